@@ -1,0 +1,201 @@
+//! Close codes, close frames and how a connection ended.
+//! RFC 6455 sections 5.5.1, 7.1.5, 7.1.6 and 7.4.
+//! Knows nothing of connections: it turns octets into values or a `Violation`.
+
+use alloc::string::String;
+use core::fmt;
+
+use crate::error::{Misuse, Violation};
+
+/// A close code that may stand in a Close frame (RFC 6455 section 7.4 and the IANA registry).
+///
+/// Whoever holds one need not check it again: 1004, 1005, 1006, 1015 and all unassigned codes cannot be made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CloseCode(u16);
+
+impl CloseCode {
+    /// 1000: the purpose of the connection is fulfilled.
+    pub const NORMAL: Self = Self(1000);
+    /// 1001: the endpoint goes away, such as a server that shuts down.
+    pub const AWAY: Self = Self(1001);
+    /// 1002: the peer broke the protocol.
+    pub const PROTOCOL: Self = Self(1002);
+    /// 1003: this kind of data cannot be accepted.
+    pub const UNSUPPORTED: Self = Self(1003);
+    /// 1007: the data does not fit the type of the message, such as text that is not UTF-8.
+    pub const INVALID: Self = Self(1007);
+    /// 1008: the message violates a policy.
+    pub const POLICY: Self = Self(1008);
+    /// 1009: the message is too big to process.
+    pub const TOO_BIG: Self = Self(1009);
+    /// 1010: the client expected an extension that the server did not agree to.
+    pub const EXTENSION: Self = Self(1010);
+    /// 1011: the server met a condition that keeps it from going on.
+    pub const INTERNAL: Self = Self(1011);
+    /// 1012: the service restarts (IANA).
+    pub const RESTART: Self = Self(1012);
+    /// 1013: try again later (IANA).
+    pub const AGAIN: Self = Self(1013);
+    /// 1014: a gateway got an invalid response from upstream (IANA).
+    pub const BAD_GATEWAY: Self = Self(1014);
+
+    /// The code, if it may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999.
+    pub const fn new(code: u16) -> Option<Self> {
+        match code {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),
+            _ => None,
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Debug for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloseCode({})", self.0)
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<CloseCode> for u16 {
+    fn from(code: CloseCode) -> Self {
+        code.0
+    }
+}
+
+impl TryFrom<u16> for CloseCode {
+    type Error = Misuse;
+
+    fn try_from(code: u16) -> Result<Self, Misuse> {
+        Self::new(code).ok_or(Misuse::ReservedCode)
+    }
+}
+
+/// The longest reason that fits a Close frame, in octets (RFC 6455 section 5.5: 125 less the code).
+pub const MAX_REASON: usize = 123;
+
+/// The content of a Close frame; it borrows its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct CloseFrame<'a> {
+    /// The code; `None` when the frame is empty.
+    pub code: Option<CloseCode>,
+    /// The reason: UTF-8 of at most 123 octets.
+    pub reason: &'a str,
+}
+
+impl<'a> CloseFrame<'a> {
+    /// Reads the payload of a Close frame.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, Violation> {
+        match payload {
+            [] => Ok(Self::default()),
+            // 5.5.1: "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer"
+            [_] => Err(Violation::CloseTooShort),
+            [high, low, reason @ ..] => Ok(Self {
+                code: Some(
+                    CloseCode::new(u16::from_be_bytes([*high, *low]))
+                        .ok_or(Violation::CloseCodeInvalid)?,
+                ),
+                reason: core::str::from_utf8(reason).map_err(|_| Violation::CloseReasonInvalid)?,
+            }),
+        }
+    }
+}
+
+/// `reason` cut to what fits a Close frame, at the edge of a character.
+pub fn cut_reason(reason: &str) -> &str {
+    reason
+        .get(..reason.floor_char_boundary(MAX_REASON))
+        .unwrap_or("")
+}
+
+/// How a connection ended, as the application sees it (RFC 6455 sections 7.1.4 to 7.1.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The code of the first Close frame; `None` when it had none, or when there was no Close frame.
+    pub code: Option<CloseCode>,
+    /// Its reason.
+    pub reason: String,
+    /// Whether Close frames went both ways (7.1.4).
+    pub clean: bool,
+}
+
+impl Closed {
+    /// The number that RFC 6455 section 7.1.5 gives the end: the code, else 1005 (closed without a code) or 1006 (vanished).
+    pub fn code(&self) -> u16 {
+        match self.code {
+            Some(code) => code.get(),
+            None if self.clean => 1005,
+            None => 1006,
+        }
+    }
+
+    /// Whether the end was an ordinary one: clean, with 1000, 1001 or no code.
+    pub fn is_normal(&self) -> bool {
+        self.clean && matches!(self.code(), 1000 | 1001 | 1005)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seven_four_only_assigned_and_private_codes_exist() {
+        let good = |code: u16| {
+            (1000..=1003).contains(&code)
+                || (1007..=1014).contains(&code)
+                || (3000..=4999).contains(&code)
+        };
+        assert!((0..=u16::MAX).all(|code| CloseCode::new(code).is_some() == good(code)));
+    }
+
+    #[test]
+    fn five_five_one_bodies() {
+        let cases: &[(&str, &[u8], Result<(Option<u16>, &str), Violation>)] = &[
+            ("empty body has no code", b"", Ok((None, ""))),
+            (
+                "one octet is no code",
+                b"\x03",
+                Err(Violation::CloseTooShort),
+            ),
+            ("code alone", b"\x03\xe8", Ok((Some(1000), ""))),
+            ("code and reason", b"\x0f\xa0bye", Ok((Some(4000), "bye"))),
+            (
+                "1005 on the wire",
+                b"\x03\xed",
+                Err(Violation::CloseCodeInvalid),
+            ),
+            (
+                "1015 on the wire",
+                b"\x03\xf7",
+                Err(Violation::CloseCodeInvalid),
+            ),
+            ("1014 is assigned", b"\x03\xf6", Ok((Some(1014), ""))),
+            (
+                "reason is not UTF-8",
+                b"\x03\xe8\xce",
+                Err(Violation::CloseReasonInvalid),
+            ),
+        ];
+        for (name, payload, want) in cases {
+            let got = CloseFrame::parse(payload)
+                .map(|close| (close.code.map(CloseCode::get), close.reason));
+            assert_eq!(got, *want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let reason = "ä".repeat(70);
+        assert_eq!(cut_reason(&reason).len(), 122);
+        assert_eq!(cut_reason("short"), "short");
+    }
+}

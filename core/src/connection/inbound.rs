@@ -1,0 +1,436 @@
+//! Octets to events: frames, fragments, limits, inflation, UTF-8, in that order.
+//! RFC 6455 sections 5.2 to 5.6, 6.2, 8.1 and 10.4; RFC 7692 section 7.2.2.
+//! Knows what a frame means for the message it belongs to; the meaning of Close is `state`'s.
+
+use core::ops::Range;
+
+use super::{Connection, State};
+use crate::error::Violation;
+use crate::frame::{Expect, Header, Kind, Opcode};
+use crate::mask::Mask;
+use crate::message::Assembly;
+use crate::time::Instant;
+use crate::utf8::Scanner;
+
+/// How messages are handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Whole,
+    Pieces,
+}
+
+/// What was found; ranges lie in the input.
+#[derive(Debug)]
+pub(super) enum Found {
+    Nothing,
+    /// A whole message in one frame. Text is not validated yet.
+    Whole {
+        kind: Kind,
+        range: Range<usize>,
+    },
+    Assembled {
+        kind: Kind,
+    },
+    /// Part of a message; it lies in the assembly when there is no range.
+    Piece {
+        kind: Kind,
+        range: Option<Range<usize>>,
+        first: bool,
+        last: bool,
+    },
+    Ping(Range<usize>),
+    Pong(Range<usize>),
+    Close(Range<usize>),
+}
+
+/// A data frame whose payload is arriving.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    left: u64,
+    mask: Option<Mask>,
+    fin: bool,
+}
+
+/// A message that has begun and not ended.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    kind: Kind,
+    compressed: bool,
+    /// A piece was handed out: the rest is handed out in pieces too.
+    streamed: bool,
+    frames: u32,
+    since: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    frame: Option<Frame>,
+    message: Option<Begun>,
+    utf8: Scanner,
+}
+
+impl Inbound {
+    /// Whether a message has begun and not ended.
+    pub(super) const fn inside(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// When the message began that is being assembled.
+    pub(super) fn assembling_since(&self) -> Option<Instant> {
+        self.message
+            .filter(|message| !message.streamed)
+            .map(|message| message.since)
+    }
+
+    pub(super) fn next_data(&self, input: &[u8], expect: Expect) -> Option<u64> {
+        match self.frame {
+            Some(frame) if !input.is_empty() => Some(frame.left),
+            Some(_) => None,
+            None => match Header::parse(input, expect) {
+                Ok(Some((header, _))) if !header.opcode.is_control() => Some(header.length),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// What came of part of a payload.
+struct Absorbed {
+    /// Where the readable part lies, when it lies in the input; relative to the part.
+    range: Option<Range<usize>>,
+}
+
+impl Connection {
+    pub(super) const fn expect(&self) -> Expect {
+        Expect {
+            masked: self.keys.is_none(),
+            inside_message: self.inbound.message.is_some(),
+            deflate: self.deflate.is_some(),
+        }
+    }
+
+    /// Takes frames until there is something to say: how many octets are done with, and what was found.
+    pub(super) fn find(
+        &mut self,
+        now: Instant,
+        input: &mut [u8],
+        assembly: &mut Assembly,
+        mode: Mode,
+    ) -> Result<(usize, Found), Violation> {
+        let mut at = 0;
+        loop {
+            if matches!(self.state, State::Lingering { .. } | State::Closed { .. }) {
+                return Ok((input.len(), Found::Nothing));
+            }
+            if let Some(frame) = self.inbound.frame {
+                let rest = input.get_mut(at..).unwrap_or_default();
+                if rest.is_empty() && frame.left > 0 {
+                    return Ok((at, Found::Nothing));
+                }
+                let start = at;
+                let (found, taken) = self.payload(frame, rest, assembly, mode)?;
+                at += taken;
+                match found {
+                    Found::Nothing => continue,
+                    Found::Piece {
+                        kind,
+                        range,
+                        first,
+                        last,
+                    } => {
+                        let range = range.map(|range| range.start + start..range.end + start);
+                        return Ok((
+                            at,
+                            Found::Piece {
+                                kind,
+                                range,
+                                first,
+                                last,
+                            },
+                        ));
+                    }
+                    found => return Ok((at, found)),
+                }
+            }
+
+            let rest = input.get_mut(at..).unwrap_or_default();
+            let Some((header, taken)) = Header::parse(rest, self.expect())? else {
+                return Ok((at, Found::Nothing));
+            };
+            let length = usize::try_from(header.length).ok();
+            let end = length.and_then(|length| length.checked_add(taken));
+            let body = end.and_then(|end| rest.get_mut(taken..end));
+            let range = at + taken..at + end.unwrap_or(0);
+
+            if header.opcode.is_control() {
+                let Some(body) = body else {
+                    return Ok((at, Found::Nothing));
+                };
+                unmask(header.mask.map(Mask::new).as_mut(), body);
+                at = range.end;
+                match header.opcode {
+                    Opcode::Ping if self.is_open() => {
+                        self.pinged(body);
+                        return Ok((at, Found::Ping(range)));
+                    }
+                    Opcode::Pong => return Ok((at, Found::Pong(range))),
+                    Opcode::Close => return Ok((at, Found::Close(range))),
+                    // 5.5.2: no pong once Close was sent
+                    _ => continue,
+                }
+            }
+
+            self.admit(now, &header, assembly, mode)?;
+            // The common case: a whole message in one frame, all of it here, nothing to inflate.
+            if let (Some(body), Some(begun), true, false) =
+                (body, self.inbound.message, header.fin, header.compressed)
+                && begun.frames == 1
+                && mode == Mode::Whole
+                && self.is_open()
+            {
+                unmask(header.mask.map(Mask::new).as_mut(), body);
+                self.inbound.message = None;
+                self.times.message(now);
+                return Ok((
+                    range.end,
+                    Found::Whole {
+                        kind: begun.kind,
+                        range,
+                    },
+                ));
+            }
+            self.inbound.frame = Some(Frame {
+                left: header.length,
+                mask: header.mask.map(Mask::new),
+                fin: header.fin,
+            });
+            at += taken;
+        }
+    }
+
+    /// Checks a data frame's header against the limits, before anything is spent on its payload.
+    fn admit(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        assembly: &mut Assembly,
+        mode: Mode,
+    ) -> Result<(), Violation> {
+        let limits = &self.config.limits;
+        let begun = match (self.inbound.message, header.opcode) {
+            (Some(begun), _) => Begun {
+                frames: begun.frames.saturating_add(1),
+                ..begun
+            },
+            (None, opcode) => {
+                assembly.freshen();
+                self.inbound.utf8 = Scanner::default();
+                let kind = if opcode == Opcode::Text {
+                    Kind::Text
+                } else {
+                    Kind::Binary
+                };
+                Begun {
+                    kind,
+                    compressed: header.compressed,
+                    streamed: false,
+                    frames: 1,
+                    since: now,
+                }
+            }
+        };
+        if begun.frames > limits.fragments {
+            return Err(Violation::TooManyFragments);
+        }
+        if mode == Mode::Whole && !begun.streamed {
+            if header.length > limits.frame {
+                return Err(Violation::FrameTooLarge);
+            }
+            let assembled = assembly.len() as u64;
+            if !begun.compressed && assembled.saturating_add(header.length) > limits.message {
+                return Err(Violation::MessageTooLarge);
+            }
+        }
+        self.inbound.message = Some(begun);
+        Ok(())
+    }
+
+    /// Takes what has arrived of a data frame's payload.
+    fn payload(
+        &mut self,
+        mut frame: Frame,
+        rest: &mut [u8],
+        assembly: &mut Assembly,
+        mode: Mode,
+    ) -> Result<(Found, usize), Violation> {
+        let taken = usize::try_from(frame.left)
+            .unwrap_or(usize::MAX)
+            .min(rest.len());
+        let part = rest.get_mut(..taken).unwrap_or_default();
+        frame.left -= taken as u64;
+        let last = frame.left == 0 && frame.fin;
+        let Some(mut begun) = self.inbound.message else {
+            return Ok((Found::Nothing, taken));
+        };
+        let pieces = mode == Mode::Pieces || begun.streamed;
+        // What the assembly holds from before it was handed out is gone now.
+        if begun.streamed {
+            assembly.freshen();
+        }
+
+        let mut range = None;
+        // 5.5.1: after our Close, data is ignored
+        if self.is_open() {
+            unmask(frame.mask.as_mut(), part);
+            range = self.absorb(begun, part, last, assembly, pieces)?.range;
+        }
+
+        self.inbound.frame = (frame.left > 0).then_some(frame);
+        let first = !begun.streamed;
+        let ready = self.is_open()
+            && (last
+                || (pieces
+                    && (range.as_ref().is_some_and(|range| !range.is_empty())
+                        || assembly.len() > 0)));
+        begun.streamed |= pieces && ready;
+        self.inbound.message = (!last).then_some(begun);
+        if !ready {
+            return Ok((Found::Nothing, taken));
+        }
+        if range.is_none() {
+            assembly.stale = true;
+        }
+        let kind = begun.kind;
+        if last {
+            self.times.message = self.times.heard;
+        }
+        Ok((
+            if pieces {
+                Found::Piece {
+                    kind,
+                    range,
+                    first,
+                    last,
+                }
+            } else {
+                Found::Assembled { kind }
+            },
+            taken,
+        ))
+    }
+
+    /// Inflates, validates and stores part of a message; in pieces, what can be lent from the input is not stored.
+    fn absorb(
+        &mut self,
+        begun: Begun,
+        part: &[u8],
+        last: bool,
+        assembly: &mut Assembly,
+        pieces: bool,
+    ) -> Result<Absorbed, Violation> {
+        let bound = if pieces {
+            u64::MAX
+        } else {
+            self.config.limits.message
+        };
+        let mut range = None;
+        if begun.compressed {
+            self.inflate(begun.kind, part, last, assembly, bound)?;
+        } else if pieces && assembly.len() == 0 {
+            match begun.kind {
+                Kind::Binary => range = Some(0..part.len()),
+                Kind::Text => {
+                    let held = self.inbound.utf8.holds();
+                    let readable = self
+                        .inbound
+                        .utf8
+                        .feed(part)
+                        .map_err(|_| Violation::InvalidUtf8)?;
+                    if held {
+                        assembly.text.extend(readable.first);
+                        assembly.text.push_str(readable.rest);
+                    } else {
+                        range = Some(0..readable.rest.len());
+                    }
+                }
+            }
+        } else {
+            store(&mut self.inbound.utf8, begun.kind, part, assembly, bound)?;
+        }
+        // 8.1: the validator is finished on FIN, also when the last frame is empty
+        if last && begun.kind == Kind::Text {
+            self.inbound
+                .utf8
+                .finish()
+                .map_err(|_| Violation::InvalidUtf8)?;
+        }
+        Ok(Absorbed { range })
+    }
+
+    #[cfg(feature = "deflate")]
+    fn inflate(
+        &mut self,
+        kind: Kind,
+        part: &[u8],
+        last: bool,
+        assembly: &mut Assembly,
+        bound: u64,
+    ) -> Result<(), Violation> {
+        use crate::extension::deflate::Inflater;
+        use alloc::boxed::Box;
+        let Some(agreed) = self.deflate else {
+            return Err(Violation::ReservedBit);
+        };
+        let inflater = self
+            .inflater
+            .get_or_insert_with(|| Box::new(Inflater::new(agreed.peer_window_bits)));
+        let utf8 = &mut self.inbound.utf8;
+        inflater.part(part, last, |fresh| {
+            store(utf8, kind, fresh, assembly, bound)
+        })?;
+        if last && !agreed.peer_takeover {
+            inflater.reset();
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn inflate(
+        &mut self,
+        _: Kind,
+        _: &[u8],
+        _: bool,
+        _: &mut Assembly,
+        _: u64,
+    ) -> Result<(), Violation> {
+        Err(Violation::ReservedBit)
+    }
+}
+
+fn unmask(mask: Option<&mut Mask>, octets: &mut [u8]) {
+    if let Some(mask) = mask {
+        mask.apply(octets);
+    }
+}
+
+/// Appends to the assembly; `bound` is checked before it grows.
+fn store(
+    utf8: &mut Scanner,
+    kind: Kind,
+    octets: &[u8],
+    assembly: &mut Assembly,
+    bound: u64,
+) -> Result<(), Violation> {
+    if (assembly.len() as u64).saturating_add(octets.len() as u64) > bound {
+        return Err(Violation::MessageTooLarge);
+    }
+    match kind {
+        Kind::Binary => assembly.octets.extend_from_slice(octets),
+        Kind::Text => {
+            let readable = utf8.feed(octets).map_err(|_| Violation::InvalidUtf8)?;
+            assembly.text.extend(readable.first);
+            assembly.text.push_str(readable.rest);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! Messages to octets; what is said before what.
+//! RFC 6455 sections 5.2 to 5.5, 6.1 and 7.1.2; RFC 7692 section 7.2.1.
+//! Knows no transport: everything goes into the queue.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Connection, Effect, Input, State, output::LARGE};
+use crate::close::{CloseCode, cut_reason};
+use crate::config::AutoPong;
+use crate::error::Misuse;
+use crate::frame::{Header, Opcode};
+use crate::mask::Mask;
+use crate::message::{Message, Payload, Prepared};
+use crate::time::Instant;
+
+/// The longest payload of a control frame (5.5).
+const MAX_CONTROL: usize = 125;
+
+/// While less than this is queued, each ping is answered; beyond it only the newest, once there is room.
+const PONG_ROOM: usize = 16 << 10;
+
+impl Connection {
+    /// Sends a text message. It is queued; see the [module](super) for how it leaves.
+    pub fn send_text(&mut self, text: &str) -> Result<(), Misuse> {
+        self.send_payload(Payload::Text(text))
+    }
+
+    /// Sends a binary message.
+    pub fn send_binary(&mut self, octets: &[u8]) -> Result<(), Misuse> {
+        self.send_payload(Payload::Binary(octets))
+    }
+
+    /// Sends a message, copied.
+    pub fn send_payload(&mut self, payload: Payload<'_>) -> Result<(), Misuse> {
+        self.may_begin()?;
+        let octets = payload.as_bytes();
+        if self.is_worth_deflating(octets.len()) {
+            let (compressed, octets) = self.deflated(octets);
+            self.write_owned(payload.kind().into(), compressed, octets);
+        } else {
+            self.write_frame(payload.kind().into(), true, false, octets);
+        }
+        Ok(())
+    }
+
+    /// Sends a message that is given away: a large one is not copied.
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Misuse> {
+        let message = message.into();
+        if message.len() < LARGE || self.is_worth_deflating(message.len()) {
+            return self.send_payload(match &message {
+                Message::Text(text) => Payload::Text(text),
+                Message::Binary(octets) => Payload::Binary(octets),
+            });
+        }
+        self.may_begin()?;
+        self.write_owned(message.kind().into(), false, message.into_bytes());
+        Ok(())
+    }
+
+    /// Sends a message that was framed beforehand: by reference on a server, masked into a copy on a client.
+    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Misuse> {
+        self.may_begin()?;
+        let deflated = self
+            .deflate
+            .and_then(|agreed| prepared.deflated_frame(agreed.own_window_bits));
+        let (compressed, frame, payload) = match deflated {
+            Some((frame, payload)) => (true, frame, payload),
+            None => (false, prepared.frame(), prepared.payload()),
+        };
+        // It was compressed from an empty window: ours must not refer to what the peer's has in its place.
+        #[cfg(feature = "deflate")]
+        if compressed && let Some(deflater) = &mut self.deflater {
+            deflater.reset();
+        }
+        match self.keys {
+            Some(_) => self.write_frame(prepared.kind().into(), true, compressed, payload),
+            None if frame.len() < LARGE => self.output.append(|out| out.extend_from_slice(frame)),
+            None => self.output.push_shared(Arc::clone(frame)),
+        }
+        self.times.message = self.times.heard;
+        Ok(())
+    }
+
+    /// Sends a message piece by piece: each piece is a frame, the one with `last` ends the message.
+    ///
+    /// All pieces of a message are of one kind. Other messages wait until it has ended; pings and pongs do not.
+    pub fn send_piece(&mut self, payload: Payload<'_>, last: bool) -> Result<(), Misuse> {
+        self.may_send()?;
+        let (kind, octets) = (payload.kind(), payload.as_bytes());
+        let (opcode, compressed) = match self.sending {
+            Some((begun, _)) if begun != kind => return Err(Misuse::OtherKind),
+            Some((_, compressed)) => (Opcode::Continuation, compressed),
+            None => (kind.into(), self.is_worth_deflating(usize::MAX)),
+        };
+        self.sending = (!last).then_some((kind, compressed));
+        if !compressed {
+            self.write_frame(opcode, last, false, octets);
+            return Ok(());
+        }
+        let mut out = Vec::new();
+        self.deflate_part(octets, last, &mut out);
+        // RFC 7692 6.1: RSV1 is set on the first frame only
+        self.write_frame(opcode, last, opcode != Opcode::Continuation, &out);
+        Ok(())
+    }
+
+    /// Whether a message sent in pieces has not ended.
+    pub const fn is_sending(&self) -> bool {
+        self.sending.is_some()
+    }
+
+    /// Sends a ping of at most 125 octets.
+    pub fn ping(&mut self, octets: &[u8]) -> Result<(), Misuse> {
+        self.send_control(Opcode::Ping, octets)
+    }
+
+    /// Sends a pong of at most 125 octets. Pings are answered without it, unless [`AutoPong::Off`].
+    pub fn pong(&mut self, octets: &[u8]) -> Result<(), Misuse> {
+        self.send_control(Opcode::Pong, octets)
+    }
+
+    /// Begins the closing handshake: the Close frame is queued behind all that was sent, and nothing follows it.
+    ///
+    /// Without a code the frame is empty, and the reason is not sent. A reason longer than 123 octets is cut between characters.
+    pub fn close(
+        &mut self,
+        now: Instant,
+        code: Option<CloseCode>,
+        reason: &str,
+    ) -> Result<(), Misuse> {
+        if !self.is_open() {
+            return Err(Misuse::Closing);
+        }
+        if self.turn(now, Input::LocalClose) == Effect::SendClose {
+            self.write_close(code, reason);
+        }
+        Ok(())
+    }
+
+    /// Whether a message would be accepted now: the connection is open, and the write queue is below its limit.
+    pub fn has_room(&self) -> bool {
+        self.output.queued() < self.config.limits.write_queue
+    }
+
+    pub(super) fn write_close(&mut self, code: Option<CloseCode>, reason: &str) {
+        let mut payload = Vec::new();
+        if let Some(code) = code {
+            payload.extend_from_slice(&code.get().to_be_bytes());
+            payload.extend_from_slice(cut_reason(reason).as_bytes());
+        }
+        self.pong = None;
+        self.sending = None;
+        self.write_frame(Opcode::Close, true, false, &payload);
+    }
+
+    /// Answers a ping, now or when there is room.
+    pub(super) fn pinged(&mut self, payload: &[u8]) {
+        if self.config.auto_pong == AutoPong::Off {
+            return;
+        }
+        if self.pong.is_none() && self.output.queued() < PONG_ROOM {
+            self.write_frame(Opcode::Pong, true, false, payload);
+        } else {
+            // 5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame"
+            self.pong = Some(payload.into());
+        }
+    }
+
+    pub(super) fn flush_pong(&mut self) {
+        if self.pong.is_some()
+            && self.output.queued() < PONG_ROOM
+            && self.state == State::Open
+            && let Some(payload) = self.pong.take()
+        {
+            self.write_frame(Opcode::Pong, true, false, &payload);
+        }
+    }
+
+    fn may_send(&self) -> Result<(), Misuse> {
+        if !self.is_open() {
+            Err(Misuse::Closing)
+        } else if !self.has_room() {
+            Err(Misuse::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn may_begin(&self) -> Result<(), Misuse> {
+        self.may_send()?;
+        if self.sending.is_some() {
+            Err(Misuse::UnfinishedMessage)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn send_control(&mut self, opcode: Opcode, octets: &[u8]) -> Result<(), Misuse> {
+        self.may_send()?;
+        if octets.len() > MAX_CONTROL {
+            return Err(Misuse::ControlTooLong);
+        }
+        self.write_frame(opcode, true, false, octets);
+        Ok(())
+    }
+
+    /// The next header; a client's has a fresh key (5.3).
+    fn header(&mut self, opcode: Opcode, fin: bool, compressed: bool, length: usize) -> Header {
+        if !opcode.is_control() {
+            self.times.message = self.times.heard;
+        }
+        let mask = self.keys.as_mut().map(|keys| keys.next_key());
+        Header {
+            fin,
+            compressed,
+            opcode,
+            mask,
+            length: length as u64,
+        }
+    }
+
+    #[inline]
+    fn write_frame(&mut self, opcode: Opcode, fin: bool, compressed: bool, octets: &[u8]) {
+        let header = self.header(opcode, fin, compressed, octets.len());
+        self.output.append(|out| {
+            header.write(out);
+            match header.mask {
+                Some(key) => Mask::new(key).append(octets, out),
+                None => out.extend_from_slice(octets),
+            }
+        });
+    }
+
+    fn write_owned(&mut self, opcode: Opcode, compressed: bool, mut octets: Vec<u8>) {
+        if octets.len() < LARGE {
+            return self.write_frame(opcode, true, compressed, &octets);
+        }
+        let header = self.header(opcode, true, compressed, octets.len());
+        self.output.append(|out| header.write(out));
+        if let Some(key) = header.mask {
+            Mask::new(key).apply(&mut octets);
+        }
+        self.output.push_owned(octets);
+    }
+
+    fn is_worth_deflating(&self, length: usize) -> bool {
+        let threshold = self
+            .config
+            .deflate
+            .as_ref()
+            .map_or(usize::MAX, |deflate| deflate.threshold);
+        cfg!(feature = "deflate")
+            && self
+                .deflate
+                .is_some_and(|agreed| agreed.own_window_bits >= 9)
+            && length >= threshold
+    }
+
+    #[cfg(feature = "deflate")]
+    fn deflate_part(&mut self, octets: &[u8], last: bool, out: &mut Vec<u8>) {
+        use crate::extension::deflate::Deflater;
+        use alloc::boxed::Box;
+        let Some(agreed) = self.deflate else { return };
+        let level = self
+            .config
+            .deflate
+            .as_ref()
+            .map_or(3, |deflate| deflate.level);
+        let deflater = self
+            .deflater
+            .get_or_insert_with(|| Box::new(Deflater::new(level, agreed.own_window_bits)));
+        deflater.part(octets, last, out);
+        if last && !agreed.own_takeover {
+            deflater.reset();
+        }
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn deflate_part(&mut self, _: &[u8], _: bool, _: &mut Vec<u8>) {}
+
+    /// The message compressed; or as it is, when that is shorter and the peer's window does not depend on it.
+    fn deflated(&mut self, octets: &[u8]) -> (bool, Vec<u8>) {
+        let mut out = Vec::new();
+        self.deflate_part(octets, true, &mut out);
+        let takeover = self.deflate.is_some_and(|agreed| agreed.own_takeover);
+        if !takeover && out.len() >= octets.len() {
+            (false, octets.into())
+        } else {
+            (true, out)
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What is still to be written: small frames together, large payloads by reference.
+//! RFC 6455 section 6.1 (the order of frames is the order of sending).
+//! Knows no frame: octets in, slices out. Written octets are passed over, never moved.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// From this length on a payload is queued by reference; below it, it is copied beside its header.
+pub(super) const LARGE: usize = 8 << 10;
+
+/// A buffer that has grown to this length is left to drain, and a new one is begun.
+const FULL: usize = 64 << 10;
+
+#[derive(Debug)]
+enum Chunk {
+    Owned(Vec<u8>),
+    Shared(Arc<[u8]>),
+}
+
+impl Chunk {
+    fn octets(&self) -> &[u8] {
+        match self {
+            Self::Owned(octets) => octets,
+            Self::Shared(octets) => octets,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct More {
+    chunks: VecDeque<Chunk>,
+    octets: usize,
+}
+
+/// The queue. Empty, it holds no heap but a lent buffer.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    front: Vec<u8>,
+    /// Octets already written of `front`, or of the first of `more` when `front` is empty.
+    written: usize,
+    more: Option<Box<More>>,
+}
+
+impl Output {
+    /// Octets not yet written.
+    #[inline]
+    pub(super) fn queued(&self) -> usize {
+        self.front.len() + self.more.as_ref().map_or(0, |more| more.octets) - self.written
+    }
+
+    /// Appends what `write` appends.
+    #[inline]
+    pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.more.is_none() && self.front.len() < FULL {
+            return write(&mut self.front);
+        }
+        let more = self.more.get_or_insert_default();
+        if !matches!(more.chunks.back(), Some(Chunk::Owned(octets)) if octets.len() < FULL) {
+            more.chunks.push_back(Chunk::Owned(Vec::new()));
+        }
+        if let Some(Chunk::Owned(octets)) = more.chunks.back_mut() {
+            let before = octets.len();
+            write(octets);
+            more.octets += octets.len() - before;
+        }
+    }
+
+    /// Queues a payload that is given away.
+    pub(super) fn push_owned(&mut self, octets: Vec<u8>) {
+        self.push(Chunk::Owned(octets));
+    }
+
+    /// Queues octets that others send too.
+    pub(super) fn push_shared(&mut self, octets: Arc<[u8]>) {
+        self.push(Chunk::Shared(octets));
+    }
+
+    fn push(&mut self, chunk: Chunk) {
+        let more = self.more.get_or_insert_default();
+        more.octets += chunk.octets().len();
+        more.chunks.push_back(chunk);
+    }
+
+    /// Fills `slices` with what is to be written next, in order; says how many it filled.
+    pub(super) fn slices<'a>(&'a self, slices: &mut [&'a [u8]]) -> usize {
+        let chunks = self
+            .more
+            .iter()
+            .flat_map(|more| more.chunks.iter().map(Chunk::octets));
+        let all = core::iter::once(self.front.as_slice())
+            .chain(chunks)
+            .filter(|octets| !octets.is_empty());
+        let mut filled = 0;
+        for (slot, octets) in slices.iter_mut().zip(all) {
+            let skip = if filled == 0 { self.written } else { 0 };
+            *slot = octets.get(skip..).unwrap_or_default();
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Passes over the `count` octets that were written.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.written += count;
+        if self.written < self.front.len() {
+            return;
+        }
+        self.written -= self.front.len();
+        self.front.clear();
+        if self.front.capacity() > FULL * 2 {
+            self.front = Vec::new();
+        }
+        let Some(more) = &mut self.more else { return };
+        while let Some(chunk) = more.chunks.front() {
+            let length = chunk.octets().len();
+            if self.written < length {
+                return;
+            }
+            self.written -= length;
+            more.octets -= length;
+            more.chunks.pop_front();
+        }
+        self.more = None;
+    }
+
+    /// Takes a buffer to write into, if it has none; gives it back otherwise.
+    pub(super) fn lend(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
+        if self.front.capacity() == 0 && buffer.is_empty() {
+            self.front = buffer;
+            return None;
+        }
+        Some(buffer)
+    }
+
+    /// The buffer, when nothing is queued in it.
+    pub(super) fn reclaim(&mut self) -> Option<Vec<u8>> {
+        (self.front.is_empty() && self.front.capacity() != 0)
+            .then(|| core::mem::take(&mut self.front))
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(output: &mut Output, step: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while output.queued() > 0 {
+            let mut slices: [&[u8]; 3] = [&[]; 3];
+            let filled = output.slices(&mut slices);
+            let piece: Vec<u8> = slices[..filled].concat().into_iter().take(step).collect();
+            assert!(!piece.is_empty());
+            all.extend_from_slice(&piece);
+            output.advance(piece.len());
+        }
+        all
+    }
+
+    #[test]
+    fn order_is_kept_however_it_is_written() {
+        for step in [1, 7, 1000, 70_000, usize::MAX] {
+            let (mut output, mut want) = (Output::default(), Vec::new());
+            for round in 0..20u8 {
+                let small = alloc::vec![round; 100 * usize::from(round)];
+                want.extend_from_slice(&small);
+                output.append(|out| out.extend_from_slice(&small));
+                if round % 3 == 0 {
+                    let large = alloc::vec![round ^ 0xff; 9_000];
+                    want.extend_from_slice(&large);
+                    if round % 2 == 0 {
+                        output.push_owned(large)
+                    } else {
+                        output.push_shared(large.into())
+                    }
+                }
+            }
+            assert_eq!(output.queued(), want.len());
+            assert_eq!(drain(&mut output, step), want, "step {step}");
+            assert!(output.more.is_none());
+        }
+    }
+
+    #[test]
+    fn a_lent_buffer_comes_back_when_it_is_empty() {
+        let mut output = Output::default();
+        assert!(output.reclaim().is_none());
+        assert!(output.lend(Vec::with_capacity(10)).is_none());
+        assert!(output.lend(Vec::with_capacity(20)).is_some());
+        output.append(|out| out.push(1));
+        assert!(output.reclaim().is_none());
+        output.advance(1);
+        assert_eq!(output.reclaim().map(|buffer| buffer.capacity()), Some(10));
+    }
+}

@@ -1,0 +1,273 @@
+//! The closing handshake, all of it.
+//! RFC 6455 sections 5.5.1, 7.1.1 to 7.1.7.
+//! Knows neither octets nor clocks. No other file changes a `State`; `state.md` is printed from this one by a test.
+//!
+//! Two endpoints each send one Close frame and receive one; then TCP ends, the server's side first. What can
+//! disturb that is: a peer that breaks the protocol, that vanishes, or that does not answer in time.
+
+#![doc = include_str!("state.md")]
+
+use crate::time::Instant;
+
+/// Which end of the connection we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// We sent the opening handshake; our frames are masked.
+    Client,
+    /// We answered it.
+    Server,
+}
+
+/// How far the closing has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Messages flow.
+    Open,
+    /// Our Close is sent, the peer's is awaited.
+    CloseSent {
+        /// When we stop waiting.
+        deadline: Instant,
+    },
+    /// Nothing more is said; only the end of TCP is awaited.
+    Lingering {
+        /// When we stop waiting.
+        deadline: Instant,
+        /// Whether Close frames went both ways.
+        clean: bool,
+    },
+    /// Over.
+    Closed {
+        /// Whether Close frames went both ways.
+        clean: bool,
+    },
+}
+
+/// What can happen to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// We want to close.
+    LocalClose,
+    /// The peer's Close frame arrived.
+    PeerClose,
+    /// The peer broke the protocol.
+    Failure,
+    /// TCP ended: no more input, or no way for output.
+    EndOfStream,
+    /// The deadline of the state passed, or the peer proved dead.
+    Deadline,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    Nothing,
+    /// Send a Close frame, the last frame of all.
+    SendClose,
+}
+
+/// What to do with the transport once all output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// Go on reading and writing.
+    Keep,
+    /// End the writing side (TCP: FIN), go on reading until the end of input: a reset would destroy our Close (7.1.1).
+    Shutdown,
+    /// Drop it.
+    Drop,
+}
+
+impl State {
+    /// The transition table; `later` is the deadline of a state that waits.
+    #[must_use]
+    pub const fn next(self, input: Input, later: Instant) -> (Self, Effect) {
+        match (self, input) {
+            // 7.1.2: "An endpoint MUST send a Close control frame"
+            (Self::Open, Input::LocalClose) => {
+                (Self::CloseSent { deadline: later }, Effect::SendClose)
+            }
+            // 5.5.1: "the endpoint MUST send a Close frame in response"
+            (Self::Open, Input::PeerClose) => (
+                Self::Lingering {
+                    deadline: later,
+                    clean: true,
+                },
+                Effect::SendClose,
+            ),
+            // 7.1.7: "the endpoint SHOULD send a Close frame with an appropriate status code"
+            (Self::Open, Input::Failure) => (
+                Self::Lingering {
+                    deadline: later,
+                    clean: false,
+                },
+                Effect::SendClose,
+            ),
+            (Self::Open, Input::EndOfStream) => (Self::Closed { clean: false }, Effect::Nothing),
+            (Self::Open, Input::Deadline) => (Self::Closed { clean: false }, Effect::Nothing),
+
+            (Self::CloseSent { .. }, Input::LocalClose) => (self, Effect::Nothing),
+            // 7.1.4: both Close frames were exchanged: the end is clean
+            (Self::CloseSent { .. }, Input::PeerClose) => (
+                Self::Lingering {
+                    deadline: later,
+                    clean: true,
+                },
+                Effect::Nothing,
+            ),
+            // 5.5.1: nothing is sent after a Close frame, not even a second one
+            (Self::CloseSent { .. }, Input::Failure) => (
+                Self::Lingering {
+                    deadline: later,
+                    clean: false,
+                },
+                Effect::Nothing,
+            ),
+            (Self::CloseSent { .. }, Input::EndOfStream) => {
+                (Self::Closed { clean: false }, Effect::Nothing)
+            }
+            (Self::CloseSent { .. }, Input::Deadline) => {
+                (Self::Closed { clean: false }, Effect::Nothing)
+            }
+
+            // 7.1.7: "MUST NOT continue to attempt to process data (including a responding Close frame)"
+            (Self::Lingering { .. }, Input::LocalClose) => (self, Effect::Nothing),
+            (Self::Lingering { .. }, Input::PeerClose) => (self, Effect::Nothing),
+            (Self::Lingering { .. }, Input::Failure) => (self, Effect::Nothing),
+            (Self::Lingering { clean, .. }, Input::EndOfStream) => {
+                (Self::Closed { clean }, Effect::Nothing)
+            }
+            (Self::Lingering { clean, .. }, Input::Deadline) => {
+                (Self::Closed { clean }, Effect::Nothing)
+            }
+
+            (Self::Closed { .. }, Input::LocalClose) => (self, Effect::Nothing),
+            (Self::Closed { .. }, Input::PeerClose) => (self, Effect::Nothing),
+            (Self::Closed { .. }, Input::Failure) => (self, Effect::Nothing),
+            (Self::Closed { .. }, Input::EndOfStream) => (self, Effect::Nothing),
+            (Self::Closed { .. }, Input::Deadline) => (self, Effect::Nothing),
+        }
+    }
+
+    /// What the transport is for, once all output is written.
+    pub const fn after(self, role: Role) -> After {
+        match (self, role) {
+            (Self::Open | Self::CloseSent { .. }, _) => After::Keep,
+            // 7.1.1: "the underlying TCP connection [...] SHOULD be closed first by the server"
+            (Self::Lingering { clean: true, .. }, Role::Client) => After::Keep,
+            (Self::Lingering { clean: true, .. }, Role::Server) => After::Shutdown,
+            (Self::Lingering { clean: false, .. }, _) => After::Shutdown,
+            (Self::Closed { .. }, _) => After::Drop,
+        }
+    }
+
+    /// Until when it waits.
+    pub const fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Open | Self::Closed { .. } => None,
+            Self::CloseSent { deadline } | Self::Lingering { deadline, .. } => Some(deadline),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::String;
+
+    const LATER: Instant = Instant::from_micros(7);
+    const STATES: [State; 6] = [
+        State::Open,
+        State::CloseSent { deadline: LATER },
+        State::Lingering {
+            deadline: LATER,
+            clean: true,
+        },
+        State::Lingering {
+            deadline: LATER,
+            clean: false,
+        },
+        State::Closed { clean: true },
+        State::Closed { clean: false },
+    ];
+    const INPUTS: [Input; 5] = [
+        Input::LocalClose,
+        Input::PeerClose,
+        Input::Failure,
+        Input::EndOfStream,
+        Input::Deadline,
+    ];
+
+    fn name(state: State) -> String {
+        match state {
+            State::Open => "Open".into(),
+            State::CloseSent { .. } => "CloseSent".into(),
+            State::Lingering { clean, .. } => {
+                format!("Lingering, {}", if clean { "clean" } else { "unclean" })
+            }
+            State::Closed { clean } => {
+                format!("Closed, {}", if clean { "clean" } else { "unclean" })
+            }
+        }
+    }
+
+    fn page() -> String {
+        let mut page = String::from(
+            "\n| state | LocalClose | PeerClose | Failure | EndOfStream | Deadline | transport, server | transport, client |\n",
+        );
+        page += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
+        for state in STATES {
+            page += &format!("| **{}** |", name(state));
+            for input in INPUTS {
+                let (next, effect) = state.next(input, LATER);
+                let arrow = if next == state {
+                    String::from("–")
+                } else {
+                    name(next)
+                };
+                page += &match effect {
+                    Effect::Nothing => format!(" {arrow} |"),
+                    Effect::SendClose => format!(" {arrow}; send Close |"),
+                };
+            }
+            page += &format!(
+                " {:?} | {:?} |\n",
+                state.after(Role::Server),
+                state.after(Role::Client)
+            );
+        }
+        page
+    }
+
+    #[test]
+    fn the_page_is_the_table() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/connection/state.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(file, page()).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(file).unwrap(),
+            page(),
+            "run the test with UPDATE=1 to print the page anew"
+        );
+    }
+
+    #[test]
+    fn at_most_one_close_is_sent_and_closed_is_the_end() {
+        for state in STATES {
+            for one in INPUTS {
+                let (middle, first) = state.next(one, LATER);
+                for two in INPUTS {
+                    let (_, second) = middle.next(two, LATER);
+                    assert!(
+                        first == Effect::Nothing || second == Effect::Nothing,
+                        "{state:?} {one:?} {two:?}"
+                    );
+                }
+                if matches!(state, State::Closed { .. }) {
+                    assert_eq!((middle, first), (state, Effect::Nothing));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What can go wrong, by whose fault: `Violation` (the peer), `Misuse` (the caller).
+//! RFC 6455 sections 5 to 8 and RFC 7692; each variant quotes the sentence it stands for.
+//! Knows no connection: plain values that compare with `==`.
+
+use thiserror::Error;
+
+use crate::close::CloseCode;
+
+/// The peer broke a rule of the protocol after the opening handshake, or a limit of ours.
+///
+/// The connection has already queued the Close frame with [`Violation::close_code`] when it reports one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// 5.2: "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."
+    #[error("a reserved bit is set")]
+    ReservedBit,
+    /// 5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
+    #[error("the opcode is reserved")]
+    ReservedOpcode,
+    /// 5.2: "the minimal number of bytes MUST be used to encode the length"
+    #[error("the length is not in its shortest form")]
+    LengthNotMinimal,
+    /// 5.2: "the most significant bit MUST be 0"
+    #[error("the length has its highest bit set")]
+    LengthTooLarge,
+    /// 5.1: "The server MUST close the connection upon receiving a frame that is not masked."
+    #[error("a client's frame is not masked")]
+    MaskMissing,
+    /// 5.1: "A client MUST close a connection if it detects a masked frame."
+    #[error("a server's frame is masked")]
+    MaskUnexpected,
+    /// 5.5: "All control frames [...] MUST NOT be fragmented."
+    #[error("a control frame is fragmented")]
+    ControlFragmented,
+    /// 5.5: "All control frames MUST have a payload length of 125 bytes or less"
+    #[error("a control frame is longer than 125 octets")]
+    ControlTooLong,
+    /// 5.4: a continuation frame continues a message that was begun.
+    #[error("a continuation frame continues nothing")]
+    ContinuationUnexpected,
+    /// 5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another message"
+    #[error("a message begins inside another")]
+    ContinuationExpected,
+    /// 5.5.1: "the first two bytes of the body MUST be a 2-byte unsigned integer"
+    #[error("a Close frame holds a single octet")]
+    CloseTooShort,
+    /// 7.4: the code is reserved or not assigned.
+    #[error("the close code may not be sent")]
+    CloseCodeInvalid,
+    /// 5.5.1: "the body MAY contain UTF-8-encoded data"
+    #[error("the close reason is not UTF-8")]
+    CloseReasonInvalid,
+    /// 8.1: "that endpoint MUST _Fail the WebSocket Connection_"
+    #[error("a text message is not UTF-8")]
+    InvalidUtf8,
+    /// 10.4: a frame longer than [`Limits::frame`](crate::config::Limits::frame).
+    #[error("a frame is larger than the limit")]
+    FrameTooLarge,
+    /// 10.4: a message longer than [`Limits::message`](crate::config::Limits::message).
+    #[error("a message is larger than the limit")]
+    MessageTooLarge,
+    /// 10.4: more frames in a message than [`Limits::fragments`](crate::config::Limits::fragments).
+    #[error("a message has more fragments than the limit")]
+    TooManyFragments,
+    /// RFC 7692 section 7.2.2: the compressed data cannot be decoded.
+    #[error("compressed data is corrupt")]
+    DeflateInvalid,
+}
+
+impl Violation {
+    /// Every violation, in the order of their declaration.
+    pub const ALL: [Self; 18] = [
+        Self::ReservedBit,
+        Self::ReservedOpcode,
+        Self::LengthNotMinimal,
+        Self::LengthTooLarge,
+        Self::MaskMissing,
+        Self::MaskUnexpected,
+        Self::ControlFragmented,
+        Self::ControlTooLong,
+        Self::ContinuationUnexpected,
+        Self::ContinuationExpected,
+        Self::CloseTooShort,
+        Self::CloseCodeInvalid,
+        Self::CloseReasonInvalid,
+        Self::InvalidUtf8,
+        Self::FrameTooLarge,
+        Self::MessageTooLarge,
+        Self::TooManyFragments,
+        Self::DeflateInvalid,
+    ];
+
+    /// The code of the Close frame that answers it (RFC 6455 section 7.4.1).
+    pub const fn close_code(self) -> CloseCode {
+        match self {
+            Self::InvalidUtf8 | Self::CloseReasonInvalid | Self::DeflateInvalid => {
+                CloseCode::INVALID
+            }
+            Self::FrameTooLarge | Self::MessageTooLarge => CloseCode::TOO_BIG,
+            Self::TooManyFragments => CloseCode::POLICY,
+            Self::ReservedBit
+            | Self::ReservedOpcode
+            | Self::LengthNotMinimal
+            | Self::LengthTooLarge
+            | Self::MaskMissing
+            | Self::MaskUnexpected
+            | Self::ControlFragmented
+            | Self::ControlTooLong
+            | Self::ContinuationUnexpected
+            | Self::ContinuationExpected
+            | Self::CloseTooShort
+            | Self::CloseCodeInvalid => CloseCode::PROTOCOL,
+        }
+    }
+
+    /// Where the rule stands.
+    pub const fn section(self) -> &'static str {
+        match self {
+            Self::ReservedBit
+            | Self::ReservedOpcode
+            | Self::LengthNotMinimal
+            | Self::LengthTooLarge => "RFC 6455 section 5.2",
+            Self::MaskMissing | Self::MaskUnexpected => "RFC 6455 section 5.1",
+            Self::ControlFragmented | Self::ControlTooLong => "RFC 6455 section 5.5",
+            Self::ContinuationUnexpected | Self::ContinuationExpected => "RFC 6455 section 5.4",
+            Self::CloseTooShort | Self::CloseReasonInvalid => "RFC 6455 section 5.5.1",
+            Self::CloseCodeInvalid => "RFC 6455 section 7.4",
+            Self::InvalidUtf8 => "RFC 6455 section 8.1",
+            Self::FrameTooLarge | Self::MessageTooLarge | Self::TooManyFragments => {
+                "RFC 6455 section 10.4"
+            }
+            Self::DeflateInvalid => "RFC 7692 section 7.2.2",
+        }
+    }
+}
+
+/// The caller asked for what the protocol or the state does not allow; nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum Misuse {
+    /// The closing handshake has begun: no more data may be sent (RFC 6455 section 5.5.1).
+    #[error("the connection is closing")]
+    Closing,
+    /// Unsent output stands at [`Limits::write_queue`](crate::config::Limits::write_queue): send again when it has drained.
+    #[error("the write queue is full")]
+    Full,
+    /// The code may not be sent (RFC 6455 section 7.4).
+    #[error("the close code is reserved")]
+    ReservedCode,
+    /// A message that is being sent piece by piece has not ended (RFC 6455 section 5.4).
+    #[error("a message sent in pieces has not ended")]
+    UnfinishedMessage,
+    /// The piece is of another kind than the message it continues.
+    #[error("the piece is of another kind than its message")]
+    OtherKind,
+    /// A ping or pong holds at most 125 octets (RFC 6455 section 5.5).
+    #[error("a control frame holds at most 125 octets")]
+    ControlTooLong,
+    /// A header name or value, target or reason phrase holds octets that would break the HTTP head.
+    #[error("a header name or value is not allowed")]
+    BadHeader,
+    /// The subprotocol was not offered by the client (RFC 6455 section 4.2.2), or is not a token.
+    #[error("the subprotocol was not offered or is not a token")]
+    Subprotocol,
+    /// The status does not refuse a handshake: it must be 3xx, 4xx or 5xx, or 2xx over plain HTTP.
+    #[error("the status cannot refuse a handshake")]
+    BadStatus,
+    /// The URL is not a WebSocket URL (RFC 6455 section 3).
+    #[error("the URL is not ws:// or wss:// with a host")]
+    BadUrl,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn each_violation_has_a_code_a_section_and_a_sentence() {
+        for (at, violation) in Violation::ALL.iter().enumerate() {
+            assert_eq!(*violation as usize, at);
+            assert!((1002..=1009).contains(&violation.close_code().get()));
+            assert!(violation.section().starts_with("RFC "));
+            assert!(violation.to_string().len() <= crate::close::MAX_REASON);
+        }
+    }
+}

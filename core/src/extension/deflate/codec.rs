@@ -1,0 +1,390 @@
+//! Compressing and inflating messages.
+//! RFC 7692 section 7.2; the work itself is zlib's.
+//! Knows no limit: whoever takes the inflated octets may stop at any part of them.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+use crate::error::Violation;
+
+/// 7.2.2: what was removed from the end of each message.
+const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+
+/// Inflated octets are handed on in parts of this size.
+const PART: usize = 8 << 10;
+
+/// A compressor; its window survives from message to message until it is reset.
+pub(crate) struct Deflater {
+    /// Always there, until it is dropped.
+    compress: Option<Compress>,
+    level: u8,
+    window_bits: u8,
+}
+
+impl Deflater {
+    /// `level` from 1 to 9, `window_bits` from 9 to 15.
+    pub(crate) fn new(level: u8, window_bits: u8) -> Self {
+        let (level, window_bits) = (level.clamp(1, 9), window_bits.clamp(9, 15));
+        let compress = pool::take(&pool::COMPRESS, &(level, window_bits)).unwrap_or_else(|| {
+            Compress::new_with_window_bits(Compression::new(level.into()), false, window_bits)
+        });
+        Self {
+            compress: Some(compress),
+            level,
+            window_bits,
+        }
+    }
+
+    /// Forgets all that was compressed before.
+    pub(crate) fn reset(&mut self) {
+        if let Some(compress) = &mut self.compress {
+            compress.reset();
+        }
+    }
+
+    /// Appends a whole message, compressed.
+    pub(crate) fn message(&mut self, octets: &[u8], out: &mut Vec<u8>) {
+        self.part(octets, true, out);
+    }
+
+    /// Appends part of a message, so that the peer can inflate all of it. With `last` the tail is removed (7.2.1).
+    pub(crate) fn part(&mut self, mut octets: &[u8], last: bool, out: &mut Vec<u8>) {
+        let start = out.len();
+        let Some(compress) = &mut self.compress else {
+            return;
+        };
+        loop {
+            // Room for what is left, and always for the end of a block.
+            out.reserve((octets.len() / 2).clamp(64, PART));
+            let before = compress.total_in();
+            let room = out.capacity() - out.len();
+            let filled = out.len();
+            // An error is impossible: the stream is never finished, and its state is sound.
+            let _ = compress.compress_vec(octets, out, FlushCompress::Sync);
+            let taken = (compress.total_in() - before) as usize;
+            octets = octets.get(taken..).unwrap_or_default();
+            if octets.is_empty() && out.len() - filled < room {
+                break;
+            }
+        }
+        if last {
+            let length = out.len();
+            if out.get(start..).is_some_and(|made| made.ends_with(&TAIL)) {
+                out.truncate(length - TAIL.len());
+            }
+            // 7.2.3.6: an empty message is a single zero octet.
+            if out.len() == start {
+                out.push(0);
+            }
+        }
+    }
+}
+
+impl Drop for Deflater {
+    fn drop(&mut self) {
+        if let Some(compress) = self.compress.take() {
+            pool::give(
+                &pool::COMPRESS,
+                (self.level, self.window_bits),
+                compress,
+                Compress::reset,
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Deflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deflater")
+            .field("level", &self.level)
+            .field("window_bits", &self.window_bits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An inflater.
+pub(crate) struct Inflater {
+    /// Always there, until it is dropped.
+    decompress: Option<Decompress>,
+    window_bits: u8,
+    /// A block with BFINAL set ended a stream of zlib's.
+    ended: bool,
+}
+
+impl Inflater {
+    /// `window_bits` from 8 to 15; a larger window than the peer's does no harm.
+    pub(crate) fn new(window_bits: u8) -> Self {
+        let window_bits = window_bits.clamp(9, 15);
+        let decompress = pool::take(&pool::DECOMPRESS, &window_bits)
+            .unwrap_or_else(|| Decompress::new_with_window_bits(false, window_bits));
+        Self {
+            decompress: Some(decompress),
+            window_bits,
+            ended: false,
+        }
+    }
+
+    /// Forgets all that was inflated before.
+    pub(crate) fn reset(&mut self) {
+        if let Some(decompress) = &mut self.decompress {
+            decompress.reset(false);
+        }
+        self.ended = false;
+    }
+
+    /// Inflates part of a message and hands the octets to `sink`, which may stop it.
+    ///
+    /// With `last` the tail is put back (7.2.2), and the data must end there.
+    pub(crate) fn part(
+        &mut self,
+        octets: &[u8],
+        last: bool,
+        mut sink: impl FnMut(&[u8]) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        self.run(octets, &mut sink)?;
+        if last {
+            self.run(&TAIL, &mut sink)?;
+        }
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        mut octets: &[u8],
+        sink: &mut impl FnMut(&[u8]) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        let mut part = [0; PART];
+        loop {
+            if self.ended {
+                // 7.2.3.4: a block with BFINAL set ends a stream of zlib's, but not the message: go on with a new one.
+                // Its window is gone: a later reference to what came before the final block fails as corrupt.
+                if octets.is_empty() {
+                    return Ok(());
+                }
+                self.reset();
+            }
+            let Some(decompress) = &mut self.decompress else {
+                return Ok(());
+            };
+            let (in_before, out_before) = (decompress.total_in(), decompress.total_out());
+            let status = decompress
+                .decompress(octets, &mut part, FlushDecompress::Sync)
+                .map_err(|_| Violation::DeflateInvalid)?;
+            let taken = (decompress.total_in() - in_before) as usize;
+            let made = (decompress.total_out() - out_before) as usize;
+            octets = octets.get(taken..).unwrap_or_default();
+            let fresh = part.get(..made).unwrap_or_default();
+            if !fresh.is_empty() {
+                sink(fresh)?;
+            }
+            match status {
+                Status::StreamEnd => self.ended = true,
+                Status::Ok | Status::BufError if octets.is_empty() && made < PART => return Ok(()),
+                Status::Ok | Status::BufError if taken == 0 && made == 0 => {
+                    return Err(Violation::DeflateInvalid);
+                }
+                Status::Ok | Status::BufError => {}
+            }
+        }
+    }
+}
+
+impl Drop for Inflater {
+    fn drop(&mut self) {
+        if let Some(decompress) = self.decompress.take() {
+            pool::give(
+                &pool::DECOMPRESS,
+                self.window_bits,
+                decompress,
+                |decompress| decompress.reset(false),
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inflater")
+            .field("window_bits", &self.window_bits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Compressors that are not in use, a few for each thread: making one costs more than compressing a small message.
+///
+/// What leaves the pool has been reset, so that nothing depends on what it did before.
+#[cfg(feature = "std")]
+mod pool {
+    use alloc::vec::Vec;
+    use core::cell::RefCell;
+    use std::thread::LocalKey;
+
+    use flate2::{Compress, Decompress};
+
+    const KEPT: usize = 4;
+
+    pub(super) type Pool<K, C> = LocalKey<RefCell<Vec<(K, C)>>>;
+
+    std::thread_local! {
+        pub(super) static COMPRESS: RefCell<Vec<((u8, u8), Compress)>> = const { RefCell::new(Vec::new()) };
+        pub(super) static DECOMPRESS: RefCell<Vec<(u8, Decompress)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn take<K: PartialEq, C>(pool: &'static Pool<K, C>, key: &K) -> Option<C> {
+        let taken = pool.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            let at = pool.iter().position(|(other, _)| other == key)?;
+            Some(pool.swap_remove(at).1)
+        });
+        taken.ok().flatten()
+    }
+
+    pub(super) fn give<K, C>(
+        pool: &'static Pool<K, C>,
+        key: K,
+        codec: C,
+        reset: impl FnOnce(&mut C),
+    ) {
+        let mut codec = codec;
+        let _ = pool.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < KEPT {
+                reset(&mut codec);
+                pool.push((key, codec));
+            }
+        });
+    }
+}
+
+/// Without threads to keep them for, compressors are made when they are needed.
+#[cfg(not(feature = "std"))]
+mod pool {
+    pub(super) struct Nothing;
+    pub(super) static COMPRESS: Nothing = Nothing;
+    pub(super) static DECOMPRESS: Nothing = Nothing;
+
+    pub(super) fn take<K, C>(_: &'static Nothing, _: &K) -> Option<C> {
+        None
+    }
+
+    pub(super) fn give<K, C>(_: &'static Nothing, _: K, _: C, _: impl FnOnce(&mut C)) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inflate(inflater: &mut Inflater, octets: &[u8], step: usize) -> Result<Vec<u8>, Violation> {
+        let mut all = Vec::new();
+        let mut parts = octets.chunks(step).peekable();
+        while let Some(part) = parts.next() {
+            inflater.part(part, parts.peek().is_none(), |fresh| {
+                all.extend_from_slice(fresh);
+                Ok(())
+            })?;
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn seven_two_three_examples() {
+        let cases: &[(&str, &[u8])] = &[
+            ("7.2.3.1 one block", b"\xf2\x48\xcd\xc9\xc9\x07\x00"),
+            (
+                "7.2.3.3 no compression",
+                b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00",
+            ),
+            ("7.2.3.4 BFINAL set", b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00"),
+            (
+                "7.2.3.5 two blocks",
+                b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",
+            ),
+        ];
+        for (name, octets) in cases {
+            for step in 1..=octets.len() {
+                assert_eq!(
+                    inflate(&mut Inflater::new(15), octets, step).as_deref(),
+                    Ok(b"Hello".as_slice()),
+                    "{name} by {step}"
+                );
+            }
+        }
+        let mut inflater = Inflater::new(15);
+        assert_eq!(
+            inflate(&mut inflater, b"\xf2\x48\xcd\xc9\xc9\x07\x00", 9).as_deref(),
+            Ok(b"Hello".as_slice())
+        );
+        assert_eq!(
+            inflate(&mut inflater, b"\xf2\x00\x11\x00\x00", 9).as_deref(),
+            Ok(b"Hello".as_slice()),
+            "7.2.3.2 shared window"
+        );
+        assert_eq!(
+            inflate(&mut inflater, b"\x00", 9).as_deref(),
+            Ok(b"".as_slice()),
+            "7.2.3.6 empty message"
+        );
+    }
+
+    #[test]
+    fn what_we_compress_is_as_in_the_examples() {
+        let (mut deflater, mut out) = (Deflater::new(6, 15), Vec::new());
+        deflater.message(b"Hello", &mut out);
+        assert_eq!(out, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
+        out.clear();
+        deflater.message(b"Hello", &mut out);
+        assert_eq!(out, b"\xf2\x00\x11\x00\x00");
+        out.clear();
+        deflater.reset();
+        deflater.message(b"", &mut out);
+        assert_eq!(
+            inflate(&mut Inflater::new(15), &out, 1).as_deref(),
+            Ok(b"".as_slice())
+        );
+    }
+
+    #[test]
+    fn every_window_round_trips_and_keeps_its_distance() {
+        let octets: Vec<u8> = (0..200_000u32)
+            .map(|i| (i.wrapping_mul(i) >> 7) as u8 & 0x1f)
+            .collect();
+        for bits in 9..=15 {
+            let (mut deflater, mut inflater) = (Deflater::new(6, bits), Inflater::new(bits));
+            for _ in 0..3 {
+                let mut out = Vec::new();
+                for (at, part) in octets.chunks(7_001).enumerate() {
+                    deflater.part(part, at == octets.len() / 7_001, &mut out);
+                }
+                // An inflater with the very same window would fail on a distance beyond it.
+                assert_eq!(
+                    inflate(&mut inflater, &out, 5_003).as_deref(),
+                    Ok(octets.as_slice()),
+                    "{bits} bits"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn corrupt_data_is_a_violation_and_a_sink_may_stop() {
+        assert_eq!(
+            inflate(&mut Inflater::new(15), b"\xff\xff\xff", 1),
+            Err(Violation::DeflateInvalid)
+        );
+        let (mut bomb, mut made) = (Vec::new(), 0);
+        Deflater::new(9, 15).message(&alloc::vec![0; 10 << 20], &mut bomb);
+        assert!(bomb.len() < 20_000);
+        let stopped = Inflater::new(15).part(&bomb, true, |fresh| {
+            made += fresh.len();
+            if made > 100_000 {
+                Err(Violation::MessageTooLarge)
+            } else {
+                Ok(())
+            }
+        });
+        assert_eq!(stopped, Err(Violation::MessageTooLarge));
+        assert!(made <= 100_000 + PART);
+    }
+}

@@ -1,0 +1,11 @@
+//! permessage-deflate.
+//! RFC 7692.
+//! `params` settles what both sides do, `codec` does it. Knows no frame but the bit that marks a compressed message.
+
+#[cfg(feature = "deflate")]
+mod codec;
+mod params;
+
+#[cfg(feature = "deflate")]
+pub(crate) use codec::{Deflater, Inflater};
+pub use params::{Agreed, NAME, ParamError, answer, check_answer, offer, window_bits};

@@ -1,0 +1,400 @@
+//! The frame header: octets to value and back.
+//! RFC 6455 sections 5.1 (mask by role), 5.2 (layout) and 5.5 (control frames).
+//! Knows no payload, and of the connection only what the caller says it expects.
+
+use alloc::vec::Vec;
+
+use crate::error::Violation;
+use crate::frame::Opcode;
+
+/// The longest header: two octets, a 64-bit length and a key.
+pub const MAX_HEADER: usize = 14;
+
+const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
+const RSV2_RSV3: u8 = 0x30;
+const MASKED: u8 = 0x80;
+const LENGTH: u8 = 0x7f;
+
+/// A frame header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Whether the message ends with this frame.
+    pub fin: bool,
+    /// RSV1: the message is compressed (RFC 7692 section 6).
+    pub compressed: bool,
+    /// What the frame carries.
+    pub opcode: Opcode,
+    /// The masking key, on frames of a client.
+    pub mask: Option<[u8; 4]>,
+    /// Octets of payload.
+    pub length: u64,
+}
+
+/// What the reader of a header may find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expect {
+    /// Frames are masked: the reader is the server.
+    pub masked: bool,
+    /// A message was begun and not ended.
+    pub inside_message: bool,
+    /// permessage-deflate is agreed: RSV1 may be set on the first frame of a message.
+    pub deflate: bool,
+}
+
+impl Header {
+    /// Reads a header from the front of `input`: the header and its length, or `None` when more octets are needed.
+    ///
+    /// A violation is found at the first octet that proves it, also in a header that has not fully arrived.
+    #[inline]
+    pub fn parse(input: &[u8], expect: Expect) -> Result<Option<(Self, usize)>, Violation> {
+        let [first, rest @ ..] = input else {
+            return Ok(None);
+        };
+        let (fin, compressed) = (first & FIN != 0, first & RSV1 != 0);
+        if first & RSV2_RSV3 != 0 {
+            return Err(Violation::ReservedBit);
+        }
+        let opcode = Opcode::from_bits(*first).ok_or(Violation::ReservedOpcode)?;
+        let begins = matches!(opcode, Opcode::Text | Opcode::Binary);
+        // RFC 7692 6.1: the bit is set on the first frame of a message and on no other.
+        if compressed && !(expect.deflate && begins) {
+            return Err(Violation::ReservedBit);
+        }
+        if opcode.is_control() && !fin {
+            return Err(Violation::ControlFragmented);
+        }
+        if begins && expect.inside_message {
+            return Err(Violation::ContinuationExpected);
+        }
+        if opcode == Opcode::Continuation && !expect.inside_message {
+            return Err(Violation::ContinuationUnexpected);
+        }
+
+        let [second, rest @ ..] = rest else {
+            return Ok(None);
+        };
+        let masked = second & MASKED != 0;
+        if masked != expect.masked {
+            return Err(if expect.masked {
+                Violation::MaskMissing
+            } else {
+                Violation::MaskUnexpected
+            });
+        }
+        let short = second & LENGTH;
+        if opcode.is_control() && short > 125 {
+            return Err(Violation::ControlTooLong);
+        }
+
+        let (length, rest) = match (short, rest) {
+            (126, [a, b, rest @ ..]) => {
+                let length = u16::from_be_bytes([*a, *b]);
+                if length < 126 {
+                    return Err(Violation::LengthNotMinimal);
+                }
+                (u64::from(length), rest)
+            }
+            (127, [a, b, c, d, e, f, g, h, rest @ ..]) => {
+                let length = u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]);
+                if length > u64::MAX >> 1 {
+                    return Err(Violation::LengthTooLarge);
+                }
+                if length <= u64::from(u16::MAX) {
+                    return Err(Violation::LengthNotMinimal);
+                }
+                (length, rest)
+            }
+            (127, [high, ..]) if *high >= 0x80 => return Err(Violation::LengthTooLarge),
+            (127, [0, 0, 0, 0, 0, 0, ..]) => return Err(Violation::LengthNotMinimal),
+            (126 | 127, _) => return Ok(None),
+            (short, rest) => (u64::from(short), rest),
+        };
+
+        let (mask, rest) = match (masked, rest) {
+            (true, [a, b, c, d, rest @ ..]) => (Some([*a, *b, *c, *d]), rest),
+            (true, _) => return Ok(None),
+            (false, rest) => (None, rest),
+        };
+        let header = Self {
+            fin,
+            compressed,
+            opcode,
+            mask,
+            length,
+        };
+        Ok(Some((header, input.len() - rest.len())))
+    }
+
+    /// Appends the header to `out`, with the length in its shortest form.
+    #[inline]
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let first = if self.fin { FIN } else { 0 }
+            | if self.compressed { RSV1 } else { 0 }
+            | self.opcode as u8;
+        let masked = if self.mask.is_some() { MASKED } else { 0 };
+        match (u8::try_from(self.length), u16::try_from(self.length)) {
+            (Ok(length @ 0..=125), _) => out.extend_from_slice(&[first, masked | length]),
+            (_, Ok(length)) => {
+                let [a, b] = length.to_be_bytes();
+                out.extend_from_slice(&[first, masked | 126, a, b]);
+            }
+            (_, Err(_)) => {
+                out.extend_from_slice(&[first, masked | 127]);
+                out.extend_from_slice(&self.length.to_be_bytes());
+            }
+        }
+        if let Some(key) = self.mask {
+            out.extend_from_slice(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: Expect = Expect {
+        masked: true,
+        inside_message: false,
+        deflate: false,
+    };
+    const CLIENT: Expect = Expect {
+        masked: false,
+        inside_message: false,
+        deflate: false,
+    };
+    const INSIDE: Expect = Expect {
+        masked: false,
+        inside_message: true,
+        deflate: true,
+    };
+
+    struct Case {
+        name: &'static str,
+        expect: Expect,
+        input: &'static [u8],
+        want: Result<Option<(u64, usize)>, Violation>,
+    }
+
+    const CASES: &[Case] = &[
+        Case {
+            name: "5.2 nothing yet",
+            expect: CLIENT,
+            input: b"",
+            want: Ok(None),
+        },
+        Case {
+            name: "5.2 half a header",
+            expect: CLIENT,
+            input: b"\x81",
+            want: Ok(None),
+        },
+        Case {
+            name: "5.2 short length",
+            expect: CLIENT,
+            input: b"\x81\x05",
+            want: Ok(Some((5, 2))),
+        },
+        Case {
+            name: "5.2 125 is short",
+            expect: CLIENT,
+            input: b"\x82\x7d",
+            want: Ok(Some((125, 2))),
+        },
+        Case {
+            name: "5.2 126 in 16 bits",
+            expect: CLIENT,
+            input: b"\x82\x7e\0\x7e",
+            want: Ok(Some((126, 4))),
+        },
+        Case {
+            name: "5.2 125 in 16 bits",
+            expect: CLIENT,
+            input: b"\x82\x7e\0\x7d",
+            want: Err(Violation::LengthNotMinimal),
+        },
+        Case {
+            name: "5.2 half of 16 bits",
+            expect: CLIENT,
+            input: b"\x82\x7e\0",
+            want: Ok(None),
+        },
+        Case {
+            name: "5.2 65536 in 64 bits",
+            expect: CLIENT,
+            input: b"\x82\x7f\0\0\0\0\0\x01\0\0",
+            want: Ok(Some((65536, 10))),
+        },
+        Case {
+            name: "5.2 65535 in 64 bits",
+            expect: CLIENT,
+            input: b"\x82\x7f\0\0\0\0\0\0\xff\xff",
+            want: Err(Violation::LengthNotMinimal),
+        },
+        Case {
+            name: "5.2 six zeros prove it",
+            expect: CLIENT,
+            input: b"\x82\x7f\0\0\0\0\0\0",
+            want: Err(Violation::LengthNotMinimal),
+        },
+        Case {
+            name: "5.2 the highest bit proves it",
+            expect: CLIENT,
+            input: b"\x82\x7f\x80",
+            want: Err(Violation::LengthTooLarge),
+        },
+        Case {
+            name: "5.2 largest length",
+            expect: CLIENT,
+            input: b"\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff",
+            want: Ok(Some((u64::MAX >> 1, 10))),
+        },
+        Case {
+            name: "5.1 client unmasked",
+            expect: SERVER,
+            input: b"\x81\x05",
+            want: Err(Violation::MaskMissing),
+        },
+        Case {
+            name: "5.1 server masked",
+            expect: CLIENT,
+            input: b"\x81\x85",
+            want: Err(Violation::MaskUnexpected),
+        },
+        Case {
+            name: "5.3 key",
+            expect: SERVER,
+            input: b"\x81\x85\x01\x02\x03\x04",
+            want: Ok(Some((5, 6))),
+        },
+        Case {
+            name: "5.3 half a key",
+            expect: SERVER,
+            input: b"\x81\x85\x01\x02\x03",
+            want: Ok(None),
+        },
+        Case {
+            name: "5.2 RSV1 without agreement",
+            expect: CLIENT,
+            input: b"\xc1",
+            want: Err(Violation::ReservedBit),
+        },
+        Case {
+            name: "5.2 RSV2",
+            expect: INSIDE,
+            input: b"\xa0",
+            want: Err(Violation::ReservedBit),
+        },
+        Case {
+            name: "5.2 RSV3",
+            expect: INSIDE,
+            input: b"\x90",
+            want: Err(Violation::ReservedBit),
+        },
+        Case {
+            name: "7692 6.1 RSV1 on a continuation",
+            expect: INSIDE,
+            input: b"\xc0",
+            want: Err(Violation::ReservedBit),
+        },
+        Case {
+            name: "7692 6.1 RSV1 on a ping",
+            expect: INSIDE,
+            input: b"\xc9",
+            want: Err(Violation::ReservedBit),
+        },
+        Case {
+            name: "5.2 opcode 3",
+            expect: CLIENT,
+            input: b"\x83",
+            want: Err(Violation::ReservedOpcode),
+        },
+        Case {
+            name: "5.2 opcode 11",
+            expect: CLIENT,
+            input: b"\x8b",
+            want: Err(Violation::ReservedOpcode),
+        },
+        Case {
+            name: "5.4 text inside a message",
+            expect: INSIDE,
+            input: b"\x01",
+            want: Err(Violation::ContinuationExpected),
+        },
+        Case {
+            name: "5.4 nothing to continue",
+            expect: CLIENT,
+            input: b"\x80",
+            want: Err(Violation::ContinuationUnexpected),
+        },
+        Case {
+            name: "5.5 fragmented ping",
+            expect: CLIENT,
+            input: b"\x09",
+            want: Err(Violation::ControlFragmented),
+        },
+        Case {
+            name: "5.5 long pong",
+            expect: CLIENT,
+            input: b"\x8a\x7e",
+            want: Err(Violation::ControlTooLong),
+        },
+        Case {
+            name: "5.4 ping inside a message",
+            expect: INSIDE,
+            input: b"\x89\0",
+            want: Ok(Some((0, 2))),
+        },
+    ];
+
+    #[test]
+    fn table() {
+        for Case {
+            name,
+            expect,
+            input,
+            want,
+        } in CASES
+        {
+            let got = Header::parse(input, *expect)
+                .map(|found| found.map(|(header, taken)| (header.length, taken)));
+            assert_eq!(got, *want, "{name}");
+            // A prefix asks for more, or is wrong in the same way.
+            for end in 0..input.len() {
+                match Header::parse(&input[..end], *expect) {
+                    Ok(None) => {}
+                    Ok(Some(_)) => panic!("{name}: whole after {end}"),
+                    Err(violation) => assert_eq!(Err(violation), *want, "{name} after {end}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for length in [0, 1, 125, 126, 127, 65535, 65536, 1 << 40, u64::MAX >> 1] {
+            for mask in [None, Some([1, 2, 3, 4])] {
+                let header = Header {
+                    fin: true,
+                    compressed: true,
+                    opcode: Opcode::Binary,
+                    mask,
+                    length,
+                };
+                let mut octets = Vec::new();
+                header.write(&mut octets);
+                let expect = Expect {
+                    masked: mask.is_some(),
+                    inside_message: false,
+                    deflate: true,
+                };
+                assert_eq!(
+                    Header::parse(&octets, expect),
+                    Ok(Some((header, octets.len())))
+                );
+                assert!(octets.len() <= MAX_HEADER);
+            }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The client's side of the opening handshake.
+//! RFC 6455 section 4.1; RFC 9112 section 6 for the body of a refusal.
+//! Knows no socket: it writes a request, and judges the answer.
+
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use thiserror::Error;
+
+use super::request::only;
+use super::{Agreement, accept_key, key};
+use crate::config::Config;
+use crate::error::Misuse;
+use crate::extension::{self, deflate};
+use crate::http::field::{has_token, is_token};
+use crate::http::{Fields, HeadError, Response, ResponseHead, Scan, Url, parse_response, response};
+use crate::random::Nonce;
+
+/// What a client adds to its request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// The subprotocols it offers, the preferred one first.
+    pub subprotocols: Vec<String>,
+    /// Further fields, such as `Origin`, `Authorization` or `Cookie`. Fields of the handshake itself are refused.
+    pub fields: Fields,
+}
+
+/// The fields that the handshake writes itself.
+const OWN: [&str; 9] = [
+    "host",
+    "upgrade",
+    "connection",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-protocol",
+    "sec-websocket-extensions",
+    "sec-websocket-accept",
+    "content-length",
+];
+
+/// The answer breaks a rule of section 4.1: the client "MUST _Fail the WebSocket Connection_".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// Not HTTP.
+    #[error("the response is malformed")]
+    Malformed,
+    /// The head is longer than [`Limits::head`](crate::config::Limits::head) or has too many fields.
+    #[error("the response head is too large")]
+    HeadTooLarge,
+    /// Not HTTP/1.1.
+    #[error("the HTTP version of the response is not 1.1")]
+    HttpVersion,
+    /// `Upgrade` is missing or not `websocket`.
+    #[error("the response does not upgrade to websocket")]
+    Upgrade,
+    /// `Connection` does not list `Upgrade`.
+    #[error("the Connection header of the response does not list Upgrade")]
+    Connection,
+    /// `Sec-WebSocket-Accept` is missing, repeated, or not the answer to our key.
+    #[error("the Sec-WebSocket-Accept header does not answer our key")]
+    Accept,
+    /// An extension that was not offered, or parameters that do not fit the offer.
+    #[error("the response names an extension or parameters that were not offered")]
+    Extensions,
+    /// A subprotocol that was not offered, or more than one.
+    #[error("the response names a subprotocol that was not offered")]
+    Subprotocol,
+    /// The input ended before the head.
+    #[error("the connection ended before the response")]
+    EndOfInput,
+    /// The answer did not come in time.
+    #[error("the response did not arrive in time")]
+    Timeout,
+}
+
+impl From<HeadError> for Failure {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Malformed => Self::Malformed,
+            HeadError::TooLarge | HeadError::TooManyFields => Self::HeadTooLarge,
+            HeadError::Version => Self::HttpVersion,
+        }
+    }
+}
+
+/// What the server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 101: the connection is open.
+    Open(Opened),
+    /// 3xx with a `Location`; the caller decides whether to follow it.
+    Redirect(Response),
+    /// Any other status, with its fields and the body up to [`Limits::body`](crate::config::Limits::body).
+    Refused(Response),
+}
+
+/// A 101 that passed all checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// What was agreed.
+    pub agreement: Agreement,
+    /// All fields of the response.
+    pub fields: Fields,
+}
+
+/// A client that awaits its answer.
+#[derive(Debug)]
+pub struct ClientHandshake {
+    config: Arc<Config>,
+    request: Vec<u8>,
+    accept: String,
+    subprotocols: Vec<String>,
+    scan: Scan,
+    /// Octets of interim responses that were passed over.
+    passed: usize,
+    refused: Option<(ResponseHead, usize)>,
+}
+
+impl ClientHandshake {
+    /// Begins. The nonce must be fresh entropy for each connection.
+    pub fn new(
+        config: &Arc<Config>,
+        url: &Url,
+        options: ClientOptions,
+        nonce: Nonce,
+    ) -> Result<Self, Misuse> {
+        response::check_fields(&options.fields)?;
+        if options
+            .fields
+            .iter()
+            .any(|(name, _)| OWN.iter().any(|own| name.eq_ignore_ascii_case(own)))
+        {
+            return Err(Misuse::BadHeader);
+        }
+        // 4.1: "MUST all be unique strings", and tokens
+        let names = &options.subprotocols;
+        if names
+            .iter()
+            .enumerate()
+            .any(|(at, name)| !is_token(name) || names.iter().take(at).any(|other| other == name))
+        {
+            return Err(Misuse::Subprotocol);
+        }
+        let key = key::encode_key(nonce);
+        let mut request = Vec::with_capacity(256);
+        for part in ["GET ", url.target(), " HTTP/1.1\r\n"] {
+            request.extend_from_slice(part.as_bytes());
+        }
+        let mut field =
+            |name: &str, value: &str| response::write_field(name, value.as_bytes(), &mut request);
+        field("Host", &url.authority());
+        field("Upgrade", "websocket");
+        field("Connection", "Upgrade");
+        field("Sec-WebSocket-Key", &key);
+        field("Sec-WebSocket-Version", "13");
+        if !names.is_empty() {
+            field("Sec-WebSocket-Protocol", &names.join(", "));
+        }
+        if let Some(deflate) = config
+            .deflate
+            .as_ref()
+            .filter(|_| cfg!(feature = "deflate"))
+        {
+            field("Sec-WebSocket-Extensions", &deflate::offer(deflate));
+        }
+        response::write_fields(&options.fields, &mut request);
+        request.extend_from_slice(b"\r\n");
+        Ok(Self {
+            config: Arc::clone(config),
+            request,
+            accept: accept_key(key.as_bytes()),
+            subprotocols: options.subprotocols,
+            scan: Scan::default(),
+            passed: 0,
+            refused: None,
+        })
+    }
+
+    /// The octets to send first. Nothing may follow them before the answer (4.1).
+    pub fn request(&self) -> &[u8] {
+        &self.request
+    }
+
+    /// Looks at what has arrived: `input` holds all of it, from the first octet; `ended` says that no more will come.
+    ///
+    /// The answer comes back with how many octets it took: what follows belongs to the connection.
+    pub fn receive(
+        &mut self,
+        input: &[u8],
+        ended: bool,
+    ) -> Result<Option<(Answer, usize)>, Failure> {
+        loop {
+            if let Some((head, length)) = self.refused.take() {
+                let body = input.get(length..).unwrap_or_default();
+                return Ok(
+                    match read_body(&head, body, ended, self.config.limits.body) {
+                        Some(body) => Some((answer(head, body), input.len())),
+                        None => {
+                            self.refused = Some((head, length));
+                            None
+                        }
+                    },
+                );
+            }
+            let rest = input.get(self.passed..).unwrap_or_default();
+            let Some(length) = self.scan.find(rest, &self.config.limits)? else {
+                return if ended {
+                    Err(Failure::EndOfInput)
+                } else {
+                    Ok(None)
+                };
+            };
+            let head = parse_response(rest.get(..length).unwrap_or_default(), &self.config.limits)?;
+            let end = self.passed + length;
+            match head.status {
+                101 => return Ok(Some((Answer::Open(self.check(head)?), end))),
+                // RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response"
+                100..=199 => {
+                    self.scan = Scan::default();
+                    self.passed = end;
+                    if end > self.config.limits.head {
+                        return Err(Failure::HeadTooLarge);
+                    }
+                }
+                _ => self.refused = Some((head, end)),
+            }
+        }
+    }
+
+    /// The checks of 4.1 on a 101.
+    fn check(&self, head: ResponseHead) -> Result<Opened, Failure> {
+        let fields = head.fields;
+        if !only(&fields, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+            return Err(Failure::Upgrade);
+        }
+        if !has_token(fields.all("connection"), "upgrade") {
+            return Err(Failure::Connection);
+        }
+        if only(&fields, "sec-websocket-accept") != Some(self.accept.as_bytes()) {
+            return Err(Failure::Accept);
+        }
+        let agreement = self.check_common(&fields)?;
+        Ok(Opened { agreement, fields })
+    }
+
+    /// What HTTP/1.1 and HTTP/2 have in common.
+    fn check_common(&self, fields: &Fields) -> Result<Agreement, Failure> {
+        let answers = extension::parse(fields.all("sec-websocket-extensions"))
+            .map_err(|_| Failure::Extensions)?;
+        let deflate = match (answers.as_slice(), &self.config.deflate) {
+            ([], _) => None,
+            ([one], Some(config))
+                if one.name.eq_ignore_ascii_case(deflate::NAME) && cfg!(feature = "deflate") =>
+            {
+                Some(deflate::check_answer(config, one).map_err(|_| Failure::Extensions)?)
+            }
+            _ => return Err(Failure::Extensions),
+        };
+        // 11.3.4: "MUST NOT appear more than once in an HTTP response"
+        let subprotocol = match fields.all("sec-websocket-protocol").count() {
+            0 => None,
+            1 => {
+                let name = fields.get_str("sec-websocket-protocol").unwrap_or_default();
+                if !self.subprotocols.iter().any(|offered| offered == name) {
+                    return Err(Failure::Subprotocol);
+                }
+                Some(name.to_string())
+            }
+            _ => return Err(Failure::Subprotocol),
+        };
+        Ok(Agreement {
+            subprotocol,
+            deflate,
+        })
+    }
+}
+
+fn answer(head: ResponseHead, body: Vec<u8>) -> Answer {
+    let response = Response {
+        status: head.status,
+        fields: head.fields,
+        body,
+    };
+    if response.location().is_some() {
+        Answer::Redirect(response)
+    } else {
+        Answer::Refused(response)
+    }
+}
+
+/// The body, once it is whole or as long as we keep; `None` when more must come (RFC 9112 section 6.3).
+fn read_body(head: &ResponseHead, input: &[u8], ended: bool, limit: usize) -> Option<Vec<u8>> {
+    if matches!(head.status, 204 | 304) {
+        return Some(Vec::new());
+    }
+    if has_token(head.fields.all("transfer-encoding"), "chunked") {
+        let (body, whole) = unchunk(input, limit);
+        return (whole || ended || body.len() >= limit || input.len() >= limit.saturating_mul(2))
+            .then_some(body);
+    }
+    let length = head
+        .fields
+        .get_str("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(usize::MAX)
+        .min(limit);
+    let body = input.get(..length.min(input.len())).unwrap_or_default();
+    (ended || body.len() == length).then(|| body.to_vec())
+}
+
+/// Takes the chunks apart; whether the last one was there. What is malformed ends the body.
+fn unchunk(mut input: &[u8], limit: usize) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    loop {
+        let (start, size) = match httparse::parse_chunk_size(input) {
+            Ok(httparse::Status::Complete(found)) => found,
+            Ok(httparse::Status::Partial) => return (body, false),
+            Err(_) => return (body, true),
+        };
+        let rest = input.get(start..).unwrap_or_default();
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let room = limit - body.len();
+        body.extend_from_slice(
+            rest.get(..size.min(room).min(rest.len()))
+                .unwrap_or_default(),
+        );
+        if size == 0 || body.len() == limit {
+            return (body, true);
+        }
+        match size.checked_add(2).and_then(|next| rest.get(next..)) {
+            Some(next) => input = next,
+            None => return (body, false),
+        }
+    }
+}

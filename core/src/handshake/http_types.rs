@@ -1,0 +1,83 @@
+//! The handshake for stacks that speak the types of the `http` crate.
+//! RFC 6455 section 4.2; RFC 8441 section 5.
+//! Knows no stack: a request was parsed elsewhere, a response is written elsewhere.
+
+use http::{HeaderMap, Method, StatusCode, Version};
+
+use super::{Accept, Agreement, ExtendedConnect, Refusal, Request};
+use crate::config::Config;
+use crate::error::Misuse;
+use crate::http::{Fields, RequestHead, Response};
+
+impl Request {
+    /// Checks a request that another stack parsed: HTTP/1.1, or an extended CONNECT over HTTP/2 whose `:protocol`
+    /// is given, since the `http` crate has no place for it.
+    pub fn from_http<B>(
+        request: &http::Request<B>,
+        protocol: Option<&str>,
+    ) -> Result<Self, Refusal> {
+        let (uri, fields) = (request.uri(), collect(request.headers()));
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        match request.version() {
+            Version::HTTP_11 => Self::check(RequestHead {
+                method: request.method().as_str().into(),
+                target: path.into(),
+                fields,
+            }),
+            Version::HTTP_2 | Version::HTTP_3 if request.method() == Method::CONNECT => {
+                ExtendedConnect {
+                    method: "CONNECT",
+                    protocol: protocol.unwrap_or_default(),
+                    scheme: uri.scheme_str().unwrap_or("https"),
+                    path,
+                    authority: uri.authority().map_or("", |authority| authority.as_str()),
+                    fields,
+                }
+                .check()
+            }
+            _ => Err(Refusal::HttpVersion),
+        }
+    }
+
+    /// Accepts: the response to be written by the stack, and what was agreed.
+    pub fn accept_http(
+        &self,
+        config: &Config,
+        accept: Accept,
+    ) -> Result<(http::Response<()>, Agreement), Misuse> {
+        let (fields, agreement) = self.accept_fields(config, accept)?;
+        let upgraded = fields.get("upgrade").is_some();
+        let status = if upgraded {
+            StatusCode::SWITCHING_PROTOCOLS
+        } else {
+            StatusCode::OK
+        };
+        Ok((build(status, &fields, ())?, agreement))
+    }
+}
+
+impl Response {
+    /// The response as a type of the `http` crate.
+    pub fn into_http(self) -> Result<http::Response<alloc::vec::Vec<u8>>, Misuse> {
+        let status = StatusCode::from_u16(self.status).map_err(|_| Misuse::BadStatus)?;
+        build(status, &self.fields, self.body)
+    }
+}
+
+fn build<B>(status: StatusCode, fields: &Fields, body: B) -> Result<http::Response<B>, Misuse> {
+    let builder = http::Response::builder().status(status);
+    fields
+        .iter()
+        .fold(builder, |builder, (name, value)| {
+            builder.header(name, value)
+        })
+        .body(body)
+        .map_err(|_| Misuse::BadHeader)
+}
+
+fn collect(headers: &HeaderMap) -> Fields {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect()
+}

@@ -1,0 +1,61 @@
+//! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept`.
+//! RFC 6455 sections 4.1 and 4.2.2; the hash and the coding are libraries'.
+//! Knows no head.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
+use crate::random::Nonce;
+
+/// 1.3: "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Whether `key` is the base64 of 16 octets. The unused bits of the last character may be set: no decoder needs them.
+pub fn is_key(key: &[u8]) -> bool {
+    let alphabet = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/');
+    matches!(key.strip_suffix(b"=="), Some(digits) if digits.len() == 22 && digits.iter().all(alphabet))
+}
+
+/// The value of `Sec-WebSocket-Accept` that answers `key`.
+///
+/// ```
+/// use sansws_core::handshake::accept_key;
+/// assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+pub fn accept_key(key: &[u8]) -> String {
+    let mut octets = Vec::with_capacity(key.len() + GUID.len());
+    octets.extend_from_slice(key);
+    octets.extend_from_slice(GUID);
+    STANDARD.encode(Sha1::digest(&octets))
+}
+
+/// The key that stands for `nonce`.
+pub(super) fn encode_key(nonce: Nonce) -> String {
+    STANDARD.encode(nonce.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_two_one_keys_are_16_octets_in_base64() {
+        assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        assert!(is_key(encode_key(Nonce([255; 16])).as_bytes()));
+        let wrong: &[&[u8]] = &[
+            b"",
+            b"dGhlIHNhbXBsZSBub25jZQ=",
+            b"dGhlIHNhbXBsZSBub25jZ===",
+            b"dGhlIHNhbXBsZSBub25jZQAA",
+            b"dGhl-HNhbXBsZSBub25j_Q==",
+            b"dGhl HNhbXBsZSBub25jZQ==",
+        ];
+        for key in wrong {
+            assert!(!is_key(key), "{}", key.escape_ascii());
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The opening handshake: what two endpoints agree on before the first frame.
+//! RFC 6455 section 4; RFC 8441 section 5 for HTTP/2.
+//! Knows no frame and no socket.
+//!
+//! ```text
+//! client                                          server
+//! ClientHandshake::new                            ServerHandshake::new
+//!   request()  ──── GET /chat, Upgrade, Key ───▶    receive() ─▶ Request, or Refusal
+//!                                                   (the caller decides; it may take its time)
+//!   receive()  ◀─── 101, Accept ────────────────  Request::accept()    ─▶ Agreement
+//!    ─▶ Open, Redirect, Refused                   Response::write()    (refused)
+//! ```
+//!
+//! Both say how many octets they consumed: what follows belongs to the connection.
+
+mod client;
+mod extended;
+#[cfg(feature = "http")]
+mod http_types;
+mod key;
+mod refusal;
+mod request;
+mod server;
+
+pub use client::{Answer, ClientHandshake, ClientOptions, Failure, Opened};
+pub use extended::ExtendedConnect;
+pub use key::{accept_key, is_key};
+pub use refusal::Refusal;
+pub use request::{Accept, Request};
+pub use server::ServerHandshake;
+
+use alloc::string::String;
+
+use crate::extension::deflate::Agreed;
+
+/// What a handshake came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// The subprotocol, if one was chosen.
+    pub subprotocol: Option<String>,
+    /// permessage-deflate, if both want it.
+    pub deflate: Option<Agreed>,
+}

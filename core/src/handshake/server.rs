@@ -1,0 +1,38 @@
+//! The server's side of the opening handshake, from raw octets.
+//! RFC 6455 section 4.2.
+//! Knows no socket: it reads a head, and says what it is.
+
+use alloc::sync::Arc;
+
+use super::{Refusal, Request};
+use crate::config::Config;
+use crate::http::{Scan, parse_request};
+
+/// A server that awaits a request.
+#[derive(Debug)]
+pub struct ServerHandshake {
+    config: Arc<Config>,
+    scan: Scan,
+}
+
+impl ServerHandshake {
+    /// Begins.
+    pub fn new(config: Arc<Config>) -> Self {
+        Self {
+            config,
+            scan: Scan::default(),
+        }
+    }
+
+    /// Looks at what has arrived: `input` holds all of it, from the first octet.
+    ///
+    /// Once the head is whole, the request comes back, and how many octets it took: what follows belongs to the connection.
+    /// A refusal is to be answered with [`Refusal::response`].
+    pub fn receive(&mut self, input: &[u8]) -> Result<Option<(Request, usize)>, Refusal> {
+        let Some(length) = self.scan.find(input, &self.config.limits)? else {
+            return Ok(None);
+        };
+        let head = parse_request(input.get(..length).unwrap_or_default(), &self.config.limits)?;
+        Ok(Some((Request::check(head)?, length)))
+    }
+}

@@ -1,0 +1,154 @@
+//! Field values: tokens, lists, quoted strings.
+//! RFC 9110 sections 5.6.1 (lists), 5.6.2 (tokens), 5.6.4 (quoted strings).
+//! Knows no field by name.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+
+/// The value does not follow its grammar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// Whether `octet` may stand in a token.
+pub const fn is_token_octet(octet: u8) -> bool {
+    matches!(octet,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
+}
+
+/// Whether `text` is a token: not empty, and of token octets only.
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_octet)
+}
+
+/// Whether `value` may stand in a field: no control octet but the tab, no blank at its ends.
+pub fn is_value(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|octet| matches!(octet, b'\t' | b' '..=b'~' | 0x80..))
+        && value.trim_ascii().len() == value.len()
+}
+
+/// Whether the comma-separated list in `fields` holds `token`, in any case.
+pub fn has_token<'a>(fields: impl Iterator<Item = &'a [u8]>, token: &str) -> bool {
+    fields
+        .flat_map(|field| field.split(|octet| *octet == b','))
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// A reader of one field value. Blanks between elements are skipped.
+#[derive(Clone, Debug)]
+pub struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    /// Begins at the front of `value`.
+    pub const fn new(value: &'a [u8]) -> Self {
+        Self(value)
+    }
+
+    /// Skips commas; whether the end is reached.
+    pub fn skip_commas(&mut self) -> bool {
+        while self.take(b',') {}
+        self.0.is_empty()
+    }
+
+    /// Takes `octet` if it comes next.
+    pub fn take(&mut self, octet: u8) -> bool {
+        self.0 = self.0.trim_ascii_start();
+        let Some((_, rest)) = self.0.split_first().filter(|(first, _)| **first == octet) else {
+            return false;
+        };
+        self.0 = rest;
+        true
+    }
+
+    /// Takes a token.
+    pub fn token(&mut self) -> Result<&'a str, Malformed> {
+        self.0 = self.0.trim_ascii_start();
+        let length = self
+            .0
+            .iter()
+            .take_while(|octet| is_token_octet(**octet))
+            .count();
+        let (token, rest) = self.0.split_at(length);
+        self.0 = rest;
+        core::str::from_utf8(token)
+            .ok()
+            .filter(|token| !token.is_empty())
+            .ok_or(Malformed)
+    }
+
+    /// Takes a token, or a quoted string whose content is a token (RFC 6455 section 9.1).
+    pub fn value(&mut self) -> Result<Cow<'a, str>, Malformed> {
+        if !self.take(b'"') {
+            return self.token().map(Cow::Borrowed);
+        }
+        let mut value = String::new();
+        loop {
+            let [octet, rest @ ..] = self.0 else {
+                return Err(Malformed);
+            };
+            self.0 = rest;
+            let octet = match (octet, rest) {
+                (b'"', _) => break,
+                (b'\\', [escaped, rest @ ..]) => {
+                    self.0 = rest;
+                    *escaped
+                }
+                (octet, _) => *octet,
+            };
+            // 9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
+            if !is_token_octet(octet) {
+                return Err(Malformed);
+            }
+            value.push(char::from(octet));
+        }
+        if value.is_empty() {
+            Err(Malformed)
+        } else {
+            Ok(Cow::Owned(value))
+        }
+    }
+
+    /// Demands a comma or the end.
+    pub fn end_of_element(&mut self) -> Result<(), Malformed> {
+        if self.0.trim_ascii_start().is_empty() || self.take(b',') {
+            Ok(())
+        } else {
+            Err(Malformed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn token_lists_in_any_case_over_several_fields() {
+        let cases: &[(&[&str], bool)] = &[
+            (&["Upgrade"], true),
+            (&["keep-alive, uPgRaDe"], true),
+            (&["keep-alive", "Upgrade"], true),
+            (&["keep-alive ,\tUpgrade ,"], true),
+            (&["Upgraded"], false),
+            (&["not upgrade"], false),
+            (&[], false),
+        ];
+        for (fields, want) in cases {
+            assert_eq!(
+                has_token(fields.iter().map(|field| field.as_bytes()), "upgrade"),
+                *want,
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_that_would_split_a_head_are_refused() {
+        assert!(is_value(b"a b\tc") && is_value("ä".as_bytes()) && is_value(b""));
+        assert!(
+            !is_value(b"a\r\nb: c") && !is_value(b"a\0") && !is_value(b" a") && !is_value(b"a\t")
+        );
+    }
+}

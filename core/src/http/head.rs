@@ -1,0 +1,335 @@
+//! Heads of requests and responses: found once, parsed once.
+//! RFC 9112 sections 2 to 6; bounds by RFC 6455 section 10.4.
+//! Knows no field by name. The search for the end keeps its place, so a head that drips in costs no more than one that comes whole.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::config::Limits;
+
+/// Why a head cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// It breaks the grammar of HTTP.
+    Malformed,
+    /// It is longer than [`Limits::head`].
+    TooLarge,
+    /// It has more fields than [`Limits::headers`].
+    TooManyFields,
+    /// It is of another version than HTTP/1.1.
+    Version,
+}
+
+/// The search for the end of a head.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scan {
+    seen: usize,
+}
+
+impl Scan {
+    /// Looks at the octets that came since the last call; `input` holds all of them, from the first.
+    ///
+    /// Says how long the head is once its empty line is there. A line that ends without CR, and a first octet
+    /// that begins no HTTP message, are found at once.
+    pub fn find(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, HeadError> {
+        if input
+            .first()
+            .is_some_and(|octet| !octet.is_ascii_alphabetic() && !matches!(octet, b'\r' | b'\n'))
+        {
+            return Err(HeadError::Malformed);
+        }
+        while let Some(next) = input
+            .get(self.seen..)
+            .and_then(|rest| rest.iter().position(|octet| *octet == b'\n'))
+        {
+            let at = self.seen + next;
+            let before = input.get(..at).unwrap_or_default();
+            if before.last() != Some(&b'\r') {
+                return Err(HeadError::Malformed);
+            }
+            self.seen = at + 1;
+            if before.ends_with(b"\r\n\r") {
+                return if self.seen > limits.head {
+                    Err(HeadError::TooLarge)
+                } else {
+                    Ok(Some(self.seen))
+                };
+            }
+        }
+        self.seen = input.len();
+        if input.len() > limits.head {
+            Err(HeadError::TooLarge)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// Header fields in their order, in one piece of memory.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Fields {
+    octets: Vec<u8>,
+    /// Where each field's name and value end.
+    ends: Vec<(u32, u32)>,
+}
+
+impl Fields {
+    /// The first field called `name`, in any case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.all(name).next()
+    }
+
+    /// The first field called `name`, if it is UTF-8.
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        self.get(name)
+            .and_then(|value| core::str::from_utf8(value).ok())
+    }
+
+    /// All fields called `name`, in any case.
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// All fields.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let starts = core::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        starts.zip(&self.ends).map(|(start, (middle, end))| {
+            let slice = |from: u32, to: u32| {
+                self.octets
+                    .get(from as usize..to as usize)
+                    .unwrap_or_default()
+            };
+            (
+                core::str::from_utf8(slice(start, *middle)).unwrap_or(""),
+                slice(*middle, *end),
+            )
+        })
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Adds a field as it is; what came from a peer was checked by the parser, what goes out is checked by the writer.
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        self.octets.extend_from_slice(name.as_bytes());
+        let middle = self.octets.len();
+        self.octets.extend_from_slice(value.trim_ascii());
+        let (Ok(middle), Ok(end)) = (u32::try_from(middle), u32::try_from(self.octets.len()))
+        else {
+            return;
+        };
+        self.ends.push((middle, end));
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(
+                self.iter()
+                    .map(|(name, value)| (name, alloc::string::String::from_utf8_lossy(value))),
+            )
+            .finish()
+    }
+}
+
+impl<N: AsRef<str>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
+        let mut all = Self::default();
+        for (name, value) in fields {
+            all.push(name.as_ref(), value.as_ref());
+        }
+        all
+    }
+}
+
+/// The head of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestHead {
+    /// Such as `GET`.
+    pub method: String,
+    /// As it stands in the request line.
+    pub target: String,
+    /// Its fields.
+    pub fields: Fields,
+}
+
+/// The head of a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// The status code.
+    pub status: u16,
+    /// Its fields.
+    pub fields: Fields,
+}
+
+/// Parses a whole request head. A version other than HTTP/1.1 is an error of its own.
+pub fn parse_request(head: &[u8], limits: &Limits) -> Result<RequestHead, HeadError> {
+    with_slots(limits, |slots| {
+        let mut request = httparse::Request::new(slots);
+        match request.parse(head) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => return Err(HeadError::Malformed),
+            Err(error) => return Err(kind(error)),
+        }
+        // 4.2.1: "An HTTP/1.1 or higher GET request"
+        if request.version != Some(1) {
+            return Err(HeadError::Version);
+        }
+        Ok(RequestHead {
+            method: request.method.unwrap_or_default().into(),
+            target: request.path.unwrap_or_default().into(),
+            fields: collect(request.headers),
+        })
+    })
+}
+
+/// Parses a whole response head.
+pub fn parse_response(head: &[u8], limits: &Limits) -> Result<ResponseHead, HeadError> {
+    with_slots(limits, |slots| {
+        let mut response = httparse::Response::new(slots);
+        match response.parse(head) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => return Err(HeadError::Malformed),
+            Err(error) => return Err(kind(error)),
+        }
+        if response.version != Some(1) {
+            return Err(HeadError::Version);
+        }
+        Ok(ResponseHead {
+            status: response.code.unwrap_or_default(),
+            fields: collect(response.headers),
+        })
+    })
+}
+
+/// Lends `parse` room for as many fields as are allowed; the common count needs no heap.
+fn with_slots<'h, T>(
+    limits: &Limits,
+    parse: impl FnOnce(&mut [httparse::Header<'h>]) -> Result<T, HeadError>,
+) -> Result<T, HeadError> {
+    let mut few = [httparse::EMPTY_HEADER; 100];
+    match few.get_mut(..limits.headers) {
+        Some(slots) => parse(slots),
+        None => parse(&mut alloc::vec![httparse::EMPTY_HEADER; limits.headers]),
+    }
+}
+
+const fn kind(error: httparse::Error) -> HeadError {
+    match error {
+        httparse::Error::TooManyHeaders => HeadError::TooManyFields,
+        httparse::Error::Version => HeadError::Version,
+        httparse::Error::HeaderName
+        | httparse::Error::HeaderValue
+        | httparse::Error::NewLine
+        | httparse::Error::Status
+        | httparse::Error::Token => HeadError::Malformed,
+    }
+}
+
+fn collect(headers: &[httparse::Header<'_>]) -> Fields {
+    headers
+        .iter()
+        .map(|header| (header.name, header.value))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    const HEAD: &[u8] = b"GET /chat HTTP/1.1\r\nHost: a\r\nX: 1\r\nx:  2 \r\n\r\nrest";
+
+    #[test]
+    fn the_end_is_found_whatever_the_parts() {
+        for step in 1..HEAD.len() {
+            let (mut scan, mut found) = (Scan::default(), None);
+            for end in (step..HEAD.len()).step_by(step).chain([HEAD.len()]) {
+                found = scan.find(&HEAD[..end], &Limits::default()).unwrap();
+                if found.is_some() {
+                    break;
+                }
+            }
+            assert_eq!(found, Some(HEAD.len() - 4), "step {step}");
+        }
+    }
+
+    #[test]
+    fn fields_keep_order_and_ignore_case() {
+        let request = parse_request(HEAD, &Limits::default()).unwrap();
+        assert_eq!(
+            (request.method.as_str(), request.target.as_str()),
+            ("GET", "/chat")
+        );
+        assert_eq!(request.fields.all("X").collect::<Vec<_>>(), [b"1", b"2"]);
+        assert_eq!(request.fields.get_str("host"), Some("a"));
+        assert_eq!(
+            format!("{:?}", request.fields),
+            r#"{"Host": "a", "X": "1", "x": "2"}"#
+        );
+    }
+
+    #[test]
+    fn bounds_and_grammar() {
+        let limits = Limits {
+            head: 64,
+            headers: 2,
+            ..Limits::default()
+        };
+        let cases: &[(&str, &[u8], HeadError)] = &[
+            ("binary", b"\x16\x03\x01", HeadError::Malformed),
+            (
+                "LF alone",
+                b"GET / HTTP/1.1\nHost: a\n\n",
+                HeadError::Malformed,
+            ),
+            (
+                "folded",
+                b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n",
+                HeadError::Malformed,
+            ),
+            (
+                "NUL",
+                b"GET / HTTP/1.1\r\nA: \0\r\n\r\n",
+                HeadError::Malformed,
+            ),
+            (
+                "blank before the colon",
+                b"GET / HTTP/1.1\r\nA : b\r\n\r\n",
+                HeadError::Malformed,
+            ),
+            ("HTTP/1.0", b"GET / HTTP/1.0\r\n\r\n", HeadError::Version),
+            ("HTTP/2.0", b"GET / HTTP/2.0\r\n\r\n", HeadError::Version),
+            (
+                "three fields",
+                b"GET / HTTP/1.1\r\na:b\r\nc:d\r\ne:f\r\n\r\n",
+                HeadError::TooManyFields,
+            ),
+            ("long", &[b'A'; 65], HeadError::TooLarge),
+            (
+                "long and whole",
+                b"GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\n\r\n",
+                HeadError::TooLarge,
+            ),
+        ];
+        for (name, input, want) in cases {
+            let got = match Scan::default().find(input, &limits) {
+                Ok(Some(end)) => parse_request(&input[..end], &limits).map(drop),
+                Ok(None) => panic!("{name}: wants more"),
+                Err(error) => Err(error),
+            };
+            assert_eq!(got, Err(*want), "{name}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! HTTP as far as the opening handshake needs it: heads, header fields, targets, statuses.
+//! RFC 9110, RFC 9112; RFC 6455 section 4.
+//! Knows nothing of WebSocket but its URL schemes.
+
+pub mod field;
+mod head;
+pub(crate) mod response;
+mod status;
+mod url;
+
+pub use head::{Fields, HeadError, RequestHead, ResponseHead, Scan, parse_request, parse_response};
+pub use response::Response;
+pub use status::reason;
+pub use url::Url;

@@ -1,0 +1,180 @@
+//! WebSocket URLs.
+//! RFC 6455 section 3; RFC 3986 section 3.
+//! Knows no name resolution: it takes a URL apart, and checks that the parts can stand in a request.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::str::FromStr;
+
+use crate::error::Misuse;
+
+/// A `ws://` or `wss://` URL.
+///
+/// ```
+/// let url: sansws_core::http::Url = "wss://example.org/chat?room=1#part".parse().unwrap();
+/// assert!(url.is_secure());
+/// assert_eq!((url.host(), url.port()), ("example.org", 443));
+/// assert_eq!(url.target(), "/chat?room=1"); // the fragment is never sent
+/// assert_eq!(url.authority(), "example.org");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    secure: bool,
+    host: String,
+    port: u16,
+    target: String,
+}
+
+impl Url {
+    /// Whether it is `wss`.
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host: a name, or an address; an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port; 80 or 443 unless it is given.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Path and query, as they stand in the request line.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The value of `Host`: with the port if it is not the default (section 4.1, 4).
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        let default = if self.secure { 443 } else { 80 };
+        if self.port == default {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+}
+
+impl FromStr for Url {
+    type Err = Misuse;
+
+    fn from_str(url: &str) -> Result<Self, Misuse> {
+        let (scheme, rest) = url.split_once("://").ok_or(Misuse::BadUrl)?;
+        // http and https are what redirects name (RFC 6455 section 4.1 leaves following them to us).
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "ws" | "http" => false,
+            "wss" | "https" => true,
+            _ => return Err(Misuse::BadUrl),
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (authority, target) = rest
+            .find(['/', '?'])
+            .map_or((rest, ""), |at| rest.split_at(at));
+        if !target.bytes().all(|octet| octet.is_ascii_graphic()) {
+            return Err(Misuse::BadUrl);
+        }
+        let target = match target.bytes().next() {
+            Some(b'/') => target.to_string(),
+            _ => format!("/{target}"),
+        };
+        // Section 3 knows no user information; credentials go into a header.
+        let (host, port) = match authority.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']').ok_or(Misuse::BadUrl)?;
+                let fine = host.parse::<core::net::Ipv6Addr>().is_ok();
+                (
+                    host,
+                    if fine {
+                        port
+                    } else {
+                        return Err(Misuse::BadUrl);
+                    },
+                )
+            }
+            None => {
+                let (host, port) = authority
+                    .find(':')
+                    .map_or((authority, ""), |at| authority.split_at(at));
+                let fine = !host.is_empty()
+                    && host
+                        .bytes()
+                        .all(|octet| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet));
+                (
+                    host,
+                    if fine {
+                        port
+                    } else {
+                        return Err(Misuse::BadUrl);
+                    },
+                )
+            }
+        };
+        let default = if secure { 443 } else { 80 };
+        let port = match port.strip_prefix(':') {
+            Some("") => default,
+            Some(digits) if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
+                digits.parse().map_err(|_| Misuse::BadUrl)?
+            }
+            None if port.is_empty() => default,
+            Some(_) | None => return Err(Misuse::BadUrl),
+        };
+        Ok(Self {
+            secure,
+            host: host.to_ascii_lowercase(),
+            port,
+            target,
+        })
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}://{}{}",
+            if self.secure { "wss" } else { "ws" },
+            self.authority(),
+            self.target
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_parts() {
+        let cases: &[(&str, Result<&str, Misuse>)] = &[
+            ("ws://a", Ok("ws://a/")),
+            ("WS://A:80/x", Ok("ws://a/x")),
+            ("wss://a:80?q=1#f", Ok("wss://a:80/?q=1")),
+            ("ws://[::1]:9001/", Ok("ws://[::1]:9001/")),
+            ("https://a/b", Ok("wss://a/b")),
+            ("ws://a:/", Ok("ws://a/")),
+            ("ftp://a", Err(Misuse::BadUrl)),
+            ("ws:/a", Err(Misuse::BadUrl)),
+            ("ws://", Err(Misuse::BadUrl)),
+            ("ws://a:99999", Err(Misuse::BadUrl)),
+            ("ws://a:+1", Err(Misuse::BadUrl)),
+            ("ws://me@a", Err(Misuse::BadUrl)),
+            ("ws://a/b c", Err(Misuse::BadUrl)),
+            ("ws://a/\r\nX: y", Err(Misuse::BadUrl)),
+            ("ws://a b/", Err(Misuse::BadUrl)),
+            ("ws://[::1/", Err(Misuse::BadUrl)),
+            ("ws://[::1]x", Err(Misuse::BadUrl)),
+        ];
+        for (url, want) in cases {
+            let got = url.parse::<Url>().map(|url| url.to_string());
+            assert_eq!(got.as_deref(), want.as_deref(), "{url}");
+        }
+    }
+}

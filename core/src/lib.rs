@@ -1,0 +1,93 @@
+//! WebSocket as pure state machines.
+//!
+//! RFC 6455 (the protocol), RFC 7692 (permessage-deflate) and RFC 8441 (over HTTP/2), for clients and servers.
+//! This crate opens no socket, reads no clock, draws no random number and names no runtime: octets and time come in,
+//! octets and events come out, and the same inputs give the same outputs.
+//!
+//! | module | what it decides |
+//! | --- | --- |
+//! | [`handshake`] | whether two endpoints talk WebSocket, and what they agree on |
+//! | [`connection`] | what frames mean, when to ping, how to close |
+//! | [`message`] | whole messages, pieces, prepared messages |
+//! | [`drive`] | the async shell over a [`drive::Transport`]; what `sansws-tokio` and `sansws-smol` share |
+//! | [`frame`], [`mask`], [`utf8`], [`extension`], [`http`] | the octets underneath |
+//! | [`config`], [`close`], [`error`], [`time`], [`random`] | values |
+//!
+//! A whole life, without a socket:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use sansws_core::close::CloseCode;
+//! use sansws_core::config::Config;
+//! use sansws_core::connection::{After, Connection, Event};
+//! use sansws_core::handshake::{Accept, Answer, ClientHandshake, ClientOptions, ServerHandshake};
+//! use sansws_core::message::Assembly;
+//! use sansws_core::random::Seed;
+//! use sansws_core::time::Instant;
+//!
+//! let (config, now, seed) = (Arc::new(Config::default()), Instant::ZERO, Seed::new([7; 32]));
+//!
+//! // The opening handshake.
+//! let url = "ws://localhost/chat".parse()?;
+//! let mut dialing = ClientHandshake::new(&config, &url, ClientOptions::default(), seed.nonce())?;
+//! let mut server_handshake = ServerHandshake::new(config.clone());
+//! let (request, _) = server_handshake.receive(dialing.request())?.expect("the whole request is there");
+//! assert_eq!(request.path(), "/chat");
+//! let (response, agreement) = request.accept(&config, Accept::default())?;
+//! let mut server = Connection::server(config.clone(), &agreement, now);
+//! let (answer, _) = dialing.receive(&response, false)?.expect("the whole response is there");
+//! let Answer::Open(opened) = answer else { panic!("refused") };
+//! let mut client = Connection::client(config, &opened.agreement, seed, now);
+//!
+//! // A message.
+//! client.send_text("Hello")?;
+//! let mut octets = output(&mut client);
+//! let mut assembly = Assembly::default();
+//! let step = server.receive(now, &mut octets, &mut assembly)?;
+//! assert_eq!(step.event, Some(Event::Text("Hello")));
+//!
+//! // The closing handshake: one Close frame each way; then the server ends TCP.
+//! client.close(now, Some(CloseCode::NORMAL), "bye")?;
+//! let mut octets = output(&mut client);
+//! let step = server.receive(now, &mut octets, &mut assembly)?;
+//! assert!(matches!(step.event, Some(Event::Close(close)) if close.reason == "bye"));
+//! let mut octets = output(&mut server);
+//! assert_eq!(server.after(), After::Shutdown);
+//! let _ = client.receive(now, &mut octets, &mut assembly)?;
+//! client.end_of_input();
+//! assert_eq!(client.after(), After::Drop);
+//!
+//! fn output(connection: &mut Connection) -> Vec<u8> {
+//!     let mut slices: [&[u8]; 8] = [&[]; 8];
+//!     let filled = connection.transmit(&mut slices);
+//!     let octets = slices[..filled].concat();
+//!     connection.transmitted(octets.len());
+//!     octets
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Core never panics on what a peer sends. What the caller does wrong is a [`error::Misuse`], what the peer does wrong
+//! is a [`error::Violation`] or a [`handshake::Refusal`].
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+pub mod close;
+pub mod config;
+pub mod connection;
+#[cfg(feature = "drive")]
+pub mod drive;
+pub mod error;
+pub mod extension;
+pub mod frame;
+pub mod handshake;
+pub mod http;
+pub mod mask;
+pub mod message;
+pub mod random;
+pub mod time;
+pub mod utf8;

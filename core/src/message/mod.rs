@@ -1,0 +1,214 @@
+//! Messages: what applications exchange.
+//! RFC 6455 sections 5.4 (fragments) and 5.6 (kinds).
+//! Knows no frame header: kinds, pieces, and the buffer in which pieces become a whole.
+
+mod prepared;
+
+pub use prepared::Prepared;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::frame::Kind;
+
+/// A whole message, owned.
+///
+/// Pings, pongs and closes are not messages: section 5.5 calls them control frames.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Message {
+    /// UTF-8.
+    Text(String),
+    /// Any octets.
+    Binary(Vec<u8>),
+}
+
+impl Message {
+    /// Whether it is text or binary.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Text(_) => Kind::Text,
+            Self::Binary(_) => Kind::Binary,
+        }
+    }
+
+    /// Its octets.
+    pub const fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(octets) => octets.as_slice(),
+        }
+    }
+
+    /// Its octets, owned.
+    pub fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::Binary(octets) => octets,
+        }
+    }
+
+    /// The text, if it is text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+
+    /// Length in octets.
+    pub const fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether it has no octets.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(octets: Vec<u8>) -> Self {
+        Self::Binary(octets)
+    }
+}
+
+impl From<&[u8]> for Message {
+    fn from(octets: &[u8]) -> Self {
+        Self::Binary(octets.into())
+    }
+}
+
+/// The content of a message or of a part of one, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload<'a> {
+    /// Whole characters.
+    Text(&'a str),
+    /// Any octets.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Payload<'a> {
+    /// Whether it is text or binary.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Text(_) => Kind::Text,
+            Self::Binary(_) => Kind::Binary,
+        }
+    }
+
+    /// Its octets.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(octets) => octets,
+        }
+    }
+
+    /// An owned copy.
+    pub fn to_message(self) -> Message {
+        match self {
+            Self::Text(text) => Message::Text(text.into()),
+            Self::Binary(octets) => Message::Binary(octets.into()),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Payload<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Payload<'a> {
+    fn from(octets: &'a [u8]) -> Self {
+        Self::Binary(octets)
+    }
+}
+
+/// A part of a message that is received as it arrives. Text is cut between characters.
+///
+/// Pieces follow the arrival of octets, not the frames of the peer: fragmentation has no meaning (section 5.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// What arrived; may be empty.
+    pub payload: Payload<'a>,
+    /// Whether the message begins here.
+    pub first: bool,
+    /// Whether it ends here.
+    pub last: bool,
+}
+
+/// Where a message is put together when it does not arrive whole, or arrives compressed.
+///
+/// It belongs to the caller, so that events borrow from it and never from the connection. It holds no
+/// memory until it is needed, grows by what arrived, and keeps at most 64 KiB from one message to the next.
+#[derive(Debug, Default)]
+pub struct Assembly {
+    pub(crate) text: String,
+    pub(crate) octets: Vec<u8>,
+    /// The content was handed out: the next part begins anew.
+    pub(crate) stale: bool,
+}
+
+const KEPT: usize = 64 << 10;
+
+impl Assembly {
+    /// Takes out the text, without a copy. Call it after a step whose `assembled` is set.
+    pub fn take_text(&mut self) -> String {
+        core::mem::take(&mut self.text)
+    }
+
+    /// Takes out the octets, without a copy. Call it after a step whose `assembled` is set.
+    pub fn take_octets(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.octets)
+    }
+
+    /// Octets of memory held.
+    pub const fn capacity(&self) -> usize {
+        self.text.capacity() + self.octets.capacity()
+    }
+
+    /// Octets of an unfinished message.
+    pub(crate) const fn len(&self) -> usize {
+        if self.stale {
+            0
+        } else {
+            self.text.len() + self.octets.len()
+        }
+    }
+
+    /// Gives memory back when nothing is held.
+    pub fn release(&mut self) {
+        if self.len() == 0 {
+            *self = Self::default();
+        }
+    }
+
+    pub(crate) fn freshen(&mut self) {
+        if core::mem::take(&mut self.stale) {
+            self.text.clear();
+            self.octets.clear();
+            self.text.shrink_to(KEPT);
+            self.octets.shrink_to(KEPT);
+        }
+    }
+
+    pub(crate) fn payload(&self, kind: Kind) -> Payload<'_> {
+        match kind {
+            Kind::Text => Payload::Text(&self.text),
+            Kind::Binary => Payload::Binary(&self.octets),
+        }
+    }
+}

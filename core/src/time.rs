@@ -1,0 +1,66 @@
+//! Time as a value: a count of microseconds since an epoch that the caller chooses.
+//! No RFC: the deadlines of RFC 6455 sections 7.1.1 and 5.5.2 are computed with it.
+//! Knows no clock: whoever drives a machine says what time it is.
+
+use core::ops::Add;
+pub use core::time::Duration;
+
+/// A moment, in microseconds since the caller's epoch.
+///
+/// The epoch is arbitrary but must be the same for all calls on one machine, and time must not go backwards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The epoch itself.
+    pub const ZERO: Self = Self(0);
+
+    /// The moment `micros` microseconds after the epoch.
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// The time since `earlier`; zero when `earlier` is later than `self`.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The moment `after` from now; the last representable one when that lies beyond it.
+    pub const fn after(self, after: Duration) -> Self {
+        let micros = after.as_micros();
+        let micros = if micros > u64::MAX as u128 {
+            u64::MAX
+        } else {
+            micros as u64
+        };
+        Self(self.0.saturating_add(micros))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, after: Duration) -> Self {
+        self.after(after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates_at_both_ends() {
+        let early = Instant::from_micros(5);
+        let late = early + Duration::from_micros(7);
+        assert_eq!(late.as_micros(), 12);
+        assert_eq!(late.since(early), Duration::from_micros(7));
+        assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!((late + Duration::MAX).as_micros(), u64::MAX);
+    }
+}
