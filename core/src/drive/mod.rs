@@ -1,1 +1,68 @@
-//! placeholder
+//! The async shell: one task moves the octets of one connection.
+//! RFC 6455 sections 4 to 7 are decided below; this layer reads, writes, sleeps and wakes.
+//! Knows no runtime: an adapter brings a [`Transport`], a few verbs over its sockets and timers.
+//!
+//! What both adapters need is written here once. In tests the same code runs over a scripted wire and virtual time.
+//!
+//! - **Flushing.** While input that was already read still holds messages, replies gather; one vectored write sends them
+//!   when the handler waits. A lone message is answered at once.
+//! - **Buffers.** A read buffer is lent by the thread while there is unread input, a write buffer while there is unsent
+//!   output. An idle connection holds neither.
+//! - **Cancel safety.** No future of this module holds octets or half-done work: all of it lies in the connection. Dropping
+//!   one at any await point loses no message and tears no frame (`tests/drive.rs` polls and drops at random).
+//! - **Wakers.** Whoever waits is remembered by what it waits as: reading, writing, or driving. When these are different
+//!   tasks, the transport wakes them all, so that none can lose another's wake-up.
+
+mod buffer;
+mod engine;
+mod error;
+mod gate;
+mod handshake;
+mod options;
+mod parties;
+mod serve;
+mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
+mod websocket;
+
+pub use error::{Error, Result};
+pub use gate::{Gate, Ticket};
+pub use handshake::{Upgrade, connect, receive_request};
+pub use options::{Dial, Serve};
+pub use serve::{Outcome, refuse, serve};
+pub use stream::{MessageReader, MessageWriter};
+pub use websocket::{ReadHalf, WebSocket, WriteHalf};
+
+use core::task::{Context, Poll};
+use std::io::{self, IoSlice};
+
+use crate::time::Instant;
+
+/// What a runtime's adapter brings: an octet stream, a clock and an alarm.
+///
+/// `poll_read` and `poll_write` register the waker of the context when they are pending, each for itself, the newest only:
+/// what sockets of tokio and smol do. The clock decides whether a deadline has passed, the alarm only wakes.
+pub trait Transport {
+    /// Reads into `into`; 0 is the end of input.
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    /// Writes from the front of `from`, and says how much.
+    fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>])
+    -> Poll<io::Result<usize>>;
+
+    /// Sends what was written but is still buffered, as under TLS.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Ends the writing side; reading goes on.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// What time it is. The epoch is the adapter's.
+    fn now(&self) -> Instant;
+
+    /// Sets the one alarm, in place of the one before.
+    fn set_alarm(&mut self, at: Instant);
+
+    /// Ready once the alarm's moment has passed. Never called before an alarm is set.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}

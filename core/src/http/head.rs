@@ -137,7 +137,7 @@ impl fmt::Debug for Fields {
         f.debug_map()
             .entries(
                 self.iter()
-                    .map(|(name, value)| (name, alloc::string::String::from_utf8_lossy(value))),
+                    .map(|(name, value)| (name, String::from_utf8_lossy(value))),
             )
             .finish()
     }

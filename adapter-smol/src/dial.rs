@@ -1,0 +1,100 @@
+//! Connections over streams: dialled, or given.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use async_io::{Async, Timer};
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_lite::future::or;
+use sansws_core::config::Config;
+use sansws_core::drive::{self, Dial, Error, Result};
+use sansws_core::http::Url;
+use sansws_core::random::Seed;
+
+use crate::stream::Socket;
+use crate::{Io, Stream, Upgrade, WebSocket};
+
+/// Connects to a `ws://` or `wss://` URL.
+///
+/// # Errors
+/// [`Error::Misuse`] for a bad URL or bad headers, [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Handshake`] when the
+/// answer breaks the protocol, [`Error::Refused`] when the server answered with another status: redirects are not followed.
+pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket> {
+    let url: Url = url.parse()?;
+    let timeouts = dial.config.timeouts.clone();
+    let tcp = within(timeouts.connect, tcp(&url)).await?;
+    tcp.get_ref().set_nodelay(true)?;
+    let tcp = Socket::new(tcp);
+    let stream = if url.is_secure() {
+        within(timeouts.handshake, secure(tcp, &url, &dial)).await?
+    } else {
+        Stream::Tcp(tcp)
+    };
+    connect_over(stream, &url, dial).await
+}
+
+/// Opens a connection over a stream that already leads to the host of `url`: through a proxy, a Unix socket, TLS of your own.
+pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    url: &Url,
+    dial: Dial,
+) -> Result<WebSocket<S>> {
+    drive::connect(Io::new(stream), url, dial.options, dial.config, seed()?).await
+}
+
+/// Reads the request from a stream that a client opened. A bad one has been answered when the error comes back.
+pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    config: Arc<Config>,
+) -> Result<Upgrade<S>> {
+    drive::receive_request(Io::new(stream), config).await
+}
+
+#[cfg(feature = "tls")]
+async fn secure(tcp: Socket<TcpStream>, url: &Url, dial: &Dial) -> Result<Stream> {
+    let config = match &dial.tls {
+        Some(config) => Arc::clone(config),
+        None => crate::tls::system_client(None)?,
+    };
+    crate::tls::dial(tcp, url.host(), config).await
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secure(_: Socket<TcpStream>, _: &Url, _: &Dial) -> Result<Stream> {
+    Err(Error::other("wss:// needs the feature `tls`"))
+}
+
+/// Tries the addresses of the host in turn.
+async fn tcp(url: &Url) -> Result<Async<TcpStream>> {
+    let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
+    for address in smol::net::resolve((url.host(), url.port())).await? {
+        match Async::<TcpStream>::connect(address).await {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => last = error,
+        }
+    }
+    Err(last.into())
+}
+
+/// Entropy for one connection, from the operating system.
+fn seed() -> Result<Seed> {
+    let mut octets = [0; 32];
+    getrandom::fill(&mut octets).map_err(Error::other)?;
+    Ok(Seed::new(octets))
+}
+
+pub(crate) async fn within<T>(
+    timeout: Option<std::time::Duration>,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match timeout {
+        Some(timeout) => {
+            or(work, async {
+                Timer::after(timeout).await;
+                Err(Error::ConnectTimeout)
+            })
+            .await
+        }
+        None => work.await,
+    }
+}

@@ -1,0 +1,90 @@
+//! A stream of tokio's as a transport.
+//! Knows octets and time, nothing of what they mean.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll, ready};
+
+use sansws_core::drive::Transport;
+use sansws_core::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant as Clock, Sleep, sleep_until};
+
+/// Any `AsyncRead + AsyncWrite`, with tokio's clock and timer.
+#[derive(Debug)]
+pub struct Io<S> {
+    stream: S,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Io<S> {
+    /// Wraps a stream.
+    pub const fn new(stream: S) -> Self {
+        Self {
+            stream,
+            alarm: None,
+        }
+    }
+
+    /// The stream.
+    pub const fn get_ref(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut into = ReadBuf::new(into);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut into))?;
+        Poll::Ready(Ok(into.filled().len()))
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match from {
+            [one] => Pin::new(&mut self.stream).poll_write(cx, one),
+            many => Pin::new(&mut self.stream).poll_write_vectored(cx, many),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO + Clock::now().saturating_duration_since(epoch())
+    }
+
+    fn set_alarm(&mut self, at: Instant) {
+        let at = epoch() + Duration::from_micros(at.as_micros().min(FAR));
+        match &mut self.alarm {
+            Some(alarm) => alarm.as_mut().reset(at),
+            None => self.alarm = Some(Box::pin(sleep_until(at))),
+        }
+    }
+
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.alarm {
+            Some(alarm) => alarm.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// A hundred years in microseconds: later alarms need not ring.
+const FAR: u64 = 100 * 365 * 86_400 * 1_000_000;
+
+/// All connections of a process count time from here.
+#[expect(clippy::disallowed_methods, reason = "this is the adapter's clock")]
+fn epoch() -> Clock {
+    static EPOCH: OnceLock<Clock> = OnceLock::new();
+    *EPOCH.get_or_init(Clock::now)
+}

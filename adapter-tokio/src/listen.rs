@@ -1,0 +1,218 @@
+//! A server: accepts, lets in, drives, and shuts down.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use sansws_core::drive::{self, Gate, Outcome, Result, Serve, Ticket};
+#[cfg(unix)]
+use tokio::net::UnixListener;
+use tokio::net::{TcpListener, ToSocketAddrs};
+use tokio::time::{sleep, timeout};
+
+use crate::dial::within;
+use crate::{Io, Stream, Upgrade};
+
+/// A connection's task, for executors that keep tasks on one thread.
+pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Listens for connections.
+#[derive(Debug)]
+pub struct Server {
+    listener: Listener,
+    options: Serve,
+    gate: Gate,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+/// How long accepting pauses after an error such as too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Server {
+    /// Listens on TCP. Port 0 lets the system choose.
+    pub async fn bind(address: impl ToSocketAddrs, options: Serve) -> Result<Self> {
+        Ok(Self::new(
+            Listener::Tcp(TcpListener::bind(address).await?),
+            options,
+        ))
+    }
+
+    /// Listens on a Unix socket. TLS is not spoken on it.
+    #[cfg(unix)]
+    pub fn bind_unix(path: impl AsRef<Path>, options: Serve) -> Result<Self> {
+        Ok(Self::new(
+            Listener::Unix(UnixListener::bind(path)?),
+            options,
+        ))
+    }
+
+    fn new(listener: Listener, options: Serve) -> Self {
+        let gate = Gate::new(options.max_connections);
+        Self {
+            listener,
+            options,
+            gate,
+        }
+    }
+
+    /// The address it listens on.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.listener {
+            Listener::Tcp(listener) => listener.local_addr(),
+            #[cfg(unix)]
+            Listener::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The door of the server. [`Gate::close`] shuts it down: it stops to accept, closes all connections with 1001, and
+    /// [`serve`](Self::serve) returns once they have ended, or their [`shutdown`](crate::Timeouts::shutdown) time has.
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
+    }
+
+    /// Serves until the gate is closed: each connection is a task that runs `handler`.
+    pub async fn serve<H, F>(self, handler: H) -> Result<()>
+    where
+        H: Fn(Upgrade) -> F + Clone + Send + 'static,
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.run(|stream, ticket, options| {
+            tokio::spawn(connection(stream, options, handler.clone(), ticket));
+        })
+        .await
+    }
+
+    /// Serves as [`serve`](Self::serve) does, but hands each task to `spawn`: handlers need not be `Send`.
+    pub async fn serve_local<H, F>(self, handler: H, mut spawn: impl FnMut(LocalTask)) -> Result<()>
+    where
+        H: Fn(Upgrade) -> F + Clone + 'static,
+        F: Future<Output = Result<()>> + 'static,
+    {
+        self.run(|stream, ticket, options| {
+            spawn(Box::pin(connection(
+                stream,
+                options,
+                handler.clone(),
+                ticket,
+            )))
+        })
+        .await
+    }
+
+    async fn run(self, mut start: impl FnMut(Accepted, Option<Ticket>, Serve)) -> Result<()> {
+        let Self {
+            mut listener,
+            options,
+            gate,
+        } = self;
+        while let Some(accepted) = next(&mut listener, &gate).await {
+            match accepted {
+                Ok(accepted) => start(accepted, gate.enter(), options.clone()),
+                Err(error) => {
+                    tracing::warn!(%error, "accepting failed; trying again soon");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        let empty = poll_fn(|cx| gate.poll_empty(cx));
+        if timeout(options.config.timeouts.shutdown, empty)
+            .await
+            .is_err()
+        {
+            gate.drop_all();
+        }
+        Ok(())
+    }
+}
+
+/// A socket whose TLS handshake, if there is to be one, is still to come.
+enum Accepted {
+    Tcp(tokio::net::TcpStream),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixStream),
+}
+
+/// The next socket; `None` once the gate is closed.
+async fn next(listener: &mut Listener, gate: &Gate) -> Option<io::Result<Accepted>> {
+    poll_fn(|cx| {
+        if gate.poll_closing(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        listener.poll_accept(cx).map(Some)
+    })
+    .await
+}
+
+impl Listener {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        Poll::Ready(match self {
+            Self::Tcp(listener) => ready!(listener.poll_accept(cx)).and_then(|(tcp, _)| {
+                tcp.set_nodelay(true)?;
+                Ok(Accepted::Tcp(tcp))
+            }),
+            #[cfg(unix)]
+            Self::Unix(listener) => {
+                ready!(listener.poll_accept(cx)).map(|(unix, _)| Accepted::Unix(unix))
+            }
+        })
+    }
+}
+
+async fn connection<H, F>(accepted: Accepted, options: Serve, handler: H, ticket: Option<Ticket>)
+where
+    H: Fn(Upgrade) -> F,
+    F: Future<Output = Result<()>>,
+{
+    let stream = match within(
+        options.config.timeouts.handshake,
+        secure(accepted, &options),
+    )
+    .await
+    {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
+    };
+    let (transport, config) = (Io::new(stream), Arc::clone(&options.config));
+    let outcome = match ticket {
+        Some(ticket) => drive::serve(transport, config, handler, ticket).await,
+        None => Outcome {
+            result: drive::refuse(transport, config).await,
+            closed: None,
+        },
+    };
+    match outcome {
+        Outcome {
+            result: Err(error), ..
+        } => tracing::debug!(%error, "a connection failed"),
+        Outcome { closed, .. } => tracing::trace!(?closed, "a connection ended"),
+    }
+}
+
+async fn secure(accepted: Accepted, options: &Serve) -> Result<Stream> {
+    #[cfg(not(feature = "tls"))]
+    let _ = options;
+    match accepted {
+        #[cfg(unix)]
+        Accepted::Unix(unix) => Ok(Stream::Unix(unix)),
+        Accepted::Tcp(tcp) => {
+            #[cfg(feature = "tls")]
+            if let Some(config) = &options.tls {
+                return crate::tls::accept(tcp, Arc::clone(config)).await;
+            }
+            Ok(Stream::Tcp(tcp))
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! TLS: settings from PEM, and the two handshakes.
+
+use std::sync::Arc;
+
+pub use sansws_core::drive::tls::{CertificateDer, Identity, certificates, client, rustls, server};
+use sansws_core::drive::tls::{rustls::ClientConfig, rustls::ServerConfig, server_name};
+use sansws_core::drive::{Error, Result};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::Stream;
+
+/// A client that trusts the roots of the system, and shows `identity` to servers that ask for it.
+pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        return Err(Error::other("the system has no TLS root certificates"));
+    }
+    client(found.certs, identity)
+}
+
+pub(crate) async fn dial(tcp: TcpStream, host: &str, config: Arc<ClientConfig>) -> Result<Stream> {
+    let stream = TlsConnector::from(config)
+        .connect(server_name(host)?, tcp)
+        .await?;
+    Ok(Stream::Tls(Box::new(stream.into())))
+}
+
+pub(crate) async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<Stream> {
+    let stream = TlsAcceptor::from(config).accept(tcp).await?;
+    Ok(Stream::Tls(Box::new(stream.into())))
+}

@@ -1,0 +1,598 @@
+//! One connection and its transport: reading, gathering, flushing, waiting.
+//! RFC 6455 sections 6, 7.1.1 and 7.1.4.
+//! Knows when to read, write and sleep; what the octets mean is the connection's.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::task::{Context, Poll, ready};
+use std::io::{self, IoSlice};
+
+use super::buffer::{self, Unread};
+use super::parties::{Parties, Party};
+use super::{Error, Result, Transport};
+use crate::close::{CloseCode, Closed};
+use crate::config::Config;
+use crate::connection::{After, Connection, Event, State};
+use crate::error::{Misuse, Violation};
+use crate::message::{Assembly, Message};
+use crate::time::Instant;
+
+/// Unsent octets at which gathering stops.
+const GATHERED: usize = 64 << 10;
+
+/// Slices of one vectored write.
+const SLICES: usize = 16;
+
+/// A connection with everything that it needs to run.
+#[derive(Debug)]
+pub(super) struct Engine<T> {
+    transport: T,
+    connection: Connection,
+    config: Arc<Config>,
+    unread: Unread,
+    assembly: Assembly,
+    /// Messages read ahead while the handler was busy, and their octets.
+    ahead: VecDeque<Message>,
+    ahead_octets: usize,
+    parties: Parties,
+    armed: Option<Instant>,
+    /// The time of the last read.
+    now: Instant,
+    end: Option<Box<End>>,
+    flags: Flags,
+}
+
+#[derive(Debug, Default)]
+struct Flags {
+    /// The transport may hold octets that were written and not sent.
+    dirty: bool,
+    /// The writing side was ended.
+    shut: bool,
+    /// Input ended.
+    ended: bool,
+    /// A task drives it: it flushes when the handler waits.
+    driven: bool,
+    /// In this turn the handler waits for input, and has registered for it.
+    waits: bool,
+    /// The end was told to the reader.
+    told: bool,
+    /// A stream of messages gave its last item.
+    over: bool,
+}
+
+/// How it ended.
+#[derive(Debug)]
+struct End {
+    closed: Closed,
+    violation: Option<Violation>,
+    io: Option<io::Error>,
+}
+
+/// What a step of reading came to.
+enum Got {
+    Message(Message),
+    /// Part of a message: `first`, `last`.
+    Piece(Message, bool, bool),
+    /// A control frame.
+    Other,
+    /// More input is needed.
+    Nothing,
+}
+
+/// A part of a message, owned.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) message: Message,
+    pub(super) last: bool,
+}
+
+impl<T: Transport> Engine<T> {
+    pub(super) fn new(
+        transport: T,
+        connection: Connection,
+        config: Arc<Config>,
+        unread: Unread,
+    ) -> Self {
+        let now = transport.now();
+        Self {
+            transport,
+            connection,
+            config,
+            unread,
+            assembly: Assembly::default(),
+            ahead: VecDeque::new(),
+            ahead_octets: 0,
+            parties: Parties::default(),
+            armed: None,
+            now,
+            end: None,
+            flags: Flags::default(),
+        }
+    }
+
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) const fn transport(&self) -> &T {
+        &self.transport
+    }
+
+    pub(super) fn closed(&self) -> Option<&Closed> {
+        self.end.as_ref().map(|end| &end.closed)
+    }
+
+    pub(super) const fn set_driven(&mut self) {
+        self.flags.driven = true;
+    }
+
+    /// Receives the next message. `None` is a normal end.
+    pub(super) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        party: Party,
+    ) -> Poll<Result<Option<Message>>> {
+        loop {
+            match ready!(self.poll_got(cx, party, false))? {
+                Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message))),
+                // The rest of a message whose reader was dropped.
+                Some(Got::Piece(..) | Got::Other | Got::Nothing) => {}
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
+    /// Receives the next part of a message. With `begin`, parts of a message that was left are passed over.
+    pub(super) fn poll_part(
+        &mut self,
+        cx: &mut Context<'_>,
+        party: Party,
+        begin: bool,
+    ) -> Poll<Result<Option<Part>>> {
+        loop {
+            match ready!(self.poll_got(cx, party, true))? {
+                Some(Got::Message(message)) => {
+                    return Poll::Ready(Ok(Some(Part {
+                        message,
+                        last: true,
+                    })));
+                }
+                Some(Got::Piece(_, false, _)) if begin => {}
+                Some(Got::Piece(message, _, last)) => {
+                    return Poll::Ready(Ok(Some(Part { message, last })));
+                }
+                Some(Got::Other | Got::Nothing) => {}
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
+    fn poll_got(
+        &mut self,
+        cx: &mut Context<'_>,
+        party: Party,
+        pieces: bool,
+    ) -> Poll<Result<Option<Got>>> {
+        loop {
+            if let Some(message) = self.ahead.pop_front() {
+                self.ahead_octets -= message.len();
+                if self.ahead.is_empty() {
+                    self.ahead = VecDeque::new();
+                }
+                return Poll::Ready(Ok(Some(Got::Message(message))));
+            }
+            if self.end.is_none() && self.connection.wants_input() {
+                match self.decode(pieces) {
+                    Got::Nothing => {}
+                    Got::Other => continue,
+                    got => return Poll::Ready(Ok(Some(got))),
+                }
+            }
+            if self.end.is_some() {
+                // What is owed, the Close frame last of all, goes out before the end is told.
+                let flushed = self.poll_flush(cx, party);
+                if flushed.is_pending() && self.poll_alarm(cx, party).is_pending() {
+                    return Poll::Pending;
+                }
+                if flushed.is_ready() {
+                    return Poll::Ready(self.tell_end().map(|()| None));
+                }
+                continue;
+            }
+            if !ready!(self.poll_more(cx, party)) {
+                self.flags.waits = true;
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Flushes, reads once, minds the clock. `false` means that nothing can be done now, and the waker is registered.
+    fn poll_more(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<bool> {
+        let blocked = !self.connection.wants_input();
+        let _ = self.poll_flush(cx, party);
+        if self.end.is_some() || (blocked && self.connection.wants_input()) {
+            return Poll::Ready(true);
+        }
+        if self.connection.wants_input() && self.poll_read(cx, party).is_ready() {
+            return Poll::Ready(true);
+        }
+        self.park();
+        if self.poll_alarm(cx, party).is_ready() {
+            return Poll::Ready(true);
+        }
+        Poll::Ready(false)
+    }
+
+    /// Gives everything back that an idle connection need not hold.
+    fn park(&mut self) {
+        self.unread.park();
+        self.connection.release();
+        self.assembly.release();
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<()> {
+        if self.flags.ended {
+            return Poll::Pending;
+        }
+        let joint = self.parties.enter(party, cx);
+        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or(cx.waker()));
+        match ready!(self.transport.poll_read(cx, self.unread.room())) {
+            Ok(0) => {
+                self.flags.ended = true;
+                self.connection.end_of_input();
+                self.note_end(None, None, None);
+            }
+            Ok(count) => {
+                self.unread.filled(count);
+                self.now = self.transport.now();
+            }
+            Err(error) => {
+                self.flags.ended = true;
+                self.connection.end_of_input();
+                self.note_end(None, None, Some(error));
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Takes one step through the unread input.
+    fn decode(&mut self, pieces: bool) -> Got {
+        let (now, assembly) = (self.now, &mut self.assembly);
+        let input = self.unread.octets_mut();
+        let step = if pieces {
+            self.connection.receive_piece(now, input, assembly)
+        } else {
+            self.connection.receive(now, input, assembly)
+        };
+        let step = match step {
+            Ok(step) => step,
+            Err(violation) => {
+                self.unread.clear();
+                self.note_end(None, Some(violation), None);
+                return Got::Nothing;
+            }
+        };
+        let (consumed, assembled) = (step.consumed, step.assembled);
+        let got = match step.event {
+            None => Got::Nothing,
+            Some(Event::Text(_)) if assembled => {
+                Got::Message(Message::Text(self.assembly.take_text()))
+            }
+            Some(Event::Binary(_)) if assembled => {
+                Got::Message(Message::Binary(self.assembly.take_octets()))
+            }
+            Some(Event::Text(text)) => Got::Message(text.into()),
+            Some(Event::Binary(octets)) => Got::Message(octets.into()),
+            Some(Event::Piece(piece)) => {
+                Got::Piece(piece.payload.to_message(), piece.first, piece.last)
+            }
+            Some(Event::Ping(_) | Event::Pong(_)) => Got::Other,
+            Some(Event::Close(close)) => {
+                let (code, reason) = (close.code, String::from(close.reason));
+                self.note_end(Some((code, reason)), None, None);
+                Got::Nothing
+            }
+        };
+        self.unread.consume(consumed);
+        got
+    }
+
+    /// Notes how it ended, the first time.
+    fn note_end(
+        &mut self,
+        close: Option<(Option<CloseCode>, String)>,
+        violation: Option<Violation>,
+        io: Option<io::Error>,
+    ) {
+        if self.end.is_some() {
+            return;
+        }
+        let clean = close.is_some();
+        let (code, reason) = close.unwrap_or_default();
+        self.end = Some(Box::new(End {
+            closed: Closed {
+                code,
+                reason,
+                clean,
+            },
+            violation,
+            io,
+        }));
+    }
+
+    fn tell_end(&mut self) -> Result<()> {
+        let told = core::mem::replace(&mut self.flags.told, true);
+        let Some(end) = &mut self.end else {
+            return Ok(());
+        };
+        if let Some(violation) = end.violation {
+            return Err(violation.into());
+        }
+        if end.closed.is_normal() {
+            return Ok(());
+        }
+        match end.io.take() {
+            // A reset is how some peers leave: no other kind of error says so.
+            Some(error) if !told && !is_disconnect(&error) => Err(error.into()),
+            _ => Err(Error::Disconnect(Box::new(end.closed.clone()))),
+        }
+    }
+
+    /// Writes all that is queued. An error ends the connection; it is told where the end is told.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<()> {
+        let joint = self.parties.enter(party, cx);
+        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or(cx.waker()));
+        let wrote = match ready!(self.poll_write_all(cx)) {
+            Ok(wrote) => wrote,
+            Err(error) => {
+                self.connection.end_of_input();
+                self.note_end(None, None, Some(error));
+                true
+            }
+        };
+        if let Some(buffer) = self.connection.reclaim() {
+            buffer::give_writer(buffer);
+        }
+        if wrote && joint.is_some() {
+            self.parties.wake_others(party);
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut wrote = false;
+        while self.connection.has_output() {
+            let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
+            let filled = self.connection.transmit(&mut slices);
+            let slices = slices.map(IoSlice::new);
+            let slices = slices.get(..filled).unwrap_or_default();
+            match ready!(self.transport.poll_write(cx, slices)) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => self.connection.transmitted(count),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            wrote = true;
+            self.flags.dirty = true;
+        }
+        if self.flags.dirty {
+            ready!(self.transport.poll_flush(cx))?;
+            self.flags.dirty = false;
+        }
+        if !self.flags.shut && self.connection.after() == After::Shutdown {
+            // The peer may be gone already; nothing is lost by that.
+            let _ = ready!(self.transport.poll_shutdown(cx));
+            self.flags.shut = true;
+        }
+        Poll::Ready(Ok(wrote))
+    }
+
+    /// Minds the clock: ready when something expired.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<()> {
+        let joint = self.parties.enter(party, cx);
+        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or(cx.waker()));
+        loop {
+            let Some(deadline) = self.connection.deadline() else {
+                return Poll::Pending;
+            };
+            // An alarm that rings early costs one wake-up; setting it anew for each message would cost more.
+            if self.armed.is_none_or(|armed| armed > deadline) {
+                self.transport.set_alarm(deadline);
+                self.armed = Some(deadline);
+            }
+            ready!(self.transport.poll_alarm(cx));
+            self.armed = None;
+            let now = self.transport.now();
+            if self.connection.tick(now).is_some() {
+                if let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
+                    self.connection.state()
+                {
+                    self.note_end(None, None, None);
+                }
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    /// Waits until a message would be accepted.
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<Result<()>> {
+        loop {
+            if !self.connection.is_open() {
+                return Poll::Ready(Err(Misuse::Closing.into()));
+            }
+            if self.connection.has_room() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.poll_flush(cx, party).is_pending() && self.poll_alarm(cx, party).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Sends something that the connection encodes; see the [module](super) for when it leaves.
+    pub(super) fn send(
+        &mut self,
+        send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
+    ) -> Result<()> {
+        if self.connection.queued() == 0
+            && let Some(buffer) = self.connection.lend(buffer::take_writer())
+        {
+            buffer::give_writer(buffer);
+        }
+        let sent = send(&mut self.connection);
+        if sent.is_ok()
+            && self.connection.queued() == 0
+            && let Some(buffer) = self.connection.reclaim()
+        {
+            buffer::give_writer(buffer);
+        }
+        sent.map_err(Error::from)
+    }
+
+    /// After something was sent: writes it, unless it should gather with the replies to what was already read.
+    pub(super) fn flush_if_due(&mut self, cx: &mut Context<'_>) {
+        if self.should_flush() {
+            let _ = self.poll_flush(cx, Party::Writer);
+        }
+    }
+
+    /// Writes all that is queued; fails when the connection ended before.
+    pub(super) fn poll_flushed(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<Result<()>> {
+        loop {
+            if self.poll_flush(cx, party).is_ready() {
+                return Poll::Ready(match &self.end {
+                    Some(end) if !end.closed.clean => {
+                        Err(Error::Disconnect(Box::new(end.closed.clone())))
+                    }
+                    _ => Ok(()),
+                });
+            }
+            ready!(self.poll_alarm(cx, party));
+        }
+    }
+
+    /// Whether a stream of messages gave its last item.
+    pub(super) const fn is_stream_over(&self) -> bool {
+        self.flags.over
+    }
+
+    pub(super) const fn end_stream(&mut self) {
+        self.flags.over = true;
+    }
+
+    /// Whether it should leave now, or gather with the replies to what was already read.
+    fn should_flush(&self) -> bool {
+        if self.connection.queued() >= GATHERED {
+            return true;
+        }
+        let unread = self.unread.octets();
+        let more = || {
+            self.connection
+                .next_data(unread)
+                .is_some_and(|length| length <= unread.len() as u64)
+        };
+        !self.flags.driven && !more()
+    }
+
+    /// Begins to close. Closing twice is no error.
+    pub(super) fn start_close(&mut self, code: Option<CloseCode>, reason: &str) {
+        let now = self.transport.now();
+        if self.connection.close(now, code, reason).is_ok() {
+            self.ahead.clear();
+            self.ahead_octets = 0;
+        }
+    }
+
+    /// Closes in full: both Close frames, then the end of TCP, each within its time.
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<()> {
+        loop {
+            while !self.unread.is_empty() && !matches!(self.decode(true), Got::Nothing) {}
+            let _ = self.poll_flush(cx, party);
+            if matches!(self.connection.state(), State::Closed { .. }) {
+                if !self.flags.shut {
+                    let _ = ready!(self.transport.poll_shutdown(cx));
+                    self.flags.shut = true;
+                }
+                return Poll::Ready(());
+            }
+            if self.poll_read(cx, party).is_ready() {
+                continue;
+            }
+            self.park();
+            ready!(self.poll_alarm(cx, party));
+        }
+    }
+
+    /// A turn begins: the handler is about to be polled.
+    pub(super) const fn begin_turn(&mut self) {
+        self.flags.waits = false;
+    }
+
+    /// The handler waits for something. Unless that is input, read ahead for it, so that pings are answered and a Close is seen.
+    pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
+        if self.flags.waits {
+            return;
+        }
+        loop {
+            let moved = self.read_ahead();
+            let _ = self.poll_flush(cx, Party::Driver);
+            if moved || self.end.is_some() {
+                self.parties.wake_others(Party::Driver);
+            }
+            let can_read =
+                self.end.is_none() && self.connection.wants_input() && self.may_read_ahead();
+            if can_read && self.poll_read(cx, Party::Driver).is_ready() {
+                continue;
+            }
+            self.park();
+            if self.poll_alarm(cx, Party::Driver).is_pending() {
+                return;
+            }
+        }
+    }
+
+    /// Decodes what was read, as far as it may be kept; says whether there was anything.
+    fn read_ahead(&mut self) -> bool {
+        let mut moved = false;
+        while self.end.is_none()
+            && self.connection.wants_input()
+            && !self.unread.is_empty()
+            && self.may_read_ahead()
+        {
+            match self.decode(false) {
+                Got::Message(message) => {
+                    self.ahead_octets += message.len();
+                    self.ahead.push_back(message);
+                }
+                Got::Piece(..) | Got::Other => {}
+                Got::Nothing => break,
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// Whether what comes next is a control frame, or a message that fits what may be read ahead.
+    fn may_read_ahead(&self) -> bool {
+        let room = (self
+            .config
+            .limits
+            .read_ahead
+            .saturating_sub(self.ahead_octets)) as u64;
+        match self.connection.next_data(self.unread.octets()) {
+            Some(length) => length <= room && self.ahead.len() < 1024,
+            None => room > 0,
+        }
+    }
+}
+
+fn is_disconnect(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof, WriteZero,
+    };
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof | WriteZero
+    )
+}

@@ -1,0 +1,202 @@
+//! How many connections a server holds, and how it ends them.
+//! RFC 6455 section 7.4.1: 1001 is what "a server going down" closes with.
+//! Knows no listener: it counts tickets, and wakes who must know.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The door of a server. Clones are the same door.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    most: usize,
+    closing: AtomicBool,
+    dropping: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: usize,
+    next: u64,
+    /// Who is to be woken when the door closes.
+    connections: BTreeMap<u64, Waker>,
+    /// Who is to be woken when somebody leaves.
+    watchers: BTreeMap<u64, Waker>,
+}
+
+impl Gate {
+    /// A door through which at most `most` connections are in at once.
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(Inner {
+            most,
+            closing: AtomicBool::new(false),
+            dropping: AtomicBool::new(false),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Lets a connection in; `None` when the server is full or shuts down.
+    pub fn enter(&self) -> Option<Ticket> {
+        let mut state = self.state();
+        if state.open >= self.0.most || self.is_closing() {
+            return None;
+        }
+        state.open += 1;
+        state.next += 1;
+        Some(Ticket {
+            gate: self.clone(),
+            id: state.next,
+            registered: None,
+        })
+    }
+
+    /// How many are in.
+    pub fn open(&self) -> usize {
+        self.state().open
+    }
+
+    /// Closes the door: nobody is let in, and those who are in are told to leave.
+    pub fn close(&self) {
+        self.0.closing.store(true, Ordering::SeqCst);
+        self.wake_all();
+    }
+
+    /// Ends those who are still in, as they are.
+    pub fn drop_all(&self) {
+        self.0.dropping.store(true, Ordering::SeqCst);
+        self.close();
+    }
+
+    fn wake_all(&self) {
+        let mut state = self.state();
+        let watchers = core::mem::take(&mut state.watchers);
+        let connections: Vec<Waker> = state.connections.values().cloned().collect();
+        drop(state);
+        connections
+            .into_iter()
+            .chain(watchers.into_values())
+            .for_each(Waker::wake);
+    }
+
+    /// Whether the door is closed.
+    pub fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::SeqCst)
+    }
+
+    /// Ready once the door is closed.
+    pub fn poll_closing(&self, cx: &Context<'_>) -> Poll<()> {
+        self.watch(cx, |gate, _| gate.is_closing())
+    }
+
+    /// Ready once nobody is in.
+    pub fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
+        self.watch(cx, |_, state| state.open == 0)
+    }
+
+    fn watch(&self, cx: &Context<'_>, done: impl FnOnce(&Self, &State) -> bool) -> Poll<()> {
+        let mut state = self.state();
+        if done(self, &state) {
+            return Poll::Ready(());
+        }
+        if !state
+            .watchers
+            .values()
+            .any(|known| known.will_wake(cx.waker()))
+        {
+            state.next += 1;
+            let id = state.next;
+            state.watchers.insert(id, cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The leave to be in; dropping it is leaving.
+#[derive(Debug)]
+pub struct Ticket {
+    gate: Gate,
+    id: u64,
+    registered: Option<Waker>,
+}
+
+impl Ticket {
+    /// The door it is for.
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
+    }
+
+    /// Whether the server shuts down.
+    pub fn is_closing(&self) -> bool {
+        self.gate.is_closing()
+    }
+
+    /// Ready once it is time to end as things are. Wakes also when the server begins to shut down.
+    pub fn poll_dropping(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if !self
+            .registered
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            self.gate
+                .state()
+                .connections
+                .insert(self.id, cx.waker().clone());
+            self.registered = Some(cx.waker().clone());
+        }
+        // Looked at after the waker is known: a close in between would otherwise wake nobody.
+        if self.gate.0.dropping.load(Ordering::SeqCst) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.gate.state();
+        state.open -= 1;
+        state.connections.remove(&self.id);
+        let watchers = core::mem::take(&mut state.watchers);
+        drop(state);
+        watchers.into_values().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_counts_and_closes() {
+        let (gate, cx) = (Gate::new(2), Context::from_waker(Waker::noop()));
+        let mut one = gate.enter().unwrap();
+        let two = gate.enter().unwrap();
+        assert!(gate.enter().is_none());
+        drop(two);
+        assert_eq!(gate.open(), 1);
+        assert!(one.poll_dropping(&cx).is_pending() && gate.poll_closing(&cx).is_pending());
+        gate.close();
+        assert!(
+            one.is_closing()
+                && one.poll_dropping(&cx).is_pending()
+                && gate.poll_closing(&cx).is_ready()
+        );
+        assert!(gate.enter().is_none() && gate.poll_empty(&cx).is_pending());
+        gate.drop_all();
+        assert!(one.poll_dropping(&cx).is_ready());
+        drop(one);
+        assert!(gate.poll_empty(&cx).is_ready());
+    }
+}

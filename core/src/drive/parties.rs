@@ -1,0 +1,118 @@
+//! Who waits for a connection, and how each is woken.
+//! No RFC.
+//! Knows nothing but wakers. A transport keeps one waker for reading and one for writing; up to three parties may wait.
+
+use alloc::sync::Arc;
+use core::task::{Context, Waker};
+use std::sync::{Mutex, PoisonError};
+use std::task::Wake;
+
+/// As what somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Party {
+    Reader,
+    Writer,
+    Driver,
+}
+
+/// The wakers of all parties. While they are one and the same, which is the rule, the transport is given just that one.
+#[derive(Debug, Default)]
+pub(super) struct Parties {
+    wakers: [Option<Waker>; 3],
+    joint: Option<Arc<Joint>>,
+}
+
+#[derive(Debug, Default)]
+struct Joint(Mutex<[Option<Waker>; 3]>);
+
+impl Wake for Joint {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let wakers = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+impl Parties {
+    /// Remembers that `party` waits; says which waker to give the transport instead of the context's, if others wait too.
+    pub(super) fn enter(&mut self, party: Party, cx: &Context<'_>) -> Option<Waker> {
+        let waker = cx.waker();
+        if let Some(slot) = self.wakers.get_mut(party as usize)
+            && !slot.as_ref().is_some_and(|known| known.will_wake(waker))
+        {
+            *slot = Some(waker.clone());
+        }
+        if self
+            .wakers
+            .iter()
+            .flatten()
+            .all(|known| known.will_wake(waker))
+        {
+            return None;
+        }
+        let joint = self.joint.get_or_insert_default();
+        joint
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&self.wakers);
+        Some(Waker::from(Arc::clone(joint)))
+    }
+
+    /// Wakes everybody but the task of `party`: something changed that they may wait for.
+    pub(super) fn wake_others(&self, party: Party) {
+        let own = self.wakers.get(party as usize).and_then(Option::as_ref);
+        for waker in self.wakers.iter().flatten() {
+            if !own.is_some_and(|own| own.will_wake(waker)) {
+                waker.wake_by_ref();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn one_task_needs_no_joint_waker_and_two_tasks_are_both_woken() {
+        let counts = [
+            Arc::new(Count(AtomicUsize::new(0))),
+            Arc::new(Count(AtomicUsize::new(0))),
+        ];
+        let wakers = counts.clone().map(Waker::from);
+        let mut parties = Parties::default();
+        assert!(
+            parties
+                .enter(Party::Reader, &Context::from_waker(&wakers[0]))
+                .is_none()
+        );
+        assert!(
+            parties
+                .enter(Party::Driver, &Context::from_waker(&wakers[0]))
+                .is_none()
+        );
+        let joint = parties
+            .enter(Party::Writer, &Context::from_waker(&wakers[1]))
+            .unwrap();
+        joint.wake_by_ref();
+        assert_eq!(counts[0].0.load(Ordering::SeqCst), 2);
+        assert_eq!(counts[1].0.load(Ordering::SeqCst), 1);
+    }
+}

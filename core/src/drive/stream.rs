@@ -1,0 +1,139 @@
+//! Messages piece by piece, received and sent.
+//! RFC 6455 section 5.4.
+//! Knows no frame of the peer: pieces are what has arrived.
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::future::poll_fn;
+use core::task::ready;
+
+use super::engine::Part;
+use super::parties::Party;
+use super::websocket::Shared;
+use super::{Result, Transport};
+use crate::close::CloseCode;
+use crate::frame::Kind;
+use crate::message::{Message, Payload};
+
+/// A message that is being received.
+pub struct MessageReader<'a, T: Transport> {
+    shared: &'a Arc<Shared<T>>,
+    kind: Kind,
+    first: Option<Message>,
+    over: bool,
+}
+
+impl<'a, T: Transport> MessageReader<'a, T> {
+    pub(super) async fn begin(shared: &'a Arc<Shared<T>>) -> Result<Option<Self>> {
+        let part = poll_fn(|cx| shared.engine().poll_part(cx, Party::Reader, true)).await?;
+        Ok(part.map(|Part { message, last }| Self {
+            shared,
+            kind: message.kind(),
+            first: Some(message),
+            over: last,
+        }))
+    }
+
+    /// Whether it is text or binary.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The next piece, as soon as there is one; text is cut between characters. `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<Message>> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        if self.over {
+            return Ok(None);
+        }
+        let part = poll_fn(|cx| self.shared.engine().poll_part(cx, Party::Reader, false)).await?;
+        self.over = part.as_ref().is_none_or(|part| part.last);
+        // The peer closed inside a message: the message never ends, and a normal end would hide that.
+        Ok(part.map(|part| part.message))
+    }
+}
+
+impl<T: Transport> fmt::Debug for MessageReader<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageReader")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message that is being sent.
+///
+/// Dropping it before [`finish`](Self::finish) leaves half a message on the wire: the connection is closed with 1011.
+#[must_use = "a message that is not finished closes the connection"]
+pub struct MessageWriter<'a, T: Transport> {
+    shared: &'a Arc<Shared<T>>,
+    kind: Kind,
+    state: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Nothing,
+    Begun,
+    Finished,
+}
+
+impl<'a, T: Transport> MessageWriter<'a, T> {
+    pub(super) const fn new(shared: &'a Arc<Shared<T>>, kind: Kind) -> Self {
+        Self {
+            shared,
+            kind,
+            state: Progress::Nothing,
+        }
+    }
+
+    /// Sends a piece, as one frame. It must be of the kind of the message.
+    pub async fn write<'p>(&mut self, piece: impl Into<Payload<'p>>) -> Result<()> {
+        self.put(piece.into(), false).await
+    }
+
+    /// Ends the message.
+    pub async fn finish(mut self) -> Result<()> {
+        let empty = match self.kind {
+            Kind::Text => Payload::Text(""),
+            Kind::Binary => Payload::Binary(&[]),
+        };
+        self.put(empty, true).await
+    }
+
+    async fn put(&mut self, piece: Payload<'_>, last: bool) -> Result<()> {
+        let (shared, state) = (self.shared, &mut self.state);
+        poll_fn(|cx| {
+            let mut engine = shared.engine();
+            ready!(engine.poll_ready(cx, Party::Writer))?;
+            engine.send(|connection| connection.send_piece(piece, last))?;
+            *state = if last {
+                Progress::Finished
+            } else {
+                Progress::Begun
+            };
+            engine.flush_if_due(cx);
+            core::task::Poll::Ready(Ok(()))
+        })
+        .await
+    }
+}
+
+impl<T: Transport> Drop for MessageWriter<'_, T> {
+    fn drop(&mut self) {
+        if self.state == Progress::Begun {
+            self.shared
+                .engine()
+                .start_close(Some(CloseCode::INTERNAL), "a message was abandoned");
+        }
+    }
+}
+
+impl<T: Transport> fmt::Debug for MessageWriter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageWriter")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}

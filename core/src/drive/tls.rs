@@ -1,0 +1,108 @@
+//! TLS settings: PEM octets to configurations of rustls, for both adapters.
+//! RFC 6455 sections 4.1 and 10.6; RFC 7301 for ALPN.
+//! Knows no socket and no file: the octets of certificates and keys are inputs.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+pub use rustls;
+use rustls::pki_types::pem::PemObject;
+pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use super::{Error, Result};
+
+/// A certificate chain and its private key.
+#[derive(Debug)]
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// Reads both from PEM: the chain with the end's own certificate first, the key in PKCS #8, PKCS #1 or SEC 1.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self> {
+        let chain = certificates(chain)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(Error::other)?;
+        Ok(Self { chain, key })
+    }
+}
+
+/// Reads certificates from PEM; none at all is an error.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    let all = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(Error::other)?;
+    if all.is_empty() {
+        Err(Error::other("the PEM holds no certificate"))
+    } else {
+        Ok(all)
+    }
+}
+
+/// A client that trusts `roots`, and shows `identity` to servers that ask for it.
+pub fn client(
+    roots: impl IntoIterator<Item = CertificateDer<'static>>,
+    identity: Option<Identity>,
+) -> Result<Arc<ClientConfig>> {
+    let builder = ClientConfig::builder_with_provider(provider());
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(Error::other)?
+        .with_root_certificates(store(roots));
+    let mut config = match identity {
+        Some(identity) => builder
+            .with_client_auth_cert(identity.chain, identity.key)
+            .map_err(Error::other)?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = alpn();
+    Ok(Arc::new(config))
+}
+
+/// A server that shows `identity`. With `client_roots`, clients must show a certificate that leads to one of them.
+pub fn server(
+    identity: Identity,
+    client_roots: Option<Vec<CertificateDer<'static>>>,
+) -> Result<Arc<ServerConfig>> {
+    let builder = ServerConfig::builder_with_provider(provider());
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(Error::other)?;
+    let builder = match client_roots {
+        Some(roots) => {
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(store(roots)), provider());
+            builder.with_client_cert_verifier(verifier.build().map_err(Error::other)?)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder
+        .with_single_cert(identity.chain, identity.key)
+        .map_err(Error::other)?;
+    config.alpn_protocols = alpn();
+    Ok(Arc::new(config))
+}
+
+/// The name that a server's certificate must bear.
+pub fn server_name(host: &str) -> Result<ServerName<'static>> {
+    ServerName::try_from(host)
+        .map(|name| name.to_owned())
+        .map_err(Error::other)
+}
+
+/// The opening handshake is HTTP/1.1: a server that would rather speak HTTP/2 must know.
+fn alpn() -> Vec<Vec<u8>> {
+    alloc::vec![b"http/1.1".to_vec()]
+}
+
+fn store(roots: impl IntoIterator<Item = CertificateDer<'static>>) -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots);
+    store
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

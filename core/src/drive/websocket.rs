@@ -1,0 +1,352 @@
+//! The handle of an open connection, and its halves.
+//! RFC 6455 sections 6 and 7.
+//! Knows no octet: each verb is a poll of the engine.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_core::Stream;
+use futures_sink::Sink;
+
+use super::engine::Engine;
+use super::handshake::subprotocol;
+use super::parties::Party;
+use super::stream::{MessageReader, MessageWriter};
+use super::{Error, Result, Transport};
+use crate::close::{CloseCode, Closed};
+use crate::connection::Role;
+use crate::error::Misuse;
+use crate::frame::Kind;
+use crate::handshake::Opened;
+use crate::http::Fields;
+use crate::message::{Message, Prepared};
+
+/// A connection that its handles share with the task that drives it.
+#[derive(Debug)]
+pub(super) struct Shared<T>(Mutex<Engine<T>>);
+
+impl<T> Shared<T> {
+    pub(super) fn engine(&self) -> MutexGuard<'_, Engine<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An open WebSocket connection.
+///
+/// Pings are answered, deadlines kept and frames written by whoever polls it: a server's task, or, over a stream of your own,
+/// your calls. All futures are cancel-safe: what is dropped before it is done has not happened, or is done by a later call.
+///
+/// Dropping it without [`close`](Self::close) ends TCP, and the peer sees 1006; in a server's handler, returning closes properly.
+pub struct WebSocket<T: Transport> {
+    shared: Arc<Shared<T>>,
+    opened: Option<Box<Opened>>,
+}
+
+impl<T: Transport> WebSocket<T> {
+    pub(super) fn new(engine: Engine<T>, opened: Option<Box<Opened>>) -> Self {
+        Self {
+            shared: Arc::new(Shared(Mutex::new(engine))),
+            opened,
+        }
+    }
+
+    pub(super) fn shared(&self) -> Arc<Shared<T>> {
+        Arc::clone(&self.shared)
+    }
+
+    /// The subprotocol that was agreed on.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.opened
+            .as_ref()
+            .and_then(|opened| subprotocol(&opened.agreement))
+    }
+
+    /// On a client, the header fields of the server's answer.
+    pub fn response_fields(&self) -> Option<&Fields> {
+        self.opened
+            .as_ref()
+            .map(|opened| &opened.fields)
+            .filter(|fields| !fields.is_empty())
+    }
+
+    /// Whether permessage-deflate was agreed on.
+    pub fn is_deflated(&self) -> bool {
+        self.shared.engine().connection().deflate().is_some()
+    }
+
+    /// Which end this is.
+    pub fn role(&self) -> Role {
+        self.shared.engine().connection().role()
+    }
+
+    /// Lends the transport, to look at it.
+    pub fn with_transport<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        look(self.shared.engine().transport())
+    }
+
+    /// Splits into halves that different tasks may use.
+    pub fn split(self) -> (ReadHalf<T>, WriteHalf<T>) {
+        (
+            ReadHalf {
+                shared: Arc::clone(&self.shared),
+            },
+            WriteHalf {
+                shared: self.shared,
+                opened: self.opened,
+            },
+        )
+    }
+}
+
+/// The verbs of both the handle and a half, written once.
+macro_rules! reading {
+    ($name:ident) => {
+        impl<T: Transport> $name<T> {
+            /// Receives the next message; `None` when the peer closed normally (1000, 1001 or no code).
+            ///
+            /// # Errors
+            /// [`Error::Disconnect`] when it closed with another code or vanished, [`Error::Violation`] when it broke the
+            /// protocol or a limit. Once it ended, each further call says so again.
+            pub async fn receive(&mut self) -> Result<Option<Message>> {
+                poll_fn(|cx| self.shared.engine().poll_receive(cx, Party::Reader)).await
+            }
+
+            /// Receives a text message; a binary one is [`Error::WrongKind`].
+            pub async fn receive_text(&mut self) -> Result<Option<String>> {
+                match self.receive().await? {
+                    Some(Message::Text(text)) => Ok(Some(text)),
+                    Some(Message::Binary(_)) => Err(Error::WrongKind),
+                    None => Ok(None),
+                }
+            }
+
+            /// Receives a binary message; a text one is [`Error::WrongKind`].
+            pub async fn receive_bytes(&mut self) -> Result<Option<Vec<u8>>> {
+                match self.receive().await? {
+                    Some(Message::Binary(octets)) => Ok(Some(octets)),
+                    Some(Message::Text(_)) => Err(Error::WrongKind),
+                    None => Ok(None),
+                }
+            }
+
+            /// Receives a message of either kind as JSON; what does not fit is [`Error::Json`].
+            #[cfg(feature = "json")]
+            pub async fn receive_json<V: serde::de::DeserializeOwned>(
+                &mut self,
+            ) -> Result<Option<V>> {
+                match self.receive().await? {
+                    Some(message) => Ok(Some(serde_json::from_slice(message.as_bytes())?)),
+                    None => Ok(None),
+                }
+            }
+
+            /// Receives the next message piece by piece, as it arrives; `None` as for [`receive`](Self::receive).
+            ///
+            /// The limit on a message's length does not apply: nothing is held. A reader that is dropped before the end leaves
+            /// the rest of its message to be passed over.
+            pub async fn receive_stream(&mut self) -> Result<Option<MessageReader<'_, T>>> {
+                MessageReader::begin(&self.shared).await
+            }
+
+            /// How it ended, once it has.
+            pub fn closed(&self) -> Option<Closed> {
+                self.shared.engine().closed().cloned()
+            }
+        }
+
+        impl<T: Transport> Stream for $name<T> {
+            type Item = Result<Message>;
+
+            /// Messages until the end; an end that is not normal is its last item.
+            fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+                let mut engine = self.shared.engine();
+                if engine.is_stream_over() {
+                    return Poll::Ready(None);
+                }
+                let got = ready!(engine.poll_receive(cx, Party::Reader));
+                if !matches!(got, Ok(Some(_))) {
+                    engine.end_stream();
+                }
+                Poll::Ready(got.transpose())
+            }
+        }
+
+        impl<T: Transport> fmt::Debug for $name<T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+macro_rules! writing {
+    ($name:ident) => {
+        impl<T: Transport> $name<T> {
+            /// Sends a message. It is done when the message is accepted, which waits only while
+            /// [`Limits::write_queue`](crate::config::Limits::write_queue) octets are unsent; it leaves by itself.
+            ///
+            /// # Errors
+            /// [`Misuse::Closing`] once the closing handshake has begun.
+            pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
+                let mut message = Some(message.into());
+                poll_fn(|cx| {
+                    let mut engine = self.shared.engine();
+                    ready!(engine.poll_ready(cx, Party::Writer))?;
+                    if let Some(message) = message.take() {
+                        engine.send(|connection| connection.send(message))?;
+                    }
+                    engine.flush_if_due(cx);
+                    Poll::Ready(Ok(()))
+                })
+                .await
+            }
+
+            /// Sends a text message.
+            pub async fn send_text(&mut self, text: impl Into<String>) -> Result<()> {
+                self.send(Message::Text(text.into())).await
+            }
+
+            /// Sends a binary message.
+            pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<()> {
+                self.send(Message::Binary(octets.into())).await
+            }
+
+            /// Sends a value as JSON, in a text message.
+            #[cfg(feature = "json")]
+            pub async fn send_json<V: serde::Serialize + ?Sized>(
+                &mut self,
+                value: &V,
+            ) -> Result<()> {
+                let text = serde_json::to_string(value)?;
+                self.send_text(text).await
+            }
+
+            /// Sends a message that was framed beforehand, without a copy on a server.
+            pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<()> {
+                poll_fn(|cx| {
+                    let mut engine = self.shared.engine();
+                    ready!(engine.poll_ready(cx, Party::Writer))?;
+                    engine.send(|connection| connection.send_prepared(prepared))?;
+                    engine.flush_if_due(cx);
+                    Poll::Ready(Ok(()))
+                })
+                .await
+            }
+
+            /// Begins a message that is sent piece by piece. Until it is finished, other messages are [`Misuse::UnfinishedMessage`].
+            pub fn send_stream(&mut self, kind: Kind) -> MessageWriter<'_, T> {
+                MessageWriter::new(&self.shared, kind)
+            }
+
+            /// Sends a ping of at most 125 octets. Keepalive needs none: see [`Timeouts::ping`](crate::config::Timeouts::ping).
+            pub async fn ping(&mut self, octets: impl AsRef<[u8]>) -> Result<()> {
+                poll_fn(|cx| {
+                    let mut engine = self.shared.engine();
+                    ready!(engine.poll_ready(cx, Party::Writer))?;
+                    engine.send(|connection| connection.ping(octets.as_ref()))?;
+                    engine.flush_if_due(cx);
+                    Poll::Ready(Ok(()))
+                })
+                .await
+            }
+
+            /// Waits until all that was sent is in the hands of the operating system.
+            pub async fn flush(&mut self) -> Result<()> {
+                poll_fn(|cx| self.shared.engine().poll_flushed(cx, Party::Writer)).await
+            }
+
+            /// Closes: sends a Close frame, waits for the peer's and for the end of TCP, each at most
+            /// [`Timeouts::close`](crate::config::Timeouts::close). Says how it ended. Messages that still arrive are dropped.
+            ///
+            /// # Errors
+            /// [`Misuse::ReservedCode`] when `code` may not be sent.
+            pub async fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>> {
+                let code = CloseCode::try_from(code)?;
+                self.start_close(Some(code), reason);
+                poll_fn(|cx| self.shared.engine().poll_close(cx, Party::Writer)).await;
+                Ok(self.shared.engine().closed().cloned())
+            }
+
+            /// Begins to close and returns at once: receive until the end, or call [`close`](Self::close) to wait for it.
+            pub fn start_close(&mut self, code: Option<CloseCode>, reason: &str) {
+                self.shared.engine().start_close(code, reason);
+            }
+        }
+
+        impl<T: Transport> Sink<Message> for $name<T> {
+            type Error = Error;
+
+            fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+                self.shared.engine().poll_ready(cx, Party::Writer)
+            }
+
+            fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
+                self.shared
+                    .engine()
+                    .send(|connection| connection.send(message))
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+                self.shared.engine().poll_flushed(cx, Party::Writer)
+            }
+
+            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+                let mut engine = self.shared.engine();
+                engine.start_close(Some(CloseCode::NORMAL), "");
+                engine.poll_close(cx, Party::Writer).map(Ok)
+            }
+        }
+    };
+}
+
+reading!(WebSocket);
+writing!(WebSocket);
+
+/// The half that receives.
+pub struct ReadHalf<T: Transport> {
+    shared: Arc<Shared<T>>,
+}
+
+/// The half that sends and closes.
+pub struct WriteHalf<T: Transport> {
+    shared: Arc<Shared<T>>,
+    opened: Option<Box<Opened>>,
+}
+
+reading!(ReadHalf);
+writing!(WriteHalf);
+
+impl<T: Transport> ReadHalf<T> {
+    /// Puts the halves of one connection together again.
+    ///
+    /// # Errors
+    /// Gives the halves back when they are of different connections.
+    pub fn reunite(self, other: WriteHalf<T>) -> Result<WebSocket<T>, (Self, WriteHalf<T>)> {
+        if Arc::ptr_eq(&self.shared, &other.shared) {
+            Ok(WebSocket {
+                shared: self.shared,
+                opened: other.opened,
+            })
+        } else {
+            Err((self, other))
+        }
+    }
+}
+
+impl<T: Transport> fmt::Debug for WriteHalf<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteHalf").finish_non_exhaustive()
+    }
+}
+
+/// A send after the closing handshake began is misuse, whoever began it.
+pub(super) const fn is_closing(error: &Error) -> bool {
+    matches!(error, Error::Misuse(Misuse::Closing))
+}
