@@ -1,0 +1,201 @@
+//! Both adapters behind one trait, so that each scenario is written once.
+//! One macro writes both implementations: the adapters have the same names, and types that come from the core.
+
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use sansws_core::drive::tls::rustls::{ClientConfig, ServerConfig};
+use sansws_core::drive::tls::{CertificateDer, Identity};
+use sansws_core::drive::{Dial, Gate, Result, Serve, Transport, WebSocket};
+use sansws_core::http::Url;
+use smol::future::or;
+
+use super::LIMIT;
+use super::ours::answer;
+
+/// An adapter and its runtime.
+pub trait Runtime: 'static {
+    type Tcp: Transport;
+    type Unix: Transport;
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T;
+
+    fn sleep(time: Duration) -> impl Future<Output = ()>;
+
+    fn connect(url: &str, dial: Dial) -> impl Future<Output = Result<WebSocket<Self::Tcp>>>;
+
+    /// Connects by `connect_over`.
+    fn connect_unix(
+        path: &Path,
+        url: &Url,
+        dial: Dial,
+    ) -> impl Future<Output = Result<WebSocket<Self::Unix>>>;
+
+    fn client_tls(
+        roots: Vec<CertificateDer<'static>>,
+        identity: Option<Identity>,
+    ) -> Result<Arc<ClientConfig>>;
+
+    fn server_tls(
+        identity: Identity,
+        client_roots: Option<Vec<CertificateDer<'static>>>,
+    ) -> Result<Arc<ServerConfig>>;
+
+    /// Binds, tells its gate and port, and serves [`answer`] until the gate is closed.
+    fn serve(setup: Setup, told: &Sender<(Gate, u16)>) -> Result;
+
+    /// Runs a scenario; a late one panics.
+    fn run<T>(work: impl Future<Output = Result<T>>) -> T {
+        let done = or(async { Some(work.await) }, async {
+            Self::sleep(LIMIT).await;
+            None
+        });
+        match Self::block_on(done) {
+            Some(Ok(value)) => value,
+            Some(Err(error)) => panic!("{error}: {error:?}"),
+            None => panic!("no end within {LIMIT:?}"),
+        }
+    }
+}
+
+/// What to serve, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    pub options: Serve,
+    /// The preferred one first.
+    pub subprotocols: Vec<String>,
+    /// A Unix socket instead of a free port of the loopback.
+    pub unix: Option<PathBuf>,
+    /// By `serve_local`, with a handler that is not `Send`.
+    pub local: bool,
+}
+
+/// tokio, by `sansws-tokio`.
+#[derive(Debug)]
+pub struct Tokio;
+
+/// smol, by `sansws-smol`.
+#[derive(Debug)]
+pub struct Smol;
+
+macro_rules! runtime {
+    ($name:ident, $adapter:ident, $unix:ty, $block_on:path, $sleep:path, $serve_local:path) => {
+        impl Runtime for $name {
+            type Tcp = $adapter::Io<$adapter::Stream>;
+            type Unix = $adapter::Io<$unix>;
+
+            fn block_on<T>(work: impl Future<Output = T>) -> T {
+                $block_on(work)
+            }
+
+            async fn sleep(time: Duration) {
+                $sleep(time).await;
+            }
+
+            async fn connect(
+                url: &str,
+                dial: $adapter::Dial,
+            ) -> $adapter::Result<$adapter::WebSocket> {
+                $adapter::connect(url, dial).await
+            }
+
+            async fn connect_unix(
+                path: &Path,
+                url: &$adapter::Url,
+                dial: $adapter::Dial,
+            ) -> $adapter::Result<$adapter::WebSocket<$unix>> {
+                let stream = <$unix>::connect(path).await?;
+                $adapter::connect_over(stream, url, dial).await
+            }
+
+            fn client_tls(
+                roots: Vec<$adapter::tls::CertificateDer<'static>>,
+                identity: Option<$adapter::tls::Identity>,
+            ) -> $adapter::Result<Arc<$adapter::tls::rustls::ClientConfig>> {
+                $adapter::tls::client(roots, identity)
+            }
+
+            fn server_tls(
+                identity: $adapter::tls::Identity,
+                client_roots: Option<Vec<$adapter::tls::CertificateDer<'static>>>,
+            ) -> $adapter::Result<Arc<$adapter::tls::rustls::ServerConfig>> {
+                $adapter::tls::server(identity, client_roots)
+            }
+
+            fn serve(setup: Setup, told: &Sender<(Gate, u16)>) -> $adapter::Result {
+                $block_on(async {
+                    let server = match &setup.unix {
+                        Some(path) => $adapter::Server::bind_unix(path, setup.options)?,
+                        None => $adapter::Server::bind("127.0.0.1:0", setup.options).await?,
+                    };
+                    let port = server.local_addr().map_or(0, |address| address.port());
+                    let gate: $adapter::Gate = server.gate();
+                    let _ = told.send((gate, port));
+                    if setup.local {
+                        let names = Rc::new(setup.subprotocols);
+                        $serve_local(server, move |upgrade: $adapter::Upgrade| {
+                            let names = Rc::clone(&names);
+                            async move { answer(upgrade, &names).await }
+                        })
+                        .await
+                    } else {
+                        let names = Arc::new(setup.subprotocols);
+                        let handler = move |upgrade: $adapter::Upgrade| {
+                            let names = Arc::clone(&names);
+                            async move { answer(upgrade, &names).await }
+                        };
+                        server.serve(handler).await
+                    }
+                })
+            }
+        }
+    };
+}
+
+runtime!(
+    Tokio,
+    sansws_tokio,
+    tokio::net::UnixStream,
+    on_tokio,
+    tokio::time::sleep,
+    locally_on_tokio
+);
+runtime!(
+    Smol,
+    sansws_smol,
+    smol::net::unix::UnixStream,
+    smol::block_on,
+    smol::Timer::after,
+    locally_on_smol
+);
+
+fn on_tokio<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(work)
+}
+
+async fn locally_on_tokio<H, F>(server: sansws_tokio::Server, handler: H) -> Result
+where
+    H: Fn(sansws_tokio::Upgrade) -> F + Clone + 'static,
+    F: Future<Output = Result> + 'static,
+{
+    let spawn = |task: sansws_tokio::LocalTask| drop(tokio::task::spawn_local(task));
+    tokio::task::LocalSet::new()
+        .run_until(server.serve_local(handler, spawn))
+        .await
+}
+
+async fn locally_on_smol<H, F>(server: sansws_smol::Server, handler: H) -> Result
+where
+    H: Fn(sansws_smol::Upgrade) -> F + Clone + 'static,
+    F: Future<Output = Result> + 'static,
+{
+    let tasks = smol::LocalExecutor::new();
+    let spawn = |task: sansws_smol::LocalTask| tasks.spawn(task).detach();
+    tasks.run(server.serve_local(handler, spawn)).await
+}

@@ -1,0 +1,175 @@
+//! The adapters are twins: the same public names, and neither knows the other's runtime.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The public names that a source file declares, functions and methods included.
+fn names(source: &str) -> BTreeSet<String> {
+    let code: String = source
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .fold(String::new(), |code, line| code + " " + line);
+    let mut all = BTreeSet::new();
+    for item in code.split(" pub ").skip(1) {
+        if let Some(path) = item.strip_prefix("use ") {
+            let path = path.split(';').next().unwrap_or_default();
+            all.extend(used(path).map(|name| format!("use {name}")));
+            continue;
+        }
+        // `async fn name`, `const fn name`, `struct Name`, `mod name`, `field: Type`
+        let head = item
+            .split(['(', '{', '<', ';', ':', '='])
+            .next()
+            .unwrap_or_default();
+        let words: Vec<&str> = head.split_whitespace().collect();
+        all.insert(words.join(" "));
+    }
+    all
+}
+
+/// The names that a `use` brings: the last of each path, or what it is renamed to.
+fn used(path: &str) -> impl Iterator<Item = &str> {
+    let inner = path.split_once('{').map_or(path, |(_, inner)| inner);
+    inner
+        .trim_end_matches([' ', '}'])
+        .split(',')
+        .map(|name| {
+            let name = name.rsplit_once(" as ").map_or(name, |(_, new)| new);
+            name.rsplit("::").next().unwrap_or_default().trim()
+        })
+        .filter(|name| !name.is_empty())
+}
+
+fn read(adapter: &str, file: &str) -> BTreeSet<String> {
+    let path = workspace().join(adapter).join("src").join(file);
+    names(&fs::read_to_string(path).unwrap())
+}
+
+#[test]
+fn names_are_read() {
+    let source = "
+        //! pub use not::This;
+        mod one;
+        pub mod two;
+        pub use a::{B, c::D as E,\n F};
+        pub use g as h;
+        pub type T<S = X> = Y<S>;
+        impl A { pub async fn bind(address: A) -> B {} pub(crate) fn hidden() {} }
+        pub struct K { pub field: u8 }";
+    let want = [
+        "async fn bind",
+        "field",
+        "mod two",
+        "struct K",
+        "type T",
+        "use B",
+        "use E",
+        "use F",
+        "use h",
+    ];
+    assert_eq!(names(source), want.map(String::from).into());
+}
+
+#[test]
+fn the_same_public_names() {
+    let root = read("adapter-tokio", "lib.rs");
+    for name in ["use connect", "use Server", "type WebSocket", "mod tls"] {
+        assert!(root.contains(name), "{name} is not in {root:?}");
+    }
+    for file in ["lib.rs", "dial.rs", "listen.rs", "io.rs", "tls.rs"] {
+        let (tokio, smol) = (read("adapter-tokio", file), read("adapter-smol", file));
+        assert!(tokio.len() > 2, "{file}: {tokio:?}");
+        assert_eq!(tokio, smol, "tokio's and smol's {file}");
+    }
+}
+
+#[test]
+fn the_same_features() {
+    let features = |adapter: &str| {
+        let manifest = fs::read_to_string(workspace().join(adapter).join("Cargo.toml")).unwrap();
+        let section = manifest.split("[features]").nth(1).unwrap_or_default();
+        let section = section.split("\n[").next().unwrap_or_default();
+        let names = section.lines().filter_map(|line| line.split_once(" = "));
+        names
+            .map(|(name, _)| name.to_string())
+            .collect::<BTreeSet<_>>()
+    };
+    let tokio = features("adapter-tokio");
+    assert!(tokio.contains("tls"), "{tokio:?}");
+    assert_eq!(tokio, features("adapter-smol"));
+}
+
+/// The names of all crates that `package` needs to run.
+fn tree(package: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(workspace())
+        .args(["tree", "--offline", "-p", package, "-e", "normal"])
+        .args(["--all-features", "--prefix", "none", "--format", "{p}"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let all: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(String::from)
+        .collect();
+    assert!(all.contains(package), "{all:?}");
+    all
+}
+
+fn of_tokio(name: &str) -> bool {
+    name == "tokio" || name.starts_with("tokio-") || name == "sansws-tokio"
+}
+
+fn of_smol(name: &str) -> bool {
+    [
+        "smol",
+        "blocking",
+        "polling",
+        "futures-rustls",
+        "sansws-smol",
+    ]
+    .contains(&name)
+        || name.starts_with("async-")
+}
+
+#[test]
+fn each_knows_one_runtime() {
+    for (package, own, other) in [
+        (
+            "sansws-tokio",
+            of_tokio as fn(&str) -> bool,
+            of_smol as fn(&str) -> bool,
+        ),
+        ("sansws-smol", of_smol, of_tokio),
+    ] {
+        let all = tree(package);
+        let of_other: Vec<_> = all.iter().filter(|name| other(name)).collect();
+        assert!(of_other.is_empty(), "{package} needs {of_other:?}");
+        let of_own = all.iter().filter(|name| own(name)).count();
+        assert!(of_own > 1, "{package} without its runtime: {all:?}");
+    }
+}
+
+#[test]
+fn the_core_knows_none() {
+    let all = tree("sansws-core");
+    let found: Vec<_> = all
+        .iter()
+        .filter(|name| of_tokio(name) || of_smol(name))
+        .collect();
+    assert!(found.is_empty(), "{found:?}");
+}

@@ -1,0 +1,100 @@
+//! One client connection.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use fastrand::Rng;
+use rustix::net::sockopt::set_socket_linger;
+
+use super::wire::{Batch, Echo};
+use super::{PATIENCE, handshake};
+use crate::peers::Wire;
+use crate::scenario::Scenario;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: mio::net::TcpStream,
+    /// The batch as it goes out, again and again.
+    output: Vec<u8>,
+    sent: usize,
+    echo: Echo,
+    /// What the first batch must bring back.
+    expected: Option<Vec<u8>>,
+    waiting: bool,
+}
+
+impl Connection {
+    /// Connects and shakes hands, still blocking.
+    pub(super) fn open(port: u16, wire: Wire, scenario: &Scenario, rng: &mut Rng) -> Result<Self> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        // Closes with a reset: thousands of ports do not linger.
+        set_socket_linger(&stream, Some(Duration::ZERO))?;
+        if wire == Wire::WebSocket {
+            handshake::perform(&mut stream, rng)?;
+        }
+        let batch = Batch::new(wire, scenario, rng);
+        stream.set_nonblocking(true)?;
+        Ok(Self {
+            stream: mio::net::TcpStream::from_std(stream),
+            output: batch.output,
+            sent: 0,
+            echo: Echo::new(wire, scenario),
+            expected: Some(batch.payload),
+            waiting: false,
+        })
+    }
+
+    pub(super) fn source(&mut self) -> &mut mio::net::TcpStream {
+        &mut self.stream
+    }
+
+    /// Starts the next batch.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.sent = 0;
+        self.waiting = true;
+        self.send()
+    }
+
+    /// Writes what is left of the batch, as far as the socket takes it.
+    pub(super) fn send(&mut self) -> Result<()> {
+        while self.waiting && self.sent < self.output.len() {
+            match self.stream.write(&self.output[self.sent..]) {
+                Ok(0) => bail!("the socket takes nothing"),
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there; true when it completes the echo of the batch.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<bool> {
+        while self.waiting {
+            match self.stream.read(buffer) {
+                Ok(0) => bail!("the server has closed a connection"),
+                Ok(count) => {
+                    if self.echo.take(&buffer[..count], self.expected.as_deref())? {
+                        self.waiting = false;
+                        self.expected = None;
+                        return Ok(true);
+                    }
+                    // A short read has emptied the socket.
+                    if count < buffer.len() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(false)
+    }
+}
