@@ -20,7 +20,10 @@ enum Act {
 }
 
 fn octets() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![vec(any::<u8>(), 0..300), (any::<u8>(), 0..40_000usize).prop_map(|(octet, n)| vec![octet; n])]
+    prop_oneof![
+        vec(any::<u8>(), 0..300),
+        (any::<u8>(), 0..40_000usize).prop_map(|(octet, n)| vec![octet; n])
+    ]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -34,9 +37,14 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn agreed() -> impl Strategy<Value = Option<Agreed>> {
-    let some = (any::<bool>(), any::<bool>(), 8..16u8, 8..16u8).prop_map(|(own_takeover, peer_takeover, own_window_bits, peer_window_bits)| {
-        Agreed { own_takeover, peer_takeover, own_window_bits, peer_window_bits }
-    });
+    let some = (any::<bool>(), any::<bool>(), 8..16u8, 8..16u8).prop_map(
+        |(own_takeover, peer_takeover, own_window_bits, peer_window_bits)| Agreed {
+            own_takeover,
+            peer_takeover,
+            own_window_bits,
+            peer_window_bits,
+        },
+    );
     proptest::option::of(some)
 }
 
@@ -50,7 +58,13 @@ const fn mirrored(agreed: Agreed) -> Agreed {
 }
 
 fn config() -> Config {
-    Config { deflate: Some(sansws_core::config::Deflate { threshold: 0, ..Default::default() }), ..Config::default() }
+    Config {
+        deflate: Some(sansws_core::config::Deflate {
+            threshold: 0,
+            ..Default::default()
+        }),
+        ..Config::default()
+    }
 }
 
 fn perform(end: &mut End, act: &Act) -> Got {
@@ -66,13 +80,17 @@ fn perform(end: &mut End, act: &Act) -> Got {
         }
         Act::TextPieces(pieces) => {
             for (at, piece) in pieces.iter().enumerate() {
-                connection.send_piece(Payload::Text(piece), at + 1 == pieces.len()).unwrap();
+                connection
+                    .send_piece(Payload::Text(piece), at + 1 == pieces.len())
+                    .unwrap();
             }
             Got::Text(pieces.concat())
         }
         Act::BinaryPieces(pieces) => {
             for (at, piece) in pieces.iter().enumerate() {
-                connection.send_piece(Payload::Binary(piece), at + 1 == pieces.len()).unwrap();
+                connection
+                    .send_piece(Payload::Binary(piece), at + 1 == pieces.len())
+                    .unwrap();
             }
             Got::Binary(pieces.concat())
         }

@@ -33,7 +33,10 @@ fn every_story_whatever_the_parts() {
 }
 
 fn tell(story: &str, step: usize) {
-    let mut lines = story.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('%'));
+    let mut lines = story
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('%'));
     let name = lines.next().unwrap();
     let (mut config, mut server, mut deflate, mut pieces) = (Config::default(), true, None, false);
     let mut end: Option<End> = None;
@@ -77,7 +80,11 @@ fn tell(story: &str, step: usize) {
                     }
                     "!" => {
                         assert!(!got.is_empty(), "{about}: nothing came");
-                        assert_eq!(format!("{:?}", got.remove(0)), format!("Wrong({rest})"), "{about}");
+                        assert_eq!(
+                            format!("{:?}", got.remove(0)),
+                            format!("Wrong({rest})"),
+                            "{about}"
+                        );
                     }
                     "<" => {
                         assert!(!sent.is_empty(), "{about}: nothing was sent");
@@ -99,7 +106,11 @@ fn tell(story: &str, step: usize) {
                     }
                     "eof" => end.connection.end_of_input(),
                     "after" => assert_eq!(format!("{:?}", end.connection.after()), rest, "{about}"),
-                    "state" => assert!(format!("{:?}", end.connection.state()).starts_with(rest), "{about}: {:?}", end.connection.state()),
+                    "state" => assert!(
+                        format!("{:?}", end.connection.state()).starts_with(rest),
+                        "{about}: {:?}",
+                        end.connection.state()
+                    ),
                     other => panic!("{about}: {other}"),
                 }
             }
@@ -121,7 +132,9 @@ fn octets(text: &str) -> Vec<u8> {
                 let octet = u8::from_str_radix(octet, 16).unwrap();
                 all.extend(std::iter::repeat_n(octet, count.parse().unwrap()));
             }
-            None => all.push(u8::from_str_radix(word, 16).unwrap_or_else(|_| panic!("{word} is no octet"))),
+            None => all.push(
+                u8::from_str_radix(word, 16).unwrap_or_else(|_| panic!("{word} is no octet")),
+            ),
         }
     }
     all
@@ -133,14 +146,29 @@ fn event(got: &Got) -> String {
         n => format!("{n} octets"),
     };
     match got {
-        Got::Text(text) => format!("text {}", if text.len() > 40 { short(text.as_bytes()) } else { format!("\"{text}\"") }),
+        Got::Text(text) => format!(
+            "text {}",
+            if text.len() > 40 {
+                short(text.as_bytes())
+            } else {
+                format!("\"{text}\"")
+            }
+        ),
         Got::Binary(octets) => format!("binary {}", short(octets)),
         Got::Piece(octets, first, last) => {
-            format!("piece {}{}{}", short(octets), if *first { " first" } else { "" }, if *last { " last" } else { "" })
+            format!(
+                "piece {}{}{}",
+                short(octets),
+                if *first { " first" } else { "" },
+                if *last { " last" } else { "" }
+            )
         }
         Got::Ping(octets) => format!("ping {}", short(octets)),
         Got::Pong(octets) => format!("pong {}", short(octets)),
-        Got::Close(code, reason) => format!("close {} \"{reason}\"", code.map_or("none".into(), |code| code.to_string())),
+        Got::Close(code, reason) => format!(
+            "close {} \"{reason}\"",
+            code.map_or("none".into(), |code| code.to_string())
+        ),
         Got::Wrong(violation) => format!("wrong {violation:?}"),
     }
 }
@@ -162,5 +190,9 @@ fn shown(frame: &support::Frame) -> String {
         }
         _ => panic!("opcode {}", frame.opcode),
     };
-    format!("{name} \"{payload}\"{}{}", if frame.rsv1 { " compressed" } else { "" }, if frame.fin { "" } else { " more" })
+    format!(
+        "{name} \"{payload}\"{}{}",
+        if frame.rsv1 { " compressed" } else { "" },
+        if frame.fin { "" } else { " more" }
+    )
 }

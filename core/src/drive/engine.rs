@@ -501,6 +501,8 @@ impl<T: Transport> Engine<T> {
         if self.connection.close(now, code, reason).is_ok() {
             self.ahead.clear();
             self.ahead_octets = 0;
+            // The Close frame must leave, also while the handler waits for input.
+            self.flags.waits = false;
         }
     }
 

@@ -37,7 +37,9 @@ pub fn frames(octets: &[u8]) -> Vec<Frame> {
         };
         let mut length = usize::from(b1 & 127);
         if extra > 0 {
-            length = octets[at..at + extra].iter().fold(0, |n, octet| n << 8 | usize::from(*octet));
+            length = octets[at..at + extra]
+                .iter()
+                .fold(0, |n, octet| n << 8 | usize::from(*octet));
             at += extra;
         }
         let masked = b1 & 128 != 0;
@@ -46,9 +48,19 @@ pub fn frames(octets: &[u8]) -> Vec<Frame> {
             key.copy_from_slice(&octets[at..at + 4]);
             at += 4;
         }
-        let payload = octets[at..at + length].iter().enumerate().map(|(i, octet)| octet ^ key[i % 4]).collect();
+        let payload = octets[at..at + length]
+            .iter()
+            .enumerate()
+            .map(|(i, octet)| octet ^ key[i % 4])
+            .collect();
         at += length;
-        all.push(Frame { fin: b0 & 128 != 0, rsv1: b0 & 64 != 0, opcode: b0 & 15, masked, payload });
+        all.push(Frame {
+            fin: b0 & 128 != 0,
+            rsv1: b0 & 64 != 0,
+            opcode: b0 & 15,
+            masked,
+            payload,
+        });
     }
     assert_eq!(at, octets.len(), "half a frame in the output");
     all
@@ -76,7 +88,12 @@ pub fn frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
         }
         None => [0; 4],
     };
-    out.extend(payload.iter().enumerate().map(|(i, octet)| octet ^ key[i % 4]));
+    out.extend(
+        payload
+            .iter()
+            .enumerate()
+            .map(|(i, octet)| octet ^ key[i % 4]),
+    );
     out
 }
 
@@ -103,14 +120,26 @@ pub enum Got {
 
 impl End {
     pub fn new(server: bool, config: Config, deflate: Option<Agreed>) -> Self {
-        let (config, agreement) = (Arc::new(config), Agreement { subprotocol: None, deflate });
+        let (config, agreement) = (
+            Arc::new(config),
+            Agreement {
+                subprotocol: None,
+                deflate,
+            },
+        );
         let now = Instant::from_micros(1_000_000);
         let connection = if server {
             Connection::server(config, &agreement, now)
         } else {
             Connection::client(config, &agreement, Seed::new([9; 32]), now)
         };
-        Self { connection, assembly: Assembly::default(), input: Vec::new(), now, pieces: false }
+        Self {
+            connection,
+            assembly: Assembly::default(),
+            input: Vec::new(),
+            now,
+            pieces: false,
+        }
     }
 
     /// Gives it octets, and says what came of them.
@@ -119,9 +148,11 @@ impl End {
         let mut all = Vec::new();
         loop {
             let step = if self.pieces {
-                self.connection.receive_piece(self.now, &mut self.input, &mut self.assembly)
+                self.connection
+                    .receive_piece(self.now, &mut self.input, &mut self.assembly)
             } else {
-                self.connection.receive(self.now, &mut self.input, &mut self.assembly)
+                self.connection
+                    .receive(self.now, &mut self.input, &mut self.assembly)
             };
             let (consumed, got) = match step {
                 Ok(step) => (step.consumed, step.event.map(got)),
@@ -166,4 +197,9 @@ fn got(event: Event<'_>) -> Got {
 }
 
 /// permessage-deflate, as both ends may agree on it.
-pub const TAKEOVER: Agreed = Agreed { own_takeover: true, peer_takeover: true, own_window_bits: 15, peer_window_bits: 15 };
+pub const TAKEOVER: Agreed = Agreed {
+    own_takeover: true,
+    peer_takeover: true,
+    own_window_bits: 15,
+    peer_window_bits: 15,
+};

@@ -44,7 +44,11 @@ pub struct State {
 
 impl Default for Wire {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(State { room: usize::MAX, now: Instant::from_micros(1_000_000), ..State::default() })))
+        Self(Arc::new(Mutex::new(State {
+            room: usize::MAX,
+            now: Instant::from_micros(1_000_000),
+            ..State::default()
+        })))
     }
 }
 
@@ -109,8 +113,12 @@ impl Wire {
 impl State {
     /// A number below `most`, and above zero; or none, for "not yet".
     fn mood(&mut self, most: usize, cx: &Context<'_>) -> Option<usize> {
-        let Some(seed) = &mut self.moods else { return Some(most) };
-        *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let Some(seed) = &mut self.moods else {
+            return Some(most);
+        };
+        *seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let dice = *seed >> 33;
         if dice % 5 == 0 {
             cx.waker().wake_by_ref();
@@ -124,7 +132,9 @@ impl State {
 impl Transport for Wire {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state();
-        let Some(most) = state.mood(into.len(), cx) else { return Poll::Pending };
+        let Some(most) = state.mood(into.len(), cx) else {
+            return Poll::Pending;
+        };
         let Some(mut next) = state.input.pop_front() else {
             if state.ended {
                 return Poll::Ready(Ok(0));
@@ -142,11 +152,17 @@ impl Transport for Wire {
         Poll::Ready(Ok(count))
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let mut state = self.state();
         let total: usize = from.iter().map(|slice| slice.len()).sum();
         assert!(total > 0, "an empty write");
-        let Some(most) = state.mood(total, cx) else { return Poll::Pending };
+        let Some(most) = state.mood(total, cx) else {
+            return Poll::Pending;
+        };
         let count = most.min(state.room);
         if count == 0 {
             state.writer = Some(cx.waker().clone());
@@ -155,7 +171,11 @@ impl Transport for Wire {
         assert!(!state.shut, "a write after the end");
         state.room -= if state.room == usize::MAX { 0 } else { count };
         state.writes += 1;
-        let octets: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).take(count).collect();
+        let octets: Vec<u8> = from
+            .iter()
+            .flat_map(|slice| slice.iter().copied())
+            .take(count)
+            .collect();
         match state.peer.clone() {
             Some(peer) => {
                 drop(state);
@@ -214,7 +234,11 @@ impl Wake for Woken {
 
 impl<F: Future> Task<F> {
     pub fn new(future: F) -> Self {
-        Self { future: Box::pin(future), woken: Arc::new(Woken(AtomicBool::new(true))), done: None }
+        Self {
+            future: Box::pin(future),
+            woken: Arc::new(Woken(AtomicBool::new(true))),
+            done: None,
+        }
     }
 
     /// Polls as long as it was woken; says whether it was polled at all.
