@@ -54,6 +54,12 @@ impl Server {
         Err(last.into())
     }
 
+    /// Serves on a TCP listener that somebody else bound: a supervisor, or a socket with options of its own.
+    pub fn from_std(listener: TcpListener, options: Serve) -> Result<Self> {
+        let listener = Async::<TcpListener>::new(listener)?;
+        Ok(Self::new(Listener::Tcp(listener), options))
+    }
+
     /// Listens on a Unix socket. TLS is not spoken on it.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>, options: Serve) -> Result<Self> {

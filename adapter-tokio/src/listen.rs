@@ -49,6 +49,13 @@ impl Server {
         ))
     }
 
+    /// Serves on a TCP listener that somebody else bound: a supervisor, or a socket with options of its own.
+    pub fn from_std(listener: std::net::TcpListener, options: Serve) -> Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        Ok(Self::new(Listener::Tcp(listener), options))
+    }
+
     /// Listens on a Unix socket. TLS is not spoken on it.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>, options: Serve) -> Result<Self> {

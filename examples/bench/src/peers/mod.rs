@@ -2,6 +2,8 @@
 //! [`PEERS`].
 
 mod fastwebsockets;
+mod sansws_smol;
+mod sansws_tokio;
 mod sockudo_ws;
 mod tcp_smol;
 mod tcp_tokio;
@@ -35,6 +37,8 @@ const TCP_SMOL: &str = "tcp-smol";
 pub(crate) const PEERS: &[Peer] = &[
     Peer::tcp(TCP_TOKIO, tcp_tokio::serve),
     Peer::tcp(TCP_SMOL, tcp_smol::serve),
+    Peer::websocket("sansws-tokio", TCP_TOKIO, sansws_tokio::serve),
+    Peer::websocket("sansws-smol", TCP_SMOL, sansws_smol::serve),
     Peer::websocket("tokio-tungstenite", TCP_TOKIO, tokio_tungstenite::serve),
     Peer::websocket("fastwebsockets", TCP_TOKIO, fastwebsockets::serve),
     Peer::websocket("tokio-websockets", TCP_TOKIO, tokio_websockets::serve),
