@@ -16,6 +16,7 @@ use async_io::{Async, Timer};
 use futures_lite::future::or;
 use sansws_core::drive::{self, Gate, Outcome, Result, Serve, Ticket};
 
+#[cfg(feature = "tls")]
 use crate::dial::within;
 use crate::stream::Socket;
 use crate::{Io, Stream, Upgrade};
@@ -207,12 +208,7 @@ where
     H: Fn(Upgrade) -> F,
     F: Future<Output = Result<()>>,
 {
-    let stream = match within(
-        options.config.timeouts.handshake,
-        secure(accepted, &options),
-    )
-    .await
-    {
+    let stream = match secure(accepted, &options).await {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
     };
@@ -220,7 +216,7 @@ where
     let outcome = match ticket {
         Some(ticket) => drive::serve(transport, config, handler, ticket).await,
         None => Outcome {
-            result: drive::refuse(transport, config).await,
+            result: Box::pin(drive::refuse(transport, config)).await,
             closed: None,
         },
     };
@@ -241,7 +237,9 @@ async fn secure(accepted: Accepted, options: &Serve) -> Result<Stream> {
         Accepted::Tcp(tcp) => {
             #[cfg(feature = "tls")]
             if let Some(config) = &options.tls {
-                return crate::tls::accept(tcp, Arc::clone(config)).await;
+                let handshake = crate::tls::accept(tcp, Arc::clone(config));
+                // Boxed: it is large, and over before the connection is open.
+                return Box::pin(within(options.config.timeouts.handshake, handshake)).await;
             }
             Ok(Stream::Tcp(tcp))
         }

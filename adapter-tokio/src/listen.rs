@@ -16,6 +16,7 @@ use tokio::net::UnixListener;
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::time::{sleep, timeout};
 
+#[cfg(feature = "tls")]
 use crate::dial::within;
 use crate::{Io, Stream, Upgrade};
 
@@ -183,12 +184,7 @@ where
     H: Fn(Upgrade) -> F,
     F: Future<Output = Result<()>>,
 {
-    let stream = match within(
-        options.config.timeouts.handshake,
-        secure(accepted, &options),
-    )
-    .await
-    {
+    let stream = match secure(accepted, &options).await {
         Ok(stream) => stream,
         Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
     };
@@ -196,7 +192,7 @@ where
     let outcome = match ticket {
         Some(ticket) => drive::serve(transport, config, handler, ticket).await,
         None => Outcome {
-            result: drive::refuse(transport, config).await,
+            result: Box::pin(drive::refuse(transport, config)).await,
             closed: None,
         },
     };
@@ -217,7 +213,9 @@ async fn secure(accepted: Accepted, options: &Serve) -> Result<Stream> {
         Accepted::Tcp(tcp) => {
             #[cfg(feature = "tls")]
             if let Some(config) = &options.tls {
-                return crate::tls::accept(tcp, Arc::clone(config)).await;
+                let handshake = crate::tls::accept(tcp, Arc::clone(config));
+                // Boxed: it is large, and over before the connection is open.
+                return Box::pin(within(options.config.timeouts.handshake, handshake)).await;
             }
             Ok(Stream::Tcp(tcp))
         }

@@ -99,6 +99,11 @@ impl Connection {
         }
     }
 
+    /// The settings it was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Which end this is.
     pub const fn role(&self) -> Role {
         if self.keys.is_some() {

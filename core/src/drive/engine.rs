@@ -3,17 +3,15 @@
 //! Knows when to read, write and sleep; what the octets mean is the connection's.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::string::String;
-use alloc::sync::Arc;
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
 
+use super::ahead::Ahead;
 use super::buffer::{self, Unread};
 use super::parties::{Parties, Party};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
-use crate::config::Config;
 use crate::connection::{After, Connection, Event, State};
 use crate::error::{Misuse, Violation};
 use crate::message::{Assembly, Message};
@@ -21,6 +19,9 @@ use crate::time::Instant;
 
 /// Unsent octets at which gathering stops.
 const GATHERED: usize = 64 << 10;
+
+/// Messages read ahead, however short.
+const MESSAGES_AHEAD: usize = 1024;
 
 /// Slices of one vectored write.
 const SLICES: usize = 16;
@@ -30,12 +31,10 @@ const SLICES: usize = 16;
 pub(super) struct Engine<T> {
     transport: T,
     connection: Connection,
-    config: Arc<Config>,
     unread: Unread,
     assembly: Assembly,
-    /// Messages read ahead while the handler was busy, and their octets.
-    ahead: VecDeque<Message>,
-    ahead_octets: usize,
+    /// What was read while the handler was busy.
+    ahead: Ahead,
     parties: Parties,
     armed: Option<Instant>,
     /// The time of the last read.
@@ -89,21 +88,14 @@ pub(super) struct Part {
 }
 
 impl<T: Transport> Engine<T> {
-    pub(super) fn new(
-        transport: T,
-        connection: Connection,
-        config: Arc<Config>,
-        unread: Unread,
-    ) -> Self {
+    pub(super) fn new(transport: T, connection: Connection, unread: Unread) -> Self {
         let now = transport.now();
         Self {
             transport,
             connection,
-            config,
             unread,
             assembly: Assembly::default(),
-            ahead: VecDeque::new(),
-            ahead_octets: 0,
+            ahead: Ahead::default(),
             parties: Parties::default(),
             armed: None,
             now,
@@ -176,11 +168,7 @@ impl<T: Transport> Engine<T> {
         pieces: bool,
     ) -> Poll<Result<Option<Got>>> {
         loop {
-            if let Some(message) = self.ahead.pop_front() {
-                self.ahead_octets -= message.len();
-                if self.ahead.is_empty() {
-                    self.ahead = VecDeque::new();
-                }
+            if let Some(message) = self.ahead.pop() {
                 return Poll::Ready(Ok(Some(Got::Message(message))));
             }
             if self.end.is_none() && self.connection.wants_input() {
@@ -500,7 +488,6 @@ impl<T: Transport> Engine<T> {
         let now = self.transport.now();
         if self.connection.close(now, code, reason).is_ok() {
             self.ahead.clear();
-            self.ahead_octets = 0;
             // The Close frame must leave, also while the handler waits for input.
             self.flags.waits = false;
         }
@@ -563,10 +550,7 @@ impl<T: Transport> Engine<T> {
             && self.may_read_ahead()
         {
             match self.decode(false) {
-                Got::Message(message) => {
-                    self.ahead_octets += message.len();
-                    self.ahead.push_back(message);
-                }
+                Got::Message(message) => self.ahead.push(message),
                 Got::Piece(..) | Got::Other => {}
                 Got::Nothing => break,
             }
@@ -577,13 +561,10 @@ impl<T: Transport> Engine<T> {
 
     /// Whether what comes next is a control frame, or a message that fits what may be read ahead.
     fn may_read_ahead(&self) -> bool {
-        let room = (self
-            .config
-            .limits
-            .read_ahead
-            .saturating_sub(self.ahead_octets)) as u64;
+        let most = self.connection.config().limits.read_ahead;
+        let room = most.saturating_sub(self.ahead.octets()) as u64;
         match self.connection.next_data(self.unread.octets()) {
-            Some(length) => length <= room && self.ahead.len() < 1024,
+            Some(length) => length <= room && self.ahead.messages() < MESSAGES_AHEAD,
             None => room > 0,
         }
     }

@@ -43,6 +43,11 @@ pub(super) type Slot<T> = Arc<Mutex<Fate<T>>>;
 
 /// A request for a WebSocket that is not answered yet. Nothing can be sent before it is accepted: it has no such method.
 pub struct Upgrade<T: Transport> {
+    /// Boxed, since it lies in the future of each handler for as long as the connection lives.
+    inner: Box<Unanswered<T>>,
+}
+
+struct Unanswered<T> {
     request: Request,
     config: Arc<Config>,
     /// Always there, until it is answered.
@@ -53,41 +58,48 @@ pub struct Upgrade<T: Transport> {
 impl<T: Transport> Upgrade<T> {
     /// The request.
     pub const fn request(&self) -> &Request {
-        &self.request
+        &self.inner.request
     }
 
     /// The path, as sent.
     pub fn path(&self) -> &str {
-        self.request.path()
+        self.inner.request.path()
     }
 
     /// The first header field called `name`.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.request.header(name)
+        self.inner.request.header(name)
     }
 
     /// The transport, to look at it.
     pub fn transport(&self) -> Option<&T> {
-        self.parts.as_ref().map(|(transport, _)| transport)
+        self.inner.parts.as_ref().map(|(transport, _)| transport)
     }
 
     /// Accepts, without a subprotocol.
-    pub async fn accept(self) -> Result<WebSocket<T>> {
-        self.accept_with(Accept::default()).await
+    pub fn accept(self) -> impl Future<Output = Result<WebSocket<T>>> {
+        self.accept_with(Accept::default())
     }
 
     /// Accepts with a subprotocol or header fields of the response.
-    pub async fn accept_with(mut self, accept: Accept) -> Result<WebSocket<T>> {
+    pub fn accept_with(self, accept: Accept) -> impl Future<Output = Result<WebSocket<T>>> {
+        // Boxed, so that a handler does not hold room for it for as long as the connection lives.
+        Box::pin(self.inner.accept(accept))
+    }
+
+    /// Rejects with an HTTP response, such as `Response::text(403, "members only")`, and ends the connection.
+    pub fn reject(self, response: Response) -> impl Future<Output = Result<()>> {
+        Box::pin(self.inner.reject(response))
+    }
+}
+
+impl<T: Transport> Unanswered<T> {
+    async fn accept(mut self: Box<Self>, accept: Accept) -> Result<WebSocket<T>> {
         let (response, agreement) = self.request.accept(&self.config, accept)?;
         if let Some((transport, _)) = &mut self.parts {
             let timeout = self.config.timeouts.handshake;
-            within(
-                transport,
-                timeout,
-                Refusal::Timeout,
-                WriteAll::new(&response),
-            )
-            .await?;
+            let write = WriteAll::new(&response);
+            within(transport, timeout, Refusal::Timeout, write).await?;
         }
         let Some((transport, unread)) = self.parts.take() else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
@@ -99,7 +111,7 @@ impl<T: Transport> Upgrade<T> {
                 fields: Fields::default(),
             })
         });
-        let mut engine = Engine::new(transport, connection, Arc::clone(&self.config), unread);
+        let mut engine = Engine::new(transport, connection, unread);
         if self.slot.is_some() {
             engine.set_driven();
         }
@@ -108,8 +120,7 @@ impl<T: Transport> Upgrade<T> {
         Ok(socket)
     }
 
-    /// Rejects with an HTTP response, such as `Response::text(403, "members only")`, and ends the connection.
-    pub async fn reject(mut self, response: Response) -> Result<()> {
+    async fn reject(mut self: Box<Self>, response: Response) -> Result<()> {
         let mut octets = Vec::new();
         response.write(&mut octets)?;
         let Some((mut transport, unread)) = self.parts.take() else {
@@ -126,10 +137,12 @@ impl<T: Transport> Upgrade<T> {
     }
 }
 
-impl<T: Transport> Drop for Upgrade<T> {
+impl<T> Drop for Unanswered<T> {
     fn drop(&mut self) {
-        if let Some((transport, _)) = self.parts.take() {
-            self.settle(Fate::Dropped(transport));
+        if let Some((transport, _)) = self.parts.take()
+            && let Some(slot) = &self.slot
+        {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Fate::Dropped(transport);
         }
     }
 }
@@ -137,7 +150,7 @@ impl<T: Transport> Drop for Upgrade<T> {
 impl<T: Transport> fmt::Debug for Upgrade<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgrade")
-            .field("request", &self.request)
+            .field("request", &self.inner.request)
             .finish_non_exhaustive()
     }
 }
@@ -186,10 +199,12 @@ pub(super) async fn receive_request_for<T: Transport>(
     .await;
     match found {
         Ok(request) => Ok(Upgrade {
-            request,
-            config,
-            parts: Some((transport, unread)),
-            slot,
+            inner: Box::new(Unanswered {
+                request,
+                config,
+                parts: Some((transport, unread)),
+                slot,
+            }),
         }),
         Err(Error::Refusal(refusal)) => {
             let mut octets = Vec::new();
@@ -278,14 +293,9 @@ pub async fn connect<T: Transport>(
     let answer = within_fn(&mut transport, timeout, Failure::Timeout, read).await?;
     match answer {
         Answer::Open(opened) => {
-            let connection = Connection::client(
-                Arc::clone(&config),
-                &opened.agreement,
-                seed,
-                transport.now(),
-            );
+            let connection = Connection::client(config, &opened.agreement, seed, transport.now());
             Ok(WebSocket::new(
-                Engine::new(transport, connection, config, unread),
+                Engine::new(transport, connection, unread),
                 Some(Box::new(opened)),
             ))
         }

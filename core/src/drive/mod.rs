@@ -13,6 +13,7 @@
 //! - **Wakers.** Whoever waits is remembered by what it waits as: reading, writing, or driving. When these are different
 //!   tasks, the transport wakes them all, so that none can lose another's wake-up.
 
+mod ahead;
 mod buffer;
 mod engine;
 mod error;

@@ -2,11 +2,12 @@
 //! RFC 6455 sections 4.2, 7.1 and 7.4.1.
 //! Knows no listener: an adapter brings the transport and runs the future.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::{Future, poll_fn};
-use core::pin::pin;
+use core::pin::{Pin, pin};
 use core::task::Poll;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
@@ -36,52 +37,62 @@ pub struct Outcome {
 ///
 /// The handler's task is this future: while the handler waits for something else, pings are answered, deadlines kept and
 /// output written. A panic of the handler is contained and closes with 1011.
-pub async fn serve<T, H, F>(
+///
+/// What only the beginning or the end of a connection needs is boxed: while it is open it does not hold it.
+pub fn serve<T, H, F>(
     transport: T,
     config: Arc<Config>,
     handler: H,
     mut ticket: Ticket,
-) -> Outcome
-where
-    T: Transport,
-    H: FnOnce(Upgrade<T>) -> F,
-    F: Future<Output = Result<()>>,
-{
-    let closing = ticket.gate();
-    let mut all = pin!(serve_until(transport, config, handler, closing));
-    // When the time to leave is over, everything is dropped where it stands.
-    poll_fn(|cx| match ticket.poll_dropping(cx) {
-        Poll::Ready(()) => Poll::Ready(Outcome {
-            result: Ok(()),
-            closed: None,
-        }),
-        Poll::Pending => all.as_mut().poll(cx),
-    })
-    .await
-}
-
-async fn serve_until<T, H, F>(transport: T, config: Arc<Config>, handler: H, gate: Gate) -> Outcome
+) -> impl Future<Output = Outcome>
 where
     T: Transport,
     H: FnOnce(Upgrade<T>) -> F,
     F: Future<Output = Result<()>>,
 {
     let slot = Slot::new(Fate::Open.into());
-    let upgrade =
-        match receive_request_for(transport, Arc::clone(&config), Some(Arc::clone(&slot))).await {
-            Ok(upgrade) => upgrade,
-            Err(error) => {
-                return Outcome {
-                    result: Err(error),
-                    closed: None,
-                };
-            }
-        };
-    let mut shared: Option<Arc<Shared<T>>> = None;
+    let opening = receive_request_for(transport, Arc::clone(&config), Some(Arc::clone(&slot)));
+    let opening = Box::pin(opening);
+    async move {
+        let mut all = pin!(serve_until(opening, slot, config, handler, ticket.gate()));
+        // When the time to leave is over, everything is dropped where it stands.
+        poll_fn(|cx| match ticket.poll_dropping(cx) {
+            Poll::Ready(()) => Poll::Ready(Outcome {
+                result: Ok(()),
+                closed: None,
+            }),
+            Poll::Pending => all.as_mut().poll(cx),
+        })
+        .await
+    }
+}
+
+async fn serve_until<T, H, F>(
+    opening: Pin<Box<impl Future<Output = Result<Upgrade<T>>>>>,
+    slot: Slot<T>,
+    config: Arc<Config>,
+    handler: H,
+    gate: Gate,
+) -> Outcome
+where
+    T: Transport,
+    H: FnOnce(Upgrade<T>) -> F,
+    F: Future<Output = Result<()>>,
+{
+    let upgrade = match opening.await {
+        Ok(upgrade) => upgrade,
+        Err(error) => {
+            return Outcome {
+                result: Err(error),
+                closed: None,
+            };
+        }
+    };
+    let mut place = Place::Waiting(slot);
     let result = {
         let mut handler = pin!(handler(upgrade));
         poll_fn(|cx| {
-            if let Some(shared) = &shared {
+            if let Place::Open(shared) = &place {
                 shared.engine().begin_turn();
             }
             match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
@@ -89,10 +100,8 @@ where
                 Ok(Poll::Pending) => {}
                 Err(_) => return Poll::Ready(Err(Error::Panic)),
             }
-            if shared.is_none() {
-                shared = accepted(&slot);
-            }
-            if let Some(shared) = &shared {
+            place.look();
+            if let Place::Open(shared) = &place {
                 let mut engine = shared.engine();
                 if gate.is_closing() {
                     engine.start_close(Some(CloseCode::AWAY), "the server shuts down");
@@ -107,30 +116,56 @@ where
         })
         .await
     };
-    if let Some(shared) = shared.or_else(|| accepted(&slot)) {
-        finish(&shared, &result).await;
-        let closed = shared.engine().closed().cloned();
-        return Outcome {
-            result: result.or_else(forgive),
-            closed,
-        };
+    place.look();
+    match place {
+        Place::Open(shared) => {
+            Box::pin(finish(&shared, &result)).await;
+            Outcome {
+                closed: shared.engine().closed().cloned(),
+                result: result.or_else(forgive),
+            }
+        }
+        Place::Waiting(slot) => {
+            if let Fate::Dropped(transport) = take(&slot) {
+                // 4.2.1: whoever asks is answered, also when the handler did not.
+                let response = match &result {
+                    Ok(()) => Response::text(403, "the request was not accepted\n"),
+                    Err(_) => Response::text(500, "the request could not be handled\n"),
+                };
+                let _ = Box::pin(reply(transport, &response, &config)).await;
+            }
+            Outcome {
+                closed: None,
+                result,
+            }
+        }
     }
-    let fate = core::mem::replace(
-        &mut *slot.lock().unwrap_or_else(PoisonError::into_inner),
-        Fate::Rejected,
-    );
-    if let Fate::Dropped(transport) = fate {
-        // 4.2.1: whoever asks is answered, also when the handler did not.
-        let response = match &result {
-            Ok(()) => Response::text(403, "the request was not accepted\n"),
-            Err(_) => Response::text(500, "the request could not be handled\n"),
-        };
-        let _ = reply(transport, &response, &config).await;
+}
+
+/// Where the connection is: with the handler that has not answered yet, or open.
+enum Place<T> {
+    Waiting(Slot<T>),
+    Open(Arc<Shared<T>>),
+}
+
+impl<T> Place<T> {
+    /// Looks whether it was accepted meanwhile.
+    fn look(&mut self) {
+        let Self::Waiting(slot) = self else { return };
+        let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Fate::Accepted(shared) = &*fate {
+            let shared = Arc::clone(shared);
+            // Whether the handler still holds its handle is seen by counting.
+            *fate = Fate::Rejected;
+            drop(fate);
+            *self = Self::Open(shared);
+        }
     }
-    Outcome {
-        result,
-        closed: None,
-    }
+}
+
+fn take<T>(slot: &Slot<T>) -> Fate<T> {
+    let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    core::mem::replace(&mut *fate, Fate::Rejected)
 }
 
 /// Answers a connection that is not let in with 503, and ends it.
@@ -142,17 +177,6 @@ async fn reply<T: Transport>(mut transport: T, response: &Response, config: &Con
     let mut octets = Vec::new();
     response.write(&mut octets)?;
     answer_and_end(&mut transport, Unread::default(), &octets, config).await
-}
-
-fn accepted<T>(slot: &Slot<T>) -> Option<Arc<Shared<T>>> {
-    let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*fate {
-        Fate::Accepted(_) => match core::mem::replace(&mut *fate, Fate::Rejected) {
-            Fate::Accepted(shared) => Some(shared),
-            Fate::Open | Fate::Dropped(_) | Fate::Rejected => None,
-        },
-        Fate::Open | Fate::Dropped(_) | Fate::Rejected => None,
-    }
 }
 
 /// Closes with what the handler's result maps to, if nobody closed before.
