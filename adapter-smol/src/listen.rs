@@ -203,28 +203,36 @@ fn poll_socket<L, S, A>(
     }
 }
 
-async fn connection<H, F>(accepted: Accepted, options: Serve, handler: H, ticket: Option<Ticket>)
+/// One connection. A block and not an `async fn`, whose arguments would lie in its future twice.
+fn connection<H, F>(
+    accepted: Accepted,
+    options: Serve,
+    handler: H,
+    ticket: Option<Ticket>,
+) -> impl Future<Output = ()>
 where
     H: Fn(Upgrade) -> F,
     F: Future<Output = Result<()>>,
 {
-    let stream = match secure(accepted, &options).await {
-        Ok(stream) => stream,
-        Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
-    };
-    let (transport, config) = (Io::new(stream), Arc::clone(&options.config));
-    let outcome = match ticket {
-        Some(ticket) => drive::serve(transport, config, handler, ticket).await,
-        None => Outcome {
-            result: Box::pin(drive::refuse(transport, config)).await,
-            closed: None,
-        },
-    };
-    match outcome {
-        Outcome {
-            result: Err(error), ..
-        } => tracing::debug!(%error, "a connection failed"),
-        Outcome { closed, .. } => tracing::trace!(?closed, "a connection ended"),
+    async move {
+        let stream = match secure(accepted, &options).await {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
+        };
+        let (transport, config) = (Io::new(stream), Arc::clone(&options.config));
+        let outcome = match ticket {
+            Some(ticket) => drive::serve(transport, config, handler, ticket).await,
+            None => Outcome {
+                result: Box::pin(drive::refuse(transport, config)).await,
+                closed: None,
+            },
+        };
+        match outcome {
+            Outcome {
+                result: Err(error), ..
+            } => tracing::debug!(%error, "a connection failed"),
+            Outcome { closed, .. } => tracing::trace!(?closed, "a connection ended"),
+        }
     }
 }
 
