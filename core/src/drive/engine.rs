@@ -53,7 +53,7 @@ struct Flags {
     ended: bool,
     /// A task drives it: it flushes when the handler waits.
     driven: bool,
-    /// In this turn the handler waits for input, and has registered for it.
+    /// Since the last turn the handler began to wait for input, and has registered for it.
     waits: bool,
     /// The end was told to the reader.
     told: bool,
@@ -513,14 +513,9 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// A turn begins: the handler is about to be polled.
-    pub(super) const fn begin_turn(&mut self) {
-        self.flags.waits = false;
-    }
-
     /// The handler waits for something. Unless that is input, read ahead for it, so that pings are answered and a Close is seen.
     pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
-        if self.flags.waits {
+        if core::mem::take(&mut self.flags.waits) {
             return;
         }
         loop {

@@ -92,9 +92,6 @@ where
     let result = {
         let mut handler = pin!(handler(upgrade));
         poll_fn(|cx| {
-            if let Place::Open(shared) = &place {
-                shared.engine().begin_turn();
-            }
             match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
                 Ok(Poll::Ready(result)) => return Poll::Ready(result),
                 Ok(Poll::Pending) => {}
