@@ -1,0 +1,91 @@
+//! A terminal client: lines go out as text messages, messages come in as lines.
+//!
+//! Run: `cargo run --release --bin client -- ws://127.0.0.1:9001`
+//! See: what you type comes back from the `echo` example; ^D closes with 1000 and says how it ended.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::Parser;
+use sansws_core::drive::tls::{certificates, client};
+use sansws_examples::config;
+use sansws_tokio::{Closed, Dial, Message, connect};
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+
+/// Sends lines, prints messages.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where to connect, such as wss://example.org/chat
+    url: String,
+    /// A header field of the request, such as "Origin: https://example.org"; may be repeated.
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+    /// A subprotocol to offer; may be repeated, the preferred one first.
+    #[arg(long)]
+    subprotocol: Vec<String>,
+    /// Trust the certificates of this PEM file instead of the system's.
+    #[arg(long)]
+    ca: Option<PathBuf>,
+    /// Do not offer permessage-deflate.
+    #[arg(long)]
+    no_deflate: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let mut dial = Dial::default().config(config(!options.no_deflate));
+    for header in &options.header {
+        let (name, value) = header
+            .split_once(':')
+            .ok_or_else(|| format!("`{header}` is not NAME: VALUE"))?;
+        dial = dial.header(name.trim(), value.trim());
+    }
+    for name in options.subprotocol {
+        dial = dial.subprotocol(name);
+    }
+    if let Some(path) = options.ca {
+        dial = dial.tls(client(certificates(&std::fs::read(path)?)?, None)?);
+    }
+    let socket = connect(&options.url, dial).await?;
+    match socket.subprotocol() {
+        Some(name) => eprintln!("connected, {name}; ^D closes"),
+        None => eprintln!("connected; ^D closes"),
+    }
+    let (mut read, mut write) = socket.split();
+    let mut lines = BufReader::new(stdin()).lines();
+    loop {
+        tokio::select! {
+            line = lines.next_line() => match line? {
+                Some(line) => write.send_text(line).await?,
+                None => {
+                    // Echoes of the last lines may still be on their way.
+                    write.start_close(sansws_tokio::CloseCode::new(1000), "");
+                    while let Ok(Some(message)) = read.receive().await {
+                        print(message);
+                    }
+                    return ended(read.closed());
+                }
+            },
+            message = read.receive() => match message {
+                Ok(Some(message)) => print(message),
+                Ok(None) => return ended(read.closed()),
+                Err(error) => return Err(error.into()),
+            },
+        }
+    }
+}
+
+fn print(message: Message) {
+    match message {
+        Message::Text(text) => println!("{text}"),
+        Message::Binary(octets) => println!("({} octets of binary)", octets.len()),
+    }
+}
+
+fn ended(closed: Option<Closed>) -> Result<(), Box<dyn Error>> {
+    if let Some(closed) = closed {
+        eprintln!("closed: {} {}", closed.code(), closed.reason);
+    }
+    Ok(())
+}
