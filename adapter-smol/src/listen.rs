@@ -203,7 +203,11 @@ fn poll_socket<L, S, A>(
     }
 }
 
-/// One connection. A block and not an `async fn`, whose arguments would lie in its future twice.
+/// One connection.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "the arguments of an `async fn` lie in its future twice"
+)]
 fn connection<H, F>(
     accepted: Accepted,
     options: Serve,

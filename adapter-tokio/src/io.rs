@@ -83,7 +83,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
 const FAR: u64 = 100 * 365 * 86_400 * 1_000_000;
 
 /// All connections of a process count time from here.
-#[expect(clippy::disallowed_methods, reason = "this is the adapter's clock")]
 fn epoch() -> Clock {
     static EPOCH: OnceLock<Clock> = OnceLock::new();
     *EPOCH.get_or_init(Clock::now)

@@ -179,7 +179,11 @@ impl Listener {
     }
 }
 
-/// One connection. A block and not an `async fn`, whose arguments would lie in its future twice.
+/// One connection.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "the arguments of an `async fn` lie in its future twice"
+)]
 fn connection<H, F>(
     accepted: Accepted,
     options: Serve,

@@ -123,7 +123,7 @@ impl<T: Transport> Engine<T> {
     /// Receives the next message. `None` is a normal end.
     pub(super) fn poll_receive(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         party: Party,
     ) -> Poll<Result<Option<Message>>> {
         loop {
@@ -139,7 +139,7 @@ impl<T: Transport> Engine<T> {
     /// Receives the next part of a message. With `begin`, parts of a message that was left are passed over.
     pub(super) fn poll_part(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         party: Party,
         begin: bool,
     ) -> Poll<Result<Option<Part>>> {
@@ -163,7 +163,7 @@ impl<T: Transport> Engine<T> {
 
     fn poll_got(
         &mut self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         party: Party,
         pieces: bool,
     ) -> Poll<Result<Option<Got>>> {
@@ -197,7 +197,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Flushes, reads once, minds the clock. `false` means that nothing can be done now, and the waker is registered.
-    fn poll_more(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<bool> {
+    fn poll_more(&mut self, cx: &Context<'_>, party: Party) -> Poll<bool> {
         let blocked = !self.connection.wants_input();
         let _ = self.poll_flush(cx, party);
         if self.end.is_some() || (blocked && self.connection.wants_input()) {
@@ -220,12 +220,12 @@ impl<T: Transport> Engine<T> {
         self.assembly.release();
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<()> {
+    fn poll_read(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
         if self.flags.ended {
             return Poll::Pending;
         }
         let joint = self.parties.enter(party, cx);
-        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or(cx.waker()));
+        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         match ready!(self.transport.poll_read(cx, self.unread.room())) {
             Ok(0) => {
                 self.flags.ended = true;
@@ -329,9 +329,9 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Writes all that is queued. An error ends the connection; it is told where the end is told.
-    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<()> {
+    pub(super) fn poll_flush(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
         let joint = self.parties.enter(party, cx);
-        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or(cx.waker()));
+        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         let wrote = match ready!(self.poll_write_all(cx)) {
             Ok(wrote) => wrote,
             Err(error) => {
@@ -377,9 +377,9 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Minds the clock: ready when something expired.
-    fn poll_alarm(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<()> {
+    fn poll_alarm(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
         let joint = self.parties.enter(party, cx);
-        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or(cx.waker()));
+        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         loop {
             let Some(deadline) = self.connection.deadline() else {
                 return Poll::Pending;
@@ -404,7 +404,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Waits until a message would be accepted.
-    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<Result<()>> {
+    pub(super) fn poll_ready(&mut self, cx: &Context<'_>, party: Party) -> Poll<Result<()>> {
         loop {
             if !self.connection.is_open() {
                 return Poll::Ready(Err(Misuse::Closing.into()));
@@ -439,14 +439,14 @@ impl<T: Transport> Engine<T> {
     }
 
     /// After something was sent: writes it, unless it should gather with the replies to what was already read.
-    pub(super) fn flush_if_due(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn flush_if_due(&mut self, cx: &Context<'_>) {
         if self.should_flush() {
             let _ = self.poll_flush(cx, Party::Writer);
         }
     }
 
     /// Writes all that is queued; fails when the connection ended before.
-    pub(super) fn poll_flushed(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<Result<()>> {
+    pub(super) fn poll_flushed(&mut self, cx: &Context<'_>, party: Party) -> Poll<Result<()>> {
         loop {
             if self.poll_flush(cx, party).is_ready() {
                 return Poll::Ready(match &self.end {
@@ -514,7 +514,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// The handler waits for something. Unless that is input, read ahead for it, so that pings are answered and a Close is seen.
-    pub(super) fn pump(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn pump(&mut self, cx: &Context<'_>) {
         if core::mem::take(&mut self.flags.waits) {
             return;
         }

@@ -55,12 +55,12 @@ pub enum Error {
     Panic,
     /// A handler's own error: 1011.
     #[error("{0}")]
-    Other(Box<dyn std::error::Error + Send + Sync>),
+    Other(Box<dyn core::error::Error + Send + Sync>),
 }
 
 impl Error {
     /// Wraps any error of a handler.
-    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn other(error: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())
     }
 

@@ -3,7 +3,6 @@
 //! Knows how to read, write and give up in time; what a head means is `crate::handshake`'s.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -307,7 +306,7 @@ pub async fn connect<T: Transport>(
 
 /// The subprotocol, as far as there is one.
 pub(super) fn subprotocol(agreement: &Agreement) -> Option<&str> {
-    agreement.subprotocol.as_ref().map(String::as_str)
+    agreement.subprotocol.as_deref()
 }
 
 struct WriteAll<'a> {

@@ -7,9 +7,10 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::{Future, poll_fn};
+use core::panic::AssertUnwindSafe;
 use core::pin::{Pin, pin};
 use core::task::Poll;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::sync::PoisonError;
 
 use super::buffer::Unread;

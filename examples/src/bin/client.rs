@@ -5,12 +5,17 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Parser;
 use sansws_core::drive::tls::{certificates, client};
 use sansws_examples::config;
 use sansws_tokio::{Closed, Dial, Message, connect};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tokio::time::timeout;
+
+/// At the end of input: how long the server may be silent before we close.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Sends lines, prints messages.
 #[derive(Debug, Parser)]
@@ -59,12 +64,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             line = lines.next_line() => match line? {
                 Some(line) => write.send_text(line).await?,
                 None => {
-                    // Echoes of the last lines may still be on their way.
-                    write.start_close(sansws_tokio::CloseCode::new(1000), "");
-                    while let Ok(Some(message)) = read.receive().await {
+                    // Answers to the last lines may still be on their way.
+                    while let Ok(Ok(Some(message))) = timeout(QUIET, read.receive()).await {
                         print(message);
                     }
-                    return ended(read.closed());
+                    return ended(write.close(1000, "").await?);
                 }
             },
             message = read.receive() => match message {
