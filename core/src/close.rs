@@ -119,7 +119,7 @@ pub fn cut_reason(reason: &str) -> &str {
 /// How a connection ended, as the application sees it (RFC 6455 sections 7.1.4 to 7.1.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// The code of the first Close frame; `None` when it had none, or when there was no Close frame.
+    /// The code of the first Close frame that was received (7.1.5); `None` when it had none, or when none came.
     pub code: Option<CloseCode>,
     /// Its reason.
     pub reason: String,

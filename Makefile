@@ -1,0 +1,37 @@
+.PHONY: help demo test lint doc fuzz bench interop no-std
+# Seconds that each fuzz target runs.
+SECONDS_EACH ?= 20
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: ## an echo server on 127.0.0.1:9001; talk to it with: cargo run --release --bin client -- ws://127.0.0.1:9001
+	cargo run --release -p sansws-examples --bin echo
+
+test: interop ## all tests; installs the foreign peers first
+	cargo test --workspace
+
+interop:
+	conformance/interop/setup.sh
+
+lint: ## format and clippy, without mercy
+	cargo fmt --all -- --check
+	cargo clippy --workspace --lib --bins -- -D warnings
+	cargo clippy --workspace --tests -- -D warnings -A clippy::unwrap_used -A clippy::expect_used \
+		-A clippy::indexing_slicing -A clippy::type_complexity
+	cargo clippy -p sansws-core --no-default-features -- -D warnings
+
+doc: ## the documentation, in target/doc
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+no-std: ## core without std: for this host, and for bare metal where that target can be had
+	cargo build -p sansws-core --no-default-features
+	@if rustup target list --installed 2>/dev/null | grep -q thumbv7em-none-eabihf; then \
+		cargo build -p sansws-core --no-default-features --target thumbv7em-none-eabihf; \
+	else \
+		echo "note: the target thumbv7em-none-eabihf is not installed here (rustup target add thumbv7em-none-eabihf);" \
+			"core was built without std for the host only"; \
+	fi
+
+bench: ## echo servers side by side, ours and others' (about eight minutes)
+	cargo run --release --manifest-path examples/bench/Cargo.toml -- run
