@@ -67,3 +67,8 @@ pub type ReadHalf<S = Stream> = sansws_core::drive::ReadHalf<Io<S>>;
 
 /// The half that sends and closes.
 pub type WriteHalf<S = Stream> = sansws_core::drive::WriteHalf<Io<S>>;
+
+/// The programs of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -71,6 +71,7 @@ pub(super) struct Inbound {
 
 impl Inbound {
     /// Whether a message has begun and not ended.
+    #[cfg(feature = "deflate")]
     pub(super) const fn inside(&self) -> bool {
         self.message.is_some()
     }

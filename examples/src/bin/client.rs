@@ -22,7 +22,7 @@ const QUIET: Duration = Duration::from_millis(500);
 struct Options {
     /// Where to connect, such as wss://example.org/chat
     url: String,
-    /// A header field of the request, such as "Origin: https://example.org"; may be repeated.
+    /// A header field of the request, such as `Origin: https://example.org`; may be repeated.
     #[arg(long, value_name = "NAME: VALUE")]
     header: Vec<String>,
     /// A subprotocol to offer; may be repeated, the preferred one first.
