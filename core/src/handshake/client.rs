@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use thiserror::Error;
 
 use super::request::only;
-use super::{Agreement, accept_key, key};
+use super::{Agreement, accept_key, hold_own, key};
 use crate::config::Config;
 use crate::error::Misuse;
 use crate::extension::{self, deflate};
@@ -25,19 +25,6 @@ pub struct ClientOptions {
     /// Further fields, such as `Origin`, `Authorization` or `Cookie`. Fields of the handshake itself are refused.
     pub fields: Fields,
 }
-
-/// The fields that the handshake writes itself.
-const OWN: [&str; 9] = [
-    "host",
-    "upgrade",
-    "connection",
-    "sec-websocket-key",
-    "sec-websocket-version",
-    "sec-websocket-protocol",
-    "sec-websocket-extensions",
-    "sec-websocket-accept",
-    "content-length",
-];
 
 /// The answer breaks a rule of section 4.1: the client "MUST _Fail the WebSocket Connection_".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
@@ -127,11 +114,7 @@ impl ClientHandshake {
         nonce: Nonce,
     ) -> Result<Self, Misuse> {
         response::check_fields(&options.fields)?;
-        if options
-            .fields
-            .iter()
-            .any(|(name, _)| OWN.iter().any(|own| name.eq_ignore_ascii_case(own)))
-        {
+        if hold_own(&options.fields) {
             return Err(Misuse::BadHeader);
         }
         // 4.1: "MUST all be unique strings", and tokens

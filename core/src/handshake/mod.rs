@@ -32,6 +32,7 @@ pub use server::ServerHandshake;
 use alloc::string::String;
 
 use crate::extension::deflate::Agreed;
+use crate::http::Fields;
 
 /// What a handshake came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,4 +41,25 @@ pub struct Agreement {
     pub subprotocol: Option<String>,
     /// permessage-deflate, if both want it.
     pub deflate: Option<Agreed>,
+}
+
+/// The fields that the handshake writes itself.
+const OWN: [&str; 10] = [
+    "host",
+    "upgrade",
+    "connection",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "sec-websocket-protocol",
+    "sec-websocket-extensions",
+    "sec-websocket-accept",
+    "content-length",
+    "transfer-encoding",
+];
+
+/// Whether the caller's fields hold one that the handshake writes itself: twice in a head it would break it.
+fn hold_own(fields: &Fields) -> bool {
+    fields
+        .iter()
+        .any(|(name, _)| OWN.iter().any(|own| name.eq_ignore_ascii_case(own)))
 }

@@ -5,7 +5,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::{Agreement, Refusal, accept_key, is_key};
+use super::{Agreement, Refusal, accept_key, hold_own, is_key};
 use crate::config::Config;
 use crate::error::Misuse;
 use crate::extension::{self, deflate};
@@ -157,6 +157,9 @@ impl Request {
         accept: Accept,
     ) -> Result<(Fields, Agreement), Misuse> {
         response::check_fields(&accept.fields)?;
+        if hold_own(&accept.fields) {
+            return Err(Misuse::BadHeader);
+        }
         let mut fields = Fields::default();
         if let Some(accept) = &self.accept {
             fields.push("Upgrade", b"websocket");

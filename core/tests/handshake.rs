@@ -1,0 +1,713 @@
+//! Opening handshakes, row by row: what each side accepts, refuses and answers, whatever the chunking.
+//! RFC 6455 sections 4.1 and 4.2; RFC 9112 for the heads.
+
+use std::sync::Arc;
+
+use sansws_core::config::{Config, Deflate, Limits};
+use sansws_core::error::Misuse;
+use sansws_core::handshake::{
+    Accept, Answer, ClientHandshake, ClientOptions, Failure, Refusal, Request, ServerHandshake,
+    accept_key,
+};
+use sansws_core::http::{Fields, Response};
+use sansws_core::random::Seed;
+
+const HOST: &str = "Host: a\r\n";
+const UPGRADE: &str = "Upgrade: websocket\r\n";
+const CONNECTION: &str = "Connection: Upgrade\r\n";
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
+
+/// A request whose named line is replaced, and others added.
+fn request(line: &str, replaced: &str, by: &str) -> Vec<u8> {
+    let mut head = format!("{line}\r\n");
+    for field in [HOST, UPGRADE, CONNECTION, KEY, VERSION] {
+        head.push_str(if field == replaced { by } else { field });
+    }
+    if replaced.is_empty() {
+        head.push_str(by);
+    }
+    (head + "\r\n").into_bytes()
+}
+
+fn tight() -> Arc<Config> {
+    Arc::new(Config {
+        limits: Limits {
+            head: 1000,
+            headers: 12,
+            body: 10,
+            ..Limits::default()
+        },
+        deflate: Some(Deflate::default()),
+        ..Config::default()
+    })
+}
+
+/// Reads the request whole, and in every split into two; the outcome is the same.
+fn read(octets: &[u8]) -> Result<Option<(Request, usize)>, Refusal> {
+    let whole = ServerHandshake::new(tight()).receive(octets);
+    for split in 0..octets.len() {
+        let mut handshake = ServerHandshake::new(tight());
+        match handshake.receive(&octets[..split]) {
+            Ok(None) => assert_eq!(handshake.receive(octets), whole, "split at {split}"),
+            early => assert_eq!(early, whole, "split at {split}"),
+        }
+    }
+    whole
+}
+
+const GET: &str = "GET /chat HTTP/1.1";
+
+#[test]
+fn a_server_accepts_what_section_4_2_1_describes() {
+    let cases: &[(&str, &str, &str, &str)] = &[
+        ("4.2.1 the plain request", GET, "", ""),
+        (
+            "4.2.1 Upgrade in any case",
+            GET,
+            UPGRADE,
+            "upgrade: WebSocket\r\n",
+        ),
+        (
+            "4.2.1 Upgrade in a list",
+            GET,
+            UPGRADE,
+            "Upgrade: h2c, websocket\r\n",
+        ),
+        (
+            "4.2.1 Connection in a list, in any case",
+            GET,
+            CONNECTION,
+            "Connection: keep-alive, UPGRADE\r\n",
+        ),
+        (
+            "4.2.1 Connection over two lines",
+            GET,
+            CONNECTION,
+            "Connection: keep-alive\r\nConnection: upgrade\r\n",
+        ),
+        (
+            "4.2.1 an absolute target",
+            "GET http://a/chat HTTP/1.1",
+            "",
+            "",
+        ),
+        ("4.2.1 a query", "GET /chat?x=1&y=%20 HTTP/1.1", "", ""),
+        (
+            "4.2.1 unknown fields are ignored",
+            GET,
+            "",
+            "X-Unknown: 1\r\nOrigin: https://b\r\n",
+        ),
+        (
+            "9112 2.2 an empty line before the request",
+            "\r\nGET /chat HTTP/1.1",
+            "",
+            "",
+        ),
+        (
+            "9110 8.6 an empty body is none",
+            GET,
+            "",
+            "Content-Length: 0\r\n",
+        ),
+        (
+            "9.1 an unknown extension is declined",
+            GET,
+            "",
+            "Sec-WebSocket-Extensions: x-what; a=1\r\n",
+        ),
+    ];
+    for (name, line, replaced, by) in cases {
+        let octets = request(line, replaced, by);
+        let (request, length) = read(&octets)
+            .unwrap_or_else(|refusal| panic!("{name}: {refusal}"))
+            .unwrap();
+        assert_eq!((request.path(), length), ("/chat", octets.len()), "{name}");
+        let (response, _) = request.accept(&tight(), Accept::default()).unwrap();
+        assert_eq!(
+            String::from_utf8(response).unwrap().to_lowercase(),
+            "http/1.1 101 switching protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: \
+             s3pplmbitxaq9kygzzhzrbk+xoo=\r\n\r\n",
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_server_refuses_each_fault_with_its_answer() {
+    let long = format!("X: {}\r\n", "x".repeat(1000));
+    let many = "X: 1\r\n".repeat(20);
+    let cases: &[(&str, &str, &str, &str, Refusal)] = &[
+        ("4.2.1 POST", "POST /chat HTTP/1.1", "", "", Refusal::Method),
+        (
+            "4.2.1 HTTP/1.0",
+            "GET /chat HTTP/1.0",
+            "",
+            "",
+            Refusal::HttpVersion,
+        ),
+        (
+            "4.2.1 HTTP/2.0",
+            "GET /chat HTTP/2.0",
+            "",
+            "",
+            Refusal::HttpVersion,
+        ),
+        ("4.2.1 no version", "GET /chat", "", "", Refusal::Malformed),
+        (
+            "4.2.1 a target that is no path",
+            "GET * HTTP/1.1",
+            "",
+            "",
+            Refusal::Target,
+        ),
+        ("4.2.1 no Host", GET, HOST, "", Refusal::Host),
+        (
+            "9112 3.2 two Hosts",
+            GET,
+            HOST,
+            "Host: a\r\nHost: b\r\n",
+            Refusal::Host,
+        ),
+        ("4.2.1 no Upgrade", GET, UPGRADE, "", Refusal::NotWebSocket),
+        (
+            "4.2.1 another Upgrade",
+            GET,
+            UPGRADE,
+            "Upgrade: websockets\r\n",
+            Refusal::NotWebSocket,
+        ),
+        (
+            "4.2.1 no Connection",
+            GET,
+            CONNECTION,
+            "",
+            Refusal::ConnectionMissing,
+        ),
+        (
+            "4.2.1 Connection without Upgrade",
+            GET,
+            CONNECTION,
+            "Connection: keep-alive\r\n",
+            Refusal::ConnectionMissing,
+        ),
+        ("4.2.1 no key", GET, KEY, "", Refusal::Key),
+        (
+            "4.2.1 a key of 15 octets",
+            GET,
+            KEY,
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA\r\n",
+            Refusal::Key,
+        ),
+        (
+            "4.2.1 a key of 17 octets",
+            GET,
+            KEY,
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAA=\r\n",
+            Refusal::Key,
+        ),
+        (
+            "4.2.1 a key that is not base64",
+            GET,
+            KEY,
+            "Sec-WebSocket-Key: ?GhlIHNhbXBsZSBub25jZQ==\r\n",
+            Refusal::Key,
+        ),
+        ("11.3.1 two keys", GET, "", KEY, Refusal::Key),
+        ("4.2.1 no version field", GET, VERSION, "", Refusal::Version),
+        (
+            "4.4 version 8",
+            GET,
+            VERSION,
+            "Sec-WebSocket-Version: 8\r\n",
+            Refusal::Version,
+        ),
+        (
+            "11.3.5 two versions",
+            GET,
+            "",
+            "Sec-WebSocket-Version: 13\r\n",
+            Refusal::Version,
+        ),
+        (
+            "11.3.4 an empty subprotocol",
+            GET,
+            "",
+            "Sec-WebSocket-Protocol: a,,b c\r\n",
+            Refusal::Subprotocol,
+        ),
+        (
+            "4.1 a subprotocol twice",
+            GET,
+            "",
+            "Sec-WebSocket-Protocol: a, a\r\n",
+            Refusal::Subprotocol,
+        ),
+        (
+            "9.1 a broken extension",
+            GET,
+            "",
+            "Sec-WebSocket-Extensions: a; =\r\n",
+            Refusal::Extensions,
+        ),
+        (
+            "9112 6 a body",
+            GET,
+            "",
+            "Content-Length: 5\r\n",
+            Refusal::Body,
+        ),
+        (
+            "9112 6 a chunked body",
+            GET,
+            "",
+            "Transfer-Encoding: chunked\r\n",
+            Refusal::Body,
+        ),
+        (
+            "9112 5.2 a folded line",
+            GET,
+            "",
+            "X: a\r\n b\r\n",
+            Refusal::Malformed,
+        ),
+        (
+            "9112 5.1 space before the colon",
+            GET,
+            "",
+            "X : a\r\n",
+            Refusal::Malformed,
+        ),
+        (
+            "9110 5.5 NUL in a value",
+            GET,
+            "",
+            "X: \0\r\n",
+            Refusal::Malformed,
+        ),
+        (
+            "10.4 a head of more than 1000 octets",
+            GET,
+            "",
+            &long,
+            Refusal::HeadTooLarge,
+        ),
+        (
+            "10.4 more than 12 fields",
+            GET,
+            "",
+            &many,
+            Refusal::TooManyHeaders,
+        ),
+    ];
+    for (name, line, replaced, by, want) in cases {
+        assert_eq!(read(&request(line, replaced, by)), Err(*want), "{name}");
+        let mut answer = Vec::new();
+        want.response().write(&mut answer).unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {} ", want.status())),
+            "{name}: {answer}"
+        );
+        assert!(
+            answer.contains("\r\nConnection: close\r\n"),
+            "{name}: {answer}"
+        );
+        match want.status() {
+            // 4.4: "MUST ... send back one or more Sec-WebSocket-Version headers"
+            426 => assert!(
+                answer.contains("\r\nSec-WebSocket-Version: 13\r\n")
+                    && answer.contains("\r\nUpgrade: websocket\r\n")
+            ),
+            405 => assert!(answer.contains("\r\nAllow: GET\r\n")),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_head_that_does_not_end_is_refused_by_its_length_alone() {
+    let mut handshake = ServerHandshake::new(tight());
+    assert_eq!(handshake.receive(&[b'G'; 1001]), Err(Refusal::HeadTooLarge));
+}
+
+#[test]
+fn octets_behind_the_head_are_not_consumed() {
+    let mut octets = request(GET, "", "");
+    let head = octets.len();
+    octets.extend_from_slice(b"\x81\x80\0\0\0\0");
+    assert_eq!(read(&octets).unwrap().unwrap().1, head);
+}
+
+#[test]
+fn the_server_chooses_the_subprotocol_and_may_add_fields() {
+    let (request, _) = read(&request(
+        GET,
+        "",
+        "Sec-WebSocket-Protocol: b, a\r\nSec-WebSocket-Protocol: c\r\nCookie: s=1; t=2\r\n",
+    ))
+    .unwrap()
+    .unwrap();
+    // 4.2.2: the server's preference decides.
+    assert_eq!(request.choose(["c", "a"]).as_deref(), Some("c"));
+    assert_eq!(request.choose(["x"]), None);
+    assert_eq!(
+        request.cookies().collect::<Vec<_>>(),
+        [("s", "1"), ("t", "2")]
+    );
+    let accept = |subprotocol: &str, name: &str, value: &str| {
+        let mut fields = Fields::default();
+        fields.push(name, value.as_bytes());
+        request.accept(
+            &tight(),
+            Accept {
+                subprotocol: Some(subprotocol.into()),
+                fields,
+            },
+        )
+    };
+    let (response, agreement) = accept("a", "Set-Cookie", "u=3").unwrap();
+    let response = String::from_utf8(response).unwrap();
+    assert!(
+        response.contains("\r\nSec-WebSocket-Protocol: a\r\n")
+            && response.contains("\r\nSet-Cookie: u=3\r\n"),
+        "{response}"
+    );
+    assert_eq!(agreement.subprotocol.as_deref(), Some("a"));
+    // 4.2.2: only what was offered may be chosen; and nothing may break out of its line.
+    assert!(accept("x", "X", "1").is_err());
+    assert!(accept("a", "X", "1\r\nEvil: 1").is_err());
+    assert!(accept("a", "Sec-WebSocket-Accept", "x").is_err());
+}
+
+fn dial(options: ClientOptions) -> ClientHandshake {
+    let url = "ws://example.org:8080/chat?x=1".parse().unwrap();
+    ClientHandshake::new(&tight(), &url, options, Seed::new([5; 32]).nonce()).unwrap()
+}
+
+fn offering() -> ClientOptions {
+    ClientOptions {
+        subprotocols: vec!["a".into(), "b".into()],
+        fields: Fields::default(),
+    }
+}
+
+fn answer_key() -> String {
+    let request = String::from_utf8(dial(offering()).request().to_vec()).unwrap();
+    let key = request
+        .split("Sec-WebSocket-Key: ")
+        .nth(1)
+        .unwrap()
+        .split("\r\n")
+        .next()
+        .unwrap();
+    accept_key(key.as_bytes())
+}
+
+/// Reads the response whole, and in every split into two; the outcome is the same.
+fn answered(octets: &[u8], ended: bool) -> Result<Option<(Answer, usize)>, Failure> {
+    let whole = dial(offering()).receive(octets, ended);
+    for split in 0..octets.len() {
+        let mut handshake = dial(offering());
+        match handshake.receive(&octets[..split], false) {
+            Ok(None) => assert_eq!(handshake.receive(octets, ended), whole, "split at {split}"),
+            // A body that is cut ends where enough of it has come.
+            early => assert_eq!(
+                early.map(|answer| answer.map(|(answer, _)| answer)),
+                whole.clone().map(|answer| answer.map(|(answer, _)| answer)),
+                "split at {split}"
+            ),
+        }
+    }
+    whole
+}
+
+#[test]
+fn a_client_asks_as_section_4_1_says() {
+    let request = String::from_utf8(dial(offering()).request().to_vec()).unwrap();
+    let mut lines = request.split("\r\n");
+    assert_eq!(lines.next(), Some("GET /chat?x=1 HTTP/1.1"));
+    let rest: Vec<&str> = lines.collect();
+    for line in [
+        "Host: example.org:8080",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Protocol: a, b",
+    ] {
+        assert_eq!(
+            rest.iter().filter(|other| **other == line).count(),
+            1,
+            "{line} in {request}"
+        );
+    }
+    assert!(
+        rest.iter()
+            .any(|line| line.starts_with("Sec-WebSocket-Extensions: permessage-deflate"))
+    );
+    // 4.1: the nonce is fresh for each connection.
+    let url = "ws://example.org/".parse().unwrap();
+    let other = ClientHandshake::new(
+        &tight(),
+        &url,
+        ClientOptions::default(),
+        Seed::new([6; 32]).nonce(),
+    )
+    .unwrap();
+    let key = |request: &[u8]| {
+        String::from_utf8_lossy(request)
+            .split("Key: ")
+            .nth(1)
+            .unwrap()[..24]
+            .to_string()
+    };
+    assert_ne!(key(dial(offering()).request()), key(other.request()));
+    // Fields of the handshake itself are not the caller's.
+    let mut fields = Fields::default();
+    fields.push("Upgrade", b"h2c");
+    let misuse = ClientHandshake::new(
+        &tight(),
+        &url,
+        ClientOptions {
+            subprotocols: Vec::new(),
+            fields,
+        },
+        Seed::new([6; 32]).nonce(),
+    );
+    assert!(matches!(misuse, Err(Misuse::BadHeader)), "{misuse:?}");
+}
+
+#[test]
+fn a_client_checks_each_sentence_of_section_4_1() {
+    let accept = format!("Sec-WebSocket-Accept: {}\r\n", answer_key());
+    let good = [UPGRADE, CONNECTION, &accept];
+    let long = format!("X: {}\r\n", "x".repeat(1000));
+    let twice = format!("{accept}{accept}");
+    let cases: &[(&str, &str, &str, &str, Result<(), Failure>)] = &[
+        (
+            "4.1 the plain answer",
+            "HTTP/1.1 101 Switching Protocols",
+            "",
+            "",
+            Ok(()),
+        ),
+        ("9112 4 no reason phrase", "HTTP/1.1 101 ", "", "", Ok(())),
+        (
+            "4.1 Upgrade in any case",
+            "HTTP/1.1 101 x",
+            UPGRADE,
+            "UPGRADE: WebSocket\r\n",
+            Ok(()),
+        ),
+        (
+            "4.1 Connection in a list",
+            "HTTP/1.1 101 x",
+            CONNECTION,
+            "Connection: x, upgrade\r\n",
+            Ok(()),
+        ),
+        (
+            "4.1 a subprotocol that was offered",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Protocol: b\r\n",
+            Ok(()),
+        ),
+        (
+            "4.1 no Upgrade",
+            "HTTP/1.1 101 x",
+            UPGRADE,
+            "",
+            Err(Failure::Upgrade),
+        ),
+        (
+            "4.1 another Upgrade",
+            "HTTP/1.1 101 x",
+            UPGRADE,
+            "Upgrade: h2c\r\n",
+            Err(Failure::Upgrade),
+        ),
+        (
+            "4.1 no Connection",
+            "HTTP/1.1 101 x",
+            CONNECTION,
+            "",
+            Err(Failure::Connection),
+        ),
+        (
+            "4.1 no Accept",
+            "HTTP/1.1 101 x",
+            &accept,
+            "",
+            Err(Failure::Accept),
+        ),
+        (
+            "4.1 a wrong Accept",
+            "HTTP/1.1 101 x",
+            &accept,
+            "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+            Err(Failure::Accept),
+        ),
+        (
+            "11.3.3 two Accepts",
+            "HTTP/1.1 101 x",
+            &accept,
+            &twice,
+            Err(Failure::Accept),
+        ),
+        (
+            "4.1 a subprotocol that was not offered",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Protocol: c\r\n",
+            Err(Failure::Subprotocol),
+        ),
+        (
+            "4.1 two subprotocols",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Protocol: a, b\r\n",
+            Err(Failure::Subprotocol),
+        ),
+        (
+            "4.1 an extension that was not offered",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Extensions: x-what\r\n",
+            Err(Failure::Extensions),
+        ),
+        (
+            "7692 7.1 an unknown parameter",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Extensions: permessage-deflate; x\r\n",
+            Err(Failure::Extensions),
+        ),
+        (
+            "4.1 HTTP/1.0",
+            "HTTP/1.0 101 x",
+            "",
+            "",
+            Err(Failure::HttpVersion),
+        ),
+        (
+            "9112 not HTTP",
+            "ICY 200 OK",
+            "",
+            "",
+            Err(Failure::HttpVersion),
+        ),
+        (
+            "10.4 a head of more than 1000 octets",
+            "HTTP/1.1 101 x",
+            "",
+            &long,
+            Err(Failure::HeadTooLarge),
+        ),
+    ];
+    for (name, line, replaced, by, want) in cases {
+        let mut head = format!("{line}\r\n");
+        for field in good {
+            head.push_str(if field == *replaced { by } else { field });
+        }
+        if replaced.is_empty() {
+            head.push_str(by);
+        }
+        let octets = (head + "\r\n").into_bytes();
+        match (answered(&octets, false), want) {
+            (Ok(Some((Answer::Open(_), length))), Ok(())) => {
+                assert_eq!(length, octets.len(), "{name}")
+            }
+            (got, want) => assert_eq!(got.map(|_| ()), *want, "{name}"),
+        }
+    }
+}
+
+fn refused(octets: &str, ended: bool) -> Option<Response> {
+    match answered(octets.as_bytes(), ended).unwrap() {
+        Some((Answer::Refused(response), _)) => Some(response),
+        None => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn another_answer_than_101_is_told_with_status_fields_and_bounded_body() {
+    let cases: &[(&str, &str, bool, Option<&[u8]>)] = &[
+        (
+            "a length",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno",
+            false,
+            Some(b"no"),
+        ),
+        (
+            "a body that is not there yet",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nn",
+            false,
+            None,
+        ),
+        (
+            "a body cut by the end",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nno",
+            true,
+            Some(b"no"),
+        ),
+        (
+            "a body to the end",
+            "HTTP/1.1 403 Forbidden\r\n\r\nno",
+            true,
+            Some(b"no"),
+        ),
+        (
+            "a body of more than 10 octets is cut",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 99999999999\r\n\r\n0123456789abc",
+            false,
+            Some(b"0123456789"),
+        ),
+        (
+            "no body",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+            false,
+            Some(b""),
+        ),
+    ];
+    for (name, octets, ended, want) in cases {
+        let got = refused(octets, *ended);
+        assert_eq!(
+            got.as_ref().map(|response| response.body.as_slice()),
+            *want,
+            "{name}"
+        );
+        assert!(got.is_none_or(|response| response.status == 403), "{name}");
+    }
+    assert_eq!(answered(b"HTTP/1.1 10", true), Err(Failure::EndOfInput));
+    assert_eq!(answered(b"", true), Err(Failure::EndOfInput));
+}
+
+#[test]
+fn a_redirect_is_data() {
+    let octets = b"HTTP/1.1 307 x\r\nLocation: wss://b/c\r\nContent-Length: 0\r\n\r\n";
+    match answered(octets, false) {
+        Ok(Some((Answer::Redirect(response), _))) => {
+            assert_eq!(
+                (response.status, response.location()),
+                (307, Some("wss://b/c"))
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn frames_glued_to_the_101_are_not_consumed() {
+    let head = format!(
+        "HTTP/1.1 101 x\r\n{UPGRADE}{CONNECTION}Sec-WebSocket-Accept: {}\r\n\r\n",
+        answer_key()
+    );
+    let octets = [head.as_bytes(), b"\x81\x05Hello"].concat();
+    match answered(&octets, false) {
+        Ok(Some((Answer::Open(_), length))) => assert_eq!(length, head.len()),
+        other => panic!("{other:?}"),
+    }
+}
