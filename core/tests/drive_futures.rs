@@ -1,0 +1,251 @@
+//! The async shell, future by future: dropped at any await point, used from two tasks, in pieces.
+//! RFC 6455 sections 5.4 and 6.
+
+mod support;
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use sansws_core::config::{Config, Deflate, Limits};
+use sansws_core::drive::{Dial, Error, Result, WebSocket, connect, receive_request};
+use sansws_core::frame::Kind;
+use sansws_core::message::Message;
+use sansws_core::random::Seed;
+use support::wire::{Task, Wire};
+
+/// Polls a future at most `patience` times, in turns of their own, then drops it.
+async fn impatient<F: Future>(future: F, patience: u32) -> Option<F::Output> {
+    let (mut future, mut left) = (pin!(future), patience);
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        cx.waker().wake_by_ref();
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+fn dice(seed: &Cell<u64>, sides: u64) -> u64 {
+    seed.set(
+        seed.get()
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407),
+    );
+    (seed.get() >> 33) % sides
+}
+
+const COUNT: u32 = 60;
+
+fn message(i: u32) -> Message {
+    match i % 3 {
+        0 => Message::Text(format!("message {i} €")),
+        1 => Message::Binary(vec![i as u8; 20_000]),
+        _ => Message::Binary(i.to_be_bytes().to_vec()),
+    }
+}
+
+/// Sends and receives numbered messages with futures that are dropped at random.
+async fn talk(mut socket: WebSocket<Wire>, seed: u64) -> Result<()> {
+    let seed = Cell::new(seed);
+    let (mut sent, mut received) = (0, 0);
+    while sent < COUNT {
+        let patience = dice(&seed, 3) as u32;
+        match dice(&seed, 8) {
+            // Accepted or not: a send that was dropped has not happened.
+            0..3 => {
+                sent += impatient(socket.send(message(sent)), patience)
+                    .await
+                    .transpose()?
+                    .map_or(0, |()| 1)
+            }
+            3 => drop(impatient(socket.flush(), patience).await.transpose()?),
+            4 => drop(
+                impatient(socket.ping([7; 20]), patience)
+                    .await
+                    .transpose()?,
+            ),
+            _ if received < COUNT => {
+                if let Some(got) = impatient(socket.receive(), patience).await.transpose()? {
+                    assert_eq!(got, Some(message(received)), "message {received}");
+                    received += 1;
+                }
+            }
+            _ => socket.flush().await?,
+        }
+    }
+    // From here on nothing but a true wake-up helps.
+    socket.flush().await?;
+    while received < COUNT {
+        assert_eq!(
+            socket.receive().await?,
+            Some(message(received)),
+            "message {received}"
+        );
+        received += 1;
+    }
+    assert!(
+        socket
+            .close(1000, "done")
+            .await?
+            .is_some_and(|closed| closed.clean)
+    );
+    Ok(())
+}
+
+#[test]
+fn futures_that_are_dropped_at_any_await_lose_nothing_and_tear_nothing() {
+    for seed in 0..150 {
+        let (one, two) = Wire::pair(seed);
+        let config = Arc::new(Config {
+            deflate: (seed % 2 == 0).then(Deflate::default),
+            ..Config::default()
+        });
+        let url = "ws://a/".parse().unwrap();
+        let (server_config, seeds) = (config.clone(), Seed::new([seed as u8; 32]));
+        let mut client = Task::new(async move {
+            let socket = connect(one, &url, Dial::default().options, config, seeds).await?;
+            talk(socket, seed).await
+        });
+        let mut server = Task::new(async move {
+            let socket = receive_request(two, server_config).await?.accept().await?;
+            talk(socket, seed + 1000).await
+        });
+        while client.run() | server.run() {}
+        assert!(
+            matches!(client.done, Some(Ok(()))),
+            "seed {seed}: {:?}",
+            client.done
+        );
+        assert!(
+            matches!(server.done, Some(Ok(()))),
+            "seed {seed}: {:?}",
+            server.done
+        );
+    }
+}
+
+#[test]
+fn halves_in_two_tasks_never_lose_a_wake_up() {
+    for seed in 0..100 {
+        let (one, two) = Wire::pair(seed);
+        let url = "ws://a/".parse().unwrap();
+        let opened: Rc<Cell<Option<WebSocket<Wire>>>> = Rc::default();
+        let (place, seeds) = (opened.clone(), Seed::new([seed as u8; 32]));
+        let mut dialing = Task::new(async move {
+            place.set(Some(
+                connect(one, &url, Dial::default().options, Arc::default(), seeds)
+                    .await
+                    .unwrap(),
+            ))
+        });
+        let mut server = Task::new(async move {
+            let mut socket = receive_request(two, Arc::default()).await?.accept().await?;
+            while let Some(message) = socket.receive().await? {
+                socket.ping("ping").await?;
+                socket.send(message).await?;
+            }
+            Ok::<(), Error>(())
+        });
+        while dialing.run() | server.run() {}
+        let (mut read, mut write) = opened.take().expect("connected").split();
+        let mut writing = Task::new(async move {
+            for i in 0..COUNT {
+                write.send(message(i)).await.unwrap();
+            }
+            write
+        });
+        let mut reading = Task::new(async move {
+            for i in 0..COUNT {
+                assert_eq!(read.receive().await.unwrap(), Some(message(i)));
+            }
+            read
+        });
+        while server.run() | writing.run() | reading.run() {}
+        let (read, write) = (
+            reading.done.expect("all was read"),
+            writing.done.expect("all was written"),
+        );
+        assert!(read.reunite(write).is_ok());
+    }
+}
+
+#[test]
+fn messages_stream_in_pieces_both_ways() {
+    for seed in 0..40 {
+        let (one, two) = Wire::pair(seed);
+        let url = "ws://a/".parse().unwrap();
+        let small = Config {
+            limits: Limits {
+                message: 1000,
+                frame: 1000,
+                ..Limits::default()
+            },
+            ..Config::default()
+        };
+        let mut client = Task::new(async move {
+            let mut socket = connect(
+                one,
+                &url,
+                Dial::default().options,
+                Arc::default(),
+                Seed::new([3; 32]),
+            )
+            .await?;
+            for _ in 0..2 {
+                let mut writer = socket.send_stream(Kind::Text);
+                for _ in 0..50 {
+                    writer.write("Zeichen für Zeichen ").await?;
+                }
+                writer.finish().await?;
+            }
+            socket.send_text("end").await?;
+            assert_eq!(socket.receive_text().await?.as_deref(), Some("got it"));
+            socket.close(1000, "").await?;
+            Ok::<(), Error>(())
+        });
+        let mut server = Task::new(async move {
+            let mut socket = receive_request(two, Arc::new(small))
+                .await?
+                .accept()
+                .await?;
+            let mut reader = socket.receive_stream().await?.expect("a message");
+            let mut text = String::new();
+            while let Some(piece) = reader.next().await? {
+                text.push_str(piece.as_text().expect("text"));
+            }
+            assert_eq!(
+                text,
+                "Zeichen für Zeichen ".repeat(50),
+                "longer than the limit on what is held"
+            );
+            // The second is left after its first piece: the rest is passed over.
+            socket
+                .receive_stream()
+                .await?
+                .expect("a message")
+                .next()
+                .await?;
+            assert_eq!(socket.receive_text().await?.as_deref(), Some("end"));
+            socket.send_text("got it").await?;
+            while socket.receive().await?.is_some() {}
+            Ok::<(), Error>(())
+        });
+        while client.run() | server.run() {}
+        assert!(
+            matches!(server.done, Some(Ok(()))),
+            "{seed}: {:?}",
+            server.done
+        );
+        assert!(
+            matches!(client.done, Some(Ok(()))),
+            "{seed}: {:?}",
+            client.done
+        );
+    }
+}

@@ -1,0 +1,357 @@
+//! Opening handshakes of a client, row by row: what it asks, checks and tells, whatever the chunking.
+//! RFC 6455 section 4.1; RFC 9112 for the heads.
+
+use std::sync::Arc;
+
+use sansws_core::config::{Config, Deflate, Limits};
+use sansws_core::error::Misuse;
+use sansws_core::handshake::{Answer, ClientHandshake, ClientOptions, Failure, accept_key};
+use sansws_core::http::{Fields, Response};
+use sansws_core::random::Seed;
+
+const UPGRADE: &str = "Upgrade: websocket\r\n";
+const CONNECTION: &str = "Connection: Upgrade\r\n";
+
+fn tight() -> Arc<Config> {
+    Arc::new(Config {
+        limits: Limits {
+            head: 1000,
+            headers: 12,
+            body: 10,
+            ..Limits::default()
+        },
+        deflate: Some(Deflate::default()),
+        ..Config::default()
+    })
+}
+
+fn dial(options: ClientOptions) -> ClientHandshake {
+    let url = "ws://example.org:8080/chat?x=1".parse().unwrap();
+    ClientHandshake::new(&tight(), &url, options, Seed::new([5; 32]).nonce()).unwrap()
+}
+
+fn offering() -> ClientOptions {
+    ClientOptions {
+        subprotocols: vec!["a".into(), "b".into()],
+        fields: Fields::default(),
+    }
+}
+
+fn answer_key() -> String {
+    let request = String::from_utf8(dial(offering()).request().to_vec()).unwrap();
+    let key = request
+        .split("Sec-WebSocket-Key: ")
+        .nth(1)
+        .unwrap()
+        .split("\r\n")
+        .next()
+        .unwrap();
+    accept_key(key.as_bytes())
+}
+
+/// Reads the response whole, and in every split into two; the outcome is the same.
+fn answered(octets: &[u8], ended: bool) -> Result<Option<(Answer, usize)>, Failure> {
+    let whole = dial(offering()).receive(octets, ended);
+    for split in 0..octets.len() {
+        let mut handshake = dial(offering());
+        match handshake.receive(&octets[..split], false) {
+            Ok(None) => assert_eq!(handshake.receive(octets, ended), whole, "split at {split}"),
+            // A body that is cut ends where enough of it has come.
+            early => assert_eq!(
+                early.map(|answer| answer.map(|(answer, _)| answer)),
+                whole.clone().map(|answer| answer.map(|(answer, _)| answer)),
+                "split at {split}"
+            ),
+        }
+    }
+    whole
+}
+
+#[test]
+fn a_client_asks_as_section_4_1_says() {
+    let request = String::from_utf8(dial(offering()).request().to_vec()).unwrap();
+    let mut lines = request.split("\r\n");
+    assert_eq!(lines.next(), Some("GET /chat?x=1 HTTP/1.1"));
+    let rest: Vec<&str> = lines.collect();
+    for line in [
+        "Host: example.org:8080",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Protocol: a, b",
+    ] {
+        assert_eq!(
+            rest.iter().filter(|other| **other == line).count(),
+            1,
+            "{line} in {request}"
+        );
+    }
+    assert!(
+        rest.iter()
+            .any(|line| line.starts_with("Sec-WebSocket-Extensions: permessage-deflate"))
+    );
+    // 4.1: the nonce is fresh for each connection.
+    let url = "ws://example.org/".parse().unwrap();
+    let other = ClientHandshake::new(
+        &tight(),
+        &url,
+        ClientOptions::default(),
+        Seed::new([6; 32]).nonce(),
+    )
+    .unwrap();
+    let key = |request: &[u8]| {
+        String::from_utf8_lossy(request)
+            .split("Key: ")
+            .nth(1)
+            .unwrap()[..24]
+            .to_string()
+    };
+    assert_ne!(key(dial(offering()).request()), key(other.request()));
+    // Fields of the handshake itself are not the caller's.
+    let mut fields = Fields::default();
+    fields.push("Upgrade", b"h2c");
+    let misuse = ClientHandshake::new(
+        &tight(),
+        &url,
+        ClientOptions {
+            subprotocols: Vec::new(),
+            fields,
+        },
+        Seed::new([6; 32]).nonce(),
+    );
+    assert!(matches!(misuse, Err(Misuse::BadHeader)), "{misuse:?}");
+}
+
+#[test]
+fn a_client_checks_each_sentence_of_section_4_1() {
+    let accept = format!("Sec-WebSocket-Accept: {}\r\n", answer_key());
+    let good = [UPGRADE, CONNECTION, &accept];
+    let long = format!("X: {}\r\n", "x".repeat(1000));
+    let twice = format!("{accept}{accept}");
+    let cases: &[(&str, &str, &str, &str, Result<(), Failure>)] = &[
+        (
+            "4.1 the plain answer",
+            "HTTP/1.1 101 Switching Protocols",
+            "",
+            "",
+            Ok(()),
+        ),
+        ("9112 4 no reason phrase", "HTTP/1.1 101 ", "", "", Ok(())),
+        (
+            "4.1 Upgrade in any case",
+            "HTTP/1.1 101 x",
+            UPGRADE,
+            "UPGRADE: WebSocket\r\n",
+            Ok(()),
+        ),
+        (
+            "4.1 Connection in a list",
+            "HTTP/1.1 101 x",
+            CONNECTION,
+            "Connection: x, upgrade\r\n",
+            Ok(()),
+        ),
+        (
+            "4.1 a subprotocol that was offered",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Protocol: b\r\n",
+            Ok(()),
+        ),
+        (
+            "4.1 no Upgrade",
+            "HTTP/1.1 101 x",
+            UPGRADE,
+            "",
+            Err(Failure::Upgrade),
+        ),
+        (
+            "4.1 another Upgrade",
+            "HTTP/1.1 101 x",
+            UPGRADE,
+            "Upgrade: h2c\r\n",
+            Err(Failure::Upgrade),
+        ),
+        (
+            "4.1 no Connection",
+            "HTTP/1.1 101 x",
+            CONNECTION,
+            "",
+            Err(Failure::Connection),
+        ),
+        (
+            "4.1 no Accept",
+            "HTTP/1.1 101 x",
+            &accept,
+            "",
+            Err(Failure::Accept),
+        ),
+        (
+            "4.1 a wrong Accept",
+            "HTTP/1.1 101 x",
+            &accept,
+            "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+            Err(Failure::Accept),
+        ),
+        (
+            "11.3.3 two Accepts",
+            "HTTP/1.1 101 x",
+            &accept,
+            &twice,
+            Err(Failure::Accept),
+        ),
+        (
+            "4.1 a subprotocol that was not offered",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Protocol: c\r\n",
+            Err(Failure::Subprotocol),
+        ),
+        (
+            "4.1 two subprotocols",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Protocol: a, b\r\n",
+            Err(Failure::Subprotocol),
+        ),
+        (
+            "4.1 an extension that was not offered",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Extensions: x-what\r\n",
+            Err(Failure::Extensions),
+        ),
+        (
+            "7692 7.1 an unknown parameter",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Extensions: permessage-deflate; x\r\n",
+            Err(Failure::Extensions),
+        ),
+        (
+            "4.1 HTTP/1.0",
+            "HTTP/1.0 101 x",
+            "",
+            "",
+            Err(Failure::HttpVersion),
+        ),
+        (
+            "9112 not HTTP",
+            "ICY 200 OK",
+            "",
+            "",
+            Err(Failure::HttpVersion),
+        ),
+        (
+            "10.4 a head of more than 1000 octets",
+            "HTTP/1.1 101 x",
+            "",
+            &long,
+            Err(Failure::HeadTooLarge),
+        ),
+    ];
+    for (name, line, replaced, by, want) in cases {
+        let mut head = format!("{line}\r\n");
+        for field in good {
+            head.push_str(if field == *replaced { by } else { field });
+        }
+        if replaced.is_empty() {
+            head.push_str(by);
+        }
+        let octets = (head + "\r\n").into_bytes();
+        match (answered(&octets, false), want) {
+            (Ok(Some((Answer::Open(_), length))), Ok(())) => {
+                assert_eq!(length, octets.len(), "{name}")
+            }
+            (got, want) => assert_eq!(got.map(|_| ()), *want, "{name}"),
+        }
+    }
+}
+
+fn refused(octets: &str, ended: bool) -> Option<Response> {
+    match answered(octets.as_bytes(), ended).unwrap() {
+        Some((Answer::Refused(response), _)) => Some(response),
+        None => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn another_answer_than_101_is_told_with_status_fields_and_bounded_body() {
+    let cases: &[(&str, &str, bool, Option<&[u8]>)] = &[
+        (
+            "a length",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno",
+            false,
+            Some(b"no"),
+        ),
+        (
+            "a body that is not there yet",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nn",
+            false,
+            None,
+        ),
+        (
+            "a body cut by the end",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nno",
+            true,
+            Some(b"no"),
+        ),
+        (
+            "a body to the end",
+            "HTTP/1.1 403 Forbidden\r\n\r\nno",
+            true,
+            Some(b"no"),
+        ),
+        (
+            "a body of more than 10 octets is cut",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 99999999999\r\n\r\n0123456789abc",
+            false,
+            Some(b"0123456789"),
+        ),
+        (
+            "no body",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+            false,
+            Some(b""),
+        ),
+    ];
+    for (name, octets, ended, want) in cases {
+        let got = refused(octets, *ended);
+        assert_eq!(
+            got.as_ref().map(|response| response.body.as_slice()),
+            *want,
+            "{name}"
+        );
+        assert!(got.is_none_or(|response| response.status == 403), "{name}");
+    }
+    assert_eq!(answered(b"HTTP/1.1 10", true), Err(Failure::EndOfInput));
+    assert_eq!(answered(b"", true), Err(Failure::EndOfInput));
+}
+
+#[test]
+fn a_redirect_is_data() {
+    let octets = b"HTTP/1.1 307 x\r\nLocation: wss://b/c\r\nContent-Length: 0\r\n\r\n";
+    match answered(octets, false) {
+        Ok(Some((Answer::Redirect(response), _))) => {
+            assert_eq!(
+                (response.status, response.location()),
+                (307, Some("wss://b/c"))
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn frames_glued_to_the_101_are_not_consumed() {
+    let head = format!(
+        "HTTP/1.1 101 x\r\n{UPGRADE}{CONNECTION}Sec-WebSocket-Accept: {}\r\n\r\n",
+        answer_key()
+    );
+    let octets = [head.as_bytes(), b"\x81\x05Hello"].concat();
+    match answered(&octets, false) {
+        Ok(Some((Answer::Open(_), length))) => assert_eq!(length, head.len()),
+        other => panic!("{other:?}"),
+    }
+}
