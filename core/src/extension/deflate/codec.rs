@@ -169,17 +169,16 @@ impl Inflater {
                 return Ok(());
             };
             let (in_before, out_before) = (decompress.total_in(), decompress.total_out());
-            let status = decompress
-                .decompress(octets, &mut part, FlushDecompress::Sync)
-                .map_err(|_| Violation::DeflateInvalid)?;
+            let status = decompress.decompress(octets, &mut part, FlushDecompress::Sync);
             let taken = (decompress.total_in() - in_before) as usize;
             let made = (decompress.total_out() - out_before) as usize;
             octets = octets.get(taken..).unwrap_or_default();
             let fresh = part.get(..made).unwrap_or_default();
             if !fresh.is_empty() {
+                // Also what precedes corrupt data: the chunking must not decide which fault is found first.
                 sink(fresh)?;
             }
-            match status {
+            match status.map_err(|_| Violation::DeflateInvalid)? {
                 Status::StreamEnd => self.ended = true,
                 Status::Ok | Status::BufError if octets.is_empty() && made < PART => return Ok(()),
                 Status::Ok | Status::BufError if taken == 0 && made == 0 => {
