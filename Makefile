@@ -33,5 +33,8 @@ no-std: ## core without std: for this host, and for bare metal where that target
 			"core was built without std for the host only"; \
 	fi
 
+fuzz: ## each fuzz target for SECONDS_EACH seconds; needs a nightly toolchain, installs cargo-fuzz
+	core/fuzz/run.sh $(SECONDS_EACH)
+
 bench: ## echo servers side by side, ours and others' (about eight minutes)
 	cargo run --release --manifest-path examples/bench/Cargo.toml -- run

@@ -1,0 +1,107 @@
+//! The examples do what their first lines say.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+use sansws_tokio::{Gate, Result, Serve, Server, Upgrade};
+
+/// A program that is ended with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Starts a server that prints where it listens.
+fn listening(program: &str, arguments: &[&str]) -> (Running, String) {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let out = child.stdout.take().unwrap();
+    BufReader::new(out).read_line(&mut line).unwrap();
+    let url = line
+        .trim()
+        .strip_prefix("listening on ")
+        .unwrap()
+        .to_string();
+    (Running(child), url)
+}
+
+fn chat(url: &str) {
+    let mut client = Command::new(env!("CARGO_BIN_EXE_client"))
+        .arg(url)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    client
+        .stdin
+        .take()
+        .unwrap()
+        .write_all("Grüße\nworld\n".as_bytes())
+        .unwrap();
+    let output = client.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Grüße\nworld\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("closed: 1000"));
+}
+
+#[test]
+fn the_client_talks_to_echo_on_either_runtime_and_to_the_custom_loop() {
+    let echo = env!("CARGO_BIN_EXE_echo");
+    for runtime in ["tokio", "smol"] {
+        let (_running, url) = listening(echo, &["--runtime", runtime, "--listen", "127.0.0.1:0"]);
+        chat(&url);
+    }
+    let (_running, url) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
+    chat(&url);
+    chat(&url);
+}
+
+/// A fuzzing server of two cases: it counts what comes back as it was.
+async fn fuzzing(upgrade: Upgrade, gate: Gate) -> Result {
+    let path = upgrade.path().to_string();
+    let query = upgrade.request().query().unwrap_or_default().to_string();
+    let mut socket = upgrade.accept().await?;
+    match path.as_str() {
+        "/getCaseCount" => socket.send_text("2").await?,
+        "/runCase" => {
+            let case = query.split('&').next().unwrap_or_default().to_string();
+            socket.send_text(case.clone()).await?;
+            assert_eq!(socket.receive_text().await?, Some(case));
+            assert!(query.contains("agent=sansws-"));
+        }
+        "/updateReports" => gate.close(),
+        other => panic!("{other}"),
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_testee_goes_through_all_cases_on_either_runtime() {
+    for runtime in ["tokio", "smol"] {
+        let server = Server::bind("127.0.0.1:0", Serve::default()).await.unwrap();
+        let url = format!("ws://{}", server.local_addr().unwrap());
+        let gate = server.gate();
+        let testee = Command::new(env!("CARGO_BIN_EXE_testee"))
+            .args(["--runtime", runtime, &url])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let handler = move |upgrade| fuzzing(upgrade, gate.clone());
+        server.serve(handler).await.unwrap();
+        let output = testee.wait_with_output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "case 1 of 2\ncase 2 of 2\n"
+        );
+    }
+}
