@@ -1,10 +1,16 @@
 //! Handshakes that another HTTP stack parsed: HTTP/1.1, and extended CONNECT over HTTP/2.
 //! RFC 6455 section 4.2; RFC 8441 sections 4 and 5.
 
-use http::{Method, Request as HttpRequest, Version};
+use std::sync::Arc;
+
+use http::{Method, Request as HttpRequest, Response as HttpResponse, Version};
 use sansws_core::config::{Config, Deflate};
-use sansws_core::handshake::{Accept, ExtendedConnect, Refusal, Request};
+use sansws_core::handshake::{
+    Accept, Answer, ClientHandshake, ClientOptions, ExtendedConnect, Failure, Refusal, Request,
+    ServerHandshake,
+};
 use sansws_core::http::Fields;
+use sansws_core::random::Seed;
 
 fn config() -> Config {
     Config {
@@ -135,4 +141,46 @@ fn a_refusal_is_a_response_of_the_http_crate_too() {
     let response = Refusal::Version.response().into_http().unwrap();
     assert_eq!(response.status(), 426);
     assert_eq!(response.headers()["sec-websocket-version"], "13");
+}
+
+#[test]
+fn a_client_checks_a_response_of_the_http_crate() {
+    let url = "ws://a/".parse().unwrap();
+    let options = ClientOptions {
+        subprotocols: vec!["a".into()],
+        ..ClientOptions::default()
+    };
+    let nonce = Seed::new([1; 32]).nonce();
+    let dialing = ClientHandshake::new(&Arc::new(config()), &url, options, nonce).unwrap();
+    let (request, _) = ServerHandshake::new(Arc::new(config()))
+        .receive(dialing.request())
+        .unwrap()
+        .unwrap();
+    let (response, agreement) = request.accept_http(&config(), accept()).unwrap();
+    match dialing.receive_http(&response.map(|()| "")) {
+        Ok(Answer::Open(opened)) => assert_eq!(opened.agreement.subprotocol, agreement.subprotocol),
+        other => panic!("{other:?}"),
+    }
+    let answer = |version, status, name: &str, value: &str| {
+        let response = HttpResponse::builder()
+            .version(version)
+            .status(status)
+            .header(name, value);
+        dialing.receive_http(&response.body("no").unwrap())
+    };
+    let (one, two) = (Version::HTTP_11, Version::HTTP_2);
+    assert_eq!(answer(one, 101, "x", "y"), Err(Failure::Upgrade));
+    assert!(matches!(answer(two, 200, "x", "y"), Ok(Answer::Open(_))));
+    assert_eq!(
+        answer(two, 200, "sec-websocket-protocol", "b"),
+        Err(Failure::Subprotocol)
+    );
+    assert!(matches!(
+        answer(one, 302, "location", "/b"),
+        Ok(Answer::Redirect(_))
+    ));
+    match answer(one, 200, "x", "y") {
+        Ok(Answer::Refused(response)) => assert_eq!(response.body, b"no"),
+        other => panic!("{other:?}"),
+    }
 }

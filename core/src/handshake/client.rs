@@ -198,7 +198,7 @@ impl ClientHandshake {
             let head = parse_response(rest.get(..length).unwrap_or_default(), &self.config.limits)?;
             let end = self.passed + length;
             match head.status {
-                101 => return Ok(Some((Answer::Open(self.check(head)?), end))),
+                101 => return Ok(Some((Answer::Open(self.check(head.fields)?), end))),
                 // RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response"
                 100..=199 => {
                     self.scan = Scan::default();
@@ -212,9 +212,13 @@ impl ClientHandshake {
         }
     }
 
+    #[cfg(feature = "http")]
+    pub(super) fn body_limit(&self) -> usize {
+        self.config.limits.body
+    }
+
     /// The checks of 4.1 on a 101.
-    fn check(&self, head: ResponseHead) -> Result<Opened, Failure> {
-        let fields = head.fields;
+    pub(super) fn check(&self, fields: Fields) -> Result<Opened, Failure> {
         if !only(&fields, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
             return Err(Failure::Upgrade);
         }
@@ -229,7 +233,7 @@ impl ClientHandshake {
     }
 
     /// What HTTP/1.1 and HTTP/2 have in common.
-    fn check_common(&self, fields: &Fields) -> Result<Agreement, Failure> {
+    pub(super) fn check_common(&self, fields: &Fields) -> Result<Agreement, Failure> {
         let answers = extension::parse(fields.all("sec-websocket-extensions"))
             .map_err(|_| Failure::Extensions)?;
         let deflate = match (answers.as_slice(), &self.config.deflate) {
@@ -261,15 +265,21 @@ impl ClientHandshake {
 }
 
 fn answer(head: ResponseHead, body: Vec<u8>) -> Answer {
-    let response = Response {
+    Answer::other(Response {
         status: head.status,
         fields: head.fields,
         body,
-    };
-    if response.location().is_some() {
-        Answer::Redirect(response)
-    } else {
-        Answer::Refused(response)
+    })
+}
+
+impl Answer {
+    /// An answer that does not open the connection.
+    pub(super) fn other(response: Response) -> Self {
+        if response.location().is_some() {
+            Self::Redirect(response)
+        } else {
+            Self::Refused(response)
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The handshake for stacks that speak the types of the `http` crate.
-//! RFC 6455 section 4.2; RFC 8441 section 5.
+//! RFC 6455 sections 4.1 and 4.2; RFC 8441 section 5.
 //! Knows no stack: a request was parsed elsewhere, a response is written elsewhere.
 
 use http::{HeaderMap, Method, StatusCode, Version};
 
-use super::{Accept, Agreement, ExtendedConnect, Refusal, Request};
+use super::{
+    Accept, Agreement, Answer, ClientHandshake, ExtendedConnect, Failure, Opened, Refusal, Request,
+};
 use crate::config::Config;
 use crate::error::Misuse;
 use crate::http::{Fields, RequestHead, Response};
@@ -53,6 +55,38 @@ impl Request {
             StatusCode::OK
         };
         Ok((build(status, &fields, ())?, agreement))
+    }
+}
+
+impl ClientHandshake {
+    /// Checks a response that another stack parsed: 101 over HTTP/1.1, 200 over HTTP/2 (RFC 8441 section 5).
+    ///
+    /// # Errors
+    /// As for [`receive`](Self::receive).
+    pub fn receive_http<B: AsRef<[u8]>>(
+        &self,
+        response: &http::Response<B>,
+    ) -> Result<Answer, Failure> {
+        let fields = collect(response.headers());
+        match (response.version(), response.status()) {
+            (Version::HTTP_11, StatusCode::SWITCHING_PROTOCOLS) => {
+                self.check(fields).map(Answer::Open)
+            }
+            (Version::HTTP_2 | Version::HTTP_3, StatusCode::OK) => {
+                let agreement = self.check_common(&fields)?;
+                Ok(Answer::Open(Opened { agreement, fields }))
+            }
+            (Version::HTTP_11 | Version::HTTP_2 | Version::HTTP_3, status) => {
+                let body = response.body().as_ref();
+                let kept = body.len().min(self.body_limit());
+                Ok(Answer::other(Response {
+                    status: status.as_u16(),
+                    fields,
+                    body: body.get(..kept).unwrap_or_default().into(),
+                }))
+            }
+            _ => Err(Failure::HttpVersion),
+        }
     }
 }
 
