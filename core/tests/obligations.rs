@@ -1,0 +1,97 @@
+//! Each violation is provoked by octets, whole and at every split, and closes with its code. One row for each sentence.
+//! RFC 6455 sections 5, 7.4, 8.1 and 10.4; RFC 7692 section 7.2.2.
+
+mod support;
+
+use sansws_core::config::{Config, Deflate, Limits};
+use sansws_core::error::Violation;
+use support::{End, Got, TAKEOVER, frame, frames};
+
+const KEY: Option<[u8; 4]> = Some([9, 8, 7, 6]);
+
+/// What breaks the sentence; to a server, but for the one that only a server can do.
+fn octets(violation: Violation) -> Vec<u8> {
+    let long = vec![b'a'; 2000];
+    match violation {
+        Violation::ReservedBit => frame(0xa1, b"a", KEY),
+        Violation::ReservedOpcode => frame(0x83, b"a", KEY),
+        Violation::LengthNotMinimal => vec![0x82, 0xfe, 0, 5, 0, 0, 0, 0, 1, 2, 3, 4, 5],
+        Violation::LengthTooLarge => vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        Violation::MaskMissing => frame(0x81, b"a", None),
+        Violation::MaskUnexpected => frame(0x81, b"a", KEY),
+        Violation::ControlFragmented => frame(0x09, b"a", KEY),
+        Violation::ControlTooLong => frame(0x89, &[0; 126], KEY),
+        Violation::ContinuationUnexpected => frame(0x80, b"a", KEY),
+        Violation::ContinuationExpected => {
+            [frame(0x01, b"a", KEY), frame(0x01, b"b", KEY)].concat()
+        }
+        Violation::CloseTooShort => frame(0x88, &[3], KEY),
+        Violation::CloseCodeInvalid => frame(0x88, &[3, 237], KEY),
+        Violation::CloseReasonInvalid => frame(0x88, &[3, 232, 0xff], KEY),
+        Violation::InvalidUtf8 => frame(0x81, &[b'a', 0xc0, 0xaf], KEY),
+        Violation::FrameTooLarge => frame(0x82, &long, KEY),
+        Violation::MessageTooLarge => [
+            frame(0x02, &long[..900], KEY),
+            frame(0x80, &long[..900], KEY),
+        ]
+        .concat(),
+        Violation::TooManyFragments => {
+            [frame(0x02, b"", KEY), frame(0x00, b"", KEY).repeat(4)].concat()
+        }
+        Violation::DeflateInvalid => frame(0xc2, &[0xff; 8], KEY),
+        // A violation without a row fails here.
+        other => panic!("{other:?} has no octets"),
+    }
+}
+
+fn end(violation: Violation) -> End {
+    let limits = Limits {
+        frame: 1000,
+        message: 1500,
+        fragments: 4,
+        ..Limits::default()
+    };
+    let config = Config {
+        limits,
+        deflate: Some(Deflate::default()),
+        ..Config::default()
+    };
+    End::new(
+        violation != Violation::MaskUnexpected,
+        config,
+        Some(TAKEOVER),
+    )
+}
+
+#[test]
+fn each_violation_is_found_whatever_the_chunking_and_closes_with_its_code() {
+    for violation in Violation::ALL {
+        let octets = octets(violation);
+        for split in 0..octets.len() {
+            let mut end = end(violation);
+            let mut got = end.feed(&octets[..split]);
+            if got.is_empty() {
+                got = end.feed(&octets[split..]);
+            }
+            assert_eq!(got, [Got::Wrong(violation)], "split at {split}");
+            let sent = frames(&end.output());
+            let code = violation.close_code().get().to_be_bytes();
+            assert_eq!(
+                sent.len(),
+                1,
+                "{violation:?}: one Close frame, and nothing else"
+            );
+            assert_eq!(
+                (sent[0].opcode, &sent[0].payload[..2]),
+                (8, &code[..]),
+                "{violation:?}"
+            );
+            // 7.1.7: "An endpoint MUST NOT continue to attempt to process data"
+            assert!(
+                end.feed(&frame(0x81, b"more", KEY)).is_empty(),
+                "{violation:?}"
+            );
+            assert!(!violation.section().is_empty() && !violation.to_string().is_empty());
+        }
+    }
+}
