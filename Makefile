@@ -1,6 +1,6 @@
 .PHONY: help demo test lint doc fuzz bench interop no-std
 # Seconds that each fuzz target runs.
-SECONDS_EACH ?= 20
+SECONDS_EACH ?= 10
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -8,8 +8,9 @@ help: ## what there is
 demo: ## an echo server on 127.0.0.1:9001; talk to it with: cargo run --release --bin client -- ws://127.0.0.1:9001
 	cargo run --release -p sansws-examples --bin echo
 
-test: interop ## all tests; installs the foreign peers first
+test: interop ## all tests; installs the foreign peers and cargo-fuzz first
 	cargo test --workspace
+	core/fuzz/run.sh $(SECONDS_EACH)
 
 interop:
 	conformance/interop/setup.sh
@@ -33,7 +34,7 @@ no-std: ## core without std: for this host, and for bare metal where that target
 			"core was built without std for the host only"; \
 	fi
 
-fuzz: ## each fuzz target for SECONDS_EACH seconds; needs a nightly toolchain, installs cargo-fuzz
+fuzz: ## each fuzz target for SECONDS_EACH seconds; installs cargo-fuzz
 	core/fuzz/run.sh $(SECONDS_EACH)
 
 bench: ## echo servers side by side, ours and others' (about eight minutes)
