@@ -4,6 +4,7 @@
 mod support;
 
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -142,6 +143,47 @@ fn a_direct_handle_gathers_too_and_answers_a_lone_message_with_the_send() {
         wire.state().writes,
         2,
         "the answer to the handshake, and one write for three messages"
+    );
+}
+
+#[test]
+fn a_message_that_is_sent_behind_a_waiting_receive_leaves_in_the_same_turn() {
+    let (wire, mut task, _gate) = open(Config::default(), |upgrade| async {
+        let (mut read, mut write) = upgrade.accept().await?.split();
+        read.receive().await?;
+        let mut receiving = pin!(read.receive());
+        let mut sending = pin!(write.send("tick"));
+        let mut sent = false;
+        poll_fn(|cx| {
+            assert!(receiving.as_mut().poll(cx).is_pending());
+            sent = sent || sending.as_mut().poll(cx).is_ready();
+            Poll::<Result>::Pending
+        })
+        .await
+    });
+    wire.push(frame(0x81, b"go", KEY));
+    task.run();
+    assert_eq!(output(&wire)[0].payload, b"tick");
+}
+
+#[test]
+fn input_that_comes_between_the_handler_and_its_driver_is_told_to_the_handler() {
+    let (wire, mut task, _gate) = open(Config::default(), |upgrade| async {
+        let mut socket = upgrade.accept().await?;
+        socket.receive().await?;
+        socket.close(1000, "").await?;
+        Ok(())
+    });
+    // The handler's read after its Close finds nothing; the driver's, right behind it, the peer's Close.
+    wire.state().late.extend([false, true]);
+    wire.state()
+        .input
+        .extend([frame(0x81, b"go", KEY), frame(0x88, b"\x03\xe8", KEY)]);
+    wire.end();
+    task.run();
+    assert!(
+        task.done
+            .is_some_and(|outcome| outcome.closed.unwrap().clean)
     );
 }
 

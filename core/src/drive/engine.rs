@@ -488,8 +488,6 @@ impl<T: Transport> Engine<T> {
         let now = self.transport.now();
         if self.connection.close(now, code, reason).is_ok() {
             self.ahead.clear();
-            // The Close frame must leave, also while the handler waits for input.
-            self.flags.waits = false;
         }
     }
 
@@ -513,26 +511,34 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// The handler waits for something. Unless that is input, read ahead for it, so that pings are answered and a Close is seen.
+    /// The handler was polled, and waits: what it left is done for it. What it sent is written; unless it waits for input itself,
+    /// it is read ahead for it, so that pings are answered and a Close is seen.
     pub(super) fn pump(&mut self, cx: &Context<'_>) {
-        if core::mem::take(&mut self.flags.waits) {
+        let waits = core::mem::take(&mut self.flags.waits);
+        if waits && !self.connection.has_output() {
             return;
         }
+        let blocked = !self.connection.wants_input();
+        let ended = self.end.is_some();
+        let mut moved = false;
         loop {
-            let moved = self.read_ahead();
+            moved |= !waits && self.read_ahead();
             let _ = self.poll_flush(cx, Party::Driver);
-            if moved || self.end.is_some() {
-                self.parties.wake_others(Party::Driver);
-            }
-            let can_read =
-                self.end.is_none() && self.connection.wants_input() && self.may_read_ahead();
+            let can_read = !waits
+                && self.end.is_none()
+                && self.connection.wants_input()
+                && self.may_read_ahead();
             if can_read && self.poll_read(cx, Party::Driver).is_ready() {
                 continue;
             }
             self.park();
             if self.poll_alarm(cx, Party::Driver).is_pending() {
-                return;
+                break;
             }
+        }
+        // Who waits asked before this happened, the handler too: its own wake-up may have been spent here.
+        if moved || ended != self.end.is_some() || (blocked && self.connection.wants_input()) {
+            self.parties.wake_all();
         }
     }
 

@@ -66,6 +66,11 @@ impl Parties {
         Some(Waker::from(Arc::clone(joint)))
     }
 
+    /// Wakes everybody: something changed that they may wait for.
+    pub(super) fn wake_all(&self) {
+        self.wakers.iter().flatten().for_each(Waker::wake_by_ref);
+    }
+
     /// Wakes everybody but the task of `party`: something changed that they may wait for.
     pub(super) fn wake_others(&self, party: Party) {
         let own = self.wakers.get(party as usize).and_then(Option::as_ref);

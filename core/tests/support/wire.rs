@@ -38,6 +38,8 @@ pub struct State {
     sleeper: Option<Waker>,
     /// Where written octets go, instead of `output`.
     peer: Option<Wire>,
+    /// For the next reads: whether each finds nothing and forgets who asked, as if its input came a moment too late.
+    pub late: VecDeque<bool>,
     /// Seed of the moods: with one, reads and writes come in odd sizes, or not yet.
     moods: Option<u64>,
 }
@@ -132,6 +134,9 @@ impl State {
 impl Transport for Wire {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state();
+        if state.late.pop_front() == Some(true) {
+            return Poll::Pending;
+        }
         let Some(most) = state.mood(into.len(), cx) else {
             return Poll::Pending;
         };
