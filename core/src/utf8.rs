@@ -54,9 +54,9 @@ impl Scanner {
         }
     }
 
-    /// Whether part of a character is held back.
-    pub const fn holds(&self) -> bool {
-        self.count != 0
+    /// How many octets of an unfinished character are held back: at most three.
+    pub const fn held(&self) -> usize {
+        self.count as usize
     }
 
     fn complete<'a>(&mut self, mut octets: &'a [u8]) -> Result<(Option<char>, &'a [u8]), Invalid> {

@@ -247,7 +247,7 @@ impl Connection {
             if header.length > limits.frame {
                 return Err(Violation::FrameTooLarge);
             }
-            let assembled = assembly.len() as u64;
+            let assembled = (assembly.len() + self.inbound.utf8.held()) as u64;
             if !begun.compressed && assembled.saturating_add(header.length) > limits.message {
                 return Err(Violation::MessageTooLarge);
             }
@@ -341,7 +341,7 @@ impl Connection {
             match begun.kind {
                 Kind::Binary => range = Some(0..part.len()),
                 Kind::Text => {
-                    let held = self.inbound.utf8.holds();
+                    let held = self.inbound.utf8.held() > 0;
                     let readable = self
                         .inbound
                         .utf8
@@ -415,6 +415,8 @@ fn unmask(mask: Option<&mut Mask>, octets: &mut [u8]) {
 }
 
 /// Appends to the assembly; `bound` is checked before it grows.
+///
+/// The fault that comes first in the message is the one that is told, however the message was chunked.
 fn store(
     utf8: &mut Scanner,
     kind: Kind,
@@ -422,16 +424,23 @@ fn store(
     assembly: &mut Assembly,
     bound: u64,
 ) -> Result<(), Violation> {
-    if (assembly.len() as u64).saturating_add(octets.len() as u64) > bound {
-        return Err(Violation::MessageTooLarge);
-    }
+    let room = bound.saturating_sub((assembly.len() + utf8.held()) as u64);
+    let fits = usize::try_from(room).map_or(octets, |room| octets.get(..room).unwrap_or(octets));
+    let whole = fits.len() == octets.len();
     match kind {
-        Kind::Binary => assembly.octets.extend_from_slice(octets),
+        Kind::Binary if whole => assembly.octets.extend_from_slice(octets),
+        Kind::Binary => {}
         Kind::Text => {
-            let readable = utf8.feed(octets).map_err(|_| Violation::InvalidUtf8)?;
-            assembly.text.extend(readable.first);
-            assembly.text.push_str(readable.rest);
+            let readable = utf8.feed(fits).map_err(|_| Violation::InvalidUtf8)?;
+            if whole {
+                assembly.text.extend(readable.first);
+                assembly.text.push_str(readable.rest);
+            }
         }
     }
-    Ok(())
+    if whole {
+        Ok(())
+    } else {
+        Err(Violation::MessageTooLarge)
+    }
 }
