@@ -1,4 +1,18 @@
-//! Tests of sansws against foreign WebSocket implementations; all of it is in `tests/`.
-//!
-//! - `interop` talks to Python `websockets`, Node `ws` and tungstenite, with both adapters, as client and as server.
-//! - `twins` compares the public names of the adapters, and looks for the wrong runtime among their dependencies.
+//! A conformance suite for WebSocket, in any language, in both roles.
+
+pub mod case;
+pub mod cases;
+pub mod deflate;
+pub mod engine;
+pub mod frame;
+pub mod http;
+pub mod inbox;
+pub mod opening;
+mod outbox;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod script;
+#[cfg(feature = "cli")]
+pub mod subjects;
+pub mod verdict;

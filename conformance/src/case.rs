@@ -1,0 +1,130 @@
+//! A case: its number, its sentences, and its script.
+//! Knows neither peers nor wires.
+
+use std::fmt;
+
+use crate::script::{Peer, Script, Setting};
+
+/// How a case may be run beside others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// It works all the time.
+    Works,
+    /// It mostly waits: many of them may wait at once.
+    Waits,
+    /// It measures time: nothing else runs meanwhile.
+    Alone,
+}
+
+/// A case.
+pub struct Case {
+    /// Its number, such as `6.4.1`.
+    pub id: String,
+    /// What the suite does.
+    pub does: String,
+    /// What the peer should do.
+    pub expects: String,
+    /// The text that it stands on, with its place.
+    pub rule: &'static str,
+    /// Which peers it is for; `None` for both.
+    pub peer: Option<Peer>,
+    /// How it may be run beside others.
+    pub pace: Pace,
+    /// Why the verdict is informational, where it is.
+    pub freedom: Option<&'static str>,
+    script: Box<dyn Fn(&Setting) -> Script + Send + Sync>,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A case for both peers.
+pub fn case(
+    id: impl Into<String>,
+    does: impl Into<String>,
+    expects: impl Into<String>,
+    rule: &'static str,
+    script: impl Fn(&Setting) -> Script + Send + Sync + 'static,
+) -> Case {
+    Case {
+        id: id.into(),
+        does: does.into(),
+        expects: expects.into(),
+        rule,
+        peer: None,
+        pace: Pace::Works,
+        freedom: None,
+        script: Box::new(script),
+    }
+}
+
+impl Case {
+    /// For servers only.
+    pub fn for_servers(mut self) -> Self {
+        self.peer = Some(Peer::Server);
+        self
+    }
+
+    /// For clients only.
+    pub fn for_clients(mut self) -> Self {
+        self.peer = Some(Peer::Client);
+        self
+    }
+
+    /// It mostly waits.
+    pub fn waits(mut self) -> Self {
+        self.pace = Pace::Waits;
+        self
+    }
+
+    /// It measures time.
+    pub fn alone(mut self) -> Self {
+        self.pace = Pace::Alone;
+        self
+    }
+
+    /// The RFC leaves it open, for this reason.
+    pub fn free(mut self, why: &'static str) -> Self {
+        self.freedom = Some(why);
+        self
+    }
+
+    /// Whether it is for such a peer.
+    pub fn is_for(&self, peer: Peer) -> bool {
+        self.peer.is_none_or(|only| only == peer)
+    }
+
+    /// Its script.
+    pub fn script(&self, setting: &Setting) -> Script {
+        (self.script)(setting)
+    }
+
+    /// The number of its family, such as 6.
+    pub fn family(&self) -> u32 {
+        self.id
+            .split('.')
+            .next()
+            .and_then(|first| first.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// Whether it is one of the classic cases.
+    pub fn is_classic(&self) -> bool {
+        self.family() < 20
+    }
+}
+
+/// Compares numbers such as `6.4.10` part by part.
+pub fn compare(left: &str, right: &str) -> std::cmp::Ordering {
+    let parts = |id: &str| -> Vec<u32> {
+        id.split('.')
+            .map(|part| part.parse().unwrap_or(0))
+            .collect()
+    };
+    parts(left).cmp(&parts(right))
+}

@@ -1,0 +1,8 @@
+//! To come.
+
+use crate::case::Case;
+
+/// The cases.
+pub fn cases() -> Vec<Case> {
+    Vec::new()
+}

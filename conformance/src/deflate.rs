@@ -1,0 +1,298 @@
+//! permessage-deflate as the suite speaks it: parameters, and zlib at work.
+//! RFC 7692 section 7.
+//! The compressing is a library's; this only adds what the RFC puts around it.
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+/// What an offer or an answer says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Params {
+    /// `server_no_context_takeover`
+    pub server_no_context_takeover: bool,
+    /// `client_no_context_takeover`
+    pub client_no_context_takeover: bool,
+    /// `server_max_window_bits`
+    pub server_max_window_bits: Option<u8>,
+    /// `client_max_window_bits`; in an offer it may stand without a value.
+    pub client_max_window_bits: Option<Option<u8>>,
+}
+
+impl Params {
+    /// As it stands in a `Sec-WebSocket-Extensions` field.
+    pub fn write(self) -> String {
+        let mut text = String::from("permessage-deflate");
+        if self.server_no_context_takeover {
+            text.push_str("; server_no_context_takeover");
+        }
+        if self.client_no_context_takeover {
+            text.push_str("; client_no_context_takeover");
+        }
+        if let Some(bits) = self.server_max_window_bits {
+            text.push_str(&format!("; server_max_window_bits={bits}"));
+        }
+        match self.client_max_window_bits {
+            Some(Some(bits)) => text.push_str(&format!("; client_max_window_bits={bits}")),
+            Some(None) => text.push_str("; client_max_window_bits"),
+            None => {}
+        }
+        text
+    }
+
+    /// Reads all extensions of a field. Extensions of another name are left out.
+    ///
+    /// # Errors
+    /// A permessage-deflate whose parameters the RFC does not allow.
+    pub fn read(value: &str) -> Result<Vec<Self>, String> {
+        let mut all = Vec::new();
+        for extension in value.split(',') {
+            let mut parts = extension.split(';').map(str::trim);
+            if parts.next() != Some("permessage-deflate") {
+                continue;
+            }
+            let mut params = Self::default();
+            for part in parts {
+                let (name, value) = match part.split_once('=') {
+                    Some((name, value)) => (name.trim(), Some(value.trim().trim_matches('"'))),
+                    None => (part, None),
+                };
+                let repeated = match (name, value) {
+                    ("server_no_context_takeover", None) => {
+                        std::mem::replace(&mut params.server_no_context_takeover, true)
+                    }
+                    ("client_no_context_takeover", None) => {
+                        std::mem::replace(&mut params.client_no_context_takeover, true)
+                    }
+                    ("server_max_window_bits", Some(value)) => params
+                        .server_max_window_bits
+                        .replace(bits(value)?)
+                        .is_some(),
+                    ("client_max_window_bits", value) => params
+                        .client_max_window_bits
+                        .replace(value.map(bits).transpose()?)
+                        .is_some(),
+                    _ => return Err(format!("the parameter `{part}` is not one of RFC 7692")),
+                };
+                if repeated {
+                    return Err(format!("the parameter `{name}` is repeated"));
+                }
+            }
+            all.push(params);
+        }
+        Ok(all)
+    }
+}
+
+fn bits(value: &str) -> Result<u8, String> {
+    match value.parse() {
+        Ok(bits @ 8..=15) if !value.starts_with(['0', '+']) => Ok(bits),
+        _ => Err(format!("`{value}` is no window size")),
+    }
+}
+
+/// What was agreed on, as the suite sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// The suite may refer to its earlier messages.
+    pub own_takeover: bool,
+    /// The peer may.
+    pub peer_takeover: bool,
+    /// The suite's window.
+    pub own_bits: u8,
+    /// The peer's window.
+    pub peer_bits: u8,
+}
+
+/// Compresses messages.
+#[derive(Debug)]
+pub struct Deflater {
+    compress: Compress,
+    takeover: bool,
+}
+
+impl Deflater {
+    /// A window of `bits`, from 9 to 15, kept between messages if `takeover`.
+    pub fn new(bits: u8, takeover: bool) -> Self {
+        Self {
+            compress: Compress::new_with_window_bits(Compression::fast(), false, bits.clamp(9, 15)),
+            takeover,
+        }
+    }
+
+    /// A message, compressed.
+    pub fn message(&mut self, mut octets: &[u8]) -> Vec<u8> {
+        if !self.takeover {
+            self.compress.reset();
+        }
+        let mut out = Vec::with_capacity(octets.len() / 2 + 64);
+        loop {
+            let before = self.compress.total_in();
+            let filled = out.len();
+            let _ = self
+                .compress
+                .compress_vec(octets, &mut out, FlushCompress::Sync);
+            let taken = (self.compress.total_in() - before) as usize;
+            octets = octets.get(taken..).unwrap_or_default();
+            // 7.2.1: the output is complete once there is room left over.
+            if octets.is_empty() && out.len() < out.capacity() {
+                break;
+            }
+            if out.len() == filled || out.len() == out.capacity() {
+                out.reserve(out.capacity() / 2 + 64);
+            }
+        }
+        // 7.2.1: "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end."
+        if out.ends_with(&TAIL) {
+            out.truncate(out.len() - TAIL.len());
+        }
+        if out.is_empty() {
+            out.push(0);
+        }
+        out
+    }
+}
+
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// Inflates messages.
+#[derive(Debug)]
+pub struct Inflater {
+    inflate: Decompress,
+    takeover: bool,
+    /// How many messages are still watched for references beyond the window.
+    watched: u32,
+}
+
+/// Messages whose references are watched: watching is slow.
+const WATCHED: u32 = 8;
+
+impl Inflater {
+    /// A window of `bits`, kept between messages if `takeover`.
+    pub fn new(bits: u8, takeover: bool) -> Self {
+        // zlib cannot inflate into a window of 256 octets; 512 hold it.
+        let bits = bits.clamp(9, 15);
+        Self {
+            inflate: Decompress::new_with_window_bits(false, bits),
+            takeover,
+            watched: if bits < 15 { WATCHED } else { 0 },
+        }
+    }
+
+    /// A message, inflated.
+    ///
+    /// # Errors
+    /// What is wrong with it; also when it is longer than `limit`.
+    pub fn message(&mut self, octets: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+        if !self.takeover {
+            self.inflate.reset(false);
+        }
+        // zlib asks its window only for what lies before the room it was given: with little room it sees each reference.
+        let room = if self.watched > 0 { 32 } else { 64 << 10 };
+        self.watched = self.watched.saturating_sub(1);
+        let mut out = Vec::with_capacity((octets.len() * 3).min(limit) + room);
+        let mut part = vec![0; room];
+        for input in [octets, &TAIL] {
+            let mut input = input;
+            loop {
+                let (read, made) = (self.inflate.total_in(), self.inflate.total_out());
+                let status = self
+                    .inflate
+                    .decompress(input, &mut part, FlushDecompress::Sync)
+                    .map_err(|_| "it is not deflate data, or refers beyond the window")?;
+                let read = (self.inflate.total_in() - read) as usize;
+                let made = (self.inflate.total_out() - made) as usize;
+                input = input.get(read..).unwrap_or_default();
+                out.extend_from_slice(part.get(..made).unwrap_or_default());
+                if out.len() > limit {
+                    return Err(format!("it inflates to more than {limit} octets"));
+                }
+                if status == Status::StreamEnd {
+                    // 7.2.3.4: a block with BFINAL ends the stream; the message goes on behind it.
+                    self.inflate.reset(false);
+                    continue;
+                }
+                if made < room && (input.is_empty() || read == 0) {
+                    break;
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_as_they_were_written() {
+        let all = [
+            Params::default(),
+            Params {
+                server_no_context_takeover: true,
+                client_no_context_takeover: true,
+                server_max_window_bits: Some(9),
+                client_max_window_bits: Some(None),
+            },
+            Params {
+                client_max_window_bits: Some(Some(15)),
+                ..Params::default()
+            },
+        ];
+        let field = all.map(Params::write).join(", x-other; y=1, ");
+        assert_eq!(Params::read(&field).unwrap(), all);
+        for bad in [
+            "foo",
+            "server_max_window_bits",
+            "server_max_window_bits=08",
+            "server_max_window_bits=16",
+            "server_no_context_takeover=1",
+            "server_max_window_bits=9; server_max_window_bits=9",
+        ] {
+            assert!(
+                Params::read(&format!("permessage-deflate; {bad}")).is_err(),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn messages_survive_at_each_window() {
+        let text: Vec<u8> = (0..9000_u32)
+            .flat_map(|n| (n * n % 977).to_string().into_bytes())
+            .collect();
+        for bits in 9..=15 {
+            for takeover in [false, true] {
+                let (mut deflater, mut inflater) =
+                    (Deflater::new(bits, takeover), Inflater::new(bits, takeover));
+                for length in [0, 1, 100, 9000, text.len()] {
+                    let packed = deflater.message(&text[..length]);
+                    assert_eq!(inflater.message(&packed, 1 << 20).unwrap(), &text[..length]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_reference_beyond_the_window_is_seen() {
+        // 1 KiB that does not repeat in itself, twice: the second refers 1024 octets back.
+        let mut seed = 1_u32;
+        let once: Vec<u8> = std::iter::repeat_with(|| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 24) as u8
+        })
+        .take(1024)
+        .collect();
+        let twice = [once.clone(), once].concat();
+        let packed = Deflater::new(15, false).message(&twice);
+        assert!(packed.len() < 1500);
+        assert!(Inflater::new(9, false).message(&packed, 1 << 20).is_err());
+        assert_eq!(
+            Inflater::new(11, false).message(&packed, 1 << 20).unwrap(),
+            twice
+        );
+        assert!(
+            Inflater::new(15, false).message(&packed, 1000).is_err(),
+            "the limit"
+        );
+    }
+}

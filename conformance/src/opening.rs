@@ -1,0 +1,183 @@
+//! The ordinary opening handshake of the suite, both sides.
+//! RFC 6455 section 4; RFC 7692 section 7.1.
+//! Cases about the handshake itself write their own heads.
+
+use crate::deflate::{Agreed, Params};
+use crate::http::{self, Head};
+
+/// The offer of a client that speaks permessage-deflate.
+pub fn offer(params: &[Params]) -> String {
+    let all: Vec<String> = params.iter().map(|params| params.write()).collect();
+    all.join(", ")
+}
+
+/// Judges a server's answer to a request with `key`. `Ok(None)` is a 101 without extension.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_response(
+    head: &Head,
+    key: &str,
+    offered: &[Params],
+) -> Result<Option<Agreed>, String> {
+    if head.status() != Some(101) {
+        return Err(format!("it refused the handshake: {}", head.first));
+    }
+    let upgrade = head.field("Upgrade").unwrap_or_default();
+    if !upgrade.eq_ignore_ascii_case("websocket") {
+        return Err(format!("its Upgrade is `{upgrade}`, not websocket (4.2.2)"));
+    }
+    if !head.has_token("Connection", "Upgrade") {
+        return Err("its Connection does not list Upgrade (4.2.2)".into());
+    }
+    if head.field("Sec-WebSocket-Accept") != Some(&http::accept(key)) {
+        return Err("its Sec-WebSocket-Accept does not answer the key (4.2.2)".into());
+    }
+    if head.field("Sec-WebSocket-Protocol").is_some() {
+        return Err("it chose a subprotocol, and none was offered (4.2.2)".into());
+    }
+    let extensions: Vec<&str> = head.all("Sec-WebSocket-Extensions").collect();
+    let names = extensions.iter().flat_map(|value| value.split(','));
+    for name in names.filter_map(|extension| extension.split(';').next().map(str::trim)) {
+        if name != "permessage-deflate" || offered.is_empty() {
+            return Err(format!(
+                "it answered with the extension `{name}`, which was not offered (9.1)"
+            ));
+        }
+    }
+    let answers =
+        Params::read(&extensions.join(",")).map_err(|wrong| format!("{wrong} (RFC 7692 7.1)"))?;
+    match answers.as_slice() {
+        [] => Ok(None),
+        [answer] => offered
+            .iter()
+            .find(|offer| fits(offer, answer))
+            .map(|offer| Some(agreed(offer, answer)))
+            .ok_or_else(|| {
+                format!(
+                    "its answer `{}` fits no offer (RFC 7692 7.1)",
+                    answer.write()
+                )
+            }),
+        _ => Err("it answered with permessage-deflate twice".into()),
+    }
+}
+
+/// Whether an answer is one that a server may give to an offer (RFC 7692 sections 7.1.1 and 7.1.2).
+fn fits(offer: &Params, answer: &Params) -> bool {
+    let server_bits = match (offer.server_max_window_bits, answer.server_max_window_bits) {
+        (Some(most), Some(bits)) => bits <= most,
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    let client_bits = match (offer.client_max_window_bits, answer.client_max_window_bits) {
+        (_, None) => true,
+        (None, Some(_)) | (_, Some(None)) => false,
+        (Some(hint), Some(Some(bits))) => bits <= hint.unwrap_or(15),
+    };
+    server_bits
+        && client_bits
+        && (answer.server_no_context_takeover || !offer.server_no_context_takeover)
+}
+
+/// What the client's side of the suite makes of it. It keeps what its offer said it would do.
+fn agreed(offer: &Params, answer: &Params) -> Agreed {
+    Agreed {
+        own_takeover: !offer.client_no_context_takeover && !answer.client_no_context_takeover,
+        peer_takeover: !answer.server_no_context_takeover,
+        own_bits: answer.client_max_window_bits.flatten().unwrap_or(15),
+        peer_bits: answer.server_max_window_bits.unwrap_or(15),
+    }
+}
+
+/// Judges a client's request.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_request(head: &Head) -> Result<(), String> {
+    let mut words = head.first.split(' ');
+    if words.next() != Some("GET") {
+        return Err("its method is not GET (4.1)".into());
+    }
+    if !words
+        .next()
+        .is_some_and(|target| target.starts_with('/') || target.contains("://"))
+    {
+        return Err("its request target is no path (4.1)".into());
+    }
+    if words.next() != Some("HTTP/1.1") {
+        return Err("its HTTP version is not 1.1 (4.1)".into());
+    }
+    let once = |name: &'static str| match head.all(name).count() {
+        1 => Ok(()),
+        0 => Err(format!("it sent no {name} (4.1)")),
+        _ => Err(format!("it sent {name} more than once (4.1)")),
+    };
+    for name in ["Host", "Sec-WebSocket-Key", "Sec-WebSocket-Version"] {
+        once(name)?;
+    }
+    if !head.has_token("Upgrade", "websocket") {
+        return Err("its Upgrade does not list websocket (4.1)".into());
+    }
+    if !head.has_token("Connection", "Upgrade") {
+        return Err("its Connection does not list Upgrade (4.1)".into());
+    }
+    if head.field("Sec-WebSocket-Version") != Some("13") {
+        return Err("its Sec-WebSocket-Version is not 13 (4.1)".into());
+    }
+    let key = head.field("Sec-WebSocket-Key").unwrap_or_default();
+    if http::decoded_length(key) != Some(16) {
+        return Err("its Sec-WebSocket-Key does not stand for 16 octets (4.1)".into());
+    }
+    Ok(())
+}
+
+/// The answer to a client's request: the head, and what is agreed on. `wishes` are what the server wants of permessage-deflate, the best
+/// first; it takes the first that one of the offers allows.
+///
+/// # Errors
+/// What is wrong with the offers.
+pub fn respond(head: &Head, wishes: &[Params]) -> Result<(Head, Option<Agreed>), String> {
+    let response = Head::response(head);
+    let extensions: Vec<&str> = head.all("Sec-WebSocket-Extensions").collect();
+    if wishes.is_empty() || extensions.is_empty() {
+        return Ok((response, None));
+    }
+    let offers =
+        Params::read(&extensions.join(",")).map_err(|wrong| format!("{wrong} (RFC 7692 7.1)"))?;
+    let found = wishes
+        .iter()
+        .flat_map(|wish| offers.iter().map(move |offer| (wish, offer)))
+        .find_map(|(wish, offer)| answer(wish, offer));
+    Ok(match found {
+        Some((answer, agreed)) => (
+            response.with("Sec-WebSocket-Extensions", &answer.write()),
+            Some(agreed),
+        ),
+        None => (response, None),
+    })
+}
+
+/// The server's answer, if the offer allows the wish. The words of a wish are a client's; a server asks the same of its client.
+fn answer(wish: &Params, offer: &Params) -> Option<(Params, Agreed)> {
+    let client_bits = match (wish.server_max_window_bits, offer.client_max_window_bits) {
+        (Some(bits), Some(hint)) => Some(bits.min(hint.unwrap_or(15))),
+        // 7.1.2.2: without the offer, the parameter may not be in the answer
+        (Some(_), None) => return None,
+        (None, _) => None,
+    };
+    let answer = Params {
+        server_no_context_takeover: offer.server_no_context_takeover
+            || wish.client_no_context_takeover,
+        client_no_context_takeover: wish.server_no_context_takeover,
+        server_max_window_bits: offer.server_max_window_bits,
+        client_max_window_bits: client_bits.map(Some),
+    };
+    let agreed = Agreed {
+        own_takeover: !answer.server_no_context_takeover,
+        peer_takeover: !wish.server_no_context_takeover && !offer.client_no_context_takeover,
+        own_bits: offer.server_max_window_bits.unwrap_or(15),
+        peer_bits: client_bits.unwrap_or(15),
+    };
+    Some((answer, agreed))
+}

@@ -1,0 +1,148 @@
+//! What is to be written, in the pieces in which it is to be written.
+//! RFC 6455 section 5.3 for the keys: they are of no use to an attacker here, and the same in each run.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::frame::{Coding, Frame, Masking, continuation, frame, opcode};
+use crate::record::Record;
+use crate::script::Chop;
+
+/// Octets that wait to be written.
+#[derive(Debug)]
+pub struct Outbox {
+    pieces: VecDeque<Piece>,
+    /// The state of the generator of keys; `None` on the server's side, which does not mask.
+    keys: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    octets: Vec<u8>,
+    /// How many were written.
+    at: usize,
+    /// How many to write at a time.
+    size: usize,
+}
+
+impl Outbox {
+    /// An empty one; `masks` on the client's side.
+    pub fn new(masks: bool) -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            keys: masks.then_some(0x9e37_79b9_7f4a_7c15),
+        }
+    }
+
+    fn key(&mut self) -> Option<[u8; 4]> {
+        let state = self.keys.as_mut()?;
+        // splitmix64
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let [a, b, c, d, ..] = (mixed ^ mixed >> 27).to_be_bytes();
+        Some([a, b, c, d])
+    }
+
+    /// Queues frames.
+    pub fn frames(&mut self, now: Duration, frames: &[Frame], chop: Chop, record: &mut Record) {
+        let mut octets = Vec::new();
+        for frame in frames {
+            let key = self.key();
+            let start = octets.len();
+            frame.write(key, &mut octets);
+            record.sends(now, frame, octets.get(start..).unwrap_or_default());
+            if chop == Chop::Frames {
+                self.octets(std::mem::take(&mut octets), Chop::Whole);
+            }
+        }
+        self.octets(octets, chop);
+    }
+
+    /// Queues a message whose payload is as it goes over the wire, in fragments.
+    pub fn message(
+        &mut self,
+        now: Duration,
+        text: bool,
+        rsv: u8,
+        payload: &[u8],
+        fragment: Option<usize>,
+        record: &mut Record,
+    ) {
+        let size = fragment.unwrap_or(usize::MAX).max(1);
+        let mut parts = payload.chunks(size).peekable();
+        let first = parts.next().unwrap_or_default();
+        let code = if text { opcode::TEXT } else { opcode::BINARY };
+        let mut octets = Vec::with_capacity(payload.len() + 14);
+        let mut one = |part: Frame, keys: &mut Self, octets: &mut Vec<u8>| {
+            let key = keys.key();
+            let start = octets.len();
+            part.write(key, octets);
+            record.sends(now, &part, octets.get(start..).unwrap_or_default());
+        };
+        let mut begin = Frame {
+            fin: parts.peek().is_none(),
+            rsv,
+            opcode: code,
+            payload: first.to_vec(),
+            masking: Masking::ByRole,
+            coding: Coding::Minimal,
+            claim: None,
+        };
+        if payload.is_empty() {
+            begin = frame(code, "").rsv(rsv);
+        }
+        one(begin, self, &mut octets);
+        while let Some(part) = parts.next() {
+            let mut next = continuation(part);
+            next.fin = parts.peek().is_none();
+            one(next, self, &mut octets);
+        }
+        self.octets(octets, Chop::Whole);
+    }
+
+    /// Queues octets.
+    pub fn octets(&mut self, octets: Vec<u8>, chop: Chop) {
+        if octets.is_empty() {
+            return;
+        }
+        let size = match chop {
+            Chop::Whole | Chop::Frames => octets.len(),
+            Chop::Octets(size) => size.max(1),
+        };
+        self.pieces.push_back(Piece {
+            octets,
+            at: 0,
+            size,
+        });
+    }
+
+    /// What to write next.
+    pub fn first(&self) -> Option<&[u8]> {
+        let piece = self.pieces.front()?;
+        let end = (piece.at / piece.size + 1)
+            .saturating_mul(piece.size)
+            .min(piece.octets.len());
+        piece.octets.get(piece.at..end)
+    }
+
+    /// So many octets were written. Says whether nothing is left.
+    pub fn written(&mut self, count: usize) -> bool {
+        if let Some(piece) = self.pieces.front_mut() {
+            piece.at += count;
+            if piece.at >= piece.octets.len() {
+                self.pieces.pop_front();
+            }
+        }
+        self.pieces.is_empty()
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Forgets all of it.
+    pub fn clear(&mut self) {
+        self.pieces.clear();
+    }
+}

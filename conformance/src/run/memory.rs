@@ -1,0 +1,105 @@
+//! A run in memory, in virtual time: no socket, no waiting.
+//! Any sans-IO endpoint can be the [`Subject`].
+
+use std::time::Duration;
+
+use crate::case::Case;
+use crate::engine::{Outcome, Patience, Run, Wire};
+use crate::inbox::End;
+use crate::script::Setting;
+
+/// An endpoint under test that is a state machine, and echoes each message.
+pub trait Subject {
+    /// Octets came.
+    fn receive(&mut self, now: Duration, octets: &[u8]);
+
+    /// The suite ended its side of TCP.
+    fn end_of_input(&mut self, now: Duration);
+
+    /// Takes what is to be written now.
+    fn output(&mut self, now: Duration) -> Vec<u8>;
+
+    /// Whether its side of TCP is over, once its output was taken.
+    fn has_ended(&self) -> bool;
+
+    /// Whether it wants to read.
+    fn wants_input(&self) -> bool {
+        true
+    }
+
+    /// When it wants to be told the time.
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Time has passed.
+    fn tick(&mut self, now: Duration) {
+        let _ = now;
+    }
+}
+
+/// Turns without any progress of time or octets that are allowed: a guard against a subject that spins.
+const IDLE_TURNS: u32 = 1000;
+
+/// Runs a case.
+pub fn run(
+    case: &Case,
+    setting: &Setting,
+    patience: Patience,
+    subject: &mut dyn Subject,
+) -> Outcome {
+    let mut run = Run::new(case, setting, patience);
+    let mut now = Duration::ZERO;
+    let (mut told_end, mut heard_end, mut idle) = (false, false, 0);
+    // What the subject has written, and the suite has not read.
+    let mut held: Vec<u8> = Vec::new();
+    while !run.is_over() {
+        let mut moved = false;
+        while subject.wants_input()
+            && !told_end
+            && let Some(octets) = run.output()
+        {
+            let octets = octets.to_vec();
+            subject.receive(now, &octets);
+            run.written(now, octets.len());
+            moved = true;
+        }
+        if run.wire() == Wire::Shutdown && run.output().is_none() && !told_end {
+            told_end = true;
+            subject.end_of_input(now);
+            moved = true;
+        }
+        if run.wants_input() {
+            held.append(&mut subject.output(now));
+            if !held.is_empty() {
+                run.receive(now, &std::mem::take(&mut held));
+                moved = true;
+            } else if subject.has_ended() && !heard_end {
+                heard_end = true;
+                run.end_of_input(now, End::Fin);
+                moved = true;
+            }
+        }
+        if moved {
+            continue;
+        }
+        // A subject that has ended reads no more.
+        if heard_end && run.output().is_some() {
+            run.cannot_write();
+        }
+        let next = [run.deadline(), subject.deadline()]
+            .into_iter()
+            .flatten()
+            .min();
+        let Some(next) = next else { break };
+        idle = if next > now { 0 } else { idle + 1 };
+        if idle > IDLE_TURNS {
+            run.give_up("the subject's deadline does not move");
+            break;
+        }
+        now = now.max(next);
+        subject.tick(now);
+        run.tick(now);
+    }
+    run.outcome()
+}

@@ -1,0 +1,142 @@
+//! A run over a stream: TCP, TLS, or anything that reads and writes.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use smol::Timer;
+use smol::io::{AsyncRead, AsyncWrite};
+
+use crate::case::Case;
+use crate::engine::{Outcome, Patience, Run, Wire};
+use crate::inbox::End;
+use crate::script::Setting;
+
+/// Octets that are read at a time.
+const ROOM: usize = 64 << 10;
+
+/// Writes and reads that one poll may do before it lets others go on.
+const TURNS: u32 = 64;
+
+/// Runs a case over `stream`, of which `received` was read already. `stop` says when the user wants no more.
+pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    case: &Case,
+    setting: &Setting,
+    patience: Patience,
+    stream: &mut S,
+    received: &[u8],
+    stop: &(dyn Fn() -> bool + Send + Sync),
+) -> Outcome {
+    let begin = Instant::now();
+    let mut driver = Driver {
+        run: Run::new(case, setting, patience),
+        begin,
+        timer: Timer::at(begin),
+        room: vec![0; ROOM],
+        shutdown: false,
+        ended: false,
+    };
+    driver.run.receive(Duration::ZERO, received);
+    poll_fn(|cx| driver.poll(cx, Pin::new(&mut *stream), stop)).await;
+    driver.run.outcome()
+}
+
+struct Driver {
+    run: Run,
+    begin: Instant,
+    timer: Timer,
+    room: Vec<u8>,
+    shutdown: bool,
+    ended: bool,
+}
+
+/// How often it is asked whether to stop.
+const ASK: Duration = Duration::from_millis(200);
+
+impl Driver {
+    fn poll<S: AsyncRead + AsyncWrite>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut stream: Pin<&mut S>,
+        stop: &(dyn Fn() -> bool + Send + Sync),
+    ) -> Poll<()> {
+        for _ in 0..TURNS {
+            if self.run.is_over() {
+                return Poll::Ready(());
+            }
+            let wrote = self.write(cx, stream.as_mut());
+            let read = self.read(cx, stream.as_mut());
+            if wrote || read {
+                continue;
+            }
+            let now = self.begin.elapsed();
+            if stop() {
+                self.run.give_up("interrupted");
+                continue;
+            }
+            let Some(deadline) = self.run.deadline() else {
+                continue;
+            };
+            if deadline <= now {
+                self.run.tick(now);
+                continue;
+            }
+            self.timer.set_at(self.begin + deadline.min(now + ASK));
+            if Pin::new(&mut self.timer).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Says whether anything was done.
+    fn write<S: AsyncWrite>(&mut self, cx: &mut Context<'_>, mut stream: Pin<&mut S>) -> bool {
+        let Some(octets) = self.run.output() else {
+            if self.run.wire() == Wire::Shutdown && !self.shutdown {
+                let done = stream.poll_close(cx).is_ready();
+                self.shutdown = done;
+                return done;
+            }
+            return false;
+        };
+        match stream.as_mut().poll_write(cx, octets) {
+            Poll::Ready(Ok(count)) if count > 0 => {
+                // Under TLS each piece becomes a record of its own.
+                let _ = stream.poll_flush(cx);
+                self.run.written(self.begin.elapsed(), count);
+                true
+            }
+            Poll::Ready(_) => {
+                self.run.cannot_write();
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    fn read<S: AsyncRead>(&mut self, cx: &mut Context<'_>, stream: Pin<&mut S>) -> bool {
+        if !self.run.wants_input() || self.ended {
+            return false;
+        }
+        match stream.poll_read(cx, &mut self.room) {
+            Poll::Ready(Ok(count)) if count > 0 => {
+                let octets = self.room.get(..count).unwrap_or_default();
+                self.run.receive(self.begin.elapsed(), octets);
+                true
+            }
+            Poll::Ready(end) => {
+                self.ended = true;
+                let end = match end {
+                    Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => End::Reset,
+                    _ => End::Fin,
+                };
+                self.run.end_of_input(self.begin.elapsed(), end);
+                true
+            }
+            Poll::Pending => false,
+        }
+    }
+}
