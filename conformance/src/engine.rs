@@ -250,8 +250,8 @@ impl Run {
                 self.fail("it sent far more than was asked for".into());
                 return;
             }
-            // What a head means decides how what follows it is read.
-            if head {
+            // What a head means decides how what follows it is read; and what was awaited need not pile up.
+            if head || self.events.len() > 256 {
                 self.go_on();
             }
         }
@@ -332,6 +332,7 @@ impl Run {
                         | Step::Sleep(time)
                         | Step::Quiet(time)
                         | Step::Anything(time)
+                        | Step::EndsNot(time)
                         | Step::FailsWithin(time, _),
                     ),
                     Some(began),
@@ -509,6 +510,19 @@ impl Run {
                 None => self.pause(time, Step::Quiet),
             },
             Step::Anything(time) => self.anything(time),
+            Step::EndsNot(time) => match self.pop() {
+                Some(Event::End(_)) => {
+                    self.behavior = self.behavior.max(Verdict::NonStrict);
+                    self.say("it ended TCP, and did not wait for us to".into());
+                    self.over();
+                    None
+                }
+                Some(event) => {
+                    self.wrong(&event, "nothing");
+                    None
+                }
+                None => self.pause(time, Step::EndsNot),
+            },
             Step::FailsWithin(time, codes) => self.fails_within(time, codes),
             Step::Expect(branches) => self.expect(branches),
             Step::Close(close, codes) => self.closing(close, codes),
@@ -652,8 +666,11 @@ impl Run {
             if branch.verdict != Verdict::Ok {
                 self.say(format!("{}: {}", branch.verdict, describe(&kept)));
             }
-            if branch.ends {
-                self.steps.clear();
+            match (branch.ends, &kept) {
+                // A server that refused may keep TCP open for another request.
+                (true, Event::Head(_)) => self.over(),
+                (true, _) => self.steps.clear(),
+                (false, _) => {}
             }
             return None;
         }

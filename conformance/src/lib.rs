@@ -13,6 +13,13 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod script;
+pub mod serve;
 #[cfg(feature = "cli")]
 pub mod subjects;
+pub mod suite;
+pub mod target;
 pub mod verdict;
+
+pub use script::Peer;
+pub use suite::Suite;
+pub use verdict::Verdict;

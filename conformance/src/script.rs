@@ -177,6 +177,8 @@ pub enum Step {
     Expect(Vec<Branch>),
     /// The peer should end the connection within the time; if it does not, the case goes on and is non-strict.
     FailsWithin(Duration, &'static [u16]),
+    /// The peer should not end TCP before the time; one that does is non-strict.
+    EndsNot(Duration),
     /// Whatever happens within the time is told, not judged; nothing follows.
     Anything(Duration),
     /// Send this Close frame; the peer must answer with one of these codes, and nothing else.
@@ -220,6 +222,7 @@ impl fmt::Debug for Step {
             Self::Quiet(time) => write!(f, "nothing for {time:?}"),
             Self::Expect(branches) => write!(f, "expect {branches:?}"),
             Self::FailsWithin(time, codes) => write!(f, "fails with {codes:?} within {time:?}"),
+            Self::EndsNot(time) => write!(f, "no end of TCP for {time:?}"),
             Self::Anything(time) => write!(f, "anything for {time:?}"),
             Self::Close(..) => f.write_str("close"),
             Self::Trips(trips) => trips.fmt(f),

@@ -1,8 +1,155 @@
-//! To come.
+//! Cases 27.*: too much at once, and too slowly.
+//! RFC 6455 sections 5.5.2, 5.5.3 and 10.4.
 
-use crate::case::Case;
+use crate::case::{Case, case};
+use crate::frame::{Frame, Masking, binary, continuation, ping, pong, text};
+use crate::inbox::Event;
+use crate::script::{Script, Step, Want, millis};
+use crate::verdict::Verdict;
+
+const PONGS: &str = "RFC 6455 5.5.3: \"If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame.\"";
+const UNASKED: &str = "RFC 6455 5.5.3: \"A response to an unsolicited Pong frame is not expected.\"";
+const LIMITS: &str = "RFC 6455 10.4: \"Implementations that have implementation- and/or platform-specific limitations regarding the frame size or total message size after reassembly from multiple frames MUST protect themselves against exceeding those limits.\"";
+const STREAM: &str = "RFC 9293 3.9.1: TCP delivers a stream of octets, in any pieces, at any pace.";
+
+/// A payload that tells pings apart.
+fn numbered(n: usize) -> Vec<u8> {
+    let mut payload = vec![b'.'; 125];
+    for (to, from) in payload.iter_mut().zip(format!("{n:06}").bytes()) {
+        *to = from;
+    }
+    payload
+}
 
 /// The cases.
 pub fn cases() -> Vec<Case> {
-    Vec::new()
+    vec![
+        case("27.1.1", "Send 1000 pings of 125 octets and text, in one write.", "Pongs in order, at least the last; and the text.", PONGS, |_| {
+            answered(Script::new().send(flood(1000)), 1000, false).close()
+        }),
+        case("27.1.2", "Send 50 000 pings of 125 octets without reading for a second; then text, and read.", "Pongs in order, at least the last; and the text. Or the connection was ended.", PONGS, |_| {
+            let script = Script::new()
+                .step(Step::Reading(false))
+                .send(flood(50_000))
+                .step(Step::Sleep(millis(1000)))
+                .step(Step::Reading(true));
+            answered(script, 50_000, true).close()
+        }).waits(),
+        case("27.1.3", "Send 100 000 pongs that nobody asked for, then text.", "The text comes back, and nothing else.", UNASKED, |_| {
+            let mut frames: Vec<Frame> = (0..100_000).map(|_| pong("unasked")).collect();
+            frames.push(text("Hello"));
+            Script::new().send(frames).echo_text("Hello").close()
+        }),
+        case("27.2.1", "Send text in 10 000 fragments, all but the first and the last empty.", "The text comes back, or the connection fails with 1008 or 1009.", LIMITS, |_| {
+            empty_fragments(10_000)
+        }),
+        case("27.2.2", "Send text in 200 000 fragments, all but the first and the last empty.", "The text comes back, or the connection fails with 1008 or 1009.", LIMITS, |_| {
+            empty_fragments(200_000)
+        }),
+        case("27.2.3", "Send a binary message in 100 000 fragments of one octet.", "The same comes back, or the connection fails with 1008 or 1009.", LIMITS, |_| {
+            let mut frames = vec![binary([0]).more()];
+            frames.extend((1..99_999).map(|n| continuation([n as u8]).more()));
+            frames.push(continuation([99_999_usize as u8]));
+            let payload: Vec<u8> = (0..100_000).map(|n| n as u8).collect();
+            whole_or_refused(Script::new().send(frames), false, payload)
+        }),
+        case("27.2.4", "Send 100 000 empty messages in one write.", "All come back.", STREAM, |_| {
+            let frames: Vec<Frame> = (0..100_000).map(|_| text("")).collect();
+            let mut seen = 0;
+            Script::new()
+                .send(frames)
+                .step(Step::Until("all 100 000 messages".into(), Box::new(move |event| match event {
+                    Event::Message { payload, .. } if payload.is_empty() => {
+                        seen += 1;
+                        Ok(seen == 100_000)
+                    }
+                    _ => Err(format!("after {seen} messages something else came")),
+                })))
+                .close()
+        }),
+        case("27.3.1", "Send 8 MiB in messages of 64 KiB without reading for a second; then read.", "All come back.", "RFC 6455 5.6 and RFC 9293 3.8.6: a slow reader slows its peer down, and loses nothing.", |_| {
+            let script = Script::new()
+                .step(Step::Reading(false))
+                .send((0..128).map(|n| binary(vec![n; 64 << 10])).collect::<Vec<_>>())
+                .step(Step::Sleep(millis(1000)))
+                .step(Step::Reading(true));
+            (0..128).fold(script, |script, n| script.echo_binary(vec![n; 64 << 10])).close()
+        }).waits(),
+        case("27.3.2", "Send a message of 4 MiB without reading for a second; then read.", "The same comes back.", "RFC 9293 3.8.6: a slow reader slows its peer down, and loses nothing; RFC 6455 5.6.", |_| {
+            let message = binary(vec![7; 4 << 20]);
+            Script::new()
+                .step(Step::Reading(false))
+                .send([message.clone()])
+                .step(Step::Sleep(millis(1000)))
+                .step(Step::Reading(true))
+                .echo(&message)
+                .close()
+        }).waits(),
+        case("27.4.1", "Send text of 20 octets, one octet each 50 ms.", "The same comes back.", STREAM, |_| {
+            let message = text("slowly, slowly, slow").masking(Masking::Key([0; 4]));
+            slowly(&message)
+        }).waits(),
+        case("27.4.2", "Send a ping in three parts, 200 ms apart.", "A pong comes.", STREAM, |_| {
+            let begin = ping("sl").claim(6).masking(Masking::Key([0; 4]));
+            Script::new()
+                .send([begin])
+                .quiet(millis(200))
+                .octets("ow")
+                .quiet(millis(200))
+                .octets("ly")
+                .pong("slowly")
+                .close()
+        }).waits(),
+    ]
+}
+
+/// Numbered pings, and text behind them.
+fn flood(count: usize) -> Vec<Frame> {
+    (0..count).map(|n| ping(numbered(n))).chain([text("Hello")]).collect()
+}
+
+/// Pongs in order, some may be left out; the last one and the text must come, in either order.
+fn answered(script: Script, count: usize, may_end: bool) -> Script {
+    let (mut next, mut text) = (0, false);
+    script.step(Step::Until("the last pong and the text".into(), Box::new(move |event| {
+        match event {
+            Event::Pong(got) => match (next..count).find(|n| *got == numbered(*n)) {
+                Some(n) => next = n + 1,
+                None => return Err("a pong answers no ping that is open".into()),
+            },
+            Event::Message { payload, .. } if payload == b"Hello" && !text => text = true,
+            Event::Close(..) | Event::End(_) if may_end => return Ok(true),
+            _ => return Err("something else came".into()),
+        }
+        Ok(next == count && text)
+    })))
+}
+
+fn empty_fragments(count: usize) -> Script {
+    let mut frames = vec![text("start").more()];
+    frames.extend((2..count).map(|_| continuation("").more()));
+    frames.push(continuation("end"));
+    whole_or_refused(Script::new().send(frames), true, b"startend".to_vec())
+}
+
+fn whole_or_refused(script: Script, text: bool, payload: Vec<u8>) -> Script {
+    script
+        .either([
+            (Want::Message { text, payload }, Verdict::Ok, false),
+            (Want::Fail(&[1008, 1009]), Verdict::Ok, true),
+        ])
+        .close()
+}
+
+/// A message with a pause behind each octet.
+fn slowly(message: &Frame) -> Script {
+    let mut begin = message.clone().claim(message.payload.len() as u64);
+    begin.payload.clear();
+    let script = Script::new().send([begin]);
+    message
+        .payload
+        .iter()
+        .fold(script, |script, octet| script.quiet(millis(50)).octets([*octet]))
+        .echo(message)
+        .close()
 }

@@ -1,8 +1,319 @@
-//! To come.
+//! Cases 20.*: requests that a server must refuse, and odd ones that it must take.
+//! RFC 6455 sections 4.2 and 9.1; RFC 9110 and 9112 for HTTP.
 
-use crate::case::Case;
+use crate::case::{Case, case};
+use crate::frame::text;
+use crate::http::Head;
+use crate::opening;
+use crate::script::{Chop, KEY, Script, Setting, Step, Want, millis};
+use crate::verdict::Verdict;
+
+const REFUSE: &str = "RFC 6455 4.2.1: \"If the server, while reading the handshake, finds that the client did not send a handshake that matches the description below [...], the server MUST stop processing the client's handshake and return an HTTP response with an appropriate error code (such as 400 Bad Request).\"";
+const LISTS: &str = "RFC 6455 4.2.1: \"An |Upgrade| header field containing the value \\\"websocket\\\", treated as an ASCII case-insensitive value. A |Connection| header field that includes the token \\\"Upgrade\\\", treated as an ASCII case-insensitive value.\"";
+const KEY_RULE: &str = "RFC 6455 4.2.1: \"A |Sec-WebSocket-Key| header field with a base64-encoded value that, when decoded, is 16 bytes in length.\"; 11.3.1: it \"MUST NOT appear more than once in an HTTP request\".";
+const VERSION: &str = "RFC 6455 4.2.2: \"If this version does not match a version understood by the server, the server MUST abort the WebSocket handshake described in this section and instead send an appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field indicating the version(s) the server is capable of understanding.\"";
+const GRAMMAR: &str = "RFC 9112 5: field lines; RFC 6455 4.2.1: \"an HTTP/1.1 or higher GET request\".";
+const HOST: &str = "RFC 9112 3.2: \"A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header field and to any request message that contains more than one Host header field line or a Host header field with an invalid field value.\"";
+const BOUNDS: &str = "RFC 6455 10.4: implementations \"SHOULD impose limits\"; RFC 6585 5: 431 Request Header Fields Too Large.";
+const CHUNKS: &str = "RFC 9293 3.9.1: TCP delivers a stream of octets; its pieces mean nothing. RFC 6455 4.2.1 reads a handshake from it.";
+const PROTOCOLS: &str = "RFC 6455 4.2.2: the subprotocol is \"either a single value [...] selected from the list\" of the client, or none.";
+const EXTENSIONS: &str = "RFC 6455 9.1: \"a server MUST NOT\" answer with an extension that was not offered; unknown ones are ignored. \"If a value is received [...] that does not conform to the ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_.\"";
+
+const REFUSED: &str = "It is refused with an HTTP status.";
+const TAKEN: &str = "It is accepted with 101, and text comes back.";
+
+/// A head with one of these statuses; any other error is non-strict.
+fn refusal(statuses: &'static [u16]) -> [(Want, Verdict, bool); 2] {
+    let named = move |head: &Head| match head.status() {
+        Some(status) if statuses.contains(&status) => Ok(()),
+        _ => Err(format!("expected one of {statuses:?}, and got `{}`", head.first)),
+    };
+    let any = |head: &Head| match head.status() {
+        Some(400..=599) => Ok(()),
+        _ => Err(format!("expected a refusal, and got `{}`", head.first)),
+    };
+    [
+        (Want::Head("a refusal", Box::new(named)), Verdict::Ok, false),
+        (Want::Head("a refusal", Box::new(any)), Verdict::NonStrict, false),
+    ]
+}
+
+fn refused(octets: Vec<u8>, statuses: &'static [u16]) -> Script {
+    Script::raw().octets(octets).either(refusal(statuses)).step(Step::Leave)
+}
+
+/// A 101 that passes all checks.
+fn accepted() -> Want {
+    Want::Head("101", Box::new(|head| opening::check_response(head, KEY, &[]).map(drop)))
+}
+
+fn echoes(script: Script) -> Script {
+    script.send([text("Hello")]).echo_text("Hello").close()
+}
+
+fn taken(octets: Vec<u8>) -> Script {
+    echoes(Script::raw().octets(octets).expect(accepted()))
+}
+
+/// Either of both is right.
+fn either(octets: Vec<u8>) -> Script {
+    let refused = |head: &Head| match head.status() {
+        Some(400..=599) => Ok(()),
+        _ => Err(format!("expected 101 or a refusal, and got `{}`", head.first)),
+    };
+    let script = Script::raw().octets(octets).either([
+        (accepted(), Verdict::Informational, false),
+        (Want::Head("a refusal", Box::new(refused)), Verdict::Informational, true),
+    ]);
+    echoes(script)
+}
+
+const BAD: &[u16] = &[400];
+const BAD_UPGRADE: &[u16] = &[400, 426];
+const METHOD: &[u16] = &[400, 405, 501];
+const LARGE: &[u16] = &[400, 413, 414, 431];
+
+/// Makes another head of a good one.
+type Edit = fn(Head) -> Head;
 
 /// The cases.
 pub fn cases() -> Vec<Case> {
-    Vec::new()
+    let mut all = Vec::new();
+    let mut bad = |id: &'static str, does: &'static str, rule, statuses, edit: Edit| {
+        all.push(case(id, does, REFUSED, rule, move |setting: &Setting| {
+            refused(edit(setting.request()).write(), statuses)
+        }).for_servers());
+    };
+
+    bad("20.1.1", "Ask with POST.", REFUSE, METHOD, |head| first(head, "POST {} HTTP/1.1"));
+    bad("20.1.2", "Ask with HEAD.", REFUSE, METHOD, |head| first(head, "HEAD {} HTTP/1.1"));
+    bad("20.1.3", "Ask with `get`: methods are case-sensitive.", REFUSE, METHOD, |head| first(head, "get {} HTTP/1.1"));
+    bad("20.1.4", "Ask with HTTP/1.0.", REFUSE, &[400, 426, 505], |head| first(head, "GET {} HTTP/1.0"));
+    bad("20.1.5", "Ask with HTTP/2.0 in an HTTP/1.1 request line.", REFUSE, &[400, 426, 505], |head| first(head, "GET {} HTTP/2.0"));
+    bad("20.1.6", "Ask without an HTTP version.", GRAMMAR, BAD, |head| first(head, "GET {}"));
+    bad("20.1.7", "Ask for a target with a blank in it.", GRAMMAR, &[400, 505], |head| first(head, "GET {}a b HTTP/1.1"));
+    bad("20.2.1", "Send no Host.", HOST, BAD, |head| head.without("Host"));
+    bad("20.2.2", "Send two Hosts.", HOST, BAD, |head| head.with("Host", "other.example"));
+    bad("20.2.3", "Send a Host with a blank in it.", HOST, BAD, |head| head.set("Host", "a b"));
+    bad("20.3.1", "Send no Upgrade.", REFUSE, BAD_UPGRADE, |head| head.without("Upgrade"));
+    bad("20.3.2", "Send an Upgrade to h2c.", REFUSE, BAD_UPGRADE, |head| head.set("Upgrade", "h2c"));
+    bad("20.3.3", "Send an Upgrade to `websockets`.", REFUSE, BAD_UPGRADE, |head| head.set("Upgrade", "websockets"));
+    bad("20.3.4", "Send an empty Upgrade.", REFUSE, BAD_UPGRADE, |head| head.set("Upgrade", ""));
+    bad("20.4.1", "Send no Connection.", REFUSE, BAD_UPGRADE, |head| head.without("Connection"));
+    bad("20.4.2", "Send `Connection: close`.", REFUSE, BAD_UPGRADE, |head| head.set("Connection", "close"));
+    bad("20.4.3", "Send `Connection: Upgraded`.", REFUSE, BAD_UPGRADE, |head| head.set("Connection", "Upgraded"));
+    bad("20.5.1", "Send no Sec-WebSocket-Key.", KEY_RULE, BAD, |head| head.without("Sec-WebSocket-Key"));
+    bad("20.5.2", "Send an empty key.", KEY_RULE, BAD, |head| key(head, ""));
+    bad("20.5.3", "Send a key of 15 octets.", KEY_RULE, BAD, |head| key(head, "AAECAwQFBgcICQoLDA0O"));
+    bad("20.5.4", "Send a key of 17 octets.", KEY_RULE, BAD, |head| key(head, "AAECAwQFBgcICQoLDA0ODxA="));
+    bad("20.5.5", "Send a key of 24 characters that are not base64.", KEY_RULE, BAD, |head| key(head, "dGhlIHNhbXBsZSBub25jZ!=="));
+    bad("20.5.6", "Send a key without its padding.", KEY_RULE, BAD, |head| key(head, "dGhlIHNhbXBsZSBub25jZQ"));
+    bad("20.5.7", "Send a key with a blank in it.", KEY_RULE, BAD, |head| key(head, "dGhlIHNhbXBs ZSBub25jZQ=="));
+    bad("20.5.8", "Send a key in the URL alphabet.", KEY_RULE, BAD, |head| key(head, "-_-_IHNhbXBsZSBub25jZQ=="));
+    bad("20.5.9", "Send two keys.", KEY_RULE, BAD, |head| head.with("Sec-WebSocket-Key", "AAECAwQFBgcICQoLDA0ODw=="));
+    bad("20.5.10", "Send the same key twice.", KEY_RULE, BAD, |head| head.with("Sec-WebSocket-Key", KEY));
+    bad("20.6.1", "Send no Sec-WebSocket-Version.", VERSION, BAD_UPGRADE, |head| head.without("Sec-WebSocket-Version"));
+    bad("20.6.2", "Send the versions `13, 8` in one field.", VERSION, BAD_UPGRADE, |head| version(head, "13, 8"));
+    bad("20.6.3", "Send the version `013`.", VERSION, BAD_UPGRADE, |head| version(head, "013"));
+    bad("20.6.4", "Send the version `thirteen`.", VERSION, BAD_UPGRADE, |head| version(head, "thirteen"));
+    bad("20.6.5", "Send the versions 13 and 8 in two fields.", VERSION, BAD_UPGRADE, |head| head.with("Sec-WebSocket-Version", "8"));
+    bad("20.7.1", "Send a field with a blank before its colon.", GRAMMAR, BAD, |head| head.with("X-Odd ", "1"));
+    bad("20.7.2", "Send a field without a name.", GRAMMAR, BAD, |head| head.with("", "1"));
+    bad("20.7.3", "Send a field whose name holds a blank.", GRAMMAR, BAD, |head| head.with("X Odd", "1"));
+    bad("20.7.4", "Send a field whose value holds NUL.", GRAMMAR, BAD, |head| head.with("X-Odd", "a\0b"));
+    bad("20.7.5", "Send a field whose value holds a lone CR.", GRAMMAR, BAD, |head| head.with("X-Odd", "a\rb"));
+    bad("20.8.1", "Send a field of 1 MiB.", BOUNDS, LARGE, |head| head.with("X-Long", &"a".repeat(1 << 20)));
+    bad("20.8.2", "Send 10 000 fields.", BOUNDS, LARGE, |head| {
+        (0..10_000).fold(head, |head, _| head.with("X-Many", "1"))
+    });
+    bad("20.8.3", "Ask for a target of 1 MiB.", BOUNDS, LARGE, |head| {
+        head.first(format!("GET /{} HTTP/1.1", "a".repeat(1 << 20)))
+    });
+
+    for (at, number) in ["0", "7", "8", "12", "14", "255"].into_iter().enumerate() {
+        let does = format!("Send the version {number}.");
+        let expects = "It is refused, and a Sec-WebSocket-Version names 13.";
+        all.push(case(format!("20.6.{}", at + 6), does, expects, VERSION, move |setting| {
+            let named = |head: &Head| match (head.status(), head.has_token("Sec-WebSocket-Version", "13")) {
+                (Some(400..=499), true) => Ok(()),
+                (Some(400..=499), false) => Err("the refusal names no version in Sec-WebSocket-Version".into()),
+                _ => Err(format!("expected a refusal, and got `{}`", head.first)),
+            };
+            Script::raw()
+                .octets(version(setting.request(), number).write())
+                .expect(Want::Head("a refusal that names version 13", Box::new(named)))
+                .step(Step::Leave)
+        }).for_servers());
+    }
+
+    let mut good = |id: &'static str, does: &'static str, rule, edit: Edit| {
+        all.push(case(id, does, TAKEN, rule, move |setting: &Setting| {
+            taken(edit(setting.request()).write())
+        }).for_servers());
+    };
+    good("20.3.5", "Send `Upgrade: WebSocket`.", LISTS, |head| head.set("Upgrade", "WebSocket"));
+    good("20.3.6", "Send `Upgrade: foo/1, websocket`.", LISTS, |head| head.set("Upgrade", "foo/1, websocket"));
+    good("20.3.7", "Send Upgrade on two lines, `foo` and `websocket`.", LISTS, |head| {
+        head.set("Upgrade", "foo").with("Upgrade", "websocket")
+    });
+    good("20.4.4", "Send `Connection: uPgRaDe`.", LISTS, |head| head.set("Connection", "uPgRaDe"));
+    good("20.4.5", "Send `Connection: keep-alive, Upgrade`.", LISTS, |head| head.set("Connection", "keep-alive, Upgrade"));
+    good("20.4.6", "Send Connection on two lines, `keep-alive` and `Upgrade`.", LISTS, |head| {
+        head.set("Connection", "keep-alive").with("Connection", "Upgrade")
+    });
+    good("20.4.7", "Send `Connection: , ,Upgrade ,`: empty elements are skipped.", LISTS, |head| {
+        head.set("Connection", ", ,Upgrade ,")
+    });
+    good("20.5.11", "Send a key with blanks and a tab around it.", KEY_RULE, |head| key(head, "  \tdGhlIHNhbXBsZSBub25jZQ== "));
+    good("20.7.6", "Send field names in odd case.", GRAMMAR, |head| odd_names(&head));
+    good("20.7.7", "Send fields that nobody knows.", GRAMMAR, |head| {
+        head.with("X-Nobody", "knows").with("Sec-WebSocket-Nobody", "").with("Cookie", "a=1; b=\"2\"")
+    });
+    good("20.7.8", "Send a target in absolute form.", GRAMMAR, |head| {
+        let host = head.field("Host").unwrap_or_default().to_owned();
+        first(head, &format!("GET http://{host}{{}} HTTP/1.1"))
+    });
+    good("20.7.9", "Send a field with octets above 127 in its value.", GRAMMAR, |head| head.with("X-Odd", "\u{e4}\u{f6}"));
+    good("20.9.1", "Offer an extension that nobody knows.", EXTENSIONS, |head| {
+        head.with("Sec-WebSocket-Extensions", "x-nobody; a=1; b=\"2\", x-else")
+    });
+    good("20.9.2", "Offer extensions on two lines.", EXTENSIONS, |head| {
+        head.with("Sec-WebSocket-Extensions", "x-nobody").with("Sec-WebSocket-Extensions", "x-else;b")
+    });
+
+    all.extend(others());
+    all
+}
+
+fn others() -> Vec<Case> {
+    let mut all = vec![
+        case("20.1.8", "Send the octets of a TLS client instead of HTTP.", "A refusal, or the end of TCP.", REFUSE, |_| {
+            let hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[0x5a; 128]].concat();
+            Script::raw()
+                .octets(hello)
+                .either(refusal(BAD).into_iter().chain([(Want::End, Verdict::Ok, true)]))
+                .step(Step::Leave)
+        }),
+        case("20.1.9", "Ask for a path that is not there, as a server that has only some would say.", "101, or a refusal such as 404.",
+            "RFC 6455 4.2.2: \"If the requested service is not available, the server MUST send an appropriate HTTP error code (such as 404 Not Found)\".", |setting| {
+            either(first(setting.request(), "GET /no/such/path-7f3a HTTP/1.1").write())
+        }).free("a server may serve all paths"),
+        case("20.7.10", "Send a field that is folded over two lines.", "A refusal, or 101 as if it were one line.",
+            "RFC 9112 5.2: a server that receives an obs-fold \"MUST either reject the message by sending a 400 (Bad Request) [...] or replace each received obs-fold with one or more SP octets\".", |setting| {
+            either(setting.request().with("X-Fold", "a\r\n b").write())
+        }).free("RFC 9112 5.2 allows both"),
+        case("20.7.11", "End lines with LF alone.", "A refusal, or 101.",
+            "RFC 9112 2.2: \"a recipient MAY recognize a single LF as a line terminator and ignore any preceding CR\".", |setting| {
+            let head: Vec<u8> = setting.request().write().into_iter().filter(|octet| *octet != b'\r').collect();
+            either(head)
+        }).free("RFC 9112 2.2 allows both"),
+        case("20.7.12", "Send a request with a body of 3 octets.", "A refusal; or 101, and the body is not taken for a frame.",
+            "RFC 9110 9.3.1: content in a GET request \"has no generally defined semantics\", and \"might lead some implementations to reject the request\"; RFC 9112 6: it is delimited by Content-Length.", |setting| {
+            let octets = [setting.request().with("Content-Length", "3").write(), b"\x81\x01x".to_vec()].concat();
+            either(octets)
+        }).free("RFC 9110 9.3.1 allows to reject it"),
+        case("20.7.13", "Send a request with a chunked body.", "A refusal; or 101, and the body is not taken for a frame.",
+            "RFC 9110 9.3.1, RFC 9112 6 and 7.1: as for a body with a length.", |setting| {
+            let octets = [setting.request().with("Transfer-Encoding", "chunked").write(), b"1\r\nx\r\n0\r\n\r\n".to_vec()].concat();
+            either(octets)
+        }).free("RFC 9110 9.3.1 allows to reject it"),
+        case("20.8.4", "Send the request octet by octet.", TAKEN, CHUNKS, |setting| {
+            let head = setting.request().write();
+            echoes(Script::raw().step(Step::Octets(head, Chop::Octets(1))).expect(accepted()))
+        }),
+        case("20.8.5", "Send the request in pieces of 7 octets, with pauses.", TAKEN, CHUNKS, |setting| {
+            let head = setting.request().write();
+            let script = head.chunks(7).fold(Script::raw(), |script, part| script.octets(part).pause(millis(5)));
+            echoes(script.expect(accepted()))
+        }).waits(),
+        case("20.8.6", "Send a field of 1 MiB octet group by octet group, without its end.", "It is refused, or TCP ends; nothing is held without bound.", BOUNDS, |setting| {
+            let mut head = setting.request().with("X-Long", &"a".repeat(1 << 20)).write();
+            head.truncate(head.len() - 4);
+            Script::raw()
+                .step(Step::Octets(head, Chop::Octets(16 << 10)))
+                .either(refusal(LARGE).into_iter().chain([(Want::End, Verdict::Ok, true)]))
+                .step(Step::Leave)
+        }),
+        case("20.8.7", "Send empty lines without end instead of a request.", "It is refused, or TCP ends.", BOUNDS, |_| {
+            Script::raw()
+                .step(Step::Octets(b"\r\n".repeat(256 << 10), Chop::Octets(16 << 10)))
+                .either(refusal(LARGE).into_iter().chain([(Want::End, Verdict::Ok, true)]))
+                .step(Step::Leave)
+        }),
+        case("20.8.8", "Send the request and a frame at once, before the answer.", "Text comes back, or the request is refused; the frame is not lost.",
+            "RFC 6455 4.1: \"the client MUST wait for a response from the server before sending any further data\": a server may refuse, and must not lose what it accepts.", |setting| {
+            let mut octets = setting.request().write();
+            text("Hello").masking(crate::frame::Masking::Key([1, 2, 3, 4])).write(Some([1, 2, 3, 4]), &mut octets);
+            let refused = |head: &Head| match head.status() {
+                Some(400..=599) => Ok(()),
+                _ => Err(format!("expected 101 or a refusal, and got `{}`", head.first)),
+            };
+            Script::raw()
+                .octets(octets)
+                .either([
+                    (accepted(), Verdict::Ok, false),
+                    (Want::Head("a refusal", Box::new(refused)), Verdict::Ok, true),
+                ])
+                .echo_text("Hello")
+                .close()
+        }),
+        case("20.9.3", "Offer the subprotocols `chat` and `superchat`.", "101 with one of them, or with none.", PROTOCOLS, |setting| {
+            offers_protocols(setting, &["chat, superchat"])
+        }),
+        case("20.9.4", "Offer subprotocols on two lines.", "101 with one of them, or with none.", PROTOCOLS, |setting| {
+            offers_protocols(setting, &["chat", "superchat"])
+        }),
+        case("20.9.5", "Send extensions that are malformed.", "A refusal; a server that ignores them is told of.", EXTENSIONS, |setting| {
+            either(setting.request().with("Sec-WebSocket-Extensions", "permessage-deflate; =").write())
+        }).free("section 9.1 says to fail, 4.2.2 to ignore what cannot be used; servers differ"),
+        case("20.9.6", "Send a subprotocol that is no token.", "A refusal, or 101 without it.", PROTOCOLS, |setting| {
+            either(setting.request().with("Sec-WebSocket-Protocol", "a b, {}").write())
+        }).free("section 4.2.1 does not say what a malformed offer comes to"),
+        case("20.10.1", "Ask as a browser on another site would.", "101, or 403.",
+            "RFC 6455 10.2: \"Servers that are not intended to process input from any web page but only for certain sites SHOULD verify the |Origin| field\".", |setting| {
+            either(setting.request().with("Origin", "https://evil.example").write())
+        }).free("an echo server may be meant for all sites"),
+    ];
+    for case in &mut all {
+        case.peer = Some(crate::script::Peer::Server);
+    }
+    all
+}
+
+fn offers_protocols(setting: &Setting, lines: &[&str]) -> Script {
+    let head = lines.iter().fold(setting.request(), |head, line| head.with("Sec-WebSocket-Protocol", line));
+    let chosen = |head: &Head| {
+        let found: Vec<&str> = head.all("Sec-WebSocket-Protocol").collect();
+        match found.as_slice() {
+            [] | ["chat"] | ["superchat"] => opening::check_response(&head.clone().without("Sec-WebSocket-Protocol"), KEY, &[]).map(drop),
+            others => Err(format!("it chose {others:?}, which was not offered")),
+        }
+    };
+    echoes(Script::raw().octets(head.write()).expect(Want::Head("101", Box::new(chosen))))
+}
+
+/// Another first line; `{}` stands for the target.
+fn first(head: Head, line: &str) -> Head {
+    let line = line.replace("{}", head.target());
+    head.first(line)
+}
+
+fn key(head: Head, value: &str) -> Head {
+    head.set("Sec-WebSocket-Key", value)
+}
+
+fn version(head: Head, value: &str) -> Head {
+    head.set("Sec-WebSocket-Version", value)
+}
+
+fn odd_names(head: &Head) -> Head {
+    let odd = |name: &str| -> String {
+        name.chars()
+            .enumerate()
+            .map(|(at, letter)| if at % 2 == 0 { letter.to_ascii_lowercase() } else { letter.to_ascii_uppercase() })
+            .collect()
+    };
+    head.fields
+        .iter()
+        .fold(Head::new(head.first.clone()), |made, (name, value)| made.with(&odd(name), value))
 }

@@ -1,4 +1,14 @@
 //! What came of a run, and the forms it is written in.
+//! Knows how files and agents are named; what stands in a file is known by the file of each form.
+
+pub mod baseline;
+pub mod html;
+pub mod json;
+pub mod junit;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::case::Case;
 use crate::engine::Outcome;
@@ -35,4 +45,193 @@ pub struct Report<'a> {
     pub made: u64,
     /// Whether long cases were cut short.
     pub quick: bool,
+}
+
+/// A form that a report is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Format {
+    /// One page for people: `index.html`.
+    Html,
+    /// The classic suite's files: `index.json`, and one file for each agent and case.
+    Json,
+    /// One file for CI: `junit.xml`.
+    Junit,
+}
+
+/// Writes the report into a directory, which is made if there is none. Returns the file of each form that is to be opened first.
+pub fn write(report: &Report<'_>, dir: &Path, formats: &[Format]) -> io::Result<Vec<PathBuf>> {
+    fs::create_dir_all(dir)?;
+    let linked = formats.contains(&Format::Json);
+    formats
+        .iter()
+        .map(|format| match format {
+            Format::Html => html::write(report, dir, linked),
+            Format::Json => json::write(report, dir),
+            Format::Junit => junit::write(report, dir),
+        })
+        .collect()
+}
+
+/// What an agent is called in files: no two agents of a report share either name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// Its key in `index.json`, and in links to the page.
+    pub key: String,
+    /// How the names of its files begin.
+    pub stem: String,
+}
+
+impl Name {
+    /// The name of the file of one of its cases.
+    pub fn file(&self, case: &Case) -> String {
+        format!("{}_case_{}.json", self.stem, case.id.replace('.', "_"))
+    }
+}
+
+/// The names of the agents, in their order.
+pub fn names(report: &Report<'_>) -> Vec<Name> {
+    let (mut keys, mut stems) = (BTreeSet::new(), BTreeSet::new());
+    report
+        .agents
+        .iter()
+        .map(|agent| {
+            let role = agent.peer.as_str();
+            let key = unique(&agent.name, &format!("{} ({role})", agent.name), &mut keys);
+            let stem = stem(&key);
+            let stem = unique(&stem, &format!("{stem}_{role}"), &mut stems);
+            Name { key, stem }
+        })
+        .collect()
+}
+
+/// The agents and their names, in their order.
+pub(crate) fn named<'r>(report: &'r Report<'_>) -> impl Iterator<Item = (&'r Agent, Name)> {
+    report.agents.iter().zip(names(report))
+}
+
+/// The first name that is free; upper and lower case count as one, as in some file systems.
+fn unique(first: &str, second: &str, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2u32..).map(|number| format!("{second} {number}"));
+    let mut all = [first.to_owned(), second.to_owned()]
+        .into_iter()
+        .chain(numbered);
+    all.find(|name| taken.insert(name.to_lowercase()))
+        .unwrap_or_default()
+}
+
+/// Most characters of the part of a file's name that a peer may have chosen.
+const STEM: usize = 100;
+
+/// The name with `_` for all that is not a letter or a digit of ASCII, as the classic suite has it.
+fn stem(name: &str) -> String {
+    let stem: String = name
+        .trim()
+        .chars()
+        .take(STEM)
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    match stem.as_str() {
+        "" => "agent".into(),
+        _ => stem,
+    }
+}
+
+/// Octets in hexadecimal.
+pub(crate) fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// A time such as `2011-12-11T10:20:30Z`, from seconds since 1970.
+pub(crate) fn iso(seconds: u64) -> String {
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let mut year = 1970;
+    while days >= days_of(year) {
+        days -= days_of(year);
+        year += 1;
+    }
+    let mut month = 1;
+    for length in month_lengths(year) {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!(
+        "{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z",
+        days + 1
+    )
+}
+
+fn month_lengths(year: u64) -> [u64; 12] {
+    let february = days_of(year) - 337;
+    [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+}
+
+const fn days_of(year: u64) -> u64 {
+    let leap = year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+    if leap { 366 } else { 365 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_a_date() {
+        for (seconds, date) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_827_696, "2000-02-29T12:34:56Z"),
+            (1_709_251_199, "2024-02-29T23:59:59Z"),
+            (1_735_689_600, "2025-01-01T00:00:00Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(iso(seconds), date);
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_safe() {
+        let agent = |name: &str, peer| Agent {
+            name: name.into(),
+            peer,
+            entries: Vec::new(),
+        };
+        let report = Report {
+            cases: &[],
+            agents: vec![
+                agent("a/../b", Peer::Server),
+                agent("a/../b", Peer::Client),
+                agent("a/../b", Peer::Client),
+                agent("A----B", Peer::Server),
+                agent("", Peer::Server),
+            ],
+            made: 0,
+            quick: true,
+        };
+        let names = names(&report);
+        let keys: Vec<&str> = names.iter().map(|name| name.key.as_str()).collect();
+        let stems: Vec<&str> = names.iter().map(|name| name.stem.as_str()).collect();
+        assert_eq!(
+            keys,
+            [
+                "a/../b",
+                "a/../b (client)",
+                "a/../b (client) 2",
+                "A----B",
+                ""
+            ]
+        );
+        assert_eq!(
+            stems,
+            [
+                "a____b",
+                "a____b__client_",
+                "a____b__client__2",
+                "A____B_server",
+                "agent"
+            ]
+        );
+    }
 }

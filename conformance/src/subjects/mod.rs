@@ -1,7 +1,9 @@
 //! Endpoints that echo, in memory: what `wsconform self` runs.
 
+mod adapters;
 mod core;
 mod tungstenite;
 
-pub use self::core::Core;
+pub use self::adapters::{on_smol, on_tokio};
+pub use self::core::{Core, config};
 pub use self::tungstenite::Tungstenite;

@@ -1,0 +1,214 @@
+//! The command line.
+
+mod itself;
+mod lists;
+mod servers;
+mod tell;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sansws_conformance::report::baseline::Baseline;
+use sansws_conformance::report::{self, Agent};
+use sansws_conformance::suite::Suite;
+
+/// Tests WebSocket servers and clients against RFC 6455 and RFC 7692.
+///
+/// A server under test echoes each message it receives, text as text and binary as binary, of up to 16 MiB.
+/// A client under test connects to `wsconform serve` and does the same.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Exit codes: 0 all well, 1 some case is not, 2 could not run.\n\n\
+    Examples:\n  wsconform test ws://127.0.0.1:9001\n  wsconform test wss://localhost:9001 --ca root.pem --only '6.*,7.*' --out report\n  \
+    wsconform serve 127.0.0.1:9002 --once\n  wsconform explain 6.4.1")]
+pub struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Be the client: test the server at a URL.
+    Test {
+        /// Where the server listens, such as ws://127.0.0.1:9001
+        url: String,
+        /// The name of the server in reports.
+        #[arg(long, default_value = "server")]
+        agent: String,
+        /// Trust the certificates of this PEM file, instead of those of the system.
+        #[arg(long, value_name = "PEM")]
+        ca: Option<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Be the server: test the clients that come, by the control addresses of the classic suite.
+    Serve {
+        /// Where to listen, such as 127.0.0.1:9002; port 0 lets the system choose.
+        #[arg(default_value = "127.0.0.1:9002")]
+        address: String,
+        /// Speak TLS with these PEM files.
+        #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
+        tls: Vec<PathBuf>,
+        /// End when a client has asked for its report.
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Test sansws itself: core in memory, both adapters over sockets, in both roles; tungstenite for comparison.
+    #[command(name = "self")]
+    Itself {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Show what cases there are.
+    List {
+        #[command(flatten)]
+        choice: Choice,
+    },
+    /// Show what a case does, what it expects, and on which text it stands.
+    Explain {
+        /// Its number, such as 6.4.1
+        case: String,
+    },
+}
+
+/// Which cases.
+#[derive(Debug, Args)]
+struct Choice {
+    /// Only cases whose number matches one of these globs, such as '6.*,12.1.*'
+    #[arg(long, value_delimiter = ',', value_name = "GLOBS")]
+    only: Vec<String>,
+    /// No cases whose number matches one of these globs.
+    #[arg(long, value_delimiter = ',', value_name = "GLOBS")]
+    skip: Vec<String>,
+}
+
+/// How to run them, and what to write.
+#[derive(Debug, Args)]
+struct Common {
+    #[command(flatten)]
+    choice: Choice,
+    /// 100 messages instead of 1000 in cases 12.* and 13.*
+    #[arg(long)]
+    quick: bool,
+    /// How many cases work at a time; by default one for each core.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+    /// Seconds that a peer may be silent when something is awaited of it.
+    #[arg(long, default_value_t = 5.0, value_name = "SECONDS", value_parser = positive)]
+    timeout: f64,
+    /// Write reports into this directory.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Which reports.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Html, Format::Json, Format::Junit])]
+    format: Vec<Format>,
+    /// Fail only on what got worse since this index.json was written.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+}
+
+fn positive(value: &str) -> Result<f64, String> {
+    match value.parse() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 3600.0 => Ok(seconds),
+        _ => Err("a number of seconds above 0, of at most 3600".into()),
+    }
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One page that stands alone.
+    Html,
+    /// index.json and a file for each case, in the shape of the classic suite.
+    Json,
+    /// JUnit XML.
+    Junit,
+}
+
+impl From<Format> for report::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Html => Self::Html,
+            Format::Json => Self::Json,
+            Format::Junit => Self::Junit,
+        }
+    }
+}
+
+impl Choice {
+    fn suite(&self) -> Suite {
+        let suite = self.only.iter().fold(Suite::new(), |suite, glob| suite.only(glob));
+        self.skip.iter().fold(suite, |suite, glob| suite.skip(glob))
+    }
+}
+
+impl Common {
+    fn suite(&self) -> Suite {
+        let mut suite = self.choice.suite().timeout(Duration::from_secs_f64(self.timeout));
+        if self.quick {
+            suite = suite.quick();
+        }
+        if let Some(jobs) = self.jobs {
+            suite = suite.jobs(jobs.into());
+        }
+        suite
+    }
+
+    /// The earlier results: read first, so that a bad file is found before the run.
+    fn earlier(&self) -> io::Result<Option<Baseline>> {
+        let read = |path| Baseline::read(path).map_err(io::Error::other);
+        self.baseline.as_deref().map(read).transpose()
+    }
+
+    /// Writes the reports, compares with earlier results, and says how it went.
+    fn finish(&self, suite: &Suite, agents: Vec<Agent>, judged: &dyn Fn(&Agent) -> bool, earlier: Option<&Baseline>) -> io::Result<ExitCode> {
+        let report = suite.report(agents);
+        tell::summary(&report);
+        if let Some(dir) = &self.out {
+            let formats: Vec<report::Format> = self.format.iter().map(|format| (*format).into()).collect();
+            for path in report::write(&report, dir, &formats)? {
+                println!("wrote {}", path.display());
+            }
+        }
+        let well = match earlier {
+            Some(baseline) => tell::comparison(&baseline.compare(&report)),
+            None => report.agents.iter().filter(|agent| judged(agent)).all(|agent| agent.worst().is_good()),
+        };
+        let ran = report.agents.iter().any(|agent| !agent.entries.is_empty());
+        if !ran && !suite.is_stopped() {
+            return Err(io::Error::other("no case was run: see `wsconform list`"));
+        }
+        Ok(if well && !suite.is_stopped() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+}
+
+/// Does what was asked.
+pub fn run(options: Options) -> ExitCode {
+    let done = match &options.command {
+        Command::Test { url, agent, ca, common } => servers::test(url, agent, ca.as_deref(), common),
+        Command::Serve { address, tls, once, common } => servers::serve(address, tls, *once, common),
+        Command::Itself { common } => itself::run(common),
+        Command::List { choice } => lists::list(&choice.suite()),
+        Command::Explain { case } => lists::explain(&Suite::new(), case),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("wsconform: {error}");
+        ExitCode::from(2)
+    })
+}
+
+/// ^C stops the suite, and the report is still written; a second one ends the program at once.
+fn stop_on_interrupt(suite: &Suite) -> io::Result<()> {
+    let stop = suite.stopper();
+    ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .map_err(io::Error::other)
+}

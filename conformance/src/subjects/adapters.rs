@@ -1,0 +1,105 @@
+//! `sansws-tokio` and `sansws-smol` over sockets, as echo servers and as echo clients.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc;
+
+use sansws_core::drive::{Dial, Gate, Serve};
+
+use super::core::config;
+
+/// The same server and the same client, on either adapter.
+macro_rules! echo {
+    ($adapter:ident) => {
+        async fn serve(gate: mpsc::Sender<(SocketAddr, Gate)>) -> $adapter::Result<()> {
+            let server = $adapter::Server::bind("127.0.0.1:0", Serve::default().config(config())).await?;
+            let found = (server.local_addr()?, server.gate());
+            let _ = gate.send(found);
+            server
+                .serve(async |upgrade: $adapter::Upgrade| {
+                    let mut socket = upgrade.accept().await?;
+                    while let Some(message) = socket.receive().await? {
+                        socket.send(message).await?;
+                    }
+                    Ok(())
+                })
+                .await
+        }
+
+        async fn client(url: &str) -> $adapter::Result<()> {
+            let mut socket = $adapter::connect(url, Dial::default().config(config())).await?;
+            while let Some(message) = socket.receive().await? {
+                socket.send(message).await?;
+            }
+            Ok(())
+        }
+    };
+}
+
+/// On tokio.
+pub mod on_tokio {
+    use super::*;
+
+    echo!(sansws_tokio);
+
+    fn block_on<R>(work: impl Future<Output = R>) -> io::Result<R> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(runtime.block_on(work))
+    }
+
+    /// Runs an echo server while `work` does.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
+        super::with_server(|gate| block_on(serve(gate)).and_then(|served| served.map_err(io::Error::other)), work)
+    }
+
+    /// Echoes until the connection at that URL ends.
+    pub fn echo(url: &str) {
+        // How it ended is the suite's to say.
+        let _ = block_on(client(url));
+    }
+}
+
+/// On smol.
+pub mod on_smol {
+    use super::*;
+
+    echo!(sansws_smol);
+
+    /// Runs an echo server while `work` does.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
+        super::with_server(|gate| smol::block_on(serve(gate)).map_err(io::Error::other), work)
+    }
+
+    /// Echoes until the connection at that URL ends.
+    pub fn echo(url: &str) {
+        // How it ended is the suite's to say.
+        let _ = smol::block_on(client(url));
+    }
+}
+
+fn with_server<R>(
+    serve: impl FnOnce(mpsc::Sender<(SocketAddr, Gate)>) -> io::Result<()> + Send,
+    work: impl FnOnce(&str) -> R,
+) -> io::Result<R> {
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        let server = scope.spawn(move || serve(sender));
+        match receiver.recv() {
+            Ok((address, gate)) => {
+                let result = work(&format!("ws://{address}/"));
+                gate.close();
+                Ok(result)
+            }
+            Err(_) => match server.join() {
+                Ok(Err(error)) => Err(error),
+                _ => Err(io::Error::other("the server ended before it began")),
+            },
+        }
+    })
+}

@@ -1,0 +1,320 @@
+//! A choice of cases, and the running of them.
+//! Knows how cases may run beside each other; what each does is its own.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use smol::lock::Semaphore;
+
+use crate::case::{Case, Pace};
+use crate::engine::{Outcome, Patience};
+use crate::report::{Agent, Entry, Report};
+use crate::run::memory::{self, Subject};
+use crate::run::stream;
+use crate::script::{Peer, Setting};
+use crate::target::{Target, client_tls};
+use crate::verdict::Verdict;
+
+/// How many cases that mostly wait run at once.
+const WAITING: usize = 64;
+
+/// Told of each case that is done.
+pub type Progress<'a> = &'a (dyn Fn(&Case, &Outcome) + Send + Sync);
+
+/// A choice of cases, and how to run them.
+///
+/// ```
+/// use sansws_conformance::{Peer, Suite, Verdict};
+/// # use sansws_conformance::subjects::Core;
+///
+/// let suite = Suite::new().only("1.*").only("5.*").quick();
+/// let results = suite.in_memory("core", Peer::Server, || Box::new(Core::new(Peer::Server)));
+/// assert_eq!(results.worst(), Verdict::Ok);
+/// ```
+#[derive(Debug)]
+pub struct Suite {
+    cases: Vec<Case>,
+    only: Vec<String>,
+    skip: Vec<String>,
+    quick: bool,
+    jobs: usize,
+    patience: Patience,
+    roots: Option<PathBuf>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Default for Suite {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Suite {
+    /// All cases.
+    pub fn new() -> Self {
+        Self {
+            cases: crate::cases::all(),
+            only: Vec::new(),
+            skip: Vec::new(),
+            quick: false,
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            patience: Patience::default(),
+            roots: None,
+            stop: Arc::default(),
+        }
+    }
+
+    /// Only cases whose number matches this glob, such as `6.*`, or another one that is given.
+    pub fn only(mut self, glob: impl Into<String>) -> Self {
+        self.only.push(glob.into());
+        self
+    }
+
+    /// No cases whose number matches this glob.
+    pub fn skip(mut self, glob: impl Into<String>) -> Self {
+        self.skip.push(glob.into());
+        self
+    }
+
+    /// 100 messages instead of 1000 in cases 12.* and 13.*.
+    pub fn quick(mut self) -> Self {
+        self.quick = true;
+        self
+    }
+
+    /// How many cases work at the same time; by default one for each core.
+    pub fn jobs(mut self, jobs: usize) -> Self {
+        self.jobs = jobs.max(1);
+        self
+    }
+
+    /// How long a peer may be silent when something is awaited of it; by default 5 s.
+    pub fn timeout(mut self, silence: Duration) -> Self {
+        self.patience.silence = silence;
+        self
+    }
+
+    /// Trusts the certificates of this PEM file when it connects to `wss://`, instead of those of the system.
+    pub fn roots(mut self, path: impl Into<PathBuf>) -> Self {
+        self.roots = Some(path.into());
+        self
+    }
+
+    /// A flag that stops the run: cases under way are given up, others are not begun.
+    pub fn stopper(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// All cases that there are.
+    pub fn cases(&self) -> &[Case] {
+        &self.cases
+    }
+
+    /// How patient it is.
+    pub const fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    pub(crate) const fn jobs_at_a_time(&self) -> usize {
+        self.jobs
+    }
+
+    /// Whether it was told to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The places of the chosen cases for such a peer.
+    pub fn chosen(&self, peer: Peer) -> Vec<usize> {
+        let matches = |globs: &[String], id: &str| globs.iter().any(|glob| glob_match::glob_match(glob, id));
+        self.cases
+            .iter()
+            .enumerate()
+            .filter(|(_, case)| case.is_for(peer))
+            .filter(|(_, case)| self.only.is_empty() || matches(&self.only, &case.id))
+            .filter(|(_, case)| !matches(&self.skip, &case.id))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// A report of results.
+    pub fn report(&self, agents: Vec<Agent>) -> Report<'_> {
+        let made = std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |since| since.as_secs());
+        Report {
+            cases: &self.cases,
+            agents,
+            made,
+            quick: self.quick,
+        }
+    }
+
+    pub(crate) fn setting(&self, peer: Peer, target: &str, host: &str) -> Setting {
+        Setting {
+            peer,
+            target: target.into(),
+            host: host.into(),
+            quick: self.quick,
+        }
+    }
+
+    /// Runs the chosen cases in memory, each with an endpoint of its own.
+    pub fn in_memory(&self, name: &str, peer: Peer, make: impl Fn() -> Box<dyn Subject> + Sync) -> Agent {
+        self.in_memory_told(name, peer, make, &|_, _| {})
+    }
+
+    /// The same, and tells of each case that is done.
+    pub fn in_memory_told(
+        &self,
+        name: &str,
+        peer: Peer,
+        make: impl Fn() -> Box<dyn Subject> + Sync,
+        progress: Progress<'_>,
+    ) -> Agent {
+        let setting = self.setting(peer, "/", "memory");
+        let todo = Mutex::new(self.chosen(peer).into_iter());
+        let entries = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs {
+                scope.spawn(|| {
+                    loop {
+                        let next = todo.lock().unwrap_or_else(PoisonError::into_inner).next();
+                        let Some((at, case)) = next.and_then(|at| Some((at, self.cases.get(at)?))) else {
+                            return;
+                        };
+                        if self.is_stopped() {
+                            return;
+                        }
+                        let outcome = memory::run(case, &setting, self.patience, make().as_mut());
+                        progress(case, &outcome);
+                        let entry = Entry { case: at, outcome };
+                        entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+                    }
+                });
+            }
+        });
+        let entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Agent::new(name, peer, entries)
+    }
+
+    /// Tests the server at this URL, which echoes each message.
+    ///
+    /// # Errors
+    /// When nothing can be run: a bad URL, nothing that listens.
+    pub fn test(&self, name: &str, url: &str) -> io::Result<Agent> {
+        self.test_told(name, url, &|_, _| {})
+    }
+
+    /// Whether the server at this URL can be reached.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn reach(&self, url: &str) -> io::Result<()> {
+        let (target, tls) = self.target(url)?;
+        smol::block_on(target.connect(tls.as_ref(), self.patience.silence)).map(drop)
+    }
+
+    fn target(&self, url: &str) -> io::Result<(Target, Option<Arc<rustls::ClientConfig>>)> {
+        let target: Target = url.parse().map_err(io::Error::other)?;
+        let tls = target.secure.then(|| client_tls(self.roots.as_deref())).transpose()?;
+        Ok((target, tls))
+    }
+
+    /// The same as [`test`](Self::test), and tells of each case that is done.
+    ///
+    /// # Errors
+    /// As for [`test`](Self::test).
+    pub fn test_told(&self, name: &str, url: &str, progress: Progress<'_>) -> io::Result<Agent> {
+        // Nothing that listens is found at once, not by each case.
+        self.reach(url)?;
+        let (target, tls) = self.target(url)?;
+        let setting = self.setting(Peer::Server, &target.path, &target.authority);
+        let entries = Mutex::new(Vec::new());
+        let one = async |at: usize| {
+            let Some(case) = self.cases.get(at) else { return };
+            if self.is_stopped() {
+                return;
+            }
+            let outcome = match target.connect(tls.as_ref(), self.patience.silence).await {
+                Ok(mut stream) => {
+                    let stop = || self.is_stopped();
+                    stream::run(case, &setting, self.patience, &mut stream, &[], &stop).await
+                }
+                Err(error) => Outcome::failed(format!("could not connect: {error}")),
+            };
+            progress(case, &outcome);
+            let entry = Entry { case: at, outcome };
+            entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        };
+        self.schedule(&self.chosen(Peer::Server), &one);
+        let entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Agent::new(name, Peer::Server, entries))
+    }
+
+    /// Runs cases beside each other as far as they may be: those that work, `jobs` at a time; those that wait, many at a time;
+    /// those that measure time, alone.
+    fn schedule<F: Future<Output = ()> + Send>(&self, chosen: &[usize], one: &(impl Fn(usize) -> F + Sync)) {
+        let of = |pace: Pace| -> Vec<usize> {
+            let paced = |at: &usize| self.cases.get(*at).is_some_and(|case| case.pace == pace);
+            chosen.iter().copied().filter(paced).collect()
+        };
+        let (works, waits) = (Semaphore::new(self.jobs), Semaphore::new(WAITING));
+        let executor = smol::Executor::new();
+        let tasks: Vec<_> = [(Pace::Waits, &waits), (Pace::Works, &works)]
+            .into_iter()
+            .flat_map(|(pace, free)| of(pace).into_iter().map(move |at| (at, free)))
+            .map(|(at, free)| {
+                executor.spawn(async move {
+                    let _permit = free.acquire().await;
+                    one(at).await;
+                })
+            })
+            .collect();
+        let all = async {
+            for task in tasks {
+                task.await;
+            }
+        };
+        // Helpers run until all is done; then the sender is dropped, and they stop.
+        let (done, wait) = smol::channel::bounded::<()>(1);
+        std::thread::scope(|scope| {
+            for _ in 1..self.jobs {
+                let wait = wait.clone();
+                let executor = &executor;
+                scope.spawn(move || smol::block_on(executor.run(async move { wait.recv().await.err() })));
+            }
+            smol::block_on(executor.run(all));
+            drop(done);
+        });
+        for at in of(Pace::Alone) {
+            smol::block_on(one(at));
+        }
+    }
+}
+
+impl Agent {
+    /// Results in the order of the cases' numbers.
+    pub fn new(name: &str, peer: Peer, mut entries: Vec<Entry>) -> Self {
+        entries.sort_by_key(|entry| entry.case);
+        Self {
+            name: name.into(),
+            peer,
+            entries,
+        }
+    }
+
+    /// The worst verdict.
+    pub fn worst(&self) -> Verdict {
+        let all = self.entries.iter().map(|entry| entry.outcome.worst());
+        all.max().unwrap_or(Verdict::Ok)
+    }
+
+    /// How many cases came to a verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.entries.iter().filter(|entry| entry.outcome.worst() == verdict).count()
+    }
+}

@@ -1,0 +1,169 @@
+//! Where a server under test is, and how to reach it: TCP, or TLS by rustls.
+//! RFC 6455 section 3.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_rustls::{TlsAcceptor, TlsConnector};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use smol::future::FutureExt;
+use smol::io::{AsyncRead, AsyncWrite};
+use smol::net::TcpStream;
+
+/// Any stream that a case can run over.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A `ws://` or `wss://` URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Whether it is `wss://`.
+    pub secure: bool,
+    /// The host, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The path and query.
+    pub path: String,
+    /// The host and port, as a `Host` field names them.
+    pub authority: String,
+}
+
+/// The URL is none of a WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadUrl(String);
+
+impl fmt::Display for BadUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is no URL like ws://host:port/path or wss://host:port/path", self.0)
+    }
+}
+
+impl std::error::Error for BadUrl {}
+
+impl std::str::FromStr for Target {
+    type Err = BadUrl;
+
+    fn from_str(url: &str) -> Result<Self, BadUrl> {
+        let bad = || BadUrl(url.into());
+        let (secure, rest) = match url.split_once("://") {
+            Some(("ws" | "http", rest)) => (false, rest),
+            Some(("wss" | "https", rest)) => (true, rest),
+            _ => return Err(bad()),
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let cut = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(cut);
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| bad())?),
+            _ => (authority, if secure { 443 } else { 80 }),
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() || authority.contains(['@', ' ']) {
+            return Err(bad());
+        }
+        Ok(Self {
+            secure,
+            host: host.into(),
+            port,
+            path: if path.starts_with('/') { path.into() } else { format!("/{path}") },
+            authority: authority.into(),
+        })
+    }
+}
+
+/// TLS settings of a client that trusts the roots of the system, or those of a PEM file.
+pub fn client_tls(roots: Option<&Path>) -> io::Result<Arc<ClientConfig>> {
+    let mut store = RootCertStore::empty();
+    let found = match roots {
+        Some(path) => certificates(path)?,
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    store.add_parsable_certificates(found);
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// TLS settings of a server, from PEM files.
+pub fn server_tls(chain: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
+    let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(certificates(chain)?, key)
+        .map_err(io::Error::other)?;
+    Ok(Arc::new(config))
+}
+
+fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(io::Error::other)
+}
+
+impl Target {
+    /// Connects, within the time.
+    pub async fn connect(&self, tls: Option<&Arc<ClientConfig>>, patience: Duration) -> io::Result<Box<dyn Stream>> {
+        let connect = async {
+            let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
+            tcp.set_nodelay(true)?;
+            let stream: Box<dyn Stream> = match (self.secure, tls) {
+                (false, _) => Box::new(tcp),
+                (true, None) => return Err(io::Error::other("wss:// needs TLS settings")),
+                (true, Some(config)) => {
+                    let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
+                    Box::new(TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?)
+                }
+            };
+            Ok(stream)
+        };
+        connect.or(late(patience)).await
+    }
+}
+
+/// The server's side of a stream.
+pub async fn accepted(tcp: TcpStream, tls: Option<&Arc<ServerConfig>>, patience: Duration) -> io::Result<Box<dyn Stream>> {
+    tcp.set_nodelay(true)?;
+    let accept = async {
+        let stream: Box<dyn Stream> = match tls {
+            None => Box::new(tcp),
+            Some(config) => Box::new(TlsAcceptor::from(Arc::clone(config)).accept(tcp).await?),
+        };
+        Ok(stream)
+    };
+    accept.or(late(patience)).await
+}
+
+async fn late<T>(patience: Duration) -> io::Result<T> {
+    smol::Timer::after(patience).await;
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let target = |url: &str| url.parse::<Target>().map(|t| (t.secure, t.host, t.port, t.path, t.authority));
+        let found = |secure, host: &str, port, path: &str, authority: &str| Ok((secure, host.into(), port, path.into(), authority.into()));
+        assert_eq!(target("ws://a:9001"), found(false, "a", 9001, "/", "a:9001"));
+        assert_eq!(target("wss://a.b/c?d=e#f"), found(true, "a.b", 443, "/c?d=e", "a.b"));
+        assert_eq!(target("ws://[::1]:80?x"), found(false, "::1", 80, "/?x", "[::1]:80"));
+        assert_eq!(target("ws://[::1]/"), found(false, "::1", 80, "/", "[::1]"));
+        for bad in ["a:9001", "ftp://a", "ws://", "ws://a:b", "ws://u@a", "ws://:80"] {
+            assert!(target(bad).is_err(), "{bad}");
+        }
+    }
+}
