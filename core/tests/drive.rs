@@ -15,74 +15,9 @@ use sansws_core::frame::Kind;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
 use sansws_core::message::Prepared;
+use support::server::{KEY, REQUEST, close_code, echo, open, output, pass, start};
 use support::wire::{Task, Wire};
-use support::{Frame, frame, frames};
-
-const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
-const KEY: Option<[u8; 4]> = Some([1, 2, 3, 4]);
-
-async fn echo(upgrade: Upgrade<Wire>) -> Result {
-    let mut socket = upgrade.accept().await?;
-    while let Some(message) = socket.receive().await? {
-        socket.send(message).await?;
-    }
-    Ok(())
-}
-
-/// A server's connection on a wire.
-fn start<H, F>(config: Config, handler: H) -> (Wire, Task<impl Future<Output = Outcome>>, Gate)
-where
-    H: FnOnce(Upgrade<Wire>) -> F,
-    F: Future<Output = Result<()>>,
-{
-    let (wire, gate) = (Wire::default(), Gate::new(8));
-    let task = Task::new(serve(
-        wire.clone(),
-        Arc::new(config),
-        handler,
-        gate.enter().unwrap(),
-    ));
-    (wire, task, gate)
-}
-
-/// The same, with the handshake behind it.
-fn open<H, F>(config: Config, handler: H) -> (Wire, Task<impl Future<Output = Outcome>>, Gate)
-where
-    H: FnOnce(Upgrade<Wire>) -> F,
-    F: Future<Output = Result<()>>,
-{
-    let deflate = if config.deflate.is_some() {
-        "Sec-WebSocket-Extensions: permessage-deflate\r\n"
-    } else {
-        ""
-    };
-    let (wire, mut task, gate) = start(config, handler);
-    wire.push(format!("{REQUEST}{deflate}\r\n"));
-    task.run();
-    let head = wire.take();
-    assert!(
-        head.starts_with(b"HTTP/1.1 101 ") && head.ends_with(b"\r\n\r\n"),
-        "{}",
-        head.escape_ascii()
-    );
-    (wire, task, gate)
-}
-
-fn output(wire: &Wire) -> Vec<Frame> {
-    frames(&wire.take())
-}
-
-fn close_code(frames: &[Frame]) -> Option<u16> {
-    let close = frames.iter().find(|frame| frame.opcode == 8)?;
-    Some(u16::from_be_bytes([close.payload[0], close.payload[1]]))
-}
-
-fn pass(wire: &Wire, task: &mut Task<impl Future>, seconds: u64) {
-    for _ in 0..seconds * 10 {
-        wire.pass(Duration::from_millis(100));
-        task.run();
-    }
-}
+use support::{frame, frames};
 
 #[test]
 fn sixty_four_messages_in_one_read_cost_one_write() {

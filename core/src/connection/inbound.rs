@@ -67,6 +67,8 @@ pub(super) struct Inbound {
     frame: Option<Frame>,
     message: Option<Begun>,
     utf8: Scanner,
+    /// Octets that the caller keeps, and will offer again in front of what arrives.
+    pub(super) kept: usize,
 }
 
 impl Inbound {

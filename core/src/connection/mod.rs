@@ -173,13 +173,15 @@ impl Connection {
         assembly: &'b mut Assembly,
         mode: Mode,
     ) -> Result<Step<'b>, Violation> {
-        if !input.is_empty() {
+        // What was kept and is offered again says nothing new of the peer.
+        if input.len() > self.inbound.kept {
             self.times.heard(now);
         }
         let (consumed, found) = match self.find(now, input, assembly, mode) {
             Ok(found) => found,
             Err(violation) => return Err(self.fail(now, violation)),
         };
+        self.inbound.kept = input.len() - consumed;
         let (input, assembly): (&'b [u8], &'b Assembly) = (input, assembly);
         let slice = |range: core::ops::Range<usize>| input.get(range).unwrap_or_default();
         let mut assembled = false;
