@@ -2,6 +2,9 @@
 //! RFC 6455 sections 6, 7.1.1 and 7.1.4.
 //! Knows when to read, write and sleep; what the octets mean is the connection's.
 
+mod end;
+mod pump;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::task::{Context, Poll, ready};
@@ -13,15 +16,14 @@ use super::parties::{Parties, Party};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
 use crate::connection::{After, Connection, Event, State};
-use crate::error::{Misuse, Violation};
+use crate::error::Misuse;
 use crate::message::{Assembly, Message};
 use crate::time::Instant;
 
+use end::End;
+
 /// Unsent octets at which gathering stops.
 const GATHERED: usize = 64 << 10;
-
-/// Messages read ahead, however short.
-const MESSAGES_AHEAD: usize = 1024;
 
 /// Slices of one vectored write.
 const SLICES: usize = 16;
@@ -59,14 +61,6 @@ struct Flags {
     told: bool,
     /// A stream of messages gave its last item.
     over: bool,
-}
-
-/// How it ended.
-#[derive(Debug)]
-struct End {
-    closed: Closed,
-    violation: Option<Violation>,
-    io: Option<io::Error>,
 }
 
 /// What a step of reading came to.
@@ -287,47 +281,6 @@ impl<T: Transport> Engine<T> {
         got
     }
 
-    /// Notes how it ended, the first time.
-    fn note_end(
-        &mut self,
-        close: Option<(Option<CloseCode>, String)>,
-        violation: Option<Violation>,
-        io: Option<io::Error>,
-    ) {
-        if self.end.is_some() {
-            return;
-        }
-        let clean = close.is_some();
-        let (code, reason) = close.unwrap_or_default();
-        self.end = Some(Box::new(End {
-            closed: Closed {
-                code,
-                reason,
-                clean,
-            },
-            violation,
-            io,
-        }));
-    }
-
-    fn tell_end(&mut self) -> Result<()> {
-        let told = core::mem::replace(&mut self.flags.told, true);
-        let Some(end) = &mut self.end else {
-            return Ok(());
-        };
-        if let Some(violation) = end.violation {
-            return Err(violation.into());
-        }
-        if end.closed.is_normal() {
-            return Ok(());
-        }
-        match end.io.take() {
-            // A reset is how some peers leave: no other kind of error says so.
-            Some(error) if !told && !is_disconnect(&error) => Err(error.into()),
-            _ => Err(Error::Disconnect(Box::new(end.closed.clone()))),
-        }
-    }
-
     /// Writes all that is queued. An error ends the connection; it is told where the end is told.
     pub(super) fn poll_flush(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
         let joint = self.parties.enter(party, cx);
@@ -510,73 +463,4 @@ impl<T: Transport> Engine<T> {
             ready!(self.poll_alarm(cx, party));
         }
     }
-
-    /// The handler was polled, and waits: what it left is done for it. What it sent is written; unless it waits for input itself,
-    /// it is read ahead for it, so that pings are answered and a Close is seen.
-    pub(super) fn pump(&mut self, cx: &Context<'_>) {
-        let waits = core::mem::take(&mut self.flags.waits);
-        if waits && !self.connection.has_output() {
-            return;
-        }
-        let blocked = !self.connection.wants_input();
-        let ended = self.end.is_some();
-        let mut moved = false;
-        loop {
-            moved |= !waits && self.read_ahead();
-            let _ = self.poll_flush(cx, Party::Driver);
-            let can_read = !waits
-                && self.end.is_none()
-                && self.connection.wants_input()
-                && self.may_read_ahead();
-            if can_read && self.poll_read(cx, Party::Driver).is_ready() {
-                continue;
-            }
-            self.park();
-            if self.poll_alarm(cx, Party::Driver).is_pending() {
-                break;
-            }
-        }
-        // Who waits asked before this happened, the handler too: its own wake-up may have been spent here.
-        if moved || ended != self.end.is_some() || (blocked && self.connection.wants_input()) {
-            self.parties.wake_all();
-        }
-    }
-
-    /// Decodes what was read, as far as it may be kept; says whether there was anything.
-    fn read_ahead(&mut self) -> bool {
-        let mut moved = false;
-        while self.end.is_none()
-            && self.connection.wants_input()
-            && !self.unread.is_empty()
-            && self.may_read_ahead()
-        {
-            match self.decode(false) {
-                Got::Message(message) => self.ahead.push(message),
-                Got::Piece(..) | Got::Other => {}
-                Got::Nothing => break,
-            }
-            moved = true;
-        }
-        moved
-    }
-
-    /// Whether what comes next is a control frame, or a message that fits what may be read ahead.
-    fn may_read_ahead(&self) -> bool {
-        let most = self.connection.config().limits.read_ahead;
-        let room = most.saturating_sub(self.ahead.octets()) as u64;
-        match self.connection.next_data(self.unread.octets()) {
-            Some(length) => length <= room && self.ahead.messages() < MESSAGES_AHEAD,
-            None => room > 0,
-        }
-    }
-}
-
-fn is_disconnect(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof, WriteZero,
-    };
-    matches!(
-        error.kind(),
-        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof | WriteZero
-    )
 }

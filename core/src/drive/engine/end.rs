@@ -1,0 +1,73 @@
+//! How a connection ended, and how that is told.
+//! RFC 6455 sections 7.1.5 (the code) and 7.1.7 (failing).
+//! Knows no octet.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use std::io;
+
+use super::{Engine, Error, Result};
+use crate::close::{CloseCode, Closed};
+use crate::drive::Transport;
+use crate::error::Violation;
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) closed: Closed,
+    violation: Option<Violation>,
+    io: Option<io::Error>,
+}
+
+impl<T: Transport> Engine<T> {
+    /// Notes how it ended, the first time.
+    pub(super) fn note_end(
+        &mut self,
+        close: Option<(Option<CloseCode>, String)>,
+        violation: Option<Violation>,
+        io: Option<io::Error>,
+    ) {
+        if self.end.is_some() {
+            return;
+        }
+        let clean = close.is_some();
+        let (code, reason) = close.unwrap_or_default();
+        self.end = Some(Box::new(End {
+            closed: Closed {
+                code,
+                reason,
+                clean,
+            },
+            violation,
+            io,
+        }));
+    }
+
+    pub(super) fn tell_end(&mut self) -> Result<()> {
+        let told = core::mem::replace(&mut self.flags.told, true);
+        let Some(end) = &mut self.end else {
+            return Ok(());
+        };
+        if let Some(violation) = end.violation {
+            return Err(violation.into());
+        }
+        if end.closed.is_normal() {
+            return Ok(());
+        }
+        match end.io.take() {
+            // A reset is how some peers leave: no other kind of error says so.
+            Some(error) if !told && !is_disconnect(&error) => Err(error.into()),
+            _ => Err(Error::Disconnect(Box::new(end.closed.clone()))),
+        }
+    }
+}
+
+fn is_disconnect(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof, WriteZero,
+    };
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof | WriteZero
+    )
+}
