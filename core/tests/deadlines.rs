@@ -3,11 +3,15 @@
 
 mod support;
 
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use sansws_core::config::Config;
 use sansws_core::connection::{Expired, State};
+use sansws_core::drive::{Result, Upgrade};
 use support::server::{KEY, echo, open, output, pass};
+use support::wire::Wire;
 use support::{End, frame, frames};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -69,4 +73,43 @@ fn a_header_that_comes_octet_by_octet_keeps_the_connection_and_costs_nothing() {
     wire.push(payload);
     task.run();
     assert_eq!(frames(&wire.take())[0].payload, [7; 200]);
+}
+
+#[test]
+fn a_peer_that_never_reads_is_given_up_also_while_octets_wait_in_a_tls_stream() {
+    type Handler = fn(Upgrade<Wire>) -> Pin<Box<dyn Future<Output = Result>>>;
+    let handlers: [(&str, Handler, u64); 3] = [
+        ("silent", |upgrade| Box::pin(echo(upgrade)), 51),
+        (
+            "closed by the handler",
+            |upgrade| {
+                Box::pin(async {
+                    let mut socket = upgrade.accept().await?;
+                    socket.receive().await?;
+                    socket.close(1000, "").await?;
+                    Ok(())
+                })
+            },
+            6,
+        ),
+        (
+            "closed by its driver",
+            |upgrade| {
+                Box::pin(async {
+                    upgrade.accept().await?.receive().await?;
+                    Ok(())
+                })
+            },
+            6,
+        ),
+    ];
+    for (name, handler, seconds) in handlers {
+        let (wire, mut task, gate) = open(Config::default(), handler);
+        wire.state().stuck = true;
+        wire.push(frame(0x81, b"hello", KEY));
+        task.run();
+        pass(&wire, &mut task, seconds);
+        assert!(task.done.is_some(), "{name}");
+        assert_eq!(gate.open(), 0, "{name}");
+    }
 }

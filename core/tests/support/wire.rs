@@ -6,7 +6,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use sansws_core::drive::Transport;
@@ -26,6 +26,8 @@ pub struct State {
     pub output: Vec<u8>,
     /// How much more may be written before writes are pending.
     pub room: usize,
+    /// Flushing and ending wait, as under TLS when the socket takes nothing.
+    pub stuck: bool,
     /// Reads that brought octets.
     pub reads: usize,
     pub writes: usize,
@@ -191,11 +193,17 @@ impl Transport for Wire {
         Poll::Ready(Ok(count))
     }
 
-    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state();
+        if state.stuck {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
         let mut state = self.state();
         state.shut = true;
         let peer = state.peer.clone();

@@ -318,7 +318,11 @@ impl<T: Transport> Engine<T> {
             self.flags.dirty = true;
         }
         if self.flags.dirty {
-            ready!(self.transport.poll_flush(cx))?;
+            let flushed = self.transport.poll_flush(cx);
+            // What a peer did not take within its time is not waited for: nothing would end the wait.
+            if !self.is_over() {
+                ready!(flushed)?;
+            }
             self.flags.dirty = false;
         }
         if !self.flags.shut && self.connection.after() == After::Shutdown {
@@ -327,6 +331,11 @@ impl<T: Transport> Engine<T> {
             self.flags.shut = true;
         }
         Poll::Ready(Ok(wrote))
+    }
+
+    /// Whether nothing more is to be done but to drop the transport.
+    fn is_over(&self) -> bool {
+        self.connection.after() == After::Drop
     }
 
     /// Minds the clock: ready when something expired.
@@ -449,9 +458,9 @@ impl<T: Transport> Engine<T> {
         loop {
             while !self.unread.is_empty() && !matches!(self.decode(true), Got::Nothing) {}
             let _ = self.poll_flush(cx, party);
-            if matches!(self.connection.state(), State::Closed { .. }) {
+            if self.is_over() {
                 if !self.flags.shut {
-                    let _ = ready!(self.transport.poll_shutdown(cx));
+                    let _ = self.transport.poll_shutdown(cx);
                     self.flags.shut = true;
                 }
                 return Poll::Ready(());
