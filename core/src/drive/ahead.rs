@@ -1,4 +1,4 @@
-//! Messages that were read ahead of a busy handler.
+//! Messages, whole or in pieces, that were read ahead of a busy handler.
 //! RFC 6455 section 5.5: control frames behind them must be seen.
 //! Knows no limit; whoever pushes asks first what is held.
 
@@ -13,26 +13,34 @@ pub(super) struct Ahead(Option<Box<Held>>);
 
 #[derive(Debug, Default)]
 struct Held {
-    messages: VecDeque<Message>,
+    items: VecDeque<Item>,
     octets: usize,
 }
 
+/// What was read ahead: a message, or a piece of one that is received piece by piece.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) message: Message,
+    /// Of a piece: whether it is the first, whether it is the last.
+    pub(super) piece: Option<(bool, bool)>,
+}
+
 impl Ahead {
-    pub(super) fn push(&mut self, message: Message) {
+    pub(super) fn push(&mut self, item: Item) {
         let held = self.0.get_or_insert_default();
-        held.octets += message.len();
-        held.messages.push_back(message);
+        held.octets += item.message.len();
+        held.items.push_back(item);
     }
 
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<Message> {
+    pub(super) fn pop(&mut self) -> Option<Item> {
         let held = self.0.as_mut()?;
-        let message = held.messages.pop_front();
-        held.octets -= message.as_ref().map_or(0, Message::len);
-        if held.messages.is_empty() {
+        let item = held.items.pop_front();
+        held.octets -= item.as_ref().map_or(0, |item| item.message.len());
+        if held.items.is_empty() {
             self.clear();
         }
-        message
+        item
     }
 
     pub(super) fn clear(&mut self) {
@@ -43,7 +51,7 @@ impl Ahead {
         self.0.as_ref().map_or(0, |held| held.octets)
     }
 
-    pub(super) fn messages(&self) -> usize {
-        self.0.as_ref().map_or(0, |held| held.messages.len())
+    pub(super) fn items(&self) -> usize {
+        self.0.as_ref().map_or(0, |held| held.items.len())
     }
 }

@@ -10,7 +10,7 @@ use alloc::string::String;
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Item};
 use super::buffer::{self, Unread};
 use super::parties::{Parties, Party};
 use super::{Error, Result, Transport};
@@ -162,8 +162,11 @@ impl<T: Transport> Engine<T> {
         pieces: bool,
     ) -> Poll<Result<Option<Got>>> {
         loop {
-            if let Some(message) = self.ahead.pop() {
-                return Poll::Ready(Ok(Some(Got::Message(message))));
+            if let Some(Item { message, piece }) = self.ahead.pop() {
+                return Poll::Ready(Ok(Some(match piece {
+                    None => Got::Message(message),
+                    Some((first, last)) => Got::Piece(message, first, last),
+                })));
             }
             if self.end.is_none() && self.connection.wants_input() {
                 match self.decode(pieces) {

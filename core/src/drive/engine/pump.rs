@@ -6,10 +6,11 @@ use core::task::Context;
 
 use super::{Engine, Got};
 use crate::drive::Transport;
+use crate::drive::ahead::Item;
 use crate::drive::parties::Party;
 
-/// Messages read ahead, however short.
-const MESSAGES_AHEAD: usize = 1024;
+/// Messages and pieces read ahead, however short.
+const ITEMS_AHEAD: usize = 1024;
 
 impl<T: Transport> Engine<T> {
     /// The handler was polled, and waits: what it left is done for it. What it sent is written; unless it waits for input itself,
@@ -52,8 +53,15 @@ impl<T: Transport> Engine<T> {
             && self.may_read_ahead()
         {
             match self.decode(false) {
-                Got::Message(message) => self.ahead.push(message),
-                Got::Piece(..) | Got::Other => {}
+                Got::Message(message) => self.ahead.push(Item {
+                    message,
+                    piece: None,
+                }),
+                Got::Piece(message, first, last) => self.ahead.push(Item {
+                    message,
+                    piece: Some((first, last)),
+                }),
+                Got::Other => {}
                 Got::Nothing => break,
             }
             moved = true;
@@ -64,9 +72,10 @@ impl<T: Transport> Engine<T> {
     /// Whether what comes next is a control frame, or a message that fits what may be read ahead.
     fn may_read_ahead(&self) -> bool {
         let most = self.connection.config().limits.read_ahead;
-        let room = most.saturating_sub(self.ahead.octets()) as u64;
+        let held = self.ahead.octets() + self.assembly.len();
+        let room = most.saturating_sub(held) as u64;
         match self.connection.next_data(self.unread.octets()) {
-            Some(length) => length <= room && self.ahead.messages() < MESSAGES_AHEAD,
+            Some(length) => length <= room && self.ahead.items() < ITEMS_AHEAD,
             None => room > 0,
         }
     }

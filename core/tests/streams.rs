@@ -1,0 +1,105 @@
+//! Messages that a handler receives piece by piece: nothing is lost, nothing is held, no end is mistaken for another.
+//! RFC 6455 section 5.4.
+
+mod support;
+
+use std::future::{Future, poll_fn};
+use std::task::Poll;
+
+use sansws_core::config::Config;
+use sansws_core::drive::{Result, Upgrade};
+use support::frame;
+use support::server::{KEY, open, output};
+use support::wire::Wire;
+
+/// Waits for something else, for so many turns.
+fn turns(count: usize) -> impl Future<Output = ()> {
+    let mut left = count;
+    poll_fn(move |_| {
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        Poll::Pending
+    })
+}
+
+/// Takes one piece, is busy, takes the rest, and says what it got.
+async fn busy(upgrade: Upgrade<Wire>, busy: usize) -> Result {
+    let mut socket = upgrade.accept().await?;
+    let mut reader = socket.receive_stream().await?.expect("a message");
+    let mut text = String::new();
+    while let Some(piece) = reader.next().await? {
+        text.push_str(piece.as_text().expect("text"));
+        if text.len() == 4 {
+            turns(busy).await;
+        }
+    }
+    drop(reader);
+    socket.send_text(text).await?;
+    let next = socket.receive().await?.expect("a message");
+    socket.send(next).await?;
+    Ok(())
+}
+
+#[test]
+fn pieces_that_come_while_the_handler_is_busy_are_kept_and_pings_behind_them_answered() {
+    for turns in 0..8 {
+        let (wire, mut task, _gate) = open(Config::default(), |upgrade| busy(upgrade, turns));
+        let mut sent = Vec::new();
+        let parts: [(u8, &[u8]); 7] = [
+            (0x01, b"one "),
+            (0x00, b"two "),
+            (0x89, b"there?"),
+            (0x00, b"three "),
+            (0x00, b"four "),
+            (0x80, b"five"),
+            (0x81, b"next"),
+        ];
+        for (first, payload) in parts {
+            wire.push(frame(first, payload, KEY));
+            task.run();
+            sent.extend(output(&wire));
+            if first == 0x89 {
+                assert_eq!(sent[0].payload, b"there?", "busy for {turns} turns");
+            }
+        }
+        // Somebody else has to wake a handler that waits for nothing that we know of.
+        for _ in 0..8 {
+            wire.push(frame(0x8a, b"", KEY));
+            task.run();
+        }
+        sent.extend(output(&wire));
+        assert_eq!(
+            sent[1].payload, b"one two three four five",
+            "busy for {turns} turns"
+        );
+        assert_eq!(sent[2].payload, b"next");
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_stream_or_of_fragments_is_bounded() {
+    for streamed in [true, false] {
+        let (wire, mut task, _gate) = open(Config::default(), |upgrade| async move {
+            let mut socket = upgrade.accept().await?;
+            if streamed {
+                socket.receive_stream().await?.expect("a message");
+            } else {
+                socket.receive().await?;
+            }
+            poll_fn(|_| Poll::<Result>::Pending).await
+        });
+        wire.push(frame(if streamed { 0x02 } else { 0x82 }, b"go", KEY));
+        task.run();
+        if !streamed {
+            wire.push(frame(0x02, b"first", KEY));
+        }
+        for _ in 0..100 {
+            wire.push(frame(0x00, &[0; 10_000], KEY));
+        }
+        task.run();
+        let left = wire.state().input.len();
+        assert!(left > 80, "{left} reads are left, streamed: {streamed}");
+    }
+}
