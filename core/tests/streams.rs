@@ -7,7 +7,7 @@ use std::future::{Future, poll_fn};
 use std::task::Poll;
 
 use sansws_core::config::Config;
-use sansws_core::drive::{Result, Upgrade};
+use sansws_core::drive::{Error, Result, Upgrade};
 use support::frame;
 use support::server::{KEY, open, output};
 use support::wire::Wire;
@@ -101,5 +101,29 @@ fn what_is_kept_of_a_stream_or_of_fragments_is_bounded() {
         task.run();
         let left = wire.state().input.len();
         assert!(left > 80, "{left} reads are left, streamed: {streamed}");
+    }
+}
+
+#[test]
+fn a_message_whose_sender_closes_inside_it_never_looks_whole() {
+    for close in [&b"\x03\xe8"[..], b"\x03\xe9", b""] {
+        let (wire, mut task, _gate) = open(Config::default(), |upgrade| async {
+            let mut socket = upgrade.accept().await?;
+            let mut reader = socket.receive_stream().await?.expect("a message");
+            assert_eq!(reader.next().await?, Some("half of".into()));
+            for _ in 0..2 {
+                match reader.next().await {
+                    Err(Error::Disconnect(closed)) => assert!(closed.clean),
+                    other => panic!("{other:?}"),
+                }
+            }
+            Ok(())
+        });
+        wire.push(frame(0x01, b"half of", KEY));
+        task.run();
+        wire.push(frame(0x88, close, KEY));
+        wire.end();
+        task.run();
+        assert!(task.done.expect("it ended").result.is_ok());
     }
 }

@@ -40,6 +40,9 @@ impl<'a, T: Transport> MessageReader<'a, T> {
     }
 
     /// The next piece, as soon as there is one; text is cut between characters. `None` after the last.
+    ///
+    /// # Errors
+    /// As for `receive`; and [`Error::Disconnect`](super::Error::Disconnect) also when the peer closed normally, since its message never ended.
     pub async fn next(&mut self) -> Result<Option<Message>> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
@@ -48,9 +51,12 @@ impl<'a, T: Transport> MessageReader<'a, T> {
             return Ok(None);
         }
         let part = poll_fn(|cx| self.shared.engine().poll_part(cx, Party::Reader, false)).await?;
-        self.over = part.as_ref().is_none_or(|part| part.last);
-        // The peer closed inside a message: the message never ends, and a normal end would hide that.
-        Ok(part.map(|part| part.message))
+        let Some(Part { message, last }) = part else {
+            // The peer closed inside a message: `None` would make half of it look whole.
+            return Err(self.shared.engine().disconnected());
+        };
+        self.over = last;
+        Ok(Some(message))
     }
 }
 

@@ -43,6 +43,16 @@ impl<T: Transport> Engine<T> {
         }));
     }
 
+    /// The end as an error, however normal it was.
+    pub(in crate::drive) fn disconnected(&self) -> Error {
+        let vanished = Closed {
+            code: None,
+            reason: String::new(),
+            clean: false,
+        };
+        Error::Disconnect(Box::new(self.closed().cloned().unwrap_or(vanished)))
+    }
+
     pub(super) fn tell_end(&mut self) -> Result<()> {
         let told = core::mem::replace(&mut self.flags.told, true);
         let Some(end) = &mut self.end else {
@@ -57,7 +67,7 @@ impl<T: Transport> Engine<T> {
         match end.io.take() {
             // A reset is how some peers leave: no other kind of error says so.
             Some(error) if !told && !is_disconnect(&error) => Err(error.into()),
-            _ => Err(Error::Disconnect(Box::new(end.closed.clone()))),
+            _ => Err(self.disconnected()),
         }
     }
 }

@@ -415,9 +415,7 @@ impl<T: Transport> Engine<T> {
         loop {
             if self.poll_flush(cx, party).is_ready() {
                 return Poll::Ready(match &self.end {
-                    Some(end) if !end.closed.clean => {
-                        Err(Error::Disconnect(Box::new(end.closed.clone())))
-                    }
+                    Some(end) if !end.closed.clean => Err(self.disconnected()),
                     _ => Ok(()),
                 });
             }
