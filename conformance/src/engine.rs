@@ -118,8 +118,6 @@ enum Phase {
 enum Met {
     /// The step is done.
     Done,
-    /// The step goes on.
-    More,
     /// The script is over, and TCP is to end.
     Ending,
     /// The case is over.
@@ -626,7 +624,7 @@ impl Run {
     fn fails_within(&mut self, time: Duration, codes: &'static [u16]) -> Option<Step> {
         if let Some(event) = self.pop() {
             match self.meet(&Want::Fail(codes), event) {
-                Met::Done | Met::More | Met::Ending => self.steps.clear(),
+                Met::Done | Met::Ending => self.steps.clear(),
                 Met::Over => self.over(),
                 Met::Wrong(wrong) => self.fail(wrong),
             }
@@ -654,13 +652,15 @@ impl Run {
             let kept = happened.clone();
             match self.meet(&branch.want, happened) {
                 Met::Wrong(wrong) => {
-                    wrongs.push(wrong);
+                    if !wrongs.contains(&wrong) {
+                        wrongs.push(wrong);
+                    }
                     event = Some(kept);
                     continue;
                 }
                 Met::Over => self.over(),
                 Met::Ending => self.steps.clear(),
-                Met::Done | Met::More => {}
+                Met::Done => {}
             }
             self.behavior = self.behavior.max(branch.verdict);
             if branch.verdict != Verdict::Ok {

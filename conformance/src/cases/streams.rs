@@ -280,6 +280,9 @@ fn broken() -> Vec<Case> {
             if let Some(first) = frames.first_mut() {
                 *first = binary(first.payload.clone()).rsv(COMPRESSED).more();
             }
+            if let Some(last) = frames.last_mut() {
+                last.fin = true;
+            }
             open().send(frames).fails(&[1009, 1008])
         }),
     ]);

@@ -3,7 +3,7 @@
 
 use crate::case::{Case, case};
 use crate::frame::{Frame, continuation, text};
-use crate::script::{Chop, INVALID, PROTOCOL, Script, seconds};
+use crate::script::{Chop, INVALID, Script, seconds};
 
 const TEXT: &str = "RFC 6455 5.6: \"The 'Payload data' is text data encoded as UTF-8. Note that a particular text frame might include a partial UTF-8 sequence; however, the whole message MUST contain valid UTF-8.\"";
 const BAD: &str = "RFC 6455 8.1: \"When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not, in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_.\"";
@@ -219,6 +219,3 @@ fn late(whole: &[u8], first: usize, second: usize, framed: bool) -> Script {
 
 /// Both codes that a Close reason that is not UTF-8 may be answered with.
 pub(super) const REASON: &[u16] = &[1002, 1007];
-
-/// The code that a broken protocol is answered with, or 1007: some see the one first, some the other.
-pub(super) const EITHER: &[u16] = &[PROTOCOL[0], INVALID[0]];

@@ -31,6 +31,8 @@ macro_rules! echo {
             while let Some(message) = socket.receive().await? {
                 socket.send(message).await?;
             }
+            // The server ends TCP first (RFC 6455 7.1.1): wait for it.
+            socket.close(1000, "").await?;
             Ok(())
         }
     };

@@ -2,6 +2,8 @@
 //! RFC 7692 section 7.
 //! The compressing is a library's; this only adds what the RFC puts around it.
 
+pub mod walk;
+
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// What an offer or an answer says.
@@ -158,6 +160,7 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 pub struct Inflater {
     inflate: Decompress,
     takeover: bool,
+    bits: u8,
     /// How many messages are still watched for references beyond the window.
     watched: u32,
 }
@@ -168,11 +171,10 @@ const WATCHED: u32 = 8;
 impl Inflater {
     /// A window of `bits`, kept between messages if `takeover`.
     pub fn new(bits: u8, takeover: bool) -> Self {
-        // zlib cannot inflate into a window of 256 octets; 512 hold it.
-        let bits = bits.clamp(9, 15);
         Self {
-            inflate: Decompress::new_with_window_bits(false, bits),
+            inflate: Decompress::new(false),
             takeover,
+            bits,
             watched: if bits < 15 { WATCHED } else { 0 },
         }
     }
@@ -185,19 +187,24 @@ impl Inflater {
         if !self.takeover {
             self.inflate.reset(false);
         }
-        // zlib asks its window only for what lies before the room it was given: with little room it sees each reference.
-        let room = if self.watched > 0 { 32 } else { 64 << 10 };
-        self.watched = self.watched.saturating_sub(1);
+        if self.watched > 0 {
+            self.watched -= 1;
+            let reach = walk::walk(octets)?.reach;
+            if reach > 1 << self.bits {
+                return Err(format!("it refers {reach} octets back, beyond the window of {} bits", self.bits));
+            }
+        }
+        let room = 64 << 10;
         let mut out = Vec::with_capacity((octets.len() * 3).min(limit) + room);
         let mut part = vec![0; room];
-        for input in [octets, &TAIL] {
-            let mut input = input;
+        for (is_tail, input) in [(false, octets), (true, &TAIL)] {
+            let (mut input, before) = (input, out.len());
             loop {
                 let (read, made) = (self.inflate.total_in(), self.inflate.total_out());
                 let status = self
                     .inflate
                     .decompress(input, &mut part, FlushDecompress::Sync)
-                    .map_err(|_| "it is not deflate data, or refers beyond the window")?;
+                    .map_err(|_| "it is not deflate data")?;
                 let read = (self.inflate.total_in() - read) as usize;
                 let made = (self.inflate.total_out() - made) as usize;
                 input = input.get(read..).unwrap_or_default();
@@ -213,6 +220,9 @@ impl Inflater {
                 if made < room && (input.is_empty() || read == 0) {
                     break;
                 }
+            }
+            if is_tail && out.len() > before {
+                return Err("it ends in the middle of a block".into());
             }
         }
         Ok(out)
@@ -269,6 +279,13 @@ mod tests {
                     assert_eq!(inflater.message(&packed, 1 << 20).unwrap(), &text[..length]);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_message_that_ends_in_a_block_is_seen() {
+        for octets in [&[0xf2, 0x48, 0xcd][..], &[0, 5, 0, 0xfa, 0xff, 0x48]] {
+            assert!(Inflater::new(15, true).message(octets, 100).is_err(), "{octets:?}");
         }
     }
 

@@ -1,0 +1,161 @@
+//! The suite can fail: peers with one fault each are caught, by the case that should catch them and with that verdict.
+
+mod naive;
+
+use naive::{Fault, Naive};
+use sansws_conformance::engine::Outcome;
+use sansws_conformance::{Peer, Suite, Verdict};
+
+use Fault::*;
+use Peer::{Client, Server};
+use Verdict::{Failed, FailedByClient, NonStrict, Unclean, WrongCode};
+
+/// A fault, the role that it is planted in, the case that catches it, and the verdict.
+const MUTANTS: &[(Fault, Peer, &str, Verdict)] = &[
+    (AcceptsReservedBits, Server, "3.1", Failed),
+    (AcceptsReservedOpcodes, Server, "4.1.1", Failed),
+    (AcceptsLongLengths, Server, "22.1.2", Failed),
+    (AcceptsLongLengths, Client, "22.1.8", Failed),
+    (TruncatesLengths, Server, "22.2.6", Failed),
+    (WritesLongLengths, Server, "1.1.2", Failed),
+    (CutsLongEchoes, Server, "1.2.7", Failed),
+    (EchoesBinaryAsText, Server, "28.8.3", Failed),
+    (WaitsForHugePayloads, Server, "22.2.5", NonStrict),
+    (IgnoresAllButTheFirst, Server, "22.5.2", Failed),
+    (SendsNoPongs, Server, "2.1", Failed),
+    (SendsEmptyPongs, Client, "2.2", Failed),
+    (AnswersPongs, Server, "2.7", Failed),
+    (AcceptsLongPings, Server, "2.5", Failed),
+    (AcceptsFragmentedPings, Server, "5.1", Failed),
+    (DelaysPongs, Server, "5.6", Failed),
+    (AcceptsStrayContinuations, Server, "5.9", Failed),
+    (AcceptsNestedMessages, Server, "5.18", Failed),
+    (AcceptsNestedMessages, Client, "29.1.1", Failed),
+    (ForgetsFirstPart, Server, "5.3", Failed),
+    (DropsEmptyLastFragment, Server, "6.1.2", Failed),
+    (JoinsInReverse, Server, "5.4", Failed),
+    (MasksAgainstRole, Server, "1.1.1", Failed),
+    (MasksAgainstRole, Client, "1.1.1", Failed),
+    (RepeatsItsKey, Client, "23.4.1", Failed),
+    (AcceptsWrongMasks, Server, "23.1.1", Failed),
+    (AcceptsWrongMasks, Client, "23.2.1", Failed),
+    (RestartsTheMask, Server, "1.1.8", Failed),
+    (ChecksNoUtf8, Server, "6.3.1", Failed),
+    (ChecksNoUtf8, Client, "6.6.1", Failed),
+    (ChecksUtf8AtTheEnd, Server, "6.4.1", NonStrict),
+    (ChecksUtf8AtFrameEnds, Server, "6.4.3", NonStrict),
+    (ChecksUtf8AtFrameEnds, Server, "28.7.1", NonStrict),
+    (ChecksUtf8OfEachFragment, Server, "6.2.3", Failed),
+    (AcceptsUnfinishedCharacters, Server, "6.6.1", Failed),
+    (AcceptsUnfinishedBeforeEmptyEnd, Server, "28.3.1", Failed),
+    (AcceptsSurrogates, Server, "6.20.1", Failed),
+    (ClosesBadTextWith1002, Server, "6.3.1", WrongCode),
+    (EchoesAfterClose, Server, "7.1.4", Failed),
+    (AnswersNoClose, Server, "7.1.1", Failed),
+    (DropsOnClose, Server, "7.1.1", Unclean),
+    (AnswersWithAnotherCode, Server, "7.3.3", WrongCode),
+    (AcceptsHalfACode, Server, "7.3.2", WrongCode),
+    (AcceptsReservedCodes, Server, "7.9.3", WrongCode),
+    (SendsReservedCodes, Server, "7.3.1", Failed),
+    (AcceptsBadReasons, Server, "7.5.1", WrongCode),
+    (AcceptsLongCloses, Server, "7.3.6", WrongCode),
+    (AnswersEachClose, Server, "7.1.2", Failed),
+    (NeverEndsTcp, Server, "7.1.1", FailedByClient),
+    (RefusesNewCodes, Server, "26.1.1", WrongCode),
+    (NeverFails, Server, "4.2.1", Failed),
+    (IgnoresTheEndOfTcp, Server, "26.5.2", Failed),
+    (IgnoresWindowBits, Server, "25.6.1", Failed),
+    (KeepsItsWindow, Server, "25.8.9", Failed),
+    (AcceptsCompressedContinuations, Server, "25.3.1", Failed),
+    (AcceptsCompressedControls, Server, "25.3.3", Failed),
+    (InflatesWithoutBound, Server, "25.5.12", Failed),
+    (AcceptsUnknownParameters, Server, "25.1.1", Failed),
+    (AnswersTooLargeAWindow, Server, "25.2.2", Failed),
+    (AnswersUnaskedParameters, Server, "25.2.4", Failed),
+    (ForgetsThePeersWindow, Server, "25.8.1", Failed),
+    (MarksPlainMessages, Server, "25.4.1", Failed),
+    (InflatesEachFragment, Server, "25.4.2", Failed),
+    (StopsAtFinalBlocks, Server, "25.4.4", Failed),
+    (AcceptsHalfBlocks, Server, "25.5.7", NonStrict),
+    (AcceptsAnyMethod, Server, "20.1.1", Failed),
+    (AcceptsOldHttp, Server, "20.1.4", Failed),
+    (AcceptsAnyVersion, Server, "20.6.7", Failed),
+    (NamesNoVersion, Server, "20.6.7", Failed),
+    (AcceptsNoHost, Server, "20.2.1", Failed),
+    (AcceptsNoUpgrade, Server, "20.3.1", Failed),
+    (WantsUpgradeInLowerCase, Server, "20.3.5", Failed),
+    (WantsConnectionAlone, Server, "20.4.5", Failed),
+    (AcceptsShortKeys, Server, "20.5.3", Failed),
+    (AcceptsTwoKeys, Server, "20.5.9", Failed),
+    (HashesTheWrongKey, Server, "1.1.1", Failed),
+    (ChoosesAProtocol, Server, "20.9.3", Failed),
+    (RefusesWithoutAnswer, Server, "20.1.1", Failed),
+    (LosesWhatIsGlued, Server, "20.8.8", Failed),
+    (LosesWhatIsGlued, Client, "21.7.2", Failed),
+    (AcceptsHugeHeads, Server, "20.8.1", Failed),
+    (AcceptsBadFields, Server, "20.7.1", Failed),
+    (WantsHeadsInOnePiece, Server, "20.8.4", Failed),
+    (TakesAnyAccept, Client, "21.4.3", Failed),
+    (TakesNoUpgrade, Client, "21.3.1", Failed),
+    (TakesAnyExtension, Client, "21.5.2", Failed),
+    (TakesAnyProtocol, Client, "21.5.1", Failed),
+    (TakesAnyStatus, Client, "21.2.1", Failed),
+    (GivesUpOnInterimResponses, Client, "21.2.10", Failed),
+];
+
+fn outcome(suite: &Suite, peer: Peer, fault: Option<Fault>) -> Outcome {
+    let mut agent = suite.in_memory("mutant", peer, || Box::new(Naive::new(peer, fault)));
+    assert_eq!(agent.entries.len(), 1, "no such case for that peer");
+    agent.entries.remove(0).outcome
+}
+
+#[test]
+fn each_mutant_is_caught_by_the_case_that_should_and_its_sound_twin_is_not() {
+    let mut wrong = Vec::new();
+    for (fault, peer, case, verdict) in MUTANTS {
+        let suite = Suite::new().only(*case).jobs(1);
+        let mutant = outcome(&suite, *peer, Some(*fault));
+        if mutant.worst() != *verdict {
+            wrong.push(format!("{fault:?} {}: {case} says {}: {}", peer.as_str(), mutant.worst(), mutant.says));
+        }
+        let twin = outcome(&suite, *peer, None);
+        if !twin.worst().is_good() {
+            wrong.push(format!("sound twin of {fault:?}: {case} says {}: {}", twin.worst(), twin.says));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every fault that can be planted is in the table.
+#[test]
+fn no_fault_is_left_out() {
+    let source = include_str!("naive/fault.rs");
+    let body = source.split_once('{').map_or("", |(_, body)| body);
+    let names = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    let mut count = 0;
+    for name in names.filter_map(|line| line.strip_suffix(',')) {
+        count += 1;
+        let known = MUTANTS.iter().any(|(fault, ..)| format!("{fault:?}") == name);
+        assert!(known, "{name} is caught by no case");
+    }
+    assert!(count >= 40, "{count} faults");
+}
+
+#[test]
+fn the_naive_endpoint_without_a_fault_passes_all_cases() {
+    for peer in [Server, Client] {
+        // The long cases of families 9, 12 and 13 are run against core.
+        let suite = Suite::new().quick().skip("9.*").skip("12.*").skip("13.*");
+        let agent = suite.in_memory("naive", peer, || Box::new(Naive::new(peer, None)));
+        let bad: Vec<String> = agent
+            .entries
+            .iter()
+            .filter(|entry| !entry.outcome.worst().is_good())
+            .map(|entry| {
+                let case = &suite.cases()[entry.case];
+                format!("{} {}: {}", case.id, entry.outcome.worst(), entry.outcome.says)
+            })
+            .collect();
+        assert!(bad.is_empty(), "{}:\n{}", peer.as_str(), bad.join("\n"));
+    }
+}
