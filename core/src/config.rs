@@ -44,7 +44,7 @@ pub struct Limits {
     /// Longest body of a refusal that a client keeps, in octets; default 64 KiB; the rest is cut.
     pub body: usize,
     /// Unsent octets at which sending is refused with `Misuse::Full` (or waits); default 1 MiB.
-    /// One message is always accepted below it, so it is exceeded by one message at most.
+    /// One message is always accepted below it, so it is exceeded by one message at most, and by control frames of our own.
     pub write_queue: usize,
     /// Unsent octets at which no more input is read; default 64 KiB.
     pub high_water: usize,
@@ -69,6 +69,9 @@ impl Default for Limits {
 }
 
 /// Waits. `None` waits for ever.
+///
+/// Time in which we do not read on purpose counts for none of `pong`, `idle` and `message`: while a handler is busy and enough
+/// is read ahead, or while [`Limits::high_water`] octets are unsent. Then the peer lives as long as it takes some of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the first moment to a TCP connection; default 10 s. Then: connecting fails.

@@ -3,15 +3,20 @@
 
 mod support;
 
-use std::future::Future;
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use sansws_core::config::Config;
 use sansws_core::connection::{Expired, State};
-use sansws_core::drive::{Result, Upgrade};
-use support::server::{KEY, echo, open, output, pass};
-use support::wire::Wire;
+use sansws_core::drive::{Result, Upgrade, receive_request};
+use sansws_core::error::Misuse;
+use support::server::{KEY, REQUEST, echo, open, output, pass};
+use support::wire::{Task, Wire};
 use support::{End, frame, frames};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -112,4 +117,187 @@ fn a_peer_that_never_reads_is_given_up_also_while_octets_wait_in_a_tls_stream() 
         assert!(task.done.is_some(), "{name}");
         assert_eq!(gate.open(), 0, "{name}");
     }
+}
+
+#[test]
+fn a_ping_goes_out_also_when_the_queue_is_full_and_is_waited_for_only_then() {
+    let mut end = End::new(true, Config::default(), None);
+    end.connection.send(vec![0u8; 2 << 20]).unwrap();
+    assert_eq!(end.connection.send_text("more"), Err(Misuse::Full));
+    assert_eq!(wait(&mut end, 30), [(30, Expired::Silence)]);
+    assert_eq!(frames(&end.output()).last().unwrap().opcode, 9);
+}
+
+#[test]
+fn a_peer_that_takes_what_it_is_owed_lives_and_one_that_does_not_is_dead() {
+    let mut config = Config::default();
+    config.timeouts.message = Some(Duration::from_secs(40));
+    config.timeouts.idle = Some(Duration::from_secs(45));
+    let mut end = End::new(true, config, None);
+    end.feed(&frame(0x01, b"begun", KEY));
+    end.connection.send(vec![0u8; 900_000]).unwrap();
+    // 4 kB a second; what the peer says meanwhile is not read.
+    let mut expired = Vec::new();
+    while !end.connection.wants_input() {
+        expired.extend(wait(&mut end, 1).into_iter().map(|(_, what)| what));
+        let mut slices: [&[u8]; 4] = [&[]; 4];
+        assert!(end.connection.transmit(&mut slices) > 0);
+        end.connection.transmitted(4_000);
+    }
+    assert_eq!(expired, [Expired::Silence], "one ping in all that time");
+    // The rest of the message has its full time from here on.
+    assert_eq!(wait(&mut end, 19), []);
+
+    let mut end = End::new(true, Config::default(), None);
+    end.connection.send(vec![0u8; 900_000]).unwrap();
+    assert_eq!(
+        wait(&mut end, 60),
+        [(30, Expired::Silence), (50, Expired::Pong)]
+    );
+}
+
+#[test]
+fn nothing_runs_out_while_input_is_left_unread_on_purpose() {
+    let mut config = Config::default();
+    config.timeouts.message = Some(Duration::from_secs(40));
+    config.timeouts.idle = Some(Duration::from_secs(45));
+    let mut end = End::new(true, config, None);
+    end.feed(&frame(0x01, b"begun", KEY));
+    end.connection.pause();
+    assert_eq!(wait(&mut end, 1000), [(30, Expired::Silence)]);
+    end.connection.resume(end.now);
+    assert_eq!(
+        wait(&mut end, 41),
+        [(30, Expired::Silence), (40, Expired::Message)]
+    );
+}
+
+/// What a busy handler waits for.
+#[derive(Default)]
+struct Free(Cell<bool>, Cell<Option<Waker>>);
+
+/// A handler that receives one message, is busy until it is told, and then receives on.
+async fn busy(upgrade: Upgrade<Wire>, free: Rc<Free>) -> Result {
+    let mut socket = upgrade.accept().await?;
+    socket.receive().await?;
+    poll_fn(|cx| {
+        free.1.set(Some(cx.waker().clone()));
+        if free.0.get() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_peer_whose_messages_wait_for_a_busy_handler_is_not_dead() {
+    let free = Rc::<Free>::default();
+    let (wire, mut task, _gate) = open(Config::default(), |upgrade| busy(upgrade, free.clone()));
+    wire.push(frame(0x81, b"go", KEY));
+    wire.push(frame(0x82, &[1; 70_000], KEY));
+    task.run();
+    // Its pongs wait behind the message.
+    for _ in 0..300 {
+        let pings = output(&wire).into_iter().filter(|frame| frame.opcode == 9);
+        pings.for_each(|ping| wire.push(frame(0x8a, &ping.payload, KEY)));
+        pass(&wire, &mut task, 1);
+    }
+    free.0.set(true);
+    free.1.take().expect("it waits").wake();
+    wire.push(frame(0x81, b"still here", KEY));
+    task.run();
+    let echoed = output(&wire);
+    assert_eq!(echoed[0].payload, [1; 70_000]);
+    assert_eq!(echoed[1].payload, b"still here");
+    // From then on silence counts again.
+    pass(&wire, &mut task, 51);
+    assert!(task.done.is_some());
+}
+
+#[test]
+fn a_peer_that_reads_slowly_is_not_dead() {
+    let (wire, mut task, _gate) = open(Config::default(), |upgrade| async {
+        let mut socket = upgrade.accept().await?;
+        socket.receive().await?;
+        loop {
+            socket.send(vec![0u8; 60_000]).await?;
+        }
+    });
+    wire.state().room = 0;
+    wire.push(frame(0x81, b"go", KEY));
+    task.run();
+    for second in 0..300 {
+        wire.drain();
+        wire.state().room = 10_000;
+        task.run();
+        pass(&wire, &mut task, 1);
+        assert!(task.done.is_none(), "dropped after {second} seconds");
+    }
+    // It stops reading.
+    pass(&wire, &mut task, 71);
+    assert!(task.done.is_some());
+}
+
+#[test]
+fn a_peer_of_halves_whose_reader_is_busy_is_not_dead() {
+    let wire = Wire::default();
+    wire.push(format!("{REQUEST}\r\n"));
+    let (halves, place) = (Rc::new(Cell::new(None)), wire.clone());
+    let slot = halves.clone();
+    let mut opening = Task::new(async move {
+        let upgrade = receive_request(place, Arc::default()).await.unwrap();
+        slot.set(Some(upgrade.accept().await.unwrap().split()));
+    });
+    opening.run();
+    wire.take();
+    let (mut read, mut write) = halves.take().expect("it is open");
+    // The writer waits for a peer that takes a little now and then, the reader for something else.
+    wire.state().room = 0;
+    let mut writing = Task::new(async move {
+        write.send(vec![0u8; 50_000]).await.unwrap();
+        write.flush().await.unwrap();
+        write
+    });
+    writing.run();
+    for second in 0..300 {
+        if second % 10 == 0 {
+            wire.push(frame(0x8a, b"", KEY));
+        }
+        pass(&wire, &mut writing, 1);
+    }
+    wire.push(frame(0x81, b"alive", KEY));
+    let mut reading = Task::new(async move { read.receive().await });
+    reading.run();
+    assert!(
+        matches!(reading.done, Some(Ok(Some(_)))),
+        "{:?}",
+        reading.done
+    );
+}
+
+#[test]
+fn a_message_that_was_not_read_on_has_its_full_time_again() {
+    let mut config = Config::default();
+    config.timeouts.ping = None;
+    config.timeouts.message = Some(Duration::from_secs(40));
+    let free = Rc::<Free>::default();
+    let (wire, mut task, _gate) = open(config, |upgrade| busy(upgrade, free.clone()));
+    wire.push(frame(0x81, b"go", KEY));
+    wire.push(frame(0x02, &[1; 60_000], KEY));
+    wire.push(frame(0x00, &[1; 10_000], KEY));
+    task.run();
+    pass(&wire, &mut task, 39);
+    free.0.set(true);
+    free.1.take().expect("it waits").wake();
+    task.run();
+    pass(&wire, &mut task, 20);
+    wire.push(frame(0x80, b"end", KEY));
+    task.run();
+    assert_eq!(output(&wire)[0].payload.len(), 70_003);
 }

@@ -165,6 +165,13 @@ fn a_server_refuses_each_fault_with_its_answer() {
             "Host: a\r\nHost: b\r\n",
             Refusal::Host,
         ),
+        (
+            "9112 3.2 a Host with a blank in it",
+            GET,
+            HOST,
+            "Host: a b\r\n",
+            Refusal::Host,
+        ),
         ("4.2.1 no Upgrade", GET, UPGRADE, "", Refusal::NotWebSocket),
         (
             "4.2.1 another Upgrade",

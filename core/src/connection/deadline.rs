@@ -4,7 +4,8 @@
 
 use super::{Connection, Effect, Input, State};
 use crate::close::CloseCode;
-use crate::time::Instant;
+use crate::frame::Opcode;
+use crate::time::{Duration, Instant};
 
 /// What [`Connection::tick`] found to have run out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +31,12 @@ pub(super) struct Times {
     pub(super) message: Instant,
     /// We pinged, and nothing came since.
     pinged: Option<Instant>,
+    /// Octets that the caller keeps, and will offer again in front of what arrives.
+    kept: u32,
+    /// Input is left unread on purpose.
+    paused: bool,
+    /// While so much was unsent that we did not read, the peer took some of it.
+    pub(super) moved: bool,
 }
 
 impl Times {
@@ -38,16 +45,22 @@ impl Times {
             heard: now,
             message: now,
             pinged: None,
+            kept: 0,
+            paused: false,
+            moved: false,
         }
-    }
-
-    pub(super) const fn heard(&mut self, now: Instant) {
-        self.heard = now;
-        self.pinged = None;
     }
 
     pub(super) const fn message(&mut self, now: Instant) {
         self.message = now;
+    }
+
+    pub(super) const fn keep(&mut self, octets: usize) {
+        self.kept = if octets > u32::MAX as usize {
+            u32::MAX
+        } else {
+            octets as u32
+        };
     }
 }
 
@@ -63,11 +76,55 @@ impl Connection {
         }
     }
 
+    /// Says that input is left unread on purpose, though [`wants_input`](Self::wants_input): that a caller is busy must not make
+    /// its peer look dead, idle or slow. Until [`resume`](Self::resume) no wait for input runs out; a ping may still be queued.
+    pub const fn pause(&mut self) {
+        self.times.paused = true;
+    }
+
+    /// Says that input is read again: the waits for it begin anew.
+    pub const fn resume(&mut self, now: Instant) {
+        self.times.paused = false;
+        self.times.heard = now;
+        self.times.pinged = None;
+        self.restart(now);
+    }
+
+    /// Whether input is left unread on purpose.
+    pub const fn is_paused(&self) -> bool {
+        self.times.paused
+    }
+
+    /// So many octets were offered; what was kept and is offered again says nothing new of the peer.
+    #[inline]
+    pub(super) fn offered(&mut self, octets: usize, now: Instant) {
+        if octets > self.times.kept as usize {
+            self.times.heard = now;
+            self.times.pinged = None;
+            if core::mem::take(&mut self.times.moved) {
+                self.restart(now);
+            }
+        }
+    }
+
+    /// Messages could not come before now, since nothing was read.
+    const fn restart(&mut self, now: Instant) {
+        self.times.message = now;
+        self.inbound.restart(now);
+    }
+
     /// Says what time it is. Calls that come early, late or twice do no harm; when it says what expired, call it again.
     pub fn tick(&mut self, now: Instant) -> Option<Expired> {
         if !self.is_open() {
             let due = self.state.deadline().is_some_and(|at| at <= now);
             return due.then(|| self.end(now, Expired::Close));
+        }
+        // The peer takes what it is owed: it lives, though what it says is not read meanwhile.
+        if core::mem::take(&mut self.times.moved) {
+            self.times.pinged = self.times.pinged.map(|_| now);
+            if self.wants_input() {
+                self.restart(now);
+            }
         }
         let due = self
             .waits()
@@ -77,8 +134,9 @@ impl Connection {
         let (_, expired) = due.min_by_key(|(at, _)| *at)?;
         match expired {
             Expired::Silence => {
+                // A few octets beyond the limit on unsent ones, and only once: a wait for the pong needs a ping.
+                self.write_frame(Opcode::Ping, true, false, &[]);
                 self.times.pinged = Some(now);
-                let _ = self.ping(&[]);
             }
             Expired::Pong | Expired::Close => return Some(self.end(now, expired)),
             Expired::Idle => {
@@ -101,18 +159,21 @@ impl Connection {
     /// What an open connection waits for. A wait that is turned off is absent.
     fn waits(&self) -> [Option<(Instant, Expired)>; 3] {
         let timeouts = &self.config.timeouts;
+        let (reads, paused) = (self.wants_input(), self.times.paused);
         let keepalive = match self.times.pinged {
+            Some(_) if paused => None,
             Some(at) => timeouts.pong.map(|wait| (at + wait, Expired::Pong)),
             None => timeouts
                 .ping
                 .map(|wait| (self.times.heard + wait, Expired::Silence)),
         };
-        let idle = timeouts
-            .idle
-            .map(|wait| (self.times.message + wait, Expired::Idle));
+        let messages = |at: Instant, wait: Option<Duration>, expired| {
+            wait.filter(|_| reads && !paused)
+                .map(|wait| (at + wait, expired))
+        };
+        let idle = messages(self.times.message, timeouts.idle, Expired::Idle);
         let since = self.inbound.assembling_since();
-        let message =
-            since.and_then(|at| timeouts.message.map(|wait| (at + wait, Expired::Message)));
+        let message = since.and_then(|at| messages(at, timeouts.message, Expired::Message));
         [keepalive, idle, message]
     }
 }

@@ -67,8 +67,6 @@ pub(super) struct Inbound {
     frame: Option<Frame>,
     message: Option<Begun>,
     utf8: Scanner,
-    /// Octets that the caller keeps, and will offer again in front of what arrives.
-    pub(super) kept: usize,
 }
 
 impl Inbound {
@@ -83,6 +81,13 @@ impl Inbound {
         self.message
             .filter(|message| !message.streamed)
             .map(|message| message.since)
+    }
+
+    /// A message that has begun is taken to begin now.
+    pub(super) const fn restart(&mut self, now: Instant) {
+        if let Some(message) = &mut self.message {
+            message.since = now;
+        }
     }
 
     pub(super) fn next_data(&self, input: &[u8], expect: Expect) -> Option<u64> {

@@ -173,15 +173,12 @@ impl Connection {
         assembly: &'b mut Assembly,
         mode: Mode,
     ) -> Result<Step<'b>, Violation> {
-        // What was kept and is offered again says nothing new of the peer.
-        if input.len() > self.inbound.kept {
-            self.times.heard(now);
-        }
+        self.offered(input.len(), now);
         let (consumed, found) = match self.find(now, input, assembly, mode) {
             Ok(found) => found,
             Err(violation) => return Err(self.fail(now, violation)),
         };
-        self.inbound.kept = input.len() - consumed;
+        self.times.keep(input.len() - consumed);
         let (input, assembly): (&'b [u8], &'b Assembly) = (input, assembly);
         let slice = |range: core::ops::Range<usize>| input.get(range).unwrap_or_default();
         let mut assembled = false;
@@ -284,6 +281,7 @@ impl Connection {
 
     /// Says that `count` octets of what [`transmit`](Self::transmit) lent were written.
     pub fn transmitted(&mut self, count: usize) {
+        self.times.moved |= count > 0 && self.output.queued() >= self.config.limits.high_water;
         self.output.advance(count);
     }
 

@@ -138,7 +138,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a message would be accepted now: the connection is open, and the write queue is below its limit.
+    /// Whether the write queue is below its limit: a message of an open connection is accepted.
     pub fn has_room(&self) -> bool {
         self.output.queued() < self.config.limits.write_queue
     }
@@ -221,7 +221,13 @@ impl Connection {
     }
 
     #[inline]
-    fn write_frame(&mut self, opcode: Opcode, fin: bool, compressed: bool, octets: &[u8]) {
+    pub(super) fn write_frame(
+        &mut self,
+        opcode: Opcode,
+        fin: bool,
+        compressed: bool,
+        octets: &[u8],
+    ) {
         let header = self.header(opcode, fin, compressed, octets.len());
         self.output.append(|out| {
             header.write(out);

@@ -28,8 +28,8 @@ pub enum Refusal {
     /// 400: the target is neither a path nor an http URL.
     #[error("the request target is malformed")]
     Target,
-    /// 400: there is no `Host`, or more than one (RFC 9112 section 3.2).
-    #[error("there must be exactly one Host header")]
+    /// 400: there is no `Host`, more than one, or one that names no host (RFC 9112 section 3.2).
+    #[error("there must be exactly one Host header, which names a host")]
     Host,
     /// 426: no `Upgrade: websocket`.
     #[error("this is a WebSocket endpoint")]

@@ -9,7 +9,7 @@ use super::{Agreement, Refusal, accept_key, hold_own, is_key};
 use crate::config::Config;
 use crate::error::Misuse;
 use crate::extension::{self, deflate};
-use crate::http::field::{Cursor, Malformed, has_token};
+use crate::http::field::{Cursor, Malformed, has_token, is_host};
 use crate::http::{Fields, RequestHead, response};
 
 /// A request that may be accepted. Whoever holds one need not check it again.
@@ -36,7 +36,8 @@ impl Request {
         if head.method != "GET" {
             return Err(Refusal::Method);
         }
-        if fields.all("host").count() != 1 {
+        // RFC 9112 3.2: 400 for a request that lacks Host, has more than one, or one "with an invalid field value"
+        if !only(fields, "host").is_some_and(is_host) {
             return Err(Refusal::Host);
         }
         if !head.target.starts_with('/') && path_of_url(&head.target).is_none() {

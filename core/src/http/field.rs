@@ -120,6 +120,30 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// Whether `value` may stand in `Host`: `uri-host [ ":" port ]` (RFC 9110 section 7.2, RFC 3986 section 3.2.2). It may be empty.
+pub fn is_host(value: &[u8]) -> bool {
+    let port_from = |rest: &[u8]| match rest {
+        [] => true,
+        [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let plain = |octet: &u8| octet.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(octet);
+    if let [b'[', rest @ ..] = value {
+        let end = rest.iter().position(|octet| *octet == b']');
+        let parts = end.and_then(|end| Some((rest.get(..end)?, rest.get(end + 1..)?)));
+        return parts.is_some_and(|(address, rest)| {
+            let address_like = |octet: &u8| plain(octet) || *octet == b':';
+            !address.is_empty() && address.iter().all(address_like) && port_from(rest)
+        });
+    }
+    let end = value
+        .iter()
+        .position(|octet| *octet == b':')
+        .unwrap_or(value.len());
+    let (name, rest) = value.split_at(end);
+    name.iter().all(plain) && port_from(rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +174,25 @@ mod tests {
         assert!(
             !is_value(b"a\r\nb: c") && !is_value(b"a\0") && !is_value(b" a") && !is_value(b"a\t")
         );
+    }
+
+    #[test]
+    fn hosts_with_and_without_ports() {
+        for good in [
+            "",
+            "a",
+            "a.example:8080",
+            "127.0.0.1:",
+            "[::1]:80",
+            "[fe80::1%25en0]",
+            "x_y",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "a b", "a/b", "u@a", "a:b", "a:1:2", "[::1", "[]", "[::1]x", "\u{e4}", "a?b",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
     }
 }

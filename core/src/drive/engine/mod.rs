@@ -25,6 +25,9 @@ use end::End;
 /// Unsent octets at which gathering stops.
 const GATHERED: usize = 64 << 10;
 
+/// Unread octets at which the input is not looked at before the peer is judged: more than what is kept of a frame.
+const LOOKED: usize = 1 << 10;
+
 /// Slices of one vectored write.
 const SLICES: usize = 16;
 
@@ -221,6 +224,9 @@ impl<T: Transport> Engine<T> {
         if self.flags.ended {
             return Poll::Pending;
         }
+        if self.connection.is_paused() {
+            self.connection.resume(self.transport.now());
+        }
         let joint = self.parties.enter(party, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         match ready!(self.transport.poll_read(cx, self.unread.room())) {
@@ -342,9 +348,9 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Minds the clock: ready when something expired.
-    fn poll_alarm(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
-        let joint = self.parties.enter(party, cx);
-        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
+    fn poll_alarm(&mut self, caller: &Context<'_>, party: Party) -> Poll<()> {
+        let joint = self.parties.enter(party, caller);
+        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| caller.waker()));
         loop {
             let Some(deadline) = self.connection.deadline() else {
                 return Poll::Pending;
@@ -356,6 +362,9 @@ impl<T: Transport> Engine<T> {
             }
             ready!(self.transport.poll_alarm(cx));
             self.armed = None;
+            if self.poll_look(caller, party).is_ready() {
+                return Poll::Ready(());
+            }
             let now = self.transport.now();
             if self.connection.tick(now).is_some() {
                 if let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
@@ -366,6 +375,23 @@ impl<T: Transport> Engine<T> {
                 return Poll::Ready(());
             }
         }
+    }
+
+    /// Before a peer is judged its input is looked at, since whoever reads may be busy elsewhere. Ready when there was some.
+    fn poll_look(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
+        let connection = &self.connection;
+        if !connection.is_open() || !connection.wants_input() || connection.is_paused() {
+            return Poll::Pending;
+        }
+        if self.unread.octets().len() >= LOOKED {
+            // Enough lies here that nobody asks for.
+            self.connection.pause();
+            return Poll::Pending;
+        }
+        ready!(self.poll_read(cx, party));
+        self.connection.resume(self.transport.now());
+        self.parties.wake_all();
+        Poll::Ready(())
     }
 
     /// Waits until a message would be accepted.

@@ -33,6 +33,9 @@ impl<T: Transport> Engine<T> {
             if can_read && self.poll_read(cx, Party::Driver).is_ready() {
                 continue;
             }
+            if !waits && self.connection.wants_input() && !self.may_read_ahead() {
+                self.connection.pause();
+            }
             self.park();
             if self.poll_alarm(cx, Party::Driver).is_pending() {
                 break;
