@@ -115,7 +115,10 @@ impl Baseline {
                 seen.insert((name.key.clone(), case.id.clone()));
             }
         }
-        found.missing = self.places().filter(|place| !seen.contains(&place.pair())).collect();
+        found.missing = self
+            .places()
+            .filter(|place| !seen.contains(&place.pair()))
+            .collect();
         found
     }
 

@@ -118,7 +118,14 @@ struct Data<'r> {
 }
 
 /// Number, what it does, what it expects, rule, freedom, the role of the peers that it is for.
-type CaseRow<'r> = (&'r str, &'r str, &'r str, usize, Option<usize>, Option<&'static str>);
+type CaseRow<'r> = (
+    &'r str,
+    &'r str,
+    &'r str,
+    usize,
+    Option<usize>,
+    Option<&'static str>,
+);
 
 #[derive(Serialize)]
 struct AgentData {
@@ -131,7 +138,17 @@ struct AgentData {
 }
 
 /// Case, verdict on the behaviour, verdict on the close, sentence, microseconds, round trips, ends, totals, transcript.
-type EntryRow = (usize, usize, usize, usize, u64, Option<[u64; 3]>, Ends, Totals, Log);
+type EntryRow = (
+    usize,
+    usize,
+    usize,
+    usize,
+    u64,
+    Option<[u64; 3]>,
+    Ends,
+    Totals,
+    Log,
+);
 
 /// The suite's code, the peer's code, the peer's reason, whether it was clean.
 type Ends = (Option<u16>, Option<u16>, Option<usize>, u8);
@@ -214,7 +231,12 @@ fn row(case: usize, entry: &Entry, tables: &mut Tables) -> EntryRow {
         tables.string(&outcome.says),
         micros(outcome.duration),
         outcome.trips.map(|trips| trips.map(micros)),
-        (outcome.local_code, outcome.remote_code, reason, u8::from(outcome.clean)),
+        (
+            outcome.local_code,
+            outcome.remote_code,
+            reason,
+            u8::from(outcome.clean),
+        ),
         (
             record.sent,
             record.received,
@@ -236,7 +258,11 @@ fn place(verdict: Verdict) -> usize {
 fn log(record: &Record, good: bool, tables: &mut Tables) -> Log {
     let (first, last) = GOOD_LINES;
     let count = record.lines.len();
-    let skipped = if good { count.saturating_sub(first + last) } else { 0 };
+    let skipped = if good {
+        count.saturating_sub(first + last)
+    } else {
+        0
+    };
     let mut flat = Vec::new();
     let mut before = 0;
     for (at, line) in record.lines.iter().enumerate() {
@@ -329,6 +355,9 @@ mod tests {
 
     #[test]
     fn text_is_escaped() {
-        assert_eq!(escape("<a href='\"&'>"), "&lt;a href=&#39;&quot;&amp;&#39;&gt;");
+        assert_eq!(
+            escape("<a href='\"&'>"),
+            "&lt;a href=&#39;&quot;&amp;&#39;&gt;"
+        );
     }
 }

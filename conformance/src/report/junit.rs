@@ -31,7 +31,13 @@ pub fn suites(report: &Report<'_>) -> Suites {
         suite.add_property(("quick", if report.quick { "true" } else { "false" }));
         suite.add_property(("made", iso(report.made).as_str()));
         suite.add_test_cases(tests(report, agent));
-        suite.set_time(agent.entries.iter().map(|entry| entry.outcome.duration).sum());
+        suite.set_time(
+            agent
+                .entries
+                .iter()
+                .map(|entry| entry.outcome.duration)
+                .sum(),
+        );
         suites.add_test_suite(suite);
     }
     suites

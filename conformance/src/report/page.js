@@ -5,7 +5,7 @@ const data = JSON.parse(byId("data").textContent);
 // In the order of the suite's verdicts, the best first: glyph, name, meaning.
 const VERDICTS = [
   ["✓", "OK", "As it should be."],
-  ["i", "Informational", "The RFC leaves it open: what the peer did is told, not judged."],
+  ["i", "Informa\u00adtional", "The RFC leaves it open: what the peer did is told, not judged."],
   ["≈", "Non-strict", "Allowed by the RFC, but later than it could be."],
   ["○", "Unimple\u00admented", "The peer declined the extension that the case is about."],
   ["!", "Unclean", "The closing handshake was not completed."],
@@ -122,9 +122,9 @@ function drawHead() {
 
 function agentCard(agent, { counts, run, good }) {
   const buttons = counts.map((count, verdict) => count ? el("button", {
-    type: "button", class: `v${verdict}`, title: "Show them",
+    type: "button", class: `v${verdict}`, title: `${percent(count, run)}: show them`,
     on: { click: () => showOnly(agent, verdict) },
-  }, glyph(verdict), `${count} ${plainWord(verdict)} `, el("small", null, percent(count, run))) : null);
+  }, glyph(verdict), `${count} ${plainWord(verdict)}`) : null);
   return el("article", { class: "agent" },
     el("header", null,
       el("h3", null, el("bdi", null, agent.label), " ", el("span", { class: "role" }, agent.role)),
@@ -298,7 +298,7 @@ function caseCell(agent, one) {
   const { behavior, close, worst, remote } = found;
   const text = behavior === worst ? word(worst) : `Close: ${word(worst).toLowerCase()}`;
   const label = `${agent.label} (${agent.role}), case ${one.id}: behaviour ${plainWord(behavior)}, close ${plainWord(close)}`;
-  return el("a", { class: `cell v${worst}`, href: hashOf(agent, one), tabindex: "-1", "aria-label": label, title: found.says },
+  return el("a", { class: `cell v${worst}${text.length > 6 ? " long" : ""}`, href: hashOf(agent, one), tabindex: "-1", "aria-label": label, title: found.says },
     glyph(worst), el("span", { class: "word" }, text), el("span", { class: "code" }, remote === null ? "" : String(remote)));
 }
 
@@ -307,6 +307,7 @@ const notRun = (agent, one) => (one.role && one.role !== agent.role ? `For ${one
 // A table that is too wide scrolls in its own box; otherwise its head sticks to the window.
 function fit() {
   const [box, table] = [byId("scroll"), byId("matrix")];
+  table.style.removeProperty("--head");
   box.classList.remove("wide");
   box.classList.toggle("wide", table.offsetWidth > box.clientWidth + 1);
   table.style.setProperty("--head", `${table.tHead.offsetHeight}px`);
