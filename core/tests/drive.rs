@@ -3,14 +3,18 @@
 
 mod support;
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sansws_core::config::{Config, Deflate, Limits};
-use sansws_core::drive::{Error, Gate, Outcome, Result, Upgrade, WebSocket, serve};
+use sansws_core::drive::{
+    Error, Gate, Outcome, Result, Upgrade, WebSocket, receive_request, serve,
+};
 use sansws_core::frame::Kind;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
@@ -54,31 +58,68 @@ fn a_lone_message_is_answered_at_once_also_with_half_of_the_next_behind_it() {
     assert_eq!(output(&wire)[0].payload, b"one");
 }
 
-#[test]
-fn a_direct_handle_gathers_too_and_answers_a_lone_message_with_the_send() {
-    let wire = Wire::default();
+/// An open connection that no server drives.
+fn direct(wire: &Wire) -> WebSocket<Wire> {
     wire.push(format!("{REQUEST}\r\n"));
-    let mut octets: Vec<u8> = (0..3).flat_map(|_| frame(0x82, b"x", KEY)).collect();
-    octets.extend_from_slice(&[0x82]);
-    wire.push(octets);
-    let mut task = Task::new(async {
-        let mut socket = sansws_core::drive::receive_request(wire.clone(), Arc::default())
-            .await?
-            .accept()
-            .await?;
-        for _ in 0..3 {
-            let message = socket.receive().await?.unwrap();
-            socket.send(message).await?;
-        }
+    let (place, slot) = (wire.clone(), Rc::new(Cell::new(None)));
+    let opened = slot.clone();
+    let mut opening = Task::new(async move {
+        let upgrade = receive_request(place, Arc::default()).await.unwrap();
+        opened.set(Some(upgrade.accept().await.unwrap()));
+    });
+    opening.run();
+    wire.take();
+    slot.take().expect("it is open")
+}
+
+#[test]
+fn what_a_direct_handle_sends_leaves_with_the_send_whatever_is_unread() {
+    let wire = Wire::default();
+    let mut socket = direct(&wire);
+    wire.push([frame(0x81, b"one", KEY), frame(0x81, b"two", KEY)].concat());
+    let mut task = Task::new(async move {
+        socket.receive().await?;
+        socket.send_text("answer").await?;
         // Nothing else is polled: what was sent has left by itself.
         poll_fn(|_| Poll::<Result>::Pending).await
     });
     task.run();
-    assert_eq!(
-        wire.state().writes,
-        2,
-        "the answer to the handshake, and one write for three messages"
-    );
+    assert_eq!(output(&wire)[0].payload, b"answer");
+}
+
+#[test]
+fn what_a_half_in_another_task_sends_leaves_with_the_send() {
+    let wire = Wire::default();
+    let (mut read, mut write) = direct(&wire).split();
+    wire.push([frame(0x81, b"one", KEY), frame(0x81, b"two", KEY)].concat());
+    let mut reading = Task::new(async move { read.receive().await.map(|_| read) });
+    reading.run();
+    let mut writing = Task::new(async move { write.send_text("other").await.map(|()| write) });
+    writing.run();
+    assert_eq!(output(&wire)[0].payload, b"other");
+
+    // The same when the server drives it, and its handler waits for something else, or for input.
+    for waits in [false, true] {
+        let slot = Rc::new(Cell::new(None));
+        let opened = slot.clone();
+        let (wire, mut task, _gate) = open(Config::default(), |upgrade| async move {
+            let (mut read, write) = upgrade.accept().await?.split();
+            opened.set(Some(write));
+            while waits {
+                read.receive().await?;
+            }
+            poll_fn(|_| Poll::<Result>::Pending).await
+        });
+        let mut write = slot.take().expect("it is open");
+        let mut writing = Task::new(async move { write.send_text("other").await.map(|()| write) });
+        writing.run();
+        task.run();
+        assert_eq!(output(&wire)[0].payload, b"other", "waits: {waits}");
+        let mut write = writing.done.expect("it was sent").unwrap();
+        write.start_close(None, "");
+        task.run();
+        assert_eq!(output(&wire)[0].opcode, 8, "waits: {waits}");
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //!
 //! What both adapters need is written here once. In tests the same code runs over a scripted wire and virtual time.
 //!
-//! - **Flushing.** While input that was already read still holds messages, replies gather; one vectored write sends them
-//!   when the handler waits. A lone message is answered at once.
+//! - **Flushing.** On a server's task what a handler sends gathers, and one vectored write sends it when the handler waits.
+//!   Elsewhere, on a client or from another task, each send writes at once; `Sink::feed` gathers until a flush.
 //! - **Buffers.** A read buffer is lent by the thread while there is unread input, a write buffer while there is unsent
 //!   output. An idle connection holds neither.
 //! - **Cancel safety.** No future of this module holds octets or half-done work: all of it lies in the connection. Dropping

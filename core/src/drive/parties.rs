@@ -49,12 +49,7 @@ impl Parties {
         {
             *slot = Some(waker.clone());
         }
-        if self
-            .wakers
-            .iter()
-            .flatten()
-            .all(|known| known.will_wake(waker))
-        {
+        if self.are_one(cx) {
             return None;
         }
         let joint = self.joint.get_or_insert_default();
@@ -64,6 +59,12 @@ impl Parties {
             .unwrap_or_else(PoisonError::into_inner)
             .clone_from(&self.wakers);
         Some(Waker::from(Arc::clone(joint)))
+    }
+
+    /// Whether all who are known are the task of the context.
+    pub(super) fn are_one(&self, cx: &Context<'_>) -> bool {
+        let mut known = self.wakers.iter().flatten();
+        known.all(|known| known.will_wake(cx.waker()))
     }
 
     /// Wakes everybody: something changed that they may wait for.

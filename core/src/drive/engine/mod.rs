@@ -429,9 +429,11 @@ impl<T: Transport> Engine<T> {
         sent.map_err(Error::from)
     }
 
-    /// After something was sent: writes it, unless it should gather with the replies to what was already read.
+    /// After something was sent: writes it, unless that is done at the end of this turn anyway, together with what else is sent.
     pub(super) fn flush_if_due(&mut self, cx: &Context<'_>) {
-        if self.should_flush() {
+        // Only a driver is sure to come by, and only in its own task before anybody waits.
+        let gathers = self.flags.driven && self.parties.are_one(cx);
+        if !gathers || self.connection.queued() >= GATHERED {
             let _ = self.poll_flush(cx, Party::Writer);
         }
     }
@@ -458,25 +460,13 @@ impl<T: Transport> Engine<T> {
         self.flags.over = true;
     }
 
-    /// Whether it should leave now, or gather with the replies to what was already read.
-    fn should_flush(&self) -> bool {
-        if self.connection.queued() >= GATHERED {
-            return true;
-        }
-        let unread = self.unread.octets();
-        let more = || {
-            self.connection
-                .next_data(unread)
-                .is_some_and(|length| length <= unread.len() as u64)
-        };
-        !self.flags.driven && !more()
-    }
-
     /// Begins to close. Closing twice is no error.
     pub(super) fn start_close(&mut self, code: Option<CloseCode>, reason: &str) {
         let now = self.transport.now();
         if self.connection.close(now, code, reason).is_ok() {
             self.ahead.clear();
+            // Whoever waits for the connection writes the Close frame.
+            self.parties.wake_all();
         }
     }
 

@@ -16,6 +16,7 @@ impl<T: Transport> Engine<T> {
     /// The handler was polled, and waits: what it left is done for it. What it sent is written; unless it waits for input itself,
     /// it is read ahead for it, so that pings are answered and a Close is seen.
     pub(in crate::drive) fn pump(&mut self, cx: &Context<'_>) {
+        let _ = self.parties.enter(Party::Driver, cx);
         let waits = core::mem::take(&mut self.flags.waits);
         if waits && !self.connection.has_output() {
             return;
