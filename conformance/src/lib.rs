@@ -1,4 +1,42 @@
-//! A conformance suite for WebSocket, in any language, in both roles.
+//! A conformance suite for WebSocket servers and clients in any language: RFC 6455, RFC 7692, and what stands beside them.
+//!
+//! All 517 cases of the classic suite, with their numbers, and as many again of what it never asked: the opening handshake in both
+//! roles, lengths, masks, limits, permessage-deflate in all its shapes, races at the end, floods, slow peers.
+//! `wsconform` is the program; this is the library, for `cargo test`.
+//!
+//! A server under test echoes each message it receives:
+//!
+//! ```
+//! use sansws_conformance::{Suite, Verdict};
+//! # use sansws_conformance::subjects::on_tokio::with_server;
+//! # let start_my_server = |test: &dyn Fn(&str)| with_server(|url| test(url)).unwrap();
+//!
+//! # start_my_server(&|url| {
+//! let results = Suite::new().only("1.*").only("7.3.*").test("my-server", url).unwrap();
+//! assert_eq!(results.worst(), Verdict::Ok, "{results}");
+//! # });
+//! ```
+//!
+//! A client under test is a function that connects to a URL, and echoes until the connection ends:
+//!
+//! ```
+//! use sansws_conformance::{Suite, Verdict};
+//! # use sansws_conformance::subjects::on_smol::echo as my_echo_client;
+//!
+//! let results = Suite::new().only("5.*").only("21.4.*").test_client("my-client", my_echo_client).unwrap();
+//! assert_eq!(results.worst(), Verdict::Ok, "{results}");
+//! ```
+//!
+//! A state machine without sockets is a [`Subject`](run::memory::Subject); it is run in virtual time, and takes no port:
+//! see [`Suite::in_memory`].
+//!
+//! # How it is made
+//!
+//! A [case](case::Case) is a [script](script::Script): what is sent, what is awaited, what each outcome is worth. It sees octets and
+//! time, never a socket. An [engine](engine::Run) carries it out; [`run`] drives the engine in memory or over a stream.
+//! The suite has [frames](frame), [heads](http) and [checks](inbox) of its own, and shares no line of them with `sansws-core`.
+
+#![forbid(unsafe_code)]
 
 pub mod case;
 pub mod cases;

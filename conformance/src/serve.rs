@@ -40,7 +40,9 @@ pub struct Server<'a> {
 
 impl std::fmt::Debug for Server<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+        f.debug_struct("Server")
+            .field("listener", &self.listener)
+            .finish_non_exhaustive()
     }
 }
 
@@ -58,7 +60,11 @@ impl<'a> Server<'a> {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub fn bind(suite: &'a Suite, address: &str, tls: Option<Arc<ServerConfig>>) -> io::Result<Self> {
+    pub fn bind(
+        suite: &'a Suite,
+        address: &str,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> io::Result<Self> {
         Ok(Self {
             suite,
             listener: smol::block_on(TcpListener::bind(address))?,
@@ -97,9 +103,17 @@ impl<'a> Server<'a> {
 
     /// The numbers, from 1, of the cases of a pace.
     fn numbers(&self, pace: Pace) -> Vec<usize> {
-        let is_of = |at: &usize| self.suite.cases().get(*at).is_some_and(|case| case.pace == pace);
+        let is_of = |at: &usize| {
+            self.suite
+                .cases()
+                .get(*at)
+                .is_some_and(|case| case.pace == pace)
+        };
         let numbered = self.chosen.iter().zip(1..);
-        numbered.filter(|(at, _)| is_of(at)).map(|(_, number)| number).collect()
+        numbered
+            .filter(|(at, _)| is_of(at))
+            .map(|(_, number)| number)
+            .collect()
     }
 
     /// What was found so far.
@@ -173,7 +187,10 @@ impl<'a> Server<'a> {
             .and_then(|number| self.chosen.get(number.checked_sub(1)?))
             .and_then(|at| Some((*at, self.suite.cases().get(*at)?)));
         match (path, chosen) {
-            ("/getCaseCount", _) => self.say(&mut stream, &received, self.chosen.len().to_string()).await,
+            ("/getCaseCount", _) => {
+                self.say(&mut stream, &received, self.chosen.len().to_string())
+                    .await
+            }
             ("/runCase", Some((at, case))) => {
                 let outcome = self.case(&mut stream, &received, case, &target).await;
                 (self.progress)(case, &outcome);
@@ -188,7 +205,8 @@ impl<'a> Server<'a> {
                 let status = {
                     let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
                     let outcome = agents.get(&agent).and_then(|outcomes| outcomes.get(&at));
-                    outcome.map(|outcome| serde_json::json!({ "behavior": outcome.behavior.as_str() }))
+                    outcome
+                        .map(|outcome| serde_json::json!({ "behavior": outcome.behavior.as_str() }))
                 };
                 let status = status.unwrap_or_else(|| serde_json::json!({ "behavior": null }));
                 self.say(&mut stream, &received, status.to_string()).await;
@@ -201,10 +219,24 @@ impl<'a> Server<'a> {
         }
     }
 
-    async fn case(&self, stream: &mut Box<dyn Stream>, received: &[u8], case: &Case, target: &str) -> Outcome {
+    async fn case(
+        &self,
+        stream: &mut Box<dyn Stream>,
+        received: &[u8],
+        case: &Case,
+        target: &str,
+    ) -> Outcome {
         let setting = self.suite.setting(Peer::Client, target, "");
         let stop = || self.suite.is_stopped();
-        stream::run(case, &setting, self.suite.patience(), stream, received, &stop).await
+        stream::run(
+            case,
+            &setting,
+            self.suite.patience(),
+            stream,
+            received,
+            &stop,
+        )
+        .await
     }
 
     /// Sends a text, if there is one, and closes.
@@ -232,7 +264,11 @@ async fn read_head(stream: &mut Box<dyn Stream>) -> Option<(Head, Vec<u8>)> {
         if let Some((head, _)) = Head::read(&all) {
             return Some((head, all));
         }
-        let count = stream.read(&mut part).await.ok().filter(|count| *count > 0)?;
+        let count = stream
+            .read(&mut part)
+            .await
+            .ok()
+            .filter(|count| *count > 0)?;
         all.extend_from_slice(part.get(..count).unwrap_or_default());
     }
     None
@@ -257,7 +293,9 @@ fn decode(value: &str) -> String {
     let (mut out, mut rest) = (Vec::new(), value.as_bytes());
     while let Some((first, later)) = rest.split_first() {
         let digits = later.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let octet = digits.filter(|_| *first == b'%').and_then(|two| u8::from_str_radix(two, 16).ok());
+        let octet = digits
+            .filter(|_| *first == b'%')
+            .and_then(|two| u8::from_str_radix(two, 16).ok());
         rest = match octet {
             Some(octet) => {
                 out.push(octet);
@@ -286,7 +324,12 @@ impl Suite {
     ///
     /// # Errors
     /// As for [`test_client`](Self::test_client).
-    pub fn test_client_told(&self, name: &str, run: impl Fn(&str) + Sync, progress: Progress<'_>) -> io::Result<Agent> {
+    pub fn test_client_told(
+        &self,
+        name: &str,
+        run: impl Fn(&str) + Sync,
+        progress: Progress<'_>,
+    ) -> io::Result<Agent> {
         let server = Server::bind(self, "127.0.0.1:0", None)?.on_case(progress);
         let address = server.local_addr()?;
         let done = AtomicBool::new(false);
@@ -297,8 +340,12 @@ impl Suite {
                     scope.spawn(|| {
                         loop {
                             let next = todo.lock().unwrap_or_else(PoisonError::into_inner).next();
-                            let Some(number) = next.filter(|_| !self.is_stopped()) else { return };
-                            run(&format!("ws://{address}/runCase?case={number}&agent={name}"));
+                            let Some(number) = next.filter(|_| !self.is_stopped()) else {
+                                return;
+                            };
+                            run(&format!(
+                                "ws://{address}/runCase?case={number}&agent={name}"
+                            ));
                         }
                     });
                 }
@@ -313,6 +360,9 @@ impl Suite {
             all(Pace::Alone, 1);
             done.store(true, Ordering::Relaxed);
         });
-        Ok(server.agents().pop().unwrap_or_else(|| Agent::new(name, Peer::Client, Vec::new())))
+        Ok(server
+            .agents()
+            .pop()
+            .unwrap_or_else(|| Agent::new(name, Peer::Client, Vec::new())))
     }
 }

@@ -129,7 +129,8 @@ impl Suite {
 
     /// The places of the chosen cases for such a peer.
     pub fn chosen(&self, peer: Peer) -> Vec<usize> {
-        let matches = |globs: &[String], id: &str| globs.iter().any(|glob| glob_match::glob_match(glob, id));
+        let matches =
+            |globs: &[String], id: &str| globs.iter().any(|glob| glob_match::glob_match(glob, id));
         self.cases
             .iter()
             .enumerate()
@@ -163,7 +164,12 @@ impl Suite {
     }
 
     /// Runs the chosen cases in memory, each with an endpoint of its own.
-    pub fn in_memory(&self, name: &str, peer: Peer, make: impl Fn() -> Box<dyn Subject> + Sync) -> Agent {
+    pub fn in_memory(
+        &self,
+        name: &str,
+        peer: Peer,
+        make: impl Fn() -> Box<dyn Subject> + Sync,
+    ) -> Agent {
         self.in_memory_told(name, peer, make, &|_, _| {})
     }
 
@@ -183,7 +189,8 @@ impl Suite {
                 scope.spawn(|| {
                     loop {
                         let next = todo.lock().unwrap_or_else(PoisonError::into_inner).next();
-                        let Some((at, case)) = next.and_then(|at| Some((at, self.cases.get(at)?))) else {
+                        let Some((at, case)) = next.and_then(|at| Some((at, self.cases.get(at)?)))
+                        else {
                             return;
                         };
                         if self.is_stopped() {
@@ -192,7 +199,10 @@ impl Suite {
                         let outcome = memory::run(case, &setting, self.patience, make().as_mut());
                         progress(case, &outcome);
                         let entry = Entry { case: at, outcome };
-                        entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+                        entries
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push(entry);
                     }
                 });
             }
@@ -220,7 +230,10 @@ impl Suite {
 
     fn target(&self, url: &str) -> io::Result<(Target, Option<Arc<rustls::ClientConfig>>)> {
         let target: Target = url.parse().map_err(io::Error::other)?;
-        let tls = target.secure.then(|| client_tls(self.roots.as_deref())).transpose()?;
+        let tls = target
+            .secure
+            .then(|| client_tls(self.roots.as_deref()))
+            .transpose()?;
         Ok((target, tls))
     }
 
@@ -235,7 +248,9 @@ impl Suite {
         let setting = self.setting(Peer::Server, &target.path, &target.authority);
         let entries = Mutex::new(Vec::new());
         let one = async |at: usize| {
-            let Some(case) = self.cases.get(at) else { return };
+            let Some(case) = self.cases.get(at) else {
+                return;
+            };
             if self.is_stopped() {
                 return;
             }
@@ -248,7 +263,10 @@ impl Suite {
             };
             progress(case, &outcome);
             let entry = Entry { case: at, outcome };
-            entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+            entries
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(entry);
         };
         self.schedule(&self.chosen(Peer::Server), &one);
         let entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -257,7 +275,11 @@ impl Suite {
 
     /// Runs cases beside each other as far as they may be: those that work, `jobs` at a time; those that wait, many at a time;
     /// those that measure time, alone.
-    fn schedule<F: Future<Output = ()> + Send>(&self, chosen: &[usize], one: &(impl Fn(usize) -> F + Sync)) {
+    fn schedule<F: Future<Output = ()> + Send>(
+        &self,
+        chosen: &[usize],
+        one: &(impl Fn(usize) -> F + Sync),
+    ) {
         let of = |pace: Pace| -> Vec<usize> {
             let paced = |at: &usize| self.cases.get(*at).is_some_and(|case| case.pace == pace);
             chosen.iter().copied().filter(paced).collect()
@@ -285,7 +307,9 @@ impl Suite {
             for _ in 1..self.jobs {
                 let wait = wait.clone();
                 let executor = &executor;
-                scope.spawn(move || smol::block_on(executor.run(async move { wait.recv().await.err() })));
+                scope.spawn(move || {
+                    smol::block_on(executor.run(async move { wait.recv().await.err() }))
+                });
             }
             smol::block_on(executor.run(all));
             drop(done);
@@ -315,6 +339,31 @@ impl Agent {
 
     /// How many cases came to a verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.entries.iter().filter(|entry| entry.outcome.worst() == verdict).count()
+        self.entries
+            .iter()
+            .filter(|entry| entry.outcome.worst() == verdict)
+            .count()
+    }
+}
+
+/// What is not well, case by case: for the message of an assertion.
+impl std::fmt::Display for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let cases = crate::cases::all();
+        write!(f, "{} ({})", self.name, self.peer.as_str())?;
+        for entry in self
+            .entries
+            .iter()
+            .filter(|entry| !entry.outcome.worst().is_good())
+        {
+            let id = cases.get(entry.case).map_or("?", |case| case.id.as_str());
+            write!(
+                f,
+                "\n{id} {}: {}",
+                entry.outcome.worst(),
+                entry.outcome.says
+            )?;
+        }
+        Ok(())
     }
 }

@@ -41,7 +41,11 @@ pub struct BadUrl(String);
 
 impl fmt::Display for BadUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is no URL like ws://host:port/path or wss://host:port/path", self.0)
+        write!(
+            f,
+            "`{}` is no URL like ws://host:port/path or wss://host:port/path",
+            self.0
+        )
     }
 }
 
@@ -72,7 +76,11 @@ impl std::str::FromStr for Target {
             secure,
             host: host.into(),
             port,
-            path: if path.starts_with('/') { path.into() } else { format!("/{path}") },
+            path: if path.starts_with('/') {
+                path.into()
+            } else {
+                format!("/{path}")
+            },
             authority: authority.into(),
         })
     }
@@ -86,23 +94,25 @@ pub fn client_tls(roots: Option<&Path>) -> io::Result<Arc<ClientConfig>> {
         None => rustls_native_certs::load_native_certs().certs,
     };
     store.add_parsable_certificates(found);
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(store)
-        .with_no_client_auth();
+    let config =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(store)
+            .with_no_client_auth();
     Ok(Arc::new(config))
 }
 
 /// TLS settings of a server, from PEM files.
 pub fn server_tls(chain: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
     let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_no_client_auth()
-        .with_single_cert(certificates(chain)?, key)
-        .map_err(io::Error::other)?;
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_no_client_auth()
+            .with_single_cert(certificates(chain)?, key)
+            .map_err(io::Error::other)?;
     Ok(Arc::new(config))
 }
 
@@ -114,7 +124,11 @@ fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
 
 impl Target {
     /// Connects, within the time.
-    pub async fn connect(&self, tls: Option<&Arc<ClientConfig>>, patience: Duration) -> io::Result<Box<dyn Stream>> {
+    pub async fn connect(
+        &self,
+        tls: Option<&Arc<ClientConfig>>,
+        patience: Duration,
+    ) -> io::Result<Box<dyn Stream>> {
         let connect = async {
             let tcp = TcpStream::connect((self.host.as_str(), self.port)).await?;
             tcp.set_nodelay(true)?;
@@ -123,7 +137,11 @@ impl Target {
                 (true, None) => return Err(io::Error::other("wss:// needs TLS settings")),
                 (true, Some(config)) => {
                     let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
-                    Box::new(TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?)
+                    Box::new(
+                        TlsConnector::from(Arc::clone(config))
+                            .connect(name, tcp)
+                            .await?,
+                    )
                 }
             };
             Ok(stream)
@@ -133,7 +151,11 @@ impl Target {
 }
 
 /// The server's side of a stream.
-pub async fn accepted(tcp: TcpStream, tls: Option<&Arc<ServerConfig>>, patience: Duration) -> io::Result<Box<dyn Stream>> {
+pub async fn accepted(
+    tcp: TcpStream,
+    tls: Option<&Arc<ServerConfig>>,
+    patience: Duration,
+) -> io::Result<Box<dyn Stream>> {
     tcp.set_nodelay(true)?;
     let accept = async {
         let stream: Box<dyn Stream> = match tls {
@@ -156,13 +178,29 @@ mod tests {
 
     #[test]
     fn urls() {
-        let target = |url: &str| url.parse::<Target>().map(|t| (t.secure, t.host, t.port, t.path, t.authority));
-        let found = |secure, host: &str, port, path: &str, authority: &str| Ok((secure, host.into(), port, path.into(), authority.into()));
-        assert_eq!(target("ws://a:9001"), found(false, "a", 9001, "/", "a:9001"));
-        assert_eq!(target("wss://a.b/c?d=e#f"), found(true, "a.b", 443, "/c?d=e", "a.b"));
-        assert_eq!(target("ws://[::1]:80?x"), found(false, "::1", 80, "/?x", "[::1]:80"));
+        let target = |url: &str| {
+            url.parse::<Target>()
+                .map(|t| (t.secure, t.host, t.port, t.path, t.authority))
+        };
+        let found = |secure, host: &str, port, path: &str, authority: &str| {
+            Ok((secure, host.into(), port, path.into(), authority.into()))
+        };
+        assert_eq!(
+            target("ws://a:9001"),
+            found(false, "a", 9001, "/", "a:9001")
+        );
+        assert_eq!(
+            target("wss://a.b/c?d=e#f"),
+            found(true, "a.b", 443, "/c?d=e", "a.b")
+        );
+        assert_eq!(
+            target("ws://[::1]:80?x"),
+            found(false, "::1", 80, "/?x", "[::1]:80")
+        );
         assert_eq!(target("ws://[::1]/"), found(false, "::1", 80, "/", "[::1]"));
-        for bad in ["a:9001", "ftp://a", "ws://", "ws://a:b", "ws://u@a", "ws://:80"] {
+        for bad in [
+            "a:9001", "ftp://a", "ws://", "ws://a:b", "ws://u@a", "ws://:80",
+        ] {
             assert!(target(bad).is_err(), "{bad}");
         }
     }

@@ -116,11 +116,20 @@ fn each_mutant_is_caught_by_the_case_that_should_and_its_sound_twin_is_not() {
         let suite = Suite::new().only(*case).jobs(1);
         let mutant = outcome(&suite, *peer, Some(*fault));
         if mutant.worst() != *verdict {
-            wrong.push(format!("{fault:?} {}: {case} says {}: {}", peer.as_str(), mutant.worst(), mutant.says));
+            wrong.push(format!(
+                "{fault:?} {}: {case} says {}: {}",
+                peer.as_str(),
+                mutant.worst(),
+                mutant.says
+            ));
         }
         let twin = outcome(&suite, *peer, None);
         if !twin.worst().is_good() {
-            wrong.push(format!("sound twin of {fault:?}: {case} says {}: {}", twin.worst(), twin.says));
+            wrong.push(format!(
+                "sound twin of {fault:?}: {case} says {}: {}",
+                twin.worst(),
+                twin.says
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -131,11 +140,16 @@ fn each_mutant_is_caught_by_the_case_that_should_and_its_sound_twin_is_not() {
 fn no_fault_is_left_out() {
     let source = include_str!("naive/fault.rs");
     let body = source.split_once('{').map_or("", |(_, body)| body);
-    let names = body.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    let names = body
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("//"));
     let mut count = 0;
     for name in names.filter_map(|line| line.strip_suffix(',')) {
         count += 1;
-        let known = MUTANTS.iter().any(|(fault, ..)| format!("{fault:?}") == name);
+        let known = MUTANTS
+            .iter()
+            .any(|(fault, ..)| format!("{fault:?}") == name);
         assert!(known, "{name} is caught by no case");
     }
     assert!(count >= 40, "{count} faults");
@@ -153,7 +167,12 @@ fn the_naive_endpoint_without_a_fault_passes_all_cases() {
             .filter(|entry| !entry.outcome.worst().is_good())
             .map(|entry| {
                 let case = &suite.cases()[entry.case];
-                format!("{} {}: {}", case.id, entry.outcome.worst(), entry.outcome.says)
+                format!(
+                    "{} {}: {}",
+                    case.id,
+                    entry.outcome.worst(),
+                    entry.outcome.says
+                )
             })
             .collect();
         assert!(bad.is_empty(), "{}:\n{}", peer.as_str(), bad.join("\n"));

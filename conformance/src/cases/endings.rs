@@ -14,7 +14,8 @@ const AFTER: &str = "RFC 6455 1.4: \"After sending a control frame indicating th
 const SERVER_FIRST: &str = "RFC 6455 7.1.1: \"the server MUST close the underlying TCP connection immediately; the client SHOULD wait for the server to close the connection\" (5.5.1).";
 const VANISH: &str = "RFC 6455 7.1.5: a connection that ends without a Close frame is closed with 1006; there is nobody left to tell.";
 const WHOLE: &str = "RFC 6455 5.5.1: \"An endpoint MAY delay sending a Close frame until its current message is sent.\"";
-const STREAM: &str = "RFC 9293 3.9.1: TCP delivers a stream of octets; its pieces mean nothing to RFC 6455 5.5.1.";
+const STREAM: &str =
+    "RFC 9293 3.9.1: TCP delivers a stream of octets; its pieces mean nothing to RFC 6455 5.5.1.";
 
 const FAILS: &str = "The connection fails with 1002.";
 const ONE_CLOSE: &str = "One Close comes back, and nothing else.";
@@ -23,13 +24,27 @@ const ONE_CLOSE: &str = "One Close comes back, and nothing else.";
 type Frames = fn() -> Vec<Frame>;
 
 const BEHIND: [(&str, &str, Frames); 7] = [
-    ("26.2.1", "100 messages", || (0..100).map(|_| text("late")).collect()),
-    ("26.2.2", "a frame with a reserved opcode", || vec![crate::frame::frame(3, "late")]),
-    ("26.2.3", "text that is not UTF-8", || vec![text(b"\xff\xff")]),
+    ("26.2.1", "100 messages", || {
+        (0..100).map(|_| text("late")).collect()
+    }),
+    ("26.2.2", "a frame with a reserved opcode", || {
+        vec![crate::frame::frame(3, "late")]
+    }),
+    ("26.2.3", "text that is not UTF-8", || {
+        vec![text(b"\xff\xff")]
+    }),
     ("26.2.4", "a fragmented ping", || vec![ping("").more()]),
-    ("26.2.5", "another Close frame, with another code", || vec![close(1001, "")]),
-    ("26.2.6", "a Close frame with a code that may not be sent", || vec![close(1005, "")]),
-    ("26.2.7", "the header of a frame of 2^40 octets", || vec![binary("").claim(1 << 40)]),
+    ("26.2.5", "another Close frame, with another code", || {
+        vec![close(1001, "")]
+    }),
+    (
+        "26.2.6",
+        "a Close frame with a code that may not be sent",
+        || vec![close(1005, "")],
+    ),
+    ("26.2.7", "the header of a frame of 2^40 octets", || {
+        vec![binary("").claim(1 << 40)]
+    }),
 ];
 
 /// The cases.
@@ -38,22 +53,36 @@ pub fn cases() -> Vec<Case> {
     static ASSIGNED: [[u16; 2]; 3] = [[1012, 1000], [1013, 1000], [1014, 1000]];
     for (at, codes) in ASSIGNED.iter().enumerate() {
         let [code, _] = *codes;
-        all.push(case(format!("26.1.{}", at + 1), format!("Send a Close frame with the code {code}, which IANA assigned."), "The same code comes back, and TCP ends.", CODES, move |_| {
-            Script::new().close_with(close(code, ""), codes)
-        }));
+        all.push(case(
+            format!("26.1.{}", at + 1),
+            format!("Send a Close frame with the code {code}, which IANA assigned."),
+            "The same code comes back, and TCP ends.",
+            CODES,
+            move |_| Script::new().close_with(close(code, ""), codes),
+        ));
     }
     for (at, code) in [1015_u16, 1017, 1999].into_iter().enumerate() {
         let rule = if code == 1015 { RESERVED } else { RANGE };
-        all.push(case(format!("26.1.{}", at + 4), format!("Send a Close frame with the code {code}."), FAILS, rule, move |_| {
-            Script::new().send([close(code, "")]).fails(PROTOCOL)
-        }));
+        all.push(case(
+            format!("26.1.{}", at + 4),
+            format!("Send a Close frame with the code {code}."),
+            FAILS,
+            rule,
+            move |_| Script::new().send([close(code, "")]).fails(PROTOCOL),
+        ));
     }
     for (id, what, frames) in BEHIND {
-        all.push(case(id, format!("Send a Close frame, and {what} behind it, in one write."), ONE_CLOSE, AFTER, move |_| {
-            let mut all = vec![close(1000, "")];
-            all.extend(frames());
-            Script::new().send(all).expect(Want::Close(NORMAL))
-        }));
+        all.push(case(
+            id,
+            format!("Send a Close frame, and {what} behind it, in one write."),
+            ONE_CLOSE,
+            AFTER,
+            move |_| {
+                let mut all = vec![close(1000, "")];
+                all.extend(frames());
+                Script::new().send(all).expect(Want::Close(NORMAL))
+            },
+        ));
     }
     all.extend(orders());
     all.extend(vanishing());
@@ -63,69 +92,141 @@ pub fn cases() -> Vec<Case> {
 /// Closing under way of other things, and whose turn it is to end TCP.
 fn orders() -> Vec<Case> {
     vec![
-        case("26.3.1", "Send a message of 4 MiB and a Close frame behind it, in one write.", "The message may come back; then Close.", WHOLE, |_| {
-            let message = binary(vec![7; 4 << 20]);
-            Script::new()
-                .send([message.clone(), close(1000, "")])
-                .either([
-                    (Want::Message { text: false, payload: message.payload }, Verdict::Informational, false),
-                    (Want::Close(NORMAL), Verdict::Informational, true),
+        case(
+            "26.3.1",
+            "Send a message of 4 MiB and a Close frame behind it, in one write.",
+            "The message may come back; then Close.",
+            WHOLE,
+            |_| {
+                let message = binary(vec![7; 4 << 20]);
+                Script::new()
+                    .send([message.clone(), close(1000, "")])
+                    .either([
+                        (
+                            Want::Message {
+                                text: false,
+                                payload: message.payload,
+                            },
+                            Verdict::Informational,
+                            false,
+                        ),
+                        (Want::Close(NORMAL), Verdict::Informational, true),
+                    ])
+                    .expect(Want::Close(NORMAL))
+            },
+        )
+        .free("RFC 6455 5.5.1 lets an endpoint finish its message first, or not"),
+        case(
+            "26.3.2",
+            "Send a Close frame octet by octet.",
+            "Close comes back.",
+            STREAM,
+            |_| {
+                Script::new()
+                    .send_chopped([close(1000, "bye")], Chop::Octets(1))
+                    .expect(Want::Close(NORMAL))
+            },
+        ),
+        case(
+            "26.3.3",
+            "Send a ping and a Close frame in one write.",
+            "The pong may come; then Close.",
+            "RFC 6455 5.5.2: \"Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it already received a Close frame.\"",
+            |_| {
+                Script::new()
+                    .send([ping("last"), close(1000, "")])
+                    .either([
+                        (Want::Pong(b"last".to_vec()), Verdict::Ok, false),
+                        (Want::Close(NORMAL), Verdict::Ok, true),
+                    ])
+                    .expect(Want::Close(NORMAL))
+            },
+        ),
+        case(
+            "26.3.4",
+            "Send the first half of a fragmented message, then a Close frame; nothing more.",
+            "Close comes back.",
+            "RFC 6455 5.4: control frames may come in the middle of a fragmented message.",
+            |_| {
+                Script::new()
+                    .send([text("half").more(), close(1001, "")])
+                    .expect(Want::Close(&[1001, 1000]))
+            },
+        ),
+        case(
+            "26.4.1",
+            "Complete the closing handshake, and wait for the end of TCP.",
+            "The server ends TCP, in order and not by a reset.",
+            SERVER_FIRST,
+            |_| {
+                Script::new()
+                    .send([close(1000, "")])
+                    .expect(Want::Close(NORMAL))
+                    .step(Step::Until(
+                        "the end of TCP".into(),
+                        Box::new(|event| match event {
+                            Event::End(End::Fin) => Ok(true),
+                            Event::End(End::Reset) => {
+                                Err("the server reset TCP instead of ending it".into())
+                            }
+                            _ => Err("something came after the Close frame".into()),
+                        }),
+                    ))
+            },
+        )
+        .for_servers(),
+        case(
+            "26.4.2",
+            "Complete the closing handshake, and end TCP only 500 ms later.",
+            "The client waits for it; one that ends TCP itself before is non-strict.",
+            SERVER_FIRST,
+            |_| {
+                Script::new()
+                    .send([close(1000, "")])
+                    .expect(Want::Close(NORMAL))
+                    .step(Step::EndsNot(millis(500)))
+            },
+        )
+        .for_clients()
+        .waits(),
+        case(
+            "26.4.3",
+            "Send text, and complete the closing handshake while it may be under way.",
+            "The text may come back, Close comes back; TCP ends without a reset.",
+            SERVER_FIRST,
+            |_| {
+                Script::new()
+                    .send([text("last words")])
+                    .echo_text("last words")
+                    .send([close(1000, "")])
+                    .expect(Want::Close(NORMAL))
+                    .step(Step::Until(
+                        "the end of TCP".into(),
+                        Box::new(|event| match event {
+                            Event::End(End::Fin) => Ok(true),
+                            Event::End(End::Reset) => {
+                                Err("the server reset TCP instead of ending it".into())
+                            }
+                            _ => Err("something came after the Close frame".into()),
+                        }),
+                    ))
+            },
+        )
+        .for_servers(),
+        case(
+            "26.4.4",
+            "Break the protocol with 1 MiB of other octets behind the fault, in one write.",
+            "A Close frame with 1002 comes, and no reset destroys it.",
+            "RFC 6455 7.1.1: a TCP connection should be closed so that the Close frame arrives: \"first shut down the socket with SHUT_WR [...] call recv until obtaining a return of 0\".",
+            |_| {
+                let mut frames = vec![crate::frame::frame(3, "bad")];
+                frames.extend((0..64).map(|_| binary(vec![7; 16 << 10])));
+                Script::new().send(frames).either([
+                    (Want::Close(PROTOCOL), Verdict::Ok, true),
+                    (Want::End, Verdict::NonStrict, true),
                 ])
-                .expect(Want::Close(NORMAL))
-        }).free("RFC 6455 5.5.1 lets an endpoint finish its message first, or not"),
-        case("26.3.2", "Send a Close frame octet by octet.", "Close comes back.", STREAM, |_| {
-            Script::new()
-                .send_chopped([close(1000, "bye")], Chop::Octets(1))
-                .expect(Want::Close(NORMAL))
-        }),
-        case("26.3.3", "Send a ping and a Close frame in one write.", "The pong may come; then Close.", "RFC 6455 5.5.2: \"Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response, unless it already received a Close frame.\"", |_| {
-            Script::new()
-                .send([ping("last"), close(1000, "")])
-                .either([
-                    (Want::Pong(b"last".to_vec()), Verdict::Ok, false),
-                    (Want::Close(NORMAL), Verdict::Ok, true),
-                ])
-                .expect(Want::Close(NORMAL))
-        }),
-        case("26.3.4", "Send the first half of a fragmented message, then a Close frame; nothing more.", "Close comes back.", "RFC 6455 5.4: control frames may come in the middle of a fragmented message.", |_| {
-            Script::new().send([text("half").more(), close(1001, "")]).expect(Want::Close(&[1001, 1000]))
-        }),
-        case("26.4.1", "Complete the closing handshake, and wait for the end of TCP.", "The server ends TCP, in order and not by a reset.", SERVER_FIRST, |_| {
-            Script::new()
-                .send([close(1000, "")])
-                .expect(Want::Close(NORMAL))
-                .step(Step::Until("the end of TCP".into(), Box::new(|event| match event {
-                    Event::End(End::Fin) => Ok(true),
-                    Event::End(End::Reset) => Err("the server reset TCP instead of ending it".into()),
-                    _ => Err("something came after the Close frame".into()),
-                })))
-        }).for_servers(),
-        case("26.4.2", "Complete the closing handshake, and end TCP only 500 ms later.", "The client waits for it; one that ends TCP itself before is non-strict.", SERVER_FIRST, |_| {
-            Script::new()
-                .send([close(1000, "")])
-                .expect(Want::Close(NORMAL))
-                .step(Step::EndsNot(millis(500)))
-        }).for_clients().waits(),
-        case("26.4.3", "Send text, and complete the closing handshake while it may be under way.", "The text may come back, Close comes back; TCP ends without a reset.", SERVER_FIRST, |_| {
-            Script::new()
-                .send([text("last words")])
-                .echo_text("last words")
-                .send([close(1000, "")])
-                .expect(Want::Close(NORMAL))
-                .step(Step::Until("the end of TCP".into(), Box::new(|event| match event {
-                    Event::End(End::Fin) => Ok(true),
-                    Event::End(End::Reset) => Err("the server reset TCP instead of ending it".into()),
-                    _ => Err("something came after the Close frame".into()),
-                })))
-        }).for_servers(),
-        case("26.4.4", "Break the protocol with 1 MiB of other octets behind the fault, in one write.", "A Close frame with 1002 comes, and no reset destroys it.", "RFC 6455 7.1.1: a TCP connection should be closed so that the Close frame arrives: \"first shut down the socket with SHUT_WR [...] call recv until obtaining a return of 0\".", |_| {
-            let mut frames = vec![crate::frame::frame(3, "bad")];
-            frames.extend((0..64).map(|_| binary(vec![7; 16 << 10])));
-            Script::new().send(frames).either([
-                (Want::Close(PROTOCOL), Verdict::Ok, true),
-                (Want::End, Verdict::NonStrict, true),
-            ])
-        }),
+            },
+        ),
     ]
 }
 
@@ -133,30 +234,66 @@ fn orders() -> Vec<Case> {
 fn vanishing() -> Vec<Case> {
     let expects = "It ends its side too, with or without a Close frame.";
     let cut: [(&str, &str, fn(Script) -> Script); 5] = [
-        ("26.5.1", "End our side of TCP right after the handshake.", |script| script),
-        ("26.5.2", "End our side of TCP in the middle of a frame.", |script| script.send([binary([1, 2, 3]).claim(100)])),
-        ("26.5.3", "End our side of TCP in the middle of a header.", |script| script.octets([0x82])),
-        ("26.5.4", "End our side of TCP between two fragments.", |script| script.send([text("half").more()])),
-        ("26.5.5", "End our side of TCP in the middle of a Close frame.", |script| script.send([close(1000, "bye").claim(20)])),
+        (
+            "26.5.1",
+            "End our side of TCP right after the handshake.",
+            |script| script,
+        ),
+        (
+            "26.5.2",
+            "End our side of TCP in the middle of a frame.",
+            |script| script.send([binary([1, 2, 3]).claim(100)]),
+        ),
+        (
+            "26.5.3",
+            "End our side of TCP in the middle of a header.",
+            |script| script.octets([0x82]),
+        ),
+        (
+            "26.5.4",
+            "End our side of TCP between two fragments.",
+            |script| script.send([text("half").more()]),
+        ),
+        (
+            "26.5.5",
+            "End our side of TCP in the middle of a Close frame.",
+            |script| script.send([close(1000, "bye").claim(20)]),
+        ),
     ];
     let mut all: Vec<Case> = cut
         .into_iter()
         .map(|(id, does, begin)| {
             case(id, does, expects, VANISH, move |_| {
-                begin(Script::new()).pause(millis(20)).step(Step::Shutdown).fails(&[])
+                begin(Script::new())
+                    .pause(millis(20))
+                    .step(Step::Shutdown)
+                    .fails(&[])
             })
         })
         .collect();
-    all.push(case("26.5.6", "Send text, and end our side of TCP right behind it.", "The text may come back; then it ends its side too.", VANISH, |_| {
-        Script::new()
-            .send([text("last words")])
-            .step(Step::Shutdown)
-            .either([
-                (Want::Message { text: true, payload: b"last words".to_vec() }, Verdict::Ok, false),
-                (Want::Fail(&[]), Verdict::Ok, true),
-            ])
-            .fails(&[])
-    }));
+    all.push(case(
+        "26.5.6",
+        "Send text, and end our side of TCP right behind it.",
+        "The text may come back; then it ends its side too.",
+        VANISH,
+        |_| {
+            Script::new()
+                .send([text("last words")])
+                .step(Step::Shutdown)
+                .either([
+                    (
+                        Want::Message {
+                            text: true,
+                            payload: b"last words".to_vec(),
+                        },
+                        Verdict::Ok,
+                        false,
+                    ),
+                    (Want::Fail(&[]), Verdict::Ok, true),
+                ])
+                .fails(&[])
+        },
+    ));
     all.push(case("26.5.7", "Send nothing for 2 s.", "The connection stays open; pings of the peer are answered.", "RFC 6455 5.5.2: silence is no end; a ping \"may serve either as a keepalive or as a means to verify that the remote endpoint is still responsive\".", |_| {
         Script::new()
             .quiet(seconds(2))

@@ -8,7 +8,8 @@ use crate::script::{Script, Step, Want, millis};
 use crate::verdict::Verdict;
 
 const PONGS: &str = "RFC 6455 5.5.3: \"If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame.\"";
-const UNASKED: &str = "RFC 6455 5.5.3: \"A response to an unsolicited Pong frame is not expected.\"";
+const UNASKED: &str =
+    "RFC 6455 5.5.3: \"A response to an unsolicited Pong frame is not expected.\"";
 const LIMITS: &str = "RFC 6455 10.4: \"Implementations that have implementation- and/or platform-specific limitations regarding the frame size or total message size after reassembly from multiple frames MUST protect themselves against exceeding those limits.\"";
 const STREAM: &str = "RFC 9293 3.9.1: TCP delivers a stream of octets, in any pieces, at any pace.";
 
@@ -105,24 +106,30 @@ pub fn cases() -> Vec<Case> {
 
 /// Numbered pings, and text behind them.
 fn flood(count: usize) -> Vec<Frame> {
-    (0..count).map(|n| ping(numbered(n))).chain([text("Hello")]).collect()
+    (0..count)
+        .map(|n| ping(numbered(n)))
+        .chain([text("Hello")])
+        .collect()
 }
 
 /// Pongs in order, some may be left out; the last one and the text must come, in either order.
 fn answered(script: Script, count: usize, may_end: bool) -> Script {
     let (mut next, mut text) = (0, false);
-    script.step(Step::Until("the last pong and the text".into(), Box::new(move |event| {
-        match event {
-            Event::Pong(got) => match (next..count).find(|n| *got == numbered(*n)) {
-                Some(n) => next = n + 1,
-                None => return Err("a pong answers no ping that is open".into()),
-            },
-            Event::Message { payload, .. } if payload == b"Hello" && !text => text = true,
-            Event::Close(..) | Event::End(_) if may_end => return Ok(true),
-            _ => return Err("something else came".into()),
-        }
-        Ok(next == count && text)
-    })))
+    script.step(Step::Until(
+        "the last pong and the text".into(),
+        Box::new(move |event| {
+            match event {
+                Event::Pong(got) => match (next..count).find(|n| *got == numbered(*n)) {
+                    Some(n) => next = n + 1,
+                    None => return Err("a pong answers no ping that is open".into()),
+                },
+                Event::Message { payload, .. } if payload == b"Hello" && !text => text = true,
+                Event::Close(..) | Event::End(_) if may_end => return Ok(true),
+                _ => return Err("something else came".into()),
+            }
+            Ok(next == count && text)
+        }),
+    ))
 }
 
 fn empty_fragments(count: usize) -> Script {
@@ -149,7 +156,9 @@ fn slowly(message: &Frame) -> Script {
     message
         .payload
         .iter()
-        .fold(script, |script, octet| script.quiet(millis(50)).octets([*octet]))
+        .fold(script, |script, octet| {
+            script.quiet(millis(50)).octets([*octet])
+        })
         .echo(message)
         .close()
 }

@@ -10,7 +10,8 @@ use crate::script::{Chop, PROTOCOL, Script, Step, seconds};
 const MINIMAL: &str = "RFC 6455 5.2: \"Note that in all cases, the minimal number of bytes MUST be used to encode the length, for example, the length of a 124-byte-long string can't be encoded as the sequence 126, 0, 124.\"";
 const TOP_BIT: &str = "RFC 6455 5.2: \"If 127, the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0) are the payload length.\"";
 const LIMIT: &str = "RFC 6455 10.4: implementations \"MUST protect themselves\" against frames that exceed their limits; 7.4.1: 1009 is for \"a message that is too big for it to process\".";
-const STREAM: &str = "RFC 9293 3.9.1: TCP delivers a stream of octets; its pieces mean nothing to RFC 6455 5.2.";
+const STREAM: &str =
+    "RFC 9293 3.9.1: TCP delivers a stream of octets; its pieces mean nothing to RFC 6455 5.2.";
 const ECHO: &str = "RFC 6455 5.2: payload lengths of 7, 16 and 64 bits.";
 
 const FAILS: &str = "The connection fails with 1002.";
@@ -42,85 +43,183 @@ const CLAIMS: [(&str, u64, &str); 5] = [
 pub fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     for (id, length, coding, what) in WASTEFUL {
-        all.push(case(id, format!("Send text whose length is written as {what}."), FAILS, MINIMAL, move |_| {
-            Script::new().send([text(vec![b'*'; length]).coding(coding)]).fails(PROTOCOL)
-        }));
+        all.push(case(
+            id,
+            format!("Send text whose length is written as {what}."),
+            FAILS,
+            MINIMAL,
+            move |_| {
+                Script::new()
+                    .send([text(vec![b'*'; length]).coding(coding)])
+                    .fails(PROTOCOL)
+            },
+        ));
     }
-    all.push(case("22.1.9", "Send a ping whose length, 5, is written in 16 bits.", FAILS, MINIMAL, |_| {
-        Script::new().send([ping("Hello").coding(Coding::Sixteen)]).fails(PROTOCOL)
-    }));
-    all.push(case("22.1.10", "Send a Close frame whose length, 2, is written in 64 bits.", FAILS, MINIMAL, |_| {
-        Script::new().send([close(1000, "").coding(Coding::SixtyFour)]).fails(PROTOCOL)
-    }));
+    all.push(case(
+        "22.1.9",
+        "Send a ping whose length, 5, is written in 16 bits.",
+        FAILS,
+        MINIMAL,
+        |_| {
+            Script::new()
+                .send([ping("Hello").coding(Coding::Sixteen)])
+                .fails(PROTOCOL)
+        },
+    ));
+    all.push(case(
+        "22.1.10",
+        "Send a Close frame whose length, 2, is written in 64 bits.",
+        FAILS,
+        MINIMAL,
+        |_| {
+            Script::new()
+                .send([close(1000, "").coding(Coding::SixtyFour)])
+                .fails(PROTOCOL)
+        },
+    ));
     let top = |id, claim: u64, what: &str| {
-        let does = format!("Send the header of a binary frame of {what} octets: the top bit of its length is 1.");
-        case(id, does, "The connection fails with 1002, or 1009, at once.", TOP_BIT, move |_| {
-            Script::new().send([binary("").claim(claim).coding(Coding::SixtyFour)]).fails(&[1002, 1009])
-        })
+        let does = format!(
+            "Send the header of a binary frame of {what} octets: the top bit of its length is 1."
+        );
+        case(
+            id,
+            does,
+            "The connection fails with 1002, or 1009, at once.",
+            TOP_BIT,
+            move |_| {
+                Script::new()
+                    .send([binary("").claim(claim).coding(Coding::SixtyFour)])
+                    .fails(&[1002, 1009])
+            },
+        )
     };
     all.push(top("22.2.1", 1 << 63, "2^63"));
     all.push(top("22.2.2", u64::MAX, "2^64 - 1"));
     for (id, claim, what) in CLAIMS {
         let does = format!("Send the header of a binary frame of {what} octets, and 5 of them.");
-        let expects = "The connection fails with 1009 before the payload; waiting for it is non-strict.";
-        all.push(case(id, does, expects, LIMIT, move |_| {
-            let mut frame = binary("Hello").claim(claim);
-            frame.coding = Coding::SixtyFour;
-            Script::new()
-                .send([frame])
-                .step(Step::FailsWithin(seconds(2), TOO_BIG))
-                .step(Step::Leave)
-        }).waits());
+        let expects =
+            "The connection fails with 1009 before the payload; waiting for it is non-strict.";
+        all.push(
+            case(id, does, expects, LIMIT, move |_| {
+                let mut frame = binary("Hello").claim(claim);
+                frame.coding = Coding::SixtyFour;
+                Script::new()
+                    .send([frame])
+                    .step(Step::FailsWithin(seconds(2), TOO_BIG))
+                    .step(Step::Leave)
+            })
+            .waits(),
+        );
     }
-    all.push(case("22.2.8", "Send a fragment of 16 octets, then the header of one of 2^40.", "The connection fails with 1009 before the payload; waiting for it is non-strict.", LIMIT, |_| {
-        let mut second = crate::frame::continuation("").claim(1 << 40);
-        second.coding = Coding::SixtyFour;
-        Script::new()
-            .send([binary([0; 16]).more(), second])
-            .step(Step::FailsWithin(seconds(2), TOO_BIG))
-            .step(Step::Leave)
-    }).waits());
+    all.push(
+        case(
+            "22.2.8",
+            "Send a fragment of 16 octets, then the header of one of 2^40.",
+            "The connection fails with 1009 before the payload; waiting for it is non-strict.",
+            LIMIT,
+            |_| {
+                let mut second = crate::frame::continuation("").claim(1 << 40);
+                second.coding = Coding::SixtyFour;
+                Script::new()
+                    .send([binary([0; 16]).more(), second])
+                    .step(Step::FailsWithin(seconds(2), TOO_BIG))
+                    .step(Step::Leave)
+            },
+        )
+        .waits(),
+    );
 
     let cut = |id, length: usize, chop, what: &'static str| {
         let does = format!("Send a binary message of {length} octets, {what}.");
         case(id, does, ECHOES, STREAM, move |_| {
             let message = binary(vec![7; length]);
-            Script::new().send_chopped([message.clone()], chop).echo(&message).close()
+            Script::new()
+                .send_chopped([message.clone()], chop)
+                .echo(&message)
+                .close()
         })
     };
     all.push(cut("22.3.1", 5, Chop::Octets(1), "octet by octet"));
     all.push(cut("22.3.2", 126, Chop::Octets(1), "octet by octet"));
     all.push(cut("22.3.3", 65536, Chop::Octets(3), "3 octets at a time"));
-    all.push(cut("22.3.4", 70000, Chop::Octets(65535), "65535 octets at a time"));
+    all.push(cut(
+        "22.3.4",
+        70000,
+        Chop::Octets(65535),
+        "65535 octets at a time",
+    ));
     all.push(cut("22.3.5", 1, Chop::Octets(2), "2 octets at a time"));
     for (at, length) in [124_usize, 65534, 65537, 131_072].into_iter().enumerate() {
         let does = format!("Send a binary message of {length} octets.");
-        all.push(case(format!("22.4.{}", at + 1), does, ECHOES, ECHO, move |_| {
-            let message = binary((0..length).map(|n| n as u8).collect::<Vec<_>>());
-            Script::new().send([message.clone()]).echo(&message).close()
-        }));
+        all.push(case(
+            format!("22.4.{}", at + 1),
+            does,
+            ECHOES,
+            ECHO,
+            move |_| {
+                let message = binary((0..length).map(|n| n as u8).collect::<Vec<_>>());
+                Script::new().send([message.clone()]).echo(&message).close()
+            },
+        ));
     }
-    all.push(case("22.4.5", "Send messages of each length from 0 to 300, in one write.", "All come back, in order.", ECHO, |_| {
-        let frames: Vec<Frame> = (0..=300).map(|length| text(vec![b'a'; length])).collect();
-        let script = Script::new().send(frames.clone());
-        frames.iter().fold(script, |script, frame| script.echo(frame)).close()
-    }));
-    all.push(case("22.5.1", "Send a message and the first octet of the next one in one write; after a pause its rest.", "Both come back.", STREAM, |_| {
-        let first = text("first").masking(Masking::Key([0; 4]));
-        let second = text("second").masking(Masking::Key([0; 4]));
-        Script::new()
-            .send_chopped([first.clone(), second.clone()], Chop::Octets(12))
-            .echo(&first)
-            .echo(&second)
-            .close()
-    }));
-    all.push(case("22.5.2", "Send 10 000 messages of 3 octets in one write.", "All come back, in order.", STREAM, |_| many(10_000, 3)));
-    all.push(case("22.5.3", "Send 10 000 empty messages in one write.", "All come back.", STREAM, |_| many(10_000, 0)));
-    all.push(case("22.5.4", "Send 200 messages in fragments of 1 octet in one write.", "All come back, in order.", STREAM, |_| {
-        let frames: Vec<Frame> = (0..200).flat_map(|n| fragments(format!("message {n}").as_bytes(), 1)).collect();
-        let script = Script::new().send(frames);
-        (0..200).fold(script, |script, n| script.echo_text(format!("message {n}"))).close()
-    }));
+    all.push(case(
+        "22.4.5",
+        "Send messages of each length from 0 to 300, in one write.",
+        "All come back, in order.",
+        ECHO,
+        |_| {
+            let frames: Vec<Frame> = (0..=300).map(|length| text(vec![b'a'; length])).collect();
+            let script = Script::new().send(frames.clone());
+            frames
+                .iter()
+                .fold(script, |script, frame| script.echo(frame))
+                .close()
+        },
+    ));
+    all.push(case(
+        "22.5.1",
+        "Send a message and the first octet of the next one in one write; after a pause its rest.",
+        "Both come back.",
+        STREAM,
+        |_| {
+            let first = text("first").masking(Masking::Key([0; 4]));
+            let second = text("second").masking(Masking::Key([0; 4]));
+            Script::new()
+                .send_chopped([first.clone(), second.clone()], Chop::Octets(12))
+                .echo(&first)
+                .echo(&second)
+                .close()
+        },
+    ));
+    all.push(case(
+        "22.5.2",
+        "Send 10 000 messages of 3 octets in one write.",
+        "All come back, in order.",
+        STREAM,
+        |_| many(10_000, 3),
+    ));
+    all.push(case(
+        "22.5.3",
+        "Send 10 000 empty messages in one write.",
+        "All come back.",
+        STREAM,
+        |_| many(10_000, 0),
+    ));
+    all.push(case(
+        "22.5.4",
+        "Send 200 messages in fragments of 1 octet in one write.",
+        "All come back, in order.",
+        STREAM,
+        |_| {
+            let frames: Vec<Frame> = (0..200)
+                .flat_map(|n| fragments(format!("message {n}").as_bytes(), 1))
+                .collect();
+            let script = Script::new().send(frames);
+            (0..200)
+                .fold(script, |script, n| script.echo_text(format!("message {n}")))
+                .close()
+        },
+    ));
     all
 }
 
@@ -135,12 +234,19 @@ fn many(count: usize, length: usize) -> Script {
     let mut seen = 0;
     Script::new()
         .send(frames)
-        .step(Step::Until(format!("all {count} messages"), Box::new(move |event| match event {
-            Event::Message { text: false, payload: got, .. } if *got == payload(seen) => {
-                seen += 1;
-                Ok(seen == count)
-            }
-            _ => Err(format!("message {} did not come back", seen + 1)),
-        })))
+        .step(Step::Until(
+            format!("all {count} messages"),
+            Box::new(move |event| match event {
+                Event::Message {
+                    text: false,
+                    payload: got,
+                    ..
+                } if *got == payload(seen) => {
+                    seen += 1;
+                    Ok(seen == count)
+                }
+                _ => Err(format!("message {} did not come back", seen + 1)),
+            }),
+        ))
         .close()
 }

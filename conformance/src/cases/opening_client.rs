@@ -59,91 +59,309 @@ fn octets(frame: &Frame) -> Vec<u8> {
 pub fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     let mut bad = |id: &'static str, does: &'static str, rule, edit: Edit| {
-        all.push(case(id, does, FAILS, rule, move |_| {
-            refused(move |request| [edit(Head::response(request)).write(), octets(&text("Hello"))].concat())
-        }).for_clients());
+        all.push(
+            case(id, does, FAILS, rule, move |_| {
+                refused(move |request| {
+                    [
+                        edit(Head::response(request)).write(),
+                        octets(&text("Hello")),
+                    ]
+                    .concat()
+                })
+            })
+            .for_clients(),
+        );
     };
-    bad("21.3.1", "Answer 101 without Upgrade.", UPGRADE, |head| head.without("Upgrade"));
-    bad("21.3.2", "Answer 101 with an Upgrade to h2c.", UPGRADE, |head| head.set("Upgrade", "h2c"));
-    bad("21.3.3", "Answer 101 with an empty Upgrade.", UPGRADE, |head| head.set("Upgrade", ""));
-    bad("21.3.4", "Answer 101 without Connection.", CONNECTION, |head| head.without("Connection"));
-    bad("21.3.5", "Answer 101 with `Connection: close`.", CONNECTION, |head| head.set("Connection", "close"));
-    bad("21.3.6", "Answer 101 with `Connection: Upgraded`.", CONNECTION, |head| head.set("Connection", "Upgraded"));
-    bad("21.4.1", "Answer 101 without Sec-WebSocket-Accept.", ACCEPT, |head| head.without("Sec-WebSocket-Accept"));
-    bad("21.4.2", "Answer 101 with an empty Sec-WebSocket-Accept.", ACCEPT, |head| accept(head, ""));
-    bad("21.4.3", "Answer 101 with the Sec-WebSocket-Accept of another key.", ACCEPT, |head| accept(head, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-    bad("21.4.4", "Answer 101 with a Sec-WebSocket-Accept in the wrong case.", ACCEPT, |head| {
-        let value = head.field("Sec-WebSocket-Accept").unwrap_or_default();
-        let flipped: String = value
-            .chars()
-            .map(|letter| if letter.is_ascii_lowercase() { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() })
-            .collect();
-        accept(head, &flipped)
+    bad("21.3.1", "Answer 101 without Upgrade.", UPGRADE, |head| {
+        head.without("Upgrade")
     });
-    bad("21.4.5", "Answer 101 with a Sec-WebSocket-Accept that lacks its last character.", ACCEPT, |head| {
-        let mut value = head.field("Sec-WebSocket-Accept").unwrap_or_default().to_owned();
-        value.pop();
-        accept(head, &value)
-    });
-    bad("21.5.1", "Answer 101 with a subprotocol that was not offered.", PROTOCOL, |head| head.with("Sec-WebSocket-Protocol", "x-nobody"));
-    bad("21.5.2", "Answer 101 with an extension that was not offered.", EXTENSION, |head| extension(head, "x-nobody"));
+    bad(
+        "21.3.2",
+        "Answer 101 with an Upgrade to h2c.",
+        UPGRADE,
+        |head| head.set("Upgrade", "h2c"),
+    );
+    bad(
+        "21.3.3",
+        "Answer 101 with an empty Upgrade.",
+        UPGRADE,
+        |head| head.set("Upgrade", ""),
+    );
+    bad(
+        "21.3.4",
+        "Answer 101 without Connection.",
+        CONNECTION,
+        |head| head.without("Connection"),
+    );
+    bad(
+        "21.3.5",
+        "Answer 101 with `Connection: close`.",
+        CONNECTION,
+        |head| head.set("Connection", "close"),
+    );
+    bad(
+        "21.3.6",
+        "Answer 101 with `Connection: Upgraded`.",
+        CONNECTION,
+        |head| head.set("Connection", "Upgraded"),
+    );
+    bad(
+        "21.4.1",
+        "Answer 101 without Sec-WebSocket-Accept.",
+        ACCEPT,
+        |head| head.without("Sec-WebSocket-Accept"),
+    );
+    bad(
+        "21.4.2",
+        "Answer 101 with an empty Sec-WebSocket-Accept.",
+        ACCEPT,
+        |head| accept(head, ""),
+    );
+    bad(
+        "21.4.3",
+        "Answer 101 with the Sec-WebSocket-Accept of another key.",
+        ACCEPT,
+        |head| accept(head, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+    );
+    bad(
+        "21.4.4",
+        "Answer 101 with a Sec-WebSocket-Accept in the wrong case.",
+        ACCEPT,
+        |head| {
+            let value = head.field("Sec-WebSocket-Accept").unwrap_or_default();
+            let flipped: String = value
+                .chars()
+                .map(|letter| {
+                    if letter.is_ascii_lowercase() {
+                        letter.to_ascii_uppercase()
+                    } else {
+                        letter.to_ascii_lowercase()
+                    }
+                })
+                .collect();
+            accept(head, &flipped)
+        },
+    );
+    bad(
+        "21.4.5",
+        "Answer 101 with a Sec-WebSocket-Accept that lacks its last character.",
+        ACCEPT,
+        |head| {
+            let mut value = head
+                .field("Sec-WebSocket-Accept")
+                .unwrap_or_default()
+                .to_owned();
+            value.pop();
+            accept(head, &value)
+        },
+    );
+    bad(
+        "21.5.1",
+        "Answer 101 with a subprotocol that was not offered.",
+        PROTOCOL,
+        |head| head.with("Sec-WebSocket-Protocol", "x-nobody"),
+    );
+    bad(
+        "21.5.2",
+        "Answer 101 with an extension that was not offered.",
+        EXTENSION,
+        |head| extension(head, "x-nobody"),
+    );
     let wrong = [
-        ("21.5.3", "an unknown parameter", "permessage-deflate; x-nobody"),
-        ("21.5.4", "`server_max_window_bits=7`", "permessage-deflate; server_max_window_bits=7"),
-        ("21.5.5", "`server_max_window_bits=16`", "permessage-deflate; server_max_window_bits=16"),
-        ("21.5.6", "`server_max_window_bits` without a value", "permessage-deflate; server_max_window_bits"),
-        ("21.5.7", "`client_max_window_bits` without a value", "permessage-deflate; client_max_window_bits"),
-        ("21.5.8", "`client_max_window_bits=99`", "permessage-deflate; client_max_window_bits=99"),
-        ("21.5.9", "`server_no_context_takeover=1`", "permessage-deflate; server_no_context_takeover=1"),
-        ("21.5.10", "a repeated parameter", "permessage-deflate; server_no_context_takeover; server_no_context_takeover"),
-        ("21.5.11", "`server_max_window_bits=010`", "permessage-deflate; server_max_window_bits=010"),
-        ("21.5.12", "itself a second time", "permessage-deflate, permessage-deflate"),
-        ("21.5.13", "a parameter without a name", "permessage-deflate; =1"),
+        (
+            "21.5.3",
+            "an unknown parameter",
+            "permessage-deflate; x-nobody",
+        ),
+        (
+            "21.5.4",
+            "`server_max_window_bits=7`",
+            "permessage-deflate; server_max_window_bits=7",
+        ),
+        (
+            "21.5.5",
+            "`server_max_window_bits=16`",
+            "permessage-deflate; server_max_window_bits=16",
+        ),
+        (
+            "21.5.6",
+            "`server_max_window_bits` without a value",
+            "permessage-deflate; server_max_window_bits",
+        ),
+        (
+            "21.5.7",
+            "`client_max_window_bits` without a value",
+            "permessage-deflate; client_max_window_bits",
+        ),
+        (
+            "21.5.8",
+            "`client_max_window_bits=99`",
+            "permessage-deflate; client_max_window_bits=99",
+        ),
+        (
+            "21.5.9",
+            "`server_no_context_takeover=1`",
+            "permessage-deflate; server_no_context_takeover=1",
+        ),
+        (
+            "21.5.10",
+            "a repeated parameter",
+            "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+        ),
+        (
+            "21.5.11",
+            "`server_max_window_bits=010`",
+            "permessage-deflate; server_max_window_bits=010",
+        ),
+        (
+            "21.5.12",
+            "itself a second time",
+            "permessage-deflate, permessage-deflate",
+        ),
+        (
+            "21.5.13",
+            "a parameter without a name",
+            "permessage-deflate; =1",
+        ),
     ];
     for (id, what, value) in wrong {
-        all.push(case(id, format!("Answer 101 with permessage-deflate and {what}."), FAILS, DEFLATE, move |_| {
-            refused(move |request| [extension(Head::response(request), value).write(), octets(&text("Hello"))].concat())
-        }).for_clients());
+        all.push(
+            case(
+                id,
+                format!("Answer 101 with permessage-deflate and {what}."),
+                FAILS,
+                DEFLATE,
+                move |_| {
+                    refused(move |request| {
+                        [
+                            extension(Head::response(request), value).write(),
+                            octets(&text("Hello")),
+                        ]
+                        .concat()
+                    })
+                },
+            )
+            .for_clients(),
+        );
     }
     let mut bad = |id: &'static str, does: &'static str, rule, edit: Edit| {
-        all.push(case(id, does, FAILS, rule, move |_| {
-            refused(move |request| [edit(Head::response(request)).write(), octets(&text("Hello"))].concat())
-        }).for_clients());
+        all.push(
+            case(id, does, FAILS, rule, move |_| {
+                refused(move |request| {
+                    [
+                        edit(Head::response(request)).write(),
+                        octets(&text("Hello")),
+                    ]
+                    .concat()
+                })
+            })
+            .for_clients(),
+        );
     };
-    bad("21.6.1", "Answer with HTTP/1.0 101.", HTTP, |head| head.first("HTTP/1.0 101 Switching Protocols"));
-    bad("21.6.2", "Answer with a status line without a status.", HTTP, |head| head.first("HTTP/1.1 Switching Protocols"));
-    bad("21.6.3", "Answer with the status 1010.", HTTP, |head| head.first("HTTP/1.1 1010 Switching Protocols"));
-    bad("21.6.4", "Answer with something that is not HTTP.", HTTP, |head| head.first("220 mail.example ESMTP"));
-    bad("21.6.5", "Answer with a blank before a colon.", "RFC 9112 5.1: \"No whitespace is allowed between the field name and colon\".", |head| {
-        head.with("X-Odd ", "1")
+    bad("21.6.1", "Answer with HTTP/1.0 101.", HTTP, |head| {
+        head.first("HTTP/1.0 101 Switching Protocols")
     });
-    bad("21.6.6", "Answer with a field of 4 MiB.", "RFC 6455 10.4: implementations \"SHOULD impose limits\".", |head| {
-        head.with("X-Long", &"a".repeat(4 << 20))
+    bad(
+        "21.6.2",
+        "Answer with a status line without a status.",
+        HTTP,
+        |head| head.first("HTTP/1.1 Switching Protocols"),
+    );
+    bad("21.6.3", "Answer with the status 1010.", HTTP, |head| {
+        head.first("HTTP/1.1 1010 Switching Protocols")
     });
+    bad(
+        "21.6.4",
+        "Answer with something that is not HTTP.",
+        HTTP,
+        |head| head.first("220 mail.example ESMTP"),
+    );
+    bad(
+        "21.6.5",
+        "Answer with a blank before a colon.",
+        "RFC 9112 5.1: \"No whitespace is allowed between the field name and colon\".",
+        |head| head.with("X-Odd ", "1"),
+    );
+    bad(
+        "21.6.6",
+        "Answer with a field of 4 MiB.",
+        "RFC 6455 10.4: implementations \"SHOULD impose limits\".",
+        |head| head.with("X-Long", &"a".repeat(4 << 20)),
+    );
 
     let mut good = |id: &'static str, does: &'static str, rule, edit: Edit| {
-        all.push(case(id, does, OPENS, rule, move |_| {
-            opens(move |request| edit(Head::response(request)).write(), Chop::Whole)
-        }).for_clients());
+        all.push(
+            case(id, does, OPENS, rule, move |_| {
+                opens(
+                    move |request| edit(Head::response(request)).write(),
+                    Chop::Whole,
+                )
+            })
+            .for_clients(),
+        );
     };
-    good("21.1.1", "Read the request, and answer as one should.", REQUEST, |head| head);
-    good("21.3.7", "Answer with `Upgrade: WebSocket`.", UPGRADE, |head| head.set("Upgrade", "WebSocket"));
-    good("21.3.8", "Answer with `Connection: keep-alive, uPgRaDe`.", CONNECTION, |head| head.set("Connection", "keep-alive, uPgRaDe"));
-    good("21.3.9", "Answer with Connection on two lines.", CONNECTION, |head| {
-        head.set("Connection", "keep-alive").with("Connection", "Upgrade")
-    });
-    good("21.4.6", "Answer with blanks around Sec-WebSocket-Accept.", ACCEPT, |head| {
-        let value = format!("  {}\t ", head.field("Sec-WebSocket-Accept").unwrap_or_default());
-        accept(head, &value)
-    });
-    good("21.6.7", "Answer with another reason phrase.", HTTP, |head| head.first("HTTP/1.1 101 Come in"));
-    good("21.6.8", "Answer with an empty reason phrase.", HTTP, |head| head.first("HTTP/1.1 101 "));
-    good("21.6.9", "Answer with fields that nobody knows, and field names in odd case.", HTTP, |mut head| {
-        for (name, _) in &mut head.fields {
-            *name = name.to_ascii_uppercase();
-        }
-        head.with("x-nobody", "knows").with("set-cookie", "a=1")
-    });
+    good(
+        "21.1.1",
+        "Read the request, and answer as one should.",
+        REQUEST,
+        |head| head,
+    );
+    good(
+        "21.3.7",
+        "Answer with `Upgrade: WebSocket`.",
+        UPGRADE,
+        |head| head.set("Upgrade", "WebSocket"),
+    );
+    good(
+        "21.3.8",
+        "Answer with `Connection: keep-alive, uPgRaDe`.",
+        CONNECTION,
+        |head| head.set("Connection", "keep-alive, uPgRaDe"),
+    );
+    good(
+        "21.3.9",
+        "Answer with Connection on two lines.",
+        CONNECTION,
+        |head| {
+            head.set("Connection", "keep-alive")
+                .with("Connection", "Upgrade")
+        },
+    );
+    good(
+        "21.4.6",
+        "Answer with blanks around Sec-WebSocket-Accept.",
+        ACCEPT,
+        |head| {
+            let value = format!(
+                "  {}\t ",
+                head.field("Sec-WebSocket-Accept").unwrap_or_default()
+            );
+            accept(head, &value)
+        },
+    );
+    good(
+        "21.6.7",
+        "Answer with another reason phrase.",
+        HTTP,
+        |head| head.first("HTTP/1.1 101 Come in"),
+    );
+    good(
+        "21.6.8",
+        "Answer with an empty reason phrase.",
+        HTTP,
+        |head| head.first("HTTP/1.1 101 "),
+    );
+    good(
+        "21.6.9",
+        "Answer with fields that nobody knows, and field names in odd case.",
+        HTTP,
+        |mut head| {
+            for (name, _) in &mut head.fields {
+                *name = name.to_ascii_uppercase();
+            }
+            head.with("x-nobody", "knows").with("set-cookie", "a=1")
+        },
+    );
 
     let statuses = [
         ("21.2.1", "200 OK"),
@@ -158,23 +376,39 @@ pub fn cases() -> Vec<Case> {
     ];
     for (id, status) in statuses {
         let does = format!("Answer {status} with all the fields of a 101, and a frame behind it.");
-        all.push(case(id, does, FAILS, STATUS, move |_| {
-            refused(move |request| {
-                let frame = octets(&text("Hello"));
-                let head = Head::response(request)
-                    .first(format!("HTTP/1.1 {status}"))
-                    .with("Content-Length", &frame.len().to_string());
-                [head.write(), frame].concat()
+        all.push(
+            case(id, does, FAILS, STATUS, move |_| {
+                refused(move |request| {
+                    let frame = octets(&text("Hello"));
+                    let head = Head::response(request)
+                        .first(format!("HTTP/1.1 {status}"))
+                        .with("Content-Length", &frame.len().to_string());
+                    [head.write(), frame].concat()
+                })
             })
-        }).for_clients());
+            .for_clients(),
+        );
     }
     for (id, interim) in [("21.2.10", "100 Continue"), ("21.2.11", "103 Early Hints")] {
-        all.push(case(id, format!("Answer {interim}, then 101."), OPENS, INTERIM, move |_| {
-            opens(move |request| {
-                let first = Head::new(format!("HTTP/1.1 {interim}")).with("X-Early", "1");
-                [first.write(), Head::response(request).write()].concat()
-            }, Chop::Whole)
-        }).for_clients());
+        all.push(
+            case(
+                id,
+                format!("Answer {interim}, then 101."),
+                OPENS,
+                INTERIM,
+                move |_| {
+                    opens(
+                        move |request| {
+                            let first =
+                                Head::new(format!("HTTP/1.1 {interim}")).with("X-Early", "1");
+                            [first.write(), Head::response(request).write()].concat()
+                        },
+                        Chop::Whole,
+                    )
+                },
+            )
+            .for_clients(),
+        );
     }
     all.extend(streams());
     all
@@ -184,56 +418,100 @@ fn streams() -> Vec<Case> {
     vec![
         case("21.7.1", "Answer octet by octet.", OPENS, STREAM, |_| {
             opens(|request| Head::response(request).write(), Chop::Octets(1))
-        }).for_clients(),
-        case("21.7.2", "Answer 101 and a message in one write.", "The message comes back.", STREAM, |_| {
-            Script::raw()
-                .step(Step::Respond {
-                    make: Box::new(|request| [Head::response(request).write(), octets(&text("glued"))].concat()),
-                    opens: true,
-                    chop: Chop::Whole,
-                })
-                .echo_text("glued")
-                .close()
-        }).for_clients(),
-        case("21.7.3", "Answer 101, a message and a Close frame in one write.", "The message may come back; then Close.", STREAM, |_| {
-            Script::raw()
-                .step(Step::Respond {
-                    make: Box::new(|request| {
-                        [Head::response(request).write(), octets(&text("glued")), octets(&close(1000, ""))].concat()
-                    }),
-                    opens: true,
-                    chop: Chop::Whole,
-                })
-                .either([
-                    (Want::Message { text: true, payload: b"glued".to_vec() }, Verdict::Ok, false),
-                    (Want::Close(&[1000]), Verdict::Informational, true),
-                ])
-                .expect(Want::Close(&[1000]))
-        }).for_clients().free("RFC 6455 does not say whether a message is answered once Close has come"),
-        case("21.7.4", "Answer half of a 101, then end TCP.", FAILS, STREAM, |_| {
-            Script::raw()
-                .step(Step::Respond {
-                    make: Box::new(|request| {
-                        let mut octets = Head::response(request).write();
-                        octets.truncate(40);
-                        octets
-                    }),
-                    opens: false,
-                    chop: Chop::Whole,
-                })
-                .step(Step::Shutdown)
-                .expect(Want::End)
-        }).for_clients(),
-        case("21.7.5", "End TCP without an answer.", FAILS, STREAM, |_| {
-            Script::raw()
-                .step(Step::Respond {
-                    make: Box::new(|_| Vec::new()),
-                    opens: false,
-                    chop: Chop::Whole,
-                })
-                .step(Step::Shutdown)
-                .expect(Want::End)
-        }).for_clients(),
+        })
+        .for_clients(),
+        case(
+            "21.7.2",
+            "Answer 101 and a message in one write.",
+            "The message comes back.",
+            STREAM,
+            |_| {
+                Script::raw()
+                    .step(Step::Respond {
+                        make: Box::new(|request| {
+                            [Head::response(request).write(), octets(&text("glued"))].concat()
+                        }),
+                        opens: true,
+                        chop: Chop::Whole,
+                    })
+                    .echo_text("glued")
+                    .close()
+            },
+        )
+        .for_clients(),
+        case(
+            "21.7.3",
+            "Answer 101, a message and a Close frame in one write.",
+            "The message may come back; then Close.",
+            STREAM,
+            |_| {
+                Script::raw()
+                    .step(Step::Respond {
+                        make: Box::new(|request| {
+                            [
+                                Head::response(request).write(),
+                                octets(&text("glued")),
+                                octets(&close(1000, "")),
+                            ]
+                            .concat()
+                        }),
+                        opens: true,
+                        chop: Chop::Whole,
+                    })
+                    .either([
+                        (
+                            Want::Message {
+                                text: true,
+                                payload: b"glued".to_vec(),
+                            },
+                            Verdict::Ok,
+                            false,
+                        ),
+                        (Want::Close(&[1000]), Verdict::Informational, true),
+                    ])
+                    .expect(Want::Close(&[1000]))
+            },
+        )
+        .for_clients()
+        .free("RFC 6455 does not say whether a message is answered once Close has come"),
+        case(
+            "21.7.4",
+            "Answer half of a 101, then end TCP.",
+            FAILS,
+            STREAM,
+            |_| {
+                Script::raw()
+                    .step(Step::Respond {
+                        make: Box::new(|request| {
+                            let mut octets = Head::response(request).write();
+                            octets.truncate(40);
+                            octets
+                        }),
+                        opens: false,
+                        chop: Chop::Whole,
+                    })
+                    .step(Step::Shutdown)
+                    .expect(Want::End)
+            },
+        )
+        .for_clients(),
+        case(
+            "21.7.5",
+            "End TCP without an answer.",
+            FAILS,
+            STREAM,
+            |_| {
+                Script::raw()
+                    .step(Step::Respond {
+                        make: Box::new(|_| Vec::new()),
+                        opens: false,
+                        chop: Chop::Whole,
+                    })
+                    .step(Step::Shutdown)
+                    .expect(Want::End)
+            },
+        )
+        .for_clients(),
     ]
 }
 

@@ -37,17 +37,34 @@ pub fn cases() -> Vec<Case> {
         for cut in 1..octets.len() {
             at += 1;
             let (left, right) = octets.split_at(cut);
-            let does = format!("Send two fragments that split a character of {} octets behind its octet {cut}.", octets.len());
+            let does = format!(
+                "Send two fragments that split a character of {} octets behind its octet {cut}.",
+                octets.len()
+            );
             all.push(case(format!("28.1.{at}"), does, ECHOES, WHOLE, move |_| {
                 let whole = [b"ab", octets, b"cd"].concat();
                 Script::new()
-                    .send([text([b"ab", left].concat()).more(), continuation([right, b"cd"].concat())])
+                    .send([
+                        text([b"ab", left].concat()).more(),
+                        continuation([right, b"cd"].concat()),
+                    ])
                     .echo_text(whole)
                     .close()
             }));
-            all.push(case(format!("28.2.{at}"), format!("Send text that ends in the first {cut} of {} octets of a character.", octets.len()), FAILS, WHOLE, move |_| {
-                Script::new().send([text([b"ab", left].concat())]).fails(INVALID)
-            }));
+            all.push(case(
+                format!("28.2.{at}"),
+                format!(
+                    "Send text that ends in the first {cut} of {} octets of a character.",
+                    octets.len()
+                ),
+                FAILS,
+                WHOLE,
+                move |_| {
+                    Script::new()
+                        .send([text([b"ab", left].concat())])
+                        .fails(INVALID)
+                },
+            ));
             all.push(case(format!("28.3.{at}"), format!("Send a fragment that ends in the first {cut} of {} octets of a character, then an empty last one.", octets.len()), FAILS, WHOLE, move |_| {
                 Script::new()
                     .send([text([b"ab", left].concat()).more(), continuation("")])
@@ -56,24 +73,47 @@ pub fn cases() -> Vec<Case> {
         }
     }
     for (at, (octets, what)) in BROKEN.into_iter().enumerate() {
-        all.push(case(format!("28.4.{}", at + 1), format!("Send {what}, in fragments of one octet."), FAILS, BAD, move |_| {
-            Script::new().send(fragments(octets, 1)).fails(INVALID)
-        }));
+        all.push(case(
+            format!("28.4.{}", at + 1),
+            format!("Send {what}, in fragments of one octet."),
+            FAILS,
+            BAD,
+            move |_| Script::new().send(fragments(octets, 1)).fails(INVALID),
+        ));
     }
     for (at, place) in BORDERS.into_iter().enumerate() {
         let does = format!("Send text of ASCII whose octet {place} is ff.");
-        all.push(case(format!("28.5.{}", at + 1), does, FAILS, BAD, move |_| {
-            let mut octets = vec![b'a'; 2 * place + 3];
-            if let Some(octet) = octets.get_mut(place) {
-                *octet = 0xff;
-            }
-            Script::new().send([text(octets)]).fails(INVALID)
-        }));
+        all.push(case(
+            format!("28.5.{}", at + 1),
+            does,
+            FAILS,
+            BAD,
+            move |_| {
+                let mut octets = vec![b'a'; 2 * place + 3];
+                if let Some(octet) = octets.get_mut(place) {
+                    *octet = 0xff;
+                }
+                Script::new().send([text(octets)]).fails(INVALID)
+            },
+        ));
         let does = format!("Send text with characters of 4 octets across its octet {place}.");
-        all.push(case(format!("28.6.{}", at + 1), does, ECHOES, WHOLE, move |_| {
-            let payload = format!("{}\u{1f600}{}\u{20ac}", "a".repeat(place - 1), "b".repeat(place));
-            Script::new().send([text(payload.clone())]).echo_text(payload).close()
-        }));
+        all.push(case(
+            format!("28.6.{}", at + 1),
+            does,
+            ECHOES,
+            WHOLE,
+            move |_| {
+                let payload = format!(
+                    "{}\u{1f600}{}\u{20ac}",
+                    "a".repeat(place - 1),
+                    "b".repeat(place)
+                );
+                Script::new()
+                    .send([text(payload.clone())])
+                    .echo_text(payload)
+                    .close()
+            },
+        ));
     }
     all.extend(others());
     all
@@ -82,55 +122,142 @@ pub fn cases() -> Vec<Case> {
 fn others() -> Vec<Case> {
     let unseen = "The connection fails with 1007 before the frame ends; later is non-strict.";
     vec![
-        case("28.7.1", "Send the header of text of 1000 octets, and its first octet, ff; no more.", unseen, BAD, |_| {
-            Script::new()
-                .send([text(b"\xff").claim(1000)])
-                .step(Step::FailsWithin(seconds(1), INVALID))
-                .step(Step::Leave)
-        }).waits(),
-        case("28.7.2", "Send 500 of 1000 octets of text; the last of them is ff.", unseen, BAD, |_| {
-            let octets = [vec![b'a'; 499], vec![0xff]].concat();
-            Script::new()
-                .send([text(octets).claim(1000)])
-                .step(Step::FailsWithin(seconds(1), INVALID))
-                .step(Step::Leave)
-        }).waits(),
-        case("28.7.3", "Send a fragment with ff in it; no more.", unseen, BAD, |_| {
-            Script::new()
-                .send([text(b"ab\xffcd").more()])
-                .step(Step::FailsWithin(seconds(1), INVALID))
-                .step(Step::Leave)
-        }).waits(),
-        case("28.8.1", "Send text that begins with a byte order mark.", ECHOES, "RFC 6455 5.6 and RFC 3629 6: U+FEFF at the beginning of text is part of it.", |_| {
-            Script::new().send([text("\u{feff}Hello")]).echo_text("\u{feff}Hello").close()
-        }),
-        case("28.8.2", "Send text with NUL and all other control characters.", ECHOES, WHOLE, |_| {
-            let octets: Vec<u8> = (0..=0x7f).collect();
-            Script::new().send([text(octets.clone())]).echo_text(octets).close()
-        }),
-        case("28.8.3", "Send a binary message that is not UTF-8.", ECHOES, "RFC 6455 5.6: \"The 'Payload data' is arbitrary binary data whose interpretation is solely up to the application layer.\"", |_| {
-            let octets: Vec<u8> = (0..=255).collect();
-            Script::new().send([crate::frame::binary(octets.clone())]).echo_binary(octets).close()
-        }),
-        case("28.8.4", "Send a character in two fragments, with a ping between them.", "A pong, then the text.", WHOLE, |_| {
-            Script::new()
-                .send([text(b"\xe2\x82").more(), ping("between"), continuation(b"\xac")])
-                .pong("between")
-                .echo_text("\u{20ac}")
-                .close()
-        }),
-        case("28.8.5", "Send text that ends inside a character, then good text.", FAILS, WHOLE, |_| {
-            Script::new().send([text(b"ab\xe2\x82"), text("good")]).fails(INVALID)
-        }),
-        case("28.8.6", "Send 1 MiB of characters of 3 octets, in fragments of 1000 octets.", ECHOES, WHOLE, |_| {
-            let payload = "\u{20ac}".repeat((1 << 20) / 3);
-            Script::new().send(fragments(payload.as_bytes(), 1000)).echo_text(payload).close()
-        }),
-        case("28.9.1", "Send a Close frame whose reason ends inside a character.", "The connection fails with 1002 or 1007.", "RFC 6455 5.5.1: \"the body MAY contain UTF-8-encoded data with value /reason/\".", |_| {
-            Script::new().send([frame(opcode::CLOSE, b"\x03\xe8ab\xe2\x82")]).fails(REASON)
-        }),
-        case("28.9.2", "Send a Close frame whose reason holds characters of 2, 3 and 4 octets.", "Close comes back.", "RFC 6455 5.5.1: \"the body MAY contain UTF-8-encoded data with value /reason/\".", |_| {
-            Script::new().close_with(close(1000, "\u{e4}\u{20ac}\u{1f600}"), &[1000])
-        }),
+        case(
+            "28.7.1",
+            "Send the header of text of 1000 octets, and its first octet, ff; no more.",
+            unseen,
+            BAD,
+            |_| {
+                Script::new()
+                    .send([text(b"\xff").claim(1000)])
+                    .step(Step::FailsWithin(seconds(1), INVALID))
+                    .step(Step::Leave)
+            },
+        )
+        .waits(),
+        case(
+            "28.7.2",
+            "Send 500 of 1000 octets of text; the last of them is ff.",
+            unseen,
+            BAD,
+            |_| {
+                let octets = [vec![b'a'; 499], vec![0xff]].concat();
+                Script::new()
+                    .send([text(octets).claim(1000)])
+                    .step(Step::FailsWithin(seconds(1), INVALID))
+                    .step(Step::Leave)
+            },
+        )
+        .waits(),
+        case(
+            "28.7.3",
+            "Send a fragment with ff in it; no more.",
+            unseen,
+            BAD,
+            |_| {
+                Script::new()
+                    .send([text(b"ab\xffcd").more()])
+                    .step(Step::FailsWithin(seconds(1), INVALID))
+                    .step(Step::Leave)
+            },
+        )
+        .waits(),
+        case(
+            "28.8.1",
+            "Send text that begins with a byte order mark.",
+            ECHOES,
+            "RFC 6455 5.6 and RFC 3629 6: U+FEFF at the beginning of text is part of it.",
+            |_| {
+                Script::new()
+                    .send([text("\u{feff}Hello")])
+                    .echo_text("\u{feff}Hello")
+                    .close()
+            },
+        ),
+        case(
+            "28.8.2",
+            "Send text with NUL and all other control characters.",
+            ECHOES,
+            WHOLE,
+            |_| {
+                let octets: Vec<u8> = (0..=0x7f).collect();
+                Script::new()
+                    .send([text(octets.clone())])
+                    .echo_text(octets)
+                    .close()
+            },
+        ),
+        case(
+            "28.8.3",
+            "Send a binary message that is not UTF-8.",
+            ECHOES,
+            "RFC 6455 5.6: \"The 'Payload data' is arbitrary binary data whose interpretation is solely up to the application layer.\"",
+            |_| {
+                let octets: Vec<u8> = (0..=255).collect();
+                Script::new()
+                    .send([crate::frame::binary(octets.clone())])
+                    .echo_binary(octets)
+                    .close()
+            },
+        ),
+        case(
+            "28.8.4",
+            "Send a character in two fragments, with a ping between them.",
+            "A pong, then the text.",
+            WHOLE,
+            |_| {
+                Script::new()
+                    .send([
+                        text(b"\xe2\x82").more(),
+                        ping("between"),
+                        continuation(b"\xac"),
+                    ])
+                    .pong("between")
+                    .echo_text("\u{20ac}")
+                    .close()
+            },
+        ),
+        case(
+            "28.8.5",
+            "Send text that ends inside a character, then good text.",
+            FAILS,
+            WHOLE,
+            |_| {
+                Script::new()
+                    .send([text(b"ab\xe2\x82"), text("good")])
+                    .fails(INVALID)
+            },
+        ),
+        case(
+            "28.8.6",
+            "Send 1 MiB of characters of 3 octets, in fragments of 1000 octets.",
+            ECHOES,
+            WHOLE,
+            |_| {
+                let payload = "\u{20ac}".repeat((1 << 20) / 3);
+                Script::new()
+                    .send(fragments(payload.as_bytes(), 1000))
+                    .echo_text(payload)
+                    .close()
+            },
+        ),
+        case(
+            "28.9.1",
+            "Send a Close frame whose reason ends inside a character.",
+            "The connection fails with 1002 or 1007.",
+            "RFC 6455 5.5.1: \"the body MAY contain UTF-8-encoded data with value /reason/\".",
+            |_| {
+                Script::new()
+                    .send([frame(opcode::CLOSE, b"\x03\xe8ab\xe2\x82")])
+                    .fails(REASON)
+            },
+        ),
+        case(
+            "28.9.2",
+            "Send a Close frame whose reason holds characters of 2, 3 and 4 octets.",
+            "Close comes back.",
+            "RFC 6455 5.5.1: \"the body MAY contain UTF-8-encoded data with value /reason/\".",
+            |_| Script::new().close_with(close(1000, "\u{e4}\u{20ac}\u{1f600}"), &[1000]),
+        ),
     ]
 }

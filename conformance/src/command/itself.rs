@@ -21,26 +21,44 @@ pub fn run(common: &Common) -> io::Result<ExitCode> {
     stop_on_interrupt(&suite)?;
     let mut agents = Vec::new();
     for peer in [Peer::Server, Peer::Client] {
-        agents.push(in_memory(&suite, "sansws-core", peer, || Box::new(Core::new(peer))));
+        agents.push(in_memory(&suite, "sansws-core", peer, || {
+            Box::new(Core::new(peer))
+        }));
     }
-    agents.push(on_tokio::with_server(|url| server(&suite, "sansws-tokio", url))??);
+    agents.push(on_tokio::with_server(|url| {
+        server(&suite, "sansws-tokio", url)
+    })??);
     agents.push(client(&suite, "sansws-tokio", on_tokio::echo)?);
-    agents.push(on_smol::with_server(|url| server(&suite, "sansws-smol", url))??);
+    agents.push(on_smol::with_server(|url| {
+        server(&suite, "sansws-smol", url)
+    })??);
     agents.push(client(&suite, "sansws-smol", on_smol::echo)?);
     for peer in [Peer::Server, Peer::Client] {
-        agents.push(in_memory(&suite, "tungstenite", peer, || Box::new(Tungstenite::new(peer))));
+        agents.push(in_memory(&suite, "tungstenite", peer, || {
+            Box::new(Tungstenite::new(peer))
+        }));
     }
     let ours = |agent: &Agent| agent.name.starts_with(OURS);
     common.finish(&suite, agents, &ours, earlier.as_ref())
 }
 
 fn teller(suite: &Suite, name: &str, peer: Peer) -> Teller {
-    Teller::new(&format!("{name} {}", peer.as_str()), suite.chosen(peer).len())
+    Teller::new(
+        &format!("{name} {}", peer.as_str()),
+        suite.chosen(peer).len(),
+    )
 }
 
-fn in_memory(suite: &Suite, name: &str, peer: Peer, make: impl Fn() -> Box<dyn Subject> + Sync) -> Agent {
+fn in_memory(
+    suite: &Suite,
+    name: &str,
+    peer: Peer,
+    make: impl Fn() -> Box<dyn Subject> + Sync,
+) -> Agent {
     let teller = teller(suite, name, peer);
-    suite.in_memory_told(name, peer, make, &|case, outcome| teller.tell(case, outcome))
+    suite.in_memory_told(name, peer, make, &|case, outcome| {
+        teller.tell(case, outcome)
+    })
 }
 
 fn server(suite: &Suite, name: &str, url: &str) -> io::Result<Agent> {

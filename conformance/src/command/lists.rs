@@ -19,7 +19,11 @@ pub fn list(suite: &Suite) -> io::Result<ExitCode> {
     for case in chosen.iter().filter_map(|at| suite.cases().get(*at)) {
         if case.family() != family {
             family = case.family();
-            writeln!(out, "\n{}", style(format!("{family}. {}", family_title(family))).bold())?;
+            writeln!(
+                out,
+                "\n{}",
+                style(format!("{family}. {}", family_title(family))).bold()
+            )?;
         }
         writeln!(out, "{:10} {:8} {}", case.id, who(case), case.does)?;
         count += 1;
@@ -35,7 +39,9 @@ fn who(case: &Case) -> &'static str {
 /// Shows all there is to know of a case.
 pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
     let Some(case) = suite.cases().iter().find(|case| case.id == id) else {
-        return Err(io::Error::other(format!("there is no case {id}: see `wsconform list`")));
+        return Err(io::Error::other(format!(
+            "there is no case {id}: see `wsconform list`"
+        )));
     };
     println!("{} {}", style(&case.id).bold(), family_title(case.family()));
     println!("  sends    {}", case.does);
@@ -44,15 +50,21 @@ pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
     if let Some(why) = case.freedom {
         println!("  verdict  INFORMATIONAL, since {why}");
     }
-    println!("  tests    {}", case.peer.map_or("servers and clients", |peer| match peer {
-        Peer::Server => "servers",
-        Peer::Client => "clients",
-    }));
-    println!("  pace     {}", match case.pace {
-        Pace::Works => "runs beside others",
-        Pace::Waits => "mostly waits, and runs beside others",
-        Pace::Alone => "measures time, and runs alone",
-    });
+    println!(
+        "  tests    {}",
+        case.peer.map_or("servers and clients", |peer| match peer {
+            Peer::Server => "servers",
+            Peer::Client => "clients",
+        })
+    );
+    println!(
+        "  pace     {}",
+        match case.pace {
+            Pace::Works => "runs beside others",
+            Pace::Waits => "mostly waits, and runs beside others",
+            Pace::Alone => "measures time, and runs alone",
+        }
+    );
     let setting = Setting {
         peer: case.peer.unwrap_or(Peer::Server),
         target: "/".into(),
@@ -60,14 +72,17 @@ pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
         quick: false,
     };
     let script = case.script(&setting);
-    println!("  script   {}", match &script.opening {
-        Opening::Plain => "open".into(),
-        Opening::Deflate(params) => {
-            let offers: Vec<String> = params.iter().map(|params| params.write()).collect();
-            format!("open with {}", offers.join(", "))
+    println!(
+        "  script   {}",
+        match &script.opening {
+            Opening::Plain => "open".into(),
+            Opening::Deflate(params) => {
+                let offers: Vec<String> = params.iter().map(|params| params.write()).collect();
+                format!("open with {}", offers.join(", "))
+            }
+            Opening::Raw => "(opens by itself)".to_owned(),
         }
-        Opening::Raw => "(opens by itself)".to_owned(),
-    });
+    );
     for step in script.steps.iter().take(40) {
         println!("           {step:?}");
     }

@@ -21,9 +21,12 @@ use sansws_conformance::suite::Suite;
 /// A server under test echoes each message it receives, text as text and binary as binary, of up to 16 MiB.
 /// A client under test connects to `wsconform serve` and does the same.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Exit codes: 0 all well, 1 some case is not, 2 could not run.\n\n\
+#[command(
+    version,
+    after_help = "Exit codes: 0 all well, 1 some case is not, 2 could not run.\n\n\
     Examples:\n  wsconform test ws://127.0.0.1:9001\n  wsconform test wss://localhost:9001 --ca root.pem --only '6.*,7.*' --out report\n  \
-    wsconform serve 127.0.0.1:9002 --once\n  wsconform explain 6.4.1")]
+    wsconform serve 127.0.0.1:9002 --once\n  wsconform explain 6.4.1"
+)]
 pub struct Options {
     #[command(subcommand)]
     command: Command,
@@ -142,14 +145,20 @@ impl From<Format> for report::Format {
 
 impl Choice {
     fn suite(&self) -> Suite {
-        let suite = self.only.iter().fold(Suite::new(), |suite, glob| suite.only(glob));
+        let suite = self
+            .only
+            .iter()
+            .fold(Suite::new(), |suite, glob| suite.only(glob));
         self.skip.iter().fold(suite, |suite, glob| suite.skip(glob))
     }
 }
 
 impl Common {
     fn suite(&self) -> Suite {
-        let mut suite = self.choice.suite().timeout(Duration::from_secs_f64(self.timeout));
+        let mut suite = self
+            .choice
+            .suite()
+            .timeout(Duration::from_secs_f64(self.timeout));
         if self.quick {
             suite = suite.quick();
         }
@@ -166,32 +175,57 @@ impl Common {
     }
 
     /// Writes the reports, compares with earlier results, and says how it went.
-    fn finish(&self, suite: &Suite, agents: Vec<Agent>, judged: &dyn Fn(&Agent) -> bool, earlier: Option<&Baseline>) -> io::Result<ExitCode> {
+    fn finish(
+        &self,
+        suite: &Suite,
+        agents: Vec<Agent>,
+        judged: &dyn Fn(&Agent) -> bool,
+        earlier: Option<&Baseline>,
+    ) -> io::Result<ExitCode> {
         let report = suite.report(agents);
         tell::summary(&report);
         if let Some(dir) = &self.out {
-            let formats: Vec<report::Format> = self.format.iter().map(|format| (*format).into()).collect();
+            let formats: Vec<report::Format> =
+                self.format.iter().map(|format| (*format).into()).collect();
             for path in report::write(&report, dir, &formats)? {
                 println!("wrote {}", path.display());
             }
         }
         let well = match earlier {
             Some(baseline) => tell::comparison(&baseline.compare(&report)),
-            None => report.agents.iter().filter(|agent| judged(agent)).all(|agent| agent.worst().is_good()),
+            None => report
+                .agents
+                .iter()
+                .filter(|agent| judged(agent))
+                .all(|agent| agent.worst().is_good()),
         };
         let ran = report.agents.iter().any(|agent| !agent.entries.is_empty());
         if !ran && !suite.is_stopped() {
             return Err(io::Error::other("no case was run: see `wsconform list`"));
         }
-        Ok(if well && !suite.is_stopped() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(if well && !suite.is_stopped() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(1)
+        })
     }
 }
 
 /// Does what was asked.
 pub fn run(options: Options) -> ExitCode {
     let done = match &options.command {
-        Command::Test { url, agent, ca, common } => servers::test(url, agent, ca.as_deref(), common),
-        Command::Serve { address, tls, once, common } => servers::serve(address, tls, *once, common),
+        Command::Test {
+            url,
+            agent,
+            ca,
+            common,
+        } => servers::test(url, agent, ca.as_deref(), common),
+        Command::Serve {
+            address,
+            tls,
+            once,
+            common,
+        } => servers::serve(address, tls, *once, common),
         Command::Itself { common } => itself::run(common),
         Command::List { choice } => lists::list(&choice.suite()),
         Command::Explain { case } => lists::explain(&Suite::new(), case),

@@ -23,7 +23,9 @@ impl Teller {
     pub fn new(agent: &str, count: usize) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(count as u64);
-            if let Ok(style) = ProgressStyle::with_template("{prefix:24} {bar:30} {pos}/{len} {elapsed} {msg}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix:24} {bar:30} {pos}/{len} {elapsed} {msg}")
+            {
                 bar.set_style(style);
             }
             bar.set_prefix(agent.to_owned());
@@ -47,10 +49,21 @@ impl Teller {
         }
         let line = || {
             let seconds = outcome.duration.as_secs_f64();
-            let why = if verdict == Verdict::Ok { "" } else { outcome.says.as_str() };
+            let why = if verdict == Verdict::Ok {
+                ""
+            } else {
+                outcome.says.as_str()
+            };
             // What a peer said may hold anything.
-            let why: String = why.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
-            format!("{:10} {:16} {seconds:7.3} s  {why}", case.id, colour(verdict).apply_to(verdict))
+            let why: String = why
+                .chars()
+                .map(|letter| if letter.is_control() { '?' } else { letter })
+                .collect();
+            format!(
+                "{:10} {:16} {seconds:7.3} s  {why}",
+                case.id,
+                colour(verdict).apply_to(verdict)
+            )
         };
         match &self.bar {
             None => println!("{}", line()),
@@ -69,7 +82,11 @@ impl Teller {
         let told: Vec<String> = counts
             .map(|(verdict, count)| (verdict, count.load(Ordering::Relaxed)))
             .filter(|(_, count)| *count > 0)
-            .map(|(verdict, count)| colour(*verdict).apply_to(format!("{count} {verdict}")).to_string())
+            .map(|(verdict, count)| {
+                colour(*verdict)
+                    .apply_to(format!("{count} {verdict}"))
+                    .to_string()
+            })
             .collect();
         told.join(", ")
     }
@@ -89,7 +106,9 @@ pub fn colour(verdict: Verdict) -> Style {
         Verdict::Ok => Style::new().green(),
         Verdict::Informational => Style::new().cyan(),
         Verdict::NonStrict | Verdict::Unimplemented => Style::new().yellow(),
-        Verdict::Unclean | Verdict::WrongCode | Verdict::FailedByClient | Verdict::Failed => Style::new().red(),
+        Verdict::Unclean | Verdict::WrongCode | Verdict::FailedByClient | Verdict::Failed => {
+            Style::new().red()
+        }
     }
 }
 
@@ -101,12 +120,18 @@ pub fn summary(report: &Report<'_>) {
         for (what, classic) in [("classic", true), ("new", false)] {
             let of = |verdict: Verdict| {
                 let entries = agent.entries.iter().filter(|entry| {
-                    report.cases.get(entry.case).is_some_and(|case| case.is_classic() == classic)
+                    report
+                        .cases
+                        .get(entry.case)
+                        .is_some_and(|case| case.is_classic() == classic)
                         && entry.outcome.worst() == verdict
                 });
                 entries.count()
             };
-            let counts: Vec<(Verdict, usize)> = Verdict::ALL.iter().map(|verdict| (*verdict, of(*verdict))).collect();
+            let counts: Vec<(Verdict, usize)> = Verdict::ALL
+                .iter()
+                .map(|verdict| (*verdict, of(*verdict)))
+                .collect();
             let all: usize = counts.iter().map(|(_, count)| count).sum();
             if all == 0 {
                 continue;
@@ -114,7 +139,11 @@ pub fn summary(report: &Report<'_>) {
             let told: Vec<String> = counts
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
-                .map(|(verdict, count)| colour(verdict).apply_to(format!("{count} {verdict}")).to_string())
+                .map(|(verdict, count)| {
+                    colour(verdict)
+                        .apply_to(format!("{count} {verdict}"))
+                        .to_string()
+                })
                 .collect();
             println!("  {what:8} {all:4}: {}", told.join(", "));
         }
@@ -130,6 +159,10 @@ pub fn comparison(comparison: &Comparison) -> bool {
     for change in &comparison.better {
         println!("{} {change}", style("better:").green());
     }
-    println!("{} worse, {} better than the baseline", comparison.worse.len(), comparison.better.len());
+    println!(
+        "{} worse, {} better than the baseline",
+        comparison.worse.len(),
+        comparison.better.len()
+    );
     comparison.worse.is_empty()
 }

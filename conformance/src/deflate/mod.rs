@@ -191,7 +191,10 @@ impl Inflater {
             self.watched -= 1;
             let reach = walk::walk(octets)?.reach;
             if reach > 1 << self.bits {
-                return Err(format!("it refers {reach} octets back, beyond the window of {} bits", self.bits));
+                return Err(format!(
+                    "it refers {reach} octets back, beyond the window of {} bits",
+                    self.bits
+                ));
             }
         }
         let room = 64 << 10;
@@ -285,7 +288,10 @@ mod tests {
     #[test]
     fn a_message_that_ends_in_a_block_is_seen() {
         for octets in [&[0xf2, 0x48, 0xcd][..], &[0, 5, 0, 0xfa, 0xff, 0x48]] {
-            assert!(Inflater::new(15, true).message(octets, 100).is_err(), "{octets:?}");
+            assert!(
+                Inflater::new(15, true).message(octets, 100).is_err(),
+                "{octets:?}"
+            );
         }
     }
 

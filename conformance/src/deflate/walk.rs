@@ -16,10 +16,7 @@ pub struct Walk {
 /// # Errors
 /// What is wrong with it.
 pub fn walk(octets: &[u8]) -> Result<Walk, &'static str> {
-    let mut bits = Bits {
-        octets,
-        at: 0,
-    };
+    let mut bits = Bits { octets, at: 0 };
     let mut found = Walk::default();
     // The last block is empty and without compression; its length was removed.
     while !bits.is_at_the_tail() {
@@ -51,7 +48,10 @@ impl Bits<'_> {
     fn take(&mut self, count: u32) -> Result<usize, &'static str> {
         let mut value = 0;
         for place in 0..count {
-            let octet = self.octets.get(self.at / 8).ok_or("it ends in the middle of a block")?;
+            let octet = self
+                .octets
+                .get(self.at / 8)
+                .ok_or("it ends in the middle of a block")?;
             value |= usize::from(octet >> (self.at % 8) & 1) << place;
             self.at += 1;
         }
@@ -106,7 +106,9 @@ impl Tree {
             }
         }
         counts[0] = 0;
-        let mut symbols: Vec<usize> = (0..lengths.len()).filter(|symbol| lengths.get(*symbol) != Some(&0)).collect();
+        let mut symbols: Vec<usize> = (0..lengths.len())
+            .filter(|symbol| lengths.get(*symbol) != Some(&0))
+            .collect();
         symbols.sort_by_key(|symbol| lengths.get(*symbol).copied());
         Self { counts, symbols }
     }
@@ -117,7 +119,9 @@ impl Tree {
             code |= bits.take(1)?;
             if code < first + count {
                 let symbol = self.symbols.get(index + (code - first));
-                return symbol.copied().ok_or("it has a code that stands for nothing");
+                return symbol
+                    .copied()
+                    .ok_or("it has a code that stands for nothing");
             }
             index += count;
             first = (first + count) << 1;
@@ -142,7 +146,9 @@ fn fixed() -> Trees {
 }
 
 fn dynamic(bits: &mut Bits<'_>) -> Result<Trees, &'static str> {
-    const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+    const ORDER: [usize; 19] = [
+        16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+    ];
     let (literals, distances) = (bits.take(5)? + 257, bits.take(5)? + 1);
     let count = bits.take(4)? + 4;
     let mut lengths = [0; 19];
@@ -156,7 +162,10 @@ fn dynamic(bits: &mut Bits<'_>) -> Result<Trees, &'static str> {
     let mut all: Vec<usize> = Vec::new();
     while all.len() < literals + distances {
         let (value, times) = match code.read(bits)? {
-            16 => (*all.last().ok_or("it repeats a length before the first")?, 3 + bits.take(2)?),
+            16 => (
+                *all.last().ok_or("it repeats a length before the first")?,
+                3 + bits.take(2)?,
+            ),
             17 => (0, 3 + bits.take(3)?),
             18 => (0, 11 + bits.take(7)?),
             length => (length, 1),
@@ -170,13 +179,18 @@ fn dynamic(bits: &mut Bits<'_>) -> Result<Trees, &'static str> {
     Ok((Tree::new(left), Tree::new(right)))
 }
 
-fn codes(bits: &mut Bits<'_>, (literals, distances): &Trees, found: &mut Walk) -> Result<(), &'static str> {
+fn codes(
+    bits: &mut Bits<'_>,
+    (literals, distances): &Trees,
+    found: &mut Walk,
+) -> Result<(), &'static str> {
     const LENGTHS: [usize; 29] = [
-        3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258,
+        3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115,
+        131, 163, 195, 227, 258,
     ];
     const DISTANCES: [usize; 30] = [
-        1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145,
-        8193, 12289, 16385, 24577,
+        1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025, 1537,
+        2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577,
     ];
     loop {
         let symbol = match literals.read(bits)? {
@@ -191,10 +205,14 @@ fn codes(bits: &mut Bits<'_>, (literals, distances): &Trees, found: &mut Walk) -
             0..=7 | 28 => 0,
             _ => symbol as u32 / 4 - 1,
         };
-        let base = LENGTHS.get(symbol).ok_or("it has a length that does not exist")?;
+        let base = LENGTHS
+            .get(symbol)
+            .ok_or("it has a length that does not exist")?;
         found.length += base + bits.take(extra)?;
         let symbol = distances.read(bits)?;
-        let base = DISTANCES.get(symbol).ok_or("it has a distance that does not exist")?;
+        let base = DISTANCES
+            .get(symbol)
+            .ok_or("it has a distance that does not exist")?;
         let extra = (symbol as u32 / 2).saturating_sub(1);
         found.reach = found.reach.max(base + bits.take(extra)?);
     }
@@ -207,13 +225,32 @@ mod tests {
 
     #[test]
     fn the_examples_of_rfc_7692() {
-        let hello = Ok(Walk { reach: 0, length: 5 });
+        let hello = Ok(Walk {
+            reach: 0,
+            length: 5,
+        });
         let cases: [(&[u8], Result<Walk, &str>); 7] = [
             (&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], hello),
-            (&[0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00], hello),
+            (
+                &[
+                    0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00,
+                ],
+                hello,
+            ),
             (&[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00], hello),
-            (&[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00], hello),
-            (&[0xf2, 0x00, 0x11, 0x00, 0x00], Ok(Walk { reach: 5, length: 5 })),
+            (
+                &[
+                    0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00,
+                ],
+                hello,
+            ),
+            (
+                &[0xf2, 0x00, 0x11, 0x00, 0x00],
+                Ok(Walk {
+                    reach: 5,
+                    length: 5,
+                }),
+            ),
             (&[0x00], Ok(Walk::default())),
             (&[0xf2, 0x48, 0xcd], Err("it ends in the middle of a block")),
         ];

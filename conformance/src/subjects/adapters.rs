@@ -12,7 +12,8 @@ use super::core::config;
 macro_rules! echo {
     ($adapter:ident) => {
         async fn serve(gate: mpsc::Sender<(SocketAddr, Gate)>) -> $adapter::Result<()> {
-            let server = $adapter::Server::bind("127.0.0.1:0", Serve::default().config(config())).await?;
+            let server =
+                $adapter::Server::bind("127.0.0.1:0", Serve::default().config(config())).await?;
             let found = (server.local_addr()?, server.gate());
             let _ = gate.send(found);
             server
@@ -45,7 +46,9 @@ pub mod on_tokio {
     echo!(sansws_tokio);
 
     fn block_on<R>(work: impl Future<Output = R>) -> io::Result<R> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         Ok(runtime.block_on(work))
     }
 
@@ -54,7 +57,10 @@ pub mod on_tokio {
     /// # Errors
     /// When it cannot be started.
     pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
-        super::with_server(|gate| block_on(serve(gate)).and_then(|served| served.map_err(io::Error::other)), work)
+        super::with_server(
+            |gate| block_on(serve(gate)).and_then(|served| served.map_err(io::Error::other)),
+            work,
+        )
     }
 
     /// Echoes until the connection at that URL ends.
@@ -75,7 +81,10 @@ pub mod on_smol {
     /// # Errors
     /// When it cannot be started.
     pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
-        super::with_server(|gate| smol::block_on(serve(gate)).map_err(io::Error::other), work)
+        super::with_server(
+            |gate| smol::block_on(serve(gate)).map_err(io::Error::other),
+            work,
+        )
     }
 
     /// Echoes until the connection at that URL ends.

@@ -43,15 +43,27 @@ fn server(naive: &mut Naive) -> bool {
     if naive.has(Fault::WantsHeadsInOnePiece) && head.is_none() {
         return refuse(naive, "400 Bad Request", None);
     }
-    let length = head.as_ref().map_or(naive.input.len(), |(_, length)| *length);
-    let long = length > LONGEST || head.as_ref().is_some_and(|(head, _)| head.fields.len() > 200);
+    let length = head
+        .as_ref()
+        .map_or(naive.input.len(), |(_, length)| *length);
+    let long = length > LONGEST
+        || head
+            .as_ref()
+            .is_some_and(|(head, _)| head.fields.len() > 200);
     if long && !naive.has(Fault::AcceptsHugeHeads) {
         return refuse(naive, "431 Request Header Fields Too Large", None);
     }
-    if !naive.input.first().is_some_and(|octet| octet.is_ascii_alphabetic() || *octet == b'\r') || bare(&naive.input) {
+    if !naive
+        .input
+        .first()
+        .is_some_and(|octet| octet.is_ascii_alphabetic() || *octet == b'\r')
+        || bare(&naive.input)
+    {
         return refuse(naive, "400 Bad Request", None);
     }
-    let Some((head, length)) = head else { return false };
+    let Some((head, length)) = head else {
+        return false;
+    };
     let raw: Vec<u8> = naive.input.drain(..length).collect();
     if let Err((status, version)) = check(naive, &head, &raw) {
         return refuse(naive, status, version);
@@ -74,7 +86,9 @@ fn server(naive: &mut Naive) -> bool {
 
 /// Whether a line ends in LF alone.
 fn bare(octets: &[u8]) -> bool {
-    let head = Head::read(octets).and_then(|(_, length)| octets.get(..length)).unwrap_or(octets);
+    let head = Head::read(octets)
+        .and_then(|(_, length)| octets.get(..length))
+        .unwrap_or(octets);
     let mut before = 0;
     head.iter().any(|octet| {
         let bare = *octet == b'\n' && before != b'\r';
@@ -108,25 +122,46 @@ fn check(naive: &Naive, head: &Head, raw: &[u8]) -> Result<(), Refusal> {
         false => Err(refusal),
     };
     let words: Vec<&str> = head.first.split(' ').collect();
-    let [method, _, version] = words.as_slice() else { return Err(BAD) };
-    need(*method == "GET", Fault::AcceptsAnyMethod, ("405 Method Not Allowed", None))?;
-    need(*version == "HTTP/1.1", Fault::AcceptsOldHttp, ("505 HTTP Version Not Supported", None))?;
+    let [method, _, version] = words.as_slice() else {
+        return Err(BAD);
+    };
+    need(
+        *method == "GET",
+        Fault::AcceptsAnyMethod,
+        ("405 Method Not Allowed", None),
+    )?;
+    need(
+        *version == "HTTP/1.1",
+        Fault::AcceptsOldHttp,
+        ("505 HTTP Version Not Supported", None),
+    )?;
     need(fields_are_good(raw), Fault::AcceptsBadFields, BAD)?;
     let host: Vec<&str> = head.all("Host").collect();
-    let good = matches!(host.as_slice(), [one] if !one.contains([' ', '/', '@']) && !one.is_empty());
+    let good =
+        matches!(host.as_slice(), [one] if !one.contains([' ', '/', '@']) && !one.is_empty());
     need(good, Fault::AcceptsNoHost, BAD)?;
     let upgrade = match naive.has(Fault::WantsUpgradeInLowerCase) {
         true => head.all("Upgrade").any(|value| value == "websocket"),
         false => head.has_token("Upgrade", "websocket"),
     };
-    need(upgrade, Fault::AcceptsNoUpgrade, ("426 Upgrade Required", None))?;
+    need(
+        upgrade,
+        Fault::AcceptsNoUpgrade,
+        ("426 Upgrade Required", None),
+    )?;
     let connection = match naive.has(Fault::WantsConnectionAlone) {
-        true => head.all("Connection").any(|value| value.eq_ignore_ascii_case("upgrade")),
+        true => head
+            .all("Connection")
+            .any(|value| value.eq_ignore_ascii_case("upgrade")),
         false => head.has_token("Connection", "Upgrade"),
     };
     need(connection, Fault::AcceptsNoUpgrade, BAD)?;
     let versions: Vec<&str> = head.all("Sec-WebSocket-Version").collect();
-    need(versions == ["13"], Fault::AcceptsAnyVersion, ("426 Upgrade Required", Some("13")))?;
+    need(
+        versions == ["13"],
+        Fault::AcceptsAnyVersion,
+        ("426 Upgrade Required", Some("13")),
+    )?;
     let keys: Vec<&str> = head.all("Sec-WebSocket-Key").collect();
     need(keys.len() == 1, Fault::AcceptsTwoKeys, BAD)?;
     let length = keys.first().and_then(|key| http::decoded_length(key));
@@ -139,15 +174,20 @@ fn check(naive: &Naive, head: &Head, raw: &[u8]) -> Result<(), Refusal> {
 
 fn fields_are_good(raw: &[u8]) -> bool {
     let lines: Vec<&[u8]> = raw.split(|octet| *octet == b'\n').collect();
-    let fields = lines.get(1..lines.len().saturating_sub(2)).unwrap_or_default();
+    let fields = lines
+        .get(1..lines.len().saturating_sub(2))
+        .unwrap_or_default();
     fields.iter().all(|line| {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let Some(colon) = line.iter().position(|octet| *octet == b':') else {
             return false;
         };
         let (name, value) = line.split_at(colon);
-        let token = |octet: &u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(octet);
-        !name.is_empty() && name.iter().all(token) && !value.iter().any(|octet| matches!(octet, 0 | b'\r'))
+        let token =
+            |octet: &u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(octet);
+        !name.is_empty()
+            && name.iter().all(token)
+            && !value.iter().any(|octet| matches!(octet, 0 | b'\r'))
     })
 }
 
@@ -161,7 +201,9 @@ fn agree(naive: &Naive, head: &Head) -> Option<(Params, Agreed)> {
             false => offer,
         })
         .find_map(|offer| Params::read(offer).ok()?.into_iter().next())?;
-    let client_bits = offer.client_max_window_bits.map(|hint| Some(hint.unwrap_or(15)));
+    let client_bits = offer
+        .client_max_window_bits
+        .map(|hint| Some(hint.unwrap_or(15)));
     let bits = offer.server_max_window_bits;
     // zlib keeps to no window of 8 bits.
     if bits == Some(8) && !naive.has(Fault::AnswersTooLargeAWindow) {
@@ -189,7 +231,9 @@ fn agree(naive: &Naive, head: &Head) -> Option<(Params, Agreed)> {
 }
 
 fn client(naive: &mut Naive) -> bool {
-    if naive.input.len() > 64 << 10 && Head::read(&naive.input).is_none_or(|(_, length)| length > 64 << 10) {
+    if naive.input.len() > 64 << 10
+        && Head::read(&naive.input).is_none_or(|(_, length)| length > 64 << 10)
+    {
         naive.over = true;
         return false;
     }
@@ -197,7 +241,9 @@ fn client(naive: &mut Naive) -> bool {
         return false;
     };
     let raw: Vec<u8> = naive.input.drain(..length).collect();
-    let interim = head.status().is_some_and(|status| matches!(status, 100 | 102..=199));
+    let interim = head
+        .status()
+        .is_some_and(|status| matches!(status, 100 | 102..=199));
     if interim && !naive.has(Fault::GivesUpOnInterimResponses) {
         return true;
     }
@@ -211,12 +257,16 @@ fn client(naive: &mut Naive) -> bool {
 fn judge(naive: &Naive, mut head: Head, raw: &[u8]) -> Result<Option<Agreed>, String> {
     // What a mutant does not look at is put right before it is judged.
     if naive.has(Fault::TakesAnyAccept) {
-        head = head.without("Sec-WebSocket-Accept").with("Sec-WebSocket-Accept", &http::accept(KEY));
+        head = head
+            .without("Sec-WebSocket-Accept")
+            .with("Sec-WebSocket-Accept", &http::accept(KEY));
     }
     if naive.has(Fault::TakesNoUpgrade) {
         head = head.without("Upgrade").with("Upgrade", "websocket");
     }
-    if naive.has(Fault::TakesAnyExtension) && head.field("Sec-WebSocket-Extensions") == Some("x-nobody") {
+    if naive.has(Fault::TakesAnyExtension)
+        && head.field("Sec-WebSocket-Extensions") == Some("x-nobody")
+    {
         head = head.without("Sec-WebSocket-Extensions");
     }
     if naive.has(Fault::TakesAnyProtocol) {

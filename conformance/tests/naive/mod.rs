@@ -131,11 +131,18 @@ impl Naive {
         self.open = true;
         self.agreed = agreed;
         self.deflater = agreed.map(|agreed| {
-            let bits = if self.has(Fault::IgnoresWindowBits) { 15 } else { agreed.own_bits };
+            let bits = if self.has(Fault::IgnoresWindowBits) {
+                15
+            } else {
+                agreed.own_bits
+            };
             Deflater::new(bits, agreed.own_takeover || self.has(Fault::KeepsItsWindow))
         });
         self.inflater = agreed.map(|agreed| {
-            Inflater::new(15.max(agreed.peer_bits), agreed.peer_takeover && !self.has(Fault::ForgetsThePeersWindow))
+            Inflater::new(
+                15.max(agreed.peer_bits),
+                agreed.peer_takeover && !self.has(Fault::ForgetsThePeersWindow),
+            )
         });
         if self.has(Fault::LosesWhatIsGlued) {
             self.input.clear();
@@ -144,7 +151,10 @@ impl Naive {
 
     /// Takes a header or a part of a payload; says whether it took anything.
     fn frames(&mut self) -> bool {
-        if self.close_received && !self.has(Fault::EchoesAfterClose) && !self.has(Fault::AnswersEachClose) {
+        if self.close_received
+            && !self.has(Fault::EchoesAfterClose)
+            && !self.has(Fault::AnswersEachClose)
+        {
             self.input.clear();
             return false;
         }
@@ -200,7 +210,9 @@ impl Naive {
         let digits = rest.get(2..2 + wide)?;
         let mut left = match wide {
             0 => u64::from(b1 & 127),
-            _ => digits.iter().fold(0, |sum, octet| sum << 8 | u64::from(*octet)),
+            _ => digits
+                .iter()
+                .fold(0, |sum, octet| sum << 8 | u64::from(*octet)),
         };
         let wasted = match wide {
             2 => left < 126,
@@ -271,13 +283,22 @@ impl Naive {
     /// A data frame begins or continues a message.
     fn begin(&mut self, header: &Arriving) -> Result<(), Failure> {
         let inside = self.message.is_some();
-        if header.opcode == opcode::CONTINUATION && !inside && !self.has(Fault::AcceptsStrayContinuations) {
+        if header.opcode == opcode::CONTINUATION
+            && !inside
+            && !self.has(Fault::AcceptsStrayContinuations)
+        {
             return Err(1002);
         }
-        if header.opcode != opcode::CONTINUATION && inside && !self.has(Fault::AcceptsNestedMessages) {
+        if header.opcode != opcode::CONTINUATION
+            && inside
+            && !self.has(Fault::AcceptsNestedMessages)
+        {
             return Err(1002);
         }
-        let held = self.message.as_ref().map_or(0, |message| message.payload.len() as u64);
+        let held = self
+            .message
+            .as_ref()
+            .map_or(0, |message| message.payload.len() as u64);
         if held + header.left > LONGEST as u64 && !self.has(Fault::WaitsForHugePayloads) {
             return Err(1009);
         }
@@ -329,11 +350,16 @@ impl Naive {
             return Ok(count > 0);
         }
         if let Some(message) = &mut self.message {
-            let fresh = message.payload.get(message.cut..).unwrap_or_default().to_vec();
+            let fresh = message
+                .payload
+                .get(message.cut..)
+                .unwrap_or_default()
+                .to_vec();
             message.cut = message.payload.len();
             message.parts.push(fresh);
         }
-        let dropped = self.has(Fault::DropsEmptyLastFragment) && frame.opcode == 0 && frame.seen == 0;
+        let dropped =
+            self.has(Fault::DropsEmptyLastFragment) && frame.opcode == 0 && frame.seen == 0;
         if fin && !dropped {
             self.finish()?;
         }
@@ -344,22 +370,31 @@ impl Naive {
     fn text(&mut self, part: &[u8], frame_ends: bool, fin: bool) -> Result<(), Failure> {
         let fault = self.fault;
         let has = |other: Fault| fault == Some(other);
-        let Some(message) = &mut self.message else { return Ok(()) };
+        let Some(message) = &mut self.message else {
+            return Ok(());
+        };
         let empty_end = fin && part.is_empty();
         message.payload.extend_from_slice(part);
         if !message.text || message.compressed || has(Fault::ChecksNoUtf8) {
             return Ok(());
         }
-        if has(Fault::ChecksUtf8AtTheEnd) && !fin || has(Fault::ChecksUtf8AtFrameEnds) && !frame_ends {
+        if has(Fault::ChecksUtf8AtTheEnd) && !fin
+            || has(Fault::ChecksUtf8AtFrameEnds) && !frame_ends
+        {
             return Ok(());
         }
         let rest = message.payload.get(message.valid..).unwrap_or_default();
-        let code = if has(Fault::ClosesBadTextWith1002) { 1002 } else { 1007 };
+        let code = if has(Fault::ClosesBadTextWith1002) {
+            1002
+        } else {
+            1007
+        };
         let Err(error) = std::str::from_utf8(rest) else {
             message.valid = message.payload.len();
             return Ok(());
         };
-        let surrogate = rest.get(error.valid_up_to()) == Some(&0xed) && has(Fault::AcceptsSurrogates);
+        let surrogate =
+            rest.get(error.valid_up_to()) == Some(&0xed) && has(Fault::AcceptsSurrogates);
         if surrogate {
             message.valid = message.payload.len();
             return Ok(());
@@ -377,10 +412,15 @@ impl Naive {
 
     /// A message is whole: it is echoed.
     fn finish(&mut self) -> Result<(), Failure> {
-        let Some(mut message) = self.message.take() else { return Ok(()) };
+        let Some(mut message) = self.message.take() else {
+            return Ok(());
+        };
         if message.compressed {
             message.payload = self.inflate(&message)?;
-            if message.text && std::str::from_utf8(&message.payload).is_err() && !self.has(Fault::ChecksNoUtf8) {
+            if message.text
+                && std::str::from_utf8(&message.payload).is_err()
+                && !self.has(Fault::ChecksNoUtf8)
+            {
                 return Err(1007);
             }
         } else if self.has(Fault::JoinsInReverse) {
@@ -408,11 +448,19 @@ impl Naive {
         if self.has(Fault::CutsLongEchoes) {
             payload.truncate(65535);
         }
-        let plain = if text { frame::text(payload.clone()) } else { frame::binary(payload.clone()) };
+        let plain = if text {
+            frame::text(payload.clone())
+        } else {
+            frame::binary(payload.clone())
+        };
         match &mut self.deflater {
             Some(deflater) if self.fault != Some(Fault::MarksPlainMessages) => {
                 let packed = deflater.message(&payload);
-                let packed = if text { frame::text(packed) } else { frame::binary(packed) };
+                let packed = if text {
+                    frame::text(packed)
+                } else {
+                    frame::binary(packed)
+                };
                 self.send(packed.rsv(4));
             }
             Some(_) => self.send(plain.rsv(4)),
@@ -421,22 +469,36 @@ impl Naive {
     }
 
     fn inflate(&mut self, message: &Message) -> Result<Vec<u8>, Failure> {
-        let limit = if self.has(Fault::InflatesWithoutBound) { usize::MAX } else { LONGEST };
-        let (each, half) = (self.has(Fault::InflatesEachFragment), self.has(Fault::AcceptsHalfBlocks));
+        let limit = if self.has(Fault::InflatesWithoutBound) {
+            usize::MAX
+        } else {
+            LONGEST
+        };
+        let (each, half) = (
+            self.has(Fault::InflatesEachFragment),
+            self.has(Fault::AcceptsHalfBlocks),
+        );
         let stops = self.has(Fault::StopsAtFinalBlocks);
-        let Some(inflater) = &mut self.inflater else { return Err(1002) };
+        let Some(inflater) = &mut self.inflater else {
+            return Err(1002);
+        };
         if stops && message.payload.first().is_some_and(|octet| octet & 1 == 1) {
             return Err(1007);
         }
         if each {
-            let parts = message.parts.iter().map(|part| inflater.message(part, limit));
+            let parts = message
+                .parts
+                .iter()
+                .map(|part| inflater.message(part, limit));
             let parts: Result<Vec<_>, _> = parts.collect();
             return parts.map(|parts| parts.concat()).map_err(|_| 1007);
         }
-        inflater.message(&message.payload, limit).or_else(|wrong| match wrong.contains("more than") {
-            true => Err(1009),
-            false if half && wrong.contains("middle of a block") => Ok(b"Heh".to_vec()),
-            false => Err(1007),
+        inflater.message(&message.payload, limit).or_else(|wrong| {
+            match wrong.contains("more than") {
+                true => Err(1009),
+                false if half && wrong.contains("middle of a block") => Ok(b"Heh".to_vec()),
+                false => Err(1007),
+            }
         })
     }
 
@@ -448,7 +510,11 @@ impl Naive {
                 if self.has(Fault::SendsNoPongs) {
                     return Ok(());
                 }
-                let payload = if self.has(Fault::SendsEmptyPongs) { Vec::new() } else { frame.control };
+                let payload = if self.has(Fault::SendsEmptyPongs) {
+                    Vec::new()
+                } else {
+                    frame.control
+                };
                 if self.has(Fault::DelaysPongs) && self.message.is_some() {
                     self.held = Some(payload);
                 } else {
@@ -498,7 +564,9 @@ impl Naive {
         if !self.close_sent || again && self.has(Fault::AnswersEachClose) {
             self.close_sent = true;
             match code {
-                Some(_) if self.has(Fault::AnswersWithAnotherCode) => self.send(frame::close(4321, "")),
+                Some(_) if self.has(Fault::AnswersWithAnotherCode) => {
+                    self.send(frame::close(4321, ""))
+                }
                 Some(code) => self.send(frame::close(code, "")),
                 None if self.has(Fault::SendsReservedCodes) => self.send(frame::close(1005, "")),
                 None => self.send(frame::frame(opcode::CLOSE, "")),

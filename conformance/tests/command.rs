@@ -1,0 +1,228 @@
+//! The program `wsconform`: what it says, and how it ends.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use sansws_conformance::subjects::{on_smol, on_tokio};
+
+fn wsconform() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_wsconform"))
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = wsconform().args(arguments).output().unwrap();
+    let text = |octets| String::from_utf8(octets).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&dir);
+    dir
+}
+
+#[test]
+fn nothing_that_listens_is_said_at_once_in_one_line_with_exit_code_2() {
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let (code, out, error) = run(&["test", &format!("ws://127.0.0.1:{port}")]);
+    assert_eq!(
+        (code, out.as_str(), error.lines().count()),
+        (Some(2), "", 1),
+        "{error}"
+    );
+    assert!(error.contains("cannot reach"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_run_is_exit_code_2() {
+    for arguments in [
+        &["test", "http:/x"][..],
+        &["explain", "99.9"],
+        &["self", "--only", "99.*"],
+        &["self", "--baseline", "/no/such/file"],
+        &["serve", "256.0.0.1:1"],
+        &["test", "ws://127.0.0.1:1", "--timeout", "0"],
+    ] {
+        let (code, _, error) = run(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {error}");
+        assert!(!error.is_empty() && !error.contains("panicked"), "{error}");
+    }
+}
+
+#[test]
+fn cases_are_listed_and_explained() {
+    let (code, out, _) = run(&["list", "--only", "6.4.*,20.1.1"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        out.contains("6.4.1") && out.contains("20.1.1") && out.ends_with("5 cases\n"),
+        "{out}"
+    );
+    let (code, out, _) = run(&["explain", "7.1.6"]);
+    assert_eq!(code, Some(0));
+    for part in [
+        "256 KiB",
+        "RFC 6455",
+        "INFORMATIONAL",
+        "servers and clients",
+    ] {
+        assert!(out.contains(part), "{out}");
+    }
+}
+
+#[test]
+fn a_good_server_is_exit_code_0_with_reports_and_a_bad_one_is_exit_code_1() {
+    let dir = scratch("command-good");
+    let dir = dir.to_str().unwrap();
+    let (code, out, error) =
+        on_tokio::with_server(|url| run(&["test", url, "--only", "1.*", "--out", dir])).unwrap();
+    assert_eq!(code, Some(0), "{out}{error}");
+    assert!(out.contains("16: 16 OK"), "{out}");
+    for file in [
+        "index.html",
+        "index.json",
+        "junit.xml",
+        "server_case_1_1_1.json",
+    ] {
+        assert!(PathBuf::from(dir).join(file).exists(), "{file}");
+    }
+    // A web server of sorts: it refuses everything.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        for stream in listener.incoming().take(3) {
+            let mut stream = stream.unwrap();
+            let _ = std::io::Write::write_all(
+                &mut stream,
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            );
+            let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+        }
+    });
+    let baseline = PathBuf::from(dir).join("index.json");
+    // Reaching it takes two connections, the case one.
+    let (code, out, _) = run(&[
+        "test",
+        &url,
+        "--only",
+        "1.1.1",
+        "--baseline",
+        baseline.to_str().unwrap(),
+    ]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(
+        out.contains("404 Not Found") && out.contains("1 worse"),
+        "{out}"
+    );
+    drop(std::net::TcpStream::connect(
+        url.trim_start_matches("ws://"),
+    ));
+    serving.join().unwrap();
+}
+
+/// `serve`, and a client that knows the control addresses of the classic suite.
+#[test]
+fn a_client_is_tested_by_the_control_addresses() {
+    let dir = scratch("command-serve");
+    let mut server = wsconform()
+        .args([
+            "serve",
+            "127.0.0.1:0",
+            "--once",
+            "--only",
+            "1.1.*",
+            "--out",
+            dir.to_str().unwrap(),
+            "--format",
+            "json",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let url = lines
+        .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
+        .unwrap();
+    assert_eq!(ask(&url, "/getCaseCount"), "8");
+    assert!(ask(&url, "/getCaseInfo?case=2").contains("\"id\":\"1.1.2\""));
+    for case in 1..=8 {
+        on_smol::echo(&format!("{url}/runCase?case={case}&agent=my%20client"));
+    }
+    assert!(ask(&url, "/getCaseStatus?case=3&agent=my%20client").contains("\"behavior\":\"OK\""));
+    ask(&url, "/updateReports?agent=my%20client");
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(server.wait().unwrap().code(), Some(0), "{rest:?}");
+    let index = std::fs::read_to_string(dir.join("index.json")).unwrap();
+    let index: serde_json::Value = serde_json::from_str(&index).unwrap();
+    assert_eq!(index["my client"]["1.1.8"]["behavior"], "OK");
+}
+
+/// The text that a control address answers with.
+fn ask(url: &str, path: &str) -> String {
+    let (mut socket, _) = tungstenite::connect(format!("{url}{path}")).unwrap();
+    loop {
+        match socket.read() {
+            Ok(tungstenite::Message::Text(text)) => {
+                // Read on until the server has closed.
+                while socket.read().is_ok() {}
+                return text.as_str().into();
+            }
+            Ok(_) => {}
+            Err(_) => return String::new(),
+        }
+    }
+}
+
+/// ^C writes the report of what ran.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_still_writes_the_report() {
+    let dir = scratch("command-interrupt");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    // Connections are taken by the system, and nobody answers them.
+    let mut program = wsconform()
+        .args([
+            "test",
+            &url,
+            "--only",
+            "1.1.*",
+            "--jobs",
+            "1",
+            "--timeout",
+            "600",
+            "--out",
+            dir.to_str().unwrap(),
+            "--format",
+            "json",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "server: 8 cases");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let killed = Command::new("kill")
+        .args(["-INT", &program.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(program.wait().unwrap().code(), Some(1), "{rest:?}");
+    let index = std::fs::read_to_string(dir.join("index.json")).unwrap();
+    assert!(index.contains("1.1.1"), "{index}");
+    drop(listener);
+}

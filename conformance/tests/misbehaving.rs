@@ -1,0 +1,262 @@
+//! Peers that misbehave must not hurt the suite: a verdict after a bounded time, with bounded memory.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sansws_conformance::report::Agent;
+use sansws_conformance::{Suite, Verdict};
+
+/// Serves each connection with `behave`, in a thread that ends with the connection, while the suite tests.
+fn test_against(suite: &Suite, behave: fn(TcpStream)) -> Agent {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::scope(|scope| {
+        let accepting = scope.spawn(move || {
+            let mut threads = Vec::new();
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                // The last connection of all ends the server.
+                let mut first = [0];
+                if stream.peek(&mut first).is_ok_and(|count| count == 1) && first[0] == b'!' {
+                    break;
+                }
+                threads.push(thread::spawn(move || behave(stream)));
+            }
+            for thread in threads {
+                let _ = thread.join();
+            }
+        });
+        let agent = suite.test("peer", &format!("ws://{address}/")).unwrap();
+        TcpStream::connect(address)
+            .unwrap()
+            .write_all(b"!")
+            .unwrap();
+        accepting.join().unwrap();
+        agent
+    })
+}
+
+fn suite(case: &str) -> Suite {
+    Suite::new().only(case).timeout(Duration::from_millis(300))
+}
+
+/// Reads the request, and answers as one should.
+fn open(stream: &mut TcpStream) -> bool {
+    let (mut all, mut part) = (Vec::new(), [0; 1024]);
+    while !all.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut part) {
+            Ok(count) if count > 0 => all.extend_from_slice(&part[..count]),
+            _ => return false,
+        }
+    }
+    let (head, _) = sansws_conformance::http::Head::read(&all).unwrap();
+    stream
+        .write_all(&sansws_conformance::http::Head::response(&head).write())
+        .is_ok()
+}
+
+/// Reads until the end, so that the suite never waits for its own writes.
+fn drain(mut stream: TcpStream) {
+    let mut part = [0; 4096];
+    while stream.read(&mut part).is_ok_and(|count| count > 0) {}
+}
+
+fn failed(agent: &Agent, says: &str) {
+    let outcome = &agent.entries[0].outcome;
+    assert_eq!(outcome.worst(), Verdict::Failed, "{agent}");
+    assert!(outcome.says.contains(says), "{}", outcome.says);
+}
+
+/// The largest that this process was, in KiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_peer_that_never_answers_is_given_up() {
+    failed(
+        &test_against(&suite("1.1.1"), drain),
+        "the opening handshake, and it did not come in time",
+    );
+}
+
+#[test]
+fn a_peer_that_opens_and_falls_silent_is_given_up() {
+    let silent = |mut stream: TcpStream| {
+        if open(&mut stream) {
+            drain(stream);
+        }
+    };
+    failed(
+        &test_against(&suite("1.1.2"), silent),
+        "did not come in time",
+    );
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_given_up() {
+    let deaf = |mut stream: TcpStream| {
+        if open(&mut stream) {
+            // Longer than the suite waits; then the stream is dropped.
+            thread::sleep(Duration::from_millis(1500));
+        }
+    };
+    failed(&test_against(&suite("9.1.6"), deaf), "did not come in time");
+}
+
+#[test]
+fn a_peer_that_drops_the_connection_fails_at_once() {
+    let begin = Instant::now();
+    let agent = test_against(&suite("1.1.1"), |mut stream| drop(open(&mut stream)));
+    assert_eq!(agent.worst(), Verdict::Failed);
+    assert!(
+        agent.entries[0].outcome.duration < Duration::from_millis(300),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[test]
+fn a_terabyte_that_is_claimed_is_refused_by_its_header() {
+    let agent = test_against(&suite("1.1.1"), |mut stream| {
+        if open(&mut stream) {
+            let _ = stream.write_all(&[0x82, 127, 0, 0, 1, 0, 0, 0, 0, 0]);
+            drain(stream);
+        }
+    });
+    failed(&agent, "claims 1099511627776 octets");
+}
+
+/// Floods of each kind end with a verdict, and the suite stays small: one that sends without end, one whose message never ends,
+/// one whose HTTP head never ends.
+#[test]
+fn floods_are_bounded_in_memory() {
+    let before = peak();
+    let messages = |mut stream: TcpStream| {
+        if open(&mut stream) {
+            let many = [0x82, 126, 0xff, 0xff]
+                .into_iter()
+                .chain([7; 0xffff])
+                .collect::<Vec<u8>>();
+            while stream.write_all(&many).is_ok() {}
+        }
+    };
+    // While it waits for nothing to come: what comes is the fault.
+    failed(
+        &test_against(&suite("26.5.7"), messages),
+        "expected nothing",
+    );
+    // What comes is not read; when it is, there is far too much.
+    failed(&test_against(&suite("27.3.2"), messages), "expected");
+    let pings = |mut stream: TcpStream| {
+        if open(&mut stream) {
+            let many = [0x89, 0].repeat(32 << 10);
+            while stream.write_all(&many).is_ok() {}
+        }
+    };
+    failed(&test_against(&suite("1.1.1"), pings), "got a ping");
+    let endless = |mut stream: TcpStream| {
+        if open(&mut stream) {
+            let part = [0x02, 126, 0xff, 0xff]
+                .into_iter()
+                .chain([7; 0xffff])
+                .collect::<Vec<u8>>();
+            let mut part = part;
+            while stream.write_all(&part).is_ok() {
+                part[0] = 0;
+            }
+        }
+    };
+    failed(&test_against(&suite("1.1.1"), endless), "longer than");
+    let head = |mut stream: TcpStream| {
+        let line = b"X-Endless: 1\r\n".repeat(1000);
+        let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n");
+        while stream.write_all(&line).is_ok() {}
+    };
+    failed(&test_against(&suite("1.1.1"), head), "HTTP head is longer");
+    let grown = peak() - before;
+    assert!(grown < 400 << 10, "grew by {grown} KiB");
+}
+
+#[test]
+fn what_a_peer_sends_slowly_for_ever_ends_with_the_time_of_the_case() {
+    let drip = |mut stream: TcpStream| {
+        if open(&mut stream) {
+            let _ = stream.write_all(&[0x81, 126, 0xff, 0xff]);
+            while stream.write_all(b"a").is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    };
+    let suite = Suite::new()
+        .only("1.1.1")
+        .timeout(Duration::from_millis(100));
+    failed(&test_against(&suite, drip), "did not come in time");
+}
+
+/// ^C sets this flag: what runs is given up, what did not begin is left out, and there is something to report.
+#[test]
+fn a_run_that_is_stopped_tells_what_it_did() {
+    let suite = Suite::new()
+        .only("1.*")
+        .timeout(Duration::from_secs(60))
+        .jobs(1);
+    let stop = suite.stopper();
+    let stopping = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        stop.store(true, Ordering::Relaxed);
+    });
+    let agent = test_against(&suite, drain);
+    stopping.join().unwrap();
+    assert_eq!(agent.entries.len(), 1);
+    failed(&agent, "interrupted");
+}
+
+/// Clients that come to the server and misbehave cost it no more.
+#[test]
+fn clients_that_misbehave_get_their_verdict_and_others_are_served() {
+    let suite = Suite::new()
+        .only("1.1.*")
+        .timeout(Duration::from_millis(300));
+    let agent = suite
+        .test_client("client", |url| {
+            let (address, target) = url.strip_prefix("ws://").unwrap().split_once('/').unwrap();
+            let mut stream = TcpStream::connect(address).unwrap();
+            let number: u32 = target.split(['=', '&']).nth(1).unwrap().parse().unwrap();
+            let request = sansws_conformance::http::Head::request(
+                &format!("/{target}"),
+                address,
+                "AAECAwQFBgcICQoLDA0ODw==",
+            );
+            match number {
+                // Nothing at all; half a head; garbage; a head, and then silence.
+                1 => {}
+                2 => drop(stream.write_all(b"GET /runCase?case=2")),
+                3 => drop(stream.write_all(&[0xff; 100])),
+                _ => {
+                    stream.write_all(&request.write()).unwrap();
+                    drain(stream);
+                }
+            }
+        })
+        .unwrap();
+    // The first three named no case.
+    assert_eq!(
+        agent.entries.len(),
+        suite.chosen(sansws_conformance::Peer::Client).len() - 3
+    );
+    assert!(
+        agent
+            .entries
+            .iter()
+            .all(|entry| entry.outcome.worst() == Verdict::Failed)
+    );
+}
