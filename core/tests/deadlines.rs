@@ -15,7 +15,7 @@ use sansws_core::config::Config;
 use sansws_core::connection::{Expired, State};
 use sansws_core::drive::{Result, Upgrade, receive_request};
 use sansws_core::error::Misuse;
-use support::server::{KEY, REQUEST, echo, open, output, pass};
+use support::server::{KEY, REQUEST, echo, open, output, pass, start};
 use support::wire::{Task, Wire};
 use support::{End, frame, frames};
 
@@ -300,4 +300,44 @@ fn a_message_that_was_not_read_on_has_its_full_time_again() {
     wire.push(frame(0x80, b"end", KEY));
     task.run();
     assert_eq!(output(&wire)[0].payload.len(), 70_003);
+}
+
+#[test]
+fn input_without_end_lets_others_run_and_stops_no_clock() {
+    let pongs = frame(0x8a, b"x", KEY).repeat(1000);
+    let cases: [(&str, Vec<u8>, &[u8], u64); 4] = [
+        ("pongs of an idle peer", pongs.clone(), b"", 12),
+        ("messages", frame(0x81, b"x", KEY).repeat(1000), b"", 0),
+        ("a fault, and no end", pongs.clone(), b"\x81\x01x", 6),
+        ("after the peer's Close", pongs, b"\x88\x80\0\0\0\0", 6),
+    ];
+    for (name, flood, first, seconds) in cases {
+        let mut config = Config::default();
+        config.timeouts.idle = Some(5 * SECOND);
+        let (wire, mut task, _gate) = open(config, |upgrade| async {
+            let mut socket = upgrade.accept().await?;
+            while socket.receive().await?.is_some() {}
+            Ok(())
+        });
+        wire.push([first, &flood].concat());
+        wire.state().flood = Some(flood);
+        for _ in 0..seconds * 10 + 10 {
+            let before = wire.state().reads;
+            task.turn();
+            assert!(wire.state().reads - before <= 34, "{name}");
+            wire.pass(SECOND / 10);
+        }
+        assert_eq!(task.done.is_some(), seconds > 0, "{name}");
+    }
+    // The same for who is refused, and does not stop.
+    let (wire, mut task, _gate) = start(Config::default(), echo);
+    wire.push("nonsense\r\n\r\n");
+    wire.state().flood = Some(vec![0; 1000]);
+    for _ in 0..60 {
+        let before = wire.state().reads;
+        task.turn();
+        assert!(wire.state().reads - before <= 17);
+        wire.pass(SECOND / 10);
+    }
+    assert!(task.done.is_some());
 }

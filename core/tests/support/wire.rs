@@ -20,6 +20,8 @@ pub struct Wire(Arc<Mutex<State>>);
 pub struct State {
     /// What reads will bring, one entry for one read.
     pub input: VecDeque<Vec<u8>>,
+    /// What each further read brings, without an end.
+    pub flood: Option<Vec<u8>>,
     /// No input will come.
     pub ended: bool,
     /// What was written.
@@ -142,7 +144,8 @@ impl Transport for Wire {
         let Some(most) = state.mood(into.len(), cx) else {
             return Poll::Pending;
         };
-        let Some(mut next) = state.input.pop_front() else {
+        let next = state.input.pop_front().or_else(|| state.flood.clone());
+        let Some(mut next) = next else {
             if state.ended {
                 return Poll::Ready(Ok(0));
             }
@@ -152,7 +155,7 @@ impl Transport for Wire {
         let count = most.min(next.len());
         into[..count].copy_from_slice(&next[..count]);
         let rest = next.split_off(count);
-        if !rest.is_empty() {
+        if !rest.is_empty() && state.flood.is_none() {
             state.input.push_front(rest);
         }
         state.reads += 1;
@@ -257,13 +260,21 @@ impl<F: Future> Task<F> {
     /// Polls as long as it was woken; says whether it was polled at all.
     pub fn run(&mut self) -> bool {
         let mut polled = false;
-        while self.done.is_none() && self.woken.0.swap(false, Ordering::SeqCst) {
+        while self.turn() {
             polled = true;
-            let waker = Waker::from(Arc::clone(&self.woken));
-            if let Poll::Ready(done) = self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                self.done = Some(done);
-            }
         }
         polled
+    }
+
+    /// Polls once, if it was woken; says whether it was.
+    pub fn turn(&mut self) -> bool {
+        if self.done.is_some() || !self.woken.0.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        let waker = Waker::from(Arc::clone(&self.woken));
+        if let Poll::Ready(done) = self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            self.done = Some(done);
+        }
+        true
     }
 }

@@ -28,6 +28,9 @@ const GATHERED: usize = 64 << 10;
 /// Unread octets at which the input is not looked at before the peer is judged: more than what is kept of a frame.
 const LOOKED: usize = 1 << 10;
 
+/// Reads after which a task lets others run, though there is more input.
+pub(super) const READS: u8 = 16;
+
 /// Slices of one vectored write.
 const SLICES: usize = 16;
 
@@ -42,6 +45,8 @@ pub(super) struct Engine<T> {
     ahead: Ahead,
     parties: Parties,
     armed: Option<Instant>,
+    /// Reads since input was last waited for.
+    reads: u8,
     /// The time of the last read.
     now: Instant,
     end: Option<Box<End>>,
@@ -95,6 +100,7 @@ impl<T: Transport> Engine<T> {
             ahead: Ahead::default(),
             parties: Parties::default(),
             armed: None,
+            reads: 0,
             now,
             end: None,
             flags: Flags::default(),
@@ -229,7 +235,18 @@ impl<T: Transport> Engine<T> {
         }
         let joint = self.parties.enter(party, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
-        match ready!(self.transport.poll_read(cx, self.unread.room())) {
+        if self.reads == READS {
+            // Input that is always ready starves neither the clock nor other tasks.
+            self.reads = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.reads += 1;
+        let Poll::Ready(read) = self.transport.poll_read(cx, self.unread.room()) else {
+            self.reads = 0;
+            return Poll::Pending;
+        };
+        match read {
             Ok(0) => {
                 self.flags.ended = true;
                 self.connection.end_of_input();
@@ -348,7 +365,16 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Minds the clock: ready when something expired.
-    fn poll_alarm(&mut self, caller: &Context<'_>, party: Party) -> Poll<()> {
+    fn poll_alarm(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
+        self.poll_time(cx, party, false)
+    }
+
+    /// The same for who did not read before: a peer is judged only after a look at what it said.
+    fn poll_alarm_unread(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
+        self.poll_time(cx, party, true)
+    }
+
+    fn poll_time(&mut self, caller: &Context<'_>, party: Party, look: bool) -> Poll<()> {
         let joint = self.parties.enter(party, caller);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| caller.waker()));
         loop {
@@ -362,7 +388,7 @@ impl<T: Transport> Engine<T> {
             }
             ready!(self.transport.poll_alarm(cx));
             self.armed = None;
-            if self.poll_look(caller, party).is_ready() {
+            if look && self.poll_look(caller, party).is_ready() {
                 return Poll::Ready(());
             }
             let now = self.transport.now();
@@ -377,7 +403,7 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Before a peer is judged its input is looked at, since whoever reads may be busy elsewhere. Ready when there was some.
+    /// Reads for a reader that may be busy elsewhere. Ready when there was something.
     fn poll_look(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
         let connection = &self.connection;
         if !connection.is_open() || !connection.wants_input() || connection.is_paused() {
@@ -403,7 +429,9 @@ impl<T: Transport> Engine<T> {
             if self.connection.has_room() {
                 return Poll::Ready(Ok(()));
             }
-            if self.poll_flush(cx, party).is_pending() && self.poll_alarm(cx, party).is_pending() {
+            if self.poll_flush(cx, party).is_pending()
+                && self.poll_alarm_unread(cx, party).is_pending()
+            {
                 return Poll::Pending;
             }
         }
@@ -447,7 +475,7 @@ impl<T: Transport> Engine<T> {
                     _ => Ok(()),
                 });
             }
-            ready!(self.poll_alarm(cx, party));
+            ready!(self.poll_alarm_unread(cx, party));
         }
     }
 
