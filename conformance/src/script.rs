@@ -52,6 +52,12 @@ impl Setting {
 /// The key of requests that the suite writes: the example of RFC 6455 section 1.3.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
+/// Looks at a head: what is wrong with it?
+pub type HeadCheck = Box<dyn Fn(&Head) -> Result<(), String> + Send>;
+
+/// Makes the answer to a request.
+pub type Answer = Box<dyn Fn(&Head) -> Vec<u8> + Send>;
+
 /// What is awaited next.
 pub enum Want {
     /// This message.
@@ -70,10 +76,7 @@ pub enum Want {
     /// The end of TCP, without a Close frame.
     End,
     /// A head that passes the check.
-    Head(
-        &'static str,
-        Box<dyn Fn(&Head) -> Result<(), String> + Send>,
-    ),
+    Head(&'static str, HeadCheck),
 }
 
 impl fmt::Debug for Want {
@@ -192,7 +195,7 @@ pub enum Step {
     /// Answer the request that was read with these octets, made from it; frames follow if `opens`.
     Respond {
         /// Makes the octets.
-        make: Box<dyn Fn(&Head) -> Vec<u8> + Send>,
+        make: Answer,
         /// Whether the connection is open then.
         opens: bool,
         /// In how many octets at a time.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sansws_conformance::report::Agent;
 use sansws_conformance::{Suite, Verdict};
@@ -114,8 +114,9 @@ fn a_peer_that_does_not_read_is_given_up() {
 
 #[test]
 fn a_peer_that_drops_the_connection_fails_at_once() {
-    let begin = Instant::now();
-    let agent = test_against(&suite("1.1.1"), |mut stream| drop(open(&mut stream)));
+    let agent = test_against(&suite("1.1.1"), |mut stream| {
+        open(&mut stream);
+    });
     assert_eq!(agent.worst(), Verdict::Failed);
     assert!(
         agent.entries[0].outcome.duration < Duration::from_millis(300),

@@ -233,7 +233,8 @@ fn orders() -> Vec<Case> {
 /// TCP ends without a Close frame.
 fn vanishing() -> Vec<Case> {
     let expects = "It ends its side too, with or without a Close frame.";
-    let cut: [(&str, &str, fn(Script) -> Script); 5] = [
+    type Begin = fn(Script) -> Script;
+    let cut: [(&str, &str, Begin); 5] = [
         (
             "26.5.1",
             "End our side of TCP right after the handshake.",

@@ -11,8 +11,11 @@ const SERVER: &str =
 const KEY: &str = "RFC 6455 5.3: \"Octet i of the transformed data (\\\"transformed-octet-i\\\") is the XOR of octet i of the original data with octet at index i modulo 4 of the masking key.\"";
 const FRESH: &str = "RFC 6455 5.3: \"The masking key is a 32-bit value chosen at random by the client. When preparing a masked frame, the client MUST pick a fresh masking key from the set of allowed 32-bit values. The masking key needs to be unpredictable.\"";
 
+/// Makes a frame.
+type Make = fn() -> Frame;
+
 /// What is sent against the rule.
-const WRONG: [(&str, fn() -> Frame); 6] = [
+const WRONG: [(&str, Make); 6] = [
     ("text", || text("Hello")),
     ("an empty binary message", || binary("")),
     ("a ping", || ping("Hello")),

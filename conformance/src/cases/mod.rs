@@ -13,10 +13,13 @@ mod utf8;
 
 mod endings;
 mod floods;
+mod inflating;
 mod lengths;
 mod masks;
 mod mixtures;
+mod offers;
 mod opening_client;
+mod opening_odd;
 mod opening_server;
 mod streams;
 mod text;
@@ -25,7 +28,7 @@ use crate::case::{Case, compare};
 
 /// All of them, in order.
 pub fn all() -> Vec<Case> {
-    let families: [fn() -> Vec<Case>; 16] = [
+    let families: [fn() -> Vec<Case>; 19] = [
         framing::cases,
         reserved::cases,
         fragments::cases,
@@ -34,9 +37,12 @@ pub fn all() -> Vec<Case> {
         load::cases,
         deflate::cases,
         opening_server::cases,
+        opening_odd::cases,
         opening_client::cases,
         lengths::cases,
         masks::cases,
+        offers::cases,
+        inflating::cases,
         streams::cases,
         endings::cases,
         floods::cases,

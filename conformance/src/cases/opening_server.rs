@@ -5,26 +5,24 @@ use crate::case::{Case, case};
 use crate::frame::text;
 use crate::http::Head;
 use crate::opening;
-use crate::script::{Chop, KEY, Script, Setting, Step, Want, millis};
+use crate::script::{KEY, Script, Setting, Step, Want};
 use crate::verdict::Verdict;
 
-const REFUSE: &str = "RFC 6455 4.2.1: \"If the server, while reading the handshake, finds that the client did not send a handshake that matches the description below [...], the server MUST stop processing the client's handshake and return an HTTP response with an appropriate error code (such as 400 Bad Request).\"";
+pub(super) const REFUSE: &str = "RFC 6455 4.2.1: \"If the server, while reading the handshake, finds that the client did not send a handshake that matches the description below [...], the server MUST stop processing the client's handshake and return an HTTP response with an appropriate error code (such as 400 Bad Request).\"";
 const LISTS: &str = "RFC 6455 4.2.1: \"An |Upgrade| header field containing the value \\\"websocket\\\", treated as an ASCII case-insensitive value. A |Connection| header field that includes the token \\\"Upgrade\\\", treated as an ASCII case-insensitive value.\"";
 const KEY_RULE: &str = "RFC 6455 4.2.1: \"A |Sec-WebSocket-Key| header field with a base64-encoded value that, when decoded, is 16 bytes in length.\"; 11.3.1: it \"MUST NOT appear more than once in an HTTP request\".";
 const VERSION: &str = "RFC 6455 4.2.2: \"If this version does not match a version understood by the server, the server MUST abort the WebSocket handshake described in this section and instead send an appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field indicating the version(s) the server is capable of understanding.\"";
 const GRAMMAR: &str =
     "RFC 9112 5: field lines; RFC 6455 4.2.1: \"an HTTP/1.1 or higher GET request\".";
 const HOST: &str = "RFC 9112 3.2: \"A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that lacks a Host header field and to any request message that contains more than one Host header field line or a Host header field with an invalid field value.\"";
-const BOUNDS: &str = "RFC 6455 10.4: implementations \"SHOULD impose limits\"; RFC 6585 5: 431 Request Header Fields Too Large.";
-const CHUNKS: &str = "RFC 9293 3.9.1: TCP delivers a stream of octets; its pieces mean nothing. RFC 6455 4.2.1 reads a handshake from it.";
-const PROTOCOLS: &str = "RFC 6455 4.2.2: the subprotocol is \"either a single value [...] selected from the list\" of the client, or none.";
-const EXTENSIONS: &str = "RFC 6455 9.1: \"a server MUST NOT\" answer with an extension that was not offered; unknown ones are ignored. \"If a value is received [...] that does not conform to the ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_.\"";
+pub(super) const BOUNDS: &str = "RFC 6455 10.4: implementations \"SHOULD impose limits\"; RFC 6585 5: 431 Request Header Fields Too Large.";
+pub(super) const EXTENSIONS: &str = "RFC 6455 9.1: \"a server MUST NOT\" answer with an extension that was not offered; unknown ones are ignored. \"If a value is received [...] that does not conform to the ABNF below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_.\"";
 
 const REFUSED: &str = "It is refused with an HTTP status.";
-const TAKEN: &str = "It is accepted with 101, and text comes back.";
+pub(super) const TAKEN: &str = "It is accepted with 101, and text comes back.";
 
 /// A head with one of these statuses; any other error is non-strict.
-fn refusal(statuses: &'static [u16]) -> [(Want, Verdict, bool); 2] {
+pub(super) fn refusal(statuses: &'static [u16]) -> [(Want, Verdict, bool); 2] {
     let named = move |head: &Head| match head.status() {
         Some(status) if statuses.contains(&status) => Ok(()),
         _ => Err(format!(
@@ -54,14 +52,14 @@ fn refused(octets: Vec<u8>, statuses: &'static [u16]) -> Script {
 }
 
 /// A 101 that passes all checks.
-fn accepted() -> Want {
+pub(super) fn accepted() -> Want {
     Want::Head(
         "101",
         Box::new(|head| opening::check_response(head, KEY, &[]).map(drop)),
     )
 }
 
-fn echoes(script: Script) -> Script {
+pub(super) fn echoes(script: Script) -> Script {
     script.send([text("Hello")]).echo_text("Hello").close()
 }
 
@@ -69,30 +67,10 @@ fn taken(octets: Vec<u8>) -> Script {
     echoes(Script::raw().octets(octets).expect(accepted()))
 }
 
-/// Either of both is right.
-fn either(octets: Vec<u8>) -> Script {
-    let refused = |head: &Head| match head.status() {
-        Some(400..=599) => Ok(()),
-        _ => Err(format!(
-            "expected 101 or a refusal, and got `{}`",
-            head.first
-        )),
-    };
-    let script = Script::raw().octets(octets).either([
-        (accepted(), Verdict::Informational, false),
-        (
-            Want::Head("a refusal", Box::new(refused)),
-            Verdict::Informational,
-            true,
-        ),
-    ]);
-    echoes(script)
-}
-
-const BAD: &[u16] = &[400];
+pub(super) const BAD: &[u16] = &[400];
 const BAD_UPGRADE: &[u16] = &[400, 426];
 const METHOD: &[u16] = &[400, 405, 501];
-const LARGE: &[u16] = &[400, 413, 414, 431];
+pub(super) const LARGE: &[u16] = &[400, 413, 414, 431];
 
 /// Makes another head of a good one.
 type Edit = fn(Head) -> Head;
@@ -484,128 +462,11 @@ pub fn cases() -> Vec<Case> {
         },
     );
 
-    all.extend(others());
     all
-}
-
-fn others() -> Vec<Case> {
-    let mut all = vec![
-        case("20.1.8", "Send the octets of a TLS client instead of HTTP.", "A refusal, or the end of TCP.", REFUSE, |_| {
-            let hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[0x5a; 128]].concat();
-            Script::raw()
-                .octets(hello)
-                .either(refusal(BAD).into_iter().chain([(Want::End, Verdict::Ok, true)]))
-                .step(Step::Leave)
-        }),
-        case("20.1.9", "Ask for a path that is not there, as a server that has only some would say.", "101, or a refusal such as 404.",
-            "RFC 6455 4.2.2: \"If the requested service is not available, the server MUST send an appropriate HTTP error code (such as 404 Not Found)\".", |setting| {
-            either(first(setting.request(), "GET /no/such/path-7f3a HTTP/1.1").write())
-        }).free("a server may serve all paths"),
-        case("20.7.10", "Send a field that is folded over two lines.", "A refusal, or 101 as if it were one line.",
-            "RFC 9112 5.2: a server that receives an obs-fold \"MUST either reject the message by sending a 400 (Bad Request) [...] or replace each received obs-fold with one or more SP octets\".", |setting| {
-            either(setting.request().with("X-Fold", "a\r\n b").write())
-        }).free("RFC 9112 5.2 allows both"),
-        case("20.7.11", "End lines with LF alone.", "A refusal, or 101.",
-            "RFC 9112 2.2: \"a recipient MAY recognize a single LF as a line terminator and ignore any preceding CR\".", |setting| {
-            let head: Vec<u8> = setting.request().write().into_iter().filter(|octet| *octet != b'\r').collect();
-            either(head)
-        }).free("RFC 9112 2.2 allows both"),
-        case("20.7.12", "Send a request with a body of 3 octets.", "A refusal; or 101, and the body is not taken for a frame.",
-            "RFC 9110 9.3.1: content in a GET request \"has no generally defined semantics\", and \"might lead some implementations to reject the request\"; RFC 9112 6: it is delimited by Content-Length.", |setting| {
-            let octets = [setting.request().with("Content-Length", "3").write(), b"\x81\x01x".to_vec()].concat();
-            either(octets)
-        }).free("RFC 9110 9.3.1 allows to reject it"),
-        case("20.7.13", "Send a request with a chunked body.", "A refusal; or 101, and the body is not taken for a frame.",
-            "RFC 9110 9.3.1, RFC 9112 6 and 7.1: as for a body with a length.", |setting| {
-            let octets = [setting.request().with("Transfer-Encoding", "chunked").write(), b"1\r\nx\r\n0\r\n\r\n".to_vec()].concat();
-            either(octets)
-        }).free("RFC 9110 9.3.1 allows to reject it"),
-        case("20.8.4", "Send the request octet by octet.", TAKEN, CHUNKS, |setting| {
-            let head = setting.request().write();
-            echoes(Script::raw().step(Step::Octets(head, Chop::Octets(1))).expect(accepted()))
-        }),
-        case("20.8.5", "Send the request in pieces of 7 octets, with pauses.", TAKEN, CHUNKS, |setting| {
-            let head = setting.request().write();
-            let script = head.chunks(7).fold(Script::raw(), |script, part| script.octets(part).pause(millis(5)));
-            echoes(script.expect(accepted()))
-        }).waits(),
-        case("20.8.6", "Send a field of 1 MiB octet group by octet group, without its end.", "It is refused, or TCP ends; nothing is held without bound.", BOUNDS, |setting| {
-            let mut head = setting.request().with("X-Long", &"a".repeat(1 << 20)).write();
-            head.truncate(head.len() - 4);
-            Script::raw()
-                .step(Step::Octets(head, Chop::Octets(16 << 10)))
-                .either(refusal(LARGE).into_iter().chain([(Want::End, Verdict::Ok, true)]))
-                .step(Step::Leave)
-        }),
-        case("20.8.7", "Send empty lines without end instead of a request.", "It is refused, or TCP ends.", BOUNDS, |_| {
-            Script::raw()
-                .step(Step::Octets(b"\r\n".repeat(256 << 10), Chop::Octets(16 << 10)))
-                .either(refusal(LARGE).into_iter().chain([(Want::End, Verdict::Ok, true)]))
-                .step(Step::Leave)
-        }),
-        case("20.8.8", "Send the request and a frame at once, before the answer.", "Text comes back, or the request is refused; the frame is not lost.",
-            "RFC 6455 4.1: \"the client MUST wait for a response from the server before sending any further data\": a server may refuse, and must not lose what it accepts.", |setting| {
-            let mut octets = setting.request().write();
-            text("Hello").masking(crate::frame::Masking::Key([1, 2, 3, 4])).write(Some([1, 2, 3, 4]), &mut octets);
-            let refused = |head: &Head| match head.status() {
-                Some(400..=599) => Ok(()),
-                _ => Err(format!("expected 101 or a refusal, and got `{}`", head.first)),
-            };
-            Script::raw()
-                .octets(octets)
-                .either([
-                    (accepted(), Verdict::Ok, false),
-                    (Want::Head("a refusal", Box::new(refused)), Verdict::Ok, true),
-                ])
-                .echo_text("Hello")
-                .close()
-        }),
-        case("20.9.3", "Offer the subprotocols `chat` and `superchat`.", "101 with one of them, or with none.", PROTOCOLS, |setting| {
-            offers_protocols(setting, &["chat, superchat"])
-        }),
-        case("20.9.4", "Offer subprotocols on two lines.", "101 with one of them, or with none.", PROTOCOLS, |setting| {
-            offers_protocols(setting, &["chat", "superchat"])
-        }),
-        case("20.9.5", "Send extensions that are malformed.", "A refusal; a server that ignores them is told of.", EXTENSIONS, |setting| {
-            either(setting.request().with("Sec-WebSocket-Extensions", "permessage-deflate; =").write())
-        }).free("section 9.1 says to fail, 4.2.2 to ignore what cannot be used; servers differ"),
-        case("20.9.6", "Send a subprotocol that is no token.", "A refusal, or 101 without it.", PROTOCOLS, |setting| {
-            either(setting.request().with("Sec-WebSocket-Protocol", "a b, {}").write())
-        }).free("section 4.2.1 does not say what a malformed offer comes to"),
-        case("20.10.1", "Ask as a browser on another site would.", "101, or 403.",
-            "RFC 6455 10.2: \"Servers that are not intended to process input from any web page but only for certain sites SHOULD verify the |Origin| field\".", |setting| {
-            either(setting.request().with("Origin", "https://evil.example").write())
-        }).free("an echo server may be meant for all sites"),
-    ];
-    for case in &mut all {
-        case.peer = Some(crate::script::Peer::Server);
-    }
-    all
-}
-
-fn offers_protocols(setting: &Setting, lines: &[&str]) -> Script {
-    let head = lines.iter().fold(setting.request(), |head, line| {
-        head.with("Sec-WebSocket-Protocol", line)
-    });
-    let chosen = |head: &Head| {
-        let found: Vec<&str> = head.all("Sec-WebSocket-Protocol").collect();
-        match found.as_slice() {
-            [] | ["chat"] | ["superchat"] => {
-                opening::check_response(&head.clone().without("Sec-WebSocket-Protocol"), KEY, &[])
-                    .map(drop)
-            }
-            others => Err(format!("it chose {others:?}, which was not offered")),
-        }
-    };
-    echoes(
-        Script::raw()
-            .octets(head.write())
-            .expect(Want::Head("101", Box::new(chosen))),
-    )
 }
 
 /// Another first line; `{}` stands for the target.
-fn first(head: Head, line: &str) -> Head {
+pub(super) fn first(head: Head, line: &str) -> Head {
     let line = line.replace("{}", head.target());
     head.first(line)
 }

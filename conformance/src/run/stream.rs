@@ -29,6 +29,10 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     received: &[u8],
     stop: &(dyn Fn() -> bool + Send + Sync),
 ) -> Outcome {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock of runs over streams"
+    )]
     let begin = Instant::now();
     let mut driver = Driver {
         run: Run::new(case, setting, patience),

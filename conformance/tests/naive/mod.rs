@@ -199,7 +199,7 @@ impl Naive {
     }
 
     /// A header and how long it is; the length that it claims stands in `left`.
-    fn parse(&mut self) -> Option<(Arriving, usize)> {
+    fn parse(&self) -> Option<(Arriving, usize)> {
         let rest = self.input.get(self.at..)?;
         let [b0, b1, ..] = *rest else { return None };
         let wide = match b1 & 127 {
@@ -245,7 +245,7 @@ impl Naive {
         Some((header, length))
     }
 
-    fn check(&mut self, header: &Arriving) -> Result<(), Failure> {
+    fn check(&self, header: &Arriving) -> Result<(), Failure> {
         if header.left == u64::MAX || header.left >> 63 != 0 {
             return Err(1002);
         }

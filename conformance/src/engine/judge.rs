@@ -1,0 +1,180 @@
+//! Whether what happened is what was awaited, and whose turn it is to end TCP.
+//! RFC 6455 section 7.
+
+use std::time::Duration;
+
+use super::{Phase, Run};
+use crate::frame::{self, opcode};
+use crate::inbox::{End, Event};
+use crate::script::{Chop, Peer, Want};
+use crate::verdict::Verdict;
+
+/// What comes of an event.
+pub(super) enum Met {
+    /// The step is done.
+    Done,
+    /// The script is over, and TCP is to end.
+    Ending,
+    /// The case is over.
+    Over,
+    /// It is not what was awaited.
+    Wrong(String),
+}
+
+impl Run {
+    /// Both have closed: whose turn is it to end TCP? Says whether anything changed.
+    pub(super) fn end(&mut self, since: Duration) -> bool {
+        while let Some(event) = self.pop() {
+            match event {
+                Event::End(_) => {
+                    self.phase = Phase::Over;
+                    return true;
+                }
+                // The Close frames crossed.
+                Event::Close(code, reason) if self.remote.is_none() => {
+                    self.remote = Some((code, reason))
+                }
+                Event::Breach(breach) => {
+                    self.close = Verdict::Failed;
+                    self.say(breach);
+                    self.phase = Phase::Over;
+                    return true;
+                }
+                _ if self.remote.is_none() => {}
+                event => {
+                    self.close = Verdict::Failed;
+                    self.say(format!("after its Close frame came {}", describe(&event)));
+                    self.phase = Phase::Over;
+                    return true;
+                }
+            }
+        }
+        // 7.1.1: the server ends TCP first
+        if self.peer == Peer::Client && self.outbox.is_empty() {
+            self.shutdown = true;
+        }
+        if self.now < since + self.patience.linger {
+            return false;
+        }
+        if self.peer == Peer::Server {
+            self.close = self.close.max(Verdict::FailedByClient);
+            self.say("the server did not end TCP: the client had to (7.1.1)".into());
+        }
+        self.phase = Phase::Over;
+        true
+    }
+
+    /// Whether an event is what is wanted.
+    pub(super) fn meet(&mut self, want: &Want, event: Event) -> Met {
+        match (want, event) {
+            (
+                Want::Message { text, payload },
+                Event::Message {
+                    text: is_text,
+                    payload: got,
+                    ..
+                },
+            ) => {
+                if *text != is_text {
+                    Met::Wrong(format!("expected {want}, and the other kind came"))
+                } else if *payload != got {
+                    Met::Wrong(format!(
+                        "expected {want}, and one of {} octets came: {}",
+                        got.len(),
+                        differ(payload, &got)
+                    ))
+                } else {
+                    Met::Done
+                }
+            }
+            (Want::Pong(payload), Event::Pong(got)) if *payload == got => Met::Done,
+            (Want::Head(_, check), Event::Head(head)) => match check(&head) {
+                Ok(()) => {
+                    if head.status() == Some(101) {
+                        self.frames_follow(None);
+                    }
+                    Met::Done
+                }
+                Err(wrong) => Met::Wrong(wrong),
+            },
+            (Want::Close(codes), Event::Close(code, reason)) => {
+                self.judge_code(codes, code);
+                self.peer_closed(code, reason);
+                Met::Done
+            }
+            (Want::Fail(codes), Event::Close(code, reason)) => {
+                self.judge_code(codes, code);
+                self.peer_closed(code, reason);
+                Met::Ending
+            }
+            (Want::Fail(_) | Want::End, Event::End(_)) => Met::Over,
+            (want, event) => Met::Wrong(format!("expected {want}, and got {}", describe(&event))),
+        }
+    }
+
+    /// The peer's Close frame came: it is answered, unless we closed first.
+    pub(super) fn peer_closed(&mut self, code: Option<u16>, reason: String) {
+        if self.local.is_none() {
+            let answer = match code {
+                Some(code) => frame::close(code, ""),
+                None => frame::frame(opcode::CLOSE, ""),
+            };
+            self.remember_close(std::slice::from_ref(&answer));
+            self.outbox
+                .frames(self.now, &[answer], Chop::Whole, &mut self.record);
+        }
+        self.remote = Some((code, reason));
+    }
+
+    pub(super) fn judge_code(&mut self, codes: &[u16], code: Option<u16>) {
+        let code = code.unwrap_or(1005);
+        if !codes.is_empty() && !codes.contains(&code) {
+            self.close = self.close.max(Verdict::WrongCode);
+            self.say(format!(
+                "it closed with {code}, and not with one of {codes:?}"
+            ));
+        }
+    }
+
+    pub(super) fn wrong(&mut self, event: &Event, want: &str) {
+        self.fail(format!("expected {want}, and got {}", describe(event)));
+    }
+}
+
+pub(super) fn close_code(payload: &[u8]) -> u16 {
+    match payload {
+        [high, low, ..] => u16::from_be_bytes([*high, *low]),
+        _ => 1005,
+    }
+}
+
+/// Where two payloads part.
+pub(super) fn differ(left: &[u8], right: &[u8]) -> String {
+    match left
+        .iter()
+        .zip(right)
+        .position(|(left, right)| left != right)
+    {
+        Some(at) => format!("they differ at octet {at}"),
+        None => "one is the beginning of the other".into(),
+    }
+}
+
+/// An event in words.
+pub(super) fn describe(event: &Event) -> String {
+    match event {
+        Event::Head(head) => format!("`{}`", head.first),
+        Event::Message { text, payload, .. } => {
+            let kind = if *text { "text" } else { "binary" };
+            format!("a {kind} message of {} octets", payload.len())
+        }
+        Event::Ping(payload) => format!("a ping of {} octets", payload.len()),
+        Event::Pong(payload) => format!("a pong of {} octets", payload.len()),
+        Event::Close(Some(code), reason) if reason.is_empty() => format!("Close {code}"),
+        Event::Close(Some(code), reason) => format!("Close {code} `{reason}`"),
+        Event::Close(None, _) => "Close without a code".into(),
+        Event::Breach(breach) => breach.clone(),
+        Event::End(End::Fin) => "the end of TCP".into(),
+        Event::End(End::Reset) => "a reset of TCP".into(),
+    }
+}

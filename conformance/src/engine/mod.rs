@@ -1,0 +1,460 @@
+//! Carries a script out: octets and time in, octets and a verdict out.
+//! Knows no socket: memory and networks drive it alike.
+
+mod judge;
+mod steps;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::case::Case;
+use crate::deflate::{Agreed, Deflater, Params};
+use crate::http::Head;
+use crate::inbox::{End, Event, Inbox};
+use crate::opening;
+use crate::outbox::Outbox;
+use crate::record::{Record, Who};
+use crate::script::{Chop, Opening, Peer, Setting, Step};
+use crate::verdict::Verdict;
+
+/// How long the suite waits for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Silence of the peer after which it is given up.
+    pub silence: Duration,
+    /// How long the end of TCP may take once both sides have closed.
+    pub linger: Duration,
+    /// How many times the silence a case may last in all.
+    pub total: u32,
+    /// How many times the silence a case of many round trips may last in all.
+    pub total_trips: u32,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            silence: Duration::from_secs(5),
+            linger: Duration::from_secs(2),
+            total: 12,
+            total_trips: 120,
+        }
+    }
+}
+
+/// Most events that wait to be looked at.
+const MOST_EVENTS: usize = 50_000;
+
+/// Octets that any peer may send; beyond them, four times what the suite sent.
+const FREE_OCTETS: u64 = 96 << 20;
+
+/// What a case came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The verdict on the behaviour.
+    pub behavior: Verdict,
+    /// The verdict on the close.
+    pub close: Verdict,
+    /// Why, in a sentence.
+    pub says: String,
+    /// How long it took.
+    pub duration: Duration,
+    /// The code of the peer's Close frame.
+    pub remote_code: Option<u16>,
+    /// The reason of the peer's Close frame.
+    pub remote_reason: Option<String>,
+    /// The code of the suite's Close frame.
+    pub local_code: Option<u16>,
+    /// Whether Close frames went both ways.
+    pub clean: bool,
+    /// The shortest, the median and the longest round trip, of cases that have some.
+    pub trips: Option<[Duration; 3]>,
+    /// The transcript.
+    pub record: Record,
+}
+
+impl Outcome {
+    /// The worse of the two verdicts.
+    pub fn worst(&self) -> Verdict {
+        self.behavior.max(self.close)
+    }
+
+    /// A case that could not even begin.
+    pub fn failed(says: impl Into<String>) -> Self {
+        Self {
+            behavior: Verdict::Failed,
+            close: Verdict::Failed,
+            says: says.into(),
+            duration: Duration::ZERO,
+            remote_code: None,
+            remote_reason: None,
+            local_code: None,
+            clean: false,
+            trips: None,
+            record: Record::default(),
+        }
+    }
+}
+
+/// What is to be done with TCP once all output is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// Go on.
+    Keep,
+    /// End our side, and go on reading.
+    Shutdown,
+    /// It is over.
+    Drop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Script,
+    /// Both sides have closed: TCP is to end.
+    Ending {
+        since: Duration,
+    },
+    Over,
+}
+
+/// A run of one case.
+#[derive(Debug)]
+pub struct Run {
+    peer: Peer,
+    opening: Opening,
+    steps: VecDeque<Step>,
+    patience: Patience,
+    phase: Phase,
+    now: Duration,
+    /// When the step began, once it has.
+    began: Option<Duration>,
+    heard: Duration,
+    inbox: Inbox,
+    events: VecDeque<Event>,
+    queued: usize,
+    outbox: Outbox,
+    agreed: Option<Agreed>,
+    deflater: Option<Deflater>,
+    request: Option<Head>,
+    /// The turn of a step that has turns, and when it began.
+    turn: (usize, Duration),
+    packed: Vec<Option<Vec<u8>>>,
+    times: Vec<Duration>,
+    reading: bool,
+    shutdown: bool,
+    /// Whether the step that is awaited is the opening.
+    long: bool,
+    behavior: Verdict,
+    close: Verdict,
+    says: Option<String>,
+    remote: Option<(Option<u16>, String)>,
+    local: Option<u16>,
+    record: Record,
+}
+
+impl Run {
+    /// Begins, with the connection just made.
+    pub fn new(case: &Case, setting: &Setting, patience: Patience) -> Self {
+        let script = case.script(setting);
+        let peer = setting.peer;
+        let mut run = Self {
+            peer,
+            long: script
+                .steps
+                .iter()
+                .any(|step| matches!(step, Step::Trips(_))),
+            steps: script.steps.into(),
+            opening: script.opening,
+            patience,
+            phase: Phase::Script,
+            now: Duration::ZERO,
+            began: None,
+            heard: Duration::ZERO,
+            inbox: Inbox::new(peer == Peer::Client),
+            events: VecDeque::new(),
+            queued: 0,
+            outbox: Outbox::new(peer == Peer::Server),
+            agreed: None,
+            deflater: None,
+            request: None,
+            turn: (0, Duration::ZERO),
+            packed: Vec::new(),
+            times: Vec::new(),
+            reading: true,
+            shutdown: false,
+            behavior: Verdict::Ok,
+            close: Verdict::Ok,
+            says: None,
+            remote: None,
+            local: None,
+            record: Record::default(),
+        };
+        run.open(setting);
+        run.go_on();
+        run
+    }
+
+    /// The ordinary handshake, as steps.
+    fn open(&mut self, setting: &Setting) {
+        let params: &[Params] = match &self.opening {
+            Opening::Plain => &[],
+            Opening::Deflate(params) => params,
+            Opening::Raw => return,
+        };
+        let first = match self.peer {
+            Peer::Server => {
+                let mut request = setting.request();
+                if !params.is_empty() {
+                    request = request.with("Sec-WebSocket-Extensions", &opening::offer(params));
+                }
+                self.steps.push_front(Step::Open);
+                Step::Octets(request.write(), Chop::Whole)
+            }
+            Peer::Client => Step::Open,
+        };
+        self.steps.push_front(first);
+    }
+
+    /// Octets came.
+    pub fn receive(&mut self, now: Duration, octets: &[u8]) {
+        (self.now, self.heard) = (now, now);
+        self.record.received += octets.len() as u64;
+        if self.record.received > FREE_OCTETS + 4 * self.record.sent {
+            self.fail(format!(
+                "it sent {} octets, and was still sending",
+                self.record.received
+            ));
+            return;
+        }
+        self.take(octets);
+        self.go_on();
+    }
+
+    fn take(&mut self, mut octets: &[u8]) {
+        while let Some(event) = self.inbox.next(self.now, &mut octets, &mut self.record) {
+            let head = matches!(event, Event::Head(_));
+            self.queued += weight(&event);
+            self.events.push_back(event);
+            if self.events.len() > MOST_EVENTS || self.queued > crate::inbox::LONGEST {
+                self.fail("it sent far more than was asked for".into());
+                return;
+            }
+            // What a head means decides how what follows it is read; and what was awaited need not pile up.
+            if head || self.events.len() > 256 {
+                self.go_on();
+            }
+        }
+    }
+
+    /// The peer's side of TCP ended.
+    pub fn end_of_input(&mut self, now: Duration, end: End) {
+        self.now = now;
+        if let Some(event) = self.inbox.end(end) {
+            let how = match end {
+                End::Fin => "ends TCP",
+                End::Reset => "resets TCP",
+            };
+            self.record.note(now, Who::Peer, how);
+            self.events.push_back(event);
+        }
+        self.go_on();
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Duration) {
+        self.now = now;
+        self.go_on();
+    }
+
+    /// What to write next, in one write.
+    pub fn output(&self) -> Option<&[u8]> {
+        if self.phase == Phase::Over {
+            return None;
+        }
+        self.outbox.first()
+    }
+
+    /// So many octets of it were written.
+    pub fn written(&mut self, now: Duration, count: usize) {
+        self.now = now;
+        self.record.sent += count as u64;
+        self.heard = now;
+        if self.outbox.written(count) {
+            self.go_on();
+        }
+    }
+
+    /// Writing failed: the peer is gone, or went on without reading.
+    pub fn cannot_write(&mut self) {
+        self.outbox.clear();
+        self.go_on();
+    }
+
+    /// Whether to read.
+    pub const fn wants_input(&self) -> bool {
+        self.reading
+    }
+
+    /// What is to be done with TCP, once there is no output.
+    pub const fn wire(&self) -> Wire {
+        match self.phase {
+            Phase::Over => Wire::Drop,
+            _ if self.shutdown => Wire::Shutdown,
+            _ => Wire::Keep,
+        }
+    }
+
+    /// When to call `tick`.
+    pub fn deadline(&self) -> Option<Duration> {
+        let total = match self.long {
+            true => self.patience.total_trips,
+            false => self.patience.total,
+        };
+        let all = self.patience.silence * total;
+        let step = match self.phase {
+            Phase::Over => return None,
+            Phase::Ending { since } => since + self.patience.linger,
+            Phase::Script => match (self.steps.front(), self.began) {
+                (
+                    Some(
+                        Step::Pause(time)
+                        | Step::Sleep(time)
+                        | Step::Quiet(time)
+                        | Step::Anything(time)
+                        | Step::EndsNot(time)
+                        | Step::FailsWithin(time, _),
+                    ),
+                    Some(began),
+                ) => began + *time,
+                (_, began) => self.heard.max(began.unwrap_or_default()) + self.patience.silence,
+            },
+        };
+        Some(step.min(all))
+    }
+
+    /// Whether the case is over.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// Breaks off: the user wants no more of it.
+    pub fn give_up(&mut self, why: &str) {
+        self.fail(why.into());
+    }
+
+    /// What it came to.
+    pub fn outcome(mut self) -> Outcome {
+        let trips = (!self.times.is_empty()).then(|| {
+            self.times.sort_unstable();
+            let at = |index: usize| self.times.get(index).copied().unwrap_or_default();
+            [at(0), at(self.times.len() / 2), at(self.times.len() - 1)]
+        });
+        let clean = self.local.is_some() && self.remote.is_some();
+        let (remote_code, remote_reason) = self.remote.unzip();
+        Outcome {
+            behavior: self.behavior,
+            close: self.close,
+            says: self.says.unwrap_or_else(|| "as expected".into()),
+            duration: self.now,
+            remote_code: remote_code.flatten(),
+            remote_reason,
+            local_code: self.local,
+            clean,
+            trips,
+            record: self.record,
+        }
+    }
+
+    /// Makes all progress that can be made now.
+    fn go_on(&mut self) {
+        while self.phase != Phase::Over {
+            match self.phase {
+                Phase::Over => {}
+                Phase::Ending { since } => {
+                    if !self.end(since) {
+                        break;
+                    }
+                }
+                Phase::Script => {
+                    let Some(step) = self.steps.pop_front() else {
+                        self.phase = Phase::Ending { since: self.now };
+                        continue;
+                    };
+                    if self.began.is_none() {
+                        self.began = Some(self.now);
+                    }
+                    match self.step(step) {
+                        Some(step) => {
+                            self.steps.push_front(step);
+                            break;
+                        }
+                        None => self.began = None,
+                    }
+                }
+            }
+        }
+        let over = self.deadline().is_some_and(|at| self.now >= at);
+        if over && !matches!(self.phase, Phase::Over) {
+            self.late();
+        }
+    }
+
+    /// The time is over, and the step is not.
+    fn late(&mut self) {
+        let step = match (self.phase, self.steps.front()) {
+            (Phase::Ending { .. }, _) => "the end of TCP".into(),
+            (_, Some(Step::Expect(branches))) => {
+                let wants: Vec<String> = branches
+                    .iter()
+                    .map(|branch| branch.want.to_string())
+                    .collect();
+                wants.join(", or ")
+            }
+            (_, Some(Step::Close(..))) => "the answer to our Close frame".into(),
+            (_, Some(Step::Trips(_))) => format!("message {} to come back", self.turn.0 + 1),
+            (_, Some(Step::Until(what, _))) => what.clone(),
+            (_, Some(Step::Open | Step::Respond { .. })) => "the opening handshake".into(),
+            (_, Some(Step::Pause(_))) => "the peer to read what was sent".into(),
+            _ => "the peer".into(),
+        };
+        self.fail(format!("waited for {step}, and it did not come in time"));
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        self.queued -= weight(&event);
+        Some(event)
+    }
+
+    fn say(&mut self, says: String) {
+        if self.phase != Phase::Over && self.says.is_none() {
+            self.says = Some(says);
+        }
+    }
+
+    fn fail(&mut self, says: String) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        self.says = Some(says.clone());
+        self.record
+            .note(self.now, Who::Suite, format!("FAILED: {says}"));
+        self.behavior = Verdict::Failed;
+        self.close = Verdict::Failed;
+        self.over();
+    }
+
+    fn over(&mut self) {
+        self.steps.clear();
+        self.outbox.clear();
+        self.phase = Phase::Over;
+    }
+}
+
+fn weight(event: &Event) -> usize {
+    match event {
+        Event::Message { payload, .. } | Event::Ping(payload) | Event::Pong(payload) => {
+            payload.len()
+        }
+        Event::Head(_) | Event::Close(..) | Event::Breach(_) | Event::End(_) => 0,
+    }
+}

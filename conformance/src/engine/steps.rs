@@ -1,0 +1,409 @@
+//! Each step of a script, carried out as far as it can be.
+
+use std::time::Duration;
+
+use super::Run;
+use super::judge::{Met, close_code, describe};
+use crate::deflate::{Agreed, Deflater};
+use crate::frame::{self, Frame, opcode};
+use crate::inbox::Event;
+use crate::opening;
+use crate::record::Who;
+use crate::script::{Branch, Check, Chop, KEY, Opening, Peer, Step, Trips, Want};
+use crate::verdict::Verdict;
+
+impl Run {
+    /// Carries a step out as far as it can be; gives it back when it is not done.
+    pub(super) fn step(&mut self, step: Step) -> Option<Step> {
+        match step {
+            Step::Frames(frames, chop) => {
+                self.outbox
+                    .frames(self.now, &frames, chop, &mut self.record);
+                self.remember_close(&frames);
+                None
+            }
+            Step::Message(text, payload, fragment) => {
+                self.message(text, &payload, fragment);
+                None
+            }
+            Step::Octets(octets, chop) => {
+                if octets.starts_with(b"GET ") || octets.starts_with(b"HTTP/") {
+                    self.record.http(self.now, Who::Suite, &octets);
+                } else {
+                    self.record.octets(self.now, Who::Suite, &octets);
+                }
+                self.outbox.octets(octets, chop);
+                None
+            }
+            Step::Pause(time) => self.pause(time, Step::Pause),
+            Step::Quiet(time) => match self.pop() {
+                Some(event) => {
+                    self.wrong(&event, "nothing");
+                    None
+                }
+                None => self.pause(time, Step::Quiet),
+            },
+            Step::Anything(time) => self.anything(time),
+            Step::EndsNot(time) => match self.pop() {
+                Some(Event::End(_)) => {
+                    self.behavior = self.behavior.max(Verdict::NonStrict);
+                    self.say("it ended TCP, and did not wait for us to".into());
+                    self.over();
+                    None
+                }
+                Some(event) => {
+                    self.wrong(&event, "nothing");
+                    None
+                }
+                None => self.pause(time, Step::EndsNot),
+            },
+            Step::FailsWithin(time, codes) => self.fails_within(time, codes),
+            Step::Expect(branches) => self.expect(branches),
+            Step::Close(close, codes) => self.closing(close, codes),
+            Step::Trips(trips) => self.trips(trips),
+            Step::Until(what, check) => self.until(what, check),
+            Step::Sleep(time) => {
+                (self.now < self.began.unwrap_or_default() + time).then_some(Step::Sleep(time))
+            }
+            Step::Open => self.opened(),
+            Step::Respond { make, opens, chop } => {
+                let Some(event) = self.pop() else {
+                    return Some(Step::Respond { make, opens, chop });
+                };
+                match event {
+                    Event::Head(head) => match opening::check_request(&head) {
+                        Ok(()) => {
+                            let octets = make(&head);
+                            self.record.http(self.now, Who::Suite, &octets);
+                            self.outbox.octets(octets, chop);
+                            if opens {
+                                self.frames_follow(None);
+                            }
+                            self.request = Some(head);
+                        }
+                        Err(wrong) => self.fail(wrong),
+                    },
+                    event => self.wrong(&event, "a request"),
+                }
+                None
+            }
+            Step::Reading(on) => {
+                self.reading = on;
+                None
+            }
+            Step::Shutdown => {
+                if !self.outbox.is_empty() {
+                    return Some(Step::Shutdown);
+                }
+                self.shutdown = true;
+                self.record
+                    .note(self.now, Who::Suite, "ends its side of TCP");
+                None
+            }
+            Step::Leave => {
+                self.over();
+                None
+            }
+            Step::KeysDiffer => {
+                let (count, fresh) = self.inbox.keys();
+                if fresh < count {
+                    self.fail(format!("of {count} frames only {fresh} had another masking key than the one before (5.3)"));
+                }
+                None
+            }
+            Step::Say(verdict, text) => {
+                self.behavior = self.behavior.max(verdict);
+                self.say(text);
+                None
+            }
+        }
+    }
+
+    pub(super) fn remember_close(&mut self, frames: &[Frame]) {
+        for frame in frames {
+            if frame.opcode == opcode::CLOSE && self.local.is_none() {
+                self.local = Some(close_code(&frame.payload));
+            }
+        }
+    }
+
+    pub(super) fn pause(&mut self, time: Duration, again: fn(Duration) -> Step) -> Option<Step> {
+        // A pause begins when the octets before it have left.
+        if !self.outbox.is_empty() {
+            self.began = Some(self.now);
+            return Some(again(time));
+        }
+        (self.now < self.began.unwrap_or_default() + time).then(|| again(time))
+    }
+
+    pub(super) fn anything(&mut self, time: Duration) -> Option<Step> {
+        self.behavior = self.behavior.max(Verdict::Informational);
+        if let Some(event) = self.pop() {
+            self.say(format!("it answered with {}", describe(&event)));
+            match event {
+                Event::Close(code, reason) => {
+                    self.peer_closed(code, reason);
+                    self.steps.clear();
+                }
+                _ => self.over(),
+            }
+            return None;
+        }
+        let waits = self.pause(time, Step::Anything);
+        if waits.is_none() {
+            self.say("it did nothing".into());
+            self.over();
+        }
+        waits
+    }
+
+    pub(super) fn fails_within(&mut self, time: Duration, codes: &'static [u16]) -> Option<Step> {
+        if let Some(event) = self.pop() {
+            match self.meet(&Want::Fail(codes), event) {
+                Met::Done | Met::Ending => self.steps.clear(),
+                Met::Over => self.over(),
+                Met::Wrong(wrong) => self.fail(wrong),
+            }
+            return None;
+        }
+        let again = self.pause(time, Step::Pause);
+        if again.is_some() {
+            return Some(Step::FailsWithin(time, codes));
+        }
+        self.behavior = self.behavior.max(Verdict::NonStrict);
+        self.say("it saw the fault later than it could have".into());
+        self.record
+            .note(self.now, Who::Suite, "the fault was not seen yet");
+        None
+    }
+
+    pub(super) fn expect(&mut self, branches: Vec<Branch>) -> Option<Step> {
+        let Some(event) = self.pop() else {
+            return Some(Step::Expect(branches));
+        };
+        let mut wrongs = Vec::new();
+        let mut event = Some(event);
+        for branch in &branches {
+            let Some(happened) = event.take() else { break };
+            let kept = happened.clone();
+            match self.meet(&branch.want, happened) {
+                Met::Wrong(wrong) => {
+                    if !wrongs.contains(&wrong) {
+                        wrongs.push(wrong);
+                    }
+                    event = Some(kept);
+                    continue;
+                }
+                Met::Over => self.over(),
+                Met::Ending => self.steps.clear(),
+                Met::Done => {}
+            }
+            self.behavior = self.behavior.max(branch.verdict);
+            if branch.verdict != Verdict::Ok {
+                self.say(format!("{}: {}", branch.verdict, describe(&kept)));
+            }
+            match (branch.ends, &kept) {
+                // A server that refused may keep TCP open for another request.
+                (true, Event::Head(_)) => self.over(),
+                (true, _) => self.steps.clear(),
+                (false, _) => {}
+            }
+            return None;
+        }
+        self.fail(wrongs.join("; "));
+        None
+    }
+
+    pub(super) fn closing(&mut self, close: Frame, codes: &'static [u16]) -> Option<Step> {
+        if self.turn.0 == 0 {
+            self.turn.0 = 1;
+            self.local = Some(close_code(&close.payload));
+            self.outbox.frames(
+                self.now,
+                std::slice::from_ref(&close),
+                Chop::Whole,
+                &mut self.record,
+            );
+        }
+        let Some(event) = self.pop() else {
+            return Some(Step::Close(close, codes));
+        };
+        self.turn.0 = 0;
+        match event {
+            Event::Close(code, reason) => {
+                self.judge_code(codes, code);
+                self.remote = Some((code, reason));
+                self.steps.clear();
+            }
+            Event::End(_) => {
+                self.close = self.close.max(Verdict::Unclean);
+                self.say("it ended TCP without an answer to our Close frame".into());
+                self.over();
+            }
+            event => self.wrong(&event, "the answer to our Close frame"),
+        }
+        None
+    }
+
+    pub(super) fn trips(&mut self, trips: Trips) -> Option<Step> {
+        loop {
+            let (turn, since) = self.turn;
+            if turn > 0 && turn % 2 == 1 {
+                let Some(event) = self.pop() else {
+                    return Some(Step::Trips(trips));
+                };
+                let want = Want::Message {
+                    text: trips.text,
+                    payload: (trips.message)(turn / 2),
+                };
+                match self.meet(&want, event) {
+                    Met::Done => {
+                        if self.times.len() < 100_000 {
+                            self.times.push(self.now.saturating_sub(since));
+                        }
+                        self.turn = (turn + 1, self.now);
+                        continue;
+                    }
+                    Met::Wrong(wrong) => self.fail(format!("message {}: {wrong}", turn / 2 + 1)),
+                    _ => self.fail("the connection ended".into()),
+                }
+                return None;
+            }
+            if turn / 2 == trips.count {
+                self.turn = (0, self.now);
+                return None;
+            }
+            let at = turn / 2;
+            self.turn = (turn + 1, self.now);
+            let repeats = self
+                .agreed
+                .is_some_and(|agreed| !agreed.own_takeover)
+                .then_some(trips.repeats)
+                .filter(|repeats| *repeats > 0);
+            match repeats {
+                Some(repeats) => self.packed(at % repeats, repeats, &trips),
+                None => self.message(trips.text, &(trips.message)(at), trips.fragment),
+            }
+        }
+    }
+
+    /// Sends a message that was compressed before, if it was.
+    pub(super) fn packed(&mut self, at: usize, repeats: usize, trips: &Trips) {
+        self.packed.resize(repeats, None);
+        if let Some(Some(packed)) = self.packed.get(at) {
+            self.outbox.message(
+                self.now,
+                trips.text,
+                4,
+                packed,
+                trips.fragment,
+                &mut self.record,
+            );
+            return;
+        }
+        let payload = (trips.message)(at);
+        if let Some(deflater) = &mut self.deflater {
+            let packed = deflater.message(&payload);
+            self.outbox.message(
+                self.now,
+                trips.text,
+                4,
+                &packed,
+                trips.fragment,
+                &mut self.record,
+            );
+            if let Some(slot) = self.packed.get_mut(at) {
+                *slot = Some(packed);
+            }
+        }
+    }
+
+    pub(super) fn message(&mut self, text: bool, payload: &[u8], fragment: Option<usize>) {
+        match &mut self.deflater {
+            Some(deflater) => {
+                let packed = deflater.message(payload);
+                self.outbox
+                    .message(self.now, text, 4, &packed, fragment, &mut self.record);
+            }
+            None => self
+                .outbox
+                .message(self.now, text, 0, payload, fragment, &mut self.record),
+        }
+    }
+
+    pub(super) fn until(&mut self, what: String, mut check: Check) -> Option<Step> {
+        loop {
+            let Some(event) = self.pop() else {
+                return Some(Step::Until(what, check));
+            };
+            match check(&event) {
+                Ok(false) => {}
+                Ok(true) => {
+                    match event {
+                        Event::Close(code, reason) => {
+                            self.peer_closed(code, reason);
+                            self.steps.clear();
+                        }
+                        Event::End(_) => self.over(),
+                        _ => {}
+                    }
+                    return None;
+                }
+                Err(wrong) => {
+                    self.fail(format!(
+                        "waited for {what}: {wrong}; got {}",
+                        describe(&event)
+                    ));
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// The ordinary handshake ends.
+    pub(super) fn opened(&mut self) -> Option<Step> {
+        let Some(event) = self.pop() else {
+            return Some(Step::Open);
+        };
+        let Event::Head(head) = event else {
+            self.wrong(&event, "the opening handshake");
+            return None;
+        };
+        let params = match &self.opening {
+            Opening::Deflate(params) => params.clone(),
+            Opening::Plain | Opening::Raw => Vec::new(),
+        };
+        let agreed = match self.peer {
+            Peer::Server => opening::check_response(&head, KEY, &params),
+            Peer::Client => opening::check_request(&head).and_then(|()| {
+                let (response, agreed) = opening::respond(&head, &params)?;
+                let octets = response.write();
+                self.record.http(self.now, Who::Suite, &octets);
+                self.outbox.octets(octets, Chop::Whole);
+                Ok(agreed)
+            }),
+        };
+        match agreed {
+            Ok(agreed) => {
+                self.frames_follow(agreed);
+                if agreed.is_none() && !params.is_empty() {
+                    self.behavior = Verdict::Unimplemented;
+                    self.say("permessage-deflate was not agreed on".into());
+                    self.steps.clear();
+                    self.steps
+                        .push_back(Step::Close(frame::close(1000, ""), &[]));
+                }
+            }
+            Err(wrong) => self.fail(wrong),
+        }
+        None
+    }
+
+    pub(super) fn frames_follow(&mut self, agreed: Option<Agreed>) {
+        self.agreed = agreed;
+        self.deflater = agreed.map(|agreed| Deflater::new(agreed.own_bits, agreed.own_takeover));
+        self.inbox.open(agreed);
+        let rest = self.inbox.take_rest();
+        self.take(&rest);
+    }
+}
