@@ -31,6 +31,9 @@ const LOOKED: usize = 1 << 10;
 /// Reads after which a task lets others run, though there is more input.
 pub(super) const READS: u8 = 16;
 
+/// A read counts once more for each so many octets.
+const LONG_READ: usize = 16 << 10;
+
 /// Slices of one vectored write.
 const SLICES: usize = 16;
 
@@ -45,7 +48,7 @@ pub(super) struct Engine<T> {
     ahead: Ahead,
     parties: Parties,
     armed: Option<Instant>,
-    /// Reads since input was last waited for.
+    /// Reads since input was last waited for; long ones count for more.
     reads: u8,
     /// The time of the last read.
     now: Instant,
@@ -65,6 +68,8 @@ struct Flags {
     driven: bool,
     /// Since the last turn the handler began to wait for input, and has registered for it.
     waits: bool,
+    /// Input did not end: an alarm may not have had its turn.
+    hurried: bool,
     /// The end was told to the reader.
     told: bool,
     /// A stream of messages gave its last item.
@@ -235,9 +240,10 @@ impl<T: Transport> Engine<T> {
         }
         let joint = self.parties.enter(party, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
-        if self.reads == READS {
+        if self.reads >= READS {
             // Input that is always ready starves neither the clock nor other tasks.
             self.reads = 0;
+            self.flags.hurried = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -253,6 +259,8 @@ impl<T: Transport> Engine<T> {
                 self.note_end(None, None, None);
             }
             Ok(count) => {
+                let more = u8::try_from(count / LONG_READ).unwrap_or(READS);
+                self.reads = self.reads.saturating_add(more);
                 self.unread.filled(count);
                 self.now = self.transport.now();
             }
@@ -386,7 +394,11 @@ impl<T: Transport> Engine<T> {
                 self.transport.set_alarm(deadline);
                 self.armed = Some(deadline);
             }
-            ready!(self.transport.poll_alarm(cx));
+            let rang = self.transport.poll_alarm(cx).is_ready();
+            let hurried = core::mem::take(&mut self.flags.hurried);
+            if !rang && (!hurried || self.transport.now() < deadline) {
+                return Poll::Pending;
+            }
             self.armed = None;
             if look && self.poll_look(caller, party).is_ready() {
                 return Poll::Ready(());
