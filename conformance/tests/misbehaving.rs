@@ -118,10 +118,13 @@ fn a_peer_that_drops_the_connection_fails_at_once() {
         open(&mut stream);
     });
     assert_eq!(agent.worst(), Verdict::Failed);
+    // Long before its time was over.
     assert!(
-        agent.entries[0].outcome.duration < Duration::from_millis(300),
-        "{:?}",
-        begin.elapsed()
+        !agent.entries[0]
+            .outcome
+            .says
+            .contains("did not come in time"),
+        "{agent}"
     );
 }
 
