@@ -105,7 +105,7 @@ fn what_a_half_in_another_task_sends_leaves_with_the_send() {
         let (wire, mut task, _gate) = open(Config::default(), |upgrade| async move {
             let (mut read, write) = upgrade.accept().await?.split();
             opened.set(Some(write));
-            while waits {
+            if waits {
                 read.receive().await?;
             }
             poll_fn(|_| Poll::<Result>::Pending).await

@@ -1,9 +1,9 @@
 //! The examples do what their first lines say.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 
-use sansws_tokio::{Gate, Result, Serve, Server, Upgrade};
+use sansws_tokio::{Dial, Gate, Result, Serve, Server, Upgrade};
 
 /// A program that is ended with the test.
 struct Running(Child);
@@ -63,6 +63,46 @@ fn the_client_talks_to_echo_on_either_runtime_and_to_the_custom_loop() {
     let (_running, url) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
     chat(&url);
     chat(&url);
+}
+
+#[tokio::test]
+async fn the_custom_loop_loses_nothing_to_a_peer_that_reads_late() {
+    let (_running, url) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
+    let socket = sansws_tokio::connect(&url, Dial::default()).await.unwrap();
+    let (mut read, mut write) = socket.split();
+    let writing = tokio::spawn(async move {
+        write.send(vec![7; 2 << 20]).await.unwrap();
+        for i in 0..5_000u32 {
+            write.send(i.to_be_bytes().to_vec()).await.unwrap();
+        }
+        write
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(
+        read.receive_bytes().await.unwrap().map(|all| all.len()),
+        Some(2 << 20)
+    );
+    for i in 0..5_000u32 {
+        let got = read.receive_bytes().await.unwrap();
+        assert_eq!(got, Some(i.to_be_bytes().to_vec()));
+    }
+    writing.await.unwrap().close(1000, "").await.unwrap();
+}
+
+#[test]
+fn the_custom_loop_answers_a_refused_peer_however_much_it_sends() {
+    let (_running, url) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
+    let address = url.trim_start_matches("ws://");
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(b"nonsense\r\n\r\n").unwrap();
+    for _ in 0..10 {
+        stream.write_all(&[b'x'; 20_000]).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
 /// A fuzzing server of two cases: it counts what comes back as it was.

@@ -5,7 +5,8 @@
 //! The caller's turn, in full:
 //!
 //! 1. When octets arrive, call [`receive`](Connection::receive) until it has no event left, and drop `consumed` octets
-//!    each time. While [`wants_input`](Connection::wants_input) is false, stop reading: the peer does not take what we owe it.
+//!    each time. While [`wants_input`](Connection::wants_input) is false, stop receiving and reading: the peer does not take
+//!    what we owe it, and an answer may find no room. Keep the octets that are left, and go on with them later.
 //! 2. When input ends, call [`end_of_input`](Connection::end_of_input).
 //! 3. After any call that takes `&mut self`, write what [`transmit`](Connection::transmit) lends, and say how much was
 //!    written with [`transmitted`](Connection::transmitted). When nothing is left, do what [`after`](Connection::after) says.

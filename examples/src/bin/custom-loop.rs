@@ -24,6 +24,9 @@ const LISTENER: Token = Token(0);
 /// What one read may bring; the buffer is the loop's, not a connection's.
 const READ: usize = 64 << 10;
 
+/// Rounds of reading and writing after which it is the next connection's turn.
+const ROUNDS: usize = 8;
+
 fn main() -> io::Result<()> {
     let address = std::env::args().nth(1);
     let address = address.as_deref().unwrap_or("127.0.0.1:9002");
@@ -41,6 +44,8 @@ struct Loop {
     peers: HashMap<Token, Peer>,
     next: usize,
     buffer: Vec<u8>,
+    /// Who has more to do, though its turn is over.
+    again: Vec<Token>,
 }
 
 impl Loop {
@@ -56,6 +61,7 @@ impl Loop {
             peers: HashMap::new(),
             next: 1,
             buffer: vec![0; READ],
+            again: Vec::new(),
         })
     }
 
@@ -65,12 +71,18 @@ impl Loop {
             // 5. Sleep until a socket is ready, or the next deadline.
             let now = self.clock.now();
             let next = self.peers.values().filter_map(Peer::deadline).min();
-            let wait = next.map(|at| at.since(now) + Duration::from_millis(1));
+            let mut wait = next.map(|at| at.since(now) + Duration::from_millis(1));
+            if !self.again.is_empty() {
+                wait = Some(Duration::ZERO);
+            }
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
             let now = self.clock.now();
+            for token in std::mem::take(&mut self.again) {
+                self.turn(token, now, false);
+            }
             for event in &events {
                 if event.token() == LISTENER {
                     self.accept(now)?;
@@ -115,19 +127,31 @@ impl Loop {
         // The poll tells each readiness once: it is remembered until a read says otherwise.
         peer.readable |= readable;
         match peer.turn(now, &mut self.buffer) {
-            Ok(false) => {}
+            Ok(Turn::Waits) => {}
+            Ok(Turn::Again) => self.again.push(token),
             // 6c. Over: dropping the socket closes it.
-            Ok(true) | Err(_) => drop(self.peers.remove(&token)),
+            Ok(Turn::Over) | Err(_) => drop(self.peers.remove(&token)),
         }
     }
+}
+
+/// What came of a turn.
+enum Turn {
+    /// It waits for its socket or its deadline.
+    Waits,
+    /// It could go on at once.
+    Again,
+    Over,
 }
 
 /// One connection, and what it keeps between two turns.
 struct Peer {
     stream: TcpStream,
     stage: Stage,
-    /// Octets that were read and not consumed: part of a head, or of a frame's header.
+    /// Octets that were read and not consumed: part of a head, or of a frame's header; or, when `held`, whole messages.
     kept: Vec<u8>,
+    /// Receiving stopped, since the peer must first take what it is owed.
+    held: bool,
     readable: bool,
     shut: bool,
 }
@@ -147,6 +171,7 @@ impl Peer {
             stream,
             stage: Stage::Opening(handshake, Arc::clone(config), until),
             kept: Vec::new(),
+            held: false,
             readable: false,
             shut: false,
         }
@@ -159,35 +184,49 @@ impl Peer {
         }
     }
 
-    /// Does what can be done now; says whether it is over.
-    fn turn(&mut self, now: Instant, buffer: &mut [u8]) -> io::Result<bool> {
+    /// Does what can be done now.
+    fn turn(&mut self, now: Instant, buffer: &mut [u8]) -> io::Result<Turn> {
         self.tick(now);
-        loop {
+        for _ in 0..ROUNDS {
             // 4. Write first: what is unsent decides whether to read on.
             self.write()?;
             if self.is_over(now) {
-                return Ok(true);
+                return Ok(Turn::Over);
             }
-            if !self.readable || !self.wants_input() {
-                return Ok(false);
+            if !self.wants_input() || !(self.held || self.readable) {
+                return Ok(Turn::Waits);
             }
-            // 1. Read: what was kept, and what arrived behind it.
-            let kept = self.kept.len();
-            match self.stream.read(buffer.get_mut(kept..).unwrap_or_default()) {
-                Ok(0) => {
-                    self.readable = false;
-                    self.end_of_input();
-                }
-                Ok(count) => {
-                    let octets = buffer.get_mut(..kept + count).unwrap_or_default();
-                    let (front, _) = octets.split_at_mut(kept);
-                    front.copy_from_slice(&self.kept);
-                    self.receive(now, octets)?;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            // 1. Read: what was kept, and what arrives behind it. Kept messages are shorter than the buffer: there is room.
+            let kept = std::mem::take(&mut self.kept);
+            let (front, room) = buffer.split_at_mut(kept.len());
+            front.copy_from_slice(&kept);
+            let arrived = if std::mem::take(&mut self.held) {
+                0
+            } else {
+                self.read(room)?
+            };
+            self.receive(
+                now,
+                buffer.get_mut(..kept.len() + arrived).unwrap_or_default(),
+            )?;
+        }
+        Ok(Turn::Again)
+    }
+
+    /// Reads; 0 when nothing has arrived, or never will.
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match self.stream.read(room) {
+            Ok(0) => {
+                self.readable = false;
+                self.end_of_input();
+                Ok(0)
             }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                Ok(0)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
+            read => read,
         }
     }
 
@@ -213,9 +252,12 @@ impl Peer {
         // 3. Messages, one at a time, until more octets are needed.
         if let Stage::Open(connection, assembly) = &mut self.stage {
             octets = receive_messages(connection, assembly, now, octets);
+            self.held = !octets.is_empty() && !connection.wants_input();
         }
-        self.kept.clear();
-        self.kept.extend_from_slice(octets);
+        // Who was refused is not listened to.
+        if !matches!(self.stage, Stage::Refused(..)) {
+            self.kept = octets.into();
+        }
         Ok(())
     }
 
@@ -298,14 +340,14 @@ impl Peer {
     }
 }
 
-/// Answers all messages that are whole, and gives the rest of the octets back.
+/// Answers messages that are whole, until the peer must first take what it is owed; gives the rest of the octets back.
 fn receive_messages<'b>(
     connection: &mut Connection,
     assembly: &mut Assembly,
     now: Instant,
     mut octets: &'b mut [u8],
 ) -> &'b mut [u8] {
-    loop {
+    while connection.wants_input() {
         let step = match connection.receive(now, octets, assembly) {
             Ok(step) => step,
             // The Close frame that says why is queued; the input is thrown away.
@@ -323,15 +365,16 @@ fn receive_messages<'b>(
                 Ok(())
             }
         };
-        // The queue is never full here: above its high-water mark nothing is read.
+        // Never full: nothing is received above the high-water mark, which lies below the limit on the queue.
         if let Err(misuse) = echoed {
             eprintln!("{misuse}");
         }
         octets = octets.get_mut(consumed..).unwrap_or_default();
         if !more {
-            return octets;
+            break;
         }
     }
+    octets
 }
 
 /// Time as the core wants it: microseconds since a moment of our own.
