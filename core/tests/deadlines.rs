@@ -12,10 +12,11 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use sansws_core::config::Config;
-use sansws_core::connection::{Expired, State};
+use sansws_core::connection::{Connection, Expired, State};
 use sansws_core::drive::{Result, Upgrade, receive_request};
 use sansws_core::error::Misuse;
-use support::server::{KEY, REQUEST, echo, open, output, pass, start};
+use sansws_core::message::{Payload, Prepared};
+use support::server::{KEY, REQUEST, close_code, echo, open, output, pass, start};
 use support::wire::{Task, Wire};
 use support::{End, frame, frames};
 
@@ -340,4 +341,66 @@ fn input_without_end_lets_others_run_and_stops_no_clock() {
         wire.pass(SECOND / 10);
     }
     assert!(task.done.is_some());
+}
+
+#[test]
+fn a_connection_on_which_messages_are_sent_is_not_idle() {
+    let mut config = Config::default();
+    config.timeouts.idle = Some(60 * SECOND);
+    config.timeouts.ping = None;
+    let prepared = Prepared::new("tick");
+    type Send = fn(&mut Connection, &Prepared) -> Result<(), Misuse>;
+    let sends: [Send; 4] = [
+        |connection, _| connection.send_text("tick"),
+        |connection, _| connection.send(vec![0; 20_000]),
+        |connection, prepared| connection.send_prepared(prepared),
+        |connection, _| connection.send_piece(Payload::Text("tick"), false),
+    ];
+    for (at, send) in sends.into_iter().enumerate() {
+        let mut end = End::new(true, config.clone(), None);
+        for _ in 0..10 {
+            assert_eq!(wait(&mut end, 40), [], "{at}");
+            send(&mut end.connection, &prepared).unwrap();
+            end.output();
+        }
+        // A ping is not a message.
+        wait(&mut end, 40);
+        end.connection.ping(b"").unwrap();
+        assert_eq!(wait(&mut end, 25), [(21, Expired::Idle)], "{at}");
+    }
+
+    // The same for a handler that only sends, at moments of its own.
+    let free = Rc::<Free>::default();
+    let told = free.clone();
+    let (wire, mut task, _gate) = open(config, |upgrade| async move {
+        let mut socket = upgrade.accept().await?;
+        socket.receive().await?;
+        loop {
+            socket.send_text("tick").await?;
+            let mut turns = 0;
+            poll_fn(|cx| {
+                turns += 1;
+                told.1.set(Some(cx.waker().clone()));
+                if turns > 1 && told.0.take() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        }
+    });
+    wire.push(frame(0x81, b"go", KEY));
+    task.run();
+    for _ in 0..10 {
+        pass(&wire, &mut task, 40);
+        free.0.set(true);
+        free.1.take().expect("it waits").wake();
+        task.run();
+        assert_eq!(output(&wire).last().unwrap().payload, b"tick");
+    }
+    pass(&wire, &mut task, 59);
+    assert!(output(&wire).is_empty());
+    pass(&wire, &mut task, 2);
+    assert_eq!(close_code(&output(&wire)), Some(1001));
 }

@@ -37,6 +37,8 @@ pub(super) struct Times {
     paused: bool,
     /// While so much was unsent that we did not read, the peer took some of it.
     pub(super) moved: bool,
+    /// A message was sent since it was last known what time it is.
+    pub(super) sent: bool,
 }
 
 impl Times {
@@ -48,6 +50,7 @@ impl Times {
             kept: 0,
             paused: false,
             moved: false,
+            sent: false,
         }
     }
 
@@ -95,12 +98,28 @@ impl Connection {
         self.times.paused
     }
 
+    /// Whether the time of what was sent is not known yet and matters.
+    #[cfg(feature = "drive")]
+    pub(crate) fn owes_time(&self) -> bool {
+        self.times.sent && self.config.timeouts.idle.is_some()
+    }
+
+    /// Says what time it is, and nothing else. Sending asks for no time: it counts from the next call that tells it.
+    #[inline]
+    pub(crate) const fn note_time(&mut self, now: Instant) {
+        if self.times.sent {
+            self.times.sent = false;
+            self.times.message = now;
+        }
+    }
+
     /// So many octets were offered; what was kept and is offered again says nothing new of the peer.
     #[inline]
     pub(super) fn offered(&mut self, octets: usize, now: Instant) {
         if octets > self.times.kept as usize {
             self.times.heard = now;
             self.times.pinged = None;
+            self.note_time(now);
             if core::mem::take(&mut self.times.moved) {
                 self.restart(now);
             }
@@ -119,6 +138,7 @@ impl Connection {
             let due = self.state.deadline().is_some_and(|at| at <= now);
             return due.then(|| self.end(now, Expired::Close));
         }
+        self.note_time(now);
         // The peer takes what it is owed: it lives, though what it says is not read meanwhile.
         if core::mem::take(&mut self.times.moved) {
             self.times.pinged = self.times.pinged.map(|_| now);

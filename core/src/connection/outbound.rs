@@ -78,7 +78,7 @@ impl Connection {
             None if frame.len() < LARGE => self.output.append(|out| out.extend_from_slice(frame)),
             None => self.output.push_shared(Arc::clone(frame)),
         }
-        self.times.message = self.times.heard;
+        self.times.sent = true;
         Ok(())
     }
 
@@ -208,7 +208,7 @@ impl Connection {
     /// The next header; a client's has a fresh key (5.3).
     fn header(&mut self, opcode: Opcode, fin: bool, compressed: bool, length: usize) -> Header {
         if !opcode.is_control() {
-            self.times.message = self.times.heard;
+            self.times.sent = true;
         }
         let mask = self.keys.as_mut().map(|keys| keys.next_key());
         Header {

@@ -386,6 +386,9 @@ impl<T: Transport> Engine<T> {
         let joint = self.parties.enter(party, caller);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| caller.waker()));
         loop {
+            if self.connection.owes_time() {
+                self.connection.note_time(self.transport.now());
+            }
             let Some(deadline) = self.connection.deadline() else {
                 return Poll::Pending;
             };
