@@ -31,9 +31,11 @@ pub enum AutoPong {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest frame payload, in octets, as it stands on the wire; default 16 MiB. Beyond it: close 1009.
+    /// Frames of messages that are received piece by piece are not held, and not bounded by it.
     pub frame: u64,
     /// Longest message, in octets, after inflation; default 16 MiB. Beyond it: close 1009.
-    /// Messages that are received piece by piece are not held, and not bounded by it.
+    /// Messages that are received piece by piece are not held, and not bounded by it; a piece is what one read brought, and,
+    /// however well it was compressed, less than 200 KiB.
     pub message: u64,
     /// Most frames in one message, empty ones counted; default 65 536. Beyond it: close 1008.
     pub fragments: u32,

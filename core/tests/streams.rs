@@ -6,11 +6,12 @@ mod support;
 use std::future::{Future, poll_fn};
 use std::task::Poll;
 
-use sansws_core::config::Config;
+use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::drive::{Error, Result, Upgrade};
-use support::frame;
+use sansws_core::message::Payload;
 use support::server::{KEY, open, output};
 use support::wire::Wire;
+use support::{End, Got, TAKEOVER, frame};
 
 /// Waits for something else, for so many turns.
 fn turns(count: usize) -> impl Future<Output = ()> {
@@ -125,5 +126,44 @@ fn a_message_whose_sender_closes_inside_it_never_looks_whole() {
         wire.end();
         task.run();
         assert!(task.done.expect("it ended").result.is_ok());
+    }
+}
+
+#[test]
+fn a_piece_is_bounded_however_well_it_was_compressed() {
+    let limits = Limits {
+        message: 100_000,
+        ..Limits::default()
+    };
+    let config = Config {
+        deflate: Some(Deflate::default()),
+        limits,
+        ..Config::default()
+    };
+    let zeros = vec![b'0'; 20 << 20];
+    let text = str::from_utf8(&zeros).unwrap();
+    for payload in [Payload::Binary(&zeros), Payload::Text(text)] {
+        let mut sender = End::new(false, config.clone(), Some(TAKEOVER));
+        sender.connection.send_payload(payload).unwrap();
+        let octets = sender.output();
+        assert!(octets.len() < 30_000);
+        for step in [octets.len(), 1000, 1] {
+            let mut end = End::new(true, config.clone(), Some(TAKEOVER));
+            end.pieces = true;
+            let (mut all, mut ended) = (0, false);
+            for part in octets.chunks(step) {
+                for got in end.feed(part) {
+                    let Got::Piece(octets, first, last) = got else {
+                        panic!("{got:?}")
+                    };
+                    assert_eq!(first, all == 0);
+                    assert!(octets.len() < 200 << 10, "{}", octets.len());
+                    assert!(octets.iter().all(|octet| *octet == b'0'));
+                    (all, ended) = (all + octets.len(), last);
+                }
+            }
+            assert!(end.assembly.capacity() < 512 << 10);
+            assert_eq!((all, ended), (zeros.len(), true));
+        }
     }
 }

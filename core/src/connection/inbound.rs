@@ -12,6 +12,12 @@ use crate::message::Assembly;
 use crate::time::Instant;
 use crate::utf8::Scanner;
 
+/// Compressed octets that are inflated at once when a message is handed out in pieces: no more than 132 KiB come of them.
+const INFLATED_AT_ONCE: usize = 128;
+
+/// Inflated octets at which a piece is handed out.
+const PIECE: usize = 64 << 10;
+
 /// How messages are handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -271,16 +277,22 @@ impl Connection {
         assembly: &mut Assembly,
         mode: Mode,
     ) -> Result<(Found, usize), Violation> {
-        let taken = usize::try_from(frame.left)
+        let here = usize::try_from(frame.left)
             .unwrap_or(usize::MAX)
             .min(rest.len());
+        let Some(mut begun) = self.inbound.message else {
+            return Ok((Found::Nothing, here));
+        };
+        let pieces = mode == Mode::Pieces || begun.streamed;
+        // A few octets may inflate to a thousand times as many: what one piece holds is asked in between.
+        let taken = if pieces && begun.compressed {
+            here.min(INFLATED_AT_ONCE)
+        } else {
+            here
+        };
         let part = rest.get_mut(..taken).unwrap_or_default();
         frame.left -= taken as u64;
         let last = frame.left == 0 && frame.fin;
-        let Some(mut begun) = self.inbound.message else {
-            return Ok((Found::Nothing, taken));
-        };
-        let pieces = mode == Mode::Pieces || begun.streamed;
         // What the assembly holds from before it was handed out is gone now.
         if begun.streamed {
             assembly.freshen();
@@ -295,9 +307,11 @@ impl Connection {
 
         self.inbound.frame = (frame.left > 0).then_some(frame);
         let first = !begun.streamed;
+        let grows = taken < here && assembly.len() < PIECE;
         let ready = self.is_open()
             && (last
                 || (pieces
+                    && !grows
                     && (range.as_ref().is_some_and(|range| !range.is_empty())
                         || assembly.len() > 0)));
         begun.streamed |= pieces && ready;
