@@ -404,3 +404,35 @@ fn a_connection_on_which_messages_are_sent_is_not_idle() {
     pass(&wire, &mut task, 2);
     assert_eq!(close_code(&output(&wire)), Some(1001));
 }
+
+#[test]
+fn a_wait_begins_when_its_cause_is_found_and_not_when_it_was_read() {
+    // The peer's Close, a fault, and a message that is not whole, each behind a message that takes long.
+    let cases: [(&[u8], u64); 3] = [
+        (b"\x88\x80\0\0\0\0", 5),
+        (b"\x81\x01x", 5),
+        (b"\x81\x85\0\0\0\0he", 20),
+    ];
+    for (behind, seconds) in cases {
+        let mut config = Config::default();
+        config.timeouts.ping = None;
+        config.timeouts.message = Some(15 * SECOND);
+        let wire = Wire::default();
+        wire.push(format!("{REQUEST}\r\n"));
+        wire.push([&frame(0x81, b"work", KEY), behind].concat());
+        let working = wire.clone();
+        let mut task = Task::new(async move {
+            let upgrade = receive_request(working.clone(), Arc::new(config)).await?;
+            let mut socket = upgrade.accept().await?;
+            socket.receive().await?;
+            working.pass(100 * SECOND);
+            let _ = socket.receive().await;
+            socket.close(1000, "").await
+        });
+        task.run();
+        pass(&wire, &mut task, seconds - 1);
+        assert!(task.done.is_none(), "{behind:?}");
+        pass(&wire, &mut task, 2);
+        assert!(task.done.is_some(), "{behind:?}");
+    }
+}

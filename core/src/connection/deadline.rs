@@ -22,6 +22,9 @@ pub enum Expired {
     Close,
 }
 
+/// Says what time it is, when it is asked.
+pub(super) type Clock<'a> = &'a dyn Fn() -> Instant;
+
 /// When what happened last.
 #[derive(Debug)]
 pub(super) struct Times {
@@ -52,10 +55,6 @@ impl Times {
             moved: false,
             sent: false,
         }
-    }
-
-    pub(super) const fn message(&mut self, now: Instant) {
-        self.message = now;
     }
 
     pub(super) const fn keep(&mut self, octets: usize) {
@@ -115,8 +114,9 @@ impl Connection {
 
     /// So many octets were offered; what was kept and is offered again says nothing new of the peer.
     #[inline]
-    pub(super) fn offered(&mut self, octets: usize, now: Instant) {
+    pub(super) fn offered(&mut self, octets: usize, clock: Clock<'_>) {
         if octets > self.times.kept as usize {
+            let now = clock();
             self.times.heard = now;
             self.times.pinged = None;
             self.note_time(now);

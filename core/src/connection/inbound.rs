@@ -4,6 +4,7 @@
 
 use core::ops::Range;
 
+use super::deadline::Clock;
 use super::{Connection, State};
 use crate::error::Violation;
 use crate::frame::{Expect, Header, Kind, Opcode};
@@ -64,6 +65,8 @@ struct Begun {
     compressed: bool,
     /// A piece was handed out: the rest is handed out in pieces too.
     streamed: bool,
+    /// It did not end with the input that began it: `since` says when that was.
+    timed: bool,
     frames: u32,
     since: Instant,
 }
@@ -85,7 +88,7 @@ impl Inbound {
     /// When the message began that is being assembled.
     pub(super) fn assembling_since(&self) -> Option<Instant> {
         self.message
-            .filter(|message| !message.streamed)
+            .filter(|message| message.timed && !message.streamed)
             .map(|message| message.since)
     }
 
@@ -93,6 +96,15 @@ impl Inbound {
     pub(super) const fn restart(&mut self, now: Instant) {
         if let Some(message) = &mut self.message {
             message.since = now;
+        }
+    }
+
+    /// No more input is here: notes when a message began that is not whole.
+    pub(super) fn time(&mut self, clock: Clock<'_>) {
+        if let Some(message) = &mut self.message
+            && !message.timed
+        {
+            (message.timed, message.since) = (true, clock());
         }
     }
 
@@ -126,7 +138,6 @@ impl Connection {
     /// Takes frames until there is something to say: how many octets are done with, and what was found.
     pub(super) fn find(
         &mut self,
-        now: Instant,
         input: &mut [u8],
         assembly: &mut Assembly,
         mode: Mode,
@@ -194,7 +205,7 @@ impl Connection {
                 }
             }
 
-            self.admit(now, &header, assembly, mode)?;
+            self.admit(&header, assembly, mode)?;
             // The common case: a whole message in one frame, all of it here, nothing to inflate.
             if let (Some(body), Some(begun), true, false) =
                 (body, self.inbound.message, header.fin, header.compressed)
@@ -204,7 +215,7 @@ impl Connection {
             {
                 unmask(header.mask.map(Mask::new).as_mut(), body);
                 self.inbound.message = None;
-                self.times.message(now);
+                self.times.message = self.times.heard;
                 return Ok((
                     range.end,
                     Found::Whole {
@@ -225,7 +236,6 @@ impl Connection {
     /// Checks a data frame's header against the limits, before anything is spent on its payload.
     fn admit(
         &mut self,
-        now: Instant,
         header: &Header,
         assembly: &mut Assembly,
         mode: Mode,
@@ -248,8 +258,9 @@ impl Connection {
                     kind,
                     compressed: header.compressed,
                     streamed: false,
+                    timed: false,
                     frames: 1,
-                    since: now,
+                    since: Instant::ZERO,
                 }
             }
         };

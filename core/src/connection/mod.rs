@@ -37,7 +37,7 @@ use crate::message::{Assembly, Payload};
 use crate::random::{MaskKeys, Seed};
 use crate::time::Instant;
 
-use deadline::Times;
+use deadline::{Clock, Times};
 use inbound::{Found, Inbound, Mode};
 use output::Output;
 
@@ -146,7 +146,7 @@ impl Connection {
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
     ) -> Result<Step<'b>, Violation> {
-        self.step(now, input, assembly, Mode::Whole)
+        self.step(&|| now, input, assembly, Mode::Whole)
     }
 
     /// Like [`receive`](Self::receive), but hands out messages piece by piece, as they arrive.
@@ -158,7 +158,20 @@ impl Connection {
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
     ) -> Result<Step<'b>, Violation> {
-        self.step(now, input, assembly, Mode::Pieces)
+        self.step(&|| now, input, assembly, Mode::Pieces)
+    }
+
+    /// Like the two above, but asks what time it is only when that matters: not for each message of those that one read brought.
+    #[cfg(feature = "drive")]
+    pub(crate) fn receive_timed<'b>(
+        &mut self,
+        clock: Clock<'_>,
+        input: &'b mut [u8],
+        assembly: &'b mut Assembly,
+        pieces: bool,
+    ) -> Result<Step<'b>, Violation> {
+        let mode = if pieces { Mode::Pieces } else { Mode::Whole };
+        self.step(clock, input, assembly, mode)
     }
 
     /// Octets of data, as declared by the peer, that `input` goes on with; `None` when it goes on with a control frame or
@@ -169,22 +182,25 @@ impl Connection {
 
     fn step<'b>(
         &mut self,
-        now: Instant,
+        clock: Clock<'_>,
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
         mode: Mode,
     ) -> Result<Step<'b>, Violation> {
-        self.offered(input.len(), now);
-        let (consumed, found) = match self.find(now, input, assembly, mode) {
+        self.offered(input.len(), clock);
+        let (consumed, found) = match self.find(input, assembly, mode) {
             Ok(found) => found,
-            Err(violation) => return Err(self.fail(now, violation)),
+            Err(violation) => return Err(self.fail(clock(), violation)),
         };
         self.times.keep(input.len() - consumed);
         let (input, assembly): (&'b [u8], &'b Assembly) = (input, assembly);
         let slice = |range: core::ops::Range<usize>| input.get(range).unwrap_or_default();
         let mut assembled = false;
         let event = match found {
-            Found::Nothing => None,
+            Found::Nothing => {
+                self.inbound.time(clock);
+                None
+            }
             Found::Whole {
                 kind: Kind::Binary,
                 range,
@@ -194,7 +210,7 @@ impl Connection {
                 range,
             } => match crate::utf8::check(slice(range)) {
                 Ok(text) => Some(Event::Text(text)),
-                Err(_) => return Err(self.fail(now, Violation::InvalidUtf8)),
+                Err(_) => return Err(self.fail(clock(), Violation::InvalidUtf8)),
             },
             Found::Assembled { kind } => {
                 assembled = true;
@@ -214,7 +230,7 @@ impl Connection {
                     (Some(range), Kind::Binary) => Payload::Binary(slice(range)),
                     (Some(range), Kind::Text) => match crate::utf8::check(slice(range)) {
                         Ok(text) => Payload::Text(text),
-                        Err(_) => return Err(self.fail(now, Violation::InvalidUtf8)),
+                        Err(_) => return Err(self.fail(clock(), Violation::InvalidUtf8)),
                     },
                 };
                 Some(Event::Piece(crate::message::Piece {
@@ -227,10 +243,10 @@ impl Connection {
             Found::Pong(range) => Some(Event::Pong(slice(range))),
             Found::Close(range) => match CloseFrame::parse(slice(range)) {
                 Ok(close) => {
-                    self.peer_closed(now, close);
+                    self.peer_closed(clock(), close);
                     Some(Event::Close(close))
                 }
-                Err(violation) => return Err(self.fail(now, violation)),
+                Err(violation) => return Err(self.fail(clock(), violation)),
             },
         };
         Ok(Step {

@@ -50,8 +50,6 @@ pub(super) struct Engine<T> {
     armed: Option<Instant>,
     /// Reads since input was last waited for; long ones count for more.
     reads: u8,
-    /// The time of the last read.
-    now: Instant,
     end: Option<Box<End>>,
     flags: Flags,
 }
@@ -96,7 +94,6 @@ pub(super) struct Part {
 
 impl<T: Transport> Engine<T> {
     pub(super) fn new(transport: T, connection: Connection, unread: Unread) -> Self {
-        let now = transport.now();
         Self {
             transport,
             connection,
@@ -106,7 +103,6 @@ impl<T: Transport> Engine<T> {
             parties: Parties::default(),
             armed: None,
             reads: 0,
-            now,
             end: None,
             flags: Flags::default(),
         }
@@ -262,7 +258,6 @@ impl<T: Transport> Engine<T> {
                 let more = u8::try_from(count / LONG_READ).unwrap_or(READS);
                 self.reads = self.reads.saturating_add(more);
                 self.unread.filled(count);
-                self.now = self.transport.now();
             }
             Err(error) => {
                 self.flags.ended = true;
@@ -275,13 +270,11 @@ impl<T: Transport> Engine<T> {
 
     /// Takes one step through the unread input.
     fn decode(&mut self, pieces: bool) -> Got {
-        let (now, assembly) = (self.now, &mut self.assembly);
-        let input = self.unread.octets_mut();
-        let step = if pieces {
-            self.connection.receive_piece(now, input, assembly)
-        } else {
-            self.connection.receive(now, input, assembly)
-        };
+        let (input, assembly) = (self.unread.octets_mut(), &mut self.assembly);
+        let clock = || self.transport.now();
+        let step = self
+            .connection
+            .receive_timed(&clock, input, assembly, pieces);
         let step = match step {
             Ok(step) => step,
             Err(violation) => {
