@@ -91,9 +91,19 @@ where
     };
     let mut place = Place::Waiting(slot);
     let result = {
-        let mut handler = pin!(handler(upgrade));
+        // What a handler does before its first await is its own too: it is called where a panic is caught.
+        let (mut begin, mut running) = (Some((handler, upgrade)), pin!(None));
         poll_fn(|cx| {
-            match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                if let Some((handler, upgrade)) = begin.take() {
+                    running.set(Some(handler(upgrade)));
+                }
+                match running.as_mut().as_pin_mut() {
+                    Some(handler) => handler.poll(cx),
+                    None => Poll::Pending,
+                }
+            }));
+            match polled {
                 Ok(Poll::Ready(result)) => return Poll::Ready(result),
                 Ok(Poll::Pending) => {}
                 Err(_) => return Poll::Ready(Err(Error::Panic)),
