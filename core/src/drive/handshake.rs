@@ -32,7 +32,7 @@ pub(super) enum Fate<T> {
     Open,
     /// Accepted.
     Accepted(Arc<Shared<T>>),
-    /// Dropped without an answer.
+    /// Dropped without an answer. Where part of an answer was written there is nothing left to do, and it stays open.
     Dropped(T),
     /// Rejected, and answered.
     Rejected,
@@ -51,6 +51,8 @@ struct Unanswered<T> {
     config: Arc<Config>,
     /// Always there, until it is answered.
     parts: Option<(T, Unread)>,
+    /// Part of an answer was written: no other may follow.
+    begun: bool,
     slot: Option<Slot<T>>,
 }
 
@@ -95,10 +97,15 @@ impl<T: Transport> Upgrade<T> {
 impl<T: Transport> Unanswered<T> {
     async fn accept(mut self: Box<Self>, accept: Accept) -> Result<WebSocket<T>> {
         let (response, agreement) = self.request.accept(&self.config, accept)?;
-        if let Some((transport, _)) = &mut self.parts {
-            let timeout = self.config.timeouts.handshake;
-            let write = WriteAll::new(&response);
-            within(transport, timeout, Refusal::Timeout, write).await?;
+        let (timeout, inner) = (self.config.timeouts.handshake, &mut *self);
+        if let Some((transport, _)) = &mut inner.parts {
+            let (begun, mut write) = (&mut inner.begun, WriteAll::new(&response));
+            within_fn(transport, timeout, Refusal::Timeout, |transport, cx| {
+                let done = write.poll(transport, cx);
+                *begun = write.left.len() < response.len();
+                done
+            })
+            .await?;
         }
         let Some((transport, unread)) = self.parts.take() else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
@@ -139,6 +146,7 @@ impl<T: Transport> Unanswered<T> {
 impl<T> Drop for Unanswered<T> {
     fn drop(&mut self) {
         if let Some((transport, _)) = self.parts.take()
+            && !self.begun
             && let Some(slot) = &self.slot
         {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Fate::Dropped(transport);
@@ -202,6 +210,7 @@ pub(super) async fn receive_request_for<T: Transport>(
                 request,
                 config,
                 parts: Some((transport, unread)),
+                begun: false,
                 slot,
             }),
         }),
