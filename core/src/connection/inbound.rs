@@ -414,17 +414,13 @@ impl Connection {
         let Some(agreed) = self.deflate else {
             return Err(Violation::ReservedBit);
         };
-        let inflater = self
-            .inflater
-            .get_or_insert_with(|| Box::new(Inflater::new(agreed.peer_window_bits)));
+        let inflater = self.inflater.get_or_insert_with(|| {
+            Box::new(Inflater::new(agreed.peer_window_bits, agreed.peer_takeover))
+        });
         let utf8 = &mut self.inbound.utf8;
         inflater.part(part, last, |fresh| {
             store(utf8, kind, fresh, assembly, bound)
-        })?;
-        if last && !agreed.peer_takeover {
-            inflater.reset();
-        }
-        Ok(())
+        })
     }
 
     #[cfg(not(feature = "deflate"))]

@@ -5,12 +5,24 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{
+    Compress, Compression, Decompress, DecompressError, FlushCompress, FlushDecompress, Status,
+};
 
 use crate::error::Violation;
 
 /// 7.2.2: what was removed from the end of each message.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+
+/// A final block with nothing in it.
+const FINAL: [u8; 2] = [0x03, 0x00];
+
+/// Empty blocks without compression: they add nothing, and leave the window as it is. The longest head of a block with codes
+/// of its own is shorter.
+static EMPTY: [[u8; 5]; 128] = [[0x00, 0x00, 0x00, 0xff, 0xff]; 128];
+
+/// As many of them as are longer than such a head in practice.
+const USUAL: usize = 32;
 
 /// Inflated octets are handed on in parts of this size.
 const PART: usize = 8 << 10;
@@ -109,25 +121,31 @@ pub(crate) struct Inflater {
     /// Always there, until it is dropped.
     decompress: Option<Decompress>,
     window_bits: u8,
+    /// The window survives from message to message.
+    keeps: bool,
     /// A block with BFINAL set ended a stream of zlib's.
     ended: bool,
+    /// The last octet of the message so far.
+    latest: Option<u8>,
 }
 
 impl Inflater {
-    /// `window_bits` from 8 to 15; a larger window than the peer's does no harm.
-    pub(crate) fn new(window_bits: u8) -> Self {
+    /// `window_bits` from 8 to 15; a larger window than the peer's does no harm. `keeps` is context takeover.
+    pub(crate) fn new(window_bits: u8, keeps: bool) -> Self {
         let window_bits = window_bits.clamp(9, 15);
         let decompress = pool::take(&pool::DECOMPRESS, &window_bits)
             .unwrap_or_else(|| Decompress::new_with_window_bits(false, window_bits));
         Self {
             decompress: Some(decompress),
             window_bits,
+            keeps,
             ended: false,
+            latest: None,
         }
     }
 
     /// Forgets all that was inflated before.
-    pub(crate) fn reset(&mut self) {
+    fn reset(&mut self) {
         if let Some(decompress) = &mut self.decompress {
             decompress.reset(false);
         }
@@ -143,19 +161,78 @@ impl Inflater {
         last: bool,
         mut sink: impl FnMut(&[u8]) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
-        self.run(octets, &mut sink)?;
+        let mut room = [0; PART];
+        self.latest = octets.last().copied().or(self.latest);
+        self.run(octets, &mut room, &mut sink)?;
         if last {
-            self.run(&TAIL, &mut sink)?;
+            if let Some(latest) = self.latest.take() {
+                self.end(latest, &mut room)?;
+            }
+            if !self.keeps {
+                self.reset();
+            }
         }
         Ok(())
+    }
+
+    /// Puts the tail back: it must complete an empty block without compression, and nothing else. What was cut off before is
+    /// inside of another block, and takes the tail for data.
+    fn end(&mut self, latest: u8, room: &mut [u8]) -> Result<(), Violation> {
+        if !self.ended {
+            self.say_nothing(&TAIL, room)?;
+        }
+        // A final block ended the data.
+        if self.ended {
+            return Ok(());
+        }
+        // zlib does not tell whether it stands between two blocks. But only there further blocks are what they are.
+        if !self.keeps {
+            self.say_nothing(&FINAL, room)?;
+            return if self.ended {
+                Ok(())
+            } else {
+                Err(Violation::DeflateInvalid)
+            };
+        }
+        // The head of the empty block, three zero bits, is followed by zeros: what does not end so is looked at for longer.
+        let most = if latest < 0x20 { USUAL } else { EMPTY.len() };
+        self.say_nothing(EMPTY.get(..most).unwrap_or_default().as_flattened(), room)
+    }
+
+    /// Inflates what must be taken as a whole and make no octet.
+    fn say_nothing(&mut self, octets: &[u8], room: &mut [u8]) -> Result<(), Violation> {
+        let (taken, made, status) = self.step(octets, room);
+        let status = status.map_err(|_| Violation::DeflateInvalid)?;
+        self.ended = matches!(status, Status::StreamEnd);
+        if taken == octets.len() && made == 0 {
+            Ok(())
+        } else {
+            Err(Violation::DeflateInvalid)
+        }
+    }
+
+    /// How much was taken and made.
+    fn step(
+        &mut self,
+        octets: &[u8],
+        room: &mut [u8],
+    ) -> (usize, usize, Result<Status, DecompressError>) {
+        let Some(decompress) = &mut self.decompress else {
+            return (octets.len(), 0, Ok(Status::Ok));
+        };
+        let (in_before, out_before) = (decompress.total_in(), decompress.total_out());
+        let status = decompress.decompress(octets, room, FlushDecompress::Sync);
+        let taken = (decompress.total_in() - in_before) as usize;
+        let made = (decompress.total_out() - out_before) as usize;
+        (taken, made, status)
     }
 
     fn run(
         &mut self,
         mut octets: &[u8],
+        room: &mut [u8],
         sink: &mut impl FnMut(&[u8]) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
-        let mut part = [0; PART];
         loop {
             if self.ended {
                 // 7.2.3.4: a block with BFINAL set ends a stream of zlib's, but not the message: go on with a new one.
@@ -165,15 +242,9 @@ impl Inflater {
                 }
                 self.reset();
             }
-            let Some(decompress) = &mut self.decompress else {
-                return Ok(());
-            };
-            let (in_before, out_before) = (decompress.total_in(), decompress.total_out());
-            let status = decompress.decompress(octets, &mut part, FlushDecompress::Sync);
-            let taken = (decompress.total_in() - in_before) as usize;
-            let made = (decompress.total_out() - out_before) as usize;
+            let (taken, made, status) = self.step(octets, room);
             octets = octets.get(taken..).unwrap_or_default();
-            let fresh = part.get(..made).unwrap_or_default();
+            let fresh = room.get(..made).unwrap_or_default();
             if !fresh.is_empty() {
                 // Also what precedes corrupt data: the chunking must not decide which fault is found first.
                 sink(fresh)?;
@@ -304,13 +375,13 @@ mod tests {
         for (name, octets) in cases {
             for step in 1..=octets.len() {
                 assert_eq!(
-                    inflate(&mut Inflater::new(15), octets, step).as_deref(),
+                    inflate(&mut Inflater::new(15, true), octets, step).as_deref(),
                     Ok(b"Hello".as_slice()),
                     "{name} by {step}"
                 );
             }
         }
-        let mut inflater = Inflater::new(15);
+        let mut inflater = Inflater::new(15, true);
         assert_eq!(
             inflate(&mut inflater, b"\xf2\x48\xcd\xc9\xc9\x07\x00", 9).as_deref(),
             Ok(b"Hello".as_slice())
@@ -339,7 +410,7 @@ mod tests {
         deflater.reset();
         deflater.message(b"", &mut out);
         assert_eq!(
-            inflate(&mut Inflater::new(15), &out, 1).as_deref(),
+            inflate(&mut Inflater::new(15, true), &out, 1).as_deref(),
             Ok(b"".as_slice())
         );
     }
@@ -350,7 +421,7 @@ mod tests {
             .map(|i| (i.wrapping_mul(i) >> 7) as u8 & 0x1f)
             .collect();
         for bits in 9..=15 {
-            let (mut deflater, mut inflater) = (Deflater::new(6, bits), Inflater::new(bits));
+            let (mut deflater, mut inflater) = (Deflater::new(6, bits), Inflater::new(bits, true));
             for _ in 0..3 {
                 let mut out = Vec::new();
                 for (at, part) in octets.chunks(7_001).enumerate() {
@@ -369,13 +440,13 @@ mod tests {
     #[test]
     fn corrupt_data_is_a_violation_and_a_sink_may_stop() {
         assert_eq!(
-            inflate(&mut Inflater::new(15), b"\xff\xff\xff", 1),
+            inflate(&mut Inflater::new(15, true), b"\xff\xff\xff", 1),
             Err(Violation::DeflateInvalid)
         );
         let (mut bomb, mut made) = (Vec::new(), 0);
         Deflater::new(9, 15).message(&alloc::vec![0; 10 << 20], &mut bomb);
         assert!(bomb.len() < 20_000);
-        let stopped = Inflater::new(15).part(&bomb, true, |fresh| {
+        let stopped = Inflater::new(15, true).part(&bomb, true, |fresh| {
             made += fresh.len();
             if made > 100_000 {
                 Err(Violation::MessageTooLarge)
@@ -385,5 +456,76 @@ mod tests {
         });
         assert_eq!(stopped, Err(Violation::MessageTooLarge));
         assert!(made <= 100_000 + PART);
+    }
+
+    /// Inflates a message, with and without context takeover; with it, another message follows.
+    fn check(octets: &[u8]) -> Result<Vec<u8>, Violation> {
+        let (mut keeping, mut other) = (Inflater::new(15, true), Inflater::new(15, false));
+        let kept = inflate(&mut keeping, octets, octets.len().max(1));
+        assert_eq!(inflate(&mut other, octets, 1), kept, "{octets:x?}");
+        if kept.is_ok() {
+            let next = inflate(&mut keeping, b"\xf2\x48\xcd\xc9\xc9\x07\x00", 9);
+            assert_eq!(next.as_deref(), Ok(&b"Hello"[..]), "{octets:x?}");
+        }
+        kept
+    }
+
+    #[test]
+    fn seven_two_two_the_tail_completes_an_empty_block_or_the_data_was_cut_off() {
+        let whole: [(&[u8], &[u8]); 8] = [
+            (b"\xf2\x48\xcd\xc9\xc9\x07\x00", b"Hello"),
+            (b"\x00", b""),
+            (b"", b""),
+            // After the empty fixed block of a partial flush; after a stored block; after final ones.
+            (b"\xf2\x48\xcd\xc9\xc9\x07\x08\x00", b"Hello"),
+            (b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", b"Hello"),
+            (b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00", b"Hello"),
+            (b"\xf3\x48\xcd\xc9\xc9\x07\x00", b"Hello"),
+            (
+                b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff\x01",
+                b"Hello",
+            ),
+        ];
+        for (octets, want) in whole {
+            assert_eq!(check(octets).as_deref(), Ok(want), "{octets:x?}");
+        }
+        for octets in [
+            &b"\xf2\x48\xcd"[..],
+            b"\xf3\x48\xcd",
+            b"\xf2",
+            b"\x05",
+            b"\x00\x05\x00\xfa\xff\x48",
+            b"\x00\x05\x00\xfa",
+            // The tail was not removed.
+            b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff",
+        ] {
+            assert_eq!(check(octets), Err(Violation::DeflateInvalid), "{octets:x?}");
+        }
+    }
+
+    #[test]
+    fn no_part_of_a_compressed_message_is_taken_for_a_whole_one() {
+        for (level, length, mask) in [
+            (1, 300, 0x3f),
+            (3, 3_000, 0xff),
+            (6, 3_000, 0x07),
+            (9, 9_000, 0x3f),
+        ] {
+            let octets: Vec<u8> = (0..length as u32)
+                .map(|i| (i.wrapping_mul(i) >> 7) as u8 & mask)
+                .collect();
+            let mut out = Vec::new();
+            Deflater::new(level, 15).message(&octets, &mut out);
+            assert_eq!(check(&out), Ok(octets));
+            for cut in 1..out.len() {
+                let got = check(&out[..cut]).map(|octets| octets.len());
+                assert_eq!(
+                    got,
+                    Err(Violation::DeflateInvalid),
+                    "{cut} of {}",
+                    out.len()
+                );
+            }
+        }
     }
 }
