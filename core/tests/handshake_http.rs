@@ -170,7 +170,15 @@ fn a_client_checks_a_response_of_the_http_crate() {
     };
     let (one, two) = (Version::HTTP_11, Version::HTTP_2);
     assert_eq!(answer(one, 101, "x", "y"), Err(Failure::Upgrade));
-    assert!(matches!(answer(two, 200, "x", "y"), Ok(Answer::Open(_))));
+    for status in [200, 201, 299] {
+        assert!(matches!(answer(two, status, "x", "y"), Ok(Answer::Open(_))));
+    }
+    for status in [101, 302, 404] {
+        assert!(matches!(
+            answer(two, status, "x", "y"),
+            Ok(Answer::Refused(_))
+        ));
+    }
     assert_eq!(
         answer(two, 200, "sec-websocket-protocol", "b"),
         Err(Failure::Subprotocol)

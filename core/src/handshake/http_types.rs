@@ -59,7 +59,7 @@ impl Request {
 }
 
 impl ClientHandshake {
-    /// Checks a response that another stack parsed: 101 over HTTP/1.1, 200 over HTTP/2 (RFC 8441 section 5).
+    /// Checks a response that another stack parsed: 101 over HTTP/1.1, 2xx over HTTP/2 (RFC 8441 section 5).
     ///
     /// # Errors
     /// As for [`receive`](Self::receive).
@@ -72,7 +72,8 @@ impl ClientHandshake {
             (Version::HTTP_11, StatusCode::SWITCHING_PROTOCOLS) => {
                 self.check(fields).map(Answer::Open)
             }
-            (Version::HTTP_2 | Version::HTTP_3, StatusCode::OK) => {
+            // RFC 9110 9.3.6: "Any 2xx (Successful) response indicates that the sender [...] will switch to tunnel mode"
+            (Version::HTTP_2 | Version::HTTP_3, status) if status.is_success() => {
                 let agreement = self.check_common(&fields)?;
                 Ok(Answer::Open(Opened { agreement, fields }))
             }
