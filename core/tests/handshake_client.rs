@@ -215,6 +215,41 @@ fn a_client_checks_each_sentence_of_section_4_1() {
             Err(Failure::Subprotocol),
         ),
         (
+            "11.3.4 two fields with subprotocols",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\n",
+            Err(Failure::Subprotocol),
+        ),
+        (
+            "11.3.4 the same subprotocol twice",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: a\r\n",
+            Err(Failure::Subprotocol),
+        ),
+        (
+            "4.1 a subprotocol in another case",
+            "HTTP/1.1 101 x",
+            "",
+            "Sec-WebSocket-Protocol: A\r\n",
+            Err(Failure::Subprotocol),
+        ),
+        (
+            "4.1 two Upgrades",
+            "HTTP/1.1 101 x",
+            "",
+            UPGRADE,
+            Err(Failure::Upgrade),
+        ),
+        (
+            "4.1 another Upgrade beside ours",
+            "HTTP/1.1 101 x",
+            "",
+            "Upgrade: h2c\r\n",
+            Err(Failure::Upgrade),
+        ),
+        (
             "4.1 an extension that was not offered",
             "HTTP/1.1 101 x",
             "",
@@ -315,6 +350,48 @@ fn another_answer_than_101_is_told_with_status_fields_and_bounded_body() {
             false,
             Some(b""),
         ),
+        (
+            "9112 7.1 chunks",
+            "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnot\r\n4;x=y\r\n you\r\n0\r\n\r\n",
+            false,
+            Some(b"not you"),
+        ),
+        (
+            "9112 7.1 chunks of more than 10 octets are cut",
+            "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n01234567\r\n8\r\n89abcdef\r\n",
+            false,
+            Some(b"0123456789"),
+        ),
+        (
+            "9112 7.1 chunks that have not ended",
+            "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnot\r\n",
+            false,
+            None,
+        ),
+        (
+            "9112 7.1 a chunk cut by the end",
+            "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nno",
+            true,
+            Some(b"no"),
+        ),
+        (
+            "9112 7.1 what is no chunk ends the body",
+            "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnot\r\nwhat\r\n",
+            false,
+            Some(b"not"),
+        ),
+        (
+            "9110 15.2 interim responses are passed over",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 403 x\r\nContent-Length: 2\r\n\r\nno",
+            false,
+            Some(b"no"),
+        ),
+        (
+            "9110 15.3.5 no content",
+            "HTTP/1.1 204 x\r\nContent-Length: 2\r\n\r\n",
+            false,
+            Some(b""),
+        ),
     ];
     for (name, octets, ended, want) in cases {
         let got = refused(octets, *ended);
@@ -323,7 +400,15 @@ fn another_answer_than_101_is_told_with_status_fields_and_bounded_body() {
             *want,
             "{name}"
         );
-        assert!(got.is_none_or(|response| response.status == 403), "{name}");
+        let status = if name.contains("no content") {
+            204
+        } else {
+            403
+        };
+        assert!(
+            got.is_none_or(|response| response.status == status),
+            "{name}"
+        );
     }
     assert_eq!(answered(b"HTTP/1.1 10", true), Err(Failure::EndOfInput));
     assert_eq!(answered(b"", true), Err(Failure::EndOfInput));
@@ -352,6 +437,49 @@ fn frames_glued_to_the_101_are_not_consumed() {
     let octets = [head.as_bytes(), b"\x81\x05Hello"].concat();
     match answered(&octets, false) {
         Ok(Some((Answer::Open(_), length))) => assert_eq!(length, head.len()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn interim_responses_before_a_101_are_passed_over_and_bounded() {
+    let head = format!(
+        "HTTP/1.1 101 x\r\n{UPGRADE}{CONNECTION}Sec-WebSocket-Accept: {}\r\n\r\n",
+        answer_key()
+    );
+    let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    let octets = [interim, "HTTP/1.1 100 Continue\r\n\r\n", &head, "\u{1}"].concat();
+    match answered(octets.as_bytes(), false) {
+        Ok(Some((Answer::Open(_), length))) => assert_eq!(length, octets.len() - 1),
+        other => panic!("{other:?}"),
+    }
+    // Together they are no longer than a head may be.
+    let many = interim.repeat(1000 / interim.len() + 1);
+    assert_eq!(answered(many.as_bytes(), false), Err(Failure::HeadTooLarge));
+}
+
+#[test]
+fn a_body_in_many_chunks_is_taken_apart_once() {
+    let url = "ws://a/".parse().unwrap();
+    let config = Config {
+        limits: Limits {
+            body: 4 << 20,
+            ..Limits::default()
+        },
+        ..Config::default()
+    };
+    let options = ClientOptions::default();
+    let nonce = Seed::new([5; 32]).nonce();
+    let mut handshake = ClientHandshake::new(&Arc::new(config), &url, options, nonce).unwrap();
+    let mut octets = b"HTTP/1.1 403 x\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    // Looking at all of it for each chunk would take 5 thousand million steps.
+    for _ in 0..100_000 {
+        octets.extend_from_slice(b"1\r\nx\r\n");
+        assert_eq!(handshake.receive(&octets, false), Ok(None));
+    }
+    octets.extend_from_slice(b"0\r\n\r\n");
+    match handshake.receive(&octets, false) {
+        Ok(Some((Answer::Refused(response), _))) => assert_eq!(response.body, [b'x'; 100_000]),
         other => panic!("{other:?}"),
     }
 }

@@ -92,6 +92,15 @@ pub struct Opened {
     pub fields: Fields,
 }
 
+/// An answer that is not 101, whose body is arriving.
+#[derive(Debug)]
+struct Refused {
+    head: ResponseHead,
+    /// Octets before the body.
+    start: usize,
+    chunks: Chunks,
+}
+
 /// A client that awaits its answer.
 #[derive(Debug)]
 pub struct ClientHandshake {
@@ -102,7 +111,7 @@ pub struct ClientHandshake {
     scan: Scan,
     /// Octets of interim responses that were passed over.
     passed: usize,
-    refused: Option<(ResponseHead, usize)>,
+    refused: Option<Refused>,
 }
 
 impl ClientHandshake {
@@ -175,17 +184,15 @@ impl ClientHandshake {
         ended: bool,
     ) -> Result<Option<(Answer, usize)>, Failure> {
         loop {
-            if let Some((head, length)) = self.refused.take() {
-                let body = input.get(length..).unwrap_or_default();
-                return Ok(
-                    match read_body(&head, body, ended, self.config.limits.body) {
-                        Some(body) => Some((answer(head, body), input.len())),
-                        None => {
-                            self.refused = Some((head, length));
-                            None
-                        }
-                    },
-                );
+            if let Some(mut refused) = self.refused.take() {
+                let body = input.get(refused.start..).unwrap_or_default();
+                return Ok(match refused.body(body, ended, self.config.limits.body) {
+                    Some(body) => Some((answer(refused.head, body), input.len())),
+                    None => {
+                        self.refused = Some(refused);
+                        None
+                    }
+                });
             }
             let rest = input.get(self.passed..).unwrap_or_default();
             let Some(length) = self.scan.find(rest, &self.config.limits)? else {
@@ -207,7 +214,13 @@ impl ClientHandshake {
                         return Err(Failure::HeadTooLarge);
                     }
                 }
-                _ => self.refused = Some((head, end)),
+                _ => {
+                    self.refused = Some(Refused {
+                        head,
+                        start: end,
+                        chunks: Chunks::default(),
+                    });
+                }
             }
         }
     }
@@ -283,48 +296,74 @@ impl Answer {
     }
 }
 
-/// The body, once it is whole or as long as we keep; `None` when more must come (RFC 9112 section 6.3).
-fn read_body(head: &ResponseHead, input: &[u8], ended: bool, limit: usize) -> Option<Vec<u8>> {
-    if matches!(head.status, 204 | 304) {
-        return Some(Vec::new());
+impl Refused {
+    /// The body, once it is whole or as long as we keep; `None` when more must come (RFC 9112 section 6.3).
+    fn body(&mut self, input: &[u8], ended: bool, limit: usize) -> Option<Vec<u8>> {
+        let head = &self.head;
+        if matches!(head.status, 204 | 304) {
+            return Some(Vec::new());
+        }
+        if has_token(head.fields.all("transfer-encoding"), "chunked") {
+            let whole = self.chunks.take(input, limit);
+            return (whole || ended || input.len() >= limit.saturating_mul(2))
+                .then(|| core::mem::take(&mut self.chunks.body));
+        }
+        let length = head
+            .fields
+            .get_str("content-length")
+            .and_then(|length| length.parse().ok())
+            .unwrap_or(usize::MAX)
+            .min(limit);
+        let body = input.get(..length.min(input.len())).unwrap_or_default();
+        (ended || body.len() == length).then(|| body.to_vec())
     }
-    if has_token(head.fields.all("transfer-encoding"), "chunked") {
-        let (body, whole) = unchunk(input, limit);
-        return (whole || ended || body.len() >= limit || input.len() >= limit.saturating_mul(2))
-            .then_some(body);
-    }
-    let length = head
-        .fields
-        .get_str("content-length")
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(usize::MAX)
-        .min(limit);
-    let body = input.get(..length.min(input.len())).unwrap_or_default();
-    (ended || body.len() == length).then(|| body.to_vec())
 }
 
-/// Takes the chunks apart; whether the last one was there. What is malformed ends the body.
-fn unchunk(mut input: &[u8], limit: usize) -> (Vec<u8>, bool) {
-    let mut body = Vec::new();
-    loop {
-        let (start, size) = match httparse::parse_chunk_size(input) {
-            Ok(httparse::Status::Complete(found)) => found,
-            Ok(httparse::Status::Partial) => return (body, false),
-            Err(_) => return (body, true),
-        };
-        let rest = input.get(start..).unwrap_or_default();
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let room = limit - body.len();
-        body.extend_from_slice(
-            rest.get(..size.min(room).min(rest.len()))
-                .unwrap_or_default(),
-        );
-        if size == 0 || body.len() == limit {
-            return (body, true);
-        }
-        match size.checked_add(2).and_then(|next| rest.get(next..)) {
-            Some(next) => input = next,
-            None => return (body, false),
+/// A chunked body, taken apart as it arrives: what was looked at is not looked at again.
+#[derive(Debug, Default)]
+struct Chunks {
+    body: Vec<u8>,
+    /// Octets of the input that are done with.
+    done: usize,
+    /// What is left of a chunk, its line end included.
+    left: usize,
+}
+
+/// The line end behind a chunk.
+const LINE_END: usize = 2;
+
+/// A longer line before a chunk is malformed.
+const LONGEST_LINE: usize = 1 << 10;
+
+impl Chunks {
+    /// Looks at all of the body that has arrived; whether it is whole, or as long as `limit`. What is malformed ends it.
+    fn take(&mut self, input: &[u8], limit: usize) -> bool {
+        loop {
+            let rest = input.get(self.done..).unwrap_or_default();
+            let here = self.left.min(rest.len());
+            let data = self.left.saturating_sub(LINE_END).min(here);
+            let kept = data.min(limit.saturating_sub(self.body.len()));
+            self.body
+                .extend_from_slice(rest.get(..kept).unwrap_or_default());
+            self.done += here;
+            self.left -= here;
+            if self.body.len() >= limit {
+                return true;
+            }
+            if self.left > 0 {
+                return false;
+            }
+            let rest = rest.get(here..).unwrap_or_default();
+            match httparse::parse_chunk_size(rest) {
+                Ok(httparse::Status::Complete((_, 0))) | Err(_) => return true,
+                Ok(httparse::Status::Complete((start, size))) => {
+                    self.done += start;
+                    self.left = usize::try_from(size)
+                        .unwrap_or(usize::MAX)
+                        .saturating_add(LINE_END);
+                }
+                Ok(httparse::Status::Partial) => return rest.len() > LONGEST_LINE,
+            }
         }
     }
 }
