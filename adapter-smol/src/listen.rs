@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_io::{Async, Timer};
 use futures_lite::future::or;
-use sansws_core::drive::{self, Gate, Outcome, Result, Serve, Ticket};
+use sansws_core::drive::{self, Gate, Leave, Outcome, Result, Serve};
 
 #[cfg(feature = "tls")]
 use crate::dial::within;
@@ -100,8 +100,8 @@ impl Server {
         H: Fn(Upgrade) -> F + Clone + Send + 'static,
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        self.run(|stream, ticket, options| {
-            smol::spawn(connection(stream, options, handler.clone(), ticket)).detach();
+        self.run(|stream, leave, options| {
+            smol::spawn(connection(stream, options, handler.clone(), leave)).detach();
         })
         .await
     }
@@ -112,18 +112,18 @@ impl Server {
         H: Fn(Upgrade) -> F + Clone + 'static,
         F: Future<Output = Result<()>> + 'static,
     {
-        self.run(|stream, ticket, options| {
+        self.run(|stream, leave, options| {
             spawn(Box::pin(connection(
                 stream,
                 options,
                 handler.clone(),
-                ticket,
+                leave,
             )))
         })
         .await
     }
 
-    async fn run(self, mut start: impl FnMut(Accepted, Option<Ticket>, Serve)) -> Result<()> {
+    async fn run(self, mut start: impl FnMut(Accepted, Leave, Serve)) -> Result<()> {
         let Self {
             mut listener,
             options,
@@ -131,7 +131,11 @@ impl Server {
         } = self;
         while let Some(accepted) = next(&mut listener, &gate).await {
             match accepted {
-                Ok(accepted) => start(accepted, gate.enter(), options.clone()),
+                Ok(accepted) => {
+                    if let Some(leave) = gate.admit() {
+                        start(accepted, leave, options.clone());
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "accepting failed; trying again soon");
                     Timer::after(PAUSE).await;
@@ -212,7 +216,7 @@ fn connection<H, F>(
     accepted: Accepted,
     options: Serve,
     handler: H,
-    ticket: Option<Ticket>,
+    leave: Leave,
 ) -> impl Future<Output = ()>
 where
     H: Fn(Upgrade) -> F,
@@ -224,9 +228,9 @@ where
             Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
         };
         let (transport, config) = (Io::new(stream), Arc::clone(&options.config));
-        let outcome = match ticket {
-            Some(ticket) => drive::serve(transport, config, handler, ticket).await,
-            None => Outcome {
+        let outcome = match leave {
+            Leave::In(ticket) => drive::serve(transport, config, handler, ticket).await,
+            Leave::Away(_away) => Outcome {
                 result: Box::pin(drive::refuse(transport, config)).await,
                 closed: None,
             },

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use sansws_core::drive::{self, Gate, Outcome, Result, Serve, Ticket};
+use sansws_core::drive::{self, Gate, Leave, Outcome, Result, Serve};
 #[cfg(unix)]
 use tokio::net::UnixListener;
 use tokio::net::{TcpListener, ToSocketAddrs};
@@ -96,8 +96,8 @@ impl Server {
         H: Fn(Upgrade) -> F + Clone + Send + 'static,
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        self.run(|stream, ticket, options| {
-            tokio::spawn(connection(stream, options, handler.clone(), ticket));
+        self.run(|stream, leave, options| {
+            tokio::spawn(connection(stream, options, handler.clone(), leave));
         })
         .await
     }
@@ -108,18 +108,18 @@ impl Server {
         H: Fn(Upgrade) -> F + Clone + 'static,
         F: Future<Output = Result<()>> + 'static,
     {
-        self.run(|stream, ticket, options| {
+        self.run(|stream, leave, options| {
             spawn(Box::pin(connection(
                 stream,
                 options,
                 handler.clone(),
-                ticket,
+                leave,
             )))
         })
         .await
     }
 
-    async fn run(self, mut start: impl FnMut(Accepted, Option<Ticket>, Serve)) -> Result<()> {
+    async fn run(self, mut start: impl FnMut(Accepted, Leave, Serve)) -> Result<()> {
         let Self {
             mut listener,
             options,
@@ -127,7 +127,11 @@ impl Server {
         } = self;
         while let Some(accepted) = next(&mut listener, &gate).await {
             match accepted {
-                Ok(accepted) => start(accepted, gate.enter(), options.clone()),
+                Ok(accepted) => {
+                    if let Some(leave) = gate.admit() {
+                        start(accepted, leave, options.clone());
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, "accepting failed; trying again soon");
                     sleep(PAUSE).await;
@@ -188,7 +192,7 @@ fn connection<H, F>(
     accepted: Accepted,
     options: Serve,
     handler: H,
-    ticket: Option<Ticket>,
+    leave: Leave,
 ) -> impl Future<Output = ()>
 where
     H: Fn(Upgrade) -> F,
@@ -200,9 +204,9 @@ where
             Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
         };
         let (transport, config) = (Io::new(stream), Arc::clone(&options.config));
-        let outcome = match ticket {
-            Some(ticket) => drive::serve(transport, config, handler, ticket).await,
-            None => Outcome {
+        let outcome = match leave {
+            Leave::In(ticket) => drive::serve(transport, config, handler, ticket).await,
+            Leave::Away(_away) => Outcome {
                 result: Box::pin(drive::refuse(transport, config)).await,
                 closed: None,
             },

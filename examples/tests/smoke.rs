@@ -105,6 +105,31 @@ fn the_custom_loop_answers_a_refused_peer_however_much_it_sends() {
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
+#[tokio::test]
+async fn a_server_that_is_full_tells_some_and_closes_on_the_others() {
+    let options = Serve::default().max_connections(0);
+    let server = Server::bind("127.0.0.1:0", options).await.unwrap();
+    let (address, gate) = (server.local_addr().unwrap(), server.gate());
+    let serving = tokio::spawn(server.serve(async |_: Upgrade| Ok(())));
+    let told = tokio::task::spawn_blocking(move || {
+        let mut streams: Vec<_> = (0..200)
+            .map(|_| std::net::TcpStream::connect(address).unwrap())
+            .collect();
+        let mut heads = streams.iter_mut().map(|stream| {
+            let mut head = [0; 12];
+            (stream.read_exact(&mut head).is_ok(), head)
+        });
+        heads
+            .by_ref()
+            .filter(|(whole, head)| *whole && head == b"HTTP/1.1 503")
+            .count()
+    });
+    let told = told.await.unwrap();
+    assert!((64..200).contains(&told), "{told}");
+    gate.close();
+    serving.await.unwrap().unwrap();
+}
+
 /// A fuzzing server of two cases: it counts what comes back as it was.
 async fn fuzzing(upgrade: Upgrade, gate: Gate) -> Result {
     let path = upgrade.path().to_string();

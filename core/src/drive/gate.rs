@@ -9,6 +9,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// Refusals at once. An answer costs a task and perhaps a TLS handshake: a crowd at the door must not cost more than a full house.
+const REFUSALS: usize = 64;
+
 /// The door of a server. Clones are the same door.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Inner>);
@@ -24,6 +27,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     open: usize,
+    refused: usize,
     next: u64,
     /// Who is to be woken when the door closes.
     connections: BTreeMap<u64, Waker>,
@@ -55,6 +59,20 @@ impl Gate {
             id: state.next,
             registered: None,
         })
+    }
+
+    /// Lets a connection in, or be told that there is no room; `None` when too many are told already, or the server shuts
+    /// down: drop the socket.
+    pub fn admit(&self) -> Option<Leave> {
+        if let Some(ticket) = self.enter() {
+            return Some(Leave::In(ticket));
+        }
+        let mut state = self.state();
+        if state.refused >= REFUSALS || self.is_closing() {
+            return None;
+        }
+        state.refused += 1;
+        Some(Leave::Away(Away(self.clone())))
     }
 
     /// How many are in.
@@ -119,6 +137,25 @@ impl Gate {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a connection may do that was accepted.
+#[derive(Debug)]
+pub enum Leave {
+    /// Be in.
+    In(Ticket),
+    /// Be told that there is no room; see [`refuse`](super::refuse).
+    Away(Away),
+}
+
+/// The leave to be refused; dropping it makes room for another.
+#[derive(Debug)]
+pub struct Away(Gate);
+
+impl Drop for Away {
+    fn drop(&mut self) {
+        self.0.state().refused -= 1;
     }
 }
 
@@ -198,5 +235,22 @@ mod tests {
         assert!(one.poll_dropping(&cx).is_ready());
         drop(one);
         assert!(gate.poll_empty(&cx).is_ready());
+    }
+
+    #[test]
+    fn so_many_are_refused_at_once_and_no_more() {
+        let gate = Gate::new(1);
+        let inside = gate.admit();
+        assert!(matches!(inside, Some(Leave::In(_))));
+        let mut refused: Vec<Leave> = (0..REFUSALS).map(|_| gate.admit().unwrap()).collect();
+        assert!(refused.iter().all(|leave| matches!(leave, Leave::Away(_))));
+        assert!(gate.admit().is_none());
+        refused.pop();
+        assert!(matches!(gate.admit(), Some(Leave::Away(_))));
+        assert_eq!(gate.open(), 1);
+        drop(inside);
+        assert!(matches!(gate.admit(), Some(Leave::In(_))));
+        gate.close();
+        assert!(gate.admit().is_none());
     }
 }

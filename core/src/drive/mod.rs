@@ -28,7 +28,7 @@ pub mod tls;
 mod websocket;
 
 pub use error::{Error, Result};
-pub use gate::{Gate, Ticket};
+pub use gate::{Away, Gate, Leave, Ticket};
 pub use handshake::{Upgrade, connect, receive_request};
 pub use options::{Dial, Serve};
 pub use serve::{Outcome, refuse, serve};

@@ -60,7 +60,8 @@ impl Dial {
 pub struct Serve {
     /// Limits, times, compression.
     pub config: Arc<Config>,
-    /// Most connections at once, those in their handshake counted; default 16 384. Beyond it: 503.
+    /// Most connections at once, those in their handshake counted; default 16 384. Beyond it: 503 for a few at once, and
+    /// a closed socket for the others.
     pub max_connections: usize,
     /// TLS settings; `None` serves `ws://`. See [`super::tls`].
     #[cfg(feature = "tls")]
