@@ -25,12 +25,15 @@ pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket> {
     let tcp = within(timeouts.connect, tcp(&url)).await?;
     tcp.get_ref().set_nodelay(true)?;
     let tcp = Socket::new(tcp);
-    let stream = if url.is_secure() {
-        within(timeouts.handshake, secure(tcp, &url, &dial)).await?
-    } else {
-        Stream::Tcp(tcp)
-    };
-    connect_over(stream, &url, dial).await
+    if !url.is_secure() {
+        return connect_over(Stream::Tcp(tcp), &url, dial).await;
+    }
+    // One time for both handshakes.
+    within(timeouts.handshake, async {
+        let stream = secure(tcp, &url, &dial).await?;
+        connect_over(stream, &url, dial).await
+    })
+    .await
 }
 
 /// Opens a connection over a stream that already leads to the host of `url`: through a proxy, a Unix socket, TLS of your own.

@@ -58,9 +58,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
         Pin::new(&mut self.stream).poll_close(cx)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the adapter's clock")]
     fn now(&self) -> Instant {
-        Instant::ZERO + Clock::now().saturating_duration_since(epoch())
+        now()
     }
 
     fn set_alarm(&mut self, at: Instant) {
@@ -80,6 +79,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
             None => Poll::Pending,
         }
     }
+}
+
+/// What time it is, for all connections.
+#[expect(clippy::disallowed_methods, reason = "this is the adapter's clock")]
+pub(crate) fn now() -> Instant {
+    Instant::ZERO + Clock::now().saturating_duration_since(epoch())
 }
 
 /// A hundred years in microseconds: later alarms need not ring.

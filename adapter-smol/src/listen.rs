@@ -18,6 +18,7 @@ use sansws_core::drive::{self, Gate, Leave, Outcome, Result, Serve};
 
 #[cfg(feature = "tls")]
 use crate::dial::within;
+use crate::io::now;
 use crate::stream::Socket;
 use crate::{Io, Stream, Upgrade};
 
@@ -223,13 +224,14 @@ where
     F: Future<Output = Result<()>>,
 {
     async move {
+        let begun = now();
         let stream = match secure(accepted, &options).await {
             Ok(stream) => stream,
             Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
         };
         let (transport, config) = (Io::new(stream), Arc::clone(&options.config));
         let outcome = match leave {
-            Leave::In(ticket) => drive::serve(transport, config, handler, ticket).await,
+            Leave::In(ticket) => drive::serve(transport, config, handler, ticket, begun).await,
             Leave::Away(_away) => Outcome {
                 result: Box::pin(drive::refuse(transport, config)).await,
                 closed: None,

@@ -60,7 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
     }
 
     fn now(&self) -> Instant {
-        Instant::ZERO + Clock::now().saturating_duration_since(epoch())
+        now()
     }
 
     fn set_alarm(&mut self, at: Instant) {
@@ -77,6 +77,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
             None => Poll::Pending,
         }
     }
+}
+
+/// What time it is, for all connections.
+pub(crate) fn now() -> Instant {
+    Instant::ZERO + Clock::now().saturating_duration_since(epoch())
 }
 
 /// A hundred years in microseconds: later alarms need not ring.

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 #[cfg(feature = "tls")]
 use crate::dial::within;
+use crate::io::now;
 use crate::{Io, Stream, Upgrade};
 
 /// A connection's task, for executors that keep tasks on one thread.
@@ -199,13 +200,14 @@ where
     F: Future<Output = Result<()>>,
 {
     async move {
+        let begun = now();
         let stream = match secure(accepted, &options).await {
             Ok(stream) => stream,
             Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
         };
         let (transport, config) = (Io::new(stream), Arc::clone(&options.config));
         let outcome = match leave {
-            Leave::In(ticket) => drive::serve(transport, config, handler, ticket).await,
+            Leave::In(ticket) => drive::serve(transport, config, handler, ticket, begun).await,
             Leave::Away(_away) => Outcome {
                 result: Box::pin(drive::refuse(transport, config)).await,
                 closed: None,

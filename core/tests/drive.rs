@@ -19,6 +19,7 @@ use sansws_core::frame::Kind;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
 use sansws_core::message::Prepared;
+use sansws_core::time::Instant;
 use support::server::{KEY, REQUEST, close_code, echo, open, output, pass, start};
 use support::wire::{Task, Wire};
 use support::{frame, frames};
@@ -521,6 +522,7 @@ fn futures_and_handles_are_send_and_small() {
         Arc::default(),
         echo,
         Gate::new(1).enter().unwrap(),
+        Instant::ZERO,
     ));
     send(&future);
     assert!(future.as_mut().poll(&mut context).is_pending());

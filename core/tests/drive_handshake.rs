@@ -5,12 +5,16 @@ mod support;
 
 use std::future::{Future, poll_fn, ready};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use sansws_core::config::Config;
-use sansws_core::drive::{Error, Outcome, Result, Upgrade};
-use support::server::{REQUEST, start};
-use support::wire::Wire;
+use sansws_core::drive::{Error, Gate, Outcome, Result, Transport, Upgrade, connect, serve};
+use sansws_core::handshake::{ClientOptions, Failure};
+use sansws_core::random::Seed;
+use support::server::{REQUEST, echo, pass, start};
+use support::wire::{Task, Wire};
 
 #[test]
 fn a_handler_that_panics_before_its_first_await_is_contained_and_answered_500() {
@@ -72,4 +76,75 @@ fn an_answer_that_was_begun_is_followed_by_no_other() {
         );
         assert!(task.done.is_some());
     }
+}
+
+#[test]
+fn reading_and_answering_share_one_time_and_a_handlers_own_does_not_count() {
+    // Nine seconds for the head, an hour in the handler, and a peer that takes nothing of the answer.
+    let (wire, mut task, _gate) = start(Config::default(), |upgrade| async {
+        let mut turns = 0;
+        poll_fn(|_| {
+            turns += 1;
+            if turns > 1 {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        upgrade.accept().await?;
+        Ok(())
+    });
+    wire.state().room = 0;
+    wire.push(REQUEST);
+    pass(&wire, &mut task, 9);
+    wire.push("\r\n");
+    task.run();
+    wire.pass(Duration::from_secs(3600));
+    task.wake();
+    task.run();
+    assert!(task.done.is_none());
+    pass(&wire, &mut task, 2);
+    wire.end();
+    task.run();
+    assert!(task.done.is_none(), "the refusal has its own time");
+    pass(&wire, &mut task, 5);
+    assert!(task.done.is_some());
+
+    // What came before the transport was there counts: TLS.
+    let (wire, gate) = (Wire::default(), Gate::new(1));
+    wire.pass(Duration::from_secs(100));
+    let begun = wire.now();
+    wire.pass(Duration::from_secs(8));
+    let ticket = gate.enter().unwrap();
+    let mut task = Task::new(serve(wire.clone(), Arc::default(), echo, ticket, begun));
+    wire.push(REQUEST);
+    pass(&wire, &mut task, 1);
+    assert!(wire.state().output.is_empty());
+    pass(&wire, &mut task, 2);
+    assert!(wire.take().starts_with(b"HTTP/1.1 408 "));
+}
+
+#[test]
+fn a_clients_writing_and_reading_share_one_time() {
+    let wire = Wire::default();
+    wire.state().room = 10;
+    let url = "ws://a/".parse().unwrap();
+    let dial = connect(
+        wire.clone(),
+        &url,
+        ClientOptions::default(),
+        Arc::default(),
+        Seed::new([1; 32]),
+    );
+    let mut task = Task::new(dial);
+    pass(&wire, &mut task, 9);
+    wire.drain();
+    pass(&wire, &mut task, 0);
+    assert!(task.done.is_none());
+    pass(&wire, &mut task, 2);
+    assert!(matches!(
+        task.done,
+        Some(Err(Error::Handshake(Failure::Timeout)))
+    ));
 }

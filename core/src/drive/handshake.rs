@@ -23,7 +23,7 @@ use crate::handshake::{
 };
 use crate::http::{Fields, Response, Url};
 use crate::random::Seed;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// What became of an [`Upgrade`], for the task that drives the connection.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ struct Unanswered<T> {
     config: Arc<Config>,
     /// Always there, until it is answered.
     parts: Option<(T, Unread)>,
+    /// What is left of the time for the handshake; the handler's own time does not count.
+    left: Option<Duration>,
     /// Part of an answer was written: no other may follow.
     begun: bool,
     slot: Option<Slot<T>>,
@@ -97,10 +99,11 @@ impl<T: Transport> Upgrade<T> {
 impl<T: Transport> Unanswered<T> {
     async fn accept(mut self: Box<Self>, accept: Accept) -> Result<WebSocket<T>> {
         let (response, agreement) = self.request.accept(&self.config, accept)?;
-        let (timeout, inner) = (self.config.timeouts.handshake, &mut *self);
+        let inner = &mut *self;
         if let Some((transport, _)) = &mut inner.parts {
+            let deadline = inner.left.map(|left| transport.now() + left);
             let (begun, mut write) = (&mut inner.begun, WriteAll::new(&response));
-            within_fn(transport, timeout, Refusal::Timeout, |transport, cx| {
+            within(transport, deadline, Refusal::Timeout, |transport, cx| {
                 let done = write.poll(transport, cx);
                 *begun = write.left.len() < response.len();
                 done
@@ -167,14 +170,17 @@ pub async fn receive_request<T: Transport>(
     transport: T,
     config: Arc<Config>,
 ) -> Result<Upgrade<T>> {
-    receive_request_for(transport, config, None).await
+    let begun = transport.now();
+    receive_request_for(transport, config, None, begun).await
 }
 
 pub(super) async fn receive_request_for<T: Transport>(
     mut transport: T,
     config: Arc<Config>,
     slot: Option<Slot<T>>,
+    begun: Instant,
 ) -> Result<Upgrade<T>> {
+    let deadline = config.timeouts.handshake.map(|timeout| begun + timeout);
     let (mut unread, mut handshake) =
         (Unread::default(), ServerHandshake::new(Arc::clone(&config)));
     let read = |transport: &mut T, cx: &mut Context<'_>| {
@@ -197,18 +203,12 @@ pub(super) async fn receive_request_for<T: Transport>(
             }
         }
     };
-    let found = within_fn(
-        &mut transport,
-        config.timeouts.handshake,
-        Refusal::Timeout,
-        read,
-    )
-    .await;
-    match found {
+    match within(&mut transport, deadline, Refusal::Timeout, read).await {
         Ok(request) => Ok(Upgrade {
             inner: Box::new(Unanswered {
                 request,
                 config,
+                left: deadline.map(|deadline| deadline.since(transport.now())),
                 parts: Some((transport, unread)),
                 begun: false,
                 slot,
@@ -250,14 +250,8 @@ pub(super) async fn answer_and_end<T: Transport>(
         cx.waker().wake_by_ref();
         Poll::Pending
     };
-    match within_fn(
-        transport,
-        Some(config.timeouts.close),
-        Refusal::Timeout,
-        finish,
-    )
-    .await
-    {
+    let deadline = Some(transport.now() + config.timeouts.close);
+    match within(transport, deadline, Refusal::Timeout, finish).await {
         Ok(()) | Err(Error::Refusal(Refusal::Timeout) | Error::Io(_)) => Ok(()),
         Err(error) => Err(error),
     }
@@ -275,12 +269,14 @@ pub async fn connect<T: Transport>(
 ) -> Result<WebSocket<T>> {
     let mut handshake = ClientHandshake::new(&config, url, options, seed.nonce())?;
     let timeout = config.timeouts.handshake;
+    let deadline = timeout.map(|timeout| transport.now() + timeout);
     let request = Vec::from(handshake.request());
+    let mut write = WriteAll::new(&request);
     within(
         &mut transport,
-        timeout,
+        deadline,
         Failure::Timeout,
-        WriteAll::new(&request),
+        |transport, cx| write.poll(transport, cx),
     )
     .await?;
     let mut unread = Unread::default();
@@ -302,7 +298,7 @@ pub async fn connect<T: Transport>(
             }
         }
     };
-    let answer = within_fn(&mut transport, timeout, Failure::Timeout, read).await?;
+    let answer = within(&mut transport, deadline, Failure::Timeout, read).await?;
     match answer {
         Answer::Open(opened) => {
             let connection = Connection::client(config, &opened.agreement, seed, transport.now());
@@ -344,26 +340,13 @@ impl<'a> WriteAll<'a> {
     }
 }
 
-async fn within<T: Transport>(
-    transport: &mut T,
-    timeout: Option<Duration>,
-    late: impl Into<Error>,
-    mut write: WriteAll<'_>,
-) -> Result<()> {
-    within_fn(transport, timeout, late, |transport, cx| {
-        write.poll(transport, cx)
-    })
-    .await
-}
-
 /// Polls until it is ready, or the time is over.
-async fn within_fn<T: Transport, R>(
+async fn within<T: Transport, R>(
     transport: &mut T,
-    timeout: Option<Duration>,
+    deadline: Option<Instant>,
     late: impl Into<Error>,
     mut poll: impl FnMut(&mut T, &mut Context<'_>) -> Poll<Result<R>>,
 ) -> Result<R> {
-    let deadline = timeout.map(|timeout| transport.now() + timeout);
     let mut late = Some(late);
     let mut armed = false;
     poll_fn(move |cx| {

@@ -23,6 +23,7 @@ use crate::close::{CloseCode, Closed};
 use crate::config::Config;
 use crate::handshake::Refusal;
 use crate::http::Response;
+use crate::time::Instant;
 
 /// How a connection of a server ended.
 #[derive(Debug)]
@@ -39,12 +40,16 @@ pub struct Outcome {
 /// The handler's task is this future: while the handler waits for something else, pings are answered, deadlines kept and
 /// output written. A panic of the handler is contained and closes with 1011.
 ///
+/// The time for the handshake counts from `begun`, when the connection was accepted by the clock of the transport: TLS may
+/// have taken some of it.
+///
 /// What only the beginning or the end of a connection needs is boxed: while it is open it does not hold it.
 pub fn serve<T, H, F>(
     transport: T,
     config: Arc<Config>,
     handler: H,
     mut ticket: Ticket,
+    begun: Instant,
 ) -> impl Future<Output = Outcome>
 where
     T: Transport,
@@ -52,7 +57,12 @@ where
     F: Future<Output = Result<()>>,
 {
     let slot = Slot::new(Fate::Open.into());
-    let opening = receive_request_for(transport, Arc::clone(&config), Some(Arc::clone(&slot)));
+    let opening = receive_request_for(
+        transport,
+        Arc::clone(&config),
+        Some(Arc::clone(&slot)),
+        begun,
+    );
     let opening = Box::pin(opening);
     async move {
         let mut all = pin!(serve_until(opening, slot, config, handler, ticket.gate()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sansws_core::config::Config;
-use sansws_core::drive::{Gate, Outcome, Result, Upgrade, serve};
+use sansws_core::drive::{Gate, Outcome, Result, Transport, Upgrade, serve};
 
 use super::wire::{Task, Wire};
 use super::{Frame, frames};
@@ -34,6 +34,7 @@ where
         Arc::new(config),
         handler,
         gate.enter().unwrap(),
+        wire.now(),
     ));
     (wire, task, gate)
 }

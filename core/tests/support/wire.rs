@@ -257,6 +257,11 @@ impl<F: Future> Task<F> {
         }
     }
 
+    /// Wakes it, as somebody might of whom the wire knows nothing.
+    pub fn wake(&self) {
+        self.woken.0.store(true, Ordering::SeqCst);
+    }
+
     /// Polls as long as it was woken; says whether it was polled at all.
     pub fn run(&mut self) -> bool {
         let mut polled = false;
