@@ -1,4 +1,4 @@
-.PHONY: help demo test lint doc fuzz bench interop no-std
+.PHONY: help demo test lint doc fuzz bench interop no-std conformance foreign
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
@@ -33,6 +33,12 @@ no-std: ## core without std: for this host, and for bare metal where that target
 		echo "note: the target thumbv7em-none-eabihf is not installed here (rustup target add thumbv7em-none-eabihf);" \
 			"core was built without std for the host only"; \
 	fi
+
+conformance: ## sansws under wsconform, its own suite, in full (about eight minutes); reports in target/conformance
+	conformance/run.sh
+
+foreign: ## other libraries under wsconform; rewrites the table in conformance/README.md
+	conformance/foreign/run.sh --quick
 
 fuzz: ## each fuzz target for SECONDS_EACH seconds; installs cargo-fuzz
 	core/fuzz/run.sh $(SECONDS_EACH)

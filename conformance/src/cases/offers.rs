@@ -2,11 +2,12 @@
 //! RFC 7692 sections 5.1 and 7.1.
 
 use crate::case::{Case, case};
-use crate::deflate::Params;
-use crate::frame::text;
+use crate::deflate::{Deflater, Params};
+use crate::frame::{binary, text};
 use crate::http::Head;
 use crate::opening;
 use crate::script::{KEY, Script, Setting, Step, Trips, Want};
+use crate::verdict::Verdict;
 
 const DECLINE: &str = "RFC 7692 5.1 and 7.1: \"A server MUST decline an extension negotiation offer for this extension if any of the following conditions are met: the negotiation offer contains an extension parameter not defined for use in an offer; [...] with an invalid value; [...] multiple extension parameters with the same name.\"";
 const WINDOW: &str = "RFC 7692 7.1.2.1: \"By including this extension parameter in a negotiation response, a server limits the LZ77 sliding window size\"; the answer is \"the same or smaller value as the offer\".";
@@ -16,6 +17,7 @@ const CLIENT_WINDOW: &str = "RFC 7692 7.1.2.2: \"If a received extension negotia
 pub fn cases() -> Vec<Case> {
     let mut all = offers();
     all.extend(windows());
+    all.push(beyond());
     all
 }
 
@@ -210,14 +212,50 @@ fn windows() -> Vec<Case> {
     all
 }
 
+/// A reference beyond the window that the server asked the suite to keep to.
+fn beyond() -> Case {
+    let expects = "The message comes back, or the connection fails.";
+    let does =
+        "Offer `client_max_window_bits=9`, then send a message that refers 1000 octets back.";
+    case("25.7.8", does, expects, CLIENT_WINDOW, |_| {
+        let params = Params {
+            client_max_window_bits: Some(Some(9)),
+            client_no_context_takeover: true,
+            ..Params::default()
+        };
+        let mut seed = 9_u32;
+        let noise: Vec<u8> = (0..1000).map(|_| noise(&mut seed)).collect();
+        let payload = [noise.clone(), noise].concat();
+        let packed = Deflater::new(15, false).message(&payload);
+        Script::deflate([params])
+            .send([binary(packed).rsv(4)])
+            .either([
+                (
+                    Want::Message {
+                        text: false,
+                        payload,
+                    },
+                    Verdict::Informational,
+                    false,
+                ),
+                (Want::Fail(&[1002, 1007]), Verdict::Informational, true),
+            ])
+            .close()
+    })
+    .for_servers()
+    .free("RFC 7692 binds the sender to its window, and lets the receiver have a larger one")
+}
+
+/// The next octet of a generator that does not repeat itself for long.
+fn noise(seed: &mut u32) -> u8 {
+    *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    (*seed >> 24) as u8
+}
+
 /// Messages that hold the same noise again after each power of two.
 fn distances(_: &Setting) -> Step {
     let message = |turn: usize| {
         let mut seed = turn as u32;
-        let noise = |seed: &mut u32| {
-            *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (*seed >> 24) as u8
-        };
         let mark: Vec<u8> = (0..64).map(|_| noise(&mut seed)).collect();
         let mut octets = Vec::new();
         for power in 7..=15 {

@@ -94,6 +94,15 @@ pub mod on_smol {
     }
 }
 
+/// Ends the server also when the work beside it panics.
+struct CloseOnDrop(Gate);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 fn with_server<R>(
     serve: impl FnOnce(mpsc::Sender<(SocketAddr, Gate)>) -> io::Result<()> + Send,
     work: impl FnOnce(&str) -> R,
@@ -103,9 +112,8 @@ fn with_server<R>(
         let server = scope.spawn(move || serve(sender));
         match receiver.recv() {
             Ok((address, gate)) => {
-                let result = work(&format!("ws://{address}/"));
-                gate.close();
-                Ok(result)
+                let _close = CloseOnDrop(gate);
+                Ok(work(&format!("ws://{address}/")))
             }
             Err(_) => match server.join() {
                 Ok(Err(error)) => Err(error),

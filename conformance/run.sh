@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# sansws under its own suite: core in memory, both adapters over sockets, in both roles, tungstenite for comparison; then how long
+# the suite takes against the echo example: conformance/run.sh [--quick]
+# Reports go to target/conformance. Fails when a case of sansws is neither OK nor INFORMATIONAL.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+quick=${1:-}
+[ -z "$quick" ] || [ "$quick" = --quick ] || { echo "usage: conformance/run.sh [--quick]" >&2; exit 2; }
+
+cargo build --release -p sansws-conformance --bin wsconform -p sansws-examples --bin echo
+wsconform=target/release/wsconform
+reports=target/conformance
+
+# The last lines of a run: its summary.
+summary() { sed -n '/^$/,$p' "$1"; }
+
+# Runs it with these arguments; its lines go to a file, its summary and its seconds to the terminal.
+timed() {
+    local what=$1 log begin end
+    shift
+    log=$(mktemp)
+    begin=$(date +%s.%N)
+    "$wsconform" "$@" >"$log" || { cat "$log"; rm -f "$log"; return 1; }
+    end=$(date +%s.%N)
+    summary "$log"
+    rm -f "$log"
+    printf '%s: %.1f s\n' "$what" "$(echo "$end - $begin" | bc)"
+}
+
+# shellcheck disable=SC2086
+timed "all agents" self $quick --out "$reports"
+
+coproc echo_server { exec target/release/echo --listen 127.0.0.1:0; }
+trap 'kill "$echo_server_PID" 2>/dev/null || true' EXIT
+read -r _ _ url <&"${echo_server[0]}"
+timed "all but 9.*, 12.*, 13.*, against the echo example" test "$url" --only '1.*,2.*,3.*,4.*,5.*,6.*,7.*,10.*'
+timed "all 517 with --quick, against the echo example" test "$url" --skip '2?.*' --quick
+[ -n "$quick" ] || timed "all 517 in full, against the echo example" test "$url" --skip '2?.*'

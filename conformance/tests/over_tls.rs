@@ -1,0 +1,129 @@
+//! The suite over TLS: as a client of a server with a certificate of its own authority, and as the server.
+
+#[path = "support/certs.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod certs;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use certs::Certs;
+use sansws_conformance::subjects::config;
+use sansws_conformance::{Suite, Verdict};
+use sansws_core::drive::tls;
+use sansws_tokio::{Dial, Gate, Serve, Server, Upgrade};
+
+/// Cases of all kinds that are quick: whole and chopped, closing, deflate, the handshake, the end of TCP.
+const ONLY: [&str; 6] = ["1.*", "5.3", "6.4.*", "7.*", "25.8.*", "26.*"];
+
+fn on_tokio<R>(work: impl Future<Output = R>) -> R {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    { runtime }.enable_all().build().unwrap().block_on(work)
+}
+
+/// Ends the server also when an assertion fails.
+struct CloseOnDrop(Gate);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+#[test]
+fn a_server_is_tested_over_tls() {
+    let certs = Certs::new();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            on_tokio(async {
+                let tls = tls::server(certs.identity("server"), None).unwrap();
+                let serve = Serve::default().config(config()).tls(tls);
+                let server = Server::bind("127.0.0.1:0", serve).await.unwrap();
+                sender
+                    .send((server.local_addr().unwrap(), server.gate()))
+                    .unwrap();
+                let echo = async |upgrade: Upgrade| {
+                    let mut socket = upgrade.accept().await?;
+                    while let Some(message) = socket.receive().await? {
+                        socket.send(message).await?;
+                    }
+                    Ok(())
+                };
+                server.serve(echo).await.unwrap();
+            });
+        });
+        let (address, gate) = receiver.recv().unwrap();
+        let _close = CloseOnDrop(gate);
+        let url = format!("wss://localhost:{}/", address.port());
+        let suite = ONLY
+            .iter()
+            .fold(Suite::new(), |suite, glob| suite.only(*glob));
+        let trusting = suite.roots(certs.file("ca.pem"));
+        let results = trusting.test("tls", &url).unwrap();
+        assert!(results.worst() <= Verdict::Informational, "{results}");
+        assert!(results.entries.len() > 80);
+        // Another authority is not trusted, and that is said before any case is run.
+        let other = Suite::new().only("1.1.1").roots(certs.file("stranger.pem"));
+        let error = other.test("tls", &url).unwrap_err();
+        assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+    });
+}
+
+#[test]
+fn a_client_is_tested_over_tls() {
+    let certs = Certs::new();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_wsconform"))
+        .args(["serve", "127.0.0.1:0", "--once", "--only", &ONLY.join(",")])
+        .args([
+            "--tls",
+            &certs.file("server.pem"),
+            &certs.file("server.key"),
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let url = lines
+        .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned))
+        .unwrap();
+    assert!(url.starts_with("wss://"), "{url}");
+    let roots = tls::client(certs.roots(), None).unwrap();
+    let dial = || Dial::default().config(config()).tls(Arc::clone(&roots));
+    on_tokio(async {
+        let mut asking = sansws_tokio::connect(&format!("{url}/getCaseCount"), dial())
+            .await
+            .unwrap();
+        let count: u32 = asking
+            .receive_text()
+            .await
+            .unwrap()
+            .unwrap()
+            .parse()
+            .unwrap();
+        drop(asking.close(1000, "").await);
+        for case in 1..=count {
+            let Ok(mut socket) =
+                sansws_tokio::connect(&format!("{url}/runCase?case={case}&agent=tls"), dial())
+                    .await
+            else {
+                continue;
+            };
+            while let Ok(Some(message)) = socket.receive().await {
+                if socket.send(message).await.is_err() {
+                    break;
+                }
+            }
+            drop(socket.close(1000, "").await);
+        }
+        let mut asking = sansws_tokio::connect(&format!("{url}/updateReports?agent=tls"), dial())
+            .await
+            .unwrap();
+        drop(asking.close(1000, "").await);
+    });
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(server.wait().unwrap().code(), Some(0), "{rest:#?}");
+}
