@@ -436,3 +436,28 @@ fn a_wait_begins_when_its_cause_is_found_and_not_when_it_was_read() {
         assert!(task.done.is_some(), "{behind:?}");
     }
 }
+
+#[test]
+fn a_message_that_drags_on_and_a_peer_that_idles_are_closed_on() {
+    for (first, code) in [(&frame(0x01, b"begun", KEY)[..], 1008), (b"", 1001)] {
+        let mut config = Config::default();
+        config.timeouts.message = Some(40 * SECOND);
+        config.timeouts.idle = Some(60 * SECOND);
+        let (wire, mut task, _gate) = open(config, echo);
+        if !first.is_empty() {
+            wire.push(first);
+        }
+        let seconds = if code == 1008 { 40 } else { 60 };
+        // Part of the message, or a pong, every nine seconds.
+        for second in 0..seconds - 1 {
+            if second % 9 == 0 {
+                let more = if code == 1008 { 0x00 } else { 0x8a };
+                wire.push(frame(more, b"x", KEY));
+            }
+            pass(&wire, &mut task, 1);
+        }
+        assert_eq!(close_code(&output(&wire)), None, "{code}");
+        pass(&wire, &mut task, 2);
+        assert_eq!(close_code(&output(&wire)), Some(code));
+    }
+}

@@ -246,6 +246,44 @@ fn a_peer_that_closes_tcp_without_close_is_1006() {
 }
 
 #[test]
+fn a_reset_is_an_end_and_another_fault_of_the_transport_is_told_once() {
+    use std::io::ErrorKind;
+    for (fault, told) in [
+        (ErrorKind::ConnectionReset, false),
+        (ErrorKind::BrokenPipe, false),
+        (ErrorKind::ConnectionAborted, false),
+        (ErrorKind::InvalidData, true),
+    ] {
+        for sends in [false, true] {
+            let (wire, mut task, _gate) = open(Config::default(), |upgrade| async move {
+                let mut socket = upgrade.accept().await?;
+                assert!(socket.receive().await?.is_some());
+                if sends {
+                    socket.send_text("lost").await?;
+                }
+                let first = socket.receive().await;
+                match &first {
+                    Err(Error::Io(error)) => assert!(told && error.kind() == fault, "{fault:?}"),
+                    Err(Error::Disconnect(closed)) => assert!(!told && closed.code() == 1006),
+                    other => panic!("{other:?}"),
+                }
+                assert!(matches!(
+                    socket.receive().await,
+                    Err(Error::Disconnect(closed)) if !closed.clean && closed.code() == 1006
+                ));
+                first.map(|_| ())
+            });
+            wire.state().input.push_back(frame(0x81, b"go", KEY));
+            wire.fail(fault);
+            task.run();
+            let outcome = task.done.expect("it ended");
+            assert_eq!(outcome.result.is_err(), told, "{fault:?}");
+            assert_eq!(outcome.closed.unwrap().code(), 1006);
+        }
+    }
+}
+
+#[test]
 fn what_a_peer_sends_after_its_close_is_ignored() {
     let (wire, mut task, _gate) = open(Config::default(), echo);
     let mut octets = frame(0x88, b"\x03\xe8", KEY);

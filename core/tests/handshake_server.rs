@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use sansws_core::config::{Config, Deflate, Limits};
+use sansws_core::error::Misuse;
 use sansws_core::handshake::{Accept, Refusal, Request, ServerHandshake};
 use sansws_core::http::Fields;
 
@@ -381,4 +382,24 @@ fn the_server_chooses_the_subprotocol_and_may_add_fields() {
     assert!(accept("x", "X", "1").is_err());
     assert!(accept("a", "X", "1\r\nEvil: 1").is_err());
     assert!(accept("a", "Sec-WebSocket-Accept", "x").is_err());
+}
+
+#[test]
+fn a_subprotocol_is_chosen_in_its_own_case_only_and_the_origin_is_told() {
+    let (request, _) = read(&request(
+        GET,
+        "",
+        "Origin: https://example.org\r\nSec-WebSocket-Protocol: Chat, b\r\n",
+    ))
+    .unwrap()
+    .unwrap();
+    assert_eq!(request.origin(), Some("https://example.org"));
+    assert_eq!(request.choose(["chat", "CHAT"]), None);
+    assert_eq!(request.choose(["chat", "Chat"]).as_deref(), Some("Chat"));
+    let accept = Accept {
+        subprotocol: Some("chat".into()),
+        ..Accept::default()
+    };
+    let accepted = request.accept(&Config::default(), accept);
+    assert_eq!(accepted.map(|_| ()), Err(Misuse::Subprotocol));
 }

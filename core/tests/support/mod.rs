@@ -22,6 +22,7 @@ pub struct Frame {
     pub rsv1: bool,
     pub opcode: u8,
     pub masked: bool,
+    pub key: [u8; 4],
     pub payload: Vec<u8>,
 }
 
@@ -60,6 +61,7 @@ pub fn frames(octets: &[u8]) -> Vec<Frame> {
             rsv1: b0 & 64 != 0,
             opcode: b0 & 15,
             masked,
+            key,
             payload,
         });
     }

@@ -24,6 +24,8 @@ pub struct State {
     pub flood: Option<Vec<u8>>,
     /// No input will come.
     pub ended: bool,
+    /// What reads and writes fail with, once there is no input.
+    pub fault: Option<io::ErrorKind>,
     /// What was written.
     pub output: Vec<u8>,
     /// How much more may be written before writes are pending.
@@ -91,6 +93,15 @@ impl Wire {
         reader.into_iter().for_each(Waker::wake);
     }
 
+    /// The transport fails.
+    pub fn fail(&self, fault: io::ErrorKind) {
+        let mut state = self.state();
+        state.fault = Some(fault);
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
     /// The peer reads again.
     pub fn drain(&self) {
         let mut state = self.state();
@@ -146,6 +157,9 @@ impl Transport for Wire {
         };
         let next = state.input.pop_front().or_else(|| state.flood.clone());
         let Some(mut next) = next else {
+            if let Some(fault) = state.fault {
+                return Poll::Ready(Err(fault.into()));
+            }
             if state.ended {
                 return Poll::Ready(Ok(0));
             }
@@ -170,6 +184,9 @@ impl Transport for Wire {
         let mut state = self.state();
         let total: usize = from.iter().map(|slice| slice.len()).sum();
         assert!(total > 0, "an empty write");
+        if let Some(fault) = state.fault.filter(|_| state.input.is_empty()) {
+            return Poll::Ready(Err(fault.into()));
+        }
         let Some(most) = state.mood(total, cx) else {
             return Poll::Pending;
         };
