@@ -10,6 +10,7 @@ demo: ## an echo server on 127.0.0.1:9001; talk to it with: cargo run --release 
 
 test: interop ## all tests; installs the foreign peers and cargo-fuzz first
 	cargo test --workspace
+	conformance/run.sh --quick
 	core/fuzz/run.sh $(SECONDS_EACH)
 
 interop:

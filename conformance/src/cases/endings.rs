@@ -162,16 +162,7 @@ fn orders() -> Vec<Case> {
                 Script::new()
                     .send([close(1000, "")])
                     .expect(Want::Close(NORMAL))
-                    .step(Step::Until(
-                        "the end of TCP".into(),
-                        Box::new(|event| match event {
-                            Event::End(End::Fin) => Ok(true),
-                            Event::End(End::Reset) => {
-                                Err("the server reset TCP instead of ending it".into())
-                            }
-                            _ => Err("something came after the Close frame".into()),
-                        }),
-                    ))
+                    .step(ends_in_order())
             },
         )
         .for_servers(),
@@ -200,16 +191,7 @@ fn orders() -> Vec<Case> {
                     .echo_text("last words")
                     .send([close(1000, "")])
                     .expect(Want::Close(NORMAL))
-                    .step(Step::Until(
-                        "the end of TCP".into(),
-                        Box::new(|event| match event {
-                            Event::End(End::Fin) => Ok(true),
-                            Event::End(End::Reset) => {
-                                Err("the server reset TCP instead of ending it".into())
-                            }
-                            _ => Err("something came after the Close frame".into()),
-                        }),
-                    ))
+                    .step(ends_in_order())
             },
         )
         .for_servers(),
@@ -228,6 +210,16 @@ fn orders() -> Vec<Case> {
             },
         ),
     ]
+}
+
+/// The server ends TCP, and does not reset it.
+fn ends_in_order() -> Step {
+    let check = |event: &Event| match event {
+        Event::End(End::Fin) => Ok(true),
+        Event::End(End::Reset) => Err("the server reset TCP instead of ending it".into()),
+        _ => Err("something came after the Close frame".into()),
+    };
+    Step::Until("the end of TCP".into(), Box::new(check))
 }
 
 /// TCP ends without a Close frame.

@@ -84,6 +84,8 @@ pub const fn family_title(family: u32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::{Peer, Setting, Step};
+    use crate::verdict::Verdict;
 
     #[test]
     fn there_are_517_classic_cases_and_more_than_150_others() {
@@ -102,6 +104,28 @@ mod tests {
                 case.id
             );
             assert_ne!(family_title(case.family()), "Other", "{}", case.id);
+        }
+    }
+
+    /// Where the RFC leaves freedom, `explain` says why; elsewhere nothing is merely informational.
+    #[test]
+    fn a_case_that_may_be_informational_says_why() {
+        for case in all() {
+            let setting = Setting {
+                peer: case.peer.unwrap_or(Peer::Server),
+                target: "/".into(),
+                host: "h".into(),
+                quick: true,
+            };
+            let free = |step: &Step| match step {
+                Step::Anything(_) => true,
+                Step::Expect(branches) => branches
+                    .iter()
+                    .any(|branch| branch.verdict == Verdict::Informational),
+                _ => false,
+            };
+            let may = case.script(&setting).steps.iter().any(free);
+            assert_eq!(may, case.freedom.is_some(), "{}", case.id);
         }
     }
 

@@ -55,75 +55,89 @@ fn octets(frame: &Frame) -> Vec<u8> {
     octets
 }
 
+/// A good response made bad.
+fn bad(id: &'static str, does: &'static str, rule: &'static str, edit: Edit) -> Case {
+    case(id, does, FAILS, rule, move |_| {
+        refused(move |request| {
+            [
+                edit(Head::response(request)).write(),
+                octets(&text("Hello")),
+            ]
+            .concat()
+        })
+    })
+    .for_clients()
+}
+
+/// A good response in another dress.
+fn good(id: &'static str, does: &'static str, rule: &'static str, edit: Edit) -> Case {
+    case(id, does, OPENS, rule, move |_| {
+        opens(
+            move |request| edit(Head::response(request)).write(),
+            Chop::Whole,
+        )
+    })
+    .for_clients()
+}
+
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let mut all = Vec::new();
-    let mut bad = |id: &'static str, does: &'static str, rule, edit: Edit| {
-        all.push(
-            case(id, does, FAILS, rule, move |_| {
-                refused(move |request| {
-                    [
-                        edit(Head::response(request)).write(),
-                        octets(&text("Hello")),
-                    ]
-                    .concat()
-                })
-            })
-            .for_clients(),
-        );
-    };
-    bad("21.3.1", "Answer 101 without Upgrade.", UPGRADE, |head| {
-        head.without("Upgrade")
-    });
-    bad(
+    all.push(bad(
+        "21.3.1",
+        "Answer 101 without Upgrade.",
+        UPGRADE,
+        |head| head.without("Upgrade"),
+    ));
+    all.push(bad(
         "21.3.2",
         "Answer 101 with an Upgrade to h2c.",
         UPGRADE,
         |head| head.set("Upgrade", "h2c"),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.3.3",
         "Answer 101 with an empty Upgrade.",
         UPGRADE,
         |head| head.set("Upgrade", ""),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.3.4",
         "Answer 101 without Connection.",
         CONNECTION,
         |head| head.without("Connection"),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.3.5",
         "Answer 101 with `Connection: close`.",
         CONNECTION,
         |head| head.set("Connection", "close"),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.3.6",
         "Answer 101 with `Connection: Upgraded`.",
         CONNECTION,
         |head| head.set("Connection", "Upgraded"),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.4.1",
         "Answer 101 without Sec-WebSocket-Accept.",
         ACCEPT,
         |head| head.without("Sec-WebSocket-Accept"),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.4.2",
         "Answer 101 with an empty Sec-WebSocket-Accept.",
         ACCEPT,
         |head| accept(head, ""),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.4.3",
         "Answer 101 with the Sec-WebSocket-Accept of another key.",
         ACCEPT,
         |head| accept(head, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.4.4",
         "Answer 101 with a Sec-WebSocket-Accept in the wrong case.",
         ACCEPT,
@@ -141,8 +155,8 @@ pub fn cases() -> Vec<Case> {
                 .collect();
             accept(head, &flipped)
         },
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.4.5",
         "Answer 101 with a Sec-WebSocket-Accept that lacks its last character.",
         ACCEPT,
@@ -154,19 +168,19 @@ pub fn cases() -> Vec<Case> {
             value.pop();
             accept(head, &value)
         },
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.5.1",
         "Answer 101 with a subprotocol that was not offered.",
         PROTOCOL,
         |head| head.with("Sec-WebSocket-Protocol", "x-nobody"),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.5.2",
         "Answer 101 with an extension that was not offered.",
         EXTENSION,
         |head| extension(head, "x-nobody"),
-    );
+    ));
     let wrong = [
         (
             "21.5.3",
@@ -244,81 +258,59 @@ pub fn cases() -> Vec<Case> {
             .for_clients(),
         );
     }
-    let mut bad = |id: &'static str, does: &'static str, rule, edit: Edit| {
-        all.push(
-            case(id, does, FAILS, rule, move |_| {
-                refused(move |request| {
-                    [
-                        edit(Head::response(request)).write(),
-                        octets(&text("Hello")),
-                    ]
-                    .concat()
-                })
-            })
-            .for_clients(),
-        );
-    };
-    bad("21.6.1", "Answer with HTTP/1.0 101.", HTTP, |head| {
+    all.push(bad("21.6.1", "Answer with HTTP/1.0 101.", HTTP, |head| {
         head.first("HTTP/1.0 101 Switching Protocols")
-    });
-    bad(
+    }));
+    all.push(bad(
         "21.6.2",
         "Answer with a status line without a status.",
         HTTP,
         |head| head.first("HTTP/1.1 Switching Protocols"),
-    );
-    bad("21.6.3", "Answer with the status 1010.", HTTP, |head| {
-        head.first("HTTP/1.1 1010 Switching Protocols")
-    });
-    bad(
+    ));
+    all.push(bad(
+        "21.6.3",
+        "Answer with the status 1010.",
+        HTTP,
+        |head| head.first("HTTP/1.1 1010 Switching Protocols"),
+    ));
+    all.push(bad(
         "21.6.4",
         "Answer with something that is not HTTP.",
         HTTP,
         |head| head.first("220 mail.example ESMTP"),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.6.5",
         "Answer with a blank before a colon.",
         "RFC 9112 5.1: \"No whitespace is allowed between the field name and colon\".",
         |head| head.with("X-Odd ", "1"),
-    );
-    bad(
+    ));
+    all.push(bad(
         "21.6.6",
         "Answer with a field of 4 MiB.",
         "RFC 6455 10.4: implementations \"SHOULD impose limits\".",
         |head| head.with("X-Long", &"a".repeat(4 << 20)),
-    );
+    ));
 
-    let mut good = |id: &'static str, does: &'static str, rule, edit: Edit| {
-        all.push(
-            case(id, does, OPENS, rule, move |_| {
-                opens(
-                    move |request| edit(Head::response(request)).write(),
-                    Chop::Whole,
-                )
-            })
-            .for_clients(),
-        );
-    };
-    good(
+    all.push(good(
         "21.1.1",
         "Read the request, and answer as one should.",
         REQUEST,
         |head| head,
-    );
-    good(
+    ));
+    all.push(good(
         "21.3.7",
         "Answer with `Upgrade: WebSocket`.",
         UPGRADE,
         |head| head.set("Upgrade", "WebSocket"),
-    );
-    good(
+    ));
+    all.push(good(
         "21.3.8",
         "Answer with `Connection: keep-alive, uPgRaDe`.",
         CONNECTION,
         |head| head.set("Connection", "keep-alive, uPgRaDe"),
-    );
-    good(
+    ));
+    all.push(good(
         "21.3.9",
         "Answer with Connection on two lines.",
         CONNECTION,
@@ -326,8 +318,8 @@ pub fn cases() -> Vec<Case> {
             head.set("Connection", "keep-alive")
                 .with("Connection", "Upgrade")
         },
-    );
-    good(
+    ));
+    all.push(good(
         "21.4.6",
         "Answer with blanks around Sec-WebSocket-Accept.",
         ACCEPT,
@@ -338,20 +330,20 @@ pub fn cases() -> Vec<Case> {
             );
             accept(head, &value)
         },
-    );
-    good(
+    ));
+    all.push(good(
         "21.6.7",
         "Answer with another reason phrase.",
         HTTP,
         |head| head.first("HTTP/1.1 101 Come in"),
-    );
-    good(
+    ));
+    all.push(good(
         "21.6.8",
         "Answer with an empty reason phrase.",
         HTTP,
         |head| head.first("HTTP/1.1 101 "),
-    );
-    good(
+    ));
+    all.push(good(
         "21.6.9",
         "Answer with fields that nobody knows, and field names in odd case.",
         HTTP,
@@ -361,7 +353,7 @@ pub fn cases() -> Vec<Case> {
             }
             head.with("x-nobody", "knows").with("set-cookie", "a=1")
         },
-    );
+    ));
 
     let statuses = [
         ("21.2.1", "200 OK"),
