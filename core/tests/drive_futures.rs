@@ -13,7 +13,7 @@ use std::task::Poll;
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::drive::{Dial, Error, Result, WebSocket, connect, receive_request};
 use sansws_core::frame::Kind;
-use sansws_core::message::Message;
+use sansws_core::message::{Message, Payload, Prepared};
 use sansws_core::random::Seed;
 use support::wire::{Task, Wire};
 
@@ -50,6 +50,75 @@ fn message(i: u32) -> Message {
     }
 }
 
+/// Sends a message by one of the ways there are; whether it was accepted.
+async fn put(socket: &mut WebSocket<Wire>, seed: &Cell<u64>, message: Message) -> Result<bool> {
+    let patience = dice(seed, 3) as u32;
+    let payload = match &message {
+        Message::Text(text) => Payload::Text(text),
+        Message::Binary(octets) => Payload::Binary(octets),
+    };
+    match dice(seed, 4) {
+        // Accepted or not: a send that was dropped has not happened.
+        0 => {
+            let prepared = Prepared::new(payload);
+            let sent = impatient(socket.send_prepared(&prepared), patience).await;
+            Ok(sent.transpose()?.is_some())
+        }
+        1 => {
+            let mut writer = socket.send_stream(message.kind());
+            let (one, two) = match payload {
+                Payload::Text(text) => {
+                    let (one, two) = text.split_at(4);
+                    (Payload::Text(one), Payload::Text(two))
+                }
+                Payload::Binary(octets) => {
+                    let (one, two) = octets.split_at(octets.len() / 3);
+                    (Payload::Binary(one), Payload::Binary(two))
+                }
+            };
+            for piece in [one, two] {
+                let mut written = None;
+                while written.is_none() {
+                    let patience = dice(seed, 3) as u32;
+                    written = impatient(writer.write(piece), patience).await.transpose()?;
+                }
+            }
+            writer.finish().await?;
+            Ok(true)
+        }
+        _ => {
+            let sent = impatient(socket.send(message), patience).await;
+            Ok(sent.transpose()?.is_some())
+        }
+    }
+}
+
+/// Receives a message, whole or in pieces, or loses patience.
+async fn take(socket: &mut WebSocket<Wire>, seed: &Cell<u64>) -> Result<Option<Message>> {
+    let patience = dice(seed, 3) as u32;
+    if dice(seed, 3) > 0 {
+        let got = impatient(socket.receive(), patience).await.transpose()?;
+        return Ok(got.flatten());
+    }
+    let begun = impatient(socket.receive_stream(), patience).await;
+    let Some(mut reader) = begun.transpose()?.flatten() else {
+        return Ok(None);
+    };
+    let (kind, mut octets) = (reader.kind(), Vec::new());
+    loop {
+        let patience = dice(seed, 3) as u32;
+        match impatient(reader.next(), patience).await.transpose()? {
+            None => {}
+            Some(Some(piece)) => octets.extend(piece.into_bytes()),
+            Some(None) => break,
+        }
+    }
+    Ok(Some(match kind {
+        Kind::Text => Message::Text(String::from_utf8(octets).expect("whole characters")),
+        Kind::Binary => Message::Binary(octets),
+    }))
+}
+
 /// Sends and receives numbered messages with futures that are dropped at random.
 async fn talk(mut socket: WebSocket<Wire>, seed: u64) -> Result<()> {
     let seed = Cell::new(seed);
@@ -57,13 +126,7 @@ async fn talk(mut socket: WebSocket<Wire>, seed: u64) -> Result<()> {
     while sent < COUNT {
         let patience = dice(&seed, 3) as u32;
         match dice(&seed, 8) {
-            // Accepted or not: a send that was dropped has not happened.
-            0..3 => {
-                sent += impatient(socket.send(message(sent)), patience)
-                    .await
-                    .transpose()?
-                    .map_or(0, |()| 1)
-            }
+            0..3 => sent += u32::from(put(&mut socket, &seed, message(sent)).await?),
             3 => drop(impatient(socket.flush(), patience).await.transpose()?),
             4 => drop(
                 impatient(socket.ping([7; 20]), patience)
@@ -71,8 +134,8 @@ async fn talk(mut socket: WebSocket<Wire>, seed: u64) -> Result<()> {
                     .transpose()?,
             ),
             _ if received < COUNT => {
-                if let Some(got) = impatient(socket.receive(), patience).await.transpose()? {
-                    assert_eq!(got, Some(message(received)), "message {received}");
+                if let Some(got) = take(&mut socket, &seed).await? {
+                    assert_eq!(got, message(received), "message {received}");
                     received += 1;
                 }
             }
@@ -89,12 +152,12 @@ async fn talk(mut socket: WebSocket<Wire>, seed: u64) -> Result<()> {
         );
         received += 1;
     }
-    assert!(
-        socket
-            .close(1000, "done")
-            .await?
-            .is_some_and(|closed| closed.clean)
-    );
+    let mut closed = None;
+    for patience in [0, 1, 2, u32::MAX] {
+        closed = closed.or(impatient(socket.close(1000, "done"), patience).await);
+    }
+    let closed = closed.expect("it was waited for")?;
+    assert!(closed.is_some_and(|closed| closed.clean));
     Ok(())
 }
 
@@ -116,7 +179,8 @@ fn futures_that_are_dropped_at_any_await_lose_nothing_and_tear_nothing() {
             let socket = receive_request(two, server_config).await?.accept().await?;
             talk(socket, seed + 1000).await
         });
-        while client.run() | server.run() {}
+        // Turn by turn: one that waits in steps of its own must not keep the other from its.
+        while client.turn() | server.turn() {}
         assert!(
             matches!(client.done, Some(Ok(()))),
             "seed {seed}: {:?}",
@@ -248,4 +312,67 @@ fn messages_stream_in_pieces_both_ways() {
             client.done
         );
     }
+}
+
+#[test]
+fn a_dial_that_is_dropped_leaves_part_of_a_request_and_nothing_else() {
+    for seed in 0..20 {
+        for patience in 0..12 {
+            let (one, two) = Wire::pair(seed);
+            let url = "ws://a/".parse().unwrap();
+            let options = Dial::default().options;
+            let mut dialing = Task::new(async move {
+                let dial = connect(one, &url, options, Arc::default(), Seed::new([3; 32]));
+                impatient(dial, patience).await.is_none()
+            });
+            dialing.run();
+            assert_eq!(dialing.done, Some(true), "nobody answers");
+            let written = two.state().input.make_contiguous().concat();
+            let whole = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n";
+            let head = &whole.as_bytes()[..whole.len().min(written.len())];
+            assert!(written.starts_with(head));
+            let ends = written.windows(4).filter(|four| four == b"\r\n\r\n");
+            assert!(ends.count() <= 1);
+        }
+    }
+}
+
+#[test]
+fn a_message_whose_finish_is_dropped_is_finished_or_closes_the_connection() {
+    let (mut finished, mut closed) = (0, 0);
+    for room in 0..2 {
+        let wire = Wire::default();
+        let limits = Limits {
+            write_queue: 1000,
+            ..Limits::default()
+        };
+        let config = Config {
+            limits,
+            ..Config::default()
+        };
+        wire.push(format!("{}\r\n", support::server::REQUEST));
+        let place = wire.clone();
+        let mut task = Task::new(async move {
+            let upgrade = receive_request(place.clone(), Arc::new(config)).await?;
+            let mut socket = upgrade.accept().await?;
+            place.take();
+            place.state().room = room * 10_000;
+            let mut writer = socket.send_stream(Kind::Binary);
+            writer.write([7; 2000].as_slice()).await?;
+            let done = impatient(writer.finish(), 2).await.is_some();
+            place.drain();
+            socket.flush().await?;
+            Ok::<bool, Error>(done)
+        });
+        task.run();
+        let sent = support::frames(&wire.take());
+        if task.done.expect("done").expect("no failure") {
+            finished += 1;
+            assert!(sent[1].fin && sent[1].opcode == 0);
+        } else {
+            closed += 1;
+            assert_eq!(support::server::close_code(&sent), Some(1011));
+        }
+    }
+    assert_eq!((finished, closed), (1, 1));
 }
