@@ -1,5 +1,6 @@
 //! What tungstenite makes of the same octets, and the comparison.
 //! RFC 6455 sections 5 to 8.
+#![allow(dead_code, reason = "each crate uses its own part")]
 
 use std::io::{self, Read, Write};
 
