@@ -126,6 +126,9 @@ impl Inbox {
         while !input.is_empty() {
             let event = match self.mode {
                 Mode::Head => self.next_head(now, input, record),
+                Mode::Frames if self.is_request(input) => Some(Event::Breach(
+                    "it sent another HTTP request, and did not end the connection".into(),
+                )),
                 Mode::Frames => match self.reader.next(input, LONGEST as u64) {
                     Ok(Some(frame)) => {
                         record.receives(now, &frame);
@@ -156,6 +159,11 @@ impl Inbox {
     /// The peer's input ended.
     pub fn end(&mut self, end: End) -> Option<Event> {
         (!std::mem::replace(&mut self.ended, true)).then_some(Event::End(end))
+    }
+
+    /// Whether a client goes on with HTTP where its frames would begin.
+    fn is_request(&self, input: &[u8]) -> bool {
+        self.masked && self.keys.1 == 0 && !self.reader.is_inside() && input.starts_with(b"GET /")
     }
 
     fn next_head(

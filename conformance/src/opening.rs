@@ -39,7 +39,10 @@ pub fn check_response(
     let extensions: Vec<&str> = head.all("Sec-WebSocket-Extensions").collect();
     let names = extensions.iter().flat_map(|value| value.split(','));
     for name in names.filter_map(|extension| extension.split(';').next().map(str::trim)) {
-        if name != "permessage-deflate" || offered.is_empty() {
+        if name == "permessage-deflate" && offered.is_empty() {
+            return Err("it answered with permessage-deflate, and no valid offer of it was made (RFC 7692 7.1)".into());
+        }
+        if name != "permessage-deflate" {
             return Err(format!(
                 "it answered with the extension `{name}`, which was not offered (9.1)"
             ));
@@ -67,7 +70,8 @@ pub fn check_response(
 fn fits(offer: &Params, answer: &Params) -> bool {
     let server_bits = match (offer.server_max_window_bits, answer.server_max_window_bits) {
         (Some(most), Some(bits)) => bits <= most,
-        (Some(_), None) => false,
+        // The largest window is what there is without the parameter.
+        (Some(most), None) => most == 15,
         (None, _) => true,
     };
     let client_bits = match (offer.client_max_window_bits, answer.client_max_window_bits) {

@@ -14,6 +14,8 @@ pub struct Outbox {
     pieces: VecDeque<Piece>,
     /// The state of the generator of keys; `None` on the server's side, which does not mask.
     keys: Option<u64>,
+    /// Octets of a payload that a header claimed, and that were not queued yet.
+    owed: u64,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,7 @@ impl Outbox {
         Self {
             pieces: VecDeque::new(),
             keys: masks.then_some(0x9e37_79b9_7f4a_7c15),
+            owed: 0,
         }
     }
 
@@ -50,6 +53,8 @@ impl Outbox {
             let key = self.key();
             let start = octets.len();
             frame.write(key, &mut octets);
+            let length = frame.payload.len() as u64;
+            self.owed += frame.claim.unwrap_or(length).saturating_sub(length);
             record.sends(now, frame, octets.get(start..).unwrap_or_default());
             if chop == Chop::Frames {
                 self.octets(std::mem::take(&mut octets), Chop::Whole);
@@ -98,6 +103,17 @@ impl Outbox {
             one(next, self, &mut octets);
         }
         self.octets(octets, Chop::Whole);
+    }
+
+    /// Queues octets that are no frame of their own.
+    pub fn raw(&mut self, octets: Vec<u8>, chop: Chop) {
+        self.owed = self.owed.saturating_sub(octets.len() as u64);
+        self.octets(octets, chop);
+    }
+
+    /// Whether a frame has begun and not ended: nothing may come between.
+    pub const fn is_inside(&self) -> bool {
+        self.owed > 0
     }
 
     /// Queues octets.

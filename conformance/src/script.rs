@@ -95,6 +95,7 @@ impl fmt::Display for Want {
             Self::Pong(payload) => write!(f, "a pong of {} octets", payload.len()),
             Self::Close([]) => f.write_str("a Close frame"),
             Self::Close(codes) => write!(f, "a Close frame with {}", Codes(codes)),
+            Self::Fail([]) => f.write_str("the end of the connection"),
             Self::Fail(codes) => write!(f, "the end of the connection ({})", Codes(codes)),
             Self::End => f.write_str("the end of TCP"),
             Self::Head(what, _) => f.write_str(what),
@@ -161,8 +162,19 @@ impl fmt::Debug for Trips {
     }
 }
 
-/// Looks at what happened: whether it was the last of its kind.
-pub type Check = Box<dyn FnMut(&Event) -> Result<bool, String> + Send>;
+/// What a [`Check`] says of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// As it should be; more is to come.
+    More,
+    /// As it should be, and the last.
+    Last,
+    /// Something else, which the RFC allows: informational, and the case is over.
+    Allowed,
+}
+
+/// Looks at what happened.
+pub type Check = Box<dyn FnMut(&Event) -> Result<Seen, String> + Send>;
 
 /// A step of a script.
 pub enum Step {
@@ -394,7 +406,7 @@ impl Script {
 }
 
 /// The message that a whole frame comes back as.
-fn echo(message: &Frame) -> Want {
+pub fn echo(message: &Frame) -> Want {
     Want::Message {
         text: message.opcode == frame::opcode::TEXT,
         payload: message.payload.clone(),

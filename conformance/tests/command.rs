@@ -49,6 +49,7 @@ fn what_cannot_be_run_is_exit_code_2() {
         &["test", "http:/x"][..],
         &["explain", "99.9"],
         &["self", "--only", "99.*"],
+        &["list", "--only", "zz"],
         &["self", "--baseline", "/no/such/file"],
         &["serve", "256.0.0.1:1"],
         &["test", "ws://127.0.0.1:1", "--timeout", "0"],

@@ -166,7 +166,10 @@ fn floods_are_bounded_in_memory() {
             while stream.write_all(&many).is_ok() {}
         }
     };
-    failed(&test_against(&suite("1.1.1"), pings), "got a ping");
+    failed(
+        &test_against(&suite("1.1.1"), pings),
+        "more than 10000 pings",
+    );
     let endless = |mut stream: TcpStream| {
         if open(&mut stream) {
             let part = [0x02, 126, 0xff, 0xff]
@@ -263,4 +266,67 @@ fn clients_that_misbehave_get_their_verdict_and_others_are_served() {
             .iter()
             .all(|entry| entry.outcome.worst() == Verdict::Failed)
     );
+}
+
+/// 5.5.2: "An endpoint may send a Ping frame any time after the connection is established": that is no fault, and it is answered,
+/// though never inside a frame that the suite has begun.
+#[test]
+fn a_peer_that_pings_is_answered_and_not_judged_by_it() {
+    let pinging = |stream: TcpStream| {
+        stream
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .unwrap();
+        let Ok(mut socket) = tungstenite::accept(stream) else {
+            return;
+        };
+        let (mut pings, mut pongs) = (0, 0);
+        loop {
+            match socket.read() {
+                Ok(message @ (tungstenite::Message::Text(_) | tungstenite::Message::Binary(_))) => {
+                    let _ = socket.send(message);
+                }
+                Ok(tungstenite::Message::Pong(_)) => pongs += 1,
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(error))
+                    if error.kind() == std::io::ErrorKind::WouldBlock =>
+                {
+                    pings += 1;
+                    let _ = socket.send(tungstenite::Message::Ping(vec![pings].into()));
+                }
+                Err(_) => break,
+            }
+        }
+        // The last may be under way when it ends.
+        assert!(
+            pongs > 0 && pings <= pongs + 1,
+            "{pings} pings, {pongs} pongs"
+        );
+    };
+    let suite = Suite::new().only("5.19").only("5.20").only("26.5.7");
+    let agent = test_against(&suite, pinging);
+    assert_eq!(agent.worst(), Verdict::Ok, "{agent}");
+    let inside = |stream: TcpStream| {
+        stream
+            .set_read_timeout(Some(Duration::from_millis(5)))
+            .unwrap();
+        let Ok(mut socket) = tungstenite::accept(stream) else {
+            return;
+        };
+        loop {
+            match socket.read() {
+                Ok(message @ tungstenite::Message::Text(_)) => {
+                    let _ = socket.send(message);
+                }
+                Err(tungstenite::Error::Io(error))
+                    if error.kind() == std::io::ErrorKind::WouldBlock =>
+                {
+                    let _ = socket.send(tungstenite::Message::Ping("inside".into()));
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+    };
+    let agent = test_against(&Suite::new().only("27.4.1"), inside);
+    assert_eq!(agent.worst(), Verdict::Ok, "{agent}");
 }

@@ -67,7 +67,10 @@ fn a_server_is_tested_over_tls() {
         // Another authority is not trusted, and that is said before any case is run.
         let other = Suite::new().only("1.1.1").roots(certs.file("stranger.pem"));
         let error = other.test("tls", &url).unwrap_err();
-        assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+        assert!(
+            error.to_string().contains("invalid peer certificate"),
+            "{error}"
+        );
     });
 }
 

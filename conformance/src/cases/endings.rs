@@ -4,7 +4,7 @@
 use crate::case::{Case, case};
 use crate::frame::{Frame, binary, close, ping, text};
 use crate::inbox::{End, Event};
-use crate::script::{Chop, NORMAL, PROTOCOL, Script, Step, Want, millis, seconds};
+use crate::script::{Chop, NORMAL, PROTOCOL, Script, Seen, Step, Want, millis, seconds};
 use crate::verdict::Verdict;
 
 const CODES: &str = "IANA WebSocket Close Code Number Registry, as RFC 6455 11.7 sets it up: 1012 Service Restart, 1013 Try Again Later, 1014 Bad Gateway.";
@@ -215,7 +215,7 @@ fn orders() -> Vec<Case> {
 /// The server ends TCP, and does not reset it.
 fn ends_in_order() -> Step {
     let check = |event: &Event| match event {
-        Event::End(End::Fin) => Ok(true),
+        Event::End(End::Fin) => Ok(Seen::Last),
         Event::End(End::Reset) => Err("the server reset TCP instead of ending it".into()),
         _ => Err("something came after the Close frame".into()),
     };

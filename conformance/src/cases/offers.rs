@@ -23,7 +23,7 @@ pub fn cases() -> Vec<Case> {
 
 /// Offers that a server must decline, and how it may answer others.
 fn offers() -> Vec<Case> {
-    let declined = "101 without permessage-deflate.";
+    let declined = "101 without permessage-deflate; refusing the handshake for it is non-strict.";
     let bad: [(&str, &str, &str); 11] = [
         (
             "25.1.1",
@@ -159,9 +159,23 @@ fn offers() -> Vec<Case> {
 fn offered(setting: &Setting, offer: &str, params: Vec<Params>) -> Script {
     let head = setting.request().with("Sec-WebSocket-Extensions", offer);
     let fits = move |head: &Head| opening::check_response(head, KEY, &params).map(drop);
+    let refused = |head: &Head| match head.status() {
+        Some(400..=599) => Ok(()),
+        _ => Err(format!(
+            "expected 101 or a refusal, and got `{}`",
+            head.first
+        )),
+    };
     Script::raw()
         .octets(head.write())
-        .expect(Want::Head("101", Box::new(fits)))
+        .either([
+            (Want::Head("101", Box::new(fits)), Verdict::Ok, false),
+            (
+                Want::Head("a refusal", Box::new(refused)),
+                Verdict::NonStrict,
+                true,
+            ),
+        ])
         .send([text("Hello")])
         // The answer may come compressed: it is not looked at.
         .step(Step::Leave)

@@ -4,11 +4,11 @@
 use crate::case::{Case, case};
 use crate::frame::{Frame, close, text};
 use crate::http::Head;
-use crate::script::{Chop, Script, Step, Want};
+use crate::script::{Chop, Script, Step, Want, echo};
 use crate::verdict::Verdict;
 
 const REQUEST: &str = "RFC 6455 4.1: the request: GET, HTTP/1.1, Host, Upgrade, Connection, a key of 16 octets, version 13, each once.";
-const STATUS: &str = "RFC 6455 4.1: \"If the status code received from the server is not 101, the client handles the response per HTTP\": no WebSocket is open.";
+const STATUS: &str = "RFC 9112 9.6: a client that receives close \"MUST cease sending requests on that connection and close the connection\". RFC 6455 4.1: \"If the status code received from the server is not 101, the client handles the response per HTTP\": no WebSocket is open.";
 const UPGRADE: &str = "RFC 6455 4.1: \"If the response lacks an |Upgrade| header field or the |Upgrade| header field contains a value that is not an ASCII case-insensitive match for the value \\\"websocket\\\", the client MUST _Fail the WebSocket Connection_.\"";
 const CONNECTION: &str = "RFC 6455 4.1: \"If the response lacks a |Connection| header field or the |Connection| header field doesn't contain a token that is an ASCII case-insensitive match for the value \\\"Upgrade\\\", the client MUST _Fail the WebSocket Connection_.\"";
 const ACCEPT: &str = "RFC 6455 4.1: \"If the response lacks a |Sec-WebSocket-Accept| header field or the |Sec-WebSocket-Accept| contains a value other than the base64-encoded SHA-1 of the concatenation [...] but ignoring any leading and trailing whitespace, the client MUST _Fail the WebSocket Connection_.\"";
@@ -258,9 +258,25 @@ pub fn cases() -> Vec<Case> {
             .for_clients(),
         );
     }
-    all.push(bad("21.6.1", "Answer with HTTP/1.0 101.", HTTP, |head| {
-        head.first("HTTP/1.0 101 Switching Protocols")
-    }));
+    all.push(
+        case("21.6.1", "Answer with HTTP/1.0 101.", "The connection is ended; or it is open, and text comes back.", HTTP, |_| {
+            let answer = |request: &Head| Head::response(request).first("HTTP/1.0 101 Switching Protocols").write();
+            Script::raw()
+                .step(Step::Respond {
+                    make: Box::new(answer),
+                    opens: true,
+                    chop: Chop::Whole,
+                })
+                .send([text("Hello")])
+                .either([
+                    (Want::Fail(&[]), Verdict::Informational, true),
+                    (echo(&text("Hello")), Verdict::Informational, false),
+                ])
+                .close()
+        })
+        .for_clients()
+        .free("the checks of RFC 6455 4.1 name no version; an Upgrade has no meaning in HTTP/1.0 (RFC 9110 7.8)"),
+    );
     all.push(bad(
         "21.6.2",
         "Answer with a status line without a status.",
@@ -367,19 +383,25 @@ pub fn cases() -> Vec<Case> {
         ("21.2.9", "302 Found"),
     ];
     for (id, status) in statuses {
-        let does = format!("Answer {status} with all the fields of a 101, and a frame behind it.");
-        all.push(
-            case(id, does, FAILS, STATUS, move |_| {
-                refused(move |request| {
-                    let frame = octets(&text("Hello"));
-                    let head = Head::response(request)
-                        .first(format!("HTTP/1.1 {status}"))
-                        .with("Content-Length", &frame.len().to_string());
-                    [head.write(), frame].concat()
-                })
-            })
-            .for_clients(),
+        let does = format!(
+            "Answer {status} with the fields of a 101, `close` in Connection, and a frame for a body."
         );
+        let has_body = !status.starts_with("204");
+        let answer = move |request: &Head| {
+            let frame = if has_body {
+                octets(&text("Hello"))
+            } else {
+                Vec::new()
+            };
+            let mut head = Head::response(request)
+                .first(format!("HTTP/1.1 {status}"))
+                .set("Connection", "Upgrade, close");
+            if has_body {
+                head = head.with("Content-Length", &frame.len().to_string());
+            }
+            [head.write(), frame].concat()
+        };
+        all.push(case(id, does, FAILS, STATUS, move |_| refused(answer)).for_clients());
     }
     for (id, interim) in [("21.2.10", "100 Continue"), ("21.2.11", "103 Early Hints")] {
         all.push(

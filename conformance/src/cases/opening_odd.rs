@@ -17,8 +17,9 @@ const PROTOCOLS: &str = "RFC 6455 4.2.2: the subprotocol is \"either a single va
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let mut all = vec![
-        case("20.1.8", "Send the octets of a TLS client instead of HTTP.", "A refusal, or the end of TCP.", REFUSE, |_| {
-            let hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[0x5a; 128]].concat();
+        case("20.1.8", "Send octets like those of a TLS client, and an empty line, instead of HTTP.", "A refusal, or the end of TCP.", REFUSE, |_| {
+            // What ends a head stands behind it: there is nothing to wait for.
+            let hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[0x5a; 128], b"\r\n\r\n"].concat();
             Script::raw()
                 .octets(hello)
                 .either(refusal(BAD).into_iter().chain([(Want::End, Verdict::Ok, true)]))
@@ -64,12 +65,25 @@ pub fn cases() -> Vec<Case> {
                 .either(refusal(LARGE).into_iter().chain([(Want::End, Verdict::Ok, true)]))
                 .step(Step::Leave)
         }),
-        case("20.8.7", "Send empty lines without end instead of a request.", "It is refused, or TCP ends.", BOUNDS, |_| {
+        case("20.8.7", "Send 512 KiB of empty lines, and a request behind them.", "It is refused, TCP ends, or the request is accepted.",
+            "RFC 9112 2.2: \"a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF) received prior to the request-line\"; RFC 6455 10.4: limits.", |setting| {
+            let octets = [b"\r\n".repeat(256 << 10), setting.request().write()].concat();
+            let branches = refusal(LARGE).into_iter().chain([
+                (accepted(), Verdict::Informational, true),
+                (Want::End, Verdict::Ok, true),
+            ]);
             Script::raw()
-                .step(Step::Octets(b"\r\n".repeat(256 << 10), Chop::Octets(16 << 10)))
-                .either(refusal(LARGE).into_iter().chain([(Want::End, Verdict::Ok, true)]))
-                .step(Step::Leave)
-        }),
+                .step(Step::Octets(octets, Chop::Octets(16 << 10)))
+                .either(branches)
+        }).free("a server may skip all of them, since they need not be held"),
+        case("20.1.5", "Ask with HTTP/2.0 in an HTTP/1.1 request line.", "A refusal, or 101.",
+            "RFC 6455 4.2.1: \"An HTTP/1.1 or higher GET request\"; RFC 9110 15.6.6: 505 for a major version that the server does not support.", |setting| {
+            either(first(setting.request(), "GET {} HTTP/2.0").write())
+        }).free("2.0 is higher than 1.1, and no version of this form"),
+        case("20.6.12", "Send the version 8, that of a draft.", "A refusal, or 101.",
+            "RFC 6455 4.4: \"a client may initially request the version of the WebSocket Protocol that it prefers\"; 4.2.2: a server may understand several.", |setting| {
+            either(setting.request().set("Sec-WebSocket-Version", "8").write())
+        }).free("servers may understand the versions of drafts, which frame alike"),
         case("20.8.8", "Send the request and a frame at once, before the answer.", "Text comes back, or the request is refused; the frame is not lost.",
             "RFC 6455 4.1: \"the client MUST wait for a response from the server before sending any further data\": a server may refuse, and must not lose what it accepts.", |setting| {
             let mut octets = setting.request().write();
@@ -83,10 +97,11 @@ pub fn cases() -> Vec<Case> {
                 .either([
                     (accepted(), Verdict::Ok, false),
                     (Want::Head("a refusal", Box::new(refused)), Verdict::Ok, true),
+                    (Want::End, Verdict::Informational, true),
                 ])
                 .echo_text("Hello")
                 .close()
-        }),
+        }).free("the client breaks a rule itself, and a server may end TCP for it"),
         case("20.9.3", "Offer the subprotocols `chat` and `superchat`.", "101 with one of them, or with none.", PROTOCOLS, |setting| {
             offers_protocols(setting, &["chat, superchat"])
         }),

@@ -9,6 +9,8 @@ use sansws_conformance::cases::family_title;
 use sansws_conformance::script::{Opening, Peer, Setting};
 use sansws_conformance::suite::Suite;
 
+use super::tell::say;
+
 /// Shows the chosen cases.
 pub fn list(suite: &Suite) -> io::Result<ExitCode> {
     let mut chosen = [suite.chosen(Peer::Server), suite.chosen(Peer::Client)].concat();
@@ -28,6 +30,11 @@ pub fn list(suite: &Suite) -> io::Result<ExitCode> {
         writeln!(out, "{:10} {:8} {}", case.id, who(case), case.does)?;
         count += 1;
     }
+    if count == 0 {
+        return Err(io::Error::other(
+            "no case has such a number: see `wsconform list`",
+        ));
+    }
     writeln!(out, "\n{count} cases")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -43,21 +50,21 @@ pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
             "there is no case {id}: see `wsconform list`"
         )));
     };
-    println!("{} {}", style(&case.id).bold(), family_title(case.family()));
-    println!("  sends    {}", case.does);
-    println!("  expects  {}", case.expects);
-    println!("  rule     {}", case.rule);
+    say!("{} {}", style(&case.id).bold(), family_title(case.family()));
+    say!("  sends    {}", case.does);
+    say!("  expects  {}", case.expects);
+    say!("  rule     {}", case.rule);
     if let Some(why) = case.freedom {
-        println!("  verdict  INFORMATIONAL, since {why}");
+        say!("  verdict  INFORMATIONAL, since {why}");
     }
-    println!(
+    say!(
         "  tests    {}",
         case.peer.map_or("servers and clients", |peer| match peer {
             Peer::Server => "servers",
             Peer::Client => "clients",
         })
     );
-    println!(
+    say!(
         "  pace     {}",
         match case.pace {
             Pace::Works => "runs beside others",
@@ -72,7 +79,7 @@ pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
         quick: false,
     };
     let script = case.script(&setting);
-    println!(
+    say!(
         "  script   {}",
         match &script.opening {
             Opening::Plain => "open".into(),
@@ -84,10 +91,10 @@ pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
         }
     );
     for step in script.steps.iter().take(40) {
-        println!("           {step:?}");
+        say!("           {step:?}");
     }
     if script.steps.len() > 40 {
-        println!("           … {} more steps", script.steps.len() - 40);
+        say!("           … {} more steps", script.steps.len() - 40);
     }
     Ok(ExitCode::SUCCESS)
 }

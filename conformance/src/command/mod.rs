@@ -5,7 +5,7 @@ mod lists;
 mod servers;
 mod tell;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -188,7 +188,7 @@ impl Common {
             let formats: Vec<report::Format> =
                 self.format.iter().map(|format| (*format).into()).collect();
             for path in report::write(&report, dir, &formats)? {
-                println!("wrote {}", path.display());
+                tell::say!("wrote {}", path.display());
             }
         }
         let well = match earlier {

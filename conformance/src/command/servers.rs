@@ -1,6 +1,6 @@
 //! `test` and `serve`.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use sansws_conformance::script::Peer;
 use sansws_conformance::serve::Server;
 use sansws_conformance::target::server_tls;
 
-use super::tell::Teller;
+use super::tell::{Teller, say};
 use super::{Common, stop_on_interrupt};
 
 /// Everyone is judged.
@@ -48,7 +48,7 @@ pub fn serve(address: &str, tls: &[PathBuf], once: bool, common: &Common) -> io:
     let stop = suite.stopper();
     let told = |case: &_, outcome: &_| teller.tell(case, outcome);
     let reported = |agent: &str| {
-        println!("{agent} asked for its report");
+        say!("{agent} asked for its report");
         if once {
             stop.store(true, Ordering::Relaxed);
         }
@@ -57,7 +57,7 @@ pub fn serve(address: &str, tls: &[PathBuf], once: bool, common: &Common) -> io:
         .map_err(|error| io::Error::other(format!("cannot listen on {address}: {error}")))?
         .on_case(&told)
         .on_report(&reported);
-    println!("listening on {scheme}://{}", server.local_addr()?);
+    say!("listening on {scheme}://{}", server.local_addr()?);
     server.run();
     let agents = server.agents();
     drop(server);

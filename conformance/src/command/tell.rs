@@ -1,6 +1,6 @@
 //! What is told on the terminal: progress, and how it went.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,6 +11,14 @@ use sansws_conformance::case::Case;
 use sansws_conformance::engine::Outcome;
 use sansws_conformance::report::Report;
 use sansws_conformance::report::baseline::Comparison;
+
+/// Writes a line; who reads no more misses it.
+macro_rules! say {
+    ($($part:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($part)*);
+    }};
+}
+pub(super) use say;
 
 /// Tells of cases that are done: a bar with counts on a terminal, a line each elsewhere.
 pub struct Teller {
@@ -33,7 +41,7 @@ impl Teller {
             bar
         });
         if bar.is_none() {
-            println!("{agent}: {count} cases");
+            say!("{agent}: {count} cases");
         }
         Self {
             bar,
@@ -66,7 +74,7 @@ impl Teller {
             )
         };
         match &self.bar {
-            None => println!("{}", line()),
+            None => say!("{}", line()),
             Some(bar) => {
                 if !verdict.is_good() {
                     bar.println(line());
@@ -114,9 +122,9 @@ pub fn colour(verdict: Verdict) -> Style {
 
 /// How each agent did: the classic cases and the others.
 pub fn summary(report: &Report<'_>) {
-    println!();
+    say!();
     for agent in &report.agents {
-        println!("{} ({})", style(&agent.name).bold(), agent.peer.as_str());
+        say!("{} ({})", style(&agent.name).bold(), agent.peer.as_str());
         for (what, classic) in [("classic", true), ("new", false)] {
             let of = |verdict: Verdict| {
                 let entries = agent.entries.iter().filter(|entry| {
@@ -145,21 +153,21 @@ pub fn summary(report: &Report<'_>) {
                         .to_string()
                 })
                 .collect();
-            println!("  {what:8} {all:4}: {}", told.join(", "));
+            say!("  {what:8} {all:4}: {}", told.join(", "));
         }
     }
 }
 
 /// What changed since the baseline. Says whether nothing got worse.
 pub fn comparison(comparison: &Comparison) -> bool {
-    println!();
+    say!();
     for change in &comparison.worse {
-        println!("{} {change}", style("worse: ").red());
+        say!("{} {change}", style("worse: ").red());
     }
     for change in &comparison.better {
-        println!("{} {change}", style("better:").green());
+        say!("{} {change}", style("better:").green());
     }
-    println!(
+    say!(
         "{} worse, {} better than the baseline",
         comparison.worse.len(),
         comparison.better.len()

@@ -108,6 +108,7 @@ impl Run {
                 Met::Ending
             }
             (Want::Fail(_) | Want::End, Event::End(_)) => Met::Over,
+            (want, Event::Breach(breach)) => Met::Wrong(format!("expected {want}, but {breach}")),
             (want, event) => Met::Wrong(format!("expected {want}, and got {}", describe(&event))),
         }
     }
@@ -137,7 +138,10 @@ impl Run {
     }
 
     pub(super) fn wrong(&mut self, event: &Event, want: &str) {
-        self.fail(format!("expected {want}, and got {}", describe(event)));
+        self.fail(match event {
+            Event::Breach(breach) => format!("expected {want}, but {breach}"),
+            event => format!("expected {want}, and got {}", describe(event)),
+        });
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::case::Case;
 use crate::deflate::{Agreed, Deflater, Params};
+use crate::frame;
 use crate::http::Head;
 use crate::inbox::{End, Event, Inbox};
 use crate::opening;
@@ -43,6 +44,9 @@ impl Default for Patience {
 
 /// Most events that wait to be looked at.
 const MOST_EVENTS: usize = 50_000;
+
+/// Most pings of a peer that are answered.
+const MOST_PINGS: u32 = 10_000;
 
 /// Octets that any peer may send; beyond them, four times what the suite sent.
 const FREE_OCTETS: u64 = 96 << 20;
@@ -127,6 +131,8 @@ pub struct Run {
     now: Duration,
     /// When the step began, once it has.
     began: Option<Duration>,
+    /// What was to be written before the step has left.
+    settled: bool,
     heard: Duration,
     inbox: Inbox,
     events: VecDeque<Event>,
@@ -147,6 +153,9 @@ pub struct Run {
     close: Verdict,
     says: Option<String>,
     remote: Option<(Option<u16>, String)>,
+    /// Pings of the peer: how many, and the newest that is not answered.
+    pings: u32,
+    pong: Option<Vec<u8>>,
     local: Option<u16>,
     record: Record,
 }
@@ -168,6 +177,7 @@ impl Run {
             phase: Phase::Script,
             now: Duration::ZERO,
             began: None,
+            settled: false,
             heard: Duration::ZERO,
             inbox: Inbox::new(peer == Peer::Client),
             events: VecDeque::new(),
@@ -185,6 +195,8 @@ impl Run {
             close: Verdict::Ok,
             says: None,
             remote: None,
+            pings: 0,
+            pong: None,
             local: None,
             record: Record::default(),
         };
@@ -231,6 +243,11 @@ impl Run {
 
     fn take(&mut self, mut octets: &[u8]) {
         while let Some(event) = self.inbox.next(self.now, &mut octets, &mut self.record) {
+            // 5.5.2: "An endpoint may send a Ping frame any time": it says nothing of the case.
+            if let Event::Ping(payload) = event {
+                self.pinged(payload);
+                continue;
+            }
             let head = matches!(event, Event::Head(_));
             self.queued += weight(&event);
             self.events.push_back(event);
@@ -242,6 +259,25 @@ impl Run {
             if head || self.events.len() > 256 {
                 self.go_on();
             }
+        }
+    }
+
+    /// The newest ping is answered, once nothing else waits to be written.
+    fn pinged(&mut self, payload: Vec<u8>) {
+        self.pings += 1;
+        self.pong = Some(payload);
+        if self.pings > MOST_PINGS {
+            self.fail(format!("it sent more than {MOST_PINGS} pings"));
+        }
+        self.answer_ping();
+    }
+
+    fn answer_ping(&mut self) {
+        let may = self.local.is_none() && self.outbox.is_empty() && !self.outbox.is_inside();
+        if may && let Some(payload) = self.pong.take() {
+            let pong = frame::pong(payload);
+            self.outbox
+                .frames(self.now, &[pong], Chop::Whole, &mut self.record);
         }
     }
 
@@ -279,6 +315,7 @@ impl Run {
         self.record.sent += count as u64;
         self.heard = now;
         if self.outbox.written(count) {
+            self.answer_ping();
             self.go_on();
         }
     }
@@ -387,7 +424,7 @@ impl Run {
                             self.steps.push_front(step);
                             break;
                         }
-                        None => self.began = None,
+                        None => (self.began, self.settled) = (None, false),
                     }
                 }
             }
@@ -407,7 +444,13 @@ impl Run {
                     .iter()
                     .map(|branch| branch.want.to_string())
                     .collect();
-                wants.join(", or ")
+                let mut once: Vec<String> = Vec::new();
+                for want in wants {
+                    if !once.contains(&want) {
+                        once.push(want);
+                    }
+                }
+                once.join(", or ")
             }
             (_, Some(Step::Close(..))) => "the answer to our Close frame".into(),
             (_, Some(Step::Trips(_))) => format!("message {} to come back", self.turn.0 + 1),

@@ -9,7 +9,7 @@ use crate::frame::{self, Frame, opcode};
 use crate::inbox::Event;
 use crate::opening;
 use crate::record::Who;
-use crate::script::{Branch, Check, Chop, KEY, Opening, Peer, Step, Trips, Want};
+use crate::script::{Branch, Check, Chop, KEY, Opening, Peer, Seen, Step, Trips, Want};
 use crate::verdict::Verdict;
 
 impl Run {
@@ -32,7 +32,7 @@ impl Run {
                 } else {
                     self.record.octets(self.now, Who::Suite, &octets);
                 }
-                self.outbox.octets(octets, chop);
+                self.outbox.raw(octets, chop);
                 None
             }
             Step::Pause(time) => self.pause(time, Step::Pause),
@@ -129,10 +129,11 @@ impl Run {
 
     pub(super) fn pause(&mut self, time: Duration, again: fn(Duration) -> Step) -> Option<Step> {
         // A pause begins when the octets before it have left.
-        if !self.outbox.is_empty() {
+        if !self.settled && !self.outbox.is_empty() {
             self.began = Some(self.now);
             return Some(again(time));
         }
+        self.settled = true;
         (self.now < self.began.unwrap_or_default() + time).then(|| again(time))
     }
 
@@ -186,27 +187,23 @@ impl Run {
         for branch in &branches {
             let Some(happened) = event.take() else { break };
             let kept = happened.clone();
-            match self.meet(&branch.want, happened) {
-                Met::Wrong(wrong) => {
-                    if !wrongs.contains(&wrong) {
-                        wrongs.push(wrong);
-                    }
-                    event = Some(kept);
-                    continue;
+            let met = self.meet(&branch.want, happened);
+            if let Met::Wrong(wrong) = met {
+                if !wrongs.contains(&wrong) {
+                    wrongs.push(wrong);
                 }
-                Met::Over => self.over(),
-                Met::Ending => self.steps.clear(),
-                Met::Done => {}
+                event = Some(kept);
+                continue;
             }
             self.behavior = self.behavior.max(branch.verdict);
             if branch.verdict != Verdict::Ok {
                 self.say(format!("{}: {}", branch.verdict, describe(&kept)));
             }
-            match (branch.ends, &kept) {
+            match (met, branch.ends, &kept) {
                 // A server that refused may keep TCP open for another request.
-                (true, Event::Head(_)) => self.over(),
-                (true, _) => self.steps.clear(),
-                (false, _) => {}
+                (Met::Over, ..) | (_, true, Event::Head(_)) => self.over(),
+                (Met::Ending, ..) | (_, true, _) => self.steps.clear(),
+                (_, false, _) => {}
             }
             return None;
         }
@@ -337,8 +334,13 @@ impl Run {
                 return Some(Step::Until(what, check));
             };
             match check(&event) {
-                Ok(false) => {}
-                Ok(true) => {
+                Ok(Seen::More) => {}
+                Ok(seen) => {
+                    if seen == Seen::Allowed {
+                        self.behavior = self.behavior.max(Verdict::Informational);
+                        self.say(format!("instead of {what} came {}", describe(&event)));
+                        self.steps.clear();
+                    }
                     match event {
                         Event::Close(code, reason) => {
                             self.peer_closed(code, reason);
