@@ -101,19 +101,16 @@ where
     };
     let mut place = Place::Waiting(slot);
     let result = {
-        // What a handler does before its first await is its own too: it is called where a panic is caught.
-        let (mut begin, mut running) = (Some((handler, upgrade)), pin!(None));
+        let mut running = pin!(None);
+        // What a handler does before its first await may panic too.
+        if let Ok(handler) = catch_unwind(AssertUnwindSafe(|| handler(upgrade))) {
+            running.set(Some(handler));
+        }
         poll_fn(|cx| {
-            let polled = catch_unwind(AssertUnwindSafe(|| {
-                if let Some((handler, upgrade)) = begin.take() {
-                    running.set(Some(handler(upgrade)));
-                }
-                match running.as_mut().as_pin_mut() {
-                    Some(handler) => handler.poll(cx),
-                    None => Poll::Pending,
-                }
-            }));
-            match polled {
+            let Some(handler) = running.as_mut().as_pin_mut() else {
+                return Poll::Ready(Err(Error::Panic));
+            };
+            match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
                 Ok(Poll::Ready(result)) => return Poll::Ready(result),
                 Ok(Poll::Pending) => {}
                 Err(_) => return Poll::Ready(Err(Error::Panic)),
