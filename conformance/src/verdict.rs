@@ -10,7 +10,7 @@ pub enum Verdict {
     Ok,
     /// The RFC leaves it open: what the peer did is told, not judged.
     Informational,
-    /// Allowed by the RFC, but later than it could be.
+    /// Not forbidden by the RFC, but later or laxer than it could be.
     NonStrict,
     /// The peer declined the extension that the case is about.
     Unimplemented,
