@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use console::{Style, style};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,6 +22,8 @@ pub(super) use say;
 
 /// Tells of cases that are done: a bar with counts on a terminal, a line each elsewhere.
 pub struct Teller {
+    agent: String,
+    begun: Instant,
     bar: Option<ProgressBar>,
     counts: [AtomicUsize; Verdict::ALL.len()],
 }
@@ -43,7 +45,11 @@ impl Teller {
         if bar.is_none() {
             say!("{agent}: {count} cases");
         }
+        #[expect(clippy::disallowed_methods, reason = "how long a run takes is told")]
+        let begun = Instant::now();
         Self {
+            agent: agent.into(),
+            begun,
             bar,
             counts: [const { AtomicUsize::new(0) }; Verdict::ALL.len()],
         }
@@ -102,8 +108,13 @@ impl Teller {
 
 impl Drop for Teller {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish();
+        match &self.bar {
+            Some(bar) => bar.finish(),
+            None => say!(
+                "{}: {:.1} s",
+                self.agent,
+                self.begun.elapsed().as_secs_f64()
+            ),
         }
     }
 }
