@@ -325,7 +325,7 @@ fn input_without_end_lets_others_run_and_stops_no_clock() {
         for _ in 0..seconds * 10 + 10 {
             let before = wire.state().reads;
             task.turn();
-            assert!(wire.state().reads - before <= 34, "{name}");
+            assert!(wire.state().reads - before <= 130, "{name}");
             wire.pass(SECOND / 10);
         }
         assert_eq!(task.done.is_some(), seconds > 0, "{name}");
@@ -337,7 +337,7 @@ fn input_without_end_lets_others_run_and_stops_no_clock() {
     for _ in 0..60 {
         let before = wire.state().reads;
         task.turn();
-        assert!(wire.state().reads - before <= 17);
+        assert!(wire.state().reads - before <= 65);
         wire.pass(SECOND / 10);
     }
     assert!(task.done.is_some());

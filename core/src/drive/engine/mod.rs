@@ -29,10 +29,10 @@ const GATHERED: usize = 64 << 10;
 const LOOKED: usize = 1 << 10;
 
 /// Reads after which a task lets others run, though there is more input.
-pub(super) const READS: u8 = 16;
+pub(super) const READS: u8 = 64;
 
-/// A read counts once more for each so many octets.
-const LONG_READ: usize = 16 << 10;
+/// A read counts once more for each so many octets: a poll takes up to 2 MiB, or a message of that length in one go.
+const LONG_READ: usize = 64 << 10;
 
 /// Slices of one vectored write.
 const SLICES: usize = 16;
