@@ -9,6 +9,7 @@
 //! | [`handshake`] | whether two endpoints talk WebSocket, and what they agree on |
 //! | [`connection`] | what frames mean, when to ping, how to close |
 //! | [`message`] | whole messages, pieces, prepared messages |
+//! | [`route`] | which endpoint a path leads to; of use without the rest |
 //! | [`drive`] | the async shell over a [`drive::Transport`]; what `sansws-tokio` and `sansws-smol` share |
 //! | [`frame`], [`mask`], [`utf8`], [`extension`], [`http`] | the octets underneath |
 //! | [`config`], [`close`], [`error`], [`time`], [`random`] | values |
@@ -89,5 +90,6 @@ pub mod http;
 pub mod mask;
 pub mod message;
 pub mod random;
+pub mod route;
 pub mod time;
 pub mod utf8;

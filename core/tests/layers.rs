@@ -10,7 +10,13 @@ const LAYERS: &[&[&str]] = &[
     &["mask", "utf8", "frame", "http"],
     &["extension", "handshake"],
     &["message", "connection"],
+    &["route"],
     &["drive"],
+];
+
+/// What `route` may import: it knows nothing of connections.
+const ROUTE_IMPORTS: &[&str] = &[
+    "route", "time", "random", "close", "error", "config", "http",
 ];
 
 /// Values that know each other: a violation maps to a close code, and a close code that is wrong is a violation.
@@ -63,6 +69,9 @@ fn faults(path: &str, source: &str) -> Vec<String> {
                 && !PEERS.contains(&(module, used))
             {
                 faults.push(format!("imports {used} from below"));
+            }
+            if module == "route" && !ROUTE_IMPORTS.contains(&used) {
+                faults.push(format!("imports {used}, of which routes know nothing"));
             }
         }
         let drive = module == "drive" || module == "lib";
@@ -135,6 +144,16 @@ fn planted_faults_are_found() {
             "message/mod.rs",
             "//! RFC\nlet state = crate::drive::Error;",
             "imports drive",
+        ),
+        (
+            "connection/inbound.rs",
+            "//! RFC\nuse crate::route::Router;",
+            "imports route from below",
+        ),
+        (
+            "route/tree.rs",
+            "//! RFC\nuse crate::connection::Connection;",
+            "imports connection, of which",
         ),
         ("mask.rs", "//! RFC\nuse std::vec::Vec;", "says std::"),
         (

@@ -1,0 +1,77 @@
+//! Why routes don't build.
+//! RFC 9110 section 9.1 for methods; the rest is our own.
+//! Knows no router: each error names the patterns it is about.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use thiserror::Error;
+
+use super::pattern::PatternError;
+
+/// One mistake in a set of routes.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RouteError {
+    /// A pattern or a prefix can't be read.
+    #[error("`{pattern}`: {error}")]
+    Pattern {
+        /// As written, behind its prefixes.
+        pattern: String,
+        /// What is wrong.
+        error: PatternError,
+    },
+    /// A path, and a method, would lead to both.
+    #[error("`{first}` and `{second}` can't be told apart")]
+    Conflict {
+        /// The one that was added first.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// Two routes have one name.
+    #[error("`{first}` and `{second}` are both named `{name}`")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The pattern that was added first.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// A router has two converters of one name, or one that is built in.
+    #[error("there is a converter `{0}` already")]
+    ConverterTaken(String),
+    /// RFC 9110 9.1: a method is a token.
+    #[error("`{pattern}`: `{method}` is no method")]
+    Method {
+        /// The pattern of the route.
+        pattern: String,
+        /// What was given.
+        method: String,
+    },
+}
+
+/// All mistakes in a set of routes, so that they can be mended at once. There is at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteErrors(pub(super) Vec<RouteError>);
+
+impl RouteErrors {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &RouteError> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for RouteErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, error) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "; " };
+            write!(f, "{comma}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for RouteErrors {}

@@ -1,0 +1,93 @@
+//! The values of a pattern's parameters in a path.
+//! RFC 3986 section 2.1: a segment is decoded when it is asked for; one without escapes is lent as it stands.
+//! Knows no tree: a pattern and a path that it matched say all.
+
+use alloc::borrow::{Cow, ToOwned};
+use alloc::string::String;
+use core::str::FromStr;
+
+use thiserror::Error;
+
+use super::converter::Kind;
+use super::escape::{cut, decode};
+use super::pattern::{Pattern, Segment};
+
+/// The parameters of a match. It holds no values, only where to find them, so that making one allocates nothing.
+///
+/// ```
+/// use sansws_core::route::{ParamError, Pattern};
+///
+/// let pattern: Pattern = "/{room}/{id:int}/{file:path}".parse()?;
+/// let params = pattern.matches("/a%2Fb/-7/x/y.txt")?.expect("it matches");
+/// assert_eq!(params.get::<String>("room")?, "a/b");
+/// assert_eq!(params.get::<i64>("id")?, -7);
+/// assert_eq!(params.text("file").as_deref(), Some("x/y.txt"));
+/// assert_eq!(params.get::<u8>("nope"), Err(ParamError::Unknown("nope".into())));
+/// assert_eq!(params.iter().count(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Params<'r, 'p> {
+    pattern: &'r Pattern,
+    path: &'p str,
+}
+
+/// A parameter can't be had as asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ParamError {
+    /// The pattern has no such parameter.
+    #[error("the pattern has no parameter `{0}`")]
+    Unknown(String),
+    /// The converter accepts more than the type: `{id:int}` as a `u8`, say.
+    #[error("the parameter `{0}` does not fit its type")]
+    Unfit(String),
+}
+
+impl<'r, 'p> Params<'r, 'p> {
+    /// The pattern must match the path.
+    pub(super) const fn new(pattern: &'r Pattern, path: &'p str) -> Self {
+        Self { pattern, path }
+    }
+
+    /// The value of a parameter, parsed.
+    pub fn get<T: FromStr>(&self, name: &str) -> Result<T, ParamError> {
+        let text = self
+            .text(name)
+            .ok_or_else(|| ParamError::Unknown(name.to_owned()))?;
+        text.parse().map_err(|_| ParamError::Unfit(name.to_owned()))
+    }
+
+    /// The value of a parameter, decoded. A `path` may hold `..`: never join it to a folder unchecked.
+    pub fn text(&self, name: &str) -> Option<Cow<'p, str>> {
+        let (_, raw) = self.raw().find(|(own, _)| *own == name)?;
+        Some(plain(raw))
+    }
+
+    /// Names and decoded values, from the left.
+    pub fn iter(&self) -> impl Iterator<Item = (&'r str, Cow<'p, str>)> + use<'r, 'p> {
+        self.raw().map(|(name, raw)| (name, plain(raw)))
+    }
+
+    /// Names and values as they stand in the path.
+    fn raw(&self) -> impl Iterator<Item = (&'r str, &'p str)> + use<'r, 'p> {
+        let mut rest = self.path.strip_prefix('/');
+        self.pattern.segments().iter().filter_map(move |segment| {
+            let here = rest?;
+            let (text, next) = cut(here);
+            rest = next;
+            match segment {
+                Segment::Literal(_) => None,
+                Segment::Param {
+                    name,
+                    kind: Kind::Path,
+                } => Some((&**name, here)),
+                Segment::Param { name, .. } => Some((&**name, text)),
+            }
+        })
+    }
+}
+
+/// The path was decoded before it matched, so this can't fail.
+fn plain(raw: &str) -> Cow<'_, str> {
+    decode(raw).unwrap_or(Cow::Borrowed(raw))
+}

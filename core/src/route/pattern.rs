@@ -1,0 +1,247 @@
+//! Patterns: `/rooms/{room}/messages/{id:int}`.
+//! RFC 3986 section 3.3: segments between slashes.
+//! Knows no other pattern and no endpoint.
+//!
+//! ```text
+//! pattern  = *( "/" segment )              the empty pattern is "/", or the prefix itself under a prefix
+//! segment  = literal / "{" name [ ":" converter ] "}"
+//! literal  = text, or %-escapes; %7B is a brace, %25 a percent, %3F a question mark
+//! name     = ( letter / "_" ) *( letter / digit / "_" )
+//! ```
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::str::FromStr;
+
+use thiserror::Error;
+
+use super::converter::{Converter, Kind};
+use super::escape::{self, PathError, cut, decode};
+use super::params::Params;
+
+/// A pattern that has been read; cheap to clone.
+///
+/// ```
+/// use sansws_core::route::Pattern;
+///
+/// let pattern: Pattern = "/rooms/{room}/{id:int}".parse()?;
+/// let params = pattern.matches("/rooms/caf%C3%A9/7")?.expect("it matches");
+/// assert_eq!(params.text("room").as_deref(), Some("café"));
+/// assert_eq!(params.get::<i64>("id")?, 7);
+/// assert!(pattern.matches("/rooms/x/seven")?.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    text: Arc<str>,
+    segments: Arc<[Segment]>,
+}
+
+/// What stands between two slashes.
+#[derive(Clone, Debug)]
+pub(super) enum Segment {
+    /// Decoded.
+    Literal(Box<str>),
+    Param {
+        name: Box<str>,
+        kind: Kind,
+    },
+}
+
+/// What is wrong with a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PatternError {
+    /// It would be glued to the last segment of its prefix.
+    #[error("it does not begin with a slash")]
+    NoSlash,
+    /// `a{b}`, `{a}{b}`, `{a`: a parameter is a whole segment. A brace as such is written `%7B` or `%7D`.
+    #[error("`{0}` has a brace that neither opens nor ends it")]
+    Brace(String),
+    /// `{}`, `{x-y}`, `{*rest}`.
+    #[error("`{0}` is no name: letters, digits and `_`, no digit first")]
+    Name(String),
+    /// Two parameters have one name, perhaps one of them in a prefix.
+    #[error("two parameters are called `{0}`")]
+    DuplicateName(String),
+    /// Neither built in nor given by [`Router::converter`](super::Router::converter).
+    #[error("there is no converter `{0}`")]
+    UnknownConverter(String),
+    /// Something follows a `path`.
+    #[error("`{0}` takes the rest of the path, but is not last")]
+    TailNotLast(String),
+    /// A literal has a bad escape.
+    #[error(transparent)]
+    Escape(#[from] PathError),
+    /// A path ends where the query or the fragment begins (RFC 3986 section 3.3).
+    #[error("`{0}` has a `?` or `#`, which no path has; escape it if it is meant")]
+    Query(String),
+    /// Clients resolve `.` and `..` before they send (RFC 3986 section 5.2.4).
+    #[error("`{0}` never arrives in a path")]
+    Dots(String),
+}
+
+/// Custom converters by name; the first of a name counts.
+pub(super) type Known = Vec<(Box<str>, Arc<dyn Converter>)>;
+
+impl Pattern {
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The names of the parameters, from the left.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Param { name, .. } => Some(&**name),
+        })
+    }
+
+    /// The parameters, if this pattern matches `path`. One among many is found by [`Routes::find`](super::Routes::find).
+    pub fn matches<'p>(&self, path: &'p str) -> Result<Option<Params<'_, 'p>>, PathError> {
+        let path = if path.is_empty() { "/" } else { path };
+        decode(path)?;
+        let mut rest = path.strip_prefix('/');
+        for segment in self.segments() {
+            let Some(here) = rest else { return Ok(None) };
+            let (text, next) = cut(here);
+            let (text, next) = match segment {
+                Segment::Param {
+                    kind: Kind::Path, ..
+                } => (here, None),
+                Segment::Param { .. } | Segment::Literal(_) => (text, next),
+            };
+            if !segment.accepts(&decode(text)?) {
+                return Ok(None);
+            }
+            rest = next;
+        }
+        Ok(rest.is_none().then(|| Params::new(self, path)))
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    pub(super) fn parse(pattern: &str, known: &Known) -> Result<Self, PatternError> {
+        let text = if pattern.is_empty() { "/" } else { pattern };
+        let inner = text.strip_prefix('/').ok_or(PatternError::NoSlash)?;
+        let mut segments: Vec<Segment> = Vec::new();
+        for text in inner.split('/') {
+            let segment = Segment::parse(text, known)?;
+            for before in &segments {
+                before.allow(&segment)?;
+            }
+            segments.push(segment);
+        }
+        Ok(Self {
+            text: text.into(),
+            segments: segments.into(),
+        })
+    }
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    /// Reads a pattern that has no custom converters.
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        Self::parse(text, &Known::new())
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Segment {
+    fn parse(text: &str, known: &Known) -> Result<Self, PatternError> {
+        let inner = text
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'));
+        if inner.unwrap_or(text).contains(['{', '}']) {
+            return Err(PatternError::Brace(text.to_owned()));
+        }
+        let Some(inner) = inner else {
+            return Self::literal(text);
+        };
+        let (name, converter) = inner.split_once(':').unwrap_or((inner, "str"));
+        if !is_name(name) {
+            return Err(PatternError::Name(name.to_owned()));
+        }
+        let custom = || {
+            let (name, converter) = known.iter().find(|(name, _)| **name == *converter)?;
+            Some(Kind::Custom(name.clone(), converter.clone()))
+        };
+        let kind = Kind::built_in(converter)
+            .or_else(custom)
+            .ok_or_else(|| PatternError::UnknownConverter(converter.to_owned()))?;
+        Ok(Self::Param {
+            name: name.into(),
+            kind,
+        })
+    }
+
+    fn literal(text: &str) -> Result<Self, PatternError> {
+        if text.contains(['?', '#']) {
+            return Err(PatternError::Query(text.to_owned()));
+        }
+        let decoded = decode(text)?;
+        if escape::is_dots(&decoded) {
+            return Err(PatternError::Dots(text.to_owned()));
+        }
+        Ok(Self::Literal(decoded.into()))
+    }
+
+    /// Whether `later` may follow.
+    fn allow(&self, later: &Self) -> Result<(), PatternError> {
+        match (self, later) {
+            (
+                Self::Param {
+                    name,
+                    kind: Kind::Path,
+                },
+                _,
+            ) => Err(PatternError::TailNotLast((**name).to_owned())),
+            (Self::Param { name, .. }, Self::Param { name: other, .. }) if name == other => {
+                Err(PatternError::DuplicateName((**name).to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn accepts(&self, text: &str) -> bool {
+        match self {
+            Self::Literal(literal) => **literal == *text,
+            Self::Param { kind, .. } => kind.accepts(text),
+        }
+    }
+
+    /// Whether both accept the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Param { kind, .. }, Self::Param { kind: other, .. }) => kind.is(other),
+            _ => self.key() == other.key(),
+        }
+    }
+
+    /// The precedence: a literal comes first, then what accepts least. Names of parameters play no part.
+    pub(super) fn key(&self) -> (u8, &str) {
+        match self {
+            Self::Literal(text) => (0, text),
+            Self::Param { kind, .. } => kind.key(),
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    text.starts_with(is_letter) && text.chars().all(|c| is_letter(c) || c.is_ascii_digit())
+}
