@@ -35,7 +35,7 @@ no-std: ## core without std: for this host, and for bare metal where that target
 			"core was built without std for the host only"; \
 	fi
 
-conformance: ## sansws under wsconform, its own suite, in full (about ten minutes); reports in target/conformance
+conformance: ## sansws under wsconform, its own suite, in full (about eleven minutes); reports in target/conformance
 	conformance/run.sh
 
 foreign: ## other libraries under wsconform; rewrites the table in conformance/README.md

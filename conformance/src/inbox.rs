@@ -111,11 +111,6 @@ impl Inbox {
         self.inflater = agreed.map(|agreed| Inflater::new(agreed.peer_bits, agreed.peer_takeover));
     }
 
-    /// Whether a frame or a message has begun and not ended.
-    pub fn is_inside(&self) -> bool {
-        self.message.is_some() || self.reader.is_inside()
-    }
-
     /// How many frames came masked, and how many of their keys differ from the key before.
     pub const fn keys(&self) -> (u32, u32) {
         (self.keys.1, self.keys.2)

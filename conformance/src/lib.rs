@@ -1,6 +1,6 @@
 //! A conformance suite for WebSocket servers and clients in any language: RFC 6455, RFC 7692, and what stands beside them.
 //!
-//! All 517 cases of the classic suite, with their numbers, and as many again of what it never asked: the opening handshake in both
+//! All 517 cases of the classic suite, with their numbers, and hundreds of what it never asked: the opening handshake in both
 //! roles, lengths, masks, limits, permessage-deflate in all its shapes, races at the end, floods, slow peers.
 //! `wsconform` is the program; this is the library, for `cargo test`.
 //!

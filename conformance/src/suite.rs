@@ -216,6 +216,8 @@ impl Suite {
     /// # Errors
     /// When nothing can be run: a bad URL, nothing that listens.
     pub fn test(&self, name: &str, url: &str) -> io::Result<Agent> {
+        // Nothing that listens is found at once, not by each case.
+        self.reach(url)?;
         self.test_told(name, url, &|_, _| {})
     }
 
@@ -225,7 +227,10 @@ impl Suite {
     /// Why not.
     pub fn reach(&self, url: &str) -> io::Result<()> {
         let (target, tls) = self.target(url)?;
-        smol::block_on(target.connect(tls.as_ref(), self.patience.silence)).map(drop)
+        let reached = smol::block_on(target.connect(tls.as_ref(), self.patience.silence));
+        reached
+            .map(drop)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot reach {url}: {error}")))
     }
 
     fn target(&self, url: &str) -> io::Result<(Target, Option<Arc<rustls::ClientConfig>>)> {
@@ -237,13 +242,12 @@ impl Suite {
         Ok((target, tls))
     }
 
-    /// The same as [`test`](Self::test), and tells of each case that is done.
+    /// The same as [`test`](Self::test), and tells of each case that is done. Whether anything listens is for
+    /// [`reach`](Self::reach) to say first: here each case would find out for itself.
     ///
     /// # Errors
-    /// As for [`test`](Self::test).
+    /// A bad URL, or roots that cannot be read.
     pub fn test_told(&self, name: &str, url: &str, progress: Progress<'_>) -> io::Result<Agent> {
-        // Nothing that listens is found at once, not by each case.
-        self.reach(url)?;
         let (target, tls) = self.target(url)?;
         let setting = self.setting(Peer::Server, &target.path, &target.authority);
         let entries = Mutex::new(Vec::new());
@@ -335,14 +339,6 @@ impl Agent {
     pub fn worst(&self) -> Verdict {
         let all = self.entries.iter().map(|entry| entry.outcome.worst());
         all.max().unwrap_or(Verdict::Ok)
-    }
-
-    /// How many cases came to a verdict.
-    pub fn count(&self, verdict: Verdict) -> usize {
-        self.entries
-            .iter()
-            .filter(|entry| entry.outcome.worst() == verdict)
-            .count()
     }
 }
 

@@ -110,7 +110,7 @@ fn a_good_server_is_exit_code_0_with_reports_and_a_bad_one_is_exit_code_1() {
         }
     });
     let baseline = PathBuf::from(dir).join("index.json");
-    // Reaching it takes two connections, the case one.
+    // Reaching it takes a connection, the case another.
     let (code, out, _) = run(&[
         "test",
         &url,

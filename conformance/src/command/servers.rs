@@ -26,9 +26,7 @@ pub fn test(url: &str, agent: &str, roots: Option<&Path>, common: &Common) -> io
         suite = suite.roots(path);
     }
     stop_on_interrupt(&suite)?;
-    suite
-        .reach(url)
-        .map_err(|error| io::Error::other(format!("cannot reach {url}: {error}")))?;
+    suite.reach(url)?;
     let teller = Teller::new(agent, suite.chosen(Peer::Server).len());
     let results = suite.test_told(agent, url, &|case, outcome| teller.tell(case, outcome))?;
     drop(teller);

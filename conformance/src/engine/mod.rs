@@ -10,7 +10,6 @@ use std::time::Duration;
 use crate::case::Case;
 use crate::deflate::{Agreed, Deflater, Params};
 use crate::frame;
-use crate::http::Head;
 use crate::inbox::{End, Event, Inbox};
 use crate::opening;
 use crate::outbox::Outbox;
@@ -140,14 +139,13 @@ pub struct Run {
     outbox: Outbox,
     agreed: Option<Agreed>,
     deflater: Option<Deflater>,
-    request: Option<Head>,
     /// The turn of a step that has turns, and when it began.
     turn: (usize, Duration),
     packed: Vec<Option<Vec<u8>>>,
     times: Vec<Duration>,
     reading: bool,
     shutdown: bool,
-    /// Whether the step that is awaited is the opening.
+    /// It makes many round trips, and may last longer for that.
     long: bool,
     behavior: Verdict,
     close: Verdict,
@@ -185,7 +183,6 @@ impl Run {
             outbox: Outbox::new(peer == Peer::Server),
             agreed: None,
             deflater: None,
-            request: None,
             turn: (0, Duration::ZERO),
             packed: Vec::new(),
             times: Vec::new(),

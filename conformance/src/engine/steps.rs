@@ -79,7 +79,6 @@ impl Run {
                             if opens {
                                 self.frames_follow(None);
                             }
-                            self.request = Some(head);
                         }
                         Err(wrong) => self.fail(wrong),
                     },
