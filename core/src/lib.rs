@@ -10,6 +10,7 @@
 //! | [`connection`] | what frames mean, when to ping, how to close |
 //! | [`message`] | whole messages, pieces, prepared messages |
 //! | [`route`] | which endpoint a path leads to; of use without the rest |
+//! | [`policy`] | how much peers may send, how many may come, when to come back to them |
 //! | [`drive`] | the async shell over a [`drive::Transport`]; what `sansws-tokio` and `sansws-smol` share |
 //! | [`frame`], [`mask`], [`utf8`], [`extension`], [`http`] | the octets underneath |
 //! | [`config`], [`close`], [`error`], [`time`], [`random`] | values |
@@ -89,6 +90,7 @@ pub mod handshake;
 pub mod http;
 pub mod mask;
 pub mod message;
+pub mod policy;
 pub mod random;
 pub mod route;
 pub mod time;

@@ -1,11 +1,13 @@
-//! Masking keys and handshake nonces, drawn from a seed.
-//! RFC 6455 sections 4.1 (nonce), 5.3 and 10.3 (masking keys).
+//! Masking keys, handshake nonces and waits, drawn from a seed.
+//! RFC 6455 sections 4.1 (nonce), 5.3 and 10.3 (masking keys), 7.2.3 (waits).
 //! Knows no source of entropy: the seed is an input, and the same seed gives the same octets.
 
 use core::fmt;
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::time::Duration;
 
 /// 32 octets of entropy from which a client draws its nonce and its masking keys.
 ///
@@ -30,6 +32,11 @@ impl Seed {
     /// The masking keys that belong to this seed; independent of the nonce.
     pub fn mask_keys(&self) -> MaskKeys {
         MaskKeys(self.stream(1))
+    }
+
+    /// The waits that belong to this seed; they tell nothing about the nonce and the masking keys.
+    pub fn jitter(&self) -> Jitter {
+        Jitter(self.stream(2))
     }
 
     fn stream(&self, stream: u64) -> ChaCha12Rng {
@@ -63,6 +70,29 @@ impl MaskKeys {
 impl fmt::Debug for MaskKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MaskKeys(..)")
+    }
+}
+
+/// An endless sequence of random waits (RFC 6455 section 7.2.3), by ChaCha12.
+#[derive(Clone)]
+pub struct Jitter(ChaCha12Rng);
+
+impl Jitter {
+    /// The next wait: any number of microseconds from `low` to `high`, both included; `low` when `high` is not above it.
+    pub fn between(&mut self, low: Duration, high: Duration) -> Duration {
+        let span = high
+            .saturating_sub(low)
+            .as_micros()
+            .min(u128::from(u64::MAX));
+        // The upper half of the product is even enough: the error is below one in 2^64 for each microsecond of the span.
+        let part = (u128::from(self.0.next_u64()) * (span + 1)) >> 64;
+        low.saturating_add(Duration::from_micros(part as u64))
+    }
+}
+
+impl fmt::Debug for Jitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Jitter(..)")
     }
 }
 

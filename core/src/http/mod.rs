@@ -2,6 +2,7 @@
 //! RFC 9110, RFC 9112; RFC 6455 section 4.
 //! Knows nothing of WebSocket but its URL schemes.
 
+pub mod date;
 pub mod field;
 mod head;
 pub(crate) mod response;

@@ -1,0 +1,316 @@
+//! How many connections and handshakes one address may have.
+//! RFC 6455 section 10.4 and section 7.2.3; RFC 4291 section 2.5.1 for what one host of IPv6 is.
+//! Knows no socket: it is told who comes and who goes.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::net::IpAddr;
+
+use thiserror::Error;
+
+use super::rate::{Bucket, Rate};
+use crate::time::{Duration, Instant};
+
+/// What one address may have. An address of IPv6 stands for its /64, one of IPv4 within IPv6 for that of IPv4.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressLimits {
+    /// Connections at once; default unlimited.
+    pub connections: Option<u32>,
+    /// Opening handshakes per time; default unlimited.
+    pub handshakes: Option<Rate>,
+    /// Most addresses remembered; default 65 536, of some hundred octets each.
+    ///
+    /// When all of them are in use, those that are not known share what one address may have.
+    pub table: usize,
+}
+
+impl Default for AddressLimits {
+    fn default() -> Self {
+        Self {
+            connections: None,
+            handshakes: None,
+            table: 65_536,
+        }
+    }
+}
+
+/// Why an address may not come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+pub enum Refused {
+    /// It has as many connections as it may have.
+    #[error("the address has too many connections")]
+    TooMany,
+    /// It comes too often.
+    #[error("the address comes too often")]
+    TooFast {
+        /// How long it should stay away.
+        retry_after: Duration,
+    },
+}
+
+/// All addresses that hold connections or came of late.
+///
+/// ```
+/// use sansws_core::policy::{AddressLimits, Addresses, Refused};
+/// use sansws_core::time::Instant;
+///
+/// let mut addresses = Addresses::new(AddressLimits { connections: Some(1), ..AddressLimits::default() });
+/// let (now, someone) = (Instant::ZERO, "192.0.2.1".parse().unwrap());
+/// assert_eq!(addresses.enter(now, someone), Ok(()));
+/// assert_eq!(addresses.enter(now, someone), Err(Refused::TooMany));
+/// addresses.leave(now, someone);
+/// assert_eq!(addresses.enter(now, someone), Ok(()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    limits: AddressLimits,
+    known: BTreeMap<Key, Entry>,
+    /// Those of `known` without a connection, by the moment at which they may be forgotten.
+    idle: BTreeSet<(Instant, Key)>,
+    /// What those share that found no room.
+    others: Entry,
+    /// How many of its connections each of them has.
+    crowd: BTreeMap<Key, u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    V4(u32),
+    /// The upper half.
+    V6(u64),
+}
+
+impl From<IpAddr> for Key {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.to_bits()),
+            // RFC 4291 2.5.1: "Interface IDs are required to be 64 bits long": one host may take any of them.
+            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    handshakes: Bucket,
+    connections: u32,
+}
+
+impl Entry {
+    fn enter(&mut self, limits: &AddressLimits, now: Instant) -> Result<(), Refused> {
+        if limits
+            .connections
+            .is_some_and(|most| self.connections >= most)
+        {
+            return Err(Refused::TooMany);
+        }
+        if let Some(rate) = &limits.handshakes {
+            let taken = self.handshakes.take(rate, now, 1);
+            taken.map_err(|moment| Refused::TooFast {
+                retry_after: moment.since(now),
+            })?;
+        }
+        // Without a limit they are not counted.
+        self.connections += u32::from(limits.connections.is_some());
+        Ok(())
+    }
+
+    /// When nothing about it is worth remembering, if it stays as it is.
+    fn idle(&self, limits: &AddressLimits) -> Option<Instant> {
+        let full = |rate| self.handshakes.full(rate);
+        (self.connections == 0).then(|| limits.handshakes.as_ref().map_or(Instant::ZERO, full))
+    }
+}
+
+impl Addresses {
+    /// Nobody has come yet.
+    pub const fn new(limits: AddressLimits) -> Self {
+        Self {
+            limits,
+            known: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            others: Entry {
+                handshakes: Bucket::new(),
+                connections: 0,
+            },
+            crowd: BTreeMap::new(),
+        }
+    }
+
+    /// One more connection from `address`. When it is let in, [`Addresses::leave`] must be called once it has ended.
+    pub fn enter(&mut self, now: Instant, address: IpAddr) -> Result<(), Refused> {
+        if self.limits.connections.is_none() && self.limits.handshakes.is_none() {
+            return Ok(());
+        }
+        let key = Key::from(address);
+        // Two for each that comes: the table shrinks as fast as it grows.
+        self.forget(now);
+        self.forget(now);
+        if let Some(entry) = self.known.get_mut(&key) {
+            let before = entry.idle(&self.limits);
+            entry.enter(&self.limits, now)?;
+            let after = entry.idle(&self.limits);
+            self.note(key, before, after);
+            return Ok(());
+        }
+        if self.known.len() < self.limits.table {
+            // What it holds among the others, it brings along.
+            let connections = self.crowd.get(&key).copied().unwrap_or_default();
+            let mut entry = Entry {
+                connections,
+                ..Entry::default()
+            };
+            entry.enter(&self.limits, now)?;
+            self.crowd.remove(&key);
+            self.others.connections = self.others.connections.saturating_sub(connections);
+            self.known.insert(key, entry);
+            self.note(key, None, entry.idle(&self.limits));
+            return Ok(());
+        }
+        self.others.enter(&self.limits, now)?;
+        if self.limits.connections.is_some() {
+            *self.crowd.entry(key).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// A connection from `address` has ended. Of an address that holds none, nothing changes.
+    pub fn leave(&mut self, now: Instant, address: IpAddr) {
+        let key = Key::from(address);
+        if let Some(entry) = self.known.get_mut(&key) {
+            let before = entry.idle(&self.limits);
+            entry.connections = entry.connections.saturating_sub(1);
+            let after = entry.idle(&self.limits);
+            self.note(key, before, after);
+            self.forget(now);
+        } else if let Some(held) = self.crowd.get_mut(&key) {
+            *held = held.saturating_sub(1);
+            if *held == 0 {
+                self.crowd.remove(&key);
+            }
+            self.others.connections = self.others.connections.saturating_sub(1);
+        }
+    }
+
+    /// How many connections `address` holds, as far as they are counted: always 0 without a limit on them.
+    pub fn connections(&self, address: IpAddr) -> u32 {
+        let key = Key::from(address);
+        let known = self.known.get(&key).map(|entry| entry.connections);
+        known
+            .or_else(|| self.crowd.get(&key).copied())
+            .unwrap_or_default()
+    }
+
+    /// How many addresses are remembered: at most [`AddressLimits::table`], and those with a share of the last place.
+    pub fn remembered(&self) -> usize {
+        self.known.len() + self.crowd.len()
+    }
+
+    /// Forgets the one that has been done for the longest time, if any is.
+    fn forget(&mut self, now: Instant) {
+        if let Some((moment, key)) = self.idle.first().copied()
+            && moment <= now
+        {
+            self.idle.remove(&(moment, key));
+            self.known.remove(&key);
+        }
+    }
+
+    fn note(&mut self, key: Key, before: Option<Instant>, after: Option<Instant>) {
+        if let Some(moment) = before {
+            self.idle.remove(&(moment, key));
+        }
+        if let Some(moment) = after {
+            self.idle.insert((moment, key));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(address: &str) -> IpAddr {
+        address.parse().unwrap()
+    }
+
+    #[test]
+    fn which_addresses_are_one() {
+        let cases = [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+            ("0.0.0.0", "::", false),
+        ];
+        for (one, two, same) in cases {
+            assert_eq!(
+                Key::from(ip(one)) == Key::from(ip(two)),
+                same,
+                "{one} {two}"
+            );
+        }
+    }
+
+    #[test]
+    fn too_fast_says_for_how_long() {
+        let mut addresses = Addresses::new(AddressLimits {
+            handshakes: Some(Rate::per_second(2).burst(1)),
+            ..AddressLimits::default()
+        });
+        let retry_after = Duration::from_millis(500);
+        assert_eq!(addresses.enter(Instant::ZERO, ip("::1")), Ok(()));
+        assert_eq!(
+            addresses.enter(Instant::ZERO, ip("::1")),
+            Err(Refused::TooFast { retry_after })
+        );
+        assert_eq!(addresses.enter(Instant::ZERO, ip("::1:0:0:0:1")), Ok(()));
+        assert_eq!(
+            addresses.enter(Instant::ZERO + retry_after, ip("::1")),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn strangers_share_the_last_place_until_there_is_room() {
+        let mut addresses = Addresses::new(AddressLimits {
+            connections: Some(2),
+            handshakes: None,
+            table: 1,
+        });
+        let (a, b, c) = (ip("192.0.2.1"), ip("192.0.2.2"), ip("192.0.2.3"));
+        let mut enter = |address| addresses.enter(Instant::ZERO, address);
+        assert_eq!([a, b, c].map(&mut enter), [Ok(()); 3]);
+        assert_eq!(enter(b), Err(Refused::TooMany));
+        assert_eq!(enter(a), Ok(()));
+        for _ in 0..5 {
+            addresses.leave(Instant::ZERO, a);
+        }
+        // There is room: b gets a place of its own, to which it brings its connection.
+        assert_eq!(addresses.enter(Instant::ZERO, b), Ok(()));
+        assert_eq!(addresses.enter(Instant::ZERO, b), Err(Refused::TooMany));
+        assert_eq!(addresses.connections(b), 2);
+        assert_eq!(addresses.enter(Instant::ZERO, c), Ok(()));
+        assert_eq!(addresses.enter(Instant::ZERO, a), Err(Refused::TooMany));
+    }
+
+    #[test]
+    fn only_those_that_are_full_again_are_forgotten() {
+        let mut addresses = Addresses::new(AddressLimits {
+            connections: Some(9),
+            handshakes: Some(Rate::per_second(1)),
+            table: 2,
+        });
+        let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+        let (a, b, c) = (ip("192.0.2.1"), ip("192.0.2.2"), ip("192.0.2.3"));
+        assert_eq!(addresses.enter(at(1), a), Ok(()));
+        assert_eq!(addresses.enter(at(1), b), Ok(()));
+        addresses.leave(at(1), a);
+        assert_eq!(addresses.enter(at(1), c), Ok(()));
+        assert_eq!((addresses.known.len(), addresses.crowd.len()), (2, 1));
+        assert!(addresses.enter(at(1), a).is_err());
+        assert_eq!(addresses.enter(at(2), c), Ok(()));
+        assert_eq!((addresses.known.len(), addresses.crowd.len()), (2, 0));
+        assert_eq!((addresses.connections(a), addresses.connections(c)), (0, 2));
+    }
+}

@@ -1,0 +1,158 @@
+//! What one connection may send: messages and octets per time, and what happens beyond.
+//! RFC 6455 section 10.4.
+//! Knows no message: it is told how long one is, and answers what to do with it.
+
+use super::rate::{Bucket, Rate};
+use crate::time::Instant;
+
+/// What a connection does with a message above the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The message is taken, and reading pauses until the rate holds again: TCP makes the peer slow down. Nothing is lost.
+    #[default]
+    Delay,
+    /// The message is thrown away; those that follow may pass.
+    Drop,
+    /// The connection is closed, with 1008.
+    Close,
+}
+
+/// What one connection may send; without a rate it is unlimited (the default).
+///
+/// ```
+/// use sansws_core::policy::{Meter, Outcome, Rate, TrafficLimits, Verdict};
+/// use sansws_core::time::{Duration, Instant};
+///
+/// let limits = TrafficLimits { messages: Some(Rate::per_second(2)), ..TrafficLimits::default() };
+/// let (mut meter, now) = (Meter::new(), Instant::ZERO);
+/// assert_eq!(meter.admit(&limits, now, 10), Verdict::Pass);
+/// assert_eq!(meter.admit(&limits, now, 10), Verdict::Pass);
+/// assert_eq!(meter.admit(&limits, now, 10), Verdict::Wait(now + Duration::from_millis(500)));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrafficLimits {
+    /// Messages per time.
+    pub messages: Option<Rate>,
+    /// Octets of messages per time. With [`Outcome::Drop`] and [`Outcome::Close`], a message longer than the burst never passes.
+    pub octets: Option<Rate>,
+    /// What happens beyond.
+    pub outcome: Outcome,
+}
+
+/// What to do with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// It passes.
+    Pass,
+    /// It passes, but nothing more is read before this moment.
+    Wait(Instant),
+    /// It is thrown away.
+    Drop,
+    /// The connection is closed.
+    Close,
+}
+
+/// What one connection has sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meter {
+    messages: Bucket,
+    octets: Bucket,
+}
+
+impl Meter {
+    /// A connection that has sent nothing.
+    pub const fn new() -> Self {
+        Self {
+            messages: Bucket::new(),
+            octets: Bucket::new(),
+        }
+    }
+
+    /// Judges a message of `octets` octets. What does not pass counts for nothing.
+    pub fn admit(&mut self, limits: &TrafficLimits, now: Instant, octets: u64) -> Verdict {
+        let mut parts = [
+            (&limits.messages, &mut self.messages, 1),
+            (&limits.octets, &mut self.octets, octets),
+        ];
+        let beyond = |(rate, bucket, cost): &(&Option<Rate>, &mut Bucket, u64)| {
+            rate.as_ref()
+                .is_some_and(|rate| bucket.ready(rate, now, *cost).is_some())
+        };
+        match limits.outcome {
+            Outcome::Drop if parts.iter().any(beyond) => return Verdict::Drop,
+            Outcome::Close if parts.iter().any(beyond) => return Verdict::Close,
+            Outcome::Delay | Outcome::Drop | Outcome::Close => {}
+        }
+        let waits = parts.iter_mut().filter_map(|(rate, bucket, cost)| {
+            let rate = rate.as_ref()?;
+            bucket.spend(rate, now, *cost)
+        });
+        waits.max().map_or(Verdict::Pass, Verdict::Wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_of_ten_octets_and_two_messages() {
+        const SECOND: u64 = 1_000_000;
+        let wait = |micros| Verdict::Wait(Instant::from_micros(micros));
+        let cases: &[(&str, Outcome, &[(u64, u64, Verdict)])] = &[
+            (
+                "delayed by messages, then by octets",
+                Outcome::Delay,
+                &[
+                    (0, 0, Verdict::Pass),
+                    (0, 0, Verdict::Pass),
+                    (0, 0, wait(SECOND / 2)),
+                    (9 * SECOND, 30, wait(11 * SECOND)),
+                    (11 * SECOND, 1, wait(11 * SECOND + SECOND / 10)),
+                ],
+            ),
+            (
+                "dropped, and what is dropped counts for nothing",
+                Outcome::Drop,
+                &[
+                    (0, 8, Verdict::Pass),
+                    (0, 3, Verdict::Drop),
+                    (0, 2, Verdict::Pass),
+                    (0, 0, Verdict::Drop),
+                    (SECOND, 11, Verdict::Drop),
+                    (SECOND, 10, Verdict::Pass),
+                ],
+            ),
+            (
+                "closed",
+                Outcome::Close,
+                &[(0, 10, Verdict::Pass), (0, 1, Verdict::Close)],
+            ),
+        ];
+        for (name, outcome, rows) in cases {
+            let limits = TrafficLimits {
+                messages: Some(Rate::per_second(2)),
+                octets: Some(Rate::per_second(10)),
+                outcome: *outcome,
+            };
+            let mut meter = Meter::new();
+            for (row, (now, octets, want)) in rows.iter().enumerate() {
+                let got = meter.admit(&limits, Instant::from_micros(*now), *octets);
+                assert_eq!(got, *want, "{name}, row {row}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_rates_everything_passes() {
+        for outcome in [Outcome::Delay, Outcome::Drop, Outcome::Close] {
+            let limits = TrafficLimits {
+                outcome,
+                ..TrafficLimits::default()
+            };
+            let mut meter = Meter::new();
+            assert_eq!(meter.admit(&limits, Instant::ZERO, u64::MAX), Verdict::Pass);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Decisions about peers, as values: how much they may send, how many may come, when to come back to them.
+//! RFC 6455 sections 7.2.3 (reconnecting) and 10.4 (limits); RFC 9110 section 10.2.3 (Retry-After).
+//! Knows no connection and no socket: it is told what happens and when, and says what should be done.
+//!
+//! | file | what it decides |
+//! | --- | --- |
+//! | `rate` | whether something may happen at this moment, and if not, when |
+//! | `limiter` | whether a connection may send one more message |
+//! | `address` | whether an address may open one more connection |
+//! | `backoff`, `reconnect` | whether a client comes back after the end, and when |
+
+mod address;
+mod backoff;
+mod limiter;
+mod rate;
+mod reconnect;
+
+pub use address::{AddressLimits, Addresses, Refused};
+pub use backoff::{Backoff, Retries};
+pub use limiter::{Meter, Outcome, TrafficLimits, Verdict};
+pub use rate::{Bucket, Rate};
+pub use reconnect::{Ended, Next, Reconnect, ReconnectOptions};
