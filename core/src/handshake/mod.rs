@@ -18,6 +18,7 @@ mod extended;
 #[cfg(feature = "http")]
 mod http_types;
 mod key;
+mod origin;
 mod refusal;
 mod request;
 mod server;
@@ -25,6 +26,7 @@ mod server;
 pub use client::{Answer, ClientHandshake, ClientOptions, Failure, Opened};
 pub use extended::ExtendedConnect;
 pub use key::{accept_key, is_key};
+pub use origin::{Origin, OriginError, OriginPolicy};
 pub use refusal::Refusal;
 pub use request::{Accept, Request};
 pub use server::ServerHandshake;

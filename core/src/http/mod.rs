@@ -4,6 +4,7 @@
 
 pub mod date;
 pub mod field;
+pub mod forwarded;
 mod head;
 pub(crate) mod response;
 mod status;
