@@ -11,6 +11,7 @@
 //! | [`message`] | whole messages, pieces, prepared messages |
 //! | [`route`] | which endpoint a path leads to; of use without the rest |
 //! | [`policy`] | how much peers may send, how many may come, when to come back to them |
+//! | [`proxy`] | what is said to a proxy, or by one, before a connection begins |
 //! | [`drive`] | the async shell over a [`drive::Transport`]; what `sansws-tokio` and `sansws-smol` share |
 //! | [`frame`], [`mask`], [`utf8`], [`extension`], [`http`] | the octets underneath |
 //! | [`config`], [`close`], [`error`], [`time`], [`random`] | values |
@@ -91,6 +92,7 @@ pub mod http;
 pub mod mask;
 pub mod message;
 pub mod policy;
+pub mod proxy;
 pub mod random;
 pub mod route;
 pub mod time;

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["mask", "utf8", "frame", "http"],
     &["extension", "handshake"],
     &["message", "connection"],
-    &["policy"],
+    &["policy", "proxy"],
     &["route"],
     &["drive"],
 ];

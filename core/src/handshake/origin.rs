@@ -218,7 +218,7 @@ fn is_same_host(origin: &Origin, host: &str, secure: Option<bool>) -> bool {
     let Some((name, port)) = host_and_port(host) else {
         return false;
     };
-    // RFC 9110 4.2.1: "If the port is equal to the default port for a scheme [or] not given", it is that default.
+    // RFC 9110 4.2.1: "If the port subcomponent is empty or not given, TCP port 80 [...] is the default."
     let port = match port {
         Port::Given(port) => Some(port),
         Port::Absent | Port::Empty => default_port(&origin.scheme),

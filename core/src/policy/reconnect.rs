@@ -165,7 +165,7 @@ impl Reconnect {
                 let least = least.min(self.options.most_retry_after);
                 least.saturating_add(self.retries.wait())
             }
-            // 7.2.3: "the first reconnect attempt be delayed by a random amount of time"
+            // 7.2.3: "The first reconnect attempt SHOULD be delayed by a random amount of time."
             Return::Soon | Return::Never => self.retries.wait(),
         })
     }

@@ -1,0 +1,222 @@
+//! CONNECT: an HTTP proxy is asked for a connection.
+//! RFC 9110 section 9.3.6; RFC 7617 section 2 for the credentials.
+//! Knows no socket, and not what goes through the tunnel: only that the client speaks first in it.
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::net::Ipv6Addr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Credentials, Step, TunnelError};
+use crate::config::Limits;
+use crate::http::{HeadError, Scan, field};
+
+/// A client of an HTTP proxy.
+#[derive(Clone, Debug)]
+pub struct HttpTunnel {
+    output: Vec<u8>,
+    written: usize,
+    input: Vec<u8>,
+    scan: Scan,
+    limits: Limits,
+}
+
+/// Most octets that are read at once.
+const READ: usize = 4096;
+
+impl HttpTunnel {
+    /// Asks for `host`, a name or an address, an IPv6 address without brackets.
+    ///
+    /// The answer is bounded by [`Limits::head`] and [`Limits::headers`].
+    pub fn new(
+        host: &str,
+        port: u16,
+        credentials: Option<&Credentials>,
+        limits: &Limits,
+    ) -> Result<Self, TunnelError> {
+        // RFC 9110 9.3.6: "consisting of only the host and port number of the tunnel destination, separated by a colon"
+        let authority = if host.parse::<Ipv6Addr>().is_ok() {
+            format!("[{host}]:{port}")
+        } else if host.is_empty() || host.contains(':') || !field::is_host(host.as_bytes()) {
+            return Err(TunnelError::Host);
+        } else {
+            format!("{host}:{port}")
+        };
+        let mut output = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
+        if let Some(Credentials { user, password }) = credentials {
+            // RFC 7617 2: "a user-id containing a colon character is invalid"; "MUST NOT contain any control characters"
+            if user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
+                return Err(TunnelError::Credentials);
+            }
+            output += "Proxy-Authorization: Basic ";
+            STANDARD.encode_string(format!("{user}:{password}"), &mut output);
+            output += "\r\n";
+        }
+        output += "\r\n";
+        Ok(Self {
+            output: output.into_bytes(),
+            written: 0,
+            input: Vec::new(),
+            scan: Scan::default(),
+            limits: limits.clone(),
+        })
+    }
+
+    /// What is to be written.
+    pub fn output(&self) -> &[u8] {
+        self.output.get(self.written..).unwrap_or_default()
+    }
+
+    /// So many octets of the output were written.
+    pub const fn written(&mut self, count: usize) {
+        self.written = self.written.saturating_add(count);
+    }
+
+    /// How many octets may be read next, at most; fewer will do.
+    pub const fn need(&self) -> usize {
+        READ
+    }
+
+    /// Takes what was read, as [`ProxyHandshake::receive`](super::ProxyHandshake::receive) does.
+    ///
+    /// Octets behind the head of a 2xx are an error: a WebSocket server does not speak first, and neither does TLS.
+    pub fn receive(&mut self, input: &[u8]) -> Result<Step, TunnelError> {
+        if input.is_empty() {
+            return Err(TunnelError::EndOfInput);
+        }
+        self.input.extend_from_slice(input);
+        loop {
+            let Some(length) = self.scan.find(&self.input, &self.limits)? else {
+                return Ok(Step::More);
+            };
+            let status = status(self.input.get(..length).unwrap_or_default(), &self.limits)?;
+            match status {
+                // RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response"
+                100..=199 => {
+                    self.input.drain(..length);
+                    self.limits.head = self.limits.head.saturating_sub(length);
+                    self.scan = Scan::default();
+                }
+                // 9.3.6: "A client MUST ignore any Content-Length or Transfer-Encoding header fields received in a
+                // successful response to CONNECT."
+                200..=299 if self.input.len() > length => return Err(TunnelError::Early),
+                200..=299 => {
+                    self.input = Vec::new();
+                    return Ok(Step::Open);
+                }
+                _ => return Err(TunnelError::Refused(status)),
+            }
+        }
+    }
+}
+
+impl From<HeadError> for TunnelError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Malformed | HeadError::Version => Self::Malformed,
+            HeadError::TooLarge | HeadError::TooManyFields => Self::TooLarge,
+        }
+    }
+}
+
+/// The status of a response. Many proxies answer CONNECT as HTTP/1.0.
+fn status(head: &[u8], limits: &Limits) -> Result<u16, TunnelError> {
+    let mut slots = alloc::vec![httparse::EMPTY_HEADER; limits.headers];
+    let mut response = httparse::Response::new(&mut slots);
+    match response.parse(head) {
+        Ok(httparse::Status::Complete(_)) => response.code.ok_or(TunnelError::Malformed),
+        Err(httparse::Error::TooManyHeaders) => Err(TunnelError::TooLarge),
+        Ok(httparse::Status::Partial) | Err(_) => Err(TunnelError::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::{String, ToString};
+
+    fn ask(host: &str, user: Option<(&str, &str)>) -> Result<String, TunnelError> {
+        let credentials = user.map(|(user, password)| Credentials {
+            user: user.to_string(),
+            password: password.to_string(),
+        });
+        let tunnel = HttpTunnel::new(host, 443, credentials.as_ref(), &Limits::default())?;
+        Ok(String::from_utf8(tunnel.output().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn what_is_asked() {
+        const PLAIN: &str = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n";
+        assert_eq!(ask("a.example", None).as_deref(), Ok(PLAIN));
+        let with = ask("::1", Some(("Aladdin", "open sesame"))).unwrap();
+        assert_eq!(
+            with,
+            "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\nProxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"
+        );
+        for host in ["", "a b", "a\r\nX: y", "a:1", "a/b", "u@a", "[::1]"] {
+            assert_eq!(ask(host, None), Err(TunnelError::Host), "{host}");
+        }
+        for user in [("a:b", "c"), ("a\n", "c"), ("a", "\0")] {
+            assert_eq!(ask("a", Some(user)), Err(TunnelError::Credentials));
+        }
+    }
+
+    #[test]
+    fn what_is_answered() {
+        let limits = Limits {
+            head: 100,
+            headers: 2,
+            ..Limits::default()
+        };
+        let long = format!("HTTP/1.1 200 {}\r\n\r\n", "x".repeat(100));
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(5);
+        let cases: &[(&str, Result<Step, TunnelError>)] = &[
+            (
+                "HTTP/1.1 200 Connection established\r\n\r\n",
+                Ok(Step::Open),
+            ),
+            ("HTTP/1.0 200 OK\r\nVia: a\r\n\r\n", Ok(Step::Open)),
+            ("HTTP/1.1 204 \r\nContent-Length: 5\r\n\r\n", Ok(Step::Open)),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+                Ok(Step::Open),
+            ),
+            ("HTTP/1.1 200 OK\r\n", Ok(Step::More)),
+            ("HTTP/1.1 200 OK\r\n\r\n!", Err(TunnelError::Early)),
+            ("HTTP/1.1 407 No\r\n\r\nwhy", Err(TunnelError::Refused(407))),
+            ("HTTP/1.1 502 No\r\n\r\n", Err(TunnelError::Refused(502))),
+            (
+                "HTTP/1.1 301 No\r\nLocation: x\r\n\r\n",
+                Err(TunnelError::Refused(301)),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n",
+                Err(TunnelError::TooLarge),
+            ),
+            (&long, Err(TunnelError::TooLarge)),
+            (&interim, Err(TunnelError::TooLarge)),
+            ("SSH-2.0-OpenSSH\r\n\r\n", Err(TunnelError::Malformed)),
+            ("\x05\x00", Err(TunnelError::Malformed)),
+            ("HTTP/1.1 200 OK\n\n", Err(TunnelError::Malformed)),
+            ("", Err(TunnelError::EndOfInput)),
+        ];
+        for (answer, want) in cases {
+            let fresh = || HttpTunnel::new("a", 1, None, &limits).unwrap();
+            assert_eq!(fresh().receive(answer.as_bytes()), *want, "{answer:?}");
+            // Octet by octet the head of a refusal is enough, and nothing can come early.
+            if answer.len() > 1 && *want != Err(TunnelError::Early) {
+                let mut tunnel = fresh();
+                let mut steps = answer
+                    .as_bytes()
+                    .chunks(1)
+                    .map(|octet| tunnel.receive(octet));
+                let last = steps
+                    .find(|step| *step != Ok(Step::More))
+                    .unwrap_or(Ok(Step::More));
+                assert_eq!(last, *want, "{answer:?}, octet by octet");
+            }
+        }
+    }
+}
