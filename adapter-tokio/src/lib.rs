@@ -6,18 +6,20 @@
 //! A server:
 //!
 //! ```no_run
-//! use sansws_tokio::{Result, Serve, Server, Upgrade};
+//! use sansws_tokio::{Result, Router, Server, Upgrade};
 //!
-//! async fn echo(upgrade: Upgrade) -> Result {
+//! async fn room(upgrade: Upgrade) -> Result {
+//!     let room: String = upgrade.param("room")?;
 //!     let mut socket = upgrade.accept().await?;
-//!     while let Some(message) = socket.receive().await? {
-//!         socket.send(message).await?;
+//!     while let Some(text) = socket.receive_text().await? {
+//!         socket.send_text(format!("{room}: {text}")).await?;
 //!     }
 //!     Ok(())
 //! }
 //!
 //! # async fn run() -> Result {
-//! Server::bind("127.0.0.1:8080", Serve::default()).await?.serve(echo).await
+//! let router = Router::new().route("/rooms/{room}", room);
+//! Server::bind("127.0.0.1:8080").await?.serve(router).await
 //! # }
 //! ```
 //!
@@ -38,28 +40,45 @@
 mod dial;
 mod io;
 mod listen;
+mod server;
 mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;
 
 pub use dial::{accept, connect, connect_over};
 pub use io::Io;
-pub use listen::{LocalTask, Server};
+pub use listen::Listener;
 pub use sansws_core as core;
+pub use sansws_core::app::{Endpoint, IntoHandler, IntoPage, IntoResponse, Layer};
 pub use sansws_core::close::{CloseCode, Closed};
 pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
-pub use sansws_core::drive::{Dial, Error, Gate, MessageReader, MessageWriter, Result, Serve};
+#[cfg(feature = "json")]
+pub use sansws_core::drive::Json;
+pub use sansws_core::drive::{
+    Counters, Dial, Error, FromMessage, Gate, MessageReader, MessageWriter, Policy, Result, Scope,
+    Serve, Transport,
+};
 pub use sansws_core::error::{Misuse, Violation};
 pub use sansws_core::frame::Kind;
 pub use sansws_core::handshake::{Accept, Failure, Refusal, Request};
-pub use sansws_core::http::{Fields, Response, Url};
+pub use sansws_core::http::{Fields, RequestHead, Response, Url};
 pub use sansws_core::message::{Message, Payload, Prepared};
+pub use server::{LocalTask, Server};
 pub use stream::Stream;
+
+/// What a server's connections come over: `impl Endpoint<Wire> for Chat`.
+pub type Wire = Io<Stream>;
+
+/// Routes of handlers and pages; see [`sansws_core::app::Router`] for its verbs.
+pub type Router = sansws_core::app::Router<Wire>;
+
+/// A pattern and the handler it leads to; see [`sansws_core::app::Route`].
+pub type Route = sansws_core::app::Route<Wire>;
 
 /// An open connection; see [`sansws_core::drive::WebSocket`] for its verbs.
 pub type WebSocket<S = Stream> = sansws_core::drive::WebSocket<Io<S>>;
 
-/// A request that is not answered yet.
+/// A request that is not answered yet; see [`sansws_core::drive::Upgrade`] and [`Scope`] for what it says.
 pub type Upgrade<S = Stream> = sansws_core::drive::Upgrade<Io<S>>;
 
 /// The half that receives.

@@ -1,241 +1,157 @@
-//! A server: accepts, lets in, drives, and shuts down.
+//! Where a server listens: TCP, TLS over it, Unix sockets.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::path::Path;
-use std::pin::Pin;
+#[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use sansws_core::drive::{self, Gate, Leave, Outcome, Result, Serve};
+use sansws_core::drive::Result;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
-use tokio::net::UnixListener;
-use tokio::net::{TcpListener, ToSocketAddrs};
-use tokio::time::{sleep, timeout};
+use tokio::net::{UnixListener, UnixStream};
 
-#[cfg(feature = "tls")]
-use crate::dial::within;
-use crate::io::now;
-use crate::{Io, Stream, Upgrade};
+use crate::Stream;
 
-/// A connection's task, for executors that keep tasks on one thread.
-pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
-
-/// Listens for connections.
+/// A socket that listens, and what is spoken on it.
 #[derive(Debug)]
-pub struct Server {
-    listener: Listener,
-    options: Serve,
-    gate: Gate,
+pub struct Listener {
+    socket: Socket,
+    speaks: Speaks,
 }
 
 #[derive(Debug)]
-enum Listener {
+enum Socket {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixListener),
 }
 
-/// How long accepting pauses after an error such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
-
-impl Server {
-    /// Listens on TCP. Port 0 lets the system choose.
-    pub async fn bind(address: impl ToSocketAddrs, options: Serve) -> Result<Self> {
-        Ok(Self::new(
-            Listener::Tcp(TcpListener::bind(address).await?),
-            options,
-        ))
-    }
-
-    /// Serves on a TCP listener that somebody else bound: a supervisor, or a socket with options of its own.
-    pub fn from_std(listener: std::net::TcpListener, options: Serve) -> Result<Self> {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        Ok(Self::new(Listener::Tcp(listener), options))
-    }
-
-    /// Listens on a Unix socket. TLS is not spoken on it.
-    #[cfg(unix)]
-    pub fn bind_unix(path: impl AsRef<Path>, options: Serve) -> Result<Self> {
-        Ok(Self::new(
-            Listener::Unix(UnixListener::bind(path)?),
-            options,
-        ))
-    }
-
-    fn new(listener: Listener, options: Serve) -> Self {
-        let gate = Gate::new(options.max_connections);
-        Self {
-            listener,
-            options,
-            gate,
-        }
-    }
-
-    /// The address it listens on.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        match &self.listener {
-            Listener::Tcp(listener) => listener.local_addr(),
-            #[cfg(unix)]
-            Listener::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    /// The door of the server. [`Gate::close`] shuts it down: it stops to accept, closes all connections with 1001, and
-    /// [`serve`](Self::serve) returns once they have ended, or their [`shutdown`](crate::Timeouts::shutdown) time has.
-    pub fn gate(&self) -> Gate {
-        self.gate.clone()
-    }
-
-    /// Serves until the gate is closed: each connection is a task that runs `handler`.
-    pub async fn serve<H, F>(self, handler: H) -> Result<()>
-    where
-        H: Fn(Upgrade) -> F + Clone + Send + 'static,
-        F: Future<Output = Result<()>> + Send + 'static,
-    {
-        self.run(|stream, leave, options| {
-            tokio::spawn(connection(stream, options, handler.clone(), leave));
-        })
-        .await
-    }
-
-    /// Serves as [`serve`](Self::serve) does, but hands each task to `spawn`: handlers need not be `Send`.
-    pub async fn serve_local<H, F>(self, handler: H, mut spawn: impl FnMut(LocalTask)) -> Result<()>
-    where
-        H: Fn(Upgrade) -> F + Clone + 'static,
-        F: Future<Output = Result<()>> + 'static,
-    {
-        self.run(|stream, leave, options| {
-            spawn(Box::pin(connection(
-                stream,
-                options,
-                handler.clone(),
-                leave,
-            )))
-        })
-        .await
-    }
-
-    async fn run(self, mut start: impl FnMut(Accepted, Leave, Serve)) -> Result<()> {
-        let Self {
-            mut listener,
-            options,
-            gate,
-        } = self;
-        while let Some(accepted) = next(&mut listener, &gate).await {
-            match accepted {
-                Ok(accepted) => {
-                    if let Some(leave) = gate.admit() {
-                        start(accepted, leave, options.clone());
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "accepting failed; trying again soon");
-                    sleep(PAUSE).await;
-                }
-            }
-        }
-        drop(listener);
-        let empty = poll_fn(|cx| gate.poll_empty(cx));
-        if timeout(options.config.timeouts.shutdown, empty)
-            .await
-            .is_err()
-        {
-            gate.drop_all();
-        }
-        Ok(())
-    }
-}
-
-/// A socket whose TLS handshake, if there is to be one, is still to come.
-enum Accepted {
-    Tcp(tokio::net::TcpStream),
-    #[cfg(unix)]
-    Unix(tokio::net::UnixStream),
-}
-
-/// The next socket; `None` once the gate is closed.
-async fn next(listener: &mut Listener, gate: &Gate) -> Option<io::Result<Accepted>> {
-    poll_fn(|cx| {
-        if gate.poll_closing(cx).is_ready() {
-            return Poll::Ready(None);
-        }
-        listener.poll_accept(cx).map(Some)
-    })
-    .await
+/// What is spoken before HTTP.
+#[derive(Clone, Debug, Default)]
+struct Speaks {
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<crate::tls::rustls::ServerConfig>>,
 }
 
 impl Listener {
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
-        Poll::Ready(match self {
-            Self::Tcp(listener) => ready!(listener.poll_accept(cx)).and_then(|(tcp, _)| {
+    /// Listens on TCP. Port 0 lets the system choose.
+    pub async fn bind(address: impl ToSocketAddrs) -> Result<Self> {
+        Ok(Self::new(Socket::Tcp(TcpListener::bind(address).await?)))
+    }
+
+    /// Listens on a TCP port that others may listen on too (`SO_REUSEPORT`): the system spreads connections over them. See
+    /// [`Server::serve_on_threads`](crate::Server::serve_on_threads).
+    #[cfg(unix)]
+    pub fn bind_shared(address: SocketAddr) -> Result<Self> {
+        Self::from_std(shared(address)?)
+    }
+
+    /// Takes a TCP listener that somebody else bound: a supervisor, or a socket with options of its own.
+    pub fn from_std(listener: std::net::TcpListener) -> Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        Ok(Self::new(Socket::Tcp(listener)))
+    }
+
+    /// Listens on a Unix socket.
+    #[cfg(unix)]
+    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::new(Socket::Unix(UnixListener::bind(path)?)))
+    }
+
+    /// Speaks TLS: `wss://` and `https://`. On a Unix socket it is not spoken.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: Arc<crate::tls::rustls::ServerConfig>) -> Self {
+        self.speaks.tls = Some(config);
+        self
+    }
+
+    /// The address it listens on; a Unix socket has none.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr(),
+            #[cfg(unix)]
+            Socket::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            speaks: Speaks::default(),
+        }
+    }
+
+    /// The next connection.
+    pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        let speaks = &self.speaks;
+        Poll::Ready(match &self.socket {
+            Socket::Tcp(listener) => ready!(listener.poll_accept(cx)).and_then(|(tcp, peer)| {
                 tcp.set_nodelay(true)?;
-                Ok(Accepted::Tcp(tcp))
+                Ok(Accepted {
+                    socket: Plain::Tcp(tcp),
+                    peer: Some(peer),
+                    speaks: speaks.clone(),
+                })
             }),
             #[cfg(unix)]
-            Self::Unix(listener) => {
-                ready!(listener.poll_accept(cx)).map(|(unix, _)| Accepted::Unix(unix))
-            }
+            Socket::Unix(listener) => ready!(listener.poll_accept(cx)).map(|(unix, _)| Accepted {
+                socket: Plain::Unix(unix),
+                peer: None,
+                speaks: speaks.clone(),
+            }),
         })
     }
 }
 
-/// One connection.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "the arguments of an `async fn` lie in its future twice"
-)]
-fn connection<H, F>(
-    accepted: Accepted,
-    options: Serve,
-    handler: H,
-    leave: Leave,
-) -> impl Future<Output = ()>
-where
-    H: Fn(Upgrade) -> F,
-    F: Future<Output = Result<()>>,
-{
-    async move {
-        let begun = now();
-        let stream = match secure(accepted, &options).await {
-            Ok(stream) => stream,
-            Err(error) => return tracing::debug!(%error, "a TLS handshake failed"),
-        };
-        let (transport, config) = (Io::new(stream), Arc::clone(&options.config));
-        let outcome = match leave {
-            Leave::In(ticket) => drive::serve(transport, config, handler, ticket, begun).await,
-            Leave::Away(_away) => Outcome {
-                result: Box::pin(drive::refuse(transport, config)).await,
-                closed: None,
-            },
-        };
-        match outcome {
-            Outcome {
-                result: Err(error), ..
-            } => tracing::debug!(%error, "a connection failed"),
-            Outcome { closed, .. } => tracing::trace!(?closed, "a connection ended"),
+/// A socket on which nothing was said yet.
+pub(crate) struct Accepted {
+    socket: Plain,
+    peer: Option<SocketAddr>,
+    speaks: Speaks,
+}
+
+enum Plain {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl Accepted {
+    /// What comes before HTTP. Says whose connection it is, and whether it is secure.
+    pub(crate) async fn prepare(self) -> Result<(Stream, Option<SocketAddr>, bool)> {
+        match self.socket {
+            #[cfg(unix)]
+            Plain::Unix(unix) => Ok((Stream::Unix(unix), None, false)),
+            Plain::Tcp(tcp) => {
+                #[cfg(feature = "tls")]
+                if let Some(tls) = self.speaks.tls {
+                    return Ok((crate::tls::accept(tcp, tls).await?, self.peer, true));
+                }
+                Ok((Stream::Tcp(tcp), self.peer, false))
+            }
         }
     }
 }
 
-async fn secure(accepted: Accepted, options: &Serve) -> Result<Stream> {
-    #[cfg(not(feature = "tls"))]
-    let _ = options;
-    match accepted {
-        #[cfg(unix)]
-        Accepted::Unix(unix) => Ok(Stream::Unix(unix)),
-        Accepted::Tcp(tcp) => {
-            #[cfg(feature = "tls")]
-            if let Some(config) = &options.tls {
-                let handshake = crate::tls::accept(tcp, Arc::clone(config));
-                // Boxed: it is large, and over before the connection is open.
-                return Box::pin(within(options.config.timeouts.handshake, handshake)).await;
-            }
-            Ok(Stream::Tcp(tcp))
-        }
-    }
+#[cfg(unix)]
+fn shared(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        None,
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
+
+/// Connections that wait to be accepted.
+#[cfg(unix)]
+const BACKLOG: i32 = 1024;

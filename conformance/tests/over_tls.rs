@@ -12,7 +12,7 @@ use certs::Certs;
 use sansws_conformance::subjects::config;
 use sansws_conformance::{Suite, Verdict};
 use sansws_core::drive::tls;
-use sansws_tokio::{Dial, Gate, Serve, Server, Upgrade};
+use sansws_tokio::{Dial, Gate, Listener, Serve, Server, Upgrade};
 
 /// Cases of all kinds that are quick: whole and chopped, closing, deflate, the handshake, the end of TCP.
 const ONLY: [&str; 6] = ["1.*", "5.3", "6.4.*", "7.*", "25.8.*", "26.*"];
@@ -39,8 +39,8 @@ fn a_server_is_tested_over_tls() {
         scope.spawn(|| {
             on_tokio(async {
                 let tls = tls::server(certs.identity("server"), None).unwrap();
-                let serve = Serve::default().config(config()).tls(tls);
-                let server = Server::bind("127.0.0.1:0", serve).await.unwrap();
+                let listener = Listener::bind("127.0.0.1:0").await.unwrap().tls(tls);
+                let mut server = Server::new(listener).options(Serve::default().config(config()));
                 sender
                     .send((server.local_addr().unwrap(), server.gate()))
                     .unwrap();

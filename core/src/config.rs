@@ -88,6 +88,8 @@ pub struct Timeouts {
     pub idle: Option<Duration>,
     /// From the first octet of a message to its last, unless it is received piece by piece; default 5 min. Then: close 1008.
     pub message: Option<Duration>,
+    /// From the answer to a plain HTTP request to the next request on the same connection; default 15 s. Then: it is closed.
+    pub keep_alive: Duration,
     /// The closing handshake, and the end of TCP after it; default 5 s each. Then: the connection is dropped.
     pub close: Duration,
     /// What is left to connections when a server shuts down; default 10 s. Then: they are dropped.
@@ -103,6 +105,7 @@ impl Default for Timeouts {
             pong: Some(Duration::from_secs(20)),
             idle: None,
             message: Some(Duration::from_secs(300)),
+            keep_alive: Duration::from_secs(15),
             close: Duration::from_secs(5),
             shutdown: Duration::from_secs(10),
         }

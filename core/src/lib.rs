@@ -9,8 +9,9 @@
 //! | [`handshake`] | whether two endpoints talk WebSocket, and what they agree on |
 //! | [`connection`] | what frames mean, when to ping, how to close |
 //! | [`message`] | whole messages, pieces, prepared messages |
-//! | [`route`] | which endpoint a path leads to; of use without the rest |
 //! | [`policy`] | how much peers may send, how many may come, when to come back to them |
+//! | [`route`] | which endpoint a path leads to; of use without the rest |
+//! | [`app`] | routers of handlers, layers, endpoints, pages |
 //! | [`proxy`] | what is said to a proxy, or by one, before a connection begins |
 //! | [`drive`] | the async shell over a [`drive::Transport`]; what `sansws-tokio` and `sansws-smol` share |
 //! | [`frame`], [`mask`], [`utf8`], [`extension`], [`http`] | the octets underneath |
@@ -79,6 +80,8 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+#[cfg(feature = "drive")]
+pub mod app;
 pub mod close;
 pub mod config;
 pub mod connection;

@@ -20,7 +20,7 @@ use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
 use sansws_core::message::Prepared;
 use sansws_core::time::Instant;
-use support::server::{KEY, REQUEST, close_code, echo, open, output, pass, start};
+use support::server::{KEY, Once, REQUEST, arrival, close_code, echo, open, output, pass, start};
 use support::wire::{Task, Wire};
 use support::{frame, frames};
 
@@ -558,9 +558,9 @@ fn futures_and_handles_are_send_and_small() {
     let mut future = Box::pin(serve(
         Wire::default(),
         Arc::default(),
-        echo,
+        Once::new(echo),
         Gate::new(1).enter().unwrap(),
-        Instant::ZERO,
+        arrival(Instant::ZERO),
     ));
     send(&future);
     assert!(future.as_mut().poll(&mut context).is_pending());

@@ -13,7 +13,7 @@ use sansws_core::config::Config;
 use sansws_core::drive::{Error, Gate, Outcome, Result, Transport, Upgrade, connect, serve};
 use sansws_core::handshake::{ClientOptions, Failure};
 use sansws_core::random::Seed;
-use support::server::{REQUEST, echo, pass, start};
+use support::server::{Once, REQUEST, arrival, echo, pass, start};
 use support::wire::{Task, Wire};
 
 #[test]
@@ -29,7 +29,7 @@ fn a_handler_that_panics_before_its_first_await_is_contained_and_answered_500() 
     assert!(wire.take().starts_with(b"HTTP/1.1 500 "));
     let panicked = Outcome {
         result: Err(Error::Panic),
-        closed: None,
+        ..Outcome::default()
     };
     assert_eq!(format!("{:?}", task.done.unwrap()), format!("{panicked:?}"));
     assert_eq!(gate.open(), 0);
@@ -117,7 +117,13 @@ fn reading_and_answering_share_one_time_and_a_handlers_own_does_not_count() {
     let begun = wire.now();
     wire.pass(Duration::from_secs(8));
     let ticket = gate.enter().unwrap();
-    let mut task = Task::new(serve(wire.clone(), Arc::default(), echo, ticket, begun));
+    let mut task = Task::new(serve(
+        wire.clone(),
+        Arc::default(),
+        Once::new(echo),
+        ticket,
+        arrival(begun),
+    ));
     wire.push(REQUEST);
     pass(&wire, &mut task, 1);
     assert!(wire.state().output.is_empty());

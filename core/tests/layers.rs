@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["policy", "proxy"],
     &["route"],
     &["drive"],
+    &["app"],
 ];
 
 /// What knows nothing of connections.
@@ -76,7 +77,7 @@ fn faults(path: &str, source: &str) -> Vec<String> {
                 faults.push(format!("imports {used}, of which it knows nothing"));
             }
         }
-        let drive = module == "drive" || module == "lib";
+        let drive = matches!(module, "drive" | "app" | "lib");
         for word in ["std::", "async ", "Poll<", "Waker", "Future"] {
             let pool = word == "std::" && POOLS.contains(&path);
             if !drive && !pool && line.contains(word) {

@@ -108,7 +108,8 @@ fn the_custom_loop_answers_a_refused_peer_however_much_it_sends() {
 #[tokio::test]
 async fn a_server_that_is_full_tells_some_and_closes_on_the_others() {
     let options = Serve::default().max_connections(0);
-    let server = Server::bind("127.0.0.1:0", options).await.unwrap();
+    let server = Server::bind("127.0.0.1:0").await.unwrap();
+    let mut server = server.options(options);
     let (address, gate) = (server.local_addr().unwrap(), server.gate());
     let serving = tokio::spawn(server.serve(async |_: Upgrade| Ok(())));
     let told = tokio::task::spawn_blocking(move || {
@@ -133,7 +134,7 @@ async fn a_server_that_is_full_tells_some_and_closes_on_the_others() {
 /// A fuzzing server of two cases: it counts what comes back as it was.
 async fn fuzzing(upgrade: Upgrade, gate: Gate) -> Result {
     let path = upgrade.path().to_string();
-    let query = upgrade.request().query().unwrap_or_default().to_string();
+    let query = upgrade.query().unwrap_or_default().to_string();
     let mut socket = upgrade.accept().await?;
     match path.as_str() {
         "/getCaseCount" => socket.send_text("2").await?,
@@ -152,7 +153,7 @@ async fn fuzzing(upgrade: Upgrade, gate: Gate) -> Result {
 #[tokio::test]
 async fn the_testee_goes_through_all_cases_on_either_runtime() {
     for runtime in ["tokio", "smol"] {
-        let server = Server::bind("127.0.0.1:0", Serve::default()).await.unwrap();
+        let mut server = Server::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", server.local_addr().unwrap());
         let gate = server.gate();
         let testee = Command::new(env!("CARGO_BIN_EXE_testee"))

@@ -12,8 +12,8 @@ use super::core::config;
 macro_rules! echo {
     ($adapter:ident) => {
         async fn serve(gate: mpsc::Sender<(SocketAddr, Gate)>) -> $adapter::Result<()> {
-            let server =
-                $adapter::Server::bind("127.0.0.1:0", Serve::default().config(config())).await?;
+            let server = $adapter::Server::bind("127.0.0.1:0").await?;
+            let mut server = server.options(Serve::default().config(config()));
             let found = (server.local_addr()?, server.gate());
             let _ = gate.send(found);
             server

@@ -78,7 +78,8 @@ fn tls<R: Runtime>(language: Language) {
     let certs = Certs::new();
     let identity = certs.identity("server");
     let server = OurServer::start::<R>(Setup {
-        options: options(Some(Deflate::default())).tls(R::server_tls(identity, None).unwrap()),
+        options: options(Some(Deflate::default())),
+        tls: Some(R::server_tls(identity, None).unwrap()),
         ..Setup::default()
     });
     let url = format!("wss://localhost:{}/", server.port);
@@ -96,7 +97,7 @@ fn client_certificates<R: Runtime>(language: Language) {
     let identity = certs.identity("server");
     let tls = R::server_tls(identity, Some(certs.roots())).unwrap();
     let server = OurServer::start::<R>(Setup {
-        options: Serve::default().tls(tls),
+        tls: Some(tls),
         ..Setup::default()
     });
     let url = format!("wss://localhost:{}/", server.port);

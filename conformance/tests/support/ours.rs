@@ -6,8 +6,8 @@ use std::thread::{self, JoinHandle};
 
 use sansws_core::drive::{Error, Gate, Result, Transport, Upgrade, WebSocket};
 use sansws_core::frame::Kind;
-use sansws_core::handshake::{Accept, Request};
-use sansws_core::http::Response;
+use sansws_core::handshake::Accept;
+use sansws_core::http::{RequestHead, Response};
 use serde_json::{Map, Value};
 
 use super::LIMIT;
@@ -86,10 +86,8 @@ pub async fn answer<T: Transport>(upgrade: Upgrade<T>, subprotocols: &[String]) 
         }
         _ => {}
     }
-    let subprotocol = upgrade
-        .request()
-        .choose(subprotocols.iter().map(String::as_str));
-    let headers = headers(upgrade.request());
+    let subprotocol = upgrade.choose(subprotocols.iter().map(String::as_str));
+    let headers = headers(&upgrade);
     let accept = Accept {
         subprotocol,
         ..Accept::default()
@@ -126,9 +124,9 @@ async fn echo<T: Transport>(mut socket: WebSocket<T>) -> Result {
 }
 
 /// The header fields as the foreign servers tell them: names in lower case, repeated ones joined.
-fn headers(request: &Request) -> Value {
+fn headers(request: &RequestHead) -> Value {
     let mut all = Map::new();
-    for (name, value) in request.fields().iter() {
+    for (name, value) in request.fields.iter() {
         let value = String::from_utf8_lossy(value);
         let value = match all.get(&name.to_ascii_lowercase()).and_then(Value::as_str) {
             Some(first) => format!("{first}, {value}"),

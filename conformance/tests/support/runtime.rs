@@ -65,6 +65,7 @@ pub trait Runtime: 'static {
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     pub options: Serve,
+    pub tls: Option<Arc<ServerConfig>>,
     /// The preferred one first.
     pub subprotocols: Vec<String>,
     /// A Unix socket instead of a free port of the loopback.
@@ -127,10 +128,15 @@ macro_rules! runtime {
 
             fn serve(setup: Setup, told: &Sender<(Gate, u16)>) -> $adapter::Result {
                 $block_on(async {
-                    let server = match &setup.unix {
-                        Some(path) => $adapter::Server::bind_unix(path, setup.options)?,
-                        None => $adapter::Server::bind("127.0.0.1:0", setup.options).await?,
+                    let listener = match &setup.unix {
+                        Some(path) => $adapter::Listener::bind_unix(path)?,
+                        None => $adapter::Listener::bind("127.0.0.1:0").await?,
                     };
+                    let listener = match setup.tls {
+                        Some(tls) => listener.tls(tls),
+                        None => listener,
+                    };
+                    let mut server = $adapter::Server::new(listener).options(setup.options);
                     let port = server.local_addr().map_or(0, |address| address.port());
                     let gate: $adapter::Gate = server.gate();
                     let _ = told.send((gate, port));

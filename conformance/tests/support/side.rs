@@ -141,13 +141,13 @@ fn ours<R: Runtime>(options: &Options<'_>) -> (u16, Running) {
         deflate: (options.compression != Compression::None).then_some(deflate),
         ..Config::default()
     };
-    let mut serve = Serve::default().config(config);
-    if let Some(certs) = options.tls {
+    let tls = options.tls.map(|certs| {
         let client_roots = options.client_ca.then(|| certs.roots());
-        serve = serve.tls(R::server_tls(certs.identity("server"), client_roots).unwrap());
-    }
+        R::server_tls(certs.identity("server"), client_roots).unwrap()
+    });
     let server = OurServer::start::<R>(Setup {
-        options: serve,
+        options: Serve::default().config(config),
+        tls,
         subprotocols: options
             .subprotocols
             .iter()

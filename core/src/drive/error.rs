@@ -3,6 +3,7 @@
 //! Knows no transport.
 
 use alloc::boxed::Box;
+use alloc::string::{String, ToString};
 use std::io;
 
 use thiserror::Error as ThisError;
@@ -11,6 +12,7 @@ use crate::close::{CloseCode, Closed};
 use crate::error::{Misuse, Violation};
 use crate::handshake::{Failure, Refusal};
 use crate::http::Response;
+use crate::route::ParamError;
 
 /// The result of a handler, and of most operations.
 pub type Result<T = (), E = Error> = core::result::Result<T, E>;
@@ -50,6 +52,18 @@ pub enum Error {
     #[cfg(feature = "json")]
     #[error("the message is not the JSON that was expected: {0}")]
     Json(#[from] serde_json::Error),
+    /// A handler wants the connection closed with this code and reason; see [`Error::close`].
+    #[error("the handler closes with code {}: {}", .0.0, .0.1)]
+    Close(Box<(CloseCode, String)>),
+    /// A handler answers the request with this response, if it has not accepted it; see [`Error::reject`].
+    #[error("the handler rejects with status {}", .0.status)]
+    Reject(Box<Response>),
+    /// A parameter of the path can't be had as asked: 400, or 500 when there is none of that name.
+    #[error("{0}")]
+    Param(#[from] ParamError),
+    /// Nobody attached a state of this type: 500.
+    #[error("there is no state of type {0}")]
+    NoState(&'static str),
     /// A handler panicked: 1011.
     #[error("the handler panicked")]
     Panic,
@@ -64,13 +78,31 @@ impl Error {
         Self::Other(error.into())
     }
 
+    /// Ends the connection with `code` and `reason`; a reason of more than 123 octets is cut between characters.
+    ///
+    /// ```
+    /// use sansws_core::close::CloseCode;
+    /// use sansws_core::drive::Error;
+    /// let error = Error::close(CloseCode::POLICY, "no shouting");
+    /// assert_eq!(error.close_code(), CloseCode::POLICY);
+    /// ```
+    pub fn close(code: CloseCode, reason: impl Into<String>) -> Self {
+        Self::Close(Box::new((code, reason.into())))
+    }
+
+    /// Answers a request that is not accepted yet; afterwards it closes with 1011.
+    pub fn reject(response: Response) -> Self {
+        Self::Reject(Box::new(response))
+    }
+
     /// The close code that a handler's failure ends the connection with.
-    pub const fn close_code(&self) -> CloseCode {
+    pub fn close_code(&self) -> CloseCode {
         match self {
             Self::Violation(violation) => violation.close_code(),
             Self::WrongKind => CloseCode::UNSUPPORTED,
             #[cfg(feature = "json")]
             Self::Json(_) => CloseCode::INVALID,
+            Self::Close(close) => close.0,
             Self::Disconnect(_) => CloseCode::NORMAL,
             Self::Io(_)
             | Self::Misuse(_)
@@ -78,8 +110,33 @@ impl Error {
             | Self::Handshake(_)
             | Self::Refused(_)
             | Self::ConnectTimeout
+            | Self::Reject(_)
+            | Self::Param(_)
+            | Self::NoState(_)
             | Self::Panic
             | Self::Other(_) => CloseCode::INTERNAL,
+        }
+    }
+
+    /// What the peer is told about it in the Close frame. What went wrong inside is the log's business, not the peer's.
+    pub(crate) fn close_reason(&self) -> String {
+        match self {
+            Self::WrongKind | Self::Violation(_) => self.to_string(),
+            #[cfg(feature = "json")]
+            Self::Json(_) => self.to_string(),
+            Self::Close(close) => close.1.clone(),
+            _ => String::new(),
+        }
+    }
+
+    /// The response to a request whose handler failed before it accepted.
+    pub(crate) fn response(&self) -> Response {
+        match self {
+            Self::Reject(response) => Response::clone(response),
+            Self::Param(error @ ParamError::Unfit(_)) => {
+                Response::text(400, alloc::format!("{error}\n"))
+            }
+            _ => Response::text(500, "the request could not be handled\n"),
         }
     }
 

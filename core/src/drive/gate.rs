@@ -1,13 +1,16 @@
 //! How many connections a server holds, and how it ends them.
-//! RFC 6455 section 7.4.1: 1001 is what "a server going down" closes with.
+//! RFC 6455 section 7.4.1: 1001 is what "a server going down" closes with; 1012 of the IANA registry says that it comes back.
 //! Knows no listener: it counts tickets, and wakes who must know.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::close::CloseCode;
+use crate::time::Duration;
 
 /// Refusals at once. An answer costs a task and perhaps a TLS handshake: a crowd at the door must not cost more than a full house.
 const REFUSALS: usize = 64;
@@ -20,6 +23,8 @@ pub struct Gate(Arc<Inner>);
 struct Inner {
     most: usize,
     closing: AtomicBool,
+    /// Closing is spread over so many microseconds.
+    window: AtomicU64,
     dropping: AtomicBool,
     state: Mutex<State>,
 }
@@ -41,6 +46,7 @@ impl Gate {
         Self(Arc::new(Inner {
             most,
             closing: AtomicBool::new(false),
+            window: AtomicU64::new(0),
             dropping: AtomicBool::new(false),
             state: Mutex::default(),
         }))
@@ -62,13 +68,13 @@ impl Gate {
     }
 
     /// Lets a connection in, or be told that there is no room; `None` when too many are told already, or the server shuts
-    /// down: drop the socket.
+    /// down at once: drop the socket.
     pub fn admit(&self) -> Option<Leave> {
         if let Some(ticket) = self.enter() {
             return Some(Leave::In(ticket));
         }
         let mut state = self.state();
-        if state.refused >= REFUSALS || self.is_closing() {
+        if state.refused >= REFUSALS || (self.is_closing() && self.window().is_zero()) {
             return None;
         }
         state.refused += 1;
@@ -84,6 +90,19 @@ impl Gate {
     pub fn close(&self) {
         self.0.closing.store(true, Ordering::SeqCst);
         self.wake_all();
+    }
+
+    /// Shuts down slowly: nobody is let in, who comes is told so by 503, and those who are in are told to leave one after the
+    /// other, evenly over `window`, with 1012: else all would come back at once, to a server that has just started.
+    pub fn drain(&self, window: Duration) {
+        let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
+        self.0.window.store(micros, Ordering::SeqCst);
+        self.close();
+    }
+
+    /// Over how long closing is spread.
+    pub fn window(&self) -> Duration {
+        Duration::from_micros(self.0.window.load(Ordering::SeqCst))
     }
 
     /// Ends those who are still in, as they are.
@@ -140,6 +159,43 @@ impl Gate {
     }
 }
 
+/// When and how a connection is to leave.
+#[derive(Clone, Debug)]
+pub(super) struct Parting {
+    pub(super) gate: Gate,
+    id: u64,
+}
+
+impl Parting {
+    /// When the server shuts down: after which time this connection is to be closed, with which code and reason.
+    pub(super) fn farewell(&self) -> Farewell {
+        let window = self.gate.0.window.load(Ordering::SeqCst);
+        if window == 0 {
+            return Farewell {
+                after: Duration::ZERO,
+                code: CloseCode::AWAY,
+                reason: "the server shuts down",
+            };
+        }
+        // Multiples of the golden ratio lie evenly in the unit interval, however many there are.
+        let place = self.id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let after = (u128::from(window) * u128::from(place)) >> 64;
+        Farewell {
+            after: Duration::from_micros(u64::try_from(after).unwrap_or(window)),
+            code: CloseCode::RESTART,
+            reason: "the server restarts",
+        }
+    }
+}
+
+/// How a connection is closed when the server shuts down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Farewell {
+    pub(super) after: Duration,
+    pub(super) code: CloseCode,
+    pub(super) reason: &'static str,
+}
+
 /// What a connection may do that was accepted.
 #[derive(Debug)]
 pub enum Leave {
@@ -176,6 +232,14 @@ impl Ticket {
     /// Whether the server shuts down.
     pub fn is_closing(&self) -> bool {
         self.gate.is_closing()
+    }
+
+    /// What the connection needs to know of the end.
+    pub(super) fn parting(&self) -> Parting {
+        Parting {
+            gate: self.gate.clone(),
+            id: self.id,
+        }
     }
 
     /// Ready once it is time to end as things are. Wakes also when the server begins to shut down.
@@ -235,6 +299,24 @@ mod tests {
         assert!(one.poll_dropping(&cx).is_ready());
         drop(one);
         assert!(gate.poll_empty(&cx).is_ready());
+    }
+
+    #[test]
+    fn draining_spreads_evenly_and_tells_who_comes() {
+        let gate = Gate::new(1_000);
+        let tickets: Vec<Ticket> = (0..1_000).map(|_| gate.enter().unwrap()).collect();
+        gate.drain(Duration::from_secs(10));
+        let mut tenths = [0; 10];
+        for ticket in &tickets {
+            let farewell = ticket.parting().farewell();
+            assert_eq!(farewell.code, CloseCode::RESTART);
+            tenths[usize::try_from(farewell.after.as_secs()).unwrap()] += 1;
+        }
+        assert!(
+            tenths.iter().all(|count| (98..=102).contains(count)),
+            "{tenths:?}"
+        );
+        assert!(matches!(gate.admit(), Some(Leave::Away(_))));
     }
 
     #[test]

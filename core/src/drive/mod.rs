@@ -15,24 +15,38 @@
 
 mod ahead;
 mod buffer;
+mod dial;
 mod engine;
 mod error;
+mod exchange;
 mod gate;
-mod handshake;
+mod kinds;
+mod opening;
 mod options;
 mod parties;
+pub(crate) mod scope;
 mod serve;
+pub(crate) mod service;
 mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod upgrade;
 mod websocket;
 
+pub use dial::connect;
+pub use engine::Counters;
 pub use error::{Error, Result};
 pub use gate::{Away, Gate, Leave, Ticket};
-pub use handshake::{Upgrade, connect, receive_request};
-pub use options::{Dial, Serve};
-pub use serve::{Outcome, refuse, serve};
+#[cfg(feature = "json")]
+pub use kinds::Json;
+pub use kinds::{FromMessage, Messages};
+pub use opening::{Arrival, receive_request, refuse};
+pub use options::{Dial, Policy, Serve};
+pub use scope::Scope;
+pub use serve::{Outcome, serve};
+pub use service::{Decision, IntoService, Service, Single};
 pub use stream::{MessageReader, MessageWriter};
+pub use upgrade::Upgrade;
 pub use websocket::{ReadHalf, WebSocket, WriteHalf};
 
 use core::task::{Context, Poll};

@@ -5,8 +5,12 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use super::opening::Arrival;
+use super::scope::{Head, Scope};
 use crate::config::Config;
 use crate::handshake::ClientOptions;
+use crate::http::Response;
+use crate::time::Duration;
 
 /// How to dial.
 ///
@@ -63,9 +67,8 @@ pub struct Serve {
     /// Most connections at once, those in their handshake counted; default 16 384. Beyond it: 503 for a few at once, and
     /// a closed socket for the others.
     pub max_connections: usize,
-    /// TLS settings; `None` serves `ws://`. See [`super::tls`].
-    #[cfg(feature = "tls")]
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// What holds for each connection, unless a router or a route says otherwise.
+    pub policy: Policy,
 }
 
 impl Default for Serve {
@@ -73,8 +76,7 @@ impl Default for Serve {
         Self {
             config: Arc::default(),
             max_connections: 16_384,
-            #[cfg(feature = "tls")]
-            tls: None,
+            policy: Policy::default(),
         }
     }
 }
@@ -92,10 +94,52 @@ impl Serve {
         self
     }
 
-    /// Serves `wss://`.
-    #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: Arc<rustls::ServerConfig>) -> Self {
-        self.tls = Some(tls);
+    /// Sets what holds for each connection.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
+    }
+
+    /// What is known of a request on a connection.
+    pub(super) fn scope(&self, head: Head, arrival: &Arrival) -> Scope {
+        Scope::new(head, arrival.peer, arrival.secure)
+    }
+}
+
+/// What holds for the connections of a server, a router or a route. What is `None` is inherited: a route's policy wins over its
+/// router's, that over the router around it, that over the server's.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Policy {
+    /// Limits, times, compression.
+    pub config: Option<Arc<Config>>,
+    /// Longest life of a connection; then it is closed with 1001. `None`: no limit.
+    pub lifetime: Option<Duration>,
+}
+
+impl Policy {
+    /// Sets limits, times and compression: heartbeats, idle time, longest message.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = Some(config.into());
+        self
+    }
+
+    /// Sets the longest life of a connection.
+    pub const fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Takes over what is not said here.
+    pub(crate) fn inherit(&mut self, outer: &Self) {
+        let Self { config, lifetime } = self;
+        *config = config.take().or_else(|| outer.config.clone());
+        *lifetime = lifetime.or(outer.lifetime);
+    }
+
+    /// Whether a request may come in.
+    pub(crate) fn check(&self, scope: &Scope) -> Result<(), Response> {
+        let _ = scope;
+        Ok(())
     }
 }

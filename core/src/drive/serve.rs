@@ -3,9 +3,8 @@
 //! Knows no listener: an adapter brings the transport and runs the future.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::future::{Future, poll_fn};
 use core::panic::AssertUnwindSafe;
 use core::pin::{Pin, pin};
@@ -13,17 +12,18 @@ use core::task::Poll;
 use std::panic::catch_unwind;
 use std::sync::PoisonError;
 
-use super::buffer::Unread;
-use super::gate::{Gate, Ticket};
-use super::handshake::{Fate, Slot, Upgrade, answer_and_end, receive_request_for};
+use super::engine::Counters;
+use super::gate::{Parting, Ticket};
+use super::opening::{Arrival, Opening, open, reply};
+use super::options::{Policy, Serve};
 use super::parties::Party;
+use super::service::Service;
+use super::upgrade::{Fate, Slot};
 use super::websocket::{Shared, is_closing};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
-use crate::config::Config;
-use crate::handshake::Refusal;
 use crate::http::Response;
-use crate::time::Instant;
+use crate::route::Pattern;
 
 /// How a connection of a server ended.
 #[derive(Debug)]
@@ -32,129 +32,183 @@ pub struct Outcome {
     pub result: Result<()>,
     /// How the WebSocket connection ended, if there was one.
     pub closed: Option<Closed>,
+    /// The pattern of the route that the handler was found by.
+    pub route: Option<Pattern>,
+    /// What went over the WebSocket connection.
+    pub counters: Counters,
 }
 
-/// Serves one connection: reads the request, runs the handler and drives the socket beside it, closes with the code that
-/// the handler's result maps to, and waits for the end of TCP.
+impl Default for Outcome {
+    fn default() -> Self {
+        Self {
+            result: Ok(()),
+            closed: None,
+            route: None,
+            counters: Counters::default(),
+        }
+    }
+}
+
+impl Outcome {
+    /// What is the operator's business: failures of ours by the route. What peers do wrong is told to those who look closely.
+    fn log(&self) {
+        let route = self.route.as_ref().map_or("", Pattern::as_str);
+        match &self.result {
+            Ok(()) => tracing::debug!(route, closed = ?self.closed, "a connection ended"),
+            Err(
+                error @ (Error::Panic | Error::Other(_) | Error::Misuse(_) | Error::NoState(_)),
+            ) => {
+                tracing::error!(route, %error, closed = ?self.closed, "a handler failed");
+            }
+            Err(error) => {
+                tracing::debug!(route, %error, closed = ?self.closed, "a connection failed");
+            }
+        }
+    }
+}
+
+/// Serves one connection: reads requests, answers those for pages, runs the handler of the one for a WebSocket and drives the
+/// socket beside it, closes with the code that the handler's result maps to, and waits for the end of TCP.
 ///
 /// The handler's task is this future: while the handler waits for something else, pings are answered, deadlines kept and
 /// output written. A panic of the handler is contained and closes with 1011.
 ///
-/// The time for the handshake counts from `begun`, when the connection was accepted by the clock of the transport: TLS may
-/// have taken some of it.
-///
 /// What only the beginning or the end of a connection needs is boxed: while it is open it does not hold it.
-pub fn serve<T, H, F>(
+pub fn serve<T: Transport, S: Service<T>>(
     transport: T,
-    config: Arc<Config>,
-    handler: H,
+    options: Arc<Serve>,
+    service: S,
     mut ticket: Ticket,
-    begun: Instant,
-) -> impl Future<Output = Outcome>
-where
-    T: Transport,
-    H: FnOnce(Upgrade<T>) -> F,
-    F: Future<Output = Result<()>>,
-{
+    arrival: Arrival,
+) -> impl Future<Output = Outcome> {
     let slot = Slot::new(Fate::Open.into());
-    let opening = receive_request_for(
-        transport,
-        Arc::clone(&config),
-        Some(Arc::clone(&slot)),
-        begun,
-    );
-    let opening = Box::pin(opening);
+    let parting = ticket.parting();
+    let opening = {
+        let (slot, gate) = (Arc::clone(&slot), parting.gate.clone());
+        let options = Arc::clone(&options);
+        Box::pin(async move { open(transport, &options, &service, slot, arrival, gate).await })
+    };
     async move {
-        let mut all = pin!(serve_until(opening, slot, config, handler, ticket.gate()));
+        let mut all = pin!(serve_until::<T, S>(opening, slot, options, parting));
         // When the time to leave is over, everything is dropped where it stands.
         poll_fn(|cx| match ticket.poll_dropping(cx) {
-            Poll::Ready(()) => Poll::Ready(Outcome {
-                result: Ok(()),
-                closed: None,
-            }),
+            Poll::Ready(()) => Poll::Ready(Outcome::default()),
             Poll::Pending => all.as_mut().poll(cx),
         })
         .await
     }
 }
 
-async fn serve_until<T, H, F>(
-    opening: Pin<Box<impl Future<Output = Result<Upgrade<T>>>>>,
+async fn serve_until<T: Transport, S: Service<T>>(
+    opening: Pin<Box<impl Future<Output = Result<Option<Opening<T, S::Handler>>>>>>,
     slot: Slot<T>,
-    config: Arc<Config>,
-    handler: H,
-    gate: Gate,
-) -> Outcome
-where
-    T: Transport,
-    H: FnOnce(Upgrade<T>) -> F,
-    F: Future<Output = Result<()>>,
-{
-    let upgrade = match opening.await {
-        Ok(upgrade) => upgrade,
+    options: Arc<Serve>,
+    parting: Parting,
+) -> Outcome {
+    let mut opening = match opening.await {
+        Ok(Some(opening)) => opening,
+        Ok(None) => return Outcome::default(),
         Err(error) => {
             return Outcome {
                 result: Err(error),
-                closed: None,
+                ..Outcome::default()
             };
         }
     };
+    let _held = opening.upgrade.scope_mut().take_held();
+    let route = opening.upgrade.pattern().cloned();
     let mut place = Place::Waiting(slot);
     let result = {
         let mut running = pin!(None);
+        let Opening {
+            upgrade,
+            handler,
+            policy,
+        } = opening;
         // What a handler does before its first await may panic too.
-        if let Ok(handler) = catch_unwind(AssertUnwindSafe(|| handler(upgrade))) {
+        if let Ok(handler) = catch_unwind(AssertUnwindSafe(|| S::run(handler, upgrade))) {
             running.set(Some(handler));
         }
-        poll_fn(|cx| {
-            let Some(handler) = running.as_mut().as_pin_mut() else {
-                return Poll::Ready(Err(Error::Panic));
-            };
-            match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
-                Ok(Poll::Ready(result)) => return Poll::Ready(result),
-                Ok(Poll::Pending) => {}
-                Err(_) => return Poll::Ready(Err(Error::Panic)),
-            }
-            place.look();
-            if let Place::Open(shared) = &place {
-                let mut engine = shared.engine();
-                if gate.is_closing() {
-                    engine.start_close(Some(CloseCode::AWAY), "the server shuts down");
-                }
-                // The handler let go of its handle: nobody else will close.
-                if Arc::strong_count(shared) == 1 {
-                    engine.start_close(Some(CloseCode::NORMAL), "");
-                }
-                engine.pump(cx);
-            }
-            Poll::Pending
-        })
-        .await
+        attend(&mut place, &parting, &policy, running).await
     };
     place.look();
-    match place {
+    let outcome = match place {
         Place::Open(shared) => {
             Box::pin(finish(&shared, &result)).await;
+            let engine = shared.engine();
             Outcome {
-                closed: shared.engine().closed().cloned(),
+                closed: engine.closed().cloned(),
                 result: result.or_else(forgive),
+                route,
+                counters: engine.counters(),
             }
         }
         Place::Waiting(slot) => {
+            let mut result = result;
             if let Fate::Dropped(transport) = take(&slot) {
                 // 4.2.1: whoever asks is answered, also when the handler did not.
                 let response = match &result {
                     Ok(()) => Response::text(403, "the request was not accepted\n"),
-                    Err(_) => Response::text(500, "the request could not be handled\n"),
+                    Err(error) => error.response(),
                 };
-                let _ = Box::pin(reply(transport, &response, &config)).await;
+                let _ = Box::pin(reply(transport, &response, &options.config)).await;
+                // To reject is not to fail.
+                if let Err(Error::Reject(_)) = result {
+                    result = Ok(());
+                }
             }
             Outcome {
-                closed: None,
                 result,
+                route,
+                ..Outcome::default()
             }
         }
-    }
+    };
+    outcome.log();
+    outcome
+}
+
+/// Polls a handler to its end, and does for its connection what is to be done while it waits.
+async fn attend<T: Transport, F: Future<Output = Result<()>>>(
+    place: &mut Place<T>,
+    parting: &Parting,
+    policy: &Policy,
+    mut running: Pin<&mut Option<F>>,
+) -> Result<()> {
+    let mut leaving = false;
+    poll_fn(|cx| {
+        let Some(handler) = running.as_mut().as_pin_mut() else {
+            return Poll::Ready(Err(Error::Panic));
+        };
+        match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
+            Ok(Poll::Ready(result)) => return Poll::Ready(result),
+            Ok(Poll::Pending) => {}
+            Err(_) => return Poll::Ready(Err(Error::Panic)),
+        }
+        let opened = place.look();
+        if let Place::Open(shared) = &*place {
+            let mut engine = shared.engine();
+            if opened && let Some(lifetime) = policy.lifetime {
+                engine.leave_after(
+                    lifetime,
+                    CloseCode::AWAY,
+                    "the connection has lived its time",
+                );
+            }
+            if !leaving && parting.gate.is_closing() {
+                let farewell = parting.farewell();
+                engine.leave_after(farewell.after, farewell.code, farewell.reason);
+                leaving = true;
+            }
+            // The handler let go of its handle: nobody else will close.
+            if Arc::strong_count(shared) == 1 {
+                engine.start_close(Some(CloseCode::NORMAL), "");
+            }
+            engine.pump(cx);
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Where the connection is: with the handler that has not answered yet, or open.
@@ -164,9 +218,11 @@ enum Place<T> {
 }
 
 impl<T> Place<T> {
-    /// Looks whether it was accepted meanwhile.
-    fn look(&mut self) {
-        let Self::Waiting(slot) = self else { return };
+    /// Looks whether it was accepted meanwhile; whether that is news.
+    fn look(&mut self) -> bool {
+        let Self::Waiting(slot) = self else {
+            return false;
+        };
         let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Fate::Accepted(shared) = &*fate {
             let shared = Arc::clone(shared);
@@ -174,7 +230,9 @@ impl<T> Place<T> {
             *fate = Fate::Rejected;
             drop(fate);
             *self = Self::Open(shared);
+            return true;
         }
+        false
     }
 }
 
@@ -183,26 +241,11 @@ fn take<T>(slot: &Slot<T>) -> Fate<T> {
     core::mem::replace(&mut *fate, Fate::Rejected)
 }
 
-/// Answers a connection that is not let in with 503, and ends it.
-pub async fn refuse<T: Transport>(transport: T, config: Arc<Config>) -> Result<()> {
-    reply(transport, &Refusal::Busy.response(), &config).await
-}
-
-async fn reply<T: Transport>(mut transport: T, response: &Response, config: &Config) -> Result<()> {
-    let mut octets = Vec::new();
-    response.write(&mut octets)?;
-    answer_and_end(&mut transport, Unread::default(), &octets, config).await
-}
-
 /// Closes with what the handler's result maps to, if nobody closed before.
 async fn finish<T: Transport>(shared: &Shared<T>, result: &Result<()>) {
     let (code, reason) = match result {
         Ok(()) => (CloseCode::NORMAL, String::new()),
-        Err(error @ (Error::WrongKind | Error::Violation(_))) => {
-            (error.close_code(), error.to_string())
-        }
-        // What went wrong inside is the log's business, not the peer's.
-        Err(error) => (error.close_code(), String::new()),
+        Err(error) => (error.close_code(), error.close_reason()),
     };
     shared.engine().start_close(Some(code), &reason);
     poll_fn(|cx| shared.engine().poll_close(cx, Party::Driver)).await;

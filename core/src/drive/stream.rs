@@ -12,6 +12,7 @@ use super::parties::Party;
 use super::websocket::Shared;
 use super::{Result, Transport};
 use crate::close::CloseCode;
+use crate::connection::Connection;
 use crate::frame::Kind;
 use crate::message::{Message, Payload};
 
@@ -113,7 +114,12 @@ impl<'a, T: Transport> MessageWriter<'a, T> {
         poll_fn(|cx| {
             let mut engine = shared.engine();
             ready!(engine.poll_ready(cx, Party::Writer))?;
-            engine.send(|connection| connection.send_piece(piece, last))?;
+            let send = |connection: &mut Connection| connection.send_piece(piece, last);
+            if last {
+                engine.send_message(send)?;
+            } else {
+                engine.send(send)?;
+            }
             *state = if last {
                 Progress::Finished
             } else {

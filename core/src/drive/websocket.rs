@@ -15,8 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_core::Stream;
 use futures_sink::Sink;
 
-use super::engine::Engine;
-use super::handshake::subprotocol;
+use super::engine::{Counters, Engine};
 use super::parties::Party;
 use super::stream::{MessageReader, MessageWriter};
 use super::{Error, Result, Transport};
@@ -65,7 +64,7 @@ impl<T: Transport> WebSocket<T> {
     pub fn subprotocol(&self) -> Option<&str> {
         self.opened
             .as_ref()
-            .and_then(|opened| subprotocol(&opened.agreement))
+            .and_then(|opened| opened.agreement.subprotocol.as_deref())
     }
 
     /// On a client, the header fields of the server's answer.
@@ -84,6 +83,11 @@ impl<T: Transport> WebSocket<T> {
     /// Which end this is.
     pub fn role(&self) -> Role {
         self.shared.engine().connection().role()
+    }
+
+    /// What went over it so far.
+    pub fn counters(&self) -> Counters {
+        self.shared.engine().counters()
     }
 
     /// Lends the transport, to look at it.
@@ -200,7 +204,7 @@ macro_rules! writing {
                     let mut engine = self.shared.engine();
                     ready!(engine.poll_ready(cx, Party::Writer))?;
                     if let Some(message) = message.take() {
-                        engine.send(|connection| connection.send(message))?;
+                        engine.send_message(|connection| connection.send(message))?;
                     }
                     engine.flush_if_due(cx);
                     Poll::Ready(Ok(()))
@@ -228,12 +232,22 @@ macro_rules! writing {
                 self.send_text(text).await
             }
 
+            /// Sends a value as JSON, in a binary message.
+            #[cfg(feature = "json")]
+            pub async fn send_json_bytes<V: serde::Serialize + ?Sized>(
+                &mut self,
+                value: &V,
+            ) -> Result<()> {
+                let octets = serde_json::to_vec(value)?;
+                self.send_bytes(octets).await
+            }
+
             /// Sends a message that was framed beforehand, without a copy on a server.
             pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<()> {
                 poll_fn(|cx| {
                     let mut engine = self.shared.engine();
                     ready!(engine.poll_ready(cx, Party::Writer))?;
-                    engine.send(|connection| connection.send_prepared(prepared))?;
+                    engine.send_message(|connection| connection.send_prepared(prepared))?;
                     engine.flush_if_due(cx);
                     Poll::Ready(Ok(()))
                 })
@@ -290,7 +304,7 @@ macro_rules! writing {
             fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
                 self.shared
                     .engine()
-                    .send(|connection| connection.send(message))
+                    .send_message(|connection| connection.send(message))
             }
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {

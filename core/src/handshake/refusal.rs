@@ -52,6 +52,9 @@ pub enum Refusal {
     /// 400: a handshake has no body.
     #[error("the request has a body")]
     Body,
+    /// 413: a request for something else has a body; none is read here.
+    #[error("requests with a body are not taken here")]
+    Content,
     /// 501: extended CONNECT for another protocol than websocket (RFC 9220 section 3).
     #[error("the :protocol is not websocket")]
     Protocol,
@@ -73,6 +76,7 @@ impl Refusal {
             Self::Subprotocol | Self::Extensions | Self::Body => 400,
             Self::Method => 405,
             Self::Timeout => 408,
+            Self::Content => 413,
             Self::NotWebSocket | Self::Version => 426,
             Self::HeadTooLarge | Self::TooManyHeaders => 431,
             Self::Protocol => 501,

@@ -2,14 +2,15 @@
 //! RFC 6455 sections 4.2.1 and 4.2.2.
 //! Knows not how the head arrived: from octets, from another HTTP stack, or over HTTP/2.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Deref;
 
 use super::{Agreement, Refusal, accept_key, hold_own, is_key};
 use crate::config::Config;
 use crate::error::Misuse;
 use crate::extension::{self, deflate};
-use crate::http::field::{Cursor, Malformed, has_token, is_host};
+use crate::http::field::{has_token, is_host};
 use crate::http::{Fields, RequestHead, response};
 
 /// A request that may be accepted. Whoever holds one need not check it again.
@@ -23,10 +24,19 @@ pub struct Request {
 /// How a request is accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accept {
-    /// The subprotocol; it must be one of the offered ones. See [`Request::choose`].
+    /// The subprotocol; it must be one of the offered ones. See [`RequestHead::choose`].
     pub subprotocol: Option<String>,
     /// Further fields of the response, such as `Set-Cookie`.
     pub fields: Fields,
+}
+
+/// What it says is read as the head is read.
+impl Deref for Request {
+    type Target = RequestHead;
+
+    fn deref(&self) -> &RequestHead {
+        &self.head
+    }
 }
 
 impl Request {
@@ -40,7 +50,8 @@ impl Request {
         if !only(fields, "host").is_some_and(is_host) {
             return Err(Refusal::Host);
         }
-        if !head.target.starts_with('/') && path_of_url(&head.target).is_none() {
+        // 4.2.1: "a Request-URI that is either a relative URI or an absolute http/https URI"
+        if !head.has_target() {
             return Err(Refusal::Target);
         }
         if !has_token(fields.all("upgrade"), "websocket") {
@@ -57,6 +68,29 @@ impl Request {
         Self::check_common(head, accept)
     }
 
+    /// Checks the head of a request for something else, to which a server may answer with a page: it must have no body.
+    pub fn check_plain(head: &RequestHead) -> Result<(), Refusal> {
+        if !only(&head.fields, "host").is_some_and(is_host) {
+            return Err(Refusal::Host);
+        }
+        if !head.has_target() {
+            return Err(Refusal::Target);
+        }
+        if head.has_body() {
+            return Err(Refusal::Content);
+        }
+        Ok(())
+    }
+
+    /// Whether a head asks for a WebSocket at all, however badly: then what is wrong with it is worth saying.
+    pub fn is_meant(head: &RequestHead) -> bool {
+        has_token(head.fields.all("upgrade"), "websocket")
+            || head
+                .fields
+                .iter()
+                .any(|(name, _)| name.len() > 14 && name.get(..14).is_some_and(is_ours))
+    }
+
     /// What HTTP/1.1 and HTTP/2 have in common.
     pub(super) fn check_common(head: RequestHead, accept: Option<String>) -> Result<Self, Refusal> {
         let fields = &head.fields;
@@ -64,82 +98,13 @@ impl Request {
         if only(fields, "sec-websocket-version") != Some(b"13".as_slice()) {
             return Err(Refusal::Version);
         }
-        if fields.get("transfer-encoding").is_some()
-            || fields.all("content-length").any(|length| length != b"0")
-        {
+        if head.has_body() {
             return Err(Refusal::Body);
         }
-        subprotocols(fields).map_err(|_| Refusal::Subprotocol)?;
+        head.offered().map_err(|_| Refusal::Subprotocol)?;
         extension::parse(fields.all("sec-websocket-extensions"))
             .map_err(|_| Refusal::Extensions)?;
         Ok(Self { head, accept })
-    }
-
-    /// The request target, as sent.
-    pub fn target(&self) -> &str {
-        &self.head.target
-    }
-
-    /// The path, as sent: still percent-encoded.
-    pub fn path(&self) -> &str {
-        let target = self.head.target.as_str();
-        let target = path_of_url(target).unwrap_or(target);
-        target.split(['?', '#']).next().unwrap_or_default()
-    }
-
-    /// What stands behind the `?`, as sent.
-    pub fn query(&self) -> Option<&str> {
-        self.head
-            .target
-            .split('#')
-            .next()
-            .and_then(|target| target.split_once('?'))
-            .map(|(_, query)| query)
-    }
-
-    /// All header fields.
-    pub const fn fields(&self) -> &Fields {
-        &self.head.fields
-    }
-
-    /// The first field called `name`, in any case, if it is UTF-8.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.fields.get_str(name)
-    }
-
-    /// `Host`, or `:authority`.
-    pub fn host(&self) -> &str {
-        self.header("host").unwrap_or_default()
-    }
-
-    /// `Origin`: which page wants the connection (10.2). Browsers send it; a server that serves them should check it.
-    pub fn origin(&self) -> Option<&str> {
-        self.header("origin")
-    }
-
-    /// The cookies, as name and value (RFC 6265 section 5.4).
-    pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
-        let fields = self
-            .head
-            .fields
-            .all("cookie")
-            .filter_map(|field| core::str::from_utf8(field).ok());
-        fields
-            .flat_map(|field| field.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-    }
-
-    /// The subprotocols the client offers, in its order of preference.
-    pub fn subprotocols(&self) -> Vec<&str> {
-        subprotocols(&self.head.fields).unwrap_or_default()
-    }
-
-    /// The first of `ours`, the server's preference, that the client offers.
-    pub fn choose<'a>(&self, ours: impl IntoIterator<Item = &'a str>) -> Option<String> {
-        let theirs = self.subprotocols();
-        ours.into_iter()
-            .find(|name| theirs.contains(name))
-            .map(ToString::to_string)
     }
 
     /// Accepts: the octets of the response, and what was agreed.
@@ -169,7 +134,7 @@ impl Request {
         }
         if let Some(subprotocol) = &accept.subprotocol {
             // 4.2.2: "the value MUST be one that the client offered", or the client fails the connection
-            if !self.subprotocols().contains(&subprotocol.as_str()) {
+            if !self.head.subprotocols().contains(&subprotocol.as_str()) {
                 return Err(Misuse::Subprotocol);
             }
             fields.push("Sec-WebSocket-Protocol", subprotocol.as_bytes());
@@ -206,34 +171,6 @@ pub(super) fn only<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
     all.next().is_none().then_some(first)
 }
 
-/// 4.2.1: "The request [...] MUST contain a Request-URI that is either a relative URI or an absolute http/https URI"
-fn path_of_url(target: &str) -> Option<&str> {
-    let (scheme, rest) = target.split_once("://")?;
-    if !["http", "https", "ws", "wss"]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known))
-    {
-        return None;
-    }
-    let (authority, path) = rest
-        .find(['/', '?', '#'])
-        .map_or((rest, ""), |at| rest.split_at(at));
-    (!authority.is_empty()).then_some(if path.starts_with('/') { path } else { "/" })
-}
-
-/// 4.1: "one or more comma-separated subprotocols [...] MUST all be unique strings"
-fn subprotocols(fields: &Fields) -> Result<Vec<&str>, Malformed> {
-    let mut all = Vec::new();
-    for field in fields.all("sec-websocket-protocol") {
-        let mut cursor = Cursor::new(field);
-        while !cursor.skip_commas() {
-            let name = cursor.token()?;
-            if all.contains(&name) {
-                return Err(Malformed);
-            }
-            all.push(name);
-            cursor.end_of_element()?;
-        }
-    }
-    Ok(all)
+fn is_ours(name: &str) -> bool {
+    name.eq_ignore_ascii_case("sec-websocket-")
 }

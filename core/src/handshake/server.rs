@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use super::{Refusal, Request};
 use crate::config::Config;
-use crate::http::{Scan, parse_request};
+use crate::http::{RequestHead, Scan, parse_request};
 
 /// A server that awaits a request.
 #[derive(Debug)]
@@ -29,10 +29,20 @@ impl ServerHandshake {
     /// Once the head is whole, the request comes back, and how many octets it took: what follows belongs to the connection.
     /// A refusal is to be answered with [`Refusal::response`].
     pub fn receive(&mut self, input: &[u8]) -> Result<Option<(Request, usize)>, Refusal> {
+        match self.receive_head(input)? {
+            Some((head, length)) => Ok(Some((Request::check(head)?, length))),
+            None => Ok(None),
+        }
+    }
+
+    /// The same for a server that answers other requests too: what the head asks for is not looked at. Once it was returned,
+    /// the next head is looked for, from the first octet behind this one.
+    pub fn receive_head(&mut self, input: &[u8]) -> Result<Option<(RequestHead, usize)>, Refusal> {
         let Some(length) = self.scan.find(input, &self.config.limits)? else {
             return Ok(None);
         };
+        self.scan = Scan::default();
         let head = parse_request(input.get(..length).unwrap_or_default(), &self.config.limits)?;
-        Ok(Some((Request::check(head)?, length)))
+        Ok(Some((head, length)))
     }
 }

@@ -32,12 +32,31 @@ impl Response {
 
     /// A response whose body is plain text.
     pub fn text(status: u16, body: impl Into<String>) -> Self {
-        let body: String = body.into();
+        Self::octets(status, "text/plain; charset=utf-8", body.into())
+    }
+
+    /// A response whose body is an HTML page.
+    pub fn html(status: u16, body: impl Into<String>) -> Self {
+        Self::octets(status, "text/html; charset=utf-8", body.into())
+    }
+
+    /// A response whose body is of the media type `kind`.
+    pub fn octets(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
-            body: body.into_bytes(),
+            body: body.into(),
             ..Self::new(status)
         }
-        .with("Content-Type", "text/plain; charset=utf-8")
+        .with("Content-Type", kind)
+    }
+
+    /// A response whose body is a value as JSON.
+    #[cfg(feature = "json")]
+    pub fn json<V: serde::Serialize + ?Sized>(
+        status: u16,
+        value: &V,
+    ) -> Result<Self, serde_json::Error> {
+        let body = serde_json::to_vec(value)?;
+        Ok(Self::octets(status, "application/json", body))
     }
 
     /// Adds a field.
@@ -58,6 +77,11 @@ impl Response {
     ///
     /// Nothing is written when a field would break the head, or when the status announces no response or a switch.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), Misuse> {
+        self.write_as(Framing::default(), out)
+    }
+
+    /// The same, perhaps with another response to follow, or to a HEAD request.
+    pub(crate) fn write_as(&self, framing: Framing, out: &mut Vec<u8>) -> Result<(), Misuse> {
         if !(200..=599).contains(&self.status) {
             return Err(Misuse::BadStatus);
         }
@@ -66,16 +90,31 @@ impl Response {
             format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status)).as_bytes(),
         );
         write_fields(&self.fields, out);
-        out.extend_from_slice(
-            format!(
-                "Content-Length: {}\r\nConnection: close\r\n\r\n",
-                self.body.len()
-            )
-            .as_bytes(),
-        );
-        out.extend_from_slice(&self.body);
+        // RFC 9110 8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of [...]
+        // 204 (No Content)"; and a 304 has no body
+        let bodiless = matches!(self.status, 204 | 304);
+        if !bodiless {
+            out.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        }
+        if !framing.keep_alive {
+            out.extend_from_slice(b"Connection: close\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        // RFC 9110 9.3.2: "the server MUST NOT send content in the response" to HEAD
+        if !bodiless && !framing.head {
+            out.extend_from_slice(&self.body);
+        }
         Ok(())
     }
+}
+
+/// What a response answers, and what follows it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Framing {
+    /// The connection goes on.
+    pub(crate) keep_alive: bool,
+    /// It answers HEAD.
+    pub(crate) head: bool,
 }
 
 /// Whether all names are tokens and all values stay within their line.
@@ -111,6 +150,31 @@ mod tests {
             .unwrap();
         let want = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain; charset=utf-8\r\nX-Why: because\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n";
         assert_eq!(core::str::from_utf8(&out), Ok(want));
+    }
+
+    #[test]
+    fn framed_as_the_request_wants() {
+        let cases = [
+            (
+                200,
+                false,
+                false,
+                "Content-Length: 2\r\nConnection: close\r\n\r\nok",
+            ),
+            (200, true, false, "Content-Length: 2\r\n\r\nok"),
+            (200, true, true, "Content-Length: 2\r\n\r\n"),
+            (204, true, false, "\r\n\r\n"),
+            (304, true, false, "\r\n\r\n"),
+        ];
+        for (status, keep_alive, head, want) in cases {
+            let mut out = Vec::new();
+            let framing = Framing { keep_alive, head };
+            Response::text(status, "ok")
+                .write_as(framing, &mut out)
+                .unwrap();
+            let out = core::str::from_utf8(&out).unwrap();
+            assert!(out.ends_with(want), "{status}: {out}");
+        }
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl<E> Route<E> {
         }
     }
 
+    /// What it leads to.
+    pub const fn endpoint(&self) -> &E {
+        &self.endpoint
+    }
+
     /// Gives it a name, for [`Routes::url_for`].
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
@@ -169,6 +174,26 @@ impl<E> Router<E> {
             self.converters.push((name.into(), Arc::new(converter)));
         }
         self
+    }
+
+    /// The same routes to other endpoints.
+    #[must_use]
+    pub fn map<F>(self, mut endpoint: impl FnMut(E) -> F) -> Router<F> {
+        let entries = self.entries.into_iter().map(|entry| Entry {
+            route: Route {
+                pattern: entry.route.pattern,
+                endpoint: endpoint(entry.route.endpoint),
+                name: entry.route.name,
+                methods: entry.route.methods,
+            },
+            known: entry.known,
+        });
+        Router {
+            prefix: self.prefix,
+            entries: entries.collect(),
+            converters: self.converters,
+            faults: self.faults,
+        }
     }
 
     /// Checks all, and makes it ready to be asked.
@@ -368,6 +393,20 @@ impl<E> Routes<E> {
             .ok_or_else(|| UrlError::UnknownRoute(name.to_owned()))?
             .pattern
             .url(values)
+    }
+
+    /// The same routes to other endpoints.
+    pub fn map<F>(self, mut endpoint: impl FnMut(E) -> F) -> Routes<F> {
+        let routes = self.routes.into_iter().map(|route| Bound {
+            pattern: route.pattern,
+            endpoint: endpoint(route.endpoint),
+            methods: route.methods,
+        });
+        Routes {
+            tree: self.tree,
+            routes: routes.collect(),
+            names: self.names,
+        }
     }
 
     /// All patterns with their endpoints, in the order they were added.

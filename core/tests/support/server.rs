@@ -1,12 +1,16 @@
 //! A server's connection on a wire in memory.
 //! RFC 6455 section 4.2.
 
-use std::future::Future;
-use std::sync::Arc;
+use std::future::{Future, Ready, ready};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sansws_core::config::Config;
-use sansws_core::drive::{Gate, Outcome, Result, Transport, Upgrade, serve};
+use sansws_core::drive::{
+    Arrival, Decision, Gate, Outcome, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
+    serve,
+};
+use sansws_core::time::Instant;
 
 use super::wire::{Task, Wire};
 use super::{Frame, frames};
@@ -22,6 +26,54 @@ pub async fn echo(upgrade: Upgrade<Wire>) -> Result {
     Ok(())
 }
 
+/// A service of one connection.
+#[derive(Debug)]
+pub struct Once<H>(Mutex<Option<H>>);
+
+impl<H> Once<H> {
+    pub fn new(handler: H) -> Self {
+        Self(Mutex::new(Some(handler)))
+    }
+}
+
+impl<H, F> Service<Wire> for Once<H>
+where
+    H: FnOnce(Upgrade<Wire>) -> F,
+    F: Future<Output = Result<()>>,
+{
+    type Handler = H;
+    type Deciding = Ready<Decision<H>>;
+    type Running = F;
+
+    const PLAIN: bool = false;
+
+    fn decide(&self, scope: Scope) -> Self::Deciding {
+        ready(Decision::Handle {
+            scope,
+            handler: self.0.lock().unwrap().take().unwrap(),
+            policy: Arc::new(Policy::default()),
+        })
+    }
+
+    fn run(handler: H, upgrade: Upgrade<Wire>) -> F {
+        handler(upgrade)
+    }
+}
+
+/// What is known of a connection in memory.
+pub fn arrival(begun: Instant) -> Arrival {
+    Arrival {
+        begun,
+        peer: None,
+        secure: false,
+    }
+}
+
+/// Options with this configuration.
+pub fn options(config: Config) -> Arc<Serve> {
+    Arc::new(Serve::default().config(config))
+}
+
 /// A server's connection on a wire.
 pub fn start<H, F>(config: Config, handler: H) -> (Wire, Task<impl Future<Output = Outcome>>, Gate)
 where
@@ -31,10 +83,10 @@ where
     let (wire, gate) = (Wire::default(), Gate::new(8));
     let task = Task::new(serve(
         wire.clone(),
-        Arc::new(config),
-        handler,
+        options(config),
+        Once::new(handler),
         gate.enter().unwrap(),
-        wire.now(),
+        arrival(wire.now()),
     ));
     (wire, task, gate)
 }

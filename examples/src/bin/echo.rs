@@ -39,9 +39,7 @@ macro_rules! echo {
     ($adapter:ident, $subprotocols:expr) => {{
         let subprotocols = $subprotocols;
         move |upgrade: $adapter::Upgrade| {
-            let subprotocol = upgrade
-                .request()
-                .choose(subprotocols.iter().map(String::as_str));
+            let subprotocol = upgrade.choose(subprotocols.iter().map(String::as_str));
             async move {
                 let mut socket = upgrade
                     .accept_with($adapter::Accept {
@@ -60,7 +58,8 @@ macro_rules! echo {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let mut serve = Serve::default().config(config(!options.no_deflate));
+    let serve = Serve::default().config(config(!options.no_deflate));
+    let mut tls = None;
     if let Some(identity) = identity(&options.tls)? {
         let roots = options
             .client_ca
@@ -68,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .transpose()?
             .map(|pem| certificates(&pem))
             .transpose()?;
-        serve = serve.tls(server(identity, roots)?);
+        tls = Some(server(identity, roots)?);
     }
     let scheme = if options.tls.is_empty() { "ws" } else { "wss" };
     match options.runtime {
@@ -76,7 +75,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             .enable_all()
             .build()?
             .block_on(async {
-                let server = sansws_tokio::Server::bind(&options.listen, serve).await?;
+                let mut listener = sansws_tokio::Listener::bind(&options.listen).await?;
+                if let Some(tls) = tls {
+                    listener = listener.tls(tls);
+                }
+                let mut server = sansws_tokio::Server::new(listener).options(serve);
                 println!("listening on {scheme}://{}", server.local_addr()?);
                 let gate = server.gate();
                 tokio::spawn(async move {
@@ -91,7 +94,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         Runtime::Smol => {
             let tasks = std::rc::Rc::new(smol::LocalExecutor::new());
             smol::block_on(tasks.run(async {
-                let server = sansws_smol::Server::bind(options.listen.as_str(), serve).await?;
+                let mut listener = sansws_smol::Listener::bind(options.listen.as_str()).await?;
+                if let Some(tls) = tls {
+                    listener = listener.tls(tls);
+                }
+                let mut server = sansws_smol::Server::new(listener).options(serve);
                 println!("listening on {scheme}://{}", server.local_addr()?);
                 close_on_interrupt(server.gate());
                 let spawn = |task| tasks.spawn(task).detach();

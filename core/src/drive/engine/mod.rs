@@ -3,6 +3,7 @@
 //! Knows when to read, write and sleep; what the octets mean is the connection's.
 
 mod end;
+mod extra;
 mod pump;
 
 use alloc::boxed::Box;
@@ -21,6 +22,8 @@ use crate::message::{Assembly, Message};
 use crate::time::Instant;
 
 use end::End;
+pub use extra::Counters;
+use extra::Leaving;
 
 /// Unsent octets at which gathering stops.
 const GATHERED: usize = 64 << 10;
@@ -51,6 +54,9 @@ pub(super) struct Engine<T> {
     /// Reads since input was last waited for; long ones count for more.
     reads: u8,
     end: Option<Box<End>>,
+    /// It is to be closed at a certain time.
+    leaving: Option<Box<Leaving>>,
+    counters: Counters,
     flags: Flags,
 }
 
@@ -104,6 +110,8 @@ impl<T: Transport> Engine<T> {
             armed: None,
             reads: 0,
             end: None,
+            leaving: None,
+            counters: Counters::default(),
             flags: Flags::default(),
         }
     }
@@ -257,6 +265,7 @@ impl<T: Transport> Engine<T> {
             Ok(count) => {
                 let more = u8::try_from(count / LONG_READ).unwrap_or(READS);
                 self.reads = self.reads.saturating_add(more);
+                self.counters.octets_received += count as u64;
                 self.unread.filled(count);
             }
             Err(error) => {
@@ -284,6 +293,11 @@ impl<T: Transport> Engine<T> {
             }
         };
         let (consumed, assembled) = (step.consumed, step.assembled);
+        self.counters.received += u64::from(match &step.event {
+            Some(Event::Text(_) | Event::Binary(_)) => true,
+            Some(Event::Piece(piece)) => piece.last,
+            _ => false,
+        });
         let got = match step.event {
             None => Got::Nothing,
             Some(Event::Text(_)) if assembled => {
@@ -338,7 +352,10 @@ impl<T: Transport> Engine<T> {
             let slices = slices.get(..filled).unwrap_or_default();
             match ready!(self.transport.poll_write(cx, slices)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(count) => self.connection.transmitted(count),
+                Ok(count) => {
+                    self.counters.octets_sent += count as u64;
+                    self.connection.transmitted(count);
+                }
                 Err(error) => return Poll::Ready(Err(error)),
             }
             wrote = true;
@@ -382,7 +399,7 @@ impl<T: Transport> Engine<T> {
             if self.connection.owes_time() {
                 self.connection.note_time(self.transport.now());
             }
-            let Some(deadline) = self.connection.deadline() else {
+            let Some(deadline) = self.deadline() else {
                 return Poll::Pending;
             };
             // An alarm that rings early costs one wake-up; setting it anew for each message would cost more.
@@ -400,6 +417,9 @@ impl<T: Transport> Engine<T> {
                 return Poll::Ready(());
             }
             let now = self.transport.now();
+            if self.leave_if_due(now) {
+                return Poll::Ready(());
+            }
             if self.connection.tick(now).is_some() {
                 if let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
                     self.connection.state()
@@ -463,6 +483,16 @@ impl<T: Transport> Engine<T> {
             buffer::give_writer(buffer);
         }
         sent.map_err(Error::from)
+    }
+
+    /// The same for what ends a message.
+    pub(super) fn send_message(
+        &mut self,
+        send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
+    ) -> Result<()> {
+        self.send(send)?;
+        self.counters.sent += 1;
+        Ok(())
     }
 
     /// After something was sent: writes it, unless that is done at the end of this turn anyway, together with what else is sent.

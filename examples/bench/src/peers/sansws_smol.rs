@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::rc::Rc;
 
-use sansws_smol::{Config, Limits, Result, Serve, Server, Upgrade};
+use sansws_smol::{Config, Limits, Listener, Result, Serve, Server, Upgrade};
 
 use super::MESSAGE_LIMIT;
 use crate::runtime::ServeResult;
@@ -11,7 +11,7 @@ use crate::runtime::ServeResult;
 pub(super) fn serve(listener: TcpListener) -> ServeResult {
     let tasks = Rc::new(::smol::LocalExecutor::new());
     ::smol::block_on(tasks.run(async {
-        let server = Server::from_std(listener, options())?;
+        let server = Server::new(Listener::from_std(listener)?).options(options());
         let spawn = |task| tasks.spawn(task).detach();
         server.serve_local(echo, spawn).await?;
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use sansws_tokio::{Config, Limits, Result, Serve, Server, Upgrade};
+use sansws_tokio::{Config, Limits, Listener, Result, Serve, Server, Upgrade};
 
 use super::MESSAGE_LIMIT;
 use crate::runtime::ServeResult;
@@ -12,7 +12,7 @@ pub(super) fn serve(listener: TcpListener) -> ServeResult {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        Server::from_std(listener, options())?.serve(echo).await?;
+        Server::new(Listener::from_std(listener)?).options(options()).serve(echo).await?;
         Ok(())
     })
 }

@@ -1,0 +1,289 @@
+//! A server: accepts, lets in, drives, and shuts down.
+
+use std::future::{pending, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_io::Timer;
+use async_signal::{Signal, Signals};
+use futures_lite::StreamExt;
+use futures_lite::future::or;
+use sansws_core::drive::{self, Arrival, Error, Gate, IntoService, Leave, Result, Serve, Service};
+use smol::net::AsyncToSocketAddrs;
+
+use crate::dial::within;
+use crate::io::now;
+use crate::listen::{Accepted, Listener};
+use crate::{Io, Stream};
+
+/// A connection's task, for executors that keep tasks on one thread.
+pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Serves connections: a handler for all paths, or a [`Router`](crate::Router).
+#[derive(Debug)]
+#[must_use]
+pub struct Server {
+    listeners: Vec<Listener>,
+    options: Serve,
+    gate: Option<Gate>,
+    drain: Option<Duration>,
+}
+
+/// How long accepting pauses after an error such as too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Server {
+    /// Listens on TCP, with default options. Port 0 lets the system choose.
+    pub async fn bind(address: impl AsyncToSocketAddrs) -> Result<Self> {
+        Ok(Self::new(Listener::bind(address).await?))
+    }
+
+    /// Listens on `listener`, with default options.
+    pub fn new(listener: Listener) -> Self {
+        Self {
+            listeners: vec![listener],
+            options: Serve::default(),
+            gate: None,
+            drain: None,
+        }
+    }
+
+    /// Listens on one more.
+    pub fn listen(mut self, listener: Listener) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    /// Sets the options.
+    pub fn options(mut self, options: Serve) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Shares the door with another server: limits count for both, and both shut down together.
+    pub fn share(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// On SIGTERM and on SIGINT (^C), [drains](Gate::drain) the server over `window`. A second signal ends the process as ever.
+    #[cfg(unix)]
+    pub const fn drain_on_signal(mut self, window: Duration) -> Self {
+        self.drain = Some(window);
+        self
+    }
+
+    /// The address it listens on; of several, the first.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let first = self.listeners.first();
+        first.map_or(Err(io::ErrorKind::NotFound.into()), Listener::local_addr)
+    }
+
+    /// The door of the server; ask for it after the options are set.
+    ///
+    /// [`Gate::drain`] shuts it down over a while, with 1012; [`Gate::close`] at once, with 1001. Then it stops to accept, and
+    /// [`serve`](Self::serve) returns once all connections have ended, or their [`shutdown`](crate::Timeouts::shutdown) time has.
+    pub fn gate(&mut self) -> Gate {
+        let most = self.options.max_connections;
+        self.gate.get_or_insert_with(|| Gate::new(most)).clone()
+    }
+
+    /// Serves until the gate is closed: each connection is a task of the runtime.
+    pub async fn serve<S>(self, service: S) -> Result<()>
+    where
+        S: IntoService<Io<Stream>>,
+        S::Service: Service<Io<Stream>, Handler: Send, Deciding: Send, Running: Send>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let service = service.into_service(&self.options)?;
+        self.run(|accepted, leave, options| {
+            smol::spawn(connection(accepted, options, service.clone(), leave)).detach();
+        })
+        .await
+    }
+
+    /// Serves as [`serve`](Self::serve) does, but hands each task to `spawn`: handlers need not be `Send`.
+    pub async fn serve_local<S>(self, service: S, mut spawn: impl FnMut(LocalTask)) -> Result<()>
+    where
+        S: IntoService<Io<Stream>>,
+        S::Service: 'static,
+    {
+        let service = service.into_service(&self.options)?;
+        self.run(|accepted, leave, options| {
+            spawn(Box::pin(connection(
+                accepted,
+                options,
+                service.clone(),
+                leave,
+            )));
+        })
+        .await
+    }
+
+    async fn run(mut self, mut start: impl FnMut(Accepted, Leave, Arc<Serve>)) -> Result<()> {
+        let gate = self.gate();
+        let (mut listeners, options) = (self.listeners, Arc::new(self.options));
+        let mut paused = false;
+        let mut over = pin!(over(&gate, self.drain));
+        loop {
+            let next = poll_fn(|cx| {
+                if over.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                for (at, listener) in listeners.iter_mut().enumerate() {
+                    if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                        // The next one to be asked first is the one behind it.
+                        listeners.rotate_left(at + 1);
+                        return Poll::Ready(Some(accepted));
+                    }
+                }
+                Poll::Pending
+            });
+            match next.await {
+                None => break,
+                Some(Ok(accepted)) => {
+                    if std::mem::take(&mut paused) {
+                        tracing::warn!("accepting goes on");
+                    }
+                    if let Some(leave) = gate.admit() {
+                        start(accepted, leave, Arc::clone(&options));
+                    }
+                }
+                Some(Err(error)) => {
+                    if !std::mem::replace(&mut paused, true) {
+                        tracing::warn!(%error, "accepting failed, and is tried again until it succeeds");
+                    }
+                    Timer::after(PAUSE).await;
+                }
+            }
+        }
+        drop(listeners);
+        let empty = async {
+            poll_fn(|cx| gate.poll_empty(cx)).await;
+            true
+        };
+        let late = async {
+            Timer::after(options.config.timeouts.shutdown).await;
+            false
+        };
+        if !or(empty, late).await {
+            gate.drop_all();
+        }
+        Ok(())
+    }
+
+    /// Serves on `threads` threads, each with an executor of its own, until the gate is closed; the calling thread waits.
+    ///
+    /// Each thread makes its server by `server`, on a port that they share: [`Listener::bind_shared`]. Give them all one gate by
+    /// [`share`](Self::share), and handle no message on two threads: a connection stays where it was accepted.
+    ///
+    /// # Errors
+    /// When a thread cannot make its server; then none serves.
+    pub fn serve_on_threads<S>(
+        threads: usize,
+        server: impl Fn() -> Result<Self> + Sync,
+        service: S,
+    ) -> Result<()>
+    where
+        S: IntoService<Io<Stream>>,
+        S::Service: IntoService<Io<Stream>, Service = S::Service>
+            + Service<Io<Stream>, Handler: Send, Deciding: Send, Running: Send>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let service = service.into_service(&Serve::default())?;
+        let (ready, failed) = (Barrier::new(threads), AtomicBool::new(false));
+        let work = || -> Result<()> {
+            let tasks = smol::LocalExecutor::new();
+            smol::block_on(tasks.run(async {
+                let server = server();
+                failed.fetch_or(server.is_err(), Ordering::SeqCst);
+                ready.wait();
+                match server {
+                    Ok(server) if !failed.load(Ordering::SeqCst) => {
+                        let spawn = |task| tasks.spawn(task).detach();
+                        server.serve_local(service.clone(), spawn).await
+                    }
+                    other => other.map(drop),
+                }
+            }))
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<()>>| {
+                thread.join().unwrap_or(Err(Error::Panic))
+            };
+            threads.into_iter().map(join).fold(Ok(()), Result::and)
+        })
+    }
+}
+
+/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave.
+async fn over(gate: &Gate, drain: Option<Duration>) {
+    let closing = poll_fn(|cx| gate.poll_closing(cx));
+    match drain {
+        Some(window) => {
+            let signal = async {
+                if let Err(error) = signal().await {
+                    tracing::error!(%error, "signals cannot be had");
+                    pending::<()>().await;
+                }
+                tracing::info!(?window, "a signal: the server drains");
+                gate.drain(window);
+            };
+            or(closing, signal).await;
+        }
+        None => closing.await,
+    }
+    Timer::after(gate.window()).await;
+}
+
+/// SIGTERM or SIGINT.
+#[cfg(unix)]
+async fn signal() -> io::Result<()> {
+    let mut signals = Signals::new([Signal::Term, Signal::Int])?;
+    signals.next().await.transpose().map(drop)
+}
+
+/// One connection.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "the arguments of an `async fn` lie in its future twice"
+)]
+fn connection<S: Service<Io<Stream>>>(
+    accepted: Accepted,
+    options: Arc<Serve>,
+    service: S,
+    leave: Leave,
+) -> impl Future<Output = ()> {
+    async move {
+        let (begun, config) = (now(), Arc::clone(&options.config));
+        let (stream, peer, secure) =
+            match within(config.timeouts.handshake, accepted.prepare()).await {
+                Ok(prepared) => prepared,
+                Err(error) => return tracing::debug!(%error, "a connection was not begun"),
+            };
+        let transport = Io::new(stream);
+        let arrival = Arrival {
+            begun,
+            peer,
+            secure,
+        };
+        match leave {
+            Leave::In(ticket) => {
+                drive::serve(transport, options, service, ticket, arrival).await;
+            }
+            Leave::Away(_away) => {
+                let _ = Box::pin(drive::refuse(transport, config)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Endpoints: handlers with a method for each part of a connection's life.
+//! RFC 6455 sections 4.2.2, 6.2 and 7.1.
+//! Knows the order of these parts, and nothing of what they do.
+
+use core::future::{Future, poll_fn, ready};
+use core::panic::AssertUnwindSafe;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+use std::panic::catch_unwind;
+
+use crate::close::Closed;
+use crate::drive::{Error, FromMessage, Result, Transport, Upgrade, WebSocket};
+
+/// A handler in three parts. One value, cloned from the one that was routed to, lives as long as its connection.
+///
+/// ```
+/// use sansws_core::app::{Endpoint, Router};
+/// use sansws_core::close::Closed;
+/// use sansws_core::drive::{Result, Transport, WebSocket};
+///
+/// #[derive(Clone, Default)]
+/// struct Counter {
+///     received: u64,
+/// }
+///
+/// impl<T: Transport + Send + 'static> Endpoint<T> for Counter {
+///     type Message = String; // text messages; another kind closes with 1003
+///
+///     async fn on_receive(&mut self, socket: &mut WebSocket<T>, text: String) -> Result {
+///         self.received += 1;
+///         socket.send_text(format!("{}: {text}", self.received)).await
+///     }
+///
+///     async fn on_disconnect(&mut self, closed: Option<&Closed>) {
+///         println!("{} messages, then {closed:?}", self.received);
+///     }
+/// }
+///
+/// # fn check<T: Transport + Send + 'static>() {
+/// let router = Router::<T>::new().route("/count", Counter::default());
+/// # }
+/// ```
+pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
+    /// What messages are received as: `String` (text), `Vec<u8>` (octets), `Json<V>`, or `Message` (either kind).
+    type Message: FromMessage + Send;
+
+    /// Accepts the connection, or not: an error rejects it. By default it is accepted.
+    fn on_connect(
+        &mut self,
+        upgrade: Upgrade<T>,
+    ) -> impl Future<Output = Result<WebSocket<T>>> + Send {
+        upgrade.accept()
+    }
+
+    /// Takes a message. An error closes the connection with its code.
+    fn on_receive(
+        &mut self,
+        socket: &mut WebSocket<T>,
+        message: Self::Message,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Cleans up. It runs once, whenever `on_connect` began: after the peer closed or vanished, after an error or a panic, after a
+    /// rejection (`closed` is `None`), and when the server shuts down. When the server drops what has not ended in time, it is
+    /// polled once: what waits then is dropped too.
+    fn on_disconnect(&mut self, closed: Option<&Closed>) -> impl Future<Output = ()> + Send {
+        let _ = closed;
+        ready(())
+    }
+}
+
+/// Runs an endpoint.
+pub(super) async fn run<T, E>(endpoint: E, upgrade: Upgrade<T>) -> Result<()>
+where
+    T: Transport + Send + 'static,
+    E: Endpoint<T>,
+{
+    let mut life = Life::<T, E> {
+        endpoint,
+        socket: None,
+        over: false,
+    };
+    let result = {
+        let mut living = pin!(life.live(upgrade));
+        // Caught here already, so that what a panic left is cleaned up.
+        poll_fn(
+            |cx| match catch_unwind(AssertUnwindSafe(|| living.as_mut().poll(cx))) {
+                Ok(result) => result,
+                Err(_) => Poll::Ready(Err(Error::Panic)),
+            },
+        )
+        .await
+    };
+    if let (Some(socket), Err(error)) = (&mut life.socket, &result) {
+        // The peer need not wait until all is cleaned up.
+        socket.start_close(Some(error.close_code()), &error.close_reason());
+    }
+    life.end().await;
+    result
+}
+
+/// An endpoint, its connection, and whether it was cleaned up.
+struct Life<T: Transport + Send + 'static, E: Endpoint<T>> {
+    endpoint: E,
+    socket: Option<WebSocket<T>>,
+    over: bool,
+}
+
+impl<T: Transport + Send + 'static, E: Endpoint<T>> Life<T, E> {
+    async fn live(&mut self, upgrade: Upgrade<T>) -> Result<()> {
+        let socket = self.endpoint.on_connect(upgrade).await?;
+        let socket = self.socket.insert(socket);
+        while let Some(message) = socket.receive().await? {
+            let message = E::Message::from_message(message)?;
+            self.endpoint.on_receive(socket, message).await?;
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) {
+        self.over = true;
+        let closed = self.socket.as_ref().and_then(WebSocket::closed);
+        self.endpoint.on_disconnect(closed.as_ref()).await;
+    }
+}
+
+impl<T: Transport + Send + 'static, E: Endpoint<T>> Drop for Life<T, E> {
+    fn drop(&mut self) {
+        if !self.over {
+            let mut end = pin!(self.end());
+            let _ = end.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a route leads to: handlers of WebSockets, and pages.
+//! RFC 6455 section 4.2.2; RFC 9110 section 9.3.1 (GET).
+//! Knows no path.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+use core::future::{Future, ready};
+use core::pin::Pin;
+
+use super::endpoint::{self, Endpoint};
+use crate::drive::{Error, Result, Scope, Transport, Upgrade};
+use crate::http::Response;
+
+/// A handler at work.
+pub(super) type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// A page in the making.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// A handler of WebSockets, of whatever type it was.
+pub struct Handler<T: Transport>(Arc<dyn Fn(Upgrade<T>) -> Running + Send + Sync>);
+
+impl<T: Transport> Handler<T> {
+    pub(super) fn run(&self, upgrade: Upgrade<T>) -> Running {
+        self.0(upgrade)
+    }
+}
+
+impl<T: Transport> Clone for Handler<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Transport> fmt::Debug for Handler<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handler")
+    }
+}
+
+/// What can handle WebSockets: an async function, a closure, an [`Endpoint`] that is cloned for each connection.
+///
+/// `Kind` tells these apart, and is always inferred.
+pub trait IntoHandler<T: Transport, Kind> {
+    /// Makes it one.
+    fn into_handler(self) -> Handler<T>;
+}
+
+/// A function from an [`Upgrade`] to a future.
+#[derive(Debug)]
+pub enum Function {}
+
+/// An [`Endpoint`].
+#[derive(Debug)]
+pub enum Object {}
+
+impl<T, H, F> IntoHandler<T, Function> for H
+where
+    T: Transport,
+    H: Fn(Upgrade<T>) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    fn into_handler(self) -> Handler<T> {
+        Handler(Arc::new(move |upgrade| Box::pin(self(upgrade))))
+    }
+}
+
+impl<T, E> IntoHandler<T, Object> for E
+where
+    T: Transport + Send + 'static,
+    E: Endpoint<T> + Clone + Sync,
+{
+    fn into_handler(self) -> Handler<T> {
+        Handler(Arc::new(move |upgrade| {
+            Box::pin(endpoint::run(self.clone(), upgrade))
+        }))
+    }
+}
+
+/// A page, of whatever type it was.
+#[derive(Clone)]
+pub struct Page(Arc<dyn Fn(Scope) -> Answering + Send + Sync>);
+
+impl Page {
+    pub(super) fn answer(&self, scope: Scope) -> Answering {
+        self.0(scope)
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Page")
+    }
+}
+
+/// What can answer a plain request: an async function from a [`Scope`] to [a response](IntoResponse), or a response as it is.
+///
+/// `Kind` tells these apart, and is always inferred.
+pub trait IntoPage<Kind> {
+    /// Makes it one.
+    fn into_page(self) -> Page;
+}
+
+impl<H, F> IntoPage<Function> for H
+where
+    H: Fn(Scope) -> F + Send + Sync + 'static,
+    F: Future<Output: IntoResponse> + Send + 'static,
+{
+    fn into_page(self) -> Page {
+        Page(Arc::new(move |scope| {
+            let answering = self(scope);
+            Box::pin(async move { answering.await.into_response() })
+        }))
+    }
+}
+
+impl<R: IntoResponse + Clone + Send + Sync + 'static> IntoPage<Object> for R {
+    fn into_page(self) -> Page {
+        Page(Arc::new(move |_| {
+            Box::pin(ready(self.clone().into_response()))
+        }))
+    }
+}
+
+/// What can be an answer: a response, a line of text, or one of these or an error.
+pub trait IntoResponse {
+    /// Makes it one.
+    fn into_response(self) -> Response;
+}
+
+impl IntoResponse for Response {
+    fn into_response(self) -> Response {
+        self
+    }
+}
+
+/// Plain text, with status 200.
+impl IntoResponse for &'static str {
+    fn into_response(self) -> Response {
+        Response::text(200, self)
+    }
+}
+
+/// Plain text, with status 200.
+impl IntoResponse for String {
+    fn into_response(self) -> Response {
+        Response::text(200, self)
+    }
+}
+
+/// An error is what [`Error::reject`] says, 400 for a parameter that does not fit, else 500.
+impl<R: IntoResponse> IntoResponse for Result<R, Error> {
+    fn into_response(self) -> Response {
+        match self {
+            Ok(response) => response.into_response(),
+            Err(error) => {
+                let response = error.response();
+                if response.status >= 500 {
+                    tracing::error!(%error, "a page failed");
+                }
+                response
+            }
+        }
+    }
+}

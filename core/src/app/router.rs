@@ -1,0 +1,261 @@
+//! Routers of handlers and pages, in the making.
+//! RFC 3986 section 3.3 for paths; the rules of matching are those of `crate::route`.
+//! Knows what is inherited from router to router; matching is left to `crate::route`.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::any::Any;
+
+use super::handler::{Handler, IntoHandler, IntoPage, Page};
+use super::layer::{Layer, Layers};
+use super::service::App;
+use crate::drive::scope::Attached;
+use crate::drive::{Policy, Transport};
+use crate::route::{self, Converter, RouteErrors};
+
+/// The method by which routes of WebSockets are told from those of pages; plain requests never have it.
+pub(super) const WEBSOCKET: &str = "WEBSOCKET";
+
+/// What a route leads to, and what is inherited on the way.
+#[derive(Clone, Debug)]
+pub(super) struct Target<T: Transport> {
+    pub(super) goal: Goal<T>,
+    pub(super) layers: Layers,
+    pub(super) policy: Policy,
+    pub(super) states: Attached,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Goal<T: Transport> {
+    WebSocket(Handler<T>),
+    Page(Page),
+}
+
+impl<T: Transport> Target<T> {
+    fn new(goal: Goal<T>) -> Self {
+        Self {
+            goal,
+            layers: Layers::default(),
+            policy: Policy::default(),
+            states: Attached::default(),
+        }
+    }
+}
+
+/// A pattern and the handler it leads to.
+#[derive(Debug)]
+pub struct Route<T: Transport> {
+    pattern: String,
+    name: Option<String>,
+    target: Target<T>,
+}
+
+impl<T: Transport> Route<T> {
+    /// A route to a handler of WebSockets.
+    pub fn new<K>(pattern: impl Into<String>, handler: impl IntoHandler<T, K>) -> Self {
+        Self::to(pattern.into(), Goal::WebSocket(handler.into_handler()))
+    }
+
+    /// A route to a page, for GET and HEAD.
+    pub fn get<K>(pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
+        Self::to(pattern.into(), Goal::Page(page.into_page()))
+    }
+
+    fn to(pattern: String, goal: Goal<T>) -> Self {
+        Self {
+            pattern,
+            name: None,
+            target: Target::new(goal),
+        }
+    }
+
+    /// Gives it a name, for [`App::url_for`].
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Adds a layer, behind those added before.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.target.layers.push(layer);
+        self
+    }
+
+    /// Sets what holds for its connections; what is not said is inherited.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.target.policy = policy;
+        self
+    }
+
+    /// Shares a state with its handler: [`Scope::state`](crate::drive::Scope::state).
+    #[must_use]
+    pub fn state<S: Any + Send + Sync>(mut self, state: S) -> Self {
+        self.target.states.put(Arc::new(state));
+        self
+    }
+}
+
+/// Routes under a prefix, with layers, policies and states that hold for all of them, whenever they were added.
+///
+/// A prefix may hold parameters, and ends where a segment ends. See [`crate::route`] for patterns and for which route wins.
+#[derive(Debug)]
+pub struct Router<T: Transport> {
+    routes: route::Router<Target<T>>,
+    layers: Layers,
+    policy: Policy,
+    states: Attached,
+}
+
+impl<T: Transport> Default for Router<T> {
+    fn default() -> Self {
+        Self::over(route::Router::new())
+    }
+}
+
+impl<T: Transport, const N: usize> From<[Route<T>; N]> for Router<T> {
+    fn from(routes: [Route<T>; N]) -> Self {
+        routes.into_iter().collect()
+    }
+}
+
+impl<T: Transport> FromIterator<Route<T>> for Router<T> {
+    fn from_iter<I: IntoIterator<Item = Route<T>>>(routes: I) -> Self {
+        routes.into_iter().fold(Self::new(), Self::add)
+    }
+}
+
+impl<T: Transport> Router<T> {
+    /// A router without a prefix.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A router whose routes all stand behind `prefix`.
+    pub fn with_prefix(prefix: impl Into<String>) -> Self {
+        Self::over(route::Router::with_prefix(prefix))
+    }
+
+    fn over(routes: route::Router<Target<T>>) -> Self {
+        Self {
+            routes,
+            layers: Layers::default(),
+            policy: Policy::default(),
+            states: Attached::default(),
+        }
+    }
+
+    /// Adds a handler of WebSockets.
+    #[must_use]
+    pub fn route<K>(self, pattern: impl Into<String>, handler: impl IntoHandler<T, K>) -> Self {
+        self.add(Route::new(pattern, handler))
+    }
+
+    /// Adds a page for GET and HEAD: an async function, or a response as it is. A path may have both a page and a WebSocket.
+    #[must_use]
+    pub fn get<K>(self, pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
+        self.add(Route::get(pattern, page))
+    }
+
+    /// Adds a route.
+    #[must_use]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a list of routes grows, nothing is summed"
+    )]
+    pub fn add(mut self, route: Route<T>) -> Self {
+        let bound = route::Route::new(route.pattern, route.target);
+        let bound = match &bound.endpoint().goal {
+            Goal::WebSocket(_) => bound.methods([WEBSOCKET]),
+            Goal::Page(_) => bound.methods(["GET", "HEAD"]),
+        };
+        let bound = match route.name {
+            Some(name) => bound.named(name),
+            None => bound,
+        };
+        self.routes = self.routes.add(bound);
+        self
+    }
+
+    /// Adds the routes of another router, behind its own prefix.
+    #[must_use]
+    pub fn merge(mut self, router: Self) -> Self {
+        self.routes = self.routes.merge(router.seal());
+        self
+    }
+
+    /// Adds the routes of another router behind `prefix`, which **replaces** its own.
+    #[must_use]
+    pub fn mount(mut self, prefix: impl Into<String>, router: Self) -> Self {
+        self.routes = self.routes.mount(prefix, router.seal());
+        self
+    }
+
+    /// Gives this router, and the routers in it, a [`Converter`].
+    #[must_use]
+    pub fn converter(mut self, name: impl Into<String>, converter: impl Converter) -> Self {
+        self.routes = self.routes.converter(name, converter);
+        self
+    }
+
+    /// Adds a [`Layer`], behind those added before.
+    #[must_use]
+    pub fn layer(mut self, layer: impl Layer) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Sets what holds for the connections of its routes; what is not said is inherited.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Shares a state with all handlers: [`Scope::state`](crate::drive::Scope::state). One of a type; an inner one hides an outer.
+    #[must_use]
+    pub fn state<S: Any + Send + Sync>(self, state: S) -> Self {
+        self.shared_state(Arc::new(state))
+    }
+
+    /// The same for a state that others hold too.
+    #[must_use]
+    pub fn shared_state<S: Any + Send + Sync>(mut self, state: Arc<S>) -> Self {
+        self.states.put(state);
+        self
+    }
+
+    /// Checks all routes, and makes them ready to be served.
+    ///
+    /// # Errors
+    /// All that is wrong with them at once, such as two patterns that no path can tell apart.
+    pub fn build(self) -> Result<App<T>, RouteErrors> {
+        self.build_under(&Policy::default())
+    }
+
+    pub(super) fn build_under(mut self, outer: &Policy) -> Result<App<T>, RouteErrors> {
+        self.policy.inherit(outer);
+        // These run before a route is looked for, so not once more with it.
+        let layers = core::mem::take(&mut self.layers);
+        let (policy, states) = (self.policy.clone(), self.states.clone());
+        Ok(App::new(self.seal().build()?, layers, policy, states))
+    }
+
+    /// The routes, with what they inherit from this router.
+    fn seal(self) -> route::Router<Target<T>> {
+        let Self {
+            routes,
+            layers,
+            policy,
+            states,
+        } = self;
+        routes.map(|mut target| {
+            target.layers.inherit(&layers);
+            target.policy.inherit(&policy);
+            target.states.inherit(&states);
+            target
+        })
+    }
+}

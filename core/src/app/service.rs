@@ -1,0 +1,195 @@
+//! A router that is ready: which handler or page a request comes to, and through which layers.
+//! RFC 9110 sections 15.5.5 (404), 15.5.6 (405) and 15.5.22 (426).
+//! Knows no connection.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt::Display;
+use core::future::Future;
+use core::pin::Pin;
+
+use super::handler::{Handler, Page, Running};
+use super::layer::Layers;
+use super::router::{Goal, Router, Target, WEBSOCKET};
+use crate::drive::scope::Attached;
+use crate::drive::{
+    Decision, Error, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
+};
+use crate::handshake::Refusal;
+use crate::http::Response;
+use crate::route::{Miss, Pattern, Routes, UrlError};
+
+/// A [`Router`] whose routes were checked. Clones are the same.
+#[derive(Debug)]
+pub struct App<T: Transport>(Arc<Inner<T>>);
+
+#[derive(Debug)]
+struct Inner<T: Transport> {
+    routes: Routes<Ready<T>>,
+    layers: Layers,
+    policy: Policy,
+    states: Arc<Attached>,
+}
+
+/// A target with what each request shares.
+#[derive(Debug)]
+struct Ready<T: Transport> {
+    goal: Goal<T>,
+    layers: Layers,
+    policy: Arc<Policy>,
+    states: Arc<Attached>,
+}
+
+/// A request that was let through to a route.
+enum Found<T: Transport> {
+    Handler(Handler<T>, Arc<Policy>),
+    Page(Page),
+}
+
+impl<T: Transport> Clone for App<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Transport> App<T> {
+    pub(super) fn new(
+        routes: Routes<Target<T>>,
+        layers: Layers,
+        policy: Policy,
+        states: Attached,
+    ) -> Self {
+        let routes = routes.map(|target| Ready {
+            goal: target.goal,
+            layers: target.layers,
+            policy: Arc::new(target.policy),
+            states: Arc::new(target.states),
+        });
+        Self(Arc::new(Inner {
+            routes,
+            layers,
+            policy,
+            states: Arc::new(states),
+        }))
+    }
+
+    /// The path of the route called `name`; see [`Routes::url_for`].
+    pub fn url_for(&self, name: &str, values: &[(&str, &dyn Display)]) -> Result<String, UrlError> {
+        self.0.routes.url_for(name, values)
+    }
+
+    /// The patterns of all routes, in the order they were added.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.0.routes.iter().map(|(pattern, _)| pattern)
+    }
+}
+
+impl<T: Transport> Inner<T> {
+    async fn find(&self, scope: &mut Scope) -> Result<Found<T>, Response> {
+        let method = if scope.is_websocket() {
+            WEBSOCKET
+        } else {
+            scope.method.as_str()
+        };
+        let found = match self.routes.find(method, scope.path()) {
+            // Only we say so, no peer.
+            Ok(_) if method == WEBSOCKET && !scope.is_websocket() => {
+                Err(not_allowed(&[WEBSOCKET.into()], true))
+            }
+            Ok(found) => Ok((found.endpoint, found.pattern.clone())),
+            Err(miss) => Err(answer_to(&miss, scope.is_websocket(), &scope.method)),
+        };
+        let policy = found
+            .as_ref()
+            .map_or(&self.policy, |(ready, _)| &ready.policy);
+        policy.check(scope)?;
+        match &found {
+            Ok((ready, pattern)) => {
+                scope.set_route(Some(pattern.clone()), Arc::clone(&ready.states));
+            }
+            Err(_) => scope.set_route(None, Arc::clone(&self.states)),
+        }
+        self.layers.check(scope).await?;
+        let (ready, _) = found?;
+        ready.layers.check(scope).await?;
+        Ok(match &ready.goal {
+            Goal::WebSocket(handler) => Found::Handler(handler.clone(), Arc::clone(&ready.policy)),
+            Goal::Page(page) => Found::Page(page.clone()),
+        })
+    }
+}
+
+fn answer_to(miss: &Miss, is_websocket: bool, method: &str) -> Response {
+    match miss {
+        Miss::MethodNotAllowed(_) if is_websocket => {
+            Response::text(404, "there is no WebSocket at this path\n")
+        }
+        Miss::MethodNotAllowed(allow) => not_allowed(allow, method == "GET"),
+        Miss::NotFound | Miss::BadPath(_) => {
+            Response::text(miss.status(), alloc::format!("{miss}\n"))
+        }
+    }
+}
+
+/// RFC 9110 15.5.22: 426 where a GET is fine but for the missing upgrade; else 405 with what is allowed.
+fn not_allowed(allow: &[String], is_get: bool) -> Response {
+    let pages: alloc::vec::Vec<&str> = allow
+        .iter()
+        .map(String::as_str)
+        .filter(|method| *method != WEBSOCKET)
+        .collect();
+    if pages.is_empty() && is_get {
+        return Refusal::NotWebSocket.response();
+    }
+    let allow = if pages.is_empty() {
+        "GET".into()
+    } else {
+        pages.join(", ")
+    };
+    Response::text(405, "the path does not take the method\n").with("Allow", allow)
+}
+
+impl<T: Transport + 'static> IntoService<T> for Router<T> {
+    type Service = App<T>;
+
+    fn into_service(self, options: &Serve) -> Result<App<T>> {
+        self.build_under(&options.policy).map_err(Error::other)
+    }
+}
+
+/// Served as it was built: the policy of the server's options was for those that are built by it.
+impl<T: Transport + 'static> IntoService<T> for App<T> {
+    type Service = Self;
+
+    fn into_service(self, _: &Serve) -> Result<Self> {
+        Ok(self)
+    }
+}
+
+impl<T: Transport + 'static> Service<T> for App<T> {
+    type Handler = Handler<T>;
+    type Deciding = Pin<Box<dyn Future<Output = Decision<Handler<T>>> + Send>>;
+    type Running = Running;
+
+    const PLAIN: bool = true;
+
+    fn decide(&self, mut scope: Scope) -> Self::Deciding {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            match inner.find(&mut scope).await {
+                Ok(Found::Handler(handler, policy)) => Decision::Handle {
+                    scope,
+                    handler,
+                    policy,
+                },
+                Ok(Found::Page(page)) => Decision::Answer(page.answer(scope).await),
+                Err(response) => Decision::Answer(response),
+            }
+        })
+    }
+
+    fn run(handler: Handler<T>, upgrade: Upgrade<T>) -> Running {
+        handler.run(upgrade)
+    }
+}

@@ -1,0 +1,288 @@
+//! From the first octet of a connection to the handler of a WebSocket, plain requests answered on the way.
+//! RFC 6455 section 4.2; RFC 9112 section 9.3 (persistence).
+//! Knows how to read, write and give up in time; what a request comes to is the service's.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::Future;
+use core::net::SocketAddr;
+use core::panic::AssertUnwindSafe;
+use core::pin::pin;
+use core::task::{Context, Poll};
+use std::io;
+use std::panic::catch_unwind;
+
+use super::buffer::Unread;
+use super::exchange::{WriteAll, answer_and_end, within};
+use super::gate::Gate;
+use super::options::{Policy, Serve};
+use super::scope::{Head, Scope};
+use super::service::{Decision, Service};
+use super::upgrade::{Slot, Upgrade};
+use super::{Error, Result, Transport};
+use crate::config::Config;
+use crate::handshake::{Refusal, Request, ServerHandshake};
+use crate::http::response::Framing;
+use crate::http::{RequestHead, Response};
+use crate::time::Instant;
+
+/// Plain requests that one connection may make: what it holds for its server must end some time.
+const VISITS: usize = 1_000;
+
+/// What is known of a connection when it was accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// When, by the clock of the transport: TLS may have taken some of the time for the handshake.
+    pub begun: Instant,
+    /// The address of the peer; none on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    /// Whether it came over TLS.
+    pub secure: bool,
+}
+
+/// A request that a handler is to be run on.
+pub(super) struct Opening<T: Transport, H> {
+    pub(super) upgrade: Upgrade<T>,
+    pub(super) handler: H,
+    pub(super) policy: Arc<Policy>,
+}
+
+/// Reads a request. One that is refused has been answered when the error comes back.
+pub async fn receive_request<T: Transport>(
+    mut transport: T,
+    config: Arc<Config>,
+) -> Result<Upgrade<T>> {
+    let deadline = config
+        .timeouts
+        .handshake
+        .map(|timeout| transport.now() + timeout);
+    let mut reader = HeadReader::new(&config);
+    let read = reader.read(&mut transport, deadline, None).await;
+    let request = read.and_then(|head| Ok(Request::check(head)?));
+    match request {
+        Ok(request) => {
+            let scope = Scope::new(Head::WebSocket(request), None, false);
+            let left = deadline.map(|deadline| deadline.since(transport.now()));
+            Ok(Upgrade::new(
+                scope,
+                config,
+                (transport, reader.unread),
+                left,
+                None,
+            ))
+        }
+        Err(error) => Err(refuse_with(&mut transport, reader.unread, error, &config).await),
+    }
+}
+
+/// Reads requests and has them decided on until one is for a handler; `None` when the connection is over before.
+pub(super) async fn open<T: Transport, S: Service<T>>(
+    mut transport: T,
+    options: &Serve,
+    service: &S,
+    slot: Slot<T>,
+    arrival: Arrival,
+    gate: Gate,
+) -> Result<Option<Opening<T, S::Handler>>> {
+    let config = &options.config;
+    let mut reader = HeadReader::new(config);
+    let mut deadline = config
+        .timeouts
+        .handshake
+        .map(|timeout| arrival.begun + timeout);
+    for visit in 1.. {
+        let head = match reader.read(&mut transport, deadline, Some(&gate)).await {
+            Ok(head) => head,
+            // Between two requests a client may leave, or be left.
+            Err(Error::Io(_) | Error::Refusal(Refusal::Timeout | Refusal::Busy))
+                if reader.unread.is_empty() && (visit > 1 || gate.is_closing()) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => {
+                return Err(refuse_with(&mut transport, reader.unread, error, config).await);
+            }
+        };
+        let framing = Framing {
+            keep_alive: head.keeps_alive() && visit < VISITS,
+            head: head.method == "HEAD",
+        };
+        let judged = if gate.is_closing() {
+            Err(Refusal::Busy)
+        } else {
+            judge(head, S::PLAIN)
+        };
+        let head = match judged {
+            Ok(head) => head,
+            Err(refusal) => {
+                let error = refusal.into();
+                return Err(refuse_with(&mut transport, reader.unread, error, config).await);
+            }
+        };
+        let is_websocket = matches!(head, Head::WebSocket(_));
+        let scope = options.scope(head, &arrival);
+        match decide(
+            &mut transport,
+            service,
+            scope,
+            deadline.filter(|_| is_websocket),
+        )
+        .await
+        {
+            Decision::Handle {
+                scope,
+                handler,
+                policy,
+            } => {
+                let left = deadline.map(|deadline| deadline.since(transport.now()));
+                let config = Arc::clone(policy.config.as_ref().unwrap_or(config));
+                let parts = (transport, reader.unread);
+                return Ok(Some(Opening {
+                    upgrade: Upgrade::new(scope, config, parts, left, Some(slot)),
+                    handler,
+                    policy,
+                }));
+            }
+            Decision::Answer(response) => {
+                let framing = Framing {
+                    keep_alive: framing.keep_alive && !is_websocket && !gate.is_closing(),
+                    ..framing
+                };
+                let mut octets = Vec::new();
+                response.write_as(framing, &mut octets)?;
+                if !framing.keep_alive {
+                    answer_and_end(&mut transport, reader.unread, &octets, config).await?;
+                    return Ok(None);
+                }
+                let late = Some(transport.now() + config.timeouts.close);
+                let mut write = WriteAll::new(&octets);
+                within(&mut transport, late, Refusal::Timeout, |transport, cx| {
+                    write.poll(transport, cx)
+                })
+                .await?;
+                deadline = Some(transport.now() + config.timeouts.keep_alive);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a request is a valid one for a WebSocket, a plain one, or none that is taken here.
+fn judge(head: RequestHead, plain: bool) -> Result<Head, Refusal> {
+    if !plain || Request::is_meant(&head) {
+        return Request::check(head).map(Head::WebSocket);
+    }
+    Request::check_plain(&head)?;
+    Ok(Head::Plain(head))
+}
+
+/// Has a request decided on. A decision that panics is a 500, one that takes too long a 503.
+async fn decide<T: Transport, S: Service<T>>(
+    transport: &mut T,
+    service: &S,
+    scope: Scope,
+    deadline: Option<Instant>,
+) -> Decision<S::Handler> {
+    let panicked = || {
+        tracing::error!("a layer or a page panicked");
+        Decision::Answer(Response::text(500, "the request could not be handled\n"))
+    };
+    let Ok(deciding) = catch_unwind(AssertUnwindSafe(|| service.decide(scope))) else {
+        return panicked();
+    };
+    let mut deciding = pin!(deciding);
+    let poll = |_: &mut T, cx: &mut Context<'_>| match catch_unwind(AssertUnwindSafe(|| {
+        deciding.as_mut().poll(cx)
+    })) {
+        Ok(decided) => decided.map(Ok),
+        Err(_) => Poll::Ready(Ok(panicked())),
+    };
+    match within(transport, deadline, Refusal::Busy, poll).await {
+        Ok(decision) => decision,
+        Err(_) => {
+            tracing::warn!("a decision on a request took too long");
+            Decision::Answer(Refusal::Busy.response())
+        }
+    }
+}
+
+/// Answers what was refused, and ends the connection.
+async fn refuse_with<T: Transport>(
+    transport: &mut T,
+    unread: Unread,
+    error: Error,
+    config: &Config,
+) -> Error {
+    if let Error::Refusal(refusal) = &error {
+        let mut octets = Vec::new();
+        if refusal.response().write(&mut octets).is_ok() {
+            let _ = answer_and_end(transport, unread, &octets, config).await;
+        }
+    }
+    error
+}
+
+/// Reads heads, one after the other.
+struct HeadReader {
+    handshake: ServerHandshake,
+    unread: Unread,
+}
+
+impl HeadReader {
+    fn new(config: &Arc<Config>) -> Self {
+        Self {
+            handshake: ServerHandshake::new(Arc::clone(config)),
+            unread: Unread::default(),
+        }
+    }
+
+    /// Reads a head until the deadline. When the server shuts down, one that has not begun is not waited for.
+    async fn read<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        deadline: Option<Instant>,
+        gate: Option<&Gate>,
+    ) -> Result<RequestHead> {
+        let Self { handshake, unread } = self;
+        let read = |transport: &mut T, cx: &mut Context<'_>| {
+            loop {
+                // What has arrived is looked at once, before the next read.
+                if let Some((head, length)) = handshake.receive_head(unread.octets())? {
+                    unread.consume(length);
+                    return Poll::Ready(Ok(head));
+                }
+                match transport.poll_read(cx, unread.room()) {
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(Error::Io(io::ErrorKind::UnexpectedEof.into())));
+                    }
+                    Poll::Ready(Ok(count)) => unread.filled(count),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                    Poll::Pending => {
+                        unread.park();
+                        if unread.is_empty() && gate.is_some_and(Gate::is_closing) {
+                            return Poll::Ready(Err(Refusal::Busy.into()));
+                        }
+                        return Poll::Pending;
+                    }
+                }
+            }
+        };
+        within(transport, deadline, Refusal::Timeout, read).await
+    }
+}
+
+/// Answers a connection that is not let in with 503, and ends it.
+pub async fn refuse<T: Transport>(transport: T, config: Arc<Config>) -> Result<()> {
+    reply(transport, &Refusal::Busy.response(), &config).await
+}
+
+/// Answers a connection, and ends it.
+pub(super) async fn reply<T: Transport>(
+    mut transport: T,
+    response: &Response,
+    config: &Config,
+) -> Result<()> {
+    let mut octets = Vec::new();
+    response.write(&mut octets)?;
+    answer_and_end(&mut transport, Unread::default(), &octets, config).await
+}

@@ -1,0 +1,173 @@
+//! What is known of a request before it is answered.
+//! RFC 6455 section 4.2.2: what a server may look at to decide.
+//! Knows no transport: layers and handlers read it, and attach what they found out.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::{Any, TypeId, type_name};
+use core::fmt;
+use core::net::SocketAddr;
+use core::ops::Deref;
+use core::str::FromStr;
+
+use super::{Error, Result};
+use crate::handshake::Request;
+use crate::http::RequestHead;
+use crate::route::{ParamError, Params, Pattern};
+
+/// A request on its way to a handler: its head, the parameters of its path, and what layers attached.
+///
+/// What the head says is read as on a [`RequestHead`]: `scope.header("user-agent")`, `scope.query_value("token")`.
+pub struct Scope {
+    pub(super) head: Head,
+    pattern: Option<Pattern>,
+    peer: Option<SocketAddr>,
+    secure: bool,
+    attached: Attached,
+    shared: Arc<Attached>,
+    held: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+/// The head, and what it was found to be.
+pub(super) enum Head {
+    /// A request for anything but a WebSocket.
+    Plain(RequestHead),
+    /// A valid request for a WebSocket.
+    WebSocket(Request),
+}
+
+impl Deref for Scope {
+    type Target = RequestHead;
+
+    fn deref(&self) -> &RequestHead {
+        match &self.head {
+            Head::Plain(head) => head,
+            Head::WebSocket(request) => request,
+        }
+    }
+}
+
+impl Scope {
+    pub(super) fn new(head: Head, peer: Option<SocketAddr>, secure: bool) -> Self {
+        Self {
+            head,
+            pattern: None,
+            peer,
+            secure,
+            attached: Attached::default(),
+            shared: Arc::default(),
+            held: Vec::new(),
+        }
+    }
+
+    /// Whether it asks for a WebSocket; otherwise it is plain HTTP.
+    pub const fn is_websocket(&self) -> bool {
+        matches!(self.head, Head::WebSocket(_))
+    }
+
+    /// The address of the client: of the peer, or what a trusted proxy says. None on a Unix socket.
+    pub const fn client_addr(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Whether the client came over TLS, as far as we or a trusted proxy know.
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The pattern of the route, if one was found.
+    pub const fn pattern(&self) -> Option<&Pattern> {
+        self.pattern.as_ref()
+    }
+
+    /// A parameter of the path, parsed.
+    ///
+    /// # Errors
+    /// [`ParamError::Unknown`] when the route has none of that name, [`ParamError::Unfit`] when it is not of that type.
+    pub fn param<V: FromStr>(&self, name: &str) -> Result<V> {
+        let params = self
+            .params()
+            .ok_or_else(|| ParamError::Unknown(name.into()))?;
+        Ok(params.get(name)?)
+    }
+
+    /// All parameters of the path; `None` without a route.
+    pub fn params(&self) -> Option<Params<'_, '_>> {
+        self.pattern.as_ref()?.matches(self.path()).ok().flatten()
+    }
+
+    /// The state of type `S`: what a layer attached to this request, else what the router shares.
+    ///
+    /// # Errors
+    /// [`Error::NoState`] when there is none.
+    pub fn state<S: Any + Send + Sync>(&self) -> Result<Arc<S>> {
+        self.attached
+            .get()
+            .or_else(|| self.shared.get())
+            .ok_or_else(|| Error::NoState(type_name::<S>()))
+    }
+
+    /// Attaches a state for what comes behind: further layers and the handler. A second one of its type replaces it.
+    pub fn attach<S: Any + Send + Sync>(&mut self, state: S) {
+        self.attached.put(Arc::new(state));
+    }
+
+    /// Holds a value until the connection has ended, such as a guard that counts.
+    pub fn hold(&mut self, guard: impl Any + Send + Sync) {
+        self.held.push(Box::new(guard));
+    }
+
+    pub(crate) fn set_route(&mut self, pattern: Option<Pattern>, shared: Arc<Attached>) {
+        self.pattern = pattern;
+        self.shared = shared;
+    }
+
+    pub(super) fn take_held(&mut self) -> Vec<Box<dyn Any + Send + Sync>> {
+        core::mem::take(&mut self.held)
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("head", &**self)
+            .field("pattern", &self.pattern)
+            .field("client_addr", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Values by type.
+#[derive(Clone, Default)]
+pub(crate) struct Attached(Vec<(TypeId, Arc<dyn Any + Send + Sync>)>);
+
+impl Attached {
+    fn get<S: Any + Send + Sync>(&self) -> Option<Arc<S>> {
+        let wanted = TypeId::of::<S>();
+        let (_, found) = self.0.iter().find(|(id, _)| *id == wanted)?;
+        Arc::clone(found).downcast().ok()
+    }
+
+    /// Puts a value in, in the place of one of its type.
+    pub(crate) fn put<S: Any + Send + Sync>(&mut self, value: Arc<S>) {
+        let id = TypeId::of::<S>();
+        self.0.retain(|(known, _)| *known != id);
+        self.0.push((id, value));
+    }
+
+    /// Takes over what is not here yet.
+    pub(crate) fn inherit(&mut self, outer: &Self) {
+        for (id, value) in &outer.0 {
+            if !self.0.iter().any(|(known, _)| known == id) {
+                self.0.push((*id, Arc::clone(value)));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attached").finish_non_exhaustive()
+    }
+}

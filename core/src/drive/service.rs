@@ -1,0 +1,122 @@
+//! What a server does with requests, as the loop that serves a connection sees it.
+//! RFC 6455 section 4.2.2; RFC 9110 section 15.
+//! Knows no route: a service decides on a request, and runs the handler it chose.
+
+use alloc::sync::Arc;
+use core::future::{Future, Ready, ready};
+use core::marker::PhantomData;
+
+use super::options::{Policy, Serve};
+use super::scope::Scope;
+use super::{Result, Transport, Upgrade};
+use crate::http::Response;
+
+/// What decides on each request of a server, and runs the handlers of those it takes.
+pub trait Service<T: Transport> {
+    /// What takes a request for a WebSocket.
+    type Handler;
+    /// The decision in the making.
+    type Deciding: Future<Output = Decision<Self::Handler>>;
+    /// A handler at work.
+    type Running: Future<Output = Result<()>>;
+
+    /// Whether requests for anything but a WebSocket are decided on too; else they are refused.
+    const PLAIN: bool;
+
+    /// Decides on a request.
+    fn decide(&self, scope: Scope) -> Self::Deciding;
+
+    /// Runs a handler.
+    fn run(handler: Self::Handler, upgrade: Upgrade<T>) -> Self::Running;
+}
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub enum Decision<H> {
+    /// Run this handler on it.
+    Handle {
+        /// The request, with what was attached.
+        scope: Scope,
+        /// The handler.
+        handler: H,
+        /// What holds for its connection.
+        policy: Arc<Policy>,
+    },
+    /// Answer with this response.
+    Answer(Response),
+}
+
+/// What a server can serve: a handler for all paths, or a router.
+pub trait IntoService<T: Transport> {
+    /// What it becomes.
+    type Service: Service<T> + Clone;
+
+    /// Checks it, and makes it ready.
+    ///
+    /// # Errors
+    /// When routes are in each other's way.
+    fn into_service(self, options: &Serve) -> Result<Self::Service>;
+}
+
+/// One handler for all paths.
+#[derive(Debug)]
+pub struct Single<H, F> {
+    handler: H,
+    policy: Arc<Policy>,
+    future: PhantomData<fn() -> F>,
+}
+
+impl<H: Clone, F> Clone for Single<H, F> {
+    fn clone(&self) -> Self {
+        Self {
+            handler: self.handler.clone(),
+            policy: Arc::clone(&self.policy),
+            future: PhantomData,
+        }
+    }
+}
+
+impl<T, H, F> IntoService<T> for H
+where
+    T: Transport,
+    H: Fn(Upgrade<T>) -> F + Clone,
+    F: Future<Output = Result<()>>,
+{
+    type Service = Single<H, F>;
+
+    fn into_service(self, options: &Serve) -> Result<Self::Service> {
+        Ok(Single {
+            handler: self,
+            policy: Arc::new(options.policy.clone()),
+            future: PhantomData,
+        })
+    }
+}
+
+impl<T, H, F> Service<T> for Single<H, F>
+where
+    T: Transport,
+    H: Fn(Upgrade<T>) -> F + Clone,
+    F: Future<Output = Result<()>>,
+{
+    type Handler = H;
+    type Deciding = Ready<Decision<H>>;
+    type Running = F;
+
+    const PLAIN: bool = false;
+
+    fn decide(&self, scope: Scope) -> Self::Deciding {
+        ready(match self.policy.check(&scope) {
+            Ok(()) => Decision::Handle {
+                scope,
+                handler: self.handler.clone(),
+                policy: Arc::clone(&self.policy),
+            },
+            Err(response) => Decision::Answer(response),
+        })
+    }
+
+    fn run(handler: H, upgrade: Upgrade<T>) -> F {
+        handler(upgrade)
+    }
+}

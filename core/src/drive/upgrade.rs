@@ -1,0 +1,183 @@
+//! A request for a WebSocket that waits for its answer.
+//! RFC 6455 section 4.2.2.
+//! Knows how to answer; whether to is the handler's.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Deref;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use super::buffer::Unread;
+use super::engine::Engine;
+use super::exchange::{WriteAll, answer_and_end, within};
+use super::scope::{Head, Scope};
+use super::websocket::{Shared, WebSocket};
+use super::{Result, Transport};
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::handshake::{Accept, Opened, Refusal};
+use crate::http::{Fields, Response};
+use crate::time::Duration;
+
+/// What became of an [`Upgrade`], for the task that drives the connection.
+#[derive(Debug)]
+pub(super) enum Fate<T> {
+    /// Not decided.
+    Open,
+    /// Accepted.
+    Accepted(Arc<Shared<T>>),
+    /// Dropped without an answer. Where part of an answer was written there is nothing left to do, and it stays open.
+    Dropped(T),
+    /// Rejected, and answered.
+    Rejected,
+}
+
+pub(super) type Slot<T> = Arc<Mutex<Fate<T>>>;
+
+/// A request for a WebSocket that is not answered yet. Nothing can be sent before it is accepted: it has no such method.
+pub struct Upgrade<T: Transport> {
+    /// Boxed, since it lies in the future of each handler for as long as the connection lives.
+    inner: Box<Unanswered<T>>,
+}
+
+struct Unanswered<T> {
+    scope: Scope,
+    config: Arc<Config>,
+    /// Always there, until it is answered.
+    parts: Option<(T, Unread)>,
+    /// What is left of the time for the handshake; the handler's own time does not count.
+    left: Option<Duration>,
+    /// Part of an answer was written: no other may follow.
+    begun: bool,
+    slot: Option<Slot<T>>,
+}
+
+/// What is known of the request: its head, parameters, state.
+impl<T: Transport> Deref for Upgrade<T> {
+    type Target = Scope;
+
+    fn deref(&self) -> &Scope {
+        &self.inner.scope
+    }
+}
+
+impl<T: Transport> Upgrade<T> {
+    pub(super) fn new(
+        scope: Scope,
+        config: Arc<Config>,
+        (transport, unread): (T, Unread),
+        left: Option<Duration>,
+        slot: Option<Slot<T>>,
+    ) -> Self {
+        Self {
+            inner: Box::new(Unanswered {
+                scope,
+                config,
+                parts: Some((transport, unread)),
+                left,
+                begun: false,
+                slot,
+            }),
+        }
+    }
+
+    pub(super) fn scope_mut(&mut self) -> &mut Scope {
+        &mut self.inner.scope
+    }
+
+    /// The transport, to look at it.
+    pub fn transport(&self) -> Option<&T> {
+        self.inner.parts.as_ref().map(|(transport, _)| transport)
+    }
+
+    /// Accepts, without a subprotocol.
+    pub fn accept(self) -> impl Future<Output = Result<WebSocket<T>>> {
+        self.accept_with(Accept::default())
+    }
+
+    /// Accepts with a subprotocol or header fields of the response.
+    pub fn accept_with(self, accept: Accept) -> impl Future<Output = Result<WebSocket<T>>> {
+        // Boxed, so that a handler does not hold room for it for as long as the connection lives.
+        Box::pin(self.inner.accept(accept))
+    }
+
+    /// Rejects with an HTTP response, such as `Response::text(403, "members only")`, and ends the connection.
+    pub fn reject(self, response: Response) -> impl Future<Output = Result<()>> {
+        Box::pin(self.inner.reject(response))
+    }
+}
+
+impl<T: Transport> Unanswered<T> {
+    async fn accept(mut self: Box<Self>, accept: Accept) -> Result<WebSocket<T>> {
+        let Head::WebSocket(request) = &self.scope.head else {
+            return Err(Refusal::NotWebSocket.into());
+        };
+        let (response, agreement) = request.accept(&self.config, accept)?;
+        let inner = &mut *self;
+        if let Some((transport, _)) = &mut inner.parts {
+            let deadline = inner.left.map(|left| transport.now() + left);
+            let (begun, mut write) = (&mut inner.begun, WriteAll::new(&response));
+            within(transport, deadline, Refusal::Timeout, |transport, cx| {
+                let done = write.poll(transport, cx);
+                *begun = write.left.len() < response.len();
+                done
+            })
+            .await?;
+        }
+        let Some((transport, unread)) = self.parts.take() else {
+            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+        };
+        let connection = Connection::server(Arc::clone(&self.config), &agreement, transport.now());
+        let opened = agreement.subprotocol.is_some().then(|| {
+            Box::new(Opened {
+                agreement,
+                fields: Fields::default(),
+            })
+        });
+        let mut engine = Engine::new(transport, connection, unread);
+        if self.slot.is_some() {
+            engine.set_driven();
+        }
+        let socket = WebSocket::new(engine, opened);
+        self.settle(Fate::Accepted(socket.shared()));
+        Ok(socket)
+    }
+
+    async fn reject(mut self: Box<Self>, response: Response) -> Result<()> {
+        let mut octets = Vec::new();
+        response.write(&mut octets)?;
+        let Some((mut transport, unread)) = self.parts.take() else {
+            return Ok(());
+        };
+        self.settle(Fate::Rejected);
+        answer_and_end(&mut transport, unread, &octets, &self.config).await
+    }
+
+    fn settle(&self, fate: Fate<T>) {
+        if let Some(slot) = &self.slot {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = fate;
+        }
+    }
+}
+
+impl<T> Drop for Unanswered<T> {
+    fn drop(&mut self) {
+        if let Some((transport, _)) = self.parts.take()
+            && !self.begun
+            && let Some(slot) = &self.slot
+        {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Fate::Dropped(transport);
+        }
+    }
+}
+
+impl<T: Transport> fmt::Debug for Upgrade<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("scope", &self.inner.scope)
+            .finish_non_exhaustive()
+    }
+}
