@@ -66,6 +66,11 @@ pub use sansws_core::message::{Message, Payload, Prepared};
 pub use server::{LocalTask, Server};
 pub use stream::Stream;
 
+/// Waits so long: the same on either runtime.
+pub async fn sleep(time: std::time::Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// What a server's connections come over: `impl Endpoint<Wire> for Chat`.
 pub type Wire = Io<Stream>;
 
