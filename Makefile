@@ -9,7 +9,7 @@ demo: ## an echo server on 127.0.0.1:9001; talk to it with: cargo run --release 
 	cargo run --release -p sansws-examples --bin echo
 
 test: interop ## all tests; installs the foreign peers and cargo-fuzz first
-	cargo test --workspace
+	cargo test --workspace --all-features
 	conformance/run.sh --quick
 	core/fuzz/run.sh $(SECONDS_EACH)
 
@@ -18,13 +18,13 @@ interop:
 
 lint: ## format and clippy, without mercy
 	cargo fmt --all -- --check
-	cargo clippy --workspace --lib --bins -- -D warnings
-	cargo clippy --workspace --tests -- -D warnings -A clippy::unwrap_used -A clippy::expect_used \
+	cargo clippy --workspace --all-features --lib --bins -- -D warnings
+	cargo clippy --workspace --all-features --tests -- -D warnings -A clippy::unwrap_used -A clippy::expect_used \
 		-A clippy::indexing_slicing -A clippy::type_complexity
 	cargo clippy -p sansws-core --no-default-features -- -D warnings -A clippy::needless_pass_by_ref_mut
 
 doc: ## the documentation, in target/doc
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 
 no-std: ## core without std: for this host, and for bare metal where that target can be had
 	cargo build -p sansws-core --no-default-features

@@ -16,7 +16,15 @@ use sansws_core::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Io<S> {
     stream: S,
-    alarm: Option<Timer>,
+    alarm: Alarm,
+}
+
+#[derive(Debug)]
+enum Alarm {
+    None,
+    Real(Timer),
+    #[cfg(feature = "test-kit")]
+    Virtual(Box<sansws_core::kit::Alarm>),
 }
 
 impl<S> Io<S> {
@@ -24,7 +32,16 @@ impl<S> Io<S> {
     pub const fn new(stream: S) -> Self {
         Self {
             stream,
-            alarm: None,
+            alarm: Alarm::None,
+        }
+    }
+
+    /// Wraps a stream, in virtual time.
+    #[cfg(feature = "test-kit")]
+    pub fn in_time_of(clock: &sansws_core::kit::Clock, stream: S) -> Self {
+        Self {
+            stream,
+            alarm: Alarm::Virtual(Box::new(clock.alarm())),
         }
     }
 
@@ -59,24 +76,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
     }
 
     fn now(&self) -> Instant {
-        now()
+        match &self.alarm {
+            #[cfg(feature = "test-kit")]
+            Alarm::Virtual(alarm) => alarm.clock().now(),
+            Alarm::None | Alarm::Real(_) => now(),
+        }
     }
 
     fn set_alarm(&mut self, at: Instant) {
-        let at = epoch() + Duration::from_micros(at.as_micros().min(FAR));
+        let real = || epoch() + Duration::from_micros(at.as_micros().min(FAR));
         match &mut self.alarm {
-            Some(alarm) => alarm.set_at(at),
-            None => self.alarm = Some(Timer::at(at)),
+            Alarm::Real(alarm) => alarm.set_at(real()),
+            Alarm::None => self.alarm = Alarm::Real(Timer::at(real())),
+            #[cfg(feature = "test-kit")]
+            Alarm::Virtual(alarm) => alarm.set(at),
         }
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.alarm {
-            Some(alarm) => {
+            Alarm::Real(alarm) => {
                 ready!(Pin::new(alarm).poll(cx));
                 Poll::Ready(())
             }
-            None => Poll::Pending,
+            Alarm::None => Poll::Pending,
+            #[cfg(feature = "test-kit")]
+            Alarm::Virtual(alarm) => alarm.poll(cx),
         }
     }
 }

@@ -42,6 +42,8 @@ mod io;
 mod listen;
 mod server;
 mod stream;
+#[cfg(feature = "test-kit")]
+pub mod test;
 #[cfg(feature = "tls")]
 pub mod tls;
 
@@ -49,7 +51,9 @@ pub use dial::{accept, connect, connect_over};
 pub use io::Io;
 pub use listen::Listener;
 pub use sansws_core as core;
-pub use sansws_core::app::{Endpoint, IntoHandler, IntoPage, IntoResponse, Layer};
+pub use sansws_core::app::{
+    Auth, Credential, Endpoint, IntoHandler, IntoPage, IntoResponse, Layer, PerAddress, Verifier,
+};
 pub use sansws_core::close::{CloseCode, Closed};
 pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
 #[cfg(feature = "json")]
@@ -60,14 +64,20 @@ pub use sansws_core::drive::{
 };
 pub use sansws_core::error::{Misuse, Violation};
 pub use sansws_core::frame::Kind;
-pub use sansws_core::handshake::{Accept, Failure, Refusal, Request};
+pub use sansws_core::handshake::{Accept, Failure, OriginPolicy, Refusal, Request};
+pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Fields, RequestHead, Response, Url};
 pub use sansws_core::message::{Message, Payload, Prepared};
+pub use sansws_core::policy::{AddressLimits, Outcome, Rate, TrafficLimits};
 pub use server::{LocalTask, Server};
 pub use stream::Stream;
 
-/// Waits so long: the same on either runtime.
+/// Waits so long: the same on either runtime, and virtual in the test kit.
 pub async fn sleep(time: std::time::Duration) {
+    #[cfg(feature = "test-kit")]
+    if let Some(clock) = sansws_core::kit::Clock::current() {
+        return clock.sleep(time).await;
+    }
     async_io::Timer::after(time).await;
 }
 

@@ -95,7 +95,7 @@ impl Listener {
     }
 
     /// The next connection.
-    pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         let speaks = &self.speaks;
         Poll::Ready(match &self.socket {
             Socket::Tcp(listener) => ready!(poll_socket(listener, cx, TcpListener::accept))

@@ -81,7 +81,7 @@ impl Server {
     /// The address it listens on; of several, the first.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let first = self.listeners.first();
-        first.map_or(Err(io::ErrorKind::NotFound.into()), Listener::local_addr)
+        first.ok_or(io::ErrorKind::NotFound)?.local_addr()
     }
 
     /// The door of the server; ask for it after the options are set.
@@ -137,7 +137,7 @@ impl Server {
                 if over.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(None);
                 }
-                for (at, listener) in listeners.iter_mut().enumerate() {
+                for (at, listener) in listeners.iter().enumerate() {
                     if let Poll::Ready(accepted) = listener.poll_accept(cx) {
                         // The next one to be asked first is the one behind it.
                         listeners.rotate_left(at + 1);

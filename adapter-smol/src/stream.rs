@@ -22,6 +22,9 @@ pub enum Stream {
     /// TLS over TCP.
     #[cfg(feature = "tls")]
     Tls(Box<futures_rustls::TlsStream<Socket<TcpStream>>>),
+    /// An end of a connection in memory.
+    #[cfg(feature = "test-kit")]
+    Memory(crate::test::Memory),
 }
 
 impl Stream {
@@ -33,6 +36,8 @@ impl Stream {
             Self::Unix(_) => None,
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.get_ref().0.source.get_ref().peer_addr().ok(),
+            #[cfg(feature = "test-kit")]
+            Self::Memory(_) => None,
         }
     }
 }
@@ -131,6 +136,8 @@ macro_rules! each {
             Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+            #[cfg(feature = "test-kit")]
+            Self::Memory(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }

@@ -15,7 +15,15 @@ use tokio::time::{Instant as Clock, Sleep, sleep_until};
 #[derive(Debug)]
 pub struct Io<S> {
     stream: S,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
+}
+
+#[derive(Debug)]
+enum Alarm {
+    None,
+    Real(Pin<Box<Sleep>>),
+    #[cfg(feature = "test-kit")]
+    Virtual(Box<sansws_core::kit::Alarm>),
 }
 
 impl<S> Io<S> {
@@ -23,7 +31,16 @@ impl<S> Io<S> {
     pub const fn new(stream: S) -> Self {
         Self {
             stream,
-            alarm: None,
+            alarm: Alarm::None,
+        }
+    }
+
+    /// Wraps a stream, in virtual time.
+    #[cfg(feature = "test-kit")]
+    pub fn in_time_of(clock: &sansws_core::kit::Clock, stream: S) -> Self {
+        Self {
+            stream,
+            alarm: Alarm::Virtual(Box::new(clock.alarm())),
         }
     }
 
@@ -60,21 +77,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
     }
 
     fn now(&self) -> Instant {
-        now()
+        match &self.alarm {
+            #[cfg(feature = "test-kit")]
+            Alarm::Virtual(alarm) => alarm.clock().now(),
+            Alarm::None | Alarm::Real(_) => now(),
+        }
     }
 
     fn set_alarm(&mut self, at: Instant) {
-        let at = epoch() + Duration::from_micros(at.as_micros().min(FAR));
+        let real = || epoch() + Duration::from_micros(at.as_micros().min(FAR));
         match &mut self.alarm {
-            Some(alarm) => alarm.as_mut().reset(at),
-            None => self.alarm = Some(Box::pin(sleep_until(at))),
+            Alarm::Real(alarm) => alarm.as_mut().reset(real()),
+            Alarm::None => self.alarm = Alarm::Real(Box::pin(sleep_until(real()))),
+            #[cfg(feature = "test-kit")]
+            Alarm::Virtual(alarm) => alarm.set(at),
         }
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.alarm {
-            Some(alarm) => alarm.as_mut().poll(cx),
-            None => Poll::Pending,
+            Alarm::Real(alarm) => alarm.as_mut().poll(cx),
+            Alarm::None => Poll::Pending,
+            #[cfg(feature = "test-kit")]
+            Alarm::Virtual(alarm) => alarm.poll(cx),
         }
     }
 }

@@ -87,7 +87,7 @@ impl Listener {
     }
 
     /// The next connection.
-    pub(crate) fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         let speaks = &self.speaks;
         Poll::Ready(match &self.socket {
             Socket::Tcp(listener) => ready!(listener.poll_accept(cx)).and_then(|(tcp, peer)| {

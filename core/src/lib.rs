@@ -13,6 +13,7 @@
 //! | [`route`] | which endpoint a path leads to; of use without the rest |
 //! | [`app`] | routers of handlers, layers, endpoints, pages |
 //! | [`proxy`] | what is said to a proxy, or by one, before a connection begins |
+//! | `kit` | a server in memory and in virtual time, for tests (feature `test-kit`) |
 //! | [`drive`] | the async shell over a [`drive::Transport`]; what `sansws-tokio` and `sansws-smol` share |
 //! | [`frame`], [`mask`], [`utf8`], [`extension`], [`http`] | the octets underneath |
 //! | [`config`], [`close`], [`error`], [`time`], [`random`] | values |
@@ -92,6 +93,8 @@ pub mod extension;
 pub mod frame;
 pub mod handshake;
 pub mod http;
+#[cfg(feature = "test-kit")]
+pub mod kit;
 pub mod mask;
 pub mod message;
 pub mod policy;

@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["route"],
     &["drive"],
     &["app"],
+    &["kit"],
 ];
 
 /// What knows nothing of connections.
@@ -77,7 +78,7 @@ fn faults(path: &str, source: &str) -> Vec<String> {
                 faults.push(format!("imports {used}, of which it knows nothing"));
             }
         }
-        let drive = matches!(module, "drive" | "app" | "lib");
+        let drive = matches!(module, "drive" | "app" | "kit" | "lib");
         for word in ["std::", "async ", "Poll<", "Waker", "Future"] {
             let pool = word == "std::" && POOLS.contains(&path);
             if !drive && !pool && line.contains(word) {

@@ -37,12 +37,16 @@
 //! # }
 //! ```
 
+mod address;
+mod auth;
 mod endpoint;
 mod handler;
 mod layer;
 mod router;
 mod service;
 
+pub use address::PerAddress;
+pub use auth::{Auth, Credential, Verifier};
 pub use endpoint::Endpoint;
 pub use handler::{Handler, IntoHandler, IntoPage, IntoResponse, Page};
 pub use layer::Layer;

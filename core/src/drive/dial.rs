@@ -20,7 +20,7 @@ use crate::random::Seed;
 
 /// Opens a connection over `transport`, which leads to the host of `url`, by TLS if the URL says so.
 ///
-/// Another answer than 101 is [`Error::Refused`], with status, fields and body; a redirect too: see [`Response::location`].
+/// Another answer than 101 is [`Error::Refused`], with status, fields and body; a redirect too: see [`location`](crate::http::Response::location).
 pub async fn connect<T: Transport>(
     mut transport: T,
     url: &Url,

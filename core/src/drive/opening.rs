@@ -15,7 +15,7 @@ use std::panic::catch_unwind;
 use super::buffer::Unread;
 use super::exchange::{WriteAll, answer_and_end, within};
 use super::gate::Gate;
-use super::options::{Policy, Serve};
+use super::options::Serve;
 use super::scope::{Head, Scope};
 use super::service::{Decision, Service};
 use super::upgrade::{Slot, Upgrade};
@@ -44,7 +44,6 @@ pub struct Arrival {
 pub(super) struct Opening<T: Transport, H> {
     pub(super) upgrade: Upgrade<T>,
     pub(super) handler: H,
-    pub(super) policy: Arc<Policy>,
 }
 
 /// Reads a request. One that is refused has been answered when the error comes back.
@@ -61,14 +60,13 @@ pub async fn receive_request<T: Transport>(
     let request = read.and_then(|head| Ok(Request::check(head)?));
     match request {
         Ok(request) => {
-            let scope = Scope::new(Head::WebSocket(request), None, false);
+            let scope = Scope::new(Head::WebSocket(request), None, None, transport.now());
             let left = deadline.map(|deadline| deadline.since(transport.now()));
             Ok(Upgrade::new(
                 scope,
                 config,
                 (transport, reader.unread),
                 left,
-                None,
             ))
         }
         Err(error) => Err(refuse_with(&mut transport, reader.unread, error, &config).await),
@@ -120,7 +118,7 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
             }
         };
         let is_websocket = matches!(head, Head::WebSocket(_));
-        let scope = options.scope(head, &arrival);
+        let scope = options.scope(head, &arrival, transport.now());
         match decide(
             &mut transport,
             service,
@@ -137,11 +135,8 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                 let left = deadline.map(|deadline| deadline.since(transport.now()));
                 let config = Arc::clone(policy.config.as_ref().unwrap_or(config));
                 let parts = (transport, reader.unread);
-                return Ok(Some(Opening {
-                    upgrade: Upgrade::new(scope, config, parts, left, Some(slot)),
-                    handler,
-                    policy,
-                }));
+                let upgrade = Upgrade::new(scope, config, parts, left).on_a_task(slot, policy);
+                return Ok(Some(Opening { upgrade, handler }));
             }
             Decision::Answer(response) => {
                 let framing = Framing {

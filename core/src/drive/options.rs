@@ -8,9 +8,11 @@ use alloc::sync::Arc;
 use super::opening::Arrival;
 use super::scope::{Head, Scope};
 use crate::config::Config;
-use crate::handshake::ClientOptions;
+use crate::handshake::{ClientOptions, OriginPolicy};
 use crate::http::Response;
-use crate::time::Duration;
+use crate::http::forwarded::{self, Trusted};
+use crate::policy::TrafficLimits;
+use crate::time::{Duration, Instant};
 
 /// How to dial.
 ///
@@ -69,6 +71,8 @@ pub struct Serve {
     pub max_connections: usize,
     /// What holds for each connection, unless a router or a route says otherwise.
     pub policy: Policy,
+    /// Proxies whose word about clients is believed; by default none.
+    pub trusted: Option<Trusted>,
 }
 
 impl Default for Serve {
@@ -77,6 +81,7 @@ impl Default for Serve {
             config: Arc::default(),
             max_connections: 16_384,
             policy: Policy::default(),
+            trusted: None,
         }
     }
 }
@@ -100,9 +105,20 @@ impl Serve {
         self
     }
 
-    /// What is known of a request on a connection.
-    pub(super) fn scope(&self, head: Head, arrival: &Arrival) -> Scope {
-        Scope::new(head, arrival.peer, arrival.secure)
+    /// Believes what these proxies say about clients in `Forwarded` and `X-Forwarded-For` (RFC 7239).
+    pub fn trusted(mut self, proxies: Trusted) -> Self {
+        self.trusted = Some(proxies);
+        self
+    }
+
+    /// What is known of a request on a connection, now.
+    pub(super) fn scope(&self, head: Head, arrival: &Arrival, now: Instant) -> Scope {
+        let mut scope = Scope::new(head, arrival.peer, arrival.secure.then_some(true), now);
+        if let (Some(peer), Some(trusted)) = (arrival.peer, &self.trusted) {
+            let found = forwarded::client(&scope.fields, peer.ip(), trusted);
+            scope.forward(found, peer);
+        }
+        scope
     }
 }
 
@@ -115,6 +131,10 @@ pub struct Policy {
     pub config: Option<Arc<Config>>,
     /// Longest life of a connection; then it is closed with 1001. `None`: no limit.
     pub lifetime: Option<Duration>,
+    /// Which pages may connect. `None` everywhere: those of the same host. See [`OriginPolicy`].
+    pub origin: Option<OriginPolicy>,
+    /// What a connection may send. `None` everywhere: all it wants.
+    pub traffic: Option<TrafficLimits>,
 }
 
 impl Policy {
@@ -130,16 +150,41 @@ impl Policy {
         self
     }
 
+    /// Sets which pages may connect.
+    pub fn origin(mut self, origin: OriginPolicy) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
+    /// Sets what a connection may send.
+    pub fn traffic(mut self, traffic: TrafficLimits) -> Self {
+        self.traffic = Some(traffic);
+        self
+    }
+
     /// Takes over what is not said here.
     pub(crate) fn inherit(&mut self, outer: &Self) {
-        let Self { config, lifetime } = self;
+        let Self {
+            config,
+            lifetime,
+            origin,
+            traffic,
+        } = self;
+        *origin = origin.take().or_else(|| outer.origin.clone());
+        *traffic = traffic.take().or_else(|| outer.traffic.clone());
         *config = config.take().or_else(|| outer.config.clone());
         *lifetime = lifetime.or(outer.lifetime);
     }
 
     /// Whether a request may come in.
     pub(crate) fn check(&self, scope: &Scope) -> Result<(), Response> {
-        let _ = scope;
-        Ok(())
+        if !scope.is_websocket() {
+            return Ok(());
+        }
+        let (same_host, origins) = (OriginPolicy::same_host(), scope.fields.all("origin"));
+        let policy = self.origin.as_ref().unwrap_or(&same_host);
+        policy
+            .check(origins, scope.host(), scope.known_secure())
+            .map_err(|error| Response::text(403, alloc::format!("{error}\n")))
     }
 }

@@ -14,7 +14,9 @@ use core::str::FromStr;
 use super::{Error, Result};
 use crate::handshake::Request;
 use crate::http::RequestHead;
+use crate::http::forwarded::Forwarded;
 use crate::route::{ParamError, Params, Pattern};
+use crate::time::Instant;
 
 /// A request on its way to a handler: its head, the parameters of its path, and what layers attached.
 ///
@@ -23,7 +25,8 @@ pub struct Scope {
     pub(super) head: Head,
     pattern: Option<Pattern>,
     peer: Option<SocketAddr>,
-    secure: bool,
+    secure: Option<bool>,
+    now: Instant,
     attached: Attached,
     shared: Arc<Attached>,
     held: Vec<Box<dyn Any + Send + Sync>>,
@@ -49,12 +52,18 @@ impl Deref for Scope {
 }
 
 impl Scope {
-    pub(super) fn new(head: Head, peer: Option<SocketAddr>, secure: bool) -> Self {
+    pub(super) fn new(
+        head: Head,
+        peer: Option<SocketAddr>,
+        secure: Option<bool>,
+        now: Instant,
+    ) -> Self {
         Self {
             head,
             pattern: None,
             peer,
             secure,
+            now,
             attached: Attached::default(),
             shared: Arc::default(),
             held: Vec::new(),
@@ -72,8 +81,13 @@ impl Scope {
     }
 
     /// Whether the client came over TLS, as far as we or a trusted proxy know.
-    pub const fn is_secure(&self) -> bool {
-        self.secure
+    pub fn is_secure(&self) -> bool {
+        self.secure == Some(true)
+    }
+
+    /// When the request came, by the clock of its connection.
+    pub const fn now(&self) -> Instant {
+        self.now
     }
 
     /// The pattern of the route, if one was found.
@@ -116,6 +130,20 @@ impl Scope {
     /// Holds a value until the connection has ended, such as a guard that counts.
     pub fn hold(&mut self, guard: impl Any + Send + Sync) {
         self.held.push(Box::new(guard));
+    }
+
+    /// Whether it is secure, if that is known: TLS may end at a proxy that does not tell.
+    pub(super) const fn known_secure(&self) -> Option<bool> {
+        self.secure
+    }
+
+    /// Takes over what a trusted proxy says.
+    pub(super) fn forward(&mut self, found: Forwarded, peer: SocketAddr) {
+        if found.address != peer.ip() {
+            // The port is the proxy's own: nobody knows the client's.
+            self.peer = Some(SocketAddr::new(found.address, 0));
+        }
+        self.secure = found.secure.or(self.secure);
     }
 
     pub(crate) fn set_route(&mut self, pattern: Option<Pattern>, shared: Arc<Attached>) {

@@ -15,7 +15,7 @@ use std::sync::PoisonError;
 use super::engine::Counters;
 use super::gate::{Parting, Ticket};
 use super::opening::{Arrival, Opening, open, reply};
-use super::options::{Policy, Serve};
+use super::options::Serve;
 use super::parties::Party;
 use super::service::Service;
 use super::upgrade::{Fate, Slot};
@@ -120,16 +120,12 @@ async fn serve_until<T: Transport, S: Service<T>>(
     let mut place = Place::Waiting(slot);
     let result = {
         let mut running = pin!(None);
-        let Opening {
-            upgrade,
-            handler,
-            policy,
-        } = opening;
+        let Opening { upgrade, handler } = opening;
         // What a handler does before its first await may panic too.
         if let Ok(handler) = catch_unwind(AssertUnwindSafe(|| S::run(handler, upgrade))) {
             running.set(Some(handler));
         }
-        attend(&mut place, &parting, &policy, running).await
+        attend(&mut place, &parting, running).await
     };
     place.look();
     let outcome = match place {
@@ -172,7 +168,6 @@ async fn serve_until<T: Transport, S: Service<T>>(
 async fn attend<T: Transport, F: Future<Output = Result<()>>>(
     place: &mut Place<T>,
     parting: &Parting,
-    policy: &Policy,
     mut running: Pin<&mut Option<F>>,
 ) -> Result<()> {
     let mut leaving = false;
@@ -185,16 +180,9 @@ async fn attend<T: Transport, F: Future<Output = Result<()>>>(
             Ok(Poll::Pending) => {}
             Err(_) => return Poll::Ready(Err(Error::Panic)),
         }
-        let opened = place.look();
+        place.look();
         if let Place::Open(shared) = &*place {
             let mut engine = shared.engine();
-            if opened && let Some(lifetime) = policy.lifetime {
-                engine.leave_after(
-                    lifetime,
-                    CloseCode::AWAY,
-                    "the connection has lived its time",
-                );
-            }
             if !leaving && parting.gate.is_closing() {
                 let farewell = parting.farewell();
                 engine.leave_after(farewell.after, farewell.code, farewell.reason);
@@ -218,11 +206,9 @@ enum Place<T> {
 }
 
 impl<T> Place<T> {
-    /// Looks whether it was accepted meanwhile; whether that is news.
-    fn look(&mut self) -> bool {
-        let Self::Waiting(slot) = self else {
-            return false;
-        };
+    /// Looks whether it was accepted meanwhile.
+    fn look(&mut self) {
+        let Self::Waiting(slot) = self else { return };
         let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Fate::Accepted(shared) = &*fate {
             let shared = Arc::clone(shared);
@@ -230,9 +216,7 @@ impl<T> Place<T> {
             *fate = Fate::Rejected;
             drop(fate);
             *self = Self::Open(shared);
-            return true;
         }
-        false
     }
 }
 

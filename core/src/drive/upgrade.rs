@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use super::buffer::Unread;
 use super::engine::Engine;
 use super::exchange::{WriteAll, answer_and_end, within};
+use super::options::Policy;
 use super::scope::{Head, Scope};
 use super::websocket::{Shared, WebSocket};
 use super::{Result, Transport};
@@ -53,6 +54,7 @@ struct Unanswered<T> {
     /// Part of an answer was written: no other may follow.
     begun: bool,
     slot: Option<Slot<T>>,
+    policy: Option<Arc<Policy>>,
 }
 
 /// What is known of the request: its head, parameters, state.
@@ -70,7 +72,6 @@ impl<T: Transport> Upgrade<T> {
         config: Arc<Config>,
         (transport, unread): (T, Unread),
         left: Option<Duration>,
-        slot: Option<Slot<T>>,
     ) -> Self {
         Self {
             inner: Box::new(Unanswered {
@@ -79,9 +80,17 @@ impl<T: Transport> Upgrade<T> {
                 parts: Some((transport, unread)),
                 left,
                 begun: false,
-                slot,
+                slot: None,
+                policy: None,
             }),
         }
+    }
+
+    /// A server's task drives it, under a policy.
+    pub(super) fn on_a_task(mut self, slot: Slot<T>, policy: Arc<Policy>) -> Self {
+        self.inner.slot = Some(slot);
+        self.inner.policy = Some(policy);
+        self
     }
 
     pub(super) fn scope_mut(&mut self) -> &mut Scope {
@@ -140,6 +149,9 @@ impl<T: Transport> Unanswered<T> {
         let mut engine = Engine::new(transport, connection, unread);
         if self.slot.is_some() {
             engine.set_driven();
+        }
+        if let Some(policy) = &self.policy {
+            engine.obey(policy);
         }
         let socket = WebSocket::new(engine, opened);
         self.settle(Fate::Accepted(socket.shared()));

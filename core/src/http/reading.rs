@@ -114,12 +114,12 @@ impl RequestHead {
     }
 
     /// Whether the client may send another request on this connection (RFC 9112 section 9.3).
-    pub(crate) fn keeps_alive(&self) -> bool {
+    pub fn keeps_alive(&self) -> bool {
         !has_token(self.fields.all("connection"), "close")
     }
 
     /// Whether a body follows the head (RFC 9112 section 6.3).
-    pub(crate) fn has_body(&self) -> bool {
+    pub fn has_body(&self) -> bool {
         self.fields.get("transfer-encoding").is_some()
             || self
                 .fields

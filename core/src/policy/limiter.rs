@@ -69,6 +69,11 @@ impl Meter {
         }
     }
 
+    /// Counts `octets` more of a message that has passed, as it arrives piece by piece. `Some`: nothing more is read before then.
+    pub fn more(&mut self, limits: &TrafficLimits, now: Instant, octets: u64) -> Option<Instant> {
+        self.octets.spend(limits.octets.as_ref()?, now, octets)
+    }
+
     /// Judges a message of `octets` octets. What does not pass counts for nothing.
     pub fn admit(&mut self, limits: &TrafficLimits, now: Instant, octets: u64) -> Verdict {
         let mut parts = [

@@ -1,10 +1,13 @@
-//! What a server adds to a connection: a time to leave, and counts.
-//! RFC 6455 section 7.4.1 (1001).
+//! What a server adds to a connection: a time to leave, limits on what the peer sends, and counts.
+//! RFC 6455 sections 7.4.1 (1001, 1008) and 10.4.
 //! Knows no octet.
 
-use super::Engine;
+use alloc::boxed::Box;
+
+use super::{Engine, Got};
 use crate::close::CloseCode;
-use crate::drive::Transport;
+use crate::drive::{Policy, Transport};
+use crate::policy::{Meter, TrafficLimits, Verdict};
 use crate::time::{Duration, Instant};
 
 /// What went over a connection.
@@ -19,6 +22,17 @@ pub struct Counters {
     pub octets_received: u64,
     /// Octets written to the transport.
     pub octets_sent: u64,
+    /// Messages that were received and thrown away, since there were more than allowed.
+    pub dropped: u64,
+}
+
+/// Limits on what the peer sends, and what it has sent.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    limits: TrafficLimits,
+    meter: Meter,
+    /// Nothing is read before this moment.
+    until: Option<Instant>,
 }
 
 /// When and how a connection is to be closed.
@@ -53,12 +67,86 @@ impl<T: Transport> Engine<T> {
         }
     }
 
+    /// Limits what the peer sends, and how long the connection lives.
+    pub(in crate::drive) fn obey(&mut self, policy: &Policy) {
+        self.traffic = policy.traffic.as_ref().map(|limits| {
+            Box::new(Traffic {
+                limits: limits.clone(),
+                meter: Meter::new(),
+                until: None,
+            })
+        });
+        if let Some(lifetime) = policy.lifetime {
+            let reason = "the connection has lived its time";
+            self.leave_after(lifetime, CloseCode::AWAY, reason);
+        }
+    }
+
+    /// Judges what was decoded; whether it is to be passed on. A message that passed goes on passing.
+    pub(super) fn admit(&mut self, got: &Got) -> bool {
+        let Some(traffic) = &mut self.traffic else {
+            return true;
+        };
+        let now = self.transport.now();
+        let Traffic { limits, meter, .. } = &mut **traffic;
+        let verdict = match got {
+            Got::Message(message) | Got::Piece(message, true, _) => {
+                meter.admit(limits, now, message.len() as u64)
+            }
+            Got::Piece(message, ..) if !self.flags.dropping => meter
+                .more(limits, now, message.len() as u64)
+                .map_or(Verdict::Pass, Verdict::Wait),
+            Got::Piece(..) => Verdict::Drop,
+            Got::Other | Got::Nothing => Verdict::Pass,
+        };
+        self.flags.dropping = verdict == Verdict::Drop && !matches!(got, Got::Piece(_, _, true));
+        match verdict {
+            Verdict::Pass => true,
+            Verdict::Wait(until) => {
+                traffic.until = Some(until);
+                self.connection.pause();
+                true
+            }
+            Verdict::Drop => {
+                self.counters.dropped +=
+                    u64::from(matches!(got, Got::Message(_) | Got::Piece(_, _, true)));
+                false
+            }
+            Verdict::Close => {
+                self.start_close(Some(CloseCode::POLICY), "too many messages");
+                false
+            }
+        }
+    }
+
+    /// Whether input is wanted: no output stands in the way, and the peer sent no more than it may.
+    pub(super) fn wants_input(&self) -> bool {
+        self.connection.wants_input() && !self.is_delayed()
+    }
+
+    fn is_delayed(&self) -> bool {
+        self.traffic
+            .as_ref()
+            .is_some_and(|traffic| traffic.until.is_some())
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         let leaving = self.leaving.as_ref().map(|leaving| leaving.at);
-        match (self.connection.deadline(), leaving) {
-            (Some(one), Some(two)) => Some(one.min(two)),
-            (one, two) => one.or(two),
+        let until = self.traffic.as_ref().and_then(|traffic| traffic.until);
+        let all = [self.connection.deadline(), leaving, until];
+        all.into_iter().flatten().min()
+    }
+
+    /// Goes on reading if the time has come.
+    pub(super) fn go_on_if_due(&mut self, now: Instant) -> bool {
+        let due = self
+            .traffic
+            .as_mut()
+            .is_some_and(|traffic| traffic.until.take_if(|until| *until <= now).is_some());
+        if due {
+            self.connection.resume(now);
         }
+        due
     }
 
     /// Closes it if the time has come.

@@ -23,7 +23,7 @@ use crate::time::Instant;
 
 use end::End;
 pub use extra::Counters;
-use extra::Leaving;
+use extra::{Leaving, Traffic};
 
 /// Unsent octets at which gathering stops.
 const GATHERED: usize = 64 << 10;
@@ -56,6 +56,8 @@ pub(super) struct Engine<T> {
     end: Option<Box<End>>,
     /// It is to be closed at a certain time.
     leaving: Option<Box<Leaving>>,
+    /// What the peer sends is limited.
+    traffic: Option<Box<Traffic>>,
     counters: Counters,
     flags: Flags,
 }
@@ -78,6 +80,8 @@ struct Flags {
     told: bool,
     /// A stream of messages gave its last item.
     over: bool,
+    /// What comes of a message in pieces is thrown away.
+    dropping: bool,
 }
 
 /// What a step of reading came to.
@@ -111,6 +115,7 @@ impl<T: Transport> Engine<T> {
             reads: 0,
             end: None,
             leaving: None,
+            traffic: None,
             counters: Counters::default(),
             flags: Flags::default(),
         }
@@ -186,7 +191,7 @@ impl<T: Transport> Engine<T> {
                     Some((first, last)) => Got::Piece(message, first, last),
                 })));
             }
-            if self.end.is_none() && self.connection.wants_input() {
+            if self.end.is_none() && self.wants_input() {
                 match self.decode(pieces) {
                     Got::Nothing => {}
                     Got::Other => continue,
@@ -213,12 +218,12 @@ impl<T: Transport> Engine<T> {
 
     /// Flushes, reads once, minds the clock. `false` means that nothing can be done now, and the waker is registered.
     fn poll_more(&mut self, cx: &Context<'_>, party: Party) -> Poll<bool> {
-        let blocked = !self.connection.wants_input();
+        let blocked = !self.wants_input();
         let _ = self.poll_flush(cx, party);
-        if self.end.is_some() || (blocked && self.connection.wants_input()) {
+        if self.end.is_some() || (blocked && self.wants_input()) {
             return Poll::Ready(true);
         }
-        if self.connection.wants_input() && self.poll_read(cx, party).is_ready() {
+        if self.wants_input() && self.poll_read(cx, party).is_ready() {
             return Poll::Ready(true);
         }
         self.park();
@@ -319,7 +324,7 @@ impl<T: Transport> Engine<T> {
             }
         };
         self.unread.consume(consumed);
-        got
+        if self.admit(&got) { got } else { Got::Other }
     }
 
     /// Writes all that is queued. An error ends the connection; it is told where the end is told.
@@ -417,7 +422,7 @@ impl<T: Transport> Engine<T> {
                 return Poll::Ready(());
             }
             let now = self.transport.now();
-            if self.leave_if_due(now) {
+            if self.leave_if_due(now) || self.go_on_if_due(now) {
                 return Poll::Ready(());
             }
             if self.connection.tick(now).is_some() {
@@ -434,7 +439,7 @@ impl<T: Transport> Engine<T> {
     /// Reads for a reader that may be busy elsewhere. Ready when there was something.
     fn poll_look(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
         let connection = &self.connection;
-        if !connection.is_open() || !connection.wants_input() || connection.is_paused() {
+        if !connection.is_open() || !self.wants_input() || connection.is_paused() {
             return Poll::Pending;
         }
         if self.unread.octets().len() >= LOOKED {

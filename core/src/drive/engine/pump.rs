@@ -21,20 +21,18 @@ impl<T: Transport> Engine<T> {
         if waits && !self.connection.has_output() {
             return;
         }
-        let blocked = !self.connection.wants_input();
+        let blocked = !self.wants_input();
         let ended = self.end.is_some();
         let mut moved = false;
         loop {
             moved |= !waits && self.read_ahead();
             let _ = self.poll_flush(cx, Party::Driver);
-            let can_read = !waits
-                && self.end.is_none()
-                && self.connection.wants_input()
-                && self.may_read_ahead();
+            let can_read =
+                !waits && self.end.is_none() && self.wants_input() && self.may_read_ahead();
             if can_read && self.poll_read(cx, Party::Driver).is_ready() {
                 continue;
             }
-            if !waits && self.connection.wants_input() && !self.may_read_ahead() {
+            if !waits && self.wants_input() && !self.may_read_ahead() {
                 self.connection.pause();
             }
             self.park();
@@ -43,7 +41,7 @@ impl<T: Transport> Engine<T> {
             }
         }
         // Who waits asked before this happened, the handler too: its own wake-up may have been spent here.
-        if moved || ended != self.end.is_some() || (blocked && self.connection.wants_input()) {
+        if moved || ended != self.end.is_some() || (blocked && self.wants_input()) {
             self.parties.wake_all();
         }
     }
@@ -52,7 +50,7 @@ impl<T: Transport> Engine<T> {
     fn read_ahead(&mut self) -> bool {
         let mut moved = false;
         while self.end.is_none()
-            && self.connection.wants_input()
+            && self.wants_input()
             && !self.unread.is_empty()
             && self.may_read_ahead()
         {

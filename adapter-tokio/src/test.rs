@@ -1,0 +1,104 @@
+//! The test kit for handlers of this crate: see [`sansws_core::kit`].
+//!
+//! ```
+//! use std::time::Duration;
+//! use sansws_tokio::test::server;
+//! use sansws_tokio::{Result, Router, Upgrade, sleep};
+//!
+//! async fn late(upgrade: Upgrade) -> Result {
+//!     let mut socket = upgrade.accept().await?;
+//!     sleep(Duration::from_secs(10)).await;
+//!     socket.send_text("at last").await
+//! }
+//!
+//! # async fn test() -> Result {
+//! let server = server(Router::new().route("/late", late))?;
+//! let mut socket = server.connect("/late").await?;
+//! socket.expect_nothing(Duration::from_secs(9)).await;
+//! socket.expect_text("at last").await;
+//! socket.expect_close(1000).await;
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(test()).unwrap();
+//! ```
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use sansws_core::drive::{IntoService, Result, Serve};
+use sansws_core::kit::{Clock, MemoryStream};
+pub use sansws_core::kit::{TestServer, TestSocket};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::{Io, Stream, Wire};
+
+/// A server in memory, with default options.
+///
+/// # Errors
+/// When routes are in each other's way.
+pub fn server<S>(service: S) -> Result<TestServer>
+where
+    S: IntoService<Wire>,
+    S::Service: 'static,
+{
+    server_with(service, Serve::default())
+}
+
+/// A server in memory.
+///
+/// # Errors
+/// When routes are in each other's way.
+pub fn server_with<S>(service: S, options: Serve) -> Result<TestServer>
+where
+    S: IntoService<Wire>,
+    S::Service: 'static,
+{
+    let transport =
+        |stream: MemoryStream, clock: &Clock| Io::in_time_of(clock, Stream::Memory(Memory(stream)));
+    TestServer::over(service, options, transport)
+}
+
+/// An end of a connection in memory, as a stream of tokio's.
+#[derive(Debug)]
+pub struct Memory(MemoryStream);
+
+impl AsyncRead for Memory {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let count = ready!(self.0.poll_read(cx, into.initialize_unfilled()))?;
+        into.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Memory {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, &[IoSlice::new(from)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, from)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.end_writing();
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,250 @@
+//! A server in memory.
+//! RFC 6455 section 4.
+//! Knows the same loop that serves sockets; only the octets lie in memory.
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt;
+use core::future::{Future, pending, poll_fn};
+use core::net::{Ipv4Addr, SocketAddr};
+use core::task::Poll;
+use std::io::IoSlice;
+
+use super::clock::Clock;
+use super::pipe::{MemoryStream, MemoryTransport};
+use super::socket::TestSocket;
+use super::world::World;
+use crate::drive::{self, Arrival, Dial, Error, Gate, IntoService, Result, Serve, Transport};
+use crate::http::{RequestHead, Response, Url, parse_response};
+use crate::random::Seed;
+use crate::time::Duration;
+
+/// How long, in virtual time, an answer is waited for.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server without a socket, for tests: the handshake, frames, limits and timers are those of a real one, the octets lie in
+/// memory, and time is virtual. It moves on only while a test waits, as soon as nothing else can happen.
+///
+/// It runs on the thread of the test, under any runtime or none. Handlers may wait for each other, and for the adapter's `sleep`, which is
+/// virtual here too; what they start elsewhere, such as threads and timers of a runtime, takes real time, for which nothing waits.
+pub struct TestServer {
+    world: World,
+    options: Arc<Serve>,
+    gate: Gate,
+    begin: Rc<Begin>,
+    connections: Cell<u16>,
+}
+
+/// Begins to serve a connection.
+type Begin = dyn Fn(&TestServer, MemoryStream, SocketAddr);
+
+impl fmt::Debug for TestServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestServer")
+            .field("open", &self.gate.open())
+            .finish_non_exhaustive()
+    }
+}
+
+impl TestServer {
+    /// Serves `service`; `transport` makes a transport of an end of a connection, in the time of the clock. An adapter has a
+    /// shorter word for it.
+    ///
+    /// # Errors
+    /// When routes are in each other's way.
+    pub fn over<T, S>(
+        service: S,
+        options: Serve,
+        transport: impl Fn(MemoryStream, &Clock) -> T + 'static,
+    ) -> Result<Self>
+    where
+        T: Transport + 'static,
+        S: IntoService<T>,
+        S::Service: 'static,
+    {
+        let service = service.into_service(&options)?;
+        let gate = Gate::new(options.max_connections);
+        let begin = move |server: &Self, stream, peer| {
+            let transport = transport(stream, server.world.clock());
+            let options = Arc::clone(&server.options);
+            match server.gate.admit() {
+                Some(drive::Leave::In(ticket)) => {
+                    let arrival = Arrival {
+                        begun: transport.now(),
+                        peer: Some(peer),
+                        secure: false,
+                    };
+                    let serving =
+                        drive::serve(transport, options, service.clone(), ticket, arrival);
+                    server.world.spawn(async move {
+                        serving.await;
+                    });
+                }
+                Some(drive::Leave::Away(away)) => server.world.spawn(async move {
+                    let _away = away;
+                    let _ = drive::refuse(transport, Arc::clone(&options.config)).await;
+                }),
+                None => drop(transport),
+            }
+        };
+        Ok(Self {
+            world: World::default(),
+            options: Arc::new(options),
+            gate,
+            begin: Rc::new(begin),
+            connections: Cell::new(0),
+        })
+    }
+
+    /// Connects to a path, such as `/rooms/lobby?name=ada`.
+    ///
+    /// # Errors
+    /// As a client's: [`Error::Refused`] with the response when it was rejected.
+    pub async fn connect(&self, path: &str) -> Result<TestSocket> {
+        self.connect_with(path, Dial::default()).await
+    }
+
+    /// Connects with subprotocols, header fields, limits, times.
+    pub async fn connect_with(&self, path: &str, dial: Dial) -> Result<TestSocket> {
+        let url: Url = format!("ws://test{path}").parse()?;
+        let transport = MemoryTransport::new(self.open(), self.world.clock());
+        let mut seed = [7; 32];
+        for (octet, count) in seed.iter_mut().zip(self.connections.get().to_be_bytes()) {
+            *octet = count;
+        }
+        let connecting =
+            drive::connect(transport, &url, dial.options, dial.config, Seed::new(seed));
+        let deadline = self.world.clock().now() + PATIENCE;
+        match self.world.run(deadline, connecting).await {
+            Some(socket) => Ok(TestSocket::new(self.world.clone(), socket?)),
+            None => Err(Error::ConnectTimeout),
+        }
+    }
+
+    /// Connects, and expects to be rejected with `status`; gives the response.
+    #[track_caller]
+    pub fn expect_reject(&self, path: &str, status: u16) -> impl Future<Output = Response> {
+        self.expect_reject_with(path, Dial::default(), status)
+    }
+
+    /// The same with subprotocols, header fields, limits, times.
+    #[track_caller]
+    pub fn expect_reject_with(
+        &self,
+        path: &str,
+        dial: Dial,
+        status: u16,
+    ) -> impl Future<Output = Response> {
+        let at = core::panic::Location::caller();
+        async move {
+            match self.connect_with(path, dial).await {
+                Err(Error::Refused(response)) if response.status == status => *response,
+                other => panic!("{at}: a rejection with {status} was expected, not {other:?}"),
+            }
+        }
+    }
+
+    /// Gets a page.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the answer is not whole.
+    pub async fn get(&self, path: &str) -> Result<Response> {
+        let head = RequestHead {
+            method: "GET".into(),
+            target: path.into(),
+            fields: [("Host", "test")].into_iter().collect(),
+        };
+        self.request(&head).await
+    }
+
+    /// Sends a plain request, and reads the response.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the answer is not whole.
+    pub async fn request(&self, head: &RequestHead) -> Result<Response> {
+        let mut octets = format!("{} {} HTTP/1.1\r\n", head.method, head.target).into_bytes();
+        for (name, value) in head.fields.iter() {
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                octets.extend_from_slice(part);
+            }
+        }
+        octets.extend_from_slice(b"Connection: close\r\n\r\n");
+        let answer = self.exchange(&octets).await?;
+        let end = answer
+            .windows(4)
+            .position(|octets| octets == b"\r\n\r\n")
+            .map(|at| at + 4)
+            .ok_or(std::io::ErrorKind::UnexpectedEof)
+            .map_err(std::io::Error::from)?;
+        let (head, body) = answer.split_at(end);
+        let head = parse_response(head, &self.options.config.limits).map_err(|error| {
+            let text: String = format!("{error:?}");
+            Error::other(text)
+        })?;
+        Ok(Response {
+            status: head.status,
+            fields: head.fields,
+            body: body.to_vec(),
+        })
+    }
+
+    /// Sends octets on a connection of their own, and gives what comes back until it ends.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it does not end.
+    pub async fn exchange(&self, octets: &[u8]) -> Result<Vec<u8>> {
+        let mut stream = self.open();
+        let (mut left, mut answer) = (octets, Vec::new());
+        let exchange = poll_fn(|cx| {
+            while !left.is_empty() {
+                match stream.poll_write(cx, &[IoSlice::new(left)])? {
+                    Poll::Ready(count) => left = left.get(count..).unwrap_or_default(),
+                    Poll::Pending => break,
+                }
+            }
+            loop {
+                let mut buffer = [0; 4096];
+                match stream.poll_read(cx, &mut buffer)? {
+                    Poll::Ready(0) => return Poll::Ready(Ok(())),
+                    Poll::Ready(count) => {
+                        answer.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                    }
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        });
+        let deadline = self.world.clock().now() + PATIENCE;
+        let ended: Option<std::io::Result<()>> = self.world.run(deadline, exchange).await;
+        ended.unwrap_or_else(|| Err(std::io::ErrorKind::TimedOut.into()))?;
+        Ok(answer)
+    }
+
+    /// Lets virtual time pass.
+    pub async fn pass(&self, time: Duration) {
+        let deadline = self.world.clock().now() + time;
+        self.world.run(deadline, pending::<()>()).await;
+    }
+
+    /// The clock of the server.
+    pub fn clock(&self) -> &Clock {
+        self.world.clock()
+    }
+
+    /// The door of the server, to drain or close it.
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
+    }
+
+    fn open(&self) -> MemoryStream {
+        let count = self.connections.get().wrapping_add(1);
+        self.connections.set(count);
+        let (client, server) = MemoryStream::pair();
+        let begin = Rc::clone(&self.begin);
+        begin(self, server, SocketAddr::from((Ipv4Addr::LOCALHOST, count)));
+        client
+    }
+}

@@ -1,0 +1,192 @@
+//! A client of a server in memory, with words for what a test expects.
+//! RFC 6455 sections 6 and 7.
+//! Knows a client's connection; each word says where in the test it was not met.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use core::future::Future;
+use core::panic::Location;
+
+use super::pipe::MemoryTransport;
+use super::server::PATIENCE;
+use super::world::World;
+use crate::close::Closed;
+use crate::drive::{Error, Result, WebSocket};
+use crate::message::Message;
+use crate::time::Duration;
+
+/// A client's connection to a [`TestServer`](super::TestServer).
+///
+/// What is expected and does not come within 60 virtual seconds panics, naming the line of the test.
+#[derive(Debug)]
+pub struct TestSocket {
+    world: World,
+    socket: WebSocket<MemoryTransport>,
+}
+
+/// What came.
+#[derive(Debug)]
+enum Came {
+    Message(Message),
+    Closed(Option<Closed>),
+    Failed(Error),
+    Nothing,
+}
+
+impl TestSocket {
+    pub(super) const fn new(world: World, socket: WebSocket<MemoryTransport>) -> Self {
+        Self { world, socket }
+    }
+
+    /// The connection itself.
+    pub const fn socket(&mut self) -> &mut WebSocket<MemoryTransport> {
+        &mut self.socket
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
+        let deadline = self.world.clock().now() + PATIENCE;
+        let sending = self.socket.send(message);
+        self.world
+            .run(deadline, sending)
+            .await
+            .unwrap_or_else(|| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn send_text(&mut self, text: impl Into<String>) -> Result<()> {
+        self.send(Message::Text(text.into())).await
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<()> {
+        self.send(Message::Binary(octets.into())).await
+    }
+
+    /// Sends a value as JSON.
+    ///
+    /// # Errors
+    /// When the connection has ended, or the value is no JSON.
+    #[cfg(feature = "json")]
+    pub async fn send_json<V: serde::Serialize + ?Sized>(&mut self, value: &V) -> Result<()> {
+        let text = serde_json::to_string(value)?;
+        self.send_text(text).await
+    }
+
+    /// Expects this text message next.
+    #[track_caller]
+    pub fn expect_text(&mut self, want: &str) -> impl Future<Output = ()> {
+        let at = Location::caller();
+        async move {
+            match self.next(PATIENCE).await {
+                Came::Message(Message::Text(text)) if text == want => {}
+                came => miss(at, format_args!("the text {want:?}"), &came),
+            }
+        }
+    }
+
+    /// Expects this binary message next.
+    #[track_caller]
+    pub fn expect_bytes(&mut self, want: &[u8]) -> impl Future<Output = ()> {
+        let at = Location::caller();
+        async move {
+            match self.next(PATIENCE).await {
+                Came::Message(Message::Binary(octets)) if octets == want => {}
+                came => miss(at, format_args!("the octets {want:02x?}"), &came),
+            }
+        }
+    }
+
+    /// Expects a message next, of any kind and content.
+    #[track_caller]
+    pub fn expect_message(&mut self) -> impl Future<Output = Message> {
+        let at = Location::caller();
+        async move {
+            match self.next(PATIENCE).await {
+                Came::Message(message) => message,
+                came => miss(at, format_args!("a message"), &came),
+            }
+        }
+    }
+
+    /// Expects a message next that is JSON of this type.
+    #[cfg(feature = "json")]
+    #[track_caller]
+    pub fn expect_json<V: serde::de::DeserializeOwned>(&mut self) -> impl Future<Output = V> {
+        let at = Location::caller();
+        async move {
+            let came = self.next(PATIENCE).await;
+            if let Came::Message(message) = &came
+                && let Ok(value) = serde_json::from_slice(message.as_bytes())
+            {
+                return value;
+            }
+            miss(at, format_args!("JSON of another shape"), &came)
+        }
+    }
+
+    /// Expects the server to close next, with this code; gives the reason. 1006: it vanished.
+    #[track_caller]
+    pub fn expect_close(&mut self, code: u16) -> impl Future<Output = String> {
+        let at = Location::caller();
+        async move {
+            let came = self.next(PATIENCE).await;
+            let closed = match &came {
+                Came::Closed(closed) => closed.clone(),
+                Came::Failed(Error::Disconnect(closed)) => Some((**closed).clone()),
+                Came::Message(_) | Came::Failed(_) | Came::Nothing => None,
+            };
+            match closed {
+                Some(closed) if closed.code() == code => closed.reason,
+                _ => miss(at, format_args!("a close with {code}"), &came),
+            }
+        }
+    }
+
+    /// Expects that nothing comes within `time`, which is virtual: neither a message nor the end.
+    #[track_caller]
+    pub fn expect_nothing(&mut self, time: Duration) -> impl Future<Output = ()> {
+        let at = Location::caller();
+        async move {
+            match self.next(time).await {
+                Came::Nothing => {}
+                came => miss(at, format_args!("nothing within {time:?}"), &came),
+            }
+        }
+    }
+
+    /// Closes, and waits for the end. Says how it ended.
+    ///
+    /// # Errors
+    /// When `code` may not be sent.
+    pub async fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>> {
+        let deadline = self.world.clock().now() + PATIENCE;
+        let closing = self.socket.close(code, reason);
+        self.world.run(deadline, closing).await.unwrap_or(Ok(None))
+    }
+
+    async fn next(&mut self, patience: Duration) -> Came {
+        let deadline = self.world.clock().now() + patience;
+        let came = self.world.run(deadline, self.socket.receive()).await;
+        match came {
+            None => Came::Nothing,
+            Some(Ok(Some(message))) => Came::Message(message),
+            Some(Ok(None)) => Came::Closed(self.socket.closed()),
+            Some(Err(error)) => Came::Failed(error),
+        }
+    }
+}
+
+fn miss(at: &Location<'_>, want: core::fmt::Arguments<'_>, came: &impl Debug) -> ! {
+    panic!("{at}: {want} was expected, not {came:?}")
+}

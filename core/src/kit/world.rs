@@ -1,0 +1,133 @@
+//! Tasks that are polled by whoever waits for them, and a clock that moves on when none of them can.
+//! No RFC.
+//! Knows no connection.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt;
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::sync::{Mutex, PoisonError};
+use std::task::Wake;
+
+use super::clock::Clock;
+use crate::time::Instant;
+
+/// Turns that the tasks of the surrounding runtime are given before time moves on.
+const TURNS: usize = 32;
+
+/// Tasks and their time. Clones are the same.
+#[derive(Clone, Default)]
+pub(super) struct World(Rc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    clock: Clock,
+    tasks: RefCell<Vec<Task>>,
+    /// Begun while others are polled.
+    begun: RefCell<Vec<Task>>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("clock", &self.0.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Task {
+    work: Pin<Box<dyn Future<Output = ()>>>,
+    flag: Arc<Flag>,
+}
+
+/// Whether a task is to be polled, and who polls it then.
+#[derive(Default)]
+struct Flag {
+    ready: AtomicBool,
+    outer: Mutex<Option<Waker>>,
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.ready.store(true, Ordering::SeqCst);
+        let outer = self.outer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outer) = &*outer {
+            outer.wake_by_ref();
+        }
+    }
+}
+
+impl World {
+    pub(super) fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        let flag = Arc::new(Flag::default());
+        flag.ready.store(true, Ordering::SeqCst);
+        let work = Box::pin(work);
+        self.0.begun.borrow_mut().push(Task { work, flag });
+    }
+
+    /// Polls each task that is ready once; whether there was any.
+    fn turn(&self, outer: &Waker) -> bool {
+        let mut tasks = self.0.tasks.borrow_mut();
+        tasks.append(&mut self.0.begun.borrow_mut());
+        let mut moved = false;
+        tasks.retain_mut(|task| {
+            *task
+                .flag
+                .outer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(outer.clone());
+            if !task.flag.ready.swap(false, Ordering::SeqCst) {
+                return true;
+            }
+            moved = true;
+            let waker = Waker::from(Arc::clone(&task.flag));
+            let poll = || task.work.as_mut().poll(&mut Context::from_waker(&waker));
+            self.0.clock.enter(poll).is_pending()
+        });
+        moved
+    }
+
+    /// Runs the tasks until `work` is done; `None` when virtual time has come to `deadline` before.
+    pub(super) async fn run<R>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = R>,
+    ) -> Option<R> {
+        let (mut work, mut idle) = (pin!(work), 0);
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(done) = self.0.clock.enter(|| work.as_mut().poll(cx)) {
+                    return Poll::Ready(Some(done));
+                }
+                if self.turn(cx.waker()) {
+                    idle = 0;
+                    continue;
+                }
+                if idle < TURNS {
+                    // Somebody outside, such as another task of the runtime, may have something for a handler.
+                    idle += 1;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                idle = 0;
+                let clock = &self.0.clock;
+                match clock.next_alarm() {
+                    Some(at) if at <= deadline => clock.advance_to(at),
+                    _ if clock.now() >= deadline => return Poll::Ready(None),
+                    _ => clock.advance_to(deadline),
+                }
+            }
+        })
+        .await
+    }
+}
