@@ -1,20 +1,28 @@
-.PHONY: help demo test lint doc fuzz bench interop no-std conformance foreign
+.PHONY: help demo test lint doc fuzz bench interop browser no-std conformance foreign
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: ## an echo server on 127.0.0.1:9001; talk to it with: cargo run --release --bin client -- ws://127.0.0.1:9001
-	cargo run --release -p sansws-examples --bin echo
+# Where the demo listens.
+LISTEN ?= 127.0.0.1:8080
+# What it runs on: tokio or smol.
+RUNTIME ?= tokio
 
-test: interop ## all tests; installs the foreign peers and cargo-fuzz first
+demo: ## a page with a chat and live numbers on http://127.0.0.1:8080; LISTEN=host:port and RUNTIME=smol choose otherwise
+	cargo run --release -p sansws-examples --bin demo -- --listen $(LISTEN) --runtime $(RUNTIME)
+
+test: interop browser ## all tests; installs the foreign peers, a browser and cargo-fuzz first
 	cargo test --workspace --all-features
 	conformance/run.sh --quick
 	core/fuzz/run.sh $(SECONDS_EACH)
 
 interop:
 	conformance/interop/setup.sh
+
+browser:
+	examples/tests/browser/setup.sh
 
 lint: ## format and clippy, without mercy
 	cargo fmt --all -- --check

@@ -1,8 +1,15 @@
-//! What the examples have in common: the choice of a runtime, and the settings of an echo server.
+//! What the examples have in common: the choice of a runtime, clocks, the settings of an echo server; a chat and live numbers,
+//! which several of them serve.
+
+pub mod board;
+pub mod chat;
+mod meter;
 
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
+pub use meter::Meter;
 use sansws_core::config::{Config, Deflate, Limits};
 
 /// Which adapter a program runs on.
@@ -12,6 +19,35 @@ pub enum Runtime {
     Tokio,
     /// `sansws-smol`
     Smol,
+}
+
+/// Runs a future to its end on the chosen runtime. In it, the name that is given stands for the adapter: `sansws_tokio` or
+/// `sansws_smol`, which export the same names.
+#[macro_export]
+macro_rules! run {
+    ($runtime:expr, $adapter:ident, $future:expr) => {
+        match $runtime {
+            $crate::Runtime::Tokio => {
+                use ::sansws_tokio as $adapter;
+                ::tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?
+                    .block_on($future)
+            }
+            $crate::Runtime::Smol => {
+                use ::sansws_smol as $adapter;
+                ::smol::block_on($future)
+            }
+        }
+    };
+}
+
+/// The time of day, as pages count it: milliseconds since 1970.
+pub fn milliseconds() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "a program may read the clock")]
+    let now = SystemTime::now();
+    let since = now.duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(since.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Messages up to 64 MiB, compressed if `deflate`, with context takeover as the peer likes it.

@@ -1,37 +1,12 @@
 //! The examples do what their first lines say.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command, Stdio};
+mod support;
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
 use sansws_tokio::{Dial, Gate, Result, Serve, Server, Upgrade};
-
-/// A program that is ended with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-/// Starts a server that prints where it listens.
-fn listening(program: &str, arguments: &[&str]) -> (Running, String) {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let out = child.stdout.take().unwrap();
-    BufReader::new(out).read_line(&mut line).unwrap();
-    let url = line
-        .trim()
-        .strip_prefix("listening on ")
-        .unwrap()
-        .to_string();
-    (Running(child), url)
-}
+use support::listening;
 
 fn chat(url: &str) {
     let mut client = Command::new(env!("CARGO_BIN_EXE_client"))
