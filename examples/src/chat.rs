@@ -263,10 +263,11 @@ impl Seat {
     async fn hear<T: Transport>(&self, mut read: ReadHalf<T>) -> Result {
         while let Some(text) = read.receive_text().await? {
             self.rooms.meter.count(text.len());
-            match serde_json::from_str(&text) {
+            // What is not JSON closes with 1007.
+            let value: Value = serde_json::from_str(&text)?;
+            match serde_json::from_value(value) {
                 Ok(Request::Say { text }) => self.say(text),
-                Err(error) if error.is_data() => self.answer("only `say`, with a `text`"),
-                Err(error) => return Err(error.into()),
+                Err(_) => self.answer("only `say`, with a `text`"),
             }
             // Who says much at once gives the others the time to take it.
             yield_now().await;

@@ -1,0 +1,45 @@
+//! Numbers pushed to a page that draws them live: what this process costs and carries.
+//!
+//! Run: `cargo run --release --bin dashboard -- --runtime smol --listen 127.0.0.1:9005`
+//! See: `listening on http://127.0.0.1:9005`; open it, also in several windows. A window that is slow misses numbers, and gets the
+//! newest.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use clap::Parser;
+use futures_lite::future::or;
+use sansws_core::http::Response;
+use sansws_examples::board::{self, Board};
+use sansws_examples::{Meter, Runtime, run};
+
+/// Serves numbers, and a page that draws them.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The runtime to run on.
+    #[arg(long, value_enum, default_value = "tokio")]
+    runtime: Runtime,
+    /// Where to listen; port 0 lets the system choose.
+    #[arg(long, default_value = "127.0.0.1:9005")]
+    listen: String,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Options { runtime, listen } = Options::parse();
+    run!(runtime, adapter, async {
+        let mut server = adapter::Server::bind(listen.as_str()).await?;
+        println!("listening on http://{}", server.local_addr()?);
+        let board = Arc::new(Board::new(server.gate(), Arc::new(Meter::default())));
+        let page = Response::html(200, include_str!("../../pages/dashboard.html"));
+        let router = adapter::Router::new()
+            .get("/", page)
+            .route("/numbers", board::watcher)
+            .shared_state(Arc::clone(&board));
+        let measuring = async {
+            board.run(adapter::sleep).await;
+            Ok(())
+        };
+        or(server.serve(router), measuring).await
+    })?;
+    Ok(())
+}
