@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
-use sansws_core::drive::Result;
+use sansws_core::drive::{Result, receive_proxy_header};
+use sansws_core::proxy::Source;
 use smol::net::{AsyncToSocketAddrs, resolve};
 
-use crate::Stream;
-use crate::stream::Socket as Source;
+use crate::stream::Socket as Registered;
+use crate::{Io, Stream};
 
 /// A socket that listens, and what is spoken on it.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ enum Socket {
 struct Speaks {
     #[cfg(feature = "tls")]
     tls: Option<Arc<crate::tls::rustls::ServerConfig>>,
+    proxied: bool,
 }
 
 impl Listener {
@@ -78,6 +80,14 @@ impl Listener {
         self
     }
 
+    /// Expects the PROXY protocol, version 1 or 2, before anything else, and takes the client's address from it. Only for a port that
+    /// nobody but the proxy can reach: whoever connects is believed.
+    #[must_use]
+    pub const fn proxy_protocol(mut self) -> Self {
+        self.speaks.proxied = true;
+        self
+    }
+
     /// The address it listens on; a Unix socket has none.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.socket {
@@ -102,7 +112,7 @@ impl Listener {
                 .and_then(|(tcp, peer)| {
                     tcp.set_nodelay(true)?;
                     Ok(Accepted {
-                        socket: Plain::Tcp(Source::new(Async::new(tcp)?)),
+                        socket: Plain::Tcp(Registered::new(Async::new(tcp)?)),
                         peer: Some(peer),
                         speaks: speaks.clone(),
                     })
@@ -111,7 +121,7 @@ impl Listener {
             Socket::Unix(listener) => ready!(poll_socket(listener, cx, UnixListener::accept))
                 .and_then(|(unix, _)| {
                     Ok(Accepted {
-                        socket: Plain::Unix(Source::new(Async::new(unix)?)),
+                        socket: Plain::Unix(Registered::new(Async::new(unix)?)),
                         peer: None,
                         speaks: speaks.clone(),
                     })
@@ -144,9 +154,9 @@ pub(crate) struct Accepted {
 }
 
 enum Plain {
-    Tcp(Source<TcpStream>),
+    Tcp(Registered<TcpStream>),
     #[cfg(unix)]
-    Unix(Source<UnixStream>),
+    Unix(Registered<UnixStream>),
 }
 
 impl Accepted {
@@ -156,11 +166,23 @@ impl Accepted {
             #[cfg(unix)]
             Plain::Unix(unix) => Ok((Stream::Unix(unix), None, false)),
             Plain::Tcp(tcp) => {
+                let (tcp, peer) = if self.speaks.proxied {
+                    let mut tcp = Io::new(tcp);
+                    // The time for the handshake, which is the caller's, bounds it.
+                    let source = receive_proxy_header(&mut tcp, None).await?;
+                    let peer = match source {
+                        Source::Peer { source, .. } => Some(source),
+                        Source::Unknown => self.peer,
+                    };
+                    (tcp.into_inner(), peer)
+                } else {
+                    (tcp, self.peer)
+                };
                 #[cfg(feature = "tls")]
                 if let Some(tls) = self.speaks.tls {
-                    return Ok((crate::tls::accept(tcp, tls).await?, self.peer, true));
+                    return Ok((crate::tls::accept(tcp, tls).await?, peer, true));
                 }
-                Ok((Stream::Tcp(tcp), self.peer, false))
+                Ok((Stream::Tcp(tcp), peer, false))
             }
         }
     }

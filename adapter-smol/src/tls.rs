@@ -4,7 +4,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use futures_rustls::{TlsAcceptor, TlsConnector};
-pub use sansws_core::drive::tls::{CertificateDer, Identity, certificates, client, rustls, server};
+pub use sansws_core::drive::tls::{
+    Certificate, CertificateDer, Identity, certificates, client, rustls, server,
+};
 use sansws_core::drive::tls::{rustls::ClientConfig, rustls::ServerConfig, server_name};
 use sansws_core::drive::{Error, Result};
 

@@ -44,6 +44,11 @@ impl<S> Io<S> {
         }
     }
 
+    /// The stream, without its timer.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+
     /// The stream.
     pub const fn get_ref(&self) -> &S {
         &self.stream

@@ -38,6 +38,8 @@
 //! ```
 
 mod dial;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 mod io;
 mod listen;
 mod server;

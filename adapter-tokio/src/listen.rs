@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sansws_core::drive::Result;
+use sansws_core::drive::{Result, receive_proxy_header};
+use sansws_core::proxy::Source;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::Stream;
+use crate::{Io, Stream};
 
 /// A socket that listens, and what is spoken on it.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ enum Socket {
 struct Speaks {
     #[cfg(feature = "tls")]
     tls: Option<Arc<crate::tls::rustls::ServerConfig>>,
+    proxied: bool,
 }
 
 impl Listener {
@@ -67,6 +69,14 @@ impl Listener {
     #[must_use]
     pub fn tls(mut self, config: Arc<crate::tls::rustls::ServerConfig>) -> Self {
         self.speaks.tls = Some(config);
+        self
+    }
+
+    /// Expects the PROXY protocol, version 1 or 2, before anything else, and takes the client's address from it. Only for a port that
+    /// nobody but the proxy can reach: whoever connects is believed.
+    #[must_use]
+    pub const fn proxy_protocol(mut self) -> Self {
+        self.speaks.proxied = true;
         self
     }
 
@@ -128,11 +138,23 @@ impl Accepted {
             #[cfg(unix)]
             Plain::Unix(unix) => Ok((Stream::Unix(unix), None, false)),
             Plain::Tcp(tcp) => {
+                let (tcp, peer) = if self.speaks.proxied {
+                    let mut tcp = Io::new(tcp);
+                    // The time for the handshake, which is the caller's, bounds it.
+                    let source = receive_proxy_header(&mut tcp, None).await?;
+                    let peer = match source {
+                        Source::Peer { source, .. } => Some(source),
+                        Source::Unknown => self.peer,
+                    };
+                    (tcp.into_inner(), peer)
+                } else {
+                    (tcp, self.peer)
+                };
                 #[cfg(feature = "tls")]
                 if let Some(tls) = self.speaks.tls {
-                    return Ok((crate::tls::accept(tcp, tls).await?, self.peer, true));
+                    return Ok((crate::tls::accept(tcp, tls).await?, peer, true));
                 }
-                Ok((Stream::Tcp(tcp), self.peer, false))
+                Ok((Stream::Tcp(tcp), peer, false))
             }
         }
     }

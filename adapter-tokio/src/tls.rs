@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-pub use sansws_core::drive::tls::{CertificateDer, Identity, certificates, client, rustls, server};
+pub use sansws_core::drive::tls::{
+    Certificate, CertificateDer, Identity, certificates, client, rustls, server,
+};
 use sansws_core::drive::tls::{rustls::ClientConfig, rustls::ServerConfig, server_name};
 use sansws_core::drive::{Error, Result};
 use tokio::net::TcpStream;

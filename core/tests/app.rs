@@ -16,9 +16,22 @@ use sansws_core::app::{Endpoint, Route};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::{Config, Timeouts};
 use sansws_core::drive::{Dial, Error, Json, Result, Scope, Serve, WebSocket};
-use sansws_core::http::Response;
+use sansws_core::http::{Fields, RequestHead, Response};
 use sansws_core::kit::{MemoryTransport, TestSocket};
-use support::app::{Routes, Up, body, echo, head, run, serve, serve_with};
+use support::app::{Routes, Up, echo, run, serve, serve_with};
+
+fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> RequestHead {
+    let host = [("Host", "test")];
+    RequestHead {
+        method: method.into(),
+        target: target.into(),
+        fields: host.iter().chain(fields).copied().collect::<Fields>(),
+    }
+}
+
+fn body(response: &Response) -> String {
+    String::from_utf8(response.body.clone()).unwrap()
+}
 
 /// A list that layers and endpoints write to.
 #[derive(Clone, Default)]

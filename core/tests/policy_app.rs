@@ -11,12 +11,16 @@ use std::time::Duration;
 
 use sansws_core::app::{Auth, Credential, PerAddress, Route};
 use sansws_core::config::{Config, Limits, Timeouts};
-use sansws_core::drive::{Policy, Result, Serve};
+use sansws_core::drive::{Dial, Policy, Result, Serve};
 use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::forwarded::Trusted;
 use sansws_core::kit::TestSocket;
 use sansws_core::policy::{AddressLimits, Outcome, Rate, TrafficLimits};
-use support::app::{Routes, Up, echo, run, serve, serve_with, with};
+use support::app::{Routes, Up, echo, run, serve, serve_with};
+
+fn with(name: &str, value: &str) -> Dial {
+    Dial::default().header(name, value)
+}
 
 #[test]
 fn pages_of_other_hosts_are_refused_unless_they_are_listed() {

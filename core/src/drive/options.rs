@@ -9,8 +9,8 @@ use super::opening::Arrival;
 use super::scope::{Head, Scope};
 use crate::config::Config;
 use crate::handshake::{ClientOptions, OriginPolicy};
-use crate::http::Response;
 use crate::http::forwarded::{self, Trusted};
+use crate::http::{RequestHead, Response};
 use crate::policy::TrafficLimits;
 use crate::time::{Duration, Instant};
 
@@ -181,10 +181,15 @@ impl Policy {
         if !scope.is_websocket() {
             return Ok(());
         }
-        let (same_host, origins) = (OriginPolicy::same_host(), scope.fields.all("origin"));
+        self.check_origin(scope, scope.known_secure())
+    }
+
+    /// Whether the page that asks may connect; the error is the answer. `secure`: whether it came over TLS, if that is known.
+    pub fn check_origin(&self, head: &RequestHead, secure: Option<bool>) -> Result<(), Response> {
+        let (same_host, origins) = (OriginPolicy::same_host(), head.fields.all("origin"));
         let policy = self.origin.as_ref().unwrap_or(&same_host);
         policy
-            .check(origins, scope.host(), scope.known_secure())
+            .check(origins, head.host(), secure)
             .map_err(|error| Response::text(403, alloc::format!("{error}\n")))
     }
 }

@@ -12,16 +12,19 @@ use core::task::Poll;
 use std::panic::catch_unwind;
 use std::sync::PoisonError;
 
+use super::buffer::Unread;
 use super::engine::Counters;
 use super::gate::{Parting, Ticket};
 use super::opening::{Arrival, Opening, open, reply};
-use super::options::Serve;
+use super::options::{Policy, Serve};
 use super::parties::Party;
 use super::service::Service;
 use super::upgrade::{Fate, Slot};
-use super::websocket::{Shared, is_closing};
+use super::websocket::{Shared, WebSocket, is_closing};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
+use crate::config::Config;
+use crate::handshake::Agreement;
 use crate::http::Response;
 use crate::route::Pattern;
 
@@ -129,16 +132,7 @@ async fn serve_until<T: Transport, S: Service<T>>(
     };
     place.look();
     let outcome = match place {
-        Place::Open(shared) => {
-            Box::pin(finish(&shared, &result)).await;
-            let engine = shared.engine();
-            Outcome {
-                closed: engine.closed().cloned(),
-                result: result.or_else(forgive),
-                route,
-                counters: engine.counters(),
-            }
-        }
+        Place::Open(shared) => close_with(&shared, result, route).await,
         Place::Waiting(slot) => {
             let mut result = result;
             if let Fate::Dropped(transport) = take(&slot) {
@@ -159,6 +153,48 @@ async fn serve_until<T: Transport, S: Service<T>>(
                 ..Outcome::default()
             }
         }
+    };
+    outcome.log();
+    outcome
+}
+
+/// Runs a handler on a connection whose handshake another stack has done, as [`serve`] would: it drives the socket beside the
+/// handler, closes with the code that the result maps to, and waits for the end.
+pub async fn run<T, H, F>(
+    transport: T,
+    config: Arc<Config>,
+    agreement: Agreement,
+    policy: Policy,
+    ticket: Ticket,
+    handler: H,
+) -> Outcome
+where
+    T: Transport,
+    H: FnOnce(WebSocket<T>) -> F,
+    F: Future<Output = Result<()>>,
+{
+    let parting = ticket.parting();
+    let socket = WebSocket::server(
+        transport,
+        Unread::default(),
+        config,
+        agreement,
+        Some(&policy),
+        true,
+    );
+    let shared = socket.shared();
+    let mut place = Place::Open(Arc::clone(&shared));
+    let result = {
+        let mut running = pin!(None);
+        if let Ok(handler) = catch_unwind(AssertUnwindSafe(|| handler(socket))) {
+            running.set(Some(handler));
+        }
+        drop(shared);
+        attend(&mut place, &parting, running).await
+    };
+    let outcome = match place {
+        Place::Open(shared) => close_with(&shared, result, None).await,
+        Place::Waiting(_) => Outcome::default(),
     };
     outcome.log();
     outcome
@@ -233,6 +269,21 @@ async fn finish<T: Transport>(shared: &Shared<T>, result: &Result<()>) {
     };
     shared.engine().start_close(Some(code), &reason);
     poll_fn(|cx| shared.engine().poll_close(cx, Party::Driver)).await;
+}
+
+async fn close_with<T: Transport>(
+    shared: &Shared<T>,
+    result: Result<()>,
+    route: Option<Pattern>,
+) -> Outcome {
+    Box::pin(finish(shared, &result)).await;
+    let engine = shared.engine();
+    Outcome {
+        closed: engine.closed().cloned(),
+        result: result.or_else(forgive),
+        route,
+        counters: engine.counters(),
+    }
 }
 
 /// A handler that met the end of its connection did not fail.

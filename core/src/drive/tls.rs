@@ -8,8 +8,10 @@ use alloc::vec::Vec;
 pub use rustls;
 use rustls::pki_types::pem::PemObject;
 pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::server::{ClientHello, ResolvesServerCert, WantsServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
+use std::sync::{PoisonError, RwLock};
 
 use super::{Error, Result};
 
@@ -26,6 +28,12 @@ impl Identity {
         let chain = certificates(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(Error::other)?;
         Ok(Self { chain, key })
+    }
+
+    fn certified(self) -> Result<Arc<CertifiedKey>> {
+        CertifiedKey::from_der(self.chain, self.key, &provider())
+            .map(Arc::new)
+            .map_err(Error::other)
     }
 }
 
@@ -61,28 +69,90 @@ pub fn client(
     Ok(Arc::new(config))
 }
 
+/// What a server shows, which can be replaced while it serves: new handshakes get the new one, connections that are open stay
+/// as they are. Clones are the same.
+///
+/// ```no_run
+/// use sansws_core::drive::tls::{Certificate, Identity};
+/// # fn run(chain: &[u8], key: &[u8]) -> sansws_core::drive::Result {
+/// let certificate = Certificate::new(Identity::from_pem(chain, key)?)?;
+/// let config = certificate.server(None)?; // for a listener
+/// // a month later
+/// certificate.replace(Identity::from_pem(chain, key)?)?;
+/// # drop(config);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Certificate(Arc<Shown>);
+
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl Certificate {
+    /// Shows `identity`.
+    ///
+    /// # Errors
+    /// When the key does not belong to the certificate.
+    pub fn new(identity: Identity) -> Result<Self> {
+        Ok(Self(Arc::new(Shown(RwLock::new(identity.certified()?)))))
+    }
+
+    /// Shows `identity` from now on.
+    ///
+    /// # Errors
+    /// When the key does not belong to the certificate; then what was shown before is shown still.
+    pub fn replace(&self, identity: Identity) -> Result<()> {
+        let certified = identity.certified()?;
+        *self.0.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
+        Ok(())
+    }
+
+    /// A server that shows it. With `client_roots`, clients must show a certificate that leads to one of them.
+    ///
+    /// # Errors
+    /// When the roots are none.
+    pub fn server(
+        &self,
+        client_roots: Option<Vec<CertificateDer<'static>>>,
+    ) -> Result<Arc<ServerConfig>> {
+        let resolver: Arc<Shown> = Arc::clone(&self.0);
+        let mut config = verifying(client_roots)?.with_cert_resolver(resolver);
+        config.alpn_protocols = alpn();
+        Ok(Arc::new(config))
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(
+            &self.0.read().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
 /// A server that shows `identity`. With `client_roots`, clients must show a certificate that leads to one of them.
 pub fn server(
     identity: Identity,
     client_roots: Option<Vec<CertificateDer<'static>>>,
 ) -> Result<Arc<ServerConfig>> {
-    let builder = ServerConfig::builder_with_provider(provider());
-    let builder = builder
+    Certificate::new(identity)?.server(client_roots)
+}
+
+fn verifying(
+    client_roots: Option<Vec<CertificateDer<'static>>>,
+) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>> {
+    let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(Error::other)?;
-    let builder = match client_roots {
+    Ok(match client_roots {
         Some(roots) => {
             let verifier =
                 WebPkiClientVerifier::builder_with_provider(Arc::new(store(roots)), provider());
             builder.with_client_cert_verifier(verifier.build().map_err(Error::other)?)
         }
         None => builder.with_no_client_auth(),
-    };
-    let mut config = builder
-        .with_single_cert(identity.chain, identity.key)
-        .map_err(Error::other)?;
-    config.alpn_protocols = alpn();
-    Ok(Arc::new(config))
+    })
 }
 
 /// The name that a server's certificate must bear.

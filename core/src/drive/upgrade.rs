@@ -11,16 +11,14 @@ use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use super::buffer::Unread;
-use super::engine::Engine;
 use super::exchange::{WriteAll, answer_and_end, within};
 use super::options::Policy;
 use super::scope::{Head, Scope};
 use super::websocket::{Shared, WebSocket};
 use super::{Result, Transport};
 use crate::config::Config;
-use crate::connection::Connection;
-use crate::handshake::{Accept, Opened, Refusal};
-use crate::http::{Fields, Response};
+use crate::handshake::{Accept, Refusal};
+use crate::http::Response;
 use crate::time::Duration;
 
 /// What became of an [`Upgrade`], for the task that drives the connection.
@@ -139,21 +137,10 @@ impl<T: Transport> Unanswered<T> {
         let Some((transport, unread)) = self.parts.take() else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         };
-        let connection = Connection::server(Arc::clone(&self.config), &agreement, transport.now());
-        let opened = agreement.subprotocol.is_some().then(|| {
-            Box::new(Opened {
-                agreement,
-                fields: Fields::default(),
-            })
-        });
-        let mut engine = Engine::new(transport, connection, unread);
-        if self.slot.is_some() {
-            engine.set_driven();
-        }
-        if let Some(policy) = &self.policy {
-            engine.obey(policy);
-        }
-        let socket = WebSocket::new(engine, opened);
+        let config = Arc::clone(&self.config);
+        let driven = self.slot.is_some();
+        let policy = self.policy.as_deref();
+        let socket = WebSocket::server(transport, unread, config, agreement, policy, driven);
         self.settle(Fate::Accepted(socket.shared()));
         Ok(socket)
     }

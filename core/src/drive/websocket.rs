@@ -15,15 +15,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_core::Stream;
 use futures_sink::Sink;
 
+use super::buffer::Unread;
 use super::engine::{Counters, Engine};
+use super::options::Policy;
 use super::parties::Party;
 use super::stream::{MessageReader, MessageWriter};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
-use crate::connection::Role;
+use crate::config::Config;
+use crate::connection::{Connection, Role};
 use crate::error::Misuse;
 use crate::frame::Kind;
-use crate::handshake::Opened;
+use crate::handshake::{Agreement, Opened};
 use crate::http::Fields;
 use crate::message::{Message, Prepared};
 
@@ -54,6 +57,32 @@ impl<T: Transport> WebSocket<T> {
             shared: Arc::new(Shared(Mutex::new(engine))),
             opened,
         }
+    }
+
+    /// A server's end of a connection whose handshake is done; `driven` when a task polls it beside the handler.
+    pub(super) fn server(
+        transport: T,
+        unread: Unread,
+        config: Arc<Config>,
+        agreement: Agreement,
+        policy: Option<&Policy>,
+        driven: bool,
+    ) -> Self {
+        let connection = Connection::server(config, &agreement, transport.now());
+        let opened = agreement.subprotocol.is_some().then(|| {
+            Box::new(Opened {
+                agreement,
+                fields: Fields::default(),
+            })
+        });
+        let mut engine = Engine::new(transport, connection, unread);
+        if driven {
+            engine.set_driven();
+        }
+        if let Some(policy) = policy {
+            engine.obey(policy);
+        }
+        Self::new(engine, opened)
     }
 
     pub(super) fn shared(&self) -> Arc<Shared<T>> {

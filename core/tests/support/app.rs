@@ -6,8 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use sansws_core::app::Router;
-use sansws_core::drive::{Dial, Result, Serve, Upgrade};
-use sansws_core::http::{Fields, RequestHead, Response};
+use sansws_core::drive::{Result, Serve, Upgrade};
 use sansws_core::kit::{MemoryTransport, TestServer};
 
 pub type Up = Upgrade<MemoryTransport>;
@@ -39,21 +38,4 @@ pub async fn echo(upgrade: Up) -> Result {
         socket.send(message).await?;
     }
     Ok(())
-}
-
-pub fn with(name: &str, value: &str) -> Dial {
-    Dial::default().header(name, value)
-}
-
-pub fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> RequestHead {
-    let host = [("Host", "test")];
-    RequestHead {
-        method: method.into(),
-        target: target.into(),
-        fields: host.iter().chain(fields).copied().collect::<Fields>(),
-    }
-}
-
-pub fn body(response: &Response) -> String {
-    String::from_utf8(response.body.clone()).unwrap()
 }

@@ -3,6 +3,7 @@
 //! Knows no octet.
 
 use alloc::boxed::Box;
+use core::task::{Context, Poll};
 
 use super::{Engine, Got};
 use crate::close::CloseCode;
@@ -35,6 +36,20 @@ pub(super) struct Traffic {
     until: Option<Instant>,
 }
 
+/// What was sent in one turn of a handler. A peer that reads as fast as we write lets the handler never wait: others must run.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    pub(super) messages: u32,
+    /// Octets of the counter when the turn began.
+    from: u64,
+}
+
+/// Messages that a handler may send in a row.
+const MESSAGES: u32 = 16_384;
+
+/// Octets that a handler may send in a row: as many as are read.
+const OCTETS: u64 = 4 << 20;
+
 /// When and how a connection is to be closed.
 #[derive(Debug)]
 pub(super) struct Leaving {
@@ -65,6 +80,25 @@ impl<T: Transport> Engine<T> {
             // Whoever waits must set the alarm anew.
             self.parties.wake_all();
         }
+    }
+
+    /// Ready while the handler may go on sending.
+    pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let octets = self.counters.octets_sent - self.sent.from;
+        if self.sent.messages < MESSAGES && octets < OCTETS {
+            return Poll::Ready(());
+        }
+        self.new_turn();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// The handler has waited.
+    pub(super) const fn new_turn(&mut self) {
+        self.sent = Sent {
+            messages: 0,
+            from: self.counters.octets_sent,
+        };
     }
 
     /// Limits what the peer sends, and how long the connection lives.

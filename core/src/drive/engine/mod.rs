@@ -23,7 +23,7 @@ use crate::time::Instant;
 
 use end::End;
 pub use extra::Counters;
-use extra::{Leaving, Traffic};
+use extra::{Leaving, Sent, Traffic};
 
 /// Unsent octets at which gathering stops.
 const GATHERED: usize = 64 << 10;
@@ -53,6 +53,8 @@ pub(super) struct Engine<T> {
     armed: Option<Instant>,
     /// Reads since input was last waited for; long ones count for more.
     reads: u8,
+    /// What was sent since the handler last waited.
+    sent: Sent,
     end: Option<Box<End>>,
     /// It is to be closed at a certain time.
     leaving: Option<Box<Leaving>>,
@@ -113,6 +115,7 @@ impl<T: Transport> Engine<T> {
             parties: Parties::default(),
             armed: None,
             reads: 0,
+            sent: Sent::default(),
             end: None,
             leaving: None,
             traffic: None,
@@ -460,7 +463,7 @@ impl<T: Transport> Engine<T> {
                 return Poll::Ready(Err(Misuse::Closing.into()));
             }
             if self.connection.has_room() {
-                return Poll::Ready(Ok(()));
+                return self.poll_turn(cx).map(Ok);
             }
             if self.poll_flush(cx, party).is_pending()
                 && self.poll_alarm_unread(cx, party).is_pending()
@@ -497,6 +500,7 @@ impl<T: Transport> Engine<T> {
     ) -> Result<()> {
         self.send(send)?;
         self.counters.sent += 1;
+        self.sent.messages += 1;
         Ok(())
     }
 

@@ -17,6 +17,7 @@ impl<T: Transport> Engine<T> {
     /// it is read ahead for it, so that pings are answered and a Close is seen.
     pub(in crate::drive) fn pump(&mut self, cx: &Context<'_>) {
         let _ = self.parties.enter(Party::Driver, cx);
+        self.new_turn();
         let waits = core::mem::take(&mut self.flags.waits);
         if waits && !self.connection.has_output() {
             return;
