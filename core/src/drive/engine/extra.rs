@@ -44,11 +44,11 @@ pub(super) struct Sent {
     from: u64,
 }
 
-/// Messages that a handler may send in a row.
-const MESSAGES: u32 = 16_384;
+/// Messages that a handler may send in a row: more than one read brings.
+const MESSAGES: u32 = 8_192;
 
-/// Octets that a handler may send in a row: as many as are read.
-const OCTETS: u64 = 4 << 20;
+/// Octets that a handler may send in a row.
+const OCTETS: u64 = 1 << 20;
 
 /// When and how a connection is to be closed.
 #[derive(Debug)]

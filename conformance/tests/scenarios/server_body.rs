@@ -1,0 +1,418 @@
+// Included for each runtime: `ws` is its adapter, `runtime` what else is asked of it.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ws::{Dial, Error, Gate, Listener, Result, Router, Server, Upgrade, WebSocket};
+
+/// Closes the door when a test ends, however it ends.
+struct Door(Gate);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.drop_all();
+    }
+}
+
+/// Serves in the background.
+fn start(mut server: Server, router: Router) -> (SocketAddr, Door) {
+    let address = server
+        .local_addr()
+        .unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let door = Door(server.gate());
+    runtime::spawn(async move { server.serve(router).await.unwrap() });
+    (address, door)
+}
+
+async fn echo(upgrade: Upgrade) -> Result {
+    let mut socket = upgrade.accept().await?;
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+/// Tells the address of the client, and whether it is secure.
+async fn who(upgrade: Upgrade) -> Result {
+    let client = format!("{:?} {}", upgrade.client_addr(), upgrade.is_secure());
+    upgrade.accept().await?.send_text(client).await
+}
+
+async fn talks<S>(socket: &mut ws::core::drive::WebSocket<ws::Io<S>>)
+where
+    ws::Io<S>: ws::Transport,
+{
+    socket.send_text("hello").await.unwrap();
+    assert_eq!(socket.receive_text().await.unwrap().unwrap(), "hello");
+}
+
+#[test]
+fn one_server_listens_on_tcp_tls_and_a_unix_socket() {
+    runtime::block_on(async {
+        let (certs, folder) = (Certs::new(), Folder::new());
+        let tls = ws::tls::server(certs.identity("server"), None).unwrap();
+        let (plain, secure) = (
+            Listener::bind("127.0.0.1:0").await.unwrap(),
+            Listener::bind("127.0.0.1:0").await.unwrap().tls(tls),
+        );
+        let (one, two) = (plain.local_addr().unwrap(), secure.local_addr().unwrap());
+        let path = folder.path("socket");
+        let server = Server::new(plain)
+            .listen(secure)
+            .listen(Listener::bind_unix(&path).unwrap());
+        let (_, _door) = start(server, Router::new().route("/", echo).route("/who", who));
+
+        let mut socket = ws::connect(&format!("ws://{one}/"), Dial::default())
+            .await
+            .unwrap();
+        talks(&mut socket).await;
+        let dial = || Dial::default().tls(ws::tls::client(certs.roots(), None).unwrap());
+        let url = |path: &str| format!("wss://localhost:{}{path}", two.port());
+        talks(&mut ws::connect(&url("/"), dial()).await.unwrap()).await;
+        let mut socket = ws::connect(&url("/who"), dial()).await.unwrap();
+        let client = socket.receive_text().await.unwrap().unwrap();
+        assert!(client.starts_with("Some(127.0.0.1:") && client.ends_with(" true"), "{client}");
+
+        let unix = runtime::Unix::connect(&path).await.unwrap();
+        let url = "ws://localhost/who".parse().unwrap();
+        let mut socket = ws::connect_over(unix, &url, Dial::default()).await.unwrap();
+        assert_eq!(socket.receive_text().await.unwrap().unwrap(), "None false");
+    });
+}
+
+#[test]
+fn a_certificate_is_replaced_and_nobody_is_dropped() {
+    runtime::block_on(async {
+        let (old, new) = (Certs::new(), Certs::new());
+        let certificate = ws::tls::Certificate::new(old.identity("server")).unwrap();
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listener.tls(certificate.server(None).unwrap());
+        let (address, _door) = start(Server::new(listener), Router::new().route("/", echo));
+        let url = format!("wss://localhost:{}/", address.port());
+        let dial = |certs: &Certs| Dial::default().tls(ws::tls::client(certs.roots(), None).unwrap());
+        let mut before = ws::connect(&url, dial(&old)).await.unwrap();
+        talks(&mut before).await;
+        assert!(ws::connect(&url, dial(&new)).await.is_err());
+
+        // One whose key is another's changes nothing.
+        let chain = std::fs::read(old.file("server.pem")).unwrap();
+        let key = std::fs::read(new.file("server.key")).unwrap();
+        let wrong = ws::tls::Identity::from_pem(&chain, &key).unwrap();
+        assert!(certificate.replace(wrong).is_err());
+        talks(&mut ws::connect(&url, dial(&old)).await.unwrap()).await;
+
+        certificate.replace(new.identity("server")).unwrap();
+        talks(&mut before).await;
+        talks(&mut ws::connect(&url, dial(&new)).await.unwrap()).await;
+        assert!(ws::connect(&url, dial(&old)).await.is_err());
+    });
+}
+
+#[test]
+fn a_proxy_tells_the_address_before_tls_and_http() {
+    runtime::block_on(async {
+        let certs = Certs::new();
+        let tls = ws::tls::server(certs.identity("server"), None).unwrap();
+        let plain = Listener::bind("127.0.0.1:0").await.unwrap().proxy_protocol();
+        let secure = Listener::bind("127.0.0.1:0").await.unwrap();
+        let secure = secure.tls(tls).proxy_protocol();
+        let addresses = [plain.local_addr().unwrap(), secure.local_addr().unwrap()];
+        let server = Server::new(plain).listen(secure);
+        let (_, _door) = start(server, Router::new().route("/who", who));
+        let version_1 = b"PROXY TCP4 203.0.113.7 127.0.0.1 5000 80\r\n".to_vec();
+        let mut version_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+        version_2.extend([203, 0, 113, 7, 127, 0, 0, 1, 0x13, 0x88, 0, 80]);
+        let url = "ws://localhost/who".parse().unwrap();
+        for header in [&version_1, &version_2] {
+            let mut tcp = runtime::Tcp::connect(addresses[0]).await.unwrap();
+            runtime::write(&mut tcp, header).await;
+            let mut socket = ws::connect_over(tcp, &url, Dial::default()).await.unwrap();
+            let client = socket.receive_text().await.unwrap().unwrap();
+            assert_eq!(client, "Some(203.0.113.7:5000) false");
+        }
+        // With garbage, or with no header at all, it ends; nothing is answered.
+        for octets in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"PROXY TCP4 x\r\n"] {
+            let mut tcp = runtime::Tcp::connect(addresses[0]).await.unwrap();
+            runtime::write(&mut tcp, octets).await;
+            assert!(runtime::read_to_end(&mut tcp).await.is_empty());
+        }
+        // Behind it, TLS goes on as ever: a relay writes the header, and then passes on.
+        let relay = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let through = relay.local_addr().unwrap();
+        std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut from, _) = relay.accept().unwrap();
+            let mut to = std::net::TcpStream::connect(addresses[1]).unwrap();
+            to.write_all(&version_2).unwrap();
+            let (mut back, mut here) = (to.try_clone().unwrap(), from.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut back, &mut here));
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = from.read(&mut buffer) {
+                if to.write_all(&buffer[..count]).is_err() {
+                    break;
+                }
+            }
+        });
+        let url = format!("wss://localhost:{}/who", through.port());
+        let dial = Dial::default().tls(ws::tls::client(certs.roots(), None).unwrap());
+        let mut socket = ws::connect(&url, dial).await.unwrap();
+        let client = socket.receive_text().await.unwrap().unwrap();
+        assert_eq!(client, "Some(203.0.113.7:5000) true");
+    });
+}
+
+#[test]
+fn threads_share_a_port() {
+    let threads = Arc::new(Mutex::new(HashSet::new()));
+    let seen = Arc::clone(&threads);
+    let router = Router::new().route("/", move |upgrade: Upgrade| {
+        let seen = Arc::clone(&seen);
+        async move {
+            seen.lock().unwrap().insert(std::thread::current().id());
+            echo(upgrade).await
+        }
+    });
+    let gate = Gate::new(1_000);
+    let (sender, told) = std::sync::mpsc::channel();
+    let first = runtime::block_on(async { Listener::bind_shared(([127, 0, 0, 1], 0).into()) });
+    let address = first.unwrap().local_addr().unwrap();
+    let door = gate.clone();
+    let serving = std::thread::spawn(move || {
+        let server = || {
+            let _ = sender.send(());
+            let listener = Listener::bind_shared(address)?;
+            Ok(Server::new(listener).share(door.clone()))
+        };
+        Server::serve_on_threads(2, server, router)
+    });
+    told.recv().unwrap();
+    told.recv().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    runtime::block_on(async {
+        let mut sockets = Vec::new();
+        for _ in 0..64 {
+            let url = format!("ws://{address}/");
+            sockets.push(ws::connect(&url, Dial::default()).await.unwrap());
+        }
+        for socket in &mut sockets {
+            talks(socket).await;
+        }
+    });
+    gate.close();
+    serving.join().unwrap().unwrap();
+    assert_eq!(threads.lock().unwrap().len(), 2);
+
+    // One that cannot be made lets none serve.
+    let failing = Server::serve_on_threads(2, || Err(Error::other("no")), Router::new());
+    assert!(failing.is_err());
+}
+
+/// Sends to a client as fast as it goes, and counts what was accepted.
+async fn flood(upgrade: Upgrade, accepted: Arc<AtomicU64>) -> Result {
+    let mut socket = upgrade.accept().await?;
+    loop {
+        socket.send_text("x".repeat(1_000)).await?;
+        accepted.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Clients of a server that is drained.
+const CLIENTS: usize = 12;
+
+#[test]
+fn draining_under_load_closes_all_with_1012_and_loses_no_accepted_message() {
+    runtime::block_on(async {
+        let accepted = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&accepted);
+        // What is accepted must also arrive within the time to close, on a slow machine too.
+        let limits = ws::Limits {
+            write_queue: 64 << 10,
+            ..ws::Limits::default()
+        };
+        let config = ws::Config {
+            limits,
+            ..ws::Config::default()
+        };
+        let router = Router::new()
+            .route("/", move |upgrade| flood(upgrade, Arc::clone(&count)))
+            .policy(ws::Policy::default().config(config));
+        let (address, door) = start(Server::bind("127.0.0.1:0").await.unwrap(), router);
+        let received = Arc::new(AtomicU64::new(0));
+        let codes = Arc::new(Mutex::new(Vec::new()));
+        for _ in 0..CLIENTS {
+            let url = format!("ws://{address}/");
+            let mut socket = ws::connect(&url, Dial::default()).await.unwrap();
+            let (received, codes) = (Arc::clone(&received), Arc::clone(&codes));
+            runtime::spawn(async move {
+                let end = loop {
+                    match socket.receive().await {
+                        Ok(Some(_)) => received.fetch_add(1, Ordering::SeqCst),
+                        Ok(None) => break 0,
+                        Err(Error::Disconnect(closed)) => break closed.code(),
+                        Err(_) => break 1,
+                    };
+                };
+                codes.lock().unwrap().push(end);
+            });
+        }
+        ws::sleep(Duration::from_millis(200)).await;
+        door.0.drain(Duration::from_millis(500));
+        for _ in 0..300 {
+            ws::sleep(Duration::from_millis(50)).await;
+            if codes.lock().unwrap().len() == CLIENTS {
+                break;
+            }
+        }
+        assert_eq!(*codes.lock().unwrap(), vec![1012; CLIENTS]);
+        let (accepted, received) = (
+            accepted.load(Ordering::SeqCst),
+            received.load(Ordering::SeqCst),
+        );
+        assert!(accepted > 100, "{accepted}");
+        assert_eq!(accepted, received);
+    });
+}
+
+#[test]
+fn handlers_that_panic_hang_or_flood_harm_nobody_else() {
+    async fn panics(upgrade: Upgrade) -> Result {
+        let mut socket = upgrade.accept().await?;
+        socket.receive().await?;
+        panic!("one handler of many");
+    }
+    async fn hangs(upgrade: Upgrade) -> Result {
+        let _socket = upgrade.accept().await?;
+        std::future::pending().await
+    }
+    runtime::block_on(async {
+        let router = Router::new()
+            .route("/echo", echo)
+            .route("/panics", panics)
+            .route("/hangs", hangs)
+            .route("/floods", |upgrade| flood(upgrade, Arc::default()));
+        let (address, _door) = start(Server::bind("127.0.0.1:0").await.unwrap(), router);
+        let connect = async |path: &str| {
+            let url = format!("ws://{address}{path}");
+            ws::connect(&url, Dial::default()).await.unwrap()
+        };
+        let mut socket = connect("/echo").await;
+        let mut held: Vec<WebSocket> = Vec::new();
+        for round in 0..10 {
+            held.push(connect("/hangs").await);
+            // One that does not read, and one that reads all.
+            held.push(connect("/floods").await);
+            if round % 4 == 0 {
+                let mut greedy = connect("/floods").await;
+                runtime::spawn(async move { while let Ok(Some(_)) = greedy.receive().await {} });
+            }
+            let mut victim = connect("/panics").await;
+            victim.send_text("now").await.unwrap();
+            match victim.receive().await {
+                Err(Error::Disconnect(closed)) => assert_eq!(closed.code(), 1011),
+                other => panic!("{other:?}"),
+            }
+            talks(&mut socket).await;
+        }
+        for _ in 0..20 {
+            talks(&mut socket).await;
+        }
+        // One that hangs is still pinged and closed.
+        let mut hanging = held.remove(0);
+        hanging.ping("are you there").await.unwrap();
+        hanging.close(1000, "").await.unwrap();
+        assert!(hanging.closed().unwrap().clean);
+    });
+}
+
+/// What a client sees of a handler, over whatever connection.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Rejected(u16, String),
+    Messages(Vec<String>, u16, String),
+}
+
+async fn odd(upgrade: Upgrade) -> Result {
+    match upgrade.path() {
+        "/reject" => upgrade.reject(ws::Response::text(418, "teapot\n")).await,
+        "/drop" => Ok(()),
+        "/panic" => panic!("as it should"),
+        "/kind" => {
+            let mut socket = upgrade.accept().await?;
+            socket.send_text("before").await?;
+            socket.receive_bytes().await.map(drop)
+        }
+        "/code" => {
+            let mut socket = upgrade.accept().await?;
+            socket.send_text("one").await?;
+            socket.send_text("two").await?;
+            socket.close(4321, "why not").await.map(drop)
+        }
+        _ => echo(upgrade).await,
+    }
+}
+
+fn odd_router() -> Router {
+    let closed = |_: &mut ws::Scope| Err(ws::Response::text(403, "closed\n"));
+    Router::new()
+        .route("/{rest:path}", odd)
+        .add(ws::Route::new("/layer", odd).layer(closed))
+}
+
+const ODD: [&str; 7] = ["/reject", "/drop", "/panic", "/kind", "/code", "/layer", "/"];
+
+#[test]
+fn the_test_kit_says_what_a_real_socket_says() {
+    runtime::block_on(async {
+        let (address, _door) = start(Server::bind("127.0.0.1:0").await.unwrap(), odd_router());
+        let kit = ws::test::server(odd_router()).unwrap();
+        for path in ODD {
+            let real = match ws::connect(&format!("ws://{address}{path}"), Dial::default()).await {
+                Err(Error::Refused(response)) => Seen::Rejected(
+                    response.status,
+                    String::from_utf8_lossy(&response.body).into_owned(),
+                ),
+                Err(error) => panic!("{path}: {error}"),
+                Ok(mut socket) => {
+                    socket.send_text("hello").await.unwrap();
+                    let mut texts = Vec::new();
+                    loop {
+                        match socket.receive().await {
+                            Ok(Some(message)) => texts.push(format!("{message:?}")),
+                            _ => break,
+                        }
+                    }
+                    let closed = socket.closed().unwrap();
+                    Seen::Messages(texts, closed.code(), closed.reason)
+                }
+            };
+            let kits = match kit.connect(path).await {
+                Err(Error::Refused(response)) => Seen::Rejected(
+                    response.status,
+                    String::from_utf8_lossy(&response.body).into_owned(),
+                ),
+                Err(error) => panic!("{path}: {error}"),
+                Ok(mut socket) => {
+                    socket.send_text("hello").await.unwrap();
+                    let count = match &real {
+                        Seen::Messages(texts, ..) => texts.len(),
+                        Seen::Rejected(..) => 0,
+                    };
+                    let mut texts = Vec::new();
+                    for _ in 0..count {
+                        texts.push(format!("{:?}", socket.expect_message().await));
+                    }
+                    let code = match &real {
+                        Seen::Messages(_, code, _) => *code,
+                        Seen::Rejected(status, _) => *status,
+                    };
+                    let reason = socket.expect_close(code).await;
+                    Seen::Messages(texts, code, reason)
+                }
+            };
+            assert_eq!(kits, real, "{path}");
+        }
+    });
+}
