@@ -4,7 +4,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use support::{Client, LONG, RUNTIMES, Running, start};
@@ -89,10 +89,11 @@ async fn numbers_are_real_and_change() {
         assert!(first["memory_kib"].as_u64().unwrap() > 1_000, "{first}");
         let mut chat = Client::connect(&format!("{url}/chat/lobby?name=ada")).await;
         chat.next().await;
-        let (begun, mut busy) = (Instant::now(), false);
+        let (mut numbers, mut busy) = (0, false);
         let mut last = first.clone();
         while !busy {
-            assert!(begun.elapsed() < LONG, "{last}");
+            numbers += 1;
+            assert!(numbers < 20, "{last}");
             for _ in 0..500 {
                 chat.send(r#"{"kind":"say","text":"Hello"}"#).await;
                 chat.next().await;
@@ -114,23 +115,29 @@ async fn numbers_are_real_and_change() {
         }
         chat.0.close(1000, "").await.unwrap();
         while last["connections"] != json!(1) {
-            assert!(begun.elapsed() < 2 * LONG, "{last}");
+            numbers += 1;
+            assert!(numbers < 20, "{last}");
             last = board.next().await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_watcher_that_reads_late_gets_the_newest() {
+async fn a_new_watcher_gets_the_newest_at_once_and_is_not_listened_to() {
     for runtime in RUNTIMES {
         let (_running, url) = demo(runtime);
-        let mut board = Client::connect(&format!("{url}/dashboard")).await;
-        board.next().await;
-        let mut late = Client::connect(&format!("{url}/dashboard")).await;
-        // The newest is there at once.
-        let begun = Instant::now();
-        late.next().await;
-        assert!(begun.elapsed() < Duration::from_millis(500));
+        let url = format!("{url}/dashboard");
+        let mut board = Client::connect(&url).await;
+        // A second may just be over.
+        let mut tries = 0..5;
+        let mut late = loop {
+            assert!(tries.next().is_some());
+            let newest = board.next().await;
+            let mut late = Client::connect(&url).await;
+            if late.next().await == newest {
+                break late;
+            }
+        };
         late.send("nobody listens to this").await;
         late.next().await;
         late.0.close(1000, "").await.unwrap();
@@ -162,14 +169,15 @@ async fn a_signal_drains_it_with_1012() {
             assert_eq!(person.end().await.0, 1012);
         }
         assert_eq!(board.end().await.0, 1012);
-        let begun = Instant::now();
-        let status = loop {
-            assert!(begun.elapsed() < LONG);
-            if let Some(status) = running.0.try_wait().unwrap() {
-                break status;
+        let ended = async {
+            loop {
+                if let Some(status) = running.0.try_wait().unwrap() {
+                    break status;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
         };
+        let status = tokio::time::timeout(LONG, ended).await.expect("in time");
         assert!(status.success(), "{status}");
     }
 }
