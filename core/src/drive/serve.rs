@@ -92,13 +92,8 @@ pub fn serve<T: Transport, S: Service<T>>(
         Box::pin(async move { open(transport, &options, &service, slot, arrival, gate).await })
     };
     async move {
-        let mut all = pin!(serve_until::<T, S>(opening, slot, options, parting));
-        // When the time to leave is over, everything is dropped where it stands.
-        poll_fn(|cx| match ticket.poll_dropping(cx) {
-            Poll::Ready(()) => Poll::Ready(Outcome::default()),
-            Poll::Pending => all.as_mut().poll(cx),
-        })
-        .await
+        let all = serve_until::<T, S>(opening, slot, options, parting);
+        until_dropped(&mut ticket, pin!(all)).await
     }
 }
 
@@ -165,7 +160,7 @@ pub async fn run<T, H, F>(
     config: Arc<Config>,
     agreement: Agreement,
     policy: Policy,
-    ticket: Ticket,
+    mut ticket: Ticket,
     handler: H,
 ) -> Outcome
 where
@@ -173,23 +168,28 @@ where
     H: FnOnce(WebSocket<T>) -> F,
     F: Future<Output = Result<()>>,
 {
-    let parting = ticket.parting();
-    let socket = WebSocket::server(
-        transport,
-        Unread::default(),
-        config,
-        agreement,
-        Some(&policy),
-        true,
-    );
-    let shared = socket.shared();
-    let mut place = Place::Open(Arc::clone(&shared));
+    let unread = Unread::default();
+    let socket = WebSocket::server(transport, unread, config, agreement, Some(&policy), true);
+    let place = Place::Open(socket.shared());
+    let all = run_until(place, ticket.parting(), move || handler(socket));
+    until_dropped(&mut ticket, pin!(all)).await
+}
+
+/// Runs a handler on a connection, and closes it.
+async fn run_until<T, F>(
+    mut place: Place<T>,
+    parting: Parting,
+    handler: impl FnOnce() -> F,
+) -> Outcome
+where
+    T: Transport,
+    F: Future<Output = Result<()>>,
+{
     let result = {
         let mut running = pin!(None);
-        if let Ok(handler) = catch_unwind(AssertUnwindSafe(|| handler(socket))) {
+        if let Ok(handler) = catch_unwind(AssertUnwindSafe(handler)) {
             running.set(Some(handler));
         }
-        drop(shared);
         attend(&mut place, &parting, running).await
     };
     let outcome = match place {
@@ -198,6 +198,18 @@ where
     };
     outcome.log();
     outcome
+}
+
+/// Polls until it is done, or, when the time to leave is over, drops everything where it stands.
+async fn until_dropped(
+    ticket: &mut Ticket,
+    mut all: Pin<&mut impl Future<Output = Outcome>>,
+) -> Outcome {
+    poll_fn(|cx| match ticket.poll_dropping(cx) {
+        Poll::Ready(()) => Poll::Ready(Outcome::default()),
+        Poll::Pending => all.as_mut().poll(cx),
+    })
+    .await
 }
 
 /// Polls a handler to its end, and does for its connection what is to be done while it waits.

@@ -1,0 +1,186 @@
+//! Authentication: a cookie that proves who connects, an origin that must be ours, and a session that is renewed while the
+//! connection is open.
+//!
+//! Run: `cargo run --release --bin auth -- --runtime smol --listen 127.0.0.1:9008`
+//! See: `listening on http://127.0.0.1:9008`; get `/login?user=ada&password=lovelace`: the answer sets a cookie. With it, the WebSocket
+//! `/private` greets; without, or from a page of another host, it is refused. Ten seconds before a session ends the server says
+//! `{"kind":"expiring"}`; who does not answer `{"kind":"renew"}` is closed with 4001, and may log in and come back.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Parser;
+use futures_lite::future::or;
+use sansws_core::app::{Auth, Credential, Route};
+use sansws_core::close::CloseCode;
+use sansws_core::drive::{Error as Failure, Result as Outcome, Scope, Transport, Upgrade};
+use sansws_core::http::Response;
+use sansws_examples::{Runtime, milliseconds, run};
+use serde_json::{Value, json};
+
+/// Lets in who has logged in.
+#[derive(Clone, Debug, Parser)]
+struct Options {
+    /// The runtime to run on.
+    #[arg(long, value_enum, default_value = "tokio")]
+    runtime: Runtime,
+    /// Where to listen; port 0 lets the system choose.
+    #[arg(long, default_value = "127.0.0.1:9008")]
+    listen: String,
+    /// How long a session lasts, in milliseconds.
+    #[arg(long, default_value_t = 60_000)]
+    session: u64,
+    /// How long before its end that is said, in milliseconds.
+    #[arg(long, default_value_t = 10_000)]
+    notice: u64,
+}
+
+/// Most sessions at once.
+const SESSIONS: usize = 1_000;
+
+/// Who somebody is.
+#[derive(Clone, Debug)]
+struct User {
+    name: String,
+    token: String,
+}
+
+/// Sessions by token: whose, and until when.
+#[derive(Debug, Default)]
+struct Sessions(Mutex<BTreeMap<String, (String, u64)>>);
+
+impl Sessions {
+    fn open(&self, name: &str, life: u64) -> Option<String> {
+        let mut octets = [0; 16];
+        getrandom::fill(&mut octets).ok()?;
+        let token: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = milliseconds();
+        all.retain(|_, (_, until)| *until > now);
+        if all.len() >= SESSIONS {
+            return None;
+        }
+        all.insert(token.clone(), (name.to_owned(), now + life));
+        Some(token)
+    }
+
+    /// Whose session it is.
+    fn find(&self, token: &str) -> Option<String> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (name, until) = all.get(token)?;
+        (*until > milliseconds()).then(|| name.clone())
+    }
+
+    /// What is left of a session, in milliseconds; `renew` makes it last so long from now.
+    fn left(&self, token: &str, renew: Option<u64>) -> u64 {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = milliseconds();
+        let Some((_, until)) = all.get_mut(token) else {
+            return 0;
+        };
+        if let Some(life) = renew.filter(|_| *until > now) {
+            *until = now + life;
+        }
+        until.saturating_sub(now)
+    }
+}
+
+/// A password in a query ends up in logs: a real one is posted over TLS, to whatever serves the site.
+async fn login(scope: Scope, sessions: Arc<Sessions>, life: u64) -> Response {
+    let value = |name| scope.query_value(name).unwrap_or_default().into_owned();
+    let name = value("user");
+    if name != "ada" || value("password") != "lovelace" {
+        return Response::text(403, "that is not the password\n");
+    }
+    match sessions.open(&name, life) {
+        Some(token) => Response::text(200, "welcome\n").with(
+            "Set-Cookie",
+            format!("session={token}; HttpOnly; SameSite=Strict; Path=/"),
+        ),
+        None => Response::text(503, "there are too many sessions\n"),
+    }
+}
+
+/// Talks to who has logged in, as long as the session lasts.
+async fn private<T: Transport>(
+    upgrade: Upgrade<T>,
+    sessions: Arc<Sessions>,
+    options: Options,
+    sleep: impl AsyncFn(Duration),
+) -> Outcome {
+    let user = upgrade.state::<User>()?;
+    let mut socket = upgrade.accept().await?;
+    socket
+        .send_json(&json!({"kind": "hello", "name": user.name}))
+        .await?;
+    let mut warned = false;
+    loop {
+        let left = sessions.left(&user.token, None);
+        if left == 0 {
+            let code = CloseCode::try_from(4001)?;
+            return Err(Failure::close(code, "the session has ended"));
+        }
+        let wait = if warned {
+            left
+        } else {
+            left.saturating_sub(options.notice)
+        };
+        // Whichever comes first; the one that is dropped loses nothing.
+        let got = or(
+            async { Some(socket.receive_json::<Value>().await) },
+            async {
+                sleep(Duration::from_millis(wait)).await;
+                None
+            },
+        );
+        match got.await {
+            Some(message) => match message? {
+                None => return Ok(()),
+                Some(message) if message["kind"] == "renew" => {
+                    sessions.left(&user.token, Some(options.session));
+                    warned = false;
+                    socket.send_json(&json!({"kind": "renewed"})).await?;
+                }
+                Some(message) => {
+                    let echo = json!({"kind": "echo", "of": message});
+                    socket.send_json(&echo).await?;
+                }
+            },
+            None if !warned => {
+                warned = true;
+                socket.send_json(&json!({"kind": "expiring"})).await?;
+            }
+            None => {}
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let sessions = Arc::new(Sessions::default());
+    let known = Arc::clone(&sessions);
+    let verify = move |credential: Credential| {
+        let name = known.find(&credential.secret);
+        let token = credential.secret;
+        async move { name.map(|name| User { name, token }) }
+    };
+    run!(options.runtime, adapter, async {
+        let (opened, settings) = (Arc::clone(&sessions), options.clone());
+        let handler = move |upgrade: adapter::Upgrade| {
+            let (sessions, options) = (Arc::clone(&sessions), settings.clone());
+            private(upgrade, sessions, options, adapter::sleep)
+        };
+        let life = options.session;
+        let router = adapter::Router::new()
+            .get("/login", move |scope| {
+                login(scope, Arc::clone(&opened), life)
+            })
+            .add(Route::new("/private", handler).layer(Auth::cookie("session", verify)));
+        let server = adapter::Server::bind(options.listen.as_str()).await?;
+        println!("listening on http://{}", server.local_addr()?);
+        server.serve(router).await
+    })?;
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! WebSockets of sansws in a server of axum, beside its pages: over HTTP/1.1 and over HTTP/2.
+//!
+//! Run: `cargo run --release --bin axum -- --listen 127.0.0.1:9006`
+//! See: `listening on http://127.0.0.1:9006`; then `cargo run --bin client -- ws://127.0.0.1:9006/rooms/lobby`.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::response::Response;
+use axum::routing::{any, get};
+use clap::Parser;
+use sansws_tokio::hyper::{Upgrade, WebSocket};
+use tokio::net::TcpListener;
+
+/// Echoes in rooms.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where to listen; port 0 lets the system choose.
+    #[arg(long, default_value = "127.0.0.1:9006")]
+    listen: String,
+}
+
+/// An extractor like any other. Over HTTP/2 the method is CONNECT, so it is routed by `any`.
+async fn room(Path(room): Path<String>, upgrade: Upgrade) -> Response {
+    let upgrade = upgrade.subprotocols(["echo.v2", "echo.v1"]);
+    upgrade.on_upgrade(async move |mut socket: WebSocket| {
+        while let Some(text) = socket.receive_text().await? {
+            socket.send_text(format!("{room}: {text}")).await?;
+        }
+        Ok(())
+    })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let options = Options::parse();
+    let router = Router::new()
+        .route("/", get("a WebSocket is at /rooms/{room}\n"))
+        .route("/rooms/{room}", any(room));
+    let listener = TcpListener::bind(&options.listen).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, router).await
+}

@@ -1,0 +1,66 @@
+//! Rate limits: what happens to a peer that sends more than five messages a second, in three ways; and how often one address
+//! may come.
+//!
+//! Run: `cargo run --release --bin rate-limit -- --runtime smol --listen 127.0.0.1:9007`
+//! See: `listening on ws://127.0.0.1:9007`; then `cargo run --bin client -- ws://127.0.0.1:9007/delay`, `/drop` or `/close`, and
+//! type fast. The eleventh connection of an address at once, or within a moment, is refused by 429.
+
+use std::error::Error;
+
+use clap::Parser;
+use sansws_core::app::{PerAddress, Route};
+use sansws_core::drive::{Policy, Result as Outcome, Transport, Upgrade};
+use sansws_core::policy::{AddressLimits, Outcome as Beyond, Rate, TrafficLimits};
+use sansws_examples::{Runtime, run};
+
+/// Limits its peers.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The runtime to run on.
+    #[arg(long, value_enum, default_value = "tokio")]
+    runtime: Runtime,
+    /// Where to listen; port 0 lets the system choose.
+    #[arg(long, default_value = "127.0.0.1:9007")]
+    listen: String,
+}
+
+/// Says which message it was, and how many were thrown away before.
+async fn count<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
+    let mut socket = upgrade.accept().await?;
+    while let Some(text) = socket.receive_text().await? {
+        let counters = socket.counters();
+        let (received, dropped) = (counters.received, counters.dropped);
+        let reply = format!("{text} ({received} received, {dropped} dropped)");
+        socket.send_text(reply).await?;
+    }
+    Ok(())
+}
+
+/// Five messages and 10 000 octets a second; ten messages may come at once.
+fn limits(outcome: Beyond) -> Policy {
+    Policy::default().traffic(TrafficLimits {
+        messages: Some(Rate::per_second(5).burst(10)),
+        octets: Some(Rate::per_second(10_000)),
+        outcome,
+    })
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let visitors = PerAddress::new(AddressLimits {
+        connections: Some(10),
+        handshakes: Some(Rate::per_second(1).burst(10)),
+        ..AddressLimits::default()
+    });
+    run!(options.runtime, adapter, async {
+        let router = adapter::Router::new()
+            .add(Route::new("/delay", count).policy(limits(Beyond::Delay)))
+            .add(Route::new("/drop", count).policy(limits(Beyond::Drop)))
+            .add(Route::new("/close", count).policy(limits(Beyond::Close)))
+            .layer(visitors);
+        let server = adapter::Server::bind(options.listen.as_str()).await?;
+        println!("listening on ws://{}", server.local_addr()?);
+        server.serve(router).await
+    })?;
+    Ok(())
+}
