@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use sansws_tokio::{Dial, Gate, Result, Serve, Server, Upgrade};
-use support::listening;
+use support::{Client, RUNTIMES, listening, start};
 
 fn chat(url: &str) {
     let mut client = Command::new(env!("CARGO_BIN_EXE_client"))
@@ -38,6 +38,20 @@ fn the_client_talks_to_echo_on_either_runtime_and_to_the_custom_loop() {
     let (_running, url) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
     chat(&url);
     chat(&url);
+}
+
+#[tokio::test]
+async fn echo_closes_with_1001_on_a_signal() {
+    for runtime in RUNTIMES {
+        let (mut running, url) = start(env!("CARGO_BIN_EXE_echo"), runtime);
+        let mut client = Client::connect(&url).await;
+        client.send("Hello").await;
+        assert_eq!(client.text().await, "Hello");
+        running.signal("INT");
+        assert_eq!(client.end().await.0, 1001);
+        drop(client);
+        assert!(running.0.wait().unwrap().success());
+    }
 }
 
 #[tokio::test]

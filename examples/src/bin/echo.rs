@@ -5,11 +5,14 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use sansws_core::drive::tls::{certificates, server};
-use sansws_core::drive::{Gate, Serve};
-use sansws_examples::{Runtime, config, identity};
+use sansws_core::drive::{Result as Outcome, Serve, Transport, Upgrade};
+use sansws_core::handshake::Accept;
+use sansws_examples::{Runtime, config, identity, run};
 
 /// Echoes what it receives.
 #[derive(Debug, Parser)]
@@ -34,26 +37,17 @@ struct Options {
     subprotocols: Vec<String>,
 }
 
-/// The same handler for either adapter.
-macro_rules! echo {
-    ($adapter:ident, $subprotocols:expr) => {{
-        let subprotocols = $subprotocols;
-        move |upgrade: $adapter::Upgrade| {
-            let subprotocol = upgrade.choose(subprotocols.iter().map(String::as_str));
-            async move {
-                let mut socket = upgrade
-                    .accept_with($adapter::Accept {
-                        subprotocol,
-                        ..Default::default()
-                    })
-                    .await?;
-                while let Some(message) = socket.receive().await? {
-                    socket.send(message).await?;
-                }
-                Ok(())
-            }
-        }
-    }};
+/// The handler, for either adapter.
+async fn echo<T: Transport>(upgrade: Upgrade<T>, subprotocols: Arc<[String]>) -> Outcome {
+    let accept = Accept {
+        subprotocol: upgrade.choose(subprotocols.iter().map(String::as_str)),
+        ..Accept::default()
+    };
+    let mut socket = upgrade.accept_with(accept).await?;
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -70,57 +64,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         tls = Some(server(identity, roots)?);
     }
     let scheme = if options.tls.is_empty() { "ws" } else { "wss" };
-    match options.runtime {
-        Runtime::Tokio => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(async {
-                let mut listener = sansws_tokio::Listener::bind(&options.listen).await?;
-                if let Some(tls) = tls {
-                    listener = listener.tls(tls);
-                }
-                let mut server = sansws_tokio::Server::new(listener).options(serve);
-                println!("listening on {scheme}://{}", server.local_addr()?);
-                let gate = server.gate();
-                tokio::spawn(async move {
-                    if tokio::signal::ctrl_c().await.is_ok() {
-                        gate.close();
-                    }
-                });
-                server
-                    .serve(echo!(sansws_tokio, options.subprotocols))
-                    .await
-            })?,
-        Runtime::Smol => {
-            let tasks = std::rc::Rc::new(smol::LocalExecutor::new());
-            smol::block_on(tasks.run(async {
-                let mut listener = sansws_smol::Listener::bind(options.listen.as_str()).await?;
-                if let Some(tls) = tls {
-                    listener = listener.tls(tls);
-                }
-                let mut server = sansws_smol::Server::new(listener).options(serve);
-                println!("listening on {scheme}://{}", server.local_addr()?);
-                close_on_interrupt(server.gate());
-                let spawn = |task| tasks.spawn(task).detach();
-                server
-                    .serve_local(echo!(sansws_smol, options.subprotocols), spawn)
-                    .await
-            }))?;
+    run!(options.runtime, adapter, async {
+        let mut listener = adapter::Listener::bind(options.listen.as_str()).await?;
+        if let Some(tls) = tls {
+            listener = listener.tls(tls);
         }
-    }
+        let server = adapter::Server::new(listener).options(serve);
+        println!("listening on {scheme}://{}", server.local_addr()?);
+        // Over no time: all at once, with 1001.
+        let server = server.drain_on_signal(Duration::ZERO);
+        let subprotocols: Arc<[String]> = options.subprotocols.into();
+        let handler = move |upgrade: adapter::Upgrade| echo(upgrade, Arc::clone(&subprotocols));
+        server.serve(handler).await
+    })?;
     Ok(())
-}
-
-/// smol has no signals of its own: a thread of tokio's waits for ^C.
-fn close_on_interrupt(gate: Gate) {
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        if let Ok(runtime) = runtime
-            && runtime.block_on(tokio::signal::ctrl_c()).is_ok()
-        {
-            gate.close();
-        }
-    });
 }
