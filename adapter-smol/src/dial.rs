@@ -1,30 +1,38 @@
 //! Connections over streams: dialled, or given.
 
 use std::net::TcpStream;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::future::or;
 use sansws_core::config::Config;
-use sansws_core::drive::{self, Dial, Error, Result};
+use sansws_core::drive::{self, Connector, Dial, Error, Result};
 use sansws_core::http::Url;
 use sansws_core::random::Seed;
+use sansws_core::time::{Duration, Instant};
 
 use crate::stream::Socket;
 use crate::{Io, Stream, Upgrade, WebSocket};
 
-/// Connects to a `ws://` or `wss://` URL.
+/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`Dial`].
 ///
 /// # Errors
-/// [`Error::Misuse`] for a bad URL or bad headers, [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Handshake`] when the
-/// answer breaks the protocol, [`Error::Refused`] when the server answered with another status: redirects are not followed.
+/// [`Error::Misuse`] for a bad URL or bad headers, [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
+/// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
+/// [`Error::Redirect`] when it sent us where we do not go.
 pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket> {
-    let url: Url = url.parse()?;
+    drive::follow(url.parse()?, dial, once).await
+}
+
+/// Dials once.
+async fn once(url: Url, dial: Dial) -> Result<WebSocket> {
     let timeouts = dial.config.timeouts.clone();
-    let tcp = within(timeouts.connect, tcp(&url)).await?;
+    let tcp = within(timeouts.connect, tcp(dial.first_hop(&url))).await?;
     tcp.get_ref().set_nodelay(true)?;
     let tcp = Socket::new(tcp);
+    let tcp = drive::tunnel(Io::new(tcp), &url, &dial).await?.into_inner();
     if !url.is_secure() {
         return connect_over(Stream::Tcp(tcp), &url, dial).await;
     }
@@ -36,13 +44,40 @@ pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket> {
     .await
 }
 
-/// Opens a connection over a stream that already leads to the host of `url`: through a proxy, a Unix socket, TLS of your own.
+/// Opens a connection over a stream that already leads to the host of `url`: a Unix socket, TLS of your own. The proxy, the
+/// redirects and the TLS settings of `dial` are not looked at.
 pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: &Url,
     dial: Dial,
 ) -> Result<WebSocket<S>> {
     drive::connect(Io::new(stream), url, dial.options, dial.config, seed()?).await
+}
+
+/// Dials for a [`Client`](crate::Client).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dialer;
+
+impl Connector for Dialer {
+    type Transport = Io<Stream>;
+    type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket>> + Send>>;
+    type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    fn dial(&self, url: &Url, dial: &Dial) -> Self::Dialing {
+        Box::pin(drive::follow(url.clone(), dial.clone(), once))
+    }
+
+    fn sleep(&self, time: Duration) -> Self::Sleeping {
+        Box::pin(crate::sleep(time))
+    }
+
+    fn now(&self) -> Instant {
+        crate::io::now()
+    }
+
+    fn seed(&self) -> Result<Seed> {
+        seed()
+    }
 }
 
 /// Reads the request from a stream that a client opened. A bad one has been answered when the error comes back.
@@ -68,9 +103,9 @@ async fn secure(_: Socket<TcpStream>, _: &Url, _: &Dial) -> Result<Stream> {
 }
 
 /// Tries the addresses of the host in turn.
-async fn tcp(url: &Url) -> Result<Async<TcpStream>> {
+async fn tcp(host: (&str, u16)) -> Result<Async<TcpStream>> {
     let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
-    for address in smol::net::resolve((url.host(), url.port())).await? {
+    for address in smol::net::resolve(host).await? {
         match Async::<TcpStream>::connect(address).await {
             Ok(tcp) => return Ok(tcp),
             Err(error) => last = error,
@@ -87,7 +122,7 @@ fn seed() -> Result<Seed> {
 }
 
 pub(crate) async fn within<T>(
-    timeout: Option<std::time::Duration>,
+    timeout: Option<Duration>,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     match timeout {

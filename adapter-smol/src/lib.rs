@@ -36,6 +36,22 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A client that comes back when the connection ends:
+//!
+//! ```no_run
+//! use sansws_smol::{Client, Dial, Result};
+//!
+//! # async fn run() -> Result {
+//! let mut client = Client::new("wss://example.org/news", Dial::default())?
+//!     .on_open(|mut socket| async move { socket.send_text("subscribe").await });
+//! while let Some(message) = client.receive().await? {
+//!     println!("{message:?}");
+//! }
+//! println!("{:?}", client.state());
+//! # Ok(())
+//! # }
+//! ```
 
 mod dial;
 mod io;
@@ -47,7 +63,7 @@ pub mod test;
 #[cfg(feature = "tls")]
 pub mod tls;
 
-pub use dial::{accept, connect, connect_over};
+pub use dial::{Dialer, accept, connect, connect_over};
 pub use io::Io;
 pub use listen::Listener;
 pub use sansws_core as core;
@@ -59,8 +75,8 @@ pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
 #[cfg(feature = "json")]
 pub use sansws_core::drive::Json;
 pub use sansws_core::drive::{
-    Counters, Dial, Error, FromMessage, Gate, MessageReader, MessageWriter, Policy, Result, Scope,
-    Serve, Transport,
+    ClientState, Counters, Dial, Error, FromMessage, Gate, MessageReader, MessageWriter, Policy,
+    Result, Scope, Serve, Stop, Transport,
 };
 pub use sansws_core::error::{Misuse, Violation};
 pub use sansws_core::frame::Kind;
@@ -89,6 +105,9 @@ pub type Router = sansws_core::app::Router<Wire>;
 
 /// A pattern and the handler it leads to; see [`sansws_core::app::Route`].
 pub type Route = sansws_core::app::Route<Wire>;
+
+/// A connection that is made anew when it ends; see [`sansws_core::drive::Client`] for its verbs.
+pub type Client = sansws_core::drive::Client<Dialer>;
 
 /// An open connection; see [`sansws_core::drive::WebSocket`] for its verbs.
 pub type WebSocket<S = Stream> = sansws_core::drive::WebSocket<Io<S>>;

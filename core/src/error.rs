@@ -143,6 +143,7 @@ pub enum Misuse {
     #[error("the connection is closing")]
     Closing,
     /// Unsent output stands at [`Limits::write_queue`](crate::config::Limits::write_queue): send again when it has drained.
+    /// Or a client is offline, and holds as many messages as it may.
     #[error("the write queue is full")]
     Full,
     /// The code may not be sent (RFC 6455 section 7.4).
@@ -169,6 +170,15 @@ pub enum Misuse {
     /// The URL is not a WebSocket URL (RFC 6455 section 3).
     #[error("the URL is not ws:// or wss:// with a host")]
     BadUrl,
+    /// The URL of a proxy is not `http://` or `socks5://` with a host, and perhaps a name and a password.
+    #[error("the URL of the proxy is not http:// or socks5:// with a host")]
+    BadProxy,
+    /// A user name, password, token or cookie holds what has no place in its header field (RFC 7617, 6750, 6265).
+    #[error("a user name, password, token or cookie is not allowed")]
+    Credentials,
+    /// The client has stopped: it does not come back.
+    #[error("the client has stopped")]
+    Stopped,
 }
 
 #[cfg(test)]

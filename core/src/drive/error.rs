@@ -10,8 +10,9 @@ use thiserror::Error as ThisError;
 
 use crate::close::{CloseCode, Closed};
 use crate::error::{Misuse, Violation};
-use crate::handshake::{Failure, Refusal};
+use crate::handshake::{Failure, RedirectError, Refusal};
 use crate::http::Response;
+use crate::proxy::TunnelError;
 use crate::route::ParamError;
 
 /// The result of a handler, and of most operations.
@@ -42,6 +43,12 @@ pub enum Error {
     /// The server answered our handshake with another status than 101.
     #[error("the server answered with status {}", .0.status)]
     Refused(Box<Response>),
+    /// The server sent us elsewhere, and we did not follow.
+    #[error("{0}")]
+    Redirect(#[from] RedirectError),
+    /// The proxy did not lead us to the server.
+    #[error("{0}")]
+    Proxy(TunnelError),
     /// The connection could not be made in time.
     #[error("connecting took too long")]
     ConnectTimeout,
@@ -109,6 +116,8 @@ impl Error {
             | Self::Refusal(_)
             | Self::Handshake(_)
             | Self::Refused(_)
+            | Self::Redirect(_)
+            | Self::Proxy(_)
             | Self::ConnectTimeout
             | Self::Reject(_)
             | Self::Param(_)

@@ -15,10 +15,13 @@
 
 mod ahead;
 mod buffer;
+mod client;
 mod dial;
+mod dial_options;
 mod engine;
 mod error;
 mod exchange;
+mod follow;
 mod gate;
 mod kinds;
 mod opening;
@@ -31,23 +34,28 @@ pub(crate) mod service;
 mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod tunnel;
 mod upgrade;
 mod websocket;
 
+pub use client::{Client, ClientState, Connector, Stop};
 pub use dial::connect;
+pub use dial_options::Dial;
 pub use engine::Counters;
 pub use error::{Error, Result};
+pub use follow::follow;
 pub use gate::{Away, Gate, Leave, Ticket};
 #[cfg(feature = "json")]
 pub use kinds::Json;
 pub use kinds::{FromMessage, Messages};
 pub use opening::{Arrival, receive_request, refuse};
-pub use options::{Dial, Policy, Serve};
+pub use options::{Policy, Serve};
 pub use proxied::receive_proxy_header;
 pub use scope::Scope;
 pub use serve::{Outcome, run, serve};
 pub use service::{Decision, IntoService, Service, Single};
 pub use stream::{MessageReader, MessageWriter};
+pub use tunnel::tunnel;
 pub use upgrade::Upgrade;
 pub use websocket::{ReadHalf, WebSocket, WriteHalf};
 

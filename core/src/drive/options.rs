@@ -1,64 +1,17 @@
-//! What a caller may set on a client and on a server, the same for every adapter.
-//! RFC 6455 sections 4.1 and 4.2.
+//! What a caller may set on a server, the same for every adapter.
+//! RFC 6455 section 4.2.
 //! Plain data.
 
-use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::opening::Arrival;
 use super::scope::{Head, Scope};
 use crate::config::Config;
-use crate::handshake::{ClientOptions, OriginPolicy};
+use crate::handshake::OriginPolicy;
 use crate::http::forwarded::{self, Trusted};
 use crate::http::{RequestHead, Response};
 use crate::policy::TrafficLimits;
 use crate::time::{Duration, Instant};
-
-/// How to dial.
-///
-/// ```
-/// use sansws_core::drive::Dial;
-/// let dial = Dial::default().subprotocol("chat.v2").header("Origin", "https://example.org");
-/// assert_eq!(dial.options.subprotocols, ["chat.v2"]);
-/// ```
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct Dial {
-    /// Limits, times, compression.
-    pub config: Arc<Config>,
-    /// Subprotocols and header fields of the request.
-    pub options: ClientOptions,
-    /// TLS settings for `wss://`; `None` trusts the roots of the system. See [`super::tls`].
-    #[cfg(feature = "tls")]
-    pub tls: Option<Arc<rustls::ClientConfig>>,
-}
-
-impl Dial {
-    /// Sets limits, times and compression.
-    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
-        self.config = config.into();
-        self
-    }
-
-    /// Offers a subprotocol, behind those offered before.
-    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
-        self.options.subprotocols.push(name.into());
-        self
-    }
-
-    /// Adds a header field to the request, such as `Origin` or `Authorization`.
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.options.fields.push(name, value.as_ref());
-        self
-    }
-
-    /// Sets the TLS settings: other roots, a client certificate.
-    #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: Arc<rustls::ClientConfig>) -> Self {
-        self.tls = Some(tls);
-        self
-    }
-}
 
 /// How to serve.
 #[derive(Clone, Debug)]

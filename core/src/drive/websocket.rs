@@ -85,6 +85,19 @@ impl<T: Transport> WebSocket<T> {
         Self::new(engine, opened)
     }
 
+    /// A second handle of the same connection.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            shared: self.shared(),
+            opened: self.opened.clone(),
+        }
+    }
+
+    /// Whether the closing handshake has not begun.
+    pub(super) fn is_open(&self) -> bool {
+        self.shared.engine().connection().is_open()
+    }
+
     pub(super) fn shared(&self) -> Arc<Shared<T>> {
         Arc::clone(&self.shared)
     }

@@ -6,6 +6,7 @@ pub mod date;
 pub mod field;
 pub mod forwarded;
 mod head;
+mod join;
 mod reading;
 pub(crate) mod response;
 mod status;

@@ -47,6 +47,11 @@ impl Url {
         &self.target
     }
 
+    /// Whether scheme, host and port are the same (RFC 6454 section 5).
+    pub fn is_same_origin(&self, other: &Self) -> bool {
+        (self.secure, self.port) == (other.secure, other.port) && self.host == other.host
+    }
+
     /// The value of `Host`: with the port if it is not the default (section 4.1, 4).
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') {

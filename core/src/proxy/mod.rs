@@ -4,16 +4,19 @@
 //!
 //! | file | what it speaks |
 //! | --- | --- |
+//! | `address` | none: which proxy it is, by its URL |
 //! | `tunnel` | CONNECT, to an HTTP proxy |
 //! | `socks` | SOCKS5 |
 //! | `header` | the PROXY protocol: who is behind a load balancer |
 //!
 //! None of them reads past its end: [`ProxyHandshake::need`] and [`ProxyHeader::need`] say how many octets may be read.
 
+mod address;
 mod header;
 mod socks;
 mod tunnel;
 
+pub use address::Proxy;
 pub use header::{ProxyError, ProxyHeader, Source};
 pub use socks::{Reply, Socks5};
 pub use tunnel::HttpTunnel;

@@ -1,6 +1,7 @@
 //! What the tests of a connection share: a slow, obvious reader of frames, and a way to run input to its end.
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
+pub mod net;
 pub mod server;
 pub mod wire;
 

@@ -1,0 +1,34 @@
+//! Dialling until the answer is no redirect.
+//! RFC 6455 section 4.1; which request comes next is `crate::handshake`'s.
+//! Knows no socket: it is told how to dial once.
+
+use super::{Dial, Error, Result, Transport, WebSocket};
+use crate::handshake::Redirects;
+use crate::http::Url;
+
+/// Dials `url` by `once`, and again where it is sent, as often as [`Dial::redirects`] allows.
+///
+/// # Errors
+/// What `once` fails with: [`Error::Refused`] for a redirect when none are followed. [`Error::Redirect`] for one that is not.
+pub async fn follow<T, F>(
+    url: Url,
+    dial: Dial,
+    mut once: impl FnMut(Url, Dial) -> F,
+) -> Result<WebSocket<T>>
+where
+    T: Transport,
+    F: Future<Output = Result<WebSocket<T>>>,
+{
+    let mut redirects = Redirects::new(url, dial.options.clone(), dial.redirects);
+    loop {
+        let mut next = dial.clone();
+        next.options = redirects.options().clone();
+        let response = match once(redirects.url().clone(), next).await {
+            Err(Error::Refused(response)) => response,
+            done => return done,
+        };
+        if !redirects.follow(&response)? {
+            return Err(Error::Refused(response));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Which proxy, and what it is told about us.
+//! RFC 3986 section 3.2; RFC 1928 and RFC 9110 section 9.3.6 for what is then spoken.
+//! Knows no socket and no environment variable.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::Ipv6Addr;
+use core::str::FromStr;
+
+use super::{Credentials, HttpTunnel, ProxyHandshake, Socks5, TunnelError};
+use crate::config::Limits;
+use crate::error::Misuse;
+
+/// A proxy, as its URL names it: `http://` (asked by CONNECT) or `socks5://`; `socks5h://` means the same, since the name of the
+/// target is always resolved by the proxy. Port 80 and 1080 unless it is given.
+///
+/// ```
+/// use sansws_core::proxy::Proxy;
+/// let proxy: Proxy = "socks5://me:p%40ss@[::1]:9050".parse()?;
+/// assert_eq!((proxy.host(), proxy.port()), ("::1", 9050));
+/// assert_eq!(proxy.to_string(), "socks5://[::1]:9050"); // shown without its credentials
+/// # Ok::<(), sansws_core::error::Misuse>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    kind: Kind,
+    host: String,
+    port: u16,
+    credentials: Option<Credentials>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Http,
+    Socks5,
+}
+
+impl Kind {
+    const fn scheme(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Socks5 => "socks5",
+        }
+    }
+
+    const fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Socks5 => 1080,
+        }
+    }
+}
+
+impl Proxy {
+    /// Where it is: a name, or an address; an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its port.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Begins to ask it for a connection to `host`, a name or an address without brackets.
+    ///
+    /// # Errors
+    /// [`TunnelError::Host`] and [`TunnelError::Credentials`] for what its protocol has no place for.
+    pub fn ask(
+        &self,
+        host: &str,
+        port: u16,
+        limits: &Limits,
+    ) -> Result<ProxyHandshake, TunnelError> {
+        let credentials = self.credentials.as_ref();
+        match self.kind {
+            Kind::Http => {
+                HttpTunnel::new(host, port, credentials, limits).map(ProxyHandshake::Http)
+            }
+            Kind::Socks5 => Socks5::new(host, port, credentials).map(ProxyHandshake::Socks5),
+        }
+    }
+}
+
+impl FromStr for Proxy {
+    type Err = Misuse;
+
+    /// Name and password are percent-decoded. A path, a query or another scheme is [`Misuse::BadProxy`].
+    fn from_str(url: &str) -> Result<Self, Misuse> {
+        let (scheme, rest) = url.split_once("://").ok_or(Misuse::BadProxy)?;
+        let kind = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Kind::Http,
+            "socks5" | "socks5h" => Kind::Socks5,
+            _ => return Err(Misuse::BadProxy),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (user, place) = match rest.rsplit_once('@') {
+            Some((user, place)) => (Some(user), place),
+            None => (None, rest),
+        };
+        let credentials = user.map(credentials).transpose()?;
+        let (host, port) = place_of(place).ok_or(Misuse::BadProxy)?;
+        let port = match port {
+            "" => kind.port(),
+            digits if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
+                digits.parse().map_err(|_| Misuse::BadProxy)?
+            }
+            _ => return Err(Misuse::BadProxy),
+        };
+        Ok(Self {
+            kind,
+            host: host.to_ascii_lowercase(),
+            port,
+            credentials,
+        })
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.kind.scheme();
+        if self.host.contains(':') {
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Host and port; the port may be empty.
+fn place_of(place: &str) -> Option<(&str, &str)> {
+    if let Some(rest) = place.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        let port = match port {
+            "" => "",
+            port => port.strip_prefix(':')?,
+        };
+        return host.parse::<Ipv6Addr>().ok().map(|_| (host, port));
+    }
+    let (host, port) = place.split_once(':').unwrap_or((place, ""));
+    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet);
+    (!host.is_empty() && host.bytes().all(plain)).then_some((host, port))
+}
+
+fn credentials(user: &str) -> Result<Credentials, Misuse> {
+    let (user, password) = user.split_once(':').unwrap_or((user, ""));
+    let decoded = |text| decode(text).ok_or(Misuse::BadProxy);
+    Ok(Credentials {
+        user: decoded(user)?,
+        password: decoded(password)?,
+    })
+}
+
+/// RFC 3986 section 2.1.
+fn decode(text: &str) -> Option<String> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [octet, more @ ..] = rest {
+        rest = more;
+        match (octet, more) {
+            (b'%', [high, low, behind @ ..]) => {
+                let digit = |octet: &u8| char::from(*octet).to_digit(16);
+                let octet = digit(high)? << 4 | digit(low)?;
+                octets.push(u8::try_from(octet).ok()?);
+                rest = behind;
+            }
+            (b'%', _) => return None,
+            (octet, _) => octets.push(*octet),
+        }
+    }
+    String::from_utf8(octets).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::ToString;
+
+    #[test]
+    fn urls_of_proxies() {
+        let cases: &[(&str, Result<(&str, Option<(&str, &str)>), Misuse>)] = &[
+            ("http://a", Ok(("http://a:80", None))),
+            ("HTTP://A:3128/", Ok(("http://a:3128", None))),
+            ("socks5://127.0.0.1", Ok(("socks5://127.0.0.1:1080", None))),
+            ("socks5h://a:9050", Ok(("socks5://a:9050", None))),
+            ("http://[::1]:8080", Ok(("http://[::1]:8080", None))),
+            ("http://[::1]", Ok(("http://[::1]:80", None))),
+            ("http://me:pw@a:1", Ok(("http://a:1", Some(("me", "pw"))))),
+            ("socks5://me@a:1", Ok(("socks5://a:1", Some(("me", ""))))),
+            (
+                "http://m%65:p%3a%40%C3%A4%25@a:1",
+                Ok(("http://a:1", Some(("me", "p:@\u{e4}%")))),
+            ),
+            ("http://me:p@w@a:1", Ok(("http://a:1", Some(("me", "p@w"))))),
+            ("a:3128", Err(Misuse::BadProxy)),
+            ("https://a", Err(Misuse::BadProxy)),
+            ("socks4://a", Err(Misuse::BadProxy)),
+            ("http://", Err(Misuse::BadProxy)),
+            ("http://me:pw@", Err(Misuse::BadProxy)),
+            ("http://a:99999", Err(Misuse::BadProxy)),
+            ("http://a:+1", Err(Misuse::BadProxy)),
+            ("http://a:1:2", Err(Misuse::BadProxy)),
+            ("http://a/path", Err(Misuse::BadProxy)),
+            ("http://a?x", Err(Misuse::BadProxy)),
+            ("http://a b", Err(Misuse::BadProxy)),
+            ("http://[a]", Err(Misuse::BadProxy)),
+            ("http://[::1]x", Err(Misuse::BadProxy)),
+            ("http://m%6:pw@a", Err(Misuse::BadProxy)),
+            ("http://m%zz:pw@a", Err(Misuse::BadProxy)),
+            ("http://m%ff:pw@a", Err(Misuse::BadProxy)),
+            ("http://a\r\nX: y", Err(Misuse::BadProxy)),
+        ];
+        for (url, want) in cases {
+            let got = url.parse::<Proxy>();
+            let shown = got.as_ref().map(|proxy| {
+                let login = proxy.credentials.as_ref();
+                (
+                    proxy.to_string(),
+                    login.map(|login| (login.user.as_str(), login.password.as_str())),
+                )
+            });
+            let shown = match &shown {
+                Ok((url, login)) => Ok((url.as_str(), *login)),
+                Err(error) => Err(**error),
+            };
+            assert_eq!(shown, *want, "{url}");
+            assert!(!format!("{got:?}").contains("pw"), "{url}");
+        }
+    }
+
+    #[test]
+    fn each_speaks_its_own() {
+        let asked = |url: &str| {
+            let proxy: Proxy = url.parse().unwrap();
+            let handshake = proxy.ask("b", 443, &Limits::default());
+            handshake.map(|handshake| handshake.output().to_vec())
+        };
+        let http = asked("http://me:pw@a").unwrap();
+        assert!(http.starts_with(b"CONNECT b:443 HTTP/1.1\r\n"));
+        assert!(http.ends_with(b"Proxy-Authorization: Basic bWU6cHc=\r\n\r\n"));
+        assert_eq!(asked("socks5://a").unwrap(), [5, 1, 0]);
+        assert_eq!(asked("socks5://me@a"), Err(TunnelError::Credentials));
+        assert_eq!(asked("http://m%3ae:pw@a"), Err(TunnelError::Credentials));
+    }
+}
