@@ -138,7 +138,7 @@ async fn private<T: Transport>(
         match got.await {
             Some(message) => match message? {
                 None => return Ok(()),
-                Some(message) if message["kind"] == "renew" => {
+                Some(message) if message.get("kind").is_some_and(|kind| kind == "renew") => {
                     sessions.left(&user.token, Some(options.session));
                     warned = false;
                     socket.send_json(&json!({"kind": "renewed"})).await?;
