@@ -259,23 +259,23 @@ async fn signal() -> io::Result<()> {
 }
 
 /// One connection.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "the arguments of an `async fn` lie in its future twice"
-)]
 fn connection<S: Service<Io<Stream>>>(
     accepted: Accepted,
     options: Arc<Serve>,
     service: S,
     leave: Leave,
 ) -> impl Future<Output = ()> {
+    let begun = now();
+    // Boxed, so that an open connection does not hold room for a TLS handshake.
+    let preparing = Box::pin(within(
+        options.config.timeouts.handshake,
+        accepted.prepare(),
+    ));
     async move {
-        let (begun, config) = (now(), Arc::clone(&options.config));
-        let (stream, peer, secure) =
-            match within(config.timeouts.handshake, accepted.prepare()).await {
-                Ok(prepared) => prepared,
-                Err(error) => return tracing::debug!(%error, "a connection was not begun"),
-            };
+        let (stream, peer, secure) = match preparing.await {
+            Ok(prepared) => prepared,
+            Err(error) => return tracing::debug!(%error, "a connection was not begun"),
+        };
         let transport = Io::new(stream);
         let arrival = Arrival {
             begun,
@@ -287,6 +287,7 @@ fn connection<S: Service<Io<Stream>>>(
                 drive::serve(transport, options, service, ticket, arrival).await;
             }
             Leave::Away(_away) => {
+                let config = Arc::clone(&options.config);
                 let _ = Box::pin(drive::refuse(transport, config)).await;
             }
         }

@@ -5,6 +5,8 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
 use core::future::{Future, poll_fn};
 use core::panic::AssertUnwindSafe;
 use core::pin::{Pin, pin};
@@ -19,7 +21,7 @@ use super::opening::{Arrival, Opening, open, reply};
 use super::options::{Policy, Serve};
 use super::parties::Party;
 use super::service::Service;
-use super::upgrade::{Fate, Slot};
+use super::upgrade::{Fate, Slot, Upgrade};
 use super::websocket::{Shared, WebSocket, is_closing};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
@@ -113,8 +115,7 @@ async fn serve_until<T: Transport, S: Service<T>>(
             };
         }
     };
-    let _held = opening.upgrade.scope_mut().take_held();
-    let route = opening.upgrade.pattern().cloned();
+    let kept = Kept::of(&mut opening.upgrade);
     let mut place = Place::Waiting(slot);
     let result = {
         let mut running = pin!(None);
@@ -126,8 +127,9 @@ async fn serve_until<T: Transport, S: Service<T>>(
         attend(&mut place, &parting, running).await
     };
     place.look();
+    let route = kept.as_ref().and_then(|kept| kept.route.clone());
     let outcome = match place {
-        Place::Open(shared) => close_with(&shared, result, route).await,
+        Place::Open(shared) => Box::pin(close_with(&shared, result, route)).await,
         Place::Waiting(slot) => {
             let mut result = result;
             if let Fate::Dropped(transport) = take(&slot) {
@@ -193,7 +195,7 @@ where
         attend(&mut place, &parting, running).await
     };
     let outcome = match place {
-        Place::Open(shared) => close_with(&shared, result, None).await,
+        Place::Open(shared) => Box::pin(close_with(&shared, result, None)).await,
         Place::Waiting(_) => Outcome::default(),
     };
     outcome.log();
@@ -201,25 +203,39 @@ where
 }
 
 /// Polls until it is done, or, when the time to leave is over, drops everything where it stands.
-async fn until_dropped(
+fn until_dropped(
     ticket: &mut Ticket,
     mut all: Pin<&mut impl Future<Output = Outcome>>,
-) -> Outcome {
-    poll_fn(|cx| match ticket.poll_dropping(cx) {
+) -> impl Future<Output = Outcome> {
+    poll_fn(move |cx| match ticket.poll_dropping(cx) {
         Poll::Ready(()) => Poll::Ready(Outcome::default()),
         Poll::Pending => all.as_mut().poll(cx),
     })
-    .await
+}
+
+/// What is kept of a request while its connection lives; boxed, and nothing for a handler without a route.
+struct Kept {
+    route: Option<Pattern>,
+    /// Dropped with the connection.
+    _held: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl Kept {
+    fn of<T: Transport>(upgrade: &mut Upgrade<T>) -> Option<Box<Self>> {
+        let route = upgrade.pattern().cloned();
+        let held = upgrade.scope_mut().take_held();
+        (route.is_some() || !held.is_empty()).then(|| Box::new(Self { route, _held: held }))
+    }
 }
 
 /// Polls a handler to its end, and does for its connection what is to be done while it waits.
-async fn attend<T: Transport, F: Future<Output = Result<()>>>(
+fn attend<T: Transport, F: Future<Output = Result<()>>>(
     place: &mut Place<T>,
     parting: &Parting,
     mut running: Pin<&mut Option<F>>,
-) -> Result<()> {
+) -> impl Future<Output = Result<()>> {
     let mut leaving = false;
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         let Some(handler) = running.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(Error::Panic));
         };
@@ -244,7 +260,6 @@ async fn attend<T: Transport, F: Future<Output = Result<()>>>(
         }
         Poll::Pending
     })
-    .await
 }
 
 /// Where the connection is: with the handler that has not answered yet, or open.
@@ -288,7 +303,7 @@ async fn close_with<T: Transport>(
     result: Result<()>,
     route: Option<Pattern>,
 ) -> Outcome {
-    Box::pin(finish(shared, &result)).await;
+    finish(shared, &result).await;
     let engine = shared.engine();
     Outcome {
         closed: engine.closed().cloned(),

@@ -65,4 +65,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         in_flight: 1,
         idle: true,
     },
+    Scenario {
+        name: "crowd",
+        kind: Kind::Text,
+        size: 64,
+        connections: 15_000,
+        in_flight: 1,
+        idle: true,
+    },
 ];

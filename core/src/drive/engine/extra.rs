@@ -40,15 +40,14 @@ pub(super) struct Traffic {
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     pub(super) messages: u32,
-    /// Octets of the counter when the turn began.
-    from: u64,
+    pub(super) octets: u32,
 }
 
 /// Messages that a handler may send in a row: more than one read brings.
 const MESSAGES: u32 = 8_192;
 
 /// Octets that a handler may send in a row.
-const OCTETS: u64 = 1 << 20;
+const OCTETS: u32 = 1 << 20;
 
 /// When and how a connection is to be closed.
 #[derive(Debug)]
@@ -84,8 +83,7 @@ impl<T: Transport> Engine<T> {
 
     /// Ready while the handler may go on sending.
     pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let octets = self.counters.octets_sent - self.sent.from;
-        if self.sent.messages < MESSAGES && octets < OCTETS {
+        if self.sent.messages < MESSAGES && self.sent.octets < OCTETS {
             return Poll::Ready(());
         }
         self.new_turn();
@@ -94,11 +92,8 @@ impl<T: Transport> Engine<T> {
     }
 
     /// The handler has waited.
-    pub(super) const fn new_turn(&mut self) {
-        self.sent = Sent {
-            messages: 0,
-            from: self.counters.octets_sent,
-        };
+    pub(super) fn new_turn(&mut self) {
+        self.sent = Sent::default();
     }
 
     /// Limits what the peer sends, and how long the connection lives.

@@ -362,6 +362,8 @@ impl<T: Transport> Engine<T> {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(count) => {
                     self.counters.octets_sent += count as u64;
+                    let more = u32::try_from(count).unwrap_or(u32::MAX);
+                    self.sent.octets = self.sent.octets.saturating_add(more);
                     self.connection.transmitted(count);
                 }
                 Err(error) => return Poll::Ready(Err(error)),

@@ -39,6 +39,8 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer::tcp(TCP_SMOL, tcp_smol::serve),
     Peer::websocket("sansws-tokio", TCP_TOKIO, sansws_tokio::serve),
     Peer::websocket("sansws-smol", TCP_SMOL, sansws_smol::serve),
+    Peer::websocket("sansws-tokio-router", TCP_TOKIO, sansws_tokio::serve_router),
+    Peer::websocket("sansws-smol-router", TCP_SMOL, sansws_smol::serve_router),
     Peer::websocket("tokio-tungstenite", TCP_TOKIO, tokio_tungstenite::serve),
     Peer::websocket("fastwebsockets", TCP_TOKIO, fastwebsockets::serve),
     Peer::websocket("tokio-websockets", TCP_TOKIO, tokio_websockets::serve),

@@ -3,19 +3,42 @@
 use std::net::TcpListener;
 use std::rc::Rc;
 
-use sansws_smol::{Config, Limits, Listener, Result, Serve, Server, Upgrade};
+use sansws_smol::core::drive::IntoService;
+use sansws_smol::{Config, Limits, Listener, Result, Router, Scope, Serve, Server, Upgrade, Wire};
 
 use super::MESSAGE_LIMIT;
 use crate::runtime::ServeResult;
 
 pub(super) fn serve(listener: TcpListener) -> ServeResult {
+    run(listener, echo)
+}
+
+/// The same behind a router with other routes, layers and limits.
+pub(super) fn serve_router(listener: TcpListener) -> ServeResult {
+    run(listener, router())
+}
+
+fn run<S>(listener: TcpListener, service: S) -> ServeResult
+where
+    S: IntoService<Wire>,
+    S::Service: 'static,
+{
     let tasks = Rc::new(::smol::LocalExecutor::new());
     ::smol::block_on(tasks.run(async {
         let server = Server::new(Listener::from_std(listener)?).options(options());
         let spawn = |task| tasks.spawn(task).detach();
-        server.serve_local(echo, spawn).await?;
+        server.serve_local(service, spawn).await?;
         Ok(())
     }))
+}
+
+fn router() -> Router {
+    Router::new()
+        .route("/", echo)
+        .route("/rooms/{room}", echo)
+        .get("/health", "fine\n")
+        .layer(|_: &mut Scope| Ok(()))
+        .state(())
 }
 
 /// Messages of any length that the load sends.

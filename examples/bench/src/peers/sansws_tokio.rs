@@ -2,19 +2,45 @@
 
 use std::net::TcpListener;
 
-use sansws_tokio::{Config, Limits, Listener, Result, Serve, Server, Upgrade};
+use sansws_tokio::core::drive::{IntoService, Service};
+use sansws_tokio::{Config, Limits, Listener, Result, Router, Scope, Serve, Server, Upgrade, Wire};
 
 use super::MESSAGE_LIMIT;
 use crate::runtime::ServeResult;
 
 pub(super) fn serve(listener: TcpListener) -> ServeResult {
+    run(listener, echo)
+}
+
+/// The same behind a router with other routes, layers and limits.
+pub(super) fn serve_router(listener: TcpListener) -> ServeResult {
+    run(listener, router())
+}
+
+fn run<S>(listener: TcpListener, service: S) -> ServeResult
+where
+    S: IntoService<Wire>,
+    S::Service: Service<Wire, Handler: Send, Deciding: Send, Running: Send> + Send + Sync + 'static,
+{
     let runtime = ::tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        Server::new(Listener::from_std(listener)?).options(options()).serve(echo).await?;
+        Server::new(Listener::from_std(listener)?)
+            .options(options())
+            .serve(service)
+            .await?;
         Ok(())
     })
+}
+
+fn router() -> Router {
+    Router::new()
+        .route("/", echo)
+        .route("/rooms/{room}", echo)
+        .get("/health", "fine\n")
+        .layer(|_: &mut Scope| Ok(()))
+        .state(())
 }
 
 /// Messages of any length that the load sends.
