@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the foreign WebSocket peers: Python `websockets` and Node `ws`.
+# Installs the foreign WebSocket peers, Python `websockets` and Node `ws`, and the proxies that our clients go through:
+# tinyproxy (CONNECT; the package of the program alone, which starts no service) and microsocks (SOCKS5).
 # Safe to run again; does nothing when the pinned versions are in place.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -34,6 +35,8 @@ command -v python3 >/dev/null || missing+=(python3 python3-venv)
 command -v node >/dev/null || missing+=(nodejs)
 have_ws || command -v npm >/dev/null || missing+=(npm)
 command -v openssl >/dev/null || missing+=(openssl)
+command -v tinyproxy >/dev/null || missing+=(tinyproxy-bin)
+command -v microsocks >/dev/null || missing+=(microsocks)
 [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 
 if ! have_websockets; then
@@ -49,4 +52,4 @@ if ! have_ws; then
     have_ws || { echo "setup: ws $want_ws is not there" >&2; exit 1; }
 fi
 
-echo "ready: websockets $want_websockets, ws $want_ws"
+echo "ready: websockets $want_websockets, ws $want_ws, tinyproxy, microsocks"

@@ -3,24 +3,21 @@
 
 mod support;
 
-use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Limits};
-use sansws_core::drive::{Client, ClientState, Dial, Error, Result, Stop, WebSocket};
+use sansws_core::drive::{Client, ClientState, Connector, Dial, Error, Stop, WebSocket};
 use sansws_core::error::Misuse;
 use sansws_core::handshake::{Failure, RedirectError};
 use sansws_core::http::Response;
 use sansws_core::message::Message;
 use sansws_core::policy::{Backoff, ReconnectOptions};
 use sansws_core::proxy::TunnelError;
-use support::net::Net;
+use support::net::{Net, turn, until_offline};
 use support::wire::{Task, Wire};
 
 fn client(net: &Net) -> Client<Net> {
@@ -88,31 +85,11 @@ fn refusal(status: u16, after: Option<&str>) -> Error {
 /// How long it waits after what the net has in store; `None` when it stops.
 fn wait(net: &Net) -> Option<Duration> {
     let mut client = client(net);
-    let got = net.run_for(Duration::from_secs(1), async {
-        poll_until_not_up(&mut client).await
-    });
-    assert!(got.is_some());
+    net.run(until_offline(&mut client));
     match client.state() {
         ClientState::Waiting { wait, .. } => Some(*wait),
         ClientState::Stopped(_) => None,
         other => panic!("{other:?}"),
-    }
-}
-
-/// Receives until the state is waiting or stopped.
-async fn poll_until_not_up(client: &mut Client<Net>) {
-    loop {
-        let up = matches!(client.state(), ClientState::Connecting | ClientState::Open);
-        if !up {
-            return;
-        }
-        let mut receiving = pin!(client.receive());
-        poll_fn(|cx| {
-            let _ = receiving.as_mut().poll(cx);
-            Poll::Ready(())
-        })
-        .await;
-        support::net::turn().await;
     }
 }
 
@@ -157,7 +134,6 @@ fn each_failure_of_an_attempt_is_judged_by_the_policy() {
         Error::Handshake(Failure::Accept),
         Error::Proxy(TunnelError::Refused(407)),
         Error::Redirect(RedirectError::TooMany),
-        Error::other("no TLS"),
         refusal(401, None),
         refusal(404, None),
         refusal(302, None),
@@ -165,9 +141,7 @@ fn each_failure_of_an_attempt_is_judged_by_the_policy() {
     for error in stop {
         let (net, name) = (Net::new(3), format!("{error:?}"));
         net.fail(error);
-        // An error of the program is no network's: the policy is asked about the code that it stands for.
-        let other = name.starts_with("Other");
-        assert_eq!(wait(&net).is_some(), other, "{name}");
+        assert_eq!(wait(&net), None, "{name}");
     }
 }
 
@@ -283,7 +257,7 @@ fn what_is_queued_follows_the_hook_in_order_on_each_connection() {
     let mut client = client(&net).on_open(move |mut socket: WebSocket<Wire>| {
         let count = count.fetch_add(1, Ordering::SeqCst);
         async move {
-            support::net::turn().await;
+            turn().await;
             socket.send_text(format!("subscribe {count}")).await
         }
     });
@@ -390,6 +364,37 @@ fn who_only_sends_is_led_from_connection_to_connection_and_loses_no_message() {
     assert_eq!(got, ["queued", "more"]);
 }
 
+#[test]
+fn what_is_sent_while_a_connection_closes_waits_for_the_next() {
+    let (net, log) = (Net::new(1), Log::default());
+    net.open(|mut socket, _| async move {
+        socket.receive().await?;
+        socket.close(1012, "").await?;
+        Ok(())
+    });
+    writes_down(&net, &log);
+    let mut client = client(&net);
+    net.run(client.ready()).unwrap();
+    net.run(client.send_text("close, please")).unwrap();
+    // Our own Close frame finds no room, so the end can't be told yet.
+    let wire = client
+        .socket()
+        .map(|socket| socket.with_transport(Wire::clone));
+    let wire = wire.unwrap();
+    wire.state().room = 0;
+    let told = net.run_for(Duration::from_secs(1), client.receive());
+    assert!(told.is_none() && matches!(client.state(), ClientState::Open));
+    for text in ["one", "two"] {
+        net.run(client.send_text(text)).unwrap();
+    }
+    assert_eq!((client.queued(), net.dials()), (2, 1));
+    wire.drain();
+    net.run(client.flush()).unwrap();
+    assert_eq!((client.queued(), net.dials()), (0, 2));
+    net.run(client.close(1000, "")).unwrap();
+    assert_eq!(take(&log), ["one", "two"]);
+}
+
 /// What comes of a hook that fails so: how often it is dialled, and what the first server was told.
 fn hook_fails(net: &Net, error: fn() -> Error) -> (Client<Net>, Log) {
     let log = Log::default();
@@ -443,7 +448,7 @@ fn a_hook_that_meets_the_end_is_judged_by_that_end() {
                     return socket.receive().await.map(drop);
                 }
                 for _ in 0..1_000 {
-                    support::net::turn().await;
+                    turn().await;
                     socket.send_text("subscribe").await?;
                 }
                 Ok(())
@@ -518,232 +523,38 @@ fn attempts_are_counted_until_a_connection_has_settled() {
     }
 }
 
+#[test]
+fn a_hook_that_fails_late_has_settled_nothing() {
+    let net = Net::new(1);
+    for _ in 0..10 {
+        net.open(|mut socket, _| async move {
+            let _ = socket.receive().await;
+            Ok(())
+        });
+    }
+    let (options, clock) = (
+        ReconnectOptions {
+            attempts: Some(2),
+            ..ReconnectOptions::default()
+        },
+        net.clone(),
+    );
+    let mut client = client(&net).reconnect(options).on_open(move |_| {
+        let late = clock.sleep(Duration::from_secs(11));
+        async move {
+            late.await;
+            Err(Error::other("no token"))
+        }
+    });
+    assert_eq!(net.run(client.receive()).unwrap(), None);
+    assert_eq!(net.dials(), 3);
+}
+
 /// Ends the open connection from our side of the wire, as if the server had vanished.
 fn cut(net: &Net, client: &mut Client<Net>) {
     let socket = client.socket().expect("a connection");
     socket.with_transport(Wire::end);
-    net.run(poll_until_not_up(client));
-}
-
-#[test]
-fn it_is_closed_at_any_time() {
-    let closed = |client: &Client<Net>| match client.state() {
-        ClientState::Stopped(Stop::Closed(closed)) => closed.clone(),
-        other => panic!("{other:?}"),
-    };
-    // Before it was polled.
-    let net = Net::new(1);
-    let mut one = client(&net);
-    assert_eq!(net.run(one.close(1000, "")).unwrap(), None);
-    assert_eq!((closed(&one), net.dials()), (None, 0));
-    assert_eq!(net.run(one.receive()).unwrap(), None);
-
-    // While it dials.
-    let net = Net::new(1);
-    net.silence();
-    let mut one = client(&net);
-    net.run_for(Duration::from_secs(1), async {
-        one.receive().await.unwrap()
-    });
-    assert_eq!(net.run(one.close(1000, "")).unwrap(), None);
-    assert_eq!((closed(&one), net.dials()), (None, 1));
-
-    // While it waits; a code that may not be sent changes nothing.
-    let net = Net::new(1);
-    net.fail(Error::ConnectTimeout);
-    let mut one = client(&net);
-    net.run(poll_until_not_up(&mut one));
-    let reserved = net.run(one.close(1005, ""));
-    assert!(matches!(reserved, Err(Error::Misuse(Misuse::ReservedCode))));
-    assert!(matches!(one.state(), ClientState::Waiting { .. }));
-    assert_eq!(net.run(one.close(1000, "")).unwrap(), None);
-
-    // While its hook waits, and while it is open.
-    for hook in [true, false] {
-        let (net, log) = (Net::new(1), Log::default());
-        let at_server = Arc::clone(&log);
-        net.open(|mut socket, _| async move {
-            let got = socket.receive().await;
-            put(
-                &at_server,
-                format!("{:?}", got.err().map(|error| error.to_string())),
-            );
-            Ok(())
-        });
-        let mut one = client(&net).on_open(move |_| async move {
-            if hook {
-                std::future::pending::<()>().await;
-            }
-            Ok(())
-        });
-        net.run_for(Duration::from_secs(1), async {
-            one.receive().await.unwrap()
-        });
-        assert_eq!(matches!(one.state(), ClientState::Open), !hook);
-        // The first close is dropped half done; any later call goes on with it.
-        net.run(impatient(one.close(4001, "bye"), 1));
-        let sent = net.run(one.send_text("late"));
-        assert!(matches!(sent, Err(Error::Misuse(Misuse::Stopped))));
-        assert_eq!(net.run(one.receive()).unwrap(), None);
-        assert!(closed(&one).is_some_and(|closed| closed.clean));
-        assert!(take(&log)[0].contains("4001"));
-        assert_eq!(net.dials(), 1);
-    }
-}
-
-/// Polls a future at most `patience` times, in turns of their own, then drops it.
-async fn impatient<F: Future>(future: F, patience: u64) -> Option<F::Output> {
-    let (mut future, mut left) = (pin!(future), patience);
-    poll_fn(|cx| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        if left < 4 {
-            cx.waker().wake_by_ref();
-        }
-        future.as_mut().poll(cx).map(Some)
-    })
-    .await
-}
-
-fn dice(seed: &mut u64, sides: u64) -> u64 {
-    *seed = seed
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    (*seed >> 33) % sides
-}
-
-/// How each connection of the test below ends, in turn.
-const CONNECTIONS: u64 = 6;
-
-/// Sends numbers and takes some, then ends in one of several ways.
-async fn session(
-    mut socket: WebSocket<Wire>,
-    ends: support::net::Ends,
-    number: u64,
-    mut seed: u64,
-    (log, told): (Log, Log),
-) -> Result {
-    put(&log, "fresh");
-    let last = number + 1 == CONNECTIONS;
-    for i in 0..dice(&mut seed, 8) {
-        let text = format!("{number} {i}");
-        socket.send_text(text.clone()).await?;
-        put(&told, text);
-        if dice(&mut seed, 2) == 0 {
-            match socket.receive_text().await {
-                Ok(Some(text)) => put(&log, text),
-                _ => return Ok(()),
-            }
-        }
-    }
-    if last {
-        socket.send_text("end").await?;
-        put(&told, "end");
-        while let Some(text) = socket.receive_text().await? {
-            put(&log, text);
-        }
-        return Ok(());
-    }
-    socket.flush().await?;
-    match dice(&mut seed, 3) {
-        0 => ends.cut(),
-        1 => drop(socket.close(1012, "").await?),
-        _ => drop(socket.close(4100, "").await?),
-    }
-    Ok(())
-}
-
-/// One round of the test below, in a task of its own.
-async fn restless(mut client: Client<Net>, mut seed: u64) -> (Vec<String>, Vec<String>) {
-    let (mut received, mut sent, mut number) = (Vec::new(), Vec::new(), 0);
-    loop {
-        let patience = dice(&mut seed, 12);
-        match dice(&mut seed, 5) {
-            0 => {
-                number += 1;
-                let text = format!("message {number}");
-                match impatient(client.send_text(text.clone()), patience).await {
-                    Some(Ok(())) => sent.push(text),
-                    Some(Err(Error::Misuse(Misuse::Full))) | None => {}
-                    Some(Err(error)) => panic!("{error}"),
-                }
-            }
-            1 => drop(impatient(client.flush(), patience).await),
-            2 => drop(impatient(client.ready(), patience).await),
-            _ => {
-                let got = impatient(client.receive_text(), patience).await;
-                if let Some(got) = got {
-                    let text = got.unwrap().expect("it comes back from all these ends");
-                    let end = text == "end";
-                    received.push(text);
-                    if end {
-                        break;
-                    }
-                }
-            }
-        }
-    }
-    for i in 0..3 {
-        let text = format!("at last {i}");
-        client.send_text(text.clone()).await.unwrap();
-        sent.push(text);
-    }
-    while impatient(client.close(1000, ""), 2).await.is_none() {}
-    (received, sent)
-}
-
-#[test]
-fn futures_that_are_dropped_at_any_await_lose_no_message_and_leave_no_attempt_behind() {
-    for seed in 0..300 {
-        let (net, log, told) = (Net::new(seed), Log::default(), Log::default());
-        for number in 0..CONNECTIONS {
-            if (seed + number) % 3 == 0 {
-                net.fail(Error::ConnectTimeout);
-            }
-            let logs = (Arc::clone(&log), Arc::clone(&told));
-            let seed = seed * 31 + number;
-            net.open(move |socket, ends| session(socket, ends, number, seed, logs));
-        }
-        let client = client(&net)
-            .queue(4, 1_000)
-            .reconnect(ReconnectOptions {
-                backoff: Backoff {
-                    base: Duration::from_millis(5),
-                    most: Duration::from_millis(50),
-                },
-                ..ReconnectOptions::default()
-            })
-            .on_open(|mut socket: WebSocket<Wire>| async move {
-                support::net::turn().await;
-                socket.send_text("hello").await
-            });
-        let (received, sent) = net.run(restless(client, seed));
-        // All that servers sent has come, in order.
-        assert_eq!(received, take(&told), "seed {seed}");
-        // What servers got: the hook's first on each connection, and what was accepted, in order, each at most once.
-        let got = take(&log);
-        let mut accepted = sent.iter();
-        for (at, text) in got.iter().enumerate() {
-            match text.as_str() {
-                "fresh" => {
-                    let next = got.get(at + 1).map(String::as_str);
-                    assert!(
-                        matches!(next, Some("hello" | "fresh")),
-                        "seed {seed}: {got:?}"
-                    );
-                }
-                "hello" => assert_eq!(got[at - 1], "fresh", "seed {seed}: {got:?}"),
-                text => assert!(accepted.any(|sent| sent == text), "seed {seed}: {got:?}"),
-            }
-        }
-        assert!(
-            got.ends_with(&sent[sent.len() - 3..]),
-            "seed {seed}: {got:?}"
-        );
-        assert_eq!(net.left(), 0, "seed {seed}");
-    }
+    net.run(until_offline(client));
 }
 
 #[test]

@@ -21,8 +21,8 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("interop")
 }
 
-/// Installs the peers, once; every test that needs them fails when that fails.
-fn setup() {
+/// Installs the peers and the proxies, once; every test that needs them fails when that fails.
+pub fn setup() {
     static DONE: OnceLock<Result<(), String>> = OnceLock::new();
     let done = DONE.get_or_init(|| {
         let output = Command::new(folder().join("setup.sh"))
@@ -42,7 +42,7 @@ fn setup() {
 
 /// A running child. It ends with this value, also when the test panics; what it wrote is shown then.
 #[derive(Debug)]
-struct Process {
+pub struct Process {
     name: String,
     child: Child,
     stdin: Option<ChildStdin>,
@@ -60,10 +60,14 @@ impl Process {
             Language::Python => (folder().join(".venv/bin/python"), format!("{script}.py")),
             Language::Node => (PathBuf::from("node"), format!("{script}.mjs")),
         };
-        let mut child = Command::new(program)
-            .current_dir(folder())
-            .arg(&file)
-            .args(arguments)
+        let mut command = Command::new(program);
+        command.current_dir(folder()).arg(&file).args(arguments);
+        Self::spawn(&mut command, format!("{file} {}", arguments.join(" ")))
+    }
+
+    /// Starts any program; `name` is what it is called when it fails.
+    pub fn spawn(command: &mut Command, name: String) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -77,7 +81,7 @@ impl Process {
             read_lines(child.stderr.take().unwrap(), &text, None),
         ];
         Self {
-            name: format!("{file} {}", arguments.join(" ")),
+            name,
             stdin: child.stdin.take(),
             child,
             first_line,
@@ -87,7 +91,8 @@ impl Process {
         }
     }
 
-    fn text(&self) -> String {
+    /// What it has written so far.
+    pub fn text(&self) -> String {
         self.text
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -81,7 +81,8 @@ pub async fn answer<T: Transport>(upgrade: Upgrade<T>, subprotocols: &[String]) 
             return upgrade.reject(response).await;
         }
         ["redirect"] => {
-            let response = Response::new(302).with("Location", "/elsewhere");
+            let location = upgrade.query().unwrap_or("/elsewhere").to_string();
+            let response = Response::new(302).with("Location", location);
             return upgrade.reject(response).await;
         }
         _ => {}

@@ -9,7 +9,7 @@ use std::sync::mpsc::Sender;
 
 use sansws_core::drive::tls::rustls::{ClientConfig, ServerConfig};
 use sansws_core::drive::tls::{CertificateDer, Identity};
-use sansws_core::drive::{Dial, Gate, Result, Serve, Transport, WebSocket};
+use sansws_core::drive::{Connector, Dial, Gate, Result, Serve, Transport, WebSocket};
 use sansws_core::http::Url;
 use smol::future::or;
 
@@ -18,8 +18,9 @@ use super::ours::answer;
 
 /// An adapter and its runtime.
 pub trait Runtime: 'static {
-    type Tcp: Transport;
+    type Tcp: Transport + Send;
     type Unix: Transport;
+    type Connector: Connector<Transport = Self::Tcp> + Default;
 
     fn block_on<T>(work: impl Future<Output = T>) -> T;
 
@@ -68,7 +69,9 @@ pub struct Setup {
     pub tls: Option<Arc<ServerConfig>>,
     /// The preferred one first.
     pub subprotocols: Vec<String>,
-    /// A Unix socket instead of a free port of the loopback.
+    /// The port of the loopback; 0 for a free one.
+    pub port: u16,
+    /// A Unix socket instead of a port.
     pub unix: Option<PathBuf>,
     /// By `serve_local`, with a handler that is not `Send`.
     pub local: bool,
@@ -87,6 +90,7 @@ macro_rules! runtime {
         impl Runtime for $name {
             type Tcp = $adapter::Io<$adapter::Stream>;
             type Unix = $adapter::Io<$unix>;
+            type Connector = $adapter::Dialer;
 
             fn block_on<T>(work: impl Future<Output = T>) -> T {
                 $block_on(work)
@@ -130,7 +134,7 @@ macro_rules! runtime {
                 $block_on(async {
                     let listener = match &setup.unix {
                         Some(path) => $adapter::Listener::bind_unix(path)?,
-                        None => $adapter::Listener::bind("127.0.0.1:0").await?,
+                        None => $adapter::Listener::bind(("127.0.0.1", setup.port)).await?,
                     };
                     let listener = match setup.tls {
                         Some(tls) => listener.tls(tls),

@@ -1,14 +1,16 @@
 //! Servers in memory, one script for each connection, and a connector that dials them on virtual time.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sansws_core::config::Config;
-use sansws_core::drive::{Connector, Dial, Error, Result, WebSocket, connect, receive_request};
+use sansws_core::drive::{
+    Client, ClientState, Connector, Dial, Error, Result, WebSocket, connect, receive_request,
+};
 use sansws_core::http::Url;
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
@@ -126,13 +128,13 @@ impl Net {
         let mut state = self.state();
         state.now = state.now + time;
         let now = state.now;
-        let (due, left) = std::mem::take(&mut state.sleepers)
+        let (due, left): (Vec<_>, Vec<_>) = std::mem::take(&mut state.sleepers)
             .into_iter()
             .partition(|(at, _)| *at <= now);
         state.sleepers = left;
         let wires = state.wires.clone();
         drop(state);
-        for (_, waker) in Vec::from(due) {
+        for (_, waker) in due {
             waker.wake();
         }
         wires.iter().for_each(|wire| wire.pass(time));
@@ -254,7 +256,7 @@ impl Future for Sleep {
 /// Lets others have a turn.
 pub async fn turn() {
     let mut turned = false;
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         if turned {
             return Poll::Ready(());
         }
@@ -263,4 +265,37 @@ pub async fn turn() {
         Poll::Pending
     })
     .await;
+}
+
+/// Polls a future at most `patience` times, in turns of their own, then drops it.
+pub async fn impatient<F: Future>(future: F, patience: u64) -> Option<F::Output> {
+    let (mut future, mut left) = (pin!(future), patience);
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        if left < 4 {
+            cx.waker().wake_by_ref();
+        }
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+/// Receives until the state is waiting or stopped.
+pub async fn until_offline(client: &mut Client<Net>) {
+    loop {
+        let up = matches!(client.state(), ClientState::Connecting | ClientState::Open);
+        if !up {
+            return;
+        }
+        let mut receiving = pin!(client.receive());
+        poll_fn(|cx| {
+            let _ = receiving.as_mut().poll(cx);
+            Poll::Ready(())
+        })
+        .await;
+        turn().await;
+    }
 }

@@ -1,0 +1,130 @@
+//! A client that comes back by itself: it says what it is about, subscribes again on each connection, and keeps what you type
+//! while the server is away.
+//!
+//! Run: `cargo run --release --bin reconnect -- ws://127.0.0.1:9001 --subscribe news`
+//! See: start the `echo` example, stop it, type a line, start it again: `news` comes back first, then your line. ^D sends what is
+//! left, and closes.
+
+use std::error::Error;
+use std::io::BufRead;
+use std::time::Duration;
+
+use async_channel::{Receiver, unbounded};
+use clap::Parser;
+use futures_lite::future::or;
+use sansws_core::drive::{ClientState, Dial, Stop};
+use sansws_core::message::Message;
+use sansws_core::policy::{Backoff, ReconnectOptions};
+use sansws_examples::{Runtime, run};
+
+/// Sends lines, prints messages and states, and comes back when the connection ends.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where to connect, such as wss://example.org/chat
+    url: String,
+    /// The runtime to run on.
+    #[arg(long, value_enum, default_value = "tokio")]
+    runtime: Runtime,
+    /// Sent first on each connection; may be repeated.
+    #[arg(long)]
+    subscribe: Vec<String>,
+    /// Go through this proxy: http:// or socks5://, perhaps with user:password@
+    #[arg(long)]
+    proxy: Option<sansws_core::proxy::Proxy>,
+    /// Most redirects that are followed.
+    #[arg(long, default_value_t = 3)]
+    redirects: u32,
+    /// Most lines that are kept while the server is away.
+    #[arg(long, default_value_t = 100)]
+    queue: usize,
+    /// The longest wait between attempts, in milliseconds.
+    #[arg(long, default_value_t = 10_000)]
+    longest_wait: u64,
+}
+
+/// What happens first.
+enum Next {
+    /// A line was typed; none at the end of input.
+    Line(Option<String>),
+    Message(sansws_core::drive::Result<Option<Message>>),
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let lines = lines();
+    let mut dial = Dial::default().redirects(options.redirects);
+    dial.proxy = options.proxy;
+    let reconnect = ReconnectOptions {
+        backoff: Backoff {
+            most: Duration::from_millis(options.longest_wait),
+            ..Backoff::default()
+        },
+        ..ReconnectOptions::default()
+    };
+    let (url, subscribe) = (options.url, options.subscribe);
+    run!(options.runtime, adapter, async {
+        let mut client = adapter::Client::new(&url, dial)?
+            .reconnect(reconnect)
+            .queue(options.queue, 1 << 20)
+            .on_change(tell)
+            .on_open(move |mut socket| {
+                let subscribe = subscribe.clone();
+                async move {
+                    for name in subscribe {
+                        socket.send_text(name).await?;
+                    }
+                    Ok(())
+                }
+            });
+        loop {
+            let line = async { Next::Line(lines.recv().await.ok()) };
+            let message = async { Next::Message(client.receive().await) };
+            match or(line, message).await {
+                Next::Line(Some(line)) => {
+                    if let Err(error) = client.send_text(line).await {
+                        eprintln!("not sent: {error}");
+                    }
+                }
+                Next::Line(None) => {
+                    client.flush().await?;
+                    client.close(1000, "").await?;
+                    return Ok(());
+                }
+                Next::Message(Ok(Some(Message::Text(text)))) => println!("{text}"),
+                Next::Message(Ok(Some(Message::Binary(octets)))) => {
+                    println!("({} octets of binary)", octets.len());
+                }
+                Next::Message(Ok(None)) => {
+                    return match client.state() {
+                        ClientState::Stopped(Stop::Failed(why)) => Err(why.to_string().into()),
+                        _ => Ok(()),
+                    };
+                }
+                Next::Message(Err(error)) => return Err(error.into()),
+            }
+        }
+    })
+}
+
+/// Lines of standard input, read on a thread of their own.
+fn lines() -> Receiver<String> {
+    let (sender, lines) = unbounded();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send_blocking(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+fn tell(state: &ClientState) {
+    match state {
+        ClientState::Connecting => eprintln!("connecting"),
+        ClientState::Open => eprintln!("open"),
+        ClientState::Waiting { wait, why } => eprintln!("waiting {wait:.1?}: {why}"),
+        ClientState::Stopped(Stop::Failed(why)) => eprintln!("stopped: {why}"),
+        _ => eprintln!("closed"),
+    }
+}
