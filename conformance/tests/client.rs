@@ -57,6 +57,7 @@ support::both!(
     a_client_survives_a_restart_and_sends_what_was_queued,
     a_client_survives_its_proxy,
     a_client_stops_when_it_is_told_to,
+    a_client_stops_before_a_certificate_that_is_not_trusted,
     a_client_on_its_own_task,
 );
 
@@ -464,6 +465,27 @@ fn a_client_stops_when_it_is_told_to<R: Runtime>() {
             client.state(),
             ClientState::Stopped(Stop::Done(closed)) if closed.reason == "done"
         ));
+        Ok(())
+    });
+    server.stop();
+}
+
+/// RFC 6455 section 7.4.1, 1015: "the server certificate can't be verified". Asking again does not help.
+fn a_client_stops_before_a_certificate_that_is_not_trusted<R: Runtime>() {
+    let certs = Certs::new();
+    let server = OurServer::start::<R>(Setup {
+        tls: Some(R::server_tls(certs.identity("server"), None).unwrap()),
+        ..Setup::default()
+    });
+    R::run(async {
+        let url = format!("wss://localhost:{}/", server.port);
+        let dial = Dial::default().tls(R::client_tls(certs.strange_roots(), None)?);
+        let mut client = Client::<R::Connector>::new(&url, dial)?.reconnect(soon());
+        assert_eq!(client.receive().await?, None);
+        let ClientState::Stopped(Stop::Failed(why)) = client.state() else {
+            panic!("{client:?}");
+        };
+        assert!(matches!(**why, Error::Io(_)), "{why:?}");
         Ok(())
     });
     server.stop();
