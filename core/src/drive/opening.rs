@@ -101,6 +101,11 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                 return Err(refuse_with(&mut transport, reader.unread, error, config).await);
             }
         };
+        if visit > 1 {
+            // The time to come back is over; the handshake has its own.
+            let timeout = config.timeouts.handshake;
+            deadline = timeout.map(|timeout| transport.now() + timeout);
+        }
         let framing = Framing {
             keep_alive: head.keeps_alive() && visit < VISITS,
             head: head.method == "HEAD",
