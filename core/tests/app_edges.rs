@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use sansws_core::app::{Layer, Route};
 use sansws_core::config::{Config, Timeouts};
-use sansws_core::drive::{Result, Scope, Serve};
+use sansws_core::drive::{Error, Result, Scope, Serve};
 use sansws_core::http::Response;
 use sansws_core::kit::Clock;
-use support::app::{Routes, Up, run, serve_with};
+use support::app::{Routes, Up, echo, run, serve, serve_with};
 
 const ASK: &str = "GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -47,6 +47,43 @@ fn a_websocket_after_a_page_has_the_whole_time_for_its_handshake() {
         let answer = server.exchange(asked.as_bytes()).await?;
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.contains("a pageHTTP/1.1 101 "), "{answer}");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_500() {
+    let broken = || {
+        [
+            Response::text(200, "x").with("Set-Cookie", "a=b\r\nX: y"),
+            Response::new(101),
+            Response::new(999),
+        ]
+    };
+    run(async {
+        for response in broken() {
+            let rejection = response.clone();
+            let layer = move |_: &mut Scope| Err::<(), _>(rejection.clone());
+            let by_error = response.clone();
+            let by_upgrade = response.clone();
+            let server = serve(
+                Routes::new()
+                    .get("/page", response)
+                    .add(Route::new("/layer", echo).layer(layer))
+                    .route("/error", move |_: Up| {
+                        let response = by_error.clone();
+                        async move { Err(Error::reject(response)) }
+                    })
+                    .route("/upgrade", move |upgrade: Up| {
+                        let response = by_upgrade.clone();
+                        async move { upgrade.reject(response).await }
+                    }),
+            );
+            assert_eq!(server.get("/page").await?.status, 500);
+            for path in ["/layer", "/error", "/upgrade"] {
+                server.expect_reject(path, 500).await;
+            }
+        }
         Ok(())
     });
 }

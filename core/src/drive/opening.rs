@@ -148,8 +148,7 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                     keep_alive: framing.keep_alive && !is_websocket && !gate.is_closing(),
                     ..framing
                 };
-                let mut octets = Vec::new();
-                response.write_as(framing, &mut octets)?;
+                let octets = written(&response, framing);
                 if !framing.keep_alive {
                     answer_and_end(&mut transport, reader.unread, &octets, config).await?;
                     return Ok(None);
@@ -204,6 +203,17 @@ async fn decide<T: Transport, S: Service<T>>(
             Decision::Answer(Refusal::Busy.response())
         }
     }
+}
+
+/// A response as octets; 500 in the place of one that would break its head. Whoever asks is answered.
+fn written(response: &Response, framing: Framing) -> Vec<u8> {
+    let mut octets = Vec::new();
+    if let Err(error) = response.write_as(framing, &mut octets) {
+        tracing::error!(%error, status = response.status, "a response could not be written");
+        let instead = Response::text(500, "the request could not be handled\n");
+        let _ = instead.write_as(framing, &mut octets);
+    }
+    octets
 }
 
 /// Answers what was refused, and ends the connection.
@@ -282,7 +292,6 @@ pub(super) async fn reply<T: Transport>(
     response: &Response,
     config: &Config,
 ) -> Result<()> {
-    let mut octets = Vec::new();
-    response.write(&mut octets)?;
+    let octets = written(response, Framing::default());
     answer_and_end(&mut transport, Unread::default(), &octets, config).await
 }
