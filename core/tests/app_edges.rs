@@ -87,3 +87,21 @@ fn an_answer_that_cannot_be_written_is_500() {
         Ok(())
     });
 }
+
+#[test]
+fn a_response_has_one_length() {
+    run(async {
+        let page = Response::text(200, "whole")
+            .with("content-length", "2")
+            .with("Transfer-Encoding", "chunked");
+        let server = serve(Routes::new().get("/", page));
+        let asked = "GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(2);
+        let asked = asked + "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        let answer = server.exchange(asked.as_bytes()).await?;
+        let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
+        assert_eq!(answer.matches("content-length: 5").count(), 3, "{answer}");
+        assert_eq!(answer.matches("content-length").count(), 3, "{answer}");
+        assert!(!answer.contains("transfer-encoding"), "{answer}");
+        Ok(())
+    });
+}

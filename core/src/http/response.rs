@@ -14,7 +14,7 @@ use crate::http::{Fields, field, reason};
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The fields, without those of the framing (`Content-Length`, `Connection`).
+    /// The fields. How long the body is, is not said here: `Content-Length` and `Transfer-Encoding` are not written.
     pub fields: Fields,
     /// The body.
     pub body: Vec<u8>,
@@ -89,7 +89,9 @@ impl Response {
         out.extend_from_slice(
             format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status)).as_bytes(),
         );
-        write_fields(&self.fields, out);
+        for (name, value) in self.fields.iter().filter(|(name, _)| !is_framing(name)) {
+            write_field(name, value, out);
+        }
         // RFC 9110 8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of [...]
         // 204 (No Content)"; and a 304 has no body
         let bodiless = matches!(self.status, 204 | 304);
@@ -106,6 +108,13 @@ impl Response {
         }
         Ok(())
     }
+}
+
+/// Whether a field says where the body ends. Two that do would let a client and a proxy see different responses (RFC 9112 6.3).
+fn is_framing(name: &str) -> bool {
+    ["content-length", "transfer-encoding"]
+        .iter()
+        .any(|framing| name.eq_ignore_ascii_case(framing))
 }
 
 /// What a response answers, and what follows it.
