@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use sansws_core::app::{Layer, Route};
 use sansws_core::config::{Config, Timeouts};
-use sansws_core::drive::{Error, Result, Scope, Serve};
+use sansws_core::drive::{Error, Policy, Result, Scope, Serve};
+use sansws_core::frame::Kind;
 use sansws_core::http::Response;
 use sansws_core::kit::Clock;
+use sansws_core::policy::{Outcome, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 
 const ASK: &str = "GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -102,6 +104,74 @@ fn a_response_has_one_length() {
         assert_eq!(answer.matches("content-length: 5").count(), 3, "{answer}");
         assert_eq!(answer.matches("content-length").count(), 3, "{answer}");
         assert!(!answer.contains("transfer-encoding"), "{answer}");
+        Ok(())
+    });
+}
+
+fn limited(traffic: TrafficLimits) -> Policy {
+    Policy::default().traffic(traffic)
+}
+
+#[test]
+fn who_is_delayed_is_heard_when_it_closes() {
+    run(async {
+        let traffic = TrafficLimits {
+            messages: Some(Rate::per_minute(1)),
+            ..TrafficLimits::default()
+        };
+        let server = serve(Routes::new().route("/", echo).policy(limited(traffic)));
+        let mut socket = server.connect("/").await?;
+        for text in ["1", "2"] {
+            socket.send_text(text).await?;
+            socket.expect_text(text).await;
+        }
+        server.gate().close();
+        let begun = server.clock().now();
+        socket.expect_close(1001).await;
+        socket.close(1000, "").await?;
+        let took = server.clock().now().since(begun);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_message_in_pieces_is_dropped_whole_and_counts_for_nothing() {
+    async fn pieces(upgrade: Up) -> Result {
+        let mut socket = upgrade.accept().await?;
+        loop {
+            let Some(mut reader) = socket.receive_stream().await? else {
+                return Ok(());
+            };
+            let mut length = 0;
+            while let Some(piece) = reader.next().await? {
+                length += piece.len();
+            }
+            let dropped = socket.counters().dropped;
+            socket.send_text(format!("{length} {dropped}")).await?;
+        }
+    }
+    run(async {
+        let traffic = TrafficLimits {
+            octets: Some(Rate::per_second(10)),
+            outcome: Outcome::Drop,
+            ..TrafficLimits::default()
+        };
+        let server = serve(Routes::new().route("/", pieces).policy(limited(traffic)));
+        let mut socket = server.connect("/").await?;
+        {
+            let mut writer = socket.socket().send_stream(Kind::Text);
+            writer.write("x".repeat(100).as_str()).await?;
+            server.pass(Duration::from_millis(1)).await;
+            writer.write("x".repeat(100).as_str()).await?;
+            server.pass(Duration::from_millis(1)).await;
+            writer.finish().await?;
+        }
+        server.pass(Duration::from_millis(1)).await;
+        let begun = server.clock().now();
+        socket.send_text("five!").await?;
+        socket.expect_text("5 1").await;
+        assert!(server.clock().now().since(begun) < Duration::from_secs(1));
         Ok(())
     });
 }

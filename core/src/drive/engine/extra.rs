@@ -128,7 +128,10 @@ impl<T: Transport> Engine<T> {
             Got::Piece(..) => Verdict::Drop,
             Got::Other | Got::Nothing => Verdict::Pass,
         };
-        self.flags.dropping = verdict == Verdict::Drop && !matches!(got, Got::Piece(_, _, true));
+        // Control frames and pauses come between the pieces of a message.
+        if let Got::Piece(_, _, last) = got {
+            self.flags.dropping = verdict == Verdict::Drop && !last;
+        }
         match verdict {
             Verdict::Pass => true,
             Verdict::Wait(until) => {
@@ -153,10 +156,10 @@ impl<T: Transport> Engine<T> {
         self.connection.wants_input() && !self.is_delayed()
     }
 
+    /// Once we close, the peer's Close is waited for, and not long.
     fn is_delayed(&self) -> bool {
-        self.traffic
-            .as_ref()
-            .is_some_and(|traffic| traffic.until.is_some())
+        let delayed = |traffic: &Traffic| traffic.until.is_some();
+        self.connection.is_open() && self.traffic.as_deref().is_some_and(delayed)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
