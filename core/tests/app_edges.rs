@@ -7,12 +7,13 @@ mod support {
 
 use std::time::Duration;
 
-use sansws_core::app::{Layer, Route};
+use sansws_core::app::{Endpoint, Layer, Route};
+use sansws_core::close::Closed;
 use sansws_core::config::{Config, Timeouts};
-use sansws_core::drive::{Error, Policy, Result, Scope, Serve};
+use sansws_core::drive::{Error, Policy, Result, Scope, Serve, WebSocket};
 use sansws_core::frame::Kind;
 use sansws_core::http::Response;
-use sansws_core::kit::Clock;
+use sansws_core::kit::{Clock, MemoryTransport};
 use sansws_core::policy::{Outcome, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 
@@ -172,6 +173,31 @@ fn a_message_in_pieces_is_dropped_whole_and_counts_for_nothing() {
         socket.send_text("five!").await?;
         socket.expect_text("5 1").await;
         assert!(server.clock().now().since(begun) < Duration::from_secs(1));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_clean_up_that_panics_when_all_are_dropped_harms_nobody_else() {
+    #[derive(Clone)]
+    struct Bad;
+    impl Endpoint<MemoryTransport> for Bad {
+        type Message = String;
+
+        async fn on_receive(&mut self, _: &mut WebSocket<MemoryTransport>, _: String) -> Result {
+            Ok(())
+        }
+
+        async fn on_disconnect(&mut self, _: Option<&Closed>) {
+            panic!("in the clean-up");
+        }
+    }
+    run(async {
+        let server = serve(Routes::new().route("/", Bad));
+        let mut socket = server.connect("/").await?;
+        server.gate().drop_all();
+        socket.expect_close(1006).await;
+        assert_eq!(server.gate().open(), 0);
         Ok(())
     });
 }

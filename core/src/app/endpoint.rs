@@ -126,8 +126,11 @@ impl<T: Transport + Send + 'static, E: Endpoint<T>> Life<T, E> {
 impl<T: Transport + Send + 'static, E: Endpoint<T>> Drop for Life<T, E> {
     fn drop(&mut self) {
         if !self.over {
-            let mut end = pin!(self.end());
-            let _ = end.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            // A panic here would leave the task, and with it the thread that polls others.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let mut end = pin!(self.end());
+                let _ = end.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            }));
         }
     }
 }
