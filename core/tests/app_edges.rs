@@ -12,8 +12,9 @@ use sansws_core::close::Closed;
 use sansws_core::config::{Config, Timeouts};
 use sansws_core::drive::{Error, Policy, Result, Scope, Serve, WebSocket};
 use sansws_core::frame::Kind;
+use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::Response;
-use sansws_core::kit::{Clock, MemoryTransport};
+use sansws_core::kit::{Clock, MemoryTransport, TestServer};
 use sansws_core::policy::{Outcome, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 
@@ -198,6 +199,25 @@ fn a_clean_up_that_panics_when_all_are_dropped_harms_nobody_else() {
         server.gate().drop_all();
         socket.expect_close(1006).await;
         assert_eq!(server.gate().open(), 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_router_that_was_built_before_inherits_the_policy_of_the_server() {
+    run(async {
+        let strict = Policy::default().origin(OriginPolicy::same_host().require());
+        let lax = Policy::default().origin(OriginPolicy::any());
+        let app = Routes::new()
+            .route("/", echo)
+            .add(Route::new("/lax", echo).policy(lax))
+            .build()
+            .unwrap();
+        let options = Serve::default().policy(strict);
+        let server = TestServer::over(app, options, MemoryTransport::new).unwrap();
+        server.expect_reject("/", 403).await;
+        server.connect("/lax").await?.close(1000, "").await?;
+        server.expect_reject("/nowhere", 403).await;
         Ok(())
     });
 }

@@ -25,10 +25,19 @@ pub(super) struct Target<T: Transport> {
     pub(super) states: Attached,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Goal<T: Transport> {
     WebSocket(Handler<T>),
     Page(Page),
+}
+
+impl<T: Transport> Clone for Goal<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::WebSocket(handler) => Self::WebSocket(handler.clone()),
+            Self::Page(page) => Self::Page(page.clone()),
+        }
+    }
 }
 
 impl<T: Transport> Target<T> {

@@ -41,6 +41,17 @@ struct Ready<T: Transport> {
     states: Arc<Attached>,
 }
 
+impl<T: Transport> Clone for Ready<T> {
+    fn clone(&self) -> Self {
+        Self {
+            goal: self.goal.clone(),
+            layers: self.layers.clone(),
+            policy: Arc::clone(&self.policy),
+            states: Arc::clone(&self.states),
+        }
+    }
+}
+
 /// A request that was let through to a route.
 enum Found<T: Transport> {
     Handler(Handler<T>, Arc<Policy>),
@@ -71,6 +82,34 @@ impl<T: Transport> App<T> {
             layers,
             policy,
             states: Arc::new(states),
+        }))
+    }
+
+    /// The same, where an outer policy holds for what is not said.
+    fn under(self, outer: &Policy) -> Self {
+        if outer.is_silent() {
+            return self;
+        }
+        let inherit = |policy: &Policy| {
+            let mut policy = policy.clone();
+            policy.inherit(outer);
+            policy
+        };
+        let Inner {
+            routes,
+            layers,
+            policy,
+            states,
+        } = &*self.0;
+        let routes = routes.clone().map(|ready| Ready {
+            policy: Arc::new(inherit(&ready.policy)),
+            ..ready
+        });
+        Self(Arc::new(Inner {
+            routes,
+            layers: layers.clone(),
+            policy: inherit(policy),
+            states: Arc::clone(states),
         }))
     }
 
@@ -158,12 +197,12 @@ impl<T: Transport + 'static> IntoService<T> for Router<T> {
     }
 }
 
-/// Served as it was built: the policy of the server's options was for those that are built by it.
+/// As a router that is built by the server, it inherits the policy of the server's options.
 impl<T: Transport + 'static> IntoService<T> for App<T> {
     type Service = Self;
 
-    fn into_service(self, _: &Serve) -> Result<Self> {
-        Ok(self)
+    fn into_service(self, options: &Serve) -> Result<Self> {
+        Ok(self.under(&options.policy))
     }
 }
 

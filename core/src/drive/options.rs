@@ -115,6 +115,19 @@ impl Policy {
         self
     }
 
+    /// Whether nothing is said here.
+    pub(crate) const fn is_silent(&self) -> bool {
+        matches!(
+            self,
+            Self {
+                config: None,
+                lifetime: None,
+                origin: None,
+                traffic: None,
+            }
+        )
+    }
+
     /// Takes over what is not said here.
     pub(crate) fn inherit(&mut self, outer: &Self) {
         let Self {

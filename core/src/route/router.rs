@@ -332,14 +332,14 @@ impl<E> fmt::Debug for Router<E> {
 }
 
 /// Routes that have been checked: no two of them are in each other's way. Made by [`Router::build`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Routes<E> {
     tree: Node,
     routes: Vec<Bound<E>>,
     names: BTreeMap<Box<str>, usize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Bound<E> {
     pattern: Pattern,
     endpoint: E,

@@ -32,7 +32,7 @@ pub(super) enum Clash {
 }
 
 /// What can be reached after some segments.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Node {
     literals: Literals,
     /// By precedence.
@@ -97,7 +97,7 @@ impl Node {
 /// Children by their literals: a table of at least twice as many places, where a literal stands at the place that its
 /// hash says, or at the next free one. A peer chooses what is looked for, but not what stands here, so it can't make the
 /// places that are taken run together.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Literals {
     places: Box<[Place]>,
 }
