@@ -48,7 +48,7 @@ pub struct Limits {
     /// Unsent octets at which sending is refused with `Misuse::Full` (or waits); default 1 MiB.
     /// One message is always accepted below it, so it is exceeded by one message at most, and by control frames of our own.
     pub write_queue: usize,
-    /// Unsent octets at which no more input is read; default 64 KiB.
+    /// Unsent octets at which a server reads no more input; default 64 KiB. A client reads on.
     pub high_water: usize,
     /// Octets of messages read ahead while a handler is busy, so that control frames behind them are seen; default 64 KiB.
     pub read_ahead: usize,

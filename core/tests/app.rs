@@ -5,11 +5,11 @@ mod support {
     pub mod app;
 }
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sansws_core::app::{Endpoint, Route};
@@ -642,4 +642,46 @@ fn routes_in_each_others_way_are_told_by_both_names_when_it_is_served() {
         error.contains("/a/{x}") && error.contains("/a/{y}"),
         "{error}"
     );
+}
+
+#[test]
+fn a_client_that_sends_and_reads_at_once_gets_any_length_through_an_echo() {
+    run(async {
+        let server = serve(Routes::new().route("/", echo));
+        let mut socket = server.connect("/").await?;
+        let text = "x".repeat(10_000);
+        // Thirty times what may stand unsent at either end and lie in between.
+        const COUNT: usize = 1_000;
+        let before = server.clock().now();
+        let (mut sent, mut received) = (0, 0);
+        {
+            let socket = socket.socket();
+            let both = poll_fn(|cx| {
+                while sent < COUNT {
+                    let mut sending = pin!(socket.send_text(text.as_str()));
+                    match sending.as_mut().poll(cx) {
+                        Poll::Ready(done) => done?,
+                        Poll::Pending => break,
+                    }
+                    sent += 1;
+                }
+                while received < COUNT {
+                    let mut receiving = pin!(socket.receive_text());
+                    match receiving.as_mut().poll(cx) {
+                        Poll::Ready(got) => assert_eq!(got?.as_deref(), Some(text.as_str())),
+                        Poll::Pending => return Poll::Pending,
+                    }
+                    received += 1;
+                }
+                Poll::Ready(Ok::<_, Error>(()))
+            });
+            server
+                .run(Duration::from_secs(1_000), both)
+                .await
+                .unwrap()?;
+        }
+        let took = server.clock().now().since(before);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        Ok(())
+    });
 }

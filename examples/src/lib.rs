@@ -42,6 +42,19 @@ macro_rules! run {
     };
 }
 
+/// Writes to stderr what the library has to say: warnings and failures, or what `RUST_LOG` asks for, such as
+/// `sansws_core=debug`, which says of each connection who came, by which route, and how it ended.
+pub fn log() {
+    let level = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+}
+
 /// The time of day, as pages count it: milliseconds since 1970.
 pub fn milliseconds() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "a program may read the clock")]

@@ -41,14 +41,14 @@ fn the_client_talks_to_echo_on_either_runtime_and_to_the_custom_loop() {
 }
 
 #[tokio::test]
-async fn echo_closes_with_1001_on_a_signal() {
+async fn echo_closes_with_1012_on_a_signal() {
     for runtime in RUNTIMES {
         let (mut running, url) = start(env!("CARGO_BIN_EXE_echo"), runtime);
         let mut client = Client::connect(&url).await;
         client.send("Hello").await;
         assert_eq!(client.text().await, "Hello");
         running.signal("INT");
-        assert_eq!(client.end().await.0, 1001);
+        assert_eq!(client.end().await.0, 1012);
         drop(client);
         assert!(running.0.wait().unwrap().success());
     }

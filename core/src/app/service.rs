@@ -14,7 +14,7 @@ use super::layer::Layers;
 use super::router::{Goal, Router, Target, WEBSOCKET};
 use crate::drive::scope::Attached;
 use crate::drive::{
-    Decision, Error, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
+    Decision, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
 };
 use crate::handshake::Refusal;
 use crate::http::Response;
@@ -193,7 +193,7 @@ impl<T: Transport + 'static> IntoService<T> for Router<T> {
     type Service = App<T>;
 
     fn into_service(self, options: &Serve) -> Result<App<T>> {
-        self.build_under(&options.policy).map_err(Error::other)
+        Ok(self.build_under(&options.policy)?)
     }
 }
 

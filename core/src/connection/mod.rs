@@ -261,13 +261,16 @@ impl Connection {
         self.turn(Instant::ZERO, Input::EndOfStream);
     }
 
-    /// Whether more input should be read: false while unsent output stands at the high-water mark, and after the end.
+    /// Whether more input should be read: not after the end, and on a server not while unsent output stands at the high-water mark,
+    /// since answers would add to it. While we close nothing is answered, and what comes is thrown away: all is read.
+    ///
+    /// A client reads on: if both ends stopped, each would wait for the other for ever.
     pub fn wants_input(&self) -> bool {
         match self.state {
-            State::Open | State::CloseSent { .. } => {
-                self.output.queued() < self.config.limits.high_water
+            State::Open => {
+                self.role() == Role::Client || self.output.queued() < self.config.limits.high_water
             }
-            State::Lingering { .. } => true,
+            State::CloseSent { .. } | State::Lingering { .. } => true,
             State::Closed { .. } => false,
         }
     }

@@ -13,7 +13,7 @@ use crate::error::{Misuse, Violation};
 use crate::handshake::{Failure, RedirectError, Refusal};
 use crate::http::Response;
 use crate::proxy::TunnelError;
-use crate::route::ParamError;
+use crate::route::{ParamError, RouteErrors, UrlError};
 
 /// The result of a handler, and of most operations.
 pub type Result<T = (), E = Error> = core::result::Result<T, E>;
@@ -68,6 +68,12 @@ pub enum Error {
     /// A parameter of the path can't be had as asked: 400, or 500 when there is none of that name.
     #[error("{0}")]
     Param(#[from] ParamError),
+    /// The routes of a router are in each other's way.
+    #[error("{0}")]
+    Routes(#[from] RouteErrors),
+    /// The path of a route can't be made.
+    #[error("{0}")]
+    Url(#[from] UrlError),
     /// Nobody attached a state of this type: 500.
     #[error("there is no state of type {0}")]
     NoState(&'static str),
@@ -121,6 +127,8 @@ impl Error {
             | Self::ConnectTimeout
             | Self::Reject(_)
             | Self::Param(_)
+            | Self::Routes(_)
+            | Self::Url(_)
             | Self::NoState(_)
             | Self::Panic
             | Self::Other(_) => CloseCode::INTERNAL,

@@ -88,6 +88,7 @@ pub fn serve<T: Transport, S: Service<T>>(
 ) -> impl Future<Output = Outcome> {
     let slot = Slot::new(Fate::Open.into());
     let parting = ticket.parting();
+    let span = Span::of(&arrival);
     let opening = {
         let (slot, gate) = (Arc::clone(&slot), parting.gate.clone());
         let options = Arc::clone(&options);
@@ -95,7 +96,7 @@ pub fn serve<T: Transport, S: Service<T>>(
     };
     async move {
         let all = serve_until::<T, S>(opening, slot, options, parting);
-        until_dropped(&mut ticket, pin!(all)).await
+        until_dropped(&mut ticket, span, pin!(all)).await
     }
 }
 
@@ -116,6 +117,13 @@ async fn serve_until<T: Transport, S: Service<T>>(
         }
     };
     let kept = Kept::of(&mut opening.upgrade);
+    if let Some(route) = kept.as_ref().and_then(|kept| kept.route.as_ref()) {
+        tracing::Span::current().record("route", route.as_str());
+    }
+    if let Some(client) = opening.upgrade.client_addr() {
+        tracing::Span::current().record("client", tracing::field::display(client));
+    }
+    tracing::debug!(path = opening.upgrade.path(), "a WebSocket is asked for");
     let mut place = Place::Waiting(slot);
     let result = {
         let mut running = pin!(None);
@@ -174,7 +182,7 @@ where
     let socket = WebSocket::server(transport, unread, config, agreement, Some(&policy), true);
     let place = Place::Open(socket.shared());
     let all = run_until(place, ticket.parting(), move || handler(socket));
-    until_dropped(&mut ticket, pin!(all)).await
+    until_dropped(&mut ticket, Span::current(), pin!(all)).await
 }
 
 /// Runs a handler on a connection, and closes it.
@@ -205,12 +213,41 @@ where
 /// Polls until it is done, or, when the time to leave is over, drops everything where it stands.
 fn until_dropped(
     ticket: &mut Ticket,
+    span: Span,
     mut all: Pin<&mut impl Future<Output = Outcome>>,
 ) -> impl Future<Output = Outcome> {
     poll_fn(move |cx| match ticket.poll_dropping(cx) {
         Poll::Ready(()) => Poll::Ready(Outcome::default()),
-        Poll::Pending => all.as_mut().poll(cx),
+        Poll::Pending => span.enter(|| all.as_mut().poll(cx)),
     })
+}
+
+/// The span of a connection; boxed, and nothing while nobody listens.
+struct Span(Option<Box<tracing::Span>>);
+
+impl Span {
+    fn of(arrival: &Arrival) -> Self {
+        let span = tracing::info_span!(
+            "connection",
+            peer = arrival.peer.map(tracing::field::display),
+            secure = arrival.secure,
+            route = tracing::field::Empty,
+            client = tracing::field::Empty,
+        );
+        Self((!span.is_disabled()).then(|| Box::new(span)))
+    }
+
+    fn current() -> Self {
+        let span = tracing::Span::current();
+        Self((!span.is_disabled()).then(|| Box::new(span)))
+    }
+
+    fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
+        match &self.0 {
+            Some(span) => span.in_scope(work),
+            None => work(),
+        }
+    }
 }
 
 /// What is kept of a request while its connection lives; boxed, and nothing for a handler without a route.

@@ -127,11 +127,6 @@ impl<T: Transport> WebSocket<T> {
         self.shared.engine().connection().role()
     }
 
-    /// What went over it so far.
-    pub fn counters(&self) -> Counters {
-        self.shared.engine().counters()
-    }
-
     /// Lends the transport, to look at it.
     pub fn with_transport<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(self.shared.engine().transport())
@@ -199,6 +194,11 @@ macro_rules! reading {
             /// the rest of its message to be passed over.
             pub async fn receive_stream(&mut self) -> Result<Option<MessageReader<'_, T>>> {
                 MessageReader::begin(&self.shared).await
+            }
+
+            /// What went over it so far.
+            pub fn counters(&self) -> Counters {
+                self.shared.engine().counters()
             }
 
             /// How it ended, once it has.

@@ -39,6 +39,22 @@ impl Deref for Request {
     }
 }
 
+impl Accept {
+    /// Chooses a subprotocol, if there is one.
+    #[must_use]
+    pub fn subprotocol(mut self, subprotocol: Option<String>) -> Self {
+        self.subprotocol = subprotocol;
+        self
+    }
+
+    /// Adds a field to the response.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.fields.push(name, value.as_ref());
+        self
+    }
+}
+
 impl Request {
     /// Checks the head of an HTTP/1.1 request (4.2.1).
     pub fn check(head: RequestHead) -> Result<Self, Refusal> {

@@ -223,6 +223,12 @@ impl TestServer {
         Ok(answer)
     }
 
+    /// Runs any future of the test, such as two of its sockets at once; `None` when virtual time has come so far before.
+    pub async fn run<R>(&self, time: Duration, work: impl Future<Output = R>) -> Option<R> {
+        let deadline = self.world.clock().now() + time;
+        self.world.run(deadline, work).await
+    }
+
     /// Lets virtual time pass.
     pub async fn pass(&self, time: Duration) {
         let deadline = self.world.clock().now() + time;

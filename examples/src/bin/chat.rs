@@ -24,6 +24,7 @@ struct Options {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Options { runtime, listen } = Options::parse();
+    sansws_examples::log();
     run!(runtime, adapter, async {
         let server = adapter::Server::bind(listen.as_str()).await?;
         println!("listening on ws://{}", server.local_addr()?);

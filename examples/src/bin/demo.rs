@@ -29,6 +29,7 @@ struct Options {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let Options { runtime, listen } = Options::parse();
+    sansws_examples::log();
     run!(runtime, adapter, async {
         let mut server = adapter::Server::bind(listen.as_str()).await?;
         println!("listening on http://{}", server.local_addr()?);

@@ -1,7 +1,8 @@
 //! An echo server on any path: text and binary, messages up to 64 MiB.
 //!
 //! Run: `cargo run --release --bin echo -- --runtime smol --listen 127.0.0.1:9001`
-//! See: `listening on ws://127.0.0.1:9001`; then connect with the `client` example. ^C closes all connections with 1001.
+//! See: `listening on ws://127.0.0.1:9001`; then connect with the `client` example. ^C and SIGTERM close all connections within a second,
+//! with 1012.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -52,6 +53,7 @@ async fn echo<T: Transport>(upgrade: Upgrade<T>, subprotocols: Arc<[String]>) ->
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    sansws_examples::log();
     let serve = Serve::default().config(config(!options.no_deflate));
     let mut tls = None;
     if let Some(identity) = identity(&options.tls)? {
@@ -71,8 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let server = adapter::Server::new(listener).options(serve);
         println!("listening on {scheme}://{}", server.local_addr()?);
-        // Over no time: all at once, with 1001.
-        let server = server.drain_on_signal(Duration::ZERO);
+        let server = server.drain_on_signal(Duration::from_secs(1));
         let subprotocols: Arc<[String]> = options.subprotocols.into();
         let handler = move |upgrade: adapter::Upgrade| echo(upgrade, Arc::clone(&subprotocols));
         server.serve(handler).await
