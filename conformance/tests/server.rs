@@ -1,11 +1,7 @@
 //! Servers over real sockets, on both runtimes: several listeners, certificates replaced, the PROXY protocol, a shared port,
 //! draining, and handlers that misbehave. And that the test kit says what a real socket says.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by a panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod support {
     pub mod certs;

@@ -72,6 +72,8 @@ fn one_server_listens_on_tcp_tls_and_a_unix_socket() {
         let dial = || Dial::default().tls(ws::tls::client(certs.roots(), None).unwrap());
         let url = |path: &str| format!("wss://localhost:{}{path}", two.port());
         talks(&mut ws::connect(&url("/"), dial()).await.unwrap()).await;
+        let strange = ws::tls::client(certs.strange_roots(), None).unwrap();
+        assert!(ws::connect(&url("/"), Dial::default().tls(strange)).await.is_err());
         let mut socket = ws::connect(&url("/who"), dial()).await.unwrap();
         let client = socket.receive_text().await.unwrap().unwrap();
         assert!(client.starts_with("Some(127.0.0.1:") && client.ends_with(" true"), "{client}");
@@ -378,11 +380,8 @@ fn the_test_kit_says_what_a_real_socket_says() {
                 Ok(mut socket) => {
                     socket.send_text("hello").await.unwrap();
                     let mut texts = Vec::new();
-                    loop {
-                        match socket.receive().await {
-                            Ok(Some(message)) => texts.push(format!("{message:?}")),
-                            _ => break,
-                        }
+                    while let Ok(Some(message)) = socket.receive().await {
+                        texts.push(format!("{message:?}"));
                     }
                     let closed = socket.closed().unwrap();
                     Seen::Messages(texts, closed.code(), closed.reason)

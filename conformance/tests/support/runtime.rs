@@ -9,7 +9,8 @@ use std::sync::mpsc::Sender;
 
 use sansws_core::drive::tls::rustls::{ClientConfig, ServerConfig};
 use sansws_core::drive::tls::{CertificateDer, Identity};
-use sansws_core::drive::{Connector, Dial, Gate, Result, Serve, Transport, WebSocket};
+use sansws_core::drive::{Connector, Dial, Gate, Policy, Result, Serve, Transport, WebSocket};
+use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::Url;
 use smol::future::or;
 
@@ -140,7 +141,12 @@ macro_rules! runtime {
                         Some(tls) => listener.tls(tls),
                         None => listener,
                     };
-                    let mut server = $adapter::Server::new(listener).options(setup.options);
+                    let mut server = $adapter::Server::new(listener).options(
+                        // The foreign clients send origins of their own.
+                        setup
+                            .options
+                            .policy(Policy::default().origin(OriginPolicy::any())),
+                    );
                     let port = server.local_addr().map_or(0, |address| address.port());
                     let gate: $adapter::Gate = server.gate();
                     let _ = told.send((gate, port));
