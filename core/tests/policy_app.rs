@@ -50,7 +50,7 @@ fn pages_of_other_hosts_are_refused_unless_they_are_listed() {
             ("/strict", "", false),
         ] {
             let dial = match origin {
-                "" => sansws_core::drive::Dial::default(),
+                "" => Dial::default(),
                 origin => with("Origin", origin),
             };
             if fine {
@@ -78,7 +78,7 @@ async fn verify(credential: Credential) -> Option<User> {
 async fn who(upgrade: Up) -> Result {
     let name = upgrade
         .state::<User>()
-        .map_or("nobody".into(), |user| user.0.clone());
+        .map_or_else(|_| "nobody".into(), |user| user.0.clone());
     upgrade.accept().await?.send_text(name).await
 }
 
