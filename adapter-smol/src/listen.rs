@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
-use sansws_core::drive::{Result, receive_proxy_header};
+use sansws_core::drive::{Result, Transport, receive_proxy_header};
 use sansws_core::proxy::Source;
 use smol::net::{AsyncToSocketAddrs, resolve};
 
@@ -162,29 +162,49 @@ enum Plain {
 impl Accepted {
     /// What comes before HTTP. Says whose connection it is, and whether it is secure.
     pub(crate) async fn prepare(self) -> Result<(Stream, Option<SocketAddr>, bool)> {
-        match self.socket {
+        let Self {
+            socket,
+            peer,
+            speaks,
+        } = self;
+        match socket {
             #[cfg(unix)]
-            Plain::Unix(unix) => Ok((Stream::Unix(unix), None, false)),
+            Plain::Unix(unix) => {
+                let (unix, peer) = speaks.source(unix, peer).await?;
+                Ok((Stream::Unix(unix), peer, false))
+            }
             Plain::Tcp(tcp) => {
-                let (tcp, peer) = if self.speaks.proxied {
-                    let mut tcp = Io::new(tcp);
-                    // The time for the handshake, which is the caller's, bounds it.
-                    let source = receive_proxy_header(&mut tcp, None).await?;
-                    let peer = match source {
-                        Source::Peer { source, .. } => Some(source),
-                        Source::Unknown => self.peer,
-                    };
-                    (tcp.into_inner(), peer)
-                } else {
-                    (tcp, self.peer)
-                };
+                let (tcp, peer) = speaks.source(tcp, peer).await?;
                 #[cfg(feature = "tls")]
-                if let Some(tls) = self.speaks.tls {
+                if let Some(tls) = speaks.tls {
                     return Ok((crate::tls::accept(tcp, tls).await?, peer, true));
                 }
                 Ok((Stream::Tcp(tcp), peer, false))
             }
         }
+    }
+}
+
+impl Speaks {
+    /// Reads whose connection it is, if a proxy says so.
+    async fn source<S>(
+        &self,
+        stream: S,
+        peer: Option<SocketAddr>,
+    ) -> Result<(S, Option<SocketAddr>)>
+    where
+        Io<S>: Transport,
+    {
+        if !self.proxied {
+            return Ok((stream, peer));
+        }
+        let mut stream = Io::new(stream);
+        // The time for the handshake, which is the caller's, bounds it.
+        let peer = match receive_proxy_header(&mut stream, None).await? {
+            Source::Peer { source, .. } => Some(source),
+            Source::Unknown => peer,
+        };
+        Ok((stream.into_inner(), peer))
     }
 }
 

@@ -212,6 +212,32 @@ fn threads_share_a_port() {
     assert!(failing.is_err());
 }
 
+#[test]
+fn a_proxy_tells_the_address_on_a_unix_socket_too() {
+    runtime::block_on(async {
+        let folder = Folder::new();
+        let path = folder.path("socket");
+        let listener = Listener::bind_unix(&path).unwrap().proxy_protocol();
+        let page = async |scope: ws::Scope| format!("{:?}", scope.client_addr());
+        let (_, _door) = start(Server::new(listener), Router::new().get("/", page));
+        let asking = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let mut unix = std::os::unix::net::UnixStream::connect(&path).unwrap();
+            let asked = "PROXY TCP4 203.0.113.7 127.0.0.1 5000 80\r\n\
+                GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+            unix.write_all(asked.as_bytes()).unwrap();
+            let mut answer = String::new();
+            unix.read_to_string(&mut answer).unwrap();
+            answer
+        });
+        while !asking.is_finished() {
+            ws::sleep(Duration::from_millis(5)).await;
+        }
+        let answer = asking.join().unwrap();
+        assert!(answer.ends_with("Some(203.0.113.7:5000)"), "{answer}");
+    });
+}
+
 /// Sends to a client as fast as it goes, and counts what was accepted.
 async fn flood(upgrade: Upgrade, accepted: Arc<AtomicU64>) -> Result {
     let mut socket = upgrade.accept().await?;
