@@ -3,6 +3,7 @@
 use std::future::{pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
@@ -202,19 +203,17 @@ impl Server {
         let service = service.into_service(&Serve::default())?;
         let (ready, failed) = (Barrier::new(threads), AtomicBool::new(false));
         let work = || -> Result<()> {
+            // However one fails, also by a panic, the others wait for it.
+            let made = catch_unwind(AssertUnwindSafe(&server)).unwrap_or(Err(Error::Panic));
+            failed.fetch_or(made.is_err(), Ordering::SeqCst);
+            ready.wait();
+            let server = made?;
+            if failed.load(Ordering::SeqCst) {
+                return Ok(());
+            }
             let tasks = smol::LocalExecutor::new();
-            smol::block_on(tasks.run(async {
-                let server = server();
-                failed.fetch_or(server.is_err(), Ordering::SeqCst);
-                ready.wait();
-                match server {
-                    Ok(server) if !failed.load(Ordering::SeqCst) => {
-                        let spawn = |task| tasks.spawn(task).detach();
-                        server.serve_local(service.clone(), spawn).await
-                    }
-                    other => other.map(drop),
-                }
-            }))
+            let spawn = |task| tasks.spawn(task).detach();
+            smol::block_on(tasks.run(server.serve_local(service.clone(), spawn)))
         };
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();

@@ -3,6 +3,7 @@
 use std::future::{pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
@@ -194,21 +195,23 @@ impl Server {
     {
         let service = service.into_service(&Serve::default())?;
         let (ready, failed) = (Barrier::new(threads), AtomicBool::new(false));
-        let work = || -> Result<()> {
+        let make = || -> Result<_> {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            runtime.block_on(async {
-                let server = server();
-                failed.fetch_or(server.is_err(), Ordering::SeqCst);
-                ready.wait();
-                match server {
-                    Ok(server) if !failed.load(Ordering::SeqCst) => {
-                        server.serve(service.clone()).await
-                    }
-                    other => other.map(drop),
-                }
-            })
+            let server = runtime.block_on(async { server() })?;
+            Ok((runtime, server))
+        };
+        let work = || -> Result<()> {
+            // However one fails, also by a panic, the others wait for it.
+            let made = catch_unwind(AssertUnwindSafe(make)).unwrap_or(Err(Error::Panic));
+            failed.fetch_or(made.is_err(), Ordering::SeqCst);
+            ready.wait();
+            let (runtime, server) = made?;
+            if failed.load(Ordering::SeqCst) {
+                return Ok(());
+            }
+            runtime.block_on(server.serve(service.clone()))
         };
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();

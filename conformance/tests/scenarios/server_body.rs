@@ -210,6 +210,20 @@ fn threads_share_a_port() {
     // One that cannot be made lets none serve.
     let failing = Server::serve_on_threads(2, || Err(Error::other("no")), Router::new());
     assert!(failing.is_err());
+
+    // Nor does one that panics leave the others waiting for it.
+    let (sender, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let first = std::sync::atomic::AtomicBool::new(true);
+        let server = || -> Result<Server> {
+            assert!(!first.swap(false, Ordering::SeqCst), "the first thread");
+            let listener = Listener::bind_shared(([127, 0, 0, 1], 0).into())?;
+            Ok(Server::new(listener))
+        };
+        let failed = Server::serve_on_threads(2, server, Router::new());
+        sender.send(failed.is_err()).unwrap();
+    });
+    assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(true));
 }
 
 #[test]
