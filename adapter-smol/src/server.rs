@@ -72,7 +72,8 @@ impl Server {
         self
     }
 
-    /// On SIGTERM and on SIGINT (^C), [drains](Gate::drain) the server over `window`. A second signal ends the process as ever.
+    /// On SIGTERM and on SIGINT (^C), [drains](Gate::drain) the server over `window`. A second signal
+    /// [drops](Gate::drop_all) who is still in.
     #[cfg(unix)]
     pub const fn drain_on_signal(mut self, window: Duration) -> Self {
         self.drain = Some(window);
@@ -132,9 +133,11 @@ impl Server {
         let gate = self.gate();
         let (mut listeners, options) = (self.listeners, Arc::new(self.options));
         let mut paused = false;
-        let mut over = pin!(over(&gate, self.drain));
+        let mut signals = pin!(obey_signals(&gate, self.drain));
+        let mut over = pin!(over(&gate));
         loop {
             let next = poll_fn(|cx| {
+                let _ = signals.as_mut().poll(cx);
                 if over.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(None);
                 }
@@ -167,7 +170,11 @@ impl Server {
         }
         drop(listeners);
         let empty = async {
-            poll_fn(|cx| gate.poll_empty(cx)).await;
+            poll_fn(|cx| {
+                let _ = signals.as_mut().poll(cx);
+                gate.poll_empty(cx)
+            })
+            .await;
             true
         };
         let late = async {
@@ -225,31 +232,36 @@ impl Server {
     }
 }
 
-/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave.
-async fn over(gate: &Gate, drain: Option<Duration>) {
-    let closing = poll_fn(|cx| gate.poll_closing(cx));
-    match drain {
-        Some(window) => {
-            let signal = async {
-                if let Err(error) = signal().await {
-                    tracing::error!(%error, "signals cannot be had");
-                    pending::<()>().await;
-                }
-                tracing::info!(?window, "a signal: the server drains");
-                gate.drain(window);
-            };
-            or(closing, signal).await;
-        }
-        None => closing.await,
-    }
-    Timer::after(gate.window()).await;
+/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave, or are dropped.
+async fn over(gate: &Gate) {
+    poll_fn(|cx| gate.poll_closing(cx)).await;
+    let late = async {
+        Timer::after(gate.window()).await;
+    };
+    or(late, poll_fn(|cx| gate.poll_dropping(cx))).await;
 }
 
-/// SIGTERM or SIGINT.
+/// Drains on a signal, and drops all on a second one: whoever sends it waits no longer. It is never done.
+async fn obey_signals(gate: &Gate, drain: Option<Duration>) {
+    if let Some(window) = drain
+        && let Err(error) = drain_and_drop(gate, window).await
+    {
+        tracing::error!(%error, "signals cannot be had");
+    }
+    pending().await
+}
+
+/// The signals are SIGTERM and SIGINT.
 #[cfg(unix)]
-async fn signal() -> io::Result<()> {
+async fn drain_and_drop(gate: &Gate, window: Duration) -> io::Result<()> {
     let mut signals = Signals::new([Signal::Term, Signal::Int])?;
-    signals.next().await.transpose().map(drop)
+    signals.next().await.transpose()?;
+    tracing::info!(?window, "a signal: the server drains");
+    gate.drain(window);
+    signals.next().await.transpose()?;
+    tracing::info!("a second signal: who is still in is dropped");
+    gate.drop_all();
+    Ok(())
 }
 
 /// One connection.

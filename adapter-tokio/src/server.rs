@@ -69,7 +69,8 @@ impl Server {
         self
     }
 
-    /// On SIGTERM and on SIGINT (^C), [drains](Gate::drain) the server over `window`. A second signal ends the process as ever.
+    /// On SIGTERM and on SIGINT (^C), [drains](Gate::drain) the server over `window`. A second signal
+    /// [drops](Gate::drop_all) who is still in.
     #[cfg(unix)]
     pub const fn drain_on_signal(mut self, window: Duration) -> Self {
         self.drain = Some(window);
@@ -129,9 +130,11 @@ impl Server {
         let gate = self.gate();
         let (mut listeners, options) = (self.listeners, Arc::new(self.options));
         let mut paused = false;
-        let mut over = pin!(over(&gate, self.drain));
+        let mut signals = pin!(obey_signals(&gate, self.drain));
+        let mut over = pin!(over(&gate));
         loop {
             let next = poll_fn(|cx| {
+                let _ = signals.as_mut().poll(cx);
                 if over.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(None);
                 }
@@ -163,7 +166,10 @@ impl Server {
             }
         }
         drop(listeners);
-        let empty = poll_fn(|cx| gate.poll_empty(cx));
+        let empty = poll_fn(|cx| {
+            let _ = signals.as_mut().poll(cx);
+            gate.poll_empty(cx)
+        });
         if timeout(options.config.timeouts.shutdown, empty)
             .await
             .is_err()
@@ -223,41 +229,45 @@ impl Server {
     }
 }
 
-/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave.
-async fn over(gate: &Gate, drain: Option<Duration>) {
-    let closing = poll_fn(|cx| gate.poll_closing(cx));
-    match drain {
-        Some(window) => {
-            let signal = async {
-                if let Err(error) = signal().await {
-                    tracing::error!(%error, "signals cannot be had");
-                    pending::<()>().await;
-                }
-                tracing::info!(?window, "a signal: the server drains");
-                gate.drain(window);
-            };
-            tokio::select! {
-                () = closing => {}
-                () = signal => {}
-            }
-        }
-        None => closing.await,
+/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave, or are dropped.
+async fn over(gate: &Gate) {
+    poll_fn(|cx| gate.poll_closing(cx)).await;
+    tokio::select! {
+        () = sleep(gate.window()) => {}
+        () = poll_fn(|cx| gate.poll_dropping(cx)) => {}
     }
-    sleep(gate.window()).await;
 }
 
-/// SIGTERM or SIGINT.
+/// Drains on a signal, and drops all on a second one: whoever sends it waits no longer. It is never done.
+async fn obey_signals(gate: &Gate, drain: Option<Duration>) {
+    if let Some(window) = drain
+        && let Err(error) = drain_and_drop(gate, window).await
+    {
+        tracing::error!(%error, "signals cannot be had");
+    }
+    pending().await
+}
+
+/// The signals are SIGTERM and SIGINT.
 #[cfg(unix)]
-async fn signal() -> io::Result<()> {
+async fn drain_and_drop(gate: &Gate, window: Duration) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    next().await;
+    tracing::info!(?window, "a signal: the server drains");
+    gate.drain(window);
+    next().await;
+    tracing::info!("a second signal: who is still in is dropped");
+    gate.drop_all();
     Ok(())
 }
 

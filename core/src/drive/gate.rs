@@ -132,6 +132,11 @@ impl Gate {
         self.watch(cx, |gate, _| gate.is_closing())
     }
 
+    /// Ready once those who are in are ended as they are.
+    pub fn poll_dropping(&self, cx: &Context<'_>) -> Poll<()> {
+        self.watch(cx, |gate, _| gate.0.dropping.load(Ordering::SeqCst))
+    }
+
     /// Ready once nobody is in.
     pub fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
         self.watch(cx, |_, state| state.open == 0)
