@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_io::Timer;
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
-use futures_lite::future::or;
+use futures_lite::future::{or, yield_now};
 use sansws_core::drive::{self, Arrival, Error, Gate, IntoService, Leave, Result, Serve, Service};
 use smol::net::AsyncToSocketAddrs;
 
@@ -37,6 +37,9 @@ pub struct Server {
 
 /// How long accepting pauses after an error such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that are accepted before others run.
+const IN_A_ROW: usize = 64;
 
 impl Server {
     /// Listens on TCP, with default options. Port 0 lets the system choose.
@@ -132,7 +135,7 @@ impl Server {
     async fn run(mut self, mut start: impl FnMut(Accepted, Leave, Arc<Serve>)) -> Result<()> {
         let gate = self.gate();
         let (mut listeners, options) = (self.listeners, Arc::new(self.options));
-        let mut paused = false;
+        let (mut paused, mut in_a_row) = (false, 0_usize);
         let mut signals = pin!(obey_signals(&gate, self.drain));
         let mut over = pin!(over(&gate));
         loop {
@@ -158,6 +161,11 @@ impl Server {
                     }
                     if let Some(leave) = gate.admit() {
                         start(accepted, leave, Arc::clone(&options));
+                    }
+                    // A crowd at the door leaves time for those inside.
+                    in_a_row += 1;
+                    if in_a_row % IN_A_ROW == 0 {
+                        yield_now().await;
                     }
                 }
                 Some(Err(error)) => {

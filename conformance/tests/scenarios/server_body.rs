@@ -252,6 +252,33 @@ fn a_proxy_tells_the_address_on_a_unix_socket_too() {
     });
 }
 
+#[test]
+fn a_crowd_at_the_door_leaves_time_for_those_inside() {
+    const CROWD: usize = 400;
+    runtime::block_on(async {
+        let listener = Listener::bind_shared(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = |_| std::net::TcpStream::connect(address).unwrap();
+        let _crowd: Vec<_> = (0..CROWD).map(connect).collect();
+        let accepted = std::cell::Cell::new(0);
+        let spawn = |_| accepted.set(accepted.get() + 1);
+        let router = Router::new().route("/", echo);
+        let mut serving = std::pin::pin!(Server::new(listener).serve_local(router, spawn));
+        let mut most = 0;
+        std::future::poll_fn(|cx| {
+            let before = accepted.get();
+            assert!(serving.as_mut().poll(cx).is_pending());
+            most = most.max(accepted.get() - before);
+            match accepted.get() {
+                CROWD => std::task::Poll::Ready(()),
+                _ => std::task::Poll::Pending,
+            }
+        })
+        .await;
+        assert!(most < CROWD / 2, "{most} in one turn");
+    });
+}
+
 /// Sends to a client as fast as it goes, and counts what was accepted.
 async fn flood(upgrade: Upgrade, accepted: Arc<AtomicU64>) -> Result {
     let mut socket = upgrade.accept().await?;
