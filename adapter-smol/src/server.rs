@@ -240,13 +240,13 @@ impl Server {
     }
 }
 
-/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave, or are dropped.
+/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave, or have none.
 async fn over(gate: &Gate) {
     poll_fn(|cx| gate.poll_closing(cx)).await;
     let late = async {
         Timer::after(gate.window()).await;
     };
-    or(late, poll_fn(|cx| gate.poll_dropping(cx))).await;
+    or(late, poll_fn(|cx| gate.poll_at_once(cx))).await;
 }
 
 /// Drains on a signal, and drops all on a second one: whoever sends it waits no longer. It is never done.

@@ -229,12 +229,12 @@ impl Server {
     }
 }
 
-/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave, or are dropped.
+/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave, or have none.
 async fn over(gate: &Gate) {
     poll_fn(|cx| gate.poll_closing(cx)).await;
     tokio::select! {
         () = sleep(gate.window()) => {}
-        () = poll_fn(|cx| gate.poll_dropping(cx)) => {}
+        () = poll_fn(|cx| gate.poll_at_once(cx)) => {}
     }
 }
 

@@ -221,3 +221,23 @@ fn a_router_that_was_built_before_inherits_the_policy_of_the_server() {
         Ok(())
     });
 }
+
+#[test]
+fn closing_at_once_ends_a_drain_that_has_begun() {
+    run(async {
+        let server = serve(Routes::new().route("/", echo));
+        let mut sockets = Vec::new();
+        for _ in 0..8 {
+            sockets.push(server.connect("/").await?);
+        }
+        server.gate().drain(Duration::from_secs(600));
+        server.pass(Duration::from_millis(1)).await;
+        server.gate().close();
+        let begun = server.clock().now();
+        for socket in &mut sockets {
+            socket.expect_close(1001).await;
+        }
+        assert!(server.clock().now().since(begun) < Duration::from_secs(1));
+        Ok(())
+    });
+}

@@ -87,7 +87,14 @@ impl Gate {
     }
 
     /// Closes the door: nobody is let in, and those who are in are told to leave.
+    ///
+    /// It ends a [`drain`](Self::drain) that has begun: those who were to leave later leave now.
     pub fn close(&self) {
+        self.shut(0);
+    }
+
+    fn shut(&self, window: u64) {
+        self.0.window.store(window, Ordering::SeqCst);
         self.0.closing.store(true, Ordering::SeqCst);
         self.wake_all();
     }
@@ -96,8 +103,7 @@ impl Gate {
     /// other, evenly over `window`, with 1012: else all would come back at once, to a server that has just started.
     pub fn drain(&self, window: Duration) {
         let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
-        self.0.window.store(micros, Ordering::SeqCst);
-        self.close();
+        self.shut(micros);
     }
 
     /// Over how long closing is spread.
@@ -132,9 +138,9 @@ impl Gate {
         self.watch(cx, |gate, _| gate.is_closing())
     }
 
-    /// Ready once those who are in are ended as they are.
-    pub fn poll_dropping(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watch(cx, |gate, _| gate.0.dropping.load(Ordering::SeqCst))
+    /// Ready once those who are in are to leave at once: the door is closed, and nobody leaves later.
+    pub fn poll_at_once(&self, cx: &Context<'_>) -> Poll<()> {
+        self.watch(cx, |gate, _| gate.is_closing() && gate.window().is_zero())
     }
 
     /// Ready once nobody is in.

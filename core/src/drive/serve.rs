@@ -271,7 +271,7 @@ fn attend<T: Transport, F: Future<Output = Result<()>>>(
     parting: &Parting,
     mut running: Pin<&mut Option<F>>,
 ) -> impl Future<Output = Result<()>> {
-    let mut leaving = false;
+    let mut told = None;
     poll_fn(move |cx| {
         let Some(handler) = running.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(Error::Panic));
@@ -284,10 +284,10 @@ fn attend<T: Transport, F: Future<Output = Result<()>>>(
         place.look();
         if let Place::Open(shared) = &*place {
             let mut engine = shared.engine();
-            if !leaving && parting.gate.is_closing() {
+            if parting.gate.is_closing() && told != Some(parting.gate.window()) {
+                told = Some(parting.gate.window());
                 let farewell = parting.farewell();
                 engine.leave_after(farewell.after, farewell.code, farewell.reason);
-                leaving = true;
             }
             // The handler let go of its handle: nobody else will close.
             if Arc::strong_count(shared) == 1 {
