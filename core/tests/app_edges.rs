@@ -241,3 +241,18 @@ fn closing_at_once_ends_a_drain_that_has_begun() {
         Ok(())
     });
 }
+
+#[test]
+fn what_answers_head_has_no_body_also_when_it_refuses() {
+    run(async {
+        let server = serve(Routes::new().get("/", "a page"));
+        let asked = b"HEAD / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx";
+        let answer = server.exchange(asked).await?;
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("\r\n\r\n"),
+            "{answer}"
+        );
+        Ok(())
+    });
+}

@@ -69,7 +69,14 @@ pub async fn receive_request<T: Transport>(
                 left,
             ))
         }
-        Err(error) => Err(refuse_with(&mut transport, reader.unread, error, &config).await),
+        Err(error) => Err(refuse_with(
+            &mut transport,
+            reader.unread,
+            error,
+            &config,
+            Framing::default(),
+        )
+        .await),
     }
 }
 
@@ -98,7 +105,14 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                 return Ok(None);
             }
             Err(error) => {
-                return Err(refuse_with(&mut transport, reader.unread, error, config).await);
+                return Err(refuse_with(
+                    &mut transport,
+                    reader.unread,
+                    error,
+                    config,
+                    Framing::default(),
+                )
+                .await);
             }
         };
         if visit > 1 {
@@ -118,8 +132,14 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
         let head = match judged {
             Ok(head) => head,
             Err(refusal) => {
+                let framing = Framing {
+                    keep_alive: false,
+                    ..framing
+                };
                 let error = refusal.into();
-                return Err(refuse_with(&mut transport, reader.unread, error, config).await);
+                return Err(
+                    refuse_with(&mut transport, reader.unread, error, config, framing).await,
+                );
             }
         };
         let is_websocket = matches!(head, Head::WebSocket(_));
@@ -222,12 +242,11 @@ async fn refuse_with<T: Transport>(
     unread: Unread,
     error: Error,
     config: &Config,
+    framing: Framing,
 ) -> Error {
     if let Error::Refusal(refusal) = &error {
-        let mut octets = Vec::new();
-        if refusal.response().write(&mut octets).is_ok() {
-            let _ = answer_and_end(transport, unread, &octets, config).await;
-        }
+        let octets = written(&refusal.response(), framing);
+        let _ = answer_and_end(transport, unread, &octets, config).await;
     }
     error
 }
