@@ -5,6 +5,10 @@ mod support {
     pub mod app;
 }
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use sansws_core::app::{Endpoint, Layer, Route};
@@ -238,6 +242,36 @@ fn closing_at_once_ends_a_drain_that_has_begun() {
             socket.expect_close(1001).await;
         }
         assert!(server.clock().now().since(begun) < Duration::from_secs(1));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_request_is_not_accepted_after_its_handler_returned() {
+    run(async {
+        let kept = Arc::new(Mutex::new(None));
+        let keep = Arc::clone(&kept);
+        let router = Routes::new().route("/", move |upgrade: Up| {
+            *keep.lock().unwrap() = Some(upgrade);
+            async { Ok(()) }
+        });
+        let server = serve(router);
+        let mut connecting = pin!(server.expect_reject("/", 403));
+        let mut accepting = pin!(async {
+            let upgrade: Up = poll_fn(|_| match kept.lock().unwrap().take() {
+                Some(upgrade) => Poll::Ready(upgrade),
+                None => Poll::Pending,
+            })
+            .await;
+            assert!(upgrade.accept().await.is_err());
+        });
+        let mut accepted = false;
+        poll_fn(|cx| {
+            let connected = connecting.as_mut().poll(cx);
+            accepted = accepted || accepting.as_mut().poll(cx).is_ready();
+            connected
+        })
+        .await;
         Ok(())
     });
 }

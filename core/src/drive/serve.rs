@@ -21,7 +21,7 @@ use super::opening::{Arrival, Opening, open, reply};
 use super::options::{Policy, Serve};
 use super::parties::Party;
 use super::service::Service;
-use super::upgrade::{Fate, Slot, Upgrade};
+use super::upgrade::{Fate, NOT_ACCEPTED, Slot, Upgrade};
 use super::websocket::{Shared, WebSocket, is_closing};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
@@ -143,7 +143,7 @@ async fn serve_until<T: Transport, S: Service<T>>(
             if let Fate::Dropped(transport) = take(&slot) {
                 // 4.2.1: whoever asks is answered, also when the handler did not.
                 let response = match &result {
-                    Ok(()) => Response::text(403, "the request was not accepted\n"),
+                    Ok(()) => Response::text(403, NOT_ACCEPTED),
                     Err(error) => error.response(),
                 };
                 let _ = Box::pin(reply(transport, &response, &options.config)).await;

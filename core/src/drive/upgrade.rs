@@ -34,6 +34,9 @@ pub(super) enum Fate<T> {
     Rejected,
 }
 
+/// What is told to whom a handler did not accept.
+pub(super) const NOT_ACCEPTED: &str = "the request was not accepted\n";
+
 pub(super) type Slot<T> = Arc<Mutex<Fate<T>>>;
 
 /// A request for a WebSocket that is not answered yet. Nothing can be sent before it is accepted: it has no such method.
@@ -123,6 +126,11 @@ impl<T: Transport> Unanswered<T> {
             return Err(Refusal::NotWebSocket.into());
         };
         let (response, agreement) = request.accept(&self.config, accept)?;
+        if !self.is_awaited() {
+            // Nobody would drive it: the server's task has done with the connection, and counts it no more.
+            let _ = self.reject(Response::text(403, NOT_ACCEPTED)).await;
+            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+        }
         let inner = &mut *self;
         if let Some((transport, _)) = &mut inner.parts {
             let deadline = inner.left.map(|left| transport.now() + left);
@@ -153,6 +161,14 @@ impl<T: Transport> Unanswered<T> {
         };
         self.settle(Fate::Rejected);
         answer_and_end(&mut transport, unread, &octets, &self.config).await
+    }
+
+    /// Whether the task of a server, if there is one, waits for what becomes of it: until its handler has returned.
+    fn is_awaited(&self) -> bool {
+        self.slot.as_ref().is_none_or(|slot| {
+            let fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            matches!(&*fate, Fate::Open)
+        })
     }
 
     fn settle(&self, fate: Fate<T>) {
