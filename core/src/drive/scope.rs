@@ -139,7 +139,8 @@ impl Scope {
 
     /// Takes over what a trusted proxy says.
     pub(super) fn forward(&mut self, found: Forwarded, peer: SocketAddr) {
-        if found.address != peer.ip() {
+        // A socket for both families writes addresses of IPv4 as IPv6.
+        if found.address != peer.ip().to_canonical() {
             // The port is the proxy's own: nobody knows the client's.
             self.peer = Some(SocketAddr::new(found.address, 0));
         }
@@ -197,5 +198,40 @@ impl Attached {
 impl fmt::Debug for Attached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attached").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Fields;
+
+    #[test]
+    fn a_client_of_its_own_keeps_its_port_in_either_family() {
+        for (peer, told, want) in [
+            ("192.0.2.1:5000", "192.0.2.1", "192.0.2.1:5000"),
+            (
+                "[::ffff:192.0.2.1]:5000",
+                "192.0.2.1",
+                "[::ffff:192.0.2.1]:5000",
+            ),
+            ("[2001:db8::1]:5000", "2001:db8::1", "[2001:db8::1]:5000"),
+            ("192.0.2.1:5000", "198.51.100.1", "198.51.100.1:0"),
+        ] {
+            let head = RequestHead {
+                method: "GET".into(),
+                target: "/".into(),
+                fields: Fields::default(),
+            };
+            let peer: SocketAddr = peer.parse().unwrap();
+            let mut scope = Scope::new(Head::Plain(head), Some(peer), None, Instant::ZERO);
+            let found = Forwarded {
+                address: told.parse().unwrap(),
+                secure: None,
+                host: None,
+            };
+            scope.forward(found, peer);
+            assert_eq!(scope.client_addr(), want.parse().ok(), "{peer} {told}");
+        }
     }
 }
