@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
-use sansws_core::drive::{Result, Transport, receive_proxy_header};
+use sansws_core::drive::{Listen, Result, Transport, receive_proxy_header};
 use sansws_core::proxy::Source;
 use smol::net::{AsyncToSocketAddrs, resolve};
 
@@ -103,9 +103,12 @@ impl Listener {
             speaks: Speaks::default(),
         }
     }
+}
 
-    /// The next connection.
-    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+impl Listen for Listener {
+    type Accepted = Accepted;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         let speaks = &self.speaks;
         Poll::Ready(match &self.socket {
             Socket::Tcp(listener) => ready!(poll_socket(listener, cx, TcpListener::accept))
@@ -147,12 +150,14 @@ fn poll_socket<L, S, A>(
 }
 
 /// A socket on which nothing was said yet.
-pub(crate) struct Accepted {
+#[derive(Debug)]
+pub struct Accepted {
     socket: Plain,
     peer: Option<SocketAddr>,
     speaks: Speaks,
 }
 
+#[derive(Debug)]
 enum Plain {
     Tcp(Registered<TcpStream>),
     #[cfg(unix)]

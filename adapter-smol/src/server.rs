@@ -1,26 +1,23 @@
 //! A server: accepts, lets in, drives, and shuts down.
 
-use std::future::{pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_io::Timer;
-use async_signal::{Signal, Signals};
+use async_signal::Signal;
 use futures_lite::StreamExt;
-use futures_lite::future::{or, yield_now};
 use sansws_core::drive::{self, Arrival, Error, Gate, IntoService, Leave, Result, Serve, Service};
 use smol::net::AsyncToSocketAddrs;
 
 use crate::dial::within;
 use crate::io::now;
 use crate::listen::{Accepted, Listener};
-use crate::{Io, Stream};
+use crate::{Io, Stream, sleep};
 
 /// A connection's task, for executors that keep tasks on one thread.
 pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
@@ -35,12 +32,7 @@ pub struct Server {
     drain: Option<Duration>,
 }
 
-/// How long accepting pauses after an error such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
-
 /// Connections that are accepted before others run.
-const IN_A_ROW: usize = 64;
-
 impl Server {
     /// Listens on TCP, with default options. Port 0 lets the system choose.
     pub async fn bind(address: impl AsyncToSocketAddrs) -> Result<Self> {
@@ -133,65 +125,12 @@ impl Server {
     }
 
     async fn run(mut self, mut start: impl FnMut(Accepted, Leave, Arc<Serve>)) -> Result<()> {
-        let gate = self.gate();
-        let (mut listeners, options) = (self.listeners, Arc::new(self.options));
-        let (mut paused, mut in_a_row) = (false, 0_usize);
-        let mut signals = pin!(obey_signals(&gate, self.drain));
-        let mut over = pin!(over(&gate));
-        loop {
-            let next = poll_fn(|cx| {
-                let _ = signals.as_mut().poll(cx);
-                if over.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                for (at, listener) in listeners.iter().enumerate() {
-                    if let Poll::Ready(accepted) = listener.poll_accept(cx) {
-                        // The next one to be asked first is the one behind it.
-                        listeners.rotate_left(at + 1);
-                        return Poll::Ready(Some(accepted));
-                    }
-                }
-                Poll::Pending
-            });
-            match next.await {
-                None => break,
-                Some(Ok(accepted)) => {
-                    if std::mem::take(&mut paused) {
-                        tracing::warn!("accepting goes on");
-                    }
-                    if let Some(leave) = gate.admit() {
-                        start(accepted, leave, Arc::clone(&options));
-                    }
-                    // A crowd at the door leaves time for those inside.
-                    in_a_row += 1;
-                    if in_a_row % IN_A_ROW == 0 {
-                        yield_now().await;
-                    }
-                }
-                Some(Err(error)) => {
-                    if !std::mem::replace(&mut paused, true) {
-                        tracing::warn!(%error, "accepting failed, and is tried again until it succeeds");
-                    }
-                    Timer::after(PAUSE).await;
-                }
-            }
-        }
-        drop(listeners);
-        let empty = async {
-            poll_fn(|cx| {
-                let _ = signals.as_mut().poll(cx);
-                gate.poll_empty(cx)
-            })
-            .await;
-            true
-        };
-        let late = async {
-            Timer::after(options.config.timeouts.shutdown).await;
-            false
-        };
-        if !or(empty, late).await {
-            gate.drop_all();
-        }
+        let (gate, options) = (self.gate(), Arc::new(self.options));
+        let mut signals = Signals::default();
+        let signals = drive::obey_signals(&gate, self.drain, move |cx| signals.poll_next(cx));
+        let shutdown = options.config.timeouts.shutdown;
+        let start = |accepted, leave| start(accepted, leave, Arc::clone(&options));
+        drive::accept(self.listeners, &gate, shutdown, signals, sleep, start).await;
         Ok(())
     }
 
@@ -240,36 +179,38 @@ impl Server {
     }
 }
 
-/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave, or have none.
-async fn over(gate: &Gate) {
-    poll_fn(|cx| gate.poll_closing(cx)).await;
-    let late = async {
-        Timer::after(gate.window()).await;
-    };
-    or(late, poll_fn(|cx| gate.poll_at_once(cx))).await;
-}
-
-/// Drains on a signal, and drops all on a second one: whoever sends it waits no longer. It is never done.
-async fn obey_signals(gate: &Gate, drain: Option<Duration>) {
-    if let Some(window) = drain
-        && let Err(error) = drain_and_drop(gate, window).await
-    {
-        tracing::error!(%error, "signals cannot be had");
-    }
-    pending().await
-}
-
-/// The signals are SIGTERM and SIGINT.
+/// SIGTERM and SIGINT.
 #[cfg(unix)]
-async fn drain_and_drop(gate: &Gate, window: Duration) -> io::Result<()> {
-    let mut signals = Signals::new([Signal::Term, Signal::Int])?;
-    signals.next().await.transpose()?;
-    tracing::info!(?window, "a signal: the server drains");
-    gate.drain(window);
-    signals.next().await.transpose()?;
-    tracing::info!("a second signal: who is still in is dropped");
-    gate.drop_all();
-    Ok(())
+#[derive(Default)]
+struct Signals(Option<async_signal::Signals>);
+
+#[cfg(unix)]
+impl Signals {
+    /// Ready once one of them came.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.0.is_none() {
+            self.0 = Some(async_signal::Signals::new([Signal::Term, Signal::Int])?);
+        }
+        match &mut self.0 {
+            Some(signals) => match ready!(signals.poll_next(cx)) {
+                Some(came) => Poll::Ready(came.map(drop)),
+                None => Poll::Pending,
+            },
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// There are none here.
+#[cfg(not(unix))]
+#[derive(Default)]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
 }
 
 /// One connection.
@@ -277,7 +218,7 @@ fn connection<S: Service<Io<Stream>>>(
     accepted: Accepted,
     options: Arc<Serve>,
     service: S,
-    leave: Leave,
+    mut leave: Leave,
 ) -> impl Future<Output = ()> {
     let begun = now();
     // Boxed, so that an open connection does not hold room for a TLS handshake.
@@ -286,9 +227,11 @@ fn connection<S: Service<Io<Stream>>>(
         accepted.prepare(),
     ));
     async move {
-        let (stream, peer, secure) = match preparing.await {
-            Ok(prepared) => prepared,
-            Err(error) => return tracing::debug!(%error, "a connection was not begun"),
+        let (stream, peer, secure) = match leave.unless_closing(preparing).await {
+            Some(Ok(prepared)) => prepared,
+            Some(Err(error)) => return tracing::debug!(%error, "a connection was not begun"),
+            // Nothing was said on it yet: there is nobody to tell.
+            None => return,
         };
         let transport = Io::new(stream);
         let arrival = Arrival {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sansws_core::drive::{Result, Transport, receive_proxy_header};
+use sansws_core::drive::{Listen, Result, Transport, receive_proxy_header};
 use sansws_core::proxy::Source;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
@@ -95,9 +95,12 @@ impl Listener {
             speaks: Speaks::default(),
         }
     }
+}
 
-    /// The next connection.
-    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+impl Listen for Listener {
+    type Accepted = Accepted;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
         let speaks = &self.speaks;
         Poll::Ready(match &self.socket {
             Socket::Tcp(listener) => ready!(listener.poll_accept(cx)).and_then(|(tcp, peer)| {
@@ -119,12 +122,14 @@ impl Listener {
 }
 
 /// A socket on which nothing was said yet.
-pub(crate) struct Accepted {
+#[derive(Debug)]
+pub struct Accepted {
     socket: Plain,
     peer: Option<SocketAddr>,
     speaks: Speaks,
 }
 
+#[derive(Debug)]
 enum Plain {
     Tcp(TcpStream),
     #[cfg(unix)]

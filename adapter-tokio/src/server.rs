@@ -1,18 +1,17 @@
 //! A server: accepts, lets in, drives, and shuts down.
 
-use std::future::{pending, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sansws_core::drive::{self, Arrival, Error, Gate, IntoService, Leave, Result, Serve, Service};
 use tokio::net::ToSocketAddrs;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::dial::within;
 use crate::io::now;
@@ -31,9 +30,6 @@ pub struct Server {
     gate: Option<Gate>,
     drain: Option<Duration>,
 }
-
-/// How long accepting pauses after an error such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
 
 impl Server {
     /// Listens on TCP, with default options. Port 0 lets the system choose.
@@ -127,55 +123,12 @@ impl Server {
     }
 
     async fn run(mut self, mut start: impl FnMut(Accepted, Leave, Arc<Serve>)) -> Result<()> {
-        let gate = self.gate();
-        let (mut listeners, options) = (self.listeners, Arc::new(self.options));
-        let mut paused = false;
-        let mut signals = pin!(obey_signals(&gate, self.drain));
-        let mut over = pin!(over(&gate));
-        loop {
-            let next = poll_fn(|cx| {
-                let _ = signals.as_mut().poll(cx);
-                if over.as_mut().poll(cx).is_ready() {
-                    return Poll::Ready(None);
-                }
-                for (at, listener) in listeners.iter().enumerate() {
-                    if let Poll::Ready(accepted) = listener.poll_accept(cx) {
-                        // The next one to be asked first is the one behind it.
-                        listeners.rotate_left(at + 1);
-                        return Poll::Ready(Some(accepted));
-                    }
-                }
-                Poll::Pending
-            });
-            match next.await {
-                None => break,
-                Some(Ok(accepted)) => {
-                    if std::mem::take(&mut paused) {
-                        tracing::warn!("accepting goes on");
-                    }
-                    if let Some(leave) = gate.admit() {
-                        start(accepted, leave, Arc::clone(&options));
-                    }
-                }
-                Some(Err(error)) => {
-                    if !std::mem::replace(&mut paused, true) {
-                        tracing::warn!(%error, "accepting failed, and is tried again until it succeeds");
-                    }
-                    sleep(PAUSE).await;
-                }
-            }
-        }
-        drop(listeners);
-        let empty = poll_fn(|cx| {
-            let _ = signals.as_mut().poll(cx);
-            gate.poll_empty(cx)
-        });
-        if timeout(options.config.timeouts.shutdown, empty)
-            .await
-            .is_err()
-        {
-            gate.drop_all();
-        }
+        let (gate, options) = (self.gate(), Arc::new(self.options));
+        let mut signals = Signals::default();
+        let signals = drive::obey_signals(&gate, self.drain, move |cx| signals.poll_next(cx));
+        let shutdown = options.config.timeouts.shutdown;
+        let start = |accepted, leave| start(accepted, leave, Arc::clone(&options));
+        drive::accept(self.listeners, &gate, shutdown, signals, sleep, start).await;
         Ok(())
     }
 
@@ -229,46 +182,39 @@ impl Server {
     }
 }
 
-/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave, or have none.
-async fn over(gate: &Gate) {
-    poll_fn(|cx| gate.poll_closing(cx)).await;
-    tokio::select! {
-        () = sleep(gate.window()) => {}
-        () = poll_fn(|cx| gate.poll_at_once(cx)) => {}
-    }
-}
-
-/// Drains on a signal, and drops all on a second one: whoever sends it waits no longer. It is never done.
-async fn obey_signals(gate: &Gate, drain: Option<Duration>) {
-    if let Some(window) = drain
-        && let Err(error) = drain_and_drop(gate, window).await
-    {
-        tracing::error!(%error, "signals cannot be had");
-    }
-    pending().await
-}
-
-/// The signals are SIGTERM and SIGINT.
+/// SIGTERM and SIGINT.
 #[cfg(unix)]
-async fn drain_and_drop(gate: &Gate, window: Duration) -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate())?,
-        signal(SignalKind::interrupt())?,
-    );
-    let mut next = async || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+#[derive(Default)]
+struct Signals(Option<[tokio::signal::unix::Signal; 2]>);
+
+#[cfg(unix)]
+impl Signals {
+    /// Ready once one of them came.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        use tokio::signal::unix::{SignalKind, signal};
+        if self.0.is_none() {
+            let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()];
+            self.0 = Some([signal(terminate)?, signal(interrupt)?]);
         }
-    };
-    next().await;
-    tracing::info!(?window, "a signal: the server drains");
-    gate.drain(window);
-    next().await;
-    tracing::info!("a second signal: who is still in is dropped");
-    gate.drop_all();
-    Ok(())
+        let mut both = self.0.iter_mut().flatten();
+        if both.any(|one| one.poll_recv(cx).is_ready()) {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// There are none here.
+#[cfg(not(unix))]
+#[derive(Default)]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
 }
 
 /// One connection.
@@ -276,7 +222,7 @@ fn connection<S: Service<Io<Stream>>>(
     accepted: Accepted,
     options: Arc<Serve>,
     service: S,
-    leave: Leave,
+    mut leave: Leave,
 ) -> impl Future<Output = ()> {
     let begun = now();
     // Boxed, so that an open connection does not hold room for a TLS handshake.
@@ -285,9 +231,11 @@ fn connection<S: Service<Io<Stream>>>(
         accepted.prepare(),
     ));
     async move {
-        let (stream, peer, secure) = match preparing.await {
-            Ok(prepared) => prepared,
-            Err(error) => return tracing::debug!(%error, "a connection was not begun"),
+        let (stream, peer, secure) = match leave.unless_closing(preparing).await {
+            Some(Ok(prepared)) => prepared,
+            Some(Err(error)) => return tracing::debug!(%error, "a connection was not begun"),
+            // Nothing was said on it yet: there is nobody to tell.
+            None => return,
         };
         let transport = Io::new(stream);
         let arrival = Arrival {

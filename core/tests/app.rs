@@ -397,6 +397,7 @@ fn layers_and_pages_that_panic_or_hang_are_answered_for() {
             Routes::new()
                 .add(Route::new("/layer", echo).layer(panics))
                 .add(Route::new("/hangs", echo).layer(Hang))
+                .add(Route::get("/page-hangs", "never").layer(Hang))
                 .get("/page", async |_: Scope| -> &'static str { panic!() })
                 .get("/error", async |_: Scope| -> Result<&'static str> {
                     Err(Error::other("ours"))
@@ -412,6 +413,7 @@ fn layers_and_pages_that_panic_or_hang_are_answered_for() {
         };
         let dial = Dial::default().config(patient);
         server.expect_reject_with("/hangs", dial, 503).await;
+        assert_eq!(server.get("/page-hangs").await?.status, 503);
         assert_eq!(server.get("/page").await?.status, 500);
         assert_eq!(server.get("/error").await?.status, 500);
         Ok(())

@@ -167,6 +167,33 @@ fn a_proxy_tells_the_address_before_tls_and_http() {
 }
 
 #[test]
+fn a_peer_that_never_begins_tls_delays_no_shutdown() {
+    runtime::block_on(async {
+        let certs = Certs::new();
+        let tls = ws::tls::server(certs.identity("server"), None).unwrap();
+        let listener = Listener::bind("127.0.0.1:0").await.unwrap().tls(tls);
+        let mut server = Server::new(listener);
+        let (address, gate) = (server.local_addr().unwrap(), server.gate());
+        let (sender, ended) = std::sync::mpsc::channel();
+        runtime::spawn(async move {
+            server.serve(Router::new().route("/", echo)).await.unwrap();
+            let _ = sender.send(());
+        });
+        let mut silent = runtime::Tcp::connect(address).await.unwrap();
+        while gate.open() == 0 {
+            ws::sleep(Duration::from_millis(5)).await;
+        }
+        gate.close();
+        // The socket is closed at once, long before the handshake's ten seconds are over.
+        assert!(runtime::read_to_end(&mut silent).await.is_empty());
+        while ended.try_recv().is_err() {
+            ws::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(gate.open(), 0);
+    });
+}
+
+#[test]
 fn threads_share_a_port() {
     let threads = Arc::new(Mutex::new(HashSet::new()));
     let seen = Arc::clone(&threads);

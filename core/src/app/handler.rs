@@ -10,14 +10,11 @@ use core::future::{Future, ready};
 use core::pin::Pin;
 
 use super::endpoint::{self, Endpoint};
-use crate::drive::{Error, Result, Scope, Transport, Upgrade};
+use crate::drive::{Answering, Error, Result, Scope, Transport, Upgrade};
 use crate::http::Response;
 
 /// A handler at work.
 pub(super) type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
-
-/// A page in the making.
-pub(super) type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// A handler of WebSockets, of whatever type it was.
 pub struct Handler<T: Transport>(Arc<dyn Fn(Upgrade<T>) -> Running + Send + Sync>);

@@ -222,7 +222,7 @@ impl<T: Transport + 'static> Service<T> for App<T> {
                     handler,
                     policy,
                 },
-                Ok(Found::Page(page)) => Decision::Answer(page.answer(scope).await),
+                Ok(Found::Page(page)) => Decision::Page(page.answer(scope)),
                 Err(response) => Decision::Answer(response),
             }
         })

@@ -5,6 +5,8 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::future::{Future, poll_fn};
+use core::pin::pin;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -214,6 +216,29 @@ pub enum Leave {
     In(Ticket),
     /// Be told that there is no room; see [`refuse`](super::refuse).
     Away(Away),
+}
+
+impl Leave {
+    /// Does `work`, unless the server shuts down before it is done.
+    pub async fn unless_closing<W: Future>(&mut self, work: W) -> Option<W::Output> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            let Self::In(ticket) = self else {
+                return Poll::Pending;
+            };
+            // It is woken when the door closes, too.
+            let dropping = ticket.poll_dropping(cx).is_ready();
+            if dropping || ticket.is_closing() {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await
+    }
 }
 
 /// The leave to be refused; dropping it makes room for another.

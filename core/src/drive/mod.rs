@@ -13,6 +13,7 @@
 //! - **Wakers.** Whoever waits is remembered by what it waits as: reading, writing, or driving. When these are different
 //!   tasks, the transport wakes them all, so that none can lose another's wake-up.
 
+mod accept;
 mod ahead;
 mod buffer;
 mod client;
@@ -38,6 +39,7 @@ mod tunnel;
 mod upgrade;
 mod websocket;
 
+pub use accept::{Listen, accept, obey_signals};
 pub use client::{Client, ClientState, Connector, Stop};
 pub use dial::connect;
 pub use dial_options::Dial;
@@ -53,7 +55,7 @@ pub use options::{Policy, Serve};
 pub use proxied::receive_proxy_header;
 pub use scope::Scope;
 pub use serve::{Outcome, run, serve};
-pub use service::{Decision, IntoService, Service, Single};
+pub use service::{Answering, Decision, IntoService, Service, Single};
 pub use stream::{MessageReader, MessageWriter};
 pub use tunnel::tunnel;
 pub use upgrade::Upgrade;

@@ -4,7 +4,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::net::SocketAddr;
 use core::panic::AssertUnwindSafe;
 use core::pin::pin;
@@ -17,7 +17,7 @@ use super::exchange::{WriteAll, answer_and_end, within};
 use super::gate::Gate;
 use super::options::Serve;
 use super::scope::{Head, Scope};
-use super::service::{Decision, Service};
+use super::service::{Answering, Decision, Service};
 use super::upgrade::{Slot, Upgrade};
 use super::{Error, Result, Transport};
 use crate::config::Config;
@@ -144,14 +144,7 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
         };
         let is_websocket = matches!(head, Head::WebSocket(_));
         let scope = options.scope(head, &arrival, transport.now());
-        match decide(
-            &mut transport,
-            service,
-            scope,
-            deadline.filter(|_| is_websocket),
-        )
-        .await
-        {
+        let response = match decide(&mut transport, service, scope, deadline).await {
             Decision::Handle {
                 scope,
                 handler,
@@ -163,25 +156,25 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                 let upgrade = Upgrade::new(scope, config, parts, left).on_a_task(slot, policy);
                 return Ok(Some(Opening { upgrade, handler }));
             }
-            Decision::Answer(response) => {
-                let framing = Framing {
-                    keep_alive: framing.keep_alive && !is_websocket && !gate.is_closing(),
-                    ..framing
-                };
-                let octets = written(&response, framing);
-                if !framing.keep_alive {
-                    answer_and_end(&mut transport, reader.unread, &octets, config).await?;
-                    return Ok(None);
-                }
-                let late = Some(transport.now() + config.timeouts.close);
-                let mut write = WriteAll::new(&octets);
-                within(&mut transport, late, Refusal::Timeout, |transport, cx| {
-                    write.poll(transport, cx)
-                })
-                .await?;
-                deadline = Some(transport.now() + config.timeouts.keep_alive);
-            }
+            Decision::Answer(response) => response,
+            Decision::Page(page) => contained(page).await,
+        };
+        let framing = Framing {
+            keep_alive: framing.keep_alive && !is_websocket && !gate.is_closing(),
+            ..framing
+        };
+        let octets = written(&response, framing);
+        if !framing.keep_alive {
+            answer_and_end(&mut transport, reader.unread, &octets, config).await?;
+            return Ok(None);
         }
+        let late = Some(transport.now() + config.timeouts.close);
+        let mut write = WriteAll::new(&octets);
+        within(&mut transport, late, Refusal::Timeout, |transport, cx| {
+            write.poll(transport, cx)
+        })
+        .await?;
+        deadline = Some(transport.now() + config.timeouts.keep_alive);
     }
     Ok(None)
 }
@@ -202,10 +195,7 @@ async fn decide<T: Transport, S: Service<T>>(
     scope: Scope,
     deadline: Option<Instant>,
 ) -> Decision<S::Handler> {
-    let panicked = || {
-        tracing::error!("a layer or a page panicked");
-        Decision::Answer(Response::text(500, "the request could not be handled\n"))
-    };
+    let panicked = || Decision::Answer(panicked());
     let Ok(deciding) = catch_unwind(AssertUnwindSafe(|| service.decide(scope))) else {
         return panicked();
     };
@@ -223,6 +213,22 @@ async fn decide<T: Transport, S: Service<T>>(
             Decision::Answer(Refusal::Busy.response())
         }
     }
+}
+
+/// The response of a page; 500 in the place of one that panics.
+async fn contained(mut page: Answering) -> Response {
+    poll_fn(
+        |cx| match catch_unwind(AssertUnwindSafe(|| page.as_mut().poll(cx))) {
+            Ok(response) => response,
+            Err(_) => Poll::Ready(panicked()),
+        },
+    )
+    .await
+}
+
+fn panicked() -> Response {
+    tracing::error!("a layer or a page panicked");
+    Response::text(500, "the request could not be handled\n")
 }
 
 /// A response as octets; 500 in the place of one that would break its head. Whoever asks is answered.

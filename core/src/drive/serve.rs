@@ -110,10 +110,12 @@ async fn serve_until<T: Transport, S: Service<T>>(
         Ok(Some(opening)) => opening,
         Ok(None) => return Outcome::default(),
         Err(error) => {
-            return Outcome {
+            let outcome = Outcome {
                 result: Err(error),
                 ..Outcome::default()
             };
+            outcome.log();
+            return outcome;
         }
     };
     let kept = Kept::of(&mut opening.upgrade);

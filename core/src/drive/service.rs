@@ -2,9 +2,12 @@
 //! RFC 6455 section 4.2.2; RFC 9110 section 15.
 //! Knows no route: a service decides on a request, and runs the handler it chose.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::fmt;
 use core::future::{Future, Ready, ready};
 use core::marker::PhantomData;
+use core::pin::Pin;
 
 use super::options::{Policy, Serve};
 use super::scope::Scope;
@@ -31,7 +34,6 @@ pub trait Service<T: Transport> {
 }
 
 /// What is to be done with a request.
-#[derive(Debug)]
 pub enum Decision<H> {
     /// Run this handler on it.
     Handle {
@@ -44,7 +46,22 @@ pub enum Decision<H> {
     },
     /// Answer with this response.
     Answer(Response),
+    /// Answer with the response that this comes to; it may take as long as it wants.
+    Page(Answering),
 }
+
+impl<H> fmt::Debug for Decision<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handle { scope, .. } => f.debug_tuple("Handle").field(scope).finish(),
+            Self::Answer(response) => f.debug_tuple("Answer").field(response).finish(),
+            Self::Page(_) => f.write_str("Page"),
+        }
+    }
+}
+
+/// A response in the making.
+pub type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// What a server can serve: a handler for all paths, or a router.
 pub trait IntoService<T: Transport> {
