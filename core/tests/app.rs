@@ -687,3 +687,58 @@ fn a_client_that_sends_and_reads_at_once_gets_any_length_through_an_echo() {
         Ok(())
     });
 }
+
+#[test]
+fn what_goes_wrong_is_logged_with_its_route_and_what_a_peer_does_is_not() {
+    /// Where the log goes.
+    #[derive(Clone, Default)]
+    struct Said(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Said {
+        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(octets)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    async fn panics(upgrade: Up) -> Result {
+        let _socket = upgrade.accept().await?;
+        panic!("as it should")
+    }
+    let said = Said::default();
+    let writer = said.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        run(async {
+            let server = serve(
+                Routes::new()
+                    .route("/rooms/{room}", panics)
+                    .route("/echo", echo),
+            );
+            drop(server.connect("/echo").await?);
+            server.expect_reject("/nowhere", 404).await;
+            let mut socket = server.connect("/rooms/7").await?;
+            socket.expect_close(1011).await;
+            drop(socket);
+            server.pass(Duration::from_secs(10)).await;
+            Ok(())
+        });
+    });
+    let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for part in [
+        "ERROR",
+        "a handler failed",
+        "route=\"/rooms/{room}\"",
+        "the handler panicked",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
