@@ -62,28 +62,33 @@ async fn who_sends_too_much_is_delayed_dropped_or_sent_away() {
         let mut closed = Client::connect(&format!("{url}/close")).await;
         for number in 0..15 {
             delayed.send(number.to_string()).await;
+        }
+        // Many more than may come, however slow the machine is.
+        for number in 0..100 {
             dropped.send(number.to_string()).await;
             drop(closed.0.send_text(number.to_string()).await);
         }
+        // What the runtime put off leaves too, though nobody waits for these.
+        dropped.0.flush().await.unwrap();
+        drop(closed.0.flush().await);
         for number in 0..15 {
             let want = format!("{number} ({} received, 0 dropped)", number + 1);
             assert_eq!(delayed.text().await, want);
         }
-        for number in 0..10 {
-            assert!(dropped.text().await.starts_with(&format!("{number} (")));
-        }
         // A second later there is room again, and what was dropped is known.
         tokio::time::sleep(std::time::Duration::from_millis(1_000)).await;
         dropped.send("again").await;
-        assert_eq!(dropped.text().await, "again (16 received, 5 dropped)");
-        let code = loop {
-            match closed.0.receive().await {
-                Ok(Some(_)) => {}
-                Err(Error::Disconnect(closed)) => break closed.code(),
-                other => panic!("{other:?}"),
+        let mut passed = 0;
+        let last = loop {
+            let text = dropped.text().await;
+            match text.strip_prefix("again (101 received, ") {
+                Some(rest) => break rest.strip_suffix(" dropped)").unwrap().to_owned(),
+                None => passed += 1,
             }
         };
-        assert_eq!(code, 1008);
+        assert!(passed >= 10, "{passed}");
+        assert_eq!(passed + last.parse::<u32>().unwrap(), 100);
+        assert_eq!(closed.end().await.0, 1008);
 
         // Three are here; ten may be, and may come in a moment.
         let url = format!("{url}/delay");
