@@ -27,15 +27,13 @@
 //! `serve_connection(..).with_upgrades()` for HTTP/1.1, `enable_connect_protocol()` for HTTP/2; axum's `serve` does both.
 
 use std::fmt;
-use std::sync::Arc;
 
 use ::hyper::ext::Protocol;
 use ::hyper::upgrade::{OnUpgrade, Upgraded};
 use http::Extensions;
 use hyper_util::rt::TokioIo;
-use sansws_core::config::Config;
-use sansws_core::drive::{self, Gate, Policy, Result, Ticket};
-use sansws_core::handshake::{Accept, Refusal, Request};
+use sansws_core::drive::{self, Foreign, Gate, Policy, Result};
+use sansws_core::handshake::{Refusal, Request};
 use sansws_core::http::Response;
 
 use crate::Io;
@@ -43,13 +41,11 @@ use crate::Io;
 /// An open connection that another stack has upgraded.
 pub type WebSocket = drive::WebSocket<Io<TokioIo<Upgraded>>>;
 
-/// A valid request for a WebSocket that a stack has parsed.
+/// A valid request for a WebSocket that a stack has parsed; see [`Foreign`], which decides.
+#[must_use]
 pub struct Upgrade {
-    request: Request,
+    foreign: Foreign,
     on_upgrade: OnUpgrade,
-    accept: Accept,
-    policy: Policy,
-    gate: Option<Gate>,
 }
 
 impl Upgrade {
@@ -77,44 +73,37 @@ impl Upgrade {
             ));
         };
         Ok(Self {
-            request,
+            foreign: Foreign::new(request),
             on_upgrade,
-            accept: Accept::default(),
-            policy: Policy::default(),
-            gate: None,
         })
     }
 
     /// The request: path, query, header fields, cookies, offered subprotocols.
     pub const fn request(&self) -> &Request {
-        &self.request
+        self.foreign.request()
     }
 
-    /// Chooses a subprotocol: the first of ours, the preferred one first, that the client offers.
-    #[must_use]
+    /// See [`Foreign::subprotocols`].
     pub fn subprotocols<'a>(mut self, ours: impl IntoIterator<Item = &'a str>) -> Self {
-        self.accept.subprotocol = self.request.choose(ours);
+        self.foreign = self.foreign.subprotocols(ours);
         self
     }
 
-    /// Adds a field to the response, such as `Set-Cookie`.
-    #[must_use]
+    /// See [`Foreign::header`].
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.accept.fields.push(name, value.as_ref());
+        self.foreign = self.foreign.header(name, value);
         self
     }
 
-    /// Sets what holds for the connection: limits, times, origins, traffic. By default pages of other hosts are refused.
-    #[must_use]
+    /// See [`Foreign::policy`].
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.foreign = self.foreign.policy(policy);
         self
     }
 
-    /// Lets it in by the door of a server of ours, or one made by [`Gate::new`]: it is counted, and closed when the door is.
-    #[must_use]
+    /// See [`Foreign::gate`].
     pub fn gate(mut self, gate: Gate) -> Self {
-        self.gate = Some(gate);
+        self.foreign = self.foreign.gate(gate);
         self
     }
 
@@ -127,53 +116,22 @@ impl Upgrade {
         H: FnOnce(WebSocket) -> F + Send + 'static,
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        match self.begin(handler) {
-            Ok(response) => response.map(|()| R::default()),
-            Err(response) => respond(response),
-        }
-    }
-
-    fn begin<H, F>(self, handler: H) -> Result<http::Response<()>, Response>
-    where
-        H: FnOnce(WebSocket) -> F + Send + 'static,
-        F: Future<Output = Result<()>> + Send + 'static,
-    {
-        let policy = self.policy;
-        policy.check_origin(&self.request, None)?;
-        let gate = self.gate.unwrap_or_else(|| Gate::new(1));
-        let ticket = gate.enter().ok_or_else(|| Refusal::Busy.response())?;
-        let config = policy.config.clone().unwrap_or_default();
-        let (response, agreement) =
-            self.request
-                .accept_http(&config, self.accept)
-                .map_err(|error| {
-                    tracing::error!(%error, "a request could not be accepted");
-                    Response::text(500, "the request could not be accepted\n")
-                })?;
+        let (response, admitted) = match self.foreign.accept() {
+            Ok(accepted) => accepted,
+            Err(response) => return respond(response),
+        };
         let on_upgrade = self.on_upgrade;
         tokio::spawn(async move {
             match on_upgrade.await {
-                Ok(upgraded) => run(upgraded, config, agreement, policy, ticket, handler).await,
+                Ok(upgraded) => {
+                    let transport = Io::new(TokioIo::new(upgraded));
+                    admitted.run(transport, handler).await;
+                }
                 Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
             }
         });
-        Ok(response)
+        response.map(|()| R::default())
     }
-}
-
-async fn run<H, F>(
-    upgraded: Upgraded,
-    config: Arc<Config>,
-    agreement: sansws_core::handshake::Agreement,
-    policy: Policy,
-    ticket: Ticket,
-    handler: H,
-) where
-    H: FnOnce(WebSocket) -> F,
-    F: Future<Output = Result<()>>,
-{
-    let transport = Io::new(TokioIo::new(upgraded));
-    drive::run(transport, config, agreement, policy, ticket, handler).await;
 }
 
 fn respond<R: Default + From<Vec<u8>>>(response: Response) -> http::Response<R> {
@@ -190,7 +148,7 @@ fn respond<R: Default + From<Vec<u8>>>(response: Response) -> http::Response<R> 
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgrade")
-            .field("request", &self.request)
+            .field("request", self.request())
             .finish_non_exhaustive()
     }
 }

@@ -23,6 +23,8 @@ mod engine;
 mod error;
 mod exchange;
 mod follow;
+#[cfg(feature = "http")]
+mod foreign;
 mod gate;
 mod kinds;
 mod opening;
@@ -46,6 +48,8 @@ pub use dial_options::Dial;
 pub use engine::Counters;
 pub use error::{Error, Result};
 pub use follow::follow;
+#[cfg(feature = "http")]
+pub use foreign::{Admitted, Foreign};
 pub use gate::{Away, Gate, Leave, Ticket};
 #[cfg(feature = "json")]
 pub use kinds::Json;
@@ -54,7 +58,7 @@ pub use opening::{Arrival, receive_request, refuse};
 pub use options::{Policy, Serve};
 pub use proxied::receive_proxy_header;
 pub use scope::Scope;
-pub use serve::{Outcome, run, serve};
+pub use serve::{Outcome, serve};
 pub use service::{Answering, Decision, IntoService, Service, Single};
 pub use stream::{MessageReader, MessageWriter};
 pub use tunnel::tunnel;

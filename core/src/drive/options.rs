@@ -25,7 +25,7 @@ pub struct Serve {
     /// What holds for each connection, unless a router or a route says otherwise.
     pub policy: Policy,
     /// Proxies whose word about clients is believed; by default none.
-    pub trusted: Option<Trusted>,
+    pub trusted: Trusted,
 }
 
 impl Default for Serve {
@@ -34,7 +34,7 @@ impl Default for Serve {
             config: Arc::default(),
             max_connections: 16_384,
             policy: Policy::default(),
-            trusted: None,
+            trusted: Trusted::default(),
         }
     }
 }
@@ -60,15 +60,15 @@ impl Serve {
 
     /// Believes what these proxies say about clients in `Forwarded` and `X-Forwarded-For` (RFC 7239).
     pub fn trusted(mut self, proxies: Trusted) -> Self {
-        self.trusted = Some(proxies);
+        self.trusted = proxies;
         self
     }
 
     /// What is known of a request on a connection, now.
     pub(super) fn scope(&self, head: Head, arrival: &Arrival, now: Instant) -> Scope {
         let mut scope = Scope::new(head, arrival.peer, arrival.secure.then_some(true), now);
-        if let (Some(peer), Some(trusted)) = (arrival.peer, &self.trusted) {
-            let found = forwarded::client(&scope.fields, peer.ip(), trusted);
+        if let Some(peer) = arrival.peer {
+            let found = forwarded::client(&scope.fields, peer.ip(), &self.trusted);
             scope.forward(found, peer);
         }
         scope

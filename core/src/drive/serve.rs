@@ -14,19 +14,16 @@ use core::task::Poll;
 use std::panic::catch_unwind;
 use std::sync::PoisonError;
 
-use super::buffer::Unread;
 use super::engine::Counters;
 use super::gate::{Parting, Ticket};
 use super::opening::{Arrival, Opening, open, reply};
-use super::options::{Policy, Serve};
+use super::options::Serve;
 use super::parties::Party;
 use super::service::Service;
 use super::upgrade::{Fate, NOT_ACCEPTED, Slot, Upgrade};
-use super::websocket::{Shared, WebSocket, is_closing};
+use super::websocket::{Shared, is_closing};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
-use crate::config::Config;
-use crate::handshake::Agreement;
 use crate::http::Response;
 use crate::route::Pattern;
 
@@ -167,27 +164,24 @@ async fn serve_until<T: Transport, S: Service<T>>(
 
 /// Runs a handler on a connection whose handshake another stack has done, as [`serve`] would: it drives the socket beside the
 /// handler, closes with the code that the result maps to, and waits for the end.
-pub async fn run<T, H, F>(
-    transport: T,
-    config: Arc<Config>,
-    agreement: Agreement,
-    policy: Policy,
+#[cfg(feature = "http")]
+pub(super) async fn run<T, H, F>(
+    socket: super::WebSocket<T>,
     mut ticket: Ticket,
     handler: H,
 ) -> Outcome
 where
     T: Transport,
-    H: FnOnce(WebSocket<T>) -> F,
+    H: FnOnce(super::WebSocket<T>) -> F,
     F: Future<Output = Result<()>>,
 {
-    let unread = Unread::default();
-    let socket = WebSocket::server(transport, unread, config, agreement, Some(&policy), true);
     let place = Place::Open(socket.shared());
     let all = run_until(place, ticket.parting(), move || handler(socket));
     until_dropped(&mut ticket, Span::current(), pin!(all)).await
 }
 
 /// Runs a handler on a connection, and closes it.
+#[cfg(feature = "http")]
 async fn run_until<T, F>(
     mut place: Place<T>,
     parting: Parting,
@@ -239,6 +233,7 @@ impl Span {
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
 
+    #[cfg(feature = "http")]
     fn current() -> Self {
         let span = tracing::Span::current();
         Self((!span.is_disabled()).then(|| Box::new(span)))

@@ -17,6 +17,9 @@ use futures_sink::Sink;
 
 use super::buffer::Unread;
 use super::engine::{Counters, Engine};
+use super::kinds::FromMessage;
+#[cfg(feature = "json")]
+use super::kinds::Json;
 use super::options::Policy;
 use super::parties::Party;
 use super::stream::{MessageReader, MessageWriter};
@@ -161,20 +164,18 @@ macro_rules! reading {
 
             /// Receives a text message; a binary one is [`Error::WrongKind`].
             pub async fn receive_text(&mut self) -> Result<Option<String>> {
-                match self.receive().await? {
-                    Some(Message::Text(text)) => Ok(Some(text)),
-                    Some(Message::Binary(_)) => Err(Error::WrongKind),
-                    None => Ok(None),
-                }
+                self.receive()
+                    .await?
+                    .map(FromMessage::from_message)
+                    .transpose()
             }
 
             /// Receives a binary message; a text one is [`Error::WrongKind`].
             pub async fn receive_bytes(&mut self) -> Result<Option<Vec<u8>>> {
-                match self.receive().await? {
-                    Some(Message::Binary(octets)) => Ok(Some(octets)),
-                    Some(Message::Text(_)) => Err(Error::WrongKind),
-                    None => Ok(None),
-                }
+                self.receive()
+                    .await?
+                    .map(FromMessage::from_message)
+                    .transpose()
             }
 
             /// Receives a message of either kind as JSON; what does not fit is [`Error::Json`].
@@ -182,10 +183,8 @@ macro_rules! reading {
             pub async fn receive_json<V: serde::de::DeserializeOwned>(
                 &mut self,
             ) -> Result<Option<V>> {
-                match self.receive().await? {
-                    Some(message) => Ok(Some(serde_json::from_slice(message.as_bytes())?)),
-                    None => Ok(None),
-                }
+                let json = self.receive().await?.map(Json::from_message);
+                Ok(json.transpose()?.map(|Json(value)| value))
             }
 
             /// Receives the next message piece by piece, as it arrives; `None` as for [`receive`](Self::receive).

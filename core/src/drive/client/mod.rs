@@ -24,7 +24,10 @@ use core::future::poll_fn;
 use core::pin::Pin;
 
 use super::ahead::Ahead;
-use super::{Dial, Error, Result, Transport, WebSocket};
+use super::kinds::FromMessage;
+#[cfg(feature = "json")]
+use super::kinds::Json;
+use super::{Dial, Result, Transport, WebSocket};
 use crate::close::{CloseCode, Closed};
 use crate::handshake::ClientHandshake;
 use crate::http::Url;
@@ -197,29 +200,25 @@ impl<C: Connector> Client<C> {
 
     /// Receives a text message; a binary one is [`Error::WrongKind`], and passed over.
     pub async fn receive_text(&mut self) -> Result<Option<String>> {
-        match self.receive().await? {
-            Some(Message::Text(text)) => Ok(Some(text)),
-            Some(Message::Binary(_)) => Err(Error::WrongKind),
-            None => Ok(None),
-        }
+        self.receive()
+            .await?
+            .map(FromMessage::from_message)
+            .transpose()
     }
 
     /// Receives a binary message; a text one is [`Error::WrongKind`], and passed over.
     pub async fn receive_bytes(&mut self) -> Result<Option<Vec<u8>>> {
-        match self.receive().await? {
-            Some(Message::Binary(octets)) => Ok(Some(octets)),
-            Some(Message::Text(_)) => Err(Error::WrongKind),
-            None => Ok(None),
-        }
+        self.receive()
+            .await?
+            .map(FromMessage::from_message)
+            .transpose()
     }
 
     /// Receives a message of either kind as JSON; what does not fit is [`Error::Json`], and passed over.
     #[cfg(feature = "json")]
     pub async fn receive_json<V: serde::de::DeserializeOwned>(&mut self) -> Result<Option<V>> {
-        match self.receive().await? {
-            Some(message) => Ok(Some(serde_json::from_slice(message.as_bytes())?)),
-            None => Ok(None),
-        }
+        let json = self.receive().await?.map(Json::from_message);
+        Ok(json.transpose()?.map(|Json(value)| value))
     }
 
     /// Sends a message, or queues it while there is no connection. It waits only while a connection has too much unsent

@@ -111,8 +111,8 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Judges what was decoded; whether it is to be passed on. A message that passed goes on passing.
-    pub(super) fn admit(&mut self, got: &Got) -> bool {
+    /// Judges what was decoded, the end of a message if `whole`; whether it is to be passed on. A message that passed goes on passing.
+    pub(super) fn admit(&mut self, got: &Got, whole: bool) -> bool {
         let Some(traffic) = &mut self.traffic else {
             return true;
         };
@@ -140,8 +140,7 @@ impl<T: Transport> Engine<T> {
                 true
             }
             Verdict::Drop => {
-                self.counters.dropped +=
-                    u64::from(matches!(got, Got::Message(_) | Got::Piece(_, _, true)));
+                self.counters.dropped += u64::from(whole);
                 false
             }
             Verdict::Close => {

@@ -301,11 +301,6 @@ impl<T: Transport> Engine<T> {
             }
         };
         let (consumed, assembled) = (step.consumed, step.assembled);
-        self.counters.received += u64::from(match &step.event {
-            Some(Event::Text(_) | Event::Binary(_)) => true,
-            Some(Event::Piece(piece)) => piece.last,
-            _ => false,
-        });
         let got = match step.event {
             None => Got::Nothing,
             Some(Event::Text(_)) if assembled => {
@@ -327,7 +322,13 @@ impl<T: Transport> Engine<T> {
             }
         };
         self.unread.consume(consumed);
-        if self.admit(&got) { got } else { Got::Other }
+        let whole = matches!(got, Got::Message(_) | Got::Piece(_, _, true));
+        self.counters.received += u64::from(whole);
+        if self.admit(&got, whole) {
+            got
+        } else {
+            Got::Other
+        }
     }
 
     /// Writes all that is queued. An error ends the connection; it is told where the end is told.

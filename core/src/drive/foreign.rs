@@ -1,0 +1,122 @@
+//! A request for a WebSocket that another stack has parsed and will answer.
+//! RFC 6455 section 4.2.2, RFC 8441 section 5.
+//! Knows no stack: it decides, and runs the handler once the stack has let go of the connection.
+
+use alloc::sync::Arc;
+use core::future::Future;
+
+use super::buffer::Unread;
+use super::gate::{Gate, Ticket};
+use super::options::Policy;
+use super::serve::{Outcome, run};
+use super::{Result, Transport, WebSocket};
+use crate::config::Config;
+use crate::handshake::{Accept, Agreement, Refusal, Request};
+use crate::http::Response;
+
+/// A valid request, and on what terms it is accepted.
+#[derive(Debug)]
+#[must_use]
+pub struct Foreign {
+    request: Request,
+    accept: Accept,
+    policy: Policy,
+    gate: Option<Gate>,
+}
+
+impl Foreign {
+    /// A request on default terms: pages of other hosts are refused.
+    pub fn new(request: Request) -> Self {
+        Self {
+            request,
+            accept: Accept::default(),
+            policy: Policy::default(),
+            gate: None,
+        }
+    }
+
+    /// The request: path, query, header fields, cookies, offered subprotocols.
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Chooses a subprotocol: the first of ours, the preferred one first, that the client offers.
+    pub fn subprotocols<'a>(mut self, ours: impl IntoIterator<Item = &'a str>) -> Self {
+        self.accept.subprotocol = self.request.choose(ours);
+        self
+    }
+
+    /// Adds a field to the response, such as `Set-Cookie`.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.accept = self.accept.header(name, value);
+        self
+    }
+
+    /// Sets what holds for the connection: limits, times, origins, traffic.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Lets it in by the door of a server of ours, or one made by [`Gate::new`]: it is counted, and closed when the door is.
+    pub fn gate(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// Accepts: the response to give, and what is to be run once the connection is ours.
+    ///
+    /// # Errors
+    /// The response to give instead: 403 for a page of another host, 503 when there is no room, 500 for terms that break the response.
+    pub fn accept(self) -> Result<(http::Response<()>, Admitted), Response> {
+        self.policy.check_origin(&self.request, None)?;
+        let gate = self.gate.unwrap_or_else(|| Gate::new(1));
+        let ticket = gate.enter().ok_or_else(|| Refusal::Busy.response())?;
+        let config = self.policy.config.clone().unwrap_or_default();
+        let (response, agreement) =
+            self.request
+                .accept_http(&config, self.accept)
+                .map_err(|error| {
+                    tracing::error!(%error, "a request could not be accepted");
+                    Response::text(500, "the request could not be accepted\n")
+                })?;
+        let admitted = Admitted {
+            config,
+            agreement,
+            policy: self.policy,
+            ticket,
+        };
+        Ok((response, admitted))
+    }
+}
+
+/// A request that was accepted; dropping it is leaving.
+#[derive(Debug)]
+#[must_use]
+pub struct Admitted {
+    config: Arc<Config>,
+    agreement: Agreement,
+    policy: Policy,
+    ticket: Ticket,
+}
+
+impl Admitted {
+    /// Runs a handler on the connection, as [`serve`](super::serve) would: it drives the socket beside the handler, closes with the
+    /// code that the result maps to, and waits for the end.
+    pub async fn run<T, H, F>(self, transport: T, handler: H) -> Outcome
+    where
+        T: Transport,
+        H: FnOnce(WebSocket<T>) -> F,
+        F: Future<Output = Result<()>>,
+    {
+        let Self {
+            config,
+            agreement,
+            policy,
+            ticket,
+        } = self;
+        let unread = Unread::default();
+        let socket = WebSocket::server(transport, unread, config, agreement, Some(&policy), true);
+        run(socket, ticket, handler).await
+    }
+}
