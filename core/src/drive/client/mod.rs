@@ -23,6 +23,8 @@ use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
 
+#[cfg(doc)]
+use super::Error;
 use super::ahead::Ahead;
 use super::kinds::FromMessage;
 #[cfg(feature = "json")]
