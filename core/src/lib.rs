@@ -11,6 +11,7 @@
 //! | [`message`] | whole messages, pieces, prepared messages |
 //! | [`policy`] | how much peers may send, how many may come, when to come back to them |
 //! | [`route`] | which endpoint a path leads to; of use without the rest |
+//! | [`hub`] | who is told what is published |
 //! | [`app`] | routers of handlers, layers, endpoints, pages |
 //! | [`proxy`] | what is said to a proxy, or by one, before a connection begins |
 //! | `kit` | a server in memory and in virtual time, for tests (feature `test-kit`) |
@@ -93,6 +94,7 @@ pub mod extension;
 pub mod frame;
 pub mod handshake;
 pub mod http;
+pub mod hub;
 #[cfg(feature = "test-kit")]
 pub mod kit;
 pub mod mask;
