@@ -129,23 +129,29 @@ impl Header {
     /// Appends the header to `out`, with the length in its shortest form.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
+        self.parts(|part| out.extend_from_slice(part));
+    }
+
+    /// Hands out its octets, in one to three parts.
+    #[inline]
+    pub(crate) fn parts(&self, mut put: impl FnMut(&[u8])) {
         let first = if self.fin { FIN } else { 0 }
             | if self.compressed { RSV1 } else { 0 }
             | self.opcode as u8;
         let masked = if self.mask.is_some() { MASKED } else { 0 };
         match (u8::try_from(self.length), u16::try_from(self.length)) {
-            (Ok(length @ 0..=125), _) => out.extend_from_slice(&[first, masked | length]),
+            (Ok(length @ 0..=125), _) => put(&[first, masked | length]),
             (_, Ok(length)) => {
                 let [a, b] = length.to_be_bytes();
-                out.extend_from_slice(&[first, masked | 126, a, b]);
+                put(&[first, masked | 126, a, b]);
             }
             (_, Err(_)) => {
-                out.extend_from_slice(&[first, masked | 127]);
-                out.extend_from_slice(&self.length.to_be_bytes());
+                put(&[first, masked | 127]);
+                put(&self.length.to_be_bytes());
             }
         }
         if let Some(key) = self.mask {
-            out.extend_from_slice(&key);
+            put(&key);
         }
     }
 }

@@ -4,98 +4,289 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::iter::repeat_n;
+use core::mem::take;
 
 use crate::frame::{Header, Kind, Opcode};
 use crate::message::Payload;
 
-/// A message that was framed, and compressed if asked, once; clones share the octets.
+/// A message that was framed, and compressed if asked, once. Clones share the octets: making one only counts it.
 ///
-/// A server sends the shared octets as they are, without a copy. A client copies them, since each frame has its own mask.
+/// A server sends the shared octets as they are: a large message is not copied. A client copies them, since each frame has its
+/// own mask.
+///
+/// ```
+/// use sansws_core::message::Prepared;
+///
+/// let news = Prepared::new("the same to everybody");
+/// # #[cfg(feature = "deflate")]
+/// // One variant for connections with a window of 32 KiB, one for those that have less, down to 4 KiB.
+/// let news = news.deflated(6, 15).deflated(6, 12);
+/// assert_eq!(news.payload(), b"the same to everybody");
+/// ```
 #[derive(Clone, Debug)]
-pub struct Prepared {
-    kind: Kind,
-    header: usize,
-    plain: Arc<[u8]>,
-    deflated: Option<Deflated>,
-}
+pub struct Prepared(Arc<Content>);
 
 #[derive(Clone, Debug)]
-struct Deflated {
+struct Content {
+    kind: Kind,
+    plain: Frame,
+    /// By the window, the smallest first; at most seven.
+    variants: Vec<Variant>,
+}
+
+/// What came of compressing.
+#[derive(Clone, Debug)]
+struct Variant {
     window_bits: u8,
+    /// `None`: it was not smaller than the payload.
+    frame: Option<Frame>,
+}
+
+/// A whole frame without a mask.
+#[derive(Clone, Debug)]
+struct Frame {
+    /// Octets of the header.
     header: usize,
-    frame: Arc<[u8]>,
+    octets: Arc<[u8]>,
 }
 
 impl Prepared {
-    /// Frames a text or binary message.
+    /// Frames a text or binary message. Copies it once, into memory of its length; there are two allocations.
     pub fn new<'a>(payload: impl Into<Payload<'a>>) -> Self {
         let payload = payload.into();
-        let (header, plain) = frame(payload.kind(), false, payload.as_bytes());
-        Self {
+        Self(Arc::new(Content {
             kind: payload.kind(),
-            header,
-            plain,
-            deflated: None,
-        }
+            plain: Frame::new(payload.kind(), false, payload.as_bytes()),
+            variants: Vec::new(),
+        }))
     }
 
     /// Compresses it too, for the connections that agreed on permessage-deflate with a window of at least `window_bits`.
     ///
     /// The window starts empty, so the result fits a connection whatever was sent on it before. `level` goes from 1 to 9,
-    /// `window_bits` from 9 to 15; both are brought into their range. A result that is not smaller is not kept.
+    /// `window_bits` from 9 to 15, of octets the binary logarithm; both are brought into their range.
+    ///
+    /// Each further window adds a variant; a connection is sent the one with the largest window that it can have. A window
+    /// that was asked for before is not compressed for again, at whatever level. A result that is not smaller than the
+    /// payload is not kept. Clones that were made before do not see the new variant.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflated(mut self, level: u8, window_bits: u8) -> Self {
+        use crate::extension::deflate::Deflater;
         let window_bits = window_bits.clamp(9, 15);
-        let mut deflater = crate::extension::deflate::Deflater::new(level, window_bits);
+        let variants = &self.0.variants;
+        let Err(at) = variants.binary_search_by_key(&window_bits, |variant| variant.window_bits)
+        else {
+            return self;
+        };
         let mut small = Vec::new();
-        deflater.message(self.payload(), &mut small);
-        if small.len() < self.payload().len() {
-            let (header, frame) = frame(self.kind, true, &small);
-            self.deflated = Some(Deflated {
-                window_bits,
-                header,
-                frame,
-            });
-        }
+        Deflater::new(level, window_bits).message(self.payload(), &mut small);
+        let smaller = small.len() < self.len();
+        let variant = Variant {
+            window_bits,
+            frame: smaller.then(|| Frame::new(self.kind(), true, &small)),
+        };
+        // Copies no octets of a message, but what counts them, and that only when there are clones.
+        Arc::make_mut(&mut self.0).variants.insert(at, variant);
         self
     }
 
     /// Whether it is text or binary.
-    pub const fn kind(&self) -> Kind {
-        self.kind
+    pub fn kind(&self) -> Kind {
+        self.0.kind
     }
 
     /// Its octets, without the frame header.
     pub fn payload(&self) -> &[u8] {
-        self.plain.get(self.header..).unwrap_or_default()
+        self.0.plain.payload()
     }
 
-    pub(crate) const fn frame(&self) -> &Arc<[u8]> {
-        &self.plain
+    /// Length of the payload in octets, as it is without compression.
+    pub fn len(&self) -> usize {
+        self.payload().len()
     }
 
-    /// The compressed frame and its payload, if it fits a window of `window_bits`.
+    /// Whether the payload has no octets.
+    pub fn is_empty(&self) -> bool {
+        self.payload().is_empty()
+    }
+
+    /// How often it was compressed: once for each window asked for, whether the result was kept or not. At most seven.
+    pub fn deflates(&self) -> usize {
+        self.0.variants.len()
+    }
+
+    pub(crate) fn frame(&self) -> &Arc<[u8]> {
+        &self.0.plain.octets
+    }
+
+    /// The compressed frame and its payload, of the largest window that fits into one of `window_bits`.
     pub(crate) fn deflated_frame(&self, window_bits: u8) -> Option<(&Arc<[u8]>, &[u8])> {
-        let deflated = self
-            .deflated
-            .as_ref()
-            .filter(|deflated| deflated.window_bits <= window_bits)?;
-        Some((&deflated.frame, deflated.frame.get(deflated.header..)?))
+        let fitting = self.0.variants.iter().rev();
+        let frame = fitting
+            .filter(|variant| variant.window_bits <= window_bits)
+            .find_map(|variant| variant.frame.as_ref())?;
+        Some((&frame.octets, frame.payload()))
     }
 }
 
-fn frame(kind: Kind, compressed: bool, payload: &[u8]) -> (usize, Arc<[u8]>) {
-    let mut frame = Vec::with_capacity(payload.len() + crate::frame::MAX_HEADER);
-    let header = Header {
-        fin: true,
-        compressed,
-        opcode: Opcode::from(kind),
-        mask: None,
-        length: payload.len() as u64,
-    };
-    header.write(&mut frame);
-    let header = frame.len();
-    frame.extend_from_slice(payload);
-    (header, frame.into())
+impl Frame {
+    fn new(kind: Kind, compressed: bool, payload: &[u8]) -> Self {
+        let header = Header {
+            fin: true,
+            compressed,
+            opcode: Opcode::from(kind),
+            mask: None,
+            length: payload.len() as u64,
+        };
+        let mut length = 0;
+        header.parts(|part| length += part.len());
+        // An iterator of a known length makes one allocation; a `Vec` on the way would make another, and a second copy.
+        let mut octets: Arc<[u8]> = repeat_n(0, length + payload.len()).collect();
+        // Nobody else has it yet.
+        let mut room = Arc::get_mut(&mut octets).unwrap_or_default();
+        let mut put = |part: &[u8]| {
+            if let Some((here, rest)) = take(&mut room).split_at_mut_checked(part.len()) {
+                here.copy_from_slice(part);
+                room = rest;
+            }
+        };
+        header.parts(&mut put);
+        put(payload);
+        Self {
+            header: length,
+            octets,
+        }
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.octets.get(self.header..).unwrap_or_default()
+    }
+}
+
+#[cfg(all(test, feature = "deflate"))]
+mod tests {
+    use super::*;
+
+    /// For each window something that comes twice, at a distance that this window reaches and a smaller one does not. (zlib
+    /// refers back by the window less 262 octets at most.) An octet has 6 bits of noise, so that all windows are of use.
+    fn distant() -> Vec<u8> {
+        let mut state = 1_u32;
+        let mut noise = |length: usize| -> Vec<u8> {
+            let mut next = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 26) as u8
+            };
+            (0..length).map(|_| next()).collect()
+        };
+        (9..=15)
+            .flat_map(|bits| noise((1 << bits) - 300).repeat(2))
+            .collect()
+    }
+
+    fn frame(prepared: &Prepared, window_bits: u8) -> Option<Vec<u8>> {
+        let (frame, payload) = prepared.deflated_frame(window_bits)?;
+        assert!(frame.ends_with(payload) && frame.len() > payload.len());
+        Some(frame.to_vec())
+    }
+
+    #[test]
+    fn the_largest_window_that_fits_is_chosen() {
+        let plain = Prepared::new(distant().as_slice());
+        let alone: Vec<_> = (9..=15)
+            .map(|bits| frame(&plain.clone().deflated(6, bits), 15))
+            .collect();
+        // Each is smaller than the one before, so that they can be told apart.
+        assert!(
+            alone.is_sorted_by(
+                |one, other| one.as_ref().map(Vec::len) > other.as_ref().map(Vec::len)
+            )
+        );
+        for asked in [
+            &[][..],
+            &[9],
+            &[15],
+            &[10, 15, 12],
+            &[12, 10, 15],
+            &[9, 10, 11, 12, 13, 14, 15],
+        ] {
+            let prepared = asked
+                .iter()
+                .fold(plain.clone(), |prepared, bits| prepared.deflated(6, *bits));
+            assert_eq!(prepared.deflates(), asked.len());
+            for bits in 8..=15 {
+                let best = asked.iter().filter(|asked| **asked <= bits).max();
+                let want =
+                    best.and_then(|best| alone.get(usize::from(best - 9)).cloned().flatten());
+                assert_eq!(frame(&prepared, bits), want, "{asked:?} for {bits}");
+            }
+            assert_eq!(prepared.payload(), distant());
+        }
+    }
+
+    #[test]
+    fn a_window_is_compressed_for_once() {
+        let once = Prepared::new("Hello ".repeat(100).as_str()).deflated(1, 12);
+        let twice = once.clone().deflated(9, 12);
+        assert!(Arc::ptr_eq(&once.0, &twice.0) && once.deflates() == 1);
+        // Both ends of the range.
+        let thrice = twice
+            .deflated(0, 0)
+            .deflated(9, 9)
+            .deflated(99, 99)
+            .deflated(9, 15);
+        assert_eq!((once.deflates(), thrice.deflates()), (1, 3));
+        assert_eq!(
+            (frame(&once, 11), frame(&once, 15)),
+            (None, frame(&thrice, 14))
+        );
+        // What has not become smaller is not kept, but known.
+        for payload in ["", "x", "Hello"] {
+            let useless = Prepared::new(payload).deflated(6, 15);
+            assert_eq!((useless.deflates(), frame(&useless, 15)), (1, None));
+            let again = useless.clone().deflated(9, 15);
+            assert!(Arc::ptr_eq(&useless.0, &again.0));
+        }
+    }
+
+    #[test]
+    fn clones_share_everything() {
+        assert_eq!(size_of::<Prepared>(), size_of::<usize>());
+        let prepared = Prepared::new("Hello ".repeat(100).as_str());
+        let clone = prepared.clone();
+        assert!(Arc::ptr_eq(&prepared.0, &clone.0));
+        // A variant is added beside the octets that are there.
+        let deflated = clone.deflated(6, 15);
+        assert!(Arc::ptr_eq(prepared.frame(), deflated.frame()));
+        assert_eq!((prepared.deflates(), deflated.deflates()), (0, 1));
+        let more = deflated.clone().deflated(6, 9);
+        let (one, _) = deflated.deflated_frame(15).unwrap();
+        let (other, _) = more.deflated_frame(15).unwrap();
+        assert!(Arc::ptr_eq(one, other));
+    }
+
+    #[test]
+    fn each_length_of_a_header() {
+        for length in [0, 1, 125, 126, 65_535, 65_536] {
+            let octets = alloc::vec![7_u8; length];
+            let prepared = Prepared::new(octets.as_slice());
+            assert_eq!((prepared.len(), prepared.is_empty()), (length, length == 0));
+            assert_eq!(
+                (prepared.payload(), prepared.kind()),
+                (octets.as_slice(), Kind::Binary)
+            );
+            let mut want = Vec::new();
+            Header {
+                fin: true,
+                compressed: false,
+                opcode: Opcode::Binary,
+                mask: None,
+                length: length as u64,
+            }
+            .write(&mut want);
+            want.extend_from_slice(&octets);
+            assert_eq!(**prepared.frame(), *want);
+        }
+    }
 }
