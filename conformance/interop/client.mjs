@@ -39,6 +39,33 @@ async function echoCompressed(options, perMessageDeflate) {
   return new Map(words.map((word) => word.split('=')));
 }
 
+// 6 bits of noise in an octet.
+function noise(length) {
+  return randomBytes(length).toString('base64').slice(0, length);
+}
+
+// Echoes what repeats the messages before it, near and far. Behind /shared some
+// answers refer to none.
+async function echoRepeated(options, perMessageDeflate) {
+  const peer = await Peer.open(options, { perMessageDeflate });
+  let total = 0;
+  for (const size of [40, 100, 200, 700, 3000, 12_000, 30_000]) {
+    const [one, two] = [noise(size), noise(size)];
+    const both = one + two;
+    for (const message of [one, two + two, one, two, both, two + both, one + one, two + one]) {
+      await peer.echo(size % 200 ? message : Buffer.from(message));
+      total += message.length;
+    }
+  }
+  // The noise alone makes it 0.76, what is not compressed 1.
+  if (peer.socket.bytesRead > total * 0.83) {
+    fail(`the server did not compress: ${peer.socket.bytesRead} octets for ${total}`);
+  }
+  await peer.finish();
+  const header = peer.headers['sec-websocket-extensions'];
+  return new Map(header.split(';').map((word) => word.trim().split('=')));
+}
+
 const scenarios = {
   async text(options) {
     const words = ['', 'hello', 'a\0b', 'Grüße', '日本語テキスト', '👋🏽 👩‍👩‍👧', '\ufeffmark', '\u{10ffff}'];
@@ -145,6 +172,20 @@ const scenarios = {
     // Only the limit of the client may be absent from the answer.
     const server = params.get('server_max_window_bits') ?? 'nothing';
     if (!(Number(server) <= 10)) fail(`server_max_window_bits: got ${server}, want at most 10`);
+  },
+
+  async 'deflate-windows'(options) {
+    for (let bits = 9; bits <= 15; bits += 1) {
+      for (const serverNoContextTakeover of [false, true]) {
+        const params = await echoRepeated(options, {
+          serverMaxWindowBits: bits,
+          serverNoContextTakeover,
+        });
+        // 15 may be left unsaid.
+        const server = params.get('server_max_window_bits') ?? 15;
+        if (!(Number(server) <= bits)) fail(`server_max_window_bits: got ${server}, want ${bits}`);
+      }
+    }
   },
 };
 

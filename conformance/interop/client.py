@@ -6,6 +6,8 @@ Exit status 0 when all holds, 1 with the difference on stderr when not.
 import argparse
 import asyncio
 import os
+import random
+import string
 import sys
 import traceback
 
@@ -16,6 +18,7 @@ from client_peer import Difference, check, echo, echo_all, finish, open_ws, send
 TIMEOUT = 20
 # Around the borders of the three length encodings of a frame.
 SIZES = [125, 126, 65535, 65536]
+LETTERS = string.ascii_letters + string.digits + "+/"
 SCENARIOS = {}
 
 
@@ -140,6 +143,33 @@ async def deflate_no_takeover(args):
 async def deflate_window(args):
     # The library itself insists on a server_max_window_bits of at most 10.
     await echo_compressed(args, server_max_window_bits=10, client_max_window_bits=10)
+
+
+@scenario
+async def deflate_windows(args):
+    for bits in range(9, 16):
+        for no_takeover in (False, True):
+            await echo_repeated(
+                args, server_max_window_bits=bits, server_no_context_takeover=no_takeover
+            )
+
+
+async def echo_repeated(args, **offer):
+    """Echoes what repeats the messages before it, near and far. Behind /shared some answers refer to none."""
+    # The library itself insists on both parameters in the answer.
+    ws = await open_ws(args, extensions=[ClientPerMessageDeflateFactory(**offer)])
+    dice = random.Random(1)
+    total = 0
+    for size in (40, 100, 200, 700, 3000, 12000, 30000):
+        # 6 bits of noise in an octet.
+        one, two = ("".join(dice.choices(LETTERS, k=size)) for _ in range(2))
+        for message in (one, two + two, one, two, one + two, two + one + two, one + one, two + one):
+            await echo(ws, message if size % 200 else message.encode())
+            total += len(message)
+    # The noise alone makes it 0.76, what is not compressed 1.
+    if ws.octets_in > total * 0.83:
+        raise Difference(f"the server did not compress: {ws.octets_in} octets for {total}")
+    await finish(ws)
 
 
 def parse_args():

@@ -109,7 +109,7 @@ pairing() {
     local name names=all
     if [ "$mode" = plain ]; then
         names="text binary megabyte fragments ping close many"
-        names+=" deflate deflate-no-takeover deflate-window all"
+        names+=" deflate deflate-no-takeover deflate-window deflate-windows all"
     fi
     for name in $names; do
         scenario 0 "$name"

@@ -16,6 +16,7 @@ crate::support::each_client!(
     client_certificates,
     deflate_with_takeover,
     deflate_small_window,
+    deflate_shared,
     deflate_off,
 );
 
@@ -141,6 +142,19 @@ fn deflate_small_window<R: Runtime>(language: Language) {
     for scenario in ["deflate", "deflate-window"] {
         content(language, &server.url("/"), scenario, &[]);
     }
+    server.stop();
+}
+
+/// Messages that were compressed once for all between messages of the connection's own, with each window of the server's,
+/// with and without context takeover.
+fn deflate_shared<R: Runtime>(language: Language) {
+    let server = start::<R>(Some(Deflate {
+        own_takeover: true,
+        peer_takeover: true,
+        threshold: 0,
+        ..Deflate::default()
+    }));
+    content(language, &server.url("/shared"), "deflate-windows", &[]);
     server.stop();
 }
 

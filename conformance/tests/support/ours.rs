@@ -8,6 +8,7 @@ use sansws_core::drive::{Error, Gate, Result, Transport, Upgrade, WebSocket};
 use sansws_core::frame::Kind;
 use sansws_core::handshake::Accept;
 use sansws_core::http::{RequestHead, Response};
+use sansws_core::message::{Message, Prepared};
 use serde_json::{Map, Value};
 
 use super::LIMIT;
@@ -112,6 +113,7 @@ pub async fn answer<T: Transport>(upgrade: Upgrade<T>, subprotocols: &[String]) 
             writer.finish().await?;
         }
         ["headers"] => socket.send_json(&headers).await?,
+        ["shared"] => return echo_shared(socket).await,
         _ => {}
     }
     echo(socket).await
@@ -120,6 +122,48 @@ pub async fn answer<T: Transport>(upgrade: Upgrade<T>, subprotocols: &[String]) 
 async fn echo<T: Transport>(mut socket: WebSocket<T>) -> Result {
     while let Some(message) = socket.receive().await? {
         socket.send(message).await?;
+    }
+    Ok(())
+}
+
+/// Echoes by turns as a message of its own, as one that is shared by many connections, compressed or not, and in pieces.
+///
+/// What is shared was compressed without regard to what this connection said: eight turns have each way after each other.
+async fn echo_shared<T: Transport>(mut socket: WebSocket<T>) -> Result {
+    for turn in 0.. {
+        let Some(message) = socket.receive().await? else {
+            break;
+        };
+        let prepared = match &message {
+            Message::Text(text) => Prepared::new(text.as_str()),
+            Message::Binary(octets) => Prepared::new(octets.as_slice()),
+        };
+        match turn % 8 {
+            1 | 5 | 6 => {
+                let windows = 9..=15;
+                let prepared = windows.fold(prepared, |prepared, bits| prepared.deflated(6, bits));
+                socket.send_prepared(&prepared).await?;
+            }
+            3 => socket.send_prepared(&prepared).await?,
+            7 => {
+                let mut writer = socket.send_stream(message.kind());
+                let third = message.len() / 3;
+                match &message {
+                    Message::Text(text) => {
+                        let (one, two) = text.split_at(text.floor_char_boundary(third));
+                        writer.write(one).await?;
+                        writer.write(two).await?;
+                    }
+                    Message::Binary(octets) => {
+                        let (one, two) = octets.split_at(third);
+                        writer.write(one).await?;
+                        writer.write(two).await?;
+                    }
+                }
+                writer.finish().await?;
+            }
+            _ => socket.send(message).await?,
+        }
     }
     Ok(())
 }
