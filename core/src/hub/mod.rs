@@ -1,7 +1,317 @@
-//! Who is told what: topics and their filters.
-//! No RFC: the filters are those of MQTT 5.0 section 4.7.
-//! Knows no connection and no socket.
+//! Channels, groups, history, recovery and presence: who receives what.
+//! RFC 6455 sections 5.2 (a shared frame is framed once) and 7.4.1 (close codes); RFC 7692 section 7.2.1 (compressed once).
+//! Knows no connection, no socket and no clock: it speaks of ids and frames.
+//!
+//! A *channel* is the address of one connection. A *group* has channels as members, and gets what is published to it in one
+//! order, on all nodes. A [`Hub`] is one node. Nodes are linked by a backplane, of which it knows only [`Command`]s and
+//! [`Event`]s: [`Broker`] links those of one process, and a single one too.
+//!
+//! ```text
+//!               Hub::join, publish, …                 Output::Command
+//!  connections ──────────────────────▶ Hub (a node) ──────────────────▶ Broker, or what links machines
+//!              ◀──────────────────────              ◀──────────────────
+//!                Output::Wake, Hub::take                    Event
+//! ```
+//!
+//! The caller's turn: call a method (or [`Hub::handle`] with an [`Input`]); then take [`Hub::poll_output`] until it is `None`.
+//! Call [`Hub::tick`] when [`Hub::deadline`] has passed.
+//!
+//! - **Order.** What is published to a group, its publisher's too, comes back from the backplane, and has its number from there:
+//!   all members on all nodes receive it in one order. What one channel receives by several groups is in the order in which it
+//!   came to the node.
+//! - **Loss.** A number that is missing is asked for again where the group has a history, else reported: [`HubEvent::Gap`],
+//!   [`Notice::Gap`].
+//! - **Counts.** `delivered + dropped + expired + discarded + waiting = fan-out`, at every moment; see [`Counters`].
+//! - **Bounds.** What waits for a channel is bounded by its [`Budget`], what is kept by [`HistoryOptions`], and who may be how
+//!   many by [`HubOptions`].
+//!
+//! ```
+//! use std::sync::Arc;
+//! use sansws_core::hub::{Broker, Hub, HubOptions, Join, NodeId, Open, Output, Publish, Taken};
+//! use sansws_core::message::Prepared;
+//! use sansws_core::time::Instant;
+//!
+//! let (options, now) = (Arc::new(HubOptions::default()), Instant::ZERO);
+//! let mut hub = Hub::new(NodeId(7), options.clone());
+//! let mut broker = Broker::new(options, 1);
+//! let ada = hub.open(now, Open::default())?;
+//! hub.join(now, ada, "lobby", Join::default())?;
+//! hub.publish(now, None, "lobby", Prepared::new("hello"), Publish::default(), None)?;
+//! // What links nodes: here, one queue.
+//! while let Some(output) = hub.poll_output() {
+//!     if let Output::Command(command) = output {
+//!         broker.handle(now, hub.node(), command);
+//!     }
+//!     while let Some((_, event)) = broker.poll_event() {
+//!         hub.receive(now, event);
+//!     }
+//! }
+//! let taken = hub.take(now, ada, |message, _| message.payload().to_vec());
+//! assert_eq!(taken, Taken::Message(b"hello".to_vec()));
+//! # Ok::<(), sansws_core::hub::HubError>(())
+//! ```
 
+mod backplane;
+mod broker;
+mod delivery;
+mod error;
 mod filter;
+mod group;
+mod here;
+mod history;
+mod id;
+mod link;
+mod membership;
+mod metrics;
+mod options;
+mod presence;
+mod publication;
+mod queue;
+mod seat;
+mod slow;
+mod values;
 
+pub use backplane::{
+    Command, Event, Missed, Past, Presence, PresenceChange, Present, Published, Token,
+};
+pub use broker::{Broker, BrokerCounters};
+pub use error::HubError;
 pub use filter::{Filter, FilterError, Filters};
+pub use id::{ChannelId, MAX_NAME, NodeId};
+pub use metrics::{Counters, Gauges, Snapshot};
+pub use options::{
+    Budget, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, Join, Notice, Notices,
+    Overflow, PresenceMode, Publish, WhenDown,
+};
+pub use publication::{Draft, Position, Publication};
+pub use values::{
+    Encoding, HubEvent, Input, Joined, Left, Open, Output, Recovered, Reply, Sent, Taken,
+};
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::time::Instant;
+
+use group::Groups;
+use here::Here;
+use link::Asked;
+use queue::Store;
+use seat::Seats;
+
+/// One node: its channels, the groups they are in, and what waits for them.
+#[derive(Debug)]
+pub struct Hub {
+    node: NodeId,
+    options: Arc<HubOptions>,
+    seats: Seats,
+    groups: Groups,
+    store: Store,
+    /// Channels by the filters they are subscribed to.
+    filters: Filters<u32>,
+    /// How many channels each filter has.
+    watched: BTreeMap<Filter, u32>,
+    here: Here,
+    outputs: VecDeque<Output>,
+    counters: Counters,
+    /// How many channels agreed on each window.
+    windows: [u32; 16],
+    /// What the backplane was asked for.
+    asked: BTreeMap<Token, Asked>,
+    next: Token,
+    down: bool,
+    listening: bool,
+    draining: bool,
+    /// Channels that keep publishers waiting.
+    holding: BTreeSet<u32>,
+    /// When channels expire, by place.
+    expiring: BTreeSet<(Instant, u32)>,
+    /// When what waits was last looked at.
+    swept: Instant,
+    /// When positions are compared again.
+    check: Option<Instant>,
+    /// When the backplane was last told that this node is there.
+    beat: Option<Instant>,
+    /// Places whose channels have overflowed while a message was put to many.
+    slow: Vec<u32>,
+}
+
+impl Hub {
+    /// A node without channels. `node` must be fresh entropy.
+    pub fn new(node: NodeId, options: Arc<HubOptions>) -> Self {
+        Self {
+            node,
+            options,
+            seats: Seats::new(node),
+            groups: Groups::default(),
+            store: Store::default(),
+            filters: Filters::default(),
+            watched: BTreeMap::new(),
+            here: Here::default(),
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+            windows: [0; 16],
+            asked: BTreeMap::new(),
+            next: 0,
+            down: false,
+            listening: false,
+            draining: false,
+            holding: BTreeSet::new(),
+            expiring: BTreeSet::new(),
+            swept: Instant::ZERO,
+            check: None,
+            beat: None,
+            slow: Vec::new(),
+        }
+    }
+
+    /// Which node it is.
+    pub const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// How it behaves.
+    pub const fn options(&self) -> &Arc<HubOptions> {
+        &self.options
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        let output = self.outputs.pop_front();
+        if self.outputs.is_empty() && self.outputs.capacity() > 4096 {
+            self.outputs.shrink_to(1024);
+        }
+        output
+    }
+
+    /// From now on [`Output::Event`]s are given.
+    pub const fn listen(&mut self, listening: bool) {
+        self.listening = listening;
+    }
+
+    /// Does what an input says: the same as calling its method.
+    pub fn handle(&mut self, now: Instant, input: Input) -> Result<Reply, HubError> {
+        match input {
+            Input::Open(open) => return self.open(now, open).map(Reply::Opened),
+            Input::Join(id, group, join) => {
+                return self.join(now, id, &group, join).map(Reply::Joined);
+            }
+            Input::Leave(id, group) => return self.leave(now, id, &group).map(Reply::Left),
+            Input::SendTo(id, message) => return self.send_to(now, id, message).map(Reply::Sent),
+            Input::SendToUser(user, message) => {
+                return self.send_to_user(now, &user, message).map(Reply::Sent);
+            }
+            Input::Closed(id) => self.closed(now, id),
+            Input::Touch(id) => self.touch(now, id)?,
+            Input::Subscribe(id, filter) => {
+                self.subscribe(now, id, filter)?;
+            }
+            Input::Unsubscribe(id, filter) => {
+                self.unsubscribe(id, &filter)?;
+            }
+            Input::Publish(draft, token) => self.publish_draft(now, draft, token)?,
+            Input::CloseAll(group, code, reason) => self.close_all(&group, code, &reason)?,
+            Input::CloseUser(user, code, reason) => self.close_user(&user, code, &reason)?,
+            Input::Close(id, code, reason) => {
+                self.close(now, id, code, &reason);
+            }
+            Input::Event(event) => self.receive(now, event),
+            Input::Tick => self.tick(now),
+            Input::Drain => self.drain(),
+        }
+        Ok(Reply::Done)
+    }
+
+    /// When [`tick`](Self::tick) is to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        let expiring = self.expiring.first().map(|(at, _)| *at);
+        let all = [
+            expiring,
+            self.sweep_at(),
+            self.here.deadline(),
+            self.check,
+            self.beat,
+        ];
+        all.into_iter().flatten().min()
+    }
+
+    /// Does what is due. It may be called at any time.
+    pub fn tick(&mut self, now: Instant) {
+        self.expire(now);
+        if self.sweep_at().is_some_and(|at| at <= now) {
+            self.sweep(now);
+        }
+        for (group, users) in self.here.due(now) {
+            self.command(Command::Exit { group, users });
+        }
+        self.check(now);
+        self.beat(now);
+    }
+
+    /// Nobody joins any more, and that users have gone is told once, with [`goodbye`](Self::goodbye).
+    pub const fn drain(&mut self) {
+        self.draining = true;
+        self.here.drain();
+    }
+
+    /// This node ends: nobody is present on it any more, with no grace.
+    pub fn goodbye(&mut self) {
+        self.command(Command::Goodbye);
+    }
+
+    /// How many members of a group are on this node.
+    pub fn count(&self, group: &str) -> usize {
+        let group = self.groups.find(group).and_then(|key| self.groups.get(key));
+        group.map_or(0, |group| group.members.len())
+    }
+
+    /// The members of a group that are on this node, in no particular order.
+    pub fn members(&self, group: &str) -> Vec<ChannelId> {
+        let group = self.groups.find(group).and_then(|key| self.groups.get(key));
+        let members = group.map_or(&[][..], |group| &group.members);
+        let id = |member: &group::Member| self.seats.id(member.slot);
+        members.iter().filter_map(id).collect()
+    }
+
+    /// The groups with members on this node, in order.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
+        let names = self.groups.iter().map(|group| &group.name);
+        names.filter(|name| id::is_public(name))
+    }
+
+    /// The groups that a channel of this node is in, in the order it joined them.
+    pub fn groups_of(&mut self, id: ChannelId) -> Vec<Arc<str>> {
+        let Some(more) = self.seats.of(id).and_then(|seat| seat.more()) else {
+            return Vec::new();
+        };
+        let name = |place: &seat::Place| self.groups.get(place.group).map(|group| &group.name);
+        let names = more.joined.iter().filter_map(name);
+        names.filter(|name| id::is_public(name)).cloned().collect()
+    }
+
+    /// The windows that its channels agreed on: bit `n` stands for 2^n octets.
+    fn window_mask(&self) -> u16 {
+        let used = self.windows.iter().enumerate();
+        used.filter(|(_, count)| **count > 0)
+            .fold(0, |mask, (bits, _)| mask | (1 << bits))
+    }
+
+    fn command(&mut self, command: Command) {
+        // What is said while the link is broken is said again when it is not.
+        if !self.down {
+            self.outputs.push_back(Output::Command(command));
+        }
+    }
+
+    fn token(&mut self) -> Token {
+        self.next += 1;
+        self.next
+    }
+
+    fn event(&mut self, event: impl FnOnce() -> HubEvent) {
+        if self.listening {
+            self.outputs.push_back(Output::Event(event()));
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What a node says to what links the nodes, and what it hears: plain values.
+//! No RFC. The link of one node keeps the order of commands, and that of events.
+//! Knows no link: in one process it is [`Broker`](super::Broker), between machines something else.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::id::Name;
+use super::publication::Draft;
+use super::{ChannelId, Filter, HubError, Position, Publication};
+use crate::close::CloseCode;
+use crate::message::Prepared;
+
+/// A number by which a node knows the answer to what it asked.
+pub type Token = u64;
+
+/// What a node asks for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// The windows that its channels agreed on for compression: bit `n` stands for 2^n octets.
+    Windows(u16),
+    /// It wants what is published to a group, and is told the group's position. A second time: only the position.
+    Subscribe {
+        /// The group.
+        group: Name,
+        /// Comes back in the answer.
+        token: Token,
+    },
+    /// It wants it no more.
+    Unsubscribe(Name),
+    /// It wants what is published to all groups that a filter matches.
+    Watch(Filter),
+    /// It wants it no more.
+    Unwatch(Filter),
+    /// Publish a message. The node gets it back in its turn, if it wants what is published to the group.
+    Publish {
+        /// Comes back in the answer; `None`: no answer is wanted.
+        token: Option<Token>,
+        /// The message.
+        draft: Draft,
+    },
+    /// Read what was published since a position.
+    Read {
+        /// The group.
+        group: Name,
+        /// Comes back in the answer.
+        token: Token,
+        /// The position.
+        since: Position,
+    },
+    /// Users are in a group, on this node.
+    Enter {
+        /// The group.
+        group: Name,
+        /// Who.
+        users: Vec<Present>,
+    },
+    /// Users are in a group no more, on this node.
+    Exit {
+        /// The group.
+        group: Name,
+        /// Their names.
+        users: Vec<Name>,
+    },
+    /// Send a message to a channel of another node.
+    Direct {
+        /// The channel.
+        to: ChannelId,
+        /// The message.
+        message: Prepared,
+    },
+    /// Close all channels that are in a group.
+    Close {
+        /// The group.
+        group: Name,
+        /// With this code.
+        code: CloseCode,
+        /// With this reason.
+        reason: String,
+    },
+    /// Close a channel of another node.
+    CloseChannel {
+        /// The channel.
+        channel: ChannelId,
+        /// With this code.
+        code: CloseCode,
+        /// With this reason.
+        reason: String,
+    },
+    /// It is there still.
+    Beat,
+    /// It goes: nothing of it is present any more.
+    Goodbye,
+}
+
+/// What a node is told.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The link is there again. What was asked and not answered before is lost.
+    Up,
+    /// The link is broken.
+    Down,
+    /// An answer to `Subscribe`: what is published beyond this position comes.
+    Subscribed {
+        /// The group.
+        group: Name,
+        /// That of the command.
+        token: Token,
+        /// The group's position.
+        position: Position,
+    },
+    /// Something was published.
+    Received(Arc<Publication>),
+    /// An answer to `Publish`.
+    Published {
+        /// That of the command.
+        token: Token,
+        /// Where it stands, or why it was not published.
+        result: Result<Published, HubError>,
+    },
+    /// An answer to `Read`.
+    Read {
+        /// The group.
+        group: Name,
+        /// That of the command.
+        token: Token,
+        /// What there is.
+        past: Past,
+    },
+    /// Users came or went.
+    Presence(Arc<PresenceChange>),
+    /// A message for one channel.
+    Direct {
+        /// The channel.
+        to: ChannelId,
+        /// The message.
+        message: Prepared,
+    },
+    /// All channels that are in a group are to be closed.
+    Close {
+        /// The group.
+        group: Name,
+        /// With this code.
+        code: CloseCode,
+        /// With this reason.
+        reason: String,
+    },
+    /// A channel is to be closed.
+    CloseChannel {
+        /// The channel.
+        channel: ChannelId,
+        /// With this code.
+        code: CloseCode,
+        /// With this reason.
+        reason: String,
+    },
+}
+
+/// What became of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// Where it stands; `None` when it reached this node alone, the backplane being down.
+    pub position: Option<Position>,
+    /// Whether one with the same id was published before, and stands there.
+    pub again: bool,
+}
+
+/// What was published since a position, as far as it is kept.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// The oldest first.
+    pub publications: Vec<Arc<Publication>>,
+    /// The group's position now.
+    pub position: Position,
+    /// What is missing.
+    pub missed: Option<Missed>,
+}
+
+/// Why what was missed can't be had in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Missed {
+    /// The group began another numbering since: nothing is replayed.
+    Epoch,
+    /// The position lies ahead of the group's: nothing is replayed.
+    Ahead,
+    /// Some are not kept any more: what is left is replayed.
+    Evicted,
+    /// There are more than one recovery replays: the newest are replayed.
+    Limit,
+    /// The group keeps no history.
+    NoHistory,
+}
+
+/// Somebody who is in a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// The user; the id of the channel where it has none.
+    pub user: Arc<str>,
+    /// What was said of it when its channel was opened.
+    pub metadata: Option<Arc<str>>,
+}
+
+/// Who came and who went. Whoever has a snapshot applies the changes whose version is beyond the snapshot's, and each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PresenceChange {
+    /// The group.
+    pub group: Arc<str>,
+    /// The version of the presence with this change: one more than before it.
+    pub version: u64,
+    /// How many users are there now.
+    pub count: usize,
+    /// Who came.
+    pub joined: Vec<Present>,
+    /// Who went.
+    pub left: Vec<Arc<str>>,
+}
+
+/// Who is in a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Presence {
+    /// How many changes there were.
+    pub version: u64,
+    /// How many users are there.
+    pub count: usize,
+    /// Who; nobody where only the count is kept.
+    pub members: Vec<Present>,
+}

@@ -1,0 +1,504 @@
+//! The backplane of one process: it numbers what is published, keeps it, and tells the nodes.
+//! No RFC. All nodes are told in one order.
+//! Knows no channel but by its id. Between machines something else takes its place, and speaks the same
+//! [`Command`]s and [`Event`]s.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::backplane::{Command, Event, Past, Published};
+use super::history::History;
+use super::id::Name;
+use super::presence::Table;
+use super::publication::Draft;
+use super::{
+    Filter, Filters, HubOptions, Missed, NodeId, Position, Presence, PresenceChange, Publication,
+};
+use crate::time::{Duration, Instant};
+
+/// For how long an id of the caller's is remembered.
+const REMEMBERED: Duration = Duration::from_secs(300);
+
+/// Most ids that are remembered of a group.
+const MOST_REMEMBERED: usize = 1024;
+
+/// Groups, their numbers, histories and presence; nodes, and what each is to be told.
+#[derive(Debug)]
+pub struct Broker {
+    options: Arc<HubOptions>,
+    /// Epochs are drawn from here on.
+    epoch: u64,
+    topics: BTreeMap<Name, Topic>,
+    nodes: BTreeMap<NodeId, Node>,
+    /// Nodes by what they watch.
+    watching: Filters<NodeId>,
+    events: VecDeque<(NodeId, Event)>,
+    /// When something of a group is to be looked at.
+    due: BTreeSet<(Instant, Name)>,
+    history: usize,
+    counters: BrokerCounters,
+}
+
+/// What a broker has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerCounters {
+    /// Messages published.
+    pub published: u64,
+    /// Messages that were not published again, since one with their id was.
+    pub again: u64,
+    /// Messages framed: one for each that was published, however many receive it.
+    pub encodes: u64,
+    /// Messages compressed: at most one for each window that was agreed on, and each that was published.
+    pub deflates: u64,
+    /// Messages that were not kept, since all histories together had no room.
+    pub unkept: u64,
+    /// Messages for channels of nodes that are no more.
+    pub undeliverable: u64,
+}
+
+#[derive(Debug)]
+struct Node {
+    windows: u16,
+    heard: Instant,
+    watched: BTreeSet<Filter>,
+}
+
+#[derive(Debug)]
+struct Topic {
+    position: Position,
+    subscribers: BTreeSet<NodeId>,
+    history: History,
+    presence: Table,
+    published: Remembered,
+    /// When it is to be looked at next.
+    due: Option<Instant>,
+}
+
+/// Where messages with an id of the caller's stand.
+#[derive(Debug, Default)]
+struct Remembered {
+    by_id: BTreeMap<Name, (Instant, Position)>,
+    in_order: VecDeque<(Instant, Name)>,
+}
+
+impl Remembered {
+    fn find(&self, id: &Name) -> Option<Position> {
+        self.by_id.get(id).map(|(_, position)| *position)
+    }
+
+    fn note(&mut self, now: Instant, id: Name, position: Position) {
+        let until = now + REMEMBERED;
+        self.by_id.insert(Arc::clone(&id), (until, position));
+        self.in_order.push_back((until, id));
+        if self.in_order.len() > MOST_REMEMBERED {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        if let Some((_, id)) = self.in_order.pop_front() {
+            self.by_id.remove(&id);
+        }
+    }
+
+    fn age(&mut self, now: Instant) {
+        while let Some((until, _)) = self.in_order.front()
+            && *until <= now
+        {
+            self.forget();
+        }
+    }
+}
+
+impl Broker {
+    /// A broker without nodes. `epoch` must be fresh entropy each time it is made: positions of another time are told by it.
+    pub fn new(options: Arc<HubOptions>, epoch: u64) -> Self {
+        Self {
+            options,
+            epoch,
+            topics: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            watching: Filters::default(),
+            events: VecDeque::new(),
+            due: BTreeSet::new(),
+            history: 0,
+            counters: BrokerCounters::default(),
+        }
+    }
+
+    /// What it has done.
+    pub const fn counters(&self) -> BrokerCounters {
+        self.counters
+    }
+
+    /// Octets that all histories hold.
+    pub const fn history_octets(&self) -> usize {
+        self.history
+    }
+
+    /// The next thing that a node is to be told.
+    pub fn poll_event(&mut self) -> Option<(NodeId, Event)> {
+        self.events.pop_front()
+    }
+
+    /// When [`tick`](Self::tick) is to be called.
+    pub fn deadline(&self) -> Option<Instant> {
+        let due = self.due.first().map(|(at, _)| *at);
+        let lease = self
+            .options
+            .lease
+            .and_then(|lease| self.nodes.values().map(|node| node.heard + lease).min());
+        [due, lease].into_iter().flatten().min()
+    }
+
+    /// Lets go what is too old, and nodes that are not heard of.
+    pub fn tick(&mut self, now: Instant) {
+        while let Some((at, _)) = self.due.first()
+            && *at <= now
+            && let Some((_, name)) = self.due.pop_first()
+        {
+            if let Some(topic) = self.topics.get_mut(&name) {
+                topic.due = None;
+            }
+            self.look(now, &name);
+        }
+        if let Some(lease) = self.options.lease {
+            let silent: Vec<NodeId> = self
+                .nodes
+                .iter()
+                .filter(|(_, node)| node.heard + lease <= now)
+                .map(|(id, _)| *id)
+                .collect();
+            for node in silent {
+                self.lose(now, node);
+            }
+        }
+    }
+
+    /// Does what a node asks for.
+    pub fn handle(&mut self, now: Instant, from: NodeId, command: Command) {
+        let node = self.nodes.entry(from).or_insert(Node {
+            windows: 0,
+            heard: now,
+            watched: BTreeSet::new(),
+        });
+        node.heard = now;
+        match command {
+            Command::Windows(windows) => node.windows = windows,
+            Command::Subscribe { group, token } => {
+                let topic = self.topic(&group);
+                topic.subscribers.insert(from);
+                let position = topic.position;
+                self.tell(
+                    from,
+                    Event::Subscribed {
+                        group,
+                        token,
+                        position,
+                    },
+                );
+            }
+            Command::Unsubscribe(group) => {
+                if let Some(topic) = self.topics.get_mut(&group) {
+                    topic.subscribers.remove(&from);
+                    self.look(now, &group);
+                }
+            }
+            Command::Watch(filter) => {
+                self.watching.insert(&filter, from);
+                node.watched.insert(filter);
+            }
+            Command::Unwatch(filter) => {
+                self.watching.remove(&filter, &from);
+                node.watched.remove(&filter);
+            }
+            Command::Publish { token, draft } => {
+                let published = self.publish(now, &draft);
+                if let Some(token) = token {
+                    let result = Ok(published);
+                    self.tell(from, Event::Published { token, result });
+                }
+            }
+            Command::Read {
+                group,
+                token,
+                since,
+            } => {
+                let past = self.read(now, &group, since);
+                self.tell(from, Event::Read { group, token, past });
+            }
+            Command::Enter { group, users } => {
+                let change = self.topic(&group).presence.enter(&group, from, users);
+                self.announce(change);
+            }
+            Command::Exit { group, users } => {
+                if let Some(topic) = self.topics.get_mut(&group) {
+                    let change = topic.presence.exit(&group, from, &users);
+                    self.announce(change);
+                    self.look(now, &group);
+                }
+            }
+            Command::Direct { to, message } => {
+                self.tell(to.node, Event::Direct { to, message });
+            }
+            Command::Close {
+                group,
+                code,
+                reason,
+            } => {
+                let subscribers = self.topics.get(&group).map(|topic| &topic.subscribers);
+                for node in subscribers.into_iter().flatten() {
+                    let event = Event::Close {
+                        group: Arc::clone(&group),
+                        code,
+                        reason: reason.clone(),
+                    };
+                    self.events.push_back((*node, event));
+                }
+            }
+            Command::CloseChannel {
+                channel,
+                code,
+                reason,
+            } => self.tell(
+                channel.node,
+                Event::CloseChannel {
+                    channel,
+                    code,
+                    reason,
+                },
+            ),
+            Command::Beat => {}
+            Command::Goodbye => self.lose(now, from),
+        }
+    }
+
+    /// What was published to a group and is kept, the oldest first, beyond `since` if that is given.
+    pub fn history(&self, now: Instant, group: &str, limit: usize) -> Vec<Arc<Publication>> {
+        let Some(topic) = self.topics.get(group) else {
+            return Vec::new();
+        };
+        let mut newest: Vec<_> = topic.history.iter(now).rev().take(limit).cloned().collect();
+        newest.reverse();
+        newest
+    }
+
+    /// The position of a group, if anything is known of it.
+    pub fn position(&self, group: &str) -> Option<Position> {
+        self.topics.get(group).map(|topic| topic.position)
+    }
+
+    /// Who is in a group.
+    pub fn presence(&self, group: &str) -> Presence {
+        let mode = self.options.of(group).presence;
+        let topic = self.topics.get(group);
+        topic.map_or_else(Presence::default, |topic| topic.presence.snapshot(mode))
+    }
+
+    /// Breaks the link of a node, which is not told: what it wanted is forgotten, who was present there is until the lease ends.
+    pub fn unlink(&mut self, now: Instant, node: NodeId) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            for filter in core::mem::take(&mut known.watched) {
+                self.watching.remove(&filter, &node);
+            }
+        }
+        let names: Vec<Name> = self
+            .topics
+            .iter_mut()
+            .filter_map(|(name, topic)| topic.subscribers.remove(&node).then(|| Arc::clone(name)))
+            .collect();
+        for name in names {
+            self.look(now, &name);
+        }
+        self.events.retain(|(to, _)| *to != node);
+    }
+
+    /// Forgets all, as if it had been started anew: numbers begin again.
+    pub fn restart(&mut self, epoch: u64) {
+        *self = Self {
+            counters: self.counters,
+            ..Self::new(Arc::clone(&self.options), epoch)
+        };
+    }
+
+    fn read(&self, now: Instant, group: &Name, since: Position) -> Past {
+        let nothing = |position, missed| Past {
+            publications: Vec::new(),
+            position,
+            missed: Some(missed),
+        };
+        let Some(topic) = self.topics.get(group) else {
+            return nothing(
+                Position {
+                    epoch: 0,
+                    offset: 0,
+                },
+                Missed::Epoch,
+            );
+        };
+        let top = topic.position;
+        match &self.options.of(group).history {
+            Some(options) => topic.history.since(options, now, since, top),
+            None if since == top => Past {
+                publications: Vec::new(),
+                position: top,
+                missed: None,
+            },
+            None if since.epoch != top.epoch => nothing(top, Missed::Epoch),
+            None => nothing(top, Missed::NoHistory),
+        }
+    }
+
+    fn publish(&mut self, now: Instant, draft: &Draft) -> Published {
+        let windows = self.nodes.values().fold(0, |all, node| all | node.windows);
+        let options = Arc::clone(&self.options);
+        let max_history = options.max_history;
+        let name = Arc::clone(&draft.group);
+        let topic = self.topic(&name);
+        if let Some(id) = &draft.options.id {
+            topic.published.age(now);
+            if let Some(position) = topic.published.find(id) {
+                self.counters.again += 1;
+                return Published {
+                    position: Some(position),
+                    again: true,
+                };
+            }
+        }
+        if !draft.options.unsaved {
+            topic.position.offset += 1;
+        }
+        let position = topic.position;
+        if let Some(id) = &draft.options.id {
+            topic.published.note(now, Arc::clone(id), position);
+        }
+        let publication = Publication::new(&options, draft, Some(position), now, windows);
+        let deflates = u64::from(publication.deflates);
+        let publication = Arc::new(publication);
+        let mut unkept = false;
+        if let Some(history) = &options.of(&name).history
+            && !draft.options.unsaved
+        {
+            let topic = self.topic(&name);
+            topic.history.age(history, now);
+            let before = topic.history.octets();
+            topic.history.push(history, Arc::clone(&publication));
+            let after = topic.history.octets();
+            self.history = self.history + after - before;
+            if self.history > max_history {
+                let topic = self.topic(&name);
+                let held = topic.history.octets();
+                topic.history.miss(position.offset);
+                self.history -= held;
+                unkept = true;
+            }
+        }
+        self.counters.published += 1;
+        self.counters.encodes += 1;
+        self.counters.deflates += deflates;
+        self.counters.unkept += u64::from(unkept);
+        let mut to: BTreeSet<NodeId> = BTreeSet::new();
+        self.watching.matching(&name, |node| {
+            to.insert(*node);
+        });
+        if let Some(topic) = self.topics.get(&name) {
+            to.extend(&topic.subscribers);
+        }
+        for node in to {
+            self.events
+                .push_back((node, Event::Received(Arc::clone(&publication))));
+        }
+        self.look(now, &name);
+        Published {
+            position: Some(position),
+            again: false,
+        }
+    }
+
+    fn announce(&mut self, change: Option<PresenceChange>) {
+        let Some(change) = change.map(Arc::new) else {
+            return;
+        };
+        if let Some(topic) = self.topics.get(&change.group) {
+            for node in &topic.subscribers {
+                let event = Event::Presence(Arc::clone(&change));
+                self.events.push_back((*node, event));
+            }
+        }
+    }
+
+    fn tell(&mut self, node: NodeId, event: Event) {
+        if self.nodes.contains_key(&node) {
+            self.events.push_back((node, event));
+        } else {
+            self.counters.undeliverable += 1;
+        }
+    }
+
+    fn topic(&mut self, group: &Name) -> &mut Topic {
+        if !self.topics.contains_key(group) {
+            self.epoch = self.epoch.wrapping_add(1);
+        }
+        let epoch = self.epoch;
+        self.topics
+            .entry(Arc::clone(group))
+            .or_insert_with(|| Topic {
+                position: Position { epoch, offset: 0 },
+                subscribers: BTreeSet::new(),
+                history: History::default(),
+                presence: Table::default(),
+                published: Remembered::default(),
+                due: None,
+            })
+    }
+
+    /// A node is no more: what it wanted and who was present there goes with it, in one step.
+    fn lose(&mut self, now: Instant, node: NodeId) {
+        self.unlink(now, node);
+        self.nodes.remove(&node);
+        let names: Vec<Name> = self.topics.keys().cloned().collect();
+        for name in names {
+            if let Some(topic) = self.topics.get_mut(&name) {
+                let change = topic.presence.lose(&name, node);
+                self.announce(change);
+                self.look(now, &name);
+            }
+        }
+    }
+
+    /// Lets go what is too old of a group, and the group when nothing of it is left.
+    fn look(&mut self, now: Instant, name: &Name) {
+        let Some(topic) = self.topics.get_mut(name) else {
+            return;
+        };
+        let mut next = None;
+        if let Some(options) = &self.options.of(name).history {
+            let before = topic.history.octets();
+            topic.history.age(options, now);
+            self.history -= before - topic.history.octets();
+            next = topic.history.deadline(options);
+        }
+        topic.published.age(now);
+        let remembered = topic.published.in_order.front().map(|(until, _)| *until);
+        next = [next, remembered].into_iter().flatten().min();
+        if next.is_none() && topic.subscribers.is_empty() && topic.presence.is_empty() {
+            if let Some(due) = topic.due {
+                self.due.remove(&(due, Arc::clone(name)));
+            }
+            self.topics.remove(name);
+            return;
+        }
+        // A look that comes early costs little; moving it for each message would cost more.
+        if let Some(next) = next
+            && topic.due.is_none_or(|due| next < due)
+        {
+            if let Some(due) = topic.due {
+                self.due.remove(&(due, Arc::clone(name)));
+            }
+            topic.due = Some(next);
+            self.due.insert((next, Arc::clone(name)));
+        }
+    }
+}

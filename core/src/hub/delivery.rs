@@ -1,0 +1,531 @@
+//! Publishing, delivery, and what happens to who reads too slowly.
+//! RFC 6455 section 7.4.1; 1013 is of the IANA registry: "try again later".
+//! Knows no socket: messages wait until they are taken.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use super::backplane::{Command, Published, Token};
+use super::id::{Name, check_name, group_of_user};
+use super::link::Asked;
+use super::options::GroupOptions;
+use super::publication::Draft;
+use super::queue::Content;
+use super::seat::Seat;
+use super::slow::{Became, Put, is_full, wake};
+use super::{
+    ChannelId, Hub, HubError, Output, Overflow, Publication, Publish, Sent, Taken, WhenDown,
+};
+use crate::close::{CloseCode, cut_reason};
+use crate::message::Prepared;
+use crate::time::Instant;
+
+impl Hub {
+    /// Publishes a message to a group: for a channel, or for nobody in particular. With a token, [`Output::Published`] says what
+    /// became of it.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::TooLong`], [`HubError::Down`]; [`HubError::Behind`] when the group makes publishers wait
+    /// for a member; for a channel also [`HubError::Gone`] and [`HubError::TooOften`].
+    pub fn publish(
+        &mut self,
+        now: Instant,
+        sender: Option<ChannelId>,
+        group: &str,
+        message: Prepared,
+        options: Publish,
+        token: Option<Token>,
+    ) -> Result<(), HubError> {
+        let draft = Draft {
+            group: group.into(),
+            message,
+            sender,
+            options,
+        };
+        self.publish_draft(now, draft, token)
+    }
+
+    /// The same for a draft.
+    pub fn publish_draft(
+        &mut self,
+        now: Instant,
+        draft: Draft,
+        token: Option<Token>,
+    ) -> Result<(), HubError> {
+        check_name(&draft.group)?;
+        for name in [&draft.options.key, &draft.options.id]
+            .into_iter()
+            .flatten()
+        {
+            check_name(name)?;
+        }
+        self.check_length(&draft.message)?;
+        if self.down && self.options.when_down == WhenDown::Refuse {
+            return Err(HubError::Down);
+        }
+        let octets = draft.message.payload().len();
+        if self.options.of(&draft.group).overflow == Overflow::Wait
+            && let Some(slot) = self.behind(&draft.group, octets)
+        {
+            self.holding.insert(slot);
+            return Err(HubError::Behind);
+        }
+        if let Some(id) = draft.sender {
+            self.may(
+                now,
+                id,
+                |options| options.publishes,
+                |more| &mut more.publishes,
+            )?;
+        }
+        self.counters.published += 1;
+        if self.down {
+            self.publish_here(now, &draft, token);
+            return Ok(());
+        }
+        if let Some(token) = token {
+            self.asked.insert(token, Asked::Publication);
+        }
+        self.command(Command::Publish { token, draft });
+        Ok(())
+    }
+
+    /// A token for [`publish`](Self::publish).
+    pub fn next_token(&mut self) -> Token {
+        self.token()
+    }
+
+    fn publish_here(&mut self, now: Instant, draft: &Draft, token: Option<Token>) {
+        let windows = self.window_mask();
+        let publication = Publication::new(&self.options, draft, None, now, windows);
+        self.counters.encodes += 1;
+        self.counters.deflates += u64::from(publication.deflates);
+        self.counters.published_alone += 1;
+        self.fan_out(now, &Arc::new(publication));
+        if let Some(token) = token {
+            let published = Published {
+                position: None,
+                again: false,
+            };
+            self.outputs
+                .push_back(Output::Published(token, Ok(published)));
+        }
+    }
+
+    fn check_length(&self, message: &Prepared) -> Result<(), HubError> {
+        if message.payload().len() > self.options.max_message {
+            return Err(HubError::TooLong);
+        }
+        Ok(())
+    }
+
+    /// A member of the group whose budget has no room for `octets` more.
+    fn behind(&self, group: &str, octets: usize) -> Option<u32> {
+        let group = self.groups.get(self.groups.find(group)?)?;
+        let budget = &self.options.budget;
+        let slots = group.members.iter().map(|member| member.slot);
+        slots.into_iter().find(|slot| {
+            let seat = self.seats.look(*slot);
+            seat.is_some_and(|seat| !seat.closing && is_full(seat, budget, octets))
+        })
+    }
+
+    /// Sends a message to one channel, on any node.
+    ///
+    /// # Errors
+    /// [`HubError::TooLong`].
+    pub fn send_to(
+        &mut self,
+        now: Instant,
+        to: ChannelId,
+        message: Prepared,
+    ) -> Result<Sent, HubError> {
+        self.check_length(&message)?;
+        if to.node == self.node {
+            return Ok(self.deliver_direct(now, to, message));
+        }
+        if self.down {
+            return Err(HubError::Down);
+        }
+        self.command(Command::Direct { to, message });
+        Ok(Sent::Forwarded)
+    }
+
+    /// Sends a message to all channels of a user, on all nodes.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::TooLong`], [`HubError::Down`].
+    pub fn send_to_user(
+        &mut self,
+        now: Instant,
+        user: &str,
+        message: Prepared,
+    ) -> Result<Sent, HubError> {
+        let draft = Draft {
+            group: group_of_user(user)?,
+            message,
+            sender: None,
+            options: Publish::default(),
+        };
+        self.check_length(&draft.message)?;
+        match (self.down, self.options.when_down) {
+            (true, WhenDown::Refuse) => return Err(HubError::Down),
+            (true, WhenDown::ServeLocal) => self.publish_here(now, &draft, None),
+            (false, _) => self.command(Command::Publish { token: None, draft }),
+        }
+        Ok(Sent::Forwarded)
+    }
+
+    pub(super) fn deliver_direct(
+        &mut self,
+        now: Instant,
+        to: ChannelId,
+        message: Prepared,
+    ) -> Sent {
+        let Some(seat) = self.seats.of(to).filter(|seat| !seat.closing) else {
+            self.counters.stale += 1;
+            return Sent::Gone;
+        };
+        let (kind, octets) = (message.kind(), message.payload().len());
+        let content = Content::Message {
+            frame: message,
+            publication: None,
+        };
+        let as_sent = self.store.enter(now, content, None, None);
+        let mut put = Put {
+            now,
+            as_sent,
+            kind,
+            octets,
+            other: None,
+            group: None,
+            overflow: Overflow::Close,
+            notices: None,
+            key: None,
+            replay: false,
+        };
+        self.counters.direct += 1;
+        self.counters.fan_out += 1;
+        let budget = &self.options.budget;
+        let became = put.to(&mut self.store, &mut self.counters, budget, seat);
+        wake(&mut self.outputs, to.slot(), seat);
+        self.store.settle(as_sent);
+        if let Some(other) = put.other.flatten() {
+            self.store.settle(other);
+        }
+        match became {
+            Became::Waits => Sent::Queued,
+            Became::Dropped => Sent::Overflowed,
+            Became::Slow => {
+                self.close_slow(now, to.slot());
+                Sent::Overflowed
+            }
+        }
+    }
+
+    /// Puts a publication to all members of its group, and to who watches it.
+    pub(super) fn fan_out(&mut self, now: Instant, publication: &Arc<Publication>) {
+        let options = Arc::clone(&self.options);
+        let of_group: &GroupOptions = options.of(publication.group());
+        let content = Content::Message {
+            frame: publication.frame.clone(),
+            publication: Some(Arc::clone(publication)),
+        };
+        let name = publication.group();
+        let octets = publication.frame.payload().len();
+        let as_sent = self
+            .store
+            .enter(now, content, Some(Arc::clone(name)), publication.expires);
+        let mut put = Put {
+            now,
+            as_sent,
+            kind: publication.frame.kind(),
+            octets,
+            other: None,
+            group: Some(name),
+            overflow: of_group.overflow,
+            notices: of_group.notices.as_ref(),
+            key: publication.key.as_ref(),
+            replay: false,
+        };
+        let numbered = publication.position.is_some() && !publication.unsaved;
+        let offset = publication.offset();
+        let mut receivers = 0;
+        let group = self.groups.find(name).and_then(|key| self.groups.get(key));
+        for member in group.map_or(&[][..], |group| &group.members) {
+            if (numbered && offset <= member.from) || member.from == super::group::RECOVERING {
+                continue;
+            }
+            let Some(seat) = self.seats.at(member.slot) else {
+                continue;
+            };
+            if seat.closing {
+                continue;
+            }
+            let id = ChannelId::from_parts(self.node, member.slot, seat.generation());
+            if !publication.is_for(id) {
+                continue;
+            }
+            receivers += 1;
+            let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
+            wake(&mut self.outputs, member.slot, seat);
+            if became == Became::Slow {
+                self.slow.push(member.slot);
+            }
+        }
+        if !self.filters.is_empty() && super::id::is_public(name) {
+            let mut watching = BTreeSet::new();
+            self.filters.matching(name, |slot| {
+                watching.insert(*slot);
+            });
+            for slot in watching {
+                let is_member = self.groups.find(name).is_some_and(|key| {
+                    let more = self.seats.look(slot).and_then(Seat::more);
+                    more.is_some_and(|more| more.joined.iter().any(|place| place.group == key))
+                });
+                let id = self.seats.id(slot);
+                let Some(seat) = self.seats.at(slot).filter(|seat| !seat.closing) else {
+                    continue;
+                };
+                if is_member || !id.is_some_and(|id| publication.is_for(id)) {
+                    continue;
+                }
+                receivers += 1;
+                let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
+                wake(&mut self.outputs, slot, seat);
+                if became == Became::Slow {
+                    self.slow.push(slot);
+                }
+            }
+        }
+        self.counters.received += 1;
+        self.counters.fan_out += receivers;
+        self.counters.largest_fan_out = self.counters.largest_fan_out.max(receivers);
+        let other = put.other.flatten();
+        self.store.settle(as_sent);
+        if let Some(other) = other {
+            self.store.settle(other);
+        }
+        while let Some(slot) = self.slow.pop() {
+            self.close_slow(now, slot);
+        }
+    }
+
+    /// Puts what a channel missed to it, beyond its budget: it asked for it, and the amount is bounded.
+    pub(super) fn replay(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        publication: &Arc<Publication>,
+    ) -> bool {
+        let Some(seat) = self.seats.of(id).filter(|seat| !seat.closing) else {
+            return false;
+        };
+        if !publication.is_for(id) {
+            return false;
+        }
+        let content = Content::Message {
+            frame: publication.frame.clone(),
+            publication: Some(Arc::clone(publication)),
+        };
+        let name = publication.group();
+        let as_sent = self
+            .store
+            .enter(now, content, Some(Arc::clone(name)), publication.expires);
+        let mut put = Put {
+            now,
+            as_sent,
+            kind: publication.frame.kind(),
+            octets: 0,
+            other: None,
+            group: Some(name),
+            overflow: Overflow::Close,
+            notices: None,
+            key: None,
+            replay: true,
+        };
+        self.counters.fan_out += 1;
+        self.counters.replayed += 1;
+        put.to(
+            &mut self.store,
+            &mut self.counters,
+            &self.options.budget,
+            seat,
+        );
+        wake(&mut self.outputs, id.slot(), seat);
+        self.store.settle(as_sent);
+        if let Some(other) = put.other.flatten() {
+            self.store.settle(other);
+        }
+        true
+    }
+
+    /// Tells all members of a group something beside messages, if the group has words for it.
+    pub(super) fn tell(&mut self, now: Instant, name: &Name, notice: &super::Notice) {
+        let options = Arc::clone(&self.options);
+        let words = options.of(name).notices.as_ref();
+        let Some(message) = words.and_then(|notices| notices.word(notice)) else {
+            return;
+        };
+        let draft = Draft {
+            group: Arc::clone(name),
+            message: super::publication::prepare(&message),
+            sender: None,
+            options: Publish::default(),
+        };
+        let mut publication = Publication::new(&options, &draft, None, now, self.window_mask());
+        // A notice has its own words: it is not wrapped as messages are.
+        publication.frame = draft.message;
+        self.counters.notices += 1;
+        self.fan_out(now, &Arc::new(publication));
+    }
+
+    /// Takes what waits for a channel next. `give` is handed the frame, and the publication if it was published.
+    pub fn take<R>(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        give: impl FnOnce(&Prepared, Option<&Arc<Publication>>) -> R,
+    ) -> Taken<R> {
+        let Some(seat) = self.seats.of(id) else {
+            self.counters.stale += 1;
+            return Taken::Nothing;
+        };
+        seat.moved = now;
+        while let Some(entry) = self.store.front(&seat.chain) {
+            if let Content::Message { frame, publication } = &entry.content {
+                if entry.expires.is_some_and(|at| at <= now) {
+                    self.counters.expired += 1;
+                    self.store.pop(&mut seat.chain);
+                    continue;
+                }
+                let taken = give(frame, publication.as_ref());
+                self.store.pop(&mut seat.chain);
+                self.counters.delivered += 1;
+                if !self.holding.is_empty() {
+                    self.holding_over(id.slot());
+                }
+                return Taken::Message(taken);
+            }
+            let words = entry.frame();
+            self.store.pop(&mut seat.chain);
+            if let Some(words) = words {
+                return Taken::Message(give(&words, None));
+            }
+        }
+        if let Some((code, reason)) = seat.more().and_then(|more| more.farewell.clone()) {
+            return Taken::Close(code, reason);
+        }
+        seat.woken = false;
+        Taken::Nothing
+    }
+
+    /// Whether anything waits for a channel, its end included.
+    pub fn waits(&mut self, id: ChannelId) -> bool {
+        self.seats
+            .of(id)
+            .is_some_and(|seat| !seat.chain.is_empty() || seat.closing)
+    }
+
+    /// Lets publishers go on if the channel was what they waited for, and has room again.
+    pub(super) fn holding_over(&mut self, slot: u32) {
+        if !self.holding.contains(&slot) {
+            return;
+        }
+        let budget = &self.options.budget;
+        let still = self.seats.look(slot).is_some_and(|seat| {
+            let chain = &seat.chain;
+            seat.more.is_some()
+                && !seat.closing
+                && (chain.octets() > budget.octets / 2 || chain.messages() > budget.messages / 2)
+        });
+        if !still {
+            self.holding.remove(&slot);
+            self.outputs.push_back(Output::Room);
+        }
+    }
+
+    /// Closes all channels that are in a group, on all nodes; what waits for them reaches them first.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`].
+    pub fn close_all(
+        &mut self,
+        group: &str,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<(), HubError> {
+        check_name(group)?;
+        self.close_group_everywhere(group.into(), code, reason)
+    }
+
+    /// Closes all channels of a user, on all nodes.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`].
+    pub fn close_user(
+        &mut self,
+        user: &str,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<(), HubError> {
+        self.close_group_everywhere(group_of_user(user)?, code, reason)
+    }
+
+    fn close_group_everywhere(
+        &mut self,
+        group: Name,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<(), HubError> {
+        let reason = String::from(cut_reason(reason));
+        if self.down {
+            return Err(HubError::Down);
+        }
+        self.command(Command::Close {
+            group,
+            code,
+            reason,
+        });
+        Ok(())
+    }
+
+    pub(super) fn close_group(
+        &mut self,
+        now: Instant,
+        group: &Name,
+        code: CloseCode,
+        reason: &str,
+    ) {
+        for id in self.members(group) {
+            self.close(now, id, code, reason);
+        }
+    }
+
+    /// Closes a channel, on any node: what waits for it reaches it first, and it is in no group any more. Says whether this node
+    /// knows that it is gone already.
+    pub fn close(&mut self, now: Instant, id: ChannelId, code: CloseCode, reason: &str) -> bool {
+        if id.node != self.node {
+            self.command(Command::CloseChannel {
+                channel: id,
+                code,
+                reason: cut_reason(reason).into(),
+            });
+            return true;
+        }
+        let Some(seat) = self.seats.of(id) else {
+            self.counters.stale += 1;
+            return false;
+        };
+        if !seat.closing {
+            seat.closing = true;
+            if let Some(more) = seat.more_mut() {
+                more.farewell = Some((code, cut_reason(reason).into()));
+            }
+            wake(&mut self.outputs, id.slot(), seat);
+            self.leave_all(now, id);
+        }
+        true
+    }
+}

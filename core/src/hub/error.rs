@@ -1,0 +1,78 @@
+//! What the operations of a hub can fail with.
+//! RFC 6455 section 7.4.1 for the close codes.
+//! Plain values.
+
+use thiserror::Error;
+
+use crate::close::CloseCode;
+use crate::time::Instant;
+
+/// Why an operation of a hub was refused. Nothing was done then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// The name of a group, a user or a key has no octets, more than 255, or a control character.
+    #[error("a name has 1 to 255 octets and no control characters")]
+    BadName,
+    /// A text is not the id of a channel.
+    #[error("this is not the id of a channel")]
+    BadId,
+    /// A text is not a position.
+    #[error("this is not a position")]
+    BadPosition,
+    /// The channel is not open any more.
+    #[error("the channel is not open")]
+    Gone,
+    /// The connection has no hub: give the server, the router or the route one.
+    #[error("no hub was given to this route: see `Router::hub`")]
+    NoHub,
+    /// The channel is in as many groups as it may be in.
+    #[error("the channel is in too many groups")]
+    TooManyGroups,
+    /// There are as many groups as there may be.
+    #[error("there are too many groups")]
+    Crowded,
+    /// There are as many channels as there may be.
+    #[error("there are too many channels")]
+    Full,
+    /// The message is longer than it may be.
+    #[error("the message is too long")]
+    TooLong,
+    /// The metadata are longer than they may be.
+    #[error("the metadata are too long")]
+    MetadataTooLong,
+    /// The channel does this more often than it may; again from this moment on.
+    #[error("the channel does this too often")]
+    TooOften(Instant),
+    /// A member of the group is behind, and the group makes publishers wait.
+    #[error("a member of the group is behind")]
+    Behind,
+    /// The hub drains: nobody joins and nothing is published any more.
+    #[error("the hub drains")]
+    Draining,
+    /// The backplane is down, and nothing is published then.
+    #[error("the backplane is down")]
+    Down,
+    /// Recovery needs a group of its own: a filter has no position.
+    #[error("a filter has no position")]
+    NoPosition,
+}
+
+impl HubError {
+    /// The close code for a connection whose handler failed with this.
+    pub const fn close_code(self) -> CloseCode {
+        match self {
+            Self::BadName
+            | Self::BadId
+            | Self::BadPosition
+            | Self::TooManyGroups
+            | Self::MetadataTooLong
+            | Self::NoPosition
+            | Self::TooOften(_) => CloseCode::POLICY,
+            Self::TooLong => CloseCode::TOO_BIG,
+            Self::Crowded | Self::Full | Self::Behind | Self::Down => CloseCode::AGAIN,
+            Self::Draining => CloseCode::RESTART,
+            Self::Gone | Self::NoHub => CloseCode::INTERNAL,
+        }
+    }
+}

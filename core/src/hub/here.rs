@@ -1,0 +1,133 @@
+//! Who is present on this node, with the grace of those who left.
+//! No RFC.
+//! Knows users and groups by name alone.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::backplane::Present;
+use super::id::Name;
+use crate::time::{Duration, Instant};
+
+/// The users of this node, by group.
+#[derive(Debug, Default)]
+pub(super) struct Here {
+    groups: BTreeMap<Name, BTreeMap<Name, User>>,
+    /// When those whose last channel has left are gone.
+    leaving: BTreeSet<(Instant, Name, Name)>,
+    draining: bool,
+}
+
+#[derive(Debug)]
+struct User {
+    channels: u32,
+    metadata: Option<Arc<str>>,
+    leaving: Option<Instant>,
+}
+
+impl Here {
+    /// A channel of a user has joined. Whether the user is new.
+    pub(super) fn enter(&mut self, group: &Name, present: &Present) -> bool {
+        let users = self.groups.entry(Arc::clone(group)).or_default();
+        let is_new = !users.contains_key(&present.user);
+        let user = users
+            .entry(Arc::clone(&present.user))
+            .or_insert_with(|| User {
+                channels: 0,
+                metadata: present.metadata.clone(),
+                leaving: None,
+            });
+        user.channels += 1;
+        if let Some(at) = user.leaving.take() {
+            let left = (at, Arc::clone(group), Arc::clone(&present.user));
+            self.leaving.remove(&left);
+        }
+        is_new
+    }
+
+    /// A channel of a user has left. With its last one the user begins to leave.
+    pub(super) fn leave(&mut self, now: Instant, group: &Name, user: &Name, grace: Duration) {
+        let Some(found) = self
+            .groups
+            .get_mut(group)
+            .and_then(|users| users.get_mut(user))
+        else {
+            return;
+        };
+        found.channels = found.channels.saturating_sub(1);
+        if found.channels == 0 && !self.draining {
+            let at = now + grace;
+            found.leaving = Some(at);
+            self.leaving
+                .insert((at, Arc::clone(group), Arc::clone(user)));
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.leaving.first().map(|(at, ..)| *at)
+    }
+
+    /// Who has been gone for its grace, by group.
+    pub(super) fn due(&mut self, now: Instant) -> BTreeMap<Name, Vec<Name>> {
+        let mut gone: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
+        while let Some((at, ..)) = self.leaving.first()
+            && *at <= now
+            && let Some((_, group, user)) = self.leaving.pop_first()
+        {
+            if let Some(users) = self.groups.get_mut(&group) {
+                users.remove(&user);
+                if users.is_empty() {
+                    self.groups.remove(&group);
+                }
+            }
+            gone.entry(group).or_default().push(user);
+        }
+        gone
+    }
+
+    /// Who goes is not told one by one any more: it is told of the node.
+    pub(super) const fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// All who are here, by group.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Name, Vec<Present>)> {
+        self.groups.iter().map(|(group, users)| {
+            let present = |(user, here): (&Name, &User)| Present {
+                user: Arc::clone(user),
+                metadata: here.metadata.clone(),
+            };
+            (group, users.iter().map(present).collect())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_here_until_the_last_channel_has_left_and_the_grace_is_over() {
+        let (mut here, group) = (Here::default(), Name::from("room"));
+        let ada = Present {
+            user: "ada".into(),
+            metadata: None,
+        };
+        let (now, grace) = (Instant::ZERO, Duration::from_secs(3));
+        assert!(here.enter(&group, &ada));
+        assert!(!here.enter(&group, &ada));
+        here.leave(now, &group, &ada.user, grace);
+        assert_eq!(here.deadline(), None);
+        here.leave(now, &group, &ada.user, grace);
+        assert_eq!(here.deadline(), Some(now + grace));
+        // Whoever comes back within the grace was never away.
+        assert!(!here.enter(&group, &ada));
+        assert_eq!(here.deadline(), None);
+        here.leave(now, &group, &ada.user, grace);
+        assert!(here.due(now).is_empty());
+        let gone = here.due(now + grace);
+        assert_eq!(gone.get(&group), Some(&alloc::vec![Name::from("ada")]));
+        assert!(here.groups.is_empty() && here.deadline().is_none());
+    }
+}

@@ -1,0 +1,229 @@
+//! What was published to a group, as far as it is kept, and recovery from it.
+//! No RFC. The oldest goes first, and nothing else goes.
+//! Knows no channel.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::options::HistoryOptions;
+use super::{Missed, Past, Position, Publication};
+use crate::time::Instant;
+
+/// The newest publications of a group.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    ring: VecDeque<Arc<Publication>>,
+    octets: usize,
+    /// The number of the last one that is not kept.
+    floor: u64,
+}
+
+impl History {
+    /// Octets of payload that are kept.
+    pub(super) const fn octets(&self) -> usize {
+        self.octets
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// Keeps a publication, and lets the oldest go while there are more than may be.
+    pub(super) fn push(&mut self, options: &HistoryOptions, publication: Arc<Publication>) {
+        self.octets += publication.as_bytes().len();
+        self.ring.push_back(publication);
+        while self.ring.len() > options.messages.max(1)
+            || (self.octets > options.octets && self.ring.len() > 1)
+        {
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) -> Option<Arc<Publication>> {
+        let oldest = self.ring.pop_front()?;
+        self.octets -= oldest.as_bytes().len();
+        self.floor = oldest.offset();
+        Some(oldest)
+    }
+
+    /// Notes that a publication was not kept: what came before it is no help without it.
+    pub(super) fn miss(&mut self, offset: u64) {
+        while self.pop().is_some() {}
+        self.floor = offset;
+    }
+
+    /// Lets go what is too old.
+    pub(super) fn age(&mut self, options: &HistoryOptions, now: Instant) {
+        while let Some(oldest) = self.ring.front()
+            && oldest.time + options.age <= now
+        {
+            self.pop();
+        }
+    }
+
+    /// When the next one is too old.
+    pub(super) fn deadline(&self, options: &HistoryOptions) -> Option<Instant> {
+        self.ring.front().map(|oldest| oldest.time + options.age)
+    }
+
+    /// All that are kept and still of use, the oldest first.
+    pub(super) fn iter(&self, now: Instant) -> impl DoubleEndedIterator<Item = &Arc<Publication>> {
+        self.ring
+            .iter()
+            .filter(move |publication| !publication.is_expired(now))
+    }
+
+    /// What was published since a position, where `top` is the group's.
+    pub(super) fn since(
+        &self,
+        options: &HistoryOptions,
+        now: Instant,
+        since: Position,
+        top: Position,
+    ) -> Past {
+        let nothing = |missed| Past {
+            publications: Vec::new(),
+            position: top,
+            missed,
+        };
+        if since.epoch != top.epoch {
+            return nothing(Some(Missed::Epoch));
+        }
+        if since.offset > top.offset {
+            return nothing(Some(Missed::Ahead));
+        }
+        if since.offset == top.offset {
+            return nothing(None);
+        }
+        let first = self
+            .ring
+            .partition_point(|kept| kept.offset() <= since.offset);
+        let skipped = (self.ring.len() - first).saturating_sub(options.recovery);
+        let publications = self
+            .ring
+            .range(first + skipped..)
+            .filter(|publication| !publication.is_expired(now))
+            .cloned()
+            .collect();
+        let missed = if since.offset < self.floor {
+            Some(Missed::Evicted)
+        } else {
+            (skipped > 0).then_some(Missed::Limit)
+        };
+        Past {
+            publications,
+            position: top,
+            missed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Publish;
+    use super::super::options::HubOptions;
+    use super::super::publication::Draft;
+    use super::*;
+    use crate::message::Prepared;
+    use crate::time::Duration;
+
+    fn publication(offset: u64, length: usize) -> Arc<Publication> {
+        let draft = Draft {
+            group: "room".into(),
+            message: Prepared::new("x".repeat(length).as_str()),
+            sender: None,
+            options: Publish::default(),
+        };
+        let position = Position { epoch: 1, offset };
+        let time = Instant::from_micros(offset);
+        let options = HubOptions::default();
+        Arc::new(Publication::new(&options, &draft, Some(position), time, 0))
+    }
+
+    fn at(offset: u64) -> Position {
+        Position { epoch: 1, offset }
+    }
+
+    fn offsets(past: &Past) -> Vec<u64> {
+        past.publications
+            .iter()
+            .map(|publication| publication.offset())
+            .collect()
+    }
+
+    const OPTIONS: HistoryOptions = HistoryOptions {
+        messages: 3,
+        octets: 100,
+        age: Duration::from_micros(10),
+        recovery: 2,
+    };
+
+    #[test]
+    fn the_oldest_goes_when_there_are_too_many_and_never_all() {
+        let mut history = History::default();
+        for offset in 1..=5 {
+            history.push(&OPTIONS, publication(offset, 10));
+        }
+        let kept: Vec<u64> = history
+            .iter(Instant::ZERO)
+            .map(|kept| kept.offset())
+            .collect();
+        assert_eq!((kept, history.octets()), (alloc::vec![3, 4, 5], 30));
+    }
+
+    #[test]
+    fn octets_are_those_of_the_payload_and_one_long_message_is_kept_alone() {
+        let mut history = History::default();
+        history.push(&OPTIONS, publication(1, 60));
+        history.push(&OPTIONS, publication(2, 41));
+        assert_eq!((history.len(), history.octets()), (1, 41));
+        history.push(&OPTIONS, publication(3, 500));
+        assert_eq!((history.len(), history.octets()), (1, 500));
+        history.push(&OPTIONS, publication(4, 1));
+        assert_eq!((history.len(), history.octets()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_too_old_goes_at_its_moment() {
+        let mut history = History::default();
+        history.push(&OPTIONS, publication(1, 1));
+        history.push(&OPTIONS, publication(5, 1));
+        let first = Instant::from_micros(11);
+        assert_eq!(history.deadline(&OPTIONS), Some(first));
+        history.age(&OPTIONS, Instant::from_micros(10));
+        assert_eq!(history.len(), 2);
+        history.age(&OPTIONS, first);
+        assert_eq!(history.deadline(&OPTIONS), Some(Instant::from_micros(15)));
+    }
+
+    #[test]
+    fn recovery_says_what_it_could_not_replay() {
+        let mut history = History::default();
+        for offset in 1..=5 {
+            history.push(&OPTIONS, publication(offset, 1));
+        }
+        let since = |position| history.since(&OPTIONS, Instant::ZERO, position, at(5));
+        for (position, want, missed) in [
+            (at(5), alloc::vec![], None),
+            (at(4), alloc::vec![5], None),
+            (at(3), alloc::vec![4, 5], None),
+            (at(2), alloc::vec![4, 5], Some(Missed::Limit)),
+            (at(1), alloc::vec![4, 5], Some(Missed::Evicted)),
+            (at(6), alloc::vec![], Some(Missed::Ahead)),
+            (
+                Position {
+                    epoch: 2,
+                    offset: 5,
+                },
+                alloc::vec![],
+                Some(Missed::Epoch),
+            ),
+        ] {
+            let past = since(position);
+            assert_eq!((offsets(&past), past.missed), (want, missed), "{position}");
+            assert_eq!(past.position, at(5));
+        }
+    }
+}

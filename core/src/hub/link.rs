@@ -1,0 +1,465 @@
+//! What comes from the backplane: messages in their order, gaps and their repair, recovery.
+//! No RFC. A number that is missing is asked for again or reported; none is delivered twice.
+//! Knows no link, only events.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::backplane::{Command, Event, Missed, Past, PresenceChange, Token};
+use super::group::RECOVERING;
+use super::id::Name;
+use super::{
+    ChannelId, Filter, Hub, HubError, HubEvent, Joined, Notice, Output, Position, Publication,
+    Recovered,
+};
+use crate::time::{Duration, Instant};
+
+/// What the backplane was asked for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// To publish.
+    Publication,
+    /// For what a channel missed.
+    Recovery {
+        channel: ChannelId,
+        group: Name,
+        since: Position,
+        replayed: usize,
+        opened: bool,
+    },
+}
+
+impl Hub {
+    /// Takes what the backplane says.
+    pub fn receive(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Up => self.up(now),
+            Event::Down => self.go_down(),
+            Event::Subscribed {
+                group,
+                token,
+                position,
+            } => self.subscribed(now, &group, token, position),
+            Event::Received(publication) => self.received(now, &publication),
+            Event::Published { token, result } => {
+                if self.asked.remove(&token).is_some() {
+                    self.outputs.push_back(Output::Published(token, result));
+                }
+            }
+            Event::Read { group, token, past } => self.read(now, &group, token, past),
+            Event::Presence(change) => self.presence(now, &change),
+            Event::Direct { to, message } => {
+                self.deliver_direct(now, to, message);
+            }
+            Event::Close {
+                group,
+                code,
+                reason,
+            } => self.close_group(now, &group, code, &reason),
+            Event::CloseChannel {
+                channel,
+                code,
+                reason,
+            } => {
+                self.close(now, channel, code, &reason);
+            }
+        }
+    }
+
+    /// Whether the backplane is down.
+    pub const fn is_down(&self) -> bool {
+        self.down
+    }
+
+    fn go_down(&mut self) {
+        if core::mem::replace(&mut self.down, true) {
+            return;
+        }
+        self.counters.downs += 1;
+        self.event(|| HubEvent::Down);
+        for key in self.groups.keys() {
+            if let Some(group) = self.groups.get_mut(key) {
+                group.repairing = None;
+                group.asked = None;
+            }
+        }
+        // Whether they were published, nobody knows.
+        let lost = self
+            .asked
+            .extract_if(.., |_, asked| matches!(asked, Asked::Publication));
+        let lost: Vec<Token> = lost.map(|(token, _)| token).collect();
+        for token in lost {
+            let result = Err(HubError::Down);
+            self.outputs.push_back(Output::Published(token, result));
+        }
+        self.outputs
+            .retain(|output| !matches!(output, Output::Command(_)));
+    }
+
+    /// Says all again that a new link does not know.
+    fn up(&mut self, now: Instant) {
+        self.down = false;
+        self.event(|| HubEvent::Up);
+        self.command(Command::Windows(self.window_mask()));
+        let watched: Vec<Filter> = self.watched.keys().cloned().collect();
+        for filter in watched {
+            self.command(Command::Watch(filter));
+        }
+        for key in self.groups.keys() {
+            self.ask_position(key);
+        }
+        let recovering: Vec<Command> = self
+            .asked
+            .iter()
+            .filter_map(|(token, asked)| match asked {
+                Asked::Recovery { group, since, .. } => Some(Command::Read {
+                    group: Arc::clone(group),
+                    token: *token,
+                    since: *since,
+                }),
+                Asked::Publication => None,
+            })
+            .collect();
+        for command in recovering {
+            self.command(command);
+        }
+        let all: Vec<_> = self
+            .here
+            .all()
+            .map(|(group, users)| (Arc::clone(group), users))
+            .collect();
+        for (group, users) in all {
+            self.command(Command::Enter { group, users });
+        }
+        self.beat(now);
+    }
+
+    fn ask_position(&mut self, key: u32) {
+        let token = self.token();
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        group.asked = Some(token);
+        let group = Arc::clone(&group.name);
+        self.command(Command::Subscribe { group, token });
+    }
+
+    fn subscribed(&mut self, now: Instant, name: &Name, token: Token, position: Position) {
+        let Some(key) = self.groups.find(name) else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        if group.asked != Some(token) {
+            return;
+        }
+        group.asked = None;
+        match group.position {
+            None => {
+                group.position = Some(position);
+                self.tell_waiting(key);
+            }
+            Some(ours) if ours == position || group.repairing.is_some() => {}
+            Some(ours) if ours.epoch == position.epoch && ours.offset < position.offset => {
+                self.missed(now, key, ours, position.offset);
+            }
+            Some(ours) => self.began_anew(now, key, ours, position),
+        }
+    }
+
+    /// Numbers begin again, or went back: what was lost, nobody knows.
+    fn began_anew(&mut self, now: Instant, key: u32, _ours: Position, theirs: Position) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        group.position = Some(theirs);
+        group.repairing = None;
+        for member in &mut group.members {
+            // Numbers of before say nothing about those to come.
+            if member.from != RECOVERING {
+                member.from = 0;
+            }
+        }
+        let name = Arc::clone(&group.name);
+        self.gap(now, &name, None);
+        self.tell_waiting(key);
+    }
+
+    /// Numbers up to `top` were published and did not come.
+    fn missed(&mut self, now: Instant, key: u32, ours: Position, top: u64) {
+        let token = self.token();
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let name = Arc::clone(&group.name);
+        if self.options.of(&name).history.is_some() {
+            group.repairing = Some((token, top));
+            self.counters.repairs += 1;
+            self.command(Command::Read {
+                group: name,
+                token,
+                since: ours,
+            });
+            return;
+        }
+        group.position = Some(Position {
+            epoch: ours.epoch,
+            offset: top,
+        });
+        self.gap(now, &name, Some(top - ours.offset));
+    }
+
+    fn gap(&mut self, now: Instant, name: &Name, count: Option<u64>) {
+        self.counters.gaps += 1;
+        self.counters.lost += count.unwrap_or(0);
+        let group = Arc::clone(name);
+        self.event(|| HubEvent::Gap { group, count });
+        let group = Arc::clone(name);
+        self.tell(now, name, &Notice::Gap { group, count });
+    }
+
+    fn received(&mut self, now: Instant, publication: &Arc<Publication>) {
+        let Some(theirs) = publication.position else {
+            return self.fan_out(now, publication);
+        };
+        let key = self.groups.find(&publication.group);
+        let Some((key, group)) = key.and_then(|key| Some((key, self.groups.get_mut(key)?))) else {
+            if self.filters.is_empty() {
+                self.counters.stray += 1;
+                return;
+            }
+            return self.fan_out(now, publication);
+        };
+        let Some(ours) = group.position else {
+            // What the group's position will tell has this one in it.
+            return;
+        };
+        if let Some((_, seen)) = &mut group.repairing {
+            *seen = theirs.offset.max(*seen);
+            return;
+        }
+        if ours.epoch != theirs.epoch {
+            self.began_anew(now, key, ours, theirs);
+            return self.fan_out(now, publication);
+        }
+        if publication.unsaved {
+            return self.fan_out(now, publication);
+        }
+        if theirs.offset <= ours.offset {
+            self.counters.doubles += 1;
+            return;
+        }
+        if theirs.offset == ours.offset + 1 {
+            group.position = Some(theirs);
+            return self.fan_out(now, publication);
+        }
+        if self.options.of(&publication.group).history.is_some() {
+            return self.missed(now, key, ours, theirs.offset);
+        }
+        self.missed(now, key, ours, theirs.offset - 1);
+        if let Some(group) = self.groups.get_mut(key) {
+            group.position = Some(theirs);
+        }
+        self.fan_out(now, publication);
+    }
+
+    fn read(&mut self, now: Instant, name: &Name, token: Token, past: Past) {
+        if self.asked.contains_key(&token) {
+            return self.recovered(now, name, token, past);
+        }
+        let Some(key) = self.groups.find(name) else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let (Some((asked, seen)), Some(ours)) = (group.repairing, group.position) else {
+            return;
+        };
+        if asked != token {
+            return;
+        }
+        group.repairing = None;
+        if past.position.epoch != ours.epoch || past.position.offset < ours.offset {
+            return self.began_anew(now, key, ours, past.position);
+        }
+        let mut at = ours.offset;
+        for publication in past.publications {
+            let offset = publication.offset();
+            if offset <= at {
+                continue;
+            }
+            if offset > at + 1 {
+                self.gap(now, name, Some(offset - at - 1));
+            }
+            at = offset;
+            self.set_position(key, ours.epoch, at);
+            self.counters.repaired += 1;
+            self.fan_out(now, &publication);
+        }
+        if at < past.position.offset {
+            self.gap(now, name, Some(past.position.offset - at));
+        }
+        self.set_position(key, ours.epoch, past.position.offset);
+        if seen > past.position.offset {
+            self.missed(now, key, past.position, seen);
+        } else {
+            self.tell_waiting(key);
+        }
+    }
+
+    fn set_position(&mut self, key: u32, epoch: u64, offset: u64) {
+        if let Some(group) = self.groups.get_mut(key) {
+            group.position = Some(Position { epoch, offset });
+        }
+    }
+
+    fn tell_waiting(&mut self, key: u32) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let (name, position) = (Arc::clone(&group.name), group.position);
+        for (at, id) in core::mem::take(&mut group.waiting).into_iter().enumerate() {
+            let joined = Joined {
+                added: true,
+                opened: at == 0,
+                position,
+                recovered: Recovered::Fresh,
+            };
+            self.outputs
+                .push_back(Output::Joined(id, Arc::clone(&name), joined));
+        }
+    }
+
+    /// What a channel missed is of no use any more: it has left.
+    pub(super) fn forget_recovery(&mut self, id: ChannelId, name: &Name) {
+        self.asked.retain(|_, asked| {
+            !matches!(asked, Asked::Recovery { channel, group, .. } if *channel == id && group == name)
+        });
+    }
+
+    /// What a channel missed has come.
+    fn recovered(&mut self, now: Instant, name: &Name, token: Token, past: Past) {
+        let Some(Asked::Recovery {
+            channel,
+            replayed,
+            opened,
+            ..
+        }) = self.asked.remove(&token)
+        else {
+            return;
+        };
+        let Some(key) = self.groups.find(name) else {
+            return;
+        };
+        let mut done = replayed;
+        for publication in &past.publications {
+            done += usize::from(self.replay(now, channel, publication));
+        }
+        let place = self
+            .seats
+            .of(channel)
+            .and_then(|seat| seat.more())
+            .and_then(|more| more.joined.iter().find(|place| place.group == key).copied());
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let live = group.position;
+        let Some(member) = place.and_then(|place| group.members.get_mut(place.at as usize)) else {
+            return;
+        };
+        let is_ahead = live.is_some_and(|live| {
+            live.epoch == past.position.epoch && live.offset > past.position.offset
+        });
+        if is_ahead && past.missed.is_none() {
+            // What came meanwhile was not put to it: it is asked for too.
+            let since = past.position;
+            let again = Asked::Recovery {
+                channel,
+                group: Arc::clone(name),
+                since,
+                replayed: done,
+                opened,
+            };
+            self.asked.insert(token, again);
+            return self.command(Command::Read {
+                group: Arc::clone(name),
+                token,
+                since,
+            });
+        }
+        member.from = past.position.offset;
+        let position = Some(if is_ahead {
+            live.unwrap_or(past.position)
+        } else {
+            past.position
+        });
+        let recovered = match past.missed {
+            None => Recovered::Complete(done),
+            Some(reason) => Recovered::Incomplete {
+                replayed: done,
+                reason,
+            },
+        };
+        self.counters.recoveries += 1;
+        self.counters.incomplete += u64::from(past.missed.is_some());
+        let joined = Joined {
+            added: true,
+            opened,
+            position,
+            recovered,
+        };
+        self.outputs
+            .push_back(Output::Joined(channel, Arc::clone(name), joined));
+    }
+
+    fn presence(&mut self, now: Instant, change: &Arc<PresenceChange>) {
+        self.event(|| HubEvent::Presence(Arc::clone(change)));
+        let notice = Notice::Presence(Arc::clone(change));
+        let group = Arc::clone(&change.group);
+        self.tell(now, &group, &notice);
+    }
+
+    /// Compares positions with the backplane's.
+    pub(super) fn check(&mut self, now: Instant) {
+        let Some(every) = self.options.check else {
+            return;
+        };
+        if self.check.is_some_and(|at| at > now) {
+            return;
+        }
+        self.check = Some(now + every);
+        for key in self.groups.keys() {
+            let idle =
+                |group: &super::group::Group| group.asked.is_none() && group.repairing.is_none();
+            if self.groups.get(key).is_some_and(idle) {
+                self.ask_position(key);
+            }
+        }
+    }
+
+    /// Says that this node is there.
+    pub(super) fn beat(&mut self, now: Instant) {
+        let Some(lease) = self.options.lease else {
+            return;
+        };
+        if self.beat.is_some_and(|at| at <= now) {
+            self.beat = Some(now + (lease / 3).max(Duration::from_micros(1)));
+            self.command(Command::Beat);
+        }
+    }
+}
+
+impl Missed {
+    /// In a few words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Epoch => "the group began another numbering",
+            Self::Ahead => "the position lies ahead",
+            Self::Evicted => "some are not kept any more",
+            Self::Limit => "there are too many",
+            Self::NoHistory => "the group keeps no history",
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! Opening and closing of channels, joining and leaving of groups.
+//! No RFC. Both directions are kept: the groups of a channel, and the members of a group.
+//! Knows nothing of messages.
+
+use alloc::sync::Arc;
+
+use super::backplane::{Command, Present};
+use super::group::{Member, RECOVERING};
+use super::id::{Name, check_name, group_of_user};
+use super::link::Asked;
+use super::seat::Place;
+use super::{ChannelId, Filter, Hub, HubError, HubEvent, Join, Joined, Left, Open, Recovered};
+use crate::policy::{Bucket, Rate};
+use crate::time::Instant;
+
+impl Hub {
+    /// Opens a channel for a connection.
+    ///
+    /// # Errors
+    /// [`HubError::Full`], [`HubError::BadName`] for the user, [`HubError::MetadataTooLong`].
+    pub fn open(&mut self, now: Instant, open: Open) -> Result<ChannelId, HubError> {
+        if self.seats.count() >= self.options.max_channels {
+            return Err(HubError::Full);
+        }
+        if open.metadata.as_ref().map_or(0, |metadata| metadata.len()) > self.options.max_metadata {
+            return Err(HubError::MetadataTooLong);
+        }
+        let of_user = open.user.as_deref().map(group_of_user).transpose()?;
+        let (expiry, window_bits) = (open.expiry, open.window_bits);
+        let id = self.seats.open(now, open)?;
+        self.counters.opened += 1;
+        if let Some(after) = expiry {
+            self.expiring.insert((now + after, id.slot()));
+        }
+        if let Some(count) = window_bits.and_then(|bits| self.windows.get_mut(usize::from(bits))) {
+            *count += 1;
+            if *count == 1 {
+                self.command(Command::Windows(self.window_mask()));
+            }
+        }
+        if let Some(group) = of_user {
+            let _ = self.add(id, &group, None)?;
+        }
+        if self.beat.is_none() && self.options.lease.is_some() {
+            self.beat = Some(now);
+        }
+        Ok(id)
+    }
+
+    /// The connection of a channel has ended: it leaves all groups, and what waits for it is discarded. An id that is not open any
+    /// more is counted.
+    pub fn closed(&mut self, now: Instant, id: ChannelId) {
+        if self.seats.of(id).is_none() {
+            self.counters.stale += 1;
+            return;
+        }
+        self.leave_all(now, id);
+        let Some(seat) = self.seats.at(id.slot()) else {
+            return;
+        };
+        self.counters.discarded += self.store.clear(&mut seat.chain);
+        let more = seat.more.take();
+        self.counters.closed += 1;
+        self.holding_over(id.slot());
+        if let Some(more) = more {
+            if let Some((_, at)) = more.expiry {
+                self.expiring.remove(&(at, id.slot()));
+            }
+            let bits = more.window_bits.map(usize::from);
+            if let Some(count) = bits.and_then(|bits| self.windows.get_mut(bits)) {
+                *count -= 1;
+                if *count == 0 {
+                    self.command(Command::Windows(self.window_mask()));
+                }
+            }
+        }
+        self.seats.free(id.slot());
+    }
+
+    /// Says that the peer of a channel is there: its expiry begins anew.
+    pub fn touch(&mut self, now: Instant, id: ChannelId) -> Result<(), HubError> {
+        let more = self.seats.of(id).and_then(|seat| seat.more_mut());
+        let Some(more) = more else {
+            self.counters.stale += 1;
+            return Err(HubError::Gone);
+        };
+        if let Some((after, at)) = &mut more.expiry {
+            self.expiring.remove(&(*at, id.slot()));
+            *at = now + *after;
+            self.expiring.insert((*at, id.slot()));
+        }
+        Ok(())
+    }
+
+    /// Closes channels that expired.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some((at, slot)) = self.expiring.first().copied()
+            && at <= now
+        {
+            self.expiring.remove(&(at, slot));
+            if let Some(id) = self.seats.id(slot) {
+                self.counters.expired_channels += 1;
+                let code = crate::close::CloseCode::AWAY;
+                self.close(now, id, code, "the channel expired");
+            }
+        }
+    }
+
+    /// Lets a channel join a group. `None`: the backplane has to be asked first, and the answer comes as
+    /// [`Output::Joined`](super::Output::Joined); what is published from now on is received in any case.
+    ///
+    /// Joining twice is no error. A second join that asks for recovery replays nothing.
+    ///
+    /// # Errors
+    /// [`HubError::Gone`], [`HubError::BadName`], [`HubError::TooManyGroups`], [`HubError::Crowded`], [`HubError::TooOften`],
+    /// [`HubError::Draining`].
+    pub fn join(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        group: &str,
+        join: Join,
+    ) -> Result<Option<Joined>, HubError> {
+        check_name(group)?;
+        if self.draining {
+            return Err(HubError::Draining);
+        }
+        self.may(now, id, |options| options.joins, |more| &mut more.joins)?;
+        self.add(id, group, join.since)
+    }
+
+    fn add(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        since: Option<super::Position>,
+    ) -> Result<Option<Joined>, HubError> {
+        let key = self.groups.find(name);
+        if let Some(key) = key
+            && self.place(id, key)?.is_some()
+        {
+            let position = self.groups.get(key).and_then(|group| group.position);
+            return Ok(Some(Joined {
+                added: false,
+                opened: false,
+                position,
+                recovered: Recovered::Fresh,
+            }));
+        }
+        self.room_for_one_more(id)?;
+        let (key, opened) = match key {
+            Some(key) => (key, false),
+            None => (self.open_group(name)?, true),
+        };
+        let Some(group) = self.groups.get_mut(key) else {
+            return Err(HubError::Gone);
+        };
+        let at = group.members.len() as u32;
+        let name = Arc::clone(&group.name);
+        let position = group.position;
+        let replays = since.is_some_and(|since| position != Some(since));
+        let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
+            return Err(HubError::Gone);
+        };
+        let member = Member {
+            slot: id.slot(),
+            back: more.joined.len() as u32,
+            from: if replays { RECOVERING } else { 0 },
+        };
+        group.members.push(member);
+        more.joined.push(Place { group: key, at });
+        self.counters.joins += 1;
+        if opened {
+            self.event(|| HubEvent::Opened(Arc::clone(&name)));
+        }
+        let event = || HubEvent::Joined {
+            group: Arc::clone(&name),
+            channel: id,
+        };
+        self.event(event);
+        self.enter(id, &name);
+        if let Some(since) = since.filter(|_| replays) {
+            let token = self.token();
+            let asked = Asked::Recovery {
+                channel: id,
+                group: Arc::clone(&name),
+                since,
+                replayed: 0,
+                opened,
+            };
+            self.asked.insert(token, asked);
+            self.command(Command::Read {
+                group: name,
+                token,
+                since,
+            });
+            return Ok(None);
+        }
+        let recovered = match since {
+            Some(_) => Recovered::Complete(0),
+            None => Recovered::Fresh,
+        };
+        if position.is_none()
+            && let Some(group) = self.groups.get_mut(key)
+        {
+            group.waiting.push(id);
+            return Ok(None);
+        }
+        Ok(Some(Joined {
+            added: true,
+            opened,
+            position,
+            recovered,
+        }))
+    }
+
+    fn open_group(&mut self, name: &str) -> Result<u32, HubError> {
+        if self.groups.count() >= self.options.max_groups {
+            return Err(HubError::Crowded);
+        }
+        let name = Name::from(name);
+        let key = self.groups.open(&name);
+        let token = self.token();
+        if let Some(group) = self.groups.get_mut(key) {
+            group.asked = Some(token);
+        }
+        self.command(Command::Subscribe { group: name, token });
+        Ok(key)
+    }
+
+    /// Where a channel is in a group.
+    fn place(&mut self, id: ChannelId, key: u32) -> Result<Option<usize>, HubError> {
+        let Some(more) = self.seats.of(id).and_then(|seat| seat.more()) else {
+            self.counters.stale += 1;
+            return Err(HubError::Gone);
+        };
+        Ok(more.joined.iter().position(|place| place.group == key))
+    }
+
+    fn room_for_one_more(&mut self, id: ChannelId) -> Result<(), HubError> {
+        let most = self.options.groups_per_channel;
+        let seat = self.seats.of(id).filter(|seat| !seat.closing);
+        let Some(more) = seat.and_then(|seat| seat.more()) else {
+            self.counters.stale += 1;
+            return Err(HubError::Gone);
+        };
+        // The group of the user's channels is not the channel's choice.
+        let own = usize::from(more.user.is_some());
+        if more.joined.len() + more.filters.len() >= most + own {
+            return Err(HubError::TooManyGroups);
+        }
+        Ok(())
+    }
+
+    /// Whether a channel may do something now, by the rate for it.
+    pub(super) fn may(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        rate: impl FnOnce(&super::HubOptions) -> Option<Rate>,
+        bucket: impl FnOnce(&mut super::seat::More) -> &mut Bucket,
+    ) -> Result<(), HubError> {
+        let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
+            self.counters.stale += 1;
+            return Err(HubError::Gone);
+        };
+        if let Some(rate) = rate(&self.options)
+            && let Err(later) = bucket(more).take(&rate, now, 1)
+        {
+            self.counters.limited += 1;
+            return Err(HubError::TooOften(later));
+        }
+        Ok(())
+    }
+
+    /// Lets a channel leave a group. What was published before still reaches it. Leaving a group that it is not in is no error.
+    ///
+    /// # Errors
+    /// [`HubError::Gone`].
+    pub fn leave(&mut self, now: Instant, id: ChannelId, group: &str) -> Result<Left, HubError> {
+        let not_there = Left {
+            removed: false,
+            emptied: false,
+        };
+        check_name(group)?;
+        let Some(key) = self.groups.find(group) else {
+            return match self.seats.of(id) {
+                Some(_) => Ok(not_there),
+                None => Err(HubError::Gone),
+            };
+        };
+        match self.place(id, key)? {
+            Some(index) => Ok(Left {
+                removed: true,
+                emptied: self.remove(now, id, index),
+            }),
+            None => Ok(not_there),
+        }
+    }
+
+    pub(super) fn leave_all(&mut self, now: Instant, id: ChannelId) {
+        while let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) {
+            if let Some(filter) = more.filters.pop() {
+                self.unwatch(id.slot(), &filter);
+            } else if let Some(last) = more.joined.len().checked_sub(1) {
+                self.remove(now, id, last);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Takes a channel out of the group at `index` of its groups; says whether nobody is left there.
+    fn remove(&mut self, now: Instant, id: ChannelId, index: usize) -> bool {
+        let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
+            return false;
+        };
+        let place = more.joined.swap_remove(index);
+        // Its last group has taken the place of the one that it left.
+        if let Some(moved) = more.joined.get(index).copied()
+            && let Some(group) = self.groups.get_mut(moved.group)
+            && let Some(member) = group.members.get_mut(moved.at as usize)
+        {
+            member.back = index as u32;
+        }
+        let Some(group) = self.groups.get_mut(place.group) else {
+            return false;
+        };
+        let left = group.members.swap_remove(place.at as usize);
+        group.waiting.retain(|waiting| *waiting != id);
+        let (name, emptied) = (Arc::clone(&group.name), group.members.is_empty());
+        if let Some(moved) = group.members.get(place.at as usize).copied()
+            && let Some(more) = self.seats.at(moved.slot).and_then(|seat| seat.more_mut())
+            && let Some(its) = more.joined.get_mut(moved.back as usize)
+        {
+            its.at = place.at;
+        }
+        if left.from == RECOVERING {
+            self.forget_recovery(id, &name);
+        }
+        self.counters.leaves += 1;
+        self.exit(now, id, &name);
+        let event = || HubEvent::Left {
+            group: Arc::clone(&name),
+            channel: id,
+        };
+        self.event(event);
+        if emptied {
+            self.groups.close(place.group);
+            self.event(|| HubEvent::Emptied(Arc::clone(&name)));
+            self.command(Command::Unsubscribe(name));
+        }
+        emptied
+    }
+
+    /// Subscribes a channel to all groups that a filter matches. It gets each message once, however it comes to it. There is no
+    /// recovery and no presence for it. Says whether it was not subscribed before.
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    pub fn subscribe(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        filter: Filter,
+    ) -> Result<bool, HubError> {
+        if self.draining {
+            return Err(HubError::Draining);
+        }
+        self.may(now, id, |options| options.joins, |more| &mut more.joins)?;
+        let more = self.seats.of(id).and_then(|seat| seat.more());
+        if more.is_some_and(|more| more.filters.contains(&filter)) {
+            return Ok(false);
+        }
+        self.room_for_one_more(id)?;
+        self.filters.insert(&filter, id.slot());
+        let watching = self.watched.entry(filter.clone()).or_default();
+        *watching += 1;
+        if *watching == 1 {
+            self.command(Command::Watch(filter.clone()));
+        }
+        if let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) {
+            more.filters.push(filter);
+        }
+        Ok(true)
+    }
+
+    /// Takes a subscription back; says whether there was one.
+    ///
+    /// # Errors
+    /// [`HubError::Gone`].
+    pub fn unsubscribe(&mut self, id: ChannelId, filter: &Filter) -> Result<bool, HubError> {
+        let more = self.seats.of(id).and_then(|seat| seat.more_mut());
+        let more = more.ok_or(HubError::Gone)?;
+        let Some(at) = more.filters.iter().position(|known| known == filter) else {
+            return Ok(false);
+        };
+        more.filters.remove(at);
+        self.unwatch(id.slot(), filter);
+        Ok(true)
+    }
+
+    fn unwatch(&mut self, slot: u32, filter: &Filter) {
+        self.filters.remove(filter, &slot);
+        let Some(watching) = self.watched.get_mut(filter) else {
+            return;
+        };
+        *watching -= 1;
+        if *watching == 0 {
+            self.watched.remove(filter);
+            self.command(Command::Unwatch(filter.clone()));
+        }
+    }
+
+    fn enter(&mut self, id: ChannelId, group: &Name) {
+        if self.options.of(group).presence.grace().is_none() || !super::id::is_public(group) {
+            return;
+        }
+        if let Some(present) = self.present(id)
+            && self.here.enter(group, &present)
+        {
+            self.command(Command::Enter {
+                group: Arc::clone(group),
+                users: alloc::vec![present],
+            });
+        }
+    }
+
+    fn exit(&mut self, now: Instant, id: ChannelId, group: &Name) {
+        if let Some(grace) = self.options.of(group).presence.grace()
+            && let Some(present) = self.present(id)
+        {
+            self.here.leave(now, group, &present.user, grace);
+        }
+    }
+
+    /// Who a channel is, for presence.
+    fn present(&mut self, id: ChannelId) -> Option<Present> {
+        let more = self.seats.of(id)?.more()?;
+        let user = match &more.user {
+            Some(user) => Arc::clone(user),
+            None => alloc::format!("{id}").into(),
+        };
+        Some(Present {
+            user,
+            metadata: more.metadata.clone(),
+        })
+    }
+}

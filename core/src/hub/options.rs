@@ -1,0 +1,366 @@
+//! What a caller may set on a hub.
+//! No RFC. Every bound has a default.
+//! Plain data.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::id::Name;
+use super::{ChannelId, Filter, Publication};
+use crate::message::Message;
+use crate::policy::Rate;
+use crate::time::Duration;
+
+/// How a hub behaves.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct HubOptions {
+    /// What holds for groups that no rule is about.
+    pub groups: GroupOptions,
+    /// What holds for the groups that a filter matches; the first that does decides.
+    pub rules: Vec<(Filter, GroupOptions)>,
+    /// What may wait for one channel.
+    pub budget: Budget,
+    /// Most channels; default 1 048 576.
+    pub max_channels: usize,
+    /// Most groups with members; default 1 048 576.
+    pub max_groups: usize,
+    /// Most groups and filters that one channel may be in; default 128.
+    pub groups_per_channel: usize,
+    /// Longest message that is published or sent, in octets; default 1 MiB.
+    pub max_message: usize,
+    /// Longest metadata of a channel, in octets; default 1024.
+    pub max_metadata: usize,
+    /// How often a channel may join and leave; default: as often as it likes.
+    pub joins: Option<Rate>,
+    /// How often a channel may publish; default: as often as it likes.
+    pub publishes: Option<Rate>,
+    /// Octets that the histories of all groups may hold together; default 256 MiB. What comes beyond is not kept, and counted.
+    pub max_history: usize,
+    /// How hard shared messages are compressed, from 1 to 9; default 6, since it is done once for all.
+    pub compression_level: u8,
+    /// How often each group's position is compared with the backplane's, which finds a loss that no later message shows.
+    /// `None`, the default: never, as between the threads of a process nothing is lost.
+    pub check: Option<Duration>,
+    /// For how long a node that is not heard of keeps its place in presence. `None`, the default: for ever.
+    pub lease: Option<Duration>,
+    /// What is done with publications while the backplane is down.
+    pub when_down: WhenDown,
+}
+
+impl Default for HubOptions {
+    fn default() -> Self {
+        Self {
+            groups: GroupOptions::default(),
+            rules: Vec::new(),
+            budget: Budget::default(),
+            max_channels: 1 << 20,
+            max_groups: 1 << 20,
+            groups_per_channel: 128,
+            max_message: 1 << 20,
+            max_metadata: 1024,
+            joins: None,
+            publishes: None,
+            max_history: 256 << 20,
+            compression_level: 6,
+            check: None,
+            lease: None,
+            when_down: WhenDown::default(),
+        }
+    }
+}
+
+impl HubOptions {
+    /// Sets what holds for groups that no rule is about.
+    pub fn groups(mut self, options: GroupOptions) -> Self {
+        self.groups = options;
+        self
+    }
+
+    /// Sets what holds for the groups that `filter` matches, unless an earlier rule does.
+    pub fn rule(mut self, filter: Filter, options: GroupOptions) -> Self {
+        self.rules.push((filter, options));
+        self
+    }
+
+    /// Sets what may wait for one channel.
+    pub const fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// What holds for a group.
+    pub(super) fn of(&self, group: &str) -> &GroupOptions {
+        let rule = self.rules.iter().find(|(filter, _)| filter.matches(group));
+        rule.map_or(&self.groups, |(_, options)| options)
+    }
+}
+
+/// How a group behaves.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct GroupOptions {
+    /// What is kept of what was published. `None`, the default: nothing.
+    pub history: Option<HistoryOptions>,
+    /// Who is told of, when somebody asks who is there.
+    pub presence: PresenceMode,
+    /// What happens to a member that reads too slowly.
+    pub overflow: Overflow,
+    /// Whether messages are compressed for those who agreed on it.
+    pub compress: Compress,
+    /// What members receive in the place of a message: it may tell the position, so that they can recover.
+    pub envelope: Option<Envelope>,
+    /// What members are told of beside messages: gaps, skipped messages, presence. `None`, the default: nothing.
+    pub notices: Option<Notices>,
+}
+
+impl GroupOptions {
+    /// Keeps a history.
+    pub const fn history(mut self, history: HistoryOptions) -> Self {
+        self.history = Some(history);
+        self
+    }
+
+    /// Keeps book of who is there.
+    pub const fn presence(mut self, presence: PresenceMode) -> Self {
+        self.presence = presence;
+        self
+    }
+
+    /// Sets what happens to members that read too slowly.
+    pub const fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+
+    /// Sets whether messages are compressed.
+    pub const fn compress(mut self, compress: Compress) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    /// Wraps each publication, once for all members.
+    pub fn envelope(
+        mut self,
+        wrap: impl Fn(&Publication) -> Message + Send + Sync + 'static,
+    ) -> Self {
+        self.envelope = Some(Envelope(Arc::new(wrap)));
+        self
+    }
+
+    /// Tells members of gaps, skipped messages and presence; those for which `word` gives nothing are not told.
+    pub fn notices(
+        mut self,
+        word: impl Fn(&Notice) -> Option<Message> + Send + Sync + 'static,
+    ) -> Self {
+        self.notices = Some(Notices(Arc::new(word)));
+        self
+    }
+}
+
+/// What is kept of what was published: the newest, within all three bounds. The oldest goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryOptions {
+    /// Most messages; default 100.
+    pub messages: usize,
+    /// Most octets of payload; default 1 MiB. One longer message is kept alone.
+    pub octets: usize,
+    /// For how long; default 5 minutes. An empty group is kept as long.
+    pub age: Duration,
+    /// Most messages that one recovery replays; default 300. Older ones are reported as missed.
+    pub recovery: usize,
+}
+
+impl Default for HistoryOptions {
+    fn default() -> Self {
+        Self {
+            messages: 100,
+            octets: 1 << 20,
+            age: Duration::from_secs(300),
+            recovery: 300,
+        }
+    }
+}
+
+/// What may wait for one channel, in the hub. What the connection has taken is bounded by its own limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Most octets, each message counted in full though all share it; default 1 MiB. One longer message may wait alone.
+    pub octets: usize,
+    /// Most messages; default 1024.
+    pub messages: u32,
+    /// For how long a message may wait; default 30 s. It is looked at about every eighth of that.
+    pub age: Duration,
+    /// For how long a channel may take nothing though something waits: then it is closed with 1013, whatever the policy of
+    /// its groups; default 60 s.
+    pub stall: Duration,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            octets: 1 << 20,
+            messages: 1024,
+            age: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What happens when a message finds no room in the budget of a channel. Each message that is not delivered is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The channel is closed with 1013: it can come back and recover.
+    #[default]
+    Close,
+    /// The message is dropped.
+    DropNewest,
+    /// The oldest messages of the group that wait are dropped to make room.
+    DropOldest,
+    /// Of the messages of the group that wait only the newest of each key stays ([`Publish::key`](super::Publish)); when that is
+    /// not enough, the oldest are dropped too.
+    KeepLatest,
+    /// Whoever publishes waits; it fails with [`HubError::Behind`](super::HubError) where it cannot wait. What comes from other
+    /// nodes can't wait: there the channel is closed as by `Close`.
+    Wait,
+}
+
+/// What is kept of who is in a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PresenceMode {
+    /// Nothing.
+    #[default]
+    Off,
+    /// How many users.
+    Count,
+    /// Which users, with their metadata.
+    Members {
+        /// For how long somebody whose last connection has gone is still there: who reconnects meanwhile was never away.
+        grace: Duration,
+    },
+}
+
+impl PresenceMode {
+    /// Which users, with a grace of 3 s.
+    pub const fn members() -> Self {
+        Self::Members {
+            grace: Duration::from_secs(3),
+        }
+    }
+
+    pub(super) const fn grace(self) -> Option<Duration> {
+        match self {
+            Self::Off => None,
+            Self::Count => Some(Duration::from_secs(3)),
+            Self::Members { grace } => Some(grace),
+        }
+    }
+}
+
+/// Whether the messages of a group are compressed: once for all who agreed on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compress {
+    /// Never: what is secret must not share a window with what others choose (CRIME, BREACH).
+    Never,
+    /// From this length on, in octets.
+    From(usize),
+}
+
+impl Default for Compress {
+    /// From 256 octets on.
+    fn default() -> Self {
+        Self::From(256)
+    }
+}
+
+/// What is done with publications while the backplane is down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenDown {
+    /// They reach the members on this node, without a position, and no history.
+    #[default]
+    ServeLocal,
+    /// They are refused with [`HubError::Down`](super::HubError::Down).
+    Refuse,
+}
+
+/// Something that happened to a member of a group, beside messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// Messages were dropped for this member alone, since it read too slowly.
+    Skipped {
+        /// The group.
+        group: Arc<str>,
+        /// How many.
+        count: u64,
+    },
+    /// Messages got lost on the way to this node, and can't be had any more.
+    Gap {
+        /// The group.
+        group: Arc<str>,
+        /// How many; `None` when nobody knows.
+        count: Option<u64>,
+    },
+    /// Users came or went.
+    Presence(Arc<super::PresenceChange>),
+}
+
+/// A function from publications to what members receive.
+#[derive(Clone)]
+pub struct Envelope(Arc<dyn Fn(&Publication) -> Message + Send + Sync>);
+
+impl Envelope {
+    pub(super) fn wrap(&self, publication: &Publication) -> Message {
+        (self.0)(publication)
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Envelope(..)")
+    }
+}
+
+/// A function from notices to what members receive.
+#[derive(Clone)]
+pub struct Notices(Arc<Word>);
+
+type Word = dyn Fn(&Notice) -> Option<Message> + Send + Sync;
+
+impl Notices {
+    pub(super) fn word(&self, notice: &Notice) -> Option<Message> {
+        (self.0)(notice)
+    }
+}
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notices(..)")
+    }
+}
+
+/// How to join a group.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Join {
+    /// Where the member stopped listening before: what was published since is replayed.
+    pub since: Option<super::Position>,
+}
+
+/// How to publish.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Publish {
+    /// Channels that do not receive it.
+    pub exclude: Vec<ChannelId>,
+    /// Not kept in the history, though the group has one. It has no number of its own: whether one of these got lost on the way
+    /// to another node is not found out.
+    pub unsaved: bool,
+    /// What it is about, for [`Overflow::KeepLatest`].
+    pub key: Option<Name>,
+    /// An id of the caller's: a second publication with it, within 5 minutes, is not published again.
+    pub id: Option<Name>,
+    /// After which time it is of no use: it is not delivered and not replayed any more.
+    pub expires: Option<Duration>,
+}

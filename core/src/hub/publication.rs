@@ -1,0 +1,202 @@
+//! What was published, and where in its group it stands.
+//! RFC 6455 section 5.6: its content is a message.
+//! Plain values, shared by all who receive them.
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::str::FromStr;
+
+use super::id::Name;
+use super::options::{Compress, HubOptions};
+use super::{ChannelId, HubError};
+use crate::frame::Kind;
+use crate::message::{Message, Payload, Prepared};
+use crate::time::Instant;
+
+/// A place in what was published to a group: behind the message with this number.
+///
+/// It is written as `epoch-offset`, the epoch in hexadecimal digits, and parsed back from that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Which numbering: a group that was forgotten, or whose history was lost, begins another.
+    pub epoch: u64,
+    /// The number of a message, counted from 1; 0 is before the first.
+    pub offset: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}-{}", self.epoch, self.offset)
+    }
+}
+
+impl FromStr for Position {
+    type Err = HubError;
+
+    fn from_str(text: &str) -> Result<Self, HubError> {
+        let (epoch, offset) = text.split_once('-').ok_or(HubError::BadPosition)?;
+        Ok(Self {
+            epoch: u64::from_str_radix(epoch, 16).map_err(|_| HubError::BadPosition)?,
+            offset: offset.parse().map_err(|_| HubError::BadPosition)?,
+        })
+    }
+}
+
+/// A message that was published to a group.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Publication {
+    /// The group.
+    pub group: Arc<str>,
+    /// Where it stands, for an unsaved one where the one before it does; `None` when it was published while the backplane was down.
+    pub position: Option<Position>,
+    /// When it was published, by the clock of the backplane.
+    pub time: Instant,
+    /// Whose it is, if a channel published it.
+    pub sender: Option<ChannelId>,
+    /// What it is about, if that was said.
+    pub key: Option<Arc<str>>,
+    /// Whether it is not to be kept, and has no number of its own.
+    pub unsaved: bool,
+    /// When it is of no use any more.
+    pub expires: Option<Instant>,
+    /// The message as it was published.
+    pub message: Prepared,
+    /// Channels that do not receive it, in order.
+    pub(super) exclude: Arc<[ChannelId]>,
+    /// The message as members receive it.
+    pub(super) frame: Prepared,
+    /// How often it was compressed.
+    pub(super) deflates: u32,
+}
+
+/// What a publication is made of, beside its position.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The group.
+    pub group: Arc<str>,
+    /// The message.
+    pub message: Prepared,
+    /// Whose it is.
+    pub sender: Option<ChannelId>,
+    /// How it is published.
+    pub options: super::Publish,
+}
+
+impl Publication {
+    /// Makes it: wraps and compresses the message once, for each of the windows of the mask (bit `n`: a window of 2^n octets).
+    pub(super) fn new(
+        options: &HubOptions,
+        draft: &Draft,
+        position: Option<Position>,
+        time: Instant,
+        windows: u16,
+    ) -> Self {
+        let group = options.of(&draft.group);
+        let mut exclude = draft.options.exclude.clone();
+        exclude.sort_unstable();
+        let mut publication = Self {
+            group: Arc::clone(&draft.group),
+            position,
+            time,
+            sender: draft.sender,
+            key: draft.options.key.clone(),
+            unsaved: draft.options.unsaved,
+            expires: draft.options.expires.map(|after| time + after),
+            message: draft.message.clone(),
+            exclude: exclude.into(),
+            frame: draft.message.clone(),
+            deflates: 0,
+        };
+        if let Some(envelope) = &group.envelope {
+            publication.frame = prepare(&envelope.wrap(&publication));
+        }
+        if let Compress::From(length) = group.compress
+            && publication.frame.payload().len() >= length
+        {
+            publication.compress(options.compression_level, windows);
+        }
+        publication
+    }
+
+    #[cfg(feature = "deflate")]
+    fn compress(&mut self, level: u8, windows: u16) {
+        for bits in (9..16).filter(|bits| windows & (1 << bits) != 0) {
+            self.frame = self.frame.clone().deflated(level, bits);
+            self.deflates += 1;
+        }
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    const fn compress(&mut self, _: u8, _: u16) {}
+
+    /// Whether it is text or binary.
+    pub fn kind(&self) -> Kind {
+        self.message.kind()
+    }
+
+    /// Its octets.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.message.payload()
+    }
+
+    /// The text, if it is text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self.kind() {
+            Kind::Text => core::str::from_utf8(self.as_bytes()).ok(),
+            Kind::Binary => None,
+        }
+    }
+
+    /// A copy of the message.
+    pub fn to_message(&self) -> Message {
+        match self.as_text() {
+            Some(text) => text.into(),
+            None => self.as_bytes().into(),
+        }
+    }
+
+    /// Whether a channel is to receive it.
+    pub(super) fn is_for(&self, id: ChannelId) -> bool {
+        self.exclude.is_empty() || self.exclude.binary_search(&id).is_err()
+    }
+
+    pub(super) fn is_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.position.map_or(0, |position| position.offset)
+    }
+
+    pub(super) const fn group(&self) -> &Name {
+        &self.group
+    }
+}
+
+/// Frames a message.
+pub(super) fn prepare(message: &Message) -> Prepared {
+    match message {
+        Message::Text(text) => Prepared::new(Payload::Text(text)),
+        Message::Binary(octets) => Prepared::new(Payload::Binary(octets)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn positions_come_back_from_text_and_nonsense_does_not() {
+        let position = Position {
+            epoch: 0xfe,
+            offset: 12,
+        };
+        assert_eq!(position.to_string(), "00000000000000fe-12");
+        assert_eq!(position.to_string().parse(), Ok(position));
+        for text in ["", "1", "x-1", "1-x", "1--1", "1-99999999999999999999"] {
+            assert_eq!(text.parse::<Position>(), Err(HubError::BadPosition));
+        }
+    }
+}

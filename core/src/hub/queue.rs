@@ -1,0 +1,461 @@
+//! What waits for channels: each message is held once, and each channel has a chain of references in order.
+//! No RFC.
+//! Knows no group's policy: it puts, takes and drops what it is told to.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+
+use slab::Slab;
+
+use super::Publication;
+use super::id::Name;
+use super::options::{Notice, Notices};
+use crate::message::Prepared;
+use crate::time::Instant;
+
+/// No place.
+const NONE: u32 = u32::MAX;
+
+/// The end points of one channel's chain. Empty, it holds nothing in the store.
+#[derive(Debug)]
+pub(super) struct Chain {
+    head: u32,
+    tail: u32,
+    /// Messages that count against the budget.
+    messages: u32,
+    /// Their octets.
+    octets: usize,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self {
+            head: NONE,
+            tail: NONE,
+            messages: 0,
+            octets: 0,
+        }
+    }
+}
+
+impl Chain {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.head == NONE
+    }
+
+    pub(super) const fn messages(&self) -> u32 {
+        self.messages
+    }
+
+    pub(super) const fn octets(&self) -> usize {
+        self.octets
+    }
+}
+
+/// Something that waits, for one channel or for many.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) content: Content,
+    /// The group it came by, if it came by one.
+    pub(super) group: Option<Name>,
+    pub(super) since: Instant,
+    pub(super) expires: Option<Instant>,
+    /// How many references there are.
+    waiting: u32,
+    /// Its place in time.
+    serial: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    Message {
+        frame: Prepared,
+        publication: Option<Arc<Publication>>,
+    },
+    /// So many messages of the group were dropped for this channel.
+    Skipped { count: u64, notices: Notices },
+}
+
+impl Content {
+    fn octets(&self) -> usize {
+        match self {
+            Self::Message { frame, .. } => frame.payload().len(),
+            Self::Skipped { .. } => 0,
+        }
+    }
+
+    /// Messages.
+    const fn count(&self) -> usize {
+        match self {
+            Self::Message { .. } => 1,
+            Self::Skipped { .. } => 0,
+        }
+    }
+
+    fn key(&self) -> Option<&Name> {
+        match self {
+            Self::Message { publication, .. } => publication.as_ref()?.key.as_ref(),
+            Self::Skipped { .. } => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Link {
+    next: u32,
+    entry: u32,
+    /// It counts against the budget: what is replayed does not.
+    counts: bool,
+}
+
+/// All that waits.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    links: Slab<Link>,
+    entries: Slab<Entry>,
+    /// Entries in the order of time.
+    order: BTreeMap<u64, u32>,
+    next: u64,
+    /// Octets that are held, each message counted once.
+    held: usize,
+    /// Octets that wait, each reference counted.
+    queued: usize,
+    /// Messages that wait, each reference counted.
+    waiting: usize,
+}
+
+/// What a walk does with a reference.
+pub(super) enum Walk {
+    Keep,
+    Drop,
+    Stop,
+}
+
+impl Store {
+    pub(super) const fn held(&self) -> usize {
+        self.held
+    }
+
+    pub(super) const fn queued(&self) -> usize {
+        self.queued
+    }
+
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    pub(super) fn entry(&self, at: u32) -> Option<&Entry> {
+        self.entries.get(at as usize)
+    }
+
+    /// Since when the oldest has been waiting.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let (_, at) = self.order.first_key_value()?;
+        Some(self.entries.get(*at as usize)?.since)
+    }
+
+    /// Takes in something that is to wait. Nobody waits for it yet: [`settle`](Self::settle) forgets it if nobody does.
+    pub(super) fn enter(
+        &mut self,
+        now: Instant,
+        content: Content,
+        group: Option<Name>,
+        expires: Option<Instant>,
+    ) -> u32 {
+        self.held += content.octets();
+        let serial = self.next;
+        self.next += 1;
+        let at = self.entries.insert(Entry {
+            content,
+            group,
+            since: now,
+            expires,
+            waiting: 0,
+            serial,
+        }) as u32;
+        self.order.insert(serial, at);
+        at
+    }
+
+    /// Forgets what nobody waits for.
+    pub(super) fn settle(&mut self, at: u32) {
+        if self
+            .entries
+            .get(at as usize)
+            .is_some_and(|entry| entry.waiting == 0)
+        {
+            let entry = self.entries.remove(at as usize);
+            self.held -= entry.content.octets();
+            self.order.remove(&entry.serial);
+        }
+        if self.links.is_empty() && self.links.capacity() > 1024 {
+            self.links.shrink_to_fit();
+            self.entries.shrink_to_fit();
+        }
+    }
+
+    /// Lets a channel wait for it, behind what it waits for already.
+    #[inline]
+    pub(super) fn append(&mut self, chain: &mut Chain, at: u32, counts: bool) {
+        let Some(entry) = self.entries.get_mut(at as usize) else {
+            return;
+        };
+        entry.waiting += 1;
+        self.waiting += entry.content.count();
+        let octets = entry.content.octets();
+        let link = self.links.insert(Link {
+            next: NONE,
+            entry: at,
+            counts,
+        }) as u32;
+        match self.links.get_mut(chain.tail as usize) {
+            Some(tail) => tail.next = link,
+            None => chain.head = link,
+        }
+        chain.tail = link;
+        self.queued += octets;
+        if counts {
+            chain.messages += 1;
+            chain.octets += octets;
+        }
+    }
+
+    /// The entry that a channel is to take next.
+    pub(super) fn front(&self, chain: &Chain) -> Option<&Entry> {
+        let link = self.links.get(chain.head as usize)?;
+        self.entries.get(link.entry as usize)
+    }
+
+    /// Takes the reference to the front away.
+    pub(super) fn pop(&mut self, chain: &mut Chain) {
+        self.unlink(chain, NONE, chain.head);
+    }
+
+    /// Takes a link out, behind `before`.
+    fn unlink(&mut self, chain: &mut Chain, before: u32, link: u32) {
+        let Some(gone) = self.links.try_remove(link as usize) else {
+            return;
+        };
+        match self.links.get_mut(before as usize) {
+            Some(before) => before.next = gone.next,
+            None => chain.head = gone.next,
+        }
+        if chain.tail == link {
+            chain.tail = before;
+        }
+        let Some(entry) = self.entries.get_mut(gone.entry as usize) else {
+            return;
+        };
+        let octets = entry.content.octets();
+        self.queued -= octets;
+        self.waiting -= entry.content.count();
+        if gone.counts {
+            chain.messages -= 1;
+            chain.octets -= octets;
+        }
+        entry.waiting -= 1;
+        if entry.waiting == 0 {
+            self.settle(gone.entry);
+        }
+    }
+
+    /// Walks along a chain, from the front; says how many messages were dropped.
+    pub(super) fn walk(&mut self, chain: &mut Chain, mut judge: impl FnMut(&Entry) -> Walk) -> u64 {
+        let (mut before, mut at, mut dropped) = (NONE, chain.head, 0);
+        while let Some(link) = self.links.get(at as usize) {
+            let next = link.next;
+            let Some(entry) = self.entries.get(link.entry as usize) else {
+                break;
+            };
+            match judge(entry) {
+                Walk::Keep => before = at,
+                Walk::Stop => break,
+                Walk::Drop => {
+                    dropped += entry.content.count() as u64;
+                    self.unlink(chain, before, at);
+                }
+            }
+            at = next;
+        }
+        dropped
+    }
+
+    /// Drops all that a channel waits for; says how many messages that were.
+    pub(super) fn clear(&mut self, chain: &mut Chain) -> u64 {
+        self.walk(chain, |_| Walk::Drop)
+    }
+
+    /// Drops the messages of a group for which a newer one with their key waits, or comes with `key`; says how many.
+    pub(super) fn conflate(&mut self, chain: &mut Chain, group: &Name, key: Option<&Name>) -> u64 {
+        // The last place of each key, found in a first walk.
+        let mut last: BTreeMap<Name, u64> = BTreeMap::new();
+        self.walk(chain, |entry| {
+            if entry.group.as_ref() == Some(group)
+                && let Some(key) = entry.content.key()
+            {
+                last.insert(Arc::clone(key), entry.serial);
+            }
+            Walk::Keep
+        });
+        if let Some(key) = key {
+            last.insert(Arc::clone(key), u64::MAX);
+        }
+        self.walk(chain, |entry| {
+            let newer = entry.content.key().and_then(|key| last.get(key));
+            if entry.group.as_ref() == Some(group) && newer.is_some_and(|at| *at > entry.serial) {
+                Walk::Drop
+            } else {
+                Walk::Keep
+            }
+        })
+    }
+
+    /// Notes at the end of a chain that messages of a group were dropped there.
+    pub(super) fn note_skipped(
+        &mut self,
+        now: Instant,
+        chain: &mut Chain,
+        group: &Name,
+        notices: &Notices,
+        count: u64,
+    ) {
+        if let Some(link) = self.links.get(chain.tail as usize)
+            && let Some(entry) = self.entries.get_mut(link.entry as usize)
+            && entry.group.as_ref() == Some(group)
+            && let Content::Skipped { count: before, .. } = &mut entry.content
+        {
+            *before += count;
+            return;
+        }
+        let content = Content::Skipped {
+            count,
+            notices: notices.clone(),
+        };
+        let at = self.enter(now, content, Some(Arc::clone(group)), None);
+        self.append(chain, at, false);
+    }
+
+    /// Notes at the front of a chain that messages of a group were dropped there.
+    pub(super) fn note_dropped(
+        &mut self,
+        now: Instant,
+        chain: &mut Chain,
+        group: &Name,
+        notices: &Notices,
+        count: u64,
+    ) {
+        if let Some(link) = self.links.get(chain.head as usize)
+            && let Some(entry) = self.entries.get_mut(link.entry as usize)
+            && entry.group.as_ref() == Some(group)
+            && let Content::Skipped { count: before, .. } = &mut entry.content
+        {
+            *before += count;
+            return;
+        }
+        let mut front = Chain::default();
+        self.note_skipped(now, &mut front, group, notices, count);
+        if let Some(link) = self.links.get_mut(front.head as usize) {
+            link.next = chain.head;
+        }
+        chain.head = front.head;
+        if chain.tail == NONE {
+            chain.tail = front.head;
+        }
+    }
+}
+
+impl Entry {
+    /// What it is for the channel: the frame, or the words of a notice.
+    pub(super) fn frame(&self) -> Option<Prepared> {
+        match &self.content {
+            Content::Message { frame, .. } => Some(frame.clone()),
+            Content::Skipped { count, notices } => {
+                let group = Arc::clone(self.group.as_ref()?);
+                let notice = Notice::Skipped {
+                    group,
+                    count: *count,
+                };
+                Some(super::publication::prepare(&notices.word(&notice)?))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    fn put(store: &mut Store, chains: &mut [&mut Chain], text: &str) {
+        let content = Content::Message {
+            frame: Prepared::new(text),
+            publication: None,
+        };
+        let at = store.enter(Instant::ZERO, content, None, None);
+        for chain in chains {
+            store.append(chain, at, true);
+        }
+        store.settle(at);
+    }
+
+    fn take(store: &mut Store, chain: &mut Chain) -> Option<Vec<u8>> {
+        let frame = store.front(chain)?.frame()?;
+        store.pop(chain);
+        Some(frame.payload().to_vec())
+    }
+
+    #[test]
+    fn each_message_is_held_once_until_the_last_has_taken_it() {
+        let (mut store, mut one, mut two) = (Store::default(), Chain::default(), Chain::default());
+        put(&mut store, &mut [&mut one, &mut two], "first");
+        put(&mut store, &mut [&mut one], "second");
+        put(&mut store, &mut [], "nobody's");
+        assert_eq!(
+            (store.held(), store.queued(), store.entries.len()),
+            (11, 16, 2)
+        );
+        assert_eq!((one.messages(), one.octets()), (2, 11));
+        assert_eq!(take(&mut store, &mut one).unwrap(), b"first");
+        assert_eq!(take(&mut store, &mut one).unwrap(), b"second");
+        assert_eq!(take(&mut store, &mut one), None);
+        assert_eq!((store.held(), store.queued()), (5, 5));
+        assert_eq!(store.clear(&mut two), 1);
+        assert!(one.is_empty() && two.is_empty());
+        assert_eq!(
+            (store.held(), store.queued(), store.entries.len()),
+            (0, 0, 0)
+        );
+        assert_eq!(store.oldest(), None);
+    }
+
+    #[test]
+    fn a_walk_takes_out_the_first_the_last_and_those_between() {
+        for gone in ["a", "b", "c", "abc", "ac"] {
+            let (mut store, mut chain) = (Store::default(), Chain::default());
+            for text in ["a", "b", "c"] {
+                put(&mut store, &mut [&mut chain], text);
+            }
+            let dropped = store.walk(&mut chain, |entry| {
+                let text = entry.frame().unwrap();
+                let text = core::str::from_utf8(text.payload()).unwrap();
+                if gone.contains(text) {
+                    Walk::Drop
+                } else {
+                    Walk::Keep
+                }
+            });
+            assert_eq!(dropped, gone.len() as u64);
+            put(&mut store, &mut [&mut chain], "d");
+            let mut left = Vec::new();
+            while let Some(text) = take(&mut store, &mut chain) {
+                left.extend(text);
+            }
+            let want: Vec<u8> = "abcd"
+                .bytes()
+                .filter(|c| !gone.contains(*c as char))
+                .collect();
+            assert_eq!(left, want, "{gone}");
+            assert_eq!((chain.messages(), chain.octets()), (0, 0));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Channels: who is there, in what groups, and what waits for each.
+//! No RFC. A place is used again, with another generation: an id of before means nobody.
+//! Knows no group's state.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::id::Name;
+use super::queue::Chain;
+use super::{ChannelId, Encoding, Filter, HubError, NodeId, Open};
+use crate::close::CloseCode;
+use crate::policy::Bucket;
+use crate::time::{Duration, Instant};
+
+/// What is looked at for each message, and a pointer to the rest.
+#[derive(Debug, Default)]
+pub(super) struct Seat {
+    pub(super) chain: Chain,
+    generation: u32,
+    pub(super) encoding: Encoding,
+    /// It was told that something waits.
+    pub(super) woken: bool,
+    /// It is about to be closed: nothing more is put into its chain.
+    pub(super) closing: bool,
+    /// When it last took something, or began to wait.
+    pub(super) moved: Instant,
+    /// Nobody sits here without it.
+    pub(super) more: Option<Box<More>>,
+}
+
+/// What is seldom looked at.
+#[derive(Debug)]
+pub(super) struct More {
+    pub(super) joined: Vec<Place>,
+    pub(super) filters: Vec<Filter>,
+    /// The user it belongs to, and the group of all that user's channels.
+    pub(super) user: Option<Name>,
+    pub(super) metadata: Option<Arc<str>>,
+    pub(super) window_bits: Option<u8>,
+    pub(super) expiry: Option<(Duration, Instant)>,
+    pub(super) joins: Bucket,
+    pub(super) publishes: Bucket,
+    /// How it is to be closed.
+    pub(super) farewell: Option<(CloseCode, String)>,
+}
+
+/// A group that a channel is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The key of the group.
+    pub(super) group: u32,
+    /// The index among the members of the group.
+    pub(super) at: u32,
+}
+
+/// All channels of a node.
+#[derive(Debug)]
+pub(super) struct Seats {
+    node: NodeId,
+    seats: Vec<Seat>,
+    free: Vec<u32>,
+}
+
+impl Seats {
+    pub(super) const fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            seats: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// How many are there.
+    pub(super) const fn count(&self) -> usize {
+        self.seats.len() - self.free.len()
+    }
+
+    pub(super) fn open(&mut self, now: Instant, open: Open) -> Result<ChannelId, HubError> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.seats.push(Seat::default());
+                u32::try_from(self.seats.len() - 1).map_err(|_| HubError::Full)?
+            }
+        };
+        let seat = self.seats.get_mut(slot as usize).ok_or(HubError::Full)?;
+        seat.encoding = open.encoding;
+        seat.moved = now;
+        seat.more = Some(Box::new(More {
+            joined: Vec::new(),
+            filters: Vec::new(),
+            user: open.user.map(Into::into),
+            metadata: open.metadata.map(Into::into),
+            window_bits: open.window_bits,
+            expiry: open.expiry.map(|after| (after, now + after)),
+            joins: Bucket::new(),
+            publishes: Bucket::new(),
+            farewell: None,
+        }));
+        Ok(ChannelId::from_parts(self.node, slot, seat.generation))
+    }
+
+    /// The seat of a channel, if it is open.
+    pub(super) fn of(&mut self, id: ChannelId) -> Option<&mut Seat> {
+        let seat = self.seats.get_mut(id.slot as usize)?;
+        (id.node == self.node && seat.generation == id.generation && seat.more.is_some())
+            .then_some(seat)
+    }
+
+    /// The seat at a place, whoever sits there.
+    #[inline]
+    pub(super) fn at(&mut self, slot: u32) -> Option<&mut Seat> {
+        self.seats.get_mut(slot as usize)
+    }
+
+    /// The same, to look at.
+    pub(super) fn look(&self, slot: u32) -> Option<&Seat> {
+        self.seats.get(slot as usize)
+    }
+
+    /// The id of whoever sits at a place.
+    pub(super) fn id(&self, slot: u32) -> Option<ChannelId> {
+        let seat = self.seats.get(slot as usize)?;
+        seat.more
+            .is_some()
+            .then(|| ChannelId::from_parts(self.node, slot, seat.generation))
+    }
+
+    /// Places that something waits at.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (u32, &Seat)> {
+        self.seats
+            .iter()
+            .enumerate()
+            .filter(|(_, seat)| !seat.chain.is_empty())
+            .map(|(slot, seat)| (slot as u32, seat))
+    }
+
+    /// Frees the place of a channel whose chain is empty.
+    pub(super) fn free(&mut self, slot: u32) {
+        if let Some(seat) = self.seats.get_mut(slot as usize) {
+            let generation = seat.generation.wrapping_add(1);
+            *seat = Seat {
+                generation,
+                ..Seat::default()
+            };
+            self.free.push(slot);
+        }
+    }
+}
+
+impl Seat {
+    /// The other parts of whoever sits here.
+    pub(super) fn more(&self) -> Option<&More> {
+        self.more.as_deref()
+    }
+
+    pub(super) fn more_mut(&mut self) -> Option<&mut More> {
+        self.more.as_deref_mut()
+    }
+
+    pub(super) const fn generation(&self) -> u32 {
+        self.generation
+    }
+}

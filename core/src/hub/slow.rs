@@ -1,0 +1,266 @@
+//! Putting messages to channels, and what happens to who reads too slowly.
+//! RFC 6455 section 7.4.1; 1013 is of the IANA registry: "try again later".
+//! Knows no group but the policy of the one that a message comes by.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::id::Name;
+use super::options::{Budget, Notices};
+use super::queue::{Content, Entry, Store, Walk};
+use super::seat::Seat;
+use super::{Counters, Encoding, Hub, HubEvent, Output, Overflow};
+use crate::close::CloseCode;
+use crate::frame::Kind;
+use crate::message::{Payload, Prepared};
+use crate::time::{Duration, Instant};
+
+/// What a closed channel is told that read too slowly.
+const SLOW: &str = "too slow";
+
+/// A message that is put to channels, in the kinds that they take.
+pub(super) struct Put<'a> {
+    pub(super) now: Instant,
+    pub(super) as_sent: u32,
+    pub(super) kind: Kind,
+    pub(super) octets: usize,
+    /// The same as text or as octets, made when first needed; `Some(None)`: it can't be had so.
+    pub(super) other: Option<Option<u32>>,
+    pub(super) group: Option<&'a Name>,
+    pub(super) overflow: Overflow,
+    pub(super) notices: Option<&'a Notices>,
+    pub(super) key: Option<&'a Name>,
+    /// It was published here, and nobody can be made to wait for it any more.
+    pub(super) replay: bool,
+}
+
+/// What became of a message for one channel.
+#[derive(PartialEq, Eq)]
+pub(super) enum Became {
+    Waits,
+    Dropped,
+    Slow,
+}
+
+impl Hub {
+    pub(super) fn close_slow(&mut self, now: Instant, slot: u32) {
+        let Some(id) = self.seats.id(slot) else {
+            return;
+        };
+        if let Some(seat) = self.seats.at(slot) {
+            self.counters.discarded += self.store.clear(&mut seat.chain);
+        }
+        self.counters.closed_slow += 1;
+        self.event(|| HubEvent::Slow(id));
+        self.close(now, id, CloseCode::AGAIN, SLOW);
+        self.holding_over(slot);
+    }
+
+    /// When what waits is to be looked at.
+    pub(super) fn sweep_at(&self) -> Option<Instant> {
+        let budget = &self.options.budget;
+        let first = self.store.oldest()? + budget.age.min(budget.stall);
+        Some(first.max(self.swept + sweep_every(budget)))
+    }
+
+    /// Finds channels that take nothing, and messages that have waited too long.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        self.swept = now;
+        let options = Arc::clone(&self.options);
+        let budget = &options.budget;
+        let is_old = |entry: &Entry| entry.since + budget.age <= now;
+        let mut late = Vec::new();
+        for (slot, seat) in self.seats.waiting() {
+            let front_is_old = self.store.front(&seat.chain).is_some_and(is_old);
+            if front_is_old || seat.moved + budget.stall <= now {
+                late.push(slot);
+            }
+        }
+        for slot in late {
+            let Some(seat) = self.seats.at(slot) else {
+                continue;
+            };
+            let stalled = seat.moved + budget.stall <= now;
+            let front = self.store.front(&seat.chain);
+            let group = front.and_then(|entry| entry.group.clone());
+            let overflow = group.as_ref().map(|group| options.of(group).overflow);
+            match overflow {
+                Some(Overflow::DropNewest | Overflow::DropOldest | Overflow::KeepLatest)
+                    if !stalled =>
+                {
+                    let dropped = self.store.walk(&mut seat.chain, |entry| {
+                        if !is_old(entry) || entry.group != group {
+                            Walk::Stop
+                        } else if matches!(entry.content, Content::Skipped { .. }) {
+                            Walk::Keep
+                        } else {
+                            Walk::Drop
+                        }
+                    });
+                    self.counters.dropped_aged += dropped;
+                    let notices = group
+                        .as_ref()
+                        .and_then(|group| options.of(group).notices.as_ref());
+                    if let (Some(group), Some(notices)) = (&group, notices)
+                        && dropped > 0
+                    {
+                        self.store
+                            .note_dropped(now, &mut seat.chain, group, notices, dropped);
+                    }
+                }
+                _ => self.close_slow(now, slot),
+            }
+        }
+    }
+}
+
+/// How far apart two looks at what waits are.
+fn sweep_every(budget: &Budget) -> Duration {
+    budget.age.min(budget.stall) / 8
+}
+
+/// Whether `octets` more would overstep the budget. One message is always allowed to wait.
+#[inline]
+pub(super) fn is_full(seat: &Seat, budget: &Budget, octets: usize) -> bool {
+    let chain = &seat.chain;
+    chain.messages() > 0
+        && (chain.messages() >= budget.messages || chain.octets() + octets > budget.octets)
+}
+
+/// Says that something waits for a channel, unless that was said.
+#[inline]
+pub(super) fn wake(outputs: &mut VecDeque<Output>, slot: u32, seat: &mut Seat) {
+    if !seat.woken && (seat.closing || !seat.chain.is_empty()) {
+        seat.woken = true;
+        outputs.push_back(Output::Wake(slot));
+    }
+}
+
+impl Put<'_> {
+    /// Puts the message to a channel, by the policy of its group where there is no room.
+    #[inline]
+    pub(super) fn to(
+        &mut self,
+        store: &mut Store,
+        counters: &mut Counters,
+        budget: &Budget,
+        seat: &mut Seat,
+    ) -> Became {
+        let Some(entry) = self.entry(store, seat.encoding) else {
+            counters.dropped_unfit += 1;
+            return Became::Dropped;
+        };
+        if !self.replay && is_full(seat, budget, self.octets) {
+            return self.overflow(store, counters, budget, seat, entry);
+        }
+        if seat.chain.is_empty() {
+            seat.moved = self.now;
+        }
+        store.append(&mut seat.chain, entry, !self.replay);
+        Became::Waits
+    }
+
+    /// The message in the kind that a channel takes.
+    #[inline]
+    fn entry(&mut self, store: &mut Store, encoding: Encoding) -> Option<u32> {
+        match (encoding, self.kind) {
+            (Encoding::AsSent, _)
+            | (Encoding::Text, Kind::Text)
+            | (Encoding::Binary, Kind::Binary) => Some(self.as_sent),
+            (Encoding::Text, Kind::Binary) | (Encoding::Binary, Kind::Text) => {
+                if self.other.is_none() {
+                    self.other = Some(store.enter_other(self.now, self.as_sent));
+                }
+                self.other.flatten()
+            }
+        }
+    }
+
+    fn overflow(
+        &self,
+        store: &mut Store,
+        counters: &mut Counters,
+        budget: &Budget,
+        seat: &mut Seat,
+        entry: u32,
+    ) -> Became {
+        let Some(group) = self.group else {
+            counters.discarded += 1;
+            return Became::Slow;
+        };
+        match self.overflow {
+            Overflow::Close | Overflow::Wait => {
+                counters.discarded += 1;
+                return Became::Slow;
+            }
+            Overflow::DropNewest => {}
+            Overflow::DropOldest | Overflow::KeepLatest => {
+                let mut dropped = 0;
+                if self.overflow == Overflow::KeepLatest {
+                    dropped = store.conflate(&mut seat.chain, group, self.key);
+                    counters.dropped_conflated += dropped;
+                }
+                let mut oldest = 0;
+                while is_full(seat, budget, self.octets) {
+                    let mut found = false;
+                    let gone = store.walk(&mut seat.chain, |entry| {
+                        let is_ours = entry.group.as_ref() == Some(group)
+                            && matches!(entry.content, Content::Message { .. });
+                        if found {
+                            Walk::Stop
+                        } else if is_ours {
+                            found = true;
+                            Walk::Drop
+                        } else {
+                            Walk::Keep
+                        }
+                    });
+                    if gone == 0 {
+                        break;
+                    }
+                    oldest += gone;
+                }
+                counters.dropped_oldest += oldest;
+                dropped += oldest;
+                if let Some(notices) = self.notices
+                    && dropped > 0
+                {
+                    store.note_dropped(self.now, &mut seat.chain, group, notices, dropped);
+                }
+                if !is_full(seat, budget, self.octets) {
+                    if seat.chain.is_empty() {
+                        seat.moved = self.now;
+                    }
+                    store.append(&mut seat.chain, entry, true);
+                    return Became::Waits;
+                }
+            }
+        }
+        counters.dropped_newest += 1;
+        if let Some(notices) = self.notices {
+            store.note_skipped(self.now, &mut seat.chain, group, notices, 1);
+        }
+        Became::Dropped
+    }
+}
+
+impl Store {
+    /// Takes in a message of the store in the other kind; `None` when its octets are no text.
+    fn enter_other(&mut self, now: Instant, as_sent: u32) -> Option<u32> {
+        let entry = self.entry(as_sent)?;
+        let (group, expires) = (entry.group.clone(), entry.expires);
+        let Content::Message { frame, publication } = &entry.content else {
+            return None;
+        };
+        let payload = match frame.kind() {
+            Kind::Text => Payload::Binary(frame.payload()),
+            Kind::Binary => Payload::Text(core::str::from_utf8(frame.payload()).ok()?),
+        };
+        let content = Content::Message {
+            frame: Prepared::new(payload),
+            publication: publication.clone(),
+        };
+        Some(self.enter(now, content, group, expires))
+    }
+}
