@@ -87,7 +87,7 @@ impl Prepared {
             window_bits,
             frame: smaller.then(|| Frame::new(self.kind(), true, &small)),
         };
-        // Copies no octets of a message, but what counts them, and that only when there are clones.
+        // Where clones share it, the list of frames is copied, but none of their octets.
         Arc::make_mut(&mut self.0).variants.insert(at, variant);
         self
     }
