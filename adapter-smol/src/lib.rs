@@ -54,6 +54,7 @@
 //! ```
 
 mod dial;
+mod hub;
 mod io;
 mod listen;
 mod server;
@@ -64,6 +65,7 @@ pub mod test;
 pub mod tls;
 
 pub use dial::{Dialer, accept, connect, connect_over};
+pub use hub::{Hub, Surroundings};
 pub use io::Io;
 pub use listen::Listener;
 pub use sansws_core as core;
@@ -75,14 +77,19 @@ pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
 #[cfg(feature = "json")]
 pub use sansws_core::drive::Json;
 pub use sansws_core::drive::{
-    ClientState, Counters, Dial, Error, FromMessage, Gate, MessageReader, MessageWriter, Policy,
-    Result, Scope, Serve, Stop, Transport,
+    ClientState, Counters, Dial, Error, Events, FromMessage, Gate, MessageReader, MessageWriter,
+    Policy, Result, Scope, Serve, Stop, Subscription, Transport,
 };
 pub use sansws_core::error::{Misuse, Violation};
 pub use sansws_core::frame::Kind;
 pub use sansws_core::handshake::{Accept, Failure, OriginPolicy, Refusal, Request};
 pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Fields, RequestHead, Response, Url};
+pub use sansws_core::hub::{
+    Budget, ChannelId, Compress, Encoding, Filter, GroupOptions, HistoryOptions, HubError,
+    HubEvent, HubOptions, Joined, Left, Missed, Notice, Open, Overflow, Position, Presence,
+    PresenceMode, Publication, Published, Recovered, Sent,
+};
 pub use sansws_core::message::{Message, Payload, Prepared};
 pub use sansws_core::policy::{AddressLimits, Outcome, Rate, TrafficLimits};
 pub use server::{LocalTask, Server};

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use async_signal::Signal;
 use futures_lite::StreamExt;
-use sansws_core::drive::{self, Arrival, Error, Gate, IntoService, Leave, Result, Serve, Service};
+use sansws_core::drive::{
+    self, Arrival, Error, Gate, HubRef, IntoService, Leave, Result, Serve, Service,
+};
 use smol::net::AsyncToSocketAddrs;
 
 use crate::dial::within;
@@ -100,7 +102,7 @@ impl Server {
             + 'static,
     {
         let service = service.into_service(&self.options)?;
-        self.run(|accepted, leave, options| {
+        self.run(service.hubs(), |accepted, leave, options| {
             smol::spawn(connection(accepted, options, service.clone(), leave)).detach();
         })
         .await
@@ -113,7 +115,7 @@ impl Server {
         S::Service: 'static,
     {
         let service = service.into_service(&self.options)?;
-        self.run(|accepted, leave, options| {
+        self.run(service.hubs(), |accepted, leave, options| {
             spawn(Box::pin(connection(
                 accepted,
                 options,
@@ -124,13 +126,18 @@ impl Server {
         .await
     }
 
-    async fn run(mut self, mut start: impl FnMut(Accepted, Leave, Arc<Serve>)) -> Result<()> {
+    async fn run(
+        mut self,
+        hubs: Vec<HubRef>,
+        mut start: impl FnMut(Accepted, Leave, Arc<Serve>),
+    ) -> Result<()> {
         let (gate, options) = (self.gate(), Arc::new(self.options));
         let mut signals = Signals::default();
         let signals = drive::obey_signals(&gate, self.drain, move |cx| signals.poll_next(cx));
+        let beside = drive::both(signals, drive::drive_hubs(hubs, sleep));
         let shutdown = options.config.timeouts.shutdown;
         let start = |accepted, leave| start(accepted, leave, Arc::clone(&options));
-        drive::accept(self.listeners, &gate, shutdown, signals, sleep, start).await;
+        drive::accept(self.listeners, &gate, shutdown, beside, sleep, start).await;
         Ok(())
     }
 
@@ -165,6 +172,7 @@ impl Server {
             if failed.load(Ordering::SeqCst) {
                 return Ok(());
             }
+            let _nodes = drive::hubs_on_this_thread(&service.hubs());
             let tasks = smol::LocalExecutor::new();
             let spawn = |task| tasks.spawn(task).detach();
             smol::block_on(tasks.run(server.serve_local(service.clone(), spawn)))

@@ -9,7 +9,9 @@ use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sansws_core::drive::{self, Arrival, Error, Gate, IntoService, Leave, Result, Serve, Service};
+use sansws_core::drive::{
+    self, Arrival, Error, Gate, HubRef, IntoService, Leave, Result, Serve, Service,
+};
 use tokio::net::ToSocketAddrs;
 use tokio::time::sleep;
 
@@ -98,7 +100,7 @@ impl Server {
             + 'static,
     {
         let service = service.into_service(&self.options)?;
-        self.run(|accepted, leave, options| {
+        self.run(service.hubs(), |accepted, leave, options| {
             tokio::spawn(connection(accepted, options, service.clone(), leave));
         })
         .await
@@ -111,7 +113,7 @@ impl Server {
         S::Service: 'static,
     {
         let service = service.into_service(&self.options)?;
-        self.run(|accepted, leave, options| {
+        self.run(service.hubs(), |accepted, leave, options| {
             spawn(Box::pin(connection(
                 accepted,
                 options,
@@ -122,13 +124,18 @@ impl Server {
         .await
     }
 
-    async fn run(mut self, mut start: impl FnMut(Accepted, Leave, Arc<Serve>)) -> Result<()> {
+    async fn run(
+        mut self,
+        hubs: Vec<HubRef>,
+        mut start: impl FnMut(Accepted, Leave, Arc<Serve>),
+    ) -> Result<()> {
         let (gate, options) = (self.gate(), Arc::new(self.options));
         let mut signals = Signals::default();
         let signals = drive::obey_signals(&gate, self.drain, move |cx| signals.poll_next(cx));
+        let beside = drive::both(signals, drive::drive_hubs(hubs, sleep));
         let shutdown = options.config.timeouts.shutdown;
         let start = |accepted, leave| start(accepted, leave, Arc::clone(&options));
-        drive::accept(self.listeners, &gate, shutdown, signals, sleep, start).await;
+        drive::accept(self.listeners, &gate, shutdown, beside, sleep, start).await;
         Ok(())
     }
 
@@ -170,6 +177,7 @@ impl Server {
             if failed.load(Ordering::SeqCst) {
                 return Ok(());
             }
+            let _nodes = drive::hubs_on_this_thread(&service.hubs());
             runtime.block_on(server.serve(service.clone()))
         };
         std::thread::scope(|scope| {

@@ -10,7 +10,7 @@ use super::handler::{Handler, IntoHandler, IntoPage, Page};
 use super::layer::{Layer, Layers};
 use super::service::App;
 use crate::drive::scope::Attached;
-use crate::drive::{Policy, Transport};
+use crate::drive::{HubRef, Policy, Transport};
 use crate::route::{self, Converter, RouteErrors};
 
 /// The method by which routes of WebSockets are told from those of pages; plain requests never have it.
@@ -95,7 +95,16 @@ impl<T: Transport> Route<T> {
     /// Sets what holds for its connections; what is not said is inherited.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
+        let hub = self.target.policy.hub.take();
         self.target.policy = policy;
+        self.target.policy.hub = self.target.policy.hub.or(hub);
+        self
+    }
+
+    /// Gives its connections a hub, whose groups they can join.
+    #[must_use]
+    pub fn hub(mut self, hub: impl Into<HubRef>) -> Self {
+        self.target.policy.hub = Some(hub.into());
         self
     }
 
@@ -219,7 +228,16 @@ impl<T: Transport> Router<T> {
     /// Sets what holds for the connections of its routes; what is not said is inherited.
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
+        let hub = self.policy.hub.take();
         self.policy = policy;
+        self.policy.hub = self.policy.hub.or(hub);
+        self
+    }
+
+    /// Gives the connections of all routes a hub, whose groups they can join; a route may have another.
+    #[must_use]
+    pub fn hub(mut self, hub: impl Into<HubRef>) -> Self {
+        self.policy.hub = Some(hub.into());
         self
     }
 

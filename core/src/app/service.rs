@@ -5,6 +5,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt::Display;
 use core::future::Future;
 use core::pin::Pin;
@@ -14,7 +15,7 @@ use super::layer::Layers;
 use super::router::{Goal, Router, Target, WEBSOCKET};
 use crate::drive::scope::Attached;
 use crate::drive::{
-    Decision, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
+    Decision, HubRef, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
 };
 use crate::handshake::Refusal;
 use crate::http::Response;
@@ -173,7 +174,7 @@ fn answer_to(miss: &Miss, is_websocket: bool, method: &str) -> Response {
 
 /// RFC 9110 15.5.22: 426 where a GET is fine but for the missing upgrade; else 405 with what is allowed.
 fn not_allowed(allow: &[String], is_get: bool) -> Response {
-    let pages: alloc::vec::Vec<&str> = allow
+    let pages: Vec<&str> = allow
         .iter()
         .map(String::as_str)
         .filter(|method| *method != WEBSOCKET)
@@ -212,6 +213,17 @@ impl<T: Transport + 'static> Service<T> for App<T> {
     type Running = Running;
 
     const PLAIN: bool = true;
+
+    fn hubs(&self) -> Vec<HubRef> {
+        let mut hubs: Vec<HubRef> = Vec::new();
+        let routes = self.0.routes.iter().map(|(_, ready)| &*ready.policy);
+        for hub in routes.filter_map(|policy| policy.hub.as_ref()) {
+            if !hubs.iter().any(|known| known.is_same(hub)) {
+                hubs.push(hub.clone());
+            }
+        }
+        hubs
+    }
 
     fn decide(&self, mut scope: Scope) -> Self::Deciding {
         let inner = Arc::clone(&self.0);

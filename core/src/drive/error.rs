@@ -12,6 +12,7 @@ use crate::close::{CloseCode, Closed};
 use crate::error::{Misuse, Violation};
 use crate::handshake::{Failure, RedirectError, Refusal};
 use crate::http::Response;
+use crate::hub::HubError;
 use crate::proxy::TunnelError;
 use crate::route::{ParamError, RouteErrors, UrlError};
 
@@ -74,6 +75,9 @@ pub enum Error {
     /// The path of a route can't be made.
     #[error("{0}")]
     Url(#[from] UrlError),
+    /// The hub refused.
+    #[error("{0}")]
+    Hub(HubError),
     /// Nobody attached a state of this type: 500.
     #[error("there is no state of type {0}")]
     NoState(&'static str),
@@ -117,6 +121,7 @@ impl Error {
             Self::Json(_) => CloseCode::INVALID,
             Self::Close(close) => close.0,
             Self::Disconnect(_) => CloseCode::NORMAL,
+            Self::Hub(error) => error.close_code(),
             Self::Io(_)
             | Self::Misuse(_)
             | Self::Refusal(_)
@@ -142,6 +147,7 @@ impl Error {
             #[cfg(feature = "json")]
             Self::Json(_) => self.to_string(),
             Self::Close(close) => close.1.clone(),
+            Self::Hub(error) if error.close_code() != CloseCode::INTERNAL => error.to_string(),
             _ => String::new(),
         }
     }

@@ -26,6 +26,7 @@ mod follow;
 #[cfg(feature = "http")]
 mod foreign;
 mod gate;
+mod hub;
 mod kinds;
 mod opening;
 mod options;
@@ -51,6 +52,10 @@ pub use follow::follow;
 #[cfg(feature = "http")]
 pub use foreign::{Admitted, Foreign};
 pub use gate::{Away, Gate, Leave, Ticket};
+pub use hub::{
+    Events, Hub, HubMetrics, HubRef, OnThisThread, Outside, Publish, Subscription, both,
+    drive_hubs, hubs_on_this_thread,
+};
 #[cfg(feature = "json")]
 pub use kinds::Json;
 pub use kinds::{FromMessage, Messages};

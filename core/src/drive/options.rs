@@ -4,6 +4,7 @@
 
 use alloc::sync::Arc;
 
+use super::hub::HubRef;
 use super::opening::Arrival;
 use super::scope::{Head, Scope};
 use crate::config::Config;
@@ -88,6 +89,8 @@ pub struct Policy {
     pub origin: Option<OriginPolicy>,
     /// What a connection may send. `None` everywhere: all it wants.
     pub traffic: Option<TrafficLimits>,
+    /// The hub whose groups a connection can join. `None` everywhere: it can join none.
+    pub hub: Option<HubRef>,
 }
 
 impl Policy {
@@ -115,6 +118,12 @@ impl Policy {
         self
     }
 
+    /// Sets the hub whose groups a connection can join.
+    pub fn hub(mut self, hub: impl Into<HubRef>) -> Self {
+        self.hub = Some(hub.into());
+        self
+    }
+
     /// Whether nothing is said here.
     pub(crate) const fn is_silent(&self) -> bool {
         matches!(
@@ -124,6 +133,7 @@ impl Policy {
                 lifetime: None,
                 origin: None,
                 traffic: None,
+                hub: None,
             }
         )
     }
@@ -135,7 +145,9 @@ impl Policy {
             lifetime,
             origin,
             traffic,
+            hub,
         } = self;
+        *hub = hub.take().or_else(|| outer.hub.clone());
         *origin = origin.take().or_else(|| outer.origin.clone());
         *traffic = traffic.take().or_else(|| outer.traffic.clone());
         *config = config.take().or_else(|| outer.config.clone());

@@ -4,11 +4,13 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::future::{Future, Ready, ready};
 use core::marker::PhantomData;
 use core::pin::Pin;
 
+use super::hub::HubRef;
 use super::options::{Policy, Serve};
 use super::scope::Scope;
 use super::{Result, Transport, Upgrade};
@@ -25,6 +27,11 @@ pub trait Service<T: Transport> {
 
     /// Whether requests for anything but a WebSocket are decided on too; else they are refused.
     const PLAIN: bool;
+
+    /// The hubs that its connections may use, each once: whoever serves it sees to their time.
+    fn hubs(&self) -> Vec<HubRef> {
+        Vec::new()
+    }
 
     /// Decides on a request.
     fn decide(&self, scope: Scope) -> Self::Deciding;
@@ -121,6 +128,10 @@ where
     type Running = F;
 
     const PLAIN: bool = false;
+
+    fn hubs(&self) -> Vec<HubRef> {
+        self.policy.hub.clone().into_iter().collect()
+    }
 
     fn decide(&self, scope: Scope) -> Self::Deciding {
         ready(match self.policy.check(&scope) {

@@ -135,6 +135,10 @@ impl<T: Transport> WebSocket<T> {
         look(self.shared.engine().transport())
     }
 
+    pub(super) fn cell(&self) -> &Shared<T> {
+        &self.shared
+    }
+
     /// Splits into halves that different tasks may use.
     pub fn split(self) -> (ReadHalf<T>, WriteHalf<T>) {
         (
@@ -377,6 +381,12 @@ pub struct WriteHalf<T: Transport> {
 
 reading!(ReadHalf);
 writing!(WriteHalf);
+
+impl<T: Transport> WriteHalf<T> {
+    pub(super) fn cell(&self) -> &Shared<T> {
+        &self.shared
+    }
+}
 
 impl<T: Transport> ReadHalf<T> {
     /// Puts the halves of one connection together again.

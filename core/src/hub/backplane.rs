@@ -160,10 +160,10 @@ pub enum Event {
 }
 
 /// What became of a publication.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
-    /// Where it stands; `None` when it reached this node alone, the backplane being down.
+    /// Where it stands; `None` when it reached this node alone, the backplane being down, or when that was not waited for.
     pub position: Option<Position>,
     /// Whether one with the same id was published before, and stands there.
     pub again: bool,

@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use super::backplane::{Command, Event, Past, Published};
 use super::history::History;
 use super::id::Name;
+use super::metrics::BrokerCounters;
 use super::presence::Table;
 use super::publication::Draft;
 use super::{
@@ -40,24 +41,6 @@ pub struct Broker {
     counters: BrokerCounters,
 }
 
-/// What a broker has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BrokerCounters {
-    /// Messages published.
-    pub published: u64,
-    /// Messages that were not published again, since one with their id was.
-    pub again: u64,
-    /// Messages framed: one for each that was published, however many receive it.
-    pub encodes: u64,
-    /// Messages compressed: at most one for each window that was agreed on, and each that was published.
-    pub deflates: u64,
-    /// Messages that were not kept, since all histories together had no room.
-    pub unkept: u64,
-    /// Messages for channels of nodes that are no more.
-    pub undeliverable: u64,
-}
-
 #[derive(Debug)]
 struct Node {
     windows: u16,
@@ -72,6 +55,8 @@ struct Topic {
     history: History,
     presence: Table,
     published: Remembered,
+    /// When somebody last published, or left last.
+    touched: Instant,
     /// When it is to be looked at next.
     due: Option<Instant>,
 }
@@ -203,6 +188,7 @@ impl Broker {
             Command::Unsubscribe(group) => {
                 if let Some(topic) = self.topics.get_mut(&group) {
                     topic.subscribers.remove(&from);
+                    topic.touched = now;
                     self.look(now, &group);
                 }
             }
@@ -307,7 +293,11 @@ impl Broker {
         let names: Vec<Name> = self
             .topics
             .iter_mut()
-            .filter_map(|(name, topic)| topic.subscribers.remove(&node).then(|| Arc::clone(name)))
+            .filter_map(|(name, topic)| {
+                let left = topic.subscribers.remove(&node);
+                topic.touched = if left { now } else { topic.touched };
+                left.then(|| Arc::clone(name))
+            })
             .collect();
         for name in names {
             self.look(now, &name);
@@ -357,6 +347,7 @@ impl Broker {
         let max_history = options.max_history;
         let name = Arc::clone(&draft.group);
         let topic = self.topic(&name);
+        topic.touched = now;
         if let Some(id) = &draft.options.id {
             topic.published.age(now);
             if let Some(position) = topic.published.find(id) {
@@ -450,6 +441,7 @@ impl Broker {
                 history: History::default(),
                 presence: Table::default(),
                 published: Remembered::default(),
+                touched: Instant::ZERO,
                 due: None,
             })
     }
@@ -479,6 +471,11 @@ impl Broker {
             topic.history.age(options, now);
             self.history -= before - topic.history.octets();
             next = topic.history.deadline(options);
+            // Whoever was there last comes back with its position: it is to find it again, though nothing was published.
+            if topic.subscribers.is_empty() {
+                let kept = Some(topic.touched + options.age).filter(|until| *until > now);
+                next = next.into_iter().chain(kept).min();
+            }
         }
         topic.published.age(now);
         let remembered = topic.published.in_order.front().map(|(until, _)| *until);

@@ -26,6 +26,9 @@ pub enum HubError {
     /// The connection has no hub: give the server, the router or the route one.
     #[error("no hub was given to this route: see `Router::hub`")]
     NoHub,
+    /// The connection has a channel already.
+    #[error("the connection has a channel already")]
+    IsOpen,
     /// The channel is in as many groups as it may be in.
     #[error("the channel is in too many groups")]
     TooManyGroups,
@@ -72,7 +75,7 @@ impl HubError {
             Self::TooLong => CloseCode::TOO_BIG,
             Self::Crowded | Self::Full | Self::Behind | Self::Down => CloseCode::AGAIN,
             Self::Draining => CloseCode::RESTART,
-            Self::Gone | Self::NoHub => CloseCode::INTERNAL,
+            Self::Gone | Self::NoHub | Self::IsOpen => CloseCode::INTERNAL,
         }
     }
 }

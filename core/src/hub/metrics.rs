@@ -23,13 +23,13 @@ macro_rules! numbers {
             }
 
             /// Writes them as Prometheus text.
-            fn write(&self, kind: &str, suffix: &str, out: &mut String) {
+            pub(crate) fn write(&self, part: &str, kind: &str, suffix: &str, out: &mut String) {
                 $(
                     let help = concat!($($help),*);
                     let name = stringify!($field);
-                    let _ = writeln!(out, "# HELP sansws_hub_{name}{suffix}{help}");
-                    let _ = writeln!(out, "# TYPE sansws_hub_{name}{suffix} {kind}");
-                    let _ = writeln!(out, "sansws_hub_{name}{suffix} {}", self.$field);
+                    let _ = writeln!(out, "# HELP sansws_{part}_{name}{suffix}{help}");
+                    let _ = writeln!(out, "# TYPE sansws_{part}_{name}{suffix} {kind}");
+                    let _ = writeln!(out, "sansws_{part}_{name}{suffix} {}", self.$field);
                 )*
             }
         }
@@ -137,6 +137,24 @@ numbers! {
     }
 }
 
+numbers! {
+    /// What a broker has done.
+    BrokerCounters {
+        /// Messages published.
+        published: u64 = sum,
+        /// Messages that were not published again, since one with their id was.
+        again: u64 = sum,
+        /// Messages framed: one for each that was published, however many receive it.
+        encodes: u64 = sum,
+        /// Messages compressed: at most one for each window that was agreed on, and each that was published.
+        deflates: u64 = sum,
+        /// Messages that were not kept, since all histories together had no room.
+        unkept: u64 = sum,
+        /// Messages for channels of nodes that are no more.
+        undeliverable: u64 = sum,
+    }
+}
+
 /// Counters and gauges of a node, or of all nodes of a process together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -170,8 +188,8 @@ impl Snapshot {
     /// As text for Prometheus.
     pub fn to_prometheus(&self) -> String {
         let mut out = String::new();
-        self.counters.write("counter", "_total", &mut out);
-        self.gauges.write("gauge", "", &mut out);
+        self.counters.write("hub", "counter", "_total", &mut out);
+        self.gauges.write("hub", "gauge", "", &mut out);
         out
     }
 }

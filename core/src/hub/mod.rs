@@ -74,11 +74,11 @@ mod values;
 pub use backplane::{
     Command, Event, Missed, Past, Presence, PresenceChange, Present, Published, Token,
 };
-pub use broker::{Broker, BrokerCounters};
+pub use broker::Broker;
 pub use error::HubError;
 pub use filter::{Filter, FilterError, Filters};
 pub use id::{ChannelId, MAX_NAME, NodeId};
-pub use metrics::{Counters, Gauges, Snapshot};
+pub use metrics::{BrokerCounters, Counters, Gauges, Snapshot};
 pub use options::{
     Budget, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, Join, Notice, Notices,
     Overflow, PresenceMode, Publish, WhenDown,

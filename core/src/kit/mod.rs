@@ -35,12 +35,14 @@
 //! ```
 
 mod clock;
+mod hub;
 mod pipe;
 mod server;
 mod socket;
 mod world;
 
 pub use clock::{Alarm, Clock};
+pub use hub::{TestHub, Virtual};
 pub use pipe::{MemoryStream, MemoryTransport};
 pub use server::TestServer;
 pub use socket::TestSocket;

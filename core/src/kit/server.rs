@@ -18,7 +18,9 @@ use super::clock::Clock;
 use super::pipe::{MemoryStream, MemoryTransport};
 use super::socket::TestSocket;
 use super::world::World;
-use crate::drive::{self, Arrival, Dial, Error, Gate, IntoService, Result, Serve, Transport};
+use crate::drive::{
+    self, Arrival, Dial, Error, Gate, IntoService, Result, Serve, Service, Transport,
+};
 use crate::http::{RequestHead, Response, Url, parse_response};
 use crate::random::Seed;
 use crate::time::Duration;
@@ -68,6 +70,7 @@ impl TestServer {
     {
         let service = service.into_service(&options)?;
         let gate = Gate::new(options.max_connections);
+        let hubs = service.hubs();
         let begin = move |server: &Self, stream, peer| {
             let transport = transport(stream, server.world.clock());
             let options = Arc::clone(&server.options);
@@ -91,8 +94,18 @@ impl TestServer {
                 None => drop(transport),
             }
         };
+        let world = World::default();
+        for hub in &hubs {
+            hub.use_clock(world.clock());
+        }
+        let clock = world.clock().clone();
+        let sleep = move |time| {
+            let clock = clock.clone();
+            async move { clock.sleep(time).await }
+        };
+        world.spawn(drive::drive_hubs(hubs, sleep));
         Ok(Self {
-            world: World::default(),
+            world,
             options: Arc::new(options),
             gate,
             begin: Rc::new(begin),

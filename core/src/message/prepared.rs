@@ -2,13 +2,14 @@
 //! RFC 6455 section 5.2; RFC 7692 section 7.2.1.
 //! Knows no connection: octets ready for any server, and for any client after masking.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::iter::repeat_n;
 use core::mem::take;
 
 use crate::frame::{Header, Kind, Opcode};
-use crate::message::Payload;
+use crate::message::{Message, Payload};
 
 /// A message that was framed, and compressed if asked, once. Clones share the octets: making one only counts it.
 ///
@@ -49,6 +50,45 @@ struct Frame {
     /// Octets of the header.
     header: usize,
     octets: Arc<[u8]>,
+}
+
+impl From<&str> for Prepared {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Prepared {
+    fn from(text: String) -> Self {
+        Self::new(text.as_str())
+    }
+}
+
+impl From<&[u8]> for Prepared {
+    fn from(octets: &[u8]) -> Self {
+        Self::new(octets)
+    }
+}
+
+impl From<Vec<u8>> for Prepared {
+    fn from(octets: Vec<u8>) -> Self {
+        Self::new(octets.as_slice())
+    }
+}
+
+impl From<&Message> for Prepared {
+    fn from(message: &Message) -> Self {
+        match message {
+            Message::Text(text) => Self::new(text.as_str()),
+            Message::Binary(octets) => Self::new(octets.as_slice()),
+        }
+    }
+}
+
+impl From<Message> for Prepared {
+    fn from(message: Message) -> Self {
+        Self::from(&message)
+    }
 }
 
 impl Prepared {

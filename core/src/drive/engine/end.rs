@@ -31,6 +31,7 @@ impl<T: Transport> Engine<T> {
             return;
         }
         let clean = close.is_some();
+        self.leave_hub();
         let (code, reason) = close.unwrap_or_default();
         self.end = Some(Box::new(End {
             closed: Closed {

@@ -105,6 +105,9 @@ impl<T: Transport> Engine<T> {
                 until: None,
             })
         });
+        if let Some(hub) = &policy.hub {
+            self.set_hub(hub);
+        }
         if let Some(lifetime) = policy.lifetime {
             let reason = "the connection has lived its time";
             self.leave_after(lifetime, CloseCode::AWAY, reason);

@@ -4,6 +4,7 @@
 
 mod end;
 mod extra;
+mod mail;
 mod pump;
 
 use alloc::boxed::Box;
@@ -13,6 +14,7 @@ use std::io::{self, IoSlice};
 
 use super::ahead::{Ahead, Item};
 use super::buffer::{self, Unread};
+use super::hub::Post;
 use super::parties::{Parties, Party};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
@@ -61,6 +63,8 @@ pub(super) struct Engine<T> {
     /// What the peer sends is limited.
     traffic: Option<Box<Traffic>>,
     counters: Counters,
+    /// What it has of a hub.
+    post: Option<Box<Post>>,
     flags: Flags,
 }
 
@@ -120,6 +124,7 @@ impl<T: Transport> Engine<T> {
             leaving: None,
             traffic: None,
             counters: Counters::default(),
+            post: None,
             flags: Flags::default(),
         }
     }
@@ -222,6 +227,9 @@ impl<T: Transport> Engine<T> {
     /// Flushes, reads once, minds the clock. `false` means that nothing can be done now, and the waker is registered.
     fn poll_more(&mut self, cx: &Context<'_>, party: Party) -> Poll<bool> {
         let blocked = !self.wants_input();
+        if !self.flags.driven {
+            self.pull(cx);
+        }
         let _ = self.poll_flush(cx, party);
         if self.end.is_some() || (blocked && self.wants_input()) {
             return Poll::Ready(true);
@@ -543,6 +551,7 @@ impl<T: Transport> Engine<T> {
         let now = self.transport.now();
         if self.connection.close(now, code, reason).is_ok() {
             self.ahead.clear();
+            self.leave_hub();
             // Whoever waits for the connection writes the Close frame.
             self.parties.wake_all();
         }

@@ -19,6 +19,7 @@ impl<T: Transport> Engine<T> {
         let _ = self.parties.enter(Party::Driver, cx);
         self.new_turn();
         let waits = core::mem::take(&mut self.flags.waits);
+        self.pull(cx);
         if waits && !self.connection.has_output() {
             return;
         }
@@ -27,7 +28,9 @@ impl<T: Transport> Engine<T> {
         let mut moved = false;
         loop {
             moved |= !waits && self.read_ahead();
-            let _ = self.poll_flush(cx, Party::Driver);
+            if self.poll_flush(cx, Party::Driver).is_ready() && self.pull(cx) {
+                let _ = self.poll_flush(cx, Party::Driver);
+            }
             let can_read =
                 !waits && self.end.is_none() && self.wants_input() && self.may_read_ahead();
             if can_read && self.poll_read(cx, Party::Driver).is_ready() {

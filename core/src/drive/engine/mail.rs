@@ -1,0 +1,85 @@
+//! What waits in the hub for a connection goes into its output.
+//! RFC 6455 section 5.5.3: a message waits, a pong does not.
+//! Knows no group.
+
+use core::task::Context;
+
+use super::{Engine, GATHERED};
+use crate::drive::Transport;
+use crate::drive::hub::{HubRef, Post};
+
+/// Octets pulled in one turn, after which others have theirs.
+const PULLED: usize = 1 << 20;
+
+impl<T: Transport> Engine<T> {
+    /// Gives it a hub, unless it has one.
+    pub(in crate::drive) fn set_hub(&mut self, hub: &HubRef) {
+        if self.post.is_none() {
+            self.post = Some(Post::of(hub));
+        }
+    }
+
+    pub(in crate::drive) fn post(&mut self) -> Option<&mut Post> {
+        if let Some(post) = &mut self.post
+            && (self.end.is_some() || !self.connection.is_open())
+        {
+            **post = Post::Gone;
+        }
+        self.post.as_deref_mut()
+    }
+
+    /// The base-2 logarithm of the window of what it sends compressed.
+    pub(in crate::drive) fn own_window_bits(&self) -> Option<u8> {
+        let agreed = self.connection.deflate()?;
+        (agreed.own_window_bits >= 9).then_some(agreed.own_window_bits)
+    }
+
+    /// It is in no group any more.
+    pub(super) fn leave_hub(&mut self) {
+        if let Some(post) = &mut self.post {
+            **post = Post::Gone;
+        }
+    }
+
+    /// Takes what waits, as far as there is room in the output; whether there was anything.
+    pub(super) fn pull(&mut self, cx: &Context<'_>) -> bool {
+        let Some(mut post) = self.post.take() else {
+            return false;
+        };
+        let mut close = None;
+        let mut any = false;
+        if let Post::Open(mailbox) = &mut *post {
+            mailbox.hear(self.counters.octets_received);
+            if mailbox.is_rung(cx.waker()) {
+                let mut octets = 0;
+                let pulled = mailbox.pull(|frame| match frame {
+                    None => self.has_room_for_mail() && octets < PULLED,
+                    Some(frame) => {
+                        octets += frame.len();
+                        any = true;
+                        let send = self.send_message(|connection| connection.send_prepared(frame));
+                        debug_assert!(send.is_ok(), "there was room");
+                        send.is_ok()
+                    }
+                });
+                if pulled.more && octets >= PULLED {
+                    cx.waker().wake_by_ref();
+                }
+                close = pulled.close;
+            }
+        }
+        self.post = Some(post);
+        if let Some((code, reason)) = close {
+            self.start_close(Some(code), &reason);
+        }
+        any
+    }
+
+    /// Whether a message can be put into the output now. One that is sent in pieces is not interrupted.
+    fn has_room_for_mail(&self) -> bool {
+        self.connection.is_open()
+            && !self.connection.is_sending()
+            && self.connection.queued() < GATHERED
+            && self.connection.has_room()
+    }
+}

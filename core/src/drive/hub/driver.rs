@@ -1,0 +1,150 @@
+//! Who sees to the time of a hub, and to what comes for a node from other threads.
+//! No RFC.
+//! Knows no runtime: it is given a way to sleep.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::future::{Future, pending, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+
+use super::node::Node;
+use super::{HubRef, Inner};
+use crate::time::Duration;
+
+std::thread_local! {
+    /// The nodes of this thread, each with the address of its hub.
+    static HERE: RefCell<Vec<(usize, Arc<Node>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The node of this thread, if it has one of its own; else the first.
+pub(super) fn node_here(hub: &Inner) -> Arc<Node> {
+    let address = core::ptr::from_ref(hub).addr();
+    let own = HERE.try_with(|here| {
+        let here = here.borrow();
+        let own = here.iter().find(|(known, _)| *known == address);
+        own.map(|(_, node)| Arc::clone(node))
+    });
+    own.ok().flatten().unwrap_or_else(|| hub.first_node())
+}
+
+/// Gives this thread a node of its own in each hub, for as long as the result lives: what its connections do is done without the
+/// locks of other threads. The thread has to run [`drive_hubs`].
+#[must_use]
+pub fn hubs_on_this_thread(hubs: &[HubRef]) -> OnThisThread {
+    let nodes: Vec<(HubRef, Arc<Node>)> = hubs
+        .iter()
+        .map(|hub| (hub.clone(), hub.0.add_node()))
+        .collect();
+    HERE.with_borrow_mut(|here| {
+        for (hub, node) in &nodes {
+            here.push((Arc::as_ptr(&hub.0).addr(), Arc::clone(node)));
+        }
+    });
+    OnThisThread(nodes)
+}
+
+/// See [`hubs_on_this_thread`].
+pub struct OnThisThread(Vec<(HubRef, Arc<Node>)>);
+
+impl core::fmt::Debug for OnThisThread {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("OnThisThread").finish_non_exhaustive()
+    }
+}
+
+impl Drop for OnThisThread {
+    fn drop(&mut self) {
+        for (hub, node) in &self.0 {
+            let _ =
+                HERE.try_with(|here| here.borrow_mut().retain(|(_, own)| !Arc::ptr_eq(own, node)));
+            hub.0.remove_node(node);
+        }
+    }
+}
+
+/// Sees to the time of hubs, for the thread that it runs on. It is never done.
+///
+/// A server does so for the hubs of its routes. Of several who do for the same node one is at work, and another takes over when
+/// that one is dropped.
+pub async fn drive_hubs<S>(hubs: Vec<HubRef>, sleep: impl Fn(Duration) -> S)
+where
+    S: Future<Output = ()>,
+{
+    let mut all: Vec<Pin<alloc::boxed::Box<_>>> = hubs
+        .iter()
+        .map(|hub| alloc::boxed::Box::pin(drive(hub, &sleep)))
+        .collect();
+    if all.is_empty() {
+        return pending().await;
+    }
+    poll_fn(|cx| {
+        for one in &mut all {
+            let _: Poll<()> = one.as_mut().poll(cx);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+async fn drive<S: Future<Output = ()>>(hub: &HubRef, sleep: &impl Fn(Duration) -> S) {
+    let mut driving = Driving {
+        node: node_here(&hub.0),
+        mine: false,
+    };
+    loop {
+        poll_fn(|cx| driving.node.poll_drive(cx, &mut driving.mine)).await;
+        let wait = match hub.0.tick(&driving.node) {
+            None => Duration::from_secs(3600),
+            Some(at) => at.since(hub.0.now()),
+        };
+        let mut called = false;
+        let mut sleep = pin!(sleep(wait));
+        poll_fn(|cx| {
+            if sleep.as_mut().poll(cx).is_ready() || core::mem::replace(&mut called, true) {
+                return Poll::Ready(());
+            }
+            // The next wake-up is the end of the wait, or a call.
+            let _ = driving.node.poll_drive(cx, &mut driving.mine);
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+struct Driving {
+    node: Arc<Node>,
+    mine: bool,
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        if self.mine {
+            self.node.leave();
+        }
+    }
+}
+
+/// Polls both; it is done when the first is.
+pub async fn both<R>(one: impl Future<Output = R>, other: impl Future<Output = ()>) -> R {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|cx: &mut Context<'_>| {
+        let _ = other.as_mut().poll(cx);
+        one.as_mut().poll(cx)
+    })
+    .await
+}
+
+impl Inner {
+    /// A thread ends: nobody sees to its node any more.
+    fn remove_node(&self, node: &Arc<Node>) {
+        self.with(node, |state, _| state.hub.goodbye());
+        let mut nodes = self
+            .nodes
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Channels that are open still keep it; what comes for it goes nowhere.
+        nodes.retain(|known| !Arc::ptr_eq(known, node));
+    }
+}

@@ -1,0 +1,134 @@
+//! The channel of a connection, as its engine holds it.
+//! No RFC.
+//! Knows no octet: frames go from the node's queue to the connection's.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::task::Waker;
+
+use super::bell::Bell;
+use super::node::Node;
+use super::{HubRef, Inner, driver};
+use crate::close::CloseCode;
+use crate::hub::{ChannelId, HubError, Open, Taken};
+use crate::message::Prepared;
+
+/// What a connection has of a hub.
+#[derive(Debug)]
+pub(in crate::drive) enum Post {
+    /// A hub, and no channel yet.
+    Hub(HubRef),
+    /// A channel.
+    Open(Mailbox),
+    /// The connection has ended, and its channel with it.
+    Gone,
+}
+
+/// An open channel. Dropped, it leaves all groups.
+#[derive(Debug)]
+pub(in crate::drive) struct Mailbox {
+    hub: Arc<Inner>,
+    node: Arc<Node>,
+    id: ChannelId,
+    bell: Arc<Bell>,
+    /// Octets that the peer had sent when that was last told; where the channel does not expire, nobody is told.
+    heard: Option<u64>,
+}
+
+/// What pulling came to.
+#[derive(Debug, Default)]
+pub(in crate::drive) struct Pulled {
+    /// More waits, for which there was no room.
+    pub(in crate::drive) more: bool,
+    /// The hub wants it closed.
+    pub(in crate::drive) close: Option<(CloseCode, String)>,
+}
+
+impl Post {
+    pub(in crate::drive) fn of(hub: &HubRef) -> Box<Self> {
+        Box::new(Self::Hub(hub.clone()))
+    }
+
+    /// The channel; opened if it is not.
+    pub(super) fn open(&mut self, open: Open) -> Result<&Mailbox, HubError> {
+        if let Self::Hub(hub) = self {
+            let hub = Arc::clone(&hub.0);
+            let node = driver::node_here(&hub);
+            let heard = open.expiry.is_some().then_some(0);
+            let (id, bell) = hub.open(&node, open)?;
+            *self = Self::Open(Mailbox {
+                hub,
+                node,
+                id,
+                bell,
+                heard,
+            });
+        }
+        match self {
+            Self::Open(mailbox) => Ok(mailbox),
+            Self::Hub(_) | Self::Gone => Err(HubError::Gone),
+        }
+    }
+}
+
+impl Mailbox {
+    pub(super) const fn hub(&self) -> &Arc<Inner> {
+        &self.hub
+    }
+
+    pub(super) const fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    pub(super) const fn id(&self) -> ChannelId {
+        self.id
+    }
+
+    /// Whether something waits; if not, this waker is woken when it does.
+    pub(in crate::drive) fn is_rung(&self, waker: &Waker) -> bool {
+        self.bell.is_rung(waker)
+    }
+
+    /// Says that the peer is there, if it has sent something and that matters.
+    pub(in crate::drive) fn hear(&mut self, octets: u64) {
+        if let Some(heard) = &mut self.heard
+            && core::mem::replace(heard, octets) != octets
+        {
+            let id = self.id;
+            let _ = self
+                .hub
+                .with(&self.node, |state, now| state.hub.touch(now, id));
+        }
+    }
+
+    /// Takes what waits while `give` has room: it says so before each message, by `None`.
+    pub(in crate::drive) fn pull(&self, mut give: impl FnMut(Option<&Prepared>) -> bool) -> Pulled {
+        let id = self.id;
+        self.hub.with(&self.node, |state, now| {
+            let mut pulled = Pulled::default();
+            while give(None) {
+                let taken = state.hub.take(now, id, |frame, _| give(Some(frame)));
+                match taken {
+                    Taken::Message(_) => {}
+                    Taken::Close(code, reason) => {
+                        pulled.close = Some((code, reason));
+                        return pulled;
+                    }
+                    Taken::Nothing => {
+                        self.bell.silence();
+                        return pulled;
+                    }
+                }
+            }
+            pulled.more = true;
+            pulled
+        })
+    }
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.hub.closed(&self.node, self.id);
+    }
+}

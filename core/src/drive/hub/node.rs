@@ -1,0 +1,342 @@
+//! One node behind its lock, and what lies before it.
+//! No RFC.
+//! Knows the state machine and its outputs; what they lead to elsewhere is the hub's.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use atomic_waker::AtomicWaker;
+
+use super::bell::Bell;
+use super::events::Listeners;
+use crate::hub::{
+    ChannelId, Command, Event, Hub, HubError, HubOptions, Joined, NodeId, Open, Output, Published,
+    Token,
+};
+use crate::time::Instant;
+
+/// Events in an inbox beyond which whoever sends them helps.
+const CROWDED: usize = 1024;
+
+/// A node.
+#[derive(Debug)]
+pub(super) struct Node {
+    id: NodeId,
+    state: Mutex<State>,
+    outbox: Mutex<VecDeque<Command>>,
+    inbox: Mutex<VecDeque<Event>>,
+    /// Somebody sees to its time and its inbox.
+    driven: AtomicBool,
+    driver: Arc<AtomicWaker>,
+    /// When its driver looks again by itself.
+    armed: AtomicU64,
+    /// Who would, when nobody does any more.
+    heirs: Mutex<Vec<Waker>>,
+}
+
+/// What is behind the lock.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) hub: Hub,
+    /// By place.
+    bells: Vec<Option<Arc<Bell>>>,
+    joins: BTreeMap<(ChannelId, Arc<str>), Waiting<Joined>>,
+    publications: BTreeMap<Token, Waiting<Result<Published, HubError>>>,
+    /// Publishers that wait for room.
+    publishers: Vec<Waker>,
+    /// Who waited for what will not come.
+    disappointed: Vec<Waker>,
+}
+
+/// An answer that somebody waits for.
+#[derive(Debug)]
+enum Waiting<R> {
+    For(Waker),
+    Done(R),
+}
+
+/// What is to be woken once no lock is held.
+#[derive(Default)]
+pub(super) struct Wakes {
+    bells: Vec<Arc<Bell>>,
+    wakers: Vec<Waker>,
+    drivers: Vec<Arc<AtomicWaker>>,
+}
+
+impl Wakes {
+    pub(super) fn wake(self) {
+        self.drivers.iter().for_each(|driver| driver.wake());
+        self.wakers.into_iter().for_each(Waker::wake);
+        self.bells.iter().for_each(|bell| bell.ring());
+    }
+}
+
+impl Node {
+    pub(super) fn new(id: NodeId, options: Arc<HubOptions>) -> Self {
+        Self {
+            id,
+            state: Mutex::new(State {
+                hub: Hub::new(id, options),
+                bells: Vec::new(),
+                joins: BTreeMap::new(),
+                publications: BTreeMap::new(),
+                publishers: Vec::new(),
+                disappointed: Vec::new(),
+            }),
+            outbox: Mutex::default(),
+            inbox: Mutex::default(),
+            driven: AtomicBool::new(false),
+            driver: Arc::default(),
+            armed: AtomicU64::new(u64::MAX),
+            heirs: Mutex::default(),
+        }
+    }
+
+    pub(super) const fn id(&self) -> NodeId {
+        self.id
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, VecDeque<Command>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what the state machine gives out: commands into the outbox, the rest to who waits for it. Whether there are commands.
+    pub(super) fn settle(
+        &self,
+        state: &mut State,
+        listeners: &Listeners,
+        wakes: &mut Wakes,
+    ) -> bool {
+        let mut has_commands = false;
+        wakes.wakers.append(&mut state.disappointed);
+        while let Some(output) = state.hub.poll_output() {
+            match output {
+                Output::Wake(slot) => {
+                    if let Some(Some(bell)) = state.bells.get(slot as usize) {
+                        wakes.bells.push(Arc::clone(bell));
+                    }
+                }
+                Output::Command(command) => {
+                    has_commands = true;
+                    self.outbox().push_back(command);
+                }
+                Output::Joined(id, group, joined) => {
+                    answer(&mut state.joins, (id, group), joined, wakes);
+                }
+                Output::Published(token, result) => {
+                    answer(&mut state.publications, token, result, wakes);
+                }
+                Output::Room => wakes.wakers.append(&mut state.publishers),
+                Output::Event(event) => listeners.tell(&event, &mut wakes.wakers),
+            }
+        }
+        self.look_at(state.hub.deadline(), wakes);
+        has_commands
+    }
+
+    /// Something is due then: its driver has to know, if it would look later.
+    pub(super) fn look_at(&self, at: Option<Instant>, wakes: &mut Wakes) {
+        if let Some(at) = at
+            && at.as_micros() < self.armed.load(Ordering::Acquire)
+        {
+            self.arm(at);
+            self.call(wakes);
+        }
+    }
+
+    /// Its driver looks again then.
+    pub(super) fn arm(&self, at: Instant) {
+        self.armed.store(at.as_micros(), Ordering::Release);
+    }
+
+    pub(super) fn has_commands(&self) -> bool {
+        !self.outbox().is_empty()
+    }
+
+    /// Gives its commands away, in order. To be called while the broker is locked.
+    pub(super) fn take_commands(&self, mut give: impl FnMut(Command)) {
+        let mut outbox = self.outbox();
+        while let Some(command) = outbox.pop_front() {
+            give(command);
+        }
+    }
+
+    /// Puts an event into its inbox. To be called while the broker is locked.
+    pub(super) fn put(&self, event: Event) {
+        self.inbox().push_back(event);
+    }
+
+    /// Takes in what lies in its inbox; whether there are commands then.
+    pub(super) fn receive(&self, now: Instant, listeners: &Listeners, wakes: &mut Wakes) -> bool {
+        let mut state = self.state();
+        loop {
+            // What is put meanwhile is taken by whoever comes next for the lock of the state.
+            let Some(event) = self.inbox().pop_front() else {
+                break;
+            };
+            state.hub.receive(now, event);
+        }
+        self.settle(&mut state, listeners, wakes)
+    }
+
+    pub(super) fn is_crowded(&self) -> bool {
+        self.inbox().len() >= CROWDED
+    }
+
+    pub(super) fn is_driven(&self) -> bool {
+        self.driven.load(Ordering::Acquire)
+    }
+
+    /// Calls its driver.
+    pub(super) fn call(&self, wakes: &mut Wakes) {
+        wakes.drivers.push(Arc::clone(&self.driver));
+    }
+
+    /// Ready once the caller is its driver, and then each time: the waker is woken when something comes.
+    pub(super) fn poll_drive(&self, cx: &Context<'_>, mine: &mut bool) -> Poll<()> {
+        if !*mine {
+            let mut heirs = self.heirs.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.driven.swap(true, Ordering::AcqRel) {
+                if !heirs.iter().any(|heir| heir.will_wake(cx.waker())) {
+                    heirs.push(cx.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            *mine = true;
+        }
+        self.driver.register(cx.waker());
+        Poll::Ready(())
+    }
+
+    /// Its driver goes.
+    pub(super) fn leave(&self) {
+        let mut heirs = self.heirs.lock().unwrap_or_else(PoisonError::into_inner);
+        self.driven.store(false, Ordering::Release);
+        let heirs = core::mem::take(&mut *heirs);
+        heirs.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits for the answer to a join.
+    pub(super) fn poll_joined(
+        &self,
+        cx: &Context<'_>,
+        id: ChannelId,
+        group: &Arc<str>,
+    ) -> Poll<Result<Joined, HubError>> {
+        let key = (id, Arc::clone(group));
+        poll_answer(&mut self.state().joins, key, cx).map(|joined| joined.ok_or(HubError::Gone))
+    }
+
+    pub(super) fn forget_join(&self, id: ChannelId, group: &Arc<str>) {
+        self.state().joins.remove(&(id, Arc::clone(group)));
+    }
+
+    /// Waits for what became of a publication.
+    pub(super) fn poll_published(
+        &self,
+        cx: &Context<'_>,
+        token: Token,
+    ) -> Poll<Result<Published, HubError>> {
+        let answer = poll_answer(&mut self.state().publications, token, cx);
+        answer.map(|result| result.unwrap_or(Err(HubError::Gone)))
+    }
+
+    /// What became of a publication, if that is known; nobody asks any more.
+    pub(super) fn end_publication(&self, token: Token) -> Option<Result<Published, HubError>> {
+        match self.state().publications.remove(&token)? {
+            Waiting::Done(result) => Some(result),
+            Waiting::For(_) => None,
+        }
+    }
+}
+
+fn answer<K: Ord, R>(waiting: &mut BTreeMap<K, Waiting<R>>, key: K, result: R, wakes: &mut Wakes) {
+    // Where nobody asks any more there is no entry.
+    if let Some(known) = waiting.get_mut(&key)
+        && let Waiting::For(waker) = core::mem::replace(known, Waiting::Done(result))
+    {
+        wakes.wakers.push(waker);
+    }
+}
+
+/// The answer; `None` when nobody expects one any more.
+fn poll_answer<K: Ord, R>(
+    waiting: &mut BTreeMap<K, Waiting<R>>,
+    key: K,
+    cx: &Context<'_>,
+) -> Poll<Option<R>> {
+    match waiting.remove(&key) {
+        None => Poll::Ready(None),
+        Some(Waiting::Done(result)) => Poll::Ready(Some(result)),
+        Some(Waiting::For(_)) => {
+            waiting.insert(key, Waiting::For(cx.waker().clone()));
+            Poll::Pending
+        }
+    }
+}
+
+impl State {
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        open: Open,
+    ) -> Result<(ChannelId, Arc<Bell>), HubError> {
+        let id = self.hub.open(now, open)?;
+        let (slot, bell) = (id.slot() as usize, Arc::new(Bell::default()));
+        if self.bells.len() <= slot {
+            self.bells.resize(slot + 1, None);
+        }
+        if let Some(place) = self.bells.get_mut(slot) {
+            *place = Some(Arc::clone(&bell));
+        }
+        Ok((id, bell))
+    }
+
+    pub(super) fn closed(&mut self, now: Instant, id: ChannelId) {
+        self.hub.closed(now, id);
+        if let Some(place) = self.bells.get_mut(id.slot() as usize) {
+            *place = None;
+        }
+        let disappointed = &mut self.disappointed;
+        self.joins.retain(|(known, _), waiting| {
+            if *known == id
+                && let Waiting::For(waker) = waiting
+            {
+                disappointed.push(waker.clone());
+            }
+            *known != id
+        });
+    }
+
+    /// Somebody will ask for the answer to a join.
+    pub(super) fn expect_join(&mut self, id: ChannelId, group: &Arc<str>) {
+        let key = (id, Arc::clone(group));
+        let nobody = || Waiting::For(Waker::noop().clone());
+        self.joins.entry(key).or_insert_with(nobody);
+    }
+
+    /// Somebody will ask what became of a publication.
+    pub(super) fn expect_publication(&mut self, token: Token) {
+        let nobody = Waiting::For(Waker::noop().clone());
+        self.publications.insert(token, nobody);
+    }
+
+    /// Wakes this waker when there is room for publishers.
+    pub(super) fn wait_for_room(&mut self, waker: &Waker) {
+        if !self.publishers.iter().any(|known| known.will_wake(waker)) {
+            self.publishers.push(waker.clone());
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A publication in the making.
+//! No RFC.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+use core::future::{Future, IntoFuture, poll_fn};
+use core::pin::Pin;
+use core::task::Poll;
+
+use super::node::Node;
+use super::{Inner, driver};
+use crate::drive::Result;
+use crate::hub::{self, ChannelId, Draft, HubError, Published, Token};
+use crate::message::Prepared;
+use crate::time::Duration;
+
+/// A message on its way to a group: awaited it is published, and says where it stands.
+///
+/// ```ignore
+/// let published = hub.publish("lobby", "hello").exclude(socket.id()?).await?;
+/// hub.publish("lobby", "from a callback").now()?;
+/// ```
+#[must_use = "nothing is published before it is awaited, or `now` is called"]
+pub struct Publish {
+    /// Where, or why not at all.
+    by: Result<By>,
+    draft: Draft,
+}
+
+/// Who publishes.
+pub(super) struct By {
+    pub(super) hub: Arc<Inner>,
+    pub(super) node: Arc<Node>,
+    pub(super) sender: Option<ChannelId>,
+}
+
+impl By {
+    /// Nobody in particular.
+    pub(super) fn nobody(hub: &Arc<Inner>) -> Self {
+        Self {
+            node: driver::node_here(hub),
+            hub: Arc::clone(hub),
+            sender: None,
+        }
+    }
+}
+
+impl Publish {
+    pub(super) fn new(by: Result<By>, group: String, message: Prepared) -> Self {
+        let sender = by.as_ref().ok().and_then(|by| by.sender);
+        Self {
+            by,
+            draft: Draft {
+                group: group.into(),
+                message,
+                sender,
+                options: hub::Publish::default(),
+            },
+        }
+    }
+
+    #[cfg(feature = "json")]
+    pub(super) fn json<V: serde::Serialize + ?Sized>(
+        by: Result<By>,
+        group: String,
+        value: &V,
+    ) -> Self {
+        match serde_json::to_string(value) {
+            Ok(text) => Self::new(by, group, text.into()),
+            Err(error) => Self::new(Err(error.into()), group, "".into()),
+        }
+    }
+
+    /// A channel that does not receive it. It may be called more than once.
+    pub fn exclude(mut self, id: ChannelId) -> Self {
+        self.draft.options.exclude.push(id);
+        self
+    }
+
+    /// It is not kept in the history; see [`unsaved`](hub::Publish::unsaved).
+    pub const fn unsaved(mut self) -> Self {
+        self.draft.options.unsaved = true;
+        self
+    }
+
+    /// What it is about, for groups that keep the latest of each key.
+    pub fn key(mut self, key: &str) -> Self {
+        self.draft.options.key = Some(key.into());
+        self
+    }
+
+    /// An id of yours: a second publication with it, within 5 minutes, is not published again.
+    pub fn id(mut self, id: &str) -> Self {
+        self.draft.options.id = Some(id.into());
+        self
+    }
+
+    /// After which time it is of no use: it is not delivered and not replayed any more.
+    pub const fn expires(mut self, after: Duration) -> Self {
+        self.draft.options.expires = Some(after);
+        self
+    }
+
+    /// Publishes without waiting.
+    ///
+    /// # Errors
+    /// As [`publish`](hub::Hub::publish); [`HubError::Behind`] where awaiting it would wait.
+    pub fn now(self) -> Result<Published> {
+        let by = self.by?;
+        let token = by.begin(&self.draft)?;
+        let unknown = Published::default();
+        Ok(by.node.end_publication(token).unwrap_or(Ok(unknown))?)
+    }
+}
+
+impl By {
+    fn begin(&self, draft: &Draft) -> Result<Token, HubError> {
+        self.hub.with(&self.node, |state, now| {
+            let token = state.hub.next_token();
+            state.hub.publish_draft(now, draft.clone(), Some(token))?;
+            state.expect_publication(token);
+            Ok(token)
+        })
+    }
+}
+
+impl IntoFuture for Publish {
+    type Output = Result<Published>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    /// Publishes. It waits for members that are behind where the group makes publishers wait, and for the backplane's answer.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (by, draft) = (self.by?, self.draft);
+            let begun = poll_fn(|cx| {
+                let begun = by.begin(&draft);
+                if begun != Err(HubError::Behind) {
+                    return Poll::Ready(begun);
+                }
+                by.node.state().wait_for_room(cx.waker());
+                // There may be room since.
+                match by.begin(&draft) {
+                    Err(HubError::Behind) => Poll::Pending,
+                    begun => Poll::Ready(begun),
+                }
+            });
+            let token = begun.await?;
+            let asking = Asking {
+                node: &by.node,
+                token,
+            };
+            Ok(poll_fn(|cx| asking.node.poll_published(cx, asking.token)).await?)
+        })
+    }
+}
+
+/// Nobody asks any more once it is dropped.
+struct Asking<'a> {
+    node: &'a Node,
+    token: Token,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.node.end_publication(self.token);
+    }
+}
+
+impl fmt::Debug for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publish")
+            .field("draft", &self.draft)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! What is published, for code that is no connection.
+//! No RFC.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use super::bell::Bell;
+use super::node::Node;
+use super::{Inner, driver};
+use crate::close::CloseCode;
+use crate::hub::{ChannelId, Filter, HubError, Open, Publication, Taken};
+
+/// What is published to all groups that a filter matches. It has a budget and policies as connections have: who takes too slowly
+/// loses messages, or is closed.
+#[derive(Debug)]
+pub struct Subscription {
+    hub: Arc<Inner>,
+    node: Arc<Node>,
+    id: ChannelId,
+    bell: Arc<Bell>,
+    closed: Option<(CloseCode, String)>,
+}
+
+impl Subscription {
+    pub(super) fn new(hub: &Arc<Inner>, filter: Filter) -> Result<Self, HubError> {
+        let node = driver::node_here(hub);
+        let (id, bell) = hub.open(&node, Open::default())?;
+        let this = Self {
+            hub: Arc::clone(hub),
+            node,
+            id,
+            bell,
+            closed: None,
+        };
+        this.add(filter)?;
+        Ok(this)
+    }
+
+    /// Adds a filter; says whether it was not there before. What several match comes once.
+    ///
+    /// # Errors
+    /// [`HubError::TooManyGroups`], [`HubError::Draining`].
+    pub fn add(&self, filter: Filter) -> Result<bool, HubError> {
+        let id = self.id;
+        self.hub.with(&self.node, |state, now| {
+            state.hub.subscribe(now, id, filter)
+        })
+    }
+
+    /// Takes a filter away; says whether it was there.
+    ///
+    /// # Errors
+    /// [`HubError::Gone`] when it was closed.
+    pub fn remove(&self, filter: &Filter) -> Result<bool, HubError> {
+        let id = self.id;
+        self.hub
+            .with(&self.node, |state, _| state.hub.unsubscribe(id, filter))
+    }
+
+    /// Its address: to exclude it, or to send to it.
+    pub const fn id(&self) -> ChannelId {
+        self.id
+    }
+
+    /// The next publication; `None` once it was closed. What was sent to it alone has a group without a name.
+    pub async fn receive(&mut self) -> Option<Arc<Publication>> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// How it was closed, if it was: with 1013 when it took too slowly.
+    pub fn closed(&self) -> Option<(CloseCode, &str)> {
+        let (code, reason) = self.closed.as_ref()?;
+        Some((*code, reason))
+    }
+
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Arc<Publication>>> {
+        if self.closed.is_some() {
+            return Poll::Ready(None);
+        }
+        if !self.bell.is_rung(cx.waker()) {
+            return Poll::Pending;
+        }
+        let (id, bell) = (self.id, &self.bell);
+        let taken = self.hub.with(&self.node, |state, now| {
+            loop {
+                let taken = state
+                    .hub
+                    .take(now, id, |_, publication| publication.cloned());
+                match taken {
+                    // A notice, or what was sent to it alone.
+                    Taken::Message(None) => {}
+                    Taken::Message(Some(publication)) => return Some(Ok(publication)),
+                    Taken::Close(code, reason) => return Some(Err((code, reason))),
+                    Taken::Nothing => {
+                        bell.silence();
+                        return None;
+                    }
+                }
+            }
+        });
+        match taken {
+            Some(Ok(publication)) => Poll::Ready(Some(publication)),
+            Some(Err(closed)) => {
+                self.closed = Some(closed);
+                Poll::Ready(None)
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Arc<Publication>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll(cx)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.closed(&self.node, self.id);
+    }
+}
