@@ -52,5 +52,5 @@ foreign: ## other libraries under wsconform; rewrites the table in conformance/R
 fuzz: ## each fuzz target for SECONDS_EACH seconds; installs cargo-fuzz
 	core/fuzz/run.sh $(SECONDS_EACH)
 
-bench: ## echo servers side by side, ours and others' (about eight minutes)
+bench: ## echo servers side by side, ours and others' (about eight minutes); fan-outs: see examples/bench/README.md
 	cargo run --release --manifest-path examples/bench/Cargo.toml -- run

@@ -1,4 +1,4 @@
-//! Measures WebSocket echo servers side by side: `echo-bench run`.
+//! Measures WebSocket servers side by side: `echo-bench run`.
 
 mod load;
 mod peers;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 
-/// Compare WebSocket echo servers, each in a process of its own.
+/// Compare WebSocket servers, each in a process of its own.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -26,7 +26,7 @@ struct Cli {
 enum Command {
     /// Measure the peers in turn and print one table for each scenario.
     Run(RunArgs),
-    /// Be one echo server: print the port, serve until stdin closes.
+    /// Be one server: print the port, serve until stdin closes.
     Serve {
         /// The server to be.
         #[arg(value_parser = peer_names())]
@@ -42,7 +42,7 @@ struct RunArgs {
     /// Peers to measure, separated by commas [default: all].
     #[arg(long, value_delimiter = ',', value_parser = peer_names())]
     peers: Vec<String>,
-    /// Scenarios to run, separated by commas [default: all].
+    /// Scenarios to run, separated by commas [default: small, lone, medium, large, idle].
     #[arg(long, value_delimiter = ',', value_parser = scenario_names())]
     scenarios: Vec<String>,
     /// How often each peer is measured in each scenario.

@@ -7,11 +7,12 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use crate::RunArgs;
-use crate::load::Load;
+use crate::load::{Audience, Load};
 use crate::peers::{PEERS, Peer};
 use crate::report::{Report, Table};
-use crate::scenario::{SCENARIOS, Scenario};
+use crate::scenario::{SCENARIOS, Scenario, Shape};
 use crate::server::Server;
+use crate::stats::{extremes, median};
 use crate::system::{self, Cpus};
 
 /// Long enough for a server with nothing to do to fall asleep.
@@ -33,6 +34,25 @@ pub(crate) enum Sample {
         connections: usize,
         bytes: u64,
     },
+    Published(Fanned),
+}
+
+/// What a fan-out came to.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Fanned {
+    pub(crate) deliveries: u64,
+    pub(crate) seconds: f64,
+    pub(crate) cpu_ns: u64,
+    pub(crate) rounds: usize,
+    /// Half of the rounds took no longer, in nanoseconds.
+    pub(crate) median_ns: f64,
+    /// The longest round.
+    pub(crate) worst_ns: f64,
+    pub(crate) connections: usize,
+    /// Resident memory that came with the load, at its end.
+    pub(crate) bytes: u64,
+    /// The most that was ever resident.
+    pub(crate) peak: u64,
 }
 
 /// The samples of one peer, in the order of the rounds.
@@ -40,6 +60,8 @@ pub(crate) enum Sample {
 pub(crate) struct Row {
     #[serde(serialize_with = "name_of")]
     pub(crate) peer: &'static Peer,
+    /// Connections that do not read.
+    pub(crate) stalled: usize,
     pub(crate) samples: Vec<Option<Sample>>,
 }
 
@@ -57,23 +79,34 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let scenarios = SCENARIOS
         .iter()
         .filter(|scenario| chosen(&args.scenarios, scenario.name))
-        // The crowd comes when it is called: peers that hold much for each connection would fill the machine.
-        .filter(|scenario| scenario.name != "crowd" || !args.scenarios.is_empty());
+        .filter(|scenario| !scenario.on_request || !args.scenarios.is_empty());
     let mut report = Report::new(args.rounds, args.seconds, cpus);
     let mut failures = 0;
     for scenario in scenarios {
-        let mut rows: Vec<_> = peers
-            .iter()
-            .map(|&peer| Row {
-                peer,
-                samples: Vec::new(),
+        let fitting = peers.iter().filter(|peer| peer.fits(scenario.shape));
+        let mut rows: Vec<_> = fitting
+            .flat_map(|&peer| {
+                let stalled = scenario.stalled().into_iter();
+                stalled.map(move |stalled| Row {
+                    peer,
+                    stalled,
+                    samples: Vec::new(),
+                })
             })
             .collect();
+        if rows.is_empty() {
+            eprintln!("{}: none of the peers does this", scenario.name);
+            continue;
+        }
         for round in 1..=args.rounds {
             for row in &mut rows {
                 let name = row.peer.name;
-                eprintln!("{} {round}/{} {name}", scenario.name, args.rounds);
-                let sample = match measure(row.peer, scenario, args.seconds, cpus) {
+                let note = match row.stalled {
+                    0 => String::new(),
+                    stalled => format!(", {stalled} stalled"),
+                };
+                eprintln!("{} {round}/{} {name}{note}", scenario.name, args.rounds);
+                let sample = match measure(row, scenario, args.seconds, cpus) {
                     Ok((sample, pinned)) => {
                         if !pinned {
                             report.not_pinned();
@@ -106,31 +139,48 @@ fn chosen(names: &[String], name: &str) -> bool {
 
 /// Measures one peer once; also tells whether its process was pinned.
 fn measure(
-    peer: &Peer,
+    row: &Row,
     scenario: &Scenario,
     seconds: f64,
     cpus: Option<Cpus>,
 ) -> Result<(Sample, bool)> {
     // Dropped after the server, which so does not see the connections break.
-    let mut open = None;
-    let server = Server::start(peer.name, cpus)?;
+    let (mut echoes, mut audience) = (None, None);
+    let server = Server::start(row.peer.name, cpus)?;
     sleep(SETTLE);
     let fresh = server.resident()?;
-    let load = open.insert(Load::open(server.port, peer.wire, scenario)?);
-    let sample = if scenario.idle {
-        sleep(REST);
-        Sample::Rested {
-            connections: scenario.connections,
-            bytes: server.resident()?.saturating_sub(fresh),
+    let sample = match scenario.shape {
+        Shape::Echo => {
+            let load = Load::open(server.port, row.peer.wire, scenario)?;
+            echoed(&server, echoes.insert(load), seconds)?
         }
-    } else {
-        echoed(&server, load, seconds)?
+        Shape::Idle => {
+            let _load = echoes.insert(Load::open(server.port, row.peer.wire, scenario)?);
+            rested(&server, scenario, fresh)?
+        }
+        Shape::FanOut => {
+            let load = Audience::open(server.port, scenario, row.stalled)?;
+            let load = audience.insert(load);
+            Sample::Published(published(&server, load, scenario, seconds, fresh)?)
+        }
+        Shape::Groups => {
+            let _load = audience.insert(Audience::open(server.port, scenario, 0)?);
+            rested(&server, scenario, fresh)?
+        }
     };
     Ok((sample, server.pinned))
 }
 
+fn rested(server: &Server, scenario: &Scenario, fresh: u64) -> Result<Sample> {
+    sleep(REST);
+    Ok(Sample::Rested {
+        connections: scenario.connections,
+        bytes: server.resident()?.saturating_sub(fresh),
+    })
+}
+
 fn echoed(server: &Server, load: &mut Load, seconds: f64) -> Result<Sample> {
-    load.drive(Duration::from_secs_f64((seconds / 5.0).max(0.1)))?;
+    load.drive(warm_up(seconds))?;
     sleep(SETTLE);
     let before = server.cpu_ns()?;
     let totals = load.drive(Duration::from_secs_f64(seconds))?;
@@ -140,4 +190,40 @@ fn echoed(server: &Server, load: &mut Load, seconds: f64) -> Result<Sample> {
         seconds: totals.elapsed.as_secs_f64(),
         cpu_ns: server.cpu_ns()? - before,
     })
+}
+
+fn published(
+    server: &Server,
+    load: &mut Audience,
+    scenario: &Scenario,
+    seconds: f64,
+    fresh: u64,
+) -> Result<Fanned> {
+    load.warm_up(warm_up(seconds))?;
+    sleep(SETTLE);
+    let before = server.cpu_ns()?;
+    let totals = load.drive(Duration::from_secs_f64(seconds))?;
+    sleep(SETTLE);
+    let cpu_ns = server.cpu_ns()? - before;
+    let rounds: Vec<_> = totals
+        .rounds
+        .iter()
+        .map(|round| round.as_nanos() as f64)
+        .collect();
+    let (_, worst_ns) = extremes(&rounds).context("no round")?;
+    Ok(Fanned {
+        deliveries: totals.deliveries,
+        seconds: totals.elapsed.as_secs_f64(),
+        cpu_ns,
+        rounds: rounds.len(),
+        median_ns: median(&rounds).context("no round")?,
+        worst_ns,
+        connections: scenario.connections,
+        bytes: server.resident()?.saturating_sub(fresh),
+        peak: server.peak()?,
+    })
+}
+
+fn warm_up(seconds: f64) -> Duration {
+    Duration::from_secs_f64((seconds / 5.0).max(0.1))
 }

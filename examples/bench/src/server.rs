@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::peers::PEERS;
 use crate::system::{self, Cpus};
 
-/// Is one echo server until stdin closes.
+/// Is one server until stdin closes.
 pub(crate) fn serve(name: &str, cpu: Option<usize>) -> Result<()> {
     let peer = PEERS
         .iter()
@@ -90,6 +90,14 @@ impl Server {
             None => bail!("statm is too short"),
         };
         Ok(pages * rustix::param::page_size() as u64)
+    }
+
+    /// The most memory that was ever resident, in octets.
+    pub(crate) fn peak(&self) -> Result<u64> {
+        let status = fs::read_to_string(self.proc("status"))?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(first_number).context("status has no VmHWM")?;
+        Ok(kib * 1024)
     }
 
     fn proc(&self, file: &str) -> String {

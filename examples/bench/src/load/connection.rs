@@ -1,15 +1,13 @@
 //! One client connection.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use fastrand::Rng;
-use rustix::net::sockopt::set_socket_linger;
 
+use super::dial::dial;
+use super::handshake;
 use super::wire::{Batch, Echo};
-use super::{PATIENCE, handshake};
 use crate::peers::Wire;
 use crate::scenario::Scenario;
 
@@ -28,14 +26,9 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects and shakes hands, still blocking.
     pub(super) fn open(port: u16, wire: Wire, scenario: &Scenario, rng: &mut Rng) -> Result<Self> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        // Closes with a reset: thousands of ports do not linger.
-        set_socket_linger(&stream, Some(Duration::ZERO))?;
+        let mut stream = dial(port)?;
         if wire == Wire::WebSocket {
-            handshake::perform(&mut stream, rng)?;
+            handshake::perform(&mut stream, "/", rng)?;
         }
         let batch = Batch::new(wire, scenario, rng);
         stream.set_nonblocking(true)?;

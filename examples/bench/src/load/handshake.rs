@@ -11,13 +11,13 @@ use sha1::{Digest, Sha1};
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Opens a WebSocket, and checks the answer.
-pub(super) fn perform(stream: &mut TcpStream, rng: &mut Rng) -> Result<()> {
+pub(super) fn perform(stream: &mut TcpStream, target: &str, rng: &mut Rng) -> Result<()> {
     let mut nonce = [0; 16];
     rng.fill(&mut nonce);
     let key = STANDARD.encode(nonce);
     let host = stream.peer_addr()?;
     let request = format!(
-        "GET / HTTP/1.1\r\n\
+        "GET {target} HTTP/1.1\r\n\
          Host: {host}\r\n\
          Upgrade: websocket\r\n\
          Connection: Upgrade\r\n\
@@ -49,9 +49,14 @@ fn check(head: &str, key: &str) -> Result<()> {
         .find(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-accept"))
         .context("no Sec-WebSocket-Accept")?
         .1;
-    let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
-    if accept.trim() != STANDARD.encode(hash) {
+    if accept.trim() != accept_key(key) {
         bail!("Sec-WebSocket-Accept does not match");
     }
     Ok(())
+}
+
+/// What a server answers to a key.
+pub(crate) fn accept_key(key: &str) -> String {
+    let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    STANDARD.encode(hash)
 }

@@ -1,6 +1,9 @@
-//! The load generator: connections that send batches and wait for the echo.
+//! The load generator: connections that send batches and wait for the echo, or
+//! for what others send.
 
+mod audience;
 mod connection;
+mod dial;
 mod handshake;
 mod wire;
 
@@ -12,9 +15,11 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::peers::Wire;
 use crate::scenario::Scenario;
+pub(crate) use audience::Audience;
 use connection::Connection;
+pub(crate) use handshake::accept_key;
 
-/// A server that echoes nothing for so long has failed.
+/// A server that sends nothing for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Large enough to empty a socket in few reads.

@@ -45,19 +45,31 @@ impl Batch {
     }
 }
 
-fn masked_frame(kind: Kind, message: &[u8], rng: &mut Rng) -> Vec<u8> {
+/// A message in one frame, as a server sends it.
+pub(super) fn bare_frame(kind: Kind, message: &[u8]) -> Vec<u8> {
+    let mut frame = frame_header(kind, message.len(), 0);
+    frame.extend(message);
+    frame
+}
+
+fn frame_header(kind: Kind, length: usize, masked: u8) -> Vec<u8> {
     let mut frame = vec![FIN | opcode(kind)];
-    match message.len() {
-        length @ 0..=125 => frame.push(MASKED | length as u8),
-        length @ 126..=0xffff => {
-            frame.push(MASKED | 126);
+    match length {
+        0..=125 => frame.push(masked | length as u8),
+        126..=0xffff => {
+            frame.push(masked | 126);
             frame.extend((length as u16).to_be_bytes());
         }
-        length => {
-            frame.push(MASKED | 127);
+        _ => {
+            frame.push(masked | 127);
             frame.extend((length as u64).to_be_bytes());
         }
     }
+    frame
+}
+
+fn masked_frame(kind: Kind, message: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let mut frame = frame_header(kind, message.len(), MASKED);
     let mask = rng.u32(..).to_be_bytes();
     frame.extend(mask);
     frame.extend(

@@ -1,18 +1,22 @@
 //! The servers that are compared. A new one is a file here and a line in
 //! [`PEERS`].
 
+mod bare;
 mod fastwebsockets;
 mod sansws_smol;
 mod sansws_tokio;
 mod sockudo_ws;
 mod tcp_smol;
 mod tcp_tokio;
+mod tokio_channels;
 mod tokio_tungstenite;
 mod tokio_websockets;
+mod tungstenite_broadcast;
 
 use std::net::TcpListener;
 
 use crate::runtime::ServeResult;
+use crate::scenario::Shape;
 
 /// What the server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,18 +25,32 @@ pub(crate) enum Wire {
     WebSocket,
 }
 
-/// One echo server.
+/// What the server does with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Job {
+    /// Sends it back.
+    Echo,
+    /// Sends it to all connections.
+    FanOut,
+    /// Sends it to all connections of a group, as the path says: see [`groups_of`].
+    Groups,
+}
+
+/// One server.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
-    /// The plain echo on the same runtime, which the ratios are taken to.
+    /// The peer that the ratios are taken to: for an echo the plain one on the
+    /// same runtime, for a fan-out the bare loop.
     pub(crate) base: &'static str,
     pub(crate) wire: Wire,
+    pub(crate) job: Job,
     pub(crate) serve: fn(TcpListener) -> ServeResult,
 }
 
 const TCP_TOKIO: &str = "tcp-tokio";
 const TCP_SMOL: &str = "tcp-smol";
+const BARE: &str = "bare";
 
 pub(crate) const PEERS: &[Peer] = &[
     Peer::tcp(TCP_TOKIO, tcp_tokio::serve),
@@ -45,6 +63,13 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer::websocket("fastwebsockets", TCP_TOKIO, fastwebsockets::serve),
     Peer::websocket("tokio-websockets", TCP_TOKIO, tokio_websockets::serve),
     Peer::websocket("sockudo-ws", TCP_TOKIO, sockudo_ws::serve),
+    Peer::fan_out(BARE, Job::FanOut, bare::serve),
+    Peer::fan_out(
+        "tungstenite-broadcast",
+        Job::FanOut,
+        tungstenite_broadcast::serve,
+    ),
+    Peer::fan_out("tokio-channels", Job::Groups, tokio_channels::serve),
 ];
 
 impl Peer {
@@ -53,6 +78,7 @@ impl Peer {
             name,
             base: name,
             wire: Wire::Tcp,
+            job: Job::Echo,
             serve,
         }
     }
@@ -66,8 +92,38 @@ impl Peer {
             name,
             base,
             wire: Wire::WebSocket,
+            job: Job::Echo,
             serve,
         }
+    }
+
+    const fn fan_out(name: &'static str, job: Job, serve: fn(TcpListener) -> ServeResult) -> Self {
+        Self {
+            name,
+            base: BARE,
+            wire: Wire::WebSocket,
+            job,
+            serve,
+        }
+    }
+
+    /// Whether the server does what the load asks for.
+    pub(crate) fn fits(&self, shape: Shape) -> bool {
+        match shape {
+            Shape::Echo | Shape::Idle => self.job == Job::Echo,
+            Shape::FanOut => self.job != Job::Echo,
+            Shape::Groups => self.job == Job::Groups,
+        }
+    }
+}
+
+/// The groups that a connection joins, from its target: the names in
+/// `/fanout?groups=a,b,c`, or the path alone where there is no query. What the
+/// connection sends goes to the first of them.
+fn groups_of(target: &str) -> Vec<String> {
+    match target.split_once("?groups=") {
+        Some((_, names)) => names.split(',').map(str::to_owned).collect(),
+        None => vec![target.to_owned()],
     }
 }
 

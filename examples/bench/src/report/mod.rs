@@ -1,5 +1,7 @@
 //! The tables, and the samples as JSON.
 
+mod fan_out;
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -7,8 +9,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::run::{Row, Sample};
-use crate::scenario::{Kind, Scenario};
+use crate::run::{Fanned, Row, Sample};
+use crate::scenario::{Kind, Scenario, Shape};
 use crate::stats::{extremes, median};
 use crate::system::Cpus;
 
@@ -80,28 +82,43 @@ impl Table {
     }
 
     fn print(&self, out: &mut impl Write) -> Result<()> {
+        writeln!(out)?;
+        match self.scenario.shape {
+            Shape::Echo => self.print_echoes(out),
+            Shape::Idle | Shape::Groups => self.print_rest(out),
+            Shape::FanOut => fan_out::print(self, out),
+        }
+    }
+
+    fn print_rest(&self, out: &mut impl Write) -> Result<()> {
         let Scenario {
             name,
-            kind,
+            connections,
+            shape,
+            ..
+        } = self.scenario;
+        let groups = match shape {
+            Shape::Groups => ", each in three groups",
+            Shape::Echo | Shape::Idle | Shape::FanOut => "",
+        };
+        writeln!(out, "{name}: {connections} connections at rest{groups}")?;
+        writeln!(out, "{:<20}{:>18}", "peer", "bytes/connection")?;
+        for row in &self.rows {
+            let bytes = number(median(&row.bytes()), 0);
+            writeln!(out, "{:<20}{bytes:>18}", row.peer.name)?;
+        }
+        Ok(())
+    }
+
+    fn print_echoes(&self, out: &mut impl Write) -> Result<()> {
+        let Scenario {
+            name,
             size,
             connections,
             in_flight,
-            idle,
+            ..
         } = self.scenario;
-        let kind = match kind {
-            Kind::Text => "text",
-            Kind::Binary => "binary",
-        };
-        writeln!(out)?;
-        if *idle {
-            writeln!(out, "{name}: {connections} connections at rest")?;
-            writeln!(out, "{:<20}{:>18}", "peer", "bytes/connection")?;
-            for row in &self.rows {
-                let bytes = number(median(&row.bytes()), 0);
-                writeln!(out, "{:<20}{bytes:>18}", row.peer.name)?;
-            }
-            return Ok(());
-        }
+        let kind = kind_name(self.scenario.kind);
         writeln!(
             out,
             "{name}: {size}-octet {kind} messages, {connections} connections, {in_flight} in flight"
@@ -113,10 +130,7 @@ impl Table {
         )?;
         for row in &self.rows {
             let ratios = self.ratios(row);
-            let range = extremes(&ratios).map_or_else(
-                || "-".to_owned(),
-                |(min, max)| format!("{min:.2}..{max:.2}"),
-            );
+            let range = range(&ratios);
             writeln!(
                 out,
                 "{:<20}{:>12}{:>10}{range:>18}{:>14}",
@@ -129,19 +143,15 @@ impl Table {
         Ok(())
     }
 
-    /// What a row costs against the plain echo, round by round.
+    /// What a row costs against its base under the same load, round by round.
     fn ratios(&self, row: &Row) -> Vec<f64> {
-        let Some(base) = self
-            .rows
-            .iter()
-            .find(|base| base.peer.name == row.peer.base)
-        else {
-            return Vec::new();
-        };
-        row.costs()
-            .zip(base.costs())
-            .filter_map(|(own, base)| Some(own? / base?))
-            .collect()
+        let base = self.row(row.peer.base, row.stalled);
+        base.map_or_else(Vec::new, |base| quotients(row.costs(), base.costs()))
+    }
+
+    fn row(&self, peer: &str, stalled: usize) -> Option<&Row> {
+        let mut rows = self.rows.iter();
+        rows.find(|row| row.peer.name == peer && row.stalled == stalled)
     }
 }
 
@@ -152,7 +162,10 @@ impl Row {
             Some(Sample::Echoed {
                 messages, cpu_ns, ..
             }) => Some(cpu_ns as f64 / messages as f64),
-            _ => None,
+            Some(Sample::Published(Fanned {
+                deliveries, cpu_ns, ..
+            })) => Some(cpu_ns as f64 / deliveries as f64),
+            Some(Sample::Rested { .. }) | None => None,
         })
     }
 
@@ -172,6 +185,30 @@ impl Row {
             _ => None,
         };
         self.samples.iter().filter_map(bytes).collect()
+    }
+}
+
+/// What is measured against what, round by round, where neither has failed.
+fn quotients(
+    own: impl Iterator<Item = Option<f64>>,
+    base: impl Iterator<Item = Option<f64>>,
+) -> Vec<f64> {
+    own.zip(base)
+        .filter_map(|(own, base)| Some(own? / base?))
+        .collect()
+}
+
+fn range(values: &[f64]) -> String {
+    extremes(values).map_or_else(
+        || "-".to_owned(),
+        |(min, max)| format!("{min:.2}..{max:.2}"),
+    )
+}
+
+fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "text",
+        Kind::Binary => "binary",
     }
 }
 
