@@ -13,16 +13,18 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::dial::{dial, dial_small};
 use super::wire::{Batch, bare_frame};
-use super::{PATIENCE, READ_BUFFER, handshake};
+use super::{PATIENCE, READ_BUFFER, handshake, stall};
 use crate::peers::Wire;
 use crate::scenario::{Scenario, Shape};
 
 /// For servers that join a group after the answer of the handshake.
 const JOIN: Duration = Duration::from_millis(100);
 
-/// Octets after which the sockets of a connection that does not read take no
-/// more: twice what Linux holds by default for both ends of such a connection.
-const FILL: usize = 64 << 10;
+/// Rounds between two looks at the connections that shall stall.
+const LOOK: usize = 8;
+
+/// Octets that sockets do not take of a peer that does not read.
+const FULL: usize = 1 << 20;
 
 /// Members of a group, where the connections are in groups.
 const GROUP: usize = 9;
@@ -125,12 +127,23 @@ impl Audience {
     /// Runs rounds until those that do not read have stalled, and at least for
     /// this long.
     pub(crate) fn warm_up(&mut self, span: Duration) -> Result<()> {
-        let fill = if self.stalled.is_empty() { 0 } else { FILL };
         let start = Instant::now();
-        let mut published = 0;
-        while published < fill || start.elapsed() < span {
+        // The first round was that of `open`.
+        let mut rounds = 1;
+        while start.elapsed() < span {
             self.round()?;
-            published += self.expected.len();
+            rounds += 1;
+        }
+        // A server may be a round behind on them, but not many.
+        while !self.stalled.is_empty()
+            && stall::held(&self.stalled)? + LOOK / 2 * self.expected.len()
+                > rounds * self.expected.len()
+        {
+            ensure!(rounds * self.expected.len() < FULL, "nothing has stalled");
+            for _ in 0..LOOK {
+                self.round()?;
+            }
+            rounds += LOOK;
         }
         Ok(())
     }

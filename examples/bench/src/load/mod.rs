@@ -5,6 +5,7 @@ mod audience;
 mod connection;
 mod dial;
 mod handshake;
+mod stall;
 mod wire;
 
 use std::io::ErrorKind;
