@@ -96,7 +96,8 @@ impl TestServer {
         };
         let world = World::default();
         for hub in &hubs {
-            hub.use_clock(world.clock());
+            let clock = world.clock().clone();
+            hub.use_clock(move || clock.now());
         }
         let clock = world.clock().clone();
         let sleep = move |time| {

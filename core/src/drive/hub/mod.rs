@@ -90,9 +90,9 @@ impl HubRef {
 
 #[cfg(feature = "test-kit")]
 impl HubRef {
-    /// From now on its time is that of a clock, as of the first that was given.
-    pub(crate) fn use_clock(&self, clock: &crate::kit::Clock) {
-        let _ = self.0.clock.set(clock.clone());
+    /// From now on its time is that of a clock, of the first that was given.
+    pub(crate) fn use_clock(&self, clock: impl Fn() -> Instant + Send + Sync + 'static) {
+        let _ = self.0.clock.set(alloc::boxed::Box::new(clock));
     }
 }
 
@@ -151,6 +151,10 @@ impl HubMetrics {
     }
 }
 
+/// A clock in the place of [`Outside::now`].
+#[cfg(feature = "test-kit")]
+type Clock = dyn Fn() -> Instant + Send + Sync;
+
 pub(crate) struct Inner {
     now: fn() -> Instant,
     seed: fn() -> Seed,
@@ -161,7 +165,7 @@ pub(crate) struct Inner {
     listeners: Listeners,
     /// Time is virtual.
     #[cfg(feature = "test-kit")]
-    clock: std::sync::OnceLock<crate::kit::Clock>,
+    clock: std::sync::OnceLock<alloc::boxed::Box<Clock>>,
 }
 
 impl<O: Outside> Default for Hub<O> {
@@ -346,7 +350,7 @@ impl Inner {
     fn now(&self) -> Instant {
         #[cfg(feature = "test-kit")]
         if let Some(clock) = self.clock.get() {
-            return clock.now();
+            return clock();
         }
         (self.now)()
     }

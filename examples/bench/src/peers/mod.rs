@@ -70,6 +70,8 @@ pub(crate) const PEERS: &[Peer] = &[
         tungstenite_broadcast::serve,
     ),
     Peer::fan_out("tokio-channels", Job::Groups, tokio_channels::serve),
+    Peer::fan_out("sansws-tokio-hub", Job::Groups, sansws_tokio::serve_hub),
+    Peer::fan_out("sansws-smol-hub", Job::Groups, sansws_smol::serve_hub),
 ];
 
 impl Peer {

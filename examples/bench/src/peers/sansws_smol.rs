@@ -4,7 +4,9 @@ use std::net::TcpListener;
 use std::rc::Rc;
 
 use sansws_smol::core::drive::IntoService;
-use sansws_smol::{Config, Limits, Listener, Result, Router, Scope, Serve, Server, Upgrade, Wire};
+use sansws_smol::{
+    Config, Hub, Limits, Listener, Result, Router, Scope, Serve, Server, Upgrade, Wire,
+};
 
 use super::MESSAGE_LIMIT;
 use crate::runtime::ServeResult;
@@ -30,6 +32,27 @@ where
         server.serve_local(service, spawn).await?;
         Ok(())
     }))
+}
+
+/// A hub: what is received is published to the groups that the path says.
+pub(super) fn serve_hub(listener: TcpListener) -> ServeResult {
+    let router = Router::new().route("/{all:path}", fan_out);
+    run(listener, router.hub(&Hub::new()))
+}
+
+async fn fan_out(upgrade: Upgrade) -> Result {
+    let groups = super::groups_of(&upgrade.target);
+    let mut socket = upgrade.accept().await?;
+    for group in &groups {
+        socket.join(group).await?;
+    }
+    let Some(first) = groups.first() else {
+        return Ok(());
+    };
+    while let Some(message) = socket.receive().await? {
+        socket.publish(first, message).await?;
+    }
+    Ok(())
 }
 
 fn router() -> Router {
