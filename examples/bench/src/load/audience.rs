@@ -20,6 +20,10 @@ use crate::scenario::{Scenario, Shape};
 /// For servers that join a group after the answer of the handshake.
 const JOIN: Duration = Duration::from_millis(100);
 
+/// Rounds until the kernel treats a connection as an old one: at first it
+/// acknowledges each segment, which the server pays for.
+const WARM: usize = 24;
+
 /// Rounds between two looks at the connections that shall stall.
 const LOOK: usize = 8;
 
@@ -124,13 +128,13 @@ impl Audience {
         Ok(())
     }
 
-    /// Runs rounds until those that do not read have stalled, and at least for
-    /// this long.
+    /// Runs rounds until the connections are warm and those that do not read have
+    /// stalled, and at least for this long.
     pub(crate) fn warm_up(&mut self, span: Duration) -> Result<()> {
         let start = Instant::now();
         // The first round was that of `open`.
         let mut rounds = 1;
-        while start.elapsed() < span {
+        while rounds < WARM || start.elapsed() < span {
             self.round()?;
             rounds += 1;
         }
