@@ -5,7 +5,6 @@
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::poll_fn;
-use core::task::ready;
 
 use super::engine::Part;
 use super::parties::Party;
@@ -111,24 +110,22 @@ impl<'a, T: Transport> MessageWriter<'a, T> {
 
     async fn put(&mut self, piece: Payload<'_>, last: bool) -> Result<()> {
         let (shared, state) = (self.shared, &mut self.state);
-        poll_fn(|cx| {
-            let mut engine = shared.engine();
-            ready!(engine.poll_ready(cx, Party::Writer))?;
-            let send = |connection: &mut Connection| connection.send_piece(piece, last);
-            if last {
-                engine.send_message(send)?;
-            } else {
-                engine.send(send)?;
-            }
-            *state = if last {
-                Progress::Finished
-            } else {
-                Progress::Begun
-            };
-            engine.flush_if_due(cx);
-            core::task::Poll::Ready(Ok(()))
-        })
-        .await
+        shared
+            .submit(|engine| {
+                let send = |connection: &mut Connection| connection.send_piece(piece, last);
+                if last {
+                    engine.send_message(send)?;
+                } else {
+                    engine.send(send)?;
+                }
+                *state = if last {
+                    Progress::Finished
+                } else {
+                    Progress::Begun
+                };
+                Ok(())
+            })
+            .await
     }
 }
 

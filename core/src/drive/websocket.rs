@@ -43,6 +43,34 @@ impl<T> Shared<T> {
     }
 }
 
+impl<T: Transport> Shared<T> {
+    /// Sends something once there is room for it, and writes it if it is time.
+    ///
+    /// Where no driver comes by, a transport that takes nothing is given a second chance: a runtime's budget for one turn may be
+    /// spent, and what is left lies there until the connection is used again.
+    pub(super) async fn submit(
+        &self,
+        send: impl FnOnce(&mut Engine<T>) -> Result<()>,
+    ) -> Result<()> {
+        let (mut send, mut again) = (Some(send), false);
+        poll_fn(|cx| {
+            let mut engine = self.engine();
+            if send.is_some() {
+                ready!(engine.poll_ready(cx, Party::Writer))?;
+            }
+            if let Some(send) = send.take() {
+                send(&mut engine)?;
+            }
+            if engine.flush_if_due(cx) && !core::mem::replace(&mut again, true) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+}
+
 /// An open WebSocket connection.
 ///
 /// Pings are answered, deadlines kept and frames written by whoever polls it: a server's task, or, over a stream of your own,
@@ -239,22 +267,16 @@ macro_rules! writing {
     ($name:ident) => {
         impl<T: Transport> $name<T> {
             /// Sends a message. It is done when the message is accepted, which waits only while
-            /// [`Limits::write_queue`](crate::config::Limits::write_queue) octets are unsent; it leaves by itself.
+            /// [`Limits::write_queue`](crate::config::Limits::write_queue) octets are unsent. On a server's task it leaves by itself;
+            /// elsewhere what the socket does not take at once leaves with the next use: receive, or [`flush`](Self::flush).
             ///
             /// # Errors
             /// [`Misuse::Closing`] once the closing handshake has begun.
             pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
-                let mut message = Some(message.into());
-                poll_fn(|cx| {
-                    let mut engine = self.shared.engine();
-                    ready!(engine.poll_ready(cx, Party::Writer))?;
-                    if let Some(message) = message.take() {
-                        engine.send_message(|connection| connection.send(message))?;
-                    }
-                    engine.flush_if_due(cx);
-                    Poll::Ready(Ok(()))
-                })
-                .await
+                let message = message.into();
+                self.shared
+                    .submit(|engine| engine.send_message(|connection| connection.send(message)))
+                    .await
             }
 
             /// Sends a text message.
@@ -289,14 +311,11 @@ macro_rules! writing {
 
             /// Sends a message that was framed beforehand, without a copy on a server.
             pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<()> {
-                poll_fn(|cx| {
-                    let mut engine = self.shared.engine();
-                    ready!(engine.poll_ready(cx, Party::Writer))?;
-                    engine.send_message(|connection| connection.send_prepared(prepared))?;
-                    engine.flush_if_due(cx);
-                    Poll::Ready(Ok(()))
-                })
-                .await
+                self.shared
+                    .submit(|engine| {
+                        engine.send_message(|connection| connection.send_prepared(prepared))
+                    })
+                    .await
             }
 
             /// Begins a message that is sent piece by piece. Until it is finished, other messages are [`Misuse::UnfinishedMessage`].
@@ -306,14 +325,9 @@ macro_rules! writing {
 
             /// Sends a ping of at most 125 octets. Keepalive needs none: see [`Timeouts::ping`](crate::config::Timeouts::ping).
             pub async fn ping(&mut self, octets: impl AsRef<[u8]>) -> Result<()> {
-                poll_fn(|cx| {
-                    let mut engine = self.shared.engine();
-                    ready!(engine.poll_ready(cx, Party::Writer))?;
-                    engine.send(|connection| connection.ping(octets.as_ref()))?;
-                    engine.flush_if_due(cx);
-                    Poll::Ready(Ok(()))
-                })
-                .await
+                self.shared
+                    .submit(|engine| engine.send(|connection| connection.ping(octets.as_ref())))
+                    .await
             }
 
             /// Waits until all that was sent is in the hands of the operating system.

@@ -6,7 +6,7 @@ use core::task::Context;
 
 use super::{Engine, GATHERED};
 use crate::drive::Transport;
-use crate::drive::hub::{HubRef, Post};
+use crate::drive::hub::{HubRef, Post, Pulled};
 
 /// Octets pulled in one turn, after which others have theirs.
 const PULLED: usize = 1 << 20;
@@ -43,36 +43,50 @@ impl<T: Transport> Engine<T> {
 
     /// Takes what waits, as far as there is room in the output; whether there was anything.
     pub(super) fn pull(&mut self, cx: &Context<'_>) -> bool {
-        let Some(mut post) = self.post.take() else {
+        let Some(Post::Open(mailbox)) = self.post.as_deref_mut() else {
             return false;
         };
-        let mut close = None;
-        let mut any = false;
-        if let Post::Open(mailbox) = &mut *post {
-            mailbox.hear(self.counters.octets_received);
-            if mailbox.is_rung(cx.waker()) {
-                let mut octets = 0;
-                let pulled = mailbox.pull(|frame| match frame {
-                    None => self.has_room_for_mail() && octets < PULLED,
-                    Some(frame) => {
-                        octets += frame.len();
-                        any = true;
-                        let send = self.send_message(|connection| connection.send_prepared(frame));
-                        debug_assert!(send.is_ok(), "there was room");
-                        send.is_ok()
-                    }
-                });
-                if pulled.more && octets >= PULLED {
-                    cx.waker().wake_by_ref();
-                }
-                close = pulled.close;
-            }
+        mailbox.hear(self.counters.octets_received);
+        if !mailbox.is_rung(cx.waker()) {
+            return false;
         }
-        self.post = Some(post);
-        if let Some((code, reason)) = close {
+        let (octets, pulled) = self.pull_some();
+        if pulled.more && octets >= PULLED {
+            cx.waker().wake_by_ref();
+        }
+        if let Some((code, reason)) = pulled.close {
             self.start_close(Some(code), &reason);
         }
-        any
+        octets > 0
+    }
+
+    /// The same before it closes.
+    pub(super) fn pull_last(&mut self) {
+        if self.connection.is_open() {
+            self.pull_some();
+        }
+    }
+
+    /// Says how many octets it took, headers included.
+    fn pull_some(&mut self) -> (usize, Pulled) {
+        let Some(post) = self.post.take() else {
+            return (0, Pulled::default());
+        };
+        let mut octets = 0;
+        let pulled = match &*post {
+            Post::Open(mailbox) => mailbox.pull(|frame| match frame {
+                None => self.has_room_for_mail() && octets < PULLED,
+                Some(frame) => {
+                    octets += frame.len() + 2;
+                    let send = self.send_message(|connection| connection.send_prepared(frame));
+                    debug_assert!(send.is_ok(), "there was room");
+                    send.is_ok()
+                }
+            }),
+            Post::Hub(_) | Post::Gone => Pulled::default(),
+        };
+        self.post = Some(post);
+        (octets, pulled)
     }
 
     /// Whether a message can be put into the output now. One that is sent in pieces is not interrupted.

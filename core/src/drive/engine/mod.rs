@@ -516,12 +516,14 @@ impl<T: Transport> Engine<T> {
     }
 
     /// After something was sent: writes it, unless that is done at the end of this turn anyway, together with what else is sent.
-    pub(super) fn flush_if_due(&mut self, cx: &Context<'_>) {
+    /// Whether something is left that only the caller would write.
+    pub(super) fn flush_if_due(&mut self, cx: &Context<'_>) -> bool {
         // Only a driver is sure to come by, and only in its own task before anybody waits.
         let gathers = self.flags.driven && self.parties.are_one(cx);
-        if !gathers || self.connection.queued() >= GATHERED {
-            let _ = self.poll_flush(cx, Party::Writer);
+        if gathers && self.connection.queued() < GATHERED {
+            return false;
         }
+        self.poll_flush(cx, Party::Writer).is_pending() && !self.flags.driven
     }
 
     /// Writes all that is queued; fails when the connection ended before.
@@ -549,6 +551,8 @@ impl<T: Transport> Engine<T> {
     /// Begins to close. Closing twice is no error.
     pub(super) fn start_close(&mut self, code: Option<CloseCode>, reason: &str) {
         let now = self.transport.now();
+        // What was published to it before reaches it, as far as there is room.
+        self.pull_last();
         if self.connection.close(now, code, reason).is_ok() {
             self.ahead.clear();
             self.leave_hub();

@@ -35,7 +35,7 @@ pub(super) fn node_here(hub: &Inner) -> Arc<Node> {
 pub fn hubs_on_this_thread(hubs: &[HubRef]) -> OnThisThread {
     let nodes: Vec<(HubRef, Arc<Node>)> = hubs
         .iter()
-        .map(|hub| (hub.clone(), hub.0.add_node()))
+        .map(|hub| (hub.clone(), hub.0.node_for_a_thread()))
         .collect();
     HERE.with_borrow_mut(|here| {
         for (hub, node) in &nodes {
@@ -137,8 +137,18 @@ pub async fn both<R>(one: impl Future<Output = R>, other: impl Future<Output = (
 }
 
 impl Inner {
+    /// A node for a thread: the first one, while no thread has it.
+    fn node_for_a_thread(&self) -> Arc<Node> {
+        let first = self.first_node();
+        if first.take() { first } else { self.add_node() }
+    }
+
     /// A thread ends: nobody sees to its node any more.
     fn remove_node(&self, node: &Arc<Node>) {
+        if Arc::ptr_eq(node, &self.first_node()) {
+            // It serves those who have no thread of their own, too.
+            return node.release();
+        }
         self.with(node, |state, _| state.hub.goodbye());
         let mut nodes = self
             .nodes

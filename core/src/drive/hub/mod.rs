@@ -17,7 +17,7 @@ mod subscription;
 
 pub use driver::{OnThisThread, both, drive_hubs, hubs_on_this_thread};
 pub use events::Events;
-pub(super) use mailbox::Post;
+pub(super) use mailbox::{Post, Pulled};
 pub use publish::Publish;
 pub use subscription::Subscription;
 

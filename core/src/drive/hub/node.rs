@@ -29,6 +29,8 @@ pub(super) struct Node {
     state: Mutex<State>,
     outbox: Mutex<VecDeque<Command>>,
     inbox: Mutex<VecDeque<Event>>,
+    /// A thread has it for its own.
+    taken: AtomicBool,
     /// Somebody sees to its time and its inbox.
     driven: AtomicBool,
     driver: Arc<AtomicWaker>,
@@ -89,6 +91,7 @@ impl Node {
             }),
             outbox: Mutex::default(),
             inbox: Mutex::default(),
+            taken: AtomicBool::new(false),
             driven: AtomicBool::new(false),
             driver: Arc::default(),
             armed: AtomicU64::new(u64::MAX),
@@ -193,6 +196,16 @@ impl Node {
 
     pub(super) fn is_crowded(&self) -> bool {
         self.inbox().len() >= CROWDED
+    }
+
+    /// Takes it for a thread, unless another has.
+    pub(super) fn take(&self) -> bool {
+        !self.taken.swap(true, Ordering::AcqRel)
+    }
+
+    /// The thread has it no more.
+    pub(super) fn release(&self) {
+        self.taken.store(false, Ordering::Release);
     }
 
     pub(super) fn is_driven(&self) -> bool {
