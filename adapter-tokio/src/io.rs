@@ -1,14 +1,16 @@
 //! A stream of tokio's as a transport.
 //! Knows octets and time, nothing of what they mean.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 
 use sansws_core::drive::Transport;
 use sansws_core::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::unconstrained;
 use tokio::time::{Instant as Clock, Sleep, sleep_until};
 
 /// Any `AsyncRead + AsyncWrite`, with tokio's clock and timer.
@@ -67,10 +69,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match from {
+        // A budget of tokio's that is spent would leave lying what nobody but the sender writes; the engine has its own.
+        let write = poll_fn(|cx| match from {
             [one] => Pin::new(&mut self.stream).poll_write(cx, one),
             many => Pin::new(&mut self.stream).poll_write_vectored(cx, many),
-        }
+        });
+        pin!(unconstrained(write)).poll(cx)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

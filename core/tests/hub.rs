@@ -586,7 +586,7 @@ fn members_that_overflow_in_the_middle_of_a_publication_do_not_disturb_it() {
         for id in &ids {
             world.join(*id, "lobby");
         }
-        let mut got = vec![0; 8];
+        let mut got = [0; 8];
         for _ in 0..6 {
             world.publish("lobby", "x");
             for (at, id) in ids.iter().enumerate() {
@@ -644,7 +644,7 @@ fn keeping_the_latest_of_each_key_drops_what_is_superseded() {
     let mut world = crowded(Overflow::KeepLatest);
     let id = world.open(0);
     world.join(id, "prices");
-    let mut put = |world: &mut World, key: &str, text: &str| {
+    let put = |world: &mut World, key: &str, text: &str| {
         let options = Publish {
             key: Some(key.into()),
             ..Publish::default()

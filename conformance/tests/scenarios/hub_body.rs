@@ -385,3 +385,34 @@ async fn within_a_moment<R>(work: impl Future<Output = R>) -> Result<R, ()> {
     })
     .await
 }
+
+#[test]
+fn what_a_client_sends_leaves_however_much_it_did_in_one_turn() {
+    async fn count(upgrade: Upgrade, counted: Arc<std::sync::atomic::AtomicUsize>) -> Result {
+        let mut socket = upgrade.accept().await?;
+        while socket.receive().await?.is_some() {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+        Ok(())
+    }
+    let counted = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counts = Arc::clone(&counted);
+    runtime::block_on(async {
+        let handler = move |upgrade| count(upgrade, Arc::clone(&counts));
+        let (address, _door) = start(Router::new().route("/", handler)).await;
+        let mut sockets = Vec::new();
+        for _ in 0..50 {
+            let url = format!("ws://{address}/");
+            sockets.push(ws::connect(&url, Dial::default()).await.unwrap());
+        }
+        // No socket is full, and nothing is waited for: a runtime may want to stop this.
+        for round in 0..20 {
+            for socket in &mut sockets {
+                socket.send_text(round.to_string()).await.unwrap();
+            }
+        }
+        // Nothing is done with the sockets now.
+        let all = || counted.load(std::sync::atomic::Ordering::SeqCst) == 1_000;
+        until("all was received", all).await;
+    });
+}

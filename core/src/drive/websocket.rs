@@ -45,26 +45,18 @@ impl<T> Shared<T> {
 
 impl<T: Transport> Shared<T> {
     /// Sends something once there is room for it, and writes it if it is time.
-    ///
-    /// Where no driver comes by, a transport that takes nothing is given a second chance: a runtime's budget for one turn may be
-    /// spent, and what is left lies there until the connection is used again.
     pub(super) async fn submit(
         &self,
         send: impl FnOnce(&mut Engine<T>) -> Result<()>,
     ) -> Result<()> {
-        let (mut send, mut again) = (Some(send), false);
+        let mut send = Some(send);
         poll_fn(|cx| {
             let mut engine = self.engine();
-            if send.is_some() {
-                ready!(engine.poll_ready(cx, Party::Writer))?;
-            }
+            ready!(engine.poll_ready(cx, Party::Writer))?;
             if let Some(send) = send.take() {
                 send(&mut engine)?;
             }
-            if engine.flush_if_due(cx) && !core::mem::replace(&mut again, true) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
+            engine.flush_if_due(cx);
             Poll::Ready(Ok(()))
         })
         .await

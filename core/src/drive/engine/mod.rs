@@ -516,14 +516,12 @@ impl<T: Transport> Engine<T> {
     }
 
     /// After something was sent: writes it, unless that is done at the end of this turn anyway, together with what else is sent.
-    /// Whether something is left that only the caller would write.
-    pub(super) fn flush_if_due(&mut self, cx: &Context<'_>) -> bool {
+    pub(super) fn flush_if_due(&mut self, cx: &Context<'_>) {
         // Only a driver is sure to come by, and only in its own task before anybody waits.
         let gathers = self.flags.driven && self.parties.are_one(cx);
-        if gathers && self.connection.queued() < GATHERED {
-            return false;
+        if !gathers || self.connection.queued() >= GATHERED {
+            let _ = self.poll_flush(cx, Party::Writer);
         }
-        self.poll_flush(cx, Party::Writer).is_pending() && !self.flags.driven
     }
 
     /// Writes all that is queued; fails when the connection ended before.
