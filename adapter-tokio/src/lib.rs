@@ -134,3 +134,8 @@ pub type WriteHalf<S = Stream> = sansws_core::drive::WriteHalf<Io<S>>;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// Those of the guide to groups too.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/hub.md")]
+struct HubGuide;

@@ -6,13 +6,17 @@ mod support {
     pub mod app;
 }
 
+use std::future::{Future, IntoFuture};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sansws_core::close::CloseCode;
 use sansws_core::drive::{Error, Result};
+use sansws_core::frame::Kind;
 use sansws_core::hub::{
-    ChannelId, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Open, Position,
-    PresenceMode, Recovered,
+    Budget, ChannelId, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Open,
+    Overflow, Position, PresenceMode, Recovered,
 };
 use sansws_core::kit::{TestHub, TestServer, TestSocket};
 use support::app::{Routes, Up, run, serve};
@@ -125,10 +129,8 @@ fn who_reconnects_with_its_position_misses_nothing() {
         async fn since(upgrade: Up) -> Result {
             let since = upgrade.query_value("since").map(|text| text.to_string());
             let mut socket = upgrade.accept().await?;
-            let joined = match since {
-                Some(since) => socket.join_since("news", since.parse()?).await?,
-                None => socket.join("news").await?,
-            };
+            let since = since.map(|since| since.parse()).transpose()?;
+            let joined = socket.join_since("news", since).await?;
             let position = joined.position.unwrap();
             let text = format!("{position} {:?}", joined.recovered);
             socket.send_text(text).await?;
@@ -320,4 +322,126 @@ fn a_subscription_hears_what_its_filters_match_once_each() {
         assert_eq!(hub.metrics().hub.gauges.channels, 1);
         Ok(())
     });
+}
+
+#[test]
+fn of_events_that_nobody_takes_the_newest_are_kept_and_the_others_counted() {
+    run(async {
+        let hub = TestHub::new();
+        let mut events = hub.events();
+        let server = rooms(&hub);
+        for _ in 0..300 {
+            let mut socket = server.connect("/rooms/lobby").await?;
+            settle(&server, &mut socket).await;
+        }
+        settle_all(&server).await;
+        // Opened, joined, left, emptied: the first ones are lost.
+        assert!(events.lost() > 0);
+        let mut kept = 0;
+        let last = loop {
+            let mut next = pin!(events.next());
+            match poll_once(next.as_mut()) {
+                Some(_) => kept += 1,
+                None => break kept,
+            }
+        };
+        assert_eq!(last, 1024);
+        assert_eq!(events.lost(), 4 * 300 - 1024);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_publication_that_nobody_awaits_does_not_happen_and_one_that_is_dropped_is_forgotten() {
+    run(async {
+        let options = GroupOptions::default().overflow(Overflow::Wait);
+        let budget = Budget {
+            messages: 1,
+            ..Budget::default()
+        };
+        let hub = TestHub::with_options(HubOptions::default().groups(options).budget(budget));
+        let mut subscription = hub.subscribe("lobby".parse().unwrap()).unwrap();
+        drop(hub.publish("lobby", "never"));
+        assert_eq!(hub.metrics().broker.published, 0);
+        // A subscription by a filter keeps nobody waiting; a member does.
+        hub.publish("lobby", "one").await?;
+        assert_eq!(subscription.receive().await.unwrap().as_text(), Some("one"));
+        let server = rooms(&hub);
+        let mut socket = server.connect("/rooms/lobby").await?;
+        settle(&server, &mut socket).await;
+        hub.publish("lobby", "two").now()?;
+        let refused = hub.publish("lobby", "three").now();
+        assert!(matches!(refused, Err(Error::Hub(HubError::Behind))));
+        {
+            let mut waiting = pin!(hub.publish("lobby", "given up").into_future());
+            assert!(poll_once(waiting.as_mut()).is_none());
+        }
+        let mut waiting = pin!(hub.publish("lobby", "four").into_future());
+        assert!(poll_once(waiting.as_mut()).is_none());
+        socket.expect_text("two").await;
+        waiting.await?;
+        socket.expect_text("four").await;
+        Ok(())
+    });
+}
+
+#[test]
+fn a_handler_that_waits_for_something_else_still_delivers() {
+    run(async {
+        async fn busy(upgrade: Up) -> Result {
+            let socket = upgrade.accept().await?;
+            socket.join("lobby").await?;
+            std::future::pending().await
+        }
+        let hub = TestHub::new();
+        let server = serve(Routes::new().route("/", busy).hub(&hub));
+        let mut socket = server.connect("/").await?;
+        settle(&server, &mut socket).await;
+        for round in 0..3 {
+            let text = round.to_string();
+            hub.publish("lobby", text.as_str()).now()?;
+            socket.expect_text(&text).await;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_message_sent_in_pieces_is_not_interrupted_by_a_group() {
+    run(async {
+        async fn slowly(upgrade: Up) -> Result {
+            let mut socket = upgrade.accept().await?;
+            socket.join("lobby").await?;
+            socket.receive().await?;
+            let mut writer = socket.send_stream(Kind::Text);
+            writer.write("one ").await?;
+            socket_pause().await;
+            writer.write("two ").await?;
+            socket_pause().await;
+            writer.finish().await?;
+            while socket.receive().await?.is_some() {}
+            Ok(())
+        }
+        let hub = TestHub::new();
+        let server = serve(Routes::new().route("/", slowly).hub(&hub));
+        let mut socket = server.connect("/").await?;
+        socket.send_text("go").await?;
+        settle(&server, &mut socket).await;
+        hub.publish("lobby", "in between").now()?;
+        socket.expect_text("one two ").await;
+        socket.expect_text("in between").await;
+        Ok(())
+    });
+}
+
+async fn socket_pause() {
+    let clock = sansws_core::kit::Clock::current().unwrap();
+    clock.sleep(Duration::from_secs(1)).await;
+}
+
+fn poll_once<F: Future>(work: Pin<&mut F>) -> Option<F::Output> {
+    match work.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => None,
+    }
 }

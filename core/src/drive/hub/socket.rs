@@ -121,12 +121,13 @@ macro_rules! member {
                 self.cell().join(group, None).await
             }
 
-            /// Joins a group, and sends the peer what was published since a position, as far as that is kept.
+            /// Joins a group, and sends the peer what was published since a position, as far as that is kept; without one it is
+            /// the same as [`join`](Self::join).
             ///
             /// # Errors
             /// As for [`join`](Self::join). That messages are missing is no error: [`Joined::recovered`] says so.
-            pub async fn join_since(&self, group: &str, since: Position) -> Result<Joined> {
-                self.cell().join(group, Some(since)).await
+            pub async fn join_since(&self, group: &str, since: Option<Position>) -> Result<Joined> {
+                self.cell().join(group, since).await
             }
 
             /// Leaves a group. What was published before still reaches the peer.
