@@ -320,7 +320,11 @@ impl Hub {
             return;
         };
         let (name, position) = (Arc::clone(&group.name), group.position);
-        for (at, id) in core::mem::take(&mut group.waiting).into_iter().enumerate() {
+        let waiting = core::mem::take(&mut group.waiting);
+        if !super::id::is_public(&name) {
+            return;
+        }
+        for (at, id) in waiting.into_iter().enumerate() {
             let joined = Joined {
                 added: true,
                 opened: at == 0,

@@ -171,13 +171,9 @@ impl Hub {
         more.joined.push(Place { group: key, at });
         self.counters.joins += 1;
         if opened {
-            self.event(|| HubEvent::Opened(Arc::clone(&name)));
+            self.group_event(&name, HubEvent::Opened);
         }
-        let event = || HubEvent::Joined {
-            group: Arc::clone(&name),
-            channel: id,
-        };
-        self.event(event);
+        self.group_event(&name, |group| HubEvent::Joined { group, channel: id });
         self.enter(id, &name);
         if let Some(since) = since.filter(|_| replays) {
             let token = self.token();
@@ -340,14 +336,10 @@ impl Hub {
         }
         self.counters.leaves += 1;
         self.exit(now, id, &name);
-        let event = || HubEvent::Left {
-            group: Arc::clone(&name),
-            channel: id,
-        };
-        self.event(event);
+        self.group_event(&name, |group| HubEvent::Left { group, channel: id });
         if emptied {
             self.groups.close(place.group);
-            self.event(|| HubEvent::Emptied(Arc::clone(&name)));
+            self.group_event(&name, HubEvent::Emptied);
             self.command(Command::Unsubscribe(name));
         }
         emptied
@@ -409,6 +401,13 @@ impl Hub {
         if *watching == 0 {
             self.watched.remove(filter);
             self.command(Command::Unwatch(filter.clone()));
+        }
+    }
+
+    /// Tells of a group, if it is one that a caller can name.
+    fn group_event(&mut self, group: &Name, event: impl FnOnce(Name) -> HubEvent) {
+        if super::id::is_public(group) {
+            self.event(|| event(Arc::clone(group)));
         }
     }
 

@@ -1,0 +1,146 @@
+//! Bugs of the hub that the simulation or a second reading found, each in its smallest form.
+//! No RFC.
+
+use std::sync::Arc;
+
+use sansws_core::hub::{
+    Broker, ChannelId, Event, Hub, HubOptions, Join, NodeId, Open, Output, Publish, Taken,
+};
+use sansws_core::message::Prepared;
+use sansws_core::time::{Duration, Instant};
+
+/// Nodes and a broker, without any delay between them.
+struct Cluster {
+    now: Instant,
+    hubs: Vec<Hub>,
+    broker: Broker,
+    /// What the hubs gave, but for commands.
+    outputs: Vec<Output>,
+}
+
+impl Cluster {
+    fn new(nodes: u64, options: HubOptions) -> Self {
+        let options = Arc::new(options);
+        let hubs = (0..nodes).map(|node| Hub::new(NodeId(node), Arc::clone(&options)));
+        let mut hubs: Vec<Hub> = hubs.collect();
+        for hub in &mut hubs {
+            hub.listen(true);
+        }
+        Self {
+            now: Instant::from_micros(1_000_000),
+            hubs,
+            broker: Broker::new(options, 100),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Passes on all that is said.
+    fn run(&mut self) {
+        loop {
+            let mut moved = false;
+            for hub in &mut self.hubs {
+                while let Some(output) = hub.poll_output() {
+                    moved = true;
+                    match output {
+                        Output::Command(command) => {
+                            self.broker.handle(self.now, hub.node(), command);
+                        }
+                        output => self.outputs.push(output),
+                    }
+                }
+            }
+            while let Some((to, event)) = self.broker.poll_event() {
+                moved = true;
+                let hub = self.hubs.iter_mut().find(|hub| hub.node() == to);
+                hub.unwrap().receive(self.now, event);
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn open(&mut self, node: usize, open: Open) -> ChannelId {
+        let id = self.hubs[node].open(self.now, open).unwrap();
+        self.run();
+        id
+    }
+
+    fn join(&mut self, id: ChannelId, group: &str) {
+        let hub = &mut self.hubs[id.node.0 as usize];
+        hub.join(self.now, id, group, Join::default()).unwrap();
+        self.run();
+    }
+
+    fn publish(&mut self, node: usize, group: &str, text: &str, options: Publish) {
+        let message = Prepared::new(text);
+        let hub = &mut self.hubs[node];
+        hub.publish(self.now, None, group, message, options, None)
+            .unwrap();
+        self.run();
+    }
+
+    /// Lets time pass, from one thing that is due to the next.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            let hubs = self.hubs.iter().map(Hub::deadline);
+            let due = hubs.chain([self.broker.deadline()]).flatten().min();
+            let Some(due) = due.filter(|due| *due <= end) else {
+                break;
+            };
+            self.now = self.now.max(due);
+            for hub in &mut self.hubs {
+                hub.tick(self.now);
+            }
+            self.broker.tick(self.now);
+            self.run();
+        }
+        self.now = end;
+    }
+
+    /// Breaks the link of a node.
+    fn part(&mut self, node: usize) {
+        let id = self.hubs[node].node();
+        self.broker.unlink(self.now, id);
+        self.hubs[node].receive(self.now, Event::Down);
+        self.run();
+    }
+
+    fn heal(&mut self, node: usize) {
+        self.hubs[node].receive(self.now, Event::Up);
+        self.run();
+    }
+
+    /// All that waits for a channel, as text.
+    fn taken(&mut self, id: ChannelId) -> Vec<String> {
+        let hub = &mut self.hubs[id.node.0 as usize];
+        let mut all = Vec::new();
+        loop {
+            match hub.take(self.now, id, |frame, _| frame.payload().to_vec()) {
+                Taken::Message(octets) => all.push(String::from_utf8(octets).unwrap()),
+                Taken::Close(code, _) => {
+                    all.push(format!("close {code}"));
+                    return all;
+                }
+                Taken::Nothing => return all,
+            }
+        }
+    }
+}
+
+fn user(name: &str) -> Open {
+    Open {
+        user: Some(name.into()),
+        ..Open::default()
+    }
+}
+
+#[test]
+fn nobody_is_told_of_the_group_that_holds_the_channels_of_a_user() {
+    let mut cluster = Cluster::new(1, HubOptions::default());
+    let id = cluster.open(0, user("ada"));
+    cluster.hubs[0].closed(cluster.now, id);
+    cluster.run();
+    assert!(cluster.outputs.is_empty(), "{:?}", cluster.outputs);
+}
