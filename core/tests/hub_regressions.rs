@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Broker, ChannelId, Event, Hub, HubOptions, Join, NodeId, Open, Output, Publish, Taken,
+    Broker, ChannelId, Event, GroupOptions, Hub, HubOptions, Join, NodeId, Open, Output,
+    PresenceMode, Publish, Taken,
 };
 use sansws_core::message::Prepared;
 use sansws_core::time::{Duration, Instant};
@@ -143,4 +144,20 @@ fn nobody_is_told_of_the_group_that_holds_the_channels_of_a_user() {
     cluster.hubs[0].closed(cluster.now, id);
     cluster.run();
     assert!(cluster.outputs.is_empty(), "{:?}", cluster.outputs);
+}
+
+#[test]
+fn who_went_while_the_link_was_broken_is_not_present_when_it_is_there_again() {
+    let members = GroupOptions::default().presence(PresenceMode::members());
+    let mut cluster = Cluster::new(2, HubOptions::default().groups(members));
+    let (ada, bob) = (cluster.open(0, user("ada")), cluster.open(0, user("bob")));
+    cluster.join(ada, "room");
+    cluster.join(bob, "room");
+    cluster.part(0);
+    cluster.hubs[0].closed(cluster.now, ada);
+    cluster.pass(Duration::from_secs(10));
+    assert_eq!(cluster.broker.presence("room").count, 2);
+    cluster.heal(0);
+    let present = cluster.broker.presence("room");
+    assert_eq!((present.count, &*present.members[0].user), (1, "bob"));
 }

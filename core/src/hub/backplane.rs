@@ -64,6 +64,9 @@ pub enum Command {
         /// Their names.
         users: Vec<Name>,
     },
+    /// All users that are on this node, by group: whoever was told of before and is not among them has gone. It is said when the
+    /// link is there again, since what was said of those who went meanwhile got lost.
+    Here(Vec<(Name, Vec<Present>)>),
     /// Send a message to a channel of another node.
     Direct {
         /// The channel.

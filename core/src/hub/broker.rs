@@ -226,6 +226,23 @@ impl Broker {
                     self.look(now, &group);
                 }
             }
+            Command::Here(groups) => {
+                let mut here: BTreeMap<Name, _> = groups.into_iter().collect();
+                for name in here.keys() {
+                    self.topic(name);
+                }
+                for (name, topic) in &mut self.topics {
+                    let users = here.remove(name).unwrap_or_default();
+                    for change in topic.presence.set(name, from, users) {
+                        announce(&mut self.events, &topic.subscribers, change);
+                    }
+                }
+                // A group of which nobody is left is looked at.
+                let names: Vec<Name> = self.topics.keys().cloned().collect();
+                for name in names {
+                    self.look(now, &name);
+                }
+            }
             Command::Direct { to, message } => {
                 self.tell(to.node, Event::Direct { to, message });
             }
@@ -409,14 +426,10 @@ impl Broker {
     }
 
     fn announce(&mut self, change: Option<PresenceChange>) {
-        let Some(change) = change.map(Arc::new) else {
-            return;
-        };
-        if let Some(topic) = self.topics.get(&change.group) {
-            for node in &topic.subscribers {
-                let event = Event::Presence(Arc::clone(&change));
-                self.events.push_back((*node, event));
-            }
+        if let Some(change) = change
+            && let Some(topic) = self.topics.get(&change.group)
+        {
+            announce(&mut self.events, &topic.subscribers, change);
         }
     }
 
@@ -497,5 +510,17 @@ impl Broker {
             topic.due = Some(next);
             self.due.insert((next, Arc::clone(name)));
         }
+    }
+}
+
+/// Tells nodes that users came or went.
+fn announce(
+    events: &mut VecDeque<(NodeId, Event)>,
+    nodes: &BTreeSet<NodeId>,
+    change: PresenceChange,
+) {
+    let change = Arc::new(change);
+    for node in nodes {
+        events.push_back((*node, Event::Presence(Arc::clone(&change))));
     }
 }

@@ -123,14 +123,10 @@ impl Hub {
         for command in recovering {
             self.command(command);
         }
-        let all: Vec<_> = self
-            .here
-            .all()
-            .map(|(group, users)| (Arc::clone(group), users))
-            .collect();
-        for (group, users) in all {
-            self.command(Command::Enter { group, users });
-        }
+        let here = self.here.all();
+        let here = here.map(|(group, users)| (Arc::clone(group), users));
+        let here = Command::Here(here.collect());
+        self.command(here);
         self.beat(now);
     }
 

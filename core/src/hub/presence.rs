@@ -61,14 +61,30 @@ impl Table {
         self.changed(group, Vec::new(), left)
     }
 
+    /// These users are on a node, and no others.
+    pub(super) fn set(
+        &mut self,
+        group: &Name,
+        node: NodeId,
+        users: Vec<Present>,
+    ) -> Vec<PresenceChange> {
+        let gone = |user: &Name| !users.iter().any(|present| present.user == *user);
+        let gone: Vec<Name> = self.of(node).filter(|user| gone(user)).collect();
+        let left = self.exit(group, node, &gone);
+        let joined = self.enter(group, node, users);
+        left.into_iter().chain(joined).collect()
+    }
+
+    /// The users of a node.
+    fn of(&self, node: NodeId) -> impl Iterator<Item = Name> {
+        let users = self.users.iter();
+        let of_node = users.filter(move |(_, nodes)| nodes.contains_key(&node));
+        of_node.map(|(user, _)| Arc::clone(user))
+    }
+
     /// A node is no more.
     pub(super) fn lose(&mut self, group: &Name, node: NodeId) -> Option<PresenceChange> {
-        let users: Vec<Name> = self
-            .users
-            .iter()
-            .filter(|(_, nodes)| nodes.contains_key(&node))
-            .map(|(user, _)| Arc::clone(user))
-            .collect();
+        let users: Vec<Name> = self.of(node).collect();
         self.exit(group, node, &users)
     }
 
