@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Broker, ChannelId, Event, GroupOptions, Hub, HubOptions, Join, NodeId, Open, Output,
-    PresenceMode, Publish, Taken,
+    Broker, ChannelId, Event, GroupOptions, HistoryOptions, Hub, HubOptions, Join, NodeId, Open,
+    Output, PresenceMode, Publish, Taken,
 };
 use sansws_core::message::Prepared;
 use sansws_core::time::{Duration, Instant};
@@ -160,4 +160,14 @@ fn who_went_while_the_link_was_broken_is_not_present_when_it_is_there_again() {
     cluster.heal(0);
     let present = cluster.broker.presence("room");
     assert_eq!((present.count, &*present.members[0].user), (1, "bob"));
+}
+
+#[test]
+fn what_ages_out_as_something_is_published_is_not_counted_as_held() {
+    let history = GroupOptions::default().history(HistoryOptions::default());
+    let mut cluster = Cluster::new(1, HubOptions::default().groups(history));
+    cluster.publish(0, "room", "one", Publish::default());
+    cluster.now = cluster.now + Duration::from_secs(300);
+    cluster.publish(0, "room", "three", Publish::default());
+    assert_eq!(cluster.broker.history_octets(), 5);
 }

@@ -390,8 +390,8 @@ impl Broker {
             && !draft.options.unsaved
         {
             let topic = self.topic(&name);
-            topic.history.age(history, now);
             let before = topic.history.octets();
+            topic.history.age(history, now);
             topic.history.push(history, Arc::clone(&publication));
             let after = topic.history.octets();
             self.history = self.history + after - before;
