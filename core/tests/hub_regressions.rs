@@ -171,3 +171,18 @@ fn what_ages_out_as_something_is_published_is_not_counted_as_held() {
     cluster.publish(0, "room", "three", Publish::default());
     assert_eq!(cluster.broker.history_octets(), 5);
 }
+
+#[test]
+fn a_node_that_was_given_up_and_is_heard_again_gets_its_messages() {
+    let mut options = HubOptions::default();
+    options.lease = Some(Duration::from_secs(3));
+    let mut cluster = Cluster::new(2, options);
+    let ada = cluster.open(0, user("ada"));
+    cluster.join(ada, "room");
+    // Nothing of what it says arrives for longer than the lease.
+    cluster.now = cluster.now + Duration::from_secs(4);
+    cluster.broker.tick(cluster.now);
+    cluster.pass(Duration::from_secs(1));
+    cluster.publish(1, "room", "hello", Publish::default());
+    assert_eq!(cluster.taken(ada), ["hello"]);
+}

@@ -32,6 +32,8 @@ pub struct Broker {
     epoch: u64,
     topics: BTreeMap<Name, Topic>,
     nodes: BTreeMap<NodeId, Node>,
+    /// Nodes that were given up though their links had not broken: they are told, should they speak again.
+    given_up: BTreeSet<NodeId>,
     /// Nodes by what they watch.
     watching: Filters<NodeId>,
     events: VecDeque<(NodeId, Event)>,
@@ -43,6 +45,8 @@ pub struct Broker {
 
 #[derive(Debug)]
 struct Node {
+    /// Its link is there, as far as known.
+    linked: bool,
     windows: u16,
     heard: Instant,
     watched: BTreeSet<Filter>,
@@ -105,6 +109,7 @@ impl Broker {
             epoch,
             topics: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             watching: Filters::default(),
             events: VecDeque::new(),
             due: BTreeSet::new(),
@@ -150,14 +155,17 @@ impl Broker {
             self.look(now, &name);
         }
         if let Some(lease) = self.options.lease {
-            let silent: Vec<NodeId> = self
+            let silent: Vec<(NodeId, bool)> = self
                 .nodes
                 .iter()
                 .filter(|(_, node)| node.heard + lease <= now)
-                .map(|(id, _)| *id)
+                .map(|(id, node)| (*id, node.linked))
                 .collect();
-            for node in silent {
+            for (node, linked) in silent {
                 self.lose(now, node);
+                if linked {
+                    self.given_up.insert(node);
+                }
             }
         }
     }
@@ -165,11 +173,17 @@ impl Broker {
     /// Does what a node asks for.
     pub fn handle(&mut self, now: Instant, from: NodeId, command: Command) {
         let node = self.nodes.entry(from).or_insert(Node {
+            linked: true,
             windows: 0,
             heard: now,
             watched: BTreeSet::new(),
         });
-        node.heard = now;
+        (node.linked, node.heard) = (true, now);
+        if self.given_up.remove(&from) {
+            // All that it wanted was forgotten: it says that again.
+            self.events.push_back((from, Event::Down));
+            self.events.push_back((from, Event::Up));
+        }
         match command {
             Command::Windows(windows) => node.windows = windows,
             Command::Subscribe { group, token } => {
@@ -302,7 +316,9 @@ impl Broker {
 
     /// Breaks the link of a node, which is not told: what it wanted is forgotten, who was present there is until the lease ends.
     pub fn unlink(&mut self, now: Instant, node: NodeId) {
+        self.given_up.remove(&node);
         if let Some(known) = self.nodes.get_mut(&node) {
+            known.linked = false;
             for filter in core::mem::take(&mut known.watched) {
                 self.watching.remove(&filter, &node);
             }
@@ -434,7 +450,7 @@ impl Broker {
     }
 
     fn tell(&mut self, node: NodeId, event: Event) {
-        if self.nodes.contains_key(&node) {
+        if self.nodes.get(&node).is_some_and(|node| node.linked) {
             self.events.push_back((node, event));
         } else {
             self.counters.undeliverable += 1;
