@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Broker, ChannelId, Event, GroupOptions, HistoryOptions, Hub, HubOptions, Join, NodeId, Open,
-    Output, PresenceMode, Publish, Taken,
+    Broker, Budget, ChannelId, Event, GroupOptions, HistoryOptions, Hub, HubError, HubOptions,
+    Join, NodeId, Open, Output, Overflow, PresenceMode, Publish, Taken,
 };
 use sansws_core::message::Prepared;
 use sansws_core::time::{Duration, Instant};
@@ -185,4 +185,31 @@ fn a_node_that_was_given_up_and_is_heard_again_gets_its_messages() {
     cluster.pass(Duration::from_secs(1));
     cluster.publish(1, "room", "hello", Publish::default());
     assert_eq!(cluster.taken(ada), ["hello"]);
+}
+
+#[test]
+fn publishers_go_on_when_what_they_waited_for_has_expired() {
+    let wait = GroupOptions::default().overflow(Overflow::Wait);
+    let budget = Budget {
+        messages: 1,
+        ..Budget::default()
+    };
+    let options = HubOptions::default().groups(wait).budget(budget);
+    let mut cluster = Cluster::new(1, options);
+    let ada = cluster.open(0, Open::default());
+    cluster.join(ada, "room");
+    let expires = Publish {
+        expires: Some(Duration::from_secs(1)),
+        ..Publish::default()
+    };
+    cluster.publish(0, "room", "one", expires);
+    let now = cluster.now;
+    let two = Prepared::new("two");
+    let behind = cluster.hubs[0].publish(now, None, "room", two, Publish::default(), None);
+    assert_eq!(behind, Err(HubError::Behind));
+    cluster.now = now + Duration::from_secs(2);
+    assert!(cluster.taken(ada).is_empty());
+    cluster.run();
+    let room = |output: &Output| matches!(output, Output::Room);
+    assert!(cluster.outputs.iter().any(room), "{:?}", cluster.outputs);
 }

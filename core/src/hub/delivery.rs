@@ -393,11 +393,13 @@ impl Hub {
             return Taken::Nothing;
         };
         seat.moved = now;
+        let mut expired = false;
         while let Some(entry) = self.store.front(&seat.chain) {
             if let Content::Message { frame, publication } = &entry.content {
                 if entry.expires.is_some_and(|at| at <= now) {
                     self.counters.expired += 1;
                     self.store.pop(&mut seat.chain);
+                    expired = true;
                     continue;
                 }
                 let taken = give(frame, publication.as_ref());
@@ -418,6 +420,9 @@ impl Hub {
             return Taken::Close(code, reason);
         }
         seat.woken = false;
+        if expired {
+            self.holding_over(id.slot());
+        }
         Taken::Nothing
     }
 

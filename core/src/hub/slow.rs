@@ -108,6 +108,7 @@ impl Hub {
                         self.store
                             .note_dropped(now, &mut seat.chain, group, notices, dropped);
                     }
+                    self.holding_over(slot);
                 }
                 _ => self.close_slow(now, slot),
             }
