@@ -213,3 +213,25 @@ fn publishers_go_on_when_what_they_waited_for_has_expired() {
     let room = |output: &Output| matches!(output, Output::Room);
     assert!(cluster.outputs.iter().any(room), "{:?}", cluster.outputs);
 }
+
+#[test]
+fn a_loss_that_no_later_message_shows_is_found_by_the_check() {
+    let mut options = HubOptions::default();
+    options.check = Some(Duration::from_secs(2));
+    let mut cluster = Cluster::new(1, options);
+    let ada = cluster.open(0, Open::default());
+    cluster.join(ada, "room");
+    let lost = Prepared::new("lost");
+    let now = cluster.now;
+    cluster.hubs[0]
+        .publish(now, None, "room", lost, Publish::default(), None)
+        .unwrap();
+    while let Some(output) = cluster.hubs[0].poll_output() {
+        if let Output::Command(command) = output {
+            cluster.broker.handle(now, NodeId(0), command);
+        }
+    }
+    while cluster.broker.poll_event().is_some() {}
+    cluster.pass(Duration::from_secs(2));
+    assert_eq!(cluster.hubs[0].snapshot().counters.lost, 1);
+}

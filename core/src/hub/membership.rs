@@ -44,6 +44,9 @@ impl Hub {
         if self.beat.is_none() && self.options.lease.is_some() {
             self.beat = Some(now);
         }
+        if self.check.is_none() {
+            self.check = self.options.check.map(|every| now + every);
+        }
         Ok(id)
     }
 
