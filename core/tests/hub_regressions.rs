@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sansws_core::hub::{
     Broker, Budget, ChannelId, Event, GroupOptions, HistoryOptions, Hub, HubError, HubOptions,
-    Join, NodeId, Open, Output, Overflow, PresenceMode, Publish, Taken,
+    Join, NodeId, Notice, Open, Output, Overflow, PresenceMode, Publish, Taken,
 };
 use sansws_core::message::Prepared;
 use sansws_core::time::{Duration, Instant};
@@ -79,6 +79,20 @@ impl Cluster {
         hub.publish(self.now, None, group, message, options, None)
             .unwrap();
         self.run();
+    }
+
+    /// The same, and nobody hears of it.
+    fn lose(&mut self, node: usize, group: &str, text: &str) {
+        let (now, message) = (self.now, Prepared::new(text));
+        let hub = &mut self.hubs[node];
+        hub.publish(now, None, group, message, Publish::default(), None)
+            .unwrap();
+        while let Some(output) = hub.poll_output() {
+            if let Output::Command(command) = output {
+                self.broker.handle(now, hub.node(), command);
+            }
+        }
+        while self.broker.poll_event().is_some() {}
     }
 
     /// Lets time pass, from one thing that is due to the next.
@@ -221,17 +235,32 @@ fn a_loss_that_no_later_message_shows_is_found_by_the_check() {
     let mut cluster = Cluster::new(1, options);
     let ada = cluster.open(0, Open::default());
     cluster.join(ada, "room");
-    let lost = Prepared::new("lost");
-    let now = cluster.now;
-    cluster.hubs[0]
-        .publish(now, None, "room", lost, Publish::default(), None)
-        .unwrap();
-    while let Some(output) = cluster.hubs[0].poll_output() {
-        if let Output::Command(command) = output {
-            cluster.broker.handle(now, NodeId(0), command);
-        }
-    }
-    while cluster.broker.poll_event().is_some() {}
+    cluster.lose(0, "room", "lost");
     cluster.pass(Duration::from_secs(2));
     assert_eq!(cluster.hubs[0].snapshot().counters.lost, 1);
+}
+
+#[test]
+fn a_message_without_a_number_does_not_overtake_the_loss_before_it() {
+    let words = |notice: &Notice| match notice {
+        Notice::Gap { count, .. } => Some(format!("gap {count:?}").into()),
+        _ => None,
+    };
+    let unsaved = Publish {
+        unsaved: true,
+        ..Publish::default()
+    };
+    let plain = GroupOptions::default().notices(words);
+    let kept = plain.clone().history(HistoryOptions::default());
+    for (group, want) in [
+        (plain, ["gap Some(1)", "unsaved"]),
+        (kept, ["gap Some(1)", "lost"]),
+    ] {
+        let mut cluster = Cluster::new(1, HubOptions::default().groups(group));
+        let ada = cluster.open(0, Open::default());
+        cluster.join(ada, "room");
+        cluster.lose(0, "room", "lost");
+        cluster.publish(0, "room", "unsaved", unsaved.clone());
+        assert_eq!(cluster.taken(ada), want);
+    }
 }

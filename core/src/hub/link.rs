@@ -233,13 +233,20 @@ impl Hub {
         };
         if let Some((_, seen)) = &mut group.repairing {
             *seen = theirs.offset.max(*seen);
-            return;
+            return self.in_repair(now, publication);
         }
         if ours.epoch != theirs.epoch {
             self.began_anew(now, key, ours, theirs);
             return self.fan_out(now, publication);
         }
         if publication.unsaved {
+            // It stands behind a message that did not come.
+            if theirs.offset > ours.offset {
+                self.missed(now, key, ours, theirs.offset);
+                if self.is_repairing(key) {
+                    return self.in_repair(now, publication);
+                }
+            }
             return self.fan_out(now, publication);
         }
         if theirs.offset <= ours.offset {
@@ -258,6 +265,19 @@ impl Hub {
             group.position = Some(theirs);
         }
         self.fan_out(now, publication);
+    }
+
+    fn is_repairing(&self, key: u32) -> bool {
+        self.groups
+            .get(key)
+            .is_some_and(|group| group.repairing.is_some())
+    }
+
+    /// What comes while something before it is asked for comes again with that, unless it has no number: then it is lost.
+    fn in_repair(&mut self, now: Instant, publication: &Publication) {
+        if publication.unsaved {
+            self.gap(now, publication.group(), Some(1));
+        }
     }
 
     fn read(&mut self, now: Instant, name: &Name, token: Token, past: Past) {
