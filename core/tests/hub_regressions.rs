@@ -264,3 +264,27 @@ fn a_message_without_a_number_does_not_overtake_the_loss_before_it() {
         assert_eq!(cluster.taken(ada), want);
     }
 }
+
+#[test]
+fn whoever_watches_misses_nothing_while_somebody_joins() {
+    let mut cluster = Cluster::new(1, HubOptions::default());
+    let (ada, bob) = (
+        cluster.open(0, Open::default()),
+        cluster.open(0, Open::default()),
+    );
+    let now = cluster.now;
+    cluster.hubs[0]
+        .subscribe(now, ada, "#".parse().unwrap())
+        .unwrap();
+    cluster.run();
+    let hello = Prepared::new("hello");
+    cluster.hubs[0]
+        .publish(now, None, "room", hello, Publish::default(), None)
+        .unwrap();
+    cluster.hubs[0]
+        .join(now, bob, "room", Join::default())
+        .unwrap();
+    cluster.run();
+    assert_eq!(cluster.taken(ada), ["hello"]);
+    assert!(cluster.taken(bob).is_empty());
+}

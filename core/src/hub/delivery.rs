@@ -226,6 +226,17 @@ impl Hub {
 
     /// Puts a publication to all members of its group, and to who watches it.
     pub(super) fn fan_out(&mut self, now: Instant, publication: &Arc<Publication>) {
+        self.put_to_all(now, publication, true);
+    }
+
+    /// Puts a publication to who watches its group, members too, which will not get it as such.
+    pub(super) fn fan_out_watched(&mut self, now: Instant, publication: &Arc<Publication>) {
+        if !self.filters.is_empty() {
+            self.put_to_all(now, publication, false);
+        }
+    }
+
+    fn put_to_all(&mut self, now: Instant, publication: &Arc<Publication>, to_members: bool) {
         let options = Arc::clone(&self.options);
         let of_group: &GroupOptions = options.of(publication.group());
         let content = Content::Message {
@@ -252,8 +263,10 @@ impl Hub {
         let numbered = publication.position.is_some() && !publication.unsaved;
         let offset = publication.offset();
         let mut receivers = 0;
-        let group = self.groups.find(name).and_then(|key| self.groups.get(key));
-        for member in group.map_or(&[][..], |group| &group.members) {
+        let key = self.groups.find(name);
+        let group = key.and_then(|key| self.groups.get(key));
+        let members = group.map_or(&[][..], |group| &group.members);
+        for member in if to_members { members } else { &[] } {
             if (numbered && offset <= member.from) || member.from == super::group::RECOVERING {
                 continue;
             }
@@ -280,10 +293,12 @@ impl Hub {
                 watching.insert(*slot);
             });
             for slot in watching {
-                let is_member = self.groups.find(name).is_some_and(|key| {
-                    let more = self.seats.look(slot).and_then(Seat::more);
-                    more.is_some_and(|more| more.joined.iter().any(|place| place.group == key))
-                });
+                let more = self.seats.look(slot).and_then(Seat::more);
+                let mut places = more.into_iter().flat_map(|more| &more.joined);
+                let place = places.find(|place| Some(place.group) == key);
+                let is_member = place
+                    .and_then(|place| members.get(place.at as usize))
+                    .is_some_and(|member| to_members || member.from == super::group::RECOVERING);
                 let id = self.seats.id(slot);
                 let Some(seat) = self.seats.at(slot).filter(|seat| !seat.closing) else {
                     continue;

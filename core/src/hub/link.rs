@@ -228,8 +228,8 @@ impl Hub {
             return self.fan_out(now, publication);
         };
         let Some(ours) = group.position else {
-            // What the group's position will tell has this one in it.
-            return;
+            // What the group's position will tell has this one in it: it is none of the members'.
+            return self.fan_out_watched(now, publication);
         };
         if let Some((_, seen)) = &mut group.repairing {
             *seen = theirs.offset.max(*seen);
