@@ -1,0 +1,291 @@
+//! What holds at every moment, and what holds when all has come to rest.
+//! No RFC.
+//! Changes nothing but by letting time pass.
+
+use std::collections::BTreeSet;
+
+use sansws_core::hub::{ChannelId, PresenceMode};
+use sansws_core::time::Duration;
+
+use crate::hold;
+use crate::model::Check;
+use crate::ops::BY_NODE;
+use crate::session::{ClientEnd, ServerEnd};
+use crate::setup::{AGE, GRACE, GROUPS, LEASE};
+use crate::view::Place;
+use crate::world::World;
+
+impl World {
+    /// What holds at every moment.
+    pub fn check_step(&mut self) -> Check {
+        for node in &self.nodes {
+            let snapshot = node.hub.snapshot();
+            let (counters, gauges) = (snapshot.counters, snapshot.gauges);
+            hold!(
+                snapshot.adds_up(),
+                "counts: they do not add up: {snapshot:?}"
+            );
+            hold!(
+                counters.delivered == node.taken,
+                "counts: {} messages were taken, {} counted",
+                node.taken,
+                counters.delivered
+            );
+            hold!(
+                gauges.channels == node.slots.len(),
+                "membership: {} channels for {} connections",
+                gauges.channels,
+                node.slots.len()
+            );
+            let replayed = counters.replayed as usize;
+            let most = gauges.channels * self.setup.most_waiting() + replayed;
+            hold!(
+                gauges.waiting <= most,
+                "memory: {} messages wait, {most} may",
+                gauges.waiting
+            );
+            let most = gauges.channels * self.setup.most_octets() + replayed * 2_200;
+            hold!(
+                gauges.waiting_octets <= most,
+                "memory: {} octets wait, {most} may",
+                gauges.waiting_octets
+            );
+        }
+        let kept = self.broker.history_octets();
+        let most = self.setup.options.max_history;
+        hold!(
+            kept <= most,
+            "memory: {kept} octets of history, {most} may be"
+        );
+        self.check_pings()
+    }
+
+    /// Lets all come to rest, and compares what each side knows.
+    pub fn rest(&mut self) -> Check {
+        for at in 0..self.nodes.len() {
+            self.nodes[at].lose = 0;
+            self.heal(at)?;
+        }
+        for at in self.live.clone() {
+            self.sessions[at].stalled = false;
+            self.sessions[at].pings.clear();
+        }
+        self.pass(LEASE + GRACE + Duration::from_secs(1))?;
+        for (at, group) in GROUPS.into_iter().enumerate() {
+            let node = at % self.nodes.len();
+            let tag = format!("probe{at}");
+            self.publish(node, None, group, BY_NODE, &tag, 10);
+            self.flush(node)?;
+        }
+        self.pass(Duration::from_millis(500))?;
+        self.check_views()?;
+        self.check_members()?;
+        self.check_kept()?;
+        for client in 0..self.clients.len() {
+            self.quit(client);
+        }
+        self.pass(Duration::from_secs(75))?;
+        self.check_empty()
+    }
+
+    /// Each member has heard all that was published, or of it.
+    fn check_views(&mut self) -> Check {
+        for at in &self.live {
+            let session = &mut self.sessions[*at];
+            let (Some(id), Some(_)) = (session.told, session.client_open()) else {
+                continue;
+            };
+            hold!(
+                session.echoes.is_empty(),
+                "echo: {} did not come",
+                session.echoes.len()
+            );
+            for view in session.views.values_mut() {
+                let group = view.group.to_string();
+                hold!(
+                    matches!(view.place, Place::In | Place::Out),
+                    "membership: {group} is {:?} for {id}",
+                    view.place
+                );
+                if view.place == Place::Out {
+                    continue;
+                }
+                let Some(top) = self.broker.position(&group) else {
+                    return Err(format!("membership: nobody knows {group}, but {id}"));
+                };
+                view.rests(&self.model, id, top)
+                    .map_err(|why| format!("{why} (session {at}, at rest)"))?;
+                let Some((version, users)) = &view.present else {
+                    continue;
+                };
+                if view.doubt {
+                    continue;
+                }
+                let presence = self.broker.presence(&group);
+                hold!(
+                    !view.jumped && *version == presence.version,
+                    "presence: a member of {group} knows version {version}, there is {}",
+                    presence.version
+                );
+                let there = presence.members.iter();
+                let there: BTreeSet<String> =
+                    there.map(|present| present.user.to_string()).collect();
+                hold!(
+                    *users == there,
+                    "presence: a member of {group} knows {users:?}, there are {there:?}"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Members are those whose connections are open and who joined; so is who is present.
+    fn check_members(&mut self) -> Check {
+        for at in &self.live {
+            let session = &mut self.sessions[*at];
+            let Some(id) = session.id else { continue };
+            let hub = &mut self.nodes[session.node].hub;
+            if !matches!(session.client_end, ClientEnd::Open(_))
+                || session.server_open().is_none()
+                || session.client_open().is_none()
+            {
+                continue;
+            }
+            let joined: BTreeSet<String> =
+                hub.groups_of(id).iter().map(ToString::to_string).collect();
+            let views = session.views.values();
+            let knows: BTreeSet<String> = views
+                .filter(|view| view.place == Place::In)
+                .map(|view| view.group.to_string())
+                .collect();
+            hold!(
+                joined == knows,
+                "membership: {id} is in {joined:?}, its client says {knows:?}"
+            );
+        }
+        for group in GROUPS {
+            let mut users = BTreeSet::new();
+            for node in &mut self.nodes {
+                let members: BTreeSet<ChannelId> = node.hub.members(group).into_iter().collect();
+                let mut open = BTreeSet::new();
+                for session in node.slots.values() {
+                    let session = &self.sessions[*session];
+                    let Some(id) = session.id else { continue };
+                    let groups = node.hub.groups_of(id);
+                    if groups.iter().any(|name| **name == *group) {
+                        open.insert(id);
+                        let user = session.user.clone();
+                        users.insert(user.unwrap_or_else(|| id.to_string()));
+                    }
+                }
+                hold!(
+                    members == open,
+                    "membership: {group} has {members:?}, of open connections {open:?}"
+                );
+                hold!(
+                    members.len() == node.hub.count(group),
+                    "membership: {group} counts {}",
+                    node.hub.count(group)
+                );
+            }
+            let rules = &self.setup.options.rules;
+            let rule = rules.iter().find(|(filter, _)| filter.matches(group));
+            let mode = rule.map_or(PresenceMode::Off, |(_, options)| options.presence);
+            let presence = self.broker.presence(group);
+            if mode == PresenceMode::Off {
+                hold!(presence.count == 0, "presence: {group} keeps one");
+                continue;
+            }
+            if mode == PresenceMode::Count {
+                // Its grace is longer than this rest.
+                hold!(
+                    presence.count >= users.len() && presence.members.is_empty(),
+                    "presence: {} in {group}, which has {users:?}",
+                    presence.count
+                );
+                continue;
+            }
+            let there = presence.members.iter();
+            let there: BTreeSet<String> = there.map(|present| present.user.to_string()).collect();
+            let in_grace = self.left + GRACE * 2 > self.now && there.is_superset(&users);
+            hold!(
+                in_grace || (there == users && presence.count == users.len()),
+                "presence: {there:?} in {group}, which has {users:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Nothing waits for a client that reads, and publishers wait for nobody.
+    fn check_kept(&mut self) -> Check {
+        let closing = self.live.iter().any(|at| {
+            let session = &self.sessions[*at];
+            session.up.dead || !matches!(session.client_end, ClientEnd::Open(_))
+        });
+        for node in &self.nodes {
+            let gauges = node.hub.snapshot().gauges;
+            hold!(
+                closing || (gauges.waiting == 0 && gauges.held_octets == 0),
+                "rest: {} messages wait, {} octets are held",
+                gauges.waiting,
+                gauges.held_octets
+            );
+            hold!(
+                closing || node.held.is_empty(),
+                "rest: {} publications wait for room",
+                node.held.len()
+            );
+            hold!(
+                node.tokens.is_empty(),
+                "publish: {} publishers were not answered",
+                node.tokens.len()
+            );
+        }
+        let mut kept = 0;
+        for group in GROUPS {
+            let all = self.broker.history(self.now, group, usize::MAX);
+            kept += all.iter().map(|one| one.as_bytes().len()).sum::<usize>();
+        }
+        // What has expired is not shown, but held.
+        hold!(
+            kept <= self.broker.history_octets(),
+            "memory: {kept} octets of history, counted {}",
+            self.broker.history_octets()
+        );
+        Ok(())
+    }
+
+    /// All have gone, and nothing is left of them.
+    fn check_empty(&mut self) -> Check {
+        for at in &self.live {
+            let session = &self.sessions[*at];
+            hold!(
+                matches!(session.server_end, ServerEnd::Ended),
+                "rest: the server's end of session {at} is open"
+            );
+        }
+        for node in &self.nodes {
+            let gauges = node.hub.snapshot().gauges;
+            let all = [
+                gauges.channels,
+                gauges.groups,
+                gauges.waiting,
+                gauges.waiting_octets,
+                gauges.held_octets,
+                node.held.len(),
+            ];
+            hold!(all == [0; 6], "rest: something is left: {gauges:?}");
+        }
+        for group in GROUPS {
+            let presence = self.broker.presence(group);
+            hold!(
+                presence.count == 0,
+                "presence: {:?} in {group}, where nobody is",
+                presence.members
+            );
+        }
+        let (kept, wait) = (self.broker.history_octets(), AGE);
+        hold!(kept == 0, "memory: {kept} octets of history after {wait:?}");
+        Ok(())
+    }
+}

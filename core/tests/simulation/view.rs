@@ -1,0 +1,279 @@
+//! What a client has seen of one group over one connection, and whether that can be.
+//! No RFC.
+//! Knows no connection: it is given what the client read, in order.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sansws_core::hub::{ChannelId, Position};
+
+use crate::hold;
+use crate::model::{Check, Model};
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    #[default]
+    Out,
+    /// It asked to join; the position that it gave.
+    Joining(Option<Position>),
+    In,
+    Leaving,
+}
+
+#[derive(Debug)]
+pub struct View {
+    pub group: Arc<str>,
+    pub place: Place,
+    /// It watches a filter that matches the group, or did.
+    pub watched: bool,
+    /// Gaps are told in this group.
+    pub told: bool,
+    /// Up to where it has heard, in this membership.
+    pub at: Option<Position>,
+    /// The newest position it knows, for the next time it joins.
+    pub known: Option<Position>,
+    /// Messages that did not come, and those that it was told of.
+    missing: u64,
+    announced: u64,
+    /// It was told that something is missing since the last message came.
+    noted: bool,
+    replayed: u64,
+    pub present: Option<(u64, BTreeSet<String>)>,
+    /// It was told that something was skipped: changes of presence too, perhaps.
+    pub doubt: bool,
+    /// A change of presence did not come, and nobody said so.
+    pub jumped: bool,
+}
+
+impl View {
+    pub fn new(group: &str, known: Option<Position>) -> Self {
+        Self {
+            group: group.into(),
+            place: Place::Out,
+            watched: false,
+            told: !group.starts_with("mute"),
+            at: None,
+            known,
+            missing: 0,
+            announced: 0,
+            noted: false,
+            replayed: 0,
+            present: None,
+            doubt: false,
+            jumped: false,
+        }
+    }
+
+    /// Begins to join.
+    pub fn joins(&mut self, since: Option<Position>) {
+        self.place = Place::Joining(since);
+        self.at = since;
+        self.begin();
+    }
+
+    fn begin(&mut self) {
+        (self.missing, self.announced, self.replayed) = (0, 0, 0);
+        self.noted = false;
+        self.present = None;
+        (self.doubt, self.jumped) = (false, false);
+    }
+
+    /// A message came.
+    pub fn message(
+        &mut self,
+        model: &Model,
+        id: ChannelId,
+        position: Option<Position>,
+        saved: bool,
+        tag: &str,
+    ) -> Check {
+        let group = &self.group;
+        let Some(position) = position else {
+            hold!(
+                self.place != Place::Out || self.watched,
+                "membership: {tag} of {group} came to no member"
+            );
+            return Ok(());
+        };
+        if saved {
+            let record = model.at(group, position.epoch, position.offset);
+            let Some(record) = record else {
+                return Err(format!("content: nothing stands at {position} of {group}"));
+            };
+            hold!(
+                record.tag == tag,
+                "content: {tag} came as {position} of {group}, where {} stands",
+                record.tag
+            );
+            hold!(
+                !record.exclude.contains(&id),
+                "exclusion: {tag} of {group} came to {id}"
+            );
+        }
+        match self.place {
+            Place::Out | Place::Joining(None) => {
+                hold!(
+                    self.watched,
+                    "membership: {tag} of {group} came to no member"
+                );
+                return Ok(());
+            }
+            Place::Joining(Some(_)) => self.replayed += 1,
+            Place::In | Place::Leaving => {}
+        }
+        let Some(at) = self.at else { return Ok(()) };
+        if at.epoch != position.epoch {
+            hold!(
+                self.noted || !self.told,
+                "gap: {group} went on at {position} after {at}, and nobody said so"
+            );
+            self.missing = self.announced;
+        } else if saved {
+            hold!(
+                position.offset > at.offset,
+                "order: {position} of {group} came after {at}"
+            );
+            self.misses(model, id, at, position.offset - 1)?;
+        } else {
+            // It stands behind the message with this number.
+            self.misses(model, id, at, position.offset)?;
+        }
+        if saved || position > at {
+            self.at = Some(position);
+            self.known = Some(position);
+        }
+        self.noted = false;
+        Ok(())
+    }
+
+    /// Messages up to a number did not come.
+    fn misses(&mut self, model: &Model, id: ChannelId, at: Position, last: u64) -> Check {
+        let group = &self.group;
+        self.missing += model.missing(group, at.epoch, at.offset + 1..last + 1, id);
+        hold!(
+            self.missing <= self.announced || !self.told || matches!(self.place, Place::Joining(_)),
+            "gap: {} of {group} are missing up to {last} after {at}, {} were announced",
+            self.missing,
+            self.announced
+        );
+        Ok(())
+    }
+
+    /// It was told that messages are missing; `None`: nobody knows how many.
+    pub fn told_of(&mut self, count: Option<u64>) {
+        self.noted = true;
+        self.doubt = true;
+        self.announced += count.unwrap_or(0);
+        if count.is_none() {
+            self.announced = u64::MAX / 2;
+        }
+    }
+
+    /// Its join is done.
+    pub fn joined(
+        &mut self,
+        model: &Model,
+        id: ChannelId,
+        position: Option<Position>,
+        outcome: &str,
+        count: u64,
+    ) -> Check {
+        let Place::Joining(since) = self.place else {
+            return Ok(());
+        };
+        let group = Arc::clone(&self.group);
+        let Some(position) = position else {
+            return Err(format!("recovery: {group} was joined without a position"));
+        };
+        match (outcome, since) {
+            ("fresh", None) => {}
+            ("complete", Some(_)) => {
+                let at = self.at.unwrap_or(position);
+                hold!(
+                    at.epoch == position.epoch && at.offset <= position.offset,
+                    "recovery: {group} is complete at {position}, though {at} was seen"
+                );
+                self.place = Place::In;
+                self.misses(model, id, at, position.offset)?;
+                hold!(
+                    self.replayed == count
+                        || (self.announced > 0 && self.replayed < count)
+                        || !self.told,
+                    "recovery: {count} of {group} were to be replayed, {} came",
+                    self.replayed
+                );
+            }
+            ("incomplete", Some(_)) => self.begin(),
+            _ => {
+                return Err(format!(
+                    "recovery: {group} was joined since {since:?}: {outcome}"
+                ));
+            }
+        }
+        self.place = Place::In;
+        self.at = Some(position);
+        self.known = Some(position);
+        Ok(())
+    }
+
+    /// It has left.
+    pub fn left(&mut self) {
+        self.place = Place::Out;
+    }
+
+    /// Nothing is on its way any more: all up to `top` must have come.
+    pub fn rests(&mut self, model: &Model, id: ChannelId, top: Position) -> Check {
+        let (Place::In, Some(at)) = (self.place, self.at) else {
+            return Ok(());
+        };
+        if at.epoch != top.epoch {
+            hold!(
+                self.noted || !self.told,
+                "gap: {} stands at {top}, a member at {at}, and nobody said so",
+                self.group
+            );
+            return Ok(());
+        }
+        hold!(
+            at.offset <= top.offset,
+            "order: {} stands at {top}, a member at {at}",
+            self.group
+        );
+        self.misses(model, id, at, top.offset)
+    }
+
+    /// Who is present was told in full.
+    pub fn snapshot(&mut self, version: u64, users: BTreeSet<String>) {
+        self.present = Some((version, users));
+        (self.doubt, self.jumped) = (false, false);
+    }
+
+    /// A change of presence came.
+    pub fn change<'a>(&mut self, version: u64, changes: impl Iterator<Item = &'a str>) -> Check {
+        let Some((at, users)) = &mut self.present else {
+            return Ok(());
+        };
+        if version <= *at || self.doubt || self.jumped {
+            return Ok(());
+        }
+        if version != *at + 1 {
+            // What it was not told of is told in full when the link of its node is there again.
+            self.jumped = true;
+            return Ok(());
+        }
+        *at = version;
+        for change in changes {
+            let (sign, user) = change.split_at(1);
+            let is_change = match sign {
+                "+" => users.insert(user.to_string()),
+                _ => users.remove(user),
+            };
+            hold!(
+                is_change,
+                "presence: version {version} of {} says {change}, which changes nothing",
+                self.group
+            );
+        }
+        Ok(())
+    }
+}
