@@ -288,3 +288,34 @@ fn whoever_watches_misses_nothing_while_somebody_joins() {
     assert_eq!(cluster.taken(ada), ["hello"]);
     assert!(cluster.taken(bob).is_empty());
 }
+
+#[test]
+fn a_notice_of_a_gap_that_is_dropped_stands_for_all_that_was_in_the_gap() {
+    let words = |notice: &Notice| match notice {
+        Notice::Gap { count, .. } => Some(format!("gap {count:?}").into()),
+        Notice::Skipped { count, .. } => Some(format!("skipped {count}").into()),
+        _ => None,
+    };
+    for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+        let group = GroupOptions::default().notices(words).overflow(overflow);
+        let budget = Budget {
+            messages: 1,
+            ..Budget::default()
+        };
+        let options = HubOptions::default().groups(group).budget(budget);
+        let mut cluster = Cluster::new(1, options);
+        let ada = cluster.open(0, Open::default());
+        cluster.join(ada, "room");
+        cluster.publish(0, "room", "first", Publish::default());
+        for _ in 0..5 {
+            cluster.lose(0, "room", "lost");
+        }
+        cluster.publish(0, "room", "last", Publish::default());
+        let want = match overflow {
+            // The first one, the five, and the last one.
+            Overflow::DropNewest => ["first", "skipped 6"],
+            _ => ["skipped 6", "last"],
+        };
+        assert_eq!(cluster.taken(ada), want);
+    }
+}

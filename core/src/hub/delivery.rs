@@ -15,7 +15,7 @@ use super::queue::Content;
 use super::seat::Seat;
 use super::slow::{Became, Put, is_full, wake};
 use super::{
-    ChannelId, Hub, HubError, Output, Overflow, Publication, Publish, Sent, Taken, WhenDown,
+    ChannelId, Hub, HubError, Notice, Output, Overflow, Publication, Publish, Sent, Taken, WhenDown,
 };
 use crate::close::{CloseCode, cut_reason};
 use crate::message::Prepared;
@@ -203,6 +203,7 @@ impl Hub {
             overflow: Overflow::Close,
             notices: None,
             key: None,
+            stands_for: 1,
             replay: false,
         };
         self.counters.direct += 1;
@@ -258,6 +259,7 @@ impl Hub {
             overflow: of_group.overflow,
             notices: of_group.notices.as_ref(),
             key: publication.key.as_ref(),
+            stands_for: publication.stands_for,
             replay: false,
         };
         let numbered = publication.position.is_some() && !publication.unsaved;
@@ -358,6 +360,7 @@ impl Hub {
             overflow: Overflow::Close,
             notices: None,
             key: None,
+            stands_for: 1,
             replay: true,
         };
         self.counters.fan_out += 1;
@@ -377,7 +380,7 @@ impl Hub {
     }
 
     /// Tells all members of a group something beside messages, if the group has words for it.
-    pub(super) fn tell(&mut self, now: Instant, name: &Name, notice: &super::Notice) {
+    pub(super) fn tell(&mut self, now: Instant, name: &Name, notice: &Notice) {
         let options = Arc::clone(&self.options);
         let words = options.of(name).notices.as_ref();
         let Some(message) = words.and_then(|notices| notices.word(notice)) else {
@@ -392,6 +395,12 @@ impl Hub {
         let mut publication = Publication::new(&options, &draft, None, now, self.window_mask());
         // A notice has its own words: it is not wrapped as messages are.
         publication.frame = draft.message;
+        if let Notice::Gap {
+            count: Some(count), ..
+        } = notice
+        {
+            publication.stands_for = *count;
+        }
         self.counters.notices += 1;
         self.fan_out(now, &Arc::new(publication));
     }

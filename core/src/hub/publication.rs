@@ -68,6 +68,8 @@ pub struct Publication {
     pub(super) frame: Prepared,
     /// How often it was compressed.
     pub(super) deflates: u32,
+    /// How many messages are missing where it is dropped: a notice of a gap stands for those in the gap.
+    pub(super) stands_for: u64,
 }
 
 /// What a publication is made of, beside its position.
@@ -107,6 +109,7 @@ impl Publication {
             exclude: exclude.into(),
             frame: draft.message.clone(),
             deflates: 0,
+            stands_for: 1,
         };
         if let Some(envelope) = &group.envelope {
             publication.frame = prepare(&envelope.wrap(&publication));

@@ -365,6 +365,16 @@ impl Store {
 }
 
 impl Entry {
+    /// How many messages are missing for the channel if it is dropped.
+    pub(super) fn stands_for(&self) -> u64 {
+        match &self.content {
+            Content::Message { publication, .. } => {
+                publication.as_ref().map_or(1, |one| one.stands_for)
+            }
+            Content::Skipped { .. } => 0,
+        }
+    }
+
     /// What it is for the channel: the frame, or the words of a notice.
     pub(super) fn frame(&self) -> Option<Prepared> {
         match &self.content {

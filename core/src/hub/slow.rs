@@ -31,7 +31,9 @@ pub(super) struct Put<'a> {
     pub(super) overflow: Overflow,
     pub(super) notices: Option<&'a Notices>,
     pub(super) key: Option<&'a Name>,
-    /// It was published here, and nobody can be made to wait for it any more.
+    /// How many messages are missing where it is dropped.
+    pub(super) stands_for: u64,
+    /// The channel asked for it: it does not count against the budget.
     pub(super) replay: bool,
 }
 
@@ -89,12 +91,14 @@ impl Hub {
                 Some(Overflow::DropNewest | Overflow::DropOldest | Overflow::KeepLatest)
                     if !stalled =>
                 {
+                    let mut missing = 0;
                     let dropped = self.store.walk(&mut seat.chain, |entry| {
                         if !is_old(entry) || entry.group != group {
                             Walk::Stop
                         } else if matches!(entry.content, Content::Skipped { .. }) {
                             Walk::Keep
                         } else {
+                            missing += entry.stands_for();
                             Walk::Drop
                         }
                     });
@@ -106,7 +110,7 @@ impl Hub {
                         && dropped > 0
                     {
                         self.store
-                            .note_dropped(now, &mut seat.chain, group, notices, dropped);
+                            .note_dropped(now, &mut seat.chain, group, notices, missing);
                     }
                     self.holding_over(slot);
                 }
@@ -197,12 +201,11 @@ impl Put<'_> {
             }
             Overflow::DropNewest => {}
             Overflow::DropOldest | Overflow::KeepLatest => {
-                let mut dropped = 0;
+                let mut missing = 0;
                 if self.overflow == Overflow::KeepLatest {
-                    dropped = store.conflate(&mut seat.chain, group, self.key);
-                    counters.dropped_conflated += dropped;
+                    missing = store.conflate(&mut seat.chain, group, self.key);
+                    counters.dropped_conflated += missing;
                 }
-                let mut oldest = 0;
                 while is_full(seat, budget, self.octets) {
                     let mut found = false;
                     let gone = store.walk(&mut seat.chain, |entry| {
@@ -212,6 +215,7 @@ impl Put<'_> {
                             Walk::Stop
                         } else if is_ours {
                             found = true;
+                            missing += entry.stands_for();
                             Walk::Drop
                         } else {
                             Walk::Keep
@@ -220,14 +224,12 @@ impl Put<'_> {
                     if gone == 0 {
                         break;
                     }
-                    oldest += gone;
+                    counters.dropped_oldest += gone;
                 }
-                counters.dropped_oldest += oldest;
-                dropped += oldest;
                 if let Some(notices) = self.notices
-                    && dropped > 0
+                    && missing > 0
                 {
-                    store.note_dropped(self.now, &mut seat.chain, group, notices, dropped);
+                    store.note_dropped(self.now, &mut seat.chain, group, notices, missing);
                 }
                 if !is_full(seat, budget, self.octets) {
                     if seat.chain.is_empty() {
@@ -240,7 +242,8 @@ impl Put<'_> {
         }
         counters.dropped_newest += 1;
         if let Some(notices) = self.notices {
-            store.note_skipped(self.now, &mut seat.chain, group, notices, 1);
+            let missing = self.stands_for;
+            store.note_skipped(self.now, &mut seat.chain, group, notices, missing);
         }
         Became::Dropped
     }
