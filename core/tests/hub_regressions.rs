@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Broker, Budget, ChannelId, Event, GroupOptions, HistoryOptions, Hub, HubError, HubOptions,
-    Join, NodeId, Notice, Open, Output, Overflow, PresenceMode, Publish, Taken,
+    Broker, Budget, ChannelId, Command, Event, GroupOptions, HistoryOptions, Hub, HubError,
+    HubOptions, Join, NodeId, Notice, Open, Output, Overflow, Past, Position, PresenceMode,
+    Publish, Taken,
 };
 use sansws_core::message::Prepared;
 use sansws_core::time::{Duration, Instant};
@@ -318,4 +319,38 @@ fn a_notice_of_a_gap_that_is_dropped_stands_for_all_that_was_in_the_gap() {
         };
         assert_eq!(cluster.taken(ada), want);
     }
+}
+
+#[test]
+fn an_answer_that_was_asked_for_over_an_earlier_link_ends_no_recovery() {
+    let mut cluster = Cluster::new(1, HubOptions::default());
+    let ada = cluster.open(0, Open::default());
+    let position = Position {
+        epoch: 1,
+        offset: 0,
+    };
+    let join = Join {
+        since: Some(position),
+    };
+    let (now, hub) = (cluster.now, &mut cluster.hubs[0]);
+    hub.join(now, ada, "room", join).unwrap();
+    let outputs: Vec<Output> = core::iter::from_fn(|| hub.poll_output()).collect();
+    let token = outputs.iter().find_map(|output| match output {
+        Output::Command(Command::Read { token, .. }) => Some(*token),
+        _ => None,
+    });
+    hub.receive(now, Event::Down);
+    hub.receive(now, Event::Up);
+    while hub.poll_output().is_some() {}
+    let read = Event::Read {
+        group: "room".into(),
+        token: token.unwrap(),
+        past: Past {
+            publications: Vec::new(),
+            position,
+            missed: None,
+        },
+    };
+    hub.receive(now, read);
+    assert!(hub.poll_output().is_none());
 }

@@ -108,20 +108,19 @@ impl Hub {
         for key in self.groups.keys() {
             self.ask_position(key);
         }
-        let recovering: Vec<Command> = self
-            .asked
-            .iter()
-            .filter_map(|(token, asked)| match asked {
-                Asked::Recovery { group, since, .. } => Some(Command::Read {
-                    group: Arc::clone(group),
-                    token: *token,
-                    since: *since,
-                }),
-                Asked::Publication => None,
-            })
-            .collect();
-        for command in recovering {
-            self.command(command);
+        // By new tokens: an answer to what was asked over the old link would come before the group's position.
+        for (before, asked) in core::mem::take(&mut self.asked) {
+            let Asked::Recovery { group, since, .. } = &asked else {
+                self.asked.insert(before, asked);
+                continue;
+            };
+            let token = self.token();
+            self.command(Command::Read {
+                group: Arc::clone(group),
+                token,
+                since: *since,
+            });
+            self.asked.insert(token, asked);
         }
         let here = self.here.all();
         let here = here.map(|(group, users)| (Arc::clone(group), users));
