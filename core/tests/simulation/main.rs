@@ -19,6 +19,7 @@ mod view;
 mod world;
 
 use ops::Op;
+use sansws_core::hub::Counters;
 use shrink::{report, run};
 
 /// Seeds that each run of the tests goes through.
@@ -31,16 +32,17 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Runs seeds; says how many steps they took.
-fn seeds(range: core::ops::Range<u64>) -> u64 {
-    let mut steps = 0;
+/// Runs seeds; says how many steps they took, and what happened in them.
+fn seeds(range: core::ops::Range<u64>) -> (u64, Counters) {
+    let (mut steps, mut counters) = (0, Counters::default());
     for seed in range {
         let ops = ops::draw(seed, OPS);
         let run = run(seed, &ops);
         steps += run.steps;
+        counters.add(&run.counters);
         assert!(run.failed.is_none(), "{}", report(seed, &ops));
     }
-    steps
+    (steps, counters)
 }
 
 /// Replays operations that once broke something.
@@ -60,12 +62,48 @@ fn all_seeds_keep_the_invariants() {
     let count = number("SIMULATE_SEEDS").unwrap_or(SEEDS);
     #[expect(clippy::disallowed_methods, reason = "only to say how fast it was")]
     let begun = std::time::Instant::now();
-    let steps = seeds(first..first + count);
+    let (steps, counters) = seeds(first..first + count);
     let seconds = begun.elapsed().as_secs_f64();
     println!(
         "{count} seeds, {steps} steps in {seconds:.1} s: {:.0} steps a second",
         steps as f64 / seconds
     );
+    if count >= SEEDS {
+        check_rich(&counters);
+    }
+}
+
+/// What is never seen to happen proves nothing.
+fn check_rich(counters: &Counters) {
+    let c = counters;
+    let all = [
+        ("closed_slow", c.closed_slow),
+        ("expired_channels", c.expired_channels),
+        ("limited", c.limited),
+        ("stale", c.stale),
+        ("published_alone", c.published_alone),
+        ("direct", c.direct),
+        ("notices", c.notices),
+        ("dropped_newest", c.dropped_newest),
+        ("dropped_oldest", c.dropped_oldest),
+        ("dropped_conflated", c.dropped_conflated),
+        ("dropped_aged", c.dropped_aged),
+        ("expired", c.expired),
+        ("discarded", c.discarded),
+        ("replayed", c.replayed),
+        ("recoveries", c.recoveries),
+        ("incomplete", c.incomplete),
+        ("repairs", c.repairs),
+        ("repaired", c.repaired),
+        ("gaps", c.gaps),
+        ("lost", c.lost),
+        ("stray", c.stray),
+        ("downs", c.downs),
+    ];
+    println!("{all:?}");
+    for (name, count) in all {
+        assert!(count > 0, "in no world there is any {name}");
+    }
 }
 
 #[test]

@@ -125,8 +125,12 @@ pub fn draw(seed: u64, count: usize) -> Vec<Op> {
     }
     // Some worlds are calm: then what goes wrong is not hidden by what was meant to go wrong.
     let calm = random.one_in(4);
+    // Few groups, so that much happens in each.
+    let groups: Vec<u8> = (0..random.between(1, 5))
+        .map(|_| random.next() as u8)
+        .collect();
     for client in 0..clients {
-        let (group, since) = (random.next() as u8, random.one_in(4));
+        let (group, since) = (random.pick(&groups), random.one_in(4));
         ops.push(Op::Join {
             client,
             group,
@@ -136,7 +140,20 @@ pub fn draw(seed: u64, count: usize) -> Vec<Op> {
     ops.push(Op::Pass { millis: 60 });
     while ops.len() < count {
         let client = random.below(u64::from(clients)) as u8;
-        ops.push(one(&mut random, client, calm));
+        let group = random.pick(&groups);
+        ops.push(one(&mut random, client, group, calm));
+        // Who comes back often goes on where it was.
+        if let Some(Op::Connect { .. }) = ops.last()
+            && random.one_in(2)
+        {
+            ops.push(Op::Pass { millis: 30 });
+            let since = true;
+            ops.push(Op::Join {
+                client,
+                group,
+                since,
+            });
+        }
     }
     ops
 }
@@ -150,8 +167,7 @@ fn connect(random: &mut Random, client: u8) -> Op {
     }
 }
 
-fn one(random: &mut Random, client: u8, calm: bool) -> Op {
-    let group = random.next() as u8;
+fn one(random: &mut Random, client: u8, group: u8, calm: bool) -> Op {
     let node = random.next() as u8;
     match random.below(if calm { 76 } else { 100 }) {
         0..=7 => connect(random, client),

@@ -4,6 +4,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use sansws_core::hub::Counters;
+
 use crate::ops::Op;
 use crate::random::Trace;
 use crate::world::World;
@@ -13,6 +15,8 @@ use crate::world::World;
 pub struct Run {
     pub trace: Trace,
     pub steps: u64,
+    /// What the nodes that were there at the end did.
+    pub counters: Counters,
     /// Why it failed, and after how many operations.
     pub failed: Option<(String, usize)>,
 }
@@ -43,6 +47,7 @@ pub fn run(seed: u64, ops: &[Op]) -> Run {
     Run {
         trace: world.trace,
         steps: world.steps,
+        counters: world.counters(),
         failed: why.map(|why| (why, done)),
     }
 }

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::config::Config;
-use sansws_core::hub::{Broker, ChannelId, Command, Draft, Event, Hub, NodeId, Position, Token};
+use sansws_core::hub::{
+    Broker, ChannelId, Command, Counters, Draft, Event, Hub, NodeId, Position, Token,
+};
 use sansws_core::route::{Router, Routes};
 use sansws_core::time::{Duration, Instant};
 
@@ -253,6 +255,15 @@ impl World {
             );
         }
         Ok(())
+    }
+
+    /// What the nodes have done together.
+    pub fn counters(&self) -> Counters {
+        let mut all = Counters::default();
+        for node in &self.nodes {
+            all.add(&node.hub.snapshot().counters);
+        }
+        all
     }
 
     /// Breaks the link of a node.
