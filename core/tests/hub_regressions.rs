@@ -354,3 +354,13 @@ fn an_answer_that_was_asked_for_over_an_earlier_link_ends_no_recovery() {
     hub.receive(now, read);
     assert!(hub.poll_output().is_none());
 }
+
+#[test]
+fn a_channel_that_was_refused_leaves_nothing_behind() {
+    let mut options = HubOptions::default();
+    options.max_groups = 0;
+    let mut cluster = Cluster::new(1, options);
+    let opened = cluster.hubs[0].open(cluster.now, user("ada"));
+    assert_eq!(opened, Err(HubError::Crowded));
+    assert_eq!(cluster.hubs[0].snapshot().gauges.channels, 0);
+}

@@ -17,7 +17,7 @@ impl Hub {
     /// Opens a channel for a connection.
     ///
     /// # Errors
-    /// [`HubError::Full`], [`HubError::BadName`] for the user, [`HubError::MetadataTooLong`].
+    /// [`HubError::Full`], [`HubError::BadName`] for the user, [`HubError::MetadataTooLong`], [`HubError::Crowded`].
     pub fn open(&mut self, now: Instant, open: Open) -> Result<ChannelId, HubError> {
         if self.seats.count() >= self.options.max_channels {
             return Err(HubError::Full);
@@ -38,8 +38,11 @@ impl Hub {
                 self.command(Command::Windows(self.window_mask()));
             }
         }
-        if let Some(group) = of_user {
-            let _ = self.add(id, &group, None)?;
+        if let Some(group) = of_user
+            && let Err(error) = self.add(id, &group, None)
+        {
+            self.closed(now, id);
+            return Err(error);
         }
         if self.beat.is_none() && self.options.lease.is_some() {
             self.beat = Some(now);
