@@ -364,3 +364,17 @@ fn a_channel_that_was_refused_leaves_nothing_behind() {
     assert_eq!(opened, Err(HubError::Crowded));
     assert_eq!(cluster.hubs[0].snapshot().gauges.channels, 0);
 }
+
+#[test]
+fn nothing_is_heard_of_a_node_that_said_goodbye() {
+    let mut options = HubOptions::default();
+    options.lease = Some(Duration::from_secs(3));
+    let mut cluster = Cluster::new(1, options);
+    let ada = cluster.open(0, user("ada"));
+    cluster.join(ada, "room");
+    cluster.hubs[0].goodbye();
+    cluster.run();
+    cluster.hubs[0].closed(cluster.now, ada);
+    cluster.run();
+    assert_eq!(cluster.broker.deadline(), None);
+}

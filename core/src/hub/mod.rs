@@ -255,9 +255,10 @@ impl Hub {
         self.here.drain();
     }
 
-    /// This node ends: nobody is present on it any more, with no grace.
+    /// This node ends: nobody is present on it any more, with no grace. It is the last thing that the backplane hears of it.
     pub fn goodbye(&mut self) {
         self.command(Command::Goodbye);
+        self.down = true;
     }
 
     /// How many members of a group are on this node.
