@@ -87,7 +87,7 @@ pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Fields, RequestHead, Response, Url};
 pub use sansws_core::hub::{
     Budget, ChannelId, Compress, Encoding, Filter, GroupOptions, HistoryOptions, HubError,
-    HubEvent, HubOptions, Joined, Left, Missed, Notice, Open, Overflow, Position, Presence,
+    HubEvent, HubOptions, Joined, Kept, Left, Missed, Notice, Open, Overflow, Position, Presence,
     PresenceMode, Publication, Published, Recovered, Sent,
 };
 pub use sansws_core::message::{Message, Payload, Prepared};

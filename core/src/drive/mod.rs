@@ -53,7 +53,7 @@ pub use follow::follow;
 pub use foreign::{Admitted, Foreign};
 pub use gate::{Away, Gate, Leave, Ticket};
 pub use hub::{
-    Events, Hub, HubMetrics, HubRef, OnThisThread, Outside, Publish, Subscription, both,
+    Events, Hub, HubMetrics, HubRef, Link, OnThisThread, Outside, Publish, Subscription, both,
     drive_hubs, hubs_on_this_thread,
 };
 #[cfg(feature = "json")]

@@ -50,6 +50,13 @@ pub enum Command {
         /// The position.
         since: Position,
     },
+    /// Answer a question.
+    Ask {
+        /// Comes back with the answer.
+        token: Token,
+        /// The question.
+        question: Question,
+    },
     /// Users are in a group, on this node.
     Enter {
         /// The group.
@@ -133,6 +140,13 @@ pub enum Event {
         /// What there is.
         past: Past,
     },
+    /// An answer to `Ask`.
+    Answer {
+        /// That of the command.
+        token: Token,
+        /// The answer.
+        answer: Answer,
+    },
     /// Users came or went.
     Presence(Arc<PresenceChange>),
     /// A message for one channel.
@@ -170,6 +184,36 @@ pub struct Published {
     pub position: Option<Position>,
     /// Whether one with the same id was published before, and stands there.
     pub again: bool,
+}
+
+/// What a node may ask about a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Question {
+    /// Which messages are kept: the newest, at most so many.
+    History(Name, usize),
+    /// Who is there.
+    Presence(Name),
+}
+
+/// What it is answered.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Answer {
+    /// What is kept.
+    History(Kept),
+    /// Who is there.
+    Presence(Presence),
+}
+
+/// Messages of a group that are kept.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Kept {
+    /// The oldest first.
+    pub publications: Vec<Arc<Publication>>,
+    /// Where the group stands; `None` when nothing is known of it.
+    pub position: Option<Position>,
 }
 
 /// What was published since a position, as far as it is kept.

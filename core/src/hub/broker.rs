@@ -7,7 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::backplane::{Command, Event, Past, Published};
+use super::backplane::{Answer, Command, Event, Kept, Past, Published, Question};
 use super::history::History;
 use super::id::Name;
 use super::metrics::BrokerCounters;
@@ -229,6 +229,10 @@ impl Broker {
                 let past = self.read(now, &group, since);
                 self.tell(from, Event::Read { group, token, past });
             }
+            Command::Ask { token, question } => {
+                let answer = self.answer(now, &question);
+                self.tell(from, Event::Answer { token, answer });
+            }
             Command::Enter { group, users } => {
                 let change = self.topic(&group).presence.enter(&group, from, users);
                 self.announce(change);
@@ -292,7 +296,17 @@ impl Broker {
         }
     }
 
-    /// What was published to a group and is kept, the oldest first, beyond `since` if that is given.
+    fn answer(&self, now: Instant, question: &Question) -> Answer {
+        match question {
+            Question::History(group, limit) => Answer::History(Kept {
+                publications: self.history(now, group, *limit),
+                position: self.position(group),
+            }),
+            Question::Presence(group) => Answer::Presence(self.presence(group)),
+        }
+    }
+
+    /// The newest messages of a group that are kept, at most `limit`, the oldest first.
     pub fn history(&self, now: Instant, group: &str, limit: usize) -> Vec<Arc<Publication>> {
         let Some(topic) = self.topics.get(group) else {
             return Vec::new();

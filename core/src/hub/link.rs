@@ -5,9 +5,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::backplane::{Command, Event, Missed, Past, PresenceChange, Token};
+use super::backplane::{Command, Event, Missed, Past, PresenceChange, Question, Token};
 use super::group::RECOVERING;
-use super::id::Name;
+use super::id::{Name, check_name};
 use super::{
     ChannelId, Filter, Hub, HubError, HubEvent, Joined, Notice, Output, Position, Publication,
     Recovered,
@@ -19,6 +19,8 @@ use crate::time::{Duration, Instant};
 pub(super) enum Asked {
     /// To publish.
     Publication,
+    /// To answer a question.
+    Question,
     /// For what a channel missed.
     Recovery {
         channel: ChannelId,
@@ -47,6 +49,11 @@ impl Hub {
                 }
             }
             Event::Read { group, token, past } => self.read(now, &group, token, past),
+            Event::Answer { token, answer } => {
+                if self.asked.remove(&token).is_some() {
+                    self.outputs.push_back(Output::Answer(token, Ok(answer)));
+                }
+            }
             Event::Presence(change) => self.presence(now, &change),
             Event::Direct { to, message } => {
                 self.deliver_direct(now, to, message);
@@ -64,6 +71,22 @@ impl Hub {
                 self.close(now, channel, code, &reason);
             }
         }
+    }
+
+    /// Asks the backplane about a group; the answer comes as [`Output::Answer`].
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub fn ask(&mut self, question: Question) -> Result<Token, HubError> {
+        let (Question::History(group, _) | Question::Presence(group)) = &question;
+        check_name(group)?;
+        if self.down {
+            return Err(HubError::Down);
+        }
+        let token = self.token();
+        self.asked.insert(token, Asked::Question);
+        self.command(Command::Ask { token, question });
+        Ok(token)
     }
 
     /// Whether the backplane is down.
@@ -86,12 +109,14 @@ impl Hub {
         // Whether they were published, nobody knows.
         let lost = self
             .asked
-            .extract_if(.., |_, asked| matches!(asked, Asked::Publication));
-        let lost: Vec<Token> = lost.map(|(token, _)| token).collect();
-        for token in lost {
-            let result = Err(HubError::Down);
-            self.outputs.push_back(Output::Published(token, result));
-        }
+            .extract_if(.., |_, asked| !matches!(asked, Asked::Recovery { .. }));
+        let lost = lost.map(|(token, asked)| match asked {
+            Asked::Question => Output::Answer(token, Err(HubError::Down)),
+            Asked::Publication | Asked::Recovery { .. } => {
+                Output::Published(token, Err(HubError::Down))
+            }
+        });
+        self.outputs.extend(lost);
         self.outputs
             .retain(|output| !matches!(output, Output::Command(_)));
     }

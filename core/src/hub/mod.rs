@@ -72,7 +72,8 @@ mod slow;
 mod values;
 
 pub use backplane::{
-    Command, Event, Missed, Past, Presence, PresenceChange, Present, Published, Token,
+    Answer, Command, Event, Kept, Missed, Past, Presence, PresenceChange, Present, Published,
+    Question, Token,
 };
 pub use broker::Broker;
 pub use error::HubError;
@@ -202,6 +203,7 @@ impl Hub {
             Input::SendToUser(user, message) => {
                 return self.send_to_user(now, &user, message).map(Reply::Sent);
             }
+            Input::Ask(question) => return self.ask(question).map(Reply::Asked),
             Input::Closed(id) => self.closed(now, id),
             Input::Touch(id) => self.touch(now, id)?,
             Input::Subscribe(id, filter) => {

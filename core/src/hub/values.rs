@@ -5,7 +5,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::backplane::{Command, Event, Missed, Published, Token};
+use super::backplane::{Answer, Command, Event, Missed, Published, Question, Token};
 use super::publication::Draft;
 use super::{ChannelId, Filter, HubError, Join, Position, PresenceChange};
 use crate::close::CloseCode;
@@ -69,6 +69,8 @@ pub enum Input {
     CloseAll(String, CloseCode, String),
     /// [`Hub::close_user`](super::Hub::close_user).
     CloseUser(String, CloseCode, String),
+    /// [`Hub::ask`](super::Hub::ask).
+    Ask(Question),
     /// [`Hub::close`](super::Hub::close).
     Close(ChannelId, CloseCode, String),
     /// [`Hub::receive`](super::Hub::receive).
@@ -91,6 +93,8 @@ pub enum Reply {
     Left(Left),
     /// Where the message went.
     Sent(Sent),
+    /// The answer comes as [`Output::Answer`] with this token.
+    Asked(Token),
     /// There is nothing to say.
     Done,
 }
@@ -107,6 +111,8 @@ pub enum Output {
     Joined(ChannelId, Arc<str>, Joined),
     /// What became of a publication.
     Published(Token, Result<Published, HubError>),
+    /// The answer to a question.
+    Answer(Token, Result<Answer, HubError>),
     /// There is room again for publishers that were told [`HubError::Behind`].
     Room,
     /// Something happened; see [`Hub::listen`](super::Hub::listen).

@@ -9,6 +9,8 @@
 mod bell;
 mod driver;
 mod events;
+mod inner;
+mod link;
 mod mailbox;
 mod node;
 mod publish;
@@ -17,6 +19,8 @@ mod subscription;
 
 pub use driver::{OnThisThread, both, drive_hubs, hubs_on_this_thread};
 pub use events::Events;
+pub(crate) use inner::Inner;
+pub use link::Link;
 pub(super) use mailbox::{Post, Pulled};
 pub use publish::Publish;
 pub use subscription::Subscription;
@@ -26,19 +30,20 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, RwLock};
 
 use crate::close::CloseCode;
 use crate::hub::{
-    Broker, BrokerCounters, ChannelId, Filter, HubError, HubOptions, NodeId, Open, Position,
-    Presence, Publication, Sent, Snapshot,
+    Answer, Broker, BrokerCounters, ChannelId, Filter, HubError, HubOptions, Kept, Presence,
+    Question, Sent, Snapshot,
 };
 use crate::message::Prepared;
 use crate::random::Seed;
 use crate::time::Instant;
 
 use events::Listeners;
-use node::{Node, Wakes};
+use inner::{Backplane, draw, lock};
+use link::Far;
 use publish::By;
 
 /// What a hub cannot know by itself.
@@ -151,23 +156,6 @@ impl HubMetrics {
     }
 }
 
-/// A clock in the place of [`Outside::now`].
-#[cfg(feature = "test-kit")]
-type Clock = dyn Fn() -> Instant + Send + Sync;
-
-pub(crate) struct Inner {
-    now: fn() -> Instant,
-    seed: fn() -> Seed,
-    options: Arc<HubOptions>,
-    broker: Mutex<Broker>,
-    /// At least one.
-    nodes: RwLock<Vec<Arc<Node>>>,
-    listeners: Listeners,
-    /// Time is virtual.
-    #[cfg(feature = "test-kit")]
-    clock: std::sync::OnceLock<alloc::boxed::Box<Clock>>,
-}
-
 impl<O: Outside> Default for Hub<O> {
     fn default() -> Self {
         Self::new()
@@ -183,18 +171,31 @@ impl<O: Outside> Hub<O> {
     /// A hub that behaves as told.
     pub fn with_options(options: HubOptions) -> Self {
         let options = Arc::new(options);
-        let [epoch, node] = draw(O::seed());
-        let node = Node::new(NodeId(node), Arc::clone(&options));
+        let [epoch, _] = draw(O::seed());
+        let broker = Broker::new(Arc::clone(&options), epoch);
+        Self::over(options, Backplane::Here(Mutex::new(broker)))
+    }
+
+    /// A hub that is linked with others, and what links it: somebody has to carry its commands elsewhere, and events back.
+    /// It begins with the link down.
+    pub fn linked(options: HubOptions) -> (Self, Link) {
+        let hub = Self::over(Arc::new(options), Backplane::Far(Far::default()));
+        let link = Link::new(&hub.inner);
+        (hub, link)
+    }
+
+    fn over(options: Arc<HubOptions>, backplane: Backplane) -> Self {
         let inner = Inner {
             now: O::now,
             seed: O::seed,
-            broker: Mutex::new(Broker::new(Arc::clone(&options), epoch)),
+            backplane,
             options,
-            nodes: RwLock::new(alloc::vec![Arc::new(node)]),
+            nodes: RwLock::default(),
             listeners: Listeners::default(),
             #[cfg(feature = "test-kit")]
             clock: std::sync::OnceLock::new(),
         };
+        inner.first_node();
         Self {
             inner: Arc::new(inner),
             outside: PhantomData,
@@ -290,19 +291,28 @@ impl<O> Hub<O> {
         self.inner.node_of(id).state().hub.groups_of(id)
     }
 
-    /// The newest messages of a group that are kept, at most `limit`, the oldest first.
-    pub fn history(&self, group: &str, limit: usize) -> Vec<Arc<Publication>> {
-        self.inner.broker().history(self.inner.now(), group, limit)
-    }
-
-    /// Where a group stands; `None` when nothing is known of it.
-    pub fn position(&self, group: &str) -> Option<Position> {
-        self.inner.broker().position(group)
+    /// The newest messages of a group that are kept, at most `limit`, and where the group stands.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub async fn history(&self, group: &str, limit: usize) -> Result<Kept, HubError> {
+        let question = Question::History(group.into(), limit);
+        match self.inner.ask(question).await? {
+            Answer::History(kept) => Ok(kept),
+            Answer::Presence(_) => Ok(Kept::default()),
+        }
     }
 
     /// Who is in a group, on all nodes.
-    pub fn presence(&self, group: &str) -> Presence {
-        self.inner.broker().presence(group)
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub async fn presence(&self, group: &str) -> Result<Presence, HubError> {
+        let question = Question::Presence(group.into());
+        match self.inner.ask(question).await? {
+            Answer::Presence(presence) => Ok(presence),
+            Answer::History(_) => Ok(Presence::default()),
+        }
     }
 
     /// Receives what is published to all groups that a filter matches, beside any connection.
@@ -332,9 +342,11 @@ impl<O> Hub<O> {
         for node in &nodes {
             metrics.hub.add(&node.state().hub.snapshot());
         }
-        let broker = self.inner.broker();
-        metrics.broker = broker.counters();
-        metrics.history_octets = broker.history_octets();
+        if let Backplane::Here(broker) = &self.inner.backplane {
+            let broker = lock(broker);
+            metrics.broker = broker.counters();
+            metrics.history_octets = broker.history_octets();
+        }
         metrics
     }
 
@@ -344,186 +356,4 @@ impl<O> Hub<O> {
             node.state().hub.drain();
         }
     }
-}
-
-impl Inner {
-    fn now(&self) -> Instant {
-        #[cfg(feature = "test-kit")]
-        if let Some(clock) = self.clock.get() {
-            return clock();
-        }
-        (self.now)()
-    }
-
-    fn broker(&self) -> MutexGuard<'_, Broker> {
-        self.broker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn all_nodes(&self) -> Vec<Arc<Node>> {
-        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
-        nodes.clone()
-    }
-
-    fn gather<R>(&self, mut of: impl FnMut(&mut node::State) -> Vec<R>) -> Vec<R> {
-        let nodes = self.all_nodes();
-        nodes
-            .iter()
-            .flat_map(|node| of(&mut node.state()))
-            .collect()
-    }
-
-    /// One more node, for a thread of its own.
-    fn add_node(&self) -> Arc<Node> {
-        let [id, _] = draw((self.seed)());
-        let node = Arc::new(Node::new(NodeId(id), Arc::clone(&self.options)));
-        node.state().hub.listen(self.listeners.any());
-        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
-        nodes.push(Arc::clone(&node));
-        node
-    }
-
-    fn first_node(&self) -> Arc<Node> {
-        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
-        match nodes.first() {
-            Some(first) => Arc::clone(first),
-            None => {
-                drop(nodes);
-                self.add_node()
-            }
-        }
-    }
-
-    /// The node that a channel is on; that of the caller, if it is on none of this process.
-    fn node_of(&self, id: ChannelId) -> Arc<Node> {
-        self.find_node(id.node)
-            .unwrap_or_else(|| driver::node_here(self))
-    }
-
-    fn find_node(&self, id: NodeId) -> Option<Arc<Node>> {
-        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
-        nodes.iter().find(|node| node.id() == id).cloned()
-    }
-
-    /// Does something on the node of this thread.
-    fn here<R>(&self, work: impl FnOnce(&mut node::State, Instant) -> R) -> R {
-        self.with(&driver::node_here(self), work)
-    }
-
-    /// Does something on a node, and what follows from it on all nodes.
-    fn with<R>(&self, node: &Node, work: impl FnOnce(&mut node::State, Instant) -> R) -> R {
-        let now = self.now();
-        let mut wakes = Wakes::default();
-        let mut state = node.state();
-        let result = work(&mut state, now);
-        let has_commands = node.settle(&mut state, &self.listeners, &mut wakes);
-        drop(state);
-        if has_commands {
-            self.carry(now, node, &mut wakes);
-        }
-        wakes.wake();
-        result
-    }
-
-    /// Carries commands of a node to the broker, and what comes of them to the nodes, until there is no more.
-    fn carry(&self, now: Instant, node: &Node, wakes: &mut Wakes) {
-        let mut again = true;
-        while again {
-            let mut others = Vec::new();
-            let mut broker = self.broker();
-            node.take_commands(|command| broker.handle(now, node.id(), command));
-            self.sort_events(&mut broker, node, &mut others);
-            node.look_at(broker.deadline(), wakes);
-            drop(broker);
-            again = node.receive(now, &self.listeners, wakes);
-            for other in others {
-                self.alert(now, &other, wakes);
-            }
-        }
-    }
-
-    /// Puts what the broker has to say into the inboxes of nodes; the others are gathered in `others`.
-    fn sort_events(&self, broker: &mut Broker, own: &Node, others: &mut Vec<Arc<Node>>) {
-        while let Some((to, event)) = broker.poll_event() {
-            if to == own.id() {
-                own.put(event);
-            } else if let Some(known) = others.iter().find(|node| node.id() == to) {
-                known.put(event);
-            } else if let Some(node) = self.find_node(to) {
-                node.put(event);
-                others.push(node);
-            }
-        }
-    }
-
-    /// Says to a node that something came for it. Where nobody else sees to it, it is done here.
-    fn alert(&self, now: Instant, node: &Node, wakes: &mut Wakes) {
-        if !node.is_driven() || node.is_crowded() {
-            if node.receive(now, &self.listeners, wakes) {
-                self.carry(now, node, wakes);
-            }
-        } else {
-            node.call(wakes);
-        }
-    }
-
-    /// Does what is due on a node; says when the next thing is.
-    fn tick(&self, node: &Node) -> Option<Instant> {
-        let now = self.now();
-        // What comes up meanwhile is asked for below.
-        node.arm(Instant::ZERO);
-        let mut wakes = Wakes::default();
-        let mut others = Vec::new();
-        {
-            let mut broker = self.broker();
-            if broker.deadline().is_some_and(|at| at <= now) {
-                broker.tick(now);
-                self.sort_events(&mut broker, node, &mut others);
-            }
-        }
-        let mut state = node.state();
-        if state.hub.deadline().is_some_and(|at| at <= now) {
-            state.hub.tick(now);
-        }
-        node.settle(&mut state, &self.listeners, &mut wakes);
-        drop(state);
-        if node.receive(now, &self.listeners, &mut wakes) || node.has_commands() {
-            self.carry(now, node, &mut wakes);
-        }
-        for other in others {
-            self.alert(now, &other, &mut wakes);
-        }
-        wakes.wake();
-        // Both are locked, so that what comes up from now on finds when its driver looks again.
-        let state = node.state();
-        let of_broker = self.broker().deadline();
-        let next = [state.hub.deadline(), of_broker]
-            .into_iter()
-            .flatten()
-            .min();
-        node.arm(next.unwrap_or(Instant::from_micros(u64::MAX)));
-        next
-    }
-
-    fn open(&self, node: &Node, open: Open) -> Result<(ChannelId, Arc<bell::Bell>), HubError> {
-        self.with(node, |state, now| state.open(now, open))
-    }
-
-    fn closed(&self, node: &Node, id: ChannelId) {
-        self.with(node, |state, now| state.closed(now, id));
-    }
-}
-
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").finish_non_exhaustive()
-    }
-}
-
-/// Two numbers of a seed.
-fn draw(seed: Seed) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = seed.nonce().0;
-    [
-        u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-        u64::from_be_bytes(rest),
-    ]
 }

@@ -14,8 +14,8 @@ use atomic_waker::AtomicWaker;
 use super::bell::Bell;
 use super::events::Listeners;
 use crate::hub::{
-    ChannelId, Command, Event, Hub, HubError, HubOptions, Joined, NodeId, Open, Output, Published,
-    Token,
+    Answer, ChannelId, Command, Event, Hub, HubError, HubOptions, Joined, NodeId, Open, Output,
+    Published, Token,
 };
 use crate::time::Instant;
 
@@ -48,6 +48,7 @@ pub(super) struct State {
     bells: Vec<Option<Arc<Bell>>>,
     joins: BTreeMap<(ChannelId, Arc<str>), Waiting<Joined>>,
     publications: BTreeMap<Token, Waiting<Result<Published, HubError>>>,
+    answers: BTreeMap<Token, Waiting<Result<Answer, HubError>>>,
     /// Publishers that wait for room.
     publishers: Vec<Waker>,
     /// Who waited for what will not come.
@@ -65,7 +66,7 @@ enum Waiting<R> {
 #[derive(Default)]
 pub(super) struct Wakes {
     bells: Vec<Arc<Bell>>,
-    wakers: Vec<Waker>,
+    pub(super) wakers: Vec<Waker>,
     drivers: Vec<Arc<AtomicWaker>>,
 }
 
@@ -86,6 +87,7 @@ impl Node {
                 bells: Vec::new(),
                 joins: BTreeMap::new(),
                 publications: BTreeMap::new(),
+                answers: BTreeMap::new(),
                 publishers: Vec::new(),
                 disappointed: Vec::new(),
             }),
@@ -140,6 +142,9 @@ impl Node {
                 }
                 Output::Published(token, result) => {
                     answer(&mut state.publications, token, result, wakes);
+                }
+                Output::Answer(token, result) => {
+                    answer(&mut state.answers, token, result, wakes);
                 }
                 Output::Room => wakes.wakers.append(&mut state.publishers),
                 Output::Event(event) => listeners.tell(&event, &mut wakes.wakers),
@@ -266,6 +271,20 @@ impl Node {
         answer.map(|result| result.unwrap_or(Err(HubError::Gone)))
     }
 
+    /// Waits for the answer to a question.
+    pub(super) fn poll_answer(
+        &self,
+        cx: &Context<'_>,
+        token: Token,
+    ) -> Poll<Result<Answer, HubError>> {
+        let answer = poll_answer(&mut self.state().answers, token, cx);
+        answer.map(|result| result.unwrap_or(Err(HubError::Gone)))
+    }
+
+    pub(super) fn forget_answer(&self, token: Token) {
+        self.state().answers.remove(&token);
+    }
+
     /// What became of a publication, if that is known; nobody asks any more.
     pub(super) fn end_publication(&self, token: Token) -> Option<Result<Published, HubError>> {
         match self.state().publications.remove(&token)? {
@@ -344,6 +363,12 @@ impl State {
     pub(super) fn expect_publication(&mut self, token: Token) {
         let nobody = Waiting::For(Waker::noop().clone());
         self.publications.insert(token, nobody);
+    }
+
+    /// Somebody will ask for the answer to a question.
+    pub(super) fn expect_answer(&mut self, token: Token) {
+        let nobody = Waiting::For(Waker::noop().clone());
+        self.answers.insert(token, nobody);
     }
 
     /// Wakes this waker when there is room for publishers.

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::future::{Future, IntoFuture, poll_fn};
 use core::pin::Pin;
-use core::task::Poll;
+use core::task::{Poll, Waker};
 
 use super::node::Node;
 use super::{Inner, driver};
@@ -109,14 +109,17 @@ impl Publish {
     /// As [`publish`](hub::Hub::publish); [`HubError::Behind`] where awaiting it would wait.
     pub fn now(self) -> Result<Published> {
         let by = self.by?;
-        let token = by.begin(&self.draft)?;
+        let token = by.begin(&self.draft, None)?;
         let unknown = Published::default();
         Ok(by.node.end_publication(token).unwrap_or(Ok(unknown))?)
     }
 }
 
 impl By {
-    fn begin(&self, draft: &Draft) -> Result<Token, HubError> {
+    fn begin(&self, draft: &Draft, waker: Option<&Waker>) -> Result<Token, HubError> {
+        if self.hub.is_crowded(waker) {
+            return Err(HubError::Behind);
+        }
         self.hub.with(&self.node, |state, now| {
             let token = state.hub.next_token();
             state.hub.publish_draft(now, draft.clone(), Some(token))?;
@@ -135,13 +138,13 @@ impl IntoFuture for Publish {
         Box::pin(async move {
             let (by, draft) = (self.by?, self.draft);
             let begun = poll_fn(|cx| {
-                let begun = by.begin(&draft);
+                let begun = by.begin(&draft, Some(cx.waker()));
                 if begun != Err(HubError::Behind) {
                     return Poll::Ready(begun);
                 }
                 by.node.state().wait_for_room(cx.waker());
                 // There may be room since.
-                match by.begin(&draft) {
+                match by.begin(&draft, Some(cx.waker())) {
                     Err(HubError::Behind) => Poll::Pending,
                     begun => Poll::Ready(begun),
                 }

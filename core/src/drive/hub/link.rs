@@ -1,0 +1,177 @@
+//! What links a hub with others: it is given the commands of its nodes, and gives them events.
+//! No RFC.
+//! Knows no wire: whoever carries commands over one makes events of what comes back.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::poll_fn;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::sync::Mutex;
+
+use super::inner::{Backplane, Inner, lock};
+use super::node::{Node, Wakes};
+use crate::hub::{Command, Event, HubOptions, NodeId};
+use crate::time::Instant;
+
+/// Commands that wait for the link, beyond which publishers have to wait.
+const CROWDED: usize = 16_384;
+
+/// Commands on their way to whoever carries them.
+pub(super) struct Far {
+    down: AtomicBool,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    commands: VecDeque<(NodeId, Command)>,
+    carrier: Option<Waker>,
+    publishers: Vec<Waker>,
+}
+
+impl Default for Far {
+    fn default() -> Self {
+        Self {
+            down: AtomicBool::new(true),
+            waiting: Mutex::default(),
+        }
+    }
+}
+
+impl Far {
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
+    }
+
+    /// Takes the commands of a node, in order.
+    pub(super) fn take(&self, node: &Node, wakes: &mut Wakes) {
+        let mut waiting = lock(&self.waiting);
+        node.take_commands(|command| waiting.commands.push_back((node.id(), command)));
+        wakes.wakers.extend(waiting.carrier.take());
+    }
+
+    /// Whether publishers have to wait; then the waker is woken when they need no longer.
+    pub(super) fn is_crowded(&self, waker: Option<&Waker>) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let is_crowded = waiting.commands.len() >= CROWDED;
+        if is_crowded {
+            waiting.publishers.extend(waker.cloned());
+        }
+        is_crowded
+    }
+}
+
+/// What links a hub with others.
+///
+/// Take its commands, each with the node that gave it, carry them in their order, and deliver events, the answers of a node in the order
+/// of its questions: see [`Command`] and [`Event`]. Dropped, the link is down for good.
+pub struct Link {
+    hub: Arc<Inner>,
+}
+
+impl Link {
+    pub(super) fn new(hub: &Arc<Inner>) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+        }
+    }
+
+    fn far(&self) -> Option<&Far> {
+        match &self.hub.backplane {
+            Backplane::Far(far) => Some(far),
+            Backplane::Here(_) => None,
+        }
+    }
+
+    /// The next command.
+    pub async fn next(&mut self) -> (NodeId, Command) {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The same as a poll: ready with a command; else the waker is woken when there is one.
+    pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<(NodeId, Command)> {
+        let Some(far) = self.far() else {
+            return Poll::Pending;
+        };
+        let mut waiting = lock(&far.waiting);
+        let Some(next) = waiting.commands.pop_front() else {
+            waiting.carrier = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        let publishers = if waiting.commands.len() == CROWDED / 2 {
+            core::mem::take(&mut waiting.publishers)
+        } else {
+            Vec::new()
+        };
+        drop(waiting);
+        publishers.into_iter().for_each(Waker::wake);
+        Poll::Ready(next)
+    }
+
+    /// Delivers an event to a node. One of a node that is no more goes nowhere.
+    pub fn deliver(&self, to: NodeId, event: Event) {
+        if let Some(node) = self.hub.find_node(to) {
+            let mut wakes = Wakes::default();
+            node.put(event);
+            self.hub.alert(self.hub.now(), &node, &mut wakes);
+            wakes.wake();
+        }
+    }
+
+    /// The link is there: all nodes say what they want.
+    pub fn up(&self) {
+        self.turn(false);
+    }
+
+    /// The link is broken. Commands that were not taken are forgotten: what has to be said again is said when it is up.
+    pub fn down(&self) {
+        self.turn(true);
+    }
+
+    fn turn(&self, down: bool) {
+        let Some(far) = self.far() else { return };
+        far.down.store(down, Ordering::Release);
+        let publishers = {
+            let mut waiting = lock(&far.waiting);
+            if down {
+                waiting.commands.clear();
+            }
+            core::mem::take(&mut waiting.publishers)
+        };
+        for node in self.nodes() {
+            self.deliver(node, if down { Event::Down } else { Event::Up });
+        }
+        publishers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The nodes of the hub.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let nodes = self.hub.all_nodes();
+        nodes.iter().map(|node| node.id()).collect()
+    }
+
+    /// How the hub behaves.
+    pub fn options(&self) -> &Arc<HubOptions> {
+        &self.hub.options
+    }
+
+    /// What time it is for the hub.
+    pub fn now(&self) -> Instant {
+        self.hub.now()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.down();
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}
