@@ -1,0 +1,212 @@
+//! Faults that are planted into a copy of this crate, one at a time: the simulation must find each within the seeds of a test run.
+//! No RFC.
+//! The shipped code knows nothing of this: a fault is a piece of text in place of another, which must stand there exactly once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+struct Fault {
+    name: &'static str,
+    /// Below `src`.
+    file: &'static str,
+    right: &'static str,
+    wrong: &'static str,
+}
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        name: "a channel that ends leaves no group",
+        file: "hub/membership.rs",
+        right: "self.leave_all(now, id);\n        let Some(seat)",
+        wrong: "let Some(seat)",
+    },
+    Fault {
+        name: "a member that recovers receives live messages too",
+        file: "hub/membership.rs",
+        right: "from: if replays { RECOVERING } else { 0 }",
+        wrong: "from: 0",
+    },
+    Fault {
+        name: "recovery takes one that was evicted for replayed",
+        file: "hub/history.rs",
+        right: "self.floor = oldest.offset();",
+        wrong: "self.floor = oldest.offset() - 1;",
+    },
+    Fault {
+        name: "recovery begins one message late",
+        file: "hub/history.rs",
+        right: "kept.offset() <= since.offset)",
+        wrong: "kept.offset() <= since.offset + 1)",
+    },
+    Fault {
+        name: "a dropped message is not counted",
+        file: "hub/slow.rs",
+        right: "counters.dropped_newest += 1;",
+        wrong: "",
+    },
+    Fault {
+        name: "a skipped message is not told",
+        file: "hub/slow.rs",
+        right: "missing += entry.stands_for();\n                            Walk::Drop\n                        } else {\n                            Walk::Keep",
+        wrong: "Walk::Drop\n                        } else {\n                            Walk::Keep",
+    },
+    Fault {
+        name: "the budget is ignored",
+        file: "hub/slow.rs",
+        right: "chain.messages() > 0\n        && (",
+        wrong: "false && (",
+    },
+    Fault {
+        name: "an id is given twice",
+        file: "hub/seat.rs",
+        right: "seat.generation.wrapping_add(1)",
+        wrong: "seat.generation",
+    },
+    Fault {
+        name: "a gap is not told",
+        file: "hub/link.rs",
+        right: "self.tell(now, name, &Notice::Gap { group, count });",
+        wrong: "let _ = (now, group);",
+    },
+    Fault {
+        name: "a gap is not seen",
+        file: "hub/link.rs",
+        right: "if theirs.offset == ours.offset + 1 {",
+        wrong: "if theirs.offset > ours.offset {",
+    },
+    Fault {
+        name: "a new link is not told of one group",
+        file: "hub/link.rs",
+        right: "for key in self.groups.keys() {\n            self.ask_position(key);",
+        wrong: "for key in self.groups.keys().into_iter().skip(1) {\n            self.ask_position(key);",
+    },
+    Fault {
+        name: "who was on a lost node is present for ever",
+        file: "hub/broker.rs",
+        right: "let change = topic.presence.lose(&name, node);",
+        wrong: "let change = None;",
+    },
+    Fault {
+        name: "a user is gone with the first of two channels",
+        file: "hub/here.rs",
+        right: "if found.channels == 0 && !self.draining {",
+        wrong: "if !self.draining {",
+    },
+    Fault {
+        name: "exclusion is ignored",
+        file: "hub/publication.rs",
+        right: "self.exclude.is_empty() || self.exclude.binary_search(&id).is_err()",
+        wrong: "self.exclude.is_empty() || id.slot < u32::MAX",
+    },
+    Fault {
+        name: "messages are compressed for windows that nobody has",
+        file: "hub/broker.rs",
+        right: "Publication::new(&options, draft, Some(position), now, windows)",
+        wrong: "Publication::new(&options, draft, Some(position), now, windows | 0x0600)",
+    },
+    Fault {
+        name: "the newest that waits is taken first",
+        file: "hub/queue.rs",
+        right: "match self.links.get_mut(chain.tail as usize) {\n            Some(tail) => tail.next = link,\n            None => chain.head = link,\n        }\n        chain.tail = link;",
+        wrong: "if chain.tail == NONE { chain.tail = link; }\n        if let Some(new) = self.links.get_mut(link as usize) { new.next = chain.head; }\n        chain.head = link;",
+    },
+    Fault {
+        name: "publishers are never told that there is room",
+        file: "hub/delivery.rs",
+        right: "self.outputs.push_back(Output::Room);",
+        wrong: "",
+    },
+    Fault {
+        name: "a connection's own messages refer to what was shared",
+        file: "connection/outbound.rs",
+        right: "let Some(deflater) = &mut self.deflater {\n            deflater.reset();",
+        wrong: "let Some(deflater) = &mut self.deflater {\n            let _ = deflater;",
+    },
+];
+
+/// A copy of the crate with nothing but the simulation, in a workspace of its own.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn new() -> Self {
+        let copy = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join("planted"));
+        let core = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = core.parent().unwrap();
+        let to = copy.0.join("core");
+        let _ = fs::remove_dir_all(&to);
+        copy_all(&core.join("src"), &to.join("src"));
+        copy_all(&core.join("tests/simulation"), &to.join("tests/simulation"));
+        let manifest = fs::read_to_string(core.join("Cargo.toml")).unwrap();
+        let (before, rest) = manifest.split_once("[[bench]]").unwrap();
+        let (_, lints) = rest.split_once("[lints]").unwrap();
+        let manifest = format!("{before}[lints]{lints}");
+        fs::write(to.join("Cargo.toml"), manifest).unwrap();
+        let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+        let (before, rest) = manifest.split_once("members = [").unwrap();
+        let (_, rest) = rest.split_once("[workspace.package]").unwrap();
+        let (rest, _) = rest.split_once("[profile.").unwrap();
+        // All of it is slow without any optimization, and slow to build with much.
+        let manifest = format!(
+            "{before}members = [\"core\"]\n[workspace.package]{rest}[profile.dev]\nopt-level = 1\ndebug = 0\n"
+        );
+        fs::write(copy.0.join("Cargo.toml"), manifest).unwrap();
+        fs::copy(root.join("Cargo.lock"), copy.0.join("Cargo.lock")).unwrap();
+        copy
+    }
+
+    /// Builds and runs the simulation; says whether it went well, and all that it printed.
+    fn simulate(&self) -> (bool, String) {
+        let output = Command::new(env!("CARGO"))
+            .args(["test", "--offline", "-q", "-p", "sansws-core"])
+            .args(["--no-default-features", "--features", "std,deflate"])
+            .args(["--test", "simulation", "all_seeds"])
+            .current_dir(&self.0)
+            .env("CARGO_TARGET_DIR", self.0.join("target"))
+            .env("RUST_BACKTRACE", "0")
+            .env_remove("SIMULATE_SEED")
+            .env_remove("SIMULATE_SEEDS")
+            .env_remove("SIMULATE_FROM")
+            .output()
+            .unwrap();
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text += &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), text)
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_all(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_simulation_finds_each_fault_that_is_planted() {
+    let copy = Copy::new();
+    let (passed, text) = copy.simulate();
+    assert!(passed, "the copy without a fault fails:\n{text}");
+    let only = std::env::var("PLANT").unwrap_or_default();
+    for fault in FAULTS.iter().filter(|fault| fault.name.contains(&only)) {
+        let file = copy.0.join("core/src").join(fault.file);
+        let right = fs::read_to_string(&file).unwrap();
+        let times = right.matches(fault.right).count();
+        assert_eq!(times, 1, "{}: {}", fault.name, fault.right);
+        fs::write(&file, right.replace(fault.right, fault.wrong)).unwrap();
+        let (passed, text) = copy.simulate();
+        fs::write(&file, right).unwrap();
+        assert!(!passed, "nobody finds that {}", fault.name);
+        let found = text.split("SIMULATE_SEED=").nth(1);
+        let Some(found) = found.and_then(|found| found.lines().next()) else {
+            panic!("{}: there is no report:\n{text}", fault.name);
+        };
+        println!("{}: seed {found}", fault.name);
+    }
+}
