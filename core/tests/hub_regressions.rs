@@ -378,3 +378,28 @@ fn nothing_is_heard_of_a_node_that_said_goodbye() {
     cluster.run();
     assert_eq!(cluster.broker.deadline(), None);
 }
+
+#[test]
+fn what_was_dropped_is_told_where_it_was_and_not_before_what_came_earlier() {
+    let words = |notice: &Notice| match notice {
+        Notice::Skipped { count, .. } => Some(format!("skipped {count}").into()),
+        _ => None,
+    };
+    let group = GroupOptions::default().notices(words);
+    let group = group.overflow(Overflow::DropOldest);
+    let budget = Budget {
+        messages: 2,
+        ..Budget::default()
+    };
+    let options = HubOptions::default().groups(group).budget(budget);
+    let mut cluster = Cluster::new(1, options);
+    let ada = cluster.open(0, Open::default());
+    let now = cluster.now;
+    let joined = Prepared::new("you joined");
+    cluster.join(ada, "room");
+    cluster.hubs[0].send_to(now, ada, joined).unwrap();
+    for text in ["one", "two", "three"] {
+        cluster.publish(0, "room", text, Publish::default());
+    }
+    assert_eq!(cluster.taken(ada), ["you joined", "skipped 2", "three"]);
+}

@@ -47,9 +47,9 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a skipped message is not told",
-        file: "hub/slow.rs",
-        right: "missing += entry.stands_for();\n                            Walk::Drop\n                        } else {\n                            Walk::Keep",
-        wrong: "Walk::Drop\n                        } else {\n                            Walk::Keep",
+        file: "hub/queue.rs",
+        right: "*noted += count;",
+        wrong: "let _ = noted;",
     },
     Fault {
         name: "the budget is ignored",

@@ -259,8 +259,13 @@ impl Store {
         }
     }
 
-    /// Walks along a chain, from the front; says how many messages were dropped.
-    pub(super) fn walk(&mut self, chain: &mut Chain, mut judge: impl FnMut(&Entry) -> Walk) -> u64 {
+    /// Walks along a chain, from the front; says how many messages were dropped. With `noted`, a note is left where each was.
+    pub(super) fn walk(
+        &mut self,
+        chain: &mut Chain,
+        noted: Option<(Instant, &Notices)>,
+        mut judge: impl FnMut(&Entry) -> Walk,
+    ) -> u64 {
         let (mut before, mut at, mut dropped) = (NONE, chain.head, 0);
         while let Some(link) = self.links.get(at as usize) {
             let next = link.next;
@@ -272,7 +277,13 @@ impl Store {
                 Walk::Stop => break,
                 Walk::Drop => {
                     dropped += entry.content.count() as u64;
+                    let (group, missing) = (entry.group.clone(), entry.stands_for());
                     self.unlink(chain, before, at);
+                    if let (Some((now, notices)), Some(group)) = (noted, group)
+                        && missing > 0
+                    {
+                        before = self.note(now, chain, before, &group, notices, missing);
+                    }
                 }
             }
             at = next;
@@ -282,14 +293,20 @@ impl Store {
 
     /// Drops all that a channel waits for; says how many messages that were.
     pub(super) fn clear(&mut self, chain: &mut Chain) -> u64 {
-        self.walk(chain, |_| Walk::Drop)
+        self.walk(chain, None, |_| Walk::Drop)
     }
 
     /// Drops the messages of a group for which a newer one with their key waits, or comes with `key`; says how many.
-    pub(super) fn conflate(&mut self, chain: &mut Chain, group: &Name, key: Option<&Name>) -> u64 {
+    pub(super) fn conflate(
+        &mut self,
+        chain: &mut Chain,
+        noted: Option<(Instant, &Notices)>,
+        group: &Name,
+        key: Option<&Name>,
+    ) -> u64 {
         // The last place of each key, found in a first walk.
         let mut last: BTreeMap<Name, u64> = BTreeMap::new();
-        self.walk(chain, |entry| {
+        self.walk(chain, None, |entry| {
             if entry.group.as_ref() == Some(group)
                 && let Some(key) = entry.content.key()
             {
@@ -300,7 +317,7 @@ impl Store {
         if let Some(key) = key {
             last.insert(Arc::clone(key), u64::MAX);
         }
-        self.walk(chain, |entry| {
+        self.walk(chain, noted, |entry| {
             let newer = entry.content.key().and_then(|key| last.get(key));
             if entry.group.as_ref() == Some(group) && newer.is_some_and(|at| *at > entry.serial) {
                 Walk::Drop
@@ -319,48 +336,45 @@ impl Store {
         notices: &Notices,
         count: u64,
     ) {
-        if let Some(link) = self.links.get(chain.tail as usize)
+        self.note(now, chain, chain.tail, group, notices, count);
+    }
+
+    /// Notes behind a link that messages of a group were dropped there; gives the link of the note.
+    fn note(
+        &mut self,
+        now: Instant,
+        chain: &mut Chain,
+        before: u32,
+        group: &Name,
+        notices: &Notices,
+        count: u64,
+    ) -> u32 {
+        if let Some(link) = self.links.get(before as usize)
             && let Some(entry) = self.entries.get_mut(link.entry as usize)
             && entry.group.as_ref() == Some(group)
-            && let Content::Skipped { count: before, .. } = &mut entry.content
+            && let Content::Skipped { count: noted, .. } = &mut entry.content
         {
-            *before += count;
-            return;
+            *noted += count;
+            return before;
         }
         let content = Content::Skipped {
             count,
             notices: notices.clone(),
         };
         let at = self.enter(now, content, Some(Arc::clone(group)), None);
-        self.append(chain, at, false);
-    }
-
-    /// Notes at the front of a chain that messages of a group were dropped there.
-    pub(super) fn note_dropped(
-        &mut self,
-        now: Instant,
-        chain: &mut Chain,
-        group: &Name,
-        notices: &Notices,
-        count: u64,
-    ) {
-        if let Some(link) = self.links.get(chain.head as usize)
-            && let Some(entry) = self.entries.get_mut(link.entry as usize)
-            && entry.group.as_ref() == Some(group)
-            && let Content::Skipped { count: before, .. } = &mut entry.content
-        {
-            *before += count;
-            return;
+        let mut note = Chain::default();
+        self.append(&mut note, at, false);
+        let next = match self.links.get_mut(before as usize) {
+            Some(before) => core::mem::replace(&mut before.next, note.head),
+            None => core::mem::replace(&mut chain.head, note.head),
+        };
+        if let Some(link) = self.links.get_mut(note.head as usize) {
+            link.next = next;
         }
-        let mut front = Chain::default();
-        self.note_skipped(now, &mut front, group, notices, count);
-        if let Some(link) = self.links.get_mut(front.head as usize) {
-            link.next = chain.head;
+        if next == NONE {
+            chain.tail = note.head;
         }
-        chain.head = front.head;
-        if chain.tail == NONE {
-            chain.tail = front.head;
-        }
+        note.head
     }
 }
 
@@ -445,7 +459,7 @@ mod tests {
             for text in ["a", "b", "c"] {
                 put(&mut store, &mut [&mut chain], text);
             }
-            let dropped = store.walk(&mut chain, |entry| {
+            let dropped = store.walk(&mut chain, None, |entry| {
                 let text = entry.frame().unwrap();
                 let text = core::str::from_utf8(text.payload()).unwrap();
                 if gone.contains(text) {

@@ -91,27 +91,19 @@ impl Hub {
                 Some(Overflow::DropNewest | Overflow::DropOldest | Overflow::KeepLatest)
                     if !stalled =>
                 {
-                    let mut missing = 0;
-                    let dropped = self.store.walk(&mut seat.chain, |entry| {
-                        if !is_old(entry) || entry.group != group {
-                            Walk::Stop
-                        } else if matches!(entry.content, Content::Skipped { .. }) {
-                            Walk::Keep
-                        } else {
-                            missing += entry.stands_for();
-                            Walk::Drop
-                        }
-                    });
-                    self.counters.dropped_aged += dropped;
-                    let notices = group
-                        .as_ref()
-                        .and_then(|group| options.of(group).notices.as_ref());
-                    if let (Some(group), Some(notices)) = (&group, notices)
-                        && dropped > 0
-                    {
-                        self.store
-                            .note_dropped(now, &mut seat.chain, group, notices, missing);
-                    }
+                    let of_group = group.as_ref().map(|group| options.of(group));
+                    let notices = of_group.and_then(|options| options.notices.as_ref());
+                    let noted = notices.map(|notices| (now, notices));
+                    self.counters.dropped_aged +=
+                        self.store.walk(&mut seat.chain, noted, |entry| {
+                            if !is_old(entry) || entry.group != group {
+                                Walk::Stop
+                            } else if matches!(entry.content, Content::Skipped { .. }) {
+                                Walk::Keep
+                            } else {
+                                Walk::Drop
+                            }
+                        });
                     self.holding_over(slot);
                 }
                 _ => self.close_slow(now, slot),
@@ -201,21 +193,20 @@ impl Put<'_> {
             }
             Overflow::DropNewest => {}
             Overflow::DropOldest | Overflow::KeepLatest => {
-                let mut missing = 0;
+                let noted = self.notices.map(|notices| (self.now, notices));
                 if self.overflow == Overflow::KeepLatest {
-                    missing = store.conflate(&mut seat.chain, group, self.key);
-                    counters.dropped_conflated += missing;
+                    counters.dropped_conflated +=
+                        store.conflate(&mut seat.chain, noted, group, self.key);
                 }
                 while is_full(seat, budget, self.octets) {
                     let mut found = false;
-                    let gone = store.walk(&mut seat.chain, |entry| {
+                    let gone = store.walk(&mut seat.chain, noted, |entry| {
                         let is_ours = entry.group.as_ref() == Some(group)
                             && matches!(entry.content, Content::Message { .. });
                         if found {
                             Walk::Stop
                         } else if is_ours {
                             found = true;
-                            missing += entry.stands_for();
                             Walk::Drop
                         } else {
                             Walk::Keep
@@ -225,11 +216,6 @@ impl Put<'_> {
                         break;
                     }
                     counters.dropped_oldest += gone;
-                }
-                if let Some(notices) = self.notices
-                    && missing > 0
-                {
-                    store.note_dropped(self.now, &mut seat.chain, group, notices, missing);
                 }
                 if !is_full(seat, budget, self.octets) {
                     if seat.chain.is_empty() {
