@@ -1,4 +1,4 @@
-.PHONY: help demo test lint doc fuzz bench interop browser no-std conformance foreign
+.PHONY: help demo test simulate lint doc fuzz bench interop browser no-std conformance foreign
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
@@ -17,6 +17,13 @@ test: interop browser ## all tests; installs the foreign peers, a browser and ca
 	cargo test --workspace --all-features
 	conformance/run.sh --quick
 	core/fuzz/run.sh $(SECONDS_EACH)
+
+# Worlds that `make simulate` goes through.
+SEEDS ?= 20000
+
+simulate: ## SEEDS worlds of the simulation, and how many steps a second that were; SIMULATE_SEED=n runs one again
+	SIMULATE_SEEDS=$(SEEDS) cargo test --release -p sansws-core --no-default-features --features std,deflate \
+		--test simulation all_seeds -- --nocapture
 
 interop:
 	conformance/interop/setup.sh

@@ -189,8 +189,10 @@ fn what_ages_out_as_something_is_published_is_not_counted_as_held() {
 
 #[test]
 fn a_node_that_was_given_up_and_is_heard_again_gets_its_messages() {
-    let mut options = HubOptions::default();
-    options.lease = Some(Duration::from_secs(3));
+    let options = HubOptions {
+        lease: Some(Duration::from_secs(3)),
+        ..HubOptions::default()
+    };
     let mut cluster = Cluster::new(2, options);
     let ada = cluster.open(0, user("ada"));
     cluster.join(ada, "room");
@@ -231,8 +233,10 @@ fn publishers_go_on_when_what_they_waited_for_has_expired() {
 
 #[test]
 fn a_loss_that_no_later_message_shows_is_found_by_the_check() {
-    let mut options = HubOptions::default();
-    options.check = Some(Duration::from_secs(2));
+    let options = HubOptions {
+        check: Some(Duration::from_secs(2)),
+        ..HubOptions::default()
+    };
     let mut cluster = Cluster::new(1, options);
     let ada = cluster.open(0, Open::default());
     cluster.join(ada, "room");
@@ -357,8 +361,10 @@ fn an_answer_that_was_asked_for_over_an_earlier_link_ends_no_recovery() {
 
 #[test]
 fn a_channel_that_was_refused_leaves_nothing_behind() {
-    let mut options = HubOptions::default();
-    options.max_groups = 0;
+    let options = HubOptions {
+        max_groups: 0,
+        ..HubOptions::default()
+    };
     let mut cluster = Cluster::new(1, options);
     let opened = cluster.hubs[0].open(cluster.now, user("ada"));
     assert_eq!(opened, Err(HubError::Crowded));
@@ -367,8 +373,10 @@ fn a_channel_that_was_refused_leaves_nothing_behind() {
 
 #[test]
 fn nothing_is_heard_of_a_node_that_said_goodbye() {
-    let mut options = HubOptions::default();
-    options.lease = Some(Duration::from_secs(3));
+    let options = HubOptions {
+        lease: Some(Duration::from_secs(3)),
+        ..HubOptions::default()
+    };
     let mut cluster = Cluster::new(1, options);
     let ada = cluster.open(0, user("ada"));
     cluster.join(ada, "room");

@@ -17,7 +17,7 @@ use crate::world::World;
 
 impl World {
     /// What holds at every moment.
-    pub fn check_step(&mut self) -> Check {
+    pub fn check_step(&self) -> Check {
         for node in &self.nodes {
             let snapshot = node.hub.snapshot();
             let (counters, gauges) = (snapshot.counters, snapshot.gauges);
@@ -207,7 +207,10 @@ impl World {
             }
             let there = presence.members.iter();
             let there: BTreeSet<String> = there.map(|present| present.user.to_string()).collect();
-            let in_grace = self.left + GRACE * 2 > self.now && there.is_superset(&users);
+            // That users of a node have gone is told once, if it drains.
+            let drains = self.nodes.iter().any(|node| node.draining);
+            let in_grace =
+                (drains || self.left + GRACE * 2 > self.now) && there.is_superset(&users);
             hold!(
                 in_grace || (there == users && presence.count == users.len()),
                 "presence: {there:?} in {group}, which has {users:?}"
@@ -217,7 +220,7 @@ impl World {
     }
 
     /// Nothing waits for a client that reads, and publishers wait for nobody.
-    fn check_kept(&mut self) -> Check {
+    fn check_kept(&self) -> Check {
         let closing = self.live.iter().any(|at| {
             let session = &self.sessions[*at];
             session.up.dead || !matches!(session.client_end, ClientEnd::Open(_))
@@ -256,7 +259,7 @@ impl World {
     }
 
     /// All have gone, and nothing is left of them.
-    fn check_empty(&mut self) -> Check {
+    fn check_empty(&self) -> Check {
         for at in &self.live {
             let session = &self.sessions[*at];
             hold!(

@@ -1,5 +1,6 @@
 //! The simulation: worlds drawn from seeds, in virtual time, in which all that can go wrong does.
-//! HUB.md's invariants are checked after every step and at rest; a failing seed prints itself and a short list of operations.
+//! The invariants of the hub are checked after every step and at rest; a failing seed prints itself and a short list of operations.
+//! Faults planted into the hub, each of which these seeds must find: `planted.rs`.
 //! The real handshake, codec, deflate, router, hub and broker; no socket and no clock.
 //!
 //! `SIMULATE_SEED=n` runs one seed, `SIMULATE_SEEDS=n` so many, `SIMULATE_FROM=n` begins there. `make simulate` runs many.
