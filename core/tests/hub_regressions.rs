@@ -411,3 +411,28 @@ fn what_was_dropped_is_told_where_it_was_and_not_before_what_came_earlier() {
     }
     assert_eq!(cluster.taken(ada), ["you joined", "skipped 2", "three"]);
 }
+
+#[test]
+fn a_message_grows_too_old_behind_a_note_of_another_group_too() {
+    let words = |notice: &Notice| match notice {
+        Notice::Skipped { count, .. } => Some(format!("skipped {count}").into()),
+        _ => None,
+    };
+    let group = GroupOptions::default().notices(words);
+    let group = group.overflow(Overflow::DropOldest);
+    let budget = Budget {
+        messages: 1,
+        age: Duration::from_secs(8),
+        ..Budget::default()
+    };
+    let options = HubOptions::default().groups(group).budget(budget);
+    let mut cluster = Cluster::new(1, options);
+    let ada = cluster.open(0, Open::default());
+    cluster.join(ada, "one");
+    cluster.join(ada, "two");
+    cluster.publish(0, "one", "old", Publish::default());
+    cluster.pass(Duration::from_secs(10));
+    cluster.publish(0, "two", "old too", Publish::default());
+    cluster.pass(Duration::from_secs(10));
+    assert_eq!(cluster.taken(ada), ["skipped 1", "skipped 1"]);
+}

@@ -226,6 +226,19 @@ impl Store {
         self.entries.get(link.entry as usize)
     }
 
+    /// The first message that a channel is to take; notes before it are passed over.
+    pub(super) fn first_message(&self, chain: &Chain) -> Option<&Entry> {
+        let mut at = chain.head;
+        while let Some(link) = self.links.get(at as usize) {
+            let entry = self.entries.get(link.entry as usize)?;
+            if matches!(entry.content, Content::Message { .. }) {
+                return Some(entry);
+            }
+            at = link.next;
+        }
+        None
+    }
+
     /// Takes the reference to the front away.
     pub(super) fn pop(&mut self, chain: &mut Chain) {
         self.unlink(chain, NONE, chain.head);

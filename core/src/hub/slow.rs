@@ -74,8 +74,8 @@ impl Hub {
         let is_old = |entry: &Entry| entry.since + budget.age <= now;
         let mut late = Vec::new();
         for (slot, seat) in self.seats.waiting() {
-            let front_is_old = self.store.front(&seat.chain).is_some_and(is_old);
-            if front_is_old || seat.moved + budget.stall <= now {
+            let first = self.store.first_message(&seat.chain);
+            if first.is_some_and(is_old) || seat.moved + budget.stall <= now {
                 late.push(slot);
             }
         }
@@ -84,8 +84,8 @@ impl Hub {
                 continue;
             };
             let stalled = seat.moved + budget.stall <= now;
-            let front = self.store.front(&seat.chain);
-            let group = front.and_then(|entry| entry.group.clone());
+            let first = self.store.first_message(&seat.chain);
+            let group = first.and_then(|entry| entry.group.clone());
             let overflow = group.as_ref().map(|group| options.of(group).overflow);
             match overflow {
                 Some(Overflow::DropNewest | Overflow::DropOldest | Overflow::KeepLatest)
@@ -96,12 +96,12 @@ impl Hub {
                     let noted = notices.map(|notices| (now, notices));
                     self.counters.dropped_aged +=
                         self.store.walk(&mut seat.chain, noted, |entry| {
-                            if !is_old(entry) || entry.group != group {
-                                Walk::Stop
-                            } else if matches!(entry.content, Content::Skipped { .. }) {
+                            if matches!(entry.content, Content::Skipped { .. }) {
                                 Walk::Keep
-                            } else {
+                            } else if is_old(entry) && entry.group == group {
                                 Walk::Drop
+                            } else {
+                                Walk::Stop
                             }
                         });
                     self.holding_over(slot);

@@ -32,6 +32,12 @@ impl World {
                 counters.delivered
             );
             hold!(
+                counters.encodes == counters.published_alone,
+                "encodes: {} messages were framed {} times",
+                counters.published_alone,
+                counters.encodes
+            );
+            hold!(
                 gauges.channels == node.slots.len(),
                 "membership: {} channels for {} connections",
                 gauges.channels,
