@@ -436,3 +436,25 @@ fn a_message_grows_too_old_behind_a_note_of_another_group_too() {
     cluster.pass(Duration::from_secs(10));
     assert_eq!(cluster.taken(ada), ["skipped 1", "skipped 1"]);
 }
+
+#[test]
+fn only_the_first_member_is_told_that_it_is_the_first() {
+    let mut cluster = Cluster::new(1, HubOptions::default());
+    let (ada, bob) = (
+        cluster.open(0, Open::default()),
+        cluster.open(0, Open::default()),
+    );
+    let since = Some(Position {
+        epoch: 1,
+        offset: 0,
+    });
+    let (now, hub) = (cluster.now, &mut cluster.hubs[0]);
+    hub.join(now, ada, "room", Join { since }).unwrap();
+    hub.join(now, bob, "room", Join::default()).unwrap();
+    cluster.run();
+    let opened = cluster.outputs.iter().filter_map(|output| match output {
+        Output::Joined(id, _, joined) if joined.opened => Some(*id),
+        _ => None,
+    });
+    assert_eq!(opened.collect::<Vec<_>>(), [ada]);
+}

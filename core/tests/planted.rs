@@ -118,6 +118,24 @@ const FAULTS: &[Fault] = &[
         wrong: "",
     },
     Fault {
+        name: "a message with an id of before is published again",
+        file: "hub/broker.rs",
+        right: "if let Some(position) = topic.published.find(id) {",
+        wrong: "if let Some(position) = topic.published.find(id).filter(|_| false) {",
+    },
+    Fault {
+        name: "a user who left while the link was broken is present for ever",
+        file: "hub/presence.rs",
+        right: "self.exit(group, node, &gone);\n        let joined",
+        wrong: "self.exit(group, node, &gone[..0]);\n        let joined",
+    },
+    Fault {
+        name: "a node that was given up is not told",
+        file: "hub/broker.rs",
+        right: "self.events.push_back((from, Event::Up));",
+        wrong: "",
+    },
+    Fault {
         name: "a connection's own messages refer to what was shared",
         file: "connection/outbound.rs",
         right: "let Some(deflater) = &mut self.deflater {\n            deflater.reset();",
@@ -164,6 +182,7 @@ impl Copy {
             .current_dir(&self.0)
             .env("CARGO_TARGET_DIR", self.0.join("target"))
             .env("RUST_BACKTRACE", "0")
+            .env("SIMULATE_TRIES", "20")
             .env_remove("SIMULATE_SEED")
             .env_remove("SIMULATE_SEEDS")
             .env_remove("SIMULATE_FROM")

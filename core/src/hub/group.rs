@@ -23,8 +23,8 @@ pub(super) struct Group {
     pub(super) asked: Option<Token>,
     /// What it missed was asked for; and the newest number that was seen meanwhile.
     pub(super) repairing: Option<(Token, u64)>,
-    /// Who joined and is to be told the position.
-    pub(super) waiting: Vec<ChannelId>,
+    /// Who joined and is to be told the position, and whether it was the first.
+    pub(super) waiting: Vec<(ChannelId, bool)>,
 }
 
 /// A channel that is in a group.

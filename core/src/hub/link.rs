@@ -364,10 +364,10 @@ impl Hub {
         if !super::id::is_public(&name) {
             return;
         }
-        for (at, id) in waiting.into_iter().enumerate() {
+        for (id, opened) in waiting {
             let joined = Joined {
                 added: true,
-                opened: at == 0,
+                opened,
                 position,
                 recovered: Recovered::Fresh,
             };

@@ -205,7 +205,7 @@ impl Hub {
         if position.is_none()
             && let Some(group) = self.groups.get_mut(key)
         {
-            group.waiting.push(id);
+            group.waiting.push((id, opened));
             return Ok(None);
         }
         Ok(Some(Joined {
@@ -329,7 +329,7 @@ impl Hub {
             return false;
         };
         let left = group.members.swap_remove(place.at as usize);
-        group.waiting.retain(|waiting| *waiting != id);
+        group.waiting.retain(|(waiting, _)| *waiting != id);
         let (name, emptied) = (Arc::clone(&group.name), group.members.is_empty());
         if let Some(moved) = group.members.get(place.at as usize).copied()
             && let Some(more) = self.seats.at(moved.slot).and_then(|seat| seat.more_mut())

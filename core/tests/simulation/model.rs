@@ -34,6 +34,8 @@ pub struct Model {
     pub standing: BTreeMap<String, Position>,
     /// Messages without a number, with those who must not receive them.
     pub unnumbered: BTreeMap<String, (Arc<str>, BTreeSet<ChannelId>)>,
+    /// Ids of the callers' own, by group and epoch.
+    ids: BTreeSet<(Arc<str>, u64, Arc<str>)>,
     /// Messages published.
     pub published: u64,
 }
@@ -43,6 +45,10 @@ impl Model {
     pub fn note(&mut self, draft: &Draft, position: Option<Position>) -> Check {
         let text = core::str::from_utf8(draft.message.payload()).unwrap_or_default();
         let tag = text.split(' ').next().unwrap_or_default().to_string();
+        if let (Some(id), Some(position)) = (&draft.options.id, position) {
+            let id = (Arc::clone(&draft.group), position.epoch, Arc::clone(id));
+            hold!(self.ids.insert(id), "double: {tag} has an id of before");
+        }
         let exclude: BTreeSet<ChannelId> = draft.options.exclude.iter().copied().collect();
         let Some(position) = position.filter(|_| !draft.options.unsaved) else {
             let group = Arc::clone(&draft.group);

@@ -21,8 +21,8 @@ pub struct Run {
     pub failed: Option<(String, usize)>,
 }
 
-/// Most runs that shrinking takes.
-const TRIES: usize = 400;
+/// Most runs that shrinking takes, unless `SIMULATE_TRIES` says otherwise.
+const TRIES: u64 = 400;
 
 /// Does the operations in the world of a seed, and lets it come to rest.
 pub fn run(seed: u64, ops: &[Op]) -> Run {
@@ -63,11 +63,12 @@ pub fn shrink(seed: u64, ops: &[Op]) -> (Vec<Op>, String) {
     let Some((mut why, done)) = first.failed else {
         return (ops.to_vec(), String::new());
     };
+    let most = crate::number("SIMULATE_TRIES").unwrap_or(TRIES);
     let (mut least, mut tries) = (ops[..done].to_vec(), 0);
     let mut size = least.len().div_ceil(2);
-    while size > 0 && tries < TRIES {
+    while size > 0 && tries < most {
         let (mut at, mut shorter) = (0, false);
-        while at < least.len() && tries < TRIES {
+        while at < least.len() && tries < most {
             let mut fewer = least.clone();
             fewer.drain(at..(at + size).min(least.len()));
             tries += 1;
