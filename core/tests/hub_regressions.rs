@@ -458,3 +458,19 @@ fn only_the_first_member_is_told_that_it_is_the_first() {
     });
     assert_eq!(opened.collect::<Vec<_>>(), [ada]);
 }
+
+#[test]
+fn what_is_sent_to_a_user_is_wrapped_and_kept_by_no_rule() {
+    let group = GroupOptions::default().history(HistoryOptions::default());
+    let group = group.envelope(|publication| format!("in {}", publication.group).into());
+    let options = HubOptions::default().groups(group.clone());
+    let mut cluster = Cluster::new(1, options.rule("#".parse().unwrap(), group));
+    let ada = cluster.open(0, user("ada"));
+    let hello = Prepared::new("hello");
+    cluster.hubs[0]
+        .send_to_user(cluster.now, "ada", hello)
+        .unwrap();
+    cluster.run();
+    assert_eq!(cluster.taken(ada), ["hello"]);
+    assert_eq!(cluster.broker.history_octets(), 0);
+}

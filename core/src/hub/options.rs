@@ -90,12 +90,25 @@ impl HubOptions {
         self
     }
 
-    /// What holds for a group.
+    /// What holds for a group. No rule is about the channels of a user: what is sent to them reaches them as it is.
     pub(super) fn of(&self, group: &str) -> &GroupOptions {
+        if !super::id::is_public(group) {
+            return &OF_USERS;
+        }
         let rule = self.rules.iter().find(|(filter, _)| filter.matches(group));
         rule.map_or(&self.groups, |(_, options)| options)
     }
 }
+
+/// How the group of all channels of a user behaves.
+static OF_USERS: GroupOptions = GroupOptions {
+    history: None,
+    presence: PresenceMode::Off,
+    overflow: Overflow::Close,
+    compress: Compress::From(256),
+    envelope: None,
+    notices: None,
+};
 
 /// How a group behaves.
 #[derive(Clone, Debug, Default)]
