@@ -474,3 +474,21 @@ fn what_is_sent_to_a_user_is_wrapped_and_kept_by_no_rule() {
     assert_eq!(cluster.taken(ada), ["hello"]);
     assert_eq!(cluster.broker.history_octets(), 0);
 }
+
+#[test]
+fn a_channel_expires_once() {
+    let mut cluster = Cluster::new(1, HubOptions::default());
+    let expiry = Some(Duration::from_secs(1));
+    let ada = cluster.open(
+        0,
+        Open {
+            expiry,
+            ..Open::default()
+        },
+    );
+    cluster.pass(Duration::from_secs(2));
+    cluster.hubs[0].touch(cluster.now, ada).unwrap();
+    cluster.pass(Duration::from_secs(2));
+    assert_eq!(cluster.taken(ada), ["close 1001"]);
+    assert_eq!(cluster.hubs[0].snapshot().counters.expired_channels, 1);
+}

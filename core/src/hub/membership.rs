@@ -85,10 +85,13 @@ impl Hub {
 
     /// Says that the peer of a channel is there: its expiry begins anew.
     pub fn touch(&mut self, now: Instant, id: ChannelId) -> Result<(), HubError> {
-        let more = self.seats.of(id).and_then(|seat| seat.more_mut());
-        let Some(more) = more else {
+        let Some(seat) = self.seats.of(id) else {
             self.counters.stale += 1;
             return Err(HubError::Gone);
+        };
+        // Nothing renews a channel that is about to be closed.
+        let Some(more) = seat.renewable() else {
+            return Ok(());
         };
         if let Some((after, at)) = &mut more.expiry {
             self.expiring.remove(&(*at, id.slot()));

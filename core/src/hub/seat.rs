@@ -160,6 +160,11 @@ impl Seat {
         self.more.as_deref_mut()
     }
 
+    /// The other parts, unless it is about to be closed.
+    pub(super) fn renewable(&mut self) -> Option<&mut More> {
+        self.more.as_deref_mut().filter(|_| !self.closing)
+    }
+
     pub(super) const fn generation(&self) -> u32 {
         self.generation
     }
