@@ -183,6 +183,7 @@ impl Copy {
             .env("CARGO_TARGET_DIR", self.0.join("target"))
             .env("RUST_BACKTRACE", "0")
             .env("SIMULATE_TRIES", "20")
+            .env_remove("RUSTFLAGS")
             .env_remove("SIMULATE_SEED")
             .env_remove("SIMULATE_SEEDS")
             .env_remove("SIMULATE_FROM")

@@ -25,6 +25,8 @@
 //! - **Bounds.** What waits for a channel is bounded by its [`Budget`], what is kept by [`HistoryOptions`], and who may be how
 //!   many by [`HubOptions`].
 //!
+//! The simulation in `tests/simulation` checks all of these in many worlds.
+//!
 //! ```
 //! use std::sync::Arc;
 //! use sansws_core::hub::{Broker, Hub, HubOptions, Join, NodeId, Open, Output, Publish, Taken};
