@@ -80,6 +80,12 @@ impl Model {
         self.numbered.get(&(Arc::clone(group), epoch, offset))
     }
 
+    /// Whether one of these expires: it may do so while it waits.
+    pub fn expire(&self, group: &Arc<str>, epoch: u64, mut numbers: core::ops::Range<u64>) -> bool {
+        let record = |offset| self.at(group, epoch, offset);
+        numbers.any(|offset| record(offset).is_some_and(|record| record.expires))
+    }
+
     /// How many messages a channel should have received with numbers in a range, none of which it has.
     pub fn missing(
         &self,

@@ -195,9 +195,11 @@ impl View {
                 );
                 self.place = Place::In;
                 self.misses(model, id, at, position.offset)?;
+                let first = since.map_or(0, |since| since.offset + 1);
+                let expires = model.expire(&group, at.epoch, first..position.offset + 1);
                 hold!(
                     self.replayed == count
-                        || (self.announced > 0 && self.replayed < count)
+                        || ((self.announced > 0 || expires) && self.replayed < count)
                         || !self.told,
                     "recovery: {count} of {group} were to be replayed, {} came",
                     self.replayed
