@@ -88,7 +88,10 @@ fn what_one_hub_publishes_another_receives_and_the_publisher_is_told_where_it_st
     wire.carry();
     {
         let mut publishing = pin!(hubs[0].publish("lobby", "hello").into_future());
-        assert!(poll(publishing.as_mut()).is_pending(), "nobody has answered");
+        assert!(
+            poll(publishing.as_mut()).is_pending(),
+            "nobody has answered"
+        );
         let published = wire.done(publishing).unwrap();
         assert_eq!(published.position.unwrap().offset, 1);
     }
@@ -99,7 +102,10 @@ fn what_one_hub_publishes_another_receives_and_the_publisher_is_told_where_it_st
     assert_eq!(published.position, None);
     wire.carry();
     let kept = wire.done(hubs[0].history("lobby", 10)).unwrap();
-    assert_eq!((kept.publications.len(), kept.position.unwrap().offset), (2, 2));
+    assert_eq!(
+        (kept.publications.len(), kept.position.unwrap().offset),
+        (2, 2)
+    );
     let presence = wire.done(hubs[0].presence("lobby")).unwrap();
     assert_eq!(presence.count, 0);
 }
@@ -126,7 +132,10 @@ fn a_link_begins_down_and_what_waits_for_an_answer_fails_when_it_breaks() {
     let published = hub.publish("lobby", "alone").now().unwrap();
     assert_eq!(published.position, None);
     let received = wire.done(subscription.receive()).unwrap();
-    assert_eq!((received.as_text(), received.position), (Some("alone"), None));
+    assert_eq!(
+        (received.as_text(), received.position),
+        (Some("alone"), None)
+    );
     // When it is back it says again what it wants.
     wire.links[0].up();
     wire.carry();
