@@ -1,5 +1,5 @@
-// The demo page of sansws: a chat at /chat/<room>?name=<name> and the server's numbers at /dashboard, on the origin of the page.
-// What comes over the wire gets into the page as text, never as markup. No library, no build step.
+// The page of sansws' chat: /chat/<room>?name=<name>&since=<position>, and the server's numbers at /dashboard if it has them, on the
+// origin of the page. What comes over the wire gets into the page as text, never as markup. No library, no build step.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
@@ -140,7 +140,7 @@ function address(path) {
 // Names and rooms -------------------------------------------------------------------------------------------------------------
 
 const ROOMS = ["lobby", "rust", "tea"];
-const KEPT = "sansws.name";
+const KEPT = "sansws.name"; // in the window, and for the next one
 
 function randomName() {
   const pick = (words) => words[Math.floor(Math.random() * words.length)];
@@ -173,25 +173,19 @@ const dayOnly = new Intl.DateTimeFormat([], { weekday: "long", day: "numeric", m
 const log = {
   box: $("log"),
   list: $("lines"),
-  seen: new Set(), // what is there: author, time and text
   pinned: true, // whether the end is in view and stays there
   below: 0, // new lines out of view
 
   clear() {
     this.list.replaceChildren();
-    this.seen.clear();
     this.pinned = true;
     this.settle();
   },
 
-  // Whether the line was new; one that is there already is not shown twice. A line of the past takes its place by time.
-  say({ from, text, at }, me, past) {
-    const key = JSON.stringify([from, at, text]);
-    if (this.seen.has(key)) return false;
-    this.seen.add(key);
+  say(said, me) {
+    const { from, text, at } = said;
     const when = new Date(Number.isFinite(at) ? at : Date.now());
-    const line = make("li", { className: from === me ? "line mine" : "line", author: from, key });
-    line.at = past ? when.getTime() : Math.max(when.getTime(), this.list.lastElementChild?.at ?? 0);
+    const line = make("li", { className: from === me ? "line mine" : "line", author: from, said, at: when.getTime() });
     line.dataset.initial = ([...from][0] ?? "?").toUpperCase();
     line.style.setProperty("--hue", hueOf(from));
     const title = wholeTime.format(when);
@@ -202,30 +196,29 @@ const log = {
     this.put(line);
     if (!this.pinned) this.below += 1;
     this.settle();
-    return true;
+    return line;
   },
 
   // Of notes that follow each other about one person, the last one stays.
-  note(text, { about, bad = false }) {
+  note(text, { about, bad = false, before = null } = {}) {
     let last = this.list.lastElementChild;
-    const at = last?.at ?? Date.now();
     while (last?.classList.contains("note") && last.about !== about) last = last.previousElementSibling;
     if (about && last?.about === about) last.remove();
-    this.put(make("li", { className: bad ? "note bad" : "note", textContent: text, about, at }));
+    this.put(make("li", { className: bad ? "note bad" : "note", textContent: text, about }), before);
     this.settle();
   },
 
-  put(line) {
-    let before = this.list.lastElementChild;
-    while (before && (before.at > line.at || before.className === "day")) before = before.previousElementSibling;
-    if (before) before.after(line);
-    else this.list.prepend(line);
+  // What was said, to be kept over a reload.
+  said() {
+    return [...this.list.querySelectorAll(".line")].map(({ said }) => said);
+  },
+
+  put(line, before = null) {
+    this.list.insertBefore(line, before);
     this.group(line);
     this.group(line.nextElementSibling);
     while (this.list.children.length > KEEP) {
-      const oldest = this.list.firstElementChild;
-      this.seen.delete(oldest.key);
-      oldest.remove();
+      this.list.firstElementChild.remove();
       this.group(this.list.firstElementChild);
     }
   },
@@ -238,10 +231,12 @@ const log = {
       above.remove();
       above = line.previousElementSibling;
     }
+    while (above && !above.at) above = above.previousElementSibling;
     const day = dayOnly.format(line.at);
     const newDay = day !== dayOnly.format(above?.at ?? Date.now());
     if (newDay) line.before(make("li", { className: "day", textContent: day, at: line.at }));
-    line.classList.toggle("head", newDay || above?.author !== line.author || line.at - above.at > PAUSE);
+    const follows = line.previousElementSibling === above && above?.author === line.author;
+    line.classList.toggle("head", newDay || !follows || line.at - above.at > PAUSE);
   },
 
   settle() {
@@ -270,74 +265,118 @@ $("newer").addEventListener("click", () => {
 const MAY_WAIT = 20; // messages without a connection
 
 const chat = {
-  room: roomOfHash(),
-  name: attempt(() => localStorage.getItem(KEPT), null) ?? "", // as asked for; storage may be forbidden
-  me: "", // as the server says
-  greeted: false, // whether this room has welcomed us since it was entered
+  room: "",
+  name: attempt(() => sessionStorage.getItem(KEPT), null) ?? "", // storage may be forbidden
+  position: null, // behind the last line that we have, as the server said it
+  people: [],
+  version: 0, // of the list of people
+  changes: [], // of people, before we were welcome
+  first: null, // line of this connection
   unread: 0,
-  outbox: [], // { room, text, fate: "queued" | "sent" | "refused", why }
+  outbox: [], // { id, text, fate: "queued" | "sent" | "refused", why }
 };
 
 chat.link = new Link({
   address() {
     const url = address(`/chat/${encodeURIComponent(chat.room)}`);
     url.searchParams.set("name", chat.name);
+    if (chat.position) url.searchParams.set("since", chat.position);
     return url;
   },
   onMessage: heard,
   onState: show,
 });
 
+// A window keeps each room with its position, so that a reload goes on where it was. The two are kept as one, or not at all.
+const keptAt = (room) => `sansws.room.${room}`;
+
+function keep() {
+  if (!chat.room) return;
+  const { position, outbox } = chat;
+  attempt(() => sessionStorage.removeItem(keptAt(chat.room)));
+  attempt(() => sessionStorage.setItem(keptAt(chat.room), JSON.stringify({ position, outbox, lines: log.said() })));
+}
+
+function restore() {
+  const kept = attempt(() => JSON.parse(sessionStorage.getItem(keptAt(chat.room))), null) ?? {};
+  Object.assign(chat, { position: kept.position ?? null, outbox: kept.outbox ?? [] });
+  for (const line of kept.lines ?? []) log.say(line, chat.name);
+  // Whether it arrived we shall see.
+  for (const mine of chat.outbox) if (mine.fate === "sent") mine.fate = "queued";
+}
+
+addEventListener("pagehide", keep);
+
 function heard(message) {
   switch (message?.kind) {
+    case "said": return said(message);
+    case "people": return moved(message);
     case "welcome": return welcome(message);
-    case "said": return said(message, false);
-    case "error": return refused(String(message.text));
-    case "joined":
-    case "left":
-      setPeople(message.people);
-      if (message.name !== chat.me) log.note(`${message.name} ${message.kind}`, { about: message.name });
+    case "missing": return log.note(`${message.count ?? "Some"} messages got lost here.`);
+    case "again": return drop(chat.outbox.find(({ id }) => id === message.id));
+    case "error": return refused(message.id, String(message.text));
   }
 }
 
-function welcome({ name, people, history }) {
-  chat.me = name;
-  $("me").querySelector("b").textContent = name;
-  setPeople(people);
-  log.box.setAttribute("aria-live", "off"); // the past is not read out line by line
-  for (const line of history ?? []) said(line, true);
-  setTimeout(() => log.box.setAttribute("aria-live", "polite"), 500);
-  chat.greeted = true;
-  chat.link.ready();
-  // What waited, and what was on its way when the connection broke and is not in the history.
-  for (const mine of ofRoom().filter(({ fate }) => fate !== "refused")) send(mine);
+// A position is where the server's numbering began, and a number.
+function isBehind(position) {
+  const [began, number] = position.split("-");
+  const [ours, last] = chat.position?.split("-") ?? [];
+  return began !== ours || Number(number) > Number(last);
 }
 
-function said(line, past) {
+function said({ position, at, line }) {
   if (typeof line?.from !== "string" || typeof line.text !== "string") return;
-  if (!log.say(line, chat.me, past)) return;
-  const mine = line.from === chat.me && ofRoom().find(({ text, fate }) => text === line.text && fate !== "queued");
-  if (mine) return drop(mine);
-  if (line.from === chat.me || (past && !chat.greeted) || (document.hasFocus() && !document.hidden)) return;
+  if (position && !isBehind(position)) return;
+  chat.position = position ?? chat.position;
+  const isPast = chat.link.state !== "open";
+  const { from, text, id } = line;
+  const shown = log.say({ from, text, at }, chat.name);
+  if (isPast) chat.first ??= shown;
+  if (from === chat.name) return drop(chat.outbox.find((mine) => mine.id === id));
+  if (isPast || (document.hasFocus() && !document.hidden)) return;
   chat.unread += 1;
   title();
 }
 
-function setPeople(people) {
-  if (!Array.isArray(people)) return;
-  const self = people.indexOf(chat.me);
-  $("count").textContent = people.length || "";
-  $("people").replaceChildren(...people.map((name, place) => {
+// It comes behind all that we missed.
+function welcome({ people, version, position, complete }) {
+  if (!complete) log.note("Older messages are not kept.", { before: chat.first });
+  if (position && isBehind(position)) chat.position = position;
+  Object.assign(chat, { people, version });
+  setPeople();
+  chat.link.ready();
+  chat.changes.splice(0).forEach(moved);
+  setTimeout(() => log.box.setAttribute("aria-live", "polite"), 500);
+  // What waited, and what was on its way when the connection broke and did not arrive.
+  for (const mine of chat.outbox.filter(({ fate }) => fate !== "refused")) send(mine);
+}
+
+// Who came and who went; what the list that we were welcomed with has in it is passed over.
+function moved(change) {
+  if (chat.link.state !== "open") return void chat.changes.push(change);
+  const { version, joined, left } = change;
+  if (version <= chat.version) return;
+  chat.version = version;
+  chat.people = [...chat.people.filter((name) => !left.includes(name) && !joined.includes(name)), ...joined];
+  setPeople();
+  for (const name of joined) if (name !== chat.name) log.note(`${name} joined`, { about: name });
+  for (const name of left) if (name !== chat.name) log.note(`${name} left`, { about: name });
+}
+
+function setPeople() {
+  $("count").textContent = chat.people.length || "";
+  $("people").replaceChildren(...chat.people.map((name) => {
     const item = make("li");
     item.style.setProperty("--hue", hueOf(name));
     item.append(make("bdi", { textContent: name }));
-    if (place === self) item.append(make("span", { className: "soft", textContent: "you" }));
+    if (name === chat.name) item.append(make("span", { className: "soft", textContent: "you" }));
     return item;
   }));
 }
 
 function title() {
-  document.title = `${chat.unread ? `(${chat.unread}) ` : ""}#${chat.room} · sansws demo`;
+  document.title = `${chat.unread ? `(${chat.unread}) ` : ""}#${chat.room} · sansws`;
 }
 
 for (const event of ["focus", "visibilitychange"]) {
@@ -348,31 +387,30 @@ for (const event of ["focus", "visibilitychange"]) {
 }
 
 // What we say stays in the outbox until the server has said it to all, us among them.
-const ofRoom = () => chat.outbox.filter(({ room }) => room === chat.room);
 const queued = () => chat.outbox.filter(({ fate }) => fate === "queued").length;
 const full = () => chat.link.state !== "open" && queued() >= MAY_WAIT;
 
 function send(mine) {
-  chat.link.send({ kind: "say", text: mine.text });
+  chat.link.send({ kind: "say", text: mine.text, id: mine.id });
   mine.fate = "sent";
   showOutbox();
 }
 
-// Answers come in order, so an error is about the oldest message on its way.
-function refused(why) {
-  const mine = ofRoom().find(({ fate }) => fate === "sent");
+function refused(id, why) {
+  const mine = chat.outbox.find((one) => one.id === id);
   if (!mine) return log.note(why, { bad: true });
   Object.assign(mine, { fate: "refused", why });
   showOutbox();
 }
 
 function drop(mine) {
+  if (!mine) return;
   chat.outbox = chat.outbox.filter((one) => one !== mine);
   showOutbox();
 }
 
 function showOutbox() {
-  $("pending").replaceChildren(...ofRoom().map((mine) => {
+  $("pending").replaceChildren(...chat.outbox.map((mine) => {
     const words = { queued: "waits for the connection", sent: "sending…", refused: `not sent: ${mine.why}` }[mine.fate];
     const fate = make("p", { className: "fate", textContent: words });
     if (mine.fate !== "sent") {
@@ -415,7 +453,14 @@ function show(link) {
   button.textContent = state === "closed" ? "Join again" : "Now";
   button.disabled = state === "connecting";
 
-  if (state === "closed") setPeople([]);
+  if (state === "connecting") {
+    Object.assign(chat, { changes: [], first: null });
+    log.box.setAttribute("aria-live", "off"); // the past is not read out line by line
+  }
+  if (state === "closed") {
+    chat.people = [];
+    setPeople();
+  }
   if (state === "open") board.now(); // where one gets through, the other will
   allowTyping();
 }
@@ -444,7 +489,8 @@ $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = field.value.trim();
   if (text === "" || chat.link.state === "closed" || full()) return;
-  const mine = { room: chat.room, text, fate: "queued", why: "" };
+  const id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+  const mine = { id, text, fate: "queued", why: "" };
   chat.outbox.push(mine);
   log.pinned = true;
   if (chat.link.state === "open") send(mine);
@@ -455,7 +501,8 @@ $("composer").addEventListener("submit", (event) => {
 });
 
 function enter() {
-  Object.assign(chat, { room: roomOfHash(), greeted: false, unread: 0 });
+  keep();
+  Object.assign(chat, { room: roomOfHash(), unread: 0 });
   $("room").textContent = `#${chat.room}`;
   $("me").hidden = chat.name === "";
   $("me").querySelector("b").textContent = chat.name;
@@ -467,6 +514,7 @@ function enter() {
   }));
   title();
   log.clear();
+  restore();
   showOutbox();
   if (chat.name) chat.link.open();
 }
@@ -474,7 +522,7 @@ function enter() {
 addEventListener("hashchange", () => roomOfHash() === chat.room || enter());
 
 function ask() {
-  $("name").value = chat.name || randomName();
+  $("name").value = chat.name || attempt(() => localStorage.getItem(KEPT), null) || randomName();
   $("cancel").hidden = chat.name === "";
   $("ask").showModal();
   $("name").select();
@@ -491,7 +539,7 @@ $("who").addEventListener("submit", (event) => {
   const name = $("name").value.trim();
   const other = name !== chat.name;
   chat.name = name;
-  attempt(() => localStorage.setItem(KEPT, name));
+  for (const storage of ["sessionStorage", "localStorage"]) attempt(() => window[storage].setItem(KEPT, name));
   $("ask").close();
   if (other) enter();
   field.focus();
@@ -583,7 +631,8 @@ const board = new Link({
     if (samples.length && sample.at < samples.at(-1).at) samples = [];
     samples = [...samples, sample].filter(({ at }) => at >= sample.at - SPAN);
     document.querySelectorAll(".gauge").forEach(draw);
-    $("foot").textContent = `The last minute · ${amount(sample.octets_per_second)}/s · up ${duration(sample.uptime_seconds)}`;
+    const rate = small.format(sample.published_per_second);
+    $("foot").textContent = `The last minute · ${rate} published/s · up ${duration(sample.uptime_seconds)}`;
   },
   onState({ state, why, seconds }) {
     if (state === "open") chat.link.now();
@@ -594,6 +643,6 @@ const board = new Link({
   },
 });
 
-board.open();
+if (!document.documentElement.hasAttribute("data-alone")) board.open();
 enter();
 if (chat.name === "") ask();

@@ -1,18 +1,19 @@
-//! Live numbers: what the process costs and carries, measured once a second and told to all who watch.
+//! Live numbers: what the process costs and carries, measured once a second and published to all who watch.
 //!
-//! A watcher that is slow misses numbers and gets the newest: one waits for him, never two.
+//! A watcher that is slow misses numbers and gets the newest; who comes gets the newest at once.
 
 use std::fs::read_to_string;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_channel::{Receiver, Sender, bounded};
-use futures_lite::future::or;
-use sansws_core::drive::{Gate, Result, Transport, Upgrade};
-use sansws_core::message::Prepared;
+use sansws_core::app::Route;
+use sansws_core::drive::{Gate, Hub, Outside, Result, Transport, Upgrade};
+use sansws_core::hub::{FilterError, GroupOptions, HistoryOptions, HubOptions, Overflow};
 use serde_json::json;
 
-use crate::{Meter, milliseconds};
+use crate::{join_kept, milliseconds};
+
+/// The group of those who watch.
+const GROUP: &str = "numbers";
 
 /// Between two measurements.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -22,97 +23,84 @@ const TICKS: f64 = 100.0;
 
 /// The numbers of a server.
 #[derive(Debug)]
-pub struct Board {
+pub struct Board<O> {
     gate: Gate,
-    meter: Arc<Meter>,
+    hub: Hub<O>,
     begun: Instant,
-    watchers: Mutex<Watchers>,
-}
-
-#[derive(Debug, Default)]
-struct Watchers {
-    newest: Option<Prepared>,
-    all: Vec<Sender<Prepared>>,
 }
 
 /// What only grows; numbers per second are the difference of two.
 struct Totals {
     taken: Instant,
-    messages: u64,
-    octets: u64,
+    published: u64,
+    delivered: u64,
     cpu: Option<f64>,
 }
 
-/// The handler: tells the numbers to whoever comes.
-pub async fn watcher<T: Transport + Send + 'static>(upgrade: Upgrade<T>) -> Result {
-    let board: Arc<Board> = upgrade.state()?;
-    let (mut read, mut write) = upgrade.accept().await?.split();
-    let numbers = board.watch();
-    let tell = async {
-        while let Ok(line) = numbers.recv().await {
-            write.send_prepared(&line).await?;
-            board.meter.count(line.payload().len());
-        }
-        Ok(())
+/// Lets a hub keep the newest numbers, and nothing else of them.
+///
+/// # Errors
+/// Never: the filter is one.
+pub fn rule(options: HubOptions) -> Result<HubOptions, FilterError> {
+    let newest = HistoryOptions {
+        messages: 1,
+        ..HistoryOptions::default()
     };
-    // Nothing is asked, so what is said is not listened to; but the end is.
-    let hear = async {
-        while read.receive().await?.is_some() {}
-        Ok(())
-    };
-    or(hear, tell).await
+    let group = GroupOptions::default()
+        .history(newest)
+        .overflow(Overflow::KeepLatest);
+    Ok(options.rule(GROUP.parse()?, group))
 }
 
-impl Board {
-    /// The numbers of the server behind `gate`, whose handlers count on `meter`.
-    pub fn new(gate: Gate, meter: Arc<Meter>) -> Self {
+/// A route that tells the numbers to whoever comes.
+pub fn route<T, O>(pattern: &str, hub: &Hub<O>) -> Route<T>
+where
+    T: Transport + Send + 'static,
+    O: Outside + 'static,
+{
+    let numbers = hub.clone();
+    Route::new(pattern, move |upgrade| watcher(upgrade, numbers.clone())).hub(hub)
+}
+
+async fn watcher<T: Transport, O: Outside>(upgrade: Upgrade<T>, hub: Hub<O>) -> Result {
+    let mut socket = upgrade.accept().await?;
+    join_kept(&socket, &hub, GROUP, None).await?;
+    // Nothing is asked, so what is said is not listened to; but the end is.
+    while socket.receive().await?.is_some() {}
+    Ok(())
+}
+
+impl<O: Outside> Board<O> {
+    /// The numbers of the server behind `gate`, whose connections use `hub`.
+    pub fn new(gate: Gate, hub: &Hub<O>) -> Self {
         Self {
             gate,
-            meter,
+            hub: hub.clone(),
             begun: now(),
-            watchers: Mutex::default(),
         }
     }
 
     /// Measures for ever; `sleep` is the runtime's.
-    pub async fn run(&self, sleep: impl AsyncFn(Duration)) {
+    ///
+    /// # Errors
+    /// When the hub does not take the numbers.
+    pub async fn run(&self, sleep: impl AsyncFn(Duration)) -> Result {
         let mut before = self.totals();
         loop {
             sleep(PERIOD).await;
             let totals = self.totals();
-            self.publish(self.numbers(&before, &totals));
+            let numbers = self.numbers(&before, &totals);
+            self.hub.publish(GROUP, numbers).key(GROUP).now()?;
             before = totals;
         }
     }
 
-    fn watch(&self) -> Receiver<Prepared> {
-        let (sender, receiver) = bounded(1);
-        let mut watchers = self.watchers();
-        if let Some(newest) = watchers.newest.clone() {
-            let _ = sender.try_send(newest);
-        }
-        watchers.all.push(sender);
-        receiver
-    }
-
-    fn publish(&self, line: Prepared) {
-        let mut watchers = self.watchers();
-        watchers
-            .all
-            .retain(|watcher| watcher.force_send(line.clone()).is_ok());
-        watchers.newest = Some(line);
-    }
-
-    fn watchers(&self) -> MutexGuard<'_, Watchers> {
-        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn totals(&self) -> Totals {
-        let (messages, octets) = self.meter.totals();
+        let counters = self.hub.metrics().hub.counters;
         Totals {
             taken: now(),
-            messages,
-            octets,
+            published: counters.published,
+            delivered: counters.delivered,
             cpu: cpu_seconds(),
         }
     }
@@ -121,20 +109,24 @@ impl Board {
         clippy::cast_precision_loss,
         reason = "they are drawn, with three digits"
     )]
-    fn numbers(&self, before: &Totals, totals: &Totals) -> Prepared {
+    fn numbers(&self, before: &Totals, totals: &Totals) -> String {
         let seconds = totals.taken.duration_since(before.taken).as_secs_f64();
         let per_second = |before: u64, now: u64| (now.saturating_sub(before)) as f64 / seconds;
         let cpu = before.cpu.zip(totals.cpu);
-        let numbers = json!({
+        let (published, delivered) = (
+            per_second(before.published, totals.published),
+            per_second(before.delivered, totals.delivered),
+        );
+        json!({
             "at": milliseconds(),
             "connections": self.gate.open(),
-            "messages_per_second": per_second(before.messages, totals.messages),
-            "octets_per_second": per_second(before.octets, totals.octets),
+            "messages_per_second": published + delivered,
+            "published_per_second": published,
             "cpu_percent": cpu.map(|(before, now)| (now - before) / seconds * 100.0),
             "memory_kib": memory_kib(),
             "uptime_seconds": totals.taken.duration_since(self.begun).as_secs(),
-        });
-        Prepared::new(numbers.to_string().as_str())
+        })
+        .to_string()
     }
 }
 

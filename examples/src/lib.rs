@@ -1,16 +1,17 @@
-//! What the examples have in common: the choice of a runtime, clocks, the settings of an echo server; a chat and live numbers,
-//! which several of them serve.
+//! What the examples have in common: the choice of a runtime, clocks, the settings of an echo server; a chat with its page, and
+//! live numbers, which several of them serve.
 
 pub mod board;
 pub mod chat;
-mod meter;
+pub mod pages;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::ValueEnum;
-pub use meter::Meter;
 use sansws_core::config::{Config, Deflate, Limits};
+use sansws_core::drive::{self, Hub, Outside, Transport, WebSocket};
+use sansws_core::hub::{Joined, Position};
 
 /// Which adapter a program runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -63,6 +64,25 @@ pub fn milliseconds() -> u64 {
     u64::try_from(since.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Joins a group, and sends the peer what is kept of what was published since a position, or since the beginning: also when the
+/// position is of another time, since then all that is kept is new to the peer.
+///
+/// # Errors
+/// As for [`join`](WebSocket::join).
+pub async fn join_kept<T: Transport, O: Outside>(
+    socket: &WebSocket<T>,
+    hub: &Hub<O>,
+    group: &str,
+    since: Option<Position>,
+) -> drive::Result<Joined> {
+    let known = |now: Position| match since {
+        Some(since) if since.epoch == now.epoch => since,
+        _ => Position { offset: 0, ..now },
+    };
+    let since = hub.position(group).map(known);
+    socket.join_since(group, since).await
+}
+
 /// Messages up to 64 MiB, compressed if `deflate`, with context takeover as the peer likes it.
 pub fn config(deflate: bool) -> Config {
     Config {
@@ -85,9 +105,9 @@ pub fn config(deflate: bool) -> Config {
 /// Reads the two PEM files of a `--tls CERT KEY` option.
 pub fn identity(
     paths: &[PathBuf],
-) -> Result<Option<sansws_core::drive::tls::Identity>, Box<dyn std::error::Error>> {
+) -> Result<Option<drive::tls::Identity>, Box<dyn std::error::Error>> {
     match paths {
-        [chain, key] => Ok(Some(sansws_core::drive::tls::Identity::from_pem(
+        [chain, key] => Ok(Some(drive::tls::Identity::from_pem(
             &std::fs::read(chain)?,
             &std::fs::read(key)?,
         )?)),

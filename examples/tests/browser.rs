@@ -1,15 +1,51 @@
-//! The demo page in a real browser, while its server restarts: `browser/demo.mjs`, for each runtime.
+//! Pages in a real browser, for each runtime: the chat while a window reloads and is cut off (`browser/chat.mjs`), and the demo while
+//! its server restarts (`browser/demo.mjs`).
 //! `browser/setup.sh` installs what that needs.
 
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use support::{RUNTIMES, Running, listening, start};
 
+const CHAT: &str = env!("CARGO_BIN_EXE_chat");
 const DEMO: &str = env!("CARGO_BIN_EXE_demo");
+
+fn folder(name: &str, runtime: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{runtime}"))
+}
+
+fn script(name: &str, url: &str, folder: &Path) -> Command {
+    let mut script = Command::new("node");
+    script
+        .arg(name)
+        .args([Path::new(url), folder])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser"))
+        .stdout(Stdio::piped());
+    script
+}
+
+fn has_shots(folder: &Path) {
+    for shot in ["desktop", "dark", "phone"] {
+        let shot = folder.join(shot).with_extension("png");
+        assert!(shot.metadata().unwrap().len() > 10_000, "{shot:?}");
+    }
+}
+
+#[test]
+fn who_reloads_or_is_cut_off_misses_nothing() {
+    for runtime in RUNTIMES {
+        let (_server, url) = start(CHAT, runtime);
+        let folder = folder("chat", runtime);
+        let output = script("chat.mjs", &url, &folder).output();
+        let output = output.expect("node is there: run examples/tests/browser/setup.sh");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said, "ok\n", "{runtime}");
+        has_shots(&folder);
+    }
+}
 
 #[test]
 fn two_people_talk_and_the_page_outlives_a_restart() {
@@ -17,13 +53,9 @@ fn two_people_talk_and_the_page_outlives_a_restart() {
         let (server, url) = start(DEMO, runtime);
         let mut server = Some(server);
         let address = url.trim_start_matches("http://");
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("demo-{runtime}"));
-        let mut script = Command::new("node")
-            .arg("demo.mjs")
-            .args([Path::new(&url), &folder])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser"))
+        let folder = folder("demo", runtime);
+        let mut script = script("demo.mjs", &url, &folder)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .spawn()
             .expect("node is there: run examples/tests/browser/setup.sh");
         let (mut tell, told) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
@@ -43,9 +75,6 @@ fn two_people_talk_and_the_page_outlives_a_restart() {
         let status = script.0.wait().unwrap();
         assert!(status.success(), "{runtime}: {said:?}");
         assert_eq!(said, ["ready to restart", "ok"]);
-        for shot in ["desktop", "dark", "phone"] {
-            let shot = folder.join(shot).with_extension("png");
-            assert!(shot.metadata().unwrap().len() > 10_000, "{shot:?}");
-        }
+        has_shots(&folder);
     }
 }

@@ -1,4 +1,4 @@
-//! The examples of one idea each: JSON, subprotocols, numbers on a page.
+//! The examples of one idea each: JSON, subprotocols, numbers on a page, an echo to all.
 
 mod support;
 
@@ -142,5 +142,33 @@ async fn dashboard_pushes_numbers() {
             "{second}"
         );
         assert!(second["memory_kib"].as_u64() > Some(1_000), "{second}");
+    }
+}
+
+#[tokio::test]
+async fn fanout_echoes_to_all_and_echo_to_one() {
+    for runtime in RUNTIMES {
+        let (_running, url) = start(env!("CARGO_BIN_EXE_echo"), runtime);
+        let url = format!("{url}/fanout");
+        let mut all = Vec::new();
+        for number in 0..5_u8 {
+            let mut client = Client::connect(&url).await;
+            // An echo says that it has joined.
+            client.send(vec![number]).await;
+            all.push(client);
+            for client in &mut all {
+                assert_eq!(client.0.receive_bytes().await.unwrap(), Some(vec![number]));
+            }
+        }
+        let mut alone = Client::connect(&url.replace("fanout", "else")).await;
+        let long = "ä".repeat(1 << 20);
+        for text in ["Hello", "", &long] {
+            all[2].send(text).await;
+            for client in &mut all {
+                assert_eq!(client.text().await, text);
+            }
+        }
+        alone.send("mine").await;
+        assert_eq!(alone.text().await, "mine");
     }
 }

@@ -1,15 +1,15 @@
-//! A chat in rooms; whoever does not take what others say is shown out, and nobody waits for him.
+//! A chat in rooms, over groups of a hub: who reloads the page, or loses the connection, misses nothing.
 //!
 //! Run: `cargo run --release --bin chat -- --runtime smol --listen 127.0.0.1:9002`
-//! See: `listening on ws://127.0.0.1:9002`; then `cargo run --bin client -- 'ws://127.0.0.1:9002/chat/lobby?name=ada'` in two
-//! terminals, and type `{"kind":"say","text":"Hello"}`. ^C closes all connections with 1012, within a second.
+//! See: `listening on http://127.0.0.1:9002`; open it in two windows, with two names, talk, and reload one while the other goes on.
+//! Or `cargo run --bin client -- 'ws://127.0.0.1:9002/chat/lobby?name=ada'` in two terminals, and type
+//! `{"kind":"say","text":"Hello"}`. ^C closes all connections with 1012, within a second.
 
 use std::error::Error;
 use std::time::Duration;
 
 use clap::Parser;
-use sansws_examples::chat::{self, Rooms};
-use sansws_examples::{Runtime, run};
+use sansws_examples::{Runtime, chat, pages, run};
 
 /// Serves chat rooms.
 #[derive(Debug, Parser)]
@@ -27,14 +27,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     sansws_examples::log();
     run!(runtime, adapter, async {
         let server = adapter::Server::bind(listen.as_str()).await?;
-        println!("listening on ws://{}", server.local_addr()?);
-        let router = adapter::Router::new()
-            .add(adapter::Route::new("/chat/{room}", chat::member).policy(chat::policy()))
-            .state(Rooms::default());
+        println!("listening on http://{}", server.local_addr()?);
+        let hub = adapter::Hub::with_options(chat::options()?);
+        let router = pages::router(false).add(chat::route(&hub));
         server
             .drain_on_signal(Duration::from_secs(1))
             .serve(router)
-            .await
-    })?;
-    Ok(())
+            .await?;
+        Ok(())
+    })
 }

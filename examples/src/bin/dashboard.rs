@@ -5,13 +5,13 @@
 //! newest.
 
 use std::error::Error;
-use std::sync::Arc;
 
 use clap::Parser;
 use futures_lite::future::or;
 use sansws_core::http::Response;
+use sansws_core::hub::HubOptions;
 use sansws_examples::board::{self, Board};
-use sansws_examples::{Meter, Runtime, run};
+use sansws_examples::{Runtime, run};
 
 /// Serves numbers, and a page that draws them.
 #[derive(Debug, Parser)]
@@ -29,17 +29,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     run!(runtime, adapter, async {
         let mut server = adapter::Server::bind(listen.as_str()).await?;
         println!("listening on http://{}", server.local_addr()?);
-        let board = Arc::new(Board::new(server.gate(), Arc::new(Meter::default())));
+        let hub = adapter::Hub::with_options(board::rule(HubOptions::default())?);
+        let board = Board::new(server.gate(), &hub);
         let page = Response::html(200, include_str!("../../pages/dashboard.html"));
         let router = adapter::Router::new()
             .get("/", page)
-            .route("/numbers", board::watcher)
-            .shared_state(Arc::clone(&board));
-        let measuring = async {
-            board.run(adapter::sleep).await;
-            Ok(())
-        };
-        or(server.serve(router), measuring).await
-    })?;
-    Ok(())
+            .add(board::route("/numbers", &hub));
+        or(server.serve(router), board.run(adapter::sleep)).await?;
+        Ok(())
+    })
 }

@@ -1,8 +1,8 @@
-//! An echo server on any path: text and binary, messages up to 64 MiB.
+//! An echo server on any path: text and binary, messages up to 64 MiB. On `/fanout` all who are connected there get the echo.
 //!
 //! Run: `cargo run --release --bin echo -- --runtime smol --listen 127.0.0.1:9001`
-//! See: `listening on ws://127.0.0.1:9001`; then connect with the `client` example. ^C and SIGTERM close all connections within a second,
-//! with 1012.
+//! See: `listening on ws://127.0.0.1:9001`; then connect with the `client` example; with two of them to `ws://127.0.0.1:9001/fanout`.
+//! ^C and SIGTERM close all connections within a second, with 1012.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -11,9 +11,13 @@ use std::time::Duration;
 
 use clap::Parser;
 use sansws_core::drive::tls::{certificates, server};
-use sansws_core::drive::{Result as Outcome, Serve, Transport, Upgrade};
+use sansws_core::drive::{Policy, Result as Outcome, Serve, Transport, Upgrade};
 use sansws_core::handshake::Accept;
+use sansws_core::hub::{Budget, HubOptions};
 use sansws_examples::{Runtime, config, identity, run};
+
+/// Where what one sends goes to all.
+const FANOUT: &str = "/fanout";
 
 /// Echoes what it receives.
 #[derive(Debug, Parser)]
@@ -44,17 +48,34 @@ async fn echo<T: Transport>(upgrade: Upgrade<T>, subprotocols: Arc<[String]>) ->
         subprotocol: upgrade.choose(subprotocols.iter().map(String::as_str)),
         ..Accept::default()
     };
+    let to_all = upgrade.path() == FANOUT;
     let mut socket = upgrade.accept_with(accept).await?;
+    if to_all {
+        socket.join(FANOUT).await?;
+        while let Some(message) = socket.receive().await? {
+            socket.publish(FANOUT, message).await?;
+        }
+        return Ok(());
+    }
     while let Some(message) = socket.receive().await? {
         socket.send(message).await?;
     }
     Ok(())
 }
 
+/// As much may wait for a connection as one message is long.
+fn fanout() -> HubOptions {
+    let mut options = HubOptions::default().budget(Budget {
+        octets: 64 << 20,
+        ..Budget::default()
+    });
+    options.max_message = 64 << 20;
+    options
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     sansws_examples::log();
-    let serve = Serve::default().config(config(!options.no_deflate));
     let mut tls = None;
     if let Some(identity) = identity(&options.tls)? {
         let roots = options
@@ -71,6 +92,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         if let Some(tls) = tls {
             listener = listener.tls(tls);
         }
+        let hub = adapter::Hub::with_options(fanout());
+        let serve = Serve::default()
+            .config(config(!options.no_deflate))
+            .policy(Policy::default().hub(&hub));
         let server = adapter::Server::new(listener).options(serve);
         println!("listening on {scheme}://{}", server.local_addr()?);
         let server = server.drain_on_signal(Duration::from_secs(1));

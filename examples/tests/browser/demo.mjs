@@ -7,77 +7,13 @@
 // wrong and exits with 1, within 60 s. CHROMIUM names the browser's program where it is not at one of the usual places.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+import { check, enter, fits, now, present, say, shot, shown, sleep, state, talk, test, text, until } from "./common.mjs";
 
-const LIMIT = 55_000; // ms for all of it
-const STEP = 10_000; // ms for one step
 const BACK = 35_000; // ms to come back: the page waits up to 30 s between two tries
 
-const [url, folder, restart] = process.argv.slice(2);
-if (!folder) fail("usage: node demo.mjs <url> <folder for screenshots> [command that restarts the server]");
-setTimeout(() => fail(`not done within ${LIMIT / 1000} s, at: ${step}`), LIMIT);
-
-let step = "start";
-const mistakes = [];
-
-function fail(what) {
-  console.log(`failed: ${what}`);
-  process.exit(1);
-}
-
-function check(holds, what) {
-  if (!holds) throw new Error(what);
-}
-
-async function until(holds, what, limit = STEP) {
-  const end = Date.now() + limit;
-  while (!(await holds())) {
-    check(Date.now() < end, `not within ${limit / 1000} s: ${what}`);
-    await new Promise((wake) => setTimeout(wake, 100));
-  }
-}
-
-const state = (page) => page.evaluate(() => document.documentElement.dataset.state);
-const text = (page, id) => page.getByTestId(id).innerText();
-const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
-
-async function enter(browser, name, options) {
-  const page = await (await browser.newContext(options)).newPage();
-  page.setDefaultTimeout(STEP);
-  const person = { name, page, chats: 0 };
-  page.on("pageerror", (error) => mistakes.push(`${name}: ${error.message}`));
-  page.on("websocket", (socket) => {
-    if (new URL(socket.url()).pathname.startsWith("/chat/")) person.chats += 1;
-  });
-  await page.goto(url);
-  await page.getByTestId("name").fill(name);
-  await page.getByTestId("join").click();
-  await until(async () => (await state(page)) === "open", `${name} is connected`);
-  return person;
-}
-
-async function say({ page }, words) {
-  await page.getByTestId("message").fill(words);
-  await page.getByTestId("message").press("Enter");
-}
-
-// All see it, once, and nothing waits to be sent.
-async function shown(people, words) {
-  for (const { name, page } of people) {
-    const lines = page.getByTestId("log").getByText(words, { exact: true });
-    await until(async () => (await lines.count()) > 0, `${name} sees "${words}"`);
-    await until(async () => (await page.locator("#pending li").count()) === 0, `nothing of ${name} is left to send`);
-    check((await lines.count()) === 1, `${name} sees "${words}" ${await lines.count()} times`);
-  }
-}
-
-async function talk(from, to, words) {
-  await say(from, words);
-  await shown([from, to], words);
-}
+const [, , , , restart] = process.argv;
 
 async function numbers(page) {
   const seen = {};
@@ -101,11 +37,6 @@ async function moves(page) {
   }, "each of the four charts draws five points, and a number changes", 15_000);
 }
 
-async function fits({ name, page }) {
-  const [needs, has] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
-  check(needs <= has, `${name}: the page is ${needs} px wide on a screen of ${has} px`);
-}
-
 async function restarted() {
   console.log("ready to restart");
   if (restart) return void execFileSync(resolve(restart), { stdio: ["ignore", "ignore", "inherit"], timeout: 30_000 });
@@ -115,42 +46,34 @@ async function restarted() {
   throw new Error('stdin ended without a line "restarted"');
 }
 
-async function run() {
-  mkdirSync(folder, { recursive: true });
-  const usual = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-  const program = process.env.CHROMIUM ?? usual.find(existsSync);
-  check(program, "no Chromium at the usual places; name it in CHROMIUM");
-  const browser = await chromium.launch({ executablePath: program, args: ["--no-sandbox", "--disable-gpu"] });
+test(async (browser) => {
   const mark = Date.now().toString(36); // the server may remember earlier runs
 
-  step = "two people join";
+  now("two people join");
   const ada = await enter(browser, `ada-${mark}`, { viewport: { width: 1280, height: 800 } });
   const bob = await enter(browser, `bob-${mark}`, { viewport: { width: 1280, height: 800 }, colorScheme: "dark" });
+  await present([ada, bob], [ada, bob]);
   for (const { name, page } of [ada, bob]) {
-    await until(async () => {
-      const people = await text(page, "people");
-      return people.includes(ada.name) && people.includes(bob.name);
-    }, `the people list of ${name} shows both`);
     check(/connected/.test(await text(page, "status")), `${name}: the status says "${await text(page, "status")}"`);
   }
 
-  step = "they talk";
+  now("they talk");
   await talk(ada, bob, `Good morning ${mark}`);
   await talk(bob, ada, `And to you ${mark}`);
   await talk(ada, bob, `<b>plain</b> & <img src=x onerror="document.title='broken'"> ${mark}`);
   await talk(bob, ada, `${"long".repeat(60)}${mark}`);
   check((await ada.page.locator("#log img, #log .text *").count()) === 0, "markup of a message came alive");
 
-  step = "the dashboard draws";
+  now("the dashboard draws");
   await moves(ada.page);
   await shot(ada.page, "desktop");
   await shot(bob.page, "dark");
 
-  step = "360 px";
+  now("360 px");
   await bob.page.setViewportSize({ width: 360, height: 740 });
   await fits(bob);
 
-  step = "the server restarts";
+  now("the server restarts");
   for (const person of [ada, bob]) person.before = person.chats;
   const offline = `Written meanwhile ${mark}`;
   let written = false;
@@ -161,14 +84,14 @@ async function run() {
         await say(ada, offline);
         written = true;
       }
-      await new Promise((wake) => setTimeout(wake, 20));
+      await sleep(20);
     }
   })();
   await restarted();
   asked = false;
   await meanwhile;
 
-  step = "both come back";
+  now("both come back");
   for (const { name, page, before } of [ada, bob]) {
     const person = page === ada.page ? ada : bob;
     await until(async () => {
@@ -191,14 +114,4 @@ async function run() {
 
   await fits(bob);
   await shot(bob.page, "phone");
-  check(mistakes.length === 0, mistakes.join("; "));
-  await browser.close();
-}
-
-run().then(
-  () => {
-    console.log("ok");
-    process.exit(0);
-  },
-  (error) => fail(`${step}: ${error.message}`),
-);
+});

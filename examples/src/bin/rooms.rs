@@ -1,0 +1,198 @@
+//! Typed commands over groups: an endpoint that takes JSON, in as many rooms at once as you like.
+//!
+//! Run: `cargo run --release --bin rooms -- --runtime smol --listen 127.0.0.1:9009`
+//! See: `listening on ws://127.0.0.1:9009`; then `cargo run --bin client -- 'ws://127.0.0.1:9009/?name=ada'`, and another as `bob`
+//! (a cookie `name` does too). Type into both `{"do":"join","room":"tea"}`: who is there is told who comes. Go on with
+//! `{"do":"say","room":"tea","text":"Hello"}`, `{"do":"list"}`, `{"do":"history","room":"tea","limit":3}`,
+//! `{"do":"tell","who":"bob","text":"psst"}`, `{"do":"leave","room":"tea"}`. To `join` with a `"since"`, the `position` of the last
+//! line that you saw, sends what you missed. What is refused is told as an `error`; what is no command closes with 1007.
+
+use std::error::Error;
+
+use clap::Parser;
+use sansws_core::app::Endpoint;
+use sansws_core::drive::{
+    Error as Failure, Hub, Json, Outside, Result as Outcome, Transport, Upgrade, WebSocket,
+};
+use sansws_core::http::Response;
+use sansws_core::hub::{
+    ChannelId, GroupOptions, HistoryOptions, HubError, HubOptions, Notice, Open, PresenceMode,
+    Publication,
+};
+use sansws_core::message::Message;
+use sansws_examples::{Runtime, run};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Longest text, in octets.
+const TEXT: usize = 2000;
+
+/// Serves rooms.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The runtime to run on.
+    #[arg(long, value_enum, default_value = "tokio")]
+    runtime: Runtime,
+    /// Where to listen; port 0 lets the system choose.
+    #[arg(long, default_value = "127.0.0.1:9009")]
+    listen: String,
+}
+
+/// What a client asks.
+#[derive(Deserialize)]
+#[serde(tag = "do", rename_all = "lowercase")]
+enum Command {
+    Join { room: String, since: Option<String> },
+    Leave { room: String },
+    Say { room: String, text: String },
+    Tell { who: String, text: String },
+    History { room: String, limit: usize },
+    List,
+}
+
+/// One for each connection.
+#[derive(Clone)]
+struct Person<O> {
+    hub: Hub<O>,
+    name: String,
+    /// Where answers go: behind what its rooms sent it before.
+    channel: Option<ChannelId>,
+}
+
+impl<T: Transport + Send + 'static, O: Outside + 'static> Endpoint<T> for Person<O> {
+    type Message = Json<Command>;
+
+    async fn on_connect(&mut self, upgrade: Upgrade<T>) -> Outcome<WebSocket<T>> {
+        let name = upgrade.query_value("name").map(|name| name.into_owned());
+        let name = name.or_else(|| upgrade.cookie("name").map(str::to_owned));
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            let response = Response::text(401, "say who you are: ?name=\n");
+            return Err(Failure::reject(response));
+        };
+        let socket = upgrade.accept().await?;
+        self.channel = Some(socket.open_channel(Open {
+            user: Some(name.clone()),
+            ..Open::default()
+        })?);
+        self.name = name;
+        Ok(socket)
+    }
+
+    async fn on_receive(
+        &mut self,
+        socket: &mut WebSocket<T>,
+        Json(command): Json<Command>,
+    ) -> Outcome {
+        let answer = match self.obey(socket, command).await {
+            Ok(answer) => answer,
+            // Such as a bad name, or too many rooms: the client is told, and may go on.
+            Err(Failure::Hub(why)) => json!({"error": why.to_string()}),
+            Err(error) => return Err(error),
+        };
+        if let Some(channel) = self.channel.filter(|_| !answer.is_null()) {
+            self.hub.send_to(channel, answer.to_string())?;
+        }
+        Ok(())
+    }
+}
+
+impl<O: Outside> Person<O> {
+    /// Does what is asked; gives what is to be answered.
+    async fn obey<T: Transport>(&self, socket: &WebSocket<T>, command: Command) -> Outcome<Value> {
+        let is_in = |room: &String| socket.groups().iter().any(|group| **group == **room);
+        Ok(match command {
+            Command::Join { room, since } => {
+                let since = since.map(|since| since.parse()).transpose()?;
+                let joined = socket.join_since(&room, since).await?;
+                json!({
+                    "joined": room,
+                    "people": self.people(&room),
+                    "position": joined.position.map(|position| position.to_string()),
+                    "recovered": format!("{:?}", joined.recovered),
+                })
+            }
+            Command::Leave { room } => {
+                json!({"left": room, "was_in": socket.leave(&room)?.removed})
+            }
+            Command::Say { text, .. } | Command::Tell { text, .. } if text.len() > TEXT => {
+                return Err(HubError::TooLong.into());
+            }
+            Command::Say { room, .. } | Command::History { room, .. } if !is_in(&room) => {
+                json!({"error": format!("you are not in {room}")})
+            }
+            Command::Say { room, text } => {
+                let line = json!({"from": self.name, "text": text});
+                socket.publish_json(room, &line).await?;
+                Value::Null
+            }
+            Command::Tell { who, text } => {
+                let line = json!({"from": self.name, "told": text});
+                self.hub.send_to_user(&who, line.to_string())?;
+                Value::Null
+            }
+            Command::History { room, limit } => {
+                let lines = self.hub.history(&room, limit);
+                let lines: Vec<Value> = lines.iter().map(|line| said(line)).collect();
+                json!({"history": lines, "room": room})
+            }
+            Command::List => {
+                let rooms = self.hub.groups();
+                let rooms = rooms.iter().map(|room| (room, self.people(room)));
+                let all = rooms.map(|(room, people)| (room.to_string(), people));
+                json!({"rooms": all.collect::<serde_json::Map<_, _>>()})
+            }
+        })
+    }
+
+    fn people(&self, room: &str) -> Value {
+        let members = self.hub.presence(room).members;
+        members.iter().map(|one| &*one.user).collect()
+    }
+}
+
+/// What members get of a line.
+fn said(publication: &Publication) -> Value {
+    let line: Value = serde_json::from_slice(publication.as_bytes()).unwrap_or_default();
+    json!({
+        "room": &*publication.group,
+        "position": publication.position.map(|position| position.to_string()),
+        "said": line,
+    })
+}
+
+fn noticed(notice: &Notice) -> Option<Message> {
+    let Notice::Presence(change) = notice else {
+        return None;
+    };
+    let words = json!({
+        "room": &*change.group,
+        "came": change.joined.iter().map(|one| &*one.user).collect::<Vec<_>>(),
+        "went": change.left.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "count": change.count,
+    });
+    Some(words.to_string().into())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Options { runtime, listen } = Options::parse();
+    sansws_examples::log();
+    run!(runtime, adapter, async {
+        let server = adapter::Server::bind(listen.as_str()).await?;
+        println!("listening on ws://{}", server.local_addr()?);
+        let room = GroupOptions::default()
+            .history(HistoryOptions::default())
+            .presence(PresenceMode::members())
+            .envelope(|publication| said(publication).to_string().into())
+            .notices(noticed);
+        let hub = adapter::Hub::with_options(HubOptions::default().groups(room));
+        let person = Person {
+            hub: hub.clone(),
+            name: String::new(),
+            channel: None,
+        };
+        server
+            .serve(adapter::Router::new().route("/", person).hub(&hub))
+            .await
+    })?;
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! The page of the chat, which lies in the programs that serve it.
+
+use sansws_core::app::Router;
+use sansws_core::drive::Transport;
+use sansws_core::http::Response;
+
+const PAGE: &str = include_str!("../pages/index.html");
+
+/// The page, with numbers of the server or without them.
+pub fn router<T: Transport + Send + 'static>(numbers: bool) -> Router<T> {
+    let alone = PAGE.replacen("<html ", "<html data-alone ", 1);
+    let page = if numbers { PAGE } else { &alone };
+    Router::new()
+        .get("/", file("text/html", page))
+        .get(
+            "/app.css",
+            file("text/css", include_str!("../pages/app.css")),
+        )
+        .get(
+            "/app.js",
+            file("text/javascript", include_str!("../pages/app.js")),
+        )
+}
+
+fn file(kind: &str, content: &str) -> Response {
+    Response::octets(200, &format!("{kind}; charset=utf-8"), content)
+        .with("Cache-Control", "no-cache")
+        .with("X-Content-Type-Options", "nosniff")
+}
