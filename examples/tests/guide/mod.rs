@@ -3,6 +3,7 @@
 //! A snippet stands between `// ours: name` and `// end`. `UPDATE=1` writes them into the page.
 
 mod axum;
+mod groups;
 mod nexios;
 mod page;
 mod starlette;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/from-nexios.md");
 
-const TESTS: [&str; 3] = [
+const TESTS: [&str; 4] = [
     include_str!("nexios.rs"),
+    include_str!("groups.rs"),
     include_str!("starlette.rs"),
     include_str!("axum.rs"),
 ];
