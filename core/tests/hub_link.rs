@@ -36,8 +36,8 @@ impl Wire {
         loop {
             let mut moved = false;
             for (at, link) in self.links.iter_mut().enumerate() {
-                let mut cx = Context::from_waker(Waker::noop());
-                while let Poll::Ready((node, command)) = link.poll_next(&mut cx) {
+                let cx = Context::from_waker(Waker::noop());
+                while let Poll::Ready((node, command)) = link.poll_next(&cx) {
                     moved = true;
                     self.broker.handle(Instant::ZERO, name(at, node), command);
                 }

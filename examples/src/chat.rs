@@ -130,7 +130,7 @@ async fn member<T: Transport, O: Outside>(upgrade: Upgrade<T>, hub: Hub<O>) -> R
     })?;
     let joined = join_kept(&socket, &hub, &group, since).await?;
     // By way of its channel, so that it comes behind what was missed.
-    let welcome = welcome(&hub, &group, since, joined);
+    let welcome = welcome(&hub, &group, since, joined).await?;
     hub.send_to(id, welcome.to_string())?;
     while let Some(text) = socket.receive_text().await? {
         // What is not JSON closes with 1007.
@@ -161,18 +161,23 @@ fn check(room: &str, name: &str) -> Result<String> {
     Ok(format!("chat/{room}"))
 }
 
-fn welcome<O>(hub: &Hub<O>, group: &str, since: Option<Position>, joined: Joined) -> Value {
-    let presence = hub.presence(group);
+async fn welcome<O>(
+    hub: &Hub<O>,
+    group: &str,
+    since: Option<Position>,
+    joined: Joined,
+) -> Result<Value> {
+    let presence = hub.presence(group).await?;
     let people: Vec<&str> = presence.members.iter().map(|one| &*one.user).collect();
     let is_ours = |since: Position| joined.position.is_some_and(|at| at.epoch == since.epoch);
     let complete = !matches!(joined.recovered, Recovered::Incomplete { .. });
-    json!({
+    Ok(json!({
         "kind": "welcome",
         "people": people,
         "version": presence.version,
         "position": joined.position.map(|position| position.to_string()),
         "complete": complete && since.is_none_or(is_ours),
-    })
+    }))
 }
 
 /// Publishes a line; gives what is to be answered.

@@ -79,7 +79,7 @@ pub async fn join_kept<T: Transport, O: Outside>(
         Some(since) if since.epoch == now.epoch => since,
         _ => Position { offset: 0, ..now },
     };
-    let since = hub.position(group).map(known);
+    let since = hub.history(group, 0).await?.position.map(known);
     socket.join_since(group, since).await
 }
 

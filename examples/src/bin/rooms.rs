@@ -106,7 +106,7 @@ impl<O: Outside> Person<O> {
                 let joined = socket.join_since(&room, since).await?;
                 json!({
                     "joined": room,
-                    "people": self.people(&room),
+                    "people": self.people(&room).await?,
                     "position": joined.position.map(|position| position.to_string()),
                     "recovered": format!("{:?}", joined.recovered),
                 })
@@ -131,22 +131,23 @@ impl<O: Outside> Person<O> {
                 Value::Null
             }
             Command::History { room, limit } => {
-                let lines = self.hub.history(&room, limit);
-                let lines: Vec<Value> = lines.iter().map(|line| said(line)).collect();
+                let kept = self.hub.history(&room, limit).await?;
+                let lines: Vec<Value> = kept.publications.iter().map(|line| said(line)).collect();
                 json!({"history": lines, "room": room})
             }
             Command::List => {
-                let rooms = self.hub.groups();
-                let rooms = rooms.iter().map(|room| (room, self.people(room)));
-                let all = rooms.map(|(room, people)| (room.to_string(), people));
-                json!({"rooms": all.collect::<serde_json::Map<_, _>>()})
+                let mut rooms = serde_json::Map::new();
+                for room in self.hub.groups() {
+                    rooms.insert(room.to_string(), self.people(&room).await?);
+                }
+                json!({"rooms": rooms})
             }
         })
     }
 
-    fn people(&self, room: &str) -> Value {
-        let members = self.hub.presence(room).members;
-        members.iter().map(|one| &*one.user).collect()
+    async fn people(&self, room: &str) -> Outcome<Value> {
+        let members = self.hub.presence(room).await?.members;
+        Ok(members.iter().map(|one| &*one.user).collect())
     }
 }
 

@@ -163,17 +163,20 @@ fn history() {
             hub.publish("news", text).await?;
         }
         // ours: show-history
-        for said in hub.history("chat/tea", 2) {
+        for said in hub.history("chat/tea", 2).await?.publications {
             println!("{:?} {:?}", said.position, said.as_text());
         }
         // end
-        let texts = |group: &str| {
-            let all = hub.history(group, 2);
-            let texts = all.iter().map(|said| said.as_text().unwrap().to_owned());
+        let texts = async |group: &str| {
+            let kept = hub.history(group, 2).await.unwrap();
+            let texts = kept
+                .publications
+                .iter()
+                .map(|said| said.as_text().unwrap().to_owned());
             texts.collect::<Vec<_>>()
         };
-        assert_eq!(texts("chat/tea"), ["two", "three"]);
-        assert_eq!(texts("news").len(), 0);
+        assert_eq!(texts("chat/tea").await, ["two", "three"]);
+        assert_eq!(texts("news").await.len(), 0);
         Ok(())
     });
 }
@@ -302,7 +305,7 @@ fn presence() {
             sleep(Duration::from_millis(5)).await;
         }
         // ours: who
-        let presence = hub.presence("chat");
+        let presence = hub.presence("chat").await?;
         for one in &presence.members {
             println!("{} {:?}", one.user, one.metadata);
         }
