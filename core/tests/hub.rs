@@ -654,7 +654,8 @@ fn keeping_the_latest_of_each_key_drops_what_is_superseded() {
     for (key, text) in [("a", "a1"), ("b", "b1"), ("a", "a2"), ("a", "a3")] {
         put(&mut world, key, text);
     }
-    assert_eq!(world.all(id), ["skipped 2", "b1", "a3"]);
+    // Each is told where it was.
+    assert_eq!(world.all(id), ["skipped 1", "b1", "skipped 1", "a3"]);
     assert_eq!(world.counters().dropped_conflated, 2);
     for key in ["a", "b", "c", "d"] {
         put(&mut world, key, key);

@@ -23,7 +23,7 @@ macro_rules! numbers {
             }
 
             /// Writes them as Prometheus text.
-            pub(crate) fn write(&self, part: &str, kind: &str, suffix: &str, out: &mut String) {
+            fn write(&self, part: &str, kind: &str, suffix: &str, out: &mut String) {
                 $(
                     let help = concat!($($help),*);
                     let name = stringify!($field);
@@ -190,6 +190,15 @@ impl Snapshot {
         let mut out = String::new();
         self.counters.write("hub", "counter", "_total", &mut out);
         self.gauges.write("hub", "gauge", "", &mut out);
+        out
+    }
+}
+
+impl BrokerCounters {
+    /// As text for Prometheus.
+    pub fn to_prometheus(&self) -> String {
+        let mut out = String::new();
+        self.write("broker", "counter", "_total", &mut out);
         out
     }
 }

@@ -66,6 +66,7 @@ mod link;
 mod membership;
 mod metrics;
 mod options;
+mod peak;
 mod presence;
 mod publication;
 mod queue;
@@ -100,6 +101,7 @@ use crate::time::Instant;
 use group::Groups;
 use here::Here;
 use link::Asked;
+use peak::Peak;
 use queue::Store;
 use seat::Seats;
 
@@ -117,6 +119,8 @@ pub struct Hub {
     watched: BTreeMap<Filter, u32>,
     here: Here,
     outputs: VecDeque<Output>,
+    /// How many outputs there were.
+    peak: Peak,
     counters: Counters,
     /// How many channels agreed on each window.
     windows: [u32; 16],
@@ -153,6 +157,7 @@ impl Hub {
             watched: BTreeMap::new(),
             here: Here::default(),
             outputs: VecDeque::new(),
+            peak: Peak::default(),
             counters: Counters::default(),
             windows: [0; 16],
             asked: BTreeMap::new(),
@@ -181,9 +186,12 @@ impl Hub {
 
     /// What is to be done next.
     pub fn poll_output(&mut self) -> Option<Output> {
+        self.peak.see(self.outputs.len());
         let output = self.outputs.pop_front();
-        if self.outputs.is_empty() && self.outputs.capacity() > 4096 {
-            self.outputs.shrink_to(1024);
+        if self.outputs.is_empty()
+            && let Some(worth) = self.peak.emptied(self.outputs.capacity())
+        {
+            self.outputs.shrink_to(worth);
         }
         output
     }

@@ -10,6 +10,7 @@ use slab::Slab;
 use super::Publication;
 use super::id::Name;
 use super::options::{Notice, Notices};
+use super::peak::Peak;
 use crate::message::Prepared;
 use crate::time::Instant;
 
@@ -118,6 +119,8 @@ pub(super) struct Store {
     next: u64,
     /// Octets that are held, each message counted once.
     held: usize,
+    /// How many links there were.
+    peak: Peak,
     /// Octets that wait, each reference counted.
     queued: usize,
     /// Messages that wait, each reference counted.
@@ -188,8 +191,10 @@ impl Store {
             self.held -= entry.content.octets();
             self.order.remove(&entry.serial);
         }
-        if self.links.is_empty() && self.links.capacity() > 1024 {
-            self.links.shrink_to_fit();
+        if self.links.is_empty()
+            && let Some(worth) = self.peak.emptied(self.links.capacity())
+        {
+            self.links = Slab::with_capacity(worth);
             self.entries.shrink_to_fit();
         }
     }
@@ -213,6 +218,7 @@ impl Store {
             None => chain.head = link,
         }
         chain.tail = link;
+        self.peak.see(self.links.len());
         self.queued += octets;
         if counts {
             chain.messages += 1;

@@ -137,7 +137,7 @@ impl HubMetrics {
     /// As text for Prometheus (exposition format 0.0.4).
     pub fn to_prometheus(&self) -> String {
         let mut out = self.hub.to_prometheus();
-        self.broker.write("broker", "counter", "_total", &mut out);
+        out.push_str(&self.broker.to_prometheus());
         let gauge = |out: &mut String, name: &str, help: &str, value: usize| {
             use core::fmt::Write;
             let _ = writeln!(

@@ -1,0 +1,57 @@
+//! How much of a buffer is worth keeping while it is empty.
+//! No RFC.
+
+/// A buffer is not shrunk below this.
+const KEPT: usize = 1024;
+
+/// How full a buffer was, before it was empty; what was long ago counts less and less.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Peak {
+    now: usize,
+    before: usize,
+}
+
+impl Peak {
+    /// The buffer has so many elements.
+    #[inline]
+    pub(super) const fn see(&mut self, length: usize) {
+        if length > self.now {
+            self.now = length;
+        }
+    }
+
+    /// The buffer is empty. To what capacity it is to be shrunk, if it was hardly used for a while.
+    pub(super) fn emptied(&mut self, capacity: usize) -> Option<usize> {
+        if self.now == 0 {
+            return None;
+        }
+        self.before = self.now.max(self.before - self.before.div_ceil(8));
+        self.now = 0;
+        let worth = (self.before * 2).max(KEPT);
+        (capacity > worth * 2).then_some(worth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_again_and_again_is_kept_and_what_was_once_is_not() {
+        let mut peak = Peak::default();
+        let round = |peak: &mut Peak, length: usize| {
+            peak.see(length);
+            peak.emptied(131_072)
+        };
+        for _ in 0..100 {
+            assert_eq!(round(&mut peak, 40_000), None);
+            assert_eq!(round(&mut peak, 1), None);
+        }
+        // Being empty is no use.
+        assert_eq!(peak.emptied(131_072), None);
+        let rounds = (1..100).find(|_| round(&mut peak, 1).is_some());
+        assert!(rounds.is_some_and(|rounds| rounds < 10), "{rounds:?}");
+        let last = (0..100).filter_map(|_| round(&mut peak, 1)).last();
+        assert_eq!(last, Some(KEPT));
+    }
+}
