@@ -790,6 +790,42 @@ fn history_survives_an_empty_group_until_it_ages_out_and_is_freed_then() {
 }
 
 #[test]
+fn groups_that_nobody_is_in_are_remembered_up_to_a_bound_and_the_longest_idle_is_forgotten_first() {
+    let options = HubOptions {
+        max_idle_groups: 3,
+        ..history_options()
+    };
+    let mut world = World::new(1, options);
+    let id = world.open(0);
+    // A client chooses names: each join leaves a group behind.
+    for name in ["a", "b", "c", "d", "e"] {
+        world.join(id, name);
+        world.publish(name, "kept");
+        world.leave(id, name);
+        world.pass(Duration::from_secs(1));
+    }
+    let known = |world: &World| -> Vec<&str> {
+        let names = ["a", "b", "c", "d", "e"].into_iter();
+        let known = names.filter(|name| world.broker.position(name).is_some());
+        known.collect()
+    };
+    assert_eq!(known(&world), ["c", "d", "e"]);
+    assert_eq!(world.broker.history_octets(), 3 * 4);
+    assert_eq!(world.broker.counters().forgotten, 2);
+    // What is published counts, and who is there is not forgotten.
+    world.publish("c", "more");
+    world.join(id, "d");
+    for name in ["f", "g", "h"] {
+        world.publish(name, "new");
+    }
+    assert_eq!(known(&world), ["d"]);
+    world.close(id);
+    world.pass(Duration::from_secs(301));
+    assert_eq!(world.broker.history_octets(), 0);
+    assert_eq!(world.broker.deadline(), None);
+}
+
+#[test]
 fn an_idle_client_can_recover_since_it_was_given_its_position_at_the_join() {
     let mut world = World::one(history());
     let id = world.open(0);

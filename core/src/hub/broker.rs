@@ -8,21 +8,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::backplane::{Answer, Command, Event, Kept, Past, Published, Question};
-use super::history::History;
 use super::id::Name;
 use super::metrics::BrokerCounters;
-use super::presence::Table;
 use super::publication::Draft;
+use super::topic::Topic;
 use super::{
     Filter, Filters, HubOptions, Missed, NodeId, Position, Presence, PresenceChange, Publication,
 };
 use crate::time::{Duration, Instant};
-
-/// For how long an id of the caller's is remembered.
-const REMEMBERED: Duration = Duration::from_secs(300);
-
-/// Most ids that are remembered of a group.
-const MOST_REMEMBERED: usize = 1024;
 
 /// Groups, their numbers, histories and presence; nodes, and what each is to be told.
 #[derive(Debug)]
@@ -39,6 +32,8 @@ pub struct Broker {
     events: VecDeque<(NodeId, Event)>,
     /// When something of a group is to be looked at.
     due: BTreeSet<(Instant, Name)>,
+    /// Groups without anybody, by when the last left or published.
+    idle: BTreeSet<(Instant, Name)>,
     history: usize,
     counters: BrokerCounters,
 }
@@ -50,55 +45,6 @@ struct Node {
     windows: u16,
     heard: Instant,
     watched: BTreeSet<Filter>,
-}
-
-#[derive(Debug)]
-struct Topic {
-    position: Position,
-    subscribers: BTreeSet<NodeId>,
-    history: History,
-    presence: Table,
-    published: Remembered,
-    /// When somebody last published, or left last.
-    touched: Instant,
-    /// When it is to be looked at next.
-    due: Option<Instant>,
-}
-
-/// Where messages with an id of the caller's stand.
-#[derive(Debug, Default)]
-struct Remembered {
-    by_id: BTreeMap<Name, (Instant, Position)>,
-    in_order: VecDeque<(Instant, Name)>,
-}
-
-impl Remembered {
-    fn find(&self, id: &Name) -> Option<Position> {
-        self.by_id.get(id).map(|(_, position)| *position)
-    }
-
-    fn note(&mut self, now: Instant, id: Name, position: Position) {
-        let until = now + REMEMBERED;
-        self.by_id.insert(Arc::clone(&id), (until, position));
-        self.in_order.push_back((until, id));
-        if self.in_order.len() > MOST_REMEMBERED {
-            self.forget();
-        }
-    }
-
-    fn forget(&mut self) {
-        if let Some((_, id)) = self.in_order.pop_front() {
-            self.by_id.remove(&id);
-        }
-    }
-
-    fn age(&mut self, now: Instant) {
-        while let Some((until, _)) = self.in_order.front()
-            && *until <= now
-        {
-            self.forget();
-        }
-    }
 }
 
 impl Broker {
@@ -113,6 +59,7 @@ impl Broker {
             watching: Filters::default(),
             events: VecDeque::new(),
             due: BTreeSet::new(),
+            idle: BTreeSet::new(),
             history: 0,
             counters: BrokerCounters::default(),
         }
@@ -190,6 +137,7 @@ impl Broker {
                 let topic = self.topic(&group);
                 topic.subscribers.insert(from);
                 let position = topic.position;
+                self.look(now, &group);
                 self.tell(
                     from,
                     Event::Subscribed {
@@ -236,6 +184,7 @@ impl Broker {
             Command::Enter { group, users } => {
                 let change = self.topic(&group).presence.enter(&group, from, users);
                 self.announce(change);
+                self.look(now, &group);
             }
             Command::Exit { group, users } => {
                 if let Some(topic) = self.topics.get_mut(&group) {
@@ -478,15 +427,7 @@ impl Broker {
         let epoch = self.epoch;
         self.topics
             .entry(Arc::clone(group))
-            .or_insert_with(|| Topic {
-                position: Position { epoch, offset: 0 },
-                subscribers: BTreeSet::new(),
-                history: History::default(),
-                presence: Table::default(),
-                published: Remembered::default(),
-                touched: Instant::ZERO,
-                due: None,
-            })
+            .or_insert_with(|| Topic::new(Position { epoch, offset: 0 }))
     }
 
     /// A node is no more: what it wanted and who was present there goes with it, in one step.
@@ -521,14 +462,22 @@ impl Broker {
             }
         }
         topic.published.age(now);
-        let remembered = topic.published.in_order.front().map(|(until, _)| *until);
-        next = [next, remembered].into_iter().flatten().min();
-        if next.is_none() && topic.subscribers.is_empty() && topic.presence.is_empty() {
-            if let Some(due) = topic.due {
-                self.due.remove(&(due, Arc::clone(name)));
+        next = [next, topic.published.deadline()]
+            .into_iter()
+            .flatten()
+            .min();
+        let is_empty = topic.is_empty();
+        if is_empty && next.is_none() {
+            return self.forget(name);
+        }
+        let idle = is_empty.then_some(topic.touched);
+        if topic.idle != idle {
+            if let Some(before) = core::mem::replace(&mut topic.idle, idle) {
+                self.idle.remove(&(before, Arc::clone(name)));
             }
-            self.topics.remove(name);
-            return;
+            if let Some(since) = idle {
+                self.idle.insert((since, Arc::clone(name)));
+            }
         }
         // A look that comes early costs little; moving it for each message would cost more.
         if let Some(next) = next
@@ -539,6 +488,26 @@ impl Broker {
             }
             topic.due = Some(next);
             self.due.insert((next, Arc::clone(name)));
+        }
+        while self.idle.len() > self.options.max_idle_groups
+            && let Some((_, longest)) = self.idle.first().cloned()
+        {
+            self.counters.forgotten += 1;
+            self.forget(&longest);
+        }
+    }
+
+    /// Nothing is known of a group any more: its numbers begin anew.
+    fn forget(&mut self, name: &Name) {
+        let Some(topic) = self.topics.remove(name) else {
+            return;
+        };
+        self.history -= topic.history.octets();
+        if let Some(due) = topic.due {
+            self.due.remove(&(due, Arc::clone(name)));
+        }
+        if let Some(since) = topic.idle {
+            self.idle.remove(&(since, Arc::clone(name)));
         }
     }
 }

@@ -150,6 +150,8 @@ numbers! {
         deflates: u64 = sum,
         /// Messages that were not kept, since all histories together had no room.
         unkept: u64 = sum,
+        /// Groups forgotten before their time, since too many had nobody in them.
+        forgotten: u64 = sum,
         /// Messages for channels of nodes that are no more.
         undeliverable: u64 = sum,
     }

@@ -72,6 +72,7 @@ mod publication;
 mod queue;
 mod seat;
 mod slow;
+mod topic;
 mod values;
 
 pub use backplane::{

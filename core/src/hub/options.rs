@@ -26,6 +26,9 @@ pub struct HubOptions {
     pub max_channels: usize,
     /// Most groups with members; default 1 048 576.
     pub max_groups: usize,
+    /// Most groups that are remembered though nobody is there, for their history and numbers; default 65 536. Beyond it the one that
+    /// has been idle longest is forgotten, and counted.
+    pub max_idle_groups: usize,
     /// Most groups and filters that one channel may be in; default 128.
     pub groups_per_channel: usize,
     /// Longest message that is published or sent, in octets; default 1 MiB.
@@ -57,6 +60,7 @@ impl Default for HubOptions {
             budget: Budget::default(),
             max_channels: 1 << 20,
             max_groups: 1 << 20,
+            max_idle_groups: 1 << 16,
             groups_per_channel: 128,
             max_message: 1 << 20,
             max_metadata: 1024,

@@ -128,7 +128,8 @@ pub struct Joined {
     /// Whether it is the first member on this node.
     pub opened: bool,
     /// Where the group stood when it joined, replayed messages included: what comes later is received. Whoever reconnects gives
-    /// it, or that of the last message received, to recover.
+    /// it, or that of the last message received, to recover. Tell it the peer by way of its channel
+    /// ([`Hub::send_to`](super::Hub::send_to)): what a handler sends by itself may overtake what is replayed.
     pub position: Option<Position>,
     /// What became of the messages that it missed.
     pub recovered: Recovered,

@@ -1,0 +1,93 @@
+//! What the broker keeps of one group.
+//! No RFC.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+
+use super::history::History;
+use super::id::Name;
+use super::presence::Table;
+use super::{NodeId, Position};
+use crate::time::{Duration, Instant};
+
+/// For how long an id of the caller's is remembered.
+const REMEMBERED: Duration = Duration::from_secs(300);
+
+/// Most ids that are remembered of a group.
+const MOST_REMEMBERED: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) position: Position,
+    pub(super) subscribers: BTreeSet<NodeId>,
+    pub(super) history: History,
+    pub(super) presence: Table,
+    pub(super) published: Remembered,
+    /// When somebody last published, or left last.
+    pub(super) touched: Instant,
+    /// When it is to be looked at next.
+    pub(super) due: Option<Instant>,
+    /// Since when nobody is there and nothing was published; `None` while somebody is.
+    pub(super) idle: Option<Instant>,
+}
+
+/// Where messages with an id of the caller's stand.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    by_id: BTreeMap<Name, (Instant, Position)>,
+    in_order: VecDeque<(Instant, Name)>,
+}
+
+impl Topic {
+    pub(super) fn new(position: Position) -> Self {
+        Self {
+            position,
+            subscribers: BTreeSet::new(),
+            history: History::default(),
+            presence: Table::default(),
+            published: Remembered::default(),
+            touched: Instant::ZERO,
+            due: None,
+            idle: None,
+        }
+    }
+
+    /// Whether nobody is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.subscribers.is_empty() && self.presence.is_empty()
+    }
+}
+
+impl Remembered {
+    /// When the oldest is forgotten.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.in_order.front().map(|(until, _)| *until)
+    }
+
+    pub(super) fn find(&self, id: &Name) -> Option<Position> {
+        self.by_id.get(id).map(|(_, position)| *position)
+    }
+
+    pub(super) fn note(&mut self, now: Instant, id: Name, position: Position) {
+        let until = now + REMEMBERED;
+        self.by_id.insert(Arc::clone(&id), (until, position));
+        self.in_order.push_back((until, id));
+        if self.in_order.len() > MOST_REMEMBERED {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        if let Some((_, id)) = self.in_order.pop_front() {
+            self.by_id.remove(&id);
+        }
+    }
+
+    pub(super) fn age(&mut self, now: Instant) {
+        while let Some((until, _)) = self.in_order.front()
+            && *until <= now
+        {
+            self.forget();
+        }
+    }
+}
