@@ -15,7 +15,7 @@ use super::topic::Topic;
 use super::{
     Filter, Filters, HubOptions, Missed, NodeId, Position, Presence, PresenceChange, Publication,
 };
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 
 /// Groups, their numbers, histories and presence; nodes, and what each is to be told.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! No RFC.
 //! Knows which lock comes when: see the [module](super).
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -22,7 +23,7 @@ use crate::time::Instant;
 /// What links the nodes.
 pub(super) enum Backplane {
     /// All nodes are of this process.
-    Here(Mutex<Broker>),
+    Here(Box<Mutex<Broker>>),
     /// Somebody links them with others.
     Far(Far),
 }
@@ -41,7 +42,7 @@ pub(crate) struct Inner {
     pub(super) listeners: Listeners,
     /// Time is virtual.
     #[cfg(feature = "test-kit")]
-    pub(super) clock: std::sync::OnceLock<alloc::boxed::Box<Clock>>,
+    pub(super) clock: std::sync::OnceLock<Box<Clock>>,
 }
 
 impl Inner {

@@ -25,6 +25,7 @@ pub(super) use mailbox::{Post, Pulled};
 pub use publish::Publish;
 pub use subscription::Subscription;
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -97,7 +98,7 @@ impl HubRef {
 impl HubRef {
     /// From now on its time is that of a clock, of the first that was given.
     pub(crate) fn use_clock(&self, clock: impl Fn() -> Instant + Send + Sync + 'static) {
-        let _ = self.0.clock.set(alloc::boxed::Box::new(clock));
+        let _ = self.0.clock.set(Box::new(clock));
     }
 }
 
@@ -173,7 +174,7 @@ impl<O: Outside> Hub<O> {
         let options = Arc::new(options);
         let [epoch, _] = draw(O::seed());
         let broker = Broker::new(Arc::clone(&options), epoch);
-        Self::over(options, Backplane::Here(Mutex::new(broker)))
+        Self::over(options, Backplane::Here(Box::new(Mutex::new(broker))))
     }
 
     /// A hub that is linked with others, and what links it: somebody has to carry its commands elsewhere, and events back.
