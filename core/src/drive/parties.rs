@@ -20,6 +20,8 @@ pub(super) enum Party {
 pub(super) struct Parties {
     wakers: [Option<Waker>; 3],
     joint: Option<Arc<Joint>>,
+    /// One of them is another than before.
+    changed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +50,7 @@ impl Parties {
             && !slot.as_ref().is_some_and(|known| known.will_wake(waker))
         {
             *slot = Some(waker.clone());
+            self.changed = true;
         }
         if self.are_one(cx) {
             return None;
@@ -59,6 +62,11 @@ impl Parties {
             .unwrap_or_else(PoisonError::into_inner)
             .clone_from(&self.wakers);
         Some(Waker::from(Arc::clone(joint)))
+    }
+
+    /// Whether somebody else waits than when this was asked before: an alarm that was set for them would wake others.
+    pub(super) const fn take_changed(&mut self) -> bool {
+        core::mem::replace(&mut self.changed, false)
     }
 
     /// Whether all who are known are the task of the context.

@@ -422,11 +422,15 @@ impl<T: Transport> Engine<T> {
                 return Poll::Pending;
             };
             // An alarm that rings early costs one wake-up; setting it anew for each message would cost more.
+            let mut heard = !self.parties.take_changed() && joint.is_none();
             if self.armed.is_none_or(|armed| armed > deadline) {
                 self.transport.set_alarm(deadline);
                 self.armed = Some(deadline);
+                heard = false;
             }
-            let rang = self.transport.poll_alarm(cx).is_ready();
+            // An alarm that knows whom to wake is not asked again before its time: it lies far from what is at hand.
+            let early = heard && self.armed.is_some_and(|armed| self.transport.now() < armed);
+            let rang = !early && self.transport.poll_alarm(cx).is_ready();
             let hurried = core::mem::take(&mut self.flags.hurried);
             if !rang && (!hurried || self.transport.now() < deadline) {
                 return Poll::Pending;
