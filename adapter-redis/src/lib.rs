@@ -1,0 +1,4 @@
+//! Links the hubs of several servers through Redis or Valkey.
+//! No RFC.
+
+pub mod request;
