@@ -2,3 +2,4 @@
 //! No RFC.
 
 pub mod request;
+pub mod wire;

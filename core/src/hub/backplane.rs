@@ -268,6 +268,25 @@ pub struct PresenceChange {
     pub left: Vec<Arc<str>>,
 }
 
+impl PresenceChange {
+    /// A change, as whoever links nodes makes it.
+    pub const fn new(
+        group: Arc<str>,
+        version: u64,
+        count: usize,
+        joined: Vec<Present>,
+        left: Vec<Arc<str>>,
+    ) -> Self {
+        Self {
+            group,
+            version,
+            count,
+            joined,
+            left,
+        }
+    }
+}
+
 /// Who is in a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

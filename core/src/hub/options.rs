@@ -95,7 +95,7 @@ impl HubOptions {
     }
 
     /// What holds for a group. No rule is about the channels of a user: what is sent to them reaches them as it is.
-    pub(super) fn of(&self, group: &str) -> &GroupOptions {
+    pub fn of(&self, group: &str) -> &GroupOptions {
         if !super::id::is_public(group) {
             return &OF_USERS;
         }

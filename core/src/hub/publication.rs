@@ -85,6 +85,20 @@ pub struct Draft {
     pub options: super::Publish,
 }
 
+impl Draft {
+    /// The publication that it comes to: wrapped and compressed once, for each of the windows of the mask (bit `n`: a window of 2^n
+    /// octets). It is for whoever links nodes; a hub makes its own.
+    pub fn publication(
+        &self,
+        options: &HubOptions,
+        position: Option<Position>,
+        time: Instant,
+        windows: u16,
+    ) -> Publication {
+        Publication::new(options, self, position, time, windows)
+    }
+}
+
 impl Publication {
     /// Makes it: wraps and compresses the message once, for each of the windows of the mask (bit `n`: a window of 2^n octets).
     pub(super) fn new(
@@ -149,6 +163,11 @@ impl Publication {
             Kind::Text => core::str::from_utf8(self.as_bytes()).ok(),
             Kind::Binary => None,
         }
+    }
+
+    /// How often it was compressed: once for each window that its receivers agreed on.
+    pub const fn deflates(&self) -> u32 {
+        self.deflates
     }
 
     /// A copy of the message.

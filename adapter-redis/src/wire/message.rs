@@ -1,0 +1,97 @@
+//! One message as it lies in Redis.
+//! No RFC; the format stands in the [module](super).
+
+use std::sync::Arc;
+
+use sansws_core::frame::Kind;
+use sansws_core::hub::{Draft, Publish};
+use sansws_core::message::{Payload as Content, Prepared};
+use sansws_core::time::Duration;
+
+use super::read::Reader;
+use super::{WireError, length, put_channel, put_name};
+use crate::request::Name;
+
+/// The flag of a message that has no number: the script that publishes looks at it.
+pub const UNSAVED: u8 = 1;
+const BINARY: u8 = 2;
+const SENDER: u8 = 4;
+const KEY: u8 = 8;
+const EXPIRES: u8 = 16;
+const EXCLUDE: u8 = 32;
+const KNOWN: u8 = 63;
+
+pub(super) fn is_binary(message: &Prepared) -> bool {
+    message.kind() == Kind::Binary
+}
+
+/// A message in wire format, without its group. Its id is not part of it.
+pub fn encode(draft: &Draft) -> Vec<u8> {
+    let options = &draft.options;
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    let flags = flag(options.unsaved, UNSAVED)
+        | flag(is_binary(&draft.message), BINARY)
+        | flag(draft.sender.is_some(), SENDER)
+        | flag(options.key.is_some(), KEY)
+        | flag(options.expires.is_some(), EXPIRES)
+        | flag(!options.exclude.is_empty(), EXCLUDE);
+    let mut out = Vec::with_capacity(draft.message.len() + 32);
+    out.push(flags);
+    if let Some(sender) = draft.sender {
+        put_channel(&mut out, sender);
+    }
+    if let Some(key) = &options.key {
+        put_name(&mut out, key);
+    }
+    if let Some(expires) = options.expires {
+        let micros = u64::try_from(expires.as_micros()).unwrap_or(u64::MAX);
+        out.extend(micros.to_be_bytes());
+    }
+    if !options.exclude.is_empty() {
+        out.extend(length(options.exclude.len()));
+        for id in &options.exclude {
+            put_channel(&mut out, *id);
+        }
+    }
+    out.extend(draft.message.payload());
+    out
+}
+
+/// Reads a message of a group.
+///
+/// # Errors
+/// [`WireError`].
+pub fn decode(group: &Name, octets: &[u8]) -> Result<Draft, WireError> {
+    let mut reader = Reader(octets);
+    let flags = reader.u8()?;
+    if flags & !KNOWN != 0 {
+        return Err(WireError::Unknown);
+    }
+    let has = |flag: u8| flags & flag != 0;
+    let sender = has(SENDER).then(|| reader.channel()).transpose()?;
+    let key = has(KEY).then(|| reader.name()).transpose()?;
+    let expires = has(EXPIRES).then(|| reader.u64()).transpose()?;
+    let mut exclude = Vec::new();
+    if has(EXCLUDE) {
+        for _ in 0..reader.u32()? {
+            exclude.push(reader.channel()?);
+        }
+    }
+    let message = if has(BINARY) {
+        Prepared::new(Content::Binary(reader.rest()))
+    } else {
+        Prepared::new(Content::Text(reader.text_to_the_end()?))
+    };
+    Ok(Draft {
+        group: Arc::clone(group),
+        message,
+        sender,
+        options: Publish {
+            exclude,
+            unsaved: has(UNSAVED),
+            key,
+            id: None,
+            expires: expires.map(Duration::from_micros),
+        },
+    })
+}

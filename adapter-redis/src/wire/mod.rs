@@ -1,0 +1,307 @@
+//! What crosses Redis: messages, and what nodes tell each other.
+//! No RFC; version 1 is described here, and fixed by the vectors in `vectors.tsv`.
+//! Knows no Redis. Octets that are not understood are an error, never a panic, and nothing is reserved for a number in them.
+//!
+//! Numbers are big-endian. A *payload* is what is sent to a channel; scripts in Redis write the first two kinds.
+//!
+//! ```text
+//! payload  = %x01 kind body
+//! kind 1   messages    epoch(8) before(8) time(8) *( length(4) message )       before: the number before the first
+//! kind 2   presence    version(8) count(8) n(4) *present n(4) *name
+//! kind 3   close       code(2) reason                                          all channels in the group
+//! kind 4   direct      slot(4) generation(4) form(1) content                   form 0: text, 1: binary
+//! kind 5   close one   slot(4) generation(4) code(2) reason
+//! kind 6   watched     name payload                                            what was sent to the group of this name
+//! kind 7   watching    (nothing)                                               some node watches filters now
+//!
+//! message  = flags [sender] [key] [expires] [exclude] content
+//! flags      1 unsaved   2 binary   4 sender   8 key   16 expires   32 exclude   64, 128: none yet
+//! sender   = channel         channel = node(8) slot(4) generation(4)
+//! key      = name            name    = length(2) octets
+//! expires  = duration(8)     from when it was published, in microseconds; so are all times
+//! exclude  = n(4) *channel
+//! present  = name form(1) [length(4) metadata]                                 form 0: no metadata, 1: metadata
+//! ```
+//!
+//! A payload of another version, or of a kind that is not known, is skipped by whoever receives it, and counted: a newer server may
+//! say more. A message with a flag that is not known is skipped too, and its number is then missing: that is reported.
+
+mod message;
+mod read;
+
+use std::sync::Arc;
+
+use sansws_core::close::CloseCode;
+use sansws_core::hub::{ChannelId, NodeId, Position, PresenceChange, Present};
+use sansws_core::message::{Payload as Content, Prepared};
+use thiserror::Error;
+
+pub use message::{UNSAVED, decode, encode};
+use read::Reader;
+
+use crate::request::Name;
+
+/// The version that is written.
+pub const VERSION: u8 = 1;
+
+/// What is wrong with octets that came from Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// Another version, a kind or a flag that is not known: a newer server wrote it.
+    #[error("a newer version wrote this")]
+    Unknown,
+    /// They end too soon, or are not what their kind says.
+    #[error("the octets are malformed")]
+    Malformed,
+}
+
+/// What is sent to a channel.
+#[derive(Clone, Debug)]
+pub enum Payload<'a> {
+    /// Messages of a group.
+    Messages(Batch<'a>),
+    /// Users came or went.
+    Presence(PresenceChange),
+    /// All channels of the group are to be closed.
+    Close {
+        /// With this code.
+        code: CloseCode,
+        /// With this reason.
+        reason: &'a str,
+    },
+    /// A message for one channel of the node.
+    Direct {
+        /// Its place.
+        slot: u32,
+        /// How often that was used before.
+        generation: u32,
+        /// The message.
+        message: Prepared,
+    },
+    /// A channel of the node is to be closed.
+    CloseChannel {
+        /// Its place.
+        slot: u32,
+        /// How often that was used before.
+        generation: u32,
+        /// With this code.
+        code: CloseCode,
+        /// With this reason.
+        reason: &'a str,
+    },
+    /// What was sent to the channel of a group.
+    Watched {
+        /// The group.
+        group: Name,
+        /// The payload.
+        payload: &'a [u8],
+    },
+    /// Some node watches filters now.
+    Watching,
+}
+
+/// Messages that were published in one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Where the group stood before.
+    pub before: Position,
+    /// When, in microseconds by the clock of Redis.
+    pub time: u64,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Batch<'a> {
+    type Item = Result<&'a [u8], WireError>;
+
+    /// The next message, in wire format.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut reader = Reader(self.rest);
+        let message = reader.long();
+        self.rest = if message.is_ok() { reader.0 } else { &[] };
+        Some(message)
+    }
+}
+
+/// Reads a payload; `group` is that of the channel it was sent to.
+///
+/// # Errors
+/// [`WireError`].
+pub fn parse<'a>(group: &Name, octets: &'a [u8]) -> Result<Payload<'a>, WireError> {
+    let mut reader = Reader(octets);
+    if reader.u8()? != VERSION {
+        return Err(WireError::Unknown);
+    }
+    let payload = match reader.u8()? {
+        1 => {
+            let before = reader.position()?;
+            let time = reader.u64()?;
+            let rest = reader.rest();
+            return Ok(Payload::Messages(Batch { before, time, rest }));
+        }
+        2 => Payload::Presence(read_presence(group, &mut reader)?),
+        3 => Payload::Close {
+            code: reader.code()?,
+            reason: reader.text_to_the_end()?,
+        },
+        4 => Payload::Direct {
+            slot: reader.u32()?,
+            generation: reader.u32()?,
+            message: match reader.u8()? {
+                0 => Prepared::new(Content::Text(reader.text_to_the_end()?)),
+                1 => Prepared::new(Content::Binary(reader.rest())),
+                _ => return Err(WireError::Unknown),
+            },
+        },
+        5 => Payload::CloseChannel {
+            slot: reader.u32()?,
+            generation: reader.u32()?,
+            code: reader.code()?,
+            reason: reader.text_to_the_end()?,
+        },
+        6 => Payload::Watched {
+            group: reader.name()?,
+            payload: reader.rest(),
+        },
+        // What a newer server may add to it is of no interest.
+        7 => return Ok(Payload::Watching),
+        _ => return Err(WireError::Unknown),
+    };
+    if reader.0.is_empty() {
+        Ok(payload)
+    } else {
+        Err(WireError::Malformed)
+    }
+}
+
+fn read_presence(group: &Name, reader: &mut Reader<'_>) -> Result<PresenceChange, WireError> {
+    let version = reader.u64()?;
+    let count = usize::try_from(reader.u64()?).map_err(|_| WireError::Malformed)?;
+    let mut joined = Vec::new();
+    for _ in 0..reader.u32()? {
+        let user = reader.name()?;
+        let metadata = match reader.u8()? {
+            0 => None,
+            1 => Some(Arc::from(reader.long_text()?)),
+            _ => return Err(WireError::Unknown),
+        };
+        joined.push(Present { user, metadata });
+    }
+    let mut left = Vec::new();
+    for _ in 0..reader.u32()? {
+        left.push(reader.name()?);
+    }
+    Ok(PresenceChange::new(
+        Arc::clone(group),
+        version,
+        count,
+        joined,
+        left,
+    ))
+}
+
+fn payload(kind: u8) -> Vec<u8> {
+    vec![VERSION, kind]
+}
+
+/// What the script that publishes sends to the channel of a group.
+pub fn messages(before: Position, time: u64, messages: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = payload(1);
+    out.extend(before.epoch.to_be_bytes());
+    out.extend(before.offset.to_be_bytes());
+    out.extend(time.to_be_bytes());
+    for message in messages {
+        put_long(&mut out, message);
+    }
+    out
+}
+
+/// What the script that keeps presence sends to the channel of a group.
+pub fn presence(version: u64, count: usize, joined: &[Present], left: &[Name]) -> Vec<u8> {
+    let mut out = payload(2);
+    out.extend(version.to_be_bytes());
+    out.extend((count as u64).to_be_bytes());
+    out.extend(length(joined.len()));
+    for present in joined {
+        put_name(&mut out, &present.user);
+        out.push(u8::from(present.metadata.is_some()));
+        if let Some(metadata) = &present.metadata {
+            put_long(&mut out, metadata.as_bytes());
+        }
+    }
+    out.extend(length(left.len()));
+    for user in left {
+        put_name(&mut out, user);
+    }
+    out
+}
+
+/// All channels of the group are to be closed.
+pub fn close(code: CloseCode, reason: &str) -> Vec<u8> {
+    let mut out = payload(3);
+    out.extend(code.get().to_be_bytes());
+    out.extend(reason.as_bytes());
+    out
+}
+
+/// A message for one channel.
+pub fn direct(to: ChannelId, message: &Prepared) -> Vec<u8> {
+    let mut out = payload(4);
+    put_place(&mut out, to);
+    out.push(u8::from(message::is_binary(message)));
+    out.extend(message.payload());
+    out
+}
+
+/// A channel is to be closed.
+pub fn close_channel(channel: ChannelId, code: CloseCode, reason: &str) -> Vec<u8> {
+    let mut out = payload(5);
+    put_place(&mut out, channel);
+    out.extend(code.get().to_be_bytes());
+    out.extend(reason.as_bytes());
+    out
+}
+
+/// What is sent to the channel of a group, for those who watch filters.
+pub fn watched(group: &str, inner: &[u8]) -> Vec<u8> {
+    let mut out = payload(6);
+    put_name(&mut out, group);
+    out.extend(inner);
+    out
+}
+
+/// Some node watches filters now.
+pub fn watching() -> Vec<u8> {
+    payload(7)
+}
+
+fn put_place(out: &mut Vec<u8>, id: ChannelId) {
+    out.extend(id.slot().to_be_bytes());
+    out.extend(id.generation().to_be_bytes());
+}
+
+fn put_channel(out: &mut Vec<u8>, id: ChannelId) {
+    let NodeId(node) = id.node;
+    out.extend(node.to_be_bytes());
+    put_place(out, id);
+}
+
+/// A name; the hub lets none be longer than 255 octets.
+fn put_name(out: &mut Vec<u8>, name: &str) {
+    let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+    out.extend(length.to_be_bytes());
+    out.extend(name.bytes().take(length.into()));
+}
+
+fn put_long(out: &mut Vec<u8>, octets: &[u8]) {
+    out.extend(length(octets.len()));
+    out.extend(octets);
+}
+
+/// A length; the hub lets no message be as long as 4 GiB.
+fn length(length: usize) -> [u8; 4] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
+}
