@@ -54,7 +54,7 @@ pub enum Request {
     Unsubscribe(Channel),
     /// Where a group stands: [`Reply::Position`]. A group that is not known begins, at 0, with the epoch `fresh`. The epoch changes to
     /// `fresh`, and the numbers go on, when the server took the place of another since (`first` asks for that), or when it does
-    /// not have what stood at `ours`.
+    /// not have what stood at `ours`. The time of a group whose epoch is new is that of this step.
     Position {
         /// The group.
         group: Name,

@@ -147,6 +147,13 @@ pub enum Event {
         /// The answer.
         answer: Answer,
     },
+    /// An answer to `Ask`, or to `Subscribe`: it could not be done. A position is told later, when it is known.
+    Failed {
+        /// That of the command.
+        token: Token,
+        /// Why.
+        error: HubError,
+    },
     /// Users came or went.
     Presence(Arc<PresenceChange>),
     /// A message for one channel.

@@ -56,6 +56,9 @@ pub enum HubError {
     /// The backplane is down, and nothing is published then.
     #[error("the backplane is down")]
     Down,
+    /// The backplane is there and refused it: it has no memory left, or what lies under its keys is not ours.
+    #[error("the backplane refused it")]
+    Refused,
     /// Recovery needs a group of its own: a filter has no position.
     #[error("a filter has no position")]
     NoPosition,
@@ -73,7 +76,9 @@ impl HubError {
             | Self::NoPosition
             | Self::TooOften(_) => CloseCode::POLICY,
             Self::TooLong => CloseCode::TOO_BIG,
-            Self::Crowded | Self::Full | Self::Behind | Self::Down => CloseCode::AGAIN,
+            Self::Crowded | Self::Full | Self::Behind | Self::Down | Self::Refused => {
+                CloseCode::AGAIN
+            }
             Self::Draining => CloseCode::RESTART,
             Self::Gone | Self::NoHub | Self::IsOpen => CloseCode::INTERNAL,
         }

@@ -54,6 +54,11 @@ impl Hub {
                     self.outputs.push_back(Output::Answer(token, Ok(answer)));
                 }
             }
+            Event::Failed { token, error } => {
+                if self.asked.remove(&token).is_some() {
+                    self.outputs.push_back(Output::Answer(token, Err(error)));
+                }
+            }
             Event::Presence(change) => self.presence(now, &change),
             Event::Direct { to, message } => {
                 self.deliver_direct(now, to, message);

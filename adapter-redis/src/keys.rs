@@ -1,0 +1,196 @@
+//! The names of keys and channels.
+//! Redis Cluster: what stands between the first `{` and the `}` behind it decides on the slot, so that all of a group lies together.
+//! Knows no connection.
+//!
+//! ```text
+//! prefix:{group}:m         where it stands: a hash
+//! prefix:{group}:s         its history: a stream
+//! prefix:{group}:i:id      that a message with this id was published
+//! prefix:{group}:u         users and on how many seats they are: a hash
+//! prefix:{group}:p:seat    users on a seat: a set
+//! prefix:{group}           its channel
+//! prefix:[node]            the channel of a node
+//! prefix:[watch]           what is published to any group
+//! prefix:[control]         what nodes tell all others
+//! prefix:{registry}:...    seats, leases, and where each has a place
+//! ```
+//!
+//! In the name of a group `%`, `{` and `}` are written as `%25`, `%7B` and `%7D`.
+
+use sansws_core::hub::NodeId;
+
+use crate::request::{Channel, Name, Seat};
+
+/// Makes names.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Names with this prefix, which has no `{` and no `}`.
+    pub fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    fn of_group(&self, group: &str) -> String {
+        let mut key = String::with_capacity(self.prefix.len() + group.len() + 12);
+        key.push_str(&self.prefix);
+        key.push_str(":{");
+        for part in group.split_inclusive(['%', '{', '}']) {
+            let escaped = match part.as_bytes().last() {
+                Some(b'%') => "%25",
+                Some(b'{') => "%7B",
+                Some(b'}') => "%7D",
+                _ => {
+                    key.push_str(part);
+                    continue;
+                }
+            };
+            key.push_str(part.get(..part.len() - 1).unwrap_or_default());
+            key.push_str(escaped);
+        }
+        key.push('}');
+        key
+    }
+
+    /// Where a group stands.
+    pub fn meta(&self, group: &str) -> String {
+        self.of_group(group) + ":m"
+    }
+
+    /// The history of a group.
+    pub fn stream(&self, group: &str) -> String {
+        self.of_group(group) + ":s"
+    }
+
+    /// That a message with this id was published.
+    pub fn id(&self, group: &str, id: &str) -> String {
+        self.of_group(group) + ":i:" + id
+    }
+
+    /// The users of a group.
+    pub fn users(&self, group: &str) -> String {
+        self.of_group(group) + ":u"
+    }
+
+    /// The users of a group on a seat.
+    pub fn present(&self, group: &str, seat: Seat) -> String {
+        self.of_group(group) + ":p:" + &seat_name(seat)
+    }
+
+    /// The channel, as it is called in Redis.
+    pub fn channel(&self, channel: &Channel) -> String {
+        match channel {
+            Channel::Group(group) => self.of_group(group),
+            Channel::Node(node) => format!("{}:[{node}]", self.prefix),
+            Channel::Watch => format!("{}:[watch]", self.prefix),
+            Channel::Control => format!("{}:[control]", self.prefix),
+        }
+    }
+
+    /// The channel of this name, if it is one of ours.
+    pub fn parse_channel(&self, name: &str) -> Option<Channel> {
+        let rest = name.strip_prefix(self.prefix.as_str())?.strip_prefix(':')?;
+        if let Some(group) = rest.strip_prefix('{') {
+            let escaped = group.strip_suffix('}')?;
+            if !escaped.contains('%') {
+                return Some(Channel::Group(Name::from(escaped)));
+            }
+            let group = escaped
+                .replace("%7D", "}")
+                .replace("%7B", "{")
+                .replace("%25", "%");
+            return Some(Channel::Group(Name::from(group)));
+        }
+        match rest.strip_prefix('[')?.strip_suffix(']')? {
+            "watch" => Some(Channel::Watch),
+            "control" => Some(Channel::Control),
+            node => {
+                let node = u64::from_str_radix(node, 16).ok()?;
+                Some(Channel::Node(NodeId(node)))
+            }
+        }
+    }
+
+    /// Seats by when their lease ends.
+    pub fn seats(&self) -> String {
+        self.registry("seats")
+    }
+
+    /// Seats whose lease has ended, by when somebody else may clear them away.
+    pub fn dead(&self) -> String {
+        self.registry("dead")
+    }
+
+    /// Seats that watch filters, by when their lease ends.
+    pub fn watchers(&self) -> String {
+        self.registry("watchers")
+    }
+
+    /// In which groups a seat has a place.
+    pub fn places(&self, seat: Seat) -> String {
+        self.registry("places:") + &seat_name(seat)
+    }
+
+    fn registry(&self, what: &str) -> String {
+        format!("{}:{{registry}}:{what}", self.prefix)
+    }
+}
+
+/// A seat as Redis knows it.
+pub fn seat_name(seat: Seat) -> String {
+    format!("{}.{}", seat.node, seat.term)
+}
+
+/// The seat of this name.
+pub fn parse_seat(name: &str) -> Option<Seat> {
+    let (node, term) = name.split_once('.')?;
+    Some(Seat {
+        node: NodeId(u64::from_str_radix(node, 16).ok()?),
+        term: term.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_come_back_from_their_names() {
+        let keys = Keys::new("app");
+        for channel in [
+            Channel::Group("lobby".into()),
+            Channel::Group("a{b}c%7D%25".into()),
+            Channel::Group("}".into()),
+            Channel::Group("\u{1}ada".into()),
+            Channel::Node(NodeId(7)),
+            Channel::Watch,
+            Channel::Control,
+        ] {
+            let name = keys.channel(&channel);
+            assert_eq!(keys.parse_channel(&name), Some(channel), "{name}");
+        }
+        for foreign in ["app:lobby", "other:{lobby}", "app:{lobby", "app:[x]", "app"] {
+            assert_eq!(keys.parse_channel(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn all_of_a_group_has_one_hash_tag() {
+        let keys = Keys::new("app");
+        assert_eq!(keys.meta("lobby"), "app:{lobby}:m");
+        assert_eq!(keys.meta("}{"), "app:{%7D%7B}:m");
+        let seat = Seat {
+            node: NodeId(10),
+            term: 3,
+        };
+        assert_eq!(
+            keys.present("lobby", seat),
+            "app:{lobby}:p:000000000000000a.3"
+        );
+        assert_eq!(parse_seat(&seat_name(seat)), Some(seat));
+    }
+}

@@ -1,0 +1,485 @@
+//! A group: who wants what is published there, where it stands, and what arrives.
+//! No RFC.
+//! Knows no Redis, only positions and when they were true.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use sansws_core::hub::{Draft, Event, Filters, NodeId, Position, Publication, Token};
+use sansws_core::time::{Duration, Instant};
+
+use super::lane::{Lane, Op};
+use super::{Due, Machine, NOWHERE};
+use crate::request::{Channel, Mark, Name};
+use crate::wire::{self, Batch, Payload, WireError};
+
+/// For how long a message that Redis has numbered may be on its way before it counts as lost.
+const LATE: Duration = Duration::from_millis(500);
+
+/// Most messages that are held until the position of their group is known; beyond it the oldest is left out, which shows as a gap,
+/// and is repaired.
+const MOST_HELD: usize = 16_384;
+
+/// For how long what was seen of groups is remembered though nobody asked for them again.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// How far the subscription to a group is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing is passed on.
+    #[default]
+    Off,
+    /// Messages arrive and are held until the position is known.
+    Positioning,
+    /// What arrives is passed on.
+    Live,
+}
+
+/// What the process knows of a group.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    /// Nodes that want what is published.
+    pub(super) nodes: BTreeSet<NodeId>,
+    /// Nodes that asked where it stands.
+    asked: Vec<(NodeId, Token)>,
+    pub(super) stage: Stage,
+    /// What was passed on last. It outlives the connection.
+    seen: Option<Mark>,
+    held: VecDeque<Held>,
+    /// Redis numbered more than has arrived: when that counts as lost, where the group stands, who asked.
+    late: Option<Late>,
+    pub(super) lane: Lane<Op>,
+}
+
+#[derive(Debug)]
+struct Held {
+    time: u64,
+    publication: Arc<Publication>,
+}
+
+#[derive(Debug)]
+struct Late {
+    at: Instant,
+    stands: Mark,
+    asked: Vec<(NodeId, Token)>,
+}
+
+impl Group {
+    pub(super) fn is_idle(&self) -> bool {
+        self.nodes.is_empty() && self.lane.is_idle() && self.seen.is_none()
+    }
+}
+
+impl Machine {
+    pub(super) fn group(&mut self, name: &Name) -> &mut Group {
+        if !self.groups.contains_key(name) {
+            self.groups.insert(Arc::clone(name), Group::default());
+        }
+        self.groups.entry(Arc::clone(name)).or_default()
+    }
+
+    /// The connection is lost: all is forgotten that nodes say again. Returns how many messages waited to be published.
+    pub(super) fn forget_wants(&mut self, now: Instant) -> usize {
+        // Whoever wanted a group before has had the time to ask for it again.
+        let is_settled = now.since(self.up_since) >= REMEMBERED;
+        let mut waiting = 0;
+        self.groups.retain(|_, group| {
+            let queue = core::mem::take(&mut group.lane).queue;
+            waiting += queue
+                .iter()
+                .map(|op| match op {
+                    Op::Publish(batch) => batch.messages.len(),
+                    _ => 0,
+                })
+                .sum::<usize>();
+            if is_settled && group.nodes.is_empty() {
+                return false;
+            }
+            *group = Group {
+                seen: group.seen,
+                ..Group::default()
+            };
+            group.seen.is_some()
+        });
+        for node in self.nodes.values_mut() {
+            node.watched.clear();
+            node.lane = Lane::default();
+        }
+        self.filters = Filters::default();
+        waiting
+    }
+
+    pub(super) fn subscribe(&mut self, node: NodeId, name: &Name, token: Token) {
+        let group = self.group(name);
+        let is_new = group.nodes.insert(node);
+        if is_new
+            && group.stage == Stage::Live
+            && let Some(seen) = group.seen
+        {
+            // What comes beyond it is passed on to this node too.
+            return self.tell_position(name, &[(node, token)], seen.position);
+        }
+        group.asked.push((node, token));
+        if group.stage == Stage::Live {
+            self.push_op(name, Op::Position { first: false });
+        }
+        self.want(&Channel::Group(Arc::clone(name)), true);
+    }
+
+    pub(super) fn unsubscribe(&mut self, node: NodeId, name: &Name) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        group.nodes.remove(&node);
+        group.asked.retain(|(asked, _)| *asked != node);
+        if group.nodes.is_empty() {
+            group.stage = Stage::Off;
+            group.seen = None;
+            group.late = None;
+            group.asked.clear();
+            let held = core::mem::take(&mut group.held);
+            for held in held {
+                self.pass_on(&held.publication, &BTreeSet::new());
+            }
+            self.want(&Channel::Group(Arc::clone(name)), false);
+            self.forget_idle(name);
+        }
+    }
+
+    /// Nothing is kept of a group that nobody wants and for which nothing is to be done.
+    pub(super) fn forget_idle(&mut self, name: &Name) {
+        if self.groups.get(name).is_some_and(Group::is_idle) {
+            self.groups.remove(name);
+        }
+    }
+
+    /// What is published to a group arrives from now on.
+    pub(super) fn begins(&mut self, name: &Name) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        if group.nodes.is_empty() {
+            return;
+        }
+        group.stage = Stage::Positioning;
+        self.push_op(name, Op::Position { first: true });
+    }
+
+    /// What a request for the position begins with: what was seen last, and who is to be answered.
+    pub(super) fn ask_position(
+        &mut self,
+        name: &Name,
+        first: bool,
+    ) -> (Option<Mark>, Vec<(NodeId, Token)>) {
+        let group = self.group(name);
+        let asked = if first {
+            Vec::new()
+        } else {
+            core::mem::take(&mut group.asked)
+        };
+        (group.seen, asked)
+    }
+
+    /// Who asked for the position is answered by the next request for it.
+    pub(super) fn ask_again(&mut self, name: &Name, asked: Vec<(NodeId, Token)>) {
+        self.group(name).asked.extend(asked);
+    }
+
+    /// Redis says where a group stands.
+    pub(super) fn stands(
+        &mut self,
+        now: Instant,
+        name: &Name,
+        theirs: Mark,
+        first: bool,
+        asked: Vec<(NodeId, Token)>,
+    ) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        if first {
+            return self.first_position(name, theirs);
+        }
+        if group.stage != Stage::Live {
+            // It was subscribed to anew meanwhile: the first position answers them.
+            group.asked.extend(asked);
+            return;
+        }
+        let ours = group.seen.unwrap_or(NOWHERE);
+        if theirs.time < ours.time || theirs.position == ours.position {
+            return self.tell_position(name, &asked, ours.position);
+        }
+        let at = now + LATE;
+        if let Some(before) = &mut group.late {
+            before.asked.extend(asked);
+            before.stands = theirs;
+            return;
+        }
+        group.late = Some(Late {
+            at,
+            stands: theirs,
+            asked,
+        });
+        self.due.insert((at, Due::Late(Arc::clone(name))));
+    }
+
+    /// The subscription begins with this position.
+    fn first_position(&mut self, name: &Name, theirs: Mark) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        if group.stage != Stage::Positioning {
+            return;
+        }
+        group.stage = Stage::Live;
+        group.seen = Some(theirs);
+        let asked = core::mem::take(&mut group.asked);
+        let held = core::mem::take(&mut group.held);
+        let nodes = group.nodes.clone();
+        // What the position has in it comes before it, the rest behind.
+        let (before, behind): (Vec<Held>, Vec<Held>) =
+            held.into_iter().partition(|held| held.time <= theirs.time);
+        for held in before {
+            self.pass_on(&held.publication, &nodes);
+        }
+        self.tell_position(name, &asked, theirs.position);
+        for held in behind {
+            self.see(name, &held.publication, held.time);
+            self.pass_on(&held.publication, &nodes);
+        }
+    }
+
+    /// What Redis has numbered should have arrived by now.
+    pub(super) fn late(&mut self, name: &Name) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        if let Some(late) = group.late.take() {
+            group.seen = Some(late.stands);
+            self.tell_position(name, &late.asked, late.stands.position);
+        }
+    }
+
+    fn tell_position(&mut self, name: &Name, to: &[(NodeId, Token)], position: Position) {
+        for (node, token) in to {
+            let event = Event::Subscribed {
+                group: Arc::clone(name),
+                token: *token,
+                position,
+            };
+            self.events.push_back((*node, event));
+        }
+    }
+
+    /// Something arrived on a channel.
+    pub(super) fn message(&mut self, now: Instant, channel: &Channel, octets: &[u8]) {
+        let nobody: Name = Arc::from("");
+        let result = match channel {
+            Channel::Group(name) => self.group_message(name, octets),
+            Channel::Watch => self.watch_message(octets),
+            Channel::Node(node) => wire::parse(&nobody, octets).map(|payload| match payload {
+                Payload::Direct {
+                    slot,
+                    generation,
+                    message,
+                } => {
+                    let to = Self::of_node(*node, slot, generation);
+                    self.events
+                        .push_back((*node, Event::Direct { to, message }));
+                }
+                Payload::CloseChannel {
+                    slot,
+                    generation,
+                    code,
+                    reason,
+                } => {
+                    let event = Event::CloseChannel {
+                        channel: Self::of_node(*node, slot, generation),
+                        code,
+                        reason: reason.to_owned(),
+                    };
+                    self.events.push_back((*node, event));
+                }
+                _ => self.metrics.unknown += 1,
+            }),
+            Channel::Control => wire::parse(&nobody, octets).map(|payload| match payload {
+                Payload::Watching => self.somebody_watches(now),
+                _ => self.metrics.unknown += 1,
+            }),
+        };
+        self.count(result);
+    }
+
+    fn count(&mut self, result: Result<(), WireError>) {
+        match result {
+            Ok(()) => {}
+            Err(WireError::Unknown) => self.metrics.unknown += 1,
+            Err(_) => self.metrics.malformed += 1,
+        }
+    }
+
+    fn group_message(&mut self, name: &Name, octets: &[u8]) -> Result<(), WireError> {
+        let payload = wire::parse(name, octets)?;
+        let nodes = |machine: &Self| {
+            let group = machine.groups.get(name);
+            let group = group.filter(|group| group.stage != Stage::Off);
+            group.map(|group| group.nodes.clone()).unwrap_or_default()
+        };
+        match payload {
+            Payload::Messages(batch) => self.arrived(name, batch),
+            Payload::Presence(change) => {
+                let change = Arc::new(change);
+                for node in nodes(self) {
+                    let event = Event::Presence(Arc::clone(&change));
+                    self.events.push_back((node, event));
+                }
+            }
+            Payload::Close { code, reason } => {
+                for node in nodes(self) {
+                    let event = Event::Close {
+                        group: Arc::clone(name),
+                        code,
+                        reason: reason.to_owned(),
+                    };
+                    self.events.push_back((node, event));
+                }
+            }
+            _ => return Err(WireError::Unknown),
+        }
+        Ok(())
+    }
+
+    /// Messages of a group that this process subscribes to.
+    fn arrived(&mut self, name: &Name, batch: Batch<'_>) {
+        let stage = self
+            .groups
+            .get(name)
+            .map_or(Stage::Off, |group| group.stage);
+        let nodes = match self.groups.get(name) {
+            Some(group) if stage == Stage::Live => group.nodes.clone(),
+            _ => BTreeSet::new(),
+        };
+        let time = batch.time;
+        self.each_of(name, batch, |machine, publication| match stage {
+            Stage::Positioning => machine.hold(name, publication, time),
+            Stage::Live => {
+                machine.see(name, &publication, time);
+                machine.pass_on(&publication, &nodes);
+            }
+            Stage::Off => machine.pass_on(&publication, &nodes),
+        });
+        self.is_late_no_more(name);
+    }
+
+    fn hold(&mut self, name: &Name, publication: Arc<Publication>, time: u64) {
+        if let Some(group) = self.groups.get_mut(name) {
+            group.held.push_back(Held { time, publication });
+            if group.held.len() > MOST_HELD {
+                group.held.pop_front();
+            }
+        }
+    }
+
+    /// Makes publications of the messages of a batch, each once for all who receive it here.
+    fn each_of(
+        &mut self,
+        name: &Name,
+        batch: Batch<'_>,
+        mut each: impl FnMut(&mut Self, Arc<Publication>),
+    ) {
+        let mut position = batch.before;
+        for message in batch {
+            let message = match message {
+                Ok(message) => message,
+                Err(error) => return self.count(Err(error)),
+            };
+            self.metrics.received += 1;
+            let unsaved = message
+                .first()
+                .is_some_and(|flags| flags & wire::UNSAVED != 0);
+            position.offset += u64::from(!unsaved);
+            match wire::decode(name, message) {
+                Ok(draft) => {
+                    let publication = self.publication(&draft, position, batch.time);
+                    each(self, publication);
+                }
+                // Its number is missing now, and is reported.
+                Err(error) => self.count(Err(error)),
+            }
+        }
+    }
+
+    /// What members receive of a message: framed and compressed here, since that is not what crosses.
+    pub(super) fn publication(
+        &mut self,
+        draft: &Draft,
+        position: Position,
+        time: u64,
+    ) -> Arc<Publication> {
+        let time = self.local(time);
+        let publication = draft.publication(&self.options, Some(position), time, self.windows);
+        self.metrics.encodes += 1;
+        self.metrics.deflates += u64::from(publication.deflates());
+        Arc::new(publication)
+    }
+
+    fn see(&mut self, name: &Name, publication: &Publication, time: u64) {
+        if !publication.unsaved
+            && let Some(position) = publication.position
+            && let Some(group) = self.groups.get_mut(name)
+        {
+            group.seen = Some(Mark { position, time });
+        }
+    }
+
+    /// Passes a publication on to nodes, and to those with a filter that matches.
+    fn pass_on(&mut self, publication: &Arc<Publication>, nodes: &BTreeSet<NodeId>) {
+        for node in nodes {
+            let event = Event::Received(Arc::clone(publication));
+            self.events.push_back((*node, event));
+        }
+        if self.filters.is_empty() {
+            return;
+        }
+        let mut watching = BTreeSet::new();
+        self.filters.matching(&publication.group, |node| {
+            watching.insert(*node);
+        });
+        for node in watching.difference(nodes) {
+            let event = Event::Received(Arc::clone(publication));
+            self.events.push_back((*node, event));
+        }
+    }
+
+    /// What was on its way has arrived.
+    fn is_late_no_more(&mut self, name: &Name) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let seen = group.seen.unwrap_or(NOWHERE);
+        if let Some(late) = group.late.take_if(|late| late.stands.time <= seen.time) {
+            self.due.remove(&(late.at, Due::Late(Arc::clone(name))));
+            self.tell_position(name, &late.asked, seen.position);
+        }
+    }
+
+    /// Something that was published to any group, for those who watch filters. Of a group that this process subscribes to it arrives
+    /// twice.
+    fn watch_message(&mut self, octets: &[u8]) -> Result<(), WireError> {
+        let nobody: Name = Arc::from("");
+        let Payload::Watched { group, payload } = wire::parse(&nobody, octets)? else {
+            return Err(WireError::Unknown);
+        };
+        let channel = Channel::Group(Arc::clone(&group));
+        if self.channels.get(&channel).is_some_and(|of| of.on) {
+            return Ok(());
+        }
+        let Payload::Messages(batch) = wire::parse(&group, payload)? else {
+            return Err(WireError::Unknown);
+        };
+        self.each_of(&group, batch, |machine, publication| {
+            machine.pass_on(&publication, &BTreeSet::new());
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,331 @@
+//! The steps of a group: what is asked of Redis for each, and what its reply means.
+//! No RFC.
+
+use std::sync::Arc;
+
+use sansws_core::hub::{
+    Answer, Draft, Event, HistoryOptions, HubError, Kept, Missed, NodeId, Past, Position, Presence,
+    PresenceMode, Publication, Published, Token,
+};
+use sansws_core::time::Instant;
+
+use super::lane::{Batch, Op};
+use super::{AGAIN, Due, Flight, Machine, NOWHERE};
+use crate::request::{Channel, Entry, Failure, Name, Reply, Request};
+use crate::wire;
+
+impl Machine {
+    pub(super) fn publish(&mut self, from: NodeId, token: Option<Token>, draft: &Draft) {
+        let message = wire::encode(draft);
+        self.octets += message.len();
+        self.metrics.published += 1;
+        let of = (from, token, !draft.options.unsaved);
+        let lane = &mut self.group(&draft.group).lane;
+        let before = lane.queue.len();
+        lane.publish(message, of, draft.options.id.clone());
+        self.steps += lane.queue.len() - before;
+        self.pump_group(&draft.group);
+    }
+
+    /// Puts a step behind the others of its group.
+    pub(super) fn push_op(&mut self, name: &Name, op: Op) {
+        let queue = &mut self.group(name).lane.queue;
+        if matches!(op, Op::Position { .. }) && matches!(queue.back(), Some(Op::Position { .. })) {
+            // The one that waits answers both; the first over a connection asks for more.
+            if let (Some(Op::Position { first: waits }), Op::Position { first }) =
+                (queue.back_mut(), op)
+            {
+                *waits |= first;
+            }
+            return;
+        }
+        queue.push_back(op);
+        self.steps += 1;
+        self.pump_group(name);
+    }
+
+    /// Begins the next step of a group, if its turn has come.
+    pub(super) fn pump_group(&mut self, name: &Name) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        let Some(mut op) = group.lane.next() else {
+            return self.forget_idle(name);
+        };
+        let (request, asked) = self.request_of(name, &mut op);
+        self.request(request, Flight::Group(Arc::clone(name), op, asked));
+    }
+
+    fn request_of(&mut self, name: &Name, op: &mut Op) -> (Request, Vec<(NodeId, Token)>) {
+        let group = Arc::clone(name);
+        let keep = self.options.of(name).history;
+        let mut asked = Vec::new();
+        let request = match op {
+            Op::Position { first } => {
+                let ours;
+                (ours, asked) = self.ask_position(name, *first);
+                Request::Position {
+                    group,
+                    ours,
+                    first: *first,
+                    fresh: self.fresh(),
+                }
+            }
+            Op::Publish(batch) => {
+                self.metrics.batches += 1;
+                Request::Publish {
+                    group,
+                    messages: core::mem::take(&mut batch.messages),
+                    id: batch.id.clone(),
+                    keep,
+                    watched: self.watched,
+                    fresh: self.fresh(),
+                }
+            }
+            Op::Send(payload) => Request::Send {
+                channel: Channel::Group(group),
+                payload: payload.clone(),
+            },
+            Op::Read { since, .. } => Request::Read {
+                group,
+                since: *since,
+                keep,
+                fresh: self.fresh(),
+            },
+            Op::History { limit, .. } => Request::History {
+                group,
+                limit: *limit,
+                keep,
+            },
+            Op::Presence { .. } => Request::Presence {
+                group,
+                members: self.keeps_members(name),
+            },
+            Op::Enter(seat, users) => Request::Enter {
+                group,
+                seat: *seat,
+                users: users.clone(),
+                fresh: self.fresh(),
+            },
+            Op::Exit(seat, users) => Request::Exit {
+                group,
+                seat: *seat,
+                users: users.clone(),
+            },
+        };
+        (request, asked)
+    }
+
+    fn keeps_members(&self, name: &Name) -> bool {
+        let mode = self.options.of(name).presence;
+        matches!(mode, PresenceMode::Members { .. })
+    }
+
+    /// A step of a group was answered.
+    pub(super) fn group_reply(
+        &mut self,
+        now: Instant,
+        name: &Name,
+        op: Op,
+        asked: Vec<(NodeId, Token)>,
+        result: Result<Reply, Failure>,
+    ) {
+        let done = match result {
+            Ok(reply) => self.group_done(now, name, op, asked, reply),
+            Err(_) => self.group_failed(name, op, asked),
+        };
+        let group = self.group(name);
+        if let Some(op) = done {
+            // Nothing may overtake it: the lane waits.
+            group.lane.queue.push_front(op);
+            self.due.insert((now + AGAIN, Due::Group(Arc::clone(name))));
+            return;
+        }
+        group.lane.busy = false;
+        self.steps -= 1;
+        self.pump_group(name);
+    }
+
+    /// Does what follows from a reply. Returns the step if it is not what was asked for.
+    fn group_done(
+        &mut self,
+        now: Instant,
+        name: &Name,
+        op: Op,
+        asked: Vec<(NodeId, Token)>,
+        reply: Reply,
+    ) -> Option<Op> {
+        match (op, reply) {
+            (Op::Position { first }, Reply::Position(mark)) => {
+                self.stands(now, name, mark, first, asked);
+            }
+            (Op::Publish(batch), Reply::Published { before, .. }) => {
+                self.published(batch, before);
+            }
+            (Op::Publish(batch), Reply::Again(position)) => self.again(batch, position),
+            (
+                Op::Read { node, token, since },
+                Reply::Kept {
+                    position,
+                    floor,
+                    entries,
+                },
+            ) => {
+                let position = position.unwrap_or(NOWHERE.position);
+                let past = self.past(name, since, position, floor, entries);
+                let group = Arc::clone(name);
+                self.events
+                    .push_back((node, Event::Read { group, token, past }));
+            }
+            (
+                Op::History { node, token, .. },
+                Reply::Kept {
+                    position, entries, ..
+                },
+            ) => {
+                let mut kept = Kept::default();
+                kept.position = position;
+                kept.publications = match position {
+                    Some(position) => self.publications(name, position.epoch, entries),
+                    None => Vec::new(),
+                };
+                self.answer(node, token, Answer::History(kept));
+            }
+            (
+                Op::Presence { node, token },
+                Reply::Presence {
+                    version,
+                    count,
+                    members,
+                },
+            ) => {
+                let mut presence = Presence::default();
+                (presence.version, presence.count) = (version, count);
+                if self.keeps_members(name) {
+                    presence.members = members;
+                }
+                self.answer(node, token, Answer::Presence(presence));
+            }
+            (Op::Send(_) | Op::Enter(..), _) => {}
+            (Op::Exit(seat, users), _) => self.exited(name, seat, users.is_none()),
+            (op, _) => return self.group_failed(name, op, asked),
+        }
+        None
+    }
+
+    /// Redis refused a step. Returns it if it has to be tried again.
+    fn group_failed(&mut self, name: &Name, op: Op, asked: Vec<(NodeId, Token)>) -> Option<Op> {
+        match op {
+            Op::Publish(batch) => {
+                self.octets -= batch.octets;
+                for (node, token, _) in batch.of {
+                    if let Some(token) = token {
+                        let result = Err(HubError::Refused);
+                        self.events
+                            .push_back((node, Event::Published { token, result }));
+                    }
+                }
+                None
+            }
+            Op::History { node, token, .. } | Op::Presence { node, token } => {
+                self.fail(node, token);
+                None
+            }
+            Op::Send(_) => None,
+            Op::Position { .. } => {
+                // Who asked is answered by the next try.
+                self.ask_again(name, asked);
+                Some(op)
+            }
+            op => Some(op),
+        }
+    }
+
+    fn published(&mut self, batch: Batch, before: Position) {
+        self.octets -= batch.octets;
+        let mut position = before;
+        for (node, token, saved) in batch.of {
+            position.offset += u64::from(saved);
+            if let Some(token) = token {
+                let mut published = Published::default();
+                published.position = Some(position);
+                let result = Ok(published);
+                self.events
+                    .push_back((node, Event::Published { token, result }));
+            }
+        }
+    }
+
+    fn again(&mut self, batch: Batch, position: Position) {
+        self.octets -= batch.octets;
+        for (node, token, _) in batch.of {
+            if let Some(token) = token {
+                let mut published = Published::default();
+                (published.position, published.again) = (Some(position), true);
+                let result = Ok(published);
+                self.events
+                    .push_back((node, Event::Published { token, result }));
+            }
+        }
+    }
+
+    /// What was published since a position, as far as it was kept.
+    fn past(
+        &mut self,
+        name: &Name,
+        since: Position,
+        position: Position,
+        floor: u64,
+        entries: Vec<Entry>,
+    ) -> Past {
+        let keep: Option<HistoryOptions> = self.options.of(name).history;
+        let missed = if since == position {
+            None
+        } else if since.epoch != position.epoch {
+            Some(Missed::Epoch)
+        } else if since.offset > position.offset {
+            Some(Missed::Ahead)
+        } else {
+            match keep {
+                None => Some(Missed::NoHistory),
+                Some(_) if since.offset < floor => Some(Missed::Evicted),
+                Some(keep) => {
+                    (position.offset - since.offset > keep.recovery as u64).then_some(Missed::Limit)
+                }
+            }
+        };
+        let is_replayed = matches!(missed, None | Some(Missed::Evicted | Missed::Limit));
+        let publications = if is_replayed {
+            self.publications(name, position.epoch, entries)
+        } else {
+            Vec::new()
+        };
+        Past {
+            publications,
+            position,
+            missed,
+        }
+    }
+
+    fn publications(
+        &mut self,
+        name: &Name,
+        epoch: u64,
+        entries: Vec<Entry>,
+    ) -> Vec<Arc<Publication>> {
+        let mut publications = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let offset = entry.offset;
+            match wire::decode(name, &entry.message) {
+                Ok(draft) => {
+                    let position = Position { epoch, offset };
+                    publications.push(self.publication(&draft, position, entry.time));
+                }
+                // Its number is missing, and whoever reads sees that.
+                Err(wire::WireError::Unknown) => self.metrics.unknown += 1,
+                Err(_) => self.metrics.malformed += 1,
+            }
+        }
+        publications
+    }
+}

@@ -1,0 +1,399 @@
+//! Who is present on the nodes of this process, as the others see it.
+//! No RFC. What a node said goes with it: by its own word, or when its lease has ended.
+//! Knows users by name; when somebody counts as gone was decided by the hub.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use sansws_core::hub::{Event, Filter, NodeId, Present};
+use sansws_core::time::{Duration, Instant};
+
+use super::lane::{Lane, NodeOp, Op};
+use super::{AGAIN, Due, Flight, Machine};
+use crate::request::{Channel, Failure, Name, Reply, Request, Seat};
+use crate::wire;
+
+/// The lease of a hub that has none: as good as for ever.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// A node of this process.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    pub(super) windows: u16,
+    pub(super) watched: BTreeSet<Filter>,
+    term: u32,
+    /// It was heard of in this term.
+    beaten: bool,
+    /// Who is there, by group.
+    present: BTreeMap<Name, BTreeSet<Name>>,
+    /// An earlier term, and the groups of which it has to be cleared away.
+    earlier: Option<(Seat, BTreeSet<Name>)>,
+    /// Groups in which it has a place.
+    registered: BTreeSet<Name>,
+    /// Steps of groups in which its place was asked for and not confirmed.
+    waiting: BTreeMap<Name, VecDeque<Op>>,
+    pub(super) lane: Lane<NodeOp>,
+}
+
+impl Node {
+    const fn seat(&self, node: NodeId) -> Seat {
+        Seat {
+            node,
+            term: self.term,
+        }
+    }
+}
+
+/// A seat that is cleared away.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    groups: Vec<Name>,
+    /// Those of which it has not been cleared away yet.
+    left: BTreeSet<Name>,
+}
+
+impl Machine {
+    fn lease(&self) -> Duration {
+        self.options.lease.unwrap_or(FOR_EVER)
+    }
+
+    pub(super) fn set_windows(&mut self, id: NodeId, windows: u16) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.windows = windows;
+        }
+        self.windows = self.nodes.values().fold(0, |all, node| all | node.windows);
+    }
+
+    pub(super) fn watch(&mut self, now: Instant, id: NodeId, filter: Filter) {
+        let is_first = self.filters.is_empty();
+        self.filters.insert(&filter, id);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.watched.insert(filter);
+        }
+        if is_first {
+            self.want(&Channel::Watch, true);
+            self.somebody_watches(now);
+            // All others are told, now by word and from then on by beats.
+            let request = Request::Send {
+                channel: Channel::Control,
+                payload: wire::watching(),
+            };
+            self.request(request, Flight::Control);
+            self.beat(id);
+        }
+    }
+
+    pub(super) fn unwatch(&mut self, id: NodeId, filter: &Filter) {
+        self.filters.remove(filter, &id);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.watched.remove(filter);
+        }
+        if self.filters.is_empty() {
+            self.want(&Channel::Watch, false);
+        }
+    }
+
+    /// Some node watches filters. Beats that were on their way do not know of it.
+    pub(super) fn somebody_watches(&mut self, now: Instant) {
+        self.watched = true;
+        self.watched_until = now + self.lease();
+    }
+
+    /// After an outage, and when it was given up, a node has another seat: what is cleared away of the one before can't hit it.
+    pub(super) fn take_another_seat(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let seat = node.seat(id);
+        let groups: BTreeSet<Name> = node.registered.iter().cloned().collect();
+        if node.earlier.is_none() && !groups.is_empty() {
+            node.earlier = Some((seat, groups));
+        }
+        node.term += 1;
+        node.beaten = false;
+        node.present.clear();
+        node.registered.clear();
+        node.waiting.clear();
+        self.steps -= node.lane.queue.len();
+        node.lane = Lane::default();
+    }
+
+    pub(super) fn enter(&mut self, id: NodeId, name: &Name, users: Vec<Present>) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let present = node.present.entry(Arc::clone(name)).or_default();
+        present.extend(users.iter().map(|present| Arc::clone(&present.user)));
+        let op = Op::Enter(node.seat(id), users);
+        if node.registered.contains(name) {
+            return self.push_op(name, op);
+        }
+        if let Some(waiting) = node.waiting.get_mut(name) {
+            waiting.push_back(op);
+            return;
+        }
+        node.waiting.insert(Arc::clone(name), VecDeque::from([op]));
+        if let Some(NodeOp::Register(groups)) = node.lane.queue.back_mut() {
+            groups.push(Arc::clone(name));
+            return;
+        }
+        self.push_node_op(id, NodeOp::Register(vec![Arc::clone(name)]));
+    }
+
+    pub(super) fn exit(&mut self, id: NodeId, name: &Name, users: Vec<Name>) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        if let Some(present) = node.present.get_mut(name) {
+            for user in &users {
+                present.remove(user);
+            }
+            if present.is_empty() {
+                node.present.remove(name);
+            }
+        }
+        let op = Op::Exit(node.seat(id), Some(users));
+        match node.waiting.get_mut(name) {
+            Some(waiting) => waiting.push_back(op),
+            None => self.push_op(name, op),
+        }
+    }
+
+    /// All that are on a node. It said so before over another connection; whoever is not among them has gone.
+    pub(super) fn here(&mut self, id: NodeId, groups: Vec<(Name, Vec<Present>)>) {
+        for (name, users) in groups {
+            self.enter(id, &name, users);
+        }
+        let earlier = self.nodes.get_mut(&id).and_then(|node| node.earlier.take());
+        if let Some((seat, groups)) = earlier {
+            self.sweep(seat, groups.into_iter().collect());
+        }
+    }
+
+    /// Clears a seat away in these groups, behind what its node has said since.
+    pub(super) fn sweep(&mut self, seat: Seat, groups: Vec<Name>) {
+        if groups.is_empty() {
+            return self.swept(seat, groups);
+        }
+        let left = groups.iter().cloned().collect();
+        self.sweeps.insert(
+            seat,
+            Sweep {
+                groups: groups.clone(),
+                left,
+            },
+        );
+        for name in groups {
+            let op = Op::Exit(seat, None);
+            let waiting = self
+                .nodes
+                .get_mut(&seat.node)
+                .and_then(|node| node.waiting.get_mut(&name));
+            match waiting {
+                Some(waiting) => waiting.push_back(op),
+                None => self.push_op(&name, op),
+            }
+        }
+    }
+
+    fn swept(&mut self, seat: Seat, groups: Vec<Name>) {
+        let request = Request::Unregister {
+            seat,
+            groups,
+            whole: true,
+        };
+        self.sweeps.entry(seat).or_insert(Sweep {
+            groups: Vec::new(),
+            left: BTreeSet::new(),
+        });
+        self.request(request, Flight::Swept(seat));
+    }
+
+    /// Users, or all of a seat, were taken out of a group.
+    pub(super) fn exited(&mut self, name: &Name, seat: Seat, all: bool) {
+        if all
+            && let Some(sweep) = self.sweeps.get_mut(&seat)
+            && sweep.left.remove(name)
+            && sweep.left.is_empty()
+        {
+            let groups = core::mem::take(&mut sweep.groups);
+            return self.swept(seat, groups);
+        }
+        let Some(node) = self.nodes.get_mut(&seat.node) else {
+            return;
+        };
+        if node.seat(seat.node) == seat
+            && !node.present.contains_key(name)
+            && !node.waiting.contains_key(name)
+            && node.registered.remove(name)
+        {
+            if let Some(NodeOp::Unregister(groups)) = node.lane.queue.back_mut() {
+                groups.push(Arc::clone(name));
+                return;
+            }
+            self.push_node_op(seat.node, NodeOp::Unregister(vec![Arc::clone(name)]));
+        }
+    }
+
+    pub(super) fn beat(&mut self, id: NodeId) {
+        let is_waiting = |node: &Node| {
+            let mut waiting = node.lane.queue.iter();
+            waiting.any(|op| matches!(op, NodeOp::Beat))
+        };
+        if self.nodes.get(&id).is_some_and(|node| !is_waiting(node)) {
+            self.push_node_op(id, NodeOp::Beat);
+        }
+    }
+
+    fn push_node_op(&mut self, id: NodeId, op: NodeOp) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.lane.queue.push_back(op);
+            self.steps += 1;
+            self.pump_node(id);
+        }
+    }
+
+    pub(super) fn pump_node(&mut self, id: NodeId) {
+        let lease = self.lease();
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        let Some(op) = node.lane.next() else {
+            return;
+        };
+        let seat = node.seat(id);
+        let request = match &op {
+            NodeOp::Register(groups) => Request::Register {
+                seat,
+                groups: groups.clone(),
+                lease,
+            },
+            NodeOp::Unregister(groups) => Request::Unregister {
+                seat,
+                groups: groups.clone(),
+                whole: false,
+            },
+            NodeOp::Beat => Request::Beat {
+                seat,
+                watching: !node.watched.is_empty(),
+                lease,
+            },
+        };
+        self.request(request, Flight::Node(id, seat, op));
+    }
+
+    pub(super) fn node_reply(
+        &mut self,
+        now: Instant,
+        id: NodeId,
+        seat: Seat,
+        op: NodeOp,
+        result: Result<Reply, Failure>,
+    ) {
+        self.steps -= 1;
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        if node.seat(id) != seat {
+            // It was asked for another term.
+            return;
+        }
+        let Ok(reply) = result else {
+            if !matches!(op, NodeOp::Beat) {
+                self.steps += 1;
+                node.lane.queue.push_front(op);
+            }
+            self.due.insert((now + AGAIN, Due::Node(id)));
+            return;
+        };
+        node.lane.busy = false;
+        match (op, reply) {
+            (NodeOp::Register(groups), _) => self.registered(id, groups),
+            (NodeOp::Unregister(_), _) => {}
+            (
+                NodeOp::Beat,
+                Reply::Beat {
+                    anew,
+                    watched,
+                    dead,
+                    time,
+                },
+            ) => {
+                self.set_clock(now, time);
+                self.watched = watched || now < self.watched_until;
+                for dead in dead {
+                    self.metrics.swept += 1;
+                    self.begin_sweep(dead);
+                }
+                self.heard(id, anew);
+            }
+            (NodeOp::Beat, _) => {}
+        }
+        self.pump_node(id);
+    }
+
+    fn registered(&mut self, id: NodeId, groups: Vec<Name>) {
+        for name in groups {
+            let waiting = self.nodes.get_mut(&id).and_then(|node| {
+                node.beaten = true;
+                node.registered.insert(Arc::clone(&name));
+                node.waiting.remove(&name)
+            });
+            for op in waiting.into_iter().flatten() {
+                self.push_op(&name, op);
+            }
+        }
+    }
+
+    /// A node was heard. When nothing was known of it though it had been heard before, it was given up: it says all again.
+    fn heard(&mut self, id: NodeId, anew: bool) {
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        if !core::mem::replace(&mut node.beaten, true) || !anew {
+            return;
+        }
+        self.metrics.given_up += 1;
+        self.take_another_seat(id);
+        self.events.push_back((id, Event::Down));
+        self.events.push_back((id, Event::Up));
+    }
+
+    /// A node was not heard of any more.
+    pub(super) fn begin_sweep(&mut self, seat: Seat) {
+        if self.sweeps.contains_key(&seat) {
+            return;
+        }
+        let sweep = Sweep {
+            groups: Vec::new(),
+            left: BTreeSet::new(),
+        };
+        self.sweeps.insert(seat, sweep);
+        self.request(Request::Groups(seat), Flight::Sweep(seat));
+    }
+
+    /// A node goes.
+    pub(super) fn goodbye(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.remove(&id) else {
+            return;
+        };
+        self.steps -= node.lane.queue.len();
+        for filter in &node.watched {
+            self.filters.remove(filter, &id);
+        }
+        if self.filters.is_empty() {
+            self.want(&Channel::Watch, false);
+        }
+        let groups: Vec<Name> = self.groups.keys().cloned().collect();
+        for name in groups {
+            self.unsubscribe(id, &name);
+        }
+        self.want(&Channel::Node(id), false);
+        self.set_windows(id, 0);
+        let seat = node.seat(id);
+        if let Some((earlier, groups)) = node.earlier {
+            self.sweep(earlier, groups.into_iter().collect());
+        }
+        self.sweep(seat, node.registered.into_iter().collect());
+    }
+}

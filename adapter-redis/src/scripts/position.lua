@@ -1,0 +1,41 @@
+-- Where a group stands.
+-- KEYS: hash, stream. ARGV: fresh epoch, life of the hash in ms, first over a connection ('1'), and what the node saw last: epoch or '',
+-- number, time.
+local meta, stream = KEYS[1], KEYS[2]
+local known = redis.call('HMGET', meta, 'e', 'o', 't', 'F')
+local epoch, top, time = known[1], tonumber(known[2]), tonumber(known[3])
+local is_new = not epoch
+local promotion = known[4]
+if ARGV[3] == '1' then
+    -- A server that took the place of another may not have all that the other had acknowledged.
+    promotion = ''
+    local info = redis.pcall('INFO', 'replication')
+    local before = type(info) == 'string' and string.match(info, 'master_replid2:(%w+)')
+    if before and string.find(before, '[^0]') then
+        promotion = string.match(info, 'master_replid:(%w+)')
+    end
+    if epoch and (known[4] or '') ~= promotion then
+        is_new = true
+    end
+end
+if epoch and ARGV[4] == epoch then
+    local offset, seen = tonumber(ARGV[5]), tonumber(ARGV[6])
+    if offset > top or (offset == top and top > 0 and seen ~= time) then
+        is_new = true
+    elseif offset > 0 and offset < top and redis.call('XLEN', stream) > top - offset then
+        local place = text(seen) .. '-' .. text(offset)
+        is_new = is_new or #redis.call('XRANGE', stream, place, place) == 0
+    end
+end
+if is_new then
+    if not epoch then
+        top = 0
+        redis.call('DEL', stream)
+        redis.call('HDEL', meta, 'c', 'f')
+    end
+    epoch = ARGV[1]
+    time = math.max(clock(), (time or 0) + 1)
+    redis.call('HSET', meta, 'e', epoch, 'o', text(top), 't', text(time), 'F', promotion or '')
+end
+redis.call('PEXPIRE', meta, ARGV[2])
+return {epoch, top, time}
