@@ -1,6 +1,69 @@
-//! Links the hubs of several servers through Redis or Valkey.
+//! Links the hubs of several servers through Redis or Valkey, so that groups, direct messages, history, recovery and presence mean the
+//! same on all of them.
 //! No RFC.
+//!
+//! ```no_run
+//! # #[cfg(feature = "tokio")]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! # type Hub = sansws_core::drive::Hub<Surroundings>;
+//! # struct Surroundings;
+//! # impl sansws_core::drive::Outside for Surroundings {
+//! #     fn now() -> sansws_core::time::Instant { todo!() }
+//! #     fn seed() -> sansws_core::random::Seed { todo!() }
+//! # }
+//! use sansws_core::hub::HubOptions;
+//! use sansws_redis::{Redis, RedisOptions, Runtime, hub_options};
+//!
+//! // `Hub` is that of sansws-tokio or sansws-smol.
+//! let (hub, link) = Hub::linked(hub_options(HubOptions::default()));
+//! let options = RedisOptions::one("redis://127.0.0.1:6379", "chat");
+//! let redis = Redis::new(link, Runtime::Tokio, options)?;
+//! let status = redis.status();
+//! let linking = tokio::spawn(redis.run());
+//! // ... serve routes that were given the hub; then:
+//! status.close();
+//! linking.await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - **What is published** is numbered, kept and sent out by one script: it happens in full or not at all, and all members of a group, on
+//!   all servers, hear of it in one order. What comes while one step is on its way goes together in the next.
+//! - **What got lost** shows by its number, and is read from the history. Where there is none the loss is reported ([`HubEvent::Gap`],
+//!   `GroupOptions::notices`).
+//! - **While Redis is down** each server serves its own members, or refuses, or closes them: [`WhenDown`]. It says so
+//!   ([`HubEvent::Down`], [`Status`]), tries again with growing, jittered waits, and then says all that it wants again.
+//! - **Who is present** on a server is so under a lease: it is gone when the server is, in one step for each group.
+//! - **A server that was promoted**, or that came back with less than it had, begins new epochs: what a client has seen may be
+//!   missing there, and it is told so. With `appendfsync always` a restart loses nothing.
+//!
+//! [`HubEvent::Gap`]: sansws_core::hub::HubEvent
+//! [`HubEvent::Down`]: sansws_core::hub::HubEvent
+//! [`WhenDown`]: sansws_core::hub::WhenDown
 
+pub mod keys;
 pub mod machine;
 pub mod request;
 pub mod wire;
+
+#[cfg(any(feature = "tokio", feature = "smol"))]
+mod connection;
+#[cfg(any(feature = "tokio", feature = "smol"))]
+mod driver;
+#[cfg(any(feature = "tokio", feature = "smol"))]
+mod options;
+#[cfg(any(feature = "tokio", feature = "smol"))]
+mod runtime;
+#[cfg(any(feature = "tokio", feature = "smol"))]
+mod scripts;
+#[cfg(any(feature = "tokio", feature = "smol"))]
+mod status;
+
+#[cfg(any(feature = "tokio", feature = "smol"))]
+pub use driver::Redis;
+#[cfg(any(feature = "tokio", feature = "smol"))]
+pub use options::{CHECK, LEASE, RedisOptions, Server, SetupError, hub_options};
+#[cfg(any(feature = "tokio", feature = "smol"))]
+pub use runtime::Runtime;
+#[cfg(any(feature = "tokio", feature = "smol"))]
+pub use status::{State, Status};

@@ -14,6 +14,7 @@ use std::sync::Mutex;
 use super::inner::{Backplane, Inner, lock};
 use super::node::{Node, Wakes};
 use crate::hub::{Command, Event, HubOptions, NodeId};
+use crate::random::Seed;
 use crate::time::Instant;
 
 /// Commands that wait for the link, beyond which publishers have to wait.
@@ -156,6 +157,11 @@ impl Link {
     /// How the hub behaves.
     pub fn options(&self) -> &Arc<HubOptions> {
         &self.hub.options
+    }
+
+    /// Fresh entropy, from where the hub has its own.
+    pub fn seed(&self) -> Seed {
+        (self.hub.seed)()
     }
 
     /// What time it is for the hub.

@@ -1,0 +1,320 @@
+//! A connection to Redis by the `redis` crate: commands go out together, what is pushed is gathered in its order.
+//! No RFC.
+//! Knows no group.
+
+use core::future::Future;
+use core::pin::Pin;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
+    PushKind, RedisError, RedisResult, Value, cmd,
+};
+
+use crate::keys::Keys;
+use crate::options::{RedisOptions, Server, SetupError};
+use crate::request::{Failure, Push, Reply, RequestId};
+use crate::scripts::{self, Call, Scripts};
+
+/// What Redis pushed, in its order.
+#[derive(Debug)]
+pub(crate) struct Pushed {
+    waiting: Mutex<Waiting>,
+    keys: Keys,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    pushes: VecDeque<Push>,
+    octets: usize,
+    /// Why nothing more will come.
+    ended: Option<&'static str>,
+    waker: Option<Waker>,
+}
+
+impl Pushed {
+    fn new(keys: &Keys, most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            waiting: Mutex::default(),
+            keys: keys.clone(),
+            most,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what the `redis` crate read. It must not wait.
+    fn take_in(&self, info: PushInfo) {
+        let mut data = info.data.into_iter();
+        let mut next = || match data.next() {
+            Some(Value::BulkString(octets)) => Some(octets),
+            Some(Value::SimpleString(text)) => Some(text.into_bytes()),
+            _ => None,
+        };
+        let mut waiting = self.lock();
+        if waiting.ended.is_some() {
+            return;
+        }
+        if info.kind == PushKind::Disconnection {
+            waiting.ended = Some("the connection was closed");
+        } else {
+            let channel = next().and_then(|name| String::from_utf8(name).ok());
+            let Some(channel) = channel.and_then(|name| self.keys.parse_channel(&name)) else {
+                return;
+            };
+            let push = match info.kind {
+                PushKind::Message | PushKind::SMessage => {
+                    let payload = next().unwrap_or_default();
+                    waiting.octets += payload.len();
+                    Push::Message(channel, payload)
+                }
+                PushKind::Subscribe | PushKind::SSubscribe => Push::Subscribed(channel),
+                PushKind::Unsubscribe | PushKind::SUnsubscribe => Push::Unsubscribed(channel),
+                _ => return,
+            };
+            waiting.pushes.push_back(push);
+            if waiting.octets > self.most {
+                waiting.ended = Some("more was received than could be taken");
+            }
+        }
+        let waker = waiting.waker.take();
+        drop(waiting);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Hands out what was pushed; without a connection any more, why.
+    pub(crate) fn drain(&self, waker: &Waker, mut each: impl FnMut(Push)) -> Result<(), String> {
+        let (pushes, ended) = {
+            let mut waiting = self.lock();
+            waiting.octets = 0;
+            waiting.waker = Some(waker.clone());
+            (core::mem::take(&mut waiting.pushes), waiting.ended)
+        };
+        pushes.into_iter().for_each(&mut each);
+        ended.map_or(Ok(()), |ended| Err(ended.to_owned()))
+    }
+}
+
+/// Makes connections.
+pub(crate) struct Connector {
+    server: Target,
+    options: RedisOptions,
+}
+
+enum Target {
+    One(Box<Client>),
+    Sentinel,
+    Cluster(Vec<redis::ConnectionInfo>),
+}
+
+#[derive(Clone)]
+enum Connected {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+/// A connection.
+pub(crate) struct Connection {
+    connected: Connected,
+    pub(crate) pushed: Arc<Pushed>,
+    /// What time it was for Redis when it was made, in microseconds.
+    pub(crate) time: u64,
+}
+
+/// What became of requests.
+pub(crate) type Answers = Result<Vec<(RequestId, Result<Reply, Failure>)>, String>;
+
+pub(crate) type Asking = Pin<Box<dyn Future<Output = Answers> + Send>>;
+
+fn with_resp3(url: &str) -> RedisResult<redis::ConnectionInfo> {
+    let info = url.into_connection_info()?;
+    let settings = info.redis_settings().clone();
+    Ok(info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3)))
+}
+
+impl Connector {
+    pub(crate) fn new(options: RedisOptions) -> Result<Self, SetupError> {
+        options.check()?;
+        let bad = |error: RedisError| SetupError::BadUrl(Arc::new(error));
+        let server = match &options.server {
+            Server::One(url) => Target::One(Box::new(
+                Client::open(with_resp3(url).map_err(bad)?).map_err(bad)?,
+            )),
+            Server::Sentinel { .. } => {
+                drop(sentinel(&options).map_err(bad)?);
+                Target::Sentinel
+            }
+            Server::Cluster(urls) => {
+                let infos = urls.iter().map(|url| with_resp3(url));
+                Target::Cluster(infos.collect::<RedisResult<_>>().map_err(bad)?)
+            }
+        };
+        Ok(Self { server, options })
+    }
+
+    pub(crate) async fn connect(&self, scripts: &Scripts) -> RedisResult<Connection> {
+        let pushed = Pushed::new(scripts.keys(), self.options.max_ahead);
+        let sink = {
+            let pushed = Arc::clone(&pushed);
+            move |info: PushInfo| {
+                pushed.take_in(info);
+                Ok::<(), redis::aio::SendError>(())
+            }
+        };
+        let timeout = self.options.timeout;
+        let config = || {
+            AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(timeout))
+                .set_response_timeout(Some(timeout))
+        };
+        let mut connected = match &self.server {
+            Target::One(client) => {
+                let config = config().set_push_sender(sink);
+                let connecting = client.get_multiplexed_async_connection_with_config(&config);
+                Connected::One(connecting.await?)
+            }
+            Target::Sentinel => {
+                let mut client = sentinel(&self.options)?;
+                let config = config().set_push_sender(sink);
+                let connecting = client.get_async_connection_with_config(&config);
+                Connected::One(connecting.await?)
+            }
+            Target::Cluster(infos) => {
+                let client = ClusterClient::builder(infos.clone())
+                    .use_protocol(ProtocolVersion::RESP3)
+                    .connection_timeout(timeout)
+                    .response_timeout(timeout)
+                    .overall_response_timeout(Some(timeout))
+                    .retries(3)
+                    .push_sender(sink)
+                    .build()?;
+                Connected::Cluster(client.get_async_connection().await?)
+            }
+        };
+        let time = match &mut connected {
+            Connected::One(connection) => prepare(connection, scripts).await?,
+            Connected::Cluster(connection) => prepare(connection, scripts).await?,
+        };
+        Ok(Connection {
+            connected,
+            pushed,
+            time,
+        })
+    }
+}
+
+/// Asks Sentinels for the master, anew for each connection: it may be another one now.
+fn sentinel(options: &RedisOptions) -> RedisResult<SentinelClient> {
+    let Server::Sentinel {
+        sentinels,
+        master,
+        credentials,
+    } = &options.server
+    else {
+        return Err((redis::ErrorKind::InvalidClientConfig, "no Sentinel").into());
+    };
+    let infos = sentinels.iter().map(|url| with_resp3(url));
+    let addresses = infos.map(|info| info.map(|info| info.addr().clone()));
+    let addresses: Vec<_> = addresses.collect::<RedisResult<_>>()?;
+    let mut builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?
+        .set_client_to_redis_protocol(ProtocolVersion::RESP3);
+    if let Some((user, password)) = credentials {
+        builder = builder
+            .set_client_to_redis_username(user)
+            .set_client_to_redis_password(password);
+    }
+    builder.build()
+}
+
+/// Sends the scripts ahead, and asks for the time.
+async fn prepare(connection: &mut impl ConnectionLike, scripts: &Scripts) -> RedisResult<u64> {
+    for code in scripts.codes() {
+        let mut load = cmd("SCRIPT");
+        load.arg("LOAD").arg(code);
+        connection
+            .req_packed_command(&load)
+            .await?
+            .extract_error()?;
+    }
+    let (seconds, micros): (u64, u64) = cmd("TIME").query_async(connection).await?;
+    Ok(seconds * 1_000_000 + micros)
+}
+
+impl Connection {
+    /// Sends requests together; the answers come together.
+    pub(crate) fn ask(&self, calls: Vec<(RequestId, Call)>) -> Vec<Asking> {
+        match &self.connected {
+            Connected::One(connection) => {
+                vec![Box::pin(ask_one(connection.clone(), calls))]
+            }
+            Connected::Cluster(connection) => calls
+                .into_iter()
+                .map(|call| -> Asking { Box::pin(ask_cluster(connection.clone(), call)) })
+                .collect(),
+        }
+    }
+}
+
+async fn ask_one(mut connection: MultiplexedConnection, calls: Vec<(RequestId, Call)>) -> Answers {
+    let mut pipeline = Pipeline::with_capacity(calls.len());
+    for (_, call) in &calls {
+        pipeline.add_command(call.command.clone());
+    }
+    let asking = connection.req_packed_commands(&pipeline, 0, calls.len());
+    let values = asking.await.map_err(|error| error.to_string())?;
+    let mut answers = Vec::with_capacity(calls.len());
+    for ((id, call), mut value) in calls.into_iter().zip(values) {
+        if is_unknown_script(&value)
+            && let Some(command) = call.with_code()
+        {
+            let asking = connection.req_packed_command(&command);
+            value = asking.await.map_err(|error| error.to_string())?;
+        }
+        answers.push((id, judge(&call, value)?));
+    }
+    Ok(answers)
+}
+
+async fn ask_cluster(mut connection: ClusterConnection, (id, call): (RequestId, Call)) -> Answers {
+    let mut value = value_of(connection.req_packed_command(&call.command).await)?;
+    if is_unknown_script(&value)
+        && let Some(command) = call.with_code()
+    {
+        value = value_of(connection.req_packed_command(&command).await)?;
+    }
+    Ok(vec![(id, judge(&call, value)?)])
+}
+
+/// An error of the server is a value, as in a pipeline.
+fn value_of(result: RedisResult<Value>) -> Result<Value, String> {
+    result.or_else(|error| match redis::ServerError::try_from(error) {
+        Ok(error) => Ok(Value::ServerError(error)),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+fn is_unknown_script(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if error.code() == "NOSCRIPT")
+}
+
+/// What an answer means: a server that can't do anything is as good as none.
+fn judge(call: &Call, value: Value) -> Result<Result<Reply, Failure>, String> {
+    if let Value::ServerError(error) = value {
+        return match error.code() {
+            "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED"
+            | "ASK" | "NOAUTH" | "BUSY" | "MISCONF" => Err(error.to_string()),
+            _ => Ok(Err(Failure(error.to_string()))),
+        };
+    }
+    let reply = scripts::reply(call.expect, value);
+    Ok(reply.map_err(|_| Failure("an answer that was not expected".to_owned())))
+}

@@ -1,0 +1,81 @@
+//! What Redis is spoken to on.
+//! No RFC.
+//! The `redis` crate spawns its own tasks and asks by itself on which runtime; here the caller says so.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use sansws_core::time::Duration;
+
+use crate::options::SetupError;
+
+/// An async runtime. With both features in one build it must be the same for all links of a process: the `redis` crate knows but one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Runtime {
+    /// tokio: the link must be run inside its runtime.
+    #[cfg(feature = "tokio")]
+    Tokio,
+    /// smol: its global executor runs what the `redis` crate spawns.
+    #[cfg(feature = "smol")]
+    Smol,
+}
+
+impl Runtime {
+    /// Says it to the `redis` crate, once for the process.
+    #[cfg(all(feature = "tokio", feature = "smol"))]
+    pub(crate) fn choose(self) -> Result<(), SetupError> {
+        use std::sync::{Mutex, PoisonError};
+        static CHOSEN: Mutex<Option<Runtime>> = Mutex::new(None);
+        let mut chosen = CHOSEN.lock().unwrap_or_else(PoisonError::into_inner);
+        match *chosen {
+            Some(before) if before == self => return Ok(()),
+            Some(_) => return Err(SetupError::OtherRuntime),
+            None => {}
+        }
+        let said = match self {
+            Self::Tokio => redis::aio::prefer_tokio(),
+            Self::Smol => redis::aio::prefer_smol(),
+        };
+        said.map_err(|_| SetupError::OtherRuntime)?;
+        *chosen = Some(self);
+        Ok(())
+    }
+
+    #[cfg(not(all(feature = "tokio", feature = "smol")))]
+    #[expect(clippy::unnecessary_wraps, reason = "with both features it can fail")]
+    pub(crate) const fn choose(self) -> Result<(), SetupError> {
+        Ok(())
+    }
+
+    pub(crate) fn sleep(self, duration: Duration) -> Sleep {
+        match self {
+            #[cfg(feature = "tokio")]
+            Self::Tokio => Sleep::Tokio(Box::pin(tokio::time::sleep(duration))),
+            #[cfg(feature = "smol")]
+            Self::Smol => Sleep::Smol(async_io::Timer::after(duration)),
+        }
+    }
+}
+
+/// A wait.
+pub(crate) enum Sleep {
+    #[cfg(feature = "tokio")]
+    Tokio(Pin<Box<tokio::time::Sleep>>),
+    #[cfg(feature = "smol")]
+    Smol(async_io::Timer),
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.get_mut() {
+            #[cfg(feature = "tokio")]
+            Self::Tokio(sleep) => sleep.as_mut().poll(cx),
+            #[cfg(feature = "smol")]
+            Self::Smol(timer) => Pin::new(timer).poll(cx).map(drop),
+        }
+    }
+}

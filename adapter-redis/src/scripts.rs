@@ -1,0 +1,531 @@
+//! Requests as commands of Redis, and what Redis answers as replies.
+//! The scripts lie in `scripts/`; what they need: Redis 6.2 (`XTRIM MINID`), or 7.0 with `Sharded` (`SPUBLISH`).
+//! Knows no connection.
+
+use core::num::TryFromIntError;
+
+use redis::{Arg, Cmd, Script, Value, cmd};
+use sansws_core::hub::{HistoryOptions, Position, Present};
+use sansws_core::time::Duration;
+
+use crate::keys::{Keys, parse_seat, seat_name};
+use crate::request::{Channel, Entry, Mark, Name, Reply, Request};
+
+/// For how long a group is remembered though nobody is there and nothing is published, in milliseconds: a day.
+const LIFE: u64 = 24 * 3600 * 1000;
+
+macro_rules! script {
+    ($name:literal) => {
+        concat!(
+            include_str!("scripts/common.lua"),
+            include_str!(concat!("scripts/", $name, ".lua"))
+        )
+    };
+}
+
+/// What is answered to which request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    Done,
+    Position,
+    Published,
+    Kept,
+    Presence,
+    Groups,
+    Beat,
+}
+
+/// The scripts, and how keys are called.
+#[derive(Clone, Debug)]
+pub(crate) struct Scripts {
+    keys: Keys,
+    sharded: bool,
+    position: Known,
+    publish: Known,
+    read: Known,
+    presence: Known,
+    present: Known,
+    registry: Known,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    code: &'static str,
+    hash: String,
+}
+
+impl Known {
+    fn new(code: &'static str) -> Self {
+        let hash = Script::new(code).get_hash().to_owned();
+        Self { code, hash }
+    }
+}
+
+/// A command, and the code of its script, should Redis not know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) command: Cmd,
+    code: Option<&'static str>,
+    pub(crate) expect: Expect,
+}
+
+impl Call {
+    fn plain(command: Cmd) -> Self {
+        Self {
+            command,
+            code: None,
+            expect: Expect::Done,
+        }
+    }
+
+    /// The same with the code of the script in it.
+    pub(crate) fn with_code(&self) -> Option<Cmd> {
+        let mut command = cmd("EVAL");
+        command.arg(self.code?);
+        for argument in self.command.args_iter().skip(2) {
+            if let Arg::Simple(octets) = argument {
+                command.arg(octets);
+            }
+        }
+        Some(command)
+    }
+}
+
+/// Arguments of a script.
+struct Arguments {
+    keys: Vec<String>,
+    rest: Vec<Vec<u8>>,
+}
+
+impl Arguments {
+    fn new<const N: usize>(keys: [String; N]) -> Self {
+        Self {
+            keys: keys.into(),
+            rest: Vec::new(),
+        }
+    }
+
+    fn with(mut self, argument: impl Into<Vec<u8>>) -> Self {
+        self.rest.push(argument.into());
+        self
+    }
+
+    fn number(self, number: u64) -> Self {
+        self.with(number.to_string())
+    }
+
+    fn flag(self, flag: bool) -> Self {
+        self.with(if flag { "1" } else { "0" })
+    }
+
+    fn epoch(self, epoch: u64) -> Self {
+        self.with(epoch.to_be_bytes())
+    }
+
+    fn call(self, script: &Known, expect: Expect) -> Call {
+        let mut command = cmd("EVALSHA");
+        command
+            .arg(&script.hash)
+            .arg(self.keys.len())
+            .arg(&self.keys);
+        for argument in &self.rest {
+            command.arg(argument.as_slice());
+        }
+        Call {
+            command,
+            code: Some(script.code),
+            expect,
+        }
+    }
+}
+
+impl Scripts {
+    pub(crate) fn new(keys: Keys, sharded: bool) -> Self {
+        Self {
+            keys,
+            sharded,
+            position: Known::new(script!("position")),
+            publish: Known::new(script!("publish")),
+            read: Known::new(script!("read")),
+            presence: Known::new(script!("presence")),
+            present: Known::new(script!("present")),
+            registry: Known::new(script!("registry")),
+        }
+    }
+
+    pub(crate) const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The code of all scripts: it is sent ahead.
+    pub(crate) fn codes(&self) -> [&'static str; 6] {
+        let all = [
+            &self.position,
+            &self.publish,
+            &self.read,
+            &self.presence,
+            &self.present,
+            &self.registry,
+        ];
+        all.map(|known| known.code)
+    }
+
+    /// Whether what is sent to a channel stays on one shard.
+    const fn is_sharded(&self, channel: &Channel) -> bool {
+        self.sharded && matches!(channel, Channel::Group(_) | Channel::Node(_))
+    }
+
+    const fn publish_word(&self, channel: &Channel) -> &'static str {
+        if self.is_sharded(channel) {
+            "SPUBLISH"
+        } else {
+            "PUBLISH"
+        }
+    }
+
+    /// The command for a request.
+    pub(crate) fn call(&self, request: Request) -> Call {
+        let keys = &self.keys;
+        match request {
+            Request::Subscribe(channel) => {
+                let word = if self.is_sharded(&channel) {
+                    "SSUBSCRIBE"
+                } else {
+                    "SUBSCRIBE"
+                };
+                Call::plain(cmd(word).arg(keys.channel(&channel)).take())
+            }
+            Request::Unsubscribe(channel) => {
+                let word = if self.is_sharded(&channel) {
+                    "SUNSUBSCRIBE"
+                } else {
+                    "UNSUBSCRIBE"
+                };
+                Call::plain(cmd(word).arg(keys.channel(&channel)).take())
+            }
+            Request::Send { channel, payload } => {
+                let word = self.publish_word(&channel);
+                Call::plain(cmd(word).arg(keys.channel(&channel)).arg(payload).take())
+            }
+            Request::Position {
+                group,
+                ours,
+                first,
+                fresh,
+            } => {
+                let mut arguments = Arguments::new([keys.meta(&group), keys.stream(&group)])
+                    .epoch(fresh)
+                    .number(LIFE)
+                    .flag(first);
+                if let Some(Mark { position, time }) = ours {
+                    arguments = arguments
+                        .epoch(position.epoch)
+                        .number(position.offset)
+                        .number(time);
+                }
+                arguments.call(&self.position, Expect::Position)
+            }
+            Request::Publish {
+                group,
+                messages,
+                id,
+                keep,
+                watched,
+                fresh,
+            } => self.publish(&group, messages, id, keep, watched, fresh),
+            Request::Read {
+                group,
+                since,
+                keep,
+                fresh,
+            } => Arguments::new([keys.meta(&group), keys.stream(&group)])
+                .number(keep.map_or(0, |keep| keep.recovery as u64))
+                .number(age(keep))
+                .epoch(fresh)
+                .number(life(keep))
+                .epoch(since.epoch)
+                .number(since.offset)
+                .call(&self.read, Expect::Kept),
+            Request::History { group, limit, keep } => {
+                Arguments::new([keys.meta(&group), keys.stream(&group)])
+                    .number(limit.min(i32::MAX as usize) as u64)
+                    .number(age(keep))
+                    .call(&self.read, Expect::Kept)
+            }
+            Request::Presence { group, members } => {
+                Arguments::new([keys.meta(&group), keys.users(&group)])
+                    .flag(members)
+                    .call(&self.present, Expect::Presence)
+            }
+            Request::Enter {
+                group, seat, users, ..
+            } => {
+                let mut arguments = self.presence(&group, seat, "enter");
+                for Present { user, metadata } in users {
+                    let metadata = metadata.map_or_else(|| "0".into(), |text| format!("1{text}"));
+                    arguments = arguments.with(user.as_bytes()).with(metadata);
+                }
+                arguments.call(&self.presence, Expect::Done)
+            }
+            Request::Exit { group, seat, users } => {
+                let what = if users.is_some() { "exit" } else { "clear" };
+                let mut arguments = self.presence(&group, seat, what);
+                for user in users.into_iter().flatten() {
+                    arguments = arguments.with(user.as_bytes());
+                }
+                arguments.call(&self.presence, Expect::Done)
+            }
+            Request::Register {
+                seat,
+                groups,
+                lease,
+            } => self.registry("register", seat, micros(lease), &groups, Expect::Done),
+            Request::Unregister {
+                seat,
+                groups,
+                whole,
+            } => {
+                let what = if whole { "clear" } else { "unregister" };
+                self.registry(what, seat, 0, &groups, Expect::Done)
+            }
+            Request::Groups(seat) => self.registry("groups", seat, 0, &[], Expect::Groups),
+            Request::Beat {
+                seat,
+                watching,
+                lease,
+            } => {
+                let watching = Name::from(if watching { "1" } else { "0" });
+                self.registry("beat", seat, micros(lease), &[watching], Expect::Beat)
+            }
+        }
+    }
+
+    fn publish(
+        &self,
+        group: &Name,
+        messages: Vec<Vec<u8>>,
+        id: Option<Name>,
+        keep: Option<HistoryOptions>,
+        watched: bool,
+        fresh: u64,
+    ) -> Call {
+        let keys = &self.keys;
+        let channel = Channel::Group(Name::clone(group));
+        let mut arguments = Arguments::new([keys.meta(group), keys.stream(group)]);
+        if let Some(id) = id {
+            arguments.keys.push(keys.id(group, &id));
+        }
+        let watch = if watched {
+            keys.channel(&Channel::Watch)
+        } else {
+            String::new()
+        };
+        let mut arguments = arguments
+            .epoch(fresh)
+            .with(keys.channel(&channel))
+            .with(self.publish_word(&channel))
+            .with(watch)
+            .with(group.as_bytes())
+            .number(life(keep))
+            .number(keep.map_or(0, |keep| keep.messages.max(1) as u64))
+            .number(keep.map_or(0, |keep| keep.octets as u64))
+            .number(age(keep));
+        arguments.rest.extend(messages);
+        arguments.call(&self.publish, Expect::Published)
+    }
+
+    fn presence(&self, group: &Name, seat: crate::request::Seat, what: &str) -> Arguments {
+        let keys = &self.keys;
+        let channel = Channel::Group(Name::clone(group));
+        Arguments::new([
+            keys.meta(group),
+            keys.users(group),
+            keys.present(group, seat),
+        ])
+        .with(what)
+        .number(LIFE)
+        .with(keys.channel(&channel))
+        .with(self.publish_word(&channel))
+    }
+
+    fn registry(
+        &self,
+        what: &str,
+        seat: crate::request::Seat,
+        lease: u64,
+        rest: &[Name],
+        expect: Expect,
+    ) -> Call {
+        let keys = &self.keys;
+        let mut arguments = Arguments::new([
+            keys.seats(),
+            keys.dead(),
+            keys.watchers(),
+            keys.places(seat),
+        ])
+        .with(what)
+        .with(seat_name(seat))
+        .number(lease);
+        for argument in rest {
+            arguments = arguments.with(argument.as_bytes());
+        }
+        arguments.call(&self.registry, expect)
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX >> 12)
+}
+
+/// How old what is kept becomes, in milliseconds; 0: nothing is kept.
+fn age(keep: Option<HistoryOptions>) -> u64 {
+    keep.map_or(0, |keep| {
+        u64::try_from(keep.age.as_millis())
+            .unwrap_or(u64::MAX >> 22)
+            .max(1)
+    })
+}
+
+/// For how long a group is remembered, in milliseconds: longer than what it keeps.
+fn life(keep: Option<HistoryOptions>) -> u64 {
+    LIFE.max(age(keep).saturating_mul(2))
+}
+
+/// What Redis answered is not what was asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unexpected;
+
+impl From<TryFromIntError> for Unexpected {
+    fn from(_: TryFromIntError) -> Self {
+        Self
+    }
+}
+
+/// Reads a reply.
+pub(crate) fn reply(expect: Expect, value: Value) -> Result<Reply, Unexpected> {
+    if expect == Expect::Done {
+        return Ok(Reply::Done);
+    }
+    let mut values = Values(list(value)?.into_iter());
+    Ok(match expect {
+        Expect::Done => Reply::Done,
+        Expect::Position => Reply::Position(Mark {
+            position: values.position()?,
+            time: values.number()?,
+        }),
+        Expect::Published => {
+            let position = values.position()?;
+            match values.0.next() {
+                Some(time) => Reply::Published {
+                    before: position,
+                    time: number(&time)?,
+                },
+                None => Reply::Again(position),
+            }
+        }
+        Expect::Kept if values.0.len() == 0 => Reply::Kept {
+            position: None,
+            floor: 0,
+            entries: Vec::new(),
+        },
+        Expect::Kept => {
+            let (position, floor) = (Some(values.position()?), values.number()?);
+            let mut entries = Vec::new();
+            for entry in list(values.next()?)?.into_iter().rev() {
+                let mut entry = Values(list(entry)?.into_iter());
+                let place = text(entry.next()?)?;
+                let (time, offset) = place.split_once('-').ok_or(Unexpected)?;
+                entries.push(Entry {
+                    offset: offset.parse().map_err(|_| Unexpected)?,
+                    time: time.parse().map_err(|_| Unexpected)?,
+                    message: octets(entry.next()?)?,
+                });
+            }
+            Reply::Kept {
+                position,
+                floor,
+                entries,
+            }
+        }
+        Expect::Presence => {
+            let (version, count) = (values.number()?, values.number()?);
+            let mut members = Vec::new();
+            let mut all = Values(list(values.next()?)?.into_iter());
+            while let Some(user) = all.0.next() {
+                let value = text(all.next()?)?;
+                let (_, metadata) = value.split_once(':').ok_or(Unexpected)?;
+                members.push(Present {
+                    user: text(user)?.into(),
+                    metadata: metadata.strip_prefix('1').map(Into::into),
+                });
+            }
+            // As a broker in memory says it.
+            members.sort_by(|one, other| one.user.cmp(&other.user));
+            Reply::Presence {
+                version,
+                count: usize::try_from(count)?,
+                members,
+            }
+        }
+        Expect::Groups => {
+            let names = values.0.map(|name| text(name).map(Name::from));
+            Reply::Groups(names.collect::<Result<_, _>>()?)
+        }
+        Expect::Beat => Reply::Beat {
+            anew: values.number()? > 0,
+            watched: values.number()? > 0,
+            time: values.number()?,
+            dead: list(values.next()?)?
+                .into_iter()
+                .map(|seat| parse_seat(&text(seat)?).ok_or(Unexpected))
+                .collect::<Result<_, _>>()?,
+        },
+    })
+}
+
+struct Values(std::vec::IntoIter<Value>);
+
+impl Values {
+    fn next(&mut self) -> Result<Value, Unexpected> {
+        self.0.next().ok_or(Unexpected)
+    }
+
+    fn number(&mut self) -> Result<u64, Unexpected> {
+        number(&self.next()?)
+    }
+
+    fn position(&mut self) -> Result<Position, Unexpected> {
+        let epoch = octets(self.next()?)?;
+        let epoch = epoch.first_chunk().ok_or(Unexpected)?;
+        Ok(Position {
+            epoch: u64::from_be_bytes(*epoch),
+            offset: self.number()?,
+        })
+    }
+}
+
+fn list(value: Value) -> Result<Vec<Value>, Unexpected> {
+    match value {
+        Value::Array(values) | Value::Set(values) => Ok(values),
+        _ => Err(Unexpected),
+    }
+}
+
+fn octets(value: Value) -> Result<Vec<u8>, Unexpected> {
+    match value {
+        Value::BulkString(octets) => Ok(octets),
+        Value::SimpleString(text) => Ok(text.into_bytes()),
+        _ => Err(Unexpected),
+    }
+}
+
+fn text(value: Value) -> Result<String, Unexpected> {
+    String::from_utf8(octets(value)?).map_err(|_| Unexpected)
+}
+
+fn number(value: &Value) -> Result<u64, Unexpected> {
+    match value {
+        Value::Int(number) => Ok(u64::try_from(*number)?),
+        _ => Err(Unexpected),
+    }
+}

@@ -1,0 +1,131 @@
+//! Servers of Redis that tests start on ports of the kernel's choice, and end again.
+//! No RFC.
+
+#![allow(dead_code, reason = "each test uses some of it")]
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A server with a directory of its own.
+pub struct Server {
+    child: Option<Child>,
+    pub port: u16,
+    directory: PathBuf,
+    arguments: Vec<String>,
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+impl Server {
+    /// Starts one that keeps all on disk before it answers.
+    pub fn start(more: &[&str]) -> Self {
+        let port = free_port();
+        let directory =
+            std::env::temp_dir().join(format!("sansws-redis-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut server = Self {
+            child: None,
+            port,
+            directory,
+            arguments: more.iter().map(ToString::to_string).collect(),
+        };
+        server.restart();
+        server
+    }
+
+    /// A server that keeps nothing when it is killed.
+    pub fn forgetful() -> Self {
+        Self::start(&["--appendonly", "no"])
+    }
+
+    /// A server that has lost nothing when it is started again.
+    pub fn durable() -> Self {
+        Self::start(&["--appendonly", "yes", "--appendfsync", "always"])
+    }
+
+    pub fn restart(&mut self) {
+        self.kill();
+        let program = ["redis-server", "valkey-server"]
+            .into_iter()
+            .find(|program| {
+                Command::new(program)
+                    .arg("--version")
+                    .stdout(Stdio::null())
+                    .status()
+                    .is_ok()
+            })
+            .expect("redis-server is installed: adapter-redis/tests/setup.sh does it");
+        let child = Command::new(program)
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+            ])
+            .args(["--dir".as_ref(), self.directory.as_os_str()])
+            .args(["--enable-debug-command", "local"])
+            .args(&self.arguments)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let began = Instant::now();
+        while !self.cli(&["PING"]).contains("PONG") {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "redis-server does not answer"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Runs a command by `redis-cli`.
+    pub fn cli(&self, arguments: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string()])
+            .args(arguments)
+            .stderr(Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let child = self.child.as_ref().unwrap();
+        let status = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
