@@ -84,6 +84,56 @@ impl Drop for Node {
     }
 }
 
+/// HAProxy before the servers, set as the documentation says.
+pub struct Balancer {
+    child: Child,
+    pub address: SocketAddr,
+    file: std::path::PathBuf,
+}
+
+impl Balancer {
+    pub fn start(nodes: &[Node]) -> Self {
+        let port = crate::server::free_port();
+        let template = include_str!("../../../docs/haproxy.cfg");
+        let (head, _) = template
+            .split_once("    server ")
+            .expect("there are servers in it");
+        let mut text = head.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
+        for (n, node) in nodes.iter().enumerate() {
+            text += &format!("    server node{n} {}\n", node.address);
+        }
+        let file =
+            std::env::temp_dir().join(format!("sansws-haproxy-{}-{port}.cfg", std::process::id()));
+        std::fs::write(&file, text).unwrap();
+        let child = Command::new("haproxy")
+            .args(["-db".as_ref(), "-f".as_ref(), file.as_os_str()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("haproxy is installed: adapter-redis/tests/setup.sh does it");
+        let address = ([127, 0, 0, 1], port).into();
+        for _ in 0..500 {
+            if std::net::TcpStream::connect(address).is_ok() {
+                return Self {
+                    child,
+                    address,
+                    file,
+                };
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("haproxy does not listen");
+    }
+}
+
+impl Drop for Balancer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
+
 /// Is a node, if the process was started as one.
 pub fn be_a_node() {
     let Ok(text) = std::env::var(VARIABLE) else {

@@ -129,3 +129,64 @@ impl Drop for Server {
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
+
+/// A cluster of three servers, each with a third of the slots.
+pub struct Cluster {
+    pub servers: Vec<Server>,
+}
+
+impl Cluster {
+    pub fn start() -> Self {
+        let servers: Vec<Server> = (0..3)
+            .map(|_| {
+                // The port of the bus has to be free too, and is not 10 000 above: that may lie beyond all ports.
+                let bus = free_port().to_string();
+                Server::start(&[
+                    "--appendonly",
+                    "yes",
+                    "--appendfsync",
+                    "always",
+                    "--cluster-enabled",
+                    "yes",
+                    "--cluster-port",
+                    &bus,
+                    "--cluster-node-timeout",
+                    "5000",
+                ])
+            })
+            .collect();
+        let addresses: Vec<String> = servers
+            .iter()
+            .map(|server| format!("127.0.0.1:{}", server.port))
+            .collect();
+        let created = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(&addresses)
+            .args(["--cluster-yes"])
+            .output()
+            .unwrap();
+        assert!(
+            created.status.success(),
+            "{}",
+            String::from_utf8_lossy(&created.stdout)
+        );
+        let cluster = Self { servers };
+        let began = Instant::now();
+        while !cluster.servers.iter().all(|server| {
+            server
+                .cli(&["CLUSTER", "INFO"])
+                .contains("cluster_state:ok")
+        }) {
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "the cluster is not ready"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        cluster
+    }
+
+    pub fn urls(&self) -> Vec<String> {
+        self.servers.iter().map(Server::url).collect()
+    }
+}
