@@ -1,0 +1,349 @@
+//! A Redis in memory: it answers requests as the scripts do, each in one step.
+//! No RFC; what each request means stands in `src/request.rs`.
+//! Knows no machine, and no clock: what time it is, it is told.
+
+mod group;
+mod seats;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use sansws_core::hub::{HistoryOptions, Position};
+use sansws_redis::request::{
+    Channel, Failure, Mark, Name, Push, Reply, Request, RequestId, Seat,
+};
+use sansws_redis::wire;
+
+pub use group::Group;
+pub use seats::Seats;
+
+/// By which a connection is known.
+pub type Wire = u64;
+
+/// What goes to a connection: replies and pushes, in the order in which they happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    Reply(RequestId, Result<Reply, Failure>),
+    Push(Push),
+}
+
+/// A message that was published: the truth, for whoever compares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    pub group: Name,
+    /// Its own position; for one without a number, that of the message before it.
+    pub position: Position,
+    pub message: Vec<u8>,
+}
+
+/// All that is kept, and copied to replicas.
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    groups: BTreeMap<Name, Group>,
+    seats: Seats,
+}
+
+#[derive(Debug)]
+pub struct Server {
+    data: Data,
+    /// Empty on a server that was never promoted, another one after each time it was.
+    fence: String,
+    promotions: u64,
+    /// A push to a connection that its own request gave rise to comes before the reply: that differs between versions.
+    pub pushes_first: bool,
+    wires: BTreeMap<Wire, BTreeSet<Channel>>,
+    said: VecDeque<(Wire, Said)>,
+    noted: VecDeque<Noted>,
+}
+
+impl Server {
+    pub const fn new() -> Self {
+        Self {
+            data: Data {
+                groups: BTreeMap::new(),
+                seats: Seats::new(),
+            },
+            fence: String::new(),
+            promotions: 0,
+            pushes_first: true,
+            wires: BTreeMap::new(),
+            said: VecDeque::new(),
+            noted: VecDeque::new(),
+        }
+    }
+
+    /// A connection is there.
+    pub fn open(&mut self, wire: Wire) {
+        self.wires.insert(wire, BTreeSet::new());
+    }
+
+    /// A connection is no more: nothing is sent to it.
+    pub fn close(&mut self, wire: Wire) {
+        self.wires.remove(&wire);
+        self.said.retain(|(to, _)| *to != wire);
+    }
+
+    /// What is to be sent next.
+    pub fn poll(&mut self) -> Option<(Wire, Said)> {
+        self.said.pop_front()
+    }
+
+    /// What was published.
+    pub fn poll_noted(&mut self) -> Option<Noted> {
+        self.noted.pop_front()
+    }
+
+    /// A copy of all that is kept.
+    pub fn snapshot(&self) -> Data {
+        self.data.clone()
+    }
+
+    /// It ends and begins anew with this; all connections are gone.
+    pub fn restart(&mut self, data: Data) {
+        self.data = data;
+        self.wires.clear();
+        self.said.clear();
+    }
+
+    /// A replica that has this takes its place; all connections are gone.
+    pub fn promote(&mut self, data: Data) {
+        self.restart(data);
+        self.promotions += 1;
+        self.fence = format!("fence {}", self.promotions);
+    }
+
+    pub fn group(&self, group: &str) -> Option<&Group> {
+        self.data.groups.get(group)
+    }
+
+    pub const fn seats(&self) -> &Seats {
+        &self.data.seats
+    }
+
+    /// How many connections are subscribed to a channel.
+    pub fn subscribers(&self, channel: &Channel) -> usize {
+        let subscribed = |channels: &&BTreeSet<Channel>| channels.contains(channel);
+        self.wires.values().filter(subscribed).count()
+    }
+
+    /// Does what a request says. A connection that has ended meanwhile hears nothing of it.
+    pub fn execute(&mut self, time: u64, from: Wire, id: RequestId, request: Request) {
+        let before = self.said.len();
+        let reply = Said::Reply(id, Ok(self.answer(time, from, request)));
+        if !self.wires.contains_key(&from) {
+            return;
+        }
+        let own = |(to, said): &(Wire, Said)| {
+            *to == from && !matches!(said, Said::Push(Push::Subscribed(_) | Push::Unsubscribed(_)))
+        };
+        let at = if self.pushes_first {
+            None
+        } else {
+            self.said.iter().skip(before).position(own)
+        };
+        let at = at.map_or(self.said.len(), |at| before + at);
+        self.said.insert(at, (from, reply));
+    }
+
+    fn answer(&mut self, time: u64, from: Wire, request: Request) -> Reply {
+        match request {
+            Request::Subscribe(channel) => {
+                if let Some(channels) = self.wires.get_mut(&from) {
+                    channels.insert(channel.clone());
+                    let push = Said::Push(Push::Subscribed(channel));
+                    self.said.push_back((from, push));
+                }
+                Reply::Done
+            }
+            Request::Unsubscribe(channel) => {
+                if let Some(channels) = self.wires.get_mut(&from) {
+                    channels.remove(&channel);
+                    let push = Said::Push(Push::Unsubscribed(channel));
+                    self.said.push_back((from, push));
+                }
+                Reply::Done
+            }
+            Request::Position {
+                group,
+                ours,
+                first,
+                fresh,
+            } => Reply::Position(self.position(&group, ours, first, fresh)),
+            Request::Publish {
+                group,
+                messages,
+                id,
+                keep,
+                watched,
+                fresh,
+            } => self.publish(time, group, messages, id, keep, watched, fresh),
+            Request::Send { channel, payload } => {
+                self.send(&channel, &payload);
+                Reply::Done
+            }
+            Request::Read {
+                group,
+                since,
+                keep,
+                fresh,
+            } => {
+                let recovery = keep.as_ref().map_or(0, |keep| keep.recovery);
+                let group = self.make(&group, fresh);
+                let since = Some(since).filter(|since| since.epoch == group.position.epoch);
+                group.read(time, keep.as_ref(), since, recovery)
+            }
+            Request::History { group, limit, keep } => match self.data.groups.get(&group) {
+                Some(group) => {
+                    let since = Position {
+                        offset: 0,
+                        ..group.position
+                    };
+                    group.read(time, keep.as_ref(), Some(since), limit)
+                }
+                None => Reply::Kept {
+                    position: None,
+                    floor: 0,
+                    entries: Vec::new(),
+                },
+            },
+            Request::Presence { group, members } => {
+                let group = self.data.groups.get(&group);
+                group.map_or(
+                    Reply::Presence {
+                        version: 0,
+                        count: 0,
+                        members: Vec::new(),
+                    },
+                    |group| group.presence(members),
+                )
+            }
+            Request::Enter {
+                group,
+                seat,
+                users,
+                fresh,
+            } => {
+                let change = self.make(&group, fresh).enter(seat, users);
+                self.tell(&group, change);
+                Reply::Done
+            }
+            Request::Exit { group, seat, users } => {
+                let known = self.data.groups.get_mut(&group);
+                let change = known.and_then(|known| known.exit(seat, users.as_deref()));
+                self.tell(&group, change);
+                Reply::Done
+            }
+            Request::Register {
+                seat,
+                groups,
+                lease,
+            } => {
+                self.data.seats.register(time, seat, groups, lease);
+                Reply::Done
+            }
+            Request::Unregister {
+                seat,
+                groups,
+                whole,
+            } => {
+                self.data.seats.unregister(seat, &groups, whole);
+                Reply::Done
+            }
+            Request::Groups(seat) => Reply::Groups(self.data.seats.groups(seat)),
+            Request::Beat {
+                seat,
+                watching,
+                lease,
+            } => self.data.seats.beat(time, seat, watching, lease),
+        }
+    }
+
+    /// A group; one that is not known begins.
+    fn make(&mut self, group: &Name, fresh: u64) -> &mut Group {
+        let fence = &self.fence;
+        let begin = || Group::new(fresh, fence.clone());
+        let groups = &mut self.data.groups;
+        groups.entry(Arc::clone(group)).or_insert_with(begin)
+    }
+
+    fn position(&mut self, group: &Name, ours: Option<Mark>, first: bool, fresh: u64) -> Mark {
+        let fence = self.fence.clone();
+        let group = self.make(group, fresh);
+        let replaced = first && group.fence != fence;
+        if replaced || ours.is_some_and(|ours| group.contradicts(ours)) {
+            group.position.epoch = fresh;
+        }
+        if first {
+            group.fence = fence;
+        }
+        Mark {
+            position: group.position,
+            time: group.time,
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are those of the request")]
+    fn publish(
+        &mut self,
+        time: u64,
+        name: Name,
+        messages: Vec<Vec<u8>>,
+        id: Option<Name>,
+        keep: Option<HistoryOptions>,
+        watched: bool,
+        fresh: u64,
+    ) -> Reply {
+        let group = self.make(&name, fresh);
+        if let Some(id) = &id
+            && let Some(stands) = group.find(time, id)
+        {
+            return Reply::Again(stands);
+        }
+        let before = group.position;
+        let time = time.max(group.time + 1);
+        let payload = wire::messages(before, time, &messages);
+        let mut noted = Vec::new();
+        for message in messages {
+            group.push(time, &message, keep.as_ref());
+            noted.push(Noted {
+                group: Arc::clone(&name),
+                position: group.position,
+                message,
+            });
+        }
+        if let Some(id) = id {
+            group.note(time, id);
+        }
+        self.noted.extend(noted);
+        self.send(&Channel::Group(Arc::clone(&name)), &payload);
+        if watched {
+            self.send(&Channel::Watch, &wire::watched(&name, &payload));
+        }
+        Reply::Published { before, time }
+    }
+
+    fn tell(&mut self, group: &Name, change: Option<Vec<u8>>) {
+        if let Some(payload) = change {
+            self.send(&Channel::Group(Arc::clone(group)), &payload);
+        }
+    }
+
+    fn send(&mut self, channel: &Channel, payload: &[u8]) {
+        for (wire, channels) in &self.wires {
+            if channels.contains(channel) {
+                let push = Push::Message(channel.clone(), payload.to_vec());
+                self.said.push_back((*wire, Said::Push(push)));
+            }
+        }
+    }
+
+    /// The groups that are known.
+    pub fn groups(&self) -> impl Iterator<Item = (&Name, &Group)> {
+        self.data.groups.iter()
+    }
+
+    /// Whether a seat is anywhere in presence.
+    pub fn sits(&self, seat: Seat) -> bool {
+        self.data.groups.values().any(|group| group.sits(seat))
+    }
+}
