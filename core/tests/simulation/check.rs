@@ -10,8 +10,9 @@ use sansws_core::time::Duration;
 use crate::hold;
 use crate::model::Check;
 use crate::ops::BY_NODE;
+use crate::plane::CALM;
 use crate::session::{ClientEnd, ServerEnd};
-use crate::setup::{AGE, GRACE, GROUPS, LEASE};
+use crate::setup::{GRACE, GROUPS};
 use crate::view::Place;
 use crate::world::World;
 
@@ -57,26 +58,21 @@ impl World {
                 gauges.waiting_octets
             );
         }
-        let kept = self.broker.history_octets();
-        let most = self.setup.options.max_history;
-        hold!(
-            kept <= most,
-            "memory: {kept} octets of history, {most} may be"
-        );
+        self.check_plane()?;
         self.check_pings()
     }
 
     /// Lets all come to rest, and compares what each side knows.
     pub fn rest(&mut self) -> Check {
         for at in 0..self.nodes.len() {
-            self.nodes[at].lose = 0;
+            self.lose(at, 0);
             self.heal(at)?;
         }
         for at in self.live.clone() {
             self.sessions[at].stalled = false;
             self.sessions[at].pings.clear();
         }
-        self.pass(LEASE + GRACE + Duration::from_secs(1))?;
+        self.pass(CALM)?;
         for (at, group) in GROUPS.into_iter().enumerate() {
             let node = at % self.nodes.len();
             let tag = format!("probe{at}");
@@ -97,14 +93,7 @@ impl World {
         }
         // Ids of the callers' own are remembered for five minutes, which are long to look at.
         self.pass(Duration::from_secs(300))?;
-        for group in GROUPS {
-            let position = self.broker.position(group);
-            hold!(
-                position.is_none(),
-                "memory: {group} is kept at {position:?}, and nothing of it is left"
-            );
-        }
-        Ok(())
+        self.check_forgotten()
     }
 
     /// Each member has heard all that was published, or of it.
@@ -129,7 +118,7 @@ impl World {
                 if view.place == Place::Out {
                     continue;
                 }
-                let Some(top) = self.broker.position(&group) else {
+                let Some(top) = self.plane.position(&group) else {
                     return Err(format!("membership: nobody knows {group}, but {id}"));
                 };
                 view.rests(&self.model, id, top)
@@ -140,7 +129,7 @@ impl World {
                 if view.doubt {
                     continue;
                 }
-                let presence = self.broker.presence(&group);
+                let presence = self.plane.presence(&group);
                 hold!(
                     !view.jumped && *version == presence.version,
                     "presence: a member of {group} knows version {version}, there is {}",
@@ -210,7 +199,7 @@ impl World {
             let rules = &self.setup.options.rules;
             let rule = rules.iter().find(|(filter, _)| filter.matches(group));
             let mode = rule.map_or(PresenceMode::Off, |(_, options)| options.presence);
-            let presence = self.broker.presence(group);
+            let presence = self.plane.presence(group);
             if mode == PresenceMode::Off {
                 hold!(presence.count == 0, "presence: {group} keeps one");
                 continue;
@@ -263,18 +252,7 @@ impl World {
                 node.tokens.len()
             );
         }
-        let mut kept = 0;
-        for group in GROUPS {
-            let all = self.broker.history(self.now, group, usize::MAX);
-            kept += all.iter().map(|one| one.as_bytes().len()).sum::<usize>();
-        }
-        // What has expired is not shown, but held.
-        hold!(
-            kept <= self.broker.history_octets(),
-            "memory: {kept} octets of history, counted {}",
-            self.broker.history_octets()
-        );
-        Ok(())
+        self.check_plane_kept()
     }
 
     /// All have gone, and nothing is left of them.
@@ -299,15 +277,13 @@ impl World {
             hold!(all == [0; 6], "rest: something is left: {gauges:?}");
         }
         for group in GROUPS {
-            let presence = self.broker.presence(group);
+            let presence = self.plane.presence(group);
             hold!(
                 presence.count == 0,
                 "presence: {:?} in {group}, where nobody is",
                 presence.members
             );
         }
-        let (kept, wait) = (self.broker.history_octets(), AGE);
-        hold!(kept == 0, "memory: {kept} octets of history after {wait:?}");
-        Ok(())
+        self.check_plane_empty()
     }
 }

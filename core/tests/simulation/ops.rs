@@ -2,6 +2,7 @@
 //! No RFC.
 //! Knows no world: numbers choose among what there is when an operation is done.
 
+use crate::plane::TROUBLES;
 use crate::random::Random;
 
 /// One thing that happens. A client without a connection does nothing.
@@ -97,6 +98,10 @@ pub enum Op {
         count: u8,
     },
     Restart,
+    /// Something that goes wrong with some backplanes only.
+    Trouble {
+        kind: u8,
+    },
     Crash {
         node: u8,
     },
@@ -153,6 +158,14 @@ pub fn draw(seed: u64, count: usize) -> Vec<Op> {
                 group,
                 since,
             });
+        }
+    }
+    let mut random = Random::new(seed ^ 0x7b0);
+    if TROUBLES > 0 && !calm {
+        for _ in 0..random.below(10) {
+            let at = random.between(ops.len() as u64 / 8, ops.len() as u64) as usize;
+            let kind = random.next() as u8 % TROUBLES;
+            ops.insert(at, Op::Trouble { kind });
         }
     }
     ops

@@ -157,25 +157,16 @@ impl World {
                 }
             }
             Op::Partition { node } => self.part(node_of(node))?,
-            Op::Hush { node } => {
-                let node = node_of(node);
-                self.nodes[node].hushed = self.nodes[node].linked;
-            }
+            Op::Hush { node } => self.hush(node_of(node)),
             Op::Heal { node } => self.heal(node_of(node))?,
-            Op::Lose { node, count } => {
-                let node = node_of(node);
-                self.nodes[node].lose = count;
-            }
-            Op::Restart => {
-                for node in 0..self.nodes.len() {
-                    self.part(node)?;
-                    let wait = Duration::from_millis(self.random.between(1, 80));
-                    self.nodes[node].reconnect = Some(self.now + wait);
+            Op::Lose { node, count } => self.lose(node_of(node), count),
+            Op::Restart => self.restart()?,
+            Op::Trouble { kind } => self.trouble(kind)?,
+            Op::Crash { node } => {
+                for at in self.together(node_of(node)) {
+                    self.crash(at);
                 }
-                let epoch = self.fresh() << 32;
-                self.broker.restart(epoch);
             }
-            Op::Crash { node } => self.crash(node_of(node)),
             Op::Drain { node } => {
                 let (node, now) = (node_of(node), self.now);
                 let node_ = &mut self.nodes[node];
@@ -292,13 +283,9 @@ impl World {
 
     /// A node is gone at once, with all its connections; another one takes its place.
     fn crash(&mut self, at: usize) {
-        let linked = self.nodes[at].linked;
-        let node = self.fresh_node();
+        let node = self.fresh_node(at);
         let old = core::mem::replace(&mut self.nodes[at], node);
-        if linked && self.random.one_in(2) {
-            // Its link is seen to break; otherwise only its silence tells.
-            self.broker.unlink(self.now, old.hub.node());
-        }
+        self.vanish(&old);
         for live in self.live.clone() {
             let session = &mut self.sessions[live];
             if session.node == at {

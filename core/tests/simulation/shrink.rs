@@ -63,7 +63,7 @@ pub fn shrink(seed: u64, ops: &[Op]) -> (Vec<Op>, String) {
     let Some((mut why, done)) = first.failed else {
         return (ops.to_vec(), String::new());
     };
-    let most = crate::number("SIMULATE_TRIES").unwrap_or(TRIES);
+    let most = crate::runs::number("SIMULATE_TRIES").unwrap_or(TRIES);
     let (mut least, mut tries) = (ops[..done].to_vec(), 0);
     let mut size = least.len().div_ceil(2);
     while size > 0 && tries < most {

@@ -1,4 +1,4 @@
-//! A world: nodes, their links to the broker, clients, and virtual time.
+//! A world: nodes, what links them, clients, and virtual time.
 //! No RFC.
 //! Time goes from one thing that is due to the next; all that is due at one moment is done in a fixed order.
 
@@ -6,14 +6,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::config::Config;
-use sansws_core::hub::{
-    Broker, ChannelId, Command, Counters, Draft, Event, Hub, NodeId, Position, Token,
-};
+use sansws_core::hub::{ChannelId, Counters, Draft, Hub, NodeId, Position, Token};
 use sansws_core::route::{Router, Routes};
 use sansws_core::time::{Duration, Instant};
 
 use crate::hold;
 use crate::model::{Check, Model};
+use crate::plane::{Link, Plane};
 use crate::random::{Random, Trace};
 use crate::session::Session;
 use crate::setup::{Setup, server_config};
@@ -25,25 +24,18 @@ pub enum Endpoint {
     User,
 }
 
-/// A node, and its link to the broker.
+/// A node, and its link to the others.
 #[derive(Debug)]
 pub struct Node {
     pub hub: Hub,
-    /// The link is there.
-    pub linked: bool,
-    /// Nothing passes the link, and nobody knows.
-    pub hushed: bool,
-    /// Messages of groups that are to get lost on the way to it.
-    pub lose: u8,
-    pub to_broker: VecDeque<(Instant, Command)>,
-    pub to_node: VecDeque<(Instant, Event)>,
+    pub link: Link,
     /// Sessions by their places.
     pub slots: BTreeMap<u32, usize>,
     /// What waits to be published.
     pub held: VecDeque<Draft>,
     pub tokens: BTreeMap<Token, String>,
-    /// When the link comes back by itself.
-    pub reconnect: Option<Instant>,
+    /// Members that are to be told who is present, when that is known.
+    pub asked: BTreeMap<Token, (ChannelId, String)>,
     /// When members are told again who is present.
     pub refresh: Option<Instant>,
     pub draining: bool,
@@ -64,7 +56,7 @@ pub struct World {
     pub random: Random,
     pub trace: Trace,
     pub steps: u64,
-    pub broker: Broker,
+    pub plane: Plane,
     pub nodes: Vec<Node>,
     pub clients: Vec<Client>,
     pub sessions: Vec<Session>,
@@ -94,13 +86,13 @@ impl World {
             )
             .build()
             .unwrap();
-        let broker = Broker::new(Arc::clone(&setup.options), 1 << 32);
+        let plane = Plane::new(&setup);
         let mut world = Self {
             now: Instant::from_micros(1_000_000),
             random: Random::new(seed ^ 0xcafe),
             trace: Trace::EMPTY,
             steps: 0,
-            broker,
+            plane,
             nodes: Vec::new(),
             clients: Vec::new(),
             sessions: Vec::new(),
@@ -114,8 +106,8 @@ impl World {
             left: Instant::ZERO,
             setup,
         };
-        for _ in 0..world.setup.nodes {
-            let node = world.fresh_node();
+        for at in 0..world.setup.nodes {
+            let node = world.fresh_node(at);
             world.nodes.push(node);
         }
         world
@@ -126,21 +118,18 @@ impl World {
         self.fresh
     }
 
-    pub fn fresh_node(&mut self) -> Node {
+    /// A node that takes a place.
+    pub fn fresh_node(&mut self, at: usize) -> Node {
         let id = NodeId(0xa000 + self.fresh());
         let mut hub = Hub::new(id, Arc::clone(&self.setup.options));
         hub.listen(true);
         Node {
             hub,
-            linked: true,
-            hushed: false,
-            lose: 0,
-            to_broker: VecDeque::new(),
-            to_node: VecDeque::new(),
+            link: Link::new(self, at),
             slots: BTreeMap::new(),
             held: VecDeque::new(),
             tokens: BTreeMap::new(),
-            reconnect: None,
+            asked: BTreeMap::new(),
             refresh: None,
             draining: false,
             taken: 0,
@@ -166,20 +155,12 @@ impl World {
 
     /// When the next thing is due.
     fn due(&self) -> Option<Instant> {
-        let nodes = self.nodes.iter().flat_map(|node| {
-            let passes = node.linked && !node.hushed;
-            let command = node.to_broker.front().filter(|_| passes);
-            let event = node.to_node.front().filter(|_| passes);
-            [
-                command.map(|(at, _)| *at),
-                event.map(|(at, _)| *at),
-                node.hub.deadline(),
-                node.reconnect,
-                node.refresh,
-            ]
-        });
+        let nodes = self
+            .nodes
+            .iter()
+            .flat_map(|node| [node.link.due(), node.hub.deadline(), node.refresh]);
         let sessions = self.live.iter().map(|at| self.sessions[*at].due());
-        let all = nodes.chain(sessions).chain([self.broker.deadline()]);
+        let all = nodes.chain(sessions).chain([self.plane.due()]);
         all.flatten().min()
     }
 
@@ -202,11 +183,7 @@ impl World {
 
     fn ticks(&mut self) -> Result<bool, String> {
         let (now, mut moved) = (self.now, false);
-        if self.broker.deadline().is_some_and(|at| at <= now) {
-            self.broker.tick(now);
-            self.broker_says();
-            moved = true;
-        }
+        moved |= self.tick_plane()?;
         for at in 0..self.nodes.len() {
             let node = &mut self.nodes[at];
             if node.hub.deadline().is_some_and(|at| at <= now) {
@@ -214,11 +191,7 @@ impl World {
                 moved = true;
                 self.flush(at)?;
             }
-            let node = &mut self.nodes[at];
-            if node.reconnect.is_some_and(|at| at <= now) {
-                self.heal(at)?;
-                moved = true;
-            }
+            moved |= self.tick_link(at)?;
             let node = &mut self.nodes[at];
             if node.refresh.is_some_and(|at| at <= now) {
                 node.refresh = None;
@@ -238,17 +211,11 @@ impl World {
             if !node.draining || !node.slots.is_empty() {
                 continue;
             }
-            let id = node.hub.node();
-            let linked = node.linked;
             self.nodes[at].hub.goodbye();
             self.flush(at)?;
-            let node = self.fresh_node();
-            let old = core::mem::replace(&mut self.nodes[at], node);
-            for (_, command) in old.to_broker {
-                if linked {
-                    self.broker_does(id, command)?;
-                }
-            }
+            let node = self.fresh_node(at);
+            let mut old = core::mem::replace(&mut self.nodes[at], node);
+            self.retire(&mut old)?;
             hold!(
                 old.hub.snapshot().gauges.channels == 0,
                 "membership: a drained node has channels"
@@ -264,32 +231,5 @@ impl World {
             all.add(&node.hub.snapshot().counters);
         }
         all
-    }
-
-    /// Breaks the link of a node.
-    pub fn part(&mut self, at: usize) -> Check {
-        let node = &mut self.nodes[at];
-        if !node.linked {
-            return Ok(());
-        }
-        node.linked = false;
-        node.hushed = false;
-        node.to_broker.clear();
-        node.to_node.clear();
-        self.broker.unlink(self.now, node.hub.node());
-        node.hub.receive(self.now, Event::Down);
-        self.flush(at)
-    }
-
-    /// Brings the link of a node back.
-    pub fn heal(&mut self, at: usize) -> Check {
-        let node = &mut self.nodes[at];
-        node.reconnect = None;
-        node.hushed = false;
-        if !node.linked {
-            node.linked = true;
-            node.hub.receive(self.now, Event::Up);
-        }
-        self.flush(at)
     }
 }
