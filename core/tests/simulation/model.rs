@@ -1,4 +1,4 @@
-//! What was published, by the side of the broker: the truth that clients are compared with.
+//! What was published, by the side of what links the nodes: the truth that clients are compared with.
 //! No RFC.
 //! Knows no client and no node.
 
@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sansws_core::hub::{ChannelId, Draft, Position};
+
+use crate::plane::NUMBERS_GO_ON;
 
 pub type Check = Result<(), String>;
 
@@ -24,12 +26,18 @@ pub struct Record {
     pub tag: String,
     pub exclude: BTreeSet<ChannelId>,
     pub expires: bool,
+    /// Which server numbered it, of those that came one after the other.
+    server: u64,
 }
 
 #[derive(Debug, Default)]
 pub struct Model {
-    /// By group, epoch and number.
-    numbered: BTreeMap<(Arc<str>, u64, u64), Record>,
+    /// By group, epoch and number; a server that has lost what was last gives numbers again.
+    numbered: BTreeMap<(Arc<str>, u64, u64), Vec<Record>>,
+    /// Epochs in which there are numbers.
+    epochs: BTreeSet<(Arc<str>, u64)>,
+    /// How many servers have lost something.
+    server: u64,
     /// Where each message stands that has a number.
     pub standing: BTreeMap<String, Position>,
     /// Messages without a number, with those who must not receive them.
@@ -59,31 +67,44 @@ impl Model {
             tag: tag.clone(),
             exclude,
             expires: draft.options.expires.is_some(),
+            server: self.server,
         };
         let at = (Arc::clone(&draft.group), position.epoch, position.offset);
+        let begins = self.epochs.insert((Arc::clone(&at.0), at.1));
         hold!(
-            position.offset == 1 || self.at(&at.0, at.1, at.2 - 1).is_some(),
+            position.offset == 1
+                || (begins && NUMBERS_GO_ON)
+                || !self.at(&at.0, at.1, at.2 - 1).is_empty(),
             "numbers: {position} of {} follows nothing",
             at.0
         );
-        let before = self.numbered.insert(at, record);
+        let records = self.numbered.entry(at).or_default();
         hold!(
-            before.is_none(),
+            records.iter().all(|before| before.server < self.server),
             "numbers: {position} was given twice in {}",
             draft.group
         );
+        records.push(record);
         self.standing.insert(tag, position);
         Ok(())
     }
 
-    pub fn at(&self, group: &Arc<str>, epoch: u64, offset: u64) -> Option<&Record> {
-        self.numbered.get(&(Arc::clone(group), epoch, offset))
+    /// The server has lost what was published last, and the ids of it.
+    pub fn lose(&mut self) {
+        self.server += 1;
+        self.ids.clear();
+    }
+
+    /// What stands at a number, or stood there.
+    pub fn at(&self, group: &Arc<str>, epoch: u64, offset: u64) -> &[Record] {
+        let records = self.numbered.get(&(Arc::clone(group), epoch, offset));
+        records.map_or(&[], |records| records)
     }
 
     /// Whether one of these expires: it may do so while it waits.
     pub fn expire(&self, group: &Arc<str>, epoch: u64, mut numbers: core::ops::Range<u64>) -> bool {
-        let record = |offset| self.at(group, epoch, offset);
-        numbers.any(|offset| record(offset).is_some_and(|record| record.expires))
+        let expires = |record: &Record| record.expires;
+        numbers.any(|offset| self.at(group, epoch, offset).iter().any(expires))
     }
 
     /// How many messages a channel should have received with numbers in a range, none of which it has.
@@ -96,7 +117,7 @@ impl Model {
     ) -> u64 {
         let excused = |record: &Record| record.expires || record.exclude.contains(&id);
         numbers
-            .filter(|offset| !self.at(group, epoch, *offset).is_some_and(excused))
+            .filter(|offset| !self.at(group, epoch, *offset).iter().any(excused))
             .count() as u64
     }
 }

@@ -20,6 +20,9 @@ const SLOWEST: u64 = 3_000;
 pub const CALM: Duration =
     Duration::from_millis((LEASE.as_millis() + GRACE.as_millis() + 1_000) as u64);
 
+/// Whether a group goes on with its numbers in another epoch.
+pub const NUMBERS_GO_ON: bool = false;
+
 /// How many things more can go wrong.
 pub const TROUBLES: u8 = 0;
 

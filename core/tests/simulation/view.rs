@@ -96,15 +96,13 @@ impl View {
             return Ok(());
         };
         if saved {
-            let record = model.at(group, position.epoch, position.offset);
+            let records = model.at(group, position.epoch, position.offset);
+            let record = records.iter().find(|record| record.tag == tag);
             let Some(record) = record else {
-                return Err(format!("content: nothing stands at {position} of {group}"));
+                return Err(format!(
+                    "content: {tag} came as {position} of {group}, where {records:?} stands"
+                ));
             };
-            hold!(
-                record.tag == tag,
-                "content: {tag} came as {position} of {group}, where {} stands",
-                record.tag
-            );
             hold!(
                 !record.exclude.contains(&id),
                 "exclusion: {tag} of {group} came to {id}"

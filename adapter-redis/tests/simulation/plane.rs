@@ -1,0 +1,359 @@
+//! What links the nodes of a world: processes, each with a machine of its own, and one Redis in memory.
+//! No RFC.
+//! Knows no client. How Redis and its connections fail stands in `trouble.rs`, what they carry in `wires.rs`.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use sansws_core::hub::{ChannelId, Command, Draft, Event, NodeId, Position, Presence, Question};
+use sansws_core::random::Seed;
+use sansws_core::time::{Duration, Instant};
+use sansws_redis::machine::Machine;
+use sansws_redis::request::{Channel, Reply, Request, RequestId};
+use sansws_redis::wire;
+
+use crate::hold;
+use crate::model::Check;
+use crate::memory::{Data, Said, Server, Wire};
+use crate::setup::{GROUPS, LEASE, Setup};
+use crate::world::{Node, World};
+
+/// A group goes on with its numbers in another epoch.
+pub const NUMBERS_GO_ON: bool = true;
+
+/// How many things can go wrong with Redis.
+pub use crate::trouble::TROUBLES;
+
+/// After which time, when all is there, all know the same: who died is cleared away after a lease, and if whoever was to do it died
+/// too, after another.
+pub const CALM: Duration = Duration::from_millis(LEASE.as_millis() as u64 * 5);
+
+/// Copies of what Redis has that are kept, to begin anew with.
+const COPIES: usize = 4;
+
+/// What all nodes are linked by.
+#[derive(Debug)]
+pub struct Plane {
+    pub server: Server,
+    pub processes: Vec<Process>,
+    /// How many nodes are in one process.
+    pub crew: usize,
+    pub next_wire: Wire,
+    /// How far the clock of Redis is ahead, in microseconds.
+    pub ahead: u64,
+    /// Redis does nothing until then.
+    pub stopped: Instant,
+    /// All is slow until then.
+    pub slow: Instant,
+    /// Requests overtake each other, as over several connections.
+    pub scattered: bool,
+    /// What was published, by its octets.
+    pub drafts: BTreeMap<Vec<u8>, Draft>,
+    /// What Redis had at earlier times.
+    pub copies: VecDeque<Data>,
+    /// What connections that have ended left in their sockets.
+    pub orphans: VecDeque<(Instant, Wire, Request)>,
+}
+
+/// A process: its machine, and its connection to Redis.
+#[derive(Debug)]
+pub struct Process {
+    pub machine: Machine,
+    pub wire: Option<Wire>,
+    pub up: VecDeque<(Instant, RequestId, Request)>,
+    pub down: VecDeque<(Instant, Said)>,
+    /// When each request was sent that was not answered yet.
+    pub asked: BTreeMap<RequestId, Instant>,
+    /// The connection ends then, behind what is on its way.
+    pub ends: Option<Instant>,
+    /// When the process asks Redis for its time, and what that was; then there is a connection.
+    pub dials: Option<(Instant, Option<u64>)>,
+    /// No connection comes about.
+    pub barred: bool,
+    /// Nothing passes the connection, and nobody knows.
+    pub hushed: bool,
+    /// Messages of groups that get lost on the way to it.
+    pub lose: u8,
+}
+
+impl Process {
+    fn new(setup: &Setup, seed: u64, now: Instant) -> Self {
+        let mut octets = [9; 32];
+        octets[..8].copy_from_slice(&seed.to_le_bytes());
+        Self {
+            machine: Machine::new(Arc::clone(&setup.options), &Seed::new(octets)),
+            wire: None,
+            up: VecDeque::new(),
+            down: VecDeque::new(),
+            asked: BTreeMap::new(),
+            ends: None,
+            dials: Some((now, None)),
+            barred: false,
+            hushed: false,
+            lose: 0,
+        }
+    }
+}
+
+impl Plane {
+    pub fn new(setup: &Setup) -> Self {
+        let mut server = Server::new();
+        server.pushes_first = setup.seed & 1 == 0;
+        Self {
+            server,
+            processes: Vec::new(),
+            crew: 1 + usize::from(setup.seed % 5 == 0),
+            next_wire: 0,
+            ahead: 1_700_000_000_000_000 + setup.seed * 1_000,
+            stopped: Instant::ZERO,
+            slow: Instant::ZERO,
+            scattered: setup.seed % 3 == 0,
+            drafts: BTreeMap::new(),
+            copies: VecDeque::new(),
+            orphans: VecDeque::new(),
+        }
+    }
+
+    pub fn position(&self, group: &str) -> Option<Position> {
+        self.server.group(group).map(|group| group.position)
+    }
+
+    pub fn presence(&self, group: &str) -> Presence {
+        let mut presence = Presence::default();
+        if let Some(group) = self.server.group(group)
+            && let Reply::Presence {
+                version,
+                count,
+                members,
+            } = group.presence(true)
+        {
+            (presence.version, presence.count) = (version, count);
+            presence.members = members;
+        }
+        presence
+    }
+
+    /// Remembers what Redis has.
+    pub fn copy(&mut self) {
+        if self.copies.len() >= COPIES {
+            self.copies.pop_front();
+        }
+        self.copies.push_back(self.server.snapshot());
+    }
+}
+
+/// The way between one node and its process.
+#[derive(Debug)]
+pub struct Link {
+    pub process: usize,
+    pub to_machine: VecDeque<(Instant, Command)>,
+    pub to_node: VecDeque<(Instant, Event)>,
+}
+
+impl Link {
+    /// The link of a node that takes a place.
+    pub fn new(world: &mut World, at: usize) -> Self {
+        let process = at / world.plane.crew;
+        while world.plane.processes.len() <= process {
+            let process = world.fresh_process();
+            world.plane.processes.push(process);
+        }
+        let is_up = world.plane.processes[process].wire.is_some();
+        let down = (!is_up).then_some((world.now, Event::Down));
+        Self {
+            process,
+            to_machine: VecDeque::new(),
+            to_node: down.into_iter().collect(),
+        }
+    }
+
+    /// When something is due for it.
+    pub fn due(&self) -> Option<Instant> {
+        let command = self.to_machine.front().map(|(at, _)| *at);
+        let event = self.to_node.front().map(|(at, _)| *at);
+        command.into_iter().chain(event).min()
+    }
+}
+
+impl World {
+    pub fn fresh_process(&mut self) -> Process {
+        let seed = self.fresh() ^ (self.setup.seed << 24);
+        Process::new(&self.setup, seed, self.now)
+    }
+
+    /// A short wait within a process: mostly none.
+    fn at_once(&mut self) -> Duration {
+        let most = self.random.pick(&[0, 0, 0, 200]);
+        Duration::from_micros(self.random.below(most + 1))
+    }
+
+    /// Passes on what has arrived anywhere.
+    pub fn links(&mut self) -> Result<bool, String> {
+        let mut moved = self.wires()?;
+        for at in 0..self.nodes.len() {
+            moved |= self.link(at)?;
+        }
+        Ok(moved)
+    }
+
+    fn link(&mut self, at: usize) -> Result<bool, String> {
+        let (now, mut moved) = (self.now, false);
+        let process = self.nodes[at].link.process;
+        while let Some((_, command)) = self.nodes[at]
+            .link
+            .to_machine
+            .pop_front_if(|(due, _)| *due <= now)
+        {
+            let id = self.nodes[at].hub.node();
+            let machine = &mut self.plane.processes[process].machine;
+            machine.command(now, id, command);
+            self.drain(process);
+            moved = true;
+        }
+        while let Some((_, event)) = self.nodes[at]
+            .link
+            .to_node
+            .pop_front_if(|(due, _)| *due <= now)
+        {
+            self.nodes[at].hub.receive(now, event);
+            self.flush(at)?;
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    /// Sends what a machine has to say.
+    pub fn drain(&mut self, process: usize) {
+        while let Some((id, request)) = self.plane.processes[process].machine.poll_request() {
+            self.ask(process, id, request);
+        }
+        while let Some((to, event)) = self.plane.processes[process].machine.poll_event() {
+            let at = self
+                .nodes
+                .iter()
+                .position(|node| node.hub.node() == to && node.link.process == process);
+            if let Some(at) = at {
+                self.put(at, event);
+            }
+        }
+    }
+
+    /// Puts an event on the way to a node.
+    pub fn put(&mut self, at: usize, event: Event) {
+        let due = self.now + self.at_once();
+        let link = &mut self.nodes[at].link;
+        let last = link.to_node.back().map_or(due, |(at, _)| *at);
+        link.to_node.push_back((last.max(due), event));
+    }
+
+    /// Gives the machine of its process what a node wants.
+    pub fn send_command(&mut self, at: usize, command: Command) {
+        if let Command::Publish { draft, .. } = &command {
+            let octets = wire::encode(draft);
+            self.plane.drafts.insert(octets, draft.clone());
+        }
+        let due = self.now + self.at_once();
+        let link = &mut self.nodes[at].link;
+        let last = link.to_machine.back().map_or(due, |(at, _)| *at);
+        link.to_machine.push_back((last.max(due), command));
+    }
+
+    /// Tells a client who is present in a group, when that is known.
+    pub fn ask_present(&mut self, at: usize, id: ChannelId, group: &str) {
+        let node = &mut self.nodes[at];
+        if let Ok(token) = node.hub.ask(Question::Presence(group.into())) {
+            node.asked.insert(token, (id, group.into()));
+        }
+    }
+
+    pub fn tick_plane(&mut self) -> Result<bool, String> {
+        let mut moved = false;
+        for at in 0..self.plane.processes.len() {
+            let machine = &mut self.plane.processes[at].machine;
+            if machine.deadline().is_some_and(|due| due <= self.now) {
+                machine.tick(self.now);
+                self.drain(at);
+                moved = true;
+            }
+        }
+        Ok(moved)
+    }
+
+    pub const fn tick_link(&mut self, _: usize) -> Result<bool, String> {
+        Ok(false)
+    }
+
+    /// A node has said goodbye: its process goes on with another.
+    pub fn retire(&mut self, old: &mut Node) -> Check {
+        let id = old.hub.node();
+        let process = old.link.process;
+        for (_, command) in core::mem::take(&mut old.link.to_machine) {
+            let machine = &mut self.plane.processes[process].machine;
+            machine.command(self.now, id, command);
+            self.drain(process);
+        }
+        Ok(())
+    }
+
+    /// What holds at every moment.
+    pub const fn check_plane(&self) -> Check {
+        Ok(())
+    }
+
+    /// What holds at rest.
+    pub fn check_plane_kept(&self) -> Check {
+        for (at, process) in self.plane.processes.iter().enumerate() {
+            hold!(process.wire.is_some(), "rest: process {at} has no connection");
+            hold!(
+                process.machine.is_idle(),
+                "rest: process {at} waits for something: {:?}",
+                process.machine
+            );
+        }
+        let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.hub.node()).collect();
+        for seat in self.plane.server.seats().all() {
+            hold!(
+                nodes.contains(&seat.node),
+                "presence: {seat:?} has a place, and there is no such node"
+            );
+        }
+        for node in nodes {
+            let subscribers = self.plane.server.subscribers(&Channel::Node(node));
+            hold!(
+                subscribers == 1,
+                "rest: {subscribers} connections are subscribed to what is meant for {node:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// What holds when all have gone.
+    pub fn check_plane_empty(&self) -> Check {
+        let server = &self.plane.server;
+        for group in GROUPS {
+            let subscribers = server.subscribers(&Channel::Group(group.into()));
+            hold!(
+                subscribers == 0,
+                "rest: {subscribers} connections are subscribed to {group}, where nobody is"
+            );
+        }
+        for seat in server.seats().all() {
+            let groups = server.seats().groups(seat);
+            hold!(
+                groups.is_empty(),
+                "presence: {seat:?} has a place in {groups:?}, where nobody is"
+            );
+        }
+        let subscribers = server.subscribers(&Channel::Watch);
+        hold!(
+            subscribers == 0,
+            "rest: {subscribers} connections watch, and nobody does"
+        );
+        Ok(())
+    }
+
+    /// Redis forgets groups by itself.
+    pub const fn check_forgotten(&self) -> Check {
+        Ok(())
+    }
+}
