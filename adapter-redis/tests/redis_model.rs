@@ -1,6 +1,7 @@
 //! The Redis in memory by itself: each sentence of `src/request.rs` that the simulation leans on.
 //! No RFC.
 
+#[expect(dead_code, reason = "the simulation asks for more")]
 #[path = "memory/mod.rs"]
 mod memory;
 
@@ -186,7 +187,9 @@ fn whoever_subscribed_receives_in_the_order_of_publishing_and_the_others_nothing
         assert_eq!(said[0], (1, Said::Push(Push::Subscribed(channel.clone()))));
         assert_eq!(said[1], (1, Said::Reply(7, Ok(Reply::Done))));
         let said = desk.ask(hello());
-        let reply = said.iter().position(|(_, said)| matches!(said, Said::Reply(..)));
+        let reply = said
+            .iter()
+            .position(|(_, said)| matches!(said, Said::Reply(..)));
         assert_eq!((said.len(), reply), (2, Some(usize::from(pushes_first))));
         let said = desk.ask(Request::Unsubscribe(channel));
         assert_eq!(said.len(), 2);
@@ -248,7 +251,10 @@ fn the_epoch_is_another_when_what_was_seen_is_not_there() {
     ] {
         let ours = mark(&desk, offset, time);
         let found = desk.position(ours, false, epoch);
-        assert_eq!((found.position, found.time), (at(epoch, 3), desk.server.group("room").unwrap().time));
+        assert_eq!(
+            (found.position, found.time),
+            (at(epoch, 3), desk.server.group("room").unwrap().time)
+        );
     }
 }
 

@@ -3,18 +3,18 @@
 //! Knows no machine, and no clock: what time it is, it is told.
 
 mod group;
+mod room;
 mod seats;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{HistoryOptions, Position};
-use sansws_redis::request::{
-    Channel, Failure, Mark, Name, Push, Reply, Request, RequestId, Seat,
-};
+use sansws_redis::request::{Channel, Failure, Mark, Name, Push, Reply, Request, RequestId};
 use sansws_redis::wire;
 
 pub use group::Group;
+pub use room::Room;
 pub use seats::Seats;
 
 /// By which a connection is known.
@@ -40,6 +40,7 @@ pub struct Noted {
 #[derive(Clone, Debug, Default)]
 pub struct Data {
     groups: BTreeMap<Name, Group>,
+    rooms: BTreeMap<Name, Room>,
     seats: Seats,
 }
 
@@ -61,6 +62,7 @@ impl Server {
         Self {
             data: Data {
                 groups: BTreeMap::new(),
+                rooms: BTreeMap::new(),
                 seats: Seats::new(),
             },
             fence: String::new(),
@@ -134,7 +136,11 @@ impl Server {
             return;
         }
         let own = |(to, said): &(Wire, Said)| {
-            *to == from && !matches!(said, Said::Push(Push::Subscribed(_) | Push::Unsubscribed(_)))
+            *to == from
+                && !matches!(
+                    said,
+                    Said::Push(Push::Subscribed(_) | Push::Unsubscribed(_))
+                )
         };
         let at = if self.pushes_first {
             None
@@ -168,7 +174,7 @@ impl Server {
                 ours,
                 first,
                 fresh,
-            } => Reply::Position(self.position(&group, ours, first, fresh)),
+            } => Reply::Position(self.position(time, &group, ours, first, fresh)),
             Request::Publish {
                 group,
                 messages,
@@ -188,18 +194,11 @@ impl Server {
                 fresh,
             } => {
                 let recovery = keep.as_ref().map_or(0, |keep| keep.recovery);
-                let group = self.make(&group, fresh);
-                let since = Some(since).filter(|since| since.epoch == group.position.epoch);
-                group.read(time, keep.as_ref(), since, recovery)
+                let group = self.make(time, &group, fresh);
+                group.read(time, keep.as_ref(), Some(since), recovery)
             }
-            Request::History { group, limit, keep } => match self.data.groups.get(&group) {
-                Some(group) => {
-                    let since = Position {
-                        offset: 0,
-                        ..group.position
-                    };
-                    group.read(time, keep.as_ref(), Some(since), limit)
-                }
+            Request::History { group, limit, keep } => match self.data.groups.get_mut(&group) {
+                Some(group) => group.read(time, keep.as_ref(), None, limit),
                 None => Reply::Kept {
                     position: None,
                     floor: 0,
@@ -207,29 +206,20 @@ impl Server {
                 },
             },
             Request::Presence { group, members } => {
-                let group = self.data.groups.get(&group);
-                group.map_or(
-                    Reply::Presence {
-                        version: 0,
-                        count: 0,
-                        members: Vec::new(),
-                    },
-                    |group| group.presence(members),
-                )
+                let room = self.data.rooms.get(&group);
+                room.unwrap_or(&Room::default()).presence(members)
             }
             Request::Enter {
-                group,
-                seat,
-                users,
-                fresh,
+                group, seat, users, ..
             } => {
-                let change = self.make(&group, fresh).enter(seat, users);
+                let room = self.data.rooms.entry(Arc::clone(&group)).or_default();
+                let change = room.enter(seat, users);
                 self.tell(&group, change);
                 Reply::Done
             }
             Request::Exit { group, seat, users } => {
-                let known = self.data.groups.get_mut(&group);
-                let change = known.and_then(|known| known.exit(seat, users.as_deref()));
+                let room = self.data.rooms.get_mut(&group);
+                let change = room.and_then(|room| room.exit(seat, users.as_deref()));
                 self.tell(&group, change);
                 Reply::Done
             }
@@ -259,21 +249,28 @@ impl Server {
     }
 
     /// A group; one that is not known begins.
-    fn make(&mut self, group: &Name, fresh: u64) -> &mut Group {
-        let fence = &self.fence;
-        let begin = || Group::new(fresh, fence.clone());
+    fn make(&mut self, time: u64, group: &Name, fresh: u64) -> &mut Group {
         let groups = &mut self.data.groups;
+        let begin = || Group::new(fresh, time);
         groups.entry(Arc::clone(group)).or_insert_with(begin)
     }
 
-    fn position(&mut self, group: &Name, ours: Option<Mark>, first: bool, fresh: u64) -> Mark {
+    fn position(
+        &mut self,
+        time: u64,
+        name: &Name,
+        ours: Option<Mark>,
+        first: bool,
+        fresh: u64,
+    ) -> Mark {
         let fence = self.fence.clone();
-        let group = self.make(group, fresh);
+        let is_new = !self.data.groups.contains_key(name);
+        let group = self.make(time, name, fresh);
         let replaced = first && group.fence != fence;
         if replaced || ours.is_some_and(|ours| group.contradicts(ours)) {
-            group.position.epoch = fresh;
-        }
-        if first {
+            group.begin(fresh, time);
+            group.fence = if first { fence } else { group.fence.clone() };
+        } else if is_new && first {
             group.fence = fence;
         }
         Mark {
@@ -293,14 +290,20 @@ impl Server {
         watched: bool,
         fresh: u64,
     ) -> Reply {
-        let group = self.make(&name, fresh);
         if let Some(id) = &id
+            && let Some(group) = self.data.groups.get(&name)
             && let Some(stands) = group.find(time, id)
         {
             return Reply::Again(stands);
         }
+        let is_new = !self.data.groups.contains_key(&name);
+        let group = self.make(time, &name, fresh);
         let before = group.position;
-        let time = time.max(group.time + 1);
+        let time = if is_new {
+            time
+        } else {
+            time.max(group.time + 1)
+        };
         let payload = wire::messages(before, time, &messages);
         let mut noted = Vec::new();
         for message in messages {
@@ -337,13 +340,7 @@ impl Server {
         }
     }
 
-    /// The groups that are known.
-    pub fn groups(&self) -> impl Iterator<Item = (&Name, &Group)> {
-        self.data.groups.iter()
-    }
-
-    /// Whether a seat is anywhere in presence.
-    pub fn sits(&self, seat: Seat) -> bool {
-        self.data.groups.values().any(|group| group.sits(seat))
+    pub fn room(&self, group: &str) -> Option<&Room> {
+        self.data.rooms.get(group)
     }
 }

@@ -8,65 +8,78 @@ use sansws_core::time::Duration;
 use sansws_redis::request::{Name, Reply, Seat};
 
 #[derive(Clone, Debug, Default)]
-struct Lease {
-    until: u64,
-    watching: bool,
-    groups: BTreeSet<Name>,
+pub struct Seats {
+    /// Those that were heard of, and until when that is enough.
+    seats: BTreeMap<Seat, u64>,
+    /// Those that were not, and when somebody is told next.
+    dead: BTreeMap<Seat, u64>,
+    /// Those that watch filters, until then.
+    watchers: BTreeMap<Seat, u64>,
+    places: BTreeMap<Seat, BTreeSet<Name>>,
 }
-
-#[derive(Clone, Debug, Default)]
-pub struct Seats(BTreeMap<Seat, Lease>);
 
 impl Seats {
     pub const fn new() -> Self {
-        Self(BTreeMap::new())
+        Self {
+            seats: BTreeMap::new(),
+            dead: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            places: BTreeMap::new(),
+        }
     }
 
     /// The seats that are known.
-    pub fn all(&self) -> Vec<Seat> {
-        self.0.keys().copied().collect()
+    pub fn all(&self) -> BTreeSet<Seat> {
+        let all = self.seats.keys().chain(self.dead.keys());
+        all.chain(self.places.keys()).copied().collect()
     }
 
     pub fn register(&mut self, now: u64, seat: Seat, groups: Vec<Name>, lease: Duration) {
-        let known = self.0.entry(seat).or_default();
-        known.until = known.until.max(now + lease.as_micros() as u64);
-        known.groups.extend(groups);
+        let until = now + lease.as_micros() as u64;
+        self.seats.entry(seat).or_insert(until);
+        self.places.entry(seat).or_default().extend(groups);
     }
 
     pub fn unregister(&mut self, seat: Seat, groups: &[Name], whole: bool) {
-        let Some(known) = self.0.get_mut(&seat) else {
-            return;
-        };
-        for group in groups {
-            known.groups.remove(group);
+        if let Some(places) = self.places.get_mut(&seat) {
+            places.retain(|name| !groups.contains(name));
+            if places.is_empty() {
+                self.places.remove(&seat);
+            }
         }
-        if whole && known.groups.is_empty() {
-            self.0.remove(&seat);
+        if whole && !self.places.contains_key(&seat) {
+            self.seats.remove(&seat);
+            self.dead.remove(&seat);
+            self.watchers.remove(&seat);
         }
     }
 
     pub fn groups(&self, seat: Seat) -> Vec<Name> {
-        let known = self.0.get(&seat);
-        let groups = known.into_iter().flat_map(|known| &known.groups);
-        groups.cloned().collect()
+        let places = self.places.get(&seat).into_iter().flatten();
+        places.cloned().collect()
     }
 
     pub fn beat(&mut self, now: u64, seat: Seat, watching: bool, lease: Duration) -> Reply {
-        let anew = !self.0.contains_key(&seat);
         let until = now + lease.as_micros() as u64;
-        let known = self.0.entry(seat).or_default();
-        (known.until, known.watching) = (until, watching);
+        let anew = self.seats.insert(seat, until).is_none();
+        if watching {
+            self.watchers.insert(seat, until);
+        } else {
+            self.watchers.remove(&seat);
+        }
+        self.watchers.retain(|_, until| *until > now);
+        let silent = self.seats.extract_if(.., |_, until| *until <= now);
+        self.dead.extend(silent.map(|(seat, _)| (seat, now)));
         let mut dead = Vec::new();
-        for (seat, known) in &mut self.0 {
-            if known.until <= now {
-                known.until = until;
-                known.watching = false;
+        for (seat, next) in &mut self.dead {
+            if *next <= now {
+                *next = until;
                 dead.push(*seat);
             }
         }
         Reply::Beat {
             anew,
-            watched: self.0.values().any(|known| known.watching),
+            watched: !self.watchers.is_empty(),
             dead,
             time: now,
         }

@@ -14,7 +14,7 @@ use sansws_redis::wire;
 
 use crate::hold;
 use crate::model::Check;
-use crate::memory::{Data, Said, Server, Wire};
+use crate::memory::{Data, Room, Said, Server, Wire};
 use crate::setup::{GROUPS, LEASE, Setup};
 use crate::world::{Node, World};
 
@@ -120,12 +120,12 @@ impl Plane {
 
     pub fn presence(&self, group: &str) -> Presence {
         let mut presence = Presence::default();
-        if let Some(group) = self.server.group(group)
+        if let Some(room) = self.server.room(group)
             && let Reply::Presence {
                 version,
                 count,
                 members,
-            } = group.presence(true)
+            } = room.presence(true)
         {
             (presence.version, presence.count) = (version, count);
             presence.members = members;
@@ -303,7 +303,10 @@ impl World {
     /// What holds at rest.
     pub fn check_plane_kept(&self) -> Check {
         for (at, process) in self.plane.processes.iter().enumerate() {
-            hold!(process.wire.is_some(), "rest: process {at} has no connection");
+            hold!(
+                process.wire.is_some(),
+                "rest: process {at} has no connection"
+            );
             hold!(
                 process.machine.is_idle(),
                 "rest: process {at} waits for something: {:?}",
@@ -311,13 +314,26 @@ impl World {
             );
         }
         let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.hub.node()).collect();
-        for seat in self.plane.server.seats().all() {
+        let seats = self.plane.server.seats().all();
+        for seat in &seats {
             hold!(
                 nodes.contains(&seat.node),
-                "presence: {seat:?} has a place, and there is no such node"
+                "seats: {seat:?} is known, and there is no such node"
             );
         }
+        for group in GROUPS {
+            let room = self.plane.server.room(group);
+            for seat in room.into_iter().flat_map(Room::seats) {
+                let groups = self.plane.server.seats().groups(seat);
+                hold!(
+                    groups.iter().any(|name| **name == *group),
+                    "seats: somebody is in {group} on {seat:?}, which has a place in {groups:?}"
+                );
+            }
+        }
         for node in nodes {
+            let count = seats.iter().filter(|seat| seat.node == node).count();
+            hold!(count == 1, "seats: {node:?} has {count} of {seats:?}");
             let subscribers = self.plane.server.subscribers(&Channel::Node(node));
             hold!(
                 subscribers == 1,
@@ -341,7 +357,7 @@ impl World {
             let groups = server.seats().groups(seat);
             hold!(
                 groups.is_empty(),
-                "presence: {seat:?} has a place in {groups:?}, where nobody is"
+                "seats: {seat:?} has a place in {groups:?}, where nobody is"
             );
         }
         let subscribers = server.subscribers(&Channel::Watch);

@@ -68,8 +68,7 @@ impl World {
     pub fn wires(&mut self) -> Result<bool, String> {
         let (now, mut moved) = (self.now, false);
         while self.plane.stopped <= now
-            && let Some((_, wire, request)) =
-                self.plane.orphans.pop_front_if(|(at, ..)| *at <= now)
+            && let Some((_, wire, request)) = self.plane.orphans.pop_front_if(|(at, ..)| *at <= now)
         {
             let time = self.plane.clock(now);
             self.plane.server.execute(time, wire, 0, request);
