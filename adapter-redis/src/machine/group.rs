@@ -46,6 +46,8 @@ pub(super) struct Group {
     /// What was passed on last. It outlives the connection.
     seen: Option<Mark>,
     held: VecDeque<Held>,
+    /// What nodes want to read, until the position is known: a node hears of that first.
+    reads: Vec<Op>,
     /// Redis numbered more than has arrived: when that counts as lost, where the group stands, who asked.
     late: Option<Late>,
     pub(super) lane: Lane<Op>,
@@ -137,12 +139,27 @@ impl Machine {
             group.seen = None;
             group.late = None;
             group.asked.clear();
+            let reads = core::mem::take(&mut group.reads);
             let held = core::mem::take(&mut group.held);
             for held in held {
                 self.pass_on(&held.publication, &BTreeSet::new());
             }
+            for op in reads {
+                self.push_op(name, op);
+            }
             self.want(&Channel::Group(Arc::clone(name)), false);
             self.forget_idle(name);
+        }
+    }
+
+    /// Reads what was published; behind the group's position, if the node wants that too.
+    pub(super) fn read(&mut self, node: NodeId, name: &Name, token: Token, since: Position) {
+        let op = Op::Read { node, token, since };
+        match self.groups.get_mut(name) {
+            Some(group) if group.nodes.contains(&node) && group.stage != Stage::Live => {
+                group.reads.push(op);
+            }
+            _ => self.push_op(name, op),
         }
     }
 
@@ -235,6 +252,7 @@ impl Machine {
         group.seen = Some(theirs);
         let asked = core::mem::take(&mut group.asked);
         let held = core::mem::take(&mut group.held);
+        let reads = core::mem::take(&mut group.reads);
         let nodes = group.nodes.clone();
         // What the position has in it comes before it, the rest behind.
         let (before, behind): (Vec<Held>, Vec<Held>) =
@@ -246,6 +264,9 @@ impl Machine {
         for held in behind {
             self.see(name, &held.publication, held.time);
             self.pass_on(&held.publication, &nodes);
+        }
+        for op in reads {
+            self.push_op(name, op);
         }
     }
 

@@ -252,14 +252,7 @@ impl Machine {
                 group,
                 token,
                 since,
-            } => self.push_op(
-                &group,
-                Op::Read {
-                    node: from,
-                    token,
-                    since,
-                },
-            ),
+            } => self.read(from, &group, token, since),
             Command::Ask { token, question } => match question {
                 Question::History(group, limit) => self.push_op(
                     &group,

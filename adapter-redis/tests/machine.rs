@@ -1,0 +1,205 @@
+//! What a machine must do, each in a sentence; most are what the simulation found.
+//! No RFC.
+//! Two processes and a Redis in memory; what is on its way can be held up.
+
+#[expect(dead_code, reason = "the simulation asks for more")]
+#[path = "memory/mod.rs"]
+mod memory;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use sansws_core::hub::{Command, Draft, Event, HubOptions, NodeId, Position, Publish, Token};
+use sansws_core::message::Prepared;
+use sansws_core::random::Seed;
+use sansws_core::time::{Duration, Instant};
+use sansws_redis::machine::Machine;
+use sansws_redis::request::{Request, RequestId};
+use memory::{Data, Said, Server};
+
+/// The nodes, one in each process.
+const NODES: [NodeId; 2] = [NodeId(1), NodeId(2)];
+
+struct Desk {
+    now: Instant,
+    server: Server,
+    machines: Vec<Machine>,
+    /// By process, what has not arrived at Redis.
+    up: Vec<VecDeque<(RequestId, Request)>>,
+    /// By process, what has not arrived from there.
+    down: Vec<VecDeque<Said>>,
+    events: Vec<Vec<Event>>,
+    wires: [u64; 2],
+}
+
+impl Desk {
+    /// Two processes that are connected, each with a node.
+    fn new(options: HubOptions) -> Self {
+        let options = Arc::new(options);
+        let machine = |at| Machine::new(Arc::clone(&options), &Seed::new([at; 32]));
+        let mut desk = Self {
+            now: Instant::from_micros(1_000_000),
+            server: Server::new(),
+            machines: vec![machine(1), machine(2)],
+            up: vec![VecDeque::new(), VecDeque::new()],
+            down: vec![VecDeque::new(), VecDeque::new()],
+            events: vec![Vec::new(), Vec::new()],
+            wires: [0, 1],
+        };
+        for at in 0..2 {
+            desk.connect(at);
+            desk.say(at, Command::Windows(0));
+        }
+        desk.run();
+        desk
+    }
+
+    fn clock(&self) -> u64 {
+        self.now.as_micros() + 1_000_000
+    }
+
+    /// A fresh connection of a process.
+    fn connect(&mut self, at: usize) {
+        let old = self.wire(at);
+        self.server.close(old);
+        self.wires[at] += 2;
+        let wire = self.wire(at);
+        self.server.open(wire);
+        self.up[at].clear();
+        self.down[at].clear();
+        let clock = self.clock();
+        self.machines[at].connected(self.now, clock);
+    }
+
+    fn wire(&self, at: usize) -> u64 {
+        self.wires[at]
+    }
+
+    fn say(&mut self, at: usize, command: Command) {
+        self.machines[at].command(self.now, NODES[at], command);
+        self.gather();
+    }
+
+    fn gather(&mut self) {
+        for (at, machine) in self.machines.iter_mut().enumerate() {
+            self.up[at].extend(core::iter::from_fn(|| machine.poll_request()));
+            let events = core::iter::from_fn(|| machine.poll_event());
+            self.events[at].extend(events.map(|(_, event)| event));
+        }
+    }
+
+    /// Lets Redis do what has been asked, as far as it lies there.
+    fn serve(&mut self, at: usize) {
+        self.gather();
+        while let Some((id, request)) = self.up[at].pop_front() {
+            self.now = self.now + Duration::from_micros(10);
+            let (clock, wire) = (self.clock(), self.wire(at));
+            self.server.execute(clock, wire, id, request);
+        }
+        while let Some((wire, said)) = self.server.poll() {
+            self.down[(wire % 2) as usize].push_back(said);
+        }
+    }
+
+    /// Gives a machine what Redis said.
+    fn hear(&mut self, at: usize) {
+        while let Some(said) = self.down[at].pop_front() {
+            match said {
+                Said::Reply(id, result) => self.machines[at].reply(self.now, id, result),
+                Said::Push(push) => self.machines[at].push(self.now, push),
+            }
+        }
+        self.gather();
+    }
+
+    /// Moves all until nothing is left to move.
+    fn run(&mut self) {
+        self.gather();
+        while self.up.iter().any(|up| !up.is_empty())
+            || self.down.iter().any(|down| !down.is_empty())
+        {
+            for at in 0..2 {
+                self.serve(at);
+                self.hear(at);
+            }
+        }
+    }
+
+    fn events(&mut self, at: usize) -> Vec<String> {
+        let events = core::mem::take(&mut self.events[at]);
+        events.iter().map(word).collect()
+    }
+}
+
+/// An event in a few words.
+fn word(event: &Event) -> String {
+    match event {
+        Event::Subscribed {
+            token, position, ..
+        } => {
+            format!("subscribed {token} at {}", position.offset)
+        }
+        Event::Received(publication) => {
+            let offset = publication.position.map_or(0, |position| position.offset);
+            format!(
+                "received {} {offset}",
+                publication.as_text().unwrap_or_default()
+            )
+        }
+        Event::Read { token, past, .. } => {
+            format!(
+                "read {token} up to {}, missed {:?}",
+                past.position.offset, past.missed
+            )
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn subscribe(token: Token) -> Command {
+    Command::Subscribe {
+        group: "room".into(),
+        token,
+    }
+}
+
+#[expect(dead_code, reason = "the next sentence will ask for it")]
+fn publish(text: &str) -> Command {
+    Command::Publish {
+        token: None,
+        draft: Draft {
+            group: "room".into(),
+            message: Prepared::new(text),
+            sender: None,
+            options: Publish::default(),
+        },
+    }
+}
+
+fn read(token: Token, since: Position) -> Command {
+    Command::Read {
+        group: "room".into(),
+        token,
+        since,
+    }
+}
+
+#[test]
+fn what_is_read_of_a_group_comes_behind_its_position() {
+    let mut desk = Desk::new(HubOptions::default());
+    desk.server.promote(Data::default());
+    for at in 0..2 {
+        desk.connect(at);
+    }
+    let since = Position {
+        epoch: 1,
+        offset: 0,
+    };
+    desk.say(0, subscribe(1));
+    desk.say(0, read(2, since));
+    desk.run();
+    assert_eq!(
+        desk.events(0),
+        ["subscribed 1 at 0", "read 2 up to 0, missed Some(Epoch)"]
+    );
+}
