@@ -136,7 +136,7 @@ impl View {
             // It stands behind the message with this number.
             self.misses(model, id, at, position.offset)?;
         }
-        if saved || position > at {
+        if saved || at.epoch != position.epoch || position > at {
             self.at = Some(position);
             self.known = Some(position);
         }
