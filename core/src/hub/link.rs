@@ -156,6 +156,10 @@ impl Hub {
         let here = here.map(|(group, users)| (Arc::clone(group), users));
         let here = Command::Here(here.collect());
         self.command(here);
+        // Also one without channels: whoever beats hears of nodes that have died.
+        if self.options.lease.is_some() {
+            self.beat = Some(now);
+        }
         self.beat(now);
     }
 
