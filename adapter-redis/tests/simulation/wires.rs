@@ -25,10 +25,12 @@ impl Plane {
             let passes = !process.hushed;
             let up = process.up.front().filter(|_| passes);
             let down = process.down.front().filter(|_| passes);
+            let last = process.down.back().map_or(Instant::ZERO, |(at, _)| *at);
+            let ends = process.ends.filter(|_| passes);
             [
                 up.map(|(at, ..)| awake(*at)),
                 down.map(|(at, _)| *at),
-                process.ends.filter(|_| passes),
+                ends.map(|at| at.max(last)),
                 process.dials.map(|(at, _)| at),
                 process.asked.values().min().map(|at| *at + SILENCE),
                 process.machine.deadline(),
