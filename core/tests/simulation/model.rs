@@ -34,8 +34,8 @@ pub struct Record {
 pub struct Model {
     /// By group, epoch and number; a server that has lost what was last gives numbers again.
     numbered: BTreeMap<(Arc<str>, u64, u64), Vec<Record>>,
-    /// Epochs in which there are numbers.
-    epochs: BTreeSet<(Arc<str>, u64)>,
+    /// With which number each epoch began.
+    epochs: BTreeMap<(Arc<str>, u64), u64>,
     /// How many servers have lost something.
     server: u64,
     /// Where each message stands that has a number.
@@ -70,7 +70,8 @@ impl Model {
             server: self.server,
         };
         let at = (Arc::clone(&draft.group), position.epoch, position.offset);
-        let begins = self.epochs.insert((Arc::clone(&at.0), at.1));
+        let first = self.epochs.entry((Arc::clone(&at.0), at.1)).or_insert(at.2);
+        let begins = at.2 <= *first;
         hold!(
             position.offset == 1
                 || (begins && NUMBERS_GO_ON)
