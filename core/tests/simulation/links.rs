@@ -58,6 +58,7 @@ impl World {
                 }
                 Output::Room => self.retry(at),
                 Output::Event(HubEvent::Left { .. }) => self.left = self.now,
+                Output::Event(HubEvent::Down) => self.void(at),
                 Output::Event(HubEvent::Up) => {
                     self.nodes[at].refresh = Some(self.now + Duration::from_millis(40));
                 }
@@ -120,12 +121,24 @@ impl World {
     }
 
     pub fn say_snapshot(&mut self, at: usize, id: ChannelId, group: &str, presence: &Presence) {
-        let mut text = format!("V {group} {}", presence.version);
+        let downs = self.nodes[at].downs;
+        let mut text = format!("V {group} {downs} {}", presence.version);
         for present in &presence.members {
             text += " ";
             text += &present.user;
         }
         self.say(at, id, &text);
+    }
+
+    /// What clients of a node know of who is present counts no more: what links the nodes may come back without what it knew.
+    fn void(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        node.downs += 1;
+        for session in node.slots.values() {
+            for view in self.sessions[*session].views.values_mut() {
+                view.void(node.downs);
+            }
+        }
     }
 
     /// Tells all members on a node again who is present.

@@ -339,8 +339,9 @@ impl World {
                 view.change(version, words)
             }
             "V" => {
+                let downs = number().unwrap_or(0);
                 let version = number().unwrap_or(0);
-                view.snapshot(version, words.map(String::from).collect());
+                view.snapshot(downs, version, words.map(String::from).collect());
                 Ok(())
             }
             "J" => {

@@ -39,6 +39,8 @@ pub struct View {
     noted: bool,
     replayed: u64,
     pub present: Option<(u64, BTreeSet<String>)>,
+    /// Which snapshots of presence count: those since the link of the node broke so often.
+    downs: u64,
     /// It was told that something was skipped: changes of presence too, perhaps.
     pub doubt: bool,
     /// A change of presence did not come, and nobody said so.
@@ -59,6 +61,7 @@ impl View {
             noted: false,
             replayed: 0,
             present: None,
+            downs: 0,
             doubt: false,
             jumped: false,
         }
@@ -243,9 +246,17 @@ impl View {
     }
 
     /// Who is present was told in full.
-    pub fn snapshot(&mut self, version: u64, users: BTreeSet<String>) {
-        self.present = Some((version, users));
-        (self.doubt, self.jumped) = (false, false);
+    pub fn snapshot(&mut self, downs: u64, version: u64, users: BTreeSet<String>) {
+        if downs >= self.downs {
+            self.present = Some((version, users));
+            (self.doubt, self.jumped) = (false, false);
+        }
+    }
+
+    /// What was told of who is present counts no more.
+    pub fn void(&mut self, downs: u64) {
+        self.present = None;
+        self.downs = downs;
     }
 
     /// A change of presence came.

@@ -39,6 +39,8 @@ pub struct Node {
     /// When members are told again who is present.
     pub refresh: Option<Instant>,
     pub draining: bool,
+    /// How often its link broke.
+    pub downs: u64,
     /// Messages that were taken.
     pub taken: u64,
 }
@@ -132,6 +134,7 @@ impl World {
             asked: BTreeMap::new(),
             refresh: None,
             draining: false,
+            downs: 0,
             taken: 0,
         }
     }
