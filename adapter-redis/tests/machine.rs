@@ -9,13 +9,13 @@ mod memory;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use memory::{Data, Said, Server};
 use sansws_core::hub::{Command, Draft, Event, HubOptions, NodeId, Position, Publish, Token};
 use sansws_core::message::Prepared;
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::machine::Machine;
 use sansws_redis::request::{Request, RequestId};
-use memory::{Data, Said, Server};
 
 /// The nodes, one in each process.
 const NODES: [NodeId; 2] = [NodeId(1), NodeId(2)];

@@ -7,12 +7,12 @@ mod memory;
 
 use std::sync::Arc;
 
+use memory::{Data, Said, Server};
 use sansws_core::hub::{Draft, HistoryOptions, NodeId, Position, Present, Publish};
 use sansws_core::message::Prepared;
 use sansws_core::time::Duration;
 use sansws_redis::request::{Channel, Entry, Mark, Name, Push, Reply, Request, Seat};
 use sansws_redis::wire;
-use memory::{Data, Said, Server};
 
 const LEASE: Duration = Duration::from_secs(3);
 const SEAT: Seat = Seat {

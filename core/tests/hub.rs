@@ -1207,6 +1207,58 @@ fn a_message_that_comes_twice_is_delivered_once() {
 }
 
 #[test]
+fn when_the_backplane_stays_down_clients_are_sent_elsewhere_over_a_window() {
+    let options = HubOptions {
+        when_down: WhenDown::Close {
+            patience: Duration::from_secs(5),
+            window: Duration::from_secs(10),
+        },
+        ..HubOptions::default()
+    };
+    let mut world = World::new(1, options);
+    let ids: Vec<_> = (0..100).map(|_| world.open(0)).collect();
+    world.join(ids[0], "lobby");
+    let hub = &mut world.hubs[0];
+    // Down for less than the patience: nobody is closed.
+    hub.receive(Instant::ZERO, Event::Down);
+    let refused = hub.publish(
+        Instant::ZERO,
+        None,
+        "lobby",
+        "x".into(),
+        Publish::default(),
+        None,
+    );
+    assert_eq!(refused, Err(HubError::Down));
+    hub.receive(Instant::from_micros(4_000_000), Event::Up);
+    let closed = |hub: &mut Hub, seconds: u64| {
+        let now = Instant::from_micros(seconds * 1_000_000);
+        while hub.deadline().is_some_and(|at| at <= now) {
+            hub.tick(now);
+        }
+        let farewells = ids
+            .iter()
+            .filter(|id| match hub.take(now, **id, |_, _| ()) {
+                Taken::Close(code, _) => {
+                    assert_eq!(code, CloseCode::RESTART);
+                    true
+                }
+                _ => false,
+            });
+        farewells.count()
+    };
+    assert_eq!(closed(hub, 30), 0);
+    hub.receive(Instant::from_micros(30_000_000), Event::Down);
+    assert_eq!(closed(hub, 35), 0);
+    let half = closed(hub, 40);
+    assert!(
+        (45..=55).contains(&half),
+        "{half} of 100 after half the window"
+    );
+    assert_eq!(closed(hub, 46), 100);
+}
+
+#[test]
 fn when_the_backplane_is_down_a_node_serves_its_own_or_refuses_and_repairs_later() {
     for when_down in [WhenDown::ServeLocal, WhenDown::Refuse] {
         let options = HubOptions {
@@ -1231,6 +1283,7 @@ fn when_the_backplane_is_down_a_node_serves_its_own_or_refuses_and_repairs_later
                 assert_eq!(alone, Err(HubError::Down));
                 assert_eq!(world.all(ada), ["1"]);
             }
+            WhenDown::Close { .. } => unreachable!(),
         }
         // A member that joins meanwhile is told its position once that is known.
         let late = world.open(0);

@@ -8,6 +8,8 @@
 mod check;
 #[path = "../../../core/tests/simulation/links.rs"]
 mod links;
+#[path = "../memory/mod.rs"]
+mod memory;
 #[path = "../../../core/tests/simulation/model.rs"]
 mod model;
 #[path = "../../../core/tests/simulation/ops.rs"]
@@ -21,8 +23,6 @@ mod play;
 mod random;
 #[path = "../../../core/tests/simulation/runs.rs"]
 mod runs;
-#[path = "../memory/mod.rs"]
-mod memory;
 #[path = "../../../core/tests/simulation/session.rs"]
 mod session;
 #[path = "../../../core/tests/simulation/setup.rs"]

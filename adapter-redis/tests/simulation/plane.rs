@@ -16,8 +16,8 @@ use sansws_redis::request::{Channel, Reply, Request, RequestId};
 use sansws_redis::wire;
 
 use crate::hold;
-use crate::model::Check;
 use crate::memory::{Data, Room, Said, Server, Wire};
+use crate::model::Check;
 use crate::setup::{GROUPS, LEASE, Setup};
 use crate::world::{Node, World};
 

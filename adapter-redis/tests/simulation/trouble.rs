@@ -4,8 +4,8 @@
 
 use sansws_core::time::Duration;
 
-use crate::model::Check;
 use crate::memory::Data;
+use crate::model::Check;
 use crate::world::World;
 
 /// How many things can go wrong: those of [`World::trouble`].

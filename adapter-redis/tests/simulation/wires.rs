@@ -6,9 +6,9 @@ use sansws_core::hub::Event;
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::request::{Channel, Push, Request, RequestId};
 
+use crate::memory::Said;
 use crate::model::Check;
 use crate::plane::Plane;
-use crate::memory::Said;
 use crate::world::World;
 
 /// Longest wait on one way, in microseconds.

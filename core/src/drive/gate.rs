@@ -12,6 +12,7 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::close::CloseCode;
+use crate::policy::spread;
 use crate::time::Duration;
 
 /// Refusals at once. An answer costs a task and perhaps a TLS handshake: a crowd at the door must not cost more than a full house.
@@ -190,11 +191,8 @@ impl Parting {
                 reason: "the server shuts down",
             };
         }
-        // Multiples of the golden ratio lie evenly in the unit interval, however many there are.
-        let place = self.id.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let after = (u128::from(window) * u128::from(place)) >> 64;
         Farewell {
-            after: Duration::from_micros(u64::try_from(after).unwrap_or(window)),
+            after: spread(self.id, Duration::from_micros(window)),
             code: CloseCode::RESTART,
             reason: "the server restarts",
         }

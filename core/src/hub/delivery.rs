@@ -61,7 +61,7 @@ impl Hub {
             check_name(name)?;
         }
         self.check_length(&draft.message)?;
-        if self.down && self.options.when_down == WhenDown::Refuse {
+        if self.down && self.options.when_down != WhenDown::ServeLocal {
             return Err(HubError::Down);
         }
         let octets = draft.message.payload().len();
@@ -170,8 +170,8 @@ impl Hub {
         };
         self.check_length(&draft.message)?;
         match (self.down, self.options.when_down) {
-            (true, WhenDown::Refuse) => return Err(HubError::Down),
             (true, WhenDown::ServeLocal) => self.publish_here(now, &draft, None),
+            (true, _) => return Err(HubError::Down),
             (false, _) => self.command(Command::Publish { token: None, draft }),
         }
         Ok(Sent::Forwarded)

@@ -36,7 +36,7 @@ impl Hub {
     pub fn receive(&mut self, now: Instant, event: Event) {
         match event {
             Event::Up => self.up(now),
-            Event::Down => self.go_down(),
+            Event::Down => self.go_down(now),
             Event::Subscribed {
                 group,
                 token,
@@ -99,7 +99,7 @@ impl Hub {
         self.down
     }
 
-    fn go_down(&mut self) {
+    fn go_down(&mut self, now: Instant) {
         if core::mem::replace(&mut self.down, true) {
             return;
         }
@@ -124,11 +124,13 @@ impl Hub {
         self.outputs.extend(lost);
         self.outputs
             .retain(|output| !matches!(output, Output::Command(_)));
+        self.send_away(now);
     }
 
     /// Says all again that a new link does not know.
     fn up(&mut self, now: Instant) {
         self.down = false;
+        self.leaving.clear();
         self.event(|| HubEvent::Up);
         self.command(Command::Windows(self.window_mask()));
         let watched: Vec<Filter> = self.watched.keys().cloned().collect();

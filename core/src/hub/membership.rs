@@ -44,6 +44,7 @@ impl Hub {
             self.closed(now, id);
             return Err(error);
         }
+        self.send_away_one(now, id);
         if self.beat.is_none() && self.options.lease.is_some() {
             self.beat = Some(now);
         }

@@ -66,6 +66,7 @@ mod link;
 mod membership;
 mod metrics;
 mod options;
+mod outage;
 mod peak;
 mod presence;
 mod publication;
@@ -137,6 +138,8 @@ pub struct Hub {
     expiring: BTreeSet<(Instant, u32)>,
     /// When what waits was last looked at.
     swept: Instant,
+    /// When channels are closed, the backplane being down.
+    leaving: BTreeSet<(Instant, ChannelId)>,
     /// When positions are compared again.
     check: Option<Instant>,
     /// When the backplane was last told that this node is there.
@@ -168,6 +171,7 @@ impl Hub {
             draining: false,
             holding: BTreeSet::new(),
             expiring: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             swept: Instant::ZERO,
             check: None,
             beat: None,
@@ -239,8 +243,10 @@ impl Hub {
     /// When [`tick`](Self::tick) is to be called.
     pub fn deadline(&self) -> Option<Instant> {
         let expiring = self.expiring.first().map(|(at, _)| *at);
+        let leaving = self.leaving.first().map(|(at, _)| *at);
         let all = [
             expiring,
+            leaving,
             self.sweep_at(),
             self.here.deadline(),
             self.check,
@@ -252,6 +258,7 @@ impl Hub {
     /// Does what is due. It may be called at any time.
     pub fn tick(&mut self, now: Instant) {
         self.expire(now);
+        self.close_leaving(now);
         if self.sweep_at().is_some_and(|at| at <= now) {
             self.sweep(now);
         }

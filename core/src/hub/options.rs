@@ -299,6 +299,13 @@ pub enum WhenDown {
     ServeLocal,
     /// They are refused with [`HubError::Down`](super::HubError::Down).
     Refuse,
+    /// They are refused, and channels are closed with 1012, so that clients go to a node that is linked.
+    Close {
+        /// For how long it is waited: most outages are short.
+        patience: Duration,
+        /// Over which time channels are then closed, evenly.
+        window: Duration,
+    },
 }
 
 /// Something that happened to a member of a group, beside messages.

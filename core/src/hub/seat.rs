@@ -128,6 +128,11 @@ impl Seats {
             .then(|| ChannelId::from_parts(self.node, slot, seat.generation))
     }
 
+    /// The ids of all that are open.
+    pub(super) fn ids(&self) -> impl Iterator<Item = ChannelId> {
+        (0..self.seats.len() as u32).filter_map(|slot| self.id(slot))
+    }
+
     /// Places that something waits at.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (u32, &Seat)> {
         self.seats

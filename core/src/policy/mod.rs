@@ -8,15 +8,18 @@
 //! | `limiter` | whether a connection may send one more message |
 //! | `address` | whether an address may open one more connection |
 //! | `backoff`, `reconnect` | whether a client comes back after the end, and when |
+//! | `spread` | when each of many does what all have to do |
 
 mod address;
 mod backoff;
 mod limiter;
 mod rate;
 mod reconnect;
+mod spread;
 
 pub use address::{AddressLimits, Addresses, Refused};
 pub use backoff::{Backoff, Retries};
 pub use limiter::{Meter, Outcome, TrafficLimits, Verdict};
 pub use rate::{Bucket, Rate};
 pub use reconnect::{Ended, Next, Reconnect, ReconnectOptions};
+pub use spread::spread;
