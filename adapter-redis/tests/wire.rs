@@ -1,0 +1,202 @@
+//! The wire format is what `src/wire/vectors.tsv` says, for good: servers of two versions share a Redis while one replaces the other.
+//! No RFC.
+
+use sansws_core::close::CloseCode;
+use sansws_core::hub::{ChannelId, Draft, NodeId, Position, Present, Publish};
+use sansws_core::message::{Payload as Content, Prepared};
+use sansws_core::time::Duration;
+use sansws_redis::wire::{self, Payload, WireError};
+
+fn channel(slot: u32) -> ChannelId {
+    ChannelId::from_parts(NodeId(0x0102_0304_0506_0708), slot, 9)
+}
+
+const BEFORE: Position = Position {
+    epoch: 0xfeed_face_cafe_beef,
+    offset: 41,
+};
+
+const TIME: u64 = 1_764_000_000_123_456;
+
+fn draft(message: Prepared, options: Publish) -> Draft {
+    Draft {
+        group: "lobby".into(),
+        message,
+        sender: None,
+        options,
+    }
+}
+
+/// All kinds, by name.
+fn vectors() -> Vec<(&'static str, Vec<u8>)> {
+    let text = draft(Prepared::new("grüße"), Publish::default());
+    let all = Draft {
+        sender: Some(channel(1)),
+        ..draft(
+            Prepared::new(Content::Binary(&[0, 255])),
+            Publish {
+                exclude: vec![channel(1), channel(70_000)],
+                unsaved: true,
+                key: Some("price".into()),
+                id: Some("is not part of it".into()),
+                expires: Some(Duration::from_millis(1_500)),
+            },
+        )
+    };
+    let empty = draft(Prepared::new(""), Publish::default());
+    let messages = [wire::encode(&text), wire::encode(&all)];
+    let present = |user: &str, metadata: Option<&str>| Present {
+        user: user.into(),
+        metadata: metadata.map(Into::into),
+    };
+    let joined = [present("ada", None), present("bob", Some("{\"seat\":1}"))];
+    let left = ["cleo".into()];
+    let restart = CloseCode::RESTART;
+    vec![
+        ("message, text", wire::encode(&text)),
+        ("message, everything", wire::encode(&all)),
+        ("message, empty", wire::encode(&empty)),
+        ("payload, messages", wire::messages(BEFORE, TIME, &messages)),
+        ("payload, no messages", wire::messages(BEFORE, TIME, &[])),
+        ("payload, presence", wire::presence(7, 2, &joined, &left)),
+        (
+            "payload, presence of nobody",
+            wire::presence(8, 0, &[], &[]),
+        ),
+        ("payload, close", wire::close(restart, "see you")),
+        (
+            "payload, direct",
+            wire::direct(channel(3), &Prepared::new("psst")),
+        ),
+        (
+            "payload, direct binary",
+            wire::direct(channel(3), &Prepared::new(Content::Binary(&[1, 2, 3]))),
+        ),
+        (
+            "payload, close one",
+            wire::close_channel(channel(3), restart, ""),
+        ),
+        (
+            "payload, watched",
+            wire::watched("lobby", &wire::close(restart, "")),
+        ),
+        ("payload, watching", wire::watching()),
+    ]
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+#[test]
+fn what_is_written_is_what_was_always_written() {
+    let known = include_str!("../src/wire/vectors.tsv");
+    let known: Vec<_> = known
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    let written: Vec<_> = vectors()
+        .iter()
+        .map(|(name, octets)| format!("{name}\t{}", hex(octets)))
+        .collect();
+    assert_eq!(
+        known, written,
+        "a new kind is a new line; a line that is there never changes"
+    );
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    let group = "lobby".into();
+    for (name, octets) in vectors() {
+        if name.starts_with("message") {
+            let read = wire::decode(&group, &octets).unwrap();
+            assert_eq!(wire::encode(&read), octets, "{name}");
+            continue;
+        }
+        let again = match wire::parse(&group, &octets).unwrap() {
+            Payload::Messages(batch) => {
+                let (before, time) = (batch.before, batch.time);
+                let messages: Vec<_> = batch.map(|message| message.unwrap().to_vec()).collect();
+                wire::messages(before, time, &messages)
+            }
+            Payload::Presence(change) => {
+                wire::presence(change.version, change.count, &change.joined, &change.left)
+            }
+            Payload::Close { code, reason } => wire::close(code, reason),
+            Payload::Direct {
+                slot,
+                generation,
+                message,
+            } => wire::direct(ChannelId::from_parts(NodeId(0), slot, generation), &message),
+            Payload::CloseChannel {
+                slot,
+                generation,
+                code,
+                reason,
+            } => wire::close_channel(
+                ChannelId::from_parts(NodeId(0), slot, generation),
+                code,
+                reason,
+            ),
+            Payload::Watched { group, payload } => wire::watched(&group, payload),
+            Payload::Watching => wire::watching(),
+        };
+        assert_eq!(again, octets, "{name}");
+    }
+}
+
+#[test]
+fn what_a_newer_server_writes_is_told_from_nonsense() {
+    let group = "lobby".into();
+    let parse = |octets: &[u8]| wire::parse(&group, octets).map(drop);
+    assert_eq!(parse(&[2, 1]), Err(WireError::Unknown), "another version");
+    assert_eq!(
+        parse(&[1, 99, 1, 2, 3]),
+        Err(WireError::Unknown),
+        "another kind"
+    );
+    assert_eq!(
+        parse(&[1, 7, 5]),
+        Ok(()),
+        "more than is known of a kind that says nothing"
+    );
+    let decode = |octets: &[u8]| wire::decode(&group, octets).map(drop);
+    assert_eq!(decode(&[64, b'x']), Err(WireError::Unknown), "another flag");
+    assert_eq!(decode(&[]), Err(WireError::Malformed));
+    assert_eq!(
+        decode(&[0, 0xff]),
+        Err(WireError::Malformed),
+        "text that is none"
+    );
+    assert_eq!(
+        parse(&[1, 3, 0, 5]),
+        Err(WireError::Malformed),
+        "a code that nobody may send"
+    );
+}
+
+#[test]
+fn what_is_cut_off_or_changed_is_an_error_or_something_else_and_never_a_panic() {
+    let group = "lobby".into();
+    let read = |octets: &[u8]| {
+        let _ = wire::decode(&group, octets);
+        if let Ok(Payload::Messages(batch)) = wire::parse(&group, octets) {
+            for message in batch {
+                let _ = message.map(|message| wire::decode(&group, message));
+            }
+        }
+    };
+    for (_, octets) in vectors() {
+        for end in 0..octets.len() {
+            read(&octets[..end]);
+        }
+        for at in 0..octets.len() {
+            for bit in 0..8 {
+                let mut changed = octets.clone();
+                changed[at] ^= 1 << bit;
+                read(&changed);
+            }
+        }
+    }
+}
