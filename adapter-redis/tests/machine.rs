@@ -15,7 +15,7 @@ use sansws_core::message::Prepared;
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::machine::Machine;
-use sansws_redis::request::{Request, RequestId};
+use sansws_redis::request::{Channel, Request, RequestId};
 
 /// The nodes, one in each process.
 const NODES: [NodeId; 2] = [NodeId(1), NodeId(2)];
@@ -202,4 +202,14 @@ fn what_is_read_of_a_group_comes_behind_its_position() {
         desk.events(0),
         ["subscribed 1 at 0", "read 2 up to 0, missed Some(Epoch)"]
     );
+}
+
+#[test]
+fn a_node_that_goes_while_there_is_no_connection_is_not_kept() {
+    let mut desk = Desk::new(HubOptions::default());
+    desk.machines[0].disconnected(desk.now);
+    desk.say(0, Command::Goodbye);
+    desk.connect(0);
+    desk.run();
+    assert_eq!(desk.server.subscribers(&Channel::Node(NODES[0])), 0);
 }

@@ -128,6 +128,11 @@ impl Server {
         self.wires.values().filter(subscribed).count()
     }
 
+    /// Channels that somebody is subscribed to.
+    pub fn channels(&self) -> impl Iterator<Item = &Channel> {
+        self.wires.values().flatten()
+    }
+
     /// Does what a request says. A connection that has ended meanwhile hears nothing of it.
     pub fn execute(&mut self, time: u64, from: Wire, id: RequestId, request: Request) {
         let before = self.said.len();

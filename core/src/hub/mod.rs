@@ -277,7 +277,8 @@ impl Hub {
 
     /// This node ends: nobody is present on it any more, with no grace. It is the last thing that the backplane hears of it.
     pub fn goodbye(&mut self) {
-        self.command(Command::Goodbye);
+        // Also while the link is broken: there is no other time to say it.
+        self.outputs.push_back(Output::Command(Command::Goodbye));
         self.down = true;
     }
 
