@@ -6,7 +6,7 @@
 #[path = "memory/mod.rs"]
 mod memory;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use memory::{Data, Said, Server};
@@ -163,7 +163,6 @@ fn subscribe(token: Token) -> Command {
     }
 }
 
-#[expect(dead_code, reason = "the next sentence will ask for it")]
 fn publish(text: &str) -> Command {
     Command::Publish {
         token: None,
@@ -212,4 +211,26 @@ fn a_node_that_goes_while_there_is_no_connection_is_not_kept() {
     desk.connect(0);
     desk.run();
     assert_eq!(desk.server.subscribers(&Channel::Node(NODES[0])), 0);
+}
+
+#[test]
+fn a_server_that_went_back_to_an_earlier_epoch_begins_another() {
+    let mut desk = Desk::new(HubOptions::default());
+    desk.say(0, publish("one"));
+    desk.run();
+    let before = desk.server.snapshot();
+    desk.say(0, publish("two"));
+    desk.say(0, subscribe(1));
+    desk.run();
+    let mut epochs = BTreeSet::new();
+    // The second time no number tells, only the epoch.
+    for _ in 0..3 {
+        let position = desk.server.group("room").unwrap().position;
+        assert!(epochs.insert(position.epoch), "{epochs:?}");
+        desk.server.restart(before.clone());
+        desk.now = desk.now + Duration::from_secs(1);
+        desk.connect(0);
+        desk.say(0, subscribe(2));
+        desk.run();
+    }
 }

@@ -44,12 +44,17 @@ const CROWDED: usize = 8_192;
 /// Octets of messages that may wait before no more commands should be taken.
 const CROWDED_OCTETS: usize = 16 << 20;
 
+/// Bits of an epoch that are left to chance.
+const CHANCE: u32 = 22;
+
 /// The link of this process to Redis.
 #[derive(Debug)]
 pub struct Machine {
     options: Arc<HubOptions>,
     /// Epochs are drawn from it.
     epochs: Jitter,
+    /// What time it was when it was called last.
+    now: Instant,
     is_up: bool,
     /// Since when.
     up_since: Instant,
@@ -108,6 +113,7 @@ impl Machine {
         Self {
             options,
             epochs: seed.jitter(),
+            now: Instant::ZERO,
             is_up: false,
             up_since: Instant::ZERO,
             skew: 0,
@@ -163,6 +169,7 @@ impl Machine {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Instant) {
+        self.now = now;
         while let Some((at, _)) = self.due.first()
             && *at <= now
             && let Some((_, due)) = self.due.pop_first()
@@ -194,6 +201,7 @@ impl Machine {
     /// time it is by the clock of Redis, in microseconds. The nodes are to be told [`Event::Up`] now, by whoever carries the events.
     pub fn connected(&mut self, now: Instant, server_time: u64) {
         self.disconnected(now);
+        self.now = now;
         self.is_up = true;
         self.up_since = now;
         self.metrics.connects += 1;
@@ -232,6 +240,7 @@ impl Machine {
 
     /// Takes what a node asks for. Without a connection that is forgotten: the node says what counts again when there is one.
     pub fn command(&mut self, now: Instant, from: NodeId, command: Command) {
+        self.now = now;
         if !self.is_up {
             if matches!(command, Command::Goodbye) {
                 // Others clear it away when its lease has ended.
@@ -315,6 +324,7 @@ impl Machine {
 
     /// Takes what a request was answered. Replies over an earlier connection are ignored.
     pub fn reply(&mut self, now: Instant, id: RequestId, result: Result<Reply, Failure>) {
+        self.now = now;
         let Some(flight) = self.flights.remove(&id) else {
             return;
         };
@@ -347,6 +357,7 @@ impl Machine {
 
     /// Takes what Redis says by itself. What came before a reply is to be given before it.
     pub fn push(&mut self, now: Instant, push: Push) {
+        self.now = now;
         if !self.is_up {
             return;
         }
@@ -367,11 +378,14 @@ impl Machine {
         Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
-    /// A number that was not drawn before, and is not 0.
+    /// An epoch that was not drawn before, and is beyond those that were drawn earlier: milliseconds by the clock of Redis, then chance.
     fn fresh(&mut self) -> u64 {
-        let micros = Duration::from_micros(u64::MAX);
-        let drawn = self.epochs.between(Duration::from_micros(1), micros);
-        u64::try_from(drawn.as_micros()).unwrap_or(1)
+        let chance = Duration::from_micros((1 << CHANCE) - 1);
+        let drawn = self.epochs.between(Duration::from_micros(1), chance);
+        let drawn = u64::try_from(drawn.as_micros()).unwrap_or(1);
+        let micros = i128::from(self.now.as_micros()) + self.skew;
+        let millis = u64::try_from(micros / 1_000).unwrap_or(0);
+        (millis << CHANCE) | drawn
     }
 
     fn request(&mut self, request: Request, flight: Flight) {

@@ -18,7 +18,10 @@ if ARGV[3] == '1' then
         is_new = true
     end
 end
-if epoch and ARGV[4] == epoch then
+if epoch and ARGV[4] > epoch then
+    -- What came later was lost.
+    is_new = true
+elseif epoch and ARGV[4] == epoch then
     local offset, seen = tonumber(ARGV[5]), tonumber(ARGV[6])
     if offset > top or (offset == top and top > 0 and seen ~= time) then
         is_new = true

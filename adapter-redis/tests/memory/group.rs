@@ -43,7 +43,7 @@ impl Group {
     pub fn contradicts(&self, ours: Mark) -> bool {
         let (offset, top) = (ours.position.offset, self.position.offset);
         if ours.position.epoch != self.position.epoch || offset == 0 {
-            return false;
+            return ours.position.epoch > self.position.epoch;
         }
         if offset >= top {
             return offset > top || ours.time != self.time;
