@@ -18,7 +18,7 @@ if ARGV[3] == '1' then
         is_new = true
     end
 end
-if epoch and ARGV[4] > epoch then
+if epoch and ARGV[4] and ARGV[4] > epoch then
     -- What came later was lost.
     is_new = true
 elseif epoch and ARGV[4] == epoch then
