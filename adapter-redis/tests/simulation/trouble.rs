@@ -85,6 +85,7 @@ impl World {
     fn begin_anew(&mut self, data: Data, promoted: bool) {
         for at in 0..self.plane.processes.len() {
             self.end(at);
+            self.plane.processes[at].up.clear();
         }
         self.plane.orphans.clear();
         if promoted {

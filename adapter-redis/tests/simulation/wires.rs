@@ -23,7 +23,8 @@ impl Plane {
         let awake = |at: Instant| at.max(self.stopped);
         let processes = self.processes.iter().flat_map(|process| {
             let passes = !process.hushed;
-            let up = process.up.front().filter(|_| passes);
+            let up = process.up.front();
+            let up = up.filter(|_| passes && process.ends.is_none());
             let down = process.down.front().filter(|_| passes);
             let last = process.down.back().map_or(Instant::ZERO, |(at, _)| *at);
             let ends = process.ends.filter(|_| passes);
@@ -57,6 +58,9 @@ impl World {
         let due = self.now + self.delay();
         let process = &mut self.plane.processes[process];
         process.asked.insert(id, self.now);
+        if process.ends.is_some() {
+            return;
+        }
         if self.plane.scattered {
             let at = process.up.partition_point(|(at, ..)| *at <= due);
             process.up.insert(at, (due, id, request));
@@ -91,6 +95,7 @@ impl World {
         while self.plane.stopped <= now
             && let process = &mut self.plane.processes[at]
             && !process.hushed
+            && process.ends.is_none()
             && let Some(wire) = process.wire
             && let Some((_, id, request)) = process.up.pop_front_if(|(due, ..)| *due <= now)
         {
