@@ -112,6 +112,13 @@ impl Desk {
         self.gather();
     }
 
+    /// Gives a machine the next thing that Redis said.
+    fn hear_one(&mut self, at: usize) {
+        let rest = self.down[at].split_off(1);
+        self.hear(at);
+        self.down[at] = rest;
+    }
+
     /// Moves all until nothing is left to move.
     fn run(&mut self) {
         self.gather();
@@ -233,4 +240,16 @@ fn a_server_that_went_back_to_an_earlier_epoch_begins_another() {
         desk.say(0, subscribe(2));
         desk.run();
     }
+}
+
+#[test]
+fn a_group_that_is_wanted_again_while_its_subscription_begins_gets_its_position() {
+    let mut desk = Desk::new(HubOptions::default());
+    desk.say(0, subscribe(1));
+    desk.say(0, Command::Unsubscribe("room".into()));
+    desk.serve(0);
+    desk.hear_one(0);
+    desk.say(0, subscribe(2));
+    desk.run();
+    assert_eq!(desk.events(0), ["subscribed 2 at 0"]);
 }

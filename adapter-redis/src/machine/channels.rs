@@ -36,6 +36,8 @@ impl Machine {
         if subscription.wanted == subscription.on {
             if !subscription.wanted {
                 self.channels.remove(channel);
+            } else if let Channel::Group(name) = channel {
+                self.begins(name);
             }
             return;
         }

@@ -175,7 +175,7 @@ impl Machine {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
-        if group.nodes.is_empty() {
+        if group.nodes.is_empty() || group.stage != Stage::Off {
             return;
         }
         group.stage = Stage::Positioning;
