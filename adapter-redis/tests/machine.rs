@@ -253,3 +253,21 @@ fn a_group_that_is_wanted_again_while_its_subscription_begins_gets_its_position(
     desk.run();
     assert_eq!(desk.events(0), ["subscribed 2 at 0"]);
 }
+
+#[test]
+fn whoever_asks_for_the_position_is_told_though_another_request_began_the_group() {
+    let mut desk = Desk::new(HubOptions::default());
+    desk.say(0, subscribe(1));
+    desk.serve(0);
+    desk.hear(0);
+    // The first request for the position is on its way, the second is made when the group is wanted again.
+    desk.say(0, Command::Unsubscribe("room".into()));
+    desk.say(0, subscribe(2));
+    desk.serve(0);
+    while !desk.down[0].is_empty() && desk.events[0].is_empty() {
+        desk.hear_one(0);
+    }
+    desk.say(0, subscribe(3));
+    desk.run();
+    assert_eq!(desk.events(0), ["subscribed 2 at 0", "subscribed 3 at 0"]);
+}

@@ -209,13 +209,17 @@ impl Machine {
         name: &Name,
         theirs: Mark,
         first: bool,
-        asked: Vec<(NodeId, Token)>,
+        mut asked: Vec<(NodeId, Token)>,
     ) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
-        if first {
+        if first && group.stage == Stage::Positioning {
             return self.first_position(name, theirs);
+        }
+        if first {
+            // It began with the position that was asked for before it was wanted again.
+            asked.append(&mut group.asked);
         }
         if group.stage != Stage::Live {
             // It was subscribed to anew meanwhile: the first position answers them.
@@ -245,9 +249,6 @@ impl Machine {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
-        if group.stage != Stage::Positioning {
-            return;
-        }
         group.stage = Stage::Live;
         group.seen = Some(theirs);
         let asked = core::mem::take(&mut group.asked);
