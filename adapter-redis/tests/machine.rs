@@ -10,7 +10,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use memory::{Data, Said, Server};
-use sansws_core::hub::{Command, Draft, Event, HubOptions, NodeId, Position, Publish, Token};
+use sansws_core::hub::{
+    Command, Draft, Event, HubOptions, NodeId, Position, Present, Publish, Token,
+};
 use sansws_core::message::Prepared;
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
@@ -182,6 +184,20 @@ fn publish(text: &str) -> Command {
     }
 }
 
+fn ada() -> Present {
+    Present {
+        user: "ada".into(),
+        metadata: None,
+    }
+}
+
+fn enter() -> Command {
+    Command::Enter {
+        group: "room".into(),
+        users: vec![ada()],
+    }
+}
+
 fn read(token: Token, since: Position) -> Command {
     Command::Read {
         group: "room".into(),
@@ -270,4 +286,19 @@ fn whoever_asks_for_the_position_is_told_though_another_request_began_the_group(
     desk.say(0, subscribe(3));
     desk.run();
     assert_eq!(desk.events(0), ["subscribed 2 at 0", "subscribed 3 at 0"]);
+}
+
+#[test]
+fn a_node_that_goes_while_its_earlier_seat_is_cleared_away_leaves_nothing_to_wait_for() {
+    let mut desk = Desk::new(HubOptions::default());
+    desk.say(0, enter());
+    desk.run();
+    desk.machines[0].disconnected(desk.now);
+    desk.connect(0);
+    let ada = vec![("room".into(), vec![ada()])];
+    desk.say(0, Command::Here(ada));
+    desk.say(0, Command::Goodbye);
+    desk.run();
+    assert!(desk.machines[0].is_idle());
+    assert_eq!(desk.server.seats().all().len(), 0);
 }

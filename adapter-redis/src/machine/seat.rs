@@ -113,9 +113,23 @@ impl Machine {
         node.beaten = false;
         node.present.clear();
         node.registered.clear();
-        node.waiting.clear();
+        let waiting = core::mem::take(&mut node.waiting);
         self.steps -= node.lane.queue.len();
         node.lane = Lane::default();
+        self.wait_no_more(waiting);
+    }
+
+    /// Steps that waited for a place which nobody wants any more: what clears away another seat is done all the same.
+    fn wait_no_more(&mut self, waiting: BTreeMap<Name, VecDeque<Op>>) {
+        for (name, ops) in waiting {
+            for op in ops {
+                if let Op::Exit(seat, None) = &op
+                    && self.sweeps.contains_key(seat)
+                {
+                    self.push_op(&name, op);
+                }
+            }
+        }
     }
 
     pub(super) fn enter(&mut self, id: NodeId, name: &Name, users: Vec<Present>) {
@@ -391,9 +405,12 @@ impl Machine {
         self.want(&Channel::Node(id), false);
         self.set_windows(id, 0);
         let seat = node.seat(id);
+        let mut groups = node.registered;
+        groups.extend(node.waiting.keys().cloned());
+        self.wait_no_more(node.waiting);
         if let Some((earlier, groups)) = node.earlier {
             self.sweep(earlier, groups.into_iter().collect());
         }
-        self.sweep(seat, node.registered.into_iter().collect());
+        self.sweep(seat, groups.into_iter().collect());
     }
 }

@@ -169,11 +169,18 @@ impl Link {
             world.plane.processes.push(process);
         }
         let is_up = world.plane.processes[process].wire.is_some();
-        let down = (!is_up).then_some((world.now, Event::Down));
+        let mut to_node = VecDeque::new();
+        if !is_up || world.plane.crew == 1 {
+            to_node.push_back((world.now, Event::Down));
+        }
+        if is_up && world.plane.crew == 1 {
+            // As the first node of a process it beats, also without channels.
+            to_node.push_back((world.now, Event::Up));
+        }
         Self {
             process,
             to_machine: VecDeque::new(),
-            to_node: down.into_iter().collect(),
+            to_node,
         }
     }
 
@@ -322,7 +329,10 @@ impl World {
             hold!(
                 process.machine.is_idle()
                     || asks.is_some_and(|at| *at + Duration::from_millis(50) > self.now),
-                "rest: process {at} waits for something"
+                "rest: process {at} waits for something: {}",
+                format!("{:?}", process.machine)
+                    .split_once("sweeps: ")
+                    .map_or("", |(_, rest)| rest)
             );
         }
         let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.hub.node()).collect();
