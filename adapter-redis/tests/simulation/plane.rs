@@ -107,12 +107,12 @@ impl Plane {
             options: Arc::clone(&setup.options),
             server,
             processes: Vec::new(),
-            crew: 1 + usize::from(setup.seed % 5 == 0),
+            crew: 1 + usize::from(setup.seed.is_multiple_of(5)),
             next_wire: 0,
             ahead: 1_700_000_000_000_000 + setup.seed * 1_000,
             stopped: Instant::ZERO,
             slow: Instant::ZERO,
-            scattered: setup.seed % 3 == 0,
+            scattered: setup.seed.is_multiple_of(3),
             drafts: BTreeMap::new(),
             copies: VecDeque::new(),
             orphans: VecDeque::new(),
@@ -170,10 +170,11 @@ impl Link {
         }
         let is_up = world.plane.processes[process].wire.is_some();
         let mut to_node = VecDeque::new();
-        if !is_up || world.plane.crew == 1 {
+        let is_first = at.is_multiple_of(world.plane.crew);
+        if !is_up || is_first {
             to_node.push_back((world.now, Event::Down));
         }
-        if is_up && world.plane.crew == 1 {
+        if is_up && is_first {
             // As the first node of a process it beats, also without channels.
             to_node.push_back((world.now, Event::Up));
         }
