@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use memory::{Data, Said, Server};
 use sansws_core::hub::{
-    Command, Draft, Event, HubOptions, NodeId, Position, Present, Publish, Token,
+    Command, Draft, Event, GroupOptions, HistoryOptions, HubOptions, NodeId, Position, Present,
+    Publish, Token,
 };
 use sansws_core::message::Prepared;
 use sansws_core::random::Seed;
@@ -301,4 +302,35 @@ fn a_node_that_goes_while_its_earlier_seat_is_cleared_away_leaves_nothing_to_wai
     desk.run();
     assert!(desk.machines[0].is_idle());
     assert_eq!(desk.server.seats().all().len(), 0);
+}
+
+#[test]
+fn an_epoch_that_began_with_a_promotion_does_not_end_with_the_next_message() {
+    let keeps = GroupOptions::default().history(HistoryOptions::default());
+    let mut desk = Desk::new(HubOptions::default().groups(keeps));
+    desk.say(0, publish("one"));
+    desk.say(0, publish("two"));
+    desk.run();
+    let data = desk.server.snapshot();
+    desk.server.promote(data);
+    for at in 0..2 {
+        desk.connect(at);
+        desk.say(at, subscribe(1));
+    }
+    desk.run();
+    let before = desk.server.group("room").unwrap().position;
+    desk.say(1, publish("three"));
+    desk.serve(1);
+    // It has not arrived here when the position is asked for.
+    desk.say(0, subscribe(2));
+    desk.serve(0);
+    assert_eq!(
+        desk.server.group("room").unwrap().position.epoch,
+        before.epoch
+    );
+    desk.run();
+    assert_eq!(
+        desk.events(0),
+        ["subscribed 1 at 2", "received three 3", "subscribed 2 at 3"]
+    );
 }

@@ -32,12 +32,12 @@ elseif epoch and ARGV[4] == epoch then
 end
 if is_new then
     if not epoch then
-        top = 0
+        -- Otherwise the time stays: it is that of the last message, which is looked for by it.
+        top, time = 0, clock()
         redis.call('DEL', stream)
         redis.call('HDEL', meta, 'c', 'f')
     end
     epoch = ARGV[1]
-    time = math.max(clock(), (time or 0) + 1)
     redis.call('HSET', meta, 'e', epoch, 'o', text(top), 't', text(time), 'F', promotion or '')
 end
 redis.call('PEXPIRE', meta, ARGV[2])

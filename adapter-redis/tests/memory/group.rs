@@ -14,7 +14,7 @@ const REMEMBERED: u64 = 300_000_000;
 #[derive(Clone, Debug)]
 pub struct Group {
     pub position: Position,
-    /// When the last message that has a number was published, or the epoch began.
+    /// When the last message that has a number was published, or the group began.
     pub time: u64,
     /// The fence of the server when it was asked for over a new connection last.
     pub fence: String,
@@ -34,9 +34,8 @@ impl Group {
     }
 
     /// Another epoch begins; the numbers go on.
-    pub fn begin(&mut self, epoch: u64, now: u64) {
+    pub const fn begin(&mut self, epoch: u64) {
         self.position.epoch = epoch;
-        self.time = now.max(self.time + 1);
     }
 
     /// Whether what stands here is not what somebody saw.

@@ -273,7 +273,7 @@ impl Server {
         let group = self.make(time, name, fresh);
         let replaced = first && group.fence != fence;
         if replaced || ours.is_some_and(|ours| group.contradicts(ours)) {
-            group.begin(fresh, time);
+            group.begin(fresh);
             group.fence = if first { fence } else { group.fence.clone() };
         } else if is_new && first {
             group.fence = fence;
