@@ -241,7 +241,7 @@ fn connection<S: Service<Io<Stream>>>(
     async move {
         let (stream, peer, secure) = match leave.unless_closing(preparing).await {
             Some(Ok(prepared)) => prepared,
-            Some(Err(error)) => return tracing::debug!(%error, "a connection was not begun"),
+            Some(Err(error)) => return leave.not_begun(&error),
             // Nothing was said on it yet: there is nobody to tell.
             None => return,
         };

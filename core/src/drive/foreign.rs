@@ -71,7 +71,10 @@ impl Foreign {
     pub fn accept(self) -> Result<(http::Response<()>, Admitted), Response> {
         self.policy.check_origin(&self.request, None)?;
         let gate = self.gate.unwrap_or_else(|| Gate::new(1));
-        let ticket = gate.enter().ok_or_else(|| Refusal::Busy.response())?;
+        let ticket = gate.enter().ok_or_else(|| {
+            gate.tally().turned_away(gate.why_away());
+            Refusal::Busy.response()
+        })?;
         let config = self.policy.config.clone().unwrap_or_default();
         let (response, agreement) =
             self.request

@@ -11,6 +11,9 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::Error;
+use super::metrics::{Failed, ServerMetrics, TurnedAway};
+use super::tally::Tally;
 use crate::close::CloseCode;
 use crate::policy::spread;
 use crate::time::Duration;
@@ -29,6 +32,7 @@ struct Inner {
     /// Closing is spread over so many microseconds.
     window: AtomicU64,
     dropping: AtomicBool,
+    tally: Tally,
     state: Mutex<State>,
 }
 
@@ -51,6 +55,7 @@ impl Gate {
             closing: AtomicBool::new(false),
             window: AtomicU64::new(0),
             dropping: AtomicBool::new(false),
+            tally: Tally::default(),
             state: Mutex::default(),
         }))
     }
@@ -63,6 +68,7 @@ impl Gate {
         }
         state.open += 1;
         state.next += 1;
+        self.tally().accepted();
         Some(Ticket {
             gate: self.clone(),
             id: state.next,
@@ -78,10 +84,35 @@ impl Gate {
         }
         let mut state = self.state();
         if state.refused >= REFUSALS || (self.is_closing() && self.window().is_zero()) {
+            self.tally().turned_away(TurnedAway::Untold);
             return None;
         }
         state.refused += 1;
+        self.tally().turned_away(self.why_away());
         Some(Leave::Away(Away(self.clone())))
+    }
+
+    /// Why nobody is let in.
+    pub(super) fn why_away(&self) -> TurnedAway {
+        if self.is_closing() {
+            TurnedAway::Draining
+        } else {
+            TurnedAway::Full
+        }
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.0.tally
+    }
+
+    /// What all servers behind this door have done and hold.
+    pub fn metrics(&self) -> ServerMetrics {
+        ServerMetrics {
+            connections: self.open(),
+            connections_max: self.0.most,
+            draining: self.is_closing(),
+            ..self.tally().read()
+        }
     }
 
     /// How many are in.
@@ -236,6 +267,18 @@ impl Leave {
             }
         })
         .await
+    }
+}
+
+impl Leave {
+    /// Says that nothing could be said on the connection: TLS or the PROXY protocol failed, or took too long.
+    pub fn not_begun(&self, error: &Error) {
+        let (Self::In(Ticket { gate, .. }) | Self::Away(Away(gate))) = self;
+        gate.tally().failed(match error {
+            Error::ConnectTimeout => Failed::Timeout,
+            _ => Failed::Transport,
+        });
+        tracing::debug!(%error, "a connection was not begun");
     }
 }
 

@@ -28,6 +28,7 @@ mod foreign;
 mod gate;
 mod hub;
 mod kinds;
+mod metrics;
 mod opening;
 mod options;
 mod parties;
@@ -36,6 +37,7 @@ pub(crate) mod scope;
 mod serve;
 pub(crate) mod service;
 mod stream;
+mod tally;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod tunnel;
@@ -53,12 +55,15 @@ pub use follow::follow;
 pub use foreign::{Admitted, Foreign};
 pub use gate::{Away, Gate, Leave, Ticket};
 pub use hub::{
-    Events, Hub, HubMetrics, HubRef, Link, OnThisThread, Outside, Publish, Subscription, both,
-    drive_hubs, hubs_on_this_thread,
+    BackplaneState, Events, Hub, HubMetrics, HubRef, Link, OnThisThread, Outside, Publish,
+    Subscription, both, drive_hubs, hubs_on_this_thread,
 };
 #[cfg(feature = "json")]
 pub use kinds::Json;
 pub use kinds::{FromMessage, Messages};
+pub use metrics::{
+    Asked, Closer, CodeClass, Failed, ServerMetrics, StatusClass, TurnedAway, scrape,
+};
 pub use opening::{Arrival, receive_request, refuse};
 pub use options::{Policy, Serve};
 pub use proxied::receive_proxy_header;

@@ -15,6 +15,7 @@ use std::panic::catch_unwind;
 use super::buffer::Unread;
 use super::exchange::{WriteAll, answer_and_end, within};
 use super::gate::Gate;
+use super::metrics::Asked;
 use super::options::Serve;
 use super::scope::{Head, Scope};
 use super::service::{Answering, Decision, Service};
@@ -105,14 +106,11 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                 return Ok(None);
             }
             Err(error) => {
-                return Err(refuse_with(
-                    &mut transport,
-                    reader.unread,
-                    error,
-                    config,
-                    Framing::default(),
-                )
-                .await);
+                note_refusal(&gate, &error);
+                let framing = Framing::default();
+                return Err(
+                    refuse_with(&mut transport, reader.unread, error, config, framing).await,
+                );
             }
         };
         if visit > 1 {
@@ -137,6 +135,7 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                     ..framing
                 };
                 let error = refusal.into();
+                note_refusal(&gate, &error);
                 return Err(
                     refuse_with(&mut transport, reader.unread, error, config, framing).await,
                 );
@@ -159,6 +158,12 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
             Decision::Answer(response) => response,
             Decision::Page(page) => contained(page).await,
         };
+        let asked = if is_websocket {
+            Asked::WebSocket
+        } else {
+            Asked::Page
+        };
+        gate.tally().response(asked, response.status);
         let framing = Framing {
             keep_alive: framing.keep_alive && !is_websocket && !gate.is_closing(),
             ..framing
@@ -177,6 +182,14 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
         deadline = Some(transport.now() + config.timeouts.keep_alive);
     }
     Ok(None)
+}
+
+/// Counts the answer that refuses a request.
+fn note_refusal(gate: &Gate, error: &Error) {
+    if let Error::Refusal(refusal) = error {
+        gate.tally()
+            .response(Asked::Invalid, refusal.response().status);
+    }
 }
 
 /// Whether a request is a valid one for a WebSocket, a plain one, or none that is taken here.

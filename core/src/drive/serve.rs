@@ -15,7 +15,8 @@ use std::panic::catch_unwind;
 use std::sync::PoisonError;
 
 use super::engine::Counters;
-use super::gate::{Parting, Ticket};
+use super::gate::{Gate, Parting, Ticket};
+use super::metrics::{Asked, Failed};
 use super::opening::{Arrival, Opening, open, reply};
 use super::options::Serve;
 use super::parties::Party;
@@ -24,6 +25,7 @@ use super::upgrade::{Fate, NOT_ACCEPTED, Slot, Upgrade};
 use super::websocket::{Shared, is_closing};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
+use crate::handshake::Refusal;
 use crate::http::Response;
 use crate::route::Pattern;
 
@@ -53,13 +55,14 @@ impl Default for Outcome {
 
 impl Outcome {
     /// What is the operator's business: failures of ours by the route. What peers do wrong is told to those who look closely.
-    fn log(&self) {
+    fn log(&self, gate: &Gate) {
         let route = self.route.as_ref().map_or("", Pattern::as_str);
         match &self.result {
             Ok(()) => tracing::debug!(route, closed = ?self.closed, "a connection ended"),
             Err(
                 error @ (Error::Panic | Error::Other(_) | Error::Misuse(_) | Error::NoState(_)),
             ) => {
+                gate.tally().handler_failed();
                 tracing::error!(route, %error, closed = ?self.closed, "a handler failed");
             }
             Err(error) => {
@@ -107,11 +110,12 @@ async fn serve_until<T: Transport, S: Service<T>>(
         Ok(Some(opening)) => opening,
         Ok(None) => return Outcome::default(),
         Err(error) => {
+            note_failure(&parting.gate, &error);
             let outcome = Outcome {
                 result: Err(error),
                 ..Outcome::default()
             };
-            outcome.log();
+            outcome.log(&parting.gate);
             return outcome;
         }
     };
@@ -123,7 +127,10 @@ async fn serve_until<T: Transport, S: Service<T>>(
         tracing::Span::current().record("client", tracing::field::display(client));
     }
     tracing::debug!(path = opening.upgrade.path(), "a WebSocket is asked for");
-    let mut place = Place::Waiting(slot);
+    let mut seat = Seat {
+        place: Place::Waiting(slot),
+        parting,
+    };
     let result = {
         let mut running = pin!(None);
         let Opening { upgrade, handler } = opening;
@@ -131,24 +138,33 @@ async fn serve_until<T: Transport, S: Service<T>>(
         if let Ok(handler) = catch_unwind(AssertUnwindSafe(|| S::run(handler, upgrade))) {
             running.set(Some(handler));
         }
-        attend(&mut place, &parting, running).await
+        attend(&mut seat, running).await
     };
-    place.look();
+    seat.look();
     let route = kept.as_ref().and_then(|kept| kept.route.clone());
-    let outcome = match place {
-        Place::Open(shared) => Box::pin(close_with(&shared, result, route)).await,
+    let gate = &seat.parting.gate;
+    let outcome = match &seat.place {
+        Place::Open(shared) => Box::pin(close_with(shared, result, route)).await,
         Place::Waiting(slot) => {
             let mut result = result;
-            if let Fate::Dropped(transport) = take(&slot) {
-                // 4.2.1: whoever asks is answered, also when the handler did not.
-                let response = match &result {
-                    Ok(()) => Response::text(403, NOT_ACCEPTED),
-                    Err(error) => error.response(),
-                };
-                let _ = Box::pin(reply(transport, &response, &options.config)).await;
-                // To reject is not to fail.
-                if let Err(Error::Reject(_)) = result {
-                    result = Ok(());
+            match take(slot) {
+                Fate::Dropped(transport) => {
+                    // 4.2.1: whoever asks is answered, also when the handler did not.
+                    let response = match &result {
+                        Ok(()) => Response::text(403, NOT_ACCEPTED),
+                        Err(error) => error.response(),
+                    };
+                    gate.tally().response(Asked::WebSocket, response.status);
+                    let _ = Box::pin(reply(transport, &response, &options.config)).await;
+                    // To reject is not to fail.
+                    if let Err(Error::Reject(_)) = result {
+                        result = Ok(());
+                    }
+                }
+                Fate::Rejected(status) => gate.tally().response(Asked::WebSocket, status),
+                // Its answer could not be written.
+                Fate::Open | Fate::Accepted(_) | Fate::Noted => {
+                    gate.tally().failed(Failed::Left);
                 }
             }
             Outcome {
@@ -158,8 +174,19 @@ async fn serve_until<T: Transport, S: Service<T>>(
             }
         }
     };
-    outcome.log();
+    outcome.log(gate);
     outcome
+}
+
+/// Counts a request that did not come so far that somebody could decide on it.
+fn note_failure(gate: &Gate, error: &Error) {
+    gate.tally().failed(match error {
+        // It was not let in: that is no failure.
+        Error::Refusal(Refusal::Busy) => return,
+        Error::Refusal(Refusal::Timeout) => Failed::Timeout,
+        Error::Refusal(_) => Failed::Invalid,
+        _ => Failed::Left,
+    });
 }
 
 /// Runs a handler on a connection whose handshake another stack has done, as [`serve`] would: it drives the socket beside the
@@ -175,18 +202,18 @@ where
     H: FnOnce(super::WebSocket<T>) -> F,
     F: Future<Output = Result<()>>,
 {
-    let place = Place::Open(socket.shared());
-    let all = run_until(place, ticket.parting(), move || handler(socket));
+    let seat = Seat {
+        place: Place::Open(socket.shared()),
+        parting: ticket.parting(),
+    };
+    seat.parting.gate.tally().opened();
+    let all = run_until(seat, move || handler(socket));
     until_dropped(&mut ticket, Span::current(), pin!(all)).await
 }
 
 /// Runs a handler on a connection, and closes it.
 #[cfg(feature = "http")]
-async fn run_until<T, F>(
-    mut place: Place<T>,
-    parting: Parting,
-    handler: impl FnOnce() -> F,
-) -> Outcome
+async fn run_until<T, F>(mut seat: Seat<T>, handler: impl FnOnce() -> F) -> Outcome
 where
     T: Transport,
     F: Future<Output = Result<()>>,
@@ -196,13 +223,13 @@ where
         if let Ok(handler) = catch_unwind(AssertUnwindSafe(handler)) {
             running.set(Some(handler));
         }
-        attend(&mut place, &parting, running).await
+        attend(&mut seat, running).await
     };
-    let outcome = match place {
-        Place::Open(shared) => Box::pin(close_with(&shared, result, None)).await,
+    let outcome = match &seat.place {
+        Place::Open(shared) => Box::pin(close_with(shared, result, None)).await,
         Place::Waiting(_) => Outcome::default(),
     };
-    outcome.log();
+    outcome.log(&seat.parting.gate);
     outcome
 }
 
@@ -264,8 +291,7 @@ impl Kept {
 
 /// Polls a handler to its end, and does for its connection what is to be done while it waits.
 fn attend<T: Transport, F: Future<Output = Result<()>>>(
-    place: &mut Place<T>,
-    parting: &Parting,
+    seat: &mut Seat<T>,
     mut running: Pin<&mut Option<F>>,
 ) -> impl Future<Output = Result<()>> {
     let mut told = None;
@@ -278,8 +304,9 @@ fn attend<T: Transport, F: Future<Output = Result<()>>>(
             Ok(Poll::Pending) => {}
             Err(_) => return Poll::Ready(Err(Error::Panic)),
         }
-        place.look();
-        if let Place::Open(shared) = &*place {
+        seat.look();
+        let Seat { place, parting } = &*seat;
+        if let Place::Open(shared) = place {
             let mut engine = shared.engine();
             if parting.gate.is_closing() && told != Some(parting.gate.window()) {
                 told = Some(parting.gate.window());
@@ -291,6 +318,7 @@ fn attend<T: Transport, F: Future<Output = Result<()>>>(
                 engine.start_close(Some(CloseCode::NORMAL), "");
             }
             engine.pump(cx);
+            parting.gate.tally().moved(&engine.untold());
         }
         Poll::Pending
     })
@@ -302,24 +330,45 @@ enum Place<T> {
     Open(Arc<Shared<T>>),
 }
 
-impl<T> Place<T> {
+/// A connection that a server drives. Whichever way it ends, it is counted.
+struct Seat<T: Transport> {
+    place: Place<T>,
+    parting: Parting,
+}
+
+impl<T: Transport> Seat<T> {
     /// Looks whether it was accepted meanwhile.
     fn look(&mut self) {
-        let Self::Waiting(slot) = self else { return };
+        let Place::Waiting(slot) = &self.place else {
+            return;
+        };
         let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Fate::Accepted(shared) = &*fate {
             let shared = Arc::clone(shared);
             // Whether the handler still holds its handle is seen by counting.
-            *fate = Fate::Rejected;
+            *fate = Fate::Noted;
             drop(fate);
-            *self = Self::Open(shared);
+            self.place = Place::Open(shared);
+            self.parting.gate.tally().opened();
         }
+    }
+}
+
+impl<T: Transport> Drop for Seat<T> {
+    fn drop(&mut self) {
+        let Place::Open(shared) = &self.place else {
+            return;
+        };
+        let (tally, mut engine) = (self.parting.gate.tally(), shared.engine());
+        tally.moved(&engine.untold());
+        let (by, code) = engine.first_close();
+        tally.closed(by, code);
     }
 }
 
 fn take<T>(slot: &Slot<T>) -> Fate<T> {
     let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    core::mem::replace(&mut *fate, Fate::Rejected)
+    core::mem::replace(&mut *fate, Fate::Noted)
 }
 
 /// Closes with what the handler's result maps to, if nobody closed before.

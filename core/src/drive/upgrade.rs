@@ -30,8 +30,10 @@ pub(super) enum Fate<T> {
     Accepted(Arc<Shared<T>>),
     /// Dropped without an answer. Where part of an answer was written there is nothing left to do, and it stays open.
     Dropped(T),
-    /// Rejected, and answered.
-    Rejected,
+    /// Rejected, and answered with this status.
+    Rejected(u16),
+    /// Somebody has taken note of it.
+    Noted,
 }
 
 /// What is told to whom a handler did not accept.
@@ -159,7 +161,7 @@ impl<T: Transport> Unanswered<T> {
         let Some((mut transport, unread)) = self.parts.take() else {
             return Ok(());
         };
-        self.settle(Fate::Rejected);
+        self.settle(Fate::Rejected(response.status));
         answer_and_end(&mut transport, unread, &octets, &self.config).await
     }
 

@@ -3,6 +3,7 @@
 //! Knows nothing of WebSocket but its URL schemes.
 
 pub mod date;
+pub(crate) mod exposition;
 pub mod field;
 pub mod forwarded;
 mod head;

@@ -319,6 +319,7 @@ impl Hub {
         self.counters.received += 1;
         self.counters.fan_out += receivers;
         self.counters.largest_fan_out = self.counters.largest_fan_out.max(receivers);
+        self.fan_outs.note(receivers);
         let other = put.other.flatten();
         self.store.settle(as_sent);
         if let Some(other) = other {

@@ -3,9 +3,10 @@
 //! Plain values.
 
 use alloc::string::String;
-use core::fmt::Write;
 
 use super::Hub;
+use super::histogram::Histogram;
+use crate::http::exposition::{Exposition, Kind};
 
 macro_rules! numbers {
     ($(#[$about:meta])* $name:ident { $($(#[doc = $help:literal])* $field:ident : $type:ty = $how:ident,)* }) => {
@@ -23,13 +24,12 @@ macro_rules! numbers {
             }
 
             /// Writes them as Prometheus text.
-            fn write(&self, part: &str, kind: &str, suffix: &str, out: &mut String) {
+            fn write(&self, part: &str, kind: Kind, out: &mut Exposition) {
                 $(
-                    let help = concat!($($help),*);
-                    let name = stringify!($field);
-                    let _ = writeln!(out, "# HELP sansws_{part}_{name}{suffix}{help}");
-                    let _ = writeln!(out, "# TYPE sansws_{part}_{name}{suffix} {kind}");
-                    let _ = writeln!(out, "sansws_{part}_{name}{suffix} {}", self.$field);
+                    let name = alloc::format!("{part}_{}", stringify!($field));
+                    // What is the most so far is a gauge: rates of it mean nothing.
+                    let kind = if stringify!($how) == "most" { Kind::Gauge } else { kind };
+                    out.one(kind, &name, concat!($($help),*), self.$field);
                 )*
             }
         }
@@ -165,6 +165,8 @@ pub struct Snapshot {
     pub counters: Counters,
     /// What is there.
     pub gauges: Gauges,
+    /// To how many channels publications were put.
+    pub fan_outs: Histogram,
 }
 
 impl Snapshot {
@@ -172,6 +174,7 @@ impl Snapshot {
     pub fn add(&mut self, other: &Self) {
         self.counters.add(&other.counters);
         self.gauges.add(&other.gauges);
+        self.fan_outs.add(&other.fan_outs);
     }
 
     /// What was dropped by some policy.
@@ -189,19 +192,21 @@ impl Snapshot {
 
     /// As text for Prometheus.
     pub fn to_prometheus(&self) -> String {
-        let mut out = String::new();
-        self.counters.write("hub", "counter", "_total", &mut out);
-        self.gauges.write("hub", "gauge", "", &mut out);
-        out
+        let mut out = Exposition::default();
+        self.counters.write("hub", Kind::Counter, &mut out);
+        self.gauges.write("hub", Kind::Gauge, &mut out);
+        let help = "Channels that one publication was put to.";
+        self.fan_outs.write("hub_fan_out_channels", help, &mut out);
+        out.into_text()
     }
 }
 
 impl BrokerCounters {
     /// As text for Prometheus.
     pub fn to_prometheus(&self) -> String {
-        let mut out = String::new();
-        self.write("broker", "counter", "_total", &mut out);
-        out
+        let mut out = Exposition::default();
+        self.write("broker", Kind::Counter, &mut out);
+        out.into_text()
     }
 }
 
@@ -217,6 +222,7 @@ impl Hub {
                 waiting_octets: self.store.queued(),
                 held_octets: self.store.held(),
             },
+            fan_outs: self.fan_outs,
         }
     }
 }
@@ -230,9 +236,14 @@ mod tests {
         let mut snapshot = Snapshot::default();
         snapshot.counters.joins = 3;
         snapshot.gauges.groups = 2;
+        snapshot.counters.largest_fan_out = 4;
+        snapshot.fan_outs.note(3);
         let text = snapshot.to_prometheus();
         assert!(text.contains("# TYPE sansws_hub_joins_total counter\nsansws_hub_joins_total 3\n"));
         assert!(text.contains("# TYPE sansws_hub_groups gauge\nsansws_hub_groups 2\n"));
         assert!(text.contains("# HELP sansws_hub_groups Groups with members.\n"));
+        let most = "# TYPE sansws_hub_largest_fan_out gauge\nsansws_hub_largest_fan_out 4\n";
+        assert!(text.contains(most));
+        assert!(text.contains("sansws_hub_fan_out_channels_bucket{le=\"4\"} 1\n"));
     }
 }

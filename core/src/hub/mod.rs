@@ -60,6 +60,7 @@ mod error;
 mod filter;
 mod group;
 mod here;
+mod histogram;
 mod history;
 mod id;
 mod link;
@@ -83,6 +84,7 @@ pub use backplane::{
 pub use broker::Broker;
 pub use error::HubError;
 pub use filter::{Filter, FilterError, Filters};
+pub use histogram::Histogram;
 pub use id::{ChannelId, MAX_NAME, NodeId};
 pub use metrics::{BrokerCounters, Counters, Gauges, Snapshot};
 pub use options::{
@@ -124,6 +126,7 @@ pub struct Hub {
     /// How many outputs there were.
     peak: Peak,
     counters: Counters,
+    fan_outs: Histogram,
     /// How many channels agreed on each window.
     windows: [u32; 16],
     /// What the backplane was asked for.
@@ -163,6 +166,7 @@ impl Hub {
             outputs: VecDeque::new(),
             peak: Peak::default(),
             counters: Counters::default(),
+            fan_outs: Histogram::default(),
             windows: [0; 16],
             asked: BTreeMap::new(),
             next: 0,

@@ -9,6 +9,7 @@ use std::io;
 use super::{Engine, Error, Result};
 use crate::close::{CloseCode, Closed};
 use crate::drive::Transport;
+use crate::drive::metrics::Closer;
 use crate::error::Violation;
 
 /// How it ended.
@@ -42,6 +43,21 @@ impl<T: Transport> Engine<T> {
             violation,
             io,
         }));
+    }
+
+    /// Who closed first, with which code: that of the first Close frame. Who is still open is cut off by us.
+    pub(in crate::drive) fn first_close(&self) -> (Closer, u16) {
+        if self.said != 0 {
+            return (Closer::Server, self.said);
+        }
+        match self.end.as_deref() {
+            None => (Closer::Server, 1006),
+            Some(End {
+                violation: Some(violation),
+                ..
+            }) => (Closer::Server, violation.close_code().get()),
+            Some(end) => (Closer::Peer, end.closed.code()),
+        }
     }
 
     /// The end as an error, however normal it was.

@@ -27,6 +27,26 @@ pub struct Counters {
     pub dropped: u64,
 }
 
+/// What was told of [`Counters`], modulo 2^32: it is told each turn, which moves far less.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    received: u32,
+    sent: u32,
+    octets_received: u32,
+    octets_sent: u32,
+    dropped: u32,
+}
+
+/// How much a counter grew; then that is told.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the difference of the low halves is the difference"
+)]
+fn grown(told: &mut u32, now: u64) -> u64 {
+    let now = now as u32;
+    u64::from(now.wrapping_sub(core::mem::replace(told, now)))
+}
+
 /// Limits on what the peer sends, and what it has sent.
 #[derive(Debug)]
 pub(super) struct Traffic {
@@ -61,6 +81,18 @@ impl<T: Transport> Engine<T> {
     /// What went over it.
     pub(in crate::drive) const fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// What went over it since this was asked last.
+    pub(in crate::drive) fn untold(&mut self) -> Counters {
+        let (told, now) = (&mut self.told, &self.counters);
+        Counters {
+            received: grown(&mut told.received, now.received),
+            sent: grown(&mut told.sent, now.sent),
+            octets_received: grown(&mut told.octets_received, now.octets_received),
+            octets_sent: grown(&mut told.octets_sent, now.octets_sent),
+            dropped: grown(&mut told.dropped, now.dropped),
+        }
     }
 
     /// Closes it so long from now, unless it is to be closed before.

@@ -25,7 +25,7 @@ use crate::time::Instant;
 
 use end::End;
 pub use extra::Counters;
-use extra::{Leaving, Sent, Traffic};
+use extra::{Leaving, Sent, Told, Traffic};
 
 /// Unsent octets at which gathering stops.
 const GATHERED: usize = 64 << 10;
@@ -63,6 +63,10 @@ pub(super) struct Engine<T> {
     /// What the peer sends is limited.
     traffic: Option<Box<Traffic>>,
     counters: Counters,
+    /// What the server knows of the counters.
+    told: Told,
+    /// The code with which we closed first: 1005 for none, 0 when we did not.
+    said: u16,
     /// What it has of a hub.
     post: Option<Box<Post>>,
     flags: Flags,
@@ -124,6 +128,8 @@ impl<T: Transport> Engine<T> {
             leaving: None,
             traffic: None,
             counters: Counters::default(),
+            told: Told::default(),
+            said: 0,
             post: None,
             flags: Flags::default(),
         }
@@ -556,6 +562,7 @@ impl<T: Transport> Engine<T> {
         // What was published to it before reaches it, as far as there is room.
         self.pull_last();
         if self.connection.close(now, code, reason).is_ok() {
+            self.said = code.map_or(1005, CloseCode::get);
             self.ahead.clear();
             self.leave_hub();
             // Whoever waits for the connection writes the Close frame.

@@ -34,6 +34,7 @@ use core::marker::PhantomData;
 use std::sync::{Mutex, RwLock};
 
 use crate::close::CloseCode;
+use crate::http::exposition::{Exposition, Kind};
 use crate::hub::{
     Answer, Broker, BrokerCounters, ChannelId, Filter, HubError, HubOptions, Kept, Presence,
     Question, Sent, Snapshot,
@@ -132,28 +133,45 @@ pub struct HubMetrics {
     pub broker: BrokerCounters,
     /// Octets that all histories hold.
     pub history_octets: usize,
+    /// What links them with other processes.
+    pub backplane: BackplaneState,
+}
+
+/// How a hub is linked with those of other processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum BackplaneState {
+    /// Not at all: it is alone.
+    #[default]
+    Alone,
+    /// All nodes of the process reach the others.
+    Up,
+    /// Some node does not: what is published there reaches that node alone.
+    Down,
+}
+
+impl BackplaneState {
+    /// As one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alone => "alone",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
 }
 
 impl HubMetrics {
     /// As text for Prometheus (exposition format 0.0.4).
     pub fn to_prometheus(&self) -> String {
-        let mut out = self.hub.to_prometheus();
-        out.push_str(&self.broker.to_prometheus());
-        let gauge = |out: &mut String, name: &str, help: &str, value: usize| {
-            use core::fmt::Write;
-            let _ = writeln!(
-                out,
-                "# HELP sansws_hub_{name} {help}\n# TYPE sansws_hub_{name} gauge\nsansws_hub_{name} {value}"
-            );
-        };
-        gauge(&mut out, "nodes", "Nodes of the process.", self.nodes);
-        gauge(
-            &mut out,
-            "history_octets",
-            "Octets that all histories hold.",
-            self.history_octets,
-        );
-        out
+        let mut out = Exposition::default();
+        let mut gauge = |name, help, value| out.one(Kind::Gauge, name, help, value);
+        gauge("hub_nodes", "Nodes of the process.", self.nodes);
+        let help = "Octets that all histories hold.";
+        gauge("hub_history_octets", help, self.history_octets);
+        let help = "0 while a node of the process does not reach the other processes.";
+        let up = usize::from(self.backplane != BackplaneState::Down);
+        gauge("hub_backplane_up", help, up);
+        self.hub.to_prometheus() + &self.broker.to_prometheus() + &out.into_text()
     }
 }
 
@@ -340,13 +358,22 @@ impl<O> Hub<O> {
             nodes: nodes.len(),
             ..HubMetrics::default()
         };
+        let mut down = false;
         for node in &nodes {
-            metrics.hub.add(&node.state().hub.snapshot());
+            let state = node.state();
+            metrics.hub.add(&state.hub.snapshot());
+            down |= state.hub.is_down();
         }
-        if let Backplane::Here(broker) = &self.inner.backplane {
-            let broker = lock(broker);
-            metrics.broker = broker.counters();
-            metrics.history_octets = broker.history_octets();
+        match &self.inner.backplane {
+            Backplane::Here(broker) => {
+                let broker = lock(broker);
+                metrics.broker = broker.counters();
+                metrics.history_octets = broker.history_octets();
+            }
+            Backplane::Far(far) if down || far.is_down() => {
+                metrics.backplane = BackplaneState::Down;
+            }
+            Backplane::Far(_) => metrics.backplane = BackplaneState::Up,
         }
         metrics
     }

@@ -1,0 +1,121 @@
+//! Numbers as text for Prometheus: the exposition format 0.0.4.
+//! No RFC but for the media type (RFC 9110 section 8.3.1).
+//! Knows no number of ours: names, labels and values are given.
+
+use alloc::string::String;
+use core::fmt::{Display, Write};
+
+/// The media type of the text.
+pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What stands before each name.
+const PREFIX: &str = "sansws_";
+
+/// What a number means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It only grows, and begins anew with the process.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// How often a number lay in which range.
+    Histogram,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+
+    /// What the name of a counter ends with.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Counter => "_total",
+            Self::Gauge | Self::Histogram => "",
+        }
+    }
+}
+
+/// Text in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Exposition(String);
+
+impl Exposition {
+    /// A number without labels.
+    pub(crate) fn one(&mut self, kind: Kind, name: &str, help: &str, value: impl Display) {
+        self.family(kind, name, help).sample("", &[], value);
+    }
+
+    /// Numbers of one name; their samples follow. `help` is one line without a backslash.
+    pub(crate) fn family<'a>(&'a mut self, kind: Kind, name: &'a str, help: &str) -> Family<'a> {
+        let (word, suffix) = (kind.word(), kind.suffix());
+        let help = help.trim();
+        // A string takes all that is written to it.
+        let _ = writeln!(self.0, "# HELP {PREFIX}{name}{suffix} {help}");
+        let _ = writeln!(self.0, "# TYPE {PREFIX}{name}{suffix} {word}");
+        Family {
+            text: &mut self.0,
+            name,
+            suffix,
+        }
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+/// Numbers of one name.
+#[derive(Debug)]
+pub(crate) struct Family<'a> {
+    text: &'a mut String,
+    name: &'a str,
+    suffix: &'static str,
+}
+
+impl Family<'_> {
+    /// One of them: what is behind the name, as `_bucket` of a histogram, labels, and the value. No label value needs an escape.
+    pub(crate) fn sample(
+        &mut self,
+        part: &str,
+        labels: &[(&str, &str)],
+        value: impl Display,
+    ) -> &mut Self {
+        let Self { name, suffix, .. } = self;
+        let _ = write!(self.text, "{PREFIX}{name}{suffix}{part}");
+        for (at, (label, is)) in labels.iter().enumerate() {
+            let begin = if at == 0 { '{' } else { ',' };
+            let _ = write!(self.text, "{begin}{label}=\"{is}\"");
+        }
+        let end = if labels.is_empty() { "" } else { "}" };
+        let _ = writeln!(self.text, "{end} {value}");
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_follow_what_is_said_of_them() {
+        let mut text = Exposition::default();
+        text.one(Kind::Gauge, "open", " What is open.", 3);
+        text.family(Kind::Counter, "closed", "What was closed.")
+            .sample("", &[("code", "1000"), ("by", "peer")], 7);
+        text.family(Kind::Histogram, "size", "Sizes.")
+            .sample("_bucket", &[("le", "+Inf")], 1)
+            .sample("_sum", &[], 2)
+            .sample("_count", &[], 1);
+        let want = "# HELP sansws_open What is open.\n# TYPE sansws_open gauge\nsansws_open 3\n\
+            # HELP sansws_closed_total What was closed.\n# TYPE sansws_closed_total counter\n\
+            sansws_closed_total{code=\"1000\",by=\"peer\"} 7\n\
+            # HELP sansws_size Sizes.\n# TYPE sansws_size histogram\n\
+            sansws_size_bucket{le=\"+Inf\"} 1\nsansws_size_sum 2\nsansws_size_count 1\n";
+        assert_eq!(text.into_text(), want);
+    }
+}
