@@ -251,9 +251,9 @@ fn connection<S: Service<Io<Stream>>>(
             Leave::In(ticket) => {
                 drive::serve(transport, options, service, ticket, arrival).await;
             }
-            Leave::Away(_away) => {
-                let config = Arc::clone(&options.config);
-                let _ = Box::pin(drive::refuse(transport, config)).await;
+            Leave::Away(away) => {
+                let refusing = drive::refuse(transport, &options, &service, arrival, &away);
+                let _ = Box::pin(refusing).await;
             }
         }
     }

@@ -2,7 +2,6 @@
 //!
 //! A watcher that is slow misses numbers and gets the newest; who comes gets the newest at once.
 
-use std::fs::read_to_string;
 use std::time::{Duration, Instant};
 
 use sansws_core::app::Route;
@@ -10,20 +9,19 @@ use sansws_core::drive::{Gate, Hub, Outside, Result, Transport, Upgrade};
 use sansws_core::hub::{FilterError, GroupOptions, HistoryOptions, HubOptions, Overflow};
 use serde_json::json;
 
+use crate::monitor::{cpu_seconds, memory_octets};
 use crate::{join_kept, milliseconds};
 
-/// The group of those who watch.
-const GROUP: &str = "numbers";
+/// The groups of those who watch: one for each server, since hubs may be linked.
+const GROUPS: &str = "numbers/+";
 
 /// Between two measurements.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Ticks in a second, in which Linux counts the time that a process has used.
-const TICKS: f64 = 100.0;
-
 /// The numbers of a server.
 #[derive(Debug)]
 pub struct Board<O> {
+    group: String,
     gate: Gate,
     hub: Hub<O>,
     begun: Instant,
@@ -49,35 +47,41 @@ pub fn rule(options: HubOptions) -> Result<HubOptions, FilterError> {
     let group = GroupOptions::default()
         .history(newest)
         .overflow(Overflow::KeepLatest);
-    Ok(options.rule(GROUP.parse()?, group))
+    Ok(options.rule(GROUPS.parse()?, group))
 }
 
-/// A route that tells the numbers to whoever comes.
-pub fn route<T, O>(pattern: &str, hub: &Hub<O>) -> Route<T>
-where
-    T: Transport + Send + 'static,
-    O: Outside + 'static,
-{
-    let numbers = hub.clone();
-    Route::new(pattern, move |upgrade| watcher(upgrade, numbers.clone())).hub(hub)
-}
-
-async fn watcher<T: Transport, O: Outside>(upgrade: Upgrade<T>, hub: Hub<O>) -> Result {
+async fn watcher<T: Transport, O: Outside>(
+    upgrade: Upgrade<T>,
+    hub: Hub<O>,
+    group: String,
+) -> Result {
     let mut socket = upgrade.accept().await?;
-    join_kept(&socket, &hub, GROUP, None).await?;
+    join_kept(&socket, &hub, &group, None).await?;
     // Nothing is asked, so what is said is not listened to; but the end is.
     while socket.receive().await?.is_some() {}
     Ok(())
 }
 
 impl<O: Outside> Board<O> {
-    /// The numbers of the server behind `gate`, whose connections use `hub`.
-    pub fn new(gate: Gate, hub: &Hub<O>) -> Self {
+    /// The numbers of the server called `name` behind `gate`, whose connections use `hub`.
+    pub fn new(name: &str, gate: Gate, hub: &Hub<O>) -> Self {
         Self {
+            group: format!("numbers/{name}"),
             gate,
             hub: hub.clone(),
             begun: now(),
         }
+    }
+
+    /// A route that tells the numbers to whoever comes.
+    pub fn route<T>(&self, pattern: &str) -> Route<T>
+    where
+        T: Transport + Send + 'static,
+        O: 'static,
+    {
+        let (hub, group) = (self.hub.clone(), self.group.clone());
+        let watch = move |upgrade| watcher(upgrade, hub.clone(), group.clone());
+        Route::new(pattern, watch).hub(&self.hub)
     }
 
     /// Measures for ever; `sleep` is the runtime's.
@@ -90,7 +94,8 @@ impl<O: Outside> Board<O> {
             sleep(PERIOD).await;
             let totals = self.totals();
             let numbers = self.numbers(&before, &totals);
-            self.hub.publish(GROUP, numbers).key(GROUP).now()?;
+            let publish = self.hub.publish(self.group.as_str(), numbers);
+            publish.key(&self.group).now()?;
             before = totals;
         }
     }
@@ -123,7 +128,7 @@ impl<O: Outside> Board<O> {
             "messages_per_second": published + delivered,
             "published_per_second": published,
             "cpu_percent": cpu.map(|(before, now)| (now - before) / seconds * 100.0),
-            "memory_kib": memory_kib(),
+            "memory_kib": memory_octets().map(|octets| octets / 1024),
             "uptime_seconds": totals.taken.duration_since(self.begun).as_secs(),
         })
         .to_string()
@@ -133,23 +138,4 @@ impl<O: Outside> Board<O> {
 fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "a program may read the clock")]
     Instant::now()
-}
-
-/// The processor time that this process has used; `None` where there is no `/proc`.
-fn cpu_seconds() -> Option<f64> {
-    let stat = read_to_string("/proc/self/stat").ok()?;
-    // The name of the program, in parentheses, may hold anything; what is behind it begins with the third field.
-    let fields = stat.rsplit_once(") ")?.1;
-    let mut times = fields.split(' ').skip(11).map(str::parse::<f64>);
-    let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
-    Some((user + system) / TICKS)
-}
-
-/// The memory that this process has in use, in KiB; `None` where there is no `/proc`.
-fn memory_kib() -> Option<u64> {
-    let status = read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse().ok()
 }

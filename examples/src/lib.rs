@@ -3,6 +3,8 @@
 
 pub mod board;
 pub mod chat;
+pub mod monitor;
+pub mod node;
 pub mod pages;
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The page of the chat, which lies in the programs that serve it.
+//! The pages of the chat and of the dashboard, which lie in the programs that serve them.
 
 use sansws_core::app::Router;
 use sansws_core::drive::Transport;
@@ -20,6 +20,19 @@ pub fn router<T: Transport + Send + 'static>(numbers: bool) -> Router<T> {
             "/app.js",
             file("text/javascript", include_str!("../pages/app.js")),
         )
+}
+
+/// The page that shows how all nodes are.
+pub(crate) fn monitor() -> Response {
+    file("text/html", include_str!("../pages/monitor.html"))
+}
+
+pub(crate) fn monitor_css() -> Response {
+    file("text/css", include_str!("../pages/monitor.css"))
+}
+
+pub(crate) fn monitor_js() -> Response {
+    file("text/javascript", include_str!("../pages/monitor.js"))
 }
 
 fn file(kind: &str, content: &str) -> Response {

@@ -23,6 +23,8 @@ pub(super) struct Target<T: Transport> {
     pub(super) layers: Layers,
     pub(super) policy: Policy,
     pub(super) states: Attached,
+    /// It is there for those too who are not let in.
+    pub(super) always: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,7 @@ impl<T: Transport> Target<T> {
             layers: Layers::default(),
             policy: Policy::default(),
             states: Attached::default(),
+            always: false,
         }
     }
 }
@@ -105,6 +108,15 @@ impl<T: Transport> Route<T> {
     #[must_use]
     pub fn hub(mut self, hub: impl Into<HubRef>) -> Self {
         self.target.policy.hub = Some(hub.into());
+        self
+    }
+
+    /// Answers a page also to those who are not let in, while the server is full or drains: what operators ask, such as whether it
+    /// is up. Those answers wait for the request, so others who are not let in are told so when they have said something, or after
+    /// [`Timeouts::close`](crate::config::Timeouts::close).
+    #[must_use]
+    pub fn always(mut self) -> Self {
+        self.target.always = matches!(self.target.goal, Goal::Page(_));
         self
     }
 

@@ -18,7 +18,7 @@ use crate::drive::{
     Decision, HubRef, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
 };
 use crate::handshake::Refusal;
-use crate::http::Response;
+use crate::http::{RequestHead, Response};
 use crate::route::{Miss, Pattern, Routes, UrlError};
 
 /// A [`Router`] whose routes were checked. Clones are the same.
@@ -31,6 +31,7 @@ struct Inner<T: Transport> {
     layers: Layers,
     policy: Policy,
     states: Arc<Attached>,
+    has_always: bool,
 }
 
 /// A target with what each request shares.
@@ -40,6 +41,7 @@ struct Ready<T: Transport> {
     layers: Layers,
     policy: Arc<Policy>,
     states: Arc<Attached>,
+    always: bool,
 }
 
 impl<T: Transport> Clone for Ready<T> {
@@ -49,6 +51,7 @@ impl<T: Transport> Clone for Ready<T> {
             layers: self.layers.clone(),
             policy: Arc::clone(&self.policy),
             states: Arc::clone(&self.states),
+            always: self.always,
         }
     }
 }
@@ -77,12 +80,15 @@ impl<T: Transport> App<T> {
             layers: target.layers,
             policy: Arc::new(target.policy),
             states: Arc::new(target.states),
+            always: target.always,
         });
+        let has_always = routes.iter().any(|(_, ready)| ready.always);
         Self(Arc::new(Inner {
             routes,
             layers,
             policy,
             states: Arc::new(states),
+            has_always,
         }))
     }
 
@@ -101,6 +107,7 @@ impl<T: Transport> App<T> {
             layers,
             policy,
             states,
+            has_always,
         } = &*self.0;
         let routes = routes.clone().map(|ready| Ready {
             policy: Arc::new(inherit(&ready.policy)),
@@ -111,6 +118,7 @@ impl<T: Transport> App<T> {
             layers: layers.clone(),
             policy: inherit(policy),
             states: Arc::clone(states),
+            has_always: *has_always,
         }))
     }
 
@@ -223,6 +231,15 @@ impl<T: Transport + 'static> Service<T> for App<T> {
             }
         }
         hubs
+    }
+
+    fn has_always(&self) -> bool {
+        self.0.has_always
+    }
+
+    fn is_always(&self, head: &RequestHead) -> bool {
+        let found = self.0.routes.find(&head.method, head.path());
+        found.is_ok_and(|found| found.endpoint.always)
     }
 
     fn decide(&self, mut scope: Scope) -> Self::Deciding {

@@ -88,7 +88,6 @@ impl Gate {
             return None;
         }
         state.refused += 1;
-        self.tally().turned_away(self.why_away());
         Some(Leave::Away(Away(self.clone())))
     }
 
@@ -113,6 +112,11 @@ impl Gate {
             draining: self.is_closing(),
             ..self.tally().read()
         }
+    }
+
+    /// How many may be in.
+    pub fn most(&self) -> usize {
+        self.0.most
     }
 
     /// How many are in.
@@ -285,6 +289,12 @@ impl Leave {
 /// The leave to be refused; dropping it makes room for another.
 #[derive(Debug)]
 pub struct Away(Gate);
+
+impl Away {
+    pub(super) fn gate(&self) -> &Gate {
+        &self.0
+    }
+}
 
 impl Drop for Away {
     fn drop(&mut self) {

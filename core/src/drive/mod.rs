@@ -26,6 +26,7 @@ mod follow;
 #[cfg(feature = "http")]
 mod foreign;
 mod gate;
+mod health;
 mod hub;
 mod kinds;
 mod metrics;
@@ -54,6 +55,7 @@ pub use follow::follow;
 #[cfg(feature = "http")]
 pub use foreign::{Admitted, Foreign};
 pub use gate::{Away, Gate, Leave, Ticket};
+pub use health::{Health, Status};
 pub use hub::{
     BackplaneState, Events, Hub, HubMetrics, HubRef, Link, OnThisThread, Outside, Publish,
     Subscription, both, drive_hubs, hubs_on_this_thread,

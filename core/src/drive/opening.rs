@@ -14,7 +14,7 @@ use std::panic::catch_unwind;
 
 use super::buffer::Unread;
 use super::exchange::{WriteAll, answer_and_end, within};
-use super::gate::Gate;
+use super::gate::{Away, Gate};
 use super::metrics::Asked;
 use super::options::Serve;
 use super::scope::{Head, Scope};
@@ -122,7 +122,7 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
             keep_alive: head.keeps_alive() && visit < VISITS,
             head: head.method == "HEAD",
         };
-        let judged = if gate.is_closing() {
+        let judged = if gate.is_closing() && !service.is_always(&head) {
             Err(Refusal::Busy)
         } else {
             judge(head, S::PLAIN)
@@ -319,9 +319,44 @@ impl HeadReader {
     }
 }
 
-/// Answers a connection that is not let in with 503, and ends it.
-pub async fn refuse<T: Transport>(transport: T, config: Arc<Config>) -> Result<()> {
-    reply(transport, &Refusal::Busy.response(), &config).await
+/// Answers a connection that is not let in, and ends it: with 503, unless it asks for a page that is [always](Service::is_always)
+/// there.
+pub async fn refuse<T: Transport, S: Service<T>>(
+    mut transport: T,
+    options: &Serve,
+    service: &S,
+    arrival: Arrival,
+    away: &Away,
+) -> Result<()> {
+    let config = &options.config;
+    let mut reader = HeadReader::new(config);
+    let (mut response, mut framing) = (None, Framing::default());
+    if service.has_always() {
+        let deadline = Some(transport.now() + config.timeouts.close);
+        let read = reader.read(&mut transport, deadline, None).await;
+        if let Ok(head) = read
+            && service.is_always(&head)
+            && let Ok(head) = judge(head, S::PLAIN)
+        {
+            framing.head = matches!(&head, Head::Plain(head) if head.method == "HEAD");
+            let scope = options.scope(head, &arrival, transport.now());
+            response = match decide(&mut transport, service, scope, deadline).await {
+                Decision::Answer(response) => Some(response),
+                Decision::Page(page) => Some(contained(page).await),
+                Decision::Handle { .. } => None,
+            };
+        }
+    }
+    let (gate, tally) = (away.gate(), away.gate().tally());
+    let response = if let Some(response) = response {
+        tally.response(Asked::Page, response.status);
+        response
+    } else {
+        tally.turned_away(gate.why_away());
+        Refusal::Busy.response()
+    };
+    let octets = written(&response, framing);
+    answer_and_end(&mut transport, reader.unread, &octets, config).await
 }
 
 /// Answers a connection, and ends it.

@@ -14,7 +14,7 @@ use super::hub::HubRef;
 use super::options::{Policy, Serve};
 use super::scope::Scope;
 use super::{Result, Transport, Upgrade};
-use crate::http::Response;
+use crate::http::{RequestHead, Response};
 
 /// What decides on each request of a server, and runs the handlers of those it takes.
 pub trait Service<T: Transport> {
@@ -31,6 +31,16 @@ pub trait Service<T: Transport> {
     /// The hubs that its connections may use, each once: whoever serves it sees to their time.
     fn hubs(&self) -> Vec<HubRef> {
         Vec::new()
+    }
+
+    /// Whether any page is there for those too who are not let in, while the server is full or drains.
+    fn has_always(&self) -> bool {
+        false
+    }
+
+    /// Whether a request is for such a page.
+    fn is_always(&self, _: &RequestHead) -> bool {
+        false
     }
 
     /// Decides on a request.

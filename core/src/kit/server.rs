@@ -74,23 +74,25 @@ impl TestServer {
         let begin = move |server: &Self, stream, peer| {
             let transport = transport(stream, server.world.clock());
             let options = Arc::clone(&server.options);
+            let arrival = Arrival {
+                begun: transport.now(),
+                peer: Some(peer),
+                secure: false,
+            };
             match server.gate.admit() {
                 Some(drive::Leave::In(ticket)) => {
-                    let arrival = Arrival {
-                        begun: transport.now(),
-                        peer: Some(peer),
-                        secure: false,
-                    };
                     let serving =
                         drive::serve(transport, options, service.clone(), ticket, arrival);
                     server.world.spawn(async move {
                         serving.await;
                     });
                 }
-                Some(drive::Leave::Away(away)) => server.world.spawn(async move {
-                    let _away = away;
-                    let _ = drive::refuse(transport, Arc::clone(&options.config)).await;
-                }),
+                Some(drive::Leave::Away(away)) => {
+                    let service = service.clone();
+                    server.world.spawn(async move {
+                        let _ = drive::refuse(transport, &options, &service, arrival, &away).await;
+                    });
+                }
                 None => drop(transport),
             }
         };

@@ -134,7 +134,12 @@ impl Link {
 
     fn turn(&self, down: bool) {
         let Some(far) = self.far() else { return };
-        far.down.store(down, Ordering::Release);
+        if far.down.swap(down, Ordering::AcqRel) != down {
+            tracing::warn!(
+                websocket.backplane.down = down,
+                "the backplane went down or up"
+            );
+        }
         let publishers = {
             let mut waiting = lock(&far.waiting);
             if down {

@@ -1,0 +1,221 @@
+//! How all nodes are, live: each publishes its numbers once a second to a group of the hub, and a page draws what it hears, each node
+//! for itself and all together. Where hubs are linked, every page sees every node; one that falls silent is shown as gone.
+//!
+//! Beside it, what operators' programs ask: `/metrics` for Prometheus, `/health/live` and `/health/ready`.
+
+use std::fs::read_to_string;
+use std::time::{Duration, Instant};
+
+use sansws_core::app::{Route, Router};
+use sansws_core::drive::{
+    self, CodeClass, Error, Failed, Gate, Hub, Outside, Result, Transport, TurnedAway, Upgrade,
+};
+use sansws_core::http::Response;
+use sansws_core::hub::{FilterError, GroupOptions, HubError, HubOptions, Overflow};
+use serde_json::{Map, Value, json};
+
+use crate::{milliseconds, pages};
+
+/// The group of the pages. What nodes say to it is not kept: it is said again a second later.
+const GROUP: &str = "$nodes";
+
+/// Between two reports.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Ticks in a second, in which Linux counts the time that a process has used.
+const TICKS: f64 = 100.0;
+
+/// What is reported of one node.
+#[derive(Debug)]
+pub struct Monitor<O> {
+    name: String,
+    gate: Gate,
+    hub: Hub<O>,
+    began: Instant,
+    /// Tells this run of the node from the one before.
+    run: u64,
+}
+
+impl<O> Clone for Monitor<O> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            gate: self.gate.clone(),
+            hub: self.hub.clone(),
+            ..*self
+        }
+    }
+}
+
+/// A page that reads slowly gets the newest report of each node.
+///
+/// # Errors
+/// Never: the filter is one.
+pub fn rule(options: HubOptions) -> Result<HubOptions, FilterError> {
+    let group = GroupOptions::default().overflow(Overflow::KeepLatest);
+    Ok(options.rule(GROUP.parse()?, group))
+}
+
+impl<O: Outside + 'static> Monitor<O> {
+    /// Of the server behind `gate`, whose connections use `hub`. Names tell nodes apart: no two may have the same.
+    pub fn new(name: &str, gate: Gate, hub: &Hub<O>) -> Self {
+        Self {
+            name: name.into(),
+            gate,
+            hub: hub.clone(),
+            began: now(),
+            run: milliseconds(),
+        }
+    }
+
+    /// The page at `/dashboard`, and what programs ask. A server on the open net shows these on a listener of their own.
+    pub fn router<T: Transport + Send + 'static>(&self) -> Router<T> {
+        Router::new()
+            .get("/dashboard", pages::monitor())
+            .get("/monitor.css", pages::monitor_css())
+            .get("/monitor.js", pages::monitor_js())
+            .add(Route::new("/dashboard/nodes", watcher).hub(&self.hub))
+            .add(self.page("/metrics", Self::metrics))
+            // Whoever restarts what does not answer asks this: a server that drains, is full or has lost its backplane is alive.
+            .add(self.page("/health/live", |_| Response::text(200, "alive\n")))
+            // Whoever sends clients asks this.
+            .add(self.page("/health/ready", Self::health))
+            .add(self.page("/health", Self::health))
+    }
+
+    /// A page that is there also while the server is full or drains.
+    fn page<T: Transport>(&self, path: &str, answer: fn(&Self) -> Response) -> Route<T> {
+        let monitor = self.clone();
+        let page = move |_| core::future::ready(answer(&monitor));
+        Route::get(path, page).always()
+    }
+
+    fn metrics(&self) -> Response {
+        drive::scrape(&self.gate.metrics(), Some(&self.hub.metrics()))
+    }
+
+    fn health(&self) -> Response {
+        self.gate.health(Some(&self.hub.metrics())).response()
+    }
+
+    /// Reports for ever; `sleep` is the runtime's.
+    ///
+    /// # Errors
+    /// When the hub does not take what is reported.
+    pub async fn run(&self, sleep: impl AsyncFn(Duration)) -> Result {
+        loop {
+            match self.publish() {
+                // Who is behind or alone has the next report in a second.
+                Ok(()) | Err(Error::Hub(HubError::Behind)) => {}
+                Err(error) => return Err(error),
+            }
+            sleep(PERIOD).await;
+        }
+    }
+
+    fn publish(&self) -> Result {
+        let report = self.report().to_string();
+        let publish = self.hub.publish(GROUP, report.clone());
+        match publish.key(&self.name).unsaved().now() {
+            // The pages that are open here are to say so, also where the hub serves nobody without its backplane.
+            Err(Error::Hub(HubError::Down)) => {
+                for page in self.hub.members(GROUP) {
+                    self.hub.send_to(page, report.clone())?;
+                }
+                Ok(())
+            }
+            published => published.map(|_| ()),
+        }
+    }
+
+    /// The numbers, counters as they stand: who reads two reports knows the rate, also when some between got lost.
+    fn report(&self) -> Value {
+        let (server, hub) = (self.gate.metrics(), self.hub.metrics());
+        let (done, held) = (&hub.hub.counters, &hub.hub.gauges);
+        let health = self.gate.health(Some(&hub));
+        let closed: Map<String, Value> = CodeClass::ALL
+            .iter()
+            .map(|class| (class.label().into(), server.closed(*class).into()))
+            .collect();
+        let all = |counts: &mut dyn Iterator<Item = u64>| counts.sum::<u64>();
+        json!({
+            "node": self.name,
+            "run": self.run,
+            "at": milliseconds(),
+            "status": health.status.as_str(),
+            "reason": health.reason,
+            "backplane": hub.backplane.as_str(),
+            "uptime": now().duration_since(self.began).as_secs(),
+            "cpu_seconds": cpu_seconds(),
+            "memory": memory_octets(),
+            "connections": server.connections,
+            "websockets": server.websockets(),
+            "accepted": server.accepted,
+            "refused": all(&mut TurnedAway::ALL.iter().map(|why| server.turned_away(*why))),
+            "failed": all(&mut Failed::ALL.iter().map(|why| server.failed(*why))),
+            "handlers_failed": server.handlers_failed,
+            "received": server.messages_received,
+            "sent": server.messages_sent,
+            "octets_received": server.octets_received,
+            "octets_sent": server.octets_sent,
+            "published": done.published,
+            "put": done.received,
+            "fan_out": done.fan_out,
+            "largest_fan_out": done.largest_fan_out,
+            "delivered": done.delivered,
+            "groups": held.groups,
+            "channels": held.channels,
+            "waiting": held.waiting,
+            "waiting_octets": held.waiting_octets,
+            "history_octets": hub.history_octets,
+            "gaps": done.gaps,
+            "downs": done.downs,
+            "dropped": {
+                "newest": done.dropped_newest,
+                "oldest": done.dropped_oldest,
+                "conflated": done.dropped_conflated,
+                "aged": done.dropped_aged,
+                "unfit": done.dropped_unfit,
+                "expired": done.expired,
+                "discarded": done.discarded,
+                "flooded": server.messages_dropped,
+                "slow": done.closed_slow,
+            },
+            "closed": closed,
+        })
+    }
+}
+
+/// A page that is open.
+async fn watcher<T: Transport>(upgrade: Upgrade<T>) -> Result {
+    let mut socket = upgrade.accept().await?;
+    socket.join(GROUP).await?;
+    // Nothing is asked, so what is said is not listened to; but the end is.
+    while socket.receive().await?.is_some() {}
+    Ok(())
+}
+
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "a program may read the clock")]
+    Instant::now()
+}
+
+/// The processor time that this process has used; `None` where there is no `/proc`.
+pub(crate) fn cpu_seconds() -> Option<f64> {
+    let stat = read_to_string("/proc/self/stat").ok()?;
+    // The name of the program, in parentheses, may hold anything; what is behind it begins with the third field.
+    let fields = stat.rsplit_once(") ")?.1;
+    let mut times = fields.split(' ').skip(11).map(str::parse::<f64>);
+    let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
+    Some((user + system) / TICKS)
+}
+
+/// The memory that this process has in use, in octets; `None` where there is no `/proc`.
+pub(crate) fn memory_octets() -> Option<u64> {
+    let status = read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,64 @@
+//! A server of the demo: chat, echo, numbers, and what tells how it is. Several of them, whose hubs are linked, are one chat.
+
+use std::time::Duration;
+
+use futures_lite::future::or;
+use sansws_core::app::Router;
+use sansws_core::drive::{Gate, Hub, Outside, Result, Transport, Upgrade};
+use sansws_core::hub::{FilterError, HubOptions};
+
+use crate::board::{self, Board};
+use crate::monitor::{self, Monitor};
+use crate::{chat, pages};
+
+/// What a node serves and reports.
+#[derive(Debug)]
+pub struct Node<O> {
+    hub: Hub<O>,
+    board: Board<O>,
+    monitor: Monitor<O>,
+}
+
+/// How the hub of a node behaves: on all linked nodes the same.
+///
+/// # Errors
+/// Never: the filters are such.
+pub fn options() -> Result<HubOptions, FilterError> {
+    monitor::rule(board::rule(chat::options()?)?)
+}
+
+impl<O: Outside + 'static> Node<O> {
+    /// The node called `name`, a name that no other has: the server behind `gate`, whose connections use `hub`.
+    pub fn new(name: &str, gate: &Gate, hub: &Hub<O>) -> Self {
+        Self {
+            hub: hub.clone(),
+            board: Board::new(name, gate.clone(), hub),
+            monitor: Monitor::new(name, gate.clone(), hub),
+        }
+    }
+
+    /// All its routes.
+    pub fn router<T: Transport + Send + 'static>(&self) -> Router<T> {
+        pages::router(true)
+            .merge(self.monitor.router())
+            .add(chat::route(&self.hub))
+            .add(self.board.route("/dashboard"))
+            .route("/echo", echo)
+    }
+
+    /// Reports for ever; to be polled beside the server.
+    ///
+    /// # Errors
+    /// When the hub does not take what is reported.
+    pub async fn run(&self, sleep: impl AsyncFn(Duration) + Copy) -> Result {
+        or(self.board.run(sleep), self.monitor.run(sleep)).await
+    }
+}
+
+async fn echo<T: Transport>(upgrade: Upgrade<T>) -> Result {
+    let mut socket = upgrade.accept().await?;
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
