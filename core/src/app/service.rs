@@ -17,7 +17,7 @@ use crate::drive::scope::Attached;
 use crate::drive::{
     Decision, HubRef, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
 };
-use crate::handshake::Refusal;
+use crate::handshake::{Refusal, Request};
 use crate::http::{RequestHead, Response};
 use crate::route::{Miss, Pattern, Routes, UrlError};
 
@@ -239,7 +239,7 @@ impl<T: Transport + 'static> Service<T> for App<T> {
 
     fn is_always(&self, head: &RequestHead) -> bool {
         let found = self.0.routes.find(&head.method, head.path());
-        found.is_ok_and(|found| found.endpoint.always)
+        !Request::is_meant(head) && found.is_ok_and(|found| found.endpoint.always)
     }
 
     fn decide(&self, mut scope: Scope) -> Self::Deciding {

@@ -28,8 +28,9 @@ macro_rules! numbers {
                 $(
                     let name = alloc::format!("{part}_{}", stringify!($field));
                     // What is the most so far is a gauge: rates of it mean nothing.
-                    let kind = if stringify!($how) == "most" { Kind::Gauge } else { kind };
-                    out.one(kind, &name, concat!($($help),*), self.$field);
+                    let is_most = stringify!($how) == "most";
+                    let of = if is_most { Kind::Gauge } else { kind };
+                    out.one(of, &name, concat!($($help),*), self.$field);
                 )*
             }
         }
