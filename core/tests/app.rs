@@ -736,7 +736,7 @@ fn what_goes_wrong_is_logged_with_its_route_and_what_a_peer_does_is_not() {
     for part in [
         "ERROR",
         "a handler failed",
-        "route=\"/rooms/{room}\"",
+        "http.route=\"/rooms/{room}\"",
         "the handler panicked",
     ] {
         assert!(said.contains(part), "{part}: {said}");

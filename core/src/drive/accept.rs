@@ -137,7 +137,10 @@ pub async fn obey_signals(
     if let Some(window) = window {
         let obeyed: io::Result<()> = async {
             poll_fn(&mut poll_signal).await?;
-            tracing::info!(?window, "a signal: the server drains");
+            tracing::info!(
+                websocket.drain_seconds = window.as_secs_f64(),
+                "a signal: the server drains"
+            );
             gate.drain(window);
             poll_fn(&mut poll_signal).await?;
             tracing::info!("a second signal: who is still in is dropped");

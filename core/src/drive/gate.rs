@@ -278,11 +278,12 @@ impl Leave {
     /// Says that nothing could be said on the connection: TLS or the PROXY protocol failed, or took too long.
     pub fn not_begun(&self, error: &Error) {
         let (Self::In(Ticket { gate, .. }) | Self::Away(Away(gate))) = self;
-        gate.tally().failed(match error {
+        let why = match error {
             Error::ConnectTimeout => Failed::Timeout,
             _ => Failed::Transport,
-        });
-        tracing::debug!(%error, "a connection was not begun");
+        };
+        gate.tally().failed(why);
+        tracing::debug!(%error, "error.type" = why.label(), "a connection was not begun");
     }
 }
 

@@ -41,6 +41,7 @@ mod stream;
 mod tally;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod trace;
 mod tunnel;
 mod upgrade;
 mod websocket;

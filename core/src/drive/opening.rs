@@ -20,7 +20,7 @@ use super::options::Serve;
 use super::scope::{Head, Scope};
 use super::service::{Answering, Decision, Service};
 use super::upgrade::{Slot, Upgrade};
-use super::{Error, Result, Transport};
+use super::{Error, Result, Transport, trace};
 use crate::config::Config;
 use crate::handshake::{Refusal, Request, ServerHandshake};
 use crate::http::response::Framing;
@@ -164,6 +164,13 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
             Asked::Page
         };
         gate.tally().response(asked, response.status);
+        if is_websocket {
+            trace::answered(response.status);
+        }
+        tracing::debug!(
+            http.response.status_code = response.status,
+            "a request was answered"
+        );
         let framing = Framing {
             keep_alive: framing.keep_alive && !is_websocket && !gate.is_closing(),
             ..framing
@@ -187,8 +194,9 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
 /// Counts the answer that refuses a request.
 fn note_refusal(gate: &Gate, error: &Error) {
     if let Error::Refusal(refusal) = error {
-        gate.tally()
-            .response(Asked::Invalid, refusal.response().status);
+        let status = refusal.response().status;
+        gate.tally().response(Asked::Invalid, status);
+        trace::answered(status);
     }
 }
 

@@ -16,11 +16,12 @@ use std::sync::PoisonError;
 
 use super::engine::Counters;
 use super::gate::{Gate, Parting, Ticket};
-use super::metrics::{Asked, Failed};
+use super::metrics::{Asked, Closer, Failed};
 use super::opening::{Arrival, Opening, open, reply};
 use super::options::Serve;
 use super::parties::Party;
 use super::service::Service;
+use super::trace::{self, Span};
 use super::upgrade::{Fate, NOT_ACCEPTED, Slot, Upgrade};
 use super::websocket::{Shared, is_closing};
 use super::{Error, Result, Transport};
@@ -49,25 +50,6 @@ impl Default for Outcome {
             closed: None,
             route: None,
             counters: Counters::default(),
-        }
-    }
-}
-
-impl Outcome {
-    /// What is the operator's business: failures of ours by the route. What peers do wrong is told to those who look closely.
-    fn log(&self, gate: &Gate) {
-        let route = self.route.as_ref().map_or("", Pattern::as_str);
-        match &self.result {
-            Ok(()) => tracing::debug!(route, closed = ?self.closed, "a connection ended"),
-            Err(
-                error @ (Error::Panic | Error::Other(_) | Error::Misuse(_) | Error::NoState(_)),
-            ) => {
-                gate.tally().handler_failed();
-                tracing::error!(route, %error, closed = ?self.closed, "a handler failed");
-            }
-            Err(error) => {
-                tracing::debug!(route, %error, closed = ?self.closed, "a connection failed");
-            }
         }
     }
 }
@@ -115,18 +97,12 @@ async fn serve_until<T: Transport, S: Service<T>>(
                 result: Err(error),
                 ..Outcome::default()
             };
-            outcome.log(&parting.gate);
+            trace::ended(&outcome, None, &parting.gate);
             return outcome;
         }
     };
     let kept = Kept::of(&mut opening.upgrade);
-    if let Some(route) = kept.as_ref().and_then(|kept| kept.route.as_ref()) {
-        tracing::Span::current().record("route", route.as_str());
-    }
-    if let Some(client) = opening.upgrade.client_addr() {
-        tracing::Span::current().record("client", tracing::field::display(client));
-    }
-    tracing::debug!(path = opening.upgrade.path(), "a WebSocket is asked for");
+    trace::asked(&opening.upgrade);
     let mut seat = Seat {
         place: Place::Waiting(slot),
         parting,
@@ -155,13 +131,17 @@ async fn serve_until<T: Transport, S: Service<T>>(
                         Err(error) => error.response(),
                     };
                     gate.tally().response(Asked::WebSocket, response.status);
+                    trace::answered(response.status);
                     let _ = Box::pin(reply(transport, &response, &options.config)).await;
                     // To reject is not to fail.
                     if let Err(Error::Reject(_)) = result {
                         result = Ok(());
                     }
                 }
-                Fate::Rejected(status) => gate.tally().response(Asked::WebSocket, status),
+                Fate::Rejected(status) => {
+                    gate.tally().response(Asked::WebSocket, status);
+                    trace::answered(status);
+                }
                 // Its answer could not be written.
                 Fate::Open | Fate::Accepted(_) | Fate::Noted => {
                     gate.tally().failed(Failed::Left);
@@ -174,7 +154,7 @@ async fn serve_until<T: Transport, S: Service<T>>(
             }
         }
     };
-    outcome.log(gate);
+    trace::ended(&outcome, seat.first_close(), gate);
     outcome
 }
 
@@ -229,7 +209,7 @@ where
         Place::Open(shared) => Box::pin(close_with(shared, result, None)).await,
         Place::Waiting(_) => Outcome::default(),
     };
-    outcome.log(&seat.parting.gate);
+    trace::ended(&outcome, seat.first_close(), &seat.parting.gate);
     outcome
 }
 
@@ -243,35 +223,6 @@ fn until_dropped(
         Poll::Ready(()) => Poll::Ready(Outcome::default()),
         Poll::Pending => span.enter(|| all.as_mut().poll(cx)),
     })
-}
-
-/// The span of a connection; boxed, and nothing while nobody listens.
-struct Span(Option<Box<tracing::Span>>);
-
-impl Span {
-    fn of(arrival: &Arrival) -> Self {
-        let span = tracing::info_span!(
-            "connection",
-            peer = arrival.peer.map(tracing::field::display),
-            secure = arrival.secure,
-            route = tracing::field::Empty,
-            client = tracing::field::Empty,
-        );
-        Self((!span.is_disabled()).then(|| Box::new(span)))
-    }
-
-    #[cfg(feature = "http")]
-    fn current() -> Self {
-        let span = tracing::Span::current();
-        Self((!span.is_disabled()).then(|| Box::new(span)))
-    }
-
-    fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
-        match &self.0 {
-            Some(span) => span.in_scope(work),
-            None => work(),
-        }
-    }
 }
 
 /// What is kept of a request while its connection lives; boxed, and nothing for a handler without a route.
@@ -350,6 +301,14 @@ impl<T: Transport> Seat<T> {
             drop(fate);
             self.place = Place::Open(shared);
             self.parting.gate.tally().opened();
+        }
+    }
+
+    /// Who closed first, with which code, if it was open.
+    fn first_close(&self) -> Option<(Closer, u16)> {
+        match &self.place {
+            Place::Waiting(_) => None,
+            Place::Open(shared) => Some(shared.engine().first_close()),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::exchange::{WriteAll, answer_and_end, within};
 use super::options::Policy;
 use super::scope::{Head, Scope};
 use super::websocket::{Shared, WebSocket};
-use super::{Result, Transport};
+use super::{Result, Transport, trace};
 use crate::config::Config;
 use crate::handshake::{Accept, Refusal};
 use crate::http::Response;
@@ -147,6 +147,7 @@ impl<T: Transport> Unanswered<T> {
         let Some((transport, unread)) = self.parts.take() else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         };
+        trace::agreed(agreement.subprotocol.as_deref());
         let config = Arc::clone(&self.config);
         let driven = self.slot.is_some();
         let policy = self.policy.as_deref();

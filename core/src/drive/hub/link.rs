@@ -136,7 +136,7 @@ impl Link {
         let Some(far) = self.far() else { return };
         if far.down.swap(down, Ordering::AcqRel) != down {
             tracing::warn!(
-                websocket.backplane.down = down,
+                websocket.backplane_down = down,
                 "the backplane went down or up"
             );
         }

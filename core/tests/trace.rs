@@ -1,0 +1,229 @@
+//! What is told to `tracing`: fields as OpenTelemetry names them, and those of `docs/monitoring.md`.
+//! No RFC.
+
+mod support {
+    pub mod app;
+}
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sansws_core::drive::{Dial, Error, Result, Serve};
+use sansws_core::handshake::Accept;
+use sansws_core::http::forwarded::Trusted;
+use sansws_core::kit::{TestHub, TestServer};
+use support::app::{Routes, Up, echo, run, serve_with};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+
+type Fields = BTreeMap<String, String>;
+
+/// What was told: the fields of spans by their number, and of events.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<(BTreeMap<u64, Fields>, Vec<Fields>)>>);
+
+struct Write<'a>(&'a mut Fields);
+
+impl Visit for Write<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name().into(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().into(), value.into());
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Told {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        let mut told = self.0.lock().unwrap();
+        let fields = told.0.entry(id.into_u64()).or_default();
+        attributes.record(&mut Write(fields));
+        fields.insert("name".into(), attributes.metadata().name().into());
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        let mut told = self.0.lock().unwrap();
+        values.record(&mut Write(told.0.entry(id.into_u64()).or_default()));
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::new();
+        event.record(&mut Write(&mut fields));
+        fields.insert("level".into(), event.metadata().level().to_string());
+        self.0.lock().unwrap().1.push(fields);
+    }
+}
+
+async fn fails(upgrade: Up) -> Result {
+    let _socket = upgrade.accept().await?;
+    Err(Error::other("as it should"))
+}
+
+async fn speaks(upgrade: Up) -> Result {
+    let accept = Accept {
+        subprotocol: upgrade.choose(["chat.v2"]),
+        ..Accept::default()
+    };
+    let mut socket = upgrade.accept_with(accept).await?;
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+/// What is told while a test runs.
+fn told(test: impl AsyncFnOnce(TestServer) -> Result) -> (Vec<Fields>, Vec<Fields>) {
+    let told = Told::default();
+    let subscriber = tracing_subscriber::registry().with(told.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        run(async {
+            let trusted = Trusted::new(["127.0.0.1"]).unwrap();
+            let routes = Routes::new()
+                .route("/echo", echo)
+                .route("/rooms/{room}", speaks)
+                .route("/fails", fails)
+                .get("/page", "a page");
+            let server = serve_with(routes, Serve::default().trusted(trusted));
+            test(server).await
+        });
+    });
+    let told = told.0.lock().unwrap();
+    (told.0.values().cloned().collect(), told.1.clone())
+}
+
+#[track_caller]
+fn has(fields: &Fields, want: &[(&str, &str)]) {
+    for (name, value) in want {
+        assert_eq!(
+            fields.get(*name).map(String::as_str),
+            Some(*value),
+            "{name}: {fields:#?}"
+        );
+    }
+}
+
+fn event<'a>(events: &'a [Fields], message: &str) -> &'a Fields {
+    let is = |event: &&Fields| event["message"] == message;
+    events
+        .iter()
+        .find(is)
+        .unwrap_or_else(|| panic!("{message}: {events:#?}"))
+}
+
+#[test]
+fn the_span_of_a_connection_has_the_fields_that_opentelemetry_knows() {
+    let (spans, events) = told(async |server| {
+        let mut dial = Dial::default()
+            .header("User-Agent", "a test")
+            .header("X-Forwarded-For", "192.0.2.7");
+        dial.options.subprotocols = vec!["chat.v1".into(), "chat.v2".into()];
+        let mut socket = server.connect_with("/rooms/7?token=secret", dial).await?;
+        socket.send_text("Hello").await?;
+        socket.expect_text("Hello").await;
+        socket.close(4001, "enough").await?;
+        server.pass(Duration::from_secs(1)).await;
+        Ok(())
+    });
+    let [span] = &spans[..] else {
+        panic!("{spans:#?}")
+    };
+    has(
+        span,
+        &[
+            ("name", "connection"),
+            ("otel.kind", "server"),
+            ("otel.name", "GET /rooms/{room}"),
+            ("network.protocol.name", "websocket"),
+            ("network.transport", "tcp"),
+            ("network.peer.address", "127.0.0.1"),
+            ("client.address", "192.0.2.7"),
+            ("server.address", "test"),
+            ("server.port", "80"),
+            ("url.scheme", "http"),
+            ("url.path", "/rooms/7"),
+            ("http.request.method", "GET"),
+            ("http.response.status_code", "101"),
+            ("http.route", "/rooms/{room}"),
+            ("user_agent.original", "a test"),
+            ("websocket.subprotocol", "chat.v2"),
+            ("websocket.close_code", "4001"),
+            ("websocket.closed_by", "peer"),
+            ("websocket.messages_received", "1"),
+            ("websocket.messages_sent", "1"),
+            ("websocket.octets_sent", "11"),
+        ],
+    );
+    assert!(!span.contains_key("error.type"), "{span:#?}");
+    let end = event(&events, "a connection ended");
+    has(
+        end,
+        &[
+            ("level", "DEBUG"),
+            ("http.route", "/rooms/{room}"),
+            ("websocket.close_code", "4001"),
+            ("websocket.closed_by", "peer"),
+            ("websocket.close_reason", "enough"),
+        ],
+    );
+    let all = format!("{spans:?} {events:?}");
+    assert!(!all.contains("secret"), "{all}");
+}
+
+#[test]
+fn a_handler_that_fails_is_an_error_with_its_type() {
+    let (spans, events) = told(async |server| {
+        server.connect("/fails").await?.expect_close(1011).await;
+        server.pass(Duration::from_secs(30)).await;
+        Ok(())
+    });
+    let closed = [
+        ("error.type", "other"),
+        ("websocket.close_code", "1011"),
+        ("websocket.closed_by", "server"),
+    ];
+    has(&spans[0], &closed);
+    has(&spans[0], &[("otel.status_code", "ERROR")]);
+    let end = event(&events, "a handler failed");
+    has(end, &closed);
+    has(end, &[("level", "ERROR"), ("error", "as it should")]);
+}
+
+#[test]
+fn what_is_refused_says_its_status() {
+    let (spans, _) = told(async |server| {
+        server.expect_reject("/nowhere", 404).await;
+        server.exchange(b"nonsense\r\n\r\n").await?;
+        server.pass(Duration::from_secs(30)).await;
+        Ok(())
+    });
+    has(&spans[0], &[("http.response.status_code", "404")]);
+    has(
+        &spans[1],
+        &[
+            ("http.response.status_code", "400"),
+            ("error.type", "refusal"),
+        ],
+    );
+}
+
+#[test]
+fn a_backplane_that_goes_down_is_told_once() {
+    let (_, events) = told(async |_| {
+        let (_hub, link) = TestHub::linked(Default::default());
+        link.up();
+        link.down();
+        link.down();
+        Ok(())
+    });
+    let changes: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event.get("websocket.backplane_down").map(String::as_str))
+        .collect();
+    assert_eq!(changes, ["false", "true"]);
+}
