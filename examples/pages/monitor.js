@@ -44,7 +44,7 @@ const sum = (values) => values.reduce((a, b) => a + b, 0);
 const per_second = (of) => ({ before, now }) => (before ? Math.max(0, ((of(now) ?? 0) - (of(before) ?? 0)) / ((now.at - before.at) / 1000)) : 0);
 const as_is = (of) => ({ now }) => of(now) ?? 0;
 
-const dropped = ({ dropped: { slow, ...all } }) => sum(Object.values(all));
+const dropped = ({ dropped: { newest, oldest, conflated, aged, unfit, flooded } }) => newest + oldest + conflated + aged + unfit + flooded;
 const rates = {
   received: per_second((n) => n.received),
   sent: per_second((n) => n.sent),
@@ -129,7 +129,7 @@ const PANELS = [
       number("Wrong kind", (n) => n.dropped.unfit, count, notice),
       number("Expired", (n) => n.dropped.expired),
       number("Left at the end", (n) => n.dropped.discarded),
-      number("Sent too fast by clients", (n) => n.dropped.flooded, count, notice),
+      number("Sent too fast", (n) => n.dropped.flooded, count, notice),
       number("Closed as too slow", (n) => n.dropped.slow, count, notice),
     ]],
     ["codes", "Closed", "since the start", Object.entries(CODES).map(([code, what]) => ({
@@ -178,8 +178,9 @@ function build() {
   }
 }
 
-// As many cells behind the sums as there are nodes.
-function widen(line, want, tag, scope) {
+// As many cells behind the sums as there are nodes; one before the first is known.
+function widen(line, nodes, tag, scope) {
+  const want = Math.max(1, nodes);
   while (line.children.length > want + 2) line.lastElementChild.remove();
   while (line.children.length < want + 2) line.append(element(tag, scope ? { scope } : {}));
 }
@@ -198,6 +199,7 @@ function show() {
   for (const [name, node] of nodes) if (performance.now() - node.heard > FORGET) nodes.delete(name);
   const names = [...nodes.keys()].sort();
   const here = names.map((name) => nodes.get(name)).filter((node) => !is_gone(node));
+  document.documentElement.style.setProperty("--nodes", Math.max(1, names.length));
   for (const head of heads) {
     widen(head, names.length, "th", "col");
     names.forEach((name, n) => {
@@ -293,5 +295,6 @@ function listen() {
 }
 
 build();
+show();
 listen();
 setInterval(tick, 1000);

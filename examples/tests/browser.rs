@@ -1,5 +1,5 @@
-//! Pages in a real browser, for each runtime: the chat while a window reloads and is cut off (`browser/chat.mjs`), and the demo while
-//! its server restarts (`browser/demo.mjs`).
+//! Pages in a real browser, for each runtime: the chat while a window reloads and is cut off (`browser/chat.mjs`), the demo while
+//! its server restarts (`browser/demo.mjs`), and the dashboard of several nodes (`browser/nodes.mjs`).
 //! `browser/setup.sh` installs what that needs.
 
 mod support;
@@ -40,6 +40,19 @@ fn who_reloads_or_is_cut_off_misses_nothing() {
         let (_server, url) = start(CHAT, runtime);
         let folder = folder("chat", runtime);
         let output = script("chat.mjs", &url, &folder).output();
+        let output = output.expect("node is there: run examples/tests/browser/setup.sh");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said, "ok\n", "{runtime}");
+        has_shots(&folder);
+    }
+}
+
+#[test]
+fn the_dashboard_shows_each_node_and_all_together() {
+    for runtime in RUNTIMES {
+        let (_server, url) = start(DEMO, runtime);
+        let folder = folder("nodes", runtime);
+        let output = script("nodes.mjs", &url, &folder).output();
         let output = output.expect("node is there: run examples/tests/browser/setup.sh");
         let said = String::from_utf8_lossy(&output.stdout);
         assert_eq!(said, "ok\n", "{runtime}");

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::json;
-use support::{Client, LONG, RUNTIMES, Running, start};
+use support::{Client, LONG, RUNTIMES, Running, listening, start};
 
 fn demo(runtime: &str) -> (Running, String) {
     start(env!("CARGO_BIN_EXE_demo"), runtime)
@@ -52,6 +52,21 @@ fn pages_come_over_one_connection_with_their_types() {
                 "text/javascript",
                 include_str!("../pages/app.js"),
             ),
+            (
+                "/dashboard",
+                "text/html",
+                include_str!("../pages/monitor.html"),
+            ),
+            (
+                "/monitor.css",
+                "text/css",
+                include_str!("../pages/monitor.css"),
+            ),
+            (
+                "/monitor.js",
+                "text/javascript",
+                include_str!("../pages/monitor.js"),
+            ),
         ];
         for (path, kind, content) in pages {
             let (head, body) = browser.ask("GET", path);
@@ -69,7 +84,7 @@ fn pages_come_over_one_connection_with_their_types() {
         );
         assert!(
             browser
-                .ask("GET", "/dashboard")
+                .ask("GET", "/dashboard/nodes")
                 .0
                 .starts_with("HTTP/1.1 426 ")
         );
@@ -119,6 +134,101 @@ async fn numbers_are_real_and_change() {
             assert!(numbers < 20, "{last}");
             last = board.next().await;
         }
+    }
+}
+
+/// The value of a number of Prometheus' text.
+fn value(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.unwrap_or_else(|| panic!("{name}: {text}"));
+    line.trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn metrics_and_health_say_how_it_is_also_while_it_drains() {
+    for runtime in RUNTIMES {
+        let (mut running, url) = demo(runtime);
+        let mut people = Vec::new();
+        for number in 0..20 {
+            let mut client = Client::connect(&format!("{url}/chat/lobby?name=p{number}")).await;
+            while client.next().await["kind"] != "welcome" {}
+            people.push(client);
+        }
+        let ask = |path: &str| Browser::connect(&url).ask("GET", path);
+        let (head, text) = ask("/metrics");
+        let kind = "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n";
+        assert!(
+            head.starts_with("HTTP/1.1 200 ") && head.contains(kind),
+            "{head}"
+        );
+        assert!(value(&text, "sansws_server_websockets ") >= 20.0);
+        assert!(value(&text, "sansws_server_messages_sent_total ") >= 20.0);
+        assert!(value(&text, "sansws_hub_channels ") >= 20.0);
+        assert!(value(&text, "sansws_hub_backplane_up ") == 1.0);
+        for path in ["/health", "/health/ready"] {
+            let (head, body) = ask(path);
+            let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+            assert_eq!(
+                (&body["status"], &body["backplane"]),
+                (&json!("up"), &json!("alone"))
+            );
+        }
+        assert!(ask("/health/live").0.starts_with("HTTP/1.1 200 "));
+        running.signal("TERM");
+        // The signal takes a moment; who is in leaves within two seconds.
+        let draining = loop {
+            let (head, body) = ask("/health/ready");
+            if !head.starts_with("HTTP/1.1 200 ") {
+                break (head, body);
+            }
+        };
+        assert!(draining.0.starts_with("HTTP/1.1 503 "), "{}", draining.0);
+        let body: serde_json::Value = serde_json::from_str(&draining.1).unwrap();
+        assert_eq!(body["status"], "draining");
+        assert!(ask("/health/live").0.starts_with("HTTP/1.1 200 "));
+        assert!(value(&ask("/metrics").1, "sansws_server_draining ") == 1.0);
+        assert!(ask("/").0.starts_with("HTTP/1.1 503 "));
+        drop(people);
+        assert!(running.0.wait().unwrap().success());
+    }
+}
+
+#[tokio::test]
+async fn a_node_reports_itself_by_name_once_a_second() {
+    for runtime in RUNTIMES {
+        let program = env!("CARGO_BIN_EXE_demo");
+        let options = [
+            "--runtime",
+            runtime,
+            "--listen",
+            "127.0.0.1:0",
+            "--name",
+            "ada",
+        ];
+        let (_running, url) = listening(program, &options);
+        let mut page = Client::connect(&format!("{url}/dashboard/nodes")).await;
+        let first = page.next().await;
+        assert_eq!(
+            (&first["node"], &first["status"]),
+            (&json!("ada"), &json!("up"))
+        );
+        let mut echo = Client::connect(&format!("{url}/echo")).await;
+        for _ in 0..10 {
+            echo.send("Hello").await;
+            echo.text().await;
+        }
+        echo.0.close(4001, "").await.unwrap();
+        let mut next = page.next().await;
+        while next["closed"]["4xxx"] != json!(1) {
+            assert_eq!(next["run"], first["run"]);
+            next = page.next().await;
+        }
+        let grown = |key: &str| next[key].as_u64().unwrap() - first[key].as_u64().unwrap();
+        assert_eq!(grown("received"), 10);
+        assert!(grown("sent") >= 11, "{next}");
+        let apart = grown("at") / (grown("sent") - 10);
+        assert!((900..2_000).contains(&apart), "{apart} ms");
     }
 }
 

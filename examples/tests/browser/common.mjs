@@ -56,18 +56,14 @@ export async function test(work) {
 
 export const state = (page) => page.evaluate(() => document.documentElement.dataset.state);
 export const text = (page, id) => page.getByTestId(id).innerText();
-export const shot = (page, name) => page.screenshot({ path: join(folder, `${name}.png`) });
+export const shot = (page, name, options) => page.screenshot({ path: join(folder, `${name}.png`), ...options });
 export const connected = ({ name, page }) => until(async () => (await state(page)) === "open", `${name} is connected`);
 
-// A window of somebody's own.
-export async function enter(browser, name, options) {
+// A window whose mistakes are noted.
+export async function watch(browser, name, options) {
   const page = await (await browser.newContext(options)).newPage();
   page.setDefaultTimeout(STEP);
-  const person = { name, page, chats: 0 };
   page.on("pageerror", (error) => mistakes.push(`${name}: ${error.message}`));
-  page.on("websocket", (socket) => {
-    if (new URL(socket.url()).pathname.startsWith("/chat/")) person.chats += 1;
-  });
   // So that a test can cut the connection.
   await page.addInitScript(() => {
     window.sockets = [];
@@ -77,6 +73,16 @@ export async function enter(browser, name, options) {
         window.sockets.push(this);
       }
     };
+  });
+  return page;
+}
+
+// A window of somebody's own.
+export async function enter(browser, name, options) {
+  const page = await watch(browser, name, options);
+  const person = { name, page, chats: 0 };
+  page.on("websocket", (socket) => {
+    if (new URL(socket.url()).pathname.startsWith("/chat/")) person.chats += 1;
   });
   await page.goto(url);
   await page.getByTestId("name").fill(name);
