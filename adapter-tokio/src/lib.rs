@@ -140,3 +140,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/hub.md")]
 struct HubGuide;
+
+/// And that to monitoring.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/monitoring.md")]
+struct MonitoringGuide;

@@ -6,6 +6,7 @@ mod support {
     pub mod exposition;
 }
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sansws_core::app::Route;
@@ -385,6 +386,20 @@ fn without_such_pages_nobody_waits_to_be_told_that_there_is_no_room() {
         assert_eq!(metrics.turned_away(TurnedAway::Full), 1);
         Ok(())
     });
+}
+
+#[test]
+fn the_guide_names_all_numbers_and_no_others() {
+    let guide = include_str!("../../docs/monitoring.md");
+    let hub = TestHub::new().metrics();
+    let text = Gate::new(1).metrics().to_prometheus() + &hub.to_prometheus();
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let names: BTreeSet<&str> = names.filter_map(|line| line.split(' ').next()).collect();
+    let quoted = guide.split('`').skip(1).step_by(2);
+    let told: BTreeSet<&str> = quoted
+        .filter(|word| word.starts_with("sansws_") && !word.contains('='))
+        .collect();
+    assert_eq!(told, names);
 }
 
 #[test]

@@ -171,6 +171,10 @@ fn the_span_of_a_connection_has_the_fields_that_opentelemetry_knows() {
             ("websocket.close_reason", "enough"),
         ],
     );
+    let guide = include_str!("../../docs/monitoring.md");
+    for field in span.keys().filter(|field| *field != "name") {
+        assert!(guide.contains(&format!("`{field}`")), "{field}");
+    }
     let all = format!("{spans:?} {events:?}");
     assert!(!all.contains("secret"), "{all}");
 }
