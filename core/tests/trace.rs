@@ -14,7 +14,7 @@ use sansws_core::drive::{Dial, Error, Result, Serve};
 use sansws_core::handshake::Accept;
 use sansws_core::http::forwarded::Trusted;
 use sansws_core::kit::{TestHub, TestServer};
-use support::app::{Routes, Up, echo, run, serve_with};
+use support::app::{Routes, Up, echo, run, serve, serve_with};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -78,19 +78,20 @@ async fn speaks(upgrade: Up) -> Result {
 }
 
 /// What is told while a test runs.
-fn told(test: impl AsyncFnOnce(TestServer) -> Result) -> (Vec<Fields>, Vec<Fields>) {
+fn told(
+    serve: impl FnOnce(Routes) -> TestServer,
+    test: impl AsyncFnOnce(TestServer) -> Result,
+) -> (Vec<Fields>, Vec<Fields>) {
     let told = Told::default();
     let subscriber = tracing_subscriber::registry().with(told.clone());
     tracing::subscriber::with_default(subscriber, || {
         run(async {
-            let trusted = Trusted::new(["127.0.0.1"]).unwrap();
             let routes = Routes::new()
                 .route("/echo", echo)
                 .route("/rooms/{room}", speaks)
                 .route("/fails", fails)
                 .get("/page", "a page");
-            let server = serve_with(routes, Serve::default().trusted(trusted));
-            test(server).await
+            test(serve(routes)).await
         });
     });
     let told = told.0.lock().unwrap();
@@ -118,7 +119,11 @@ fn event<'a>(events: &'a [Fields], message: &str) -> &'a Fields {
 
 #[test]
 fn the_span_of_a_connection_has_the_fields_that_opentelemetry_knows() {
-    let (spans, events) = told(async |server| {
+    let behind_proxy = |routes| {
+        let trusted = Trusted::new(["127.0.0.1"]).unwrap();
+        serve_with(routes, Serve::default().trusted(trusted))
+    };
+    let (spans, events) = told(behind_proxy, async |server| {
         let mut dial = Dial::default()
             .header("User-Agent", "a test")
             .header("X-Forwarded-For", "192.0.2.7");
@@ -181,7 +186,7 @@ fn the_span_of_a_connection_has_the_fields_that_opentelemetry_knows() {
 
 #[test]
 fn a_handler_that_fails_is_an_error_with_its_type() {
-    let (spans, events) = told(async |server| {
+    let (spans, events) = told(serve, async |server| {
         server.connect("/fails").await?.expect_close(1011).await;
         server.pass(Duration::from_secs(30)).await;
         Ok(())
@@ -200,7 +205,7 @@ fn a_handler_that_fails_is_an_error_with_its_type() {
 
 #[test]
 fn what_is_refused_says_its_status() {
-    let (spans, _) = told(async |server| {
+    let (spans, _) = told(serve, async |server| {
         server.expect_reject("/nowhere", 404).await;
         server.exchange(b"nonsense\r\n\r\n").await?;
         server.pass(Duration::from_secs(30)).await;
@@ -218,7 +223,7 @@ fn what_is_refused_says_its_status() {
 
 #[test]
 fn a_backplane_that_goes_down_is_told_once() {
-    let (_, events) = told(async |_| {
+    let (_, events) = told(serve, async |_| {
         let (_hub, link) = TestHub::linked(Default::default());
         link.up();
         link.down();

@@ -6,7 +6,7 @@ use alloc::string::String;
 
 use super::hub::HubMetrics;
 use crate::http::Response;
-use crate::http::exposition::{Exposition, Kind, MEDIA_TYPE};
+use crate::http::exposition::{Exposition, Kind};
 
 /// Names of the numbers of one kind, in the order of an enum.
 macro_rules! labels {
@@ -361,6 +361,9 @@ impl ServerMetrics {
         out.into_text()
     }
 }
+
+/// The media type of the text.
+const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The answer to a scrape of Prometheus: all numbers of a server, and of the hub that its connections use.
 pub fn scrape(server: &ServerMetrics, hub: Option<&HubMetrics>) -> Response {

@@ -1,12 +1,9 @@
 //! Numbers as text for Prometheus: the exposition format 0.0.4.
-//! No RFC but for the media type (RFC 9110 section 8.3.1).
+//! No RFC.
 //! Knows no number of ours: names, labels and values are given.
 
 use alloc::string::String;
 use core::fmt::{Display, Write};
-
-/// The media type of the text.
-pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What stands before each name.
 const PREFIX: &str = "sansws_";
