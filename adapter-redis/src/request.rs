@@ -7,6 +7,8 @@ use std::sync::Arc;
 use sansws_core::hub::{HistoryOptions, NodeId, Position, Present};
 use sansws_core::time::Duration;
 
+use crate::wire::Messages;
+
 /// The name of a group or a user.
 pub type Name = Arc<str>;
 
@@ -69,8 +71,10 @@ pub enum Request {
     Publish {
         /// The group.
         group: Name,
-        /// The messages, in wire format.
-        messages: Vec<Vec<u8>>,
+        /// The messages. All of them have numbers, or none.
+        messages: Messages,
+        /// Whether they have numbers.
+        saved: bool,
         /// The id by which it is known that this was published before; there is one message then.
         id: Option<Name>,
         /// What is kept.

@@ -10,6 +10,7 @@ use sansws_core::time::Duration;
 
 use crate::keys::{Keys, parse_seat, seat_name};
 use crate::request::{Channel, Entry, Mark, Name, Reply, Request};
+use crate::wire::Messages;
 
 /// For how long a group is remembered though nobody is there and nothing is published, in milliseconds: a day.
 const LIFE: u64 = 24 * 3600 * 1000;
@@ -228,11 +229,18 @@ impl Scripts {
             Request::Publish {
                 group,
                 messages,
+                saved,
                 id,
                 keep,
                 watched,
                 fresh,
-            } => self.publish(&group, messages, id, keep, watched, fresh),
+            } => {
+                let numbers = if saved { messages.count() } else { 0 };
+                self.publish(&group, id, keep, watched, fresh)
+                    .number(numbers as u64)
+                    .with(messages.into_bytes())
+                    .call(&self.publish, Expect::Published)
+            }
             Request::Read {
                 group,
                 since,
@@ -241,6 +249,7 @@ impl Scripts {
             } => Arguments::new([keys.meta(&group), keys.stream(&group)])
                 .number(keep.map_or(0, |keep| keep.recovery as u64))
                 .number(age(keep))
+                .number(most(keep))
                 .epoch(fresh)
                 .number(life(keep))
                 .epoch(since.epoch)
@@ -250,6 +259,7 @@ impl Scripts {
                 Arguments::new([keys.meta(&group), keys.stream(&group)])
                     .number(limit.min(i32::MAX as usize) as u64)
                     .number(age(keep))
+                    .number(most(keep))
                     .call(&self.read, Expect::Kept)
             }
             Request::Presence { group, members } => {
@@ -303,12 +313,11 @@ impl Scripts {
     fn publish(
         &self,
         group: &Name,
-        messages: Vec<Vec<u8>>,
         id: Option<Name>,
         keep: Option<HistoryOptions>,
         watched: bool,
         fresh: u64,
-    ) -> Call {
+    ) -> Arguments {
         let keys = &self.keys;
         let channel = Channel::Group(Name::clone(group));
         let mut arguments = Arguments::new([keys.meta(group), keys.stream(group)]);
@@ -320,18 +329,16 @@ impl Scripts {
         } else {
             String::new()
         };
-        let mut arguments = arguments
+        arguments
             .epoch(fresh)
             .with(keys.channel(&channel))
             .with(self.publish_word(&channel))
             .with(watch)
             .with(group.as_bytes())
             .number(life(keep))
-            .number(keep.map_or(0, |keep| keep.messages.max(1) as u64))
+            .number(most(keep))
             .number(keep.map_or(0, |keep| keep.octets as u64))
-            .number(age(keep));
-        arguments.rest.extend(messages);
-        arguments.call(&self.publish, Expect::Published)
+            .number(age(keep))
     }
 
     fn presence(&self, group: &Name, seat: crate::request::Seat, what: &str) -> Arguments {
@@ -386,6 +393,11 @@ fn age(keep: Option<HistoryOptions>) -> u64 {
     })
 }
 
+/// Most messages that are kept.
+fn most(keep: Option<HistoryOptions>) -> u64 {
+    keep.map_or(0, |keep| keep.messages.max(1) as u64)
+}
+
 /// For how long a group is remembered, in milliseconds: longer than what it keeps.
 fn life(keep: Option<HistoryOptions>) -> u64 {
     LIFE.max(age(keep).saturating_mul(2))
@@ -429,17 +441,27 @@ pub(crate) fn reply(expect: Expect, value: Value) -> Result<Reply, Unexpected> {
             entries: Vec::new(),
         },
         Expect::Kept => {
-            let (position, floor) = (Some(values.position()?), values.number()?);
+            let position = Some(values.position()?);
+            let (floor, from) = (values.number()?, values.number()?);
             let mut entries = Vec::new();
-            for entry in list(values.next()?)?.into_iter().rev() {
+            for entry in list(values.next()?)? {
                 let mut entry = Values(list(entry)?.into_iter());
-                let place = text(entry.next()?)?;
-                let (time, offset) = place.split_once('-').ok_or(Unexpected)?;
-                entries.push(Entry {
-                    offset: offset.parse().map_err(|_| Unexpected)?,
-                    time: time.parse().map_err(|_| Unexpected)?,
-                    message: octets(entry.next()?)?,
-                });
+                let (last, time) = (entry.number()?, entry.number()?);
+                let count = entry.number()?;
+                let messages = octets(entry.next()?)?;
+                let messages = Messages::of(messages, usize::try_from(count)?);
+                let mut offset = last.checked_sub(count).ok_or(Unexpected)?;
+                for message in messages.iter() {
+                    offset += 1;
+                    if offset > from {
+                        let message = message.map_err(|_| Unexpected)?.to_vec();
+                        entries.push(Entry {
+                            offset,
+                            time,
+                            message,
+                        });
+                    }
+                }
             }
             Reply::Kept {
                 position,

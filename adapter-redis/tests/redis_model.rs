@@ -12,7 +12,7 @@ use sansws_core::hub::{Draft, HistoryOptions, NodeId, Position, Present, Publish
 use sansws_core::message::Prepared;
 use sansws_core::time::Duration;
 use sansws_redis::request::{Channel, Entry, Mark, Name, Push, Reply, Request, Seat};
-use sansws_redis::wire;
+use sansws_redis::wire::{self, Messages};
 
 const LEASE: Duration = Duration::from_secs(3);
 const SEAT: Seat = Seat {
@@ -86,8 +86,9 @@ impl Desk {
     }
 }
 
-fn message(text: &str, unsaved: bool) -> Vec<u8> {
-    wire::encode(&Draft {
+fn message(text: &str, unsaved: bool) -> Messages {
+    let mut messages = Messages::default();
+    messages.push(&Draft {
         group: "room".into(),
         message: Prepared::new(text),
         sender: None,
@@ -95,7 +96,8 @@ fn message(text: &str, unsaved: bool) -> Vec<u8> {
             unsaved,
             ..Publish::default()
         },
-    })
+    });
+    messages
 }
 
 fn keep() -> HistoryOptions {
@@ -107,10 +109,13 @@ fn keep() -> HistoryOptions {
     }
 }
 
-fn publish(message: Vec<u8>, id: Option<&str>, keep: Option<HistoryOptions>) -> Request {
+fn publish(messages: Messages, id: Option<&str>, keep: Option<HistoryOptions>) -> Request {
+    let is_saved = |message: Result<&[u8], _>| message.unwrap()[0] & wire::UNSAVED == 0;
+    let saved = messages.iter().all(is_saved);
     Request::Publish {
         group: "room".into(),
-        messages: vec![message],
+        saved,
+        messages,
         id: id.map(Arc::from),
         keep,
         watched: true,
@@ -202,7 +207,7 @@ fn whoever_watches_receives_the_same_payload_with_the_name_of_the_group() {
     let mut desk = Desk::new();
     desk.ask(Request::Subscribe(Channel::Watch));
     let said = desk.ask(publish(message("x", false), None, None));
-    let payload = wire::messages(at(5, 0), desk.now, &[message("x", false)]);
+    let payload = wire::messages(at(5, 0), desk.now, &message("x", false));
     let push = Push::Message(Channel::Watch, wire::watched("room", &payload));
     assert_eq!(said[0], (1, Said::Push(push)));
 }

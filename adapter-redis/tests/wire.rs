@@ -5,7 +5,7 @@ use sansws_core::close::CloseCode;
 use sansws_core::hub::{ChannelId, Draft, NodeId, Position, Present, Publish};
 use sansws_core::message::{Payload as Content, Prepared};
 use sansws_core::time::Duration;
-use sansws_redis::wire::{self, Payload, WireError};
+use sansws_redis::wire::{self, Messages, Payload, WireError};
 
 fn channel(slot: u32) -> ChannelId {
     ChannelId::from_parts(NodeId(0x0102_0304_0506_0708), slot, 9)
@@ -44,7 +44,9 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
         )
     };
     let empty = draft(Prepared::new(""), Publish::default());
-    let messages = [wire::encode(&text), wire::encode(&all)];
+    let mut messages = Messages::default();
+    messages.push(&text);
+    messages.push(&all);
     let present = |user: &str, metadata: Option<&str>| Present {
         user: user.into(),
         metadata: metadata.map(Into::into),
@@ -57,7 +59,10 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
         ("message, everything", wire::encode(&all)),
         ("message, empty", wire::encode(&empty)),
         ("payload, messages", wire::messages(BEFORE, TIME, &messages)),
-        ("payload, no messages", wire::messages(BEFORE, TIME, &[])),
+        (
+            "payload, no messages",
+            wire::messages(BEFORE, TIME, &Messages::default()),
+        ),
         ("payload, presence", wire::presence(7, 2, &joined, &left)),
         (
             "payload, presence of nobody",
@@ -117,7 +122,10 @@ fn what_was_written_is_read_back() {
         let again = match wire::parse(&group, &octets).unwrap() {
             Payload::Messages(batch) => {
                 let (before, time) = (batch.before, batch.time);
-                let messages: Vec<_> = batch.map(|message| message.unwrap().to_vec()).collect();
+                let mut messages = Messages::default();
+                for message in batch {
+                    messages.push(&wire::decode(&group, message.unwrap()).unwrap());
+                }
                 wire::messages(before, time, &messages)
             }
             Payload::Presence(change) => {

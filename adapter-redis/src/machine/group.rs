@@ -90,7 +90,7 @@ impl Machine {
             waiting += queue
                 .iter()
                 .map(|op| match op {
-                    Op::Publish(batch) => batch.messages.len(),
+                    Op::Publish(batch) => batch.of.len(),
                     _ => 0,
                 })
                 .sum::<usize>();

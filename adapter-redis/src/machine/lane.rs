@@ -4,9 +4,10 @@
 
 use std::collections::VecDeque;
 
-use sansws_core::hub::{NodeId, Position, Present, Token};
+use sansws_core::hub::{Draft, NodeId, Position, Present, Token};
 
 use crate::request::{Name, Seat};
+use crate::wire::Messages;
 
 /// Most messages that are published in one step.
 const BATCH: usize = 256;
@@ -44,16 +45,19 @@ pub(super) enum Op {
 /// Messages that are published in one step.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) messages: Vec<Vec<u8>>,
+    pub(super) messages: Messages,
+    /// How long they are together.
     pub(super) octets: usize,
-    /// For each message who is told where it stands, and whether it has a number.
-    pub(super) of: Vec<(NodeId, Option<Token>, bool)>,
+    /// Whether they have numbers.
+    pub(super) saved: bool,
+    /// For each message who is told where it stands.
+    pub(super) of: Vec<(NodeId, Option<Token>)>,
     pub(super) id: Option<Name>,
 }
 
 impl Batch {
-    fn has_room(&self) -> bool {
-        self.id.is_none() && self.messages.len() < BATCH && self.octets < BATCH_OCTETS
+    fn has_room(&self, most: usize) -> bool {
+        self.id.is_none() && self.of.len() < BATCH && self.octets < most.min(BATCH_OCTETS)
     }
 }
 
@@ -99,28 +103,36 @@ impl<T> Lane<T> {
 }
 
 impl Lane<Op> {
-    /// Puts a message behind what waits, together with others where that can be. `saved`: it has a number.
+    /// Puts a message behind what waits, together with others where that can be; `most`: octets that are kept and lost together. Says how
+    /// long it is.
     pub(super) fn publish(
         &mut self,
-        message: Vec<u8>,
-        from: (NodeId, Option<Token>, bool),
-        id: Option<Name>,
-    ) {
-        let octets = message.len();
+        draft: &Draft,
+        from: (NodeId, Option<Token>),
+        most: usize,
+    ) -> usize {
+        let (saved, id) = (!draft.options.unsaved, draft.options.id.clone());
         if id.is_none()
             && let Some(Op::Publish(batch)) = self.queue.back_mut()
-            && batch.has_room()
+            && batch.saved == saved
+            && batch.has_room(most)
         {
-            batch.messages.push(message);
-            batch.octets += octets;
+            let before = batch.octets;
+            batch.messages.push(draft);
+            batch.octets = batch.messages.as_bytes().len();
             batch.of.push(from);
-            return;
+            return batch.octets - before;
         }
+        let mut messages = Messages::default();
+        messages.push(draft);
+        let octets = messages.as_bytes().len();
         self.queue.push_back(Op::Publish(Batch {
-            messages: vec![message],
+            messages,
             octets,
+            saved,
             of: vec![from],
             id,
         }));
+        octets
     }
 }

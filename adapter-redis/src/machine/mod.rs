@@ -222,7 +222,7 @@ impl Machine {
         }
         self.metrics.disconnects += 1;
         let in_flight = self.flights.values().map(|flight| match flight {
-            Flight::Group(_, Op::Publish(batch), _) => batch.messages.len(),
+            Flight::Group(_, Op::Publish(batch), _) => batch.of.len(),
             _ => 0,
         });
         let on_their_way: usize = in_flight.sum();

@@ -16,14 +16,15 @@ use crate::wire;
 
 impl Machine {
     pub(super) fn publish(&mut self, from: NodeId, token: Option<Token>, draft: &Draft) {
-        let message = wire::encode(draft);
-        self.octets += message.len();
         self.metrics.published += 1;
-        let of = (from, token, !draft.options.unsaved);
+        // What goes together is kept and evicted together: a part of what may be kept.
+        let keep = self.options.of(&draft.group).history;
+        let most = keep.map_or(usize::MAX, |keep| keep.octets / 8);
         let lane = &mut self.group(&draft.group).lane;
         let before = lane.queue.len();
-        lane.publish(message, of, draft.options.id.clone());
+        let octets = lane.publish(draft, (from, token), most);
         self.steps += lane.queue.len() - before;
+        self.octets += octets;
         self.pump_group(&draft.group);
     }
 
@@ -76,6 +77,7 @@ impl Machine {
                 Request::Publish {
                     group,
                     messages: core::mem::take(&mut batch.messages),
+                    saved: batch.saved,
                     id: batch.id.clone(),
                     keep,
                     watched: self.watched,
@@ -218,7 +220,7 @@ impl Machine {
         match op {
             Op::Publish(batch) => {
                 self.octets -= batch.octets;
-                for (node, token, _) in batch.of {
+                for (node, token) in batch.of {
                     if let Some(token) = token {
                         let result = Err(HubError::Refused);
                         self.events
@@ -244,8 +246,8 @@ impl Machine {
     fn published(&mut self, batch: Batch, before: Position) {
         self.octets -= batch.octets;
         let mut position = before;
-        for (node, token, saved) in batch.of {
-            position.offset += u64::from(saved);
+        for (node, token) in batch.of {
+            position.offset += u64::from(batch.saved);
             if let Some(token) = token {
                 let mut published = Published::default();
                 published.position = Some(position);
@@ -258,7 +260,7 @@ impl Machine {
 
     fn again(&mut self, batch: Batch, position: Position) {
         self.octets -= batch.octets;
-        for (node, token, _) in batch.of {
+        for (node, token) in batch.of {
             if let Some(token) = token {
                 let mut published = Published::default();
                 (published.position, published.again) = (Some(position), true);

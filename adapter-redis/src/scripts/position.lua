@@ -25,9 +25,12 @@ elseif epoch and ARGV[4] == epoch then
     local offset, seen = tonumber(ARGV[5]), tonumber(ARGV[6])
     if offset > top or (offset == top and top > 0 and seen ~= time) then
         is_new = true
-    elseif offset > 0 and offset < top and redis.call('XLEN', stream) > top - offset then
-        local place = text(seen) .. '-' .. text(offset)
-        is_new = is_new or #redis.call('XRANGE', stream, place, place) == 0
+    elseif offset > 0 and offset < top then
+        local entry = redis.call('XRANGE', stream, text(offset), '+', 'COUNT', 1)[1]
+        local begins = entry and string.match(entry[1], '%d+') - entry[2][4]
+        if entry and begins < offset and tonumber(entry[2][2]) ~= seen then
+            is_new = true
+        end
     end
 end
 if is_new then

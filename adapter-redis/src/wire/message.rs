@@ -27,6 +27,12 @@ pub(super) fn is_binary(message: &Prepared) -> bool {
 
 /// A message in wire format, without its group. Its id is not part of it.
 pub fn encode(draft: &Draft) -> Vec<u8> {
+    let mut out = Vec::with_capacity(draft.message.len() + 32);
+    encode_to(draft, &mut out);
+    out
+}
+
+pub(super) fn encode_to(draft: &Draft, out: &mut Vec<u8>) {
     let options = &draft.options;
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let flags = flag(options.unsaved, UNSAVED)
@@ -35,13 +41,12 @@ pub fn encode(draft: &Draft) -> Vec<u8> {
         | flag(options.key.is_some(), KEY)
         | flag(options.expires.is_some(), EXPIRES)
         | flag(!options.exclude.is_empty(), EXCLUDE);
-    let mut out = Vec::with_capacity(draft.message.len() + 32);
     out.push(flags);
     if let Some(sender) = draft.sender {
-        put_channel(&mut out, sender);
+        put_channel(out, sender);
     }
     if let Some(key) = &options.key {
-        put_name(&mut out, key);
+        put_name(out, key);
     }
     if let Some(expires) = options.expires {
         let micros = u64::try_from(expires.as_micros()).unwrap_or(u64::MAX);
@@ -50,11 +55,10 @@ pub fn encode(draft: &Draft) -> Vec<u8> {
     if !options.exclude.is_empty() {
         out.extend(length(options.exclude.len()));
         for id in &options.exclude {
-            put_channel(&mut out, *id);
+            put_channel(out, *id);
         }
     }
     out.extend(draft.message.payload());
-    out
 }
 
 /// Reads a message of a group.

@@ -32,7 +32,7 @@ mod read;
 use std::sync::Arc;
 
 use sansws_core::close::CloseCode;
-use sansws_core::hub::{ChannelId, NodeId, Position, PresenceChange, Present};
+use sansws_core::hub::{ChannelId, Draft, NodeId, Position, PresenceChange, Present};
 use sansws_core::message::{Payload as Content, Prepared};
 use thiserror::Error;
 
@@ -108,7 +108,7 @@ pub struct Batch<'a> {
     pub before: Position,
     /// When, in microseconds by the clock of Redis.
     pub time: u64,
-    rest: &'a [u8],
+    messages: Split<'a>,
 }
 
 impl<'a> Iterator for Batch<'a> {
@@ -116,13 +116,7 @@ impl<'a> Iterator for Batch<'a> {
 
     /// The next message, in wire format.
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let mut reader = Reader(self.rest);
-        let message = reader.long();
-        self.rest = if message.is_ok() { reader.0 } else { &[] };
-        Some(message)
+        self.messages.next()
     }
 }
 
@@ -139,8 +133,14 @@ pub fn parse<'a>(group: &Name, octets: &'a [u8]) -> Result<Payload<'a>, WireErro
         1 => {
             let before = reader.position()?;
             let time = reader.u64()?;
-            let rest = reader.rest();
-            return Ok(Payload::Messages(Batch { before, time, rest }));
+            let messages = Split {
+                rest: reader.rest(),
+            };
+            return Ok(Payload::Messages(Batch {
+                before,
+                time,
+                messages,
+            }));
         }
         2 => Payload::Presence(read_presence(group, &mut reader)?),
         3 => Payload::Close {
@@ -208,15 +208,79 @@ fn payload(kind: u8) -> Vec<u8> {
 }
 
 /// What the script that publishes sends to the channel of a group.
-pub fn messages(before: Position, time: u64, messages: &[Vec<u8>]) -> Vec<u8> {
+pub fn messages(before: Position, time: u64, messages: &Messages) -> Vec<u8> {
     let mut out = payload(1);
     out.extend(before.epoch.to_be_bytes());
     out.extend(before.offset.to_be_bytes());
     out.extend(time.to_be_bytes());
-    for message in messages {
-        put_long(&mut out, message);
-    }
+    out.extend(&messages.octets);
     out
+}
+
+/// Messages as they go to Redis together, and lie there: each behind its length.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    octets: Vec<u8>,
+    count: usize,
+}
+
+impl Messages {
+    /// What was read from Redis. How many they are shows when they are read.
+    pub fn of(octets: Vec<u8>, count: usize) -> Self {
+        Self { octets, count }
+    }
+
+    /// Puts a message behind the others.
+    pub fn push(&mut self, draft: &Draft) {
+        let at = self.octets.len();
+        self.octets.extend([0; 4]);
+        message::encode_to(draft, &mut self.octets);
+        let length = length(self.octets.len() - at - 4);
+        if let Some(place) = self.octets.get_mut(at..at + 4) {
+            place.copy_from_slice(&length);
+        }
+        self.count += 1;
+    }
+
+    /// How many they are.
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The same, without a copy.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.octets
+    }
+
+    /// As they go to Redis.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// The messages, in wire format, one after the other; an error ends them.
+    pub fn iter(&self) -> impl Iterator<Item = Result<&[u8], WireError>> {
+        Split { rest: &self.octets }
+    }
+}
+
+/// Octets in which each message stands behind its length.
+#[derive(Clone, Copy, Debug)]
+struct Split<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Split<'a> {
+    type Item = Result<&'a [u8], WireError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let mut reader = Reader(self.rest);
+        let message = reader.long();
+        self.rest = if message.is_ok() { reader.0 } else { &[] };
+        Some(message)
+    }
 }
 
 /// What the script that keeps presence sends to the channel of a group.

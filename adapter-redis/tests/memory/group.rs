@@ -89,8 +89,12 @@ impl Group {
         }
     }
 
+    /// Each message with its length before it.
     pub fn octets(&self) -> usize {
-        self.stream.iter().map(|entry| entry.message.len()).sum()
+        self.stream
+            .iter()
+            .map(|entry| entry.message.len() + 4)
+            .sum()
     }
 
     /// What was published since a position, or all, the newest `limit` of it; what is too old goes.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use sansws_core::hub::{HistoryOptions, Position};
 use sansws_redis::request::{Channel, Failure, Mark, Name, Push, Reply, Request, RequestId};
-use sansws_redis::wire;
+use sansws_redis::wire::{self, Messages};
 
 pub use group::Group;
 pub use room::Room;
@@ -187,7 +187,8 @@ impl Server {
                 keep,
                 watched,
                 fresh,
-            } => self.publish(time, group, messages, id, keep, watched, fresh),
+                ..
+            } => self.publish(time, group, &messages, id, keep, watched, fresh),
             Request::Send { channel, payload } => {
                 self.send(&channel, &payload);
                 Reply::Done
@@ -289,7 +290,7 @@ impl Server {
         &mut self,
         time: u64,
         name: Name,
-        messages: Vec<Vec<u8>>,
+        messages: &Messages,
         id: Option<Name>,
         keep: Option<HistoryOptions>,
         watched: bool,
@@ -309,9 +310,10 @@ impl Server {
         } else {
             time.max(group.time + 1)
         };
-        let payload = wire::messages(before, time, &messages);
+        let payload = wire::messages(before, time, messages);
         let mut noted = Vec::new();
-        for message in messages {
+        for message in messages.iter() {
+            let message = message.unwrap().to_vec();
             group.push(time, &message, keep.as_ref());
             noted.push(Noted {
                 group: Arc::clone(&name),

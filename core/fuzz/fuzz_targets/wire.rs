@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sansws_redis::wire::{self, Payload};
+use sansws_redis::wire::{self, Messages, Payload};
 
 fuzz_target!(|octets: &[u8]| {
     let group = "lobby".into();
@@ -10,12 +10,13 @@ fuzz_target!(|octets: &[u8]| {
     match wire::parse(&group, octets) {
         Ok(Payload::Messages(batch)) => {
             let (before, time) = (batch.before, batch.time);
-            let mut messages = Vec::new();
+            let mut count = 0;
             for one in batch {
                 let Ok(one) = one else { return };
                 message(one);
-                messages.push(one.to_vec());
+                count += 1;
             }
+            let messages = Messages::of(octets[26..].to_vec(), count);
             assert_eq!(wire::messages(before, time, &messages), octets);
         }
         Ok(Payload::Presence(change)) => {
