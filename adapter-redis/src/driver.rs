@@ -178,9 +178,11 @@ async fn unless_closed<R>(
 ) -> Option<R> {
     let mut work = core::pin::pin!(work);
     poll_fn(|cx| {
-        while let Poll::Ready((node, command)) = link.poll_next(cx) {
-            machine.command(link.now(), node, command);
-        }
+        let now = link.now();
+        while link.take(cx, AT_ONCE, |node, command| {
+            machine.command(now, node, command);
+        }) > 0
+        {}
         if status.is_closing(cx.waker()) {
             return Poll::Ready(None);
         }
@@ -220,20 +222,14 @@ impl Carrying {
         let mut moved = self.close(redis, cx)?;
         moved |= self.hear(redis, cx)?;
         let (link, machine) = (&mut redis.link, &mut redis.machine);
-        for _ in 0..AT_ONCE {
-            if machine.is_crowded() {
-                break;
-            }
-            let Poll::Ready((node, command)) = link.poll_next(cx) else {
-                break;
-            };
-            machine.command(link.now(), node, command);
-            moved = true;
+        if !machine.is_crowded() {
+            let now = link.now();
+            let taken = link.take(cx, AT_ONCE, |node, command| {
+                machine.command(now, node, command);
+            });
+            moved |= taken > 0;
         }
-        while let Some((node, event)) = machine.poll_event() {
-            link.deliver(node, event);
-            moved = true;
-        }
+        moved |= deliver(link, machine);
         moved |= self.ask(redis);
         self.wait(redis, cx)?;
         Ok(moved)
@@ -339,6 +335,23 @@ impl Carrying {
         }
         Ok(false)
     }
+}
+
+/// Delivers events, those of one node that follow each other together.
+fn deliver(link: &Link, machine: &mut Machine) -> bool {
+    let mut next = machine.poll_event();
+    let moved = next.is_some();
+    let mut events = Vec::new();
+    while let Some((node, event)) = next {
+        events.push(event);
+        next = machine.poll_event();
+        while let Some((_, event)) = next.take_if(|(other, _)| *other == node) {
+            events.push(event);
+            next = machine.poll_event();
+        }
+        link.deliver_all(node, events.drain(..));
+    }
+    moved
 }
 
 /// Another seed, of the same entropy.

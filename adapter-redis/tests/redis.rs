@@ -5,42 +5,125 @@
 
 mod server;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use sansws_core::close::CloseCode;
 use sansws_core::hub::{
-    GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Missed, PresenceMode,
+    ChannelId, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Position,
+    PresenceMode, Recovered, WhenDown,
 };
-use sansws_redis::{Redis, RedisOptions, Runtime, Status, hub_options};
-use sansws_tokio::Hub;
+use sansws_redis::{Redis, RedisOptions, Runtime, SetupError, State, Status, hub_options};
+use sansws_tokio::{Dial, Error, Hub, Open, Result, Router, Upgrade, WebSocket, connect};
 use server::Server;
 
-/// A hub, and its link.
+/// A server with a hub, and its link.
 struct Linked {
     hub: Hub,
     status: Status,
     linking: tokio::task::JoinHandle<()>,
+    address: SocketAddr,
+}
+
+impl Linked {
+    async fn enter(&self, path: &str) -> WebSocket {
+        soon(connect(
+            &format!("ws://{}/{path}", self.address),
+            Dial::default(),
+        ))
+        .await
+        .unwrap()
+    }
+
+    /// Says goodbye.
+    async fn end(self) {
+        self.status.close();
+        soon(self.linking).await.unwrap();
+        assert_eq!(self.status.state(), State::Closed);
+    }
+
+    /// Is gone without a word.
+    fn crash(self) {
+        self.linking.abort();
+    }
+}
+
+fn groups() -> GroupOptions {
+    GroupOptions::default()
+        .history(HistoryOptions::default())
+        .presence(PresenceMode::Members {
+            grace: Duration::from_millis(100),
+        })
 }
 
 fn options() -> HubOptions {
-    let groups = GroupOptions::default()
-        .history(HistoryOptions::default())
-        .presence(PresenceMode::members());
-    hub_options(HubOptions::default().groups(groups))
+    let mut options = HubOptions::default().groups(groups());
+    options.lease = Some(Duration::from_secs(1));
+    options.check = Some(Duration::from_secs(1));
+    hub_options(options)
 }
 
-async fn link(server: &Server, options: HubOptions) -> Linked {
-    let (hub, link) = Hub::linked(options);
-    let mut settings = RedisOptions::one(server.url(), "test");
+/// Says its id, joins the group of its path, and publishes what it receives to all but itself.
+async fn room(upgrade: Upgrade) -> Result {
+    let group: String = upgrade.param("group")?;
+    let user = upgrade.query_value("user").map(|user| user.into_owned());
+    let since = upgrade
+        .query_value("since")
+        .map(|since| since.parse::<Position>())
+        .transpose();
+    let mut socket = upgrade.accept().await?;
+    let id = socket.open_channel(Open {
+        user,
+        ..Open::default()
+    })?;
+    let joined = socket
+        .join_since(&group, since.map_err(Error::Hub)?)
+        .await?;
+    let how = match joined.recovered {
+        Recovered::Fresh => "fresh".to_owned(),
+        Recovered::Complete(count) => format!("complete {count}"),
+        Recovered::Incomplete { reason, .. } => reason.as_str().to_owned(),
+        _ => String::new(),
+    };
+    socket
+        .send_text(format!("{id} {} {how}", joined.position.unwrap()))
+        .await?;
+    while let Some(text) = socket.receive_text().await? {
+        socket.publish(&group, text).exclude(id).await?;
+    }
+    Ok(())
+}
+
+async fn serve(server: &Server, prefix: &str, options: HubOptions) -> Linked {
+    let mut settings = RedisOptions::one(server.url(), prefix);
     settings.timeout = Duration::from_secs(2);
+    let linked = serve_by(settings, options).await;
+    until("the hub is linked", || linked.status.is_up()).await;
+    linked
+}
+
+async fn serve_by(settings: RedisOptions, options: HubOptions) -> Linked {
+    let (hub, link) = Hub::linked(options);
     let redis = Redis::new(link, Runtime::Tokio, settings).unwrap();
     let status = redis.status();
     let linking = tokio::spawn(redis.run());
-    until("the hub is linked", || status.is_up()).await;
+    let server = sansws_tokio::Server::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap();
+    let router = Router::new().route("/{group}", room).hub(&hub);
+    tokio::spawn(async move { server.serve(router).await });
     Linked {
         hub,
         status,
         linking,
+        address,
     }
+}
+
+async fn two(server: &Server) -> (Linked, Linked) {
+    (
+        serve(server, "test", options()).await,
+        serve(server, "test", options()).await,
+    )
 }
 
 async fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -58,37 +141,507 @@ async fn soon<R>(work: impl Future<Output = R>) -> R {
     done.expect("within 10 s")
 }
 
+async fn text(socket: &mut WebSocket) -> String {
+    soon(socket.receive_text()).await.unwrap().unwrap()
+}
+
+/// What a room said first: the id of the channel, the position, how recovery went.
+async fn said(socket: &mut WebSocket) -> (ChannelId, Position, String) {
+    let said = text(socket).await;
+    let mut words = said.splitn(3, ' ');
+    let mut next = || words.next().unwrap();
+    (
+        next().parse().unwrap(),
+        next().parse().unwrap(),
+        next().to_owned(),
+    )
+}
+
+async fn publish(hub: &Hub, group: &str, text: &str) -> Position {
+    soon(hub.publish(group, text).into_future())
+        .await
+        .unwrap()
+        .position
+        .unwrap()
+}
+
+/// Until somebody hears what is published, it is published.
+async fn until_heard(hub: &Hub, group: &str, heard: &mut sansws_core::drive::Subscription) {
+    for _ in 0..100 {
+        publish(hub, group, "hello?").await;
+        if tokio::time::timeout(Duration::from_millis(50), heard.receive())
+            .await
+            .is_ok()
+        {
+            return;
+        }
+    }
+    panic!("nothing is heard");
+}
+
 #[tokio::test]
-async fn what_one_server_publishes_another_receives_keeps_and_recovers() {
+async fn what_one_server_publishes_members_on_another_receive_in_one_order_and_not_who_is_excluded()
+{
     let server = Server::durable();
-    let (one, other) = (
-        link(&server, options()).await,
-        link(&server, options()).await,
-    );
-    let mut heard = other.hub.subscribe("#".parse().unwrap()).unwrap();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let published = soon(one.hub.publish("lobby", "hello").into_future())
-        .await
-        .unwrap();
-    assert_eq!(published.position.unwrap().offset, 1);
-    let received = soon(heard.receive()).await.unwrap();
+    let (one, other) = two(&server).await;
+    let (mut ada, mut bob) = (one.enter("lobby").await, other.enter("lobby").await);
+    let (ada_id, begun, _) = said(&mut ada).await;
+    let (bob_id, _, _) = said(&mut bob).await;
+    assert_ne!(ada_id.node, bob_id.node);
+    ada.send_text("from ada").await.unwrap();
+    assert_eq!(text(&mut bob).await, "from ada");
+    bob.send_text("from bob").await.unwrap();
+    // What ada said herself does not come to her, though it crossed and came back.
+    assert_eq!(text(&mut ada).await, "from bob");
+    let position = publish(&one.hub, "lobby", "to all").await;
     assert_eq!(
-        (received.as_text(), received.position),
-        (Some("hello"), published.position)
+        (position.epoch, position.offset),
+        (begun.epoch, begun.offset + 3)
     );
-    soon(other.hub.publish("lobby", "again").into_future())
-        .await
-        .unwrap();
-    let kept = soon(one.hub.history("lobby", 10)).await.unwrap();
+    assert_eq!(
+        (text(&mut ada).await, text(&mut bob).await),
+        ("to all".into(), "to all".into())
+    );
+    let kept = soon(other.hub.history("lobby", 2)).await.unwrap();
     let texts: Vec<_> = kept
         .publications
         .iter()
         .map(|kept| kept.as_text().unwrap())
         .collect();
-    assert_eq!(texts, ["hello", "again"]);
-    assert_eq!(kept.position.unwrap().offset, 2);
-    let presence = soon(one.hub.presence("lobby")).await.unwrap();
-    assert_eq!(presence.count, 0);
-    one.status.close();
-    soon(one.linking).await.unwrap();
+    assert_eq!(texts, ["from bob", "to all"]);
+    assert_eq!(kept.publications[0].sender, Some(bob_id));
+    one.end().await;
+    other.end().await;
+}
+
+#[tokio::test]
+async fn messages_to_one_channel_or_user_and_closing_reach_other_servers() {
+    let server = Server::durable();
+    let (one, other) = two(&server).await;
+    let mut ada = one.enter("lobby?user=ada").await;
+    let (id, _, _) = said(&mut ada).await;
+    for n in 0..20 {
+        other.hub.send_to(id, format!("psst {n}").as_str()).unwrap();
+    }
+    for n in 0..20 {
+        assert_eq!(text(&mut ada).await, format!("psst {n}"));
+    }
+    other.hub.send_to_user("ada", "to the user").unwrap();
+    assert_eq!(text(&mut ada).await, "to the user");
+    other.hub.close(id, CloseCode::POLICY, "out");
+    assert!(soon(ada.receive()).await.is_err());
+    assert_eq!(ada.closed().unwrap().code(), 1008);
+    let mut bob = one.enter("lobby").await;
+    said(&mut bob).await;
+    other.hub.publish("lobby", "the last").now().unwrap();
+    other
+        .hub
+        .close_all("lobby", CloseCode::NORMAL, "bye")
+        .unwrap();
+    // In their order.
+    assert_eq!(text(&mut bob).await, "the last");
+    assert!(soon(bob.receive()).await.unwrap().is_none());
+    assert_eq!(bob.closed().unwrap().reason, "bye");
+}
+
+#[tokio::test]
+async fn a_client_recovers_on_another_server_what_it_missed_and_nothing_else() {
+    let server = Server::durable();
+    let (one, other) = two(&server).await;
+    let mut ada = one.enter("lobby").await;
+    said(&mut ada).await;
+    let seen = publish(&one.hub, "lobby", "seen").await;
+    assert_eq!(text(&mut ada).await, "seen");
+    drop(ada);
+    // Many at once: they lie together in Redis, and are told apart.
+    let missed: Vec<String> = (0..90).map(|n| format!("missed {n}")).collect();
+    for text in &missed {
+        one.hub.publish("lobby", text.as_str()).now().unwrap();
+    }
+    publish(&one.hub, "lobby", "and this").await;
+    let mut again = other.enter(&format!("lobby?since={seen}")).await;
+    let (_, position, how) = said(&mut again).await;
+    assert_eq!(
+        (position.offset, how.as_str()),
+        (seen.offset + 91, "complete 91")
+    );
+    for expected in &missed {
+        assert_eq!(&text(&mut again).await, expected);
+    }
+    assert_eq!(text(&mut again).await, "and this");
+    // Beyond what is kept, and of another epoch, it is told so.
+    for n in 0..100 {
+        one.hub
+            .publish("lobby", format!("{n}").as_str())
+            .now()
+            .unwrap();
+    }
+    publish(&one.hub, "lobby", "x").await;
+    for (since, expected) in [
+        (seen, "some are not kept any more"),
+        (
+            Position { epoch: 7, ..seen },
+            "the group began another numbering",
+        ),
+        (
+            Position {
+                offset: 1 << 40,
+                ..seen
+            },
+            "the position lies ahead",
+        ),
+    ] {
+        let mut late = other.enter(&format!("lobby?since={since}")).await;
+        assert_eq!(said(&mut late).await.2, expected);
+    }
+}
+
+#[tokio::test]
+async fn whoever_watches_filters_hears_all_servers_and_each_message_once() {
+    let server = Server::durable();
+    let (one, other) = two(&server).await;
+    let mut heard = other.hub.subscribe("sensors/#".parse().unwrap()).unwrap();
+    until_heard(&one.hub, "sensors/0", &mut heard).await;
+    // Of a group with members there it arrives by two ways, and counts once.
+    let mut member = other.enter("sensors%2F1").await;
+    said(&mut member).await;
+    for n in 0..50 {
+        publish(&one.hub, "sensors/1", &format!("{n}")).await;
+        publish(&one.hub, "sensors/2", &format!("{n}")).await;
+        publish(&one.hub, "other", "not this").await;
+    }
+    let (mut of_one, mut of_two) = (Vec::new(), Vec::new());
+    while of_one.len() + of_two.len() < 100 {
+        let publication = soon(heard.receive()).await.unwrap();
+        let text = publication.as_text().unwrap().to_owned();
+        match &*publication.group {
+            "sensors/1" => of_one.push(text),
+            "sensors/2" => of_two.push(text),
+            "sensors/0" => {}
+            other => panic!("{other}"),
+        }
+    }
+    let all: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    assert_eq!((&of_one, &of_two), (&all, &all));
+    let more = tokio::time::timeout(Duration::from_millis(200), heard.receive()).await;
+    assert!(more.is_err(), "{more:?}");
+}
+
+#[tokio::test]
+async fn what_has_an_id_is_published_once_by_whichever_servers() {
+    let server = Server::durable();
+    let (one, other) = two(&server).await;
+    let first = soon(one.hub.publish("lobby", "paid").id("order-7").into_future())
+        .await
+        .unwrap();
+    let second = soon(
+        other
+            .hub
+            .publish("lobby", "paid")
+            .id("order-7")
+            .into_future(),
+    )
+    .await
+    .unwrap();
+    assert!(!first.again && second.again);
+    assert_eq!(first.position, second.position);
+    assert_eq!(
+        soon(one.hub.history("lobby", 10))
+            .await
+            .unwrap()
+            .publications
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn presence_is_one_for_all_servers_and_ends_with_the_lease_of_one_that_crashed() {
+    let server = Server::durable();
+    let (one, other) = two(&server).await;
+    let mut sockets = Vec::new();
+    for (linked, user) in [(&one, "ada"), (&one, "bob"), (&other, "ada")] {
+        let mut socket = linked.enter(&format!("lobby?user={user}")).await;
+        said(&mut socket).await;
+        sockets.push(socket);
+    }
+    let names = async || {
+        let presence = soon(other.hub.presence("lobby")).await.unwrap();
+        presence
+            .members
+            .iter()
+            .map(|member| member.user.to_string())
+            .collect::<Vec<_>>()
+    };
+    let mut seen = Vec::new();
+    for _ in 0..200 {
+        seen = names().await;
+        if seen == ["ada", "bob"] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(seen, ["ada", "bob"]);
+    one.crash();
+    for _ in 0..500 {
+        seen = names().await;
+        if seen == ["ada"] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(
+        seen,
+        ["ada"],
+        "who was on the server that crashed is gone, who is on another too is there"
+    );
+    other.end().await;
+    // The last one has said goodbye: nothing is left of it.
+    let left = server.cli(&["KEYS", "test:*:p:*"]);
+    assert_eq!(
+        (
+            left.trim(),
+            server.cli(&["ZCARD", "test:{registry}:seats"]).trim()
+        ),
+        ("", "0")
+    );
+}
+
+#[tokio::test]
+async fn while_redis_is_down_a_server_says_so_serves_its_own_and_is_linked_again_after() {
+    let mut server = Server::durable();
+    let (one, other) = two(&server).await;
+    let (mut ada, mut bob) = (one.enter("lobby").await, other.enter("lobby").await);
+    said(&mut ada).await;
+    said(&mut bob).await;
+    let mut events = one.hub.events();
+    server.kill();
+    until("it is noticed", || {
+        !one.status.is_up() && !other.status.is_up()
+    })
+    .await;
+    assert!(matches!(one.status.state(), State::Down { .. }));
+    let down = async { while soon(events.next()).await != HubEvent::Down {} };
+    soon(down).await;
+    assert!(one.status.to_prometheus().contains("sansws_redis_up 0"));
+    // Its own members hear it, without a number.
+    assert_eq!(
+        one.hub.publish("lobby", "alone").now().unwrap().position,
+        None
+    );
+    assert_eq!(text(&mut ada).await, "alone");
+    assert_eq!(soon(one.hub.presence("lobby")).await, Err(HubError::Down));
+    server.restart();
+    until("it is back", || one.status.is_up() && other.status.is_up()).await;
+    publish(&other.hub, "lobby", "together").await;
+    assert_eq!(
+        (text(&mut ada).await, text(&mut bob).await),
+        ("together".into(), "together".into())
+    );
+    assert_eq!(one.status.metrics().disconnects, 1);
+}
+
+#[tokio::test]
+async fn clients_are_sent_elsewhere_when_redis_stays_away() {
+    let mut server = Server::durable();
+    let mut options = options();
+    options.when_down = WhenDown::Close {
+        patience: Duration::from_millis(300),
+        window: Duration::from_millis(300),
+    };
+    let one = serve(&server, "test", options).await;
+    let mut ada = one.enter("lobby").await;
+    said(&mut ada).await;
+    server.kill();
+    assert!(soon(ada.receive()).await.is_err());
+    assert_eq!(ada.closed().unwrap().code(), 1012);
+}
+
+#[tokio::test]
+async fn a_server_that_begins_before_redis_is_linked_when_there_is_one() {
+    let mut server = Server::durable();
+    let url = server.url();
+    server.kill();
+    let one = serve_by(RedisOptions::one(url, "test"), options()).await;
+    until("it says what is wrong", || {
+        matches!(one.status.state(), State::Down { attempts: 2.., .. })
+    })
+    .await;
+    server.restart();
+    until("it is linked", || one.status.is_up()).await;
+    assert_eq!(publish(&one.hub, "lobby", "hello").await.offset, 1);
+}
+
+#[tokio::test]
+async fn what_redis_forgets_is_said_again_or_reported() {
+    let server = Server::durable();
+    let (one, other) = two(&server).await;
+    let mut ada = one.enter("lobby?user=ada").await;
+    let (_, begun, _) = said(&mut ada).await;
+    publish(&one.hub, "lobby", "1").await;
+    assert_eq!(text(&mut ada).await, "1");
+    let mut events = one.hub.events();
+    // Scripts are sent again when they are not known.
+    server.cli(&["SCRIPT", "FLUSH"]);
+    publish(&other.hub, "lobby", "2").await;
+    assert_eq!(text(&mut ada).await, "2");
+    // All data are lost, and no connection: numbers begin again, members are told, presence is said again.
+    server.cli(&["FLUSHALL"]);
+    let gap = async {
+        loop {
+            if let HubEvent::Gap { group, count } = soon(events.next()).await {
+                return (group.to_string(), count);
+            }
+        }
+    };
+    assert_eq!(soon(gap).await, ("lobby".to_owned(), None));
+    let again = publish(&other.hub, "lobby", "3").await;
+    assert_ne!(again.epoch, begun.epoch);
+    assert_eq!(text(&mut ada).await, "3");
+    for _ in 0..500 {
+        if soon(other.hub.presence("lobby")).await.unwrap().count == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("nobody is present any more");
+}
+
+#[tokio::test]
+async fn what_redis_refuses_is_an_error_and_no_more() {
+    let server = Server::start(&["--maxmemory", "1gb", "--maxmemory-policy", "noeviction"]);
+    let one = serve(&server, "test", options()).await;
+    // Something else lies under a key of ours.
+    server.cli(&["SET", "test:{taken}:m", "not a hash"]);
+    let refused = soon(one.hub.publish("taken", "x").into_future()).await;
+    assert!(
+        matches!(refused, Err(Error::Hub(HubError::Refused))),
+        "{refused:?}"
+    );
+    let history = soon(one.hub.history("taken", 1)).await;
+    assert_eq!(history.unwrap_err(), HubError::Refused);
+    publish(&one.hub, "lobby", "x").await;
+    // There is no memory left.
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let refused = soon(one.hub.publish("lobby", "x").into_future()).await;
+    assert!(
+        matches!(refused, Err(Error::Hub(HubError::Refused))),
+        "{refused:?}"
+    );
+    server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(publish(&one.hub, "lobby", "x").await.offset, 2);
+    assert!(one.status.is_up() && one.status.metrics().disconnects == 0);
+}
+
+#[tokio::test]
+async fn histories_are_bounded_by_count_octets_and_age() {
+    let server = Server::durable();
+    let of = |messages, octets, millis| {
+        let mut options = options();
+        options.groups.history = Some(HistoryOptions {
+            messages,
+            octets,
+            age: Duration::from_millis(millis),
+            recovery: 300,
+        });
+        options
+    };
+    let kept = async |linked: &Linked, group: &str| {
+        let kept = soon(linked.hub.history(group, 1_000)).await.unwrap();
+        kept.publications
+            .iter()
+            .map(|kept| kept.position.unwrap().offset)
+            .collect::<Vec<_>>()
+    };
+    let one = serve(&server, "count", of(5, 1 << 20, 60_000)).await;
+    for _ in 0..12 {
+        publish(&one.hub, "a", "x").await;
+    }
+    assert_eq!(kept(&one, "a").await, [8, 9, 10, 11, 12]);
+    let one = serve(&server, "octets", of(100, 1_000, 60_000)).await;
+    for _ in 0..12 {
+        publish(&one.hub, "a", &"x".repeat(200)).await;
+    }
+    assert_eq!(kept(&one, "a").await, [9, 10, 11, 12]);
+    publish(&one.hub, "a", &"x".repeat(5_000)).await;
+    assert_eq!(
+        kept(&one, "a").await,
+        [13],
+        "one longer message is kept alone"
+    );
+    let one = serve(&server, "age", of(100, 1 << 20, 300)).await;
+    publish(&one.hub, "a", "old").await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    publish(&one.hub, "a", "new").await;
+    assert_eq!(kept(&one, "a").await, [2]);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(kept(&one, "a").await, [0_u64; 0]);
+    // And the key goes by itself.
+    until("the stream is gone", || {
+        server.cli(&["EXISTS", "age:{a}:s"]).trim() == "0"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_prefix_is_another_world() {
+    let server = Server::durable();
+    let (one, other) = (
+        serve(&server, "one", options()).await,
+        serve(&server, "other", options()).await,
+    );
+    let (mut ada, mut bob) = (one.enter("lobby").await, other.enter("lobby").await);
+    said(&mut ada).await;
+    said(&mut bob).await;
+    publish(&one.hub, "lobby", "only here").await;
+    publish(&other.hub, "lobby", "only there").await;
+    assert_eq!(
+        (text(&mut ada).await, text(&mut bob).await),
+        ("only here".into(), "only there".into())
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_skipped_and_counted() {
+    let server = Server::durable();
+    let one = serve(&server, "test", options()).await;
+    let mut ada = one.enter("lobby").await;
+    said(&mut ada).await;
+    // A kind, and a version, of later.
+    for payload in ["\u{1}\u{63}later", "\u{2}\u{1}"] {
+        server.cli(&["PUBLISH", "test:{lobby}", payload]);
+    }
+    server.cli(&["PUBLISH", "test:{lobby}", "\u{1}\u{1}cut off"]);
+    publish(&one.hub, "lobby", "understood").await;
+    assert_eq!(text(&mut ada).await, "understood");
+    let metrics = one.status.metrics();
+    assert_eq!((metrics.unknown, metrics.malformed), (2, 1));
+}
+
+#[tokio::test]
+async fn a_link_is_not_made_of_settings_that_would_do_harm() {
+    let make = |settings: RedisOptions, options: HubOptions| {
+        let (_hub, link) = Hub::linked(options);
+        Redis::new(link, Runtime::Tokio, settings)
+            .err()
+            .map(|error| error.to_string())
+    };
+    let url = "redis://127.0.0.1:1";
+    assert_eq!(make(RedisOptions::one(url, "fine"), options()), None);
+    for prefix in ["", "a{b", "a}b", "a\n"] {
+        assert_eq!(
+            make(RedisOptions::one(url, prefix), options()),
+            Some(SetupError::BadPrefix.to_string())
+        );
+    }
+    let without_lease = HubOptions::default();
+    assert_eq!(
+        make(RedisOptions::one(url, "fine"), without_lease),
+        Some(SetupError::NoLease.to_string())
+    );
+    let bad = make(RedisOptions::one("http://nowhere", "fine"), options()).unwrap();
+    assert!(bad.starts_with("not a URL of Redis"), "{bad}");
+    let (_hub, link) = Hub::linked(options());
+    let other = Redis::new(link, Runtime::Smol, RedisOptions::one(url, "fine")).unwrap_err();
+    assert_eq!(other.to_string(), SetupError::OtherRuntime.to_string());
 }

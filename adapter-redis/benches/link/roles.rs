@@ -144,14 +144,16 @@ async fn node(orders: Orders, url: &str) {
         }
         hub
     };
-    let mut server = sansws_tokio::Server::bind("127.0.0.1:0").await.unwrap();
+    let server = sansws_tokio::Server::bind("127.0.0.1:0").await.unwrap();
     println!("listening {}", server.local_addr().unwrap());
     let router = Router::new().route("/", room).hub(&hub);
     let serving = tokio::spawn(async move { server.serve(router).await });
     if orders.messages > 0 {
         publish_all(orders, |text| {
             let publishing = hub.publish("room", text);
-            async move { drop(publishing.await.unwrap()) }
+            async move {
+                publishing.await.unwrap();
+            }
         })
         .await;
     } else {

@@ -244,6 +244,10 @@ impl Hub {
     fn gap(&mut self, now: Instant, name: &Name, count: Option<u64>) {
         self.counters.gaps += 1;
         self.counters.lost += count.unwrap_or(0);
+        if !super::id::is_public(name) {
+            // Messages to a user: its channels have no word for that.
+            return;
+        }
         let group = Arc::clone(name);
         self.event(|| HubEvent::Gap { group, count });
         let group = Arc::clone(name);

@@ -94,29 +94,51 @@ impl Link {
 
     /// The same as a poll: ready with a command; else the waker is woken when there is one.
     pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<(NodeId, Command)> {
-        let Some(far) = self.far() else {
-            return Poll::Pending;
-        };
+        let mut next = None;
+        self.take(cx, 1, |node, command| next = Some((node, command)));
+        next.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Takes commands, at most so many, in their order; says how many. When it is none, the waker is woken when there is one.
+    pub fn take(
+        &mut self,
+        cx: &Context<'_>,
+        most: usize,
+        mut each: impl FnMut(NodeId, Command),
+    ) -> usize {
+        let Some(far) = self.far() else { return 0 };
         let mut waiting = lock(&far.waiting);
-        let Some(next) = waiting.commands.pop_front() else {
+        let before = waiting.commands.len();
+        let count = before.min(most);
+        if count == 0 {
             waiting.carrier = Some(cx.waker().clone());
-            return Poll::Pending;
-        };
-        let publishers = if waiting.commands.len() == CROWDED / 2 {
+            return 0;
+        }
+        let taken: Vec<_> = waiting.commands.drain(..count).collect();
+        let has_room = before > CROWDED / 2 && before - count <= CROWDED / 2;
+        let publishers = if has_room {
             core::mem::take(&mut waiting.publishers)
         } else {
             Vec::new()
         };
         drop(waiting);
         publishers.into_iter().for_each(Waker::wake);
-        Poll::Ready(next)
+        for (node, command) in taken {
+            each(node, command);
+        }
+        count
     }
 
     /// Delivers an event to a node. One of a node that is no more goes nowhere.
     pub fn deliver(&self, to: NodeId, event: Event) {
+        self.deliver_all(to, [event]);
+    }
+
+    /// Delivers events to a node, which looks at them together.
+    pub fn deliver_all(&self, to: NodeId, events: impl IntoIterator<Item = Event>) {
         if let Some(node) = self.hub.find_node(to) {
             let mut wakes = Wakes::default();
-            node.put(event);
+            node.put_all(events);
             self.hub.alert(self.hub.now(), &node, &mut wakes);
             wakes.wake();
         }

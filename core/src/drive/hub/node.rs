@@ -186,6 +186,11 @@ impl Node {
         self.inbox().push_back(event);
     }
 
+    /// The same for several, in their order.
+    pub(super) fn put_all(&self, events: impl IntoIterator<Item = Event>) {
+        self.inbox().extend(events);
+    }
+
     /// Takes in what lies in its inbox; whether there are commands then.
     pub(super) fn receive(&self, now: Instant, listeners: &Listeners, wakes: &mut Wakes) -> bool {
         let mut state = self.state();
