@@ -46,6 +46,20 @@ pub mod machine;
 pub mod request;
 pub mod wire;
 
+// The Redis in memory, and the servers of the tests, are outside: they call this crate by its name.
+#[cfg(all(test, feature = "tokio"))]
+extern crate self as sansws_redis;
+
+#[cfg(all(test, feature = "tokio"))]
+mod differential;
+#[cfg(all(test, feature = "tokio"))]
+#[path = "../tests/memory/mod.rs"]
+#[allow(dead_code, reason = "the simulation asks for more")]
+mod memory;
+#[cfg(all(test, feature = "tokio"))]
+#[path = "../tests/server/mod.rs"]
+mod server;
+
 #[cfg(any(feature = "tokio", feature = "smol"))]
 mod connection;
 #[cfg(any(feature = "tokio", feature = "smol"))]

@@ -23,7 +23,7 @@ if not epoch then
     redis.call('DEL', stream)
     set('e', epoch)
 end
-if keep == 0 and kept then
+if keep == 0 and kept and count > 0 then
     -- What comes now would be missing among what was kept.
     redis.call('DEL', stream)
     redis.call('HDEL', meta, 'c', 'f')

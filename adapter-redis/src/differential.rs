@@ -1,0 +1,365 @@
+//! The scripts in a real Redis, and the Redis in memory that simulations use: whatever is asked, both answer the same.
+//! No RFC.
+//! Times differ, and are left out; marks are remembered for each side.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use sansws_core::hub::{Draft, HistoryOptions, NodeId, Position, Present, Publish};
+use sansws_core::message::Prepared;
+use sansws_core::time::Duration;
+
+use crate::connection::{Connection, Connector};
+use crate::keys::Keys;
+use crate::memory::{Said, Server as Memory};
+use crate::options::RedisOptions;
+use crate::request::{Channel, Mark, Name, Push, Reply, Request, Seat};
+use crate::scripts::Scripts;
+use crate::server::Server;
+use crate::wire::Messages;
+
+/// Both sides, and what each has said of where groups stand.
+struct Both {
+    memory: Memory,
+    redis: Connection,
+    scripts: Scripts,
+    /// What each side saw: the same place, at its own time.
+    marks: Vec<(Name, Mark, Mark)>,
+    now: u64,
+    epoch: u64,
+    random: TestRng,
+}
+
+impl Both {
+    fn below(&mut self, end: u32) -> u32 {
+        self.random.next_u32() % end
+    }
+
+    fn one_in(&mut self, of: u32) -> bool {
+        self.below(of) == 0
+    }
+
+    fn fresh(&mut self) -> u64 {
+        self.epoch += 1;
+        self.epoch
+    }
+
+    fn group(&mut self) -> Name {
+        ["a", "b{}%", "c"][self.below(3) as usize].into()
+    }
+
+    fn seat(&mut self) -> Seat {
+        Seat {
+            node: NodeId(1 + u64::from(self.below(2))),
+            term: self.below(2),
+        }
+    }
+
+    fn user(&mut self) -> Name {
+        ["ada", "bob", "cleo"][self.below(3) as usize].into()
+    }
+
+    fn messages(&mut self, saved: bool) -> Messages {
+        let mut messages = Messages::default();
+        for _ in 0..=self.below(4) {
+            let text = format!("{}", self.random.next_u32());
+            messages.push(&Draft {
+                group: "".into(),
+                message: Prepared::new(text.as_str()),
+                sender: None,
+                options: Publish {
+                    unsaved: !saved,
+                    ..Publish::default()
+                },
+            });
+        }
+        messages
+    }
+
+    /// The same request for both sides; they differ in times alone.
+    fn draw(&mut self) -> (Request, Request) {
+        let keep = Some(HistoryOptions {
+            messages: 6,
+            octets: 1 << 20,
+            age: Duration::from_secs(3_600),
+            recovery: 4,
+        });
+        let (group, fresh) = (self.group(), self.fresh());
+        let same = |request: Request| (request.clone(), request);
+        match self.below(16) {
+            0..=4 => {
+                let saved = !self.one_in(4);
+                let id = self.one_in(5).then(|| self.user());
+                let messages = loop {
+                    let messages = self.messages(saved);
+                    if id.is_none() || messages.count() == 1 {
+                        break messages;
+                    }
+                };
+                same(Request::Publish {
+                    group,
+                    messages,
+                    saved,
+                    id,
+                    keep: if self.one_in(12) { None } else { keep },
+                    watched: self.one_in(2),
+                    fresh,
+                })
+            }
+            5 | 6 => {
+                let first = self.one_in(2);
+                let (memory, redis) = self.seen(&group);
+                let of = |ours| Request::Position {
+                    group: Arc::clone(&group),
+                    ours,
+                    first,
+                    fresh,
+                };
+                (of(memory), of(redis))
+            }
+            7 => {
+                let (seen, _) = self.seen(&group);
+                let mut since = seen.map_or(
+                    Position {
+                        epoch: 1,
+                        offset: 0,
+                    },
+                    |mark| mark.position,
+                );
+                since.offset += u64::from(self.below(2));
+                same(Request::Read {
+                    group,
+                    since,
+                    keep,
+                    fresh,
+                })
+            }
+            8 => same(Request::History {
+                group,
+                limit: self.below(8) as usize,
+                keep,
+            }),
+            9 => same(Request::Presence {
+                group,
+                members: self.one_in(2),
+            }),
+            10 => {
+                let metadata = self.one_in(2).then(|| "{\"at\":\"home\"}".into());
+                let user = self.user();
+                same(Request::Enter {
+                    group,
+                    seat: self.seat(),
+                    users: vec![Present { user, metadata }],
+                    fresh,
+                })
+            }
+            11 => {
+                let users = if self.one_in(3) {
+                    None
+                } else {
+                    Some(vec![self.user(), self.user()])
+                };
+                same(Request::Exit {
+                    group,
+                    seat: self.seat(),
+                    users,
+                })
+            }
+            12 => {
+                let (seat, lease) = (self.seat(), Duration::from_secs(3_600));
+                same(if self.one_in(2) {
+                    Request::Register {
+                        seat,
+                        groups: vec![group],
+                        lease,
+                    }
+                } else {
+                    Request::Beat {
+                        seat,
+                        watching: self.one_in(2),
+                        lease,
+                    }
+                })
+            }
+            13 => same(Request::Unregister {
+                seat: self.seat(),
+                groups: vec![group],
+                whole: self.one_in(2),
+            }),
+            14 => same(Request::Groups(self.seat())),
+            _ => {
+                let channel = match self.below(4) {
+                    0 => Channel::Watch,
+                    _ => Channel::Group(group),
+                };
+                same(if self.one_in(3) {
+                    Request::Unsubscribe(channel)
+                } else {
+                    Request::Subscribe(channel)
+                })
+            }
+        }
+    }
+
+    /// What was seen of a group at some time; sometimes what can't have been.
+    fn seen(&mut self, group: &Name) -> (Option<Mark>, Option<Mark>) {
+        let of_group: Vec<_> = self
+            .marks
+            .iter()
+            .filter(|(name, ..)| name == group)
+            .cloned()
+            .collect();
+        if of_group.is_empty() || self.one_in(4) {
+            return (None, None);
+        }
+        let at = of_group.len() - 1 - (self.below(6) as usize).min(of_group.len() - 1);
+        let (_, mut memory, mut redis) = of_group[at].clone();
+        if at + 1 == of_group.len() && self.one_in(4) {
+            memory.position.offset += 30;
+            redis.position.offset += 30;
+        }
+        // In Redis one is forgotten with those that it was published with, in memory by itself.
+        if at + 1 == of_group.len() && self.one_in(2) {
+            memory.time -= 1;
+            redis.time -= 1;
+        }
+        (Some(memory), Some(redis))
+    }
+
+    async fn ask(&mut self, memory: Request, redis: Request) -> [(Reply, Vec<Push>); 2] {
+        self.now += 1_000;
+        self.memory.execute(self.now, 1, 1, memory);
+        let mut replies = Vec::new();
+        let mut pushes = Vec::new();
+        while let Some((_, said)) = self.memory.poll() {
+            match said {
+                Said::Reply(_, reply) => replies.push(reply.unwrap()),
+                Said::Push(push) => pushes.push(push),
+            }
+        }
+        let of_memory = (replies.pop().unwrap(), pushes);
+        let mut reply = None;
+        // The second comes behind all that the first gave rise to.
+        for request in [
+            redis,
+            Request::Groups(Seat {
+                node: NodeId(9),
+                term: 9,
+            }),
+        ] {
+            let asking = self
+                .redis
+                .ask(vec![(1, self.scripts.call(request))])
+                .pop()
+                .unwrap();
+            let (_, answer) = asking.await.unwrap().pop().unwrap();
+            reply.get_or_insert(answer.unwrap());
+        }
+        let mut pushes = Vec::new();
+        self.redis
+            .pushed
+            .drain(Waker::noop(), |push| pushes.push(push))
+            .unwrap();
+        [of_memory, (reply.unwrap(), pushes)]
+    }
+}
+
+/// The same without times.
+fn timeless((mut reply, mut pushes): (Reply, Vec<Push>)) -> (Reply, Vec<Push>) {
+    match &mut reply {
+        Reply::Position(mark) => mark.time = 0,
+        Reply::Published { time, .. } | Reply::Beat { time, .. } => *time = 0,
+        Reply::Kept { entries, .. } => entries.iter_mut().for_each(|entry| entry.time = 0),
+        Reply::Groups(groups) => groups.sort(),
+        _ => {}
+    }
+    for push in &mut pushes {
+        if let Push::Message(_, payload) = push {
+            // Behind the name of the group, when it is for those who watch filters.
+            let inner = match payload[..] {
+                [1, 6, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
+                _ => 0,
+            };
+            if payload.get(inner + 1) == Some(&1) {
+                payload[inner + 18..inner + 26].fill(0);
+            }
+        }
+    }
+    (reply, pushes)
+}
+
+#[test]
+fn scripts_do_in_redis_what_is_done_in_memory() {
+    let server = Server::forgetful();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    // Other tests of this program may not choose a runtime.
+    runtime.block_on(async {
+        for seed in 0..12_u8 {
+            server.cli(&["FLUSHALL"]);
+            let options = RedisOptions::one(server.url(), "test");
+            let scripts = Scripts::new(Keys::new("test"), seed % 2 == 1);
+            let redis = Connector::new(options)
+                .unwrap()
+                .connect(&scripts)
+                .await
+                .unwrap();
+            let mut both = Both {
+                memory: Memory::new(),
+                redis,
+                scripts,
+                marks: Vec::new(),
+                now: 1_000_000,
+                epoch: 1,
+                random: TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]),
+            };
+            both.memory.open(1);
+            let mut last = Vec::new();
+            for step in 0..400 {
+                let (memory, redis) = both.draw();
+                last.push(redis.clone());
+                let group = match &redis {
+                    Request::Publish { group, .. } | Request::Position { group, .. } => {
+                        Some(group.clone())
+                    }
+                    _ => None,
+                };
+                let count = match &redis {
+                    Request::Publish {
+                        messages,
+                        saved: true,
+                        ..
+                    } => messages.count() as u64,
+                    _ => 0,
+                };
+                let [memory, redis] = both.ask(memory, redis).await;
+                if let Some(group) = group {
+                    let mark = |reply: &Reply| match reply {
+                        Reply::Position(mark) => Some(*mark),
+                        Reply::Published { before, time } if count > 0 => Some(Mark {
+                            position: Position {
+                                offset: before.offset + count,
+                                ..*before
+                            },
+                            time: *time,
+                        }),
+                        _ => None,
+                    };
+                    if let (Some(memory), Some(redis)) = (mark(&memory.0), mark(&redis.0)) {
+                        both.marks.push((group, memory, redis));
+                    }
+                }
+                let before = &last[last.len().saturating_sub(12)..];
+                assert_eq!(
+                    timeless(memory),
+                    timeless(redis),
+                    "seed {seed}, step {step}: {before:?}"
+                );
+            }
+        }
+    });
+}
