@@ -49,7 +49,9 @@ elseif ARGV[1] == 'exit' then
         exit(ARGV[i])
     end
 else
-    for _, user in ipairs(redis.call('SMEMBERS', seat)) do
+    local all = redis.call('SMEMBERS', seat)
+    table.sort(all)
+    for _, user in ipairs(all) do
         exit(user)
     end
 end
