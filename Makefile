@@ -21,9 +21,10 @@ test: interop browser ## all tests; installs the foreign peers, a browser and ca
 # Worlds that `make simulate` goes through.
 SEEDS ?= 20000
 
-simulate: ## SEEDS worlds of the simulation, and how many steps a second that were; SIMULATE_SEED=n runs one again
+simulate: ## SEEDS worlds of each simulation, and how many steps a second that were; SIMULATE_SEED=n runs one again
 	SIMULATE_SEEDS=$(SEEDS) cargo test --release -p sansws-core --no-default-features --features std,deflate \
 		--test simulation all_seeds -- --nocapture
+	SIMULATE_SEEDS=$(SEEDS) cargo test --release -p sansws-redis --test simulation all_seeds -- --nocapture
 
 interop:
 	conformance/interop/setup.sh

@@ -49,6 +49,10 @@ pub struct Plane {
     pub stopped: Instant,
     /// All is slow until then.
     pub slow: Instant,
+    /// Something went wrong already.
+    pub troubled: bool,
+    /// Messages get lost on the way now and then.
+    pub lossy: bool,
     /// Requests overtake each other, as over several connections.
     pub scattered: bool,
     /// What was published, by its octets.
@@ -112,6 +116,8 @@ impl Plane {
             ahead: 1_700_000_000_000_000 + setup.seed * 1_000,
             stopped: Instant::ZERO,
             slow: Instant::ZERO,
+            troubled: false,
+            lossy: false,
             scattered: setup.seed.is_multiple_of(3),
             drafts: BTreeMap::new(),
             copies: VecDeque::new(),
@@ -334,6 +340,14 @@ impl World {
                 format!("{:?}", process.machine)
                     .split_once("sweeps: ")
                     .map_or("", |(_, rest)| rest)
+            );
+        }
+        for node in &self.nodes {
+            let counters = node.hub.snapshot().counters;
+            hold!(
+                self.plane.troubled || (counters.gaps == 0 && counters.downs <= 1),
+                "calm: {:?} saw gaps though nothing went wrong: {counters:?}",
+                node.hub.node()
             );
         }
         let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.hub.node()).collect();

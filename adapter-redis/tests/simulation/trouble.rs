@@ -15,6 +15,7 @@ impl World {
     /// One of the things that go wrong with Redis.
     pub fn trouble(&mut self, kind: u8) -> Check {
         let at = self.random.below(self.plane.processes.len() as u64) as usize;
+        self.plane.troubled = true;
         match kind {
             0 => self.hang_up(at),
             1 | 2 => self.end(at),
@@ -33,8 +34,9 @@ impl World {
                 self.model.lose();
             }
             9 => {
+                // What a process has not seen it can't miss, when nothing else tells that it was there.
                 let data = self.older();
-                self.begin_anew(data, false);
+                self.begin_anew(data, self.plane.lossy);
                 self.model.lose();
             }
             10 => {
@@ -99,6 +101,7 @@ impl World {
     /// The connection of a process breaks, and no other comes about until it heals.
     pub fn part(&mut self, at: usize) -> Check {
         let process = self.nodes[at].link.process;
+        self.plane.troubled = true;
         self.plane.processes[process].barred = true;
         self.hang_up(process);
         Ok(())
@@ -115,6 +118,7 @@ impl World {
     /// From now on nothing passes the connection of a process, and nobody knows.
     pub fn hush(&mut self, at: usize) {
         let process = self.nodes[at].link.process;
+        self.plane.troubled = true;
         self.plane.processes[process].hushed = true;
     }
 
@@ -122,6 +126,9 @@ impl World {
     pub fn lose(&mut self, at: usize, count: u8) {
         let process = self.nodes[at].link.process;
         self.plane.processes[process].lose = count;
+        if count > 0 {
+            (self.plane.troubled, self.plane.lossy) = (true, true);
+        }
     }
 
     /// Redis begins anew, with or without what it had.
@@ -133,6 +140,7 @@ impl World {
     /// The nodes that crash together: those of a process, in whose place there is another.
     pub fn together(&mut self, at: usize) -> Vec<usize> {
         let of = self.nodes[at].link.process;
+        self.plane.troubled = true;
         let wire = self.plane.processes[of].wire;
         let up = core::mem::take(&mut self.plane.processes[of].up);
         let arrives = self.random.below(up.len() as u64 + 1) as usize;
