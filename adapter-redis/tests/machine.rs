@@ -334,3 +334,37 @@ fn an_epoch_that_began_with_a_promotion_does_not_end_with_the_next_message() {
         ["subscribed 1 at 2", "received three 3", "subscribed 2 at 3"]
     );
 }
+
+#[test]
+fn a_place_is_given_back_behind_all_who_leave_it() {
+    let mut desk = Desk::new(HubOptions::default());
+    let users = ["ada", "bob"].map(Arc::from);
+    let present = users.clone().map(|user| Present {
+        user,
+        metadata: None,
+    });
+    desk.say(
+        0,
+        Command::Enter {
+            group: "room".into(),
+            users: present.to_vec(),
+        },
+    );
+    desk.run();
+    for user in users {
+        let (group, users) = ("room".into(), vec![user]);
+        desk.say(0, Command::Exit { group, users });
+    }
+    // The first has left when the connection is lost, the second has not.
+    desk.serve(0);
+    desk.hear(0);
+    let is_exit = |(_, request): &(RequestId, Request)| matches!(request, Request::Exit { .. });
+    desk.up[0].retain(|request| !is_exit(request));
+    desk.serve(0);
+    desk.machines[0].disconnected(desk.now);
+    desk.connect(0);
+    desk.say(0, Command::Here(Vec::new()));
+    desk.run();
+    let room = desk.server.room("room").unwrap();
+    assert_eq!(room.seats().len(), 0);
+}

@@ -233,6 +233,12 @@ impl Machine {
             let groups = core::mem::take(&mut sweep.groups);
             return self.swept(seat, groups);
         }
+        // Others leave behind these: until then the place is what they are found by, should the connection be lost.
+        let comes = |op: &Op| matches!(op, Op::Enter(of, _) | Op::Exit(of, _) if *of == seat);
+        let group = self.groups.get(name);
+        if group.is_some_and(|group| group.lane.queue.iter().any(comes)) {
+            return;
+        }
         let Some(node) = self.nodes.get_mut(&seat.node) else {
             return;
         };
