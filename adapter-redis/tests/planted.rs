@@ -52,12 +52,6 @@ const FAULTS: &[Fault] = &[
         wrong: "",
     },
     Fault {
-        name: "what is missing for too long is not told",
-        file: "group.rs",
-        right: "self.due.insert((at, Due::Late(Arc::clone(name))));",
-        wrong: "",
-    },
-    Fault {
         name: "what is published to a group that is watched comes twice",
         file: "group.rs",
         right: "if self.channels.get(&channel).is_some_and(|of| of.on) {",
@@ -94,12 +88,6 @@ const FAULTS: &[Fault] = &[
         wrong: "",
     },
     Fault {
-        name: "an earlier seat is not cleared away",
-        file: "seat.rs",
-        right: "let earlier = self.nodes.get_mut(&id).and_then(|node| node.earlier.take());",
-        wrong: "let earlier: Option<(Seat, BTreeSet<Name>)> = None;",
-    },
-    Fault {
         name: "who was on a node that died is present for ever",
         file: "seat.rs",
         right: "self.begin_sweep(dead);",
@@ -116,12 +104,6 @@ const FAULTS: &[Fault] = &[
         file: "seat.rs",
         right: "self.want(&Channel::Node(id), false);",
         wrong: "",
-    },
-    Fault {
-        name: "messages are compressed for windows that nobody has any more",
-        file: "seat.rs",
-        right: "fold(0, |all, node| all | node.windows);",
-        wrong: "fold(self.windows, |all, node| all | node.windows);",
     },
 ];
 

@@ -9,7 +9,7 @@ use crate::model::Check;
 use crate::world::World;
 
 /// How many things can go wrong: those of [`World::trouble`].
-pub const TROUBLES: u8 = 14;
+pub const TROUBLES: u8 = 16;
 
 impl World {
     /// One of the things that go wrong with Redis.
@@ -48,6 +48,9 @@ impl World {
                 self.begin_anew(data, true);
                 self.model.lose();
             }
+            // Its clock is set: all leases end, or none does for a while.
+            13 => self.plane.ahead += self.random.between(5_000_000, 12_000_000),
+            14 => self.plane.ahead -= self.random.between(1_000, 3_000_000),
             _ => self.plane.copy(),
         }
         Ok(())

@@ -102,7 +102,7 @@ impl World {
             let time = self.plane.clock(now);
             self.plane.server.execute(time, wire, id, request);
             self.spread()?;
-            if self.random.one_in(12) {
+            if self.random.one_in(20) {
                 self.plane.copy();
             }
             moved = true;
