@@ -13,9 +13,11 @@ use sansws_core::hub::{
     ChannelId, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Position,
     PresenceMode, Recovered, WhenDown,
 };
-use sansws_redis::{Redis, RedisOptions, Runtime, SetupError, State, Status, hub_options};
+use sansws_redis::{
+    Redis, RedisOptions, Runtime, Server as Target, SetupError, State, Status, hub_options,
+};
 use sansws_tokio::{Dial, Error, Hub, Open, Result, Router, Upgrade, WebSocket, connect};
-use server::Server;
+use server::{Guarded, Server};
 
 /// A server with a hub, and its link.
 struct Linked {
@@ -644,4 +646,64 @@ async fn a_link_is_not_made_of_settings_that_would_do_harm() {
     let (_hub, link) = Hub::linked(options());
     let other = Redis::new(link, Runtime::Smol, RedisOptions::one(url, "fine")).unwrap_err();
     assert_eq!(other.to_string(), SetupError::OtherRuntime.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_takes_the_place_of_a_master_and_members_are_told_that_something_may_be_missing()
+{
+    let mut guarded = Guarded::start();
+    let target = Target::Sentinel {
+        sentinels: vec![guarded.url()],
+        master: "ours".into(),
+        credentials: None,
+    };
+    let mut settings = RedisOptions::new(target, "test");
+    settings.timeout = Duration::from_secs(1);
+    let one = serve_by(settings.clone(), options()).await;
+    let other = serve_by(settings, options()).await;
+    until("both are linked", || {
+        one.status.is_up() && other.status.is_up()
+    })
+    .await;
+    let mut ada = one.enter("lobby").await;
+    said(&mut ada).await;
+    let before = publish(&other.hub, "lobby", "before").await;
+    assert_eq!(text(&mut ada).await, "before");
+    let mut events = one.hub.events();
+    assert_eq!(guarded.master.cli(&["WAIT", "1", "5000"]).trim(), "1");
+    guarded.master.kill();
+    let gap = async {
+        loop {
+            if let HubEvent::Gap { group, count } = events.next().await {
+                return (group.to_string(), count);
+            }
+        }
+    };
+    let gap = tokio::time::timeout(Duration::from_secs(30), gap)
+        .await
+        .unwrap();
+    assert_eq!(
+        gap,
+        ("lobby".to_owned(), None),
+        "what a master has acknowledged its replica may not have"
+    );
+    assert!(guarded.replica.cli(&["ROLE"]).starts_with("master"));
+    until("both are linked again", || {
+        one.status.is_up() && other.status.is_up()
+    })
+    .await;
+    let after = publish(&other.hub, "lobby", "after").await;
+    assert_eq!(text(&mut ada).await, "after");
+    // What the replica has is kept, and numbers go on in another epoch.
+    assert_eq!(after.offset, before.offset + 1);
+    assert_ne!(after.epoch, before.epoch);
+    let kept = soon(one.hub.history("lobby", 10)).await.unwrap();
+    let texts: Vec<_> = kept
+        .publications
+        .iter()
+        .map(|kept| kept.as_text().unwrap())
+        .collect();
+    assert_eq!(texts, ["before", "after"]);
+    let mut late = other.enter(&format!("lobby?since={before}")).await;
+    assert_eq!(said(&mut late).await.2, "the group began another numbering");
 }

@@ -195,3 +195,70 @@ impl Cluster {
         self.servers.iter().map(Server::url).collect()
     }
 }
+
+/// A master, its replica, and a Sentinel that puts the one in the place of the other.
+pub struct Guarded {
+    pub master: Server,
+    pub replica: Server,
+    sentinel: Server,
+}
+
+impl Guarded {
+    pub fn start() -> Self {
+        let master = Server::durable();
+        let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
+        let began = Instant::now();
+        while !replica
+            .cli(&["INFO", "replication"])
+            .contains("master_link_status:up")
+        {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "the replica does not follow"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let port = free_port();
+        let directory =
+            std::env::temp_dir().join(format!("sansws-sentinel-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("sentinel.conf");
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor ours 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds ours 500\nsentinel failover-timeout ours 3000\n",
+            master.port
+        );
+        std::fs::write(&file, text).unwrap();
+        let child = Command::new("redis-server")
+            .arg(&file)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let sentinel = Server {
+            child: Some(child),
+            port,
+            directory,
+            arguments: Vec::new(),
+        };
+        while !sentinel
+            .cli(&["SENTINEL", "replicas", "ours"])
+            .contains(&replica.port.to_string())
+        {
+            assert!(
+                began.elapsed() < Duration::from_secs(40),
+                "the Sentinel does not see the replica"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Self {
+            master,
+            replica,
+            sentinel,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        self.sentinel.url()
+    }
+}
