@@ -31,6 +31,9 @@ pub use crate::trouble::TROUBLES;
 /// too, after another.
 pub const CALM: Duration = Duration::from_millis(LEASE.as_millis() as u64 * 5);
 
+/// There are worlds in which pushes and replies overtake each other: the machine is not made for that.
+const LOOSE: bool = false;
+
 /// Copies of what Redis has that are kept, to begin anew with.
 const COPIES: usize = 4;
 
@@ -55,6 +58,8 @@ pub struct Plane {
     pub lossy: bool,
     /// Requests overtake each other, as over several connections.
     pub scattered: bool,
+    /// Pushes and replies overtake each other, as from several servers.
+    pub loose: bool,
     /// What was published, by its octets.
     pub drafts: BTreeMap<Vec<u8>, Draft>,
     /// What Redis had at earlier times.
@@ -68,8 +73,12 @@ pub struct Plane {
 pub struct Process {
     pub machine: Machine,
     pub wire: Option<Wire>,
+    /// The connection before.
+    pub last: Option<Wire>,
     pub up: VecDeque<(Instant, RequestId, Request)>,
     pub down: VecDeque<(Instant, Said)>,
+    /// What Redis pushes, where that has a way of its own.
+    pub pushes: VecDeque<(Instant, Said)>,
     /// When each request was sent that was not answered yet.
     pub asked: BTreeMap<RequestId, Instant>,
     /// The connection ends then, behind what is on its way.
@@ -91,8 +100,10 @@ impl Process {
         Self {
             machine: Machine::new(Arc::clone(&setup.options), &Seed::new(octets)),
             wire: None,
+            last: None,
             up: VecDeque::new(),
             down: VecDeque::new(),
+            pushes: VecDeque::new(),
             asked: BTreeMap::new(),
             ends: None,
             dials: Some((now, None)),
@@ -119,6 +130,7 @@ impl Plane {
             troubled: false,
             lossy: false,
             scattered: setup.seed % 5 < 2,
+            loose: LOOSE && setup.seed % 7 < 2,
             drafts: BTreeMap::new(),
             copies: VecDeque::new(),
             orphans: VecDeque::new(),

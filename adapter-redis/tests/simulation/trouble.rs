@@ -76,6 +76,7 @@ impl World {
         };
         let arrives = self.random.below(process.down.len() as u64 + 1) as usize;
         process.down.truncate(arrives);
+        process.pushes.truncate(arrives);
         process.ends = Some(self.now + wait);
         self.plane.server.close(wire);
     }

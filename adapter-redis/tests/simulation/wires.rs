@@ -6,7 +6,7 @@ use sansws_core::hub::Event;
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::request::{Channel, Push, Request, RequestId};
 
-use crate::memory::Said;
+use crate::memory::{Said, Wire};
 use crate::model::Check;
 use crate::plane::Plane;
 use crate::world::World;
@@ -26,11 +26,14 @@ impl Plane {
             let up = process.up.front();
             let up = up.filter(|_| passes && process.ends.is_none());
             let down = process.down.front().filter(|_| passes);
-            let last = process.down.back().map_or(Instant::ZERO, |(at, _)| *at);
+            let push = process.pushes.front().filter(|_| passes);
+            let last = process.down.back().into_iter().chain(process.pushes.back());
+            let last = last.map(|(at, _)| *at).max().unwrap_or(Instant::ZERO);
             let ends = process.ends.filter(|_| passes);
             [
                 up.map(|(at, ..)| awake(*at)),
                 down.map(|(at, _)| *at),
+                push.map(|(at, _)| *at),
                 ends.map(|at| at.max(last)),
                 process.dials.map(|(at, _)| at),
                 process.asked.values().min().map(|at| *at + SILENCE),
@@ -139,9 +142,13 @@ impl World {
                 process.lose -= 1;
                 continue;
             }
+            let way = match &said {
+                Said::Push(_) if self.plane.loose => &mut process.pushes,
+                Said::Push(_) | Said::Reply(..) => &mut process.down,
+            };
             let due = self.now + delay;
-            let last = process.down.back().map_or(due, |(at, _)| *at);
-            process.down.push_back((last.max(due), said));
+            let last = way.back().map_or(due, |(at, _)| *at);
+            way.push_back((last.max(due), said));
         }
         Ok(())
     }
@@ -151,7 +158,10 @@ impl World {
         let (now, mut moved) = (self.now, false);
         while let process = &mut self.plane.processes[at]
             && !process.hushed
-            && let Some((_, said)) = process.down.pop_front_if(|(due, _)| *due <= now)
+            && let Some((_, said)) = process
+                .down
+                .pop_front_if(|(due, _)| *due <= now)
+                .or_else(|| process.pushes.pop_front_if(|(due, _)| *due <= now))
         {
             match said {
                 Said::Reply(id, result) => {
@@ -165,7 +175,9 @@ impl World {
         }
         let process = &self.plane.processes[at];
         let ends = process.ends.filter(|_| !process.hushed);
-        let has_ended = ends.is_some_and(|ends| ends <= now) && process.down.is_empty();
+        let has_ended = ends.is_some_and(|ends| ends <= now)
+            && process.down.is_empty()
+            && process.pushes.is_empty();
         let is_silent = process.asked.values().any(|asked| *asked + SILENCE <= now);
         if has_ended || is_silent {
             self.hang_up(at);
@@ -193,7 +205,9 @@ impl World {
         }
         self.plane.server.close(wire);
         let process = &mut self.plane.processes[at];
+        process.last = Some(wire);
         process.down.clear();
+        process.pushes.clear();
         process.asked.clear();
         process.ends = None;
         process.dials = Some((now + wait, None));
@@ -229,10 +243,21 @@ impl World {
             return Ok(true);
         };
         process.dials = None;
+        // What the last connection left in its socket was read before this one was accepted.
+        let last = process.last;
+        let orphans = core::mem::take(&mut self.plane.orphans);
+        let is_left = |(_, wire, _): &(Instant, Wire, Request)| Some(*wire) == last;
+        let (left, rest): (Vec<_>, Vec<_>) = orphans.into_iter().partition(is_left);
+        self.plane.orphans.extend(rest);
+        for (_, wire, request) in left {
+            self.plane.server.execute(clock, wire, 0, request);
+        }
+        self.spread()?;
         self.plane.next_wire += 1;
         let wire = self.plane.next_wire;
-        process.wire = Some(wire);
         self.plane.server.open(wire);
+        let process = &mut self.plane.processes[at];
+        process.wire = Some(wire);
         process.machine.connected(now, time);
         self.drain(at);
         for node in 0..self.nodes.len() {
