@@ -49,7 +49,10 @@ impl World {
                 self.model.lose();
             }
             // Its clock is set: all leases end, or none does for a while.
-            13 => self.plane.ahead += self.random.between(5_000_000, 12_000_000),
+            13 => {
+                self.plane.ahead += self.random.between(5_000_000, 12_000_000);
+                self.plane.leapt = true;
+            }
             14 => self.plane.ahead -= self.random.between(1_000, 3_000_000),
             _ => self.plane.copy(),
         }
@@ -58,6 +61,11 @@ impl World {
 
     /// Something that Redis had before, if it had anything.
     fn older(&mut self) -> Data {
+        // A node that was given up though it is there enters on its seat until it hears of that. A copy of that moment has users on a seat
+        // that has no place: nobody clears them away.
+        if self.plane.leapt {
+            return self.plane.server.snapshot();
+        }
         let count = self.plane.copies.len() as u64;
         if count == 0 {
             return Data::default();
