@@ -1,4 +1,4 @@
-.PHONY: help demo test simulate lint doc fuzz bench interop browser no-std conformance foreign
+.PHONY: help demo cluster test simulate lint doc fuzz bench interop browser redis no-std conformance foreign
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
@@ -13,7 +13,10 @@ RUNTIME ?= tokio
 demo: ## a page with a chat and live numbers on http://127.0.0.1:8080; LISTEN=host:port and RUNTIME=smol choose otherwise
 	cargo run --release -p sansws-examples --bin demo -- --listen $(LISTEN) --runtime $(RUNTIME)
 
-test: interop browser ## all tests; installs the foreign peers, a browser and cargo-fuzz first
+cluster: ## three nodes, Redis and a balancer on http://127.0.0.1:8080: kill any, the chat goes on; LISTEN=host:port chooses otherwise
+	cargo run --release -p sansws-examples --bin cluster -- --listen $(LISTEN)
+
+test: interop browser redis ## all tests; installs the foreign peers, a browser, Redis, HAProxy and cargo-fuzz first
 	cargo test --workspace --all-features
 	conformance/run.sh --quick
 	core/fuzz/run.sh $(SECONDS_EACH)
@@ -28,6 +31,9 @@ simulate: ## SEEDS worlds of each simulation, and how many steps a second that w
 
 interop:
 	conformance/interop/setup.sh
+
+redis:
+	adapter-redis/tests/setup.sh
 
 browser:
 	examples/tests/browser/setup.sh

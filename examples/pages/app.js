@@ -268,6 +268,7 @@ const chat = {
   room: "",
   name: attempt(() => sessionStorage.getItem(KEPT), null) ?? "", // storage may be forbidden
   position: null, // behind the last line that we have, as the server said it
+  node: null, // on which we are, where there are several
   people: [],
   version: 0, // of the list of people
   changes: [], // of people, before we were welcome
@@ -340,10 +341,10 @@ function said({ position, at, line }) {
 }
 
 // It comes behind all that we missed.
-function welcome({ people, version, position, complete }) {
+function welcome({ people, version, position, complete, node = null }) {
   if (!complete) log.note("Older messages are not kept.", { before: chat.first });
   if (position && isBehind(position)) chat.position = position;
-  Object.assign(chat, { people, version });
+  Object.assign(chat, { people, version, node });
   setPeople();
   chat.link.ready();
   chat.changes.splice(0).forEach(moved);
@@ -441,7 +442,7 @@ function show(link) {
   const changed = root.dataset.state !== state;
   root.dataset.state = state;
   root.toggleAttribute("data-joined", joined);
-  const words = { open: "connected", connecting: "connecting…", waiting: `reconnecting in ${seconds} s` };
+  const words = { open: chat.node ? `connected · ${chat.node}` : "connected", connecting: "connecting…", waiting: `reconnecting in ${seconds} s` };
   $("status").textContent = words[state] ?? (joined ? "closed" : "not joined");
   if (changed && joined) $("announce").textContent = state === "waiting" ? `${why}. Reconnecting.` : why || words[state];
 

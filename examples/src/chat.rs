@@ -7,11 +7,12 @@
 //! Text messages of JSON; a `kind` tells them apart. To the client:
 //! - `said`: a `line`, and the `position` from which to go on;
 //! - `people`: who came and who went, and the `version` of the list with that change;
-//! - `welcome`: who is there, behind all that was missed; `complete` says whether that was all;
+//! - `welcome`: who is there, behind all that was missed; `complete` says whether that was all, `node` who serves;
 //! - `missing`: so many lines got lost; `again`: a line was published before; `error`.
 //!
 //! From it: `say`, with an `id` of the client's: whoever does not know whether a line arrived says it again, with the same one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::yield_now;
@@ -68,13 +69,15 @@ pub fn options() -> Result<HubOptions, FilterError> {
     Ok(options)
 }
 
-/// The route: the path's `{room}` is entered as the query's `name`, and what was said behind its position `since` comes first.
-pub fn route<T, O>(hub: &Hub<O>) -> Route<T>
+/// The route: the path's `{room}` is entered as the query's `name`, and what was said behind its position `since` comes first. Where
+/// there are several nodes, members are told on which they are.
+pub fn route<T, O>(hub: &Hub<O>, node: Option<&str>) -> Route<T>
 where
     T: Transport + Send + 'static,
     O: Outside + 'static,
 {
     let rooms = hub.clone();
+    let node: Option<Arc<str>> = node.map(Into::into);
     let policy = Policy::default().config(Config {
         limits: Limits {
             message: 32 << 10,
@@ -84,7 +87,7 @@ where
         ..Config::default()
     });
     Route::new("/chat/{room}", move |upgrade| {
-        member(upgrade, rooms.clone())
+        member(upgrade, rooms.clone(), node.clone())
     })
     .policy(policy)
     .hub(hub)
@@ -108,7 +111,11 @@ enum Request {
     },
 }
 
-async fn member<T: Transport, O: Outside>(upgrade: Upgrade<T>, hub: Hub<O>) -> Result {
+async fn member<T: Transport, O: Outside>(
+    upgrade: Upgrade<T>,
+    hub: Hub<O>,
+    node: Option<Arc<str>>,
+) -> Result {
     let room: String = upgrade.param("room")?;
     let name = upgrade.query_value("name").unwrap_or_default();
     let name = name.trim().to_owned();
@@ -130,7 +137,10 @@ async fn member<T: Transport, O: Outside>(upgrade: Upgrade<T>, hub: Hub<O>) -> R
     })?;
     let joined = join_kept(&socket, &hub, &group, since).await?;
     // By way of its channel, so that it comes behind what was missed.
-    let welcome = welcome(&hub, &group, since, joined).await?;
+    let mut welcome = welcome(&hub, &group, since, joined).await?;
+    if let Some(node) = node {
+        welcome["node"] = json!(*node);
+    }
     hub.send_to(id, welcome.to_string())?;
     while let Some(text) = socket.receive_text().await? {
         // What is not JSON closes with 1007.

@@ -3,6 +3,7 @@
 
 pub mod board;
 pub mod chat;
+pub mod cluster;
 pub mod monitor;
 pub mod node;
 pub mod pages;

@@ -12,6 +12,7 @@ use sansws_core::drive::{
 };
 use sansws_core::http::Response;
 use sansws_core::hub::{FilterError, GroupOptions, HubError, HubOptions, Overflow};
+use sansws_redis::Status;
 use serde_json::{Map, Value, json};
 
 use crate::{milliseconds, pages};
@@ -34,6 +35,7 @@ pub struct Monitor<O> {
     began: Instant,
     /// Tells this run of the node from the one before.
     run: u64,
+    link: Option<Status>,
 }
 
 impl<O> Clone for Monitor<O> {
@@ -42,6 +44,7 @@ impl<O> Clone for Monitor<O> {
             name: self.name.clone(),
             gate: self.gate.clone(),
             hub: self.hub.clone(),
+            link: self.link.clone(),
             ..*self
         }
     }
@@ -65,7 +68,15 @@ impl<O: Outside + 'static> Monitor<O> {
             hub: hub.clone(),
             began: now(),
             run: milliseconds(),
+            link: None,
         }
+    }
+
+    /// Tells of the link to the other nodes too.
+    #[must_use]
+    pub fn linked(mut self, link: Status) -> Self {
+        self.link = Some(link);
+        self
     }
 
     /// The page at `/dashboard`, and what programs ask. A server on the open net shows these on a listener of their own.
@@ -91,7 +102,11 @@ impl<O: Outside + 'static> Monitor<O> {
     }
 
     fn metrics(&self) -> Response {
-        drive::scrape(&self.gate.metrics(), Some(&self.hub.metrics()))
+        let mut response = drive::scrape(&self.gate.metrics(), Some(&self.hub.metrics()));
+        if let Some(link) = &self.link {
+            response.body.extend(link.to_prometheus().into_bytes());
+        }
+        response
     }
 
     fn health(&self) -> Response {

@@ -6,6 +6,7 @@ use futures_lite::future::or;
 use sansws_core::app::Router;
 use sansws_core::drive::{Gate, Hub, Outside, Result, Transport, Upgrade};
 use sansws_core::hub::{FilterError, HubOptions};
+use sansws_redis::Status;
 
 use crate::board::{self, Board};
 use crate::monitor::{self, Monitor};
@@ -14,6 +15,8 @@ use crate::{chat, pages};
 /// What a node serves and reports.
 #[derive(Debug)]
 pub struct Node<O> {
+    /// What members of a chat are told, where there are other nodes.
+    name: Option<String>,
     hub: Hub<O>,
     board: Board<O>,
     monitor: Monitor<O>,
@@ -31,9 +34,20 @@ impl<O: Outside + 'static> Node<O> {
     /// The node called `name`, a name that no other has: the server behind `gate`, whose connections use `hub`.
     pub fn new(name: &str, gate: &Gate, hub: &Hub<O>) -> Self {
         Self {
+            name: None,
             hub: hub.clone(),
             board: Board::new(name, gate.clone(), hub),
             monitor: Monitor::new(name, gate.clone(), hub),
+        }
+    }
+
+    /// One of several, linked with the others.
+    #[must_use]
+    pub fn linked(self, name: &str, link: Status) -> Self {
+        Self {
+            name: Some(name.into()),
+            monitor: self.monitor.linked(link),
+            ..self
         }
     }
 
@@ -41,7 +55,7 @@ impl<O: Outside + 'static> Node<O> {
     pub fn router<T: Transport + Send + 'static>(&self) -> Router<T> {
         pages::router(true)
             .merge(self.monitor.router())
-            .add(chat::route(&self.hub))
+            .add(chat::route(&self.hub, self.name.as_deref()))
             .add(self.board.route("/dashboard"))
             .route("/echo", echo)
     }

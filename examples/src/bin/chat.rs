@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let server = adapter::Server::bind(listen.as_str()).await?;
         println!("listening on http://{}", server.local_addr()?);
         let hub = adapter::Hub::with_options(chat::options()?);
-        let router = pages::router(false).add(chat::route(&hub));
+        let router = pages::router(false).add(chat::route(&hub, None));
         server
             .drain_on_signal(Duration::from_secs(1))
             .serve(router)
