@@ -5,35 +5,7 @@
 // Prints "ok" and exits with 0, or says what is wrong and exits with 1, within 60 s. CHROMIUM names the browser's program where it
 // is not at one of the usual places.
 
-import { check, connected, enter, fits, lines, now, present, say, shot, shown, sleep, state, talk, test, until } from "./common.mjs";
-
-// Says numbers, one after the other, until it is told to stop; gives how many there were.
-function chatter(person, mark) {
-  let goesOn = true;
-  let count = 0;
-  const talking = (async () => {
-    while (goesOn) {
-      await say(person, `${mark} ${count}`);
-      count += 1;
-      await sleep(20);
-    }
-    return count;
-  })();
-  return async () => {
-    goesOn = false;
-    return talking;
-  };
-}
-
-// Both have the same lines in the same order, each once, and all that was said in a series.
-async function agree(one, other, author, mark, count) {
-  await shown([one, other], `${mark} ${count - 1}`);
-  const [ours, theirs] = [await lines(one), await lines(other)];
-  check(ours.join("\n") === theirs.join("\n"), `they see different things: ${JSON.stringify([ours, theirs])}`);
-  const want = Array.from({ length: count }, (_, number) => `${author.name}: ${mark} ${number}`);
-  const series = ours.filter((line) => line.includes(`: ${mark} `));
-  check(series.join("\n") === want.join("\n"), `not all of ${mark}, or not once: ${JSON.stringify(series)}`);
-}
+import { agree, chatter, check, connected, enter, fits, lines, now, present, say, shot, shown, sleep, state, talk, test, until } from "./common.mjs";
 
 test(async (browser) => {
   now("two windows see each other");

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-const LIMIT = 55_000; // ms for all of it
+const LIMIT = 55_000; // ms for all of it, unless a test says otherwise
 const STEP = 10_000; // ms for one step
 
 const [url, folder] = process.argv.slice(2);
@@ -35,9 +35,9 @@ export function now(what) {
 }
 
 // Runs a test with a browser; says how it ended, by a line and by the exit code.
-export async function test(work) {
+export async function test(work, limit = LIMIT) {
   if (!folder) fail(`usage: node ${process.argv[1]} <url> <folder for screenshots> …`);
-  setTimeout(() => fail(`not done within ${LIMIT / 1000} s, at: ${step}`), LIMIT);
+  setTimeout(() => fail(`not done within ${limit / 1000} s, at: ${step}`), limit);
   try {
     mkdirSync(folder, { recursive: true });
     const usual = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -71,6 +71,7 @@ export async function watch(browser, name, options) {
       constructor(...all) {
         super(...all);
         window.sockets.push(this);
+        this.addEventListener("close", ({ code }) => (this.ended = code));
       }
     };
   });
@@ -114,6 +115,34 @@ export async function talk(from, to, words) {
 // All that somebody sees: who said what, in its order.
 export const lines = ({ page }) =>
   page.locator("#lines .line").evaluateAll((all) => all.map((line) => `${line.author}: ${line.querySelector(".text").textContent}`));
+
+// Says numbers, one after the other, until it is told to stop; gives how many there were.
+export function chatter(person, mark) {
+  let goesOn = true;
+  let count = 0;
+  const talking = (async () => {
+    while (goesOn) {
+      await say(person, `${mark} ${count}`);
+      count += 1;
+      await sleep(20);
+    }
+    return count;
+  })();
+  return async () => {
+    goesOn = false;
+    return talking;
+  };
+}
+
+// Both have the same lines in the same order, each once, and all that was said in a series.
+export async function agree(one, other, author, mark, count) {
+  await shown([one, other], `${mark} ${count - 1}`);
+  const [ours, theirs] = [await lines(one), await lines(other)];
+  check(ours.join("\n") === theirs.join("\n"), `they see different things: ${JSON.stringify([ours, theirs])}`);
+  const want = Array.from({ length: count }, (_, number) => `${author.name}: ${mark} ${number}`);
+  const series = ours.filter((line) => line.includes(`: ${mark} `));
+  check(series.join("\n") === want.join("\n"), `not all of ${mark}, or not once: ${JSON.stringify(series)}`);
+}
 
 export async function present(people, others) {
   for (const { name, page } of people) {
