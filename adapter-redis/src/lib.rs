@@ -81,3 +81,8 @@ pub use options::{CHECK, LEASE, RedisOptions, Server, SetupError, hub_options};
 pub use runtime::Runtime;
 #[cfg(any(feature = "tokio", feature = "smol"))]
 pub use status::{State, Status};
+
+/// The programs of the guide to several servers compile.
+#[cfg(all(doctest, feature = "tokio", feature = "smol"))]
+#[doc = include_str!("../../docs/cluster.md")]
+struct ClusterGuide;

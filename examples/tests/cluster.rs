@@ -1,4 +1,4 @@
-//! The cluster in a real browser (`browser/cluster.mjs`), on tokio and on smol at once, and how it ends.
+//! The cluster in a real browser (`browser/cluster.mjs`), with nodes on tokio and on smol, and how it ends.
 //! `browser/setup.sh` and `adapter-redis/tests/setup.sh` install what that needs.
 
 mod support;
@@ -178,8 +178,8 @@ fn nothing_that_it_started_is_left_when_it_has_ended() {
 }
 
 #[test]
-fn what_is_missing_is_named_and_what_had_been_started_is_ended() {
-    // Neither program is found here; where HAProxy is looked for beside, it is there.
+fn what_is_missing_is_named() {
+    // No Redis is found here.
     let output = Command::new(env!("CARGO_BIN_EXE_cluster"))
         .args(["--listen", "127.0.0.1:0"])
         .env("PATH", "/nowhere")
@@ -188,7 +188,7 @@ fn what_is_missing_is_named_and_what_had_been_started_is_ended() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("apt-get install redis-server"), "{said}");
-    // A Redis that does not answer: no node is of use.
+    // Somebody else listens there.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = Command::new(env!("CARGO_BIN_EXE_cluster"))

@@ -94,10 +94,10 @@ impl Part {
         let began = now();
         while !ready() {
             if self.has_ended()?.is_some() {
-                return Err(self.failed("has ended"));
+                return Err(self.failed("has ended; it said last:"));
             }
             if now().duration_since(began) > limit {
-                return Err(self.failed("is of no use yet"));
+                return Err(self.failed("is still of no use; it said last:"));
             }
             let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(LOOK) else {
                 return Err("stopped".into());

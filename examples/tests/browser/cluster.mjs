@@ -1,16 +1,17 @@
 // Several nodes behind a balancer, in a real browser: the node of a window is killed, and another drains, while others write. The window
-// comes to another node, and has all that was said, in order, once; the dashboard counts the nodes.
+// comes to another node, and has all that was said, in order, once; the dashboard counts the nodes. Then Redis is killed.
 //
 //   npm ci && node cluster.mjs <url> <folder for screenshots>
 //
-// A line such as "kill node-2" or "terminate node-1" on stdout asks the caller to do that; a line "done" on stdin says that it is. Nodes
+// A line such as "kill node-2" or "terminate node-1" on stdout asks the caller to do that; a line "done" on stdin says that it is. They
 // are to be started again after some 8 s, so that the page shows them as gone. Prints "ok" and exits with 0, or says what is wrong and
-// exits with 1, within 110 s. CHROMIUM names the browser's program where it is not at one of the usual places.
+// exits with 1, within 150 s. CHROMIUM names the browser's program where it is not at one of the usual places.
 
 import { createInterface } from "node:readline";
-import { agree, chatter, check, connected, enter, fits, now, present, say, shot, shown, sleep, state, talk, test, text, until, watch } from "./common.mjs";
+import { agree, chatter, check, connected, enter, fits, lines, now, present, say, shot, shown, sleep, state, talk, test, text, until, watch } from "./common.mjs";
 
-const LIMIT = 105_000; // ms for all of it
+const LIMIT = 145_000; // ms for all of it
+const BACK = 40_000; // ms in which the chat goes on when Redis does
 const GONE = 15_000; // ms in which a node that has ended is shown as gone, and in which it is there again
 
 const [, , url] = process.argv;
@@ -95,6 +96,20 @@ test(async (browser) => {
   await ends("kill", 1006);
   now("the node of a window drains while the other writes");
   await ends("terminate", 1012);
+
+  now("Redis is killed, and starts again with all that it had");
+  await ask("kill redis");
+  await say(ada, "written without Redis");
+  await until(async () => (await state(ada.page)) !== "open", "ada is not connected: nobody could be told");
+  await say(ada, "and this too");
+  await until(async () => {
+    await ada.page.getByRole("button", { name: "Now", exact: true }).click({ timeout: 200 }).catch(() => {});
+    return (await state(ada.page)) === "open";
+  }, "ada is back", BACK);
+  await connected(bob);
+  for (const words of ["written without Redis", "and this too"]) await shown([ada, bob], words);
+  check((await lines(ada)).join("\n") === (await lines(bob)).join("\n"), "they see different things");
+  check((await lines(ada)).includes("ada: Good morning"), "what was said before is still there");
 
   now("it looks right");
   await talk(ada, bob, "Still there?");
