@@ -90,7 +90,7 @@ impl Server {
     /// Runs a command by `redis-cli`.
     pub fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli")
-            .args(["-p", &self.port.to_string()])
+            .args(["-c", "-p", &self.port.to_string()])
             .args(arguments)
             .stderr(Stdio::null())
             .output()
@@ -141,14 +141,16 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub fn start() -> Self {
+    /// `durable`: what is killed has lost nothing when it is started again.
+    pub fn start(durable: bool) -> Self {
+        let appends = if durable { "yes" } else { "no" };
         let servers: Vec<Server> = (0..3)
             .map(|_| {
                 // The port of the bus has to be free too, and is not 10 000 above: that may lie beyond all ports.
                 let bus = free_port().to_string();
                 Server::start(&[
                     "--appendonly",
-                    "yes",
+                    appends,
                     "--appendfsync",
                     "always",
                     "--cluster-enabled",
