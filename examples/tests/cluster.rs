@@ -178,7 +178,7 @@ fn nothing_that_it_started_is_left_when_it_has_ended() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn what_is_missing_or_wrong_is_named() {
     // No Redis is found here.
     let output = Command::new(env!("CARGO_BIN_EXE_cluster"))
         .args(["--listen", "127.0.0.1:0"])
@@ -198,4 +198,12 @@ fn what_is_missing_is_named() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains(&address) && said.contains("in use"), "{said}");
+    // What a node says is said.
+    let output = Command::new(env!("CARGO_BIN_EXE_cluster"))
+        .args(["--listen", "127.0.0.1:0", "--redis", "nonsense"])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("not a URL of Redis"), "{said}");
 }

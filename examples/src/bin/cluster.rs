@@ -9,6 +9,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -76,12 +77,19 @@ struct One {
     prefix: String,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     let options = Options::parse();
     sansws_examples::log();
-    match options.role {
+    let ended = match options.role {
         Some(Role::Node(one)) => serve(one),
         None => start(options.cluster),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cluster: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 

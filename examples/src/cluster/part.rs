@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{LOOK, Result};
 
 /// Lines of what a process said last that are told when it fails.
-const LAST: usize = 8;
+const LAST: usize = 3;
 
 /// A process, which may be started more than once.
 #[derive(Debug)]
