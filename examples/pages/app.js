@@ -341,7 +341,7 @@ function said({ position, at, line }) {
 }
 
 // It comes behind all that we missed.
-function welcome({ people, version, position, complete, node = null }) {
+function welcome({ people, version, position, complete, node }) {
   if (!complete) log.note("Older messages are not kept.", { before: chat.first });
   if (position && isBehind(position)) chat.position = position;
   Object.assign(chat, { people, version, node });

@@ -137,10 +137,7 @@ async fn member<T: Transport, O: Outside>(
     })?;
     let joined = join_kept(&socket, &hub, &group, since).await?;
     // By way of its channel, so that it comes behind what was missed.
-    let mut welcome = welcome(&hub, &group, since, joined).await?;
-    if let Some(node) = node {
-        welcome["node"] = json!(*node);
-    }
+    let welcome = welcome(&hub, &group, since, joined, node.as_deref()).await?;
     hub.send_to(id, welcome.to_string())?;
     while let Some(text) = socket.receive_text().await? {
         // What is not JSON closes with 1007.
@@ -176,6 +173,7 @@ async fn welcome<O>(
     group: &str,
     since: Option<Position>,
     joined: Joined,
+    node: Option<&str>,
 ) -> Result<Value> {
     let presence = hub.presence(group).await?;
     let people: Vec<&str> = presence.members.iter().map(|one| &*one.user).collect();
@@ -183,6 +181,7 @@ async fn welcome<O>(
     let complete = !matches!(joined.recovered, Recovered::Incomplete { .. });
     Ok(json!({
         "kind": "welcome",
+        "node": node,
         "people": people,
         "version": presence.version,
         "position": joined.position.map(|position| position.to_string()),

@@ -1,6 +1,8 @@
 //! The cluster in a real browser (`browser/cluster.mjs`), with nodes on tokio and on smol, and how it ends.
 //! `browser/setup.sh` and `adapter-redis/tests/setup.sh` install what that needs.
 
+#![expect(clippy::disallowed_methods, reason = "a test may read the clock")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Write};

@@ -62,11 +62,12 @@ impl Cluster {
     /// # Errors
     /// What is missing, or did not start, and why.
     pub fn start(plan: &Plan, stop: &Receiver<()>) -> Result<Self> {
+        let address = free(plan.listen)?;
         let name = format!("sansws-cluster-{}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         create_dir(&directory)?;
         let mut cluster = Self {
-            address: free(plan.listen)?,
+            address,
             restart: plan.restart,
             directory,
             redis: None,
