@@ -125,6 +125,11 @@ impl Keys {
         self.registry("dead")
     }
 
+    /// Those of the dead that were cleared away once.
+    pub fn once(&self) -> String {
+        self.registry("once")
+    }
+
     /// Seats that watch filters, by when their lease ends.
     pub fn watchers(&self) -> String {
         self.registry("watchers")

@@ -147,7 +147,8 @@ pub enum Request {
         /// For how long, from now, if nothing more is heard; what was said before stands.
         lease: Duration,
     },
-    /// It has no place there any more. When `whole`, and no group is left, nothing is known of the node any more. [`Reply::Done`].
+    /// It has no place there any more. When `whole`, and no group is left, nothing is known of the node any more; but a dead one is
+    /// handed out once more, a lease later, as it may have said more before it heard that it was given up. [`Reply::Done`].
     Unregister {
         /// The node.
         seat: Seat,

@@ -369,6 +369,7 @@ impl Scripts {
             keys.dead(),
             keys.watchers(),
             keys.places(seat),
+            keys.once(),
         ])
         .with(what)
         .with(seat_name(seat))

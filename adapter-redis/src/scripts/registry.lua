@@ -1,10 +1,14 @@
 -- Which seats there are, and until when.
--- KEYS: seats, dead, watchers, groups of the seat. ARGV: what is done, seat, lease in microseconds, then for 'beat' whether it watches
+-- KEYS: seats, dead, watchers, groups of the seat, those that were cleared away once. ARGV: what is done, seat, lease in microseconds, then for 'beat' whether it watches
 -- filters ('1'), for 'register', 'unregister' and 'clear' (which forgets a seat without groups) groups.
-local seats, dead, watchers, places = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local seats, dead, watchers, places, once = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local what, seat = ARGV[1], ARGV[2]
 if what == 'groups' then
     return redis.call('SMEMBERS', places)
+end
+if what == 'clear' and redis.call('ZSCORE', dead, seat) and redis.call('SADD', once, seat) == 1 then
+    -- It may have been there still, and have said more before it heard of this: it is cleared away once more, a lease later.
+    return 1
 end
 if what == 'unregister' or what == 'clear' then
     for i = 4, #ARGV do
@@ -14,6 +18,7 @@ if what == 'unregister' or what == 'clear' then
         redis.call('ZREM', seats, seat)
         redis.call('ZREM', dead, seat)
         redis.call('ZREM', watchers, seat)
+        redis.call('SREM', once, seat)
     end
     return 1
 end

@@ -13,6 +13,8 @@ pub struct Seats {
     seats: BTreeMap<Seat, u64>,
     /// Those that were not, and when somebody is told next.
     dead: BTreeMap<Seat, u64>,
+    /// Those of the dead that were cleared away once.
+    once: BTreeSet<Seat>,
     /// Those that watch filters, until then.
     watchers: BTreeMap<Seat, u64>,
     places: BTreeMap<Seat, BTreeSet<Name>>,
@@ -23,6 +25,7 @@ impl Seats {
         Self {
             seats: BTreeMap::new(),
             dead: BTreeMap::new(),
+            once: BTreeSet::new(),
             watchers: BTreeMap::new(),
             places: BTreeMap::new(),
         }
@@ -41,6 +44,9 @@ impl Seats {
     }
 
     pub fn unregister(&mut self, seat: Seat, groups: &[Name], whole: bool) {
+        if whole && self.dead.contains_key(&seat) && self.once.insert(seat) {
+            return;
+        }
         if let Some(places) = self.places.get_mut(&seat) {
             places.retain(|name| !groups.contains(name));
             if places.is_empty() {
@@ -50,6 +56,7 @@ impl Seats {
         if whole && !self.places.contains_key(&seat) {
             self.seats.remove(&seat);
             self.dead.remove(&seat);
+            self.once.remove(&seat);
             self.watchers.remove(&seat);
         }
     }
