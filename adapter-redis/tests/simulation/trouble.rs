@@ -151,6 +151,10 @@ impl World {
 
     /// The nodes that crash together: those of a process, in whose place there is another.
     pub fn together(&mut self, at: usize) -> Vec<usize> {
+        if self.plane.leapt {
+            // The same without a copy: it dies before it hears that it was given up.
+            return Vec::new();
+        }
         let of = self.nodes[at].link.process;
         self.plane.troubled = true;
         let wire = self.plane.processes[of].wire;
