@@ -82,12 +82,6 @@ const FAULTS: &[Fault] = &[
         wrong: "let _ = dead;",
     },
     Fault {
-        name: "a node that was given up is not told",
-        file: "seat.rs",
-        right: "self.events.push_back((id, Event::Up));",
-        wrong: "",
-    },
-    Fault {
         name: "a node that goes is not unsubscribed",
         file: "seat.rs",
         right: "self.want(&Channel::Node(id), false);",

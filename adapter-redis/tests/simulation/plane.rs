@@ -54,8 +54,6 @@ pub struct Plane {
     pub slow: Instant,
     /// Something went wrong already.
     pub troubled: bool,
-    /// The clock of Redis leapt ahead.
-    pub leapt: bool,
     /// Messages get lost on the way now and then.
     pub lossy: bool,
     /// Requests overtake each other, as over several connections.
@@ -130,7 +128,6 @@ impl Plane {
             stopped: Instant::ZERO,
             slow: Instant::from_micros(if setup.seed % 4 == 1 { 15_000_000 } else { 0 }),
             troubled: false,
-            leapt: false,
             lossy: false,
             scattered: setup.seed % 5 < 2,
             loose: LOOSE && setup.seed % 7 < 2,
