@@ -152,9 +152,8 @@ impl Machine {
         }
     }
 
-    /// Reads what was published; behind the group's position, if the node wants that too.
-    pub(super) fn read(&mut self, node: NodeId, name: &Name, token: Token, since: Position) {
-        let op = Op::Read { node, token, since };
+    /// Reads what was published, or who is there: behind the group's position, if the node wants what changes too.
+    pub(super) fn read(&mut self, node: NodeId, name: &Name, op: Op) {
         match self.groups.get_mut(name) {
             Some(group) if group.nodes.contains(&node) && group.stage != Stage::Live => {
                 group.reads.push(op);

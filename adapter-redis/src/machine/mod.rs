@@ -261,18 +261,25 @@ impl Machine {
                 group,
                 token,
                 since,
-            } => self.read(from, &group, token, since),
+            } => {
+                let op = Op::Read {
+                    node: from,
+                    token,
+                    since,
+                };
+                self.read(from, &group, op);
+            }
             Command::Ask { token, question } => match question {
-                Question::History(group, limit) => self.push_op(
-                    &group,
-                    Op::History {
+                Question::History(group, limit) => {
+                    let op = Op::History {
                         node: from,
                         token,
                         limit,
-                    },
-                ),
+                    };
+                    self.read(from, &group, op);
+                }
                 Question::Presence(group) => {
-                    self.push_op(&group, Op::Presence { node: from, token });
+                    self.read(from, &group, Op::Presence { node: from, token });
                 }
                 // A question of a later core.
                 _ => self.fail(from, token),

@@ -212,6 +212,13 @@ impl Link {
 }
 
 impl World {
+    /// Whether a node is told of what changes in its groups from now on: then who is present there may be looked up.
+    pub fn hears_of_all(&self, at: usize) -> bool {
+        let link = &self.nodes[at].link;
+        let process = &self.plane.processes[link.process];
+        process.wire.is_none() || (process.machine.is_idle() && link.to_machine.is_empty())
+    }
+
     pub fn fresh_process(&mut self) -> Process {
         let seed = self.fresh() ^ (self.setup.seed << 24);
         Process::new(&self.setup, seed, self.now)

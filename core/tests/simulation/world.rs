@@ -197,8 +197,11 @@ impl World {
             moved |= self.tick_link(at)?;
             let node = &mut self.nodes[at];
             if node.refresh.is_some_and(|at| at <= now) {
-                node.refresh = None;
-                self.refresh(at)?;
+                node.refresh = Some(now + Duration::from_millis(40));
+                if self.hears_of_all(at) {
+                    self.nodes[at].refresh = None;
+                    self.refresh(at)?;
+                }
                 moved = true;
             }
         }
