@@ -21,6 +21,9 @@ use sansws_examples::node::{self, Node};
 use sansws_examples::{Runtime, run};
 use sansws_redis::{Redis, RedisOptions, hub_options};
 
+/// For how long somebody whose connection has ended is still there: the grace of `PresenceMode::members`.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// Serves a chat on several nodes behind a balancer.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -130,7 +133,9 @@ fn serve(one: One) -> Result<(), Box<dyn Error>> {
         let serving = async {
             let serving = server.drain_on_signal(Duration::from_secs(2)).serve(router);
             let served = or(serving, node.run(adapter::sleep)).await;
-            // The others hear that who was here has gone.
+            // Who was closed comes to another node meanwhile, and was never away.
+            adapter::sleep(GRACE).await;
+            // The others hear that who is not elsewhere has gone.
             status.close();
             served
         };

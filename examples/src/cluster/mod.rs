@@ -25,8 +25,8 @@ pub type Result<T = ()> = core::result::Result<T, Box<dyn std::error::Error>>;
 const LOOK: Duration = Duration::from_millis(100);
 /// Within which time a process is of use.
 const READY: Duration = Duration::from_secs(20);
-/// How long a node may take to end: it drains for 2 s, and says goodbye for 5 s at most.
-const DRAIN: Duration = Duration::from_secs(8);
+/// How long a node may take to end: it drains for 2 s, stays for 3 s, and says goodbye for 5 s at most.
+const DRAIN: Duration = Duration::from_secs(12);
 /// How long the others may take.
 const END: Duration = Duration::from_secs(3);
 
