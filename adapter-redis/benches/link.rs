@@ -6,6 +6,8 @@
 //! The bare loop is what one would write by hand: the same crate, one connection, as many publications in flight, each message framed
 //! and written to the sockets of its members in one write for each batch; no numbers, no history, no recovery, no groups.
 
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
+
 #[path = "../tests/server/mod.rs"]
 mod server;
 

@@ -255,7 +255,8 @@ impl Both {
                 .pop()
                 .unwrap();
             let (_, answer) = asking.await.unwrap().pop().unwrap();
-            reply.get_or_insert(answer.unwrap());
+            let answer = answer.unwrap();
+            reply = reply.or(Some(answer));
         }
         let mut pushes = Vec::new();
         self.redis

@@ -39,7 +39,7 @@ fn run(work: impl Future<Output = ()>) {
 
 fn start(urls: &[String], history: bool) -> Vec<Node> {
     let of = |n: usize| Setup {
-        runtime: if n % 2 == 0 { "tokio" } else { "smol" },
+        runtime: if n.is_multiple_of(2) { "tokio" } else { "smol" },
         urls: urls.to_vec(),
         history,
         listen: "127.0.0.1:0".to_owned(),
@@ -246,12 +246,12 @@ async fn servers_are_replaced(mut carrier: Carrier) {
     let mut crowd = Crowd::enter(vec![balancer.address], CLIENTS, GROUPS).await;
     crowd.publish(5, Duration::from_millis(10));
     crowd.published(300).await;
-    for n in 0..nodes.len() {
-        let listen = nodes[n].address.to_string();
-        tokio::task::block_in_place(|| nodes[n].terminate());
+    for (n, node) in nodes.iter_mut().enumerate() {
+        let listen = node.address.to_string();
+        tokio::task::block_in_place(|| node.terminate());
         crowd.published(50).await;
-        let runtime = if n % 2 == 0 { "smol" } else { "tokio" };
-        nodes[n] = Node::start(&Setup {
+        let runtime = if n.is_multiple_of(2) { "smol" } else { "tokio" };
+        *node = Node::start(&Setup {
             runtime,
             urls: carrier.urls(),
             history: true,

@@ -213,7 +213,10 @@ impl Server {
             },
             Request::Presence { group, members } => {
                 let room = self.data.rooms.get(&group);
-                room.unwrap_or(&Room::default()).presence(members)
+                match room {
+                    Some(room) => room.presence(members),
+                    None => Room::default().presence(members),
+                }
             }
             Request::Enter {
                 group, seat, users, ..

@@ -112,17 +112,15 @@ impl Balancer {
             .spawn()
             .expect("haproxy is installed: adapter-redis/tests/setup.sh does it");
         let address = ([127, 0, 0, 1], port).into();
-        for _ in 0..500 {
-            if std::net::TcpStream::connect(address).is_ok() {
-                return Self {
-                    child,
-                    address,
-                    file,
-                };
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("haproxy does not listen");
+        let balancer = Self {
+            child,
+            address,
+            file,
+        };
+        crate::server::until("haproxy listens", || {
+            std::net::TcpStream::connect(address).is_ok()
+        });
+        balancer
     }
 }
 

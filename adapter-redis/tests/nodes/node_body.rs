@@ -82,7 +82,7 @@ async fn room(upgrade: Upgrade, hub: Hub) -> Result {
     socket.use_hub(&hub);
     if let Some(user) = user {
         socket.open_channel(Open {
-            user: Some(user.into()),
+            user: Some(user),
             ..Open::default()
         })?;
     }

@@ -6,7 +6,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A server with a directory of its own.
 pub struct Server {
@@ -20,6 +20,17 @@ pub struct Server {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// Waits until something holds, for 40 s.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..1_000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(40));
+    }
+    panic!("not within 40 s: {what}");
 }
 
 impl Server {
@@ -77,14 +88,9 @@ impl Server {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        let began = Instant::now();
-        while !self.cli(&["PING"]).contains("PONG") {
-            assert!(
-                began.elapsed() < Duration::from_secs(20),
-                "redis-server does not answer"
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        until("redis-server answers", || {
+            self.cli(&["PING"]).contains("PONG")
+        });
     }
 
     /// Runs a command by `redis-cli`.
@@ -178,18 +184,14 @@ impl Cluster {
             String::from_utf8_lossy(&created.stdout)
         );
         let cluster = Self { servers };
-        let began = Instant::now();
-        while !cluster.servers.iter().all(|server| {
-            server
-                .cli(&["CLUSTER", "INFO"])
-                .contains("cluster_state:ok")
-        }) {
-            assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "the cluster is not ready"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        until("the cluster is ready", || {
+            let is_ok = |server: &Server| {
+                server
+                    .cli(&["CLUSTER", "INFO"])
+                    .contains("cluster_state:ok")
+            };
+            cluster.servers.iter().all(is_ok)
+        });
         cluster
     }
 
@@ -209,17 +211,11 @@ impl Guarded {
     pub fn start() -> Self {
         let master = Server::durable();
         let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", master.port)]);
-        let began = Instant::now();
-        while !replica
-            .cli(&["INFO", "replication"])
-            .contains("master_link_status:up")
-        {
-            assert!(
-                began.elapsed() < Duration::from_secs(20),
-                "the replica does not follow"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        until("the replica follows", || {
+            replica
+                .cli(&["INFO", "replication"])
+                .contains("master_link_status:up")
+        });
         let port = free_port();
         let directory =
             std::env::temp_dir().join(format!("sansws-sentinel-{}-{port}", std::process::id()));
@@ -243,16 +239,10 @@ impl Guarded {
             directory,
             arguments: Vec::new(),
         };
-        while !sentinel
-            .cli(&["SENTINEL", "replicas", "ours"])
-            .contains(&replica.port.to_string())
-        {
-            assert!(
-                began.elapsed() < Duration::from_secs(40),
-                "the Sentinel does not see the replica"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        until("the Sentinel sees the replica", || {
+            let replicas = sentinel.cli(&["SENTINEL", "replicas", "ours"]);
+            replicas.contains(&replica.port.to_string())
+        });
         Self {
             master,
             replica,
