@@ -44,6 +44,8 @@ lint: ## format and clippy, without mercy
 	cargo clippy --workspace --all-features --tests -- -D warnings -A clippy::unwrap_used -A clippy::expect_used \
 		-A clippy::indexing_slicing -A clippy::type_complexity
 	cargo clippy -p sansws-core --no-default-features -- -D warnings -A clippy::needless_pass_by_ref_mut
+	cargo clippy -p sansws-redis --features tokio -- -D warnings -A clippy::needless_pass_by_ref_mut
+	cargo clippy -p sansws-redis --features smol -- -D warnings -A clippy::needless_pass_by_ref_mut
 
 doc: ## the documentation, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps

@@ -225,7 +225,7 @@ fn the_oldest_goes_first_and_one_longer_message_stays_alone() {
         octets: 1,
         ..keep()
     };
-    desk.reply(publish(message("long", false), None, Some(tight.clone())));
+    desk.reply(publish(message("long", false), None, Some(tight)));
     assert_eq!(desk.read(none, Some(tight)), (vec![6], 5));
     desk.now += 1_000_000;
     assert_eq!(desk.read(none, Some(keep())), (vec![], 6));

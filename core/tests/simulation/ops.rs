@@ -2,6 +2,8 @@
 //! No RFC.
 //! Knows no world: numbers choose among what there is when an operation is done.
 
+use core::num::NonZeroU8;
+
 use crate::plane::TROUBLES;
 use crate::random::Random;
 
@@ -161,10 +163,12 @@ pub fn draw(seed: u64, count: usize) -> Vec<Op> {
         }
     }
     let mut random = Random::new(seed ^ 0x7b0);
-    if TROUBLES > 0 && !calm {
+    if let Some(kinds) = NonZeroU8::new(TROUBLES)
+        && !calm
+    {
         for _ in 0..random.below(10) {
             let at = random.between(ops.len() as u64 / 8, ops.len() as u64) as usize;
-            let kind = random.next() as u8 % TROUBLES;
+            let kind = random.next() as u8 % kinds.get();
             ops.insert(at, Op::Trouble { kind });
         }
     }
