@@ -135,7 +135,7 @@ impl Copy {
     }
 
     /// Builds and runs the simulation; says whether it went well, and all that it printed.
-    fn simulate(&self) -> (bool, String) {
+    fn simulate(&self, seeds: u32) -> (bool, String) {
         let output = Command::new(env!("CARGO"))
             .args(["test", "--offline", "-q", "-p", "sansws-redis"])
             .args(["--test", "simulation", "all_seeds"])
@@ -145,7 +145,7 @@ impl Copy {
             .env("SIMULATE_TRIES", "20")
             .env_remove("RUSTFLAGS")
             .env_remove("SIMULATE_SEED")
-            .env_remove("SIMULATE_SEEDS")
+            .env("SIMULATE_SEEDS", seeds.to_string())
             .env_remove("SIMULATE_FROM")
             .output()
             .unwrap();
@@ -171,7 +171,7 @@ fn copy_all(from: &Path, to: &Path) {
 #[test]
 fn the_simulation_finds_each_fault_that_is_planted() {
     let copy = Copy::new();
-    let (passed, text) = copy.simulate();
+    let (passed, text) = copy.simulate(300);
     assert!(passed, "the copy without a fault fails:\n{text}");
     let only = std::env::var("PLANT").unwrap_or_default();
     for fault in FAULTS.iter().filter(|fault| fault.name.contains(&only)) {
@@ -180,7 +180,7 @@ fn the_simulation_finds_each_fault_that_is_planted() {
         let times = right.matches(fault.right).count();
         assert_eq!(times, 1, "{}: {}", fault.name, fault.right);
         fs::write(&file, right.replace(fault.right, fault.wrong)).unwrap();
-        let (passed, text) = copy.simulate();
+        let (passed, text) = copy.simulate(3_000);
         fs::write(&file, right).unwrap();
         assert!(!passed, "nobody finds that {}", fault.name);
         let found = text.split("SIMULATE_SEED=").nth(1);

@@ -3,12 +3,12 @@
 //! No RFC.
 //! Knows no connection and no runtime; the driver carries its requests, a simulation answers them from memory.
 //!
-//! - **Order.** What is to be done about a group is done one step after the other ([`lane`]), whatever connection carries it. All
+//! - **Order.** What is to be done about a group is done one step after the other (`lane.rs`), whatever connection carries it. All
 //!   nodes hear of it in the order of Redis.
 //! - **Positions.** A subscription begins with the group's position, and what arrives meanwhile is held until that is known, so
-//!   that a node never hears of a message before it knows where it stands ([`group`]).
+//!   that a node never hears of a message before it knows where it stands (`group.rs`).
 //! - **Presence.** Each node has a seat, and another after each outage; what was said by an earlier one is cleared away after the
-//!   new one has said who is there ([`seat`]).
+//!   new one has said who is there (`seat.rs`).
 
 mod channels;
 mod group;
