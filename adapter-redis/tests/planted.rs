@@ -60,8 +60,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a publisher is told the position of another message",
         file: "publish.rs",
-        right: "position.offset += u64::from(saved);",
-        wrong: "position.offset += u64::from(saved) * 2;",
+        right: "position.offset += u64::from(batch.saved);",
+        wrong: "position.offset += u64::from(batch.saved) * 2;",
     },
     Fault {
         name: "the id of a message does not reach Redis",

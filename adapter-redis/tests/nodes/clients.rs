@@ -131,14 +131,14 @@ impl Crowd {
     }
 
     pub async fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
-        for _ in 0..6_000 {
+        for _ in 0..18_000 {
             if holds(self) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!(
-            "not within a minute: {what}; {}; {:?}",
+            "not within three minutes: {what}; {}; {:?}",
             self.report(),
             self.seen.faults.lock().unwrap()
         );
