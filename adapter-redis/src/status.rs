@@ -168,7 +168,7 @@ impl Status {
             ),
             (
                 "swept_total",
-                "Crashed nodes that were cleared away.",
+                "How often crashed nodes were cleared away: each twice.",
                 metrics.swept,
             ),
             (

@@ -30,7 +30,7 @@ pub struct Metrics {
     pub unknown: u64,
     /// What was received and was malformed.
     pub malformed: u64,
-    /// Nodes of others that were cleared away after their lease had ended.
+    /// How often a node was cleared away after its lease had ended: each is so twice, a lease apart.
     pub swept: u64,
     /// How often a node of this process was given up though it was there.
     pub given_up: u64,
