@@ -103,6 +103,8 @@ impl Redis {
                     info!(redis.state = "up", "linked through Redis");
                     down = None;
                     let end = self.serve(connection).await;
+                    // What has arrived is not lost.
+                    deliver(&self.link, &mut self.machine);
                     let now = self.link.now();
                     self.machine.disconnected(now);
                     self.link.down();

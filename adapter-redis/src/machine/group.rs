@@ -294,11 +294,11 @@ impl Machine {
 
     /// Something arrived on a channel.
     pub(super) fn message(&mut self, now: Instant, channel: &Channel, octets: &[u8]) {
-        let nobody: Name = Arc::from("");
+        let nobody = || Name::from("");
         let result = match channel {
             Channel::Group(name) => self.group_message(name, octets),
             Channel::Watch => self.watch_message(octets),
-            Channel::Node(node) => wire::parse(&nobody, octets).map(|payload| match payload {
+            Channel::Node(node) => wire::parse(&nobody(), octets).map(|payload| match payload {
                 Payload::Direct {
                     slot,
                     generation,
@@ -323,7 +323,7 @@ impl Machine {
                 }
                 _ => self.metrics.unknown += 1,
             }),
-            Channel::Control => wire::parse(&nobody, octets).map(|payload| match payload {
+            Channel::Control => wire::parse(&nobody(), octets).map(|payload| match payload {
                 Payload::Watching => self.somebody_watches(now),
                 _ => self.metrics.unknown += 1,
             }),
