@@ -152,7 +152,6 @@ impl Both {
                     group,
                     seat: self.seat(),
                     users: vec![Present { user, metadata }],
-                    fresh,
                 })
             }
             11 => {

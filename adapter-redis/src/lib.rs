@@ -5,16 +5,10 @@
 //! ```no_run
 //! # #[cfg(feature = "tokio")]
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! # type Hub = sansws_core::drive::Hub<Surroundings>;
-//! # struct Surroundings;
-//! # impl sansws_core::drive::Outside for Surroundings {
-//! #     fn now() -> sansws_core::time::Instant { todo!() }
-//! #     fn seed() -> sansws_core::random::Seed { todo!() }
-//! # }
 //! use sansws_core::hub::HubOptions;
 //! use sansws_redis::{Redis, RedisOptions, Runtime, hub_options};
+//! use sansws_tokio::Hub;
 //!
-//! // `Hub` is that of sansws-tokio or sansws-smol.
 //! let (hub, link) = Hub::linked(hub_options(HubOptions::default()));
 //! let options = RedisOptions::one("redis://127.0.0.1:6379", "chat");
 //! let redis = Redis::new(link, Runtime::Tokio, options)?;

@@ -126,8 +126,6 @@ pub enum Request {
         seat: Seat,
         /// Who.
         users: Vec<Present>,
-        /// The epoch, if the group begins with this.
-        fresh: u64,
     },
     /// Users are there no more, on this node; `None`: none of them are. All who subscribed are told what changed. [`Reply::Done`].
     Exit {

@@ -267,9 +267,7 @@ impl Scripts {
                     .flag(members)
                     .call(&self.present, Expect::Presence)
             }
-            Request::Enter {
-                group, seat, users, ..
-            } => {
+            Request::Enter { group, seat, users } => {
                 let mut arguments = self.presence(&group, seat, "enter");
                 for Present { user, metadata } in users {
                     let metadata = metadata.map_or_else(|| "0".into(), |text| format!("1{text}"));

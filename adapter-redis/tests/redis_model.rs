@@ -143,7 +143,6 @@ fn enter(seat: Seat) -> Request {
         group: "room".into(),
         seat,
         users: vec![ada()],
-        fresh: 5,
     }
 }
 

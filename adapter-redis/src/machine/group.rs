@@ -74,9 +74,6 @@ impl Group {
 
 impl Machine {
     pub(super) fn group(&mut self, name: &Name) -> &mut Group {
-        if !self.groups.contains_key(name) {
-            self.groups.insert(Arc::clone(name), Group::default());
-        }
         self.groups.entry(Arc::clone(name)).or_default()
     }
 

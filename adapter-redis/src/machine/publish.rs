@@ -107,7 +107,6 @@ impl Machine {
                 group,
                 seat: *seat,
                 users: users.clone(),
-                fresh: self.fresh(),
             },
             Op::Exit(seat, users) => Request::Exit {
                 group,

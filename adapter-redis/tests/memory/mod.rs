@@ -218,9 +218,7 @@ impl Server {
                     None => Room::default().presence(members),
                 }
             }
-            Request::Enter {
-                group, seat, users, ..
-            } => {
+            Request::Enter { group, seat, users } => {
                 let room = self.data.rooms.entry(Arc::clone(&group)).or_default();
                 let change = room.enter(seat, users);
                 self.tell(&group, change);
