@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Answer, Draft, Event, HistoryOptions, HubError, Kept, Missed, NodeId, Past, Position, Presence,
-    PresenceMode, Publication, Published, Token,
+    Answer, Draft, Event, HubError, Kept, Missed, NodeId, Past, Position, Presence, PresenceMode,
+    Publication, Published, Token,
 };
 use sansws_core::time::Instant;
 
@@ -279,24 +279,9 @@ impl Machine {
         floor: u64,
         entries: Vec<Entry>,
     ) -> Past {
-        let keep: Option<HistoryOptions> = self.options.of(name).history;
-        let missed = if since == position {
-            None
-        } else if since.epoch != position.epoch {
-            Some(Missed::Epoch)
-        } else if since.offset > position.offset {
-            Some(Missed::Ahead)
-        } else {
-            match keep {
-                None => Some(Missed::NoHistory),
-                Some(_) if since.offset < floor => Some(Missed::Evicted),
-                Some(keep) => {
-                    (position.offset - since.offset > keep.recovery as u64).then_some(Missed::Limit)
-                }
-            }
-        };
-        let is_replayed = matches!(missed, None | Some(Missed::Evicted | Missed::Limit));
-        let publications = if is_replayed {
+        let keep = self.options.of(name).history;
+        let missed = Missed::between(keep.as_ref(), since, position, floor);
+        let publications = if missed.is_none_or(Missed::replays) {
             self.publications(name, position.epoch, entries)
         } else {
             Vec::new()

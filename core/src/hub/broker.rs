@@ -327,13 +327,11 @@ impl Broker {
         let top = topic.position;
         match &self.options.of(group).history {
             Some(options) => topic.history.since(options, now, since, top),
-            None if since == top => Past {
+            None => Past {
                 publications: Vec::new(),
                 position: top,
-                missed: None,
+                missed: Missed::between(None, since, top, top.offset),
             },
-            None if since.epoch != top.epoch => nothing(top, Missed::Epoch),
-            None => nothing(top, Missed::NoHistory),
         }
     }
 

@@ -88,14 +88,9 @@ impl History {
             position: top,
             missed,
         };
-        if since.epoch != top.epoch {
-            return nothing(Some(Missed::Epoch));
-        }
-        if since.offset > top.offset {
-            return nothing(Some(Missed::Ahead));
-        }
-        if since.offset == top.offset {
-            return nothing(None);
+        let missed = Missed::between(Some(options), since, top, self.floor);
+        if since == top || !missed.is_none_or(Missed::replays) {
+            return nothing(missed);
         }
         let first = self
             .ring
@@ -107,16 +102,41 @@ impl History {
             .filter(|publication| !publication.is_expired(now))
             .cloned()
             .collect();
-        let missed = if since.offset < self.floor {
-            Some(Missed::Evicted)
-        } else {
-            (skipped > 0).then_some(Missed::Limit)
-        };
         Past {
             publications,
             position: top,
             missed,
         }
+    }
+}
+
+impl Missed {
+    /// What is missing of what was published between two positions, when `floor` is the number of the last message that is not kept.
+    pub fn between(
+        keep: Option<&HistoryOptions>,
+        since: Position,
+        top: Position,
+        floor: u64,
+    ) -> Option<Self> {
+        if since == top {
+            return None;
+        }
+        if since.epoch != top.epoch {
+            return Some(Self::Epoch);
+        }
+        let Some(count) = top.offset.checked_sub(since.offset) else {
+            return Some(Self::Ahead);
+        };
+        match keep {
+            None => Some(Self::NoHistory),
+            Some(_) if since.offset < floor => Some(Self::Evicted),
+            Some(keep) => (count > keep.recovery as u64).then_some(Self::Limit),
+        }
+    }
+
+    /// Whether what is kept is replayed all the same.
+    pub const fn replays(self) -> bool {
+        matches!(self, Self::Evicted | Self::Limit)
     }
 }
 
