@@ -7,7 +7,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, Stream};
-use sansws_core::drive::Link;
+use sansws_core::drive::{Link, caught, panic_message};
 use sansws_core::hub::{Command, Event};
 use sansws_core::policy::Retries;
 use sansws_core::random::Seed;
@@ -96,13 +96,21 @@ impl Redis {
     pub async fn run(mut self) {
         let mut down = None;
         loop {
-            let reason = match self.connect().await {
+            // A panic here is a fault of ours: it is told as any other end of a connection, and the link begins anew.
+            let connected = match caught(self.connect()).await {
+                Ok(connected) => connected,
+                Err(panic) => Some(Err(told(&*panic))),
+            };
+            let reason = match connected {
                 Some(Ok(connection)) => {
                     let since = self.link.now();
                     self.status.set(State::Up { since });
                     info!(redis.state = "up", "linked through Redis");
                     down = None;
-                    let end = self.serve(connection).await;
+                    let end = match caught(self.serve(connection)).await {
+                        Ok(end) => end,
+                        Err(panic) => End::Lost(told(&*panic)),
+                    };
                     // What has arrived is not lost.
                     deliver(&self.link, &mut self.machine);
                     let now = self.link.now();
@@ -135,7 +143,6 @@ impl Redis {
             }
         }
         self.status.note(self.machine.metrics());
-        self.status.set(State::Closed);
     }
 
     async fn connect(&mut self) -> Option<Result<Connection, String>> {
@@ -169,6 +176,18 @@ impl Redis {
         };
         poll_fn(|cx| carrying.poll(self, cx)).await
     }
+}
+
+/// However it ends, dropped by its runtime too, its status says so.
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.status.set(State::Closed);
+    }
+}
+
+/// Returns why a link began anew.
+fn told(panic: &(dyn core::any::Any + Send)) -> String {
+    format!("the link panicked: {}", panic_message(panic))
 }
 
 /// Polls work while there is no connection: commands are taken and forgotten. `None` when the link is to end.

@@ -29,7 +29,7 @@ pub enum State {
         /// What was wrong last.
         reason: String,
     },
-    /// The link was ended from here.
+    /// The link was ended from here: by [`Status::close`], or since [`Redis::run`](crate::Redis::run) was dropped.
     Closed,
 }
 

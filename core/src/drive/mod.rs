@@ -59,7 +59,7 @@ pub use gate::{Away, Gate, Leave, Ticket};
 pub use health::{Health, Status};
 pub use hub::{
     BackplaneState, Events, Hub, HubMetrics, HubRef, Link, OnThisThread, Outside, Publish,
-    Subscription, both, drive_hubs, hubs_on_this_thread,
+    Subscription, both, caught, drive_hubs, hubs_on_this_thread, panic_message,
 };
 #[cfg(feature = "json")]
 pub use kinds::Json;

@@ -13,7 +13,7 @@ use super::metrics::BrokerCounters;
 use super::publication::Draft;
 use super::topic::Topic;
 use super::{
-    Filter, Filters, HubOptions, Missed, NodeId, Position, Presence, PresenceChange, Publication,
+    Filter, Filters, HubError, HubOptions, Missed, NodeId, Position, Presence, PresenceChange, Publication,
 };
 use crate::time::Instant;
 
@@ -163,9 +163,8 @@ impl Broker {
                 node.watched.remove(&filter);
             }
             Command::Publish { token, draft } => {
-                let published = self.publish(now, &draft);
+                let result = self.publish(now, &draft);
                 if let Some(token) = token {
-                    let result = Ok(published);
                     self.tell(from, Event::Published { token, result });
                 }
             }
@@ -335,7 +334,7 @@ impl Broker {
         }
     }
 
-    fn publish(&mut self, now: Instant, draft: &Draft) -> Published {
+    fn publish(&mut self, now: Instant, draft: &Draft) -> Result<Published, HubError> {
         let windows = self.nodes.values().fold(0, |all, node| all | node.windows);
         let options = Arc::clone(&self.options);
         let max_history = options.max_history;
@@ -346,20 +345,25 @@ impl Broker {
             topic.published.age(now);
             if let Some(position) = topic.published.find(id) {
                 self.counters.again += 1;
-                return Published {
+                return Ok(Published {
                     position: Some(position),
                     again: true,
-                };
+                });
             }
         }
-        if !draft.options.unsaved {
-            topic.position.offset += 1;
+        let mut position = topic.position;
+        position.offset += u64::from(!draft.options.unsaved);
+        let publication = Publication::new(&options, draft, Some(position), now, windows);
+        if publication.failed {
+            self.counters.unwrapped += 1;
+            self.look(now, &name);
+            return Err(HubError::EnvelopeFailed);
         }
-        let position = topic.position;
+        let topic = self.topic(&name);
+        topic.position = position;
         if let Some(id) = &draft.options.id {
             topic.published.note(now, Arc::clone(id), position);
         }
-        let publication = Publication::new(&options, draft, Some(position), now, windows);
         let deflates = u64::from(publication.deflates);
         let publication = Arc::new(publication);
         let mut unkept = false;
@@ -396,10 +400,10 @@ impl Broker {
                 .push_back((node, Event::Received(Arc::clone(&publication))));
         }
         self.look(now, &name);
-        Published {
+        Ok(Published {
             position: Some(position),
             again: false,
-        }
+        })
     }
 
     fn announce(&mut self, change: Option<PresenceChange>) {

@@ -102,14 +102,18 @@ impl Hub {
         self.counters.encodes += 1;
         self.counters.deflates += u64::from(publication.deflates);
         self.counters.published_alone += 1;
-        self.fan_out(now, &Arc::new(publication));
-        if let Some(token) = token {
-            let published = Published {
+        let result = if publication.failed {
+            self.counters.unwrapped += 1;
+            Err(HubError::EnvelopeFailed)
+        } else {
+            self.fan_out(now, &Arc::new(publication));
+            Ok(Published {
                 position: None,
                 again: false,
-            };
-            self.outputs
-                .push_back(Output::Published(token, Ok(published)));
+            })
+        };
+        if let Some(token) = token {
+            self.outputs.push_back(Output::Published(token, result));
         }
     }
 
@@ -227,6 +231,10 @@ impl Hub {
 
     /// Puts a publication to all members of its group, and to who watches it.
     pub(super) fn fan_out(&mut self, now: Instant, publication: &Arc<Publication>) {
+        if publication.failed {
+            self.counters.unwrapped += 1;
+            return self.gap(now, publication.group(), Some(1));
+        }
         self.put_to_all(now, publication, true);
     }
 
@@ -340,7 +348,8 @@ impl Hub {
         let Some(seat) = self.seats.of(id).filter(|seat| !seat.closing) else {
             return false;
         };
-        if !publication.is_for(id) {
+        if publication.failed || !publication.is_for(id) {
+            self.counters.unwrapped += u64::from(publication.failed);
             return false;
         }
         let content = Content::Message {
@@ -393,9 +402,8 @@ impl Hub {
             sender: None,
             options: Publish::default(),
         };
-        let mut publication = Publication::new(&options, &draft, None, now, self.window_mask());
         // A notice has its own words: it is not wrapped as messages are.
-        publication.frame = draft.message;
+        let mut publication = Publication::unwrapped(&draft, None, now);
         if let Notice::Gap {
             count: Some(count), ..
         } = notice

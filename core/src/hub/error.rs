@@ -59,6 +59,12 @@ pub enum HubError {
     /// The backplane is there and refused it: it has no memory left, or what lies under its keys is not ours.
     #[error("the backplane refused it")]
     Refused,
+    /// The envelope of the group failed on this message: it was published to nobody.
+    #[error("the envelope of the group failed on this message")]
+    EnvelopeFailed,
+    /// An envelope or notices of the hub called it. They run while it is locked: hand the work to a task of its own.
+    #[error("an envelope or notices must not call their own hub; hand the work to a task")]
+    InCallback,
     /// Recovery needs a group of its own: a filter has no position.
     #[error("a filter has no position")]
     NoPosition,
@@ -80,7 +86,11 @@ impl HubError {
                 CloseCode::AGAIN
             }
             Self::Draining => CloseCode::RESTART,
-            Self::Gone | Self::NoHub | Self::IsOpen => CloseCode::INTERNAL,
+            Self::Gone
+            | Self::NoHub
+            | Self::IsOpen
+            | Self::EnvelopeFailed
+            | Self::InCallback => CloseCode::INTERNAL,
         }
     }
 }

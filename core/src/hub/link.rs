@@ -241,7 +241,7 @@ impl Hub {
         self.gap(now, &name, Some(top - ours.offset));
     }
 
-    fn gap(&mut self, now: Instant, name: &Name, count: Option<u64>) {
+    pub(super) fn gap(&mut self, now: Instant, name: &Name, count: Option<u64>) {
         self.counters.gaps += 1;
         self.counters.lost += count.unwrap_or(0);
         if !super::id::is_public(name) {

@@ -117,6 +117,8 @@ numbers! {
         doubles: u64 = sum,
         /// Messages for groups without members.
         stray: u64 = sum,
+        /// Messages that reached nobody on this node, since the envelope of their group failed.
+        unwrapped: u64 = sum,
         /// Times that the backplane went down.
         downs: u64 = sum,
     }
@@ -149,6 +151,8 @@ numbers! {
         encodes: u64 = sum,
         /// Messages compressed: at most one for each window that was agreed on, and each that was published.
         deflates: u64 = sum,
+        /// Messages that were refused, since the envelope of their group failed.
+        unwrapped: u64 = sum,
         /// Messages that were not kept, since all histories together had no room.
         unkept: u64 = sum,
         /// Groups forgotten before their time, since too many had nobody in them.

@@ -88,7 +88,7 @@ pub use histogram::Histogram;
 pub use id::{ChannelId, MAX_NAME, NodeId};
 pub use metrics::{BrokerCounters, Counters, Gauges, Snapshot};
 pub use options::{
-    Budget, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, Join, Notice, Notices,
+    Budget, Callback, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, Join, Notice, Notices,
     Overflow, PresenceMode, Publish, WhenDown,
 };
 pub use publication::{Draft, Position, Publication};

@@ -94,6 +94,21 @@ impl HubOptions {
         self
     }
 
+    /// Has `guard` run each callback of each group from now on: it is given the callback, the group, and the call. When it does not
+    /// let the call come to its end, an envelope has failed and a notice is not told.
+    pub fn guard(
+        mut self,
+        guard: impl Fn(Callback, &str, &mut dyn FnMut()) + Send + Sync + 'static,
+    ) -> Self {
+        let guard: Guard = Arc::new(guard);
+        let rules = self.rules.iter_mut().map(|(_, options)| options);
+        for group in rules.chain([&mut self.groups]) {
+            group.envelope = group.envelope.as_ref().map(|known| known.guarded(&guard));
+            group.notices = group.notices.as_ref().map(|known| known.guarded(&guard));
+        }
+        self
+    }
+
     /// What holds for a group. No rule is about the channels of a user: what is sent to them reaches them as it is.
     pub fn of(&self, group: &str) -> &GroupOptions {
         if !super::id::is_public(group) {
@@ -162,7 +177,9 @@ impl GroupOptions {
         mut self,
         wrap: impl Fn(&Publication) -> Message + Send + Sync + 'static,
     ) -> Self {
-        self.envelope = Some(Envelope(Arc::new(wrap)));
+        self.envelope = Some(Envelope(Arc::new(move |publication| {
+            Some(wrap(publication))
+        })));
         self
     }
 
@@ -330,15 +347,60 @@ pub enum Notice {
     Presence(Arc<super::PresenceChange>),
 }
 
-/// A function from publications to what members receive.
-#[derive(Clone)]
-pub struct Envelope(Arc<dyn Fn(&Publication) -> Message + Send + Sync>);
-
-impl Envelope {
-    pub(super) fn wrap(&self, publication: &Publication) -> Message {
-        (self.0)(publication)
+impl Notice {
+    /// Returns the group that it is about.
+    pub fn group(&self) -> &Arc<str> {
+        match self {
+            Self::Skipped { group, .. } | Self::Gap { group, .. } => group,
+            Self::Presence(change) => &change.group,
+        }
     }
 }
+
+/// A function from publications to what members receive.
+#[derive(Clone)]
+pub struct Envelope(Arc<Wrap>);
+
+type Wrap = dyn Fn(&Publication) -> Option<Message> + Send + Sync;
+
+impl Envelope {
+    /// Returns `None` when the function failed.
+    pub(super) fn wrap(&self, publication: &Publication) -> Option<Message> {
+        (self.0)(publication)
+    }
+
+    fn guarded(&self, guard: &Guard) -> Self {
+        let (inner, guard) = (Arc::clone(&self.0), Arc::clone(guard));
+        Self(Arc::new(move |publication| {
+            let mut message = None;
+            let mut call = || message = inner(publication);
+            guard(Callback::Envelope, &publication.group, &mut call);
+            message
+        }))
+    }
+}
+
+/// A callback of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Callback {
+    /// [`GroupOptions::envelope`].
+    Envelope,
+    /// [`GroupOptions::notices`].
+    Notices,
+}
+
+impl Callback {
+    /// Returns its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Envelope => "envelope",
+            Self::Notices => "notices",
+        }
+    }
+}
+
+/// Runs a callback of a group, or stops it.
+type Guard = Arc<dyn Fn(Callback, &str, &mut dyn FnMut()) + Send + Sync>;
 
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -355,6 +417,16 @@ type Word = dyn Fn(&Notice) -> Option<Message> + Send + Sync;
 impl Notices {
     pub(super) fn word(&self, notice: &Notice) -> Option<Message> {
         (self.0)(notice)
+    }
+
+    fn guarded(&self, guard: &Guard) -> Self {
+        let (inner, guard) = (Arc::clone(&self.0), Arc::clone(guard));
+        Self(Arc::new(move |notice| {
+            let mut message = None;
+            let mut call = || message = inner(notice);
+            guard(Callback::Notices, notice.group(), &mut call);
+            message
+        }))
     }
 }
 

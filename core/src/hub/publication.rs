@@ -66,6 +66,8 @@ pub struct Publication {
     pub(super) exclude: Arc<[ChannelId]>,
     /// The message as members receive it.
     pub(super) frame: Prepared,
+    /// The envelope failed: there is nothing that members could receive.
+    pub(super) failed: bool,
     /// How often it was compressed.
     pub(super) deflates: u32,
     /// How many messages are missing where it is dropped: a notice of a gap stands for those in the gap.
@@ -109,9 +111,27 @@ impl Publication {
         windows: u16,
     ) -> Self {
         let group = options.of(&draft.group);
+        let mut publication = Self::unwrapped(draft, position, time);
+        if let Some(envelope) = &group.envelope {
+            match envelope.wrap(&publication) {
+                Some(message) => publication.frame = prepare(&message),
+                None => publication.failed = true,
+            }
+        }
+        if let Compress::From(length) = group.compress
+            && publication.frame.payload().len() >= length
+            && !publication.failed
+        {
+            publication.compress(options.compression_level, windows);
+        }
+        publication
+    }
+
+    /// Makes it as it is: for what has its own words.
+    pub(super) fn unwrapped(draft: &Draft, position: Option<Position>, time: Instant) -> Self {
         let mut exclude = draft.options.exclude.clone();
         exclude.sort_unstable();
-        let mut publication = Self {
+        Self {
             group: Arc::clone(&draft.group),
             position,
             time,
@@ -122,18 +142,10 @@ impl Publication {
             message: draft.message.clone(),
             exclude: exclude.into(),
             frame: draft.message.clone(),
+            failed: false,
             deflates: 0,
             stands_for: 1,
-        };
-        if let Some(envelope) = &group.envelope {
-            publication.frame = prepare(&envelope.wrap(&publication));
         }
-        if let Compress::From(length) = group.compress
-            && publication.frame.payload().len() >= length
-        {
-            publication.compress(options.compression_level, windows);
-        }
-        publication
     }
 
     #[cfg(feature = "deflate")]

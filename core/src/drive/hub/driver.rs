@@ -2,15 +2,20 @@
 //! No RFC.
 //! Knows no runtime: it is given a way to sleep.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::cell::RefCell;
 use core::future::{Future, pending, poll_fn};
+use core::panic::AssertUnwindSafe;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 
+use std::panic::catch_unwind;
+
 use super::node::Node;
-use super::{HubRef, Inner};
+use super::{HubRef, Inner, callback};
 use crate::time::Duration;
 
 std::thread_local! {
@@ -67,14 +72,14 @@ impl Drop for OnThisThread {
 /// Sees to the time of hubs, for the thread that it runs on. It is never done.
 ///
 /// A server does so for the hubs of its routes. Of several who do for the same node one is at work, and another takes over when
-/// that one is dropped.
+/// that one is dropped. A panic is logged, and the hub is seen to again a second later.
 pub async fn drive_hubs<S>(hubs: Vec<HubRef>, sleep: impl Fn(Duration) -> S)
 where
     S: Future<Output = ()>,
 {
-    let mut all: Vec<Pin<alloc::boxed::Box<_>>> = hubs
+    let mut all: Vec<Pin<Box<_>>> = hubs
         .iter()
-        .map(|hub| alloc::boxed::Box::pin(drive(hub, &sleep)))
+        .map(|hub| Box::pin(drive_on(hub, &sleep)))
         .collect();
     if all.is_empty() {
         return pending().await;
@@ -85,6 +90,31 @@ where
         }
         Poll::Pending
     })
+    .await
+}
+
+async fn drive_on<S: Future<Output = ()>>(hub: &HubRef, sleep: &impl Fn(Duration) -> S) {
+    loop {
+        if let Err(panic) = caught(drive(hub, sleep)).await {
+            let message = callback::message(&*panic);
+            tracing::error!(error.message = message, "the clock of a hub panicked");
+        }
+        sleep(RESTART).await;
+    }
+}
+
+/// After which time a hub is seen to again.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// Polls work to its end, or to its panic.
+pub async fn caught<R>(work: impl Future<Output = R>) -> Result<R, Box<dyn Any + Send>> {
+    let mut work = pin!(work);
+    poll_fn(
+        |cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        },
+    )
     .await
 }
 

@@ -10,6 +10,7 @@ use core::future::poll_fn;
 use core::task::Waker;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
+use super::callback::Callbacks;
 use super::events::Listeners;
 use super::link::Far;
 use super::node::{self, Node, Wakes};
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub(super) now: fn() -> Instant,
     pub(super) seed: fn() -> Seed,
     pub(super) options: Arc<HubOptions>,
+    pub(super) callbacks: Arc<Callbacks>,
     pub(super) backplane: Backplane,
     /// At least one.
     pub(super) nodes: RwLock<Vec<Arc<Node>>>,
@@ -55,6 +57,7 @@ impl Inner {
     }
 
     pub(super) fn all_nodes(&self) -> Vec<Arc<Node>> {
+        self.callbacks.assert_outside();
         let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
         nodes.clone()
     }
@@ -115,6 +118,7 @@ impl Inner {
         node: &Node,
         work: impl FnOnce(&mut node::State, Instant) -> R,
     ) -> R {
+        self.callbacks.assert_outside();
         let now = self.now();
         let mut wakes = Wakes::default();
         let mut state = node.state();
@@ -226,6 +230,7 @@ impl Inner {
 
     /// Asks the backplane.
     pub(super) async fn ask(&self, question: Question) -> Result<Answer, HubError> {
+        self.callbacks.check()?;
         let node = driver::node_here(self);
         let token = self.with(&node, |state, _| {
             let token = state.hub.ask(question)?;
@@ -241,6 +246,7 @@ impl Inner {
         node: &Node,
         open: Open,
     ) -> Result<(ChannelId, Arc<bell::Bell>), HubError> {
+        self.callbacks.check()?;
         self.with(node, |state, now| state.open(now, open))
     }
 

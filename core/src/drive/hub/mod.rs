@@ -7,6 +7,7 @@
 //! reach a node in their order, since they lie in its inbox until the node's lock is held. Wakers are woken when no lock is held.
 
 mod bell;
+mod callback;
 mod driver;
 mod events;
 mod inner;
@@ -17,7 +18,8 @@ mod publish;
 mod socket;
 mod subscription;
 
-pub use driver::{OnThisThread, both, drive_hubs, hubs_on_this_thread};
+pub use callback::message as panic_message;
+pub use driver::{OnThisThread, both, caught, drive_hubs, hubs_on_this_thread};
 pub use events::Events;
 pub(crate) use inner::Inner;
 pub use link::Link;
@@ -43,6 +45,7 @@ use crate::message::Prepared;
 use crate::random::Seed;
 use crate::time::Instant;
 
+use callback::Callbacks;
 use events::Listeners;
 use inner::{Backplane, draw, lock};
 use link::Far;
@@ -64,6 +67,10 @@ pub trait Outside {
 /// [`drive_hubs`] beside your work.
 ///
 /// What happens when something is published, who receives what, and all bounds: [`crate::hub`].
+///
+/// Envelopes and notices run while the hub is locked, so they must not call it. There methods fail with
+/// [`HubError::InCallback`]; those that return no `Result` panic. Such a panic, like any other of a callback, is caught, counted
+/// ([`HubMetrics::callback_panics`]) and logged with the group: that message fails, and everything else goes on.
 pub struct Hub<O> {
     inner: Arc<Inner>,
     outside: PhantomData<fn() -> O>,
@@ -135,6 +142,8 @@ pub struct HubMetrics {
     pub history_octets: usize,
     /// What links them with other processes.
     pub backplane: BackplaneState,
+    /// Calls of envelopes and notices that panicked.
+    pub callback_panics: u64,
 }
 
 /// How a hub is linked with those of other processes.
@@ -171,6 +180,13 @@ impl HubMetrics {
         let help = "0 while a node of the process does not reach the other processes.";
         let up = usize::from(self.backplane != BackplaneState::Down);
         gauge("hub_backplane_up", help, up);
+        let help = "Calls of envelopes and notices that panicked.";
+        out.one(
+            Kind::Counter,
+            "hub_callback_panics",
+            help,
+            self.callback_panics,
+        );
         self.hub.to_prometheus() + &self.broker.to_prometheus() + &out.into_text()
     }
 }
@@ -189,22 +205,30 @@ impl<O: Outside> Hub<O> {
 
     /// A hub that behaves as told.
     pub fn with_options(options: HubOptions) -> Self {
-        let options = Arc::new(options);
         let [epoch, _] = draw(O::seed());
-        let broker = Broker::new(Arc::clone(&options), epoch);
-        Self::over(options, Backplane::Here(Box::new(Mutex::new(broker))))
+        Self::over(options, |options| {
+            let broker = Broker::new(Arc::clone(options), epoch);
+            Backplane::Here(Box::new(Mutex::new(broker)))
+        })
     }
 
     /// A hub that is linked with others, and what links it: somebody has to carry its commands elsewhere, and events back.
     /// It begins with the link down.
     pub fn linked(options: HubOptions) -> (Self, Link) {
-        let hub = Self::over(Arc::new(options), Backplane::Far(Far::default()));
+        let hub = Self::over(options, |_| Backplane::Far(Far::default()));
         let link = Link::new(&hub.inner);
         (hub, link)
     }
 
-    fn over(options: Arc<HubOptions>, backplane: Backplane) -> Self {
+    fn over(
+        options: HubOptions,
+        backplane: impl FnOnce(&Arc<HubOptions>) -> Backplane,
+    ) -> Self {
+        let (options, callbacks) = Callbacks::guard(options);
+        let options = Arc::new(options);
+        let backplane = backplane(&options);
         let inner = Inner {
+            callbacks,
             now: O::now,
             seed: O::seed,
             backplane,
@@ -243,6 +267,7 @@ impl<O> Hub<O> {
     /// # Errors
     /// [`HubError::TooLong`], [`HubError::Down`].
     pub fn send_to(&self, to: ChannelId, message: impl Into<Prepared>) -> Result<Sent, HubError> {
+        self.inner.callbacks.check()?;
         let node = self.inner.node_of(to);
         let message = message.into();
         self.inner
@@ -254,6 +279,7 @@ impl<O> Hub<O> {
     /// # Errors
     /// [`HubError::BadName`], [`HubError::TooLong`], [`HubError::Down`].
     pub fn send_to_user(&self, user: &str, message: impl Into<Prepared>) -> Result<(), HubError> {
+        self.inner.callbacks.check()?;
         let message = message.into();
         self.inner
             .here(|state, now| state.hub.send_to_user(now, user, message).map(|_: Sent| ()))
@@ -264,6 +290,7 @@ impl<O> Hub<O> {
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
     pub fn close_all(&self, group: &str, code: CloseCode, reason: &str) -> Result<(), HubError> {
+        self.inner.callbacks.check()?;
         self.inner
             .here(|state, _| state.hub.close_all(group, code, reason))
     }
@@ -273,6 +300,7 @@ impl<O> Hub<O> {
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
     pub fn close_user(&self, user: &str, code: CloseCode, reason: &str) -> Result<(), HubError> {
+        self.inner.callbacks.check()?;
         self.inner
             .here(|state, _| state.hub.close_user(user, code, reason))
     }
@@ -356,6 +384,7 @@ impl<O> Hub<O> {
         let nodes = self.inner.all_nodes();
         let mut metrics = HubMetrics {
             nodes: nodes.len(),
+            callback_panics: self.inner.callbacks.panics(),
             ..HubMetrics::default()
         };
         let mut down = false;

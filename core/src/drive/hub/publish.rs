@@ -117,6 +117,7 @@ impl Publish {
 
 impl By {
     fn begin(&self, draft: &Draft, waker: Option<&Waker>) -> Result<Token, HubError> {
+        self.hub.callbacks.check()?;
         if self.hub.is_crowded(waker) {
             return Err(HubError::Behind);
         }
