@@ -77,9 +77,9 @@ pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
 #[cfg(feature = "json")]
 pub use sansws_core::drive::Json;
 pub use sansws_core::drive::{
-    ClientState, Counters, Dial, Error, Events, FromMessage, Gate, HubMetrics, MessageReader,
-    MessageWriter, Policy, Result, Scope, Serve, ServerMetrics, Stop, Subscription, Transport,
-    scrape,
+    ClientState, Counters, Dial, Error, Events, FromMessage, Gate, HubMetrics, Lagged,
+    MessageReader, MessageWriter, Policy, Result, Scope, Serve, ServerMetrics, Stop, Subscription,
+    Transport, scrape,
 };
 pub use sansws_core::error::{Misuse, Violation};
 pub use sansws_core::frame::Kind;

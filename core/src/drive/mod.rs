@@ -58,7 +58,7 @@ pub use foreign::{Admitted, Foreign};
 pub use gate::{Away, Gate, Leave, Ticket};
 pub use health::{Health, Status};
 pub use hub::{
-    BackplaneState, Events, Hub, HubMetrics, HubRef, Link, OnThisThread, Outside, Publish,
+    BackplaneState, Events, Hub, HubMetrics, HubRef, Lagged, Link, OnThisThread, Outside, Publish,
     Subscription, both, caught, drive_hubs, hubs_on_this_thread, panic_message,
 };
 #[cfg(feature = "json")]

@@ -13,7 +13,8 @@ use super::metrics::BrokerCounters;
 use super::publication::Draft;
 use super::topic::Topic;
 use super::{
-    Filter, Filters, HubError, HubOptions, Missed, NodeId, Position, Presence, PresenceChange, Publication,
+    Filter, Filters, HubError, HubOptions, Missed, NodeId, Position, Presence, PresenceChange,
+    Publication,
 };
 use crate::time::Instant;
 

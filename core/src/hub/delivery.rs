@@ -13,7 +13,7 @@ use super::options::GroupOptions;
 use super::publication::Draft;
 use super::queue::Content;
 use super::seat::Seat;
-use super::slow::{Became, Put, is_full, wake};
+use super::slow::{Became, Put, is_full, is_half_empty, is_overfull, wake};
 use super::{
     ChannelId, Hub, HubError, Notice, Output, Overflow, Publication, Publish, Sent, Taken, WhenDown,
 };
@@ -138,7 +138,8 @@ impl Hub {
     /// Sends a message to one channel, on any node.
     ///
     /// # Errors
-    /// [`HubError::TooLong`].
+    /// [`HubError::TooLong`], [`HubError::Down`]; [`HubError::Behind`] when far more waits for the channel than may, and its reader
+    /// has had no turn to take it.
     pub fn send_to(
         &mut self,
         now: Instant,
@@ -147,6 +148,13 @@ impl Hub {
     ) -> Result<Sent, HubError> {
         self.check_length(&message)?;
         if to.node == self.node {
+            let (octets, budget) = (message.payload().len(), &self.options.budget);
+            if let Some(seat) = self.seats.of(to)
+                && seat.crowded
+                && is_overfull(seat, budget, octets)
+            {
+                return Err(HubError::Behind);
+            }
             return Ok(self.deliver_direct(now, to, message));
         }
         if self.down {
@@ -209,12 +217,14 @@ impl Hub {
             key: None,
             stands_for: 1,
             replay: false,
+            turns: self.turns,
         };
         self.counters.direct += 1;
         self.counters.fan_out += 1;
         let budget = &self.options.budget;
         let became = put.to(&mut self.store, &mut self.counters, budget, seat);
         wake(&mut self.outputs, to.slot(), seat);
+        self.crowd.see(now, to.slot(), seat, budget);
         self.store.settle(as_sent);
         if let Some(other) = put.other.flatten() {
             self.store.settle(other);
@@ -235,17 +245,31 @@ impl Hub {
             self.counters.unwrapped += 1;
             return self.gap(now, publication.group(), Some(1));
         }
-        self.put_to_all(now, publication, true);
+        self.put_to_all(now, publication, true, false);
+    }
+
+    /// The same for what makes good what was missed: nobody is slow for it.
+    pub(super) fn fan_out_again(&mut self, now: Instant, publication: &Arc<Publication>) {
+        if publication.failed {
+            return self.fan_out(now, publication);
+        }
+        self.put_to_all(now, publication, true, true);
     }
 
     /// Puts a publication to who watches its group, members too, which will not get it as such.
     pub(super) fn fan_out_watched(&mut self, now: Instant, publication: &Arc<Publication>) {
         if !self.filters.is_empty() {
-            self.put_to_all(now, publication, false);
+            self.put_to_all(now, publication, false, false);
         }
     }
 
-    fn put_to_all(&mut self, now: Instant, publication: &Arc<Publication>, to_members: bool) {
+    fn put_to_all(
+        &mut self,
+        now: Instant,
+        publication: &Arc<Publication>,
+        to_members: bool,
+        replay: bool,
+    ) {
         let options = Arc::clone(&self.options);
         let of_group: &GroupOptions = options.of(publication.group());
         let content = Content::Message {
@@ -268,7 +292,8 @@ impl Hub {
             notices: of_group.notices.as_ref(),
             key: publication.key.as_ref(),
             stands_for: publication.stands_for,
-            replay: false,
+            replay,
+            turns: self.turns,
         };
         let numbered = publication.position.is_some() && !publication.unsaved;
         let offset = publication.offset();
@@ -293,6 +318,7 @@ impl Hub {
             receivers += 1;
             let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
             wake(&mut self.outputs, member.slot, seat);
+            self.crowd.see(now, member.slot, seat, &options.budget);
             if became == Became::Slow {
                 self.slow.push(member.slot);
             }
@@ -319,6 +345,7 @@ impl Hub {
                 receivers += 1;
                 let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
                 wake(&mut self.outputs, slot, seat);
+                self.crowd.see(now, slot, seat, &options.budget);
                 if became == Became::Slow {
                     self.slow.push(slot);
                 }
@@ -372,6 +399,7 @@ impl Hub {
             key: None,
             stands_for: 1,
             replay: true,
+            turns: self.turns,
         };
         self.counters.fan_out += 1;
         self.counters.replayed += 1;
@@ -427,36 +455,56 @@ impl Hub {
         };
         seat.moved = now;
         let mut expired = false;
+        let mut taken = Taken::Nothing;
         while let Some(entry) = self.store.front(&seat.chain) {
-            if let Content::Message { frame, publication } = &entry.content {
-                if entry.expires.is_some_and(|at| at <= now) {
+            match &entry.content {
+                Content::Message { .. } if entry.expires.is_some_and(|at| at <= now) => {
                     self.counters.expired += 1;
-                    self.store.pop(&mut seat.chain);
                     expired = true;
-                    continue;
+                    self.store.pop(&mut seat.chain);
                 }
-                let taken = give(frame, publication.as_ref());
-                self.store.pop(&mut seat.chain);
-                self.counters.delivered += 1;
-                if !self.holding.is_empty() {
-                    self.holding_over(id.slot());
+                Content::Message { frame, publication } => {
+                    taken = Taken::Message(give(frame, publication.as_ref()));
+                    self.store.pop(&mut seat.chain);
+                    self.counters.delivered += 1;
+                    break;
                 }
-                return Taken::Message(taken);
-            }
-            let words = entry.frame();
-            self.store.pop(&mut seat.chain);
-            if let Some(words) = words {
-                return Taken::Message(give(&words, None));
+                Content::Skipped {
+                    count,
+                    notices: None,
+                } => {
+                    if let Some(group) = entry.group.clone() {
+                        let count = *count;
+                        taken = Taken::Skipped { group, count };
+                    }
+                    self.store.pop(&mut seat.chain);
+                    break;
+                }
+                Content::Skipped { .. } => {
+                    let words = entry.frame();
+                    self.store.pop(&mut seat.chain);
+                    if let Some(words) = words {
+                        taken = Taken::Message(give(&words, None));
+                        break;
+                    }
+                }
             }
         }
-        if let Some((code, reason)) = seat.more().and_then(|more| more.farewell.clone()) {
-            return Taken::Close(code, reason);
+        let is_over = matches!(taken, Taken::Nothing);
+        if is_over {
+            if let Some((code, reason)) = seat.more().and_then(|more| more.farewell.clone()) {
+                return Taken::Close(code, reason);
+            }
+            (seat.woken, seat.judged) = (false, false);
         }
-        seat.woken = false;
-        if expired {
+        let has_room = is_half_empty(seat, &self.options.budget);
+        if seat.crowded && has_room {
+            self.had_turn(now, id.slot());
+        }
+        if !self.holding.is_empty() && (!is_over || expired) {
             self.holding_over(id.slot());
         }
-        Taken::Nothing
+        taken
     }
 
     /// Whether anything waits for a channel, its end included.
@@ -473,10 +521,7 @@ impl Hub {
         }
         let budget = &self.options.budget;
         let still = self.seats.look(slot).is_some_and(|seat| {
-            let chain = &seat.chain;
-            seat.more.is_some()
-                && !seat.closing
-                && (chain.octets() > budget.octets / 2 || chain.messages() > budget.messages / 2)
+            seat.more.is_some() && !seat.closing && !is_half_empty(seat, budget)
         });
         if !still {
             self.holding.remove(&slot);
@@ -562,6 +607,7 @@ impl Hub {
                 more.farewell = Some((code, cut_reason(reason).into()));
             }
             wake(&mut self.outputs, id.slot(), seat);
+            self.had_turn(now, id.slot());
             self.leave_all(now, id);
         }
         true

@@ -86,11 +86,9 @@ impl HubError {
                 CloseCode::AGAIN
             }
             Self::Draining => CloseCode::RESTART,
-            Self::Gone
-            | Self::NoHub
-            | Self::IsOpen
-            | Self::EnvelopeFailed
-            | Self::InCallback => CloseCode::INTERNAL,
+            Self::Gone | Self::NoHub | Self::IsOpen | Self::EnvelopeFailed | Self::InCallback => {
+                CloseCode::INTERNAL
+            }
         }
     }
 }

@@ -351,7 +351,7 @@ impl Hub {
             at = offset;
             self.set_position(key, ours.epoch, at);
             self.counters.repaired += 1;
-            self.fan_out(now, &publication);
+            self.fan_out_again(now, &publication);
         }
         if at < past.position.offset {
             self.gap(now, name, Some(past.position.offset - at));

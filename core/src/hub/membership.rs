@@ -54,6 +54,19 @@ impl Hub {
         Ok(id)
     }
 
+    /// Opens a channel for a listener of this process. What it takes too slowly is skipped, which it is told
+    /// ([`Taken::Skipped`](super::Taken)); it is not closed for that.
+    ///
+    /// # Errors
+    /// [`HubError::Full`].
+    pub fn open_listener(&mut self, now: Instant) -> Result<ChannelId, HubError> {
+        let id = self.open(now, Open::default())?;
+        if let Some(seat) = self.seats.of(id) {
+            seat.listens = true;
+        }
+        Ok(id)
+    }
+
     /// The connection of a channel has ended: it leaves all groups, and what waits for it is discarded. An id that is not open any
     /// more is counted.
     pub fn closed(&mut self, now: Instant, id: ChannelId) {
@@ -62,6 +75,7 @@ impl Hub {
             return;
         }
         self.leave_all(now, id);
+        self.had_turn(now, id.slot());
         let Some(seat) = self.seats.at(id.slot()) else {
             return;
         };

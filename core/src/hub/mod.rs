@@ -55,6 +55,7 @@
 
 mod backplane;
 mod broker;
+mod crowd;
 mod delivery;
 mod error;
 mod filter;
@@ -88,8 +89,8 @@ pub use histogram::Histogram;
 pub use id::{ChannelId, MAX_NAME, NodeId};
 pub use metrics::{BrokerCounters, Counters, Gauges, Snapshot};
 pub use options::{
-    Budget, Callback, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, Join, Notice, Notices,
-    Overflow, PresenceMode, Publish, WhenDown,
+    Budget, Callback, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, Join, Notice,
+    Notices, Overflow, PresenceMode, Publish, WhenDown,
 };
 pub use publication::{Draft, Position, Publication};
 pub use values::{
@@ -102,6 +103,7 @@ use alloc::vec::Vec;
 
 use crate::time::Instant;
 
+use crowd::Crowd;
 use group::Groups;
 use here::Here;
 use link::Asked;
@@ -149,6 +151,10 @@ pub struct Hub {
     beat: Option<Instant>,
     /// Places whose channels have overflowed while a message was put to many.
     slow: Vec<u32>,
+    /// Readers that publishers wait for.
+    crowd: Crowd,
+    /// Readers are judged by their turns.
+    turns: bool,
 }
 
 impl Hub {
@@ -180,6 +186,8 @@ impl Hub {
             check: None,
             beat: None,
             slow: Vec::new(),
+            crowd: Crowd::default(),
+            turns: false,
         }
     }
 
@@ -252,6 +260,7 @@ impl Hub {
             expiring,
             leaving,
             self.sweep_at(),
+            self.judged_at(),
             self.here.deadline(),
             self.check,
             self.beat,
@@ -263,6 +272,7 @@ impl Hub {
     pub fn tick(&mut self, now: Instant) {
         self.expire(now);
         self.close_leaving(now);
+        self.judge(now);
         if self.sweep_at().is_some_and(|at| at <= now) {
             self.sweep(now);
         }

@@ -74,7 +74,11 @@ pub(super) enum Content {
         publication: Option<Arc<Publication>>,
     },
     /// So many messages of the group were dropped for this channel.
-    Skipped { count: u64, notices: Notices },
+    Skipped {
+        count: u64,
+        /// How that is told; `None`: to a listener, as it is.
+        notices: Option<Notices>,
+    },
 }
 
 impl Content {
@@ -301,7 +305,7 @@ impl Store {
                     if let (Some((now, notices)), Some(group)) = (noted, group)
                         && missing > 0
                     {
-                        before = self.note(now, chain, before, &group, notices, missing);
+                        before = self.note(now, chain, before, &group, Some(notices), missing);
                     }
                 }
             }
@@ -352,7 +356,7 @@ impl Store {
         now: Instant,
         chain: &mut Chain,
         group: &Name,
-        notices: &Notices,
+        notices: Option<&Notices>,
         count: u64,
     ) {
         self.note(now, chain, chain.tail, group, notices, count);
@@ -365,7 +369,7 @@ impl Store {
         chain: &mut Chain,
         before: u32,
         group: &Name,
-        notices: &Notices,
+        notices: Option<&Notices>,
         count: u64,
     ) -> u32 {
         if let Some(link) = self.links.get(before as usize)
@@ -378,7 +382,7 @@ impl Store {
         }
         let content = Content::Skipped {
             count,
-            notices: notices.clone(),
+            notices: notices.cloned(),
         };
         let at = self.enter(now, content, Some(Arc::clone(group)), None);
         let mut note = Chain::default();
@@ -418,6 +422,7 @@ impl Entry {
                     group,
                     count: *count,
                 };
+                let notices = notices.as_ref()?;
                 Some(super::publication::prepare(&notices.word(&notice)?))
             }
         }

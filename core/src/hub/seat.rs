@@ -24,6 +24,12 @@ pub(super) struct Seat {
     pub(super) woken: bool,
     /// It is about to be closed: nothing more is put into its chain.
     pub(super) closing: bool,
+    /// Its reader had a turn and left something; until all was taken.
+    pub(super) judged: bool,
+    /// Publishers wait for its reader to have a turn.
+    pub(super) crowded: bool,
+    /// It is no connection: what it cannot take is skipped, and it is told how much that was.
+    pub(super) listens: bool,
     /// When it last took something, or began to wait.
     pub(super) moved: Instant,
     /// Nobody sits here without it.

@@ -6,6 +6,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::crowd::SLACK;
 use super::id::Name;
 use super::options::{Budget, Notices};
 use super::queue::{Content, Entry, Store, Walk};
@@ -33,8 +34,10 @@ pub(super) struct Put<'a> {
     pub(super) key: Option<&'a Name>,
     /// How many messages are missing where it is dropped.
     pub(super) stands_for: u64,
-    /// The channel asked for it: it does not count against the budget.
+    /// It makes good what was missed: it does not count against the budget.
     pub(super) replay: bool,
+    /// Readers are judged by their turns.
+    pub(super) turns: bool,
 }
 
 /// What became of a message for one channel.
@@ -73,7 +76,7 @@ impl Hub {
         let budget = &options.budget;
         let is_old = |entry: &Entry| entry.since + budget.age <= now;
         let mut late = Vec::new();
-        for (slot, seat) in self.seats.waiting() {
+        for (slot, seat) in self.seats.waiting().filter(|(_, seat)| !seat.listens) {
             let first = self.store.first_message(&seat.chain);
             if first.is_some_and(is_old) || seat.moved + budget.stall <= now {
                 late.push(slot);
@@ -125,6 +128,26 @@ pub(super) fn is_full(seat: &Seat, budget: &Budget, octets: usize) -> bool {
         && (chain.messages() >= budget.messages || chain.octets() + octets > budget.octets)
 }
 
+/// Whether the budget is used up.
+#[inline]
+pub(super) fn is_at_limit(seat: &Seat, budget: &Budget) -> bool {
+    seat.chain.messages() >= budget.messages || seat.chain.octets() >= budget.octets
+}
+
+/// Whether `octets` more would be too much even for a reader that has had no turn.
+pub(super) fn is_overfull(seat: &Seat, budget: &Budget, octets: usize) -> bool {
+    let chain = &seat.chain;
+    chain.messages() as usize >= (budget.messages as usize).saturating_mul(SLACK)
+        || chain.octets() + octets > budget.octets.saturating_mul(SLACK).max(octets)
+}
+
+/// Whether no more than half of the budget is used.
+#[inline]
+pub(super) fn is_half_empty(seat: &Seat, budget: &Budget) -> bool {
+    let chain = &seat.chain;
+    chain.octets() <= budget.octets / 2 && chain.messages() <= budget.messages / 2
+}
+
 /// Says that something waits for a channel, unless that was said.
 #[inline]
 pub(super) fn wake(outputs: &mut VecDeque<Output>, slot: u32, seat: &mut Seat) {
@@ -148,7 +171,7 @@ impl Put<'_> {
             counters.dropped_unfit += 1;
             return Became::Dropped;
         };
-        if !self.replay && is_full(seat, budget, self.octets) {
+        if !self.replay && is_full(seat, budget, self.octets) && self.is_slow(seat, budget) {
             return self.overflow(store, counters, budget, seat, entry);
         }
         if seat.chain.is_empty() {
@@ -156,6 +179,11 @@ impl Put<'_> {
         }
         store.append(&mut seat.chain, entry, !self.replay);
         Became::Waits
+    }
+
+    /// Whether the reader of a full channel is to blame: it had a turn, or holds far more than it may.
+    fn is_slow(&self, seat: &Seat, budget: &Budget) -> bool {
+        !self.turns || seat.judged || is_overfull(seat, budget, self.octets)
     }
 
     /// The message in the kind that a channel takes.
@@ -182,6 +210,13 @@ impl Put<'_> {
         seat: &mut Seat,
         entry: u32,
     ) -> Became {
+        if seat.listens {
+            counters.dropped_newest += 1;
+            if let Some(group) = self.group {
+                store.note_skipped(self.now, &mut seat.chain, group, None, self.stands_for);
+            }
+            return Became::Dropped;
+        }
         let Some(group) = self.group else {
             counters.discarded += 1;
             return Became::Slow;
@@ -229,7 +264,7 @@ impl Put<'_> {
         counters.dropped_newest += 1;
         if let Some(notices) = self.notices {
             let missing = self.stands_for;
-            store.note_skipped(self.now, &mut seat.chain, group, notices, missing);
+            store.note_skipped(self.now, &mut seat.chain, group, Some(notices), missing);
         }
         Became::Dropped
     }

@@ -181,6 +181,13 @@ pub enum Sent {
 pub enum Taken<R> {
     /// A message.
     Message(R),
+    /// To a listener: it took too slowly, and here so many messages of a group were skipped.
+    Skipped {
+        /// The group.
+        group: Arc<str>,
+        /// How many.
+        count: u64,
+    },
     /// Close the connection: nothing else will come.
     Close(CloseCode, String),
     /// Nothing waits. The next thing that does is told by [`Output::Wake`].

@@ -7,6 +7,7 @@ use core::task::Context;
 use super::{Engine, GATHERED};
 use crate::drive::Transport;
 use crate::drive::hub::{HubRef, Post, Pulled};
+use crate::drive::parties::Party;
 
 /// Octets pulled in one turn, after which others have theirs.
 const PULLED: usize = 1 << 20;
@@ -41,8 +42,8 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Takes what waits, as far as there is room in the output; whether there was anything.
-    pub(super) fn pull(&mut self, cx: &Context<'_>) -> bool {
+    /// Takes what waits, and writes it, until nothing waits, the peer takes no more or this turn is over; whether there was anything.
+    pub(super) fn pull(&mut self, cx: &Context<'_>, party: Party) -> bool {
         let Some(Post::Open(mailbox)) = self.post.as_deref_mut() else {
             return false;
         };
@@ -50,14 +51,33 @@ impl<T: Transport> Engine<T> {
         if !mailbox.is_rung(cx.waker()) {
             return false;
         }
-        let (octets, pulled) = self.pull_some();
-        if pulled.more && octets >= PULLED {
-            cx.waker().wake_by_ref();
-        }
-        if let Some((code, reason)) = pulled.close {
-            self.start_close(Some(code), &reason);
+        let mut octets = 0;
+        loop {
+            let (more, pulled) = self.pull_some();
+            octets += more;
+            if let Some((code, reason)) = pulled.close {
+                self.start_close(Some(code), &reason);
+            }
+            if !pulled.more {
+                break;
+            }
+            if octets >= PULLED {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            if self.poll_flush(cx, party).is_pending() || !self.has_room_for_mail() {
+                self.block_mail();
+                break;
+            }
         }
         octets > 0
+    }
+
+    /// There was a turn, and what waits could not be taken.
+    fn block_mail(&self) {
+        if let Some(Post::Open(mailbox)) = self.post.as_deref() {
+            mailbox.block();
+        }
     }
 
     /// The same before it closes.

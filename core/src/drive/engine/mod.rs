@@ -199,7 +199,10 @@ impl<T: Transport> Engine<T> {
         pieces: bool,
     ) -> Poll<Result<Option<Got>>> {
         loop {
+            // Who is handed one message after the other never waits: others have their turn too.
+            ready!(self.poll_turn(cx));
             if let Some(Item { message, piece }) = self.ahead.pop() {
+                self.sent.messages += 1;
                 return Poll::Ready(Ok(Some(match piece {
                     None => Got::Message(message),
                     Some((first, last)) => Got::Piece(message, first, last),
@@ -209,7 +212,10 @@ impl<T: Transport> Engine<T> {
                 match self.decode(pieces) {
                     Got::Nothing => {}
                     Got::Other => continue,
-                    got => return Poll::Ready(Ok(Some(got))),
+                    got => {
+                        self.sent.messages += 1;
+                        return Poll::Ready(Ok(Some(got)));
+                    }
                 }
             }
             if self.end.is_some() {
@@ -234,7 +240,7 @@ impl<T: Transport> Engine<T> {
     fn poll_more(&mut self, cx: &Context<'_>, party: Party) -> Poll<bool> {
         let blocked = !self.wants_input();
         if !self.flags.driven {
-            self.pull(cx);
+            self.pull(cx, party);
         }
         let _ = self.poll_flush(cx, party);
         if self.end.is_some() || (blocked && self.wants_input()) {

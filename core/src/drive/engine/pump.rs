@@ -19,7 +19,7 @@ impl<T: Transport> Engine<T> {
         let _ = self.parties.enter(Party::Driver, cx);
         self.new_turn();
         let waits = core::mem::take(&mut self.flags.waits);
-        self.pull(cx);
+        self.pull(cx, Party::Driver);
         if waits && !self.connection.has_output() {
             return;
         }
@@ -28,7 +28,7 @@ impl<T: Transport> Engine<T> {
         let mut moved = false;
         loop {
             moved |= !waits && self.read_ahead();
-            if self.poll_flush(cx, Party::Driver).is_ready() && self.pull(cx) {
+            if self.poll_flush(cx, Party::Driver).is_ready() && self.pull(cx, Party::Driver) {
                 let _ = self.poll_flush(cx, Party::Driver);
             }
             let can_read =

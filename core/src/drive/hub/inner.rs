@@ -11,6 +11,7 @@ use core::task::Waker;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::callback::Callbacks;
+use super::crowding::Crowding;
 use super::events::Listeners;
 use super::link::Far;
 use super::node::{self, Node, Wakes};
@@ -29,6 +30,13 @@ pub(super) enum Backplane {
     Far(Far),
 }
 
+/// Who is told of what happens on the nodes.
+#[derive(Debug, Default)]
+pub(super) struct Outlets {
+    pub(super) listeners: Listeners,
+    pub(super) crowding: Crowding,
+}
+
 /// A clock in the place of [`Outside::now`].
 #[cfg(feature = "test-kit")]
 type Clock = dyn Fn() -> Instant + Send + Sync;
@@ -41,7 +49,7 @@ pub(crate) struct Inner {
     pub(super) backplane: Backplane,
     /// At least one.
     pub(super) nodes: RwLock<Vec<Arc<Node>>>,
-    pub(super) listeners: Listeners,
+    pub(super) outlets: Outlets,
     /// Time is virtual.
     #[cfg(feature = "test-kit")]
     pub(super) clock: std::sync::OnceLock<Box<Clock>>,
@@ -74,7 +82,7 @@ impl Inner {
     pub(super) fn add_node(&self) -> Arc<Node> {
         let [id, _] = draw((self.seed)());
         let node = Arc::new(Node::new(NodeId(id), Arc::clone(&self.options)));
-        node.state().hub.listen(self.listeners.any());
+        node.state().hub.listen(self.outlets.listeners.any());
         if let Backplane::Far(far) = &self.backplane
             && far.is_down()
         {
@@ -123,7 +131,7 @@ impl Inner {
         let mut wakes = Wakes::default();
         let mut state = node.state();
         let result = work(&mut state, now);
-        let has_commands = node.settle(&mut state, &self.listeners, &mut wakes);
+        let has_commands = node.settle(&mut state, &self.outlets, &mut wakes);
         drop(state);
         if has_commands {
             self.carry(now, node, &mut wakes);
@@ -147,7 +155,7 @@ impl Inner {
             self.sort_events(&mut broker, node, &mut others);
             node.look_at(broker.deadline(), wakes);
             drop(broker);
-            again = node.receive(now, &self.listeners, wakes);
+            again = node.receive(now, &self.outlets, wakes);
             for other in others {
                 self.alert(now, &other, wakes);
             }
@@ -171,7 +179,7 @@ impl Inner {
     /// Says to a node that something came for it. Where nobody else sees to it, it is done here.
     pub(super) fn alert(&self, now: Instant, node: &Node, wakes: &mut Wakes) {
         if !node.is_driven() || node.is_crowded() {
-            if node.receive(now, &self.listeners, wakes) {
+            if node.receive(now, &self.outlets, wakes) {
                 self.carry(now, node, wakes);
             }
         } else {
@@ -197,9 +205,9 @@ impl Inner {
         if state.hub.deadline().is_some_and(|at| at <= now) {
             state.hub.tick(now);
         }
-        node.settle(&mut state, &self.listeners, &mut wakes);
+        node.settle(&mut state, &self.outlets, &mut wakes);
         drop(state);
-        if node.receive(now, &self.listeners, &mut wakes) || node.has_commands() {
+        if node.receive(now, &self.outlets, &mut wakes) || node.has_commands() {
             self.carry(now, node, &mut wakes);
         }
         for other in others {
@@ -220,11 +228,28 @@ impl Inner {
         next
     }
 
-    /// Whether publishers have to wait for what links the hub with others; then the waker is woken when they need no longer.
+    /// Whether publishers have to wait, for readers to have a turn or for what links the hub with others; then the waker is woken
+    /// when they need no longer.
     pub(super) fn is_crowded(&self, waker: Option<&Waker>) -> bool {
+        if self.outlets.crowding.is_crowded(waker) {
+            if let Some(waker) = waker {
+                self.tick_undriven(waker);
+            }
+            return true;
+        }
         match &self.backplane {
             Backplane::Here(_) => false,
             Backplane::Far(far) => far.is_crowded(waker),
+        }
+    }
+
+    /// Where nobody sees to the time of a crowded node, publishers do, so that none waits for ever.
+    fn tick_undriven(&self, waker: &Waker) {
+        let nodes = self.all_nodes();
+        let undriven = nodes.iter().filter(|node| !node.is_driven());
+        for node in undriven.filter(|node| node.is_waited_for()) {
+            self.tick(node);
+            waker.wake_by_ref();
         }
     }
 
@@ -248,6 +273,17 @@ impl Inner {
     ) -> Result<(ChannelId, Arc<bell::Bell>), HubError> {
         self.callbacks.check()?;
         self.with(node, |state, now| state.open(now, open))
+    }
+
+    pub(super) fn open_listener(
+        &self,
+        node: &Node,
+    ) -> Result<(ChannelId, Arc<bell::Bell>), HubError> {
+        self.callbacks.check()?;
+        self.with(node, |state, now| {
+            let id = state.hub.open_listener(now)?;
+            Ok((id, state.bell(id)))
+        })
     }
 
     pub(super) fn closed(&self, node: &Node, id: ChannelId) {

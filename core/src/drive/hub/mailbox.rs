@@ -102,6 +102,13 @@ impl Mailbox {
         }
     }
 
+    /// Says that its reader had a turn, and that the peer takes no more for now.
+    pub(in crate::drive) fn block(&self) {
+        let id = self.id;
+        self.hub
+            .with(&self.node, |state, now| state.hub.blocked(now, id));
+    }
+
     /// Takes what waits while `give` has room: it says so before each message, by `None`.
     pub(in crate::drive) fn pull(&self, mut give: impl FnMut(Option<&Prepared>) -> bool) -> Pulled {
         let id = self.id;
@@ -110,7 +117,7 @@ impl Mailbox {
             while give(None) {
                 let taken = state.hub.take(now, id, |frame, _| give(Some(frame)));
                 match taken {
-                    Taken::Message(_) => {}
+                    Taken::Message(_) | Taken::Skipped { .. } => {}
                     Taken::Close(code, reason) => {
                         pulled.close = Some((code, reason));
                         return pulled;

@@ -8,6 +8,7 @@
 
 mod bell;
 mod callback;
+mod crowding;
 mod driver;
 mod events;
 mod inner;
@@ -25,7 +26,7 @@ pub(crate) use inner::Inner;
 pub use link::Link;
 pub(super) use mailbox::{Post, Pulled};
 pub use publish::Publish;
-pub use subscription::Subscription;
+pub use subscription::{Lagged, Subscription};
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -46,8 +47,7 @@ use crate::random::Seed;
 use crate::time::Instant;
 
 use callback::Callbacks;
-use events::Listeners;
-use inner::{Backplane, draw, lock};
+use inner::{Backplane, Outlets, draw, lock};
 use link::Far;
 use publish::By;
 
@@ -220,10 +220,7 @@ impl<O: Outside> Hub<O> {
         (hub, link)
     }
 
-    fn over(
-        options: HubOptions,
-        backplane: impl FnOnce(&Arc<HubOptions>) -> Backplane,
-    ) -> Self {
+    fn over(options: HubOptions, backplane: impl FnOnce(&Arc<HubOptions>) -> Backplane) -> Self {
         let (options, callbacks) = Callbacks::guard(options);
         let options = Arc::new(options);
         let backplane = backplane(&options);
@@ -234,7 +231,7 @@ impl<O: Outside> Hub<O> {
             backplane,
             options,
             nodes: RwLock::default(),
-            listeners: Listeners::default(),
+            outlets: Outlets::default(),
             #[cfg(feature = "test-kit")]
             clock: std::sync::OnceLock::new(),
         };
@@ -372,7 +369,7 @@ impl<O> Hub<O> {
 
     /// What happens on the nodes of this process, from now on.
     pub fn events(&self) -> Events {
-        let events = self.inner.listeners.add();
+        let events = self.inner.outlets.listeners.add();
         for node in self.inner.all_nodes() {
             node.state().hub.listen(true);
         }

@@ -5,14 +5,14 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use atomic_waker::AtomicWaker;
 
 use super::bell::Bell;
-use super::events::Listeners;
+use super::inner::Outlets;
 use crate::hub::{
     Answer, ChannelId, Command, Event, Hub, HubError, HubOptions, Joined, NodeId, Open, Output,
     Published, Token,
@@ -21,6 +21,9 @@ use crate::time::Instant;
 
 /// Events in an inbox beyond which whoever sends them helps.
 const CROWDED: usize = 1024;
+
+/// Publications that are begun in a row before others have a turn.
+const PUBLICATIONS: u32 = 256;
 
 /// A node.
 #[derive(Debug)]
@@ -38,6 +41,10 @@ pub(super) struct Node {
     armed: AtomicU64,
     /// Who would, when nobody does any more.
     heirs: Mutex<Vec<Waker>>,
+    /// Publishers wait for its readers to have a turn.
+    waited_for: AtomicBool,
+    /// Publications begun.
+    begun: AtomicU32,
 }
 
 /// What is behind the lock.
@@ -80,10 +87,12 @@ impl Wakes {
 
 impl Node {
     pub(super) fn new(id: NodeId, options: Arc<HubOptions>) -> Self {
+        let mut hub = Hub::new(id, options);
+        hub.track_turns();
         Self {
             id,
             state: Mutex::new(State {
-                hub: Hub::new(id, options),
+                hub,
                 bells: Vec::new(),
                 joins: BTreeMap::new(),
                 publications: BTreeMap::new(),
@@ -98,6 +107,8 @@ impl Node {
             driver: Arc::default(),
             armed: AtomicU64::new(u64::MAX),
             heirs: Mutex::default(),
+            waited_for: AtomicBool::new(false),
+            begun: AtomicU32::new(0),
         }
     }
 
@@ -118,12 +129,7 @@ impl Node {
     }
 
     /// Takes what the state machine gives out: commands into the outbox, the rest to who waits for it. Whether there are commands.
-    pub(super) fn settle(
-        &self,
-        state: &mut State,
-        listeners: &Listeners,
-        wakes: &mut Wakes,
-    ) -> bool {
+    pub(super) fn settle(&self, state: &mut State, outlets: &Outlets, wakes: &mut Wakes) -> bool {
         let mut has_commands = false;
         wakes.wakers.append(&mut state.disappointed);
         while let Some(output) = state.hub.poll_output() {
@@ -147,7 +153,16 @@ impl Node {
                     answer(&mut state.answers, token, result, wakes);
                 }
                 Output::Room => wakes.wakers.append(&mut state.publishers),
-                Output::Event(event) => listeners.tell(&event, &mut wakes.wakers),
+                Output::Event(event) => outlets.listeners.tell(&event, &mut wakes.wakers),
+            }
+        }
+        let is_crowded = state.hub.is_crowded();
+        if is_crowded != self.is_waited_for() {
+            self.waited_for.store(is_crowded, Ordering::Release);
+            if is_crowded {
+                outlets.crowding.enter();
+            } else {
+                outlets.crowding.leave(&mut wakes.wakers);
             }
         }
         self.look_at(state.hub.deadline(), wakes);
@@ -192,7 +207,7 @@ impl Node {
     }
 
     /// Takes in what lies in its inbox; whether there are commands then.
-    pub(super) fn receive(&self, now: Instant, listeners: &Listeners, wakes: &mut Wakes) -> bool {
+    pub(super) fn receive(&self, now: Instant, outlets: &Outlets, wakes: &mut Wakes) -> bool {
         let mut state = self.state();
         loop {
             // What is put meanwhile is taken by whoever comes next for the lock of the state.
@@ -201,7 +216,7 @@ impl Node {
             };
             state.hub.receive(now, event);
         }
-        self.settle(&mut state, listeners, wakes)
+        self.settle(&mut state, outlets, wakes)
     }
 
     pub(super) fn is_crowded(&self) -> bool {
@@ -216,6 +231,17 @@ impl Node {
     /// The thread has it no more.
     pub(super) fn release(&self) {
         self.taken.store(false, Ordering::Release);
+    }
+
+    /// Whether publishers wait for its readers to have a turn.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waited_for.load(Ordering::Acquire)
+    }
+
+    /// Counts a publication; whether its publisher has had its turn, and others are to have theirs.
+    pub(super) fn ends_turn(&self) -> bool {
+        let begun = self.begun.fetch_add(1, Ordering::Relaxed);
+        begun % PUBLICATIONS == PUBLICATIONS - 1
     }
 
     pub(super) fn is_driven(&self) -> bool {
@@ -331,6 +357,11 @@ impl State {
         open: Open,
     ) -> Result<(ChannelId, Arc<Bell>), HubError> {
         let id = self.hub.open(now, open)?;
+        Ok((id, self.bell(id)))
+    }
+
+    /// The bell of a channel that was opened.
+    pub(super) fn bell(&mut self, id: ChannelId) -> Arc<Bell> {
         let (slot, bell) = (id.slot() as usize, Arc::new(Bell::default()));
         if self.bells.len() <= slot {
             self.bells.resize(slot + 1, None);
@@ -338,7 +369,7 @@ impl State {
         if let Some(place) = self.bells.get_mut(slot) {
             *place = Some(Arc::clone(&bell));
         }
-        Ok((id, bell))
+        bell
     }
 
     pub(super) fn closed(&mut self, now: Instant, id: ChannelId) {

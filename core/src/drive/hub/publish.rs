@@ -134,10 +134,22 @@ impl IntoFuture for Publish {
     type Output = Result<Published>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    /// Publishes. It waits for members that are behind where the group makes publishers wait, and for the backplane's answer.
+    /// Publishes. It waits for a turn of readers whose queues are full, for members that are behind where the group makes publishers
+    /// wait, and for the backplane's answer. Of many publications in a row one now and then lets others run.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let (by, draft) = (self.by?, self.draft);
+            if by.node.ends_turn() {
+                let mut has_waited = false;
+                poll_fn(|cx| {
+                    if core::mem::replace(&mut has_waited, true) {
+                        return Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+            }
             let begun = poll_fn(|cx| {
                 let begun = by.begin(&draft, Some(cx.waker()));
                 if begun != Err(HubError::Behind) {

@@ -8,15 +8,27 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use futures_core::Stream;
+use thiserror::Error;
 
 use super::bell::Bell;
 use super::node::Node;
 use super::{Inner, driver};
 use crate::close::CloseCode;
-use crate::hub::{ChannelId, Filter, HubError, Open, Publication, Taken};
+use crate::hub::{ChannelId, Filter, HubError, Publication, Taken};
 
-/// What is published to all groups that a filter matches. It has a budget and policies as connections have: who takes too slowly
-/// loses messages, or is closed.
+/// Publications of a group that a [`Subscription`] took too slowly, and that were skipped.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{count} publications of {group} were skipped: the subscription takes them too slowly")]
+pub struct Lagged {
+    /// The group.
+    pub group: Arc<str>,
+    /// How many.
+    pub count: u64,
+}
+
+/// What is published to all groups that a filter matches. What waits for it is bounded by the [`Budget`](crate::hub::Budget), as for
+/// connections. When it is full, publishers on this process wait for one turn; what finds no room even then is skipped, and that is
+/// told.
 #[derive(Debug)]
 pub struct Subscription {
     hub: Arc<Inner>,
@@ -29,7 +41,7 @@ pub struct Subscription {
 impl Subscription {
     pub(super) fn new(hub: &Arc<Inner>, filter: Filter) -> Result<Self, HubError> {
         let node = driver::node_here(hub);
-        let (id, bell) = hub.open(&node, Open::default())?;
+        let (id, bell) = hub.open_listener(&node)?;
         let this = Self {
             hub: Arc::clone(hub),
             node,
@@ -67,18 +79,19 @@ impl Subscription {
         self.id
     }
 
-    /// The next publication; `None` once it was closed. What was sent to it alone has a group without a name.
-    pub async fn receive(&mut self) -> Option<Arc<Publication>> {
+    /// Returns the next publication; `None` once the hub has closed it. Where publications were taken too slowly and skipped,
+    /// [`Lagged`] stands in their place, and what comes behind follows.
+    pub async fn receive(&mut self) -> Option<Result<Arc<Publication>, Lagged>> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// How it was closed, if it was: with 1013 when it took too slowly.
+    /// How it was closed, if it was.
     pub fn closed(&self) -> Option<(CloseCode, &str)> {
         let (code, reason) = self.closed.as_ref()?;
         Some((*code, reason))
     }
 
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Arc<Publication>>> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Arc<Publication>, Lagged>>> {
         if self.closed.is_some() {
             return Poll::Ready(None);
         }
@@ -94,28 +107,31 @@ impl Subscription {
                 match taken {
                     // A notice, or what was sent to it alone.
                     Taken::Message(None) => {}
-                    Taken::Message(Some(publication)) => return Some(Ok(publication)),
-                    Taken::Close(code, reason) => return Some(Err((code, reason))),
+                    Taken::Message(Some(publication)) => return Ok(Some(Ok(publication))),
+                    Taken::Skipped { group, count } => {
+                        return Ok(Some(Err(Lagged { group, count })));
+                    }
+                    Taken::Close(code, reason) => return Err((code, reason)),
                     Taken::Nothing => {
                         bell.silence();
-                        return None;
+                        return Ok(None);
                     }
                 }
             }
         });
         match taken {
-            Some(Ok(publication)) => Poll::Ready(Some(publication)),
-            Some(Err(closed)) => {
+            Ok(Some(item)) => Poll::Ready(Some(item)),
+            Ok(None) => Poll::Pending,
+            Err(closed) => {
                 self.closed = Some(closed);
                 Poll::Ready(None)
             }
-            None => Poll::Pending,
         }
     }
 }
 
 impl Stream for Subscription {
-    type Item = Arc<Publication>;
+    type Item = Result<Arc<Publication>, Lagged>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll(cx)

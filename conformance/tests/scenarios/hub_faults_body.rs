@@ -1,0 +1,338 @@
+// Included for each runtime: `ws` is its adapter, `runtime` what else is asked of it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ws::{
+    Budget, Dial, Gate, GroupOptions, Hub, HubError, HubOptions, Listener, PresenceMode, Result,
+    Router, Server, Upgrade, WebSocket,
+};
+
+/// Closes the door when a test ends, however it ends.
+struct Door(Gate);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.drop_all();
+    }
+}
+
+/// Serves in the background.
+async fn start(router: Router) -> (SocketAddr, Door) {
+    let mut server = Server::bind("127.0.0.1:0").await.unwrap();
+    let (address, door) = (server.local_addr().unwrap(), Door(server.gate()));
+    runtime::spawn(async move { server.serve(router).await.unwrap() });
+    (address, door)
+}
+
+/// Joins the group of its path, says so, and publishes what it receives there.
+async fn room(upgrade: Upgrade) -> Result {
+    let room: String = upgrade.param("room")?;
+    let mut socket = upgrade.accept().await?;
+    socket.join(&room).await?;
+    socket.send_text("joined").await?;
+    while let Some(text) = socket.receive_text().await? {
+        let _ = socket.publish(&room, text).await;
+    }
+    Ok(())
+}
+
+fn rooms(hub: &Hub) -> Router {
+    Router::new().route("/{room}", room).hub(hub)
+}
+
+async fn enter(address: SocketAddr, room: &str) -> WebSocket {
+    let url = format!("ws://{address}/{room}");
+    let mut socket = ws::connect(&url, Dial::default()).await.unwrap();
+    assert_eq!(text(&mut socket).await, "joined");
+    socket
+}
+
+async fn text(socket: &mut WebSocket) -> String {
+    socket.receive_text().await.unwrap().unwrap()
+}
+
+#[test]
+fn an_envelope_that_panics_fails_one_message_and_one_that_calls_the_hub_is_told_so() {
+    // The envelope is given its own hub once there is one.
+    let own: Arc<Mutex<Option<Hub>>> = Arc::default();
+    let errors: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (inner, told) = (own.clone(), errors.clone());
+    let options = GroupOptions::default().envelope(move |publication| {
+        let text = publication.as_text().unwrap_or_default();
+        assert_ne!(text, "poison", "an envelope that does not like this");
+        let hub = inner.lock().unwrap().clone();
+        if let Some(hub) = hub {
+            match text {
+                "publish" => {
+                    let error = hub.publish("audit", "it was called").now().unwrap_err();
+                    told.lock().unwrap().push(error.to_string());
+                }
+                "count" => drop(hub.count("lobby")),
+                _ => {}
+            }
+        }
+        format!("<{text}>").into()
+    });
+    let hub = Hub::with_options(HubOptions::default().groups(options));
+    *own.lock().unwrap() = Some(hub.clone());
+    runtime::block_on(async {
+        let (address, _door) = start(rooms(&hub)).await;
+        let mut ada = enter(address, "lobby").await;
+        let mut bob = enter(address, "lobby").await;
+        for message in ["one", "poison", "publish", "count", "two"] {
+            ada.send_text(message).await.unwrap();
+        }
+        for socket in [&mut ada, &mut bob] {
+            for want in ["<one>", "<publish>", "<two>"] {
+                assert_eq!(text(socket).await, want);
+            }
+        }
+        let refused = hub.publish("lobby", "poison").await.unwrap_err();
+        assert!(refused.to_string().contains("envelope"), "{refused}");
+        // New clients are let in as before.
+        let mut eve = enter(address, "lobby").await;
+        hub.publish("lobby", "three").await.unwrap();
+        assert_eq!(text(&mut eve).await, "<three>");
+        assert_eq!(hub.metrics().callback_panics, 3);
+        assert_eq!(hub.metrics().broker.unwrapped, 3);
+        let errors = errors.lock().unwrap();
+        assert_eq!(*errors, [HubError::InCallback.to_string()]);
+    });
+}
+
+#[test]
+fn notices_that_panic_or_count_are_not_told_and_the_server_goes_on() {
+    let own: Arc<Mutex<Option<Hub>>> = Arc::default();
+    let inner = own.clone();
+    let options = GroupOptions::default()
+        .presence(PresenceMode::Members {
+            grace: Duration::from_millis(1),
+        })
+        .notices(move |_| {
+            let hub = inner.lock().unwrap().clone();
+            let count = hub.map_or(0, |hub| hub.count("lobby"));
+            panic!("notices that do not like {count} members")
+        });
+    let hub = Hub::with_options(HubOptions::default().groups(options));
+    *own.lock().unwrap() = Some(hub.clone());
+    runtime::block_on(async {
+        let (address, _door) = start(rooms(&hub)).await;
+        let mut ada = enter(address, "lobby").await;
+        for _ in 0..3 {
+            // A user that comes, and goes by the clock of the server.
+            drop(enter(address, "lobby").await);
+        }
+        let mut panics = 0;
+        while hub.presence("lobby").await.unwrap().count > 1 || panics < 4 {
+            panics = hub.metrics().callback_panics;
+            ws::sleep(Duration::from_millis(5)).await;
+        }
+        let mut eve = enter(address, "lobby").await;
+        hub.publish("lobby", "still here").await.unwrap();
+        for socket in [&mut ada, &mut eve] {
+            assert_eq!(text(socket).await, "still here");
+        }
+    });
+}
+
+const BURST: usize = 10_000;
+
+/// Receives a burst in full and in order, and stays open.
+async fn whole_burst(mut socket: WebSocket) {
+    for number in 0..BURST {
+        assert_eq!(text(&mut socket).await, number.to_string());
+    }
+}
+
+/// What a hub says after a burst that everybody received.
+fn nobody_was_slow(hub: &Hub, members: usize) {
+    let hub = hub.metrics().hub;
+    assert_eq!(hub.counters.closed_slow, 0, "{hub:?}");
+    assert_eq!(hub.dropped() + hub.counters.discarded, 0, "{hub:?}");
+    assert_eq!(hub.counters.delivered, (BURST * members) as u64, "{hub:?}");
+    assert!(hub.adds_up());
+}
+
+async fn burst(hub: &Hub, router: Router, members: usize, start_it: impl AsyncFnOnce(SocketAddr)) {
+    let (address, _door) = start(router).await;
+    let mut waiting = Vec::new();
+    for _ in 0..members {
+        let socket = enter(address, "lobby").await;
+        let (done, wait) = async_channel::bounded(1);
+        runtime::spawn(async move {
+            whole_burst(socket).await;
+            let _ = done.send(()).await;
+        });
+        waiting.push(wait);
+    }
+    start_it(address).await;
+    for wait in waiting {
+        wait.recv().await.unwrap();
+    }
+    nobody_was_slow(hub, members);
+}
+
+#[test]
+fn ten_thousand_messages_at_once_from_one_client_close_nobody() {
+    for members in [1, 20] {
+        let hub = Hub::new();
+        let router = rooms(&hub).route("/send", send);
+        runtime::block_on(burst(&hub, router, members, async |address| {
+            let mut socket = ws::connect(&format!("ws://{address}/send"), Dial::default())
+                .await
+                .unwrap();
+            for number in 0..BURST {
+                socket.send_text(number.to_string()).await.unwrap();
+            }
+            socket.flush().await.unwrap();
+            runtime::spawn(async move { while let Ok(Some(_)) = socket.receive().await {} });
+        }));
+    }
+}
+
+/// A room whose path `send` publishes to the lobby without being in it.
+async fn send(upgrade: Upgrade) -> Result {
+    let mut socket = upgrade.accept().await?;
+    while let Some(text) = socket.receive_text().await? {
+        socket.publish("lobby", text).await?;
+    }
+    Ok(())
+}
+
+/// A handler that publishes in a loop as soon as it is asked.
+async fn flood(upgrade: Upgrade) -> Result {
+    let mut socket = upgrade.accept().await?;
+    socket.receive().await?;
+    for number in 0..BURST {
+        socket.publish("lobby", number.to_string()).await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn ten_thousand_messages_at_once_from_a_handler_or_from_outside_close_nobody() {
+    for members in [1, 20] {
+        let hub = Hub::new();
+        let router = rooms(&hub).route("/flood", flood);
+        runtime::block_on(burst(&hub, router, members, async |address| {
+            let url = format!("ws://{address}/flood");
+            let mut socket = ws::connect(&url, Dial::default()).await.unwrap();
+            socket.send_text("go").await.unwrap();
+            socket.receive().await.unwrap();
+        }));
+        let hub = Hub::new();
+        runtime::block_on(burst(&hub, rooms(&hub), members, async |_| {
+            for number in 0..BURST {
+                hub.publish("lobby", number.to_string()).await.unwrap();
+            }
+        }));
+    }
+}
+
+#[test]
+fn ten_thousand_messages_at_once_close_nobody_on_several_threads() {
+    let hub = Hub::new();
+    let first = runtime::block_on(async { Listener::bind_shared(([127, 0, 0, 1], 0).into()) });
+    let address = first.unwrap().local_addr().unwrap();
+    let gate = Gate::new(1_000);
+    let (door, router) = (gate.clone(), rooms(&hub));
+    let serving = std::thread::spawn(move || {
+        let server = || {
+            let listener = Listener::bind_shared(address)?;
+            Ok(Server::new(listener).share(door.clone()))
+        };
+        Server::serve_on_threads(2, server, router)
+    });
+    let door = Door(gate);
+    while hub.metrics().nodes < 2 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    runtime::block_on(async {
+        let mut waiting = Vec::new();
+        for _ in 0..20 {
+            let socket = enter(address, "lobby").await;
+            let (done, wait) = async_channel::bounded(1);
+            runtime::spawn(async move {
+                whole_burst(socket).await;
+                let _ = done.send(()).await;
+            });
+            waiting.push(wait);
+        }
+        for number in 0..BURST {
+            hub.publish("lobby", number.to_string()).await.unwrap();
+        }
+        for wait in waiting {
+            wait.recv().await.unwrap();
+        }
+    });
+    nobody_was_slow(&hub, 20);
+    drop(door);
+    serving.join().unwrap().unwrap();
+}
+
+#[test]
+fn who_does_not_read_is_closed_within_the_limits_and_holds_up_nobody() {
+    let options = HubOptions::default().budget(Budget {
+        octets: 256 << 10,
+        ..Budget::default()
+    });
+    let hub = Hub::with_options(options);
+    runtime::block_on(async {
+        let (address, _door) = start(rooms(&hub)).await;
+        let deaf = enter(address, "lobby").await;
+        let mut ada = enter(address, "lobby").await;
+        let long = "x".repeat(4 << 10);
+        let mut sent = 0;
+        while hub.metrics().hub.counters.closed_slow == 0 {
+            hub.publish("lobby", long.as_str()).await.unwrap();
+            assert_eq!(text(&mut ada).await.len(), long.len());
+            sent += 1;
+            let held = hub.metrics().hub.gauges.waiting_octets;
+            assert!(held <= (256 << 10) + 2 * long.len(), "{held} octets wait");
+            assert!(sent < 100_000, "nobody is called slow");
+        }
+        assert_eq!(hub.count("lobby"), 1);
+        drop(deaf);
+    });
+}
+
+#[test]
+fn a_listener_that_falls_behind_gets_what_is_there_and_is_told_its_loss() {
+    let hub = Hub::new();
+    runtime::block_on(async {
+        let mut listener = hub.subscribe("#".parse().unwrap()).unwrap();
+        // Nobody polls it: publishers wait for its turn once, and go on.
+        for number in 0..3_000 {
+            hub.publish("lobby", number.to_string()).await.unwrap();
+        }
+        let mut got = 0;
+        let lost = loop {
+            match listener.receive().await.unwrap() {
+                Ok(publication) => {
+                    assert_eq!(publication.as_text(), Some(got.to_string().as_str()));
+                    got += 1;
+                }
+                Err(lagged) => break lagged,
+            }
+        };
+        assert_eq!((got + lost.count, &*lost.group), (3_000, "lobby"));
+        hub.publish("lobby", "later").await.unwrap();
+        let later = listener.receive().await.unwrap().unwrap();
+        assert_eq!(later.as_text(), Some("later"));
+        // One that is polled loses nothing.
+        let (done, wait) = async_channel::bounded(1);
+        runtime::spawn(async move {
+            for number in 0..BURST {
+                let publication = listener.receive().await.unwrap().unwrap();
+                assert_eq!(publication.as_text(), Some(number.to_string().as_str()));
+            }
+            let _ = done.send(()).await;
+        });
+        for number in 0..BURST {
+            hub.publish("lobby", number.to_string()).await.unwrap();
+        }
+        wait.recv().await.unwrap();
+    });
+}

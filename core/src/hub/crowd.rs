@@ -1,0 +1,95 @@
+//! Channels whose queues are full though their readers have had no turn since: publishers wait for these, and nobody is called slow.
+//! RFC 6455 section 7.4.1; 1013 is of the IANA registry: "try again later".
+//! Knows no message. Who has had a turn is told by whoever runs the readers.
+
+use alloc::collections::BTreeSet;
+
+use super::seat::Seat;
+use super::slow::is_at_limit;
+use super::{Budget, ChannelId, Hub, Output};
+use crate::time::{Duration, Instant};
+
+/// Time without a turn of any reader that publishers wait for, after which those readers are judged as if they had had one.
+const TURN: Duration = Duration::from_secs(1);
+
+/// How many times its budget a channel may hold before its reader has had a turn: what comes from other nodes cannot wait.
+pub(super) const SLACK: usize = 16;
+
+/// Channels that keep publishers waiting for one turn.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    slots: BTreeSet<u32>,
+    /// When one of them last had its turn, or the first was entered.
+    moved: Instant,
+}
+
+impl Crowd {
+    /// Enters a channel if its queue is full and its reader has not had a turn.
+    #[inline]
+    pub(super) fn see(&mut self, now: Instant, slot: u32, seat: &mut Seat, budget: &Budget) {
+        if !seat.judged && !seat.crowded && is_at_limit(seat, budget) {
+            seat.crowded = true;
+            if self.slots.is_empty() {
+                self.moved = now;
+            }
+            self.slots.insert(slot);
+        }
+    }
+
+    /// Removes a channel; returns whether nobody is waited for any more.
+    fn remove(&mut self, now: Instant, slot: u32) -> bool {
+        self.moved = now;
+        self.slots.remove(&slot) && self.slots.is_empty()
+    }
+}
+
+impl Hub {
+    /// Has channels judged slow only once their readers have had a turn: from now on the caller says when a reader could not take
+    /// all, by [`blocked`](Self::blocked), and lets publishers wait while [`is_crowded`](Self::is_crowded). Without this a channel
+    /// is slow as soon as its queue is full.
+    pub const fn track_turns(&mut self) {
+        self.turns = true;
+    }
+
+    /// Returns whether publishers should wait for a turn of readers whose queues are full. [`Output::Room`] says when it ends.
+    pub fn is_crowded(&self) -> bool {
+        !self.crowd.slots.is_empty()
+    }
+
+    /// The reader of a channel had its turn and left something: its peer takes no more. What finds no room from now on, until
+    /// all was taken, is the policy's.
+    pub fn blocked(&mut self, now: Instant, id: ChannelId) {
+        if let Some(seat) = self.seats.of(id) {
+            seat.judged = true;
+        }
+        self.had_turn(now, id.slot());
+    }
+
+    /// A channel is waited for no longer.
+    pub(super) fn had_turn(&mut self, now: Instant, slot: u32) {
+        let Some(seat) = self.seats.at(slot) else {
+            return;
+        };
+        if core::mem::take(&mut seat.crowded) && self.crowd.remove(now, slot) {
+            self.outputs.push_back(Output::Room);
+        }
+    }
+
+    /// When readers that do not come by are judged.
+    pub(super) fn judged_at(&self) -> Option<Instant> {
+        self.is_crowded().then(|| self.crowd.moved + TURN)
+    }
+
+    /// Judges readers that did not come by.
+    pub(super) fn judge(&mut self, now: Instant) {
+        if self.judged_at().is_none_or(|at| at > now) {
+            return;
+        }
+        for slot in core::mem::take(&mut self.crowd.slots) {
+            if let Some(seat) = self.seats.at(slot) {
+                (seat.crowded, seat.judged) = (false, true);
+            }
+        }
+        self.outputs.push_back(Output::Room);
+    }
+}
