@@ -9,7 +9,7 @@ use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use sansws_core::hub::{Draft, HistoryOptions, NodeId, Position, Present, Publish};
 use sansws_core::message::Prepared;
-use sansws_core::time::Duration;
+use sansws_core::time::{Duration, Instant};
 
 use crate::connection::{Connection, Connector};
 use crate::keys::Keys;
@@ -146,12 +146,18 @@ impl Both {
                 members: self.one_in(2),
             }),
             10 => {
-                let metadata = self.one_in(2).then(|| "{\"at\":\"home\"}".into());
-                let user = self.user();
+                let places = ["{\"at\":\"home\"}", "away: 2:1", ""];
+                let metadata = places[self.below(3) as usize];
+                let present = Present {
+                    user: self.user(),
+                    metadata: (!self.one_in(4)).then(|| metadata.into()),
+                    said: Instant::from_micros(1_764_000_000_000_000 + u64::from(self.below(9))),
+                };
                 same(Request::Enter {
                     group,
                     seat: self.seat(),
-                    users: vec![Present { user, metadata }],
+                    users: vec![present],
+                    fresh,
                 })
             }
             11 => {
@@ -164,6 +170,7 @@ impl Both {
                     group,
                     seat: self.seat(),
                     users,
+                    fresh,
                 })
             }
             12 => {

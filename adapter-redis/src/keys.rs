@@ -88,6 +88,7 @@ impl Keys {
             Channel::Node(node) => format!("{}:[{node}]", self.prefix),
             Channel::Watch => format!("{}:[watch]", self.prefix),
             Channel::Control => format!("{}:[control]", self.prefix),
+            Channel::Presence => format!("{}:[presence]", self.prefix),
         }
     }
 
@@ -108,6 +109,7 @@ impl Keys {
         match rest.strip_prefix('[')?.strip_suffix(']')? {
             "watch" => Some(Channel::Watch),
             "control" => Some(Channel::Control),
+            "presence" => Some(Channel::Presence),
             node => {
                 let node = u64::from_str_radix(node, 16).ok()?;
                 Some(Channel::Node(NodeId(node)))

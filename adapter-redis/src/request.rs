@@ -26,6 +26,8 @@ pub enum Channel {
     Watch,
     /// What nodes tell all others.
     Control,
+    /// Who came, changed and went in any group, for those who listen.
+    Presence,
 }
 
 /// A node in presence. The term is another after each outage, so that what is cleared away of an earlier one can't hit what
@@ -56,7 +58,7 @@ pub enum Request {
     Unsubscribe(Channel),
     /// Where a group stands: [`Reply::Position`]. A group that is not known begins, at 0, with the epoch `fresh`. The epoch changes to
     /// `fresh`, and the numbers go on, when the server took the place of another since (`first` asks for that), or when it does
-    /// not have what stood at `ours`. The time of a group whose epoch is new is that of this step.
+    /// not have what stood at `ours`; presence then begins another epoch with its next change. The time of a group whose epoch is new is that of this step.
     Position {
         /// The group.
         group: Name,
@@ -118,7 +120,8 @@ pub enum Request {
         /// Whether names are wanted, or only how many.
         members: bool,
     },
-    /// Users are in a group, on a node. All who subscribed are told what changed. [`Reply::Done`].
+    /// Users are in a group, on a node. The metadata that were said last are kept. All who subscribed, and all who listen, are told
+    /// what changed. [`Reply::Done`].
     Enter {
         /// The group.
         group: Name,
@@ -126,6 +129,8 @@ pub enum Request {
         seat: Seat,
         /// Who.
         users: Vec<Present>,
+        /// The epoch of the group's presence, if none is known.
+        fresh: u64,
     },
     /// Users are there no more, on this node; `None`: none of them are. All who subscribed are told what changed. [`Reply::Done`].
     Exit {
@@ -135,6 +140,8 @@ pub enum Request {
         seat: Seat,
         /// Their names.
         users: Option<Vec<Name>>,
+        /// The epoch of the group's presence, if none is known.
+        fresh: u64,
     },
     /// The node has a place in the presence of these groups, from now until its lease ends or it says otherwise. [`Reply::Done`].
     Register {
@@ -195,6 +202,8 @@ pub enum Reply {
     },
     /// Who is there.
     Presence {
+        /// In which numbering the version counts; 0 if none has begun.
+        epoch: u64,
         /// How many changes there were.
         version: u64,
         /// How many users there are.

@@ -6,7 +6,7 @@ use core::num::TryFromIntError;
 
 use redis::{Arg, Cmd, Script, Value, cmd};
 use sansws_core::hub::{HistoryOptions, Position, Present};
-use sansws_core::time::Duration;
+use sansws_core::time::{Duration, Instant};
 
 use crate::keys::{Keys, parse_seat, seat_name};
 use crate::request::{Channel, Entry, Mark, Name, Reply, Request};
@@ -267,17 +267,35 @@ impl Scripts {
                     .flag(members)
                     .call(&self.present, Expect::Presence)
             }
-            Request::Enter { group, seat, users } => {
-                let mut arguments = self.presence(&group, seat, "enter");
-                for Present { user, metadata } in users {
+            Request::Enter {
+                group,
+                seat,
+                users,
+                fresh,
+            } => {
+                let mut arguments = self.presence(&group, seat, "enter", fresh);
+                for Present {
+                    user,
+                    metadata,
+                    said,
+                } in users
+                {
                     let metadata = metadata.map_or_else(|| "0".into(), |text| format!("1{text}"));
-                    arguments = arguments.with(user.as_bytes()).with(metadata);
+                    arguments = arguments
+                        .with(user.as_bytes())
+                        .number(said.as_micros())
+                        .with(metadata);
                 }
                 arguments.call(&self.presence, Expect::Done)
             }
-            Request::Exit { group, seat, users } => {
+            Request::Exit {
+                group,
+                seat,
+                users,
+                fresh,
+            } => {
                 let what = if users.is_some() { "exit" } else { "clear" };
-                let mut arguments = self.presence(&group, seat, what);
+                let mut arguments = self.presence(&group, seat, what, fresh);
                 for user in users.into_iter().flatten() {
                     arguments = arguments.with(user.as_bytes());
                 }
@@ -339,7 +357,13 @@ impl Scripts {
             .number(age(keep))
     }
 
-    fn presence(&self, group: &Name, seat: crate::request::Seat, what: &str) -> Arguments {
+    fn presence(
+        &self,
+        group: &Name,
+        seat: crate::request::Seat,
+        what: &str,
+        fresh: u64,
+    ) -> Arguments {
         let keys = &self.keys;
         let channel = Channel::Group(Name::clone(group));
         Arguments::new([
@@ -351,6 +375,9 @@ impl Scripts {
         .number(LIFE)
         .with(keys.channel(&channel))
         .with(self.publish_word(&channel))
+        .with(keys.channel(&Channel::Presence))
+        .with(group.as_bytes())
+        .epoch(fresh)
     }
 
     fn registry(
@@ -469,20 +496,24 @@ pub(crate) fn reply(expect: Expect, value: Value) -> Result<Reply, Unexpected> {
             }
         }
         Expect::Presence => {
+            let epoch = values.epoch()?;
             let (version, count) = (values.number()?, values.number()?);
             let mut members = Vec::new();
             let mut all = Values(list(values.next()?)?.into_iter());
             while let Some(user) = all.0.next() {
                 let value = text(all.next()?)?;
-                let (_, metadata) = value.split_once(':').ok_or(Unexpected)?;
+                let (_, said) = value.split_once(':').ok_or(Unexpected)?;
+                let (said, metadata) = said.split_once(':').ok_or(Unexpected)?;
                 members.push(Present {
                     user: text(user)?.into(),
                     metadata: metadata.strip_prefix('1').map(Into::into),
+                    said: Instant::from_micros(said.parse().map_err(|_| Unexpected)?),
                 });
             }
             // As a broker in memory says it.
             members.sort_by(|one, other| one.user.cmp(&other.user));
             Reply::Presence {
+                epoch,
                 version,
                 count: usize::try_from(count)?,
                 members,
@@ -515,11 +546,15 @@ impl Values {
         number(&self.next()?)
     }
 
-    fn position(&mut self) -> Result<Position, Unexpected> {
+    fn epoch(&mut self) -> Result<u64, Unexpected> {
         let epoch = octets(self.next()?)?;
         let epoch = epoch.first_chunk().ok_or(Unexpected)?;
+        Ok(u64::from_be_bytes(*epoch))
+    }
+
+    fn position(&mut self) -> Result<Position, Unexpected> {
         Ok(Position {
-            epoch: u64::from_be_bytes(*epoch),
+            epoch: self.epoch()?,
             offset: self.number()?,
         })
     }

@@ -189,6 +189,7 @@ fn ada() -> Present {
     Present {
         user: "ada".into(),
         metadata: None,
+        said: Instant::ZERO,
     }
 }
 
@@ -342,6 +343,7 @@ fn a_place_is_given_back_behind_all_who_leave_it() {
     let present = users.clone().map(|user| Present {
         user,
         metadata: None,
+        said: Instant::ZERO,
     });
     desk.say(
         0,

@@ -314,7 +314,7 @@ async fn whoever_watches_filters_hears_all_servers_and_each_message_once() {
     }
     let (mut of_one, mut of_two) = (Vec::new(), Vec::new());
     while of_one.len() + of_two.len() < 100 {
-        let publication = soon(heard.receive()).await.unwrap();
+        let publication = soon(heard.receive()).await.unwrap().unwrap();
         let text = publication.as_text().unwrap().to_owned();
         match &*publication.group {
             "sensors/1" => of_one.push(text),

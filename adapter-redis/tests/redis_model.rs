@@ -8,9 +8,9 @@ mod memory;
 use std::sync::Arc;
 
 use memory::{Data, Said, Server};
-use sansws_core::hub::{Draft, HistoryOptions, NodeId, Position, Present, Publish};
+use sansws_core::hub::{Draft, HistoryOptions, NodeId, Position, PresenceChange, Present, Publish};
 use sansws_core::message::Prepared;
-use sansws_core::time::Duration;
+use sansws_core::time::{Duration, Instant};
 use sansws_redis::request::{Channel, Entry, Mark, Name, Push, Reply, Request, Seat};
 use sansws_redis::wire::{self, Messages};
 
@@ -135,6 +135,7 @@ fn ada() -> Present {
     Present {
         user: "ada".into(),
         metadata: None,
+        said: Instant::ZERO,
     }
 }
 
@@ -143,6 +144,7 @@ fn enter(seat: Seat) -> Request {
         group: "room".into(),
         seat,
         users: vec![ada()],
+        fresh: 5,
     }
 }
 
@@ -287,10 +289,13 @@ fn a_user_on_two_seats_is_there_until_both_are_gone() {
         group: "room".into(),
         seat,
         users,
+        fresh: 6,
     };
     assert_eq!(desk.ask(exit(SEAT, None)).len(), 1);
     let said = desk.ask(exit(OTHER, Some(vec!["ada".into()])));
-    let left = wire::presence(2, 0, &[], &["ada".into()]);
+    let mut change = PresenceChange::new("room".into(), 5, 2, 0);
+    change.left.push("ada".into());
+    let left = wire::presence(&change);
     let push = Push::Message(Channel::Group("room".into()), left);
     assert_eq!(said[0], (1, Said::Push(push)));
 }

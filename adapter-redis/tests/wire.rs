@@ -2,9 +2,11 @@
 //! No RFC.
 
 use sansws_core::close::CloseCode;
-use sansws_core::hub::{ChannelId, Draft, NodeId, Position, Present, Publish};
+use sansws_core::hub::{
+    ChannelId, Draft, Instruction, NodeId, Position, PresenceChange, Present, Publish,
+};
 use sansws_core::message::{Payload as Content, Prepared};
-use sansws_core::time::Duration;
+use sansws_core::time::{Duration, Instant};
 use sansws_redis::wire::{self, Messages, Payload, WireError};
 
 fn channel(slot: u32) -> ChannelId {
@@ -28,7 +30,7 @@ fn draft(message: Prepared, options: Publish) -> Draft {
 }
 
 /// All kinds, by name.
-fn vectors() -> Vec<(&'static str, Vec<u8>)> {
+fn vectors() -> Vec<(String, Vec<u8>)> {
     let text = draft(Prepared::new("grüße"), Publish::default());
     let all = Draft {
         sender: Some(channel(1)),
@@ -40,9 +42,18 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
                 key: Some("price".into()),
                 id: Some("is not part of it".into()),
                 expires: Some(Duration::from_millis(1_500)),
+                ..Publish::default()
             },
         )
     };
+    let users = draft(
+        Prepared::new("not to them"),
+        Publish {
+            exclude_users: vec!["eve".into()],
+            exclude_replay: vec!["ada".into()],
+            ..Publish::default()
+        },
+    );
     let empty = draft(Prepared::new(""), Publish::default());
     let mut messages = Messages::default();
     messages.push(&text);
@@ -50,11 +61,27 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
     let present = |user: &str, metadata: Option<&str>| Present {
         user: user.into(),
         metadata: metadata.map(Into::into),
+        said: Instant::from_micros(TIME),
     };
-    let joined = [present("ada", None), present("bob", Some("{\"seat\":1}"))];
-    let left = ["cleo".into()];
+    let mut change = PresenceChange::new("lobby".into(), 0xabc, 7, 2);
+    change.joined = vec![present("ada", None), present("bob", Some("{\"seat\":1}"))];
+    change.updated = vec![present("dora", Some("away"))];
+    change.left = vec!["cleo".into()];
+    let nobody = PresenceChange::new("lobby".into(), 1, 8, 0);
+    let instructions = [
+        ("join", Instruction::Join("lobby".into())),
+        ("leave", Instruction::Leave("lobby".into())),
+        ("user", Instruction::SetUser(Some("ada".into()))),
+        ("no user", Instruction::SetUser(None)),
+        ("metadata", Instruction::SetMetadata("away".into())),
+        (
+            "expiry",
+            Instruction::SetExpiry(Some(Instant::from_micros(TIME))),
+        ),
+        ("no expiry", Instruction::SetExpiry(None)),
+    ];
     let restart = CloseCode::RESTART;
-    vec![
+    let all = [
         ("message, text", wire::encode(&text)),
         ("message, everything", wire::encode(&all)),
         ("message, empty", wire::encode(&empty)),
@@ -62,11 +89,6 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
         (
             "payload, no messages",
             wire::messages(BEFORE, TIME, &Messages::default()),
-        ),
-        ("payload, presence", wire::presence(7, 2, &joined, &left)),
-        (
-            "payload, presence of nobody",
-            wire::presence(8, 0, &[], &[]),
         ),
         ("payload, close", wire::close(restart, "see you")),
         (
@@ -86,7 +108,23 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
             wire::watched("lobby", &wire::close(restart, "")),
         ),
         ("payload, watching", wire::watching()),
-    ]
+        ("message, users", wire::encode(&users)),
+        ("payload, presence", wire::presence(&change)),
+        ("payload, presence of nobody", wire::presence(&nobody)),
+    ];
+    let mut vectors: Vec<_> = all
+        .into_iter()
+        .map(|(name, octets)| (name.to_owned(), octets))
+        .collect();
+    for (name, instruction) in instructions {
+        vectors.push((
+            format!("payload, instruct, {name}"),
+            wire::instruct(&instruction),
+        ));
+        let one = wire::instruct_channel(channel(3), &instruction);
+        vectors.push((format!("payload, instruct one, {name}"), one));
+    }
+    vectors
 }
 
 fn hex(octets: &[u8]) -> String {
@@ -128,8 +166,15 @@ fn what_was_written_is_read_back() {
                 }
                 wire::messages(before, time, &messages)
             }
-            Payload::Presence(change) => {
-                wire::presence(change.version, change.count, &change.joined, &change.left)
+            Payload::Presence(change) => wire::presence(&change),
+            Payload::Instruct(instruction) => wire::instruct(&instruction),
+            Payload::InstructChannel {
+                slot,
+                generation,
+                instruction,
+            } => {
+                let id = ChannelId::from_parts(NodeId(0), slot, generation);
+                wire::instruct_channel(id, &instruction)
             }
             Payload::Close { code, reason } => wire::close(code, reason),
             Payload::Direct {
@@ -170,7 +215,11 @@ fn what_a_newer_server_writes_is_told_from_nonsense() {
         "more than is known of a kind that says nothing"
     );
     let decode = |octets: &[u8]| wire::decode(&group, octets).map(drop);
-    assert_eq!(decode(&[64, b'x']), Err(WireError::Unknown), "another flag");
+    assert_eq!(
+        decode(&[128, b'x']),
+        Err(WireError::Unknown),
+        "another flag"
+    );
     assert_eq!(decode(&[]), Err(WireError::Malformed));
     assert_eq!(
         decode(&[0, 0xff]),

@@ -88,8 +88,8 @@ pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Fields, RequestHead, Response, Url};
 pub use sansws_core::hub::{
     Budget, ChannelId, Compress, Encoding, Filter, GroupOptions, HistoryOptions, HubError,
-    HubEvent, HubOptions, Joined, Kept, Left, Missed, Notice, Open, Overflow, Position, Presence,
-    PresenceMode, Publication, Published, Recovered, Sent,
+    HubEvent, HubOptions, Instruction, Joined, Kept, Left, Missed, Notice, Open, Overflow,
+    Position, Presence, PresenceMode, Publication, Published, Recovered, Sent, Target,
 };
 pub use sansws_core::message::{Message, Payload, Prepared};
 pub use sansws_core::policy::{AddressLimits, Outcome, Rate, TrafficLimits};

@@ -36,7 +36,7 @@ impl World {
         let mut hubs: Vec<Hub> = (1..=nodes)
             .map(|node| Hub::new(NodeId(node), Arc::clone(&options)))
             .collect();
-        hubs.iter_mut().for_each(|hub| hub.listen(true));
+        hubs.iter_mut().for_each(|hub| hub.listen(true, true));
         Self {
             now: Instant::from_micros(1_000_000),
             broker: Broker::new(options, 100),

@@ -95,7 +95,7 @@ fn what_one_hub_publishes_another_receives_and_the_publisher_is_told_where_it_st
         let published = wire.done(publishing).unwrap();
         assert_eq!(published.position.unwrap().offset, 1);
     }
-    let received = wire.done(subscription.receive()).unwrap();
+    let received = wire.done(subscription.receive()).unwrap().unwrap();
     assert_eq!(received.as_text(), Some("hello"));
     // Who does not wait is not told.
     let published = hubs[1].publish("lobby", "again").now().unwrap();
@@ -131,7 +131,7 @@ fn a_link_begins_down_and_what_waits_for_an_answer_fails_when_it_breaks() {
     let mut subscription = hub.subscribe(all()).unwrap();
     let published = hub.publish("lobby", "alone").now().unwrap();
     assert_eq!(published.position, None);
-    let received = wire.done(subscription.receive()).unwrap();
+    let received = wire.done(subscription.receive()).unwrap().unwrap();
     assert_eq!(
         (received.as_text(), received.position),
         (Some("alone"), None)
@@ -140,7 +140,7 @@ fn a_link_begins_down_and_what_waits_for_an_answer_fails_when_it_breaks() {
     wire.links[0].up();
     wire.carry();
     hub.publish("lobby", "together").now().unwrap();
-    let received = wire.done(subscription.receive()).unwrap();
+    let received = wire.done(subscription.receive()).unwrap().unwrap();
     assert_eq!(received.as_text(), Some("together"));
     assert_eq!(received.position.unwrap().offset, 1);
 }

@@ -26,7 +26,7 @@ impl Cluster {
         let hubs = (0..nodes).map(|node| Hub::new(NodeId(node), Arc::clone(&options)));
         let mut hubs: Vec<Hub> = hubs.collect();
         for hub in &mut hubs {
-            hub.listen(true);
+            hub.listen(true, true);
         }
         Self {
             now: Instant::from_micros(1_000_000),
@@ -135,6 +135,7 @@ impl Cluster {
         loop {
             match hub.take(self.now, id, |frame, _| frame.payload().to_vec()) {
                 Taken::Message(octets) => all.push(String::from_utf8(octets).unwrap()),
+                Taken::Skipped { group, count } => all.push(format!("skipped {count} of {group}")),
                 Taken::Close(code, _) => {
                     all.push(format!("close {code}"));
                     return all;

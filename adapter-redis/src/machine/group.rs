@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use sansws_core::hub::{Draft, Event, Filters, NodeId, Position, Publication, Token};
+use sansws_core::hub::{Draft, Event, Filters, NodeId, Position, Publication, Target, Token};
 use sansws_core::time::{Duration, Instant};
 
 use super::lane::{Lane, Op};
@@ -102,6 +102,7 @@ impl Machine {
         });
         for node in self.nodes.values_mut() {
             node.watched.clear();
+            node.listens = false;
             node.lane = Lane::default();
         }
         self.filters = Filters::default();
@@ -318,8 +319,21 @@ impl Machine {
                     };
                     self.events.push_back((*node, event));
                 }
+                Payload::InstructChannel {
+                    slot,
+                    generation,
+                    instruction,
+                } => {
+                    let target = Target::Channel(Self::of_node(*node, slot, generation));
+                    let event = Event::Instruct {
+                        target,
+                        instruction,
+                    };
+                    self.events.push_back((*node, event));
+                }
                 _ => self.metrics.unknown += 1,
             }),
+            Channel::Presence => self.presence_message(octets),
             Channel::Control => wire::parse(&nobody(), octets).map(|payload| match payload {
                 Payload::Watching => self.somebody_watches(now),
                 _ => self.metrics.unknown += 1,
@@ -349,6 +363,15 @@ impl Machine {
                 let change = Arc::new(change);
                 for node in nodes(self) {
                     let event = Event::Presence(Arc::clone(&change));
+                    self.events.push_back((node, event));
+                }
+            }
+            Payload::Instruct(instruction) => {
+                for node in nodes(self) {
+                    let event = Event::Instruct {
+                        target: Target::User(Arc::clone(name)),
+                        instruction: instruction.clone(),
+                    };
                     self.events.push_back((node, event));
                 }
             }
@@ -479,6 +502,23 @@ impl Machine {
             self.due.remove(&(late.at, Due::Late(Arc::clone(name))));
             self.tell_position(name, &late.asked, seen.position);
         }
+    }
+
+    /// Who came, changed and went in any group, for nodes that listen.
+    fn presence_message(&mut self, octets: &[u8]) -> Result<(), WireError> {
+        let nobody: Name = Arc::from("");
+        let Payload::Watched { group, payload } = wire::parse(&nobody, octets)? else {
+            return Err(WireError::Unknown);
+        };
+        let Payload::Presence(change) = wire::parse(&group, payload)? else {
+            return Err(WireError::Unknown);
+        };
+        let change = Arc::new(change);
+        for (node, _) in self.nodes.iter().filter(|(_, node)| node.listens) {
+            let event = Event::Changed(Arc::clone(&change));
+            self.events.push_back((*node, event));
+        }
+        Ok(())
     }
 
     /// Something that was published to any group, for those who watch filters. Of a group that this process subscribes to it arrives

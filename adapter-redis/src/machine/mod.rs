@@ -21,7 +21,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Answer, ChannelId, Command, Event, Filters, HubError, HubOptions, NodeId, Question,
+    Answer, ChannelId, Command, Event, Filters, HubError, HubOptions, Instruction, NodeId,
+    Question, Target,
 };
 use sansws_core::random::{Jitter, Seed};
 use sansws_core::time::{Duration, Instant};
@@ -316,6 +317,11 @@ impl Machine {
                     self.post(channel.node, wire::close_channel(channel, code, &reason));
                 }
             }
+            Command::Instruct {
+                target,
+                instruction,
+            } => self.instruct(target, instruction),
+            Command::Listen(listens) => self.listen(from, listens),
             Command::Beat => self.beat(from),
             Command::Goodbye => self.goodbye(from),
             // A command of a later core: nothing is known of it.
@@ -420,6 +426,24 @@ impl Machine {
             self.request(Request::Send { channel, payload }, Flight::Post(to, octets));
         } else if lane.is_idle() {
             self.posts.remove(&to);
+        }
+    }
+
+    fn instruct(&mut self, target: Target, instruction: Instruction) {
+        let id = match target {
+            Target::User(group) => {
+                return self.push_op(&group, Op::Send(wire::instruct(&instruction)));
+            }
+            Target::Channel(id) => id,
+        };
+        if self.nodes.contains_key(&id.node) {
+            let event = Event::Instruct {
+                target: Target::Channel(id),
+                instruction,
+            };
+            self.events.push_back((id.node, event));
+        } else {
+            self.post(id.node, wire::instruct_channel(id, &instruction));
         }
     }
 

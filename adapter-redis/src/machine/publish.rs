@@ -107,11 +107,13 @@ impl Machine {
                 group,
                 seat: *seat,
                 users: users.clone(),
+                fresh: self.fresh(),
             },
             Op::Exit(seat, users) => Request::Exit {
                 group,
                 seat: *seat,
                 users: users.clone(),
+                fresh: self.fresh(),
             },
         };
         (request, asked)
@@ -195,13 +197,15 @@ impl Machine {
             (
                 Op::Presence { node, token },
                 Reply::Presence {
+                    epoch,
                     version,
                     count,
                     members,
                 },
             ) => {
                 let mut presence = Presence::default();
-                (presence.version, presence.count) = (version, count);
+                (presence.epoch, presence.version) = (epoch, version);
+                presence.count = count;
                 if self.keeps_members(name) {
                     presence.members = members;
                 }

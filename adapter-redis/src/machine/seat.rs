@@ -21,6 +21,8 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub(super) struct Node {
     pub(super) windows: u16,
     pub(super) watched: BTreeSet<Filter>,
+    /// It is told of all changes of presence.
+    pub(super) listens: bool,
     term: u32,
     /// It was heard of in this term.
     beaten: bool,
@@ -91,6 +93,18 @@ impl Machine {
         if self.filters.is_empty() {
             self.want(&Channel::Watch, false);
         }
+    }
+
+    pub(super) fn listen(&mut self, id: NodeId, listens: bool) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.listens = listens;
+        }
+        self.want_presence();
+    }
+
+    fn want_presence(&mut self) {
+        let wanted = self.nodes.values().any(|node| node.listens);
+        self.want(&Channel::Presence, wanted);
     }
 
     /// Some node watches filters. Beats that were on their way do not know of it.
@@ -409,6 +423,7 @@ impl Machine {
             self.unsubscribe(id, &name);
         }
         self.want(&Channel::Node(id), false);
+        self.want_presence();
         self.set_windows(id, 0);
         let seat = node.seat(id);
         let mut groups = node.registered;

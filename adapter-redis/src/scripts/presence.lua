@@ -1,51 +1,60 @@
--- Users are in a group on a seat, or are there no more; all who subscribed are told what changed.
--- KEYS: hash, users, users on the seat. ARGV: what is done, life of the hash in ms, channel, how to publish, then 'enter': user, metadata
--- (behind '1', or '0' alone) ...; 'exit': user ...; 'clear': nothing. A user's value is on how many seats it is, and its metadata.
+-- Users are in a group on a seat, or are there no more; all who subscribed and all who listen are told what changed.
+-- KEYS: hash, users, users on the seat. ARGV: what is done, life of the hash in ms, channel, how to publish, channel of those who listen,
+-- group, fresh epoch; then 'enter': user, when its metadata were said, metadata (behind '1', or '0' alone) ...; 'exit': user ...;
+-- 'clear': nothing. A user's value is on how many seats it is, when its metadata were said, and its metadata.
 local meta, users, seat = KEYS[1], KEYS[2], KEYS[3]
-local joined, left, n_joined, n_left = {}, {}, 0, 0
+local joined, updated, left, n_joined, n_updated, n_left = {}, {}, {}, 0, 0, 0
 local function known(user)
     local value = redis.call('HGET', users, user)
     if not value then
-        return 0, '0'
+        return 0, 0, '0'
     end
-    local count, metadata = string.match(value, '^(%d+):(.*)$')
-    return tonumber(count), metadata
+    local count, said, metadata = string.match(value, '^(%d+):(%d+):(.*)$')
+    return tonumber(count), tonumber(said), metadata
 end
-local function enter(user, metadata)
-    local count = known(user)
-    if redis.call('SADD', seat, user) == 1 then
-        count = count + 1
-        if count == 1 then
-            n_joined = n_joined + 1
-            joined[#joined + 1] = struct.pack('>I2', #user) .. user
-            if string.byte(metadata) == 49 then
-                joined[#joined + 1] = '\1' .. struct.pack('>I4', #metadata - 1) .. string.sub(metadata, 2)
-            else
-                joined[#joined + 1] = '\0'
-            end
-        end
+local function present(user, said, metadata)
+    local begins = struct.pack('>I2', #user) .. user .. struct.pack('>I8', said)
+    if string.byte(metadata) == 49 then
+        return begins .. '\1' .. struct.pack('>I4', #metadata - 1) .. string.sub(metadata, 2)
     end
-    redis.call('HSET', users, user, text(count) .. ':' .. metadata)
+    return begins .. '\0'
+end
+local function enter(user, said, metadata)
+    local count, before, shown = known(user)
+    local is_new, differs = count == 0, false
+    count = count + redis.call('SADD', seat, user)
+    if is_new or (metadata ~= '0' and said >= before) then
+        differs = shown ~= metadata
+        before, shown = said, metadata
+    end
+    if is_new then
+        n_joined = n_joined + 1
+        joined[n_joined] = present(user, before, shown)
+    elseif differs then
+        n_updated = n_updated + 1
+        updated[n_updated] = present(user, before, shown)
+    end
+    redis.call('HSET', users, user, text(count) .. ':' .. text(before) .. ':' .. shown)
 end
 local function exit(user)
     if redis.call('SREM', seat, user) == 0 then
         return
     end
-    local count, metadata = known(user)
+    local count, said, metadata = known(user)
     if count > 1 then
-        redis.call('HSET', users, user, text(count - 1) .. ':' .. metadata)
+        redis.call('HSET', users, user, text(count - 1) .. ':' .. text(said) .. ':' .. metadata)
         return
     end
     redis.call('HDEL', users, user)
     n_left = n_left + 1
-    left[#left + 1] = struct.pack('>I2', #user) .. user
+    left[n_left] = struct.pack('>I2', #user) .. user
 end
 if ARGV[1] == 'enter' then
-    for i = 5, #ARGV, 2 do
-        enter(ARGV[i], ARGV[i + 1])
+    for i = 8, #ARGV, 3 do
+        enter(ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2])
     end
 elseif ARGV[1] == 'exit' then
-    for i = 5, #ARGV do
+    for i = 8, #ARGV do
         exit(ARGV[i])
     end
 else
@@ -55,11 +64,17 @@ else
         exit(user)
     end
 end
-if n_joined + n_left > 0 then
+if n_joined + n_updated + n_left > 0 then
+    local epoch = redis.call('HGET', meta, 'p')
+    if not epoch then
+        epoch = ARGV[7]
+        redis.call('HSET', meta, 'p', epoch, 'v', '0')
+    end
     local version = redis.call('HINCRBY', meta, 'v', 1)
     redis.call('PEXPIRE', meta, ARGV[2])
-    local payload = '\1\2' .. struct.pack('>I8I8I4', version, redis.call('HLEN', users), n_joined) .. table.concat(joined)
-        .. struct.pack('>I4', n_left) .. table.concat(left)
+    local payload = '\1\8' .. epoch .. struct.pack('>I8I8I4', version, redis.call('HLEN', users), n_joined) .. table.concat(joined)
+        .. struct.pack('>I4', n_updated) .. table.concat(updated) .. struct.pack('>I4', n_left) .. table.concat(left)
     redis.call(ARGV[4], ARGV[3], payload)
+    redis.call('PUBLISH', ARGV[5], '\1\6' .. struct.pack('>I2', #ARGV[6]) .. ARGV[6] .. payload)
 end
 return 1

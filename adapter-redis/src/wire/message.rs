@@ -19,7 +19,8 @@ const SENDER: u8 = 4;
 const KEY: u8 = 8;
 const EXPIRES: u8 = 16;
 const EXCLUDE: u8 = 32;
-const KNOWN: u8 = 63;
+const EXCLUDE_USERS: u8 = 64;
+const KNOWN: u8 = 127;
 
 pub(super) fn is_binary(message: &Prepared) -> bool {
     message.kind() == Kind::Binary
@@ -40,7 +41,11 @@ pub(super) fn encode_to(draft: &Draft, out: &mut Vec<u8>) {
         | flag(draft.sender.is_some(), SENDER)
         | flag(options.key.is_some(), KEY)
         | flag(options.expires.is_some(), EXPIRES)
-        | flag(!options.exclude.is_empty(), EXCLUDE);
+        | flag(!options.exclude.is_empty(), EXCLUDE)
+        | flag(
+            !options.exclude_users.is_empty() || !options.exclude_replay.is_empty(),
+            EXCLUDE_USERS,
+        );
     out.push(flags);
     if let Some(sender) = draft.sender {
         put_channel(out, sender);
@@ -56,6 +61,12 @@ pub(super) fn encode_to(draft: &Draft, out: &mut Vec<u8>) {
         out.extend(length(options.exclude.len()));
         for id in &options.exclude {
             put_channel(out, *id);
+        }
+    }
+    if flags & EXCLUDE_USERS != 0 {
+        for users in [&options.exclude_users, &options.exclude_replay] {
+            out.extend(length(users.len()));
+            users.iter().for_each(|user| put_name(out, user));
         }
     }
     out.extend(draft.message.payload());
@@ -81,6 +92,15 @@ pub fn decode(group: &Name, octets: &[u8]) -> Result<Draft, WireError> {
             exclude.push(reader.channel()?);
         }
     }
+    let mut users = [Vec::new(), Vec::new()];
+    if has(EXCLUDE_USERS) {
+        for users in &mut users {
+            for _ in 0..reader.u32()? {
+                users.push(reader.name()?);
+            }
+        }
+    }
+    let [exclude_users, exclude_replay] = users;
     let message = if has(BINARY) {
         Prepared::new(Content::Binary(reader.rest()))
     } else {
@@ -92,6 +112,8 @@ pub fn decode(group: &Name, octets: &[u8]) -> Result<Draft, WireError> {
         sender,
         options: Publish {
             exclude,
+            exclude_users,
+            exclude_replay,
             unsaved: has(UNSAVED),
             key,
             id: None,

@@ -7,36 +7,43 @@
 //! ```text
 //! payload  = %x01 kind body
 //! kind 1   messages    epoch(8) before(8) time(8) *( length(4) message )       before: the number before the first
-//! kind 2   presence    version(8) count(8) n(4) *present n(4) *name
+//! kind 2   (presence without an epoch, before the first release)
 //! kind 3   close       code(2) reason                                          all channels in the group
 //! kind 4   direct      slot(4) generation(4) form(1) content                   form 0: text, 1: binary
 //! kind 5   close one   slot(4) generation(4) code(2) reason
 //! kind 6   watched     name payload                                            what was sent to the group of this name
 //! kind 7   watching    (nothing)                                               some node watches filters now
+//! kind 8   presence    epoch(8) version(8) count(8) n(4) *present n(4) *present n(4) *name      who came, changed, went
+//! kind 9   instruct    slot(4) generation(4) instruction                       one channel
+//! kind 10  instruct    instruction                                             all channels of the user whose group it is
 //!
-//! message  = flags [sender] [key] [expires] [exclude] content
-//! flags      1 unsaved   2 binary   4 sender   8 key   16 expires   32 exclude   64, 128: none yet
+//! message  = flags [sender] [key] [expires] [exclude] [users] content
+//! flags      1 unsaved   2 binary   4 sender   8 key   16 expires   32 exclude   64 users   128: none yet
 //! sender   = channel         channel = node(8) slot(4) generation(4)
 //! key      = name            name    = length(2) octets
 //! expires  = duration(8)     from when it was published, in microseconds; so are all times
 //! exclude  = n(4) *channel
-//! present  = name form(1) [length(4) metadata]                                 form 0: no metadata, 1: metadata
+//! users    = n(4) *name n(4) *name                                             who does not receive it, to whom it is not replayed
+//! present  = name said(8) form(1) [length(4) metadata]                         form 0: no metadata, 1: metadata
+//! instruction = 1 name / 2 name / 3 form(1) [name] / 4 metadata / 5 form(1) [time(8)]     join, leave, user, metadata, expiry
 //! ```
 //!
 //! A payload of another version, or of a kind that is not known, is skipped by whoever receives it, and counted: a newer server may
 //! say more. A message with a flag that is not known is skipped too, and its number is then missing: that is reported.
 
+mod instruction;
 mod message;
+mod presence;
 mod read;
 
-use std::sync::Arc;
-
 use sansws_core::close::CloseCode;
-use sansws_core::hub::{ChannelId, Draft, NodeId, Position, PresenceChange, Present};
+use sansws_core::hub::{ChannelId, Draft, Instruction, NodeId, Position, PresenceChange};
 use sansws_core::message::{Payload as Content, Prepared};
 use thiserror::Error;
 
+pub use instruction::{instruct, instruct_channel};
 pub use message::{UNSAVED, decode, encode};
+pub use presence::write as presence;
 use read::Reader;
 
 use crate::request::Name;
@@ -99,6 +106,17 @@ pub enum Payload<'a> {
     },
     /// Some node watches filters now.
     Watching,
+    /// A channel of the node is to do something.
+    InstructChannel {
+        /// Its place.
+        slot: u32,
+        /// How often that was used before.
+        generation: u32,
+        /// What it is to do.
+        instruction: Instruction,
+    },
+    /// All channels in the group are to do something.
+    Instruct(Instruction),
 }
 
 /// Messages that were published in one step.
@@ -142,7 +160,6 @@ pub fn parse<'a>(group: &Name, octets: &'a [u8]) -> Result<Payload<'a>, WireErro
                 messages,
             }));
         }
-        2 => Payload::Presence(read_presence(group, &mut reader)?),
         3 => Payload::Close {
             code: reader.code()?,
             reason: reader.text_to_the_end()?,
@@ -168,6 +185,13 @@ pub fn parse<'a>(group: &Name, octets: &'a [u8]) -> Result<Payload<'a>, WireErro
         },
         // What a newer server may add to it is of no interest.
         7 => return Ok(Payload::Watching),
+        8 => Payload::Presence(presence::read(group, &mut reader)?),
+        9 => Payload::InstructChannel {
+            slot: reader.u32()?,
+            generation: reader.u32()?,
+            instruction: instruction::read(&mut reader)?,
+        },
+        10 => Payload::Instruct(instruction::read(&mut reader)?),
         _ => return Err(WireError::Unknown),
     };
     if reader.0.is_empty() {
@@ -175,32 +199,6 @@ pub fn parse<'a>(group: &Name, octets: &'a [u8]) -> Result<Payload<'a>, WireErro
     } else {
         Err(WireError::Malformed)
     }
-}
-
-fn read_presence(group: &Name, reader: &mut Reader<'_>) -> Result<PresenceChange, WireError> {
-    let version = reader.u64()?;
-    let count = usize::try_from(reader.u64()?).map_err(|_| WireError::Malformed)?;
-    let mut joined = Vec::new();
-    for _ in 0..reader.u32()? {
-        let user = reader.name()?;
-        let metadata = match reader.u8()? {
-            0 => None,
-            1 => Some(Arc::from(reader.long_text()?)),
-            _ => return Err(WireError::Unknown),
-        };
-        joined.push(Present { user, metadata });
-    }
-    let mut left = Vec::new();
-    for _ in 0..reader.u32()? {
-        left.push(reader.name()?);
-    }
-    Ok(PresenceChange::new(
-        Arc::clone(group),
-        version,
-        count,
-        joined,
-        left,
-    ))
 }
 
 fn payload(kind: u8) -> Vec<u8> {
@@ -281,26 +279,6 @@ impl<'a> Iterator for Split<'a> {
         self.rest = if message.is_ok() { reader.0 } else { &[] };
         Some(message)
     }
-}
-
-/// What the script that keeps presence sends to the channel of a group.
-pub fn presence(version: u64, count: usize, joined: &[Present], left: &[Name]) -> Vec<u8> {
-    let mut out = payload(2);
-    out.extend(version.to_be_bytes());
-    out.extend((count as u64).to_be_bytes());
-    out.extend(length(joined.len()));
-    for present in joined {
-        put_name(&mut out, &present.user);
-        out.push(u8::from(present.metadata.is_some()));
-        if let Some(metadata) = &present.metadata {
-            put_long(&mut out, metadata.as_bytes());
-        }
-    }
-    out.extend(length(left.len()));
-    for user in left {
-        put_name(&mut out, user);
-    }
-    out
 }
 
 /// All channels of the group are to be closed.

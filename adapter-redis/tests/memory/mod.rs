@@ -9,7 +9,7 @@ mod seats;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use sansws_core::hub::{HistoryOptions, Position};
+use sansws_core::hub::{HistoryOptions, Position, PresenceChange};
 use sansws_redis::request::{Channel, Failure, Mark, Name, Push, Reply, Request, RequestId};
 use sansws_redis::wire::{self, Messages};
 
@@ -218,16 +218,26 @@ impl Server {
                     None => Room::default().presence(members),
                 }
             }
-            Request::Enter { group, seat, users } => {
+            Request::Enter {
+                group,
+                seat,
+                users,
+                fresh,
+            } => {
                 let room = self.data.rooms.entry(Arc::clone(&group)).or_default();
-                let change = room.enter(seat, users);
-                self.tell(&group, change);
+                let change = room.enter(&group, seat, users, fresh);
+                self.tell(&group, change.as_ref());
                 Reply::Done
             }
-            Request::Exit { group, seat, users } => {
+            Request::Exit {
+                group,
+                seat,
+                users,
+                fresh,
+            } => {
                 let room = self.data.rooms.get_mut(&group);
-                let change = room.and_then(|room| room.exit(seat, users.as_deref()));
-                self.tell(&group, change);
+                let change = room.and_then(|room| room.exit(&group, seat, users.as_deref(), fresh));
+                self.tell(&group, change.as_ref());
                 Reply::Done
             }
             Request::Register {
@@ -273,8 +283,13 @@ impl Server {
         let fence = self.fence.clone();
         let is_new = !self.data.groups.contains_key(name);
         let group = self.make(time, name, fresh);
-        let replaced = first && group.fence != fence;
-        if replaced || ours.is_some_and(|ours| group.contradicts(ours)) {
+        let begins =
+            first && group.fence != fence || ours.is_some_and(|ours| group.contradicts(ours));
+        if begins && let Some(room) = self.data.rooms.get_mut(name) {
+            room.begin();
+        }
+        let group = self.make(time, name, fresh);
+        if begins {
             group.begin(fresh);
             group.fence = if first { fence } else { group.fence.clone() };
         } else if is_new && first {
@@ -333,9 +348,11 @@ impl Server {
         Reply::Published { before, time }
     }
 
-    fn tell(&mut self, group: &Name, change: Option<Vec<u8>>) {
-        if let Some(payload) = change {
+    fn tell(&mut self, group: &Name, change: Option<&PresenceChange>) {
+        if let Some(change) = change {
+            let payload = wire::presence(change);
             self.send(&Channel::Group(Arc::clone(group)), &payload);
+            self.send(&Channel::Presence, &wire::watched(group, &payload));
         }
     }
 

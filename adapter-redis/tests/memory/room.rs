@@ -5,77 +5,118 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sansws_core::hub::Present;
+use sansws_core::hub::{PresenceChange, Present};
+use sansws_core::time::Instant;
 use sansws_redis::request::{Name, Reply, Seat};
-use sansws_redis::wire;
 
 #[derive(Clone, Debug, Default)]
 pub struct Room {
+    /// In which numbering versions count; 0 until something changes.
+    epoch: u64,
     version: u64,
-    /// By user, the seats it is on, and what was said of it last.
-    users: BTreeMap<Name, (BTreeSet<Seat>, Option<Name>)>,
+    users: BTreeMap<Name, User>,
+}
+
+/// A user: the seats it is on, and what was said of it last.
+#[derive(Clone, Debug, Default)]
+struct User {
+    seats: BTreeSet<Seat>,
+    metadata: Option<Name>,
+    said: Instant,
+}
+
+impl User {
+    fn present(&self, user: &Name) -> Present {
+        Present {
+            user: Arc::clone(user),
+            metadata: self.metadata.clone(),
+            said: self.said,
+        }
+    }
 }
 
 impl Room {
     pub fn presence(&self, members: bool) -> Reply {
-        let member = |(user, (_, metadata)): (&Name, &(_, Option<Name>))| Present {
-            user: Arc::clone(user),
-            metadata: metadata.clone(),
-        };
-        let members = if members {
-            self.users.iter().map(member).collect()
-        } else {
-            Vec::new()
-        };
+        let users = self.users.iter().filter(|_| members);
         Reply::Presence {
+            epoch: self.epoch,
             version: self.version,
             count: self.users.len(),
-            members,
+            members: users.map(|(name, user)| user.present(name)).collect(),
         }
     }
 
     /// The seats on which somebody is.
     pub fn seats(&self) -> BTreeSet<Seat> {
-        let seats = self.users.values().flat_map(|(seats, _)| seats);
+        let seats = self.users.values().flat_map(|user| &user.seats);
         seats.copied().collect()
     }
 
+    /// The next change begins another numbering.
+    pub const fn begin(&mut self) {
+        (self.epoch, self.version) = (0, 0);
+    }
+
     /// Users are there, on a seat; what is to be told.
-    pub fn enter(&mut self, seat: Seat, users: Vec<Present>) -> Option<Vec<u8>> {
-        let mut joined = Vec::new();
+    pub fn enter(
+        &mut self,
+        group: &Name,
+        seat: Seat,
+        users: Vec<Present>,
+        fresh: u64,
+    ) -> Option<PresenceChange> {
+        let mut change = PresenceChange::new(Arc::clone(group), 0, 0, 0);
         for present in users {
-            let user = Arc::clone(&present.user);
-            let (seats, metadata) = self.users.entry(user).or_default();
-            if seats.insert(seat) && seats.len() == 1 {
-                joined.push(present.clone());
+            let user = self.users.entry(Arc::clone(&present.user)).or_default();
+            let is_new = user.seats.is_empty();
+            user.seats.insert(seat);
+            let mut differs = false;
+            if is_new || (present.metadata.is_some() && present.said >= user.said) {
+                differs = user.metadata != present.metadata;
+                (user.metadata, user.said) = (present.metadata, present.said);
             }
-            *metadata = present.metadata;
+            let present = user.present(&present.user);
+            if is_new {
+                change.joined.push(present);
+            } else if differs {
+                change.updated.push(present);
+            }
         }
-        self.changed(&joined, &[])
+        self.changed(change, fresh)
     }
 
     /// Users, or all, are there no more on a seat; what is to be told.
-    pub fn exit(&mut self, seat: Seat, users: Option<&[Name]>) -> Option<Vec<u8>> {
+    pub fn exit(
+        &mut self,
+        group: &Name,
+        seat: Seat,
+        users: Option<&[Name]>,
+        fresh: u64,
+    ) -> Option<PresenceChange> {
         let all: Vec<Name> = self.users.keys().cloned().collect();
-        let mut left = Vec::new();
-        for user in users.unwrap_or(&all) {
-            if let Some((seats, _)) = self.users.get_mut(user)
-                && seats.remove(&seat)
-                && seats.is_empty()
+        let mut change = PresenceChange::new(Arc::clone(group), 0, 0, 0);
+        for name in users.unwrap_or(&all) {
+            if let Some(user) = self.users.get_mut(name)
+                && user.seats.remove(&seat)
+                && user.seats.is_empty()
             {
-                self.users.remove(user);
-                left.push(Arc::clone(user));
+                self.users.remove(name);
+                change.left.push(Arc::clone(name));
             }
         }
-        self.changed(&[], &left)
+        self.changed(change, fresh)
     }
 
-    fn changed(&mut self, joined: &[Present], left: &[Name]) -> Option<Vec<u8>> {
-        if joined.is_empty() && left.is_empty() {
+    fn changed(&mut self, mut change: PresenceChange, fresh: u64) -> Option<PresenceChange> {
+        if change.is_empty() {
             return None;
         }
+        if self.epoch == 0 {
+            self.epoch = fresh;
+        }
         self.version += 1;
-        let payload = wire::presence(self.version, self.users.len(), joined, left);
-        Some(payload)
+        (change.epoch, change.version) = (self.epoch, self.version);
+        change.count = self.users.len();
+        Some(change)
     }
 }

@@ -150,12 +150,13 @@ impl Plane {
         let mut presence = Presence::default();
         if let Some(room) = self.server.room(group)
             && let Reply::Presence {
+                epoch,
                 version,
                 count,
                 members,
             } = room.presence(self.keeps_members(group))
         {
-            (presence.version, presence.count) = (version, count);
+            (presence.epoch, presence.version, presence.count) = (epoch, version, count);
             presence.members = members;
         }
         presence
@@ -368,7 +369,7 @@ impl World {
         for node in &self.nodes {
             let counters = node.hub.snapshot().counters;
             hold!(
-                self.plane.troubled || (counters.gaps == 0 && counters.downs <= 1),
+                self.plane.troubled || (counters.gaps <= counters.unwrapped && counters.downs <= 1),
                 "calm: {:?} saw gaps though nothing went wrong: {counters:?}",
                 node.hub.node()
             );
@@ -395,7 +396,7 @@ impl World {
         }
         let is_other = |channel: &Channel| match channel {
             Channel::Node(node) => !nodes.contains(node),
-            Channel::Group(_) | Channel::Watch | Channel::Control => false,
+            Channel::Group(_) | Channel::Watch | Channel::Control | Channel::Presence => false,
         };
         let others = self
             .plane

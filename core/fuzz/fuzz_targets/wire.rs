@@ -20,9 +20,9 @@ fuzz_target!(|octets: &[u8]| {
             assert_eq!(wire::messages(before, time, &messages), octets);
         }
         Ok(Payload::Presence(change)) => {
-            let again = wire::presence(change.version, change.count, &change.joined, &change.left);
-            assert_eq!(again, octets);
+            assert_eq!(wire::presence(&change), octets);
         }
+        Ok(Payload::Instruct(instruction)) => assert_eq!(wire::instruct(&instruction), octets),
         Ok(Payload::Close { code, reason }) => assert_eq!(wire::close(code, reason), octets),
         Ok(Payload::Watched { group, payload }) => {
             assert_eq!(wire::watched(&group, payload), octets);
@@ -38,6 +38,8 @@ fn message(octets: &[u8]) {
         let again = wire::decode(&group, &wire::encode(&draft)).unwrap();
         assert_eq!(again.message.payload(), draft.message.payload());
         assert_eq!(again.options.exclude, draft.options.exclude);
+        assert_eq!(again.options.exclude_users, draft.options.exclude_users);
+        assert_eq!(again.options.exclude_replay, draft.options.exclude_replay);
         assert_eq!((again.sender, again.options.key), (draft.sender, draft.options.key));
     }
 }

@@ -262,6 +262,9 @@ macro_rules! writing {
             /// [`Limits::write_queue`](crate::config::Limits::write_queue) octets are unsent. On a server's task it leaves by itself;
             /// elsewhere what the socket does not take at once leaves with the next use: receive, or [`flush`](Self::flush).
             ///
+            /// It goes straight to the connection: what was published to a group of this connection waits in the hub until the
+            /// handler waits, and comes later. [`send_in_order`](Self::send_in_order) keeps the order.
+            ///
             /// # Errors
             /// [`Misuse::Closing`] once the closing handshake has begun.
             pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {

@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 
 use super::id::Name;
 use super::publication::Draft;
-use super::{ChannelId, Filter, HubError, Position, Publication};
+use super::{ChannelId, Filter, HubError, Instruction, Position, Publication, Target};
 use crate::close::CloseCode;
 use crate::message::Prepared;
+use crate::time::Instant;
 
 /// A number by which a node knows the answer to what it asked.
 pub type Token = u64;
@@ -57,7 +58,7 @@ pub enum Command {
         /// The question.
         question: Question,
     },
-    /// Users are in a group, on this node.
+    /// Users are in a group, on this node; or they were before, and have other metadata now.
     Enter {
         /// The group.
         group: Name,
@@ -99,6 +100,15 @@ pub enum Command {
         /// With this reason.
         reason: String,
     },
+    /// Pass an instruction on: to a channel of another node, or to the channels of a user, on all nodes.
+    Instruct {
+        /// The channel, or the group of the user's channels.
+        target: Target,
+        /// What they are to do.
+        instruction: Instruction,
+    },
+    /// Whether it wants to be told of all changes of presence, of groups too that it is not subscribed to.
+    Listen(bool),
     /// It is there still.
     Beat,
     /// It goes: nothing of it is present any more.
@@ -154,8 +164,17 @@ pub enum Event {
         /// Why.
         error: HubError,
     },
-    /// Users came or went.
+    /// Users came or went, or changed, in a group that the node is subscribed to: its members are told.
     Presence(Arc<PresenceChange>),
+    /// The same of any group, for a node that [listens](Command::Listen).
+    Changed(Arc<PresenceChange>),
+    /// Channels are to do something.
+    Instruct {
+        /// The channel, or the group of a user's channels.
+        target: Target,
+        /// What they are to do.
+        instruction: Instruction,
+    },
     /// A message for one channel.
     Direct {
         /// The channel.
@@ -248,6 +267,8 @@ pub enum Missed {
     Limit,
     /// The group keeps no history.
     NoHistory,
+    /// The envelope of the group failed on some: the others are replayed.
+    Unwrapped,
 }
 
 /// Somebody who is in a group.
@@ -255,42 +276,52 @@ pub enum Missed {
 pub struct Present {
     /// The user; the id of the channel where it has none.
     pub user: Arc<str>,
-    /// What was said of it when its channel was opened.
+    /// What was said of it last, by any of its channels.
     pub metadata: Option<Arc<str>>,
+    /// When that was said: of two nodes that say something of one user the later wins.
+    pub said: Instant,
 }
 
-/// Who came and who went. Whoever has a snapshot applies the changes whose version is beyond the snapshot's, and each once.
+/// Who came, who went, and whose metadata changed.
+///
+/// Whoever has a snapshot applies the changes of its epoch whose version is beyond the snapshot's, each once. A change of another epoch
+/// says that counting began anew: take another snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresenceChange {
     /// The group.
     pub group: Arc<str>,
+    /// In which numbering the version counts. It is another one when the backplane lost its data, or had forgotten the group.
+    pub epoch: u64,
     /// The version of the presence with this change: one more than before it.
     pub version: u64,
     /// How many users are there now.
     pub count: usize,
     /// Who came.
     pub joined: Vec<Present>,
+    /// Who was there, and has other metadata now.
+    pub updated: Vec<Present>,
     /// Who went.
     pub left: Vec<Arc<str>>,
 }
 
 impl PresenceChange {
-    /// A change, as whoever links nodes makes it.
-    pub const fn new(
-        group: Arc<str>,
-        version: u64,
-        count: usize,
-        joined: Vec<Present>,
-        left: Vec<Arc<str>>,
-    ) -> Self {
+    /// A change in which nothing changed, as whoever links nodes begins to make one.
+    pub const fn new(group: Arc<str>, epoch: u64, version: u64, count: usize) -> Self {
         Self {
             group,
+            epoch,
             version,
             count,
-            joined,
-            left,
+            joined: Vec::new(),
+            updated: Vec::new(),
+            left: Vec::new(),
         }
+    }
+
+    /// Returns whether nothing changed.
+    pub const fn is_empty(&self) -> bool {
+        self.joined.is_empty() && self.updated.is_empty() && self.left.is_empty()
     }
 }
 
@@ -298,6 +329,8 @@ impl PresenceChange {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Presence {
+    /// In which numbering the version counts; 0 where nothing is known of the group.
+    pub epoch: u64,
     /// How many changes there were.
     pub version: u64,
     /// How many users are there.

@@ -14,7 +14,7 @@ use super::publication::Draft;
 use super::topic::Topic;
 use super::{
     Filter, Filters, HubError, HubOptions, Missed, NodeId, Position, Presence, PresenceChange,
-    Publication,
+    Publication, Target,
 };
 use crate::time::Instant;
 
@@ -28,6 +28,8 @@ pub struct Broker {
     nodes: BTreeMap<NodeId, Node>,
     /// Nodes that were given up though their links had not broken: they are told, should they speak again.
     given_up: BTreeSet<NodeId>,
+    /// Nodes that are told of all changes of presence.
+    listening: BTreeSet<NodeId>,
     /// Nodes by what they watch.
     watching: Filters<NodeId>,
     events: VecDeque<(NodeId, Event)>,
@@ -36,6 +38,8 @@ pub struct Broker {
     /// Groups without anybody, by when the last left or published.
     idle: BTreeSet<(Instant, Name)>,
     history: usize,
+    /// Ids of publications that are remembered.
+    ids: usize,
     counters: BrokerCounters,
 }
 
@@ -57,11 +61,13 @@ impl Broker {
             topics: BTreeMap::new(),
             nodes: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            listening: BTreeSet::new(),
             watching: Filters::default(),
             events: VecDeque::new(),
             due: BTreeSet::new(),
             idle: BTreeSet::new(),
             history: 0,
+            ids: 0,
             counters: BrokerCounters::default(),
         }
     }
@@ -201,7 +207,12 @@ impl Broker {
                 for (name, topic) in &mut self.topics {
                     let users = here.remove(name).unwrap_or_default();
                     for change in topic.presence.set(name, from, users) {
-                        announce(&mut self.events, &topic.subscribers, change);
+                        announce(
+                            &mut self.events,
+                            &topic.subscribers,
+                            &self.listening,
+                            change,
+                        );
                     }
                 }
                 // A group of which nobody is left is looked at.
@@ -212,6 +223,26 @@ impl Broker {
             }
             Command::Direct { to, message } => {
                 self.tell(to.node, Event::Direct { to, message });
+            }
+            Command::Instruct {
+                target,
+                instruction,
+            } => {
+                let nodes: Vec<NodeId> = match &target {
+                    Target::Channel(id) => alloc::vec![id.node],
+                    Target::User(group) => {
+                        let topic = self.topics.get(group);
+                        let nodes = topic.into_iter().flat_map(|topic| &topic.subscribers);
+                        nodes.copied().collect()
+                    }
+                };
+                for node in nodes {
+                    let event = Event::Instruct {
+                        target: target.clone(),
+                        instruction: instruction.clone(),
+                    };
+                    self.tell(node, event);
+                }
             }
             Command::Close {
                 group,
@@ -240,6 +271,13 @@ impl Broker {
                     reason,
                 },
             ),
+            Command::Listen(listens) => {
+                if listens {
+                    self.listening.insert(from);
+                } else {
+                    self.listening.remove(&from);
+                }
+            }
             Command::Beat => {}
             Command::Goodbye => self.lose(now, from),
         }
@@ -280,6 +318,7 @@ impl Broker {
     /// Breaks the link of a node, which is not told: what it wanted is forgotten, who was present there is until the lease ends.
     pub fn unlink(&mut self, now: Instant, node: NodeId) {
         self.given_up.remove(&node);
+        self.listening.remove(&node);
         if let Some(known) = self.nodes.get_mut(&node) {
             known.linked = false;
             for filter in core::mem::take(&mut known.watched) {
@@ -343,15 +382,22 @@ impl Broker {
         let topic = self.topic(&name);
         topic.touched = now;
         if let Some(id) = &draft.options.id {
-            topic.published.age(now);
-            if let Some(position) = topic.published.find(id) {
+            let aged = topic.published.age(now);
+            let found = topic.published.find(id);
+            self.ids -= aged;
+            if found.is_some() {
                 self.counters.again += 1;
                 return Ok(Published {
-                    position: Some(position),
+                    position: found,
                     again: true,
                 });
             }
+            if self.ids >= options.max_ids {
+                self.look(now, &name);
+                return Err(HubError::TooManyIds);
+            }
         }
+        let topic = self.topic(&name);
         let mut position = topic.position;
         position.offset += u64::from(!draft.options.unsaved);
         let publication = Publication::new(&options, draft, Some(position), now, windows);
@@ -364,6 +410,7 @@ impl Broker {
         topic.position = position;
         if let Some(id) = &draft.options.id {
             topic.published.note(now, Arc::clone(id), position);
+            self.ids += 1;
         }
         let deflates = u64::from(publication.deflates);
         let publication = Arc::new(publication);
@@ -411,7 +458,12 @@ impl Broker {
         if let Some(change) = change
             && let Some(topic) = self.topics.get(&change.group)
         {
-            announce(&mut self.events, &topic.subscribers, change);
+            announce(
+                &mut self.events,
+                &topic.subscribers,
+                &self.listening,
+                change,
+            );
         }
     }
 
@@ -464,7 +516,7 @@ impl Broker {
                 next = next.into_iter().chain(kept).min();
             }
         }
-        topic.published.age(now);
+        self.ids -= topic.published.age(now);
         next = [next, topic.published.deadline()]
             .into_iter()
             .flatten()
@@ -506,6 +558,7 @@ impl Broker {
             return;
         };
         self.history -= topic.history.octets();
+        self.ids -= topic.published.count();
         if let Some(due) = topic.due {
             self.due.remove(&(due, Arc::clone(name)));
         }
@@ -519,10 +572,14 @@ impl Broker {
 fn announce(
     events: &mut VecDeque<(NodeId, Event)>,
     nodes: &BTreeSet<NodeId>,
+    listening: &BTreeSet<NodeId>,
     change: PresenceChange,
 ) {
     let change = Arc::new(change);
     for node in nodes {
         events.push_back((*node, Event::Presence(Arc::clone(&change))));
+    }
+    for node in listening {
+        events.push_back((*node, Event::Changed(Arc::clone(&change))));
     }
 }

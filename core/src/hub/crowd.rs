@@ -18,6 +18,8 @@ pub(super) const SLACK: usize = 16;
 /// Channels that keep publishers waiting for one turn.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
+    /// Readers are judged by their turns.
+    pub(super) turns: bool,
     slots: BTreeSet<u32>,
     /// When one of them last had its turn, or the first was entered.
     moved: Instant,
@@ -27,7 +29,7 @@ impl Crowd {
     /// Enters a channel if its queue is full and its reader has not had a turn.
     #[inline]
     pub(super) fn see(&mut self, now: Instant, slot: u32, seat: &mut Seat, budget: &Budget) {
-        if !seat.judged && !seat.crowded && is_at_limit(seat, budget) {
+        if self.turns && !seat.judged && !seat.crowded && is_at_limit(seat, budget) {
             seat.crowded = true;
             if self.slots.is_empty() {
                 self.moved = now;
@@ -48,7 +50,7 @@ impl Hub {
     /// all, by [`blocked`](Self::blocked), and lets publishers wait while [`is_crowded`](Self::is_crowded). Without this a channel
     /// is slow as soon as its queue is full.
     pub const fn track_turns(&mut self) {
-        self.turns = true;
+        self.crowd.turns = true;
     }
 
     /// Returns whether publishers should wait for a turn of readers whose queues are full. [`Output::Room`] says when it ends.

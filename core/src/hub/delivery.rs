@@ -3,7 +3,6 @@
 //! Knows no socket: messages wait until they are taken.
 
 use alloc::collections::BTreeSet;
-use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::backplane::{Command, Published, Token};
@@ -17,7 +16,6 @@ use super::slow::{Became, Put, is_full, is_half_empty, is_overfull, wake};
 use super::{
     ChannelId, Hub, HubError, Notice, Output, Overflow, Publication, Publish, Sent, Taken, WhenDown,
 };
-use crate::close::{CloseCode, cut_reason};
 use crate::message::Prepared;
 use crate::time::Instant;
 
@@ -50,13 +48,15 @@ impl Hub {
     pub fn publish_draft(
         &mut self,
         now: Instant,
-        draft: Draft,
+        mut draft: Draft,
         token: Option<Token>,
     ) -> Result<(), HubError> {
         check_name(&draft.group)?;
-        for name in [&draft.options.key, &draft.options.id]
+        let names = [&draft.options.key, &draft.options.id];
+        for name in names
             .into_iter()
             .flatten()
+            .chain(&draft.options.exclude_users)
         {
             check_name(name)?;
         }
@@ -78,6 +78,10 @@ impl Hub {
                 |options| options.publishes,
                 |more| &mut more.publishes,
             )?;
+        }
+        for id in &draft.options.exclude {
+            let user = self.seats.of(*id).and_then(|seat| seat.user().cloned());
+            draft.options.exclude_replay.extend(user);
         }
         self.counters.published += 1;
         if self.down {
@@ -217,7 +221,7 @@ impl Hub {
             key: None,
             stands_for: 1,
             replay: false,
-            turns: self.turns,
+            turns: self.crowd.turns,
         };
         self.counters.direct += 1;
         self.counters.fan_out += 1;
@@ -293,7 +297,7 @@ impl Hub {
             key: publication.key.as_ref(),
             stands_for: publication.stands_for,
             replay,
-            turns: self.turns,
+            turns: self.crowd.turns,
         };
         let numbered = publication.position.is_some() && !publication.unsaved;
         let offset = publication.offset();
@@ -312,7 +316,7 @@ impl Hub {
                 continue;
             }
             let id = ChannelId::from_parts(self.node, member.slot, seat.generation());
-            if !publication.is_for(id) {
+            if !publication.is_for(id, seat.user()) {
                 continue;
             }
             receivers += 1;
@@ -339,7 +343,7 @@ impl Hub {
                 let Some(seat) = self.seats.at(slot).filter(|seat| !seat.closing) else {
                     continue;
                 };
-                if is_member || !id.is_some_and(|id| publication.is_for(id)) {
+                if is_member || !id.is_some_and(|id| publication.is_for(id, seat.user())) {
                     continue;
                 }
                 receivers += 1;
@@ -372,13 +376,13 @@ impl Hub {
         id: ChannelId,
         publication: &Arc<Publication>,
     ) -> bool {
-        let Some(seat) = self.seats.of(id).filter(|seat| !seat.closing) else {
-            return false;
-        };
-        if publication.failed || !publication.is_for(id) {
+        if publication.failed || !self.is_replayed_to(id, publication) {
             self.counters.unwrapped += u64::from(publication.failed);
             return false;
         }
+        let Some(seat) = self.seats.of(id).filter(|seat| !seat.closing) else {
+            return false;
+        };
         let content = Content::Message {
             frame: publication.frame.clone(),
             publication: Some(Arc::clone(publication)),
@@ -399,7 +403,7 @@ impl Hub {
             key: None,
             stands_for: 1,
             replay: true,
-            turns: self.turns,
+            turns: self.crowd.turns,
         };
         self.counters.fan_out += 1;
         self.counters.replayed += 1;
@@ -415,6 +419,25 @@ impl Hub {
             self.store.settle(other);
         }
         true
+    }
+
+    /// Whether a channel that recovers is to get a publication. It is not when the publication was not for the connection before it;
+    /// which that was shows by the user, unless the excluded channel is still open: then this is another of the user's.
+    fn is_replayed_to(&mut self, id: ChannelId, publication: &Publication) -> bool {
+        let Some(excluded) = publication.excluded.as_deref() else {
+            return true;
+        };
+        let user = self.seats.of(id).and_then(|seat| seat.user().cloned());
+        if !publication.is_for(id, user.as_ref()) {
+            return false;
+        }
+        let Some(user) = user.filter(|user| excluded.has_on_replay(user)) else {
+            return true;
+        };
+        excluded.channels.iter().any(|other| {
+            let other = self.seats.of(*other);
+            other.is_some_and(|other| !other.closing && other.user() == Some(&user))
+        })
     }
 
     /// Tells all members of a group something beside messages, if the group has words for it.
@@ -527,89 +550,5 @@ impl Hub {
             self.holding.remove(&slot);
             self.outputs.push_back(Output::Room);
         }
-    }
-
-    /// Closes all channels that are in a group, on all nodes; what waits for them reaches them first.
-    ///
-    /// # Errors
-    /// [`HubError::BadName`].
-    pub fn close_all(
-        &mut self,
-        group: &str,
-        code: CloseCode,
-        reason: &str,
-    ) -> Result<(), HubError> {
-        check_name(group)?;
-        self.close_group_everywhere(group.into(), code, reason)
-    }
-
-    /// Closes all channels of a user, on all nodes.
-    ///
-    /// # Errors
-    /// [`HubError::BadName`].
-    pub fn close_user(
-        &mut self,
-        user: &str,
-        code: CloseCode,
-        reason: &str,
-    ) -> Result<(), HubError> {
-        self.close_group_everywhere(group_of_user(user)?, code, reason)
-    }
-
-    fn close_group_everywhere(
-        &mut self,
-        group: Name,
-        code: CloseCode,
-        reason: &str,
-    ) -> Result<(), HubError> {
-        let reason = String::from(cut_reason(reason));
-        if self.down {
-            return Err(HubError::Down);
-        }
-        self.command(Command::Close {
-            group,
-            code,
-            reason,
-        });
-        Ok(())
-    }
-
-    pub(super) fn close_group(
-        &mut self,
-        now: Instant,
-        group: &Name,
-        code: CloseCode,
-        reason: &str,
-    ) {
-        for id in self.members(group) {
-            self.close(now, id, code, reason);
-        }
-    }
-
-    /// Closes a channel, on any node: what waits for it reaches it first, and it is in no group any more. Says whether this node
-    /// knows that it is gone already.
-    pub fn close(&mut self, now: Instant, id: ChannelId, code: CloseCode, reason: &str) -> bool {
-        if id.node != self.node {
-            self.command(Command::CloseChannel {
-                channel: id,
-                code,
-                reason: cut_reason(reason).into(),
-            });
-            return true;
-        }
-        let Some(seat) = self.seats.of(id) else {
-            self.counters.stale += 1;
-            return false;
-        };
-        if !seat.closing {
-            seat.closing = true;
-            if let Some(more) = seat.more_mut() {
-                more.farewell = Some((code, cut_reason(reason).into()));
-            }
-            wake(&mut self.outputs, id.slot(), seat);
-            self.had_turn(now, id.slot());
-            self.leave_all(now, id);
-        }
-        true
     }
 }

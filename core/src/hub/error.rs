@@ -59,6 +59,9 @@ pub enum HubError {
     /// The backplane is there and refused it: it has no memory left, or what lies under its keys is not ours.
     #[error("the backplane refused it")]
     Refused,
+    /// As many ids of publications are remembered as may be: one more could not be kept apart from its repetition.
+    #[error("too many ids of publications are remembered: see `HubOptions::max_ids`")]
+    TooManyIds,
     /// The envelope of the group failed on this message: it was published to nobody.
     #[error("the envelope of the group failed on this message")]
     EnvelopeFailed,
@@ -82,9 +85,12 @@ impl HubError {
             | Self::NoPosition
             | Self::TooOften(_) => CloseCode::POLICY,
             Self::TooLong => CloseCode::TOO_BIG,
-            Self::Crowded | Self::Full | Self::Behind | Self::Down | Self::Refused => {
-                CloseCode::AGAIN
-            }
+            Self::Crowded
+            | Self::Full
+            | Self::Behind
+            | Self::Down
+            | Self::Refused
+            | Self::TooManyIds => CloseCode::AGAIN,
             Self::Draining => CloseCode::RESTART,
             Self::Gone | Self::NoHub | Self::IsOpen | Self::EnvelopeFailed | Self::InCallback => {
                 CloseCode::INTERNAL

@@ -22,13 +22,34 @@ pub(super) struct Here {
 #[derive(Debug)]
 struct User {
     channels: u32,
+    /// What its channels said last, and when.
     metadata: Option<Arc<str>>,
+    said: Instant,
     leaving: Option<Instant>,
 }
 
+impl User {
+    fn present(&self, user: &Name) -> Present {
+        Present {
+            user: Arc::clone(user),
+            metadata: self.metadata.clone(),
+            said: self.said,
+        }
+    }
+
+    /// Takes what a channel says of it; a channel that says nothing changes nothing. Whether it is another.
+    fn say(&mut self, said: Instant, metadata: Option<&Arc<str>>) -> bool {
+        if metadata.is_none() || self.metadata.as_ref() == metadata {
+            return false;
+        }
+        (self.metadata, self.said) = (metadata.cloned(), said);
+        true
+    }
+}
+
 impl Here {
-    /// A channel of a user has joined. Whether the user is new.
-    pub(super) fn enter(&mut self, group: &Name, present: &Present) -> bool {
+    /// A channel of a user has joined. What is to be told, if the user is new or has other metadata.
+    pub(super) fn enter(&mut self, group: &Name, present: &Present) -> Option<Present> {
         let users = self.groups.entry(Arc::clone(group)).or_default();
         let is_new = !users.contains_key(&present.user);
         let user = users
@@ -36,14 +57,25 @@ impl Here {
             .or_insert_with(|| User {
                 channels: 0,
                 metadata: present.metadata.clone(),
+                said: present.said,
                 leaving: None,
             });
         user.channels += 1;
+        let changed = user.say(present.said, present.metadata.as_ref()) || is_new;
         if let Some(at) = user.leaving.take() {
             let left = (at, Arc::clone(group), Arc::clone(&present.user));
             self.leaving.remove(&left);
         }
-        is_new
+        changed.then(|| user.present(&present.user))
+    }
+
+    /// A channel of a user says something else. What is to be told.
+    pub(super) fn update(&mut self, group: &Name, present: &Present) -> Option<Present> {
+        let users = self.groups.get_mut(group)?;
+        let user = users.get_mut(&present.user)?;
+        let changed = user.metadata != present.metadata;
+        (user.metadata, user.said) = (present.metadata.clone(), present.said);
+        changed.then(|| user.present(&present.user))
     }
 
     /// A channel of a user has left. With its last one the user begins to leave.
@@ -94,11 +126,8 @@ impl Here {
     /// All who are here, by group.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Name, Vec<Present>)> {
         self.groups.iter().map(|(group, users)| {
-            let present = |(user, here): (&Name, &User)| Present {
-                user: Arc::clone(user),
-                metadata: here.metadata.clone(),
-            };
-            (group, users.iter().map(present).collect())
+            let present = users.iter().map(|(name, user)| user.present(name));
+            (group, present.collect())
         })
     }
 }
@@ -113,16 +142,17 @@ mod tests {
         let ada = Present {
             user: "ada".into(),
             metadata: None,
+            said: Instant::ZERO,
         };
         let (now, grace) = (Instant::ZERO, Duration::from_secs(3));
-        assert!(here.enter(&group, &ada));
-        assert!(!here.enter(&group, &ada));
+        assert!(here.enter(&group, &ada).is_some());
+        assert!(here.enter(&group, &ada).is_none());
         here.leave(now, &group, &ada.user, grace);
         assert_eq!(here.deadline(), None);
         here.leave(now, &group, &ada.user, grace);
         assert_eq!(here.deadline(), Some(now + grace));
         // Whoever comes back within the grace was never away.
-        assert!(!here.enter(&group, &ada));
+        assert!(here.enter(&group, &ada).is_none());
         assert_eq!(here.deadline(), None);
         here.leave(now, &group, &ada.user, grace);
         assert!(here.due(now).is_empty());

@@ -93,6 +93,11 @@ pub(super) fn group_of_user(user: &str) -> Result<Name, HubError> {
     Ok(alloc::format!("{USER}{user}").into())
 }
 
+/// The user all of whose channels are in a group, if it is such a group.
+pub(super) fn user_of_group(name: &str) -> Option<Name> {
+    name.strip_prefix(USER).map(Name::from)
+}
+
 /// Whether it is a group that a caller can name.
 pub(super) fn is_public(name: &str) -> bool {
     !name.starts_with(USER)

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::backplane::{Command, Event, Missed, Past, PresenceChange, Question, Token};
 use super::group::RECOVERING;
-use super::id::{Name, check_name};
+use super::id::{Name, check_name, user_of_group};
 use super::{
     ChannelId, Filter, Hub, HubError, HubEvent, Joined, Notice, Output, Position, Publication,
     Recovered,
@@ -60,6 +60,11 @@ impl Hub {
                 }
             }
             Event::Presence(change) => self.presence(now, &change),
+            Event::Changed(change) => self.whole_event(|| HubEvent::Presence(change)),
+            Event::Instruct {
+                target,
+                instruction,
+            } => self.instructed(now, &target, &instruction),
             Event::Direct { to, message } => {
                 self.deliver_direct(now, to, message);
             }
@@ -104,7 +109,7 @@ impl Hub {
             return;
         }
         self.counters.downs += 1;
-        self.event(|| HubEvent::Down);
+        self.whole_event(|| HubEvent::Down);
         for key in self.groups.keys() {
             if let Some(group) = self.groups.get_mut(key) {
                 group.repairing = None;
@@ -131,7 +136,10 @@ impl Hub {
     fn up(&mut self, now: Instant) {
         self.down = false;
         self.leaving.clear();
-        self.event(|| HubEvent::Up);
+        self.whole_event(|| HubEvent::Up);
+        if self.listening_whole {
+            self.command(Command::Listen(true));
+        }
         self.command(Command::Windows(self.window_mask()));
         let watched: Vec<Filter> = self.watched.keys().cloned().collect();
         for filter in watched {
@@ -244,9 +252,10 @@ impl Hub {
     pub(super) fn gap(&mut self, now: Instant, name: &Name, count: Option<u64>) {
         self.counters.gaps += 1;
         self.counters.lost += count.unwrap_or(0);
-        if !super::id::is_public(name) {
-            // Messages to a user: its channels have no word for that.
-            return;
+        if let Some(user) = user_of_group(name) {
+            let of = Name::clone(&user);
+            self.event(|| HubEvent::UserGap { user: of, count });
+            return self.tell(now, name, &Notice::UserGap { user, count });
         }
         let group = Arc::clone(name);
         self.event(|| HubEvent::Gap { group, count });
@@ -413,6 +422,14 @@ impl Hub {
             return;
         };
         let mut done = replayed;
+        let mut missed = past.missed;
+        if past
+            .publications
+            .iter()
+            .any(|publication| publication.failed)
+        {
+            missed = missed.or(Some(Missed::Unwrapped));
+        }
         for publication in &past.publications {
             done += usize::from(self.replay(now, channel, publication));
         }
@@ -431,7 +448,7 @@ impl Hub {
         let is_ahead = live.is_some_and(|live| {
             live.epoch == past.position.epoch && live.offset > past.position.offset
         });
-        if is_ahead && past.missed.is_none() {
+        if is_ahead && missed.is_none() {
             // What came meanwhile was not put to it: it is asked for too.
             let since = past.position;
             let again = Asked::Recovery {
@@ -454,7 +471,7 @@ impl Hub {
         } else {
             past.position
         });
-        let recovered = match past.missed {
+        let recovered = match missed {
             None => Recovered::Complete(done),
             Some(reason) => Recovered::Incomplete {
                 replayed: done,
@@ -462,7 +479,7 @@ impl Hub {
             },
         };
         self.counters.recoveries += 1;
-        self.counters.incomplete += u64::from(past.missed.is_some());
+        self.counters.incomplete += u64::from(missed.is_some());
         let joined = Joined {
             added: true,
             opened,
@@ -474,7 +491,6 @@ impl Hub {
     }
 
     fn presence(&mut self, now: Instant, change: &Arc<PresenceChange>) {
-        self.event(|| HubEvent::Presence(Arc::clone(change)));
         let notice = Notice::Presence(Arc::clone(change));
         let group = Arc::clone(&change.group);
         self.tell(now, &group, &notice);
@@ -519,6 +535,7 @@ impl Missed {
             Self::Evicted => "some are not kept any more",
             Self::Limit => "there are too many",
             Self::NoHistory => "the group keeps no history",
+            Self::Unwrapped => "the envelope failed on some",
         }
     }
 }

@@ -11,7 +11,7 @@ use super::link::Asked;
 use super::seat::Place;
 use super::{ChannelId, Filter, Hub, HubError, HubEvent, Join, Joined, Left, Open, Recovered};
 use crate::policy::{Bucket, Rate};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 impl Hub {
     /// Opens a channel for a connection.
@@ -39,7 +39,7 @@ impl Hub {
             }
         }
         if let Some(group) = of_user
-            && let Err(error) = self.add(id, &group, None)
+            && let Err(error) = self.add(now, id, &group, None)
         {
             self.closed(now, id);
             return Err(error);
@@ -86,6 +86,9 @@ impl Hub {
         if let Some(more) = more {
             if let Some((_, at)) = more.expiry {
                 self.expiring.remove(&(at, id.slot()));
+            }
+            if let Some(at) = more.ends {
+                self.ending.remove(&(at, id.slot()));
             }
             let bits = more.window_bits.map(usize::from);
             if let Some(count) = bits.and_then(|bits| self.windows.get_mut(bits)) {
@@ -150,19 +153,24 @@ impl Hub {
             return Err(HubError::Draining);
         }
         self.may(now, id, |options| options.joins, |more| &mut more.joins)?;
-        self.add(id, group, join.since)
+        self.add(now, id, group, join.since)
     }
 
-    fn add(
+    pub(super) fn add(
         &mut self,
+        now: Instant,
         id: ChannelId,
         name: &str,
         since: Option<super::Position>,
     ) -> Result<Option<Joined>, HubError> {
         let key = self.groups.find(name);
         if let Some(key) = key
-            && self.place(id, key)?.is_some()
+            && let Some(index) = self.place(id, key)?
         {
+            if self.is_joining(id, key, index) {
+                // The answer to the first join is that to this one.
+                return Ok(None);
+            }
             let position = self.groups.get(key).and_then(|group| group.position);
             return Ok(Some(Joined {
                 added: false,
@@ -198,7 +206,7 @@ impl Hub {
             self.group_event(&name, HubEvent::Opened);
         }
         self.group_event(&name, |group| HubEvent::Joined { group, channel: id });
-        self.enter(id, &name);
+        self.enter(now, id, &name);
         if let Some(since) = since.filter(|_| replays) {
             let token = self.token();
             let asked = Asked::Recovery {
@@ -298,11 +306,11 @@ impl Hub {
     /// # Errors
     /// [`HubError::Gone`].
     pub fn leave(&mut self, now: Instant, id: ChannelId, group: &str) -> Result<Left, HubError> {
+        check_name(group)?;
         let not_there = Left {
             removed: false,
             emptied: false,
         };
-        check_name(group)?;
         let Some(key) = self.groups.find(group) else {
             return match self.seats.of(id) {
                 Some(_) => Ok(not_there),
@@ -312,10 +320,44 @@ impl Hub {
         match self.place(id, key)? {
             Some(index) => Ok(Left {
                 removed: true,
-                emptied: self.remove(now, id, index),
+                emptied: self.remove(now, id, index, true),
             }),
             None => Ok(not_there),
         }
+    }
+
+    /// The same for a group that a caller cannot name.
+    pub(super) fn leave_group(&mut self, now: Instant, id: ChannelId, name: &Name) {
+        let key = self.groups.find(name);
+        let place = key.and_then(|key| self.place(id, key).ok().flatten());
+        if let Some(index) = place {
+            self.remove(now, id, index, true);
+        }
+    }
+
+    /// Takes a join back whose answer has not come yet and is of no use any more: it has not happened then. A join that is done stays.
+    pub fn cancel_join(&mut self, now: Instant, id: ChannelId, group: &str) {
+        let Some(key) = self.groups.find(group) else {
+            return;
+        };
+        let Ok(Some(index)) = self.place(id, key) else {
+            return;
+        };
+        if self.is_joining(id, key, index) {
+            self.remove(now, id, index, true);
+        }
+    }
+
+    /// Whether the answer to a join has not come yet.
+    fn is_joining(&mut self, id: ChannelId, key: u32, index: usize) -> bool {
+        let more = self.seats.of(id).and_then(|seat| seat.more());
+        let place = more.and_then(|more| more.joined.get(index));
+        let (Some(place), Some(group)) = (place, self.groups.get(key)) else {
+            return false;
+        };
+        let member = group.members.get(place.at as usize);
+        let recovers = member.is_some_and(|member| member.from == RECOVERING);
+        recovers || group.waiting.iter().any(|(waiting, _)| *waiting == id)
     }
 
     pub(super) fn leave_all(&mut self, now: Instant, id: ChannelId) {
@@ -323,7 +365,7 @@ impl Hub {
             if let Some(filter) = more.filters.pop() {
                 self.unwatch(id.slot(), &filter);
             } else if let Some(last) = more.joined.len().checked_sub(1) {
-                self.remove(now, id, last);
+                self.remove(now, id, last, false);
             } else {
                 return;
             }
@@ -331,7 +373,7 @@ impl Hub {
     }
 
     /// Takes a channel out of the group at `index` of its groups; says whether nobody is left there.
-    fn remove(&mut self, now: Instant, id: ChannelId, index: usize) -> bool {
+    fn remove(&mut self, now: Instant, id: ChannelId, index: usize, at_once: bool) -> bool {
         let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
             return false;
         };
@@ -359,7 +401,7 @@ impl Hub {
             self.forget_recovery(id, &name);
         }
         self.counters.leaves += 1;
-        self.exit(now, id, &name);
+        self.exit(now, id, &name, at_once);
         self.group_event(&name, |group| HubEvent::Left { group, channel: id });
         if emptied {
             self.groups.close(place.group);
@@ -435,12 +477,12 @@ impl Hub {
         }
     }
 
-    fn enter(&mut self, id: ChannelId, group: &Name) {
+    pub(super) fn enter(&mut self, now: Instant, id: ChannelId, group: &Name) {
         if self.options.of(group).presence.grace().is_none() || !super::id::is_public(group) {
             return;
         }
-        if let Some(present) = self.present(id)
-            && self.here.enter(group, &present)
+        if let Some(present) = self.present(now, id)
+            && let Some(present) = self.here.enter(group, &present)
         {
             self.command(Command::Enter {
                 group: Arc::clone(group),
@@ -449,16 +491,40 @@ impl Hub {
         }
     }
 
-    fn exit(&mut self, now: Instant, id: ChannelId, group: &Name) {
+    /// With `at_once` it left by its own will: it does not count as there any longer.
+    pub(super) fn exit(&mut self, now: Instant, id: ChannelId, group: &Name, at_once: bool) {
         if let Some(grace) = self.options.of(group).presence.grace()
-            && let Some(present) = self.present(id)
+            && let Some(present) = self.present(now, id)
         {
+            let grace = if at_once { Duration::ZERO } else { grace };
             self.here.leave(now, group, &present.user, grace);
+            if at_once {
+                self.gone(now);
+            }
+        }
+    }
+
+    /// What a channel says of itself has changed.
+    pub(super) fn update(&mut self, now: Instant, id: ChannelId, group: &Name) {
+        if let Some(present) = self.present(now, id)
+            && let Some(present) = self.here.update(group, &present)
+        {
+            self.command(Command::Enter {
+                group: Arc::clone(group),
+                users: alloc::vec![present],
+            });
+        }
+    }
+
+    /// Tells of users who have been gone for their grace.
+    pub(super) fn gone(&mut self, now: Instant) {
+        for (group, users) in self.here.due(now) {
+            self.command(Command::Exit { group, users });
         }
     }
 
     /// Who a channel is, for presence.
-    fn present(&mut self, id: ChannelId) -> Option<Present> {
+    fn present(&mut self, now: Instant, id: ChannelId) -> Option<Present> {
         let more = self.seats.of(id)?.more()?;
         let user = match &more.user {
             Some(user) => Arc::clone(user),
@@ -467,6 +533,7 @@ impl Hub {
         Some(Present {
             user,
             metadata: more.metadata.clone(),
+            said: now,
         })
     }
 }

@@ -55,6 +55,7 @@
 
 mod backplane;
 mod broker;
+mod closing;
 mod crowd;
 mod delivery;
 mod error;
@@ -64,6 +65,7 @@ mod here;
 mod histogram;
 mod history;
 mod id;
+mod instruct;
 mod link;
 mod membership;
 mod metrics;
@@ -87,6 +89,7 @@ pub use error::HubError;
 pub use filter::{Filter, FilterError, Filters};
 pub use histogram::Histogram;
 pub use id::{ChannelId, MAX_NAME, NodeId};
+pub use instruct::{Instruction, Target};
 pub use metrics::{BrokerCounters, Counters, Gauges, Snapshot};
 pub use options::{
     Budget, Callback, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, Join, Notice,
@@ -136,11 +139,14 @@ pub struct Hub {
     next: Token,
     down: bool,
     listening: bool,
+    listening_whole: bool,
     draining: bool,
     /// Channels that keep publishers waiting.
     holding: BTreeSet<u32>,
     /// When channels expire, by place.
     expiring: BTreeSet<(Instant, u32)>,
+    /// When sessions end, by place.
+    ending: BTreeSet<(Instant, u32)>,
     /// When what waits was last looked at.
     swept: Instant,
     /// When channels are closed, the backplane being down.
@@ -153,8 +159,6 @@ pub struct Hub {
     slow: Vec<u32>,
     /// Readers that publishers wait for.
     crowd: Crowd,
-    /// Readers are judged by their turns.
-    turns: bool,
 }
 
 impl Hub {
@@ -178,16 +182,17 @@ impl Hub {
             next: 0,
             down: false,
             listening: false,
+            listening_whole: false,
             draining: false,
             holding: BTreeSet::new(),
             expiring: BTreeSet::new(),
+            ending: BTreeSet::new(),
             leaving: BTreeSet::new(),
             swept: Instant::ZERO,
             check: None,
             beat: None,
             slow: Vec::new(),
             crowd: Crowd::default(),
-            turns: false,
         }
     }
 
@@ -213,9 +218,19 @@ impl Hub {
         output
     }
 
-    /// From now on [`Output::Event`]s are given.
-    pub const fn listen(&mut self, listening: bool) {
+    /// From now on [`Output::Event`]s are given: of what happens on this node, and of the hub as a whole (presence on any node, the
+    /// backplane going down or up) if `whole`. Of the nodes of one hub one is asked for the whole.
+    pub fn listen(&mut self, listening: bool, whole: bool) {
         self.listening = listening;
+        if core::mem::replace(&mut self.listening_whole, whole) != whole {
+            self.command(Command::Listen(whole));
+        }
+    }
+
+    fn whole_event(&mut self, event: impl FnOnce() -> HubEvent) {
+        if self.listening_whole {
+            self.event(event);
+        }
     }
 
     /// Does what an input says: the same as calling its method.
@@ -233,6 +248,8 @@ impl Hub {
             Input::Ask(question) => return self.ask(question).map(Reply::Asked),
             Input::Closed(id) => self.closed(now, id),
             Input::Touch(id) => self.touch(now, id)?,
+            Input::Instruct(target, instruction) => self.instruct(now, target, instruction)?,
+            Input::CancelJoin(id, group) => self.cancel_join(now, id, &group),
             Input::Subscribe(id, filter) => {
                 self.subscribe(now, id, filter)?;
             }
@@ -256,8 +273,10 @@ impl Hub {
     pub fn deadline(&self) -> Option<Instant> {
         let expiring = self.expiring.first().map(|(at, _)| *at);
         let leaving = self.leaving.first().map(|(at, _)| *at);
+        let ending = self.ending.first().map(|(at, _)| *at);
         let all = [
             expiring,
+            ending,
             leaving,
             self.sweep_at(),
             self.judged_at(),
@@ -271,14 +290,13 @@ impl Hub {
     /// Does what is due. It may be called at any time.
     pub fn tick(&mut self, now: Instant) {
         self.expire(now);
+        self.end_sessions(now);
         self.close_leaving(now);
         self.judge(now);
         if self.sweep_at().is_some_and(|at| at <= now) {
             self.sweep(now);
         }
-        for (group, users) in self.here.due(now) {
-            self.command(Command::Exit { group, users });
-        }
+        self.gone(now);
         self.check(now);
         self.beat(now);
     }

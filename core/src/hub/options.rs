@@ -18,6 +18,9 @@ use crate::time::Duration;
 pub struct HubOptions {
     /// What holds for groups that no rule is about.
     pub groups: GroupOptions,
+    /// What holds for messages to all channels of a user. By default they have neither history nor words of their own. A history is an
+    /// inbox: what was sent while the link of the user's node was broken is delivered when it is there again.
+    pub users: GroupOptions,
     /// What holds for the groups that a filter matches; the first that does decides.
     pub rules: Vec<(Filter, GroupOptions)>,
     /// What may wait for one channel.
@@ -39,6 +42,9 @@ pub struct HubOptions {
     pub joins: Option<Rate>,
     /// How often a channel may publish; default: as often as it likes.
     pub publishes: Option<Rate>,
+    /// Ids of publications that are remembered, for 5 minutes each, in all groups of a process; default 262 144. While there are as
+    /// many, a publication with another id fails with [`HubError::TooManyIds`](super::HubError). Through Redis its memory is the bound.
+    pub max_ids: usize,
     /// Octets that the histories of all groups may hold together; default 256 MiB. What comes beyond is not kept, and counted.
     pub max_history: usize,
     /// How hard shared messages are compressed, from 1 to 9; default 6, since it is done once for all.
@@ -56,6 +62,7 @@ impl Default for HubOptions {
     fn default() -> Self {
         Self {
             groups: GroupOptions::default(),
+            users: GroupOptions::default(),
             rules: Vec::new(),
             budget: Budget::default(),
             max_channels: 1 << 20,
@@ -66,6 +73,7 @@ impl Default for HubOptions {
             max_metadata: 1024,
             joins: None,
             publishes: None,
+            max_ids: 1 << 18,
             max_history: 256 << 20,
             compression_level: 6,
             check: None,
@@ -102,32 +110,22 @@ impl HubOptions {
     ) -> Self {
         let guard: Guard = Arc::new(guard);
         let rules = self.rules.iter_mut().map(|(_, options)| options);
-        for group in rules.chain([&mut self.groups]) {
+        for group in rules.chain([&mut self.groups, &mut self.users]) {
             group.envelope = group.envelope.as_ref().map(|known| known.guarded(&guard));
             group.notices = group.notices.as_ref().map(|known| known.guarded(&guard));
         }
         self
     }
 
-    /// What holds for a group. No rule is about the channels of a user: what is sent to them reaches them as it is.
+    /// What holds for a group. No rule is about the channels of a user.
     pub fn of(&self, group: &str) -> &GroupOptions {
         if !super::id::is_public(group) {
-            return &OF_USERS;
+            return &self.users;
         }
         let rule = self.rules.iter().find(|(filter, _)| filter.matches(group));
         rule.map_or(&self.groups, |(_, options)| options)
     }
 }
-
-/// How the group of all channels of a user behaves.
-static OF_USERS: GroupOptions = GroupOptions {
-    history: None,
-    presence: PresenceMode::Off,
-    overflow: Overflow::Close,
-    compress: Compress::From(256),
-    envelope: None,
-    notices: None,
-};
 
 /// How a group behaves.
 #[derive(Clone, Debug, Default)]
@@ -343,15 +341,23 @@ pub enum Notice {
         /// How many; `None` when nobody knows.
         count: Option<u64>,
     },
+    /// Messages to all channels of the user got lost on the way to this node.
+    UserGap {
+        /// The user.
+        user: Arc<str>,
+        /// How many; `None` when nobody knows.
+        count: Option<u64>,
+    },
     /// Users came or went.
     Presence(Arc<super::PresenceChange>),
 }
 
 impl Notice {
-    /// Returns the group that it is about.
+    /// Returns the group that it is about, or the user.
     pub fn group(&self) -> &Arc<str> {
         match self {
             Self::Skipped { group, .. } | Self::Gap { group, .. } => group,
+            Self::UserGap { user, .. } => user,
             Self::Presence(change) => &change.group,
         }
     }
@@ -450,12 +456,18 @@ pub struct Join {
 pub struct Publish {
     /// Channels that do not receive it.
     pub exclude: Vec<ChannelId>,
+    /// Users whose channels do not receive it.
+    pub exclude_users: Vec<Name>,
+    /// Users to whom it is not replayed. The hub adds those of the excluded channels, so that a client does not get by recovery what it
+    /// was excluded from before its connection was lost.
+    pub exclude_replay: Vec<Name>,
     /// Not kept in the history, though the group has one. It has no number of its own: whether one of these got lost on the way
     /// to another node is not found out.
     pub unsaved: bool,
     /// What it is about, for [`Overflow::KeepLatest`].
     pub key: Option<Name>,
-    /// An id of the caller's: a second publication with it, within 5 minutes, is not published again.
+    /// An id of the caller's: a second publication with it to the group, within 5 minutes, is not published again. See
+    /// [`HubOptions::max_ids`].
     pub id: Option<Name>,
     /// After which time it is of no use: it is not delivered and not replayed any more.
     pub expires: Option<Duration>,

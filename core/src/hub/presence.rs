@@ -2,43 +2,78 @@
 //! No RFC. What a node said goes with the node, in one step.
 //! Knows no channel: it is told of users, by the nodes they are on.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::id::Name;
 use super::{NodeId, Presence, PresenceChange, PresenceMode, Present};
+use crate::time::Instant;
 
 /// The users of one group.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Table {
+    epoch: u64,
     version: u64,
-    /// By user, the nodes it is on, with what each said of it.
-    users: BTreeMap<Name, BTreeMap<NodeId, Option<Arc<str>>>>,
+    users: BTreeMap<Name, User>,
+}
+
+/// A user, wherever it is.
+#[derive(Debug, Default)]
+struct User {
+    nodes: BTreeSet<NodeId>,
+    /// What was said of it last, and when.
+    metadata: Option<Arc<str>>,
+    said: Instant,
+}
+
+impl User {
+    fn present(&self, user: &Name) -> Present {
+        Present {
+            user: Arc::clone(user),
+            metadata: self.metadata.clone(),
+            said: self.said,
+        }
+    }
 }
 
 impl Table {
+    pub(super) const fn new(epoch: u64) -> Self {
+        Self {
+            epoch,
+            version: 0,
+            users: BTreeMap::new(),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.users.is_empty()
     }
 
-    /// Users are on a node. It may have said so before.
+    /// Users are on a node. It may have said so before. The metadata that were said last are shown.
     pub(super) fn enter(
         &mut self,
         group: &Name,
         node: NodeId,
         users: Vec<Present>,
     ) -> Option<PresenceChange> {
-        let mut joined = Vec::new();
+        let mut change = self.change(group);
         for present in users {
-            let user = Arc::clone(&present.user);
-            let nodes = self.users.entry(user).or_default();
-            if nodes.is_empty() {
-                joined.push(present.clone());
+            let user = self.users.entry(Arc::clone(&present.user)).or_default();
+            let is_new = user.nodes.is_empty();
+            user.nodes.insert(node);
+            let mut differs = false;
+            if is_new || (present.metadata.is_some() && present.said >= user.said) {
+                differs = user.metadata != present.metadata;
+                (user.metadata, user.said) = (present.metadata, present.said);
             }
-            nodes.insert(node, present.metadata);
+            if is_new {
+                change.joined.push(user.present(&present.user));
+            } else if differs {
+                change.updated.push(user.present(&present.user));
+            }
         }
-        self.changed(group, joined, Vec::new())
+        self.changed(change)
     }
 
     /// Users are on a node no more.
@@ -48,17 +83,17 @@ impl Table {
         node: NodeId,
         users: &[Name],
     ) -> Option<PresenceChange> {
-        let mut left = Vec::new();
-        for user in users {
-            if let Some(nodes) = self.users.get_mut(user)
-                && nodes.remove(&node).is_some()
-                && nodes.is_empty()
+        let mut change = self.change(group);
+        for name in users {
+            if let Some(user) = self.users.get_mut(name)
+                && user.nodes.remove(&node)
+                && user.nodes.is_empty()
             {
-                self.users.remove(user);
-                left.push(Arc::clone(user));
+                self.users.remove(name);
+                change.left.push(Arc::clone(name));
             }
         }
-        self.changed(group, Vec::new(), left)
+        self.changed(change)
     }
 
     /// These users are on a node, and no others.
@@ -78,7 +113,7 @@ impl Table {
     /// The users of a node.
     fn of(&self, node: NodeId) -> impl Iterator<Item = Name> {
         let users = self.users.iter();
-        let of_node = users.filter(move |(_, nodes)| nodes.contains_key(&node));
+        let of_node = users.filter(move |(_, user)| user.nodes.contains(&node));
         of_node.map(|(user, _)| Arc::clone(user))
     }
 
@@ -88,36 +123,30 @@ impl Table {
         self.exit(group, node, &users)
     }
 
-    fn changed(
-        &mut self,
-        group: &Name,
-        joined: Vec<Present>,
-        left: Vec<Name>,
-    ) -> Option<PresenceChange> {
-        if joined.is_empty() && left.is_empty() {
+    fn change(&self, group: &Name) -> PresenceChange {
+        PresenceChange::new(Arc::clone(group), self.epoch, self.version, 0)
+    }
+
+    fn changed(&mut self, mut change: PresenceChange) -> Option<PresenceChange> {
+        if change.is_empty() {
             return None;
         }
         self.version += 1;
-        Some(PresenceChange {
-            group: Arc::clone(group),
-            version: self.version,
-            count: self.users.len(),
-            joined,
-            left,
-        })
+        (change.version, change.count) = (self.version, self.users.len());
+        Some(change)
     }
 
     /// Who is there now.
     pub(super) fn snapshot(&self, mode: PresenceMode) -> Presence {
-        let member = |(user, nodes): (&Name, &BTreeMap<_, Option<Arc<str>>>)| Present {
-            user: Arc::clone(user),
-            metadata: nodes.values().next().cloned().flatten(),
-        };
         let members = match mode {
-            PresenceMode::Members { .. } => self.users.iter().map(member).collect(),
+            PresenceMode::Members { .. } => {
+                let users = self.users.iter();
+                users.map(|(name, user)| user.present(name)).collect()
+            }
             PresenceMode::Off | PresenceMode::Count => Vec::new(),
         };
         Presence {
+            epoch: self.epoch,
             version: self.version,
             count: self.users.len(),
             members,

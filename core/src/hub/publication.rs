@@ -3,6 +3,7 @@
 //! Plain values, shared by all who receive them.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
@@ -62,8 +63,8 @@ pub struct Publication {
     pub expires: Option<Instant>,
     /// The message as it was published.
     pub message: Prepared,
-    /// Channels that do not receive it, in order.
-    pub(super) exclude: Arc<[ChannelId]>,
+    /// Who does not receive it, if anybody does not.
+    pub(super) excluded: Option<Arc<Excluded>>,
     /// The message as members receive it.
     pub(super) frame: Prepared,
     /// The envelope failed: there is nothing that members could receive.
@@ -72,6 +73,39 @@ pub struct Publication {
     pub(super) deflates: u32,
     /// How many messages are missing where it is dropped: a notice of a gap stands for those in the gap.
     pub(super) stands_for: u64,
+}
+
+/// Who does not receive a publication; all in order.
+#[derive(Debug)]
+pub(super) struct Excluded {
+    pub(super) channels: Vec<ChannelId>,
+    users: Vec<Name>,
+    replay: Vec<Name>,
+}
+
+impl Excluded {
+    fn of(options: &super::Publish) -> Option<Self> {
+        let mut this = Self {
+            channels: options.exclude.clone(),
+            users: options.exclude_users.clone(),
+            replay: options.exclude_replay.clone(),
+        };
+        this.channels.sort_unstable();
+        this.users.sort_unstable();
+        this.replay.sort_unstable();
+        (!this.channels.is_empty() || !this.users.is_empty() || !this.replay.is_empty())
+            .then_some(this)
+    }
+
+    fn has(&self, id: ChannelId, user: Option<&Name>) -> bool {
+        self.channels.binary_search(&id).is_ok()
+            || user.is_some_and(|user| self.users.binary_search(user).is_ok())
+    }
+
+    /// Whether it is not to be replayed to a channel of this user.
+    pub(super) fn has_on_replay(&self, user: &Name) -> bool {
+        self.replay.binary_search(user).is_ok()
+    }
 }
 
 /// What a publication is made of, beside its position.
@@ -129,8 +163,6 @@ impl Publication {
 
     /// Makes it as it is: for what has its own words.
     pub(super) fn unwrapped(draft: &Draft, position: Option<Position>, time: Instant) -> Self {
-        let mut exclude = draft.options.exclude.clone();
-        exclude.sort_unstable();
         Self {
             group: Arc::clone(&draft.group),
             position,
@@ -140,7 +172,7 @@ impl Publication {
             unsaved: draft.options.unsaved,
             expires: draft.options.expires.map(|after| time + after),
             message: draft.message.clone(),
-            exclude: exclude.into(),
+            excluded: Excluded::of(&draft.options).map(Arc::new),
             frame: draft.message.clone(),
             failed: false,
             deflates: 0,
@@ -190,9 +222,11 @@ impl Publication {
         }
     }
 
-    /// Whether a channel is to receive it.
-    pub(super) fn is_for(&self, id: ChannelId) -> bool {
-        self.exclude.is_empty() || self.exclude.binary_search(&id).is_err()
+    /// Whether a channel of a user is to receive it.
+    #[inline]
+    pub(super) fn is_for(&self, id: ChannelId, user: Option<&Name>) -> bool {
+        let excluded = self.excluded.as_deref();
+        excluded.is_none_or(|excluded| !excluded.has(id, user))
     }
 
     pub(super) fn is_expired(&self, now: Instant) -> bool {

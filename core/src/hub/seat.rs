@@ -46,6 +46,8 @@ pub(super) struct More {
     pub(super) metadata: Option<Arc<str>>,
     pub(super) window_bits: Option<u8>,
     pub(super) expiry: Option<(Duration, Instant)>,
+    /// When its session ends.
+    pub(super) ends: Option<Instant>,
     pub(super) joins: Bucket,
     pub(super) publishes: Bucket,
     /// How it is to be closed.
@@ -101,6 +103,7 @@ impl Seats {
             metadata: open.metadata.map(Into::into),
             window_bits: open.window_bits,
             expiry: open.expiry.map(|after| (after, now + after)),
+            ends: None,
             joins: Bucket::new(),
             publishes: Bucket::new(),
             farewell: None,
@@ -169,6 +172,11 @@ impl Seat {
 
     pub(super) fn more_mut(&mut self) -> Option<&mut More> {
         self.more.as_deref_mut()
+    }
+
+    /// The user it belongs to.
+    pub(super) fn user(&self) -> Option<&Name> {
+        self.more()?.user.as_ref()
     }
 
     /// The other parts, unless it is about to be closed.

@@ -13,9 +13,6 @@ use crate::time::{Duration, Instant};
 /// For how long an id of the caller's is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
-/// Most ids that are remembered of a group.
-const MOST_REMEMBERED: usize = 1024;
-
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) position: Position,
@@ -44,7 +41,7 @@ impl Topic {
             position,
             subscribers: BTreeSet::new(),
             history: History::default(),
-            presence: Table::default(),
+            presence: Table::new(position.epoch),
             published: Remembered::default(),
             touched: Instant::ZERO,
             due: None,
@@ -72,9 +69,11 @@ impl Remembered {
         let until = now + REMEMBERED;
         self.by_id.insert(Arc::clone(&id), (until, position));
         self.in_order.push_back((until, id));
-        if self.in_order.len() > MOST_REMEMBERED {
-            self.forget();
-        }
+    }
+
+    /// How many are remembered.
+    pub(super) fn count(&self) -> usize {
+        self.in_order.len()
     }
 
     fn forget(&mut self) {
@@ -83,11 +82,14 @@ impl Remembered {
         }
     }
 
-    pub(super) fn age(&mut self, now: Instant) {
+    /// Forgets what is too old; returns how many that were.
+    pub(super) fn age(&mut self, now: Instant) -> usize {
+        let before = self.in_order.len();
         while let Some((until, _)) = self.in_order.front()
             && *until <= now
         {
             self.forget();
         }
+        before - self.in_order.len()
     }
 }

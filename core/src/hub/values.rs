@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 
 use super::backplane::{Answer, Command, Event, Missed, Published, Question, Token};
 use super::publication::Draft;
-use super::{ChannelId, Filter, HubError, Join, Position, PresenceChange};
+use super::{ChannelId, Filter, HubError, Instruction, Join, Position, PresenceChange, Target};
 use crate::close::CloseCode;
 use crate::message::Prepared;
 use crate::time::Duration;
@@ -53,6 +53,10 @@ pub enum Input {
     Touch(ChannelId),
     /// [`Hub::join`](super::Hub::join).
     Join(ChannelId, String, Join),
+    /// [`Hub::instruct`](super::Hub::instruct).
+    Instruct(Target, Instruction),
+    /// [`Hub::cancel_join`](super::Hub::cancel_join).
+    CancelJoin(ChannelId, String),
     /// [`Hub::leave`](super::Hub::leave).
     Leave(ChannelId, String),
     /// [`Hub::subscribe`](super::Hub::subscribe).
@@ -222,6 +226,13 @@ pub enum HubEvent {
     Gap {
         /// The group.
         group: Arc<str>,
+        /// How many; `None` when nobody knows.
+        count: Option<u64>,
+    },
+    /// Messages to all channels of a user got lost on the way to this node.
+    UserGap {
+        /// The user.
+        user: Arc<str>,
         /// How many; `None` when nobody knows.
         count: Option<u64>,
     },

@@ -12,7 +12,7 @@ use crate::model::Check;
 use crate::ops::BY_NODE;
 use crate::plane::CALM;
 use crate::session::{ClientEnd, ServerEnd};
-use crate::setup::{GRACE, GROUPS};
+use crate::setup::{GRACE, GROUPS, said};
 use crate::view::Place;
 use crate::world::World;
 
@@ -123,7 +123,7 @@ impl World {
                 };
                 view.rests(&self.model, id, top)
                     .map_err(|why| format!("{why} (session {at}, at rest)"))?;
-                let Some((version, users)) = &view.present else {
+                let Some(known) = &view.present else {
                     continue;
                 };
                 if view.doubt {
@@ -131,16 +131,22 @@ impl World {
                 }
                 let presence = self.plane.presence(&group);
                 hold!(
-                    !view.jumped && *version == presence.version,
-                    "presence: a member of {group} knows version {version}, there is {}",
+                    !view.jumped
+                        && (known.epoch, known.version) == (presence.epoch, presence.version),
+                    "presence: a member of {group} knows {}-{}, there is {}-{}",
+                    known.epoch,
+                    known.version,
+                    presence.epoch,
                     presence.version
                 );
-                let there = presence.members.iter();
-                let there: BTreeSet<String> =
-                    there.map(|present| present.user.to_string()).collect();
+                let there = presence.members.iter().map(said);
+                let known = known.users.iter();
+                let known: BTreeSet<String> =
+                    known.map(|(user, said)| format!("{user}={said}")).collect();
+                let there: BTreeSet<String> = there.collect();
                 hold!(
-                    *users == there,
-                    "presence: a member of {group} knows {users:?}, there are {there:?}"
+                    known == there,
+                    "presence: a member of {group} knows {known:?}, there are {there:?}"
                 );
             }
         }
@@ -200,6 +206,16 @@ impl World {
             let rule = rules.iter().find(|(filter, _)| filter.matches(group));
             let mode = rule.map_or(PresenceMode::Off, |(_, options)| options.presence);
             let presence = self.plane.presence(group);
+            for node in self.nodes.iter().filter(|_| !self.disturbed) {
+                let heard = node.heard.get(group);
+                hold!(
+                    heard.is_none_or(|heard| *heard == (presence.epoch, presence.version)),
+                    "events: {:?} heard {heard:?} of {group} last, there is {}-{}",
+                    node.hub.node(),
+                    presence.epoch,
+                    presence.version
+                );
+            }
             if mode == PresenceMode::Off {
                 hold!(presence.count == 0, "presence: {group} keeps one");
                 continue;

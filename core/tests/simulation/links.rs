@@ -10,7 +10,7 @@ use sansws_core::time::Duration;
 
 use crate::hold;
 use crate::model::Check;
-use crate::setup::GROUPS;
+use crate::setup::{GROUPS, said};
 use crate::world::World;
 
 impl World {
@@ -58,7 +58,25 @@ impl World {
                 }
                 Output::Room => self.retry(at),
                 Output::Event(HubEvent::Left { .. }) => self.left = self.now,
-                Output::Event(HubEvent::Down) => self.void(at),
+                Output::Event(HubEvent::Down) => self.nodes[at].downs += 1,
+                Output::Event(HubEvent::Presence(change)) => {
+                    let now = (change.epoch, change.version);
+                    let heard = &mut self.nodes[at].heard;
+                    let before = heard.insert(change.group.to_string(), now);
+                    hold!(
+                        before.is_none_or(|before| before.0 != now.0 || before.1 < now.1),
+                        "events: {now:?} of {} was told after {before:?}",
+                        change.group
+                    );
+                }
+                Output::Event(HubEvent::Slow(id)) => {
+                    let session = self.nodes[at].slots.get(&id.slot());
+                    let session = session.map(|session| &self.sessions[*session]);
+                    hold!(
+                        !self.setup.turns || session.is_none_or(|session| session.blocked),
+                        "slow: {id} was closed, though it took all that it was given"
+                    );
+                }
                 Output::Event(HubEvent::Up) => {
                     self.nodes[at].refresh = Some(self.now + Duration::from_millis(40));
                 }
@@ -76,6 +94,10 @@ impl World {
                 return;
             };
             let again = draft.clone();
+            if node.hub.is_crowded() {
+                node.held.push_front(draft);
+                return;
+            }
             if let Err(HubError::Behind) = node.hub.publish_draft(self.now, draft, None) {
                 node.held.push_back(again);
             }
@@ -107,7 +129,7 @@ impl World {
     }
 
     /// Tells a client who is present in a group, where that is kept.
-    fn say_present(&mut self, at: usize, id: ChannelId, group: &str) {
+    pub fn say_present(&mut self, at: usize, id: ChannelId, group: &str) {
         let options = &self.setup.options;
         let rule = options
             .rules
@@ -121,24 +143,12 @@ impl World {
     }
 
     pub fn say_snapshot(&mut self, at: usize, id: ChannelId, group: &str, presence: &Presence) {
-        let downs = self.nodes[at].downs;
-        let mut text = format!("V {group} {downs} {}", presence.version);
+        let mut text = format!("V {group} {} {}", presence.epoch, presence.version);
         for present in &presence.members {
             text += " ";
-            text += &present.user;
+            text += &said(present);
         }
         self.say(at, id, &text);
-    }
-
-    /// What clients of a node know of who is present counts no more: what links the nodes may come back without what it knew.
-    fn void(&mut self, at: usize) {
-        let node = &mut self.nodes[at];
-        node.downs += 1;
-        for session in node.slots.values() {
-            for view in self.sessions[*session].views.values_mut() {
-                view.void(node.downs);
-            }
-        }
     }
 
     /// Tells all members on a node again who is present.

@@ -21,9 +21,20 @@ pub enum Op {
         group: u8,
         since: bool,
     },
+    /// A join whose answer nobody waits for.
+    DropJoin {
+        client: u8,
+        group: u8,
+        since: bool,
+    },
     Leave {
         client: u8,
         group: u8,
+    },
+    /// Other metadata.
+    Meta {
+        client: u8,
+        value: u8,
     },
     /// `count` messages one after another; by the node itself when `flags` says so.
     Publish {
@@ -121,6 +132,8 @@ pub const KEY: u8 = 4;
 pub const ID: u8 = 8;
 pub const EXPIRES: u8 = 16;
 pub const BY_NODE: u8 = 32;
+/// The envelope fails on it.
+pub const POISON: u8 = 64 | 128;
 
 /// Draws what happens in the world of a seed.
 pub fn draw(seed: u64, count: usize) -> Vec<Op> {
@@ -186,7 +199,7 @@ fn connect(random: &mut Random, client: u8) -> Op {
 
 fn one(random: &mut Random, client: u8, group: u8, calm: bool) -> Op {
     let node = random.next() as u8;
-    match random.below(if calm { 76 } else { 100 }) {
+    match random.below(if calm { 79 } else { 103 }) {
         0..=7 => connect(random, client),
         8..=19 => Op::Join {
             client,
@@ -223,20 +236,29 @@ fn one(random: &mut Random, client: u8, group: u8, calm: bool) -> Op {
             filter: random.next() as u8,
         },
         75 => Op::Quit { client },
-        76..=79 => Op::Cut {
+        76 | 77 => Op::Meta {
+            client,
+            value: random.next() as u8,
+        },
+        78 => Op::DropJoin {
+            client,
+            group,
+            since: random.one_in(2),
+        },
+        79..=82 => Op::Cut {
             client,
             loud: random.one_in(2),
         },
-        80..=83 => Op::Stall { client },
-        84..=86 => Op::Unstall { client },
-        87..=88 => Op::Partition { node },
-        89 => Op::Hush { node },
-        90..=92 => Op::Heal { node },
-        93..=94 => Op::Lose {
+        83..=86 => Op::Stall { client },
+        87..=89 => Op::Unstall { client },
+        90..=91 => Op::Partition { node },
+        92 => Op::Hush { node },
+        93..=95 => Op::Heal { node },
+        96..=97 => Op::Lose {
             node,
             count: random.between(1, 4) as u8,
         },
-        95 => match random.below(4) {
+        98 => match random.below(4) {
             0 => Op::CloseAll { node, group },
             1 => Op::CloseUser {
                 node,
@@ -247,8 +269,8 @@ fn one(random: &mut Random, client: u8, group: u8, calm: bool) -> Op {
                 target: random.next() as u16,
             },
         },
-        96 => random.pick(&[Op::Restart, Op::Crash { node }, Op::Drain { node }]),
-        97 => Op::Pass { millis: 6_000 },
+        99 => random.pick(&[Op::Restart, Op::Crash { node }, Op::Drain { node }]),
+        100 => Op::Pass { millis: 6_000 },
         _ => publish(random, client, group),
     }
 }

@@ -8,9 +8,9 @@ use sansws_core::close::CloseCode;
 use sansws_core::time::Duration;
 
 use crate::model::Check;
-use crate::ops::{BY_NODE, Op};
+use crate::ops::{self, BY_NODE, Op};
 use crate::session::{ServerEnd, Session};
-use crate::setup::{FILTERS, GROUPS};
+use crate::setup::{FILTERS, GROUPS, POISON};
 use crate::traffic::{encoding, filler};
 use crate::view::{Place, View};
 use crate::world::{Client, World};
@@ -36,7 +36,15 @@ impl World {
                 client,
                 group,
                 since,
-            } => self.join(client, group_of(group), since),
+            } => self.join(client, group_of(group), since, "join"),
+            Op::DropJoin {
+                client,
+                group,
+                since,
+            } => self.join(client, group_of(group), since, "drop"),
+            Op::Meta { client, value } => {
+                self.tell(client, &format!("meta m{value}"));
+            }
             Op::Leave { client, group } => {
                 let group = group_of(group);
                 if self
@@ -57,7 +65,9 @@ impl World {
             } => {
                 let group = group_of(group);
                 for _ in 0..count {
-                    let tag = format!("t{}", self.fresh());
+                    let fails = flags & ops::POISON == ops::POISON;
+                    let begins = if fails { POISON } else { "t" };
+                    let tag = format!("{begins}{}", self.fresh());
                     let size = usize::from(size);
                     if flags & BY_NODE != 0 {
                         let node = usize::from(client) % self.setup.nodes;
@@ -156,16 +166,15 @@ impl World {
                     session.pings.clear();
                 }
             }
-            Op::Partition { node } => self.part(node_of(node))?,
-            Op::Hush { node } => self.hush(node_of(node)),
-            Op::Heal { node } => self.heal(node_of(node))?,
-            Op::Lose { node, count } => self.lose(node_of(node), count),
-            Op::Restart => self.restart()?,
-            Op::Trouble { kind } => self.trouble(kind)?,
-            Op::Crash { node } => {
-                for at in self.together(node_of(node)) {
-                    self.crash(at);
-                }
+            Op::Partition { .. }
+            | Op::Hush { .. }
+            | Op::Heal { .. }
+            | Op::Lose { .. }
+            | Op::Restart
+            | Op::Trouble { .. }
+            | Op::Crash { .. } => {
+                self.disturbed = true;
+                self.disturb(op)?;
             }
             Op::Drain { node } => {
                 let (node, now) = (node_of(node), self.now);
@@ -182,6 +191,26 @@ impl World {
                 self.flush(node)?;
             }
             Op::Pass { millis } => self.pass(Duration::from_millis(millis.into()))?,
+        }
+        Ok(())
+    }
+
+    /// Something goes wrong between the nodes.
+    fn disturb(&mut self, op: Op) -> Check {
+        let node_of = |node: u8| usize::from(node) % self.setup.nodes;
+        match op {
+            Op::Partition { node } => self.part(node_of(node))?,
+            Op::Hush { node } => self.hush(node_of(node)),
+            Op::Heal { node } => self.heal(node_of(node))?,
+            Op::Lose { node, count } => self.lose(node_of(node), count),
+            Op::Restart => self.restart()?,
+            Op::Trouble { kind } => self.trouble(kind)?,
+            Op::Crash { node } => {
+                for at in self.together(node_of(node)) {
+                    self.crash(at);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
@@ -215,7 +244,7 @@ impl World {
         self.sessions.push(session);
     }
 
-    fn join(&mut self, client: u8, group: &str, since: bool) {
+    fn join(&mut self, client: u8, group: &str, since: bool, verb: &str) {
         let Some(view) = self.view(client, group) else {
             return;
         };
@@ -223,8 +252,8 @@ impl World {
             Place::Out => {
                 let since = view.known.filter(|_| since && !view.watched);
                 let said = match since {
-                    Some(since) => format!("join {group} {since}"),
-                    None => format!("join {group}"),
+                    Some(since) => format!("{verb} {group} {since}"),
+                    None => format!("{verb} {group}"),
                 };
                 if self.tell(client, &said)
                     && let Some(view) = self.view(client, group)

@@ -139,6 +139,8 @@ pub struct Session {
     pub silent_close: bool,
     /// Something waits for it in the hub.
     pub woken: bool,
+    /// It could not take all that waited, once.
+    pub blocked: bool,
     pub views: BTreeMap<String, View>,
     /// What it received, to find what comes twice.
     pub seen: BTreeSet<String>,
@@ -185,6 +187,7 @@ impl Session {
             encoding: Encoding::AsSent,
             silent_close: false,
             woken: false,
+            blocked: false,
             views: BTreeMap::new(),
             seen: BTreeSet::new(),
             echoes: VecDeque::new(),

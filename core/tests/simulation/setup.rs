@@ -2,12 +2,13 @@
 //! RFC 7692 section 7.1 for the windows.
 //! Plain data; also the words in which groups and positions reach clients.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use sansws_core::config::{Config, Deflate};
 use sansws_core::hub::{
     Budget, Compress, GroupOptions, HistoryOptions, HubOptions, Notice, Overflow, PresenceMode,
-    Publication, WhenDown,
+    Present, Publication, WhenDown,
 };
 use sansws_core::message::Message;
 use sansws_core::policy::Rate;
@@ -26,6 +27,9 @@ pub const FILTERS: [&str; 4] = ["log/+", "+/0", "#", "who/1"];
 /// For how long a user is still there after the last channel has gone.
 pub const GRACE: Duration = Duration::from_millis(700);
 
+/// How messages begin on which envelopes fail.
+pub const POISON: &str = "poison";
+
 /// How old what is kept may become.
 pub const AGE: Duration = Duration::from_secs(20);
 
@@ -40,6 +44,8 @@ pub struct Setup {
     pub seed: u64,
     pub nodes: usize,
     pub users: u8,
+    /// Readers have a turn before they are judged.
+    pub turns: bool,
     pub options: Arc<HubOptions>,
 }
 
@@ -115,22 +121,32 @@ impl Setup {
             options.joins = Some(Rate::per_second(4));
             options.publishes = Some(Rate::per_second(12));
         }
+        // Callbacks fail, and the hubs go on.
+        let options = options.guard(|_, _, call| {
+            let _ = catch_unwind(AssertUnwindSafe(call));
+        });
         Self {
             seed,
             nodes,
             users: 1 + random.below(5) as u8,
+            turns: random.one_in(2),
             options: Arc::new(options),
         }
     }
 
     /// Most messages that wait for one channel, beside what is replayed to it.
     pub fn most_waiting(&self) -> usize {
-        self.options.budget.messages as usize
+        self.options.budget.messages as usize * self.slack()
+    }
+
+    /// How far the budget may be overstepped before a reader had a turn.
+    const fn slack(&self) -> usize {
+        if self.turns { 16 } else { 1 }
     }
 
     /// Most octets that wait for one channel, beside what is replayed to it: one longer message may wait alone.
     pub fn most_octets(&self) -> usize {
-        self.options.budget.octets.max(2_200)
+        self.options.budget.octets.max(2_200) * self.slack()
     }
 }
 
@@ -170,7 +186,16 @@ fn wrap(publication: &Publication) -> Message {
         .position
         .map_or_else(|| "-".into(), |position| position.to_string());
     let text = publication.as_text().unwrap_or_default();
+    if text.starts_with(POISON) {
+        resume_unwind(Box::new("an envelope that fails"));
+    }
     format!("M {} {position} {saved} {text}", publication.group).into()
+}
+
+/// A user with its metadata.
+pub fn said(present: &Present) -> String {
+    let metadata = present.metadata.as_deref().unwrap_or_default();
+    format!("{}={metadata}", present.user)
 }
 
 fn word(notice: &Notice) -> Option<Message> {
@@ -182,10 +207,12 @@ fn word(notice: &Notice) -> Option<Message> {
         } => format!("G {group} {count}"),
         Notice::Gap { group, count: None } => format!("G {group} ?"),
         Notice::Presence(change) => {
-            let mut text = format!("P {} {}", change.group, change.version);
-            for present in &change.joined {
-                text += " +";
-                text += &present.user;
+            let mut text = format!("P {} {} {}", change.group, change.epoch, change.version);
+            for (sign, present) in [(" +", &change.joined), (" ~", &change.updated)] {
+                for present in present {
+                    text += sign;
+                    text += &said(present);
+                }
             }
             for user in &change.left {
                 text += " -";

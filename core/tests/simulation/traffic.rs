@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use sansws_core::hub::{ChannelId, Draft, Encoding, HubError, Join, Open, Publish, Taken};
+use sansws_core::hub::{
+    ChannelId, Draft, Encoding, HubError, Instruction, Join, Open, Publish, Taken, Target,
+};
 use sansws_core::message::Prepared;
 use sansws_core::time::Duration;
 
@@ -124,6 +126,9 @@ impl World {
                     let sent = connection.send_prepared(&frame);
                     hold!(sent.is_ok(), "connection: {sent:?}");
                 }
+                Taken::Skipped { .. } => {
+                    return Err("content: a channel was told as a listener".into());
+                }
                 Taken::Close(code, reason) => {
                     let _ = connection.close(now, Some(code), &reason);
                     session.woken = false;
@@ -131,6 +136,10 @@ impl World {
                 Taken::Nothing => session.woken = false,
             }
             moved = true;
+        }
+        if self.setup.turns && session.woken && session.server_open().is_some() {
+            session.blocked = true;
+            self.nodes[node].hub.blocked(now, id);
         }
         self.flush(node)?;
         Ok(moved)
@@ -167,6 +176,22 @@ impl World {
                     Err(_) => self.say(node, id, &format!("E {first}")),
                 }
             }
+            "drop" => {
+                let since = words.next().map(|since| since.parse().unwrap());
+                match hub.join(now, id, first, Join { since }) {
+                    Ok(Some(joined)) => self.say_joined(node, id, first, joined),
+                    Ok(None) => {
+                        hub.cancel_join(now, id, first);
+                        self.say(node, id, &format!("E {first}"));
+                    }
+                    Err(_) => self.say(node, id, &format!("E {first}")),
+                }
+            }
+            "meta" => {
+                let said = Instruction::SetMetadata(first.into());
+                let _ = hub.instruct(now, Target::Channel(id), said);
+            }
+            "who" => self.say_present(node, id, first),
             "leave" => {
                 let _ = hub.leave(now, id, first);
                 self.say(node, id, &format!("L {first}"));
@@ -228,6 +253,7 @@ impl World {
             key: name(KEY, 3),
             id: name(ID, 40).filter(|_| chance & 0x100 == 0),
             expires: (flags & EXPIRES != 0).then(|| Duration::from_millis(200)),
+            ..Publish::default()
         };
         let text = format!("{tag} {}", filler(tag, size));
         let draft = Draft {
@@ -237,6 +263,9 @@ impl World {
             options,
         };
         let node = &mut self.nodes[node];
+        if node.hub.is_crowded() {
+            return node.held.push_back(draft);
+        }
         let token = (chance & 0x200 != 0).then(|| node.hub.next_token());
         match node.hub.publish_draft(now, draft.clone(), token) {
             Ok(()) => {
@@ -335,13 +364,19 @@ impl World {
                 Ok(())
             }
             "P" => {
-                let version = number().unwrap_or(0);
-                view.change(version, words)
+                let (epoch, version) = (number().unwrap_or(0), number().unwrap_or(0));
+                view.change(epoch, version, words)?;
+                if view.jumped && !core::mem::replace(&mut view.asking, true) {
+                    let ask = format!("who {first}");
+                    if let Some(connection) = session.client_open() {
+                        let _ = connection.send_text(&ask);
+                    }
+                }
+                Ok(())
             }
             "V" => {
-                let downs = number().unwrap_or(0);
-                let version = number().unwrap_or(0);
-                view.snapshot(downs, version, words.map(String::from).collect());
+                let (epoch, version) = (number().unwrap_or(0), number().unwrap_or(0));
+                view.snapshot(epoch, version, words);
                 Ok(())
             }
             "J" => {

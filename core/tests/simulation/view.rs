@@ -2,7 +2,7 @@
 //! No RFC.
 //! Knows no connection: it is given what the client read, in order.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sansws_core::hub::{ChannelId, Position};
@@ -38,13 +38,22 @@ pub struct View {
     /// It was told that something is missing since the last message came.
     noted: bool,
     replayed: u64,
-    pub present: Option<(u64, BTreeSet<String>)>,
-    /// Which snapshots of presence count: those since the link of the node broke so often.
-    downs: u64,
+    pub present: Option<Known>,
     /// It was told that something was skipped: changes of presence too, perhaps.
     pub doubt: bool,
-    /// A change of presence did not come, and nobody said so.
+    /// A change of presence did not come, or one of another epoch did: it is to be told in full.
     pub jumped: bool,
+    /// It asked for that.
+    pub asking: bool,
+}
+
+/// Who is present, as far as known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub epoch: u64,
+    pub version: u64,
+    /// By user, what was said of it.
+    pub users: BTreeMap<String, String>,
 }
 
 impl View {
@@ -61,9 +70,9 @@ impl View {
             noted: false,
             replayed: 0,
             present: None,
-            downs: 0,
             doubt: false,
             jumped: false,
+            asking: false,
         }
     }
 
@@ -78,7 +87,7 @@ impl View {
         (self.missing, self.announced, self.replayed) = (0, 0, 0);
         self.noted = false;
         self.present = None;
-        (self.doubt, self.jumped) = (false, false);
+        (self.doubt, self.jumped, self.asking) = (false, false, false);
     }
 
     /// A message came.
@@ -245,39 +254,51 @@ impl View {
         self.misses(model, id, at, top.offset)
     }
 
-    /// Who is present was told in full.
-    pub fn snapshot(&mut self, downs: u64, version: u64, users: BTreeSet<String>) {
-        if downs >= self.downs {
-            self.present = Some((version, users));
-            (self.doubt, self.jumped) = (false, false);
+    /// Who is present was told in full. An older snapshot of the same epoch is of no use.
+    pub fn snapshot<'a>(&mut self, epoch: u64, version: u64, users: impl Iterator<Item = &'a str>) {
+        let is_older = self.present.as_ref().is_some_and(|known| {
+            !self.doubt && !self.jumped && known.epoch == epoch && known.version > version
+        });
+        self.asking = false;
+        if is_older {
+            return;
         }
+        self.present = Some(Known {
+            epoch,
+            version,
+            users: users.filter_map(user).collect(),
+        });
+        (self.doubt, self.jumped) = (false, false);
     }
 
-    /// What was told of who is present counts no more.
-    pub fn void(&mut self, downs: u64) {
-        self.present = None;
-        self.downs = downs;
-    }
-
-    /// A change of presence came.
-    pub fn change<'a>(&mut self, version: u64, changes: impl Iterator<Item = &'a str>) -> Check {
-        let Some((at, users)) = &mut self.present else {
+    /// A change of presence came: what is beyond the snapshot is applied once. After another epoch, or a version that is missing, it is
+    /// asked for in full.
+    pub fn change<'a>(
+        &mut self,
+        epoch: u64,
+        version: u64,
+        changes: impl Iterator<Item = &'a str>,
+    ) -> Check {
+        let Some(known) = &mut self.present else {
             return Ok(());
         };
-        if version <= *at || self.doubt || self.jumped {
+        if self.doubt || self.jumped || (known.epoch == epoch && version <= known.version) {
             return Ok(());
         }
-        if version != *at + 1 {
-            // What it was not told of is told in full when the link of its node is there again.
+        if known.epoch != epoch || version != known.version + 1 {
             self.jumped = true;
             return Ok(());
         }
-        *at = version;
+        known.version = version;
         for change in changes {
-            let (sign, user) = change.split_at(1);
-            let is_change = match sign {
-                "+" => users.insert(user.to_string()),
-                _ => users.remove(user),
+            let (sign, said) = change.split_at(1);
+            let is_change = match (sign, user(said)) {
+                ("+", Some((user, said))) => known.users.insert(user, said).is_none(),
+                ("~", Some((user, said))) => {
+                    let before = known.users.insert(user, said.clone());
+                    before.is_some_and(|before| before != said)
+                }
+                _ => known.users.remove(said).is_some(),
             };
             hold!(
                 is_change,
@@ -287,4 +308,10 @@ impl View {
         }
         Ok(())
     }
+}
+
+/// A user, and what was said of it.
+fn user(said: &str) -> Option<(String, String)> {
+    let (user, said) = said.split_once('=')?;
+    Some((user.into(), said.into()))
 }

@@ -43,6 +43,8 @@ pub struct Node {
     pub downs: u64,
     /// Messages that were taken.
     pub taken: u64,
+    /// The newest change of presence that it was told of, by group.
+    pub heard: BTreeMap<String, (u64, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,8 @@ pub struct World {
     pub windows: u16,
     /// When a channel left a group last.
     pub left: Instant,
+    /// Something went wrong between the nodes.
+    pub disturbed: bool,
 }
 
 impl World {
@@ -106,6 +110,7 @@ impl World {
             fresh: 0,
             windows: 0,
             left: Instant::ZERO,
+            disturbed: false,
             setup,
         };
         for at in 0..world.setup.nodes {
@@ -124,7 +129,10 @@ impl World {
     pub fn fresh_node(&mut self, at: usize) -> Node {
         let id = NodeId(0xa000 + self.fresh());
         let mut hub = Hub::new(id, Arc::clone(&self.setup.options));
-        hub.listen(true);
+        hub.listen(true, true);
+        if self.setup.turns {
+            hub.track_turns();
+        }
         Node {
             hub,
             link: Link::new(self, at),
@@ -136,6 +144,7 @@ impl World {
             draining: false,
             downs: 0,
             taken: 0,
+            heard: BTreeMap::new(),
         }
     }
 

@@ -24,7 +24,7 @@ impl<T: Transport> Engine<T> {
         if let Some(post) = &mut self.post
             && (self.end.is_some() || !self.connection.is_open())
         {
-            **post = Post::Gone;
+            post.end();
         }
         self.post.as_deref_mut()
     }
@@ -38,7 +38,7 @@ impl<T: Transport> Engine<T> {
     /// It is in no group any more.
     pub(super) fn leave_hub(&mut self) {
         if let Some(post) = &mut self.post {
-            **post = Post::Gone;
+            post.end();
         }
     }
 
@@ -103,7 +103,7 @@ impl<T: Transport> Engine<T> {
                     send.is_ok()
                 }
             }),
-            Post::Hub(_) | Post::Gone => Pulled::default(),
+            Post::Hub(_) | Post::Gone(_) => Pulled::default(),
         };
         self.post = Some(post);
         (octets, pulled)

@@ -5,6 +5,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::task::Waker;
 
 use super::bell::Bell;
@@ -21,8 +22,8 @@ pub(in crate::drive) enum Post {
     Hub(HubRef),
     /// A channel.
     Open(Mailbox),
-    /// The connection has ended, and its channel with it.
-    Gone,
+    /// The connection has ended, and its channel with it, which was in these groups.
+    Gone(Vec<Arc<str>>),
 }
 
 /// An open channel. Dropped, it leaves all groups.
@@ -50,6 +51,16 @@ impl Post {
         Box::new(Self::Hub(hub.clone()))
     }
 
+    /// The connection has ended.
+    pub(in crate::drive) fn end(&mut self) {
+        let groups = match self {
+            Self::Open(mailbox) => mailbox.groups(),
+            Self::Hub(_) => Vec::new(),
+            Self::Gone(_) => return,
+        };
+        *self = Self::Gone(groups);
+    }
+
     /// The channel; opened if it is not.
     pub(super) fn open(&mut self, open: Open) -> Result<&Mailbox, HubError> {
         if let Self::Hub(hub) = self {
@@ -67,7 +78,7 @@ impl Post {
         }
         match self {
             Self::Open(mailbox) => Ok(mailbox),
-            Self::Hub(_) | Self::Gone => Err(HubError::Gone),
+            Self::Hub(_) | Self::Gone(_) => Err(HubError::Gone),
         }
     }
 }
@@ -83,6 +94,11 @@ impl Mailbox {
 
     pub(super) const fn id(&self) -> ChannelId {
         self.id
+    }
+
+    /// The groups that it is in.
+    pub(super) fn groups(&self) -> Vec<Arc<str>> {
+        self.node.state().hub.groups_of(self.id)
     }
 
     /// Whether something waits; if not, this waker is woken when it does.

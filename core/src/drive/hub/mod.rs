@@ -39,8 +39,8 @@ use std::sync::{Mutex, RwLock};
 use crate::close::CloseCode;
 use crate::http::exposition::{Exposition, Kind};
 use crate::hub::{
-    Answer, Broker, BrokerCounters, ChannelId, Filter, HubError, HubOptions, Kept, Presence,
-    Question, Sent, Snapshot,
+    Answer, Broker, BrokerCounters, ChannelId, Filter, HubError, HubOptions, Instruction, Kept,
+    Presence, Question, Sent, Snapshot, Target,
 };
 use crate::message::Prepared;
 use crate::random::Seed;
@@ -302,6 +302,54 @@ impl<O> Hub<O> {
             .here(|state, _| state.hub.close_user(user, code, reason))
     }
 
+    /// Has a connection join a group, on any node. It is not told when that is done.
+    ///
+    /// # Errors
+    /// Those of [`instruct`](crate::hub::Hub::instruct).
+    pub fn join(&self, id: ChannelId, group: &str) -> Result<(), HubError> {
+        self.instruct(Target::Channel(id), Instruction::Join(group.into()))
+    }
+
+    /// Has a connection leave a group, on any node.
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    pub fn leave(&self, id: ChannelId, group: &str) -> Result<(), HubError> {
+        self.instruct(Target::Channel(id), Instruction::Leave(group.into()))
+    }
+
+    /// Has all connections of a user join a group, on all nodes.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub fn join_user(&self, user: &str, group: &str) -> Result<(), HubError> {
+        self.instruct(Target::User(user.into()), Instruction::Join(group.into()))
+    }
+
+    /// Has all connections of a user leave a group, on all nodes.
+    ///
+    /// # Errors
+    /// As for [`join_user`](Self::join_user).
+    pub fn leave_user(&self, user: &str, group: &str) -> Result<(), HubError> {
+        self.instruct(Target::User(user.into()), Instruction::Leave(group.into()))
+    }
+
+    /// Has channels do something, on whatever nodes they are: join, leave, belong to another user, have other metadata, end at a
+    /// time.
+    ///
+    /// # Errors
+    /// Those of [`instruct`](crate::hub::Hub::instruct).
+    pub fn instruct(&self, target: Target, instruction: Instruction) -> Result<(), HubError> {
+        self.inner.callbacks.check()?;
+        let node = match target {
+            Target::Channel(id) => self.inner.node_of(id),
+            Target::User(_) => driver::node_here(&self.inner),
+        };
+        self.inner.with(&node, |state, now| {
+            state.hub.instruct(now, target, instruction)
+        })
+    }
+
     /// Closes one connection, on any node. Whether it is not known to be gone.
     pub fn close(&self, id: ChannelId, code: CloseCode, reason: &str) -> bool {
         let node = self.inner.node_of(id);
@@ -367,11 +415,16 @@ impl<O> Hub<O> {
         Subscription::new(&self.inner, filter)
     }
 
-    /// What happens on the nodes of this process, from now on.
+    /// Returns what happens from now on: joins, leaves and losses on this process, and changes of presence on any, also where this
+    /// one has no members. Each is told once.
+    ///
+    /// # Panics
+    /// In a callback of this hub, as all methods do that return no `Result`.
     pub fn events(&self) -> Events {
         let events = self.inner.outlets.listeners.add();
-        for node in self.inner.all_nodes() {
-            node.state().hub.listen(true);
+        for (at, node) in self.inner.all_nodes().iter().enumerate() {
+            self.inner
+                .with(node, |state, _| state.hub.listen(true, at == 0));
         }
         events
     }

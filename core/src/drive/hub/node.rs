@@ -14,8 +14,8 @@ use atomic_waker::AtomicWaker;
 use super::bell::Bell;
 use super::inner::Outlets;
 use crate::hub::{
-    Answer, ChannelId, Command, Event, Hub, HubError, HubOptions, Joined, NodeId, Open, Output,
-    Published, Token,
+    Answer, ChannelId, Command, Event, Hub, HubError, HubOptions, Joined, Left, NodeId, Open,
+    Output, Published, Token,
 };
 use crate::time::Instant;
 
@@ -53,13 +53,23 @@ pub(super) struct State {
     pub(super) hub: Hub,
     /// By place.
     bells: Vec<Option<Arc<Bell>>>,
-    joins: BTreeMap<(ChannelId, Arc<str>), Waiting<Joined>>,
+    joins: BTreeMap<(ChannelId, Arc<str>), Joining>,
     publications: BTreeMap<Token, Waiting<Result<Published, HubError>>>,
     answers: BTreeMap<Token, Waiting<Result<Answer, HubError>>>,
     /// Publishers that wait for room.
     publishers: Vec<Waker>,
     /// Who waited for what will not come.
     disappointed: Vec<Waker>,
+}
+
+/// A join whose answer has not been taken.
+#[derive(Debug, Default)]
+struct Joining {
+    wakers: Vec<Waker>,
+    /// Futures that will take the answer.
+    futures: u32,
+    /// The answer. Without a future it is that of one that was dropped before it looked: the next join takes it.
+    joined: Option<Joined>,
 }
 
 /// An answer that somebody waits for.
@@ -144,7 +154,10 @@ impl Node {
                     self.outbox().push_back(command);
                 }
                 Output::Joined(id, group, joined) => {
-                    answer(&mut state.joins, (id, group), joined, wakes);
+                    if let Some(joining) = state.joins.get_mut(&(id, group)) {
+                        joining.joined = Some(joined);
+                        wakes.wakers.append(&mut joining.wakers);
+                    }
                 }
                 Output::Published(token, result) => {
                     answer(&mut state.publications, token, result, wakes);
@@ -284,12 +297,21 @@ impl Node {
         id: ChannelId,
         group: &Arc<str>,
     ) -> Poll<Result<Joined, HubError>> {
-        let key = (id, Arc::clone(group));
-        poll_answer(&mut self.state().joins, key, cx).map(|joined| joined.ok_or(HubError::Gone))
-    }
-
-    pub(super) fn forget_join(&self, id: ChannelId, group: &Arc<str>) {
-        self.state().joins.remove(&(id, Arc::clone(group)));
+        let mut state = self.state();
+        let Some(joining) = state.joins.get_mut(&(id, Arc::clone(group))) else {
+            return Poll::Ready(Err(HubError::Gone));
+        };
+        if let Some(joined) = joining.joined {
+            return Poll::Ready(Ok(joined));
+        }
+        if !joining
+            .wakers
+            .iter()
+            .any(|known| known.will_wake(cx.waker()))
+        {
+            joining.wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Waits for what became of a publication.
@@ -378,21 +400,60 @@ impl State {
             *place = None;
         }
         let disappointed = &mut self.disappointed;
-        self.joins.retain(|(known, _), waiting| {
-            if *known == id
-                && let Waiting::For(waker) = waiting
-            {
-                disappointed.push(waker.clone());
+        self.joins.retain(|(known, _), joining| {
+            if *known == id {
+                disappointed.append(&mut joining.wakers);
             }
             *known != id
         });
     }
 
-    /// Somebody will ask for the answer to a join.
+    /// A future will take the answer to a join.
     pub(super) fn expect_join(&mut self, id: ChannelId, group: &Arc<str>) {
+        let joining = self.joins.entry((id, Arc::clone(group))).or_default();
+        joining.futures += 1;
+    }
+
+    /// The answer to a join whose future was dropped before it looked.
+    pub(super) fn take_joined(&mut self, id: ChannelId, group: &Arc<str>) -> Option<Joined> {
         let key = (id, Arc::clone(group));
-        let nobody = || Waiting::For(Waker::noop().clone());
-        self.joins.entry(key).or_insert_with(nobody);
+        let joining = self.joins.get(&key)?;
+        let joined = joining.joined.filter(|_| joining.futures == 0)?;
+        self.joins.remove(&key);
+        // It may have been made to leave since.
+        let is_member = self.hub.groups_of(id).contains(group);
+        is_member.then_some(joined)
+    }
+
+    /// A future is done with a join, with its answer or without. Where none waits any more and there is no answer, the join has not
+    /// happened.
+    pub(super) fn end_join(&mut self, now: Instant, id: ChannelId, group: &Arc<str>, taken: bool) {
+        let key = (id, Arc::clone(group));
+        let Some(joining) = self.joins.get_mut(&key) else {
+            return;
+        };
+        joining.futures -= 1;
+        if joining.futures > 0 {
+            return;
+        }
+        let unheard = joining.joined.is_some() && !taken;
+        if joining.joined.is_none() {
+            self.hub.cancel_join(now, id, group);
+        }
+        if !unheard {
+            self.joins.remove(&key);
+        }
+    }
+
+    /// A channel leaves a group: what its join came to is of no interest any more.
+    pub(super) fn leave(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        group: &str,
+    ) -> Result<Left, HubError> {
+        self.joins.remove(&(id, group.into()));
+        self.hub.leave(now, id, group)
     }
 
     /// Somebody will ask what became of a publication.

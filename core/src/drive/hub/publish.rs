@@ -73,9 +73,16 @@ impl Publish {
         }
     }
 
-    /// A channel that does not receive it. It may be called more than once.
+    /// A channel that does not receive it. It may be called more than once. Where the channel belongs to a user, a connection of
+    /// that user that comes back in its place does not get it by recovery either.
     pub fn exclude(mut self, id: ChannelId) -> Self {
         self.draft.options.exclude.push(id);
+        self
+    }
+
+    /// A user none of whose channels receive it. It may be called more than once.
+    pub fn exclude_user(mut self, user: &str) -> Self {
+        self.draft.options.exclude_users.push(user.into());
         self
     }
 
@@ -91,7 +98,8 @@ impl Publish {
         self
     }
 
-    /// An id of yours: a second publication with it, within 5 minutes, is not published again.
+    /// An id of yours: a second publication with it to the group, within 5 minutes, is not published again. At most
+    /// [`max_ids`](crate::hub::HubOptions::max_ids) are remembered; one more fails with [`HubError::TooManyIds`].
     pub fn id(mut self, id: &str) -> Self {
         self.draft.options.id = Some(id.into());
         self
@@ -139,7 +147,7 @@ impl IntoFuture for Publish {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let (by, draft) = (self.by?, self.draft);
-            if by.node.ends_turn() {
+            if by.node.ends_turn() || by.hub.gives_way() {
                 let mut has_waited = false;
                 poll_fn(|cx| {
                     if core::mem::replace(&mut has_waited, true) {

@@ -5,14 +5,18 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::poll_fn;
+use core::task::Poll;
 
 use super::node::Node;
 use super::publish::By;
 use super::{HubRef, Inner, Post, Publish};
 use crate::drive::websocket::{Shared, WebSocket, WriteHalf};
 use crate::drive::{Error, Result, Transport};
-use crate::hub::{ChannelId, Filter, HubError, Join, Joined, Left, Open, Position};
+use crate::hub::{
+    ChannelId, Filter, HubError, Instruction, Join, Joined, Left, Open, Position, Sent, Target,
+};
 use crate::message::Prepared;
+use crate::time::Instant;
 
 /// A channel, with what is needed to use it.
 struct Channel {
@@ -57,6 +61,9 @@ impl<T: Transport> Shared<T> {
         let channel = self.channel(Open::default())?;
         let (id, name) = (channel.id, Arc::from(group));
         let joined = channel.hub.with(&channel.node, |state, now| {
+            if let Some(joined) = state.take_joined(id, &name) {
+                return Ok(Some(joined));
+            }
             let joined = state.hub.join(now, id, group, Join { since })?;
             if joined.is_none() {
                 state.expect_join(id, &name);
@@ -66,25 +73,66 @@ impl<T: Transport> Shared<T> {
         if let Some(joined) = joined {
             return Ok(joined);
         }
-        let asking = Asking {
+        let mut asking = Asking {
+            hub: &channel.hub,
             node: &channel.node,
             id,
             name: &name,
+            taken: false,
         };
-        Ok(poll_fn(|cx| asking.node.poll_joined(cx, id, &name)).await?)
+        let joined = poll_fn(|cx| asking.node.poll_joined(cx, id, &name)).await?;
+        asking.taken = true;
+        Ok(joined)
+    }
+
+    fn leave(&self, group: &str) -> Result<Left> {
+        let channel = self.channel(Open::default())?;
+        let (hub, id) = (&channel.hub, channel.id);
+        Ok(hub.with(&channel.node, |state, now| state.leave(now, id, group))?)
+    }
+
+    fn instruct(&self, instruction: Instruction) -> Result<()> {
+        let channel = self.channel(Open::default())?;
+        let (hub, target) = (&channel.hub, Target::Channel(channel.id));
+        Ok(hub.with(&channel.node, |state, now| {
+            state.hub.instruct(now, target, instruction)
+        })?)
+    }
+
+    async fn send_in_order(&self, message: Prepared) -> Result<()> {
+        let channel = self.channel(Open::default())?;
+        let (hub, id) = (&channel.hub, channel.id);
+        poll_fn(|cx| {
+            if hub.is_crowded(Some(cx.waker())) {
+                return Poll::Pending;
+            }
+            let sent = hub.with(&channel.node, |state, now| {
+                state.hub.send_to(now, id, message.clone())
+            });
+            Poll::Ready(match sent {
+                Ok(Sent::Queued | Sent::Forwarded) => Ok(()),
+                Ok(Sent::Overflowed | Sent::Gone) => Err(HubError::Gone.into()),
+                Err(error) => Err(error.into()),
+            })
+        })
+        .await
     }
 }
 
-/// Nobody asks any more once it is dropped.
+/// A join that is under way. Dropped, it is taken back unless it is done.
 struct Asking<'a> {
+    hub: &'a Inner,
     node: &'a Node,
     id: ChannelId,
     name: &'a Arc<str>,
+    taken: bool,
 }
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        self.node.forget_join(self.id, self.name);
+        let (id, name, taken) = (self.id, self.name, self.taken);
+        self.hub
+            .with(self.node, |state, now| state.end_join(now, id, name, taken));
     }
 }
 
@@ -135,11 +183,7 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::Gone`] once the connection has ended.
             pub fn leave(&self, group: &str) -> Result<Left> {
-                let channel = self.cell().channel(Open::default())?;
-                let id = channel.id;
-                Ok(channel
-                    .hub
-                    .with(&channel.node, |state, now| state.hub.leave(now, id, group))?)
+                self.cell().leave(group)
             }
 
             /// Sends the peer what is published to all groups that a filter matches, each message once. Says whether it is new.
@@ -186,12 +230,50 @@ macro_rules! member {
                 Publish::json(self.cell().publisher(), group.into(), value)
             }
 
-            /// The groups it is in.
+            /// The groups it is in; once it has ended, those that it was in then.
             pub fn groups(&self) -> Vec<Arc<str>> {
-                match self.cell().channel(Open::default()) {
-                    Ok(channel) => channel.node.state().hub.groups_of(channel.id),
-                    Err(_) => Vec::new(),
+                match self.cell().engine().post() {
+                    Some(Post::Open(mailbox)) => mailbox.groups(),
+                    Some(Post::Gone(groups)) => groups.clone(),
+                    Some(Post::Hub(_)) | None => Vec::new(),
                 }
+            }
+
+            /// Sends the peer a message behind everything that was published to it before: [`send`](Self::send) goes straight to the
+            /// connection, and overtakes what waits for it in the hub. It counts against the budget of the channel.
+            ///
+            /// # Errors
+            /// [`HubError::NoHub`], [`HubError::TooLong`]; [`HubError::Gone`] once the connection has ended, or when it is closed for
+            /// reading too slowly.
+            pub async fn send_in_order(&self, message: impl Into<Prepared>) -> Result<()> {
+                self.cell().send_in_order(message.into()).await
+            }
+
+            /// Makes it a connection of another user, or of none: in all its groups one goes, and the other comes.
+            ///
+            /// # Errors
+            /// [`HubError::BadName`], [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
+            pub fn set_user(&self, user: Option<&str>) -> Result<()> {
+                self.cell()
+                    .instruct(Instruction::SetUser(user.map(Into::into)))
+            }
+
+            /// Changes what others see of it in presence, which they are told.
+            ///
+            /// # Errors
+            /// [`HubError::MetadataTooLong`], [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
+            pub fn set_metadata(&self, metadata: &str) -> Result<()> {
+                self.cell()
+                    .instruct(Instruction::SetMetadata(metadata.into()))
+            }
+
+            /// Closes it with 1008 at this time, such as when its token expires; `None`: never for that. The time is that since the
+            /// Unix epoch. Another call, with a new token, moves it.
+            ///
+            /// # Errors
+            /// [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
+            pub fn set_expiry(&self, at: Option<Instant>) -> Result<()> {
+                self.cell().instruct(Instruction::SetExpiry(at))
             }
         }
     };

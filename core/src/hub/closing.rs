@@ -1,0 +1,98 @@
+//! Closing of channels: one, those of a group or those of a user, on any node.
+//! RFC 6455 section 7.4.1.
+//! Knows no socket: what waits for a channel is taken first, then its end.
+
+use alloc::string::String;
+
+use super::backplane::Command;
+use super::id::{Name, check_name, group_of_user};
+use super::slow::wake;
+use super::{ChannelId, Hub, HubError};
+use crate::close::{CloseCode, cut_reason};
+use crate::time::Instant;
+
+impl Hub {
+    /// Closes all channels that are in a group, on all nodes; what waits for them reaches them first.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`].
+    pub fn close_all(
+        &mut self,
+        group: &str,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<(), HubError> {
+        check_name(group)?;
+        self.close_group_everywhere(group.into(), code, reason)
+    }
+
+    /// Closes all channels of a user, on all nodes.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`].
+    pub fn close_user(
+        &mut self,
+        user: &str,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<(), HubError> {
+        self.close_group_everywhere(group_of_user(user)?, code, reason)
+    }
+
+    fn close_group_everywhere(
+        &mut self,
+        group: Name,
+        code: CloseCode,
+        reason: &str,
+    ) -> Result<(), HubError> {
+        let reason = String::from(cut_reason(reason));
+        if self.down {
+            return Err(HubError::Down);
+        }
+        self.command(Command::Close {
+            group,
+            code,
+            reason,
+        });
+        Ok(())
+    }
+
+    pub(super) fn close_group(
+        &mut self,
+        now: Instant,
+        group: &Name,
+        code: CloseCode,
+        reason: &str,
+    ) {
+        for id in self.members(group) {
+            self.close(now, id, code, reason);
+        }
+    }
+
+    /// Closes a channel, on any node: what waits for it reaches it first, and it is in no group any more. Says whether this node
+    /// knows that it is gone already.
+    pub fn close(&mut self, now: Instant, id: ChannelId, code: CloseCode, reason: &str) -> bool {
+        if id.node != self.node {
+            self.command(Command::CloseChannel {
+                channel: id,
+                code,
+                reason: cut_reason(reason).into(),
+            });
+            return true;
+        }
+        let Some(seat) = self.seats.of(id) else {
+            self.counters.stale += 1;
+            return false;
+        };
+        if !seat.closing {
+            seat.closing = true;
+            if let Some(more) = seat.more_mut() {
+                more.farewell = Some((code, cut_reason(reason).into()));
+            }
+            wake(&mut self.outputs, id.slot(), seat);
+            self.had_turn(now, id.slot());
+            self.leave_all(now, id);
+        }
+        true
+    }
+}

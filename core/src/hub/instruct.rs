@@ -1,0 +1,180 @@
+//! What a server tells connections from outside their handlers, by id or by user, on any node.
+//! RFC 6455 section 7.4.1 for the close code of a session that has ended.
+//! Knows no message.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::backplane::Command;
+use super::id::{Name, check_name, group_of_user, is_public};
+use super::{ChannelId, Hub, HubError};
+use crate::close::CloseCode;
+use crate::time::Instant;
+
+/// Who is to follow an [`Instruction`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One channel.
+    Channel(ChannelId),
+    /// All channels of a user.
+    User(Arc<str>),
+}
+
+/// Something that a channel is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Instruction {
+    /// Join a group.
+    Join(Arc<str>),
+    /// Leave a group.
+    Leave(Arc<str>),
+    /// Belong to another user, or to none.
+    SetUser(Option<Arc<str>>),
+    /// Have other metadata.
+    SetMetadata(Arc<str>),
+    /// End at this time, by the clock of the hub; or have no such end.
+    SetExpiry(Option<Instant>),
+}
+
+impl Hub {
+    /// Has channels do something, on whatever node they are. What those of other nodes could not do, they count.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::MetadataTooLong`], [`HubError::Down`] for channels elsewhere; for a channel of this node also
+    /// [`HubError::Gone`], [`HubError::TooManyGroups`], [`HubError::Crowded`], [`HubError::Draining`].
+    pub fn instruct(
+        &mut self,
+        now: Instant,
+        target: Target,
+        instruction: Instruction,
+    ) -> Result<(), HubError> {
+        match &instruction {
+            Instruction::Join(name) | Instruction::Leave(name) => check_name(name)?,
+            Instruction::SetUser(user) => {
+                user.as_deref().map(group_of_user).transpose()?;
+            }
+            Instruction::SetMetadata(text) if text.len() > self.options.max_metadata => {
+                return Err(HubError::MetadataTooLong);
+            }
+            Instruction::SetMetadata(_) | Instruction::SetExpiry(_) => {}
+        }
+        let target = match target {
+            Target::Channel(id) if id.node == self.node => {
+                return self.follow(now, id, instruction);
+            }
+            Target::Channel(id) => Target::Channel(id),
+            // The group of the user's channels.
+            Target::User(user) => Target::User(group_of_user(&user)?),
+        };
+        if self.down {
+            return Err(HubError::Down);
+        }
+        self.command(Command::Instruct {
+            target,
+            instruction,
+        });
+        Ok(())
+    }
+
+    /// The backplane passes an instruction on. That of a user's channels names their group.
+    pub(super) fn instructed(&mut self, now: Instant, target: &Target, instruction: &Instruction) {
+        let ids = match target {
+            Target::Channel(id) => alloc::vec![*id],
+            Target::User(group) => self.members(group),
+        };
+        for id in ids {
+            if self.follow(now, id, instruction.clone()).is_err() {
+                self.counters.stale += 1;
+            }
+        }
+    }
+
+    fn follow(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        instruction: Instruction,
+    ) -> Result<(), HubError> {
+        match instruction {
+            Instruction::Join(group) if self.draining => {
+                drop(group);
+                Err(HubError::Draining)
+            }
+            Instruction::Join(group) => self.add(now, id, &group, None).map(drop),
+            Instruction::Leave(group) => self.leave(now, id, &group).map(drop),
+            Instruction::SetUser(user) => self.set_user(now, id, user),
+            Instruction::SetMetadata(text) => self.set_metadata(now, id, text),
+            Instruction::SetExpiry(at) => self.set_expiry(id, at),
+        }
+    }
+
+    /// Groups of a channel that a caller can name.
+    fn named_groups(&mut self, id: ChannelId) -> Result<Vec<Name>, HubError> {
+        self.seats.of(id).ok_or(HubError::Gone)?;
+        Ok(self.groups_of(id))
+    }
+
+    fn set_user(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        user: Option<Name>,
+    ) -> Result<(), HubError> {
+        let groups = self.named_groups(id)?;
+        let of_user = user.as_deref().map(group_of_user).transpose()?;
+        let more = self.seats.of(id).and_then(|seat| seat.renewable());
+        let before = more.ok_or(HubError::Gone)?.user.clone();
+        if before == user {
+            return Ok(());
+        }
+        // In its groups it goes as one, and comes as the other.
+        for group in &groups {
+            self.exit(now, id, group, true);
+        }
+        if let Some(before) = before {
+            let of_before = group_of_user(&before)?;
+            self.leave_group(now, id, &of_before);
+        }
+        if let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) {
+            more.user = user;
+        }
+        let added = of_user.map(|group| self.add(now, id, &group, None));
+        for group in &groups {
+            self.enter(now, id, group);
+        }
+        added.transpose().map(drop)
+    }
+
+    fn set_metadata(&mut self, now: Instant, id: ChannelId, text: Name) -> Result<(), HubError> {
+        let groups = self.named_groups(id)?;
+        let more = self.seats.of(id).and_then(|seat| seat.renewable());
+        more.ok_or(HubError::Gone)?.metadata = Some(text);
+        for group in groups.iter().filter(|group| is_public(group)) {
+            self.update(now, id, group);
+        }
+        Ok(())
+    }
+
+    fn set_expiry(&mut self, id: ChannelId, at: Option<Instant>) -> Result<(), HubError> {
+        let more = self.seats.of(id).and_then(|seat| seat.renewable());
+        let ends = &mut more.ok_or(HubError::Gone)?.ends;
+        if let Some(before) = core::mem::replace(ends, at) {
+            self.ending.remove(&(before, id.slot()));
+        }
+        self.ending.extend(at.map(|at| (at, id.slot())));
+        Ok(())
+    }
+
+    /// Closes channels whose time has come.
+    pub(super) fn end_sessions(&mut self, now: Instant) {
+        while let Some((at, slot)) = self.ending.first().copied()
+            && at <= now
+        {
+            self.ending.remove(&(at, slot));
+            if let Some(id) = self.seats.id(slot) {
+                self.counters.expired_channels += 1;
+                self.close(now, id, CloseCode::POLICY, "the session has ended");
+            }
+        }
+    }
+}
