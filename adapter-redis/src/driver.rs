@@ -31,6 +31,9 @@ const ON_THEIR_WAY: usize = 4;
 /// Commands that are taken before something else has its turn.
 const AT_ONCE: usize = 1_024;
 
+/// Events that are delivered before it is looked whether readers need a turn.
+const EVENTS: usize = 256;
+
 /// How long a connection must have held for the waits to begin anew.
 const SETTLED: Duration = Duration::from_secs(10);
 
@@ -112,7 +115,14 @@ impl Redis {
                         Err(panic) => End::Lost(told(&*panic)),
                     };
                     // What has arrived is not lost.
-                    deliver(&self.link, &mut self.machine);
+                    poll_fn(|cx| {
+                        deliver(&self.link, &mut self.machine, cx);
+                        if self.link.is_crowded(cx) {
+                            return Poll::Pending;
+                        }
+                        Poll::Ready(())
+                    })
+                    .await;
                     let now = self.link.now();
                     self.machine.disconnected(now);
                     self.link.down();
@@ -241,7 +251,10 @@ impl Carrying {
     /// Carries what there is. Says whether there was anything.
     fn step(&mut self, redis: &mut Redis, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut moved = self.close(redis, cx)?;
-        moved |= self.hear(redis, cx)?;
+        // What readers have not taken yet is not added to.
+        if !redis.link.is_crowded(cx) {
+            moved |= self.hear(redis, cx)?;
+        }
         let (link, machine) = (&mut redis.link, &mut redis.machine);
         if !machine.is_crowded() {
             let now = link.now();
@@ -250,7 +263,7 @@ impl Carrying {
             });
             moved |= taken > 0;
         }
-        moved |= deliver(link, machine);
+        moved |= deliver(link, machine, cx);
         moved |= self.ask(redis);
         self.wait(redis, cx)?;
         Ok(moved)
@@ -358,19 +371,21 @@ impl Carrying {
     }
 }
 
-/// Delivers events, those of one node that follow each other together.
-fn deliver(link: &Link, machine: &mut Machine) -> bool {
-    let mut next = machine.poll_event();
-    let moved = next.is_some();
-    let mut events = Vec::new();
-    while let Some((node, event)) = next {
-        events.push(event);
-        next = machine.poll_event();
-        while let Some((_, event)) = next.take_if(|(other, _)| *other == node) {
+/// Delivers events, those of one node that follow each other together, until there are no more or readers need a turn. Returns whether
+/// there were any.
+fn deliver(link: &Link, machine: &mut Machine, cx: &Context<'_>) -> bool {
+    let mut moved = false;
+    while !link.is_crowded(cx)
+        && let Some((node, event)) = machine.poll_event()
+    {
+        let mut events = vec![event];
+        while events.len() < EVENTS
+            && let Some(event) = machine.poll_event_of(node)
+        {
             events.push(event);
-            next = machine.poll_event();
         }
-        link.deliver_all(node, events.drain(..));
+        link.deliver_all(node, events);
+        moved = true;
     }
     moved
 }

@@ -58,7 +58,7 @@ pub enum Request {
     Unsubscribe(Channel),
     /// Where a group stands: [`Reply::Position`]. A group that is not known begins, at 0, with the epoch `fresh`. The epoch changes to
     /// `fresh`, and the numbers go on, when the server took the place of another since (`first` asks for that), or when it does
-    /// not have what stood at `ours`; presence then begins another epoch with its next change. The time of a group whose epoch is new is that of this step.
+    /// not have what stood at `ours`. The time of a group whose epoch is new is that of this step.
     Position {
         /// The group.
         group: Name,
@@ -120,7 +120,8 @@ pub enum Request {
         /// Whether names are wanted, or only how many.
         members: bool,
     },
-    /// Users are in a group, on a node. The metadata that were said last are kept. All who subscribed, and all who listen, are told
+    /// Users are in a group, on a node. The metadata that were said last are kept. Versions count in one epoch for as long as the server
+    /// runs: the first change after that begins another. All who subscribed, and all who listen, are told
     /// what changed. [`Reply::Done`].
     Enter {
         /// The group.
@@ -129,7 +130,7 @@ pub enum Request {
         seat: Seat,
         /// Who.
         users: Vec<Present>,
-        /// The epoch of the group's presence, if none is known.
+        /// The epoch of the group's presence, if one begins.
         fresh: u64,
     },
     /// Users are there no more, on this node; `None`: none of them are. All who subscribed are told what changed. [`Reply::Done`].
@@ -140,7 +141,7 @@ pub enum Request {
         seat: Seat,
         /// Their names.
         users: Option<Vec<Name>>,
-        /// The epoch of the group's presence, if none is known.
+        /// The epoch of the group's presence, if one begins.
         fresh: u64,
     },
     /// The node has a place in the presence of these groups, from now until its lease ends or it says otherwise. [`Reply::Done`].

@@ -163,6 +163,12 @@ impl Machine {
         self.events.pop_front()
     }
 
+    /// The next thing that a node is to be told, if it is for this one.
+    pub fn poll_event_of(&mut self, node: NodeId) -> Option<Event> {
+        let (_, event) = self.events.pop_front_if(|(to, _)| *to == node)?;
+        Some(event)
+    }
+
     /// When [`tick`](Self::tick) is to be called.
     pub fn deadline(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)

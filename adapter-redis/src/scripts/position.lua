@@ -39,8 +39,6 @@ if is_new then
         top, time = 0, clock()
         redis.call('DEL', stream)
         redis.call('HDEL', meta, 'c', 'f')
-    else
-        redis.call('HDEL', meta, 'p', 'v')
     end
     epoch = ARGV[1]
     redis.call('HSET', meta, 'e', epoch, 'o', text(top), 't', text(time), 'F', promotion or '')

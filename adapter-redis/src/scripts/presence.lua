@@ -65,10 +65,14 @@ else
     end
 end
 if n_joined + n_updated + n_left > 0 then
-    local epoch = redis.call('HGET', meta, 'p')
-    if not epoch then
+    -- A server that was started anew, or took the place of another, may have gone back: its versions would come again.
+    local info = redis.pcall('INFO', 'server')
+    local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+    local begun = redis.call('HMGET', meta, 'p', 'r')
+    local epoch = begun[1]
+    if not epoch or begun[2] ~= run then
         epoch = ARGV[7]
-        redis.call('HSET', meta, 'p', epoch, 'v', '0')
+        redis.call('HSET', meta, 'p', epoch, 'v', '0', 'r', run)
     end
     local version = redis.call('HINCRBY', meta, 'v', 1)
     redis.call('PEXPIRE', meta, ARGV[2])

@@ -50,6 +50,8 @@ pub struct Server {
     /// Empty on a server that was never promoted, another one after each time it was.
     fence: String,
     promotions: u64,
+    /// How often it was started.
+    runs: u64,
     /// A push to a connection that its own request gave rise to comes before the reply: that differs between versions.
     pub pushes_first: bool,
     wires: BTreeMap<Wire, BTreeSet<Channel>>,
@@ -67,6 +69,7 @@ impl Server {
             },
             fence: String::new(),
             promotions: 0,
+            runs: 0,
             pushes_first: true,
             wires: BTreeMap::new(),
             said: VecDeque::new(),
@@ -103,6 +106,7 @@ impl Server {
     /// It ends and begins anew with this; all connections are gone.
     pub fn restart(&mut self, data: Data) {
         self.data = data;
+        self.runs += 1;
         self.wires.clear();
         self.said.clear();
     }
@@ -225,7 +229,7 @@ impl Server {
                 fresh,
             } => {
                 let room = self.data.rooms.entry(Arc::clone(&group)).or_default();
-                let change = room.enter(&group, seat, users, fresh);
+                let change = room.enter(&group, seat, users, (fresh, self.runs));
                 self.tell(&group, change.as_ref());
                 Reply::Done
             }
@@ -235,8 +239,9 @@ impl Server {
                 users,
                 fresh,
             } => {
-                let room = self.data.rooms.get_mut(&group);
-                let change = room.and_then(|room| room.exit(&group, seat, users.as_deref(), fresh));
+                let (room, runs) = (self.data.rooms.get_mut(&group), self.runs);
+                let change =
+                    room.and_then(|room| room.exit(&group, seat, users.as_deref(), (fresh, runs)));
                 self.tell(&group, change.as_ref());
                 Reply::Done
             }
@@ -285,10 +290,6 @@ impl Server {
         let group = self.make(time, name, fresh);
         let begins =
             first && group.fence != fence || ours.is_some_and(|ours| group.contradicts(ours));
-        if begins && let Some(room) = self.data.rooms.get_mut(name) {
-            room.begin();
-        }
-        let group = self.make(time, name, fresh);
         if begins {
             group.begin(fresh);
             group.fence = if first { fence } else { group.fence.clone() };

@@ -13,6 +13,8 @@ use sansws_redis::request::{Name, Reply, Seat};
 pub struct Room {
     /// In which numbering versions count; 0 until something changes.
     epoch: u64,
+    /// The run of the server in which it began.
+    run: u64,
     version: u64,
     users: BTreeMap<Name, User>,
 }
@@ -52,18 +54,13 @@ impl Room {
         seats.copied().collect()
     }
 
-    /// The next change begins another numbering.
-    pub const fn begin(&mut self) {
-        (self.epoch, self.version) = (0, 0);
-    }
-
     /// Users are there, on a seat; what is to be told.
     pub fn enter(
         &mut self,
         group: &Name,
         seat: Seat,
         users: Vec<Present>,
-        fresh: u64,
+        (fresh, run): (u64, u64),
     ) -> Option<PresenceChange> {
         let mut change = PresenceChange::new(Arc::clone(group), 0, 0, 0);
         for present in users {
@@ -82,7 +79,7 @@ impl Room {
                 change.updated.push(present);
             }
         }
-        self.changed(change, fresh)
+        self.changed(change, fresh, run)
     }
 
     /// Users, or all, are there no more on a seat; what is to be told.
@@ -91,7 +88,7 @@ impl Room {
         group: &Name,
         seat: Seat,
         users: Option<&[Name]>,
-        fresh: u64,
+        (fresh, run): (u64, u64),
     ) -> Option<PresenceChange> {
         let all: Vec<Name> = self.users.keys().cloned().collect();
         let mut change = PresenceChange::new(Arc::clone(group), 0, 0, 0);
@@ -104,15 +101,20 @@ impl Room {
                 change.left.push(Arc::clone(name));
             }
         }
-        self.changed(change, fresh)
+        self.changed(change, fresh, run)
     }
 
-    fn changed(&mut self, mut change: PresenceChange, fresh: u64) -> Option<PresenceChange> {
+    fn changed(
+        &mut self,
+        mut change: PresenceChange,
+        fresh: u64,
+        run: u64,
+    ) -> Option<PresenceChange> {
         if change.is_empty() {
             return None;
         }
-        if self.epoch == 0 {
-            self.epoch = fresh;
+        if self.epoch == 0 || self.run != run {
+            (self.epoch, self.run, self.version) = (fresh, run, 0);
         }
         self.version += 1;
         (change.epoch, change.version) = (self.epoch, self.version);

@@ -254,10 +254,12 @@ impl World {
             self.drain(process);
             moved = true;
         }
-        while let Some((_, event)) = self.nodes[at]
-            .link
-            .to_node
-            .pop_front_if(|(due, _)| *due <= now)
+        // Readers that need a turn have it first.
+        while !self.nodes[at].hub.is_crowded()
+            && let Some((_, event)) = self.nodes[at]
+                .link
+                .to_node
+                .pop_front_if(|(due, _)| *due <= now)
         {
             self.nodes[at].hub.receive(now, event);
             self.flush(at)?;

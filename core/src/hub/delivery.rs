@@ -262,7 +262,7 @@ impl Hub {
 
     /// Puts a publication to who watches its group, members too, which will not get it as such.
     pub(super) fn fan_out_watched(&mut self, now: Instant, publication: &Arc<Publication>) {
-        if !self.filters.is_empty() {
+        if !self.filters.is_empty() && !publication.failed {
             self.put_to_all(now, publication, false, false);
         }
     }

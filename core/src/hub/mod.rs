@@ -225,6 +225,10 @@ impl Hub {
         if core::mem::replace(&mut self.listening_whole, whole) != whole {
             self.command(Command::Listen(whole));
         }
+        if whole && self.beat.is_none() && self.options.lease.is_some() {
+            // A node that only listens is there too: it says so from the next tick on.
+            self.beat = Some(Instant::ZERO);
+        }
     }
 
     fn whole_event(&mut self, event: impl FnOnce() -> HubEvent) {

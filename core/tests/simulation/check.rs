@@ -44,7 +44,8 @@ impl World {
                 gauges.channels,
                 node.slots.len()
             );
-            let replayed = counters.replayed as usize;
+            let again = counters.replayed + counters.repaired * counters.opened;
+            let replayed = again as usize;
             let most = gauges.channels * self.setup.most_waiting() + replayed;
             hold!(
                 gauges.waiting <= most,
@@ -206,16 +207,6 @@ impl World {
             let rule = rules.iter().find(|(filter, _)| filter.matches(group));
             let mode = rule.map_or(PresenceMode::Off, |(_, options)| options.presence);
             let presence = self.plane.presence(group);
-            for node in self.nodes.iter().filter(|_| !self.disturbed) {
-                let heard = node.heard.get(group);
-                hold!(
-                    heard.is_none_or(|heard| *heard == (presence.epoch, presence.version)),
-                    "events: {:?} heard {heard:?} of {group} last, there is {}-{}",
-                    node.hub.node(),
-                    presence.epoch,
-                    presence.version
-                );
-            }
             if mode == PresenceMode::Off {
                 hold!(presence.count == 0, "presence: {group} keeps one");
                 continue;
@@ -228,6 +219,22 @@ impl World {
                     presence.count
                 );
                 continue;
+            }
+            for node in self
+                .nodes
+                .iter()
+                .filter(|_| !self.disturbed && self.left + GRACE * 2 <= self.now)
+            {
+                let heard = node.heard.get(group);
+                hold!(
+                    presence.epoch == 0
+                        || heard.is_none_or(|heard| *heard == (presence.epoch, presence.version)),
+                    "events: {:?} heard {heard:?} of {group} last, there is {}-{} (crowded: {})",
+                    node.hub.node(),
+                    presence.epoch,
+                    presence.version,
+                    node.hub.is_crowded()
+                );
             }
             let there = presence.members.iter();
             let there: BTreeSet<String> = there.map(|present| present.user.to_string()).collect();

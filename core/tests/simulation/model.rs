@@ -25,6 +25,8 @@ macro_rules! hold {
 pub struct Record {
     pub tag: String,
     pub exclude: BTreeSet<ChannelId>,
+    /// Users to whom it is not replayed.
+    unreplayed: BTreeSet<Arc<str>>,
     pub expires: bool,
     /// Which server numbered it, of those that came one after the other.
     server: u64,
@@ -44,6 +46,8 @@ pub struct Model {
     pub unnumbered: BTreeMap<String, (Arc<str>, BTreeSet<ChannelId>)>,
     /// Ids of the callers' own, by group and epoch.
     ids: BTreeSet<(Arc<str>, u64, Arc<str>)>,
+    /// Whose channels are.
+    pub users: BTreeMap<ChannelId, String>,
     /// Messages published.
     pub published: u64,
 }
@@ -66,6 +70,7 @@ impl Model {
         let record = Record {
             tag: tag.clone(),
             exclude,
+            unreplayed: draft.options.exclude_replay.iter().cloned().collect(),
             expires: draft.options.expires.is_some(),
             server: self.server,
         };
@@ -120,7 +125,12 @@ impl Model {
         numbers: core::ops::Range<u64>,
         id: ChannelId,
     ) -> u64 {
-        let excused = |record: &Record| record.expires || record.exclude.contains(&id);
+        let user = self.users.get(&id);
+        let excused = |record: &Record| {
+            record.expires
+                || record.exclude.contains(&id)
+                || user.is_some_and(|user| record.unreplayed.contains(user.as_str()))
+        };
         numbers
             .filter(|offset| !self.at(group, epoch, *offset).iter().any(excused))
             .count() as u64

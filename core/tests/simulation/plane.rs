@@ -129,7 +129,8 @@ impl World {
                     .to_node
                     .front()
                     .is_some_and(|(due, _)| *due <= now);
-                if !due || node.link.hushed || !node.link.linked {
+                // Readers that need a turn have it first.
+                if !due || node.link.hushed || !node.link.linked || node.hub.is_crowded() {
                     break;
                 }
                 let Some((_, event)) = node.link.to_node.pop_front() else {

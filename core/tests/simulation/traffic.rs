@@ -100,6 +100,9 @@ impl World {
             "stale: the id {id} was given twice"
         );
         self.ids.push(id);
+        if let Some(user) = self.sessions[at].user.clone() {
+            self.model.users.insert(id, user);
+        }
         self.sessions[at].id = Some(id);
         self.nodes[node].slots.insert(id.slot(), at);
         self.say(node, id, &format!("I {id}"));
@@ -137,7 +140,7 @@ impl World {
             }
             moved = true;
         }
-        if self.setup.turns && session.woken && session.server_open().is_some() {
+        if self.setup.turns && session.woken {
             session.blocked = true;
             self.nodes[node].hub.blocked(now, id);
         }

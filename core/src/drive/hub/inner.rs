@@ -234,16 +234,22 @@ impl Inner {
     /// Whether publishers have to wait, for readers to have a turn or for what links the hub with others; then the waker is woken
     /// when they need no longer.
     pub(super) fn is_crowded(&self, waker: Option<&Waker>) -> bool {
-        if !self.is_virtual() && self.outlets.crowding.is_crowded(waker) {
-            if let Some(waker) = waker {
-                self.tick_undriven(waker);
+        self.needs_turn(waker)
+            || match &self.backplane {
+                Backplane::Here(_) => false,
+                Backplane::Far(far) => far.is_crowded(waker),
             }
-            return true;
+    }
+
+    /// Whether readers need a turn; then the waker is woken when they have had it.
+    pub(super) fn needs_turn(&self, waker: Option<&Waker>) -> bool {
+        if self.is_virtual() || !self.outlets.crowding.is_crowded(waker) {
+            return false;
         }
-        match &self.backplane {
-            Backplane::Here(_) => false,
-            Backplane::Far(far) => far.is_crowded(waker),
+        if let Some(waker) = waker {
+            self.tick_undriven(waker);
         }
+        true
     }
 
     /// Whether publishers give way once, since readers need a turn and it can't be waited for: a test outside its virtual world would

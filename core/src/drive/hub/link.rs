@@ -144,6 +144,11 @@ impl Link {
         }
     }
 
+    /// Returns whether events should wait, since readers have to take what came before; then the waker is woken when they need no longer.
+    pub fn is_crowded(&self, cx: &Context<'_>) -> bool {
+        self.hub.needs_turn(Some(cx.waker()))
+    }
+
     /// The link is there: all nodes say what they want.
     pub fn up(&self) {
         self.turn(false);
