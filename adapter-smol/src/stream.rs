@@ -72,10 +72,14 @@ where
             ready!(self.source.poll_readable(cx))?;
             self.empty = false;
         }
-        let read = ready!(Pin::new(&mut self.source).poll_read(cx, into));
-        // The kernel gave less than was asked for: there was no more. The end of input must be read, not awaited.
-        self.empty = matches!(read, Ok(count) if 0 < count && count < into.len());
-        Poll::Ready(read)
+        let read = Pin::new(&mut self.source).poll_read(cx, into);
+        // The kernel gave nothing, or less than was asked for: there was no more. The end of input must be read, not awaited.
+        self.empty = match &read {
+            Poll::Pending => true,
+            Poll::Ready(Ok(count)) => 0 < *count && *count < into.len(),
+            Poll::Ready(Err(_)) => false,
+        };
+        read
     }
 }
 

@@ -18,7 +18,7 @@ pub enum Expired {
     Idle,
     /// A message took too long to arrive: Close 1008 was queued.
     Message,
-    /// The peer did not answer our Close, or did not end TCP: the connection is over.
+    /// The peer did not answer our Close, or did not end TCP, also after a failed write: the connection is over.
     Close,
 }
 
@@ -42,6 +42,8 @@ pub(super) struct Times {
     pub(super) moved: bool,
     /// A message was sent since it was last known what time it is.
     pub(super) sent: bool,
+    /// Output ended, if it did.
+    pub(super) muted: Instant,
 }
 
 impl Times {
@@ -54,6 +56,7 @@ impl Times {
             paused: false,
             moved: false,
             sent: false,
+            muted: Instant::ZERO,
         }
     }
 
@@ -181,6 +184,11 @@ impl Connection {
         let timeouts = &self.config.timeouts;
         let (reads, paused) = (self.wants_input(), self.times.paused);
         let keepalive = match self.times.pinged {
+            // Nobody can be pinged any more: only what has been on its way is waited for.
+            _ if self.is_output_over() => {
+                let since = self.times.heard.max(self.times.muted);
+                (!paused).then(|| (since + timeouts.close, Expired::Close))
+            }
             Some(_) if paused => None,
             Some(at) => timeouts.pong.map(|wait| (at + wait, Expired::Pong)),
             None => timeouts

@@ -7,7 +7,8 @@
 //! 1. When octets arrive, call [`receive`](Connection::receive) until it has no event left, and drop `consumed` octets
 //!    each time. While [`wants_input`](Connection::wants_input) is false, stop receiving and reading: the peer does not take
 //!    what we owe it, and an answer may find no room. Keep the octets that are left, and go on with them later.
-//! 2. When input ends, call [`end_of_input`](Connection::end_of_input).
+//! 2. When input ends, call [`end_of_input`](Connection::end_of_input). When a write fails, call
+//!    [`end_of_output`](Connection::end_of_output), and go on reading.
 //! 3. After any call that takes `&mut self`, write what [`transmit`](Connection::transmit) lends, and say how much was
 //!    written with [`transmitted`](Connection::transmitted). When nothing is left, do what [`after`](Connection::after) says.
 //! 4. When [`deadline`](Connection::deadline) has passed, call [`tick`](Connection::tick). It may be called at any time.
@@ -259,6 +260,22 @@ impl Connection {
     /// Says that no more input will come. It is the normal end after the closing handshake; before it, the peer vanished (1006).
     pub fn end_of_input(&mut self) {
         self.turn(Instant::ZERO, Input::EndOfStream);
+    }
+
+    /// Says that the transport takes no more output, as after a failed write. What is queued is dropped, and so is what is sent
+    /// from now on; input is received to its end, since what the peer said before is not lost by that. An open connection ends
+    /// when nothing comes for [`Timeouts::close`](crate::config::Timeouts::close).
+    pub fn end_of_output(&mut self, now: Instant) {
+        if !self.output.is_shut() {
+            self.output.shut();
+            self.pong = None;
+            self.times.muted = now;
+        }
+    }
+
+    /// Whether [`end_of_output`](Self::end_of_output) was said.
+    pub const fn is_output_over(&self) -> bool {
+        self.output.is_shut()
     }
 
     /// Whether more input should be read: not after the end, and on a server not while unsent output stands at the high-water mark,

@@ -26,6 +26,8 @@ pub struct State {
     pub ended: bool,
     /// What reads and writes fail with, once there is no input.
     pub fault: Option<io::ErrorKind>,
+    /// What writes alone fail with.
+    pub write_fault: Option<io::ErrorKind>,
     /// What was written.
     pub output: Vec<u8>,
     /// How much more may be written before writes are pending.
@@ -34,6 +36,8 @@ pub struct State {
     pub stuck: bool,
     /// Reads that brought octets.
     pub reads: usize,
+    /// Reads, of which some brought nothing.
+    pub polled: usize,
     pub writes: usize,
     /// The writing side was ended.
     pub shut: bool,
@@ -149,6 +153,7 @@ impl State {
 impl Transport for Wire {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state();
+        state.polled += 1;
         if state.late.pop_front() == Some(true) {
             return Poll::Pending;
         }
@@ -184,7 +189,8 @@ impl Transport for Wire {
         let mut state = self.state();
         let total: usize = from.iter().map(|slice| slice.len()).sum();
         assert!(total > 0, "an empty write");
-        if let Some(fault) = state.fault.filter(|_| state.input.is_empty()) {
+        let fault = state.fault.filter(|_| state.input.is_empty());
+        if let Some(fault) = state.write_fault.or(fault) {
             return Poll::Ready(Err(fault.into()));
         }
         let Some(most) = state.mood(total, cx) else {
