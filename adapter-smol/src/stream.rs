@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use async_io::{Async, IoSafe};
 use futures_io::{AsyncRead, AsyncWrite};
+use sansws_core::connection::SendProgress;
 
 /// One of the streams that sockets come as.
 #[derive(Debug)]
@@ -39,6 +40,25 @@ impl Stream {
             #[cfg(feature = "test-kit")]
             Self::Memory(_) => None,
         }
+    }
+
+    /// How far the peer has taken what was written; known of TCP on Linux.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_progress(&self) -> Option<SendProgress> {
+        match self {
+            Self::Tcp(stream) => crate::progress::of(stream.source.get_ref()),
+            Self::Unix(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => crate::progress::of(stream.get_ref().0.source.get_ref()),
+            #[cfg(feature = "test-kit")]
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// How far the peer has taken what was written; known of TCP on Linux.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) const fn send_progress(&self) -> Option<SendProgress> {
+        None
     }
 }
 

@@ -342,3 +342,82 @@ fn a_send_that_is_blocked_notices_a_close() {
         }
     });
 }
+
+/// Answers "go" with so many octets in one message, and then answers what it receives.
+async fn owes(upgrade: Upgrade, octets: usize) -> Result {
+    let mut socket = upgrade.accept().await?;
+    socket.receive().await?;
+    socket.send_bytes(vec![7; octets]).await?;
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_slow_reader_lives_and_one_that_reads_nothing_is_dropped() {
+    const OWED: usize = 6 << 20;
+    runtime::block_on(async {
+        let config = ws::Config {
+            timeouts: ws::Timeouts {
+                ping: Some(Duration::from_millis(500)),
+                pong: Some(Duration::from_secs(1)),
+                ..ws::Timeouts::default()
+            },
+            ..ws::Config::default()
+        };
+        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        let mut server = server.options(ws::Serve::default().config(config));
+        let address = server.local_addr().unwrap();
+        let gate = server.gate();
+        let _door = Door(gate.clone());
+        let handler = |upgrade: Upgrade| owes(upgrade, OWED);
+        runtime::spawn(async move { server.serve(Router::new().route("/", handler)).await.unwrap() });
+
+        // It takes all the time that a ping and its pong have, several times over, and is silent.
+        let slow = std::thread::spawn(move || {
+            let mut tcp = open(address);
+            tcp.write_all(&frame(0x81, true, b"go")).unwrap();
+            let mut left = 10 + OWED;
+            let mut some = vec![0; 64 << 10];
+            while left > 0 {
+                let most = some.len().min(left);
+                let count = tcp.read(&mut some[..most]).unwrap();
+                assert!(count > 0, "dropped with {left} octets left");
+                left -= count;
+                if count == 64 << 10 || left < 64 << 10 {
+                    std::thread::sleep(Duration::from_millis(40));
+                }
+            }
+            tcp.write_all(&frame(0x81, true, b"still here")).unwrap();
+            let mut octets = [0; 2];
+            loop {
+                tcp.read_exact(&mut octets).unwrap();
+                match octets {
+                    [0x89, 0] => tcp.write_all(&frame(0x8a, true, b"")).unwrap(),
+                    [0x81, 10] => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+        while !slow.is_finished() {
+            ws::sleep(Duration::from_millis(10)).await;
+        }
+        slow.join().unwrap();
+
+        let opening = std::thread::spawn(move || {
+            let mut tcp = open(address);
+            tcp.write_all(&frame(0x81, true, b"go")).unwrap();
+            tcp
+        });
+        while !opening.is_finished() {
+            ws::sleep(Duration::from_millis(10)).await;
+        }
+        let stuck = opening.join().unwrap();
+        // The test as a whole is bounded by its runner; a server that waits for ever would not get on from here.
+        while gate.open() > 0 {
+            ws::sleep(Duration::from_millis(10)).await;
+        }
+        drop(stuck);
+    });
+}

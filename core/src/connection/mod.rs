@@ -20,7 +20,7 @@ mod outbound;
 mod output;
 mod state;
 
-pub use deadline::Expired;
+pub use deadline::{Expired, SendProgress};
 pub use event::{Event, Step};
 pub use state::{After, Effect, Input, Role, State};
 
@@ -319,6 +319,7 @@ impl Connection {
     /// Says that `count` octets of what [`transmit`](Self::transmit) lent were written.
     pub fn transmitted(&mut self, count: usize) {
         self.times.moved |= count > 0 && self.output.queued() >= self.config.limits.high_water;
+        self.times.written += count as u64;
         self.output.advance(count);
     }
 

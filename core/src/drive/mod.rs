@@ -81,6 +81,7 @@ pub use websocket::{ReadHalf, WebSocket, WriteHalf};
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
 
+use crate::connection::SendProgress;
 use crate::time::Instant;
 
 /// What a runtime's adapter brings: an octet stream, a clock and an alarm.
@@ -100,6 +101,12 @@ pub trait Transport {
 
     /// Ends the writing side; reading goes on.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// How far the peer has taken what was written, if the operating system tells. Asked before a silent peer is judged, not for
+    /// each write.
+    fn send_progress(&self) -> Option<SendProgress> {
+        None
+    }
 
     /// What time it is. The epoch is the adapter's.
     fn now(&self) -> Instant;

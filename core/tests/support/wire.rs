@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
+use sansws_core::connection::SendProgress;
 use sansws_core::drive::Transport;
 use sansws_core::time::Instant;
 
@@ -41,6 +42,8 @@ pub struct State {
     pub writes: usize,
     /// The writing side was ended.
     pub shut: bool,
+    /// What the kernel would say of the peer.
+    pub progress: Option<SendProgress>,
     pub now: Instant,
     alarm: Option<Instant>,
     reader: Option<Waker>,
@@ -236,6 +239,10 @@ impl Transport for Wire {
         drop(state);
         peer.into_iter().for_each(|peer| peer.end());
         Poll::Ready(Ok(()))
+    }
+
+    fn send_progress(&self) -> Option<SendProgress> {
+        self.state().progress
     }
 
     fn now(&self) -> Instant {
