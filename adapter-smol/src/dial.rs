@@ -107,16 +107,12 @@ async fn secure(_: Socket<TcpStream>, _: &Url, _: &Dial) -> Result<Stream> {
     Err(Error::other("wss:// needs the feature `tls`"))
 }
 
-/// Tries the addresses of the host in turn.
+/// Connects to the address of the host that answers first.
 async fn tcp(host: (&str, u16)) -> Result<Async<TcpStream>> {
-    let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
-    for address in smol::net::resolve(host).await? {
-        match Async::<TcpStream>::connect(address).await {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => last = error,
-        }
-    }
-    Err(last.into())
+    let addresses = smol::net::resolve(host).await?;
+    let connect = |address| Async::<TcpStream>::connect(address);
+    let first = drive::first_to_connect(addresses, crate::io::now, Timer::after, connect);
+    Ok(first.await?)
 }
 
 /// Entropy for one connection, from the operating system.

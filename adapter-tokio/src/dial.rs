@@ -27,7 +27,10 @@ pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket> {
 async fn once(url: Url, dial: Dial) -> Result<WebSocket> {
     let timeouts = dial.config.timeouts.clone();
     let tcp = within(timeouts.connect, async {
-        Ok(TcpStream::connect(dial.first_hop(&url)).await?)
+        let addresses = tokio::net::lookup_host(dial.first_hop(&url)).await?;
+        let connect = |address| TcpStream::connect(address);
+        let first = drive::first_to_connect(addresses, crate::io::now, tokio::time::sleep, connect);
+        Ok(first.await?)
     })
     .await?;
     tcp.set_nodelay(true)?;

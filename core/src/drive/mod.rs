@@ -34,6 +34,7 @@ mod opening;
 mod options;
 mod parties;
 mod proxied;
+mod race;
 pub(crate) mod scope;
 mod serve;
 pub(crate) mod service;
@@ -70,6 +71,7 @@ pub use metrics::{
 pub use opening::{Arrival, receive_request, refuse};
 pub use options::{Policy, Serve};
 pub use proxied::receive_proxy_header;
+pub use race::first_to_connect;
 pub use scope::Scope;
 pub use serve::{Outcome, serve};
 pub use service::{Answering, Decision, IntoService, Service, Single};
