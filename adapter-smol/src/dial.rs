@@ -34,14 +34,19 @@ async fn once(url: Url, dial: Dial) -> Result<WebSocket> {
     let tcp = Socket::new(tcp);
     let tcp = drive::tunnel(Io::new(tcp), &url, &dial).await?.into_inner();
     if !url.is_secure() {
-        return connect_over(Stream::Tcp(tcp), &url, dial).await;
+        return open(Stream::Tcp(tcp), &url, dial).await;
     }
     // One time for both handshakes.
     within(timeouts.handshake, async {
         let stream = secure(tcp, &url, &dial).await?;
-        connect_over(stream, &url, dial).await
+        open(stream, &url, dial).await
     })
     .await
+}
+
+async fn open(stream: Stream, url: &Url, dial: Dial) -> Result<WebSocket> {
+    let transport = Io::new(stream).watched(Stream::send_progress);
+    drive::connect(transport, url, dial.options, dial.config, seed()?).await
 }
 
 /// Opens a connection over a stream that already leads to the host of `url`: a Unix socket, TLS of your own. The proxy, the
@@ -102,16 +107,12 @@ async fn secure(_: Socket<TcpStream>, _: &Url, _: &Dial) -> Result<Stream> {
     Err(Error::other("wss:// needs the feature `tls`"))
 }
 
-/// Tries the addresses of the host in turn.
+/// Connects to the address of the host that answers first.
 async fn tcp(host: (&str, u16)) -> Result<Async<TcpStream>> {
-    let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
-    for address in smol::net::resolve(host).await? {
-        match Async::<TcpStream>::connect(address).await {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => last = error,
-        }
-    }
-    Err(last.into())
+    let addresses = smol::net::resolve(host).await?;
+    let connect = |address| Async::<TcpStream>::connect(address);
+    let first = drive::first_to_connect(addresses, crate::io::now, Timer::after, connect);
+    Ok(first.await?)
 }
 
 /// Entropy for one connection, from the operating system.

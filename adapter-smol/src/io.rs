@@ -9,6 +9,7 @@ use std::time::Instant as Clock;
 
 use async_io::Timer;
 use futures_io::{AsyncRead, AsyncWrite};
+use sansws_core::connection::SendProgress;
 use sansws_core::drive::Transport;
 use sansws_core::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use sansws_core::time::{Duration, Instant};
 pub struct Io<S> {
     stream: S,
     alarm: Alarm,
+    progress: fn(&S) -> Option<SendProgress>,
 }
 
 #[derive(Debug)]
@@ -33,6 +35,7 @@ impl<S> Io<S> {
         Self {
             stream,
             alarm: Alarm::None,
+            progress: unknown,
         }
     }
 
@@ -42,7 +45,13 @@ impl<S> Io<S> {
         Self {
             stream,
             alarm: Alarm::Virtual(Box::new(clock.alarm())),
+            progress: unknown,
         }
+    }
+
+    /// Asks `progress` how far the peer has taken what was written.
+    pub(crate) fn watched(self, progress: fn(&S) -> Option<SendProgress>) -> Self {
+        Self { progress, ..self }
     }
 
     /// The stream, without its timer.
@@ -80,6 +89,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
         Pin::new(&mut self.stream).poll_close(cx)
     }
 
+    fn send_progress(&self) -> Option<SendProgress> {
+        (self.progress)(&self.stream)
+    }
+
     fn now(&self) -> Instant {
         match &self.alarm {
             #[cfg(feature = "test-kit")]
@@ -115,6 +128,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
 #[expect(clippy::disallowed_methods, reason = "this is the adapter's clock")]
 pub(crate) fn now() -> Instant {
     Instant::ZERO + Clock::now().saturating_duration_since(epoch())
+}
+
+/// What is known of the peer of any stream.
+const fn unknown<S>(_: &S) -> Option<SendProgress> {
+    None
 }
 
 /// A hundred years in microseconds: later alarms need not ring.

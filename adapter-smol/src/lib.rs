@@ -57,6 +57,8 @@ mod dial;
 mod hub;
 mod io;
 mod listen;
+#[cfg(target_os = "linux")]
+mod progress;
 mod server;
 mod stream;
 #[cfg(feature = "test-kit")]

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use async_io::{Async, IoSafe};
 use futures_io::{AsyncRead, AsyncWrite};
+use sansws_core::connection::SendProgress;
 
 /// One of the streams that sockets come as.
 #[derive(Debug)]
@@ -39,6 +40,25 @@ impl Stream {
             #[cfg(feature = "test-kit")]
             Self::Memory(_) => None,
         }
+    }
+
+    /// How far the peer has taken what was written; known of TCP on Linux.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_progress(&self) -> Option<SendProgress> {
+        match self {
+            Self::Tcp(stream) => crate::progress::of(stream.source.get_ref()),
+            Self::Unix(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => crate::progress::of(stream.get_ref().0.source.get_ref()),
+            #[cfg(feature = "test-kit")]
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// How far the peer has taken what was written; known of TCP on Linux.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) const fn send_progress(&self) -> Option<SendProgress> {
+        None
     }
 }
 
@@ -72,10 +92,14 @@ where
             ready!(self.source.poll_readable(cx))?;
             self.empty = false;
         }
-        let read = ready!(Pin::new(&mut self.source).poll_read(cx, into));
-        // The kernel gave less than was asked for: there was no more. The end of input must be read, not awaited.
-        self.empty = matches!(read, Ok(count) if 0 < count && count < into.len());
-        Poll::Ready(read)
+        let read = Pin::new(&mut self.source).poll_read(cx, into);
+        // The kernel gave nothing, or less than was asked for: there was no more. The end of input must be read, not awaited.
+        self.empty = match &read {
+            Poll::Pending => true,
+            Poll::Ready(Ok(count)) => 0 < *count && *count < into.len(),
+            Poll::Ready(Err(_)) => false,
+        };
+        read
     }
 }
 

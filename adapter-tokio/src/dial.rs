@@ -27,20 +27,28 @@ pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket> {
 async fn once(url: Url, dial: Dial) -> Result<WebSocket> {
     let timeouts = dial.config.timeouts.clone();
     let tcp = within(timeouts.connect, async {
-        Ok(TcpStream::connect(dial.first_hop(&url)).await?)
+        let addresses = tokio::net::lookup_host(dial.first_hop(&url)).await?;
+        let connect = |address| TcpStream::connect(address);
+        let first = drive::first_to_connect(addresses, crate::io::now, tokio::time::sleep, connect);
+        Ok(first.await?)
     })
     .await?;
     tcp.set_nodelay(true)?;
     let tcp = drive::tunnel(Io::new(tcp), &url, &dial).await?.into_inner();
     if !url.is_secure() {
-        return connect_over(Stream::Tcp(tcp), &url, dial).await;
+        return open(Stream::Tcp(tcp), &url, dial).await;
     }
     // One time for both handshakes.
     within(timeouts.handshake, async {
         let stream = secure(tcp, &url, &dial).await?;
-        connect_over(stream, &url, dial).await
+        open(stream, &url, dial).await
     })
     .await
+}
+
+async fn open(stream: Stream, url: &Url, dial: Dial) -> Result<WebSocket> {
+    let transport = Io::new(stream).watched(Stream::send_progress);
+    drive::connect(transport, url, dial.options, dial.config, seed()?).await
 }
 
 /// Opens a connection over a stream that already leads to the host of `url`: a Unix socket, TLS of your own. The proxy, the

@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 
+use sansws_core::connection::SendProgress;
 use sansws_core::drive::Transport;
 use sansws_core::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -18,6 +19,7 @@ use tokio::time::{Instant as Clock, Sleep, sleep_until};
 pub struct Io<S> {
     stream: S,
     alarm: Alarm,
+    progress: fn(&S) -> Option<SendProgress>,
 }
 
 #[derive(Debug)]
@@ -34,6 +36,7 @@ impl<S> Io<S> {
         Self {
             stream,
             alarm: Alarm::None,
+            progress: unknown,
         }
     }
 
@@ -43,7 +46,13 @@ impl<S> Io<S> {
         Self {
             stream,
             alarm: Alarm::Virtual(Box::new(clock.alarm())),
+            progress: unknown,
         }
+    }
+
+    /// Asks `progress` how far the peer has taken what was written.
+    pub(crate) fn watched(self, progress: fn(&S) -> Option<SendProgress>) -> Self {
+        Self { progress, ..self }
     }
 
     /// The stream, without its timer.
@@ -85,6 +94,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
+    fn send_progress(&self) -> Option<SendProgress> {
+        (self.progress)(&self.stream)
+    }
+
     fn now(&self) -> Instant {
         match &self.alarm {
             #[cfg(feature = "test-kit")]
@@ -111,6 +124,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport for Io<S> {
             Alarm::Virtual(alarm) => alarm.poll(cx),
         }
     }
+}
+
+/// What is known of the peer of any stream.
+const fn unknown<S>(_: &S) -> Option<SendProgress> {
+    None
 }
 
 /// What time it is, for all connections.

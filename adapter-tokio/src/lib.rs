@@ -59,6 +59,8 @@ mod hub;
 pub mod hyper;
 mod io;
 mod listen;
+#[cfg(target_os = "linux")]
+mod progress;
 mod server;
 mod stream;
 #[cfg(feature = "test-kit")]

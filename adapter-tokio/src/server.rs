@@ -245,7 +245,7 @@ fn connection<S: Service<Io<Stream>>>(
             // Nothing was said on it yet: there is nobody to tell.
             None => return,
         };
-        let transport = Io::new(stream);
+        let transport = Io::new(stream).watched(Stream::send_progress);
         let arrival = Arrival {
             begun,
             peer,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use sansws_core::connection::SendProgress;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -39,6 +40,25 @@ impl Stream {
             #[cfg(feature = "test-kit")]
             Self::Memory(_) => None,
         }
+    }
+
+    /// How far the peer has taken what was written; known of TCP on Linux.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_progress(&self) -> Option<SendProgress> {
+        match self {
+            Self::Tcp(stream) => crate::progress::of(stream),
+            Self::Unix(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => crate::progress::of(stream.get_ref().0),
+            #[cfg(feature = "test-kit")]
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// How far the peer has taken what was written; known of TCP on Linux.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) const fn send_progress(&self) -> Option<SendProgress> {
+        None
     }
 }
 

@@ -73,7 +73,10 @@ impl Default for Limits {
 /// Waits. `None` waits for ever.
 ///
 /// Time in which we do not read on purpose counts for none of `pong`, `idle` and `message`: while a handler is busy and enough
-/// is read ahead, or while [`Limits::high_water`] octets are unsent. Then the peer lives as long as it takes some of them.
+/// is read ahead, or while [`Limits::high_water`] octets are unsent.
+///
+/// A peer that is owed something is not pinged: the ping would lie behind it. It lives as long as it takes some of it within `pong`,
+/// as its kernel acknowledges (on Linux; elsewhere, as ours accepts). Once it has taken all, a silent one is pinged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the first moment to a TCP connection; default 10 s. Then: connecting fails.
@@ -82,7 +85,8 @@ pub struct Timeouts {
     pub handshake: Option<Duration>,
     /// Silence after which we ping; default 30 s.
     pub ping: Option<Duration>,
-    /// Silence after our ping that proves the peer dead; default 20 s. Then: the connection is dropped, 1006.
+    /// Silence after our ping, or time in which nothing is taken of what the peer is owed, that proves it dead; default 20 s. Then:
+    /// the connection is dropped, 1006.
     pub pong: Option<Duration>,
     /// Time without any message in either direction, pings not counted; default none. Then: close 1001.
     pub idle: Option<Duration>,

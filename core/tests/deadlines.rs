@@ -12,7 +12,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use sansws_core::config::Config;
-use sansws_core::connection::{Connection, Expired, State};
+use sansws_core::connection::{Connection, Expired, SendProgress, State};
 use sansws_core::drive::{Result, Upgrade, receive_request};
 use sansws_core::error::Misuse;
 use sansws_core::message::{Payload, Prepared};
@@ -121,12 +121,103 @@ fn a_peer_that_never_reads_is_given_up_also_while_octets_wait_in_a_tls_stream() 
 }
 
 #[test]
-fn a_ping_goes_out_also_when_the_queue_is_full_and_is_waited_for_only_then() {
+fn a_peer_that_is_owed_something_is_pinged_once_it_has_taken_that() {
     let mut end = End::new(true, Config::default(), None);
     end.connection.send(vec![0u8; 2 << 20]).unwrap();
     assert_eq!(end.connection.send_text("more"), Err(Misuse::Full));
     assert_eq!(wait(&mut end, 30), [(30, Expired::Silence)]);
-    assert_eq!(frames(&end.output()).last().unwrap().opcode, 9);
+    assert_eq!(frames(&end.output()).len(), 1, "no ping behind the message");
+    assert_eq!(wait(&mut end, 19), []);
+    // All of it was taken: a ping is next.
+    assert_eq!(wait(&mut end, 1), []);
+    assert_eq!(frames(&end.output())[0].opcode, 9);
+    assert_eq!(wait(&mut end, 20), [(20, Expired::Pong)]);
+}
+
+/// A second passes, in which the peer acknowledges so many octets of `left`.
+fn acknowledge(end: &mut End, left: &mut u64, octets: u64, total: u64) -> Vec<Expired> {
+    *left = left.saturating_sub(octets);
+    end.connection.note_send_progress(SendProgress {
+        acknowledged: total - *left,
+        outstanding: *left > 0,
+    });
+    wait(end, 1).into_iter().map(|(_, what)| what).collect()
+}
+
+#[test]
+fn a_peer_lives_while_its_kernel_acknowledges_and_not_because_ours_accepts() {
+    for server in [true, false] {
+        let mut end = End::new(server, Config::default(), None);
+        end.connection.send(vec![0u8; 2 << 20]).unwrap();
+        // All of it is with our kernel at once; the peer reads 30 kB a second, and says nothing.
+        let total = end.output().len() as u64;
+        let (mut left, mut expired, mut pinged) = (total, Vec::new(), false);
+        while left > 0 {
+            expired.extend(acknowledge(&mut end, &mut left, 30_000, total));
+            pinged = !end.output().is_empty();
+            assert!(!pinged || left == 0, "a ping behind {left} octets");
+        }
+        assert_eq!(expired, [Expired::Silence]);
+        // Then it is pinged, within the time of a pong, and lives when it answers.
+        while !pinged {
+            acknowledge(&mut end, &mut left, 0, total);
+            pinged = !end.output().is_empty();
+        }
+        assert!(end.connection.is_open());
+        end.feed(&frame(0x8a, b"", if server { KEY } else { None }));
+        assert!(end.connection.is_open());
+
+        // That the kernel of a peer takes the ping proves nothing.
+        let mut silent = Vec::new();
+        for second in 0..60 {
+            let total = total + second;
+            silent.extend(acknowledge(&mut end, &mut left, 0, total));
+            end.output();
+        }
+        assert_eq!(silent, [Expired::Silence, Expired::Pong]);
+    }
+}
+
+#[test]
+fn a_peer_that_takes_nothing_more_is_given_up_in_time() {
+    for stops_after in [0, 1, 29, 31, 49, 51, 60] {
+        let mut end = End::new(true, Config::default(), None);
+        end.connection.send(vec![0u8; 4 << 20]).unwrap();
+        let total = end.output().len() as u64;
+        let mut left = total;
+        for second in 0u64.. {
+            let taken = if second < stops_after { 30_000 } else { 0 };
+            if acknowledge(&mut end, &mut left, taken, total).contains(&Expired::Pong) {
+                let silent = second - stops_after;
+                assert!(silent <= 50, "{silent} s after it stopped at {stops_after}");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_connection_asks_its_transport_how_far_the_peer_is() {
+    let (wire, mut task, _gate) = open(Config::default(), |upgrade| async {
+        let mut socket = upgrade.accept().await?;
+        socket.receive().await?;
+        socket.send(vec![0u8; 1 << 20]).await?;
+        socket.receive().await?;
+        Ok(())
+    });
+    wire.push(frame(0x81, b"go", KEY));
+    task.run();
+    for second in 0..300u64 {
+        wire.state().progress = Some(SendProgress {
+            acknowledged: second * 1_000,
+            outstanding: true,
+        });
+        pass(&wire, &mut task, 1);
+        assert!(task.done.is_none(), "dropped after {second} seconds");
+    }
+    assert_eq!(output(&wire).len(), 1, "and not pinged");
+    pass(&wire, &mut task, 51);
+    assert!(task.done.is_some());
 }
 
 #[test]

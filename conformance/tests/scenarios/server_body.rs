@@ -472,7 +472,8 @@ fn the_test_kit_says_what_a_real_socket_says() {
                 ),
                 Err(error) => panic!("{path}: {error}"),
                 Ok(mut socket) => {
-                    socket.send_text("hello").await.unwrap();
+                    // Some have closed by then, and sending says so.
+                    let _ = socket.send_text("hello").await;
                     let mut texts = Vec::new();
                     while let Ok(Some(message)) = socket.receive().await {
                         texts.push(format!("{message:?}"));

@@ -10,20 +10,40 @@ use crate::time::{Duration, Instant};
 /// What [`Connection::tick`] found to have run out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expired {
-    /// Silence: a ping was queued.
+    /// Silence: a ping was queued; or, while the peer is owed something, it is watched whether it takes any of that.
     Silence,
-    /// Nothing at all came after a ping: the peer is dead, and the connection is over (1006).
+    /// Nothing at all came after a ping, or nothing was taken of what the peer is owed: it is dead, and the connection over (1006).
     Pong,
     /// No message went either way: Close 1001 was queued.
     Idle,
     /// A message took too long to arrive: Close 1008 was queued.
     Message,
-    /// The peer did not answer our Close, or did not end TCP: the connection is over.
+    /// The peer did not answer our Close, or did not end TCP, also after a failed write: the connection is over.
     Close,
 }
 
 /// Says what time it is, when it is asked.
 pub(super) type Clock<'a> = &'a dyn Fn() -> Instant;
+
+/// How far the peer has taken what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendProgress {
+    /// Octets that the peer has acknowledged since it was connected. What counts is that it grows: what was written before the
+    /// connection was opened, or what TLS adds, does no harm.
+    pub acknowledged: u64,
+    /// Whether something was written that the peer has not acknowledged.
+    pub outstanding: bool,
+}
+
+/// What a silent peer is waited for.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    since: Instant,
+    /// What the peer had taken then.
+    taken: u64,
+    /// A ping was queued when nothing lay before it; else what the peer is owed stands for one.
+    pinged: bool,
+}
 
 /// When what happened last.
 #[derive(Debug)]
@@ -32,16 +52,22 @@ pub(super) struct Times {
     pub(super) heard: Instant,
     /// A message ended, in either direction.
     pub(super) message: Instant,
-    /// We pinged, and nothing came since.
-    pinged: Option<Instant>,
+    /// The peer is waited for, and nothing came since.
+    probe: Option<Probe>,
+    /// Octets written.
+    pub(super) written: u64,
+    /// What the operating system says of the peer; asked for before each judgement.
+    progress: Option<SendProgress>,
     /// Octets that the caller keeps, and will offer again in front of what arrives.
     kept: u32,
     /// Input is left unread on purpose.
     paused: bool,
-    /// While so much was unsent that we did not read, the peer took some of it.
+    /// While so much was unsent that we did not read, some of it was written.
     pub(super) moved: bool,
     /// A message was sent since it was last known what time it is.
     pub(super) sent: bool,
+    /// Output ended, if it did.
+    pub(super) muted: Instant,
 }
 
 impl Times {
@@ -49,11 +75,14 @@ impl Times {
         Self {
             heard: now,
             message: now,
-            pinged: None,
+            probe: None,
+            written: 0,
+            progress: None,
             kept: 0,
             paused: false,
             moved: false,
             sent: false,
+            muted: Instant::ZERO,
         }
     }
 
@@ -88,7 +117,7 @@ impl Connection {
     pub const fn resume(&mut self, now: Instant) {
         self.times.paused = false;
         self.times.heard = now;
-        self.times.pinged = None;
+        self.times.probe = None;
         self.restart(now);
     }
 
@@ -118,7 +147,7 @@ impl Connection {
         if octets > self.times.kept as usize {
             let now = clock();
             self.times.heard = now;
-            self.times.pinged = None;
+            self.times.probe = None;
             self.note_time(now);
             if core::mem::take(&mut self.times.moved) {
                 self.restart(now);
@@ -132,6 +161,12 @@ impl Connection {
         self.inbound.restart(now);
     }
 
+    /// Says how far the peer has taken what was written, where the operating system tells: call it before [`tick`](Self::tick). Else
+    /// what was written counts as taken, which it is not while it lies in the kernel.
+    pub const fn note_send_progress(&mut self, progress: SendProgress) {
+        self.times.progress = Some(progress);
+    }
+
     /// Says what time it is. Calls that come early, late or twice do no harm; when it says what expired, call it again.
     pub fn tick(&mut self, now: Instant) -> Option<Expired> {
         if !self.is_open() {
@@ -139,12 +174,8 @@ impl Connection {
             return due.then(|| self.end(now, Expired::Close));
         }
         self.note_time(now);
-        // The peer takes what it is owed: it lives, though what it says is not read meanwhile.
-        if core::mem::take(&mut self.times.moved) {
-            self.times.pinged = self.times.pinged.map(|_| now);
-            if self.wants_input() {
-                self.restart(now);
-            }
+        if self.wants_input() && core::mem::take(&mut self.times.moved) {
+            self.restart(now);
         }
         let due = self
             .waits()
@@ -153,10 +184,11 @@ impl Connection {
             .filter(|(at, _)| *at <= now);
         let (_, expired) = due.min_by_key(|(at, _)| *at)?;
         match expired {
-            Expired::Silence => {
-                // A few octets beyond the limit on unsent ones, and only once: a wait for the pong needs a ping.
-                self.write_frame(Opcode::Ping, true, false, &[]);
-                self.times.pinged = Some(now);
+            Expired::Silence => self.probe(now),
+            Expired::Pong if self.is_taking() => {
+                // It lives, though what it says may lie behind, or is not read meanwhile.
+                self.probe(now);
+                return None;
             }
             Expired::Pong | Expired::Close => return Some(self.end(now, expired)),
             Expired::Idle => {
@@ -171,6 +203,37 @@ impl Connection {
         Some(expired)
     }
 
+    /// What the peer has taken, and whether it is still owed something.
+    fn taken(&self) -> (u64, bool) {
+        let owed = self.has_output();
+        match self.times.progress {
+            Some(progress) => (progress.acknowledged, owed || progress.outstanding),
+            None => (self.times.written, owed),
+        }
+    }
+
+    /// Begins to wait for a silent peer. A ping would lie behind what the peer is owed: then it is judged by what it takes of that,
+    /// and pinged when a ping is next.
+    fn probe(&mut self, now: Instant) {
+        let (taken, owed) = self.taken();
+        if !owed {
+            self.write_frame(Opcode::Ping, true, false, &[]);
+        }
+        self.times.probe = Some(Probe {
+            since: now,
+            taken,
+            pinged: !owed,
+        });
+    }
+
+    /// Whether a peer that is owed something has taken some of it. That a ping was taken is the kernel's doing alone.
+    fn is_taking(&self) -> bool {
+        let (taken, _) = self.taken();
+        self.times
+            .probe
+            .is_some_and(|probe| !probe.pinged && taken > probe.taken)
+    }
+
     fn end(&mut self, now: Instant, expired: Expired) -> Expired {
         self.turn(now, Input::Deadline);
         expired
@@ -180,9 +243,16 @@ impl Connection {
     fn waits(&self) -> [Option<(Instant, Expired)>; 3] {
         let timeouts = &self.config.timeouts;
         let (reads, paused) = (self.wants_input(), self.times.paused);
-        let keepalive = match self.times.pinged {
+        let keepalive = match self.times.probe {
+            // Nobody can be pinged any more: only what has been on its way is waited for.
+            _ if self.is_output_over() => {
+                let since = self.times.heard.max(self.times.muted);
+                (!paused).then(|| (since + timeouts.close, Expired::Close))
+            }
             Some(_) if paused => None,
-            Some(at) => timeouts.pong.map(|wait| (at + wait, Expired::Pong)),
+            Some(probe) => timeouts
+                .pong
+                .map(|wait| (probe.since + wait, Expired::Pong)),
             None => timeouts
                 .ping
                 .map(|wait| (self.times.heard + wait, Expired::Silence)),

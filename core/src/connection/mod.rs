@@ -7,7 +7,8 @@
 //! 1. When octets arrive, call [`receive`](Connection::receive) until it has no event left, and drop `consumed` octets
 //!    each time. While [`wants_input`](Connection::wants_input) is false, stop receiving and reading: the peer does not take
 //!    what we owe it, and an answer may find no room. Keep the octets that are left, and go on with them later.
-//! 2. When input ends, call [`end_of_input`](Connection::end_of_input).
+//! 2. When input ends, call [`end_of_input`](Connection::end_of_input). When a write fails, call
+//!    [`end_of_output`](Connection::end_of_output), and go on reading.
 //! 3. After any call that takes `&mut self`, write what [`transmit`](Connection::transmit) lends, and say how much was
 //!    written with [`transmitted`](Connection::transmitted). When nothing is left, do what [`after`](Connection::after) says.
 //! 4. When [`deadline`](Connection::deadline) has passed, call [`tick`](Connection::tick). It may be called at any time.
@@ -19,7 +20,7 @@ mod outbound;
 mod output;
 mod state;
 
-pub use deadline::Expired;
+pub use deadline::{Expired, SendProgress};
 pub use event::{Event, Step};
 pub use state::{After, Effect, Input, Role, State};
 
@@ -261,6 +262,22 @@ impl Connection {
         self.turn(Instant::ZERO, Input::EndOfStream);
     }
 
+    /// Says that the transport takes no more output, as after a failed write. What is queued is dropped, and so is what is sent
+    /// from now on; input is received to its end, since what the peer said before is not lost by that. An open connection ends
+    /// when nothing comes for [`Timeouts::close`](crate::config::Timeouts::close).
+    pub fn end_of_output(&mut self, now: Instant) {
+        if !self.output.is_shut() {
+            self.output.shut();
+            self.pong = None;
+            self.times.muted = now;
+        }
+    }
+
+    /// Whether [`end_of_output`](Self::end_of_output) was said.
+    pub const fn is_output_over(&self) -> bool {
+        self.output.is_shut()
+    }
+
     /// Whether more input should be read: not after the end, and on a server not while unsent output stands at the high-water mark,
     /// since answers would add to it. While we close nothing is answered, and what comes is thrown away: all is read.
     ///
@@ -302,6 +319,7 @@ impl Connection {
     /// Says that `count` octets of what [`transmit`](Self::transmit) lent were written.
     pub fn transmitted(&mut self, count: usize) {
         self.times.moved |= count > 0 && self.output.queued() >= self.config.limits.high_water;
+        self.times.written += count as u64;
         self.output.advance(count);
     }
 

@@ -41,6 +41,8 @@ pub(super) struct Output {
     /// Octets already written of `front`, or of the first of `more` when `front` is empty.
     written: usize,
     more: Option<Box<More>>,
+    /// Nothing can be written any more: what is appended is dropped.
+    shut: bool,
 }
 
 impl Output {
@@ -53,6 +55,9 @@ impl Output {
     /// Appends what `write` appends.
     #[inline]
     pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.shut {
+            return;
+        }
         if self.more.is_none() && self.front.len() < FULL {
             return write(&mut self.front);
         }
@@ -78,6 +83,9 @@ impl Output {
     }
 
     fn push(&mut self, chunk: Chunk) {
+        if self.shut {
+            return;
+        }
         let more = self.more.get_or_insert_default();
         more.octets += chunk.octets().len();
         more.chunks.push_back(chunk);
@@ -142,7 +150,20 @@ impl Output {
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            shut: self.shut,
+            ..Self::default()
+        };
+    }
+
+    /// Forgets everything, and all that is appended from now on.
+    pub(super) fn shut(&mut self) {
+        self.shut = true;
+        self.clear();
+    }
+
+    pub(super) const fn is_shut(&self) -> bool {
+        self.shut
     }
 }
 
@@ -197,5 +218,17 @@ mod tests {
         assert!(output.reclaim().is_none());
         output.advance(1);
         assert_eq!(output.reclaim().map(|buffer| buffer.capacity()), Some(10));
+    }
+
+    #[test]
+    fn what_is_shut_takes_nothing_and_stays_shut() {
+        let mut output = Output::default();
+        output.append(|out| out.push(1));
+        output.shut();
+        output.append(|out| out.push(2));
+        output.push_owned(alloc::vec![3; 9_000]);
+        output.clear();
+        output.append(|out| out.push(4));
+        assert_eq!((output.queued(), output.is_shut()), (0, true));
     }
 }

@@ -34,6 +34,7 @@ mod opening;
 mod options;
 mod parties;
 mod proxied;
+mod race;
 pub(crate) mod scope;
 mod serve;
 pub(crate) mod service;
@@ -70,6 +71,7 @@ pub use metrics::{
 pub use opening::{Arrival, receive_request, refuse};
 pub use options::{Policy, Serve};
 pub use proxied::receive_proxy_header;
+pub use race::first_to_connect;
 pub use scope::Scope;
 pub use serve::{Outcome, serve};
 pub use service::{Answering, Decision, IntoService, Service, Single};
@@ -81,6 +83,7 @@ pub use websocket::{ReadHalf, WebSocket, WriteHalf};
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
 
+use crate::connection::SendProgress;
 use crate::time::Instant;
 
 /// What a runtime's adapter brings: an octet stream, a clock and an alarm.
@@ -100,6 +103,12 @@ pub trait Transport {
 
     /// Ends the writing side; reading goes on.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// How far the peer has taken what was written, if the operating system tells. Asked before a silent peer is judged, not for
+    /// each write.
+    fn send_progress(&self) -> Option<SendProgress> {
+        None
+    }
 
     /// What time it is. The epoch is the adapter's.
     fn now(&self) -> Instant;

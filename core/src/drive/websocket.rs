@@ -52,7 +52,7 @@ impl<T: Transport> Shared<T> {
         let mut send = Some(send);
         poll_fn(|cx| {
             let mut engine = self.engine();
-            ready!(engine.poll_ready(cx, Party::Writer))?;
+            ready!(engine.poll_ready_to_answer(cx, Party::Writer))?;
             if let Some(send) = send.take() {
                 send(&mut engine)?;
             }
@@ -116,9 +116,9 @@ impl<T: Transport> WebSocket<T> {
         }
     }
 
-    /// Whether the closing handshake has not begun.
+    /// Whether the closing handshake has not begun, and what is sent has a way out.
     pub(super) fn is_open(&self) -> bool {
-        self.shared.engine().connection().is_open()
+        self.shared.engine().accepts()
     }
 
     pub(super) fn shared(&self) -> Arc<Shared<T>> {
@@ -265,8 +265,13 @@ macro_rules! writing {
             /// It goes straight to the connection: what was published to a group of this connection waits in the hub until the
             /// handler waits, and comes later. [`send_in_order`](Self::send_in_order) keeps the order.
             ///
+            /// Sending looks at what has come in: pings are answered, and messages wait for `receive`, about
+            /// [`Limits::read_ahead`](crate::config::Limits::read_ahead) octets of them.
+            ///
             /// # Errors
-            /// [`Misuse::Closing`] once the closing handshake has begun.
+            /// [`Misuse::Closing`] once we have begun to close. Once the peer has closed or vanished, its end:
+            /// [`Error::Disconnect`] with its code, 1000 too, or [`Error::Violation`]; what it sent before can still be received.
+            /// An answer to such a message is accepted until the last of them was received, and lost.
             pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
                 let message = message.into();
                 self.shared
@@ -325,7 +330,10 @@ macro_rules! writing {
                     .await
             }
 
-            /// Waits until all that was sent is in the hands of the operating system.
+            /// Waits until all that was sent is in the hands of the operating system. It looks at what has come in, as `send` does.
+            ///
+            /// # Errors
+            /// [`Error::Disconnect`] when the connection ended before.
             pub async fn flush(&mut self) -> Result<()> {
                 poll_fn(|cx| self.shared.engine().poll_flushed(cx, Party::Writer)).await
             }
@@ -352,7 +360,7 @@ macro_rules! writing {
             type Error = Error;
 
             fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-                self.shared.engine().poll_ready(cx, Party::Writer)
+                self.shared.engine().poll_ready_to_answer(cx, Party::Writer)
             }
 
             fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
@@ -420,7 +428,7 @@ impl<T: Transport> fmt::Debug for WriteHalf<T> {
     }
 }
 
-/// A send after the closing handshake began is misuse, whoever began it.
+/// A send after we began to close is misuse.
 pub(super) const fn is_closing(error: &Error) -> bool {
     matches!(error, Error::Misuse(Misuse::Closing))
 }

@@ -7,10 +7,12 @@
 //! | `rate` | whether something may happen at this moment, and if not, when |
 //! | `limiter` | whether a connection may send one more message |
 //! | `address` | whether an address may open one more connection |
+//! | `attempts` | which address of a host is tried next, and when |
 //! | `backoff`, `reconnect` | whether a client comes back after the end, and when |
 //! | `spread` | when each of many does what all have to do |
 
 mod address;
+mod attempts;
 mod backoff;
 mod limiter;
 mod rate;
@@ -18,6 +20,7 @@ mod reconnect;
 mod spread;
 
 pub use address::{AddressLimits, Addresses, Refused};
+pub use attempts::{ATTEMPT_DELAY, Attempt, Attempts};
 pub use backoff::{Backoff, Retries};
 pub use limiter::{Meter, Outcome, TrafficLimits, Verdict};
 pub use rate::{Bucket, Rate};

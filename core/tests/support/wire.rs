@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
+use sansws_core::connection::SendProgress;
 use sansws_core::drive::Transport;
 use sansws_core::time::Instant;
 
@@ -26,6 +27,8 @@ pub struct State {
     pub ended: bool,
     /// What reads and writes fail with, once there is no input.
     pub fault: Option<io::ErrorKind>,
+    /// What writes alone fail with.
+    pub write_fault: Option<io::ErrorKind>,
     /// What was written.
     pub output: Vec<u8>,
     /// How much more may be written before writes are pending.
@@ -34,9 +37,13 @@ pub struct State {
     pub stuck: bool,
     /// Reads that brought octets.
     pub reads: usize,
+    /// Reads, of which some brought nothing.
+    pub polled: usize,
     pub writes: usize,
     /// The writing side was ended.
     pub shut: bool,
+    /// What the kernel would say of the peer.
+    pub progress: Option<SendProgress>,
     pub now: Instant,
     alarm: Option<Instant>,
     reader: Option<Waker>,
@@ -149,6 +156,7 @@ impl State {
 impl Transport for Wire {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut state = self.state();
+        state.polled += 1;
         if state.late.pop_front() == Some(true) {
             return Poll::Pending;
         }
@@ -184,7 +192,8 @@ impl Transport for Wire {
         let mut state = self.state();
         let total: usize = from.iter().map(|slice| slice.len()).sum();
         assert!(total > 0, "an empty write");
-        if let Some(fault) = state.fault.filter(|_| state.input.is_empty()) {
+        let fault = state.fault.filter(|_| state.input.is_empty());
+        if let Some(fault) = state.write_fault.or(fault) {
             return Poll::Ready(Err(fault.into()));
         }
         let Some(most) = state.mood(total, cx) else {
@@ -230,6 +239,10 @@ impl Transport for Wire {
         drop(state);
         peer.into_iter().for_each(|peer| peer.end());
         Poll::Ready(Ok(()))
+    }
+
+    fn send_progress(&self) -> Option<SendProgress> {
+        self.state().progress
     }
 
     fn now(&self) -> Instant {

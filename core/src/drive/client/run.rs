@@ -54,7 +54,7 @@ impl<C: Connector> Client<C> {
                     self.hooked(done);
                 }
                 Link::Open(_) => match self.poll_queue(cx) {
-                    Poll::Ready(Err(error)) if !is_closing(&error) => self.over(error),
+                    Poll::Ready(Err(error)) if !is_over(&error) => self.over(error),
                     _ => return Poll::Ready(true),
                 },
                 Link::Leaving(socket, _) => {
@@ -97,7 +97,7 @@ impl<C: Connector> Client<C> {
         match done {
             Ok(()) => self.open(socket),
             // The hook ran into the end of the connection: that end counts, behind what can still be received.
-            Err(error) if is_closing(&error) && !socket.is_open() => self.link = Link::Open(socket),
+            Err(error) if is_over(&error) && !socket.is_open() => self.link = Link::Open(socket),
             Err(error) if is_end(&error) => self.over(error),
             Err(error) => {
                 let (code, reason) = (error.close_code(), error.close_reason());
@@ -348,6 +348,11 @@ impl<C: Connector> Client<C> {
         }
         Poll::Ready(())
     }
+}
+
+/// Whether a send found the connection over: how it ended is told behind what can still be received.
+const fn is_over(error: &Error) -> bool {
+    is_closing(error) || is_end(error)
 }
 
 /// Whether the connection is over with it: there is nobody to say Close to.

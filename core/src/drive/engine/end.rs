@@ -32,6 +32,7 @@ impl<T: Transport> Engine<T> {
             return;
         }
         let clean = close.is_some();
+        let io = self.fault.take().or(io);
         self.leave_hub();
         let (code, reason) = close.unwrap_or_default();
         self.end = Some(Box::new(End {
@@ -68,6 +69,14 @@ impl<T: Transport> Engine<T> {
             clean: false,
         };
         Error::Disconnect(Box::new(self.closed().cloned().unwrap_or(vanished)))
+    }
+
+    /// The end as who sends is told it, however normal it was.
+    pub(super) fn end_error(&self) -> Error {
+        match self.end.as_ref().and_then(|end| end.violation) {
+            Some(violation) => violation.into(),
+            None => self.disconnected(),
+        }
     }
 
     pub(super) fn tell_end(&mut self) -> Result<()> {

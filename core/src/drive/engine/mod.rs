@@ -6,6 +6,7 @@ mod end;
 mod extra;
 mod mail;
 mod pump;
+mod send;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -19,19 +20,16 @@ use super::parties::{Parties, Party};
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
 use crate::connection::{After, Connection, Event, State};
-use crate::error::Misuse;
 use crate::message::{Assembly, Message};
 use crate::time::Instant;
 
 use end::End;
 pub use extra::Counters;
 use extra::{Leaving, Sent, Told, Traffic};
+use send::{ANSWERS, Looked};
 
 /// Unsent octets at which gathering stops.
 const GATHERED: usize = 64 << 10;
-
-/// Unread octets at which the input is not looked at before the peer is judged: more than what is kept of a frame.
-const LOOKED: usize = 1 << 10;
 
 /// Reads after which a task lets others run, though there is more input.
 pub(super) const READS: u8 = 64;
@@ -57,7 +55,12 @@ pub(super) struct Engine<T> {
     reads: u8,
     /// What was sent since the handler last waited.
     sent: Sent,
+    looked: Looked,
+    /// Answers to what was handed out last that may be lost without an error.
+    answers: u8,
     end: Option<Box<End>>,
+    /// What a write failed with.
+    fault: Option<io::Error>,
     /// It is to be closed at a certain time.
     leaving: Option<Box<Leaving>>,
     /// What the peer sends is limited.
@@ -124,7 +127,10 @@ impl<T: Transport> Engine<T> {
             armed: None,
             reads: 0,
             sent: Sent::default(),
+            looked: Looked::default(),
+            answers: 0,
             end: None,
+            fault: None,
             leaving: None,
             traffic: None,
             counters: Counters::default(),
@@ -203,6 +209,7 @@ impl<T: Transport> Engine<T> {
             ready!(self.poll_turn(cx));
             if let Some(Item { message, piece }) = self.ahead.pop() {
                 self.sent.messages += 1;
+                self.answers = ANSWERS;
                 return Poll::Ready(Ok(Some(match piece {
                     None => Got::Message(message),
                     Some((first, last)) => Got::Piece(message, first, last),
@@ -214,6 +221,7 @@ impl<T: Transport> Engine<T> {
                     Got::Other => continue,
                     got => {
                         self.sent.messages += 1;
+                        self.answers = ANSWERS;
                         return Poll::Ready(Ok(Some(got)));
                     }
                 }
@@ -351,15 +359,18 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Writes all that is queued. An error ends the connection; it is told where the end is told.
+    /// Writes all that is queued. An error ends writing: what has arrived is received, and the error told where the end is told.
     pub(super) fn poll_flush(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
         let joint = self.parties.enter(party, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         let wrote = match ready!(self.poll_write_all(cx)) {
             Ok(wrote) => wrote,
             Err(error) => {
-                self.connection.end_of_input();
-                self.note_end(None, None, Some(error));
+                self.connection.end_of_output(self.transport.now());
+                self.fault = Some(error);
+                self.flags.dirty = false;
+                // Whoever waits has another deadline now.
+                self.parties.wake_all();
                 true
             }
         };
@@ -415,17 +426,8 @@ impl<T: Transport> Engine<T> {
 
     /// Minds the clock: ready when something expired.
     fn poll_alarm(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
-        self.poll_time(cx, party, false)
-    }
-
-    /// The same for who did not read before: a peer is judged only after a look at what it said.
-    fn poll_alarm_unread(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
-        self.poll_time(cx, party, true)
-    }
-
-    fn poll_time(&mut self, caller: &Context<'_>, party: Party, look: bool) -> Poll<()> {
-        let joint = self.parties.enter(party, caller);
-        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| caller.waker()));
+        let joint = self.parties.enter(party, cx);
+        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         loop {
             if self.connection.owes_time() {
                 self.connection.note_time(self.transport.now());
@@ -448,12 +450,12 @@ impl<T: Transport> Engine<T> {
                 return Poll::Pending;
             }
             self.armed = None;
-            if look && self.poll_look(caller, party).is_ready() {
-                return Poll::Ready(());
-            }
             let now = self.transport.now();
             if self.leave_if_due(now) || self.go_on_if_due(now) {
                 return Poll::Ready(());
+            }
+            if let Some(progress) = self.transport.send_progress() {
+                self.connection.note_send_progress(progress);
             }
             if self.connection.tick(now).is_some() {
                 if let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
@@ -463,93 +465,6 @@ impl<T: Transport> Engine<T> {
                 }
                 return Poll::Ready(());
             }
-        }
-    }
-
-    /// Reads for a reader that may be busy elsewhere. Ready when there was something.
-    fn poll_look(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
-        let connection = &self.connection;
-        if !connection.is_open() || !self.wants_input() || connection.is_paused() {
-            return Poll::Pending;
-        }
-        if self.unread.octets().len() >= LOOKED {
-            // Enough lies here that nobody asks for.
-            self.connection.pause();
-            return Poll::Pending;
-        }
-        ready!(self.poll_read(cx, party));
-        self.connection.resume(self.transport.now());
-        self.parties.wake_all();
-        Poll::Ready(())
-    }
-
-    /// Waits until a message would be accepted.
-    pub(super) fn poll_ready(&mut self, cx: &Context<'_>, party: Party) -> Poll<Result<()>> {
-        loop {
-            if !self.connection.is_open() {
-                return Poll::Ready(Err(Misuse::Closing.into()));
-            }
-            if self.connection.has_room() {
-                return self.poll_turn(cx).map(Ok);
-            }
-            if self.poll_flush(cx, party).is_pending()
-                && self.poll_alarm_unread(cx, party).is_pending()
-            {
-                return Poll::Pending;
-            }
-        }
-    }
-
-    /// Sends something that the connection encodes; see the [module](super) for when it leaves.
-    pub(super) fn send(
-        &mut self,
-        send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
-    ) -> Result<()> {
-        if self.connection.queued() == 0
-            && let Some(buffer) = self.connection.lend(buffer::take_writer())
-        {
-            buffer::give_writer(buffer);
-        }
-        let sent = send(&mut self.connection);
-        if sent.is_ok()
-            && self.connection.queued() == 0
-            && let Some(buffer) = self.connection.reclaim()
-        {
-            buffer::give_writer(buffer);
-        }
-        sent.map_err(Error::from)
-    }
-
-    /// The same for what ends a message.
-    pub(super) fn send_message(
-        &mut self,
-        send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
-    ) -> Result<()> {
-        self.send(send)?;
-        self.counters.sent += 1;
-        self.sent.messages += 1;
-        Ok(())
-    }
-
-    /// After something was sent: writes it, unless that is done at the end of this turn anyway, together with what else is sent.
-    pub(super) fn flush_if_due(&mut self, cx: &Context<'_>) {
-        // Only a driver is sure to come by, and only in its own task before anybody waits.
-        let gathers = self.flags.driven && self.parties.are_one(cx);
-        if !gathers || self.connection.queued() >= GATHERED {
-            let _ = self.poll_flush(cx, Party::Writer);
-        }
-    }
-
-    /// Writes all that is queued; fails when the connection ended before.
-    pub(super) fn poll_flushed(&mut self, cx: &Context<'_>, party: Party) -> Poll<Result<()>> {
-        loop {
-            if self.poll_flush(cx, party).is_ready() {
-                return Poll::Ready(match &self.end {
-                    Some(end) if !end.closed.clean => Err(self.disconnected()),
-                    _ => Ok(()),
-                });
-            }
-            ready!(self.poll_alarm_unread(cx, party));
         }
     }
 

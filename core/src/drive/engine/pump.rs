@@ -51,7 +51,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Decodes what was read, as far as it may be kept; says whether there was anything.
-    fn read_ahead(&mut self) -> bool {
+    pub(super) fn read_ahead(&mut self) -> bool {
         let mut moved = false;
         while self.end.is_none()
             && self.wants_input()
@@ -76,7 +76,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Whether what comes next is a control frame, or a message that fits what may be read ahead.
-    fn may_read_ahead(&self) -> bool {
+    pub(super) fn may_read_ahead(&self) -> bool {
         let most = self.connection.config().limits.read_ahead;
         let held = self.ahead.octets() + self.assembly.len();
         let room = most.saturating_sub(held) as u64;
