@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use async_io::Async;
-use sansws_core::drive::{Listen, Result, Transport, receive_proxy_header};
+use sansws_core::drive::{Error, Listen, Result, Transport, receive_proxy_header};
 use sansws_core::proxy::Source;
 use smol::net::{AsyncToSocketAddrs, resolve};
 
@@ -42,7 +42,7 @@ struct Speaks {
 
 impl Listener {
     /// Listens on TCP. Port 0 lets the system choose.
-    pub async fn bind(address: impl AsyncToSocketAddrs) -> Result<Self> {
+    pub async fn bind(address: impl AsyncToSocketAddrs) -> Result<Self, Error> {
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for address in resolve(address).await? {
             match Async::<TcpListener>::bind(address) {
@@ -56,19 +56,19 @@ impl Listener {
     /// Listens on a TCP port that others may listen on too (`SO_REUSEPORT`): the system spreads connections over them. See
     /// [`Server::serve_on_threads`](crate::Server::serve_on_threads).
     #[cfg(unix)]
-    pub fn bind_shared(address: SocketAddr) -> Result<Self> {
+    pub fn bind_shared(address: SocketAddr) -> Result<Self, Error> {
         Self::from_std(shared(address)?)
     }
 
     /// Takes a TCP listener that somebody else bound: a supervisor, or a socket with options of its own.
-    pub fn from_std(listener: TcpListener) -> Result<Self> {
+    pub fn from_std(listener: TcpListener) -> Result<Self, Error> {
         let listener = Async::<TcpListener>::new(listener)?;
         Ok(Self::new(Socket::Tcp(listener)))
     }
 
     /// Listens on a Unix socket.
     #[cfg(unix)]
-    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self> {
+    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
         Ok(Self::new(Socket::Unix(Async::<UnixListener>::bind(path)?)))
     }
 
@@ -166,7 +166,7 @@ enum Plain {
 
 impl Accepted {
     /// What comes before HTTP. Says whose connection it is, and whether it is secure.
-    pub(crate) async fn prepare(self) -> Result<(Stream, Option<SocketAddr>, bool)> {
+    pub(crate) async fn prepare(self) -> Result<(Stream, Option<SocketAddr>, bool), Error> {
         let Self {
             socket,
             peer,
@@ -196,7 +196,7 @@ impl Speaks {
         &self,
         stream: S,
         peer: Option<SocketAddr>,
-    ) -> Result<(S, Option<SocketAddr>)>
+    ) -> Result<(S, Option<SocketAddr>), Error>
     where
         Io<S>: Transport,
     {

@@ -27,7 +27,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use sansws_core::drive::{IntoService, Result, Serve};
+use sansws_core::drive::{Error, IntoService, Result, Serve};
 use sansws_core::kit::{Clock, MemoryStream};
 pub use sansws_core::kit::{TestServer, TestSocket};
 
@@ -37,7 +37,7 @@ use crate::{Io, Stream, Wire};
 ///
 /// # Errors
 /// When routes are in each other's way.
-pub fn server<S>(service: S) -> Result<TestServer>
+pub fn server<S>(service: S) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
     S::Service: 'static,
@@ -49,7 +49,7 @@ where
 ///
 /// # Errors
 /// When routes are in each other's way.
-pub fn server_with<S>(service: S, options: Serve) -> Result<TestServer>
+pub fn server_with<S>(service: S, options: Serve) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
     S::Service: 'static,

@@ -114,7 +114,7 @@ impl Upgrade {
     where
         R: Default + From<Vec<u8>>,
         H: FnOnce(WebSocket) -> F + Send + 'static,
-        F: Future<Output = Result<()>> + Send + 'static,
+        F: Future<Output = Result> + Send + 'static,
     {
         let (response, admitted) = match self.foreign.accept() {
             Ok(accepted) => accepted,

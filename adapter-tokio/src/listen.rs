@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sansws_core::drive::{Listen, Result, Transport, receive_proxy_header};
+use sansws_core::drive::{Error, Listen, Result, Transport, receive_proxy_header};
 use sansws_core::proxy::Source;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 #[cfg(unix)]
@@ -40,19 +40,19 @@ struct Speaks {
 
 impl Listener {
     /// Listens on TCP. Port 0 lets the system choose.
-    pub async fn bind(address: impl ToSocketAddrs) -> Result<Self> {
+    pub async fn bind(address: impl ToSocketAddrs) -> Result<Self, Error> {
         Ok(Self::new(Socket::Tcp(TcpListener::bind(address).await?)))
     }
 
     /// Listens on a TCP port that others may listen on too (`SO_REUSEPORT`): the system spreads connections over them. See
     /// [`Server::serve_on_threads`](crate::Server::serve_on_threads).
     #[cfg(unix)]
-    pub fn bind_shared(address: SocketAddr) -> Result<Self> {
+    pub fn bind_shared(address: SocketAddr) -> Result<Self, Error> {
         Self::from_std(shared(address)?)
     }
 
     /// Takes a TCP listener that somebody else bound: a supervisor, or a socket with options of its own.
-    pub fn from_std(listener: std::net::TcpListener) -> Result<Self> {
+    pub fn from_std(listener: std::net::TcpListener) -> Result<Self, Error> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         Ok(Self::new(Socket::Tcp(listener)))
@@ -60,7 +60,7 @@ impl Listener {
 
     /// Listens on a Unix socket.
     #[cfg(unix)]
-    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self> {
+    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
         Ok(Self::new(Socket::Unix(UnixListener::bind(path)?)))
     }
 
@@ -138,7 +138,7 @@ enum Plain {
 
 impl Accepted {
     /// What comes before HTTP. Says whose connection it is, and whether it is secure.
-    pub(crate) async fn prepare(self) -> Result<(Stream, Option<SocketAddr>, bool)> {
+    pub(crate) async fn prepare(self) -> Result<(Stream, Option<SocketAddr>, bool), Error> {
         let Self {
             socket,
             peer,
@@ -168,7 +168,7 @@ impl Speaks {
         &self,
         stream: S,
         peer: Option<SocketAddr>,
-    ) -> Result<(S, Option<SocketAddr>)>
+    ) -> Result<(S, Option<SocketAddr>), Error>
     where
         Io<S>: Transport,
     {

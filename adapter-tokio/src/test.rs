@@ -26,7 +26,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use sansws_core::drive::{IntoService, Result, Serve};
+use sansws_core::drive::{Error, IntoService, Result, Serve};
 use sansws_core::kit::{Clock, MemoryStream};
 pub use sansws_core::kit::{TestServer, TestSocket};
 
@@ -38,7 +38,7 @@ use crate::{Io, Stream, Wire};
 ///
 /// # Errors
 /// When routes are in each other's way.
-pub fn server<S>(service: S) -> Result<TestServer>
+pub fn server<S>(service: S) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
     S::Service: 'static,
@@ -50,7 +50,7 @@ where
 ///
 /// # Errors
 /// When routes are in each other's way.
-pub fn server_with<S>(service: S, options: Serve) -> Result<TestServer>
+pub fn server_with<S>(service: S, options: Serve) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
     S::Service: 'static,

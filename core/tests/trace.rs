@@ -10,8 +10,10 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sansws_core::drive::{Dial, Error, Result, Serve};
+use sansws_core::app::Route;
+use sansws_core::drive::{Dial, Result, Scope, Serve};
 use sansws_core::handshake::Accept;
+use sansws_core::http::Response;
 use sansws_core::http::forwarded::Trusted;
 use sansws_core::kit::{TestHub, TestServer};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
@@ -60,9 +62,24 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Told {
     }
 }
 
+#[derive(Debug)]
+struct Failure(std::io::Error);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the row was not written")
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 async fn fails(upgrade: Up) -> Result {
     let _socket = upgrade.accept().await?;
-    Err(Error::other("as it should"))
+    Err(Failure(std::io::Error::other("the disk is full")).into())
 }
 
 async fn speaks(upgrade: Up) -> Result {
@@ -200,7 +217,48 @@ fn a_handler_that_fails_is_an_error_with_its_type() {
     has(&spans[0], &[("otel.status_code", "ERROR")]);
     let end = event(&events, "a handler failed");
     has(end, &closed);
-    has(end, &[("level", "ERROR"), ("error", "as it should")]);
+    let chain = ("error", "the row was not written: the disk is full");
+    has(end, &[("level", "ERROR"), ("http.route", "/fails"), chain]);
+}
+
+#[test]
+fn what_fails_before_a_handler_is_an_error_with_its_route() {
+    let (_, events) = told(
+        |routes| {
+            let panics =
+                |_: &mut Scope| -> Result<(), Response> { panic!("a layer panics in this test") };
+            let fails = async |_: Scope| -> Result<&'static str> { Err("no database".into()) };
+            let routes = routes
+                .add(Route::get("/layer/{n}", "never").layer(panics))
+                .get("/page/{n}", fails);
+            serve(routes)
+        },
+        async |server| {
+            assert_eq!(server.get("/layer/1").await?.status, 500);
+            assert_eq!(server.get("/page/1").await?.status, 500);
+            assert_eq!(server.gate().metrics().handlers_failed, 2);
+            Ok(())
+        },
+    );
+    let failed =
+        |event: &&Fields| event.get("message").map(String::as_str) == Some("a page failed");
+    let failed: Vec<&Fields> = events.iter().filter(failed).collect();
+    has(
+        failed[0],
+        &[
+            ("level", "ERROR"),
+            ("http.route", "/layer/{n}"),
+            ("error.type", "panic"),
+        ],
+    );
+    has(
+        failed[1],
+        &[
+            ("level", "ERROR"),
+            ("http.route", "/page/{n}"),
+            ("error", "no database"),
+        ],
+    );
 }
 
 #[test]

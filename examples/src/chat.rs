@@ -139,9 +139,8 @@ async fn member<T: Transport, O: Outside>(
     // By way of its channel, so that it comes behind what was missed.
     let welcome = welcome(&hub, &group, since, joined, node.as_deref()).await?;
     hub.send_to(id, welcome.to_string())?;
-    while let Some(text) = socket.receive_text().await? {
-        // What is not JSON closes with 1007.
-        let value: Value = serde_json::from_str(&text)?;
+    // What is not JSON closes with 1007.
+    while let Some(value) = socket.receive_json::<Value>().await? {
         let answer = match serde_json::from_value(value) {
             Ok(Request::Say { text, id }) => say(&socket, &group, &name, &text, &id).await?,
             Err(_) => Some(json!({"kind": "error", "text": "only `say`, with a `text`"})),

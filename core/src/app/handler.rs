@@ -10,11 +10,12 @@ use core::future::{Future, ready};
 use core::pin::Pin;
 
 use super::endpoint::{self, Endpoint};
-use crate::drive::{Answering, Error, Result, Scope, Transport, Upgrade};
+use crate::drive::verdict::refusal;
+use crate::drive::{Answering, Result, Scope, Transport, Upgrade};
 use crate::http::Response;
 
 /// A handler at work.
-pub(super) type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+pub(super) type Running = Pin<Box<dyn Future<Output = Result> + Send>>;
 
 /// A handler of WebSockets, of whatever type it was.
 pub struct Handler<T: Transport>(Arc<dyn Fn(Upgrade<T>) -> Running + Send + Sync>);
@@ -57,7 +58,7 @@ impl<T, H, F> IntoHandler<T, Function> for H
 where
     T: Transport,
     H: Fn(Upgrade<T>) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<()>> + Send + 'static,
+    F: Future<Output = Result> + Send + 'static,
 {
     fn into_handler(self) -> Handler<T> {
         Handler(Arc::new(move |upgrade| Box::pin(self(upgrade))))
@@ -108,16 +109,14 @@ where
     fn into_page(self) -> Page {
         Page(Arc::new(move |scope| {
             let answering = self(scope);
-            Box::pin(async move { answering.await.into_response() })
+            Box::pin(async move { answering.await.respond() })
         }))
     }
 }
 
 impl<R: IntoResponse + Clone + Send + Sync + 'static> IntoPage<Object> for R {
     fn into_page(self) -> Page {
-        Page(Arc::new(move |_| {
-            Box::pin(ready(self.clone().into_response()))
-        }))
+        Page(Arc::new(move |_| Box::pin(ready(self.clone().respond()))))
     }
 }
 
@@ -125,6 +124,15 @@ impl<R: IntoResponse + Clone + Send + Sync + 'static> IntoPage<Object> for R {
 pub trait IntoResponse {
     /// Makes it one.
     fn into_response(self) -> Response;
+
+    /// The same, where an error is still told from an answer.
+    #[doc(hidden)]
+    fn respond(self) -> Result<Response, Error>
+    where
+        Self: Sized,
+    {
+        Ok(self.into_response())
+    }
 }
 
 impl IntoResponse for Response {
@@ -147,18 +155,17 @@ impl IntoResponse for String {
     }
 }
 
-/// An error is what [`Error::reject`] says, 400 for a parameter that does not fit, else 500.
+/// An error is what [`Error::reject`](crate::drive::Error::reject) says, 400 for a parameter or a query that does not fit, else 500,
+/// which is counted and logged as the failure of a handler.
 impl<R: IntoResponse> IntoResponse for Result<R, Error> {
     fn into_response(self) -> Response {
         match self {
             Ok(response) => response.into_response(),
-            Err(error) => {
-                let response = error.response();
-                if response.status >= 500 {
-                    tracing::error!(%error, "a page failed");
-                }
-                response
-            }
+            Err(error) => refusal(&error).0,
         }
+    }
+
+    fn respond(self) -> Result<Response, Error> {
+        self?.respond()
     }
 }

@@ -13,9 +13,10 @@ use core::pin::Pin;
 use super::handler::{Handler, Page, Running};
 use super::layer::Layers;
 use super::router::{Goal, Router, Target, WEBSOCKET};
+use crate::drive::contain::{contain, contained};
 use crate::drive::scope::Attached;
 use crate::drive::{
-    Decision, HubRef, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
+    Decision, Error, HubRef, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
 };
 use crate::handshake::{Refusal, Request};
 use crate::http::{RequestHead, Response};
@@ -133,31 +134,33 @@ impl<T: Transport> App<T> {
     }
 }
 
+/// Where the path of a request leads.
+type Way<'r, T> = Result<(&'r Ready<T>, &'r Pattern), Response>;
+
 impl<T: Transport> Inner<T> {
-    async fn find(&self, scope: &mut Scope) -> Result<Found<T>, Response> {
+    /// Looks a request up. Converters are code of the application.
+    fn find(&self, scope: &Scope) -> Way<'_, T> {
         let method = if scope.is_websocket() {
             WEBSOCKET
         } else {
             scope.method.as_str()
         };
-        let found = match self.routes.find(method, scope.path()) {
+        match self.routes.find(method, scope.path()) {
             // Only we say so, no peer.
             Ok(_) if method == WEBSOCKET && !scope.is_websocket() => {
                 Err(not_allowed(&[WEBSOCKET.into()], true))
             }
-            Ok(found) => Ok((found.endpoint, found.pattern.clone())),
+            Ok(found) => Ok((found.endpoint, found.pattern)),
             Err(miss) => Err(answer_to(&miss, scope.is_websocket(), &scope.method)),
-        };
+        }
+    }
+
+    /// Has the layers look at it.
+    async fn enter(&self, found: Way<'_, T>, scope: &mut Scope) -> Result<Found<T>, Response> {
         let policy = found
             .as_ref()
             .map_or(&self.policy, |(ready, _)| &ready.policy);
         policy.check(scope)?;
-        match &found {
-            Ok((ready, pattern)) => {
-                scope.set_route(Some(pattern.clone()), Arc::clone(&ready.states));
-            }
-            Err(_) => scope.set_route(None, Arc::clone(&self.states)),
-        }
         self.layers.check(scope).await?;
         let (ready, _) = found?;
         ready.layers.check(scope).await?;
@@ -166,6 +169,41 @@ impl<T: Transport> Inner<T> {
             Goal::Page(page) => Found::Page(page.clone()),
         })
     }
+
+    async fn decide(&self, mut scope: Scope) -> Decision<Handler<T>> {
+        let found = match contain(|| self.find(&scope)) {
+            Ok(found) => found,
+            Err(error) => return failed(error, None),
+        };
+        let route = match &found {
+            Ok((ready, pattern)) => {
+                scope.set_route(Some((*pattern).clone()), Arc::clone(&ready.states));
+                Some((*pattern).clone())
+            }
+            Err(_) => {
+                scope.set_route(None, Arc::clone(&self.states));
+                None
+            }
+        };
+        match contained(self.enter(found, &mut scope)).await {
+            Ok(Ok(Found::Handler(handler, policy))) => Decision::Handle {
+                scope,
+                handler,
+                policy,
+            },
+            Ok(Ok(Found::Page(page))) => match contain(|| page.answer(scope)) {
+                Ok(answering) => Decision::Page { answering, route },
+                Err(error) => failed(error, route),
+            },
+            Ok(Err(response)) => Decision::Answer(response),
+            Err(error) => failed(error, route),
+        }
+    }
+}
+
+fn failed<H>(error: Error, route: Option<Pattern>) -> Decision<H> {
+    let error = error.into();
+    Decision::Failed { error, route }
 }
 
 fn answer_to(miss: &Miss, is_websocket: bool, method: &str) -> Response {
@@ -201,7 +239,7 @@ fn not_allowed(allow: &[String], is_get: bool) -> Response {
 impl<T: Transport + 'static> IntoService<T> for Router<T> {
     type Service = App<T>;
 
-    fn into_service(self, options: &Serve) -> Result<App<T>> {
+    fn into_service(self, options: &Serve) -> Result<App<T>, Error> {
         Ok(self.build_under(&options.policy)?)
     }
 }
@@ -210,7 +248,7 @@ impl<T: Transport + 'static> IntoService<T> for Router<T> {
 impl<T: Transport + 'static> IntoService<T> for App<T> {
     type Service = Self;
 
-    fn into_service(self, options: &Serve) -> Result<Self> {
+    fn into_service(self, options: &Serve) -> Result<Self, Error> {
         Ok(self.under(&options.policy))
     }
 }
@@ -242,19 +280,9 @@ impl<T: Transport + 'static> Service<T> for App<T> {
         !Request::is_meant(head) && found.is_ok_and(|found| found.endpoint.always)
     }
 
-    fn decide(&self, mut scope: Scope) -> Self::Deciding {
+    fn decide(&self, scope: Scope) -> Self::Deciding {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move {
-            match inner.find(&mut scope).await {
-                Ok(Found::Handler(handler, policy)) => Decision::Handle {
-                    scope,
-                    handler,
-                    policy,
-                },
-                Ok(Found::Page(page)) => Decision::Page(page.answer(scope)),
-                Err(response) => Decision::Answer(response),
-            }
-        })
+        Box::pin(async move { inner.decide(scope).await })
     }
 
     fn run(handler: Handler<T>, upgrade: Upgrade<T>) -> Running {

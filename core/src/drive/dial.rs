@@ -27,7 +27,7 @@ pub async fn connect<T: Transport>(
     options: ClientOptions,
     config: Arc<Config>,
     seed: Seed,
-) -> Result<WebSocket<T>> {
+) -> Result<WebSocket<T>, Error> {
     let mut handshake = ClientHandshake::new(&config, url, options, seed.nonce())?;
     let timeout = config.timeouts.handshake;
     let deadline = timeout.map(|timeout| transport.now() + timeout);

@@ -110,7 +110,7 @@ impl Admitted {
     where
         T: Transport,
         H: FnOnce(WebSocket<T>) -> F,
-        F: Future<Output = Result<()>>,
+        F: Future<Output = Result>,
     {
         let Self {
             config,

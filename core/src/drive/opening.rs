@@ -4,15 +4,14 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::net::SocketAddr;
-use core::panic::AssertUnwindSafe;
 use core::pin::pin;
 use core::task::{Context, Poll};
 use std::io;
-use std::panic::catch_unwind;
 
 use super::buffer::Unread;
+use super::contain::{contain, contained};
 use super::exchange::{WriteAll, answer_and_end, within};
 use super::gate::{Away, Gate};
 use super::metrics::Asked;
@@ -20,11 +19,13 @@ use super::options::Serve;
 use super::scope::{Head, Scope};
 use super::service::{Answering, Decision, Service};
 use super::upgrade::{Slot, Upgrade};
-use super::{Error, Result, Transport, trace};
+use super::verdict::{Blame, refusal};
+use super::{Error, HandlerError, Result, Transport, trace};
 use crate::config::Config;
 use crate::handshake::{Refusal, Request, ServerHandshake};
 use crate::http::response::Framing;
 use crate::http::{RequestHead, Response};
+use crate::route::Pattern;
 use crate::time::Instant;
 
 /// Plain requests that one connection may make: what it holds for its server must end some time.
@@ -51,7 +52,7 @@ pub(super) struct Opening<T: Transport, H> {
 pub async fn receive_request<T: Transport>(
     mut transport: T,
     config: Arc<Config>,
-) -> Result<Upgrade<T>> {
+) -> Result<Upgrade<T>, Error> {
     let deadline = config
         .timeouts
         .handshake
@@ -89,7 +90,7 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
     slot: Slot<T>,
     arrival: Arrival,
     gate: Gate,
-) -> Result<Option<Opening<T, S::Handler>>> {
+) -> Result<Option<Opening<T, S::Handler>>, Error> {
     let config = &options.config;
     let mut reader = HeadReader::new(config);
     let mut deadline = config
@@ -156,7 +157,8 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                 return Ok(Some(Opening { upgrade, handler }));
             }
             Decision::Answer(response) => response,
-            Decision::Page(page) => contained(page).await,
+            Decision::Page { answering, route } => answer_of(answering, route, &gate).await,
+            Decision::Failed { error, route } => failed(&error, route.as_ref(), &gate),
         };
         let asked = if is_websocket {
             Asked::WebSocket
@@ -216,19 +218,18 @@ async fn decide<T: Transport, S: Service<T>>(
     scope: Scope,
     deadline: Option<Instant>,
 ) -> Decision<S::Handler> {
-    let panicked = || Decision::Answer(panicked());
-    let Ok(deciding) = catch_unwind(AssertUnwindSafe(|| service.decide(scope))) else {
-        return panicked();
+    let failed = |error: Error| Decision::Failed {
+        error: error.into(),
+        route: None,
+    };
+    let deciding = match contain(|| service.decide(scope)) {
+        Ok(deciding) => contained(deciding),
+        Err(error) => return failed(error),
     };
     let mut deciding = pin!(deciding);
-    let poll = |_: &mut T, cx: &mut Context<'_>| match catch_unwind(AssertUnwindSafe(|| {
-        deciding.as_mut().poll(cx)
-    })) {
-        Ok(decided) => decided.map(Ok),
-        Err(_) => Poll::Ready(Ok(panicked())),
-    };
+    let poll = |_: &mut T, cx: &mut Context<'_>| deciding.as_mut().poll(cx).map(Ok);
     match within(transport, deadline, Refusal::Busy, poll).await {
-        Ok(decision) => decision,
+        Ok(decision) => decision.unwrap_or_else(failed),
         Err(_) => {
             tracing::warn!("a decision on a request took too long");
             Decision::Answer(Refusal::Busy.response())
@@ -236,20 +237,21 @@ async fn decide<T: Transport, S: Service<T>>(
     }
 }
 
-/// The response of a page; 500 in the place of one that panics.
-async fn contained(mut page: Answering) -> Response {
-    poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| page.as_mut().poll(cx))) {
-            Ok(response) => response,
-            Err(_) => Poll::Ready(panicked()),
-        },
-    )
-    .await
+/// The response of a page.
+async fn answer_of(answering: Answering, route: Option<Pattern>, gate: &Gate) -> Response {
+    let answer = contained(answering).await;
+    answer
+        .unwrap_or_else(|error| Err(error.into()))
+        .unwrap_or_else(|error| failed(&error, route.as_ref(), gate))
 }
 
-fn panicked() -> Response {
-    tracing::error!("a layer or a page panicked");
-    Response::text(500, "the request could not be handled\n")
+/// The response to a request that could not be decided on or answered.
+fn failed(error: &HandlerError, route: Option<&Pattern>, gate: &Gate) -> Response {
+    let (response, blame) = refusal(error);
+    if blame == Blame::Application {
+        trace::page_failed(error, route, gate);
+    }
+    response
 }
 
 /// A response as octets; 500 in the place of one that would break its head. Whoever asks is answered.
@@ -298,7 +300,7 @@ impl HeadReader {
         transport: &mut T,
         deadline: Option<Instant>,
         gate: Option<&Gate>,
-    ) -> Result<RequestHead> {
+    ) -> Result<RequestHead, Error> {
         let Self { handshake, unread } = self;
         let read = |transport: &mut T, cx: &mut Context<'_>| {
             loop {
@@ -335,7 +337,7 @@ pub async fn refuse<T: Transport, S: Service<T>>(
     service: &S,
     arrival: Arrival,
     away: &Away,
-) -> Result<()> {
+) -> Result<(), Error> {
     let config = &options.config;
     let mut reader = HeadReader::new(config);
     let (mut response, mut framing) = (None, Framing::default());
@@ -350,7 +352,12 @@ pub async fn refuse<T: Transport, S: Service<T>>(
             let scope = options.scope(head, &arrival, transport.now());
             response = match decide(&mut transport, service, scope, deadline).await {
                 Decision::Answer(response) => Some(response),
-                Decision::Page(page) => Some(contained(page).await),
+                Decision::Page { answering, route } => {
+                    Some(answer_of(answering, route, away.gate()).await)
+                }
+                Decision::Failed { error, route } => {
+                    Some(failed(&error, route.as_ref(), away.gate()))
+                }
                 Decision::Handle { .. } => None,
             };
         }
@@ -372,7 +379,7 @@ pub(super) async fn reply<T: Transport>(
     mut transport: T,
     response: &Response,
     config: &Config,
-) -> Result<()> {
+) -> Result<(), Error> {
     let octets = written(response, Framing::default());
     answer_and_end(&mut transport, Unread::default(), &octets, config).await
 }

@@ -3,6 +3,9 @@
 //! Knows no transport: layers and handlers read it, and attach what they found out.
 
 use alloc::boxed::Box;
+use alloc::string::String;
+#[cfg(feature = "query")]
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::{Any, TypeId, type_name};
@@ -10,6 +13,8 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::ops::Deref;
 use core::str::FromStr;
+
+use thiserror::Error as ThisError;
 
 use super::{Error, Result};
 use crate::handshake::Request;
@@ -99,7 +104,7 @@ impl Scope {
     ///
     /// # Errors
     /// [`ParamError::Unknown`] when the route has none of that name, [`ParamError::Unfit`] when it is not of that type.
-    pub fn param<V: FromStr>(&self, name: &str) -> Result<V> {
+    pub fn param<V: FromStr>(&self, name: &str) -> Result<V, Error> {
         let params = self
             .params()
             .ok_or_else(|| ParamError::Unknown(name.into()))?;
@@ -111,11 +116,27 @@ impl Scope {
         self.pattern.as_ref()?.matches(self.path()).ok().flatten()
     }
 
+    /// The query as it stands in the target, behind `?`; `None` without one.
+    pub fn raw_query(&self) -> Option<&str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The query as a value: `#[derive(Deserialize)] struct Wanted { since: Option<String>, limit: u32 }`. What is asked for under
+    /// no name of a field is passed over.
+    ///
+    /// # Errors
+    /// [`Error::Query`] when a value is missing or not of its type: 400.
+    #[cfg(feature = "query")]
+    pub fn query<V: serde::de::DeserializeOwned>(&self) -> Result<V, Error> {
+        let value = serde_urlencoded::from_str(self.raw_query().unwrap_or_default());
+        value.map_err(|error| QueryError(error.to_string()).into())
+    }
+
     /// The state of type `S`: what a layer attached to this request, else what the router shares.
     ///
     /// # Errors
     /// [`Error::NoState`] when there is none.
-    pub fn state<S: Any + Send + Sync>(&self) -> Result<Arc<S>> {
+    pub fn state<S: Any + Send + Sync>(&self) -> Result<Arc<S>, Error> {
         self.attached
             .get()
             .or_else(|| self.shared.get())
@@ -166,6 +187,11 @@ impl fmt::Debug for Scope {
             .finish_non_exhaustive()
     }
 }
+
+/// A query is not what was expected: the client asked for it by a URL that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[error("the query is not what was expected: {0}")]
+pub struct QueryError(String);
 
 /// Values by type.
 #[derive(Clone, Default)]

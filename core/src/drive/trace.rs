@@ -7,10 +7,12 @@ use alloc::boxed::Box;
 use tracing::field::{Empty, display};
 
 use super::gate::Gate;
+use super::handler_error::Chain;
 use super::metrics::Closer;
 use super::opening::Arrival;
 use super::scope::Scope;
-use super::{Error, Outcome};
+use super::verdict::Blame;
+use super::{Error, HandlerError, Outcome};
 use crate::close::Closed;
 use crate::handshake::Refusal;
 use crate::route::Pattern;
@@ -124,7 +126,7 @@ pub(super) fn agreed(subprotocol: Option<&str>) {
 
 /// Says how a connection ended. `first`: who closed the WebSocket, with which code. What is the operator's business are failures of
 /// ours, by the route; what peers do wrong is told to those who look closely.
-pub(super) fn ended(outcome: &Outcome, first: Option<(Closer, u16)>, gate: &Gate) {
+pub(super) fn ended(outcome: &Outcome, blame: Blame, first: Option<(Closer, u16)>, gate: &Gate) {
     let route = outcome.route.as_ref().map_or("", Pattern::as_str);
     let span = tracing::Span::current();
     let error = outcome.result.as_ref().err();
@@ -151,13 +153,13 @@ pub(super) fn ended(outcome: &Outcome, first: Option<(Closer, u16)>, gate: &Gate
             websocket.close_reason = reason,
             "a connection ended"
         ),
-        Some(error @ (Error::Panic | Error::Other(_) | Error::Misuse(_) | Error::NoState(_))) => {
+        Some(error) if blame == Blame::Application => {
             gate.tally().handler_failed();
             span.record("otel.status_code", "ERROR");
             tracing::error!(
                 http.route = route,
                 "error.type" = error_type(error),
-                %error,
+                error = %Chain(error),
                 websocket.close_code = code,
                 websocket.closed_by = by,
                 "a handler failed"
@@ -166,7 +168,7 @@ pub(super) fn ended(outcome: &Outcome, first: Option<(Closer, u16)>, gate: &Gate
         Some(error) => tracing::debug!(
             http.route = route,
             "error.type" = error_type(error),
-            %error,
+            error = %Chain(error),
             websocket.close_code = code,
             websocket.closed_by = by,
             websocket.close_reason = reason,
@@ -179,8 +181,24 @@ fn reason(closed: &Closed) -> &str {
     &closed.reason
 }
 
+/// Says that a page, or a layer before it, failed.
+pub(super) fn page_failed(error: &HandlerError, route: Option<&Pattern>, gate: &Gate) {
+    gate.tally().handler_failed();
+    tracing::error!(
+        http.route = route.map_or("", Pattern::as_str),
+        "error.type" = error_type(error),
+        error = %Chain(error),
+        "a page failed"
+    );
+}
+
 /// An error by one word of few.
-const fn error_type(error: &Error) -> &'static str {
+fn error_type(error: &HandlerError) -> &'static str {
+    let known = error.chain().find_map(|error| error.downcast_ref());
+    known.map_or("other", word)
+}
+
+const fn word(error: &Error) -> &'static str {
     match error {
         Error::Io(_) => "io",
         Error::Disconnect(_) => "disconnect",
@@ -189,12 +207,13 @@ const fn error_type(error: &Error) -> &'static str {
         Error::Refusal(Refusal::Timeout) | Error::ConnectTimeout => "timeout",
         Error::Refusal(Refusal::Busy) => "busy",
         Error::Refusal(_) => "refusal",
-        Error::WrongKind => "wrong_kind",
+        Error::WrongKind(_) => "wrong_kind",
         #[cfg(feature = "json")]
         Error::Json(_) => "json",
         Error::Close(_) => "close",
         Error::Reject(_) => "reject",
         Error::Param(_) => "param",
+        Error::Query(_) => "query",
         Error::Hub(_) => "hub",
         Error::NoState(_) => "no_state",
         Error::Panic => "panic",

@@ -62,7 +62,7 @@ impl TestServer {
         service: S,
         options: Serve,
         transport: impl Fn(MemoryStream, &Clock) -> T + 'static,
-    ) -> Result<Self>
+    ) -> Result<Self, Error>
     where
         T: Transport + 'static,
         S: IntoService<T>,
@@ -120,12 +120,12 @@ impl TestServer {
     ///
     /// # Errors
     /// As a client's: [`Error::Refused`] with the response when it was rejected.
-    pub async fn connect(&self, path: &str) -> Result<TestSocket> {
+    pub async fn connect(&self, path: &str) -> Result<TestSocket, Error> {
         self.connect_with(path, Dial::default()).await
     }
 
     /// Connects with subprotocols, header fields, limits, times.
-    pub async fn connect_with(&self, path: &str, dial: Dial) -> Result<TestSocket> {
+    pub async fn connect_with(&self, path: &str, dial: Dial) -> Result<TestSocket, Error> {
         let url: Url = format!("ws://test{path}").parse()?;
         let transport = MemoryTransport::new(self.open(), self.world.clock());
         let mut seed = [7; 32];
@@ -168,7 +168,7 @@ impl TestServer {
     ///
     /// # Errors
     /// [`Error::Io`] when the answer is not whole.
-    pub async fn get(&self, path: &str) -> Result<Response> {
+    pub async fn get(&self, path: &str) -> Result<Response, Error> {
         let head = RequestHead {
             method: "GET".into(),
             target: path.into(),
@@ -181,7 +181,7 @@ impl TestServer {
     ///
     /// # Errors
     /// [`Error::Io`] when the answer is not whole.
-    pub async fn request(&self, head: &RequestHead) -> Result<Response> {
+    pub async fn request(&self, head: &RequestHead) -> Result<Response, Error> {
         let mut octets = format!("{} {} HTTP/1.1\r\n", head.method, head.target).into_bytes();
         for (name, value) in head.fields.iter() {
             for part in [name.as_bytes(), b": ", value, b"\r\n"] {
@@ -212,7 +212,7 @@ impl TestServer {
     ///
     /// # Errors
     /// [`Error::Io`] when it does not end.
-    pub async fn exchange(&self, octets: &[u8]) -> Result<Vec<u8>> {
+    pub async fn exchange(&self, octets: &[u8]) -> Result<Vec<u8>, Error> {
         let mut stream = self.open();
         let (mut left, mut answer) = (octets, Vec::new());
         let exchange = poll_fn(|cx| {

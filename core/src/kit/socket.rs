@@ -48,7 +48,7 @@ impl TestSocket {
     ///
     /// # Errors
     /// When the connection has ended.
-    pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let deadline = self.world.clock().now() + PATIENCE;
         let sending = self.socket.send(message);
         self.world
@@ -61,7 +61,7 @@ impl TestSocket {
     ///
     /// # Errors
     /// When the connection has ended.
-    pub async fn send_text(&mut self, text: impl Into<String>) -> Result<()> {
+    pub async fn send_text(&mut self, text: impl Into<String>) -> Result<(), Error> {
         self.send(Message::Text(text.into())).await
     }
 
@@ -69,7 +69,7 @@ impl TestSocket {
     ///
     /// # Errors
     /// When the connection has ended.
-    pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<()> {
+    pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<(), Error> {
         self.send(Message::Binary(octets.into())).await
     }
 
@@ -78,7 +78,10 @@ impl TestSocket {
     /// # Errors
     /// When the connection has ended, or the value is no JSON.
     #[cfg(feature = "json")]
-    pub async fn send_json<V: serde::Serialize + ?Sized>(&mut self, value: &V) -> Result<()> {
+    pub async fn send_json<V: serde::Serialize + ?Sized>(
+        &mut self,
+        value: &V,
+    ) -> Result<(), Error> {
         let text = serde_json::to_string(value)?;
         self.send_text(text).await
     }
@@ -169,7 +172,7 @@ impl TestSocket {
     ///
     /// # Errors
     /// When `code` may not be sent.
-    pub async fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>> {
+    pub async fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>, Error> {
         let deadline = self.world.clock().now() + PATIENCE;
         let closing = self.socket.close(code, reason);
         self.world.run(deadline, closing).await.unwrap_or(Ok(None))

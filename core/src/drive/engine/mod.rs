@@ -23,7 +23,7 @@ use crate::error::Misuse;
 use crate::message::{Assembly, Message};
 use crate::time::Instant;
 
-use end::End;
+use end::{End, Fault};
 pub use extra::Counters;
 use extra::{Leaving, Sent, Told, Traffic};
 
@@ -65,6 +65,8 @@ pub(super) struct Engine<T> {
     counters: Counters,
     /// What the server knows of the counters.
     told: Told,
+    /// What was last told to who receives that is no end.
+    fault: Option<Box<Fault>>,
     /// The code with which we closed first: 1005 for none, 0 when we did not.
     said: u16,
     /// What it has of a hub.
@@ -129,6 +131,7 @@ impl<T: Transport> Engine<T> {
             traffic: None,
             counters: Counters::default(),
             told: Told::default(),
+            fault: None,
             said: 0,
             post: None,
             flags: Flags::default(),
@@ -156,7 +159,7 @@ impl<T: Transport> Engine<T> {
         &mut self,
         cx: &Context<'_>,
         party: Party,
-    ) -> Poll<Result<Option<Message>>> {
+    ) -> Poll<Result<Option<Message>, Error>> {
         loop {
             match ready!(self.poll_got(cx, party, false))? {
                 Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message))),
@@ -173,7 +176,7 @@ impl<T: Transport> Engine<T> {
         cx: &Context<'_>,
         party: Party,
         begin: bool,
-    ) -> Poll<Result<Option<Part>>> {
+    ) -> Poll<Result<Option<Part>, Error>> {
         loop {
             match ready!(self.poll_got(cx, party, true))? {
                 Some(Got::Message(message)) => {
@@ -197,7 +200,7 @@ impl<T: Transport> Engine<T> {
         cx: &Context<'_>,
         party: Party,
         pieces: bool,
-    ) -> Poll<Result<Option<Got>>> {
+    ) -> Poll<Result<Option<Got>, Error>> {
         loop {
             // Who is handed one message after the other never waits: others have their turn too.
             ready!(self.poll_turn(cx));
@@ -484,7 +487,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Waits until a message would be accepted.
-    pub(super) fn poll_ready(&mut self, cx: &Context<'_>, party: Party) -> Poll<Result<()>> {
+    pub(super) fn poll_ready(&mut self, cx: &Context<'_>, party: Party) -> Poll<Result<(), Error>> {
         loop {
             if !self.connection.is_open() {
                 return Poll::Ready(Err(Misuse::Closing.into()));
@@ -504,7 +507,7 @@ impl<T: Transport> Engine<T> {
     pub(super) fn send(
         &mut self,
         send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
-    ) -> Result<()> {
+    ) -> Result<(), Error> {
         if self.connection.queued() == 0
             && let Some(buffer) = self.connection.lend(buffer::take_writer())
         {
@@ -524,7 +527,7 @@ impl<T: Transport> Engine<T> {
     pub(super) fn send_message(
         &mut self,
         send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
-    ) -> Result<()> {
+    ) -> Result<(), Error> {
         self.send(send)?;
         self.counters.sent += 1;
         self.sent.messages += 1;
@@ -541,7 +544,11 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Writes all that is queued; fails when the connection ended before.
-    pub(super) fn poll_flushed(&mut self, cx: &Context<'_>, party: Party) -> Poll<Result<()>> {
+    pub(super) fn poll_flushed(
+        &mut self,
+        cx: &Context<'_>,
+        party: Party,
+    ) -> Poll<Result<(), Error>> {
         loop {
             if self.poll_flush(cx, party).is_ready() {
                 return Poll::Ready(match &self.end {
