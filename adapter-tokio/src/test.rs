@@ -8,7 +8,8 @@
 //! async fn late(upgrade: Upgrade) -> Result {
 //!     let mut socket = upgrade.accept().await?;
 //!     sleep(Duration::from_secs(10)).await;
-//!     socket.send_text("at last").await
+//!     socket.send_text("at last").await?;
+//!     Ok(())
 //! }
 //!
 //! # async fn test() -> Result {

@@ -25,15 +25,33 @@ mod smol_runtime {
 }
 
 mod on_tokio {
-    use super::tokio_runtime as runtime;
-    use sansws_tokio as ws;
+    mod errors {
+        use super::super::tokio_runtime as runtime;
+        use sansws_tokio as ws;
 
-    include!("scenarios/errors_body.rs");
+        include!("scenarios/errors_body.rs");
+    }
+
+    mod panics {
+        use super::super::tokio_runtime as runtime;
+        use sansws_tokio as ws;
+
+        include!("scenarios/panics_body.rs");
+    }
 }
 
 mod on_smol {
-    use super::smol_runtime as runtime;
-    use sansws_smol as ws;
+    mod errors {
+        use super::super::smol_runtime as runtime;
+        use sansws_smol as ws;
 
-    include!("scenarios/errors_body.rs");
+        include!("scenarios/errors_body.rs");
+    }
+
+    mod panics {
+        use super::super::smol_runtime as runtime;
+        use sansws_smol as ws;
+
+        include!("scenarios/panics_body.rs");
+    }
 }

@@ -261,6 +261,33 @@ fn what_fails_before_a_handler_is_an_error_with_its_route() {
     );
 }
 
+/// It panics at each event.
+struct Panics;
+
+impl<S: Subscriber> Layer<S> for Panics {
+    fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+        panic!("a subscriber panics in this test");
+    }
+}
+
+#[test]
+fn a_subscriber_that_panics_ends_no_server() {
+    let subscriber = tracing_subscriber::registry().with(Panics);
+    tracing::subscriber::with_default(subscriber, || {
+        run(async {
+            let server = serve(Routes::new().route("/fails", fails).get("/page", "a page"));
+            for _ in 0..2 {
+                let _ = server.connect("/fails").await;
+                let _ = server.get("/page").await;
+                server.pass(Duration::from_secs(30)).await;
+                assert_eq!(server.gate().open(), 0);
+            }
+            assert!(server.gate().metrics().handlers_failed >= 2);
+            Ok(())
+        });
+    });
+}
+
 #[test]
 fn what_is_refused_says_its_status() {
     let (spans, _) = told(serve, async |server| {

@@ -276,8 +276,12 @@ impl<T: Transport + 'static> Service<T> for App<T> {
     }
 
     fn is_always(&self, head: &RequestHead) -> bool {
-        let found = self.0.routes.find(&head.method, head.path());
-        !Request::is_meant(head) && found.is_ok_and(|found| found.endpoint.always)
+        let is_always = || {
+            let found = self.0.routes.find(&head.method, head.path());
+            found.is_ok_and(|found| found.endpoint.always)
+        };
+        // Converters are code of the application; what they do wrong is told where the request is decided on.
+        !Request::is_meant(head) && contain(is_always).unwrap_or(false)
     }
 
     fn decide(&self, scope: Scope) -> Self::Deciding {

@@ -332,6 +332,17 @@ impl HeadReader {
 /// Answers a connection that is not let in, and ends it: with 503, unless it asks for a page that is [always](Service::is_always)
 /// there.
 pub async fn refuse<T: Transport, S: Service<T>>(
+    transport: T,
+    options: &Serve,
+    service: &S,
+    arrival: Arrival,
+    away: &Away,
+) -> Result<(), Error> {
+    let refused = contained(refuse_inside(transport, options, service, arrival, away)).await;
+    refused.and_then(|refused| refused)
+}
+
+async fn refuse_inside<T: Transport, S: Service<T>>(
     mut transport: T,
     options: &Serve,
     service: &S,

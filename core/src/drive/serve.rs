@@ -71,15 +71,15 @@ pub fn serve<T: Transport, S: Service<T>>(
 ) -> impl Future<Output = Outcome> {
     let slot = Slot::new(Fate::Open.into());
     let parting = ticket.parting();
-    let span = Span::of(&arrival);
     let opening = {
         let (slot, gate) = (Arc::clone(&slot), parting.gate.clone());
         let options = Arc::clone(&options);
         Box::pin(async move { open(transport, &options, &service, slot, arrival, gate).await })
     };
     async move {
+        let span = contain(|| Span::of(&arrival)).unwrap_or_default();
         let all = serve_until::<T, S>(opening, slot, options, parting);
-        until_dropped(&mut ticket, span, pin!(all)).await
+        until_dropped(&mut ticket, span, pin!(Some(all))).await
     }
 }
 
@@ -214,7 +214,8 @@ where
     };
     seat.parting.gate.tally().opened();
     let all = run_until(seat, move || handler(socket));
-    until_dropped(&mut ticket, Span::current(), pin!(all)).await
+    let span = contain(Span::current).unwrap_or_default();
+    until_dropped(&mut ticket, span, pin!(Some(all))).await
 }
 
 /// Runs a handler on a connection, and closes it.
@@ -239,16 +240,42 @@ where
     outcome
 }
 
-/// Polls until it is done, or, when the time to leave is over, drops everything where it stands.
+/// Polls until it is done, or, when the time to leave is over, drops everything where it stands. A panic that nothing inside contained,
+/// of a value that is dropped or of a subscriber to events, ends this connection alone.
 fn until_dropped(
     ticket: &mut Ticket,
     span: Span,
-    mut all: Pin<&mut impl Future<Output = Outcome>>,
+    mut all: Pin<&mut Option<impl Future<Output = Outcome>>>,
 ) -> impl Future<Output = Outcome> {
-    poll_fn(move |cx| match ticket.poll_dropping(cx) {
-        Poll::Ready(()) => Poll::Ready(Outcome::default()),
-        Poll::Pending => span.enter(|| all.as_mut().poll(cx)),
+    poll_fn(move |cx| {
+        let mut outcome = match ticket.poll_dropping(cx) {
+            Poll::Ready(()) => Outcome::default(),
+            Poll::Pending => {
+                let running = all.as_mut().as_pin_mut();
+                match contain(|| running.map(|all| span.enter(|| all.poll(cx)))) {
+                    Ok(Some(Poll::Pending)) => return Poll::Pending,
+                    Ok(Some(Poll::Ready(outcome))) => outcome,
+                    Ok(None) => Outcome::default(),
+                    Err(panic) => escaped(panic, &ticket.gate()),
+                }
+            }
+        };
+        if let Err(panic) = contain(|| all.set(None)) {
+            outcome = escaped(panic, &ticket.gate());
+        }
+        Poll::Ready(outcome)
     })
+}
+
+/// Tells of a panic that was contained last of all.
+#[cold]
+fn escaped(panic: Error, gate: &Gate) -> Outcome {
+    gate.tally().handler_failed();
+    let _ = contain(|| tracing::error!(error = %panic, "a connection failed by a panic"));
+    Outcome {
+        result: Err(panic.into()),
+        ..Outcome::default()
+    }
 }
 
 /// What is kept of a request while its connection lives; boxed, and nothing for a handler without a route.

@@ -18,6 +18,7 @@ use crate::handshake::Refusal;
 use crate::route::Pattern;
 
 /// The span of a connection; boxed, and nothing while nobody listens.
+#[derive(Default)]
 pub(super) struct Span(Option<Box<tracing::Span>>);
 
 impl Span {

@@ -163,7 +163,7 @@ impl<T: Transport> WebSocket<T> {
         self.shared.engine().connection().role()
     }
 
-    /// Lends the transport, to look at it.
+    /// Lends the transport, to look at it. The connection is locked meanwhile: `look` must not use it.
     pub fn with_transport<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(self.shared.engine().transport())
     }
@@ -341,8 +341,9 @@ macro_rules! writing {
 
             /// Sends a ping of at most 125 octets. Keepalive needs none: see [`Timeouts::ping`](crate::config::Timeouts::ping).
             pub async fn ping(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Error> {
+                let octets = octets.as_ref();
                 self.shared
-                    .submit(|engine| engine.send(|connection| connection.ping(octets.as_ref())))
+                    .submit(|engine| engine.send(|connection| connection.ping(octets)))
                     .await
             }
 
