@@ -1,5 +1,6 @@
 //! Where a server listens: TCP, TLS over it, Unix sockets.
 
+use std::fmt::Debug;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
@@ -42,22 +43,30 @@ struct Speaks {
 
 impl Listener {
     /// Listens on TCP. Port 0 lets the system choose.
-    pub async fn bind(address: impl AsyncToSocketAddrs) -> Result<Self, Error> {
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in resolve(address).await? {
+    ///
+    /// # Errors
+    /// [`Error::Io`] of the last address that was tried, which its text names.
+    pub async fn bind(address: impl AsyncToSocketAddrs + Debug) -> Result<Self, Error> {
+        let asked = format!("resolve {address:?} to listen on");
+        let unresolved = |error| Error::io(&asked, error);
+        let mut last = unresolved(io::ErrorKind::NotFound.into());
+        for address in resolve(address).await.map_err(unresolved)? {
             match Async::<TcpListener>::bind(address) {
                 Ok(listener) => return Ok(Self::new(Socket::Tcp(listener))),
-                Err(error) => last = error,
+                Err(error) => last = Error::io(format_args!("listen on {address}"), error),
             }
         }
-        Err(last.into())
+        Err(last)
     }
 
     /// Listens on a TCP port that others may listen on too (`SO_REUSEPORT`): the system spreads connections over them. See
     /// [`Server::serve_on_threads`](crate::Server::serve_on_threads).
     #[cfg(unix)]
     pub fn bind_shared(address: SocketAddr) -> Result<Self, Error> {
-        Self::from_std(shared(address)?)
+        let listener = shared(address);
+        Self::from_std(
+            listener.map_err(|error| Error::io(format_args!("listen on {address}"), error))?,
+        )
     }
 
     /// Takes a TCP listener that somebody else bound: a supervisor, or a socket with options of its own.
@@ -69,7 +78,10 @@ impl Listener {
     /// Listens on a Unix socket.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Ok(Self::new(Socket::Unix(Async::<UnixListener>::bind(path)?)))
+        let path = path.as_ref();
+        let listener = Async::<UnixListener>::bind(path);
+        let named = |error| Error::io(format_args!("listen on {}", path.display()), error);
+        Ok(Self::new(Socket::Unix(listener.map_err(named)?)))
     }
 
     /// Speaks TLS: `wss://` and `https://`. On a Unix socket it is not spoken.

@@ -1,5 +1,6 @@
 //! A server: accepts, lets in, drives, and shuts down.
 
+use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +38,7 @@ pub struct Server {
 /// Connections that are accepted before others run.
 impl Server {
     /// Listens on TCP, with default options. Port 0 lets the system choose.
-    pub async fn bind(address: impl AsyncToSocketAddrs) -> Result<Self, Error> {
+    pub async fn bind(address: impl AsyncToSocketAddrs + Debug) -> Result<Self, Error> {
         Ok(Self::new(Listener::bind(address).await?))
     }
 

@@ -16,11 +16,11 @@ use crate::{Io, Stream, Upgrade, WebSocket};
 /// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`Dial`].
 ///
 /// # Errors
-/// [`Error::Misuse`] for a bad URL or bad headers, [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
+/// [`Error::BadUrl`], [`Error::BadHeader`], [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
 /// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
 /// [`Error::Redirect`] when it sent us where we do not go.
 pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket, Error> {
-    drive::follow(url.parse()?, dial, once).await
+    drive::follow(Error::parse_url(url)?, dial, once).await
 }
 
 /// Dials once.

@@ -38,6 +38,13 @@ mod on_tokio {
 
         include!("scenarios/panics_body.rs");
     }
+
+    mod texts {
+        use super::super::tokio_runtime as runtime;
+        use sansws_tokio as ws;
+
+        include!("scenarios/texts_body.rs");
+    }
 }
 
 mod on_smol {
@@ -53,5 +60,12 @@ mod on_smol {
         use sansws_smol as ws;
 
         include!("scenarios/panics_body.rs");
+    }
+
+    mod texts {
+        use super::super::smol_runtime as runtime;
+        use sansws_smol as ws;
+
+        include!("scenarios/texts_body.rs");
     }
 }

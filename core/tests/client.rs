@@ -565,7 +565,7 @@ fn what_cannot_be_sent_is_said_at_once() {
     let url = || "ws://a/".parse().unwrap();
     let bad = Dial::default().header("X", "a\r\nb");
     let made = Client::with(Net::new(1), url(), bad);
-    assert!(matches!(made, Err(Error::Misuse(Misuse::BadHeader))));
+    assert!(matches!(made, Err(Error::BadHeader { .. })));
     let twice = Dial::default().subprotocol("a").subprotocol("a");
     let made = Client::with(Net::new(1), url(), twice);
     assert!(matches!(made, Err(Error::Misuse(Misuse::Subprotocol))));

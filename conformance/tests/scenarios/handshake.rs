@@ -124,7 +124,7 @@ fn nobody_listens<R: Runtime>() {
 fn misuse<R: Runtime>() {
     R::run(async {
         let bad = R::connect("ftp://127.0.0.1/", Dial::default()).await;
-        assert!(matches!(bad, Err(Error::Misuse(Misuse::BadUrl))), "{bad:?}");
+        assert!(matches!(bad, Err(Error::BadUrl { .. })), "{bad:?}");
         Ok(())
     });
 }

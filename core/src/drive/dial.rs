@@ -28,7 +28,9 @@ pub async fn connect<T: Transport>(
     config: Arc<Config>,
     seed: Seed,
 ) -> Result<WebSocket<T>, Error> {
-    let mut handshake = ClientHandshake::new(&config, url, options, seed.nonce())?;
+    let fields = options.fields.clone();
+    let handshake = ClientHandshake::new(&config, url, options, seed.nonce());
+    let mut handshake = handshake.map_err(|misuse| Error::of_fields(misuse, &fields))?;
     let timeout = config.timeouts.handshake;
     let deadline = timeout.map(|timeout| transport.now() + timeout);
     let request = Vec::from(handshake.request());

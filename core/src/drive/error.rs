@@ -11,8 +11,9 @@ use thiserror::Error as ThisError;
 use super::{HandlerError, QueryError};
 use crate::close::{CloseCode, Closed};
 use crate::error::{Misuse, Violation};
-use crate::handshake::{Failure, RedirectError, Refusal};
-use crate::http::Response;
+use crate::handshake::{Failure, RedirectError, Refusal, is_own};
+use crate::http::field::{is_token, is_value};
+use crate::http::{Fields, Response, Url};
 use crate::hub::HubError;
 use crate::proxy::TunnelError;
 use crate::route::{ParamError, RouteErrors, UrlError};
@@ -40,6 +41,22 @@ pub enum Error {
     /// The caller asked for what cannot be done.
     #[error(transparent)]
     Misuse(#[from] Misuse),
+    /// A header field holds what would break the head, or is one that the handshake itself sets.
+    #[error("the header field {name:?} is not allowed: {why}")]
+    BadHeader {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A text is no WebSocket URL.
+    #[error("{url:?} is not a WebSocket URL: {why}")]
+    BadUrl {
+        /// The text up to its query, without a user name and a password.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The server refused the request that a peer sent; it was answered.
     #[error("the handshake was refused: {0}")]
     Refusal(Refusal),
@@ -95,6 +112,25 @@ pub enum Error {
     /// A handler's own error: 1011.
     #[error(transparent)]
     Other(Box<dyn core::error::Error + Send + Sync>),
+}
+
+/// An error of the system, with what was tried.
+#[derive(Debug)]
+struct Tried {
+    text: String,
+    error: io::Error,
+}
+
+impl core::fmt::Display for Tried {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl core::error::Error for Tried {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.error.source()
+    }
 }
 
 /// Which connection an error was met by. It says nothing else: a handler's connection knows its own, and what an upstream
@@ -166,6 +202,59 @@ impl From<Failure> for Error {
 }
 
 impl Error {
+    /// An error of the transport that says what was tried: `listen on 127.0.0.1:80`.
+    #[doc(hidden)]
+    pub fn io(tried: impl core::fmt::Display, error: io::Error) -> Self {
+        let text = alloc::format!("cannot {tried}: {error}");
+        Self::Io(io::Error::new(error.kind(), Tried { text, error }))
+    }
+
+    /// A URL, or why a text is none.
+    #[doc(hidden)]
+    pub fn parse_url(text: &str) -> Result<Url, Self> {
+        text.parse().map_err(|misuse| match misuse {
+            Misuse::BadUrl => {
+                let shown = text.split(['?', '#']).next().unwrap_or_default();
+                // What stands before the last @ may be a password.
+                let shown = match shown.rsplit_once('@') {
+                    Some((before, host)) => {
+                        let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+                        alloc::format!("{scheme}://…@{host}")
+                    }
+                    None => shown.into(),
+                };
+                Self::BadUrl {
+                    url: shown,
+                    why: crate::http::why_not(text),
+                }
+            }
+            misuse => misuse.into(),
+        })
+    }
+
+    /// Names the field that was refused.
+    pub(super) fn of_fields(misuse: Misuse, fields: &Fields) -> Self {
+        if misuse != Misuse::BadHeader {
+            return misuse.into();
+        }
+        let found = fields.iter().find_map(|(name, value)| {
+            let why = if !is_token(name) {
+                "its name is not a token"
+            } else if !is_value(value) {
+                "its value holds control characters, or blanks at an end"
+            } else if is_own(name) {
+                "the handshake sets it"
+            } else {
+                return None;
+            };
+            Some((name, why))
+        });
+        found.map_or(misuse.into(), |(name, why)| Self::BadHeader {
+            name: name.into(),
+            why,
+        })
+    }
+
     /// Wraps any error of a handler.
     pub fn other(error: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())
@@ -208,5 +297,51 @@ impl Error {
             _ => {}
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use core::error::Error as _;
+
+    #[test]
+    fn no_text_repeats_its_source() {
+        let closed = Closed {
+            code: CloseCode::new(1008),
+            reason: "no shouting\n".into(),
+            clean: true,
+        };
+        let inner = || io::Error::other(Error::Violation(Violation::InvalidUtf8));
+        let cases = [
+            Error::Io(inner()),
+            Error::io("listen on 127.0.0.1:80", inner()),
+            Error::Disconnect(Box::new(closed.clone())),
+            Error::Violation(Violation::InvalidUtf8),
+            Misuse::Closing.into(),
+            Refusal::Timeout.into(),
+            Failure::Timeout.into(),
+            RedirectError::TooMany.into(),
+            Error::Proxy(TunnelError::Malformed),
+            ParamError::Unknown("n".into()).into(),
+            Error::Hub(HubError::NoHub),
+            Error::other(inner()),
+            #[cfg(feature = "json")]
+            serde_json::from_str::<u8>("x")
+                .map(drop)
+                .unwrap_err()
+                .into(),
+        ];
+        for error in cases {
+            let text = error.to_string();
+            let mut next = error.source();
+            while let Some(source) = next {
+                assert!(!text.contains(&source.to_string()), "{text}: {source}");
+                next = source.source();
+            }
+        }
+        let text = Error::Disconnect(Box::new(closed)).to_string();
+        assert_eq!(text, r#"the peer closed with code 1008: "no shouting\n""#);
     }
 }

@@ -9,7 +9,7 @@ use super::buffer::Unread;
 use super::gate::{Gate, Ticket};
 use super::options::Policy;
 use super::serve::{Outcome, run};
-use super::{Result, Transport, WebSocket};
+use super::{Error, Result, Transport, WebSocket};
 use crate::config::Config;
 use crate::handshake::{Accept, Agreement, Refusal, Request};
 use crate::http::Response;
@@ -76,10 +76,12 @@ impl Foreign {
             Refusal::Busy.response()
         })?;
         let config = self.policy.config.clone().unwrap_or_default();
+        let fields = self.accept.fields.clone();
         let (response, agreement) =
             self.request
                 .accept_http(&config, self.accept)
-                .map_err(|error| {
+                .map_err(|misuse| {
+                    let error = Error::of_fields(misuse, &fields);
                     tracing::error!(%error, "a request could not be accepted");
                     Response::text(500, "the request could not be accepted\n")
                 })?;

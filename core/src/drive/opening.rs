@@ -258,6 +258,7 @@ fn failed(error: &HandlerError, route: Option<&Pattern>, gate: &Gate) -> Respons
 fn written(response: &Response, framing: Framing) -> Vec<u8> {
     let mut octets = Vec::new();
     if let Err(error) = response.write_as(framing, &mut octets) {
+        let error = Error::of_fields(error, &response.fields);
         tracing::error!(%error, status = response.status, "a response could not be written");
         let instead = Response::text(500, "the request could not be handled\n");
         let _ = instead.write_as(framing, &mut octets);

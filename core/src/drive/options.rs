@@ -162,12 +162,18 @@ impl Policy {
         self.check_origin(scope, scope.known_secure())
     }
 
-    /// Whether the page that asks may connect; the error is the answer. `secure`: whether it came over TLS, if that is known.
+    /// Whether the page that asks may connect; the error is the answer, and is logged at WARN. `secure`: whether it came over TLS, if
+    /// that is known.
     pub fn check_origin(&self, head: &RequestHead, secure: Option<bool>) -> Result<(), Response> {
         let (same_host, origins) = (OriginPolicy::same_host(), head.fields.all("origin"));
         let policy = self.origin.as_ref().unwrap_or(&same_host);
-        policy
-            .check(origins, head.host(), secure)
-            .map_err(|error| Response::text(403, alloc::format!("{error}\n")))
+        let host = head.host();
+        policy.check(origins, host, secure).map_err(|error| {
+            let origin = head.fields.get("origin").unwrap_or_default().escape_ascii();
+            tracing::warn!(%error, %origin, %host, "an origin was refused");
+            let text =
+                alloc::format!("{error}: the page is of `{origin}`, the server is `{host}`\n");
+            Response::text(403, text)
+        })
     }
 }

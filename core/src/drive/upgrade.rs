@@ -130,7 +130,9 @@ impl<T: Transport> Unanswered<T> {
         let Head::WebSocket(request) = &self.scope.head else {
             return Err(Refusal::NotWebSocket.into());
         };
-        let (response, agreement) = request.accept(&self.config, accept)?;
+        let fields = accept.fields.clone();
+        let accepted = request.accept(&self.config, accept);
+        let (response, agreement) = accepted.map_err(|misuse| Error::of_fields(misuse, &fields))?;
         if !self.is_awaited() {
             // Nobody would drive it: the server's task has done with the connection, and counts it no more.
             let _ = self.reject(Response::text(403, NOT_ACCEPTED)).await;
@@ -161,7 +163,8 @@ impl<T: Transport> Unanswered<T> {
 
     async fn reject(mut self: Box<Self>, response: Response) -> Result<(), Error> {
         let mut octets = Vec::new();
-        response.write(&mut octets)?;
+        let written = response.write(&mut octets);
+        written.map_err(|misuse| Error::of_fields(misuse, &response.fields))?;
         let Some((mut transport, unread)) = self.parts.take() else {
             return Ok(());
         };

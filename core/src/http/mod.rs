@@ -17,3 +17,5 @@ pub use head::{Fields, HeadError, RequestHead, ResponseHead, Scan, parse_request
 pub use response::Response;
 pub use status::reason;
 pub use url::Url;
+#[cfg(feature = "drive")]
+pub(crate) use url::why_not;

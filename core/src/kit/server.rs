@@ -21,7 +21,7 @@ use super::world::World;
 use crate::drive::{
     self, Arrival, Dial, Error, Gate, IntoService, Result, Serve, Service, Transport,
 };
-use crate::http::{RequestHead, Response, Url, parse_response};
+use crate::http::{RequestHead, Response, parse_response};
 use crate::random::Seed;
 use crate::time::Duration;
 
@@ -126,7 +126,7 @@ impl TestServer {
 
     /// Connects with subprotocols, header fields, limits, times.
     pub async fn connect_with(&self, path: &str, dial: Dial) -> Result<TestSocket, Error> {
-        let url: Url = format!("ws://test{path}").parse()?;
+        let url = Error::parse_url(&format!("ws://test{path}"))?;
         let transport = MemoryTransport::new(self.open(), self.world.clock());
         let mut seed = [7; 32];
         for (octet, count) in seed.iter_mut().zip(self.connections.get().to_be_bytes()) {

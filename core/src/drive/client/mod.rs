@@ -102,9 +102,9 @@ impl<C: Connector + Default> Client<C> {
     /// A client of a `ws://` or `wss://` URL. It dials when it is first polled.
     ///
     /// # Errors
-    /// [`Error::Misuse`] for a bad URL, and for header fields or subprotocols that can't stand in a request.
+    /// [`Error::BadUrl`], [`Error::BadHeader`], and [`Error::Misuse`] for subprotocols that can't stand in a request.
     pub fn new(url: &str, dial: Dial) -> Result<Self, Error> {
-        Self::with(C::default(), url.parse()?, dial)
+        Self::with(C::default(), Error::parse_url(url)?, dial)
     }
 }
 
@@ -116,7 +116,8 @@ impl<C: Connector> Client<C> {
     pub fn with(connector: C, url: Url, dial: Dial) -> Result<Self, Error> {
         let seed = connector.seed()?;
         // What no attempt could send is said at once.
-        ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())?;
+        ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())
+            .map_err(|misuse| Error::of_fields(misuse, &dial.options.fields))?;
         Ok(Self {
             connector,
             url,

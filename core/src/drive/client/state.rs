@@ -69,6 +69,8 @@ pub(super) fn ended(error: &Error) -> Ended {
         | Error::Handshake(_)
         | Error::Redirect(_)
         | Error::Misuse(_)
+        | Error::BadUrl { .. }
+        | Error::BadHeader { .. }
         | Error::Refusal(_) => Ended::Broken,
         Error::Close(close) => Ended::Closed(close.0.get()),
         Error::WrongKind(_) => Ended::Closed(1003),
