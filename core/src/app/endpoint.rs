@@ -40,6 +40,11 @@ use crate::drive::{FromMessage, Result, Transport, Upgrade, WebSocket};
 /// let router = Router::<T>::new().route("/count", Counter::default());
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an endpoint",
+    label = "`Endpoint` is not implemented for this transport",
+    note = "write `impl Endpoint<Wire> for {Self}`, or for all transports `impl<T: Transport + Send + 'static> Endpoint<T> for {Self}`"
+)]
 pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
     /// What messages are received as: `String` (text), `Vec<u8>` (octets), `Json<V>`, or `Message` (either kind).
     type Message: FromMessage + Send;

@@ -40,10 +40,25 @@ impl<T: Transport> fmt::Debug for Handler<T> {
 
 /// What can handle WebSockets: an async function, a closure, an [`Endpoint`] that is cloned for each connection.
 ///
-/// `Kind` tells these apart, and is always inferred.
-pub trait IntoHandler<T: Transport, Kind> {
+/// `Kind` tells these apart, and is always inferred. A handler and its future are `Send`; `Server::serve_local` takes one
+/// that is not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle WebSockets",
+    label = "not a handler",
+    note = "a handler is an `async fn(upgrade: Upgrade) -> Result`, or a closure like it: it takes the `Upgrade` alone, and asks it for \
+            parameters (`upgrade.param(\"room\")`), states (`upgrade.state::<Db>()`) and the query",
+    note = "a value whose type implements `Endpoint` is one too, if it is `Clone` and `Sync`: each connection has a clone"
+)]
+pub trait IntoHandler<T: Transport, Kind>: Sized {
+    /// What it runs as. Its bounds stand at the methods, so that the compiler says which one is not met, and why.
+    #[doc(hidden)]
+    type Running;
+
     /// Makes it one.
-    fn into_handler(self) -> Handler<T>;
+    fn into_handler(self) -> Handler<T>
+    where
+        Self: Send + Sync + 'static,
+        Self::Running: Future<Output = Result> + Send + 'static;
 }
 
 /// A function from an [`Upgrade`] to a future.
@@ -57,10 +72,15 @@ pub enum Object {}
 impl<T, H, F> IntoHandler<T, Function> for H
 where
     T: Transport,
-    H: Fn(Upgrade<T>) -> F + Send + Sync + 'static,
-    F: Future<Output = Result> + Send + 'static,
+    H: Fn(Upgrade<T>) -> F,
 {
-    fn into_handler(self) -> Handler<T> {
+    type Running = F;
+
+    fn into_handler(self) -> Handler<T>
+    where
+        Self: Send + Sync + 'static,
+        F: Future<Output = Result> + Send + 'static,
+    {
         Handler(Arc::new(move |upgrade| Box::pin(self(upgrade))))
     }
 }
@@ -70,6 +90,8 @@ where
     T: Transport + Send + 'static,
     E: Endpoint<T> + Clone + Sync,
 {
+    type Running = Running;
+
     fn into_handler(self) -> Handler<T> {
         Handler(Arc::new(move |upgrade| {
             Box::pin(endpoint::run(self.clone(), upgrade))
@@ -96,6 +118,12 @@ impl fmt::Debug for Page {
 /// What can answer a plain request: an async function from a [`Scope`] to [a response](IntoResponse), or a response as it is.
 ///
 /// `Kind` tells these apart, and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a page",
+    label = "not a page",
+    note = "a page is an `async fn(scope: Scope) -> R`, where `R` is a `Response`, a text, or a `Result` of these; or such an answer as it is",
+    note = "its future must be `Send`: nothing like an `Rc` or a lock's guard is held while it waits"
+)]
 pub trait IntoPage<Kind> {
     /// Makes it one.
     fn into_page(self) -> Page;
@@ -121,6 +149,11 @@ impl<R: IntoResponse + Clone + Send + Sync + 'static> IntoPage<Object> for R {
 }
 
 /// What can be an answer: a response, a line of text, or one of these or an error.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an answer to a request",
+    label = "not an answer",
+    note = "a page answers with a `Response`, a text, or a `Result` of these"
+)]
 pub trait IntoResponse {
     /// Makes it one.
     fn into_response(self) -> Response;

@@ -10,7 +10,7 @@ use super::handler::{Handler, IntoHandler, IntoPage, Page};
 use super::layer::{Layer, Layers};
 use super::service::App;
 use crate::drive::scope::Attached;
-use crate::drive::{HubRef, Policy, Transport};
+use crate::drive::{HubRef, Policy, Result, Transport};
 use crate::route::{self, Converter, RouteErrors};
 
 /// The method by which routes of WebSockets are told from those of pages; plain requests never have it.
@@ -64,7 +64,11 @@ pub struct Route<T: Transport> {
 
 impl<T: Transport> Route<T> {
     /// A route to a handler of WebSockets.
-    pub fn new<K>(pattern: impl Into<String>, handler: impl IntoHandler<T, K>) -> Self {
+    pub fn new<H, K>(pattern: impl Into<String>, handler: H) -> Self
+    where
+        H: IntoHandler<T, K> + Send + Sync + 'static,
+        H::Running: Future<Output = Result> + Send + 'static,
+    {
         Self::to(pattern.into(), Goal::WebSocket(handler.into_handler()))
     }
 
@@ -179,7 +183,11 @@ impl<T: Transport> Router<T> {
 
     /// Adds a handler of WebSockets.
     #[must_use]
-    pub fn route<K>(self, pattern: impl Into<String>, handler: impl IntoHandler<T, K>) -> Self {
+    pub fn route<H, K>(self, pattern: impl Into<String>, handler: H) -> Self
+    where
+        H: IntoHandler<T, K> + Send + Sync + 'static,
+        H::Running: Future<Output = Result> + Send + 'static,
+    {
         self.add(Route::new(pattern, handler))
     }
 

@@ -19,6 +19,11 @@ use crate::message::Message;
 ///
 /// One of your own fails with [`Error::close`] when the message is at fault, as in `Error::close(CloseCode::INVALID, "no such command")`:
 /// what else it fails with is a failure of the application.
+#[diagnostic::on_unimplemented(
+    message = "a message does not become a `{Self}`",
+    label = "not what a message can become",
+    note = "a message becomes a `String` (text), a `Vec<u8>` (binary), a `Message` (either), or `Json<V>` where `V: DeserializeOwned`"
+)]
 pub trait FromMessage: Sized {
     /// Takes a message.
     ///

@@ -98,6 +98,11 @@ impl<H> fmt::Debug for Decision<H> {
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
 
 /// What a server can serve: a handler for all paths, or a router.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be served",
+    label = "neither a handler nor a router",
+    note = "a server serves a `Router`, or for all paths one `async fn(upgrade: Upgrade) -> Result`; an `Endpoint` is served by a route"
+)]
 pub trait IntoService<T: Transport> {
     /// What it becomes.
     type Service: Service<T> + Clone;

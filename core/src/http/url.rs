@@ -235,7 +235,7 @@ mod tests {
                 "it holds blanks or characters that must be escaped",
             ),
             ("ws://a:99999", "its port is none"),
-            ("ws://[::1/", "its port is none"),
+            ("ws://[::1/", "its host is none"),
             ("ws://a&b", "its host is none"),
         ] {
             assert!(url.parse::<Url>().is_err(), "{url}");
