@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use sansws_core::drive::{Dial, Error};
-use sansws_core::error::Misuse;
 use serde_json::Value;
 
 use super::messages::{echo, finish};

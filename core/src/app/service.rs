@@ -30,8 +30,10 @@ pub struct App<T: Transport>(Arc<Inner<T>>);
 struct Inner<T: Transport> {
     routes: Routes<Ready<T>>,
     layers: Layers,
-    policy: Policy,
+    policy: Arc<Policy>,
     states: Arc<Attached>,
+    /// What answers where no route leads to.
+    fallback: Option<Page>,
     has_always: bool,
 }
 
@@ -60,7 +62,7 @@ impl<T: Transport> Clone for Ready<T> {
 /// A request that was let through to a route.
 enum Found<T: Transport> {
     Handler(Handler<T>, Arc<Policy>),
-    Page(Page),
+    Page(Page, Arc<Policy>),
 }
 
 impl<T: Transport> Clone for App<T> {
@@ -75,6 +77,7 @@ impl<T: Transport> App<T> {
         layers: Layers,
         policy: Policy,
         states: Attached,
+        fallback: Option<Page>,
     ) -> Self {
         let routes = routes.map(|target| Ready {
             goal: target.goal,
@@ -87,8 +90,9 @@ impl<T: Transport> App<T> {
         Self(Arc::new(Inner {
             routes,
             layers,
-            policy,
+            policy: Arc::new(policy),
             states: Arc::new(states),
+            fallback,
             has_always,
         }))
     }
@@ -108,6 +112,7 @@ impl<T: Transport> App<T> {
             layers,
             policy,
             states,
+            fallback,
             has_always,
         } = &*self.0;
         let routes = routes.clone().map(|ready| Ready {
@@ -117,8 +122,9 @@ impl<T: Transport> App<T> {
         Self(Arc::new(Inner {
             routes,
             layers: layers.clone(),
-            policy: inherit(policy),
+            policy: Arc::new(inherit(policy)),
             states: Arc::clone(states),
+            fallback: fallback.clone(),
             has_always: *has_always,
         }))
     }
@@ -135,7 +141,12 @@ impl<T: Transport> App<T> {
 }
 
 /// Where the path of a request leads.
-type Way<'r, T> = Result<(&'r Ready<T>, &'r Pattern), Response>;
+enum Way<'r, T: Transport> {
+    Route(&'r Ready<T>, &'r Pattern),
+    /// Nowhere, and this is what answers there.
+    Fallback(&'r Page),
+    Answer(Response),
+}
 
 impl<T: Transport> Inner<T> {
     /// Looks a request up. Converters are code of the application.
@@ -148,25 +159,34 @@ impl<T: Transport> Inner<T> {
         match self.routes.find(method, scope.path()) {
             // Only we say so, no peer.
             Ok(_) if method == WEBSOCKET && !scope.is_websocket() => {
-                Err(not_allowed(&[WEBSOCKET.into()], true))
+                Way::Answer(not_allowed(&[WEBSOCKET.into()], true))
             }
-            Ok(found) => Ok((found.endpoint, found.pattern)),
-            Err(miss) => Err(answer_to(&miss, scope.is_websocket(), &scope.method)),
+            Ok(found) => Way::Route(found.endpoint, found.pattern),
+            Err(miss) => match &self.fallback {
+                Some(page) if miss == Miss::NotFound => Way::Fallback(page),
+                _ => Way::Answer(answer_to(&miss, scope.is_websocket(), &scope.method)),
+            },
         }
     }
 
     /// Has the layers look at it.
     async fn enter(&self, found: Way<'_, T>, scope: &mut Scope) -> Result<Found<T>, Response> {
-        let policy = found
-            .as_ref()
-            .map_or(&self.policy, |(ready, _)| &ready.policy);
+        let policy = match &found {
+            Way::Route(ready, _) => &ready.policy,
+            Way::Fallback(_) | Way::Answer(_) => &self.policy,
+        };
         policy.check(scope)?;
         self.layers.check(scope).await?;
-        let (ready, _) = found?;
+        let policy = Arc::clone(policy);
+        let ready = match found {
+            Way::Route(ready, _) => ready,
+            Way::Fallback(page) => return Ok(Found::Page(page.clone(), policy)),
+            Way::Answer(response) => return Err(response),
+        };
         ready.layers.check(scope).await?;
         Ok(match &ready.goal {
-            Goal::WebSocket(handler) => Found::Handler(handler.clone(), Arc::clone(&ready.policy)),
-            Goal::Page(page) => Found::Page(page.clone()),
+            Goal::WebSocket(handler) => Found::Handler(handler.clone(), policy),
+            Goal::Page(page, _) => Found::Page(page.clone(), policy),
         })
     }
 
@@ -176,11 +196,11 @@ impl<T: Transport> Inner<T> {
             Err(error) => return failed(error, None),
         };
         let route = match &found {
-            Ok((ready, pattern)) => {
+            Way::Route(ready, pattern) => {
                 scope.set_route(Some((*pattern).clone()), Arc::clone(&ready.states));
                 Some((*pattern).clone())
             }
-            Err(_) => {
+            Way::Fallback(_) | Way::Answer(_) => {
                 scope.set_route(None, Arc::clone(&self.states));
                 None
             }
@@ -191,9 +211,10 @@ impl<T: Transport> Inner<T> {
                 handler,
                 policy,
             },
-            Ok(Ok(Found::Page(page))) => match contain(|| page.answer(scope)) {
-                Ok(answering) => Decision::Page { answering, route },
-                Err(error) => failed(error, route),
+            Ok(Ok(Found::Page(page, policy))) => Decision::Page {
+                scope,
+                page: Box::new(move |scope| page.answer(scope)),
+                policy,
             },
             Ok(Err(response)) => Decision::Answer(response),
             Err(error) => failed(error, route),

@@ -8,7 +8,7 @@ use std::io;
 
 use thiserror::Error as ThisError;
 
-use super::{HandlerError, QueryError};
+use super::{HandlerError, RequestError};
 use crate::close::{CloseCode, Closed};
 use crate::error::{Misuse, Violation};
 use crate::handshake::{Failure, RedirectError, Refusal, is_own};
@@ -91,9 +91,9 @@ pub enum Error {
     /// A parameter of the path can't be had as asked: 400, or 500 when there is none of that name.
     #[error(transparent)]
     Param(#[from] ParamError),
-    /// The query of a request is not what was expected: 400.
+    /// The query or the body of a request is not what was expected: 400.
     #[error(transparent)]
-    Query(#[from] QueryError),
+    Request(#[from] RequestError),
     /// The routes of a router are in each other's way.
     #[error(transparent)]
     Routes(#[from] RouteErrors),

@@ -76,9 +76,9 @@ pub use metrics::{
 pub use opening::{Arrival, receive_request, refuse};
 pub use options::{Policy, Serve};
 pub use proxied::receive_proxy_header;
-pub use scope::{QueryError, Scope};
+pub use scope::{RequestError, Scope};
 pub use serve::{Outcome, serve};
-pub use service::{Answering, Decision, IntoService, Service, Single};
+pub use service::{Answer, Answering, Decision, IntoService, Service, Single};
 pub use stream::{MessageReader, MessageWriter};
 pub use tunnel::tunnel;
 pub use upgrade::Upgrade;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::future::Future;
 use core::net::SocketAddr;
 use core::pin::pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use std::io;
 
 use super::buffer::Unread;
@@ -17,12 +17,14 @@ use super::gate::{Away, Gate};
 use super::metrics::Asked;
 use super::options::Serve;
 use super::scope::{Head, Scope};
-use super::service::{Answering, Decision, Service};
+use super::service::{Answer, Decision, Service};
 use super::upgrade::{Slot, Upgrade};
 use super::verdict::{Blame, refusal};
 use super::{Error, HandlerError, Result, Transport, trace};
 use crate::config::Config;
 use crate::handshake::{Refusal, Request, ServerHandshake};
+use crate::http::body::{Body, BodyError};
+use crate::http::field::has_token;
 use crate::http::response::Framing;
 use crate::http::{RequestHead, Response};
 use crate::route::Pattern;
@@ -144,6 +146,8 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
         };
         let is_websocket = matches!(head, Head::WebSocket(_));
         let scope = options.scope(head, &arrival, transport.now());
+        // One that nobody read can't be told from the next request.
+        let mut is_body_unread = scope.has_body();
         let response = match decide(&mut transport, service, scope, deadline).await {
             Decision::Handle {
                 scope,
@@ -157,7 +161,23 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                 return Ok(Some(Opening { upgrade, handler }));
             }
             Decision::Answer(response) => response,
-            Decision::Page { answering, route } => answer_of(answering, route, &gate).await,
+            Decision::Page {
+                mut scope,
+                page,
+                policy,
+            } => {
+                let limit = policy.config.as_ref().unwrap_or(config).limits.body;
+                let read = reader.read_body(&mut transport, deadline, &scope, limit);
+                match read.await {
+                    Ok(body) => {
+                        is_body_unread = false;
+                        scope.set_body(body);
+                        answer_of(page, scope, &gate).await
+                    }
+                    Err(Error::Refusal(refusal)) => refusal.response(),
+                    Err(error) => return Err(error),
+                }
+            }
             Decision::Failed { error, route } => failed(&error, route.as_ref(), &gate),
         };
         let asked = if is_websocket {
@@ -174,7 +194,10 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
             "a request was answered"
         );
         let framing = Framing {
-            keep_alive: framing.keep_alive && !is_websocket && !gate.is_closing(),
+            keep_alive: framing.keep_alive
+                && !is_websocket
+                && !is_body_unread
+                && !gate.is_closing(),
             ..framing
         };
         let octets = written(&response, framing);
@@ -238,10 +261,14 @@ async fn decide<T: Transport, S: Service<T>>(
 }
 
 /// The response of a page.
-async fn answer_of(answering: Answering, route: Option<Pattern>, gate: &Gate) -> Response {
-    let answer = contained(answering).await;
+async fn answer_of(page: Answer, scope: Scope, gate: &Gate) -> Response {
+    let route = scope.pattern().cloned();
+    let answer = match contain(|| page(scope)) {
+        Ok(answering) => contained(answering).await,
+        Err(panic) => Err(panic),
+    };
     answer
-        .unwrap_or_else(|error| Err(error.into()))
+        .unwrap_or_else(|panic| Err(panic.into()))
         .unwrap_or_else(|error| failed(&error, route.as_ref(), gate))
 }
 
@@ -330,6 +357,56 @@ impl HeadReader {
     }
 }
 
+impl HeadReader {
+    /// Reads the body of a request, if it has one.
+    async fn read_body<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        deadline: Option<Instant>,
+        head: &RequestHead,
+        limit: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let refused = |error| match error {
+            BodyError::Malformed => Error::from(Refusal::Malformed),
+            BodyError::TooLarge => Refusal::Content.into(),
+        };
+        let mut body = Body::of(head, limit).map_err(refused)?;
+        let unread = &mut self.unread;
+        // RFC 9110 10.1.1: "the client [...] expects to receive a 100 (Continue) response"
+        let waits = !body.is_whole()
+            && unread.is_empty()
+            && has_token(head.fields.all("expect"), "100-continue");
+        let mut go_on = WriteAll::new(if waits {
+            b"HTTP/1.1 100 Continue\r\n\r\n"
+        } else {
+            b""
+        });
+        let read = |transport: &mut T, cx: &mut Context<'_>| {
+            ready!(go_on.poll(transport, cx))?;
+            loop {
+                let taken = body.take(unread.octets()).map_err(refused)?;
+                unread.consume(taken);
+                if body.is_whole() {
+                    return Poll::Ready(Ok(()));
+                }
+                match transport.poll_read(cx, unread.room()) {
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(Error::Io(io::ErrorKind::UnexpectedEof.into())));
+                    }
+                    Poll::Ready(Ok(count)) => unread.filled(count),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                    Poll::Pending => {
+                        unread.park();
+                        return Poll::Pending;
+                    }
+                }
+            }
+        };
+        within(transport, deadline, Refusal::Timeout, read).await?;
+        Ok(body.into_octets())
+    }
+}
+
 /// Answers a connection that is not let in, and ends it: with 503, unless it asks for a page that is [always](Service::is_always)
 /// there.
 pub async fn refuse<T: Transport, S: Service<T>>(
@@ -364,8 +441,10 @@ async fn refuse_inside<T: Transport, S: Service<T>>(
             let scope = options.scope(head, &arrival, transport.now());
             response = match decide(&mut transport, service, scope, deadline).await {
                 Decision::Answer(response) => Some(response),
-                Decision::Page { answering, route } => {
-                    Some(answer_of(answering, route, away.gate()).await)
+                // Who is not let in is not listened to for long.
+                Decision::Page { scope, .. } if scope.has_body() => None,
+                Decision::Page { scope, page, .. } => {
+                    Some(answer_of(page, scope, away.gate()).await)
                 }
                 Decision::Failed { error, route } => {
                     Some(failed(&error, route.as_ref(), away.gate()))

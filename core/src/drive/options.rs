@@ -154,9 +154,11 @@ impl Policy {
         *lifetime = lifetime.or(outer.lifetime);
     }
 
-    /// Whether a request may come in.
+    /// Whether a request may come in. A page of another host may look, but it opens no WebSocket and posts nothing: it would do so
+    /// with the cookies of whoever looks at it.
     pub(crate) fn check(&self, scope: &Scope) -> Result<(), Response> {
-        if !scope.is_websocket() {
+        // RFC 9110 9.2.1: those are safe
+        if !scope.is_websocket() && matches!(scope.method.as_str(), "GET" | "HEAD" | "OPTIONS") {
             return Ok(());
         }
         self.check_origin(scope, scope.known_secure())

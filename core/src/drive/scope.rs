@@ -4,8 +4,6 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-#[cfg(feature = "query")]
-use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::{Any, TypeId, type_name};
@@ -35,6 +33,7 @@ pub struct Scope {
     attached: Attached,
     shared: Arc<Attached>,
     held: Vec<Box<dyn Any + Send + Sync>>,
+    body: Vec<u8>,
 }
 
 /// The head, and what it was found to be.
@@ -72,6 +71,7 @@ impl Scope {
             attached: Attached::default(),
             shared: Arc::default(),
             held: Vec::new(),
+            body: Vec::new(),
         }
     }
 
@@ -118,18 +118,42 @@ impl Scope {
 
     /// The query as it stands in the target, behind `?`; `None` without one.
     pub fn raw_query(&self) -> Option<&str> {
-        self.target.split_once('?').map(|(_, query)| query)
+        RequestHead::query(self)
     }
 
     /// The query as a value: `#[derive(Deserialize)] struct Wanted { since: Option<String>, limit: u32 }`. What is asked for under
     /// no name of a field is passed over.
     ///
     /// # Errors
-    /// [`Error::Query`] when a value is missing or not of its type: 400.
+    /// [`Error::Request`] when a value is missing or not of its type: 400.
     #[cfg(feature = "query")]
     pub fn query<V: serde::de::DeserializeOwned>(&self) -> Result<V, Error> {
         let value = serde_urlencoded::from_str(self.raw_query().unwrap_or_default());
-        value.map_err(|error| QueryError(error.to_string()).into())
+        value.map_err(|error| {
+            RequestError(alloc::format!(
+                "the query is not what was expected: {error}"
+            ))
+            .into()
+        })
+    }
+
+    /// The body of a request for a page, at most [`Limits::body`](crate::config::Limits::body) octets; empty while layers look at it.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when it is not the JSON that was expected: 400.
+    #[cfg(feature = "json")]
+    pub fn json<V: serde::de::DeserializeOwned>(&self) -> Result<V, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            RequestError(alloc::format!(
+                "the body is not the JSON that was expected: {error}"
+            ))
+            .into()
+        })
     }
 
     /// The state of type `S`: what a layer attached to this request, else what the router shares.
@@ -173,6 +197,10 @@ impl Scope {
         self.shared = shared;
     }
 
+    pub(super) fn set_body(&mut self, body: Vec<u8>) {
+        self.body = body;
+    }
+
     pub(super) fn take_held(&mut self) -> Vec<Box<dyn Any + Send + Sync>> {
         core::mem::take(&mut self.held)
     }
@@ -188,10 +216,10 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// A query is not what was expected: the client asked for it by a URL that does not fit.
+/// The query or the body of a request is not what was expected: 400, and this text.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
-#[error("the query is not what was expected: {0}")]
-pub struct QueryError(String);
+#[error("{0}")]
+pub struct RequestError(String);
 
 /// Values by type.
 #[derive(Clone, Default)]

@@ -66,10 +66,12 @@ pub enum Decision<H> {
     Answer(Response),
     /// Answer with the response that this comes to; it may take as long as it wants.
     Page {
-        /// The response in the making.
-        answering: Answering,
-        /// The pattern of the route, to name it by.
-        route: Option<Pattern>,
+        /// The request; its body is read for the page.
+        scope: Scope,
+        /// The page.
+        page: Answer,
+        /// What holds for it.
+        policy: Arc<Policy>,
     },
     /// Nobody could decide: it is answered as [`HandlerError`] says, counted and logged.
     Failed {
@@ -86,13 +88,13 @@ impl<H> fmt::Debug for Decision<H> {
             Self::Handle { scope, .. } => f.debug_tuple("Handle").field(scope).finish(),
             Self::Answer(response) => f.debug_tuple("Answer").field(response).finish(),
             Self::Failed { error, .. } => f.debug_tuple("Failed").field(error).finish(),
-            Self::Page { route, .. } => f
-                .debug_struct("Page")
-                .field("route", route)
-                .finish_non_exhaustive(),
+            Self::Page { scope, .. } => f.debug_tuple("Page").field(scope).finish(),
         }
     }
 }
+
+/// What answers a request.
+pub type Answer = Box<dyn FnOnce(Scope) -> Answering + Send>;
 
 /// A response in the making; an error is answered as [`HandlerError`] says.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;

@@ -214,7 +214,7 @@ const fn word(error: &Error) -> &'static str {
         Error::Close(_) => "close",
         Error::Reject(_) => "reject",
         Error::Param(_) => "param",
-        Error::Query(_) => "query",
+        Error::Request(_) => "request",
         Error::Hub(_) => "hub",
         Error::NoState(_) => "no_state",
         Error::Panic => "panic",

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::error::Error as StdError;
 
 use super::engine::Engine;
-use super::scope::QueryError;
+use super::scope::RequestError;
 use super::websocket::Shared;
 use super::{Error, HandlerError, Transport};
 use crate::close::CloseCode;
@@ -122,7 +122,7 @@ fn of_error<T: Transport>(error: &Error, own: &Shared<T>) -> Option<Verdict> {
         }
         Error::Misuse(misuse) => of_value(misuse, own),
         Error::Param(param) => of_value(param, own),
-        Error::Query(query) => of_value(query, own),
+        Error::Request(request) => of_value(request, own),
         Error::Hub(hub) => of_value(hub, own),
         _ => None,
     }
@@ -151,7 +151,7 @@ pub(super) const NOT_JSON: &str = "the message is not the JSON that was expected
 /// Whether the client asked for something by a URL that does not fit.
 fn is_of_the_url(cause: &(dyn StdError + 'static)) -> bool {
     matches!(cause.downcast_ref(), Some(ParamError::Unfit(_)))
-        || cause.downcast_ref::<QueryError>().is_some()
+        || cause.downcast_ref::<RequestError>().is_some()
 }
 
 /// The response to a request whose handler, layer or page failed before it was accepted, and who is to be blamed.
@@ -162,7 +162,7 @@ pub(crate) fn refusal(error: &HandlerError) -> (Response, Blame) {
                 return (Response::clone(response), Blame::Nobody);
             }
             Some(Error::Param(param)) => param,
-            Some(Error::Query(query)) => query,
+            Some(Error::Request(request)) => request,
             Some(Error::Hub(hub)) => hub,
             Some(_) => continue,
             None => cause,

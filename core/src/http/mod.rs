@@ -2,6 +2,8 @@
 //! RFC 9110, RFC 9112; RFC 6455 section 4.
 //! Knows nothing of WebSocket but its URL schemes.
 
+#[cfg(feature = "drive")]
+pub(crate) mod body;
 pub mod date;
 pub(crate) mod exposition;
 pub mod field;

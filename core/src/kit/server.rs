@@ -182,6 +182,31 @@ impl TestServer {
     /// # Errors
     /// [`Error::Io`] when the answer is not whole.
     pub async fn request(&self, head: &RequestHead) -> Result<Response, Error> {
+        self.request_with(head, b"").await
+    }
+
+    /// Posts a body to a page.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the answer is not whole.
+    pub async fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Result<Response, Error> {
+        let body = body.as_ref();
+        let length = format!("{}", body.len());
+        let head = RequestHead {
+            method: "POST".into(),
+            target: path.into(),
+            fields: [("Host", "test"), ("Content-Length", length.as_str())]
+                .into_iter()
+                .collect(),
+        };
+        self.request_with(&head, body).await
+    }
+
+    /// Sends a plain request with a body, whose length its head says, and reads the response.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the answer is not whole.
+    pub async fn request_with(&self, head: &RequestHead, body: &[u8]) -> Result<Response, Error> {
         let mut octets = format!("{} {} HTTP/1.1\r\n", head.method, head.target).into_bytes();
         for (name, value) in head.fields.iter() {
             for part in [name.as_bytes(), b": ", value, b"\r\n"] {
@@ -189,6 +214,7 @@ impl TestServer {
             }
         }
         octets.extend_from_slice(b"Connection: close\r\n\r\n");
+        octets.extend_from_slice(body);
         let answer = self.exchange(&octets).await?;
         let end = answer
             .windows(4)

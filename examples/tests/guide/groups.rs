@@ -186,7 +186,7 @@ fn recovery() {
     // ours: recover
     async fn tea(upgrade: Upgrade) -> Result {
         let since = upgrade.query_value("since").map(|since| since.parse());
-        let since: Option<Position> = since.transpose()?;
+        let since: Option<Position> = since.transpose()?; // 400 when it is none
         let hub = upgrade.state::<Hub>()?;
         let mut socket = upgrade.accept().await?;
         let joined = socket.join_since("chat/tea", since).await?; // what was missed comes
@@ -219,6 +219,8 @@ fn recovery() {
             assert_eq!(super::text(&mut client).await, text);
         }
         assert!(value(&mut client).await.is_string());
+        let url = url.replace(position, "zzz");
+        assert_eq!(super::refused(&url, Dial::default()).await, 400);
         Ok(())
     });
 }
