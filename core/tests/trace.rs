@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sansws_core::app::Route;
-use sansws_core::drive::{Dial, Result, Scope, Serve};
-use sansws_core::handshake::Accept;
+use sansws_core::drive::{Dial, Foreign, Result, Scope, Serve};
+use sansws_core::handshake::{Accept, Request};
 use sansws_core::http::Response;
 use sansws_core::http::forwarded::Trusted;
-use sansws_core::kit::{TestHub, TestServer};
+use sansws_core::kit::{Clock, MemoryStream, MemoryTransport, TestHub, TestServer};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -258,6 +258,52 @@ fn what_fails_before_a_handler_is_an_error_with_its_route() {
             ("http.route", "/page/{n}"),
             ("error", "no database"),
         ],
+    );
+}
+
+#[test]
+fn what_comes_by_another_stack_is_told_with_its_route() {
+    let request = http::Request::builder()
+        .uri("/rooms/lobby?token=secret")
+        .header("Host", "example.org")
+        .header("Upgrade", "websocket")
+        .header("Connection", "Upgrade")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let request = Request::from_http(&request.body(()).unwrap(), None).unwrap();
+    let told = Told::default();
+    let subscriber = tracing_subscriber::registry().with(told.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let foreign = Foreign::new(request).route("/rooms/{room}");
+        let (_, admitted) = foreign.accept().unwrap();
+        let (_client, server) = MemoryStream::pair();
+        let transport = MemoryTransport::new(server, &Clock::default());
+        let mut running = std::pin::pin!(admitted.run(transport, async |_| Err("no room".into())));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(running.as_mut().poll(&mut cx).is_pending(), "it closes");
+        drop(_client);
+        assert!(running.as_mut().poll(&mut cx).is_ready());
+    });
+    let told = told.0.lock().unwrap();
+    let span = told.0.values().next().unwrap();
+    has(
+        span,
+        &[
+            ("http.route", "/rooms/{room}"),
+            ("url.path", "/rooms/lobby"),
+        ],
+    );
+    has(
+        span,
+        &[
+            ("otel.name", "GET /rooms/{room}"),
+            ("server.address", "example.org"),
+        ],
+    );
+    let failed = event(&told.1, "a handler failed");
+    has(
+        failed,
+        &[("http.route", "/rooms/{room}"), ("error", "no room")],
     );
 }
 

@@ -16,8 +16,10 @@ use sansws_core::handshake::{Answer, ClientHandshake, ClientOptions};
 use sansws_core::message::Assembly;
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
+use sansws_tokio::hyper::drain_when;
 use sansws_tokio::hyper::{Upgrade, WebSocket};
 use sansws_tokio::{Dial, Error, Gate, OriginPolicy, Policy, connect};
+use sansws_tokio::{Hub, Open, PresenceMode};
 use support::{Client, Running, listening};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -154,6 +156,63 @@ async fn a_bare_service_of_hyper_behind_a_door() {
         Err(Error::Disconnect(closed)) => assert_eq!(closed.code(), 1012),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn in_axum_the_time_of_a_hub_passes_and_shutdown_is_1012() {
+    use sansws_core::hub::{GroupOptions, HubOptions};
+    let grace = Duration::from_millis(20);
+    let presence = GroupOptions::default().presence(PresenceMode::Members { grace });
+    let hub = Hub::with_options(HubOptions::default().groups(presence));
+    let gate = Gate::new(10);
+    let (state, door) = (hub.clone(), gate.clone());
+    let room = move |upgrade: Upgrade| {
+        let upgrade = upgrade
+            .gate(door.clone())
+            .policy(Policy::default().hub(&state));
+        let response: axum::response::Response =
+            upgrade.on_upgrade(async |mut socket: WebSocket| {
+                let open = Open {
+                    user: Some("ada".into()),
+                    ..Open::default()
+                };
+                socket.open_channel(open)?;
+                socket.join("lobby").await?;
+                socket.send_text("in").await?;
+                while socket.receive().await?.is_some() {}
+                Ok(())
+            });
+        std::future::ready(response)
+    };
+    let router = axum::Router::new().route("/rooms/{room}", axum::routing::any(room));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/rooms/lobby", listener.local_addr().unwrap());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(drain_when(
+        stopped,
+        gate,
+        Duration::from_millis(50),
+    ));
+    let serving = tokio::spawn(serving.into_future());
+
+    // Who vanished is gone once the grace is over, though no server of ours drives the hub.
+    let mut socket = connect(&url, Dial::default()).await.unwrap();
+    assert_eq!(socket.receive_text().await.unwrap().as_deref(), Some("in"));
+    assert_eq!(hub.presence("lobby").await.unwrap().count, 1);
+    drop(socket);
+    while hub.presence("lobby").await.unwrap().count > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    let mut socket = connect(&url, Dial::default()).await.unwrap();
+    assert_eq!(socket.receive_text().await.unwrap().as_deref(), Some("in"));
+    stop.send(()).unwrap();
+    match socket.receive().await {
+        Err(Error::Disconnect(closed)) => assert_eq!(closed.code(), 1012),
+        other => panic!("{other:?}"),
+    }
+    drop(socket);
+    serving.await.unwrap().unwrap();
 }
 
 async fn echo(mut socket: WebSocket) -> sansws_tokio::Result {

@@ -65,7 +65,7 @@ pub use handler_error::HandlerError;
 pub use health::{Health, Status};
 pub use hub::{
     BackplaneState, Events, Hub, HubMetrics, HubRef, Lagged, Link, OnThisThread, Outside, Publish,
-    Subscription, both, caught, drive_hubs, hubs_on_this_thread, panic_message,
+    Subscription, both, caught, drive_hub_beside, drive_hubs, hubs_on_this_thread, panic_message,
 };
 #[cfg(feature = "json")]
 pub use kinds::Json;

@@ -98,7 +98,7 @@ async fn serve_until<T: Transport, S: Service<T>>(
                 result: Err(error.into()),
                 ..Outcome::default()
             };
-            trace::ended(&outcome, Blame::Peer, None, &parting.gate);
+            trace::ended(&outcome, Blame::Peer, None, &parting.gate, None);
             return outcome;
         }
     };
@@ -127,7 +127,8 @@ async fn serve_until<T: Transport, S: Service<T>>(
             Box::pin(end_unopened(fate, result, route, gate, config)).await
         }
     };
-    trace::ended(&outcome, blame, seat.first_close(), gate);
+    let route = outcome.route.as_ref().map(Pattern::as_str);
+    trace::ended(&outcome, blame, seat.first_close(), gate, route);
     outcome
 }
 
@@ -201,6 +202,8 @@ fn note_failure(gate: &Gate, error: &Error) {
 pub(super) async fn run<T, H, F>(
     socket: super::WebSocket<T>,
     mut ticket: Ticket,
+    span: Span,
+    route: Option<Box<str>>,
     handler: H,
 ) -> Outcome
 where
@@ -213,14 +216,17 @@ where
         parting: ticket.parting(),
     };
     seat.parting.gate.tally().opened();
-    let all = run_until(seat, move || handler(socket));
-    let span = contain(Span::current).unwrap_or_default();
+    let all = run_until(seat, route, move || handler(socket));
     until_dropped(&mut ticket, span, pin!(Some(all))).await
 }
 
 /// Runs a handler on a connection, and closes it.
 #[cfg(feature = "http")]
-async fn run_until<T, F>(mut seat: Seat<T>, handler: impl FnOnce() -> F) -> Outcome
+async fn run_until<T, F>(
+    mut seat: Seat<T>,
+    route: Option<Box<str>>,
+    handler: impl FnOnce() -> F,
+) -> Outcome
 where
     T: Transport,
     F: Future<Output = Result>,
@@ -236,7 +242,8 @@ where
         Place::Open(shared) => Box::pin(close_with(shared, result, None)).await,
         Place::Waiting(_) => (Outcome::default(), Blame::Nobody),
     };
-    trace::ended(&outcome, blame, seat.first_close(), &seat.parting.gate);
+    let (first, gate) = (seat.first_close(), &seat.parting.gate);
+    trace::ended(&outcome, blame, first, gate, route.as_deref());
     outcome
 }
 
