@@ -61,6 +61,31 @@ where
     TestServer::over(service, options, transport)
 }
 
+/// A server in memory, and in real time: for handlers that wait for threads, timers or sockets of the runtime, such as a database.
+///
+/// # Errors
+/// When routes are in each other's way.
+pub fn server_in_real_time<S>(service: S) -> Result<TestServer, Error>
+where
+    S: IntoService<Wire>,
+    S::Service: 'static,
+{
+    server_in_real_time_with(service, Serve::default())
+}
+
+/// The same, with options.
+///
+/// # Errors
+/// When routes are in each other's way.
+pub fn server_in_real_time_with<S>(service: S, options: Serve) -> Result<TestServer, Error>
+where
+    S: IntoService<Wire>,
+    S::Service: 'static,
+{
+    let server = server_with(service, options)?;
+    Ok(server.in_real_time(crate::io::now, tokio::time::sleep))
+}
+
 /// An end of a connection in memory, as a stream of tokio's.
 #[derive(Debug)]
 pub struct Memory(MemoryStream);

@@ -23,16 +23,14 @@ use crate::drive::{
 };
 use crate::http::{RequestHead, Response, parse_response};
 use crate::random::Seed;
-use crate::time::Duration;
-
-/// How long, in virtual time, an answer is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+use crate::time::{Duration, Instant};
 
 /// A server without a socket, for tests: the handshake, frames, limits and timers are those of a real one, the octets lie in
 /// memory, and time is virtual. It moves on only while a test waits, as soon as nothing else can happen.
 ///
 /// It runs on the thread of the test, under any runtime or none. Handlers may wait for each other, and for the adapter's `sleep`, which is
-/// virtual here too; what they start elsewhere, such as threads and timers of a runtime, takes real time, for which nothing waits.
+/// virtual here too. What they start elsewhere, such as threads, timers of a runtime and a database, takes real time, for which virtual
+/// time does not wait: [`in_real_time`](Self::in_real_time) serves those.
 pub struct TestServer {
     world: World,
     options: Arc<Serve>,
@@ -116,6 +114,18 @@ impl TestServer {
         })
     }
 
+    /// Lets time be real: handlers may wait for whatever they want, and what is expected is waited for 10 seconds. `now` says what time
+    /// it is, and `sleep` waits. An adapter has a shorter word for it.
+    #[must_use]
+    pub fn in_real_time<S: Future<Output = ()> + 'static>(
+        self,
+        now: impl Fn() -> Instant + 'static,
+        sleep: impl Fn(Duration) -> S + 'static,
+    ) -> Self {
+        self.world.set_pace(now, sleep);
+        self
+    }
+
     /// Connects to a path, such as `/rooms/lobby?name=ada`.
     ///
     /// # Errors
@@ -134,9 +144,13 @@ impl TestServer {
         }
         let connecting =
             drive::connect(transport, &url, dial.options, dial.config, Seed::new(seed));
-        let deadline = self.world.clock().now() + PATIENCE;
+        let deadline = self.world.clock().now() + self.world.patience();
         match self.world.run(deadline, connecting).await {
             Some(socket) => Ok(TestSocket::new(self.world.clone(), socket?)),
+            None if self.world.is_virtual() => {
+                let note = self.world.note();
+                Err(Error::other(format!("nothing was answered{note}")))
+            }
             None => Err(Error::ConnectTimeout),
         }
     }
@@ -159,7 +173,10 @@ impl TestServer {
         async move {
             match self.connect_with(path, dial).await {
                 Err(Error::Refused(response)) if response.status == status => *response,
-                other => panic!("{at}: a rejection with {status} was expected, not {other:?}"),
+                other => {
+                    let note = self.world.note();
+                    panic!("{at}: a rejection with {status} was expected, not {other:?}{note}")
+                }
             }
         }
     }
@@ -259,7 +276,7 @@ impl TestServer {
                 }
             }
         });
-        let deadline = self.world.clock().now() + PATIENCE;
+        let deadline = self.world.clock().now() + self.world.patience();
         let ended: Option<std::io::Result<()>> = self.world.run(deadline, exchange).await;
         ended.unwrap_or_else(|| Err(std::io::ErrorKind::TimedOut.into()))?;
         Ok(answer)
