@@ -23,8 +23,15 @@
 //! # }
 //! ```
 //!
+//! A whole [`Router`](crate::Router) of ours, with its layers, pages and handlers, is one service there: see [`RouterService`].
+//!
 //! In a bare service of hyper, `Upgrade::from_request(&mut request)` makes one. The server must let connections be upgraded:
 //! `serve_connection(..).with_upgrades()` for HTTP/1.1, `enable_connect_protocol()` for HTTP/2; axum's `serve` does both.
+
+pub(crate) mod bridge;
+mod service;
+
+pub use service::{Answer, Answering, RouterExt, RouterService};
 
 use std::fmt;
 use std::time::Duration;
