@@ -53,7 +53,7 @@ pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
     fn on_connect(
         &mut self,
         upgrade: Upgrade<T>,
-    ) -> impl Future<Output = Result<WebSocket<T>, Error>> + Send {
+    ) -> impl Future<Output = Result<WebSocket<T>>> + Send {
         async { Ok(upgrade.accept().await?) }
     }
 

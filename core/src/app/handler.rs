@@ -160,7 +160,7 @@ pub trait IntoResponse {
 
     /// The same, where an error is still told from an answer.
     #[doc(hidden)]
-    fn respond(self) -> Result<Response, Error>
+    fn respond(self) -> Result<Response>
     where
         Self: Sized,
     {
@@ -190,7 +190,7 @@ impl IntoResponse for String {
 
 /// An error is what [`Error::reject`](crate::drive::Error::reject) says, 400 for a parameter or a query that does not fit, else 500,
 /// which is counted and logged as the failure of a handler.
-impl<R: IntoResponse> IntoResponse for Result<R, Error> {
+impl<R: IntoResponse> IntoResponse for Result<R> {
     fn into_response(self) -> Response {
         match self {
             Ok(response) => response.into_response(),
@@ -198,7 +198,7 @@ impl<R: IntoResponse> IntoResponse for Result<R, Error> {
         }
     }
 
-    fn respond(self) -> Result<Response, Error> {
+    fn respond(self) -> Result<Response> {
         self?.respond()
     }
 }

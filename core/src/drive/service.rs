@@ -97,7 +97,7 @@ impl<H> fmt::Debug for Decision<H> {
 pub type Answer = Box<dyn FnOnce(Scope) -> Answering + Send>;
 
 /// A response in the making; an error is answered as [`HandlerError`] says.
-pub type Answering = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
 
 /// What a server can serve: a handler for all paths, or a router.
 #[diagnostic::on_unimplemented(
