@@ -570,7 +570,7 @@ fn what_cannot_be_sent_is_said_at_once() {
     let made = Client::with(Net::new(1), url(), twice);
     assert!(matches!(made, Err(Error::Misuse(Misuse::Subprotocol))));
     let made = Client::<Net>::new("http//a", Dial::default());
-    assert!(matches!(made, Err(Error::Misuse(Misuse::BadUrl))));
+    assert!(matches!(made, Err(Error::BadUrl { .. })));
 }
 
 #[test]

@@ -249,10 +249,13 @@ impl Error {
             };
             Some((name, why))
         });
-        found.map_or(misuse.into(), |(name, why)| Self::BadHeader {
-            name: name.into(),
-            why,
-        })
+        found.map_or_else(
+            || misuse.into(),
+            |(name, why)| Self::BadHeader {
+                name: name.into(),
+                why,
+            },
+        )
     }
 
     /// Wraps any error of a handler.

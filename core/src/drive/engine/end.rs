@@ -81,6 +81,19 @@ impl<T: Transport> Engine<T> {
         Error::Disconnect(Box::new(self.closed().cloned().unwrap_or(vanished)))
     }
 
+    /// Whether a stream of messages gave its last item.
+    pub(in crate::drive) const fn is_stream_over(&self) -> bool {
+        self.flags.over
+    }
+
+    pub(in crate::drive) const fn end_stream(&mut self) {
+        self.flags.over = true;
+    }
+
+    pub(in crate::drive) fn closed(&self) -> Option<&Closed> {
+        self.end.as_ref().map(|end| &end.closed)
+    }
+
     /// How the peer broke the protocol.
     pub(in crate::drive) fn violation(&self) -> Option<Violation> {
         self.end.as_ref().and_then(|end| end.violation)

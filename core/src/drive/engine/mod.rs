@@ -17,7 +17,7 @@ use super::buffer::{self, Unread};
 use super::hub::Post;
 use super::parties::{Parties, Party};
 use super::{Error, Result, Transport};
-use crate::close::{CloseCode, Closed};
+use crate::close::CloseCode;
 use crate::connection::{After, Connection, Event, State};
 use crate::error::Misuse;
 use crate::message::{Assembly, Message};
@@ -144,10 +144,6 @@ impl<T: Transport> Engine<T> {
 
     pub(super) const fn transport(&self) -> &T {
         &self.transport
-    }
-
-    pub(super) fn closed(&self) -> Option<&Closed> {
-        self.end.as_ref().map(|end| &end.closed)
     }
 
     pub(super) const fn set_driven(&mut self) {
@@ -558,15 +554,6 @@ impl<T: Transport> Engine<T> {
             }
             ready!(self.poll_alarm_unread(cx, party));
         }
-    }
-
-    /// Whether a stream of messages gave its last item.
-    pub(super) const fn is_stream_over(&self) -> bool {
-        self.flags.over
-    }
-
-    pub(super) const fn end_stream(&mut self) {
-        self.flags.over = true;
     }
 
     /// Begins to close. Closing twice is no error.
