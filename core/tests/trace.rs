@@ -307,6 +307,29 @@ fn what_comes_by_another_stack_is_told_with_its_route() {
     );
 }
 
+#[test]
+fn a_refused_origin_is_a_warning_with_both_origins() {
+    let (_, events) = told(serve, async |server| {
+        let dial = Dial::default().header("Origin", "https://evil.example");
+        let answer = server.expect_reject_with("/echo", dial, 403).await;
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!(
+            text.contains("https://evil.example") && text.contains("`test`"),
+            "{text}"
+        );
+        Ok(())
+    });
+    let refused = event(&events, "an origin was refused");
+    has(
+        refused,
+        &[
+            ("level", "WARN"),
+            ("origin", "https://evil.example"),
+            ("host", "test"),
+        ],
+    );
+}
+
 /// It panics at each event.
 struct Panics;
 

@@ -19,7 +19,9 @@ use futures_lite::future::yield_now;
 use sansws_core::app::Route;
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Limits};
-use sansws_core::drive::{Error, Hub, Outside, Policy, Result, Transport, Upgrade, WebSocket};
+use sansws_core::drive::{
+    Error, Hub, Json, Outside, Policy, Result, Transport, Upgrade, WebSocket,
+};
 use sansws_core::hub::{
     Budget, FilterError, GroupOptions, HistoryOptions, HubOptions, Joined, Notice, Open, Position,
     PresenceMode, Publication, Recovered,
@@ -139,8 +141,9 @@ async fn member<T: Transport, O: Outside>(
     // By way of its channel, so that it comes behind what was missed.
     let welcome = welcome(&hub, &group, since, joined, node.as_deref()).await?;
     hub.send_to(id, welcome.to_string())?;
-    // What is not JSON closes with 1007.
-    while let Some(value) = socket.receive_json::<Value>().await? {
+    while let Some(text) = socket.receive_text().await? {
+        // What is not JSON closes with 1007.
+        let Json(value) = socket.parse::<Json<Value>>(text)?;
         let answer = match serde_json::from_value(value) {
             Ok(Request::Say { text, id }) => say(&socket, &group, &name, &text, &id).await?,
             Err(_) => Some(json!({"kind": "error", "text": "only `say`, with a `text`"})),
