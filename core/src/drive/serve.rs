@@ -71,13 +71,14 @@ pub fn serve<T: Transport, S: Service<T>>(
 ) -> impl Future<Output = Outcome> {
     let slot = Slot::new(Fate::Open.into());
     let parting = ticket.parting();
+    // Made here, so that the future does not hold what it is made of.
+    let span = contain(|| Span::of(&arrival)).unwrap_or_default();
     let opening = {
         let (slot, gate) = (Arc::clone(&slot), parting.gate.clone());
         let options = Arc::clone(&options);
         Box::pin(async move { open(transport, &options, &service, slot, arrival, gate).await })
     };
     async move {
-        let span = contain(|| Span::of(&arrival)).unwrap_or_default();
         let all = serve_until::<T, S>(opening, slot, options, parting);
         until_dropped(&mut ticket, span, pin!(Some(all))).await
     }
