@@ -230,7 +230,7 @@ impl<T: Transport> Router<T> {
     /// use sansws_core::drive::{Hub, Outside, Result, Scope, Transport};
     /// use sansws_core::http::Response;
     ///
-    /// fn admin<T: Transport, O: Outside>(hub: &Hub<O>) -> Router<T> {
+    /// fn admin<T: Transport, O: Outside + 'static>(hub: &Hub<O>) -> Router<T> {
     ///     let hub = hub.clone();
     ///     Router::new().post("/announce", move |scope: Scope| {
     ///         let hub = hub.clone();
