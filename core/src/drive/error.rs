@@ -19,7 +19,7 @@ use crate::proxy::TunnelError;
 use crate::route::{ParamError, RouteErrors, UrlError};
 
 /// The result of a handler: `?` takes any error; see [`HandlerError`]. What the operations of a connection return is
-/// `Result<T, Error>`.
+/// `Result<T, Error>`; as the last expression of a handler it stands in `Ok(socket.send_text("bye").await?)`.
 pub type Result<T = (), E = HandlerError> = core::result::Result<T, E>;
 
 /// Why an operation failed, by whose fault.
