@@ -19,15 +19,15 @@ use crate::{Io, Stream, Upgrade, WebSocket};
 /// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`Dial`].
 ///
 /// # Errors
-/// [`Error::Misuse`] for a bad URL or bad headers, [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
+/// [`Error::BadUrl`], [`Error::BadHeader`], [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
 /// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
 /// [`Error::Redirect`] when it sent us where we do not go.
-pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket> {
-    drive::follow(url.parse()?, dial, once).await
+pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket, Error> {
+    drive::follow(Error::parse_url(url)?, dial, once).await
 }
 
 /// Dials once.
-async fn once(url: Url, dial: Dial) -> Result<WebSocket> {
+async fn once(url: Url, dial: Dial) -> Result<WebSocket, Error> {
     let timeouts = dial.config.timeouts.clone();
     let tcp = within(timeouts.connect, tcp(dial.first_hop(&url))).await?;
     tcp.get_ref().set_nodelay(true)?;
@@ -55,7 +55,7 @@ pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: &Url,
     dial: Dial,
-) -> Result<WebSocket<S>> {
+) -> Result<WebSocket<S>, Error> {
     drive::connect(Io::new(stream), url, dial.options, dial.config, seed()?).await
 }
 
@@ -65,7 +65,7 @@ pub struct Dialer;
 
 impl Connector for Dialer {
     type Transport = Io<Stream>;
-    type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket>> + Send>>;
+    type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket, Error>> + Send>>;
     type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
     fn dial(&self, url: &Url, dial: &Dial) -> Self::Dialing {
@@ -80,7 +80,7 @@ impl Connector for Dialer {
         crate::io::now()
     }
 
-    fn seed(&self) -> Result<Seed> {
+    fn seed(&self) -> Result<Seed, Error> {
         seed()
     }
 }
@@ -89,12 +89,12 @@ impl Connector for Dialer {
 pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     config: Arc<Config>,
-) -> Result<Upgrade<S>> {
+) -> Result<Upgrade<S>, Error> {
     drive::receive_request(Io::new(stream), config).await
 }
 
 #[cfg(feature = "tls")]
-async fn secure(tcp: Socket<TcpStream>, url: &Url, dial: &Dial) -> Result<Stream> {
+async fn secure(tcp: Socket<TcpStream>, url: &Url, dial: &Dial) -> Result<Stream, Error> {
     let config = match &dial.tls {
         Some(config) => Arc::clone(config),
         None => crate::tls::system_client(None)?,
@@ -103,12 +103,12 @@ async fn secure(tcp: Socket<TcpStream>, url: &Url, dial: &Dial) -> Result<Stream
 }
 
 #[cfg(not(feature = "tls"))]
-async fn secure(_: Socket<TcpStream>, _: &Url, _: &Dial) -> Result<Stream> {
+async fn secure(_: Socket<TcpStream>, _: &Url, _: &Dial) -> Result<Stream, Error> {
     Err(Error::other("wss:// needs the feature `tls`"))
 }
 
 /// Connects to the address of the host that answers first.
-async fn tcp(host: (&str, u16)) -> Result<Async<TcpStream>> {
+async fn tcp(host: (&str, u16)) -> Result<Async<TcpStream>, Error> {
     let addresses = smol::net::resolve(host).await?;
     let connect = |address| Async::<TcpStream>::connect(address);
     let first = drive::first_to_connect(addresses, crate::io::now, Timer::after, connect);
@@ -116,7 +116,7 @@ async fn tcp(host: (&str, u16)) -> Result<Async<TcpStream>> {
 }
 
 /// Entropy for one connection, from the operating system.
-fn seed() -> Result<Seed> {
+fn seed() -> Result<Seed, Error> {
     let mut octets = [0; 32];
     getrandom::fill(&mut octets).map_err(Error::other)?;
     Ok(Seed::new(octets))
@@ -124,8 +124,8 @@ fn seed() -> Result<Seed> {
 
 pub(crate) async fn within<T>(
     timeout: Option<Duration>,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     match timeout {
         Some(timeout) => {
             or(work, async {

@@ -19,7 +19,8 @@
 //!
 //! # async fn run() -> Result {
 //! let router = Router::new().route("/rooms/{room}", room);
-//! Server::bind("127.0.0.1:8080").await?.serve(router).await
+//! Server::bind("127.0.0.1:8080").await?.serve(router).await?;
+//! # Ok(())
 //! # }
 //! ```
 //!
@@ -44,7 +45,7 @@
 //!
 //! # async fn run() -> Result {
 //! let mut client = Client::new("wss://example.org/news", Dial::default())?
-//!     .on_open(|mut socket| async move { socket.send_text("subscribe").await });
+//!     .on_open(async |mut socket| Ok(socket.send_text("subscribe").await?));
 //! while let Some(message) = client.receive().await? {
 //!     println!("{message:?}");
 //! }
@@ -79,9 +80,9 @@ pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
 #[cfg(feature = "json")]
 pub use sansws_core::drive::Json;
 pub use sansws_core::drive::{
-    ClientState, Counters, Dial, Error, Events, FromMessage, Gate, HubMetrics, Lagged,
-    MessageReader, MessageWriter, Policy, Result, Scope, Serve, ServerMetrics, Stop, Subscription,
-    Transport, scrape,
+    ClientState, Counters, Dial, Error, Events, FromMessage, Gate, HandlerError, HubMetrics,
+    Lagged, MessageReader, MessageWriter, Policy, Result, Scope, Serve, ServerMetrics, Stop,
+    Subscription, Transport, scrape,
 };
 pub use sansws_core::error::{Misuse, Violation};
 pub use sansws_core::frame::Kind;

@@ -1,5 +1,6 @@
 //! A server: accepts, lets in, drives, and shuts down.
 
+use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +38,7 @@ pub struct Server {
 /// Connections that are accepted before others run.
 impl Server {
     /// Listens on TCP, with default options. Port 0 lets the system choose.
-    pub async fn bind(address: impl AsyncToSocketAddrs) -> Result<Self> {
+    pub async fn bind(address: impl AsyncToSocketAddrs + Debug) -> Result<Self, Error> {
         Ok(Self::new(Listener::bind(address).await?))
     }
 
@@ -93,7 +94,7 @@ impl Server {
     }
 
     /// Serves until the gate is closed: each connection is a task of the runtime.
-    pub async fn serve<S>(self, service: S) -> Result<()>
+    pub async fn serve<S>(self, service: S) -> Result<(), Error>
     where
         S: IntoService<Io<Stream>>,
         S::Service: Service<Io<Stream>, Handler: Send, Deciding: Send, Running: Send>
@@ -109,7 +110,11 @@ impl Server {
     }
 
     /// Serves as [`serve`](Self::serve) does, but hands each task to `spawn`: handlers need not be `Send`.
-    pub async fn serve_local<S>(self, service: S, mut spawn: impl FnMut(LocalTask)) -> Result<()>
+    pub async fn serve_local<S>(
+        self,
+        service: S,
+        mut spawn: impl FnMut(LocalTask),
+    ) -> Result<(), Error>
     where
         S: IntoService<Io<Stream>>,
         S::Service: 'static,
@@ -130,7 +135,7 @@ impl Server {
         mut self,
         hubs: Vec<HubRef>,
         mut start: impl FnMut(Accepted, Leave, Arc<Serve>),
-    ) -> Result<()> {
+    ) -> Result<(), Error> {
         let (gate, options) = (self.gate(), Arc::new(self.options));
         let mut signals = Signals::default();
         let signals = drive::obey_signals(&gate, self.drain, move |cx| signals.poll_next(cx));
@@ -150,9 +155,9 @@ impl Server {
     /// When a thread cannot make its server; then none serves.
     pub fn serve_on_threads<S>(
         threads: usize,
-        server: impl Fn() -> Result<Self> + Sync,
+        server: impl Fn() -> Result<Self, Error> + Sync,
         service: S,
-    ) -> Result<()>
+    ) -> Result<(), Error>
     where
         S: IntoService<Io<Stream>>,
         S::Service: IntoService<Io<Stream>, Service = S::Service>
@@ -163,7 +168,7 @@ impl Server {
     {
         let service = service.into_service(&Serve::default())?;
         let (ready, failed) = (Barrier::new(threads), AtomicBool::new(false));
-        let work = || -> Result<()> {
+        let work = || -> Result<(), Error> {
             // However one fails, also by a panic, the others wait for it.
             let made = catch_unwind(AssertUnwindSafe(&server)).unwrap_or(Err(Error::Panic));
             failed.fetch_or(made.is_err(), Ordering::SeqCst);
@@ -179,7 +184,7 @@ impl Server {
         };
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<()>>| {
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<(), Error>>| {
                 thread.join().unwrap_or(Err(Error::Panic))
             };
             threads.into_iter().map(join).fold(Ok(()), Result::and)

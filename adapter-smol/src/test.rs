@@ -8,7 +8,8 @@
 //! async fn late(upgrade: Upgrade) -> Result {
 //!     let mut socket = upgrade.accept().await?;
 //!     sleep(Duration::from_secs(10)).await;
-//!     socket.send_text("at last").await
+//!     socket.send_text("at last").await?;
+//!     Ok(())
 //! }
 //!
 //! # async fn test() -> Result {
@@ -27,7 +28,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use sansws_core::drive::{IntoService, Result, Serve};
+use sansws_core::drive::{Error, IntoService, Result, Serve};
 use sansws_core::kit::{Clock, MemoryStream};
 pub use sansws_core::kit::{TestServer, TestSocket};
 
@@ -37,7 +38,7 @@ use crate::{Io, Stream, Wire};
 ///
 /// # Errors
 /// When routes are in each other's way.
-pub fn server<S>(service: S) -> Result<TestServer>
+pub fn server<S>(service: S) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
     S::Service: 'static,
@@ -49,7 +50,7 @@ where
 ///
 /// # Errors
 /// When routes are in each other's way.
-pub fn server_with<S>(service: S, options: Serve) -> Result<TestServer>
+pub fn server_with<S>(service: S, options: Serve) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
     S::Service: 'static,
@@ -57,6 +58,34 @@ where
     let transport =
         |stream: MemoryStream, clock: &Clock| Io::in_time_of(clock, Stream::Memory(Memory(stream)));
     TestServer::over(service, options, transport)
+}
+
+/// A server in memory, and in real time: for handlers that wait for threads, timers or sockets of the runtime, such as a database.
+///
+/// # Errors
+/// When routes are in each other's way.
+pub fn server_in_real_time<S>(service: S) -> Result<TestServer, Error>
+where
+    S: IntoService<Wire>,
+    S::Service: 'static,
+{
+    server_in_real_time_with(service, Serve::default())
+}
+
+/// The same, with options.
+///
+/// # Errors
+/// When routes are in each other's way.
+pub fn server_in_real_time_with<S>(service: S, options: Serve) -> Result<TestServer, Error>
+where
+    S: IntoService<Wire>,
+    S::Service: 'static,
+{
+    let server = server_with(service, options)?;
+    let sleep = async |time| {
+        async_io::Timer::after(time).await;
+    };
+    Ok(server.in_real_time(crate::io::now, sleep))
 }
 
 /// An end of a connection in memory, as a stream of smol's.

@@ -14,7 +14,7 @@ use crate::Stream;
 use crate::stream::Socket;
 
 /// A client that trusts the roots of the system, and shows `identity` to servers that ask for it.
-pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>> {
+pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Error> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         return Err(Error::other("the system has no TLS root certificates"));
@@ -26,14 +26,17 @@ pub(crate) async fn dial(
     tcp: Socket<TcpStream>,
     host: &str,
     config: Arc<ClientConfig>,
-) -> Result<Stream> {
+) -> Result<Stream, Error> {
     let stream = TlsConnector::from(config)
         .connect(server_name(host)?, tcp)
         .await?;
     Ok(Stream::Tls(Box::new(stream.into())))
 }
 
-pub(crate) async fn accept(tcp: Socket<TcpStream>, config: Arc<ServerConfig>) -> Result<Stream> {
+pub(crate) async fn accept(
+    tcp: Socket<TcpStream>,
+    config: Arc<ServerConfig>,
+) -> Result<Stream, Error> {
     let stream = TlsAcceptor::from(config).accept(tcp).await?;
     Ok(Stream::Tls(Box::new(stream.into())))
 }

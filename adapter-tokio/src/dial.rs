@@ -16,15 +16,15 @@ use crate::{Io, Stream, Upgrade, WebSocket};
 /// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`Dial`].
 ///
 /// # Errors
-/// [`Error::Misuse`] for a bad URL or bad headers, [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
+/// [`Error::BadUrl`], [`Error::BadHeader`], [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
 /// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
 /// [`Error::Redirect`] when it sent us where we do not go.
-pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket> {
-    drive::follow(url.parse()?, dial, once).await
+pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket, Error> {
+    drive::follow(Error::parse_url(url)?, dial, once).await
 }
 
 /// Dials once.
-async fn once(url: Url, dial: Dial) -> Result<WebSocket> {
+async fn once(url: Url, dial: Dial) -> Result<WebSocket, Error> {
     let timeouts = dial.config.timeouts.clone();
     let tcp = within(timeouts.connect, async {
         let addresses = tokio::net::lookup_host(dial.first_hop(&url)).await?;
@@ -57,7 +57,7 @@ pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: &Url,
     dial: Dial,
-) -> Result<WebSocket<S>> {
+) -> Result<WebSocket<S>, Error> {
     drive::connect(Io::new(stream), url, dial.options, dial.config, seed()?).await
 }
 
@@ -67,7 +67,7 @@ pub struct Dialer;
 
 impl Connector for Dialer {
     type Transport = Io<Stream>;
-    type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket>> + Send>>;
+    type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket, Error>> + Send>>;
     type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
     fn dial(&self, url: &Url, dial: &Dial) -> Self::Dialing {
@@ -82,7 +82,7 @@ impl Connector for Dialer {
         crate::io::now()
     }
 
-    fn seed(&self) -> Result<Seed> {
+    fn seed(&self) -> Result<Seed, Error> {
         seed()
     }
 }
@@ -91,12 +91,12 @@ impl Connector for Dialer {
 pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     config: Arc<Config>,
-) -> Result<Upgrade<S>> {
+) -> Result<Upgrade<S>, Error> {
     drive::receive_request(Io::new(stream), config).await
 }
 
 #[cfg(feature = "tls")]
-async fn secure(tcp: TcpStream, url: &Url, dial: &Dial) -> Result<Stream> {
+async fn secure(tcp: TcpStream, url: &Url, dial: &Dial) -> Result<Stream, Error> {
     let config = match &dial.tls {
         Some(config) => Arc::clone(config),
         None => crate::tls::system_client(None)?,
@@ -105,12 +105,12 @@ async fn secure(tcp: TcpStream, url: &Url, dial: &Dial) -> Result<Stream> {
 }
 
 #[cfg(not(feature = "tls"))]
-async fn secure(_: TcpStream, _: &Url, _: &Dial) -> Result<Stream> {
+async fn secure(_: TcpStream, _: &Url, _: &Dial) -> Result<Stream, Error> {
     Err(Error::other("wss:// needs the feature `tls`"))
 }
 
 /// Entropy for one connection, from the operating system.
-fn seed() -> Result<Seed> {
+fn seed() -> Result<Seed, Error> {
     let mut octets = [0; 32];
     getrandom::fill(&mut octets).map_err(Error::other)?;
     Ok(Seed::new(octets))
@@ -118,8 +118,8 @@ fn seed() -> Result<Seed> {
 
 pub(crate) async fn within<T>(
     timeout: Option<Duration>,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     match timeout {
         Some(timeout) => tokio::time::timeout(timeout, work)
             .await

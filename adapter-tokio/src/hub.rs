@@ -28,7 +28,8 @@ use crate::io::now;
 /// # async fn run() -> Result {
 /// let hub = Hub::new();
 /// let router = Router::new().route("/rooms/{room}", room).hub(&hub);
-/// Server::bind("127.0.0.1:8080").await?.serve(router).await
+/// Server::bind("127.0.0.1:8080").await?.serve(router).await?;
+/// # Ok(())
 /// # }
 /// ```
 pub type Hub = sansws_core::drive::Hub<Surroundings>;

@@ -1,5 +1,6 @@
 //! Where a server listens: TCP, TLS over it, Unix sockets.
 
+use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
@@ -8,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sansws_core::drive::{Listen, Result, Transport, receive_proxy_header};
+use sansws_core::drive::{Error, Listen, Result, Transport, receive_proxy_header};
 use sansws_core::proxy::Source;
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
@@ -40,19 +41,34 @@ struct Speaks {
 
 impl Listener {
     /// Listens on TCP. Port 0 lets the system choose.
-    pub async fn bind(address: impl ToSocketAddrs) -> Result<Self> {
-        Ok(Self::new(Socket::Tcp(TcpListener::bind(address).await?)))
+    ///
+    /// # Errors
+    /// [`Error::Io`] of the last address that was tried, which its text names.
+    pub async fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
+        let asked = format!("resolve {address:?} to listen on");
+        let unresolved = |error| Error::io(&asked, error);
+        let mut last = unresolved(io::ErrorKind::NotFound.into());
+        for address in lookup_host(address).await.map_err(unresolved)? {
+            match TcpListener::bind(address).await {
+                Ok(listener) => return Ok(Self::new(Socket::Tcp(listener))),
+                Err(error) => last = Error::io(format_args!("listen on {address}"), error),
+            }
+        }
+        Err(last)
     }
 
     /// Listens on a TCP port that others may listen on too (`SO_REUSEPORT`): the system spreads connections over them. See
     /// [`Server::serve_on_threads`](crate::Server::serve_on_threads).
     #[cfg(unix)]
-    pub fn bind_shared(address: SocketAddr) -> Result<Self> {
-        Self::from_std(shared(address)?)
+    pub fn bind_shared(address: SocketAddr) -> Result<Self, Error> {
+        let listener = shared(address);
+        Self::from_std(
+            listener.map_err(|error| Error::io(format_args!("listen on {address}"), error))?,
+        )
     }
 
     /// Takes a TCP listener that somebody else bound: a supervisor, or a socket with options of its own.
-    pub fn from_std(listener: std::net::TcpListener) -> Result<Self> {
+    pub fn from_std(listener: std::net::TcpListener) -> Result<Self, Error> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         Ok(Self::new(Socket::Tcp(listener)))
@@ -60,8 +76,11 @@ impl Listener {
 
     /// Listens on a Unix socket.
     #[cfg(unix)]
-    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self::new(Socket::Unix(UnixListener::bind(path)?)))
+    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let listener = UnixListener::bind(path);
+        let named = |error| Error::io(format_args!("listen on {}", path.display()), error);
+        Ok(Self::new(Socket::Unix(listener.map_err(named)?)))
     }
 
     /// Speaks TLS: `wss://` and `https://`. On a Unix socket it is not spoken.
@@ -138,7 +157,7 @@ enum Plain {
 
 impl Accepted {
     /// What comes before HTTP. Says whose connection it is, and whether it is secure.
-    pub(crate) async fn prepare(self) -> Result<(Stream, Option<SocketAddr>, bool)> {
+    pub(crate) async fn prepare(self) -> Result<(Stream, Option<SocketAddr>, bool), Error> {
         let Self {
             socket,
             peer,
@@ -168,7 +187,7 @@ impl Speaks {
         &self,
         stream: S,
         peer: Option<SocketAddr>,
-    ) -> Result<(S, Option<SocketAddr>)>
+    ) -> Result<(S, Option<SocketAddr>), Error>
     where
         Io<S>: Transport,
     {

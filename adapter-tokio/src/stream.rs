@@ -23,6 +23,9 @@ pub enum Stream {
     /// TLS over TCP.
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+    /// A connection that another stack has upgraded, or is asked to.
+    #[cfg(feature = "hyper")]
+    Bridge(Box<crate::hyper::bridge::Bridge>),
     /// An end of a connection in memory.
     #[cfg(feature = "test-kit")]
     Memory(crate::test::Memory),
@@ -37,6 +40,8 @@ impl Stream {
             Self::Unix(_) => None,
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
+            #[cfg(feature = "hyper")]
+            Self::Bridge(_) => None,
             #[cfg(feature = "test-kit")]
             Self::Memory(_) => None,
         }
@@ -71,6 +76,8 @@ macro_rules! each {
             Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+            #[cfg(feature = "hyper")]
+            Self::Bridge(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
             #[cfg(feature = "test-kit")]
             Self::Memory(stream) => Pin::new(stream).$method($($argument),*),
         }

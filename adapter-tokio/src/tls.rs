@@ -13,7 +13,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::Stream;
 
 /// A client that trusts the roots of the system, and shows `identity` to servers that ask for it.
-pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>> {
+pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Error> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
         return Err(Error::other("the system has no TLS root certificates"));
@@ -21,14 +21,18 @@ pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>> {
     client(found.certs, identity)
 }
 
-pub(crate) async fn dial(tcp: TcpStream, host: &str, config: Arc<ClientConfig>) -> Result<Stream> {
+pub(crate) async fn dial(
+    tcp: TcpStream,
+    host: &str,
+    config: Arc<ClientConfig>,
+) -> Result<Stream, Error> {
     let stream = TlsConnector::from(config)
         .connect(server_name(host)?, tcp)
         .await?;
     Ok(Stream::Tls(Box::new(stream.into())))
 }
 
-pub(crate) async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<Stream> {
+pub(crate) async fn accept(tcp: TcpStream, config: Arc<ServerConfig>) -> Result<Stream, Error> {
     let stream = TlsAcceptor::from(config).accept(tcp).await?;
     Ok(Stream::Tls(Box::new(stream.into())))
 }

@@ -346,7 +346,7 @@ fn client<R: Runtime>(port: u16, dial: Dial) -> Client<R::Connector> {
     Client::new(&url, dial).unwrap().reconnect(soon())
 }
 
-async fn next<C: Connector>(client: &mut Client<C>) -> Result<Option<String>> {
+async fn next<C: Connector>(client: &mut Client<C>) -> Result<Option<String>, Error> {
     client.receive_text().await
 }
 
@@ -368,7 +368,9 @@ fn a_client_survives_a_restart_and_sends_what_was_queued<R: Runtime>() {
     let states = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&states);
     let mut client = client::<R>(port, Dial::default())
-        .on_open(|mut socket: WebSocket<R::Tcp>| async move { socket.send_text("subscribe").await })
+        .on_open(
+            |mut socket: WebSocket<R::Tcp>| async move { Ok(socket.send_text("subscribe").await?) },
+        )
         .on_change(move |state| {
             seen.lock().unwrap().push(match state {
                 ClientState::Connecting => 'c',

@@ -143,6 +143,21 @@ impl Closed {
     }
 }
 
+/// How it ended, with the reason as the peer gave it, in quotes.
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            None if self.clean => f.write_str("the peer closed without a code")?,
+            None => return f.write_str("the connection was lost (1006)"),
+            Some(code) => write!(f, "the peer closed with code {code}")?,
+        }
+        if self.reason.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": {:?}", self.reason)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,7 +43,8 @@ pub struct Limits {
     pub head: usize,
     /// Most header fields in a handshake; default 100. Beyond it: 431, or a failed connect.
     pub headers: usize,
-    /// Longest body of a refusal that a client keeps, in octets; default 64 KiB; the rest is cut.
+    /// Longest body, in octets; default 64 KiB. Of a refusal a client cuts the rest; to a request for a page that has more a server
+    /// answers 413.
     pub body: usize,
     /// Unsent octets at which sending is refused with `Misuse::Full` (or waits); default 1 MiB.
     /// One message is always accepted below it, so it is exceeded by one message at most, and by control frames of our own.

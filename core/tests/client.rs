@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Limits};
-use sansws_core::drive::{Client, ClientState, Connector, Dial, Error, Stop, WebSocket};
+use sansws_core::drive::{
+    Client, ClientState, Connector, Dial, Error, HandlerError, Stop, WebSocket,
+};
 use sansws_core::error::Misuse;
 use sansws_core::handshake::{Failure, RedirectError};
 use sansws_core::http::Response;
@@ -211,13 +213,13 @@ fn messages_over_several_connections_and_what_it_says_of_itself() {
     assert_eq!(net.run(client.receive()).unwrap(), None);
     let want = [
         "connecting",
-        "waiting: the transport failed: connection refused",
+        "waiting: connection refused",
         "connecting",
         "open",
-        "waiting: the peer left with code 1012",
+        "waiting: the peer closed with code 1012",
         "connecting",
         "open",
-        "waiting: the peer left with code 1006",
+        "waiting: the connection was lost (1006)",
         "connecting",
         "open",
         "done",
@@ -258,7 +260,8 @@ fn what_is_queued_follows_the_hook_in_order_on_each_connection() {
         let count = count.fetch_add(1, Ordering::SeqCst);
         async move {
             turn().await;
-            socket.send_text(format!("subscribe {count}")).await
+            socket.send_text(format!("subscribe {count}")).await?;
+            Ok(())
         }
     });
     for i in 0..4 {
@@ -396,7 +399,7 @@ fn what_is_sent_while_a_connection_closes_waits_for_the_next() {
 }
 
 /// What comes of a hook that fails so: how often it is dialled, and what the first server was told.
-fn hook_fails(net: &Net, error: fn() -> Error) -> (Client<Net>, Log) {
+fn hook_fails(net: &Net, error: fn() -> HandlerError) -> (Client<Net>, Log) {
     let log = Log::default();
     let at_server = Arc::clone(&log);
     net.open(|mut socket, _| async move {
@@ -418,7 +421,7 @@ fn hook_fails(net: &Net, error: fn() -> Error) -> (Client<Net>, Log) {
 #[test]
 fn a_hook_that_fails_ends_the_connection_and_is_judged_by_its_code() {
     let net = Net::new(1);
-    let (mut client, log) = hook_fails(&net, || Error::other("no token"));
+    let (mut client, log) = hook_fails(&net, || "no token".into());
     assert_eq!(net.run(client.receive()).unwrap(), None);
     assert_eq!((take(&log), net.dials()), (vec!["1011".into()], 2));
     assert!(matches!(
@@ -445,7 +448,7 @@ fn a_hook_that_meets_the_end_is_judged_by_that_end() {
             closes(&net, 1000);
             let mut client = client(&net).on_open(move |mut socket: WebSocket<Wire>| async move {
                 if receives {
-                    return socket.receive().await.map(drop);
+                    return Ok(socket.receive().await.map(drop)?);
                 }
                 for _ in 0..1_000 {
                     turn().await;
@@ -543,7 +546,7 @@ fn a_hook_that_fails_late_has_settled_nothing() {
         let late = clock.sleep(Duration::from_secs(11));
         async move {
             late.await;
-            Err(Error::other("no token"))
+            Err("no token".into())
         }
     });
     assert_eq!(net.run(client.receive()).unwrap(), None);
@@ -562,12 +565,12 @@ fn what_cannot_be_sent_is_said_at_once() {
     let url = || "ws://a/".parse().unwrap();
     let bad = Dial::default().header("X", "a\r\nb");
     let made = Client::with(Net::new(1), url(), bad);
-    assert!(matches!(made, Err(Error::Misuse(Misuse::BadHeader))));
+    assert!(matches!(made, Err(Error::BadHeader { .. })));
     let twice = Dial::default().subprotocol("a").subprotocol("a");
     let made = Client::with(Net::new(1), url(), twice);
     assert!(matches!(made, Err(Error::Misuse(Misuse::Subprotocol))));
     let made = Client::<Net>::new("http//a", Dial::default());
-    assert!(matches!(made, Err(Error::Misuse(Misuse::BadUrl))));
+    assert!(matches!(made, Err(Error::BadUrl { .. })));
 }
 
 #[test]

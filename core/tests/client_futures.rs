@@ -149,7 +149,7 @@ fn futures_that_are_dropped_at_any_await_lose_no_message_and_leave_no_attempt_be
             })
             .on_open(|mut socket: WebSocket<Wire>| async move {
                 turn().await;
-                socket.send_text("hello").await
+                Ok(socket.send_text("hello").await?)
             });
         let (received, sent) = net.run(restless(client, seed));
         // All that servers sent has come, in order.
@@ -249,7 +249,7 @@ fn a_close_counts_for_more_than_what_it_finds_half_done() {
     // A server that never answers a Close.
     let net = Net::new(1);
     net.open(|_socket, _| std::future::pending());
-    let mut one = client(&net).on_open(|_| async { Err(Error::other("no token")) });
+    let mut one = client(&net).on_open(|_| async { Err("no token".into()) });
     net.run_for(Duration::from_secs(1), async {
         one.receive().await.unwrap()
     });

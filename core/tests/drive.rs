@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::drive::{
-    Error, Gate, Outcome, Result, Upgrade, WebSocket, receive_request, serve,
+    ConnectionTag, Error, Gate, Result, Upgrade, WebSocket, receive_request, serve,
 };
 use sansws_core::frame::Kind;
 use sansws_core::handshake::Refusal;
@@ -188,12 +188,10 @@ fn a_head_that_never_ends_is_answered_408_in_time() {
     assert!(wire.take().starts_with(b"HTTP/1.1 408 "));
     assert!(wire.state().shut);
     pass(&wire, &mut task, 6);
+    let error = task.done.unwrap().result.unwrap_err();
     assert!(matches!(
-        task.done,
-        Some(Outcome {
-            result: Err(Error::Refusal(Refusal::Timeout)),
-            ..
-        })
+        error.find(),
+        Some(Error::Refusal(Refusal::Timeout))
     ));
 }
 
@@ -205,12 +203,10 @@ fn a_head_that_is_too_large_is_answered_431() {
     wire.end();
     task.run();
     assert!(wire.take().starts_with(b"HTTP/1.1 431 "));
+    let error = task.done.unwrap().result.unwrap_err();
     assert!(matches!(
-        task.done,
-        Some(Outcome {
-            result: Err(Error::Refusal(Refusal::HeadTooLarge)),
-            ..
-        })
+        error.find(),
+        Some(Error::Refusal(Refusal::HeadTooLarge))
     ));
 }
 
@@ -271,7 +267,8 @@ fn a_reset_is_an_end_and_another_fault_of_the_transport_is_told_once() {
                     socket.receive().await,
                     Err(Error::Disconnect(closed)) if !closed.clean && closed.code() == 1006
                 ));
-                first.map(|_| ())
+                first?;
+                Ok(())
             });
             wire.state().input.push_back(frame(0x81, b"go", KEY));
             wire.fail(fault);
@@ -406,10 +403,8 @@ fn a_deflate_bomb_is_stopped_at_the_limit() {
     assert_eq!(close_code(&output(&wire)), Some(1009));
     wire.end();
     task.run();
-    assert!(matches!(
-        task.done.unwrap().result,
-        Err(Error::Violation(_))
-    ));
+    let error = task.done.unwrap().result.unwrap_err();
+    assert!(matches!(error.find(), Some(Error::Violation(_))));
 }
 
 #[test]
@@ -464,9 +459,13 @@ fn a_handler_ends_the_connection_with_what_it_returns() {
     type Case = (&'static str, fn() -> Result, u16);
     let cases: [Case; 5] = [
         ("ok", || Ok(()), 1000),
-        ("wrong kind", || Err(Error::WrongKind), 1003),
-        ("json", || Err(serde_json_error()), 1007),
-        ("own error", || Err(Error::other("secret")), 1011),
+        (
+            "wrong kind of another connection",
+            || Err(Error::WrongKind(ConnectionTag::default()).into()),
+            1011,
+        ),
+        ("JSON of its own", || Err(serde_json_error().into()), 1011),
+        ("own error", || Err("secret".into()), 1011),
         ("panic", || panic!("a handler panics in this test"), 1011),
     ];
     for (name, end, code) in cases {
@@ -490,8 +489,8 @@ fn serde_json_error() -> Error {
 #[test]
 fn whoever_asks_is_answered_also_without_accept() {
     let cases: [(fn(Upgrade<Wire>) -> Result, &[u8]); 2] = [
-        (|_| Ok(()), b"HTTP/1.1 403 "),
-        (|_| Err(Error::other("no")), b"HTTP/1.1 500 "),
+        (|_| Ok(()), b"HTTP/1.1 500 "),
+        (|_| Err("no".into()), b"HTTP/1.1 500 "),
     ];
     for (handler, want) in cases {
         let (wire, mut task, _gate) = start(Config::default(), |upgrade| {
@@ -504,7 +503,8 @@ fn whoever_asks_is_answered_also_without_accept() {
     let (wire, mut task, _gate) = start(Config::default(), |upgrade| async {
         upgrade
             .reject(Response::text(401, "who?").with("WWW-Authenticate", "Bearer"))
-            .await
+            .await?;
+        Ok(())
     });
     wire.push(format!("{REQUEST}\r\n"));
     task.run();

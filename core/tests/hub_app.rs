@@ -243,7 +243,7 @@ fn without_a_hub_joining_fails_with_a_word_on_what_to_do() {
             let error = socket.join("lobby").await.unwrap_err();
             assert!(matches!(error, Error::Hub(HubError::NoHub)));
             assert!(error.to_string().contains("Router::hub"));
-            Err(error)
+            Err(error.into())
         }
         let server = serve(Routes::new().route("/", alone));
         let mut socket = server.connect("/").await.unwrap();

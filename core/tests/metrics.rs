@@ -12,8 +12,7 @@ use std::time::Duration;
 use sansws_core::app::Route;
 use sansws_core::config::{Config, Timeouts};
 use sansws_core::drive::{
-    Asked, Closer, CodeClass, Error, Failed, Gate, Policy, Result, Serve, StatusClass, TurnedAway,
-    scrape,
+    Asked, Closer, CodeClass, Failed, Gate, Policy, Result, Serve, StatusClass, TurnedAway, scrape,
 };
 use sansws_core::http::Response;
 use sansws_core::hub::HubOptions;
@@ -31,11 +30,11 @@ async fn closes(upgrade: Up) -> Result {
 
 async fn fails(upgrade: Up) -> Result {
     let _socket = upgrade.accept().await?;
-    Err(Error::other("as it should"))
+    Err("as it should".into())
 }
 
 async fn rejects(upgrade: Up) -> Result {
-    upgrade.reject(Response::text(403, "no")).await
+    Ok(upgrade.reject(Response::text(403, "no")).await?)
 }
 
 async fn ignores(_: Up) -> Result {
@@ -157,7 +156,7 @@ fn answers_are_counted_by_what_was_asked_and_their_class() {
         server.get("/nowhere").await?;
         server.get("/echo").await?;
         server.expect_reject("/rejects", 403).await;
-        server.expect_reject("/ignores", 403).await;
+        server.expect_reject("/ignores", 500).await;
         server.expect_reject("/nowhere", 404).await;
         let answer = server.exchange(b"nonsense\r\n\r\n").await?;
         assert!(answer.starts_with(b"HTTP/1.1 400 "));
@@ -169,7 +168,8 @@ fn answers_are_counted_by_what_was_asked_and_their_class() {
         let got = |asked, class| metrics.responses(asked, class);
         assert_eq!(got(Asked::Page, StatusClass::Success), 2);
         assert_eq!(got(Asked::Page, StatusClass::ClientError), 2);
-        assert_eq!(got(Asked::WebSocket, StatusClass::ClientError), 3);
+        assert_eq!(got(Asked::WebSocket, StatusClass::ClientError), 2);
+        assert_eq!(got(Asked::WebSocket, StatusClass::ServerError), 1);
         assert_eq!(got(Asked::Invalid, StatusClass::ClientError), 2);
         assert_eq!(metrics.failed(Failed::Invalid), 1);
         assert_eq!(metrics.failed(Failed::Timeout), 1);

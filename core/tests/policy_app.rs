@@ -79,7 +79,7 @@ async fn who(upgrade: Up) -> Result {
     let name = upgrade
         .state::<User>()
         .map_or_else(|_| "nobody".into(), |user| user.0.clone());
-    upgrade.accept().await?.send_text(name).await
+    Ok(upgrade.accept().await?.send_text(name).await?)
 }
 
 #[test]

@@ -10,10 +10,12 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sansws_core::drive::{Dial, Error, Result, Serve};
-use sansws_core::handshake::Accept;
+use sansws_core::app::Route;
+use sansws_core::drive::{Dial, Foreign, Result, Scope, Serve};
+use sansws_core::handshake::{Accept, Request};
+use sansws_core::http::Response;
 use sansws_core::http::forwarded::Trusted;
-use sansws_core::kit::{TestHub, TestServer};
+use sansws_core::kit::{Clock, MemoryStream, MemoryTransport, TestHub, TestServer};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -60,9 +62,24 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Told {
     }
 }
 
+#[derive(Debug)]
+struct Failure(std::io::Error);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the row was not written")
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
 async fn fails(upgrade: Up) -> Result {
     let _socket = upgrade.accept().await?;
-    Err(Error::other("as it should"))
+    Err(Failure(std::io::Error::other("the disk is full")).into())
 }
 
 async fn speaks(upgrade: Up) -> Result {
@@ -200,7 +217,144 @@ fn a_handler_that_fails_is_an_error_with_its_type() {
     has(&spans[0], &[("otel.status_code", "ERROR")]);
     let end = event(&events, "a handler failed");
     has(end, &closed);
-    has(end, &[("level", "ERROR"), ("error", "as it should")]);
+    let chain = ("error", "the row was not written: the disk is full");
+    has(end, &[("level", "ERROR"), ("http.route", "/fails"), chain]);
+}
+
+#[test]
+fn what_fails_before_a_handler_is_an_error_with_its_route() {
+    let (_, events) = told(
+        |routes| {
+            let panics =
+                |_: &mut Scope| -> Result<(), Response> { panic!("a layer panics in this test") };
+            let fails = async |_: Scope| -> Result<&'static str> { Err("no database".into()) };
+            let routes = routes
+                .add(Route::get("/layer/{n}", "never").layer(panics))
+                .get("/page/{n}", fails);
+            serve(routes)
+        },
+        async |server| {
+            assert_eq!(server.get("/layer/1").await?.status, 500);
+            assert_eq!(server.get("/page/1").await?.status, 500);
+            assert_eq!(server.gate().metrics().handlers_failed, 2);
+            Ok(())
+        },
+    );
+    let failed =
+        |event: &&Fields| event.get("message").map(String::as_str) == Some("a page failed");
+    let failed: Vec<&Fields> = events.iter().filter(failed).collect();
+    has(
+        failed[0],
+        &[
+            ("level", "ERROR"),
+            ("http.route", "/layer/{n}"),
+            ("error.type", "panic"),
+        ],
+    );
+    has(
+        failed[1],
+        &[
+            ("level", "ERROR"),
+            ("http.route", "/page/{n}"),
+            ("error", "no database"),
+        ],
+    );
+}
+
+#[test]
+fn what_comes_by_another_stack_is_told_with_its_route() {
+    let request = http::Request::builder()
+        .uri("/rooms/lobby?token=secret")
+        .header("Host", "example.org")
+        .header("Upgrade", "websocket")
+        .header("Connection", "Upgrade")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let request = Request::from_http(&request.body(()).unwrap(), None).unwrap();
+    let told = Told::default();
+    let subscriber = tracing_subscriber::registry().with(told.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let foreign = Foreign::new(request).route("/rooms/{room}");
+        let (_, admitted) = foreign.accept().unwrap();
+        let (_client, server) = MemoryStream::pair();
+        let transport = MemoryTransport::new(server, &Clock::default());
+        let mut running = std::pin::pin!(admitted.run(transport, async |_| Err("no room".into())));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(running.as_mut().poll(&mut cx).is_pending(), "it closes");
+        drop(_client);
+        assert!(running.as_mut().poll(&mut cx).is_ready());
+    });
+    let told = told.0.lock().unwrap();
+    let span = told.0.values().next().unwrap();
+    has(
+        span,
+        &[
+            ("http.route", "/rooms/{room}"),
+            ("url.path", "/rooms/lobby"),
+        ],
+    );
+    has(
+        span,
+        &[
+            ("otel.name", "GET /rooms/{room}"),
+            ("server.address", "example.org"),
+        ],
+    );
+    let failed = event(&told.1, "a handler failed");
+    has(
+        failed,
+        &[("http.route", "/rooms/{room}"), ("error", "no room")],
+    );
+}
+
+#[test]
+fn a_refused_origin_is_a_warning_with_both_origins() {
+    let (_, events) = told(serve, async |server| {
+        let dial = Dial::default().header("Origin", "https://evil.example");
+        let answer = server.expect_reject_with("/echo", dial, 403).await;
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!(
+            text.contains("https://evil.example") && text.contains("`test`"),
+            "{text}"
+        );
+        Ok(())
+    });
+    let refused = event(&events, "an origin was refused");
+    has(
+        refused,
+        &[
+            ("level", "WARN"),
+            ("origin", "https://evil.example"),
+            ("host", "test"),
+        ],
+    );
+}
+
+/// It panics at each event.
+struct Panics;
+
+impl<S: Subscriber> Layer<S> for Panics {
+    fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+        panic!("a subscriber panics in this test");
+    }
+}
+
+#[test]
+fn a_subscriber_that_panics_ends_no_server() {
+    let subscriber = tracing_subscriber::registry().with(Panics);
+    tracing::subscriber::with_default(subscriber, || {
+        run(async {
+            let server = serve(Routes::new().route("/fails", fails).get("/page", "a page"));
+            for _ in 0..2 {
+                let _ = server.connect("/fails").await;
+                let _ = server.get("/page").await;
+                server.pass(Duration::from_secs(30)).await;
+                assert_eq!(server.gate().open(), 0);
+            }
+            assert!(server.gate().metrics().handlers_failed >= 2);
+            Ok(())
+        });
+    });
 }
 
 #[test]

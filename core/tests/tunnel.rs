@@ -20,7 +20,7 @@ use sansws_core::proxy::{Reply, TunnelError};
 use sansws_core::random::Seed;
 use support::wire::{Task, Wire};
 
-fn asking(wire: &Wire, url: &str, dial: Dial) -> Task<impl Future<Output = Result<Wire>>> {
+fn asking(wire: &Wire, url: &str, dial: Dial) -> Task<impl Future<Output = Result<Wire, Error>>> {
     let (wire, url): (_, Url) = (wire.clone(), url.parse().unwrap());
     Task::new(async move { tunnel(wire, &url, &dial).await })
 }
@@ -188,7 +188,7 @@ fn a_proxy_has_its_time_and_its_head_a_bound() {
 }
 
 /// A server that answers each request by its target: a redirect to what follows `/to/`, or the connection.
-async fn once(url: Url, dial: Dial) -> Result<WebSocket<Wire>> {
+async fn once(url: Url, dial: Dial) -> Result<WebSocket<Wire>, Error> {
     if let Some(location) = url.target().strip_prefix("/to/") {
         let status = if location.contains("bad") { 404 } else { 307 };
         let response = Response::new(status).with("Location", location).with(
@@ -227,7 +227,7 @@ async fn once(url: Url, dial: Dial) -> Result<WebSocket<Wire>> {
     .await
 }
 
-fn followed(url: &str, most: u32) -> Result<WebSocket<Wire>> {
+fn followed(url: &str, most: u32) -> Result<WebSocket<Wire>, Error> {
     let dial = Dial::default().cookie("a", "b").unwrap().redirects(most);
     let mut task = Task::new(follow(url.parse().unwrap(), dial, once));
     task.run();

@@ -88,7 +88,7 @@ impl<O: Outside> Board<O> {
     ///
     /// # Errors
     /// When the hub does not take the numbers.
-    pub async fn run(&self, sleep: impl AsyncFn(Duration)) -> Result {
+    pub async fn run(&self, sleep: impl AsyncFn(Duration)) -> Result<(), Error> {
         let mut before = self.totals();
         loop {
             sleep(PERIOD).await;

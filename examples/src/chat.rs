@@ -19,7 +19,9 @@ use futures_lite::future::yield_now;
 use sansws_core::app::Route;
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Limits};
-use sansws_core::drive::{Error, Hub, Outside, Policy, Result, Transport, Upgrade, WebSocket};
+use sansws_core::drive::{
+    Error, Hub, Json, Outside, Policy, Result, Transport, Upgrade, WebSocket,
+};
 use sansws_core::hub::{
     Budget, FilterError, GroupOptions, HistoryOptions, HubOptions, Joined, Notice, Open, Position,
     PresenceMode, Publication, Recovered,
@@ -141,7 +143,7 @@ async fn member<T: Transport, O: Outside>(
     hub.send_to(id, welcome.to_string())?;
     while let Some(text) = socket.receive_text().await? {
         // What is not JSON closes with 1007.
-        let value: Value = serde_json::from_str(&text)?;
+        let Json(value) = socket.parse::<Json<Value>>(text)?;
         let answer = match serde_json::from_value(value) {
             Ok(Request::Say { text, id }) => say(&socket, &group, &name, &text, &id).await?,
             Err(_) => Some(json!({"kind": "error", "text": "only `say`, with a `text`"})),

@@ -83,7 +83,7 @@ pub async fn join_kept<T: Transport, O: Outside>(
         _ => Position { offset: 0, ..now },
     };
     let since = hub.history(group, 0).await?.position.map(known);
-    socket.join_since(group, since).await
+    Ok(socket.join_since(group, since).await?)
 }
 
 /// Messages up to 64 MiB, compressed if `deflate`, with context takeover as the peer likes it.

@@ -117,7 +117,7 @@ impl<O: Outside + 'static> Monitor<O> {
     ///
     /// # Errors
     /// When the hub does not take what is reported.
-    pub async fn run(&self, sleep: impl AsyncFn(Duration)) -> Result {
+    pub async fn run(&self, sleep: impl AsyncFn(Duration)) -> Result<(), Error> {
         loop {
             match self.publish() {
                 // Who is behind or alone has the next report in a second.
@@ -128,7 +128,7 @@ impl<O: Outside + 'static> Monitor<O> {
         }
     }
 
-    fn publish(&self) -> Result {
+    fn publish(&self) -> Result<(), Error> {
         let report = self.report().to_string();
         let publish = self.hub.publish(GROUP, report.clone());
         match publish.key(&self.name).unsaved().now() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 use sansws_core::app::Router;
-use sansws_core::drive::{Gate, Hub, Outside, Result, Transport, Upgrade};
+use sansws_core::drive::{Error, Gate, Hub, Outside, Result, Transport, Upgrade};
 use sansws_core::hub::{FilterError, HubOptions};
 use sansws_redis::Status;
 
@@ -64,7 +64,7 @@ impl<O: Outside + 'static> Node<O> {
     ///
     /// # Errors
     /// When the hub does not take what is reported.
-    pub async fn run(&self, sleep: impl AsyncFn(Duration) + Copy) -> Result {
+    pub async fn run(&self, sleep: impl AsyncFn(Duration) + Copy) -> Result<(), Error> {
         or(self.board.run(sleep), self.monitor.run(sleep)).await
     }
 }

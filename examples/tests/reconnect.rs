@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sansws_tokio::{Gate, Result, Server, Upgrade};
+use sansws_tokio::{Error, Gate, Result, Server, Upgrade};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -54,7 +54,7 @@ async fn echo(upgrade: Upgrade) -> Result {
     Ok(())
 }
 
-async fn serve(address: &str) -> (String, Gate, JoinHandle<Result>) {
+async fn serve(address: &str) -> (String, Gate, JoinHandle<Result<(), Error>>) {
     let mut server = Server::bind(address).await.unwrap();
     let address = server.local_addr().unwrap().to_string();
     let gate = server.gate();

@@ -123,7 +123,7 @@ async fn a_server_that_is_full_tells_some_and_closes_on_the_others() {
 /// A fuzzing server of two cases: it counts what comes back as it was.
 async fn fuzzing(upgrade: Upgrade, gate: Gate) -> Result {
     let path = upgrade.path().to_string();
-    let query = upgrade.query().unwrap_or_default().to_string();
+    let query = upgrade.raw_query().unwrap_or_default().to_string();
     let mut socket = upgrade.accept().await?;
     match path.as_str() {
         "/getCaseCount" => socket.send_text("2").await?,

@@ -110,7 +110,7 @@ async fn room(upgrade: Upgrade, hub: Hub) -> Result {
                 format!("A {position} {text}")
             }
             Err(Error::Hub(_)) => format!("E {text}"),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         socket.send_text(said).await?;
     }

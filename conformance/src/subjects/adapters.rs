@@ -11,7 +11,7 @@ use super::core::config;
 /// The same server and the same client, on either adapter.
 macro_rules! echo {
     ($adapter:ident) => {
-        async fn serve(gate: mpsc::Sender<(SocketAddr, Gate)>) -> $adapter::Result<()> {
+        async fn serve(gate: mpsc::Sender<(SocketAddr, Gate)>) -> Result<(), $adapter::Error> {
             let server = $adapter::Server::bind("127.0.0.1:0").await?;
             let mut server = server.options(Serve::default().config(config()));
             let found = (server.local_addr()?, server.gate());
@@ -27,7 +27,7 @@ macro_rules! echo {
                 .await
         }
 
-        async fn client(url: &str) -> $adapter::Result<()> {
+        async fn client(url: &str) -> Result<(), $adapter::Error> {
             let mut socket = $adapter::connect(url, Dial::default().config(config())).await?;
             while let Some(message) = socket.receive().await? {
                 socket.send(message).await?;

@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 
 use sansws_core::drive::{Dial, Error};
-use sansws_core::error::Misuse;
 use serde_json::Value;
 
 use super::messages::{echo, finish};
@@ -124,7 +123,7 @@ fn nobody_listens<R: Runtime>() {
 fn misuse<R: Runtime>() {
     R::run(async {
         let bad = R::connect("ftp://127.0.0.1/", Dial::default()).await;
-        assert!(matches!(bad, Err(Error::Misuse(Misuse::BadUrl))), "{bad:?}");
+        assert!(matches!(bad, Err(Error::BadUrl { .. })), "{bad:?}");
         Ok(())
     });
 }

@@ -185,7 +185,7 @@ fn json<R: Runtime>(side: Side) {
         assert!(matches!(got, Err(Error::Json(_))), "{got:?}");
         socket.send_text("text").await?;
         let got = socket.receive_bytes().await;
-        assert!(matches!(got, Err(Error::WrongKind)), "{got:?}");
+        assert!(matches!(got, Err(Error::WrongKind(_))), "{got:?}");
         finish(socket).await
     });
 }

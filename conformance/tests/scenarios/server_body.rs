@@ -38,7 +38,7 @@ async fn echo(upgrade: Upgrade) -> Result {
 /// Tells the address of the client, and whether it is secure.
 async fn who(upgrade: Upgrade) -> Result {
     let client = format!("{:?} {}", upgrade.client_addr(), upgrade.is_secure());
-    upgrade.accept().await?.send_text(client).await
+    Ok(upgrade.accept().await?.send_text(client).await?)
 }
 
 async fn talks<S>(socket: &mut ws::core::drive::WebSocket<ws::Io<S>>)
@@ -242,7 +242,7 @@ fn threads_share_a_port() {
     let (sender, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let first = std::sync::atomic::AtomicBool::new(true);
-        let server = || -> Result<Server> {
+        let server = || -> Result<Server, Error> {
             assert!(!first.swap(false, Ordering::SeqCst), "the first thread");
             let listener = Listener::bind_shared(([127, 0, 0, 1], 0).into())?;
             Ok(Server::new(listener))
@@ -432,19 +432,20 @@ enum Seen {
 
 async fn odd(upgrade: Upgrade) -> Result {
     match upgrade.path() {
-        "/reject" => upgrade.reject(ws::Response::text(418, "teapot\n")).await,
+        "/reject" => Ok(upgrade.reject(ws::Response::text(418, "teapot\n")).await?),
         "/drop" => Ok(()),
         "/panic" => panic!("as it should"),
         "/kind" => {
             let mut socket = upgrade.accept().await?;
             socket.send_text("before").await?;
-            socket.receive_bytes().await.map(drop)
+            Ok(socket.receive_bytes().await.map(drop)?)
         }
         "/code" => {
             let mut socket = upgrade.accept().await?;
             socket.send_text("one").await?;
             socket.send_text("two").await?;
-            socket.close(4321, "why not").await.map(drop)
+            socket.close(4321, "why not").await?;
+            Ok(())
         }
         _ => echo(upgrade).await,
     }

@@ -19,7 +19,7 @@ use super::runtime::{Runtime, Setup};
 pub struct OurServer {
     pub port: u16,
     pub gate: Gate,
-    ended: Receiver<Result>,
+    ended: Receiver<Result<(), Error>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -79,12 +79,12 @@ pub async fn answer<T: Transport>(upgrade: Upgrade<T>, subprotocols: &[String]) 
     match words.as_slice() {
         ["reject"] => {
             let response = Response::text(403, "no entry").with("X-Why", "test");
-            return upgrade.reject(response).await;
+            return Ok(upgrade.reject(response).await?);
         }
         ["redirect"] => {
-            let location = upgrade.query().unwrap_or("/elsewhere").to_string();
+            let location = upgrade.raw_query().unwrap_or("/elsewhere").to_string();
             let response = Response::new(302).with("Location", location);
-            return upgrade.reject(response).await;
+            return Ok(upgrade.reject(response).await?);
         }
         _ => {}
     }

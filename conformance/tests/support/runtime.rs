@@ -9,7 +9,9 @@ use std::sync::mpsc::Sender;
 
 use sansws_core::drive::tls::rustls::{ClientConfig, ServerConfig};
 use sansws_core::drive::tls::{CertificateDer, Identity};
-use sansws_core::drive::{Connector, Dial, Gate, Policy, Result, Serve, Transport, WebSocket};
+use sansws_core::drive::{
+    Connector, Dial, Error, Gate, Policy, Result, Serve, Transport, WebSocket,
+};
 use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::Url;
 use smol::future::or;
@@ -27,27 +29,27 @@ pub trait Runtime: 'static {
 
     fn sleep(time: Duration) -> impl Future<Output = ()>;
 
-    fn connect(url: &str, dial: Dial) -> impl Future<Output = Result<WebSocket<Self::Tcp>>>;
+    fn connect(url: &str, dial: Dial) -> impl Future<Output = Result<WebSocket<Self::Tcp>, Error>>;
 
     /// Connects by `connect_over`.
     fn connect_unix(
         path: &Path,
         url: &Url,
         dial: Dial,
-    ) -> impl Future<Output = Result<WebSocket<Self::Unix>>>;
+    ) -> impl Future<Output = Result<WebSocket<Self::Unix>, Error>>;
 
     fn client_tls(
         roots: Vec<CertificateDer<'static>>,
         identity: Option<Identity>,
-    ) -> Result<Arc<ClientConfig>>;
+    ) -> Result<Arc<ClientConfig>, Error>;
 
     fn server_tls(
         identity: Identity,
         client_roots: Option<Vec<CertificateDer<'static>>>,
-    ) -> Result<Arc<ServerConfig>>;
+    ) -> Result<Arc<ServerConfig>, Error>;
 
     /// Binds, tells its gate and port, and serves [`answer`] until the gate is closed.
-    fn serve(setup: Setup, told: &Sender<(Gate, u16)>) -> Result;
+    fn serve(setup: Setup, told: &Sender<(Gate, u16)>) -> Result<(), Error>;
 
     /// Runs a scenario; a late one panics.
     fn run<T>(work: impl Future<Output = Result<T>>) -> T {
@@ -104,7 +106,7 @@ macro_rules! runtime {
             async fn connect(
                 url: &str,
                 dial: $adapter::Dial,
-            ) -> $adapter::Result<$adapter::WebSocket> {
+            ) -> Result<$adapter::WebSocket, $adapter::Error> {
                 $adapter::connect(url, dial).await
             }
 
@@ -112,7 +114,7 @@ macro_rules! runtime {
                 path: &Path,
                 url: &$adapter::Url,
                 dial: $adapter::Dial,
-            ) -> $adapter::Result<$adapter::WebSocket<$unix>> {
+            ) -> Result<$adapter::WebSocket<$unix>, $adapter::Error> {
                 let stream = <$unix>::connect(path).await?;
                 $adapter::connect_over(stream, url, dial).await
             }
@@ -120,18 +122,18 @@ macro_rules! runtime {
             fn client_tls(
                 roots: Vec<$adapter::tls::CertificateDer<'static>>,
                 identity: Option<$adapter::tls::Identity>,
-            ) -> $adapter::Result<Arc<$adapter::tls::rustls::ClientConfig>> {
+            ) -> Result<Arc<$adapter::tls::rustls::ClientConfig>, $adapter::Error> {
                 $adapter::tls::client(roots, identity)
             }
 
             fn server_tls(
                 identity: $adapter::tls::Identity,
                 client_roots: Option<Vec<$adapter::tls::CertificateDer<'static>>>,
-            ) -> $adapter::Result<Arc<$adapter::tls::rustls::ServerConfig>> {
+            ) -> Result<Arc<$adapter::tls::rustls::ServerConfig>, $adapter::Error> {
                 $adapter::tls::server(identity, client_roots)
             }
 
-            fn serve(setup: Setup, told: &Sender<(Gate, u16)>) -> $adapter::Result {
+            fn serve(setup: Setup, told: &Sender<(Gate, u16)>) -> Result<(), $adapter::Error> {
                 $block_on(async {
                     let listener = match &setup.unix {
                         Some(path) => $adapter::Listener::bind_unix(path)?,
@@ -195,7 +197,7 @@ fn on_tokio<T>(work: impl Future<Output = T>) -> T {
     runtime.unwrap().block_on(work)
 }
 
-async fn locally_on_tokio<H, F>(server: sansws_tokio::Server, handler: H) -> Result
+async fn locally_on_tokio<H, F>(server: sansws_tokio::Server, handler: H) -> Result<(), Error>
 where
     H: Fn(sansws_tokio::Upgrade) -> F + Clone + 'static,
     F: Future<Output = Result> + 'static,
@@ -206,7 +208,7 @@ where
         .await
 }
 
-async fn locally_on_smol<H, F>(server: sansws_smol::Server, handler: H) -> Result
+async fn locally_on_smol<H, F>(server: sansws_smol::Server, handler: H) -> Result<(), Error>
 where
     H: Fn(sansws_smol::Upgrade) -> F + Clone + 'static,
     F: Future<Output = Result> + 'static,

@@ -34,6 +34,11 @@ impl fmt::Debug for Credential {
     }
 }
 
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not verify credentials",
+    label = "not a verifier",
+    note = "a verifier is an `async fn(credential: Credential) -> Option<User>`, whose future is `Send`"
+)]
 /// What finds out who somebody is; an async function `Fn(Credential) -> Option<User>` is one.
 pub trait Verifier: Send + Sync + 'static {
     /// Who it is; attached to the request as a state: `upgrade.state::<User>()`.

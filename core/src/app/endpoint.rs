@@ -2,14 +2,13 @@
 //! RFC 6455 sections 4.2.2, 6.2 and 7.1.
 //! Knows the order of these parts, and nothing of what they do.
 
-use core::future::{Future, poll_fn, ready};
-use core::panic::AssertUnwindSafe;
+use core::future::{Future, ready};
 use core::pin::pin;
-use core::task::{Context, Poll, Waker};
-use std::panic::catch_unwind;
+use core::task::{Context, Waker};
 
 use crate::close::Closed;
-use crate::drive::{Error, FromMessage, Result, Transport, Upgrade, WebSocket};
+use crate::drive::contain::{contain, contained};
+use crate::drive::{FromMessage, Result, Transport, Upgrade, WebSocket};
 
 /// A handler in three parts. One value, cloned from the one that was routed to, lives as long as its connection.
 ///
@@ -28,7 +27,8 @@ use crate::drive::{Error, FromMessage, Result, Transport, Upgrade, WebSocket};
 ///
 ///     async fn on_receive(&mut self, socket: &mut WebSocket<T>, text: String) -> Result {
 ///         self.received += 1;
-///         socket.send_text(format!("{}: {text}", self.received)).await
+///         socket.send_text(format!("{}: {text}", self.received)).await?;
+///         Ok(())
 ///     }
 ///
 ///     async fn on_disconnect(&mut self, closed: Option<&Closed>) {
@@ -40,24 +40,29 @@ use crate::drive::{Error, FromMessage, Result, Transport, Upgrade, WebSocket};
 /// let router = Router::<T>::new().route("/count", Counter::default());
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an endpoint",
+    label = "`Endpoint` is not implemented for this transport",
+    note = "write `impl Endpoint<Wire> for {Self}`, or for all transports `impl<T: Transport + Send + 'static> Endpoint<T> for {Self}`"
+)]
 pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
     /// What messages are received as: `String` (text), `Vec<u8>` (octets), `Json<V>`, or `Message` (either kind).
     type Message: FromMessage + Send;
 
-    /// Accepts the connection, or not: an error rejects it. By default it is accepted.
+    /// Accepts the connection, or not: an error rejects it, as [`HandlerError`](crate::drive::HandlerError) says. By default it is accepted.
     fn on_connect(
         &mut self,
         upgrade: Upgrade<T>,
     ) -> impl Future<Output = Result<WebSocket<T>>> + Send {
-        upgrade.accept()
+        async { Ok(upgrade.accept().await?) }
     }
 
-    /// Takes a message. An error closes the connection with its code.
+    /// Takes a message. An error closes the connection, as [`HandlerError`](crate::drive::HandlerError) says.
     fn on_receive(
         &mut self,
         socket: &mut WebSocket<T>,
         message: Self::Message,
-    ) -> impl Future<Output = Result<()>> + Send;
+    ) -> impl Future<Output = Result> + Send;
 
     /// Cleans up. It runs once, whenever `on_connect` began: after the peer closed or vanished, after an error or a panic, after a
     /// rejection (`closed` is `None`), and when the server shuts down. When the server drops what has not ended in time, it is
@@ -69,7 +74,7 @@ pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
 }
 
 /// Runs an endpoint.
-pub(super) async fn run<T, E>(endpoint: E, upgrade: Upgrade<T>) -> Result<()>
+pub(super) async fn run<T, E>(endpoint: E, upgrade: Upgrade<T>) -> Result
 where
     T: Transport + Send + 'static,
     E: Endpoint<T>,
@@ -79,20 +84,12 @@ where
         socket: None,
         over: false,
     };
-    let result = {
-        let mut living = pin!(life.live(upgrade));
-        // Caught here already, so that what a panic left is cleaned up.
-        poll_fn(
-            |cx| match catch_unwind(AssertUnwindSafe(|| living.as_mut().poll(cx))) {
-                Ok(result) => result,
-                Err(_) => Poll::Ready(Err(Error::Panic)),
-            },
-        )
-        .await
-    };
-    if let (Some(socket), Err(error)) = (&mut life.socket, &result) {
+    // Caught here already, so that what a panic left is cleaned up.
+    let lived = contained(life.live(upgrade)).await;
+    let result = lived.unwrap_or_else(|panic| Err(panic.into()));
+    if let (Some(socket), Err(error)) = (&life.socket, &result) {
         // The peer need not wait until all is cleaned up.
-        socket.start_close(Some(error.close_code()), &error.close_reason());
+        socket.close_for(error);
     }
     life.end().await;
     result
@@ -106,11 +103,11 @@ struct Life<T: Transport + Send + 'static, E: Endpoint<T>> {
 }
 
 impl<T: Transport + Send + 'static, E: Endpoint<T>> Life<T, E> {
-    async fn live(&mut self, upgrade: Upgrade<T>) -> Result<()> {
+    async fn live(&mut self, upgrade: Upgrade<T>) -> Result {
         let socket = self.endpoint.on_connect(upgrade).await?;
         let socket = self.socket.insert(socket);
         while let Some(message) = socket.receive().await? {
-            let message = E::Message::from_message(message)?;
+            let message = socket.parse(message)?;
             self.endpoint.on_receive(socket, message).await?;
         }
         Ok(())
@@ -127,10 +124,13 @@ impl<T: Transport + Send + 'static, E: Endpoint<T>> Drop for Life<T, E> {
     fn drop(&mut self) {
         if !self.over {
             // A panic here would leave the task, and with it the thread that polls others.
-            let _ = catch_unwind(AssertUnwindSafe(|| {
+            let ended = contain(|| {
                 let mut end = pin!(self.end());
                 let _ = end.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            }));
+            });
+            if let Err(error) = ended {
+                tracing::error!(%error, "`on_disconnect` panicked");
+            }
         }
     }
 }

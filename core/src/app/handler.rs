@@ -10,11 +10,12 @@ use core::future::{Future, ready};
 use core::pin::Pin;
 
 use super::endpoint::{self, Endpoint};
-use crate::drive::{Answering, Error, Result, Scope, Transport, Upgrade};
+use crate::drive::verdict::refusal;
+use crate::drive::{Answering, Result, Scope, Transport, Upgrade};
 use crate::http::Response;
 
 /// A handler at work.
-pub(super) type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+pub(super) type Running = Pin<Box<dyn Future<Output = Result> + Send>>;
 
 /// A handler of WebSockets, of whatever type it was.
 pub struct Handler<T: Transport>(Arc<dyn Fn(Upgrade<T>) -> Running + Send + Sync>);
@@ -39,10 +40,25 @@ impl<T: Transport> fmt::Debug for Handler<T> {
 
 /// What can handle WebSockets: an async function, a closure, an [`Endpoint`] that is cloned for each connection.
 ///
-/// `Kind` tells these apart, and is always inferred.
-pub trait IntoHandler<T: Transport, Kind> {
+/// `Kind` tells these apart, and is always inferred. A handler and its future are `Send`; `Server::serve_local` takes one
+/// that is not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle WebSockets",
+    label = "not a handler",
+    note = "a handler is an `async fn(upgrade: Upgrade) -> Result`, or a closure like it: it takes the `Upgrade` alone, and asks it for \
+            parameters (`upgrade.param(\"room\")`), states (`upgrade.state::<Db>()`) and the query",
+    note = "a value whose type implements `Endpoint` is one too, if it is `Clone` and `Sync`: each connection has a clone"
+)]
+pub trait IntoHandler<T: Transport, Kind>: Sized {
+    /// What it runs as. Its bounds stand at the methods, so that the compiler says which one is not met, and why.
+    #[doc(hidden)]
+    type Running;
+
     /// Makes it one.
-    fn into_handler(self) -> Handler<T>;
+    fn into_handler(self) -> Handler<T>
+    where
+        Self: Send + Sync + 'static,
+        Self::Running: Future<Output = Result> + Send + 'static;
 }
 
 /// A function from an [`Upgrade`] to a future.
@@ -56,10 +72,15 @@ pub enum Object {}
 impl<T, H, F> IntoHandler<T, Function> for H
 where
     T: Transport,
-    H: Fn(Upgrade<T>) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<()>> + Send + 'static,
+    H: Fn(Upgrade<T>) -> F,
 {
-    fn into_handler(self) -> Handler<T> {
+    type Running = F;
+
+    fn into_handler(self) -> Handler<T>
+    where
+        Self: Send + Sync + 'static,
+        F: Future<Output = Result> + Send + 'static,
+    {
         Handler(Arc::new(move |upgrade| Box::pin(self(upgrade))))
     }
 }
@@ -69,6 +90,8 @@ where
     T: Transport + Send + 'static,
     E: Endpoint<T> + Clone + Sync,
 {
+    type Running = Running;
+
     fn into_handler(self) -> Handler<T> {
         Handler(Arc::new(move |upgrade| {
             Box::pin(endpoint::run(self.clone(), upgrade))
@@ -95,6 +118,12 @@ impl fmt::Debug for Page {
 /// What can answer a plain request: an async function from a [`Scope`] to [a response](IntoResponse), or a response as it is.
 ///
 /// `Kind` tells these apart, and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a page",
+    label = "not a page",
+    note = "a page is an `async fn(scope: Scope) -> R`, where `R` is a `Response`, a text, or a `Result` of these; or such an answer as it is",
+    note = "its future must be `Send`: nothing like an `Rc` or a lock's guard is held while it waits"
+)]
 pub trait IntoPage<Kind> {
     /// Makes it one.
     fn into_page(self) -> Page;
@@ -108,23 +137,35 @@ where
     fn into_page(self) -> Page {
         Page(Arc::new(move |scope| {
             let answering = self(scope);
-            Box::pin(async move { answering.await.into_response() })
+            Box::pin(async move { answering.await.respond() })
         }))
     }
 }
 
 impl<R: IntoResponse + Clone + Send + Sync + 'static> IntoPage<Object> for R {
     fn into_page(self) -> Page {
-        Page(Arc::new(move |_| {
-            Box::pin(ready(self.clone().into_response()))
-        }))
+        Page(Arc::new(move |_| Box::pin(ready(self.clone().respond()))))
     }
 }
 
 /// What can be an answer: a response, a line of text, or one of these or an error.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an answer to a request",
+    label = "not an answer",
+    note = "a page answers with a `Response`, a text, or a `Result` of these"
+)]
 pub trait IntoResponse {
     /// Makes it one.
     fn into_response(self) -> Response;
+
+    /// The same, where an error is still told from an answer.
+    #[doc(hidden)]
+    fn respond(self) -> Result<Response>
+    where
+        Self: Sized,
+    {
+        Ok(self.into_response())
+    }
 }
 
 impl IntoResponse for Response {
@@ -147,18 +188,17 @@ impl IntoResponse for String {
     }
 }
 
-/// An error is what [`Error::reject`] says, 400 for a parameter that does not fit, else 500.
-impl<R: IntoResponse> IntoResponse for Result<R, Error> {
+/// An error is what [`Error::reject`](crate::drive::Error::reject) says, 400 for a parameter or a query that does not fit, else 500,
+/// which is counted and logged as the failure of a handler.
+impl<R: IntoResponse> IntoResponse for Result<R> {
     fn into_response(self) -> Response {
         match self {
             Ok(response) => response.into_response(),
-            Err(error) => {
-                let response = error.response();
-                if response.status >= 500 {
-                    tracing::error!(%error, "a page failed");
-                }
-                response
-            }
+            Err(error) => refusal(&error).0,
         }
+    }
+
+    fn respond(self) -> Result<Response> {
+        self?.respond()
     }
 }

@@ -39,6 +39,11 @@ use crate::http::Response;
 /// for pages; [`Scope::is_websocket`] tells them apart.
 ///
 /// Together they have what is left of [`Timeouts::handshake`](crate::config::Timeouts::handshake), then: 503.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a layer",
+    label = "not a layer",
+    note = "a layer is a function `fn(scope: &mut Scope) -> Result<(), Response>`; one that must wait implements `Layer` with an `async fn check`"
+)]
 pub trait Layer: Send + Sync + 'static {
     /// Checks a request. `Err` is the answer to it.
     fn check(&self, scope: &mut Scope) -> impl Future<Output = Result<(), Response>> + Send;

@@ -10,11 +10,14 @@ use super::handler::{Handler, IntoHandler, IntoPage, Page};
 use super::layer::{Layer, Layers};
 use super::service::App;
 use crate::drive::scope::Attached;
-use crate::drive::{HubRef, Policy, Transport};
+use crate::drive::{HubRef, Policy, Result, Transport};
 use crate::route::{self, Converter, RouteErrors};
 
 /// The method by which routes of WebSockets are told from those of pages; plain requests never have it.
 pub(super) const WEBSOCKET: &str = "WEBSOCKET";
+
+/// The methods of a page.
+type Methods = Arc<[String]>;
 
 /// What a route leads to, and what is inherited on the way.
 #[derive(Clone, Debug)]
@@ -30,14 +33,15 @@ pub(super) struct Target<T: Transport> {
 #[derive(Debug)]
 pub(super) enum Goal<T: Transport> {
     WebSocket(Handler<T>),
-    Page(Page),
+    /// For these methods.
+    Page(Page, Methods),
 }
 
 impl<T: Transport> Clone for Goal<T> {
     fn clone(&self) -> Self {
         match self {
             Self::WebSocket(handler) => Self::WebSocket(handler.clone()),
-            Self::Page(page) => Self::Page(page.clone()),
+            Self::Page(page, methods) => Self::Page(page.clone(), methods.clone()),
         }
     }
 }
@@ -64,13 +68,37 @@ pub struct Route<T: Transport> {
 
 impl<T: Transport> Route<T> {
     /// A route to a handler of WebSockets.
-    pub fn new<K>(pattern: impl Into<String>, handler: impl IntoHandler<T, K>) -> Self {
+    pub fn new<H, K>(pattern: impl Into<String>, handler: H) -> Self
+    where
+        H: IntoHandler<T, K> + Send + Sync + 'static,
+        H::Running: Future<Output = Result> + Send + 'static,
+    {
         Self::to(pattern.into(), Goal::WebSocket(handler.into_handler()))
     }
 
     /// A route to a page, for GET and HEAD.
     pub fn get<K>(pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
-        Self::to(pattern.into(), Goal::Page(page.into_page()))
+        Self::page(["GET", "HEAD"], pattern, page)
+    }
+
+    /// A route to a page, for POST. Its body is read before the page begins; see [`page`](Self::page).
+    pub fn post<K>(pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
+        Self::page(["POST"], pattern, page)
+    }
+
+    /// A route to a page, for any methods. Once the layers have let it through, the body of a request is read, at most
+    /// [`Limits::body`](crate::config::Limits::body) octets of the route's policy (413 beyond), and is there as
+    /// [`Scope::body`](crate::drive::Scope::body).
+    ///
+    /// With other methods than GET, HEAD and OPTIONS, pages of other hosts are refused as for WebSockets: see
+    /// [`OriginPolicy`](crate::handshake::OriginPolicy).
+    pub fn page<M: Into<String>, K>(
+        methods: impl IntoIterator<Item = M>,
+        pattern: impl Into<String>,
+        page: impl IntoPage<K>,
+    ) -> Self {
+        let methods = methods.into_iter().map(Into::into).collect();
+        Self::to(pattern.into(), Goal::Page(page.into_page(), methods))
     }
 
     fn to(pattern: String, goal: Goal<T>) -> Self {
@@ -116,7 +144,7 @@ impl<T: Transport> Route<T> {
     /// [`Timeouts::close`](crate::config::Timeouts::close).
     #[must_use]
     pub fn always(mut self) -> Self {
-        self.target.always = matches!(self.target.goal, Goal::Page(_));
+        self.target.always = matches!(self.target.goal, Goal::Page(..));
         self
     }
 
@@ -137,6 +165,7 @@ pub struct Router<T: Transport> {
     layers: Layers,
     policy: Policy,
     states: Attached,
+    fallback: Option<Page>,
 }
 
 impl<T: Transport> Default for Router<T> {
@@ -174,12 +203,17 @@ impl<T: Transport> Router<T> {
             layers: Layers::default(),
             policy: Policy::default(),
             states: Attached::default(),
+            fallback: None,
         }
     }
 
     /// Adds a handler of WebSockets.
     #[must_use]
-    pub fn route<K>(self, pattern: impl Into<String>, handler: impl IntoHandler<T, K>) -> Self {
+    pub fn route<H, K>(self, pattern: impl Into<String>, handler: H) -> Self
+    where
+        H: IntoHandler<T, K> + Send + Sync + 'static,
+        H::Running: Future<Output = Result> + Send + 'static,
+    {
         self.add(Route::new(pattern, handler))
     }
 
@@ -187,6 +221,38 @@ impl<T: Transport> Router<T> {
     #[must_use]
     pub fn get<K>(self, pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
         self.add(Route::get(pattern, page))
+    }
+
+    /// Adds a page for POST: see [`Route::page`], also for other methods.
+    ///
+    /// ```
+    /// use sansws_core::app::Router;
+    /// use sansws_core::drive::{Hub, Outside, Result, Scope, Transport};
+    /// use sansws_core::http::Response;
+    ///
+    /// fn admin<T: Transport, O: Outside + 'static>(hub: &Hub<O>) -> Router<T> {
+    ///     let hub = hub.clone();
+    ///     Router::new().post("/announce", move |scope: Scope| {
+    ///         let hub = hub.clone();
+    ///         async move {
+    ///             let text = std::str::from_utf8(scope.body())?;
+    ///             hub.publish("all", text).await?;
+    ///             Ok(Response::new(204))
+    ///         }
+    ///     })
+    /// }
+    /// ```
+    #[must_use]
+    pub fn post<K>(self, pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
+        self.add(Route::post(pattern, page))
+    }
+
+    /// Answers requests that no route leads to, whatever their method, in the place of a 404; also those for WebSockets, which are
+    /// rejected with the answer. That of the router that is served counts, not those of routers in it.
+    #[must_use]
+    pub fn fallback<K>(mut self, page: impl IntoPage<K>) -> Self {
+        self.fallback = Some(page.into_page());
+        self
     }
 
     /// Adds a route.
@@ -199,7 +265,10 @@ impl<T: Transport> Router<T> {
         let bound = route::Route::new(route.pattern, route.target);
         let bound = match &bound.endpoint().goal {
             Goal::WebSocket(_) => bound.methods([WEBSOCKET]),
-            Goal::Page(_) => bound.methods(["GET", "HEAD"]),
+            Goal::Page(_, methods) => {
+                let methods = Arc::clone(methods);
+                bound.methods(methods.iter().map(String::as_str))
+            }
         };
         let bound = match route.name {
             Some(name) => bound.named(name),
@@ -279,7 +348,9 @@ impl<T: Transport> Router<T> {
         // These run before a route is looked for, so not once more with it.
         let layers = core::mem::take(&mut self.layers);
         let (policy, states) = (self.policy.clone(), self.states.clone());
-        Ok(App::new(self.seal().build()?, layers, policy, states))
+        let fallback = self.fallback.take();
+        let routes = self.seal().build()?;
+        Ok(App::new(routes, layers, policy, states, fallback))
     }
 
     /// The routes, with what they inherit from this router.
@@ -289,6 +360,7 @@ impl<T: Transport> Router<T> {
             layers,
             policy,
             states,
+            fallback: _,
         } = self;
         routes.map(|mut target| {
             target.layers.inherit(&layers);

@@ -13,9 +13,10 @@ use core::pin::Pin;
 use super::handler::{Handler, Page, Running};
 use super::layer::Layers;
 use super::router::{Goal, Router, Target, WEBSOCKET};
+use crate::drive::contain::{contain, contained};
 use crate::drive::scope::Attached;
 use crate::drive::{
-    Decision, HubRef, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
+    Decision, Error, HubRef, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
 };
 use crate::handshake::{Refusal, Request};
 use crate::http::{RequestHead, Response};
@@ -29,8 +30,10 @@ pub struct App<T: Transport>(Arc<Inner<T>>);
 struct Inner<T: Transport> {
     routes: Routes<Ready<T>>,
     layers: Layers,
-    policy: Policy,
+    policy: Arc<Policy>,
     states: Arc<Attached>,
+    /// What answers where no route leads to.
+    fallback: Option<Page>,
     has_always: bool,
 }
 
@@ -59,7 +62,7 @@ impl<T: Transport> Clone for Ready<T> {
 /// A request that was let through to a route.
 enum Found<T: Transport> {
     Handler(Handler<T>, Arc<Policy>),
-    Page(Page),
+    Page(Page, Arc<Policy>),
 }
 
 impl<T: Transport> Clone for App<T> {
@@ -74,6 +77,7 @@ impl<T: Transport> App<T> {
         layers: Layers,
         policy: Policy,
         states: Attached,
+        fallback: Option<Page>,
     ) -> Self {
         let routes = routes.map(|target| Ready {
             goal: target.goal,
@@ -86,8 +90,9 @@ impl<T: Transport> App<T> {
         Self(Arc::new(Inner {
             routes,
             layers,
-            policy,
+            policy: Arc::new(policy),
             states: Arc::new(states),
+            fallback,
             has_always,
         }))
     }
@@ -107,6 +112,7 @@ impl<T: Transport> App<T> {
             layers,
             policy,
             states,
+            fallback,
             has_always,
         } = &*self.0;
         let routes = routes.clone().map(|ready| Ready {
@@ -116,8 +122,9 @@ impl<T: Transport> App<T> {
         Self(Arc::new(Inner {
             routes,
             layers: layers.clone(),
-            policy: inherit(policy),
+            policy: Arc::new(inherit(policy)),
             states: Arc::clone(states),
+            fallback: fallback.clone(),
             has_always: *has_always,
         }))
     }
@@ -133,39 +140,91 @@ impl<T: Transport> App<T> {
     }
 }
 
+/// Where the path of a request leads.
+enum Way<'r, T: Transport> {
+    Route(&'r Ready<T>, &'r Pattern),
+    /// Nowhere, and this is what answers there.
+    Fallback(&'r Page),
+    Answer(Response),
+}
+
 impl<T: Transport> Inner<T> {
-    async fn find(&self, scope: &mut Scope) -> Result<Found<T>, Response> {
+    /// Looks a request up. Converters are code of the application.
+    fn find(&self, scope: &Scope) -> Way<'_, T> {
         let method = if scope.is_websocket() {
             WEBSOCKET
         } else {
             scope.method.as_str()
         };
-        let found = match self.routes.find(method, scope.path()) {
+        match self.routes.find(method, scope.path()) {
             // Only we say so, no peer.
             Ok(_) if method == WEBSOCKET && !scope.is_websocket() => {
-                Err(not_allowed(&[WEBSOCKET.into()], true))
+                Way::Answer(not_allowed(&[WEBSOCKET.into()], true))
             }
-            Ok(found) => Ok((found.endpoint, found.pattern.clone())),
-            Err(miss) => Err(answer_to(&miss, scope.is_websocket(), &scope.method)),
-        };
-        let policy = found
-            .as_ref()
-            .map_or(&self.policy, |(ready, _)| &ready.policy);
-        policy.check(scope)?;
-        match &found {
-            Ok((ready, pattern)) => {
-                scope.set_route(Some(pattern.clone()), Arc::clone(&ready.states));
-            }
-            Err(_) => scope.set_route(None, Arc::clone(&self.states)),
+            Ok(found) => Way::Route(found.endpoint, found.pattern),
+            Err(miss) => match &self.fallback {
+                Some(page) if miss == Miss::NotFound => Way::Fallback(page),
+                _ => Way::Answer(answer_to(&miss, scope.is_websocket(), &scope.method)),
+            },
         }
+    }
+
+    /// Has the layers look at it.
+    async fn enter(&self, found: Way<'_, T>, scope: &mut Scope) -> Result<Found<T>, Response> {
+        let policy = match &found {
+            Way::Route(ready, _) => &ready.policy,
+            Way::Fallback(_) | Way::Answer(_) => &self.policy,
+        };
+        policy.check(scope)?;
         self.layers.check(scope).await?;
-        let (ready, _) = found?;
+        let policy = Arc::clone(policy);
+        let ready = match found {
+            Way::Route(ready, _) => ready,
+            Way::Fallback(page) => return Ok(Found::Page(page.clone(), policy)),
+            Way::Answer(response) => return Err(response),
+        };
         ready.layers.check(scope).await?;
         Ok(match &ready.goal {
-            Goal::WebSocket(handler) => Found::Handler(handler.clone(), Arc::clone(&ready.policy)),
-            Goal::Page(page) => Found::Page(page.clone()),
+            Goal::WebSocket(handler) => Found::Handler(handler.clone(), policy),
+            Goal::Page(page, _) => Found::Page(page.clone(), policy),
         })
     }
+
+    async fn decide(&self, mut scope: Scope) -> Decision<Handler<T>> {
+        let found = match contain(|| self.find(&scope)) {
+            Ok(found) => found,
+            Err(error) => return failed(error, None),
+        };
+        let route = match &found {
+            Way::Route(ready, pattern) => {
+                scope.set_route(Some((*pattern).clone()), Arc::clone(&ready.states));
+                Some((*pattern).clone())
+            }
+            Way::Fallback(_) | Way::Answer(_) => {
+                scope.set_route(None, Arc::clone(&self.states));
+                None
+            }
+        };
+        match contained(self.enter(found, &mut scope)).await {
+            Ok(Ok(Found::Handler(handler, policy))) => Decision::Handle {
+                scope,
+                handler,
+                policy,
+            },
+            Ok(Ok(Found::Page(page, policy))) => Decision::Page {
+                scope,
+                page: Box::new(move |scope| page.answer(scope)),
+                policy,
+            },
+            Ok(Err(response)) => Decision::Answer(response),
+            Err(error) => failed(error, route),
+        }
+    }
+}
+
+fn failed<H>(error: Error, route: Option<Pattern>) -> Decision<H> {
+    let error = error.into();
+    Decision::Failed { error, route }
 }
 
 fn answer_to(miss: &Miss, is_websocket: bool, method: &str) -> Response {
@@ -201,7 +260,7 @@ fn not_allowed(allow: &[String], is_get: bool) -> Response {
 impl<T: Transport + 'static> IntoService<T> for Router<T> {
     type Service = App<T>;
 
-    fn into_service(self, options: &Serve) -> Result<App<T>> {
+    fn into_service(self, options: &Serve) -> Result<App<T>, Error> {
         Ok(self.build_under(&options.policy)?)
     }
 }
@@ -210,7 +269,7 @@ impl<T: Transport + 'static> IntoService<T> for Router<T> {
 impl<T: Transport + 'static> IntoService<T> for App<T> {
     type Service = Self;
 
-    fn into_service(self, options: &Serve) -> Result<Self> {
+    fn into_service(self, options: &Serve) -> Result<Self, Error> {
         Ok(self.under(&options.policy))
     }
 }
@@ -238,23 +297,17 @@ impl<T: Transport + 'static> Service<T> for App<T> {
     }
 
     fn is_always(&self, head: &RequestHead) -> bool {
-        let found = self.0.routes.find(&head.method, head.path());
-        !Request::is_meant(head) && found.is_ok_and(|found| found.endpoint.always)
+        let is_always = || {
+            let found = self.0.routes.find(&head.method, head.path());
+            found.is_ok_and(|found| found.endpoint.always)
+        };
+        // Converters are code of the application; what they do wrong is told where the request is decided on.
+        !Request::is_meant(head) && contain(is_always).unwrap_or(false)
     }
 
-    fn decide(&self, mut scope: Scope) -> Self::Deciding {
+    fn decide(&self, scope: Scope) -> Self::Deciding {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move {
-            match inner.find(&mut scope).await {
-                Ok(Found::Handler(handler, policy)) => Decision::Handle {
-                    scope,
-                    handler,
-                    policy,
-                },
-                Ok(Found::Page(page)) => Decision::Page(page.answer(scope)),
-                Err(response) => Decision::Answer(response),
-            }
-        })
+        Box::pin(async move { inner.decide(scope).await })
     }
 
     fn run(handler: Handler<T>, upgrade: Upgrade<T>) -> Running {

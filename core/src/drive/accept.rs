@@ -8,6 +8,7 @@ use core::pin::pin;
 use core::task::{Context, Poll};
 use std::io;
 
+use super::contain::contain;
 use super::gate::{Gate, Leave};
 use crate::time::Duration;
 
@@ -61,10 +62,14 @@ pub async fn accept<L, S>(
             None => break,
             Some(Ok(accepted)) => {
                 if core::mem::take(&mut paused) {
-                    tracing::warn!("accepting goes on");
+                    tell(|| tracing::warn!("accepting goes on"));
                 }
-                if let Some(leave) = gate.admit() {
-                    start(accepted, leave);
+                // A handler is cloned, and what spawns may be the application's.
+                if let Some(leave) = gate.admit()
+                    && contain(|| start(accepted, leave)).is_err()
+                {
+                    gate.tally().handler_failed();
+                    tell(|| tracing::error!("a connection could not be begun: a panic"));
                 }
                 // A crowd at the door leaves time for those inside.
                 in_a_row += 1;
@@ -76,7 +81,9 @@ pub async fn accept<L, S>(
             Some(Err(error)) if is_of_one(&error) => {}
             Some(Err(error)) => {
                 if !core::mem::replace(&mut paused, true) {
-                    tracing::warn!(%error, "accepting failed, and is tried again until it succeeds");
+                    tell(|| {
+                        tracing::warn!(%error, "accepting failed, and is tried again until it succeeds");
+                    });
                 }
                 sleep(PAUSE).await;
             }
@@ -105,6 +112,11 @@ async fn over<S: Future<Output = ()>>(gate: &Gate, sleep: &impl Fn(Duration) -> 
         late.as_mut().poll(cx)
     })
     .await;
+}
+
+/// Tells subscribers of an event. Accepting does not end by what they do.
+fn tell(event: impl FnOnce()) {
+    let _ = contain(event);
 }
 
 /// Lets other tasks have a turn.
@@ -137,19 +149,21 @@ pub async fn obey_signals(
     if let Some(window) = window {
         let obeyed: io::Result<()> = async {
             poll_fn(&mut poll_signal).await?;
-            tracing::info!(
-                websocket.drain_seconds = window.as_secs_f64(),
-                "a signal: the server drains"
-            );
+            tell(|| {
+                tracing::info!(
+                    websocket.drain_seconds = window.as_secs_f64(),
+                    "a signal: the server drains"
+                );
+            });
             gate.drain(window);
             poll_fn(&mut poll_signal).await?;
-            tracing::info!("a second signal: who is still in is dropped");
+            tell(|| tracing::info!("a second signal: who is still in is dropped"));
             gate.drop_all();
             Ok(())
         }
         .await;
         if let Err(error) = obeyed {
-            tracing::error!(%error, "signals cannot be had");
+            tell(|| tracing::error!(%error, "signals cannot be had"));
         }
     }
     core::future::pending().await

@@ -27,8 +27,10 @@ pub async fn connect<T: Transport>(
     options: ClientOptions,
     config: Arc<Config>,
     seed: Seed,
-) -> Result<WebSocket<T>> {
-    let mut handshake = ClientHandshake::new(&config, url, options, seed.nonce())?;
+) -> Result<WebSocket<T>, Error> {
+    let fields = options.fields.clone();
+    let handshake = ClientHandshake::new(&config, url, options, seed.nonce());
+    let mut handshake = handshake.map_err(|misuse| Error::of_fields(misuse, &fields))?;
     let timeout = config.timeouts.handshake;
     let deadline = timeout.map(|timeout| transport.now() + timeout);
     let request = Vec::from(handshake.request());

@@ -1,65 +1,87 @@
 //! What the operations of a connection can fail with.
-//! RFC 6455 section 7.4.1: the close code that a handler's failure maps to.
+//! RFC 6455 section 7.4.1.
 //! Knows no transport.
 
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use std::io;
 
 use thiserror::Error as ThisError;
 
+use super::{HandlerError, RequestError};
 use crate::close::{CloseCode, Closed};
 use crate::error::{Misuse, Violation};
-use crate::handshake::{Failure, RedirectError, Refusal};
-use crate::http::Response;
+use crate::handshake::{Failure, RedirectError, Refusal, is_own};
+use crate::http::field::{is_token, is_value};
+use crate::http::{Fields, Response, Url};
 use crate::hub::HubError;
 use crate::proxy::TunnelError;
 use crate::route::{ParamError, RouteErrors, UrlError};
 
-/// The result of a handler, and of most operations.
-pub type Result<T = (), E = Error> = core::result::Result<T, E>;
+/// The result of a handler: `?` takes any error; see [`HandlerError`]. What the operations of a connection return is
+/// `Result<T, Error>`; as the last expression of a handler it stands in `Ok(socket.send_text("bye").await?)`.
+pub type Result<T = (), E = HandlerError> = core::result::Result<T, E>;
 
 /// Why an operation failed, by whose fault.
+///
+/// Its text says all that is known; [`source`](core::error::Error::source) goes on with what the text does not say yet, so that
+/// nothing is printed twice by whoever prints the whole chain.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum Error {
     /// The transport failed.
-    #[error("the transport failed: {0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
     /// The peer closed with a code that is not normal, or vanished (1006). Not a failure of ours, and nothing to log as one.
-    #[error("the peer left with code {}", .0.code())]
+    #[error("{0}")]
     Disconnect(Box<Closed>),
     /// The peer broke the protocol; the connection was closed with the code that belongs to it.
     #[error("the peer broke the protocol: {0}")]
-    Violation(#[from] Violation),
+    Violation(Violation),
     /// The caller asked for what cannot be done.
-    #[error("{0}")]
+    #[error(transparent)]
     Misuse(#[from] Misuse),
+    /// A header field holds what would break the head, or is one that the handshake itself sets.
+    #[error("the header field {name:?} is not allowed: {why}")]
+    BadHeader {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A text is no WebSocket URL.
+    #[error("{url:?} is not a WebSocket URL: {why}")]
+    BadUrl {
+        /// The text up to its query, without a user name and a password.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The server refused the request that a peer sent; it was answered.
     #[error("the handshake was refused: {0}")]
-    Refusal(#[from] Refusal),
+    Refusal(Refusal),
     /// The server's answer to our handshake breaks the protocol, or did not come.
     #[error("the handshake failed: {0}")]
-    Handshake(#[from] Failure),
+    Handshake(Failure),
     /// The server answered our handshake with another status than 101.
     #[error("the server answered with status {}", .0.status)]
     Refused(Box<Response>),
     /// The server sent us elsewhere, and we did not follow.
-    #[error("{0}")]
+    #[error(transparent)]
     Redirect(#[from] RedirectError),
     /// The proxy did not lead us to the server.
-    #[error("{0}")]
+    #[error(transparent)]
     Proxy(TunnelError),
     /// The connection could not be made in time.
     #[error("connecting took too long")]
     ConnectTimeout,
-    /// Text came where octets were expected, or the other way round: 1003.
+    /// Text came where octets were expected, or the other way round: 1003, on the connection that it came over.
     #[error("a message of the other kind was expected")]
-    WrongKind,
-    /// A message is not the JSON that was expected: 1007.
+    WrongKind(ConnectionTag),
+    /// A message is not the JSON that was expected: 1007, on the connection that it came over.
     #[cfg(feature = "json")]
-    #[error("the message is not the JSON that was expected: {0}")]
-    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Json(JsonError),
     /// A handler wants the connection closed with this code and reason; see [`Error::close`].
     #[error("the handler closes with code {}: {}", .0.0, .0.1)]
     Close(Box<(CloseCode, String)>),
@@ -67,16 +89,19 @@ pub enum Error {
     #[error("the handler rejects with status {}", .0.status)]
     Reject(Box<Response>),
     /// A parameter of the path can't be had as asked: 400, or 500 when there is none of that name.
-    #[error("{0}")]
+    #[error(transparent)]
     Param(#[from] ParamError),
+    /// The query or the body of a request is not what was expected: 400.
+    #[error(transparent)]
+    Request(#[from] RequestError),
     /// The routes of a router are in each other's way.
-    #[error("{0}")]
+    #[error(transparent)]
     Routes(#[from] RouteErrors),
     /// The path of a route can't be made.
-    #[error("{0}")]
+    #[error(transparent)]
     Url(#[from] UrlError),
     /// The hub refused.
-    #[error("{0}")]
+    #[error(transparent)]
     Hub(HubError),
     /// Nobody attached a state of this type: 500.
     #[error("there is no state of type {0}")]
@@ -85,11 +110,154 @@ pub enum Error {
     #[error("the handler panicked")]
     Panic,
     /// A handler's own error: 1011.
-    #[error("{0}")]
+    #[error(transparent)]
     Other(Box<dyn core::error::Error + Send + Sync>),
 }
 
+/// An error of the system, with what was tried.
+#[derive(Debug)]
+struct Tried {
+    text: String,
+    error: io::Error,
+}
+
+impl core::fmt::Display for Tried {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl core::error::Error for Tried {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Which connection an error was met by. It says nothing else: a handler's connection knows its own, and what an upstream
+/// connection of the handler met is not taken for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionTag(usize);
+
+impl ConnectionTag {
+    /// That of a connection which lies at `address` for as long as it lives.
+    pub(super) const fn new(address: usize) -> Self {
+        Self(address)
+    }
+}
+
+/// JSON that could not be read or written.
+#[cfg(feature = "json")]
+#[derive(Debug)]
+pub struct JsonError {
+    error: serde_json::Error,
+    pub(super) tag: ConnectionTag,
+}
+
+#[cfg(feature = "json")]
+impl JsonError {
+    /// What is wrong with it, and where.
+    pub const fn get(&self) -> &serde_json::Error {
+        &self.error
+    }
+}
+
+#[cfg(feature = "json")]
+impl core::fmt::Display for JsonError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "the JSON is not what was expected: {}", self.error)
+    }
+}
+
+#[cfg(feature = "json")]
+impl core::error::Error for JsonError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+#[cfg(feature = "json")]
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        let tag = ConnectionTag::default();
+        Self::Json(JsonError { error, tag })
+    }
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refusal(refusal)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Handshake(failure)
+    }
+}
+
 impl Error {
+    /// An error of the transport that says what was tried: `listen on 127.0.0.1:80`.
+    #[doc(hidden)]
+    pub fn io(tried: impl core::fmt::Display, error: io::Error) -> Self {
+        let text = alloc::format!("cannot {tried}: {error}");
+        Self::Io(io::Error::new(error.kind(), Tried { text, error }))
+    }
+
+    /// A URL, or why a text is none.
+    #[doc(hidden)]
+    pub fn parse_url(text: &str) -> Result<Url, Self> {
+        text.parse().map_err(|misuse| match misuse {
+            Misuse::BadUrl => {
+                let shown = text.split(['?', '#']).next().unwrap_or_default();
+                // What stands before the last @ may be a password.
+                let shown = match shown.rsplit_once('@') {
+                    Some((before, host)) => {
+                        let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+                        alloc::format!("{scheme}://…@{host}")
+                    }
+                    None => shown.into(),
+                };
+                Self::BadUrl {
+                    url: shown,
+                    why: crate::http::why_not(text),
+                }
+            }
+            misuse => misuse.into(),
+        })
+    }
+
+    /// Names the field that was refused.
+    pub(super) fn of_fields(misuse: Misuse, fields: &Fields) -> Self {
+        if misuse != Misuse::BadHeader {
+            return misuse.into();
+        }
+        let found = fields.iter().find_map(|(name, value)| {
+            let why = if !is_token(name) {
+                "its name is not a token"
+            } else if !is_value(value) {
+                "its value holds control characters, or blanks at an end"
+            } else if is_own(name) {
+                "the handshake sets it"
+            } else {
+                return None;
+            };
+            Some((name, why))
+        });
+        found.map_or_else(
+            || misuse.into(),
+            |(name, why)| Self::BadHeader {
+                name: name.into(),
+                why,
+            },
+        )
+    }
+
     /// Wraps any error of a handler.
     pub fn other(error: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())
@@ -99,72 +267,84 @@ impl Error {
     ///
     /// ```
     /// use sansws_core::close::CloseCode;
-    /// use sansws_core::drive::Error;
-    /// let error = Error::close(CloseCode::POLICY, "no shouting");
-    /// assert_eq!(error.close_code(), CloseCode::POLICY);
+    /// use sansws_core::drive::{Error, Result};
+    ///
+    /// fn check(text: &str) -> Result {
+    ///     if text == text.to_uppercase() {
+    ///         return Err(Error::close(CloseCode::POLICY, "no shouting"));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # assert!(check("HELLO").is_err());
     /// ```
-    pub fn close(code: CloseCode, reason: impl Into<String>) -> Self {
-        Self::Close(Box::new((code, reason.into())))
+    pub fn close(code: CloseCode, reason: impl Into<String>) -> HandlerError {
+        Self::Close(Box::new((code, reason.into()))).into()
     }
 
-    /// Answers a request that is not accepted yet; afterwards it closes with 1011.
-    pub fn reject(response: Response) -> Self {
-        Self::Reject(Box::new(response))
-    }
-
-    /// The close code that a handler's failure ends the connection with.
-    pub fn close_code(&self) -> CloseCode {
-        match self {
-            Self::Violation(violation) => violation.close_code(),
-            Self::WrongKind => CloseCode::UNSUPPORTED,
-            #[cfg(feature = "json")]
-            Self::Json(_) => CloseCode::INVALID,
-            Self::Close(close) => close.0,
-            Self::Disconnect(_) => CloseCode::NORMAL,
-            Self::Hub(error) => error.close_code(),
-            Self::Io(_)
-            | Self::Misuse(_)
-            | Self::Refusal(_)
-            | Self::Handshake(_)
-            | Self::Refused(_)
-            | Self::Redirect(_)
-            | Self::Proxy(_)
-            | Self::ConnectTimeout
-            | Self::Reject(_)
-            | Self::Param(_)
-            | Self::Routes(_)
-            | Self::Url(_)
-            | Self::NoState(_)
-            | Self::Panic
-            | Self::Other(_) => CloseCode::INTERNAL,
-        }
-    }
-
-    /// What the peer is told about it in the Close frame. What went wrong inside is the log's business, not the peer's.
-    pub(crate) fn close_reason(&self) -> String {
-        match self {
-            Self::WrongKind | Self::Violation(_) => self.to_string(),
-            #[cfg(feature = "json")]
-            Self::Json(_) => self.to_string(),
-            Self::Close(close) => close.1.clone(),
-            Self::Hub(error) if error.close_code() != CloseCode::INTERNAL => error.to_string(),
-            _ => String::new(),
-        }
-    }
-
-    /// The response to a request whose handler failed before it accepted.
-    pub(crate) fn response(&self) -> Response {
-        match self {
-            Self::Reject(response) => Response::clone(response),
-            Self::Param(error @ ParamError::Unfit(_)) => {
-                Response::text(400, alloc::format!("{error}\n"))
-            }
-            _ => Response::text(500, "the request could not be handled\n"),
-        }
+    /// Answers a request that is not accepted yet; afterwards it is a failure of the handler, and closes with 1011.
+    pub fn reject(response: Response) -> HandlerError {
+        Self::Reject(Box::new(response)).into()
     }
 
     /// Whether the peer simply left.
     pub const fn is_disconnect(&self) -> bool {
         matches!(self, Self::Disconnect(_))
+    }
+
+    /// The error as one that was met by this connection, if it is about a message.
+    pub(super) fn met_by(mut self, by: ConnectionTag) -> Self {
+        match &mut self {
+            Self::WrongKind(tag) => *tag = by,
+            #[cfg(feature = "json")]
+            Self::Json(error) => error.tag = by,
+            _ => {}
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use core::error::Error as _;
+
+    #[test]
+    fn no_text_repeats_its_source() {
+        let closed = Closed {
+            code: CloseCode::new(1008),
+            reason: "no shouting\n".into(),
+            clean: true,
+        };
+        let inner = || io::Error::other(Error::Violation(Violation::InvalidUtf8));
+        let cases = [
+            Error::Io(inner()),
+            Error::io("listen on 127.0.0.1:80", inner()),
+            Error::Disconnect(Box::new(closed.clone())),
+            Error::Violation(Violation::InvalidUtf8),
+            Misuse::Closing.into(),
+            Refusal::Timeout.into(),
+            Failure::Timeout.into(),
+            RedirectError::TooMany.into(),
+            Error::Proxy(TunnelError::Malformed),
+            ParamError::Unknown("n".into()).into(),
+            Error::Hub(HubError::NoHub),
+            Error::other(inner()),
+            #[cfg(feature = "json")]
+            serde_json::from_str::<u8>("x")
+                .map(drop)
+                .unwrap_err()
+                .into(),
+        ];
+        for error in cases {
+            let text = error.to_string();
+            let mut next = error.source();
+            while let Some(source) = next {
+                assert!(!text.contains(&source.to_string()), "{text}: {source}");
+                next = source.source();
+            }
+        }
+        let text = Error::Disconnect(Box::new(closed)).to_string();
+        assert_eq!(text, r#"the peer closed with code 1008: "no shouting\n""#);
     }
 }

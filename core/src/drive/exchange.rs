@@ -19,7 +19,7 @@ pub(super) async fn answer_and_end<T: Transport>(
     mut unread: Unread,
     octets: &[u8],
     config: &Config,
-) -> Result<()> {
+) -> Result<(), Error> {
     let mut write = WriteAll::new(octets);
     let finish = |transport: &mut T, cx: &mut Context<'_>| {
         ready!(write.poll(transport, cx))?;
@@ -60,7 +60,7 @@ impl<'a> WriteAll<'a> {
         &mut self,
         transport: &mut T,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Result<(), Error>> {
         while !self.left.is_empty() {
             let count = ready!(transport.poll_write(cx, &[IoSlice::new(self.left)]))?;
             if count == 0 {
@@ -78,8 +78,8 @@ pub(super) async fn within<T: Transport, R>(
     transport: &mut T,
     deadline: Option<Instant>,
     late: impl Into<Error>,
-    mut poll: impl FnMut(&mut T, &mut Context<'_>) -> Poll<Result<R>>,
-) -> Result<R> {
+    mut poll: impl FnMut(&mut T, &mut Context<'_>) -> Poll<Result<R, Error>>,
+) -> Result<R, Error> {
     let mut late = Some(late);
     let mut armed = false;
     poll_fn(move |cx| {

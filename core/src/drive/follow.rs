@@ -14,10 +14,10 @@ pub async fn follow<T, F>(
     url: Url,
     dial: Dial,
     mut once: impl FnMut(Url, Dial) -> F,
-) -> Result<WebSocket<T>>
+) -> Result<WebSocket<T>, Error>
 where
     T: Transport,
-    F: Future<Output = Result<WebSocket<T>>>,
+    F: Future<Output = Result<WebSocket<T>, Error>>,
 {
     let mut redirects = Redirects::new(url, dial.options.clone(), dial.redirects);
     loop {

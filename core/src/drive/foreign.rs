@@ -2,14 +2,18 @@
 //! RFC 6455 section 4.2.2, RFC 8441 section 5.
 //! Knows no stack: it decides, and runs the handler once the stack has let go of the connection.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::future::Future;
 
 use super::buffer::Unread;
+use super::contain::contain;
 use super::gate::{Gate, Ticket};
+use super::hub::HubRef;
 use super::options::Policy;
 use super::serve::{Outcome, run};
-use super::{Result, Transport, WebSocket};
+use super::trace::Span;
+use super::{Error, Result, Transport, WebSocket};
 use crate::config::Config;
 use crate::handshake::{Accept, Agreement, Refusal, Request};
 use crate::http::Response;
@@ -22,6 +26,7 @@ pub struct Foreign {
     accept: Accept,
     policy: Policy,
     gate: Option<Gate>,
+    route: Option<Box<str>>,
 }
 
 impl Foreign {
@@ -32,6 +37,7 @@ impl Foreign {
             accept: Accept::default(),
             policy: Policy::default(),
             gate: None,
+            route: None,
         }
     }
 
@@ -64,6 +70,17 @@ impl Foreign {
         self
     }
 
+    /// Says which route led here: its pattern, by which spans and events name it.
+    pub fn route(mut self, pattern: impl Into<Box<str>>) -> Self {
+        self.route = Some(pattern.into());
+        self
+    }
+
+    /// The hub of its policy, whose time somebody has to see to: see [`drive_hub_beside`](super::drive_hub_beside).
+    pub const fn hub(&self) -> Option<&HubRef> {
+        self.policy.hub.as_ref()
+    }
+
     /// Accepts: the response to give, and what is to be run once the connection is ours.
     ///
     /// # Errors
@@ -76,18 +93,23 @@ impl Foreign {
             Refusal::Busy.response()
         })?;
         let config = self.policy.config.clone().unwrap_or_default();
+        let fields = self.accept.fields.clone();
         let (response, agreement) =
             self.request
                 .accept_http(&config, self.accept)
-                .map_err(|error| {
+                .map_err(|misuse| {
+                    let error = Error::of_fields(misuse, &fields);
                     tracing::error!(%error, "a request could not be accepted");
                     Response::text(500, "the request could not be accepted\n")
                 })?;
+        let span = contain(|| Span::foreign(&self.request, self.route.as_deref()));
         let admitted = Admitted {
             config,
             agreement,
             policy: self.policy,
             ticket,
+            span: span.unwrap_or_default(),
+            route: self.route,
         };
         Ok((response, admitted))
     }
@@ -101,6 +123,8 @@ pub struct Admitted {
     agreement: Agreement,
     policy: Policy,
     ticket: Ticket,
+    span: Span,
+    route: Option<Box<str>>,
 }
 
 impl Admitted {
@@ -110,16 +134,18 @@ impl Admitted {
     where
         T: Transport,
         H: FnOnce(WebSocket<T>) -> F,
-        F: Future<Output = Result<()>>,
+        F: Future<Output = Result>,
     {
         let Self {
             config,
             agreement,
             policy,
             ticket,
+            span,
+            route,
         } = self;
         let unread = Unread::default();
         let socket = WebSocket::server(transport, unread, config, agreement, Some(&policy), true);
-        run(socket, ticket, handler).await
+        run(socket, ticket, span, route, handler).await
     }
 }

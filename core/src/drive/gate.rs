@@ -12,6 +12,7 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Error;
+use super::contain::{contain, contained};
 use super::metrics::{Failed, ServerMetrics, TurnedAway};
 use super::tally::Tally;
 use crate::close::CloseCode;
@@ -252,12 +253,15 @@ pub enum Leave {
 }
 
 impl Leave {
-    /// Does `work`, unless the server shuts down before it is done.
-    pub async fn unless_closing<W: Future>(&mut self, work: W) -> Option<W::Output> {
-        let mut work = pin!(work);
+    /// Does `work`, unless the server shuts down before it is done. A panic, as of a callback of the TLS settings, is an error.
+    pub async fn unless_closing<R>(
+        &mut self,
+        work: impl Future<Output = Result<R, Error>>,
+    ) -> Option<Result<R, Error>> {
+        let mut work = pin!(contained(work));
         poll_fn(|cx| {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Some(done));
+                return Poll::Ready(Some(done.and_then(|done| done)));
             }
             let Self::In(ticket) = self else {
                 return Poll::Pending;
@@ -283,7 +287,9 @@ impl Leave {
             _ => Failed::Transport,
         };
         gate.tally().failed(why);
-        tracing::debug!(%error, "error.type" = why.label(), "a connection was not begun");
+        let _ = contain(
+            || tracing::debug!(%error, "error.type" = why.label(), "a connection was not begun"),
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 //! RFC 6455 sections 5.6 (text, binary) and 7.4.1 (1003, 1007).
 //! Knows no connection: a message becomes a value, or an error that knows its close code.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 use core::pin::Pin;
@@ -10,41 +10,51 @@ use core::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use super::{Error, Result, Transport, WebSocket};
+use super::websocket::Shared;
+use super::{ConnectionTag, Error, Result, Transport, WebSocket};
+use crate::close::CloseCode;
 use crate::message::Message;
 
 /// A value that a message can become.
+///
+/// One of your own fails with [`Error::close`] when the message is at fault, as in `Error::close(CloseCode::INVALID, "no such command")`:
+/// what else it fails with is a failure of the application.
+#[diagnostic::on_unimplemented(
+    message = "a message does not become a `{Self}`",
+    label = "not what a message can become",
+    note = "a message becomes a `String` (text), a `Vec<u8>` (binary), a `Message` (either), or `Json<V>` where `V: DeserializeOwned`"
+)]
 pub trait FromMessage: Sized {
     /// Takes a message.
     ///
     /// # Errors
     /// [`Error::WrongKind`] (1003) when it is of the other kind, [`Error::Json`] (1007) when it does not fit.
-    fn from_message(message: Message) -> Result<Self>;
+    fn from_message(message: Message) -> Result<Self, Error>;
 }
 
 /// Messages of either kind.
 impl FromMessage for Message {
-    fn from_message(message: Message) -> Result<Self> {
+    fn from_message(message: Message) -> Result<Self, Error> {
         Ok(message)
     }
 }
 
 /// Text messages.
 impl FromMessage for String {
-    fn from_message(message: Message) -> Result<Self> {
+    fn from_message(message: Message) -> Result<Self, Error> {
         match message {
             Message::Text(text) => Ok(text),
-            Message::Binary(_) => Err(Error::WrongKind),
+            Message::Binary(_) => Err(Error::WrongKind(ConnectionTag::default())),
         }
     }
 }
 
 /// Binary messages.
 impl FromMessage for Vec<u8> {
-    fn from_message(message: Message) -> Result<Self> {
+    fn from_message(message: Message) -> Result<Self, Error> {
         match message {
             Message::Binary(octets) => Ok(octets),
-            Message::Text(_) => Err(Error::WrongKind),
+            Message::Text(_) => Err(Error::WrongKind(ConnectionTag::default())),
         }
     }
 }
@@ -59,7 +69,7 @@ pub struct Json<V>(
 
 #[cfg(feature = "json")]
 impl<V: serde::de::DeserializeOwned> FromMessage for Json<V> {
-    fn from_message(message: Message) -> Result<Self> {
+    fn from_message(message: Message) -> Result<Self, Error> {
         Ok(Self(serde_json::from_slice(message.as_bytes())?))
     }
 }
@@ -69,6 +79,31 @@ impl<V: serde::de::DeserializeOwned> FromMessage for Json<V> {
 pub struct Messages<'a, T: Transport, M> {
     socket: &'a mut WebSocket<T>,
     message: PhantomData<fn() -> M>,
+}
+
+impl<T: Transport> Shared<T> {
+    /// A message of this connection as a value; the error is one that this connection met.
+    pub(super) fn parse<M: FromMessage>(&self, message: Message) -> Result<M, Error> {
+        M::from_message(message).map_err(|error| self.at_fault(error))
+    }
+
+    #[cold]
+    fn at_fault(&self, error: Error) -> Error {
+        let error = error.met_by(self.tag());
+        match &error {
+            Error::WrongKind(_) => {
+                let reason = error.to_string();
+                (self.engine()).note_fault(&error, CloseCode::UNSUPPORTED, reason);
+            }
+            #[cfg(feature = "json")]
+            Error::Json(_) => {
+                let reason = super::verdict::NOT_JSON.into();
+                self.engine().note_fault(&error, CloseCode::INVALID, reason);
+            }
+            _ => {}
+        }
+        error
+    }
 }
 
 impl<T: Transport> WebSocket<T> {
@@ -84,21 +119,20 @@ impl<T: Transport> WebSocket<T> {
 
 impl<T: Transport, M: FromMessage> Messages<'_, T, M> {
     /// The next one; `None` after a normal end.
-    pub async fn next(&mut self) -> Result<Option<M>> {
-        self.socket
-            .receive()
-            .await?
-            .map(M::from_message)
+    pub async fn next(&mut self) -> Result<Option<M>, Error> {
+        let message = self.socket.receive().await?;
+        message
+            .map(|message| self.socket.parse(message))
             .transpose()
     }
 }
 
 impl<T: Transport, M: FromMessage> Stream for Messages<'_, T, M> {
-    type Item = Result<M>;
+    type Item = Result<M, Error>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut *self.get_mut().socket)
-            .poll_next(cx)
-            .map(|next| next.map(|message| message.and_then(M::from_message)))
+        let socket = &mut *self.get_mut().socket;
+        let next = Pin::new(&mut *socket).poll_next(cx);
+        next.map(|next| next.map(|message| message.and_then(|message| socket.parse(message))))
     }
 }

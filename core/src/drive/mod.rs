@@ -17,6 +17,7 @@ mod accept;
 mod ahead;
 mod buffer;
 mod client;
+pub(crate) mod contain;
 mod dial;
 mod dial_options;
 mod engine;
@@ -26,6 +27,7 @@ mod follow;
 #[cfg(feature = "http")]
 mod foreign;
 mod gate;
+mod handler_error;
 mod health;
 mod hub;
 mod kinds;
@@ -45,6 +47,7 @@ pub mod tls;
 mod trace;
 mod tunnel;
 mod upgrade;
+pub(crate) mod verdict;
 mod websocket;
 
 pub use accept::{Listen, accept, obey_signals};
@@ -52,15 +55,18 @@ pub use client::{Client, ClientState, Connector, Stop};
 pub use dial::connect;
 pub use dial_options::Dial;
 pub use engine::Counters;
-pub use error::{Error, Result};
+#[cfg(feature = "json")]
+pub use error::JsonError;
+pub use error::{ConnectionTag, Error, Result};
 pub use follow::follow;
 #[cfg(feature = "http")]
 pub use foreign::{Admitted, Foreign};
 pub use gate::{Away, Gate, Leave, Ticket};
+pub use handler_error::HandlerError;
 pub use health::{Health, Status};
 pub use hub::{
     BackplaneState, Events, Hub, HubMetrics, HubRef, Lagged, Link, OnThisThread, Outside, Publish,
-    Subscription, both, caught, drive_hubs, hubs_on_this_thread, panic_message,
+    Subscription, both, caught, drive_hub_beside, drive_hubs, hubs_on_this_thread, panic_message,
 };
 #[cfg(feature = "json")]
 pub use kinds::Json;
@@ -72,9 +78,9 @@ pub use opening::{Arrival, receive_request, refuse};
 pub use options::{Policy, Serve};
 pub use proxied::receive_proxy_header;
 pub use race::first_to_connect;
-pub use scope::Scope;
+pub use scope::{RequestError, Scope};
 pub use serve::{Outcome, serve};
-pub use service::{Answering, Decision, IntoService, Service, Single};
+pub use service::{Answer, Answering, Decision, IntoService, Service, Single};
 pub use stream::{MessageReader, MessageWriter};
 pub use tunnel::tunnel;
 pub use upgrade::Upgrade;

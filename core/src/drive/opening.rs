@@ -4,27 +4,30 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::net::SocketAddr;
-use core::panic::AssertUnwindSafe;
 use core::pin::pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use std::io;
-use std::panic::catch_unwind;
 
 use super::buffer::Unread;
+use super::contain::{contain, contained};
 use super::exchange::{WriteAll, answer_and_end, within};
 use super::gate::{Away, Gate};
 use super::metrics::Asked;
 use super::options::Serve;
 use super::scope::{Head, Scope};
-use super::service::{Answering, Decision, Service};
+use super::service::{Answer, Decision, Service};
 use super::upgrade::{Slot, Upgrade};
-use super::{Error, Result, Transport, trace};
+use super::verdict::{Blame, refusal};
+use super::{Error, HandlerError, Result, Transport, trace};
 use crate::config::Config;
 use crate::handshake::{Refusal, Request, ServerHandshake};
+use crate::http::body::{Body, BodyError};
+use crate::http::field::has_token;
 use crate::http::response::Framing;
 use crate::http::{RequestHead, Response};
+use crate::route::Pattern;
 use crate::time::Instant;
 
 /// Plain requests that one connection may make: what it holds for its server must end some time.
@@ -51,7 +54,7 @@ pub(super) struct Opening<T: Transport, H> {
 pub async fn receive_request<T: Transport>(
     mut transport: T,
     config: Arc<Config>,
-) -> Result<Upgrade<T>> {
+) -> Result<Upgrade<T>, Error> {
     let deadline = config
         .timeouts
         .handshake
@@ -89,7 +92,7 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
     slot: Slot<T>,
     arrival: Arrival,
     gate: Gate,
-) -> Result<Option<Opening<T, S::Handler>>> {
+) -> Result<Option<Opening<T, S::Handler>>, Error> {
     let config = &options.config;
     let mut reader = HeadReader::new(config);
     let mut deadline = config
@@ -143,6 +146,8 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
         };
         let is_websocket = matches!(head, Head::WebSocket(_));
         let scope = options.scope(head, &arrival, transport.now());
+        // One that nobody read can't be told from the next request.
+        let mut is_body_unread = scope.has_body();
         let response = match decide(&mut transport, service, scope, deadline).await {
             Decision::Handle {
                 scope,
@@ -156,7 +161,24 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                 return Ok(Some(Opening { upgrade, handler }));
             }
             Decision::Answer(response) => response,
-            Decision::Page(page) => contained(page).await,
+            Decision::Page {
+                mut scope,
+                page,
+                policy,
+            } => {
+                let limit = policy.config.as_ref().unwrap_or(config).limits.body;
+                let read = reader.read_body(&mut transport, deadline, &scope, limit);
+                match read.await {
+                    Ok(body) => {
+                        is_body_unread = false;
+                        scope.set_body(body);
+                        answer_of(page, scope, &gate).await
+                    }
+                    Err(Error::Refusal(refusal)) => refusal.response(),
+                    Err(error) => return Err(error),
+                }
+            }
+            Decision::Failed { error, route } => failed(&error, route.as_ref(), &gate),
         };
         let asked = if is_websocket {
             Asked::WebSocket
@@ -172,7 +194,10 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
             "a request was answered"
         );
         let framing = Framing {
-            keep_alive: framing.keep_alive && !is_websocket && !gate.is_closing(),
+            keep_alive: framing.keep_alive
+                && !is_websocket
+                && !is_body_unread
+                && !gate.is_closing(),
             ..framing
         };
         let octets = written(&response, framing);
@@ -216,19 +241,18 @@ async fn decide<T: Transport, S: Service<T>>(
     scope: Scope,
     deadline: Option<Instant>,
 ) -> Decision<S::Handler> {
-    let panicked = || Decision::Answer(panicked());
-    let Ok(deciding) = catch_unwind(AssertUnwindSafe(|| service.decide(scope))) else {
-        return panicked();
+    let failed = |error: Error| Decision::Failed {
+        error: error.into(),
+        route: None,
+    };
+    let deciding = match contain(|| service.decide(scope)) {
+        Ok(deciding) => contained(deciding),
+        Err(error) => return failed(error),
     };
     let mut deciding = pin!(deciding);
-    let poll = |_: &mut T, cx: &mut Context<'_>| match catch_unwind(AssertUnwindSafe(|| {
-        deciding.as_mut().poll(cx)
-    })) {
-        Ok(decided) => decided.map(Ok),
-        Err(_) => Poll::Ready(Ok(panicked())),
-    };
+    let poll = |_: &mut T, cx: &mut Context<'_>| deciding.as_mut().poll(cx).map(Ok);
     match within(transport, deadline, Refusal::Busy, poll).await {
-        Ok(decision) => decision,
+        Ok(decision) => decision.unwrap_or_else(failed),
         Err(_) => {
             tracing::warn!("a decision on a request took too long");
             Decision::Answer(Refusal::Busy.response())
@@ -236,26 +260,32 @@ async fn decide<T: Transport, S: Service<T>>(
     }
 }
 
-/// The response of a page; 500 in the place of one that panics.
-async fn contained(mut page: Answering) -> Response {
-    poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| page.as_mut().poll(cx))) {
-            Ok(response) => response,
-            Err(_) => Poll::Ready(panicked()),
-        },
-    )
-    .await
+/// The response of a page.
+async fn answer_of(page: Answer, scope: Scope, gate: &Gate) -> Response {
+    let route = scope.pattern().cloned();
+    let answer = match contain(|| page(scope)) {
+        Ok(answering) => contained(answering).await,
+        Err(panic) => Err(panic),
+    };
+    answer
+        .unwrap_or_else(|panic| Err(panic.into()))
+        .unwrap_or_else(|error| failed(&error, route.as_ref(), gate))
 }
 
-fn panicked() -> Response {
-    tracing::error!("a layer or a page panicked");
-    Response::text(500, "the request could not be handled\n")
+/// The response to a request that could not be decided on or answered.
+fn failed(error: &HandlerError, route: Option<&Pattern>, gate: &Gate) -> Response {
+    let (response, blame) = refusal(error);
+    if blame == Blame::Application {
+        trace::page_failed(error, route, gate);
+    }
+    response
 }
 
 /// A response as octets; 500 in the place of one that would break its head. Whoever asks is answered.
 fn written(response: &Response, framing: Framing) -> Vec<u8> {
     let mut octets = Vec::new();
     if let Err(error) = response.write_as(framing, &mut octets) {
+        let error = Error::of_fields(error, &response.fields);
         tracing::error!(%error, status = response.status, "a response could not be written");
         let instead = Response::text(500, "the request could not be handled\n");
         let _ = instead.write_as(framing, &mut octets);
@@ -298,7 +328,7 @@ impl HeadReader {
         transport: &mut T,
         deadline: Option<Instant>,
         gate: Option<&Gate>,
-    ) -> Result<RequestHead> {
+    ) -> Result<RequestHead, Error> {
         let Self { handshake, unread } = self;
         let read = |transport: &mut T, cx: &mut Context<'_>| {
             loop {
@@ -327,15 +357,76 @@ impl HeadReader {
     }
 }
 
+impl HeadReader {
+    /// Reads the body of a request, if it has one.
+    async fn read_body<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        deadline: Option<Instant>,
+        head: &RequestHead,
+        limit: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let refused = |error| match error {
+            BodyError::Malformed => Error::from(Refusal::Malformed),
+            BodyError::TooLarge => Refusal::Content.into(),
+        };
+        let mut body = Body::of(head, limit).map_err(refused)?;
+        let unread = &mut self.unread;
+        // RFC 9110 10.1.1: "the client [...] expects to receive a 100 (Continue) response"
+        let waits = !body.is_whole()
+            && unread.is_empty()
+            && has_token(head.fields.all("expect"), "100-continue");
+        let mut go_on = WriteAll::new(if waits {
+            b"HTTP/1.1 100 Continue\r\n\r\n"
+        } else {
+            b""
+        });
+        let read = |transport: &mut T, cx: &mut Context<'_>| {
+            ready!(go_on.poll(transport, cx))?;
+            loop {
+                let taken = body.take(unread.octets()).map_err(refused)?;
+                unread.consume(taken);
+                if body.is_whole() {
+                    return Poll::Ready(Ok(()));
+                }
+                match transport.poll_read(cx, unread.room()) {
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(Error::Io(io::ErrorKind::UnexpectedEof.into())));
+                    }
+                    Poll::Ready(Ok(count)) => unread.filled(count),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                    Poll::Pending => {
+                        unread.park();
+                        return Poll::Pending;
+                    }
+                }
+            }
+        };
+        within(transport, deadline, Refusal::Timeout, read).await?;
+        Ok(body.into_octets())
+    }
+}
+
 /// Answers a connection that is not let in, and ends it: with 503, unless it asks for a page that is [always](Service::is_always)
 /// there.
 pub async fn refuse<T: Transport, S: Service<T>>(
+    transport: T,
+    options: &Serve,
+    service: &S,
+    arrival: Arrival,
+    away: &Away,
+) -> Result<(), Error> {
+    let refused = contained(refuse_inside(transport, options, service, arrival, away)).await;
+    refused.and_then(|refused| refused)
+}
+
+async fn refuse_inside<T: Transport, S: Service<T>>(
     mut transport: T,
     options: &Serve,
     service: &S,
     arrival: Arrival,
     away: &Away,
-) -> Result<()> {
+) -> Result<(), Error> {
     let config = &options.config;
     let mut reader = HeadReader::new(config);
     let (mut response, mut framing) = (None, Framing::default());
@@ -350,7 +441,14 @@ pub async fn refuse<T: Transport, S: Service<T>>(
             let scope = options.scope(head, &arrival, transport.now());
             response = match decide(&mut transport, service, scope, deadline).await {
                 Decision::Answer(response) => Some(response),
-                Decision::Page(page) => Some(contained(page).await),
+                // Who is not let in is not listened to for long.
+                Decision::Page { scope, .. } if scope.has_body() => None,
+                Decision::Page { scope, page, .. } => {
+                    Some(answer_of(page, scope, away.gate()).await)
+                }
+                Decision::Failed { error, route } => {
+                    Some(failed(&error, route.as_ref(), away.gate()))
+                }
                 Decision::Handle { .. } => None,
             };
         }
@@ -372,7 +470,7 @@ pub(super) async fn reply<T: Transport>(
     mut transport: T,
     response: &Response,
     config: &Config,
-) -> Result<()> {
+) -> Result<(), Error> {
     let octets = written(response, Framing::default());
     answer_and_end(&mut transport, Unread::default(), &octets, config).await
 }

@@ -154,20 +154,28 @@ impl Policy {
         *lifetime = lifetime.or(outer.lifetime);
     }
 
-    /// Whether a request may come in.
+    /// Whether a request may come in. A page of another host may look, but it opens no WebSocket and posts nothing: it would do so
+    /// with the cookies of whoever looks at it.
     pub(crate) fn check(&self, scope: &Scope) -> Result<(), Response> {
-        if !scope.is_websocket() {
+        // RFC 9110 9.2.1: those are safe
+        if !scope.is_websocket() && matches!(scope.method.as_str(), "GET" | "HEAD" | "OPTIONS") {
             return Ok(());
         }
         self.check_origin(scope, scope.known_secure())
     }
 
-    /// Whether the page that asks may connect; the error is the answer. `secure`: whether it came over TLS, if that is known.
+    /// Whether the page that asks may connect; the error is the answer, and is logged at WARN. `secure`: whether it came over TLS, if
+    /// that is known.
     pub fn check_origin(&self, head: &RequestHead, secure: Option<bool>) -> Result<(), Response> {
         let (same_host, origins) = (OriginPolicy::same_host(), head.fields.all("origin"));
         let policy = self.origin.as_ref().unwrap_or(&same_host);
-        policy
-            .check(origins, head.host(), secure)
-            .map_err(|error| Response::text(403, alloc::format!("{error}\n")))
+        let host = head.host();
+        policy.check(origins, host, secure).map_err(|error| {
+            let origin = head.fields.get("origin").unwrap_or_default().escape_ascii();
+            tracing::warn!(%error, %origin, %host, "an origin was refused");
+            let text =
+                alloc::format!("{error}: the page is of `{origin}`, the server is `{host}`\n");
+            Response::text(403, text)
+        })
     }
 }

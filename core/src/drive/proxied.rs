@@ -19,7 +19,7 @@ use crate::time::Duration;
 pub async fn receive_proxy_header<T: Transport>(
     transport: &mut T,
     timeout: Option<Duration>,
-) -> Result<Source> {
+) -> Result<Source, Error> {
     let deadline = timeout.map(|timeout| transport.now() + timeout);
     let mut header = ProxyHeader::new();
     let read = |transport: &mut T, cx: &mut Context<'_>| {

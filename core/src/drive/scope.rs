@@ -3,6 +3,7 @@
 //! Knows no transport: layers and handlers read it, and attach what they found out.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::{Any, TypeId, type_name};
@@ -10,6 +11,8 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::ops::Deref;
 use core::str::FromStr;
+
+use thiserror::Error as ThisError;
 
 use super::{Error, Result};
 use crate::handshake::Request;
@@ -30,6 +33,7 @@ pub struct Scope {
     attached: Attached,
     shared: Arc<Attached>,
     held: Vec<Box<dyn Any + Send + Sync>>,
+    body: Vec<u8>,
 }
 
 /// The head, and what it was found to be.
@@ -67,6 +71,7 @@ impl Scope {
             attached: Attached::default(),
             shared: Arc::default(),
             held: Vec::new(),
+            body: Vec::new(),
         }
     }
 
@@ -99,7 +104,7 @@ impl Scope {
     ///
     /// # Errors
     /// [`ParamError::Unknown`] when the route has none of that name, [`ParamError::Unfit`] when it is not of that type.
-    pub fn param<V: FromStr>(&self, name: &str) -> Result<V> {
+    pub fn param<V: FromStr>(&self, name: &str) -> Result<V, Error> {
         let params = self
             .params()
             .ok_or_else(|| ParamError::Unknown(name.into()))?;
@@ -111,11 +116,51 @@ impl Scope {
         self.pattern.as_ref()?.matches(self.path()).ok().flatten()
     }
 
+    /// The query as it stands in the target, behind `?`; `None` without one.
+    pub fn raw_query(&self) -> Option<&str> {
+        RequestHead::query(self)
+    }
+
+    /// The query as a value: `#[derive(Deserialize)] struct Wanted { since: Option<String>, limit: u32 }`. What is asked for under
+    /// no name of a field is passed over.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when a value is missing or not of its type: 400.
+    #[cfg(feature = "query")]
+    pub fn query<V: serde::de::DeserializeOwned>(&self) -> Result<V, Error> {
+        let value = serde_urlencoded::from_str(self.raw_query().unwrap_or_default());
+        value.map_err(|error| {
+            RequestError(alloc::format!(
+                "the query is not what was expected: {error}"
+            ))
+            .into()
+        })
+    }
+
+    /// The body of a request for a page, at most [`Limits::body`](crate::config::Limits::body) octets; empty while layers look at it.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when it is not the JSON that was expected: 400.
+    #[cfg(feature = "json")]
+    pub fn json<V: serde::de::DeserializeOwned>(&self) -> Result<V, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            RequestError(alloc::format!(
+                "the body is not the JSON that was expected: {error}"
+            ))
+            .into()
+        })
+    }
+
     /// The state of type `S`: what a layer attached to this request, else what the router shares.
     ///
     /// # Errors
     /// [`Error::NoState`] when there is none.
-    pub fn state<S: Any + Send + Sync>(&self) -> Result<Arc<S>> {
+    pub fn state<S: Any + Send + Sync>(&self) -> Result<Arc<S>, Error> {
         self.attached
             .get()
             .or_else(|| self.shared.get())
@@ -152,6 +197,10 @@ impl Scope {
         self.shared = shared;
     }
 
+    pub(super) fn set_body(&mut self, body: Vec<u8>) {
+        self.body = body;
+    }
+
     pub(super) fn take_held(&mut self) -> Vec<Box<dyn Any + Send + Sync>> {
         core::mem::take(&mut self.held)
     }
@@ -166,6 +215,11 @@ impl fmt::Debug for Scope {
             .finish_non_exhaustive()
     }
 }
+
+/// The query or the body of a request is not what was expected: 400, and this text.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[error("{0}")]
+pub struct RequestError(String);
 
 /// Values by type.
 #[derive(Clone, Default)]

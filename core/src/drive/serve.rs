@@ -8,12 +8,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::future::{Future, poll_fn};
-use core::panic::AssertUnwindSafe;
 use core::pin::{Pin, pin};
 use core::task::Poll;
-use std::panic::catch_unwind;
 use std::sync::PoisonError;
 
+use super::contain::contain;
 use super::engine::Counters;
 use super::gate::{Gate, Parting, Ticket};
 use super::metrics::{Asked, Closer, Failed};
@@ -22,10 +21,12 @@ use super::options::Serve;
 use super::parties::Party;
 use super::service::Service;
 use super::trace::{self, Span};
-use super::upgrade::{Fate, NOT_ACCEPTED, Slot, Upgrade};
-use super::websocket::{Shared, is_closing};
+use super::upgrade::{Fate, Slot, Upgrade};
+use super::verdict::{Blame, Verdict, refusal};
+use super::websocket::Shared;
 use super::{Error, Result, Transport};
 use crate::close::{CloseCode, Closed};
+use crate::config::Config;
 use crate::handshake::Refusal;
 use crate::http::Response;
 use crate::route::Pattern;
@@ -34,7 +35,7 @@ use crate::route::Pattern;
 #[derive(Debug)]
 pub struct Outcome {
     /// What the handler returned, or why it was never called.
-    pub result: Result<()>,
+    pub result: Result,
     /// How the WebSocket connection ended, if there was one.
     pub closed: Option<Closed>,
     /// The pattern of the route that the handler was found by.
@@ -70,7 +71,8 @@ pub fn serve<T: Transport, S: Service<T>>(
 ) -> impl Future<Output = Outcome> {
     let slot = Slot::new(Fate::Open.into());
     let parting = ticket.parting();
-    let span = Span::of(&arrival);
+    // Made here, so that the future does not hold what it is made of.
+    let span = contain(|| Span::of(&arrival)).unwrap_or_default();
     let opening = {
         let (slot, gate) = (Arc::clone(&slot), parting.gate.clone());
         let options = Arc::clone(&options);
@@ -78,12 +80,12 @@ pub fn serve<T: Transport, S: Service<T>>(
     };
     async move {
         let all = serve_until::<T, S>(opening, slot, options, parting);
-        until_dropped(&mut ticket, span, pin!(all)).await
+        until_dropped(&mut ticket, span, pin!(Some(all))).await
     }
 }
 
 async fn serve_until<T: Transport, S: Service<T>>(
-    opening: Pin<Box<impl Future<Output = Result<Option<Opening<T, S::Handler>>>>>>,
+    opening: Pin<Box<impl Future<Output = Result<Option<Opening<T, S::Handler>>, Error>>>>,
     slot: Slot<T>,
     options: Arc<Serve>,
     parting: Parting,
@@ -94,10 +96,10 @@ async fn serve_until<T: Transport, S: Service<T>>(
         Err(error) => {
             note_failure(&parting.gate, &error);
             let outcome = Outcome {
-                result: Err(error),
+                result: Err(error.into()),
                 ..Outcome::default()
             };
-            trace::ended(&outcome, None, &parting.gate);
+            trace::ended(&outcome, Blame::Peer, None, &parting.gate, None);
             return outcome;
         }
     };
@@ -111,7 +113,7 @@ async fn serve_until<T: Transport, S: Service<T>>(
         let mut running = pin!(None);
         let Opening { upgrade, handler } = opening;
         // What a handler does before its first await may panic too.
-        if let Ok(handler) = catch_unwind(AssertUnwindSafe(|| S::run(handler, upgrade))) {
+        if let Ok(handler) = contain(|| S::run(handler, upgrade)) {
             running.set(Some(handler));
         }
         attend(&mut seat, running).await
@@ -119,44 +121,70 @@ async fn serve_until<T: Transport, S: Service<T>>(
     seat.look();
     let route = kept.as_ref().and_then(|kept| kept.route.clone());
     let gate = &seat.parting.gate;
-    let outcome = match &seat.place {
+    let (outcome, blame) = match &seat.place {
         Place::Open(shared) => Box::pin(close_with(shared, result, route)).await,
         Place::Waiting(slot) => {
-            let mut result = result;
-            match take(slot) {
-                Fate::Dropped(transport) => {
-                    // 4.2.1: whoever asks is answered, also when the handler did not.
-                    let response = match &result {
-                        Ok(()) => Response::text(403, NOT_ACCEPTED),
-                        Err(error) => error.response(),
-                    };
-                    gate.tally().response(Asked::WebSocket, response.status);
-                    trace::answered(response.status);
-                    let _ = Box::pin(reply(transport, &response, &options.config)).await;
-                    // To reject is not to fail.
-                    if let Err(Error::Reject(_)) = result {
-                        result = Ok(());
-                    }
-                }
-                Fate::Rejected(status) => {
-                    gate.tally().response(Asked::WebSocket, status);
-                    trace::answered(status);
-                }
-                // Its answer could not be written.
-                Fate::Open | Fate::Accepted(_) | Fate::Noted => {
-                    gate.tally().failed(Failed::Left);
-                }
-            }
-            Outcome {
-                result,
-                route,
-                ..Outcome::default()
-            }
+            let (fate, config) = (take(slot), &options.config);
+            Box::pin(end_unopened(fate, result, route, gate, config)).await
         }
     };
-    trace::ended(&outcome, seat.first_close(), gate);
+    let route = outcome.route.as_ref().map(Pattern::as_str);
+    trace::ended(&outcome, blame, seat.first_close(), gate, route);
     outcome
 }
+
+/// Ends what the handler did not accept, or what became of its answer.
+async fn end_unopened<T: Transport>(
+    fate: Fate<T>,
+    mut result: Result,
+    route: Option<Pattern>,
+    gate: &Gate,
+    config: &Config,
+) -> (Outcome, Blame) {
+    let is_lost = matches!(fate, Fate::Lost);
+    if result.is_ok() && matches!(fate, Fate::Dropped(_) | Fate::Open) {
+        result = Err(NOT_ANSWERED.into());
+    }
+    let (response, blame) = match &result {
+        Ok(()) => (None, Blame::Nobody),
+        Err(_) if is_lost => (None, Blame::Peer),
+        Err(error) => {
+            let (response, blame) = refusal(error);
+            (Some(response), blame)
+        }
+    };
+    match fate {
+        // 4.2.1: whoever asks is answered, also when the handler did not.
+        Fate::Dropped(transport) => {
+            let response = response.unwrap_or_else(|| Response::new(500));
+            gate.tally().response(Asked::WebSocket, response.status);
+            trace::answered(response.status);
+            let _ = Box::pin(reply(transport, &response, config)).await;
+        }
+        Fate::Rejected(status) => {
+            gate.tally().response(Asked::WebSocket, status);
+            trace::answered(status);
+        }
+        // Its answer could not be written, or is somebody else's.
+        Fate::Lost | Fate::Open | Fate::Accepted(_) | Fate::Noted => {
+            gate.tally().failed(Failed::Left);
+        }
+    }
+    // To reject is not to fail.
+    if blame == Blame::Nobody {
+        result = Ok(());
+    }
+    let outcome = Outcome {
+        result,
+        route,
+        ..Outcome::default()
+    };
+    (outcome, blame)
+}
+
+/// What is wrong with a handler that leaves a request without an answer.
+const NOT_ANSWERED: &str =
+    "the handler returned, and had neither accepted nor rejected the request";
 
 /// Counts a request that did not come so far that somebody could decide on it.
 fn note_failure(gate: &Gate, error: &Error) {
@@ -175,54 +203,87 @@ fn note_failure(gate: &Gate, error: &Error) {
 pub(super) async fn run<T, H, F>(
     socket: super::WebSocket<T>,
     mut ticket: Ticket,
+    span: Span,
+    route: Option<Box<str>>,
     handler: H,
 ) -> Outcome
 where
     T: Transport,
     H: FnOnce(super::WebSocket<T>) -> F,
-    F: Future<Output = Result<()>>,
+    F: Future<Output = Result>,
 {
     let seat = Seat {
         place: Place::Open(socket.shared()),
         parting: ticket.parting(),
     };
     seat.parting.gate.tally().opened();
-    let all = run_until(seat, move || handler(socket));
-    until_dropped(&mut ticket, Span::current(), pin!(all)).await
+    let all = run_until(seat, route, move || handler(socket));
+    until_dropped(&mut ticket, span, pin!(Some(all))).await
 }
 
 /// Runs a handler on a connection, and closes it.
 #[cfg(feature = "http")]
-async fn run_until<T, F>(mut seat: Seat<T>, handler: impl FnOnce() -> F) -> Outcome
+async fn run_until<T, F>(
+    mut seat: Seat<T>,
+    route: Option<Box<str>>,
+    handler: impl FnOnce() -> F,
+) -> Outcome
 where
     T: Transport,
-    F: Future<Output = Result<()>>,
+    F: Future<Output = Result>,
 {
     let result = {
         let mut running = pin!(None);
-        if let Ok(handler) = catch_unwind(AssertUnwindSafe(handler)) {
+        if let Ok(handler) = contain(handler) {
             running.set(Some(handler));
         }
         attend(&mut seat, running).await
     };
-    let outcome = match &seat.place {
+    let (outcome, blame) = match &seat.place {
         Place::Open(shared) => Box::pin(close_with(shared, result, None)).await,
-        Place::Waiting(_) => Outcome::default(),
+        Place::Waiting(_) => (Outcome::default(), Blame::Nobody),
     };
-    trace::ended(&outcome, seat.first_close(), &seat.parting.gate);
+    let (first, gate) = (seat.first_close(), &seat.parting.gate);
+    trace::ended(&outcome, blame, first, gate, route.as_deref());
     outcome
 }
 
-/// Polls until it is done, or, when the time to leave is over, drops everything where it stands.
+/// Polls until it is done, or, when the time to leave is over, drops everything where it stands. A panic that nothing inside contained,
+/// of a value that is dropped or of a subscriber to events, ends this connection alone.
 fn until_dropped(
     ticket: &mut Ticket,
     span: Span,
-    mut all: Pin<&mut impl Future<Output = Outcome>>,
+    mut all: Pin<&mut Option<impl Future<Output = Outcome>>>,
 ) -> impl Future<Output = Outcome> {
-    poll_fn(move |cx| match ticket.poll_dropping(cx) {
-        Poll::Ready(()) => Poll::Ready(Outcome::default()),
-        Poll::Pending => span.enter(|| all.as_mut().poll(cx)),
+    poll_fn(move |cx| {
+        let mut outcome = match ticket.poll_dropping(cx) {
+            Poll::Ready(()) => Outcome::default(),
+            Poll::Pending => {
+                let running = all.as_mut().as_pin_mut();
+                match contain(|| running.map(|all| span.enter(|| all.poll(cx)))) {
+                    Ok(Some(Poll::Pending)) => return Poll::Pending,
+                    Ok(Some(Poll::Ready(outcome))) => outcome,
+                    Ok(None) => Outcome::default(),
+                    Err(panic) => escaped(panic, &ticket.gate()),
+                }
+            }
+        };
+        if let Err(panic) = contain(|| all.set(None)) {
+            outcome = escaped(panic, &ticket.gate());
+        }
+        Poll::Ready(outcome)
     })
+}
+
+/// Tells of a panic that was contained last of all.
+#[cold]
+fn escaped(panic: Error, gate: &Gate) -> Outcome {
+    gate.tally().handler_failed();
+    let _ = contain(|| tracing::error!(error = %panic, "a connection failed by a panic"));
+    Outcome {
+        result: Err(panic.into()),
+        ..Outcome::default()
+    }
 }
 
 /// What is kept of a request while its connection lives; boxed, and nothing for a handler without a route.
@@ -241,19 +302,24 @@ impl Kept {
 }
 
 /// Polls a handler to its end, and does for its connection what is to be done while it waits.
-fn attend<T: Transport, F: Future<Output = Result<()>>>(
+fn attend<T: Transport, F: Future<Output = Result>>(
     seat: &mut Seat<T>,
     mut running: Pin<&mut Option<F>>,
-) -> impl Future<Output = Result<()>> {
+) -> impl Future<Output = Result> {
     let mut told = None;
     poll_fn(move |cx| {
         let Some(handler) = running.as_mut().as_pin_mut() else {
-            return Poll::Ready(Err(Error::Panic));
+            return Poll::Ready(Err(Error::Panic.into()));
         };
-        match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
-            Ok(Poll::Ready(result)) => return Poll::Ready(result),
-            Ok(Poll::Pending) => {}
-            Err(_) => return Poll::Ready(Err(Error::Panic)),
+        let done = match contain(|| handler.poll(cx)) {
+            Ok(Poll::Ready(result)) => Some(result),
+            Ok(Poll::Pending) => None,
+            Err(error) => Some(Err(error.into())),
+        };
+        if let Some(result) = done {
+            // What it holds is dropped here, where a panic stops too.
+            let dropped = contain(|| running.set(None));
+            return Poll::Ready(dropped.map_err(Into::into).and(result));
         }
         seat.look();
         let Seat { place, parting } = &*seat;
@@ -330,36 +396,32 @@ fn take<T>(slot: &Slot<T>) -> Fate<T> {
     core::mem::replace(&mut *fate, Fate::Noted)
 }
 
-/// Closes with what the handler's result maps to, if nobody closed before.
-async fn finish<T: Transport>(shared: &Shared<T>, result: &Result<()>) {
-    let (code, reason) = match result {
-        Ok(()) => (CloseCode::NORMAL, String::new()),
-        Err(error) => (error.close_code(), error.close_reason()),
+/// Closes with what the handler's result comes to, if nobody closed before.
+async fn close_with<T: Transport>(
+    shared: &Shared<T>,
+    result: Result,
+    route: Option<Pattern>,
+) -> (Outcome, Blame) {
+    let (code, reason, blame) = match &result {
+        Ok(()) => (CloseCode::NORMAL, String::new(), Blame::Nobody),
+        Err(error) => {
+            let verdict = Verdict::of(error, shared);
+            (verdict.code, verdict.reason, verdict.blame)
+        }
     };
     shared.engine().start_close(Some(code), &reason);
     poll_fn(|cx| shared.engine().poll_close(cx, Party::Driver)).await;
-}
-
-async fn close_with<T: Transport>(
-    shared: &Shared<T>,
-    result: Result<()>,
-    route: Option<Pattern>,
-) -> Outcome {
-    finish(shared, &result).await;
     let engine = shared.engine();
-    Outcome {
+    let outcome = Outcome {
         closed: engine.closed().cloned(),
-        result: result.or_else(forgive),
+        // A handler that met the end of its connection did not fail.
+        result: if blame == Blame::Nobody {
+            Ok(())
+        } else {
+            result
+        },
         route,
         counters: engine.counters(),
-    }
-}
-
-/// A handler that met the end of its connection did not fail.
-fn forgive(error: Error) -> Result<()> {
-    if error.is_disconnect() || is_closing(&error) {
-        Ok(())
-    } else {
-        Err(error)
-    }
+    };
+    (outcome, blame)
 }

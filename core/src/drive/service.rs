@@ -13,8 +13,9 @@ use core::pin::Pin;
 use super::hub::HubRef;
 use super::options::{Policy, Serve};
 use super::scope::Scope;
-use super::{Result, Transport, Upgrade};
+use super::{Error, HandlerError, Result, Transport, Upgrade};
 use crate::http::{RequestHead, Response};
+use crate::route::Pattern;
 
 /// What decides on each request of a server, and runs the handlers of those it takes.
 pub trait Service<T: Transport> {
@@ -23,7 +24,7 @@ pub trait Service<T: Transport> {
     /// The decision in the making.
     type Deciding: Future<Output = Decision<Self::Handler>>;
     /// A handler at work.
-    type Running: Future<Output = Result<()>>;
+    type Running: Future<Output = Result>;
 
     /// Whether requests for anything but a WebSocket are decided on too; else they are refused.
     const PLAIN: bool;
@@ -64,7 +65,21 @@ pub enum Decision<H> {
     /// Answer with this response.
     Answer(Response),
     /// Answer with the response that this comes to; it may take as long as it wants.
-    Page(Answering),
+    Page {
+        /// The request; its body is read for the page.
+        scope: Scope,
+        /// The page.
+        page: Answer,
+        /// What holds for it.
+        policy: Arc<Policy>,
+    },
+    /// Nobody could decide: it is answered as [`HandlerError`] says, counted and logged.
+    Failed {
+        /// What went wrong.
+        error: HandlerError,
+        /// The pattern of the route, if one was found before.
+        route: Option<Pattern>,
+    },
 }
 
 impl<H> fmt::Debug for Decision<H> {
@@ -72,15 +87,24 @@ impl<H> fmt::Debug for Decision<H> {
         match self {
             Self::Handle { scope, .. } => f.debug_tuple("Handle").field(scope).finish(),
             Self::Answer(response) => f.debug_tuple("Answer").field(response).finish(),
-            Self::Page(_) => f.write_str("Page"),
+            Self::Failed { error, .. } => f.debug_tuple("Failed").field(error).finish(),
+            Self::Page { scope, .. } => f.debug_tuple("Page").field(scope).finish(),
         }
     }
 }
 
-/// A response in the making.
-pub type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+/// What answers a request.
+pub type Answer = Box<dyn FnOnce(Scope) -> Answering + Send>;
+
+/// A response in the making; an error is answered as [`HandlerError`] says.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
 
 /// What a server can serve: a handler for all paths, or a router.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be served",
+    label = "neither a handler nor a router",
+    note = "a server serves a `Router`, or for all paths one `async fn(upgrade: Upgrade) -> Result`; an `Endpoint` is served by a route"
+)]
 pub trait IntoService<T: Transport> {
     /// What it becomes.
     type Service: Service<T> + Clone;
@@ -89,7 +113,7 @@ pub trait IntoService<T: Transport> {
     ///
     /// # Errors
     /// When routes are in each other's way.
-    fn into_service(self, options: &Serve) -> Result<Self::Service>;
+    fn into_service(self, options: &Serve) -> Result<Self::Service, Error>;
 }
 
 /// One handler for all paths.
@@ -114,11 +138,11 @@ impl<T, H, F> IntoService<T> for H
 where
     T: Transport,
     H: Fn(Upgrade<T>) -> F + Clone,
-    F: Future<Output = Result<()>>,
+    F: Future<Output = Result>,
 {
     type Service = Single<H, F>;
 
-    fn into_service(self, options: &Serve) -> Result<Self::Service> {
+    fn into_service(self, options: &Serve) -> Result<Self::Service, Error> {
         Ok(Single {
             handler: self,
             policy: Arc::new(options.policy.clone()),
@@ -131,7 +155,7 @@ impl<T, H, F> Service<T> for Single<H, F>
 where
     T: Transport,
     H: Fn(Upgrade<T>) -> F + Clone,
-    F: Future<Output = Result<()>>,
+    F: Future<Output = Result>,
 {
     type Handler = H;
     type Deciding = Ready<Decision<H>>;

@@ -9,7 +9,7 @@ use core::future::poll_fn;
 use super::engine::Part;
 use super::parties::Party;
 use super::websocket::Shared;
-use super::{Result, Transport};
+use super::{Error, Result, Transport};
 use crate::close::CloseCode;
 use crate::connection::Connection;
 use crate::frame::Kind;
@@ -24,7 +24,7 @@ pub struct MessageReader<'a, T: Transport> {
 }
 
 impl<'a, T: Transport> MessageReader<'a, T> {
-    pub(super) async fn begin(shared: &'a Arc<Shared<T>>) -> Result<Option<Self>> {
+    pub(super) async fn begin(shared: &'a Arc<Shared<T>>) -> Result<Option<Self>, Error> {
         let part = poll_fn(|cx| shared.engine().poll_part(cx, Party::Reader, true)).await?;
         Ok(part.map(|Part { message, last }| Self {
             shared,
@@ -43,7 +43,7 @@ impl<'a, T: Transport> MessageReader<'a, T> {
     ///
     /// # Errors
     /// As for `receive`; and [`Error::Disconnect`](super::Error::Disconnect) also when the peer closed normally, since its message never ended.
-    pub async fn next(&mut self) -> Result<Option<Message>> {
+    pub async fn next(&mut self) -> Result<Option<Message>, Error> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
@@ -95,12 +95,12 @@ impl<'a, T: Transport> MessageWriter<'a, T> {
     }
 
     /// Sends a piece, as one frame. It must be of the kind of the message.
-    pub async fn write<'p>(&mut self, piece: impl Into<Payload<'p>>) -> Result<()> {
+    pub async fn write<'p>(&mut self, piece: impl Into<Payload<'p>>) -> Result<(), Error> {
         self.put(piece.into(), false).await
     }
 
     /// Ends the message.
-    pub async fn finish(mut self) -> Result<()> {
+    pub async fn finish(mut self) -> Result<(), Error> {
         let empty = match self.kind {
             Kind::Text => Payload::Text(""),
             Kind::Binary => Payload::Binary(&[]),
@@ -108,7 +108,7 @@ impl<'a, T: Transport> MessageWriter<'a, T> {
         self.put(empty, true).await
     }
 
-    async fn put(&mut self, piece: Payload<'_>, last: bool) -> Result<()> {
+    async fn put(&mut self, piece: Payload<'_>, last: bool) -> Result<(), Error> {
         let (shared, state) = (self.shared, &mut self.state);
         shared
             .submit(|engine| {

@@ -24,13 +24,13 @@ pub struct Identity {
 
 impl Identity {
     /// Reads both from PEM: the chain with the end's own certificate first, the key in PKCS #8, PKCS #1 or SEC 1.
-    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self> {
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = certificates(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(Error::other)?;
         Ok(Self { chain, key })
     }
 
-    fn certified(self) -> Result<Arc<CertifiedKey>> {
+    fn certified(self) -> Result<Arc<CertifiedKey>, Error> {
         CertifiedKey::from_der(self.chain, self.key, &provider())
             .map(Arc::new)
             .map_err(Error::other)
@@ -38,7 +38,7 @@ impl Identity {
 }
 
 /// Reads certificates from PEM; none at all is an error.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     let all = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(Error::other)?;
@@ -53,7 +53,7 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
 pub fn client(
     roots: impl IntoIterator<Item = CertificateDer<'static>>,
     identity: Option<Identity>,
-) -> Result<Arc<ClientConfig>> {
+) -> Result<Arc<ClientConfig>, Error> {
     let builder = ClientConfig::builder_with_provider(provider());
     let builder = builder
         .with_safe_default_protocol_versions()
@@ -94,7 +94,7 @@ impl Certificate {
     ///
     /// # Errors
     /// When the key does not belong to the certificate.
-    pub fn new(identity: Identity) -> Result<Self> {
+    pub fn new(identity: Identity) -> Result<Self, Error> {
         Ok(Self(Arc::new(Shown(RwLock::new(identity.certified()?)))))
     }
 
@@ -102,7 +102,7 @@ impl Certificate {
     ///
     /// # Errors
     /// When the key does not belong to the certificate; then what was shown before is shown still.
-    pub fn replace(&self, identity: Identity) -> Result<()> {
+    pub fn replace(&self, identity: Identity) -> Result<(), Error> {
         let certified = identity.certified()?;
         *self.0.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
         Ok(())
@@ -115,7 +115,7 @@ impl Certificate {
     pub fn server(
         &self,
         client_roots: Option<Vec<CertificateDer<'static>>>,
-    ) -> Result<Arc<ServerConfig>> {
+    ) -> Result<Arc<ServerConfig>, Error> {
         let resolver: Arc<Shown> = Arc::clone(&self.0);
         let mut config = verifying(client_roots)?.with_cert_resolver(resolver);
         config.alpn_protocols = alpn();
@@ -135,13 +135,13 @@ impl ResolvesServerCert for Shown {
 pub fn server(
     identity: Identity,
     client_roots: Option<Vec<CertificateDer<'static>>>,
-) -> Result<Arc<ServerConfig>> {
+) -> Result<Arc<ServerConfig>, Error> {
     Certificate::new(identity)?.server(client_roots)
 }
 
 fn verifying(
     client_roots: Option<Vec<CertificateDer<'static>>>,
-) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>> {
+) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, Error> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(Error::other)?;
@@ -156,7 +156,7 @@ fn verifying(
 }
 
 /// The name that a server's certificate must bear.
-pub fn server_name(host: &str) -> Result<ServerName<'static>> {
+pub fn server_name(host: &str) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(host)
         .map(|name| name.to_owned())
         .map_err(Error::other)

@@ -7,15 +7,21 @@ use alloc::boxed::Box;
 use tracing::field::{Empty, display};
 
 use super::gate::Gate;
+use super::handler_error::Chain;
 use super::metrics::Closer;
 use super::opening::Arrival;
 use super::scope::Scope;
-use super::{Error, Outcome};
+use super::verdict::Blame;
+use super::{Error, HandlerError, Outcome};
 use crate::close::Closed;
 use crate::handshake::Refusal;
+use crate::http::RequestHead;
 use crate::route::Pattern;
+#[cfg(feature = "http")]
+use crate::time::Instant;
 
 /// The span of a connection; boxed, and nothing while nobody listens.
+#[derive(Debug, Default)]
 pub(super) struct Span(Option<Box<tracing::Span>>);
 
 impl Span {
@@ -52,11 +58,21 @@ impl Span {
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
 
-    /// That of another stack, for a connection that came by it.
+    /// That of a connection which came by another stack, in the span of that.
     #[cfg(feature = "http")]
-    pub(super) fn current() -> Self {
-        let span = tracing::Span::current();
-        Self((!span.is_disabled()).then(|| Box::new(span)))
+    pub(super) fn foreign(head: &RequestHead, route: Option<&str>) -> Self {
+        let span = Self::of(&Arrival {
+            begun: Instant::ZERO,
+            peer: None,
+            secure: false,
+        });
+        span.enter(|| {
+            let span = tracing::Span::current();
+            span.record("network.transport", "tcp");
+            say_asked(&span, head, false);
+            say_route(&span, &head.method, route);
+        });
+        span
     }
 
     pub(super) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
@@ -73,28 +89,38 @@ pub(super) fn asked(scope: &Scope) {
     if span.is_disabled() {
         return;
     }
-    let secure = scope.is_secure();
-    span.record("url.scheme", if secure { "https" } else { "http" });
-    span.record("url.path", scope.path());
-    span.record("http.request.method", scope.method.as_str());
     if let Some(client) = scope.client_addr() {
         span.record("client.address", display(client.ip()));
         span.record("client.port", client.port());
     }
-    let (name, port) = split_host(scope.host());
+    say_asked(&span, scope, scope.is_secure());
+    let route = scope.pattern().map(Pattern::as_str);
+    say_route(&span, &scope.method, route);
+    tracing::debug!("a WebSocket is asked for");
+}
+
+/// Says what a head says.
+fn say_asked(span: &tracing::Span, head: &RequestHead, secure: bool) {
+    span.record("url.scheme", if secure { "https" } else { "http" });
+    span.record("url.path", head.path());
+    span.record("http.request.method", head.method.as_str());
+    let (name, port) = split_host(head.host());
     if !name.is_empty() {
         span.record("server.address", name);
         span.record("server.port", port.unwrap_or(if secure { 443 } else { 80 }));
     }
-    if let Some(agent) = scope.fields.get_str("user-agent") {
+    if let Some(agent) = head.fields.get_str("user-agent") {
         span.record("user_agent.original", agent);
     }
-    if let Some(route) = scope.pattern().map(Pattern::as_str) {
+}
+
+/// Says which route leads there.
+fn say_route(span: &tracing::Span, method: &str, route: Option<&str>) {
+    if let Some(route) = route {
         span.record("http.route", route);
-        let name = alloc::format!("{} {route}", scope.method);
+        let name = alloc::format!("{method} {route}");
         span.record("otel.name", name.as_str());
     }
-    tracing::debug!("a WebSocket is asked for");
 }
 
 /// The name and the port of a `Host` field; an IPv6 address without its brackets.
@@ -124,8 +150,14 @@ pub(super) fn agreed(subprotocol: Option<&str>) {
 
 /// Says how a connection ended. `first`: who closed the WebSocket, with which code. What is the operator's business are failures of
 /// ours, by the route; what peers do wrong is told to those who look closely.
-pub(super) fn ended(outcome: &Outcome, first: Option<(Closer, u16)>, gate: &Gate) {
-    let route = outcome.route.as_ref().map_or("", Pattern::as_str);
+pub(super) fn ended(
+    outcome: &Outcome,
+    blame: Blame,
+    first: Option<(Closer, u16)>,
+    gate: &Gate,
+    route: Option<&str>,
+) {
+    let route = route.unwrap_or_default();
     let span = tracing::Span::current();
     let error = outcome.result.as_ref().err();
     if let Some(error) = error {
@@ -151,13 +183,13 @@ pub(super) fn ended(outcome: &Outcome, first: Option<(Closer, u16)>, gate: &Gate
             websocket.close_reason = reason,
             "a connection ended"
         ),
-        Some(error @ (Error::Panic | Error::Other(_) | Error::Misuse(_) | Error::NoState(_))) => {
+        Some(error) if blame == Blame::Application => {
             gate.tally().handler_failed();
             span.record("otel.status_code", "ERROR");
             tracing::error!(
                 http.route = route,
                 "error.type" = error_type(error),
-                %error,
+                error = %Chain(error),
                 websocket.close_code = code,
                 websocket.closed_by = by,
                 "a handler failed"
@@ -166,7 +198,7 @@ pub(super) fn ended(outcome: &Outcome, first: Option<(Closer, u16)>, gate: &Gate
         Some(error) => tracing::debug!(
             http.route = route,
             "error.type" = error_type(error),
-            %error,
+            error = %Chain(error),
             websocket.close_code = code,
             websocket.closed_by = by,
             websocket.close_reason = reason,
@@ -179,22 +211,39 @@ fn reason(closed: &Closed) -> &str {
     &closed.reason
 }
 
+/// Says that a page, or a layer before it, failed.
+pub(super) fn page_failed(error: &HandlerError, route: Option<&Pattern>, gate: &Gate) {
+    gate.tally().handler_failed();
+    tracing::error!(
+        http.route = route.map_or("", Pattern::as_str),
+        "error.type" = error_type(error),
+        error = %Chain(error),
+        "a page failed"
+    );
+}
+
 /// An error by one word of few.
-const fn error_type(error: &Error) -> &'static str {
+fn error_type(error: &HandlerError) -> &'static str {
+    let known = error.chain().find_map(|error| error.downcast_ref());
+    known.map_or("other", word)
+}
+
+const fn word(error: &Error) -> &'static str {
     match error {
         Error::Io(_) => "io",
         Error::Disconnect(_) => "disconnect",
         Error::Violation(_) => "violation",
-        Error::Misuse(_) => "misuse",
+        Error::Misuse(_) | Error::BadHeader { .. } | Error::BadUrl { .. } => "misuse",
         Error::Refusal(Refusal::Timeout) | Error::ConnectTimeout => "timeout",
         Error::Refusal(Refusal::Busy) => "busy",
         Error::Refusal(_) => "refusal",
-        Error::WrongKind => "wrong_kind",
+        Error::WrongKind(_) => "wrong_kind",
         #[cfg(feature = "json")]
         Error::Json(_) => "json",
         Error::Close(_) => "close",
         Error::Reject(_) => "reject",
         Error::Param(_) => "param",
+        Error::Request(_) => "request",
         Error::Hub(_) => "hub",
         Error::NoState(_) => "no_state",
         Error::Panic => "panic",

@@ -15,7 +15,7 @@ use crate::proxy::{Step, TunnelError};
 ///
 /// It has [`Timeouts::connect`](crate::config::Timeouts::connect), or fails with [`Error::ConnectTimeout`]. Not one octet behind
 /// the proxy's answer is read. What was dropped before it was done has dropped the transport.
-pub async fn tunnel<T: Transport>(mut transport: T, url: &Url, dial: &Dial) -> Result<T> {
+pub async fn tunnel<T: Transport>(mut transport: T, url: &Url, dial: &Dial) -> Result<T, Error> {
     let Some(proxy) = &dial.proxy else {
         return Ok(transport);
     };

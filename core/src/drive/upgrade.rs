@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
+use core::task::Poll;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +16,7 @@ use super::exchange::{WriteAll, answer_and_end, within};
 use super::options::Policy;
 use super::scope::{Head, Scope};
 use super::websocket::{Shared, WebSocket};
-use super::{Result, Transport, trace};
+use super::{Error, Result, Transport, trace};
 use crate::config::Config;
 use crate::handshake::{Accept, Refusal};
 use crate::http::Response;
@@ -28,8 +29,10 @@ pub(super) enum Fate<T> {
     Open,
     /// Accepted.
     Accepted(Arc<Shared<T>>),
-    /// Dropped without an answer. Where part of an answer was written there is nothing left to do, and it stays open.
+    /// Dropped without an answer.
     Dropped(T),
+    /// The transport failed while the answer was written.
+    Lost,
     /// Rejected, and answered with this status.
     Rejected(u16),
     /// Somebody has taken note of it.
@@ -37,7 +40,7 @@ pub(super) enum Fate<T> {
 }
 
 /// What is told to whom a handler did not accept.
-pub(super) const NOT_ACCEPTED: &str = "the request was not accepted\n";
+const NOT_ACCEPTED: &str = "the request was not accepted\n";
 
 pub(super) type Slot<T> = Arc<Mutex<Fate<T>>>;
 
@@ -106,28 +109,30 @@ impl<T: Transport> Upgrade<T> {
     }
 
     /// Accepts, without a subprotocol.
-    pub fn accept(self) -> impl Future<Output = Result<WebSocket<T>>> {
+    pub fn accept(self) -> impl Future<Output = Result<WebSocket<T>, Error>> {
         self.accept_with(Accept::default())
     }
 
     /// Accepts with a subprotocol or header fields of the response.
-    pub fn accept_with(self, accept: Accept) -> impl Future<Output = Result<WebSocket<T>>> {
+    pub fn accept_with(self, accept: Accept) -> impl Future<Output = Result<WebSocket<T>, Error>> {
         // Boxed, so that a handler does not hold room for it for as long as the connection lives.
         Box::pin(self.inner.accept(accept))
     }
 
     /// Rejects with an HTTP response, such as `Response::text(403, "members only")`, and ends the connection.
-    pub fn reject(self, response: Response) -> impl Future<Output = Result<()>> {
+    pub fn reject(self, response: Response) -> impl Future<Output = Result<(), Error>> {
         Box::pin(self.inner.reject(response))
     }
 }
 
 impl<T: Transport> Unanswered<T> {
-    async fn accept(mut self: Box<Self>, accept: Accept) -> Result<WebSocket<T>> {
+    async fn accept(mut self: Box<Self>, accept: Accept) -> Result<WebSocket<T>, Error> {
         let Head::WebSocket(request) = &self.scope.head else {
             return Err(Refusal::NotWebSocket.into());
         };
-        let (response, agreement) = request.accept(&self.config, accept)?;
+        let fields = accept.fields.clone();
+        let accepted = request.accept(&self.config, accept);
+        let (response, agreement) = accepted.map_err(|misuse| Error::of_fields(misuse, &fields))?;
         if !self.is_awaited() {
             // Nobody would drive it: the server's task has done with the connection, and counts it no more.
             let _ = self.reject(Response::text(403, NOT_ACCEPTED)).await;
@@ -139,7 +144,7 @@ impl<T: Transport> Unanswered<T> {
             let (begun, mut write) = (&mut inner.begun, WriteAll::new(&response));
             within(transport, deadline, Refusal::Timeout, |transport, cx| {
                 let done = write.poll(transport, cx);
-                *begun = write.left.len() < response.len();
+                *begun = write.left.len() < response.len() || matches!(done, Poll::Ready(Err(_)));
                 done
             })
             .await?;
@@ -156,9 +161,10 @@ impl<T: Transport> Unanswered<T> {
         Ok(socket)
     }
 
-    async fn reject(mut self: Box<Self>, response: Response) -> Result<()> {
+    async fn reject(mut self: Box<Self>, response: Response) -> Result<(), Error> {
         let mut octets = Vec::new();
-        response.write(&mut octets)?;
+        let written = response.write(&mut octets);
+        written.map_err(|misuse| Error::of_fields(misuse, &response.fields))?;
         let Some((mut transport, unread)) = self.parts.take() else {
             return Ok(());
         };
@@ -184,10 +190,14 @@ impl<T: Transport> Unanswered<T> {
 impl<T> Drop for Unanswered<T> {
     fn drop(&mut self) {
         if let Some((transport, _)) = self.parts.take()
-            && !self.begun
             && let Some(slot) = &self.slot
         {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Fate::Dropped(transport);
+            let fate = if self.begun {
+                Fate::Lost
+            } else {
+                Fate::Dropped(transport)
+            };
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = fate;
         }
     }
 }

@@ -23,7 +23,8 @@ use super::kinds::Json;
 use super::options::Policy;
 use super::parties::Party;
 use super::stream::{MessageReader, MessageWriter};
-use super::{Error, Result, Transport};
+use super::verdict::Verdict;
+use super::{ConnectionTag, Error, HandlerError, Result, Transport};
 use crate::close::{CloseCode, Closed};
 use crate::config::Config;
 use crate::connection::{Connection, Role};
@@ -44,11 +45,16 @@ impl<T> Shared<T> {
 }
 
 impl<T: Transport> Shared<T> {
+    /// By which what it met is told from what other connections met. It lies where it is for as long as it lives.
+    pub(super) fn tag(&self) -> ConnectionTag {
+        ConnectionTag::new(core::ptr::from_ref(self).addr())
+    }
+
     /// Sends something once there is room for it, and writes it if it is time.
     pub(super) async fn submit(
         &self,
-        send: impl FnOnce(&mut Engine<T>) -> Result<()>,
-    ) -> Result<()> {
+        send: impl FnOnce(&mut Engine<T>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut send = Some(send);
         poll_fn(|cx| {
             let mut engine = self.engine();
@@ -121,6 +127,13 @@ impl<T: Transport> WebSocket<T> {
         self.shared.engine().accepts()
     }
 
+    /// Begins to close with what the error of its handler comes to.
+    pub(crate) fn close_for(&self, error: &HandlerError) {
+        let verdict = Verdict::of(error, &self.shared);
+        let code = Some(verdict.code);
+        self.shared.engine().start_close(code, &verdict.reason);
+    }
+
     pub(super) fn shared(&self) -> Arc<Shared<T>> {
         Arc::clone(&self.shared)
     }
@@ -150,7 +163,7 @@ impl<T: Transport> WebSocket<T> {
         self.shared.engine().connection().role()
     }
 
-    /// Lends the transport, to look at it.
+    /// Lends the transport, to look at it. The connection is locked meanwhile: `look` must not use it.
     pub fn with_transport<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(self.shared.engine().transport())
     }
@@ -182,23 +195,23 @@ macro_rules! reading {
             /// # Errors
             /// [`Error::Disconnect`] when it closed with another code or vanished, [`Error::Violation`] when it broke the
             /// protocol or a limit. Once it ended, each further call says so again.
-            pub async fn receive(&mut self) -> Result<Option<Message>> {
+            pub async fn receive(&mut self) -> Result<Option<Message>, Error> {
                 poll_fn(|cx| self.shared.engine().poll_receive(cx, Party::Reader)).await
             }
 
             /// Receives a text message; a binary one is [`Error::WrongKind`].
-            pub async fn receive_text(&mut self) -> Result<Option<String>> {
-                self.receive()
-                    .await?
-                    .map(FromMessage::from_message)
+            pub async fn receive_text(&mut self) -> Result<Option<String>, Error> {
+                let message = self.receive().await?;
+                message
+                    .map(|message| self.shared.parse(message))
                     .transpose()
             }
 
             /// Receives a binary message; a text one is [`Error::WrongKind`].
-            pub async fn receive_bytes(&mut self) -> Result<Option<Vec<u8>>> {
-                self.receive()
-                    .await?
-                    .map(FromMessage::from_message)
+            pub async fn receive_bytes(&mut self) -> Result<Option<Vec<u8>>, Error> {
+                let message = self.receive().await?;
+                message
+                    .map(|message| self.shared.parse(message))
                     .transpose()
             }
 
@@ -206,16 +219,24 @@ macro_rules! reading {
             #[cfg(feature = "json")]
             pub async fn receive_json<V: serde::de::DeserializeOwned>(
                 &mut self,
-            ) -> Result<Option<V>> {
-                let json = self.receive().await?.map(Json::from_message);
+            ) -> Result<Option<V>, Error> {
+                let message = self.receive().await?;
+                let json = message.map(|message| self.shared.parse(message));
                 Ok(json.transpose()?.map(|Json(value)| value))
+            }
+
+            /// A message that was received here as a value: `socket.parse::<Json<Request>>(text)?`. A handler that fails with the
+            /// error closes with 1003 or 1007, as for what [`receive_text`](Self::receive_text) and the like fail with; with that of
+            /// a parser of its own it would be a failure of the application.
+            pub fn parse<M: FromMessage>(&self, message: impl Into<Message>) -> Result<M, Error> {
+                self.shared.parse(message.into())
             }
 
             /// Receives the next message piece by piece, as it arrives; `None` as for [`receive`](Self::receive).
             ///
             /// The limit on a message's length does not apply: nothing is held. A reader that is dropped before the end leaves
             /// the rest of its message to be passed over.
-            pub async fn receive_stream(&mut self) -> Result<Option<MessageReader<'_, T>>> {
+            pub async fn receive_stream(&mut self) -> Result<Option<MessageReader<'_, T>>, Error> {
                 MessageReader::begin(&self.shared).await
             }
 
@@ -231,7 +252,7 @@ macro_rules! reading {
         }
 
         impl<T: Transport> Stream for $name<T> {
-            type Item = Result<Message>;
+            type Item = Result<Message, Error>;
 
             /// Messages until the end; an end that is not normal is its last item.
             fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -272,7 +293,7 @@ macro_rules! writing {
             /// [`Misuse::Closing`] once we have begun to close. Once the peer has closed or vanished, its end:
             /// [`Error::Disconnect`] with its code, 1000 too, or [`Error::Violation`]; what it sent before can still be received.
             /// An answer to such a message is accepted until the last of them was received, and lost.
-            pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
+            pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
                 let message = message.into();
                 self.shared
                     .submit(|engine| engine.send_message(|connection| connection.send(message)))
@@ -280,12 +301,12 @@ macro_rules! writing {
             }
 
             /// Sends a text message.
-            pub async fn send_text(&mut self, text: impl Into<String>) -> Result<()> {
+            pub async fn send_text(&mut self, text: impl Into<String>) -> Result<(), Error> {
                 self.send(Message::Text(text.into())).await
             }
 
             /// Sends a binary message.
-            pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<()> {
+            pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<(), Error> {
                 self.send(Message::Binary(octets.into())).await
             }
 
@@ -294,7 +315,7 @@ macro_rules! writing {
             pub async fn send_json<V: serde::Serialize + ?Sized>(
                 &mut self,
                 value: &V,
-            ) -> Result<()> {
+            ) -> Result<(), Error> {
                 let text = serde_json::to_string(value)?;
                 self.send_text(text).await
             }
@@ -304,13 +325,13 @@ macro_rules! writing {
             pub async fn send_json_bytes<V: serde::Serialize + ?Sized>(
                 &mut self,
                 value: &V,
-            ) -> Result<()> {
+            ) -> Result<(), Error> {
                 let octets = serde_json::to_vec(value)?;
                 self.send_bytes(octets).await
             }
 
             /// Sends a message that was framed beforehand, without a copy on a server.
-            pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<()> {
+            pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
                 self.shared
                     .submit(|engine| {
                         engine.send_message(|connection| connection.send_prepared(prepared))
@@ -324,9 +345,10 @@ macro_rules! writing {
             }
 
             /// Sends a ping of at most 125 octets. Keepalive needs none: see [`Timeouts::ping`](crate::config::Timeouts::ping).
-            pub async fn ping(&mut self, octets: impl AsRef<[u8]>) -> Result<()> {
+            pub async fn ping(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Error> {
+                let octets = octets.as_ref();
                 self.shared
-                    .submit(|engine| engine.send(|connection| connection.ping(octets.as_ref())))
+                    .submit(|engine| engine.send(|connection| connection.ping(octets)))
                     .await
             }
 
@@ -334,7 +356,7 @@ macro_rules! writing {
             ///
             /// # Errors
             /// [`Error::Disconnect`] when the connection ended before.
-            pub async fn flush(&mut self) -> Result<()> {
+            pub async fn flush(&mut self) -> Result<(), Error> {
                 poll_fn(|cx| self.shared.engine().poll_flushed(cx, Party::Writer)).await
             }
 
@@ -343,7 +365,11 @@ macro_rules! writing {
             ///
             /// # Errors
             /// [`Misuse::ReservedCode`] when `code` may not be sent.
-            pub async fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>> {
+            pub async fn close(
+                &mut self,
+                code: u16,
+                reason: &str,
+            ) -> Result<Option<Closed>, Error> {
                 let code = CloseCode::try_from(code)?;
                 self.start_close(Some(code), reason);
                 poll_fn(|cx| self.shared.engine().poll_close(cx, Party::Writer)).await;
@@ -359,21 +385,21 @@ macro_rules! writing {
         impl<T: Transport> Sink<Message> for $name<T> {
             type Error = Error;
 
-            fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+            fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
                 self.shared.engine().poll_ready_to_answer(cx, Party::Writer)
             }
 
-            fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
+            fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
                 self.shared
                     .engine()
                     .send_message(|connection| connection.send(message))
             }
 
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
                 self.shared.engine().poll_flushed(cx, Party::Writer)
             }
 
-            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
                 let mut engine = self.shared.engine();
                 engine.start_close(Some(CloseCode::NORMAL), "");
                 engine.poll_close(cx, Party::Writer).map(Ok)

@@ -63,7 +63,9 @@ const OWN: [&str; 10] = [
 
 /// Whether the caller's fields hold one that the handshake writes itself: twice in a head it would break it.
 fn hold_own(fields: &Fields) -> bool {
-    fields
-        .iter()
-        .any(|(name, _)| OWN.iter().any(|own| name.eq_ignore_ascii_case(own)))
+    fields.iter().any(|(name, _)| is_own(name))
+}
+
+pub(crate) fn is_own(name: &str) -> bool {
+    OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
 }

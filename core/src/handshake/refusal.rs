@@ -52,8 +52,8 @@ pub enum Refusal {
     /// 400: a handshake has no body.
     #[error("the request has a body")]
     Body,
-    /// 413: a request for something else has a body; none is read here.
-    #[error("requests with a body are not taken here")]
+    /// 413: the body of a request for a page is longer than [`Limits::body`](crate::config::Limits::body).
+    #[error("the body of the request is longer than is taken here")]
     Content,
     /// 501: extended CONNECT for another protocol than websocket (RFC 9220 section 3).
     #[error("the :protocol is not websocket")]

@@ -92,9 +92,6 @@ impl Request {
         if !head.has_target() {
             return Err(Refusal::Target);
         }
-        if head.has_body() {
-            return Err(Refusal::Content);
-        }
         Ok(())
     }
 

@@ -180,6 +180,10 @@ pub fn parse_request(head: &[u8], limits: &Limits) -> Result<RequestHead, HeadEr
         match request.parse(head) {
             Ok(httparse::Status::Complete(_)) => {}
             Ok(httparse::Status::Partial) => return Err(HeadError::Malformed),
+            // RFC 9112 3: more words than three are no version, but no request line either.
+            Err(httparse::Error::Version) if !has_version(head) => {
+                return Err(HeadError::Malformed);
+            }
             Err(error) => return Err(kind(error)),
         }
         // 4.2.1: "An HTTP/1.1 or higher GET request"
@@ -192,6 +196,19 @@ pub fn parse_request(head: &[u8], limits: &Limits) -> Result<RequestHead, HeadEr
             fields: collect(request.headers),
         })
     })
+}
+
+/// Whether the first line has three words, of which the last is a version of HTTP.
+fn has_version(head: &[u8]) -> bool {
+    let line = head
+        .split(|octet| *octet == b'\r' || *octet == b'\n')
+        .find(|line| !line.is_empty());
+    let mut words = line
+        .unwrap_or_default()
+        .split(|octet| *octet == b' ')
+        .skip(2);
+    let version = words.next().unwrap_or_default();
+    version.starts_with(b"HTTP/") && words.next().is_none()
 }
 
 /// Parses a whole response head.

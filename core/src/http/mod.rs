@@ -2,6 +2,8 @@
 //! RFC 9110, RFC 9112; RFC 6455 section 4.
 //! Knows nothing of WebSocket but its URL schemes.
 
+#[cfg(feature = "drive")]
+pub(crate) mod body;
 pub mod date;
 pub(crate) mod exposition;
 pub mod field;
@@ -17,3 +19,5 @@ pub use head::{Fields, HeadError, RequestHead, ResponseHead, Scan, parse_request
 pub use response::Response;
 pub use status::reason;
 pub use url::Url;
+#[cfg(feature = "drive")]
+pub(crate) use url::why_not;

@@ -140,6 +140,39 @@ impl FromStr for Url {
     }
 }
 
+/// Why a text is no [`Url`].
+#[cfg(feature = "drive")]
+pub(crate) fn why_not(text: &str) -> &'static str {
+    if text.trim().is_empty() {
+        return "it is blank";
+    }
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return "it begins with neither ws:// nor wss://";
+    };
+    if !["ws", "wss", "http", "https"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(scheme))
+    {
+        return "its scheme is neither ws nor wss";
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_graphic = |text: &str| text.bytes().all(|octet| octet.is_ascii_graphic());
+    if authority.is_empty() || authority.starts_with(':') {
+        "it names no host"
+    } else if authority.contains('@') {
+        "it holds a user name or a password"
+    } else if !is_graphic(rest.split('#').next().unwrap_or_default()) {
+        "it holds blanks or characters that must be escaped"
+    } else if authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| !port.contains(']') && port.parse::<u16>().is_err())
+    {
+        "its port is none"
+    } else {
+        "its host is none"
+    }
+}
+
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -180,6 +213,33 @@ mod tests {
         for (url, want) in cases {
             let got = url.parse::<Url>().map(|url| url.to_string());
             assert_eq!(got.as_deref(), want.as_deref(), "{url}");
+        }
+    }
+
+    #[cfg(feature = "drive")]
+    #[test]
+    fn what_is_no_url_is_told_why() {
+        for (url, want) in [
+            (" ", "it is blank"),
+            ("a.example/x", "it begins with neither ws:// nor wss://"),
+            ("ftp://a", "its scheme is neither ws nor wss"),
+            ("ws:///x", "it names no host"),
+            ("ws://:80/", "it names no host"),
+            ("ws://me:pw@a", "it holds a user name or a password"),
+            (
+                "ws://a b",
+                "it holds blanks or characters that must be escaped",
+            ),
+            (
+                "ws://a/b c",
+                "it holds blanks or characters that must be escaped",
+            ),
+            ("ws://a:99999", "its port is none"),
+            ("ws://[::1/", "its host is none"),
+            ("ws://a&b", "its host is none"),
+        ] {
+            assert!(url.parse::<Url>().is_err(), "{url}");
+            assert_eq!(why_not(url), want, "{url}");
         }
     }
 }

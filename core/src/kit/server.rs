@@ -21,18 +21,16 @@ use super::world::World;
 use crate::drive::{
     self, Arrival, Dial, Error, Gate, IntoService, Result, Serve, Service, Transport,
 };
-use crate::http::{RequestHead, Response, Url, parse_response};
+use crate::http::{RequestHead, Response, parse_response};
 use crate::random::Seed;
-use crate::time::Duration;
-
-/// How long, in virtual time, an answer is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+use crate::time::{Duration, Instant};
 
 /// A server without a socket, for tests: the handshake, frames, limits and timers are those of a real one, the octets lie in
 /// memory, and time is virtual. It moves on only while a test waits, as soon as nothing else can happen.
 ///
 /// It runs on the thread of the test, under any runtime or none. Handlers may wait for each other, and for the adapter's `sleep`, which is
-/// virtual here too; what they start elsewhere, such as threads and timers of a runtime, takes real time, for which nothing waits.
+/// virtual here too. What they start elsewhere, such as threads, timers of a runtime and a database, takes real time, for which virtual
+/// time does not wait: [`in_real_time`](Self::in_real_time) serves those.
 pub struct TestServer {
     world: World,
     options: Arc<Serve>,
@@ -62,7 +60,7 @@ impl TestServer {
         service: S,
         options: Serve,
         transport: impl Fn(MemoryStream, &Clock) -> T + 'static,
-    ) -> Result<Self>
+    ) -> Result<Self, Error>
     where
         T: Transport + 'static,
         S: IntoService<T>,
@@ -116,17 +114,29 @@ impl TestServer {
         })
     }
 
+    /// Lets time be real: handlers may wait for whatever they want, and what is expected is waited for 10 seconds. `now` says what time
+    /// it is, and `sleep` waits. An adapter has a shorter word for it.
+    #[must_use]
+    pub fn in_real_time<S: Future<Output = ()> + 'static>(
+        self,
+        now: impl Fn() -> Instant + 'static,
+        sleep: impl Fn(Duration) -> S + 'static,
+    ) -> Self {
+        self.world.set_pace(now, sleep);
+        self
+    }
+
     /// Connects to a path, such as `/rooms/lobby?name=ada`.
     ///
     /// # Errors
     /// As a client's: [`Error::Refused`] with the response when it was rejected.
-    pub async fn connect(&self, path: &str) -> Result<TestSocket> {
+    pub async fn connect(&self, path: &str) -> Result<TestSocket, Error> {
         self.connect_with(path, Dial::default()).await
     }
 
     /// Connects with subprotocols, header fields, limits, times.
-    pub async fn connect_with(&self, path: &str, dial: Dial) -> Result<TestSocket> {
-        let url: Url = format!("ws://test{path}").parse()?;
+    pub async fn connect_with(&self, path: &str, dial: Dial) -> Result<TestSocket, Error> {
+        let url = Error::parse_url(&format!("ws://test{path}"))?;
         let transport = MemoryTransport::new(self.open(), self.world.clock());
         let mut seed = [7; 32];
         for (octet, count) in seed.iter_mut().zip(self.connections.get().to_be_bytes()) {
@@ -134,9 +144,13 @@ impl TestServer {
         }
         let connecting =
             drive::connect(transport, &url, dial.options, dial.config, Seed::new(seed));
-        let deadline = self.world.clock().now() + PATIENCE;
+        let deadline = self.world.clock().now() + self.world.patience();
         match self.world.run(deadline, connecting).await {
             Some(socket) => Ok(TestSocket::new(self.world.clone(), socket?)),
+            None if self.world.is_virtual() => {
+                let note = self.world.note();
+                Err(Error::other(format!("nothing was answered{note}")))
+            }
             None => Err(Error::ConnectTimeout),
         }
     }
@@ -159,7 +173,10 @@ impl TestServer {
         async move {
             match self.connect_with(path, dial).await {
                 Err(Error::Refused(response)) if response.status == status => *response,
-                other => panic!("{at}: a rejection with {status} was expected, not {other:?}"),
+                other => {
+                    let note = self.world.note();
+                    panic!("{at}: a rejection with {status} was expected, not {other:?}{note}")
+                }
             }
         }
     }
@@ -168,7 +185,7 @@ impl TestServer {
     ///
     /// # Errors
     /// [`Error::Io`] when the answer is not whole.
-    pub async fn get(&self, path: &str) -> Result<Response> {
+    pub async fn get(&self, path: &str) -> Result<Response, Error> {
         let head = RequestHead {
             method: "GET".into(),
             target: path.into(),
@@ -181,7 +198,32 @@ impl TestServer {
     ///
     /// # Errors
     /// [`Error::Io`] when the answer is not whole.
-    pub async fn request(&self, head: &RequestHead) -> Result<Response> {
+    pub async fn request(&self, head: &RequestHead) -> Result<Response, Error> {
+        self.request_with(head, b"").await
+    }
+
+    /// Posts a body to a page.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the answer is not whole.
+    pub async fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Result<Response, Error> {
+        let body = body.as_ref();
+        let length = format!("{}", body.len());
+        let head = RequestHead {
+            method: "POST".into(),
+            target: path.into(),
+            fields: [("Host", "test"), ("Content-Length", length.as_str())]
+                .into_iter()
+                .collect(),
+        };
+        self.request_with(&head, body).await
+    }
+
+    /// Sends a plain request with a body, whose length its head says, and reads the response.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the answer is not whole.
+    pub async fn request_with(&self, head: &RequestHead, body: &[u8]) -> Result<Response, Error> {
         let mut octets = format!("{} {} HTTP/1.1\r\n", head.method, head.target).into_bytes();
         for (name, value) in head.fields.iter() {
             for part in [name.as_bytes(), b": ", value, b"\r\n"] {
@@ -189,6 +231,7 @@ impl TestServer {
             }
         }
         octets.extend_from_slice(b"Connection: close\r\n\r\n");
+        octets.extend_from_slice(body);
         let answer = self.exchange(&octets).await?;
         let end = answer
             .windows(4)
@@ -212,7 +255,7 @@ impl TestServer {
     ///
     /// # Errors
     /// [`Error::Io`] when it does not end.
-    pub async fn exchange(&self, octets: &[u8]) -> Result<Vec<u8>> {
+    pub async fn exchange(&self, octets: &[u8]) -> Result<Vec<u8>, Error> {
         let mut stream = self.open();
         let (mut left, mut answer) = (octets, Vec::new());
         let exchange = poll_fn(|cx| {
@@ -233,7 +276,7 @@ impl TestServer {
                 }
             }
         });
-        let deadline = self.world.clock().now() + PATIENCE;
+        let deadline = self.world.clock().now() + self.world.patience();
         let ended: Option<std::io::Result<()>> = self.world.run(deadline, exchange).await;
         ended.unwrap_or_else(|| Err(std::io::ErrorKind::TimedOut.into()))?;
         Ok(answer)

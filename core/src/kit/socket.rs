@@ -9,7 +9,6 @@ use core::future::Future;
 use core::panic::Location;
 
 use super::pipe::MemoryTransport;
-use super::server::PATIENCE;
 use super::world::World;
 use crate::close::Closed;
 use crate::drive::{Error, Result, WebSocket};
@@ -18,7 +17,7 @@ use crate::time::Duration;
 
 /// A client's connection to a [`TestServer`](super::TestServer).
 ///
-/// What is expected and does not come within 60 virtual seconds panics, naming the line of the test.
+/// What is expected and does not come within 60 virtual seconds, or 10 real ones, panics, naming the line of the test.
 #[derive(Debug)]
 pub struct TestSocket {
     world: World,
@@ -48,8 +47,8 @@ impl TestSocket {
     ///
     /// # Errors
     /// When the connection has ended.
-    pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
-        let deadline = self.world.clock().now() + PATIENCE;
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+        let deadline = self.world.clock().now() + self.world.patience();
         let sending = self.socket.send(message);
         self.world
             .run(deadline, sending)
@@ -61,7 +60,7 @@ impl TestSocket {
     ///
     /// # Errors
     /// When the connection has ended.
-    pub async fn send_text(&mut self, text: impl Into<String>) -> Result<()> {
+    pub async fn send_text(&mut self, text: impl Into<String>) -> Result<(), Error> {
         self.send(Message::Text(text.into())).await
     }
 
@@ -69,7 +68,7 @@ impl TestSocket {
     ///
     /// # Errors
     /// When the connection has ended.
-    pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<()> {
+    pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<(), Error> {
         self.send(Message::Binary(octets.into())).await
     }
 
@@ -78,7 +77,10 @@ impl TestSocket {
     /// # Errors
     /// When the connection has ended, or the value is no JSON.
     #[cfg(feature = "json")]
-    pub async fn send_json<V: serde::Serialize + ?Sized>(&mut self, value: &V) -> Result<()> {
+    pub async fn send_json<V: serde::Serialize + ?Sized>(
+        &mut self,
+        value: &V,
+    ) -> Result<(), Error> {
         let text = serde_json::to_string(value)?;
         self.send_text(text).await
     }
@@ -88,9 +90,9 @@ impl TestSocket {
     pub fn expect_text(&mut self, want: &str) -> impl Future<Output = ()> {
         let at = Location::caller();
         async move {
-            match self.next(PATIENCE).await {
+            match self.next(self.world.patience()).await {
                 Came::Message(Message::Text(text)) if text == want => {}
-                came => miss(at, format_args!("the text {want:?}"), &came),
+                came => self.miss(at, format_args!("the text {want:?}"), &came),
             }
         }
     }
@@ -100,9 +102,9 @@ impl TestSocket {
     pub fn expect_bytes(&mut self, want: &[u8]) -> impl Future<Output = ()> {
         let at = Location::caller();
         async move {
-            match self.next(PATIENCE).await {
+            match self.next(self.world.patience()).await {
                 Came::Message(Message::Binary(octets)) if octets == want => {}
-                came => miss(at, format_args!("the octets {want:02x?}"), &came),
+                came => self.miss(at, format_args!("the octets {want:02x?}"), &came),
             }
         }
     }
@@ -112,9 +114,9 @@ impl TestSocket {
     pub fn expect_message(&mut self) -> impl Future<Output = Message> {
         let at = Location::caller();
         async move {
-            match self.next(PATIENCE).await {
+            match self.next(self.world.patience()).await {
                 Came::Message(message) => message,
-                came => miss(at, format_args!("a message"), &came),
+                came => self.miss(at, format_args!("a message"), &came),
             }
         }
     }
@@ -125,13 +127,13 @@ impl TestSocket {
     pub fn expect_json<V: serde::de::DeserializeOwned>(&mut self) -> impl Future<Output = V> {
         let at = Location::caller();
         async move {
-            let came = self.next(PATIENCE).await;
+            let came = self.next(self.world.patience()).await;
             if let Came::Message(message) = &came
                 && let Ok(value) = serde_json::from_slice(message.as_bytes())
             {
                 return value;
             }
-            miss(at, format_args!("JSON of another shape"), &came)
+            self.miss(at, format_args!("JSON of another shape"), &came)
         }
     }
 
@@ -140,7 +142,7 @@ impl TestSocket {
     pub fn expect_close(&mut self, code: u16) -> impl Future<Output = String> {
         let at = Location::caller();
         async move {
-            let came = self.next(PATIENCE).await;
+            let came = self.next(self.world.patience()).await;
             let closed = match &came {
                 Came::Closed(closed) => closed.clone(),
                 Came::Failed(Error::Disconnect(closed)) => Some((**closed).clone()),
@@ -148,7 +150,7 @@ impl TestSocket {
             };
             match closed {
                 Some(closed) if closed.code() == code => closed.reason,
-                _ => miss(at, format_args!("a close with {code}"), &came),
+                _ => self.miss(at, format_args!("a close with {code}"), &came),
             }
         }
     }
@@ -160,7 +162,7 @@ impl TestSocket {
         async move {
             match self.next(time).await {
                 Came::Nothing => {}
-                came => miss(at, format_args!("nothing within {time:?}"), &came),
+                came => self.miss(at, format_args!("nothing within {time:?}"), &came),
             }
         }
     }
@@ -169,8 +171,8 @@ impl TestSocket {
     ///
     /// # Errors
     /// When `code` may not be sent.
-    pub async fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>> {
-        let deadline = self.world.clock().now() + PATIENCE;
+    pub async fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>, Error> {
+        let deadline = self.world.clock().now() + self.world.patience();
         let closing = self.socket.close(code, reason);
         self.world.run(deadline, closing).await.unwrap_or(Ok(None))
     }
@@ -187,6 +189,9 @@ impl TestSocket {
     }
 }
 
-fn miss(at: &Location<'_>, want: core::fmt::Arguments<'_>, came: &impl Debug) -> ! {
-    panic!("{at}: {want} was expected, not {came:?}")
+impl TestSocket {
+    fn miss(&self, at: &Location<'_>, want: core::fmt::Arguments<'_>, came: &impl Debug) -> ! {
+        let note = self.world.note();
+        panic!("{at}: {want} was expected, not {came:?}{note}")
+    }
 }

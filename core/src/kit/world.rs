@@ -1,12 +1,13 @@
-//! Tasks that are polled by whoever waits for them, and a clock that moves on when none of them can.
+//! Tasks that are polled by whoever waits for them, and a clock that moves on when none of them can, or with real time.
 //! No RFC.
 //! Knows no connection.
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{OnceCell, RefCell};
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
@@ -16,7 +17,13 @@ use std::sync::{Mutex, PoisonError};
 use std::task::Wake;
 
 use super::clock::Clock;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
+
+/// How long, in virtual time, an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The same in real time.
+const REAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Turns that the tasks of the surrounding runtime are given before time moves on.
 const TURNS: usize = 32;
@@ -31,6 +38,17 @@ struct Inner {
     tasks: RefCell<Vec<Task>>,
     /// Begun while others are polled.
     begun: RefCell<Vec<Task>>,
+    /// Time is real.
+    pace: OnceCell<Pace>,
+}
+
+type Sleeping = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Real time, as somebody else tells it.
+struct Pace {
+    /// How much has passed.
+    passed: Box<dyn Fn() -> Duration>,
+    sleep: Box<dyn Fn(Duration) -> Sleeping>,
 }
 
 impl fmt::Debug for World {
@@ -66,6 +84,46 @@ impl Wake for Flag {
 impl World {
     pub(super) fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    /// From now on time is real.
+    pub(super) fn set_pace<S: Future<Output = ()> + 'static>(
+        &self,
+        now: impl Fn() -> Instant + 'static,
+        sleep: impl Fn(Duration) -> S + 'static,
+    ) {
+        let began = now();
+        let _ = self.0.pace.set(Pace {
+            passed: Box::new(move || now().since(began)),
+            sleep: Box::new(move |time| Box::pin(sleep(time))),
+        });
+    }
+
+    /// Whether time is virtual.
+    pub(super) fn is_virtual(&self) -> bool {
+        self.0.pace.get().is_none()
+    }
+
+    /// How long something is waited for that is expected.
+    pub(super) fn patience(&self) -> Duration {
+        if self.is_virtual() {
+            PATIENCE
+        } else {
+            REAL_PATIENCE
+        }
+    }
+
+    /// What is to be known of the time where something did not come as expected.
+    pub(super) fn note(&self) -> String {
+        let passed = self.0.clock.now().since(Instant::ZERO).as_secs();
+        if !self.is_virtual() || passed == 0 {
+            return String::new();
+        }
+        alloc::format!(
+            "\nnote: time is virtual in this test, and {passed} s of it have passed in a moment, since all that was left to wait for was \
+             the clock. What a handler waits for elsewhere (a thread, as of `spawn_blocking`; a timer or a socket of the runtime, as of \
+             a database) takes real time, for which virtual time does not wait: test such a handler with `server_in_real_time`"
+        )
     }
 
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + 'static) {
@@ -104,8 +162,12 @@ impl World {
         work: impl Future<Output = R>,
     ) -> Option<R> {
         let (mut work, mut idle) = (pin!(work), 0);
+        let mut sleeping: Option<Sleeping> = None;
         poll_fn(|cx| {
             loop {
+                if let Some(pace) = self.0.pace.get() {
+                    self.0.clock.advance_to(Instant::ZERO + (pace.passed)());
+                }
                 if let Poll::Ready(done) = self.0.clock.enter(|| work.as_mut().poll(cx)) {
                     return Poll::Ready(Some(done));
                 }
@@ -113,7 +175,7 @@ impl World {
                     idle = 0;
                     continue;
                 }
-                if idle < TURNS {
+                if idle < TURNS && self.is_virtual() {
                     // Somebody outside, such as another task of the runtime, may have something for a handler.
                     idle += 1;
                     cx.waker().wake_by_ref();
@@ -121,6 +183,16 @@ impl World {
                 }
                 idle = 0;
                 let clock = &self.0.clock;
+                if let Some(pace) = self.0.pace.get() {
+                    if clock.now() >= deadline {
+                        return Poll::Ready(None);
+                    }
+                    let until = clock.next_alarm().map_or(deadline, |at| at.min(deadline));
+                    let next = until.since(clock.now());
+                    let sleeping = sleeping.insert((pace.sleep)(next));
+                    core::task::ready!(sleeping.as_mut().poll(cx));
+                    continue;
+                }
                 match clock.next_alarm() {
                     Some(at) if at <= deadline => clock.advance_to(at),
                     _ if clock.now() >= deadline => return Poll::Ready(None),

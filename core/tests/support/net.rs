@@ -184,7 +184,7 @@ impl Drop for Attempt {
 
 impl Connector for Net {
     type Transport = Wire;
-    type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket<Wire>>> + Send>>;
+    type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket<Wire>, Error>> + Send>>;
     type Sleeping = Sleep;
 
     fn dial(&self, url: &Url, dial: &Dial) -> Self::Dialing {
@@ -233,7 +233,7 @@ impl Connector for Net {
         self.now()
     }
 
-    fn seed(&self) -> Result<Seed> {
+    fn seed(&self) -> Result<Seed, Error> {
         Ok(Seed::new([self.state().seed as u8; 32]))
     }
 }

@@ -3,12 +3,15 @@
 //! Run: `cargo run --release --bin axum -- --listen 127.0.0.1:9006`
 //! See: `listening on http://127.0.0.1:9006`; then `cargo run --bin client -- ws://127.0.0.1:9006/rooms/lobby`.
 
+use std::time::Duration;
+
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{any, get};
 use clap::Parser;
-use sansws_tokio::hyper::{Upgrade, WebSocket};
+use sansws_tokio::Gate;
+use sansws_tokio::hyper::{Upgrade, WebSocket, drain_when};
 use tokio::net::TcpListener;
 
 /// Echoes in rooms.
@@ -20,8 +23,8 @@ struct Options {
 }
 
 /// An extractor like any other. Over HTTP/2 the method is CONNECT, so it is routed by `any`.
-async fn room(Path(room): Path<String>, upgrade: Upgrade) -> Response {
-    let upgrade = upgrade.subprotocols(["echo.v2", "echo.v1"]);
+async fn room(Path(room): Path<String>, State(gate): State<Gate>, upgrade: Upgrade) -> Response {
+    let upgrade = upgrade.subprotocols(["echo.v2", "echo.v1"]).gate(gate);
     upgrade.on_upgrade(async move |mut socket: WebSocket| {
         while let Some(text) = socket.receive_text().await? {
             socket.send_text(format!("{room}: {text}")).await?;
@@ -33,10 +36,16 @@ async fn room(Path(room): Path<String>, upgrade: Upgrade) -> Response {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
     let options = Options::parse();
+    let gate = Gate::new(10_000);
     let router = Router::new()
         .route("/", get("a WebSocket is at /rooms/{room}\n"))
-        .route("/rooms/{room}", any(room));
+        .route("/rooms/{room}", any(room))
+        .with_state(gate.clone());
     let listener = TcpListener::bind(&options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router).await
+    // On ^C all are closed with 1012, spread over a second.
+    let drained = drain_when(tokio::signal::ctrl_c(), gate, Duration::from_secs(1));
+    axum::serve(listener, router)
+        .with_graceful_shutdown(drained)
+        .await
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use clap::Parser;
-use sansws_core::drive::{Result as Outcome, Transport, Upgrade};
+use sansws_core::drive::{Json, Result as Outcome, Transport, Upgrade};
 use sansws_examples::{Runtime, run};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -70,7 +70,7 @@ async fn tasks<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
     // A binary message is an error that closes with 1003.
     while let Some(text) = socket.receive_text().await? {
         // What is not JSON is an error that closes with 1007.
-        let value: Value = serde_json::from_str(&text)?;
+        let Json(value) = socket.parse::<Json<Value>>(text)?;
         let reply = match serde_json::from_value(value) {
             Ok(Request { id, call }) => Reply {
                 id: Some(id),

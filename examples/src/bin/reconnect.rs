@@ -46,7 +46,7 @@ struct Options {
 enum Next {
     /// A line was typed; none at the end of input.
     Line(Option<String>),
-    Message(sansws_core::drive::Result<Option<Message>>),
+    Message(Result<Option<Message>, sansws_core::drive::Error>),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

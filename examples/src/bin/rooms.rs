@@ -87,7 +87,7 @@ impl<T: Transport + Send + 'static, O: Outside + 'static> Endpoint<T> for Person
             Ok(answer) => answer,
             // Such as a bad name, or too many rooms: the client is told, and may go on.
             Err(Failure::Hub(why)) => json!({"error": why.to_string()}),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         if let Some(channel) = self.channel.filter(|_| !answer.is_null()) {
             self.hub.send_to(channel, answer.to_string())?;
@@ -98,7 +98,11 @@ impl<T: Transport + Send + 'static, O: Outside + 'static> Endpoint<T> for Person
 
 impl<O: Outside> Person<O> {
     /// Does what is asked; gives what is to be answered.
-    async fn obey<T: Transport>(&self, socket: &WebSocket<T>, command: Command) -> Outcome<Value> {
+    async fn obey<T: Transport>(
+        &self,
+        socket: &WebSocket<T>,
+        command: Command,
+    ) -> Outcome<Value, Failure> {
         let is_in = |room: &String| socket.groups().iter().any(|group| **group == **room);
         Ok(match command {
             Command::Join { room, since } => {
@@ -145,7 +149,7 @@ impl<O: Outside> Person<O> {
         })
     }
 
-    async fn people(&self, room: &str) -> Outcome<Value> {
+    async fn people(&self, room: &str) -> Outcome<Value, Failure> {
         let members = self.hub.presence(room).await?.members;
         Ok(members.iter().map(|one| &*one.user).collect())
     }

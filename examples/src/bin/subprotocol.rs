@@ -34,7 +34,7 @@ async fn count<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
     // In our order of preference, whatever the client's is.
     let Some(chosen) = upgrade.choose([V2, V1]) else {
         let why = format!("this speaks {V2} and {V1}\n");
-        return upgrade.reject(Response::text(400, why)).await;
+        return Ok(upgrade.reject(Response::text(400, why)).await?);
     };
     let accept = Accept {
         subprotocol: Some(chosen),

@@ -44,7 +44,7 @@ fn extractors() {
         let name = upgrade.query_value("name").unwrap_or_default().into_owned();
         let mut socket = upgrade.accept().await?;
         let visit = visits.0.fetch_add(1, Ordering::Relaxed);
-        socket.send_json(&json!([room, name, visit, peer])).await
+        Ok(socket.send_json(&json!([room, name, visit, peer])).await?)
     }
 
     let app = Router::new()

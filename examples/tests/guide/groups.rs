@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{end, run, serve, text, value, visit};
 use crate::sansws::{
-    CloseCode, Dial, Encoding, GroupOptions, HistoryOptions, Hub, HubEvent, HubOptions, Open,
-    Position, PresenceMode, Recovered, Result, Router, Sent, Upgrade, connect, sleep,
+    CloseCode, Dial, Encoding, Error, GroupOptions, HistoryOptions, Hub, HubEvent, HubOptions,
+    Open, Position, PresenceMode, Recovered, Result, Router, Sent, Upgrade, connect, sleep,
 };
 
 /// Joins `chat`, and publishes there what it receives.
@@ -27,14 +27,14 @@ async fn chat(upgrade: Upgrade) -> Result {
 }
 
 /// A hub, and where its chat is.
-async fn hub(options: HubOptions) -> Result<(Hub, String)> {
+async fn hub(options: HubOptions) -> Result<(Hub, String), Error> {
     let hub = Hub::with_options(options);
     let url = serve(Router::new().route("/chat", chat).hub(&hub)).await? + "/chat";
     Ok((hub, url))
 }
 
 /// One who has joined.
-async fn member(url: &str, name: &str) -> Result<crate::sansws::WebSocket> {
+async fn member(url: &str, name: &str) -> Result<crate::sansws::WebSocket, Error> {
     let mut client = connect(&format!("{url}?name={name}"), Dial::default()).await?;
     assert_eq!(text(&mut client).await, "joined");
     Ok(client)
@@ -186,7 +186,7 @@ fn recovery() {
     // ours: recover
     async fn tea(upgrade: Upgrade) -> Result {
         let since = upgrade.query_value("since").map(|since| since.parse());
-        let since: Option<Position> = since.transpose()?;
+        let since: Option<Position> = since.transpose()?; // 400 when it is none
         let hub = upgrade.state::<Hub>()?;
         let mut socket = upgrade.accept().await?;
         let joined = socket.join_since("chat/tea", since).await?; // what was missed comes
@@ -219,6 +219,8 @@ fn recovery() {
             assert_eq!(super::text(&mut client).await, text);
         }
         assert!(value(&mut client).await.is_string());
+        let url = url.replace(position, "zzz");
+        assert_eq!(super::refused(&url, Dial::default()).await, 400);
         Ok(())
     });
 }

@@ -29,7 +29,7 @@ fn run(test: impl Future<Output = Outcome>) {
 }
 
 /// Serves on a port that the system chooses; where it is.
-async fn serve<S>(app: S) -> Result<String>
+async fn serve<S>(app: S) -> Result<String, Error>
 where
     S: IntoService<Wire> + Send + 'static,
     S::Service: Service<Wire, Handler: Send, Deciding: Send, Running: Send> + Send + Sync,
@@ -42,11 +42,11 @@ where
 }
 
 /// Serves, and connects to a path.
-async fn visit(app: Router, path: &str) -> Result<WebSocket> {
+async fn visit(app: Router, path: &str) -> Result<WebSocket, Error> {
     visit_with(app, path, Dial::default()).await
 }
 
-async fn visit_with(app: Router, path: &str, dial: Dial) -> Result<WebSocket> {
+async fn visit_with(app: Router, path: &str, dial: Dial) -> Result<WebSocket, Error> {
     let url = serve(app).await?;
     connect(&format!("{url}{path}"), dial).await
 }

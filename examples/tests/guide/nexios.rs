@@ -11,11 +11,11 @@ use crate::sansws::{
 };
 
 async fn one(upgrade: Upgrade) -> Result {
-    upgrade.accept().await?.send_text("one").await
+    Ok(upgrade.accept().await?.send_text("one").await?)
 }
 
 async fn two(upgrade: Upgrade) -> Result {
-    upgrade.accept().await?.send_text("two").await
+    Ok(upgrade.accept().await?.send_text("two").await?)
 }
 
 /// Each path leads to what it says; `None` to nothing.
@@ -39,7 +39,7 @@ fn a_handler() {
     // ours: handler
     async fn hello(upgrade: Upgrade) -> Result {
         let mut socket = upgrade.accept().await?;
-        socket.send_text("hello").await
+        Ok(socket.send_text("hello").await?)
     }
 
     let app = Router::new().route("/ws", hello);
@@ -159,7 +159,7 @@ fn receive_each_kind() {
         let octets: Option<Vec<u8>> = socket.receive_bytes().await?;
         let value: Option<Value> = socket.receive_json().await?; // or any type that serde reads
         // end
-        socket.send_json(&json!([text, octets, value])).await
+        Ok(socket.send_json(&json!([text, octets, value])).await?)
     }
     run(async {
         let url = serve(Router::new().route("/ws", handler)).await? + "/ws";
@@ -250,7 +250,7 @@ fn lifecycle() {
                 Ok(Some(message)) => socket.send(message).await?,
                 Ok(None) => break, // closed with 1000, 1001 or no code
                 Err(error) if error.is_disconnect() => break, // another code; vanished: 1006
-                Err(error) => return Err(error), // closes with the code of the error
+                Err(error) => return Err(error.into()), // closes with the code of the error
             }
         }
         println!("Client disconnected: {:?}", socket.closed());
@@ -281,13 +281,13 @@ fn reject_and_fail() {
     // ours: fail
     async fn handler(upgrade: Upgrade) -> Result {
         if upgrade.query_value("token").is_none() {
-            return upgrade.reject(Response::text(401, "no token\n")).await;
+            return Err(Error::reject(Response::text(401, "no token\n")));
         }
         let mut socket = upgrade.accept().await?;
         match socket.receive_text().await?.as_deref() {
-            Some("close") => socket.close(4000, "as you wish").await.map(drop),
+            Some("close") => Err(Error::close(CloseCode::try_from(4000)?, "as you wish")),
             Some("shout") => Err(Error::close(CloseCode::POLICY, "no shouting")), // 1008
-            _ => Err(Error::other("it broke")), // 1011; the log is told why, not the peer
+            _ => Err("it broke".into()), // 1011; the log is told why, not the peer
         }
     }
     // end
@@ -395,14 +395,15 @@ fn a_consumer() {
         type Message = Json<Value>; // or String, Vec<u8>, Message
 
         async fn on_connect(&mut self, upgrade: Upgrade) -> Result<WebSocket> {
-            upgrade.accept().await
+            Ok(upgrade.accept().await?)
         }
 
         async fn on_receive(&mut self, socket: &mut WebSocket, Json(data): Json<Value>) -> Result {
             self.received += 1;
             socket
                 .send_json(&json!({"n": self.received, "data": data}))
-                .await
+                .await?;
+            Ok(())
         }
 
         async fn on_disconnect(&mut self, closed: Option<&Closed>) {
@@ -448,7 +449,7 @@ fn users_from_a_layer() {
     async fn chat(upgrade: Upgrade) -> Result {
         let user = upgrade.state::<User>()?;
         let mut socket = upgrade.accept().await?;
-        socket.send_text(format!("Hello, {}", user.name)).await
+        Ok(socket.send_text(format!("Hello, {}", user.name)).await?)
     }
 
     let app = Router::new().route("/chat", chat).layer(authenticate);

@@ -25,7 +25,7 @@ fn parameters_names_and_states() {
             let (room, n): (String, i64) = (upgrade.param("room")?, upgrade.param("n")?);
             let motto = upgrade.state::<Motto>()?;
             let mut socket = upgrade.accept().await?;
-            socket.send_json(&json!([room, n, motto.0])).await
+            Ok(socket.send_json(&json!([room, n, motto.0])).await?)
         }
 
         let room = Route::new("/ws/{room}/{n:int}", room).named("room");
@@ -49,7 +49,7 @@ fn parameters_names_and_states() {
 fn refusals() {
     // ours: refuse
     async fn closed(upgrade: Upgrade) -> Result {
-        upgrade.reject(Response::text(401, "no\n")).await
+        Ok(upgrade.reject(Response::text(401, "no\n")).await?)
     }
     // end
     run(async {
@@ -72,7 +72,7 @@ fn authentication() {
         let user = upgrade.state::<User>()?;
         let item: String = upgrade.param("item_id")?;
         let mut socket = upgrade.accept().await?;
-        socket.send_json(&json!([user.0, item])).await
+        Ok(socket.send_json(&json!([user.0, item])).await?)
     }
 
     let items = Route::new("/items/{item_id}/ws", items)

@@ -23,13 +23,11 @@ use core::fmt;
 use core::future::poll_fn;
 use core::pin::Pin;
 
-#[cfg(doc)]
-use super::Error;
 use super::ahead::Ahead;
 use super::kinds::FromMessage;
 #[cfg(feature = "json")]
 use super::kinds::Json;
-use super::{Dial, Result, Transport, WebSocket};
+use super::{Dial, Error, Result, Transport, WebSocket};
 use crate::close::{CloseCode, Closed};
 use crate::handshake::ClientHandshake;
 use crate::http::Url;
@@ -46,7 +44,7 @@ pub trait Connector {
     /// What its connections come over.
     type Transport: Transport;
     /// One attempt. Dropping it gives the attempt up.
-    type Dialing: Future<Output = Result<WebSocket<Self::Transport>>> + Unpin;
+    type Dialing: Future<Output = Result<WebSocket<Self::Transport>, Error>> + Unpin;
     /// One wait.
     type Sleeping: Future<Output = ()> + Unpin;
 
@@ -60,7 +58,7 @@ pub trait Connector {
     fn now(&self) -> Instant;
 
     /// Fresh entropy, from which the waits are drawn: clients of the same seed would come back at the same moment.
-    fn seed(&self) -> Result<Seed>;
+    fn seed(&self) -> Result<Seed, Error>;
 }
 
 /// A connection to a server that is made anew when it ends.
@@ -104,9 +102,9 @@ impl<C: Connector + Default> Client<C> {
     /// A client of a `ws://` or `wss://` URL. It dials when it is first polled.
     ///
     /// # Errors
-    /// [`Error::Misuse`] for a bad URL, and for header fields or subprotocols that can't stand in a request.
-    pub fn new(url: &str, dial: Dial) -> Result<Self> {
-        Self::with(C::default(), url.parse()?, dial)
+    /// [`Error::BadUrl`], [`Error::BadHeader`], and [`Error::Misuse`] for subprotocols that can't stand in a request.
+    pub fn new(url: &str, dial: Dial) -> Result<Self, Error> {
+        Self::with(C::default(), Error::parse_url(url)?, dial)
     }
 }
 
@@ -115,10 +113,11 @@ impl<C: Connector> Client<C> {
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    pub fn with(connector: C, url: Url, dial: Dial) -> Result<Self> {
+    pub fn with(connector: C, url: Url, dial: Dial) -> Result<Self, Error> {
         let seed = connector.seed()?;
         // What no attempt could send is said at once.
-        ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())?;
+        ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())
+            .map_err(|misuse| Error::of_fields(misuse, &dial.options.fields))?;
         Ok(Self {
             connector,
             url,
@@ -145,8 +144,8 @@ impl<C: Connector> Client<C> {
     /// missed. It is given a second handle of the connection, which it may send on and receive from, and should not keep.
     ///
     /// An error ends the connection, with the close code that it stands for ([`Error::close`], else 1011), and is judged by that
-    /// code: 1011 comes back later, `Error::close(CloseCode::POLICY, …)` stops the client. The hook is not bounded in time, and
-    /// while it waits for something else nobody answers pings.
+    /// code: 1011 comes back later, `Error::close(CloseCode::POLICY, …)` stops the client. So does a panic, as 1011. The hook is not
+    /// bounded in time, and while it waits for something else nobody answers pings.
     #[must_use]
     pub fn on_open<H, F>(mut self, mut hook: H) -> Self
     where
@@ -157,7 +156,7 @@ impl<C: Connector> Client<C> {
         self
     }
 
-    /// Calls `hook` with each new state.
+    /// Calls `hook` with each new state. One that panics is logged, and called again with the next.
     #[must_use]
     pub fn on_change(mut self, hook: impl FnMut(&ClientState) + Send + 'static) -> Self {
         self.on_change = Some(Box::new(hook));
@@ -196,12 +195,12 @@ impl<C: Connector> Client<C> {
     ///
     /// # Errors
     /// None of its own; the forms that want a certain kind of message have some.
-    pub async fn receive(&mut self) -> Result<Option<Message>> {
+    pub async fn receive(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.poll_receive(cx)).await
     }
 
     /// Receives a text message; a binary one is [`Error::WrongKind`], and passed over.
-    pub async fn receive_text(&mut self) -> Result<Option<String>> {
+    pub async fn receive_text(&mut self) -> Result<Option<String>, Error> {
         self.receive()
             .await?
             .map(FromMessage::from_message)
@@ -209,7 +208,7 @@ impl<C: Connector> Client<C> {
     }
 
     /// Receives a binary message; a text one is [`Error::WrongKind`], and passed over.
-    pub async fn receive_bytes(&mut self) -> Result<Option<Vec<u8>>> {
+    pub async fn receive_bytes(&mut self) -> Result<Option<Vec<u8>>, Error> {
         self.receive()
             .await?
             .map(FromMessage::from_message)
@@ -218,7 +217,9 @@ impl<C: Connector> Client<C> {
 
     /// Receives a message of either kind as JSON; what does not fit is [`Error::Json`], and passed over.
     #[cfg(feature = "json")]
-    pub async fn receive_json<V: serde::de::DeserializeOwned>(&mut self) -> Result<Option<V>> {
+    pub async fn receive_json<V: serde::de::DeserializeOwned>(
+        &mut self,
+    ) -> Result<Option<V>, Error> {
         let json = self.receive().await?.map(Json::from_message);
         Ok(json.transpose()?.map(|Json(value)| value))
     }
@@ -229,24 +230,27 @@ impl<C: Connector> Client<C> {
     /// # Errors
     /// [`Misuse::Full`](crate::error::Misuse::Full) when there is no connection and no room in the queue, [`Misuse::Stopped`](crate::error::Misuse::Stopped) once the client has stopped.
     /// The message was not taken then.
-    pub async fn send(&mut self, message: impl Into<Message>) -> Result<()> {
+    pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut message = Some(message.into());
         poll_fn(|cx| self.poll_send(cx, &mut message)).await
     }
 
     /// Sends a text message.
-    pub async fn send_text(&mut self, text: impl Into<String>) -> Result<()> {
+    pub async fn send_text(&mut self, text: impl Into<String>) -> Result<(), Error> {
         self.send(Message::Text(text.into())).await
     }
 
     /// Sends a binary message.
-    pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<()> {
+    pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<(), Error> {
         self.send(Message::Binary(octets.into())).await
     }
 
     /// Sends a value as JSON, in a text message.
     #[cfg(feature = "json")]
-    pub async fn send_json<V: serde::Serialize + ?Sized>(&mut self, value: &V) -> Result<()> {
+    pub async fn send_json<V: serde::Serialize + ?Sized>(
+        &mut self,
+        value: &V,
+    ) -> Result<(), Error> {
         let text = serde_json::to_string(value)?;
         self.send_text(text).await
     }
@@ -255,7 +259,7 @@ impl<C: Connector> Client<C> {
     ///
     /// # Errors
     /// [`Misuse::Stopped`](crate::error::Misuse::Stopped) once the client has stopped.
-    pub async fn ready(&mut self) -> Result<()> {
+    pub async fn ready(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.poll_accepting(cx, false)).await
     }
 
@@ -263,7 +267,7 @@ impl<C: Connector> Client<C> {
     ///
     /// # Errors
     /// [`Misuse::Stopped`](crate::error::Misuse::Stopped) once the client has stopped.
-    pub async fn flush(&mut self) -> Result<()> {
+    pub async fn flush(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.poll_accepting(cx, true)).await
     }
 
@@ -275,7 +279,7 @@ impl<C: Connector> Client<C> {
     ///
     /// # Errors
     /// [`Misuse::ReservedCode`](crate::error::Misuse::ReservedCode) when `code` may not be sent; then nothing has happened.
-    pub async fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>> {
+    pub async fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>, Error> {
         let code = CloseCode::try_from(code)?;
         self.leave(code, reason);
         poll_fn(|cx| self.poll_stopped(cx)).await;

@@ -11,9 +11,12 @@ use super::state::ended;
 use super::{Client, ClientState, Connector, Hook, Stop};
 use crate::close::CloseCode;
 use crate::drive::ahead::Item;
+use crate::drive::contain::contain;
+use crate::drive::handler_error::Chain;
 use crate::drive::parties::Party;
+use crate::drive::verdict::{Blame, Verdict};
 use crate::drive::websocket::is_closing;
-use crate::drive::{Error, Result, WebSocket};
+use crate::drive::{Error, HandlerError, Result, WebSocket};
 use crate::error::Misuse;
 use crate::message::{Message, Payload};
 use crate::policy::Next;
@@ -50,7 +53,10 @@ impl<C: Connector> Client<C> {
                     Err(error) => self.over(error),
                 },
                 Link::Opening(_, hook) => {
-                    let done = ready!(hook.as_mut().poll(cx));
+                    let done = match contain(|| hook.as_mut().poll(cx)) {
+                        Ok(done) => ready!(done),
+                        Err(panic) => Err(panic.into()),
+                    };
                     self.hooked(done);
                 }
                 Link::Open(_) => match self.poll_queue(cx) {
@@ -73,10 +79,10 @@ impl<C: Connector> Client<C> {
     /// The connection was made.
     fn begin(&mut self, socket: WebSocket<C::Transport>) {
         match &mut self.on_open {
-            Some(hook) => {
-                let hook = hook(socket.again());
-                self.link = Link::Opening(socket, hook);
-            }
+            Some(hook) => match contain(|| hook(socket.again())) {
+                Ok(hook) => self.link = Link::Opening(socket, hook),
+                Err(panic) => self.unhooked(socket, panic.into()),
+            },
             None => self.open(socket),
         }
     }
@@ -90,24 +96,41 @@ impl<C: Connector> Client<C> {
     /// The hook is done.
     fn hooked(&mut self, done: Result) {
         let link = mem::replace(&mut self.link, Link::Idle);
-        let Link::Opening(socket, _) = link else {
+        let Link::Opening(socket, hook) = link else {
             self.link = link;
             return;
         };
-        match done {
+        let dropped = contain(|| drop(hook));
+        match dropped.map_err(HandlerError::from).and(done) {
             Ok(()) => self.open(socket),
-            // The hook ran into the end of the connection: that end counts, behind what can still be received.
-            Err(error) if is_over(&error) && !socket.is_open() => self.link = Link::Open(socket),
-            Err(error) if is_end(&error) => self.over(error),
-            Err(error) => {
-                let (code, reason) = (error.close_code(), error.close_reason());
-                socket
-                    .shared()
-                    .engine()
-                    .start_close(Some(code), crate::close::cut_reason(&reason));
-                self.link = Link::Leaving(socket, Some(error));
-            }
+            Err(error) => self.unhooked(socket, error),
         }
+    }
+
+    /// The hook failed.
+    fn unhooked(&mut self, socket: WebSocket<C::Transport>, error: HandlerError) {
+        let verdict = Verdict::of(&error, socket.cell());
+        if verdict.blame == Blame::Application {
+            tracing::error!(error = %Chain(&error), "`on_open` failed");
+        }
+        let error = match Error::from(error) {
+            // The hook ran into the end of the connection: that end counts, behind what can still be received.
+            _ if verdict.is_end && !socket.is_open() => return self.link = Link::Open(socket),
+            Error::Other(_) if verdict.is_end => {
+                let end = socket.cell().engine().disconnected();
+                return self.over(end);
+            }
+            error if verdict.is_end => return self.over(error),
+            // The end of another connection is not that of this one.
+            error if verdict.blame == Blame::Application => Error::other(error),
+            error => error,
+        };
+        let (code, reason) = (verdict.code, verdict.reason);
+        socket
+            .shared()
+            .engine()
+            .start_close(Some(code), crate::close::cut_reason(&reason));
+        self.link = Link::Leaving(socket, Some(error));
     }
 
     /// The connection that was left has ended.
@@ -149,13 +172,15 @@ impl<C: Connector> Client<C> {
 
     fn change(&mut self, state: ClientState) {
         self.state = state;
-        if let Some(hook) = &mut self.on_change {
-            hook(&self.state);
+        if let Some(hook) = &mut self.on_change
+            && contain(|| hook(&self.state)).is_err()
+        {
+            tracing::error!("`on_change` panicked");
         }
     }
 
     /// Sends what is queued. Ready when nothing is left of it, or the connection takes no more at all.
-    fn poll_queue(&mut self, cx: &Context<'_>) -> Poll<Result<()>> {
+    fn poll_queue(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         let Link::Open(socket) = &self.link else {
             return Poll::Ready(Ok(()));
         };
@@ -177,7 +202,10 @@ impl<C: Connector> Client<C> {
         Poll::Ready(Ok(()))
     }
 
-    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>>> {
+    pub(super) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Message>, Error>> {
         loop {
             if let Some(Item { message, .. }) = self.inbox.pop() {
                 return Poll::Ready(Ok(Some(message)));
@@ -241,7 +269,7 @@ impl<C: Connector> Client<C> {
         &mut self,
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Result<(), Error>> {
         let mut opened = self.poll_open(cx);
         while opened == Poll::Ready(true) && self.look(cx) {
             opened = self.poll_open(cx);
@@ -270,7 +298,7 @@ impl<C: Connector> Client<C> {
         &self,
         cx: &Context<'_>,
         message: &mut Option<Message>,
-    ) -> Poll<Option<Result<()>>> {
+    ) -> Poll<Option<Result<(), Error>>> {
         let Link::Open(socket) = &self.link else {
             return Poll::Ready(None);
         };
@@ -292,7 +320,11 @@ impl<C: Connector> Client<C> {
     }
 
     /// Waits for a connection that accepts messages; with `flush`, until all of them are written.
-    pub(super) fn poll_accepting(&mut self, cx: &mut Context<'_>, flush: bool) -> Poll<Result<()>> {
+    pub(super) fn poll_accepting(
+        &mut self,
+        cx: &mut Context<'_>,
+        flush: bool,
+    ) -> Poll<Result<(), Error>> {
         loop {
             if !ready!(self.poll_open(cx)) {
                 return Poll::Ready(Err(Misuse::Stopped.into()));

@@ -69,8 +69,15 @@ pub(super) fn ended(error: &Error) -> Ended {
         | Error::Handshake(_)
         | Error::Redirect(_)
         | Error::Misuse(_)
+        | Error::BadUrl { .. }
+        | Error::BadHeader { .. }
         | Error::Refusal(_) => Ended::Broken,
-        error => Ended::Closed(error.close_code().get()),
+        Error::Close(close) => Ended::Closed(close.0.get()),
+        Error::WrongKind(_) => Ended::Closed(1003),
+        #[cfg(feature = "json")]
+        Error::Json(_) => Ended::Closed(1007),
+        Error::Hub(error) => Ended::Closed(error.close_code().get()),
+        _ => Ended::Closed(1011),
     }
 }
 
@@ -112,6 +119,7 @@ const fn is_untrusted(_: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::close::CloseCode;
+    use crate::drive::ConnectionTag;
     use crate::error::{Misuse, Violation};
     use crate::handshake::RedirectError;
     use crate::http::Response;
@@ -159,8 +167,14 @@ mod tests {
                 Ended::Unreachable,
             ),
             (Error::Proxy(TunnelError::Malformed), Ended::Broken),
-            (Error::close(CloseCode::POLICY, "no"), Ended::Closed(1008)),
-            (Error::WrongKind, Ended::Closed(1003)),
+            (
+                Error::close(CloseCode::POLICY, "no").into(),
+                Ended::Closed(1008),
+            ),
+            (
+                Error::WrongKind(ConnectionTag::default()),
+                Ended::Closed(1003),
+            ),
             (Error::other("no token"), Ended::Closed(1011)),
         ];
         for (error, want) in cases {

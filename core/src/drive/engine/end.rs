@@ -3,14 +3,14 @@
 //! Knows no octet.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use std::io;
 
 use super::{Engine, Error, Result};
 use crate::close::{CloseCode, Closed};
 use crate::drive::Transport;
 use crate::drive::metrics::Closer;
-use crate::error::Violation;
+use crate::error::{Misuse, Violation};
 
 /// How it ended.
 #[derive(Debug)]
@@ -18,6 +18,16 @@ pub(super) struct End {
     pub(super) closed: Closed,
     violation: Option<Violation>,
     io: Option<io::Error>,
+    /// The kind of `io`, once it was told.
+    told_io: Option<io::ErrorKind>,
+}
+
+/// An error that was told of a connection, by its text: what it stands for.
+#[derive(Debug)]
+pub(super) struct Fault {
+    text: String,
+    code: CloseCode,
+    reason: String,
 }
 
 impl<T: Transport> Engine<T> {
@@ -32,7 +42,7 @@ impl<T: Transport> Engine<T> {
             return;
         }
         let clean = close.is_some();
-        let io = self.fault.take().or(io);
+        let io = self.write_error.take().or(io);
         self.leave_hub();
         let (code, reason) = close.unwrap_or_default();
         self.end = Some(Box::new(End {
@@ -43,6 +53,7 @@ impl<T: Transport> Engine<T> {
             },
             violation,
             io,
+            told_io: None,
         }));
     }
 
@@ -79,7 +90,49 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    pub(super) fn tell_end(&mut self) -> Result<()> {
+    /// Whether a stream of messages gave its last item.
+    pub(in crate::drive) const fn is_stream_over(&self) -> bool {
+        self.flags.over
+    }
+
+    pub(in crate::drive) const fn end_stream(&mut self) {
+        self.flags.over = true;
+    }
+
+    pub(in crate::drive) fn closed(&self) -> Option<&Closed> {
+        self.end.as_ref().map(|end| &end.closed)
+    }
+
+    /// How the peer broke the protocol.
+    pub(in crate::drive) fn violation(&self) -> Option<Violation> {
+        self.end.as_ref().and_then(|end| end.violation)
+    }
+
+    /// The kind of the transport's error that was told.
+    pub(in crate::drive) fn told_io(&self) -> Option<io::ErrorKind> {
+        self.end.as_ref().and_then(|end| end.told_io)
+    }
+
+    /// Notes an error that is told, and what a handler that fails with it closes with.
+    pub(in crate::drive) fn note_fault(&mut self, error: &Error, code: CloseCode, reason: String) {
+        let text = error.to_string();
+        self.fault = Some(Box::new(Fault { text, code, reason }));
+    }
+
+    /// What an error with this text stands for, if it was told of this connection: some wrappers hide all but the text.
+    pub(in crate::drive) fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
+        if let Some(fault) = self.fault.as_ref().filter(|fault| fault.text == text) {
+            return Some((fault.code, fault.reason.clone()));
+        }
+        let is = |error: Error| error.to_string() == text;
+        let violated = |violation| is(Error::Violation(violation));
+        let told = self.end.is_some() && is(self.disconnected())
+            || self.violation().is_some_and(violated)
+            || !self.connection.is_open() && is(Misuse::Closing.into());
+        told.then(|| (CloseCode::NORMAL, String::new()))
+    }
+
+    pub(super) fn tell_end(&mut self) -> Result<(), Error> {
         let told = core::mem::replace(&mut self.flags.told, true);
         let Some(end) = &mut self.end else {
             return Ok(());
@@ -92,7 +145,12 @@ impl<T: Transport> Engine<T> {
         }
         match end.io.take() {
             // A reset is how some peers leave: no other kind of error says so.
-            Some(error) if !told && !is_disconnect(&error) => Err(error.into()),
+            Some(error) if !told && !is_disconnect(&error) => {
+                end.told_io = Some(error.kind());
+                let error = Error::Io(error);
+                self.note_fault(&error, CloseCode::NORMAL, String::new());
+                Err(error)
+            }
             _ => Err(self.disconnected()),
         }
     }

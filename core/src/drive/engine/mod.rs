@@ -18,12 +18,12 @@ use super::buffer::{self, Unread};
 use super::hub::Post;
 use super::parties::{Parties, Party};
 use super::{Error, Result, Transport};
-use crate::close::{CloseCode, Closed};
+use crate::close::CloseCode;
 use crate::connection::{After, Connection, Event, State};
 use crate::message::{Assembly, Message};
 use crate::time::Instant;
 
-use end::End;
+use end::{End, Fault};
 pub use extra::Counters;
 use extra::{Leaving, Sent, Told, Traffic};
 use send::{ANSWERS, Looked};
@@ -60,7 +60,7 @@ pub(super) struct Engine<T> {
     answers: u8,
     end: Option<Box<End>>,
     /// What a write failed with.
-    fault: Option<io::Error>,
+    write_error: Option<io::Error>,
     /// It is to be closed at a certain time.
     leaving: Option<Box<Leaving>>,
     /// What the peer sends is limited.
@@ -68,6 +68,8 @@ pub(super) struct Engine<T> {
     counters: Counters,
     /// What the server knows of the counters.
     told: Told,
+    /// What was last told to who receives that is no end.
+    fault: Option<Box<Fault>>,
     /// The code with which we closed first: 1005 for none, 0 when we did not.
     said: u16,
     /// What it has of a hub.
@@ -130,11 +132,12 @@ impl<T: Transport> Engine<T> {
             looked: Looked::default(),
             answers: 0,
             end: None,
-            fault: None,
+            write_error: None,
             leaving: None,
             traffic: None,
             counters: Counters::default(),
             told: Told::default(),
+            fault: None,
             said: 0,
             post: None,
             flags: Flags::default(),
@@ -149,10 +152,6 @@ impl<T: Transport> Engine<T> {
         &self.transport
     }
 
-    pub(super) fn closed(&self) -> Option<&Closed> {
-        self.end.as_ref().map(|end| &end.closed)
-    }
-
     pub(super) const fn set_driven(&mut self) {
         self.flags.driven = true;
     }
@@ -162,7 +161,7 @@ impl<T: Transport> Engine<T> {
         &mut self,
         cx: &Context<'_>,
         party: Party,
-    ) -> Poll<Result<Option<Message>>> {
+    ) -> Poll<Result<Option<Message>, Error>> {
         loop {
             match ready!(self.poll_got(cx, party, false))? {
                 Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message))),
@@ -179,7 +178,7 @@ impl<T: Transport> Engine<T> {
         cx: &Context<'_>,
         party: Party,
         begin: bool,
-    ) -> Poll<Result<Option<Part>>> {
+    ) -> Poll<Result<Option<Part>, Error>> {
         loop {
             match ready!(self.poll_got(cx, party, true))? {
                 Some(Got::Message(message)) => {
@@ -203,7 +202,7 @@ impl<T: Transport> Engine<T> {
         cx: &Context<'_>,
         party: Party,
         pieces: bool,
-    ) -> Poll<Result<Option<Got>>> {
+    ) -> Poll<Result<Option<Got>, Error>> {
         loop {
             // Who is handed one message after the other never waits: others have their turn too.
             ready!(self.poll_turn(cx));
@@ -367,7 +366,7 @@ impl<T: Transport> Engine<T> {
             Ok(wrote) => wrote,
             Err(error) => {
                 self.connection.end_of_output(self.transport.now());
-                self.fault = Some(error);
+                self.write_error = Some(error);
                 self.flags.dirty = false;
                 // Whoever waits has another deadline now.
                 self.parties.wake_all();
@@ -466,15 +465,6 @@ impl<T: Transport> Engine<T> {
                 return Poll::Ready(());
             }
         }
-    }
-
-    /// Whether a stream of messages gave its last item.
-    pub(super) const fn is_stream_over(&self) -> bool {
-        self.flags.over
-    }
-
-    pub(super) const fn end_stream(&mut self) {
-        self.flags.over = true;
     }
 
     /// Begins to close. Closing twice is no error.

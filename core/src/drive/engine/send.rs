@@ -37,7 +37,7 @@ impl<T: Transport> Engine<T> {
         &mut self,
         cx: &Context<'_>,
         party: Party,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Result<(), Error>> {
         self.poll_accepting(cx, party, false)
     }
 
@@ -46,7 +46,7 @@ impl<T: Transport> Engine<T> {
         &mut self,
         cx: &Context<'_>,
         party: Party,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Result<(), Error>> {
         self.poll_accepting(cx, party, true)
     }
 
@@ -55,7 +55,7 @@ impl<T: Transport> Engine<T> {
         cx: &Context<'_>,
         party: Party,
         answers: bool,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Result<(), Error>> {
         self.look_if_due(cx, party);
         loop {
             if !self.accepts() {
@@ -159,7 +159,7 @@ impl<T: Transport> Engine<T> {
     pub(in crate::drive) fn send(
         &mut self,
         send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
-    ) -> Result<()> {
+    ) -> Result<(), Error> {
         if !self.accepts() && self.is_answering() {
             self.answers -= 1;
             return Ok(());
@@ -185,7 +185,7 @@ impl<T: Transport> Engine<T> {
     pub(in crate::drive) fn send_message(
         &mut self,
         send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
-    ) -> Result<()> {
+    ) -> Result<(), Error> {
         self.send(send)?;
         self.counters.sent += 1;
         self.sent.messages += 1;
@@ -206,7 +206,7 @@ impl<T: Transport> Engine<T> {
         &mut self,
         cx: &Context<'_>,
         party: Party,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Result<(), Error>> {
         self.look_if_due(cx, party);
         loop {
             if self.poll_flush(cx, party).is_ready() {

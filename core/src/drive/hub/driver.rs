@@ -10,6 +10,7 @@ use core::cell::RefCell;
 use core::future::{Future, pending, poll_fn};
 use core::panic::AssertUnwindSafe;
 use core::pin::{Pin, pin};
+use core::sync::atomic::Ordering;
 use core::task::{Context, Poll};
 
 use std::panic::catch_unwind;
@@ -91,6 +92,36 @@ where
         Poll::Pending
     })
     .await
+}
+
+/// Sees to the time of a hub from now on, unless somebody was asked to by this already: for connections that no server of ours accepts.
+/// It is never done; once it is dropped, as when a runtime ends, the next who asks begins anew.
+pub fn drive_hub_beside<S, F>(
+    hub: &HubRef,
+    sleep: F,
+) -> Option<impl Future<Output = ()> + use<S, F>>
+where
+    F: Fn(Duration) -> S,
+    S: Future<Output = ()>,
+{
+    let beside = Beside::of(hub)?;
+    Some(async move { drive_hubs(alloc::vec![beside.0.clone()], sleep).await })
+}
+
+/// Somebody sees to the time of a hub beside servers.
+struct Beside(HubRef);
+
+impl Beside {
+    fn of(hub: &HubRef) -> Option<Self> {
+        let is_driven = hub.0.driven_beside.swap(true, Ordering::SeqCst);
+        (!is_driven).then(|| Self(hub.clone()))
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.0.driven_beside.store(false, Ordering::SeqCst);
+    }
 }
 
 async fn drive_on<S: Future<Output = ()>>(hub: &HubRef, sleep: &impl Fn(Duration) -> S) {

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::future::poll_fn;
+use core::sync::atomic::AtomicBool;
 use core::task::Waker;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -50,6 +51,8 @@ pub(crate) struct Inner {
     /// At least one.
     pub(super) nodes: RwLock<Vec<Arc<Node>>>,
     pub(super) outlets: Outlets,
+    /// Somebody sees to its time beside servers.
+    pub(super) driven_beside: AtomicBool,
     /// Time is virtual.
     #[cfg(feature = "test-kit")]
     pub(super) clock: std::sync::OnceLock<Box<Clock>>,

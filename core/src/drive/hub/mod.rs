@@ -20,7 +20,7 @@ mod socket;
 mod subscription;
 
 pub use callback::message as panic_message;
-pub use driver::{OnThisThread, both, caught, drive_hubs, hubs_on_this_thread};
+pub use driver::{OnThisThread, both, caught, drive_hub_beside, drive_hubs, hubs_on_this_thread};
 pub use events::Events;
 pub(crate) use inner::Inner;
 pub use link::Link;
@@ -232,6 +232,7 @@ impl<O: Outside> Hub<O> {
             options,
             nodes: RwLock::default(),
             outlets: Outlets::default(),
+            driven_beside: core::sync::atomic::AtomicBool::new(false),
             #[cfg(feature = "test-kit")]
             clock: std::sync::OnceLock::new(),
         };

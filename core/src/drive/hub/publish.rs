@@ -11,7 +11,7 @@ use core::task::{Poll, Waker};
 
 use super::node::Node;
 use super::{Inner, driver};
-use crate::drive::Result;
+use crate::drive::{Error, Result};
 use crate::hub::{self, ChannelId, Draft, HubError, Published, Token};
 use crate::message::Prepared;
 use crate::time::Duration;
@@ -25,7 +25,7 @@ use crate::time::Duration;
 #[must_use = "nothing is published before it is awaited, or `now` is called"]
 pub struct Publish {
     /// Where, or why not at all.
-    by: Result<By>,
+    by: Result<By, Error>,
     draft: Draft,
 }
 
@@ -48,7 +48,7 @@ impl By {
 }
 
 impl Publish {
-    pub(super) fn new(by: Result<By>, group: String, message: Prepared) -> Self {
+    pub(super) fn new(by: Result<By, Error>, group: String, message: Prepared) -> Self {
         let sender = by.as_ref().ok().and_then(|by| by.sender);
         Self {
             by,
@@ -63,7 +63,7 @@ impl Publish {
 
     #[cfg(feature = "json")]
     pub(super) fn json<V: serde::Serialize + ?Sized>(
-        by: Result<By>,
+        by: Result<By, Error>,
         group: String,
         value: &V,
     ) -> Self {
@@ -115,7 +115,7 @@ impl Publish {
     ///
     /// # Errors
     /// As [`publish`](hub::Hub::publish); [`HubError::Behind`] where awaiting it would wait.
-    pub fn now(self) -> Result<Published> {
+    pub fn now(self) -> Result<Published, Error> {
         let by = self.by?;
         let token = by.begin(&self.draft, None)?;
         let unknown = Published::default();
@@ -139,7 +139,7 @@ impl By {
 }
 
 impl IntoFuture for Publish {
-    type Output = Result<Published>;
+    type Output = Result<Published, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     /// Publishes. It waits for a turn of readers whose queues are full, for members that are behind where the group makes publishers

@@ -41,7 +41,7 @@ impl<T: Transport> Shared<T> {
         })
     }
 
-    fn publisher(&self) -> Result<By> {
+    fn publisher(&self) -> Result<By, Error> {
         let channel = self.channel(Open::default())?;
         Ok(By {
             hub: channel.hub,
@@ -57,7 +57,7 @@ impl<T: Transport> Shared<T> {
         Ok(self.channel(open)?.id)
     }
 
-    async fn join(&self, group: &str, since: Option<Position>) -> Result<Joined> {
+    async fn join(&self, group: &str, since: Option<Position>) -> Result<Joined, Error> {
         let channel = self.channel(Open::default())?;
         let (id, name) = (channel.id, Arc::from(group));
         let joined = channel.hub.with(&channel.node, |state, now| {
@@ -85,13 +85,13 @@ impl<T: Transport> Shared<T> {
         Ok(joined)
     }
 
-    fn leave(&self, group: &str) -> Result<Left> {
+    fn leave(&self, group: &str) -> Result<Left, Error> {
         let channel = self.channel(Open::default())?;
         let (hub, id) = (&channel.hub, channel.id);
         Ok(hub.with(&channel.node, |state, now| state.leave(now, id, group))?)
     }
 
-    fn instruct(&self, instruction: Instruction) -> Result<()> {
+    fn instruct(&self, instruction: Instruction) -> Result<(), Error> {
         let channel = self.channel(Open::default())?;
         let (hub, target) = (&channel.hub, Target::Channel(channel.id));
         Ok(hub.with(&channel.node, |state, now| {
@@ -99,7 +99,7 @@ impl<T: Transport> Shared<T> {
         })?)
     }
 
-    async fn send_in_order(&self, message: Prepared) -> Result<()> {
+    async fn send_in_order(&self, message: Prepared) -> Result<(), Error> {
         let channel = self.channel(Open::default())?;
         let (hub, id) = (&channel.hub, channel.id);
         poll_fn(|cx| {
@@ -149,7 +149,7 @@ macro_rules! member {
             ///
             /// # Errors
             /// [`HubError::IsOpen`] when it has one, [`HubError::NoHub`], and those of [`open`](crate::hub::Hub::open).
-            pub fn open_channel(&self, open: Open) -> Result<ChannelId> {
+            pub fn open_channel(&self, open: Open) -> Result<ChannelId, Error> {
                 Ok(self.cell().open_channel(open)?)
             }
 
@@ -157,7 +157,7 @@ macro_rules! member {
             ///
             /// # Errors
             /// [`HubError::NoHub`], [`HubError::Full`], [`HubError::Gone`] once it has ended.
-            pub fn id(&self) -> Result<ChannelId> {
+            pub fn id(&self) -> Result<ChannelId, Error> {
                 Ok(self.cell().channel(Open::default())?.id)
             }
 
@@ -165,7 +165,7 @@ macro_rules! member {
             ///
             /// # Errors
             /// Those of [`join`](crate::hub::Hub::join), [`HubError::NoHub`].
-            pub async fn join(&self, group: &str) -> Result<Joined> {
+            pub async fn join(&self, group: &str) -> Result<Joined, Error> {
                 self.cell().join(group, None).await
             }
 
@@ -174,7 +174,11 @@ macro_rules! member {
             ///
             /// # Errors
             /// As for [`join`](Self::join). That messages are missing is no error: [`Joined::recovered`] says so.
-            pub async fn join_since(&self, group: &str, since: Option<Position>) -> Result<Joined> {
+            pub async fn join_since(
+                &self,
+                group: &str,
+                since: Option<Position>,
+            ) -> Result<Joined, Error> {
                 self.cell().join(group, since).await
             }
 
@@ -182,7 +186,7 @@ macro_rules! member {
             ///
             /// # Errors
             /// [`HubError::Gone`] once the connection has ended.
-            pub fn leave(&self, group: &str) -> Result<Left> {
+            pub fn leave(&self, group: &str) -> Result<Left, Error> {
                 self.cell().leave(group)
             }
 
@@ -190,7 +194,7 @@ macro_rules! member {
             ///
             /// # Errors
             /// Those of [`subscribe`](crate::hub::Hub::subscribe).
-            pub fn subscribe(&self, filter: Filter) -> Result<bool> {
+            pub fn subscribe(&self, filter: Filter) -> Result<bool, Error> {
                 let channel = self.cell().channel(Open::default())?;
                 let id = channel.id;
                 Ok(channel.hub.with(&channel.node, |state, now| {
@@ -202,7 +206,7 @@ macro_rules! member {
             ///
             /// # Errors
             /// [`HubError::Gone`] once the connection has ended.
-            pub fn unsubscribe(&self, filter: &Filter) -> Result<bool> {
+            pub fn unsubscribe(&self, filter: &Filter) -> Result<bool, Error> {
                 let channel = self.cell().channel(Open::default())?;
                 let id = channel.id;
                 Ok(channel
@@ -245,7 +249,7 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::NoHub`], [`HubError::TooLong`]; [`HubError::Gone`] once the connection has ended, or when it is closed for
             /// reading too slowly.
-            pub async fn send_in_order(&self, message: impl Into<Prepared>) -> Result<()> {
+            pub async fn send_in_order(&self, message: impl Into<Prepared>) -> Result<(), Error> {
                 self.cell().send_in_order(message.into()).await
             }
 
@@ -253,7 +257,7 @@ macro_rules! member {
             ///
             /// # Errors
             /// [`HubError::BadName`], [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
-            pub fn set_user(&self, user: Option<&str>) -> Result<()> {
+            pub fn set_user(&self, user: Option<&str>) -> Result<(), Error> {
                 self.cell()
                     .instruct(Instruction::SetUser(user.map(Into::into)))
             }
@@ -262,7 +266,7 @@ macro_rules! member {
             ///
             /// # Errors
             /// [`HubError::MetadataTooLong`], [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
-            pub fn set_metadata(&self, metadata: &str) -> Result<()> {
+            pub fn set_metadata(&self, metadata: &str) -> Result<(), Error> {
                 self.cell()
                     .instruct(Instruction::SetMetadata(metadata.into()))
             }
@@ -272,7 +276,7 @@ macro_rules! member {
             ///
             /// # Errors
             /// [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
-            pub fn set_expiry(&self, at: Option<Instant>) -> Result<()> {
+            pub fn set_expiry(&self, at: Option<Instant>) -> Result<(), Error> {
                 self.cell().instruct(Instruction::SetExpiry(at))
             }
         }

@@ -23,16 +23,24 @@
 //! # }
 //! ```
 //!
+//! A whole [`Router`](crate::Router) of ours, with its layers, pages and handlers, is one service there: see [`RouterService`].
+//!
 //! In a bare service of hyper, `Upgrade::from_request(&mut request)` makes one. The server must let connections be upgraded:
 //! `serve_connection(..).with_upgrades()` for HTTP/1.1, `enable_connect_protocol()` for HTTP/2; axum's `serve` does both.
 
+pub(crate) mod bridge;
+mod service;
+
+pub use service::{Answer, Answering, RouterExt, RouterService};
+
 use std::fmt;
+use std::time::Duration;
 
 use ::hyper::ext::Protocol;
 use ::hyper::upgrade::{OnUpgrade, Upgraded};
 use http::Extensions;
 use hyper_util::rt::TokioIo;
-use sansws_core::drive::{self, Foreign, Gate, Policy, Result};
+use sansws_core::drive::{self, Foreign, Gate, HubRef, Policy, Result};
 use sansws_core::handshake::{Refusal, Request};
 use sansws_core::http::Response;
 
@@ -107,15 +115,22 @@ impl Upgrade {
         self
     }
 
+    /// Says which route led here, by its pattern: spans and events name it. In axum that is known.
+    pub fn route(mut self, pattern: &str) -> Self {
+        self.foreign = self.foreign.route(pattern);
+        self
+    }
+
     /// Accepts, and runs `handler` in a task of its own as a server of ours would: pings are answered while it waits, and what it
-    /// returns decides the close code. The response is to be returned to the stack; it may also be a refusal, such as 403 for a
+    /// returns decides the close code. The time of the policy's hub is seen to from then on, for as long as the runtime lives. The response is to be returned to the stack; it may also be a refusal, such as 403 for a
     /// page of another host.
     pub fn on_upgrade<R, H, F>(self, handler: H) -> http::Response<R>
     where
         R: Default + From<Vec<u8>>,
         H: FnOnce(WebSocket) -> F + Send + 'static,
-        F: Future<Output = Result<()>> + Send + 'static,
+        F: Future<Output = Result> + Send + 'static,
     {
+        drive_hub(self.foreign.hub());
         let (response, admitted) = match self.foreign.accept() {
             Ok(accepted) => accepted,
             Err(response) => return respond(response),
@@ -133,6 +148,41 @@ impl Upgrade {
         response.map(|()| R::default())
     }
 }
+
+/// Sees to the time of a hub, unless that is done already.
+fn drive_hub(hub: Option<&HubRef>) {
+    if let Some(driving) = hub.and_then(|hub| drive::drive_hub_beside(hub, tokio::time::sleep)) {
+        tokio::spawn(driving);
+    }
+}
+
+/// Shuts down what other stacks have upgraded: waits for the signal, then [drains](Gate::drain) over `window`, and is done once nobody
+/// is in, or 5 seconds after the window, when who is left is dropped. It is what axum's `with_graceful_shutdown` waits for:
+///
+/// ```
+/// # use std::time::Duration;
+/// # use sansws_tokio::Gate;
+/// # use sansws_tokio::hyper::drain_when;
+/// # async fn run(listener: tokio::net::TcpListener, router: axum::Router, gate: Gate) -> std::io::Result<()> {
+/// # let signal = std::future::pending::<()>();
+/// axum::serve(listener, router)
+///     .with_graceful_shutdown(drain_when(signal, gate, Duration::from_secs(10))) // Close 1012
+///     .await
+/// # }
+/// ```
+///
+/// The connections are those that [`Upgrade::gate`] lets in by this gate.
+pub async fn drain_when<S: Future>(signal: S, gate: Gate, window: Duration) {
+    signal.await;
+    gate.drain(window);
+    let emptied = std::future::poll_fn(|cx| gate.poll_empty(cx));
+    if tokio::time::timeout(window + LATE, emptied).await.is_err() {
+        gate.drop_all();
+    }
+}
+
+/// How long a connection has for its closing handshake when the window to drain is over.
+const LATE: Duration = Duration::from_secs(5);
 
 fn respond<R: Default + From<Vec<u8>>>(response: Response) -> http::Response<R> {
     response.into_http().map_or_else(
@@ -164,6 +214,14 @@ impl<S: Sync> axum_core::extract::FromRequestParts<S> for Upgrade {
         let protocol = parts.extensions.get::<Protocol>().cloned();
         let head = http::Request::from_parts(parts.clone(), ());
         let checked = Request::from_http(&head, protocol.as_ref().map(Protocol::as_str));
-        Self::new(checked, &mut parts.extensions).map_err(respond)
+        let route = parts
+            .extensions
+            .get::<axum::extract::MatchedPath>()
+            .cloned();
+        let upgrade = Self::new(checked, &mut parts.extensions).map_err(respond)?;
+        Ok(match route {
+            Some(route) => upgrade.route(route.as_str()),
+            None => upgrade,
+        })
     }
 }

@@ -1,0 +1,245 @@
+//! A request that another stack has parsed, as the stream on which it would have come: the loop that serves sockets serves it too.
+//! RFC 9112 for the octets of both heads; RFC 8441 section 5 for what HTTP/2 says in other words.
+//! Once the request is accepted, it is the connection that the stack has let go of.
+
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use ::hyper::body::{Body, Bytes};
+use ::hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use sansws_core::config::Limits;
+use sansws_core::http::{Fields, ResponseHead, parse_response};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+
+/// The body of a request, of whatever type it was.
+pub(super) type AnyBody =
+    Pin<Box<dyn Body<Data = Bytes, Error = Box<dyn StdError + Send + Sync>> + Send>>;
+
+/// What was answered.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) fields: Fields,
+    pub(super) body: Vec<u8>,
+}
+
+/// See the [module](self).
+pub struct Bridge {
+    /// What is still to be read of the request, and how far that is.
+    request: Vec<u8>,
+    read: usize,
+    body: Option<AnyBody>,
+    phase: Phase,
+}
+
+enum Phase {
+    /// The answer is awaited.
+    Asked {
+        answer: Vec<u8>,
+        tell: oneshot::Sender<Answered>,
+        on_upgrade: Option<OnUpgrade>,
+    },
+    /// It was accepted, and the stack has not let go of the connection yet.
+    Accepted(OnUpgrade),
+    Open(TokioIo<Upgraded>),
+    Over,
+}
+
+impl Bridge {
+    /// A request by its head, in octets, and its body, sent in chunks. What is answered is told once.
+    pub(super) const fn new(
+        head: Vec<u8>,
+        body: Option<AnyBody>,
+        on_upgrade: Option<OnUpgrade>,
+        tell: oneshot::Sender<Answered>,
+    ) -> Self {
+        Self {
+            request: head,
+            read: 0,
+            body,
+            phase: Phase::Asked {
+                answer: Vec::new(),
+                tell,
+                on_upgrade,
+            },
+        }
+    }
+
+    /// The connection, once it is there; `None` while the request is answered.
+    fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<&mut TokioIo<Upgraded>>>> {
+        if let Phase::Accepted(on_upgrade) = &mut self.phase {
+            match ready!(Pin::new(on_upgrade).poll(cx)) {
+                Ok(upgraded) => self.phase = Phase::Open(TokioIo::new(upgraded)),
+                Err(error) => {
+                    self.phase = Phase::Over;
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::NotConnected, error)));
+                }
+            }
+        }
+        Poll::Ready(Ok(match &mut self.phase {
+            Phase::Open(upgraded) => Some(upgraded),
+            Phase::Asked { .. } | Phase::Accepted(_) | Phase::Over => None,
+        }))
+    }
+
+    /// More of the request; 0 when all of it was read, and nobody waits for the answer any more.
+    fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.read == self.request.len() {
+            self.request.clear();
+            self.read = 0;
+            let Phase::Asked { tell, .. } = &mut self.phase else {
+                return Poll::Ready(Ok(()));
+            };
+            let Some(body) = &mut self.body else {
+                return tell.poll_closed(cx).map(Ok);
+            };
+            match ready!(body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    let data = frame.into_data().unwrap_or_default();
+                    // An empty chunk would end it.
+                    if !data.is_empty() {
+                        let size = format!("{:x}\r\n", data.len());
+                        for part in [size.as_bytes(), &data, b"\r\n"] {
+                            self.request.extend_from_slice(part);
+                        }
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => {
+                    self.request.extend_from_slice(b"0\r\n\r\n");
+                    self.body = None;
+                }
+            }
+        }
+        let rest = self.request.get(self.read..).unwrap_or_default();
+        let part = rest.get(..into.remaining()).unwrap_or(rest);
+        into.put_slice(part);
+        self.read += part.len();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes what is answered. An acceptance is told as soon as its head is whole.
+    fn put(&mut self, octets: &[u8]) {
+        let Phase::Asked { answer, .. } = &mut self.phase else {
+            return;
+        };
+        answer.extend_from_slice(octets);
+        if answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"\r\n\r\n") {
+            self.tell();
+        }
+    }
+
+    /// Tells what was answered.
+    fn tell(&mut self) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Over);
+        let Phase::Asked {
+            answer,
+            tell,
+            on_upgrade,
+        } = phase
+        else {
+            self.phase = phase;
+            return;
+        };
+        let Some((ResponseHead { status, fields }, body)) = split(&answer) else {
+            return;
+        };
+        if let (101, Some(on_upgrade)) = (status, on_upgrade) {
+            self.phase = Phase::Accepted(on_upgrade);
+        }
+        let body = body.to_vec();
+        // Who has gone is not told.
+        let _ = tell.send(Answered {
+            status,
+            fields,
+            body,
+        });
+    }
+}
+
+/// The head and the body of a response of ours.
+fn split(answer: &[u8]) -> Option<(ResponseHead, &[u8])> {
+    let end = answer.windows(4).position(|octets| octets == b"\r\n\r\n")? + 4;
+    let (head, body) = answer.split_at_checked(end)?;
+    let limits = Limits {
+        headers: 1 << 10,
+        ..Limits::default()
+    };
+    Some((parse_response(head, &limits).ok()?, body))
+}
+
+impl AsyncRead for Bridge {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match ready!(this.poll_open(cx))? {
+            Some(open) => Pin::new(open).poll_read(cx, into),
+            None => this.poll_request(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for Bridge {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if let Some(open) = ready!(this.poll_open(cx))? {
+            return Pin::new(open).poll_write(cx, from);
+        }
+        this.put(from);
+        Poll::Ready(Ok(from.len()))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if let Some(open) = ready!(this.poll_open(cx))? {
+            return Pin::new(open).poll_write_vectored(cx, from);
+        }
+        from.iter().for_each(|slice| this.put(slice));
+        Poll::Ready(Ok(from.iter().map(|slice| slice.len()).sum()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The end of the answer is flushed before the stack has let go of the connection.
+        match &mut self.get_mut().phase {
+            Phase::Open(open) => Pin::new(open).poll_flush(cx),
+            Phase::Asked { .. } | Phase::Accepted(_) | Phase::Over => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(open) = ready!(this.poll_open(cx))? {
+            return Pin::new(open).poll_shutdown(cx);
+        }
+        this.tell();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl std::fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bridge").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,322 @@
+//! A router as a service of tower: the same routes serve our sockets, axum and hyper.
+
+use std::convert::Infallible;
+use std::error::Error as StdError;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use ::hyper::body::{Body, Bytes, Frame, SizeHint};
+use ::hyper::ext::Protocol;
+use ::hyper::upgrade::OnUpgrade;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use sansws_core::app::App;
+use sansws_core::drive::{self, Arrival, Error, Gate, IntoService, Leave, Result, Serve, Service};
+use tokio::sync::oneshot;
+
+use super::bridge::{Answered, AnyBody, Bridge};
+use super::drive_hub;
+use crate::io::now;
+use crate::{Io, Router, Stream, Wire};
+
+/// What a [`Router`](crate::Router) becomes beside axum's or hyper's own.
+pub trait RouterExt: Sized {
+    /// The router as one service of tower, with default options: for `fallback_service` and `nest_service` of axum, and for hyper.
+    ///
+    /// # Errors
+    /// When routes are in each other's way.
+    fn into_service(self) -> Result<RouterService, Error> {
+        self.into_service_with(Serve::default())
+    }
+
+    /// The same with options: limits, times, origins, trusted proxies.
+    ///
+    /// # Errors
+    /// When routes are in each other's way.
+    fn into_service_with(self, options: Serve) -> Result<RouterService, Error>;
+}
+
+impl RouterExt for Router {
+    fn into_service_with(self, options: Serve) -> Result<RouterService, Error> {
+        RouterService::new(self, options)
+    }
+}
+
+impl RouterExt for App<Wire> {
+    fn into_service_with(self, options: Serve) -> Result<RouterService, Error> {
+        RouterService::new(self, options)
+    }
+}
+
+/// Routes of handlers, endpoints and pages with their layers, policies and states, as a [`tower_service::Service`]. Clones are the
+/// same.
+///
+/// ```
+/// use sansws_tokio::hyper::RouterExt;
+/// use sansws_tokio::{Result, Router, Upgrade};
+///
+/// async fn room(upgrade: Upgrade) -> Result {
+///     let room: String = upgrade.param("room")?;
+///     let mut socket = upgrade.accept().await?;
+///     while let Some(text) = socket.receive_text().await? {
+///         socket.send_text(format!("{room}: {text}")).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// # fn make() -> Result<axum::Router> {
+/// let ours = Router::new().route("/rooms/{room}", room).into_service()?;
+/// let router = axum::Router::new()
+///     .route("/", axum::routing::get("a page of axum"))
+///     .fallback_service(ours);
+/// # Ok(router)
+/// # }
+/// ```
+///
+/// Over HTTP/1.1 the stack must let connections be upgraded, and over HTTP/2 take extended CONNECT; axum's `serve` does both. The
+/// address of the client is known where the request's extensions hold a `SocketAddr`, or axum's `ConnectInfo<SocketAddr>`. Hubs of the
+/// routes have their time seen to for as long as the runtime lives.
+#[derive(Clone, Debug)]
+pub struct RouterService {
+    app: App<Wire>,
+    options: Arc<Serve>,
+    gate: Gate,
+}
+
+impl RouterService {
+    fn new(
+        routes: impl IntoService<Wire, Service = App<Wire>>,
+        options: Serve,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            app: routes.into_service(&options)?,
+            gate: Gate::new(options.max_connections),
+            options: Arc::new(options),
+        })
+    }
+
+    /// The door: it counts, and it shuts down, by [`drain_when`](super::drain_when) for one.
+    pub fn gate(&self) -> Gate {
+        self.gate.clone()
+    }
+
+    /// Shares the door with another server.
+    #[must_use]
+    pub fn share(mut self, gate: Gate) -> Self {
+        self.gate = gate;
+        self
+    }
+
+    /// Begins to serve a request.
+    fn begin<B>(&self, mut request: Request<B>) -> Option<(oneshot::Receiver<Answered>, bool)>
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
+    {
+        self.app.hubs().iter().for_each(|hub| drive_hub(Some(hub)));
+        let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
+        let arrival = Arrival {
+            begun: now(),
+            peer: peer(&request),
+            secure: request.uri().scheme_str() == Some("https"),
+        };
+        let is_extended = request.method() == Method::CONNECT
+            && request
+                .extensions()
+                .get::<Protocol>()
+                .is_some_and(|protocol| protocol.as_str() == "websocket");
+        let (head, body) = octets(request, is_extended);
+        let (tell, told) = oneshot::channel();
+        let transport = Io::new(Stream::Bridge(Box::new(Bridge::new(
+            head, body, on_upgrade, tell,
+        ))));
+        let (app, options) = (self.app.clone(), Arc::clone(&self.options));
+        match self.gate.admit()? {
+            Leave::In(ticket) => {
+                tokio::spawn(async move {
+                    drive::serve(transport, options, app, ticket, arrival).await;
+                });
+            }
+            Leave::Away(away) => {
+                tokio::spawn(async move {
+                    let _ = drive::refuse(transport, &options, &app, arrival, &away).await;
+                });
+            }
+        }
+        Some((told, is_extended))
+    }
+}
+
+impl<B> tower_service::Service<Request<B>> for RouterService
+where
+    B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
+{
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Answering {
+        Answering(self.begin(request))
+    }
+}
+
+/// The answer in the making.
+#[derive(Debug)]
+pub struct Answering(Option<(oneshot::Receiver<Answered>, bool)>);
+
+impl Future for Answering {
+    type Output = Result<Response<Answer>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // So many are refused that there is no time to say why.
+        let Some((told, is_extended)) = &mut self.0 else {
+            return Poll::Ready(Ok(empty(StatusCode::SERVICE_UNAVAILABLE)));
+        };
+        Poll::Ready(Ok(match std::task::ready!(Pin::new(told).poll(cx)) {
+            Ok(answered) => respond(answered, *is_extended),
+            // The server dropped it where it stood.
+            Err(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
+        }))
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug, Default)]
+pub struct Answer(Option<Bytes>);
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(Frame::data).map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |octets| octets.len() as u64))
+    }
+}
+
+fn empty(status: StatusCode) -> Response<Answer> {
+    let mut response = Response::new(Answer::default());
+    *response.status_mut() = status;
+    response
+}
+
+fn respond(answered: Answered, is_extended: bool) -> Response<Answer> {
+    let Answered {
+        status,
+        fields,
+        body,
+    } = answered;
+    // RFC 8441 5: "a 2xx (Successful) response"; what HTTP/1.1 upgrades by is not said
+    let is_tunnel = is_extended && status == 101;
+    let status = if is_tunnel { 200 } else { status };
+    let kept = |name: &str| match name.to_ascii_lowercase().as_str() {
+        "upgrade" | "sec-websocket-accept" => !is_tunnel,
+        "connection" => status == 101,
+        _ => true,
+    };
+    let builder = fields.iter().filter(|(name, _)| kept(name)).fold(
+        Response::builder().status(status),
+        |builder, (name, value)| builder.header(name, value),
+    );
+    let body = Answer((!body.is_empty()).then(|| body.into()));
+    builder
+        .body(body)
+        .unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+/// The address of the client, as far as the stack says it.
+fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
+    let extensions = request.extensions();
+    #[cfg(feature = "axum")]
+    if let Some(peer) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
+        return Some(peer.0);
+    }
+    extensions.get::<SocketAddr>().copied()
+}
+
+/// What says how a message goes over its connection, which is ours to say.
+const FRAMING: [HeaderName; 3] = [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT];
+
+/// The head as HTTP/1.1 has it, and the body if there is one.
+fn octets<B>(request: Request<B>, is_extended: bool) -> (Vec<u8>, Option<AnyBody>)
+where
+    B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
+{
+    let (head, body) = request.into_parts();
+    let target = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let method = if is_extended {
+        "GET"
+    } else {
+        head.method.as_str()
+    };
+    let mut out = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
+    let mut put = |name: &str, value: &[u8]| {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            out.extend_from_slice(part);
+        }
+    };
+    for (name, value) in &head.headers {
+        if !FRAMING.contains(name) {
+            put(name.as_str(), value.as_bytes());
+        }
+    }
+    if let (false, Some(authority)) = (head.headers.contains_key(HOST), head.uri.authority()) {
+        // What stands before an @ is no part of it (RFC 9110 7.2).
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        put(HOST.as_str(), host.as_bytes());
+    }
+    if is_extended {
+        // RFC 8441 5: there is no key over HTTP/2; what this one is answered by is not passed on.
+        put("sec-websocket-key", b"AAAAAAAAAAAAAAAAAAAAAA==");
+        put(UPGRADE.as_str(), b"websocket");
+        put(CONNECTION.as_str(), b"upgrade");
+    }
+    put(CONNECTION.as_str(), b"close");
+    // The octets behind an extended CONNECT are those of the tunnel.
+    let has_body = !is_extended && !body.is_end_stream();
+    if has_body {
+        put(TRANSFER_ENCODING.as_str(), b"chunked");
+    }
+    out.extend_from_slice(b"\r\n");
+    let body = has_body.then(|| Box::pin(Octets(Box::pin(body))) as AnyBody);
+    (out, body)
+}
+
+/// A body whose data and errors are of one type.
+struct Octets<B>(Pin<Box<B>>);
+
+impl<B> Body for Octets<B>
+where
+    B: Body<Error: Into<Box<dyn StdError + Send + Sync>>>,
+{
+    type Data = Bytes;
+    type Error = Box<dyn StdError + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        use ::hyper::body::Buf;
+        let frame = std::task::ready!(self.0.as_mut().poll_frame(cx));
+        Poll::Ready(frame.map(|frame| match frame {
+            Ok(frame) => Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))),
+            Err(error) => Err(error.into()),
+        }))
+    }
+}

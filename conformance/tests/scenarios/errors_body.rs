@@ -1,0 +1,250 @@
+// Included for each runtime: `ws` is its adapter, `runtime` what else is asked of it.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use ws::{
+    CloseCode, Dial, Endpoint, Error, Gate, Json, Message, Result, Router, Server, Upgrade,
+    WebSocket, Wire, connect,
+};
+
+/// Serves in the background.
+async fn start(router: Router) -> (String, Gate) {
+    let mut server = Server::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", server.local_addr().unwrap());
+    let gate = server.gate();
+    runtime::spawn(async move { server.serve(router).await.unwrap() });
+    (url, gate)
+}
+
+/// What a client is told by the path: the close code and the reason, or the status.
+async fn told(url: &str, message: Option<Message>) -> (u16, String) {
+    let mut socket = match connect(url, Dial::default()).await {
+        Ok(socket) => socket,
+        Err(Error::Refused(response)) => {
+            return (response.status, String::from_utf8(response.body).unwrap());
+        }
+        Err(error) => panic!("{url}: {error}"),
+    };
+    if let Some(message) = message {
+        socket.send(message).await.unwrap();
+    }
+    let _ = socket.receive().await;
+    let closed = socket.closed().unwrap();
+    (closed.code(), closed.reason)
+}
+
+/// How many handlers have failed, once all have ended.
+async fn failures(gate: &Gate) -> u64 {
+    while gate.open() > 0 {
+        ws::sleep(Duration::from_millis(1)).await;
+    }
+    gate.metrics().handlers_failed
+}
+
+/// The server behind a gateway: says or does what its path asks for.
+async fn upstream(upgrade: Upgrade) -> Result {
+    let what: String = upgrade.param("what")?;
+    let mut socket = upgrade.accept().await?;
+    match what.parse() {
+        Ok(code) => drop(socket.close(code, "a secret of the upstream").await?),
+        Err(_) if what == "binary" => socket.send_bytes("octets").await?,
+        Err(_) => socket.send_text("no JSON").await?,
+    }
+    let _ = socket.receive().await;
+    Ok(())
+}
+
+/// Where the upstream is.
+struct Upstream(String);
+
+async fn gateway(upgrade: Upgrade) -> Result {
+    let what: String = upgrade.param("what")?;
+    let url = upgrade.state::<Upstream>()?.0.clone();
+    let mut socket = upgrade.accept().await?;
+    // What this connection met once is not what the upstream meets later.
+    assert!(matches!(
+        socket.receive_bytes().await,
+        Err(Error::WrongKind(_))
+    ));
+    let mut behind = connect(&format!("{url}/upstream/{what}"), Dial::default()).await?;
+    match what.as_str() {
+        "binary" => drop(behind.receive_text().await?),
+        "json" => drop(behind.receive_json::<Vec<u8>>().await?),
+        "1000" => {
+            assert_eq!(behind.receive().await?, None);
+            behind.send_text("nobody is there").await?;
+        }
+        _ => drop(behind.receive().await?),
+    }
+    socket.send_text("not to be said").await?;
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Failure(std::io::Error);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a secret of the application")
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+/// Fails in the way that its path asks for, after it has accepted.
+async fn fails(upgrade: Upgrade) -> Result {
+    let how: String = upgrade.param("how")?;
+    let late: Result<String, Error> = upgrade.param("how_");
+    let mut socket = upgrade.accept().await?;
+    match how.as_str() {
+        "fs" => drop(std::fs::read("/a/secret/path")?),
+        "row" => drop(serde_json::from_str::<Vec<u8>>(r#"{"secret": 1}"#)?),
+        "source" => Err(Failure(std::io::ErrorKind::NotFound.into()))?,
+        "anyhow" => Err(anyhow::anyhow!("a secret").context("more of it"))?,
+        "text" => return Err("a secret".into()),
+        "number" => drop("a secret".parse::<u8>()?),
+        "hub" => drop(socket.join("lobby").await?),
+        "param" => drop(late?),
+        "reject" => return Err(Error::reject(ws::Response::text(404, "a secret\n"))),
+        "misuse" => drop(socket.close(1005, "").await?),
+        "json" => socket.send_json(&std::collections::HashMap::from([((1, 2), 3)])).await?,
+        "panic" => panic!("a secret"),
+        "refused" => drop(connect("ws://127.0.0.1:1", Dial::default()).await?),
+        other => panic!("{other}"),
+    }
+    Ok(())
+}
+
+/// The same before it has accepted.
+async fn fails_early(upgrade: Upgrade) -> Result {
+    match upgrade.param::<String>("how")?.as_str() {
+        "param" => drop(upgrade.param::<String>("how_")?),
+        "state" => drop(upgrade.state::<Failure>()?),
+        "fs" => drop(std::fs::read("/a/secret/path")?),
+        "close" => return Err(Error::close(CloseCode::POLICY, "nothing is open")),
+        "panic" => panic!("a secret"),
+        "forgets" => {}
+        other => panic!("{other}"),
+    }
+    Ok(())
+}
+
+#[test]
+fn what_the_application_does_wrong_is_told_by_its_code_alone_and_counted() {
+    runtime::block_on(async {
+        let (behind, _behind) = start(Router::new().route("/upstream/{what}", upstream)).await;
+        let router = Router::new()
+            .route("/gateway/{what}", gateway)
+            .route("/fails/{how}", fails)
+            .route("/early/{how}", fails_early)
+            .state(Upstream(behind));
+        let (url, gate) = start(router).await;
+        let mut failed = 0;
+        for what in ["1000", "1008", "1011", "1012", "4001", "binary", "json"] {
+            let got = told(&format!("{url}/gateway/{what}"), Some("go".into())).await;
+            assert_eq!(got, (1011, String::new()), "the upstream: {what}");
+            failed += 1;
+            assert_eq!(failures(&gate).await, failed, "{what}");
+        }
+        for how in [
+            "fs", "row", "source", "anyhow", "text", "number", "hub", "param", "reject", "misuse",
+            "json", "panic", "refused",
+        ] {
+            let got = told(&format!("{url}/fails/{how}"), None).await;
+            assert_eq!(got, (1011, String::new()), "{how}");
+            failed += 1;
+            assert_eq!(failures(&gate).await, failed, "{how}");
+        }
+        for how in ["param", "state", "fs", "close", "panic", "forgets"] {
+            let (status, body) = told(&format!("{url}/early/{how}"), None).await;
+            assert_eq!(status, 500, "{how}");
+            assert_eq!(body, "the request could not be handled\n", "{how}");
+            failed += 1;
+            assert_eq!(failures(&gate).await, failed, "{how}");
+        }
+    });
+}
+
+/// What helpers of an application return.
+async fn by_anyhow(socket: &mut WebSocket, how: &str) -> anyhow::Result<()> {
+    if how.starts_with("context") {
+        socket.receive_text().await.context("a question")?;
+    }
+    loop {
+        match how {
+            "anyhow-json" => drop(socket.receive_json::<Vec<u8>>().await?),
+            _ => drop(socket.receive_text().await?),
+        }
+    }
+}
+
+async fn listens(upgrade: Upgrade) -> Result {
+    let how: String = upgrade.param("how")?;
+    let mut socket = upgrade.accept().await?;
+    match how.as_str() {
+        "json" => drop(socket.receive_json::<Vec<u8>>().await?),
+        "parse" => {
+            let text = socket.receive_text().await?.unwrap_or_default();
+            let Json(_) = socket.parse::<Json<Vec<u8>>>(text)?;
+        }
+        "sends" => loop {
+            socket.send_text("and on").await?;
+        },
+        "plain" => while socket.receive_text().await?.is_some() {},
+        _ => by_anyhow(&mut socket, &how).await?,
+    }
+    Ok(())
+}
+
+#[derive(Clone)]
+struct Texts;
+
+impl Endpoint<Wire> for Texts {
+    type Message = Json<Vec<u8>>;
+
+    async fn on_receive(&mut self, _: &mut WebSocket, _: Json<Vec<u8>>) -> Result {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_the_peer_does_is_no_failure_of_the_application() {
+    runtime::block_on(async {
+        let router = Router::new()
+            .route("/listens/{how}", listens)
+            .route("/endpoint", Texts);
+        let (url, gate) = start(router).await;
+        let kind = "a message of the other kind was expected".to_string();
+        let json = "the message is not the JSON that was expected".to_string();
+        let octets = || Some(Message::Binary(b"octets".into()));
+        let text = || Some(Message::from("{"));
+        for (path, message, want) in [
+            ("listens/plain", octets(), (1003, kind.clone())),
+            ("listens/anyhow", octets(), (1003, kind.clone())),
+            ("listens/context", octets(), (1003, kind)),
+            ("listens/json", text(), (1007, json.clone())),
+            ("listens/parse", text(), (1007, json.clone())),
+            ("listens/anyhow-json", text(), (1007, json.clone())),
+            ("endpoint", text(), (1007, json)),
+        ] {
+            assert_eq!(told(&format!("{url}/{path}"), message).await, want, "{path}");
+        }
+        for how in ["plain", "anyhow", "context", "sends"] {
+            for code in [Some(4001), Some(1011), None] {
+                let mut socket = connect(&format!("{url}/listens/{how}"), Dial::default())
+                    .await
+                    .unwrap();
+                match code {
+                    Some(code) => drop(socket.close(code, "so it is").await.unwrap()),
+                    None => drop(socket),
+                }
+            }
+        }
+        assert_eq!(failures(&gate).await, 0);
+    });
+}

@@ -1,0 +1,298 @@
+//! The body of a request, taken apart as it arrives.
+//! RFC 9112 sections 6 and 7.
+//! Knows no socket. What two readers could understand differently is malformed.
+
+use alloc::vec::Vec;
+
+use super::RequestHead;
+
+/// Why a body is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// Its length is not said, or said in two ways, or a chunk is none.
+    Malformed,
+    /// It is longer than the limit.
+    TooLarge,
+}
+
+/// A body on its way.
+#[derive(Debug)]
+pub(crate) struct Body {
+    next: Next,
+    limit: usize,
+    octets: Vec<u8>,
+}
+
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    /// So many octets, and nothing behind them.
+    Rest(u64),
+    /// The line that says how long a chunk is.
+    Size,
+    /// So many octets of a chunk.
+    Chunk(u64),
+    /// The line end behind a chunk.
+    LineEnd,
+    /// Fields behind the last chunk, which are passed over: so many octets of them came.
+    Trailer(usize),
+    Nothing,
+}
+
+/// Longest line before a chunk, and most octets of fields behind the last.
+const LONGEST: usize = 1 << 10;
+
+impl Body {
+    /// What the head says of its body, of which at most `limit` octets are taken. Nothing is reserved for a length.
+    pub(crate) fn of(head: &RequestHead, limit: usize) -> Result<Self, BodyError> {
+        let mut lengths = head.fields.all("content-length");
+        let mut codings = head.fields.all("transfer-encoding");
+        let next = match (codings.next(), lengths.next()) {
+            (None, None) => Next::Nothing,
+            (None, Some(length)) => {
+                // 6.3: "the message framing is invalid and the recipient MUST treat it as an unrecoverable error"
+                if lengths.any(|other| other != length) {
+                    return Err(BodyError::Malformed);
+                }
+                let digits = core::str::from_utf8(length)
+                    .ok()
+                    .filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))
+                    .ok_or(BodyError::Malformed)?;
+                // Digits that fit no number are more than any limit.
+                Next::Rest(digits.parse().unwrap_or(u64::MAX))
+            }
+            // 6.1: "A server MAY reject a request that contains both Content-Length and Transfer-Encoding"
+            (Some(_), Some(_)) => return Err(BodyError::Malformed),
+            (Some(coding), None) => {
+                if codings.next().is_some() || !coding.eq_ignore_ascii_case(b"chunked") {
+                    return Err(BodyError::Malformed);
+                }
+                Next::Size
+            }
+        };
+        match next {
+            Next::Rest(length) if length > limit as u64 => Err(BodyError::TooLarge),
+            next => Ok(Self {
+                next,
+                limit,
+                octets: Vec::new(),
+            }),
+        }
+    }
+
+    /// Whether it is whole.
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.next, Next::Nothing | Next::Rest(0))
+    }
+
+    /// Its octets.
+    pub(crate) fn into_octets(self) -> Vec<u8> {
+        self.octets
+    }
+
+    /// Takes what belongs to it, and says how many octets that were: until it is whole, or more input is needed.
+    pub(crate) fn take(&mut self, input: &[u8]) -> Result<usize, BodyError> {
+        let mut taken = 0;
+        while !self.is_whole() {
+            let rest = input.get(taken..).unwrap_or_default();
+            let Some(step) = self.step(rest)? else {
+                break;
+            };
+            taken += step;
+        }
+        Ok(taken)
+    }
+
+    /// One step; `None` when more input is needed.
+    fn step(&mut self, input: &[u8]) -> Result<Option<usize>, BodyError> {
+        match &mut self.next {
+            Next::Rest(left) | Next::Chunk(left) => {
+                let here = usize::try_from(*left)
+                    .unwrap_or(usize::MAX)
+                    .min(input.len());
+                if here == 0 {
+                    return Ok(None);
+                }
+                *left -= here as u64;
+                let is_over = *left == 0;
+                self.octets
+                    .extend_from_slice(input.get(..here).unwrap_or_default());
+                if is_over && matches!(self.next, Next::Chunk(_)) {
+                    self.next = Next::LineEnd;
+                }
+                Ok(Some(here))
+            }
+            Next::Size => match httparse::parse_chunk_size(input) {
+                Ok(httparse::Status::Complete((line, 0))) => {
+                    self.next = Next::Trailer(0);
+                    Ok(Some(line))
+                }
+                Ok(httparse::Status::Complete((line, size))) => {
+                    let room = self.limit.saturating_sub(self.octets.len()) as u64;
+                    if size > room {
+                        return Err(BodyError::TooLarge);
+                    }
+                    self.next = Next::Chunk(size);
+                    Ok(Some(line))
+                }
+                Ok(httparse::Status::Partial) if input.len() <= LONGEST => Ok(None),
+                Ok(httparse::Status::Partial) | Err(_) => Err(BodyError::Malformed),
+            },
+            Next::LineEnd => match input {
+                [b'\r', b'\n', ..] => {
+                    self.next = Next::Size;
+                    Ok(Some(2))
+                }
+                [] | [b'\r'] => Ok(None),
+                _ => Err(BodyError::Malformed),
+            },
+            Next::Trailer(passed) => {
+                let Some(end) = input.windows(2).position(|octets| octets == b"\r\n") else {
+                    return if *passed + input.len() > LONGEST {
+                        Err(BodyError::Malformed)
+                    } else {
+                        Ok(None)
+                    };
+                };
+                *passed += end + 2;
+                if end == 0 {
+                    self.next = Next::Nothing;
+                } else if *passed > LONGEST {
+                    return Err(BodyError::Malformed);
+                }
+                Ok(Some(end + 2))
+            }
+            Next::Nothing => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Fields;
+
+    fn head(fields: &[(&str, &str)]) -> RequestHead {
+        RequestHead {
+            method: "POST".into(),
+            target: "/".into(),
+            fields: fields.iter().copied().collect::<Fields>(),
+        }
+    }
+
+    /// The body in pieces of `piece` octets, and what was left of the input.
+    fn read(
+        fields: &[(&str, &str)],
+        input: &[u8],
+        piece: usize,
+    ) -> Result<(Vec<u8>, usize), BodyError> {
+        let mut body = Body::of(&head(fields), 10)?;
+        let (mut unread, mut given) = (Vec::new(), 0);
+        while !body.is_whole() {
+            let more = input.get(given..).unwrap();
+            assert!(!more.is_empty(), "it ends too soon");
+            let more = more.get(..piece).unwrap_or(more);
+            unread.extend_from_slice(more);
+            given += more.len();
+            let taken = body.take(&unread)?;
+            unread.drain(..taken);
+        }
+        Ok((body.into_octets(), unread.len() + input.len() - given))
+    }
+
+    #[test]
+    fn section_6_and_7_in_any_pieces() {
+        const CHUNKED: (&str, &str) = ("Transfer-Encoding", "Chunked");
+        type Case = (
+            &'static [(&'static str, &'static str)],
+            &'static [u8],
+            Result<(&'static [u8], usize), BodyError>,
+        );
+        let cases: &[Case] = &[
+            (&[], b"next", Ok((b"", 4))),
+            (&[("Content-Length", "0")], b"next", Ok((b"", 4))),
+            (&[("Content-Length", "5")], b"hellonext", Ok((b"hello", 4))),
+            (
+                &[("Content-Length", "5"), ("content-length", "5")],
+                b"hello",
+                Ok((b"hello", 0)),
+            ),
+            (
+                &[("Content-Length", "5"), ("content-length", "6")],
+                b"hello",
+                Err(BodyError::Malformed),
+            ),
+            (
+                &[("Content-Length", "5, 5")],
+                b"hello",
+                Err(BodyError::Malformed),
+            ),
+            (
+                &[("Content-Length", "+5")],
+                b"hello",
+                Err(BodyError::Malformed),
+            ),
+            (&[("Content-Length", "11")], b"", Err(BodyError::TooLarge)),
+            (
+                &[("Content-Length", "99999999999999999999999")],
+                b"",
+                Err(BodyError::TooLarge),
+            ),
+            (
+                &[("Content-Length", "5"), CHUNKED],
+                b"",
+                Err(BodyError::Malformed),
+            ),
+            (
+                &[("Transfer-Encoding", "gzip, chunked")],
+                b"",
+                Err(BodyError::Malformed),
+            ),
+            (&[CHUNKED, CHUNKED], b"", Err(BodyError::Malformed)),
+            (
+                &[CHUNKED],
+                b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\nnext",
+                Ok((b"hello", 4)),
+            ),
+            (&[CHUNKED], b"0\r\nX-Sum: 1\r\n\r\n", Ok((b"", 0))),
+            (&[CHUNKED], b"3\r\nhelXX", Err(BodyError::Malformed)),
+            (&[CHUNKED], b"zz\r\n", Err(BodyError::Malformed)),
+            (
+                &[CHUNKED],
+                b"6\r\nhello \r\n5\r\nworld\r\n",
+                Err(BodyError::TooLarge),
+            ),
+            (&[CHUNKED], b"fffffffffffffff\r\n", Err(BodyError::TooLarge)),
+        ];
+        for (fields, input, want) in cases {
+            for piece in 1..=input.len().max(1) {
+                let got = read(fields, input, piece);
+                let got = got.as_ref().map(|(body, left)| (body.as_slice(), *left));
+                assert_eq!(got, want.as_ref().copied(), "{fields:?}, {piece} at a time");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_and_trailers_without_end_are_malformed() {
+        let chunked = head(&[("Transfer-Encoding", "chunked")]);
+        for (front, line) in [
+            (&b"3;"[..], &b"x"[..]),
+            (b"0\r\n", b"X: y\r\n"),
+            (b"0\r\n", b"x"),
+        ] {
+            let mut body = Body::of(&chunked, 10).unwrap();
+            let (mut unread, mut passed) = (front.to_vec(), 0);
+            let ended = loop {
+                unread.extend_from_slice(line);
+                passed += line.len();
+                assert!(passed < 2 * LONGEST);
+                match body.take(&unread) {
+                    Ok(taken) => drop(unread.drain(..taken)),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(ended, BodyError::Malformed);
+        }
+    }
+}
