@@ -46,7 +46,7 @@ async fn once(url: Url, dial: Dial) -> Result<WebSocket, Error> {
     .await
 }
 
-async fn open(stream: Stream, url: &Url, dial: Dial) -> Result<WebSocket> {
+async fn open(stream: Stream, url: &Url, dial: Dial) -> Result<WebSocket, Error> {
     let transport = Io::new(stream).watched(Stream::send_progress);
     drive::connect(transport, url, dial.options, dial.config, seed()?).await
 }

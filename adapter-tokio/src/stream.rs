@@ -57,6 +57,9 @@ impl Stream {
             Self::Tls(stream) => crate::progress::of(stream.get_ref().0),
             #[cfg(feature = "test-kit")]
             Self::Memory(_) => None,
+            // What another stack holds is not known.
+            #[cfg(feature = "hyper")]
+            Self::Bridge(_) => None,
         }
     }
 

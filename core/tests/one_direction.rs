@@ -51,7 +51,7 @@ fn done<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// All that is received, and how it ended.
-async fn rest(socket: &mut WebSocket<Wire>) -> (usize, Result<Option<Message>>) {
+async fn rest(socket: &mut WebSocket<Wire>) -> (usize, Result<Option<Message>, Error>) {
     let mut received = 0;
     loop {
         match socket.receive().await {
@@ -61,7 +61,7 @@ async fn rest(socket: &mut WebSocket<Wire>) -> (usize, Result<Option<Message>>) 
     }
 }
 
-fn code(end: &Result<impl Sized>) -> u16 {
+fn code(end: &Result<impl Sized, Error>) -> u16 {
     match end {
         Err(Error::Disconnect(closed)) => closed.code(),
         Err(other) => panic!("{other:?}"),
@@ -218,7 +218,7 @@ fn a_flush_after_a_failed_write_fails_with_the_end() {
 }
 
 /// Sends until the time for a look has come.
-fn send_later(wire: &Wire, socket: &mut WebSocket<Wire>, text: &str) -> Result {
+fn send_later(wire: &Wire, socket: &mut WebSocket<Wire>, text: &str) -> Result<(), Error> {
     wire.pass(Duration::from_millis(2));
     done(socket.send(text))
 }

@@ -99,7 +99,7 @@ fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-fn code(end: &Result<impl Sized>) -> u16 {
+fn code(end: &Result<impl Sized, Error>) -> u16 {
     match end {
         Err(Error::Disconnect(closed)) => closed.code(),
         Err(other) => panic!("{other:?}"),
@@ -230,7 +230,7 @@ fn a_handler_that_answers_receives_all_that_was_sent_before_the_client_left() {
                     }
                 };
                 tell.send((received, code(&end))).unwrap();
-                end
+                Ok(end?)
             }
         };
         runtime::spawn(async move { server.serve(Router::new().route("/", handler)).await.unwrap() });
