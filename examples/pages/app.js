@@ -270,7 +270,10 @@ const chat = {
   position: null, // behind the last line that we have, as the server said it
   node: null, // on which we are, where there are several
   people: [],
+  epoch: "", // of the list of people: its numbering
   version: 0, // of the list of people
+  asked: false, // for the list of people
+  again: false, // it is to be asked for once more
   changes: [], // of people, before we were welcome
   first: null, // line of this connection
   unread: 0,
@@ -313,6 +316,7 @@ function heard(message) {
     case "said": return said(message);
     case "people": return moved(message);
     case "welcome": return welcome(message);
+    case "present": return present(message);
     case "missing": return log.note(`${message.count ?? "Some"} messages got lost here.`);
     case "again": return drop(chat.outbox.find(({ id }) => id === message.id));
     case "error": return refused(message.id, String(message.text));
@@ -341,10 +345,10 @@ function said({ position, at, line }) {
 }
 
 // It comes behind all that we missed.
-function welcome({ people, version, position, complete, node }) {
+function welcome({ people, epoch, version, position, complete, node }) {
   if (!complete) log.note("Older messages are not kept.", { before: chat.first });
   if (position && isBehind(position)) chat.position = position;
-  Object.assign(chat, { people, version, node });
+  Object.assign(chat, { people, epoch, version, node, asked: false });
   setPeople();
   chat.link.ready();
   chat.changes.splice(0).forEach(moved);
@@ -356,13 +360,32 @@ function welcome({ people, version, position, complete, node }) {
 // Who came and who went; what the list that we were welcomed with has in it is passed over.
 function moved(change) {
   if (chat.link.state !== "open") return void chat.changes.push(change);
-  const { version, joined, left } = change;
-  if (version <= chat.version) return;
+  const { epoch, version, joined, left } = change;
+  if (epoch === chat.epoch && version <= chat.version) return;
+  // Counting began anew, or a change is missing.
+  if (epoch !== chat.epoch || version !== chat.version + 1) return void who();
   chat.version = version;
   chat.people = [...chat.people.filter((name) => !left.includes(name) && !joined.includes(name)), ...joined];
   setPeople();
   for (const name of joined) if (name !== chat.name) log.note(`${name} joined`, { about: name });
   for (const name of left) if (name !== chat.name) log.note(`${name} left`, { about: name });
+}
+
+function who() {
+  // What changes while the answer is on its way may not be in it.
+  chat.again = chat.asked;
+  if (chat.asked) return;
+  chat.asked = true;
+  chat.link.send({ kind: "who" });
+}
+
+// The whole list; one that is older than what we know is of no use.
+function present({ people, epoch, version }) {
+  chat.asked = false;
+  if (epoch === chat.epoch && version < chat.version) return;
+  Object.assign(chat, { people, epoch, version });
+  setPeople();
+  if (chat.again) who();
 }
 
 function setPeople() {

@@ -6,16 +6,16 @@
 //!
 //! Text messages of JSON; a `kind` tells them apart. To the client:
 //! - `said`: a `line`, and the `position` from which to go on;
-//! - `people`: who came and who went, and the `version` of the list with that change;
+//! - `people`: who came and who went, and the `epoch` and `version` of the list with that change;
+//! - `present`: the list itself, which a page asks for when a version is missing or the epoch is another;
 //! - `welcome`: who is there, behind all that was missed; `complete` says whether that was all, `node` who serves;
 //! - `missing`: so many lines got lost; `again`: a line was published before; `error`.
 //!
-//! From it: `say`, with an `id` of the client's: whoever does not know whether a line arrived says it again, with the same one.
+//! From it: `say`, with an `id` of the client's: whoever does not know whether a line arrived says it again, with the same one; `who`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_lite::future::yield_now;
 use sansws_core::app::Route;
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Limits};
@@ -24,7 +24,7 @@ use sansws_core::drive::{
 };
 use sansws_core::hub::{
     Budget, FilterError, GroupOptions, HistoryOptions, HubOptions, Joined, Notice, Open, Position,
-    PresenceMode, Publication, Recovered,
+    Presence, PresenceMode, Publication, Recovered,
 };
 use sansws_core::message::Message;
 use serde::{Deserialize, Serialize};
@@ -111,6 +111,7 @@ enum Request {
         #[serde(default)]
         id: String,
     },
+    Who,
 }
 
 async fn member<T: Transport, O: Outside>(
@@ -146,13 +147,16 @@ async fn member<T: Transport, O: Outside>(
         let Json(value) = socket.parse::<Json<Value>>(text)?;
         let answer = match serde_json::from_value(value) {
             Ok(Request::Say { text, id }) => say(&socket, &group, &name, &text, &id).await?,
-            Err(_) => Some(json!({"kind": "error", "text": "only `say`, with a `text`"})),
+            Ok(Request::Who) => {
+                let mut present = present(&hub.presence(&group).await?);
+                present["kind"] = "present".into();
+                Some(present)
+            }
+            Err(_) => Some(json!({"kind": "error", "text": "only `say`, with a `text`, and `who`"})),
         };
         if let Some(answer) = answer {
             hub.send_to(id, answer.to_string())?;
         }
-        // Who says much at once gives the others the time to take it.
-        yield_now().await;
     }
     Ok(())
 }
@@ -177,18 +181,23 @@ async fn welcome<O>(
     joined: Joined,
     node: Option<&str>,
 ) -> Result<Value> {
-    let presence = hub.presence(group).await?;
-    let people: Vec<&str> = presence.members.iter().map(|one| &*one.user).collect();
+    let mut welcome = present(&hub.presence(group).await?);
     let is_ours = |since: Position| joined.position.is_some_and(|at| at.epoch == since.epoch);
     let complete = !matches!(joined.recovered, Recovered::Incomplete { .. });
-    Ok(json!({
-        "kind": "welcome",
-        "node": node,
-        "people": people,
+    welcome["kind"] = "welcome".into();
+    welcome["node"] = node.into();
+    welcome["position"] = json!(joined.position.map(|position| position.to_string()));
+    welcome["complete"] = json!(complete && since.is_none_or(is_ours));
+    Ok(welcome)
+}
+
+/// Who is there, and where that list stands. An epoch has more digits than a number of JavaScript.
+fn present(presence: &Presence) -> Value {
+    json!({
+        "people": presence.members.iter().map(|one| &*one.user).collect::<Vec<_>>(),
+        "epoch": format!("{:x}", presence.epoch),
         "version": presence.version,
-        "position": joined.position.map(|position| position.to_string()),
-        "complete": complete && since.is_none_or(is_ours),
-    }))
+    })
 }
 
 /// Publishes a line; gives what is to be answered.
@@ -224,6 +233,7 @@ fn noticed(notice: &Notice) -> Option<Message> {
     let words = match notice {
         Notice::Presence(change) => json!({
             "kind": "people",
+            "epoch": format!("{:x}", change.epoch),
             "version": change.version,
             "joined": change.joined.iter().map(|one| &*one.user).collect::<Vec<_>>(),
             "left": change.left.iter().map(|name| &**name).collect::<Vec<_>>(),

@@ -518,7 +518,10 @@ impl Hub {
             if let Some((code, reason)) = seat.more().and_then(|more| more.farewell.clone()) {
                 return Taken::Close(code, reason);
             }
-            (seat.woken, seat.judged) = (false, false);
+            seat.woken = false;
+        }
+        if seat.chain.is_empty() {
+            seat.judged = false;
         }
         let has_room = is_half_empty(seat, &self.options.budget);
         if seat.crowded && has_room {

@@ -21,6 +21,8 @@ pub(super) struct Group {
     pub(super) position: Option<Position>,
     /// Its position was asked for.
     pub(super) asked: Option<Token>,
+    /// How far it had heard then: an answer that lies behind that says that numbers went back, one before it is merely old.
+    pub(super) asked_at: Option<Position>,
     /// What it missed was asked for; and the newest number that was seen meanwhile.
     pub(super) repairing: Option<(Token, u64)>,
     /// Who joined and is to be told the position, and whether it was the first.
@@ -82,6 +84,7 @@ impl Groups {
             members: Vec::new(),
             position: None,
             asked: None,
+            asked_at: None,
             repairing: None,
             waiting: Vec::new(),
         }) as u32;

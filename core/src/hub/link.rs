@@ -178,7 +178,7 @@ impl Hub {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        group.asked = Some(token);
+        (group.asked, group.asked_at) = (Some(token), group.position);
         let group = Arc::clone(&group.name);
         self.command(Command::Subscribe { group, token });
     }
@@ -203,6 +203,12 @@ impl Hub {
             Some(ours) if ours.epoch == position.epoch && ours.offset < position.offset => {
                 self.missed(now, key, ours, position.offset);
             }
+            // It was answered before what has been heard since.
+            Some(ours)
+                if ours.epoch == position.epoch
+                    && group.asked_at.is_none_or(|asked| {
+                        asked.epoch == position.epoch && asked.offset <= position.offset
+                    }) => {}
             Some(ours) => self.began_anew(now, key, ours, position),
         }
     }
