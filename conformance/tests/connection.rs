@@ -1,11 +1,7 @@
 //! One connection over real sockets, on both runtimes: peers that leave while we write, that say something while we only send,
 //! that read slowly, and addresses that do not answer.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by a panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support {

@@ -28,7 +28,7 @@ use sansws_core::hub::{
 };
 use sansws_core::message::Message;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::join_kept;
 
@@ -148,11 +148,12 @@ async fn member<T: Transport, O: Outside>(
         let answer = match serde_json::from_value(value) {
             Ok(Request::Say { text, id }) => say(&socket, &group, &name, &text, &id).await?,
             Ok(Request::Who) => {
-                let mut present = present(&hub.presence(&group).await?);
-                present["kind"] = "present".into();
-                Some(present)
+                let present = present("present", &hub.presence(&group).await?);
+                Some(present.into())
             }
-            Err(_) => Some(json!({"kind": "error", "text": "only `say`, with a `text`, and `who`"})),
+            Err(_) => {
+                Some(json!({"kind": "error", "text": "only `say`, with a `text`, and `who`"}))
+            }
         };
         if let Some(answer) = answer {
             hub.send_to(id, answer.to_string())?;
@@ -181,23 +182,30 @@ async fn welcome<O>(
     joined: Joined,
     node: Option<&str>,
 ) -> Result<Value> {
-    let mut welcome = present(&hub.presence(group).await?);
+    let mut welcome = present("welcome", &hub.presence(group).await?);
     let is_ours = |since: Position| joined.position.is_some_and(|at| at.epoch == since.epoch);
     let complete = !matches!(joined.recovered, Recovered::Incomplete { .. });
-    welcome["kind"] = "welcome".into();
-    welcome["node"] = node.into();
-    welcome["position"] = json!(joined.position.map(|position| position.to_string()));
-    welcome["complete"] = json!(complete && since.is_none_or(is_ours));
-    Ok(welcome)
+    let position = joined.position.map(|position| position.to_string());
+    welcome.extend([
+        ("node".into(), node.into()),
+        ("position".into(), position.into()),
+        (
+            "complete".into(),
+            (complete && since.is_none_or(is_ours)).into(),
+        ),
+    ]);
+    Ok(welcome.into())
 }
 
 /// Who is there, and where that list stands. An epoch has more digits than a number of JavaScript.
-fn present(presence: &Presence) -> Value {
-    json!({
-        "people": presence.members.iter().map(|one| &*one.user).collect::<Vec<_>>(),
-        "epoch": format!("{:x}", presence.epoch),
-        "version": presence.version,
-    })
+fn present(kind: &str, presence: &Presence) -> Map<String, Value> {
+    let people: Vec<&str> = presence.members.iter().map(|one| &*one.user).collect();
+    Map::from_iter([
+        ("kind".into(), kind.into()),
+        ("people".into(), people.into()),
+        ("epoch".into(), format!("{:x}", presence.epoch).into()),
+        ("version".into(), presence.version.into()),
+    ])
 }
 
 /// Publishes a line; gives what is to be answered.
