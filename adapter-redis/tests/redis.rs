@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{
-    ChannelId, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Position,
-    PresenceMode, Recovered, WhenDown,
+    ChannelId, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Instruction, Position,
+    PresenceMode, Recovered, Target as To, WhenDown,
 };
+use sansws_core::time::Instant;
 use sansws_redis::{
     Redis, RedisOptions, Runtime, Server as Target, SetupError, State, Status, hub_options,
 };
@@ -706,4 +707,60 @@ async fn a_replica_takes_the_place_of_a_master_and_members_are_told_that_somethi
     assert_eq!(texts, ["before", "after"]);
     let mut late = other.enter(&format!("lobby?since={before}")).await;
     assert_eq!(said(&mut late).await.2, "the group began another numbering");
+}
+
+#[tokio::test]
+async fn presence_is_told_where_nobody_is_and_instructions_reach_other_servers() {
+    let server = Server::durable();
+    let (one, other) = two(&server).await;
+    // It has no members, and never had.
+    let mut events = other.hub.events();
+    let mut changed = async || loop {
+        if let HubEvent::Presence(change) = soon(events.next()).await {
+            return change;
+        }
+    };
+    // The subscription of those who listen is confirmed behind what this asks.
+    soon(other.hub.presence("lobby")).await.unwrap();
+    let mut ada = one.enter("lobby?user=ada").await;
+    let (id, ..) = said(&mut ada).await;
+    let came = changed().await;
+    assert_eq!((&*came.joined[0].user, came.version), ("ada", 1));
+    let target = || To::Channel(id);
+    let said = Instruction::SetMetadata("away".into());
+    other.hub.instruct(target(), said).unwrap();
+    let update = changed().await;
+    assert_eq!(update.updated[0].metadata.as_deref(), Some("away"));
+    assert_eq!((update.epoch, update.version), (came.epoch, 2));
+    let presence = soon(other.hub.presence("lobby")).await.unwrap();
+    assert_eq!(presence.members[0].metadata.as_deref(), Some("away"));
+    assert_eq!((presence.epoch, presence.version), (came.epoch, 2));
+    // By user, and by id.
+    other.hub.join_user("ada", "vip").unwrap();
+    until("ada is in vip", || one.hub.count("vip") == 1).await;
+    assert_eq!(&*changed().await.group, "vip");
+    other.hub.leave(id, "vip").unwrap();
+    until("ada is not in vip", || one.hub.count("vip") == 0).await;
+    assert_eq!(*changed().await.left, ["ada".into()], "at once");
+    let ends = Instruction::SetExpiry(Some(Instant::from_micros(1)));
+    other.hub.instruct(target(), ends).unwrap();
+    let closed = soon(ada.receive()).await.unwrap_err();
+    assert!(closed.to_string().contains("1008"), "{closed}");
+    // The last one goes, though nobody is left to hear it.
+    assert_eq!(*changed().await.left, ["ada".into()]);
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_data_begins_another_epoch_of_presence() {
+    let server = Server::durable();
+    let (one, other) = two(&server).await;
+    let mut ada = one.enter("lobby?user=ada").await;
+    said(&mut ada).await;
+    let before = soon(other.hub.presence("lobby")).await.unwrap();
+    assert_eq!((before.count, before.version), (1, 1));
+    server.cli(&["FLUSHALL"]);
+    let mut bob = other.enter("lobby?user=bob").await;
+    said(&mut bob).await;
+    let after = soon(other.hub.presence("lobby")).await.unwrap();
+    assert_ne!(after.epoch, before.epoch, "{after:?}");
 }

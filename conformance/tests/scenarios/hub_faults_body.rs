@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ws::{
-    Budget, Dial, Gate, GroupOptions, Hub, HubError, HubOptions, Listener, PresenceMode, Result,
-    Router, Server, Upgrade, WebSocket,
+    Budget, Dial, Gate, GroupOptions, HistoryOptions, Hub, HubError, HubEvent, HubOptions, Listener,
+    Open, PresenceMode, Result, Router, Server, Upgrade, WebSocket,
 };
 
 /// Closes the door when a test ends, however it ends.
@@ -334,5 +334,103 @@ fn a_listener_that_falls_behind_gets_what_is_there_and_is_told_its_loss() {
             hub.publish("lobby", number.to_string()).await.unwrap();
         }
         wait.recv().await.unwrap();
+    });
+}
+
+/// Says who it is and joins; then does what it is told.
+async fn told(upgrade: Upgrade) -> Result {
+    let user: String = upgrade.param("user")?;
+    let since = upgrade.query_value("since").map(|since| since.parse());
+    let mut socket = upgrade.accept().await?;
+    socket.open_channel(Open {
+        user: Some(user.clone()),
+        metadata: Some(format!("first of {user}")),
+        ..Open::default()
+    })?;
+    let joined = socket.join_since("lobby", since.transpose()?).await?;
+    socket.send_in_order(format!("{}", joined.position.unwrap())).await?;
+    while let Some(text) = socket.receive_text().await? {
+        match text.as_str() {
+            "leave" => drop(socket.leave("lobby")?),
+            "order" => {
+                socket.publish("lobby", "published").await?;
+                socket.send_in_order("sent behind it").await?;
+            }
+            "end" => socket.set_expiry(Some(ws::core::time::Instant::from_micros(1)))?,
+            "echo" => {
+                let me = socket.id()?;
+                socket.publish("lobby", "not to me").exclude(me).await?;
+            }
+            other => socket.set_metadata(other)?,
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn presence_shows_what_was_said_last_and_who_leaves_is_gone_at_once() {
+    let options = GroupOptions::default().presence(PresenceMode::Members {
+        grace: Duration::from_secs(600),
+    });
+    let hub = Hub::with_options(HubOptions::default().groups(options));
+    runtime::block_on(async {
+        let (address, _door) = start(Router::new().route("/{user}", told).hub(&hub)).await;
+        let mut events = hub.events();
+        let mut changed = async || loop {
+            if let HubEvent::Presence(change) = events.next().await {
+                return change;
+            }
+        };
+        let url = format!("ws://{address}/ada");
+        let mut ada = ws::connect(&url, Dial::default()).await.unwrap();
+        text(&mut ada).await;
+        assert_eq!(changed().await.joined[0].metadata.as_deref(), Some("first of ada"));
+        ada.send_text("away").await.unwrap();
+        let update = changed().await;
+        assert_eq!((update.updated[0].metadata.as_deref(), update.version), (Some("away"), 2));
+        let presence = hub.presence("lobby").await.unwrap();
+        assert_eq!(presence.members[0].metadata.as_deref(), Some("away"));
+        // A second tab says something else.
+        let mut tab = ws::connect(&url, Dial::default()).await.unwrap();
+        text(&mut tab).await;
+        assert_eq!(changed().await.updated[0].metadata.as_deref(), Some("first of ada"));
+        for socket in [&mut ada, &mut tab] {
+            socket.send_text("leave").await.unwrap();
+        }
+        let gone = changed().await;
+        assert_eq!((gone.count, gone.epoch), (0, update.epoch));
+        // Nobody is there any more; the session that ends is closed by its server.
+        ada.send_text("end").await.unwrap();
+        let end = ada.receive().await.unwrap_err().to_string();
+        assert!(end.contains("1008"), "{end}");
+    });
+}
+
+#[test]
+fn what_is_excluded_stays_so_after_a_reconnect_and_what_is_sent_in_order_comes_behind() {
+    let options = GroupOptions::default().history(HistoryOptions::default());
+    let hub = Hub::with_options(HubOptions::default().groups(options));
+    runtime::block_on(async {
+        let (address, _door) = start(Router::new().route("/{user}", told).hub(&hub)).await;
+        let url = format!("ws://{address}/ada");
+        let mut ada = ws::connect(&url, Dial::default()).await.unwrap();
+        let since = text(&mut ada).await;
+        ada.send_text("echo").await.unwrap();
+        ada.send_text("order").await.unwrap();
+        assert_eq!(text(&mut ada).await, "published");
+        assert_eq!(text(&mut ada).await, "sent behind it");
+        drop(ada);
+        while hub.count("lobby") > 0 {
+            ws::sleep(Duration::from_millis(5)).await;
+        }
+        let mut ada = ws::connect(&format!("{url}?since={since}"), Dial::default())
+            .await
+            .unwrap();
+        assert_eq!(text(&mut ada).await, "published", "not what it was excluded from");
+        // Another user gets both.
+        let url = format!("ws://{address}/bob?since={since}");
+        let mut bob = ws::connect(&url, Dial::default()).await.unwrap();
+        assert_eq!(text(&mut bob).await, "not to me");
+        assert_eq!(text(&mut bob).await, "published");
     });
 }
