@@ -104,7 +104,7 @@ impl Setup {
         let mut options = HubOptions::default().budget(Budget {
             octets: random.pick(&[700, 3_000, 12_000]),
             messages: random.pick(&[3, 12, 60]),
-            age: Duration::from_secs(random.pick(&[2, 30])),
+            age: Duration::from_secs(random.pick(&[1, 1, 2, 30])),
             stall: Duration::from_secs(random.pick(&[4, 60])),
         });
         for (filter, group) in rules {
