@@ -121,6 +121,10 @@ impl<T: Transport> Engine<T> {
             if self.connection.queued() > 0 {
                 return;
             }
+            // What lies here behind the message that is answered is looked at when that is done: it may break the protocol.
+            if self.answers > 0 && !self.unread.is_empty() {
+                return;
+            }
             let now = self.transport.now();
             if now < self.looked.at + LOOK_EVERY {
                 return;
