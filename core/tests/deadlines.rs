@@ -24,11 +24,15 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Lets time pass, second by second; what expired, and after how many seconds.
 fn wait(end: &mut End, seconds: u64) -> Vec<(u64, Expired)> {
+    wait_with(end, seconds, None)
+}
+
+fn wait_with(end: &mut End, seconds: u64, progress: Option<SendProgress>) -> Vec<(u64, Expired)> {
     let mut all = Vec::new();
     for second in 1..=seconds {
         end.now = end.now + SECOND;
         end.feed(&[]);
-        while let Some(expired) = end.connection.tick(end.now) {
+        while let Some(expired) = end.connection.tick_with(end.now, progress) {
             all.push((second, expired));
         }
     }
@@ -137,11 +141,12 @@ fn a_peer_that_is_owed_something_is_pinged_once_it_has_taken_that() {
 /// A second passes, in which the peer acknowledges so many octets of `left`.
 fn acknowledge(end: &mut End, left: &mut u64, octets: u64, total: u64) -> Vec<Expired> {
     *left = left.saturating_sub(octets);
-    end.connection.note_send_progress(SendProgress {
+    let progress = SendProgress {
         acknowledged: total - *left,
         outstanding: *left > 0,
-    });
-    wait(end, 1).into_iter().map(|(_, what)| what).collect()
+    };
+    let all = wait_with(end, 1, Some(progress));
+    all.into_iter().map(|(_, what)| what).collect()
 }
 
 #[test]

@@ -36,38 +36,34 @@ pub struct SendProgress {
 }
 
 /// What a silent peer is waited for.
-#[derive(Clone, Copy, Debug)]
-struct Probe {
-    since: Instant,
-    /// What the peer had taken then.
-    taken: u64,
-    /// A ping was queued when nothing lay before it; else what the peer is owed stands for one.
-    pinged: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probe {
+    /// Nothing yet.
+    None,
+    /// The pong: nothing lay before the ping.
+    Pong,
+    /// That it takes some of what it is owed, a ping being of no use behind that. It had acknowledged so many octets, modulo 2^32.
+    Progress(u32),
 }
 
 /// When what happened last.
 #[derive(Debug)]
 pub(super) struct Times {
-    /// Any octet came.
+    /// Any octet came, or the probe began, or output ended.
     pub(super) heard: Instant,
     /// A message ended, in either direction.
     pub(super) message: Instant,
-    /// The peer is waited for, and nothing came since.
-    probe: Option<Probe>,
-    /// Octets written.
-    pub(super) written: u64,
-    /// What the operating system says of the peer; asked for before each judgement.
-    progress: Option<SendProgress>,
+    probe: Probe,
     /// Octets that the caller keeps, and will offer again in front of what arrives.
     kept: u32,
     /// Input is left unread on purpose.
     paused: bool,
     /// While so much was unsent that we did not read, some of it was written.
     pub(super) moved: bool,
+    /// Something was written since the probe began.
+    pub(super) wrote: bool,
     /// A message was sent since it was last known what time it is.
     pub(super) sent: bool,
-    /// Output ended, if it did.
-    pub(super) muted: Instant,
 }
 
 impl Times {
@@ -75,15 +71,18 @@ impl Times {
         Self {
             heard: now,
             message: now,
-            probe: None,
-            written: 0,
-            progress: None,
+            probe: Probe::None,
             kept: 0,
             paused: false,
             moved: false,
+            wrote: false,
             sent: false,
-            muted: Instant::ZERO,
         }
+    }
+
+    /// The peer is there, or what is waited for begins anew.
+    pub(super) const fn hear(&mut self, now: Instant) {
+        (self.heard, self.probe) = (now, Probe::None);
     }
 
     pub(super) const fn keep(&mut self, octets: usize) {
@@ -116,8 +115,7 @@ impl Connection {
     /// Says that input is read again: the waits for it begin anew.
     pub const fn resume(&mut self, now: Instant) {
         self.times.paused = false;
-        self.times.heard = now;
-        self.times.probe = None;
+        self.times.hear(now);
         self.restart(now);
     }
 
@@ -146,8 +144,7 @@ impl Connection {
     pub(super) fn offered(&mut self, octets: usize, clock: Clock<'_>) {
         if octets > self.times.kept as usize {
             let now = clock();
-            self.times.heard = now;
-            self.times.probe = None;
+            self.times.hear(now);
             self.note_time(now);
             if core::mem::take(&mut self.times.moved) {
                 self.restart(now);
@@ -161,14 +158,16 @@ impl Connection {
         self.inbound.restart(now);
     }
 
-    /// Says how far the peer has taken what was written, where the operating system tells: call it before [`tick`](Self::tick). Else
-    /// what was written counts as taken, which it is not while it lies in the kernel.
-    pub const fn note_send_progress(&mut self, progress: SendProgress) {
-        self.times.progress = Some(progress);
+    /// Says what time it is. Calls that come early, late or twice do no harm; when it says what expired, call it again.
+    ///
+    /// What was written counts as taken by the peer, which it is not while it lies in the kernel: see
+    /// [`tick_with`](Self::tick_with).
+    pub fn tick(&mut self, now: Instant) -> Option<Expired> {
+        self.tick_with(now, None)
     }
 
-    /// Says what time it is. Calls that come early, late or twice do no harm; when it says what expired, call it again.
-    pub fn tick(&mut self, now: Instant) -> Option<Expired> {
+    /// Says what time it is, and how far the peer has taken what was written, if the operating system tells.
+    pub fn tick_with(&mut self, now: Instant, progress: Option<SendProgress>) -> Option<Expired> {
         if !self.is_open() {
             let due = self.state.deadline().is_some_and(|at| at <= now);
             return due.then(|| self.end(now, Expired::Close));
@@ -184,10 +183,10 @@ impl Connection {
             .filter(|(at, _)| *at <= now);
         let (_, expired) = due.min_by_key(|(at, _)| *at)?;
         match expired {
-            Expired::Silence => self.probe(now),
-            Expired::Pong if self.is_taking() => {
+            Expired::Silence => self.probe(now, progress),
+            Expired::Pong if self.is_taking(progress) => {
                 // It lives, though what it says may lie behind, or is not read meanwhile.
-                self.probe(now);
+                self.probe(now, progress);
                 return None;
             }
             Expired::Pong | Expired::Close => return Some(self.end(now, expired)),
@@ -203,35 +202,28 @@ impl Connection {
         Some(expired)
     }
 
-    /// What the peer has taken, and whether it is still owed something.
-    fn taken(&self) -> (u64, bool) {
-        let owed = self.has_output();
-        match self.times.progress {
-            Some(progress) => (progress.acknowledged, owed || progress.outstanding),
-            None => (self.times.written, owed),
-        }
-    }
-
     /// Begins to wait for a silent peer. A ping would lie behind what the peer is owed: then it is judged by what it takes of that,
     /// and pinged when a ping is next.
-    fn probe(&mut self, now: Instant) {
-        let (taken, owed) = self.taken();
+    fn probe(&mut self, now: Instant, progress: Option<SendProgress>) {
+        let owed = self.has_output() || progress.is_some_and(|progress| progress.outstanding);
         if !owed {
             self.write_frame(Opcode::Ping, true, false, &[]);
         }
-        self.times.probe = Some(Probe {
-            since: now,
-            taken,
-            pinged: !owed,
-        });
+        (self.times.heard, self.times.wrote) = (now, false);
+        self.times.probe = if owed {
+            Probe::Progress(acknowledged(progress))
+        } else {
+            Probe::Pong
+        };
     }
 
     /// Whether a peer that is owed something has taken some of it. That a ping was taken is the kernel's doing alone.
-    fn is_taking(&self) -> bool {
-        let (taken, _) = self.taken();
-        self.times
-            .probe
-            .is_some_and(|probe| !probe.pinged && taken > probe.taken)
+    fn is_taking(&self, progress: Option<SendProgress>) -> bool {
+        match self.times.probe {
+            Probe::Progress(before) if progress.is_some() => acknowledged(progress) != before,
+            Probe::Progress(_) => self.times.wrote,
+            Probe::None | Probe::Pong => false,
+        }
     }
 
     fn end(&mut self, now: Instant, expired: Expired) -> Expired {
@@ -246,14 +238,13 @@ impl Connection {
         let keepalive = match self.times.probe {
             // Nobody can be pinged any more: only what has been on its way is waited for.
             _ if self.is_output_over() => {
-                let since = self.times.heard.max(self.times.muted);
-                (!paused).then(|| (since + timeouts.close, Expired::Close))
+                (!paused).then(|| (self.times.heard + timeouts.close, Expired::Close))
             }
-            Some(_) if paused => None,
-            Some(probe) => timeouts
+            Probe::Pong | Probe::Progress(_) if paused => None,
+            Probe::Pong | Probe::Progress(_) => timeouts
                 .pong
-                .map(|wait| (probe.since + wait, Expired::Pong)),
-            None => timeouts
+                .map(|wait| (self.times.heard + wait, Expired::Pong)),
+            Probe::None => timeouts
                 .ping
                 .map(|wait| (self.times.heard + wait, Expired::Silence)),
         };
@@ -266,4 +257,10 @@ impl Connection {
         let message = since.and_then(|at| messages(at, timeouts.message, Expired::Message));
         [keepalive, idle, message]
     }
+}
+
+/// Octets that the peer has acknowledged, modulo 2^32: whether there were more is seen by that.
+#[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
+fn acknowledged(progress: Option<SendProgress>) -> u32 {
+    progress.map_or(0, |progress| progress.acknowledged as u32)
 }

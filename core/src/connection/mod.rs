@@ -269,7 +269,7 @@ impl Connection {
         if !self.output.is_shut() {
             self.output.shut();
             self.pong = None;
-            self.times.muted = now;
+            self.times.hear(now);
         }
     }
 
@@ -319,7 +319,7 @@ impl Connection {
     /// Says that `count` octets of what [`transmit`](Self::transmit) lent were written.
     pub fn transmitted(&mut self, count: usize) {
         self.times.moved |= count > 0 && self.output.queued() >= self.config.limits.high_water;
-        self.times.written += count as u64;
+        self.times.wrote |= count > 0;
         self.output.advance(count);
     }
 

@@ -453,10 +453,8 @@ impl<T: Transport> Engine<T> {
             if self.leave_if_due(now) || self.go_on_if_due(now) {
                 return Poll::Ready(());
             }
-            if let Some(progress) = self.transport.send_progress() {
-                self.connection.note_send_progress(progress);
-            }
-            if self.connection.tick(now).is_some() {
+            let progress = self.transport.send_progress();
+            if self.connection.tick_with(now, progress).is_some() {
                 if let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
                     self.connection.state()
                 {
