@@ -26,7 +26,7 @@ pub enum Channel {
     Watch,
     /// What nodes tell all others.
     Control,
-    /// Who came, changed and went in any group, for those who listen.
+    /// Changes of presence in any group, for nodes that listen.
     Presence,
 }
 

@@ -504,7 +504,7 @@ impl Machine {
         }
     }
 
-    /// Who came, changed and went in any group, for nodes that listen.
+    /// Passes changes of presence in any group on to the nodes that listen.
     fn presence_message(&mut self, octets: &[u8]) -> Result<(), WireError> {
         let nobody: Name = Arc::from("");
         let Payload::Watched { group, payload } = wire::parse(&nobody, octets)? else {

@@ -112,7 +112,7 @@ pub enum Payload<'a> {
         slot: u32,
         /// How often that was used before.
         generation: u32,
-        /// What it is to do.
+        /// The instruction.
         instruction: Instruction,
     },
     /// All channels in the group are to do something.

@@ -1,4 +1,4 @@
-//! Who came, changed and went, as the script that keeps presence sends it to the channel of a group.
+//! Changes of presence, as the script that keeps it sends them to the channel of a group.
 //! No RFC; the format stands in the [module](super).
 
 use std::sync::Arc;

@@ -35,6 +35,31 @@ pub struct SendProgress {
     pub outstanding: bool,
 }
 
+/// Octets of Linux's `struct tcp_info` up to `tcpi_notsent_bytes`, which Linux fills since version 4.6.
+pub const TCP_INFO: usize = 148;
+
+impl SendProgress {
+    /// Reads the front of Linux's `struct tcp_info`: `tcpi_unacked` (segments), `tcpi_bytes_acked` and `tcpi_notsent_bytes`.
+    pub fn from_tcp_info(info: &[u8; TCP_INFO]) -> Option<Self> {
+        let number = |at| {
+            let octets = info.get(at..at + 4)?;
+            Some(u32::from_ne_bytes(octets.try_into().ok()?))
+        };
+        let acknowledged = info.get(120..128)?;
+        Some(Self {
+            acknowledged: u64::from_ne_bytes(acknowledged.try_into().ok()?),
+            outstanding: number(24)? > 0 || number(144)? > 0,
+        })
+    }
+}
+
+/// Returns whether the Linux of a release, such as `6.1.0-13-amd64`, fills [`TCP_INFO`] octets.
+pub fn fills_tcp_info(release: &str) -> bool {
+    let numbers = release.split(['.', '-']);
+    let mut numbers = numbers.map_while(|number| number.trim().parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (4, 6)
+}
+
 /// What a silent peer is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Probe {
@@ -263,4 +288,34 @@ impl Connection {
 #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
 fn acknowledged(progress: Option<SendProgress>) -> u32 {
     progress.map_or(0, |progress| progress.acknowledged as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_linux_tells_of_a_peer_is_read_where_it_stands() {
+        let mut info = [0; TCP_INFO];
+        info[120..128].copy_from_slice(&7_000_000_000_u64.to_ne_bytes());
+        let read = |info: &[u8; TCP_INFO]| SendProgress::from_tcp_info(info).unwrap();
+        assert_eq!(
+            (read(&info).acknowledged, read(&info).outstanding),
+            (7_000_000_000, false)
+        );
+        for at in [24, 144] {
+            let mut info = info;
+            info[at..at + 4].copy_from_slice(&1_u32.to_ne_bytes());
+            assert!(read(&info).outstanding, "{at}");
+        }
+        for (release, fills) in [
+            ("6.1.0-13-amd64", true),
+            ("4.6", true),
+            ("4.5.9", false),
+            ("3.10", false),
+            ("", false),
+        ] {
+            assert_eq!(fills_tcp_info(release), fills, "{release}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ mod outbound;
 mod output;
 mod state;
 
-pub use deadline::{Expired, SendProgress};
+pub use deadline::{Expired, SendProgress, TCP_INFO, fills_tcp_info};
 pub use event::{Event, Step};
 pub use state::{After, Effect, Input, Role, State};
 
