@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::cluster::ClusterClient;
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
-    PushKind, RedisError, RedisResult, Value, cmd,
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, Pipeline, ProtocolVersion,
+    PushInfo, PushKind, RedisError, RedisResult, Value, cmd,
 };
 
 use crate::keys::Keys;
-use crate::options::{RedisOptions, Server, SetupError};
+use crate::options::{RedisOptions, Server, SetupError, Tls};
 use crate::request::{Failure, Push, Reply, RequestId};
 use crate::scripts::{self, Call, Scripts};
 
@@ -112,7 +112,7 @@ pub(crate) struct Connector {
 
 enum Target {
     One(Box<Client>),
-    Sentinel,
+    Sentinel(Vec<redis::ConnectionInfo>),
     Cluster(Vec<redis::ConnectionInfo>),
 }
 
@@ -145,17 +145,26 @@ impl Connector {
     pub(crate) fn new(options: RedisOptions) -> Result<Self, SetupError> {
         options.check()?;
         let bad = |error: RedisError| SetupError::BadUrl(Arc::new(error));
+        let infos = options.server.urls().iter().map(|url| with_resp3(url));
+        let infos: Vec<_> = infos.collect::<RedisResult<_>>().map_err(bad)?;
+        let first = infos.first().ok_or(SetupError::NoUrl)?;
+        if is_tls(first) {
+            #[cfg(feature = "tls")]
+            crate::tls::choose_provider();
+        } else if !options.tls.is_default() {
+            return Err(SetupError::NoTls);
+        }
+        // What is wrong with the settings shows now, not when a connection is made.
+        let client = client(first.clone(), &options.tls)?;
         let server = match &options.server {
-            Server::One(url) => Target::One(Box::new(
-                Client::open(with_resp3(url).map_err(bad)?).map_err(bad)?,
-            )),
+            Server::One(_) => Target::One(Box::new(client)),
             Server::Sentinel { .. } => {
-                drop(sentinel(&options).map_err(bad)?);
-                Target::Sentinel
+                drop(sentinel(&infos, &options).map_err(bad)?);
+                Target::Sentinel(infos)
             }
-            Server::Cluster(urls) => {
-                let infos = urls.iter().map(|url| with_resp3(url));
-                Target::Cluster(infos.collect::<RedisResult<_>>().map_err(bad)?)
+            Server::Cluster(_) => {
+                drop(cluster(&infos, &options).build().map_err(bad)?);
+                Target::Cluster(infos)
             }
         };
         Ok(Self { server, options })
@@ -182,21 +191,14 @@ impl Connector {
                 let connecting = client.get_multiplexed_async_connection_with_config(&config);
                 Connected::One(connecting.await?)
             }
-            Target::Sentinel => {
-                let mut client = sentinel(&self.options)?;
+            Target::Sentinel(infos) => {
+                let mut client = sentinel(infos, &self.options)?;
                 let config = config().set_push_sender(sink);
                 let connecting = client.get_async_connection_with_config(&config);
                 Connected::One(connecting.await?)
             }
             Target::Cluster(infos) => {
-                let client = ClusterClient::builder(infos.clone())
-                    .use_protocol(ProtocolVersion::RESP3)
-                    .connection_timeout(timeout)
-                    .response_timeout(timeout)
-                    .overall_response_timeout(Some(timeout))
-                    .retries(3)
-                    .push_sender(sink)
-                    .build()?;
+                let client = cluster(infos, &self.options).push_sender(sink).build()?;
                 Connected::Cluster(client.get_async_connection().await?)
             }
         };
@@ -212,19 +214,36 @@ impl Connector {
     }
 }
 
+/// A client of one server, with the certificates that are set.
+fn client(info: redis::ConnectionInfo, tls: &Tls) -> Result<Client, SetupError> {
+    #[cfg(feature = "tls")]
+    if is_tls(&info) {
+        return Client::build_with_tls(info, tls.certificates())
+            .map_err(|error| SetupError::BadTls(Arc::new(error)));
+    }
+    let _ = tls;
+    Client::open(info).map_err(|error| SetupError::BadUrl(Arc::new(error)))
+}
+
+/// Whether a connection is encrypted.
+fn is_tls(info: &redis::ConnectionInfo) -> bool {
+    matches!(info.addr(), ConnectionAddr::TcpTls { .. })
+}
+
 /// Asks Sentinels for the master, anew for each connection: it may be another one now.
-fn sentinel(options: &RedisOptions) -> RedisResult<SentinelClient> {
+fn sentinel(
+    sentinels: &[redis::ConnectionInfo],
+    options: &RedisOptions,
+) -> RedisResult<SentinelClient> {
     let Server::Sentinel {
-        sentinels,
         master,
         credentials,
+        ..
     } = &options.server
     else {
         return Err((redis::ErrorKind::InvalidClientConfig, "no Sentinel").into());
     };
-    let infos = sentinels.iter().map(|url| with_resp3(url));
-    let addresses = infos.map(|info| info.map(|info| info.addr().clone()));
-    let addresses: Vec<_> = addresses.collect::<RedisResult<_>>()?;
+    let addresses = sentinels.iter().map(|info| info.addr().clone());
     let mut builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?
         .set_client_to_redis_protocol(ProtocolVersion::RESP3);
     if let Some((user, password)) = credentials {
@@ -232,7 +251,41 @@ fn sentinel(options: &RedisOptions) -> RedisResult<SentinelClient> {
             .set_client_to_redis_username(user)
             .set_client_to_redis_password(password);
     }
+    let Some(first) = sentinels.first() else {
+        return builder.build();
+    };
+    if let Some(user) = first.redis_settings().username() {
+        builder = builder.set_client_to_sentinel_username(user);
+    }
+    if let Some(password) = first.redis_settings().password() {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    if is_tls(first) {
+        builder = builder.set_client_to_redis_tls_mode(redis::TlsMode::Secure);
+        #[cfg(feature = "tls")]
+        {
+            builder = builder
+                .set_client_to_redis_certificates(options.tls.certificates())
+                .set_client_to_sentinel_certificates(options.tls.certificates());
+        }
+    }
     builder.build()
+}
+
+/// A client of a cluster, in the making.
+fn cluster(nodes: &[redis::ConnectionInfo], options: &RedisOptions) -> ClusterClientBuilder {
+    let timeout = options.timeout;
+    let builder = ClusterClient::builder(nodes.to_vec())
+        .use_protocol(ProtocolVersion::RESP3)
+        .connection_timeout(timeout)
+        .response_timeout(timeout)
+        .overall_response_timeout(Some(timeout))
+        .retries(3);
+    #[cfg(feature = "tls")]
+    if nodes.first().is_some_and(is_tls) {
+        return builder.certs(options.tls.certificates());
+    }
+    builder
 }
 
 /// Sends the scripts ahead, and asks for the time.

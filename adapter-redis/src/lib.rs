@@ -66,11 +66,13 @@ mod runtime;
 mod scripts;
 #[cfg(any(feature = "tokio", feature = "smol"))]
 mod status;
+#[cfg(feature = "tls")]
+mod tls;
 
 #[cfg(any(feature = "tokio", feature = "smol"))]
 pub use driver::Redis;
 #[cfg(any(feature = "tokio", feature = "smol"))]
-pub use options::{CHECK, LEASE, RedisOptions, Server, SetupError, hub_options};
+pub use options::{CHECK, LEASE, RedisOptions, Server, SetupError, Tls, hub_options};
 #[cfg(any(feature = "tokio", feature = "smol"))]
 pub use runtime::Runtime;
 #[cfg(any(feature = "tokio", feature = "smol"))]

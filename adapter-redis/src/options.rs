@@ -2,6 +2,7 @@
 //! No RFC.
 //! Plain data.
 
+use core::fmt;
 use std::sync::Arc;
 
 use sansws_core::hub::HubOptions;
@@ -10,14 +11,15 @@ use sansws_core::time::Duration;
 use thiserror::Error;
 
 /// What keeps groups and carries what is published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Server {
     /// One server: `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, `unix:///path`.
     One(String),
     /// Whichever server is the master of this name, as these Sentinels say.
     Sentinel {
-        /// URLs of Sentinels.
+        /// URLs of Sentinels. A user and a password in the first are used with all of them. Where it is `rediss://` the master is
+        /// reached by TLS too.
         sentinels: Vec<String>,
         /// The name of the master.
         master: String,
@@ -26,6 +28,52 @@ pub enum Server {
     },
     /// A cluster, of which these are some nodes.
     Cluster(Vec<String>),
+}
+
+impl Server {
+    /// The URLs to begin with.
+    pub(crate) fn urls(&self) -> &[String] {
+        match self {
+            Self::One(url) => core::slice::from_ref(url),
+            Self::Sentinel { sentinels, .. } => sentinels,
+            Self::Cluster(urls) => urls,
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    /// Shows no password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let urls: Vec<_> = self
+            .urls()
+            .iter()
+            .map(|url| without_password(url))
+            .collect();
+        match self {
+            Self::One(_) => f.debug_tuple("One").field(&urls).finish(),
+            Self::Sentinel { master, .. } => f
+                .debug_struct("Sentinel")
+                .field("sentinels", &urls)
+                .field("master", master)
+                .finish_non_exhaustive(),
+            Self::Cluster(_) => f.debug_tuple("Cluster").field(&urls).finish(),
+        }
+    }
+}
+
+/// A URL without its user and password.
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let (scheme, rest) = (url.get(..scheme), url.get(at..));
+            format!(
+                "{}://…{}",
+                scheme.unwrap_or_default(),
+                rest.unwrap_or_default()
+            )
+        }
+        _ => url.to_owned(),
+    }
 }
 
 /// Settings of the link.
@@ -46,6 +94,49 @@ pub struct RedisOptions {
     /// Octets that Redis may send ahead of what is taken; default 64 MiB. Beyond it the connection is given up, and what was missed is
     /// read again.
     pub max_ahead: usize,
+    /// Certificates for `rediss://`.
+    pub tls: Tls,
+}
+
+/// Certificates for TLS to Redis, all in PEM. They take effect with `rediss://` URLs, which need the feature `tokio-tls` or `smol-tls`.
+///
+/// TLS is done by rustls. Where the process has no default
+/// [`CryptoProvider`](https://docs.rs/rustls/latest/rustls/crypto/struct.CryptoProvider.html), ring becomes it.
+#[derive(Clone, Default)]
+#[must_use]
+pub struct Tls {
+    /// Certificates of authorities that are trusted instead of the system's; default: the system's.
+    pub roots: Option<Vec<u8>>,
+    /// A chain of certificates and its private key, for servers that ask clients for one (`tls-auth-clients yes`).
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Tls {
+    /// Trusts these certificates of authorities (PEM) instead of the system's.
+    pub fn roots(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots = Some(pem.into());
+        self
+    }
+
+    /// Presents a chain of certificates, whose private key is `key` (both PEM).
+    pub fn identity(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.identity = Some((chain.into(), key.into()));
+        self
+    }
+
+    pub(crate) const fn is_default(&self) -> bool {
+        self.roots.is_none() && self.identity.is_none()
+    }
+}
+
+impl fmt::Debug for Tls {
+    /// Shows no key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("roots", &self.roots.is_some())
+            .field("identity", &self.identity.is_some())
+            .finish()
+    }
 }
 
 impl RedisOptions {
@@ -61,7 +152,14 @@ impl RedisOptions {
                 most: Duration::from_secs(5),
             },
             max_ahead: 64 << 20,
+            tls: Tls::default(),
         }
+    }
+
+    /// Sets the certificates for `rediss://`.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// One server.
@@ -101,6 +199,15 @@ pub enum SetupError {
     /// A URL is none of Redis.
     #[error("not a URL of Redis: {0}")]
     BadUrl(Arc<redis::RedisError>),
+    /// A certificate or a key can't be read.
+    #[error("TLS to Redis: {0}")]
+    BadTls(Arc<redis::RedisError>),
+    /// A list of Sentinels or of nodes of a cluster is empty.
+    #[error("no URL of Redis is set")]
+    NoUrl,
+    /// Certificates were given for a connection that is not encrypted.
+    #[error("certificates are set, but the URL is not `rediss://`")]
+    NoTls,
     /// No lease: who was on a server that crashed would be present for ever.
     #[error("the hub has no lease: make its options with `sansws_redis::hub_options`")]
     NoLease,

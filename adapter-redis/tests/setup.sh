@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs Redis and HAProxy, which tests start on ports of their own. No service is started: one that was there stays as it is.
-# Safe to run again; does nothing when both are in place.
+# Installs Redis, Valkey and HAProxy, which tests start on ports of their own. No service is started: one that was there stays as it is.
+# Safe to run again; does nothing when all are in place.
 set -euo pipefail
 
 sudo=
@@ -10,7 +10,7 @@ sudo=
 policy=/usr/sbin/policy-rc.d
 
 apt_install() {
-    local mine=
+    local mine= lists apt=()
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
         $sudo chmod 755 "$policy"
@@ -18,7 +18,19 @@ apt_install() {
         trap '$sudo rm -f "$policy"' EXIT
     fi
     $sudo apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq "$@" >/dev/null
+    # Debian 12 has Valkey among its backports alone. Their list is in use for this command, and stays out of the system's.
+    if ! apt-cache show valkey-server >/dev/null 2>&1; then
+        . /etc/os-release
+        lists=$(mktemp -d)
+        [ ! -e /etc/apt/sources.list ] || cp /etc/apt/sources.list "$lists/sources.list"
+        [ ! -d /etc/apt/sources.list.d ] || cp -r /etc/apt/sources.list.d "$lists/parts"
+        mkdir -p "$lists/parts"
+        echo "deb http://deb.debian.org/debian $VERSION_CODENAME-backports main" >"$lists/parts/backports.list"
+        apt=(-o "Dir::Etc::sourcelist=$lists/sources.list" -o "Dir::Etc::sourceparts=$lists/parts")
+        $sudo apt-get "${apt[@]}" update -qq
+    fi
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get "${apt[@]}" install -y -qq "$@" >/dev/null
+    [ -z "$lists" ] || rm -rf "$lists"
     [ -z "$mine" ] || $sudo rm -f "$policy"
 }
 
@@ -27,11 +39,12 @@ have() {
 }
 
 missing=()
-have redis-server || have valkey-server || missing+=(redis-server)
+have redis-server || missing+=(redis-server)
 have redis-cli || missing+=(redis-tools)
 have haproxy || missing+=(haproxy)
+have valkey-server || missing+=(valkey-server)
 [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 
-if have redis-server; then server=$(redis-server --version); else server=$(valkey-server --version); fi
-version() { grep -oE 'v=[0-9.]+' <<<"$1" | head -n 1; }
-echo "ready: Redis $(version "$server"), $(PATH=$PATH:/usr/sbin haproxy -v | head -n 1 | cut -d' ' -f1-3)"
+version() { grep -oE 'v=[0-9.]+' | head -n 1; }
+echo "ready: Redis $(redis-server --version | version), Valkey $(valkey-server --version | version)," \
+    "$(PATH=$PATH:/usr/sbin haproxy -v | head -n 1 | cut -d' ' -f1-3)"

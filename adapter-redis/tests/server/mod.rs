@@ -22,6 +22,15 @@ pub fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// What is tested against. A test program that is named after Valkey runs on Valkey.
+fn program() -> &'static str {
+    if env!("CARGO_CRATE_NAME") == "valkey" {
+        "valkey-server"
+    } else {
+        "redis-server"
+    }
+}
+
 /// Waits until something holds, for 40 s.
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..1_000 {
@@ -60,19 +69,31 @@ impl Server {
         Self::start(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
+    /// A Sentinel, with a file of settings.
+    pub fn sentinel(settings: &str) -> Self {
+        let port = free_port();
+        let directory =
+            std::env::temp_dir().join(format!("sansws-sentinel-{}-{port}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("sentinel.conf");
+        std::fs::write(&file, format!("port {port}\n{settings}")).unwrap();
+        let child = Command::new(program())
+            .arg(&file)
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            child: Some(child),
+            port,
+            directory,
+            arguments: Vec::new(),
+        }
+    }
+
     pub fn restart(&mut self) {
         self.kill();
-        let program = ["redis-server", "valkey-server"]
-            .into_iter()
-            .find(|program| {
-                Command::new(program)
-                    .arg("--version")
-                    .stdout(Stdio::null())
-                    .status()
-                    .is_ok()
-            })
-            .expect("redis-server is installed: adapter-redis/tests/setup.sh does it");
-        let child = Command::new(program)
+        let child = Command::new(program())
             .args([
                 "--port",
                 &self.port.to_string(),
@@ -216,29 +237,12 @@ impl Guarded {
                 .cli(&["INFO", "replication"])
                 .contains("master_link_status:up")
         });
-        let port = free_port();
-        let directory =
-            std::env::temp_dir().join(format!("sansws-sentinel-{}-{port}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let file = directory.join("sentinel.conf");
         let text = format!(
-            "port {port}\nbind 127.0.0.1\nsentinel monitor ours 127.0.0.1 {} 1\n\
+            "bind 127.0.0.1\nsentinel monitor ours 127.0.0.1 {} 1\n\
              sentinel down-after-milliseconds ours 500\nsentinel failover-timeout ours 3000\n",
             master.port
         );
-        std::fs::write(&file, text).unwrap();
-        let child = Command::new("redis-server")
-            .arg(&file)
-            .arg("--sentinel")
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let sentinel = Server {
-            child: Some(child),
-            port,
-            directory,
-            arguments: Vec::new(),
-        };
+        let sentinel = Server::sentinel(&text);
         until("the Sentinel sees the replica", || {
             let replicas = sentinel.cli(&["SENTINEL", "replicas", "ours"]);
             replicas.contains(&replica.port.to_string())
