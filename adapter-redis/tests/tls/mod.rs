@@ -115,9 +115,11 @@ pub struct On {
 
 impl On {
     fn link(self, options: RedisOptions) -> (Hub, Status) {
-        let mut hub = HubOptions::default();
-        hub.lease = Some(Duration::from_secs(2));
-        let (hub, link) = Hub::linked(hub_options(hub));
+        let settings = HubOptions {
+            lease: Some(Duration::from_secs(2)),
+            ..HubOptions::default()
+        };
+        let (hub, link) = Hub::linked(hub_options(settings));
         let redis = Redis::new(link, self.runtime, options).unwrap();
         let status = redis.status();
         (self.spawn)(Box::pin(redis.run()));
