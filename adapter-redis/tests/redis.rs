@@ -97,6 +97,64 @@ async fn room(upgrade: Upgrade) -> Result {
     Ok(())
 }
 
+/// Says for how long it waited for a group, until it was in it, and where that stands.
+async fn impatient(upgrade: Upgrade) -> Result {
+    let group: String = upgrade.param("group")?;
+    let mut socket = upgrade.accept().await?;
+    let mut dropped = 0;
+    let joined = loop {
+        let joining = socket.join(&group);
+        match tokio::time::timeout(Duration::from_millis(50), joining).await {
+            Ok(joined) => break joined?,
+            Err(_) => dropped += 1,
+        }
+    };
+    let position = joined.position.map(|position| position.offset);
+    socket.send_text(format!("{dropped} {position:?}")).await?;
+    while socket.receive().await?.is_some() {}
+    Ok(())
+}
+
+/// A way to Redis that can be cut.
+struct Wire {
+    address: SocketAddr,
+    cut: tokio::sync::watch::Sender<bool>,
+}
+
+impl Wire {
+    async fn to(server: &Server) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (cut, is_cut) = tokio::sync::watch::channel(false);
+        let to = server.address();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut is_cut = is_cut.clone();
+                tokio::spawn(async move {
+                    if *is_cut.borrow() {
+                        return;
+                    }
+                    let mut far = tokio::net::TcpStream::connect(to).await.unwrap();
+                    let carrying = tokio::io::copy_bidirectional(&mut near, &mut far);
+                    tokio::select! {
+                        _ = carrying => {}
+                        _ = is_cut.wait_for(|cut| *cut) => {}
+                    }
+                });
+            }
+        });
+        Self { address, cut }
+    }
+
+    async fn serve(&self, options: HubOptions) -> Linked {
+        let mut settings = RedisOptions::one(format!("redis://{}", self.address), "test");
+        settings.timeout = Duration::from_secs(2);
+        let linked = serve_by(settings, options).await;
+        until("the hub is linked", || linked.status.is_up()).await;
+        linked
+    }
+}
+
 async fn serve(server: &Server, prefix: &str, options: HubOptions) -> Linked {
     let mut settings = RedisOptions::one(server.url(), prefix);
     settings.timeout = Duration::from_secs(2);
@@ -112,7 +170,10 @@ async fn serve_by(settings: RedisOptions, options: HubOptions) -> Linked {
     let linking = tokio::spawn(redis.run());
     let server = sansws_tokio::Server::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap();
-    let router = Router::new().route("/{group}", room).hub(&hub);
+    let router = Router::new()
+        .route("/{group}", room)
+        .route("/impatient/{group}", impatient)
+        .hub(&hub);
     tokio::spawn(async move { server.serve(router).await });
     Linked {
         hub,
@@ -763,4 +824,67 @@ async fn a_server_that_lost_its_data_begins_another_epoch_of_presence() {
     said(&mut bob).await;
     let after = soon(other.hub.presence("lobby")).await.unwrap();
     assert_ne!(after.epoch, before.epoch, "{after:?}");
+}
+
+#[tokio::test]
+async fn what_is_sent_to_a_user_whose_server_has_no_link_comes_later_or_its_loss_is_told() {
+    let server = Server::durable();
+    for has_inbox in [true, false] {
+        let mut options = options();
+        if has_inbox {
+            options.users = GroupOptions::default().history(HistoryOptions::default());
+        }
+        let wire = Wire::to(&server).await;
+        let (one, other) = (
+            serve(&server, "test", options.clone()).await,
+            wire.serve(options).await,
+        );
+        let user = format!("user-{has_inbox}");
+        let mut ada = other.enter(&format!("lobby?user={user}")).await;
+        said(&mut ada).await;
+        let mut events = other.hub.events();
+        one.hub.send_to_user(&user, "first").unwrap();
+        assert_eq!(text(&mut ada).await, "first");
+        wire.cut.send(true).unwrap();
+        until("it is noticed", || !other.status.is_up()).await;
+        one.hub.send_to_user(&user, "while it was away").unwrap();
+        publish(&one.hub, "elsewhere", "to be behind it").await;
+        wire.cut.send(false).unwrap();
+        until("it is back", || other.status.is_up()).await;
+        if has_inbox {
+            assert_eq!(text(&mut ada).await, "while it was away");
+        } else {
+            let told = async {
+                loop {
+                    if let HubEvent::UserGap { user, count } = events.next().await {
+                        return (user, count);
+                    }
+                }
+            };
+            assert_eq!(soon(told).await, (user.as_str().into(), Some(1)));
+        }
+        one.hub.send_to_user(&user, "last").unwrap();
+        assert_eq!(text(&mut ada).await, "last");
+        one.end().await;
+        other.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_join_that_was_given_up_while_redis_stood_still_is_told_its_position_later() {
+    let server = Server::durable();
+    let one = serve(&server, "test", options()).await;
+    publish(&one.hub, "lobby", "there is something").await;
+    server.signal("-STOP");
+    let mut ada = one.enter("impatient/lobby").await;
+    // Some joins are given up before it goes on.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    server.signal("-CONT");
+    let said = text(&mut ada).await;
+    let (dropped, position) = said.split_once(' ').unwrap();
+    assert!(dropped.parse::<u32>().unwrap() > 0, "{said}");
+    assert_eq!(position, "Some(1)");
+    one.hub.publish("lobby", "more").await.unwrap();
+    assert_eq!(text(&mut ada).await, "more");
+    one.end().await;
 }

@@ -306,6 +306,33 @@ fn a_connection_that_ends_leaves_all_its_groups() {
 }
 
 #[test]
+fn a_channel_that_retires_receives_nothing_and_still_publishes() {
+    let mut world = World::one(history());
+    let (ada, bob) = (world.user(0, "ada"), world.open(0));
+    world.join(ada, "lobby");
+    world.join(bob, "lobby");
+    world.publish("lobby", "before");
+    let now = world.now;
+    world.hub(ada).retire(now, ada);
+    world.settle();
+    assert_eq!(world.hubs[0].members("lobby"), [bob]);
+    assert_eq!(world.take(ada), Taken::Nothing);
+    let (hub, options) = (world.hub(ada), Publish::default());
+    hub.publish(now, Some(ada), "lobby", "last words".into(), options, None)
+        .unwrap();
+    let refused = hub.join(now, ada, "lobby", Join::default());
+    assert_eq!(refused, Err(HubError::Gone));
+    assert_eq!(hub.send_to(now, ada, "late".into()), Ok(Sent::Gone));
+    assert!(hub.close(now, ada, CloseCode::NORMAL, ""));
+    world.settle();
+    assert_eq!(world.all(bob), ["before", "last words"]);
+    assert_eq!(world.take(ada), Taken::Nothing);
+    assert_eq!(world.hubs[0].snapshot().gauges.channels, 2);
+    world.close(ada);
+    assert_eq!(world.hubs[0].snapshot().gauges.channels, 1);
+}
+
+#[test]
 fn a_stale_id_is_a_counted_no_op_though_its_place_is_used_again() {
     let mut world = World::one(GroupOptions::default());
     let old = world.open(0);
@@ -962,6 +989,91 @@ fn a_message_with_an_id_is_published_once_within_five_minutes() {
     assert_eq!(world.all(id), ["once"]);
     world.pass(Duration::from_secs(301));
     assert!(!world.publish_with("lobby", "once", options).unwrap().again);
+}
+
+#[test]
+fn ids_of_messages_are_remembered_up_to_a_bound_and_one_more_is_refused() {
+    let options = HubOptions {
+        max_ids: 2_000,
+        ..HubOptions::default()
+    };
+    let mut world = World::new(1, options);
+    let with = |number: usize| Publish {
+        id: Some(format!("order {number}").into()),
+        ..Publish::default()
+    };
+    // More than any fixed number of each group, over many groups.
+    for number in 0..2_000 {
+        let group = format!("orders/{}", number % 3);
+        let published = world.publish_with(&group, "once", with(number)).unwrap();
+        assert!(!published.again);
+    }
+    let refused = world.publish_with("orders/0", "once", with(2_000));
+    assert_eq!(refused, Err(HubError::TooManyIds));
+    // What is remembered is still known, and what has no id is published.
+    for number in [0, 1_000, 1_999] {
+        let group = format!("orders/{}", number % 3);
+        assert!(
+            world
+                .publish_with(&group, "once", with(number))
+                .unwrap()
+                .again
+        );
+    }
+    world.publish("orders/0", "without");
+    world.pass(Duration::from_secs(301));
+    let published = world.publish_with("orders/0", "once", with(2_000));
+    assert!(!published.unwrap().again);
+}
+
+#[test]
+fn what_is_sent_to_a_user_and_lost_comes_from_the_inbox_or_is_told() {
+    for has_inbox in [true, false] {
+        let notices = |notice: &Notice| match notice {
+            Notice::UserGap { user, count } => Some(format!("{user} lost {count:?}").into()),
+            _ => None,
+        };
+        let mut users = GroupOptions::default().notices(notices);
+        if has_inbox {
+            users = users.history(HistoryOptions::default());
+        }
+        let options = HubOptions {
+            users,
+            ..HubOptions::default()
+        };
+        let mut world = World::new(2, options);
+        let ada = world.user(0, "ada");
+        let send = |world: &mut World, text: &str| {
+            let now = world.now;
+            let message = Prepared::new(text);
+            world.hubs[1].send_to_user(now, "ada", message).unwrap();
+        };
+        send(&mut world, "1");
+        world.settle();
+        // What the broker sends to the first node is lost for a while.
+        for text in ["2", "3"] {
+            send(&mut world, text);
+            while let Some(output) = world.hubs[1].poll_output() {
+                if let Output::Command(command) = output {
+                    world.broker.handle(world.now, NodeId(2), command);
+                }
+            }
+            while world.broker.poll_event().is_some() {}
+        }
+        send(&mut world, "4");
+        world.settle();
+        let got = world.all(ada);
+        if has_inbox {
+            assert_eq!(got, ["1", "2", "3", "4"]);
+        } else {
+            assert_eq!(got, ["1", "ada lost Some(2)", "4"]);
+            let gap = HubEvent::UserGap {
+                user: "ada".into(),
+                count: Some(2),
+            };
+            assert!(world.events.contains(&gap), "{:?}", world.events);
+        }
+    }
 }
 
 #[test]

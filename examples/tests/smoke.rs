@@ -160,3 +160,23 @@ async fn the_testee_goes_through_all_cases_on_either_runtime() {
         );
     }
 }
+
+#[test]
+fn a_burst_loses_nothing_whoever_publishes_it() {
+    for (runtime, threads, from) in [
+        ("tokio", "1", "client"),
+        ("tokio", "2", "handler"),
+        ("smol", "1", "handler"),
+        ("smol", "2", "client"),
+        ("smol", "1", "outside"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_burst"))
+            .args(["--runtime", runtime, "--threads", threads, "--from", from])
+            .args(["--members", "50", "--messages", "2000"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("100000 deliveries"), "{said}");
+    }
+}

@@ -176,7 +176,7 @@ async fn burst(hub: &Hub, router: Router, members: usize, start_it: impl AsyncFn
 
 #[test]
 fn ten_thousand_messages_at_once_from_one_client_close_nobody() {
-    for members in [1, 20] {
+    for members in [1, 100] {
         let hub = Hub::new();
         let router = rooms(&hub).route("/send", send);
         runtime::block_on(burst(&hub, router, members, async |address| {
@@ -211,9 +211,45 @@ async fn flood(upgrade: Upgrade) -> Result {
     Ok(())
 }
 
+/// Publishes what it receives as a member of the lobby, and at its end that it has gone.
+async fn speaker(upgrade: Upgrade) -> Result {
+    let mut socket = upgrade.accept().await?;
+    while let Some(text) = socket.receive_text().await? {
+        socket.publish("lobby", text).await?;
+    }
+    socket.publish("lobby", "gone").await?;
+    Ok(())
+}
+
+#[test]
+fn what_a_client_sends_before_its_close_is_published_to_the_last() {
+    for count in [0, 1, 3_000] {
+        let hub = Hub::new();
+        let router = rooms(&hub).route("/speak", speaker);
+        runtime::block_on(async {
+            let (address, _door) = start(router).await;
+            let mut member = enter(address, "lobby").await;
+            let url = format!("ws://{address}/speak");
+            let mut socket = ws::connect(&url, Dial::default()).await.unwrap();
+            for number in 0..count {
+                socket.send_text(number.to_string()).await.unwrap();
+            }
+            socket.start_close(None, "");
+            runtime::spawn(async move { while let Ok(Some(_)) = socket.receive().await {} });
+            for number in 0..count {
+                assert_eq!(text(&mut member).await, number.to_string());
+            }
+            assert_eq!(text(&mut member).await, "gone");
+            while hub.metrics().hub.gauges.channels > 1 {
+                ws::sleep(Duration::from_millis(5)).await;
+            }
+        });
+    }
+}
+
 #[test]
 fn ten_thousand_messages_at_once_from_a_handler_or_from_outside_close_nobody() {
-    for members in [1, 20] {
+    for members in [1, 100] {
         let hub = Hub::new();
         let router = rooms(&hub).route("/flood", flood);
         runtime::block_on(burst(&hub, router, members, async |address| {

@@ -3,9 +3,10 @@
 //! Knows no message. Who has had a turn is told by whoever runs the readers.
 
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 
 use super::seat::Seat;
-use super::slow::is_at_limit;
+use super::slow::{Became, Put, is_at_limit, is_overfull, wake};
 use super::{Budget, ChannelId, Hub, Output};
 use crate::time::{Duration, Instant};
 
@@ -45,6 +46,34 @@ impl Crowd {
     }
 }
 
+/// What waits for those who receive a publication.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    receivers: u64,
+    messages: u64,
+    octets: u64,
+}
+
+impl Load {
+    /// Counts a receiver.
+    #[inline]
+    pub(super) fn count(&mut self, seat: &Seat) {
+        self.receivers += 1;
+        self.messages += u64::from(seat.chain.messages());
+        self.octets += seat.chain.octets() as u64;
+    }
+
+    pub(super) const fn receivers(&self) -> u64 {
+        self.receivers
+    }
+
+    /// Whether a quarter of the budget is used on average: who publishes is too fast, not a reader too slow.
+    pub(super) fn is_heavy(&self, budget: &Budget) -> bool {
+        self.messages >= u64::from(budget.messages / 4) * self.receivers
+            || self.octets >= (budget.octets / 4) as u64 * self.receivers
+    }
+}
+
 impl Hub {
     /// Has channels judged slow only once their readers have had a turn: from now on the caller says when a reader could not take
     /// all, by [`blocked`](Self::blocked), and lets publishers wait while [`is_crowded`](Self::is_crowded). Without this a channel
@@ -75,6 +104,29 @@ impl Hub {
         if core::mem::take(&mut seat.crowded) && self.crowd.remove(now, slot) {
             self.outputs.push_back(Output::Room);
         }
+    }
+
+    /// Whether a channel whose queue is full is not to blame: most others are behind as well, it took something lately, and is
+    /// behind for no longer than publishers wait. Then the message is put to it all the same, and publishers wait for it.
+    pub(super) fn spare(&mut self, put: &mut Put<'_>, slot: u32) -> bool {
+        let (now, options) = (put.now, Arc::clone(&self.options));
+        let Some(seat) = self.seats.at(slot).filter(|_| self.crowd.turns) else {
+            return false;
+        };
+        if seat.moved + TURN <= now || is_overfull(seat, &options.budget, put.octets) {
+            return false;
+        }
+        let Some(more) = seat.more_mut() else {
+            return false;
+        };
+        if *more.behind_since.get_or_insert(now) + TURN <= now {
+            return false;
+        }
+        (seat.judged, seat.spared) = (false, true);
+        let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
+        wake(&mut self.outputs, slot, seat);
+        self.crowd.see(now, slot, seat, &options.budget);
+        became == Became::Waits
     }
 
     /// When readers that do not come by are judged.

@@ -6,6 +6,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
 use super::backplane::{Command, Published, Token};
+use super::crowd::Load;
 use super::id::{Name, check_name, group_of_user};
 use super::link::Asked;
 use super::options::GroupOptions;
@@ -237,7 +238,7 @@ impl Hub {
             Became::Waits => Sent::Queued,
             Became::Dropped => Sent::Overflowed,
             Became::Slow => {
-                self.close_slow(now, to.slot());
+                self.overflowed(now, to.slot());
                 Sent::Overflowed
             }
         }
@@ -301,7 +302,7 @@ impl Hub {
         };
         let numbered = publication.position.is_some() && !publication.unsaved;
         let offset = publication.offset();
-        let mut receivers = 0;
+        let mut load = Load::default();
         let key = self.groups.find(name);
         let group = key.and_then(|key| self.groups.get(key));
         let members = group.map_or(&[][..], |group| &group.members);
@@ -319,7 +320,7 @@ impl Hub {
             if !publication.is_for(id, seat.user()) {
                 continue;
             }
-            receivers += 1;
+            load.count(seat);
             let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
             wake(&mut self.outputs, member.slot, seat);
             self.crowd.see(now, member.slot, seat, &options.budget);
@@ -346,7 +347,7 @@ impl Hub {
                 if is_member || !id.is_some_and(|id| publication.is_for(id, seat.user())) {
                     continue;
                 }
-                receivers += 1;
+                load.count(seat);
                 let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
                 wake(&mut self.outputs, slot, seat);
                 self.crowd.see(now, slot, seat, &options.budget);
@@ -355,6 +356,13 @@ impl Hub {
                 }
             }
         }
+        let is_heavy = !self.slow.is_empty() && load.is_heavy(&options.budget);
+        while let Some(slot) = self.slow.pop() {
+            if !is_heavy || !self.spare(&mut put, slot) {
+                self.overflowed(now, slot);
+            }
+        }
+        let receivers = load.receivers();
         self.counters.received += 1;
         self.counters.fan_out += receivers;
         self.counters.largest_fan_out = self.counters.largest_fan_out.max(receivers);
@@ -363,9 +371,6 @@ impl Hub {
         self.store.settle(as_sent);
         if let Some(other) = other {
             self.store.settle(other);
-        }
-        while let Some(slot) = self.slow.pop() {
-            self.close_slow(now, slot);
         }
     }
 
@@ -524,6 +529,10 @@ impl Hub {
             seat.judged = false;
         }
         let has_room = is_half_empty(seat, &self.options.budget);
+        if has_room && core::mem::take(&mut seat.spared) {
+            let more = seat.more_mut();
+            more.into_iter().for_each(|more| more.behind_since = None);
+        }
         if seat.crowded && has_room {
             self.had_turn(now, id.slot());
         }

@@ -67,38 +67,48 @@ impl Hub {
         Ok(id)
     }
 
-    /// The connection of a channel has ended: it leaves all groups, and what waits for it is discarded. An id that is not open any
-    /// more is counted.
-    pub fn closed(&mut self, now: Instant, id: ChannelId) {
-        if self.seats.of(id).is_none() {
+    /// Nothing can be sent to the peer of a channel any more, though what it sent before may still be handled: the channel leaves
+    /// all groups, and what waits for it is discarded. Until it is [`closed`](Self::closed) it can publish.
+    pub fn retire(&mut self, now: Instant, id: ChannelId) {
+        let Some(seat) = self.seats.of(id) else {
             self.counters.stale += 1;
             return;
-        }
+        };
+        seat.closing = true;
         self.leave_all(now, id);
         self.had_turn(now, id.slot());
         let Some(seat) = self.seats.at(id.slot()) else {
             return;
         };
         self.counters.discarded += self.store.clear(&mut seat.chain);
-        let more = seat.more.take();
-        self.counters.closed += 1;
-        self.holding_over(id.slot());
-        if let Some(more) = more {
-            if let Some((_, at)) = more.expiry {
-                self.expiring.remove(&(at, id.slot()));
-            }
-            if let Some(at) = more.ends {
-                self.ending.remove(&(at, id.slot()));
-            }
-            let bits = more.window_bits.map(usize::from);
-            if let Some(count) = bits.and_then(|bits| self.windows.get_mut(bits)) {
-                *count -= 1;
-                if *count == 0 {
-                    self.command(Command::Windows(self.window_mask()));
-                }
+        let Some(more) = seat.more.as_deref_mut() else {
+            return;
+        };
+        more.farewell = None;
+        if let Some((_, at)) = more.expiry.take() {
+            self.expiring.remove(&(at, id.slot()));
+        }
+        if let Some(at) = more.ends.take() {
+            self.ending.remove(&(at, id.slot()));
+        }
+        let bits = more.window_bits.take().map(usize::from);
+        if let Some(count) = bits.and_then(|bits| self.windows.get_mut(bits)) {
+            *count -= 1;
+            if *count == 0 {
+                self.command(Command::Windows(self.window_mask()));
             }
         }
-        self.seats.free(id.slot());
+        self.holding_over(id.slot());
+    }
+
+    /// The connection of a channel has ended: it leaves all groups, and what waits for it is discarded. An id that is not open any
+    /// more is counted.
+    pub fn closed(&mut self, now: Instant, id: ChannelId) {
+        self.retire(now, id);
+        if self.seats.of(id).is_some() {
+            self.counters.closed += 1;
+            self.seats.free(id.slot());
+        }
     }
 
     /// Says that the peer of a channel is there: its expiry begins anew.

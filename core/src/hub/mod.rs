@@ -250,6 +250,7 @@ impl Hub {
                 return self.send_to_user(now, &user, message).map(Reply::Sent);
             }
             Input::Ask(question) => return self.ask(question).map(Reply::Asked),
+            Input::Retire(id) => self.retire(now, id),
             Input::Closed(id) => self.closed(now, id),
             Input::Touch(id) => self.touch(now, id)?,
             Input::Instruct(target, instruction) => self.instruct(now, target, instruction)?,
@@ -289,6 +290,11 @@ impl Hub {
             self.beat,
         ];
         all.into_iter().flatten().min()
+    }
+
+    /// How many messages were put to channels so far.
+    pub(crate) const fn delivered(&self) -> u64 {
+        self.counters.fan_out
     }
 
     /// Does what is due. It may be called at any time.

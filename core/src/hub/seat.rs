@@ -28,6 +28,8 @@ pub(super) struct Seat {
     pub(super) judged: bool,
     /// Publishers wait for its reader to have a turn.
     pub(super) crowded: bool,
+    /// It was spared though its queue was full, since most others were behind too; until half of its queue is free.
+    pub(super) spared: bool,
     /// It is no connection: what it cannot take is skipped, and it is told how much that was.
     pub(super) listens: bool,
     /// When it last took something, or began to wait.
@@ -50,6 +52,8 @@ pub(super) struct More {
     pub(super) ends: Option<Instant>,
     pub(super) joins: Bucket,
     pub(super) publishes: Bucket,
+    /// When it was spared first.
+    pub(super) behind_since: Option<Instant>,
     /// How it is to be closed.
     pub(super) farewell: Option<(CloseCode, String)>,
 }
@@ -106,6 +110,7 @@ impl Seats {
             ends: None,
             joins: Bucket::new(),
             publishes: Bucket::new(),
+            behind_since: None,
             farewell: None,
         }));
         Ok(ChannelId::from_parts(self.node, slot, seat.generation))

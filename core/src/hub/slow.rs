@@ -49,7 +49,13 @@ pub(super) enum Became {
 }
 
 impl Hub {
-    pub(super) fn close_slow(&mut self, now: Instant, slot: u32) {
+    /// Closes a channel that has no room for a message.
+    pub(super) fn overflowed(&mut self, now: Instant, slot: u32) {
+        self.counters.discarded += 1;
+        self.close_slow(now, slot);
+    }
+
+    fn close_slow(&mut self, now: Instant, slot: u32) {
         let Some(id) = self.seats.id(slot) else {
             return;
         };
@@ -218,14 +224,10 @@ impl Put<'_> {
             return Became::Dropped;
         }
         let Some(group) = self.group else {
-            counters.discarded += 1;
             return Became::Slow;
         };
         match self.overflow {
-            Overflow::Close | Overflow::Wait => {
-                counters.discarded += 1;
-                return Became::Slow;
-            }
+            Overflow::Close | Overflow::Wait => return Became::Slow,
             Overflow::DropNewest => {}
             Overflow::DropOldest | Overflow::KeepLatest => {
                 let noted = self.notices.map(|notices| (self.now, notices));

@@ -47,6 +47,8 @@ pub enum Encoding {
 pub enum Input {
     /// [`Hub::open`](super::Hub::open).
     Open(Open),
+    /// [`Hub::retire`](super::Hub::retire).
+    Retire(ChannelId),
     /// [`Hub::closed`](super::Hub::closed).
     Closed(ChannelId),
     /// [`Hub::touch`](super::Hub::touch).

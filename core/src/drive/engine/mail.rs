@@ -44,7 +44,7 @@ impl<T: Transport> Engine<T> {
 
     /// Takes what waits, and writes it, until nothing waits, the peer takes no more or this turn is over; whether there was anything.
     pub(super) fn pull(&mut self, cx: &Context<'_>, party: Party) -> bool {
-        let Some(Post::Open(mailbox)) = self.post.as_deref_mut() else {
+        let Some(mailbox) = self.post.as_deref_mut().and_then(Post::mailbox) else {
             return false;
         };
         mailbox.hear(self.counters.octets_received);
@@ -74,8 +74,8 @@ impl<T: Transport> Engine<T> {
     }
 
     /// There was a turn, and what waits could not be taken.
-    fn block_mail(&self) {
-        if let Some(Post::Open(mailbox)) = self.post.as_deref() {
+    fn block_mail(&mut self) {
+        if let Some(mailbox) = self.post.as_deref_mut().and_then(Post::mailbox) {
             mailbox.block();
         }
     }
@@ -89,12 +89,12 @@ impl<T: Transport> Engine<T> {
 
     /// Says how many octets it took, headers included.
     fn pull_some(&mut self) -> (usize, Pulled) {
-        let Some(post) = self.post.take() else {
+        let Some(mut post) = self.post.take() else {
             return (0, Pulled::default());
         };
         let mut octets = 0;
-        let pulled = match &*post {
-            Post::Open(mailbox) => mailbox.pull(|frame| match frame {
+        let pulled = match post.mailbox() {
+            Some(mailbox) => mailbox.pull(|frame| match frame {
                 None => self.has_room_for_mail() && octets < PULLED,
                 Some(frame) => {
                     octets += frame.len() + 2;
@@ -103,7 +103,7 @@ impl<T: Transport> Engine<T> {
                     send.is_ok()
                 }
             }),
-            Post::Hub(_) | Post::Gone(_) => Pulled::default(),
+            None => Pulled::default(),
         };
         self.post = Some(post);
         (octets, pulled)

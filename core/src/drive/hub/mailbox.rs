@@ -17,13 +17,12 @@ use crate::message::Prepared;
 
 /// What a connection has of a hub.
 #[derive(Debug)]
-pub(in crate::drive) enum Post {
-    /// A hub, and no channel yet.
-    Hub(HubRef),
-    /// A channel.
-    Open(Mailbox),
-    /// The connection has ended, and its channel with it, which was in these groups.
-    Gone(Vec<Arc<str>>),
+pub(in crate::drive) struct Post {
+    hub: HubRef,
+    /// Its channel, once it has one.
+    mailbox: Option<Mailbox>,
+    /// The connection has ended: its channel has left these groups. What the peer sent before can still be published.
+    left: Option<Vec<Arc<str>>>,
 }
 
 /// An open channel. Dropped, it leaves all groups.
@@ -48,42 +47,73 @@ pub(in crate::drive) struct Pulled {
 
 impl Post {
     pub(in crate::drive) fn of(hub: &HubRef) -> Box<Self> {
-        Box::new(Self::Hub(hub.clone()))
+        Box::new(Self {
+            hub: hub.clone(),
+            mailbox: None,
+            left: None,
+        })
     }
 
     /// The connection has ended.
     pub(in crate::drive) fn end(&mut self) {
-        let groups = match self {
-            Self::Open(mailbox) => mailbox.groups(),
-            Self::Hub(_) => Vec::new(),
-            Self::Gone(_) => return,
-        };
-        *self = Self::Gone(groups);
+        if self.left.is_none() {
+            self.left = Some(self.groups());
+            self.mailbox.iter().for_each(Mailbox::retire);
+        }
+    }
+
+    /// Whether there is a channel.
+    pub(super) const fn is_open(&self) -> bool {
+        self.mailbox.is_some()
+    }
+
+    /// The channel, unless the connection has ended.
+    pub(in crate::drive) fn mailbox(&mut self) -> Option<&mut Mailbox> {
+        self.mailbox.as_mut().filter(|_| self.left.is_none())
+    }
+
+    /// The groups that it is in, or was in at its end.
+    pub(super) fn groups(&self) -> Vec<Arc<str>> {
+        match &self.left {
+            Some(left) => left.clone(),
+            None => self
+                .mailbox
+                .as_ref()
+                .map(Mailbox::groups)
+                .unwrap_or_default(),
+        }
     }
 
     /// The channel; opened if it is not.
     pub(super) fn open(&mut self, open: Open) -> Result<&Mailbox, HubError> {
-        if let Self::Hub(hub) = self {
-            let hub = Arc::clone(&hub.0);
-            let node = driver::node_here(&hub);
-            let heard = open.expiry.is_some().then_some(0);
-            let (id, bell) = hub.open(&node, open)?;
-            *self = Self::Open(Mailbox {
-                hub,
-                node,
-                id,
-                bell,
-                heard,
-            });
-        }
-        match self {
-            Self::Open(mailbox) => Ok(mailbox),
-            Self::Hub(_) | Self::Gone(_) => Err(HubError::Gone),
-        }
+        let mailbox = match self.mailbox.take() {
+            Some(mailbox) => mailbox,
+            None => {
+                let mailbox = Mailbox::open(&self.hub.0, open)?;
+                if self.left.is_some() {
+                    mailbox.retire();
+                }
+                mailbox
+            }
+        };
+        Ok(self.mailbox.insert(mailbox))
     }
 }
 
 impl Mailbox {
+    fn open(hub: &Arc<Inner>, open: Open) -> Result<Self, HubError> {
+        let node = driver::node_here(hub);
+        let heard = open.expiry.is_some().then_some(0);
+        let (id, bell) = hub.open(&node, open)?;
+        Ok(Self {
+            hub: Arc::clone(hub),
+            node,
+            id,
+            bell,
+            heard,
+        })
+    }
+
     pub(super) const fn hub(&self) -> &Arc<Inner> {
         &self.hub
     }
@@ -97,8 +127,15 @@ impl Mailbox {
     }
 
     /// The groups that it is in.
-    pub(super) fn groups(&self) -> Vec<Arc<str>> {
+    fn groups(&self) -> Vec<Arc<str>> {
         self.node.state().hub.groups_of(self.id)
+    }
+
+    /// Nothing reaches the peer any more.
+    fn retire(&self) {
+        let id = self.id;
+        self.hub
+            .with(&self.node, |state, now| state.retire(now, id));
     }
 
     /// Whether something waits; if not, this waker is woken when it does.

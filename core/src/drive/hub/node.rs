@@ -22,6 +22,9 @@ use crate::time::Instant;
 /// Events in an inbox beyond which whoever sends them helps.
 const CROWDED: usize = 1024;
 
+/// Deliveries that come of one look into an inbox, after which readers have a turn.
+const DELIVERIES: u64 = 1 << 16;
+
 /// Publications that are begun in a row before others have a turn.
 const PUBLICATIONS: u32 = 256;
 
@@ -176,6 +179,8 @@ impl Node {
                 outlets.crowding.enter();
             } else {
                 outlets.crowding.leave(&mut wakes.wakers);
+                // What came meanwhile lies in the inbox.
+                self.call(wakes);
             }
         }
         self.look_at(state.hub.deadline(), wakes);
@@ -219,14 +224,35 @@ impl Node {
         self.inbox().extend(events);
     }
 
-    /// Takes in what lies in its inbox; whether there are commands then.
-    pub(super) fn receive(&self, now: Instant, outlets: &Outlets, wakes: &mut Wakes) -> bool {
+    /// Takes in what lies in its inbox; whether there are commands then. After `least` events it stops while readers need a turn, if
+    /// its driver can go on later.
+    pub(super) fn receive(
+        &self,
+        now: Instant,
+        outlets: &Outlets,
+        least: usize,
+        wakes: &mut Wakes,
+    ) -> bool {
         let mut state = self.state();
-        loop {
+        let enough = state.hub.delivered() + DELIVERIES;
+        for taken in 0_usize.. {
+            let mut inbox = self.inbox();
+            let is_crowded = state.hub.is_crowded();
+            if taken >= least
+                && (is_crowded || state.hub.delivered() > enough)
+                && self.is_driven()
+                && inbox.len() < CROWDED
+            {
+                if !is_crowded && !inbox.is_empty() {
+                    self.call(wakes);
+                }
+                break;
+            }
             // What is put meanwhile is taken by whoever comes next for the lock of the state.
-            let Some(event) = self.inbox().pop_front() else {
+            let Some(event) = inbox.pop_front() else {
                 break;
             };
+            drop(inbox);
             state.hub.receive(now, event);
         }
         self.settle(&mut state, outlets, wakes)
@@ -399,6 +425,16 @@ impl State {
         if let Some(place) = self.bells.get_mut(id.slot() as usize) {
             *place = None;
         }
+        self.disappoint(id);
+    }
+
+    pub(super) fn retire(&mut self, now: Instant, id: ChannelId) {
+        self.hub.retire(now, id);
+        self.disappoint(id);
+    }
+
+    /// Nobody is told of joins any more that a channel waits for.
+    fn disappoint(&mut self, id: ChannelId) {
         let disappointed = &mut self.disappointed;
         self.joins.retain(|(known, _), joining| {
             if *known == id {

@@ -9,7 +9,7 @@ use core::task::Poll;
 
 use super::node::Node;
 use super::publish::By;
-use super::{HubRef, Inner, Post, Publish};
+use super::{HubRef, Inner, Publish};
 use crate::drive::websocket::{Shared, WebSocket, WriteHalf};
 use crate::drive::{Error, Result, Transport};
 use crate::hub::{
@@ -51,7 +51,7 @@ impl<T: Transport> Shared<T> {
     }
 
     fn open_channel(&self, open: Open) -> Result<ChannelId, HubError> {
-        if matches!(self.engine().post(), Some(Post::Open(_))) {
+        if self.engine().post().is_some_and(|post| post.is_open()) {
             return Err(HubError::IsOpen);
         }
         Ok(self.channel(open)?.id)
@@ -156,7 +156,7 @@ macro_rules! member {
             /// Its address: whoever knows it can send to it, from anywhere.
             ///
             /// # Errors
-            /// [`HubError::NoHub`], [`HubError::Full`], [`HubError::Gone`] once it has ended.
+            /// [`HubError::NoHub`], [`HubError::Full`].
             pub fn id(&self) -> Result<ChannelId, Error> {
                 Ok(self.cell().channel(Open::default())?.id)
             }
@@ -185,7 +185,7 @@ macro_rules! member {
             /// Leaves a group. What was published before still reaches the peer.
             ///
             /// # Errors
-            /// [`HubError::Gone`] once the connection has ended.
+            /// [`HubError::NoHub`].
             pub fn leave(&self, group: &str) -> Result<Left, Error> {
                 self.cell().leave(group)
             }
@@ -205,7 +205,7 @@ macro_rules! member {
             /// Takes a subscription back; says whether there was one.
             ///
             /// # Errors
-            /// [`HubError::Gone`] once the connection has ended.
+            /// [`HubError::NoHub`].
             pub fn unsubscribe(&self, filter: &Filter) -> Result<bool, Error> {
                 let channel = self.cell().channel(Open::default())?;
                 let id = channel.id;
@@ -215,7 +215,8 @@ macro_rules! member {
             }
 
             /// Publishes a message to a group as this connection, whose rate counts. Nothing happens before it is awaited, or
-            /// [`now`](Publish::now) is called.
+            /// [`now`](Publish::now) is called. Once the connection has ended it still publishes: what the peer sent before its end
+            /// is worth as much.
             pub fn publish(
                 &self,
                 group: impl Into<String>,
@@ -236,11 +237,8 @@ macro_rules! member {
 
             /// The groups it is in; once it has ended, those that it was in then.
             pub fn groups(&self) -> Vec<Arc<str>> {
-                match self.cell().engine().post() {
-                    Some(Post::Open(mailbox)) => mailbox.groups(),
-                    Some(Post::Gone(groups)) => groups.clone(),
-                    Some(Post::Hub(_)) | None => Vec::new(),
-                }
+                let mut engine = self.cell().engine();
+                engine.post().map(|post| post.groups()).unwrap_or_default()
             }
 
             /// Sends the peer a message behind everything that was published to it before: [`send`](Self::send) goes straight to the
