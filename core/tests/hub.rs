@@ -599,6 +599,58 @@ fn a_slow_member_is_closed_and_the_others_lose_nothing() {
 }
 
 #[test]
+fn who_is_behind_together_with_all_others_is_not_slow_while_it_takes_something() {
+    for alone in [false, true] {
+        let options = HubOptions::default().budget(small(8, 1 << 20));
+        let mut world = World::new(1, options);
+        world.hubs[0].track_turns();
+        let ids: Vec<ChannelId> = (0..3).map(|_| world.open(0)).collect();
+        for id in &ids {
+            world.join(*id, "lobby");
+        }
+        let publish = |world: &mut World, texts: std::ops::Range<usize>| {
+            for text in texts {
+                world.publish("lobby", &text.to_string());
+            }
+        };
+        publish(&mut world, 0..8);
+        assert!(world.hubs[0].is_crowded());
+        // Each has a turn in which its peer takes but one message; the others take all, where one is to be alone.
+        for id in &ids {
+            if alone && *id != ids[0] {
+                assert_eq!(world.all(*id).len(), 8);
+            } else {
+                assert_eq!(world.take(*id), Taken::Message("0".to_owned()));
+                let now = world.now;
+                world.hub(*id).blocked(now, *id);
+            }
+        }
+        assert!(!world.hubs[0].is_crowded());
+        publish(&mut world, 8..9);
+        if alone {
+            assert_eq!(world.all(ids[1]).len() + world.all(ids[2]).len(), 2);
+        }
+        publish(&mut world, 9..10);
+        if alone {
+            assert_eq!(world.counters().closed_slow, 1);
+            assert_eq!(world.hubs[0].members("lobby").len(), 2);
+            continue;
+        }
+        assert_eq!(world.counters().closed_slow, 0);
+        assert!(world.hubs[0].is_crowded(), "publishers wait");
+        // Two get their queues down; the third takes nothing for a second.
+        for id in &ids[1..] {
+            let want: Vec<String> = (1..10).map(|number| number.to_string()).collect();
+            assert_eq!(world.all(*id), want);
+        }
+        world.pass(Duration::from_millis(1_001));
+        publish(&mut world, 10..11);
+        assert_eq!(world.counters().closed_slow, 1);
+        assert_eq!(world.all(ids[1]), ["10"]);
+    }
+}
+
+#[test]
 fn members_that_overflow_in_the_middle_of_a_publication_do_not_disturb_it() {
     // Many members leave while one message is put to all: the first, the last and those between.
     for slow in [

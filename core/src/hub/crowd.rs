@@ -46,7 +46,7 @@ impl Crowd {
     }
 }
 
-/// What waits for those who receive a publication.
+/// What waits for those who received a publication, and had room for it.
 #[derive(Debug, Default)]
 pub(super) struct Load {
     receivers: u64,
@@ -67,7 +67,8 @@ impl Load {
         self.receivers
     }
 
-    /// Whether a quarter of the budget is used on average: who publishes is too fast, not a reader too slow.
+    /// Whether they use a quarter of the budget on average, or there is none: then who publishes is too fast for all, and nobody
+    /// is slow beside the others.
     pub(super) fn is_heavy(&self, budget: &Budget) -> bool {
         self.messages >= u64::from(budget.messages / 4) * self.receivers
             || self.octets >= (budget.octets / 4) as u64 * self.receivers

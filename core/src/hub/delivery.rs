@@ -320,12 +320,13 @@ impl Hub {
             if !publication.is_for(id, seat.user()) {
                 continue;
             }
-            load.count(seat);
             let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
             wake(&mut self.outputs, member.slot, seat);
             self.crowd.see(now, member.slot, seat, &options.budget);
             if became == Became::Slow {
                 self.slow.push(member.slot);
+            } else {
+                load.count(seat);
             }
         }
         if !self.filters.is_empty() && super::id::is_public(name) {
@@ -347,22 +348,23 @@ impl Hub {
                 if is_member || !id.is_some_and(|id| publication.is_for(id, seat.user())) {
                     continue;
                 }
-                load.count(seat);
                 let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
                 wake(&mut self.outputs, slot, seat);
                 self.crowd.see(now, slot, seat, &options.budget);
                 if became == Became::Slow {
                     self.slow.push(slot);
+                } else {
+                    load.count(seat);
                 }
             }
         }
+        let receivers = load.receivers() + self.slow.len() as u64;
         let is_heavy = !self.slow.is_empty() && load.is_heavy(&options.budget);
         while let Some(slot) = self.slow.pop() {
             if !is_heavy || !self.spare(&mut put, slot) {
                 self.overflowed(now, slot);
             }
         }
-        let receivers = load.receivers();
         self.counters.received += 1;
         self.counters.fan_out += receivers;
         self.counters.largest_fan_out = self.counters.largest_fan_out.max(receivers);
