@@ -33,20 +33,15 @@ async fn once(url: Url, dial: Dial) -> Result<WebSocket, Error> {
     tcp.get_ref().set_nodelay(true)?;
     let tcp = Socket::new(tcp);
     let tcp = drive::tunnel(Io::new(tcp), &url, &dial).await?.into_inner();
-    if !url.is_secure() {
-        return open(Stream::Tcp(tcp), &url, dial).await;
-    }
     // One time for both handshakes.
-    within(timeouts.handshake, async {
-        let stream = secure(tcp, &url, &dial).await?;
-        open(stream, &url, dial).await
-    })
-    .await
-}
-
-async fn open(stream: Stream, url: &Url, dial: Dial) -> Result<WebSocket, Error> {
+    let until = timeouts.handshake.map(|time| crate::io::now() + time);
+    let stream = if url.is_secure() {
+        within(timeouts.handshake, secure(tcp, &url, &dial)).await?
+    } else {
+        Stream::Tcp(tcp)
+    };
     let transport = Io::new(stream).watched(Stream::send_progress);
-    drive::connect(transport, url, dial.options, dial.config, seed()?).await
+    drive::connect_until(transport, &url, dial.options, dial.config, seed()?, until).await
 }
 
 /// Opens a connection over a stream that already leads to the host of `url`: a Unix socket, TLS of your own. The proxy, the

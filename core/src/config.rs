@@ -95,7 +95,8 @@ pub struct Timeouts {
     pub message: Option<Duration>,
     /// From the answer to a plain HTTP request to the next request on the same connection; default 15 s. Then: it is closed.
     pub keep_alive: Duration,
-    /// The closing handshake, and the end of TCP after it; default 5 s each. Then: the connection is dropped.
+    /// The closing handshake, and the end of TCP after it; default 5 s each. Then: the connection is dropped. A client waits as long
+    /// for the body of a refusal, and takes what has come of it.
     pub close: Duration,
     /// What is left to connections when a server shuts down; default 10 s. Then: they are dropped.
     pub shutdown: Duration,

@@ -7,14 +7,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use crate::config::Config;
 use crate::error::Misuse;
 use crate::handshake::ClientOptions;
 use crate::http::field::is_token;
-use crate::http::{Fields, Url};
+use crate::http::{Credentials, Fields, Url};
 use crate::proxy::Proxy;
 
 /// How to dial.
@@ -59,24 +56,25 @@ impl Dial {
         self
     }
 
-    /// Adds a header field to the request, such as `Origin`. It is checked when the request is made.
+    /// Adds a header field to the request, such as `Origin`. It is checked when the request is made. A `Host` stands in the place of
+    /// the URL's, for a gateway or a test; where the connection leads and which name TLS asks for (SNI) stay with the URL.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.options.fields.push(name, value.as_ref());
         self
     }
 
-    /// Says who we are by name and password (RFC 7617), in place of any `Authorization` before. Anybody on the way can read them
-    /// unless the URL is `wss://`.
+    /// Says who we are by name and password (RFC 7617), in place of any `Authorization` before, and of those of the URL. Anybody on
+    /// the way can read them unless the URL is `wss://`.
     ///
     /// # Errors
     /// [`Misuse::Credentials`] for a name with a colon, or control characters in either.
     pub fn basic(self, user: &str, password: &str) -> Result<Self, Misuse> {
-        // RFC 7617 2: "a user-id containing a colon character is invalid"; "MUST NOT contain any control characters"
-        if user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
-            return Err(Misuse::Credentials);
-        }
-        let pair = STANDARD.encode(format!("{user}:{password}"));
-        Ok(self.replace("Authorization", format!("Basic {pair}")))
+        let credentials = Credentials {
+            user: user.into(),
+            password: password.into(),
+        };
+        let basic = credentials.basic().ok_or(Misuse::Credentials)?;
+        Ok(self.replace("Authorization", basic))
     }
 
     /// Says who we are by a token (RFC 6750), in place of any `Authorization` before.
@@ -128,7 +126,7 @@ impl Dial {
     /// [`location`](crate::http::Response::location), since only a caller who expects them knows whom it may be sent to.
     ///
     /// `http` and `https` lead to `ws` and `wss`, never from `wss` to `ws`; another scheme, host or port gets no `Authorization`,
-    /// `Cookie` or `Proxy-Authorization`. All other fields, the proxy and a TLS client certificate go along. Each hop has the
+    /// `Cookie`, `Proxy-Authorization` or `Host`, and no name and password of the URL. All other fields, the proxy and a TLS client certificate go along. Each hop has the
     /// whole of its timeouts.
     pub const fn redirects(mut self, most: u32) -> Self {
         self.redirects = most;

@@ -52,7 +52,7 @@ mod websocket;
 
 pub use accept::{Listen, accept, obey_signals};
 pub use client::{Client, ClientState, Connector, Stop};
-pub use dial::connect;
+pub use dial::{connect, connect_until};
 pub use dial_options::Dial;
 pub use engine::Counters;
 #[cfg(feature = "json")]

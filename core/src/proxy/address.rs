@@ -3,7 +3,6 @@
 //! Knows no socket and no environment variable.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv6Addr;
 use core::str::FromStr;
@@ -99,7 +98,10 @@ impl FromStr for Proxy {
             Some((user, place)) => (Some(user), place),
             None => (None, rest),
         };
-        let credentials = user.map(credentials).transpose()?;
+        let credentials = match user {
+            Some(user) => Some(Credentials::from_userinfo(user).ok_or(Misuse::BadProxy)?),
+            None => None,
+        };
         let (host, port) = place_of(place).ok_or(Misuse::BadProxy)?;
         let port = match port {
             "" => kind.port(),
@@ -141,35 +143,6 @@ fn place_of(place: &str) -> Option<(&str, &str)> {
     let (host, port) = place.split_once(':').unwrap_or((place, ""));
     let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet);
     (!host.is_empty() && host.bytes().all(plain)).then_some((host, port))
-}
-
-fn credentials(user: &str) -> Result<Credentials, Misuse> {
-    let (user, password) = user.split_once(':').unwrap_or((user, ""));
-    let decoded = |text| decode(text).ok_or(Misuse::BadProxy);
-    Ok(Credentials {
-        user: decoded(user)?,
-        password: decoded(password)?,
-    })
-}
-
-/// RFC 3986 section 2.1.
-fn decode(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [octet, more @ ..] = rest {
-        rest = more;
-        match (octet, more) {
-            (b'%', [high, low, behind @ ..]) => {
-                let digit = |octet: &u8| char::from(*octet).to_digit(16);
-                let octet = digit(high)? << 4 | digit(low)?;
-                octets.push(u8::try_from(octet).ok()?);
-                rest = behind;
-            }
-            (b'%', _) => return None,
-            (octet, _) => octets.push(*octet),
-        }
-    }
-    String::from_utf8(octets).ok()
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ impl<C: Connector> Client<C> {
         let seed = connector.seed()?;
         // What no attempt could send is said at once.
         ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())
-            .map_err(|misuse| Error::of_fields(misuse, &dial.options.fields))?;
+            .map_err(|misuse| Error::of_request(misuse, &dial.options.fields))?;
         Ok(Self {
             connector,
             url,
