@@ -11,8 +11,9 @@ use super::{Credentials, HttpTunnel, ProxyHandshake, Socks5, TunnelError};
 use crate::config::Limits;
 use crate::error::Misuse;
 
-/// A proxy, as its URL names it: `http://` (asked by CONNECT) or `socks5://`; `socks5h://` means the same, since the name of the
-/// target is always resolved by the proxy. Port 80 and 1080 unless it is given.
+/// A proxy, as its URL names it: `http://` (asked by CONNECT), `https://` (the same, over TLS to the proxy) or `socks5://`;
+/// `socks5h://` means the same, since the name of the target is always resolved by the proxy. Port 80, 443 and 1080 unless it is
+/// given.
 ///
 /// ```
 /// use sansws_core::proxy::Proxy;
@@ -32,6 +33,7 @@ pub struct Proxy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Http,
+    Https,
     Socks5,
 }
 
@@ -39,6 +41,7 @@ impl Kind {
     const fn scheme(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Https => "https",
             Self::Socks5 => "socks5",
         }
     }
@@ -46,6 +49,7 @@ impl Kind {
     const fn port(self) -> u16 {
         match self {
             Self::Http => 80,
+            Self::Https => 443,
             Self::Socks5 => 1080,
         }
     }
@@ -62,6 +66,11 @@ impl Proxy {
         self.port
     }
 
+    /// Whether it is spoken to over TLS, which begins before it is asked for anything.
+    pub const fn is_secure(&self) -> bool {
+        matches!(self.kind, Kind::Https)
+    }
+
     /// Begins to ask it for a connection to `host`, a name or an address without brackets.
     ///
     /// # Errors
@@ -74,7 +83,7 @@ impl Proxy {
     ) -> Result<ProxyHandshake, TunnelError> {
         let credentials = self.credentials.as_ref();
         match self.kind {
-            Kind::Http => {
+            Kind::Http | Kind::Https => {
                 HttpTunnel::new(host, port, credentials, limits).map(ProxyHandshake::Http)
             }
             Kind::Socks5 => Socks5::new(host, port, credentials).map(ProxyHandshake::Socks5),
@@ -90,6 +99,7 @@ impl FromStr for Proxy {
         let (scheme, rest) = url.split_once("://").ok_or(Misuse::BadProxy)?;
         let kind = match scheme.to_ascii_lowercase().as_str() {
             "http" => Kind::Http,
+            "https" => Kind::Https,
             "socks5" | "socks5h" => Kind::Socks5,
             _ => return Err(Misuse::BadProxy),
         };
@@ -168,7 +178,9 @@ mod tests {
             ),
             ("http://me:p@w@a:1", Ok(("http://a:1", Some(("me", "p@w"))))),
             ("a:3128", Err(Misuse::BadProxy)),
-            ("https://a", Err(Misuse::BadProxy)),
+            ("https://me:pw@a", Ok(("https://a:443", Some(("me", "pw"))))),
+            ("HTTPS://A:80/", Ok(("https://a:80", None))),
+            ("wss://a", Err(Misuse::BadProxy)),
             ("socks4://a", Err(Misuse::BadProxy)),
             ("http://", Err(Misuse::BadProxy)),
             ("http://me:pw@", Err(Misuse::BadProxy)),
@@ -211,6 +223,7 @@ mod tests {
             handshake.map(|handshake| handshake.output().to_vec())
         };
         let http = asked("http://me:pw@a").unwrap();
+        assert_eq!(asked("https://me:pw@a").as_ref(), Ok(&http));
         assert!(http.starts_with(b"CONNECT b:443 HTTP/1.1\r\n"));
         assert!(http.ends_with(b"Proxy-Authorization: Basic bWU6cHc=\r\n\r\n"));
         assert_eq!(asked("socks5://a").unwrap(), [5, 1, 0]);

@@ -28,7 +28,7 @@ struct Options {
     /// Sent first on each connection; may be repeated.
     #[arg(long)]
     subscribe: Vec<String>,
-    /// Go through this proxy: http:// or socks5://, perhaps with user:password@
+    /// Go through this proxy: http://, https:// or socks5://, perhaps with user:password@
     #[arg(long)]
     proxy: Option<sansws_core::proxy::Proxy>,
     /// Most redirects that are followed.
