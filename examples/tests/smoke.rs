@@ -117,7 +117,7 @@ async fn the_custom_loop_loses_nothing_to_a_peer_that_reads_late() {
         }
         write
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    sleep(Duration::from_millis(300)).await;
     assert_eq!(
         read.receive_bytes().await.unwrap().map(|all| all.len()),
         Some(2 << 20)

@@ -70,7 +70,7 @@ pub use hub::{
 };
 #[cfg(feature = "json")]
 pub use kinds::Json;
-pub use kinds::{FromMessage, Messages};
+pub use kinds::{FromMessage, Messages, SocketEvent};
 pub use metrics::{
     Asked, Closer, CodeClass, Failed, ServerMetrics, StatusClass, TurnedAway, scrape,
 };
