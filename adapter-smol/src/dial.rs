@@ -29,24 +29,27 @@ pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket, Error> {
 /// Dials once.
 async fn once(url: Url, dial: Dial) -> Result<WebSocket, Error> {
     let timeouts = dial.config.timeouts.clone();
-    let tcp = within(timeouts.connect, tcp(dial.first_hop(&url))).await?;
+    let tcp = within(timeouts.connect, tcp(&url, &dial)).await?;
     tcp.get_ref().set_nodelay(true)?;
-    let tcp = Socket::new(tcp);
-    let tcp = drive::tunnel(Io::new(tcp), &url, &dial).await?.into_inner();
-    if !url.is_secure() {
-        return open(Stream::Tcp(tcp), &url, dial).await;
-    }
+    let stream = Stream::Tcp(Socket::new(tcp));
+    let stream = match &dial.proxy {
+        Some(proxy) if proxy.is_secure() => {
+            within(timeouts.connect, secure_proxy(stream, proxy.host(), &dial)).await?
+        }
+        _ => stream,
+    };
+    let stream = drive::tunnel(Io::new(stream), &url, &dial)
+        .await?
+        .into_inner();
     // One time for both handshakes.
-    within(timeouts.handshake, async {
-        let stream = secure(tcp, &url, &dial).await?;
-        open(stream, &url, dial).await
-    })
-    .await
-}
-
-async fn open(stream: Stream, url: &Url, dial: Dial) -> Result<WebSocket, Error> {
+    let until = timeouts.handshake.map(|time| crate::io::now() + time);
+    let stream = if url.is_secure() {
+        within(timeouts.handshake, secure(stream, &url, &dial)).await?
+    } else {
+        stream
+    };
     let transport = Io::new(stream).watched(Stream::send_progress);
-    drive::connect(transport, url, dial.options, dial.config, seed()?).await
+    drive::connect_until(transport, &url, dial.options, dial.config, seed()?, until).await
 }
 
 /// Opens a connection over a stream that already leads to the host of `url`: a Unix socket, TLS of your own. The proxy, the
@@ -93,26 +96,35 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
     drive::receive_request(Io::new(stream), config).await
 }
 
-#[cfg(feature = "tls")]
-async fn secure(tcp: Socket<TcpStream>, url: &Url, dial: &Dial) -> Result<Stream, Error> {
-    let config = match &dial.tls {
-        Some(config) => Arc::clone(config),
-        None => crate::tls::system_client(None)?,
-    };
-    crate::tls::dial(tcp, url.host(), config).await
-}
-
-#[cfg(not(feature = "tls"))]
-async fn secure(_: Socket<TcpStream>, _: &Url, _: &Dial) -> Result<Stream, Error> {
-    Err(Error::other("wss:// needs the feature `tls`"))
-}
-
 /// Connects to the address of the host that answers first.
-async fn tcp(host: (&str, u16)) -> Result<Async<TcpStream>, Error> {
-    let addresses = smol::net::resolve(host).await?;
+async fn tcp(url: &Url, dial: &Dial) -> Result<Async<TcpStream>, Error> {
+    let addresses = match dial.addresses(url) {
+        Some(addresses) => addresses,
+        None => smol::net::resolve(dial.first_hop(url)).await?,
+    };
     let connect = |address| Async::<TcpStream>::connect(address);
     let first = drive::first_to_connect(addresses, crate::io::now, Timer::after, connect);
     Ok(first.await?)
+}
+
+#[cfg(feature = "tls")]
+async fn secure(stream: Stream, url: &Url, dial: &Dial) -> Result<Stream, Error> {
+    crate::tls::dial(stream, url.host(), dial.tls.as_ref()).await
+}
+
+#[cfg(feature = "tls")]
+async fn secure_proxy(stream: Stream, host: &str, dial: &Dial) -> Result<Stream, Error> {
+    crate::tls::dial(stream, host, dial.proxy_tls.as_ref()).await
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secure(_: Stream, _: &Url, _: &Dial) -> Result<Stream, Error> {
+    Err(Error::other("wss:// needs the feature `tls`"))
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secure_proxy(_: Stream, _: &str, _: &Dial) -> Result<Stream, Error> {
+    Err(Error::other("an https:// proxy needs the feature `tls`"))
 }
 
 /// Entropy for one connection, from the operating system.

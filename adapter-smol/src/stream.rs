@@ -23,6 +23,9 @@ pub enum Stream {
     /// TLS over TCP.
     #[cfg(feature = "tls")]
     Tls(Box<futures_rustls::TlsStream<Socket<TcpStream>>>),
+    /// TLS inside the TLS of an `https://` proxy.
+    #[cfg(feature = "tls")]
+    TlsInTls(Box<futures_rustls::TlsStream<futures_rustls::TlsStream<Socket<TcpStream>>>>),
     /// An end of a connection in memory.
     #[cfg(feature = "test-kit")]
     Memory(crate::test::Memory),
@@ -37,6 +40,16 @@ impl Stream {
             Self::Unix(_) => None,
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.get_ref().0.source.get_ref().peer_addr().ok(),
+            #[cfg(feature = "tls")]
+            Self::TlsInTls(stream) => stream
+                .get_ref()
+                .0
+                .get_ref()
+                .0
+                .source
+                .get_ref()
+                .peer_addr()
+                .ok(),
             #[cfg(feature = "test-kit")]
             Self::Memory(_) => None,
         }
@@ -50,6 +63,10 @@ impl Stream {
             Self::Unix(_) => None,
             #[cfg(feature = "tls")]
             Self::Tls(stream) => crate::progress::of(stream.get_ref().0.source.get_ref()),
+            #[cfg(feature = "tls")]
+            Self::TlsInTls(stream) => {
+                crate::progress::of(stream.get_ref().0.get_ref().0.source.get_ref())
+            }
             #[cfg(feature = "test-kit")]
             Self::Memory(_) => None,
         }
@@ -160,6 +177,8 @@ macro_rules! each {
             Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+            #[cfg(feature = "tls")]
+            Self::TlsInTls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
             #[cfg(feature = "test-kit")]
             Self::Memory(stream) => Pin::new(stream).$method($($argument),*),
         }

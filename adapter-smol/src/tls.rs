@@ -22,15 +22,26 @@ pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Er
     client(found.certs, identity)
 }
 
+/// Speaks TLS to `host` over TCP, or inside the TLS of a proxy; without settings the roots of the system are trusted.
 pub(crate) async fn dial(
-    tcp: Socket<TcpStream>,
+    stream: Stream,
     host: &str,
-    config: Arc<ClientConfig>,
+    config: Option<&Arc<ClientConfig>>,
 ) -> Result<Stream, Error> {
-    let stream = TlsConnector::from(config)
-        .connect(server_name(host)?, tcp)
-        .await?;
-    Ok(Stream::Tls(Box::new(stream.into())))
+    let config = match config {
+        Some(config) => Arc::clone(config),
+        None => system_client(None)?,
+    };
+    let (connector, name) = (TlsConnector::from(config), server_name(host)?);
+    Ok(match stream {
+        Stream::Tcp(tcp) => Stream::Tls(Box::new(connector.connect(name, tcp).await?.into())),
+        Stream::Tls(tls) => Stream::TlsInTls(Box::new(connector.connect(name, *tls).await?.into())),
+        _ => {
+            return Err(Error::other(
+                "TLS is spoken over TCP, or over the TLS of a proxy",
+            ));
+        }
+    })
 }
 
 pub(crate) async fn accept(

@@ -83,8 +83,8 @@ pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
 pub use sansws_core::drive::Json;
 pub use sansws_core::drive::{
     ClientState, Counters, Dial, Error, Events, FromMessage, Gate, HandlerError, HubMetrics,
-    Lagged, MessageReader, MessageWriter, Policy, Result, Scope, Serve, ServerMetrics, Stop,
-    Subscription, Transport, scrape,
+    Lagged, MessageReader, MessageWriter, Policy, Result, Scope, Serve, ServerMetrics, SocketEvent,
+    Stop, Subscription, Transport, scrape,
 };
 pub use sansws_core::error::{Misuse, Violation};
 pub use sansws_core::frame::Kind;

@@ -23,6 +23,9 @@ pub enum Stream {
     /// TLS over TCP.
     #[cfg(feature = "tls")]
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+    /// TLS inside the TLS of an `https://` proxy.
+    #[cfg(feature = "tls")]
+    TlsInTls(Box<tokio_rustls::TlsStream<tokio_rustls::TlsStream<TcpStream>>>),
     /// A connection that another stack has upgraded, or is asked to.
     #[cfg(feature = "hyper")]
     Bridge(Box<crate::hyper::bridge::Bridge>),
@@ -40,6 +43,8 @@ impl Stream {
             Self::Unix(_) => None,
             #[cfg(feature = "tls")]
             Self::Tls(stream) => stream.get_ref().0.peer_addr().ok(),
+            #[cfg(feature = "tls")]
+            Self::TlsInTls(stream) => stream.get_ref().0.get_ref().0.peer_addr().ok(),
             #[cfg(feature = "hyper")]
             Self::Bridge(_) => None,
             #[cfg(feature = "test-kit")]
@@ -55,6 +60,8 @@ impl Stream {
             Self::Unix(_) => None,
             #[cfg(feature = "tls")]
             Self::Tls(stream) => crate::progress::of(stream.get_ref().0),
+            #[cfg(feature = "tls")]
+            Self::TlsInTls(stream) => crate::progress::of(stream.get_ref().0.get_ref().0),
             #[cfg(feature = "test-kit")]
             Self::Memory(_) => None,
             // What another stack holds is not known.
@@ -79,6 +86,8 @@ macro_rules! each {
             Self::Unix(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(feature = "tls")]
             Self::Tls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+            #[cfg(feature = "tls")]
+            Self::TlsInTls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
             #[cfg(feature = "hyper")]
             Self::Bridge(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
             #[cfg(feature = "test-kit")]

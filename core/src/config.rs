@@ -15,6 +15,18 @@ pub struct Config {
     pub deflate: Option<Deflate>,
     /// Answer pings by ourselves (default). When off, the caller answers each ping it is shown.
     pub auto_pong: AutoPong,
+    /// Whether the async shell keeps the peer's pings and pongs for who receives by
+    /// [`receive_event`](crate::drive::WebSocket::receive_event); default off, and always on with [`AutoPong::Off`]. A
+    /// [`Connection`](crate::connection::Connection) shows them in any case.
+    pub control_frames: bool,
+}
+
+impl Config {
+    /// Whether the async shell keeps control frames for the application.
+    #[cfg(feature = "drive")]
+    pub(crate) fn keeps_control_frames(&self) -> bool {
+        self.control_frames || self.auto_pong == AutoPong::Off
+    }
 }
 
 /// Whether pings are answered by the connection itself.
@@ -23,7 +35,8 @@ pub enum AutoPong {
     /// Each ping is answered; under a flood only the newest (RFC 6455 section 5.5.3).
     #[default]
     On,
-    /// The caller sends the pongs.
+    /// The caller sends the pongs: it receives pings as events, and answers each by `pong`, or the newest alone. Peers give up on who
+    /// does not. A [`Client`](crate::drive::Client) answers by itself all the same.
     Off,
 }
 
@@ -95,7 +108,8 @@ pub struct Timeouts {
     pub message: Option<Duration>,
     /// From the answer to a plain HTTP request to the next request on the same connection; default 15 s. Then: it is closed.
     pub keep_alive: Duration,
-    /// The closing handshake, and the end of TCP after it; default 5 s each. Then: the connection is dropped.
+    /// The closing handshake, and the end of TCP after it; default 5 s each. Then: the connection is dropped. A client waits as long
+    /// for the body of a refusal, and takes what has come of it.
     pub close: Duration,
     /// What is left to connections when a server shuts down; default 10 s. Then: they are dropped.
     pub shutdown: Duration,

@@ -170,8 +170,8 @@ pub enum Misuse {
     /// The URL is not a WebSocket URL (RFC 6455 section 3).
     #[error("the URL is not ws:// or wss:// with a host")]
     BadUrl,
-    /// The URL of a proxy is not `http://` or `socks5://` with a host, and perhaps a name and a password.
-    #[error("the URL of the proxy is not http:// or socks5:// with a host")]
+    /// The URL of a proxy is not `http://`, `https://` or `socks5://` with a host, and perhaps a name and a password.
+    #[error("the URL of the proxy is not http://, https:// or socks5:// with a host")]
     BadProxy,
     /// A user name, password, token or cookie holds what has no place in its header field (RFC 7617, 6750, 6265).
     #[error("a user name, password, token or cookie is not allowed")]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use sansws_core::config::Config;
+use sansws_core::config::{Config, Timeouts};
 use sansws_core::drive::{Error, Gate, Outcome, Result, Transport, Upgrade, connect, serve};
 use sansws_core::handshake::{ClientOptions, Failure};
 use sansws_core::random::Seed;
@@ -153,4 +153,82 @@ fn a_clients_writing_and_reading_share_one_time() {
         task.done,
         Some(Err(Error::Handshake(Failure::Timeout)))
     ));
+}
+
+fn dialling(wire: &Wire, config: Config) -> Task<impl Future<Output = Result<(), Error>>> {
+    let wire = wire.clone();
+    Task::new(async move {
+        let (url, options) = ("ws://a/".parse()?, ClientOptions::default());
+        connect(wire, &url, options, config.into(), Seed::new([1; 32])).await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_refusal_whose_body_does_not_come_is_told_with_its_status() {
+    let times = |handshake| Config {
+        timeouts: Timeouts {
+            handshake,
+            ..Timeouts::default()
+        },
+        ..Config::default()
+    };
+    let head = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\nno en";
+    // It comes after some seconds of the handshake, and has so many more.
+    for (handshake, before, patience) in [(Some(10), 0, 5), (Some(10), 8, 2), (None, 99, 5)] {
+        let wire = Wire::default();
+        let mut task = dialling(&wire, times(handshake.map(Duration::from_secs)));
+        task.run();
+        pass(&wire, &mut task, before);
+        wire.push(head);
+        task.run();
+        pass(&wire, &mut task, patience - 1);
+        wire.push("try");
+        task.run();
+        assert!(task.done.is_none());
+        pass(&wire, &mut task, 1);
+        let Some(Err(Error::Refused(response))) = &task.done else {
+            panic!("{:?}", task.done);
+        };
+        assert_eq!(response.status, 401);
+        assert_eq!(response.body, b"no entry");
+    }
+    // Nor does a connection that breaks hide it.
+    let wire = Wire::default();
+    let mut task = dialling(&wire, Config::default());
+    task.run();
+    wire.push(head);
+    wire.fail(std::io::ErrorKind::ConnectionReset);
+    task.run();
+    let status = match &task.done {
+        Some(Err(Error::Refused(response))) => response.status,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(status, 401);
+}
+
+#[test]
+fn a_host_that_is_none_is_named() {
+    for fields in [
+        &[("host", "a/b")][..],
+        &[("Host", "a"), ("Host", "b")],
+        &[("Host", "")],
+    ] {
+        let options = ClientOptions {
+            fields: fields.iter().copied().collect(),
+            ..ClientOptions::default()
+        };
+        let url = "ws://a/".parse().unwrap();
+        let seed = Seed::new([1; 32]);
+        let mut task = Task::new(connect(
+            Wire::default(),
+            &url,
+            options,
+            Arc::default(),
+            seed,
+        ));
+        task.run();
+        let error = task.done.unwrap().err().unwrap().to_string();
+        assert!(error.starts_with(r#"the header field "Host" "#), "{error}");
+    }
 }

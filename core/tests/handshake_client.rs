@@ -122,6 +122,48 @@ fn a_client_asks_as_section_4_1_says() {
     assert!(matches!(misuse, Err(Misuse::BadHeader)), "{misuse:?}");
 }
 
+/// What is asked of a URL with these fields.
+fn asked(url: &str, fields: &[(&str, &str)]) -> Result<String, Misuse> {
+    let options = ClientOptions {
+        subprotocols: Vec::new(),
+        fields: fields.iter().copied().collect(),
+    };
+    let url = url.parse().unwrap();
+    let handshake = ClientHandshake::new(&tight(), &url, options, Seed::new([5; 32]).nonce())?;
+    assert!(!format!("{handshake:?}").contains("request"));
+    Ok(String::from_utf8(handshake.request().to_vec()).unwrap())
+}
+
+#[test]
+fn a_host_of_the_caller_stands_in_the_place_of_the_urls() {
+    for host in ["chat.example", "chat.example:8443", "[::1]:80", "127.0.0.1"] {
+        let request = asked("ws://127.0.0.1:9001/x", &[("A", "1"), ("hOsT", host)]).unwrap();
+        let want = format!("GET /x HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n");
+        assert!(request.starts_with(&want), "{request}");
+        assert_eq!(request.to_lowercase().matches("host:").count(), 1);
+        assert!(request.ends_with("A: 1\r\n\r\n"), "{request}");
+    }
+    for host in ["", "a b", "a/b", "me@a", "a:b", "ä", "a\r\nX: y"] {
+        let refused = asked("ws://a/", &[("Host", host)]);
+        assert_eq!(refused, Err(Misuse::BadHeader), "{host:?}");
+    }
+    let twice = asked("ws://a/", &[("Host", "a"), ("host", "a")]);
+    assert_eq!(twice, Err(Misuse::BadHeader));
+}
+
+#[test]
+fn a_user_name_and_a_password_of_the_url_are_said_by_basic_authentication() {
+    let basic = "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n";
+    let url = "ws://Aladdin:open%20sesame@a:1/x";
+    let request = asked(url, &[]).unwrap();
+    assert!(request.contains(basic) && request.contains("Host: a:1\r\n"));
+    assert!(request.starts_with("GET /x HTTP/1.1\r\n"), "{request}");
+    let request = asked(url, &[("AUTHORIZATION", "Bearer x")]).unwrap();
+    assert!(request.contains("AUTHORIZATION: Bearer x\r\n"));
+    assert!(!request.contains("Basic"), "{request}");
+    assert!(!asked("ws://a:1/x", &[]).unwrap().contains("Authorization"));
+}
+
 #[test]
 fn a_client_checks_each_sentence_of_section_4_1() {
     let accept = format!("Sec-WebSocket-Accept: {}\r\n", answer_key());
@@ -412,6 +454,31 @@ fn another_answer_than_101_is_told_with_status_fields_and_bounded_body() {
     }
     assert_eq!(answered(b"HTTP/1.1 10", true), Err(Failure::EndOfInput));
     assert_eq!(answered(b"", true), Err(Failure::EndOfInput));
+}
+
+#[test]
+fn who_gives_up_on_a_body_is_told_the_refusal() {
+    let head = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n";
+    for (rest, want) in [
+        ("Content-Length: 9\r\n\r\n", ""),
+        ("Content-Length: 9\r\n\r\nno", "no"),
+        ("\r\nno", "no"),
+        ("Transfer-Encoding: chunked\r\n\r\n", ""),
+        ("Transfer-Encoding: chunked\r\n\r\n9\r\nno", "no"),
+    ] {
+        let octets = format!("{head}{rest}");
+        let mut handshake = dial(offering());
+        assert_eq!(handshake.receive(head.as_bytes(), false), Ok(None));
+        assert!(!handshake.is_refused());
+        assert_eq!(handshake.give_up(head.as_bytes()), None);
+        assert_eq!(handshake.receive(octets.as_bytes(), false), Ok(None));
+        assert!(handshake.is_refused());
+        let Some(Answer::Refused(response)) = handshake.give_up(octets.as_bytes()) else {
+            panic!("{rest:?}");
+        };
+        assert_eq!((response.status, response.body), (401, want.into()));
+        assert_eq!(response.fields.get_str("www-authenticate"), Some("Basic"));
+    }
 }
 
 #[test]

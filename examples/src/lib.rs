@@ -8,9 +8,11 @@ pub mod monitor;
 pub mod node;
 pub mod pages;
 
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use async_channel::{Receiver, bounded};
 use clap::ValueEnum;
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::drive::{self, Hub, Outside, Transport, WebSocket};
@@ -57,6 +59,20 @@ pub fn log() {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .init();
+}
+
+/// Lines of standard input, until it ends. They are read on a thread of their own, which nothing waits for: a read of a terminal ends
+/// when somebody presses Enter.
+pub fn lines() -> Receiver<String> {
+    let (sender, lines) = bounded(1);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send_blocking(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
 }
 
 /// The time of day, as pages count it: milliseconds since 1970.

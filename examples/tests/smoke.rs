@@ -4,9 +4,11 @@ mod support;
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use sansws_tokio::{Dial, Gate, Result, Serve, Server, Upgrade};
-use support::{Client, RUNTIMES, listening, start};
+use support::{Client, LONG, RUNTIMES, Running, listening, start};
+use tokio::time::{sleep, timeout};
 
 fn chat(url: &str) {
     let mut client = Command::new(env!("CARGO_BIN_EXE_client"))
@@ -40,6 +42,55 @@ fn the_client_talks_to_echo_on_either_runtime_and_to_the_custom_loop() {
     chat(&url);
 }
 
+/// Says something to its first client, and closes.
+async fn dismiss(upgrade: Upgrade) -> Result {
+    let mut socket = upgrade.accept().await?;
+    socket.send_text("that was all").await?;
+    socket.close(1000, "bye").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_client_ends_when_the_server_closes_though_nobody_presses_enter() {
+    let mut server = Server::bind("127.0.0.1:0").await.unwrap();
+    let (address, gate) = (server.local_addr().unwrap(), server.gate());
+    let serving = tokio::spawn(server.serve(dismiss));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_client"))
+        .arg(format!("ws://{address}/"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Held open for as long as it runs, as a terminal is.
+    let terminal = child.stdin.take();
+    let mut running = Running(child);
+    let ended = timeout(LONG, async {
+        loop {
+            match running.0.try_wait().unwrap() {
+                Some(status) => break status,
+                None => sleep(Duration::from_millis(10)).await,
+            }
+        }
+    });
+    let status = ended.await.unwrap();
+    drop(terminal);
+    let text = |from: &mut dyn Read| {
+        let mut text = String::new();
+        from.read_to_string(&mut text).unwrap();
+        text
+    };
+    let (out, err) = (running.0.stdout.take(), running.0.stderr.take());
+    assert_eq!(text(&mut out.unwrap()), "that was all\n");
+    let err = text(&mut err.unwrap());
+    assert!(
+        status.success() && err.contains("closed: 1000 bye"),
+        "{err}"
+    );
+    gate.close();
+    serving.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn echo_closes_with_1012_on_a_signal() {
     for runtime in RUNTIMES {
@@ -66,7 +117,7 @@ async fn the_custom_loop_loses_nothing_to_a_peer_that_reads_late() {
         }
         write
     });
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    sleep(Duration::from_millis(300)).await;
     assert_eq!(
         read.receive_bytes().await.unwrap().map(|all| all.len()),
         Some(2 << 20)
@@ -86,7 +137,7 @@ fn the_custom_loop_answers_a_refused_peer_however_much_it_sends() {
     stream.write_all(b"nonsense\r\n\r\n").unwrap();
     for _ in 0..10 {
         stream.write_all(&[b'x'; 20_000]).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut answer = String::new();

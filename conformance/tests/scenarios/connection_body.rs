@@ -421,3 +421,80 @@ fn a_slow_reader_lives_and_one_that_reads_nothing_is_dropped() {
         drop(stuck);
     });
 }
+
+/// Answers pings itself, and says which pongs it was sent.
+async fn attentive(upgrade: Upgrade) -> Result {
+    let mut socket = upgrade.accept().await?;
+    while let Some(event) = socket.receive_event().await? {
+        match event {
+            ws::SocketEvent::Ping(octets) => socket.pong(octets).await?,
+            ws::SocketEvent::Pong(octets) => socket.send_bytes(octets).await?,
+            ws::SocketEvent::Message(message) => socket.send(message).await?,
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn who_asks_for_control_frames_sees_them_and_the_round_trip_is_known() {
+    use ws::SocketEvent::{Message, Pong};
+    runtime::block_on(async {
+        let off = ws::Config {
+            auto_pong: ws::AutoPong::Off,
+            ..ws::Config::default()
+        };
+        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        let mut server = server.options(ws::Serve::default().config(off.clone()));
+        let url = format!("ws://{}/", server.local_addr().unwrap());
+        let _door = Door(server.gate());
+        runtime::spawn(async move { server.serve(Router::new().route("/", attentive)).await.unwrap() });
+
+        let mut config = ws::Config {
+            control_frames: true,
+            ..ws::Config::default()
+        };
+        config.timeouts.ping = Some(Duration::from_millis(50));
+        let socket = ws::connect(&url, Dial::default().config(config)).await.unwrap();
+        assert_eq!(socket.round_trip(), None);
+        let (mut read, mut write) = socket.split();
+        write.send_text("one").await.unwrap();
+        write.ping("mine").await.unwrap();
+        write.pong("unasked").await.unwrap();
+        let wants = [
+            Message("one".into()),
+            Pong(b"mine".into()),
+            Message(b"unasked".as_slice().into()),
+        ];
+        for want in wants {
+            // The pongs of keepalive come when they come.
+            let event = loop {
+                match read.receive_event().await.unwrap() {
+                    Some(Pong(octets)) if octets.is_empty() => {}
+                    event => break event,
+                }
+            };
+            assert_eq!(event, Some(want));
+        }
+        while read.round_trip().is_none() {
+            let event = read.receive_event().await.unwrap();
+            assert_eq!(event, Some(Pong(Vec::new())));
+        }
+        write.close(1000, "").await.unwrap();
+
+        // A client that comes back by itself has nobody else to answer for it.
+        let mut raw = Raw::serve(None, |stream| {
+            stream.write_all(&frame(0x89, false, b"there?")).unwrap();
+            let (mut octets, mut some) = (Vec::new(), [0; 100]);
+            while !octets.windows(2).any(|pair| pair == [0x8a, 0x86]) {
+                let count = stream.read(&mut some).unwrap();
+                assert!(count > 0);
+                octets.extend_from_slice(&some[..count]);
+            }
+            stream.write_all(&frame(0x81, false, b"thanks")).unwrap();
+        });
+        let url = format!("ws://{}/", raw.address);
+        let mut client = Client::new(&url, Dial::default().config(off)).unwrap();
+        assert_eq!(client.receive_text().await.unwrap().as_deref(), Some("thanks"));
+        raw.finished();
+    });
+}

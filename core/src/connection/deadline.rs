@@ -67,8 +67,8 @@ enum Probe {
     None,
     /// The pong: nothing lay before the ping.
     Pong,
-    /// That it takes some of what it is owed, a ping being of no use behind that. It had acknowledged so many octets, modulo 2^32.
-    Progress(u32),
+    /// That it takes some of what it is owed, a ping being of no use behind that.
+    Progress,
 }
 
 /// When what happened last.
@@ -79,6 +79,11 @@ pub(super) struct Times {
     /// A message ended, in either direction.
     pub(super) message: Instant,
     probe: Probe,
+    /// What the newest probe began with: of a ping, the [`ticks`] at which it was queued; of [`Probe::Progress`], how many octets
+    /// were acknowledged, modulo 2^32.
+    mark: u32,
+    /// The pong of the newest ping has not come.
+    awaits_pong: bool,
     /// Octets that the caller keeps, and will offer again in front of what arrives.
     kept: u32,
     /// Input is left unread on purpose.
@@ -97,6 +102,8 @@ impl Times {
             heard: now,
             message: now,
             probe: Probe::None,
+            mark: 0,
+            awaits_pong: false,
             kept: 0,
             paused: false,
             moved: false,
@@ -235,18 +242,34 @@ impl Connection {
             self.write_frame(Opcode::Ping, true, false, &[]);
         }
         (self.times.heard, self.times.wrote) = (now, false);
-        self.times.probe = if owed {
-            Probe::Progress(acknowledged(progress))
+        self.times.awaits_pong = !owed;
+        (self.times.probe, self.times.mark) = if owed {
+            (Probe::Progress, acknowledged(progress))
         } else {
-            Probe::Pong
+            (Probe::Pong, ticks(now))
         };
+    }
+
+    /// An empty pong came: it answers the newest ping of keepalive, if that waits for one.
+    pub(super) fn ponged(&mut self, clock: Clock<'_>) {
+        if core::mem::take(&mut self.times.awaits_pong) {
+            self.round_trip = ticks(clock()).wrapping_sub(self.times.mark).max(1);
+        }
+    }
+
+    /// Time from the newest ping of keepalive to its pong; `None` before the first pong. A silent peer is pinged
+    /// ([`Timeouts::ping`](crate::config::Timeouts::ping)) while it is owed nothing, so that the ping waits behind no message. Known to
+    /// 16 microseconds; what a caller leaves unread for a while counts.
+    pub fn round_trip(&self) -> Option<Duration> {
+        let ticks = (self.round_trip > 0).then_some(self.round_trip)?;
+        Some(Duration::from_micros(u64::from(ticks) * TICK))
     }
 
     /// Whether a peer that is owed something has taken some of it. That a ping was taken is the kernel's doing alone.
     fn is_taking(&self, progress: Option<SendProgress>) -> bool {
         match self.times.probe {
-            Probe::Progress(before) if progress.is_some() => acknowledged(progress) != before,
-            Probe::Progress(_) => self.times.wrote,
+            Probe::Progress if progress.is_some() => acknowledged(progress) != self.times.mark,
+            Probe::Progress => self.times.wrote,
             Probe::None | Probe::Pong => false,
         }
     }
@@ -265,8 +288,8 @@ impl Connection {
             _ if self.is_output_over() => {
                 (!paused).then(|| (self.times.heard + timeouts.close, Expired::Close))
             }
-            Probe::Pong | Probe::Progress(_) if paused => None,
-            Probe::Pong | Probe::Progress(_) => timeouts
+            Probe::Pong | Probe::Progress if paused => None,
+            Probe::Pong | Probe::Progress => timeouts
                 .pong
                 .map(|wait| (self.times.heard + wait, Expired::Pong)),
             Probe::None => timeouts
@@ -282,6 +305,15 @@ impl Connection {
         let message = since.and_then(|at| messages(at, timeouts.message, Expired::Message));
         [keepalive, idle, message]
     }
+}
+
+/// Microseconds in a tick.
+const TICK: u64 = 16;
+
+/// Ticks since the epoch, modulo 2^32, which is 19 hours.
+#[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
+const fn ticks(now: Instant) -> u32 {
+    (now.as_micros() / TICK) as u32
 }
 
 /// Octets that the peer has acknowledged, modulo 2^32: whether there were more is seen by that.

@@ -64,6 +64,8 @@ pub struct Connection {
     #[cfg(feature = "deflate")]
     inflater: Option<Box<crate::extension::deflate::Inflater>>,
     peer_code: Option<CloseCode>,
+    /// From the newest ping of keepalive to its pong, in ticks of `deadline`; 0 before the first.
+    round_trip: u32,
 }
 
 impl Connection {
@@ -98,6 +100,7 @@ impl Connection {
             #[cfg(feature = "deflate")]
             inflater: None,
             peer_code: None,
+            round_trip: 0,
         }
     }
 
@@ -241,7 +244,12 @@ impl Connection {
                 }))
             }
             Found::Ping(range) => Some(Event::Ping(slice(range))),
-            Found::Pong(range) => Some(Event::Pong(slice(range))),
+            Found::Pong(range) => {
+                if range.is_empty() {
+                    self.ponged(clock);
+                }
+                Some(Event::Pong(slice(range)))
+            }
             Found::Close(range) => match CloseFrame::parse(slice(range)) {
                 Ok(close) => {
                     self.peer_closed(clock(), close);

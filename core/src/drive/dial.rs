@@ -17,22 +17,38 @@ use crate::connection::Connection;
 use crate::handshake::{Answer, ClientHandshake, ClientOptions, Failure};
 use crate::http::Url;
 use crate::random::Seed;
+use crate::time::Instant;
 
-/// Opens a connection over `transport`, which leads to the host of `url`, by TLS if the URL says so.
+/// Opens a connection over `transport`, which leads to the host of `url`, by TLS if the URL says so. It has
+/// [`Timeouts::handshake`](crate::config::Timeouts::handshake).
 ///
 /// Another answer than 101 is [`Error::Refused`], with status, fields and body; a redirect too: see [`location`](crate::http::Response::location).
+/// A body that does not come in full within that time, and within [`Timeouts::close`](crate::config::Timeouts::close), is cut where
+/// it has come to.
 pub async fn connect<T: Transport>(
-    mut transport: T,
+    transport: T,
     url: &Url,
     options: ClientOptions,
     config: Arc<Config>,
     seed: Seed,
 ) -> Result<WebSocket<T>, Error> {
-    let fields = options.fields.clone();
-    let handshake = ClientHandshake::new(&config, url, options, seed.nonce());
-    let mut handshake = handshake.map_err(|misuse| Error::of_fields(misuse, &fields))?;
     let timeout = config.timeouts.handshake;
     let deadline = timeout.map(|timeout| transport.now() + timeout);
+    connect_until(transport, url, options, config, seed, deadline).await
+}
+
+/// Like [`connect`], with a time of which a part has passed, as for TLS.
+pub async fn connect_until<T: Transport>(
+    mut transport: T,
+    url: &Url,
+    options: ClientOptions,
+    config: Arc<Config>,
+    seed: Seed,
+    deadline: Option<Instant>,
+) -> Result<WebSocket<T>, Error> {
+    let fields = options.fields.clone();
+    let handshake = ClientHandshake::new(&config, url, options, seed.nonce());
+    let handshake = handshake.map_err(|misuse| Error::of_request(misuse, &fields))?;
     let request = Vec::from(handshake.request());
     let mut write = WriteAll::new(&request);
     within(
@@ -42,36 +58,83 @@ pub async fn connect<T: Transport>(
         |transport, cx| write.poll(transport, cx),
     )
     .await?;
-    let mut unread = Unread::default();
-    let mut ended = false;
-    let read = |transport: &mut T, cx: &mut Context<'_>| {
-        loop {
-            if let Some((answer, length)) = handshake.receive(unread.octets(), ended)? {
-                unread.consume(length);
-                return Poll::Ready(Ok(answer));
-            }
-            match transport.poll_read(cx, unread.room()) {
-                Poll::Ready(Ok(0)) => ended = true,
-                Poll::Ready(Ok(count)) => unread.filled(count),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                Poll::Pending => {
-                    unread.park();
-                    return Poll::Pending;
-                }
-            }
-        }
+    let mut asking = Asking {
+        handshake,
+        unread: Unread::default(),
+        ended: false,
     };
-    let answer = within(&mut transport, deadline, Failure::Timeout, read).await?;
+    let answer = asking.answer(&mut transport, &config, deadline).await?;
     match answer {
         Answer::Open(opened) => {
             let connection = Connection::client(config, &opened.agreement, seed, transport.now());
             Ok(WebSocket::new(
-                Engine::new(transport, connection, unread),
+                Engine::new(transport, connection, asking.unread),
                 Some(Box::new(opened)),
             ))
         }
         Answer::Redirect(response) | Answer::Refused(response) => {
             Err(Error::Refused(Box::new(response)))
+        }
+    }
+}
+
+/// A request that was written, and what has come of the answer.
+struct Asking {
+    handshake: ClientHandshake,
+    unread: Unread,
+    ended: bool,
+}
+
+impl Asking {
+    async fn answer<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        config: &Config,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, Error> {
+        let head = |transport: &mut T, cx: &mut Context<'_>| self.poll(transport, cx, true);
+        let answer = within(transport, deadline, Failure::Timeout, head).await?;
+        if let Some(answer) = answer {
+            return Ok(answer);
+        }
+        // The status is known. Whatever becomes of the body, it is what the server said.
+        let body_until = transport.now() + config.timeouts.close;
+        let until = deadline.map_or(body_until, |deadline| deadline.min(body_until));
+        let body = |transport: &mut T, cx: &mut Context<'_>| self.poll(transport, cx, false);
+        match within(transport, Some(until), Failure::Timeout, body).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) | Err(_) => {
+                let answer = self.handshake.give_up(self.unread.octets());
+                answer.ok_or_else(|| Failure::EndOfInput.into())
+            }
+        }
+    }
+
+    /// Reads until the answer is there; with `head`, `None` once it is a refusal whose body is still to come.
+    fn poll<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        cx: &mut Context<'_>,
+        head: bool,
+    ) -> Poll<Result<Option<Answer>, Error>> {
+        loop {
+            let octets = self.unread.octets();
+            if let Some((answer, length)) = self.handshake.receive(octets, self.ended)? {
+                self.unread.consume(length);
+                return Poll::Ready(Ok(Some(answer)));
+            }
+            if head && self.handshake.is_refused() {
+                return Poll::Ready(Ok(None));
+            }
+            match transport.poll_read(cx, self.unread.room()) {
+                Poll::Ready(Ok(0)) => self.ended = true,
+                Poll::Ready(Ok(count)) => self.unread.filled(count),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => {
+                    self.unread.park();
+                    return Poll::Pending;
+                }
+            }
         }
     }
 }

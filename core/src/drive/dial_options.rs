@@ -6,15 +6,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use core::net::SocketAddr;
 
 use crate::config::Config;
 use crate::error::Misuse;
 use crate::handshake::ClientOptions;
 use crate::http::field::is_token;
-use crate::http::{Fields, Url};
+use crate::http::{Credentials, Fields, Url};
 use crate::proxy::Proxy;
 
 /// How to dial.
@@ -39,11 +37,16 @@ pub struct Dial {
     pub options: ClientOptions,
     /// The proxy that leads to the server; by default none.
     pub proxy: Option<Proxy>,
+    /// Addresses of hosts that are not looked up. See [`Dial::resolve`].
+    pub resolved: Vec<(String, Vec<SocketAddr>)>,
     /// Most redirects in a row that are followed; default 0. See [`Dial::redirects`].
     pub redirects: u32,
     /// TLS settings for `wss://`; `None` trusts the roots of the system. See [`super::tls`].
     #[cfg(feature = "tls")]
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// TLS settings for an `https://` proxy; `None` trusts the roots of the system. Those for the server are not shown to it.
+    #[cfg(feature = "tls")]
+    pub proxy_tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Dial {
@@ -59,24 +62,25 @@ impl Dial {
         self
     }
 
-    /// Adds a header field to the request, such as `Origin`. It is checked when the request is made.
+    /// Adds a header field to the request, such as `Origin`. It is checked when the request is made. A `Host` stands in the place of
+    /// the URL's, for a gateway or a test; where the connection leads and which name TLS asks for (SNI) stay with the URL.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.options.fields.push(name, value.as_ref());
         self
     }
 
-    /// Says who we are by name and password (RFC 7617), in place of any `Authorization` before. Anybody on the way can read them
-    /// unless the URL is `wss://`.
+    /// Says who we are by name and password (RFC 7617), in place of any `Authorization` before, and of those of the URL. Anybody on
+    /// the way can read them unless the URL is `wss://`.
     ///
     /// # Errors
     /// [`Misuse::Credentials`] for a name with a colon, or control characters in either.
     pub fn basic(self, user: &str, password: &str) -> Result<Self, Misuse> {
-        // RFC 7617 2: "a user-id containing a colon character is invalid"; "MUST NOT contain any control characters"
-        if user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
-            return Err(Misuse::Credentials);
-        }
-        let pair = STANDARD.encode(format!("{user}:{password}"));
-        Ok(self.replace("Authorization", format!("Basic {pair}")))
+        let credentials = Credentials {
+            user: user.into(),
+            password: password.into(),
+        };
+        let basic = credentials.basic().ok_or(Misuse::Credentials)?;
+        Ok(self.replace("Authorization", basic))
     }
 
     /// Says who we are by a token (RFC 6750), in place of any `Authorization` before.
@@ -124,11 +128,36 @@ impl Dial {
         self
     }
 
+    /// Connects to these addresses where `host` is the host of a URL or of the proxy, and looks nothing up; in place of those set for it
+    /// before. They are tried as those of a lookup are: families take turns, the next one after 250 ms or at a failure (RFC 8305).
+    /// Port 0 stands for the port of the URL. `Host`, TLS and cookies know nothing of it, and a server behind a proxy is looked up
+    /// by that.
+    ///
+    /// ```
+    /// use sansws_core::drive::Dial;
+    /// let dial = Dial::default().resolve("example.org", ["127.0.0.1:0".parse()?, "[::1]:8080".parse()?]);
+    /// let addresses = dial.addresses(&"wss://example.org/".parse()?).unwrap();
+    /// assert_eq!(addresses, ["127.0.0.1:443".parse()?, "[::1]:8080".parse()?]);
+    /// assert_eq!(dial.addresses(&"wss://example.com/".parse()?), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn resolve(
+        mut self,
+        host: impl Into<String>,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) -> Self {
+        let host = host.into();
+        self.resolved
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(&host));
+        self.resolved.push((host, addresses.into_iter().collect()));
+        self
+    }
+
     /// Follows so many redirects in a row; default 0: a redirect is [`Error::Refused`](super::Error::Refused), with its
     /// [`location`](crate::http::Response::location), since only a caller who expects them knows whom it may be sent to.
     ///
     /// `http` and `https` lead to `ws` and `wss`, never from `wss` to `ws`; another scheme, host or port gets no `Authorization`,
-    /// `Cookie` or `Proxy-Authorization`. All other fields, the proxy and a TLS client certificate go along. Each hop has the
+    /// `Cookie`, `Proxy-Authorization` or `Host`, and no name and password of the URL. All other fields, the proxy and a TLS client certificate go along. Each hop has the
     /// whole of its timeouts.
     pub const fn redirects(mut self, most: u32) -> Self {
         self.redirects = most;
@@ -140,6 +169,25 @@ impl Dial {
     pub fn tls(mut self, tls: Arc<rustls::ClientConfig>) -> Self {
         self.tls = Some(tls);
         self
+    }
+
+    /// Sets the TLS settings for an `https://` proxy.
+    #[cfg(feature = "tls")]
+    pub fn proxy_tls(mut self, tls: Arc<rustls::ClientConfig>) -> Self {
+        self.proxy_tls = Some(tls);
+        self
+    }
+
+    /// The addresses of the [first hop](Self::first_hop) to `url`, if it is not to be looked up.
+    pub fn addresses(&self, url: &Url) -> Option<Vec<SocketAddr>> {
+        let (host, port) = self.first_hop(url);
+        let known = |(name, _): &&(String, _)| name.eq_ignore_ascii_case(host);
+        let (_, addresses) = self.resolved.iter().find(known)?;
+        let with_port = |address: &SocketAddr| match address.port() {
+            0 => SocketAddr::new(address.ip(), port),
+            _ => *address,
+        };
+        Some(addresses.iter().map(with_port).collect())
     }
 
     /// Host and port that TCP leads to: the proxy's, or those of `url`.
@@ -249,5 +297,13 @@ mod tests {
         assert_eq!(dial.first_hop(&url), ("a", 444));
         let dial = dial.proxy("http://b:1".parse().unwrap());
         assert_eq!(dial.first_hop(&url), ("b", 1));
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let dial = dial
+            .resolve("B", [at("1.0.0.1:0")])
+            .resolve("a", [at("1.0.0.2:0")]);
+        assert_eq!(dial.addresses(&url), Some(Vec::from([at("1.0.0.1:1")])));
+        let dial = dial.resolve("b", [at("[::1]:7"), at("1.0.0.1:0")]);
+        let both = Vec::from([at("[::1]:7"), at("1.0.0.1:1")]);
+        assert_eq!(dial.addresses(&url), Some(both));
     }
 }

@@ -258,6 +258,19 @@ impl Error {
         )
     }
 
+    /// The same for a client's request, where a `Host` is the caller's to set.
+    pub(super) fn of_request(misuse: Misuse, fields: &Fields) -> Self {
+        let is_host = |name: &str| name.eq_ignore_ascii_case("host");
+        let others: Fields = fields.iter().filter(|(name, _)| !is_host(name)).collect();
+        match Self::of_fields(misuse, &others) {
+            Self::Misuse(Misuse::BadHeader) => Self::BadHeader {
+                name: "Host".into(),
+                why: "it must be one host, with a port or without",
+            },
+            error => error,
+        }
+    }
+
     /// Wraps any error of a handler.
     pub fn other(error: impl Into<Box<dyn core::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())

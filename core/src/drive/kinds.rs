@@ -10,10 +10,37 @@ use core::task::{Context, Poll};
 
 use futures_core::Stream;
 
+use super::ahead::Control;
 use super::websocket::Shared;
 use super::{ConnectionTag, Error, Result, Transport, WebSocket};
 use crate::close::CloseCode;
 use crate::message::Message;
+
+/// Something that a peer sent: a message, or a control frame for who asks for those.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketEvent {
+    /// A whole message.
+    Message(Message),
+    /// A ping. The pong has been sent, unless it is [`AutoPong::Off`](crate::config::AutoPong::Off).
+    Ping(Vec<u8>),
+    /// A pong, whether asked for or not: to our `ping`, to one of keepalive (then it is empty), or to none.
+    Pong(Vec<u8>),
+}
+
+impl From<Message> for SocketEvent {
+    fn from(message: Message) -> Self {
+        Self::Message(message)
+    }
+}
+
+impl From<Control> for SocketEvent {
+    fn from(control: Control) -> Self {
+        match control {
+            Control::Ping(octets) => Self::Ping(octets),
+            Control::Pong(octets) => Self::Pong(octets),
+        }
+    }
+}
 
 /// A value that a message can become.
 ///

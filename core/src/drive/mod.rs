@@ -52,7 +52,7 @@ mod websocket;
 
 pub use accept::{Listen, accept, obey_signals};
 pub use client::{Client, ClientState, Connector, Stop};
-pub use dial::connect;
+pub use dial::{connect, connect_until};
 pub use dial_options::Dial;
 pub use engine::Counters;
 #[cfg(feature = "json")]
@@ -70,7 +70,7 @@ pub use hub::{
 };
 #[cfg(feature = "json")]
 pub use kinds::Json;
-pub use kinds::{FromMessage, Messages};
+pub use kinds::{FromMessage, Messages, SocketEvent};
 pub use metrics::{
     Asked, Closer, CodeClass, Failed, ServerMetrics, StatusClass, TurnedAway, scrape,
 };

@@ -17,9 +17,9 @@ use futures_sink::Sink;
 
 use super::buffer::Unread;
 use super::engine::{Counters, Engine};
-use super::kinds::FromMessage;
 #[cfg(feature = "json")]
 use super::kinds::Json;
+use super::kinds::{FromMessage, SocketEvent};
 use super::options::Policy;
 use super::parties::Party;
 use super::stream::{MessageReader, MessageWriter};
@@ -33,6 +33,7 @@ use crate::frame::Kind;
 use crate::handshake::{Agreement, Opened};
 use crate::http::Fields;
 use crate::message::{Message, Prepared};
+use crate::time::Duration;
 
 /// A connection that its handles share with the task that drives it.
 #[derive(Debug)]
@@ -240,6 +241,37 @@ macro_rules! reading {
                 MessageReader::begin(&self.shared).await
             }
 
+            /// Receives the next message or control frame; `None` as for [`receive`](Self::receive).
+            ///
+            /// Control frames are there with [`Config::control_frames`](crate::config::Config::control_frames) or
+            /// [`AutoPong::Off`](crate::config::AutoPong::Off). Those that come while something else is received, or while a handler is
+            /// busy, are kept, in their place between the messages: 32 of them, of more the newest.
+            ///
+            /// ```
+            /// use sansws_core::drive::{Result, SocketEvent, Transport, WebSocket};
+            ///
+            /// // With `AutoPong::Off`: a pong is a sign of life of the application, not of the library.
+            /// async fn echo<T: Transport>(mut socket: WebSocket<T>) -> Result {
+            ///     while let Some(event) = socket.receive_event().await? {
+            ///         match event {
+            ///             SocketEvent::Message(message) => socket.send(message).await?,
+            ///             SocketEvent::Ping(octets) => socket.pong(octets).await?,
+            ///             SocketEvent::Pong(_) => println!("round trip: {:?}", socket.round_trip()),
+            ///         }
+            ///     }
+            ///     Ok(())
+            /// }
+            /// ```
+            pub async fn receive_event(&mut self) -> Result<Option<SocketEvent>, Error> {
+                poll_fn(|cx| self.shared.engine().poll_event(cx, Party::Reader)).await
+            }
+
+            /// Time from the newest ping of keepalive to its pong; `None` before the first. See
+            /// [`Connection::round_trip`](crate::connection::Connection::round_trip).
+            pub fn round_trip(&self) -> Option<Duration> {
+                self.shared.engine().connection().round_trip()
+            }
+
             /// What went over it so far.
             pub fn counters(&self) -> Counters {
                 self.shared.engine().counters()
@@ -349,6 +381,15 @@ macro_rules! writing {
                 let octets = octets.as_ref();
                 self.shared
                     .submit(|engine| engine.send(|connection| connection.ping(octets)))
+                    .await
+            }
+
+            /// Sends a pong of at most 125 octets: the answer to a ping with [`AutoPong::Off`](crate::config::AutoPong::Off), which has the
+            /// octets of that ping, or a sign of life that nobody asked for (RFC 6455 section 5.5.3).
+            pub async fn pong(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Error> {
+                let octets = octets.as_ref();
+                self.shared
+                    .submit(|engine| engine.send(|connection| connection.pong(octets)))
                     .await
             }
 

@@ -5,15 +5,16 @@
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use thiserror::Error;
 
 use super::request::only;
-use super::{Agreement, accept_key, hold_own, key};
+use super::{Agreement, accept_key, is_own, key};
 use crate::config::Config;
 use crate::error::Misuse;
 use crate::extension::{self, deflate};
-use crate::http::field::{has_token, is_token};
+use crate::http::field::{has_token, is_host, is_token};
 use crate::http::{Fields, HeadError, Response, ResponseHead, Scan, Url, parse_response, response};
 use crate::random::Nonce;
 
@@ -22,7 +23,8 @@ use crate::random::Nonce;
 pub struct ClientOptions {
     /// The subprotocols it offers, the preferred one first.
     pub subprotocols: Vec<String>,
-    /// Further fields, such as `Origin`, `Authorization` or `Cookie`. Fields of the handshake itself are refused.
+    /// Further fields, such as `Origin`, `Authorization` or `Cookie`. A `Host` stands in the place of the URL's, and an
+    /// `Authorization` in that of its user name and password. The other fields of the handshake itself are refused.
     pub fields: Fields,
 }
 
@@ -102,7 +104,6 @@ struct Refused {
 }
 
 /// A client that awaits its answer.
-#[derive(Debug)]
 pub struct ClientHandshake {
     config: Arc<Config>,
     request: Vec<u8>,
@@ -123,7 +124,13 @@ impl ClientHandshake {
         nonce: Nonce,
     ) -> Result<Self, Misuse> {
         response::check_fields(&options.fields)?;
-        if hold_own(&options.fields) {
+        let host = host(&options.fields)?;
+        let others = |name: &str| !name.eq_ignore_ascii_case("host");
+        if options
+            .fields
+            .iter()
+            .any(|(name, _)| others(name) && is_own(name))
+        {
             return Err(Misuse::BadHeader);
         }
         // 4.1: "MUST all be unique strings", and tokens
@@ -142,7 +149,7 @@ impl ClientHandshake {
         }
         let mut field =
             |name: &str, value: &str| response::write_field(name, value.as_bytes(), &mut request);
-        field("Host", &url.authority());
+        field("Host", &host.map_or_else(|| url.authority(), String::from));
         field("Upgrade", "websocket");
         field("Connection", "Upgrade");
         field("Sec-WebSocket-Key", &key);
@@ -157,7 +164,14 @@ impl ClientHandshake {
         {
             field("Sec-WebSocket-Extensions", &deflate::offer(deflate));
         }
-        response::write_fields(&options.fields, &mut request);
+        if let Some(authorization) = url.authorization()
+            && options.fields.get("authorization").is_none()
+        {
+            field("Authorization", &authorization);
+        }
+        for (name, value) in options.fields.iter().filter(|(name, _)| others(name)) {
+            response::write_field(name, value, &mut request);
+        }
         request.extend_from_slice(b"\r\n");
         Ok(Self {
             config: Arc::clone(config),
@@ -225,6 +239,21 @@ impl ClientHandshake {
         }
     }
 
+    /// Whether the server has refused, and its body has not come in full. It may never come: do not wait long for it, and ask
+    /// [`give_up`](Self::give_up) then.
+    pub const fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// Says that no more is waited for, as when the time is over: a refusal whose body has not come in full is the answer, with the
+    /// body as far as it came. `None` before the head of one. `input` is as for [`receive`](Self::receive).
+    pub fn give_up(&mut self, input: &[u8]) -> Option<Answer> {
+        let mut refused = self.refused.take()?;
+        let body = input.get(refused.start..).unwrap_or_default();
+        let body = refused.body(body, true, self.config.limits.body);
+        Some(answer(refused.head, body.unwrap_or_default()))
+    }
+
     #[cfg(feature = "http")]
     pub(super) fn body_limit(&self) -> usize {
         self.config.limits.body
@@ -275,6 +304,30 @@ impl ClientHandshake {
             deflate,
         })
     }
+}
+
+impl fmt::Debug for ClientHandshake {
+    /// What is asked may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientHandshake")
+            .field("refused", &self.refused)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The caller's `Host`, if there is one. RFC 9112 3.2: "A client MUST send a Host header field" with its host, and one only.
+fn host(fields: &Fields) -> Result<Option<&str>, Misuse> {
+    let mut all = fields.all("host");
+    let Some(host) = all.next() else {
+        return Ok(None);
+    };
+    if host.is_empty() || !is_host(host) || all.next().is_some() {
+        return Err(Misuse::BadHeader);
+    }
+    // A host is ASCII.
+    core::str::from_utf8(host)
+        .map(Some)
+        .map_err(|_| Misuse::BadHeader)
 }
 
 fn answer(head: ResponseHead, body: Vec<u8>) -> Answer {

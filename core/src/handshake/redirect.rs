@@ -4,16 +4,13 @@
 //!
 //! - A 301, 302, 303, 307 or 308 with one `Location` is followed, at most as often as allowed; the request stays a GET.
 //! - `http` and `https` in it mean `ws` and `wss`. It never leads from TLS to none.
-//! - Another scheme, host or port does not get what was meant for the first: `Authorization`, `Cookie` and
-//!   `Proxy-Authorization` are dropped, for this hop and all behind it.
+//! - Another scheme, host or port does not get what was meant for the first: `Authorization`, `Cookie`,
+//!   `Proxy-Authorization`, `Host`, and the user name and password of the URL are dropped, for this hop and all behind it.
 
 use thiserror::Error;
 
 use super::ClientOptions;
-use crate::http::{Response, Url};
-
-/// Fields that prove who we are.
-const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+use crate::http::{Response, Url, is_secret};
 
 /// Why a redirect is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
@@ -95,15 +92,13 @@ impl Redirects {
             // RFC 9110 15.4: "Consider removing header fields [...] where there are security implications; this includes but
             // is not limited to Authorization and Cookie."
             let fields = self.options.fields.iter();
-            let public = fields.filter(|(name, _)| {
-                !CREDENTIALS
-                    .iter()
-                    .any(|secret| name.eq_ignore_ascii_case(secret))
-            });
+            // A `Host` of the caller's names the first origin.
+            let public =
+                fields.filter(|(name, _)| !is_secret(name) && !name.eq_ignore_ascii_case("host"));
             self.options.fields = public.collect();
         }
         self.followed += 1;
-        self.url = next;
+        self.url = next.with_credentials_of(&self.url);
         Ok(true)
     }
 }
@@ -217,6 +212,7 @@ mod tests {
             ("Origin", "https://o"),
             ("cookie", "a=b"),
             ("Proxy-Authorization", "Basic x"),
+            ("Host", "h"),
         ];
         ClientOptions {
             fields: fields.into_iter().collect(),
@@ -234,8 +230,8 @@ mod tests {
                 let got = redirects.follow(&response).map(|followed| {
                     followed.then(|| {
                         let count = redirects.options().fields.len();
-                        assert!([1, 4].contains(&count));
-                        (redirects.url().to_string(), count == 4)
+                        assert!([1, 5].contains(&count));
+                        (redirects.url().to_string(), count == 5)
                     })
                 });
                 let got = match &got {
@@ -248,6 +244,22 @@ mod tests {
                 assert_eq!(kept.fields.get_str("origin"), Some("https://o"));
                 assert_eq!(kept.subprotocols, ["chat"]);
             }
+        }
+    }
+
+    #[test]
+    fn the_password_of_a_url_goes_along_within_its_origin_only() {
+        let url = "ws://me:pw@a/x".parse().unwrap();
+        let mut redirects = Redirects::new(url, options(), 5);
+        for (location, want) in [
+            ("/y", true),
+            ("http://a:80/z", true),
+            ("ws://b/", false),
+            ("ws://a/", false),
+        ] {
+            let response = Response::new(302).with("Location", location);
+            assert_eq!(redirects.follow(&response), Ok(true));
+            assert_eq!(redirects.url().has_credentials(), want, "{location}");
         }
     }
 

@@ -132,14 +132,29 @@ impl Fields {
     }
 }
 
+/// Whether a field proves who somebody is: it is shown to nobody else, and in no log.
+pub(crate) fn is_secret(name: &str) -> bool {
+    [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+    ]
+    .iter()
+    .any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
 impl fmt::Debug for Fields {
+    /// The values of `Authorization`, `Cookie` and their like are not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(
-                self.iter()
-                    .map(|(name, value)| (name, String::from_utf8_lossy(value))),
-            )
-            .finish()
+        let shown = self.iter().map(|(name, value)| {
+            if is_secret(name) {
+                (name, "(..)".into())
+            } else {
+                (name, String::from_utf8_lossy(value))
+            }
+        });
+        f.debug_map().entries(shown).finish()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::Misuse;
 
 impl Url {
     /// Resolves a reference: a whole URL, or one that leaves out what it has in common with this. `http` and `https` become
-    /// `ws` and `wss`; a fragment is dropped.
+    /// `ws` and `wss`; a fragment is dropped. A user name and a password stay with a reference that names no host.
     ///
     /// ```
     /// use sansws_core::http::Url;
@@ -26,11 +26,11 @@ impl Url {
     pub fn join(&self, reference: &str) -> Result<Self, Misuse> {
         let reference = reference.split('#').next().unwrap_or_default();
         if has_scheme(reference) {
-            return reference.parse();
+            return foreign(reference);
         }
         let scheme = if self.is_secure() { "wss" } else { "ws" };
         if let Some(rest) = reference.strip_prefix("//") {
-            return format!("{scheme}://{rest}").parse();
+            return foreign(&format!("{scheme}://{rest}"));
         }
         let (base, base_query) = cut(self.target());
         let (path, query) = cut(reference);
@@ -45,8 +45,18 @@ impl Url {
                 (without_dots(&format!("{folder}{path}")), query)
             }
         };
-        format!("{scheme}://{}{path}{query}", self.authority()).parse()
+        let joined: Self = format!("{scheme}://{}{path}{query}", self.authority()).parse()?;
+        Ok(joined.with_credentials_of(self))
     }
+}
+
+/// A URL that somebody else wrote: it does not say who we are.
+fn foreign(url: &str) -> Result<Url, Misuse> {
+    let url: Url = url.parse()?;
+    if url.has_credentials() {
+        return Err(Misuse::BadUrl);
+    }
+    Ok(url)
 }
 
 /// The path, and the query with its mark.

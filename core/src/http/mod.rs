@@ -4,6 +4,7 @@
 
 #[cfg(feature = "drive")]
 pub(crate) mod body;
+mod credentials;
 pub mod date;
 pub(crate) mod exposition;
 pub mod field;
@@ -15,6 +16,8 @@ pub(crate) mod response;
 mod status;
 mod url;
 
+pub use credentials::Credentials;
+pub(crate) use head::is_secret;
 pub use head::{Fields, HeadError, RequestHead, ResponseHead, Scan, parse_request, parse_response};
 pub use response::Response;
 pub use status::reason;

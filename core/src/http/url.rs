@@ -7,6 +7,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use core::str::FromStr;
 
+use super::Credentials;
 use crate::error::Misuse;
 
 /// A `ws://` or `wss://` URL.
@@ -18,12 +19,16 @@ use crate::error::Misuse;
 /// assert_eq!(url.target(), "/chat?room=1"); // the fragment is never sent
 /// assert_eq!(url.authority(), "example.org");
 /// ```
+///
+/// A user name and a password, `wss://user:p%40ss@example.org/`, are percent-decoded, and said to the server by Basic
+/// authentication (RFC 7617), unless the request has an `Authorization` of its own. They are shown by neither `Display` nor `Debug`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     secure: bool,
     host: String,
     port: u16,
     target: String,
+    credentials: Option<Credentials>,
 }
 
 impl Url {
@@ -45,6 +50,25 @@ impl Url {
     /// Path and query, as they stand in the request line.
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// The value of `Authorization` that its user name and password make, if it has any.
+    pub(crate) fn authorization(&self) -> Option<String> {
+        self.credentials.as_ref().and_then(Credentials::basic)
+    }
+
+    /// Whether it holds a user name or a password.
+    pub(crate) const fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// What is meant for an origin goes along to no other.
+    pub(crate) fn with_credentials_of(self, before: &Self) -> Self {
+        let credentials = before.credentials.clone();
+        Self {
+            credentials: credentials.filter(|_| self.is_same_origin(before)),
+            ..self
+        }
     }
 
     /// Whether scheme, host and port are the same (RFC 6454 section 5).
@@ -90,7 +114,11 @@ impl FromStr for Url {
             Some(b'/') => target.to_string(),
             _ => format!("/{target}"),
         };
-        // Section 3 knows no user information; credentials go into a header.
+        let (userinfo, authority) = match authority.rsplit_once('@') {
+            Some((userinfo, authority)) => (userinfo, authority),
+            None => ("", authority),
+        };
+        let credentials = credentials(userinfo).ok_or(Misuse::BadUrl)?;
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => {
                 let (host, port) = rest.split_once(']').ok_or(Misuse::BadUrl)?;
@@ -136,8 +164,18 @@ impl FromStr for Url {
             host: host.to_ascii_lowercase(),
             port,
             target,
+            credentials,
         })
     }
+}
+
+/// What the user information of a URL says; the outer `None` when that can't be said by Basic authentication.
+fn credentials(userinfo: &str) -> Option<Option<Credentials>> {
+    if matches!(userinfo, "" | ":") {
+        return Some(None);
+    }
+    let credentials = Credentials::from_userinfo(userinfo)?;
+    credentials.basic().map(|_| Some(credentials))
 }
 
 /// Why a text is no [`Url`].
@@ -157,10 +195,11 @@ pub(crate) fn why_not(text: &str) -> &'static str {
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let is_graphic = |text: &str| text.bytes().all(|octet| octet.is_ascii_graphic());
-    if authority.is_empty() || authority.starts_with(':') {
+    let (userinfo, authority) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if credentials(userinfo).is_none() {
+        "its user name or password is not percent-encoded, or can't be said by Basic authentication"
+    } else if authority.is_empty() || authority.starts_with(':') {
         "it names no host"
-    } else if authority.contains('@') {
-        "it holds a user name or a password"
     } else if !is_graphic(rest.split('#').next().unwrap_or_default()) {
         "it holds blanks or characters that must be escaped"
     } else if authority
@@ -203,7 +242,14 @@ mod tests {
             ("ws://", Err(Misuse::BadUrl)),
             ("ws://a:99999", Err(Misuse::BadUrl)),
             ("ws://a:+1", Err(Misuse::BadUrl)),
-            ("ws://me@a", Err(Misuse::BadUrl)),
+            ("ws://me:pw@A:80/x", Ok("ws://a/x")),
+            ("ws://me@[::1]:1", Ok("ws://[::1]:1/")),
+            ("ws://:@a", Ok("ws://a/")),
+            ("ws://me:pw@", Err(Misuse::BadUrl)),
+            ("ws://m%3ae:pw@a", Err(Misuse::BadUrl)),
+            ("ws://me:%0d%0apw@a", Err(Misuse::BadUrl)),
+            ("ws://me:pw%@a", Err(Misuse::BadUrl)),
+            ("ws://me:%ff@a", Err(Misuse::BadUrl)),
             ("ws://a/b c", Err(Misuse::BadUrl)),
             ("ws://a/\r\nX: y", Err(Misuse::BadUrl)),
             ("ws://a b/", Err(Misuse::BadUrl)),
@@ -216,6 +262,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_user_name_and_a_password_are_decoded_and_never_shown() {
+        let cases = [
+            ("ws://a", None),
+            ("ws://@a", None),
+            // The example of RFC 7617 section 2.
+            (
+                "ws://Aladdin:open%20sesame@a",
+                Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ),
+            ("wss://test:123%C2%A3@a/", Some("Basic dGVzdDoxMjPCow==")),
+            ("ws://me@a", Some("Basic bWU6")),
+            ("ws://:pw@a", Some("Basic OnB3")),
+            ("ws://me:p:w@a", Some("Basic bWU6cDp3")),
+            ("ws://me:p@w@a", Some("Basic bWU6cEB3")),
+            ("ws://me:p%40w%2f@a", Some("Basic bWU6cEB3Lw==")),
+        ];
+        for (text, want) in cases {
+            let url: Url = text.parse().unwrap();
+            assert_eq!(url.authorization().as_deref(), want, "{text}");
+            let shown = format!("{url} {url:?}");
+            assert!(
+                !shown.contains("sesame") && !shown.contains("pw"),
+                "{shown}"
+            );
+        }
+    }
+
     #[cfg(feature = "drive")]
     #[test]
     fn what_is_no_url_is_told_why() {
@@ -225,7 +299,11 @@ mod tests {
             ("ftp://a", "its scheme is neither ws nor wss"),
             ("ws:///x", "it names no host"),
             ("ws://:80/", "it names no host"),
-            ("ws://me:pw@a", "it holds a user name or a password"),
+            ("ws://me:pw@", "it names no host"),
+            (
+                "ws://me:p%w@a",
+                "its user name or password is not percent-encoded, or can't be said by Basic authentication",
+            ),
             (
                 "ws://a b",
                 "it holds blanks or characters that must be escaped",

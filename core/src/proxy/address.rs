@@ -3,7 +3,6 @@
 //! Knows no socket and no environment variable.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv6Addr;
 use core::str::FromStr;
@@ -12,8 +11,9 @@ use super::{Credentials, HttpTunnel, ProxyHandshake, Socks5, TunnelError};
 use crate::config::Limits;
 use crate::error::Misuse;
 
-/// A proxy, as its URL names it: `http://` (asked by CONNECT) or `socks5://`; `socks5h://` means the same, since the name of the
-/// target is always resolved by the proxy. Port 80 and 1080 unless it is given.
+/// A proxy, as its URL names it: `http://` (asked by CONNECT), `https://` (the same, over TLS to the proxy) or `socks5://`;
+/// `socks5h://` means the same, since the name of the target is always resolved by the proxy. Port 80, 443 and 1080 unless it is
+/// given.
 ///
 /// ```
 /// use sansws_core::proxy::Proxy;
@@ -33,6 +33,7 @@ pub struct Proxy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Http,
+    Https,
     Socks5,
 }
 
@@ -40,6 +41,7 @@ impl Kind {
     const fn scheme(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Https => "https",
             Self::Socks5 => "socks5",
         }
     }
@@ -47,6 +49,7 @@ impl Kind {
     const fn port(self) -> u16 {
         match self {
             Self::Http => 80,
+            Self::Https => 443,
             Self::Socks5 => 1080,
         }
     }
@@ -63,6 +66,11 @@ impl Proxy {
         self.port
     }
 
+    /// Whether it is spoken to over TLS, which begins before it is asked for anything.
+    pub const fn is_secure(&self) -> bool {
+        matches!(self.kind, Kind::Https)
+    }
+
     /// Begins to ask it for a connection to `host`, a name or an address without brackets.
     ///
     /// # Errors
@@ -75,7 +83,7 @@ impl Proxy {
     ) -> Result<ProxyHandshake, TunnelError> {
         let credentials = self.credentials.as_ref();
         match self.kind {
-            Kind::Http => {
+            Kind::Http | Kind::Https => {
                 HttpTunnel::new(host, port, credentials, limits).map(ProxyHandshake::Http)
             }
             Kind::Socks5 => Socks5::new(host, port, credentials).map(ProxyHandshake::Socks5),
@@ -91,6 +99,7 @@ impl FromStr for Proxy {
         let (scheme, rest) = url.split_once("://").ok_or(Misuse::BadProxy)?;
         let kind = match scheme.to_ascii_lowercase().as_str() {
             "http" => Kind::Http,
+            "https" => Kind::Https,
             "socks5" | "socks5h" => Kind::Socks5,
             _ => return Err(Misuse::BadProxy),
         };
@@ -99,7 +108,10 @@ impl FromStr for Proxy {
             Some((user, place)) => (Some(user), place),
             None => (None, rest),
         };
-        let credentials = user.map(credentials).transpose()?;
+        let credentials = match user {
+            Some(user) => Some(Credentials::from_userinfo(user).ok_or(Misuse::BadProxy)?),
+            None => None,
+        };
         let (host, port) = place_of(place).ok_or(Misuse::BadProxy)?;
         let port = match port {
             "" => kind.port(),
@@ -143,35 +155,6 @@ fn place_of(place: &str) -> Option<(&str, &str)> {
     (!host.is_empty() && host.bytes().all(plain)).then_some((host, port))
 }
 
-fn credentials(user: &str) -> Result<Credentials, Misuse> {
-    let (user, password) = user.split_once(':').unwrap_or((user, ""));
-    let decoded = |text| decode(text).ok_or(Misuse::BadProxy);
-    Ok(Credentials {
-        user: decoded(user)?,
-        password: decoded(password)?,
-    })
-}
-
-/// RFC 3986 section 2.1.
-fn decode(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [octet, more @ ..] = rest {
-        rest = more;
-        match (octet, more) {
-            (b'%', [high, low, behind @ ..]) => {
-                let digit = |octet: &u8| char::from(*octet).to_digit(16);
-                let octet = digit(high)? << 4 | digit(low)?;
-                octets.push(u8::try_from(octet).ok()?);
-                rest = behind;
-            }
-            (b'%', _) => return None,
-            (octet, _) => octets.push(*octet),
-        }
-    }
-    String::from_utf8(octets).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +178,9 @@ mod tests {
             ),
             ("http://me:p@w@a:1", Ok(("http://a:1", Some(("me", "p@w"))))),
             ("a:3128", Err(Misuse::BadProxy)),
-            ("https://a", Err(Misuse::BadProxy)),
+            ("https://me:pw@a", Ok(("https://a:443", Some(("me", "pw"))))),
+            ("HTTPS://A:80/", Ok(("https://a:80", None))),
+            ("wss://a", Err(Misuse::BadProxy)),
             ("socks4://a", Err(Misuse::BadProxy)),
             ("http://", Err(Misuse::BadProxy)),
             ("http://me:pw@", Err(Misuse::BadProxy)),
@@ -238,6 +223,7 @@ mod tests {
             handshake.map(|handshake| handshake.output().to_vec())
         };
         let http = asked("http://me:pw@a").unwrap();
+        assert_eq!(asked("https://me:pw@a").as_ref(), Ok(&http));
         assert!(http.starts_with(b"CONNECT b:443 HTTP/1.1\r\n"));
         assert!(http.ends_with(b"Proxy-Authorization: Basic bWU6cHc=\r\n\r\n"));
         assert_eq!(asked("socks5://a").unwrap(), [5, 1, 0]);

@@ -16,12 +16,11 @@ mod header;
 mod socks;
 mod tunnel;
 
+pub use crate::http::Credentials;
 pub use address::Proxy;
 pub use header::{ProxyError, ProxyHeader, Source};
 pub use socks::{Reply, Socks5};
 pub use tunnel::HttpTunnel;
-
-use alloc::string::String;
 
 use thiserror::Error;
 
@@ -58,21 +57,6 @@ pub enum Step {
     More,
     /// The socket leads to the target. No octet of the target has been read.
     Open,
-}
-
-/// Name and password for a proxy.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The name; for an HTTP proxy without a colon.
-    pub user: String,
-    /// The password.
-    pub password: String,
-}
-
-impl core::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Credentials(..)")
-    }
 }
 
 /// Why there is no connection through the proxy.

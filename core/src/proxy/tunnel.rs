@@ -4,17 +4,15 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::Ipv6Addr;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 use super::{Credentials, Step, TunnelError};
 use crate::config::Limits;
 use crate::http::{HeadError, Scan, field};
 
 /// A client of an HTTP proxy.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpTunnel {
     output: Vec<u8>,
     written: usize,
@@ -45,14 +43,9 @@ impl HttpTunnel {
             format!("{host}:{port}")
         };
         let mut output = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
-        if let Some(Credentials { user, password }) = credentials {
-            // RFC 7617 2: "a user-id containing a colon character is invalid"; "MUST NOT contain any control characters"
-            if user.contains(':') || user.chars().chain(password.chars()).any(char::is_control) {
-                return Err(TunnelError::Credentials);
-            }
-            output += "Proxy-Authorization: Basic ";
-            STANDARD.encode_string(format!("{user}:{password}"), &mut output);
-            output += "\r\n";
+        if let Some(credentials) = credentials {
+            let basic = credentials.basic().ok_or(TunnelError::Credentials)?;
+            output += &format!("Proxy-Authorization: {basic}\r\n");
         }
         output += "\r\n";
         Ok(Self {
@@ -109,6 +102,13 @@ impl HttpTunnel {
                 _ => return Err(TunnelError::Refused(status)),
             }
         }
+    }
+}
+
+impl fmt::Debug for HttpTunnel {
+    /// What is said to the proxy may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpTunnel").finish_non_exhaustive()
     }
 }
 

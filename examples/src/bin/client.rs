@@ -1,7 +1,8 @@
 //! A terminal client: lines go out as text messages, messages come in as lines.
 //!
 //! Run: `cargo run --release --bin client -- ws://127.0.0.1:9001`
-//! See: what you type comes back from the `echo` example; ^D closes with 1000 and says how it ended.
+//! See: what you type comes back from the `echo` example; ^D closes with 1000 and says how it ended. It ends by itself when the
+//! server closes.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -9,9 +10,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use sansws_core::drive::tls::{certificates, client};
-use sansws_examples::config;
+use sansws_examples::{config, lines};
 use sansws_tokio::{Closed, Dial, Message, connect};
-use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::time::timeout;
 
 /// At the end of input: how long the server may be silent before we close.
@@ -58,12 +58,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         None => eprintln!("connected; ^D closes"),
     }
     let (mut read, mut write) = socket.split();
-    let mut lines = BufReader::new(stdin()).lines();
+    let lines = lines();
     loop {
         tokio::select! {
-            line = lines.next_line() => match line? {
-                Some(line) => write.send_text(line).await?,
-                None => {
+            line = lines.recv() => match line {
+                Ok(line) => match write.send_text(line).await {
+                    // What came before the server left is printed, and then how it ended.
+                    Err(error) if error.is_disconnect() => {}
+                    sent => sent?,
+                },
+                Err(_) => {
                     // Answers to the last lines may still be on their way.
                     while let Ok(Ok(Some(message))) = timeout(QUIET, read.receive()).await {
                         print(message);

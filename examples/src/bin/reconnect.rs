@@ -6,16 +6,14 @@
 //! left, and closes.
 
 use std::error::Error;
-use std::io::BufRead;
 use std::time::Duration;
 
-use async_channel::{Receiver, unbounded};
 use clap::Parser;
 use futures_lite::future::or;
 use sansws_core::drive::{ClientState, Dial, Stop};
 use sansws_core::message::Message;
 use sansws_core::policy::{Backoff, ReconnectOptions};
-use sansws_examples::{Runtime, run};
+use sansws_examples::{Runtime, lines, run};
 
 /// Sends lines, prints messages and states, and comes back when the connection ends.
 #[derive(Debug, Parser)]
@@ -28,7 +26,7 @@ struct Options {
     /// Sent first on each connection; may be repeated.
     #[arg(long)]
     subscribe: Vec<String>,
-    /// Go through this proxy: http:// or socks5://, perhaps with user:password@
+    /// Go through this proxy: http://, https:// or socks5://, perhaps with user:password@
     #[arg(long)]
     proxy: Option<sansws_core::proxy::Proxy>,
     /// Most redirects that are followed.
@@ -104,19 +102,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     })
-}
-
-/// Lines of standard input, read on a thread of their own.
-fn lines() -> Receiver<String> {
-    let (sender, lines) = unbounded();
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if sender.send_blocking(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
 }
 
 fn tell(state: &ClientState) {

@@ -18,6 +18,7 @@ pub use state::{ClientState, Stop};
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::future::poll_fn;
@@ -29,6 +30,7 @@ use super::kinds::FromMessage;
 use super::kinds::Json;
 use super::{Dial, Error, Result, Transport, WebSocket};
 use crate::close::{CloseCode, Closed};
+use crate::config::AutoPong;
 use crate::handshake::ClientHandshake;
 use crate::http::Url;
 use crate::message::Message;
@@ -113,11 +115,15 @@ impl<C: Connector> Client<C> {
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    pub fn with(connector: C, url: Url, dial: Dial) -> Result<Self, Error> {
+    pub fn with(connector: C, url: Url, mut dial: Dial) -> Result<Self, Error> {
         let seed = connector.seed()?;
+        // Nobody else can: it shows no control frames.
+        if dial.config.auto_pong == AutoPong::Off {
+            Arc::make_mut(&mut dial.config).auto_pong = AutoPong::On;
+        }
         // What no attempt could send is said at once.
         ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())
-            .map_err(|misuse| Error::of_fields(misuse, &dial.options.fields))?;
+            .map_err(|misuse| Error::of_request(misuse, &dial.options.fields))?;
         Ok(Self {
             connector,
             url,

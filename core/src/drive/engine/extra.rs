@@ -161,7 +161,7 @@ impl<T: Transport> Engine<T> {
                 .more(limits, now, message.len() as u64)
                 .map_or(Verdict::Pass, Verdict::Wait),
             Got::Piece(..) => Verdict::Drop,
-            Got::Other | Got::Nothing => Verdict::Pass,
+            Got::Control(_) | Got::Other | Got::Nothing => Verdict::Pass,
         };
         // Control frames and pauses come between the pieces of a message.
         if let Got::Piece(_, _, last) = got {

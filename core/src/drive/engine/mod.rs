@@ -13,9 +13,10 @@ use alloc::string::String;
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
 
-use super::ahead::{Ahead, Item};
+use super::ahead::{Ahead, Control, Item};
 use super::buffer::{self, Unread};
 use super::hub::Post;
+use super::kinds::SocketEvent;
 use super::parties::{Parties, Party};
 use super::{Error, Result, Transport};
 use crate::close::CloseCode;
@@ -104,7 +105,9 @@ enum Got {
     Message(Message),
     /// Part of a message: `first`, `last`.
     Piece(Message, bool, bool),
-    /// A control frame.
+    /// A control frame that the application wants to see.
+    Control(Control),
+    /// Another control frame, or what is dropped.
     Other,
     /// More input is needed.
     Nothing,
@@ -165,7 +168,27 @@ impl<T: Transport> Engine<T> {
         loop {
             match ready!(self.poll_got(cx, party, false))? {
                 Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message))),
+                Some(Got::Control(control)) => self.ahead.push_control(control),
                 // The rest of a message whose reader was dropped.
+                Some(Got::Piece(..) | Got::Other | Got::Nothing) => {}
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
+    /// Receives the next message or control frame. `None` is a normal end.
+    pub(super) fn poll_event(
+        &mut self,
+        cx: &Context<'_>,
+        party: Party,
+    ) -> Poll<Result<Option<SocketEvent>, Error>> {
+        loop {
+            if let Some(control) = self.ahead.pop_control() {
+                return Poll::Ready(Ok(Some(control.into())));
+            }
+            match ready!(self.poll_got(cx, party, false))? {
+                Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message.into()))),
+                Some(Got::Control(control)) => return Poll::Ready(Ok(Some(control.into()))),
                 Some(Got::Piece(..) | Got::Other | Got::Nothing) => {}
                 None => return Poll::Ready(Ok(None)),
             }
@@ -191,6 +214,7 @@ impl<T: Transport> Engine<T> {
                 Some(Got::Piece(message, _, last)) => {
                     return Poll::Ready(Ok(Some(Part { message, last })));
                 }
+                Some(Got::Control(control)) => self.ahead.push_control(control),
                 Some(Got::Other | Got::Nothing) => {}
                 None => return Poll::Ready(Ok(None)),
             }
@@ -340,6 +364,12 @@ impl<T: Transport> Engine<T> {
             Some(Event::Binary(octets)) => Got::Message(octets.into()),
             Some(Event::Piece(piece)) => {
                 Got::Piece(piece.payload.to_message(), piece.first, piece.last)
+            }
+            Some(Event::Ping(octets)) if self.connection.config().keeps_control_frames() => {
+                Got::Control(Control::Ping(octets.into()))
+            }
+            Some(Event::Pong(octets)) if self.connection.config().keeps_control_frames() => {
+                Got::Control(Control::Pong(octets.into()))
             }
             Some(Event::Ping(_) | Event::Pong(_)) => Got::Other,
             Some(Event::Close(close)) => {

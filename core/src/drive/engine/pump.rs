@@ -67,6 +67,7 @@ impl<T: Transport> Engine<T> {
                     message,
                     piece: Some((first, last)),
                 }),
+                Got::Control(control) => self.ahead.push_control(control),
                 Got::Other => {}
                 Got::Nothing => break,
             }

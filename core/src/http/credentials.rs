@@ -1,0 +1,69 @@
+//! A name and a password: how a URL writes them, and how Basic authentication says them.
+//! RFC 3986 sections 2.1 and 3.2.1; RFC 7617 section 2.
+//! Knows no URL and no header field.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// A name and a password. Its `Debug` shows neither.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The name; for HTTP without a colon.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl Credentials {
+    /// Reads the user information of a URL, `user:password`, and decodes both; `None` for escapes that are none, or no UTF-8.
+    pub(crate) fn from_userinfo(userinfo: &str) -> Option<Self> {
+        let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+        Some(Self {
+            user: decode(user)?,
+            password: decode(password)?,
+        })
+    }
+
+    /// Returns the value of the header field that says them; `None` when RFC 7617 has no place for them.
+    pub(crate) fn basic(&self) -> Option<String> {
+        let Self { user, password } = self;
+        // 2: "a user-id containing a colon character is invalid"; "MUST NOT contain any control characters"
+        let mut all = user.chars().chain(password.chars());
+        if user.contains(':') || all.any(char::is_control) {
+            return None;
+        }
+        let pair = STANDARD.encode(format!("{user}:{password}"));
+        Some(format!("Basic {pair}"))
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// RFC 3986 section 2.1.
+fn decode(text: &str) -> Option<String> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [octet, more @ ..] = rest {
+        rest = more;
+        match (octet, more) {
+            (b'%', [high, low, behind @ ..]) => {
+                let digit = |octet: &u8| char::from(*octet).to_digit(16);
+                let octet = digit(high)? << 4 | digit(low)?;
+                octets.push(u8::try_from(octet).ok()?);
+                rest = behind;
+            }
+            (b'%', _) => return None,
+            (octet, _) => octets.push(*octet),
+        }
+    }
+    String::from_utf8(octets).ok()
+}
