@@ -44,19 +44,25 @@ lint: ## format and clippy, without mercy
 	cargo clippy --workspace --all-features --tests -- -D warnings -A clippy::unwrap_used -A clippy::expect_used \
 		-A clippy::indexing_slicing -A clippy::type_complexity
 	cargo clippy -p sansws-core --no-default-features -- -D warnings -A clippy::needless_pass_by_ref_mut
+	cargo clippy -p sansws-core --no-default-features --features deflate -- -D warnings -A clippy::needless_pass_by_ref_mut
 	cargo clippy -p sansws-redis --features tokio -- -D warnings -A clippy::needless_pass_by_ref_mut
 	cargo clippy -p sansws-redis --features smol -- -D warnings -A clippy::needless_pass_by_ref_mut
 
 doc: ## the documentation, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
 
-no-std: ## core without std: for this host, and for bare metal where that target can be had
-	cargo build -p sansws-core --no-default-features
+# A program without std; were std linked, its panic handler would be the second one.
+NO_STD = cargo run --quiet --manifest-path core/no-std/Cargo.toml --target-dir target/no-std
+
+no-std: ## core without std: linked into a program that runs on this host, and built for bare metal where that target can be had
+	$(NO_STD)
+	$(NO_STD) --features deflate
 	@if rustup target list --installed 2>/dev/null | grep -q thumbv7em-none-eabihf; then \
-		cargo build -p sansws-core --no-default-features --target thumbv7em-none-eabihf; \
+		cargo build -p sansws-core --no-default-features --target thumbv7em-none-eabihf && \
+		cargo build -p sansws-core --no-default-features --features deflate --target thumbv7em-none-eabihf; \
 	else \
 		echo "note: the target thumbv7em-none-eabihf is not installed here (rustup target add thumbv7em-none-eabihf);" \
-			"core was built without std for the host only"; \
+			"core was tried without std on the host only"; \
 	fi
 
 conformance: ## sansws under wsconform, its own suite, in full (about eleven minutes); reports in target/conformance

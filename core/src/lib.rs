@@ -73,6 +73,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! With default features off the crate is `no_std` and needs `alloc`. `deflate` may be added to that: its memory then comes from the C
+//! functions `malloc`, `calloc` and `free` (on Unix `posix_memalign` too), since zlib-rs asks Rust's allocator only where there is
+//! `std`. A C library has them, newlib as well; elsewhere the program defines them. On WebAssembly `deflate` needs `std`.
+//!
 //! Core never panics on what a peer sends. What the caller does wrong is a [`error::Misuse`], what the peer does wrong
 //! is a [`error::Violation`] or a [`handshake::Refusal`].
 
@@ -81,6 +85,11 @@
 extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
+
+#[cfg(all(feature = "deflate", not(feature = "std"), target_family = "wasm"))]
+compile_error!(
+    "on WebAssembly the feature `deflate` needs `std`: zlib-rs has no allocator without it"
+);
 
 #[cfg(feature = "drive")]
 pub mod app;

@@ -1,13 +1,11 @@
 //! Compressing and inflating messages.
-//! RFC 7692 section 7.2; the work itself is zlib's.
+//! RFC 7692 section 7.2; the work itself is that of zlib-rs.
 //! Knows no limit: whoever takes the inflated octets may stop at any part of them.
 
 use alloc::vec::Vec;
 use core::fmt;
 
-use flate2::{
-    Compress, Compression, Decompress, DecompressError, FlushCompress, FlushDecompress, Status,
-};
+use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateError, InflateFlush, Status};
 
 use crate::error::Violation;
 
@@ -27,10 +25,13 @@ const USUAL: usize = 32;
 /// Inflated octets are handed on in parts of this size.
 const PART: usize = 8 << 10;
 
+/// The largest window, as a power of two.
+const LARGEST: u8 = 15;
+
 /// A compressor; its window survives from message to message until it is reset.
 pub(crate) struct Deflater {
     /// Always there, until it is dropped.
-    compress: Option<Compress>,
+    compress: Option<Deflate>,
     level: u8,
     window_bits: u8,
 }
@@ -39,9 +40,8 @@ impl Deflater {
     /// `level` from 1 to 9, `window_bits` from 9 to 15.
     pub(crate) fn new(level: u8, window_bits: u8) -> Self {
         let (level, window_bits) = (level.clamp(1, 9), window_bits.clamp(9, 15));
-        let compress = pool::take(&pool::COMPRESS, &(level, window_bits)).unwrap_or_else(|| {
-            Compress::new_with_window_bits(Compression::new(level.into()), false, window_bits)
-        });
+        let compress = pool::take(&pool::COMPRESS, &(level, window_bits))
+            .unwrap_or_else(|| Deflate::new(level.into(), false, window_bits));
         Self {
             compress: Some(compress),
             level,
@@ -69,15 +69,17 @@ impl Deflater {
         };
         loop {
             // Room for what is left, and always for the end of a block.
-            out.reserve((octets.len() / 2).clamp(64, PART));
-            let before = compress.total_in();
-            let room = out.capacity() - out.len();
-            let filled = out.len();
+            let (filled, room) = (out.len(), (octets.len() / 2).clamp(64, PART));
+            out.resize(filled + room, 0);
+            let (taken_before, made_before) = (compress.total_in(), compress.total_out());
+            let free = out.get_mut(filled..).unwrap_or_default();
             // An error is impossible: the stream is never finished, and its state is sound.
-            let _ = compress.compress_vec(octets, out, FlushCompress::Sync);
-            let taken = (compress.total_in() - before) as usize;
+            let _ = compress.compress(octets, free, DeflateFlush::SyncFlush);
+            let taken = (compress.total_in() - taken_before) as usize;
+            let made = (compress.total_out() - made_before) as usize;
+            out.truncate(filled + made);
             octets = octets.get(taken..).unwrap_or_default();
-            if octets.is_empty() && out.len() - filled < room {
+            if octets.is_empty() && made < room {
                 break;
             }
         }
@@ -101,7 +103,7 @@ impl Drop for Deflater {
                 &pool::COMPRESS,
                 (self.level, self.window_bits),
                 compress,
-                Compress::reset,
+                Deflate::reset,
             );
         }
     }
@@ -119,7 +121,7 @@ impl fmt::Debug for Deflater {
 /// An inflater.
 pub(crate) struct Inflater {
     /// Always there, until it is dropped.
-    decompress: Option<Decompress>,
+    decompress: Option<Inflate>,
     window_bits: u8,
     /// The window survives from message to message.
     keeps: bool,
@@ -134,7 +136,7 @@ impl Inflater {
     pub(crate) fn new(window_bits: u8, keeps: bool) -> Self {
         let window_bits = window_bits.clamp(9, 15);
         let decompress = pool::take(&pool::DECOMPRESS, &window_bits)
-            .unwrap_or_else(|| Decompress::new_with_window_bits(false, window_bits));
+            .unwrap_or_else(|| Inflate::new(false, window_bits));
         Self {
             decompress: Some(decompress),
             window_bits,
@@ -147,7 +149,7 @@ impl Inflater {
     /// Forgets all that was inflated before.
     fn reset(&mut self) {
         if let Some(decompress) = &mut self.decompress {
-            decompress.reset(false);
+            renew(decompress, self.window_bits);
         }
         self.ended = false;
     }
@@ -216,12 +218,12 @@ impl Inflater {
         &mut self,
         octets: &[u8],
         room: &mut [u8],
-    ) -> (usize, usize, Result<Status, DecompressError>) {
+    ) -> (usize, usize, Result<Status, InflateError>) {
         let Some(decompress) = &mut self.decompress else {
             return (octets.len(), 0, Ok(Status::Ok));
         };
         let (in_before, out_before) = (decompress.total_in(), decompress.total_out());
-        let status = decompress.decompress(octets, room, FlushDecompress::Sync);
+        let status = decompress.decompress(octets, room, InflateFlush::SyncFlush);
         let taken = (decompress.total_in() - in_before) as usize;
         let made = (decompress.total_out() - out_before) as usize;
         (taken, made, status)
@@ -268,7 +270,7 @@ impl Drop for Inflater {
                 &pool::DECOMPRESS,
                 self.window_bits,
                 decompress,
-                |decompress| decompress.reset(false),
+                |decompress| renew(decompress, self.window_bits),
             );
         }
     }
@@ -282,6 +284,16 @@ impl fmt::Debug for Inflater {
     }
 }
 
+/// Makes an inflater as good as new. Its own `reset` gives it the largest window, in which a distance that is too far for the window
+/// agreed on would not be found out.
+fn renew(inflate: &mut Inflate, window_bits: u8) {
+    if window_bits == LARGEST {
+        inflate.reset(false);
+    } else {
+        *inflate = Inflate::new(false, window_bits);
+    }
+}
+
 /// Compressors that are not in use, a few for each thread: making one costs more than compressing a small message.
 ///
 /// What leaves the pool has been reset, so that nothing depends on what it did before.
@@ -291,15 +303,15 @@ mod pool {
     use core::cell::RefCell;
     use std::thread::LocalKey;
 
-    use flate2::{Compress, Decompress};
+    use zlib_rs::{Deflate, Inflate};
 
     const KEPT: usize = 4;
 
     pub(super) type Pool<K, C> = LocalKey<RefCell<Vec<(K, C)>>>;
 
     std::thread_local! {
-        pub(super) static COMPRESS: RefCell<Vec<((u8, u8), Compress)>> = const { RefCell::new(Vec::new()) };
-        pub(super) static DECOMPRESS: RefCell<Vec<(u8, Decompress)>> = const { RefCell::new(Vec::new()) };
+        pub(super) static COMPRESS: RefCell<Vec<((u8, u8), Deflate)>> = const { RefCell::new(Vec::new()) };
+        pub(super) static DECOMPRESS: RefCell<Vec<(u8, Inflate)>> = const { RefCell::new(Vec::new()) };
     }
 
     pub(super) fn take<K: PartialEq, C>(pool: &'static Pool<K, C>, key: &K) -> Option<C> {
