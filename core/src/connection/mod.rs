@@ -266,6 +266,10 @@ impl Connection {
     }
 
     /// Says that no more input will come. It is the normal end after the closing handshake; before it, the peer vanished (1006).
+    ///
+    /// The connection is over with that, and receives nothing any more. While octets are held that could not be received yet, because
+    /// [`wants_input`](Self::wants_input) is false or an event is still being handled, what they say, the peer's Close perhaps, would
+    /// be lost: receive them first, until there is no event left, and then say it.
     pub fn end_of_input(&mut self) {
         self.turn(Instant::ZERO, Input::EndOfStream);
     }

@@ -2,6 +2,10 @@
 //! No RFC: the deadlines of RFC 6455 sections 7.1.1 and 5.5.2 are computed with it.
 //! Knows no clock: whoever drives a machine says what time it is.
 
+mod deadlines;
+
+pub use deadlines::Deadlines;
+
 use core::ops::Add;
 pub use core::time::Duration;
 
