@@ -142,6 +142,9 @@ pub enum Misuse {
     /// The closing handshake has begun: no more data may be sent (RFC 6455 section 5.5.1).
     #[error("the connection is closing")]
     Closing,
+    /// The opening handshake has not come so far, or is done.
+    #[error("the opening handshake has not come so far, or is done")]
+    OutOfTurn,
     /// Unsent output stands at [`Limits::write_queue`](crate::config::Limits::write_queue): send again when it has drained.
     /// Or a client is offline, and holds as many messages as it may.
     #[error("the write queue is full")]

@@ -1,14 +1,72 @@
-//! Requests: the outcome is the same whatever the chunking, and each refusal has an answer that can be written.
-//! RFC 6455 section 4.2.
+//! Requests, and frames behind them: the outcome is the same whatever the chunking, and each refusal has an answer that can be written.
+//! RFC 6455 sections 4.2 and 5.
 #![no_main]
 
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use sansws_core::config::{Config, Deflate, Limits};
+use sansws_core::connection::Endpoint;
+use sansws_core::connection::endpoint::Event;
 use sansws_core::handshake::{Accept, ServerHandshake};
+use sansws_core::message::Assembly;
+use sansws_core::time::Instant;
 
-fuzz_target!(|input: (u8, bool, &[u8])| {
+/// A server that accepts and echoes, fed in two parts: what came of it, and what it says.
+fn serve(config: &Arc<Config>, octets: &[u8], split: usize) -> (Vec<String>, Vec<u8>) {
+    let mut endpoint = Endpoint::server(config.clone(), Instant::ZERO);
+    let mut assembly = Assembly::default();
+    let (mut got, mut said, mut input) = (Vec::new(), Vec::new(), Vec::new());
+    let (first, second) = octets.split_at(split.min(octets.len()));
+    for (part, last) in [(first, false), (second, true)] {
+        input.extend_from_slice(part);
+        if last {
+            endpoint.end_of_input();
+        }
+        while endpoint.wants_input() {
+            let step = match endpoint.receive(Instant::ZERO, &mut input, &mut assembly) {
+                Ok(step) => step,
+                Err(error) => {
+                    got.push(error.to_string());
+                    input.clear();
+                    break;
+                }
+            };
+            let (consumed, event) = (step.consumed, step.event);
+            let whole = event.is_none();
+            match event {
+                Some(Event::Request(request)) => {
+                    got.push(request.target.clone());
+                    let accept = Accept::default();
+                    endpoint.accept(Instant::ZERO, &request, accept).unwrap();
+                }
+                Some(event) => {
+                    got.push(format!("{event:?}"));
+                    if let Event::Text(text) = event {
+                        let _ = endpoint.send(text);
+                    }
+                }
+                None => {}
+            }
+            input.drain(..consumed);
+            loop {
+                let part = endpoint.take_output(Vec::new());
+                if part.is_empty() {
+                    break;
+                }
+                endpoint.transmitted(part.len());
+                said.extend(part);
+            }
+            if whole {
+                break;
+            }
+        }
+        said.extend(endpoint.take_output(Vec::new()));
+    }
+    (got, said)
+}
+
+fuzz_target!(|input: (u16, bool, &[u8])| {
     let (split, valid, octets) = input;
     let config = Arc::new(Config {
         limits: Limits {
@@ -34,6 +92,10 @@ fuzz_target!(|input: (u8, bool, &[u8])| {
         Ok(None) => assert_eq!(handshake.receive(&head), whole),
         early => assert_eq!(early, whole),
     }
+    assert_eq!(
+        serve(&config, &head, usize::from(split)),
+        serve(&config, &head, head.len())
+    );
     match whole {
         Ok(None) => assert!(head.len() <= 2000),
         Ok(Some((request, length))) => {

@@ -7,9 +7,12 @@ use crate::close::CloseCode;
 use crate::frame::Opcode;
 use crate::time::{Duration, Instant};
 
-/// What [`Connection::tick`] found to have run out.
+/// What [`Connection::tick`] or [`Endpoint::tick`](super::Endpoint::tick) found to have run out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expired {
+    /// The time for the opening handshake, of an [`Endpoint`](super::Endpoint) only: 408 was queued, or 503 where the caller took too
+    /// long to decide; a client's is over.
+    Handshake,
     /// Silence: a ping was queued; or, while the peer is owed something, it is watched whether it takes any of that.
     Silence,
     /// Nothing at all came after a ping, or nothing was taken of what the peer is owed: it is dead, and the connection over (1006).
@@ -221,7 +224,9 @@ impl Connection {
                 self.probe(now, progress);
                 return None;
             }
-            Expired::Pong | Expired::Close => return Some(self.end(now, expired)),
+            Expired::Pong | Expired::Close | Expired::Handshake => {
+                return Some(self.end(now, expired));
+            }
             Expired::Idle => {
                 let _ = self.close(now, Some(CloseCode::AWAY), "idle for too long");
             }

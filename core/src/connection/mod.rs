@@ -1,6 +1,6 @@
 //! An open connection: octets in, events out; messages in, octets out.
 //! RFC 6455 sections 5 to 8.
-//! Knows no handshake, no socket and no clock.
+//! Knows no handshake, no socket and no clock; [`Endpoint`] joins it to the handshake before it.
 //!
 //! The caller's turn, in full:
 //!
@@ -14,6 +14,7 @@
 //! 4. When [`deadline`](Connection::deadline) has passed, call [`tick`](Connection::tick). It may be called at any time.
 
 mod deadline;
+pub mod endpoint;
 mod event;
 mod inbound;
 mod outbound;
@@ -21,6 +22,7 @@ mod output;
 mod state;
 
 pub use deadline::{Expired, SendProgress, TCP_INFO, fills_tcp_info};
+pub use endpoint::Endpoint;
 pub use event::{Event, Step};
 pub use state::{After, Effect, Input, Role, State};
 
@@ -323,12 +325,24 @@ impl Connection {
         self.output.queued()
     }
 
-    /// Whether there is anything to write.
+    /// Whether there is anything to write, or is being written.
     pub fn has_output(&self) -> bool {
         self.output.queued() > 0 || self.pong.is_some()
     }
 
-    /// Says that `count` octets of what [`transmit`](Self::transmit) lent were written.
+    /// Takes the next part of what is to be written, to own it, as completion I/O and writer threads must: call it until it is empty.
+    /// `spare`, perhaps a buffer that was taken and written before, takes its place; it comes back, emptied, when there is nothing.
+    /// Nothing is copied but large prepared messages, which other connections send too.
+    ///
+    /// What was taken counts as unsent, for limits, keepalive and [`after`](Self::after), until [`transmitted`](Self::transmitted) says
+    /// that it was written.
+    #[must_use]
+    pub fn take_output(&mut self, spare: Vec<u8>) -> Vec<u8> {
+        self.flush_pong();
+        self.output.take(spare)
+    }
+
+    /// Says that `count` octets of what [`transmit`](Self::transmit) lent or [`take_output`](Self::take_output) gave were written.
     pub fn transmitted(&mut self, count: usize) {
         self.times.moved |= count > 0 && self.output.queued() >= self.config.limits.high_water;
         self.times.wrote |= count > 0;

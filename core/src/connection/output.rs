@@ -38,18 +38,28 @@ struct More {
 #[derive(Debug, Default)]
 pub(super) struct Output {
     front: Vec<u8>,
-    /// Octets already written of `front`, or of the first of `more` when `front` is empty.
-    written: usize,
+    /// Octets already written of `front`, or of the first of `more` when `front` is empty. Below zero, so many were taken out before
+    /// those, and are not known to be written yet.
+    written: isize,
     more: Option<Box<More>>,
     /// Nothing can be written any more: what is appended is dropped.
     shut: bool,
 }
 
 impl Output {
+    /// A queue with octets to begin with.
+    pub(super) fn of(octets: Vec<u8>) -> Self {
+        Self {
+            front: octets,
+            ..Self::default()
+        }
+    }
+
     /// Octets not yet written.
     #[inline]
     pub(super) fn queued(&self) -> usize {
-        self.front.len() + self.more.as_ref().map_or(0, |more| more.octets) - self.written
+        let here = self.front.len() + self.more.as_ref().map_or(0, |more| more.octets);
+        here.wrapping_add_signed(self.written.wrapping_neg())
     }
 
     /// Appends what `write` appends.
@@ -91,6 +101,15 @@ impl Output {
         more.chunks.push_back(chunk);
     }
 
+    /// Octets already written of the first that is here.
+    const fn passed(&self) -> usize {
+        if self.written > 0 {
+            self.written.cast_unsigned()
+        } else {
+            0
+        }
+    }
+
     /// Fills `slices` with what is to be written next, in order; says how many it filled.
     pub(super) fn slices<'a>(&'a self, slices: &mut [&'a [u8]]) -> usize {
         let chunks = self
@@ -102,20 +121,56 @@ impl Output {
             .filter(|octets| !octets.is_empty());
         let mut filled = 0;
         for (slot, octets) in slices.iter_mut().zip(all) {
-            let skip = if filled == 0 { self.written } else { 0 };
+            let skip = if filled == 0 { self.passed() } else { 0 };
             *slot = octets.get(skip..).unwrap_or_default();
             filled += 1;
         }
         filled
     }
 
+    /// Takes out what is to be written next, and leaves `spare` to gather in; `spare` comes back when there is nothing. What was taken
+    /// stands for unwritten until [`advance`](Self::advance) says otherwise. Only what others send too is copied.
+    pub(super) fn take(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
+        spare.clear();
+        let mut octets = if self.front.is_empty() {
+            let Some(more) = &mut self.more else {
+                return spare;
+            };
+            let chunk = more.chunks.pop_front();
+            more.octets -= chunk.as_ref().map_or(0, |chunk| chunk.octets().len());
+            if more.chunks.is_empty() {
+                self.more = None;
+            }
+            match chunk {
+                None => return spare,
+                Some(Chunk::Owned(octets)) => {
+                    drop(self.lend(spare));
+                    octets
+                }
+                Some(Chunk::Shared(octets)) => {
+                    spare.extend_from_slice(&octets);
+                    spare
+                }
+            }
+        } else {
+            core::mem::replace(&mut self.front, spare)
+        };
+        let passed = self.passed();
+        self.written -= octets.len().cast_signed();
+        // Nothing, unless some of it was lent as slices and written before.
+        octets.drain(..passed.min(octets.len()));
+        octets
+    }
+
     /// Passes over the `count` octets that were written.
     pub(super) fn advance(&mut self, count: usize) {
-        self.written += count;
-        if self.written < self.front.len() {
+        // What was taken out before all was forgotten may be written later.
+        self.written += count.min(self.queued()).cast_signed();
+        let front = self.front.len().cast_signed();
+        if self.written < front {
             return;
         }
-        self.written -= self.front.len();
+        self.written -= front;
         self.front.clear();
         if self.front.capacity() > FULL * 2 {
             self.front = Vec::new();
@@ -123,10 +178,10 @@ impl Output {
         let Some(more) = &mut self.more else { return };
         while let Some(chunk) = more.chunks.front() {
             let length = chunk.octets().len();
-            if self.written < length {
+            if self.written < length.cast_signed() {
                 return;
             }
-            self.written -= length;
+            self.written -= length.cast_signed();
             more.octets -= length;
             more.chunks.pop_front();
         }
@@ -218,6 +273,56 @@ mod tests {
         assert!(output.reclaim().is_none());
         output.advance(1);
         assert_eq!(output.reclaim().map(|buffer| buffer.capacity()), Some(10));
+    }
+
+    #[test]
+    fn what_is_taken_is_in_order_and_counts_until_it_is_written() {
+        let (mut output, mut want) = (Output::default(), Vec::new());
+        for round in 0..20u8 {
+            let small = alloc::vec![round; 3_000 * usize::from(round)];
+            let large = alloc::vec![round ^ 0xff; 9_000];
+            want.extend_from_slice(&small);
+            want.extend_from_slice(&large);
+            output.append(|out| out.extend_from_slice(&small));
+            if round % 2 == 0 {
+                output.push_owned(large)
+            } else {
+                output.push_shared(large.into())
+            }
+        }
+        output.advance(0);
+        let (mut all, mut spare) = (Vec::new(), Vec::new());
+        loop {
+            let taken = output.take(core::mem::take(&mut spare));
+            assert_eq!(output.queued(), want.len() - all.len());
+            if taken.is_empty() {
+                break;
+            }
+            // Half is written now; the rest is, once more was taken.
+            all.extend_from_slice(&taken);
+            output.advance(taken.len() / 2);
+            output.advance(taken.len() - taken.len() / 2);
+            spare = taken;
+        }
+        assert_eq!(all, want);
+        assert!(output.more.is_none());
+
+        output.append(|out| out.extend_from_slice(b"abc"));
+        output.advance(1);
+        let buffer = output.take(Vec::with_capacity(50));
+        assert_eq!((buffer.as_slice(), output.queued()), (&b"bc"[..], 2));
+        output.append(|out| out.push(b'd'));
+        assert_eq!(output.front.capacity(), 50, "the spare is gathered in");
+        assert_eq!(output.queued(), 3);
+        assert_eq!(output.take(Vec::new()), b"d");
+        output.advance(3);
+        assert_eq!(output.queued(), 0);
+        // What is written after the end was none of the queue's.
+        output.append(|out| out.push(b'e'));
+        assert_eq!(output.take(Vec::new()), b"e");
+        output.clear();
+        output.advance(1);
+        assert_eq!(output.queued(), 0);
     }
 
     #[test]

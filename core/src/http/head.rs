@@ -39,6 +39,8 @@ impl Scan {
         {
             return Err(HeadError::Malformed);
         }
+        // What lies behind the longest head must not decide what is wrong with it: it may not have arrived yet.
+        let input = input.get(..=limits.head).unwrap_or(input);
         while let Some(next) = input
             .get(self.seen..)
             .and_then(|rest| rest.iter().position(|octet| *octet == b'\n'))
@@ -294,6 +296,23 @@ mod tests {
                 }
             }
             assert_eq!(found, Some(HEAD.len() - 4), "step {step}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_long_head_does_not_depend_on_the_parts() {
+        let limits = Limits {
+            head: 20,
+            ..Limits::default()
+        };
+        // A line without CR, within the longest head, at its end, and behind it.
+        for at in [5, 20, 21, 30] {
+            let mut head = [b'a'; 50];
+            head[at] = b'\n';
+            let mut scan = Scan::default();
+            let mut parts = (1..=head.len()).map(|end| scan.find(&head[..end], &limits));
+            let dripped = parts.find(|found| *found != Ok(None));
+            assert_eq!(dripped, Some(Scan::default().find(&head, &limits)), "{at}");
         }
     }
 

@@ -1,0 +1,543 @@
+//! One end of a WebSocket from the first octet to the last: the opening handshake, messages, closing, the end of TCP.
+//! RFC 6455 sections 4 to 8, joined; RFC 9112 section 9.6 for the end after a refusal.
+//! Knows that a connection follows a handshake; what either means is theirs. It opens no socket and reads no clock.
+
+mod event;
+
+pub use event::{Event, PeerError, Step};
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::deadline::{Expired, SendProgress};
+use super::event::Step as Taken;
+use super::output::Output;
+use super::{After, Connection};
+use crate::close::CloseCode;
+use crate::config::Config;
+use crate::error::Misuse;
+use crate::handshake::{
+    Accept, Answer, ClientHandshake, ClientOptions, Refusal, Request, ServerHandshake,
+};
+use crate::http::{Response, Url};
+use crate::message::{Assembly, Message, Payload};
+use crate::random::Seed;
+use crate::time::Instant;
+
+/// One end of a WebSocket, from the first octet to the last.
+///
+/// The caller's turn is that of a [`Connection`], which begins earlier here, and ends later:
+///
+/// 1. When octets arrive, call [`receive`](Self::receive) until it has no event, and drop `consumed` octets each time. Stop while
+///    [`wants_input`](Self::wants_input) is false, and go on later with the octets that are left.
+/// 2. When input ends or reading fails, call [`end_of_input`](Self::end_of_input), and `receive` with what is left, also when that is
+///    nothing. When a write fails, call [`end_of_output`](Self::end_of_output), and go on reading.
+/// 3. After any of these calls write what [`transmit`](Self::transmit) lends or [`take_output`](Self::take_output) gives, and say how
+///    much was written with [`transmitted`](Self::transmitted). When nothing is left, do what [`after`](Self::after) says.
+/// 4. When [`deadline`](Self::deadline) has passed, call [`tick`](Self::tick).
+///
+/// ```
+/// use std::sync::Arc;
+/// use sansws_core::config::Config;
+/// use sansws_core::connection::Endpoint;
+/// use sansws_core::connection::endpoint::Event;
+/// use sansws_core::handshake::{Accept, ClientOptions};
+/// use sansws_core::message::Assembly;
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let (config, now) = (Arc::new(Config::default()), Instant::ZERO);
+/// let url = "ws://localhost/chat".parse()?;
+/// let seed = Seed::new([7; 32]);
+/// let mut server = Endpoint::server(config.clone(), now);
+/// let mut client = Endpoint::client(config, &url, ClientOptions::default(), seed, now)?;
+/// let (mut at_server, mut at_client) = (Assembly::default(), Assembly::default());
+///
+/// let mut octets = client.take_output(Vec::new());
+/// let step = server.receive(now, &mut octets, &mut at_server)?;
+/// let Some(Event::Request(request)) = step.event else { panic!("a request") };
+/// assert_eq!(request.path(), "/chat");
+/// server.accept(now, &request, Accept::default())?;
+/// server.send("Hello")?;
+///
+/// let mut octets = server.take_output(Vec::new());
+/// let step = client.receive(now, &mut octets, &mut at_client)?;
+/// assert!(matches!(step.event, Some(Event::Open(_))));
+/// let consumed = step.consumed;
+/// let step = client.receive(now, &mut octets[consumed..], &mut at_client)?;
+/// assert_eq!(step.event, Some(Event::Text("Hello")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Endpoint {
+    stage: Stage,
+    /// No more input will come; it takes effect once what is left has been received.
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// A server: the head of a request is awaited.
+    Awaiting {
+        handshake: ServerHandshake,
+        config: Arc<Config>,
+        until: Option<Instant>,
+    },
+    /// A server: the caller decides on the request.
+    Deciding {
+        config: Arc<Config>,
+        until: Option<Instant>,
+    },
+    /// A client: the request is on its way, and the answer is awaited.
+    Dialing(Box<Dialing>),
+    Open(Connection),
+    /// A server: an answer that refuses goes out; then TCP ends.
+    Refusing {
+        output: Output,
+        until: Instant,
+    },
+    Over,
+}
+
+#[derive(Debug)]
+struct Dialing {
+    handshake: ClientHandshake,
+    config: Arc<Config>,
+    seed: Seed,
+    output: Output,
+    until: Option<Instant>,
+}
+
+impl Endpoint {
+    /// A server's end of a transport that was just accepted. The request must come, and be decided on, within
+    /// [`Timeouts::handshake`](crate::config::Timeouts::handshake) from now: 408 and 503 otherwise.
+    pub fn server(config: Arc<Config>, now: Instant) -> Self {
+        Self::at(Stage::Awaiting {
+            handshake: ServerHandshake::new(Arc::clone(&config)),
+            until: config.timeouts.handshake.map(|wait| now + wait),
+            config,
+        })
+    }
+
+    /// A client's end of a transport that was just connected; the request is queued. The seed must be fresh entropy: the key of the
+    /// handshake and the masking keys come from it. The answer must come within
+    /// [`Timeouts::handshake`](crate::config::Timeouts::handshake) from now.
+    ///
+    /// # Errors
+    /// The options hold what has no place in a request.
+    pub fn client(
+        config: Arc<Config>,
+        url: &Url,
+        options: ClientOptions,
+        seed: Seed,
+        now: Instant,
+    ) -> Result<Self, Misuse> {
+        let handshake = ClientHandshake::new(&config, url, options, seed.nonce())?;
+        let mut output = Output::default();
+        output.append(|out| out.extend_from_slice(handshake.request()));
+        Ok(Self::at(Stage::Dialing(Box::new(Dialing {
+            handshake,
+            until: config.timeouts.handshake.map(|wait| now + wait),
+            config,
+            seed,
+            output,
+        }))))
+    }
+
+    const fn at(stage: Stage) -> Self {
+        Self {
+            stage,
+            ended: false,
+        }
+    }
+
+    /// Accepts the request: the response is queued, and messages may be sent.
+    ///
+    /// # Errors
+    /// [`Misuse::OutOfTurn`] when no request waits for a decision, [`Misuse::Closing`] when the decision took too long. Otherwise
+    /// `accept` holds what has no place in a response, and the request still waits.
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        request: &Request,
+        accept: Accept,
+    ) -> Result<(), Misuse> {
+        let Stage::Deciding { config, .. } = &self.stage else {
+            return Err(self.misuse());
+        };
+        let (response, agreement) = request.accept(config, accept)?;
+        let mut connection = Connection::server(Arc::clone(config), &agreement, now);
+        connection.output = Output::of(response);
+        self.stage = Stage::Open(connection);
+        Ok(())
+    }
+
+    /// Refuses the request: the response is queued, and when it is written TCP ends.
+    ///
+    /// # Errors
+    /// As for [`accept`](Self::accept); or the response is none that refuses, or holds what has no place in it.
+    pub fn refuse(&mut self, now: Instant, response: &Response) -> Result<(), Misuse> {
+        let Stage::Deciding { config, .. } = &self.stage else {
+            return Err(self.misuse());
+        };
+        let mut octets = Vec::new();
+        response.write(&mut octets)?;
+        self.stage = Stage::Refusing {
+            output: Output::of(octets),
+            until: now + config.timeouts.close,
+        };
+        Ok(())
+    }
+
+    /// Takes what it can from the front of `input`, and says what it means; payloads are unmasked in place.
+    ///
+    /// Call it again with the rest of `input` until it has no event; then keep the rest, and append what arrives. That is at most a head,
+    /// and in the answer that refuses a client a body, as [`Limits`](crate::config::Limits) bound them; later at most 138 octets.
+    /// `assembly` holds messages that do not arrive whole: always the same one for one endpoint.
+    ///
+    /// # Errors
+    /// What the peer did wrong. The input is to be thrown away; what there is to answer is queued.
+    pub fn receive<'b>(
+        &mut self,
+        now: Instant,
+        input: &'b mut [u8],
+        assembly: &'b mut Assembly,
+    ) -> Result<Step<'b>, PeerError> {
+        self.step(now, input, assembly, false)
+    }
+
+    /// Like [`receive`](Self::receive), but hands out messages piece by piece, as they arrive.
+    ///
+    /// # Errors
+    /// As for [`receive`](Self::receive).
+    pub fn receive_piece<'b>(
+        &mut self,
+        now: Instant,
+        input: &'b mut [u8],
+        assembly: &'b mut Assembly,
+    ) -> Result<Step<'b>, PeerError> {
+        self.step(now, input, assembly, true)
+    }
+
+    #[inline]
+    fn step<'b>(
+        &mut self,
+        now: Instant,
+        input: &'b mut [u8],
+        assembly: &'b mut Assembly,
+        pieces: bool,
+    ) -> Result<Step<'b>, PeerError> {
+        let Stage::Open(connection) = &mut self.stage else {
+            return self.shake_hands(now, input);
+        };
+        let Taken {
+            consumed,
+            event,
+            assembled,
+        } = if pieces {
+            connection.receive_piece(now, input, assembly)?
+        } else {
+            connection.receive(now, input, assembly)?
+        };
+        if event.is_none() && self.ended {
+            connection.end_of_input();
+        }
+        Ok(Step {
+            consumed,
+            event: event.map(Event::from),
+            assembled,
+        })
+    }
+
+    /// A step before or after messages.
+    fn shake_hands<'b>(&mut self, now: Instant, input: &[u8]) -> Result<Step<'b>, PeerError> {
+        let (consumed, event) = match &mut self.stage {
+            Stage::Awaiting {
+                handshake,
+                config,
+                until,
+            } => match handshake.receive(input) {
+                Ok(None) if !self.ended => return Ok(Step::nothing(0)),
+                Ok(None) => {
+                    self.stage = Stage::Over;
+                    // Who says nothing does nothing wrong.
+                    return if input.is_empty() {
+                        Ok(Step::nothing(0))
+                    } else {
+                        Err(Refusal::Malformed.into())
+                    };
+                }
+                Ok(Some((request, length))) => {
+                    self.stage = Stage::Deciding {
+                        config: Arc::clone(config),
+                        until: *until,
+                    };
+                    (length, Event::Request(Box::new(request)))
+                }
+                Err(refusal) => {
+                    let wait = config.timeouts.close;
+                    self.turn_away(refusal, now + wait);
+                    return Err(refusal.into());
+                }
+            },
+            Stage::Dialing(dialing) => match dialing.handshake.receive(input, self.ended) {
+                Ok(None) => return Ok(Step::nothing(0)),
+                Ok(Some((Answer::Open(opened), length))) => {
+                    let Dialing { config, seed, .. } = dialing.as_ref();
+                    let (config, seed) = (Arc::clone(config), *seed);
+                    let mut connection = Connection::client(config, &opened.agreement, seed, now);
+                    // A server that answers early gets the rest of the request all the same.
+                    connection.output = core::mem::take(&mut dialing.output);
+                    self.stage = Stage::Open(connection);
+                    (length, Event::Open(Box::new(opened)))
+                }
+                Ok(Some((Answer::Redirect(response) | Answer::Refused(response), length))) => {
+                    self.stage = Stage::Over;
+                    (length, Event::Refused(Box::new(response)))
+                }
+                Err(failure) => {
+                    self.stage = Stage::Over;
+                    return Err(failure.into());
+                }
+            },
+            // What follows the request is the connection's, if there will be one.
+            Stage::Deciding { .. } => return Ok(Step::nothing(0)),
+            // Who was refused is not listened to.
+            Stage::Refusing { .. } | Stage::Open(_) | Stage::Over => {
+                return Ok(Step::nothing(input.len()));
+            }
+        };
+        Ok(Step {
+            consumed,
+            event: Some(event),
+            assembled: false,
+        })
+    }
+
+    /// Refuses what is no request, or what came or was decided too late.
+    fn turn_away(&mut self, refusal: Refusal, until: Instant) {
+        let mut octets = Vec::new();
+        // Ours to choose and always valid; were it not, the connection would end without an answer.
+        let _ = refusal.response().write(&mut octets);
+        self.stage = Stage::Refusing {
+            output: Output::of(octets),
+            until,
+        };
+    }
+
+    /// Says that no more input will come. It takes effect when [`receive`](Self::receive) finds no event in what is left: call that once
+    /// more, also when nothing is left; not before [`wants_input`](Self::wants_input), which a decision or the peer may keep waiting.
+    pub const fn end_of_input(&mut self) {
+        self.ended = true;
+    }
+
+    /// Says that the transport takes no more output, as after a failed write; see [`Connection::end_of_output`]. Before a connection is
+    /// open, a server's end is over with it, and a client waits for the answer that may be on its way.
+    pub fn end_of_output(&mut self, now: Instant) {
+        match &mut self.stage {
+            Stage::Open(connection) => connection.end_of_output(now),
+            Stage::Dialing(dialing) => dialing.output.shut(),
+            Stage::Awaiting { .. } | Stage::Deciding { .. } | Stage::Refusing { .. } => {
+                self.stage = Stage::Over;
+            }
+            Stage::Over => {}
+        }
+    }
+
+    /// Whether more input should be read and received: not while a request is being decided on, not while the peer does not take what it
+    /// is owed ([`Connection::wants_input`]), not after the end.
+    pub fn wants_input(&self) -> bool {
+        match &self.stage {
+            Stage::Open(connection) => connection.wants_input(),
+            Stage::Awaiting { .. } | Stage::Dialing(_) => true,
+            Stage::Refusing { .. } => !self.ended,
+            Stage::Deciding { .. } | Stage::Over => false,
+        }
+    }
+
+    /// What to do with the transport when nothing is left to write.
+    pub fn after(&self) -> After {
+        match &self.stage {
+            Stage::Open(connection) => connection.after(),
+            Stage::Awaiting { .. } | Stage::Deciding { .. } | Stage::Dialing(_) => After::Keep,
+            Stage::Refusing { output, .. } if output.queued() > 0 => After::Keep,
+            Stage::Refusing { .. } if self.ended => After::Drop,
+            Stage::Refusing { .. } => After::Shutdown,
+            Stage::Over => After::Drop,
+        }
+    }
+
+    /// When [`tick`](Self::tick) should be called next, if nothing happens before. Ask again after each call that changes the endpoint.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Open(connection) => connection.deadline(),
+            Stage::Awaiting { until, .. } | Stage::Deciding { until, .. } => *until,
+            Stage::Dialing(dialing) => dialing.until,
+            Stage::Refusing { until, .. } => Some(*until),
+            Stage::Over => None,
+        }
+    }
+
+    /// Says what time it is. Calls that come early, late or twice do no harm; when it says what expired, call it again.
+    pub fn tick(&mut self, now: Instant) -> Option<Expired> {
+        self.tick_with(now, None)
+    }
+
+    /// Says what time it is, and how far the peer has taken what was written, if the operating system tells.
+    pub fn tick_with(&mut self, now: Instant, progress: Option<SendProgress>) -> Option<Expired> {
+        if let Stage::Open(connection) = &mut self.stage {
+            return connection.tick_with(now, progress);
+        }
+        if self.deadline().is_none_or(|at| at > now) {
+            return None;
+        }
+        match &self.stage {
+            Stage::Awaiting { config, .. } => {
+                let until = now + config.timeouts.close;
+                self.turn_away(Refusal::Timeout, until);
+            }
+            Stage::Deciding { config, .. } => {
+                let until = now + config.timeouts.close;
+                self.turn_away(Refusal::Busy, until);
+            }
+            Stage::Dialing(_) => self.stage = Stage::Over,
+            Stage::Refusing { .. } => {
+                self.stage = Stage::Over;
+                return Some(Expired::Close);
+            }
+            Stage::Open(_) | Stage::Over => return None,
+        }
+        Some(Expired::Handshake)
+    }
+
+    /// Fills `slices` with what is to be written next, in order, and says how many it filled: none when there is nothing.
+    pub fn transmit<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
+        match &mut self.stage {
+            Stage::Open(connection) => connection.transmit(slices),
+            Stage::Dialing(dialing) => dialing.output.slices(slices),
+            Stage::Refusing { output, .. } => output.slices(slices),
+            Stage::Awaiting { .. } | Stage::Deciding { .. } | Stage::Over => 0,
+        }
+    }
+
+    /// Takes the next part of what is to be written, to own it; see [`Connection::take_output`].
+    #[must_use]
+    pub fn take_output(&mut self, spare: Vec<u8>) -> Vec<u8> {
+        match &mut self.stage {
+            Stage::Open(connection) => connection.take_output(spare),
+            Stage::Dialing(dialing) => dialing.output.take(spare),
+            Stage::Refusing { output, .. } => output.take(spare),
+            Stage::Awaiting { .. } | Stage::Deciding { .. } | Stage::Over => spare,
+        }
+    }
+
+    /// Says that `count` octets of what [`transmit`](Self::transmit) lent or [`take_output`](Self::take_output) gave were written.
+    pub fn transmitted(&mut self, count: usize) {
+        match &mut self.stage {
+            Stage::Open(connection) => connection.transmitted(count),
+            Stage::Dialing(dialing) => dialing.output.advance(count),
+            Stage::Refusing { output, .. } => output.advance(count),
+            Stage::Awaiting { .. } | Stage::Deciding { .. } | Stage::Over => {}
+        }
+    }
+
+    /// Whether there is anything to write, or is being written.
+    pub fn has_output(&self) -> bool {
+        match &self.stage {
+            Stage::Open(connection) => connection.has_output(),
+            Stage::Dialing(dialing) => dialing.output.queued() > 0,
+            Stage::Refusing { output, .. } => output.queued() > 0,
+            Stage::Awaiting { .. } | Stage::Deciding { .. } | Stage::Over => false,
+        }
+    }
+
+    /// Lends an empty buffer to gather small frames in; it comes back at once if there is one already, or no use for one.
+    pub fn lend(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
+        match &mut self.stage {
+            Stage::Open(connection) => connection.lend(buffer),
+            _ => Some(buffer),
+        }
+    }
+
+    /// Takes the buffer back when all of it was written.
+    pub fn reclaim(&mut self) -> Option<Vec<u8>> {
+        self.connection_mut().and_then(Connection::reclaim)
+    }
+
+    /// Gives back memory that only the next message would need again: call it before a wait.
+    pub fn release(&mut self) {
+        if let Stage::Open(connection) = &mut self.stage {
+            connection.release();
+        }
+    }
+
+    /// Sends a message that is given away.
+    ///
+    /// # Errors
+    /// [`Misuse::OutOfTurn`] before the handshake is done, [`Misuse::Closing`] once the connection closes or was refused,
+    /// [`Misuse::Full`] when the write queue is full.
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Misuse> {
+        self.opened()?.send(message)
+    }
+
+    /// Sends a message, copied.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    pub fn send_payload(&mut self, payload: Payload<'_>) -> Result<(), Misuse> {
+        self.opened()?.send_payload(payload)
+    }
+
+    /// Begins the closing handshake; see [`Connection::close`].
+    ///
+    /// # Errors
+    /// [`Misuse::OutOfTurn`] before the handshake is done, when there is nothing to close but the transport; [`Misuse::Closing`] when it
+    /// has begun.
+    pub fn close(
+        &mut self,
+        now: Instant,
+        code: Option<CloseCode>,
+        reason: &str,
+    ) -> Result<(), Misuse> {
+        self.opened()?.close(now, code, reason)
+    }
+
+    fn opened(&mut self) -> Result<&mut Connection, Misuse> {
+        let misuse = self.misuse();
+        self.connection_mut().ok_or(misuse)
+    }
+
+    /// Why what was asked for can't be done at this stage.
+    const fn misuse(&self) -> Misuse {
+        match self.stage {
+            Stage::Refusing { .. } | Stage::Over => Misuse::Closing,
+            Stage::Awaiting { .. } | Stage::Deciding { .. } => Misuse::OutOfTurn,
+            Stage::Dialing(_) | Stage::Open(_) => Misuse::OutOfTurn,
+        }
+    }
+
+    /// The connection, once there is one: what came of it, and what else it can do.
+    pub const fn connection(&self) -> Option<&Connection> {
+        match &self.stage {
+            Stage::Open(connection) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// The connection, once there is one, to send prepared messages and pieces, to ping and to pause.
+    pub const fn connection_mut(&mut self) -> Option<&mut Connection> {
+        match &mut self.stage {
+            Stage::Open(connection) => Some(connection),
+            _ => None,
+        }
+    }
+}
+
+/// A connection whose handshake was made elsewhere.
+impl From<Connection> for Endpoint {
+    fn from(connection: Connection) -> Self {
+        Self::at(Stage::Open(connection))
+    }
+}
