@@ -91,6 +91,91 @@ async fn the_client_ends_when_the_server_closes_though_nobody_presses_enter() {
     serving.await.unwrap().unwrap();
 }
 
+#[test]
+fn the_blocking_client_talks_to_echo_and_to_the_custom_loop() {
+    let talk = |url: &str, words: &[&str]| {
+        let client = Command::new(env!("CARGO_BIN_EXE_blocking"))
+            .arg(url)
+            .args(words)
+            .output();
+        let output = client.unwrap();
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let (said, told) = (text(&output.stdout), text(&output.stderr));
+        (output.status.success(), said, told)
+    };
+    let long = "ö".repeat(40_000);
+    let (_echo, on_tokio) = start(env!("CARGO_BIN_EXE_echo"), "tokio");
+    let (_loop, in_loop) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
+    for url in [&on_tokio, &in_loop] {
+        let (success, said, told) = talk(url, &["Hello", &long, "world"]);
+        assert_eq!(said, format!("Hello\n{long}\nworld\n"));
+        assert!(success && told == "closed: 1000\n", "{told}");
+    }
+    // A server that is none.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let refusing = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = [0; 1024];
+        let _ = stream.read(&mut head).unwrap();
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n").unwrap();
+    });
+    let (success, _, told) = talk(&url, &[]);
+    assert!(!success && told.contains("refused: 404"), "{told}");
+    refusing.join().unwrap();
+}
+
+/// Octets of memory that a process has, if the system tells.
+fn resident(process: u32) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kilobytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes << 10)
+}
+
+#[tokio::test]
+async fn a_connection_at_rest_holds_little_in_the_custom_loop() {
+    const COUNT: usize = 300;
+    let (running, url) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
+    let mut clients = Vec::new();
+    for _ in 0..COUNT {
+        clients.push(Client::connect(&url).await);
+    }
+    let before = resident(running.0.id());
+    let long = "x".repeat(30_000);
+    for client in &mut clients {
+        client.send(long.as_str()).await;
+        assert_eq!(client.text().await.len(), long.len());
+    }
+    let (Some(before), Some(after)) = (before, resident(running.0.id())) else {
+        return;
+    };
+    // The buffers of the loop, once, and next to nothing for each connection.
+    let each = after.saturating_sub(before + (1 << 20)) / COUNT;
+    println!(
+        "{each} octets for each connection after an echo of {}",
+        long.len()
+    );
+    assert!(each < 1 << 10, "{each} octets");
+}
+
+#[tokio::test]
+async fn the_custom_loop_answers_who_says_nothing_in_time_and_keeps_who_is_silent() {
+    let (_running, url) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
+    let mut quiet = Client::connect(&url).await;
+    let address = url.trim_start_matches("ws://").to_owned();
+    let late = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let answer = late.await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    quiet.send("still here").await;
+    assert_eq!(quiet.text().await, "still here");
+}
+
 #[tokio::test]
 async fn echo_closes_with_1012_on_a_signal() {
     for runtime in RUNTIMES {
