@@ -7,7 +7,7 @@
 //! | module | what it decides |
 //! | --- | --- |
 //! | [`handshake`] | whether two endpoints talk WebSocket, and what they agree on |
-//! | [`connection`] | what frames mean, when to ping, how to close |
+//! | [`connection`] | what frames mean, when to ping, how to close; [`connection::Endpoint`] has the handshake before it too |
 //! | [`message`] | whole messages, pieces, prepared messages |
 //! | [`policy`] | how much peers may send, how many may come, when to come back to them |
 //! | [`route`] | which endpoint a path leads to; of use without the rest |

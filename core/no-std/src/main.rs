@@ -17,8 +17,9 @@ use alloc::vec::Vec;
 
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Deflate};
-use sansws_core::connection::{After, Connection, Event};
-use sansws_core::handshake::{Accept, Answer, ClientHandshake, ClientOptions, ServerHandshake};
+use sansws_core::connection::endpoint::Event;
+use sansws_core::connection::{After, Endpoint};
+use sansws_core::handshake::{Accept, ClientOptions};
 use sansws_core::message::Assembly;
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
@@ -31,58 +32,63 @@ fn run() -> Result<(), u8> {
     });
     let (now, seed) = (Instant::ZERO, Seed::new([7; 32]));
     let url = "ws://localhost/chat".parse().map_err(|_| 1)?;
+    let mut server = Endpoint::server(Arc::clone(&config), now);
+    let mut client =
+        Endpoint::client(config, &url, ClientOptions::default(), seed, now).map_err(|_| 2)?;
+    let (mut at_server, mut at_client) = (Assembly::default(), Assembly::default());
 
-    let mut dialing = ClientHandshake::new(&config, &url, ClientOptions::default(), seed.nonce())
-        .map_err(|_| 2)?;
-    let received = ServerHandshake::new(config.clone()).receive(dialing.request());
-    let (request, _) = received.map_err(|_| 3)?.ok_or(3)?;
-    let (response, agreement) = request.accept(&config, Accept::default()).map_err(|_| 4)?;
-    let received = dialing.receive(&response, false).map_err(|_| 5)?;
-    let Some((Answer::Open(opened), _)) = received else {
+    let mut octets = output(&mut client);
+    let step = server.receive(now, &mut octets, &mut at_server);
+    let Some(Event::Request(request)) = step.map_err(|_| 3)?.event else {
+        return Err(3);
+    };
+    let accepted = server.accept(now, &request, Accept::default());
+    accepted.map_err(|_| 4)?;
+    let mut octets = output(&mut server);
+    let step = client.receive(now, &mut octets, &mut at_client);
+    let Some(Event::Open(opened)) = step.map_err(|_| 5)?.event else {
         return Err(5);
     };
-    if agreement.deflate.is_some() != cfg!(feature = "deflate") {
+    if opened.agreement.deflate.is_some() != cfg!(feature = "deflate") {
         return Err(6);
     }
-    let mut server = Connection::server(config.clone(), &agreement, now);
-    let mut client = Connection::client(config, &opened.agreement, seed, now);
-    let mut assemblies = [Assembly::default(), Assembly::default()];
-    let [inbox, outbox] = &mut assemblies;
 
     // Long enough to be compressed, where that is agreed on.
     let message: String = core::iter::repeat_n("Hello, ", 10_000).collect();
-    client.send_text(&message).map_err(|_| 7)?;
+    client.send(message.as_str()).map_err(|_| 7)?;
     let mut octets = output(&mut client);
     if cfg!(feature = "deflate") && octets.len() > message.len() / 10 {
         return Err(8);
     }
-    let step = server.receive(now, &mut octets, inbox).map_err(|_| 9)?;
-    let Some(Event::Text(text)) = step.event else {
+    let step = server.receive(now, &mut octets, &mut at_server);
+    let Some(Event::Text(text)) = step.map_err(|_| 9)?.event else {
         return Err(9);
     };
-    server.send_text(text).map_err(|_| 10)?;
+    server.send(text).map_err(|_| 10)?;
     let mut octets = output(&mut server);
-    let step = client.receive(now, &mut octets, outbox).map_err(|_| 11)?;
-    if step.event != Some(Event::Text(&message)) {
+    let step = client.receive(now, &mut octets, &mut at_client);
+    if step.map_err(|_| 11)?.event != Some(Event::Text(&message)) {
         return Err(11);
     }
 
-    client
-        .close(now, Some(CloseCode::NORMAL), "bye")
-        .map_err(|_| 12)?;
+    let closing = client.close(now, Some(CloseCode::NORMAL), "bye");
+    closing.map_err(|_| 12)?;
     let mut octets = output(&mut client);
-    let step = server.receive(now, &mut octets, inbox).map_err(|_| 13)?;
-    if !matches!(step.event, Some(Event::Close(close)) if close.reason == "bye") {
+    let step = server.receive(now, &mut octets, &mut at_server);
+    if !matches!(step.map_err(|_| 13)?.event, Some(Event::Close(close)) if close.reason == "bye") {
         return Err(13);
     }
     let mut octets = output(&mut server);
-    let step = client.receive(now, &mut octets, outbox).map_err(|_| 14)?;
-    if !matches!(step.event, Some(Event::Close(_))) {
+    let step = client.receive(now, &mut octets, &mut at_client);
+    if !matches!(step.map_err(|_| 14)?.event, Some(Event::Close(_))) {
         return Err(14);
     }
     client.end_of_input();
-    let ends = (server.after(), client.after());
-    if ends == (After::Shutdown, After::Drop) {
+    let ended = client
+        .receive(now, &mut [], &mut at_client)
+        .map_err(|_| 15)?;
+    let ends = (ended.event, server.after(), client.after());
+    if ends == (None, After::Shutdown, After::Drop) {
         Ok(())
     } else {
         Err(15)
@@ -90,14 +96,14 @@ fn run() -> Result<(), u8> {
 }
 
 /// All that an end has to write.
-fn output(connection: &mut Connection) -> Vec<u8> {
+fn output(endpoint: &mut Endpoint) -> Vec<u8> {
     let mut all = Vec::new();
-    while connection.has_output() {
-        let mut slices: [&[u8]; 4] = [&[]; 4];
-        let filled = connection.transmit(&mut slices);
-        let octets = slices.get(..filled).unwrap_or_default().concat();
-        connection.transmitted(octets.len());
+    loop {
+        let octets = endpoint.take_output(Vec::new());
+        if octets.is_empty() {
+            return all;
+        }
+        endpoint.transmitted(octets.len());
         all.extend_from_slice(&octets);
     }
-    all
 }

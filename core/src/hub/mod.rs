@@ -14,7 +14,7 @@
 //! ```
 //!
 //! The caller's turn: call a method (or [`Hub::handle`] with an [`Input`]); then take [`Hub::poll_output`] until it is `None`.
-//! Call [`Hub::tick`] when [`Hub::deadline`] has passed.
+//! Call [`Hub::tick`] when [`Hub::deadline`] has passed. A hub that stays alone has its broker in it: [`LocalHub`].
 //!
 //! - **Order.** What is published to a group, its publisher's too, comes back from the backplane, and has its number from there:
 //!   all members on all nodes receive it in one order. What one channel receives by several groups is in the order in which it
@@ -67,6 +67,7 @@ mod history;
 mod id;
 mod instruct;
 mod link;
+mod local;
 mod membership;
 mod metrics;
 mod options;
@@ -90,6 +91,7 @@ pub use filter::{Filter, FilterError, Filters};
 pub use histogram::Histogram;
 pub use id::{ChannelId, MAX_NAME, NodeId};
 pub use instruct::{Instruction, Target};
+pub use local::LocalHub;
 pub use metrics::{BrokerCounters, Counters, Gauges, Snapshot};
 pub use options::{
     Budget, Callback, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, Join, Notice,
