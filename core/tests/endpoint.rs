@@ -348,6 +348,31 @@ fn the_end_of_input_is_told_behind_what_is_held() {
 }
 
 #[test]
+fn the_last_word_is_written_though_input_has_ended() {
+    let close = frame(0x88, b"\x03\xe8", KEY);
+    for (octets, clean, code) in [(&close[..], true, 1000), (b"\x01", false, 1002)] {
+        for ends_first in [false, true] {
+            let mut server = End::server(&config());
+            let _ = server.feed(HEAD);
+            let _ = server.output();
+            if ends_first {
+                server.endpoint.end_of_input();
+            }
+            // What lies behind is thrown away.
+            let _ = server.feed(&[octets, b"\x00"].concat());
+            let _ = server.end();
+            assert_eq!(server.endpoint.after(), After::Keep, "{code}");
+            let said = support::frames(&server.output());
+            assert_eq!(said[0].payload[..2], u16::to_be_bytes(code));
+            // The peer has ended already: there is nothing to wait for.
+            assert_eq!(server.endpoint.after(), After::Drop, "{code}");
+            let state = server.endpoint.connection().unwrap().state();
+            assert_eq!(state, State::Closed { clean });
+        }
+    }
+}
+
+#[test]
 fn a_client_is_told_what_it_was_answered() {
     let cases: [(&[u8], Result<(u16, &[u8]), Failure>); 5] = [
         (

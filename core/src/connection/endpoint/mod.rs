@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use super::deadline::{Expired, SendProgress};
 use super::event::Step as Taken;
 use super::output::Output;
-use super::{After, Connection};
+use super::{After, Connection, State};
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::error::Misuse;
@@ -231,18 +231,19 @@ impl Endpoint {
         let Stage::Open(connection) = &mut self.stage else {
             return self.shake_hands(now, input);
         };
+        let step = if pieces {
+            connection.receive_piece(now, input, assembly)
+        } else {
+            connection.receive(now, input, assembly)
+        };
+        if self.ended && !matches!(step, Ok(Taken { event: Some(_), .. })) {
+            end(connection);
+        }
         let Taken {
             consumed,
             event,
             assembled,
-        } = if pieces {
-            connection.receive_piece(now, input, assembly)?
-        } else {
-            connection.receive(now, input, assembly)?
-        };
-        if event.is_none() && self.ended {
-            connection.end_of_input();
-        }
+        } = step?;
         Ok(Step {
             consumed,
             event: event.map(Event::from),
@@ -328,6 +329,7 @@ impl Endpoint {
 
     /// Says that no more input will come. It takes effect when [`receive`](Self::receive) finds no event in what is left: call that once
     /// more, also when nothing is left; not before [`wants_input`](Self::wants_input), which a decision or the peer may keep waiting.
+    /// A Close frame that is the last word still goes out.
     pub const fn end_of_input(&mut self) {
         self.ended = true;
     }
@@ -436,7 +438,12 @@ impl Endpoint {
     /// Says that `count` octets of what [`transmit`](Self::transmit) lent or [`take_output`](Self::take_output) gave were written.
     pub fn transmitted(&mut self, count: usize) {
         match &mut self.stage {
-            Stage::Open(connection) => connection.transmitted(count),
+            Stage::Open(connection) => {
+                connection.transmitted(count);
+                if self.ended && matches!(connection.state, State::Lingering { .. }) {
+                    end(connection);
+                }
+            }
             Stage::Dialing(dialing) => dialing.output.advance(count),
             Stage::Refusing { output, .. } => output.advance(count),
             Stage::Awaiting { .. } | Stage::Deciding { .. } | Stage::Over => {}
@@ -532,6 +539,13 @@ impl Endpoint {
             Stage::Open(connection) => Some(connection),
             _ => None,
         }
+    }
+}
+
+/// Input has ended, and what came of it was received. The Close frame that is the last word goes out before.
+fn end(connection: &mut Connection) {
+    if !matches!(connection.state, State::Lingering { .. }) || !connection.has_output() {
+        connection.end_of_input();
     }
 }
 
