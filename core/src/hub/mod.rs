@@ -294,8 +294,9 @@ impl Hub {
         all.into_iter().flatten().min()
     }
 
-    /// How many messages were put to channels so far.
-    pub(crate) const fn delivered(&self) -> u64 {
+    /// How many messages were put to channels by publications so far.
+    #[cfg(feature = "drive")]
+    pub(crate) const fn total_fan_out(&self) -> u64 {
         self.counters.fan_out
     }
 

@@ -234,12 +234,12 @@ impl Node {
         wakes: &mut Wakes,
     ) -> bool {
         let mut state = self.state();
-        let enough = state.hub.delivered() + DELIVERIES;
+        let enough = state.hub.total_fan_out() + DELIVERIES;
         for taken in 0_usize.. {
             let mut inbox = self.inbox();
             let is_crowded = state.hub.is_crowded();
             if taken >= least
-                && (is_crowded || state.hub.delivered() > enough)
+                && (is_crowded || state.hub.total_fan_out() > enough)
                 && self.is_driven()
                 && inbox.len() < CROWDED
             {
