@@ -9,7 +9,7 @@
 //! - **Buffers.** A read buffer is lent by the thread while there is unread input, a write buffer while there is unsent
 //!   output. An idle connection holds neither.
 //! - **Cancel safety.** No future of this module holds octets or half-done work: all of it lies in the connection. Dropping
-//!   one at any await point loses no message and tears no frame (`tests/drive.rs` polls and drops at random).
+//!   one at any await point loses no message and tears no frame (`tests/main/drive.rs` polls and drops at random).
 //! - **Wakers.** Whoever waits is remembered by what it waits as: reading, writing, or driving. When these are different
 //!   tasks, the transport wakes them all, so that none can lose another's wake-up.
 

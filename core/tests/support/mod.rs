@@ -1,8 +1,12 @@
 //! What the tests of a connection share: a slow, obvious reader of frames, and a way to run input to its end.
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
+#[cfg(feature = "test-kit")]
+pub mod app;
+pub mod exposition;
 pub mod net;
 pub mod server;
+pub mod twin;
 pub mod wire;
 
 use std::sync::Arc;

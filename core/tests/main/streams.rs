@@ -1,7 +1,7 @@
 //! Messages that a handler receives piece by piece: nothing is lost, nothing is held, no end is mistaken for another.
 //! RFC 6455 section 5.4.
 
-mod support;
+use crate::support;
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;

@@ -1,7 +1,7 @@
 //! The async shell, future by future: dropped at any await point, used from two tasks, in pieces.
 //! RFC 6455 sections 5.4 and 6.
 
-mod support;
+use crate::support;
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};

@@ -1,9 +1,8 @@
 //! The same octets through this crate and through tungstenite: the same messages, and the same failure, or ours stricter
 //! with the sentence of the RFC beside it.
 
-mod support;
-#[path = "support/twin.rs"]
-mod twin;
+use crate::support;
+use crate::support::twin;
 
 use proptest::collection::vec;
 use proptest::prelude::*;

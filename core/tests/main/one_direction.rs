@@ -1,7 +1,7 @@
 //! A connection one direction of which fails, or is all that is used: what arrived is delivered, and who only sends sees the rest.
 //! RFC 6455 sections 5.5 and 7.1.
 
-mod support;
+use crate::support;
 
 use std::cell::Cell;
 use std::future::poll_fn;

@@ -2,9 +2,7 @@
 //! RFC 6455 section 7.4.1.
 
 #[allow(dead_code, reason = "not all of it is used here")]
-mod support {
-    pub mod app;
-}
+use crate::support;
 
 use std::future::{Future, IntoFuture};
 use std::pin::{Pin, pin};

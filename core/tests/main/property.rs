@@ -1,6 +1,6 @@
 //! Properties: any chunking gives the same events, what is sent is received, nothing panics. RFC 6455 section 5.
 
-mod support;
+use crate::support;
 
 use proptest::collection::vec;
 use proptest::prelude::*;

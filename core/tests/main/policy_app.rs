@@ -1,9 +1,7 @@
 //! What holds before and while a connection is open: origins, authentication, limits, lifetimes.
 //! RFC 6455 sections 10.2, 10.4 and 10.5; RFC 9110 section 11.
 
-mod support {
-    pub mod app;
-}
+use crate::support;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,9 +1,7 @@
 //! What applications do at the edges: late on a kept connection, with answers that can't be written, while closing, when dropped.
 //! RFC 6455 sections 4.2.1, 7.1.1 and 10.4; RFC 9112 section 6.
 
-mod support {
-    pub mod app;
-}
+use crate::support;
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -1,7 +1,7 @@
 //! The async shell over a scripted wire and virtual time: flushing, peers that misbehave, futures that are dropped.
 //! RFC 6455 sections 4.2, 5.5, 7 and 10.4.
 
-mod support;
+use crate::support;
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};

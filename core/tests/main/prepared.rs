@@ -1,7 +1,7 @@
 //! Messages that were compressed once for all, between messages of a connection's own.
 //! RFC 7692 sections 7.1.1, 7.2.1 and 7.2.2. The same over sockets, into other libraries: `conformance/tests/interop.rs`.
 
-mod support;
+use crate::support;
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! A client that comes back, its futures dropped at any await, and closed at any time: no message is lost, no attempt left behind.
 //! RFC 6455 section 7.2.3.
 
-mod support;
+use crate::support;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

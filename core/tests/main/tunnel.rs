@@ -1,7 +1,7 @@
 //! Through a proxy and where redirects lead, over scripted wires and virtual time.
 //! RFC 9110 section 9.3.6; RFC 1928; RFC 6455 section 4.1.
 
-mod support;
+use crate::support;
 
 use std::future::{Future, ready};
 use std::io;

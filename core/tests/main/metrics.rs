@@ -1,10 +1,7 @@
 //! What a server counts, what it tells Prometheus, and how it says that it is well.
 //! RFC 6455 section 7.4; RFC 9110 section 15.
 
-mod support {
-    pub mod app;
-    pub mod exposition;
-}
+use crate::support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -390,7 +387,7 @@ fn without_such_pages_nobody_waits_to_be_told_that_there_is_no_room() {
 
 #[test]
 fn the_guide_names_all_numbers_and_no_others() {
-    let guide = include_str!("../../docs/monitoring.md");
+    let guide = include_str!("../../../docs/monitoring.md");
     let hub = TestHub::new().metrics();
     let text = Gate::new(1).metrics().to_prometheus() + &hub.to_prometheus();
     let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));

@@ -1,6 +1,6 @@
 //! Octets that once went wrong, each with the sentence it broke.
 
-mod support;
+use crate::support;
 
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::error::Violation;

@@ -1,7 +1,7 @@
 //! Each violation is provoked by octets, whole and at every split, and closes with its code. One row for each sentence.
 //! RFC 6455 sections 5, 7.4, 8.1 and 10.4; RFC 7692 section 7.2.2.
 
-mod support;
+use crate::support;
 
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::error::Violation;

@@ -1,7 +1,7 @@
 //! Pings and pongs for who asks for them, and what they say of the way to the peer.
 //! RFC 6455 sections 5.5.2 and 5.5.3.
 
-mod support;
+use crate::support;
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -1,7 +1,7 @@
 //! What a connection costs while nothing happens.
 //! Law: an idle connection costs next to nothing.
 
-mod support;
+use crate::support;
 
 use sansws_core::config::{Config, Deflate};
 use sansws_core::connection::Connection;

@@ -1,9 +1,7 @@
 //! Pages: any method, bounded bodies, a fallback, queries as values.
 //! RFC 9110 sections 9, 10.1.1, 15.5.6 and 15.5.14; RFC 9112 sections 3 and 6.
 
-mod support {
-    pub mod app;
-}
+use crate::support;
 
 use sansws_core::app::Route;
 use sansws_core::config::{Config, Limits};

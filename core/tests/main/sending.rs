@@ -1,7 +1,7 @@
 //! What a connection writes: masks, and control frames between the fragments of a message.
 //! RFC 6455 sections 5.3, 5.4 and 5.5.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeSet;
 

@@ -7,7 +7,7 @@
 //!
 //! Each story is told with the peer's octets whole, one by one, and in every other small step: the outcome is the same.
 
-mod support;
+use crate::support;
 
 use std::time::Duration;
 

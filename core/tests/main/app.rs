@@ -1,9 +1,7 @@
 //! What routers, layers, pages and endpoints mean, a sentence each.
 //! RFC 6455 sections 4.2.2 and 7.4.1; RFC 9110 section 15.
 
-mod support {
-    pub mod app;
-}
+use crate::support;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

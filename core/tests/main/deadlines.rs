@@ -1,7 +1,7 @@
 //! Who is taken for dead, and when: keepalive, idling, messages that drag on.
 //! RFC 6455 sections 5.5.2, 7.1.1 and 7.4.1.
 
-mod support;
+use crate::support;
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};

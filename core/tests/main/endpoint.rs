@@ -1,6 +1,6 @@
 //! One machine from the first octet to the last, a sentence each. RFC 6455 sections 4 to 7.
 
-mod support;
+use crate::support;
 
 use std::sync::Arc;
 

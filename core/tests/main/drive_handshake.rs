@@ -1,7 +1,7 @@
 //! Opening handshakes in the async shell: each request has one answer, within its time, whatever a handler does.
 //! RFC 6455 section 4.2.
 
-mod support;
+use crate::support;
 
 use std::future::{Future, poll_fn, ready};
 use std::pin::pin;

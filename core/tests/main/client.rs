@@ -1,7 +1,7 @@
 //! A client that comes back: each rule, and each future dropped at each await, over scripted servers and virtual time.
 //! RFC 6455 section 7.2.3.
 
-mod support;
+use crate::support;
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};

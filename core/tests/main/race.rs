@@ -1,7 +1,7 @@
 //! Hosts with several addresses, some of which do not answer: who wins, and when, in virtual time.
 //! RFC 8305.
 
-mod support;
+use crate::support;
 
 use std::future::{pending, poll_fn};
 use std::io;
