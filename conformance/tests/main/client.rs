@@ -3,22 +3,9 @@
 //! Each scenario is written once and run on both runtimes. Children and threads end with their test, also when it panics;
 //! nothing waits for more than [`support::LIMIT`]. The proxies are installed by `interop/setup.sh`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by a panic"
-)]
+use crate::support;
 
-#[expect(
-    dead_code,
-    unused_imports,
-    unused_macros,
-    reason = "the interop tests use the rest"
-)]
-mod support;
-
-#[path = "support/proxies.rs"]
-mod proxies;
+use crate::support::proxies;
 
 use core::time::Duration;
 use std::io::Read;
@@ -37,12 +24,12 @@ use sansws_core::proxy::{Reply, TunnelError};
 use serde_json::Value;
 use smol::future::or;
 
+use crate::support::certs::Certs;
+use crate::support::data::{noise, text};
+use crate::support::one_shot::OneShot;
+use crate::support::ours::OurServer;
+use crate::support::runtime::{Runtime, Setup};
 use proxies::{Kind, Proxy, free_port};
-use support::certs::Certs;
-use support::data::{noise, text};
-use support::one_shot::OneShot;
-use support::ours::OurServer;
-use support::runtime::{Runtime, Setup};
 
 support::both!(
     through_a_proxy,

@@ -1,5 +1,7 @@
 // Included for each runtime: `ws` is its adapter, `runtime` what else is asked of it.
 
+use crate::runtimes::Door;
+use runtime::start;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,23 +10,6 @@ use ws::{
     Budget, Dial, Gate, GroupOptions, HistoryOptions, Hub, HubError, HubEvent, HubOptions, Listener,
     Open, PresenceMode, Result, Router, Server, Upgrade, WebSocket,
 };
-
-/// Closes the door when a test ends, however it ends.
-struct Door(Gate);
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.0.drop_all();
-    }
-}
-
-/// Serves in the background.
-async fn start(router: Router) -> (SocketAddr, Door) {
-    let mut server = Server::bind("127.0.0.1:0").await.unwrap();
-    let (address, door) = (server.local_addr().unwrap(), Door(server.gate()));
-    runtime::spawn(async move { server.serve(router).await.unwrap() });
-    (address, door)
-}
 
 /// Joins the group of its path, says so, and publishes what it receives there.
 async fn room(upgrade: Upgrade) -> Result {

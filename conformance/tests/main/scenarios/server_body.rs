@@ -1,5 +1,6 @@
 // Included for each runtime: `ws` is its adapter, `runtime` what else is asked of it.
 
+use crate::runtimes::Door;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,15 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ws::{Dial, Error, Gate, Listener, Result, Router, Server, Upgrade, WebSocket};
-
-/// Closes the door when a test ends, however it ends.
-struct Door(Gate);
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.0.drop_all();
-    }
-}
 
 /// Serves in the background.
 fn start(mut server: Server, router: Router) -> (SocketAddr, Door) {

@@ -1,7 +1,5 @@
 //! The adapters are twins: the same public names, and neither knows the other's runtime.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,32 @@
-//! Applications that fail, over real sockets and on both runtimes: whose fault it is, what the peer is told, what is counted.
+//! What tests over real sockets ask of a runtime, once for each.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
+use sansws_core::drive::Gate;
 
-mod tokio_runtime {
+/// Closes the door of a server when a test ends, however it ends.
+pub struct Door(pub Gate);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.drop_all();
+    }
+}
+
+macro_rules! serving {
+    ($ws:ident) => {
+        /// Serves in the background.
+        pub async fn start(router: $ws::Router) -> (std::net::SocketAddr, super::Door) {
+            let mut server = $ws::Server::bind("127.0.0.1:0").await.unwrap();
+            let address = server.local_addr().unwrap();
+            let door = super::Door(server.gate());
+            spawn(async move { server.serve(router).await.unwrap() });
+            (address, door)
+        }
+    };
+}
+
+pub mod on_tokio {
+    serving!(sansws_tokio);
+
     pub fn block_on<T>(work: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -38,9 +62,26 @@ mod tokio_runtime {
         tcp.read_to_string(&mut back).await.unwrap();
         back
     }
+
+    pub type Tcp = tokio::net::TcpStream;
+    pub type Unix = tokio::net::UnixStream;
+
+    pub async fn write(stream: &mut Tcp, octets: &[u8]) {
+        tokio::io::AsyncWriteExt::write_all(stream, octets)
+            .await
+            .unwrap();
+    }
+
+    pub async fn read_to_end(stream: &mut Tcp) -> Vec<u8> {
+        let mut all = Vec::new();
+        let _ = tokio::io::AsyncReadExt::read_to_end(stream, &mut all).await;
+        all
+    }
 }
 
-mod smol_runtime {
+pub mod on_smol {
+    serving!(sansws_smol);
+
     pub use smol::block_on;
 
     pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
@@ -71,64 +112,19 @@ mod smol_runtime {
         tcp.read_to_string(&mut back).await.unwrap();
         back
     }
-}
 
-mod on_tokio {
-    mod kit {
-        use super::super::tokio_runtime as runtime;
-        use sansws_tokio as ws;
+    pub type Tcp = smol::net::TcpStream;
+    pub type Unix = smol::net::unix::UnixStream;
 
-        include!("scenarios/kit_body.rs");
+    pub async fn write(stream: &mut Tcp, octets: &[u8]) {
+        smol::io::AsyncWriteExt::write_all(stream, octets)
+            .await
+            .unwrap();
     }
 
-    mod errors {
-        use super::super::tokio_runtime as runtime;
-        use sansws_tokio as ws;
-
-        include!("scenarios/errors_body.rs");
-    }
-
-    mod panics {
-        use super::super::tokio_runtime as runtime;
-        use sansws_tokio as ws;
-
-        include!("scenarios/panics_body.rs");
-    }
-
-    mod texts {
-        use super::super::tokio_runtime as runtime;
-        use sansws_tokio as ws;
-
-        include!("scenarios/texts_body.rs");
-    }
-}
-
-mod on_smol {
-    mod kit {
-        use super::super::smol_runtime as runtime;
-        use sansws_smol as ws;
-
-        include!("scenarios/kit_body.rs");
-    }
-
-    mod errors {
-        use super::super::smol_runtime as runtime;
-        use sansws_smol as ws;
-
-        include!("scenarios/errors_body.rs");
-    }
-
-    mod panics {
-        use super::super::smol_runtime as runtime;
-        use sansws_smol as ws;
-
-        include!("scenarios/panics_body.rs");
-    }
-
-    mod texts {
-        use super::super::smol_runtime as runtime;
-        use sansws_smol as ws;
-
-        include!("scenarios/texts_body.rs");
+    pub async fn read_to_end(stream: &mut Tcp) -> Vec<u8> {
+        let mut all = Vec::new();
+        let _ = smol::io::AsyncReadExt::read_to_end(stream, &mut all).await;
+        all
     }
 }

@@ -1,6 +1,6 @@
 //! The suite can fail: peers with one fault each are caught, by the case that should catch them and with that verdict.
 
-mod naive;
+use crate::naive;
 
 use naive::{Fault, Naive};
 use sansws_conformance::engine::Outcome;

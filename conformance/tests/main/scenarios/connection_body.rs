@@ -1,5 +1,6 @@
 // Included for each runtime: `ws` is its adapter, `runtime` what else is asked of it.
 
+use crate::runtimes::Door;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use ws::core::handshake::accept_key;
 use ws::tls::rustls::{ServerConfig, ServerConnection, StreamOwned};
-use ws::{Client, Dial, Error, Gate, Result, Router, Server, Upgrade, WebSocket};
+use ws::{Client, Dial, Error, Result, Router, Server, Upgrade, WebSocket};
 
 /// A peer without a library: what it does with its socket is what the test says.
 struct Raw {
@@ -178,15 +179,6 @@ fn a_client_that_comes_back_receives_all_that_the_server_sent_before_it_left() {
         let stopped = format!("{:?}", client.state());
         assert!(stopped.contains("Done") && stopped.contains("1000"), "{stopped}");
     });
-}
-
-/// Closes the door when a test ends, however it ends.
-struct Door(Gate);
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.0.drop_all();
-    }
 }
 
 /// Opens a connection to a server, with nothing but a socket.

@@ -1,13 +1,6 @@
 //! How a client comes to a connection, over real sockets and on both runtimes: names and passwords, refusals, `https://` proxies,
 //! addresses that do not answer.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
-
-#[expect(dead_code, reason = "other tests use the rest")]
-mod support {
-    pub mod certs;
-}
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -15,10 +8,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::support::certs::Certs;
 use sansws_core::drive::tls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use sansws_core::handshake::accept_key;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use support::certs::Certs;
 
 /// A server without a library: what it answers is what the test says.
 struct Peer {
@@ -206,40 +199,17 @@ impl BlackHole {
     }
 }
 
-/// What a runtime is asked for.
-mod tokio_runtime {
-    pub fn block_on<T>(work: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(work)
-    }
-
-    pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(work);
-    }
-}
-
-mod smol_runtime {
-    pub use smol::block_on;
-
-    pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
-        smol::spawn(work).detach();
-    }
-}
-
 mod on_tokio {
-    use super::tokio_runtime as runtime;
     use super::*;
+    use crate::runtimes::on_tokio as runtime;
     use sansws_tokio as ws;
 
     include!("scenarios/dialing_body.rs");
 }
 
 mod on_smol {
-    use super::smol_runtime as runtime;
     use super::*;
+    use crate::runtimes::on_smol as runtime;
     use sansws_smol as ws;
 
     include!("scenarios/dialing_body.rs");

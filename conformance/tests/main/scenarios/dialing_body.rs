@@ -1,6 +1,7 @@
 // Included for each runtime: `ws` is its adapter, `runtime` what else is asked of it.
 
-use ws::{Client, ClientState, Config, Dial, Error, Gate, Result, Router, Server, Stop, Upgrade};
+use crate::runtimes::Door;
+use ws::{Client, ClientState, Config, Dial, Error, Result, Router, Server, Stop, Upgrade};
 
 /// What the server was asked for.
 async fn told(url: &str, dial: Dial) -> String {
@@ -127,15 +128,6 @@ fn a_refusal_whose_body_never_comes_is_told_with_its_status() {
         assert!(matches!(&**error, Error::Refused(response) if response.status == 401));
         peer.finish();
     });
-}
-
-/// Closes the door when a test ends, however it ends.
-struct Door(Gate);
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.0.drop_all();
-    }
 }
 
 async fn echo(upgrade: Upgrade) -> Result {

@@ -2,12 +2,3 @@
 //!
 //! Each scenario is written once and run on both runtimes. Children and threads end with their test, also when it panics;
 //! nothing waits for more than [`support::LIMIT`]. The foreign peers are installed by `interop/setup.sh`.
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by a panic"
-)]
-
-mod scenarios;
-mod support;

@@ -1,7 +1,5 @@
 //! The reports, made from cases that were really run in memory.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,6 @@
 //! The suite over TLS: as a client of a server with a certificate of its own authority, and as the server.
 
-#[path = "support/certs.rs"]
-#[allow(dead_code, reason = "other tests use more of it")]
-mod certs;
+use crate::support::certs;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

@@ -1,0 +1,29 @@
+//! All tests of the suite and of the adapters over sockets, in one program: linking is what a build of tests takes longest for.
+//! The tests of signals have a process of their own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by a panic"
+)]
+
+#[macro_use]
+mod support;
+
+mod application;
+mod client;
+mod command;
+mod connection;
+mod dialing;
+mod hub;
+mod hub_faults;
+mod interop;
+mod misbehaving;
+mod mutants;
+mod naive;
+mod over_tls;
+mod reports;
+mod runtimes;
+mod scenarios;
+mod server;
+mod twins;
