@@ -1,10 +1,8 @@
 //! The examples of one idea each: JSON, subprotocols, numbers on a page, an echo to all.
 
-mod support;
-
+use crate::support::{Client, RUNTIMES, start};
 use sansws_tokio::{Dial, Error};
 use serde_json::json;
-use support::{Client, RUNTIMES, start};
 
 #[tokio::test]
 async fn json_api_answers_requests_and_says_what_is_wrong() {

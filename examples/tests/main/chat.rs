@@ -1,10 +1,8 @@
 //! The chat: who is there, what is said, what those who come back get, who is refused, and that nobody waits for a slow member.
 
-mod support;
-
+use crate::support::{Client, RUNTIMES, Running, start};
 use sansws_tokio::{Dial, Stream, Url, connect_over};
 use serde_json::{Value, json};
-use support::{Client, RUNTIMES, Running, start};
 
 fn chat(runtime: &str) -> (Running, String) {
     start(env!("CARGO_BIN_EXE_chat"), runtime)

@@ -1,15 +1,13 @@
 //! What a server survives, as a process: more clients than file descriptors, signals under load; and what it says of them.
 
-mod support;
-
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{Client, LONG, RUNTIMES, Running};
 use sansws_tokio::{Dial, Error, connect};
-use support::{Client, LONG, RUNTIMES, Running};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 

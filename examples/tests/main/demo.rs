@@ -1,13 +1,11 @@
 //! The demo: its pages, its numbers, and how it ends.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::support::{Client, LONG, RUNTIMES, Running, listening, start};
 use serde_json::json;
-use support::{Client, LONG, RUNTIMES, Running, listening, start};
 
 fn demo(runtime: &str) -> (Running, String) {
     start(env!("CARGO_BIN_EXE_demo"), runtime)
@@ -45,27 +43,27 @@ fn pages_come_over_one_connection_with_their_types() {
         let (_running, url) = demo(runtime);
         let mut browser = Browser::connect(&url);
         let pages = [
-            ("/", "text/html", include_str!("../pages/index.html")),
-            ("/app.css", "text/css", include_str!("../pages/app.css")),
+            ("/", "text/html", include_str!("../../pages/index.html")),
+            ("/app.css", "text/css", include_str!("../../pages/app.css")),
             (
                 "/app.js?v=1",
                 "text/javascript",
-                include_str!("../pages/app.js"),
+                include_str!("../../pages/app.js"),
             ),
             (
                 "/dashboard",
                 "text/html",
-                include_str!("../pages/monitor.html"),
+                include_str!("../../pages/monitor.html"),
             ),
             (
                 "/monitor.css",
                 "text/css",
-                include_str!("../pages/monitor.css"),
+                include_str!("../../pages/monitor.css"),
             ),
             (
                 "/monitor.js",
                 "text/javascript",
-                include_str!("../pages/monitor.js"),
+                include_str!("../../pages/monitor.js"),
             ),
         ];
         for (path, kind, content) in pages {

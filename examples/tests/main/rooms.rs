@@ -1,10 +1,8 @@
 //! Typed commands over groups: what each comes to, and what is refused.
 
-mod support;
-
+use crate::support::{Client, RUNTIMES, start};
 use sansws_tokio::{Dial, Error};
 use serde_json::{Value, json};
-use support::{Client, RUNTIMES, start};
 
 /// Sends a command; the answer, and what came before it.
 async fn ask(client: &mut Client, command: Value, answer: &str) -> (Value, Vec<Value>) {

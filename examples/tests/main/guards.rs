@@ -1,10 +1,8 @@
 //! The examples that keep people out: by who they are, and by how much they send.
 
-mod support;
-
+use crate::support::{Client, RUNTIMES, listening, start};
 use sansws_tokio::{Dial, Error, connect};
 use serde_json::json;
-use support::{Client, RUNTIMES, listening, start};
 
 #[tokio::test]
 async fn who_logs_in_may_come_and_renew_or_is_sent_away() {

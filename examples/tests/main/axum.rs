@@ -1,11 +1,10 @@
 //! WebSockets inside other stacks: the example of axum over HTTP/1.1 and HTTP/2, and a bare service of hyper.
 //! RFC 6455 section 4.2, RFC 8441 section 5.
 
-mod support;
-
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::support::{Client, Running, listening};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -20,7 +19,6 @@ use sansws_tokio::hyper::{RouterExt, Upgrade, WebSocket, drain_when};
 use sansws_tokio::{
     Dial, Error, Gate, Hub, Open, OriginPolicy, Policy, PresenceMode, Server, connect,
 };
-use support::{Client, Running, listening};
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
 

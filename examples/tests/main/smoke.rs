@@ -1,13 +1,11 @@
 //! The examples do what their first lines say.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::support::{Client, LONG, RUNTIMES, Running, listening, start};
 use sansws_tokio::{Dial, Gate, Result, Serve, Server, Upgrade};
-use support::{Client, LONG, RUNTIMES, Running, listening, start};
 use tokio::time::{sleep, timeout};
 
 fn chat(url: &str) {
