@@ -7,8 +7,8 @@ use std::task::Waker;
 
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use sansws_core::hub::{Draft, HistoryOptions, NodeId, Position, Present, Publish};
-use sansws_core::message::Prepared;
+use sansws_core::hub::{HistoryOptions, NodeId, Position, Present, PublishOptions, PublishRequest};
+use sansws_core::message::PreparedMessage;
 use sansws_core::time::{Duration, Instant};
 
 use crate::connection::{Connection, Connector};
@@ -65,13 +65,13 @@ impl Both {
         let mut messages = Messages::default();
         for _ in 0..=self.below(4) {
             let text = format!("{}", self.random.next_u32());
-            messages.push(&Draft {
+            messages.push(&PublishRequest {
                 group: "".into(),
-                message: Prepared::new(text.as_str()),
+                message: PreparedMessage::new(text.as_str()),
                 sender: None,
-                options: Publish {
+                options: PublishOptions {
                     unsaved: !saved,
-                    ..Publish::default()
+                    ..PublishOptions::default()
                 },
             });
         }

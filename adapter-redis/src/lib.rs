@@ -25,7 +25,7 @@
 //!   all servers, hear of it in one order. What comes while one step is on its way goes together in the next.
 //! - **What got lost** shows by its number, and is read from the history. Where there is none the loss is reported ([`HubEvent::Gap`],
 //!   `GroupOptions::notices`).
-//! - **While Redis is down** each server serves its own members, or refuses, or closes them: [`WhenDown`]. It says so
+//! - **While Redis is down** each server serves its own members, or refuses, or closes them: [`OutagePolicy`]. It says so
 //!   ([`HubEvent::Down`], [`Status`]), tries again with growing, jittered waits, and then says all that it wants again.
 //! - **Who is present** on a server is so under a lease: it is gone when the server is, in one step for each group.
 //! - **A server that was promoted**, or that came back with less than it had, begins new epochs: what a client has seen may be
@@ -33,7 +33,7 @@
 //!
 //! [`HubEvent::Gap`]: sansws_core::hub::HubEvent
 //! [`HubEvent::Down`]: sansws_core::hub::HubEvent
-//! [`WhenDown`]: sansws_core::hub::WhenDown
+//! [`OutagePolicy`]: sansws_core::hub::OutagePolicy
 
 pub mod keys;
 pub mod machine;

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use memory::{Data, Said, Server};
 use sansws_core::hub::{
-    Command, Draft, Event, GroupOptions, HistoryOptions, HubOptions, NodeId, Position, Present,
-    Publish, Token,
+    Command, Event, GroupOptions, HistoryOptions, HubOptions, NodeId, Position, Present,
+    PublishOptions, PublishRequest, Token,
 };
-use sansws_core::message::Prepared;
+use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::machine::Machine;
@@ -176,11 +176,11 @@ fn subscribe(token: Token) -> Command {
 fn publish(text: &str) -> Command {
     Command::Publish {
         token: None,
-        draft: Draft {
+        draft: PublishRequest {
             group: "room".into(),
-            message: Prepared::new(text),
+            message: PreparedMessage::new(text),
             sender: None,
-            options: Publish::default(),
+            options: PublishOptions::default(),
         },
     }
 }

@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{
-    ChannelId, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Instruction, Position,
-    PresenceMode, Recovered, Target as To, WhenDown,
+    ChannelId, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Instruction,
+    OutagePolicy, Position, PresenceMode, Recovered, Target as To,
 };
 use sansws_core::time::Instant;
 use sansws_redis::{
     Redis, RedisOptions, Runtime, Server as Target, SetupError, State, Status, hub_options,
 };
-use sansws_tokio::{Dial, Error, Hub, Open, Result, Router, Upgrade, WebSocket, connect};
+use sansws_tokio::{
+    ChannelOptions, ConnectOptions, Error, Hub, Result, Router, Upgrade, WebSocket, connect,
+};
 use server::{Guarded, Server};
 
 /// A server with a hub, and its link.
@@ -32,7 +34,7 @@ impl Linked {
     async fn enter(&self, path: &str) -> WebSocket {
         soon(connect(
             &format!("ws://{}/{path}", self.address),
-            Dial::default(),
+            ConnectOptions::default(),
         ))
         .await
         .unwrap()
@@ -75,9 +77,9 @@ async fn room(upgrade: Upgrade) -> Result {
         .map(|since| since.parse::<Position>())
         .transpose();
     let mut socket = upgrade.accept().await?;
-    let id = socket.open_channel(Open {
+    let id = socket.open_channel(ChannelOptions {
         user,
-        ..Open::default()
+        ..ChannelOptions::default()
     })?;
     let joined = socket
         .join_since(&group, since.map_err(Error::Hub)?)
@@ -509,7 +511,7 @@ async fn while_redis_is_down_a_server_says_so_serves_its_own_and_is_linked_again
 async fn clients_are_sent_elsewhere_when_redis_stays_away() {
     let mut server = Server::durable();
     let mut options = options();
-    options.when_down = WhenDown::Close {
+    options.when_down = OutagePolicy::Close {
         patience: Duration::from_millis(300),
         window: Duration::from_millis(300),
     };

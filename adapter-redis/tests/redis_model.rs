@@ -8,8 +8,10 @@ mod memory;
 use std::sync::Arc;
 
 use memory::{Data, Said, Server};
-use sansws_core::hub::{Draft, HistoryOptions, NodeId, Position, PresenceChange, Present, Publish};
-use sansws_core::message::Prepared;
+use sansws_core::hub::{
+    HistoryOptions, NodeId, Position, PresenceChange, Present, PublishOptions, PublishRequest,
+};
+use sansws_core::message::PreparedMessage;
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::request::{Channel, Entry, Mark, Name, Push, Reply, Request, Seat};
 use sansws_redis::wire::{self, Messages};
@@ -88,13 +90,13 @@ impl Desk {
 
 fn message(text: &str, unsaved: bool) -> Messages {
     let mut messages = Messages::default();
-    messages.push(&Draft {
+    messages.push(&PublishRequest {
         group: "room".into(),
-        message: Prepared::new(text),
+        message: PreparedMessage::new(text),
         sender: None,
-        options: Publish {
+        options: PublishOptions {
             unsaved,
-            ..Publish::default()
+            ..PublishOptions::default()
         },
     });
     messages

@@ -3,9 +3,10 @@
 
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{
-    ChannelId, Draft, Instruction, NodeId, Position, PresenceChange, Present, Publish,
+    ChannelId, Instruction, NodeId, Position, PresenceChange, Present, PublishOptions,
+    PublishRequest,
 };
-use sansws_core::message::{Payload as Content, Prepared};
+use sansws_core::message::{Payload as Content, PreparedMessage};
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::wire::{self, Messages, Payload, WireError};
 
@@ -20,8 +21,8 @@ const BEFORE: Position = Position {
 
 const TIME: u64 = 1_764_000_000_123_456;
 
-fn draft(message: Prepared, options: Publish) -> Draft {
-    Draft {
+fn draft(message: PreparedMessage, options: PublishOptions) -> PublishRequest {
+    PublishRequest {
         group: "lobby".into(),
         message,
         sender: None,
@@ -31,30 +32,30 @@ fn draft(message: Prepared, options: Publish) -> Draft {
 
 /// All kinds, by name.
 fn vectors() -> Vec<(String, Vec<u8>)> {
-    let text = draft(Prepared::new("grüße"), Publish::default());
-    let all = Draft {
+    let text = draft(PreparedMessage::new("grüße"), PublishOptions::default());
+    let all = PublishRequest {
         sender: Some(channel(1)),
         ..draft(
-            Prepared::new(Content::Binary(&[0, 255])),
-            Publish {
+            PreparedMessage::new(Content::Binary(&[0, 255])),
+            PublishOptions {
                 exclude: vec![channel(1), channel(70_000)],
                 unsaved: true,
                 key: Some("price".into()),
                 id: Some("is not part of it".into()),
                 expires: Some(Duration::from_millis(1_500)),
-                ..Publish::default()
+                ..PublishOptions::default()
             },
         )
     };
     let users = draft(
-        Prepared::new("not to them"),
-        Publish {
+        PreparedMessage::new("not to them"),
+        PublishOptions {
             exclude_users: vec!["eve".into()],
             exclude_replay: vec!["ada".into()],
-            ..Publish::default()
+            ..PublishOptions::default()
         },
     );
-    let empty = draft(Prepared::new(""), Publish::default());
+    let empty = draft(PreparedMessage::new(""), PublishOptions::default());
     let mut messages = Messages::default();
     messages.push(&text);
     messages.push(&all);
@@ -93,11 +94,14 @@ fn vectors() -> Vec<(String, Vec<u8>)> {
         ("payload, close", wire::close(restart, "see you")),
         (
             "payload, direct",
-            wire::direct(channel(3), &Prepared::new("psst")),
+            wire::direct(channel(3), &PreparedMessage::new("psst")),
         ),
         (
             "payload, direct binary",
-            wire::direct(channel(3), &Prepared::new(Content::Binary(&[1, 2, 3]))),
+            wire::direct(
+                channel(3),
+                &PreparedMessage::new(Content::Binary(&[1, 2, 3])),
+            ),
         ),
         (
             "payload, close one",

@@ -27,10 +27,10 @@
 //! A client:
 //!
 //! ```no_run
-//! use sansws_smol::{Dial, Result, connect};
+//! use sansws_smol::{ConnectOptions, Result, connect};
 //!
 //! # async fn run() -> Result {
-//! let mut socket = connect("ws://127.0.0.1:8080/chat", Dial::default()).await?;
+//! let mut socket = connect("ws://127.0.0.1:8080/chat", ConnectOptions::default()).await?;
 //! socket.send_text("Hello").await?;
 //! println!("{:?}", socket.receive_text().await?);
 //! socket.close(1000, "bye").await?;
@@ -41,10 +41,10 @@
 //! A client that comes back when the connection ends:
 //!
 //! ```no_run
-//! use sansws_smol::{Client, Dial, Result};
+//! use sansws_smol::{Client, ConnectOptions, Result};
 //!
 //! # async fn run() -> Result {
-//! let mut client = Client::new("wss://example.org/news", Dial::default())?
+//! let mut client = Client::new("wss://example.org/news", ConnectOptions::default())?
 //!     .on_open(async |mut socket| Ok(socket.send_text("subscribe").await?));
 //! while let Some(message) = client.receive().await? {
 //!     println!("{message:?}");
@@ -68,7 +68,7 @@ pub mod test;
 pub mod tls;
 
 pub use dial::{Dialer, accept, connect, connect_over};
-pub use hub::{Hub, Surroundings};
+pub use hub::{Hub, SystemEnv};
 pub use io::Io;
 pub use listen::Listener;
 pub use sansws_core as core;
@@ -80,21 +80,22 @@ pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
 #[cfg(feature = "json")]
 pub use sansws_core::drive::Json;
 pub use sansws_core::drive::{
-    ClientState, Counters, Dial, Error, Events, FromMessage, Gate, HandlerError, HubMetrics,
-    Lagged, MessageReader, MessageWriter, Policy, Result, Scope, Serve, ServerMetrics, SocketEvent,
-    Stop, Subscription, Transport, scrape,
+    ClientState, ConnectOptions, ConnectionPolicy, Counters, Error, Events, FromMessage,
+    HandlerError, HubMetrics, Lagged, MessageReader, MessageWriter, Result, Scope, ServerHandle,
+    ServerMetrics, ServerOptions, SocketEvent, Stop, Subscription, Transport, scrape,
 };
 pub use sansws_core::error::{Misuse, Violation};
-pub use sansws_core::frame::Kind;
-pub use sansws_core::handshake::{Accept, Failure, OriginPolicy, Refusal, Request};
+pub use sansws_core::frame::MessageKind;
+pub use sansws_core::handshake::{AcceptOptions, Failure, OriginPolicy, Refusal, Request};
 pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Fields, RequestHead, Response, Url};
 pub use sansws_core::hub::{
-    Budget, ChannelId, Compress, Encoding, Filter, GroupOptions, HistoryOptions, HubError,
-    HubEvent, HubOptions, Instruction, Joined, Kept, Left, Missed, Notice, Open, Overflow,
-    Position, Presence, PresenceMode, Publication, Published, Recovered, Sent, Target,
+    ChannelId, ChannelOptions, Compress, Encoding, Filter, GroupOptions, History, HistoryOptions,
+    HubError, HubEvent, HubOptions, Instruction, Joined, Left, Notice, Position, Presence,
+    PresenceMode, Publication, Published, QueueLimits, Recovered, RecoveryFailure, Sent,
+    SlowConsumerPolicy, Target,
 };
-pub use sansws_core::message::{Message, Payload, Prepared};
+pub use sansws_core::message::{Message, Payload, PreparedMessage};
 pub use sansws_core::policy::{AddressLimits, Outcome, Rate, TrafficLimits};
 pub use server::{LocalTask, Server};
 pub use stream::Stream;

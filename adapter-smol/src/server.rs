@@ -13,7 +13,8 @@ use std::time::Duration;
 use async_signal::Signal;
 use futures_lite::StreamExt;
 use sansws_core::drive::{
-    self, Arrival, Error, Gate, HubRef, IntoService, Leave, Result, Serve, Service,
+    self, Admission, ConnectInfo, Error, HubRef, IntoService, Result, ServerHandle, ServerOptions,
+    Service,
 };
 use smol::net::AsyncToSocketAddrs;
 
@@ -30,8 +31,8 @@ pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
 #[must_use]
 pub struct Server {
     listeners: Vec<Listener>,
-    options: Serve,
-    gate: Option<Gate>,
+    options: ServerOptions,
+    handle: Option<ServerHandle>,
     drain: Option<Duration>,
 }
 
@@ -46,8 +47,8 @@ impl Server {
     pub fn new(listener: Listener) -> Self {
         Self {
             listeners: vec![listener],
-            options: Serve::default(),
-            gate: None,
+            options: ServerOptions::default(),
+            handle: None,
             drain: None,
         }
     }
@@ -59,19 +60,19 @@ impl Server {
     }
 
     /// Sets the options.
-    pub fn options(mut self, options: Serve) -> Self {
+    pub fn options(mut self, options: ServerOptions) -> Self {
         self.options = options;
         self
     }
 
     /// Shares the door with another server: limits count for both, and both shut down together.
-    pub fn share(mut self, gate: Gate) -> Self {
-        self.gate = Some(gate);
+    pub fn share(mut self, handle: ServerHandle) -> Self {
+        self.handle = Some(handle);
         self
     }
 
-    /// On SIGTERM and on SIGINT (^C), [drains](Gate::drain) the server over `window`. A second signal
-    /// [drops](Gate::drop_all) who is still in.
+    /// On SIGTERM and on SIGINT (^C), [drains](ServerHandle::drain) the server over `window`. A second signal
+    /// [drops](ServerHandle::drop_all) who is still in.
     #[cfg(unix)]
     pub const fn drain_on_signal(mut self, window: Duration) -> Self {
         self.drain = Some(window);
@@ -86,14 +87,16 @@ impl Server {
 
     /// The door of the server; ask for it after the options are set.
     ///
-    /// [`Gate::drain`] shuts it down over a while, with 1012; [`Gate::close`] at once, with 1001. Then it stops to accept, and
+    /// [`ServerHandle::drain`] shuts it down over a while, with 1012; [`ServerHandle::close`] at once, with 1001. Then it stops to accept, and
     /// [`serve`](Self::serve) returns once all connections have ended, or their [`shutdown`](crate::Timeouts::shutdown) time has.
-    pub fn gate(&mut self) -> Gate {
+    pub fn handle(&mut self) -> ServerHandle {
         let most = self.options.max_connections;
-        self.gate.get_or_insert_with(|| Gate::new(most)).clone()
+        self.handle
+            .get_or_insert_with(|| ServerHandle::new(most))
+            .clone()
     }
 
-    /// Serves until the gate is closed: each connection is a task of the runtime.
+    /// Serves until the handle is closed: each connection is a task of the runtime.
     pub async fn serve<S>(self, service: S) -> Result<(), Error>
     where
         S: IntoService<Io<Stream>>,
@@ -134,21 +137,21 @@ impl Server {
     async fn run(
         mut self,
         hubs: Vec<HubRef>,
-        mut start: impl FnMut(Accepted, Leave, Arc<Serve>),
+        mut start: impl FnMut(Accepted, Admission, Arc<ServerOptions>),
     ) -> Result<(), Error> {
-        let (gate, options) = (self.gate(), Arc::new(self.options));
+        let (handle, options) = (self.handle(), Arc::new(self.options));
         let mut signals = Signals::default();
-        let signals = drive::obey_signals(&gate, self.drain, move |cx| signals.poll_next(cx));
+        let signals = drive::obey_signals(&handle, self.drain, move |cx| signals.poll_next(cx));
         let beside = drive::both(signals, drive::drive_hubs(hubs, sleep));
         let shutdown = options.config.timeouts.shutdown;
         let start = |accepted, leave| start(accepted, leave, Arc::clone(&options));
-        drive::accept(self.listeners, &gate, shutdown, beside, sleep, start).await;
+        drive::accept(self.listeners, &handle, shutdown, beside, sleep, start).await;
         Ok(())
     }
 
-    /// Serves on `threads` threads, each with an executor of its own, until the gate is closed; the calling thread waits.
+    /// Serves on `threads` threads, each with an executor of its own, until the handle is closed; the calling thread waits.
     ///
-    /// Each thread makes its server by `server`, on a port that they share: [`Listener::bind_shared`]. Give them all one gate by
+    /// Each thread makes its server by `server`, on a port that they share: [`Listener::bind_shared`]. Give them all one handle by
     /// [`share`](Self::share), and handle no message on two threads: a connection stays where it was accepted.
     ///
     /// # Errors
@@ -166,7 +169,7 @@ impl Server {
             + Sync
             + 'static,
     {
-        let service = service.into_service(&Serve::default())?;
+        let service = service.into_service(&ServerOptions::default())?;
         let (ready, failed) = (Barrier::new(threads), AtomicBool::new(false));
         let work = || -> Result<(), Error> {
             // However one fails, also by a panic, the others wait for it.
@@ -229,9 +232,9 @@ impl Signals {
 /// One connection.
 fn connection<S: Service<Io<Stream>>>(
     accepted: Accepted,
-    options: Arc<Serve>,
+    options: Arc<ServerOptions>,
     service: S,
-    mut leave: Leave,
+    mut leave: Admission,
 ) -> impl Future<Output = ()> {
     let begun = now();
     // Boxed, so that an open connection does not hold room for a TLS handshake.
@@ -247,16 +250,16 @@ fn connection<S: Service<Io<Stream>>>(
             None => return,
         };
         let transport = Io::new(stream).watched(Stream::send_progress);
-        let arrival = Arrival {
+        let arrival = ConnectInfo {
             begun,
             peer,
             secure,
         };
         match leave {
-            Leave::In(ticket) => {
+            Admission::In(ticket) => {
                 drive::serve(transport, options, service, ticket, arrival).await;
             }
-            Leave::Away(away) => {
+            Admission::Away(away) => {
                 let refusing = drive::refuse(transport, &options, &service, arrival, &away);
                 let _ = Box::pin(refusing).await;
             }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use sansws_core::config::Config;
-use sansws_core::drive::{self, Connector, Dial, Error, Result};
+use sansws_core::drive::{self, ConnectOptions, Connector, Error, Result};
 use sansws_core::http::Url;
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
@@ -13,18 +13,18 @@ use tokio::net::TcpStream;
 
 use crate::{Io, Stream, Upgrade, WebSocket};
 
-/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`Dial`].
+/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`ConnectOptions`].
 ///
 /// # Errors
 /// [`Error::BadUrl`], [`Error::BadHeader`], [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
 /// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
 /// [`Error::Redirect`] when it sent us where we do not go.
-pub async fn connect(url: &str, dial: Dial) -> Result<WebSocket, Error> {
+pub async fn connect(url: &str, dial: ConnectOptions) -> Result<WebSocket, Error> {
     drive::follow(Error::parse_url(url)?, dial, once).await
 }
 
 /// Dials once.
-async fn once(url: Url, dial: Dial) -> Result<WebSocket, Error> {
+async fn once(url: Url, dial: ConnectOptions) -> Result<WebSocket, Error> {
     let timeouts = dial.config.timeouts.clone();
     let tcp = within(timeouts.connect, tcp(&url, &dial)).await?;
     tcp.set_nodelay(true)?;
@@ -54,7 +54,7 @@ async fn once(url: Url, dial: Dial) -> Result<WebSocket, Error> {
 pub async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: &Url,
-    dial: Dial,
+    dial: ConnectOptions,
 ) -> Result<WebSocket<S>, Error> {
     drive::connect(Io::new(stream), url, dial.options, dial.config, seed()?).await
 }
@@ -68,7 +68,7 @@ impl Connector for Dialer {
     type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket, Error>> + Send>>;
     type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-    fn dial(&self, url: &Url, dial: &Dial) -> Self::Dialing {
+    fn dial(&self, url: &Url, dial: &ConnectOptions) -> Self::Dialing {
         Box::pin(drive::follow(url.clone(), dial.clone(), once))
     }
 
@@ -94,7 +94,7 @@ pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Connects to the address of the host that answers first.
-async fn tcp(url: &Url, dial: &Dial) -> Result<TcpStream, Error> {
+async fn tcp(url: &Url, dial: &ConnectOptions) -> Result<TcpStream, Error> {
     let addresses = match dial.addresses(url) {
         Some(addresses) => addresses,
         None => tokio::net::lookup_host(dial.first_hop(url))
@@ -107,22 +107,22 @@ async fn tcp(url: &Url, dial: &Dial) -> Result<TcpStream, Error> {
 }
 
 #[cfg(feature = "tls")]
-async fn secure(stream: Stream, url: &Url, dial: &Dial) -> Result<Stream, Error> {
+async fn secure(stream: Stream, url: &Url, dial: &ConnectOptions) -> Result<Stream, Error> {
     crate::tls::dial(stream, url.host(), dial.tls.as_ref()).await
 }
 
 #[cfg(feature = "tls")]
-async fn secure_proxy(stream: Stream, host: &str, dial: &Dial) -> Result<Stream, Error> {
+async fn secure_proxy(stream: Stream, host: &str, dial: &ConnectOptions) -> Result<Stream, Error> {
     crate::tls::dial(stream, host, dial.proxy_tls.as_ref()).await
 }
 
 #[cfg(not(feature = "tls"))]
-async fn secure(_: Stream, _: &Url, _: &Dial) -> Result<Stream, Error> {
+async fn secure(_: Stream, _: &Url, _: &ConnectOptions) -> Result<Stream, Error> {
     Err(Error::other("wss:// needs the feature `tls`"))
 }
 
 #[cfg(not(feature = "tls"))]
-async fn secure_proxy(_: Stream, _: &str, _: &Dial) -> Result<Stream, Error> {
+async fn secure_proxy(_: Stream, _: &str, _: &ConnectOptions) -> Result<Stream, Error> {
     Err(Error::other("an https:// proxy needs the feature `tls`"))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use sansws_core::drive::Outside;
+use sansws_core::drive::HubEnv;
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
@@ -32,13 +32,13 @@ use crate::io::now;
 /// # Ok(())
 /// # }
 /// ```
-pub type Hub = sansws_core::drive::Hub<Surroundings>;
+pub type Hub = sansws_core::drive::Hub<SystemEnv>;
 
 /// The time since the Unix epoch, and entropy of the system.
 #[derive(Clone, Copy, Debug)]
-pub struct Surroundings;
+pub struct SystemEnv;
 
-impl Outside for Surroundings {
+impl HubEnv for SystemEnv {
     fn now() -> Instant {
         now() + since_1970()
     }

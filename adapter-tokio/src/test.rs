@@ -27,7 +27,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use sansws_core::drive::{Error, IntoService, Result, Serve};
+use sansws_core::drive::{Error, IntoService, Result, ServerOptions};
 use sansws_core::kit::{Clock, MemoryStream};
 pub use sansws_core::kit::{TestServer, TestSocket};
 
@@ -44,14 +44,14 @@ where
     S: IntoService<Wire>,
     S::Service: 'static,
 {
-    server_with(service, Serve::default())
+    server_with(service, ServerOptions::default())
 }
 
 /// A server in memory.
 ///
 /// # Errors
 /// When routes are in each other's way.
-pub fn server_with<S>(service: S, options: Serve) -> Result<TestServer, Error>
+pub fn server_with<S>(service: S, options: ServerOptions) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
     S::Service: 'static,
@@ -70,14 +70,14 @@ where
     S: IntoService<Wire>,
     S::Service: 'static,
 {
-    server_in_real_time_with(service, Serve::default())
+    server_in_real_time_with(service, ServerOptions::default())
 }
 
 /// The same, with options.
 ///
 /// # Errors
 /// When routes are in each other's way.
-pub fn server_in_real_time_with<S>(service: S, options: Serve) -> Result<TestServer, Error>
+pub fn server_in_real_time_with<S>(service: S, options: ServerOptions) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
     S::Service: 'static,

@@ -22,7 +22,7 @@ macro_rules! drains_and_then_ends {
                 let server = Server::bind("127.0.0.1:0").await.unwrap();
                 let url = format!("ws://{}/", server.local_addr().unwrap());
                 let mut server = server.drain_on_signal(Duration::from_secs(600));
-                let gate = server.gate();
+                let handle = server.handle();
                 let router = Router::new().route("/", async |upgrade: Upgrade| {
                     let _socket = upgrade.accept().await?;
                     std::future::pending().await
@@ -35,7 +35,7 @@ macro_rules! drains_and_then_ends {
                         sockets.push(connect(&url, Default::default()).await.unwrap());
                     }
                     ready.send(()).unwrap();
-                    while !gate.is_closing() {
+                    while !handle.is_closing() {
                         sleep(Duration::from_millis(5)).await;
                     }
                     ready.send(()).unwrap();

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Instant as Clock;
 
 use sansws_core::hub::{
-    Broker, ChannelId, Hub, HubOptions, Join, NodeId, Open, Output, Publish, Taken,
+    Broker, ChannelId, ChannelOptions, Hub, HubOptions, JoinOptions, NodeId, Output,
+    PublishOptions, Taken,
 };
-use sansws_core::message::Prepared;
+use sansws_core::message::PreparedMessage;
 use sansws_core::time::Instant;
 
 /// How often each is measured; the fastest counts, since noise only adds.
@@ -38,9 +39,9 @@ impl Ours {
             members: Vec::new(),
         };
         for _ in 0..members {
-            let id = ours.hub.open(NOW, Open::default());
+            let id = ours.hub.open(NOW, ChannelOptions::default());
             let id = id.unwrap_or_else(|error| panic!("{error}"));
-            let joined = ours.hub.join(NOW, id, "lobby", Join::default());
+            let joined = ours.hub.join(NOW, id, "lobby", JoinOptions::default());
             joined.unwrap_or_else(|error| panic!("{error}"));
             ours.members.push(id);
             ours.settle();
@@ -63,8 +64,8 @@ impl Ours {
     }
 
     fn publish(&mut self, text: &str) {
-        let message = Prepared::new(text);
-        let options = Publish::default();
+        let message = PreparedMessage::new(text);
+        let options = PublishOptions::default();
         let published = self.hub.publish(NOW, None, "lobby", message, options, None);
         published.unwrap_or_else(|error| panic!("{error}"));
         self.settle();
@@ -72,7 +73,8 @@ impl Ours {
 
     fn take(&mut self, out: &mut Vec<u8>) {
         for id in &self.members {
-            let mut put = |frame: &Prepared, _: Option<&_>| out.extend_from_slice(frame.payload());
+            let mut put =
+                |frame: &PreparedMessage, _: Option<&_>| out.extend_from_slice(frame.payload());
             while let Taken::Message(()) = self.hub.take(NOW, *id, &mut put) {}
             black_box(&out);
             out.clear();

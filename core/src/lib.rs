@@ -25,8 +25,8 @@
 //! use std::sync::Arc;
 //! use sansws_core::close::CloseCode;
 //! use sansws_core::config::Config;
-//! use sansws_core::connection::{After, Connection, Event};
-//! use sansws_core::handshake::{Accept, Answer, ClientHandshake, ClientOptions, ServerHandshake};
+//! use sansws_core::connection::{TransportAction, Connection, Event};
+//! use sansws_core::handshake::{AcceptOptions, Answer, ClientHandshake, ClientOptions, ServerHandshake};
 //! use sansws_core::message::Assembly;
 //! use sansws_core::random::Seed;
 //! use sansws_core::time::Instant;
@@ -39,7 +39,7 @@
 //! let mut server_handshake = ServerHandshake::new(config.clone());
 //! let (request, _) = server_handshake.receive(dialing.request())?.expect("the whole request is there");
 //! assert_eq!(request.path(), "/chat");
-//! let (response, agreement) = request.accept(&config, Accept::default())?;
+//! let (response, agreement) = request.accept(&config, AcceptOptions::default())?;
 //! let mut server = Connection::server(config.clone(), &agreement, now);
 //! let (answer, _) = dialing.receive(&response, false)?.expect("the whole response is there");
 //! let Answer::Open(opened) = answer else { panic!("refused") };
@@ -58,10 +58,10 @@
 //! let step = server.receive(now, &mut octets, &mut assembly)?;
 //! assert!(matches!(step.event, Some(Event::Close(close)) if close.reason == "bye"));
 //! let mut octets = output(&mut server);
-//! assert_eq!(server.after(), After::Shutdown);
+//! assert_eq!(server.transport_action(), TransportAction::Shutdown);
 //! let _ = client.receive(now, &mut octets, &mut assembly)?;
 //! client.end_of_input();
-//! assert_eq!(client.after(), After::Drop);
+//! assert_eq!(client.transport_action(), TransportAction::Drop);
 //!
 //! fn output(connection: &mut Connection) -> Vec<u8> {
 //!     let mut slices: [&[u8]; 8] = [&[]; 8];

@@ -5,9 +5,10 @@ use std::alloc::System;
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Broker, ChannelId, Hub, HubOptions, Join, NodeId, Open, Output, Publish, Taken,
+    Broker, ChannelId, ChannelOptions, Hub, HubOptions, JoinOptions, NodeId, Output,
+    PublishOptions, Taken,
 };
-use sansws_core::message::Prepared;
+use sansws_core::message::PreparedMessage;
 use sansws_core::time::Instant;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -31,8 +32,11 @@ impl World {
             members: Vec::new(),
         };
         for _ in 0..members {
-            let id = world.hub.open(NOW, Open::default()).unwrap();
-            world.hub.join(NOW, id, "lobby", Join::default()).unwrap();
+            let id = world.hub.open(NOW, ChannelOptions::default()).unwrap();
+            world
+                .hub
+                .join(NOW, id, "lobby", JoinOptions::default())
+                .unwrap();
             world.members.push(id);
             world.settle();
         }
@@ -57,8 +61,8 @@ impl World {
     }
 
     fn publish(&mut self) -> usize {
-        let options = Publish::default();
-        let message = Prepared::new("hello");
+        let options = PublishOptions::default();
+        let message = PreparedMessage::new("hello");
         self.hub
             .publish(NOW, None, "lobby", message, options, None)
             .unwrap();

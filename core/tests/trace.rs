@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sansws_core::app::Route;
-use sansws_core::drive::{Dial, Foreign, Result, Scope, Serve};
-use sansws_core::handshake::{Accept, Request};
+use sansws_core::drive::{ConnectOptions, ExternalUpgrade, Result, Scope, ServerOptions};
+use sansws_core::handshake::{AcceptOptions, Request};
 use sansws_core::http::Response;
 use sansws_core::http::forwarded::Trusted;
 use sansws_core::kit::{Clock, MemoryStream, MemoryTransport, TestHub, TestServer};
@@ -83,9 +83,9 @@ async fn fails(upgrade: Up) -> Result {
 }
 
 async fn speaks(upgrade: Up) -> Result {
-    let accept = Accept {
+    let accept = AcceptOptions {
         subprotocol: upgrade.choose(["chat.v2"]),
-        ..Accept::default()
+        ..AcceptOptions::default()
     };
     let mut socket = upgrade.accept_with(accept).await?;
     while let Some(message) = socket.receive().await? {
@@ -138,10 +138,10 @@ fn event<'a>(events: &'a [Fields], message: &str) -> &'a Fields {
 fn the_span_of_a_connection_has_the_fields_that_opentelemetry_knows() {
     let behind_proxy = |routes| {
         let trusted = Trusted::new(["127.0.0.1"]).unwrap();
-        serve_with(routes, Serve::default().trusted(trusted))
+        serve_with(routes, ServerOptions::default().trusted(trusted))
     };
     let (spans, events) = told(behind_proxy, async |server| {
-        let mut dial = Dial::default()
+        let mut dial = ConnectOptions::default()
             .header("User-Agent", "a test")
             .header("X-Forwarded-For", "192.0.2.7");
         dial.options.subprotocols = vec!["chat.v1".into(), "chat.v2".into()];
@@ -236,7 +236,7 @@ fn what_fails_before_a_handler_is_an_error_with_its_route() {
         async |server| {
             assert_eq!(server.get("/layer/1").await?.status, 500);
             assert_eq!(server.get("/page/1").await?.status, 500);
-            assert_eq!(server.gate().metrics().handlers_failed, 2);
+            assert_eq!(server.handle().metrics().handlers_failed, 2);
             Ok(())
         },
     );
@@ -274,7 +274,7 @@ fn what_comes_by_another_stack_is_told_with_its_route() {
     let told = Told::default();
     let subscriber = tracing_subscriber::registry().with(told.clone());
     tracing::subscriber::with_default(subscriber, || {
-        let foreign = Foreign::new(request).route("/rooms/{room}");
+        let foreign = ExternalUpgrade::new(request).route("/rooms/{room}");
         let (_, admitted) = foreign.accept().unwrap();
         let (_client, server) = MemoryStream::pair();
         let transport = MemoryTransport::new(server, &Clock::default());
@@ -310,7 +310,7 @@ fn what_comes_by_another_stack_is_told_with_its_route() {
 #[test]
 fn a_refused_origin_is_a_warning_with_both_origins() {
     let (_, events) = told(serve, async |server| {
-        let dial = Dial::default().header("Origin", "https://evil.example");
+        let dial = ConnectOptions::default().header("Origin", "https://evil.example");
         let answer = server.expect_reject_with("/echo", dial, 403).await;
         let text = String::from_utf8(answer.body).unwrap();
         assert!(
@@ -349,9 +349,9 @@ fn a_subscriber_that_panics_ends_no_server() {
                 let _ = server.connect("/fails").await;
                 let _ = server.get("/page").await;
                 server.pass(Duration::from_secs(30)).await;
-                assert_eq!(server.gate().open(), 0);
+                assert_eq!(server.handle().open(), 0);
             }
-            assert!(server.gate().metrics().handlers_failed >= 2);
+            assert!(server.handle().metrics().handlers_failed >= 2);
             Ok(())
         });
     });

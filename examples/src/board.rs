@@ -5,8 +5,10 @@
 use std::time::{Duration, Instant};
 
 use sansws_core::app::Route;
-use sansws_core::drive::{Error, Gate, Hub, Outside, Result, Transport, Upgrade};
-use sansws_core::hub::{FilterError, GroupOptions, HistoryOptions, HubError, HubOptions, Overflow};
+use sansws_core::drive::{Error, Hub, HubEnv, Result, ServerHandle, Transport, Upgrade};
+use sansws_core::hub::{
+    FilterError, GroupOptions, HistoryOptions, HubError, HubOptions, SlowConsumerPolicy,
+};
 use serde_json::json;
 
 use crate::monitor::{cpu_seconds, memory_octets};
@@ -22,7 +24,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Board<O> {
     group: String,
-    gate: Gate,
+    handle: ServerHandle,
     hub: Hub<O>,
     begun: Instant,
 }
@@ -46,11 +48,11 @@ pub fn rule(options: HubOptions) -> Result<HubOptions, FilterError> {
     };
     let group = GroupOptions::default()
         .history(newest)
-        .overflow(Overflow::KeepLatest);
+        .overflow(SlowConsumerPolicy::KeepLatest);
     Ok(options.rule(GROUPS.parse()?, group))
 }
 
-async fn watcher<T: Transport, O: Outside>(
+async fn watcher<T: Transport, O: HubEnv>(
     upgrade: Upgrade<T>,
     hub: Hub<O>,
     group: String,
@@ -62,12 +64,12 @@ async fn watcher<T: Transport, O: Outside>(
     Ok(())
 }
 
-impl<O: Outside> Board<O> {
-    /// The numbers of the server called `name` behind `gate`, whose connections use `hub`.
-    pub fn new(name: &str, gate: Gate, hub: &Hub<O>) -> Self {
+impl<O: HubEnv> Board<O> {
+    /// The numbers of the server called `name` behind `handle`, whose connections use `hub`.
+    pub fn new(name: &str, handle: ServerHandle, hub: &Hub<O>) -> Self {
         Self {
             group: format!("numbers/{name}"),
-            gate,
+            handle,
             hub: hub.clone(),
             begun: now(),
         }
@@ -97,7 +99,7 @@ impl<O: Outside> Board<O> {
             let publish = self.hub.publish(self.group.as_str(), numbers);
             match publish.key(&self.group).now() {
                 // Who is behind or alone has the next numbers in a second.
-                Ok(_) | Err(Error::Hub(HubError::Behind | HubError::Down)) => {}
+                Ok(_) | Err(Error::Hub(HubError::Backpressure | HubError::Down)) => {}
                 Err(error) => return Err(error),
             }
             before = totals;
@@ -128,7 +130,7 @@ impl<O: Outside> Board<O> {
         );
         json!({
             "at": milliseconds(),
-            "connections": self.gate.open(),
+            "connections": self.handle.open(),
             "messages_per_second": published + delivered,
             "published_per_second": published,
             "cpu_percent": cpu.map(|(before, now)| (now - before) / seconds * 100.0),

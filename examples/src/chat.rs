@@ -20,11 +20,11 @@ use sansws_core::app::Route;
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Limits};
 use sansws_core::drive::{
-    Error, Hub, Json, Outside, Policy, Result, Transport, Upgrade, WebSocket,
+    ConnectionPolicy, Error, Hub, HubEnv, Json, Result, Transport, Upgrade, WebSocket,
 };
 use sansws_core::hub::{
-    Budget, FilterError, GroupOptions, HistoryOptions, HubOptions, Joined, Notice, Open, Position,
-    Presence, PresenceMode, Publication, Recovered,
+    ChannelOptions, FilterError, GroupOptions, HistoryOptions, HubOptions, Joined, Notice,
+    Position, Presence, PresenceMode, Publication, QueueLimits, Recovered,
 };
 use sansws_core::message::Message;
 use serde::{Deserialize, Serialize};
@@ -62,10 +62,10 @@ pub fn options() -> Result<HubOptions, FilterError> {
         .notices(noticed);
     let mut options = HubOptions::default()
         .rule("chat/+".parse()?, room)
-        .budget(Budget {
+        .budget(QueueLimits {
             octets: 256 << 10,
             messages: 256,
-            ..Budget::default()
+            ..QueueLimits::default()
         });
     options.max_history = 16 << 20;
     Ok(options)
@@ -76,11 +76,11 @@ pub fn options() -> Result<HubOptions, FilterError> {
 pub fn route<T, O>(hub: &Hub<O>, node: Option<&str>) -> Route<T>
 where
     T: Transport + Send + 'static,
-    O: Outside + 'static,
+    O: HubEnv + 'static,
 {
     let rooms = hub.clone();
     let node: Option<Arc<str>> = node.map(Into::into);
-    let policy = Policy::default().config(Config {
+    let policy = ConnectionPolicy::default().config(Config {
         limits: Limits {
             message: 32 << 10,
             write_queue: 64 << 10,
@@ -114,7 +114,7 @@ enum Request {
     Who,
 }
 
-async fn member<T: Transport, O: Outside>(
+async fn member<T: Transport, O: HubEnv>(
     upgrade: Upgrade<T>,
     hub: Hub<O>,
     node: Option<Arc<str>>,
@@ -134,9 +134,9 @@ async fn member<T: Transport, O: Outside>(
     if others == 0 && hub.groups().len() >= ROOMS {
         return Err(Error::close(CloseCode::AGAIN, "too many rooms"));
     }
-    let id = socket.open_channel(Open {
+    let id = socket.open_channel(ChannelOptions {
         user: Some(name.clone()),
-        ..Open::default()
+        ..ChannelOptions::default()
     })?;
     let joined = join_kept(&socket, &hub, &group, since).await?;
     // By way of its channel, so that it comes behind what was missed.

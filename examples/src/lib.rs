@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use async_channel::{Receiver, bounded};
 use clap::ValueEnum;
 use sansws_core::config::{Config, Deflate, Limits};
-use sansws_core::drive::{self, Hub, Outside, Transport, WebSocket};
+use sansws_core::drive::{self, Hub, HubEnv, Transport, WebSocket};
 use sansws_core::hub::{Joined, Position};
 
 /// Which adapter a program runs on.
@@ -88,7 +88,7 @@ pub fn milliseconds() -> u64 {
 ///
 /// # Errors
 /// As for [`join`](WebSocket::join).
-pub async fn join_kept<T: Transport, O: Outside>(
+pub async fn join_kept<T: Transport, O: HubEnv>(
     socket: &WebSocket<T>,
     hub: &Hub<O>,
     group: &str,

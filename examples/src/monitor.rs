@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use sansws_core::app::{Route, Router};
 use sansws_core::drive::{
-    self, CodeClass, Error, Failed, Gate, Hub, Outside, Result, Transport, TurnedAway, Upgrade,
+    self, CodeClass, Error, Failed, Hub, HubEnv, Result, ServerHandle, Transport, TurnedAway,
+    Upgrade,
 };
 use sansws_core::http::Response;
-use sansws_core::hub::{FilterError, GroupOptions, HubError, HubOptions, Overflow};
+use sansws_core::hub::{FilterError, GroupOptions, HubError, HubOptions, SlowConsumerPolicy};
 use sansws_redis::Status;
 use serde_json::{Map, Value, json};
 
@@ -30,7 +31,7 @@ const TICKS: f64 = 100.0;
 #[derive(Debug)]
 pub struct Monitor<O> {
     name: String,
-    gate: Gate,
+    handle: ServerHandle,
     hub: Hub<O>,
     began: Instant,
     /// Tells this run of the node from the one before.
@@ -42,7 +43,7 @@ impl<O> Clone for Monitor<O> {
     fn clone(&self) -> Self {
         Self {
             name: self.name.clone(),
-            gate: self.gate.clone(),
+            handle: self.handle.clone(),
             hub: self.hub.clone(),
             link: self.link.clone(),
             ..*self
@@ -55,16 +56,16 @@ impl<O> Clone for Monitor<O> {
 /// # Errors
 /// Never: the filter is one.
 pub fn rule(options: HubOptions) -> Result<HubOptions, FilterError> {
-    let group = GroupOptions::default().overflow(Overflow::KeepLatest);
+    let group = GroupOptions::default().overflow(SlowConsumerPolicy::KeepLatest);
     Ok(options.rule(GROUP.parse()?, group))
 }
 
-impl<O: Outside + 'static> Monitor<O> {
-    /// Of the server behind `gate`, whose connections use `hub`. Names tell nodes apart: no two may have the same.
-    pub fn new(name: &str, gate: Gate, hub: &Hub<O>) -> Self {
+impl<O: HubEnv + 'static> Monitor<O> {
+    /// Of the server behind `handle`, whose connections use `hub`. Names tell nodes apart: no two may have the same.
+    pub fn new(name: &str, handle: ServerHandle, hub: &Hub<O>) -> Self {
         Self {
             name: name.into(),
-            gate,
+            handle,
             hub: hub.clone(),
             began: now(),
             run: milliseconds(),
@@ -102,7 +103,7 @@ impl<O: Outside + 'static> Monitor<O> {
     }
 
     fn metrics(&self) -> Response {
-        let mut response = drive::scrape(&self.gate.metrics(), Some(&self.hub.metrics()));
+        let mut response = drive::scrape(&self.handle.metrics(), Some(&self.hub.metrics()));
         if let Some(link) = &self.link {
             response.body.extend(link.to_prometheus().into_bytes());
         }
@@ -110,7 +111,7 @@ impl<O: Outside + 'static> Monitor<O> {
     }
 
     fn health(&self) -> Response {
-        self.gate.health(Some(&self.hub.metrics())).response()
+        self.handle.health(Some(&self.hub.metrics())).response()
     }
 
     /// Reports for ever; `sleep` is the runtime's.
@@ -121,7 +122,7 @@ impl<O: Outside + 'static> Monitor<O> {
         loop {
             match self.publish() {
                 // Who is behind or alone has the next report in a second.
-                Ok(()) | Err(Error::Hub(HubError::Behind)) => {}
+                Ok(()) | Err(Error::Hub(HubError::Backpressure)) => {}
                 Err(error) => return Err(error),
             }
             sleep(PERIOD).await;
@@ -145,9 +146,9 @@ impl<O: Outside + 'static> Monitor<O> {
 
     /// The numbers, counters as they stand: who reads two reports knows the rate, also when some between got lost.
     fn report(&self) -> Value {
-        let (server, hub) = (self.gate.metrics(), self.hub.metrics());
+        let (server, hub) = (self.handle.metrics(), self.hub.metrics());
         let (done, held) = (&hub.hub.counters, &hub.hub.gauges);
-        let health = self.gate.health(Some(&hub));
+        let health = self.handle.health(Some(&hub));
         let closed: Map<String, Value> = CodeClass::ALL
             .iter()
             .map(|class| (class.label().into(), server.closed(*class).into()))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 use sansws_core::app::Router;
-use sansws_core::drive::{Error, Gate, Hub, Outside, Result, Transport, Upgrade};
+use sansws_core::drive::{Error, Hub, HubEnv, Result, ServerHandle, Transport, Upgrade};
 use sansws_core::hub::{FilterError, HubOptions};
 use sansws_redis::Status;
 
@@ -30,14 +30,14 @@ pub fn options() -> Result<HubOptions, FilterError> {
     monitor::rule(board::rule(chat::options()?)?)
 }
 
-impl<O: Outside + 'static> Node<O> {
-    /// The node called `name`, a name that no other has: the server behind `gate`, whose connections use `hub`.
-    pub fn new(name: &str, gate: &Gate, hub: &Hub<O>) -> Self {
+impl<O: HubEnv + 'static> Node<O> {
+    /// The node called `name`, a name that no other has: the server behind `handle`, whose connections use `hub`.
+    pub fn new(name: &str, handle: &ServerHandle, hub: &Hub<O>) -> Self {
         Self {
             name: None,
             hub: hub.clone(),
-            board: Board::new(name, gate.clone(), hub),
-            monitor: Monitor::new(name, gate.clone(), hub),
+            board: Board::new(name, handle.clone(), hub),
+            monitor: Monitor::new(name, handle.clone(), hub),
         }
     }
 

@@ -5,7 +5,9 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use sansws_core::hub::{Draft, Event, Filters, NodeId, Position, Publication, Target, Token};
+use sansws_core::hub::{
+    Event, Filters, NodeId, Position, Publication, PublishRequest, Target, Token,
+};
 use sansws_core::time::{Duration, Instant};
 
 use super::lane::{Lane, Op};
@@ -453,7 +455,7 @@ impl Machine {
     /// What members receive of a message: framed and compressed here, since that is not what crosses.
     pub(super) fn publication(
         &mut self,
-        draft: &Draft,
+        draft: &PublishRequest,
         position: Position,
         time: u64,
     ) -> Arc<Publication> {

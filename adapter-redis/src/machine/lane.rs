@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use sansws_core::hub::{Draft, NodeId, Position, Present, Token};
+use sansws_core::hub::{NodeId, Position, Present, PublishRequest, Token};
 
 use crate::request::{Name, Seat};
 use crate::wire::Messages;
@@ -107,7 +107,7 @@ impl Lane<Op> {
     /// long it is.
     pub(super) fn publish(
         &mut self,
-        draft: &Draft,
+        draft: &PublishRequest,
         from: (NodeId, Option<Token>),
         most: usize,
     ) -> usize {

@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Answer, ChannelId, Command, Event, Filters, HubError, HubOptions, Instruction, NodeId,
-    Question, Target,
+    ChannelId, Command, Event, Filters, HubError, HubOptions, Instruction, NodeId, Query,
+    QueryResult, Target,
 };
 use sansws_core::random::{Jitter, Seed};
 use sansws_core::time::{Duration, Instant};
@@ -277,7 +277,7 @@ impl Machine {
                 self.read(from, &group, op);
             }
             Command::Ask { token, question } => match question {
-                Question::History(group, limit) => {
+                Query::History(group, limit) => {
                     let op = Op::History {
                         node: from,
                         token,
@@ -285,7 +285,7 @@ impl Machine {
                     };
                     self.read(from, &group, op);
                 }
-                Question::Presence(group) => {
+                Query::Presence(group) => {
                     self.read(from, &group, Op::Presence { node: from, token });
                 }
                 // A question of a later core.
@@ -458,7 +458,7 @@ impl Machine {
         ChannelId::from_parts(node, slot, generation)
     }
 
-    fn answer(&mut self, node: NodeId, token: sansws_core::hub::Token, answer: Answer) {
+    fn answer(&mut self, node: NodeId, token: sansws_core::hub::Token, answer: QueryResult) {
         self.events
             .push_back((node, Event::Answer { token, answer }));
     }

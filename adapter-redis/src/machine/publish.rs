@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Answer, Draft, Event, HubError, Kept, Missed, NodeId, Past, Position, Presence, PresenceMode,
-    Publication, Published, Token,
+    Event, History, HistorySlice, HubError, NodeId, Position, Presence, PresenceMode, Publication,
+    PublishRequest, Published, QueryResult, RecoveryFailure, Token,
 };
 use sansws_core::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::request::{Channel, Entry, Failure, Name, Reply, Request};
 use crate::wire;
 
 impl Machine {
-    pub(super) fn publish(&mut self, from: NodeId, token: Option<Token>, draft: &Draft) {
+    pub(super) fn publish(&mut self, from: NodeId, token: Option<Token>, draft: &PublishRequest) {
         self.metrics.published += 1;
         // What goes together is kept and evicted together: a part of what may be kept.
         let keep = self.options.of(&draft.group).history;
@@ -186,13 +186,13 @@ impl Machine {
                     position, entries, ..
                 },
             ) => {
-                let mut kept = Kept::default();
+                let mut kept = History::default();
                 kept.position = position;
                 kept.publications = match position {
                     Some(position) => self.publications(name, position.epoch, entries),
                     None => Vec::new(),
                 };
-                self.answer(node, token, Answer::History(kept));
+                self.answer(node, token, QueryResult::History(kept));
             }
             (
                 Op::Presence { node, token },
@@ -209,7 +209,7 @@ impl Machine {
                 if self.keeps_members(name) {
                     presence.members = members;
                 }
-                self.answer(node, token, Answer::Presence(presence));
+                self.answer(node, token, QueryResult::Presence(presence));
             }
             (Op::Send(_) | Op::Enter(..), _) => {}
             (Op::Exit(seat, users), _) => self.exited(name, seat, users.is_none()),
@@ -282,15 +282,15 @@ impl Machine {
         position: Position,
         floor: u64,
         entries: Vec<Entry>,
-    ) -> Past {
+    ) -> HistorySlice {
         let keep = self.options.of(name).history;
-        let missed = Missed::between(keep.as_ref(), since, position, floor);
-        let publications = if missed.is_none_or(Missed::replays) {
+        let missed = RecoveryFailure::between(keep.as_ref(), since, position, floor);
+        let publications = if missed.is_none_or(RecoveryFailure::replays) {
             self.publications(name, position.epoch, entries)
         } else {
             Vec::new()
         };
-        Past {
+        HistorySlice {
             publications,
             position,
             missed,

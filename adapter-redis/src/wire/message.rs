@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use sansws_core::frame::Kind;
-use sansws_core::hub::{Draft, Publish};
-use sansws_core::message::{Payload as Content, Prepared};
+use sansws_core::frame::MessageKind;
+use sansws_core::hub::{PublishOptions, PublishRequest};
+use sansws_core::message::{Payload as Content, PreparedMessage};
 use sansws_core::time::Duration;
 
 use super::read::Reader;
@@ -22,18 +22,18 @@ const EXCLUDE: u8 = 32;
 const EXCLUDE_USERS: u8 = 64;
 const KNOWN: u8 = 127;
 
-pub(super) fn is_binary(message: &Prepared) -> bool {
-    message.kind() == Kind::Binary
+pub(super) fn is_binary(message: &PreparedMessage) -> bool {
+    message.kind() == MessageKind::Binary
 }
 
 /// A message in wire format, without its group. Its id is not part of it.
-pub fn encode(draft: &Draft) -> Vec<u8> {
+pub fn encode(draft: &PublishRequest) -> Vec<u8> {
     let mut out = Vec::with_capacity(draft.message.len() + 32);
     encode_to(draft, &mut out);
     out
 }
 
-pub(super) fn encode_to(draft: &Draft, out: &mut Vec<u8>) {
+pub(super) fn encode_to(draft: &PublishRequest, out: &mut Vec<u8>) {
     let options = &draft.options;
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let flags = flag(options.unsaved, UNSAVED)
@@ -76,7 +76,7 @@ pub(super) fn encode_to(draft: &Draft, out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// [`WireError`].
-pub fn decode(group: &Name, octets: &[u8]) -> Result<Draft, WireError> {
+pub fn decode(group: &Name, octets: &[u8]) -> Result<PublishRequest, WireError> {
     let mut reader = Reader(octets);
     let flags = reader.u8()?;
     if flags & !KNOWN != 0 {
@@ -102,15 +102,15 @@ pub fn decode(group: &Name, octets: &[u8]) -> Result<Draft, WireError> {
     }
     let [exclude_users, exclude_replay] = users;
     let message = if has(BINARY) {
-        Prepared::new(Content::Binary(reader.rest()))
+        PreparedMessage::new(Content::Binary(reader.rest()))
     } else {
-        Prepared::new(Content::Text(reader.text_to_the_end()?))
+        PreparedMessage::new(Content::Text(reader.text_to_the_end()?))
     };
-    Ok(Draft {
+    Ok(PublishRequest {
         group: Arc::clone(group),
         message,
         sender,
-        options: Publish {
+        options: PublishOptions {
             exclude,
             exclude_users,
             exclude_replay,

@@ -37,8 +37,8 @@ mod presence;
 mod read;
 
 use sansws_core::close::CloseCode;
-use sansws_core::hub::{ChannelId, Draft, Instruction, NodeId, Position, PresenceChange};
-use sansws_core::message::{Payload as Content, Prepared};
+use sansws_core::hub::{ChannelId, Instruction, NodeId, Position, PresenceChange, PublishRequest};
+use sansws_core::message::{Payload as Content, PreparedMessage};
 use thiserror::Error;
 
 pub use instruction::{instruct, instruct_channel};
@@ -84,7 +84,7 @@ pub enum Payload<'a> {
         /// How often that was used before.
         generation: u32,
         /// The message.
-        message: Prepared,
+        message: PreparedMessage,
     },
     /// A channel of the node is to be closed.
     CloseChannel {
@@ -168,8 +168,8 @@ pub fn parse<'a>(group: &Name, octets: &'a [u8]) -> Result<Payload<'a>, WireErro
             slot: reader.u32()?,
             generation: reader.u32()?,
             message: match reader.u8()? {
-                0 => Prepared::new(Content::Text(reader.text_to_the_end()?)),
-                1 => Prepared::new(Content::Binary(reader.rest())),
+                0 => PreparedMessage::new(Content::Text(reader.text_to_the_end()?)),
+                1 => PreparedMessage::new(Content::Binary(reader.rest())),
                 _ => return Err(WireError::Unknown),
             },
         },
@@ -229,7 +229,7 @@ impl Messages {
     }
 
     /// Puts a message behind the others.
-    pub fn push(&mut self, draft: &Draft) {
+    pub fn push(&mut self, draft: &PublishRequest) {
         let at = self.octets.len();
         self.octets.extend([0; 4]);
         message::encode_to(draft, &mut self.octets);
@@ -290,7 +290,7 @@ pub fn close(code: CloseCode, reason: &str) -> Vec<u8> {
 }
 
 /// A message for one channel.
-pub fn direct(to: ChannelId, message: &Prepared) -> Vec<u8> {
+pub fn direct(to: ChannelId, message: &PreparedMessage) -> Vec<u8> {
     let mut out = payload(4);
     put_place(&mut out, to);
     out.push(u8::from(message::is_binary(message)));

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sansws_core::hub::Position;
-use sansws_tokio::{Dial, WebSocket, connect};
+use sansws_tokio::{ConnectOptions, WebSocket, connect};
 
 /// What all clients see together.
 #[derive(Debug, Default)]
@@ -246,10 +246,13 @@ async fn enter(
         .map(|position| format!("?since={position}"))
         .unwrap_or_default();
     let url = format!("ws://{address}/{group}{since}");
-    let mut socket = tokio::time::timeout(Duration::from_secs(10), connect(&url, Dial::default()))
-        .await
-        .ok()?
-        .ok()?;
+    let mut socket = tokio::time::timeout(
+        Duration::from_secs(10),
+        connect(&url, ConnectOptions::default()),
+    )
+    .await
+    .ok()?
+    .ok()?;
     let said = tokio::time::timeout(Duration::from_secs(30), async {
         let mut early = Vec::new();
         loop {
@@ -434,7 +437,7 @@ pub struct Watcher {
 impl Watcher {
     pub async fn enter(address: SocketAddr, group: &str, user: &str) -> Self {
         let url = format!("ws://{address}/{group}?user={user}");
-        let mut socket = connect(&url, Dial::default()).await.unwrap();
+        let mut socket = connect(&url, ConnectOptions::default()).await.unwrap();
         let changes: Arc<Mutex<Vec<(usize, String)>>> = Arc::default();
         let noted = Arc::clone(&changes);
         let task = tokio::spawn(async move {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use sansws_core::http::Response;
 use sansws_core::hub::{
-    GroupOptions, HistoryOptions, HubOptions, Joined, Missed, Notice, Position, PresenceMode, Publication, Recovered,
-    WhenDown,
+    GroupOptions, HistoryOptions, HubOptions, Joined, RecoveryFailure, Notice, Position, PresenceMode, Publication, Recovered,
+    OutagePolicy,
 };
 use sansws_core::message::Message;
 use sansws_redis::{Redis, RedisOptions, Server as Target, hub_options};
-use ws::{Error, Hub, Open, Result, Router, Server, Upgrade};
+use ws::{Error, Hub, ChannelOptions, Result, Router, Server, Upgrade};
 
 use super::Setup;
 
@@ -49,7 +49,7 @@ fn options(setup: &Setup) -> HubOptions {
     let mut options = HubOptions::default()
         .rule("who/+".parse().unwrap(), present)
         .groups(groups);
-    options.when_down = WhenDown::Refuse;
+    options.when_down = OutagePolicy::Refuse;
     options.lease = Some(Duration::from_secs(3));
     options.check = Some(Duration::from_secs(2));
     options.budget.messages = 40_000;
@@ -63,7 +63,7 @@ fn said(joined: &Joined) -> String {
         Recovered::Fresh => "fresh".to_string(),
         Recovered::Complete(count) => format!("complete {count}"),
         Recovered::Incomplete { reason, .. } => match reason {
-            Missed::Epoch => "epoch".to_string(),
+            RecoveryFailure::Epoch => "epoch".to_string(),
             other => format!("incomplete {}", other.as_str()),
         },
         _ => "?".to_string(),
@@ -81,9 +81,9 @@ async fn room(upgrade: Upgrade, hub: Hub) -> Result {
     let mut socket = upgrade.accept().await?;
     socket.use_hub(&hub);
     if let Some(user) = user {
-        socket.open_channel(Open {
+        socket.open_channel(ChannelOptions {
             user: Some(user),
-            ..Open::default()
+            ..ChannelOptions::default()
         })?;
     }
     let joined = socket.join_since(&group, since).await?;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    ChannelId, Command, Draft, Event, HubOptions, NodeId, Position, Presence, PresenceMode,
-    Question,
+    ChannelId, Command, Event, HubOptions, NodeId, Position, Presence, PresenceMode,
+    PublishRequest, Query,
 };
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
@@ -61,7 +61,7 @@ pub struct Plane {
     /// Pushes and replies overtake each other, as from several servers.
     pub loose: bool,
     /// What was published, by its octets.
-    pub drafts: BTreeMap<Vec<u8>, Draft>,
+    pub drafts: BTreeMap<Vec<u8>, PublishRequest>,
     /// What Redis had at earlier times.
     pub copies: VecDeque<Data>,
     /// What connections that have ended left in their sockets.
@@ -307,7 +307,7 @@ impl World {
     /// Tells a client who is present in a group, when that is known.
     pub fn ask_present(&mut self, at: usize, id: ChannelId, group: &str) {
         let node = &mut self.nodes[at];
-        if let Ok(token) = node.hub.ask(Question::Presence(group.into())) {
+        if let Ok(token) = node.hub.ask(Query::Presence(group.into())) {
             node.asked.insert(token, (id, group.into()));
         }
     }

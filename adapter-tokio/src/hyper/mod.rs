@@ -40,7 +40,7 @@ use ::hyper::ext::Protocol;
 use ::hyper::upgrade::{OnUpgrade, Upgraded};
 use http::Extensions;
 use hyper_util::rt::TokioIo;
-use sansws_core::drive::{self, Foreign, Gate, HubRef, Policy, Result};
+use sansws_core::drive::{self, ConnectionPolicy, ExternalUpgrade, HubRef, Result, ServerHandle};
 use sansws_core::handshake::{Refusal, Request};
 use sansws_core::http::Response;
 
@@ -49,10 +49,10 @@ use crate::Io;
 /// An open connection that another stack has upgraded.
 pub type WebSocket = drive::WebSocket<Io<TokioIo<Upgraded>>>;
 
-/// A valid request for a WebSocket that a stack has parsed; see [`Foreign`], which decides.
+/// A valid request for a WebSocket that a stack has parsed; see [`ExternalUpgrade`], which decides.
 #[must_use]
 pub struct Upgrade {
-    foreign: Foreign,
+    foreign: ExternalUpgrade,
     on_upgrade: OnUpgrade,
 }
 
@@ -81,7 +81,7 @@ impl Upgrade {
             ));
         };
         Ok(Self {
-            foreign: Foreign::new(request),
+            foreign: ExternalUpgrade::new(request),
             on_upgrade,
         })
     }
@@ -91,27 +91,27 @@ impl Upgrade {
         self.foreign.request()
     }
 
-    /// See [`Foreign::subprotocols`].
+    /// See [`ExternalUpgrade::subprotocols`].
     pub fn subprotocols<'a>(mut self, ours: impl IntoIterator<Item = &'a str>) -> Self {
         self.foreign = self.foreign.subprotocols(ours);
         self
     }
 
-    /// See [`Foreign::header`].
+    /// See [`ExternalUpgrade::header`].
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.foreign = self.foreign.header(name, value);
         self
     }
 
-    /// See [`Foreign::policy`].
-    pub fn policy(mut self, policy: Policy) -> Self {
+    /// See [`ExternalUpgrade::policy`].
+    pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
         self.foreign = self.foreign.policy(policy);
         self
     }
 
-    /// See [`Foreign::gate`].
-    pub fn gate(mut self, gate: Gate) -> Self {
-        self.foreign = self.foreign.gate(gate);
+    /// See [`ExternalUpgrade::handle`].
+    pub fn handle(mut self, handle: ServerHandle) -> Self {
+        self.foreign = self.foreign.handle(handle);
         self
     }
 
@@ -156,28 +156,28 @@ fn drive_hub(hub: Option<&HubRef>) {
     }
 }
 
-/// Shuts down what other stacks have upgraded: waits for the signal, then [drains](Gate::drain) over `window`, and is done once nobody
+/// Shuts down what other stacks have upgraded: waits for the signal, then [drains](ServerHandle::drain) over `window`, and is done once nobody
 /// is in, or 5 seconds after the window, when who is left is dropped. It is what axum's `with_graceful_shutdown` waits for:
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use sansws_tokio::Gate;
+/// # use sansws_tokio::ServerHandle;
 /// # use sansws_tokio::hyper::drain_when;
-/// # async fn run(listener: tokio::net::TcpListener, router: axum::Router, gate: Gate) -> std::io::Result<()> {
+/// # async fn run(listener: tokio::net::TcpListener, router: axum::Router, handle: ServerHandle) -> std::io::Result<()> {
 /// # let signal = std::future::pending::<()>();
 /// axum::serve(listener, router)
-///     .with_graceful_shutdown(drain_when(signal, gate, Duration::from_secs(10))) // Close 1012
+///     .with_graceful_shutdown(drain_when(signal, handle, Duration::from_secs(10))) // Close 1012
 ///     .await
 /// # }
 /// ```
 ///
-/// The connections are those that [`Upgrade::gate`] lets in by this gate.
-pub async fn drain_when<S: Future>(signal: S, gate: Gate, window: Duration) {
+/// The connections are those that [`Upgrade::handle`] lets in by this handle.
+pub async fn drain_when<S: Future>(signal: S, handle: ServerHandle, window: Duration) {
     signal.await;
-    gate.drain(window);
-    let emptied = std::future::poll_fn(|cx| gate.poll_empty(cx));
+    handle.drain(window);
+    let emptied = std::future::poll_fn(|cx| handle.poll_empty(cx));
     if tokio::time::timeout(window + LATE, emptied).await.is_err() {
-        gate.drop_all();
+        handle.drop_all();
     }
 }
 

@@ -14,7 +14,9 @@ use ::hyper::upgrade::OnUpgrade;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, Method, Request, Response, StatusCode};
 use sansws_core::app::App;
-use sansws_core::drive::{self, Arrival, Error, Gate, IntoService, Leave, Result, Serve, Service};
+use sansws_core::drive::{
+    self, Admission, ConnectInfo, Error, IntoService, Result, ServerHandle, ServerOptions, Service,
+};
 use tokio::sync::oneshot;
 
 use super::bridge::{Answered, AnyBody, Bridge};
@@ -29,24 +31,24 @@ pub trait RouterExt: Sized {
     /// # Errors
     /// When routes are in each other's way.
     fn into_service(self) -> Result<RouterService, Error> {
-        self.into_service_with(Serve::default())
+        self.into_service_with(ServerOptions::default())
     }
 
     /// The same with options: limits, times, origins, trusted proxies.
     ///
     /// # Errors
     /// When routes are in each other's way.
-    fn into_service_with(self, options: Serve) -> Result<RouterService, Error>;
+    fn into_service_with(self, options: ServerOptions) -> Result<RouterService, Error>;
 }
 
 impl RouterExt for Router {
-    fn into_service_with(self, options: Serve) -> Result<RouterService, Error> {
+    fn into_service_with(self, options: ServerOptions) -> Result<RouterService, Error> {
         RouterService::new(self, options)
     }
 }
 
 impl RouterExt for App<Wire> {
-    fn into_service_with(self, options: Serve) -> Result<RouterService, Error> {
+    fn into_service_with(self, options: ServerOptions) -> Result<RouterService, Error> {
         RouterService::new(self, options)
     }
 }
@@ -82,31 +84,31 @@ impl RouterExt for App<Wire> {
 #[derive(Clone, Debug)]
 pub struct RouterService {
     app: App<Wire>,
-    options: Arc<Serve>,
-    gate: Gate,
+    options: Arc<ServerOptions>,
+    handle: ServerHandle,
 }
 
 impl RouterService {
     fn new(
         routes: impl IntoService<Wire, Service = App<Wire>>,
-        options: Serve,
+        options: ServerOptions,
     ) -> Result<Self, Error> {
         Ok(Self {
             app: routes.into_service(&options)?,
-            gate: Gate::new(options.max_connections),
+            handle: ServerHandle::new(options.max_connections),
             options: Arc::new(options),
         })
     }
 
     /// The door: it counts, and it shuts down, by [`drain_when`](super::drain_when) for one.
-    pub fn gate(&self) -> Gate {
-        self.gate.clone()
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
     }
 
     /// Shares the door with another server.
     #[must_use]
-    pub fn share(mut self, gate: Gate) -> Self {
-        self.gate = gate;
+    pub fn share(mut self, handle: ServerHandle) -> Self {
+        self.handle = handle;
         self
     }
 
@@ -117,7 +119,7 @@ impl RouterService {
     {
         self.app.hubs().iter().for_each(|hub| drive_hub(Some(hub)));
         let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
-        let arrival = Arrival {
+        let arrival = ConnectInfo {
             begun: now(),
             peer: peer(&request),
             secure: request.uri().scheme_str() == Some("https"),
@@ -133,13 +135,13 @@ impl RouterService {
             head, body, on_upgrade, tell,
         ))));
         let (app, options) = (self.app.clone(), Arc::clone(&self.options));
-        match self.gate.admit()? {
-            Leave::In(ticket) => {
+        match self.handle.admit()? {
+            Admission::In(ticket) => {
                 tokio::spawn(async move {
                     drive::serve(transport, options, app, ticket, arrival).await;
                 });
             }
-            Leave::Away(away) => {
+            Admission::Away(away) => {
                 tokio::spawn(async move {
                     let _ = drive::refuse(transport, &options, &app, arrival, &away).await;
                 });

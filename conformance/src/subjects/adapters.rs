@@ -4,18 +4,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
-use sansws_core::drive::{Dial, Gate, Serve};
+use sansws_core::drive::{ConnectOptions, ServerHandle, ServerOptions};
 
 use super::core::config;
 
 /// The same server and the same client, on either adapter.
 macro_rules! echo {
     ($adapter:ident) => {
-        async fn serve(gate: mpsc::Sender<(SocketAddr, Gate)>) -> Result<(), $adapter::Error> {
+        async fn serve(
+            handle: mpsc::Sender<(SocketAddr, ServerHandle)>,
+        ) -> Result<(), $adapter::Error> {
             let server = $adapter::Server::bind("127.0.0.1:0").await?;
-            let mut server = server.options(Serve::default().config(config()));
-            let found = (server.local_addr()?, server.gate());
-            let _ = gate.send(found);
+            let mut server = server.options(ServerOptions::default().config(config()));
+            let found = (server.local_addr()?, server.handle());
+            let _ = handle.send(found);
             server
                 .serve(async |upgrade: $adapter::Upgrade| {
                     let mut socket = upgrade.accept().await?;
@@ -28,7 +30,8 @@ macro_rules! echo {
         }
 
         async fn client(url: &str) -> Result<(), $adapter::Error> {
-            let mut socket = $adapter::connect(url, Dial::default().config(config())).await?;
+            let mut socket =
+                $adapter::connect(url, ConnectOptions::default().config(config())).await?;
             while let Some(message) = socket.receive().await? {
                 socket.send(message).await?;
             }
@@ -58,7 +61,7 @@ pub mod on_tokio {
     /// When it cannot be started.
     pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
         super::with_server(
-            |gate| block_on(serve(gate)).and_then(|served| served.map_err(io::Error::other)),
+            |handle| block_on(serve(handle)).and_then(|served| served.map_err(io::Error::other)),
             work,
         )
     }
@@ -82,7 +85,7 @@ pub mod on_smol {
     /// When it cannot be started.
     pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
         super::with_server(
-            |gate| smol::block_on(serve(gate)).map_err(io::Error::other),
+            |handle| smol::block_on(serve(handle)).map_err(io::Error::other),
             work,
         )
     }
@@ -95,7 +98,7 @@ pub mod on_smol {
 }
 
 /// Ends the server also when the work beside it panics.
-struct CloseOnDrop(Gate);
+struct CloseOnDrop(ServerHandle);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
@@ -104,15 +107,15 @@ impl Drop for CloseOnDrop {
 }
 
 fn with_server<R>(
-    serve: impl FnOnce(mpsc::Sender<(SocketAddr, Gate)>) -> io::Result<()> + Send,
+    serve: impl FnOnce(mpsc::Sender<(SocketAddr, ServerHandle)>) -> io::Result<()> + Send,
     work: impl FnOnce(&str) -> R,
 ) -> io::Result<R> {
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         let server = scope.spawn(move || serve(sender));
         match receiver.recv() {
-            Ok((address, gate)) => {
-                let _close = CloseOnDrop(gate);
+            Ok((address, handle)) => {
+                let _close = CloseOnDrop(handle);
                 Ok(work(&format!("ws://{address}/")))
             }
             Err(_) => match server.join() {

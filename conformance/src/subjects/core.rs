@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sansws_core::config::{Config, Deflate, Limits};
-use sansws_core::connection::{After, Connection, Event};
-use sansws_core::handshake::{Accept, Answer, ClientHandshake, ClientOptions, ServerHandshake};
+use sansws_core::connection::{Connection, Event, TransportAction};
+use sansws_core::handshake::{
+    AcceptOptions, Answer, ClientHandshake, ClientOptions, ServerHandshake,
+};
 use sansws_core::http::Url;
 use sansws_core::message::Assembly;
 use sansws_core::random::Seed;
@@ -119,8 +121,9 @@ impl Core {
                 Ok(None) => self.input_ended.then_some(State::Ended),
                 Ok(Some((request, length))) => {
                     self.input.drain(..length);
-                    let (response, agreement) =
-                        request.accept(&self.config, Accept::default()).ok()?;
+                    let (response, agreement) = request
+                        .accept(&self.config, AcceptOptions::default())
+                        .ok()?;
                     self.output.extend(response);
                     Some(State::Open(Connection::server(
                         Arc::clone(&self.config),
@@ -196,7 +199,7 @@ impl Subject for Core {
         match &self.state {
             State::Ended => true,
             State::Open(connection) => {
-                !connection.has_output() && connection.after() != After::Keep
+                !connection.has_output() && connection.transport_action() != TransportAction::Keep
             }
             State::Server(_) | State::Client(_) => false,
         }

@@ -14,7 +14,7 @@ use std::thread;
 
 use sansws_core::config::{Config, Timeouts};
 use sansws_core::drive::{
-    Client, ClientState, Connector, Dial, Error, Result, Stop, Transport, WebSocket,
+    Client, ClientState, ConnectOptions, Connector, Error, Result, Stop, Transport, WebSocket,
 };
 use sansws_core::error::Misuse;
 use sansws_core::handshake::RedirectError;
@@ -165,7 +165,7 @@ fn a_proxy_that_leads_nowhere<R: Runtime>() {
     }
     R::run(async {
         let nobody = format!("http://127.0.0.1:{}", free_port()).parse()?;
-        let refused = R::connect(&url, Dial::default().proxy(nobody)).await;
+        let refused = R::connect(&url, ConnectOptions::default().proxy(nobody)).await;
         assert!(matches!(refused, Err(Error::Io(_))), "{refused:?}");
         Ok(())
     });
@@ -190,7 +190,7 @@ fn a_proxy_that_says_nothing<R: Runtime>() {
             },
             ..Config::default()
         };
-        let dial = Dial::default().config(config);
+        let dial = ConnectOptions::default().config(config);
         let dial = dial.proxy(format!("http://127.0.0.1:{}", proxy.port).parse()?);
         let late = R::connect("ws://a.example/", dial).await;
         assert!(matches!(late, Err(Error::ConnectTimeout)), "{late:?}");
@@ -203,7 +203,8 @@ fn a_proxy_that_says_nothing<R: Runtime>() {
 fn a_dial_that_is_dropped_is_gone<R: Runtime>() {
     let proxy = silent();
     R::run(async {
-        let dial = Dial::default().proxy(format!("http://127.0.0.1:{}", proxy.port).parse()?);
+        let dial =
+            ConnectOptions::default().proxy(format!("http://127.0.0.1:{}", proxy.port).parse()?);
         let dialing = async {
             let dialled = R::connect("ws://a.example/", dial).await;
             panic!("{dialled:?}");
@@ -215,7 +216,7 @@ fn a_dial_that_is_dropped_is_gone<R: Runtime>() {
 }
 
 /// What the server at the end of the redirects was told.
-async fn told<R: Runtime>(url: &str, dial: Dial) -> Result<Value> {
+async fn told<R: Runtime>(url: &str, dial: ConnectOptions) -> Result<Value> {
     let mut socket = R::connect(url, dial).await?;
     let headers = socket.receive_json().await?.unwrap();
     finish(socket).await?;
@@ -230,7 +231,7 @@ fn redirects_between_servers<R: Runtime>() {
         ..Setup::default()
     });
     R::run(async {
-        let dial = Dial::default()
+        let dial = ConnectOptions::default()
             .redirects(3)
             .basic("me", "pw")?
             .cookie("a", "1")?
@@ -273,14 +274,14 @@ fn redirects_that_are_not_followed<R: Runtime>() {
         ..Setup::default()
     });
     R::run(async {
-        let refused = R::connect(&plain.url("/redirect"), Dial::default()).await;
+        let refused = R::connect(&plain.url("/redirect"), ConnectOptions::default()).await;
         match refused {
             Err(Error::Refused(response)) => assert_eq!(response.location(), Some("/elsewhere")),
             other => panic!("{other:?}"),
         }
         // The query has no end to it: a server that redirects to itself.
         let around = plain.url("/redirect?/redirect");
-        let dial = Dial::default().redirects(1);
+        let dial = ConnectOptions::default().redirects(1);
         let looped = R::connect(&around, dial).await;
         assert!(
             matches!(looped, Err(Error::Redirect(RedirectError::TooMany))),
@@ -291,7 +292,7 @@ fn redirects_that_are_not_followed<R: Runtime>() {
             secure.port,
             plain.url("/").replace("ws:", "http:")
         );
-        let dial = Dial::default()
+        let dial = ConnectOptions::default()
             .redirects(5)
             .tls(R::client_tls(certs.roots(), None)?);
         let downgraded = R::connect(&down, dial).await;
@@ -308,7 +309,9 @@ fn redirects_that_are_not_followed<R: Runtime>() {
 fn credentials_reach_the_server<R: Runtime>() {
     let server = server::<R>();
     R::run(async {
-        let dial = Dial::default().bearer("abc.def")?.cookie("session", "1")?;
+        let dial = ConnectOptions::default()
+            .bearer("abc.def")?
+            .cookie("session", "1")?;
         let headers = told::<R>(&server.url("/headers"), dial).await?;
         assert_eq!(headers["authorization"], "Bearer abc.def");
         assert_eq!(headers["cookie"], "session=1");
@@ -328,7 +331,7 @@ fn soon() -> ReconnectOptions {
     }
 }
 
-fn client<R: Runtime>(port: u16, dial: Dial) -> Client<R::Connector> {
+fn client<R: Runtime>(port: u16, dial: ConnectOptions) -> Client<R::Connector> {
     let url = format!("ws://127.0.0.1:{port}/");
     Client::new(&url, dial).unwrap().reconnect(soon())
 }
@@ -354,7 +357,7 @@ fn a_client_survives_a_restart_and_sends_what_was_queued<R: Runtime>() {
     let port = first.port;
     let states = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&states);
-    let mut client = client::<R>(port, Dial::default())
+    let mut client = client::<R>(port, ConnectOptions::default())
         .on_open(
             |mut socket: WebSocket<R::Tcp>| async move { Ok(socket.send_text("subscribe").await?) },
         )
@@ -436,7 +439,8 @@ fn a_client_stops_when_it_is_told_to<R: Runtime>() {
     let server = server::<R>();
     R::run(async {
         for (path, status) in [("/reject", Some(403)), ("/close/4500/no", None)] {
-            let mut client = Client::<R::Connector>::new(&server.url(path), Dial::default())?;
+            let mut client =
+                Client::<R::Connector>::new(&server.url(path), ConnectOptions::default())?;
             assert_eq!(client.receive().await?, None);
             let ClientState::Stopped(Stop::Failed(why)) = client.state() else {
                 panic!("{client:?}");
@@ -448,7 +452,7 @@ fn a_client_stops_when_it_is_told_to<R: Runtime>() {
             }
         }
         let url = server.url("/close/1000/done");
-        let mut client = Client::<R::Connector>::new(&url, Dial::default())?;
+        let mut client = Client::<R::Connector>::new(&url, ConnectOptions::default())?;
         assert_eq!(client.receive().await?, None);
         assert!(matches!(
             client.state(),
@@ -468,7 +472,7 @@ fn a_client_stops_before_a_certificate_that_is_not_trusted<R: Runtime>() {
     });
     R::run(async {
         let url = format!("wss://localhost:{}/", server.port);
-        let dial = Dial::default().tls(R::client_tls(certs.strange_roots(), None)?);
+        let dial = ConnectOptions::default().tls(R::client_tls(certs.strange_roots(), None)?);
         let mut client = Client::<R::Connector>::new(&url, dial)?.reconnect(soon());
         assert_eq!(client.receive().await?, None);
         let ClientState::Stopped(Stop::Failed(why)) = client.state() else {
@@ -485,8 +489,8 @@ fn a_client_on_its_own_task<R: Runtime>() {
         value
     }
     let server = server::<R>();
-    let tokio = sansws_tokio::Client::new(&server.url("/"), Dial::default());
-    let smol = sansws_smol::Client::new(&server.url("/"), Dial::default());
+    let tokio = sansws_tokio::Client::new(&server.url("/"), ConnectOptions::default());
+    let smol = sansws_smol::Client::new(&server.url("/"), ConnectOptions::default());
     drop(send(async move { tokio.unwrap().receive().await }));
     drop(send(async move { smol.unwrap().receive().await }));
     server.stop();

@@ -10,7 +10,7 @@ use certs::Certs;
 use sansws_conformance::subjects::config;
 use sansws_conformance::{Suite, Verdict};
 use sansws_core::drive::tls;
-use sansws_tokio::{Dial, Gate, Listener, Serve, Server, Upgrade};
+use sansws_tokio::{ConnectOptions, Listener, Server, ServerHandle, ServerOptions, Upgrade};
 
 /// Cases of all kinds that are quick: whole and chopped, closing, deflate, the handshake, the end of TCP.
 const ONLY: [&str; 6] = ["1.*", "5.3", "6.4.*", "7.*", "25.8.*", "26.*"];
@@ -21,7 +21,7 @@ fn on_tokio<R>(work: impl Future<Output = R>) -> R {
 }
 
 /// Ends the server also when an assertion fails.
-struct CloseOnDrop(Gate);
+struct CloseOnDrop(ServerHandle);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
@@ -38,9 +38,10 @@ fn a_server_is_tested_over_tls() {
             on_tokio(async {
                 let tls = tls::server(certs.identity("server"), None).unwrap();
                 let listener = Listener::bind("127.0.0.1:0").await.unwrap().tls(tls);
-                let mut server = Server::new(listener).options(Serve::default().config(config()));
+                let mut server =
+                    Server::new(listener).options(ServerOptions::default().config(config()));
                 sender
-                    .send((server.local_addr().unwrap(), server.gate()))
+                    .send((server.local_addr().unwrap(), server.handle()))
                     .unwrap();
                 let echo = async |upgrade: Upgrade| {
                     let mut socket = upgrade.accept().await?;
@@ -52,8 +53,8 @@ fn a_server_is_tested_over_tls() {
                 server.serve(echo).await.unwrap();
             });
         });
-        let (address, gate) = receiver.recv().unwrap();
-        let _close = CloseOnDrop(gate);
+        let (address, handle) = receiver.recv().unwrap();
+        let _close = CloseOnDrop(handle);
         let url = format!("wss://localhost:{}/", address.port());
         let suite = ONLY
             .iter()
@@ -93,7 +94,11 @@ fn a_client_is_tested_over_tls() {
         .unwrap();
     assert!(url.starts_with("wss://"), "{url}");
     let roots = tls::client(certs.roots(), None).unwrap();
-    let dial = || Dial::default().config(config()).tls(Arc::clone(&roots));
+    let dial = || {
+        ConnectOptions::default()
+            .config(config())
+            .tls(Arc::clone(&roots))
+    };
     on_tokio(async {
         let mut asking = sansws_tokio::connect(&format!("{url}/getCaseCount"), dial())
             .await

@@ -1,9 +1,9 @@
 //! What tests over real sockets ask of a runtime, once for each.
 
-use sansws_core::drive::Gate;
+use sansws_core::drive::ServerHandle;
 
 /// Closes the door of a server when a test ends, however it ends.
-pub struct Door(pub Gate);
+pub struct Door(pub ServerHandle);
 
 impl Drop for Door {
     fn drop(&mut self) {
@@ -17,7 +17,7 @@ macro_rules! serving {
         pub async fn start(router: $ws::Router) -> (std::net::SocketAddr, super::Door) {
             let mut server = $ws::Server::bind("127.0.0.1:0").await.unwrap();
             let address = server.local_addr().unwrap();
-            let door = super::Door(server.gate());
+            let door = super::Door(server.handle());
             spawn(async move { server.serve(router).await.unwrap() });
             (address, door)
         }

@@ -15,7 +15,7 @@ use crate::time::Instant;
 
 /// Limits for each address, on the requests for WebSockets that come through this layer: 429 beyond.
 ///
-/// It counts the client's address as a trusted proxy tells it ([`Serve::trusted`](crate::drive::Serve::trusted)); without one, all that
+/// It counts the client's address as a trusted proxy tells it ([`ServerOptions::trusted`](crate::drive::ServerOptions::trusted)); without one, all that
 /// come through a proxy are one. Clients without an address, on a Unix socket, are not counted.
 ///
 /// ```

@@ -40,7 +40,7 @@ impl<T: Transport> fmt::Debug for Handler<T> {
 
 /// What can handle WebSockets: an async function, a closure, an [`Endpoint`] that is cloned for each connection.
 ///
-/// `Kind` tells these apart, and is always inferred. A handler and its future are `Send`; `Server::serve_local` takes one
+/// `MessageKind` tells these apart, and is always inferred. A handler and its future are `Send`; `Server::serve_local` takes one
 /// that is not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle WebSockets",
@@ -117,7 +117,7 @@ impl fmt::Debug for Page {
 
 /// What can answer a plain request: an async function from a [`Scope`] to [a response](IntoResponse), or a response as it is.
 ///
-/// `Kind` tells these apart, and is always inferred.
+/// `MessageKind` tells these apart, and is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a page",
     label = "not a page",

@@ -10,7 +10,7 @@ use super::handler::{Handler, IntoHandler, IntoPage, Page};
 use super::layer::{Layer, Layers};
 use super::service::App;
 use crate::drive::scope::Attached;
-use crate::drive::{HubRef, Policy, Result, Transport};
+use crate::drive::{ConnectionPolicy, HubRef, Result, Transport};
 use crate::route::{self, Converter, RouteErrors};
 
 /// The method by which routes of WebSockets are told from those of pages; plain requests never have it.
@@ -24,7 +24,7 @@ type Methods = Arc<[String]>;
 pub(super) struct Target<T: Transport> {
     pub(super) goal: Goal<T>,
     pub(super) layers: Layers,
-    pub(super) policy: Policy,
+    pub(super) policy: ConnectionPolicy,
     pub(super) states: Attached,
     /// It is there for those too who are not let in.
     pub(super) always: bool,
@@ -51,7 +51,7 @@ impl<T: Transport> Target<T> {
         Self {
             goal,
             layers: Layers::default(),
-            policy: Policy::default(),
+            policy: ConnectionPolicy::default(),
             states: Attached::default(),
             always: false,
         }
@@ -125,7 +125,7 @@ impl<T: Transport> Route<T> {
 
     /// Sets what holds for its connections; what is not said is inherited.
     #[must_use]
-    pub fn policy(mut self, policy: Policy) -> Self {
+    pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
         let hub = self.target.policy.hub.take();
         self.target.policy = policy;
         self.target.policy.hub = self.target.policy.hub.or(hub);
@@ -163,7 +163,7 @@ impl<T: Transport> Route<T> {
 pub struct Router<T: Transport> {
     routes: route::Router<Target<T>>,
     layers: Layers,
-    policy: Policy,
+    policy: ConnectionPolicy,
     states: Attached,
     fallback: Option<Page>,
 }
@@ -201,7 +201,7 @@ impl<T: Transport> Router<T> {
         Self {
             routes,
             layers: Layers::default(),
-            policy: Policy::default(),
+            policy: ConnectionPolicy::default(),
             states: Attached::default(),
             fallback: None,
         }
@@ -227,10 +227,10 @@ impl<T: Transport> Router<T> {
     ///
     /// ```
     /// use sansws_core::app::Router;
-    /// use sansws_core::drive::{Hub, Outside, Result, Scope, Transport};
+    /// use sansws_core::drive::{Hub, HubEnv, Result, Scope, Transport};
     /// use sansws_core::http::Response;
     ///
-    /// fn admin<T: Transport, O: Outside + 'static>(hub: &Hub<O>) -> Router<T> {
+    /// fn admin<T: Transport, O: HubEnv + 'static>(hub: &Hub<O>) -> Router<T> {
     ///     let hub = hub.clone();
     ///     Router::new().post("/announce", move |scope: Scope| {
     ///         let hub = hub.clone();
@@ -308,7 +308,7 @@ impl<T: Transport> Router<T> {
 
     /// Sets what holds for the connections of its routes; what is not said is inherited.
     #[must_use]
-    pub fn policy(mut self, policy: Policy) -> Self {
+    pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
         let hub = self.policy.hub.take();
         self.policy = policy;
         self.policy.hub = self.policy.hub.or(hub);
@@ -340,10 +340,10 @@ impl<T: Transport> Router<T> {
     /// # Errors
     /// All that is wrong with them at once, such as two patterns that no path can tell apart.
     pub fn build(self) -> Result<App<T>, RouteErrors> {
-        self.build_under(&Policy::default())
+        self.build_under(&ConnectionPolicy::default())
     }
 
-    pub(super) fn build_under(mut self, outer: &Policy) -> Result<App<T>, RouteErrors> {
+    pub(super) fn build_under(mut self, outer: &ConnectionPolicy) -> Result<App<T>, RouteErrors> {
         self.policy.inherit(outer);
         // These run before a route is looked for, so not once more with it.
         let layers = core::mem::take(&mut self.layers);

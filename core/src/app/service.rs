@@ -16,7 +16,8 @@ use super::router::{Goal, Router, Target, WEBSOCKET};
 use crate::drive::contain::{contain, contained};
 use crate::drive::scope::Attached;
 use crate::drive::{
-    Decision, Error, HubRef, IntoService, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
+    ConnectionPolicy, Decision, Error, HubRef, IntoService, Result, Scope, ServerOptions, Service,
+    Transport, Upgrade,
 };
 use crate::handshake::{Refusal, Request};
 use crate::http::{RequestHead, Response};
@@ -30,7 +31,7 @@ pub struct App<T: Transport>(Arc<Inner<T>>);
 struct Inner<T: Transport> {
     routes: Routes<Ready<T>>,
     layers: Layers,
-    policy: Arc<Policy>,
+    policy: Arc<ConnectionPolicy>,
     states: Arc<Attached>,
     /// What answers where no route leads to.
     fallback: Option<Page>,
@@ -42,7 +43,7 @@ struct Inner<T: Transport> {
 struct Ready<T: Transport> {
     goal: Goal<T>,
     layers: Layers,
-    policy: Arc<Policy>,
+    policy: Arc<ConnectionPolicy>,
     states: Arc<Attached>,
     always: bool,
 }
@@ -61,8 +62,8 @@ impl<T: Transport> Clone for Ready<T> {
 
 /// A request that was let through to a route.
 enum Found<T: Transport> {
-    Handler(Handler<T>, Arc<Policy>),
-    Page(Page, Arc<Policy>),
+    Handler(Handler<T>, Arc<ConnectionPolicy>),
+    Page(Page, Arc<ConnectionPolicy>),
 }
 
 impl<T: Transport> Clone for App<T> {
@@ -75,7 +76,7 @@ impl<T: Transport> App<T> {
     pub(super) fn new(
         routes: Routes<Target<T>>,
         layers: Layers,
-        policy: Policy,
+        policy: ConnectionPolicy,
         states: Attached,
         fallback: Option<Page>,
     ) -> Self {
@@ -98,11 +99,11 @@ impl<T: Transport> App<T> {
     }
 
     /// The same, where an outer policy holds for what is not said.
-    fn under(self, outer: &Policy) -> Self {
+    fn under(self, outer: &ConnectionPolicy) -> Self {
         if outer.is_silent() {
             return self;
         }
-        let inherit = |policy: &Policy| {
+        let inherit = |policy: &ConnectionPolicy| {
             let mut policy = policy.clone();
             policy.inherit(outer);
             policy
@@ -260,7 +261,7 @@ fn not_allowed(allow: &[String], is_get: bool) -> Response {
 impl<T: Transport + 'static> IntoService<T> for Router<T> {
     type Service = App<T>;
 
-    fn into_service(self, options: &Serve) -> Result<App<T>, Error> {
+    fn into_service(self, options: &ServerOptions) -> Result<App<T>, Error> {
         Ok(self.build_under(&options.policy)?)
     }
 }
@@ -269,7 +270,7 @@ impl<T: Transport + 'static> IntoService<T> for Router<T> {
 impl<T: Transport + 'static> IntoService<T> for App<T> {
     type Service = Self;
 
-    fn into_service(self, options: &Serve) -> Result<Self, Error> {
+    fn into_service(self, options: &ServerOptions) -> Result<Self, Error> {
         Ok(self.under(&options.policy))
     }
 }

@@ -3,7 +3,7 @@
 //! Knows nothing but values; they borrow the caller's octets, never the connection.
 
 use crate::close::CloseFrame;
-use crate::message::Piece;
+use crate::message::Chunk;
 
 /// Something the peer said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Event<'b> {
     Binary(&'b [u8]),
     /// Part of a message; only from [`receive_piece`](super::Connection::receive_piece), and for the rest of a message
     /// of which a piece was handed out.
-    Piece(Piece<'b>),
+    Piece(Chunk<'b>),
     /// A ping; the pong is already queued, unless [`AutoPong::Off`](crate::config::AutoPong::Off).
     Ping(&'b [u8]),
     /// A pong, whether asked for or not.

@@ -7,7 +7,7 @@ use core::ops::Range;
 use super::deadline::Clock;
 use super::{Connection, State};
 use crate::error::Violation;
-use crate::frame::{Expect, Header, Kind, Opcode};
+use crate::frame::{Expect, Header, MessageKind, Opcode};
 use crate::mask::Mask;
 use crate::message::Assembly;
 use crate::time::Instant;
@@ -32,15 +32,15 @@ pub(super) enum Found {
     Nothing,
     /// A whole message in one frame. Text is not validated yet.
     Whole {
-        kind: Kind,
+        kind: MessageKind,
         range: Range<usize>,
     },
     Assembled {
-        kind: Kind,
+        kind: MessageKind,
     },
     /// Part of a message; it lies in the assembly when there is no range.
     Piece {
-        kind: Kind,
+        kind: MessageKind,
         range: Option<Range<usize>>,
         first: bool,
         last: bool,
@@ -61,7 +61,7 @@ struct Frame {
 /// A message that has begun and not ended.
 #[derive(Clone, Copy, Debug)]
 struct Begun {
-    kind: Kind,
+    kind: MessageKind,
     compressed: bool,
     /// A piece was handed out: the rest is handed out in pieces too.
     streamed: bool,
@@ -250,9 +250,9 @@ impl Connection {
                 assembly.freshen();
                 self.inbound.utf8 = Scanner::default();
                 let kind = if opcode == Opcode::Text {
-                    Kind::Text
+                    MessageKind::Text
                 } else {
-                    Kind::Binary
+                    MessageKind::Binary
                 };
                 Begun {
                     kind,
@@ -371,8 +371,8 @@ impl Connection {
             self.inflate(begun.kind, part, last, assembly, bound)?;
         } else if pieces && assembly.len() == 0 {
             match begun.kind {
-                Kind::Binary => range = Some(0..part.len()),
-                Kind::Text => {
+                MessageKind::Binary => range = Some(0..part.len()),
+                MessageKind::Text => {
                     let held = self.inbound.utf8.held() > 0;
                     let readable = self
                         .inbound
@@ -391,7 +391,7 @@ impl Connection {
             store(&mut self.inbound.utf8, begun.kind, part, assembly, bound)?;
         }
         // 8.1: the validator is finished on FIN, also when the last frame is empty
-        if last && begun.kind == Kind::Text {
+        if last && begun.kind == MessageKind::Text {
             self.inbound
                 .utf8
                 .finish()
@@ -403,7 +403,7 @@ impl Connection {
     #[cfg(feature = "deflate")]
     fn inflate(
         &mut self,
-        kind: Kind,
+        kind: MessageKind,
         part: &[u8],
         last: bool,
         assembly: &mut Assembly,
@@ -426,7 +426,7 @@ impl Connection {
     #[cfg(not(feature = "deflate"))]
     fn inflate(
         &mut self,
-        _: Kind,
+        _: MessageKind,
         _: &[u8],
         _: bool,
         _: &mut Assembly,
@@ -447,7 +447,7 @@ fn unmask(mask: Option<&mut Mask>, octets: &mut [u8]) {
 /// The fault that comes first in the message is the one that is told, however the message was chunked.
 fn store(
     utf8: &mut Scanner,
-    kind: Kind,
+    kind: MessageKind,
     octets: &[u8],
     assembly: &mut Assembly,
     bound: u64,
@@ -456,9 +456,9 @@ fn store(
     let fits = usize::try_from(room).map_or(octets, |room| octets.get(..room).unwrap_or(octets));
     let whole = fits.len() == octets.len();
     match kind {
-        Kind::Binary if whole => assembly.octets.extend_from_slice(octets),
-        Kind::Binary => {}
-        Kind::Text => {
+        MessageKind::Binary if whole => assembly.octets.extend_from_slice(octets),
+        MessageKind::Binary => {}
+        MessageKind::Text => {
             let readable = utf8.feed(fits).map_err(|_| Violation::InvalidUtf8)?;
             if whole {
                 assembly.text.extend(readable.first);

@@ -10,7 +10,7 @@
 //! 2. When input ends, call [`end_of_input`](Connection::end_of_input). When a write fails, call
 //!    [`end_of_output`](Connection::end_of_output), and go on reading.
 //! 3. After any call that takes `&mut self`, write what [`transmit`](Connection::transmit) lends, and say how much was
-//!    written with [`transmitted`](Connection::transmitted). When nothing is left, do what [`after`](Connection::after) says.
+//!    written with [`transmitted`](Connection::transmitted). When nothing is left, do what [`transport_action`](Connection::transport_action) says.
 //! 4. When [`deadline`](Connection::deadline) has passed, call [`tick`](Connection::tick). It may be called at any time.
 
 mod deadline;
@@ -24,7 +24,7 @@ mod state;
 pub use deadline::{Expired, SendProgress, TCP_INFO, fills_tcp_info};
 pub use endpoint::Endpoint;
 pub use event::{Event, Step};
-pub use state::{After, Effect, Input, Role, State};
+pub use state::{Effect, Input, Role, State, TransportAction};
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -34,7 +34,7 @@ use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
 use crate::error::Violation;
 use crate::extension::deflate::Agreed;
-use crate::frame::Kind;
+use crate::frame::MessageKind;
 use crate::handshake::Agreement;
 use crate::message::{Assembly, Payload};
 use crate::random::{MaskKeys, Seed};
@@ -59,7 +59,7 @@ pub struct Connection {
     /// On a client only.
     keys: Option<Box<MaskKeys>>,
     /// The kind of the message that is being sent in pieces, and whether it is compressed.
-    sending: Option<(Kind, bool)>,
+    sending: Option<(MessageKind, bool)>,
     deflate: Option<Agreed>,
     #[cfg(feature = "deflate")]
     deflater: Option<Box<crate::extension::deflate::Deflater>>,
@@ -208,11 +208,11 @@ impl Connection {
                 None
             }
             Found::Whole {
-                kind: Kind::Binary,
+                kind: MessageKind::Binary,
                 range,
             } => Some(Event::Binary(slice(range))),
             Found::Whole {
-                kind: Kind::Text,
+                kind: MessageKind::Text,
                 range,
             } => match crate::utf8::check(slice(range)) {
                 Ok(text) => Some(Event::Text(text)),
@@ -233,13 +233,13 @@ impl Connection {
             } => {
                 let payload = match (range, kind) {
                     (None, kind) => assembly.payload(kind),
-                    (Some(range), Kind::Binary) => Payload::Binary(slice(range)),
-                    (Some(range), Kind::Text) => match crate::utf8::check(slice(range)) {
+                    (Some(range), MessageKind::Binary) => Payload::Binary(slice(range)),
+                    (Some(range), MessageKind::Text) => match crate::utf8::check(slice(range)) {
                         Ok(text) => Payload::Text(text),
                         Err(_) => return Err(self.fail(clock(), Violation::InvalidUtf8)),
                     },
                 };
-                Some(Event::Piece(crate::message::Piece {
+                Some(Event::Piece(crate::message::Chunk {
                     payload,
                     first,
                     last,
@@ -307,9 +307,9 @@ impl Connection {
     }
 
     /// What to do with the transport when nothing is left to transmit.
-    pub fn after(&self) -> After {
-        match self.state.after(self.role()) {
-            After::Shutdown if self.output.queued() > 0 => After::Keep,
+    pub fn transport_action(&self) -> TransportAction {
+        match self.state.transport_action(self.role()) {
+            TransportAction::Shutdown if self.output.queued() > 0 => TransportAction::Keep,
             after => after,
         }
     }
@@ -334,7 +334,7 @@ impl Connection {
     /// `spare`, perhaps a buffer that was taken and written before, takes its place; it comes back, emptied, when there is nothing.
     /// Nothing is copied but large prepared messages, which other connections send too.
     ///
-    /// What was taken counts as unsent, for limits, keepalive and [`after`](Self::after), until [`transmitted`](Self::transmitted) says
+    /// What was taken counts as unsent, for limits, keepalive and [`transport_action`](Self::transport_action), until [`transmitted`](Self::transmitted) says
     /// that it was written.
     #[must_use]
     pub fn take_output(&mut self, spare: Vec<u8>) -> Vec<u8> {

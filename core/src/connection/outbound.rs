@@ -11,7 +11,7 @@ use crate::config::AutoPong;
 use crate::error::Misuse;
 use crate::frame::{Header, Opcode};
 use crate::mask::Mask;
-use crate::message::{Message, Payload, Prepared};
+use crate::message::{Message, Payload, PreparedMessage};
 use crate::time::Instant;
 
 /// The longest payload of a control frame (5.5).
@@ -59,7 +59,7 @@ impl Connection {
     }
 
     /// Sends a message that was framed beforehand: by reference on a server, masked into a copy on a client.
-    pub fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Misuse> {
+    pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), Misuse> {
         self.may_begin()?;
         let deflated = self
             .deflate

@@ -68,7 +68,7 @@ pub enum Effect {
 
 /// What to do with the transport once all output is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub enum TransportAction {
     /// Go on reading and writing.
     Keep,
     /// End the writing side (TCP: FIN), go on reading until the end of input: a reset would destroy our Close (7.1.1).
@@ -149,14 +149,14 @@ impl State {
     }
 
     /// What the transport is for, once all output is written.
-    pub const fn after(self, role: Role) -> After {
+    pub const fn transport_action(self, role: Role) -> TransportAction {
         match (self, role) {
-            (Self::Open | Self::CloseSent { .. }, _) => After::Keep,
+            (Self::Open | Self::CloseSent { .. }, _) => TransportAction::Keep,
             // 7.1.1: "the underlying TCP connection [...] SHOULD be closed first by the server"
-            (Self::Lingering { clean: true, .. }, Role::Client) => After::Keep,
-            (Self::Lingering { clean: true, .. }, Role::Server) => After::Shutdown,
-            (Self::Lingering { clean: false, .. }, _) => After::Shutdown,
-            (Self::Closed { .. }, _) => After::Drop,
+            (Self::Lingering { clean: true, .. }, Role::Client) => TransportAction::Keep,
+            (Self::Lingering { clean: true, .. }, Role::Server) => TransportAction::Shutdown,
+            (Self::Lingering { clean: false, .. }, _) => TransportAction::Shutdown,
+            (Self::Closed { .. }, _) => TransportAction::Drop,
         }
     }
 
@@ -232,8 +232,8 @@ mod tests {
             }
             page += &format!(
                 " {:?} | {:?} |\n",
-                state.after(Role::Server),
-                state.after(Role::Client)
+                state.transport_action(Role::Server),
+                state.transport_action(Role::Client)
             );
         }
         page

@@ -9,7 +9,7 @@ use core::task::{Context, Poll};
 use std::io;
 
 use super::contain::contain;
-use super::gate::{Gate, Leave};
+use super::handle::{Admission, ServerHandle};
 use crate::time::Duration;
 
 /// What connections come from.
@@ -27,22 +27,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Connections accepted in a row before other tasks have their turn.
 const IN_A_ROW: usize = 64;
 
-/// Accepts on all of `listeners`, and starts what `gate` admits, until the gate is closed and all have left or had their time;
+/// Accepts on all of `listeners`, and starts what `handle` admits, until the handle is closed and all have left or had their time;
 /// then those who are still in are dropped. `signals` is polled on the way, and is never done.
 pub async fn accept<L, S>(
     mut listeners: Vec<L>,
-    gate: &Gate,
+    handle: &ServerHandle,
     shutdown: Duration,
     signals: impl Future<Output = ()>,
     sleep: impl Fn(Duration) -> S,
-    mut start: impl FnMut(L::Accepted, Leave),
+    mut start: impl FnMut(L::Accepted, Admission),
 ) where
     L: Listen,
     S: Future<Output = ()>,
 {
     let (mut paused, mut in_a_row) = (false, 0_usize);
     let mut signals = pin!(signals);
-    let mut over = pin!(over(gate, &sleep));
+    let mut over = pin!(over(handle, &sleep));
     loop {
         let next = poll_fn(|cx| {
             let _ = signals.as_mut().poll(cx);
@@ -65,10 +65,10 @@ pub async fn accept<L, S>(
                     tell(|| tracing::warn!("accepting goes on"));
                 }
                 // A handler is cloned, and what spawns may be the application's.
-                if let Some(leave) = gate.admit()
+                if let Some(leave) = handle.admit()
                     && contain(|| start(accepted, leave)).is_err()
                 {
-                    gate.tally().handler_failed();
+                    handle.tally().handler_failed();
                     tell(|| tracing::error!("a connection could not be begun: a panic"));
                 }
                 // A crowd at the door leaves time for those inside.
@@ -93,20 +93,20 @@ pub async fn accept<L, S>(
     let mut late = pin!(sleep(shutdown));
     poll_fn(|cx| {
         let _ = signals.as_mut().poll(cx);
-        if gate.poll_empty(cx).is_ready() {
+        if handle.poll_empty(cx).is_ready() {
             return Poll::Ready(());
         }
-        late.as_mut().poll(cx).map(|()| gate.drop_all())
+        late.as_mut().poll(cx).map(|()| handle.drop_all())
     })
     .await;
 }
 
 /// Waits until nobody is accepted any more: when the door is closed, and all had time to leave, or have none.
-async fn over<S: Future<Output = ()>>(gate: &Gate, sleep: &impl Fn(Duration) -> S) {
-    poll_fn(|cx| gate.poll_closing(cx)).await;
-    let mut late = pin!(sleep(gate.window()));
+async fn over<S: Future<Output = ()>>(handle: &ServerHandle, sleep: &impl Fn(Duration) -> S) {
+    poll_fn(|cx| handle.poll_closing(cx)).await;
+    let mut late = pin!(sleep(handle.window()));
     poll_fn(|cx| {
-        if gate.poll_at_once(cx).is_ready() {
+        if handle.poll_at_once(cx).is_ready() {
             return Poll::Ready(());
         }
         late.as_mut().poll(cx)
@@ -142,7 +142,7 @@ fn is_of_one(error: &io::Error) -> bool {
 
 /// Drains over `window` on a signal, and drops all on a second one: whoever sends it waits no longer. It is never done.
 pub async fn obey_signals(
-    gate: &Gate,
+    handle: &ServerHandle,
     window: Option<Duration>,
     mut poll_signal: impl FnMut(&mut Context<'_>) -> Poll<io::Result<()>>,
 ) {
@@ -155,10 +155,10 @@ pub async fn obey_signals(
                     "a signal: the server drains"
                 );
             });
-            gate.drain(window);
+            handle.drain(window);
             poll_fn(&mut poll_signal).await?;
             tell(|| tracing::info!("a second signal: who is still in is dropped"));
-            gate.drop_all();
+            handle.drop_all();
             Ok(())
         }
         .await;

@@ -18,8 +18,8 @@ use crate::proxy::Proxy;
 /// How to dial.
 ///
 /// ```
-/// use sansws_core::drive::Dial;
-/// let dial = Dial::default()
+/// use sansws_core::drive::ConnectOptions;
+/// let dial = ConnectOptions::default()
 ///     .subprotocol("chat.v2")
 ///     .header("Origin", "https://example.org")
 ///     .bearer("mF_9.B5f-4.1JqM")?
@@ -30,16 +30,16 @@ use crate::proxy::Proxy;
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Dial {
+pub struct ConnectOptions {
     /// Limits, times, compression.
     pub config: Arc<Config>,
     /// Subprotocols and header fields of the request.
     pub options: ClientOptions,
     /// The proxy that leads to the server; by default none.
     pub proxy: Option<Proxy>,
-    /// Addresses of hosts that are not looked up. See [`Dial::resolve`].
+    /// Addresses of hosts that are not looked up. See [`ConnectOptions::resolve`].
     pub resolved: Vec<(String, Vec<SocketAddr>)>,
-    /// Most redirects in a row that are followed; default 0. See [`Dial::redirects`].
+    /// Most redirects in a row that are followed; default 0. See [`ConnectOptions::redirects`].
     pub redirects: u32,
     /// TLS settings for `wss://`; `None` trusts the roots of the system. See [`super::tls`].
     #[cfg(feature = "tls")]
@@ -49,7 +49,7 @@ pub struct Dial {
     pub proxy_tls: Option<Arc<rustls::ClientConfig>>,
 }
 
-impl Dial {
+impl ConnectOptions {
     /// Sets limits, times and compression.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
@@ -134,8 +134,8 @@ impl Dial {
     /// by that.
     ///
     /// ```
-    /// use sansws_core::drive::Dial;
-    /// let dial = Dial::default().resolve("example.org", ["127.0.0.1:0".parse()?, "[::1]:8080".parse()?]);
+    /// use sansws_core::drive::ConnectOptions;
+    /// let dial = ConnectOptions::default().resolve("example.org", ["127.0.0.1:0".parse()?, "[::1]:8080".parse()?]);
     /// let addresses = dial.addresses(&"wss://example.org/".parse()?).unwrap();
     /// assert_eq!(addresses, ["127.0.0.1:443".parse()?, "[::1]:8080".parse()?]);
     /// assert_eq!(dial.addresses(&"wss://example.com/".parse()?), None);
@@ -215,7 +215,7 @@ impl Dial {
 mod tests {
     use super::*;
 
-    fn field(dial: Result<Dial, Misuse>, name: &str) -> Result<String, Misuse> {
+    fn field(dial: Result<ConnectOptions, Misuse>, name: &str) -> Result<String, Misuse> {
         let dial = dial?;
         assert_eq!(dial.options.fields.all(name).count(), 1);
         Ok(dial.options.fields.get_str(name).unwrap().into())
@@ -237,7 +237,10 @@ mod tests {
             ("a", "\u{85}", Err(Misuse::Credentials)),
         ];
         for (user, password, want) in cases {
-            let got = field(Dial::default().basic(user, password), "authorization");
+            let got = field(
+                ConnectOptions::default().basic(user, password),
+                "authorization",
+            );
             assert_eq!(got.as_deref(), want.as_deref(), "{user}:{password}");
         }
     }
@@ -245,17 +248,17 @@ mod tests {
     #[test]
     fn tokens() {
         for good in ["mF_9.B5f-4.1JqM", "a", "a+/~==", "YQ=="] {
-            let got = field(Dial::default().bearer(good), "authorization");
+            let got = field(ConnectOptions::default().bearer(good), "authorization");
             assert_eq!(got, Ok(format!("Bearer {good}")));
         }
         for bad in ["", "=", "a b", "a=b", "a\r\nX: y", "a,b", "\u{e4}", "a:b"] {
             assert_eq!(
-                Dial::default().bearer(bad).err(),
+                ConnectOptions::default().bearer(bad).err(),
                 Some(Misuse::Credentials),
                 "{bad}"
             );
         }
-        let both = Dial::default()
+        let both = ConnectOptions::default()
             .header("authorization", "old")
             .basic("a", "b");
         let both = both.and_then(|dial| dial.bearer("new"));
@@ -264,7 +267,7 @@ mod tests {
 
     #[test]
     fn cookies_share_a_field() {
-        let mut dial = Ok(Dial::default().header("COOKIE", "z=0"));
+        let mut dial = Ok(ConnectOptions::default().header("COOKIE", "z=0"));
         for (name, value) in [("a", "1"), ("b", ""), ("c", "\"x=y\"")] {
             dial = dial.and_then(|dial| dial.cookie(name, value));
         }
@@ -285,7 +288,7 @@ mod tests {
             ("a", "b\r\nX: y"),
             ("a", "\u{e4}"),
         ] {
-            let got = Dial::default().cookie(name, value);
+            let got = ConnectOptions::default().cookie(name, value);
             assert_eq!(got.err(), Some(Misuse::Credentials), "{name}={value}");
         }
     }
@@ -293,7 +296,7 @@ mod tests {
     #[test]
     fn the_first_hop() {
         let url: Url = "wss://a:444/".parse().unwrap();
-        let dial = Dial::default();
+        let dial = ConnectOptions::default();
         assert_eq!(dial.first_hop(&url), ("a", 444));
         let dial = dial.proxy("http://b:1".parse().unwrap());
         assert_eq!(dial.first_hop(&url), ("b", 1));

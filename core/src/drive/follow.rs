@@ -2,18 +2,18 @@
 //! RFC 6455 section 4.1; which request comes next is `crate::handshake`'s.
 //! Knows no socket: it is told how to dial once.
 
-use super::{Dial, Error, Result, Transport, WebSocket};
+use super::{ConnectOptions, Error, Result, Transport, WebSocket};
 use crate::handshake::Redirects;
 use crate::http::Url;
 
-/// Dials `url` by `once`, and again where it is sent, as often as [`Dial::redirects`] allows.
+/// Dials `url` by `once`, and again where it is sent, as often as [`ConnectOptions::redirects`] allows.
 ///
 /// # Errors
 /// What `once` fails with: [`Error::Refused`] for a redirect when none are followed. [`Error::Redirect`] for one that is not.
 pub async fn follow<T, F>(
     url: Url,
-    dial: Dial,
-    mut once: impl FnMut(Url, Dial) -> F,
+    dial: ConnectOptions,
+    mut once: impl FnMut(Url, ConnectOptions) -> F,
 ) -> Result<WebSocket<T>, Error>
 where
     T: Transport,

@@ -8,35 +8,35 @@ use core::future::Future;
 
 use super::buffer::Unread;
 use super::contain::contain;
-use super::gate::{Gate, Ticket};
+use super::handle::{ConnectionPermit, ServerHandle};
 use super::hub::HubRef;
-use super::options::Policy;
+use super::options::ConnectionPolicy;
 use super::serve::{Outcome, run};
 use super::trace::Span;
 use super::{Error, Result, Transport, WebSocket};
 use crate::config::Config;
-use crate::handshake::{Accept, Agreement, Refusal, Request};
+use crate::handshake::{AcceptOptions, Agreement, Refusal, Request};
 use crate::http::Response;
 
 /// A valid request, and on what terms it is accepted.
 #[derive(Debug)]
 #[must_use]
-pub struct Foreign {
+pub struct ExternalUpgrade {
     request: Request,
-    accept: Accept,
-    policy: Policy,
-    gate: Option<Gate>,
+    accept: AcceptOptions,
+    policy: ConnectionPolicy,
+    handle: Option<ServerHandle>,
     route: Option<Box<str>>,
 }
 
-impl Foreign {
+impl ExternalUpgrade {
     /// A request on default terms: pages of other hosts are refused.
     pub fn new(request: Request) -> Self {
         Self {
             request,
-            accept: Accept::default(),
-            policy: Policy::default(),
-            gate: None,
+            accept: AcceptOptions::default(),
+            policy: ConnectionPolicy::default(),
+            handle: None,
             route: None,
         }
     }
@@ -59,14 +59,14 @@ impl Foreign {
     }
 
     /// Sets what holds for the connection: limits, times, origins, traffic.
-    pub fn policy(mut self, policy: Policy) -> Self {
+    pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Lets it in by the door of a server of ours, or one made by [`Gate::new`]: it is counted, and closed when the door is.
-    pub fn gate(mut self, gate: Gate) -> Self {
-        self.gate = Some(gate);
+    /// Lets it in by the door of a server of ours, or one made by [`ServerHandle::new`]: it is counted, and closed when the door is.
+    pub fn handle(mut self, handle: ServerHandle) -> Self {
+        self.handle = Some(handle);
         self
     }
 
@@ -85,11 +85,11 @@ impl Foreign {
     ///
     /// # Errors
     /// The response to give instead: 403 for a page of another host, 503 when there is no room, 500 for terms that break the response.
-    pub fn accept(self) -> Result<(http::Response<()>, Admitted), Response> {
+    pub fn accept(self) -> Result<(http::Response<()>, AcceptedUpgrade), Response> {
         self.policy.check_origin(&self.request, None)?;
-        let gate = self.gate.unwrap_or_else(|| Gate::new(1));
-        let ticket = gate.enter().ok_or_else(|| {
-            gate.tally().turned_away(gate.why_away());
+        let handle = self.handle.unwrap_or_else(|| ServerHandle::new(1));
+        let ticket = handle.enter().ok_or_else(|| {
+            handle.tally().turned_away(handle.why_away());
             Refusal::Busy.response()
         })?;
         let config = self.policy.config.clone().unwrap_or_default();
@@ -103,7 +103,7 @@ impl Foreign {
                     Response::text(500, "the request could not be accepted\n")
                 })?;
         let span = contain(|| Span::foreign(&self.request, self.route.as_deref()));
-        let admitted = Admitted {
+        let admitted = AcceptedUpgrade {
             config,
             agreement,
             policy: self.policy,
@@ -118,16 +118,16 @@ impl Foreign {
 /// A request that was accepted; dropping it is leaving.
 #[derive(Debug)]
 #[must_use]
-pub struct Admitted {
+pub struct AcceptedUpgrade {
     config: Arc<Config>,
     agreement: Agreement,
-    policy: Policy,
-    ticket: Ticket,
+    policy: ConnectionPolicy,
+    ticket: ConnectionPermit,
     span: Span,
     route: Option<Box<str>>,
 }
 
-impl Admitted {
+impl AcceptedUpgrade {
     /// Runs a handler on the connection, as [`serve`](super::serve) would: it drives the socket beside the handler, closes with the
     /// code that the result maps to, and waits for the end.
     pub async fn run<T, H, F>(self, transport: T, handler: H) -> Outcome

@@ -2,7 +2,7 @@
 //! RFC 9110 sections 15.3.1 (200) and 15.6.4 (503).
 //! Knows what the door and the hub say, and no path: which page tells it is the application's.
 
-use super::gate::Gate;
+use super::handle::ServerHandle;
 use super::hub::{BackplaneState, HubMetrics};
 use crate::http::Response;
 
@@ -44,7 +44,7 @@ pub struct Health {
     pub connections_max: usize,
 }
 
-impl Gate {
+impl ServerHandle {
     /// Whether new clients are well served here, by a server behind this door whose connections use that hub.
     pub fn health(&self, hub: Option<&HubMetrics>) -> Health {
         let (connections, connections_max) = (self.open(), self.most());

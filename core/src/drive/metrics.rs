@@ -171,7 +171,7 @@ impl StatusClass {
 /// Counts by one label.
 pub type By<const N: usize> = [u64; N];
 
-/// Counters and gauges of all servers behind one [`Gate`](super::Gate).
+/// Counters and gauges of all servers behind one [`ServerHandle`](super::ServerHandle).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerMetrics {

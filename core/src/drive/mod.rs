@@ -26,7 +26,7 @@ mod exchange;
 mod follow;
 #[cfg(feature = "http")]
 mod foreign;
-mod gate;
+mod handle;
 mod handler_error;
 mod health;
 mod hub;
@@ -53,19 +53,19 @@ mod websocket;
 pub use accept::{Listen, accept, obey_signals};
 pub use client::{Client, ClientState, Connector, Stop};
 pub use dial::{connect, connect_until};
-pub use dial_options::Dial;
+pub use dial_options::ConnectOptions;
 pub use engine::Counters;
 #[cfg(feature = "json")]
 pub use error::JsonError;
 pub use error::{ConnectionTag, Error, Result};
 pub use follow::follow;
 #[cfg(feature = "http")]
-pub use foreign::{Admitted, Foreign};
-pub use gate::{Away, Gate, Leave, Ticket};
+pub use foreign::{AcceptedUpgrade, ExternalUpgrade};
+pub use handle::{Admission, ConnectionPermit, RefusalPermit, ServerHandle};
 pub use handler_error::HandlerError;
 pub use health::{Health, Status};
 pub use hub::{
-    BackplaneState, Events, Hub, HubMetrics, HubRef, Lagged, Link, OnThisThread, Outside, Publish,
+    BackplaneState, Events, Hub, HubEnv, HubMetrics, HubRef, Lagged, Link, OnThisThread, Publish,
     Subscription, both, caught, drive_hub_beside, drive_hubs, hubs_on_this_thread, panic_message,
 };
 #[cfg(feature = "json")]
@@ -74,8 +74,8 @@ pub use kinds::{FromMessage, Messages, SocketEvent};
 pub use metrics::{
     Asked, Closer, CodeClass, Failed, ServerMetrics, StatusClass, TurnedAway, scrape,
 };
-pub use opening::{Arrival, receive_request, refuse};
-pub use options::{Policy, Serve};
+pub use opening::{ConnectInfo, receive_request, refuse};
+pub use options::{ConnectionPolicy, ServerOptions};
 pub use proxied::receive_proxy_header;
 pub use race::first_to_connect;
 pub use scope::{RequestError, Scope};

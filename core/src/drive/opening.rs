@@ -13,9 +13,9 @@ use std::io;
 use super::buffer::Unread;
 use super::contain::{contain, contained};
 use super::exchange::{WriteAll, answer_and_end, within};
-use super::gate::{Away, Gate};
+use super::handle::{RefusalPermit, ServerHandle};
 use super::metrics::Asked;
-use super::options::Serve;
+use super::options::ServerOptions;
 use super::scope::{Head, Scope};
 use super::service::{Answer, Decision, Service};
 use super::upgrade::{Slot, Upgrade};
@@ -35,7 +35,7 @@ const VISITS: usize = 1_000;
 
 /// What is known of a connection when it was accepted.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival {
+pub struct ConnectInfo {
     /// When, by the clock of the transport: TLS may have taken some of the time for the handshake.
     pub begun: Instant,
     /// The address of the peer; none on a Unix socket.
@@ -87,11 +87,11 @@ pub async fn receive_request<T: Transport>(
 /// Reads requests and has them decided on until one is for a handler; `None` when the connection is over before.
 pub(super) async fn open<T: Transport, S: Service<T>>(
     mut transport: T,
-    options: &Serve,
+    options: &ServerOptions,
     service: &S,
     slot: Slot<T>,
-    arrival: Arrival,
-    gate: Gate,
+    arrival: ConnectInfo,
+    handle: ServerHandle,
 ) -> Result<Option<Opening<T, S::Handler>>, Error> {
     let config = &options.config;
     let mut reader = HeadReader::new(config);
@@ -100,16 +100,16 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
         .handshake
         .map(|timeout| arrival.begun + timeout);
     for visit in 1.. {
-        let head = match reader.read(&mut transport, deadline, Some(&gate)).await {
+        let head = match reader.read(&mut transport, deadline, Some(&handle)).await {
             Ok(head) => head,
             // Between two requests a client may leave, or be left.
             Err(Error::Io(_) | Error::Refusal(Refusal::Timeout | Refusal::Busy))
-                if reader.unread.is_empty() && (visit > 1 || gate.is_closing()) =>
+                if reader.unread.is_empty() && (visit > 1 || handle.is_closing()) =>
             {
                 return Ok(None);
             }
             Err(error) => {
-                note_refusal(&gate, &error);
+                note_refusal(&handle, &error);
                 let framing = Framing::default();
                 return Err(
                     refuse_with(&mut transport, reader.unread, error, config, framing).await,
@@ -125,7 +125,7 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
             keep_alive: head.keeps_alive() && visit < VISITS,
             head: head.method == "HEAD",
         };
-        let judged = if gate.is_closing() && !service.is_always(&head) {
+        let judged = if handle.is_closing() && !service.is_always(&head) {
             Err(Refusal::Busy)
         } else {
             judge(head, S::PLAIN)
@@ -138,7 +138,7 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                     ..framing
                 };
                 let error = refusal.into();
-                note_refusal(&gate, &error);
+                note_refusal(&handle, &error);
                 return Err(
                     refuse_with(&mut transport, reader.unread, error, config, framing).await,
                 );
@@ -172,20 +172,20 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
                     Ok(body) => {
                         is_body_unread = false;
                         scope.set_body(body);
-                        answer_of(page, scope, &gate).await
+                        answer_of(page, scope, &handle).await
                     }
                     Err(Error::Refusal(refusal)) => refusal.response(),
                     Err(error) => return Err(error),
                 }
             }
-            Decision::Failed { error, route } => failed(&error, route.as_ref(), &gate),
+            Decision::Failed { error, route } => failed(&error, route.as_ref(), &handle),
         };
         let asked = if is_websocket {
             Asked::WebSocket
         } else {
             Asked::Page
         };
-        gate.tally().response(asked, response.status);
+        handle.tally().response(asked, response.status);
         if is_websocket {
             trace::answered(response.status);
         }
@@ -197,7 +197,7 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
             keep_alive: framing.keep_alive
                 && !is_websocket
                 && !is_body_unread
-                && !gate.is_closing(),
+                && !handle.is_closing(),
             ..framing
         };
         let octets = written(&response, framing);
@@ -217,10 +217,10 @@ pub(super) async fn open<T: Transport, S: Service<T>>(
 }
 
 /// Counts the answer that refuses a request.
-fn note_refusal(gate: &Gate, error: &Error) {
+fn note_refusal(handle: &ServerHandle, error: &Error) {
     if let Error::Refusal(refusal) = error {
         let status = refusal.response().status;
-        gate.tally().response(Asked::Invalid, status);
+        handle.tally().response(Asked::Invalid, status);
         trace::answered(status);
     }
 }
@@ -261,7 +261,7 @@ async fn decide<T: Transport, S: Service<T>>(
 }
 
 /// The response of a page.
-async fn answer_of(page: Answer, scope: Scope, gate: &Gate) -> Response {
+async fn answer_of(page: Answer, scope: Scope, handle: &ServerHandle) -> Response {
     let route = scope.pattern().cloned();
     let answer = match contain(|| page(scope)) {
         Ok(answering) => contained(answering).await,
@@ -269,14 +269,14 @@ async fn answer_of(page: Answer, scope: Scope, gate: &Gate) -> Response {
     };
     answer
         .unwrap_or_else(|panic| Err(panic.into()))
-        .unwrap_or_else(|error| failed(&error, route.as_ref(), gate))
+        .unwrap_or_else(|error| failed(&error, route.as_ref(), handle))
 }
 
 /// The response to a request that could not be decided on or answered.
-fn failed(error: &HandlerError, route: Option<&Pattern>, gate: &Gate) -> Response {
+fn failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) -> Response {
     let (response, blame) = refusal(error);
     if blame == Blame::Application {
-        trace::page_failed(error, route, gate);
+        trace::page_failed(error, route, handle);
     }
     response
 }
@@ -327,7 +327,7 @@ impl HeadReader {
         &mut self,
         transport: &mut T,
         deadline: Option<Instant>,
-        gate: Option<&Gate>,
+        handle: Option<&ServerHandle>,
     ) -> Result<RequestHead, Error> {
         let Self { handshake, unread } = self;
         let read = |transport: &mut T, cx: &mut Context<'_>| {
@@ -345,7 +345,7 @@ impl HeadReader {
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                     Poll::Pending => {
                         unread.park();
-                        if unread.is_empty() && gate.is_some_and(Gate::is_closing) {
+                        if unread.is_empty() && handle.is_some_and(ServerHandle::is_closing) {
                             return Poll::Ready(Err(Refusal::Busy.into()));
                         }
                         return Poll::Pending;
@@ -411,10 +411,10 @@ impl HeadReader {
 /// there.
 pub async fn refuse<T: Transport, S: Service<T>>(
     transport: T,
-    options: &Serve,
+    options: &ServerOptions,
     service: &S,
-    arrival: Arrival,
-    away: &Away,
+    arrival: ConnectInfo,
+    away: &RefusalPermit,
 ) -> Result<(), Error> {
     let refused = contained(refuse_inside(transport, options, service, arrival, away)).await;
     refused.and_then(|refused| refused)
@@ -422,10 +422,10 @@ pub async fn refuse<T: Transport, S: Service<T>>(
 
 async fn refuse_inside<T: Transport, S: Service<T>>(
     mut transport: T,
-    options: &Serve,
+    options: &ServerOptions,
     service: &S,
-    arrival: Arrival,
-    away: &Away,
+    arrival: ConnectInfo,
+    away: &RefusalPermit,
 ) -> Result<(), Error> {
     let config = &options.config;
     let mut reader = HeadReader::new(config);
@@ -444,21 +444,21 @@ async fn refuse_inside<T: Transport, S: Service<T>>(
                 // Who is not let in is not listened to for long.
                 Decision::Page { scope, .. } if scope.has_body() => None,
                 Decision::Page { scope, page, .. } => {
-                    Some(answer_of(page, scope, away.gate()).await)
+                    Some(answer_of(page, scope, away.handle()).await)
                 }
                 Decision::Failed { error, route } => {
-                    Some(failed(&error, route.as_ref(), away.gate()))
+                    Some(failed(&error, route.as_ref(), away.handle()))
                 }
                 Decision::Handle { .. } => None,
             };
         }
     }
-    let (gate, tally) = (away.gate(), away.gate().tally());
+    let (handle, tally) = (away.handle(), away.handle().tally());
     let response = if let Some(response) = response {
         tally.response(Asked::Page, response.status);
         response
     } else {
-        tally.turned_away(gate.why_away());
+        tally.turned_away(handle.why_away());
         Refusal::Busy.response()
     };
     let octets = written(&response, framing);

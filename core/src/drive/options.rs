@@ -5,7 +5,7 @@
 use alloc::sync::Arc;
 
 use super::hub::HubRef;
-use super::opening::Arrival;
+use super::opening::ConnectInfo;
 use super::scope::{Head, Scope};
 use crate::config::Config;
 use crate::handshake::OriginPolicy;
@@ -17,30 +17,30 @@ use crate::time::{Duration, Instant};
 /// How to serve.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct Serve {
+pub struct ServerOptions {
     /// Limits, times, compression.
     pub config: Arc<Config>,
     /// Most connections at once, those in their handshake counted; default 16 384. Beyond it: 503 for a few at once, and
     /// a closed socket for the others.
     pub max_connections: usize,
     /// What holds for each connection, unless a router or a route says otherwise.
-    pub policy: Policy,
+    pub policy: ConnectionPolicy,
     /// Proxies whose word about clients is believed; by default none.
     pub trusted: Trusted,
 }
 
-impl Default for Serve {
+impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             config: Arc::default(),
             max_connections: 16_384,
-            policy: Policy::default(),
+            policy: ConnectionPolicy::default(),
             trusted: Trusted::default(),
         }
     }
 }
 
-impl Serve {
+impl ServerOptions {
     /// Sets limits, times and compression.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
@@ -54,7 +54,7 @@ impl Serve {
     }
 
     /// Sets what holds for each connection.
-    pub fn policy(mut self, policy: Policy) -> Self {
+    pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
         self.policy = policy;
         self
     }
@@ -66,7 +66,7 @@ impl Serve {
     }
 
     /// What is known of a request on a connection, now.
-    pub(super) fn scope(&self, head: Head, arrival: &Arrival, now: Instant) -> Scope {
+    pub(super) fn scope(&self, head: Head, arrival: &ConnectInfo, now: Instant) -> Scope {
         let mut scope = Scope::new(head, arrival.peer, arrival.secure.then_some(true), now);
         if let Some(peer) = arrival.peer {
             let found = forwarded::client(&scope.fields, peer.ip(), &self.trusted);
@@ -80,7 +80,7 @@ impl Serve {
 /// router's, that over the router around it, that over the server's.
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Policy {
+pub struct ConnectionPolicy {
     /// Limits, times, compression.
     pub config: Option<Arc<Config>>,
     /// Longest life of a connection; then it is closed with 1001. `None`: no limit.
@@ -93,7 +93,7 @@ pub struct Policy {
     pub hub: Option<HubRef>,
 }
 
-impl Policy {
+impl ConnectionPolicy {
     /// Sets limits, times and compression: heartbeats, idle time, longest message.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = Some(config.into());

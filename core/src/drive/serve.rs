@@ -14,10 +14,10 @@ use std::sync::PoisonError;
 
 use super::contain::contain;
 use super::engine::Counters;
-use super::gate::{Gate, Parting, Ticket};
+use super::handle::{ConnectionPermit, DrainHandle, ServerHandle};
 use super::metrics::{Asked, Closer, Failed};
-use super::opening::{Arrival, Opening, open, reply};
-use super::options::Serve;
+use super::opening::{ConnectInfo, Opening, open, reply};
+use super::options::ServerOptions;
 use super::parties::Party;
 use super::service::Service;
 use super::trace::{self, Span};
@@ -64,19 +64,19 @@ impl Default for Outcome {
 /// What only the beginning or the end of a connection needs is boxed: while it is open it does not hold it.
 pub fn serve<T: Transport, S: Service<T>>(
     transport: T,
-    options: Arc<Serve>,
+    options: Arc<ServerOptions>,
     service: S,
-    mut ticket: Ticket,
-    arrival: Arrival,
+    mut ticket: ConnectionPermit,
+    arrival: ConnectInfo,
 ) -> impl Future<Output = Outcome> {
     let slot = Slot::new(Fate::Open.into());
     let parting = ticket.parting();
     // Made here, so that the future does not hold what it is made of.
     let span = contain(|| Span::of(&arrival)).unwrap_or_default();
     let opening = {
-        let (slot, gate) = (Arc::clone(&slot), parting.gate.clone());
+        let (slot, handle) = (Arc::clone(&slot), parting.handle.clone());
         let options = Arc::clone(&options);
-        Box::pin(async move { open(transport, &options, &service, slot, arrival, gate).await })
+        Box::pin(async move { open(transport, &options, &service, slot, arrival, handle).await })
     };
     async move {
         let all = serve_until::<T, S>(opening, slot, options, parting);
@@ -87,19 +87,19 @@ pub fn serve<T: Transport, S: Service<T>>(
 async fn serve_until<T: Transport, S: Service<T>>(
     opening: Pin<Box<impl Future<Output = Result<Option<Opening<T, S::Handler>>, Error>>>>,
     slot: Slot<T>,
-    options: Arc<Serve>,
-    parting: Parting,
+    options: Arc<ServerOptions>,
+    parting: DrainHandle,
 ) -> Outcome {
     let mut opening = match opening.await {
         Ok(Some(opening)) => opening,
         Ok(None) => return Outcome::default(),
         Err(error) => {
-            note_failure(&parting.gate, &error);
+            note_failure(&parting.handle, &error);
             let outcome = Outcome {
                 result: Err(error.into()),
                 ..Outcome::default()
             };
-            trace::ended(&outcome, Blame::Peer, None, &parting.gate, None);
+            trace::ended(&outcome, Blame::Peer, None, &parting.handle, None);
             return outcome;
         }
     };
@@ -120,16 +120,16 @@ async fn serve_until<T: Transport, S: Service<T>>(
     };
     seat.look();
     let route = kept.as_ref().and_then(|kept| kept.route.clone());
-    let gate = &seat.parting.gate;
+    let handle = &seat.parting.handle;
     let (outcome, blame) = match &seat.place {
         Place::Open(shared) => Box::pin(close_with(shared, result, route)).await,
         Place::Waiting(slot) => {
             let (fate, config) = (take(slot), &options.config);
-            Box::pin(end_unopened(fate, result, route, gate, config)).await
+            Box::pin(end_unopened(fate, result, route, handle, config)).await
         }
     };
     let route = outcome.route.as_ref().map(Pattern::as_str);
-    trace::ended(&outcome, blame, seat.first_close(), gate, route);
+    trace::ended(&outcome, blame, seat.first_close(), handle, route);
     outcome
 }
 
@@ -138,7 +138,7 @@ async fn end_unopened<T: Transport>(
     fate: Fate<T>,
     mut result: Result,
     route: Option<Pattern>,
-    gate: &Gate,
+    handle: &ServerHandle,
     config: &Config,
 ) -> (Outcome, Blame) {
     let is_lost = matches!(fate, Fate::Lost);
@@ -157,17 +157,17 @@ async fn end_unopened<T: Transport>(
         // 4.2.1: whoever asks is answered, also when the handler did not.
         Fate::Dropped(transport) => {
             let response = response.unwrap_or_else(|| Response::new(500));
-            gate.tally().response(Asked::WebSocket, response.status);
+            handle.tally().response(Asked::WebSocket, response.status);
             trace::answered(response.status);
             let _ = Box::pin(reply(transport, &response, config)).await;
         }
         Fate::Rejected(status) => {
-            gate.tally().response(Asked::WebSocket, status);
+            handle.tally().response(Asked::WebSocket, status);
             trace::answered(status);
         }
         // Its answer could not be written, or is somebody else's.
         Fate::Lost | Fate::Open | Fate::Accepted(_) | Fate::Noted => {
-            gate.tally().failed(Failed::Left);
+            handle.tally().failed(Failed::Left);
         }
     }
     // To reject is not to fail.
@@ -187,8 +187,8 @@ const NOT_ANSWERED: &str =
     "the handler returned, and had neither accepted nor rejected the request";
 
 /// Counts a request that did not come so far that somebody could decide on it.
-fn note_failure(gate: &Gate, error: &Error) {
-    gate.tally().failed(match error {
+fn note_failure(handle: &ServerHandle, error: &Error) {
+    handle.tally().failed(match error {
         // It was not let in: that is no failure.
         Error::Refusal(Refusal::Busy) => return,
         Error::Refusal(Refusal::Timeout) => Failed::Timeout,
@@ -202,7 +202,7 @@ fn note_failure(gate: &Gate, error: &Error) {
 #[cfg(feature = "http")]
 pub(super) async fn run<T, H, F>(
     socket: super::WebSocket<T>,
-    mut ticket: Ticket,
+    mut ticket: ConnectionPermit,
     span: Span,
     route: Option<Box<str>>,
     handler: H,
@@ -216,7 +216,7 @@ where
         place: Place::Open(socket.shared()),
         parting: ticket.parting(),
     };
-    seat.parting.gate.tally().opened();
+    seat.parting.handle.tally().opened();
     let all = run_until(seat, route, move || handler(socket));
     until_dropped(&mut ticket, span, pin!(Some(all))).await
 }
@@ -243,15 +243,15 @@ where
         Place::Open(shared) => Box::pin(close_with(shared, result, None)).await,
         Place::Waiting(_) => (Outcome::default(), Blame::Nobody),
     };
-    let (first, gate) = (seat.first_close(), &seat.parting.gate);
-    trace::ended(&outcome, blame, first, gate, route.as_deref());
+    let (first, handle) = (seat.first_close(), &seat.parting.handle);
+    trace::ended(&outcome, blame, first, handle, route.as_deref());
     outcome
 }
 
 /// Polls until it is done, or, when the time to leave is over, drops everything where it stands. A panic that nothing inside contained,
 /// of a value that is dropped or of a subscriber to events, ends this connection alone.
 fn until_dropped(
-    ticket: &mut Ticket,
+    ticket: &mut ConnectionPermit,
     span: Span,
     mut all: Pin<&mut Option<impl Future<Output = Outcome>>>,
 ) -> impl Future<Output = Outcome> {
@@ -264,12 +264,12 @@ fn until_dropped(
                     Ok(Some(Poll::Pending)) => return Poll::Pending,
                     Ok(Some(Poll::Ready(outcome))) => outcome,
                     Ok(None) => Outcome::default(),
-                    Err(panic) => escaped(panic, &ticket.gate()),
+                    Err(panic) => escaped(panic, &ticket.handle()),
                 }
             }
         };
         if let Err(panic) = contain(|| all.set(None)) {
-            outcome = escaped(panic, &ticket.gate());
+            outcome = escaped(panic, &ticket.handle());
         }
         Poll::Ready(outcome)
     })
@@ -277,8 +277,8 @@ fn until_dropped(
 
 /// Tells of a panic that was contained last of all.
 #[cold]
-fn escaped(panic: Error, gate: &Gate) -> Outcome {
-    gate.tally().handler_failed();
+fn escaped(panic: Error, handle: &ServerHandle) -> Outcome {
+    handle.tally().handler_failed();
     let _ = contain(|| tracing::error!(error = %panic, "a connection failed by a panic"));
     Outcome {
         result: Err(panic.into()),
@@ -325,8 +325,8 @@ fn attend<T: Transport, F: Future<Output = Result>>(
         let Seat { place, parting } = &*seat;
         if let Place::Open(shared) = place {
             let mut engine = shared.engine();
-            if parting.gate.is_closing() && told != Some(parting.gate.window()) {
-                told = Some(parting.gate.window());
+            if parting.handle.is_closing() && told != Some(parting.handle.window()) {
+                told = Some(parting.handle.window());
                 let farewell = parting.farewell();
                 engine.leave_after(farewell.after, farewell.code, farewell.reason);
             }
@@ -335,7 +335,7 @@ fn attend<T: Transport, F: Future<Output = Result>>(
                 engine.start_close(Some(CloseCode::NORMAL), "");
             }
             engine.pump(cx);
-            parting.gate.tally().moved(&engine.untold());
+            parting.handle.tally().moved(&engine.untold());
         }
         Poll::Pending
     })
@@ -350,7 +350,7 @@ enum Place<T> {
 /// A connection that a server drives. Whichever way it ends, it is counted.
 struct Seat<T: Transport> {
     place: Place<T>,
-    parting: Parting,
+    parting: DrainHandle,
 }
 
 impl<T: Transport> Seat<T> {
@@ -366,7 +366,7 @@ impl<T: Transport> Seat<T> {
             *fate = Fate::Noted;
             drop(fate);
             self.place = Place::Open(shared);
-            self.parting.gate.tally().opened();
+            self.parting.handle.tally().opened();
         }
     }
 
@@ -384,7 +384,7 @@ impl<T: Transport> Drop for Seat<T> {
         let Place::Open(shared) = &self.place else {
             return;
         };
-        let (tally, mut engine) = (self.parting.gate.tally(), shared.engine());
+        let (tally, mut engine) = (self.parting.handle.tally(), shared.engine());
         tally.moved(&engine.untold());
         let (by, code) = engine.first_close();
         tally.closed(by, code);

@@ -11,7 +11,7 @@ use core::marker::PhantomData;
 use core::pin::Pin;
 
 use super::hub::HubRef;
-use super::options::{Policy, Serve};
+use super::options::{ConnectionPolicy, ServerOptions};
 use super::scope::Scope;
 use super::{Error, HandlerError, Result, Transport, Upgrade};
 use crate::http::{RequestHead, Response};
@@ -60,7 +60,7 @@ pub enum Decision<H> {
         /// The handler.
         handler: H,
         /// What holds for its connection.
-        policy: Arc<Policy>,
+        policy: Arc<ConnectionPolicy>,
     },
     /// Answer with this response.
     Answer(Response),
@@ -71,7 +71,7 @@ pub enum Decision<H> {
         /// The page.
         page: Answer,
         /// What holds for it.
-        policy: Arc<Policy>,
+        policy: Arc<ConnectionPolicy>,
     },
     /// Nobody could decide: it is answered as [`HandlerError`] says, counted and logged.
     Failed {
@@ -113,14 +113,14 @@ pub trait IntoService<T: Transport> {
     ///
     /// # Errors
     /// When routes are in each other's way.
-    fn into_service(self, options: &Serve) -> Result<Self::Service, Error>;
+    fn into_service(self, options: &ServerOptions) -> Result<Self::Service, Error>;
 }
 
 /// One handler for all paths.
 #[derive(Debug)]
 pub struct Single<H, F> {
     handler: H,
-    policy: Arc<Policy>,
+    policy: Arc<ConnectionPolicy>,
     future: PhantomData<fn() -> F>,
 }
 
@@ -142,7 +142,7 @@ where
 {
     type Service = Single<H, F>;
 
-    fn into_service(self, options: &Serve) -> Result<Self::Service, Error> {
+    fn into_service(self, options: &ServerOptions) -> Result<Self::Service, Error> {
         Ok(Single {
             handler: self,
             policy: Arc::new(options.policy.clone()),

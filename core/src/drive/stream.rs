@@ -12,13 +12,13 @@ use super::websocket::Shared;
 use super::{Error, Result, Transport};
 use crate::close::CloseCode;
 use crate::connection::Connection;
-use crate::frame::Kind;
+use crate::frame::MessageKind;
 use crate::message::{Message, Payload};
 
 /// A message that is being received.
 pub struct MessageReader<'a, T: Transport> {
     shared: &'a Arc<Shared<T>>,
-    kind: Kind,
+    kind: MessageKind,
     first: Option<Message>,
     over: bool,
 }
@@ -35,7 +35,7 @@ impl<'a, T: Transport> MessageReader<'a, T> {
     }
 
     /// Whether it is text or binary.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> MessageKind {
         self.kind
     }
 
@@ -74,7 +74,7 @@ impl<T: Transport> fmt::Debug for MessageReader<'_, T> {
 #[must_use = "a message that is not finished closes the connection"]
 pub struct MessageWriter<'a, T: Transport> {
     shared: &'a Arc<Shared<T>>,
-    kind: Kind,
+    kind: MessageKind,
     state: Progress,
 }
 
@@ -86,7 +86,7 @@ enum Progress {
 }
 
 impl<'a, T: Transport> MessageWriter<'a, T> {
-    pub(super) const fn new(shared: &'a Arc<Shared<T>>, kind: Kind) -> Self {
+    pub(super) const fn new(shared: &'a Arc<Shared<T>>, kind: MessageKind) -> Self {
         Self {
             shared,
             kind,
@@ -102,8 +102,8 @@ impl<'a, T: Transport> MessageWriter<'a, T> {
     /// Ends the message.
     pub async fn finish(mut self) -> Result<(), Error> {
         let empty = match self.kind {
-            Kind::Text => Payload::Text(""),
-            Kind::Binary => Payload::Binary(&[]),
+            MessageKind::Text => Payload::Text(""),
+            MessageKind::Binary => Payload::Binary(&[]),
         };
         self.put(empty, true).await
     }

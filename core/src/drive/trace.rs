@@ -6,10 +6,10 @@
 use alloc::boxed::Box;
 use tracing::field::{Empty, display};
 
-use super::gate::Gate;
+use super::handle::ServerHandle;
 use super::handler_error::Chain;
 use super::metrics::Closer;
-use super::opening::Arrival;
+use super::opening::ConnectInfo;
 use super::scope::Scope;
 use super::verdict::Blame;
 use super::{Error, HandlerError, Outcome};
@@ -25,7 +25,7 @@ use crate::time::Instant;
 pub(super) struct Span(Option<Box<tracing::Span>>);
 
 impl Span {
-    pub(super) fn of(arrival: &Arrival) -> Self {
+    pub(super) fn of(arrival: &ConnectInfo) -> Self {
         let peer = arrival.peer.as_ref();
         let span = tracing::info_span!(
             "connection",
@@ -61,7 +61,7 @@ impl Span {
     /// That of a connection which came by another stack, in the span of that.
     #[cfg(feature = "http")]
     pub(super) fn foreign(head: &RequestHead, route: Option<&str>) -> Self {
-        let span = Self::of(&Arrival {
+        let span = Self::of(&ConnectInfo {
             begun: Instant::ZERO,
             peer: None,
             secure: false,
@@ -154,7 +154,7 @@ pub(super) fn ended(
     outcome: &Outcome,
     blame: Blame,
     first: Option<(Closer, u16)>,
-    gate: &Gate,
+    handle: &ServerHandle,
     route: Option<&str>,
 ) {
     let route = route.unwrap_or_default();
@@ -184,7 +184,7 @@ pub(super) fn ended(
             "a connection ended"
         ),
         Some(error) if blame == Blame::Application => {
-            gate.tally().handler_failed();
+            handle.tally().handler_failed();
             span.record("otel.status_code", "ERROR");
             tracing::error!(
                 http.route = route,
@@ -212,8 +212,8 @@ fn reason(closed: &Closed) -> &str {
 }
 
 /// Says that a page, or a layer before it, failed.
-pub(super) fn page_failed(error: &HandlerError, route: Option<&Pattern>, gate: &Gate) {
-    gate.tally().handler_failed();
+pub(super) fn page_failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) {
+    handle.tally().handler_failed();
     tracing::error!(
         http.route = route.map_or("", Pattern::as_str),
         "error.type" = error_type(error),

@@ -6,7 +6,7 @@ use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
 
 use super::exchange::within;
-use super::{Dial, Error, Result, Transport};
+use super::{ConnectOptions, Error, Result, Transport};
 use crate::error::Misuse;
 use crate::http::Url;
 use crate::proxy::{Step, TunnelError};
@@ -15,7 +15,11 @@ use crate::proxy::{Step, TunnelError};
 ///
 /// It has [`Timeouts::connect`](crate::config::Timeouts::connect), or fails with [`Error::ConnectTimeout`]. Not one octet behind
 /// the proxy's answer is read. What was dropped before it was done has dropped the transport.
-pub async fn tunnel<T: Transport>(mut transport: T, url: &Url, dial: &Dial) -> Result<T, Error> {
+pub async fn tunnel<T: Transport>(
+    mut transport: T,
+    url: &Url,
+    dial: &ConnectOptions,
+) -> Result<T, Error> {
     let Some(proxy) = &dial.proxy else {
         return Ok(transport);
     };

@@ -13,12 +13,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::buffer::Unread;
 use super::exchange::{WriteAll, answer_and_end, within};
-use super::options::Policy;
+use super::options::ConnectionPolicy;
 use super::scope::{Head, Scope};
 use super::websocket::{Shared, WebSocket};
 use super::{Error, Result, Transport, trace};
 use crate::config::Config;
-use crate::handshake::{Accept, Refusal};
+use crate::handshake::{AcceptOptions, Refusal};
 use crate::http::Response;
 use crate::time::Duration;
 
@@ -60,7 +60,7 @@ struct Unanswered<T> {
     /// Part of an answer was written: no other may follow.
     begun: bool,
     slot: Option<Slot<T>>,
-    policy: Option<Arc<Policy>>,
+    policy: Option<Arc<ConnectionPolicy>>,
 }
 
 /// What is known of the request: its head, parameters, state.
@@ -93,7 +93,7 @@ impl<T: Transport> Upgrade<T> {
     }
 
     /// A server's task drives it, under a policy.
-    pub(super) fn on_a_task(mut self, slot: Slot<T>, policy: Arc<Policy>) -> Self {
+    pub(super) fn on_a_task(mut self, slot: Slot<T>, policy: Arc<ConnectionPolicy>) -> Self {
         self.inner.slot = Some(slot);
         self.inner.policy = Some(policy);
         self
@@ -110,11 +110,14 @@ impl<T: Transport> Upgrade<T> {
 
     /// Accepts, without a subprotocol.
     pub fn accept(self) -> impl Future<Output = Result<WebSocket<T>, Error>> {
-        self.accept_with(Accept::default())
+        self.accept_with(AcceptOptions::default())
     }
 
     /// Accepts with a subprotocol or header fields of the response.
-    pub fn accept_with(self, accept: Accept) -> impl Future<Output = Result<WebSocket<T>, Error>> {
+    pub fn accept_with(
+        self,
+        accept: AcceptOptions,
+    ) -> impl Future<Output = Result<WebSocket<T>, Error>> {
         // Boxed, so that a handler does not hold room for it for as long as the connection lives.
         Box::pin(self.inner.accept(accept))
     }
@@ -126,7 +129,7 @@ impl<T: Transport> Upgrade<T> {
 }
 
 impl<T: Transport> Unanswered<T> {
-    async fn accept(mut self: Box<Self>, accept: Accept) -> Result<WebSocket<T>, Error> {
+    async fn accept(mut self: Box<Self>, accept: AcceptOptions) -> Result<WebSocket<T>, Error> {
         let Head::WebSocket(request) = &self.scope.head else {
             return Err(Refusal::NotWebSocket.into());
         };

@@ -20,7 +20,7 @@ use super::engine::{Counters, Engine};
 #[cfg(feature = "json")]
 use super::kinds::Json;
 use super::kinds::{FromMessage, SocketEvent};
-use super::options::Policy;
+use super::options::ConnectionPolicy;
 use super::parties::Party;
 use super::stream::{MessageReader, MessageWriter};
 use super::verdict::Verdict;
@@ -29,10 +29,10 @@ use crate::close::{CloseCode, Closed};
 use crate::config::Config;
 use crate::connection::{Connection, Role};
 use crate::error::Misuse;
-use crate::frame::Kind;
+use crate::frame::MessageKind;
 use crate::handshake::{Agreement, Opened};
 use crate::http::Fields;
-use crate::message::{Message, Prepared};
+use crate::message::{Message, PreparedMessage};
 use crate::time::Duration;
 
 /// A connection that its handles share with the task that drives it.
@@ -95,7 +95,7 @@ impl<T: Transport> WebSocket<T> {
         unread: Unread,
         config: Arc<Config>,
         agreement: Agreement,
-        policy: Option<&Policy>,
+        policy: Option<&ConnectionPolicy>,
         driven: bool,
     ) -> Self {
         let connection = Connection::server(config, &agreement, transport.now());
@@ -363,7 +363,7 @@ macro_rules! writing {
             }
 
             /// Sends a message that was framed beforehand, without a copy on a server.
-            pub async fn send_prepared(&mut self, prepared: &Prepared) -> Result<(), Error> {
+            pub async fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), Error> {
                 self.shared
                     .submit(|engine| {
                         engine.send_message(|connection| connection.send_prepared(prepared))
@@ -372,7 +372,7 @@ macro_rules! writing {
             }
 
             /// Begins a message that is sent piece by piece. Until it is finished, other messages are [`Misuse::UnfinishedMessage`].
-            pub fn send_stream(&mut self, kind: Kind) -> MessageWriter<'_, T> {
+            pub fn send_stream(&mut self, kind: MessageKind) -> MessageWriter<'_, T> {
                 MessageWriter::new(&self.shared, kind)
             }
 

@@ -19,4 +19,4 @@ mod header;
 mod opcode;
 
 pub use header::{Expect, Header, MAX_HEADER};
-pub use opcode::{Kind, Opcode};
+pub use opcode::{MessageKind, Opcode};

@@ -42,18 +42,18 @@ impl Opcode {
 
 /// The kind of a message (section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum MessageKind {
     /// UTF-8.
     Text,
     /// Any octets.
     Binary,
 }
 
-impl From<Kind> for Opcode {
-    fn from(kind: Kind) -> Self {
+impl From<MessageKind> for Opcode {
+    fn from(kind: MessageKind) -> Self {
         match kind {
-            Kind::Text => Self::Text,
-            Kind::Binary => Self::Binary,
+            MessageKind::Text => Self::Text,
+            MessageKind::Binary => Self::Binary,
         }
     }
 }

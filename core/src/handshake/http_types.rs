@@ -5,7 +5,8 @@
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::{
-    Accept, Agreement, Answer, ClientHandshake, ExtendedConnect, Failure, Opened, Refusal, Request,
+    AcceptOptions, Agreement, Answer, ClientHandshake, ExtendedConnect, Failure, Opened, Refusal,
+    Request,
 };
 use crate::config::Config;
 use crate::error::Misuse;
@@ -45,7 +46,7 @@ impl Request {
     pub fn accept_http(
         &self,
         config: &Config,
-        accept: Accept,
+        accept: AcceptOptions,
     ) -> Result<(http::Response<()>, Agreement), Misuse> {
         let (fields, agreement) = self.accept_fields(config, accept)?;
         let upgraded = fields.get("upgrade").is_some();

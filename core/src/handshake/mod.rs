@@ -30,7 +30,7 @@ pub use key::{accept_key, is_key};
 pub use origin::{Origin, OriginError, OriginPolicy};
 pub use redirect::{RedirectError, Redirects};
 pub use refusal::Refusal;
-pub use request::{Accept, Request};
+pub use request::{AcceptOptions, Request};
 pub use server::ServerHandshake;
 
 use alloc::string::String;

@@ -23,7 +23,7 @@ pub struct Request {
 
 /// How a request is accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Accept {
+pub struct AcceptOptions {
     /// The subprotocol; it must be one of the offered ones. See [`RequestHead::choose`].
     pub subprotocol: Option<String>,
     /// Further fields of the response, such as `Set-Cookie`.
@@ -39,7 +39,7 @@ impl Deref for Request {
     }
 }
 
-impl Accept {
+impl AcceptOptions {
     /// Chooses a subprotocol, if there is one.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: Option<String>) -> Self {
@@ -121,7 +121,11 @@ impl Request {
     }
 
     /// Accepts: the octets of the response, and what was agreed.
-    pub fn accept(&self, config: &Config, accept: Accept) -> Result<(Vec<u8>, Agreement), Misuse> {
+    pub fn accept(
+        &self,
+        config: &Config,
+        accept: AcceptOptions,
+    ) -> Result<(Vec<u8>, Agreement), Misuse> {
         let (fields, agreement) = self.accept_fields(config, accept)?;
         let mut out = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
         response::write_fields(&fields, &mut out);
@@ -133,7 +137,7 @@ impl Request {
     pub fn accept_fields(
         &self,
         config: &Config,
-        accept: Accept,
+        accept: AcceptOptions,
     ) -> Result<(Fields, Agreement), Misuse> {
         response::check_fields(&accept.fields)?;
         if hold_own(&accept.fields) {

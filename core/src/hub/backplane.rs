@@ -7,10 +7,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::id::Name;
-use super::publication::Draft;
+use super::publication::PublishRequest;
 use super::{ChannelId, Filter, HubError, Instruction, Position, Publication, Target};
 use crate::close::CloseCode;
-use crate::message::Prepared;
+use crate::message::PreparedMessage;
 use crate::time::Instant;
 
 /// A number by which a node knows the answer to what it asked.
@@ -40,7 +40,7 @@ pub enum Command {
         /// Comes back in the answer; `None`: no answer is wanted.
         token: Option<Token>,
         /// The message.
-        draft: Draft,
+        draft: PublishRequest,
     },
     /// Read what was published since a position.
     Read {
@@ -56,7 +56,7 @@ pub enum Command {
         /// Comes back with the answer.
         token: Token,
         /// The question.
-        question: Question,
+        question: Query,
     },
     /// Users are in a group, on this node; or they were before, and have other metadata now.
     Enter {
@@ -80,7 +80,7 @@ pub enum Command {
         /// The channel.
         to: ChannelId,
         /// The message.
-        message: Prepared,
+        message: PreparedMessage,
     },
     /// Close all channels that are in a group.
     Close {
@@ -148,14 +148,14 @@ pub enum Event {
         /// That of the command.
         token: Token,
         /// What there is.
-        past: Past,
+        past: HistorySlice,
     },
     /// An answer to `Ask`.
     Answer {
         /// That of the command.
         token: Token,
         /// The answer.
-        answer: Answer,
+        answer: QueryResult,
     },
     /// An answer to `Ask`, or to `Subscribe`: it could not be done. A position is told later, when it is known.
     Failed {
@@ -180,7 +180,7 @@ pub enum Event {
         /// The channel.
         to: ChannelId,
         /// The message.
-        message: Prepared,
+        message: PreparedMessage,
     },
     /// All channels that are in a group are to be closed.
     Close {
@@ -215,7 +215,7 @@ pub struct Published {
 /// What a node may ask about a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Question {
+pub enum Query {
     /// Which messages are kept: the newest, at most so many.
     History(Name, usize),
     /// Who is there.
@@ -225,9 +225,9 @@ pub enum Question {
 /// What it is answered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Answer {
+pub enum QueryResult {
     /// What is kept.
-    History(Kept),
+    History(History),
     /// Who is there.
     Presence(Presence),
 }
@@ -235,7 +235,7 @@ pub enum Answer {
 /// Messages of a group that are kept.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Kept {
+pub struct History {
     /// The oldest first.
     pub publications: Vec<Arc<Publication>>,
     /// Where the group stands; `None` when nothing is known of it.
@@ -244,19 +244,19 @@ pub struct Kept {
 
 /// What was published since a position, as far as it is kept.
 #[derive(Clone, Debug)]
-pub struct Past {
+pub struct HistorySlice {
     /// The oldest first.
     pub publications: Vec<Arc<Publication>>,
     /// The group's position now.
     pub position: Position,
     /// What is missing.
-    pub missed: Option<Missed>,
+    pub missed: Option<RecoveryFailure>,
 }
 
 /// Why what was missed can't be had in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Missed {
+pub enum RecoveryFailure {
     /// The group began another numbering since: nothing is replayed.
     Epoch,
     /// The position lies ahead of the group's: nothing is replayed.

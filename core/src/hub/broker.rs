@@ -7,14 +7,14 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::backplane::{Answer, Command, Event, Kept, Past, Published, Question};
+use super::backplane::{Command, Event, History, HistorySlice, Published, Query, QueryResult};
 use super::id::Name;
 use super::metrics::BrokerCounters;
-use super::publication::Draft;
+use super::publication::PublishRequest;
 use super::topic::Topic;
 use super::{
-    Filter, Filters, HubError, HubOptions, Missed, NodeId, Position, Presence, PresenceChange,
-    Publication, Target,
+    Filter, Filters, HubError, HubOptions, NodeId, Position, Presence, PresenceChange, Publication,
+    RecoveryFailure, Target,
 };
 use crate::time::Instant;
 
@@ -283,13 +283,13 @@ impl Broker {
         }
     }
 
-    fn answer(&self, now: Instant, question: &Question) -> Answer {
+    fn answer(&self, now: Instant, question: &Query) -> QueryResult {
         match question {
-            Question::History(group, limit) => Answer::History(Kept {
+            Query::History(group, limit) => QueryResult::History(History {
                 publications: self.history(now, group, *limit),
                 position: self.position(group),
             }),
-            Question::Presence(group) => Answer::Presence(self.presence(group)),
+            Query::Presence(group) => QueryResult::Presence(self.presence(group)),
         }
     }
 
@@ -348,8 +348,8 @@ impl Broker {
         };
     }
 
-    fn read(&self, now: Instant, group: &Name, since: Position) -> Past {
-        let nothing = |position, missed| Past {
+    fn read(&self, now: Instant, group: &Name, since: Position) -> HistorySlice {
+        let nothing = |position, missed| HistorySlice {
             publications: Vec::new(),
             position,
             missed: Some(missed),
@@ -360,21 +360,21 @@ impl Broker {
                     epoch: 0,
                     offset: 0,
                 },
-                Missed::Epoch,
+                RecoveryFailure::Epoch,
             );
         };
         let top = topic.position;
         match &self.options.of(group).history {
             Some(options) => topic.history.since(options, now, since, top),
-            None => Past {
+            None => HistorySlice {
                 publications: Vec::new(),
                 position: top,
-                missed: Missed::between(None, since, top, top.offset),
+                missed: RecoveryFailure::between(None, since, top, top.offset),
             },
         }
     }
 
-    fn publish(&mut self, now: Instant, draft: &Draft) -> Result<Published, HubError> {
+    fn publish(&mut self, now: Instant, draft: &PublishRequest) -> Result<Published, HubError> {
         let windows = self.nodes.values().fold(0, |all, node| all | node.windows);
         let options = Arc::clone(&self.options);
         let max_history = options.max_history;

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 
 use super::seat::Seat;
 use super::slow::{Became, Put, is_at_limit, is_overfull, wake};
-use super::{Budget, ChannelId, Hub, Output};
+use super::{ChannelId, Hub, Output, QueueLimits};
 use crate::time::{Duration, Instant};
 
 /// Time without a turn of any reader that publishers wait for, after which those readers are judged as if they had had one.
@@ -29,7 +29,7 @@ pub(super) struct Crowd {
 impl Crowd {
     /// Enters a channel if its queue is full and its reader has not had a turn.
     #[inline]
-    pub(super) fn see(&mut self, now: Instant, slot: u32, seat: &mut Seat, budget: &Budget) {
+    pub(super) fn see(&mut self, now: Instant, slot: u32, seat: &mut Seat, budget: &QueueLimits) {
         if self.turns && !seat.judged && !seat.crowded && is_at_limit(seat, budget) {
             seat.crowded = true;
             if self.slots.is_empty() {
@@ -69,7 +69,7 @@ impl Load {
 
     /// Whether they use a quarter of the budget on average, or there is none: then who publishes is too fast for all, and nobody
     /// is slow beside the others.
-    pub(super) fn is_heavy(&self, budget: &Budget) -> bool {
+    pub(super) fn is_heavy(&self, budget: &QueueLimits) -> bool {
         self.messages >= u64::from(budget.messages / 4) * self.receivers
             || self.octets >= (budget.octets / 4) as u64 * self.receivers
     }

@@ -10,14 +10,15 @@ use super::crowd::Load;
 use super::id::{Name, check_name, group_of_user};
 use super::link::Asked;
 use super::options::GroupOptions;
-use super::publication::Draft;
+use super::publication::PublishRequest;
 use super::queue::Content;
 use super::seat::Seat;
 use super::slow::{Became, Put, is_full, is_half_empty, is_overfull, wake};
 use super::{
-    ChannelId, Hub, HubError, Notice, Output, Overflow, Publication, Publish, Sent, Taken, WhenDown,
+    ChannelId, Hub, HubError, Notice, OutagePolicy, Output, Publication, PublishOptions, Sent,
+    SlowConsumerPolicy, Taken,
 };
-use crate::message::Prepared;
+use crate::message::PreparedMessage;
 use crate::time::Instant;
 
 impl Hub {
@@ -25,18 +26,18 @@ impl Hub {
     /// became of it.
     ///
     /// # Errors
-    /// [`HubError::BadName`], [`HubError::TooLong`], [`HubError::Down`]; [`HubError::Behind`] when the group makes publishers wait
-    /// for a member; for a channel also [`HubError::Gone`] and [`HubError::TooOften`].
+    /// [`HubError::BadName`], [`HubError::TooLong`], [`HubError::Down`]; [`HubError::Backpressure`] when the group makes publishers wait
+    /// for a member; for a channel also [`HubError::Gone`] and [`HubError::RateLimited`].
     pub fn publish(
         &mut self,
         now: Instant,
         sender: Option<ChannelId>,
         group: &str,
-        message: Prepared,
-        options: Publish,
+        message: PreparedMessage,
+        options: PublishOptions,
         token: Option<Token>,
     ) -> Result<(), HubError> {
-        let draft = Draft {
+        let draft = PublishRequest {
             group: group.into(),
             message,
             sender,
@@ -49,7 +50,7 @@ impl Hub {
     pub fn publish_draft(
         &mut self,
         now: Instant,
-        mut draft: Draft,
+        mut draft: PublishRequest,
         token: Option<Token>,
     ) -> Result<(), HubError> {
         check_name(&draft.group)?;
@@ -62,15 +63,15 @@ impl Hub {
             check_name(name)?;
         }
         self.check_length(&draft.message)?;
-        if self.down && self.options.when_down != WhenDown::ServeLocal {
+        if self.down && self.options.when_down != OutagePolicy::ServeLocal {
             return Err(HubError::Down);
         }
         let octets = draft.message.payload().len();
-        if self.options.of(&draft.group).overflow == Overflow::Wait
+        if self.options.of(&draft.group).overflow == SlowConsumerPolicy::Wait
             && let Some(slot) = self.behind(&draft.group, octets)
         {
             self.holding.insert(slot);
-            return Err(HubError::Behind);
+            return Err(HubError::Backpressure);
         }
         if let Some(id) = draft.sender {
             self.may(
@@ -101,7 +102,7 @@ impl Hub {
         self.token()
     }
 
-    fn publish_here(&mut self, now: Instant, draft: &Draft, token: Option<Token>) {
+    fn publish_here(&mut self, now: Instant, draft: &PublishRequest, token: Option<Token>) {
         let windows = self.window_mask();
         let publication = Publication::new(&self.options, draft, None, now, windows);
         self.counters.encodes += 1;
@@ -122,7 +123,7 @@ impl Hub {
         }
     }
 
-    fn check_length(&self, message: &Prepared) -> Result<(), HubError> {
+    fn check_length(&self, message: &PreparedMessage) -> Result<(), HubError> {
         if message.payload().len() > self.options.max_message {
             return Err(HubError::TooLong);
         }
@@ -143,13 +144,13 @@ impl Hub {
     /// Sends a message to one channel, on any node.
     ///
     /// # Errors
-    /// [`HubError::TooLong`], [`HubError::Down`]; [`HubError::Behind`] when far more waits for the channel than may, and its reader
+    /// [`HubError::TooLong`], [`HubError::Down`]; [`HubError::Backpressure`] when far more waits for the channel than may, and its reader
     /// has had no turn to take it.
     pub fn send_to(
         &mut self,
         now: Instant,
         to: ChannelId,
-        message: Prepared,
+        message: PreparedMessage,
     ) -> Result<Sent, HubError> {
         self.check_length(&message)?;
         if to.node == self.node {
@@ -158,7 +159,7 @@ impl Hub {
                 && seat.crowded
                 && is_overfull(seat, budget, octets)
             {
-                return Err(HubError::Behind);
+                return Err(HubError::Backpressure);
             }
             return Ok(self.deliver_direct(now, to, message));
         }
@@ -177,17 +178,17 @@ impl Hub {
         &mut self,
         now: Instant,
         user: &str,
-        message: Prepared,
+        message: PreparedMessage,
     ) -> Result<Sent, HubError> {
-        let draft = Draft {
+        let draft = PublishRequest {
             group: group_of_user(user)?,
             message,
             sender: None,
-            options: Publish::default(),
+            options: PublishOptions::default(),
         };
         self.check_length(&draft.message)?;
         match (self.down, self.options.when_down) {
-            (true, WhenDown::ServeLocal) => self.publish_here(now, &draft, None),
+            (true, OutagePolicy::ServeLocal) => self.publish_here(now, &draft, None),
             (true, _) => return Err(HubError::Down),
             (false, _) => self.command(Command::Publish { token: None, draft }),
         }
@@ -198,7 +199,7 @@ impl Hub {
         &mut self,
         now: Instant,
         to: ChannelId,
-        message: Prepared,
+        message: PreparedMessage,
     ) -> Sent {
         let Some(seat) = self.seats.of(to).filter(|seat| !seat.closing) else {
             self.counters.stale += 1;
@@ -217,7 +218,7 @@ impl Hub {
             octets,
             other: None,
             group: None,
-            overflow: Overflow::Close,
+            overflow: SlowConsumerPolicy::Close,
             notices: None,
             key: None,
             stands_for: 1,
@@ -405,7 +406,7 @@ impl Hub {
             octets: 0,
             other: None,
             group: Some(name),
-            overflow: Overflow::Close,
+            overflow: SlowConsumerPolicy::Close,
             notices: None,
             key: None,
             stands_for: 1,
@@ -454,11 +455,11 @@ impl Hub {
         let Some(message) = words.and_then(|notices| notices.word(notice)) else {
             return;
         };
-        let draft = Draft {
+        let draft = PublishRequest {
             group: Arc::clone(name),
             message: super::publication::prepare(&message),
             sender: None,
-            options: Publish::default(),
+            options: PublishOptions::default(),
         };
         // A notice has its own words: it is not wrapped as messages are.
         let mut publication = Publication::unwrapped(&draft, None, now);
@@ -477,7 +478,7 @@ impl Hub {
         &mut self,
         now: Instant,
         id: ChannelId,
-        give: impl FnOnce(&Prepared, Option<&Arc<Publication>>) -> R,
+        give: impl FnOnce(&PreparedMessage, Option<&Arc<Publication>>) -> R,
     ) -> Taken<R> {
         let Some(seat) = self.seats.of(id) else {
             self.counters.stale += 1;

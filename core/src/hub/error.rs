@@ -37,7 +37,7 @@ pub enum HubError {
     Crowded,
     /// There are as many channels as there may be.
     #[error("there are too many channels")]
-    Full,
+    TooManyChannels,
     /// The message is longer than it may be.
     #[error("the message is too long")]
     TooLong,
@@ -46,10 +46,10 @@ pub enum HubError {
     MetadataTooLong,
     /// The channel does this more often than it may; again from this moment on.
     #[error("the channel does this too often")]
-    TooOften(Instant),
+    RateLimited(Instant),
     /// A member of the group is behind, and the group makes publishers wait.
     #[error("a member of the group is behind")]
-    Behind,
+    Backpressure,
     /// The hub drains: nobody joins and nothing is published any more.
     #[error("the hub drains")]
     Draining,
@@ -83,11 +83,11 @@ impl HubError {
             | Self::TooManyGroups
             | Self::MetadataTooLong
             | Self::NoPosition
-            | Self::TooOften(_) => CloseCode::POLICY,
+            | Self::RateLimited(_) => CloseCode::POLICY,
             Self::TooLong => CloseCode::TOO_BIG,
             Self::Crowded
-            | Self::Full
-            | Self::Behind
+            | Self::TooManyChannels
+            | Self::Backpressure
             | Self::Down
             | Self::Refused
             | Self::TooManyIds => CloseCode::AGAIN,

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::options::HistoryOptions;
-use super::{Missed, Past, Position, Publication};
+use super::{HistorySlice, Position, Publication, RecoveryFailure};
 use crate::time::Instant;
 
 /// The newest publications of a group.
@@ -82,14 +82,14 @@ impl History {
         now: Instant,
         since: Position,
         top: Position,
-    ) -> Past {
-        let nothing = |missed| Past {
+    ) -> HistorySlice {
+        let nothing = |missed| HistorySlice {
             publications: Vec::new(),
             position: top,
             missed,
         };
-        let missed = Missed::between(Some(options), since, top, self.floor);
-        if since == top || !missed.is_none_or(Missed::replays) {
+        let missed = RecoveryFailure::between(Some(options), since, top, self.floor);
+        if since == top || !missed.is_none_or(RecoveryFailure::replays) {
             return nothing(missed);
         }
         let first = self
@@ -102,7 +102,7 @@ impl History {
             .filter(|publication| !publication.is_expired(now))
             .cloned()
             .collect();
-        Past {
+        HistorySlice {
             publications,
             position: top,
             missed,
@@ -110,7 +110,7 @@ impl History {
     }
 }
 
-impl Missed {
+impl RecoveryFailure {
     /// What is missing of what was published between two positions, when `floor` is the number of the last message that is not kept.
     pub fn between(
         keep: Option<&HistoryOptions>,
@@ -142,19 +142,19 @@ impl Missed {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Publish;
+    use super::super::PublishOptions;
     use super::super::options::HubOptions;
-    use super::super::publication::Draft;
+    use super::super::publication::PublishRequest;
     use super::*;
-    use crate::message::Prepared;
+    use crate::message::PreparedMessage;
     use crate::time::Duration;
 
     fn publication(offset: u64, length: usize) -> Arc<Publication> {
-        let draft = Draft {
+        let draft = PublishRequest {
             group: "room".into(),
-            message: Prepared::new("x".repeat(length).as_str()),
+            message: PreparedMessage::new("x".repeat(length).as_str()),
             sender: None,
-            options: Publish::default(),
+            options: PublishOptions::default(),
         };
         let position = Position { epoch: 1, offset };
         let time = Instant::from_micros(offset);
@@ -166,7 +166,7 @@ mod tests {
         Position { epoch: 1, offset }
     }
 
-    fn offsets(past: &Past) -> Vec<u64> {
+    fn offsets(past: &HistorySlice) -> Vec<u64> {
         past.publications
             .iter()
             .map(|publication| publication.offset())
@@ -229,16 +229,16 @@ mod tests {
             (at(5), alloc::vec![], None),
             (at(4), alloc::vec![5], None),
             (at(3), alloc::vec![4, 5], None),
-            (at(2), alloc::vec![4, 5], Some(Missed::Limit)),
-            (at(1), alloc::vec![4, 5], Some(Missed::Evicted)),
-            (at(6), alloc::vec![], Some(Missed::Ahead)),
+            (at(2), alloc::vec![4, 5], Some(RecoveryFailure::Limit)),
+            (at(1), alloc::vec![4, 5], Some(RecoveryFailure::Evicted)),
+            (at(6), alloc::vec![], Some(RecoveryFailure::Ahead)),
             (
                 Position {
                     epoch: 2,
                     offset: 5,
                 },
                 alloc::vec![],
-                Some(Missed::Epoch),
+                Some(RecoveryFailure::Epoch),
             ),
         ] {
             let past = since(position);

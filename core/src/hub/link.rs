@@ -5,7 +5,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::backplane::{Command, Event, Missed, Past, PresenceChange, Question, Token};
+use super::backplane::{
+    Command, Event, HistorySlice, PresenceChange, Query, RecoveryFailure, Token,
+};
 use super::group::RECOVERING;
 use super::id::{Name, check_name, user_of_group};
 use super::{
@@ -20,7 +22,7 @@ pub(super) enum Asked {
     /// To publish.
     Publication,
     /// To answer a question.
-    Question,
+    Query,
     /// For what a channel missed.
     Recovery {
         channel: ChannelId,
@@ -87,14 +89,14 @@ impl Hub {
     ///
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
-    pub fn ask(&mut self, question: Question) -> Result<Token, HubError> {
-        let (Question::History(group, _) | Question::Presence(group)) = &question;
+    pub fn ask(&mut self, question: Query) -> Result<Token, HubError> {
+        let (Query::History(group, _) | Query::Presence(group)) = &question;
         check_name(group)?;
         if self.down {
             return Err(HubError::Down);
         }
         let token = self.token();
-        self.asked.insert(token, Asked::Question);
+        self.asked.insert(token, Asked::Query);
         self.command(Command::Ask { token, question });
         Ok(token)
     }
@@ -121,7 +123,7 @@ impl Hub {
             .asked
             .extract_if(.., |_, asked| !matches!(asked, Asked::Recovery { .. }));
         let lost = lost.map(|(token, asked)| match asked {
-            Asked::Question => Output::Answer(token, Err(HubError::Down)),
+            Asked::Query => Output::Answer(token, Err(HubError::Down)),
             Asked::Publication | Asked::Recovery { .. } => {
                 Output::Published(token, Err(HubError::Down))
             }
@@ -334,7 +336,7 @@ impl Hub {
         }
     }
 
-    fn read(&mut self, now: Instant, name: &Name, token: Token, past: Past) {
+    fn read(&mut self, now: Instant, name: &Name, token: Token, past: HistorySlice) {
         if self.asked.contains_key(&token) {
             return self.recovered(now, name, token, past);
         }
@@ -414,7 +416,7 @@ impl Hub {
     }
 
     /// What a channel missed has come.
-    fn recovered(&mut self, now: Instant, name: &Name, token: Token, past: Past) {
+    fn recovered(&mut self, now: Instant, name: &Name, token: Token, past: HistorySlice) {
         let Some(Asked::Recovery {
             channel,
             replayed,
@@ -434,7 +436,7 @@ impl Hub {
             .iter()
             .any(|publication| publication.failed)
         {
-            missed = missed.or(Some(Missed::Unwrapped));
+            missed = missed.or(Some(RecoveryFailure::Unwrapped));
         }
         for publication in &past.publications {
             done += usize::from(self.replay(now, channel, publication));
@@ -532,7 +534,7 @@ impl Hub {
     }
 }
 
-impl Missed {
+impl RecoveryFailure {
     /// In a few words.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -19,8 +19,8 @@ use crate::time::Instant;
 /// use sansws_core::config::Config;
 /// use sansws_core::connection::Connection;
 /// use sansws_core::handshake::Agreement;
-/// use sansws_core::hub::{HubOptions, Join, LocalHub, Open, Output, Publish, Taken};
-/// use sansws_core::message::Prepared;
+/// use sansws_core::hub::{HubOptions, JoinOptions, LocalHub, ChannelOptions, Output, PublishOptions, Taken};
+/// use sansws_core::message::PreparedMessage;
 /// use sansws_core::random::Seed;
 /// use sansws_core::time::Instant;
 ///
@@ -30,11 +30,11 @@ use crate::time::Instant;
 /// let mut hub = LocalHub::new(seed, Arc::new(HubOptions::default()));
 /// # let mut connection = Connection::server(Arc::new(Config::default()), &Agreement::default(), now);
 /// // A connection gets a channel when it opens, and joins.
-/// let ada = hub.open(now, Open::default())?;
-/// hub.join(now, ada, "lobby", Join::default())?;
-/// hub.publish(now, None, "lobby", Prepared::new("hello"), Publish::default(), None)?;
+/// let ada = hub.open(now, ChannelOptions::default())?;
+/// hub.join(now, ada, "lobby", JoinOptions::default())?;
+/// hub.publish(now, None, "lobby", PreparedMessage::new("hello"), PublishOptions::default(), None)?;
 ///
-/// // After each of these calls: whose turn is it?
+/// // TransportAction each of these calls: whose turn is it?
 /// while let Some(output) = hub.poll_output(now) {
 ///     if let Output::Wake(slot) = output {
 ///         assert_eq!(slot, ada.slot());

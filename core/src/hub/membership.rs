@@ -9,7 +9,10 @@ use super::group::{Member, RECOVERING};
 use super::id::{Name, check_name, group_of_user};
 use super::link::Asked;
 use super::seat::Place;
-use super::{ChannelId, Filter, Hub, HubError, HubEvent, Join, Joined, Left, Open, Recovered};
+use super::{
+    ChannelId, ChannelOptions, Filter, Hub, HubError, HubEvent, JoinOptions, Joined, Left,
+    Recovered,
+};
 use crate::policy::{Bucket, Rate};
 use crate::time::{Duration, Instant};
 
@@ -17,10 +20,10 @@ impl Hub {
     /// Opens a channel for a connection.
     ///
     /// # Errors
-    /// [`HubError::Full`], [`HubError::BadName`] for the user, [`HubError::MetadataTooLong`], [`HubError::Crowded`].
-    pub fn open(&mut self, now: Instant, open: Open) -> Result<ChannelId, HubError> {
+    /// [`HubError::TooManyChannels`], [`HubError::BadName`] for the user, [`HubError::MetadataTooLong`], [`HubError::Crowded`].
+    pub fn open(&mut self, now: Instant, open: ChannelOptions) -> Result<ChannelId, HubError> {
         if self.seats.count() >= self.options.max_channels {
-            return Err(HubError::Full);
+            return Err(HubError::TooManyChannels);
         }
         if open.metadata.as_ref().map_or(0, |metadata| metadata.len()) > self.options.max_metadata {
             return Err(HubError::MetadataTooLong);
@@ -58,9 +61,9 @@ impl Hub {
     /// ([`Taken::Skipped`](super::Taken)); it is not closed for that.
     ///
     /// # Errors
-    /// [`HubError::Full`].
+    /// [`HubError::TooManyChannels`].
     pub fn open_listener(&mut self, now: Instant) -> Result<ChannelId, HubError> {
-        let id = self.open(now, Open::default())?;
+        let id = self.open(now, ChannelOptions::default())?;
         if let Some(seat) = self.seats.of(id) {
             seat.listens = true;
         }
@@ -149,14 +152,14 @@ impl Hub {
     /// Joining twice is no error. A second join that asks for recovery replays nothing.
     ///
     /// # Errors
-    /// [`HubError::Gone`], [`HubError::BadName`], [`HubError::TooManyGroups`], [`HubError::Crowded`], [`HubError::TooOften`],
+    /// [`HubError::Gone`], [`HubError::BadName`], [`HubError::TooManyGroups`], [`HubError::Crowded`], [`HubError::RateLimited`],
     /// [`HubError::Draining`].
     pub fn join(
         &mut self,
         now: Instant,
         id: ChannelId,
         group: &str,
-        join: Join,
+        join: JoinOptions,
     ) -> Result<Option<Joined>, HubError> {
         check_name(group)?;
         if self.draining {
@@ -306,7 +309,7 @@ impl Hub {
             && let Err(later) = bucket(more).take(&rate, now, 1)
         {
             self.counters.limited += 1;
-            return Err(HubError::TooOften(later));
+            return Err(HubError::RateLimited(later));
         }
         Ok(())
     }

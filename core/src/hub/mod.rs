@@ -22,23 +22,23 @@
 //! - **Loss.** A number that is missing is asked for again where the group has a history, else reported: [`HubEvent::Gap`],
 //!   [`Notice::Gap`].
 //! - **Counts.** `delivered + dropped + expired + discarded + waiting = fan-out`, at every moment; see [`Counters`].
-//! - **Bounds.** What waits for a channel is bounded by its [`Budget`], what is kept by [`HistoryOptions`], and who may be how
+//! - **Bounds.** What waits for a channel is bounded by its [`QueueLimits`], what is kept by [`HistoryOptions`], and who may be how
 //!   many by [`HubOptions`].
 //!
 //! The simulation in `tests/simulation` checks all of these in many worlds.
 //!
 //! ```
 //! use std::sync::Arc;
-//! use sansws_core::hub::{Broker, Hub, HubOptions, Join, NodeId, Open, Output, Publish, Taken};
-//! use sansws_core::message::Prepared;
+//! use sansws_core::hub::{Broker, Hub, HubOptions, JoinOptions, NodeId, ChannelOptions, Output, PublishOptions, Taken};
+//! use sansws_core::message::PreparedMessage;
 //! use sansws_core::time::Instant;
 //!
 //! let (options, now) = (Arc::new(HubOptions::default()), Instant::ZERO);
 //! let mut hub = Hub::new(NodeId(7), options.clone());
 //! let mut broker = Broker::new(options, 1);
-//! let ada = hub.open(now, Open::default())?;
-//! hub.join(now, ada, "lobby", Join::default())?;
-//! hub.publish(now, None, "lobby", Prepared::new("hello"), Publish::default(), None)?;
+//! let ada = hub.open(now, ChannelOptions::default())?;
+//! hub.join(now, ada, "lobby", JoinOptions::default())?;
+//! hub.publish(now, None, "lobby", PreparedMessage::new("hello"), PublishOptions::default(), None)?;
 //! // What links nodes: here, one queue.
 //! while let Some(output) = hub.poll_output() {
 //!     if let Output::Command(command) = output {
@@ -82,8 +82,8 @@ mod topic;
 mod values;
 
 pub use backplane::{
-    Answer, Command, Event, Kept, Missed, Past, Presence, PresenceChange, Present, Published,
-    Question, Token,
+    Command, Event, History, HistorySlice, Presence, PresenceChange, Present, Published, Query,
+    QueryResult, RecoveryFailure, Token,
 };
 pub use broker::Broker;
 pub use error::HubError;
@@ -94,12 +94,12 @@ pub use instruct::{Instruction, Target};
 pub use local::LocalHub;
 pub use metrics::{BrokerCounters, Counters, Gauges, Snapshot};
 pub use options::{
-    Budget, Callback, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, Join, Notice,
-    Notices, Overflow, PresenceMode, Publish, WhenDown,
+    Callback, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, JoinOptions, Notice,
+    Notices, OutagePolicy, PresenceMode, PublishOptions, QueueLimits, SlowConsumerPolicy,
 };
-pub use publication::{Draft, Position, Publication};
+pub use publication::{Position, Publication, PublishRequest};
 pub use values::{
-    Encoding, HubEvent, Input, Joined, Left, Open, Output, Recovered, Reply, Sent, Taken,
+    ChannelOptions, Encoding, HubEvent, Input, Joined, Left, Output, Recovered, Reply, Sent, Taken,
 };
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};

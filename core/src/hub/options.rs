@@ -24,7 +24,7 @@ pub struct HubOptions {
     /// What holds for the groups that a filter matches; the first that does decides.
     pub rules: Vec<(Filter, GroupOptions)>,
     /// What may wait for one channel.
-    pub budget: Budget,
+    pub budget: QueueLimits,
     /// Most channels; default 1 048 576.
     pub max_channels: usize,
     /// Most groups with members; default 1 048 576.
@@ -55,7 +55,7 @@ pub struct HubOptions {
     /// For how long a node that is not heard of keeps its place in presence. `None`, the default: for ever.
     pub lease: Option<Duration>,
     /// What is done with publications while the backplane is down.
-    pub when_down: WhenDown,
+    pub when_down: OutagePolicy,
 }
 
 impl Default for HubOptions {
@@ -64,7 +64,7 @@ impl Default for HubOptions {
             groups: GroupOptions::default(),
             users: GroupOptions::default(),
             rules: Vec::new(),
-            budget: Budget::default(),
+            budget: QueueLimits::default(),
             max_channels: 1 << 20,
             max_groups: 1 << 20,
             max_idle_groups: 1 << 16,
@@ -78,7 +78,7 @@ impl Default for HubOptions {
             compression_level: 6,
             check: None,
             lease: None,
-            when_down: WhenDown::default(),
+            when_down: OutagePolicy::default(),
         }
     }
 }
@@ -97,7 +97,7 @@ impl HubOptions {
     }
 
     /// Sets what may wait for one channel.
-    pub const fn budget(mut self, budget: Budget) -> Self {
+    pub const fn budget(mut self, budget: QueueLimits) -> Self {
         self.budget = budget;
         self
     }
@@ -136,7 +136,7 @@ pub struct GroupOptions {
     /// Who is told of, when somebody asks who is there.
     pub presence: PresenceMode,
     /// What happens to a member that reads too slowly.
-    pub overflow: Overflow,
+    pub overflow: SlowConsumerPolicy,
     /// Whether messages are compressed for those who agreed on it.
     pub compress: Compress,
     /// What members receive in the place of a message: it may tell the position, so that they can recover.
@@ -159,7 +159,7 @@ impl GroupOptions {
     }
 
     /// Sets what happens to members that read too slowly.
-    pub const fn overflow(mut self, overflow: Overflow) -> Self {
+    pub const fn overflow(mut self, overflow: SlowConsumerPolicy) -> Self {
         self.overflow = overflow;
         self
     }
@@ -217,7 +217,7 @@ impl Default for HistoryOptions {
 
 /// What may wait for one channel, in the hub. What the connection has taken is bounded by its own limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub struct QueueLimits {
     /// Most octets, each message counted in full though all share it; default 1 MiB. One longer message may wait alone.
     pub octets: usize,
     /// Most messages; default 1024.
@@ -229,7 +229,7 @@ pub struct Budget {
     pub stall: Duration,
 }
 
-impl Default for Budget {
+impl Default for QueueLimits {
     fn default() -> Self {
         Self {
             octets: 1 << 20,
@@ -242,7 +242,7 @@ impl Default for Budget {
 
 /// What happens when a message finds no room in the budget of a channel. Each message that is not delivered is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overflow {
+pub enum SlowConsumerPolicy {
     /// The channel is closed with 1013: it can come back and recover.
     #[default]
     Close,
@@ -250,10 +250,10 @@ pub enum Overflow {
     DropNewest,
     /// The oldest messages of the group that wait are dropped to make room.
     DropOldest,
-    /// Of the messages of the group that wait only the newest of each key stays ([`Publish::key`](super::Publish)); when that is
+    /// Of the messages of the group that wait only the newest of each key stays ([`PublishOptions::key`](super::PublishOptions)); when that is
     /// not enough, the oldest are dropped too.
     KeepLatest,
-    /// Whoever publishes waits; it fails with [`HubError::Behind`](super::HubError) where it cannot wait. What comes from other
+    /// Whoever publishes waits; it fails with [`HubError::Backpressure`](super::HubError) where it cannot wait. What comes from other
     /// nodes can't wait: there the channel is closed as by `Close`.
     Wait,
 }
@@ -308,7 +308,7 @@ impl Default for Compress {
 
 /// What is done with publications while the backplane is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenDown {
+pub enum OutagePolicy {
     /// They reach the members on this node, without a position, and no history.
     #[default]
     ServeLocal,
@@ -445,7 +445,7 @@ impl fmt::Debug for Notices {
 /// How to join a group.
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Join {
+pub struct JoinOptions {
     /// Where the member stopped listening before: what was published since is replayed.
     pub since: Option<super::Position>,
 }
@@ -453,7 +453,7 @@ pub struct Join {
 /// How to publish.
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Publish {
+pub struct PublishOptions {
     /// Channels that do not receive it.
     pub exclude: Vec<ChannelId>,
     /// Users whose channels do not receive it.
@@ -464,7 +464,7 @@ pub struct Publish {
     /// Not kept in the history, though the group has one. It has no number of its own: whether one of these got lost on the way
     /// to another node is not found out.
     pub unsaved: bool,
-    /// What it is about, for [`Overflow::KeepLatest`].
+    /// What it is about, for [`SlowConsumerPolicy::KeepLatest`].
     pub key: Option<Name>,
     /// An id of the caller's: a second publication with it to the group, within 5 minutes, is not published again. See
     /// [`HubOptions::max_ids`].

@@ -4,7 +4,7 @@
 
 use alloc::collections::BTreeSet;
 
-use super::{ChannelId, Hub, WhenDown};
+use super::{ChannelId, Hub, OutagePolicy};
 use crate::close::CloseCode;
 use crate::policy::spread;
 use crate::time::Instant;
@@ -20,7 +20,9 @@ impl Hub {
 
     /// The same for one channel.
     pub(super) fn send_away_one(&mut self, now: Instant, id: ChannelId) {
-        if let (true, WhenDown::Close { patience, window }) = (self.down, self.options.when_down) {
+        if let (true, OutagePolicy::Close { patience, window }) =
+            (self.down, self.options.when_down)
+        {
             let at = now + patience + spread(u64::from(id.slot()) + 1, window);
             self.leaving.insert((at, id));
         }

@@ -10,8 +10,8 @@ use core::str::FromStr;
 use super::id::Name;
 use super::options::{Compress, HubOptions};
 use super::{ChannelId, HubError};
-use crate::frame::Kind;
-use crate::message::{Message, Payload, Prepared};
+use crate::frame::MessageKind;
+use crate::message::{Message, Payload, PreparedMessage};
 use crate::time::Instant;
 
 /// A place in what was published to a group: behind the message with this number.
@@ -62,11 +62,11 @@ pub struct Publication {
     /// When it is of no use any more.
     pub expires: Option<Instant>,
     /// The message as it was published.
-    pub message: Prepared,
+    pub message: PreparedMessage,
     /// Who does not receive it, if anybody does not.
     pub(super) excluded: Option<Arc<Excluded>>,
     /// The message as members receive it.
-    pub(super) frame: Prepared,
+    pub(super) frame: PreparedMessage,
     /// The envelope failed: there is nothing that members could receive.
     pub(super) failed: bool,
     /// How often it was compressed.
@@ -84,7 +84,7 @@ pub(super) struct Excluded {
 }
 
 impl Excluded {
-    fn of(options: &super::Publish) -> Option<Self> {
+    fn of(options: &super::PublishOptions) -> Option<Self> {
         let mut this = Self {
             channels: options.exclude.clone(),
             users: options.exclude_users.clone(),
@@ -110,18 +110,18 @@ impl Excluded {
 
 /// What a publication is made of, beside its position.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct PublishRequest {
     /// The group.
     pub group: Arc<str>,
     /// The message.
-    pub message: Prepared,
+    pub message: PreparedMessage,
     /// Whose it is.
     pub sender: Option<ChannelId>,
     /// How it is published.
-    pub options: super::Publish,
+    pub options: super::PublishOptions,
 }
 
-impl Draft {
+impl PublishRequest {
     /// The publication that it comes to: wrapped and compressed once, for each of the windows of the mask (bit `n`: a window of 2^n
     /// octets). It is for whoever links nodes; a hub makes its own.
     pub fn publication(
@@ -139,7 +139,7 @@ impl Publication {
     /// Makes it: wraps and compresses the message once, for each of the windows of the mask (bit `n`: a window of 2^n octets).
     pub(super) fn new(
         options: &HubOptions,
-        draft: &Draft,
+        draft: &PublishRequest,
         position: Option<Position>,
         time: Instant,
         windows: u16,
@@ -162,7 +162,11 @@ impl Publication {
     }
 
     /// Makes it as it is: for what has its own words.
-    pub(super) fn unwrapped(draft: &Draft, position: Option<Position>, time: Instant) -> Self {
+    pub(super) fn unwrapped(
+        draft: &PublishRequest,
+        position: Option<Position>,
+        time: Instant,
+    ) -> Self {
         Self {
             group: Arc::clone(&draft.group),
             position,
@@ -192,7 +196,7 @@ impl Publication {
     const fn compress(&mut self, _: u8, _: u16) {}
 
     /// Whether it is text or binary.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> MessageKind {
         self.message.kind()
     }
 
@@ -204,8 +208,8 @@ impl Publication {
     /// The text, if it is text.
     pub fn as_text(&self) -> Option<&str> {
         match self.kind() {
-            Kind::Text => core::str::from_utf8(self.as_bytes()).ok(),
-            Kind::Binary => None,
+            MessageKind::Text => core::str::from_utf8(self.as_bytes()).ok(),
+            MessageKind::Binary => None,
         }
     }
 
@@ -243,10 +247,10 @@ impl Publication {
 }
 
 /// Frames a message.
-pub(super) fn prepare(message: &Message) -> Prepared {
+pub(super) fn prepare(message: &Message) -> PreparedMessage {
     match message {
-        Message::Text(text) => Prepared::new(Payload::Text(text)),
-        Message::Binary(octets) => Prepared::new(Payload::Binary(octets)),
+        Message::Text(text) => PreparedMessage::new(Payload::Text(text)),
+        Message::Binary(octets) => PreparedMessage::new(Payload::Binary(octets)),
     }
 }
 

@@ -11,7 +11,7 @@ use super::Publication;
 use super::id::Name;
 use super::options::{Notice, Notices};
 use super::peak::Peak;
-use crate::message::Prepared;
+use crate::message::PreparedMessage;
 use crate::time::Instant;
 
 /// No place.
@@ -70,7 +70,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Content {
     Message {
-        frame: Prepared,
+        frame: PreparedMessage,
         publication: Option<Arc<Publication>>,
     },
     /// So many messages of the group were dropped for this channel.
@@ -413,7 +413,7 @@ impl Entry {
     }
 
     /// What it is for the channel: the frame, or the words of a notice.
-    pub(super) fn frame(&self) -> Option<Prepared> {
+    pub(super) fn frame(&self) -> Option<PreparedMessage> {
         match &self.content {
             Content::Message { frame, .. } => Some(frame.clone()),
             Content::Skipped { count, notices } => {
@@ -436,7 +436,7 @@ mod tests {
 
     fn put(store: &mut Store, chains: &mut [&mut Chain], text: &str) {
         let content = Content::Message {
-            frame: Prepared::new(text),
+            frame: PreparedMessage::new(text),
             publication: None,
         };
         let at = store.enter(Instant::ZERO, content, None, None);

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::id::Name;
 use super::queue::Chain;
-use super::{ChannelId, Encoding, Filter, HubError, NodeId, Open};
+use super::{ChannelId, ChannelOptions, Encoding, Filter, HubError, NodeId};
 use crate::close::CloseCode;
 use crate::policy::Bucket;
 use crate::time::{Duration, Instant};
@@ -89,15 +89,22 @@ impl Seats {
         self.seats.len() - self.free.len()
     }
 
-    pub(super) fn open(&mut self, now: Instant, open: Open) -> Result<ChannelId, HubError> {
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        open: ChannelOptions,
+    ) -> Result<ChannelId, HubError> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
                 self.seats.push(Seat::default());
-                u32::try_from(self.seats.len() - 1).map_err(|_| HubError::Full)?
+                u32::try_from(self.seats.len() - 1).map_err(|_| HubError::TooManyChannels)?
             }
         };
-        let seat = self.seats.get_mut(slot as usize).ok_or(HubError::Full)?;
+        let seat = self
+            .seats
+            .get_mut(slot as usize)
+            .ok_or(HubError::TooManyChannels)?;
         seat.encoding = open.encoding;
         seat.moved = now;
         seat.more = Some(Box::new(More {

@@ -8,13 +8,13 @@ use alloc::vec::Vec;
 
 use super::crowd::SLACK;
 use super::id::Name;
-use super::options::{Budget, Notices};
+use super::options::{Notices, QueueLimits};
 use super::queue::{Content, Entry, Store, Walk};
 use super::seat::Seat;
-use super::{Counters, Encoding, Hub, HubEvent, Output, Overflow};
+use super::{Counters, Encoding, Hub, HubEvent, Output, SlowConsumerPolicy};
 use crate::close::CloseCode;
-use crate::frame::Kind;
-use crate::message::{Payload, Prepared};
+use crate::frame::MessageKind;
+use crate::message::{Payload, PreparedMessage};
 use crate::time::{Duration, Instant};
 
 /// What a closed channel is told that read too slowly.
@@ -24,12 +24,12 @@ const SLOW: &str = "too slow";
 pub(super) struct Put<'a> {
     pub(super) now: Instant,
     pub(super) as_sent: u32,
-    pub(super) kind: Kind,
+    pub(super) kind: MessageKind,
     pub(super) octets: usize,
     /// The same as text or as octets, made when first needed; `Some(None)`: it can't be had so.
     pub(super) other: Option<Option<u32>>,
     pub(super) group: Option<&'a Name>,
-    pub(super) overflow: Overflow,
+    pub(super) overflow: SlowConsumerPolicy,
     pub(super) notices: Option<&'a Notices>,
     pub(super) key: Option<&'a Name>,
     /// How many messages are missing where it is dropped.
@@ -97,9 +97,11 @@ impl Hub {
             let group = first.and_then(|entry| entry.group.clone());
             let overflow = group.as_ref().map(|group| options.of(group).overflow);
             match overflow {
-                Some(Overflow::DropNewest | Overflow::DropOldest | Overflow::KeepLatest)
-                    if !stalled =>
-                {
+                Some(
+                    SlowConsumerPolicy::DropNewest
+                    | SlowConsumerPolicy::DropOldest
+                    | SlowConsumerPolicy::KeepLatest,
+                ) if !stalled => {
                     let of_group = group.as_ref().map(|group| options.of(group));
                     let notices = of_group.and_then(|options| options.notices.as_ref());
                     let noted = notices.map(|notices| (now, notices));
@@ -122,13 +124,13 @@ impl Hub {
 }
 
 /// How far apart two looks at what waits are.
-fn sweep_every(budget: &Budget) -> Duration {
+fn sweep_every(budget: &QueueLimits) -> Duration {
     budget.age.min(budget.stall) / 8
 }
 
 /// Whether `octets` more would overstep the budget. One message is always allowed to wait.
 #[inline]
-pub(super) fn is_full(seat: &Seat, budget: &Budget, octets: usize) -> bool {
+pub(super) fn is_full(seat: &Seat, budget: &QueueLimits, octets: usize) -> bool {
     let chain = &seat.chain;
     chain.messages() > 0
         && (chain.messages() >= budget.messages || chain.octets() + octets > budget.octets)
@@ -136,12 +138,12 @@ pub(super) fn is_full(seat: &Seat, budget: &Budget, octets: usize) -> bool {
 
 /// Whether the budget is used up.
 #[inline]
-pub(super) fn is_at_limit(seat: &Seat, budget: &Budget) -> bool {
+pub(super) fn is_at_limit(seat: &Seat, budget: &QueueLimits) -> bool {
     seat.chain.messages() >= budget.messages || seat.chain.octets() >= budget.octets
 }
 
 /// Whether `octets` more would be too much even for a reader that has had no turn.
-pub(super) fn is_overfull(seat: &Seat, budget: &Budget, octets: usize) -> bool {
+pub(super) fn is_overfull(seat: &Seat, budget: &QueueLimits, octets: usize) -> bool {
     let chain = &seat.chain;
     chain.messages() as usize >= (budget.messages as usize).saturating_mul(SLACK)
         || chain.octets() + octets > budget.octets.saturating_mul(SLACK).max(octets)
@@ -149,7 +151,7 @@ pub(super) fn is_overfull(seat: &Seat, budget: &Budget, octets: usize) -> bool {
 
 /// Whether no more than half of the budget is used.
 #[inline]
-pub(super) fn is_half_empty(seat: &Seat, budget: &Budget) -> bool {
+pub(super) fn is_half_empty(seat: &Seat, budget: &QueueLimits) -> bool {
     let chain = &seat.chain;
     chain.octets() <= budget.octets / 2 && chain.messages() <= budget.messages / 2
 }
@@ -170,7 +172,7 @@ impl Put<'_> {
         &mut self,
         store: &mut Store,
         counters: &mut Counters,
-        budget: &Budget,
+        budget: &QueueLimits,
         seat: &mut Seat,
     ) -> Became {
         let Some(entry) = self.entry(store, seat.encoding) else {
@@ -188,7 +190,7 @@ impl Put<'_> {
     }
 
     /// Whether the reader of a full channel is to blame: it had a turn, or holds far more than it may.
-    fn is_slow(&self, seat: &Seat, budget: &Budget) -> bool {
+    fn is_slow(&self, seat: &Seat, budget: &QueueLimits) -> bool {
         !self.turns || seat.judged || is_overfull(seat, budget, self.octets)
     }
 
@@ -197,9 +199,9 @@ impl Put<'_> {
     fn entry(&mut self, store: &mut Store, encoding: Encoding) -> Option<u32> {
         match (encoding, self.kind) {
             (Encoding::AsSent, _)
-            | (Encoding::Text, Kind::Text)
-            | (Encoding::Binary, Kind::Binary) => Some(self.as_sent),
-            (Encoding::Text, Kind::Binary) | (Encoding::Binary, Kind::Text) => {
+            | (Encoding::Text, MessageKind::Text)
+            | (Encoding::Binary, MessageKind::Binary) => Some(self.as_sent),
+            (Encoding::Text, MessageKind::Binary) | (Encoding::Binary, MessageKind::Text) => {
                 if self.other.is_none() {
                     self.other = Some(store.enter_other(self.now, self.as_sent));
                 }
@@ -212,7 +214,7 @@ impl Put<'_> {
         &self,
         store: &mut Store,
         counters: &mut Counters,
-        budget: &Budget,
+        budget: &QueueLimits,
         seat: &mut Seat,
         entry: u32,
     ) -> Became {
@@ -227,11 +229,11 @@ impl Put<'_> {
             return Became::Slow;
         };
         match self.overflow {
-            Overflow::Close | Overflow::Wait => return Became::Slow,
-            Overflow::DropNewest => {}
-            Overflow::DropOldest | Overflow::KeepLatest => {
+            SlowConsumerPolicy::Close | SlowConsumerPolicy::Wait => return Became::Slow,
+            SlowConsumerPolicy::DropNewest => {}
+            SlowConsumerPolicy::DropOldest | SlowConsumerPolicy::KeepLatest => {
                 let noted = self.notices.map(|notices| (self.now, notices));
-                if self.overflow == Overflow::KeepLatest {
+                if self.overflow == SlowConsumerPolicy::KeepLatest {
                     counters.dropped_conflated +=
                         store.conflate(&mut seat.chain, noted, group, self.key);
                 }
@@ -281,11 +283,11 @@ impl Store {
             return None;
         };
         let payload = match frame.kind() {
-            Kind::Text => Payload::Binary(frame.payload()),
-            Kind::Binary => Payload::Text(core::str::from_utf8(frame.payload()).ok()?),
+            MessageKind::Text => Payload::Binary(frame.payload()),
+            MessageKind::Binary => Payload::Text(core::str::from_utf8(frame.payload()).ok()?),
         };
         let content = Content::Message {
-            frame: Prepared::new(payload),
+            frame: PreparedMessage::new(payload),
             publication: publication.clone(),
         };
         Some(self.enter(now, content, group, expires))

@@ -5,17 +5,19 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::backplane::{Answer, Command, Event, Missed, Published, Question, Token};
-use super::publication::Draft;
-use super::{ChannelId, Filter, HubError, Instruction, Join, Position, PresenceChange, Target};
+use super::backplane::{Command, Event, Published, Query, QueryResult, RecoveryFailure, Token};
+use super::publication::PublishRequest;
+use super::{
+    ChannelId, Filter, HubError, Instruction, JoinOptions, Position, PresenceChange, Target,
+};
 use crate::close::CloseCode;
-use crate::message::Prepared;
+use crate::message::PreparedMessage;
 use crate::time::Duration;
 
 /// What is said of a connection when it gets a channel.
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Open {
+pub struct ChannelOptions {
     /// The user it belongs to: all channels of one user can be sent to, and count as one in presence.
     pub user: Option<String>,
     /// What others see of it in presence; a short text, such as JSON.
@@ -46,7 +48,7 @@ pub enum Encoding {
 #[non_exhaustive]
 pub enum Input {
     /// [`Hub::open`](super::Hub::open).
-    Open(Open),
+    Open(ChannelOptions),
     /// [`Hub::retire`](super::Hub::retire).
     Retire(ChannelId),
     /// [`Hub::closed`](super::Hub::closed).
@@ -54,7 +56,7 @@ pub enum Input {
     /// [`Hub::touch`](super::Hub::touch).
     Touch(ChannelId),
     /// [`Hub::join`](super::Hub::join).
-    Join(ChannelId, String, Join),
+    Join(ChannelId, String, JoinOptions),
     /// [`Hub::instruct`](super::Hub::instruct).
     Instruct(Target, Instruction),
     /// [`Hub::cancel_join`](super::Hub::cancel_join).
@@ -66,17 +68,17 @@ pub enum Input {
     /// [`Hub::unsubscribe`](super::Hub::unsubscribe).
     Unsubscribe(ChannelId, Filter),
     /// [`Hub::publish`](super::Hub::publish).
-    Publish(Draft, Option<Token>),
+    Publish(PublishRequest, Option<Token>),
     /// [`Hub::send_to`](super::Hub::send_to).
-    SendTo(ChannelId, Prepared),
+    SendTo(ChannelId, PreparedMessage),
     /// [`Hub::send_to_user`](super::Hub::send_to_user).
-    SendToUser(String, Prepared),
+    SendToUser(String, PreparedMessage),
     /// [`Hub::close_all`](super::Hub::close_all).
     CloseAll(String, CloseCode, String),
     /// [`Hub::close_user`](super::Hub::close_user).
     CloseUser(String, CloseCode, String),
     /// [`Hub::ask`](super::Hub::ask).
-    Ask(Question),
+    Ask(Query),
     /// [`Hub::close`](super::Hub::close).
     Close(ChannelId, CloseCode, String),
     /// [`Hub::receive`](super::Hub::receive).
@@ -118,8 +120,8 @@ pub enum Output {
     /// What became of a publication.
     Published(Token, Result<Published, HubError>),
     /// The answer to a question.
-    Answer(Token, Result<Answer, HubError>),
-    /// There is room again for publishers that were told [`HubError::Behind`].
+    Answer(Token, Result<QueryResult, HubError>),
+    /// There is room again for publishers that were told [`HubError::Backpressure`].
     Room,
     /// Something happened; see [`Hub::listen`](super::Hub::listen).
     Event(HubEvent),
@@ -154,7 +156,7 @@ pub enum Recovered {
         /// So many were replayed.
         replayed: usize,
         /// Why others were not.
-        reason: Missed,
+        reason: RecoveryFailure,
     },
 }
 

@@ -1,7 +1,7 @@
 //! A hub in virtual time.
 //! No RFC.
 
-use crate::drive::{Hub, Outside};
+use crate::drive::{Hub, HubEnv};
 use crate::random::Seed;
 use crate::time::Instant;
 
@@ -13,7 +13,7 @@ pub type TestHub = Hub<Virtual>;
 #[derive(Clone, Copy, Debug)]
 pub struct Virtual;
 
-impl Outside for Virtual {
+impl HubEnv for Virtual {
     fn now() -> Instant {
         Instant::ZERO
     }

@@ -5,7 +5,7 @@
 //! ```
 //! use std::time::Duration;
 //! use sansws_core::app::Router;
-//! use sansws_core::drive::{Result, Serve, Upgrade};
+//! use sansws_core::drive::{Result, ServerOptions, Upgrade};
 //! use sansws_core::kit::{MemoryTransport, TestServer};
 //!
 //! async fn echo(upgrade: Upgrade<MemoryTransport>) -> Result {
@@ -18,13 +18,13 @@
 //!
 //! # async fn test() -> Result {
 //! let router = Router::new().route("/echo", echo);
-//! let server = TestServer::over(router, Serve::default(), MemoryTransport::new)?;
+//! let server = TestServer::over(router, ServerOptions::default(), MemoryTransport::new)?;
 //! let mut socket = server.connect("/echo").await?;
 //! socket.send_text("hello").await?;
 //! socket.expect_text("hello").await;
 //! socket.expect_nothing(Duration::from_secs(3600)).await; // at once
 //! server.expect_reject("/elsewhere", 404).await;
-//! server.gate().close();
+//! server.handle().close();
 //! socket.expect_close(1001).await;
 //! # Ok(())
 //! # }

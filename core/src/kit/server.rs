@@ -19,7 +19,8 @@ use super::pipe::{MemoryStream, MemoryTransport};
 use super::socket::TestSocket;
 use super::world::World;
 use crate::drive::{
-    self, Arrival, Dial, Error, Gate, IntoService, Result, Serve, Service, Transport,
+    self, ConnectInfo, ConnectOptions, Error, IntoService, Result, ServerHandle, ServerOptions,
+    Service, Transport,
 };
 use crate::http::{RequestHead, Response, parse_response};
 use crate::random::Seed;
@@ -33,8 +34,8 @@ use crate::time::{Duration, Instant};
 /// time does not wait: [`in_real_time`](Self::in_real_time) serves those.
 pub struct TestServer {
     world: World,
-    options: Arc<Serve>,
-    gate: Gate,
+    options: Arc<ServerOptions>,
+    handle: ServerHandle,
     begin: Rc<Begin>,
     connections: Cell<u16>,
 }
@@ -45,7 +46,7 @@ type Begin = dyn Fn(&TestServer, MemoryStream, SocketAddr);
 impl fmt::Debug for TestServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestServer")
-            .field("open", &self.gate.open())
+            .field("open", &self.handle.open())
             .finish_non_exhaustive()
     }
 }
@@ -58,7 +59,7 @@ impl TestServer {
     /// When routes are in each other's way.
     pub fn over<T, S>(
         service: S,
-        options: Serve,
+        options: ServerOptions,
         transport: impl Fn(MemoryStream, &Clock) -> T + 'static,
     ) -> Result<Self, Error>
     where
@@ -67,25 +68,25 @@ impl TestServer {
         S::Service: 'static,
     {
         let service = service.into_service(&options)?;
-        let gate = Gate::new(options.max_connections);
+        let handle = ServerHandle::new(options.max_connections);
         let hubs = service.hubs();
         let begin = move |server: &Self, stream, peer| {
             let transport = transport(stream, server.world.clock());
             let options = Arc::clone(&server.options);
-            let arrival = Arrival {
+            let arrival = ConnectInfo {
                 begun: transport.now(),
                 peer: Some(peer),
                 secure: false,
             };
-            match server.gate.admit() {
-                Some(drive::Leave::In(ticket)) => {
+            match server.handle.admit() {
+                Some(drive::Admission::In(ticket)) => {
                     let serving =
                         drive::serve(transport, options, service.clone(), ticket, arrival);
                     server.world.spawn(async move {
                         serving.await;
                     });
                 }
-                Some(drive::Leave::Away(away)) => {
+                Some(drive::Admission::Away(away)) => {
                     let service = service.clone();
                     server.world.spawn(async move {
                         let _ = drive::refuse(transport, &options, &service, arrival, &away).await;
@@ -108,7 +109,7 @@ impl TestServer {
         Ok(Self {
             world,
             options: Arc::new(options),
-            gate,
+            handle,
             begin: Rc::new(begin),
             connections: Cell::new(0),
         })
@@ -131,11 +132,15 @@ impl TestServer {
     /// # Errors
     /// As a client's: [`Error::Refused`] with the response when it was rejected.
     pub async fn connect(&self, path: &str) -> Result<TestSocket, Error> {
-        self.connect_with(path, Dial::default()).await
+        self.connect_with(path, ConnectOptions::default()).await
     }
 
     /// Connects with subprotocols, header fields, limits, times.
-    pub async fn connect_with(&self, path: &str, dial: Dial) -> Result<TestSocket, Error> {
+    pub async fn connect_with(
+        &self,
+        path: &str,
+        dial: ConnectOptions,
+    ) -> Result<TestSocket, Error> {
         let url = Error::parse_url(&format!("ws://test{path}"))?;
         let transport = MemoryTransport::new(self.open(), self.world.clock());
         let mut seed = [7; 32];
@@ -158,7 +163,7 @@ impl TestServer {
     /// Connects, and expects to be rejected with `status`; gives the response.
     #[track_caller]
     pub fn expect_reject(&self, path: &str, status: u16) -> impl Future<Output = Response> {
-        self.expect_reject_with(path, Dial::default(), status)
+        self.expect_reject_with(path, ConnectOptions::default(), status)
     }
 
     /// The same with subprotocols, header fields, limits, times.
@@ -166,7 +171,7 @@ impl TestServer {
     pub fn expect_reject_with(
         &self,
         path: &str,
-        dial: Dial,
+        dial: ConnectOptions,
         status: u16,
     ) -> impl Future<Output = Response> {
         let at = core::panic::Location::caller();
@@ -300,8 +305,8 @@ impl TestServer {
     }
 
     /// The door of the server, to drain or close it.
-    pub fn gate(&self) -> Gate {
-        self.gate.clone()
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
     }
 
     fn open(&self) -> MemoryStream {

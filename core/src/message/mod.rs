@@ -4,12 +4,12 @@
 
 mod prepared;
 
-pub use prepared::Prepared;
+pub use prepared::PreparedMessage;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::frame::Kind;
+use crate::frame::MessageKind;
 
 /// A whole message, owned.
 ///
@@ -24,10 +24,10 @@ pub enum Message {
 
 impl Message {
     /// Whether it is text or binary.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> MessageKind {
         match self {
-            Self::Text(_) => Kind::Text,
-            Self::Binary(_) => Kind::Binary,
+            Self::Text(_) => MessageKind::Text,
+            Self::Binary(_) => MessageKind::Binary,
         }
     }
 
@@ -101,10 +101,10 @@ pub enum Payload<'a> {
 
 impl<'a> Payload<'a> {
     /// Whether it is text or binary.
-    pub const fn kind(self) -> Kind {
+    pub const fn kind(self) -> MessageKind {
         match self {
-            Self::Text(_) => Kind::Text,
-            Self::Binary(_) => Kind::Binary,
+            Self::Text(_) => MessageKind::Text,
+            Self::Binary(_) => MessageKind::Binary,
         }
     }
 
@@ -141,7 +141,7 @@ impl<'a> From<&'a [u8]> for Payload<'a> {
 ///
 /// Pieces follow the arrival of octets, not the frames of the peer: fragmentation has no meaning (section 5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece<'a> {
+pub struct Chunk<'a> {
     /// What arrived; may be empty.
     pub payload: Payload<'a>,
     /// Whether the message begins here.
@@ -205,10 +205,10 @@ impl Assembly {
         }
     }
 
-    pub(crate) fn payload(&self, kind: Kind) -> Payload<'_> {
+    pub(crate) fn payload(&self, kind: MessageKind) -> Payload<'_> {
         match kind {
-            Kind::Text => Payload::Text(&self.text),
-            Kind::Binary => Payload::Binary(&self.octets),
+            MessageKind::Text => Payload::Text(&self.text),
+            MessageKind::Binary => Payload::Binary(&self.octets),
         }
     }
 }

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::iter::repeat_n;
 use core::mem::take;
 
-use crate::frame::{Header, Kind, Opcode};
+use crate::frame::{Header, MessageKind, Opcode};
 use crate::message::{Message, Payload};
 
 /// A message that was framed, and compressed if asked, once. Clones share the octets: making one only counts it.
@@ -17,20 +17,20 @@ use crate::message::{Message, Payload};
 /// own mask.
 ///
 /// ```
-/// use sansws_core::message::Prepared;
+/// use sansws_core::message::PreparedMessage;
 ///
-/// let news = Prepared::new("the same to everybody");
+/// let news = PreparedMessage::new("the same to everybody");
 /// # #[cfg(feature = "deflate")]
 /// // One variant for connections with a window of 32 KiB, one for those that have less, down to 4 KiB.
 /// let news = news.deflated(6, 15).deflated(6, 12);
 /// assert_eq!(news.payload(), b"the same to everybody");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Prepared(Arc<Content>);
+pub struct PreparedMessage(Arc<Content>);
 
 #[derive(Clone, Debug)]
 struct Content {
-    kind: Kind,
+    kind: MessageKind,
     plain: Frame,
     /// By the window, the smallest first; at most seven.
     variants: Vec<Variant>,
@@ -52,31 +52,31 @@ struct Frame {
     octets: Arc<[u8]>,
 }
 
-impl From<&str> for Prepared {
+impl From<&str> for PreparedMessage {
     fn from(text: &str) -> Self {
         Self::new(text)
     }
 }
 
-impl From<String> for Prepared {
+impl From<String> for PreparedMessage {
     fn from(text: String) -> Self {
         Self::new(text.as_str())
     }
 }
 
-impl From<&[u8]> for Prepared {
+impl From<&[u8]> for PreparedMessage {
     fn from(octets: &[u8]) -> Self {
         Self::new(octets)
     }
 }
 
-impl From<Vec<u8>> for Prepared {
+impl From<Vec<u8>> for PreparedMessage {
     fn from(octets: Vec<u8>) -> Self {
         Self::new(octets.as_slice())
     }
 }
 
-impl From<&Message> for Prepared {
+impl From<&Message> for PreparedMessage {
     fn from(message: &Message) -> Self {
         match message {
             Message::Text(text) => Self::new(text.as_str()),
@@ -85,13 +85,13 @@ impl From<&Message> for Prepared {
     }
 }
 
-impl From<Message> for Prepared {
+impl From<Message> for PreparedMessage {
     fn from(message: Message) -> Self {
         Self::from(&message)
     }
 }
 
-impl Prepared {
+impl PreparedMessage {
     /// Frames a text or binary message. Copies it once, into memory of its length; there are two allocations.
     pub fn new<'a>(payload: impl Into<Payload<'a>>) -> Self {
         let payload = payload.into();
@@ -133,7 +133,7 @@ impl Prepared {
     }
 
     /// Whether it is text or binary.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> MessageKind {
         self.0.kind
     }
 
@@ -172,7 +172,7 @@ impl Prepared {
 }
 
 impl Frame {
-    fn new(kind: Kind, compressed: bool, payload: &[u8]) -> Self {
+    fn new(kind: MessageKind, compressed: bool, payload: &[u8]) -> Self {
         let header = Header {
             fin: true,
             compressed,
@@ -225,7 +225,7 @@ mod tests {
             .collect()
     }
 
-    fn frame(prepared: &Prepared, window_bits: u8) -> Option<Vec<u8>> {
+    fn frame(prepared: &PreparedMessage, window_bits: u8) -> Option<Vec<u8>> {
         let (frame, payload) = prepared.deflated_frame(window_bits)?;
         assert!(frame.ends_with(payload) && frame.len() > payload.len());
         Some(frame.to_vec())
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn the_largest_window_that_fits_is_chosen() {
-        let plain = Prepared::new(distant().as_slice());
+        let plain = PreparedMessage::new(distant().as_slice());
         let alone: Vec<_> = (9..=15)
             .map(|bits| frame(&plain.clone().deflated(6, bits), 15))
             .collect();
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_window_is_compressed_for_once() {
-        let once = Prepared::new("Hello ".repeat(100).as_str()).deflated(1, 12);
+        let once = PreparedMessage::new("Hello ".repeat(100).as_str()).deflated(1, 12);
         let twice = once.clone().deflated(9, 12);
         assert!(Arc::ptr_eq(&once.0, &twice.0) && once.deflates() == 1);
         // Both ends of the range.
@@ -283,7 +283,7 @@ mod tests {
         );
         // What has not become smaller is not kept, but known.
         for payload in ["", "x", "Hello"] {
-            let useless = Prepared::new(payload).deflated(6, 15);
+            let useless = PreparedMessage::new(payload).deflated(6, 15);
             assert_eq!((useless.deflates(), frame(&useless, 15)), (1, None));
             let again = useless.clone().deflated(9, 15);
             assert!(Arc::ptr_eq(&useless.0, &again.0));
@@ -292,8 +292,8 @@ mod tests {
 
     #[test]
     fn clones_share_everything() {
-        assert_eq!(size_of::<Prepared>(), size_of::<usize>());
-        let prepared = Prepared::new("Hello ".repeat(100).as_str());
+        assert_eq!(size_of::<PreparedMessage>(), size_of::<usize>());
+        let prepared = PreparedMessage::new("Hello ".repeat(100).as_str());
         let clone = prepared.clone();
         assert!(Arc::ptr_eq(&prepared.0, &clone.0));
         // A variant is added beside the octets that are there.
@@ -310,11 +310,11 @@ mod tests {
     fn each_length_of_a_header() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
             let octets = alloc::vec![7_u8; length];
-            let prepared = Prepared::new(octets.as_slice());
+            let prepared = PreparedMessage::new(octets.as_slice());
             assert_eq!((prepared.len(), prepared.is_empty()), (length, length == 0));
             assert_eq!(
                 (prepared.payload(), prepared.kind()),
-                (octets.as_slice(), Kind::Binary)
+                (octets.as_slice(), MessageKind::Binary)
             );
             let mut want = Vec::new();
             Header {

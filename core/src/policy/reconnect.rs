@@ -85,7 +85,7 @@ pub struct ReconnectOptions {
     pub attempts: Option<u32>,
     /// How long a connection must have been open to count as a success; default 10 s.
     pub settled: Duration,
-    /// The longest `Retry-After` that is obeyed; longer ones are cut to it; default 5 min.
+    /// The longest `Retry-TransportAction` that is obeyed; longer ones are cut to it; default 5 min.
     pub most_retry_after: Duration,
 }
 
@@ -196,7 +196,7 @@ const fn answer(ended: Ended) -> Return {
     }
 }
 
-/// `Retry-After`, in seconds or as a date, which is taken relative to the response's own `Date`.
+/// `Retry-TransportAction`, in seconds or as a date, which is taken relative to the response's own `Date`.
 fn retry_after(fields: &Fields) -> Option<Duration> {
     let value = fields.get_str("retry-after")?;
     // RFC 9110 10.2.3: "Retry-After = HTTP-date / delay-seconds"

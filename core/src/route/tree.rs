@@ -2,7 +2,7 @@
 //! RFC 3986 section 3.3: the path is read segment by segment.
 //! Knows patterns by their segments and a number; no endpoint, no method.
 //!
-//! **Precedence.** At each segment a literal is tried first, then the parameters in the order of `Kind::key`, then the
+//! **Precedence.** At each segment a literal is tried first, then the parameters in the order of `MessageKind::key`, then the
 //! tail; where the rest of the path leads nowhere, the next is tried. The patterns are sorted before the tree grows, so
 //! the order of registration can't matter.
 //!

@@ -13,7 +13,7 @@ use std::time::Duration;
 use sansws_core::app::{Endpoint, Route};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::{Config, Timeouts};
-use sansws_core::drive::{Dial, Error, Json, Result, Scope, Serve, WebSocket};
+use sansws_core::drive::{ConnectOptions, Error, Json, Result, Scope, ServerOptions, WebSocket};
 use sansws_core::http::{Fields, RequestHead, Response};
 use sansws_core::kit::{MemoryTransport, TestSocket};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
@@ -376,7 +376,7 @@ fn a_handler_that_does_not_accept_is_answered_for() {
             server.expect_reject(&format!("/{how}"), status).await;
         }
         server.pass(Duration::from_millis(1)).await;
-        assert_eq!(server.gate().open(), 0);
+        assert_eq!(server.handle().open(), 0);
         Ok(())
     });
 }
@@ -409,7 +409,7 @@ fn layers_and_pages_that_panic_or_hang_are_answered_for() {
             },
             ..Config::default()
         };
-        let dial = Dial::default().config(patient);
+        let dial = ConnectOptions::default().config(patient);
         server.expect_reject_with("/hangs", dial, 503).await;
         assert_eq!(server.get("/page-hangs").await?.status, 503);
         assert_eq!(server.get("/page").await?.status, 500);
@@ -493,7 +493,7 @@ fn on_disconnect_runs_once_whenever_on_connect_began() {
         let mut socket = server.connect("/spy").await?;
         socket.send_text("hang").await?;
         server.pass(Duration::from_secs(1)).await;
-        server.gate().drop_all();
+        server.handle().drop_all();
         server.pass(Duration::from_secs(1)).await;
         assert_eq!(log.take()[2..], ["disconnect 0"]);
         Ok(())
@@ -593,12 +593,12 @@ fn guards_are_held_until_the_connection_has_ended() {
 #[test]
 fn draining_closes_all_with_1012_within_the_window_and_tells_who_comes() {
     run(async {
-        let server = serve_with(Routes::new().route("/", echo), Serve::default());
+        let server = serve_with(Routes::new().route("/", echo), ServerOptions::default());
         let mut sockets = Vec::new();
         for _ in 0..50 {
             sockets.push(server.connect("/").await?);
         }
-        server.gate().drain(Duration::from_secs(10));
+        server.handle().drain(Duration::from_secs(10));
         server.pass(Duration::from_secs(5)).await;
         let told = |socket: &mut TestSocket| {
             let mut receiving = pin!(socket.socket().receive());
@@ -627,7 +627,7 @@ fn draining_closes_all_with_1012_within_the_window_and_tells_who_comes() {
         }
         drop((first, second));
         server.pass(Duration::from_millis(1)).await;
-        assert_eq!(server.gate().open(), 0);
+        assert_eq!(server.handle().open(), 0);
         Ok(())
     });
 }
@@ -635,9 +635,10 @@ fn draining_closes_all_with_1012_within_the_window_and_tells_who_comes() {
 #[test]
 fn routes_in_each_others_way_are_told_by_both_names_when_it_is_served() {
     let router = Routes::new().route("/a/{x}", echo).route("/a/{y}", echo);
-    let error = sansws_core::kit::TestServer::over(router, Serve::default(), MemoryTransport::new)
-        .unwrap_err()
-        .to_string();
+    let error =
+        sansws_core::kit::TestServer::over(router, ServerOptions::default(), MemoryTransport::new)
+            .unwrap_err()
+            .to_string();
     assert!(
         error.contains("/a/{x}") && error.contains("/a/{y}"),
         "{error}"

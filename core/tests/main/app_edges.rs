@@ -12,8 +12,8 @@ use std::time::Duration;
 use sansws_core::app::{Endpoint, Layer, Route};
 use sansws_core::close::Closed;
 use sansws_core::config::{Config, Timeouts};
-use sansws_core::drive::{Error, Policy, Result, Scope, Serve, WebSocket};
-use sansws_core::frame::Kind;
+use sansws_core::drive::{ConnectionPolicy, Error, Result, Scope, ServerOptions, WebSocket};
+use sansws_core::frame::MessageKind;
 use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::Response;
 use sansws_core::kit::{Clock, MemoryTransport, TestServer};
@@ -49,7 +49,7 @@ fn a_websocket_after_a_page_has_the_whole_time_for_its_handshake() {
         let router = Routes::new()
             .get("/", "a page")
             .add(Route::new("/ws", leave).layer(Slow));
-        let server = serve_with(router, Serve::default().config(config));
+        let server = serve_with(router, ServerOptions::default().config(config));
         let asked = format!("GET / HTTP/1.1\r\nHost: test\r\n\r\n{ASK}");
         let answer = server.exchange(asked.as_bytes()).await?;
         let answer = String::from_utf8_lossy(&answer);
@@ -113,8 +113,8 @@ fn a_response_has_one_length() {
     });
 }
 
-fn limited(traffic: TrafficLimits) -> Policy {
-    Policy::default().traffic(traffic)
+fn limited(traffic: TrafficLimits) -> ConnectionPolicy {
+    ConnectionPolicy::default().traffic(traffic)
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn who_is_delayed_is_heard_when_it_closes() {
             socket.send_text(text).await?;
             socket.expect_text(text).await;
         }
-        server.gate().close();
+        server.handle().close();
         let begun = server.clock().now();
         socket.expect_close(1001).await;
         socket.close(1000, "").await?;
@@ -165,7 +165,7 @@ fn a_message_in_pieces_is_dropped_whole_and_counts_for_nothing() {
         let server = serve(Routes::new().route("/", pieces).policy(limited(traffic)));
         let mut socket = server.connect("/").await?;
         {
-            let mut writer = socket.socket().send_stream(Kind::Text);
+            let mut writer = socket.socket().send_stream(MessageKind::Text);
             writer.write("x".repeat(100).as_str()).await?;
             server.pass(Duration::from_millis(1)).await;
             writer.write("x".repeat(100).as_str()).await?;
@@ -199,9 +199,9 @@ fn a_clean_up_that_panics_when_all_are_dropped_harms_nobody_else() {
     run(async {
         let server = serve(Routes::new().route("/", Bad));
         let mut socket = server.connect("/").await?;
-        server.gate().drop_all();
+        server.handle().drop_all();
         socket.expect_close(1006).await;
-        assert_eq!(server.gate().open(), 0);
+        assert_eq!(server.handle().open(), 0);
         Ok(())
     });
 }
@@ -209,14 +209,14 @@ fn a_clean_up_that_panics_when_all_are_dropped_harms_nobody_else() {
 #[test]
 fn a_router_that_was_built_before_inherits_the_policy_of_the_server() {
     run(async {
-        let strict = Policy::default().origin(OriginPolicy::same_host().require());
-        let lax = Policy::default().origin(OriginPolicy::any());
+        let strict = ConnectionPolicy::default().origin(OriginPolicy::same_host().require());
+        let lax = ConnectionPolicy::default().origin(OriginPolicy::any());
         let app = Routes::new()
             .route("/", echo)
             .add(Route::new("/lax", echo).policy(lax))
             .build()
             .unwrap();
-        let options = Serve::default().policy(strict);
+        let options = ServerOptions::default().policy(strict);
         let server = TestServer::over(app, options, MemoryTransport::new).unwrap();
         server.expect_reject("/", 403).await;
         server.connect("/lax").await?.close(1000, "").await?;
@@ -233,9 +233,9 @@ fn closing_at_once_ends_a_drain_that_has_begun() {
         for _ in 0..8 {
             sockets.push(server.connect("/").await?);
         }
-        server.gate().drain(Duration::from_secs(600));
+        server.handle().drain(Duration::from_secs(600));
         server.pass(Duration::from_millis(1)).await;
-        server.gate().close();
+        server.handle().close();
         let begun = server.clock().now();
         for socket in &mut sockets {
             socket.expect_close(1001).await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Limits};
 use sansws_core::drive::{
-    Client, ClientState, Connector, Dial, Error, HandlerError, Stop, WebSocket,
+    Client, ClientState, ConnectOptions, Connector, Error, HandlerError, Stop, WebSocket,
 };
 use sansws_core::error::Misuse;
 use sansws_core::handshake::{Failure, RedirectError};
@@ -24,7 +24,7 @@ use support::wire::{Task, Wire};
 
 fn client(net: &Net) -> Client<Net> {
     let url = "ws://a/".parse().unwrap();
-    Client::with(net.clone(), url, Dial::default()).unwrap()
+    Client::with(net.clone(), url, ConnectOptions::default()).unwrap()
 }
 
 /// Texts in the order in which servers got them.
@@ -173,7 +173,7 @@ fn a_server_that_breaks_the_protocol_is_left() {
         },
         ..Config::default()
     };
-    let dial = Dial::default().config(config);
+    let dial = ConnectOptions::default().config(config);
     let mut client = Client::with(net.clone(), "ws://a/".parse().unwrap(), dial).unwrap();
     assert_eq!(net.run(client.receive()).unwrap(), None);
     assert!(
@@ -563,13 +563,13 @@ fn cut(net: &Net, client: &mut Client<Net>) {
 #[test]
 fn what_cannot_be_sent_is_said_at_once() {
     let url = || "ws://a/".parse().unwrap();
-    let bad = Dial::default().header("X", "a\r\nb");
+    let bad = ConnectOptions::default().header("X", "a\r\nb");
     let made = Client::with(Net::new(1), url(), bad);
     assert!(matches!(made, Err(Error::BadHeader { .. })));
-    let twice = Dial::default().subprotocol("a").subprotocol("a");
+    let twice = ConnectOptions::default().subprotocol("a").subprotocol("a");
     let made = Client::with(Net::new(1), url(), twice);
     assert!(matches!(made, Err(Error::Misuse(Misuse::Subprotocol))));
-    let made = Client::<Net>::new("http//a", Dial::default());
+    let made = Client::<Net>::new("http//a", ConnectOptions::default());
     assert!(matches!(made, Err(Error::BadUrl { .. })));
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sansws_core::config::{Config, Limits};
-use sansws_core::drive::{Client, ClientState, Dial, Error, Result, Stop, WebSocket};
+use sansws_core::drive::{Client, ClientState, ConnectOptions, Error, Result, Stop, WebSocket};
 use sansws_core::error::Misuse;
 use sansws_core::policy::{Backoff, ReconnectOptions};
 use support::net::{Ends, Net, impatient, turn, until_offline};
@@ -15,7 +15,7 @@ use support::wire::Wire;
 
 fn client(net: &Net) -> Client<Net> {
     let url = "ws://a/".parse().unwrap();
-    Client::with(net.clone(), url, Dial::default()).unwrap()
+    Client::with(net.clone(), url, ConnectOptions::default()).unwrap()
 }
 
 /// Texts in the order in which servers got them.
@@ -136,7 +136,7 @@ fn futures_that_are_dropped_at_any_await_lose_no_message_and_leave_no_attempt_be
             },
             ..Config::default()
         };
-        let dial = Dial::default().config(config);
+        let dial = ConnectOptions::default().config(config);
         let client = Client::with(net.clone(), "ws://a/".parse().unwrap(), dial)
             .unwrap()
             .queue(4, 1_000)

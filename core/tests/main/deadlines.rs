@@ -15,7 +15,7 @@ use sansws_core::config::Config;
 use sansws_core::connection::{Connection, Expired, SendProgress, State};
 use sansws_core::drive::{Result, Upgrade, receive_request};
 use sansws_core::error::Misuse;
-use sansws_core::message::{Payload, Prepared};
+use sansws_core::message::{Payload, PreparedMessage};
 use support::server::{KEY, REQUEST, close_code, echo, open, output, pass, start};
 use support::wire::{Task, Wire};
 use support::{End, frame, frames};
@@ -114,13 +114,13 @@ fn a_peer_that_never_reads_is_given_up_also_while_octets_wait_in_a_tls_stream() 
         ),
     ];
     for (name, handler, seconds) in handlers {
-        let (wire, mut task, gate) = open(Config::default(), handler);
+        let (wire, mut task, handle) = open(Config::default(), handler);
         wire.state().stuck = true;
         wire.push(frame(0x81, b"hello", KEY));
         task.run();
         pass(&wire, &mut task, seconds);
         assert!(task.done.is_some(), "{name}");
-        assert_eq!(gate.open(), 0, "{name}");
+        assert_eq!(handle.open(), 0, "{name}");
     }
 }
 
@@ -444,8 +444,8 @@ fn a_connection_on_which_messages_are_sent_is_not_idle() {
     let mut config = Config::default();
     config.timeouts.idle = Some(60 * SECOND);
     config.timeouts.ping = None;
-    let prepared = Prepared::new("tick");
-    type Send = fn(&mut Connection, &Prepared) -> Result<(), Misuse>;
+    let prepared = PreparedMessage::new("tick");
+    type Send = fn(&mut Connection, &PreparedMessage) -> Result<(), Misuse>;
     let sends: [Send; 4] = [
         |connection, _| connection.send_text("tick"),
         |connection, _| connection.send(vec![0; 20_000]),

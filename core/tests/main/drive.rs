@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::drive::{
-    ConnectionTag, Error, Gate, Result, Upgrade, WebSocket, receive_request, serve,
+    ConnectionTag, Error, Result, ServerHandle, Upgrade, WebSocket, receive_request, serve,
 };
-use sansws_core::frame::Kind;
+use sansws_core::frame::MessageKind;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
-use sansws_core::message::Prepared;
+use sansws_core::message::PreparedMessage;
 use sansws_core::time::Instant;
 use support::server::{KEY, Once, REQUEST, arrival, close_code, echo, open, output, pass, start};
 use support::wire::{Task, Wire};
@@ -388,7 +388,7 @@ fn a_deflate_bomb_is_stopped_at_the_limit() {
         echo,
     );
     let zeros = vec![0; 64 << 20];
-    let prepared = Prepared::new(zeros.as_slice()).deflated(9, 15);
+    let prepared = PreparedMessage::new(zeros.as_slice()).deflated(9, 15);
     let (mut end, mut bomb) = (
         support::End::new(true, Config::default(), Some(support::TAKEOVER)),
         Vec::new(),
@@ -516,21 +516,21 @@ fn whoever_asks_is_answered_also_without_accept() {
 
 #[test]
 fn shutting_down_closes_with_1001_and_then_drops() {
-    let (wire, mut task, gate) = open(Config::default(), echo);
-    gate.close();
+    let (wire, mut task, handle) = open(Config::default(), echo);
+    handle.close();
     task.run();
     assert_eq!(close_code(&output(&wire)), Some(1001));
     wire.push(frame(0x88, b"\x03\xe9", KEY));
     wire.end();
     task.run();
     assert!(task.done.is_some());
-    assert_eq!(gate.open(), 0);
+    assert_eq!(handle.open(), 0);
 
-    let (_wire, mut task, gate) = open(Config::default(), |upgrade| async {
+    let (_wire, mut task, handle) = open(Config::default(), |upgrade| async {
         let _socket = upgrade.accept().await?;
         poll_fn(|_| Poll::Pending).await
     });
-    gate.drop_all();
+    handle.drop_all();
     task.run();
     assert!(task.done.is_some());
 }
@@ -540,7 +540,7 @@ fn a_message_that_is_abandoned_half_way_closes_the_connection() {
     let (wire, mut task, _gate) = open(Config::default(), |upgrade| async {
         let mut socket = upgrade.accept().await?;
         socket.receive().await?;
-        let mut writer = socket.send_stream(Kind::Binary);
+        let mut writer = socket.send_stream(MessageKind::Binary);
         writer.write([1u8, 2].as_slice()).await?;
         drop(writer);
         Ok(())
@@ -559,7 +559,7 @@ fn futures_and_handles_are_send_and_small() {
         Wire::default(),
         Arc::default(),
         Once::new(echo),
-        Gate::new(1).enter().unwrap(),
+        ServerHandle::new(1).enter().unwrap(),
         arrival(Instant::ZERO),
     ));
     send(&future);

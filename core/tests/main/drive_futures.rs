@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use sansws_core::config::{Config, Deflate, Limits};
-use sansws_core::drive::{Dial, Error, Result, WebSocket, connect, receive_request};
-use sansws_core::frame::Kind;
-use sansws_core::message::{Message, Payload, Prepared};
+use sansws_core::drive::{ConnectOptions, Error, Result, WebSocket, connect, receive_request};
+use sansws_core::frame::MessageKind;
+use sansws_core::message::{Message, Payload, PreparedMessage};
 use sansws_core::random::Seed;
 use support::wire::{Task, Wire};
 
@@ -60,7 +60,7 @@ async fn put(socket: &mut WebSocket<Wire>, seed: &Cell<u64>, message: Message) -
     match dice(seed, 4) {
         // Accepted or not: a send that was dropped has not happened.
         0 => {
-            let prepared = Prepared::new(payload);
+            let prepared = PreparedMessage::new(payload);
             let sent = impatient(socket.send_prepared(&prepared), patience).await;
             Ok(sent.transpose()?.is_some())
         }
@@ -114,8 +114,8 @@ async fn take(socket: &mut WebSocket<Wire>, seed: &Cell<u64>) -> Result<Option<M
         }
     }
     Ok(Some(match kind {
-        Kind::Text => Message::Text(String::from_utf8(octets).expect("whole characters")),
-        Kind::Binary => Message::Binary(octets),
+        MessageKind::Text => Message::Text(String::from_utf8(octets).expect("whole characters")),
+        MessageKind::Binary => Message::Binary(octets),
     }))
 }
 
@@ -172,7 +172,8 @@ fn futures_that_are_dropped_at_any_await_lose_nothing_and_tear_nothing() {
         let url = "ws://a/".parse().unwrap();
         let (server_config, seeds) = (config.clone(), Seed::new([seed as u8; 32]));
         let mut client = Task::new(async move {
-            let socket = connect(one, &url, Dial::default().options, config, seeds).await?;
+            let socket =
+                connect(one, &url, ConnectOptions::default().options, config, seeds).await?;
             talk(socket, seed).await
         });
         let mut server = Task::new(async move {
@@ -203,9 +204,15 @@ fn halves_in_two_tasks_never_lose_a_wake_up() {
         let (place, seeds) = (opened.clone(), Seed::new([seed as u8; 32]));
         let mut dialing = Task::new(async move {
             place.set(Some(
-                connect(one, &url, Dial::default().options, Arc::default(), seeds)
-                    .await
-                    .unwrap(),
+                connect(
+                    one,
+                    &url,
+                    ConnectOptions::default().options,
+                    Arc::default(),
+                    seeds,
+                )
+                .await
+                .unwrap(),
             ))
         });
         let mut server = Task::new(async move {
@@ -256,13 +263,13 @@ fn messages_stream_in_pieces_both_ways() {
             let mut socket = connect(
                 one,
                 &url,
-                Dial::default().options,
+                ConnectOptions::default().options,
                 Arc::default(),
                 Seed::new([3; 32]),
             )
             .await?;
             for _ in 0..2 {
-                let mut writer = socket.send_stream(Kind::Text);
+                let mut writer = socket.send_stream(MessageKind::Text);
                 for _ in 0..50 {
                     writer.write("Zeichen für Zeichen ").await?;
                 }
@@ -320,7 +327,7 @@ fn a_dial_that_is_dropped_leaves_part_of_a_request_and_nothing_else() {
         for patience in 0..12 {
             let (one, two) = Wire::pair(seed);
             let url = "ws://a/".parse().unwrap();
-            let options = Dial::default().options;
+            let options = ConnectOptions::default().options;
             let mut dialing = Task::new(async move {
                 let dial = connect(one, &url, options, Arc::default(), Seed::new([3; 32]));
                 impatient(dial, patience).await.is_none()
@@ -357,7 +364,7 @@ fn a_message_whose_finish_is_dropped_is_finished_or_closes_the_connection() {
             let mut socket = upgrade.accept().await?;
             place.take();
             place.state().room = room * 10_000;
-            let mut writer = socket.send_stream(Kind::Binary);
+            let mut writer = socket.send_stream(MessageKind::Binary);
             writer.write([7; 2000].as_slice()).await?;
             let done = impatient(writer.finish(), 2).await.is_some();
             place.drain();

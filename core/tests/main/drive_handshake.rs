@@ -10,7 +10,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sansws_core::config::{Config, Timeouts};
-use sansws_core::drive::{Error, Gate, Outcome, Result, Transport, Upgrade, connect, serve};
+use sansws_core::drive::{
+    Error, Outcome, Result, ServerHandle, Transport, Upgrade, connect, serve,
+};
 use sansws_core::handshake::{ClientOptions, Failure};
 use sansws_core::random::Seed;
 use support::server::{Once, REQUEST, arrival, echo, pass, start};
@@ -18,7 +20,7 @@ use support::wire::{Task, Wire};
 
 #[test]
 fn a_handler_that_panics_before_its_first_await_is_contained_and_answered_500() {
-    let (wire, mut task, gate) = start(Config::default(), |upgrade| {
+    let (wire, mut task, handle) = start(Config::default(), |upgrade| {
         assert_eq!(upgrade.path(), "/", "a handler panics in this test");
         ready(Ok(()))
     });
@@ -32,7 +34,7 @@ fn a_handler_that_panics_before_its_first_await_is_contained_and_answered_500() 
         ..Outcome::default()
     };
     assert_eq!(format!("{:?}", task.done.unwrap()), format!("{panicked:?}"));
-    assert_eq!(gate.open(), 0);
+    assert_eq!(handle.open(), 0);
 }
 
 /// Begins to accept, and drops the future after so many turns.
@@ -112,11 +114,11 @@ fn reading_and_answering_share_one_time_and_a_handlers_own_does_not_count() {
     assert!(task.done.is_some());
 
     // What came before the transport was there counts: TLS.
-    let (wire, gate) = (Wire::default(), Gate::new(1));
+    let (wire, handle) = (Wire::default(), ServerHandle::new(1));
     wire.pass(Duration::from_secs(100));
     let begun = wire.now();
     wire.pass(Duration::from_secs(8));
-    let ticket = gate.enter().unwrap();
+    let ticket = handle.enter().unwrap();
     let mut task = Task::new(serve(
         wire.clone(),
         Arc::default(),

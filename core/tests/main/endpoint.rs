@@ -9,11 +9,11 @@ use proptest::prelude::*;
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Deflate};
 use sansws_core::connection::endpoint::{Event, PeerError};
-use sansws_core::connection::{After, Endpoint, Expired, State};
+use sansws_core::connection::{Endpoint, Expired, State, TransportAction};
 use sansws_core::error::Misuse;
-use sansws_core::handshake::{Accept, ClientOptions, Failure, Refusal, Request};
+use sansws_core::handshake::{AcceptOptions, ClientOptions, Failure, Refusal, Request};
 use sansws_core::http::Response;
-use sansws_core::message::{Assembly, Message, Prepared};
+use sansws_core::message::{Assembly, Message, PreparedMessage};
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 use support::frame;
@@ -49,7 +49,9 @@ struct End {
 }
 
 fn accept(endpoint: &mut Endpoint, now: Instant, request: &Request) {
-    endpoint.accept(now, request, Accept::default()).unwrap();
+    endpoint
+        .accept(now, request, AcceptOptions::default())
+        .unwrap();
 }
 
 fn refuse(endpoint: &mut Endpoint, now: Instant, _: &Request) {
@@ -202,18 +204,25 @@ fn a_whole_life() {
     client.endpoint.close(Instant::ZERO, code, "bye").unwrap();
     let bye = Got::Close(Some(1000), "bye".into());
     assert_eq!(server.feed(&client.output()), [bye]);
-    assert_eq!(server.endpoint.after(), After::Keep, "the Close is unsent");
+    assert_eq!(
+        server.endpoint.transport_action(),
+        TransportAction::Keep,
+        "the Close is unsent"
+    );
     let answer = Got::Close(Some(1000), String::new());
     assert_eq!(client.feed(&server.output()), [answer]);
-    assert_eq!(server.endpoint.after(), After::Shutdown);
     assert_eq!(
-        client.endpoint.after(),
-        After::Keep,
+        server.endpoint.transport_action(),
+        TransportAction::Shutdown
+    );
+    assert_eq!(
+        client.endpoint.transport_action(),
+        TransportAction::Keep,
         "the server ends first"
     );
     assert_eq!((client.end(), server.end()), (vec![], vec![]));
     for end in [&client, &server] {
-        assert_eq!(end.endpoint.after(), After::Drop);
+        assert_eq!(end.endpoint.transport_action(), TransportAction::Drop);
         let state = end.endpoint.connection().unwrap().state();
         assert_eq!(state, State::Closed { clean: true });
     }
@@ -247,14 +256,21 @@ fn who_is_refused_gets_the_answer_and_is_not_listened_to() {
             }
             // What it says further is thrown away, and changes nothing.
             assert_eq!(server.feed(&[b'x'; 100_000]), []);
-            assert_eq!(server.endpoint.after(), After::Keep, "the answer is unsent");
+            assert_eq!(
+                server.endpoint.transport_action(),
+                TransportAction::Keep,
+                "the answer is unsent"
+            );
             assert_eq!(server.endpoint.send("x"), Err(Misuse::Closing));
             assert_eq!(status(&server.output()), answer);
             if !ends_at_once {
-                assert_eq!(server.endpoint.after(), After::Shutdown);
+                assert_eq!(
+                    server.endpoint.transport_action(),
+                    TransportAction::Shutdown
+                );
                 assert_eq!(server.end(), []);
             }
-            assert_eq!(server.endpoint.after(), After::Drop);
+            assert_eq!(server.endpoint.transport_action(), TransportAction::Drop);
         }
         // A peer that does not end its side is waited for no longer than that.
         let mut server = End::server(&config());
@@ -263,7 +279,7 @@ fn who_is_refused_gets_the_answer_and_is_not_listened_to() {
         let _ = server.output();
         assert_eq!(server.endpoint.deadline(), Some(after(5)));
         assert_eq!(server.endpoint.tick(after(5)), Some(Expired::Close));
-        assert_eq!(server.endpoint.after(), After::Drop);
+        assert_eq!(server.endpoint.transport_action(), TransportAction::Drop);
     }
 }
 
@@ -277,7 +293,10 @@ fn a_request_comes_in_time_and_is_decided_on_in_time() {
         assert_eq!(server.endpoint.tick(after(9)), None);
         assert_eq!(server.endpoint.tick(after(10)), Some(Expired::Handshake));
         assert_eq!(status(&server.output()), answer);
-        assert_eq!(server.endpoint.after(), After::Shutdown);
+        assert_eq!(
+            server.endpoint.transport_action(),
+            TransportAction::Shutdown
+        );
         assert_eq!(server.endpoint.deadline(), Some(after(15)));
         let late = server.endpoint.refuse(after(11), &Response::new(404));
         assert_eq!(late, Err(Misuse::Closing));
@@ -285,7 +304,7 @@ fn a_request_comes_in_time_and_is_decided_on_in_time() {
     let mut client = End::client(&config());
     let _ = client.output();
     assert_eq!(client.endpoint.tick(after(10)), Some(Expired::Handshake));
-    assert_eq!(client.endpoint.after(), After::Drop);
+    assert_eq!(client.endpoint.transport_action(), TransportAction::Drop);
 }
 
 #[test]
@@ -309,12 +328,12 @@ fn what_follows_a_request_waits_for_the_decision() {
     server.endpoint.end_of_input();
     assert!(!server.endpoint.wants_input());
     assert_eq!(server.receive(), []);
-    let bad = Accept::default().header("Upgrade", "h2c");
+    let bad = AcceptOptions::default().header("Upgrade", "h2c");
     let accepted = server.endpoint.accept(Instant::ZERO, &requests[0], bad);
     assert_eq!(accepted, Err(Misuse::BadHeader), "it still waits");
     accept(&mut server.endpoint, Instant::ZERO, &requests[0]);
     assert_eq!(server.receive(), [Got::Message("early".into())]);
-    assert_eq!(server.endpoint.after(), After::Drop);
+    assert_eq!(server.endpoint.transport_action(), TransportAction::Drop);
     assert_eq!(
         server.endpoint.connection().unwrap().state(),
         State::Closed { clean: false }
@@ -336,12 +355,12 @@ fn the_end_of_input_is_told_behind_what_is_held() {
         let mut got = server.feed(&octets);
         assert!(got.len() < 10, "the peer takes nothing of the echoes");
         got.extend(server.end());
-        assert_ne!(server.endpoint.after(), After::Drop);
+        assert_ne!(server.endpoint.transport_action(), TransportAction::Drop);
         while !server.output().is_empty() {
             got.extend(server.receive());
         }
         assert_eq!(got.len(), 41 + usize::from(close));
-        assert_eq!(server.endpoint.after(), After::Drop);
+        assert_eq!(server.endpoint.transport_action(), TransportAction::Drop);
         let state = server.endpoint.connection().unwrap().state();
         assert_eq!(state, State::Closed { clean: close });
     }
@@ -361,11 +380,19 @@ fn the_last_word_is_written_though_input_has_ended() {
             // What lies behind is thrown away.
             let _ = server.feed(&[octets, b"\x00"].concat());
             let _ = server.end();
-            assert_eq!(server.endpoint.after(), After::Keep, "{code}");
+            assert_eq!(
+                server.endpoint.transport_action(),
+                TransportAction::Keep,
+                "{code}"
+            );
             let said = support::frames(&server.output());
             assert_eq!(said[0].payload[..2], u16::to_be_bytes(code));
             // The peer has ended already: there is nothing to wait for.
-            assert_eq!(server.endpoint.after(), After::Drop, "{code}");
+            assert_eq!(
+                server.endpoint.transport_action(),
+                TransportAction::Drop,
+                "{code}"
+            );
             let state = server.endpoint.connection().unwrap().state();
             assert_eq!(state, State::Closed { clean });
         }
@@ -398,7 +425,7 @@ fn a_client_is_told_what_it_was_answered() {
             Err(failure) => Got::Error(failure.into()),
         };
         assert_eq!(got, [want]);
-        assert_eq!(client.endpoint.after(), After::Drop);
+        assert_eq!(client.endpoint.transport_action(), TransportAction::Drop);
     }
 }
 
@@ -425,7 +452,7 @@ fn a_failed_write_ends_writing_alone() {
         let mut server = End::server(&config());
         let _ = server.feed(octets);
         server.endpoint.end_of_output(Instant::ZERO);
-        assert_eq!(server.endpoint.after(), After::Drop);
+        assert_eq!(server.endpoint.transport_action(), TransportAction::Drop);
     }
 }
 
@@ -433,11 +460,11 @@ fn a_failed_write_ends_writing_alone() {
 fn who_says_nothing_does_nothing_wrong() {
     let mut server = End::server(&config());
     assert_eq!(server.end(), []);
-    assert_eq!(server.endpoint.after(), After::Drop);
+    assert_eq!(server.endpoint.transport_action(), TransportAction::Drop);
     let mut server = End::server(&config());
     let _ = server.feed(&HEAD[..50]);
     assert_eq!(server.end(), [Got::Error(Refusal::Malformed.into())]);
-    assert_eq!(server.endpoint.after(), After::Drop);
+    assert_eq!(server.endpoint.transport_action(), TransportAction::Drop);
 }
 
 #[test]
@@ -445,7 +472,7 @@ fn output_that_is_taken_is_owed_until_it_is_written() {
     let mut server = End::server(&config());
     let _ = server.feed(HEAD);
     assert_eq!(status(&server.taken()), "101");
-    let prepared = Prepared::new(&[9; 70_000][..]);
+    let prepared = PreparedMessage::new(&[9; 70_000][..]);
     let connection = server.endpoint.connection_mut().unwrap();
     connection.send_prepared(&prepared).unwrap();
     let spare = Vec::with_capacity(80_000);
@@ -471,9 +498,12 @@ fn output_that_is_taken_is_owed_until_it_is_written() {
         .unwrap();
     let _ = server.feed(&support::frame(0x88, b"\x03\xe9", KEY));
     let last = server.endpoint.take_output(frame);
-    assert_eq!(server.endpoint.after(), After::Keep);
+    assert_eq!(server.endpoint.transport_action(), TransportAction::Keep);
     server.endpoint.transmitted(last.len());
-    assert_eq!(server.endpoint.after(), After::Shutdown);
+    assert_eq!(
+        server.endpoint.transport_action(),
+        TransportAction::Shutdown
+    );
     // What is written after the end is nothing to count.
     assert_eq!(server.end(), []);
     server.endpoint.transmitted(100);
@@ -587,7 +617,7 @@ proptest! {
             let mut server = End::server(&config);
             server.echo = true;
             let (got, written) = fed(&mut server, &octets, lengths, takes);
-            (got, server.endpoint.after(), written)
+            (got, server.endpoint.transport_action(), written)
         };
         let (want, chunked) = (run(&[usize::MAX], false), run(&lengths, takes));
         prop_assert_eq!((&chunked.0, chunked.1), (&want.0, want.1));
@@ -601,7 +631,7 @@ proptest! {
                 let mut client = End::client(&config);
                 let _ = client.output();
                 let (got, _) = fed(&mut client, &want.2, lengths, takes);
-                (got, client.endpoint.after())
+                (got, client.endpoint.transport_action())
             };
             prop_assert_eq!(run(&lengths), run(&[usize::MAX]));
         }

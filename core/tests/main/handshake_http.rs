@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::{Method, Request as HttpRequest, Response as HttpResponse, Version};
 use sansws_core::config::{Config, Deflate};
 use sansws_core::handshake::{
-    Accept, Answer, ClientHandshake, ClientOptions, ExtendedConnect, Failure, Refusal, Request,
-    ServerHandshake,
+    AcceptOptions, Answer, ClientHandshake, ClientOptions, ExtendedConnect, Failure, Refusal,
+    Request, ServerHandshake,
 };
 use sansws_core::http::Fields;
 use sansws_core::random::Seed;
@@ -19,10 +19,10 @@ fn config() -> Config {
     }
 }
 
-fn accept() -> Accept {
-    Accept {
+fn accept() -> AcceptOptions {
+    AcceptOptions {
         subprotocol: Some("a".into()),
-        ..Accept::default()
+        ..AcceptOptions::default()
     }
 }
 

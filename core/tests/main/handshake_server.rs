@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::error::Misuse;
-use sansws_core::handshake::{Accept, Refusal, Request, ServerHandshake};
+use sansws_core::handshake::{AcceptOptions, Refusal, Request, ServerHandshake};
 use sansws_core::http::Fields;
 
 const HOST: &str = "Host: a\r\n";
@@ -120,7 +120,7 @@ fn a_server_accepts_what_section_4_2_1_describes() {
             .unwrap_or_else(|refusal| panic!("{name}: {refusal}"))
             .unwrap();
         assert_eq!((request.path(), length), ("/chat", octets.len()), "{name}");
-        let (response, _) = request.accept(&tight(), Accept::default()).unwrap();
+        let (response, _) = request.accept(&tight(), AcceptOptions::default()).unwrap();
         assert_eq!(
             String::from_utf8(response).unwrap().to_lowercase(),
             "http/1.1 101 switching protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: \
@@ -364,7 +364,7 @@ fn the_server_chooses_the_subprotocol_and_may_add_fields() {
         fields.push(name, value.as_bytes());
         request.accept(
             &tight(),
-            Accept {
+            AcceptOptions {
                 subprotocol: Some(subprotocol.into()),
                 fields,
             },
@@ -396,9 +396,9 @@ fn a_subprotocol_is_chosen_in_its_own_case_only_and_the_origin_is_told() {
     assert_eq!(request.origin(), Some("https://example.org"));
     assert_eq!(request.choose(["chat", "CHAT"]), None);
     assert_eq!(request.choose(["chat", "Chat"]).as_deref(), Some("Chat"));
-    let accept = Accept {
+    let accept = AcceptOptions {
         subprotocol: Some("chat".into()),
-        ..Accept::default()
+        ..AcceptOptions::default()
     };
     let accepted = request.accept(&Config::default(), accept);
     assert_eq!(accepted.map(|_| ()), Err(Misuse::Subprotocol));

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sansws_core::close::CloseCode;
-use sansws_core::frame::Kind;
+use sansws_core::frame::MessageKind;
 use sansws_core::hub::{
-    Broker, Budget, ChannelId, Command, Compress, Draft, Encoding, Event, GroupOptions,
-    HistoryOptions, Hub, HubError, HubEvent, HubOptions, Input, Join, Joined, Missed, NodeId,
-    Notice, Open, Output, Overflow, Position, PresenceMode, Publication, Publish, Published,
-    Recovered, Reply, Sent, Taken, WhenDown,
+    Broker, ChannelId, ChannelOptions, Command, Compress, Encoding, Event, GroupOptions,
+    HistoryOptions, Hub, HubError, HubEvent, HubOptions, Input, JoinOptions, Joined, NodeId,
+    Notice, OutagePolicy, Output, Position, PresenceMode, Publication, PublishOptions,
+    PublishRequest, Published, QueueLimits, Recovered, RecoveryFailure, Reply, Sent,
+    SlowConsumerPolicy, Taken,
 };
-use sansws_core::message::Prepared;
+use sansws_core::message::PreparedMessage;
 use sansws_core::policy::Rate;
 use sansws_core::time::Instant;
 
@@ -117,10 +118,10 @@ impl World {
     }
 
     fn open(&mut self, node: usize) -> ChannelId {
-        self.open_as(node, Open::default())
+        self.open_as(node, ChannelOptions::default())
     }
 
-    fn open_as(&mut self, node: usize, open: Open) -> ChannelId {
+    fn open_as(&mut self, node: usize, open: ChannelOptions) -> ChannelId {
         let id = self.hubs[node].open(self.now, open).unwrap();
         self.settle();
         id
@@ -129,9 +130,9 @@ impl World {
     fn user(&mut self, node: usize, user: &str) -> ChannelId {
         self.open_as(
             node,
-            Open {
+            ChannelOptions {
                 user: Some(user.into()),
-                ..Open::default()
+                ..ChannelOptions::default()
             },
         )
     }
@@ -142,7 +143,10 @@ impl World {
 
     fn join_since(&mut self, id: ChannelId, group: &str, since: Option<Position>) -> Joined {
         let now = self.now;
-        let joined = self.hub(id).join(now, id, group, Join { since }).unwrap();
+        let joined = self
+            .hub(id)
+            .join(now, id, group, JoinOptions { since })
+            .unwrap();
         self.settle();
         let late = self.joined.pop();
         joined.unwrap_or_else(|| {
@@ -159,14 +163,15 @@ impl World {
     }
 
     fn publish(&mut self, group: &str, text: &str) -> Published {
-        self.publish_with(group, text, Publish::default()).unwrap()
+        self.publish_with(group, text, PublishOptions::default())
+            .unwrap()
     }
 
     fn publish_with(
         &mut self,
         group: &str,
         text: &str,
-        options: Publish,
+        options: PublishOptions,
     ) -> Result<Published, HubError> {
         self.publish_from(0, group, text, options)
     }
@@ -176,10 +181,10 @@ impl World {
         node: usize,
         group: &str,
         text: &str,
-        options: Publish,
+        options: PublishOptions,
     ) -> Result<Published, HubError> {
         let token = self.hubs[node].next_token();
-        let message = Prepared::new(text);
+        let message = PreparedMessage::new(text);
         self.hubs[node].publish(self.now, None, group, message, options, Some(token))?;
         self.settle();
         self.published.remove(&token).unwrap()
@@ -193,7 +198,7 @@ impl World {
 
     fn take(&mut self, id: ChannelId) -> Taken<String> {
         let now = self.now;
-        let give = |frame: &Prepared, _: Option<&Arc<Publication>>| {
+        let give = |frame: &PreparedMessage, _: Option<&Arc<Publication>>| {
             String::from_utf8(frame.payload().to_vec()).unwrap()
         };
         self.hub(id).take(now, id, give)
@@ -218,15 +223,15 @@ fn history() -> GroupOptions {
     GroupOptions::default().history(HistoryOptions::default())
 }
 
-fn small(messages: u32, octets: usize) -> Budget {
-    Budget {
+fn small(messages: u32, octets: usize) -> QueueLimits {
+    QueueLimits {
         messages,
         octets,
-        ..Budget::default()
+        ..QueueLimits::default()
     }
 }
 
-fn crowded(overflow: Overflow) -> World {
+fn crowded(overflow: SlowConsumerPolicy) -> World {
     let options = GroupOptions::default()
         .overflow(overflow)
         .notices(|notice| match notice {
@@ -317,10 +322,10 @@ fn a_channel_that_retires_receives_nothing_and_still_publishes() {
     world.settle();
     assert_eq!(world.hubs[0].members("lobby"), [bob]);
     assert_eq!(world.take(ada), Taken::Nothing);
-    let (hub, options) = (world.hub(ada), Publish::default());
+    let (hub, options) = (world.hub(ada), PublishOptions::default());
     hub.publish(now, Some(ada), "lobby", "last words".into(), options, None)
         .unwrap();
-    let refused = hub.join(now, ada, "lobby", Join::default());
+    let refused = hub.join(now, ada, "lobby", JoinOptions::default());
     assert_eq!(refused, Err(HubError::Gone));
     assert_eq!(hub.send_to(now, ada, "late".into()), Ok(Sent::Gone));
     assert!(hub.close(now, ada, CloseCode::NORMAL, ""));
@@ -342,7 +347,7 @@ fn a_stale_id_is_a_counted_no_op_though_its_place_is_used_again() {
     assert_ne!(old, new);
     let (now, hub) = (world.now, &mut world.hubs[0]);
     assert_eq!(
-        hub.join(now, old, "x", Join::default()),
+        hub.join(now, old, "x", JoinOptions::default()),
         Err(HubError::Gone)
     );
     assert_eq!(hub.leave(now, old, "x"), Err(HubError::Gone));
@@ -417,9 +422,16 @@ fn all_members_on_all_nodes_receive_one_order_the_publisher_too() {
     for round in 0..5 {
         for (node, id) in ids.iter().enumerate() {
             let text = format!("{round}{node}");
-            let message = Prepared::new(text.as_str());
+            let message = PreparedMessage::new(text.as_str());
             world.hubs[node]
-                .publish(now, Some(*id), "lobby", message, Publish::default(), None)
+                .publish(
+                    now,
+                    Some(*id),
+                    "lobby",
+                    message,
+                    PublishOptions::default(),
+                    None,
+                )
                 .unwrap();
         }
     }
@@ -438,9 +450,9 @@ fn excluded_channels_do_not_receive_also_on_other_nodes() {
     for id in [ada, bob, eve] {
         world.join(id, "lobby");
     }
-    let options = Publish {
+    let options = PublishOptions {
         exclude: vec![eve, ada],
-        ..Publish::default()
+        ..PublishOptions::default()
     };
     world.publish_with("lobby", "secret", options).unwrap();
     assert_eq!(world.all(bob), ["secret"]);
@@ -496,9 +508,9 @@ fn a_publication_is_framed_once_whatever_the_fan_out() {
 fn a_publication_is_compressed_once_for_each_window_that_was_agreed_on() {
     let mut world = World::one(GroupOptions::default().compress(Compress::From(100)));
     for bits in [None, Some(15), Some(15), Some(10), Some(15)] {
-        let open = Open {
+        let open = ChannelOptions {
             window_bits: bits,
-            ..Open::default()
+            ..ChannelOptions::default()
         };
         let id = world.open_as(0, open);
         world.join(id, "lobby");
@@ -508,9 +520,9 @@ fn a_publication_is_compressed_once_for_each_window_that_was_agreed_on() {
     world.publish("lobby", "short");
     assert_eq!(world.broker.counters().deflates, 2);
     let mut never = World::one(GroupOptions::default().compress(Compress::Never));
-    let open = Open {
+    let open = ChannelOptions {
         window_bits: Some(15),
-        ..Open::default()
+        ..ChannelOptions::default()
     };
     let id = never.open_as(0, open);
     never.join(id, "lobby");
@@ -522,18 +534,21 @@ fn a_publication_is_compressed_once_for_each_window_that_was_agreed_on() {
 fn the_kind_that_a_channel_takes_is_honoured() {
     let mut world = World::one(GroupOptions::default());
     let ids = [Encoding::AsSent, Encoding::Text, Encoding::Binary].map(|encoding| {
-        let open = Open {
+        let open = ChannelOptions {
             encoding,
-            ..Open::default()
+            ..ChannelOptions::default()
         };
         let id = world.open_as(0, open);
         world.join(id, "lobby");
         id
     });
     let now = world.now;
-    for message in [Prepared::new("text"), Prepared::new(&[0xff, 0][..])] {
+    for message in [
+        PreparedMessage::new("text"),
+        PreparedMessage::new(&[0xff, 0][..]),
+    ] {
         world.hubs[0]
-            .publish(now, None, "lobby", message, Publish::default(), None)
+            .publish(now, None, "lobby", message, PublishOptions::default(), None)
             .unwrap();
     }
     world.settle();
@@ -545,10 +560,10 @@ fn the_kind_that_a_channel_takes_is_honoured() {
         }
         kinds.push(own);
     }
-    assert_eq!(kinds[0], [Kind::Text, Kind::Binary]);
+    assert_eq!(kinds[0], [MessageKind::Text, MessageKind::Binary]);
     // Octets that are no text can't be had as text: that is counted.
-    assert_eq!(kinds[1], [Kind::Text]);
-    assert_eq!(kinds[2], [Kind::Binary, Kind::Binary]);
+    assert_eq!(kinds[1], [MessageKind::Text]);
+    assert_eq!(kinds[2], [MessageKind::Binary, MessageKind::Binary]);
     world.settle();
     assert_eq!(world.counters().dropped_unfit, 1);
 }
@@ -556,9 +571,9 @@ fn the_kind_that_a_channel_takes_is_honoured() {
 #[test]
 fn a_channel_expires_unless_its_peer_is_heard_and_is_closed_then() {
     let mut world = World::one(GroupOptions::default());
-    let open = Open {
+    let open = ChannelOptions {
         expiry: Some(Duration::from_secs(10)),
-        ..Open::default()
+        ..ChannelOptions::default()
     };
     let (quiet, live) = (world.open_as(0, open.clone()), world.open_as(0, open));
     world.join(quiet, "lobby");
@@ -580,7 +595,7 @@ fn a_channel_expires_unless_its_peer_is_heard_and_is_closed_then() {
 
 #[test]
 fn a_slow_member_is_closed_and_the_others_lose_nothing() {
-    let mut world = crowded(Overflow::Close);
+    let mut world = crowded(SlowConsumerPolicy::Close);
     let (slow, fast) = (world.open(0), world.open(0));
     world.join(slow, "lobby");
     world.join(fast, "lobby");
@@ -660,7 +675,7 @@ fn members_that_overflow_in_the_middle_of_a_publication_do_not_disturb_it() {
         0b1111_1111,
         0b0111_1110_u8,
     ] {
-        let mut world = crowded(Overflow::Close);
+        let mut world = crowded(SlowConsumerPolicy::Close);
         let ids: Vec<ChannelId> = (0..8).map(|_| world.open(0)).collect();
         for id in &ids {
             world.join(*id, "lobby");
@@ -687,7 +702,7 @@ fn members_that_overflow_in_the_middle_of_a_publication_do_not_disturb_it() {
 
 #[test]
 fn dropping_the_newest_is_counted_and_told() {
-    let mut world = crowded(Overflow::DropNewest);
+    let mut world = crowded(SlowConsumerPolicy::DropNewest);
     let id = world.open(0);
     world.join(id, "lobby");
     for round in 1..=5 {
@@ -701,7 +716,7 @@ fn dropping_the_newest_is_counted_and_told() {
 
 #[test]
 fn dropping_the_oldest_makes_room_and_is_told_first() {
-    let mut world = crowded(Overflow::DropOldest);
+    let mut world = crowded(SlowConsumerPolicy::DropOldest);
     let id = world.open(0);
     world.join(id, "lobby");
     for round in 1..=5 {
@@ -720,13 +735,13 @@ fn dropping_the_oldest_makes_room_and_is_told_first() {
 
 #[test]
 fn keeping_the_latest_of_each_key_drops_what_is_superseded() {
-    let mut world = crowded(Overflow::KeepLatest);
+    let mut world = crowded(SlowConsumerPolicy::KeepLatest);
     let id = world.open(0);
     world.join(id, "prices");
     let put = |world: &mut World, key: &str, text: &str| {
-        let options = Publish {
+        let options = PublishOptions {
             key: Some(key.into()),
-            ..Publish::default()
+            ..PublishOptions::default()
         };
         world.publish_with("prices", text, options).unwrap();
     };
@@ -745,7 +760,7 @@ fn keeping_the_latest_of_each_key_drops_what_is_superseded() {
 
 #[test]
 fn a_publisher_can_be_made_to_wait_for_a_member_and_is_told_when_there_is_room() {
-    let mut world = crowded(Overflow::Wait);
+    let mut world = crowded(SlowConsumerPolicy::Wait);
     let (slow, other) = (world.open(0), world.open(0));
     world.join(slow, "lobby");
     world.join(other, "lobby");
@@ -753,8 +768,8 @@ fn a_publisher_can_be_made_to_wait_for_a_member_and_is_told_when_there_is_room()
         world.publish("lobby", "x");
     }
     world.all(other);
-    let behind = world.publish_with("lobby", "y", Publish::default());
-    assert_eq!(behind, Err(HubError::Behind));
+    let behind = world.publish_with("lobby", "y", PublishOptions::default());
+    assert_eq!(behind, Err(HubError::Backpressure));
     assert_eq!((world.all(other).len(), world.rooms), (0, 0));
     world.take(slow);
     world.settle();
@@ -766,8 +781,8 @@ fn a_publisher_can_be_made_to_wait_for_a_member_and_is_told_when_there_is_room()
     // A member that goes keeps nobody waiting.
     world.publish("lobby", "z");
     assert_eq!(
-        world.publish_with("lobby", "y", Publish::default()),
-        Err(HubError::Behind)
+        world.publish_with("lobby", "y", PublishOptions::default()),
+        Err(HubError::Backpressure)
     );
     world.close(slow);
     assert_eq!(world.rooms, 2);
@@ -791,7 +806,10 @@ fn the_budget_counts_octets_too_and_one_long_message_may_wait_alone() {
 
 #[test]
 fn what_has_waited_too_long_is_dropped_or_closes_as_the_policy_says() {
-    for (overflow, closes) in [(Overflow::Close, true), (Overflow::DropOldest, false)] {
+    for (overflow, closes) in [
+        (SlowConsumerPolicy::Close, true),
+        (SlowConsumerPolicy::DropOldest, false),
+    ] {
         let mut world = crowded(overflow);
         let id = world.open(0);
         world.join(id, "lobby");
@@ -810,7 +828,7 @@ fn what_has_waited_too_long_is_dropped_or_closes_as_the_policy_says() {
 
 #[test]
 fn who_takes_nothing_at_all_is_closed_whatever_the_policy() {
-    let mut world = crowded(Overflow::DropOldest);
+    let mut world = crowded(SlowConsumerPolicy::DropOldest);
     let id = world.open(0);
     world.join(id, "lobby");
     for _ in 0..20 {
@@ -828,9 +846,9 @@ fn history_is_off_by_default_and_keeps_what_it_is_told_to() {
         world.publish("kept/a", text);
         world.publish("other", text);
     }
-    let unsaved = Publish {
+    let unsaved = PublishOptions {
         unsaved: true,
-        ..Publish::default()
+        ..PublishOptions::default()
     };
     world.publish_with("kept/a", "typing", unsaved).unwrap();
     let kept = world.broker.history(world.now, "kept/a", 10);
@@ -937,7 +955,7 @@ fn what_is_published_while_a_member_recovers_comes_once_and_in_order() {
     let id = world.open(0);
     let now = world.now;
     let hub = &mut world.hubs[0];
-    let join = Join {
+    let join = JoinOptions {
         since: Some(position),
     };
     assert_eq!(hub.join(now, id, "lobby", join), Ok(None));
@@ -987,10 +1005,10 @@ fn recovery_that_is_not_complete_says_why() {
         offset: 1,
     };
     for (since, replayed, reason) in [
-        (at(0), 2, Missed::Evicted),
-        (at(1), 2, Missed::Limit),
-        (at(5), 0, Missed::Ahead),
-        (other, 0, Missed::Epoch),
+        (at(0), 2, RecoveryFailure::Evicted),
+        (at(1), 2, RecoveryFailure::Limit),
+        (at(5), 0, RecoveryFailure::Ahead),
+        (other, 0, RecoveryFailure::Epoch),
     ] {
         let id = world.open(0);
         let joined = world.join_since(id, "lobby", Some(since));
@@ -1000,9 +1018,9 @@ fn recovery_that_is_not_complete_says_why() {
             .publish_with(
                 "lobby",
                 "live",
-                Publish {
+                PublishOptions {
                     unsaved: true,
-                    ..Publish::default()
+                    ..PublishOptions::default()
                 },
             )
             .unwrap();
@@ -1017,7 +1035,7 @@ fn recovery_that_is_not_complete_says_why() {
     without.publish("lobby", "gone");
     let id = without.open(0);
     let joined = without.join_since(id, "lobby", Some(position));
-    let (replayed, reason) = (0, Missed::NoHistory);
+    let (replayed, reason) = (0, RecoveryFailure::NoHistory);
     assert_eq!(joined.recovered, Recovered::Incomplete { replayed, reason });
 }
 
@@ -1026,9 +1044,9 @@ fn a_message_with_an_id_is_published_once_within_five_minutes() {
     let mut world = World::one(history());
     let id = world.open(0);
     world.join(id, "lobby");
-    let options = Publish {
+    let options = PublishOptions {
         id: Some("order 17".into()),
-        ..Publish::default()
+        ..PublishOptions::default()
     };
     let first = world
         .publish_with("lobby", "once", options.clone())
@@ -1050,9 +1068,9 @@ fn ids_of_messages_are_remembered_up_to_a_bound_and_one_more_is_refused() {
         ..HubOptions::default()
     };
     let mut world = World::new(1, options);
-    let with = |number: usize| Publish {
+    let with = |number: usize| PublishOptions {
         id: Some(format!("order {number}").into()),
-        ..Publish::default()
+        ..PublishOptions::default()
     };
     // More than any fixed number of each group, over many groups.
     for number in 0..2_000 {
@@ -1097,7 +1115,7 @@ fn what_is_sent_to_a_user_and_lost_comes_from_the_inbox_or_is_told() {
         let ada = world.user(0, "ada");
         let send = |world: &mut World, text: &str| {
             let now = world.now;
-            let message = Prepared::new(text);
+            let message = PreparedMessage::new(text);
             world.hubs[1].send_to_user(now, "ada", message).unwrap();
         };
         send(&mut world, "1");
@@ -1133,9 +1151,9 @@ fn an_expired_message_is_neither_delivered_nor_replayed() {
     let mut world = World::one(history());
     let id = world.open(0);
     let position = world.join(id, "lobby").position.unwrap();
-    let options = Publish {
+    let options = PublishOptions {
         expires: Some(Duration::from_secs(5)),
-        ..Publish::default()
+        ..PublishOptions::default()
     };
     world
         .publish_with("lobby", "now or never", options)
@@ -1154,10 +1172,10 @@ fn presence_is_of_users_until_their_last_connection_is_gone_and_the_grace_is_ove
     let options = GroupOptions::default().presence(PresenceMode::members());
     let mut world = World::new(2, HubOptions::default().groups(options));
     let (one, two) = (world.user(0, "ada"), world.user(1, "ada"));
-    let open = Open {
+    let open = ChannelOptions {
         user: Some("bob".into()),
         metadata: Some(r#"{"color":"red"}"#.into()),
-        ..Open::default()
+        ..ChannelOptions::default()
     };
     let bob = world.open_as(0, open);
     for id in [one, two, bob] {
@@ -1295,11 +1313,11 @@ fn a_gap_is_repaired_where_there_is_history_and_told_where_there_is_none() {
         // Two messages get lost between broker and node.
         let (now, node) = (world.now, NodeId(1));
         let lose = |world: &mut World, text: &str| {
-            let draft = Draft {
+            let draft = PublishRequest {
                 group: "lobby".into(),
                 message: text.into(),
                 sender: None,
-                options: Publish::default(),
+                options: PublishOptions::default(),
             };
             let command = Command::Publish { token: None, draft };
             world.broker.handle(now, node, command);
@@ -1334,11 +1352,11 @@ fn a_loss_that_no_later_message_shows_is_found_by_comparing_positions() {
     let id = world.open(0);
     world.join(id, "lobby");
     world.pass(Duration::from_secs(1));
-    let draft = Draft {
+    let draft = PublishRequest {
         group: "lobby".into(),
         message: "lost".into(),
         sender: None,
-        options: Publish::default(),
+        options: PublishOptions::default(),
     };
     let command = Command::Publish { token: None, draft };
     world.broker.handle(world.now, NodeId(1), command);
@@ -1354,9 +1372,9 @@ fn a_message_that_comes_twice_is_delivered_once() {
     let id = world.open(0);
     world.join(id, "lobby");
     let now = world.now;
-    let message = Prepared::new("once");
+    let message = PreparedMessage::new("once");
     world.hubs[0]
-        .publish(now, None, "lobby", message, Publish::default(), None)
+        .publish(now, None, "lobby", message, PublishOptions::default(), None)
         .unwrap();
     while let Some(output) = world.hubs[0].poll_output() {
         if let Output::Command(command) = output {
@@ -1373,7 +1391,7 @@ fn a_message_that_comes_twice_is_delivered_once() {
 #[test]
 fn when_the_backplane_stays_down_clients_are_sent_elsewhere_over_a_window() {
     let options = HubOptions {
-        when_down: WhenDown::Close {
+        when_down: OutagePolicy::Close {
             patience: Duration::from_secs(5),
             window: Duration::from_secs(10),
         },
@@ -1390,7 +1408,7 @@ fn when_the_backplane_stays_down_clients_are_sent_elsewhere_over_a_window() {
         None,
         "lobby",
         "x".into(),
-        Publish::default(),
+        PublishOptions::default(),
         None,
     );
     assert_eq!(refused, Err(HubError::Down));
@@ -1424,7 +1442,7 @@ fn when_the_backplane_stays_down_clients_are_sent_elsewhere_over_a_window() {
 
 #[test]
 fn when_the_backplane_is_down_a_node_serves_its_own_or_refuses_and_repairs_later() {
-    for when_down in [WhenDown::ServeLocal, WhenDown::Refuse] {
+    for when_down in [OutagePolicy::ServeLocal, OutagePolicy::Refuse] {
         let options = HubOptions {
             when_down,
             ..history_options()
@@ -1437,23 +1455,23 @@ fn when_the_backplane_is_down_a_node_serves_its_own_or_refuses_and_repairs_later
         let now = world.now;
         world.broker.unlink(now, NodeId(1));
         world.hubs[0].receive(now, Event::Down);
-        let alone = world.publish_from(0, "lobby", "alone", Publish::default());
+        let alone = world.publish_from(0, "lobby", "alone", PublishOptions::default());
         match when_down {
-            WhenDown::ServeLocal => {
+            OutagePolicy::ServeLocal => {
                 assert_eq!(alone.unwrap().position, None);
                 assert_eq!(world.all(ada), ["1", "alone"]);
             }
-            WhenDown::Refuse => {
+            OutagePolicy::Refuse => {
                 assert_eq!(alone, Err(HubError::Down));
                 assert_eq!(world.all(ada), ["1"]);
             }
-            WhenDown::Close { .. } => unreachable!(),
+            OutagePolicy::Close { .. } => unreachable!(),
         }
         // A member that joins meanwhile is told its position once that is known.
         let late = world.open(0);
         world.join_later(late, "lobby");
         world
-            .publish_from(1, "lobby", "2", Publish::default())
+            .publish_from(1, "lobby", "2", PublishOptions::default())
             .unwrap();
         assert_eq!(world.all(bob), ["1", "2"]);
         assert!(world.hubs[0].is_down());
@@ -1470,7 +1488,7 @@ fn when_the_backplane_is_down_a_node_serves_its_own_or_refuses_and_repairs_later
 impl World {
     fn join_later(&mut self, id: ChannelId, group: &str) {
         let now = self.now;
-        let joined = self.hub(id).join(now, id, group, Join::default());
+        let joined = self.hub(id).join(now, id, group, JoinOptions::default());
         assert!(joined.is_ok());
         self.settle();
     }
@@ -1490,10 +1508,10 @@ fn a_filter_gets_each_message_once_however_it_comes() {
     world.join(watcher, "sensors/1/temp");
     world.join(member, "sensors/1/temp");
     world
-        .publish_from(1, "sensors/1/temp", "20", Publish::default())
+        .publish_from(1, "sensors/1/temp", "20", PublishOptions::default())
         .unwrap();
     world
-        .publish_from(1, "weather", "fine", Publish::default())
+        .publish_from(1, "weather", "fine", PublishOptions::default())
         .unwrap();
     assert_eq!(world.all(watcher), ["20", "fine"]);
     assert_eq!(world.all(member), ["20"]);
@@ -1510,7 +1528,7 @@ fn a_filter_gets_each_message_once_however_it_comes() {
     }
     world.settle();
     world
-        .publish_from(1, "weather", "dull", Publish::default())
+        .publish_from(1, "weather", "dull", PublishOptions::default())
         .unwrap();
     assert_eq!(world.all(watcher), [""; 0]);
     assert_eq!(world.counters().stray, 0);
@@ -1530,8 +1548,11 @@ fn everything_that_a_client_controls_is_bounded() {
     let (ada, bob) = (world.open(0), world.open(0));
     let now = world.now;
     let hub = &mut world.hubs[0];
-    assert_eq!(hub.open(now, Open::default()), Err(HubError::Full));
-    let mut join = |id, group: &str| hub.join(now, id, group, Join::default()).map(|_| ());
+    assert_eq!(
+        hub.open(now, ChannelOptions::default()),
+        Err(HubError::TooManyChannels)
+    );
+    let mut join = |id, group: &str| hub.join(now, id, group, JoinOptions::default()).map(|_| ());
     assert_eq!(join(ada, "a"), Ok(()));
     assert_eq!(join(ada, "b"), Ok(()));
     assert_eq!(join(ada, "c"), Err(HubError::TooManyGroups));
@@ -1540,14 +1561,21 @@ fn everything_that_a_client_controls_is_bounded() {
     for bad in ["", "a\tb", &"x".repeat(256)] {
         assert_eq!(join(bob, bad), Err(HubError::BadName));
     }
-    let long = Prepared::new("01234567890");
-    let publish = hub.publish(now, None, "a", long.clone(), Publish::default(), None);
+    let long = PreparedMessage::new("01234567890");
+    let publish = hub.publish(
+        now,
+        None,
+        "a",
+        long.clone(),
+        PublishOptions::default(),
+        None,
+    );
     assert_eq!(publish, Err(HubError::TooLong));
     assert_eq!(hub.send_to(now, ada, long), Err(HubError::TooLong));
     hub.closed(now, bob);
-    let open = Open {
+    let open = ChannelOptions {
         metadata: Some("12345".into()),
-        ..Open::default()
+        ..ChannelOptions::default()
     };
     assert_eq!(hub.open(now, open), Err(HubError::MetadataTooLong));
     world.settle();
@@ -1564,16 +1592,27 @@ fn joins_and_publications_of_a_channel_have_a_rate() {
     let id = world.open(0);
     let now = world.now;
     let hub = &mut world.hubs[0];
-    assert!(hub.join(now, id, "a", Join::default()).is_ok());
-    assert!(hub.join(now, id, "b", Join::default()).is_ok());
+    assert!(hub.join(now, id, "a", JoinOptions::default()).is_ok());
+    assert!(hub.join(now, id, "b", JoinOptions::default()).is_ok());
     let later = now + Duration::from_millis(500);
-    let refused = hub.join(now, id, "c", Join::default());
-    assert_eq!(refused, Err(HubError::TooOften(later)));
-    assert!(hub.join(later, id, "c", Join::default()).is_ok());
-    let publish =
-        |hub: &mut Hub, sender| hub.publish(now, sender, "a", "x".into(), Publish::default(), None);
+    let refused = hub.join(now, id, "c", JoinOptions::default());
+    assert_eq!(refused, Err(HubError::RateLimited(later)));
+    assert!(hub.join(later, id, "c", JoinOptions::default()).is_ok());
+    let publish = |hub: &mut Hub, sender| {
+        hub.publish(
+            now,
+            sender,
+            "a",
+            "x".into(),
+            PublishOptions::default(),
+            None,
+        )
+    };
     assert_eq!(publish(hub, Some(id)), Ok(()));
-    assert!(matches!(publish(hub, Some(id)), Err(HubError::TooOften(_))));
+    assert!(matches!(
+        publish(hub, Some(id)),
+        Err(HubError::RateLimited(_))
+    ));
     // The server's own have none.
     assert_eq!(publish(hub, None), Ok(()));
     assert_eq!(hub.snapshot().counters.limited, 2);
@@ -1592,7 +1631,7 @@ fn a_hub_that_drains_lets_nobody_join_and_says_goodbye_once() {
     }
     let now = world.now;
     world.hubs[0].drain();
-    let refused = world.hubs[0].join(now, ids[0], "other", Join::default());
+    let refused = world.hubs[0].join(now, ids[0], "other", JoinOptions::default());
     assert_eq!(refused, Err(HubError::Draining));
     world.commands.clear();
     for id in ids {
@@ -1617,9 +1656,9 @@ fn the_methods_and_the_inputs_do_the_same() {
         let mut world = World::one(history());
         let (now, mut ids) = (world.now, Vec::new());
         for user in ["ada", "bob"] {
-            let open = Open {
+            let open = ChannelOptions {
                 user: Some(user.into()),
-                ..Open::default()
+                ..ChannelOptions::default()
             };
             let hub = &mut world.hubs[0];
             ids.push(match by_input {
@@ -1632,17 +1671,17 @@ fn the_methods_and_the_inputs_do_the_same() {
             world.settle();
         }
         let (ada, bob) = (ids[0], ids[1]);
-        let draft = Draft {
+        let draft = PublishRequest {
             group: "lobby".into(),
             message: "hi".into(),
             sender: Some(ada),
-            options: Publish::default(),
+            options: PublishOptions::default(),
         };
         let hub = &mut world.hubs[0];
         let code = CloseCode::POLICY;
         if by_input {
             for input in [
-                Input::Join(ada, "lobby".into(), Join::default()),
+                Input::Join(ada, "lobby".into(), JoinOptions::default()),
                 Input::Subscribe(bob, "#".parse().unwrap()),
                 Input::Publish(draft, None),
                 Input::SendTo(bob, "one".into()),
@@ -1659,7 +1698,7 @@ fn the_methods_and_the_inputs_do_the_same() {
                 hub.handle(now, input).unwrap();
             }
         } else {
-            let _ = hub.join(now, ada, "lobby", Join::default()).unwrap();
+            let _ = hub.join(now, ada, "lobby", JoinOptions::default()).unwrap();
             hub.subscribe(now, bob, "#".parse().unwrap()).unwrap();
             hub.publish_draft(now, draft, None).unwrap();
             hub.send_to(now, bob, "one".into()).unwrap();

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use sansws_core::close::CloseCode;
 use sansws_core::drive::{Error, Result};
-use sansws_core::frame::Kind;
+use sansws_core::frame::MessageKind;
 use sansws_core::hub::{
-    Budget, ChannelId, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Open,
-    Overflow, Position, PresenceMode, Recovered,
+    ChannelId, ChannelOptions, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions,
+    Position, PresenceMode, QueueLimits, Recovered, SlowConsumerPolicy,
 };
 use sansws_core::kit::{TestHub, TestServer, TestSocket};
 use support::app::{Routes, Up, run, serve};
@@ -25,9 +25,9 @@ async fn room(upgrade: Up) -> Result {
     let user = upgrade.query_value("user").map(|user| user.to_string());
     let mut socket = upgrade.accept().await?;
     if let Some(user) = user {
-        socket.open_channel(Open {
+        socket.open_channel(ChannelOptions {
             user: Some(user),
-            ..Open::default()
+            ..ChannelOptions::default()
         })?;
     }
     socket.join(&room).await?;
@@ -275,9 +275,9 @@ fn an_idle_channel_expires_and_one_whose_peer_speaks_does_not() {
     run(async {
         async fn expiring(upgrade: Up) -> Result {
             let mut socket = upgrade.accept().await?;
-            socket.open_channel(Open {
+            socket.open_channel(ChannelOptions {
                 expiry: Some(Duration::from_secs(10)),
-                ..Open::default()
+                ..ChannelOptions::default()
             })?;
             while socket.receive().await?.is_some() {}
             Ok(())
@@ -352,10 +352,10 @@ fn of_events_that_nobody_takes_the_newest_are_kept_and_the_others_counted() {
 #[test]
 fn a_publication_that_nobody_awaits_does_not_happen_and_one_that_is_dropped_is_forgotten() {
     run(async {
-        let options = GroupOptions::default().overflow(Overflow::Wait);
-        let budget = Budget {
+        let options = GroupOptions::default().overflow(SlowConsumerPolicy::Wait);
+        let budget = QueueLimits {
             messages: 1,
-            ..Budget::default()
+            ..QueueLimits::default()
         };
         let hub = TestHub::with_options(HubOptions::default().groups(options).budget(budget));
         let mut subscription = hub.subscribe("lobby".parse().unwrap()).unwrap();
@@ -372,7 +372,7 @@ fn a_publication_that_nobody_awaits_does_not_happen_and_one_that_is_dropped_is_f
         settle(&server, &mut socket).await;
         hub.publish("lobby", "two").now()?;
         let refused = hub.publish("lobby", "three").now();
-        assert!(matches!(refused, Err(Error::Hub(HubError::Behind))));
+        assert!(matches!(refused, Err(Error::Hub(HubError::Backpressure))));
         {
             let mut waiting = pin!(hub.publish("lobby", "given up").into_future());
             assert!(poll_once(waiting.as_mut()).is_none());
@@ -414,7 +414,7 @@ fn a_message_sent_in_pieces_is_not_interrupted_by_a_group() {
             let mut socket = upgrade.accept().await?;
             socket.join("lobby").await?;
             socket.receive().await?;
-            let mut writer = socket.send_stream(Kind::Text);
+            let mut writer = socket.send_stream(MessageKind::Text);
             writer.write("one ").await?;
             socket_pause().await;
             writer.write("two ").await?;

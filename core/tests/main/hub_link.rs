@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use sansws_core::drive::{Error, Link};
 use sansws_core::hub::{
-    Broker, Filter, GroupOptions, HistoryOptions, HubError, HubOptions, NodeId, WhenDown,
+    Broker, Filter, GroupOptions, HistoryOptions, HubError, HubOptions, NodeId, OutagePolicy,
 };
 use sansws_core::kit::TestHub;
 use sansws_core::time::Instant;
@@ -148,7 +148,7 @@ fn a_link_begins_down_and_what_waits_for_an_answer_fails_when_it_breaks() {
 #[test]
 fn without_a_link_for_good_a_hub_refuses_where_it_is_told_to() {
     let options = HubOptions {
-        when_down: WhenDown::Refuse,
+        when_down: OutagePolicy::Refuse,
         ..history()
     };
     let (mut wire, hubs) = Wire::new(1, options);
@@ -172,7 +172,7 @@ fn publishers_wait_for_a_link_that_is_behind() {
         }
         assert!(sent < 100_000, "it takes all");
     };
-    assert!(matches!(refused, Error::Hub(HubError::Behind)));
+    assert!(matches!(refused, Error::Hub(HubError::Backpressure)));
     let mut waiting = pin!(hubs[0].publish("lobby", "waits").into_future());
     assert!(poll(waiting.as_mut()).is_pending());
     wire.done(waiting).unwrap();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{
-    Answer, ChannelId, GroupOptions, HistoryOptions, HubOptions, Join, Joined, LocalHub, Open,
-    Output, PresenceMode, Publish, Question, Recovered, Taken,
+    ChannelId, ChannelOptions, GroupOptions, HistoryOptions, HubOptions, JoinOptions, Joined,
+    LocalHub, Output, PresenceMode, PublishOptions, Query, QueryResult, Recovered, Taken,
 };
-use sansws_core::message::Prepared;
+use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn outputs(hub: &mut LocalHub, now: Instant) -> Vec<Output> {
     all
 }
 
-fn joined(hub: &mut LocalHub, now: Instant, id: ChannelId, join: Join) -> Joined {
+fn joined(hub: &mut LocalHub, now: Instant, id: ChannelId, join: JoinOptions) -> Joined {
     let at_once = hub.join(now, id, "lobby", join).unwrap();
     let later = outputs(hub, now)
         .into_iter()
@@ -42,7 +42,7 @@ fn joined(hub: &mut LocalHub, now: Instant, id: ChannelId, join: Join) -> Joined
 }
 
 fn publish(hub: &mut LocalHub, now: Instant, text: &str) -> Vec<Output> {
-    let (message, options) = (Prepared::new(text), Publish::default());
+    let (message, options) = (PreparedMessage::new(text), PublishOptions::default());
     hub.publish(now, None, "lobby", message, options, None)
         .unwrap();
     outputs(hub, now)
@@ -51,7 +51,8 @@ fn publish(hub: &mut LocalHub, now: Instant, text: &str) -> Vec<Output> {
 fn taken(hub: &mut LocalHub, now: Instant, id: ChannelId) -> Vec<String> {
     let mut all = Vec::new();
     loop {
-        let text = |message: &Prepared| String::from_utf8_lossy(message.payload()).into_owned();
+        let text =
+            |message: &PreparedMessage| String::from_utf8_lossy(message.payload()).into_owned();
         match hub.take(now, id, |message, _| text(message)) {
             Taken::Message(text) => all.push(text),
             Taken::Nothing => return all,
@@ -63,14 +64,14 @@ fn taken(hub: &mut LocalHub, now: Instant, id: ChannelId) -> Vec<String> {
 #[test]
 fn members_receive_are_present_and_recover_what_they_missed() {
     let (mut hub, now) = (hub(), Instant::from_micros(1_000_000));
-    let open = |user: &str| Open {
+    let open = |user: &str| ChannelOptions {
         user: Some(user.into()),
-        ..Open::default()
+        ..ChannelOptions::default()
     };
     let ada = hub.open(now, open("ada")).unwrap();
     let bob = hub.open(now, open("bob")).unwrap();
     for id in [ada, bob] {
-        assert!(joined(&mut hub, now, id, Join::default()).added);
+        assert!(joined(&mut hub, now, id, JoinOptions::default()).added);
     }
     let mut woken: Vec<u32> = publish(&mut hub, now, "one")
         .iter()
@@ -85,21 +86,23 @@ fn members_receive_are_present_and_recover_what_they_missed() {
         assert_eq!(taken(&mut hub, now, id), ["one"]);
     }
 
-    let token = hub.ask(Question::Presence("lobby".into())).unwrap();
+    let token = hub.ask(Query::Presence("lobby".into())).unwrap();
     let answer = outputs(&mut hub, now)
         .into_iter()
         .find_map(|output| match output {
-            Output::Answer(of, Ok(Answer::Presence(presence))) if of == token => Some(presence),
+            Output::Answer(of, Ok(QueryResult::Presence(presence))) if of == token => {
+                Some(presence)
+            }
             _ => None,
         });
     assert_eq!(answer.expect("an answer").count, 2);
 
-    let position = joined(&mut hub, now, ada, Join::default()).position;
+    let position = joined(&mut hub, now, ada, JoinOptions::default()).position;
     hub.closed(now, ada);
     publish(&mut hub, now, "two");
     publish(&mut hub, now, "three");
     let ada = hub.open(now, open("ada")).unwrap();
-    let join = Join { since: position };
+    let join = JoinOptions { since: position };
     let back = joined(&mut hub, now, ada, join);
     assert_eq!(back.recovered, Recovered::Complete(2));
     assert_eq!(taken(&mut hub, now, ada), ["two", "three"]);
@@ -109,12 +112,12 @@ fn members_receive_are_present_and_recover_what_they_missed() {
 #[test]
 fn its_deadline_is_that_of_both() {
     let (mut hub, mut now) = (hub(), Instant::from_micros(1_000_000));
-    let quiet = Open {
+    let quiet = ChannelOptions {
         expiry: Some(Duration::from_secs(40)),
-        ..Open::default()
+        ..ChannelOptions::default()
     };
     let id = hub.open(now, quiet).unwrap();
-    joined(&mut hub, now, id, Join::default());
+    joined(&mut hub, now, id, JoinOptions::default());
     publish(&mut hub, now, "one");
     assert_eq!(taken(&mut hub, now, id), ["one"]);
     let mut closed = None;

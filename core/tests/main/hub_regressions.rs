@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Broker, Budget, ChannelId, Command, Event, GroupOptions, HistoryOptions, Hub, HubError,
-    HubOptions, Join, NodeId, Notice, Open, Output, Overflow, Past, Position, PresenceMode,
-    Publish, Taken,
+    Broker, ChannelId, ChannelOptions, Command, Event, GroupOptions, HistoryOptions, HistorySlice,
+    Hub, HubError, HubOptions, JoinOptions, NodeId, Notice, Output, Position, PresenceMode,
+    PublishOptions, QueueLimits, SlowConsumerPolicy, Taken,
 };
-use sansws_core::message::Prepared;
+use sansws_core::message::PreparedMessage;
 use sansws_core::time::{Duration, Instant};
 
 /// Nodes and a broker, without any delay between them.
@@ -62,7 +62,7 @@ impl Cluster {
         }
     }
 
-    fn open(&mut self, node: usize, open: Open) -> ChannelId {
+    fn open(&mut self, node: usize, open: ChannelOptions) -> ChannelId {
         let id = self.hubs[node].open(self.now, open).unwrap();
         self.run();
         id
@@ -70,12 +70,13 @@ impl Cluster {
 
     fn join(&mut self, id: ChannelId, group: &str) {
         let hub = &mut self.hubs[id.node.0 as usize];
-        hub.join(self.now, id, group, Join::default()).unwrap();
+        hub.join(self.now, id, group, JoinOptions::default())
+            .unwrap();
         self.run();
     }
 
-    fn publish(&mut self, node: usize, group: &str, text: &str, options: Publish) {
-        let message = Prepared::new(text);
+    fn publish(&mut self, node: usize, group: &str, text: &str, options: PublishOptions) {
+        let message = PreparedMessage::new(text);
         let hub = &mut self.hubs[node];
         hub.publish(self.now, None, group, message, options, None)
             .unwrap();
@@ -84,9 +85,9 @@ impl Cluster {
 
     /// The same, and nobody hears of it.
     fn lose(&mut self, node: usize, group: &str, text: &str) {
-        let (now, message) = (self.now, Prepared::new(text));
+        let (now, message) = (self.now, PreparedMessage::new(text));
         let hub = &mut self.hubs[node];
-        hub.publish(now, None, group, message, Publish::default(), None)
+        hub.publish(now, None, group, message, PublishOptions::default(), None)
             .unwrap();
         while let Some(output) = hub.poll_output() {
             if let Output::Command(command) = output {
@@ -146,10 +147,10 @@ impl Cluster {
     }
 }
 
-fn user(name: &str) -> Open {
-    Open {
+fn user(name: &str) -> ChannelOptions {
+    ChannelOptions {
         user: Some(name.into()),
-        ..Open::default()
+        ..ChannelOptions::default()
     }
 }
 
@@ -182,9 +183,9 @@ fn who_went_while_the_link_was_broken_is_not_present_when_it_is_there_again() {
 fn what_ages_out_as_something_is_published_is_not_counted_as_held() {
     let history = GroupOptions::default().history(HistoryOptions::default());
     let mut cluster = Cluster::new(1, HubOptions::default().groups(history));
-    cluster.publish(0, "room", "one", Publish::default());
+    cluster.publish(0, "room", "one", PublishOptions::default());
     cluster.now = cluster.now + Duration::from_secs(300);
-    cluster.publish(0, "room", "three", Publish::default());
+    cluster.publish(0, "room", "three", PublishOptions::default());
     assert_eq!(cluster.broker.history_octets(), 5);
 }
 
@@ -201,30 +202,30 @@ fn a_node_that_was_given_up_and_is_heard_again_gets_its_messages() {
     cluster.now = cluster.now + Duration::from_secs(4);
     cluster.broker.tick(cluster.now);
     cluster.pass(Duration::from_secs(1));
-    cluster.publish(1, "room", "hello", Publish::default());
+    cluster.publish(1, "room", "hello", PublishOptions::default());
     assert_eq!(cluster.taken(ada), ["hello"]);
 }
 
 #[test]
 fn publishers_go_on_when_what_they_waited_for_has_expired() {
-    let wait = GroupOptions::default().overflow(Overflow::Wait);
-    let budget = Budget {
+    let wait = GroupOptions::default().overflow(SlowConsumerPolicy::Wait);
+    let budget = QueueLimits {
         messages: 1,
-        ..Budget::default()
+        ..QueueLimits::default()
     };
     let options = HubOptions::default().groups(wait).budget(budget);
     let mut cluster = Cluster::new(1, options);
-    let ada = cluster.open(0, Open::default());
+    let ada = cluster.open(0, ChannelOptions::default());
     cluster.join(ada, "room");
-    let expires = Publish {
+    let expires = PublishOptions {
         expires: Some(Duration::from_secs(1)),
-        ..Publish::default()
+        ..PublishOptions::default()
     };
     cluster.publish(0, "room", "one", expires);
     let now = cluster.now;
-    let two = Prepared::new("two");
-    let behind = cluster.hubs[0].publish(now, None, "room", two, Publish::default(), None);
-    assert_eq!(behind, Err(HubError::Behind));
+    let two = PreparedMessage::new("two");
+    let behind = cluster.hubs[0].publish(now, None, "room", two, PublishOptions::default(), None);
+    assert_eq!(behind, Err(HubError::Backpressure));
     cluster.now = now + Duration::from_secs(2);
     assert!(cluster.taken(ada).is_empty());
     cluster.run();
@@ -239,7 +240,7 @@ fn a_loss_that_no_later_message_shows_is_found_by_the_check() {
         ..HubOptions::default()
     };
     let mut cluster = Cluster::new(1, options);
-    let ada = cluster.open(0, Open::default());
+    let ada = cluster.open(0, ChannelOptions::default());
     cluster.join(ada, "room");
     cluster.lose(0, "room", "lost");
     cluster.pass(Duration::from_secs(2));
@@ -252,9 +253,9 @@ fn a_message_without_a_number_does_not_overtake_the_loss_before_it() {
         Notice::Gap { count, .. } => Some(format!("gap {count:?}").into()),
         _ => None,
     };
-    let unsaved = Publish {
+    let unsaved = PublishOptions {
         unsaved: true,
-        ..Publish::default()
+        ..PublishOptions::default()
     };
     let plain = GroupOptions::default().notices(words);
     let kept = plain.clone().history(HistoryOptions::default());
@@ -263,7 +264,7 @@ fn a_message_without_a_number_does_not_overtake_the_loss_before_it() {
         (kept, ["gap Some(1)", "lost"]),
     ] {
         let mut cluster = Cluster::new(1, HubOptions::default().groups(group));
-        let ada = cluster.open(0, Open::default());
+        let ada = cluster.open(0, ChannelOptions::default());
         cluster.join(ada, "room");
         cluster.lose(0, "room", "lost");
         cluster.publish(0, "room", "unsaved", unsaved.clone());
@@ -275,20 +276,20 @@ fn a_message_without_a_number_does_not_overtake_the_loss_before_it() {
 fn whoever_watches_misses_nothing_while_somebody_joins() {
     let mut cluster = Cluster::new(1, HubOptions::default());
     let (ada, bob) = (
-        cluster.open(0, Open::default()),
-        cluster.open(0, Open::default()),
+        cluster.open(0, ChannelOptions::default()),
+        cluster.open(0, ChannelOptions::default()),
     );
     let now = cluster.now;
     cluster.hubs[0]
         .subscribe(now, ada, "#".parse().unwrap())
         .unwrap();
     cluster.run();
-    let hello = Prepared::new("hello");
+    let hello = PreparedMessage::new("hello");
     cluster.hubs[0]
-        .publish(now, None, "room", hello, Publish::default(), None)
+        .publish(now, None, "room", hello, PublishOptions::default(), None)
         .unwrap();
     cluster.hubs[0]
-        .join(now, bob, "room", Join::default())
+        .join(now, bob, "room", JoinOptions::default())
         .unwrap();
     cluster.run();
     assert_eq!(cluster.taken(ada), ["hello"]);
@@ -302,24 +303,27 @@ fn a_notice_of_a_gap_that_is_dropped_stands_for_all_that_was_in_the_gap() {
         Notice::Skipped { count, .. } => Some(format!("skipped {count}").into()),
         _ => None,
     };
-    for overflow in [Overflow::DropOldest, Overflow::DropNewest] {
+    for overflow in [
+        SlowConsumerPolicy::DropOldest,
+        SlowConsumerPolicy::DropNewest,
+    ] {
         let group = GroupOptions::default().notices(words).overflow(overflow);
-        let budget = Budget {
+        let budget = QueueLimits {
             messages: 1,
-            ..Budget::default()
+            ..QueueLimits::default()
         };
         let options = HubOptions::default().groups(group).budget(budget);
         let mut cluster = Cluster::new(1, options);
-        let ada = cluster.open(0, Open::default());
+        let ada = cluster.open(0, ChannelOptions::default());
         cluster.join(ada, "room");
-        cluster.publish(0, "room", "first", Publish::default());
+        cluster.publish(0, "room", "first", PublishOptions::default());
         for _ in 0..5 {
             cluster.lose(0, "room", "lost");
         }
-        cluster.publish(0, "room", "last", Publish::default());
+        cluster.publish(0, "room", "last", PublishOptions::default());
         let want = match overflow {
             // The first one, the five, and the last one.
-            Overflow::DropNewest => ["first", "skipped 6"],
+            SlowConsumerPolicy::DropNewest => ["first", "skipped 6"],
             _ => ["skipped 6", "last"],
         };
         assert_eq!(cluster.taken(ada), want);
@@ -329,12 +333,12 @@ fn a_notice_of_a_gap_that_is_dropped_stands_for_all_that_was_in_the_gap() {
 #[test]
 fn an_answer_that_was_asked_for_over_an_earlier_link_ends_no_recovery() {
     let mut cluster = Cluster::new(1, HubOptions::default());
-    let ada = cluster.open(0, Open::default());
+    let ada = cluster.open(0, ChannelOptions::default());
     let position = Position {
         epoch: 1,
         offset: 0,
     };
-    let join = Join {
+    let join = JoinOptions {
         since: Some(position),
     };
     let (now, hub) = (cluster.now, &mut cluster.hubs[0]);
@@ -350,7 +354,7 @@ fn an_answer_that_was_asked_for_over_an_earlier_link_ends_no_recovery() {
     let read = Event::Read {
         group: "room".into(),
         token: token.unwrap(),
-        past: Past {
+        past: HistorySlice {
             publications: Vec::new(),
             position,
             missed: None,
@@ -395,20 +399,20 @@ fn what_was_dropped_is_told_where_it_was_and_not_before_what_came_earlier() {
         _ => None,
     };
     let group = GroupOptions::default().notices(words);
-    let group = group.overflow(Overflow::DropOldest);
-    let budget = Budget {
+    let group = group.overflow(SlowConsumerPolicy::DropOldest);
+    let budget = QueueLimits {
         messages: 2,
-        ..Budget::default()
+        ..QueueLimits::default()
     };
     let options = HubOptions::default().groups(group).budget(budget);
     let mut cluster = Cluster::new(1, options);
-    let ada = cluster.open(0, Open::default());
+    let ada = cluster.open(0, ChannelOptions::default());
     let now = cluster.now;
-    let joined = Prepared::new("you joined");
+    let joined = PreparedMessage::new("you joined");
     cluster.join(ada, "room");
     cluster.hubs[0].send_to(now, ada, joined).unwrap();
     for text in ["one", "two", "three"] {
-        cluster.publish(0, "room", text, Publish::default());
+        cluster.publish(0, "room", text, PublishOptions::default());
     }
     assert_eq!(cluster.taken(ada), ["you joined", "skipped 2", "three"]);
 }
@@ -420,20 +424,20 @@ fn a_message_grows_too_old_behind_a_note_of_another_group_too() {
         _ => None,
     };
     let group = GroupOptions::default().notices(words);
-    let group = group.overflow(Overflow::DropOldest);
-    let budget = Budget {
+    let group = group.overflow(SlowConsumerPolicy::DropOldest);
+    let budget = QueueLimits {
         messages: 1,
         age: Duration::from_secs(8),
-        ..Budget::default()
+        ..QueueLimits::default()
     };
     let options = HubOptions::default().groups(group).budget(budget);
     let mut cluster = Cluster::new(1, options);
-    let ada = cluster.open(0, Open::default());
+    let ada = cluster.open(0, ChannelOptions::default());
     cluster.join(ada, "one");
     cluster.join(ada, "two");
-    cluster.publish(0, "one", "old", Publish::default());
+    cluster.publish(0, "one", "old", PublishOptions::default());
     cluster.pass(Duration::from_secs(10));
-    cluster.publish(0, "two", "old too", Publish::default());
+    cluster.publish(0, "two", "old too", PublishOptions::default());
     cluster.pass(Duration::from_secs(10));
     assert_eq!(cluster.taken(ada), ["skipped 1", "skipped 1"]);
 }
@@ -442,16 +446,16 @@ fn a_message_grows_too_old_behind_a_note_of_another_group_too() {
 fn only_the_first_member_is_told_that_it_is_the_first() {
     let mut cluster = Cluster::new(1, HubOptions::default());
     let (ada, bob) = (
-        cluster.open(0, Open::default()),
-        cluster.open(0, Open::default()),
+        cluster.open(0, ChannelOptions::default()),
+        cluster.open(0, ChannelOptions::default()),
     );
     let since = Some(Position {
         epoch: 1,
         offset: 0,
     });
     let (now, hub) = (cluster.now, &mut cluster.hubs[0]);
-    hub.join(now, ada, "room", Join { since }).unwrap();
-    hub.join(now, bob, "room", Join::default()).unwrap();
+    hub.join(now, ada, "room", JoinOptions { since }).unwrap();
+    hub.join(now, bob, "room", JoinOptions::default()).unwrap();
     cluster.run();
     let opened = cluster.outputs.iter().filter_map(|output| match output {
         Output::Joined(id, _, joined) if joined.opened => Some(*id),
@@ -467,7 +471,7 @@ fn what_is_sent_to_a_user_is_wrapped_and_kept_by_no_rule() {
     let options = HubOptions::default().groups(group.clone());
     let mut cluster = Cluster::new(1, options.rule("#".parse().unwrap(), group));
     let ada = cluster.open(0, user("ada"));
-    let hello = Prepared::new("hello");
+    let hello = PreparedMessage::new("hello");
     cluster.hubs[0]
         .send_to_user(cluster.now, "ada", hello)
         .unwrap();
@@ -482,9 +486,9 @@ fn a_channel_expires_once() {
     let expiry = Some(Duration::from_secs(1));
     let ada = cluster.open(
         0,
-        Open {
+        ChannelOptions {
             expiry,
-            ..Open::default()
+            ..ChannelOptions::default()
         },
     );
     cluster.pass(Duration::from_secs(2));

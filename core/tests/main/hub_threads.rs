@@ -7,15 +7,15 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sansws_core::drive::{Hub, Outside, drive_hubs, hubs_on_this_thread};
-use sansws_core::hub::{Budget, HubOptions};
+use sansws_core::drive::{Hub, HubEnv, drive_hubs, hubs_on_this_thread};
+use sansws_core::hub::{HubOptions, QueueLimits};
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
 /// A time that stands.
 struct Still;
 
-impl Outside for Still {
+impl HubEnv for Still {
     fn now() -> Instant {
         Instant::from_micros(1_000_000)
     }
@@ -30,9 +30,9 @@ impl Outside for Still {
 #[test]
 fn a_node_takes_in_no_more_than_its_readers_have_room_for() {
     const MESSAGES: usize = 500;
-    let hub = Hub::<Still>::with_options(HubOptions::default().budget(Budget {
+    let hub = Hub::<Still>::with_options(HubOptions::default().budget(QueueLimits {
         messages: 4,
-        ..Budget::default()
+        ..QueueLimits::default()
     }));
     let of_thread = hub.clone();
     let (ready, is_ready) = mpsc::channel();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use sansws_core::app::Route;
 use sansws_core::config::{Config, Timeouts};
 use sansws_core::drive::{
-    Asked, Closer, CodeClass, Failed, Gate, Policy, Result, Serve, StatusClass, TurnedAway, scrape,
+    Asked, Closer, CodeClass, ConnectionPolicy, Failed, Result, ServerHandle, ServerOptions,
+    StatusClass, TurnedAway, scrape,
 };
 use sansws_core::http::Response;
 use sansws_core::hub::HubOptions;
@@ -65,7 +66,7 @@ fn connections_are_counted_by_the_code_they_were_closed_with_and_by_whom() {
         vanishes.send_text("fine").await?;
         drop(vanishes);
         server.pass(Duration::from_secs(30)).await;
-        let metrics = server.gate().metrics();
+        let metrics = server.handle().metrics();
         let by = |closer, class| metrics.closed_by(closer, class);
         for (class, count) in [
             (CodeClass::Normal, 1),
@@ -97,7 +98,7 @@ fn a_violation_counts_as_closed_by_the_server_with_its_code() {
         // It waits until the server gives up on the rest.
         let _ = server.exchange(&octets).await;
         server.pass(Duration::from_secs(30)).await;
-        let metrics = server.gate().metrics();
+        let metrics = server.handle().metrics();
         assert_eq!(metrics.closed_by(Closer::Server, CodeClass::Protocol), 1);
         assert_eq!(metrics.all_closed(), 1);
         Ok(())
@@ -113,7 +114,7 @@ fn messages_and_octets_are_seen_while_a_connection_is_open() {
             socket.send_text(format!("message {n}")).await?;
             socket.expect_text(&format!("message {n}")).await;
         }
-        let metrics = server.gate().metrics();
+        let metrics = server.handle().metrics();
         assert_eq!(metrics.messages_received, 10);
         assert_eq!(metrics.messages_sent, 10);
         // Headers of 2 octets, masks of 4, payloads of 9.
@@ -122,7 +123,7 @@ fn messages_and_octets_are_seen_while_a_connection_is_open() {
         assert_eq!((metrics.opened, metrics.websockets()), (1, 1));
         socket.close(1000, "").await?;
         server.pass(Duration::from_secs(1)).await;
-        let metrics = server.gate().metrics();
+        let metrics = server.handle().metrics();
         assert_eq!(metrics.octets_received, 10 * (2 + 4 + 9) + 2 + 4 + 2);
         assert_eq!(metrics.octets_sent, 10 * (2 + 9) + 2 + 2);
         Ok(())
@@ -135,10 +136,10 @@ fn what_is_shut_down_at_once_is_counted_too() {
         let server = all();
         let _one = server.connect("/echo").await?;
         let _two = server.connect("/echo").await?;
-        assert_eq!(server.gate().metrics().websockets(), 2);
-        server.gate().drop_all();
+        assert_eq!(server.handle().metrics().websockets(), 2);
+        server.handle().drop_all();
         server.pass(Duration::from_secs(1)).await;
-        let metrics = server.gate().metrics();
+        let metrics = server.handle().metrics();
         assert_eq!((metrics.websockets(), metrics.all_closed()), (0, 2));
         Ok(())
     });
@@ -161,7 +162,7 @@ fn answers_are_counted_by_what_was_asked_and_their_class() {
         let answer = server.exchange(b"").await?;
         assert!(answer.starts_with(b"HTTP/1.1 408 "));
         server.pass(Duration::from_secs(30)).await;
-        let metrics = server.gate().metrics();
+        let metrics = server.handle().metrics();
         let got = |asked, class| metrics.responses(asked, class);
         assert_eq!(got(Asked::Page, StatusClass::Success), 2);
         assert_eq!(got(Asked::Page, StatusClass::ClientError), 2);
@@ -183,14 +184,14 @@ fn what_clients_send_too_fast_is_counted() {
             outcome: Outcome::Drop,
             ..TrafficLimits::default()
         };
-        let route = Route::new("/", echo).policy(Policy::default().traffic(limits));
+        let route = Route::new("/", echo).policy(ConnectionPolicy::default().traffic(limits));
         let server = serve(Routes::new().add(route));
         let mut socket = server.connect("/").await?;
         for _ in 0..10 {
             socket.send_text("much").await?;
         }
         server.pass(Duration::from_millis(10)).await;
-        let metrics = server.gate().metrics();
+        let metrics = server.handle().metrics();
         assert_eq!(
             (metrics.messages_received, metrics.messages_dropped),
             (10, 8)
@@ -222,7 +223,7 @@ fn the_text_is_what_prometheus_reads_and_says_what_the_struct_says() {
         }
         sockets.pop().unwrap().close(4001, "").await?;
         server.pass(Duration::from_secs(1)).await;
-        let answer = scrape(&server.gate().metrics(), Some(&hub.metrics()));
+        let answer = scrape(&server.handle().metrics(), Some(&hub.metrics()));
         let kind = answer.fields.get_str("content-type");
         assert_eq!(kind, Some("text/plain; version=0.0.4; charset=utf-8"));
         let samples = read(std::str::from_utf8(&answer.body).unwrap());
@@ -256,20 +257,20 @@ fn the_text_is_what_prometheus_reads_and_says_what_the_struct_says() {
             assert_eq!(samples.get(id), Some(&want), "{id}");
         }
         // Without a hub there is none of it.
-        let alone = scrape(&server.gate().metrics(), None);
+        let alone = scrape(&server.handle().metrics(), None);
         let samples = read(std::str::from_utf8(&alone.body).unwrap());
         assert!(samples.keys().all(|id| id.starts_with("sansws_server_")));
         Ok(())
     });
 }
 
-fn health(gate: &Gate, hub: &TestHub) -> Response {
-    gate.health(Some(&hub.metrics())).response()
+fn health(handle: &ServerHandle, hub: &TestHub) -> Response {
+    handle.health(Some(&hub.metrics())).response()
 }
 
 #[test]
 fn health_says_what_is_wrong_and_why() {
-    let (hub, gate) = (TestHub::new(), Gate::new(1));
+    let (hub, handle) = (TestHub::new(), ServerHandle::new(1));
     let is = |response: Response| {
         let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
         let word = |key: &str| body[key].as_str().unwrap().to_owned();
@@ -284,31 +285,31 @@ fn health_says_what_is_wrong_and_why() {
         (status, word.into(), reason.into(), backplane.into())
     };
     let serves = "the server serves";
-    assert_eq!(is(health(&gate, &hub)), want(200, "up", serves, "alone"));
+    assert_eq!(is(health(&handle, &hub)), want(200, "up", serves, "alone"));
     let (linked, link) = TestHub::linked(HubOptions::default());
     let down = want(503, "degraded", "the backplane is down", "down");
-    assert_eq!(is(health(&gate, &linked)), down);
+    assert_eq!(is(health(&handle, &linked)), down);
     link.up();
-    assert_eq!(is(health(&gate, &linked)), want(200, "up", serves, "up"));
+    assert_eq!(is(health(&handle, &linked)), want(200, "up", serves, "up"));
     link.down();
-    assert_eq!(is(health(&gate, &linked)), down);
+    assert_eq!(is(health(&handle, &linked)), down);
     assert!(
         linked
             .metrics()
             .to_prometheus()
             .contains("\nsansws_hub_backplane_up 0\n")
     );
-    let ticket = gate.enter();
+    let ticket = handle.enter();
     let full = want(503, "degraded", "the server is full", "alone");
-    assert_eq!(is(health(&gate, &hub)), full);
+    assert_eq!(is(health(&handle, &hub)), full);
     drop(ticket);
-    gate.drain(Duration::from_secs(1));
+    handle.drain(Duration::from_secs(1));
     let draining = want(503, "draining", "the server shuts down", "alone");
-    assert_eq!(is(health(&gate, &hub)), draining);
-    assert_eq!(gate.health(None).backplane, None);
+    assert_eq!(is(health(&handle, &hub)), draining);
+    assert_eq!(handle.health(None).backplane, None);
 }
 
-fn guarded(options: Serve) -> TestServer {
+fn guarded(options: ServerOptions) -> TestServer {
     let alive = Route::get("/live", "alive").always();
     serve_with(
         Routes::new()
@@ -322,7 +323,7 @@ fn guarded(options: Serve) -> TestServer {
 #[test]
 fn pages_that_are_always_there_are_there_while_the_server_is_full_or_drains() {
     run(async {
-        let server = guarded(Serve::default().max_connections(1));
+        let server = guarded(ServerOptions::default().max_connections(1));
         let inside = server.connect("/").await?;
         let look = async || -> Result<()> {
             assert_eq!(server.get("/live").await?.body, b"alive");
@@ -338,12 +339,12 @@ fn pages_that_are_always_there_are_there_while_the_server_is_full_or_drains() {
             Ok(())
         };
         look().await?;
-        let metrics = server.gate().metrics();
+        let metrics = server.handle().metrics();
         assert_eq!(metrics.turned_away(TurnedAway::Full), 4);
         assert_eq!(metrics.responses(Asked::Page, StatusClass::Success), 2);
-        server.gate().drain(Duration::from_secs(1_000));
+        server.handle().drain(Duration::from_secs(1_000));
         look().await?;
-        let metrics = server.gate().metrics();
+        let metrics = server.handle().metrics();
         assert_eq!(metrics.turned_away(TurnedAway::Draining), 4);
         assert!(metrics.draining);
         drop(inside);
@@ -354,10 +355,10 @@ fn pages_that_are_always_there_are_there_while_the_server_is_full_or_drains() {
 #[test]
 fn a_connection_that_was_let_in_before_the_server_drains_may_still_ask_for_them() {
     run(async {
-        let server = guarded(Serve::default());
+        let server = guarded(ServerOptions::default());
         let mut octets = b"GET /live HTTP/1.1\r\nHost: test\r\n\r\n".to_vec();
         octets.extend(b"GET /page HTTP/1.1\r\nHost: test\r\n\r\n");
-        server.gate().drain(Duration::from_secs(1_000));
+        server.handle().drain(Duration::from_secs(1_000));
         let answer = String::from_utf8(server.exchange(&octets).await?).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         // It is the only answer: nobody stays.
@@ -369,7 +370,7 @@ fn a_connection_that_was_let_in_before_the_server_drains_may_still_ask_for_them(
 #[test]
 fn without_such_pages_nobody_waits_to_be_told_that_there_is_no_room() {
     run(async {
-        let options = Serve::default().max_connections(0).config(Config {
+        let options = ServerOptions::default().max_connections(0).config(Config {
             timeouts: Timeouts {
                 close: Duration::from_secs(3_600),
                 ..Timeouts::default()
@@ -379,7 +380,7 @@ fn without_such_pages_nobody_waits_to_be_told_that_there_is_no_room() {
         let server = serve_with(Routes::new().route("/", echo), options);
         let before = server.clock().now();
         assert!(server.exchange(b"").await.is_err() || server.clock().now() == before);
-        let metrics = server.gate().metrics();
+        let metrics = server.handle().metrics();
         assert_eq!(metrics.turned_away(TurnedAway::Full), 1);
         Ok(())
     });
@@ -389,7 +390,7 @@ fn without_such_pages_nobody_waits_to_be_told_that_there_is_no_room() {
 fn the_guide_names_all_numbers_and_no_others() {
     let guide = include_str!("../../../docs/monitoring.md");
     let hub = TestHub::new().metrics();
-    let text = Gate::new(1).metrics().to_prometheus() + &hub.to_prometheus();
+    let text = ServerHandle::new(1).metrics().to_prometheus() + &hub.to_prometheus();
     let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let names: BTreeSet<&str> = names.filter_map(|line| line.split(' ').next()).collect();
     let quoted = guide.split('`').skip(1).step_by(2);

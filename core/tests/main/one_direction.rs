@@ -28,7 +28,7 @@ fn client(config: Config) -> (Wire, WebSocket<Wire>) {
     let (place, config) = (wire.clone(), Arc::new(config));
     let seed = Seed::new([7; 32]);
     let mut task = Task::new(async move {
-        let options = sansws_core::drive::Dial::default().options;
+        let options = sansws_core::drive::ConnectOptions::default().options;
         connect(place, &url, options, config, seed).await
     });
     task.run();

@@ -5,7 +5,7 @@ use crate::support;
 
 use sansws_core::app::Route;
 use sansws_core::config::{Config, Limits};
-use sansws_core::drive::{Policy, Result, Scope};
+use sansws_core::drive::{ConnectionPolicy, Result, Scope};
 use sansws_core::http::Response;
 use support::app::{Routes, Up, echo, run, serve};
 
@@ -33,7 +33,9 @@ fn pages_for_any_method_have_a_bounded_body() {
             Routes::new()
                 .post("/post", echoes)
                 .add(Route::page(["PUT", "DELETE"], "/thing/{id}", echoes))
-                .add(Route::post("/small", echoes).policy(Policy::default().config(small)))
+                .add(
+                    Route::post("/small", echoes).policy(ConnectionPolicy::default().config(small)),
+                )
                 .add(
                     Route::post("/members", echoes)
                         .layer(|_: &mut Scope| Err::<(), _>(Response::text(403, "members only\n"))),
@@ -182,7 +184,7 @@ fn a_query_as_a_value_and_400_where_it_does_not_fit() {
                 }
             );
         }
-        assert_eq!(server.gate().metrics().handlers_failed, 0);
+        assert_eq!(server.handle().metrics().handlers_failed, 0);
         Ok(())
     });
 }

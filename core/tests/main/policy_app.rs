@@ -9,27 +9,30 @@ use std::time::Duration;
 
 use sansws_core::app::{Auth, Credential, PerAddress, Route};
 use sansws_core::config::{Config, Limits, Timeouts};
-use sansws_core::drive::{Dial, Policy, Result, Serve};
+use sansws_core::drive::{ConnectOptions, ConnectionPolicy, Result, ServerOptions};
 use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::forwarded::Trusted;
 use sansws_core::kit::TestSocket;
 use sansws_core::policy::{AddressLimits, Outcome, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 
-fn with(name: &str, value: &str) -> Dial {
-    Dial::default().header(name, value)
+fn with(name: &str, value: &str) -> ConnectOptions {
+    ConnectOptions::default().header(name, value)
 }
 
 #[test]
 fn pages_of_other_hosts_are_refused_unless_they_are_listed() {
     run(async {
         let list = OriginPolicy::list(["https://app.example"]).unwrap();
-        let strict = Policy::default().origin(OriginPolicy::same_host().require());
+        let strict = ConnectionPolicy::default().origin(OriginPolicy::same_host().require());
         let server = serve(
             Routes::new()
                 .route("/default", echo)
-                .add(Route::new("/list", echo).policy(Policy::default().origin(list)))
-                .add(Route::new("/any", echo).policy(Policy::default().origin(OriginPolicy::any())))
+                .add(Route::new("/list", echo).policy(ConnectionPolicy::default().origin(list)))
+                .add(
+                    Route::new("/any", echo)
+                        .policy(ConnectionPolicy::default().origin(OriginPolicy::any())),
+                )
                 .add(Route::new("/strict", echo).policy(strict)),
         );
         for (path, origin, fine) in [
@@ -48,7 +51,7 @@ fn pages_of_other_hosts_are_refused_unless_they_are_listed() {
             ("/strict", "", false),
         ] {
             let dial = match origin {
-                "" => Dial::default(),
+                "" => ConnectOptions::default(),
                 origin => with("Origin", origin),
             };
             if fine {
@@ -139,7 +142,7 @@ fn an_address_has_so_many_connections_and_comes_so_often() {
             handshakes: Some(Rate::per_second(1).burst(3)),
             ..AddressLimits::default()
         });
-        let options = Serve::default().trusted(Trusted::new(["127.0.0.1"]).unwrap());
+        let options = ServerOptions::default().trusted(Trusted::new(["127.0.0.1"]).unwrap());
         let server = serve_with(Routes::new().route("/", echo).layer(layer.clone()), options);
         let ada = || with("X-Forwarded-For", "198.51.100.1");
         let bob = || with("X-Forwarded-For", "198.51.100.2");
@@ -180,7 +183,7 @@ async fn limited(outcome: Outcome) -> Result<(sansws_core::kit::TestServer, Test
         outcome,
         ..TrafficLimits::default()
     };
-    let policy = Policy::default().traffic(traffic);
+    let policy = ConnectionPolicy::default().traffic(traffic);
     let server = serve(Routes::new().add(Route::new("/", echo).policy(policy)));
     let mut socket = server.connect("/").await?;
     for text in ["1", "2", "3", "4", "5"] {
@@ -227,7 +230,7 @@ fn too_many_messages_are_dropped_and_counted() {
             octets: Some(Rate::per_second(1_000)),
             outcome: Outcome::Drop,
         };
-        let policy = Policy::default().traffic(traffic);
+        let policy = ConnectionPolicy::default().traffic(traffic);
         let server = serve(Routes::new().add(Route::new("/", count).policy(policy)));
         let mut socket = server.connect("/").await?;
         for text in ["1", "2", "3", "4"] {
@@ -270,16 +273,16 @@ fn a_route_has_its_own_limits_heartbeat_and_lifetime_and_inherits_the_rest() {
                 ..Config::default()
             })
         };
-        let short = Policy::default()
+        let short = ConnectionPolicy::default()
             .config(config(10, None))
             .lifetime(Duration::from_secs(100));
-        let idle = Policy::default().config(config(1_000, Some(Duration::from_secs(50))));
+        let idle = ConnectionPolicy::default().config(config(1_000, Some(Duration::from_secs(50))));
         let server = serve(
             Routes::new()
                 .add(Route::new("/short", echo).policy(short))
                 .add(Route::new("/idle", echo).policy(idle))
                 .route("/plain", echo)
-                .policy(Policy::default().lifetime(Duration::from_secs(1_000))),
+                .policy(ConnectionPolicy::default().lifetime(Duration::from_secs(1_000))),
         );
         let mut socket = server.connect("/short").await?;
         socket.send_text("x".repeat(11)).await?;

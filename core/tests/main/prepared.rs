@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sansws_core::config::{Config, Deflate};
 use sansws_core::extension::deflate::Agreed;
-use sansws_core::frame::Kind;
-use sansws_core::message::{Payload, Prepared};
+use sansws_core::frame::MessageKind;
+use sansws_core::message::{Payload, PreparedMessage};
 use support::{End, Got, frames};
 
 /// How a message is sent.
@@ -62,14 +62,16 @@ impl Pair {
                 connection.send_piece(Payload::Binary(one), false).unwrap();
                 connection.send_piece(Payload::Binary(two), true).unwrap();
             }
-            Way::Plain => connection.send_prepared(&Prepared::new(octets)).unwrap(),
+            Way::Plain => connection
+                .send_prepared(&PreparedMessage::new(octets))
+                .unwrap(),
             Way::Shared(windows) => {
                 let prepared = windows
                     .iter()
-                    .fold(Prepared::new(octets), |prepared, bits| {
+                    .fold(PreparedMessage::new(octets), |prepared, bits| {
                         prepared.deflated(6, *bits)
                     });
-                assert_eq!(prepared.kind(), Kind::Binary);
+                assert_eq!(prepared.kind(), MessageKind::Binary);
                 connection.send_prepared(&prepared).unwrap();
             }
         }

@@ -6,7 +6,7 @@ use crate::support;
 use std::collections::BTreeSet;
 
 use sansws_core::config::{Config, Deflate};
-use sansws_core::message::{Payload, Prepared};
+use sansws_core::message::{Payload, PreparedMessage};
 use support::{End, Frame, Got, TAKEOVER, frame, frames};
 
 /// One frame of each kind that a client sends.
@@ -14,7 +14,9 @@ fn all_kinds(end: &mut End) -> Vec<Frame> {
     let connection = &mut end.connection;
     connection.send_text("Hello").unwrap();
     connection.send(vec![0u8; 20_000]).unwrap();
-    connection.send_prepared(&Prepared::new("Hello")).unwrap();
+    connection
+        .send_prepared(&PreparedMessage::new("Hello"))
+        .unwrap();
     connection.ping(b"Hello").unwrap();
     connection.pong(b"Hello").unwrap();
     connection.send_piece(Payload::Text("Hel"), false).unwrap();

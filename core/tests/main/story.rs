@@ -105,7 +105,11 @@ fn tell(story: &str, step: usize) {
                         sent.extend(frames(&end.output()).iter().map(shown));
                     }
                     "eof" => end.connection.end_of_input(),
-                    "after" => assert_eq!(format!("{:?}", end.connection.after()), rest, "{about}"),
+                    "after" => assert_eq!(
+                        format!("{:?}", end.connection.transport_action()),
+                        rest,
+                        "{about}"
+                    ),
                     "state" => assert!(
                         format!("{:?}", end.connection.state()).starts_with(rest),
                         "{about}: {:?}",

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sansws_core::config::{Config, Limits, Timeouts};
 use sansws_core::drive::{
-    Dial, Error, Result, Transport, WebSocket, connect, follow, receive_request, tunnel,
+    ConnectOptions, Error, Result, Transport, WebSocket, connect, follow, receive_request, tunnel,
 };
 use sansws_core::error::Misuse;
 use sansws_core::handshake::RedirectError;
@@ -20,19 +20,23 @@ use sansws_core::proxy::{Reply, TunnelError};
 use sansws_core::random::Seed;
 use support::wire::{Task, Wire};
 
-fn asking(wire: &Wire, url: &str, dial: Dial) -> Task<impl Future<Output = Result<Wire, Error>>> {
+fn asking(
+    wire: &Wire,
+    url: &str,
+    dial: ConnectOptions,
+) -> Task<impl Future<Output = Result<Wire, Error>>> {
     let (wire, url): (_, Url) = (wire.clone(), url.parse().unwrap());
     Task::new(async move { tunnel(wire, &url, &dial).await })
 }
 
-fn through(proxy: &str) -> Dial {
-    Dial::default().proxy(proxy.parse().unwrap())
+fn through(proxy: &str) -> ConnectOptions {
+    ConnectOptions::default().proxy(proxy.parse().unwrap())
 }
 
 #[test]
 fn without_a_proxy_nothing_is_said() {
     let wire = Wire::default();
-    let mut task = asking(&wire, "ws://a/", Dial::default());
+    let mut task = asking(&wire, "ws://a/", ConnectOptions::default());
     task.run();
     assert!(task.done.unwrap().is_ok() && wire.take().is_empty());
 }
@@ -188,7 +192,7 @@ fn a_proxy_has_its_time_and_its_head_a_bound() {
 }
 
 /// A server that answers each request by its target: a redirect to what follows `/to/`, or the connection.
-async fn once(url: Url, dial: Dial) -> Result<WebSocket<Wire>, Error> {
+async fn once(url: Url, dial: ConnectOptions) -> Result<WebSocket<Wire>, Error> {
     if let Some(location) = url.target().strip_prefix("/to/") {
         let status = if location.contains("bad") { 404 } else { 307 };
         let response = Response::new(status).with("Location", location).with(
@@ -228,7 +232,10 @@ async fn once(url: Url, dial: Dial) -> Result<WebSocket<Wire>, Error> {
 }
 
 fn followed(url: &str, most: u32) -> Result<WebSocket<Wire>, Error> {
-    let dial = Dial::default().cookie("a", "b").unwrap().redirects(most);
+    let dial = ConnectOptions::default()
+        .cookie("a", "b")
+        .unwrap()
+        .redirects(most);
     let mut task = Task::new(follow(url.parse().unwrap(), dial, once));
     task.run();
     task.done.unwrap()
@@ -260,7 +267,7 @@ fn redirects_are_followed_as_far_as_allowed() {
 #[test]
 fn an_attempt_that_fails_is_not_made_again() {
     let mut dials = 0;
-    let dial = Dial::default().redirects(5);
+    let dial = ConnectOptions::default().redirects(5);
     let mut task = Task::new(follow::<Wire, _>(
         "ws://a/".parse().unwrap(),
         dial,

@@ -3,9 +3,9 @@
 //! Knows no connection: sessions are woken, and told things through the hub. What links the nodes stands in `plane.rs`.
 
 use sansws_core::hub::{
-    Answer, ChannelId, HubError, HubEvent, Joined, Output, Presence, PresenceMode, Recovered,
+    ChannelId, HubError, HubEvent, Joined, Output, Presence, PresenceMode, QueryResult, Recovered,
 };
-use sansws_core::message::Prepared;
+use sansws_core::message::PreparedMessage;
 use sansws_core::time::Duration;
 
 use crate::hold;
@@ -52,7 +52,7 @@ impl World {
                     let Some((id, group)) = asked else {
                         return Err(format!("ask: {token} was answered twice, or not asked"));
                     };
-                    if let Ok(Answer::Presence(presence)) = answer {
+                    if let Ok(QueryResult::Presence(presence)) = answer {
                         self.say_snapshot(at, id, &group, &presence);
                     }
                 }
@@ -98,7 +98,7 @@ impl World {
                 node.held.push_front(draft);
                 return;
             }
-            if let Err(HubError::Behind) = node.hub.publish_draft(self.now, draft, None) {
+            if let Err(HubError::Backpressure) = node.hub.publish_draft(self.now, draft, None) {
                 node.held.push_back(again);
             }
         }
@@ -108,7 +108,7 @@ impl World {
     pub fn say(&mut self, at: usize, id: ChannelId, text: &str) {
         let _ = self.nodes[at]
             .hub
-            .send_to(self.now, id, Prepared::new(text));
+            .send_to(self.now, id, PreparedMessage::new(text));
     }
 
     pub fn say_joined(&mut self, at: usize, id: ChannelId, group: &str, joined: Joined) {

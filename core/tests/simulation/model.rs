@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sansws_core::hub::{ChannelId, Draft, Position};
+use sansws_core::hub::{ChannelId, Position, PublishRequest};
 
 use crate::plane::NUMBERS_GO_ON;
 
@@ -54,7 +54,7 @@ pub struct Model {
 
 impl Model {
     /// Notes a publication to a group that clients can name.
-    pub fn note(&mut self, draft: &Draft, position: Option<Position>) -> Check {
+    pub fn note(&mut self, draft: &PublishRequest, position: Option<Position>) -> Check {
         let text = core::str::from_utf8(draft.message.payload()).unwrap_or_default();
         let tag = text.split(' ').next().unwrap_or_default().to_string();
         if let (Some(id), Some(position)) = (&draft.options.id, position) {

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::config::Config;
-use sansws_core::connection::{After, Connection, Event};
+use sansws_core::connection::{Connection, Event, TransportAction};
 use sansws_core::handshake::{
-    Accept, Answer, ClientHandshake, ClientOptions, Request, ServerHandshake,
+    AcceptOptions, Answer, ClientHandshake, ClientOptions, Request, ServerHandshake,
 };
 use sansws_core::hub::{ChannelId, Encoding, Position};
 use sansws_core::message::Assembly;
@@ -97,7 +97,9 @@ impl End {
             moved = true;
             self.connection.transmitted(written);
         }
-        if self.connection.after() == After::Shutdown && !self.connection.has_output() {
+        if self.connection.transport_action() == TransportAction::Shutdown
+            && !self.connection.has_output()
+        {
             pipe.end();
         }
         moved
@@ -258,7 +260,7 @@ impl Session {
         server: &Arc<Config>,
     ) -> Result<Option<u8>, String> {
         let (response, agreement) = request
-            .accept(server, Accept::default())
+            .accept(server, AcceptOptions::default())
             .map_err(|misuse| format!("handshake: {misuse}"))?;
         self.down.write(now, &response);
         let connection = Connection::server(Arc::clone(server), &agreement, now);
@@ -288,7 +290,7 @@ impl Session {
         let mut moved = false;
         if let ClientEnd::Open(end) = &mut self.client_end {
             moved |= end.write(now, &mut self.up);
-            if end.connection.after() == After::Drop {
+            if end.connection.transport_action() == TransportAction::Drop {
                 self.client_end = ClientEnd::Ended;
                 self.up.end();
             }
@@ -302,7 +304,7 @@ impl Session {
     /// Whether the server's end is over, and its channel to be closed.
     pub fn server_is_over(&self) -> bool {
         match &self.server_end {
-            ServerEnd::Open(end) => end.connection.after() == After::Drop,
+            ServerEnd::Open(end) => end.connection.transport_action() == TransportAction::Drop,
             ServerEnd::Waiting(_) => self.up.is_over(),
             ServerEnd::Ended => true,
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use sansws_core::config::{Config, Deflate};
 use sansws_core::hub::{
-    Budget, Compress, GroupOptions, HistoryOptions, HubOptions, Notice, Overflow, PresenceMode,
-    Present, Publication, WhenDown,
+    Compress, GroupOptions, HistoryOptions, HubOptions, Notice, OutagePolicy, PresenceMode,
+    Present, Publication, QueueLimits, SlowConsumerPolicy,
 };
 use sansws_core::message::Message;
 use sansws_core::policy::Rate;
@@ -69,29 +69,32 @@ impl Setup {
                 "old/+",
                 base()
                     .history(history(&mut random))
-                    .overflow(Overflow::DropOldest),
+                    .overflow(SlowConsumerPolicy::DropOldest),
             ),
             (
                 "new/+",
                 base()
-                    .overflow(Overflow::DropNewest)
+                    .overflow(SlowConsumerPolicy::DropNewest)
                     .presence(PresenceMode::Count),
             ),
-            ("key/+", base().overflow(Overflow::KeepLatest)),
+            ("key/+", base().overflow(SlowConsumerPolicy::KeepLatest)),
             (
                 "who/+",
                 base()
                     .history(history(&mut random))
                     .presence(members)
-                    .overflow(random.pick(&[Overflow::DropOldest, Overflow::DropNewest])),
+                    .overflow(random.pick(&[
+                        SlowConsumerPolicy::DropOldest,
+                        SlowConsumerPolicy::DropNewest,
+                    ])),
             ),
-            ("wait/+", base().overflow(Overflow::Wait)),
+            ("wait/+", base().overflow(SlowConsumerPolicy::Wait)),
             (
                 "mute/+",
                 GroupOptions::default()
                     .envelope(wrap)
                     .compress(Compress::Never)
-                    .overflow(Overflow::DropOldest),
+                    .overflow(SlowConsumerPolicy::DropOldest),
             ),
             (
                 "tight/+",
@@ -101,7 +104,7 @@ impl Setup {
                 }),
             ),
         ];
-        let mut options = HubOptions::default().budget(Budget {
+        let mut options = HubOptions::default().budget(QueueLimits {
             octets: random.pick(&[700, 3_000, 12_000]),
             messages: random.pick(&[3, 12, 60]),
             age: Duration::from_secs(random.pick(&[1, 1, 2, 30])),
@@ -116,7 +119,7 @@ impl Setup {
         options.groups_per_channel = random.pick(&[3, 128]);
         options.check = random.pick(&[None, Some(Duration::from_secs(2))]);
         options.lease = Some(LEASE);
-        options.when_down = random.pick(&[WhenDown::ServeLocal, WhenDown::Refuse]);
+        options.when_down = random.pick(&[OutagePolicy::ServeLocal, OutagePolicy::Refuse]);
         if random.one_in(5) {
             options.joins = Some(Rate::per_second(4));
             options.publishes = Some(Rate::per_second(12));

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    ChannelId, Draft, Encoding, HubError, Instruction, Join, Open, Publish, Taken, Target,
+    ChannelId, ChannelOptions, Encoding, HubError, Instruction, JoinOptions, PublishOptions,
+    PublishRequest, Taken, Target,
 };
-use sansws_core::message::Prepared;
+use sansws_core::message::PreparedMessage;
 use sansws_core::time::Duration;
 
 use crate::hold;
@@ -85,7 +86,7 @@ impl World {
         if let Some(bits) = window_bits {
             self.windows |= 1 << bits;
         }
-        let open = Open {
+        let open = ChannelOptions {
             metadata: user.clone(),
             user,
             encoding: session.encoding,
@@ -173,7 +174,7 @@ impl World {
         match verb {
             "join" => {
                 let since = words.next().map(|since| since.parse().unwrap());
-                match hub.join(now, id, first, Join { since }) {
+                match hub.join(now, id, first, JoinOptions { since }) {
                     Ok(Some(joined)) => self.say_joined(node, id, first, joined),
                     Ok(None) => {}
                     Err(_) => self.say(node, id, &format!("E {first}")),
@@ -181,7 +182,7 @@ impl World {
             }
             "drop" => {
                 let since = words.next().map(|since| since.parse().unwrap());
-                match hub.join(now, id, first, Join { since }) {
+                match hub.join(now, id, first, JoinOptions { since }) {
                     Ok(Some(joined)) => self.say_joined(node, id, first, joined),
                     Ok(None) => {
                         hub.cancel_join(now, id, first);
@@ -210,12 +211,12 @@ impl World {
                 let tag = words.next().unwrap_or_default();
                 let message = format!("D {first} {tag}");
                 let to = first.parse().unwrap();
-                let _ = hub.send_to(now, to, Prepared::new(message.as_str()));
+                let _ = hub.send_to(now, to, PreparedMessage::new(message.as_str()));
             }
             "user" => {
                 let tag = words.next().unwrap_or_default();
                 let message = format!("U {first} {tag}");
-                let _ = hub.send_to_user(now, first, Prepared::new(message.as_str()));
+                let _ = hub.send_to_user(now, first, PreparedMessage::new(message.as_str()));
             }
             "watch" => {
                 let _ = hub.subscribe(now, id, first.parse().unwrap());
@@ -247,7 +248,7 @@ impl World {
         let chance = self.random.next();
         let name =
             |flag, most| (flags & flag != 0).then(|| format!("n{}", chance % most).as_str().into());
-        let options = Publish {
+        let options = PublishOptions {
             exclude: sender
                 .filter(|_| flags & EXCLUDE != 0)
                 .into_iter()
@@ -256,12 +257,12 @@ impl World {
             key: name(KEY, 3),
             id: name(ID, 40).filter(|_| chance & 0x100 == 0),
             expires: (flags & EXPIRES != 0).then(|| Duration::from_millis(200)),
-            ..Publish::default()
+            ..PublishOptions::default()
         };
         let text = format!("{tag} {}", filler(tag, size));
-        let draft = Draft {
+        let draft = PublishRequest {
             group: group.into(),
-            message: Prepared::new(text.as_str()),
+            message: PreparedMessage::new(text.as_str()),
             sender,
             options,
         };
@@ -276,7 +277,7 @@ impl World {
                     node.tokens.insert(token, tag.to_string());
                 }
             }
-            Err(HubError::Behind) => node.held.push_back(draft),
+            Err(HubError::Backpressure) => node.held.push_back(draft),
             Err(_) => {}
         }
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::config::Config;
-use sansws_core::hub::{ChannelId, Counters, Draft, Hub, NodeId, Position, Token};
+use sansws_core::hub::{ChannelId, Counters, Hub, NodeId, Position, PublishRequest, Token};
 use sansws_core::route::{Router, Routes};
 use sansws_core::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub struct Node {
     /// Sessions by their places.
     pub slots: BTreeMap<u32, usize>,
     /// What waits to be published.
-    pub held: VecDeque<Draft>,
+    pub held: VecDeque<PublishRequest>,
     pub tokens: BTreeMap<Token, String>,
     /// Members that are to be told who is present, when that is known.
     pub asked: BTreeMap<Token, (ChannelId, String)>,

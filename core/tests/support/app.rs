@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use sansws_core::app::Router;
-use sansws_core::drive::{Result, Serve, Upgrade};
+use sansws_core::drive::{Result, ServerOptions, Upgrade};
 use sansws_core::kit::{MemoryTransport, TestServer};
 
 pub type Up = Upgrade<MemoryTransport>;
@@ -25,10 +25,10 @@ pub fn run(test: impl Future<Output = Result>) {
 }
 
 pub fn serve(router: Routes) -> TestServer {
-    serve_with(router, Serve::default())
+    serve_with(router, ServerOptions::default())
 }
 
-pub fn serve_with(router: Routes, options: Serve) -> TestServer {
+pub fn serve_with(router: Routes, options: ServerOptions) -> TestServer {
     TestServer::over(router, options, MemoryTransport::new).unwrap()
 }
 

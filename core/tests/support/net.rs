@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use sansws_core::config::Config;
 use sansws_core::drive::{
-    Client, ClientState, Connector, Dial, Error, Result, WebSocket, connect, receive_request,
+    Client, ClientState, ConnectOptions, Connector, Error, Result, WebSocket, connect,
+    receive_request,
 };
 use sansws_core::http::Url;
 use sansws_core::random::Seed;
@@ -187,7 +188,7 @@ impl Connector for Net {
     type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket<Wire>, Error>> + Send>>;
     type Sleeping = Sleep;
 
-    fn dial(&self, url: &Url, dial: &Dial) -> Self::Dialing {
+    fn dial(&self, url: &Url, dial: &ConnectOptions) -> Self::Dialing {
         let mut state = self.state();
         state.dials += 1;
         state.dialing += 1;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use sansws_core::config::Config;
 use sansws_core::drive::{
-    Arrival, Decision, Gate, Outcome, Policy, Result, Scope, Serve, Service, Transport, Upgrade,
-    serve,
+    ConnectInfo, ConnectionPolicy, Decision, Outcome, Result, Scope, ServerHandle, ServerOptions,
+    Service, Transport, Upgrade, serve,
 };
 use sansws_core::time::Instant;
 
@@ -51,7 +51,7 @@ where
         ready(Decision::Handle {
             scope,
             handler: self.0.lock().unwrap().take().unwrap(),
-            policy: Arc::new(Policy::default()),
+            policy: Arc::new(ConnectionPolicy::default()),
         })
     }
 
@@ -61,8 +61,8 @@ where
 }
 
 /// What is known of a connection in memory.
-pub fn arrival(begun: Instant) -> Arrival {
-    Arrival {
+pub fn arrival(begun: Instant) -> ConnectInfo {
+    ConnectInfo {
         begun,
         peer: None,
         secure: false,
@@ -70,29 +70,35 @@ pub fn arrival(begun: Instant) -> Arrival {
 }
 
 /// Options with this configuration.
-pub fn options(config: Config) -> Arc<Serve> {
-    Arc::new(Serve::default().config(config))
+pub fn options(config: Config) -> Arc<ServerOptions> {
+    Arc::new(ServerOptions::default().config(config))
 }
 
 /// A server's connection on a wire.
-pub fn start<H, F>(config: Config, handler: H) -> (Wire, Task<impl Future<Output = Outcome>>, Gate)
+pub fn start<H, F>(
+    config: Config,
+    handler: H,
+) -> (Wire, Task<impl Future<Output = Outcome>>, ServerHandle)
 where
     H: FnOnce(Upgrade<Wire>) -> F,
     F: Future<Output = Result<()>>,
 {
-    let (wire, gate) = (Wire::default(), Gate::new(8));
+    let (wire, handle) = (Wire::default(), ServerHandle::new(8));
     let task = Task::new(serve(
         wire.clone(),
         options(config),
         Once::new(handler),
-        gate.enter().unwrap(),
+        handle.enter().unwrap(),
         arrival(wire.now()),
     ));
-    (wire, task, gate)
+    (wire, task, handle)
 }
 
 /// The same, with the handshake behind it.
-pub fn open<H, F>(config: Config, handler: H) -> (Wire, Task<impl Future<Output = Outcome>>, Gate)
+pub fn open<H, F>(
+    config: Config,
+    handler: H,
+) -> (Wire, Task<impl Future<Output = Outcome>>, ServerHandle)
 where
     H: FnOnce(Upgrade<Wire>) -> F,
     F: Future<Output = Result<()>>,
@@ -102,7 +108,7 @@ where
     } else {
         ""
     };
-    let (wire, mut task, gate) = start(config, handler);
+    let (wire, mut task, handle) = start(config, handler);
     wire.push(format!("{REQUEST}{deflate}\r\n"));
     task.run();
     let head = wire.take();
@@ -111,7 +117,7 @@ where
         "{}",
         head.escape_ascii()
     );
-    (wire, task, gate)
+    (wire, task, handle)
 }
 
 pub fn output(wire: &Wire) -> Vec<Frame> {

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{any, get};
 use clap::Parser;
-use sansws_tokio::Gate;
+use sansws_tokio::ServerHandle;
 use sansws_tokio::hyper::{Upgrade, WebSocket, drain_when};
 use tokio::net::TcpListener;
 
@@ -23,8 +23,12 @@ struct Options {
 }
 
 /// An extractor like any other. Over HTTP/2 the method is CONNECT, so it is routed by `any`.
-async fn room(Path(room): Path<String>, State(gate): State<Gate>, upgrade: Upgrade) -> Response {
-    let upgrade = upgrade.subprotocols(["echo.v2", "echo.v1"]).gate(gate);
+async fn room(
+    Path(room): Path<String>,
+    State(handle): State<ServerHandle>,
+    upgrade: Upgrade,
+) -> Response {
+    let upgrade = upgrade.subprotocols(["echo.v2", "echo.v1"]).handle(handle);
     upgrade.on_upgrade(async move |mut socket: WebSocket| {
         while let Some(text) = socket.receive_text().await? {
             socket.send_text(format!("{room}: {text}")).await?;
@@ -36,15 +40,15 @@ async fn room(Path(room): Path<String>, State(gate): State<Gate>, upgrade: Upgra
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
     let options = Options::parse();
-    let gate = Gate::new(10_000);
+    let handle = ServerHandle::new(10_000);
     let router = Router::new()
         .route("/", get("a WebSocket is at /rooms/{room}\n"))
         .route("/rooms/{room}", any(room))
-        .with_state(gate.clone());
+        .with_state(handle.clone());
     let listener = TcpListener::bind(&options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     // On ^C all are closed with 1012, spread over a second.
-    let drained = drain_when(tokio::signal::ctrl_c(), gate, Duration::from_secs(1));
+    let drained = drain_when(tokio::signal::ctrl_c(), handle, Duration::from_secs(1));
     axum::serve(listener, router)
         .with_graceful_shutdown(drained)
         .await

@@ -13,7 +13,7 @@ use std::time::Duration;
 use sansws_core::close::CloseCode;
 use sansws_core::config::Config;
 use sansws_core::connection::endpoint::Event;
-use sansws_core::connection::{After, Endpoint, State};
+use sansws_core::connection::{Endpoint, State, TransportAction};
 use sansws_core::handshake::ClientOptions;
 use sansws_core::http::Url;
 use sansws_core::message::Assembly;
@@ -56,10 +56,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             spare = output;
         }
-        match endpoint.after() {
-            After::Keep => {}
-            After::Shutdown => stream.shutdown(std::net::Shutdown::Write)?,
-            After::Drop => break,
+        match endpoint.transport_action() {
+            TransportAction::Keep => {}
+            TransportAction::Shutdown => stream.shutdown(std::net::Shutdown::Write)?,
+            TransportAction::Drop => break,
         }
 
         // Wait for input, no longer than until the next deadline.

@@ -46,7 +46,7 @@ enum From {
     /// A handler publishes it in a loop.
     Handler,
     /// The program does, beside any connection.
-    Outside,
+    HubEnv,
 }
 
 /// Most connections of one process.
@@ -177,8 +177,8 @@ macro_rules! serving {
             let first =
                 $block_on(async { $ws::Listener::bind_shared(([127, 0, 0, 1], 0).into()) })?;
             let address = first.local_addr()?;
-            let gate = $ws::Gate::new(usize::MAX);
-            let door = gate.clone();
+            let handle = $ws::ServerHandle::new(usize::MAX);
+            let door = handle.clone();
             let threads = options.threads;
             let serving = std::thread::spawn(move || {
                 let server = || {
@@ -201,20 +201,20 @@ macro_rules! serving {
             let messages = options.messages;
             $block_on(async {
                 match options.from {
-                    From::Outside => {
+                    From::HubEnv => {
                         for number in 0..messages {
                             hub.publish("room", number.to_string()).await?;
                         }
                     }
                     From::Handler => {
                         let url = format!("ws://{address}/handler");
-                        let mut socket = $ws::connect(&url, $ws::Dial::default()).await?;
+                        let mut socket = $ws::connect(&url, $ws::ConnectOptions::default()).await?;
                         socket.send_text(messages.to_string()).await?;
                         while socket.receive().await?.is_some() {}
                     }
                     From::Client => {
                         let url = format!("ws://{address}/client");
-                        let mut socket = $ws::connect(&url, $ws::Dial::default()).await?;
+                        let mut socket = $ws::connect(&url, $ws::ConnectOptions::default()).await?;
                         for number in 0..messages {
                             socket.send_text(number.to_string()).await?;
                         }
@@ -225,7 +225,7 @@ macro_rules! serving {
             })?;
             members.finish()?;
             report(&options, &hub, began.elapsed())?;
-            gate.drop_all();
+            handle.drop_all();
             let _ = serving.join();
             Ok(())
         }
@@ -257,7 +257,7 @@ mod on_tokio {
             let mut tasks = Vec::new();
             for _ in 0..options.members {
                 let url = format!("ws://{address}/room");
-                let mut socket = ws::connect(&url, ws::Dial::default()).await?;
+                let mut socket = ws::connect(&url, ws::ConnectOptions::default()).await?;
                 if socket.receive_text().await?.as_deref() != Some("joined") {
                     return Err("a member was not let in".into());
                 }

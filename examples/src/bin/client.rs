@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Parser;
 use sansws_core::drive::tls::{certificates, client};
 use sansws_examples::{config, lines};
-use sansws_tokio::{Closed, Dial, Message, connect};
+use sansws_tokio::{Closed, ConnectOptions, Message, connect};
 use tokio::time::timeout;
 
 /// At the end of input: how long the server may be silent before we close.
@@ -39,7 +39,7 @@ struct Options {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let mut dial = Dial::default().config(config(!options.no_deflate));
+    let mut dial = ConnectOptions::default().config(config(!options.no_deflate));
     for header in &options.header {
         let (name, value) = header
             .split_once(':')

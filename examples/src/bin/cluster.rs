@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use futures_lite::future::{or, zip};
-use sansws_core::hub::WhenDown;
+use sansws_core::hub::OutagePolicy;
 use sansws_examples::cluster::{Cluster, Plan};
 use sansws_examples::node::{self, Node};
 use sansws_examples::{Runtime, run};
@@ -121,14 +121,14 @@ fn serve(one: One) -> Result<(), Box<dyn Error>> {
     };
     // What can't reach the others is not said at all: it waits in the page until it can.
     let mut options = hub_options(node::options()?);
-    options.when_down = WhenDown::Refuse;
+    options.when_down = OutagePolicy::Refuse;
     run!(one.runtime, adapter, async {
         let mut server = adapter::Server::bind(one.listen.as_str()).await?;
         println!("listening on http://{}", server.local_addr()?);
         let (hub, link) = adapter::Hub::linked(options);
         let redis = Redis::new(link, kind, RedisOptions::one(one.redis, one.prefix))?;
         let status = redis.status();
-        let node = Node::new(&one.name, &server.gate(), &hub).linked(&one.name, status.clone());
+        let node = Node::new(&one.name, &server.handle(), &hub).linked(&one.name, status.clone());
         let router = node.router();
         let serving = async {
             let serving = server.drain_on_signal(Duration::from_secs(2)).serve(router);

@@ -15,8 +15,8 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use sansws_core::config::Config;
 use sansws_core::connection::endpoint::Event;
-use sansws_core::connection::{After, Endpoint, SendProgress};
-use sansws_core::handshake::Accept;
+use sansws_core::connection::{Endpoint, SendProgress, TransportAction};
+use sansws_core::handshake::AcceptOptions;
 use sansws_core::message::{Assembly, Payload};
 use sansws_core::time::{Deadlines, Instant};
 
@@ -216,15 +216,15 @@ impl Peer {
         for _ in 0..ROUNDS {
             // 4. Write first: what is unsent decides whether to read on.
             self.write(now);
-            match self.endpoint.after() {
-                After::Keep => {}
+            match self.endpoint.transport_action() {
+                TransportAction::Keep => {}
                 // 6a. All is said, on a server: TCP ends by the writing side only.
-                After::Shutdown if self.shut => {}
-                After::Shutdown => {
+                TransportAction::Shutdown if self.shut => {}
+                TransportAction::Shutdown => {
                     self.shut = true;
                     let _ = self.stream.shutdown(Shutdown::Write);
                 }
-                After::Drop => return Turn::Over,
+                TransportAction::Drop => return Turn::Over,
             }
             if !self.endpoint.wants_input() || !(self.held || self.readable) {
                 return Turn::Waits;
@@ -273,7 +273,9 @@ impl Peer {
             // The event borrows the octets and the assembly, not the endpoint: the answer is sent while it is held.
             let answered = match step.event {
                 // 2. The opening handshake: whoever asks well is let in. `refuse` would send a response of ours.
-                Some(Event::Request(request)) => endpoint.accept(now, &request, Accept::default()),
+                Some(Event::Request(request)) => {
+                    endpoint.accept(now, &request, AcceptOptions::default())
+                }
                 // 3. Messages.
                 Some(Event::Text(text)) => endpoint.send_payload(Payload::Text(text)),
                 Some(Event::Binary(binary)) => endpoint.send_payload(Payload::Binary(binary)),

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut server = adapter::Server::bind(listen.as_str()).await?;
         println!("listening on http://{}", server.local_addr()?);
         let hub = adapter::Hub::with_options(board::rule(HubOptions::default())?);
-        let board = Board::new("this", server.gate(), &hub);
+        let board = Board::new("this", server.handle(), &hub);
         let page = Response::html(200, include_str!("../../pages/dashboard.html"));
         let router = adapter::Router::new()
             .get("/", page)

@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut server = adapter::Server::bind(listen.as_str()).await?;
         println!("listening on http://{}", server.local_addr()?);
         let hub = adapter::Hub::with_options(node::options()?);
-        let node = Node::new(&name, &server.gate(), &hub);
+        let node = Node::new(&name, &server.handle(), &hub);
         let router = node.router();
         let serving = server.drain_on_signal(Duration::from_secs(2)).serve(router);
         or(serving, node.run(adapter::sleep)).await?;

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use sansws_core::drive::tls::{certificates, server};
-use sansws_core::drive::{Policy, Result as Outcome, Serve, Transport, Upgrade};
-use sansws_core::handshake::Accept;
-use sansws_core::hub::{Budget, HubOptions};
+use sansws_core::drive::{ConnectionPolicy, Result as Outcome, ServerOptions, Transport, Upgrade};
+use sansws_core::handshake::AcceptOptions;
+use sansws_core::hub::{HubOptions, QueueLimits};
 use sansws_examples::{Runtime, config, identity, run};
 
 /// Where what one sends goes to all.
@@ -44,9 +44,9 @@ struct Options {
 
 /// The handler, for either adapter.
 async fn echo<T: Transport>(upgrade: Upgrade<T>, subprotocols: Arc<[String]>) -> Outcome {
-    let accept = Accept {
+    let accept = AcceptOptions {
         subprotocol: upgrade.choose(subprotocols.iter().map(String::as_str)),
-        ..Accept::default()
+        ..AcceptOptions::default()
     };
     let to_all = upgrade.path() == FANOUT;
     let mut socket = upgrade.accept_with(accept).await?;
@@ -65,9 +65,9 @@ async fn echo<T: Transport>(upgrade: Upgrade<T>, subprotocols: Arc<[String]>) ->
 
 /// As much may wait for a connection as one message is long.
 fn fanout() -> HubOptions {
-    let mut options = HubOptions::default().budget(Budget {
+    let mut options = HubOptions::default().budget(QueueLimits {
         octets: 64 << 20,
-        ..Budget::default()
+        ..QueueLimits::default()
     });
     options.max_message = 64 << 20;
     options
@@ -93,9 +93,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             listener = listener.tls(tls);
         }
         let hub = adapter::Hub::with_options(fanout());
-        let serve = Serve::default()
+        let serve = ServerOptions::default()
             .config(config(!options.no_deflate))
-            .policy(Policy::default().hub(&hub));
+            .policy(ConnectionPolicy::default().hub(&hub));
         let server = adapter::Server::new(listener).options(serve);
         println!("listening on {scheme}://{}", server.local_addr()?);
         let server = server.drain_on_signal(Duration::from_secs(1));

@@ -9,7 +9,7 @@ use std::error::Error;
 
 use clap::Parser;
 use sansws_core::app::{PerAddress, Route};
-use sansws_core::drive::{Policy, Result as Outcome, Transport, Upgrade};
+use sansws_core::drive::{ConnectionPolicy, Result as Outcome, Transport, Upgrade};
 use sansws_core::policy::{AddressLimits, Outcome as Beyond, Rate, TrafficLimits};
 use sansws_examples::{Runtime, run};
 
@@ -37,8 +37,8 @@ async fn count<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
 }
 
 /// Five messages and 10 000 octets a second; ten messages may come at once.
-fn limits(outcome: Beyond) -> Policy {
-    Policy::default().traffic(TrafficLimits {
+fn limits(outcome: Beyond) -> ConnectionPolicy {
+    ConnectionPolicy::default().traffic(TrafficLimits {
         messages: Some(Rate::per_second(5).burst(10)),
         octets: Some(Rate::per_second(10_000)),
         outcome,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures_lite::future::or;
-use sansws_core::drive::{ClientState, Dial, Stop};
+use sansws_core::drive::{ClientState, ConnectOptions, Stop};
 use sansws_core::message::Message;
 use sansws_core::policy::{Backoff, ReconnectOptions};
 use sansws_examples::{Runtime, lines, run};
@@ -50,7 +50,7 @@ enum Next {
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let lines = lines();
-    let mut dial = Dial::default().redirects(options.redirects);
+    let mut dial = ConnectOptions::default().redirects(options.redirects);
     dial.proxy = options.proxy;
     let reconnect = ReconnectOptions {
         backoff: Backoff {

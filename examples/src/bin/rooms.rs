@@ -12,12 +12,12 @@ use std::error::Error;
 use clap::Parser;
 use sansws_core::app::Endpoint;
 use sansws_core::drive::{
-    Error as Failure, Hub, Json, Outside, Result as Outcome, Transport, Upgrade, WebSocket,
+    Error as Failure, Hub, HubEnv, Json, Result as Outcome, Transport, Upgrade, WebSocket,
 };
 use sansws_core::http::Response;
 use sansws_core::hub::{
-    ChannelId, GroupOptions, HistoryOptions, HubError, HubOptions, Notice, Open, PresenceMode,
-    Publication,
+    ChannelId, ChannelOptions, GroupOptions, HistoryOptions, HubError, HubOptions, Notice,
+    PresenceMode, Publication,
 };
 use sansws_core::message::Message;
 use sansws_examples::{Runtime, run};
@@ -59,7 +59,7 @@ struct Person<O> {
     channel: Option<ChannelId>,
 }
 
-impl<T: Transport + Send + 'static, O: Outside + 'static> Endpoint<T> for Person<O> {
+impl<T: Transport + Send + 'static, O: HubEnv + 'static> Endpoint<T> for Person<O> {
     type Message = Json<Command>;
 
     async fn on_connect(&mut self, upgrade: Upgrade<T>) -> Outcome<WebSocket<T>> {
@@ -70,9 +70,9 @@ impl<T: Transport + Send + 'static, O: Outside + 'static> Endpoint<T> for Person
             return Err(Failure::reject(response));
         };
         let socket = upgrade.accept().await?;
-        self.channel = Some(socket.open_channel(Open {
+        self.channel = Some(socket.open_channel(ChannelOptions {
             user: Some(name.clone()),
-            ..Open::default()
+            ..ChannelOptions::default()
         })?);
         self.name = name;
         Ok(socket)
@@ -96,7 +96,7 @@ impl<T: Transport + Send + 'static, O: Outside + 'static> Endpoint<T> for Person
     }
 }
 
-impl<O: Outside> Person<O> {
+impl<O: HubEnv> Person<O> {
     /// Does what is asked; gives what is to be answered.
     async fn obey<T: Transport>(
         &self,

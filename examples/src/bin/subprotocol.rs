@@ -9,7 +9,7 @@ use std::error::Error;
 
 use clap::Parser;
 use sansws_core::drive::{Result as Outcome, Transport, Upgrade, WebSocket};
-use sansws_core::handshake::Accept;
+use sansws_core::handshake::AcceptOptions;
 use sansws_core::http::Response;
 use sansws_examples::{Runtime, run};
 use serde_json::json;
@@ -36,9 +36,9 @@ async fn count<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
         let why = format!("this speaks {V2} and {V1}\n");
         return Ok(upgrade.reject(Response::text(400, why)).await?);
     };
-    let accept = Accept {
+    let accept = AcceptOptions {
         subprotocol: Some(chosen),
-        ..Accept::default()
+        ..AcceptOptions::default()
     };
     let socket = upgrade.accept_with(accept).await?;
     match socket.subprotocol() {

@@ -23,7 +23,7 @@ macro_rules! testee {
     ($adapter:ident, $agent:literal, $url:expr) => {
         async {
             let url: &str = $url;
-            let dial = || $adapter::Dial::default().config(config(true));
+            let dial = || $adapter::ConnectOptions::default().config(config(true));
             let mut asking = $adapter::connect(&format!("{url}/getCaseCount"), dial()).await?;
             let count: u32 = asking
                 .receive_text()

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::{end, run, serve, text, value, visit};
 use crate::sansws::{
-    Config, Deflate, Dial, Limits, Policy, Result, Route, Router, Upgrade, connect, sleep,
+    Config, ConnectOptions, ConnectionPolicy, Deflate, Limits, Result, Route, Router, Upgrade,
+    connect, sleep,
 };
 
 #[test]
@@ -55,7 +56,7 @@ fn extractors() {
         let url = serve(app).await?;
         for visit in 1..3 {
             let url = format!("{url}/chat/lobby?name=ada");
-            let mut client = connect(&url, Dial::default()).await?;
+            let mut client = connect(&url, ConnectOptions::default()).await?;
             let seen = value(&mut client).await;
             assert_eq!(
                 (&seen[0], &seen[1], &seen[2]),
@@ -117,7 +118,7 @@ fn settings() {
         deflate: Some(Deflate::default()), // permessage-deflate, if the client offers it
         ..Config::default()
     };
-    let policy = Policy::default().config(config);
+    let policy = ConnectionPolicy::default().config(config);
     let app = Router::new().add(Route::new("/ws", echo).policy(policy));
     // end
     run(async {
@@ -126,7 +127,7 @@ fn settings() {
             ..Config::default()
         };
         let url = serve(app).await? + "/ws";
-        let mut client = connect(&url, Dial::default().config(Arc::new(config))).await?;
+        let mut client = connect(&url, ConnectOptions::default().config(Arc::new(config))).await?;
         assert!(client.is_deflated());
         client.send_text("a".repeat(64 << 10)).await?;
         assert_eq!(text(&mut client).await.len(), 64 << 10);

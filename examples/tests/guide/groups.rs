@@ -6,17 +6,18 @@ use serde_json::{Value, json};
 
 use super::{end, run, serve, text, value, visit};
 use crate::sansws::{
-    CloseCode, Dial, Encoding, Error, GroupOptions, HistoryOptions, Hub, HubEvent, HubOptions,
-    Open, Position, PresenceMode, Recovered, Result, Router, Sent, Upgrade, connect, sleep,
+    ChannelOptions, CloseCode, ConnectOptions, Encoding, Error, GroupOptions, HistoryOptions, Hub,
+    HubEvent, HubOptions, Position, PresenceMode, Recovered, Result, Router, Sent, Upgrade,
+    connect, sleep,
 };
 
 /// Joins `chat`, and publishes there what it receives.
 async fn chat(upgrade: Upgrade) -> Result {
     let name = upgrade.query_value("name").map(|name| name.into_owned());
     let mut socket = upgrade.accept().await?;
-    socket.open_channel(Open {
+    socket.open_channel(ChannelOptions {
         user: name,
-        ..Open::default()
+        ..ChannelOptions::default()
     })?;
     socket.join("chat").await?;
     socket.send_text("joined").await?;
@@ -35,7 +36,7 @@ async fn hub(options: HubOptions) -> Result<(Hub, String), Error> {
 
 /// One who has joined.
 async fn member(url: &str, name: &str) -> Result<crate::sansws::WebSocket, Error> {
-    let mut client = connect(&format!("{url}?name={name}"), Dial::default()).await?;
+    let mut client = connect(&format!("{url}?name={name}"), ConnectOptions::default()).await?;
     assert_eq!(text(&mut client).await, "joined");
     Ok(client)
 }
@@ -45,12 +46,12 @@ fn a_channel() {
     // ours: channel
     async fn handler(upgrade: Upgrade) -> Result {
         let mut socket = upgrade.accept().await?;
-        let id = socket.open_channel(Open {
+        let id = socket.open_channel(ChannelOptions {
             user: Some("ada".into()),
             metadata: Some(json!({"colour": "red"}).to_string()), // for others to see: presence
             encoding: Encoding::Text, // or Binary, or AsSent, the default
             expiry: Some(Duration::from_millis(300)), // silent for so long: closed with 1001
-            ..Open::default()
+            ..ChannelOptions::default()
         })?;
         socket.send_text(id.to_string()).await?; // it can be parsed back
         while let Some(text) = socket.receive_text().await? {
@@ -100,8 +101,8 @@ fn groups() {
     run(async {
         let mut events = hub.events();
         let url = serve(app).await? + "/chat";
-        let mut ada = connect(&url, Dial::default()).await?;
-        let mut bob = connect(&url, Dial::default()).await?;
+        let mut ada = connect(&url, ConnectOptions::default()).await?;
+        let mut bob = connect(&url, ConnectOptions::default()).await?;
         while hub.count("chat") < 2 {
             sleep(Duration::from_millis(5)).await;
         }
@@ -206,7 +207,7 @@ fn recovery() {
     // end
     run(async {
         let url = serve(app).await?;
-        let mut client = connect(&url, Dial::default()).await?;
+        let mut client = connect(&url, ConnectOptions::default()).await?;
         let position = value(&mut client).await;
         drop(client);
         for text in ["one", "two"] {
@@ -214,13 +215,13 @@ fn recovery() {
         }
         let position = position.as_str().expect("a position");
         let url = format!("{url}/?since={position}");
-        let mut client = connect(&url, Dial::default()).await?;
+        let mut client = connect(&url, ConnectOptions::default()).await?;
         for text in ["one", "two"] {
             assert_eq!(super::text(&mut client).await, text);
         }
         assert!(value(&mut client).await.is_string());
         let url = url.replace(position, "zzz");
-        assert_eq!(super::refused(&url, Dial::default()).await, 400);
+        assert_eq!(super::refused(&url, ConnectOptions::default()).await, 400);
         Ok(())
     });
 }
@@ -295,14 +296,14 @@ fn presence() {
         let hub = Hub::with_options(HubOptions::default().groups(members));
         // end
         let url = serve(Router::new().route("/chat", chat).hub(&hub)).await? + "/chat";
-        let mut ada = connect(&format!("{url}?name=ada"), Dial::default()).await?;
+        let mut ada = connect(&format!("{url}?name=ada"), ConnectOptions::default()).await?;
         let told = [text(&mut ada).await, text(&mut ada).await];
         assert!(
             told.iter().any(|text| text.starts_with("Presence(")),
             "{told:?}"
         );
-        let _again = connect(&format!("{url}?name=ada"), Dial::default()).await?;
-        let _bob = connect(&format!("{url}?name=bob"), Dial::default()).await?;
+        let _again = connect(&format!("{url}?name=ada"), ConnectOptions::default()).await?;
+        let _bob = connect(&format!("{url}?name=bob"), ConnectOptions::default()).await?;
         while hub.count("chat") < 3 {
             sleep(Duration::from_millis(5)).await;
         }

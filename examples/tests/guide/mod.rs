@@ -14,7 +14,9 @@ use futures_lite::future::or;
 use serde_json::Value;
 
 use crate::sansws::core::drive::{IntoService, Service};
-use crate::sansws::{Dial, Error, Result, Router, Server, WebSocket, Wire, connect, sleep};
+use crate::sansws::{
+    ConnectOptions, Error, Result, Router, Server, WebSocket, Wire, connect, sleep,
+};
 
 /// What goes wrong in a test.
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
@@ -43,16 +45,16 @@ where
 
 /// Serves, and connects to a path.
 async fn visit(app: Router, path: &str) -> Result<WebSocket, Error> {
-    visit_with(app, path, Dial::default()).await
+    visit_with(app, path, ConnectOptions::default()).await
 }
 
-async fn visit_with(app: Router, path: &str, dial: Dial) -> Result<WebSocket, Error> {
+async fn visit_with(app: Router, path: &str, dial: ConnectOptions) -> Result<WebSocket, Error> {
     let url = serve(app).await?;
     connect(&format!("{url}{path}"), dial).await
 }
 
 /// The status with which a server refuses.
-async fn refused(url: &str, dial: Dial) -> u16 {
+async fn refused(url: &str, dial: ConnectOptions) -> u16 {
     match connect(url, dial).await {
         Err(Error::Refused(response)) => response.status,
         other => panic!("{other:?}"),

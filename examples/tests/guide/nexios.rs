@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Outcome, end, refused, run, serve, text, value, visit, visit_with};
 use crate::sansws::{
-    Accept, CloseCode, Closed, Config, Dial, Endpoint, Error, Json, Policy, Response, Result,
-    Route, Router, Scope, Server, Timeouts, Upgrade, WebSocket, Wire, connect,
+    AcceptOptions, CloseCode, Closed, Config, ConnectOptions, ConnectionPolicy, Endpoint, Error,
+    Json, Response, Result, Route, Router, Scope, Server, Timeouts, Upgrade, WebSocket, Wire,
+    connect,
 };
 
 async fn one(upgrade: Upgrade) -> Result {
@@ -25,10 +26,14 @@ async fn leads(app: Router, cases: &[(&str, Option<&str>)]) -> Outcome {
         let url = format!("{url}{path}");
         match want {
             Some(want) => {
-                let mut socket = connect(&url, Dial::default()).await?;
+                let mut socket = connect(&url, ConnectOptions::default()).await?;
                 assert_eq!(text(&mut socket).await, *want, "{path}");
             }
-            None => assert_eq!(refused(&url, Dial::default()).await, 404, "{path}"),
+            None => assert_eq!(
+                refused(&url, ConnectOptions::default()).await,
+                404,
+                "{path}"
+            ),
         }
     }
     Ok(())
@@ -58,7 +63,7 @@ fn a_server() {
         let serving = server.serve(app); // runs while it is awaited
         // end
         crate::spawn(serving);
-        let mut client = connect(&format!("ws://{address}/ws"), Dial::default()).await?;
+        let mut client = connect(&format!("ws://{address}/ws"), ConnectOptions::default()).await?;
         assert_eq!(text(&mut client).await, "one");
         Ok(())
     });
@@ -163,22 +168,22 @@ fn receive_each_kind() {
     }
     run(async {
         let url = serve(Router::new().route("/ws", handler)).await? + "/ws";
-        let mut client = connect(&url, Dial::default()).await?;
+        let mut client = connect(&url, ConnectOptions::default()).await?;
         client.send_text("a").await?;
         client.send_bytes([1]).await?;
         client.send_json(&json!({"b": 2})).await?;
         assert_eq!(value(&mut client).await, json!(["a", [1], {"b": 2}]));
         // The wrong kind, and what is no JSON.
-        let mut client = connect(&url, Dial::default()).await?;
+        let mut client = connect(&url, ConnectOptions::default()).await?;
         client.send_bytes([1]).await?;
         assert_eq!(end(&mut client).await.0, 1003);
-        let mut client = connect(&url, Dial::default()).await?;
+        let mut client = connect(&url, ConnectOptions::default()).await?;
         client.send_text("a").await?;
         client.send_bytes([1]).await?;
         client.send_text("{").await?;
         assert_eq!(end(&mut client).await.0, 1007);
         // A normal end is `None`.
-        let mut client = connect(&url, Dial::default()).await?;
+        let mut client = connect(&url, ConnectOptions::default()).await?;
         let closed = client.close(1000, "").await?.expect("it has ended");
         assert!(closed.is_normal());
         Ok(())
@@ -220,15 +225,15 @@ fn echoes() {
             .route("/text", echo_text)
             .route("/bytes", echo_bytes);
         let url = serve(app.route("/json", echo_json)).await?;
-        let mut client = connect(&format!("{url}/text"), Dial::default()).await?;
+        let mut client = connect(&format!("{url}/text"), ConnectOptions::default()).await?;
         for said in ["a", "b"] {
             client.send_text(said).await?;
             assert_eq!(text(&mut client).await, format!("Received: {said}"));
         }
-        let mut client = connect(&format!("{url}/bytes"), Dial::default()).await?;
+        let mut client = connect(&format!("{url}/bytes"), ConnectOptions::default()).await?;
         client.send_bytes([7, 8]).await?;
         assert_eq!(client.receive_bytes().await?, Some(vec![7, 8]));
-        let mut client = connect(&format!("{url}/json"), Dial::default()).await?;
+        let mut client = connect(&format!("{url}/json"), ConnectOptions::default()).await?;
         client.send_json(&[1, 2]).await?;
         let want = json!({"status": "success", "data": [1, 2]});
         assert_eq!(value(&mut client).await, want);
@@ -240,7 +245,7 @@ fn echoes() {
 fn lifecycle() {
     // ours: lifecycle
     async fn handler(upgrade: Upgrade) -> Result {
-        let accept = Accept {
+        let accept = AcceptOptions {
             subprotocol: upgrade.choose(["chat"]), // if the client offers it
             fields: [("X-Token", "abc")].into_iter().collect(),
         };
@@ -259,7 +264,11 @@ fn lifecycle() {
     // end
     run(async {
         let url = serve(Router::new().route("/ws", handler)).await? + "/ws";
-        let dial = || Dial::default().subprotocol("other").subprotocol("chat");
+        let dial = || {
+            ConnectOptions::default()
+                .subprotocol("other")
+                .subprotocol("chat")
+        };
         for code in [1000, 3000] {
             let mut client = connect(&url, dial()).await?;
             assert_eq!(client.subprotocol(), Some("chat"));
@@ -293,14 +302,14 @@ fn reject_and_fail() {
     // end
     run(async {
         let url = serve(Router::new().route("/ws", handler)).await? + "/ws";
-        assert_eq!(refused(&url, Dial::default()).await, 401);
+        assert_eq!(refused(&url, ConnectOptions::default()).await, 401);
         let cases = [
             ("close", 4000, "as you wish"),
             ("shout", 1008, "no shouting"),
             ("else", 1011, ""),
         ];
         for (said, code, reason) in cases {
-            let mut client = connect(&format!("{url}?token=1"), Dial::default()).await?;
+            let mut client = connect(&format!("{url}?token=1"), ConnectOptions::default()).await?;
             client.send_text(said).await?;
             assert_eq!(end(&mut client).await, (code, reason.to_owned()));
         }
@@ -336,7 +345,7 @@ fn iterate_and_look() {
     // end
     run(async {
         let url = serve(app).await?;
-        let dial = Dial::default().header("User-Agent", "test");
+        let dial = ConnectOptions::default().header("User-Agent", "test");
         let mut client = connect(&format!("{url}/rooms/42?name=Ada+L"), dial).await?;
         let seen = value(&mut client).await;
         assert_eq!(seen[0], 42);
@@ -345,7 +354,7 @@ fn iterate_and_look() {
         client.send_text("hello").await?;
         client.send_text("bye").await?;
         assert_eq!(end(&mut client).await, (1001, "bye bye!".into()));
-        let wrong = refused(&format!("{url}/rooms/x"), Dial::default()).await;
+        let wrong = refused(&format!("{url}/rooms/x"), ConnectOptions::default()).await;
         assert_eq!(wrong, 400);
         Ok(())
     });
@@ -361,7 +370,7 @@ fn idle_connections_end() {
         },
         ..Config::default()
     };
-    let route = Route::new("/ws", one_and_wait).policy(Policy::default().config(config));
+    let route = Route::new("/ws", one_and_wait).policy(ConnectionPolicy::default().config(config));
     // end
     async fn one_and_wait(upgrade: Upgrade) -> Result {
         let mut socket = upgrade.accept().await?;
@@ -416,7 +425,7 @@ fn a_consumer() {
     run(async {
         let url = serve(app).await? + "/chat";
         for _ in 0..2 {
-            let mut client = connect(&url, Dial::default()).await?;
+            let mut client = connect(&url, ConnectOptions::default()).await?;
             for n in 1..3 {
                 client.send_text(r#""a""#).await?;
                 assert_eq!(value(&mut client).await, json!({"n": n, "data": "a"}));
@@ -455,12 +464,12 @@ fn users_from_a_layer() {
     let app = Router::new().route("/chat", chat).layer(authenticate);
     // end
     run(async {
-        let dial = Dial::default().header("Cookie", "a=b; user=ada");
+        let dial = ConnectOptions::default().header("Cookie", "a=b; user=ada");
         let mut client = visit_with(app, "/chat", dial).await?;
         assert_eq!(text(&mut client).await, "Hello, ada");
         let app = Router::new().route("/chat", chat).layer(authenticate);
         let url = serve(app).await? + "/chat";
-        assert_eq!(refused(&url, Dial::default()).await, 401);
+        assert_eq!(refused(&url, ConnectOptions::default()).await, 401);
         Ok(())
     });
 }

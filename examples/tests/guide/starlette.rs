@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{refused, run, serve, value};
 use crate::sansws::{
-    Auth, Credential, Dial, Response, Result, Route, Router, Upgrade, connect, test,
+    Auth, ConnectOptions, Credential, Response, Result, Route, Router, Upgrade, connect, test,
 };
 
 async fn echo(upgrade: Upgrade) -> Result {
@@ -36,10 +36,10 @@ fn parameters_names_and_states() {
         // end
         assert_eq!(path, "/api/ws/lobby/3");
         let url = serve(app).await?;
-        let mut client = connect(&format!("{url}{path}"), Dial::default()).await?;
+        let mut client = connect(&format!("{url}{path}"), ConnectOptions::default()).await?;
         let want = json!(["lobby", 3, "festina lente"]);
         assert_eq!(value(&mut client).await, want);
-        let wrong = refused(&format!("{url}/api/ws/lobby/x"), Dial::default()).await;
+        let wrong = refused(&format!("{url}/api/ws/lobby/x"), ConnectOptions::default()).await;
         assert_eq!(wrong, 404);
         Ok(())
     });
@@ -54,7 +54,7 @@ fn refusals() {
     // end
     run(async {
         let url = serve(Router::new().route("/ws", closed)).await? + "/ws";
-        assert_eq!(refused(&url, Dial::default()).await, 401);
+        assert_eq!(refused(&url, ConnectOptions::default()).await, 401);
         Ok(())
     });
 }
@@ -80,17 +80,17 @@ fn authentication() {
     // end
     run(async {
         let url = serve(Router::new().add(items)).await? + "/items/7/ws";
-        let cookie = || Dial::default().header("Cookie", "session=s3cret");
+        let cookie = || ConnectOptions::default().header("Cookie", "session=s3cret");
         for (url, dial) in [
             (url.clone(), cookie()),
-            (format!("{url}?token=s3cret"), Dial::default()),
+            (format!("{url}?token=s3cret"), ConnectOptions::default()),
         ] {
             let mut client = connect(&url, dial).await?;
             assert_eq!(value(&mut client).await, json!(["ada", "7"]));
         }
-        assert_eq!(refused(&url, Dial::default()).await, 401);
+        assert_eq!(refused(&url, ConnectOptions::default()).await, 401);
         let wrong = format!("{url}?token=guess");
-        assert_eq!(refused(&wrong, Dial::default()).await, 401);
+        assert_eq!(refused(&wrong, ConnectOptions::default()).await, 401);
         Ok(())
     });
 }

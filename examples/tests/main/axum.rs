@@ -17,7 +17,8 @@ use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 use sansws_tokio::hyper::{RouterExt, Upgrade, WebSocket, drain_when};
 use sansws_tokio::{
-    Dial, Error, Gate, Hub, Open, OriginPolicy, Policy, PresenceMode, Server, connect,
+    ChannelOptions, ConnectOptions, ConnectionPolicy, Error, Hub, OriginPolicy, PresenceMode,
+    Server, ServerHandle, connect,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
@@ -30,7 +31,7 @@ fn axum() -> (Running, String) {
 async fn axum_over_http_1() {
     let (_running, url) = axum();
     let room = format!("{url}/rooms/lobby");
-    let dial = Dial::default()
+    let dial = ConnectOptions::default()
         .subprotocol("echo.v1")
         .subprotocol("echo.v2");
     let mut client = Client::dial(&room, dial).await;
@@ -43,10 +44,10 @@ async fn axum_over_http_1() {
         Err(Error::Disconnect(closed)) if closed.code() == 1003
     ));
     // A page of another host may not; nor is a plain request a WebSocket.
-    let foreign = Dial::default().header("Origin", "https://evil.example");
+    let foreign = ConnectOptions::default().header("Origin", "https://evil.example");
     let refused = connect(&room.replacen("http", "ws", 1), foreign).await;
     assert!(matches!(refused, Err(Error::Refused(response)) if response.status == 403));
-    let refused = connect(&url.replacen("http", "ws", 1), Dial::default()).await;
+    let refused = connect(&url.replacen("http", "ws", 1), ConnectOptions::default()).await;
     assert!(matches!(refused, Err(Error::Refused(response)) if response.status == 200));
 }
 
@@ -114,20 +115,20 @@ async fn axum_over_http_2() {
 async fn a_bare_service_of_hyper_behind_a_door() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
-    let gate = Gate::new(1);
-    let door = gate.clone();
+    let handle = ServerHandle::new(1);
+    let door = handle.clone();
     tokio::spawn(async move {
         loop {
             let (tcp, _) = listener.accept().await.unwrap();
             let door = door.clone();
             let service = service_fn(move |mut request| {
-                let gate = door.clone();
+                let handle = door.clone();
                 async move {
                     let response = match Upgrade::from_request::<_, Full<Bytes>>(&mut request) {
                         Ok(upgrade) => upgrade
-                            .gate(gate)
+                            .handle(handle)
                             .header("X-Served-By", "hyper")
-                            .policy(Policy::default().origin(OriginPolicy::any()))
+                            .policy(ConnectionPolicy::default().origin(OriginPolicy::any()))
                             .on_upgrade(echo),
                         Err(response) => response,
                     };
@@ -140,17 +141,17 @@ async fn a_bare_service_of_hyper_behind_a_door() {
             tokio::spawn(async move { drop(connection.await) });
         }
     });
-    let foreign = Dial::default().header("Origin", "https://elsewhere.example");
+    let foreign = ConnectOptions::default().header("Origin", "https://elsewhere.example");
     let mut socket = connect(&url, foreign).await.unwrap();
     let served = socket.response_fields().unwrap().get_str("x-served-by");
     assert_eq!(served, Some("hyper"));
     socket.send_text("hello").await.unwrap();
     assert_eq!(socket.receive_text().await.unwrap().unwrap(), "hello");
     // There is room for one.
-    let refused = connect(&url, Dial::default()).await;
+    let refused = connect(&url, ConnectOptions::default()).await;
     assert!(matches!(refused, Err(Error::Refused(response)) if response.status == 503));
     // The handler's error decides the code, and the door closes all.
-    gate.drain(Duration::from_millis(50));
+    handle.drain(Duration::from_millis(50));
     match socket.receive().await {
         Err(Error::Disconnect(closed)) => assert_eq!(closed.code(), 1012),
         other => panic!("{other:?}"),
@@ -163,17 +164,17 @@ async fn in_axum_the_time_of_a_hub_passes_and_shutdown_is_1012() {
     let grace = Duration::from_millis(20);
     let presence = GroupOptions::default().presence(PresenceMode::Members { grace });
     let hub = Hub::with_options(HubOptions::default().groups(presence));
-    let gate = Gate::new(10);
-    let (state, door) = (hub.clone(), gate.clone());
+    let handle = ServerHandle::new(10);
+    let (state, door) = (hub.clone(), handle.clone());
     let room = move |upgrade: Upgrade| {
         let upgrade = upgrade
-            .gate(door.clone())
-            .policy(Policy::default().hub(&state));
+            .handle(door.clone())
+            .policy(ConnectionPolicy::default().hub(&state));
         let response: axum::response::Response =
             upgrade.on_upgrade(async |mut socket: WebSocket| {
-                let open = Open {
+                let open = ChannelOptions {
                     user: Some("ada".into()),
-                    ..Open::default()
+                    ..ChannelOptions::default()
                 };
                 socket.open_channel(open)?;
                 socket.join("lobby").await?;
@@ -189,13 +190,13 @@ async fn in_axum_the_time_of_a_hub_passes_and_shutdown_is_1012() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = axum::serve(listener, router).with_graceful_shutdown(drain_when(
         stopped,
-        gate,
+        handle,
         Duration::from_millis(50),
     ));
     let serving = tokio::spawn(serving.into_future());
 
     // Who vanished is gone once the grace is over, though no server of ours drives the hub.
-    let mut socket = connect(&url, Dial::default()).await.unwrap();
+    let mut socket = connect(&url, ConnectOptions::default()).await.unwrap();
     assert_eq!(socket.receive_text().await.unwrap().as_deref(), Some("in"));
     assert_eq!(hub.presence("lobby").await.unwrap().count, 1);
     drop(socket);
@@ -203,7 +204,7 @@ async fn in_axum_the_time_of_a_hub_passes_and_shutdown_is_1012() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
-    let mut socket = connect(&url, Dial::default()).await.unwrap();
+    let mut socket = connect(&url, ConnectOptions::default()).await.unwrap();
     assert_eq!(socket.receive_text().await.unwrap().as_deref(), Some("in"));
     stop.send(()).unwrap();
     match socket.receive().await {
@@ -277,7 +278,7 @@ mod ours {
 }
 
 async fn status(url: &str) -> u16 {
-    match connect(url, Dial::default()).await {
+    match connect(url, ConnectOptions::default()).await {
         Err(Error::Refused(response)) => response.status,
         other => panic!("{other:?}"),
     }
@@ -296,14 +297,14 @@ async fn ask(url: &str, request: &str) -> String {
 }
 
 /// All that the routes say, wherever they are served.
-async fn visit(url: &str, gate: &Gate) {
+async fn visit(url: &str, handle: &ServerHandle) {
     assert_eq!(status(&format!("{url}/rooms/lobby")).await, 401);
     assert_eq!(status(&format!("{url}/locked")).await, 403);
     let room = format!("{url}/rooms/lobby?token=ada");
-    let foreign = Dial::default().header("Origin", "https://evil.example");
+    let foreign = ConnectOptions::default().header("Origin", "https://evil.example");
     let refused = connect(&room, foreign).await;
     assert!(matches!(refused, Err(Error::Refused(response)) if response.status == 403));
-    let mut ada = connect(&room, Dial::default()).await.unwrap();
+    let mut ada = connect(&room, ConnectOptions::default()).await.unwrap();
     assert_eq!(ada.receive_text().await.unwrap().as_deref(), Some("ada 7"));
     ada.send_text("hello").await.unwrap();
     assert_eq!(ada.receive_text().await.unwrap().as_deref(), Some("hello"));
@@ -338,7 +339,7 @@ async fn visit(url: &str, gate: &Gate) {
     );
     assert!(ask(url, &get("/sum")).await.starts_with("HTTP/1.1 426 "));
 
-    let mut sum = connect(&format!("{url}/sum"), Dial::default())
+    let mut sum = connect(&format!("{url}/sum"), ConnectOptions::default())
         .await
         .unwrap();
     for (n, want) in [(1, 1), (2, 3)] {
@@ -347,17 +348,17 @@ async fn visit(url: &str, gate: &Gate) {
     }
     sum.send_text("no JSON").await.unwrap();
     assert!(matches!(sum.receive().await, Err(Error::Disconnect(end)) if end.code() == 1007));
-    let before = gate.metrics().handlers_failed;
-    let mut fails = connect(&format!("{url}/fails"), Dial::default())
+    let before = handle.metrics().handlers_failed;
+    let mut fails = connect(&format!("{url}/fails"), ConnectOptions::default())
         .await
         .unwrap();
     assert!(matches!(fails.receive().await, Err(Error::Disconnect(end)) if end.code() == 1011));
     drop(fails);
-    while gate.metrics().handlers_failed == before {
+    while handle.metrics().handlers_failed == before {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
-    gate.drain(Duration::from_millis(20));
+    handle.drain(Duration::from_millis(20));
     let end = loop {
         match ada.receive().await {
             Ok(Some(_)) => {}
@@ -372,13 +373,13 @@ async fn the_same_routes_serve_our_sockets_axum_and_hyper() {
     // Ours.
     let mut server = Server::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", server.local_addr().unwrap());
-    let gate = server.gate();
+    let handle = server.handle();
     tokio::spawn(server.serve(ours::router()));
-    visit(&url, &gate).await;
+    visit(&url, &handle).await;
 
     // In axum, beside its own pages.
     let service = ours::router().into_service().unwrap();
-    let gate = service.gate();
+    let handle = service.handle();
     let router = axum::Router::new()
         .route("/theirs", axum::routing::get("theirs"))
         .fallback_service(service);
@@ -387,11 +388,11 @@ async fn the_same_routes_serve_our_sockets_axum_and_hyper() {
     tokio::spawn(axum::serve(listener, router).into_future());
     let get = "GET /theirs HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
     assert!(ask(&url, get).await.ends_with("theirs"));
-    visit(&url, &gate).await;
+    visit(&url, &handle).await;
 
     // In a bare hyper.
     let service = ours::router().into_service().unwrap();
-    let gate = service.gate();
+    let handle = service.handle();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -405,13 +406,13 @@ async fn the_same_routes_serve_our_sockets_axum_and_hyper() {
             tokio::spawn(async move { drop(connection.await) });
         }
     });
-    visit(&url, &gate).await;
+    visit(&url, &handle).await;
 }
 
 #[tokio::test]
 async fn our_routes_in_axum_over_http_2() {
     let service = ours::router().into_service().unwrap();
-    let gate = service.gate();
+    let handle = service.handle();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = axum::Router::new().fallback_service(service);
@@ -480,7 +481,7 @@ async fn our_routes_in_axum_over_http_2() {
             octets.drain(..consumed);
         }
         if told.len() == 2 {
-            gate.drain(Duration::ZERO);
+            handle.drain(Duration::ZERO);
         }
     }
     assert_eq!(told, ["ada 7", "hello", "1001"]);

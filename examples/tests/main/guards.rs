@@ -1,7 +1,7 @@
 //! The examples that keep people out: by who they are, and by how much they send.
 
 use crate::support::{Client, RUNTIMES, listening, start};
-use sansws_tokio::{Dial, Error, connect};
+use sansws_tokio::{ConnectOptions, Error, connect};
 use serde_json::json;
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn who_logs_in_may_come_and_renew_or_is_sent_away() {
             ],
         );
         let private = format!("{url}/private").replacen("http", "ws", 1);
-        let refused = connect(&private, Dial::default()).await;
+        let refused = connect(&private, ConnectOptions::default()).await;
         assert!(matches!(refused, Err(Error::Refused(response)) if response.status == 403));
         let wrong = http_get(&url, "/login?user=ada&password=wrong");
         assert!(wrong.starts_with("HTTP/1.1 403 "), "{wrong}");
@@ -30,7 +30,7 @@ async fn who_logs_in_may_come_and_renew_or_is_sent_away() {
         let welcome = http_get(&url, "/login?user=ada&password=lovelace");
         let cookie = welcome.split("Set-Cookie: ").nth(1).unwrap();
         let cookie = cookie.split(';').next().unwrap();
-        let dial = || Dial::default().header("Cookie", cookie);
+        let dial = || ConnectOptions::default().header("Cookie", cookie);
         let foreign = dial().header("Origin", "https://evil.example");
         let refused = connect(&private, foreign).await;
         assert!(matches!(refused, Err(Error::Refused(response)) if response.status == 403));
@@ -92,7 +92,7 @@ async fn who_sends_too_much_is_delayed_dropped_or_sent_away() {
         let url = format!("{url}/delay");
         let mut held = vec![delayed, dropped];
         let status = loop {
-            match connect(&url, Dial::default()).await {
+            match connect(&url, ConnectOptions::default()).await {
                 Ok(socket) => held.push(Client(socket)),
                 Err(Error::Refused(response)) => break response.status,
                 Err(other) => panic!("{other}"),

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sansws_tokio::{Error, Gate, Result, Server, Upgrade};
+use sansws_tokio::{Error, Result, Server, ServerHandle, Upgrade};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -54,17 +54,17 @@ async fn echo(upgrade: Upgrade) -> Result {
     Ok(())
 }
 
-async fn serve(address: &str) -> (String, Gate, JoinHandle<Result<(), Error>>) {
+async fn serve(address: &str) -> (String, ServerHandle, JoinHandle<Result<(), Error>>) {
     let mut server = Server::bind(address).await.unwrap();
     let address = server.local_addr().unwrap().to_string();
-    let gate = server.gate();
-    (address, gate, tokio::spawn(server.serve(echo)))
+    let handle = server.handle();
+    (address, handle, tokio::spawn(server.serve(echo)))
 }
 
 #[tokio::test]
 async fn it_comes_back_subscribes_again_and_sends_what_was_typed() {
     for runtime in ["tokio", "smol"] {
-        let (address, gate, serving) = serve("127.0.0.1:0").await;
+        let (address, handle, serving) = serve("127.0.0.1:0").await;
         let mut child = Command::new(env!("CARGO_BIN_EXE_reconnect"))
             .args(["--runtime", runtime, "--subscribe", "news", "--queue", "2"])
             .args(["--longest-wait", "100", &format!("ws://{address}")])
@@ -83,7 +83,7 @@ async fn it_comes_back_subscribes_again_and_sends_what_was_typed() {
         writeln!(stdin, "hello").unwrap();
         expect(&mut messages, "hello").await;
 
-        gate.close();
+        handle.close();
         serving.await.unwrap().unwrap();
         await_line(&mut states, "waiting").await;
         for line in ["one", "two", "one too many"] {
@@ -91,7 +91,7 @@ async fn it_comes_back_subscribes_again_and_sends_what_was_typed() {
         }
         await_line(&mut states, "not sent: ").await;
 
-        let (_, gate, serving) = serve(&address).await;
+        let (_, handle, serving) = serve(&address).await;
         await_line(&mut states, "open").await;
         for want in ["news", "one", "two"] {
             expect(&mut messages, want).await;
@@ -100,7 +100,7 @@ async fn it_comes_back_subscribes_again_and_sends_what_was_typed() {
         await_line(&mut states, "closed").await;
         let ended = tokio::task::spawn_blocking(move || running.0.wait().unwrap());
         assert!(ended.await.unwrap().success(), "{runtime}");
-        gate.close();
+        handle.close();
         serving.await.unwrap().unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! Typed commands over groups: what each comes to, and what is refused.
 
 use crate::support::{Client, RUNTIMES, start};
-use sansws_tokio::{Dial, Error};
+use sansws_tokio::{ConnectOptions, Error};
 use serde_json::{Value, json};
 
 /// Sends a command; the answer, and what came before it.
@@ -26,7 +26,7 @@ async fn people_join_say_list_and_leave() {
     for runtime in RUNTIMES {
         let (_running, url) = start(env!("CARGO_BIN_EXE_rooms"), runtime);
         let mut ada = Client::connect(&format!("{url}/?name=ada")).await;
-        let cookie = Dial::default().header("Cookie", "name=bob");
+        let cookie = ConnectOptions::default().header("Cookie", "name=bob");
         let mut bob = Client::dial(&format!("{url}/"), cookie).await;
         for room in ["tea", "rust"] {
             let join = json!({"do": "join", "room": room});
@@ -91,7 +91,7 @@ async fn people_join_say_list_and_leave() {
 async fn what_is_refused_is_told_and_what_is_no_command_ends_the_connection() {
     for runtime in RUNTIMES {
         let (_running, url) = start(env!("CARGO_BIN_EXE_rooms"), runtime);
-        let refused = sansws_tokio::connect(&format!("{url}/"), Dial::default()).await;
+        let refused = sansws_tokio::connect(&format!("{url}/"), ConnectOptions::default()).await;
         let Err(Error::Refused(response)) = refused else {
             panic!("{refused:?}");
         };

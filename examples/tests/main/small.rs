@@ -1,7 +1,7 @@
 //! The examples of one idea each: JSON, subprotocols, numbers on a page, an echo to all.
 
 use crate::support::{Client, RUNTIMES, start};
-use sansws_tokio::{Dial, Error};
+use sansws_tokio::{ConnectOptions, Error};
 use serde_json::json;
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn subprotocol_is_the_one_that_the_server_prefers() {
             let dial = offered
                 .iter()
                 .copied()
-                .fold(Dial::default(), Dial::subprotocol);
+                .fold(ConnectOptions::default(), ConnectOptions::subprotocol);
             if chosen.is_none() {
                 let refused = sansws_tokio::connect(&url, dial).await;
                 let Err(Error::Refused(response)) = refused else {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{Client, LONG, RUNTIMES, Running, listening, start};
-use sansws_tokio::{Dial, Gate, Result, Serve, Server, Upgrade};
+use sansws_tokio::{ConnectOptions, Result, Server, ServerHandle, ServerOptions, Upgrade};
 use tokio::time::{sleep, timeout};
 
 fn chat(url: &str) {
@@ -51,7 +51,7 @@ async fn dismiss(upgrade: Upgrade) -> Result {
 #[tokio::test]
 async fn the_client_ends_when_the_server_closes_though_nobody_presses_enter() {
     let mut server = Server::bind("127.0.0.1:0").await.unwrap();
-    let (address, gate) = (server.local_addr().unwrap(), server.gate());
+    let (address, handle) = (server.local_addr().unwrap(), server.handle());
     let serving = tokio::spawn(server.serve(dismiss));
     let mut child = Command::new(env!("CARGO_BIN_EXE_client"))
         .arg(format!("ws://{address}/"))
@@ -85,7 +85,7 @@ async fn the_client_ends_when_the_server_closes_though_nobody_presses_enter() {
         status.success() && err.contains("closed: 1000 bye"),
         "{err}"
     );
-    gate.close();
+    handle.close();
     serving.await.unwrap().unwrap();
 }
 
@@ -191,7 +191,9 @@ async fn echo_closes_with_1012_on_a_signal() {
 #[tokio::test]
 async fn the_custom_loop_loses_nothing_to_a_peer_that_reads_late() {
     let (_running, url) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
-    let socket = sansws_tokio::connect(&url, Dial::default()).await.unwrap();
+    let socket = sansws_tokio::connect(&url, ConnectOptions::default())
+        .await
+        .unwrap();
     let (mut read, mut write) = socket.split();
     let writing = tokio::spawn(async move {
         write.send(vec![7; 2 << 20]).await.unwrap();
@@ -230,10 +232,10 @@ fn the_custom_loop_answers_a_refused_peer_however_much_it_sends() {
 
 #[tokio::test]
 async fn a_server_that_is_full_tells_some_and_closes_on_the_others() {
-    let options = Serve::default().max_connections(0);
+    let options = ServerOptions::default().max_connections(0);
     let server = Server::bind("127.0.0.1:0").await.unwrap();
     let mut server = server.options(options);
-    let (address, gate) = (server.local_addr().unwrap(), server.gate());
+    let (address, handle) = (server.local_addr().unwrap(), server.handle());
     let serving = tokio::spawn(server.serve(async |_: Upgrade| Ok(())));
     let told = tokio::task::spawn_blocking(move || {
         let mut streams: Vec<_> = (0..200)
@@ -250,12 +252,12 @@ async fn a_server_that_is_full_tells_some_and_closes_on_the_others() {
     });
     let told = told.await.unwrap();
     assert!((64..200).contains(&told), "{told}");
-    gate.close();
+    handle.close();
     serving.await.unwrap().unwrap();
 }
 
 /// A fuzzing server of two cases: it counts what comes back as it was.
-async fn fuzzing(upgrade: Upgrade, gate: Gate) -> Result {
+async fn fuzzing(upgrade: Upgrade, handle: ServerHandle) -> Result {
     let path = upgrade.path().to_string();
     let query = upgrade.raw_query().unwrap_or_default().to_string();
     let mut socket = upgrade.accept().await?;
@@ -267,7 +269,7 @@ async fn fuzzing(upgrade: Upgrade, gate: Gate) -> Result {
             assert_eq!(socket.receive_text().await?, Some(case));
             assert!(query.contains("agent=sansws-"));
         }
-        "/updateReports" => gate.close(),
+        "/updateReports" => handle.close(),
         other => panic!("{other}"),
     }
     Ok(())
@@ -278,13 +280,13 @@ async fn the_testee_goes_through_all_cases_on_either_runtime() {
     for runtime in ["tokio", "smol"] {
         let mut server = Server::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", server.local_addr().unwrap());
-        let gate = server.gate();
+        let handle = server.handle();
         let testee = Command::new(env!("CARGO_BIN_EXE_testee"))
             .args(["--runtime", runtime, &url])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let handler = move |upgrade| fuzzing(upgrade, gate.clone());
+        let handler = move |upgrade| fuzzing(upgrade, handle.clone());
         server.serve(handler).await.unwrap();
         let output = testee.wait_with_output().unwrap();
         assert!(output.status.success());

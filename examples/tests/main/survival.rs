@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::{Client, LONG, RUNTIMES, Running};
-use sansws_tokio::{Dial, Error, connect};
+use sansws_tokio::{ConnectOptions, Error, connect};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
@@ -103,7 +103,7 @@ async fn a_signal_under_load_closes_all_in_time_and_every_echo_is_whole() {
         let (running, url, _) = echo(runtime, "", "warn");
         let mut clients = Vec::new();
         for _ in 0..50 {
-            let socket = connect(&url, Dial::default()).await.unwrap();
+            let socket = connect(&url, ConnectOptions::default()).await.unwrap();
             let (mut reader, mut writer) = socket.split();
             // So many are under way; a slow machine must be able to finish them.
             let window = Arc::new(Semaphore::new(32));

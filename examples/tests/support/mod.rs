@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sansws_tokio::{Dial, Error, Message, WebSocket, connect};
+use sansws_tokio::{ConnectOptions, Error, Message, WebSocket, connect};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -61,10 +61,10 @@ pub struct Client(pub WebSocket);
 
 impl Client {
     pub async fn connect(url: &str) -> Self {
-        Self::dial(url, Dial::default()).await
+        Self::dial(url, ConnectOptions::default()).await
     }
 
-    pub async fn dial(url: &str, dial: Dial) -> Self {
+    pub async fn dial(url: &str, dial: ConnectOptions) -> Self {
         let url = url.replacen("http", "ws", 1);
         Self(timeout(LONG, connect(&url, dial)).await.unwrap().unwrap())
     }

@@ -1,9 +1,9 @@
 //! The closing handshake, begun by either end.
 
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::drive::{Dial, Error, Serve};
+use sansws_core::drive::{ConnectOptions, Error, ServerOptions};
 use sansws_core::error::Misuse;
-use sansws_core::frame::Kind;
+use sansws_core::frame::MessageKind;
 
 use super::messages::echo;
 use crate::support::ours::OurServer;
@@ -24,13 +24,13 @@ fn closed(code: u16, reason: &str) -> Closed {
 fn we_close<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
         for code in [1000, 3000, 4999] {
-            let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+            let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
             echo(&mut socket, "before the close").await?;
             assert_eq!(socket.closed(), None);
             // All servers answer with our code; not all repeat the reason.
             let ended = socket.close(code, "so long ✓").await?;
             let reason = match side {
-                Side::Foreign(_) => "so long ✓",
+                Side::ExternalUpgrade(_) => "so long ✓",
                 Side::Tokio | Side::Smol => "",
             };
             assert_eq!(ended, Some(closed(code, reason)));
@@ -46,7 +46,7 @@ fn we_close<R: Runtime>(side: Side) {
                 other => panic!("{other:?}"),
             }
         }
-        let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         for code in [999, 1004, 1005, 1006, 1015, 2999, 5000] {
             let refused = socket.close(code, "").await;
             assert!(
@@ -65,7 +65,7 @@ fn they_close<R: Runtime>(side: Side) {
             ("/close/1011/", 1011, ""),
             ("/close/3000/never", 3000, "never"),
         ] {
-            let mut socket = R::connect(&server.url(path), Dial::default()).await?;
+            let mut socket = R::connect(&server.url(path), ConnectOptions::default()).await?;
             // Once it ended, each further call says so again.
             for _ in 0..2 {
                 match socket.receive().await {
@@ -86,12 +86,13 @@ fn they_close<R: Runtime>(side: Side) {
 
 fn they_close_normally<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        let mut socket = R::connect(&server.url("/close/1000/x"), Dial::default()).await?;
+        let mut socket =
+            R::connect(&server.url("/close/1000/x"), ConnectOptions::default()).await?;
         for _ in 0..2 {
             assert_eq!(socket.receive().await?, None);
         }
         assert_eq!(socket.closed(), Some(closed(1000, "x")));
-        let mut socket = R::connect(&server.url("/close/1001/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/close/1001/"), ConnectOptions::default()).await?;
         assert!(socket.receive_stream().await?.is_none());
         assert_eq!(socket.closed(), Some(closed(1001, "")));
         Ok(())
@@ -102,9 +103,9 @@ fn they_close_normally<R: Runtime>(side: Side) {
 fn abandoned<R: Runtime>(side: Side) {
     let code = if side == Side::PYTHON { 1002 } else { 1011 };
     against::<R>(side, &Options::default(), async |server| {
-        let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         echo(&mut socket, "whole").await?;
-        let mut writer = socket.send_stream(Kind::Text);
+        let mut writer = socket.send_stream(MessageKind::Text);
         writer.write("half").await?;
         drop(writer);
         match socket.receive().await {
@@ -112,8 +113,8 @@ fn abandoned<R: Runtime>(side: Side) {
             other => panic!("{other:?}"),
         }
         // One without a piece leaves nothing behind.
-        let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
-        drop(socket.send_stream(Kind::Text));
+        let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
+        drop(socket.send_stream(MessageKind::Text));
         echo(&mut socket, "whole").await
     });
 }
@@ -126,22 +127,22 @@ fn shutdown_of_local_tasks<R: Runtime>() {
     shut_down::<R>(true);
 }
 
-/// A closed gate ends the connections with 1001, and `serve` returns.
+/// A closed handle ends the connections with 1001, and `serve` returns.
 fn shut_down<R: Runtime>(local: bool) {
     let server = OurServer::start::<R>(Setup {
-        options: Serve::default(),
+        options: ServerOptions::default(),
         local,
         ..Setup::default()
     });
     R::run(async {
         let mut sockets = Vec::new();
         for _ in 0..3 {
-            let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+            let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
             echo(&mut socket, "open").await?;
             sockets.push(socket);
         }
-        assert_eq!(server.gate.open(), 3);
-        server.gate.close();
+        assert_eq!(server.handle.open(), 3);
+        server.handle.close();
         for socket in &mut sockets {
             assert_eq!(socket.receive().await?, None);
             let code = socket.closed().map(|closed| closed.code());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ws::core::handshake::accept_key;
 use ws::tls::rustls::{ServerConfig, ServerConnection, StreamOwned};
-use ws::{Client, Dial, Error, Result, Router, Server, Upgrade, WebSocket};
+use ws::{Client, ConnectOptions, Error, Result, Router, Server, Upgrade, WebSocket};
 
 /// A peer without a library: what it does with its socket is what the test says.
 struct Raw {
@@ -128,7 +128,7 @@ fn a_client_that_writes_receives_all_that_the_server_sent_before_it_left() {
             let mut raw = Raw::serve(server, says_all_and_leaves(4001));
             let scheme = if tls { "wss" } else { "ws" };
             let url = format!("{scheme}://localhost:{}/", raw.address.port());
-            let dial = Dial::default().tls(ws::tls::client(certs.roots(), None).unwrap());
+            let dial = ConnectOptions::default().tls(ws::tls::client(certs.roots(), None).unwrap());
             let mut socket = ws::connect(&url, dial).await.unwrap();
             raw.finished();
             let mut received = 0;
@@ -166,7 +166,7 @@ fn a_client_that_comes_back_receives_all_that_the_server_sent_before_it_left() {
             says_all_and_leaves(1000)(stream);
         });
         let url = format!("ws://{}/", raw.address);
-        let mut client = Client::new(&url, Dial::default()).unwrap();
+        let mut client = Client::new(&url, ConnectOptions::default()).unwrap();
         client.ready().await.unwrap();
         client.send("go").await.unwrap();
         raw.finished();
@@ -201,7 +201,7 @@ fn a_handler_that_answers_receives_all_that_was_sent_before_the_client_left() {
         let (tell, told) = channel();
         let mut server = Server::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();
-        let _door = Door(server.gate());
+        let _door = Door(server.handle());
         let handler = move |upgrade: Upgrade| {
             let (gone, tell) = (Arc::clone(&gone), tell.clone());
             async move {
@@ -283,7 +283,7 @@ fn a_client_that_only_sends_answers_pings_and_notices_a_close() {
             }
         });
         let url = format!("ws://{}/", raw.address);
-        let mut socket = ws::connect(&url, Dial::default()).await.unwrap();
+        let mut socket = ws::connect(&url, ConnectOptions::default()).await.unwrap();
         let refused = send_on(&mut socket, 1).await;
         ponged.try_recv().unwrap();
         let Error::Disconnect(closed) = refused else {
@@ -309,7 +309,7 @@ fn a_send_that_is_blocked_notices_a_close() {
                 let _ = ended.recv_timeout(Duration::from_secs(20));
             });
             let url = format!("ws://{}/", raw.address);
-            let mut socket = ws::connect(&url, Dial::default()).await.unwrap();
+            let mut socket = ws::connect(&url, ConnectOptions::default()).await.unwrap();
             if split {
                 let (read, mut write) = socket.split();
                 let refused = loop {
@@ -359,10 +359,10 @@ fn a_slow_reader_lives_and_one_that_reads_nothing_is_dropped() {
             ..ws::Config::default()
         };
         let server = Server::bind("127.0.0.1:0").await.unwrap();
-        let mut server = server.options(ws::Serve::default().config(config));
+        let mut server = server.options(ws::ServerOptions::default().config(config));
         let address = server.local_addr().unwrap();
-        let gate = server.gate();
-        let _door = Door(gate.clone());
+        let handle = server.handle();
+        let _door = Door(handle.clone());
         let handler = |upgrade: Upgrade| owes(upgrade, OWED);
         runtime::spawn(async move { server.serve(Router::new().route("/", handler)).await.unwrap() });
 
@@ -407,7 +407,7 @@ fn a_slow_reader_lives_and_one_that_reads_nothing_is_dropped() {
         }
         let stuck = opening.join().unwrap();
         // The test as a whole is bounded by its runner; a server that waits for ever would not get on from here.
-        while gate.open() > 0 {
+        while handle.open() > 0 {
             ws::sleep(Duration::from_millis(10)).await;
         }
         drop(stuck);
@@ -436,9 +436,9 @@ fn who_asks_for_control_frames_sees_them_and_the_round_trip_is_known() {
             ..ws::Config::default()
         };
         let server = Server::bind("127.0.0.1:0").await.unwrap();
-        let mut server = server.options(ws::Serve::default().config(off.clone()));
+        let mut server = server.options(ws::ServerOptions::default().config(off.clone()));
         let url = format!("ws://{}/", server.local_addr().unwrap());
-        let _door = Door(server.gate());
+        let _door = Door(server.handle());
         runtime::spawn(async move { server.serve(Router::new().route("/", attentive)).await.unwrap() });
 
         let mut config = ws::Config {
@@ -446,7 +446,7 @@ fn who_asks_for_control_frames_sees_them_and_the_round_trip_is_known() {
             ..ws::Config::default()
         };
         config.timeouts.ping = Some(Duration::from_millis(50));
-        let socket = ws::connect(&url, Dial::default().config(config)).await.unwrap();
+        let socket = ws::connect(&url, ConnectOptions::default().config(config)).await.unwrap();
         assert_eq!(socket.round_trip(), None);
         let (mut read, mut write) = socket.split();
         write.send_text("one").await.unwrap();
@@ -485,7 +485,7 @@ fn who_asks_for_control_frames_sees_them_and_the_round_trip_is_known() {
             stream.write_all(&frame(0x81, false, b"thanks")).unwrap();
         });
         let url = format!("ws://{}/", raw.address);
-        let mut client = Client::new(&url, Dial::default().config(off)).unwrap();
+        let mut client = Client::new(&url, ConnectOptions::default().config(off)).unwrap();
         assert_eq!(client.receive_text().await.unwrap().as_deref(), Some("thanks"));
         raw.finished();
     });

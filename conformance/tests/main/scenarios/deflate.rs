@@ -1,9 +1,9 @@
 //! permessage-deflate of our client with each server; what is saved is seen on the wire.
 
 use sansws_core::config::{Config, Deflate};
-use sansws_core::drive::{Dial, Result};
-use sansws_core::frame::Kind;
-use sansws_core::message::Prepared;
+use sansws_core::drive::{ConnectOptions, Result};
+use sansws_core::frame::MessageKind;
+use sansws_core::message::PreparedMessage;
 
 use super::messages::{echo, finish};
 use crate::support::data::{noise, text};
@@ -19,8 +19,8 @@ crate::support::each_server!(
     on_the_wire
 );
 
-fn dial(deflate: Deflate) -> Dial {
-    Dial::default().config(Config {
+fn dial(deflate: Deflate) -> ConnectOptions {
+    ConnectOptions::default().config(Config {
         deflate: Some(deflate),
         ..Config::default()
     })
@@ -48,7 +48,7 @@ async fn exchange<R: Runtime>(server: &Server, deflate: Deflate) -> Result {
         }
     }
     let string = text(10_000);
-    let prepared = Prepared::new(string.as_str());
+    let prepared = PreparedMessage::new(string.as_str());
     for prepared in [prepared.clone(), prepared.deflated(6, 9)] {
         socket.send_prepared(&prepared).await?;
         assert!(socket.receive_text().await?.as_ref() == Some(&string));
@@ -60,7 +60,7 @@ async fn exchange<R: Runtime>(server: &Server, deflate: Deflate) -> Result {
         socket.receive_text().await?.as_deref(),
         Some("one two three")
     );
-    let mut writer = socket.send_stream(Kind::Text);
+    let mut writer = socket.send_stream(MessageKind::Text);
     for piece in [string.as_str(), "", &string] {
         writer.write(piece).await?;
     }
@@ -135,7 +135,7 @@ fn off<R: Runtime>(side: Side) {
         ..Options::default()
     };
     against::<R>(side, &options, async |server| {
-        let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         assert!(!socket.is_deflated());
         echo(&mut socket, text(100_000)).await?;
         finish(socket).await

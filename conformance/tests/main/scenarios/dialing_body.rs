@@ -1,17 +1,17 @@
 // Included for each runtime: `ws` is its adapter, `runtime` what else is asked of it.
 
 use crate::runtimes::Door;
-use ws::{Client, ClientState, Config, Dial, Error, Result, Router, Server, Stop, Upgrade};
+use ws::{Client, ClientState, Config, ConnectOptions, Error, Result, Router, Server, Stop, Upgrade};
 
 /// What the server was asked for.
-async fn told(url: &str, dial: Dial) -> String {
+async fn told(url: &str, dial: ConnectOptions) -> String {
     let mut socket = ws::connect(url, dial).await.unwrap();
     socket.receive_text().await.unwrap().unwrap()
 }
 
 /// A dial that trusts these certificates.
-fn trusting(certs: &Certs) -> Dial {
-    Dial::default().tls(ws::tls::client(certs.roots(), None).unwrap())
+fn trusting(certs: &Certs) -> ConnectOptions {
+    ConnectOptions::default().tls(ws::tls::client(certs.roots(), None).unwrap())
 }
 
 fn server_tls(certs: &Certs) -> Arc<ServerConfig> {
@@ -38,7 +38,7 @@ fn a_host_of_the_caller_is_sent_and_tls_asks_for_that_of_the_url() {
         }
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("ws://{}/", listener.local_addr().unwrap());
-        let refused = ws::connect(&url, Dial::default().header("Host", "a/b")).await;
+        let refused = ws::connect(&url, ConnectOptions::default().header("Host", "a/b")).await;
         let Err(Error::BadHeader { name, .. }) = refused else {
             panic!("{refused:?}");
         };
@@ -52,16 +52,16 @@ fn a_password_of_the_url_is_said_to_its_own_origin_only() {
     runtime::block_on(async {
         let peer = Peer::tells(None);
         let url = format!("ws://Aladdin:open%20sesame@127.0.0.1:{}/", peer.port);
-        let text = told(&url, Dial::default()).await;
+        let text = told(&url, ConnectOptions::default()).await;
         assert!(text.contains(BASIC), "{text}");
         peer.finish();
         // It is seen in no state of a client.
-        let client = Client::new(&url, Dial::default()).unwrap();
+        let client = Client::new(&url, ConnectOptions::default()).unwrap();
         assert!(!format!("{client:?}").contains("sesame"), "{client:?}");
 
         let peer = Peer::tells(None);
         let url = format!("ws://Aladdin:open%20sesame@127.0.0.1:{}/", peer.port);
-        let text = told(&url, Dial::default().bearer("token").unwrap()).await;
+        let text = told(&url, ConnectOptions::default().bearer("token").unwrap()).await;
         assert!(text.contains("\r\nAuthorization: Bearer token\r\n"), "{text}");
         assert!(!text.contains("Basic"), "{text}");
         peer.finish();
@@ -79,13 +79,13 @@ fn a_password_of_the_url_is_said_to_its_own_origin_only() {
             until_end(stream);
         });
         let url = format!("ws://Aladdin:open%20sesame@127.0.0.1:{}/", first.port);
-        let text = told(&url, Dial::default().redirects(1)).await;
+        let text = told(&url, ConnectOptions::default().redirects(1)).await;
         assert!(asked.recv().unwrap().contains(BASIC));
         assert!(!text.contains("Authorization"), "{text}");
         first.finish();
         elsewhere.finish();
 
-        let bad = ws::connect("ws://me:se%same@a/", Dial::default()).await.unwrap_err();
+        let bad = ws::connect("ws://me:se%same@a/", ConnectOptions::default()).await.unwrap_err();
         let text = bad.to_string();
         assert!(matches!(bad, Error::BadUrl { .. }) && text.contains("Basic"), "{text}");
         assert!(!text.contains("same"), "{text}");
@@ -120,7 +120,7 @@ fn a_refusal_whose_body_never_comes_is_told_with_its_status() {
         // One that comes back by itself does not come back from that.
         let peer = Peer::says(None, "HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\n".into());
         let url = format!("ws://127.0.0.1:{}/", peer.port);
-        let mut client = Client::new(&url, Dial::default().config(config)).unwrap();
+        let mut client = Client::new(&url, ConnectOptions::default().config(config)).unwrap();
         assert_eq!(client.receive().await.unwrap(), None);
         let ClientState::Stopped(Stop::Failed(error)) = client.state() else {
             panic!("{client:?}");
@@ -147,13 +147,13 @@ async fn serves(tls: Option<Arc<ServerConfig>>) -> (Door, SocketAddr) {
     };
     let mut server = Server::new(listener);
     let address = server.local_addr().unwrap();
-    let door = Door(server.gate());
+    let door = Door(server.handle());
     runtime::spawn(async move { server.serve(Router::new().route("/", echo)).await.unwrap() });
     (door, address)
 }
 
 /// Whether a connection is good in both directions, for more than one buffer holds.
-async fn is_echoed(url: &str, dial: Dial) -> Result<(), Error> {
+async fn is_echoed(url: &str, dial: ConnectOptions) -> Result<(), Error> {
     let mut socket = ws::connect(url, dial).await?;
     for size in [0, 1_000, 300_000] {
         let octets = vec![7; size];
@@ -204,12 +204,12 @@ fn an_address_that_does_not_answer_does_not_keep_from_the_next_one() {
     runtime::block_on(async {
         let mut config = Config::default();
         config.timeouts.connect = Some(Duration::from_millis(600));
-        let alone = Dial::default().config(config).resolve("chat.example", [hole.address]);
+        let alone = ConnectOptions::default().config(config).resolve("chat.example", [hole.address]);
         let late = ws::connect("ws://chat.example/", alone).await;
         assert!(matches!(late, Err(Error::ConnectTimeout)), "{late:?}");
 
         let (_door, server) = serves(None).await;
-        let both = Dial::default().resolve("Chat.Example", [hole.address, server]);
+        let both = ConnectOptions::default().resolve("Chat.Example", [hole.address, server]);
         is_echoed("ws://chat.example/", both.clone()).await.unwrap();
         // So does who comes back by itself.
         let mut client = Client::new("ws://chat.example/", both).unwrap();
@@ -236,7 +236,7 @@ fn an_address_of_a_proxy_that_does_not_answer_does_not_keep_from_the_next_one() 
             let scheme = if tls.is_some() { "https" } else { "http" };
             let proxy = Proxy::start(tls);
             let at: SocketAddr = ([127, 0, 0, 1], proxy.port).into();
-            let dial = Dial::default()
+            let dial = ConnectOptions::default()
                 .proxy(format!("{scheme}://localhost:1").parse().unwrap())
                 .proxy_tls(ws::tls::client(certs.roots(), None).unwrap())
                 .resolve("localhost", [hole.address, at]);

@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ws::{
-    CloseCode, Dial, Endpoint, Error, Gate, Json, Message, Result, Router, Server, Upgrade,
+    CloseCode, ConnectOptions, Endpoint, Error, ServerHandle, Json, Message, Result, Router, Server, Upgrade,
     WebSocket, Wire, connect,
 };
 
 /// Serves in the background.
-async fn start(router: Router) -> (String, Gate) {
+async fn start(router: Router) -> (String, ServerHandle) {
     let mut server = Server::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", server.local_addr().unwrap());
-    let gate = server.gate();
+    let handle = server.handle();
     runtime::spawn(async move { server.serve(router).await.unwrap() });
-    (url, gate)
+    (url, handle)
 }
 
 /// What a client is told by the path: the close code and the reason, or the status.
 async fn told(url: &str, message: Option<Message>) -> (u16, String) {
-    let mut socket = match connect(url, Dial::default()).await {
+    let mut socket = match connect(url, ConnectOptions::default()).await {
         Ok(socket) => socket,
         Err(Error::Refused(response)) => {
             return (response.status, String::from_utf8(response.body).unwrap());
@@ -35,11 +35,11 @@ async fn told(url: &str, message: Option<Message>) -> (u16, String) {
 }
 
 /// How many handlers have failed, once all have ended.
-async fn failures(gate: &Gate) -> u64 {
-    while gate.open() > 0 {
+async fn failures(handle: &ServerHandle) -> u64 {
+    while handle.open() > 0 {
         ws::sleep(Duration::from_millis(1)).await;
     }
-    gate.metrics().handlers_failed
+    handle.metrics().handlers_failed
 }
 
 /// The server behind a gateway: says or does what its path asks for.
@@ -67,7 +67,7 @@ async fn gateway(upgrade: Upgrade) -> Result {
         socket.receive_bytes().await,
         Err(Error::WrongKind(_))
     ));
-    let mut behind = connect(&format!("{url}/upstream/{what}"), Dial::default()).await?;
+    let mut behind = connect(&format!("{url}/upstream/{what}"), ConnectOptions::default()).await?;
     match what.as_str() {
         "binary" => drop(behind.receive_text().await?),
         "json" => drop(behind.receive_json::<Vec<u8>>().await?),
@@ -114,7 +114,7 @@ async fn fails(upgrade: Upgrade) -> Result {
         "misuse" => drop(socket.close(1005, "").await?),
         "json" => socket.send_json(&std::collections::HashMap::from([((1, 2), 3)])).await?,
         "panic" => panic!("a secret"),
-        "refused" => drop(connect("ws://127.0.0.1:1", Dial::default()).await?),
+        "refused" => drop(connect("ws://127.0.0.1:1", ConnectOptions::default()).await?),
         other => panic!("{other}"),
     }
     Ok(())
@@ -143,13 +143,13 @@ fn what_the_application_does_wrong_is_told_by_its_code_alone_and_counted() {
             .route("/fails/{how}", fails)
             .route("/early/{how}", fails_early)
             .state(Upstream(behind));
-        let (url, gate) = start(router).await;
+        let (url, handle) = start(router).await;
         let mut failed = 0;
         for what in ["1000", "1008", "1011", "1012", "4001", "binary", "json"] {
             let got = told(&format!("{url}/gateway/{what}"), Some("go".into())).await;
             assert_eq!(got, (1011, String::new()), "the upstream: {what}");
             failed += 1;
-            assert_eq!(failures(&gate).await, failed, "{what}");
+            assert_eq!(failures(&handle).await, failed, "{what}");
         }
         for how in [
             "fs", "row", "source", "anyhow", "text", "number", "hub", "param", "reject", "misuse",
@@ -158,14 +158,14 @@ fn what_the_application_does_wrong_is_told_by_its_code_alone_and_counted() {
             let got = told(&format!("{url}/fails/{how}"), None).await;
             assert_eq!(got, (1011, String::new()), "{how}");
             failed += 1;
-            assert_eq!(failures(&gate).await, failed, "{how}");
+            assert_eq!(failures(&handle).await, failed, "{how}");
         }
         for how in ["param", "state", "fs", "close", "panic", "forgets"] {
             let (status, body) = told(&format!("{url}/early/{how}"), None).await;
             assert_eq!(status, 500, "{how}");
             assert_eq!(body, "the request could not be handled\n", "{how}");
             failed += 1;
-            assert_eq!(failures(&gate).await, failed, "{how}");
+            assert_eq!(failures(&handle).await, failed, "{how}");
         }
     });
 }
@@ -218,7 +218,7 @@ fn what_the_peer_does_is_no_failure_of_the_application() {
         let router = Router::new()
             .route("/listens/{how}", listens)
             .route("/endpoint", Texts);
-        let (url, gate) = start(router).await;
+        let (url, handle) = start(router).await;
         let kind = "a message of the other kind was expected".to_string();
         let json = "the message is not the JSON that was expected".to_string();
         let octets = || Some(Message::Binary(b"octets".into()));
@@ -236,7 +236,7 @@ fn what_the_peer_does_is_no_failure_of_the_application() {
         }
         for how in ["plain", "anyhow", "context", "sends"] {
             for code in [Some(4001), Some(1011), None] {
-                let mut socket = connect(&format!("{url}/listens/{how}"), Dial::default())
+                let mut socket = connect(&format!("{url}/listens/{how}"), ConnectOptions::default())
                     .await
                     .unwrap();
                 match code {
@@ -245,6 +245,6 @@ fn what_the_peer_does_is_no_failure_of_the_application() {
                 }
             }
         }
-        assert_eq!(failures(&gate).await, 0);
+        assert_eq!(failures(&handle).await, 0);
     });
 }

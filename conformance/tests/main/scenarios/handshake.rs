@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
-use sansws_core::drive::{Dial, Error};
+use sansws_core::drive::{ConnectOptions, Error};
 use serde_json::Value;
 
 use super::messages::{echo, finish};
@@ -16,7 +16,7 @@ crate::support::both!(nobody_listens, misuse);
 
 fn headers<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        let dial = Dial::default()
+        let dial = ConnectOptions::default()
             .header("Origin", "https://example.org")
             .header("X-Test", "one")
             .header("X-Test", "two")
@@ -63,9 +63,9 @@ fn subprotocols<R: Runtime>(side: Side) {
             (&["other"], None),
             (&[], None),
         ] {
-            let dial = offers
-                .iter()
-                .fold(Dial::default(), |dial, name| dial.subprotocol(*name));
+            let dial = offers.iter().fold(ConnectOptions::default(), |dial, name| {
+                dial.subprotocol(*name)
+            });
             let mut socket = R::connect(&server.url("/"), dial).await?;
             assert_eq!(socket.subprotocol(), want, "{offers:?}");
             echo(&mut socket, "hello").await?;
@@ -77,7 +77,7 @@ fn subprotocols<R: Runtime>(side: Side) {
 
 fn reject<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        match R::connect(&server.url("/reject"), Dial::default()).await {
+        match R::connect(&server.url("/reject"), ConnectOptions::default()).await {
             Err(Error::Refused(response)) => {
                 assert_eq!(response.status, 403);
                 assert_eq!(response.fields.get_str("x-why"), Some("test"));
@@ -92,7 +92,7 @@ fn reject<R: Runtime>(side: Side) {
 
 fn redirect<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        match R::connect(&server.url("/redirect"), Dial::default()).await {
+        match R::connect(&server.url("/redirect"), ConnectOptions::default()).await {
             Err(Error::Refused(response)) => {
                 assert_eq!(response.status, 302);
                 assert_eq!(response.location(), Some("/elsewhere"));
@@ -109,12 +109,16 @@ fn nobody_listens<R: Runtime>() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     R::run(async {
-        let refused = R::connect(&format!("ws://127.0.0.1:{port}/"), Dial::default()).await;
+        let refused = R::connect(
+            &format!("ws://127.0.0.1:{port}/"),
+            ConnectOptions::default(),
+        )
+        .await;
         match refused {
             Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
             other => panic!("{other:?}"),
         }
-        let unknown = R::connect("ws://no-such-host.invalid/", Dial::default()).await;
+        let unknown = R::connect("ws://no-such-host.invalid/", ConnectOptions::default()).await;
         assert!(matches!(unknown, Err(Error::Io(_))), "{unknown:?}");
         Ok(())
     });
@@ -122,7 +126,7 @@ fn nobody_listens<R: Runtime>() {
 
 fn misuse<R: Runtime>() {
     R::run(async {
-        let bad = R::connect("ftp://127.0.0.1/", Dial::default()).await;
+        let bad = R::connect("ftp://127.0.0.1/", ConnectOptions::default()).await;
         assert!(matches!(bad, Err(Error::BadUrl { .. })), "{bad:?}");
         Ok(())
     });

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ws::{
-    Budget, Config, Deflate, Dial, Error, Gate, GroupOptions, Hub, HubError, HubOptions, Limits,
-    Listener, Open, Overflow, Policy, Result, Router, Server, Upgrade, WebSocket,
+    QueueLimits, Config, Deflate, ConnectOptions, Error, ServerHandle, GroupOptions, Hub, HubError, HubOptions, Limits,
+    Listener, ChannelOptions, SlowConsumerPolicy, ConnectionPolicy, Result, Router, Server, Upgrade, WebSocket,
 };
 
 /// Joins the group of its path, says so, and publishes what it receives there.
@@ -27,7 +27,7 @@ fn rooms(hub: &Hub) -> Router {
     Router::new().route("/{room}", room).hub(hub)
 }
 
-async fn enter(address: SocketAddr, room: &str, dial: Dial) -> WebSocket {
+async fn enter(address: SocketAddr, room: &str, dial: ConnectOptions) -> WebSocket {
     let url = format!("ws://{address}/{room}");
     let mut socket = ws::connect(&url, dial).await.unwrap();
     assert_eq!(text(&mut socket).await, "joined");
@@ -54,8 +54,8 @@ fn any_thread_may_publish_and_membership_ends_with_the_socket() {
     let hub = Hub::new();
     runtime::block_on(async {
         let (address, _door) = start(rooms(&hub)).await;
-        let mut ada = enter(address, "lobby", Dial::default()).await;
-        let mut bob = enter(address, "lobby", Dial::default()).await;
+        let mut ada = enter(address, "lobby", ConnectOptions::default()).await;
+        let mut bob = enter(address, "lobby", ConnectOptions::default()).await;
         let outside = hub.clone();
         std::thread::spawn(move || {
             let published = outside.publish("lobby", "from a thread").now().unwrap();
@@ -84,11 +84,11 @@ fn members_with_and_without_compression_receive_the_same_and_it_is_compressed_on
             deflate: Some(Deflate::default()),
             ..Config::default()
         };
-        let policy = Policy::default().config(config.clone());
+        let policy = ConnectionPolicy::default().config(config.clone());
         let (address, _door) = start(rooms(&hub).policy(policy)).await;
         let mut sockets = Vec::new();
         for deflates in [true, false, true, true] {
-            let dial = Dial::default();
+            let dial = ConnectOptions::default();
             let dial = if deflates {
                 dial.config(config.clone())
             } else {
@@ -129,8 +129,8 @@ fn threads_have_a_node_each_and_all_members_see_one_order() {
     let hub = Hub::new();
     let first = runtime::block_on(async { Listener::bind_shared(([127, 0, 0, 1], 0).into()) });
     let address = first.unwrap().local_addr().unwrap();
-    let gate = Gate::new(1_000);
-    let (door, router) = (gate.clone(), rooms(&hub));
+    let handle = ServerHandle::new(1_000);
+    let (door, router) = (handle.clone(), rooms(&hub));
     let serving = std::thread::spawn(move || {
         let server = || {
             let listener = Listener::bind_shared(address)?;
@@ -138,7 +138,7 @@ fn threads_have_a_node_each_and_all_members_see_one_order() {
         };
         Server::serve_on_threads(2, server, router)
     });
-    let _door = Door(gate);
+    let _door = Door(handle);
     while hub.metrics().nodes < 2 {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -146,7 +146,7 @@ fn threads_have_a_node_each_and_all_members_see_one_order() {
         const EACH: usize = 20;
         let mut sockets = Vec::new();
         for _ in 0..32 {
-            sockets.push(enter(address, "lobby", Dial::default()).await);
+            sockets.push(enter(address, "lobby", ConnectOptions::default()).await);
         }
         for round in 0..EACH {
             for (at, socket) in sockets.iter_mut().enumerate() {
@@ -176,15 +176,15 @@ fn threads_have_a_node_each_and_all_members_see_one_order() {
 
 #[test]
 fn a_peer_that_does_not_read_is_closed_and_the_others_lose_nothing() {
-    let budget = Budget {
+    let budget = QueueLimits {
         octets: 1 << 20,
-        ..Budget::default()
+        ..QueueLimits::default()
     };
     let hub = Hub::with_options(HubOptions::default().budget(budget));
     runtime::block_on(async {
         let (address, _door) = start(rooms(&hub)).await;
-        let mut reader = enter(address, "lobby", Dial::default()).await;
-        let stalled = enter(address, "lobby", Dial::default()).await;
+        let mut reader = enter(address, "lobby", ConnectOptions::default()).await;
+        let stalled = enter(address, "lobby", ConnectOptions::default()).await;
         let message = "x".repeat(64 << 10);
         let mut rounds = 0;
         while hub.metrics().hub.counters.closed_slow == 0 {
@@ -218,15 +218,15 @@ fn a_peer_that_does_not_read_is_closed_and_the_others_lose_nothing() {
 #[test]
 fn a_publisher_waits_for_a_member_that_is_behind() {
     let options = HubOptions::default()
-        .groups(GroupOptions::default().overflow(Overflow::Wait))
-        .budget(Budget {
+        .groups(GroupOptions::default().overflow(SlowConsumerPolicy::Wait))
+        .budget(QueueLimits {
             messages: 4,
-            ..Budget::default()
+            ..QueueLimits::default()
         });
     let hub = Hub::with_options(options);
     runtime::block_on(async {
         let (address, _door) = start(rooms(&hub)).await;
-        let mut reader = enter(address, "lobby", Dial::default()).await;
+        let mut reader = enter(address, "lobby", ConnectOptions::default()).await;
         let message = "x".repeat(256 << 10);
         let mut sent = 0;
         let refused = loop {
@@ -238,7 +238,7 @@ fn a_publisher_waits_for_a_member_that_is_behind() {
             // Its task takes what the socket takes.
             ws::sleep(Duration::from_millis(1)).await;
         };
-        assert!(matches!(refused, Error::Hub(HubError::Behind)), "{refused}");
+        assert!(matches!(refused, Error::Hub(HubError::Backpressure)), "{refused}");
         let (waiting, told) = (hub.clone(), Arc::new(std::sync::Mutex::new(false)));
         let done = Arc::clone(&told);
         runtime::spawn(async move {
@@ -259,9 +259,9 @@ fn a_publisher_waits_for_a_member_that_is_behind() {
 fn the_time_of_a_hub_is_kept_by_the_server() {
     async fn brief(upgrade: Upgrade) -> Result {
         let mut socket = upgrade.accept().await?;
-        socket.open_channel(Open {
+        socket.open_channel(ChannelOptions {
             expiry: Some(Duration::from_millis(200)),
-            ..Open::default()
+            ..ChannelOptions::default()
         })?;
         while socket.receive().await?.is_some() {}
         Ok(())
@@ -269,7 +269,7 @@ fn the_time_of_a_hub_is_kept_by_the_server() {
     let hub = Hub::new();
     runtime::block_on(async {
         let (address, _door) = start(Router::new().route("/", brief).hub(&hub)).await;
-        let mut socket = ws::connect(&format!("ws://{address}/"), Dial::default())
+        let mut socket = ws::connect(&format!("ws://{address}/"), ConnectOptions::default())
             .await
             .unwrap();
         // 1001 is a normal end.
@@ -283,12 +283,12 @@ fn a_server_that_drains_closes_members_with_what_they_are_owed() {
     let hub = Hub::new();
     runtime::block_on(async {
         let mut server = Server::bind("127.0.0.1:0").await.unwrap();
-        let (address, gate) = (server.local_addr().unwrap(), server.gate());
+        let (address, handle) = (server.local_addr().unwrap(), server.handle());
         let router = rooms(&hub);
         runtime::spawn(async move { server.serve(router).await.unwrap() });
-        let mut socket = enter(address, "lobby", Dial::default()).await;
+        let mut socket = enter(address, "lobby", ConnectOptions::default()).await;
         hub.publish("lobby", "before").now().unwrap();
-        gate.close();
+        handle.close();
         assert_eq!(text(&mut socket).await, "before");
         assert!(socket.receive().await.unwrap().is_none());
         until("nobody is left", || hub.metrics().hub.gauges.channels == 0).await;
@@ -310,14 +310,14 @@ fn joining_leaving_and_publishing_at_once_leaves_nothing_behind() {
         Ok(())
     }
     // The thread publishes as fast as it can: whoever falls behind loses messages and is not closed.
-    let options = HubOptions::default().groups(GroupOptions::default().overflow(Overflow::DropOldest));
+    let options = HubOptions::default().groups(GroupOptions::default().overflow(SlowConsumerPolicy::DropOldest));
     let hub = Hub::with_options(options);
     runtime::block_on(async {
         let limits = Limits {
             write_queue: 1 << 20,
             ..Limits::default()
         };
-        let policy = Policy::default().config(Config {
+        let policy = ConnectionPolicy::default().config(Config {
             limits,
             ..Config::default()
         });
@@ -332,7 +332,7 @@ fn joining_leaving_and_publishing_at_once_leaves_nothing_behind() {
                     // Awaiting it would wait for members whose queues are full.
                     match hub_of_thread.publish(group, "outside").now() {
                         Ok(_) => published += 1,
-                        Err(Error::Hub(HubError::Behind)) => {}
+                        Err(Error::Hub(HubError::Backpressure)) => {}
                         Err(other) => panic!("{other}"),
                     }
                 }
@@ -343,7 +343,7 @@ fn joining_leaving_and_publishing_at_once_leaves_nothing_behind() {
         let mut sockets = Vec::new();
         for _ in 0..20 {
             let url = format!("ws://{address}/");
-            sockets.push(ws::connect(&url, Dial::default()).await.unwrap());
+            sockets.push(ws::connect(&url, ConnectOptions::default()).await.unwrap());
         }
         for round in 0..200_usize {
             for (at, socket) in sockets.iter_mut().enumerate() {
@@ -394,7 +394,7 @@ fn what_a_client_sends_leaves_however_much_it_did_in_one_turn() {
         let mut sockets = Vec::new();
         for _ in 0..50 {
             let url = format!("ws://{address}/");
-            sockets.push(ws::connect(&url, Dial::default()).await.unwrap());
+            sockets.push(ws::connect(&url, ConnectOptions::default()).await.unwrap());
         }
         // No socket is full, and nothing is waited for: a runtime may want to stop this.
         for round in 0..20 {

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ws::{
-    Budget, Dial, Gate, GroupOptions, HistoryOptions, Hub, HubError, HubEvent, HubOptions, Listener,
-    Open, PresenceMode, Result, Router, Server, Upgrade, WebSocket,
+    QueueLimits, ConnectOptions, ServerHandle, GroupOptions, HistoryOptions, Hub, HubError, HubEvent, HubOptions, Listener,
+    ChannelOptions, PresenceMode, Result, Router, Server, Upgrade, WebSocket,
 };
 
 /// Joins the group of its path, says so, and publishes what it receives there.
@@ -29,7 +29,7 @@ fn rooms(hub: &Hub) -> Router {
 
 async fn enter(address: SocketAddr, room: &str) -> WebSocket {
     let url = format!("ws://{address}/{room}");
-    let mut socket = ws::connect(&url, Dial::default()).await.unwrap();
+    let mut socket = ws::connect(&url, ConnectOptions::default()).await.unwrap();
     assert_eq!(text(&mut socket).await, "joined");
     socket
 }
@@ -165,7 +165,7 @@ fn ten_thousand_messages_at_once_from_one_client_close_nobody() {
         let hub = Hub::new();
         let router = rooms(&hub).route("/send", send);
         runtime::block_on(burst(&hub, router, members, async |address| {
-            let mut socket = ws::connect(&format!("ws://{address}/send"), Dial::default())
+            let mut socket = ws::connect(&format!("ws://{address}/send"), ConnectOptions::default())
                 .await
                 .unwrap();
             for number in 0..BURST {
@@ -215,7 +215,7 @@ fn what_a_client_sends_before_its_close_is_published_to_the_last() {
             let (address, _door) = start(router).await;
             let mut member = enter(address, "lobby").await;
             let url = format!("ws://{address}/speak");
-            let mut socket = ws::connect(&url, Dial::default()).await.unwrap();
+            let mut socket = ws::connect(&url, ConnectOptions::default()).await.unwrap();
             for number in 0..count {
                 socket.send_text(number.to_string()).await.unwrap();
             }
@@ -239,7 +239,7 @@ fn ten_thousand_messages_at_once_from_a_handler_or_from_outside_close_nobody() {
         let router = rooms(&hub).route("/flood", flood);
         runtime::block_on(burst(&hub, router, members, async |address| {
             let url = format!("ws://{address}/flood");
-            let mut socket = ws::connect(&url, Dial::default()).await.unwrap();
+            let mut socket = ws::connect(&url, ConnectOptions::default()).await.unwrap();
             socket.send_text("go").await.unwrap();
             socket.receive().await.unwrap();
         }));
@@ -257,8 +257,8 @@ fn ten_thousand_messages_at_once_close_nobody_on_several_threads() {
     let hub = Hub::new();
     let first = runtime::block_on(async { Listener::bind_shared(([127, 0, 0, 1], 0).into()) });
     let address = first.unwrap().local_addr().unwrap();
-    let gate = Gate::new(1_000);
-    let (door, router) = (gate.clone(), rooms(&hub));
+    let handle = ServerHandle::new(1_000);
+    let (door, router) = (handle.clone(), rooms(&hub));
     let serving = std::thread::spawn(move || {
         let server = || {
             let listener = Listener::bind_shared(address)?;
@@ -266,7 +266,7 @@ fn ten_thousand_messages_at_once_close_nobody_on_several_threads() {
         };
         Server::serve_on_threads(2, server, router)
     });
-    let door = Door(gate);
+    let door = Door(handle);
     while hub.metrics().nodes < 2 {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -295,9 +295,9 @@ fn ten_thousand_messages_at_once_close_nobody_on_several_threads() {
 
 #[test]
 fn who_does_not_read_is_closed_within_the_limits_and_holds_up_nobody() {
-    let options = HubOptions::default().budget(Budget {
+    let options = HubOptions::default().budget(QueueLimits {
         octets: 256 << 10,
-        ..Budget::default()
+        ..QueueLimits::default()
     });
     let hub = Hub::with_options(options);
     runtime::block_on(async {
@@ -363,10 +363,10 @@ async fn told(upgrade: Upgrade) -> Result {
     let user: String = upgrade.param("user")?;
     let since = upgrade.query_value("since").map(|since| since.parse());
     let mut socket = upgrade.accept().await?;
-    socket.open_channel(Open {
+    socket.open_channel(ChannelOptions {
         user: Some(user.clone()),
         metadata: Some(format!("first of {user}")),
-        ..Open::default()
+        ..ChannelOptions::default()
     })?;
     let joined = socket.join_since("lobby", since.transpose()?).await?;
     socket.send_in_order(format!("{}", joined.position.unwrap())).await?;
@@ -403,7 +403,7 @@ fn presence_shows_what_was_said_last_and_who_leaves_is_gone_at_once() {
             }
         };
         let url = format!("ws://{address}/ada");
-        let mut ada = ws::connect(&url, Dial::default()).await.unwrap();
+        let mut ada = ws::connect(&url, ConnectOptions::default()).await.unwrap();
         text(&mut ada).await;
         assert_eq!(changed().await.joined[0].metadata.as_deref(), Some("first of ada"));
         ada.send_text("away").await.unwrap();
@@ -412,7 +412,7 @@ fn presence_shows_what_was_said_last_and_who_leaves_is_gone_at_once() {
         let presence = hub.presence("lobby").await.unwrap();
         assert_eq!(presence.members[0].metadata.as_deref(), Some("away"));
         // A second tab says something else.
-        let mut tab = ws::connect(&url, Dial::default()).await.unwrap();
+        let mut tab = ws::connect(&url, ConnectOptions::default()).await.unwrap();
         text(&mut tab).await;
         assert_eq!(changed().await.updated[0].metadata.as_deref(), Some("first of ada"));
         for socket in [&mut ada, &mut tab] {
@@ -434,7 +434,7 @@ fn what_is_excluded_stays_so_after_a_reconnect_and_what_is_sent_in_order_comes_b
     runtime::block_on(async {
         let (address, _door) = start(Router::new().route("/{user}", told).hub(&hub)).await;
         let url = format!("ws://{address}/ada");
-        let mut ada = ws::connect(&url, Dial::default()).await.unwrap();
+        let mut ada = ws::connect(&url, ConnectOptions::default()).await.unwrap();
         let since = text(&mut ada).await;
         ada.send_text("echo").await.unwrap();
         ada.send_text("order").await.unwrap();
@@ -444,13 +444,13 @@ fn what_is_excluded_stays_so_after_a_reconnect_and_what_is_sent_in_order_comes_b
         while hub.count("lobby") > 0 {
             ws::sleep(Duration::from_millis(5)).await;
         }
-        let mut ada = ws::connect(&format!("{url}?since={since}"), Dial::default())
+        let mut ada = ws::connect(&format!("{url}?since={since}"), ConnectOptions::default())
             .await
             .unwrap();
         assert_eq!(text(&mut ada).await, "published", "not what it was excluded from");
         // Another user gets both.
         let url = format!("ws://{address}/bob?since={since}");
-        let mut bob = ws::connect(&url, Dial::default()).await.unwrap();
+        let mut bob = ws::connect(&url, ConnectOptions::default()).await.unwrap();
         assert_eq!(text(&mut bob).await, "not to me");
         assert_eq!(text(&mut bob).await, "published");
     });

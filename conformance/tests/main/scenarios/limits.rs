@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use sansws_core::config::{Config, Limits, Timeouts};
-use sansws_core::drive::{Dial, Error, Serve};
+use sansws_core::drive::{ConnectOptions, Error, ServerOptions};
 use sansws_core::error::Violation;
 use sansws_core::handshake::Failure;
 
@@ -44,11 +44,12 @@ fn pings() -> Config {
 /// Both ends ping and answer, so a connection without messages stays.
 fn keepalive<R: Runtime>() {
     let server = OurServer::start::<R>(Setup {
-        options: Serve::default().config(pings()),
+        options: ServerOptions::default().config(pings()),
         ..Setup::default()
     });
     R::run(async {
-        let mut socket = R::connect(&server.url("/"), Dial::default().config(pings())).await?;
+        let mut socket =
+            R::connect(&server.url("/"), ConnectOptions::default().config(pings())).await?;
         let late = async {
             R::sleep(10 * SHORT).await;
             Ok(None)
@@ -70,7 +71,7 @@ fn silent_peer<R: Runtime>() {
     });
     R::run(async {
         let url = format!("ws://127.0.0.1:{}/", peer.port);
-        let mut socket = R::connect(&url, Dial::default().config(pings())).await?;
+        let mut socket = R::connect(&url, ConnectOptions::default().config(pings())).await?;
         match socket.receive().await {
             Err(Error::Disconnect(closed)) => {
                 assert_eq!((closed.code(), closed.clean), (1006, false));
@@ -88,7 +89,7 @@ fn silent_server<R: Runtime>() {
     let peer = OneShot::start(|mut stream| drain(&mut stream));
     R::run(async {
         let url = format!("ws://127.0.0.1:{}/", peer.port);
-        let dial = Dial::default().config(config(Timeouts {
+        let dial = ConnectOptions::default().config(config(Timeouts {
             handshake: Some(SHORT),
             ..Timeouts::default()
         }));
@@ -105,7 +106,7 @@ fn silent_server<R: Runtime>() {
 /// A client that never sends its request gets 408.
 fn silent_client<R: Runtime>() {
     let server = OurServer::start::<R>(Setup {
-        options: Serve::default().config(config(Timeouts {
+        options: ServerOptions::default().config(config(Timeouts {
             handshake: Some(SHORT),
             ..Timeouts::default()
         })),
@@ -122,23 +123,23 @@ fn silent_client<R: Runtime>() {
 
 fn full_server<R: Runtime>() {
     let server = OurServer::start::<R>(Setup {
-        options: Serve::default().max_connections(1),
+        options: ServerOptions::default().max_connections(1),
         ..Setup::default()
     });
     R::run(async {
-        let mut first = R::connect(&server.url("/"), Dial::default()).await?;
+        let mut first = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         echo(&mut first, "let in").await?;
-        match R::connect(&server.url("/"), Dial::default()).await {
+        match R::connect(&server.url("/"), ConnectOptions::default()).await {
             Err(Error::Refused(response)) => assert_eq!(response.status, 503),
             other => panic!("{other:?}"),
         }
         echo(&mut first, "still in").await?;
         finish(first).await?;
         // The place is free once the server has seen the end.
-        while server.gate.open() > 0 {
+        while server.handle.open() > 0 {
             R::sleep(Duration::from_millis(5)).await;
         }
-        let second = R::connect(&server.url("/"), Dial::default()).await?;
+        let second = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         finish(second).await
     });
     server.stop();
@@ -154,11 +155,11 @@ fn large_message<R: Runtime>() {
         ..Config::default()
     };
     let server = OurServer::start::<R>(Setup {
-        options: Serve::default().config(small()),
+        options: ServerOptions::default().config(small()),
         ..Setup::default()
     });
     R::run(async {
-        let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         echo(&mut socket, vec![0; 1000]).await?;
         socket.send_bytes(vec![0; 1001]).await?;
         match socket.receive().await {
@@ -171,7 +172,8 @@ fn large_message<R: Runtime>() {
 
     let server = OurServer::start::<R>(Setup::default());
     R::run(async {
-        let mut socket = R::connect(&server.url("/"), Dial::default().config(small())).await?;
+        let mut socket =
+            R::connect(&server.url("/"), ConnectOptions::default().config(small())).await?;
         echo(&mut socket, vec![0; 1000]).await?;
         socket.send_bytes(vec![0; 1001]).await?;
         let large = socket.receive().await;

@@ -1,8 +1,8 @@
 //! Messages of our client to each server and back: sizes, pieces, pings, halves, JSON.
 
-use sansws_core::drive::{Dial, Error, Result, Transport, WebSocket};
-use sansws_core::frame::Kind;
-use sansws_core::message::{Message, Prepared};
+use sansws_core::drive::{ConnectOptions, Error, Result, Transport, WebSocket};
+use sansws_core::frame::MessageKind;
+use sansws_core::message::{Message, PreparedMessage};
 use smol::future::zip;
 use smol::stream::StreamExt as _;
 
@@ -41,7 +41,7 @@ pub async fn finish<T: Transport>(mut socket: WebSocket<T>) -> Result {
 
 fn text<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         for size in SIZES {
             echo(&mut socket, words(size)).await?;
         }
@@ -54,7 +54,7 @@ fn text<R: Runtime>(side: Side) {
 
 fn binary<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         for size in SIZES {
             echo(&mut socket, noise(size)).await?;
         }
@@ -64,10 +64,10 @@ fn binary<R: Runtime>(side: Side) {
 
 fn pieces_out<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
 
         let string = words(1000);
-        let mut writer = socket.send_stream(Kind::Text);
+        let mut writer = socket.send_stream(MessageKind::Text);
         for character in string.chars() {
             writer
                 .write(character.encode_utf8(&mut [0; 4]) as &str)
@@ -78,7 +78,7 @@ fn pieces_out<R: Runtime>(side: Side) {
 
         // Large pieces, with an empty one among them.
         let octets = noise(70_000);
-        let mut writer = socket.send_stream(Kind::Binary);
+        let mut writer = socket.send_stream(MessageKind::Binary);
         for piece in [octets.as_slice(), &[], &octets] {
             writer.write(piece).await?;
         }
@@ -87,7 +87,7 @@ fn pieces_out<R: Runtime>(side: Side) {
         assert!(echo == Some(octets.repeat(2)), "another message came back");
 
         // No piece at all.
-        socket.send_stream(Kind::Text).finish().await?;
+        socket.send_stream(MessageKind::Text).finish().await?;
         assert_eq!(socket.receive_text().await?.as_deref(), Some(""));
         finish(socket).await
     });
@@ -95,31 +95,37 @@ fn pieces_out<R: Runtime>(side: Side) {
 
 fn pieces_in<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        let mut socket = R::connect(&server.url("/fragments"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/fragments"), ConnectOptions::default()).await?;
         let whole = socket.receive_text().await?;
         assert_eq!(whole.as_deref(), Some("one two three"));
         finish(socket).await?;
 
-        let mut socket = R::connect(&server.url("/fragments"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/fragments"), ConnectOptions::default()).await?;
         assert_eq!(
             pieces(&mut socket).await?,
-            (Kind::Text, b"one two three".to_vec())
+            (MessageKind::Text, b"one two three".to_vec())
         );
         // A large one, unfragmented, arrives in pieces too.
         let octets = noise(1 << 20);
         socket.send_bytes(octets.as_slice()).await?;
         let (kind, all) = pieces(&mut socket).await?;
-        assert!(kind == Kind::Binary && all == octets, "another message");
+        assert!(
+            kind == MessageKind::Binary && all == octets,
+            "another message"
+        );
         // A reader that is dropped leaves its message, not the next.
         socket.send_bytes(octets).await?;
         let reader = socket.receive_stream().await?;
-        assert_eq!(reader.map(|reader| reader.kind()), Some(Kind::Binary));
+        assert_eq!(
+            reader.map(|reader| reader.kind()),
+            Some(MessageKind::Binary)
+        );
         echo(&mut socket, "next").await?;
         finish(socket).await
     });
 }
 
-async fn pieces<T: Transport>(socket: &mut WebSocket<T>) -> Result<(Kind, Vec<u8>)> {
+async fn pieces<T: Transport>(socket: &mut WebSocket<T>) -> Result<(MessageKind, Vec<u8>)> {
     let Some(mut reader) = socket.receive_stream().await? else {
         panic!("the end instead of a message");
     };
@@ -135,7 +141,7 @@ async fn pieces<T: Transport>(socket: &mut WebSocket<T>) -> Result<(Kind, Vec<u8
 fn pings<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
         // The server says so once our automatic pong has come.
-        let mut socket = R::connect(&server.url("/ping"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/ping"), ConnectOptions::default()).await?;
         assert_eq!(socket.receive_text().await?.as_deref(), Some("pong ok"));
         for octets in [vec![], b"payload".to_vec(), noise(125)] {
             socket.ping(octets).await?;
@@ -149,7 +155,7 @@ fn pings<R: Runtime>(side: Side) {
 fn halves<R: Runtime>(side: Side) {
     const COUNT: usize = 2000;
     against::<R>(side, &Options::default(), async |server| {
-        let socket = R::connect(&server.url("/"), Dial::default()).await?;
+        let socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         let (mut reader, mut writer) = socket.split();
         let sending = async {
             for n in 0..COUNT {
@@ -175,7 +181,7 @@ fn halves<R: Runtime>(side: Side) {
 
 fn json<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         let value = serde_json::json!({ "a": [1, 2, 3], "b": "ü" });
         socket.send_json(&value).await?;
         let got: Option<serde_json::Value> = socket.receive_json().await?;
@@ -192,12 +198,12 @@ fn json<R: Runtime>(side: Side) {
 
 fn prepared<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        let mut socket = R::connect(&server.url("/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         for size in [0, 126, 70_000] {
             let (string, octets) = (words(size), noise(size));
             let both = [
-                Prepared::new(string.as_str()),
-                Prepared::new(octets.as_slice()),
+                PreparedMessage::new(string.as_str()),
+                PreparedMessage::new(octets.as_slice()),
             ];
             for prepared in &both {
                 socket.send_prepared(prepared).await?;
@@ -212,13 +218,13 @@ fn prepared<R: Runtime>(side: Side) {
 /// As a `Stream`: messages, then the end.
 fn stream<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
-        let mut socket = R::connect(&server.url("/close/1000/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/close/1000/"), ConnectOptions::default()).await?;
         assert!(socket.next().await.is_none());
-        let mut socket = R::connect(&server.url("/close/4001/"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/close/4001/"), ConnectOptions::default()).await?;
         let end = socket.next().await;
         assert!(matches!(end, Some(Err(Error::Disconnect(_)))), "{end:?}");
         assert!(socket.next().await.is_none());
-        let mut socket = R::connect(&server.url("/fragments"), Dial::default()).await?;
+        let mut socket = R::connect(&server.url("/fragments"), ConnectOptions::default()).await?;
         let message = socket.next().await.transpose()?;
         assert_eq!(message, Some(Message::from("one two three")));
         finish(socket).await

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ws::{
-    Auth, Client, Closed, Credential, Dial, Endpoint, Error, Gate, Listener, Response, Result,
+    Auth, Client, Closed, Credential, ConnectOptions, Endpoint, Error, ServerHandle, Listener, Response, Result,
     Route, Router, Scope, Server, Upgrade, WebSocket, Wire, connect,
 };
 
@@ -105,17 +105,17 @@ fn routes() -> Router {
 
 /// Provokes each panic, and looks whether others notice; how many handlers are to have failed.
 async fn provoke(url: &str) -> u64 {
-    let mut witness = connect(&format!("{url}/echo"), Dial::default()).await.unwrap();
+    let mut witness = connect(&format!("{url}/echo"), ConnectOptions::default()).await.unwrap();
     let mut failed = 0;
     for path in ["/layer", "/verifier?token=t", "/converter/panic", "/connect", "/clone"] {
-        match connect(&format!("{url}{path}"), Dial::default()).await {
+        match connect(&format!("{url}{path}"), ConnectOptions::default()).await {
             Err(Error::Refused(response)) => assert_eq!(response.status, 500, "{path}"),
             other => panic!("{path}: {other:?}"),
         }
         failed += 1;
     }
     for (path, code) in [("/receive", 1011), ("/disconnect", 1000), ("/holds/end", 1000)] {
-        let mut socket = connect(&format!("{url}{path}"), Dial::default()).await.unwrap();
+        let mut socket = connect(&format!("{url}{path}"), ConnectOptions::default()).await.unwrap();
         socket.send_text("go").await.unwrap();
         if code == 1000 {
             socket.close(1000, "").await.unwrap();
@@ -128,15 +128,15 @@ async fn provoke(url: &str) -> u64 {
     witness.send_text("still there").await.unwrap();
     let text = witness.receive_text().await.unwrap();
     assert_eq!(text.as_deref(), Some("still there"));
-    drop(connect(&format!("{url}/echo"), Dial::default()).await.unwrap());
+    drop(connect(&format!("{url}/echo"), ConnectOptions::default()).await.unwrap());
     failed
 }
 
-async fn count(gate: &Gate, want: u64) {
-    while gate.metrics().handlers_failed < want {
+async fn count(handle: &ServerHandle, want: u64) {
+    while handle.metrics().handlers_failed < want {
         ws::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(gate.metrics().handlers_failed, want);
+    assert_eq!(handle.metrics().handlers_failed, want);
 }
 
 #[test]
@@ -144,26 +144,26 @@ fn a_callback_that_panics_fails_what_is_at_hand_and_nothing_else() {
     runtime::block_on(async {
         let mut server = Server::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", server.local_addr().unwrap());
-        let gate = server.gate();
+        let handle = server.handle();
         runtime::spawn(async move { server.serve(routes()).await.unwrap() });
         let mut want = provoke(&url).await;
-        count(&gate, want).await;
+        count(&handle, want).await;
         // What is dropped at the end of all, too.
-        let _held = connect(&format!("{url}/holds/drop"), Dial::default()).await.unwrap();
-        gate.drop_all();
+        let _held = connect(&format!("{url}/holds/drop"), ConnectOptions::default()).await.unwrap();
+        handle.drop_all();
         want += 1;
-        count(&gate, want).await;
+        count(&handle, want).await;
     });
 }
 
 #[test]
 fn so_it_is_on_threads_that_share_a_port() {
-    let gate = Gate::new(100);
+    let handle = ServerHandle::new(100);
     let address = runtime::block_on(async {
         let first = Listener::bind_shared(([127, 0, 0, 1], 0).into()).unwrap();
         first.local_addr().unwrap()
     });
-    let door = gate.clone();
+    let door = handle.clone();
     let (sender, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let server = || Ok(Server::new(Listener::bind_shared(address)?).share(door.clone()));
@@ -172,17 +172,17 @@ fn so_it_is_on_threads_that_share_a_port() {
     });
     runtime::block_on(async {
         let url = format!("ws://{address}");
-        while connect(&format!("{url}/echo"), Dial::default()).await.is_err() {
+        while connect(&format!("{url}/echo"), ConnectOptions::default()).await.is_err() {
             ws::sleep(Duration::from_millis(1)).await;
         }
         let mut want = 0;
         for _ in 0..8 {
             want += provoke(&url).await;
         }
-        count(&gate, want).await;
+        count(&handle, want).await;
     });
     assert!(ended.try_recv().is_err(), "it goes on");
-    gate.drop_all();
+    handle.drop_all();
     ended.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
 }
 
@@ -191,7 +191,7 @@ fn a_handler_whose_clone_panics_does_not_end_accepting() {
     runtime::block_on(async {
         let mut server = Server::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", server.local_addr().unwrap());
-        let gate = server.gate();
+        let handle = server.handle();
         struct Sometimes(Arc<AtomicUsize>);
         impl Clone for Sometimes {
             fn clone(&self) -> Self {
@@ -208,11 +208,11 @@ fn a_handler_whose_clone_panics_does_not_end_accepting() {
         runtime::spawn(async move { server.serve(handler).await.unwrap() });
         let mut failed = 0;
         for _ in 0..8 {
-            failed += usize::from(connect(&url, Dial::default()).await.is_err());
+            failed += usize::from(connect(&url, ConnectOptions::default()).await.is_err());
         }
         assert_eq!(failed, 1);
-        count(&gate, 1).await;
-        gate.drop_all();
+        count(&handle, 1).await;
+        handle.drop_all();
     });
 }
 
@@ -221,10 +221,10 @@ fn hooks_of_a_client_that_panic_are_an_end_and_a_log_line() {
     runtime::block_on(async {
         let mut server = Server::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", server.local_addr().unwrap());
-        let gate = server.gate();
+        let handle = server.handle();
         runtime::spawn(async move { server.serve(echo).await.unwrap() });
         let mut dials = 0;
-        let mut client = Client::new(&url, Dial::default())
+        let mut client = Client::new(&url, ConnectOptions::default())
             .unwrap()
             .reconnect(ws::core::policy::ReconnectOptions {
                 backoff: ws::core::policy::Backoff {
@@ -244,8 +244,8 @@ fn hooks_of_a_client_that_panic_are_an_end_and_a_log_line() {
             });
         client.send_text("a").await.unwrap();
         assert_eq!(client.receive_text().await.unwrap().as_deref(), Some("a"));
-        let third = gate.metrics();
+        let third = handle.metrics();
         assert_eq!(third.opened, 3);
-        gate.drop_all();
+        handle.drop_all();
     });
 }

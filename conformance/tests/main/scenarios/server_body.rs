@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ws::{Dial, Error, Gate, Listener, Result, Router, Server, Upgrade, WebSocket};
+use ws::{ConnectOptions, Error, ServerHandle, Listener, Result, Router, Server, Upgrade, WebSocket};
 
 /// Serves in the background.
 fn start(mut server: Server, router: Router) -> (SocketAddr, Door) {
     let address = server
         .local_addr()
         .unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
-    let door = Door(server.gate());
+    let door = Door(server.handle());
     runtime::spawn(async move { server.serve(router).await.unwrap() });
     (address, door)
 }
@@ -57,22 +57,22 @@ fn one_server_listens_on_tcp_tls_and_a_unix_socket() {
             .listen(Listener::bind_unix(&path).unwrap());
         let (_, _door) = start(server, Router::new().route("/", echo).route("/who", who));
 
-        let mut socket = ws::connect(&format!("ws://{one}/"), Dial::default())
+        let mut socket = ws::connect(&format!("ws://{one}/"), ConnectOptions::default())
             .await
             .unwrap();
         talks(&mut socket).await;
-        let dial = || Dial::default().tls(ws::tls::client(certs.roots(), None).unwrap());
+        let dial = || ConnectOptions::default().tls(ws::tls::client(certs.roots(), None).unwrap());
         let url = |path: &str| format!("wss://localhost:{}{path}", two.port());
         talks(&mut ws::connect(&url("/"), dial()).await.unwrap()).await;
         let strange = ws::tls::client(certs.strange_roots(), None).unwrap();
-        assert!(ws::connect(&url("/"), Dial::default().tls(strange)).await.is_err());
+        assert!(ws::connect(&url("/"), ConnectOptions::default().tls(strange)).await.is_err());
         let mut socket = ws::connect(&url("/who"), dial()).await.unwrap();
         let client = socket.receive_text().await.unwrap().unwrap();
         assert!(client.starts_with("Some(127.0.0.1:") && client.ends_with(" true"), "{client}");
 
         let unix = runtime::Unix::connect(&path).await.unwrap();
         let url = "ws://localhost/who".parse().unwrap();
-        let mut socket = ws::connect_over(unix, &url, Dial::default()).await.unwrap();
+        let mut socket = ws::connect_over(unix, &url, ConnectOptions::default()).await.unwrap();
         assert_eq!(socket.receive_text().await.unwrap().unwrap(), "None false");
     });
 }
@@ -86,7 +86,7 @@ fn a_certificate_is_replaced_and_nobody_is_dropped() {
         let listener = listener.tls(certificate.server(None).unwrap());
         let (address, _door) = start(Server::new(listener), Router::new().route("/", echo));
         let url = format!("wss://localhost:{}/", address.port());
-        let dial = |certs: &Certs| Dial::default().tls(ws::tls::client(certs.roots(), None).unwrap());
+        let dial = |certs: &Certs| ConnectOptions::default().tls(ws::tls::client(certs.roots(), None).unwrap());
         let mut before = ws::connect(&url, dial(&old)).await.unwrap();
         talks(&mut before).await;
         assert!(ws::connect(&url, dial(&new)).await.is_err());
@@ -123,7 +123,7 @@ fn a_proxy_tells_the_address_before_tls_and_http() {
         for header in [&version_1, &version_2] {
             let mut tcp = runtime::Tcp::connect(addresses[0]).await.unwrap();
             runtime::write(&mut tcp, header).await;
-            let mut socket = ws::connect_over(tcp, &url, Dial::default()).await.unwrap();
+            let mut socket = ws::connect_over(tcp, &url, ConnectOptions::default()).await.unwrap();
             let client = socket.receive_text().await.unwrap().unwrap();
             assert_eq!(client, "Some(203.0.113.7:5000) false");
         }
@@ -151,7 +151,7 @@ fn a_proxy_tells_the_address_before_tls_and_http() {
             }
         });
         let url = format!("wss://localhost:{}/who", through.port());
-        let dial = Dial::default().tls(ws::tls::client(certs.roots(), None).unwrap());
+        let dial = ConnectOptions::default().tls(ws::tls::client(certs.roots(), None).unwrap());
         let mut socket = ws::connect(&url, dial).await.unwrap();
         let client = socket.receive_text().await.unwrap().unwrap();
         assert_eq!(client, "Some(203.0.113.7:5000) true");
@@ -165,23 +165,23 @@ fn a_peer_that_never_begins_tls_delays_no_shutdown() {
         let tls = ws::tls::server(certs.identity("server"), None).unwrap();
         let listener = Listener::bind("127.0.0.1:0").await.unwrap().tls(tls);
         let mut server = Server::new(listener);
-        let (address, gate) = (server.local_addr().unwrap(), server.gate());
+        let (address, handle) = (server.local_addr().unwrap(), server.handle());
         let (sender, ended) = std::sync::mpsc::channel();
         runtime::spawn(async move {
             server.serve(Router::new().route("/", echo)).await.unwrap();
             let _ = sender.send(());
         });
         let mut silent = runtime::Tcp::connect(address).await.unwrap();
-        while gate.open() == 0 {
+        while handle.open() == 0 {
             ws::sleep(Duration::from_millis(5)).await;
         }
-        gate.close();
+        handle.close();
         // The socket is closed at once, long before the handshake's ten seconds are over.
         assert!(runtime::read_to_end(&mut silent).await.is_empty());
         while ended.try_recv().is_err() {
             ws::sleep(Duration::from_millis(5)).await;
         }
-        assert_eq!(gate.open(), 0);
+        assert_eq!(handle.open(), 0);
     });
 }
 
@@ -196,11 +196,11 @@ fn threads_share_a_port() {
             echo(upgrade).await
         }
     });
-    let gate = Gate::new(1_000);
+    let handle = ServerHandle::new(1_000);
     let (sender, told) = std::sync::mpsc::channel();
     let first = runtime::block_on(async { Listener::bind_shared(([127, 0, 0, 1], 0).into()) });
     let address = first.unwrap().local_addr().unwrap();
-    let door = gate.clone();
+    let door = handle.clone();
     let serving = std::thread::spawn(move || {
         let server = || {
             let _ = sender.send(());
@@ -216,13 +216,13 @@ fn threads_share_a_port() {
         let mut sockets = Vec::new();
         for _ in 0..64 {
             let url = format!("ws://{address}/");
-            sockets.push(ws::connect(&url, Dial::default()).await.unwrap());
+            sockets.push(ws::connect(&url, ConnectOptions::default()).await.unwrap());
         }
         for socket in &mut sockets {
             talks(socket).await;
         }
     });
-    gate.close();
+    handle.close();
     serving.join().unwrap().unwrap();
     assert_eq!(threads.lock().unwrap().len(), 2);
 
@@ -326,13 +326,13 @@ fn draining_under_load_closes_all_with_1012_and_loses_no_accepted_message() {
         };
         let router = Router::new()
             .route("/", move |upgrade| flood(upgrade, Arc::clone(&count)))
-            .policy(ws::Policy::default().config(config));
+            .policy(ws::ConnectionPolicy::default().config(config));
         let (address, door) = start(Server::bind("127.0.0.1:0").await.unwrap(), router);
         let received = Arc::new(AtomicU64::new(0));
         let codes = Arc::new(Mutex::new(Vec::new()));
         for _ in 0..CLIENTS {
             let url = format!("ws://{address}/");
-            let mut socket = ws::connect(&url, Dial::default()).await.unwrap();
+            let mut socket = ws::connect(&url, ConnectOptions::default()).await.unwrap();
             let (received, codes) = (Arc::clone(&received), Arc::clone(&codes));
             runtime::spawn(async move {
                 let end = loop {
@@ -384,7 +384,7 @@ fn handlers_that_panic_hang_or_flood_harm_nobody_else() {
         let (address, _door) = start(Server::bind("127.0.0.1:0").await.unwrap(), router);
         let connect = async |path: &str| {
             let url = format!("ws://{address}{path}");
-            ws::connect(&url, Dial::default()).await.unwrap()
+            ws::connect(&url, ConnectOptions::default()).await.unwrap()
         };
         let mut socket = connect("/echo").await;
         let mut held: Vec<WebSocket> = Vec::new();
@@ -458,7 +458,7 @@ fn the_test_kit_says_what_a_real_socket_says() {
         let (address, _door) = start(Server::bind("127.0.0.1:0").await.unwrap(), odd_router());
         let kit = ws::test::server(odd_router()).unwrap();
         for path in ODD {
-            let real = match ws::connect(&format!("ws://{address}{path}"), Dial::default()).await {
+            let real = match ws::connect(&format!("ws://{address}{path}"), ConnectOptions::default()).await {
                 Err(Error::Refused(response)) => Seen::Rejected(
                     response.status,
                     String::from_utf8_lossy(&response.body).into_owned(),

@@ -1,7 +1,7 @@
 //! Foreign clients against our server on both runtimes.
 
 use sansws_core::config::{Config, Deflate};
-use sansws_core::drive::Serve;
+use sansws_core::drive::ServerOptions;
 
 use crate::support::certs::Certs;
 use crate::support::foreign::{Language, content, run_client};
@@ -27,8 +27,8 @@ fn start<R: Runtime>(deflate: Option<Deflate>) -> OurServer {
     })
 }
 
-fn options(deflate: Option<Deflate>) -> Serve {
-    Serve::default().config(Config {
+fn options(deflate: Option<Deflate>) -> ServerOptions {
+    ServerOptions::default().config(Config {
         deflate,
         ..Config::default()
     })

@@ -1,6 +1,6 @@
 // Included for each runtime: `ws` is its adapter, `runtime` what else is asked of it.
 
-use ws::{Dial, Error, Listener, Response, Result, Router, Server, Upgrade, connect};
+use ws::{ConnectOptions, Error, Listener, Response, Result, Router, Server, Upgrade, connect};
 
 /// The text of an error, whose sources say nothing twice.
 fn text(error: &(dyn std::error::Error + 'static)) -> String {
@@ -40,11 +40,11 @@ fn an_error_names_what_was_tried_and_what_was_refused() {
             ("a.example", "ws://"),
             ("ws://a.example:x", "port"),
         ] {
-            told(connect(url, Dial::default()).await, &[url, why]);
+            told(connect(url, ConnectOptions::default()).await, &[url, why]);
         }
-        let secret = connect("htp://me:secret@a.example/?token=secret", Dial::default()).await;
+        let secret = connect("htp://me:secret@a.example/?token=secret", ConnectOptions::default()).await;
         assert!(!text(&secret.unwrap_err()).contains("secret"));
-        let dial = |name: &str, value: &str| Dial::default().header(name, value);
+        let dial = |name: &str, value: &str| ConnectOptions::default().header(name, value);
         let url = format!("ws://{taken}");
         told(connect(&url, dial("X-Ok", "a\r\nb")).await, &["X-Ok", "value"]);
         told(connect(&url, dial("X Bad", "a")).await, &["X Bad", "name"]);
@@ -65,21 +65,21 @@ async fn refuses(_: Upgrade) -> Result {
 fn a_disconnect_says_its_reason_and_a_refused_origin_its_name() {
     runtime::block_on(async {
         let mut server = Server::bind("127.0.0.1:0").await.unwrap();
-        let (address, gate) = (server.local_addr().unwrap(), server.gate());
+        let (address, handle) = (server.local_addr().unwrap(), server.handle());
         let router = Router::new().route("/", says_why).route("/refuses", refuses);
         runtime::spawn(async move { server.serve(router).await.unwrap() });
         let url = format!("ws://{address}/");
-        let mut socket = connect(&url, Dial::default()).await.unwrap();
+        let mut socket = connect(&url, ConnectOptions::default()).await.unwrap();
         told(socket.receive().await, &["1008", "no shouting"]);
 
-        let dial = Dial::default().header("Origin", "https://evil.example");
+        let dial = ConnectOptions::default().header("Origin", "https://evil.example");
         let Err(Error::Refused(response)) = connect(&url, dial).await else {
             panic!("it was let in");
         };
         let text = String::from_utf8(response.body).unwrap();
         assert!(text.contains("https://evil.example"), "{text}");
         assert!(text.contains(&address.to_string()), "{text}");
-        told(connect(&format!("{url}refuses"), Dial::default()).await, &["500"]);
-        gate.drop_all();
+        told(connect(&format!("{url}refuses"), ConnectOptions::default()).await, &["500"]);
+        handle.drop_all();
     });
 }

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 
 use sansws_core::close::CloseCode;
-use sansws_core::drive::{Dial, Error};
+use sansws_core::drive::{ConnectOptions, Error};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message, WebSocket};
 
@@ -82,7 +82,7 @@ fn their_client_is_closed<R: Runtime>() {
     // Whoever vanishes does not hold the server up.
     drop(socket);
     let mut socket = connect(&server, "/");
-    server.gate.close();
+    server.handle.close();
     let close = read_to_end(&mut socket);
     assert_eq!(close.map(|close| close.code.into()), Some(1001));
     drop(socket);
@@ -113,7 +113,7 @@ fn their_server<R: Runtime>() {
     let peer = OneShot::start(echo_and_ping);
     R::run(async {
         let url = format!("ws://127.0.0.1:{}/", peer.port);
-        let mut socket = R::connect(&url, Dial::default()).await?;
+        let mut socket = R::connect(&url, ConnectOptions::default()).await?;
         for size in SIZES {
             echo(&mut socket, text(size)).await?;
             echo(&mut socket, noise(size)).await?;
@@ -138,7 +138,7 @@ fn their_server_closes<R: Runtime>() {
     });
     R::run(async {
         let url = format!("ws://127.0.0.1:{}/", peer.port);
-        let mut socket = R::connect(&url, Dial::default()).await?;
+        let mut socket = R::connect(&url, ConnectOptions::default()).await?;
         match socket.receive().await {
             Err(Error::Disconnect(closed)) => {
                 assert_eq!(closed.code, CloseCode::new(4001));

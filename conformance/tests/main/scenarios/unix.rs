@@ -1,6 +1,6 @@
 //! Unix sockets: our server by `bind_unix`, our client by `connect_over`, on equal and on different runtimes.
 
-use sansws_core::drive::{Dial, Serve};
+use sansws_core::drive::{ConnectOptions, ServerOptions};
 use sansws_core::http::Url;
 
 use super::messages::{echo, finish};
@@ -23,14 +23,14 @@ fn over_unix<R: Runtime, S: Runtime>() {
     let folder = Folder::new();
     let path = folder.path("socket");
     let server = OurServer::start::<S>(Setup {
-        options: Serve::default(),
+        options: ServerOptions::default(),
         subprotocols: vec!["chat".into()],
         unix: Some(path.clone()),
         ..Setup::default()
     });
     R::run(async {
         let url: Url = "ws://localhost/some/path".parse()?;
-        let dial = Dial::default().subprotocol("chat");
+        let dial = ConnectOptions::default().subprotocol("chat");
         let mut socket = R::connect_unix(&path, &url, dial).await?;
         assert_eq!(socket.subprotocol(), Some("chat"));
         for size in SIZES {
@@ -39,7 +39,7 @@ fn over_unix<R: Runtime, S: Runtime>() {
         finish(socket).await?;
 
         let url: Url = "ws://localhost/close/4001/bye".parse()?;
-        let mut socket = R::connect_unix(&path, &url, Dial::default()).await?;
+        let mut socket = R::connect_unix(&path, &url, ConnectOptions::default()).await?;
         assert!(socket.receive().await.is_err());
         assert_eq!(socket.closed().map(|closed| closed.code()), Some(4001));
         Ok(())

@@ -4,21 +4,21 @@ use core::time::Duration;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
-use sansws_core::drive::{Error, Gate, Result, Transport, Upgrade, WebSocket};
-use sansws_core::frame::Kind;
-use sansws_core::handshake::Accept;
+use sansws_core::drive::{Error, Result, ServerHandle, Transport, Upgrade, WebSocket};
+use sansws_core::frame::MessageKind;
+use sansws_core::handshake::AcceptOptions;
 use sansws_core::http::{RequestHead, Response};
-use sansws_core::message::{Message, Prepared};
+use sansws_core::message::{Message, PreparedMessage};
 use serde_json::{Map, Value};
 
 use super::LIMIT;
 use super::runtime::{Runtime, Setup};
 
-/// A running server. It ends with this value, through its gate, also when the test panics.
+/// A running server. It ends with this value, through its handle, also when the test panics.
 #[derive(Debug)]
 pub struct OurServer {
     pub port: u16,
-    pub gate: Gate,
+    pub handle: ServerHandle,
     ended: Receiver<Result<(), Error>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -30,12 +30,12 @@ impl OurServer {
         let thread = thread::spawn(move || {
             let _ = end.send(R::serve(setup, &tell));
         });
-        let Ok((gate, port)) = told.recv_timeout(LIMIT) else {
+        let Ok((handle, port)) = told.recv_timeout(LIMIT) else {
             panic!("the server does not start: {:?}", ended.try_recv());
         };
         Self {
             port,
-            gate,
+            handle,
             ended,
             thread: Some(thread),
         }
@@ -45,7 +45,7 @@ impl OurServer {
         format!("ws://127.0.0.1:{}{path}", self.port)
     }
 
-    /// Closes the gate, and waits for `serve` to return.
+    /// Closes the handle, and waits for `serve` to return.
     pub fn stop(mut self) {
         self.end();
     }
@@ -54,9 +54,9 @@ impl OurServer {
         let Some(thread) = self.thread.take() else {
             return;
         };
-        self.gate.close();
+        self.handle.close();
         let ended = self.ended.recv_timeout(Duration::from_secs(15));
-        let open = self.gate.open();
+        let open = self.handle.open();
         let joined = ended.is_ok().then(|| thread.join());
         if !thread::panicking() {
             assert!(matches!(ended, Ok(Ok(()))), "serve: {ended:?}");
@@ -90,9 +90,9 @@ pub async fn answer<T: Transport>(upgrade: Upgrade<T>, subprotocols: &[String]) 
     }
     let subprotocol = upgrade.choose(subprotocols.iter().map(String::as_str));
     let headers = headers(&upgrade);
-    let accept = Accept {
+    let accept = AcceptOptions {
         subprotocol,
-        ..Accept::default()
+        ..AcceptOptions::default()
     };
     let mut socket = upgrade.accept_with(accept).await?;
     match words.as_slice() {
@@ -106,7 +106,7 @@ pub async fn answer<T: Transport>(upgrade: Upgrade<T>, subprotocols: &[String]) 
             socket.send_text("pong ok").await?;
         }
         ["fragments"] => {
-            let mut writer = socket.send_stream(Kind::Text);
+            let mut writer = socket.send_stream(MessageKind::Text);
             for piece in ["one ", "two ", "three"] {
                 writer.write(piece).await?;
             }
@@ -135,8 +135,8 @@ async fn echo_shared<T: Transport>(mut socket: WebSocket<T>) -> Result {
             break;
         };
         let prepared = match &message {
-            Message::Text(text) => Prepared::new(text.as_str()),
-            Message::Binary(octets) => Prepared::new(octets.as_slice()),
+            Message::Text(text) => PreparedMessage::new(text.as_str()),
+            Message::Binary(octets) => PreparedMessage::new(octets.as_slice()),
         };
         match turn % 8 {
             1 | 5 | 6 => {

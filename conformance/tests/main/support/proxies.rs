@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
-use sansws_core::drive::Dial;
+use sansws_core::drive::ConnectOptions;
 
 use crate::support::certs::Folder;
 use crate::support::foreign::{Process, setup};
@@ -103,8 +103,8 @@ impl Proxy {
     }
 
     /// Goes through it.
-    pub fn dial(&self, login: Option<(&str, &str)>) -> Dial {
-        Dial::default().proxy(self.url(login).parse().unwrap())
+    pub fn dial(&self, login: Option<(&str, &str)>) -> ConnectOptions {
+        ConnectOptions::default().proxy(self.url(login).parse().unwrap())
     }
 
     /// Whether its log names a port that it led to.

@@ -10,7 +10,8 @@ use std::sync::mpsc::Sender;
 use sansws_core::drive::tls::rustls::{ClientConfig, ServerConfig};
 use sansws_core::drive::tls::{CertificateDer, Identity};
 use sansws_core::drive::{
-    Connector, Dial, Error, Gate, Policy, Result, Serve, Transport, WebSocket,
+    ConnectOptions, ConnectionPolicy, Connector, Error, Result, ServerHandle, ServerOptions,
+    Transport, WebSocket,
 };
 use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::Url;
@@ -29,13 +30,16 @@ pub trait Runtime: 'static {
 
     fn sleep(time: Duration) -> impl Future<Output = ()>;
 
-    fn connect(url: &str, dial: Dial) -> impl Future<Output = Result<WebSocket<Self::Tcp>, Error>>;
+    fn connect(
+        url: &str,
+        dial: ConnectOptions,
+    ) -> impl Future<Output = Result<WebSocket<Self::Tcp>, Error>>;
 
     /// Connects by `connect_over`.
     fn connect_unix(
         path: &Path,
         url: &Url,
-        dial: Dial,
+        dial: ConnectOptions,
     ) -> impl Future<Output = Result<WebSocket<Self::Unix>, Error>>;
 
     fn client_tls(
@@ -48,8 +52,8 @@ pub trait Runtime: 'static {
         client_roots: Option<Vec<CertificateDer<'static>>>,
     ) -> Result<Arc<ServerConfig>, Error>;
 
-    /// Binds, tells its gate and port, and serves [`answer`] until the gate is closed.
-    fn serve(setup: Setup, told: &Sender<(Gate, u16)>) -> Result<(), Error>;
+    /// Binds, tells its handle and port, and serves [`answer`] until the handle is closed.
+    fn serve(setup: Setup, told: &Sender<(ServerHandle, u16)>) -> Result<(), Error>;
 
     /// Runs a scenario; a late one panics.
     fn run<T>(work: impl Future<Output = Result<T>>) -> T {
@@ -68,7 +72,7 @@ pub trait Runtime: 'static {
 /// What to serve, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
-    pub options: Serve,
+    pub options: ServerOptions,
     pub tls: Option<Arc<ServerConfig>>,
     /// The preferred one first.
     pub subprotocols: Vec<String>,
@@ -105,7 +109,7 @@ macro_rules! runtime {
 
             async fn connect(
                 url: &str,
-                dial: $adapter::Dial,
+                dial: $adapter::ConnectOptions,
             ) -> Result<$adapter::WebSocket, $adapter::Error> {
                 $adapter::connect(url, dial).await
             }
@@ -113,7 +117,7 @@ macro_rules! runtime {
             async fn connect_unix(
                 path: &Path,
                 url: &$adapter::Url,
-                dial: $adapter::Dial,
+                dial: $adapter::ConnectOptions,
             ) -> Result<$adapter::WebSocket<$unix>, $adapter::Error> {
                 let stream = <$unix>::connect(path).await?;
                 $adapter::connect_over(stream, url, dial).await
@@ -133,7 +137,10 @@ macro_rules! runtime {
                 $adapter::tls::server(identity, client_roots)
             }
 
-            fn serve(setup: Setup, told: &Sender<(Gate, u16)>) -> Result<(), $adapter::Error> {
+            fn serve(
+                setup: Setup,
+                told: &Sender<(ServerHandle, u16)>,
+            ) -> Result<(), $adapter::Error> {
                 $block_on(async {
                     let listener = match &setup.unix {
                         Some(path) => $adapter::Listener::bind_unix(path)?,
@@ -147,11 +154,11 @@ macro_rules! runtime {
                         // The foreign clients send origins of their own.
                         setup
                             .options
-                            .policy(Policy::default().origin(OriginPolicy::any())),
+                            .policy(ConnectionPolicy::default().origin(OriginPolicy::any())),
                     );
                     let port = server.local_addr().map_or(0, |address| address.port());
-                    let gate: $adapter::Gate = server.gate();
-                    let _ = told.send((gate, port));
+                    let handle: $adapter::ServerHandle = server.handle();
+                    let _ = told.send((handle, port));
                     if setup.local {
                         let names = Rc::new(setup.subprotocols);
                         $serve_local(server, move |upgrade: $adapter::Upgrade| {

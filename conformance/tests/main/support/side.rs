@@ -1,7 +1,7 @@
 //! The servers that our clients talk to, foreign and our own, behind one face.
 
 use sansws_core::config::{Config, Deflate};
-use sansws_core::drive::{Result, Serve};
+use sansws_core::drive::{Result, ServerOptions};
 
 use super::certs::Certs;
 use super::foreign::{ForeignServer, Language};
@@ -11,14 +11,14 @@ use super::runtime::{Runtime, Setup, Smol, Tokio};
 /// Who serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    Foreign(Language),
+    ExternalUpgrade(Language),
     Tokio,
     Smol,
 }
 
 impl Side {
-    pub const PYTHON: Self = Self::Foreign(Language::Python);
-    pub const NODE: Self = Self::Foreign(Language::Node);
+    pub const PYTHON: Self = Self::ExternalUpgrade(Language::Python);
+    pub const NODE: Self = Self::ExternalUpgrade(Language::Node);
 }
 
 /// What a server agrees to.
@@ -54,16 +54,16 @@ pub struct Server {
 
 #[derive(Debug)]
 enum Running {
-    Foreign(ForeignServer),
+    ExternalUpgrade(ForeignServer),
     Ours(OurServer),
 }
 
 impl Server {
     pub fn start(side: Side, options: &Options<'_>) -> Self {
         let (port, running) = match side {
-            Side::Foreign(language) => {
+            Side::ExternalUpgrade(language) => {
                 let server = ForeignServer::start(language, &arguments(options));
-                (server.port, Running::Foreign(server))
+                (server.port, Running::ExternalUpgrade(server))
             }
             Side::Tokio => ours::<Tokio>(options),
             Side::Smol => ours::<Smol>(options),
@@ -82,7 +82,7 @@ impl Server {
 
     pub fn stop(self) {
         match self.running {
-            Running::Foreign(server) => server.stop(),
+            Running::ExternalUpgrade(server) => server.stop(),
             Running::Ours(server) => server.stop(),
         }
     }
@@ -146,7 +146,7 @@ fn ours<R: Runtime>(options: &Options<'_>) -> (u16, Running) {
         R::server_tls(certs.identity("server"), client_roots).unwrap()
     });
     let server = OurServer::start::<R>(Setup {
-        options: Serve::default().config(config),
+        options: ServerOptions::default().config(config),
         tls,
         subprotocols: options
             .subprotocols

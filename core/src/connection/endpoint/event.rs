@@ -11,7 +11,7 @@ use crate::close::CloseFrame;
 use crate::error::Violation;
 use crate::handshake::{Failure, Opened, Refusal, Request};
 use crate::http::Response;
-use crate::message::Piece;
+use crate::message::Chunk;
 
 /// What came of the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Event<'b> {
     /// A whole binary message.
     Binary(&'b [u8]),
     /// Part of a message; see [`Connection::receive_piece`](crate::connection::Connection::receive_piece).
-    Piece(Piece<'b>),
+    Piece(Chunk<'b>),
     /// A ping; the pong is already queued, unless [`AutoPong::Off`](crate::config::AutoPong::Off).
     Ping(&'b [u8]),
     /// A pong, whether asked for or not.

@@ -13,12 +13,12 @@ use alloc::vec::Vec;
 use super::deadline::{Expired, SendProgress};
 use super::event::Step as Taken;
 use super::output::Output;
-use super::{After, Connection, State};
+use super::{Connection, State, TransportAction};
 use crate::close::CloseCode;
 use crate::config::Config;
 use crate::error::Misuse;
 use crate::handshake::{
-    Accept, Answer, ClientHandshake, ClientOptions, Refusal, Request, ServerHandshake,
+    AcceptOptions, Answer, ClientHandshake, ClientOptions, Refusal, Request, ServerHandshake,
 };
 use crate::http::{Response, Url};
 use crate::message::{Assembly, Message, Payload};
@@ -34,7 +34,7 @@ use crate::time::Instant;
 /// 2. When input ends or reading fails, call [`end_of_input`](Self::end_of_input), and `receive` with what is left, also when that is
 ///    nothing. When a write fails, call [`end_of_output`](Self::end_of_output), and go on reading.
 /// 3. After any of these calls write what [`transmit`](Self::transmit) lends or [`take_output`](Self::take_output) gives, and say how
-///    much was written with [`transmitted`](Self::transmitted). When nothing is left, do what [`after`](Self::after) says.
+///    much was written with [`transmitted`](Self::transmitted). When nothing is left, do what [`transport_action`](Self::transport_action) says.
 /// 4. When [`deadline`](Self::deadline) has passed, call [`tick`](Self::tick).
 ///
 /// ```
@@ -42,7 +42,7 @@ use crate::time::Instant;
 /// use sansws_core::config::Config;
 /// use sansws_core::connection::Endpoint;
 /// use sansws_core::connection::endpoint::Event;
-/// use sansws_core::handshake::{Accept, ClientOptions};
+/// use sansws_core::handshake::{AcceptOptions, ClientOptions};
 /// use sansws_core::message::Assembly;
 /// use sansws_core::random::Seed;
 /// use sansws_core::time::Instant;
@@ -58,7 +58,7 @@ use crate::time::Instant;
 /// let step = server.receive(now, &mut octets, &mut at_server)?;
 /// let Some(Event::Request(request)) = step.event else { panic!("a request") };
 /// assert_eq!(request.path(), "/chat");
-/// server.accept(now, &request, Accept::default())?;
+/// server.accept(now, &request, AcceptOptions::default())?;
 /// server.send("Hello")?;
 ///
 /// let mut octets = server.take_output(Vec::new());
@@ -161,7 +161,7 @@ impl Endpoint {
         &mut self,
         now: Instant,
         request: &Request,
-        accept: Accept,
+        accept: AcceptOptions,
     ) -> Result<(), Misuse> {
         let Stage::Deciding { config, .. } = &self.stage else {
             return Err(self.misuse());
@@ -359,14 +359,16 @@ impl Endpoint {
     }
 
     /// What to do with the transport when nothing is left to write.
-    pub fn after(&self) -> After {
+    pub fn transport_action(&self) -> TransportAction {
         match &self.stage {
-            Stage::Open(connection) => connection.after(),
-            Stage::Awaiting { .. } | Stage::Deciding { .. } | Stage::Dialing(_) => After::Keep,
-            Stage::Refusing { output, .. } if output.queued() > 0 => After::Keep,
-            Stage::Refusing { .. } if self.ended => After::Drop,
-            Stage::Refusing { .. } => After::Shutdown,
-            Stage::Over => After::Drop,
+            Stage::Open(connection) => connection.transport_action(),
+            Stage::Awaiting { .. } | Stage::Deciding { .. } | Stage::Dialing(_) => {
+                TransportAction::Keep
+            }
+            Stage::Refusing { output, .. } if output.queued() > 0 => TransportAction::Keep,
+            Stage::Refusing { .. } if self.ended => TransportAction::Drop,
+            Stage::Refusing { .. } => TransportAction::Shutdown,
+            Stage::Over => TransportAction::Drop,
         }
     }
 

@@ -28,7 +28,7 @@ use super::ahead::Ahead;
 use super::kinds::FromMessage;
 #[cfg(feature = "json")]
 use super::kinds::Json;
-use super::{Dial, Error, Result, Transport, WebSocket};
+use super::{ConnectOptions, Error, Result, Transport, WebSocket};
 use crate::close::{CloseCode, Closed};
 use crate::config::AutoPong;
 use crate::handshake::ClientHandshake;
@@ -51,7 +51,7 @@ pub trait Connector {
     type Sleeping: Future<Output = ()> + Unpin;
 
     /// Begins to dial `url`, redirects and proxies included.
-    fn dial(&self, url: &Url, dial: &Dial) -> Self::Dialing;
+    fn dial(&self, url: &Url, dial: &ConnectOptions) -> Self::Dialing;
 
     /// Begins to wait.
     fn sleep(&self, time: Duration) -> Self::Sleeping;
@@ -84,7 +84,7 @@ pub trait Connector {
 pub struct Client<C: Connector> {
     connector: C,
     url: Url,
-    dial: Dial,
+    dial: ConnectOptions,
     seed: Seed,
     reconnect: Reconnect,
     on_open: Option<OnOpen<C::Transport>>,
@@ -105,7 +105,7 @@ impl<C: Connector + Default> Client<C> {
     ///
     /// # Errors
     /// [`Error::BadUrl`], [`Error::BadHeader`], and [`Error::Misuse`] for subprotocols that can't stand in a request.
-    pub fn new(url: &str, dial: Dial) -> Result<Self, Error> {
+    pub fn new(url: &str, dial: ConnectOptions) -> Result<Self, Error> {
         Self::with(C::default(), Error::parse_url(url)?, dial)
     }
 }
@@ -115,7 +115,7 @@ impl<C: Connector> Client<C> {
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    pub fn with(connector: C, url: Url, mut dial: Dial) -> Result<Self, Error> {
+    pub fn with(connector: C, url: Url, mut dial: ConnectOptions) -> Result<Self, Error> {
         let seed = connector.seed()?;
         // Nobody else can: it shows no control frames.
         if dial.config.auto_pong == AutoPong::Off {

@@ -7,7 +7,7 @@ use core::task::{Context, Poll};
 
 use super::{Engine, Got};
 use crate::close::CloseCode;
-use crate::drive::{Policy, Transport};
+use crate::drive::{ConnectionPolicy, Transport};
 use crate::policy::{Meter, TrafficLimits, Verdict};
 use crate::time::{Duration, Instant};
 
@@ -129,7 +129,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Limits what the peer sends, and how long the connection lives.
-    pub(in crate::drive) fn obey(&mut self, policy: &Policy) {
+    pub(in crate::drive) fn obey(&mut self, policy: &ConnectionPolicy) {
         self.traffic = policy.traffic.as_ref().map(|limits| {
             Box::new(Traffic {
                 limits: limits.clone(),

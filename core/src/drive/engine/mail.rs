@@ -6,7 +6,7 @@ use core::task::Context;
 
 use super::{Engine, GATHERED};
 use crate::drive::Transport;
-use crate::drive::hub::{HubRef, Post, Pulled};
+use crate::drive::hub::{HubAttachment, HubRef, Pulled};
 use crate::drive::parties::Party;
 
 /// Octets pulled in one turn, after which others have theirs.
@@ -16,11 +16,11 @@ impl<T: Transport> Engine<T> {
     /// Gives it a hub, unless it has one.
     pub(in crate::drive) fn set_hub(&mut self, hub: &HubRef) {
         if self.post.is_none() {
-            self.post = Some(Post::of(hub));
+            self.post = Some(HubAttachment::of(hub));
         }
     }
 
-    pub(in crate::drive) fn post(&mut self) -> Option<&mut Post> {
+    pub(in crate::drive) fn post(&mut self) -> Option<&mut HubAttachment> {
         if let Some(post) = &mut self.post
             && (self.end.is_some() || !self.connection.is_open())
         {
@@ -44,7 +44,7 @@ impl<T: Transport> Engine<T> {
 
     /// Takes what waits, and writes it, until nothing waits, the peer takes no more or this turn is over; whether there was anything.
     pub(super) fn pull(&mut self, cx: &Context<'_>, party: Party) -> bool {
-        let Some(mailbox) = self.post.as_deref_mut().and_then(Post::mailbox) else {
+        let Some(mailbox) = self.post.as_deref_mut().and_then(HubAttachment::mailbox) else {
             return false;
         };
         mailbox.hear(self.counters.octets_received);
@@ -75,7 +75,7 @@ impl<T: Transport> Engine<T> {
 
     /// There was a turn, and what waits could not be taken.
     fn block_mail(&mut self) {
-        if let Some(mailbox) = self.post.as_deref_mut().and_then(Post::mailbox) {
+        if let Some(mailbox) = self.post.as_deref_mut().and_then(HubAttachment::mailbox) {
             mailbox.block();
         }
     }

@@ -15,12 +15,12 @@ use std::io::{self, IoSlice};
 
 use super::ahead::{Ahead, Control, Item};
 use super::buffer::{self, Unread};
-use super::hub::Post;
+use super::hub::HubAttachment;
 use super::kinds::SocketEvent;
 use super::parties::{Parties, Party};
 use super::{Error, Result, Transport};
 use crate::close::CloseCode;
-use crate::connection::{After, Connection, Event, State};
+use crate::connection::{Connection, Event, State, TransportAction};
 use crate::message::{Assembly, Message};
 use crate::time::Instant;
 
@@ -74,7 +74,7 @@ pub(super) struct Engine<T> {
     /// The code with which we closed first: 1005 for none, 0 when we did not.
     said: u16,
     /// What it has of a hub.
-    post: Option<Box<Post>>,
+    post: Option<Box<HubAttachment>>,
     flags: Flags,
 }
 
@@ -440,7 +440,7 @@ impl<T: Transport> Engine<T> {
             }
             self.flags.dirty = false;
         }
-        if !self.flags.shut && self.connection.after() == After::Shutdown {
+        if !self.flags.shut && self.connection.transport_action() == TransportAction::Shutdown {
             // The peer may be gone already; nothing is lost by that.
             let _ = ready!(self.transport.poll_shutdown(cx));
             self.flags.shut = true;
@@ -450,7 +450,7 @@ impl<T: Transport> Engine<T> {
 
     /// Whether nothing more is to be done but to drop the transport.
     fn is_over(&self) -> bool {
-        self.connection.after() == After::Drop
+        self.connection.transport_action() == TransportAction::Drop
     }
 
     /// Minds the clock: ready when something expired.

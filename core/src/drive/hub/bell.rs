@@ -8,12 +8,12 @@ use atomic_waker::AtomicWaker;
 
 /// Rung when something waits; silenced when all was taken.
 #[derive(Debug, Default)]
-pub(super) struct Bell {
+pub(super) struct WakeFlag {
     rung: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Bell {
+impl WakeFlag {
     /// Rings. The task is woken once, until it has silenced the bell.
     pub(super) fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {

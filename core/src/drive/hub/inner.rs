@@ -14,11 +14,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use super::callback::Callbacks;
 use super::crowding::Crowding;
 use super::events::Listeners;
-use super::link::Far;
+use super::link::RemoteOutbox;
 use super::node::{self, Node, Wakes};
 use super::{bell, driver};
 use crate::hub::{
-    Answer, Broker, ChannelId, Event, HubError, HubOptions, NodeId, Open, Question, Token,
+    Broker, ChannelId, ChannelOptions, Event, HubError, HubOptions, NodeId, Query, QueryResult,
+    Token,
 };
 use crate::random::Seed;
 use crate::time::Instant;
@@ -28,7 +29,7 @@ pub(super) enum Backplane {
     /// All nodes are of this process.
     Here(Box<Mutex<Broker>>),
     /// Somebody links them with others.
-    Far(Far),
+    Far(RemoteOutbox),
 }
 
 /// Who is told of what happens on the nodes.
@@ -38,7 +39,7 @@ pub(super) struct Outlets {
     pub(super) crowding: Crowding,
 }
 
-/// A clock in the place of [`Outside::now`].
+/// A clock in the place of [`HubEnv::now`].
 #[cfg(feature = "test-kit")]
 type Clock = dyn Fn() -> Instant + Send + Sync;
 
@@ -291,7 +292,7 @@ impl Inner {
     }
 
     /// Asks the backplane.
-    pub(super) async fn ask(&self, question: Question) -> Result<Answer, HubError> {
+    pub(super) async fn ask(&self, question: Query) -> Result<QueryResult, HubError> {
         self.callbacks.check()?;
         let node = driver::node_here(self);
         let token = self.with(&node, |state, _| {
@@ -306,8 +307,8 @@ impl Inner {
     pub(super) fn open(
         &self,
         node: &Node,
-        open: Open,
-    ) -> Result<(ChannelId, Arc<bell::Bell>), HubError> {
+        open: ChannelOptions,
+    ) -> Result<(ChannelId, Arc<bell::WakeFlag>), HubError> {
         self.callbacks.check()?;
         self.with(node, |state, now| state.open(now, open))
     }
@@ -315,7 +316,7 @@ impl Inner {
     pub(super) fn open_listener(
         &self,
         node: &Node,
-    ) -> Result<(ChannelId, Arc<bell::Bell>), HubError> {
+    ) -> Result<(ChannelId, Arc<bell::WakeFlag>), HubError> {
         self.callbacks.check()?;
         self.with(node, |state, now| {
             let id = state.hub.open_listener(now)?;

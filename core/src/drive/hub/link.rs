@@ -21,7 +21,7 @@ use crate::time::Instant;
 const CROWDED: usize = 16_384;
 
 /// Commands on their way to whoever carries them.
-pub(super) struct Far {
+pub(super) struct RemoteOutbox {
     down: AtomicBool,
     waiting: Mutex<Waiting>,
 }
@@ -33,7 +33,7 @@ struct Waiting {
     publishers: Vec<Waker>,
 }
 
-impl Default for Far {
+impl Default for RemoteOutbox {
     fn default() -> Self {
         Self {
             down: AtomicBool::new(true),
@@ -42,7 +42,7 @@ impl Default for Far {
     }
 }
 
-impl Far {
+impl RemoteOutbox {
     pub(super) fn is_down(&self) -> bool {
         self.down.load(Ordering::Acquire)
     }
@@ -80,7 +80,7 @@ impl Link {
         }
     }
 
-    fn far(&self) -> Option<&Far> {
+    fn far(&self) -> Option<&RemoteOutbox> {
         match &self.hub.backplane {
             Backplane::Far(far) => Some(far),
             Backplane::Here(_) => None,

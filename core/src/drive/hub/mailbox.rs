@@ -8,16 +8,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::task::Waker;
 
-use super::bell::Bell;
+use super::bell::WakeFlag;
 use super::node::Node;
 use super::{HubRef, Inner, driver};
 use crate::close::CloseCode;
-use crate::hub::{ChannelId, HubError, Open, Taken};
-use crate::message::Prepared;
+use crate::hub::{ChannelId, ChannelOptions, HubError, Taken};
+use crate::message::PreparedMessage;
 
 /// What a connection has of a hub.
 #[derive(Debug)]
-pub(in crate::drive) struct Post {
+pub(in crate::drive) struct HubAttachment {
     hub: HubRef,
     /// Its channel, once it has one.
     mailbox: Option<Mailbox>,
@@ -31,7 +31,7 @@ pub(in crate::drive) struct Mailbox {
     hub: Arc<Inner>,
     node: Arc<Node>,
     id: ChannelId,
-    bell: Arc<Bell>,
+    bell: Arc<WakeFlag>,
     /// Octets that the peer had sent when that was last told; where the channel does not expire, nobody is told.
     heard: Option<u64>,
 }
@@ -45,7 +45,7 @@ pub(in crate::drive) struct Pulled {
     pub(in crate::drive) close: Option<(CloseCode, String)>,
 }
 
-impl Post {
+impl HubAttachment {
     pub(in crate::drive) fn of(hub: &HubRef) -> Box<Self> {
         Box::new(Self {
             hub: hub.clone(),
@@ -85,7 +85,7 @@ impl Post {
     }
 
     /// The channel; opened if it is not.
-    pub(super) fn open(&mut self, open: Open) -> Result<&Mailbox, HubError> {
+    pub(super) fn open(&mut self, open: ChannelOptions) -> Result<&Mailbox, HubError> {
         let mailbox = match self.mailbox.take() {
             Some(mailbox) => mailbox,
             None => {
@@ -101,7 +101,7 @@ impl Post {
 }
 
 impl Mailbox {
-    fn open(hub: &Arc<Inner>, open: Open) -> Result<Self, HubError> {
+    fn open(hub: &Arc<Inner>, open: ChannelOptions) -> Result<Self, HubError> {
         let node = driver::node_here(hub);
         let heard = open.expiry.is_some().then_some(0);
         let (id, bell) = hub.open(&node, open)?;
@@ -163,7 +163,10 @@ impl Mailbox {
     }
 
     /// Takes what waits while `give` has room: it says so before each message, by `None`.
-    pub(in crate::drive) fn pull(&self, mut give: impl FnMut(Option<&Prepared>) -> bool) -> Pulled {
+    pub(in crate::drive) fn pull(
+        &self,
+        mut give: impl FnMut(Option<&PreparedMessage>) -> bool,
+    ) -> Pulled {
         let id = self.id;
         self.hub.with(&self.node, |state, now| {
             let mut pulled = Pulled::default();

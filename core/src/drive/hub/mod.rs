@@ -24,7 +24,7 @@ pub use driver::{OnThisThread, both, caught, drive_hub_beside, drive_hubs, hubs_
 pub use events::Events;
 pub(crate) use inner::Inner;
 pub use link::Link;
-pub(super) use mailbox::{Post, Pulled};
+pub(super) use mailbox::{HubAttachment, Pulled};
 pub use publish::Publish;
 pub use subscription::{Lagged, Subscription};
 
@@ -39,20 +39,20 @@ use std::sync::{Mutex, RwLock};
 use crate::close::CloseCode;
 use crate::http::exposition::{Exposition, Kind};
 use crate::hub::{
-    Answer, Broker, BrokerCounters, ChannelId, Filter, HubError, HubOptions, Instruction, Kept,
-    Presence, Question, Sent, Snapshot, Target,
+    Broker, BrokerCounters, ChannelId, Filter, History, HubError, HubOptions, Instruction,
+    Presence, Query, QueryResult, Sent, Snapshot, Target,
 };
-use crate::message::Prepared;
+use crate::message::PreparedMessage;
 use crate::random::Seed;
 use crate::time::Instant;
 
 use callback::Callbacks;
 use inner::{Backplane, Outlets, draw, lock};
-use link::Far;
+use link::RemoteOutbox;
 use publish::By;
 
 /// What a hub cannot know by itself.
-pub trait Outside {
+pub trait HubEnv {
     /// What time it is, since the Unix epoch, or since any other where that is not known. It never goes back.
     fn now() -> Instant;
 
@@ -191,13 +191,13 @@ impl HubMetrics {
     }
 }
 
-impl<O: Outside> Default for Hub<O> {
+impl<O: HubEnv> Default for Hub<O> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<O: Outside> Hub<O> {
+impl<O: HubEnv> Hub<O> {
     /// A hub with default options.
     pub fn new() -> Self {
         Self::with_options(HubOptions::default())
@@ -215,7 +215,7 @@ impl<O: Outside> Hub<O> {
     /// A hub that is linked with others, and what links it: somebody has to carry its commands elsewhere, and events back.
     /// It begins with the link down.
     pub fn linked(options: HubOptions) -> (Self, Link) {
-        let hub = Self::over(options, |_| Backplane::Far(Far::default()));
+        let hub = Self::over(options, |_| Backplane::Far(RemoteOutbox::default()));
         let link = Link::new(&hub.inner);
         (hub, link)
     }
@@ -246,7 +246,11 @@ impl<O: Outside> Hub<O> {
 
 impl<O> Hub<O> {
     /// Publishes a message to a group. Nothing happens before it is awaited, or [`now`](Publish::now) is called.
-    pub fn publish(&self, group: impl Into<String>, message: impl Into<Prepared>) -> Publish {
+    pub fn publish(
+        &self,
+        group: impl Into<String>,
+        message: impl Into<PreparedMessage>,
+    ) -> Publish {
         Publish::new(Ok(By::nobody(&self.inner)), group.into(), message.into())
     }
 
@@ -264,7 +268,11 @@ impl<O> Hub<O> {
     ///
     /// # Errors
     /// [`HubError::TooLong`], [`HubError::Down`].
-    pub fn send_to(&self, to: ChannelId, message: impl Into<Prepared>) -> Result<Sent, HubError> {
+    pub fn send_to(
+        &self,
+        to: ChannelId,
+        message: impl Into<PreparedMessage>,
+    ) -> Result<Sent, HubError> {
         self.inner.callbacks.check()?;
         let node = self.inner.node_of(to);
         let message = message.into();
@@ -276,7 +284,11 @@ impl<O> Hub<O> {
     ///
     /// # Errors
     /// [`HubError::BadName`], [`HubError::TooLong`], [`HubError::Down`].
-    pub fn send_to_user(&self, user: &str, message: impl Into<Prepared>) -> Result<(), HubError> {
+    pub fn send_to_user(
+        &self,
+        user: &str,
+        message: impl Into<PreparedMessage>,
+    ) -> Result<(), HubError> {
         self.inner.callbacks.check()?;
         let message = message.into();
         self.inner
@@ -388,11 +400,11 @@ impl<O> Hub<O> {
     ///
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
-    pub async fn history(&self, group: &str, limit: usize) -> Result<Kept, HubError> {
-        let question = Question::History(group.into(), limit);
+    pub async fn history(&self, group: &str, limit: usize) -> Result<History, HubError> {
+        let question = Query::History(group.into(), limit);
         match self.inner.ask(question).await? {
-            Answer::History(kept) => Ok(kept),
-            Answer::Presence(_) => Ok(Kept::default()),
+            QueryResult::History(kept) => Ok(kept),
+            QueryResult::Presence(_) => Ok(History::default()),
         }
     }
 
@@ -401,17 +413,17 @@ impl<O> Hub<O> {
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
     pub async fn presence(&self, group: &str) -> Result<Presence, HubError> {
-        let question = Question::Presence(group.into());
+        let question = Query::Presence(group.into());
         match self.inner.ask(question).await? {
-            Answer::Presence(presence) => Ok(presence),
-            Answer::History(_) => Ok(Presence::default()),
+            QueryResult::Presence(presence) => Ok(presence),
+            QueryResult::History(_) => Ok(Presence::default()),
         }
     }
 
     /// Receives what is published to all groups that a filter matches, beside any connection.
     ///
     /// # Errors
-    /// [`HubError::Full`], [`HubError::Draining`].
+    /// [`HubError::TooManyChannels`], [`HubError::Draining`].
     pub fn subscribe(&self, filter: Filter) -> Result<Subscription, HubError> {
         Subscription::new(&self.inner, filter)
     }

@@ -11,11 +11,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use atomic_waker::AtomicWaker;
 
-use super::bell::Bell;
+use super::bell::WakeFlag;
 use super::inner::Outlets;
 use crate::hub::{
-    Answer, ChannelId, Command, Event, Hub, HubError, HubOptions, Joined, Left, NodeId, Open,
-    Output, Published, Token,
+    ChannelId, ChannelOptions, Command, Event, Hub, HubError, HubOptions, Joined, Left, NodeId,
+    Output, Published, QueryResult, Token,
 };
 use crate::time::Instant;
 
@@ -55,10 +55,10 @@ pub(super) struct Node {
 pub(super) struct State {
     pub(super) hub: Hub,
     /// By place.
-    bells: Vec<Option<Arc<Bell>>>,
+    bells: Vec<Option<Arc<WakeFlag>>>,
     joins: BTreeMap<(ChannelId, Arc<str>), Joining>,
     publications: BTreeMap<Token, Waiting<Result<Published, HubError>>>,
-    answers: BTreeMap<Token, Waiting<Result<Answer, HubError>>>,
+    answers: BTreeMap<Token, Waiting<Result<QueryResult, HubError>>>,
     /// Publishers that wait for room.
     publishers: Vec<Waker>,
     /// Who waited for what will not come.
@@ -85,7 +85,7 @@ enum Waiting<R> {
 /// What is to be woken once no lock is held.
 #[derive(Default)]
 pub(super) struct Wakes {
-    bells: Vec<Arc<Bell>>,
+    bells: Vec<Arc<WakeFlag>>,
     pub(super) wakers: Vec<Waker>,
     drivers: Vec<Arc<AtomicWaker>>,
 }
@@ -355,7 +355,7 @@ impl Node {
         &self,
         cx: &Context<'_>,
         token: Token,
-    ) -> Poll<Result<Answer, HubError>> {
+    ) -> Poll<Result<QueryResult, HubError>> {
         let answer = poll_answer(&mut self.state().answers, token, cx);
         answer.map(|result| result.unwrap_or(Err(HubError::Gone)))
     }
@@ -402,15 +402,15 @@ impl State {
     pub(super) fn open(
         &mut self,
         now: Instant,
-        open: Open,
-    ) -> Result<(ChannelId, Arc<Bell>), HubError> {
+        open: ChannelOptions,
+    ) -> Result<(ChannelId, Arc<WakeFlag>), HubError> {
         let id = self.hub.open(now, open)?;
         Ok((id, self.bell(id)))
     }
 
     /// The bell of a channel that was opened.
-    pub(super) fn bell(&mut self, id: ChannelId) -> Arc<Bell> {
-        let (slot, bell) = (id.slot() as usize, Arc::new(Bell::default()));
+    pub(super) fn bell(&mut self, id: ChannelId) -> Arc<WakeFlag> {
+        let (slot, bell) = (id.slot() as usize, Arc::new(WakeFlag::default()));
         if self.bells.len() <= slot {
             self.bells.resize(slot + 1, None);
         }

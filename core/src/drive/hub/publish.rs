@@ -12,8 +12,8 @@ use core::task::{Poll, Waker};
 use super::node::Node;
 use super::{Inner, driver};
 use crate::drive::{Error, Result};
-use crate::hub::{self, ChannelId, Draft, HubError, Published, Token};
-use crate::message::Prepared;
+use crate::hub::{self, ChannelId, HubError, PublishRequest, Published, Token};
+use crate::message::PreparedMessage;
 use crate::time::Duration;
 
 /// A message on its way to a group: awaited it is published, and says where it stands.
@@ -26,7 +26,7 @@ use crate::time::Duration;
 pub struct Publish {
     /// Where, or why not at all.
     by: Result<By, Error>,
-    draft: Draft,
+    draft: PublishRequest,
 }
 
 /// Who publishes.
@@ -48,15 +48,15 @@ impl By {
 }
 
 impl Publish {
-    pub(super) fn new(by: Result<By, Error>, group: String, message: Prepared) -> Self {
+    pub(super) fn new(by: Result<By, Error>, group: String, message: PreparedMessage) -> Self {
         let sender = by.as_ref().ok().and_then(|by| by.sender);
         Self {
             by,
-            draft: Draft {
+            draft: PublishRequest {
                 group: group.into(),
                 message,
                 sender,
-                options: hub::Publish::default(),
+                options: hub::PublishOptions::default(),
             },
         }
     }
@@ -86,7 +86,7 @@ impl Publish {
         self
     }
 
-    /// It is not kept in the history; see [`unsaved`](hub::Publish::unsaved).
+    /// It is not kept in the history; see [`unsaved`](hub::PublishOptions::unsaved).
     pub const fn unsaved(mut self) -> Self {
         self.draft.options.unsaved = true;
         self
@@ -114,7 +114,7 @@ impl Publish {
     /// Publishes without waiting.
     ///
     /// # Errors
-    /// As [`publish`](hub::Hub::publish); [`HubError::Behind`] where awaiting it would wait.
+    /// As [`publish`](hub::Hub::publish); [`HubError::Backpressure`] where awaiting it would wait.
     pub fn now(self) -> Result<Published, Error> {
         let by = self.by?;
         let token = by.begin(&self.draft, None)?;
@@ -124,10 +124,10 @@ impl Publish {
 }
 
 impl By {
-    fn begin(&self, draft: &Draft, waker: Option<&Waker>) -> Result<Token, HubError> {
+    fn begin(&self, draft: &PublishRequest, waker: Option<&Waker>) -> Result<Token, HubError> {
         self.hub.callbacks.check()?;
         if self.hub.is_crowded(waker) {
-            return Err(HubError::Behind);
+            return Err(HubError::Backpressure);
         }
         self.hub.with(&self.node, |state, now| {
             let token = state.hub.next_token();
@@ -160,13 +160,13 @@ impl IntoFuture for Publish {
             }
             let begun = poll_fn(|cx| {
                 let begun = by.begin(&draft, Some(cx.waker()));
-                if begun != Err(HubError::Behind) {
+                if begun != Err(HubError::Backpressure) {
                     return Poll::Ready(begun);
                 }
                 by.node.state().wait_for_room(cx.waker());
                 // There may be room since.
                 match by.begin(&draft, Some(cx.waker())) {
-                    Err(HubError::Behind) => Poll::Pending,
+                    Err(HubError::Backpressure) => Poll::Pending,
                     begun => Poll::Ready(begun),
                 }
             });

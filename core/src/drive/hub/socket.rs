@@ -13,9 +13,10 @@ use super::{HubRef, Inner, Publish};
 use crate::drive::websocket::{Shared, WebSocket, WriteHalf};
 use crate::drive::{Error, Result, Transport};
 use crate::hub::{
-    ChannelId, Filter, HubError, Instruction, Join, Joined, Left, Open, Position, Sent, Target,
+    ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Joined, Left, Position,
+    Sent, Target,
 };
-use crate::message::Prepared;
+use crate::message::PreparedMessage;
 use crate::time::Instant;
 
 /// A channel, with what is needed to use it.
@@ -26,11 +27,11 @@ struct Channel {
 }
 
 impl<T: Transport> Shared<T> {
-    fn channel(&self, open: Open) -> Result<Channel, HubError> {
+    fn channel(&self, open: ChannelOptions) -> Result<Channel, HubError> {
         let mut engine = self.engine();
         let window_bits = engine.own_window_bits();
         let post = engine.post().ok_or(HubError::NoHub)?;
-        let mailbox = post.open(Open {
+        let mailbox = post.open(ChannelOptions {
             window_bits,
             ..open
         })?;
@@ -42,7 +43,7 @@ impl<T: Transport> Shared<T> {
     }
 
     fn publisher(&self) -> Result<By, Error> {
-        let channel = self.channel(Open::default())?;
+        let channel = self.channel(ChannelOptions::default())?;
         Ok(By {
             hub: channel.hub,
             node: channel.node,
@@ -50,7 +51,7 @@ impl<T: Transport> Shared<T> {
         })
     }
 
-    fn open_channel(&self, open: Open) -> Result<ChannelId, HubError> {
+    fn open_channel(&self, open: ChannelOptions) -> Result<ChannelId, HubError> {
         if self.engine().post().is_some_and(|post| post.is_open()) {
             return Err(HubError::IsOpen);
         }
@@ -58,13 +59,13 @@ impl<T: Transport> Shared<T> {
     }
 
     async fn join(&self, group: &str, since: Option<Position>) -> Result<Joined, Error> {
-        let channel = self.channel(Open::default())?;
+        let channel = self.channel(ChannelOptions::default())?;
         let (id, name) = (channel.id, Arc::from(group));
         let joined = channel.hub.with(&channel.node, |state, now| {
             if let Some(joined) = state.take_joined(id, &name) {
                 return Ok(Some(joined));
             }
-            let joined = state.hub.join(now, id, group, Join { since })?;
+            let joined = state.hub.join(now, id, group, JoinOptions { since })?;
             if joined.is_none() {
                 state.expect_join(id, &name);
             }
@@ -86,21 +87,21 @@ impl<T: Transport> Shared<T> {
     }
 
     fn leave(&self, group: &str) -> Result<Left, Error> {
-        let channel = self.channel(Open::default())?;
+        let channel = self.channel(ChannelOptions::default())?;
         let (hub, id) = (&channel.hub, channel.id);
         Ok(hub.with(&channel.node, |state, now| state.leave(now, id, group))?)
     }
 
     fn instruct(&self, instruction: Instruction) -> Result<(), Error> {
-        let channel = self.channel(Open::default())?;
+        let channel = self.channel(ChannelOptions::default())?;
         let (hub, target) = (&channel.hub, Target::Channel(channel.id));
         Ok(hub.with(&channel.node, |state, now| {
             state.hub.instruct(now, target, instruction)
         })?)
     }
 
-    async fn send_in_order(&self, message: Prepared) -> Result<(), Error> {
-        let channel = self.channel(Open::default())?;
+    async fn send_in_order(&self, message: PreparedMessage) -> Result<(), Error> {
+        let channel = self.channel(ChannelOptions::default())?;
         let (hub, id) = (&channel.hub, channel.id);
         poll_fn(|cx| {
             if hub.is_crowded(Some(cx.waker())) {
@@ -149,16 +150,16 @@ macro_rules! member {
             ///
             /// # Errors
             /// [`HubError::IsOpen`] when it has one, [`HubError::NoHub`], and those of [`open`](crate::hub::Hub::open).
-            pub fn open_channel(&self, open: Open) -> Result<ChannelId, Error> {
+            pub fn open_channel(&self, open: ChannelOptions) -> Result<ChannelId, Error> {
                 Ok(self.cell().open_channel(open)?)
             }
 
             /// Its address: whoever knows it can send to it, from anywhere.
             ///
             /// # Errors
-            /// [`HubError::NoHub`], [`HubError::Full`].
+            /// [`HubError::NoHub`], [`HubError::TooManyChannels`].
             pub fn id(&self) -> Result<ChannelId, Error> {
-                Ok(self.cell().channel(Open::default())?.id)
+                Ok(self.cell().channel(ChannelOptions::default())?.id)
             }
 
             /// Joins a group: what is published to it from now on is sent to the peer, until it leaves or the connection ends.
@@ -195,7 +196,7 @@ macro_rules! member {
             /// # Errors
             /// Those of [`subscribe`](crate::hub::Hub::subscribe).
             pub fn subscribe(&self, filter: Filter) -> Result<bool, Error> {
-                let channel = self.cell().channel(Open::default())?;
+                let channel = self.cell().channel(ChannelOptions::default())?;
                 let id = channel.id;
                 Ok(channel.hub.with(&channel.node, |state, now| {
                     state.hub.subscribe(now, id, filter)
@@ -207,7 +208,7 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::NoHub`].
             pub fn unsubscribe(&self, filter: &Filter) -> Result<bool, Error> {
-                let channel = self.cell().channel(Open::default())?;
+                let channel = self.cell().channel(ChannelOptions::default())?;
                 let id = channel.id;
                 Ok(channel
                     .hub
@@ -220,7 +221,7 @@ macro_rules! member {
             pub fn publish(
                 &self,
                 group: impl Into<String>,
-                message: impl Into<Prepared>,
+                message: impl Into<PreparedMessage>,
             ) -> Publish {
                 Publish::new(self.cell().publisher(), group.into(), message.into())
             }
@@ -247,7 +248,10 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::NoHub`], [`HubError::TooLong`]; [`HubError::Gone`] once the connection has ended, or when it is closed for
             /// reading too slowly.
-            pub async fn send_in_order(&self, message: impl Into<Prepared>) -> Result<(), Error> {
+            pub async fn send_in_order(
+                &self,
+                message: impl Into<PreparedMessage>,
+            ) -> Result<(), Error> {
                 self.cell().send_in_order(message.into()).await
             }
 

@@ -10,7 +10,7 @@ use core::task::{Context, Poll};
 use futures_core::Stream;
 use thiserror::Error;
 
-use super::bell::Bell;
+use super::bell::WakeFlag;
 use super::node::Node;
 use super::{Inner, driver};
 use crate::close::CloseCode;
@@ -26,7 +26,7 @@ pub struct Lagged {
     pub count: u64,
 }
 
-/// What is published to all groups that a filter matches. What waits for it is bounded by the [`Budget`](crate::hub::Budget), as for
+/// What is published to all groups that a filter matches. What waits for it is bounded by the [`QueueLimits`](crate::hub::QueueLimits), as for
 /// connections. When it is full, publishers on this process wait for one turn; what finds no room even then is skipped, and that is
 /// told.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct Subscription {
     hub: Arc<Inner>,
     node: Arc<Node>,
     id: ChannelId,
-    bell: Arc<Bell>,
+    bell: Arc<WakeFlag>,
     closed: Option<(CloseCode, String)>,
 }
 

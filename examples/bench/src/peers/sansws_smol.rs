@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use sansws_smol::core::drive::IntoService;
 use sansws_smol::{
-    Config, Hub, Limits, Listener, Result, Router, Scope, Serve, Server, Upgrade, Wire,
+    Config, Hub, Limits, Listener, Result, Router, Scope, ServerOptions, Server, Upgrade, Wire,
 };
 
 use super::MESSAGE_LIMIT;
@@ -65,13 +65,13 @@ fn router() -> Router {
 }
 
 /// Messages of any length that the load sends.
-fn options() -> Serve {
+fn options() -> ServerOptions {
     let limits = Limits {
         frame: MESSAGE_LIMIT as u64,
         message: MESSAGE_LIMIT as u64,
         ..Limits::default()
     };
-    Serve::default().config(Config {
+    ServerOptions::default().config(Config {
         limits,
         ..Config::default()
     })

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use sansws_tokio::core::drive::{IntoService, Service};
 use sansws_tokio::{
-    Config, Hub, Limits, Listener, Result, Router, Scope, Serve, Server, Upgrade, Wire,
+    Config, Hub, Limits, Listener, Result, Router, Scope, ServerOptions, Server, Upgrade, Wire,
 };
 
 use super::MESSAGE_LIMIT;
@@ -67,13 +67,13 @@ fn router() -> Router {
 }
 
 /// Messages of any length that the load sends.
-fn options() -> Serve {
+fn options() -> ServerOptions {
     let limits = Limits {
         frame: MESSAGE_LIMIT as u64,
         message: MESSAGE_LIMIT as u64,
         ..Limits::default()
     };
-    Serve::default().config(Config {
+    ServerOptions::default().config(Config {
         limits,
         ..Config::default()
     })

@@ -24,7 +24,7 @@ const REFUSALS: usize = 64;
 
 /// The door of a server. Clones are the same door.
 #[derive(Clone, Debug)]
-pub struct Gate(Arc<Inner>);
+pub struct ServerHandle(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -48,7 +48,7 @@ struct State {
     watchers: BTreeMap<u64, Waker>,
 }
 
-impl Gate {
+impl ServerHandle {
     /// A door through which at most `most` connections are in at once.
     pub fn new(most: usize) -> Self {
         Self(Arc::new(Inner {
@@ -62,7 +62,7 @@ impl Gate {
     }
 
     /// Lets a connection in; `None` when the server is full or shuts down.
-    pub fn enter(&self) -> Option<Ticket> {
+    pub fn enter(&self) -> Option<ConnectionPermit> {
         let mut state = self.state();
         if state.open >= self.0.most || self.is_closing() {
             return None;
@@ -70,8 +70,8 @@ impl Gate {
         state.open += 1;
         state.next += 1;
         self.tally().accepted();
-        Some(Ticket {
-            gate: self.clone(),
+        Some(ConnectionPermit {
+            handle: self.clone(),
             id: state.next,
             registered: None,
         })
@@ -79,9 +79,9 @@ impl Gate {
 
     /// Lets a connection in, or be told that there is no room; `None` when too many are told already, or the server shuts
     /// down at once: drop the socket.
-    pub fn admit(&self) -> Option<Leave> {
+    pub fn admit(&self) -> Option<Admission> {
         if let Some(ticket) = self.enter() {
-            return Some(Leave::In(ticket));
+            return Some(Admission::In(ticket));
         }
         let mut state = self.state();
         if state.refused >= REFUSALS || (self.is_closing() && self.window().is_zero()) {
@@ -89,7 +89,7 @@ impl Gate {
             return None;
         }
         state.refused += 1;
-        Some(Leave::Away(Away(self.clone())))
+        Some(Admission::Away(RefusalPermit(self.clone())))
     }
 
     /// Why nobody is let in.
@@ -174,12 +174,14 @@ impl Gate {
 
     /// Ready once the door is closed.
     pub fn poll_closing(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watch(cx, |gate, _| gate.is_closing())
+        self.watch(cx, |handle, _| handle.is_closing())
     }
 
     /// Ready once those who are in are to leave at once: the door is closed, and nobody leaves later.
     pub fn poll_at_once(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watch(cx, |gate, _| gate.is_closing() && gate.window().is_zero())
+        self.watch(cx, |handle, _| {
+            handle.is_closing() && handle.window().is_zero()
+        })
     }
 
     /// Ready once nobody is in.
@@ -211,23 +213,23 @@ impl Gate {
 
 /// When and how a connection is to leave.
 #[derive(Clone, Debug)]
-pub(super) struct Parting {
-    pub(super) gate: Gate,
+pub(super) struct DrainHandle {
+    pub(super) handle: ServerHandle,
     id: u64,
 }
 
-impl Parting {
+impl DrainHandle {
     /// When the server shuts down: after which time this connection is to be closed, with which code and reason.
-    pub(super) fn farewell(&self) -> Farewell {
-        let window = self.gate.0.window.load(Ordering::SeqCst);
+    pub(super) fn farewell(&self) -> ShutdownClose {
+        let window = self.handle.0.window.load(Ordering::SeqCst);
         if window == 0 {
-            return Farewell {
+            return ShutdownClose {
                 after: Duration::ZERO,
                 code: CloseCode::AWAY,
                 reason: "the server shuts down",
             };
         }
-        Farewell {
+        ShutdownClose {
             after: spread(self.id, Duration::from_micros(window)),
             code: CloseCode::RESTART,
             reason: "the server restarts",
@@ -237,7 +239,7 @@ impl Parting {
 
 /// How a connection is closed when the server shuts down.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Farewell {
+pub(super) struct ShutdownClose {
     pub(super) after: Duration,
     pub(super) code: CloseCode,
     pub(super) reason: &'static str,
@@ -245,14 +247,14 @@ pub(super) struct Farewell {
 
 /// What a connection may do that was accepted.
 #[derive(Debug)]
-pub enum Leave {
+pub enum Admission {
     /// Be in.
-    In(Ticket),
+    In(ConnectionPermit),
     /// Be told that there is no room; see [`refuse`](super::refuse).
-    Away(Away),
+    Away(RefusalPermit),
 }
 
-impl Leave {
+impl Admission {
     /// Does `work`, unless the server shuts down before it is done. A panic, as of a callback of the TLS settings, is an error.
     pub async fn unless_closing<R>(
         &mut self,
@@ -278,15 +280,15 @@ impl Leave {
     }
 }
 
-impl Leave {
+impl Admission {
     /// Says that nothing could be said on the connection: TLS or the PROXY protocol failed, or took too long.
     pub fn not_begun(&self, error: &Error) {
-        let (Self::In(Ticket { gate, .. }) | Self::Away(Away(gate))) = self;
+        let (Self::In(ConnectionPermit { handle, .. }) | Self::Away(RefusalPermit(handle))) = self;
         let why = match error {
             Error::ConnectTimeout => Failed::Timeout,
             _ => Failed::Transport,
         };
-        gate.tally().failed(why);
+        handle.tally().failed(why);
         let _ = contain(
             || tracing::debug!(%error, "error.type" = why.label(), "a connection was not begun"),
         );
@@ -295,15 +297,15 @@ impl Leave {
 
 /// The leave to be refused; dropping it makes room for another.
 #[derive(Debug)]
-pub struct Away(Gate);
+pub struct RefusalPermit(ServerHandle);
 
-impl Away {
-    pub(super) fn gate(&self) -> &Gate {
+impl RefusalPermit {
+    pub(super) fn handle(&self) -> &ServerHandle {
         &self.0
     }
 }
 
-impl Drop for Away {
+impl Drop for RefusalPermit {
     fn drop(&mut self) {
         self.0.state().refused -= 1;
     }
@@ -311,27 +313,27 @@ impl Drop for Away {
 
 /// The leave to be in; dropping it is leaving.
 #[derive(Debug)]
-pub struct Ticket {
-    gate: Gate,
+pub struct ConnectionPermit {
+    handle: ServerHandle,
     id: u64,
     registered: Option<Waker>,
 }
 
-impl Ticket {
+impl ConnectionPermit {
     /// The door it is for.
-    pub fn gate(&self) -> Gate {
-        self.gate.clone()
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
     }
 
     /// Whether the server shuts down.
     pub fn is_closing(&self) -> bool {
-        self.gate.is_closing()
+        self.handle.is_closing()
     }
 
     /// What the connection needs to know of the end.
-    pub(super) fn parting(&self) -> Parting {
-        Parting {
-            gate: self.gate.clone(),
+    pub(super) fn parting(&self) -> DrainHandle {
+        DrainHandle {
+            handle: self.handle.clone(),
             id: self.id,
         }
     }
@@ -343,14 +345,14 @@ impl Ticket {
             .as_ref()
             .is_some_and(|known| known.will_wake(cx.waker()))
         {
-            self.gate
+            self.handle
                 .state()
                 .connections
                 .insert(self.id, cx.waker().clone());
             self.registered = Some(cx.waker().clone());
         }
         // Looked at after the waker is known: a close in between would otherwise wake nobody.
-        if self.gate.0.dropping.load(Ordering::SeqCst) {
+        if self.handle.0.dropping.load(Ordering::SeqCst) {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -358,9 +360,9 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut state = self.gate.state();
+        let mut state = self.handle.state();
         state.open -= 1;
         state.connections.remove(&self.id);
         let watchers = core::mem::take(&mut state.watchers);
@@ -375,31 +377,31 @@ mod tests {
 
     #[test]
     fn it_counts_and_closes() {
-        let (gate, cx) = (Gate::new(2), Context::from_waker(Waker::noop()));
-        let mut one = gate.enter().unwrap();
-        let two = gate.enter().unwrap();
-        assert!(gate.enter().is_none());
+        let (handle, cx) = (ServerHandle::new(2), Context::from_waker(Waker::noop()));
+        let mut one = handle.enter().unwrap();
+        let two = handle.enter().unwrap();
+        assert!(handle.enter().is_none());
         drop(two);
-        assert_eq!(gate.open(), 1);
-        assert!(one.poll_dropping(&cx).is_pending() && gate.poll_closing(&cx).is_pending());
-        gate.close();
+        assert_eq!(handle.open(), 1);
+        assert!(one.poll_dropping(&cx).is_pending() && handle.poll_closing(&cx).is_pending());
+        handle.close();
         assert!(
             one.is_closing()
                 && one.poll_dropping(&cx).is_pending()
-                && gate.poll_closing(&cx).is_ready()
+                && handle.poll_closing(&cx).is_ready()
         );
-        assert!(gate.enter().is_none() && gate.poll_empty(&cx).is_pending());
-        gate.drop_all();
+        assert!(handle.enter().is_none() && handle.poll_empty(&cx).is_pending());
+        handle.drop_all();
         assert!(one.poll_dropping(&cx).is_ready());
         drop(one);
-        assert!(gate.poll_empty(&cx).is_ready());
+        assert!(handle.poll_empty(&cx).is_ready());
     }
 
     #[test]
     fn draining_spreads_evenly_and_tells_who_comes() {
-        let gate = Gate::new(1_000);
-        let tickets: Vec<Ticket> = (0..1_000).map(|_| gate.enter().unwrap()).collect();
-        gate.drain(Duration::from_secs(10));
+        let handle = ServerHandle::new(1_000);
+        let tickets: Vec<ConnectionPermit> = (0..1_000).map(|_| handle.enter().unwrap()).collect();
+        handle.drain(Duration::from_secs(10));
         let mut tenths = [0; 10];
         for ticket in &tickets {
             let farewell = ticket.parting().farewell();
@@ -410,23 +412,27 @@ mod tests {
             tenths.iter().all(|count| (98..=102).contains(count)),
             "{tenths:?}"
         );
-        assert!(matches!(gate.admit(), Some(Leave::Away(_))));
+        assert!(matches!(handle.admit(), Some(Admission::Away(_))));
     }
 
     #[test]
     fn so_many_are_refused_at_once_and_no_more() {
-        let gate = Gate::new(1);
-        let inside = gate.admit();
-        assert!(matches!(inside, Some(Leave::In(_))));
-        let mut refused: Vec<Leave> = (0..REFUSALS).map(|_| gate.admit().unwrap()).collect();
-        assert!(refused.iter().all(|leave| matches!(leave, Leave::Away(_))));
-        assert!(gate.admit().is_none());
+        let handle = ServerHandle::new(1);
+        let inside = handle.admit();
+        assert!(matches!(inside, Some(Admission::In(_))));
+        let mut refused: Vec<Admission> = (0..REFUSALS).map(|_| handle.admit().unwrap()).collect();
+        assert!(
+            refused
+                .iter()
+                .all(|leave| matches!(leave, Admission::Away(_)))
+        );
+        assert!(handle.admit().is_none());
         refused.pop();
-        assert!(matches!(gate.admit(), Some(Leave::Away(_))));
-        assert_eq!(gate.open(), 1);
+        assert!(matches!(handle.admit(), Some(Admission::Away(_))));
+        assert_eq!(handle.open(), 1);
         drop(inside);
-        assert!(matches!(gate.admit(), Some(Leave::In(_))));
-        gate.close();
-        assert!(gate.admit().is_none());
+        assert!(matches!(handle.admit(), Some(Admission::In(_))));
+        handle.close();
+        assert!(handle.admit().is_none());
     }
 }
