@@ -1,5 +1,4 @@
 //! A connection to Redis by the `redis` crate: commands go out together, what is pushed is gathered in its order.
-//! No RFC.
 //! Knows no group.
 
 use core::future::Future;

@@ -1,5 +1,4 @@
 //! The scripts in a real Redis, and the Redis in memory that simulations use: whatever is asked, both answer the same.
-//! No RFC.
 //! Times differ, and are left out; marks are remembered for each side.
 
 use std::sync::Arc;
@@ -78,7 +77,7 @@ impl Both {
         messages
     }
 
-    /// The same request for both sides; they differ in times alone.
+    /// A request for both sides, which differ in times alone.
     fn draw(&mut self) -> (Request, Request) {
         let keep = Some(HistoryOptions {
             messages: 6,
@@ -273,7 +272,7 @@ impl Both {
     }
 }
 
-/// The same without times.
+/// The reply without its times.
 fn timeless((mut reply, mut pushes): (Reply, Vec<Push>)) -> (Reply, Vec<Push>) {
     match &mut reply {
         Reply::Position(mark) => mark.time = 0,

@@ -1,5 +1,4 @@
 //! Carries between a hub, the machine and Redis.
-//! No RFC.
 //! Decides nothing but when to connect.
 
 use core::future::poll_fn;

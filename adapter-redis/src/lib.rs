@@ -1,6 +1,5 @@
 //! Links the hubs of several servers through Redis or Valkey, so that groups, direct messages, history, recovery and presence mean the
 //! same on all of them.
-//! No RFC.
 //!
 //! ```no_run
 //! # #[cfg(feature = "tokio")]

@@ -1,5 +1,4 @@
 //! How Redis is reached, and how a hub is set that is linked through it.
-//! No RFC.
 //! Plain data.
 
 use core::fmt;

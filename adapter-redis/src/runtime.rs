@@ -1,5 +1,4 @@
 //! What Redis is spoken to on.
-//! No RFC.
 //! The `redis` crate spawns its own tasks and asks by itself on which runtime; here the caller says so.
 
 use core::future::Future;

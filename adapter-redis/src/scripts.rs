@@ -79,7 +79,7 @@ impl Call {
         }
     }
 
-    /// The same with the code of the script in it.
+    /// The call with the code of the script in it.
     pub(crate) fn with_code(&self) -> Option<Cmd> {
         let mut command = cmd("EVAL");
         command.arg(self.code?);
@@ -419,7 +419,7 @@ fn age(keep: Option<HistoryOptions>) -> u64 {
     })
 }
 
-/// Most messages that are kept.
+/// Maximum number of messages that are kept.
 fn most(keep: Option<HistoryOptions>) -> u64 {
     keep.map_or(0, |keep| keep.messages.max(1) as u64)
 }

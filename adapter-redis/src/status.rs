@@ -1,5 +1,4 @@
 //! How the link is, for whoever wants to know.
-//! No RFC.
 
 use core::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

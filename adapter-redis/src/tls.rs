@@ -1,5 +1,4 @@
 //! Certificates, in the `redis` crate's own types.
-//! No RFC.
 
 use redis::{ClientTlsConfig, TlsCertificates};
 

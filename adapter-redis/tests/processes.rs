@@ -1,6 +1,5 @@
 //! Five servers, on tokio and on smol, behind one Redis, and two thousand clients: what happens to Redis or to a server costs no
 //! message where history is kept, and is reported where it is not.
-//! No RFC.
 
 #![cfg(all(feature = "tokio", feature = "smol"))]
 

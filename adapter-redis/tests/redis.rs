@@ -1,5 +1,4 @@
 //! Hubs that are linked through a real Redis.
-//! No RFC.
 
 #![cfg(all(feature = "tokio", feature = "smol"))]
 

@@ -1,5 +1,4 @@
 //! The Redis in memory by itself: each sentence of `src/request.rs` that the simulation leans on.
-//! No RFC.
 
 #[expect(dead_code, reason = "the simulation asks for more")]
 #[path = "memory/mod.rs"]

@@ -1,5 +1,4 @@
 //! TLS to Redis on smol.
-//! No RFC.
 
 #![cfg(feature = "smol-tls")]
 

@@ -1,5 +1,4 @@
 //! TLS to Redis on tokio.
-//! No RFC.
 
 #![cfg(feature = "tokio-tls")]
 

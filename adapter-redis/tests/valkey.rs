@@ -1,5 +1,4 @@
 //! Hubs that are linked through a real Valkey: the scenarios of Redis.
-//! No RFC.
 
 #![cfg(all(feature = "tokio", feature = "smol"))]
 

@@ -1,5 +1,4 @@
 //! The wire format is what `src/wire/vectors.tsv` says, for good: servers of two versions share a Redis while one replaces the other.
-//! No RFC.
 
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{

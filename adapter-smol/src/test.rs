@@ -72,7 +72,7 @@ where
     server_in_real_time_with(service, ServerOptions::default())
 }
 
-/// The same, with options.
+/// Serves a router with options.
 ///
 /// # Errors
 /// When routes are in each other's way.

@@ -107,31 +107,31 @@ pub fn close(code: u16, reason: &str) -> Frame {
 }
 
 impl Frame {
-    /// The same with FIN 0.
+    /// Clears FIN.
     pub fn more(mut self) -> Self {
         self.fin = false;
         self
     }
 
-    /// The same with RSV bits.
+    /// Sets RSV bits.
     pub fn rsv(mut self, rsv: u8) -> Self {
         self.rsv = rsv;
         self
     }
 
-    /// The same, masked otherwise.
+    /// Changes how it is masked.
     pub fn masking(mut self, masking: Masking) -> Self {
         self.masking = masking;
         self
     }
 
-    /// The same with its length written otherwise.
+    /// Changes how its length is written.
     pub fn coding(mut self, coding: Coding) -> Self {
         self.coding = coding;
         self
     }
 
-    /// The same with a header that claims another length.
+    /// Makes its header claim another length.
     pub fn claim(mut self, length: u64) -> Self {
         self.claim = Some(length);
         self

@@ -43,26 +43,26 @@ impl Head {
         }
     }
 
-    /// The same with another first line.
+    /// Replaces the first line.
     pub fn first(mut self, line: impl Into<String>) -> Self {
         self.first = line.into();
         self
     }
 
-    /// The same with one more field.
+    /// Adds a field.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.into(), value.into()));
         self
     }
 
-    /// The same without a field.
+    /// Removes a field.
     pub fn without(mut self, name: &str) -> Self {
         self.fields
             .retain(|(own, _)| !own.eq_ignore_ascii_case(name));
         self
     }
 
-    /// The same with another value of a field, in its place.
+    /// Replaces the value of a field in its place.
     pub fn set(mut self, name: &str, value: &str) -> Self {
         for (own, old) in &mut self.fields {
             if own.eq_ignore_ascii_case(name) {

@@ -8,10 +8,10 @@ use crate::frame::{Frame, Read, opcode};
 /// Most lines that are kept of a case.
 const MOST: usize = 100;
 
-/// Most octets that are kept of a payload.
+/// Maximum number of bytes that are kept of a payload.
 const HEAD: usize = 64;
 
-/// Most octets that are kept of an HTTP head.
+/// Maximum number of bytes that are kept of an HTTP head.
 const TEXT: usize = 2048;
 
 /// Who did it.

@@ -52,7 +52,7 @@ const LONGEST_HEAD: usize = 64 << 10;
 /// How many clients run cases that mostly wait at a time.
 const CLIENTS: usize = 16;
 
-/// Most connections at a time.
+/// Maximum number of connections at a time.
 const MOST: usize = 256;
 
 impl<'a> Server<'a> {
@@ -320,7 +320,7 @@ impl Suite {
         self.test_client_told(name, run, &|_, _| {})
     }
 
-    /// The same, and tells of each case that is done.
+    /// Serves and reports each case when it is done.
     ///
     /// # Errors
     /// As for [`test_client`](Self::test_client).

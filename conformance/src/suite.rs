@@ -173,7 +173,7 @@ impl Suite {
         self.in_memory_told(name, peer, make, &|_, _| {})
     }
 
-    /// The same, and tells of each case that is done.
+    /// Tests and reports each case when it is done.
     pub fn in_memory_told(
         &self,
         name: &str,
@@ -242,7 +242,7 @@ impl Suite {
         Ok((target, tls))
     }
 
-    /// The same as [`test`](Self::test), and tells of each case that is done. Whether anything listens is for
+    /// Like [`test`](Self::test), and reports each case when it is done. Whether anything listens is for
     /// [`reach`](Self::reach) to say first: here each case would find out for itself.
     ///
     /// # Errors

@@ -50,11 +50,11 @@ pub struct Limits {
     /// Messages that are received piece by piece are not held, and not bounded by it; a piece is what one read brought, and,
     /// however well it was compressed, less than 200 KiB.
     pub message: u64,
-    /// Most frames in one message, empty ones counted; default 65 536. Beyond it: close 1008.
+    /// Maximum number of frames in one message, empty ones counted; default 65 536. Beyond it: close 1008.
     pub fragments: u32,
     /// Longest head of a handshake, in octets; default 16 KiB. Beyond it: 431, or a failed connect.
     pub head: usize,
-    /// Most header fields in a handshake; default 100. Beyond it: 431, or a failed connect.
+    /// Maximum number of header fields in a handshake; default 100. Beyond it: 431, or a failed connect.
     pub headers: usize,
     /// Longest body, in octets; default 64 KiB. Of a refusal a client cuts the rest; to a request for a page that has more a server
     /// answers 413.

@@ -1,5 +1,4 @@
 //! What a publication costs in allocations, however many receive it.
-//! No RFC.
 
 use std::alloc::System;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
 //! Faults that are planted into a copy of this crate, one at a time: the simulation must find each within the seeds of a test run.
-//! No RFC.
 //! The shipped code knows nothing of this: a fault is a piece of text in place of another, which must stand there exactly once.
 
 use std::fs;

@@ -1,5 +1,4 @@
 //! What is told to `tracing`: fields as OpenTelemetry names them, and those of `docs/monitoring.md`.
-//! No RFC.
 
 mod support {
     pub mod app;

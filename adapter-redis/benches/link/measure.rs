@@ -1,5 +1,4 @@
 //! One run: processes, their members, and the CPU time that all of it took.
-//! No RFC.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,5 +1,4 @@
 //! The processes that are measured: this program again, told what to be.
-//! No RFC.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

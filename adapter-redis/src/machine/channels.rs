@@ -1,5 +1,4 @@
 //! Subscriptions: each is wanted or not, and follows that one request after the other.
-//! No RFC.
 
 use sansws_core::time::Instant;
 

@@ -1,5 +1,4 @@
 //! A group: who wants what is published there, where it stands, and what arrives.
-//! No RFC.
 //! Knows no Redis, only positions and when they were true.
 
 use std::collections::{BTreeSet, VecDeque};

@@ -1,5 +1,5 @@
 //! What is to be done in Redis, one step after the other: a lane for each group, and one for each node.
-//! No RFC. One request of a lane is on its way at a time, so that nothing can overtake; what comes meanwhile is gathered.
+//! One request of a lane is on its way at a time, so that nothing can overtake; what comes meanwhile is gathered.
 //! Knows no reply.
 
 use std::collections::VecDeque;

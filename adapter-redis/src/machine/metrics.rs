@@ -1,5 +1,4 @@
 //! What the backplane has done.
-//! No RFC.
 //! Plain values.
 
 /// Counters of the link to Redis, since the process began.

@@ -1,6 +1,5 @@
 //! The link between the nodes of this process and Redis, as a state machine: commands of nodes, replies and time go in, requests and
 //! events come out.
-//! No RFC.
 //! Knows no connection and no runtime; the driver carries its requests, a simulation answers them from memory.
 //!
 //! - **Order.** What is to be done about a group is done one step after the other (`lane.rs`), whatever connection carries it. All

@@ -1,5 +1,4 @@
 //! The steps of a group: what is asked of Redis for each, and what its reply means.
-//! No RFC.
 
 use std::sync::Arc;
 

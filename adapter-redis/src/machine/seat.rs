@@ -1,5 +1,5 @@
 //! Who is present on the nodes of this process, as the others see it.
-//! No RFC. What a node said goes with it: by its own word, or when its lease has ended.
+//! What a node said goes with it: by its own word, or when its lease has ended.
 //! Knows users by name; when somebody counts as gone was decided by the hub.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -245,7 +245,7 @@ impl Messages {
         self.count
     }
 
-    /// The same, without a copy.
+    /// Reads bytes without copying them.
     pub fn into_bytes(self) -> Vec<u8> {
         self.octets
     }

@@ -1,5 +1,4 @@
 //! Octets, read from the front.
-//! No RFC.
 //! Nothing is reserved: a length that says more than there is ends the reading.
 
 use std::sync::Arc;

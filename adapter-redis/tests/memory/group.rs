@@ -1,5 +1,4 @@
 //! One group as it lies in Redis: its numbers, what is kept, and ids.
-//! No RFC.
 //! Knows no connection and no presence.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,5 +1,4 @@
 //! Who is present in one group, as it lies in Redis.
-//! No RFC.
 //! Knows no connection: what is to be told is handed out.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,4 @@
 //! Which nodes there are, how long each may be silent, and in which groups it has a place.
-//! No RFC.
 //! Knows no presence: whoever hears that a node is dead clears it away, group by group.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,4 @@
 //! Clients that stay in a group whatever happens to servers, and check each number: none twice, none missing without a word.
-//! No RFC.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

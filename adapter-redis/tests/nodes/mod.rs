@@ -1,5 +1,4 @@
 //! Processes that serve rooms, on tokio or smol, and many clients that check every number they receive.
-//! No RFC.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

@@ -1,5 +1,4 @@
 //! Servers of Redis that tests start on ports of the kernel's choice, and end again.
-//! No RFC.
 
 #![allow(dead_code, reason = "each test uses some of it")]
 

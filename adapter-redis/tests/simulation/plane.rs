@@ -1,5 +1,4 @@
 //! What links the nodes of a world: processes, each with a machine of its own, and one Redis in memory.
-//! No RFC.
 //! Knows no client. How Redis and its connections fail stands in `trouble.rs`, what they carry in `wires.rs`.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,5 +1,4 @@
 //! How Redis and its connections fail.
-//! No RFC.
 //! Knows no hub: a process sees its connection end.
 
 use sansws_core::time::Duration;

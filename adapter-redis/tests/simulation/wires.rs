@@ -1,5 +1,4 @@
 //! Connections to Redis: requests one way, replies and pushes the other, each in their order, with delays.
-//! No RFC.
 //! Knows no hub.
 
 use sansws_core::hub::Event;

@@ -1,5 +1,4 @@
 //! Hubs that are linked by TLS, through a Redis whose certificate an authority of the test signed.
-//! No RFC.
 //! Each runtime has a program of its own: the `redis` crate knows but one in a process.
 
 use std::future::Future;

@@ -34,7 +34,7 @@ pub trait RouterExt: Sized {
         self.into_service_with(ServerOptions::default())
     }
 
-    /// The same with options: limits, times, origins, trusted proxies.
+    /// Makes a service with options: limits, timeouts, origins, trusted proxies.
     ///
     /// # Errors
     /// When routes are in each other's way.

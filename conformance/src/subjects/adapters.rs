@@ -8,7 +8,7 @@ use sansws_core::drive::{ConnectOptions, ServerHandle, ServerOptions};
 
 use super::core::config;
 
-/// The same server and the same client, on either adapter.
+/// One server and one client for either adapter.
 macro_rules! echo {
     ($adapter:ident) => {
         async fn serve(

@@ -155,7 +155,7 @@ impl Core {
     }
 }
 
-/// The same octets in each run.
+/// Bytes that are equal in each run.
 fn seed() -> Seed {
     Seed::new([42; 32])
 }

@@ -1,5 +1,5 @@
 //! What std would bring: the entry, the heap, the end after a panic.
-//! No RFC: this is about the machine. The only file that says `unsafe`.
+//! This is about the machine. The only file that says `unsafe`.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::{c_char, c_int, c_void};

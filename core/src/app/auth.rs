@@ -171,7 +171,7 @@ impl<V: Verifier> Auth<V> {
             .chars()
             .filter(|c| !c.is_control() && !matches!(c, '"' | '\\'))
             .collect();
-        let response = Response::text(401, "who are you?\n");
+        let response = Response::text(401, "authentication required\n");
         let challenge = self.sources.iter().find_map(|source| match source {
             Source::Basic => Some(alloc::format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")),
             // RFC 6750 3.1: no error code "if the request lacks any authentication information"
@@ -183,7 +183,7 @@ impl<V: Verifier> Auth<V> {
         });
         match challenge {
             Some(challenge) => response.with("WWW-Authenticate", challenge),
-            None => Response::text(403, "who are you?\n"),
+            None => Response::text(403, "authentication required\n"),
         }
     }
 }

@@ -158,7 +158,7 @@ pub trait IntoResponse {
     /// Makes it one.
     fn into_response(self) -> Response;
 
-    /// The same, where an error is still told from an answer.
+    /// A handler whose errors are kept apart from answers.
     #[doc(hidden)]
     fn respond(self) -> Result<Response>
     where

@@ -328,7 +328,7 @@ impl<T: Transport> Router<T> {
         self.shared_state(Arc::new(state))
     }
 
-    /// The same for a state that others hold too.
+    /// Attaches a state that others hold too.
     #[must_use]
     pub fn shared_state<S: Any + Send + Sync>(mut self, state: Arc<S>) -> Self {
         self.states.put(state);

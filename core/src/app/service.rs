@@ -98,7 +98,7 @@ impl<T: Transport> App<T> {
         }))
     }
 
-    /// The same, where an outer policy holds for what is not said.
+    /// Makes a service; an outer policy applies to whatever this one leaves open.
     fn under(self, outer: &ConnectionPolicy) -> Self {
         if outer.is_silent() {
             return self;
@@ -255,7 +255,7 @@ fn not_allowed(allow: &[String], is_get: bool) -> Response {
     } else {
         pages.join(", ")
     };
-    Response::text(405, "the path does not take the method\n").with("Allow", allow)
+    Response::text(405, "method not allowed\n").with("Allow", allow)
 }
 
 impl<T: Transport + 'static> IntoService<T> for Router<T> {

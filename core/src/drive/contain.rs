@@ -1,5 +1,4 @@
 //! Code of the application is run so that its panics stop here.
-//! No RFC.
 //! Knows nothing of what it runs. None of our locks is held around it.
 
 use core::future::{Future, poll_fn};

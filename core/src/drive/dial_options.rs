@@ -15,7 +15,7 @@ use crate::http::field::is_token;
 use crate::http::{Credentials, Fields, Url};
 use crate::proxy::Proxy;
 
-/// How to dial.
+/// Options for an outgoing connection.
 ///
 /// ```
 /// use sansws_core::drive::ConnectOptions;
@@ -39,7 +39,7 @@ pub struct ConnectOptions {
     pub proxy: Option<Proxy>,
     /// Addresses of hosts that are not looked up. See [`ConnectOptions::resolve`].
     pub resolved: Vec<(String, Vec<SocketAddr>)>,
-    /// Most redirects in a row that are followed; default 0. See [`ConnectOptions::redirects`].
+    /// Maximum number of redirects in a row that are followed; default 0. See [`ConnectOptions::redirects`].
     pub redirects: u32,
     /// TLS settings for `wss://`; `None` trusts the roots of the system. See [`super::tls`].
     #[cfg(feature = "tls")]

@@ -258,7 +258,7 @@ impl Error {
         )
     }
 
-    /// The same for a client's request, where a `Host` is the caller's to set.
+    /// Checks a field of a client's request, where the caller may set `Host`.
     pub(super) fn of_request(misuse: Misuse, fields: &Fields) -> Self {
         let is_host = |name: &str| name.eq_ignore_ascii_case("host");
         let others: Fields = fields.iter().filter(|(name, _)| !is_host(name)).collect();

@@ -20,7 +20,7 @@ use crate::time::{Duration, Instant};
 pub struct ServerOptions {
     /// Limits, times, compression.
     pub config: Arc<Config>,
-    /// Most connections at once, those in their handshake counted; default 16 384. Beyond it: 503 for a few at once, and
+    /// Maximum number of connections at once, those in their handshake counted; default 16 384. Beyond it: 503 for a few at once, and
     /// a closed socket for the others.
     pub max_connections: usize,
     /// What holds for each connection, unless a router or a route says otherwise.

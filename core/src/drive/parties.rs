@@ -1,5 +1,4 @@
 //! Who waits for a connection, and how each is woken.
-//! No RFC.
 //! Knows nothing but wakers. A transport keeps one waker for reading and one for writing; up to three parties may wait.
 
 use alloc::sync::Arc;

@@ -1,5 +1,5 @@
 //! The header that a proxy in front of a server writes before the connection's own octets.
-//! No RFC: the PROXY protocol, versions 1 and 2, of haproxy, sections 2.1 and 2.2.
+//! The PROXY protocol, versions 1 and 2, of haproxy, sections 2.1 and 2.2.
 //! Knows how to read in time; what the header says is `crate::proxy`'s.
 
 use alloc::string::ToString;

@@ -1,5 +1,4 @@
 //! Counting what a server does, on all its threads.
-//! No RFC.
 //! Knows no connection: whoever serves one says what happened. What happens with each message is counted by the connection itself, and
 //! added here once a turn, to a cell that the threads of a server seldom share.
 

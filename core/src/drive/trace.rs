@@ -1,6 +1,5 @@
 //! What is told of a connection: its span, and the event of its end. Fields are named as OpenTelemetry's semantic conventions name them,
 //! and `websocket.…` where these have no name; `docs/monitoring.md` lists them.
-//! No RFC.
 //! Knows no subscriber. While nobody listens nothing is written.
 
 use alloc::boxed::Box;

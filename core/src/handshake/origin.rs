@@ -153,7 +153,7 @@ impl OriginPolicy {
         Self::new(Allowed::Any)
     }
 
-    /// The same policy, which also refuses requests without `Origin`: nobody but browsers may connect.
+    /// Refuses requests without `Origin` too: only browsers may connect.
     #[must_use]
     pub const fn require(mut self) -> Self {
         self.missing_allowed = false;

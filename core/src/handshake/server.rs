@@ -35,7 +35,7 @@ impl ServerHandshake {
         }
     }
 
-    /// The same for a server that answers other requests too: what the head asks for is not looked at. Once it was returned,
+    /// Receives a head for a server that answers other requests too: it does not check what the head asks for. Once it was returned,
     /// the next head is looked for, from the first octet behind this one.
     pub fn receive_head(&mut self, input: &[u8]) -> Result<Option<(RequestHead, usize)>, Refusal> {
         let Some(length) = self.scan.find(input, &self.config.limits)? else {

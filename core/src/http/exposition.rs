@@ -1,5 +1,4 @@
 //! Numbers as text for Prometheus: the exposition format 0.0.4.
-//! No RFC.
 //! Knows no number of ours: names, labels and values are given.
 
 use alloc::string::String;

@@ -54,7 +54,7 @@ impl Trusted {
         })
     }
 
-    /// The same networks, which are known to write these fields.
+    /// Trusts these networks to write these fields.
     #[must_use]
     pub const fn writing(mut self, headers: Headers) -> Self {
         self.headers = headers;
@@ -150,7 +150,7 @@ struct Hop {
     host: Option<String>,
 }
 
-/// Most hops that are followed.
+/// Maximum number of hops that are followed.
 const MOST_HOPS: usize = 32;
 
 /// Who a request came from: `peer`, unless it is trusted and names somebody else.

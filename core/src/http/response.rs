@@ -80,7 +80,7 @@ impl Response {
         self.write_as(Framing::default(), out)
     }
 
-    /// The same, perhaps with another response to follow, or to a HEAD request.
+    /// Encodes the response; another one may follow, and a HEAD request gets no body.
     pub(crate) fn write_as(&self, framing: Framing, out: &mut Vec<u8>) -> Result<(), Misuse> {
         if !(200..=599).contains(&self.status) {
             return Err(Misuse::BadStatus);

@@ -1,5 +1,5 @@
 //! What a node says to what links the nodes, and what it hears: plain values.
-//! No RFC. The link of one node keeps the order of commands, and that of events.
+//! The link of one node keeps the order of commands, and that of events.
 //! Knows no link: in one process it is [`Broker`](super::Broker), between machines something else.
 
 use alloc::string::String;
@@ -166,7 +166,7 @@ pub enum Event {
     },
     /// Users came or went, or changed, in a group that the node is subscribed to: its members are told.
     Presence(Arc<PresenceChange>),
-    /// The same of any group, for a node that [listens](Command::Listen).
+    /// Presence changed in any group, for a node that [listens](Command::Listen).
     Changed(Arc<PresenceChange>),
     /// Channels are to do something.
     Instruct {

@@ -1,5 +1,5 @@
 //! The backplane of one process: it numbers what is published, keeps it, and tells the nodes.
-//! No RFC. All nodes are told in one order.
+//! All nodes are told in one order.
 //! Knows no channel but by its id. Between machines something else takes its place, and speaks the same
 //! [`Command`]s and [`Event`]s.
 

@@ -46,7 +46,7 @@ impl Hub {
         self.publish_draft(now, draft, token)
     }
 
-    /// The same for a draft.
+    /// Publishes a request that was made before.
     pub fn publish_draft(
         &mut self,
         now: Instant,
@@ -254,7 +254,7 @@ impl Hub {
         self.put_to_all(now, publication, true, false);
     }
 
-    /// The same for what makes good what was missed: nobody is slow for it.
+    /// Delivers what repairs a loss: nobody is closed as slow for it.
     pub(super) fn fan_out_again(&mut self, now: Instant, publication: &Arc<Publication>) {
         if publication.failed {
             return self.fan_out(now, publication);

@@ -1,5 +1,5 @@
 //! Topic filters, and who is found by which.
-//! No RFC: MQTT 5.0 section 4.7 (OASIS), of which the rule on topics that begin with `$` (4.7.2) is not taken over.
+//! MQTT 5.0 section 4.7 (OASIS), of which the rule on topics that begin with `$` (4.7.2) is not taken over.
 //! Knows no subscriber and no message: a filter is text that matches topics, what stands under it is any value.
 //!
 //! ```text

@@ -1,5 +1,4 @@
 //! Groups: who is in them, and how far each has heard.
-//! No RFC.
 //! Knows channels by their places alone.
 
 use alloc::collections::BTreeMap;

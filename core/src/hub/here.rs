@@ -1,5 +1,4 @@
 //! Who is present on this node, with the grace of those who left.
-//! No RFC.
 //! Knows users and groups by name alone.
 
 use alloc::collections::{BTreeMap, BTreeSet};

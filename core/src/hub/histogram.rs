@@ -1,5 +1,4 @@
 //! How often a number was how large, by powers of two.
-//! No RFC.
 //! Plain values: to note one is two additions.
 
 use alloc::string::ToString;

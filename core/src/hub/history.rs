@@ -1,5 +1,5 @@
 //! What was published to a group, as far as it is kept, and recovery from it.
-//! No RFC. The oldest goes first, and nothing else goes.
+//! The oldest goes first, and nothing else goes.
 //! Knows no channel.
 
 use alloc::collections::VecDeque;

@@ -1,5 +1,5 @@
 //! Names: of nodes, of channels, of groups.
-//! No RFC. A stale id is harmless by construction: its generation is over.
+//! A stale id is harmless by construction: its generation is over.
 //! Knows no connection.
 
 use alloc::sync::Arc;

@@ -1,5 +1,5 @@
 //! What comes from the backplane: messages in their order, gaps and their repair, recovery.
-//! No RFC. A number that is missing is asked for again or reported; none is delivered twice.
+//! A number that is missing is asked for again or reported; none is delivered twice.
 //! Knows no link, only events.
 
 use alloc::sync::Arc;

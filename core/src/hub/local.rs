@@ -1,5 +1,4 @@
 //! A hub of one node in one process, with its backplane beside it.
-//! No RFC.
 //! Knows how the two are joined; what they do is theirs.
 
 use alloc::sync::Arc;

@@ -1,5 +1,5 @@
 //! Opening and closing of channels, joining and leaving of groups.
-//! No RFC. Both directions are kept: the groups of a channel, and the members of a group.
+//! Both directions are kept: the groups of a channel, and the members of a group.
 //! Knows nothing of messages.
 
 use alloc::sync::Arc;
@@ -339,7 +339,7 @@ impl Hub {
         }
     }
 
-    /// The same for a group that a caller cannot name.
+    /// Leaves a group that a caller cannot name.
     pub(super) fn leave_group(&mut self, now: Instant, id: ChannelId, name: &Name) {
         let key = self.groups.find(name);
         let place = key.and_then(|key| self.place(id, key).ok().flatten());

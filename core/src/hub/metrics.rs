@@ -81,7 +81,7 @@ numbers! {
         notices: u64 = sum,
         /// Messages put to channels: one for each channel that is to receive one.
         fan_out: u64 = sum,
-        /// Most channels that one publication was put to.
+        /// Maximum number of channels that one publication was put to.
         largest_fan_out: u64 = most,
         /// Messages handed to connections.
         delivered: u64 = sum,

@@ -1,5 +1,5 @@
 //! What a caller may set on a hub.
-//! No RFC. Every bound has a default.
+//! Every bound has a default.
 //! Plain data.
 
 use alloc::sync::Arc;
@@ -25,14 +25,14 @@ pub struct HubOptions {
     pub rules: Vec<(Filter, GroupOptions)>,
     /// What may wait for one channel.
     pub budget: QueueLimits,
-    /// Most channels; default 1 048 576.
+    /// Maximum number of channels; default 1 048 576.
     pub max_channels: usize,
-    /// Most groups with members; default 1 048 576.
+    /// Maximum number of groups with members; default 1 048 576.
     pub max_groups: usize,
-    /// Most groups that are remembered though nobody is there, for their history and numbers; default 65 536. Beyond it the one that
+    /// Maximum number of groups that are remembered though nobody is there, for their history and numbers; default 65 536. Beyond it the one that
     /// has been idle longest is forgotten, and counted.
     pub max_idle_groups: usize,
-    /// Most groups and filters that one channel may be in; default 128.
+    /// Maximum number of groups and filters that one channel may be in; default 128.
     pub groups_per_channel: usize,
     /// Longest message that is published or sent, in octets; default 1 MiB.
     pub max_message: usize,
@@ -194,13 +194,13 @@ impl GroupOptions {
 /// What is kept of what was published: the newest, within all three bounds. The oldest goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryOptions {
-    /// Most messages; default 100.
+    /// Maximum number of messages; default 100.
     pub messages: usize,
-    /// Most octets of payload; default 1 MiB. One longer message is kept alone.
+    /// Maximum number of payload bytes; default 1 MiB. One longer message is kept alone.
     pub octets: usize,
     /// For how long; default 5 minutes. An empty group is kept as long.
     pub age: Duration,
-    /// Most messages that one recovery replays; default 300. Older ones are reported as missed.
+    /// Maximum number of messages that one recovery replays; default 300. Older ones are reported as missed.
     pub recovery: usize,
 }
 
@@ -218,9 +218,9 @@ impl Default for HistoryOptions {
 /// What may wait for one channel, in the hub. What the connection has taken is bounded by its own limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// Most octets, each message counted in full though all share it; default 1 MiB. One longer message may wait alone.
+    /// Maximum number of bytes, each message counted in full though all share it; default 1 MiB. One longer message may wait alone.
     pub octets: usize,
-    /// Most messages; default 1024.
+    /// Maximum number of messages; default 1024.
     pub messages: u32,
     /// For how long a message may wait; default 30 s. It is looked at about every eighth of that.
     pub age: Duration,
@@ -464,7 +464,7 @@ pub struct PublishOptions {
     /// Not kept in the history, though the group has one. It has no number of its own: whether one of these got lost on the way
     /// to another node is not found out.
     pub unsaved: bool,
-    /// What it is about, for [`SlowConsumerPolicy::KeepLatest`].
+    /// Its key, for [`SlowConsumerPolicy::KeepLatest`].
     pub key: Option<Name>,
     /// An id of the caller's: a second publication with it to the group, within 5 minutes, is not published again. See
     /// [`HubOptions::max_ids`].

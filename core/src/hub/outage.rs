@@ -18,7 +18,7 @@ impl Hub {
         }
     }
 
-    /// The same for one channel.
+    /// Sends one channel away.
     pub(super) fn send_away_one(&mut self, now: Instant, id: ChannelId) {
         if let (true, OutagePolicy::Close { patience, window }) =
             (self.down, self.options.when_down)

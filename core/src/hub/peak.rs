@@ -1,5 +1,4 @@
 //! How much of a buffer is worth keeping while it is empty.
-//! No RFC.
 
 /// A buffer is not shrunk below this.
 const KEPT: usize = 1024;

@@ -1,5 +1,5 @@
 //! Who is in a group, on all nodes together.
-//! No RFC. What a node said goes with the node, in one step.
+//! What a node said goes with the node, in one step.
 //! Knows no channel: it is told of users, by the nodes they are on.
 
 use alloc::collections::{BTreeMap, BTreeSet};

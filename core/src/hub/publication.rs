@@ -55,7 +55,7 @@ pub struct Publication {
     pub time: Instant,
     /// Whose it is, if a channel published it.
     pub sender: Option<ChannelId>,
-    /// What it is about, if that was said.
+    /// Its key, if it has one.
     pub key: Option<Arc<str>>,
     /// Whether it is not to be kept, and has no number of its own.
     pub unsaved: bool,

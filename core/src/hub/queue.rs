@@ -1,5 +1,4 @@
 //! What waits for channels: each message is held once, and each channel has a chain of references in order.
-//! No RFC.
 //! Knows no group's policy: it puts, takes and drops what it is told to.
 
 use alloc::collections::BTreeMap;

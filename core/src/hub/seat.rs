@@ -1,5 +1,5 @@
 //! Channels: who is there, in what groups, and what waits for each.
-//! No RFC. A place is used again, with another generation: an id of before means nobody.
+//! A place is used again, with another generation: an id of before means nobody.
 //! Knows no group's state.
 
 use alloc::boxed::Box;
@@ -136,7 +136,7 @@ impl Seats {
         self.seats.get_mut(slot as usize)
     }
 
-    /// The same, to look at.
+    /// The slot at an index, shared.
     pub(super) fn look(&self, slot: u32) -> Option<&Seat> {
         self.seats.get(slot as usize)
     }

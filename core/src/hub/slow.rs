@@ -26,7 +26,7 @@ pub(super) struct Put<'a> {
     pub(super) as_sent: u32,
     pub(super) kind: MessageKind,
     pub(super) octets: usize,
-    /// The same as text or as octets, made when first needed; `Some(None)`: it can't be had so.
+    /// The message in the other kind, made when first needed; `Some(None)`: it has none.
     pub(super) other: Option<Option<u32>>,
     pub(super) group: Option<&'a Name>,
     pub(super) overflow: SlowConsumerPolicy,

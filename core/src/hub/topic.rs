@@ -1,5 +1,4 @@
 //! What the broker keeps of one group.
-//! No RFC.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;

@@ -1,5 +1,4 @@
 //! Virtual time.
-//! No RFC.
 //! Knows no connection: it says what time it is, and wakes whoever waits once it is moved on.
 
 use alloc::collections::BTreeMap;

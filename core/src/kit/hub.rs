@@ -1,5 +1,4 @@
 //! A hub in virtual time.
-//! No RFC.
 
 use crate::drive::{Hub, HubEnv};
 use crate::random::Seed;

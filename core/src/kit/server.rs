@@ -166,7 +166,7 @@ impl TestServer {
         self.expect_reject_with(path, ConnectOptions::default(), status)
     }
 
-    /// The same with subprotocols, header fields, limits, times.
+    /// Connects with subprotocols, header fields, limits and timeouts.
     #[track_caller]
     pub fn expect_reject_with(
         &self,

@@ -1,5 +1,4 @@
 //! Tasks that are polled by whoever waits for them, and a clock that moves on when none of them can, or with real time.
-//! No RFC.
 //! Knows no connection.
 
 use alloc::boxed::Box;
@@ -22,7 +21,7 @@ use crate::time::{Duration, Instant};
 /// How long, in virtual time, an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The same in real time.
+/// A world in real time.
 const REAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Turns that the tasks of the surrounding runtime are given before time moves on.

@@ -17,7 +17,7 @@ pub struct AddressLimits {
     pub connections: Option<u32>,
     /// Opening handshakes per time; default unlimited.
     pub handshakes: Option<Rate>,
-    /// Most addresses remembered; default 65 536, of some hundred octets each.
+    /// Maximum number of addresses remembered; default 65 536, of some hundred octets each.
     ///
     /// When all of them are in use, those that are not known share what one address may have.
     pub table: usize,

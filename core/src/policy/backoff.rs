@@ -68,7 +68,7 @@ impl Retries {
         self.draw(Duration::ZERO, high)
     }
 
-    /// The same for a peer that asked for patience: from `base` to twice the usual bound, at most to `most`.
+    /// Returns the wait after a peer asked for patience: from `base` to twice the usual bound, at most to `most`.
     pub fn patient_wait(&mut self) -> Duration {
         let low = self.backoff.bound(0);
         let high = self.backoff.bound(self.attempts.saturating_add(1));

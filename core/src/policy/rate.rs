@@ -52,7 +52,7 @@ impl Rate {
         Self::new(amount, Duration::from_secs(60))
     }
 
-    /// The same rate, with `burst` at once.
+    /// Returns this rate with a burst of `burst` at once.
     #[must_use]
     pub const fn burst(mut self, burst: u64) -> Self {
         self.burst = burst;

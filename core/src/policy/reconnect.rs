@@ -81,7 +81,7 @@ pub enum Next {
 pub struct ReconnectOptions {
     /// The waits.
     pub backoff: Backoff,
-    /// Most attempts in a row without a connection that settled; default unlimited.
+    /// Maximum number of attempts in a row without a connection that settled; default unlimited.
     pub attempts: Option<u32>,
     /// How long a connection must have been open to count as a success; default 10 s.
     pub settled: Duration,

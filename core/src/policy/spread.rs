@@ -1,5 +1,4 @@
 //! Moments for many, so that not all do the same at once.
-//! No RFC.
 //! No chance is in it: however many there are, they lie evenly, and the same in each run.
 
 use crate::time::Duration;

@@ -1,5 +1,5 @@
 //! The PROXY protocol: a load balancer says whose connection it passes on.
-//! No RFC: the specification is HAProxy's, "The PROXY protocol, versions 1 & 2".
+//! The specification is HAProxy's, "The PROXY protocol, versions 1 & 2".
 //! Knows no socket. It never asks for an octet past the header: what follows may belong to TLS.
 //!
 //! Whoever can reach the port can claim any source: take the header only where none but the load balancer can connect.

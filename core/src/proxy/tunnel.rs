@@ -21,7 +21,7 @@ pub struct HttpTunnel {
     limits: Limits,
 }
 
-/// Most octets that are read at once.
+/// Maximum number of bytes that are read at once.
 const READ: usize = 4096;
 
 impl HttpTunnel {

@@ -176,7 +176,7 @@ impl<E> Router<E> {
         self
     }
 
-    /// The same routes to other endpoints.
+    /// Maps each endpoint to another; the routes stay.
     #[must_use]
     pub fn map<F>(self, mut endpoint: impl FnMut(E) -> F) -> Router<F> {
         let entries = self.entries.into_iter().map(|entry| Entry {
@@ -395,7 +395,7 @@ impl<E> Routes<E> {
             .url(values)
     }
 
-    /// The same routes to other endpoints.
+    /// Maps each endpoint to another; the routes stay.
     pub fn map<F>(self, mut endpoint: impl FnMut(E) -> F) -> Routes<F> {
         let routes = self.routes.into_iter().map(|route| Bound {
             pattern: route.pattern,

@@ -1,5 +1,5 @@
 //! The deadlines of many machines, the earliest first.
-//! No RFC: a loop that drives many connections sleeps until the earliest of theirs.
+//! A loop that drives many connections sleeps until the earliest of theirs.
 //! Knows neither clocks nor what is due: keys and moments.
 
 use alloc::collections::{BTreeMap, BTreeSet};

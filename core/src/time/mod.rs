@@ -1,5 +1,5 @@
 //! Time as a value: a count of microseconds since an epoch that the caller chooses.
-//! No RFC: the deadlines of RFC 6455 sections 7.1.1 and 5.5.2 are computed with it.
+//! The deadlines of RFC 6455 sections 7.1.1 and 5.5.2 are computed with it.
 //! Knows no clock: whoever drives a machine says what time it is.
 
 mod deadlines;

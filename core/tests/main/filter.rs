@@ -1,5 +1,5 @@
 //! Properties of topic filters: parsing, matching and the tree say what naive twins say.
-//! No RFC: MQTT 5.0 section 4.7.
+//! MQTT 5.0 section 4.7.
 
 use std::collections::BTreeSet;
 

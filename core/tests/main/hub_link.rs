@@ -1,5 +1,4 @@
 //! Hubs that are linked by somebody else: two of them, through a broker that the test carries for.
-//! No RFC.
 
 use std::future::{Future, IntoFuture};
 use std::pin::{Pin, pin};

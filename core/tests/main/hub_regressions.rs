@@ -1,5 +1,4 @@
 //! Bugs of the hub that the simulation or a second reading found, each in its smallest form.
-//! No RFC.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
 //! Nodes of several threads: what others publish lies in the inbox of a node while its own readers need a turn.
-//! No RFC.
 
 use std::future::Future;
 use std::pin::pin;

@@ -1,5 +1,4 @@
 //! What holds at every moment, and what holds when all has come to rest.
-//! No RFC.
 //! Changes nothing but by letting time pass.
 
 use std::collections::BTreeSet;

@@ -1,5 +1,4 @@
 //! What a hub wants done.
-//! No RFC.
 //! Knows no connection: sessions are woken, and told things through the hub. What links the nodes stands in `plane.rs`.
 
 use sansws_core::hub::{

@@ -1,5 +1,4 @@
 //! What was published, by the side of what links the nodes: the truth that clients are compared with.
-//! No RFC.
 //! Knows no client and no node.
 
 use std::collections::{BTreeMap, BTreeSet};

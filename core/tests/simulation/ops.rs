@@ -1,5 +1,4 @@
 //! What happens in a world, as values: drawn from a seed up front, so that they can be replayed and left out one by one.
-//! No RFC.
 //! Knows no world: numbers choose among what there is when an operation is done.
 
 use core::num::NonZeroU8;

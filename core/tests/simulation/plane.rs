@@ -1,5 +1,4 @@
 //! What links the nodes of a world: the broker of one process, over links that delay, lose and break.
-//! No RFC.
 //! Knows no connection and no client.
 
 use std::collections::VecDeque;

@@ -1,5 +1,4 @@
 //! What each operation does to a world.
-//! No RFC.
 //! Numbers in operations choose among what there is: what can't be done is left out.
 
 use std::sync::Arc;

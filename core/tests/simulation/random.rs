@@ -1,5 +1,4 @@
 //! Chance from a seed: splitmix64.
-//! No RFC.
 //! Knows no clock and no source of entropy: the same seed gives the same numbers.
 
 /// An endless sequence of numbers.

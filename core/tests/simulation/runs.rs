@@ -1,5 +1,4 @@
 //! Runs of many worlds, and what must be seen in them.
-//! No RFC.
 //! Knows no invariant.
 
 use sansws_core::hub::Counters;

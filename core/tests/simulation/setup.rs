@@ -137,7 +137,7 @@ impl Setup {
         }
     }
 
-    /// Most messages that wait for one channel, beside what is replayed to it.
+    /// Maximum number of messages that wait for one channel, beside what is replayed to it.
     pub fn most_waiting(&self) -> usize {
         self.options.budget.messages as usize * self.slack()
     }
@@ -147,7 +147,7 @@ impl Setup {
         if self.turns { 16 } else { 1 }
     }
 
-    /// Most octets that wait for one channel, beside what is replayed to it: one longer message may wait alone.
+    /// Maximum number of bytes that wait for one channel, beside what is replayed to it: one longer message may wait alone.
     pub fn most_octets(&self) -> usize {
         self.options.budget.octets.max(2_200) * self.slack()
     }

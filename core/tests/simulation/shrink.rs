@@ -1,5 +1,4 @@
 //! Runs of worlds, and the shortest list of operations that still fails.
-//! No RFC.
 //! Knows no invariant: a run fails with a reason.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

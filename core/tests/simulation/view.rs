@@ -1,5 +1,4 @@
 //! What a client has seen of one group over one connection, and whether that can be.
-//! No RFC.
 //! Knows no connection: it is given what the client read, in order.
 
 use std::collections::BTreeMap;

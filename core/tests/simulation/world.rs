@@ -1,5 +1,4 @@
 //! A world: nodes, what links them, clients, and virtual time.
-//! No RFC.
 //! Time goes from one thing that is due to the next; all that is due at one moment is done in a fixed order.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,5 +1,4 @@
 //! A strict reader of Prometheus' exposition format 0.0.4.
-//! No RFC.
 
 use std::collections::BTreeMap;
 

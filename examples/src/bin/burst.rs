@@ -49,7 +49,7 @@ enum From {
     HubEnv,
 }
 
-/// Most connections of one process.
+/// Maximum number of connections of one process.
 const MOST: usize = 15_000;
 
 fn main() -> Result<(), Failure> {

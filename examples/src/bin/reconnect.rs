@@ -29,7 +29,7 @@ struct Options {
     /// Go through this proxy: http://, https:// or socks5://, perhaps with user:password@
     #[arg(long)]
     proxy: Option<sansws_core::proxy::Proxy>,
-    /// Most redirects that are followed.
+    /// Maximum number of redirects that are followed.
     #[arg(long, default_value_t = 3)]
     redirects: u32,
     /// Most lines that are kept while the server is away.

@@ -18,7 +18,7 @@ struct Options {
     url: String,
 }
 
-/// The same client for either adapter.
+/// One client for either adapter.
 macro_rules! testee {
     ($adapter:ident, $agent:literal, $url:expr) => {
         async {

@@ -111,7 +111,7 @@ impl<C: Connector + Default> Client<C> {
 }
 
 impl<C: Connector> Client<C> {
-    /// The same, with a connector.
+    /// Makes a client that connects by a connector of the caller.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
@@ -178,7 +178,7 @@ impl<C: Connector> Client<C> {
         self
     }
 
-    /// What it is about.
+    /// The current state.
     pub const fn state(&self) -> &ClientState {
         &self.state
     }

@@ -35,7 +35,7 @@ pub(super) enum Link<C: Connector> {
     Stopped,
 }
 
-/// Most messages that are kept for who receives, while somebody else sends or waits.
+/// Maximum number of messages that are kept for who receives, while somebody else sends or waits.
 const KEPT: usize = 1 << 10;
 
 impl<C: Connector> Client<C> {

@@ -80,7 +80,7 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// The same before it closes.
+    /// Pulls what waits once more before the connection closes.
     pub(super) fn pull_last(&mut self) {
         if self.connection.is_open() {
             self.pull_some();

@@ -185,7 +185,7 @@ impl<T: Transport> Engine<T> {
         Ok(())
     }
 
-    /// The same for what ends a message.
+    /// Sends what ends a message.
     pub(in crate::drive) fn send_message(
         &mut self,
         send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,

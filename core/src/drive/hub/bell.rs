@@ -1,5 +1,4 @@
 //! How a task learns that something waits for its channel.
-//! No RFC.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::Waker;

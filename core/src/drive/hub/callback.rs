@@ -1,5 +1,4 @@
 //! Callbacks of the application, kept apart from the hub that runs them.
-//! No RFC.
 //! Knows neither groups nor messages: a callback that panics is caught, counted and logged; one that calls its own hub is refused.
 
 use alloc::string::String;
@@ -68,7 +67,7 @@ impl Callbacks {
         Ok(())
     }
 
-    /// The same where no error can be returned. To wait for a lock would stop the thread for ever.
+    /// Panics inside a callback, where no error can be returned. To wait for a lock would stop the thread for ever.
     ///
     /// # Panics
     /// Inside a callback of this hub, which the guard of that callback catches and logs.

@@ -1,5 +1,4 @@
 //! Publishers that give readers a turn.
-//! No RFC.
 //! Knows nodes by how many of them are crowded.
 
 use alloc::vec::Vec;

@@ -1,5 +1,4 @@
 //! Who sees to the time of a hub, and to what comes for a node from other threads.
-//! No RFC.
 //! Knows no runtime: it is given a way to sleep.
 
 use alloc::boxed::Box;

@@ -1,5 +1,4 @@
 //! Who listens to what happens on the nodes of a process.
-//! No RFC.
 
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};

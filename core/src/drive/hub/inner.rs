@@ -1,5 +1,4 @@
 //! The nodes of a hub, and the way from each to the others.
-//! No RFC.
 //! Knows which lock comes when: see the [module](super).
 
 use alloc::boxed::Box;

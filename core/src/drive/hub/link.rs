@@ -1,5 +1,4 @@
 //! What links a hub with others: it is given the commands of its nodes, and gives them events.
-//! No RFC.
 //! Knows no wire: whoever carries commands over one makes events of what comes back.
 
 use alloc::collections::VecDeque;
@@ -92,7 +91,7 @@ impl Link {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The same as a poll: ready with a command; else the waker is woken when there is one.
+    /// Returns the next command, or wakes the waker when there is one.
     pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<(NodeId, Command)> {
         let mut next = None;
         self.take(cx, 1, |node, command| next = Some((node, command)));

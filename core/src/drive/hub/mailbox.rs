@@ -1,5 +1,4 @@
 //! The channel of a connection, as its engine holds it.
-//! No RFC.
 //! Knows no octet: frames go from the node's queue to the connection's.
 
 use alloc::boxed::Box;

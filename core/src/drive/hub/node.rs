@@ -1,5 +1,4 @@
 //! One node behind its lock, and what lies before it.
-//! No RFC.
 //! Knows the state machine and its outputs; what they lead to elsewhere is the hub's.
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -219,7 +218,7 @@ impl Node {
         self.inbox().push_back(event);
     }
 
-    /// The same for several, in their order.
+    /// Puts several events into its inbox, in their order.
     pub(super) fn put_all(&self, events: impl IntoIterator<Item = Event>) {
         self.inbox().extend(events);
     }

@@ -1,5 +1,4 @@
 //! A publication in the making.
-//! No RFC.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -92,7 +91,7 @@ impl Publish {
         self
     }
 
-    /// What it is about, for groups that keep the latest of each key.
+    /// Sets its key, for groups that keep the latest message of each key.
     pub fn key(mut self, key: &str) -> Self {
         self.draft.options.key = Some(key.into());
         self

@@ -1,5 +1,4 @@
 //! What a connection does with its hub.
-//! No RFC.
 
 use alloc::string::String;
 use alloc::sync::Arc;

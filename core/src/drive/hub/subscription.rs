@@ -1,5 +1,4 @@
 //! What is published, for code that is no connection.
-//! No RFC.
 
 use alloc::string::String;
 use alloc::sync::Arc;
