@@ -182,7 +182,12 @@ pub enum Reply {
     /// It was done.
     Done,
     /// Where a group stands.
-    Position(Mark),
+    Position {
+        /// The place.
+        mark: Mark,
+        /// When the newest message was published, be it one without a number. No two that watchers receive of one group have the same time.
+        newest: u64,
+    },
     /// Messages were published.
     Published {
         /// Where the group stood before them.

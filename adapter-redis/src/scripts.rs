@@ -447,10 +447,13 @@ pub(crate) fn reply(expect: Expect, value: Value) -> Result<Reply, Unexpected> {
     let mut values = Values(list(value)?.into_iter());
     Ok(match expect {
         Expect::Done => Reply::Done,
-        Expect::Position => Reply::Position(Mark {
-            position: values.position()?,
-            time: values.number()?,
-        }),
+        Expect::Position => Reply::Position {
+            mark: Mark {
+                position: values.position()?,
+                time: values.number()?,
+            },
+            newest: values.number()?,
+        },
         Expect::Published => {
             let position = values.position()?;
             match values.0.next() {

@@ -46,10 +46,28 @@ const FAULTS: &[Fault] = &[
         wrong: "self.push_op(name, Op::Position { first: false });",
     },
     Fault {
-        name: "what is published to a group that is watched comes twice",
-        file: "group.rs",
-        right: "if self.channels.get(&channel).is_some_and(|of| of.on) {",
-        wrong: "if self.channels.get(&channel).is_some_and(|_| false) {",
+        name: "what watchers are sent while a subscription begins comes twice",
+        file: "watch.rs",
+        right: "None if stage == Stage::Positioning => Verdict::Hold,",
+        wrong: "None if stage == Stage::Positioning => Verdict::Pass,",
+    },
+    Fault {
+        name: "what watchers are sent late, once a subscription has begun, is lost",
+        file: "watch.rs",
+        right: "Some(since) if time <= since => Verdict::Pass,",
+        wrong: "Some(since) if time <= since => Verdict::Drop,",
+    },
+    Fault {
+        name: "what watchers are sent while a subscription ends is lost",
+        file: "watch.rs",
+        right: "Some(_) if stage == Stage::Off && time > self.newest => Verdict::Hold,",
+        wrong: "",
+    },
+    Fault {
+        name: "what watchers are sent late, once a subscription has ended, comes twice",
+        file: "watch.rs",
+        right: "if self.ended.iter().any(has) {",
+        wrong: "if self.ended.iter().any(has) && time == 0 {",
     },
     Fault {
         name: "a message without a number is counted",

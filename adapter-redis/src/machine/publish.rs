@@ -159,8 +159,8 @@ impl Machine {
         reply: Reply,
     ) -> Option<Op> {
         match (op, reply) {
-            (Op::Position { first }, Reply::Position(mark)) => {
-                self.stands(now, name, mark, first, asked);
+            (Op::Position { first }, Reply::Position { mark, newest }) => {
+                self.stands(now, name, (mark, newest), first, asked);
             }
             (Op::Publish(batch), Reply::Published { before, .. }) => {
                 self.published(batch, before);

@@ -183,7 +183,13 @@ impl Server {
                 ours,
                 first,
                 fresh,
-            } => Reply::Position(self.position(time, &group, ours, first, fresh)),
+            } => {
+                let mark = self.position(time, &group, ours, first, fresh);
+                let group = self.data.groups.get(&group);
+                let unnumbered = group.map_or(0, |group| group.unnumbered);
+                let newest = mark.time.max(unnumbered);
+                Reply::Position { mark, newest }
+            }
             Request::Publish {
                 group,
                 messages,
@@ -325,7 +331,7 @@ impl Server {
         let time = if is_new {
             time
         } else {
-            time.max(group.time + 1)
+            time.max(group.time.max(group.unnumbered) + 1)
         };
         let payload = wire::messages(before, time, messages);
         let mut noted = Vec::new();
@@ -337,6 +343,9 @@ impl Server {
                 position: group.position,
                 message,
             });
+        }
+        if watched && group.position == before {
+            group.unnumbered = time;
         }
         if let Some(id) = id {
             group.note(time, id);

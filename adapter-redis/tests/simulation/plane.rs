@@ -31,9 +31,6 @@ pub use crate::trouble::TROUBLES;
 /// too, after another.
 pub const CALM: Duration = Duration::from_millis(LEASE.as_millis() as u64 * 5);
 
-/// There are worlds in which pushes and replies overtake each other: the machine is not made for that.
-const LOOSE: bool = false;
-
 /// Copies of what Redis has that are kept, to begin anew with.
 const COPIES: usize = 4;
 
@@ -58,7 +55,7 @@ pub struct Plane {
     pub lossy: bool,
     /// Requests overtake each other, as over several connections.
     pub scattered: bool,
-    /// Pushes and replies overtake each other, as from several servers.
+    /// As in a cluster: what is not published to a group comes from another server, before or after what is.
     pub loose: bool,
     /// What was published, by its octets.
     pub drafts: BTreeMap<Vec<u8>, PublishRequest>,
@@ -77,7 +74,7 @@ pub struct Process {
     pub last: Option<Wire>,
     pub up: VecDeque<(Instant, RequestId, Request)>,
     pub down: VecDeque<(Instant, Said)>,
-    /// What Redis pushes, where that has a way of its own.
+    /// What another server of a cluster pushes.
     pub pushes: VecDeque<(Instant, Said)>,
     /// When each request was sent that was not answered yet.
     pub asked: BTreeMap<RequestId, Instant>,
@@ -130,11 +127,16 @@ impl Plane {
             troubled: false,
             lossy: false,
             scattered: setup.seed % 5 < 2,
-            loose: LOOSE && setup.seed % 7 < 2,
+            loose: setup.seed % 7 < 2,
             drafts: BTreeMap::new(),
             copies: VecDeque::new(),
             orphans: VecDeque::new(),
         }
+    }
+
+    /// Whether watchers may hear of a message later than members.
+    pub const fn is_loose(&self) -> bool {
+        self.loose
     }
 
     pub fn position(&self, group: &str) -> Option<Position> {

@@ -123,10 +123,15 @@ impl World {
             let Some(draft) = self.plane.drafts.get(&noted.message) else {
                 return Err(format!("content: {noted:?} was published by nobody"));
             };
-            self.model.note(draft, Some(noted.position))?;
+            self.model.note(self.now, draft, Some(noted.position))?;
         }
         while let Some((wire, said)) = self.plane.server.poll() {
-            let delay = self.delay();
+            let delay = self.delay()
+                * if self.plane.loose {
+                    self.random.pick(&[1, 1, 9, 30])
+                } else {
+                    1
+                };
             let Some(process) = self
                 .plane
                 .processes
@@ -143,7 +148,11 @@ impl World {
                 continue;
             }
             let way = match &said {
-                Said::Push(_) if self.plane.loose => &mut process.pushes,
+                Said::Push(Push::Message(channel, _))
+                    if self.plane.loose && !matches!(channel, Channel::Group(_)) =>
+                {
+                    &mut process.pushes
+                }
                 Said::Push(_) | Said::Reply(..) => &mut process.down,
             };
             let due = self.now + delay;

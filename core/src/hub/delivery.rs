@@ -264,7 +264,9 @@ impl Hub {
 
     /// Puts a publication to who watches its group, members too, which will not get it as such.
     pub(super) fn fan_out_watched(&mut self, now: Instant, publication: &Arc<Publication>) {
-        if !self.filters.is_empty() && !publication.failed {
+        if publication.failed {
+            self.counters.unwrapped += 1;
+        } else if !self.filters.is_empty() {
             self.put_to_all(now, publication, false, false);
         }
     }

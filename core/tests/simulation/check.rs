@@ -82,6 +82,7 @@ impl World {
         }
         self.pass(Duration::from_millis(500))?;
         self.check_views()?;
+        self.check_watchers()?;
         self.check_members()?;
         self.check_kept()?;
         for client in 0..self.clients.len() {
@@ -148,6 +149,44 @@ impl World {
                 hold!(
                     known == there,
                     "presence: a member of {group} knows {known:?}, there are {there:?}"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Watchers of filters have received all that was published while they watched, or heard of it. What gets lost between the nodes they
+    /// are not told.
+    fn check_watchers(&self) -> Check {
+        if self.disturbed {
+            return Ok(());
+        }
+        for at in &self.live {
+            let session = &self.sessions[*at];
+            let (Some(id), ClientEnd::Open(_)) = (session.told, &session.client_end) else {
+                continue;
+            };
+            if session.watched.is_empty() || session.up.dead {
+                continue;
+            }
+            for group in GROUPS {
+                let view = session.views.get(group);
+                if !view.is_none_or(|view| view.told) {
+                    continue;
+                }
+                let shown = self.model.shown.iter().filter(|shown| {
+                    *shown.group == *group
+                        && session.watched_at(group, shown.at)
+                        && self.model.is_for(id, shown)
+                });
+                let missing: Vec<&str> = shown
+                    .map(|shown| shown.tag.as_str())
+                    .filter(|tag| !session.seen.contains(*tag))
+                    .collect();
+                let skips = view.map_or(0, |view| view.skips);
+                hold!(
+                    missing.len() as u64 <= skips,
+                    "watch: {missing:?} of {group} did not come to {id} (session {at}), {skips} were announced"
                 );
             }
         }

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sansws_core::hub::{ChannelId, Position, PublishRequest};
+use sansws_core::time::Instant;
 
 use crate::plane::NUMBERS_GO_ON;
+use crate::setup::POISON;
 
 pub type Check = Result<(), String>;
 
@@ -32,6 +34,16 @@ pub struct Record {
     server: u64,
 }
 
+/// A message, as watchers of filters know it.
+#[derive(Debug)]
+pub struct Shown {
+    pub at: Instant,
+    pub group: Arc<str>,
+    pub tag: String,
+    exclude: BTreeSet<ChannelId>,
+    unreplayed: BTreeSet<Arc<str>>,
+}
+
 #[derive(Debug, Default)]
 pub struct Model {
     /// By group, epoch and number; a server that has lost what was last gives numbers again.
@@ -44,6 +56,8 @@ pub struct Model {
     pub standing: BTreeMap<String, Position>,
     /// Messages without a number, with those who must not receive them.
     pub unnumbered: BTreeMap<String, (Arc<str>, BTreeSet<ChannelId>)>,
+    /// All that watchers are to receive, in the order in which it was published.
+    pub shown: Vec<Shown>,
     /// Ids of the callers' own, by group and epoch.
     ids: BTreeSet<(Arc<str>, u64, Arc<str>)>,
     /// Whose channels are.
@@ -54,7 +68,12 @@ pub struct Model {
 
 impl Model {
     /// Notes a publication to a group that clients can name.
-    pub fn note(&mut self, draft: &PublishRequest, position: Option<Position>) -> Check {
+    pub fn note(
+        &mut self,
+        at: Instant,
+        draft: &PublishRequest,
+        position: Option<Position>,
+    ) -> Check {
         let text = core::str::from_utf8(draft.message.payload()).unwrap_or_default();
         let tag = text.split(' ').next().unwrap_or_default().to_string();
         if let (Some(id), Some(position)) = (&draft.options.id, position) {
@@ -62,6 +81,15 @@ impl Model {
             hold!(self.ids.insert(id), "double: {tag} has an id of before");
         }
         let exclude: BTreeSet<ChannelId> = draft.options.exclude.iter().copied().collect();
+        if draft.options.expires.is_none() && !tag.starts_with(POISON) {
+            self.shown.push(Shown {
+                at,
+                group: Arc::clone(&draft.group),
+                tag: tag.clone(),
+                exclude: exclude.clone(),
+                unreplayed: draft.options.exclude_replay.iter().cloned().collect(),
+            });
+        }
         let Some(position) = position.filter(|_| !draft.options.unsaved) else {
             let group = Arc::clone(&draft.group);
             self.unnumbered.insert(tag, (group, exclude));
@@ -115,6 +143,13 @@ impl Model {
     pub fn expire(&self, group: &Arc<str>, epoch: u64, mut numbers: core::ops::Range<u64>) -> bool {
         let expires = |record: &Record| record.expires;
         numbers.any(|offset| self.at(group, epoch, offset).iter().any(expires))
+    }
+
+    /// Whether a message is for a channel.
+    pub fn is_for(&self, id: ChannelId, shown: &Shown) -> bool {
+        let user = self.users.get(&id);
+        let excluded = user.is_some_and(|user| shown.unreplayed.contains(user.as_str()));
+        !excluded && !shown.exclude.contains(&id)
     }
 
     /// How many messages a channel should have received with numbers in a range, none of which it has.

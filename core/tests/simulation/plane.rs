@@ -39,6 +39,11 @@ impl Plane {
         }
     }
 
+    /// Whether watchers may hear of a message later than members.
+    pub const fn is_loose(&self) -> bool {
+        false
+    }
+
     pub fn position(&self, group: &str) -> Option<Position> {
         self.broker.position(group)
     }
@@ -176,7 +181,7 @@ impl World {
                     _ => None,
                 });
                 let position = seen.or_else(|| self.plane.broker.position(&draft.group));
-                self.model.note(&draft, position)?;
+                self.model.note(self.now, &draft, position)?;
             }
         }
         self.send_events(events);

@@ -35,6 +35,8 @@ pub struct View {
     /// Messages that did not come, and those that it was told of.
     missing: u64,
     announced: u64,
+    /// How many messages it was told of in all, that did not come.
+    pub skips: u64,
     /// It was told that something is missing since the last message came.
     noted: bool,
     replayed: u64,
@@ -67,6 +69,7 @@ impl View {
             known,
             missing: 0,
             announced: 0,
+            skips: 0,
             noted: false,
             replayed: 0,
             present: None,
@@ -88,6 +91,14 @@ impl View {
         self.noted = false;
         self.present = None;
         (self.doubt, self.jumped, self.asking) = (false, false, false);
+    }
+
+    /// Whether a message comes to a watcher who has joined since, and has it in the position.
+    pub fn is_late(&self, position: Option<Position>) -> bool {
+        let before = self.at.zip(position);
+        let is_before =
+            |(at, position): (Position, Position)| at.epoch == position.epoch && position <= at;
+        self.watched && before.is_some_and(is_before)
     }
 
     /// A message came.
@@ -174,6 +185,7 @@ impl View {
         self.noted = true;
         self.doubt = true;
         self.announced += count.unwrap_or(0);
+        self.skips = self.skips.saturating_add(count.unwrap_or(u64::MAX));
         if count.is_none() {
             self.announced = u64::MAX / 2;
         }
@@ -215,7 +227,10 @@ impl View {
                     self.replayed
                 );
             }
-            ("incomplete", Some(_)) => self.begin(),
+            ("incomplete", Some(_)) => {
+                self.begin();
+                self.skips = u64::MAX;
+            }
             _ => {
                 return Err(format!(
                     "recovery: {group} was joined since {since:?}: {outcome}"
