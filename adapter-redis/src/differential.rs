@@ -53,7 +53,7 @@ impl Both {
     fn seat(&mut self) -> Seat {
         Seat {
             node: NodeId(1 + u64::from(self.below(2))),
-            term: self.below(2),
+            term: self.below(6),
         }
     }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 
 struct Fault {
     name: &'static str,
-    /// Below `src/machine`.
+    /// Below `src/machine`, or beside the test: the Redis in memory.
     file: &'static str,
     right: &'static str,
     wrong: &'static str,
@@ -98,6 +98,18 @@ const FAULTS: &[Fault] = &[
         file: "seat.rs",
         right: "self.begin_sweep(dead);",
         wrong: "let _ = dead;",
+    },
+    Fault {
+        name: "a seat that was cleared away is entered again",
+        file: "../../tests/memory/room.rs",
+        right: "is_some_and(|until| *until > now)",
+        wrong: "is_some_and(|until| *until > now && now == 0)",
+    },
+    Fault {
+        name: "a seat that was given up is given a place",
+        file: "../../tests/memory/seats.rs",
+        right: "if self.is_given_up(seat) {",
+        wrong: "if self.is_given_up(seat) && now == 0 {",
     },
     Fault {
         name: "a node that goes is not unsubscribed",

@@ -211,6 +211,7 @@ impl Machine {
                 }
                 self.answer(node, token, QueryResult::Presence(presence));
             }
+            (Op::Enter(seat, _), Reply::GivenUp) => self.seat_given_up(seat),
             (Op::Send(_) | Op::Enter(..), _) => {}
             (Op::Exit(seat, users), _) => self.exited(name, seat, users.is_none()),
             (op, _) => return self.group_failed(name, op, asked),

@@ -235,6 +235,9 @@ impl Server {
                 fresh,
             } => {
                 let room = self.data.rooms.entry(Arc::clone(&group)).or_default();
+                if room.is_given_up(time, seat) {
+                    return Reply::GivenUp;
+                }
                 let change = room.enter(&group, seat, users, (fresh, self.runs));
                 self.tell(&group, change.as_ref());
                 Reply::Done
@@ -245,9 +248,11 @@ impl Server {
                 users,
                 fresh,
             } => {
-                let (room, runs) = (self.data.rooms.get_mut(&group), self.runs);
-                let change =
-                    room.and_then(|room| room.exit(&group, seat, users.as_deref(), (fresh, runs)));
+                let room = self.data.rooms.entry(Arc::clone(&group)).or_default();
+                let change = room.exit(&group, seat, users.as_deref(), (fresh, self.runs));
+                if users.is_none() {
+                    room.give_up(time, seat);
+                }
                 self.tell(&group, change.as_ref());
                 Reply::Done
             }
@@ -255,16 +260,13 @@ impl Server {
                 seat,
                 groups,
                 lease,
-            } => {
-                self.data.seats.register(time, seat, groups, lease);
-                Reply::Done
-            }
+            } => self.data.seats.register(time, seat, groups, lease),
             Request::Unregister {
                 seat,
                 groups,
                 whole,
             } => {
-                self.data.seats.unregister(seat, &groups, whole);
+                self.data.seats.unregister(time, seat, &groups, whole);
                 Reply::Done
             }
             Request::Groups(seat) => Reply::Groups(self.data.seats.groups(seat)),

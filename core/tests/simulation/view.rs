@@ -35,6 +35,8 @@ pub struct View {
     /// Messages that did not come, and those that it was told of.
     missing: u64,
     announced: u64,
+    /// It has heard of all that has a higher number, in the epoch in which it stands.
+    pub first: u64,
     /// How many messages it was told of in all, that did not come.
     pub skips: u64,
     /// It was told that something is missing since the last message came.
@@ -69,6 +71,7 @@ impl View {
             known,
             missing: 0,
             announced: 0,
+            first: 0,
             skips: 0,
             noted: false,
             replayed: 0,
@@ -149,6 +152,7 @@ impl View {
                 "gap: {group} went on at {position} after {at}, and nobody said so"
             );
             self.missing = self.announced;
+            self.first = position.offset;
         } else if saved {
             hold!(
                 position.offset > at.offset,
@@ -238,6 +242,7 @@ impl View {
             }
         }
         self.place = Place::In;
+        self.first = position.offset;
         self.at = Some(position);
         self.known = Some(position);
         Ok(())
