@@ -112,6 +112,24 @@ const FAULTS: &[Fault] = &[
         wrong: "if self.is_given_up(seat) && now == 0 {",
     },
     Fault {
+        name: "what was seen is forgotten with the connection",
+        file: "group.rs",
+        right: "seen: group.seen,",
+        wrong: "seen: None,",
+    },
+    Fault {
+        name: "steps of a group overtake each other",
+        file: "lane.rs",
+        right: "        if self.busy {\n            return None;",
+        wrong: "        if self.busy && self.queue.len() > 9_999 {\n            return None;",
+    },
+    Fault {
+        name: "messages are compressed for windows that nobody has any more",
+        file: "seat.rs",
+        right: "fold(0, |all, node| all | node.windows)",
+        wrong: "fold(self.windows, |all, node| all | node.windows)",
+    },
+    Fault {
         name: "a node that goes is not unsubscribed",
         file: "seat.rs",
         right: "self.want(&Channel::Node(id), false);",
