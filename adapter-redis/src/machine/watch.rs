@@ -64,7 +64,9 @@ impl Cover {
     /// The position is known: all that was published up to `time` comes from the channel of watchers, if it has not come already, and the rest
     /// by the group's channel.
     fn begin(&mut self, time: u64) {
-        self.since.get_or_insert(time.max(self.newest));
+        // The group's channel may have brought more while nobody wanted it, which was left out.
+        let since = time.max(self.newest);
+        self.since.get_or_insert(since);
     }
 
     fn verdict(&self, stage: Stage, time: u64) -> Verdict {

@@ -58,7 +58,7 @@ impl World {
             14 => {
                 let back = self.random.between(1_000, 3_000_000);
                 self.plane.ahead -= back;
-                self.plane.back = self.plane.back + Duration::from_micros(back);
+                self.plane.back += Duration::from_micros(back);
             }
             15 => return self.lapse(at),
             16 => return self.replace(at),
