@@ -52,7 +52,7 @@ impl Both {
     fn seat(&mut self) -> Seat {
         Seat {
             node: NodeId(1 + u64::from(self.below(2))),
-            term: self.below(2),
+            term: self.below(6),
         }
     }
 
@@ -275,7 +275,7 @@ impl Both {
 /// The reply without its times.
 fn timeless((mut reply, mut pushes): (Reply, Vec<Push>)) -> (Reply, Vec<Push>) {
     match &mut reply {
-        Reply::Position(mark) => mark.time = 0,
+        Reply::Position { mark, newest } => (mark.time, *newest) = (0, 0),
         Reply::Published { time, .. } | Reply::Beat { time, .. } => *time = 0,
         Reply::Kept { entries, .. } => entries.iter_mut().for_each(|entry| entry.time = 0),
         Reply::Groups(groups) => groups.sort(),
@@ -345,7 +345,7 @@ fn scripts_do_in_redis_what_is_done_in_memory() {
                 let [memory, redis] = both.ask(memory, redis).await;
                 if let Some(group) = group {
                     let mark = |reply: &Reply| match reply {
-                        Reply::Position(mark) => Some(*mark),
+                        Reply::Position { mark, .. } => Some(*mark),
                         Reply::Published { before, time } if count > 0 => Some(Mark {
                             position: Position {
                                 offset: before.offset + count,

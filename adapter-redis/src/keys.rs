@@ -7,7 +7,7 @@
 //! prefix:{group}:s         its history: a stream
 //! prefix:{group}:i:id      that a message with this id was published
 //! prefix:{group}:u         users and on how many seats they are: a hash
-//! prefix:{group}:p:seat    users on a seat: a set
+//! prefix:{group}:p:seat    users on a seat: a set; once it was cleared away, an empty name
 //! prefix:{group}           its channel
 //! prefix:[node]            the channel of a node
 //! prefix:[watch]           what is published to any group
@@ -127,9 +127,9 @@ impl Keys {
         self.registry("dead")
     }
 
-    /// Those of the dead that were cleared away once.
-    pub fn once(&self) -> String {
-        self.registry("once")
+    /// Seats that were cleared away, by until when that is known.
+    pub fn given_up(&self) -> String {
+        self.registry("given_up")
     }
 
     /// Seats that watch filters, by when their lease ends.

@@ -49,6 +49,9 @@ pub struct Mark {
     pub time: u64,
 }
 
+/// For how long it is known that a seat was cleared away: longer than anything that its node said is on its way.
+pub const GIVEN_UP: Duration = Duration::from_secs(600);
+
 /// A request. Each is one step in Redis: it happens in full or not at all.
 #[derive(Clone, Debug)]
 pub enum Request {
@@ -122,7 +125,7 @@ pub enum Request {
     },
     /// Users are in a group, on a node. The metadata that were said last are kept. Versions count in one epoch for as long as the server
     /// runs: the first change after that begins another. All who subscribed, and all who listen, are told
-    /// what changed. [`Reply::Done`].
+    /// what changed. [`Reply::Done`]; [`Reply::GivenUp`] when the seat was cleared away in this group, and nothing is done.
     Enter {
         /// The group.
         group: Name,
@@ -133,7 +136,7 @@ pub enum Request {
         /// The epoch of the group's presence, if one begins.
         fresh: u64,
     },
-    /// Users are there no more, on this node; `None`: none of them are. All who subscribed are told what changed. [`Reply::Done`].
+    /// Users are there no more, on this node; `None`: none of them are, and nobody enters on this seat again. All who subscribed are told what changed. [`Reply::Done`].
     Exit {
         /// The group.
         group: Name,
@@ -144,7 +147,8 @@ pub enum Request {
         /// The epoch of the group's presence, if one begins.
         fresh: u64,
     },
-    /// The node has a place in the presence of these groups, from now until its lease ends or it says otherwise. [`Reply::Done`].
+    /// The node has a place in the presence of these groups, from now until its lease ends or it says otherwise. [`Reply::Done`];
+    /// [`Reply::GivenUp`] when its lease has ended and another was told to clear it away.
     Register {
         /// The node.
         seat: Seat,
@@ -153,8 +157,8 @@ pub enum Request {
         /// For how long, from now, if nothing more is heard; what was said before stands.
         lease: Duration,
     },
-    /// It has no place there any more. When `whole`, and no group is left, nothing is known of the node any more; but a dead one is
-    /// handed out once more, a lease later, as it may have said more before it heard that it was given up. [`Reply::Done`].
+    /// It has no place there any more. When `whole`, and no group is left, nothing is known of the node any more but that its seat was given
+    /// up. [`Reply::Done`].
     Unregister {
         /// The node.
         seat: Seat,
@@ -181,8 +185,15 @@ pub enum Request {
 pub enum Reply {
     /// It was done.
     Done,
+    /// It was not done, since others were told to clear the seat away: the node takes another.
+    GivenUp,
     /// Where a group stands.
-    Position(Mark),
+    Position {
+        /// The place.
+        mark: Mark,
+        /// When the newest message was published, be it one without a number. No two that watchers receive of one group have the same time.
+        newest: u64,
+    },
     /// Messages were published.
     Published {
         /// Where the group stood before them.

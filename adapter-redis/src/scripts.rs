@@ -9,7 +9,7 @@ use sansws_core::hub::{HistoryOptions, Position, Present};
 use sansws_core::time::{Duration, Instant};
 
 use crate::keys::{Keys, parse_seat, seat_name};
-use crate::request::{Channel, Entry, Mark, Name, Reply, Request};
+use crate::request::{Channel, Entry, GIVEN_UP, Mark, Name, Reply, Request};
 use crate::wire::Messages;
 
 /// For how long a group is remembered though nobody is there and nothing is published, in milliseconds: a day.
@@ -28,6 +28,8 @@ macro_rules! script {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
     Done,
+    /// Done, unless the seat was given up.
+    Seat,
     Position,
     Published,
     Kept,
@@ -286,7 +288,7 @@ impl Scripts {
                         .number(said.as_micros())
                         .with(metadata);
                 }
-                arguments.call(&self.presence, Expect::Done)
+                arguments.call(&self.presence, Expect::Seat)
             }
             Request::Exit {
                 group,
@@ -296,6 +298,9 @@ impl Scripts {
             } => {
                 let what = if users.is_some() { "exit" } else { "clear" };
                 let mut arguments = self.presence(&group, seat, what, fresh);
+                if users.is_none() {
+                    arguments = arguments.number(micros(GIVEN_UP) / 1_000);
+                }
                 for user in users.into_iter().flatten() {
                     arguments = arguments.with(user.as_bytes());
                 }
@@ -305,14 +310,14 @@ impl Scripts {
                 seat,
                 groups,
                 lease,
-            } => self.registry("register", seat, micros(lease), &groups, Expect::Done),
+            } => self.registry("register", seat, micros(lease), &groups, Expect::Seat),
             Request::Unregister {
                 seat,
                 groups,
                 whole,
             } => {
                 let what = if whole { "clear" } else { "unregister" };
-                self.registry(what, seat, 0, &groups, Expect::Done)
+                self.registry(what, seat, micros(GIVEN_UP), &groups, Expect::Done)
             }
             Request::Groups(seat) => self.registry("groups", seat, 0, &[], Expect::Groups),
             Request::Beat {
@@ -394,7 +399,7 @@ impl Scripts {
             keys.dead(),
             keys.watchers(),
             keys.places(seat),
-            keys.once(),
+            keys.given_up(),
         ])
         .with(what)
         .with(seat_name(seat))
@@ -441,16 +446,22 @@ impl From<TryFromIntError> for Unexpected {
 
 /// Reads a reply.
 pub(crate) fn reply(expect: Expect, value: Value) -> Result<Reply, Unexpected> {
-    if expect == Expect::Done {
-        return Ok(Reply::Done);
+    match expect {
+        Expect::Done => return Ok(Reply::Done),
+        Expect::Seat if number(&value)? == 0 => return Ok(Reply::GivenUp),
+        Expect::Seat => return Ok(Reply::Done),
+        _ => {}
     }
     let mut values = Values(list(value)?.into_iter());
     Ok(match expect {
-        Expect::Done => Reply::Done,
-        Expect::Position => Reply::Position(Mark {
-            position: values.position()?,
-            time: values.number()?,
-        }),
+        Expect::Done | Expect::Seat => Reply::Done,
+        Expect::Position => Reply::Position {
+            mark: Mark {
+                position: values.position()?,
+                time: values.number()?,
+            },
+            newest: values.number()?,
+        },
         Expect::Published => {
             let position = values.position()?;
             match values.0.next() {

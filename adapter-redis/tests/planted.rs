@@ -7,7 +7,7 @@ use std::process::Command;
 
 struct Fault {
     name: &'static str,
-    /// Below `src/machine`.
+    /// Below `src/machine`, or beside the test: the Redis in memory.
     file: &'static str,
     right: &'static str,
     wrong: &'static str,
@@ -45,10 +45,28 @@ const FAULTS: &[Fault] = &[
         wrong: "self.push_op(name, Op::Position { first: false });",
     },
     Fault {
-        name: "what is published to a group that is watched comes twice",
-        file: "group.rs",
-        right: "if self.channels.get(&channel).is_some_and(|of| of.on) {",
-        wrong: "if self.channels.get(&channel).is_some_and(|_| false) {",
+        name: "what watchers are sent while a subscription begins comes twice",
+        file: "watch.rs",
+        right: "None if stage == Stage::Positioning => Verdict::Hold,",
+        wrong: "None if stage == Stage::Positioning => Verdict::Pass,",
+    },
+    Fault {
+        name: "what watchers are sent late, once a subscription has begun, is lost",
+        file: "watch.rs",
+        right: "Some(since) if time <= since => Verdict::Pass,",
+        wrong: "Some(since) if time <= since => Verdict::Drop,",
+    },
+    Fault {
+        name: "what watchers are sent while a subscription ends is lost",
+        file: "watch.rs",
+        right: "Some(_) if stage == Stage::Off && time > self.newest => Verdict::Hold,",
+        wrong: "",
+    },
+    Fault {
+        name: "what watchers are sent late, once a subscription has ended, comes twice",
+        file: "watch.rs",
+        right: "if self.ended.iter().any(has) {",
+        wrong: "if self.ended.iter().any(has) && time == 0 {",
     },
     Fault {
         name: "a message without a number is counted",
@@ -79,6 +97,36 @@ const FAULTS: &[Fault] = &[
         file: "seat.rs",
         right: "self.begin_sweep(dead);",
         wrong: "let _ = dead;",
+    },
+    Fault {
+        name: "a seat that was cleared away is entered again",
+        file: "../../tests/memory/room.rs",
+        right: "is_some_and(|until| *until > now)",
+        wrong: "is_some_and(|until| *until > now && now == 0)",
+    },
+    Fault {
+        name: "a seat that was given up is given a place",
+        file: "../../tests/memory/seats.rs",
+        right: "if self.is_given_up(seat) {",
+        wrong: "if self.is_given_up(seat) && now == 0 {",
+    },
+    Fault {
+        name: "what was seen is forgotten with the connection",
+        file: "group.rs",
+        right: "seen: group.seen,",
+        wrong: "seen: None,",
+    },
+    Fault {
+        name: "steps of a group overtake each other",
+        file: "lane.rs",
+        right: "        if self.busy {\n            return None;",
+        wrong: "        if self.busy && self.queue.len() > 9_999 {\n            return None;",
+    },
+    Fault {
+        name: "messages are compressed for windows that nobody has any more",
+        file: "seat.rs",
+        right: "fold(0, |all, node| all | node.windows)",
+        wrong: "fold(self.windows, |all, node| all | node.windows)",
     },
     Fault {
         name: "a node that goes is not unsubscribed",

@@ -65,7 +65,7 @@ impl Desk {
             first,
             fresh,
         });
-        let Reply::Position(mark) = reply else {
+        let Reply::Position { mark, .. } = reply else {
             panic!("{reply:?}");
         };
         mark

@@ -12,7 +12,7 @@ pub(super) struct Subscription {
     /// A request is on its way, or failed and waits to be tried again.
     asked: bool,
     /// Redis has confirmed it: what is sent to the channel arrives.
-    pub(super) on: bool,
+    on: bool,
 }
 
 impl Machine {
@@ -63,19 +63,22 @@ impl Machine {
     }
 
     /// Redis did what was asked for.
-    pub(super) fn settled(&mut self, channel: &Channel, on: bool) {
+    pub(super) fn settled(&mut self, now: Instant, channel: &Channel, on: bool) {
         if on {
             self.begun(channel);
         } else {
-            self.ended(channel);
+            self.ended(now, channel);
         }
         self.pump_channel(channel);
     }
 
     /// Nothing arrives by it any more.
-    pub(super) fn ended(&mut self, channel: &Channel) {
+    pub(super) fn ended(&mut self, now: Instant, channel: &Channel) {
         if let Some(subscription) = self.channels.get_mut(channel) {
             subscription.on = false;
+        }
+        if let Channel::Group(name) = channel {
+            self.cover_ends(now, name);
         }
     }
 

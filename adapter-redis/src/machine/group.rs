@@ -10,6 +10,7 @@ use sansws_core::hub::{
 use sansws_core::time::{Duration, Instant};
 
 use super::lane::{Lane, Op};
+use super::watch::Cover;
 use super::{Due, Machine, NOWHERE};
 use crate::request::{Channel, Mark, Name};
 use crate::wire::{self, Batch, Payload, WireError};
@@ -19,7 +20,7 @@ const LATE: Duration = Duration::from_millis(500);
 
 /// Most messages that are held until the position of their group is known; beyond it the oldest is left out, which shows as a gap,
 /// and is repaired.
-const MOST_HELD: usize = 16_384;
+pub(super) const MOST_HELD: usize = 16_384;
 
 /// For how long what was seen of groups is remembered though nobody asked for them again.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -51,6 +52,8 @@ pub(super) struct Group {
     reads: Vec<Op>,
     /// Redis numbered more than has arrived: when that counts as lost, where the group stands, who asked.
     late: Option<Late>,
+    /// What of it watchers receive by its channel.
+    pub(super) cover: Cover,
     pub(super) lane: Lane<Op>,
 }
 
@@ -69,7 +72,7 @@ struct Late {
 
 impl Group {
     pub(super) fn is_idle(&self) -> bool {
-        self.nodes.is_empty() && self.lane.is_idle() && self.seen.is_none()
+        self.nodes.is_empty() && self.lane.is_idle() && self.seen.is_none() && self.cover.is_idle()
     }
 }
 
@@ -141,8 +144,9 @@ impl Machine {
             let reads = core::mem::take(&mut group.reads);
             let held = core::mem::take(&mut group.held);
             for held in held {
-                self.pass_on(&held.publication, &BTreeSet::new());
+                self.pass_held(name, &held, &BTreeSet::new());
             }
+            self.judge_held(name);
             for op in reads {
                 self.push_op(name, op);
             }
@@ -205,7 +209,7 @@ impl Machine {
         &mut self,
         now: Instant,
         name: &Name,
-        theirs: Mark,
+        (theirs, newest): (Mark, u64),
         first: bool,
         mut asked: Vec<(NodeId, Token)>,
     ) {
@@ -213,7 +217,7 @@ impl Machine {
             return;
         };
         if first && group.stage == Stage::Positioning {
-            return self.first_position(name, theirs);
+            return self.first_position(name, theirs, newest);
         }
         if first {
             // It began with the position that was asked for before it was wanted again.
@@ -242,8 +246,8 @@ impl Machine {
         self.due.insert((at, Due::Late(Arc::clone(name))));
     }
 
-    /// The subscription begins with this position.
-    fn first_position(&mut self, name: &Name, theirs: Mark) {
+    /// The subscription begins with this position, in which all is that was published up to `newest`.
+    fn first_position(&mut self, name: &Name, theirs: Mark, newest: u64) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
@@ -255,14 +259,15 @@ impl Machine {
         let nodes = group.nodes.clone();
         // What the position has in it comes before it, the rest behind.
         let (before, behind): (Vec<Held>, Vec<Held>) =
-            held.into_iter().partition(|held| held.time <= theirs.time);
+            held.into_iter().partition(|held| held.time <= newest);
         for held in before {
-            self.pass_on(&held.publication, &nodes);
+            self.pass_held(name, &held, &BTreeSet::new());
         }
+        self.cover_begins(name, newest);
         self.tell_position(name, &asked, theirs.position);
         for held in behind {
             self.see(name, &held.publication, held.time);
-            self.pass_on(&held.publication, &nodes);
+            self.pass_held(name, &held, &nodes);
         }
         for op in reads {
             self.push_op(name, op);
@@ -393,23 +398,26 @@ impl Machine {
 
     /// Messages of a group that this process subscribes to.
     fn arrived(&mut self, name: &Name, batch: Batch<'_>) {
-        let stage = self
-            .groups
-            .get(name)
-            .map_or(Stage::Off, |group| group.stage);
-        let nodes = match self.groups.get(name) {
-            Some(group) if stage == Stage::Live => group.nodes.clone(),
-            _ => BTreeSet::new(),
-        };
         let time = batch.time;
+        let (mut stage, mut nodes, mut for_watchers) = (Stage::Off, BTreeSet::new(), false);
+        if let Some(group) = self.groups.get_mut(name) {
+            stage = group.stage;
+            if stage == Stage::Live {
+                nodes.clone_from(&group.nodes);
+            }
+            for_watchers = stage != Stage::Positioning && group.cover.covers(time);
+        }
         self.each_of(name, batch, |machine, publication| match stage {
             Stage::Positioning => machine.hold(name, publication, time),
             Stage::Live => {
                 machine.see(name, &publication, time);
-                machine.pass_on(&publication, &nodes);
+                machine.pass_on(&publication, &nodes, for_watchers);
             }
-            Stage::Off => machine.pass_on(&publication, &nodes),
+            Stage::Off => machine.pass_on(&publication, &nodes, for_watchers),
         });
+        if stage == Stage::Off {
+            self.judge_held(name);
+        }
         self.is_late_no_more(name);
     }
 
@@ -423,7 +431,7 @@ impl Machine {
     }
 
     /// Makes publications of the messages of a batch, each once for all who receive it here.
-    fn each_of(
+    pub(super) fn each_of(
         &mut self,
         name: &Name,
         batch: Batch<'_>,
@@ -474,23 +482,26 @@ impl Machine {
         }
     }
 
-    /// Passes a publication on to nodes, and to those with a filter that matches.
-    fn pass_on(&mut self, publication: &Arc<Publication>, nodes: &BTreeSet<NodeId>) {
+    /// Passes something that came by the channel of its group on to nodes, and to those with a filter that matches if it is for them.
+    fn pass_on(
+        &mut self,
+        publication: &Arc<Publication>,
+        nodes: &BTreeSet<NodeId>,
+        for_watchers: bool,
+    ) {
         for node in nodes {
             let event = Event::Received(Arc::clone(publication));
             self.events.push_back((*node, event));
         }
-        if self.filters.is_empty() {
-            return;
+        if for_watchers {
+            self.tell_watchers(publication, nodes);
         }
-        let mut watching = BTreeSet::new();
-        self.filters.matching(&publication.group, |node| {
-            watching.insert(*node);
-        });
-        for node in watching.difference(nodes) {
-            let event = Event::Received(Arc::clone(publication));
-            self.events.push_back((*node, event));
-        }
+    }
+
+    /// Passes on what was held, in its turn.
+    fn pass_held(&mut self, name: &Name, held: &Held, nodes: &BTreeSet<NodeId>) {
+        let for_watchers = self.group(name).cover.covers(held.time);
+        self.pass_on(&held.publication, nodes, for_watchers);
     }
 
     /// What was on its way has arrived.
@@ -519,26 +530,6 @@ impl Machine {
             let event = Event::Changed(Arc::clone(&change));
             self.events.push_back((*node, event));
         }
-        Ok(())
-    }
-
-    /// Something that was published to any group, for those who watch filters. Of a group that this process subscribes to it arrives
-    /// twice.
-    fn watch_message(&mut self, octets: &[u8]) -> Result<(), WireError> {
-        let nobody: Name = Arc::from("");
-        let Payload::Watched { group, payload } = wire::parse(&nobody, octets)? else {
-            return Err(WireError::Unknown);
-        };
-        let channel = Channel::Group(Arc::clone(&group));
-        if self.channels.get(&channel).is_some_and(|of| of.on) {
-            return Ok(());
-        }
-        let Payload::Messages(batch) = wire::parse(&group, payload)? else {
-            return Err(WireError::Unknown);
-        };
-        self.each_of(&group, batch, |machine, publication| {
-            machine.pass_on(&publication, &BTreeSet::new());
-        });
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 //!   nodes hear of it in the order of Redis.
 //! - **Positions.** A subscription begins with the group's position, and what arrives meanwhile is held until that is known, so
 //!   that a node never hears of a message before it knows where it stands (`group.rs`).
+//! - **Filters.** Watchers receive each message once, from one of two channels (`watch.rs`).
 //! - **Presence.** Each node has a seat, and another after each outage; what was said by an earlier one is cleared away after the
 //!   new one has said who is there (`seat.rs`).
 
@@ -15,6 +16,7 @@ mod lane;
 mod metrics;
 mod publish;
 mod seat;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -104,6 +106,8 @@ enum Due {
     Node(NodeId),
     /// Messages that should have arrived.
     Late(Name),
+    /// What is remembered for watchers.
+    Cover(Name),
     Sweep(Seat),
 }
 
@@ -195,6 +199,7 @@ impl Machine {
                     self.pump_node(id);
                 }
                 Due::Late(name) => self.late(&name),
+                Due::Cover(name) => self.forget_cover(now, &name),
                 Due::Sweep(seat) => {
                     self.sweeps.remove(&seat);
                     self.begin_sweep(seat);
@@ -349,7 +354,7 @@ impl Machine {
         self.metrics.refused += u64::from(result.is_err());
         match flight {
             Flight::Subscription(channel, on) => match result {
-                Ok(_) => self.settled(&channel, on),
+                Ok(_) => self.settled(now, &channel, on),
                 Err(_) => self.refused(now, &channel),
             },
             Flight::Group(name, op, tokens) => self.group_reply(now, &name, op, tokens, result),
@@ -381,7 +386,7 @@ impl Machine {
         }
         match push {
             Push::Subscribed(channel) => self.begun(&channel),
-            Push::Unsubscribed(channel) => self.ended(&channel),
+            Push::Unsubscribed(channel) => self.ended(now, &channel),
             Push::Message(channel, payload) => self.message(now, &channel, &payload),
         }
     }

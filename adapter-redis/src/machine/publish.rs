@@ -158,8 +158,8 @@ impl Machine {
         reply: Reply,
     ) -> Option<Op> {
         match (op, reply) {
-            (Op::Position { first }, Reply::Position(mark)) => {
-                self.stands(now, name, mark, first, asked);
+            (Op::Position { first }, Reply::Position { mark, newest }) => {
+                self.stands(now, name, (mark, newest), first, asked);
             }
             (Op::Publish(batch), Reply::Published { before, .. }) => {
                 self.published(batch, before);
@@ -210,6 +210,7 @@ impl Machine {
                 }
                 self.answer(node, token, QueryResult::Presence(presence));
             }
+            (Op::Enter(seat, _), Reply::GivenUp) => self.seat_given_up(seat),
             (Op::Send(_) | Op::Enter(..), _) => {}
             (Op::Exit(seat, users), _) => self.exited(name, seat, users.is_none()),
             (op, _) => return self.group_failed(name, op, asked),

@@ -342,6 +342,7 @@ impl Machine {
         };
         node.lane.busy = false;
         match (op, reply) {
+            (NodeOp::Register(_), Reply::GivenUp) => self.seat_given_up(seat),
             (NodeOp::Register(groups), _) => self.registered(id, groups),
             (NodeOp::Unregister(_), _) => {}
             (
@@ -384,7 +385,16 @@ impl Machine {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        if !core::mem::replace(&mut node.beaten, true) || !anew {
+        let seat = node.seat(id);
+        if core::mem::replace(&mut node.beaten, true) && anew {
+            self.seat_given_up(seat);
+        }
+    }
+
+    /// A seat was given up: its node takes another, and says all again.
+    pub(super) fn seat_given_up(&mut self, seat: Seat) {
+        let id = seat.node;
+        if self.nodes.get(&id).is_none_or(|node| node.seat(id) != seat) {
             return;
         }
         self.metrics.given_up += 1;

@@ -1,8 +1,8 @@
--- Where a group stands.
+-- Where a group stands, and when the newest message was published, be it one without a number.
 -- KEYS: hash, stream. ARGV: fresh epoch, life of the hash in ms, first over a connection ('1'), and what the node saw last: epoch or '',
 -- number, time.
 local meta, stream = KEYS[1], KEYS[2]
-local known = redis.call('HMGET', meta, 'e', 'o', 't', 'F')
+local known = redis.call('HMGET', meta, 'e', 'o', 't', 'F', 'u')
 local epoch, top, time = known[1], tonumber(known[2]), tonumber(known[3])
 local is_new = not epoch
 local promotion = known[4]
@@ -44,4 +44,4 @@ if is_new then
     redis.call('HSET', meta, 'e', epoch, 'o', text(top), 't', text(time), 'F', promotion or '')
 end
 redis.call('PEXPIRE', meta, ARGV[2])
-return {epoch, top, time}
+return {epoch, top, time, math.max(time, tonumber(known[5] or 0))}

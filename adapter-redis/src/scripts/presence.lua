@@ -1,7 +1,7 @@
 -- Users are in a group on a seat, or are there no more; all who subscribed and all who listen are told what changed.
 -- KEYS: hash, users, users on the seat. ARGV: what is done, life of the hash in ms, channel, how to publish, channel of those who listen,
 -- group, fresh epoch; then 'enter': user, when its metadata were said, metadata (behind '1', or '0' alone) ...; 'exit': user ...;
--- 'clear': nothing. A user's value is on how many seats it is, when its metadata were said, and its metadata.
+-- 'clear': for how many ms nobody enters on the seat any more: until then there is an empty name on it. A user's value is on how many seats it is, when its metadata were said, and its metadata.
 local meta, users, seat = KEYS[1], KEYS[2], KEYS[3]
 local joined, updated, left, n_joined, n_updated, n_left = {}, {}, {}, 0, 0, 0
 local function known(user)
@@ -50,6 +50,9 @@ local function exit(user)
     left[n_left] = struct.pack('>I2', #user) .. user
 end
 if ARGV[1] == 'enter' then
+    if redis.call('SISMEMBER', seat, '') == 1 then
+        return 0
+    end
     for i = 8, #ARGV, 3 do
         enter(ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2])
     end
@@ -61,8 +64,12 @@ else
     local all = redis.call('SMEMBERS', seat)
     table.sort(all)
     for _, user in ipairs(all) do
-        exit(user)
+        if user ~= '' then
+            exit(user)
+        end
     end
+    redis.call('SADD', seat, '')
+    redis.call('PEXPIRE', seat, ARGV[8])
 end
 if n_joined + n_updated + n_left > 0 then
     -- A server that was started anew, or took the place of another, may have gone back: its versions would come again.

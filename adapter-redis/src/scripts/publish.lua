@@ -9,7 +9,7 @@ if id then
         return {string.sub(before, 1, 8), (struct.unpack('>I8', string.sub(before, 9)))}
     end
 end
-local known = redis.call('HMGET', meta, 'e', 'o', 't', 'c', 'f', 'x')
+local known = redis.call('HMGET', meta, 'e', 'o', 't', 'c', 'f', 'x', 'u')
 local epoch, top, last = known[1], tonumber(known[2]), tonumber(known[3])
 local kept, gone, put_off = tonumber(known[4]), tonumber(known[5]), tonumber(known[6])
 local keep, life, count, body = tonumber(ARGV[7]), tonumber(ARGV[6]), tonumber(ARGV[10]), ARGV[11]
@@ -28,9 +28,14 @@ if keep == 0 and kept and count > 0 then
     redis.call('DEL', stream)
     redis.call('HDEL', meta, 'c', 'f')
 end
+-- No two messages that watchers receive have the same time.
+last = math.max(last, tonumber(known[7] or 0))
 local time = clock()
 if time <= last then
     time = last + 1
+end
+if count == 0 and ARGV[4] ~= '' then
+    set('u', text(time))
 end
 local offset = top + count
 if count > 0 or not known[1] then

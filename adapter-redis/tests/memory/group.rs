@@ -15,6 +15,8 @@ pub struct Group {
     pub position: Position,
     /// When the last message that has a number was published, or the group began.
     pub time: u64,
+    /// When the last message without a number was published that somebody watched.
+    pub unnumbered: u64,
     /// The fence of the server when it was asked for over a new connection last.
     pub fence: String,
     stream: VecDeque<Entry>,
@@ -26,6 +28,7 @@ impl Group {
         Self {
             position: Position { epoch, offset: 0 },
             time,
+            unnumbered: 0,
             fence: String::new(),
             stream: VecDeque::new(),
             ids: BTreeMap::new(),

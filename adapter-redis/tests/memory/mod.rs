@@ -183,7 +183,13 @@ impl Server {
                 ours,
                 first,
                 fresh,
-            } => Reply::Position(self.position(time, &group, ours, first, fresh)),
+            } => {
+                let mark = self.position(time, &group, ours, first, fresh);
+                let group = self.data.groups.get(&group);
+                let unnumbered = group.map_or(0, |group| group.unnumbered);
+                let newest = mark.time.max(unnumbered);
+                Reply::Position { mark, newest }
+            }
             Request::Publish {
                 group,
                 messages,
@@ -229,6 +235,9 @@ impl Server {
                 fresh,
             } => {
                 let room = self.data.rooms.entry(Arc::clone(&group)).or_default();
+                if room.is_given_up(time, seat) {
+                    return Reply::GivenUp;
+                }
                 let change = room.enter(&group, seat, users, (fresh, self.runs));
                 self.tell(&group, change.as_ref());
                 Reply::Done
@@ -239,9 +248,11 @@ impl Server {
                 users,
                 fresh,
             } => {
-                let (room, runs) = (self.data.rooms.get_mut(&group), self.runs);
-                let change =
-                    room.and_then(|room| room.exit(&group, seat, users.as_deref(), (fresh, runs)));
+                let room = self.data.rooms.entry(Arc::clone(&group)).or_default();
+                let change = room.exit(&group, seat, users.as_deref(), (fresh, self.runs));
+                if users.is_none() {
+                    room.give_up(time, seat);
+                }
                 self.tell(&group, change.as_ref());
                 Reply::Done
             }
@@ -249,16 +260,13 @@ impl Server {
                 seat,
                 groups,
                 lease,
-            } => {
-                self.data.seats.register(time, seat, groups, lease);
-                Reply::Done
-            }
+            } => self.data.seats.register(time, seat, groups, lease),
             Request::Unregister {
                 seat,
                 groups,
                 whole,
             } => {
-                self.data.seats.unregister(seat, &groups, whole);
+                self.data.seats.unregister(time, seat, &groups, whole);
                 Reply::Done
             }
             Request::Groups(seat) => Reply::Groups(self.data.seats.groups(seat)),
@@ -325,7 +333,7 @@ impl Server {
         let time = if is_new {
             time
         } else {
-            time.max(group.time + 1)
+            time.max(group.time.max(group.unnumbered) + 1)
         };
         let payload = wire::messages(before, time, messages);
         let mut noted = Vec::new();
@@ -337,6 +345,9 @@ impl Server {
                 position: group.position,
                 message,
             });
+        }
+        if watched && group.position == before {
+            group.unnumbered = time;
         }
         if let Some(id) = id {
             group.note(time, id);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sansws_core::hub::{PresenceChange, Present};
 use sansws_core::time::Instant;
-use sansws_redis::request::{Name, Reply, Seat};
+use sansws_redis::request::{GIVEN_UP, Name, Reply, Seat};
 
 #[derive(Clone, Debug, Default)]
 pub struct Room {
@@ -16,6 +16,8 @@ pub struct Room {
     run: u64,
     version: u64,
     users: BTreeMap<Name, User>,
+    /// Seats that were cleared away, and until when nobody enters on them.
+    given_up: BTreeMap<Seat, u64>,
 }
 
 /// A user: the seats it is on, and what was said of it last.
@@ -51,6 +53,17 @@ impl Room {
     pub fn seats(&self) -> BTreeSet<Seat> {
         let seats = self.users.values().flat_map(|user| &user.seats);
         seats.copied().collect()
+    }
+
+    /// Whether a seat was cleared away.
+    pub fn is_given_up(&self, now: u64, seat: Seat) -> bool {
+        self.given_up.get(&seat).is_some_and(|until| *until > now)
+    }
+
+    /// A seat was cleared away.
+    pub fn give_up(&mut self, now: u64, seat: Seat) {
+        let until = now + GIVEN_UP.as_micros() as u64;
+        self.given_up.insert(seat, until);
     }
 
     /// Users are there, on a seat; what is to be told.

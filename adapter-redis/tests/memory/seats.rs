@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sansws_core::time::Duration;
-use sansws_redis::request::{Name, Reply, Seat};
+use sansws_redis::request::{GIVEN_UP, Name, Reply, Seat};
 
 #[derive(Clone, Debug, Default)]
 pub struct Seats {
@@ -12,8 +12,8 @@ pub struct Seats {
     seats: BTreeMap<Seat, u64>,
     /// Those that were not, and when somebody is told next.
     dead: BTreeMap<Seat, u64>,
-    /// Those of the dead that were cleared away once.
-    once: BTreeSet<Seat>,
+    /// Those that were cleared away, and until when that is known.
+    given_up: BTreeMap<Seat, u64>,
     /// Those that watch filters, until then.
     watchers: BTreeMap<Seat, u64>,
     places: BTreeMap<Seat, BTreeSet<Name>>,
@@ -24,7 +24,7 @@ impl Seats {
         Self {
             seats: BTreeMap::new(),
             dead: BTreeMap::new(),
-            once: BTreeSet::new(),
+            given_up: BTreeMap::new(),
             watchers: BTreeMap::new(),
             places: BTreeMap::new(),
         }
@@ -36,16 +36,22 @@ impl Seats {
         all.chain(self.places.keys()).copied().collect()
     }
 
-    pub fn register(&mut self, now: u64, seat: Seat, groups: Vec<Name>, lease: Duration) {
+    /// Whether others were told to clear a seat away.
+    fn is_given_up(&self, seat: Seat) -> bool {
+        self.dead.contains_key(&seat) || self.given_up.contains_key(&seat)
+    }
+
+    pub fn register(&mut self, now: u64, seat: Seat, groups: Vec<Name>, lease: Duration) -> Reply {
+        if self.is_given_up(seat) {
+            return Reply::GivenUp;
+        }
         let until = now + lease.as_micros() as u64;
         self.seats.entry(seat).or_insert(until);
         self.places.entry(seat).or_default().extend(groups);
+        Reply::Done
     }
 
-    pub fn unregister(&mut self, seat: Seat, groups: &[Name], whole: bool) {
-        if whole && self.dead.contains_key(&seat) && self.once.insert(seat) {
-            return;
-        }
+    pub fn unregister(&mut self, now: u64, seat: Seat, groups: &[Name], whole: bool) {
         if let Some(places) = self.places.get_mut(&seat) {
             places.retain(|name| !groups.contains(name));
             if places.is_empty() {
@@ -55,7 +61,8 @@ impl Seats {
         if whole && !self.places.contains_key(&seat) {
             self.seats.remove(&seat);
             self.dead.remove(&seat);
-            self.once.remove(&seat);
+            let until = now + GIVEN_UP.as_micros() as u64;
+            self.given_up.insert(seat, until);
             self.watchers.remove(&seat);
         }
     }
@@ -67,12 +74,14 @@ impl Seats {
 
     pub fn beat(&mut self, now: u64, seat: Seat, watching: bool, lease: Duration) -> Reply {
         let until = now + lease.as_micros() as u64;
-        let anew = self.seats.insert(seat, until).is_none();
-        if watching {
+        let is_given_up = self.is_given_up(seat);
+        let anew = is_given_up || self.seats.insert(seat, until).is_none();
+        if watching && !is_given_up {
             self.watchers.insert(seat, until);
         } else {
             self.watchers.remove(&seat);
         }
+        self.given_up.retain(|_, until| *until > now);
         self.watchers.retain(|_, until| *until > now);
         let silent = self.seats.extract_if(.., |_, until| *until <= now);
         self.dead.extend(silent.map(|(seat, _)| (seat, now)));

@@ -10,7 +10,7 @@ use sansws_core::hub::{
 };
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
-use sansws_redis::machine::Machine;
+use sansws_redis::machine::{Machine, Metrics};
 use sansws_redis::request::{Channel, Reply, Request, RequestId};
 use sansws_redis::wire;
 
@@ -30,9 +30,6 @@ pub use crate::trouble::TROUBLES;
 /// too, after another.
 pub const CALM: Duration = Duration::from_millis(LEASE.as_millis() as u64 * 5);
 
-/// There are worlds in which pushes and replies overtake each other: the machine is not made for that.
-const LOOSE: bool = false;
-
 /// Copies of what Redis has that are kept, to begin anew with.
 const COPIES: usize = 4;
 
@@ -47,6 +44,8 @@ pub struct Plane {
     pub next_wire: Wire,
     /// How far the clock of Redis is ahead, in microseconds.
     pub ahead: u64,
+    /// By how much its clock was set back, in all.
+    pub back: Duration,
     /// Redis does nothing until then.
     pub stopped: Instant,
     /// All is slow until then.
@@ -57,10 +56,12 @@ pub struct Plane {
     pub lossy: bool,
     /// Requests overtake each other, as over several connections.
     pub scattered: bool,
-    /// Pushes and replies overtake each other, as from several servers.
+    /// As in a cluster: what is not published to a group comes from another server, before or after what is.
     pub loose: bool,
-    /// What was published, by its octets.
-    pub drafts: BTreeMap<Vec<u8>, PublishRequest>,
+    /// What was to be published, by its octets: by which node, and as which of all.
+    pub drafts: BTreeMap<Vec<u8>, (PublishRequest, NodeId, u64)>,
+    /// Which of its messages a node published last, by group.
+    pub last: BTreeMap<(NodeId, Arc<str>), u64>,
     /// What Redis had at earlier times.
     pub copies: VecDeque<Data>,
     /// What connections that have ended left in their sockets.
@@ -71,12 +72,14 @@ pub struct Plane {
 #[derive(Debug)]
 pub struct Process {
     pub machine: Machine,
+    /// The windows that the channels of each node agreed on, as far as it was said.
+    pub windows: BTreeMap<NodeId, u16>,
     pub wire: Option<Wire>,
     /// The connection before.
     pub last: Option<Wire>,
     pub up: VecDeque<(Instant, RequestId, Request)>,
     pub down: VecDeque<(Instant, Said)>,
-    /// What Redis pushes, where that has a way of its own.
+    /// What another server of a cluster pushes.
     pub pushes: VecDeque<(Instant, Said)>,
     /// When each request was sent that was not answered yet.
     pub asked: BTreeMap<RequestId, Instant>,
@@ -98,6 +101,7 @@ impl Process {
         octets[..8].copy_from_slice(&seed.to_le_bytes());
         Self {
             machine: Machine::new(Arc::clone(&setup.options), &Seed::new(octets)),
+            windows: BTreeMap::new(),
             wire: None,
             last: None,
             up: VecDeque::new(),
@@ -110,6 +114,30 @@ impl Process {
             hushed: false,
             lose: 0,
         }
+    }
+
+    /// Gives the machine what a node wants.
+    fn command(&mut self, now: Instant, id: NodeId, command: Command) {
+        match command {
+            Command::Windows(windows) => drop(self.windows.insert(id, windows)),
+            Command::Goodbye => drop(self.windows.remove(&id)),
+            _ => {}
+        }
+        self.machine.command(now, id, command);
+    }
+
+    /// What came since was compressed for no windows but those that somebody has.
+    pub fn check_windows(&self, before: Metrics) -> Check {
+        let windows = self.windows.values().fold(0, |all, windows| all | windows);
+        let after = self.machine.metrics();
+        let most = u64::from(windows.count_ones()) * (after.encodes - before.encodes);
+        hold!(
+            after.deflates - before.deflates <= most,
+            "deflates: {} times for the windows {windows:#b} of {} messages",
+            after.deflates - before.deflates,
+            after.encodes - before.encodes
+        );
+        Ok(())
     }
 }
 
@@ -124,16 +152,23 @@ impl Plane {
             crew: 1 + usize::from(setup.seed.is_multiple_of(5)),
             next_wire: 0,
             ahead: 1_700_000_000_000_000 + setup.seed * 1_000,
+            back: Duration::ZERO,
             stopped: Instant::ZERO,
             slow: Instant::from_micros(if setup.seed % 4 == 1 { 15_000_000 } else { 0 }),
             troubled: false,
             lossy: false,
             scattered: setup.seed % 5 < 2,
-            loose: LOOSE && setup.seed % 7 < 2,
+            loose: setup.seed % 7 < 2,
             drafts: BTreeMap::new(),
+            last: BTreeMap::new(),
             copies: VecDeque::new(),
             orphans: VecDeque::new(),
         }
+    }
+
+    /// Whether watchers may hear of a message later than members.
+    pub const fn is_loose(&self) -> bool {
+        self.loose
     }
 
     pub fn position(&self, group: &str) -> Option<Position> {
@@ -248,8 +283,7 @@ impl World {
             .pop_front_if(|(due, _)| *due <= now)
         {
             let id = self.nodes[at].hub.node();
-            let machine = &mut self.plane.processes[process].machine;
-            machine.command(now, id, command);
+            self.plane.processes[process].command(now, id, command);
             self.drain(process);
             moved = true;
         }
@@ -295,7 +329,11 @@ impl World {
     pub fn send_command(&mut self, at: usize, command: Command) {
         if let Command::Publish { draft, .. } = &command {
             let octets = wire::encode(draft);
-            self.plane.drafts.insert(octets, draft.clone());
+            let number = self.plane.drafts.len() as u64;
+            let from = self.nodes[at].hub.node();
+            self.plane
+                .drafts
+                .insert(octets, (draft.clone(), from, number));
         }
         let due = self.now + self.at_once();
         let link = &mut self.nodes[at].link;
@@ -337,8 +375,7 @@ impl World {
         let id = old.hub.node();
         let process = old.link.process;
         for (_, command) in core::mem::take(&mut old.link.to_machine) {
-            let machine = &mut self.plane.processes[process].machine;
-            machine.command(self.now, id, command);
+            self.plane.processes[process].command(self.now, id, command);
             self.drain(process);
         }
         Ok(())
@@ -360,7 +397,7 @@ impl World {
             let asks = process.asked.values().min();
             hold!(
                 process.machine.is_idle()
-                    || asks.is_some_and(|at| *at + Duration::from_millis(50) > self.now),
+                    || asks.is_some_and(|at| *at + Duration::from_millis(300) > self.now),
                 "rest: process {at} waits for something: {}",
                 format!("{:?}", process.machine)
                     .split_once("sweeps: ")

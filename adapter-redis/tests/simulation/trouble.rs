@@ -2,13 +2,18 @@
 //! Knows no hub: a process sees its connection end.
 
 use sansws_core::time::Duration;
+use sansws_redis::request::Seat;
 
+use crate::hold;
 use crate::memory::Data;
 use crate::model::Check;
+use crate::ops::BY_NODE;
+use crate::plane::Process;
+use crate::setup::{GROUPS, LEASE};
 use crate::world::World;
 
 /// How many things can go wrong: those of [`World::trouble`].
-pub const TROUBLES: u8 = 16;
+pub const TROUBLES: u8 = 18;
 
 impl World {
     /// One of the things that go wrong with Redis.
@@ -47,11 +52,96 @@ impl World {
                 self.begin_anew(data, true);
                 self.model.lose();
             }
-            // Its clock is set, by less than what ends the lease of a node that is there: what such a node enters before it hears that it
-            // was given up would stay if it died then.
-            13 => self.plane.ahead += self.random.between(1_000, 3_000_000),
-            14 => self.plane.ahead -= self.random.between(1_000, 3_000_000),
+            // Its clock is set, also by more than a lease.
+            13 => self.plane.ahead += self.random.between(1_000, 8_000_000),
+            14 => {
+                let back = self.random.between(1_000, 3_000_000);
+                self.plane.ahead -= back;
+                self.plane.back += Duration::from_micros(back);
+            }
+            15 => return self.lapse(at),
+            16 => return self.replace(at),
             _ => self.plane.copy(),
+        }
+        Ok(())
+    }
+
+    /// The lease of a process ends before it beats, its users are cleared away, somebody joins there where others have been, and it crashes.
+    fn lapse(&mut self, at: usize) -> Check {
+        let on_it = |node: &usize| self.nodes[*node].link.process == at;
+        let nodes: Vec<usize> = (0..self.nodes.len()).filter(on_it).collect();
+        let half = self.random.below(2) as usize;
+        self.half_join(&nodes, half);
+        self.pass(Duration::from_millis(200))?;
+        self.plane.ahead += LEASE.as_micros() as u64 + 100_000;
+        let wait = Duration::from_millis(self.random.between(50, 1_500));
+        self.pass(wait)?;
+        self.half_join(&nodes, half + 1);
+        self.pass(Duration::from_millis(20))?;
+        if let Some(node) = nodes.first() {
+            for node in self.together(*node) {
+                self.crash(node);
+            }
+        }
+        Ok(())
+    }
+
+    /// Redis goes back to what it had before, and others publish before a process is there again that saw more.
+    fn replace(&mut self, at: usize) -> Check {
+        let data = self.older();
+        self.begin_anew(data, self.plane.lossy);
+        self.model.lose();
+        let barred = core::mem::replace(&mut self.plane.processes[at].barred, true);
+        self.pass(Duration::from_millis(900))?;
+        for node in 0..self.nodes.len() {
+            if self.nodes[node].link.process == at {
+                continue;
+            }
+            for group in GROUPS {
+                for _ in 0..self.random.below(6) {
+                    let tag = format!("t{}", self.fresh());
+                    self.publish(node, None, group, BY_NODE, &tag, 5);
+                }
+            }
+            self.flush(node)?;
+        }
+        self.pass(Duration::from_millis(100))?;
+        self.plane.processes[at].barred = barred;
+        Ok(())
+    }
+
+    /// Half of the clients of nodes join.
+    fn half_join(&mut self, nodes: &[usize], half: usize) {
+        for client in (0..self.clients.len()).filter(|client| (client + half).is_multiple_of(2)) {
+            let session = self.clients[client].session;
+            if session.is_some_and(|session| nodes.contains(&self.sessions[session].node)) {
+                for group in ["who/0", "who/1"] {
+                    self.join(client as u8, group, false, "join");
+                }
+            }
+        }
+    }
+
+    /// When all have gone from presence who were on nodes that died, where that is certain: a lease after their last beat, when the next
+    /// beats.
+    pub fn until_swept(&self) -> Option<Duration> {
+        let is_there = |process: &Process| process.wire.is_some() && process.ends.is_none();
+        let stops = self.plane.stopped > self.now || self.plane.slow > self.now;
+        let all = self.plane.processes.iter().all(is_there);
+        (all && !stops).then(|| LEASE + LEASE / 3 + self.plane.back + Duration::from_millis(800))
+    }
+
+    /// Nobody is present on a node that is not there.
+    pub fn check_swept(&self) -> Check {
+        for group in GROUPS {
+            let room = self.plane.server.room(group);
+            let seats = room.map(crate::memory::Room::seats).unwrap_or_default();
+            let is_there = |seat: &Seat| self.nodes.iter().any(|node| node.hub.node() == seat.node);
+            let lost = seats.into_iter().find(|seat| !is_there(seat));
+            hold!(
+                lost.is_none(),
+                "swept: somebody is in {group} on {lost:?}, which died more than a lease ago"
+            );
         }
         Ok(())
     }

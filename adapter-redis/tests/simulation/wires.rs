@@ -1,10 +1,13 @@
 //! Connections to Redis: requests one way, replies and pushes the other, each in their order, with delays.
 //! Knows no hub.
 
+use std::sync::Arc;
+
 use sansws_core::hub::Event;
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::request::{Channel, Push, Request, RequestId};
 
+use crate::hold;
 use crate::memory::{Said, Wire};
 use crate::model::Check;
 use crate::plane::Plane;
@@ -119,13 +122,24 @@ impl World {
             if noted.group.starts_with('\u{1}') {
                 continue;
             }
-            let Some(draft) = self.plane.drafts.get(&noted.message) else {
+            let Some((draft, node, number)) = self.plane.drafts.get(&noted.message) else {
                 return Err(format!("content: {noted:?} was published by nobody"));
             };
-            self.model.note(draft, Some(noted.position))?;
+            let of = (*node, Arc::clone(&noted.group));
+            let before = self.plane.last.insert(of, *number);
+            hold!(
+                before.is_none_or(|before| before < *number),
+                "order: {node:?} published {noted:?} before another that came first"
+            );
+            self.model.note(self.now, draft, Some(noted.position))?;
         }
         while let Some((wire, said)) = self.plane.server.poll() {
-            let delay = self.delay();
+            let delay = self.delay()
+                * if self.plane.loose {
+                    self.random.pick(&[1, 1, 9, 30])
+                } else {
+                    1
+                };
             let Some(process) = self
                 .plane
                 .processes
@@ -142,7 +156,11 @@ impl World {
                 continue;
             }
             let way = match &said {
-                Said::Push(_) if self.plane.loose => &mut process.pushes,
+                Said::Push(Push::Message(channel, _))
+                    if self.plane.loose && !matches!(channel, Channel::Group(_)) =>
+                {
+                    &mut process.pushes
+                }
                 Said::Push(_) | Said::Reply(..) => &mut process.down,
             };
             let due = self.now + delay;
@@ -162,6 +180,7 @@ impl World {
                 .pop_front_if(|(due, _)| *due <= now)
                 .or_else(|| process.pushes.pop_front_if(|(due, _)| *due <= now))
         {
+            let before = process.machine.metrics();
             match said {
                 Said::Reply(id, result) => {
                     process.asked.remove(&id);
@@ -169,6 +188,7 @@ impl World {
                 }
                 Said::Push(push) => process.machine.push(now, push),
             }
+            process.check_windows(before)?;
             self.drain(at);
             moved = true;
         }

@@ -134,6 +134,9 @@ pub enum Event {
     },
     /// Something was published.
     Received(Arc<Publication>),
+    /// Something was published to a group that a filter of the node matches, and is for watchers alone: members get it as `Received`, or have
+    /// it in their position.
+    Watched(Arc<Publication>),
     /// An answer to `Publish`.
     Published {
         /// That of the command.

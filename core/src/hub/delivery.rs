@@ -264,7 +264,9 @@ impl Hub {
 
     /// Puts a publication to who watches its group, members too, which will not get it as such.
     pub(super) fn fan_out_watched(&mut self, now: Instant, publication: &Arc<Publication>) {
-        if !self.filters.is_empty() && !publication.failed {
+        if publication.failed {
+            self.counters.unwrapped += 1;
+        } else if !self.filters.is_empty() {
             self.put_to_all(now, publication, false, false);
         }
     }
@@ -341,7 +343,12 @@ impl Hub {
                 let place = places.find(|place| Some(place.group) == key);
                 let is_member = place
                     .and_then(|place| members.get(place.at as usize))
-                    .is_some_and(|member| to_members || member.from == super::group::RECOVERING);
+                    .is_some_and(|member| {
+                        // What it recovered it has, or will have.
+                        let has = member.from == super::group::RECOVERING
+                            || (numbered && offset <= member.from);
+                        to_members || has
+                    });
                 let id = self.seats.id(slot);
                 let Some(seat) = self.seats.at(slot).filter(|seat| !seat.closing) else {
                     continue;

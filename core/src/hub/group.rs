@@ -18,6 +18,8 @@ pub(super) struct Group {
     pub(super) members: Vec<Member>,
     /// How far it has heard; `None` until the backplane has said where it begins.
     pub(super) position: Option<Position>,
+    /// The number with which it began on this node: who watches gets what came later as members do.
+    pub(super) begun: u64,
     /// Its position was asked for.
     pub(super) asked: Option<Token>,
     /// How far it had heard then: an answer that lies behind that says that numbers went back, one before it is merely old.
@@ -82,6 +84,7 @@ impl Groups {
             name: Arc::clone(name),
             members: Vec::new(),
             position: None,
+            begun: 0,
             asked: None,
             asked_at: None,
             repairing: None,

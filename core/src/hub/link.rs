@@ -45,6 +45,7 @@ impl Hub {
                 position,
             } => self.subscribed(now, &group, token, position),
             Event::Received(publication) => self.received(now, &publication),
+            Event::Watched(publication) => self.watched(now, &publication),
             Event::Published { token, result } => {
                 if self.asked.remove(&token).is_some() {
                     self.outputs.push_back(Output::Published(token, result));
@@ -198,7 +199,7 @@ impl Hub {
         group.asked = None;
         match group.position {
             None => {
-                group.position = Some(position);
+                (group.position, group.begun) = (Some(position), position.offset);
                 self.tell_waiting(key);
             }
             Some(ours) if ours == position || group.repairing.is_some() => {}
@@ -220,7 +221,7 @@ impl Hub {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        group.position = Some(theirs);
+        (group.position, group.begun) = (Some(theirs), 0);
         group.repairing = None;
         for member in &mut group.members {
             // Numbers of before say nothing about those to come.
@@ -321,6 +322,18 @@ impl Hub {
             group.position = Some(theirs);
         }
         self.fan_out(now, publication);
+    }
+
+    /// Takes what only watchers are to get. What was published since the group began on this node comes with what members get, be it repaired.
+    fn watched(&mut self, now: Instant, publication: &Arc<Publication>) {
+        let key = self.groups.find(&publication.group);
+        if let Some(group) = key.and_then(|key| self.groups.get(key))
+            && let (Some(ours), Some(theirs)) = (group.position, publication.position)
+            && (ours.epoch != theirs.epoch || theirs.offset > group.begun)
+        {
+            return;
+        }
+        self.fan_out_watched(now, publication);
     }
 
     fn is_repairing(&self, key: u32) -> bool {

@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 
 use sansws_core::hub::{ChannelId, PresenceMode};
-use sansws_core::time::Duration;
+use sansws_core::time::{Duration, Instant};
 
 use crate::hold;
 use crate::model::Check;
 use crate::ops::BY_NODE;
 use crate::plane::CALM;
 use crate::session::{ClientEnd, ServerEnd};
-use crate::setup::{GRACE, GROUPS, said};
+use crate::setup::{AGE, GRACE, GROUPS, said};
 use crate::view::Place;
 use crate::world::World;
 
@@ -64,6 +64,7 @@ impl World {
 
     /// Lets all come to rest, and compares what each side knows.
     pub fn rest(&mut self) -> Check {
+        let begun = self.now;
         for at in 0..self.nodes.len() {
             self.lose(at, 0);
             self.heal(at)?;
@@ -71,6 +72,10 @@ impl World {
         for at in self.live.clone() {
             self.sessions[at].stalled = false;
             self.sessions[at].pings.clear();
+        }
+        if let Some(soon) = self.until_swept() {
+            self.pass(soon)?;
+            self.check_swept()?;
         }
         self.pass(CALM)?;
         for (at, group) in GROUPS.into_iter().enumerate() {
@@ -80,7 +85,8 @@ impl World {
             self.flush(node)?;
         }
         self.pass(Duration::from_millis(500))?;
-        self.check_views()?;
+        self.check_views(begun)?;
+        self.check_watchers()?;
         self.check_members()?;
         self.check_kept()?;
         for client in 0..self.clients.len() {
@@ -97,7 +103,7 @@ impl World {
     }
 
     /// Each member has heard all that was published, or of it.
-    fn check_views(&mut self) -> Check {
+    fn check_views(&mut self, begun: Instant) -> Check {
         for at in &self.live {
             let session = &mut self.sessions[*at];
             let (Some(id), Some(_)) = (session.told, session.client_open()) else {
@@ -123,6 +129,25 @@ impl World {
                 };
                 view.rests(&self.model, id, top)
                     .map_err(|why| format!("{why} (session {at}, at rest)"))?;
+                if let Some(at) = view.at
+                    && view.told
+                    && view.skips == 0
+                    && let Some(reach) = self.setup.reach(&group)
+                {
+                    let first = view.first.max(at.offset.saturating_sub(reach)) + 1;
+                    // When positions were compared, it was kept still.
+                    let half = (AGE / 2).as_micros() as u64;
+                    let since = Instant::from_micros(begun.as_micros().saturating_sub(half));
+                    let numbers = first..=at.offset;
+                    let seen = &session.seen;
+                    let replaced =
+                        self.model
+                            .replaced(&view.group, at.epoch, numbers, since, id, seen);
+                    hold!(
+                        replaced.is_none(),
+                        "gap: {group} has another message at {replaced:?}, which did not come to {id}, and nobody said so"
+                    );
+                }
                 let Some(known) = &view.present else {
                     continue;
                 };
@@ -147,6 +172,44 @@ impl World {
                 hold!(
                     known == there,
                     "presence: a member of {group} knows {known:?}, there are {there:?}"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Watchers of filters have received all that was published while they watched, or heard of it. What gets lost between the nodes they
+    /// are not told.
+    fn check_watchers(&self) -> Check {
+        if self.disturbed {
+            return Ok(());
+        }
+        for at in &self.live {
+            let session = &self.sessions[*at];
+            let (Some(id), ClientEnd::Open(_)) = (session.told, &session.client_end) else {
+                continue;
+            };
+            if session.watched.is_empty() || session.up.dead {
+                continue;
+            }
+            for group in GROUPS {
+                let view = session.views.get(group);
+                if !view.is_none_or(|view| view.told) {
+                    continue;
+                }
+                let shown = self.model.shown.iter().filter(|shown| {
+                    *shown.group == *group
+                        && session.watched_at(group, shown.at)
+                        && self.model.is_for(id, shown)
+                });
+                let missing: Vec<&str> = shown
+                    .map(|shown| shown.tag.as_str())
+                    .filter(|tag| !session.seen.contains(*tag))
+                    .collect();
+                let skips = view.map_or(0, |view| view.skips);
+                hold!(
+                    missing.len() as u64 <= skips,
+                    "watch: {missing:?} of {group} did not come to {id} (session {at}), {skips} were announced"
                 );
             }
         }

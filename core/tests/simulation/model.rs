@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sansws_core::hub::{ChannelId, Position, PublishRequest};
+use sansws_core::time::Instant;
 
 use crate::plane::NUMBERS_GO_ON;
+use crate::setup::POISON;
 
 pub type Check = Result<(), String>;
 
@@ -22,6 +24,8 @@ macro_rules! hold {
 
 #[derive(Debug)]
 pub struct Record {
+    /// When it was published.
+    pub at: Instant,
     pub tag: String,
     pub exclude: BTreeSet<ChannelId>,
     /// Users to whom it is not replayed.
@@ -29,6 +33,16 @@ pub struct Record {
     pub expires: bool,
     /// Which server numbered it, of those that came one after the other.
     server: u64,
+}
+
+/// A message, as watchers of filters know it.
+#[derive(Debug)]
+pub struct Shown {
+    pub at: Instant,
+    pub group: Arc<str>,
+    pub tag: String,
+    exclude: BTreeSet<ChannelId>,
+    unreplayed: BTreeSet<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +57,8 @@ pub struct Model {
     pub standing: BTreeMap<String, Position>,
     /// Messages without a number, with those who must not receive them.
     pub unnumbered: BTreeMap<String, (Arc<str>, BTreeSet<ChannelId>)>,
+    /// All that watchers are to receive, in the order in which it was published.
+    pub shown: Vec<Shown>,
     /// Ids of the callers' own, by group and epoch.
     ids: BTreeSet<(Arc<str>, u64, Arc<str>)>,
     /// Whose channels are.
@@ -53,7 +69,12 @@ pub struct Model {
 
 impl Model {
     /// Notes a publication to a group that clients can name.
-    pub fn note(&mut self, draft: &PublishRequest, position: Option<Position>) -> Check {
+    pub fn note(
+        &mut self,
+        at: Instant,
+        draft: &PublishRequest,
+        position: Option<Position>,
+    ) -> Check {
         let text = core::str::from_utf8(draft.message.payload()).unwrap_or_default();
         let tag = text.split(' ').next().unwrap_or_default().to_string();
         if let (Some(id), Some(position)) = (&draft.options.id, position) {
@@ -61,12 +82,22 @@ impl Model {
             hold!(self.ids.insert(id), "double: {tag} has an id of before");
         }
         let exclude: BTreeSet<ChannelId> = draft.options.exclude.iter().copied().collect();
+        if draft.options.expires.is_none() && !tag.starts_with(POISON) {
+            self.shown.push(Shown {
+                at,
+                group: Arc::clone(&draft.group),
+                tag: tag.clone(),
+                exclude: exclude.clone(),
+                unreplayed: draft.options.exclude_replay.iter().cloned().collect(),
+            });
+        }
         let Some(position) = position.filter(|_| !draft.options.unsaved) else {
             let group = Arc::clone(&draft.group);
             self.unnumbered.insert(tag, (group, exclude));
             return Ok(());
         };
         let record = Record {
+            at,
             tag: tag.clone(),
             exclude,
             unreplayed: draft.options.exclude_replay.iter().cloned().collect(),
@@ -114,6 +145,36 @@ impl Model {
     pub fn expire(&self, group: &Arc<str>, epoch: u64, mut numbers: core::ops::Range<u64>) -> bool {
         let expires = |record: &Record| record.expires;
         numbers.any(|offset| self.at(group, epoch, offset).iter().any(expires))
+    }
+
+    /// A number that was given again by a server that had lost what stood there, to a message that a channel should have and does not.
+    pub fn replaced(
+        &self,
+        group: &Arc<str>,
+        epoch: u64,
+        mut numbers: core::ops::RangeInclusive<u64>,
+        since: Instant,
+        id: ChannelId,
+        seen: &BTreeSet<String>,
+    ) -> Option<u64> {
+        let user = self.users.get(&id);
+        numbers.find(|offset| {
+            let [_, .., record] = self.at(group, epoch, *offset) else {
+                return false;
+            };
+            record.at >= since
+                && !record.expires
+                && !record.exclude.contains(&id)
+                && !user.is_some_and(|user| record.unreplayed.contains(user.as_str()))
+                && !seen.contains(&record.tag)
+        })
+    }
+
+    /// Whether a message is for a channel.
+    pub fn is_for(&self, id: ChannelId, shown: &Shown) -> bool {
+        let user = self.users.get(&id);
+        let excluded = user.is_some_and(|user| shown.unreplayed.contains(user.as_str()));
+        !excluded && !shown.exclude.contains(&id)
     }
 
     /// How many messages a channel should have received with numbers in a range, none of which it has.

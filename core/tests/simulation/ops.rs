@@ -174,6 +174,9 @@ pub fn draw(seed: u64, count: usize) -> Vec<Op> {
             });
         }
     }
+    if seed % 7 < 2 {
+        watch(seed, clients, &groups, &mut ops);
+    }
     let mut random = Random::new(seed ^ 0x7b0);
     if let Some(kinds) = NonZeroU8::new(TROUBLES)
         && !calm
@@ -185,6 +188,46 @@ pub fn draw(seed: u64, count: usize) -> Vec<Op> {
         }
     }
     ops
+}
+
+/// In some worlds many watch, while others come and go where something is published.
+fn watch(seed: u64, clients: u8, groups: &[u8], ops: &mut Vec<Op>) {
+    let mut random = Random::new(seed ^ 0x3a7);
+    let begun = usize::from(clients) * 2 + 1;
+    for client in 0..clients {
+        if random.one_in(2) {
+            let filter = random.next() as u8;
+            ops.insert(begun.min(ops.len()), Op::Watch { client, filter });
+        }
+    }
+    for _ in 0..random.between(5, 25) {
+        let at = random.between(begun as u64, ops.len() as u64) as usize;
+        let group = random.pick(groups);
+        let client = random.below(u64::from(clients)) as u8;
+        let other = random.below(u64::from(clients)) as u8;
+        let millis = random.pick(&[1, 1, 3, 10, 30]);
+        let since = false;
+        let publish = Op::Publish {
+            client: other,
+            group,
+            count: random.pick(&[1, 2, 4]),
+            flags: random.pick(&[0, UNSAVED, BY_NODE, BY_NODE | UNSAVED]),
+            size: 5,
+        };
+        let leave = Op::Leave { client, group };
+        let join = Op::Join {
+            client,
+            group,
+            since,
+        };
+        let pass = Op::Pass { millis };
+        let all = if random.one_in(2) {
+            [publish, leave, publish, pass, join, publish]
+        } else {
+            [publish, join, publish, pass, leave, publish]
+        };
+        ops.splice(at..at, all);
+    }
 }
 
 fn connect(random: &mut Random, client: u8) -> Op {

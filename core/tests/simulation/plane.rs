@@ -38,6 +38,11 @@ impl Plane {
         }
     }
 
+    /// Whether watchers may hear of a message later than members.
+    pub const fn is_loose(&self) -> bool {
+        false
+    }
+
     pub fn position(&self, group: &str) -> Option<Position> {
         self.broker.position(group)
     }
@@ -175,7 +180,7 @@ impl World {
                     _ => None,
                 });
                 let position = seen.or_else(|| self.plane.broker.position(&draft.group));
-                self.model.note(&draft, position)?;
+                self.model.note(self.now, &draft, position)?;
             }
         }
         self.send_events(events);
@@ -328,6 +333,16 @@ impl World {
     )]
     pub fn together(&mut self, at: usize) -> Vec<usize> {
         vec![at]
+    }
+
+    /// When all have gone who were on nodes that died; `None`: the rest of the checks says so.
+    pub const fn until_swept(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Nobody is present on a node that is not there.
+    pub const fn check_swept(&self) -> Check {
+        Ok(())
     }
 
     /// A node has crashed.

@@ -243,7 +243,7 @@ impl World {
         self.sessions.push(session);
     }
 
-    fn join(&mut self, client: u8, group: &str, since: bool, verb: &str) {
+    pub fn join(&mut self, client: u8, group: &str, since: bool, verb: &str) {
         let Some(view) = self.view(client, group) else {
             return;
         };
@@ -310,7 +310,7 @@ impl World {
     }
 
     /// A node is gone at once, with all its connections; another one takes its place.
-    fn crash(&mut self, at: usize) {
+    pub fn crash(&mut self, at: usize) {
         let node = self.fresh_node(at);
         let old = core::mem::replace(&mut self.nodes[at], node);
         self.vanish(&old);

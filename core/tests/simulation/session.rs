@@ -10,14 +10,17 @@ use sansws_core::connection::{Connection, Event, TransportAction};
 use sansws_core::handshake::{
     AcceptOptions, Answer, ClientHandshake, ClientOptions, Request, ServerHandshake,
 };
-use sansws_core::hub::{ChannelId, Encoding, Position};
+use sansws_core::hub::{ChannelId, Encoding, Filter, Position};
 use sansws_core::message::Assembly;
 use sansws_core::random::Seed;
-use sansws_core::time::Instant;
+use sansws_core::time::{Duration, Instant};
 
 use crate::pipe::Pipe;
 use crate::setup::client_config;
 use crate::view::View;
+
+/// After which time all nodes know that somebody watches a filter.
+const WATCHED: Duration = Duration::from_secs(2);
 
 /// One end of the connection, once it is open.
 #[derive(Debug)]
@@ -150,9 +153,40 @@ pub struct Session {
     /// Pings that were not answered yet.
     pub pings: VecDeque<(u64, Instant)>,
     pub known: BTreeMap<String, Position>,
+    /// The filters that it watches, or did: since when, and until when.
+    pub watched: Vec<(Filter, Instant, Option<Instant>)>,
 }
 
 impl Session {
+    /// It watches a filter from now on.
+    pub fn watches(&mut self, now: Instant, filter: &str) {
+        let filter: Filter = filter.parse().unwrap();
+        let same =
+            |(of, _, until): &(Filter, Instant, Option<Instant>)| *of == filter && until.is_none();
+        if !self.watched.iter().any(same) {
+            self.watched.push((filter, now, None));
+        }
+    }
+
+    /// It watches a filter no more.
+    pub fn watches_no_more(&mut self, now: Instant, filter: &str) {
+        let filter: Filter = filter.parse().unwrap();
+        for (of, _, until) in &mut self.watched {
+            if *of == filter {
+                until.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Whether it watched a group at a moment, and long enough before and after for all to know.
+    pub fn watched_at(&self, group: &str, at: Instant) -> bool {
+        self.watched.iter().any(|(filter, from, until)| {
+            filter.matches(group)
+                && *from + WATCHED <= at
+                && until.is_none_or(|until| at + WATCHED <= until)
+        })
+    }
+
     pub fn new(
         seed: u64,
         node: usize,
@@ -191,6 +225,7 @@ impl Session {
             woken: false,
             blocked: false,
             views: BTreeMap::new(),
+            watched: Vec::new(),
             seen: BTreeSet::new(),
             echoes: VecDeque::new(),
             pings: VecDeque::new(),

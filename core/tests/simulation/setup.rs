@@ -137,6 +137,12 @@ impl Setup {
         }
     }
 
+    /// How many messages of a group are kept, where no less are for their octets.
+    pub fn reach(&self, group: &str) -> Option<u64> {
+        let keep = self.options.of(group).history?;
+        (keep.octets >= 1 << 20).then_some(keep.messages as u64 - 1)
+    }
+
     /// Maximum number of messages that wait for one channel, beside what is replayed to it.
     pub fn most_waiting(&self) -> usize {
         self.options.budget.messages as usize * self.slack()

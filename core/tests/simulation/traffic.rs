@@ -219,10 +219,13 @@ impl World {
                 let _ = hub.send_to_user(now, first, PreparedMessage::new(message.as_str()));
             }
             "watch" => {
-                let _ = hub.subscribe(now, id, first.parse().unwrap());
+                if hub.subscribe(now, id, first.parse().unwrap()).is_ok() {
+                    self.sessions[at].watches(now, first);
+                }
             }
             "unwatch" => {
                 let _ = hub.unsubscribe(id, &first.parse().unwrap());
+                self.sessions[at].watches_no_more(now, first);
             }
             _ => {
                 if let Some(connection) = self.sessions[at].server_open()
@@ -360,6 +363,9 @@ impl World {
                 let rest: usize = words.map(|word| word.len() + 1).sum();
                 hold!(rest > 0, "content: {tag} is cut");
                 hold!(session.seen.insert(tag.into()), "double: {tag} came twice");
+                if self.plane.is_loose() && view.is_late(position) {
+                    return Ok(());
+                }
                 view.message(&self.model, id, position, saved, tag)
             }
             "S" | "G" => {

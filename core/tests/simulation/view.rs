@@ -34,6 +34,10 @@ pub struct View {
     /// Messages that did not come, and those that it was told of.
     missing: u64,
     announced: u64,
+    /// It has heard of all that has a higher number, in the epoch in which it stands.
+    pub first: u64,
+    /// How many messages it was told of in all, that did not come.
+    pub skips: u64,
     /// It was told that something is missing since the last message came.
     noted: bool,
     replayed: u64,
@@ -66,6 +70,8 @@ impl View {
             known,
             missing: 0,
             announced: 0,
+            first: 0,
+            skips: 0,
             noted: false,
             replayed: 0,
             present: None,
@@ -87,6 +93,14 @@ impl View {
         self.noted = false;
         self.present = None;
         (self.doubt, self.jumped, self.asking) = (false, false, false);
+    }
+
+    /// Whether a message comes to a watcher who has joined since, and has it in the position.
+    pub fn is_late(&self, position: Option<Position>) -> bool {
+        let before = self.at.zip(position);
+        let is_before =
+            |(at, position): (Position, Position)| at.epoch == position.epoch && position <= at;
+        self.watched && before.is_some_and(is_before)
     }
 
     /// A message came.
@@ -137,6 +151,7 @@ impl View {
                 "gap: {group} went on at {position} after {at}, and nobody said so"
             );
             self.missing = self.announced;
+            self.first = position.offset;
         } else if saved {
             hold!(
                 position.offset > at.offset,
@@ -173,6 +188,7 @@ impl View {
         self.noted = true;
         self.doubt = true;
         self.announced += count.unwrap_or(0);
+        self.skips = self.skips.saturating_add(count.unwrap_or(u64::MAX));
         if count.is_none() {
             self.announced = u64::MAX / 2;
         }
@@ -214,7 +230,10 @@ impl View {
                     self.replayed
                 );
             }
-            ("incomplete", Some(_)) => self.begin(),
+            ("incomplete", Some(_)) => {
+                self.begin();
+                self.skips = u64::MAX;
+            }
             _ => {
                 return Err(format!(
                     "recovery: {group} was joined since {since:?}: {outcome}"
@@ -222,6 +241,7 @@ impl View {
             }
         }
         self.place = Place::In;
+        self.first = position.offset;
         self.at = Some(position);
         self.known = Some(position);
         Ok(())
