@@ -15,12 +15,10 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// A final block with nothing in it.
 const FINAL: [u8; 2] = [0x03, 0x00];
 
-/// Empty blocks without compression: they add nothing, and leave the window as it is. The longest head of a block with codes
-/// of its own is shorter.
-static EMPTY: [[u8; 5]; 128] = [[0x00, 0x00, 0x00, 0xff, 0xff]; 128];
-
-/// As many of them as are longer than such a head in practice.
-const USUAL: usize = 32;
+/// Empty blocks without compression: they add nothing, and leave the window as it is. The head of a block with codes of its own takes
+/// fewer: of its 316 code lengths at least 7 are in each 40 bits of these blocks, since the codeword of zeros has at most 4 bits
+/// (19 longer ones would not make a complete code) and none has more than 7.
+static EMPTY: [[u8; 5]; 50] = [[0x00, 0x00, 0x00, 0xff, 0xff]; 50];
 
 /// Inflated octets are handed on in parts of this size.
 const PART: usize = 8 << 10;
@@ -127,8 +125,8 @@ pub(crate) struct Inflater {
     keeps: bool,
     /// A block with BFINAL set ended a stream of zlib's.
     ended: bool,
-    /// The last octet of the message so far.
-    latest: Option<u8>,
+    /// The message has an octet.
+    begun: bool,
 }
 
 impl Inflater {
@@ -142,7 +140,7 @@ impl Inflater {
             window_bits,
             keeps,
             ended: false,
-            latest: None,
+            begun: false,
         }
     }
 
@@ -164,11 +162,11 @@ impl Inflater {
         mut sink: impl FnMut(&[u8]) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
         let mut room = [0; PART];
-        self.latest = octets.last().copied().or(self.latest);
+        self.begun |= !octets.is_empty();
         self.run(octets, &mut room, &mut sink)?;
         if last {
-            if let Some(latest) = self.latest.take() {
-                self.end(latest, &mut room)?;
+            if core::mem::take(&mut self.begun) {
+                self.end(&mut room)?;
             }
             if !self.keeps {
                 self.reset();
@@ -179,7 +177,7 @@ impl Inflater {
 
     /// Puts the tail back: it must complete an empty block without compression, and nothing else. What was cut off before is
     /// inside of another block, and takes the tail for data.
-    fn end(&mut self, latest: u8, room: &mut [u8]) -> Result<(), Violation> {
+    fn end(&mut self, room: &mut [u8]) -> Result<(), Violation> {
         if !self.ended {
             self.say_nothing(&TAIL, room)?;
         }
@@ -196,9 +194,7 @@ impl Inflater {
                 Err(Violation::DeflateInvalid)
             };
         }
-        // The head of the empty block, three zero bits, is followed by zeros: what does not end so is looked at for longer.
-        let most = if latest < 0x20 { USUAL } else { EMPTY.len() };
-        self.say_nothing(EMPTY.get(..most).unwrap_or_default().as_flattened(), room)
+        self.say_nothing(EMPTY.as_flattened(), room)
     }
 
     /// Inflates what must be taken as a whole and make no octet.
@@ -512,6 +508,31 @@ mod tests {
             b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff",
         ] {
             assert_eq!(check(octets), Err(Violation::DeflateInvalid), "{octets:x?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_in_the_longest_head_of_a_block_is_found_out_whatever_the_window() {
+        // A dynamic block (RFC 1951 3.2.7) with 286 and 30 code lengths, of 4 and 5 bits each: that of 15 is all ones.
+        let order = [
+            16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+        ];
+        let mut fields = alloc::vec![(0, 1), (2, 2), (29, 5), (29, 5), (15, 4)];
+        fields.extend(order.map(|symbol| (if (10..16).contains(&symbol) { 5 } else { 4 }, 3)));
+        let (mut octets, mut bits) = (Vec::new(), 0_usize);
+        for (value, width) in fields {
+            for bit in 0..width {
+                if bits.is_multiple_of(8) {
+                    octets.push(0);
+                }
+                *octets.last_mut().unwrap() |= ((value >> bit & 1) as u8) << (bits % 8);
+                bits += 1;
+            }
+        }
+        for keeps in [true, false] {
+            let mut inflater = Inflater::new(15, keeps);
+            let got = inflater.part(&octets, true, |_| Ok(()));
+            assert_eq!(got, Err(Violation::DeflateInvalid), "{octets:x?}");
         }
     }
 
