@@ -7,8 +7,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 quick=${1:-}
 [ -z "$quick" ] || [ "$quick" = --quick ] || { echo "usage: conformance/run.sh [--quick]" >&2; exit 2; }
 
-cargo build --release -p sansws-conformance --bin wsconform -p sansws-examples --bin echo
-wsconform=target/release/wsconform
+profile=release
+[ -z "$quick" ] || profile=suite
+cargo build --profile "$profile" -p sansws-conformance --bin wsconform -p sansws-examples --bin echo
+wsconform=target/$profile/wsconform
 reports=target/conformance
 
 # The last lines of a run: its summary.
@@ -32,7 +34,7 @@ timed() {
 timed "all agents" self $quick --out "$reports"
 [ -n "$quick" ] || timed "all agents, the 517 with --quick" self --quick --skip '2?.*'
 
-coproc echo_server { exec target/release/echo --listen 127.0.0.1:0; }
+coproc echo_server { exec target/$profile/echo --listen 127.0.0.1:0; }
 trap 'kill "$echo_server_PID" 2>/dev/null || true' EXIT
 read -r _ _ url <&"${echo_server[0]}"
 timed "all but 9.*, 12.*, 13.*, against the echo example" test "$url" --only '1.*,2.*,3.*,4.*,5.*,6.*,7.*,10.*'
