@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sansws_core::hub::NodeId;
 use sansws_core::time::Duration;
 use sansws_redis::request::{GIVEN_UP, Name, Reply, Seat};
 
@@ -34,6 +35,12 @@ impl Seats {
     pub fn all(&self) -> BTreeSet<Seat> {
         let all = self.seats.keys().chain(self.dead.keys());
         all.chain(self.places.keys()).copied().collect()
+    }
+
+    /// How many seats of a node were cleared away.
+    pub fn cleared(&self, node: NodeId) -> usize {
+        let seats = self.given_up.keys();
+        seats.filter(|seat| seat.node == node).count()
     }
 
     /// Whether others were told to clear a seat away.

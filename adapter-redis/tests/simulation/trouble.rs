@@ -10,7 +10,7 @@ use crate::model::Check;
 use crate::ops::BY_NODE;
 use crate::plane::Process;
 use crate::setup::{GROUPS, LEASE};
-use crate::world::World;
+use crate::world::{Node, World};
 
 /// How many things can go wrong: those of [`World::trouble`].
 pub const TROUBLES: u8 = 18;
@@ -59,7 +59,7 @@ impl World {
                 self.plane.ahead -= back;
                 self.plane.back += Duration::from_micros(back);
             }
-            15 => return self.lapse(at),
+            15 => return self.lapse(),
             16 => return self.replace(at),
             _ => self.plane.copy(),
         }
@@ -67,15 +67,31 @@ impl World {
     }
 
     /// The lease of a process ends before it beats, its users are cleared away, somebody joins there where others have been, and it crashes.
-    fn lapse(&mut self, at: usize) -> Check {
+    fn lapse(&mut self) -> Check {
+        let processes = self.nodes.iter().map(|node| node.link.process);
+        let at = processes.max_by_key(|at| {
+            let on_it = |node: &&Node| node.link.process == *at;
+            let nodes = self.nodes.iter().filter(on_it);
+            nodes.map(|node| node.slots.len()).sum::<usize>()
+        });
+        let at = at.unwrap_or(0);
         let on_it = |node: &usize| self.nodes[*node].link.process == at;
         let nodes: Vec<usize> = (0..self.nodes.len()).filter(on_it).collect();
         let half = self.random.below(2) as usize;
         self.half_join(&nodes, half);
         self.pass(Duration::from_millis(200))?;
         self.plane.ahead += LEASE.as_micros() as u64 + 100_000;
-        let wait = Duration::from_millis(self.random.between(50, 1_500));
-        self.pass(wait)?;
+        let cleared = |world: &Self| -> usize {
+            let ids = nodes.iter().map(|node| world.nodes[*node].hub.node());
+            ids.map(|id| world.plane.server.seats().cleared(id)).sum()
+        };
+        let before = cleared(self);
+        for _ in 0..40 {
+            self.pass(Duration::from_millis(40))?;
+            if cleared(self) > before {
+                break;
+            }
+        }
         self.half_join(&nodes, half + 1);
         self.pass(Duration::from_millis(20))?;
         if let Some(node) = nodes.first() {
