@@ -107,8 +107,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a seat that was given up is given a place",
         file: "../../tests/memory/seats.rs",
-        right: "if self.is_given_up(seat) {",
-        wrong: "if self.is_given_up(seat) && now == 0 {",
+        right: "self.dead.contains_key(&seat) || self.given_up.contains_key(&seat)",
+        wrong: "self.dead.contains_key(&seat) && now == 0",
     },
     Fault {
         name: "what was seen is forgotten with the connection",

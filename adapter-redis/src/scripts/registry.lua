@@ -20,10 +20,9 @@ if what == 'unregister' or what == 'clear' then
     end
     return 1
 end
--- It may be there still, and not have heard of it.
-local is_given_up = redis.call('ZSCORE', dead, seat) or redis.call('ZSCORE', given_up, seat)
 if what == 'register' then
-    if is_given_up then
+    if redis.call('ZSCORE', dead, seat) or redis.call('ZSCORE', given_up, seat) then
+        -- It is there still, and has not heard of it: its next beat must be the first that is heard of it.
         return 0
     end
     redis.call('ZADD', seats, 'NX', ends, seat)
@@ -32,11 +31,8 @@ if what == 'register' then
     end
     return 1
 end
-local anew = 1
-if not is_given_up then
-    anew = redis.call('ZADD', seats, ends, seat)
-end
-if ARGV[4] == '1' and not is_given_up then
+local anew = redis.call('ZADD', seats, ends, seat)
+if ARGV[4] == '1' then
     redis.call('ZADD', watchers, ends, seat)
 else
     redis.call('ZREM', watchers, seat)

@@ -43,13 +43,8 @@ impl Seats {
         seats.filter(|seat| seat.node == node).count()
     }
 
-    /// Whether others were told to clear a seat away.
-    fn is_given_up(&self, seat: Seat) -> bool {
-        self.dead.contains_key(&seat) || self.given_up.contains_key(&seat)
-    }
-
     pub fn register(&mut self, now: u64, seat: Seat, groups: Vec<Name>, lease: Duration) -> Reply {
-        if self.is_given_up(seat) {
+        if self.dead.contains_key(&seat) || self.given_up.contains_key(&seat) {
             return Reply::GivenUp;
         }
         let until = now + lease.as_micros() as u64;
@@ -81,9 +76,8 @@ impl Seats {
 
     pub fn beat(&mut self, now: u64, seat: Seat, watching: bool, lease: Duration) -> Reply {
         let until = now + lease.as_micros() as u64;
-        let is_given_up = self.is_given_up(seat);
-        let anew = is_given_up || self.seats.insert(seat, until).is_none();
-        if watching && !is_given_up {
+        let anew = self.seats.insert(seat, until).is_none();
+        if watching {
             self.watchers.insert(seat, until);
         } else {
             self.watchers.remove(&seat);

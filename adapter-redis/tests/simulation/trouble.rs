@@ -7,7 +7,7 @@ use sansws_redis::request::Seat;
 use crate::hold;
 use crate::memory::Data;
 use crate::model::Check;
-use crate::ops::BY_NODE;
+use crate::ops::{BY_NODE, Op};
 use crate::plane::Process;
 use crate::setup::{GROUPS, LEASE};
 use crate::world::{Node, World};
@@ -66,7 +66,8 @@ impl World {
         Ok(())
     }
 
-    /// The lease of a process ends before it beats, its users are cleared away, somebody joins there where others have been, and it crashes.
+    /// The lease of a process ends before it beats, its users are cleared away, and more is said there: of users who are there, whereupon it
+    /// crashes, or of others.
     fn lapse(&mut self) -> Check {
         let processes = self.nodes.iter().map(|node| node.link.process);
         let at = processes.max_by_key(|at| {
@@ -77,8 +78,14 @@ impl World {
         let at = at.unwrap_or(0);
         let on_it = |node: &usize| self.nodes[*node].link.process == at;
         let nodes: Vec<usize> = (0..self.nodes.len()).filter(on_it).collect();
-        let half = self.random.below(2) as usize;
-        self.half_join(&nodes, half);
+        let is_on_it = |client: &u8| {
+            let session = self.clients[usize::from(*client)].session;
+            session.is_some_and(|session| nodes.contains(&self.sessions[session].node))
+        };
+        let clients: Vec<u8> = (0..self.clients.len() as u8).filter(is_on_it).collect();
+        for client in &clients {
+            self.join(*client, "who/0", false, "join");
+        }
         self.pass(Duration::from_millis(200))?;
         self.plane.ahead += LEASE.as_micros() as u64 + 100_000;
         let cleared = |world: &Self| -> usize {
@@ -92,12 +99,35 @@ impl World {
                 break;
             }
         }
-        self.half_join(&nodes, half + 1);
+        let crashes = self.random.one_in(2);
+        for client in clients {
+            if crashes {
+                self.step(Op::Meta { client, value: 0 })?;
+            } else {
+                self.join(client, "tight/0", false, "join");
+            }
+        }
         self.pass(Duration::from_millis(20))?;
-        if let Some(node) = nodes.first() {
+        if crashes && let Some(node) = nodes.first() {
             for node in self.together(*node) {
                 self.crash(node);
             }
+            return Ok(());
+        }
+        // Its next beat tells that it was given up, and it says all again.
+        self.pass(LEASE)?;
+        let process = &self.plane.processes[at];
+        let is_calm = process.wire.is_some() && !process.hushed && process.machine.is_idle();
+        for node in nodes.iter().filter(|_| is_calm) {
+            let (id, hub) = (self.nodes[*node].hub.node(), &self.nodes[*node].hub);
+            let room = self.plane.server.room("who/0");
+            let seats = room.map(crate::memory::Room::seats).unwrap_or_default();
+            hold!(
+                self.plane.stopped > self.now
+                    || hub.count("who/0") == 0
+                    || seats.iter().any(|seat| seat.node == id),
+                "presence: nobody of {id:?} is present, though some are there, and it was given up long ago"
+            );
         }
         Ok(())
     }
@@ -124,18 +154,6 @@ impl World {
         self.pass(Duration::from_millis(100))?;
         self.plane.processes[at].barred = barred;
         Ok(())
-    }
-
-    /// Half of the clients of nodes join.
-    fn half_join(&mut self, nodes: &[usize], half: usize) {
-        for client in (0..self.clients.len()).filter(|client| (client + half).is_multiple_of(2)) {
-            let session = self.clients[client].session;
-            if session.is_some_and(|session| nodes.contains(&self.sessions[session].node)) {
-                for group in ["who/0", "who/1"] {
-                    self.join(client as u8, group, false, "join");
-                }
-            }
-        }
     }
 
     /// When all have gone from presence who were on nodes that died, where that is certain: a lease after their last beat, when the next
@@ -274,5 +292,5 @@ impl World {
         clippy::needless_pass_by_ref_mut,
         reason = "the broker's plane has something to do here"
     )]
-    pub const fn vanish(&mut self, _: &crate::world::Node) {}
+    pub const fn vanish(&mut self, _: &Node) {}
 }
