@@ -48,7 +48,7 @@ enum Command {
         common: Common,
     },
     /// Be the server: test the clients that come, by the control addresses of the classic suite.
-    ServerOptions {
+    Serve {
         /// Where to listen, such as 127.0.0.1:9002; port 0 lets the system choose.
         #[arg(default_value = "127.0.0.1:9002")]
         address: String,
@@ -220,7 +220,7 @@ pub fn run(options: Options) -> ExitCode {
             ca,
             common,
         } => servers::test(url, agent, ca.as_deref(), common),
-        Command::ServerOptions {
+        Command::Serve {
             address,
             tls,
             once,

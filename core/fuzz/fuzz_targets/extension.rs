@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use sansws_core::config::{Config, Deflate};
-use sansws_core::handshake::{Accept, Answer, ClientHandshake, ClientOptions, ServerHandshake};
+use sansws_core::handshake::{AcceptOptions, Answer, ClientHandshake, ClientOptions, ServerHandshake};
 use sansws_core::random::Seed;
 
 fn config(bits: (u8, u8), takeover: u8) -> Arc<Config> {
@@ -37,7 +37,7 @@ fuzz_target!(|input: ((u8, u8), (u8, u8), u8, &[u8])| {
     );
     head.extend_from_slice(b"\r\n\r\n");
     if let Ok(Some((request, _))) = ServerHandshake::new(server.clone()).receive(&head) {
-        let (_, agreement) = request.accept(&server, Accept::default()).unwrap();
+        let (_, agreement) = request.accept(&server, AcceptOptions::default()).unwrap();
         if let Some(agreed) = agreement.deflate {
             assert!((8..=15).contains(&agreed.own_window_bits));
             assert!((8..=15).contains(&agreed.peer_window_bits));
@@ -56,7 +56,7 @@ fuzz_target!(|input: ((u8, u8), (u8, u8), u8, &[u8])| {
         .receive(dialing.request())
         .unwrap()
         .unwrap();
-    let (response, ours) = request.accept(&server, Accept::default()).unwrap();
+    let (response, ours) = request.accept(&server, AcceptOptions::default()).unwrap();
     let Ok(Some((Answer::Open(opened), _))) = dialing.receive(&response, false) else {
         panic!("the client refuses {}", response.escape_ascii());
     };

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::connection::Endpoint;
 use sansws_core::connection::endpoint::Event;
-use sansws_core::handshake::{Accept, ServerHandshake};
+use sansws_core::handshake::{AcceptOptions, ServerHandshake};
 use sansws_core::message::Assembly;
 use sansws_core::time::Instant;
 
@@ -37,7 +37,7 @@ fn serve(config: &Arc<Config>, octets: &[u8], split: usize) -> (Vec<String>, Vec
             match event {
                 Some(Event::Request(request)) => {
                     got.push(request.target.clone());
-                    let accept = Accept::default();
+                    let accept = AcceptOptions::default();
                     endpoint.accept(Instant::ZERO, &request, accept).unwrap();
                 }
                 Some(event) => {
@@ -100,7 +100,7 @@ fuzz_target!(|input: (u16, bool, &[u8])| {
         Ok(None) => assert!(head.len() <= 2000),
         Ok(Some((request, length))) => {
             assert!(length <= head.len() && head[..length].ends_with(b"\n"));
-            let (response, _) = request.accept(&config, Accept::default()).unwrap();
+            let (response, _) = request.accept(&config, AcceptOptions::default()).unwrap();
             assert!(response.ends_with(b"\r\n\r\n"));
         }
         Err(refusal) => {

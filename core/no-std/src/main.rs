@@ -18,8 +18,8 @@ use alloc::vec::Vec;
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Deflate};
 use sansws_core::connection::endpoint::Event;
-use sansws_core::connection::{After, Endpoint};
-use sansws_core::handshake::{Accept, ClientOptions};
+use sansws_core::connection::{TransportAction, Endpoint};
+use sansws_core::handshake::{AcceptOptions, ClientOptions};
 use sansws_core::message::Assembly;
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
@@ -42,7 +42,7 @@ fn run() -> Result<(), u8> {
     let Some(Event::Request(request)) = step.map_err(|_| 3)?.event else {
         return Err(3);
     };
-    let accepted = server.accept(now, &request, Accept::default());
+    let accepted = server.accept(now, &request, AcceptOptions::default());
     accepted.map_err(|_| 4)?;
     let mut octets = output(&mut server);
     let step = client.receive(now, &mut octets, &mut at_client);
@@ -87,8 +87,8 @@ fn run() -> Result<(), u8> {
     let ended = client
         .receive(now, &mut [], &mut at_client)
         .map_err(|_| 15)?;
-    let ends = (ended.event, server.after(), client.after());
-    if ends == (None, After::Shutdown, After::Drop) {
+    let ends = (ended.event, server.transport_action(), client.transport_action());
+    if ends == (None, TransportAction::Shutdown, TransportAction::Drop) {
         Ok(())
     } else {
         Err(15)

@@ -29,7 +29,7 @@ pub enum OriginError {
     Malformed,
     /// It is another one than those that may connect.
     #[error("the origin may not connect")]
-    ExternalUpgrade,
+    Foreign,
 }
 
 /// Where a page comes from: scheme, host and port (RFC 6454 section 4).
@@ -108,7 +108,7 @@ impl fmt::Display for Origin {
 /// };
 /// let own = OriginPolicy::same_host();
 /// assert_eq!(check(&own, "https://example.org"), Ok(()));
-/// assert_eq!(check(&own, "https://example.org.evil.example"), Err(OriginError::ExternalUpgrade));
+/// assert_eq!(check(&own, "https://example.org.evil.example"), Err(OriginError::Foreign));
 /// let list = OriginPolicy::list(["https://app.example.org"])?.require();
 /// assert_eq!(check(&list, "https://app.example.org"), Ok(()));
 /// assert_eq!(list.check([], "example.org", None), Err(OriginError::Missing));
@@ -204,7 +204,7 @@ impl OriginPolicy {
         if fine {
             Ok(())
         } else {
-            Err(OriginError::ExternalUpgrade)
+            Err(OriginError::Foreign)
         }
     }
 }

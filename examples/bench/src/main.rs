@@ -27,7 +27,7 @@ enum Command {
     /// Measure the peers in turn and print one table for each scenario.
     Run(RunArgs),
     /// Be one server: print the port, serve until stdin closes.
-    ServerOptions {
+    Serve {
         /// The server to be.
         #[arg(value_parser = peer_names())]
         peer: String,
@@ -77,6 +77,6 @@ fn positive_seconds(text: &str) -> Result<f64, String> {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
-        Command::ServerOptions { peer, cpu } => server::serve(&peer, cpu),
+        Command::Serve { peer, cpu } => server::serve(&peer, cpu),
     }
 }

@@ -46,7 +46,7 @@ enum From {
     /// A handler publishes it in a loop.
     Handler,
     /// The program does, beside any connection.
-    HubEnv,
+    Outside,
 }
 
 /// Maximum number of connections of one process.
@@ -201,7 +201,7 @@ macro_rules! serving {
             let messages = options.messages;
             $block_on(async {
                 match options.from {
-                    From::HubEnv => {
+                    From::Outside => {
                         for number in 0..messages {
                             hub.publish("room", number.to_string()).await?;
                         }

@@ -30,7 +30,7 @@ fn we_close<R: Runtime>(side: Side) {
             // All servers answer with our code; not all repeat the reason.
             let ended = socket.close(code, "so long ✓").await?;
             let reason = match side {
-                Side::ExternalUpgrade(_) => "so long ✓",
+                Side::Foreign(_) => "so long ✓",
                 Side::Tokio | Side::Smol => "",
             };
             assert_eq!(ended, Some(closed(code, reason)));

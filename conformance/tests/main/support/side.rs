@@ -11,14 +11,14 @@ use super::runtime::{Runtime, Setup, Smol, Tokio};
 /// Who serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    ExternalUpgrade(Language),
+    Foreign(Language),
     Tokio,
     Smol,
 }
 
 impl Side {
-    pub const PYTHON: Self = Self::ExternalUpgrade(Language::Python);
-    pub const NODE: Self = Self::ExternalUpgrade(Language::Node);
+    pub const PYTHON: Self = Self::Foreign(Language::Python);
+    pub const NODE: Self = Self::Foreign(Language::Node);
 }
 
 /// What a server agrees to.
@@ -54,16 +54,16 @@ pub struct Server {
 
 #[derive(Debug)]
 enum Running {
-    ExternalUpgrade(ForeignServer),
+    Foreign(ForeignServer),
     Ours(OurServer),
 }
 
 impl Server {
     pub fn start(side: Side, options: &Options<'_>) -> Self {
         let (port, running) = match side {
-            Side::ExternalUpgrade(language) => {
+            Side::Foreign(language) => {
                 let server = ForeignServer::start(language, &arguments(options));
-                (server.port, Running::ExternalUpgrade(server))
+                (server.port, Running::Foreign(server))
             }
             Side::Tokio => ours::<Tokio>(options),
             Side::Smol => ours::<Smol>(options),
@@ -82,7 +82,7 @@ impl Server {
 
     pub fn stop(self) {
         match self.running {
-            Running::ExternalUpgrade(server) => server.stop(),
+            Running::Foreign(server) => server.stop(),
             Running::Ours(server) => server.stop(),
         }
     }
