@@ -4,27 +4,34 @@ use std::time::Duration;
 
 use sansws_core::http::Response;
 use sansws_core::hub::{
-    GroupOptions, HistoryOptions, HubOptions, Joined, RecoveryFailure, Notice, Position, PresenceMode, Publication, Recovered,
-    OutagePolicy,
+    GroupOptions, HistoryOptions, HubOptions, Joined, Notice, OutagePolicy, Position, PresenceMode,
+    Publication, Recovered, RecoveryFailure,
 };
 use sansws_core::message::Message;
 use sansws_redis::{Redis, RedisOptions, Server as Target, hub_options};
-use ws::{Error, Hub, ChannelOptions, Result, Router, Server, Upgrade};
+use ws::{ChannelOptions, Error, Hub, Result, Router, Server, Upgrade};
 
 use super::Setup;
 
 fn wrap(publication: &Publication) -> Message {
-    let position = publication.position.map_or_else(|| "-".to_string(), |position| position.to_string());
+    let position = publication
+        .position
+        .map_or_else(|| "-".to_string(), |position| position.to_string());
     format!("M {position} {}", publication.as_text().unwrap_or_default()).into()
 }
 
 fn word(notice: &Notice) -> Option<Message> {
     match notice {
-        Notice::Gap { count: Some(count), .. } => Some(format!("G {count}").into()),
+        Notice::Gap {
+            count: Some(count), ..
+        } => Some(format!("G {count}").into()),
         Notice::Gap { count: None, .. } => Some("G ?".into()),
         Notice::Skipped { count, .. } => Some(format!("S {count}").into()),
         Notice::Presence(change) => {
-            let joined = change.joined.iter().map(|present| format!(" +{}", present.user));
+            let joined = change
+                .joined
+                .iter()
+                .map(|present| format!(" +{}", present.user));
             let left = change.left.iter().map(|user| format!(" -{user}"));
             let changes: String = joined.chain(left).collect();
             Some(format!("P {} {}{changes}", change.version, change.count).into())
@@ -58,7 +65,9 @@ fn options(setup: &Setup) -> HubOptions {
 }
 
 fn said(joined: &Joined) -> String {
-    let position = joined.position.map_or_else(|| "-".to_string(), |position| position.to_string());
+    let position = joined
+        .position
+        .map_or_else(|| "-".to_string(), |position| position.to_string());
     let how = match joined.recovered {
         Recovered::Fresh => "fresh".to_string(),
         Recovered::Complete(count) => format!("complete {count}"),
@@ -75,7 +84,10 @@ fn said(joined: &Joined) -> String {
 async fn room(upgrade: Upgrade, hub: Hub) -> Result {
     let kind: String = upgrade.param("kind")?;
     let group = format!("{kind}/{}", upgrade.param::<String>("group")?);
-    let since = upgrade.query_value("since").map(|since| since.parse::<Position>()).transpose();
+    let since = upgrade
+        .query_value("since")
+        .map(|since| since.parse::<Position>())
+        .transpose();
     let since = since.map_err(Error::Hub)?;
     let user = upgrade.query_value("user").map(|user| user.into_owned());
     let mut socket = upgrade.accept().await?;
@@ -92,7 +104,11 @@ async fn room(upgrade: Upgrade, hub: Hub) -> Result {
         if text == "who" {
             let said = match hub.presence(&group).await {
                 Ok(presence) => {
-                    let users: String = presence.members.iter().map(|member| format!(" {}", member.user)).collect();
+                    let users: String = presence
+                        .members
+                        .iter()
+                        .map(|member| format!(" {}", member.user))
+                        .collect();
                     format!("W {}{users}", presence.count)
                 }
                 Err(_) => "E".to_string(),
@@ -100,13 +116,18 @@ async fn room(upgrade: Upgrade, hub: Hub) -> Result {
             socket.send_text(said).await?;
             continue;
         }
-        let (to, text) = match text.strip_prefix("to ").and_then(|rest| rest.split_once(' ')) {
+        let (to, text) = match text
+            .strip_prefix("to ")
+            .and_then(|rest| rest.split_once(' '))
+        {
             Some((to, text)) => (to, text.to_owned()),
             None => (group.as_str(), text),
         };
         let said = match socket.publish(to, text.as_str()).await {
             Ok(published) => {
-                let position = published.position.map_or_else(|| "-".to_string(), |position| position.to_string());
+                let position = published
+                    .position
+                    .map_or_else(|| "-".to_string(), |position| position.to_string());
                 format!("A {position} {text}")
             }
             Err(Error::Hub(_)) => format!("E {text}"),
@@ -139,15 +160,22 @@ pub async fn serve(setup: Setup) {
     let health = status.clone();
     let of_rooms = hub.clone();
     let router = Router::new()
-        .route("/{kind}/{group}", move |upgrade| room(upgrade, of_rooms.clone()))
+        .route("/{kind}/{group}", move |upgrade| {
+            room(upgrade, of_rooms.clone())
+        })
         .get("/health", move |_| {
             let is_up = health.is_up();
             async move {
-            let status = if is_up { 200 } else { 503 };
-            Response::text(status, if is_up { "up\n" } else { "down\n" }) }
+                let status = if is_up { 200 } else { 503 };
+                Response::text(status, if is_up { "up\n" } else { "down\n" })
+            }
         })
         .hub(&hub);
-    server.drain_on_signal(Duration::from_secs(1)).serve(router).await.unwrap();
+    server
+        .drain_on_signal(Duration::from_secs(1))
+        .serve(router)
+        .await
+        .unwrap();
     status.close();
     let _ = is_done.recv().await;
 }

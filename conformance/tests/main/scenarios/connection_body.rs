@@ -177,7 +177,10 @@ fn a_client_that_comes_back_receives_all_that_the_server_sent_before_it_left() {
         }
         assert_eq!(received, 100, "{:?}", client.state());
         let stopped = format!("{:?}", client.state());
-        assert!(stopped.contains("Done") && stopped.contains("1000"), "{stopped}");
+        assert!(
+            stopped.contains("Done") && stopped.contains("1000"),
+            "{stopped}"
+        );
     });
 }
 
@@ -225,7 +228,12 @@ fn a_handler_that_answers_receives_all_that_was_sent_before_the_client_left() {
                 Ok(end?)
             }
         };
-        runtime::spawn(async move { server.serve(Router::new().route("/", handler)).await.unwrap() });
+        runtime::spawn(async move {
+            server
+                .serve(Router::new().route("/", handler))
+                .await
+                .unwrap()
+        });
         for (count, size) in [(40, 1_000), (40, 10)] {
             let client = std::thread::spawn(move || {
                 let mut tcp = open(address);
@@ -273,7 +281,9 @@ fn a_client_that_only_sends_answers_pings_and_notices_a_close() {
                 octets.extend_from_slice(&some[..count]);
             }
             tell.send(()).unwrap();
-            stream.write_all(&frame(0x88, false, b"\x03\xf0enough")).unwrap();
+            stream
+                .write_all(&frame(0x88, false, b"\x03\xf0enough"))
+                .unwrap();
             // The client answers the Close, and then waits for us to end TCP.
             let mut some = [0; 1_000];
             while !some.windows(2).any(|pair| pair == [0x88, 0x82]) {
@@ -305,7 +315,9 @@ fn a_send_that_is_blocked_notices_a_close() {
                 // It reads nothing, and says why once the client must be stuck.
                 std::thread::sleep(Duration::from_millis(300));
                 stream.write_all(&frame(0x81, false, b"a text")).unwrap();
-                stream.write_all(&frame(0x88, false, b"\x03\xf0enough")).unwrap();
+                stream
+                    .write_all(&frame(0x88, false, b"\x03\xf0enough"))
+                    .unwrap();
                 let _ = ended.recv_timeout(Duration::from_secs(20));
             });
             let url = format!("ws://{}/", raw.address);
@@ -364,7 +376,12 @@ fn a_slow_reader_lives_and_one_that_reads_nothing_is_dropped() {
         let handle = server.handle();
         let _door = Door(handle.clone());
         let handler = |upgrade: Upgrade| owes(upgrade, OWED);
-        runtime::spawn(async move { server.serve(Router::new().route("/", handler)).await.unwrap() });
+        runtime::spawn(async move {
+            server
+                .serve(Router::new().route("/", handler))
+                .await
+                .unwrap()
+        });
 
         // It takes all the time that a ping and its pong have, several times over, and is silent.
         let slow = std::thread::spawn(move || {
@@ -439,14 +456,21 @@ fn who_asks_for_control_frames_sees_them_and_the_round_trip_is_known() {
         let mut server = server.options(ws::ServerOptions::default().config(off.clone()));
         let url = format!("ws://{}/", server.local_addr().unwrap());
         let _door = Door(server.handle());
-        runtime::spawn(async move { server.serve(Router::new().route("/", attentive)).await.unwrap() });
+        runtime::spawn(async move {
+            server
+                .serve(Router::new().route("/", attentive))
+                .await
+                .unwrap()
+        });
 
         let mut config = ws::Config {
             control_frames: true,
             ..ws::Config::default()
         };
         config.timeouts.ping = Some(Duration::from_millis(50));
-        let socket = ws::connect(&url, ConnectOptions::default().config(config)).await.unwrap();
+        let socket = ws::connect(&url, ConnectOptions::default().config(config))
+            .await
+            .unwrap();
         assert_eq!(socket.round_trip(), None);
         let (mut read, mut write) = socket.split();
         write.send_text("one").await.unwrap();
@@ -486,7 +510,10 @@ fn who_asks_for_control_frames_sees_them_and_the_round_trip_is_known() {
         });
         let url = format!("ws://{}/", raw.address);
         let mut client = Client::new(&url, ConnectOptions::default().config(off)).unwrap();
-        assert_eq!(client.receive_text().await.unwrap().as_deref(), Some("thanks"));
+        assert_eq!(
+            client.receive_text().await.unwrap().as_deref(),
+            Some("thanks")
+        );
         raw.finished();
     });
 }

@@ -1,7 +1,9 @@
 // Included for each runtime: `ws` is its adapter, `runtime` what else is asked of it.
 
 use crate::runtimes::Door;
-use ws::{Client, ClientState, Config, ConnectOptions, Error, Result, Router, Server, Stop, Upgrade};
+use ws::{
+    Client, ClientState, Config, ConnectOptions, Error, Result, Router, Server, Stop, Upgrade,
+};
 
 /// What the server was asked for.
 async fn told(url: &str, dial: ConnectOptions) -> String {
@@ -62,7 +64,10 @@ fn a_password_of_the_url_is_said_to_its_own_origin_only() {
         let peer = Peer::tells(None);
         let url = format!("ws://Aladdin:open%20sesame@127.0.0.1:{}/", peer.port);
         let text = told(&url, ConnectOptions::default().bearer("token").unwrap()).await;
-        assert!(text.contains("\r\nAuthorization: Bearer token\r\n"), "{text}");
+        assert!(
+            text.contains("\r\nAuthorization: Bearer token\r\n"),
+            "{text}"
+        );
         assert!(!text.contains("Basic"), "{text}");
         peer.finish();
 
@@ -85,9 +90,14 @@ fn a_password_of_the_url_is_said_to_its_own_origin_only() {
         first.finish();
         elsewhere.finish();
 
-        let bad = ws::connect("ws://me:se%same@a/", ConnectOptions::default()).await.unwrap_err();
+        let bad = ws::connect("ws://me:se%same@a/", ConnectOptions::default())
+            .await
+            .unwrap_err();
         let text = bad.to_string();
-        assert!(matches!(bad, Error::BadUrl { .. }) && text.contains("Basic"), "{text}");
+        assert!(
+            matches!(bad, Error::BadUrl { .. }) && text.contains("Basic"),
+            "{text}"
+        );
         assert!(!text.contains("same"), "{text}");
     });
 }
@@ -204,7 +214,9 @@ fn an_address_that_does_not_answer_does_not_keep_from_the_next_one() {
     runtime::block_on(async {
         let mut config = Config::default();
         config.timeouts.connect = Some(Duration::from_millis(600));
-        let alone = ConnectOptions::default().config(config).resolve("chat.example", [hole.address]);
+        let alone = ConnectOptions::default()
+            .config(config)
+            .resolve("chat.example", [hole.address]);
         let late = ws::connect("ws://chat.example/", alone).await;
         assert!(matches!(late, Err(Error::ConnectTimeout)), "{late:?}");
 
@@ -214,7 +226,10 @@ fn an_address_that_does_not_answer_does_not_keep_from_the_next_one() {
         // So does who comes back by itself.
         let mut client = Client::new("ws://chat.example/", both).unwrap();
         client.send_text("there?").await.unwrap();
-        assert_eq!(client.receive_text().await.unwrap().as_deref(), Some("there?"));
+        assert_eq!(
+            client.receive_text().await.unwrap().as_deref(),
+            Some("there?")
+        );
 
         // TLS asks for the name of the URL, and an address without a port has that of the URL.
         let (_door, server) = serves(Some(server_tls(&certs))).await;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ws::{
-    CloseCode, ConnectOptions, Endpoint, Error, ServerHandle, Json, Message, Result, Router, Server, Upgrade,
-    WebSocket, Wire, connect,
+    CloseCode, ConnectOptions, Endpoint, Error, Json, Message, Result, Router, Server,
+    ServerHandle, Upgrade, WebSocket, Wire, connect,
 };
 
 /// Serves in the background.
@@ -112,7 +112,11 @@ async fn fails(upgrade: Upgrade) -> Result {
         "param" => drop(late?),
         "reject" => return Err(Error::reject(ws::Response::text(404, "a secret\n"))),
         "misuse" => drop(socket.close(1005, "").await?),
-        "json" => socket.send_json(&std::collections::HashMap::from([((1, 2), 3)])).await?,
+        "json" => {
+            socket
+                .send_json(&std::collections::HashMap::from([((1, 2), 3)]))
+                .await?
+        }
         "panic" => panic!("a secret"),
         "refused" => drop(connect("ws://127.0.0.1:1", ConnectOptions::default()).await?),
         other => panic!("{other}"),
@@ -232,13 +236,18 @@ fn what_the_peer_does_is_no_failure_of_the_application() {
             ("listens/anyhow-json", text(), (1007, json.clone())),
             ("endpoint", text(), (1007, json)),
         ] {
-            assert_eq!(told(&format!("{url}/{path}"), message).await, want, "{path}");
+            assert_eq!(
+                told(&format!("{url}/{path}"), message).await,
+                want,
+                "{path}"
+            );
         }
         for how in ["plain", "anyhow", "context", "sends"] {
             for code in [Some(4001), Some(1011), None] {
-                let mut socket = connect(&format!("{url}/listens/{how}"), ConnectOptions::default())
-                    .await
-                    .unwrap();
+                let mut socket =
+                    connect(&format!("{url}/listens/{how}"), ConnectOptions::default())
+                        .await
+                        .unwrap();
                 match code {
                     Some(code) => drop(socket.close(code, "so it is").await.unwrap()),
                     None => drop(socket),

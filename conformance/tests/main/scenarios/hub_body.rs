@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ws::{
-    QueueLimits, Config, Deflate, ConnectOptions, Error, ServerHandle, GroupOptions, Hub, HubError, HubOptions, Limits,
-    Listener, ChannelOptions, SlowConsumerPolicy, ConnectionPolicy, Result, Router, Server, Upgrade, WebSocket,
+    ChannelOptions, Config, ConnectOptions, ConnectionPolicy, Deflate, Error, GroupOptions, Hub,
+    HubError, HubOptions, Limits, Listener, QueueLimits, Result, Router, Server, ServerHandle,
+    SlowConsumerPolicy, Upgrade, WebSocket,
 };
 
 /// Joins the group of its path, says so, and publishes what it receives there.
@@ -71,7 +72,10 @@ fn any_thread_may_publish_and_membership_ends_with_the_socket() {
         ada.close(1000, "").await.unwrap();
         drop(bob);
         until("nobody is left", || hub.groups().is_empty()).await;
-        until("no channel is left", || hub.metrics().hub.gauges.channels == 0).await;
+        until("no channel is left", || {
+            hub.metrics().hub.gauges.channels == 0
+        })
+        .await;
         assert!(hub.metrics().hub.adds_up());
     });
 }
@@ -107,7 +111,10 @@ fn members_with_and_without_compression_receive_the_same_and_it_is_compressed_on
             }
             // What each connection compresses by itself comes between.
             for socket in &mut sockets {
-                socket.send_text(format!("own {round} {long}")).await.unwrap();
+                socket
+                    .send_text(format!("own {round} {long}"))
+                    .await
+                    .unwrap();
                 let own = text(socket).await;
                 assert!(own.starts_with("own"));
             }
@@ -238,7 +245,10 @@ fn a_publisher_waits_for_a_member_that_is_behind() {
             // Its task takes what the socket takes.
             ws::sleep(Duration::from_millis(1)).await;
         };
-        assert!(matches!(refused, Error::Hub(HubError::Backpressure)), "{refused}");
+        assert!(
+            matches!(refused, Error::Hub(HubError::Backpressure)),
+            "{refused}"
+        );
         let (waiting, told) = (hub.clone(), Arc::new(std::sync::Mutex::new(false)));
         let done = Arc::clone(&told);
         runtime::spawn(async move {
@@ -310,7 +320,8 @@ fn joining_leaving_and_publishing_at_once_leaves_nothing_behind() {
         Ok(())
     }
     // The thread publishes as fast as it can: whoever falls behind loses messages and is not closed.
-    let options = HubOptions::default().groups(GroupOptions::default().overflow(SlowConsumerPolicy::DropOldest));
+    let options = HubOptions::default()
+        .groups(GroupOptions::default().overflow(SlowConsumerPolicy::DropOldest));
     let hub = Hub::with_options(options);
     runtime::block_on(async {
         let limits = Limits {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ws::{
-    QueueLimits, ConnectOptions, ServerHandle, GroupOptions, HistoryOptions, Hub, HubError, HubEvent, HubOptions, Listener,
-    ChannelOptions, PresenceMode, Result, Router, Server, Upgrade, WebSocket,
+    ChannelOptions, ConnectOptions, GroupOptions, HistoryOptions, Hub, HubError, HubEvent,
+    HubOptions, Listener, PresenceMode, QueueLimits, Result, Router, Server, ServerHandle, Upgrade,
+    WebSocket,
 };
 
 /// Joins the group of its path, says so, and publishes what it receives there.
@@ -165,9 +166,10 @@ fn ten_thousand_messages_at_once_from_one_client_close_nobody() {
         let hub = Hub::new();
         let router = rooms(&hub).route("/send", send);
         runtime::block_on(burst(&hub, router, members, async |address| {
-            let mut socket = ws::connect(&format!("ws://{address}/send"), ConnectOptions::default())
-                .await
-                .unwrap();
+            let mut socket =
+                ws::connect(&format!("ws://{address}/send"), ConnectOptions::default())
+                    .await
+                    .unwrap();
             for number in 0..BURST {
                 socket.send_text(number.to_string()).await.unwrap();
             }
@@ -369,7 +371,9 @@ async fn told(upgrade: Upgrade) -> Result {
         ..ChannelOptions::default()
     })?;
     let joined = socket.join_since("lobby", since.transpose()?).await?;
-    socket.send_in_order(format!("{}", joined.position.unwrap())).await?;
+    socket
+        .send_in_order(format!("{}", joined.position.unwrap()))
+        .await?;
     while let Some(text) = socket.receive_text().await? {
         match text.as_str() {
             "leave" => drop(socket.leave("lobby")?),
@@ -405,16 +409,25 @@ fn presence_shows_what_was_said_last_and_who_leaves_is_gone_at_once() {
         let url = format!("ws://{address}/ada");
         let mut ada = ws::connect(&url, ConnectOptions::default()).await.unwrap();
         text(&mut ada).await;
-        assert_eq!(changed().await.joined[0].metadata.as_deref(), Some("first of ada"));
+        assert_eq!(
+            changed().await.joined[0].metadata.as_deref(),
+            Some("first of ada")
+        );
         ada.send_text("away").await.unwrap();
         let update = changed().await;
-        assert_eq!((update.updated[0].metadata.as_deref(), update.version), (Some("away"), 2));
+        assert_eq!(
+            (update.updated[0].metadata.as_deref(), update.version),
+            (Some("away"), 2)
+        );
         let presence = hub.presence("lobby").await.unwrap();
         assert_eq!(presence.members[0].metadata.as_deref(), Some("away"));
         // A second tab says something else.
         let mut tab = ws::connect(&url, ConnectOptions::default()).await.unwrap();
         text(&mut tab).await;
-        assert_eq!(changed().await.updated[0].metadata.as_deref(), Some("first of ada"));
+        assert_eq!(
+            changed().await.updated[0].metadata.as_deref(),
+            Some("first of ada")
+        );
         for socket in [&mut ada, &mut tab] {
             socket.send_text("leave").await.unwrap();
         }
@@ -447,7 +460,11 @@ fn what_is_excluded_stays_so_after_a_reconnect_and_what_is_sent_in_order_comes_b
         let mut ada = ws::connect(&format!("{url}?since={since}"), ConnectOptions::default())
             .await
             .unwrap();
-        assert_eq!(text(&mut ada).await, "published", "not what it was excluded from");
+        assert_eq!(
+            text(&mut ada).await,
+            "published",
+            "not what it was excluded from"
+        );
         // Another user gets both.
         let url = format!("ws://{address}/bob?since={since}");
         let mut bob = ws::connect(&url, ConnectOptions::default()).await.unwrap();

@@ -61,7 +61,12 @@ fn in_virtual_time_the_failure_says_what_happened_and_what_to_do() {
         });
     });
     let text = *failed.join().unwrap_err().downcast::<String>().unwrap();
-    for part in ["kit_body.rs", "virtual", "spawn_blocking", "server_in_real_time"] {
+    for part in [
+        "kit_body.rs",
+        "virtual",
+        "spawn_blocking",
+        "server_in_real_time",
+    ] {
         assert!(text.contains(part), "{text}");
     }
 }

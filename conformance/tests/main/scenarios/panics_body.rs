@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ws::{
-    Auth, Client, Closed, Credential, ConnectOptions, Endpoint, Error, ServerHandle, Listener, Response, Result,
-    Route, Router, Scope, Server, Upgrade, WebSocket, Wire, connect,
+    Auth, Client, Closed, ConnectOptions, Credential, Endpoint, Error, Listener, Response, Result,
+    Route, Router, Scope, Server, ServerHandle, Upgrade, WebSocket, Wire, connect,
 };
 
 async fn echo(upgrade: Upgrade) -> Result {
@@ -47,17 +47,26 @@ impl Endpoint<Wire> for Spy {
     type Message = String;
 
     async fn on_connect(&mut self, upgrade: Upgrade) -> Result<WebSocket> {
-        assert!(self.panics_in != "connect", "`on_connect` panics in this test");
+        assert!(
+            self.panics_in != "connect",
+            "`on_connect` panics in this test"
+        );
         Ok(upgrade.accept().await?)
     }
 
     async fn on_receive(&mut self, _: &mut WebSocket, _: String) -> Result {
-        assert!(self.panics_in != "receive", "`on_receive` panics in this test");
+        assert!(
+            self.panics_in != "receive",
+            "`on_receive` panics in this test"
+        );
         Ok(())
     }
 
     async fn on_disconnect(&mut self, _: Option<&Closed>) {
-        assert!(self.panics_in != "disconnect", "`on_disconnect` panics in this test");
+        assert!(
+            self.panics_in != "disconnect",
+            "`on_disconnect` panics in this test"
+        );
     }
 }
 
@@ -93,7 +102,9 @@ fn routes() -> Router {
         .get("/converter-page/{x:odd}", "a page")
         .add(Route::new("/layer", echo).layer(layer))
         .add(Route::new("/verifier", echo).layer(Auth::query("token", verify)))
-        .get("/page", async |_: Scope| -> &'static str { panic!("a page panics in this test") })
+        .get("/page", async |_: Scope| -> &'static str {
+            panic!("a page panics in this test")
+        })
         .add(Route::get("/always", "there").always())
         .route("/connect", spy("connect"))
         .route("/receive", spy("receive"))
@@ -105,17 +116,31 @@ fn routes() -> Router {
 
 /// Provokes each panic, and looks whether others notice; how many handlers are to have failed.
 async fn provoke(url: &str) -> u64 {
-    let mut witness = connect(&format!("{url}/echo"), ConnectOptions::default()).await.unwrap();
+    let mut witness = connect(&format!("{url}/echo"), ConnectOptions::default())
+        .await
+        .unwrap();
     let mut failed = 0;
-    for path in ["/layer", "/verifier?token=t", "/converter/panic", "/connect", "/clone"] {
+    for path in [
+        "/layer",
+        "/verifier?token=t",
+        "/converter/panic",
+        "/connect",
+        "/clone",
+    ] {
         match connect(&format!("{url}{path}"), ConnectOptions::default()).await {
             Err(Error::Refused(response)) => assert_eq!(response.status, 500, "{path}"),
             other => panic!("{path}: {other:?}"),
         }
         failed += 1;
     }
-    for (path, code) in [("/receive", 1011), ("/disconnect", 1000), ("/holds/end", 1000)] {
-        let mut socket = connect(&format!("{url}{path}"), ConnectOptions::default()).await.unwrap();
+    for (path, code) in [
+        ("/receive", 1011),
+        ("/disconnect", 1000),
+        ("/holds/end", 1000),
+    ] {
+        let mut socket = connect(&format!("{url}{path}"), ConnectOptions::default())
+            .await
+            .unwrap();
         socket.send_text("go").await.unwrap();
         if code == 1000 {
             socket.close(1000, "").await.unwrap();
@@ -128,7 +153,11 @@ async fn provoke(url: &str) -> u64 {
     witness.send_text("still there").await.unwrap();
     let text = witness.receive_text().await.unwrap();
     assert_eq!(text.as_deref(), Some("still there"));
-    drop(connect(&format!("{url}/echo"), ConnectOptions::default()).await.unwrap());
+    drop(
+        connect(&format!("{url}/echo"), ConnectOptions::default())
+            .await
+            .unwrap(),
+    );
     failed
 }
 
@@ -149,7 +178,9 @@ fn a_callback_that_panics_fails_what_is_at_hand_and_nothing_else() {
         let mut want = provoke(&url).await;
         count(&handle, want).await;
         // What is dropped at the end of all, too.
-        let _held = connect(&format!("{url}/holds/drop"), ConnectOptions::default()).await.unwrap();
+        let _held = connect(&format!("{url}/holds/drop"), ConnectOptions::default())
+            .await
+            .unwrap();
         handle.drop_all();
         want += 1;
         count(&handle, want).await;
@@ -168,11 +199,16 @@ fn so_it_is_on_threads_that_share_a_port() {
     std::thread::spawn(move || {
         let server = || Ok(Server::new(Listener::bind_shared(address)?).share(door.clone()));
         let app = routes().build().unwrap();
-        sender.send(Server::serve_on_threads(2, server, app)).unwrap();
+        sender
+            .send(Server::serve_on_threads(2, server, app))
+            .unwrap();
     });
     runtime::block_on(async {
         let url = format!("ws://{address}");
-        while connect(&format!("{url}/echo"), ConnectOptions::default()).await.is_err() {
+        while connect(&format!("{url}/echo"), ConnectOptions::default())
+            .await
+            .is_err()
+        {
             ws::sleep(Duration::from_millis(1)).await;
         }
         let mut want = 0;
@@ -183,7 +219,10 @@ fn so_it_is_on_threads_that_share_a_port() {
     });
     assert!(ended.try_recv().is_err(), "it goes on");
     handle.drop_all();
-    ended.recv_timeout(Duration::from_secs(10)).unwrap().unwrap();
+    ended
+        .recv_timeout(Duration::from_secs(10))
+        .unwrap()
+        .unwrap();
 }
 
 #[test]
@@ -196,7 +235,10 @@ fn a_handler_whose_clone_panics_does_not_end_accepting() {
         impl Clone for Sometimes {
             fn clone(&self) -> Self {
                 let count = self.0.fetch_add(1, Ordering::SeqCst);
-                assert!(count != 2, "a handler panics in this test when it is cloned");
+                assert!(
+                    count != 2,
+                    "a handler panics in this test when it is cloned"
+                );
                 Self(Arc::clone(&self.0))
             }
         }
@@ -238,7 +280,10 @@ fn hooks_of_a_client_that_panic_are_an_end_and_a_log_line() {
                 dials += 1;
                 assert!(dials != 1, "`on_open` panics in this test");
                 async move {
-                    assert!(dials != 2, "`on_open` panics in this test when it is polled");
+                    assert!(
+                        dials != 2,
+                        "`on_open` panics in this test when it is polled"
+                    );
                     Ok(())
                 }
             });

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ws::{ConnectOptions, Error, ServerHandle, Listener, Result, Router, Server, Upgrade, WebSocket};
+use ws::{
+    ConnectOptions, Error, Listener, Result, Router, Server, ServerHandle, Upgrade, WebSocket,
+};
 
 /// Serves in the background.
 fn start(mut server: Server, router: Router) -> (SocketAddr, Door) {
@@ -65,14 +67,23 @@ fn one_server_listens_on_tcp_tls_and_a_unix_socket() {
         let url = |path: &str| format!("wss://localhost:{}{path}", two.port());
         talks(&mut ws::connect(&url("/"), dial()).await.unwrap()).await;
         let strange = ws::tls::client(certs.strange_roots(), None).unwrap();
-        assert!(ws::connect(&url("/"), ConnectOptions::default().tls(strange)).await.is_err());
+        assert!(
+            ws::connect(&url("/"), ConnectOptions::default().tls(strange))
+                .await
+                .is_err()
+        );
         let mut socket = ws::connect(&url("/who"), dial()).await.unwrap();
         let client = socket.receive_text().await.unwrap().unwrap();
-        assert!(client.starts_with("Some(127.0.0.1:") && client.ends_with(" true"), "{client}");
+        assert!(
+            client.starts_with("Some(127.0.0.1:") && client.ends_with(" true"),
+            "{client}"
+        );
 
         let unix = runtime::Unix::connect(&path).await.unwrap();
         let url = "ws://localhost/who".parse().unwrap();
-        let mut socket = ws::connect_over(unix, &url, ConnectOptions::default()).await.unwrap();
+        let mut socket = ws::connect_over(unix, &url, ConnectOptions::default())
+            .await
+            .unwrap();
         assert_eq!(socket.receive_text().await.unwrap().unwrap(), "None false");
     });
 }
@@ -86,7 +97,9 @@ fn a_certificate_is_replaced_and_nobody_is_dropped() {
         let listener = listener.tls(certificate.server(None).unwrap());
         let (address, _door) = start(Server::new(listener), Router::new().route("/", echo));
         let url = format!("wss://localhost:{}/", address.port());
-        let dial = |certs: &Certs| ConnectOptions::default().tls(ws::tls::client(certs.roots(), None).unwrap());
+        let dial = |certs: &Certs| {
+            ConnectOptions::default().tls(ws::tls::client(certs.roots(), None).unwrap())
+        };
         let mut before = ws::connect(&url, dial(&old)).await.unwrap();
         talks(&mut before).await;
         assert!(ws::connect(&url, dial(&new)).await.is_err());
@@ -110,7 +123,10 @@ fn a_proxy_tells_the_address_before_tls_and_http() {
     runtime::block_on(async {
         let certs = Certs::new();
         let tls = ws::tls::server(certs.identity("server"), None).unwrap();
-        let plain = Listener::bind("127.0.0.1:0").await.unwrap().proxy_protocol();
+        let plain = Listener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .proxy_protocol();
         let secure = Listener::bind("127.0.0.1:0").await.unwrap();
         let secure = secure.tls(tls).proxy_protocol();
         let addresses = [plain.local_addr().unwrap(), secure.local_addr().unwrap()];
@@ -123,12 +139,17 @@ fn a_proxy_tells_the_address_before_tls_and_http() {
         for header in [&version_1, &version_2] {
             let mut tcp = runtime::Tcp::connect(addresses[0]).await.unwrap();
             runtime::write(&mut tcp, header).await;
-            let mut socket = ws::connect_over(tcp, &url, ConnectOptions::default()).await.unwrap();
+            let mut socket = ws::connect_over(tcp, &url, ConnectOptions::default())
+                .await
+                .unwrap();
             let client = socket.receive_text().await.unwrap().unwrap();
             assert_eq!(client, "Some(203.0.113.7:5000) false");
         }
         // With garbage, or with no header at all, it ends; nothing is answered.
-        for octets in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], b"PROXY TCP4 x\r\n"] {
+        for octets in [
+            &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+            b"PROXY TCP4 x\r\n",
+        ] {
             let mut tcp = runtime::Tcp::connect(addresses[0]).await.unwrap();
             runtime::write(&mut tcp, octets).await;
             assert!(runtime::read_to_end(&mut tcp).await.is_empty());
@@ -450,7 +471,9 @@ fn odd_router() -> Router {
         .add(ws::Route::new("/layer", odd).layer(closed))
 }
 
-const ODD: [&str; 7] = ["/reject", "/drop", "/panic", "/kind", "/code", "/layer", "/"];
+const ODD: [&str; 7] = [
+    "/reject", "/drop", "/panic", "/kind", "/code", "/layer", "/",
+];
 
 #[test]
 fn the_test_kit_says_what_a_real_socket_says() {
@@ -458,7 +481,12 @@ fn the_test_kit_says_what_a_real_socket_says() {
         let (address, _door) = start(Server::bind("127.0.0.1:0").await.unwrap(), odd_router());
         let kit = ws::test::server(odd_router()).unwrap();
         for path in ODD {
-            let real = match ws::connect(&format!("ws://{address}{path}"), ConnectOptions::default()).await {
+            let real = match ws::connect(
+                &format!("ws://{address}{path}"),
+                ConnectOptions::default(),
+            )
+            .await
+            {
                 Err(Error::Refused(response)) => Seen::Rejected(
                     response.status,
                     String::from_utf8_lossy(&response.body).into_owned(),
