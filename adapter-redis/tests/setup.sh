@@ -10,7 +10,7 @@ sudo=
 policy=/usr/sbin/policy-rc.d
 
 apt_install() {
-    local mine= lists apt=()
+    local mine= lists= apt=()
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
         $sudo chmod 755 "$policy"
