@@ -1,5 +1,5 @@
 //! What the backplane asks of Redis, and what Redis says: plain values.
-//! No RFC; what each request does in Redis stands in `scripts/`.
+//! What each request does in Redis stands in `scripts/`.
 //! Knows no connection. A test answers these from memory, the driver from a server.
 
 use std::sync::Arc;

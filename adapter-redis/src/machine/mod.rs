@@ -106,7 +106,7 @@ enum Due {
     Node(NodeId),
     /// Messages that should have arrived.
     Late(Name),
-    /// What is remembered for watchers.
+    /// State that decides which of the two channels passes messages to watchers.
     Cover(Name),
     Sweep(Seat),
 }

@@ -1,5 +1,5 @@
 //! What watchers of filters receive: from the channel of watchers, and of a group that this process subscribes to from the group's channel.
-//! No RFC. In a cluster the two come from different servers, and either may be ahead of the other: the time of a message, which rises
+//! In a cluster the two come from different servers, and either may be ahead of the other: the time of a message, which rises
 //! within its group, decides which of the two passes it on, so that watchers receive each message once.
 //! Knows no subscription, only when one of a group begins and ends.
 

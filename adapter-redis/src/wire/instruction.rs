@@ -1,5 +1,5 @@
 //! What channels are to do, on its way to their nodes.
-//! No RFC; the format stands in the [module](super).
+//! The format stands in the [module](super).
 
 use sansws_core::hub::{ChannelId, Instruction};
 use sansws_core::time::Instant;

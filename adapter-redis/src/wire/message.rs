@@ -1,5 +1,5 @@
 //! One message as it lies in Redis.
-//! No RFC; the format stands in the [module](super).
+//! The format stands in the [module](super).
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! What crosses Redis: messages, and what nodes tell each other.
-//! No RFC; version 1 is described here, and fixed by the vectors in `vectors.tsv`.
+//! Version 1 is described here, and fixed by the vectors in `vectors.tsv`.
 //! Knows no Redis. Octets that are not understood are an error, never a panic, and nothing is reserved for a number in them.
 //!
 //! Numbers are big-endian. A *payload* is what is sent to a channel; scripts in Redis write the first two kinds.

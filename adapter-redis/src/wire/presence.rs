@@ -1,5 +1,5 @@
 //! Changes of presence, as the script that keeps it sends them to the channel of a group.
-//! No RFC; the format stands in the [module](super).
+//! The format stands in the [module](super).
 
 use std::sync::Arc;
 

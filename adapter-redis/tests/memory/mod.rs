@@ -1,5 +1,5 @@
 //! A Redis in memory: it answers requests as the scripts do, each in one step.
-//! No RFC; what each request means stands in `src/request.rs`.
+//! What each request means stands in `src/request.rs`.
 //! Knows no machine, and no clock: what time it is, it is told.
 
 mod group;

@@ -21,7 +21,7 @@ pub fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// What is tested against. A test program that is named after Valkey runs on Valkey.
+/// The server under test: Valkey in the test program that is named after it, else Redis.
 fn program() -> &'static str {
     if env!("CARGO_CRATE_NAME") == "valkey" {
         "valkey-server"

@@ -58,7 +58,7 @@ pub struct Plane {
     pub scattered: bool,
     /// As in a cluster: what is not published to a group comes from another server, before or after what is.
     pub loose: bool,
-    /// What was to be published, by its octets: by which node, and as which of all.
+    /// Published payloads, each with the node that published it and its number among all.
     pub drafts: BTreeMap<Vec<u8>, (PublishRequest, NodeId, u64)>,
     /// Which of its messages a node published last, by group.
     pub last: BTreeMap<(NodeId, Arc<str>), u64>,

@@ -113,7 +113,7 @@ fn head(stream: &mut dyn Duplex) -> String {
 /// A proxy that is asked by CONNECT, over TLS or not, and leads one connection to its target.
 struct Proxy {
     port: u16,
-    /// What it was asked.
+    /// The request that it received.
     asked: Receiver<String>,
     thread: Option<JoinHandle<()>>,
 }

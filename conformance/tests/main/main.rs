@@ -1,7 +1,7 @@
 //! All tests of the suite and of the adapters over sockets, in one program: linking is what a build of tests takes longest for.
 //! The tests of signals have a process of their own.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     reason = "a test fails by a panic"

@@ -1,5 +1,5 @@
 //! Buffers that the thread lends: to read into, to gather output in.
-//! No RFC; law 4 of the architecture: an idle connection costs next to nothing.
+//! Law 4 of the architecture: an idle connection costs next to nothing.
 //! Knows no connection. A buffer is taken, not borrowed, since a handler may poll another connection meanwhile.
 
 use alloc::vec::Vec;

@@ -1,5 +1,5 @@
 //! Counts of what a hub has done, and of what is there.
-//! No RFC; the text is that of Prometheus (exposition format 0.0.4).
+//! The text is that of Prometheus (exposition format 0.0.4).
 //! Plain values.
 
 use alloc::string::String;

@@ -1,5 +1,5 @@
 //! What becomes of channels while the backplane is down.
-//! No RFC; RFC 6455 section 7.4.1 and the registry of close codes for 1012.
+//! RFC 6455 section 7.4.1 and the registry of close codes for 1012.
 //! Knows no backplane.
 
 use alloc::collections::BTreeSet;

@@ -1,5 +1,5 @@
 //! One way of a byte link: delay, chopping, a bounded buffer.
-//! No RFC; it does what TCP does to a stream.
+//! It does what TCP does to a stream.
 //! Knows no protocol.
 
 use std::collections::VecDeque;

@@ -1,5 +1,5 @@
 //! The hub of a process: a handle that anybody may use from anywhere, and the nodes behind it.
-//! No RFC; what it means is decided by `crate::hub`.
+//! What it means is decided by `crate::hub`.
 //! Knows locks and wakers; no runtime: an adapter brings time, entropy and a way to sleep.
 //!
 //! Each node has its own lock, which is held for one operation of its state machine, and never while another is waited for.
