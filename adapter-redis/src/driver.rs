@@ -6,7 +6,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, Stream};
-use sansws_core::drive::{Link, caught, panic_message};
+use sansws_async::hub::Link;
+use sansws_async::internal::{caught, panic_message};
 use sansws_core::hub::{Command, Event};
 use sansws_core::policy::Retries;
 use sansws_core::random::Seed;

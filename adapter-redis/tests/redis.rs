@@ -231,7 +231,7 @@ async fn publish(hub: &Hub, group: &str, text: &str) -> Position {
 }
 
 /// Until somebody hears what is published, it is published.
-async fn until_heard(hub: &Hub, group: &str, heard: &mut sansws_core::drive::Subscription) {
+async fn until_heard(hub: &Hub, group: &str, heard: &mut sansws_async::Subscription) {
     for _ in 0..100 {
         publish(hub, group, "hello?").await;
         if tokio::time::timeout(Duration::from_millis(50), heard.receive())

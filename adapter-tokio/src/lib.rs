@@ -1,6 +1,7 @@
 //! WebSocket on tokio.
 //!
-//! The state machines and the async shell are those of [`sansws_core`]; this crate brings sockets, timers, tasks and TLS.
+//! The state machines are those of [`sansws_core`], servers and clients those of [`sansws_async`]; this crate brings sockets, timers
+//! and tasks.
 //! `sansws-tokio` and `sansws-smol` export the same names with the same meaning.
 //!
 //! A server:
@@ -54,86 +55,124 @@
 //! # }
 //! ```
 
-mod dial;
-mod hub;
+mod adapter;
 #[cfg(feature = "hyper")]
 pub mod hyper;
-mod io;
-mod listen;
-#[cfg(target_os = "linux")]
-mod progress;
-mod server;
-mod stream;
 #[cfg(feature = "test-kit")]
-pub mod test;
-#[cfg(feature = "tls")]
-pub mod tls;
+pub mod test_kit;
 
-pub use dial::{Dialer, accept, connect, connect_over};
-pub use hub::{Hub, SystemEnv};
-pub use io::Io;
-pub use listen::Listener;
-pub use sansws_core as core;
-pub use sansws_core::app::{
-    Auth, Credential, Endpoint, IntoHandler, IntoPage, IntoResponse, Layer, PerAddress, Verifier,
-};
-pub use sansws_core::close::{CloseCode, Closed};
-pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
-#[cfg(feature = "json")]
-pub use sansws_core::drive::Json;
-pub use sansws_core::drive::{
-    ClientState, ConnectOptions, ConnectionPolicy, Counters, Error, Events, FromMessage,
-    HandlerError, HubMetrics, Lagged, MessageReader, MessageWriter, Result, Scope, ServerHandle,
-    ServerMetrics, ServerOptions, SocketEvent, Stop, Subscription, Transport, scrape,
-};
-pub use sansws_core::error::{Misuse, Violation};
-pub use sansws_core::frame::MessageKind;
-pub use sansws_core::handshake::{AcceptOptions, Failure, OriginPolicy, Refusal, Request};
-pub use sansws_core::http::forwarded::Trusted;
-pub use sansws_core::http::{Fields, RequestHead, Response, Url};
-pub use sansws_core::hub::{
-    ChannelId, ChannelOptions, Compress, Encoding, Filter, GroupOptions, History, HistoryOptions,
-    HubError, HubEvent, HubOptions, Instruction, Joined, Left, Notice, Position, Presence,
-    PresenceMode, Publication, Published, QueueLimits, Recovered, RecoveryFailure, Sent,
-    SlowConsumerPolicy, Target,
-};
-pub use sansws_core::message::{Message, Payload, PreparedMessage};
-pub use sansws_core::policy::{AddressLimits, Outcome, Rate, TrafficLimits};
-pub use server::{LocalTask, Server};
-pub use stream::Stream;
+pub use adapter::{Compat, Tcp, Tokio};
+#[doc(inline)]
+pub use sansws_async::*;
 
-/// Waits so long: the same on either runtime, and virtual in the test kit.
-pub async fn sleep(time: std::time::Duration) {
-    #[cfg(feature = "test-kit")]
-    if let Some(clock) = sansws_core::kit::Clock::current() {
-        return clock.sleep(time).await;
-    }
-    tokio::time::sleep(time).await;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Waits for `duration`, by the timers of tokio, or in the virtual time of the test kit.
+pub async fn sleep(duration: Duration) {
+    runtime::sleep::<Tokio>(duration).await;
 }
 
-/// What a server's connections come over: `impl Endpoint<Wire> for Chat`.
-pub type Wire = Io<Stream>;
+/// The transport of a server's connections: `impl Endpoint<Wire> for Chat`.
+pub type Wire = server::Wire<Tokio>;
 
-/// Routes of handlers and pages; see [`sansws_core::app::Router`] for its verbs.
-pub type Router = sansws_core::app::Router<Wire>;
+/// The transport of a connection over a stream of tokio's traits, as [`connect_over`] and [`accept`] return it.
+pub type Io<S> = sansws_async::Io<Tokio, Compat<S>>;
 
-/// A pattern and the handler it leads to; see [`sansws_core::app::Route`].
-pub type Route = sansws_core::app::Route<Wire>;
+/// A stream of a server or a client: TCP, Unix, TLS.
+pub type Stream = sansws_async::Stream<Tokio>;
 
-/// A connection that is made anew when it ends; see [`sansws_core::drive::Client`] for its verbs.
-pub type Client = sansws_core::drive::Client<Dialer>;
+/// Serves connections; see [`sansws_async::Server`] for its methods.
+pub type Server = sansws_async::Server<Tokio>;
 
-/// An open connection; see [`sansws_core::drive::WebSocket`] for its verbs.
-pub type WebSocket<S = Stream> = sansws_core::drive::WebSocket<Io<S>>;
+/// Listens on TCP, TLS, or a Unix socket; see [`sansws_async::Listener`] for its methods.
+pub type Listener = sansws_async::Listener<Tokio>;
 
-/// A request that is not answered yet; see [`sansws_core::drive::Upgrade`] and [`Scope`] for what it says.
-pub type Upgrade<S = Stream> = sansws_core::drive::Upgrade<Io<S>>;
+/// Routes of handlers and pages; see [`sansws_async::Router`] for its methods.
+pub type Router = sansws_async::Router<Wire>;
+
+/// A pattern and the handler it leads to; see [`sansws_async::Route`] for its methods.
+pub type Route = sansws_async::Route<Wire>;
+
+/// An open connection; see [`sansws_async::WebSocket`] for its methods.
+pub type WebSocket<T = Wire> = sansws_async::WebSocket<T>;
+
+/// A request that is not answered yet; see [`sansws_async::Upgrade`] and [`Scope`] for its methods.
+pub type Upgrade<T = Wire> = sansws_async::Upgrade<T>;
 
 /// The half that receives.
-pub type ReadHalf<S = Stream> = sansws_core::drive::ReadHalf<Io<S>>;
+pub type ReadHalf<T = Wire> = sansws_async::ReadHalf<T>;
 
 /// The half that sends and closes.
-pub type WriteHalf<S = Stream> = sansws_core::drive::WriteHalf<Io<S>>;
+pub type WriteHalf<T = Wire> = sansws_async::WriteHalf<T>;
+
+/// A connection that is made anew when it ends; see [`sansws_async::Client`] for its methods.
+pub type Client = sansws_async::Client<Dialer>;
+
+/// Dials for a [`Client`].
+pub type Dialer = sansws_async::Dialer<Tokio>;
+
+/// Channels, groups, history and presence; see [`sansws_async::hub::Hub`] for its methods, and [`sansws_core::hub`] for what they
+/// mean.
+///
+/// ```no_run
+/// use sansws_tokio::{Hub, Result, Router, Server, Upgrade};
+///
+/// async fn room(upgrade: Upgrade) -> Result {
+///     let room: String = upgrade.param("room")?;
+///     let mut socket = upgrade.accept().await?;
+///     socket.join(&room).await?;
+///     while let Some(text) = socket.receive_text().await? {
+///         socket.publish(&room, text).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// # async fn run() -> Result {
+/// let hub = Hub::new();
+/// let router = Router::new().route("/rooms/{room}", room).hub(&hub);
+/// Server::bind("127.0.0.1:8080").await?.serve(router).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub type Hub = hub::Hub<Tokio>;
+
+/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`ConnectOptions`].
+///
+/// # Errors
+/// [`Error::BadUrl`], [`Error::BadHeader`], [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
+/// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
+/// [`Error::Redirect`] when it sent us where we do not go.
+pub async fn connect(url: &str, options: ConnectOptions) -> Result<WebSocket, Error> {
+    client::connect::<Tokio>(url, options).await
+}
+
+/// Opens a connection over a stream that already leads to the host of `url`, such as a Unix socket or TLS of your own. The
+/// proxy, the redirects and the TLS settings of `options` are not looked at.
+///
+/// # Errors
+/// Those of [`connect`] from the opening handshake on.
+pub async fn connect_over<S>(
+    stream: S,
+    url: &Url,
+    options: ConnectOptions,
+) -> Result<WebSocket<Io<S>>, Error>
+where
+    Compat<S>: ByteStream,
+{
+    client::connect_over(Compat(stream), url, options).await
+}
+
+/// Reads the request from a stream that a client opened.
+///
+/// # Errors
+/// When the request is no valid one; it has been answered then.
+pub async fn accept<S>(stream: S, config: Arc<Config>) -> Result<Upgrade<Io<S>>, Error>
+where
+    Compat<S>: ByteStream,
+{
+    client::accept(Compat(stream), config).await
+}
 
 /// The programs of the README compile.
 #[cfg(doctest)]

@@ -23,8 +23,8 @@ pub struct Config {
 
 impl Config {
     /// Whether the async shell keeps control frames for the application.
-    #[cfg(feature = "drive")]
-    pub(crate) fn keeps_control_frames(&self) -> bool {
+    #[doc(hidden)]
+    pub fn keeps_control_frames(&self) -> bool {
         self.control_frames || self.auto_pong == AutoPong::Off
     }
 }

@@ -12,10 +12,7 @@
 //! | [`policy`] | how much peers may send, how many may come, when to come back to them |
 //! | [`route`] | which endpoint a path leads to; of use without the rest |
 //! | [`hub`] | who is told what is published |
-//! | [`app`] | routers of handlers, layers, endpoints, pages |
 //! | [`proxy`] | what is said to a proxy, or by one, before a connection begins |
-//! | `kit` | a server in memory and in virtual time, for tests (feature `test-kit`) |
-//! | [`drive`] | the async shell over a [`drive::Transport`]; what `sansws-tokio` and `sansws-smol` share |
 //! | [`frame`], [`mask`], [`utf8`], [`extension`], [`http`] | the octets underneath |
 //! | [`config`], [`close`], [`error`], [`time`], [`random`] | values |
 //!
@@ -91,21 +88,15 @@ compile_error!(
     "on WebAssembly the feature `deflate` needs `std`: zlib-rs has no allocator without it"
 );
 
-#[cfg(feature = "drive")]
-pub mod app;
 pub mod close;
 pub mod config;
 pub mod connection;
-#[cfg(feature = "drive")]
-pub mod drive;
 pub mod error;
 pub mod extension;
 pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod hub;
-#[cfg(feature = "test-kit")]
-pub mod kit;
 pub mod mask;
 pub mod message;
 pub mod policy;
@@ -114,3 +105,13 @@ pub mod random;
 pub mod route;
 pub mod time;
 pub mod utf8;
+
+/// Parts that the crates of this workspace share. Applications do not need them, and they may change in any release.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::handshake::is_own;
+    pub use crate::http::body::{Body, BodyError};
+    pub use crate::http::exposition::{Exposition, Family, Kind};
+    pub use crate::http::response::Framing;
+    pub use crate::http::url::why_not_a_url;
+}

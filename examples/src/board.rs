@@ -4,8 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use sansws_core::app::Route;
-use sansws_core::drive::{Error, Hub, HubEnv, Result, ServerHandle, Transport, Upgrade};
+use sansws_async::app::Route;
+use sansws_async::hub::Hub;
+use sansws_async::{Error, HubEnv, Result, ServerHandle, Transport, Upgrade};
 use sansws_core::hub::{
     FilterError, GroupOptions, HistoryOptions, HubError, HubOptions, SlowConsumerPolicy,
 };

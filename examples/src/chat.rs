@@ -16,12 +16,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sansws_core::app::Route;
+use sansws_async::app::Route;
+use sansws_async::hub::Hub;
+use sansws_async::{ConnectionPolicy, Error, HubEnv, Json, Result, Transport, Upgrade, WebSocket};
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Limits};
-use sansws_core::drive::{
-    ConnectionPolicy, Error, Hub, HubEnv, Json, Result, Transport, Upgrade, WebSocket,
-};
 use sansws_core::hub::{
     ChannelOptions, FilterError, GroupOptions, HistoryOptions, HubOptions, Joined, Notice,
     Position, Presence, PresenceMode, Publication, QueueLimits, Recovered,

@@ -14,8 +14,9 @@ use std::time::{Duration, SystemTime};
 
 use async_channel::{Receiver, bounded};
 use clap::ValueEnum;
+use sansws_async::hub::Hub;
+use sansws_async::{HubEnv, Transport, WebSocket};
 use sansws_core::config::{Config, Deflate, Limits};
-use sansws_core::drive::{self, Hub, HubEnv, Transport, WebSocket};
 use sansws_core::hub::{Joined, Position};
 
 /// Which adapter a program runs on.
@@ -93,7 +94,7 @@ pub async fn join_kept<T: Transport, O: HubEnv>(
     hub: &Hub<O>,
     group: &str,
     since: Option<Position>,
-) -> drive::Result<Joined> {
+) -> sansws_async::Result<Joined> {
     let known = |now: Position| match since {
         Some(since) if since.epoch == now.epoch => since,
         _ => Position { offset: 0, ..now },
@@ -124,9 +125,9 @@ pub fn config(deflate: bool) -> Config {
 /// Reads the two PEM files of a `--tls CERT KEY` option.
 pub fn identity(
     paths: &[PathBuf],
-) -> Result<Option<drive::tls::Identity>, Box<dyn std::error::Error>> {
+) -> Result<Option<sansws_async::tls::Identity>, Box<dyn std::error::Error>> {
     match paths {
-        [chain, key] => Ok(Some(drive::tls::Identity::from_pem(
+        [chain, key] => Ok(Some(sansws_async::tls::Identity::from_pem(
             &std::fs::read(chain)?,
             &std::fs::read(key)?,
         )?)),

@@ -6,11 +6,10 @@
 use std::fs::read_to_string;
 use std::time::{Duration, Instant};
 
-use sansws_core::app::{Route, Router};
-use sansws_core::drive::{
-    self, CodeClass, Error, Failed, Hub, HubEnv, Result, ServerHandle, Transport, TurnedAway,
-    Upgrade,
-};
+use sansws_async::app::{Route, Router};
+use sansws_async::hub::Hub;
+use sansws_async::metrics::{CodeClass, Failed, TurnedAway};
+use sansws_async::{Error, HubEnv, Result, ServerHandle, Transport, Upgrade};
 use sansws_core::http::Response;
 use sansws_core::hub::{FilterError, GroupOptions, HubError, HubOptions, SlowConsumerPolicy};
 use sansws_redis::Status;
@@ -103,7 +102,7 @@ impl<O: HubEnv + 'static> Monitor<O> {
     }
 
     fn metrics(&self) -> Response {
-        let mut response = drive::scrape(&self.handle.metrics(), Some(&self.hub.metrics()));
+        let mut response = sansws_async::scrape(&self.handle.metrics(), Some(&self.hub.metrics()));
         if let Some(link) = &self.link {
             response.body.extend(link.to_prometheus().into_bytes());
         }

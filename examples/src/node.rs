@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures_lite::future::or;
-use sansws_core::app::Router;
-use sansws_core::drive::{Error, Hub, HubEnv, Result, ServerHandle, Transport, Upgrade};
+use sansws_async::app::Router;
+use sansws_async::hub::Hub;
+use sansws_async::{Error, HubEnv, Result, ServerHandle, Transport, Upgrade};
 use sansws_core::hub::{FilterError, HubOptions};
 use sansws_redis::Status;
 

@@ -1,7 +1,7 @@
 //! The pages of the chat and of the dashboard, which lie in the programs that serve them.
 
-use sansws_core::app::Router;
-use sansws_core::drive::Transport;
+use sansws_async::Transport;
+use sansws_async::app::Router;
 use sansws_core::http::Response;
 
 const PAGE: &str = include_str!("../pages/index.html");

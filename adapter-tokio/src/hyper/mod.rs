@@ -40,14 +40,16 @@ use ::hyper::ext::Protocol;
 use ::hyper::upgrade::{OnUpgrade, Upgraded};
 use http::Extensions;
 use hyper_util::rt::TokioIo;
-use sansws_core::drive::{self, ConnectionPolicy, ExternalUpgrade, HubRef, Result, ServerHandle};
+use sansws_async::external::ExternalUpgrade;
+use sansws_async::runtime::sleep;
+use sansws_async::{ConnectionPolicy, HubRef, Result, ServerHandle};
 use sansws_core::handshake::{Refusal, Request};
 use sansws_core::http::Response;
 
-use crate::Io;
+use crate::{Compat, Io, Tokio};
 
 /// An open connection that another stack has upgraded.
-pub type WebSocket = drive::WebSocket<Io<TokioIo<Upgraded>>>;
+pub type WebSocket = sansws_async::WebSocket<Io<TokioIo<Upgraded>>>;
 
 /// A valid request for a WebSocket that a stack has parsed; see [`ExternalUpgrade`], which decides.
 #[must_use]
@@ -139,7 +141,7 @@ impl Upgrade {
         tokio::spawn(async move {
             match on_upgrade.await {
                 Ok(upgraded) => {
-                    let transport = Io::new(TokioIo::new(upgraded));
+                    let transport = Io::new(Compat(TokioIo::new(upgraded)));
                     admitted.run(transport, handler).await;
                 }
                 Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
@@ -151,7 +153,9 @@ impl Upgrade {
 
 /// Sees to the time of a hub, unless that is done already.
 fn drive_hub(hub: Option<&HubRef>) {
-    if let Some(driving) = hub.and_then(|hub| drive::drive_hub_beside(hub, tokio::time::sleep)) {
+    if let Some(driving) =
+        hub.and_then(|hub| sansws_async::internal::drive_hub_beside(hub, sleep::<Tokio>))
+    {
         tokio::spawn(driving);
     }
 }

@@ -13,16 +13,14 @@ use ::hyper::ext::Protocol;
 use ::hyper::upgrade::OnUpgrade;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderName, Method, Request, Response, StatusCode};
-use sansws_core::app::App;
-use sansws_core::drive::{
-    self, Admission, ConnectInfo, Error, IntoService, Result, ServerHandle, ServerOptions, Service,
-};
+use sansws_async::app::App;
+use sansws_async::internal::{Admission, ConnectInfo, now};
+use sansws_async::{Error, IntoService, Result, ServerHandle, ServerOptions, Service};
 use tokio::sync::oneshot;
 
 use super::bridge::{Answered, AnyBody, Bridge};
 use super::drive_hub;
-use crate::io::now;
-use crate::{Io, Router, Stream, Wire};
+use crate::{Compat, Router, Stream, Tokio, Wire};
 
 /// What a [`Router`](crate::Router) becomes beside axum's or hyper's own.
 pub trait RouterExt: Sized {
@@ -120,7 +118,7 @@ impl RouterService {
         self.app.hubs().iter().for_each(|hub| drive_hub(Some(hub)));
         let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
         let arrival = ConnectInfo {
-            begun: now(),
+            begun: now::<Tokio>(),
             peer: peer(&request),
             secure: request.uri().scheme_str() == Some("https"),
         };
@@ -131,19 +129,21 @@ impl RouterService {
                 .is_some_and(|protocol| protocol.as_str() == "websocket");
         let (head, body) = octets(request, is_extended);
         let (tell, told) = oneshot::channel();
-        let transport = Io::new(Stream::Bridge(Box::new(Bridge::new(
+        let transport = Wire::new(Stream::Other(Box::new(Compat(Bridge::new(
             head, body, on_upgrade, tell,
-        ))));
+        )))));
         let (app, options) = (self.app.clone(), Arc::clone(&self.options));
         match self.handle.admit()? {
             Admission::In(ticket) => {
                 tokio::spawn(async move {
-                    drive::serve(transport, options, app, ticket, arrival).await;
+                    sansws_async::internal::serve(transport, options, app, ticket, arrival).await;
                 });
             }
             Admission::Away(away) => {
                 tokio::spawn(async move {
-                    let _ = drive::refuse(transport, &options, &app, arrival, &away).await;
+                    let _ =
+                        sansws_async::internal::refuse(transport, &options, &app, arrival, &away)
+                            .await;
                 });
             }
         }

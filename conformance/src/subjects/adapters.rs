@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::mpsc;
 
-use sansws_core::drive::{ConnectOptions, ServerHandle, ServerOptions};
+use sansws_async::{ConnectOptions, ServerHandle, ServerOptions};
 
 use super::core::config;
 

@@ -12,10 +12,10 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use sansws_core::config::{Config, Timeouts};
-use sansws_core::drive::{
+use sansws_async::{
     Client, ClientState, ConnectOptions, Connector, Error, Result, Stop, Transport, WebSocket,
 };
+use sansws_core::config::{Config, Timeouts};
 use sansws_core::error::Misuse;
 use sansws_core::handshake::RedirectError;
 use sansws_core::message::Message;

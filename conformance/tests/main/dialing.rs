@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::support::certs::Certs;
-use sansws_core::drive::tls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+use sansws_async::tls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use sansws_core::handshake::accept_key;
 use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 

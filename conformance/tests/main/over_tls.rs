@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use certs::Certs;
+use sansws_async::tls;
 use sansws_conformance::subjects::config;
 use sansws_conformance::{Suite, Verdict};
-use sansws_core::drive::tls;
 use sansws_tokio::{ConnectOptions, Listener, Server, ServerHandle, ServerOptions, Upgrade};
 
 /// Cases of all kinds that are quick: whole and chopped, closing, deflate, the handshake, the end of TCP.

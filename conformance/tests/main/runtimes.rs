@@ -1,6 +1,6 @@
 //! What tests over real sockets ask of a runtime, once for each.
 
-use sansws_core::drive::ServerHandle;
+use sansws_async::ServerHandle;
 
 /// Closes the door of a server when a test ends, however it ends.
 pub struct Door(pub ServerHandle);

@@ -160,14 +160,15 @@ impl Connection {
     }
 
     /// Whether the time of what was sent is not known yet and matters.
-    #[cfg(feature = "drive")]
-    pub(crate) fn owes_time(&self) -> bool {
+    #[doc(hidden)]
+    pub fn owes_time(&self) -> bool {
         self.times.sent && self.config.timeouts.idle.is_some()
     }
 
     /// Says what time it is, and nothing else. Sending asks for no time: it counts from the next call that tells it.
     #[inline]
-    pub(crate) const fn note_time(&mut self, now: Instant) {
+    #[doc(hidden)]
+    pub const fn note_time(&mut self, now: Instant) {
         if self.times.sent {
             self.times.sent = false;
             self.times.message = now;

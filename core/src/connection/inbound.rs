@@ -271,7 +271,7 @@ impl Connection {
             if header.length > limits.frame {
                 return Err(Violation::FrameTooLarge);
             }
-            let assembled = (assembly.len() + self.inbound.utf8.held()) as u64;
+            let assembled = (assembly.pending_bytes() + self.inbound.utf8.held()) as u64;
             if !begun.compressed && assembled.saturating_add(header.length) > limits.message {
                 return Err(Violation::MessageTooLarge);
             }
@@ -318,13 +318,13 @@ impl Connection {
 
         self.inbound.frame = (frame.left > 0).then_some(frame);
         let first = !begun.streamed;
-        let grows = taken < here && assembly.len() < PIECE;
+        let grows = taken < here && assembly.pending_bytes() < PIECE;
         let ready = self.is_open()
             && (last
                 || (pieces
                     && !grows
                     && (range.as_ref().is_some_and(|range| !range.is_empty())
-                        || assembly.len() > 0)));
+                        || assembly.pending_bytes() > 0)));
         begun.streamed |= pieces && ready;
         self.inbound.message = (!last).then_some(begun);
         if !ready {
@@ -369,7 +369,7 @@ impl Connection {
         let mut range = None;
         if begun.compressed {
             self.inflate(begun.kind, part, last, assembly, bound)?;
-        } else if pieces && assembly.len() == 0 {
+        } else if pieces && assembly.pending_bytes() == 0 {
             match begun.kind {
                 MessageKind::Binary => range = Some(0..part.len()),
                 MessageKind::Text => {
@@ -452,7 +452,7 @@ fn store(
     assembly: &mut Assembly,
     bound: u64,
 ) -> Result<(), Violation> {
-    let room = bound.saturating_sub((assembly.len() + utf8.held()) as u64);
+    let room = bound.saturating_sub((assembly.pending_bytes() + utf8.held()) as u64);
     let fits = usize::try_from(room).map_or(octets, |room| octets.get(..room).unwrap_or(octets));
     let whole = fits.len() == octets.len();
     match kind {

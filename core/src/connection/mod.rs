@@ -168,8 +168,8 @@ impl Connection {
     }
 
     /// Like the two above, but asks what time it is only when that matters: not for each message of those that one read brought.
-    #[cfg(feature = "drive")]
-    pub(crate) fn receive_timed<'b>(
+    #[doc(hidden)]
+    pub fn receive_timed<'b>(
         &mut self,
         clock: Clock<'_>,
         input: &'b mut [u8],

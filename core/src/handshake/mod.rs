@@ -66,6 +66,7 @@ fn hold_own(fields: &Fields) -> bool {
     fields.iter().any(|(name, _)| is_own(name))
 }
 
-pub(crate) fn is_own(name: &str) -> bool {
+#[doc(hidden)]
+pub fn is_own(name: &str) -> bool {
     OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
 }

@@ -8,7 +8,7 @@ use super::RequestHead;
 
 /// Why a body is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BodyError {
+pub enum BodyError {
     /// Its length is not said, or said in two ways, or a chunk is none.
     Malformed,
     /// It is longer than the limit.
@@ -17,7 +17,7 @@ pub(crate) enum BodyError {
 
 /// A body on its way.
 #[derive(Debug)]
-pub(crate) struct Body {
+pub struct Body {
     next: Next,
     limit: usize,
     octets: Vec<u8>,
@@ -44,7 +44,7 @@ const LONGEST: usize = 1 << 10;
 
 impl Body {
     /// What the head says of its body, of which at most `limit` octets are taken. Nothing is reserved for a length.
-    pub(crate) fn of(head: &RequestHead, limit: usize) -> Result<Self, BodyError> {
+    pub fn of(head: &RequestHead, limit: usize) -> Result<Self, BodyError> {
         let mut lengths = head.fields.all("content-length");
         let mut codings = head.fields.all("transfer-encoding");
         let next = match (codings.next(), lengths.next()) {
@@ -81,17 +81,17 @@ impl Body {
     }
 
     /// Whether it is whole.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         matches!(self.next, Next::Nothing | Next::Rest(0))
     }
 
     /// Its octets.
-    pub(crate) fn into_octets(self) -> Vec<u8> {
+    pub fn into_octets(self) -> Vec<u8> {
         self.octets
     }
 
     /// Takes what belongs to it, and says how many octets that were: until it is whole, or more input is needed.
-    pub(crate) fn take(&mut self, input: &[u8]) -> Result<usize, BodyError> {
+    pub fn take(&mut self, input: &[u8]) -> Result<usize, BodyError> {
         let mut taken = 0;
         while !self.is_whole() {
             let rest = input.get(taken..).unwrap_or_default();

@@ -30,7 +30,8 @@ impl Credentials {
     }
 
     /// Returns the value of the header field that says them; `None` when RFC 7617 has no place for them.
-    pub(crate) fn basic(&self) -> Option<String> {
+    #[doc(hidden)]
+    pub fn basic(&self) -> Option<String> {
         let Self { user, password } = self;
         // 2: "a user-id containing a colon character is invalid"; "MUST NOT contain any control characters"
         let mut all = user.chars().chain(password.chars());

@@ -9,7 +9,7 @@ const PREFIX: &str = "sansws_";
 
 /// What a number means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// It only grows, and begins anew with the process.
     Counter,
     /// It goes up and down.
@@ -38,16 +38,16 @@ impl Kind {
 
 /// Text in the making.
 #[derive(Debug, Default)]
-pub(crate) struct Exposition(String);
+pub struct Exposition(String);
 
 impl Exposition {
     /// A number without labels.
-    pub(crate) fn one(&mut self, kind: Kind, name: &str, help: &str, value: impl Display) {
+    pub fn one(&mut self, kind: Kind, name: &str, help: &str, value: impl Display) {
         self.family(kind, name, help).sample("", &[], value);
     }
 
     /// Numbers of one name; their samples follow. `help` is one line without a backslash.
-    pub(crate) fn family<'a>(&'a mut self, kind: Kind, name: &'a str, help: &str) -> Family<'a> {
+    pub fn family<'a>(&'a mut self, kind: Kind, name: &'a str, help: &str) -> Family<'a> {
         let (word, suffix) = (kind.word(), kind.suffix());
         let help = help.trim();
         // A string takes all that is written to it.
@@ -60,14 +60,15 @@ impl Exposition {
         }
     }
 
-    pub(crate) fn into_text(self) -> String {
+    /// The text as it was put together.
+    pub fn into_text(self) -> String {
         self.0
     }
 }
 
 /// Numbers of one name.
 #[derive(Debug)]
-pub(crate) struct Family<'a> {
+pub struct Family<'a> {
     text: &'a mut String,
     name: &'a str,
     suffix: &'static str,
@@ -75,7 +76,7 @@ pub(crate) struct Family<'a> {
 
 impl Family<'_> {
     /// One of them: what is behind the name, as `_bucket` of a histogram, labels, and the value. No label value needs an escape.
-    pub(crate) fn sample(
+    pub fn sample(
         &mut self,
         part: &str,
         labels: &[(&str, &str)],

@@ -2,7 +2,6 @@
 //! RFC 9110, RFC 9112; RFC 6455 section 4.
 //! Knows nothing of WebSocket but its URL schemes.
 
-#[cfg(feature = "drive")]
 pub(crate) mod body;
 mod credentials;
 pub mod date;
@@ -14,7 +13,7 @@ mod join;
 mod reading;
 pub(crate) mod response;
 mod status;
-mod url;
+pub(crate) mod url;
 
 pub use credentials::Credentials;
 pub(crate) use head::is_secret;
@@ -22,5 +21,3 @@ pub use head::{Fields, HeadError, RequestHead, ResponseHead, Scan, parse_request
 pub use response::Response;
 pub use status::reason;
 pub use url::Url;
-#[cfg(feature = "drive")]
-pub(crate) use url::why_not;

@@ -81,7 +81,8 @@ impl Response {
     }
 
     /// Encodes the response; another one may follow, and a HEAD request gets no body.
-    pub(crate) fn write_as(&self, framing: Framing, out: &mut Vec<u8>) -> Result<(), Misuse> {
+    #[doc(hidden)]
+    pub fn write_as(&self, framing: Framing, out: &mut Vec<u8>) -> Result<(), Misuse> {
         if !(200..=599).contains(&self.status) {
             return Err(Misuse::BadStatus);
         }
@@ -119,11 +120,11 @@ fn is_framing(name: &str) -> bool {
 
 /// What a response answers, and what follows it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Framing {
+pub struct Framing {
     /// The connection goes on.
-    pub(crate) keep_alive: bool,
+    pub keep_alive: bool,
     /// It answers HEAD.
-    pub(crate) head: bool,
+    pub head: bool,
 }
 
 /// Whether all names are tokens and all values stay within their line.

@@ -179,8 +179,8 @@ fn credentials(userinfo: &str) -> Option<Option<Credentials>> {
 }
 
 /// Why a text is no [`Url`].
-#[cfg(feature = "drive")]
-pub(crate) fn why_not(text: &str) -> &'static str {
+#[doc(hidden)]
+pub fn why_not_a_url(text: &str) -> &'static str {
     if text.trim().is_empty() {
         return "it is blank";
     }
@@ -290,7 +290,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "drive")]
     #[test]
     fn what_is_no_url_is_told_why() {
         for (url, want) in [
@@ -317,7 +316,7 @@ mod tests {
             ("ws://a&b", "its host is none"),
         ] {
             assert!(url.parse::<Url>().is_err(), "{url}");
-            assert_eq!(why_not(url), want, "{url}");
+            assert_eq!(why_not_a_url(url), want, "{url}");
         }
     }
 }

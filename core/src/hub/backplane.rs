@@ -227,7 +227,6 @@ pub enum Query {
 
 /// What it is answered.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum QueryResult {
     /// What is kept.
     History(History),

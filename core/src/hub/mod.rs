@@ -295,8 +295,8 @@ impl Hub {
     }
 
     /// How many messages were put to channels by publications so far.
-    #[cfg(feature = "drive")]
-    pub(crate) const fn total_fan_out(&self) -> u64 {
+    #[doc(hidden)]
+    pub const fn total_fan_out(&self) -> u64 {
         self.counters.fan_out
     }
 

@@ -109,7 +109,6 @@ pub enum Reply {
 
 /// What is to be done for a hub.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Output {
     /// Something waits for the channel at this place: take it. It is said once, until all was taken.
     Wake(u32),
@@ -172,7 +171,6 @@ pub struct Left {
 
 /// Where a message to a channel or a user went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Sent {
     /// It waits for the channel.
     Queued,

@@ -181,7 +181,8 @@ impl Assembly {
     }
 
     /// Octets of an unfinished message.
-    pub(crate) const fn len(&self) -> usize {
+    #[doc(hidden)]
+    pub const fn pending_bytes(&self) -> usize {
         if self.stale {
             0
         } else {
@@ -191,7 +192,7 @@ impl Assembly {
 
     /// Gives memory back when nothing is held.
     pub fn release(&mut self) {
-        if self.len() == 0 {
+        if self.pending_bytes() == 0 {
             *self = Self::default();
         }
     }

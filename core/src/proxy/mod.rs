@@ -61,7 +61,6 @@ pub enum Step {
 
 /// Why there is no connection through the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
-#[non_exhaustive]
 pub enum TunnelError {
     /// The host cannot be named to the proxy: it is empty, too long, or holds octets that no host has. Nothing was sent.
     #[error("the host cannot be named to the proxy")]

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures_lite::future::or;
-use sansws_core::app::{Auth, Credential, Route};
+use sansws_async::app::{Auth, Credential, Route};
+use sansws_async::{Error as Failure, Result as Outcome, Scope, Transport, Upgrade};
 use sansws_core::close::CloseCode;
-use sansws_core::drive::{Error as Failure, Result as Outcome, Scope, Transport, Upgrade};
 use sansws_core::http::Response;
 use sansws_examples::{Runtime, milliseconds, run};
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
-use sansws_core::drive::Hub;
+use sansws_async::hub::Hub;
 use sansws_core::hub::HubOptions;
 use sansws_examples::Runtime;
 

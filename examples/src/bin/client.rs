@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use sansws_core::drive::tls::{certificates, client};
+use sansws_async::tls::{certificates, client};
 use sansws_examples::{config, lines};
 use sansws_tokio::{Closed, ConnectOptions, Message, connect};
 use tokio::time::timeout;

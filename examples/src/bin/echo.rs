@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use sansws_core::drive::tls::{certificates, server};
-use sansws_core::drive::{ConnectionPolicy, Result as Outcome, ServerOptions, Transport, Upgrade};
+use sansws_async::tls::{certificates, server};
+use sansws_async::{ConnectionPolicy, Result as Outcome, ServerOptions, Transport, Upgrade};
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::hub::{HubOptions, QueueLimits};
 use sansws_examples::{Runtime, config, identity, run};

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use clap::Parser;
-use sansws_core::drive::{Json, Result as Outcome, Transport, Upgrade};
+use sansws_async::{Json, Result as Outcome, Transport, Upgrade};
 use sansws_examples::{Runtime, run};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

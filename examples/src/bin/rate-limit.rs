@@ -8,8 +8,8 @@
 use std::error::Error;
 
 use clap::Parser;
-use sansws_core::app::{PerAddress, Route};
-use sansws_core::drive::{ConnectionPolicy, Result as Outcome, Transport, Upgrade};
+use sansws_async::app::{PerAddress, Route};
+use sansws_async::{ConnectionPolicy, Result as Outcome, Transport, Upgrade};
 use sansws_core::policy::{AddressLimits, Outcome as Beyond, Rate, TrafficLimits};
 use sansws_examples::{Runtime, run};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures_lite::future::or;
-use sansws_core::drive::{ClientState, ConnectOptions, Stop};
+use sansws_async::{ClientState, ConnectOptions, Stop};
 use sansws_core::message::Message;
 use sansws_core::policy::{Backoff, ReconnectOptions};
 use sansws_examples::{Runtime, lines, run};
@@ -44,7 +44,7 @@ struct Options {
 enum Next {
     /// A line was typed; none at the end of input.
     Line(Option<String>),
-    Message(Result<Option<Message>, sansws_core::drive::Error>),
+    Message(Result<Option<Message>, sansws_async::Error>),
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

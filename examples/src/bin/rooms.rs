@@ -10,9 +10,10 @@
 use std::error::Error;
 
 use clap::Parser;
-use sansws_core::app::Endpoint;
-use sansws_core::drive::{
-    Error as Failure, Hub, HubEnv, Json, Result as Outcome, Transport, Upgrade, WebSocket,
+use sansws_async::app::Endpoint;
+use sansws_async::hub::Hub;
+use sansws_async::{
+    Error as Failure, HubEnv, Json, Result as Outcome, Transport, Upgrade, WebSocket,
 };
 use sansws_core::http::Response;
 use sansws_core::hub::{

@@ -8,7 +8,7 @@
 use std::error::Error;
 
 use clap::Parser;
-use sansws_core::drive::{Result as Outcome, Transport, Upgrade, WebSocket};
+use sansws_async::{Result as Outcome, Transport, Upgrade, WebSocket};
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::http::Response;
 use sansws_examples::{Runtime, run};

@@ -250,7 +250,7 @@ fn one_channel_and_who_is_where() {
         }
         let groups = hub.groups_of(id);
         // end
-        assert_eq!(groups, ["chat".into()]);
+        assert_eq!(groups, [std::sync::Arc::<str>::from("chat")]);
         assert_eq!((hub.groups(), hub.count("chat")), (groups, 1));
         // ours: close-all
         hub.close_all("chat", CloseCode::RESTART, "we move")?; // 1012; `close`, `close_user` for fewer

@@ -13,10 +13,10 @@ use std::time::Duration;
 use futures_lite::future::or;
 use serde_json::Value;
 
-use crate::sansws::core::drive::{IntoService, Service};
 use crate::sansws::{
     ConnectOptions, Error, Result, Router, Server, WebSocket, Wire, connect, sleep,
 };
+use crate::sansws::{IntoService, Service};
 
 /// What goes wrong in a test.
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{refused, run, serve, value};
 use crate::sansws::{
-    Auth, ConnectOptions, Credential, Response, Result, Route, Router, Upgrade, connect, test,
+    Auth, ConnectOptions, Credential, Response, Result, Route, Router, Upgrade, connect, test_kit,
 };
 
 async fn echo(upgrade: Upgrade) -> Result {
@@ -99,7 +99,7 @@ fn authentication() {
 fn tests_without_a_socket() {
     run(async {
         // ours: test
-        let server = test::server(Router::new().route("/ws", echo))?;
+        let server = test_kit::server(Router::new().route("/ws", echo))?;
         let mut socket = server.connect("/ws").await?;
         socket.send_text("hi").await?;
         socket.expect_text("hi").await;

@@ -1,7 +1,7 @@
 //! The chat: who is there, what is said, what those who come back get, who is refused, and that nobody waits for a slow member.
 
 use crate::support::{Client, RUNTIMES, Running, start};
-use sansws_tokio::{ConnectOptions, Stream, Url, connect_over};
+use sansws_tokio::{ConnectOptions, Stream, Tcp, Url, client};
 use serde_json::{Value, json};
 
 fn chat(runtime: &str) -> (Running, String) {
@@ -290,12 +290,9 @@ async fn slow(url: &str) -> Client {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let address = format!("{}:{}", url.host(), url.port()).parse().unwrap();
-    let stream = Stream::Tcp(socket.connect(address).await.unwrap());
-    Client(
-        connect_over(stream, &url, ConnectOptions::default())
-            .await
-            .unwrap(),
-    )
+    let tcp = Tcp::new(socket.connect(address).await.unwrap()).unwrap();
+    let connecting = client::connect_over(Stream::Tcp(tcp), &url, ConnectOptions::default());
+    Client(connecting.await.unwrap())
 }
 
 /// One who says much at once: the others have the time to take it, and none of them is shown out.

@@ -1,7 +1,7 @@
 //! The closing handshake, begun by either end.
 
+use sansws_async::{ConnectOptions, Error, ServerOptions};
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::drive::{ConnectOptions, Error, ServerOptions};
 use sansws_core::error::Misuse;
 use sansws_core::frame::MessageKind;
 

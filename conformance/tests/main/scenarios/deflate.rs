@@ -1,7 +1,7 @@
 //! permessage-deflate of our client with each server; what is saved is seen on the wire.
 
+use sansws_async::{ConnectOptions, Result};
 use sansws_core::config::{Config, Deflate};
-use sansws_core::drive::{ConnectOptions, Result};
 use sansws_core::frame::MessageKind;
 use sansws_core::message::PreparedMessage;
 

@@ -4,7 +4,7 @@ use core::net::Ipv4Addr;
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
-use sansws_core::drive::{ConnectOptions, Error};
+use sansws_async::{ConnectOptions, Error};
 use serde_json::Value;
 
 use super::messages::{echo, finish};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ws::test::{server, server_in_real_time};
+use ws::test_kit::{server, server_in_real_time};
 use ws::{Auth, Credential, Result, Route, Router, Upgrade};
 
 /// Answers by what a thread, a timer and a socket of the runtime say.

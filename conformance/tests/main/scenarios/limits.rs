@@ -4,8 +4,8 @@ use core::time::Duration;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use sansws_async::{ConnectOptions, Error, ServerOptions};
 use sansws_core::config::{Config, Limits, Timeouts};
-use sansws_core::drive::{ConnectOptions, Error, ServerOptions};
 use sansws_core::error::Violation;
 use sansws_core::handshake::Failure;
 

@@ -1,6 +1,6 @@
 //! Messages of our client to each server and back: sizes, pieces, pings, halves, JSON.
 
-use sansws_core::drive::{ConnectOptions, Error, Result, Transport, WebSocket};
+use sansws_async::{ConnectOptions, Error, Result, Transport, WebSocket};
 use sansws_core::frame::MessageKind;
 use sansws_core::message::{Message, PreparedMessage};
 use smol::future::zip;

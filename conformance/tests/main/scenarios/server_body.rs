@@ -35,10 +35,7 @@ async fn who(upgrade: Upgrade) -> Result {
     Ok(upgrade.accept().await?.send_text(client).await?)
 }
 
-async fn talks<S>(socket: &mut ws::core::drive::WebSocket<ws::Io<S>>)
-where
-    ws::Io<S>: ws::Transport,
-{
+async fn talks(socket: &mut WebSocket<impl ws::Transport>) {
     socket.send_text("hello").await.unwrap();
     assert_eq!(socket.receive_text().await.unwrap().unwrap(), "hello");
 }
@@ -479,7 +476,7 @@ const ODD: [&str; 7] = [
 fn the_test_kit_says_what_a_real_socket_says() {
     runtime::block_on(async {
         let (address, _door) = start(Server::bind("127.0.0.1:0").await.unwrap(), odd_router());
-        let kit = ws::test::server(odd_router()).unwrap();
+        let kit = ws::test_kit::server(odd_router()).unwrap();
         for path in ODD {
             let real = match ws::connect(
                 &format!("ws://{address}{path}"),

@@ -1,7 +1,7 @@
 //! Foreign clients against our server on both runtimes.
 
+use sansws_async::ServerOptions;
 use sansws_core::config::{Config, Deflate};
-use sansws_core::drive::ServerOptions;
 
 use crate::support::certs::Certs;
 use crate::support::foreign::{Language, content, run_client};

@@ -1,7 +1,7 @@
 //! TLS of our client with each server: roots, client certificates, and what must fail.
 
+use sansws_async::{ConnectOptions, Error};
 use sansws_core::config::{Config, Deflate};
-use sansws_core::drive::{ConnectOptions, Error};
 use sansws_core::handshake::Failure;
 
 use super::messages::{echo, finish};

@@ -2,8 +2,8 @@
 
 use std::net::TcpStream;
 
+use sansws_async::{ConnectOptions, Error};
 use sansws_core::close::CloseCode;
-use sansws_core::drive::{ConnectOptions, Error};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message, WebSocket};
 

@@ -1,6 +1,6 @@
 //! Unix sockets: our server by `bind_unix`, our client by `connect_over`, on equal and on different runtimes.
 
-use sansws_core::drive::{ConnectOptions, ServerOptions};
+use sansws_async::{ConnectOptions, ServerOptions};
 use sansws_core::http::Url;
 
 use super::messages::{echo, finish};

@@ -8,7 +8,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use sansws_core::drive::tls::{CertificateDer, Identity, certificates};
+use sansws_async::tls::{CertificateDer, Identity, certificates};
 
 /// A folder of this test alone; it goes when the value does.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 
-use sansws_core::drive::{Error, Result, ServerHandle, Transport, Upgrade, WebSocket};
+use sansws_async::{Error, Result, ServerHandle, Transport, Upgrade, WebSocket};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::http::{RequestHead, Response};

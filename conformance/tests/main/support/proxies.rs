@@ -8,7 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Instant;
 
-use sansws_core::drive::ConnectOptions;
+use sansws_async::ConnectOptions;
 
 use crate::support::certs::Folder;
 use crate::support::foreign::{Process, setup};

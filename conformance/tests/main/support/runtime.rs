@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use sansws_core::drive::tls::rustls::{ClientConfig, ServerConfig};
-use sansws_core::drive::tls::{CertificateDer, Identity};
-use sansws_core::drive::{
+use sansws_async::tls::rustls::{ClientConfig, ServerConfig};
+use sansws_async::tls::{CertificateDer, Identity};
+use sansws_async::{
     ConnectOptions, ConnectionPolicy, Connector, Error, Result, ServerHandle, ServerOptions,
     Transport, WebSocket,
 };
@@ -95,7 +95,7 @@ pub struct Smol;
 macro_rules! runtime {
     ($name:ident, $adapter:ident, $unix:ty, $block_on:path, $sleep:path, $serve_local:path) => {
         impl Runtime for $name {
-            type Tcp = $adapter::Io<$adapter::Stream>;
+            type Tcp = $adapter::Wire;
             type Unix = $adapter::Io<$unix>;
             type Connector = $adapter::Dialer;
 
@@ -118,7 +118,7 @@ macro_rules! runtime {
                 path: &Path,
                 url: &$adapter::Url,
                 dial: $adapter::ConnectOptions,
-            ) -> Result<$adapter::WebSocket<$unix>, $adapter::Error> {
+            ) -> Result<$adapter::WebSocket<$adapter::Io<$unix>>, $adapter::Error> {
                 let stream = <$unix>::connect(path).await?;
                 $adapter::connect_over(stream, url, dial).await
             }

@@ -1,7 +1,7 @@
 //! The servers that our clients talk to, foreign and our own, behind one face.
 
+use sansws_async::{Result, ServerOptions};
 use sansws_core::config::{Config, Deflate};
-use sansws_core::drive::{Result, ServerOptions};
 
 use super::certs::Certs;
 use super::foreign::{ForeignServer, Language};

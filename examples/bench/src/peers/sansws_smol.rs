@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::rc::Rc;
 
-use sansws_smol::core::drive::IntoService;
+use sansws_smol::IntoService;
 use sansws_smol::{
     Config, Hub, Limits, Listener, Result, Router, Scope, ServerOptions, Server, Upgrade, Wire,
 };

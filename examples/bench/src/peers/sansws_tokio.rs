@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use sansws_tokio::core::drive::{IntoService, Service};
+use sansws_tokio::{IntoService, Service};
 use sansws_tokio::{
     Config, Hub, Limits, Listener, Result, Router, Scope, ServerOptions, Server, Upgrade, Wire,
 };

@@ -1,0 +1,222 @@
+//! tokio's sockets, timers, tasks and signals.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use sansws_async::core::connection::SendProgress;
+use sansws_async::runtime::{ByteStream, LocalSpawner, Runtime, Timer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::task::{spawn_blocking, spawn_local, unconstrained};
+use tokio::time::{Sleep, sleep_until};
+
+/// The tokio runtime.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokio;
+
+impl Runtime for Tokio {
+    type Tcp = Tcp;
+    type TcpListener = TcpListener;
+    #[cfg(unix)]
+    type Unix = Compat<UnixStream>;
+    #[cfg(unix)]
+    type UnixListener = UnixListener;
+    type Timer = TokioTimer;
+    type Signals = Signals;
+    type LocalSpawner = Local;
+
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    async fn connect(address: SocketAddr) -> io::Result<Tcp> {
+        Tcp::new(TcpStream::connect(address).await?)
+    }
+
+    fn listen(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        TcpListener::from_std(listener)
+    }
+
+    fn poll_accept(
+        listener: &TcpListener,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(Tcp, SocketAddr)>> {
+        let (stream, peer) = ready!(listener.poll_accept(cx))?;
+        Poll::Ready(Tcp::new(stream).map(|stream| (stream, peer)))
+    }
+
+    #[cfg(unix)]
+    fn listen_unix(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
+        UnixListener::from_std(listener)
+    }
+
+    #[cfg(unix)]
+    fn poll_accept_unix(
+        listener: &UnixListener,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Compat<UnixStream>>> {
+        let (stream, _) = ready!(listener.poll_accept(cx))?;
+        Poll::Ready(Ok(Compat(stream)))
+    }
+
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+
+    async fn spawn_blocking<T: Send + 'static>(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        Ok(spawn_blocking(work).await?)
+    }
+
+    fn run_local<F: Future>(work: impl FnOnce(Local) -> F) -> io::Result<F::Output> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())?;
+        Ok(runtime.block_on(async { work(Local).await }))
+    }
+
+    fn poll_signal(signals: &mut Signals, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        signals.poll(cx)
+    }
+}
+
+/// A stream of tokio's traits as a [`ByteStream`].
+#[derive(Debug)]
+pub struct Compat<S>(pub S);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for Compat<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut into = ReadBuf::new(into);
+        ready!(Pin::new(&mut self.0).poll_read(cx, &mut into))?;
+        Poll::Ready(Ok(into.filled().len()))
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // A budget of tokio's that is spent would leave lying what only the sender writes; the connection has its own.
+        let write = poll_fn(|cx| match from {
+            [one] => Pin::new(&mut self.0).poll_write(cx, one),
+            many => Pin::new(&mut self.0).poll_write_vectored(cx, many),
+        });
+        pin!(unconstrained(write)).poll(cx)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// A TCP connection.
+#[derive(Debug)]
+pub struct Tcp(Compat<TcpStream>);
+
+impl Tcp {
+    /// Takes a connection of tokio's, and sets `TCP_NODELAY`.
+    ///
+    /// # Errors
+    /// When the option cannot be set.
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self(Compat(stream)))
+    }
+}
+
+impl ByteStream for Tcp {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_read(cx, into)
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, from)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_shutdown(cx)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn send_progress(&self) -> Option<SendProgress> {
+        sansws_async::runtime::send_progress(&self.0.0)
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.0.0.peer_addr().ok()
+    }
+}
+
+/// An alarm of tokio's.
+#[derive(Debug)]
+pub struct TokioTimer(Pin<Box<Sleep>>);
+
+impl Timer for TokioTimer {
+    fn new(at: Instant) -> Self {
+        Self(Box::pin(sleep_until(at.into())))
+    }
+
+    fn reset(&mut self, at: Instant) {
+        self.0.as_mut().reset(at.into());
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// Spawns on the thread's own runtime.
+#[derive(Debug)]
+pub struct Local;
+
+impl LocalSpawner for Local {
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        spawn_local(task);
+    }
+}
+
+/// SIGTERM and SIGINT; nothing where there are none.
+#[derive(Debug, Default)]
+pub struct Signals(#[cfg(unix)] Option<[tokio::signal::unix::Signal; 2]>);
+
+impl Signals {
+    #[cfg(unix)]
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        use tokio::signal::unix::{SignalKind, signal};
+        if self.0.is_none() {
+            let [terminate, interrupt] = [SignalKind::terminate(), SignalKind::interrupt()];
+            self.0 = Some([signal(terminate)?, signal(interrupt)?]);
+        }
+        let mut both = self.0.iter_mut().flatten();
+        if both.any(|one| one.poll_recv(cx).is_ready()) {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}

@@ -1,0 +1,105 @@
+//! A layer that limits what one address may have: connections at once, and handshakes per time.
+//! RFC 6455 section 4.1 (one connection in its handshake for each address); RFC 6585 section 4 (429).
+//! Knows no address but those of clients; counting is `sansws_core::policy`'s.
+
+use std::future::{Future, ready};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::app::layer::Layer;
+use crate::server::scope::Scope;
+use sansws_core::http::Response;
+use sansws_core::policy::{AddressLimits, Addresses, Refused};
+use sansws_core::time::Instant;
+
+/// Limits for each address, on the requests for WebSockets that come through this layer: 429 beyond.
+///
+/// It counts the client's address as a trusted proxy tells it ([`ServerOptions::trusted`](crate::server::options::ServerOptions::trusted)); without one, all that
+/// come through a proxy are one. Clients without an address, on a Unix socket, are not counted.
+///
+/// ```
+/// use sansws_async::app::PerAddress;
+/// use sansws_core::policy::{AddressLimits, Rate};
+///
+/// let layer = PerAddress::new(AddressLimits {
+///     connections: Some(20),
+///     handshakes: Some(Rate::per_minute(60).burst(10)),
+///     ..AddressLimits::default()
+/// });
+/// ```
+#[derive(Clone, Debug)]
+pub struct PerAddress(Arc<Mutex<Counted>>);
+
+#[derive(Debug)]
+struct Counted {
+    addresses: Addresses,
+    /// The newest time known.
+    now: Instant,
+}
+
+impl PerAddress {
+    /// A layer with these limits. Clones count together.
+    pub fn new(limits: AddressLimits) -> Self {
+        Self(Arc::new(Mutex::new(Counted {
+            addresses: Addresses::new(limits),
+            now: Instant::ZERO,
+        })))
+    }
+
+    /// How many connections the address has.
+    pub fn connections(&self, address: IpAddr) -> u32 {
+        self.counted().addresses.connections(address)
+    }
+
+    fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, scope: &mut Scope) -> Result<(), Response> {
+        let (true, Some(client)) = (scope.is_websocket(), scope.client_addr()) else {
+            return Ok(());
+        };
+        let entered = {
+            let mut counted = self.counted();
+            counted.now = counted.now.max(scope.now());
+            let now = counted.now;
+            counted.addresses.enter(now, client.ip())
+        };
+        match entered {
+            Ok(()) => {
+                scope.hold(Entered {
+                    layer: self.clone(),
+                    address: client.ip(),
+                });
+                Ok(())
+            }
+            Err(Refused::TooMany) => Err(Response::text(429, "too many connections\n")),
+            Err(Refused::TooFast { retry_after }) => {
+                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+                Err(Response::text(429, "too many requests\n")
+                    .with("Retry-After", format!("{seconds}")))
+            }
+        }
+    }
+}
+
+impl Layer for PerAddress {
+    fn check(&self, scope: &mut Scope) -> impl Future<Output = Result<(), Response>> + Send {
+        ready(self.enter(scope))
+    }
+}
+
+/// A connection that is counted, until this is dropped.
+struct Entered {
+    layer: PerAddress,
+    address: IpAddr,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut counted = self.layer.counted();
+        let now = counted.now;
+        counted.addresses.leave(now, self.address);
+    }
+}

@@ -1,0 +1,250 @@
+//! Authentication before the upgrade: bearer, basic, cookie, query token.
+//! RFC 9110 section 11 (401 and its challenge), RFC 6750 (bearer), RFC 7617 (basic); RFC 6455 section 10.5.
+//! Knows where credentials stand in a request; whether they are good is a verifier's.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::app::layer::Layer;
+use crate::server::scope::Scope;
+use sansws_core::http::Response;
+
+/// What a client proves itself by.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Credential {
+    /// The name, of basic authentication; else `None`.
+    pub user: Option<String>,
+    /// The token, the password, or the value of the cookie.
+    pub secret: String,
+}
+
+/// The secret is not shown.
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not verify credentials",
+    label = "not a verifier",
+    note = "a verifier is an `async fn(credential: Credential) -> Option<User>`, whose future is `Send`"
+)]
+/// What finds out who somebody is; an async function `Fn(Credential) -> Option<User>` is one.
+pub trait Verifier: Send + Sync + 'static {
+    /// Who it is; attached to the request as a state: `upgrade.state::<User>()`.
+    type User: Any + Send + Sync;
+
+    /// Verifies a credential. `None` when it is not good.
+    fn verify(&self, credential: Credential) -> impl Future<Output = Option<Self::User>> + Send;
+}
+
+impl<V, F, U> Verifier for V
+where
+    V: Fn(Credential) -> F + Send + Sync + 'static,
+    F: Future<Output = Option<U>> + Send,
+    U: Any + Send + Sync,
+{
+    type User = U;
+
+    fn verify(&self, credential: Credential) -> impl Future<Output = Option<U>> + Send {
+        self(credential)
+    }
+}
+
+/// A layer that lets nobody through whose credentials are missing (401) or not good.
+///
+/// Browsers send no `Authorization` with a WebSocket, only cookies; tokens in a query end up in logs, so let them be short-lived. With
+/// cookies, keep the [`OriginPolicy`](sansws_core::handshake::OriginPolicy): any page of the web can open a WebSocket with them.
+///
+/// ```
+/// use sansws_async::app::{Auth, Credential};
+///
+/// struct User(String);
+///
+/// async fn look_up(credential: Credential) -> Option<User> {
+///     // ask a database, check a signature …
+///     (credential.secret == "s3cret").then(|| User("ada".into()))
+/// }
+///
+/// let layer = Auth::bearer(look_up).or_query("token");
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Auth<V> {
+    sources: Vec<Source>,
+    realm: String,
+    optional: bool,
+    verifier: V,
+}
+
+/// Where a credential stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    Bearer,
+    Basic,
+    Cookie(String),
+    Query(String),
+}
+
+/// What a request holds.
+enum Found {
+    Nothing,
+    Malformed,
+    Credential(Credential),
+}
+
+impl<V: Verifier> Auth<V> {
+    /// `Authorization: Bearer token`.
+    pub fn bearer(verifier: V) -> Self {
+        Self::by(Source::Bearer, verifier)
+    }
+
+    /// `Authorization: Basic`, of a name and a password.
+    pub fn basic(verifier: V) -> Self {
+        Self::by(Source::Basic, verifier)
+    }
+
+    /// The value of a cookie.
+    pub fn cookie(name: impl Into<String>, verifier: V) -> Self {
+        Self::by(Source::Cookie(name.into()), verifier)
+    }
+
+    /// The value of a parameter of the query.
+    pub fn query(name: impl Into<String>, verifier: V) -> Self {
+        Self::by(Source::Query(name.into()), verifier)
+    }
+
+    fn by(source: Source, verifier: V) -> Self {
+        Self {
+            sources: Vec::from([source]),
+            realm: "WebSocket".into(),
+            optional: false,
+            verifier,
+        }
+    }
+
+    /// Or else `Authorization: Bearer token`. The first that a request holds counts.
+    pub fn or_bearer(mut self) -> Self {
+        self.sources.push(Source::Bearer);
+        self
+    }
+
+    /// Or else the value of a cookie.
+    pub fn or_cookie(mut self, name: impl Into<String>) -> Self {
+        self.sources.push(Source::Cookie(name.into()));
+        self
+    }
+
+    /// Or else the value of a parameter of the query.
+    pub fn or_query(mut self, name: impl Into<String>) -> Self {
+        self.sources.push(Source::Query(name.into()));
+        self
+    }
+
+    /// What the challenge of a 401 calls it; by default `WebSocket`.
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        self.realm = realm.into();
+        self
+    }
+
+    /// Lets those through who show nothing; no user is attached then.
+    pub const fn optional(mut self) -> Self {
+        self.optional = true;
+        self
+    }
+
+    /// RFC 9110 15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header field containing at least one
+    /// challenge"; there is none for cookies, so those are a 403.
+    fn refusal(&self, tried: bool) -> Response {
+        let realm: String = self
+            .realm
+            .chars()
+            .filter(|c| !c.is_control() && !matches!(c, '"' | '\\'))
+            .collect();
+        let response = Response::text(401, "authentication required\n");
+        let challenge = self.sources.iter().find_map(|source| match source {
+            Source::Basic => Some(format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")),
+            // RFC 6750 3.1: no error code "if the request lacks any authentication information"
+            Source::Bearer | Source::Query(_) if tried => {
+                Some(format!("Bearer realm=\"{realm}\", error=\"invalid_token\""))
+            }
+            Source::Bearer | Source::Query(_) => Some(format!("Bearer realm=\"{realm}\"")),
+            Source::Cookie(_) => None,
+        });
+        match challenge {
+            Some(challenge) => response.with("WWW-Authenticate", challenge),
+            None => Response::text(403, "authentication required\n"),
+        }
+    }
+}
+
+impl<V: Verifier> Layer for Auth<V> {
+    async fn check(&self, scope: &mut Scope) -> Result<(), Response> {
+        let found = self
+            .sources
+            .iter()
+            .map(|source| source.find(scope))
+            .find(|found| !matches!(found, Found::Nothing));
+        match found {
+            Some(Found::Credential(credential)) => {
+                let user = self.verifier.verify(credential).await;
+                scope.attach(user.ok_or_else(|| self.refusal(true))?);
+                Ok(())
+            }
+            Some(Found::Malformed) => Err(self.refusal(true)),
+            Some(Found::Nothing) | None if self.optional => Ok(()),
+            Some(Found::Nothing) | None => Err(self.refusal(false)),
+        }
+    }
+}
+
+impl Source {
+    fn find(&self, scope: &Scope) -> Found {
+        let token = |secret: &str| {
+            Found::Credential(Credential {
+                user: None,
+                secret: secret.to_string(),
+            })
+        };
+        match self {
+            Self::Bearer => match authorization(scope, "bearer") {
+                Some(secret) if !secret.is_empty() => token(secret),
+                Some(_) => Found::Malformed,
+                None => Found::Nothing,
+            },
+            Self::Basic => match authorization(scope, "basic") {
+                Some(encoded) => basic(encoded).map_or(Found::Malformed, Found::Credential),
+                None => Found::Nothing,
+            },
+            Self::Cookie(name) => scope.cookie(name).map_or(Found::Nothing, token),
+            Self::Query(name) => scope
+                .query_value(name)
+                .map_or(Found::Nothing, |secret| token(&secret)),
+        }
+    }
+}
+
+/// RFC 9110 11.4: `Authorization` is a scheme, in any case, and what belongs to it.
+fn authorization<'s>(scope: &'s Scope, scheme: &str) -> Option<&'s str> {
+    let (own, rest) = scope.header("authorization")?.split_once(' ')?;
+    own.eq_ignore_ascii_case(scheme).then_some(rest.trim())
+}
+
+/// RFC 7617 2: `user-id ":" password`, in base64; the first colon ends the name.
+fn basic(encoded: &str) -> Option<Credential> {
+    let octets = BASE64_STANDARD.decode(encoded).ok()?;
+    let text = String::from_utf8(octets).ok()?;
+    let (user, secret) = text.split_once(':')?;
+    Some(Credential {
+        user: Some(user.to_string()),
+        secret: secret.to_string(),
+    })
+}

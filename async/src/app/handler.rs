@@ -1,0 +1,207 @@
+//! What a route leads to: handlers of WebSockets, and pages.
+//! RFC 6455 section 4.2.2; RFC 9110 section 9.3.1 (GET).
+//! Knows no path.
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::app::endpoint;
+use crate::app::endpoint::Endpoint;
+use crate::error::Result;
+use crate::server::scope::Scope;
+use crate::server::service::Answering;
+use crate::server::upgrade::Upgrade;
+use crate::server::verdict::refusal;
+use crate::transport::Transport;
+use sansws_core::http::Response;
+
+/// A handler at work.
+pub(super) type Running = Pin<Box<dyn Future<Output = Result> + Send>>;
+
+/// A handler of WebSockets, of whatever type it was.
+pub struct Handler<T: Transport>(Arc<dyn Fn(Upgrade<T>) -> Running + Send + Sync>);
+
+impl<T: Transport> Handler<T> {
+    pub(super) fn run(&self, upgrade: Upgrade<T>) -> Running {
+        self.0(upgrade)
+    }
+}
+
+impl<T: Transport> Clone for Handler<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Transport> fmt::Debug for Handler<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handler")
+    }
+}
+
+/// What can handle WebSockets: an async function, a closure, an [`Endpoint`] that is cloned for each connection.
+///
+/// `MessageKind` tells these apart, and is always inferred. A handler and its future are `Send`; `Server::serve_local` takes one
+/// that is not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not handle WebSockets",
+    label = "not a handler",
+    note = "a handler is an `async fn(upgrade: Upgrade) -> Result`, or a closure like it: it takes the `Upgrade` alone, and asks it for \
+            parameters (`upgrade.param(\"room\")`), states (`upgrade.state::<Db>()`) and the query",
+    note = "a value whose type implements `Endpoint` is one too, if it is `Clone` and `Sync`: each connection has a clone"
+)]
+pub trait IntoHandler<T: Transport, Kind>: Sized {
+    /// What it runs as. Its bounds stand at the methods, so that the compiler says which one is not met, and why.
+    #[doc(hidden)]
+    type Running;
+
+    /// Makes it one.
+    fn into_handler(self) -> Handler<T>
+    where
+        Self: Send + Sync + 'static,
+        Self::Running: Future<Output = Result> + Send + 'static;
+}
+
+/// A function from an [`Upgrade`] to a future.
+#[derive(Debug)]
+pub enum Function {}
+
+/// An [`Endpoint`].
+#[derive(Debug)]
+pub enum Object {}
+
+impl<T, H, F> IntoHandler<T, Function> for H
+where
+    T: Transport,
+    H: Fn(Upgrade<T>) -> F,
+{
+    type Running = F;
+
+    fn into_handler(self) -> Handler<T>
+    where
+        Self: Send + Sync + 'static,
+        F: Future<Output = Result> + Send + 'static,
+    {
+        Handler(Arc::new(move |upgrade| Box::pin(self(upgrade))))
+    }
+}
+
+impl<T, E> IntoHandler<T, Object> for E
+where
+    T: Transport + Send + 'static,
+    E: Endpoint<T> + Clone + Sync,
+{
+    type Running = Running;
+
+    fn into_handler(self) -> Handler<T> {
+        Handler(Arc::new(move |upgrade| {
+            Box::pin(endpoint::run(self.clone(), upgrade))
+        }))
+    }
+}
+
+/// A page, of whatever type it was.
+#[derive(Clone)]
+pub struct Page(Arc<dyn Fn(Scope) -> Answering + Send + Sync>);
+
+impl Page {
+    pub(super) fn answer(&self, scope: Scope) -> Answering {
+        self.0(scope)
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Page")
+    }
+}
+
+/// What can answer a plain request: an async function from a [`Scope`] to [a response](IntoResponse), or a response as it is.
+///
+/// `MessageKind` tells these apart, and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a page",
+    label = "not a page",
+    note = "a page is an `async fn(scope: Scope) -> R`, where `R` is a `Response`, a text, or a `Result` of these; or such an answer as it is",
+    note = "its future must be `Send`: nothing like an `Rc` or a lock's guard is held while it waits"
+)]
+pub trait IntoPage<Kind> {
+    /// Makes it one.
+    fn into_page(self) -> Page;
+}
+
+impl<H, F> IntoPage<Function> for H
+where
+    H: Fn(Scope) -> F + Send + Sync + 'static,
+    F: Future<Output: IntoResponse> + Send + 'static,
+{
+    fn into_page(self) -> Page {
+        Page(Arc::new(move |scope| {
+            let answering = self(scope);
+            Box::pin(async move { answering.await.respond() })
+        }))
+    }
+}
+
+impl<R: IntoResponse + Clone + Send + Sync + 'static> IntoPage<Object> for R {
+    fn into_page(self) -> Page {
+        Page(Arc::new(move |_| Box::pin(ready(self.clone().respond()))))
+    }
+}
+
+/// What can be an answer: a response, a line of text, or one of these or an error.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an answer to a request",
+    label = "not an answer",
+    note = "a page answers with a `Response`, a text, or a `Result` of these"
+)]
+pub trait IntoResponse {
+    /// Makes it one.
+    fn into_response(self) -> Response;
+
+    /// A handler whose errors are kept apart from answers.
+    #[doc(hidden)]
+    fn respond(self) -> Result<Response>
+    where
+        Self: Sized,
+    {
+        Ok(self.into_response())
+    }
+}
+
+impl IntoResponse for Response {
+    fn into_response(self) -> Response {
+        self
+    }
+}
+
+/// Plain text, with status 200.
+impl IntoResponse for &'static str {
+    fn into_response(self) -> Response {
+        Response::text(200, self)
+    }
+}
+
+/// Plain text, with status 200.
+impl IntoResponse for String {
+    fn into_response(self) -> Response {
+        Response::text(200, self)
+    }
+}
+
+/// An error is what [`Error::reject`](crate::error::Error::reject) says, 400 for a parameter or a query that does not fit, else 500,
+/// which is counted and logged as the failure of a handler.
+impl<R: IntoResponse> IntoResponse for Result<R> {
+    fn into_response(self) -> Response {
+        match self {
+            Ok(response) => response.into_response(),
+            Err(error) => refusal(&error).0,
+        }
+    }
+
+    fn respond(self) -> Result<Response> {
+        self?.respond()
+    }
+}

@@ -1,0 +1,99 @@
+//! Layers: what stands between a request and its handler.
+//! RFC 6455 section 4.2.2: "the server can perform additional client authentication".
+//! Knows a request, not what serves it.
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::server::scope::Scope;
+use sansws_core::http::Response;
+
+/// A check before the upgrade: lets a request go on, perhaps with a state attached, or answers it.
+///
+/// A closure or function `Fn(&mut Scope) -> Result<(), Response>` is a layer. One that must wait implements the trait:
+///
+/// ```
+/// use sansws_async::app::Layer;
+/// use sansws_async::Scope;
+/// use sansws_core::http::Response;
+///
+/// struct Members;
+///
+/// impl Layer for Members {
+///     async fn check(&self, scope: &mut Scope) -> Result<(), Response> {
+///         let name = scope.query_value("name").ok_or_else(|| Response::text(400, "who?\n"))?;
+///         let member = look_up(&name).await.ok_or_else(|| Response::text(403, "members only\n"))?;
+///         scope.attach(member);
+///         Ok(())
+///     }
+/// }
+/// # struct Member;
+/// # async fn look_up(_: &str) -> Option<Member> { None }
+/// ```
+///
+/// Layers run from the outside in, and on one level in the order they were added: those of the router that is served (for every
+/// request, also one without a route), those of the routers in it, those of the route. They see requests for WebSockets and
+/// for pages; [`Scope::is_websocket`] tells them apart.
+///
+/// Together they have what is left of [`Timeouts::handshake`](sansws_core::config::Timeouts::handshake), then: 503.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a layer",
+    label = "not a layer",
+    note = "a layer is a function `fn(scope: &mut Scope) -> Result<(), Response>`; one that must wait implements `Layer` with an `async fn check`"
+)]
+pub trait Layer: Send + Sync + 'static {
+    /// Checks a request. `Err` is the answer to it.
+    fn check(&self, scope: &mut Scope) -> impl Future<Output = Result<(), Response>> + Send;
+}
+
+impl<F> Layer for F
+where
+    F: Fn(&mut Scope) -> Result<(), Response> + Send + Sync + 'static,
+{
+    fn check(&self, scope: &mut Scope) -> impl Future<Output = Result<(), Response>> + Send {
+        ready(self(scope))
+    }
+}
+
+/// A check in the making.
+type Checking<'a> = Pin<Box<dyn Future<Output = Result<(), Response>> + Send + 'a>>;
+
+trait Erased: Send + Sync {
+    fn check<'a>(&'a self, scope: &'a mut Scope) -> Checking<'a>;
+}
+
+impl<L: Layer> Erased for L {
+    fn check<'a>(&'a self, scope: &'a mut Scope) -> Checking<'a> {
+        Box::pin(Layer::check(self, scope))
+    }
+}
+
+/// Layers of whatever type, the outermost first.
+#[derive(Clone, Default)]
+pub(super) struct Layers(Vec<Arc<dyn Erased>>);
+
+impl Layers {
+    pub(super) fn push(&mut self, layer: impl Layer) {
+        self.0.push(Arc::new(layer));
+    }
+
+    /// Puts the layers of an outer router before these.
+    pub(super) fn inherit(&mut self, outer: &Self) {
+        self.0.splice(0..0, outer.0.iter().cloned());
+    }
+
+    pub(super) async fn check(&self, scope: &mut Scope) -> Result<(), Response> {
+        for layer in &self.0 {
+            layer.check(scope).await?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} layers", self.0.len())
+    }
+}

@@ -1,0 +1,54 @@
+//! Applications: routers of handlers, layers before them, endpoints, pages.
+//! RFC 6455 section 4.2.2 for what is decided before the upgrade; RFC 9110 section 15 for the answers.
+//! Knows no listener and no runtime: an adapter serves a [`Router`] as it serves a single handler.
+//!
+//! ```
+//! use sansws_async::app::{Layer, Route, Router};
+//! use sansws_async::{Result, Scope, Transport, Upgrade};
+//! use sansws_core::http::Response;
+//!
+//! async fn room<T: Transport>(upgrade: Upgrade<T>) -> Result {
+//!     let room: String = upgrade.param("room")?;
+//!     let mut socket = upgrade.accept().await?;
+//!     while let Some(text) = socket.receive_text().await? {
+//!         socket.send_text(format!("{room}: {text}")).await?;
+//!     }
+//!     Ok(())
+//! }
+//!
+//! fn members(scope: &mut Scope) -> Result<(), Response> {
+//!     match scope.cookie("session") {
+//!         Some(_) => Ok(()),
+//!         None => Err(Response::text(403, "members only\n")),
+//!     }
+//! }
+//!
+//! # fn check<T: Transport + Send + 'static>() -> Result<(), Box<dyn std::error::Error>> {
+//! let chat = Router::<T>::with_prefix("/chat")
+//!     .route("/{room}", room)
+//!     .layer(members);
+//! let app = Router::new()
+//!     .merge(chat)
+//!     .add(Route::new("/echo", room).named("echo"))
+//!     .get("/health", async |_: Scope| "fine\n")
+//!     .build()?;
+//! assert_eq!(app.url_for("echo", &[])?, "/echo");
+//! # Ok(())
+//! # }
+//! ```
+
+mod address;
+mod auth;
+mod endpoint;
+mod handler;
+mod layer;
+mod router;
+mod service;
+
+pub use address::PerAddress;
+pub use auth::{Auth, Credential, Verifier};
+pub use endpoint::Endpoint;
+pub use handler::{Handler, IntoHandler, IntoPage, IntoResponse, Page};
+pub use layer::Layer;
+pub use router::{Route, Router};
+pub use service::App;

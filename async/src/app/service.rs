@@ -1,0 +1,315 @@
+//! A router that is ready: which handler or page a request comes to, and through which layers.
+//! RFC 9110 sections 15.5.5 (404), 15.5.6 (405) and 15.5.22 (426).
+//! Knows no connection.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::app::handler::{Handler, Page, Running};
+use crate::app::layer::Layers;
+use crate::app::router::{Goal, Router, Target, WEBSOCKET};
+use crate::contain::{contain, contained};
+use crate::error::{Error, Result};
+use crate::hub::HubRef;
+use crate::server::options::{ConnectionPolicy, ServerOptions};
+use crate::server::scope::Attached;
+use crate::server::scope::Scope;
+use crate::server::service::{Decision, IntoService, Service};
+use crate::server::upgrade::Upgrade;
+use crate::transport::Transport;
+use sansws_core::handshake::{Refusal, Request};
+use sansws_core::http::{RequestHead, Response};
+use sansws_core::route::{Miss, Pattern, Routes, UrlError};
+
+/// A [`Router`] whose routes were checked. Clones are the same.
+#[derive(Debug)]
+pub struct App<T: Transport>(Arc<Inner<T>>);
+
+#[derive(Debug)]
+struct Inner<T: Transport> {
+    routes: Routes<Ready<T>>,
+    layers: Layers,
+    policy: Arc<ConnectionPolicy>,
+    states: Arc<Attached>,
+    /// What answers where no route leads to.
+    fallback: Option<Page>,
+    has_always: bool,
+}
+
+/// A target with what each request shares.
+#[derive(Debug)]
+struct Ready<T: Transport> {
+    goal: Goal<T>,
+    layers: Layers,
+    policy: Arc<ConnectionPolicy>,
+    states: Arc<Attached>,
+    always: bool,
+}
+
+impl<T: Transport> Clone for Ready<T> {
+    fn clone(&self) -> Self {
+        Self {
+            goal: self.goal.clone(),
+            layers: self.layers.clone(),
+            policy: Arc::clone(&self.policy),
+            states: Arc::clone(&self.states),
+            always: self.always,
+        }
+    }
+}
+
+/// A request that was let through to a route.
+enum Found<T: Transport> {
+    Handler(Handler<T>, Arc<ConnectionPolicy>),
+    Page(Page, Arc<ConnectionPolicy>),
+}
+
+impl<T: Transport> Clone for App<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Transport> App<T> {
+    pub(super) fn new(
+        routes: Routes<Target<T>>,
+        layers: Layers,
+        policy: ConnectionPolicy,
+        states: Attached,
+        fallback: Option<Page>,
+    ) -> Self {
+        let routes = routes.map(|target| Ready {
+            goal: target.goal,
+            layers: target.layers,
+            policy: Arc::new(target.policy),
+            states: Arc::new(target.states),
+            always: target.always,
+        });
+        let has_always = routes.iter().any(|(_, ready)| ready.always);
+        Self(Arc::new(Inner {
+            routes,
+            layers,
+            policy: Arc::new(policy),
+            states: Arc::new(states),
+            fallback,
+            has_always,
+        }))
+    }
+
+    /// Makes a service; an outer policy applies to whatever this one leaves open.
+    fn under(self, outer: &ConnectionPolicy) -> Self {
+        if outer.is_silent() {
+            return self;
+        }
+        let inherit = |policy: &ConnectionPolicy| {
+            let mut policy = policy.clone();
+            policy.inherit(outer);
+            policy
+        };
+        let Inner {
+            routes,
+            layers,
+            policy,
+            states,
+            fallback,
+            has_always,
+        } = &*self.0;
+        let routes = routes.clone().map(|ready| Ready {
+            policy: Arc::new(inherit(&ready.policy)),
+            ..ready
+        });
+        Self(Arc::new(Inner {
+            routes,
+            layers: layers.clone(),
+            policy: Arc::new(inherit(policy)),
+            states: Arc::clone(states),
+            fallback: fallback.clone(),
+            has_always: *has_always,
+        }))
+    }
+
+    /// The path of the route called `name`; see [`Routes::url_for`].
+    pub fn url_for(&self, name: &str, values: &[(&str, &dyn Display)]) -> Result<String, UrlError> {
+        self.0.routes.url_for(name, values)
+    }
+
+    /// The patterns of all routes, in the order they were added.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.0.routes.iter().map(|(pattern, _)| pattern)
+    }
+}
+
+/// Where the path of a request leads.
+enum Way<'r, T: Transport> {
+    Route(&'r Ready<T>, &'r Pattern),
+    /// Nowhere, and this is what answers there.
+    Fallback(&'r Page),
+    Answer(Response),
+}
+
+impl<T: Transport> Inner<T> {
+    /// Looks a request up. Converters are code of the application.
+    fn find(&self, scope: &Scope) -> Way<'_, T> {
+        let method = if scope.is_websocket() {
+            WEBSOCKET
+        } else {
+            scope.method.as_str()
+        };
+        match self.routes.find(method, scope.path()) {
+            // Only we say so, no peer.
+            Ok(_) if method == WEBSOCKET && !scope.is_websocket() => {
+                Way::Answer(not_allowed(&[WEBSOCKET.into()], true))
+            }
+            Ok(found) => Way::Route(found.endpoint, found.pattern),
+            Err(miss) => match &self.fallback {
+                Some(page) if miss == Miss::NotFound => Way::Fallback(page),
+                _ => Way::Answer(answer_to(&miss, scope.is_websocket(), &scope.method)),
+            },
+        }
+    }
+
+    /// Has the layers look at it.
+    async fn enter(&self, found: Way<'_, T>, scope: &mut Scope) -> Result<Found<T>, Response> {
+        let policy = match &found {
+            Way::Route(ready, _) => &ready.policy,
+            Way::Fallback(_) | Way::Answer(_) => &self.policy,
+        };
+        policy.check(scope)?;
+        self.layers.check(scope).await?;
+        let policy = Arc::clone(policy);
+        let ready = match found {
+            Way::Route(ready, _) => ready,
+            Way::Fallback(page) => return Ok(Found::Page(page.clone(), policy)),
+            Way::Answer(response) => return Err(response),
+        };
+        ready.layers.check(scope).await?;
+        Ok(match &ready.goal {
+            Goal::WebSocket(handler) => Found::Handler(handler.clone(), policy),
+            Goal::Page(page, _) => Found::Page(page.clone(), policy),
+        })
+    }
+
+    async fn decide(&self, mut scope: Scope) -> Decision<Handler<T>> {
+        let found = match contain(|| self.find(&scope)) {
+            Ok(found) => found,
+            Err(error) => return failed(error, None),
+        };
+        let route = match &found {
+            Way::Route(ready, pattern) => {
+                scope.set_route(Some((*pattern).clone()), Arc::clone(&ready.states));
+                Some((*pattern).clone())
+            }
+            Way::Fallback(_) | Way::Answer(_) => {
+                scope.set_route(None, Arc::clone(&self.states));
+                None
+            }
+        };
+        match contained(self.enter(found, &mut scope)).await {
+            Ok(Ok(Found::Handler(handler, policy))) => Decision::Handle {
+                scope,
+                handler,
+                policy,
+            },
+            Ok(Ok(Found::Page(page, policy))) => Decision::Page {
+                scope,
+                page: Box::new(move |scope| page.answer(scope)),
+                policy,
+            },
+            Ok(Err(response)) => Decision::Answer(response),
+            Err(error) => failed(error, route),
+        }
+    }
+}
+
+fn failed<H>(error: Error, route: Option<Pattern>) -> Decision<H> {
+    let error = error.into();
+    Decision::Failed { error, route }
+}
+
+fn answer_to(miss: &Miss, is_websocket: bool, method: &str) -> Response {
+    match miss {
+        Miss::MethodNotAllowed(_) if is_websocket => {
+            Response::text(404, "there is no WebSocket at this path\n")
+        }
+        Miss::MethodNotAllowed(allow) => not_allowed(allow, method == "GET"),
+        Miss::NotFound | Miss::BadPath(_) => Response::text(miss.status(), format!("{miss}\n")),
+    }
+}
+
+/// RFC 9110 15.5.22: 426 where a GET is fine but for the missing upgrade; else 405 with what is allowed.
+fn not_allowed(allow: &[String], is_get: bool) -> Response {
+    let pages: Vec<&str> = allow
+        .iter()
+        .map(String::as_str)
+        .filter(|method| *method != WEBSOCKET)
+        .collect();
+    if pages.is_empty() && is_get {
+        return Refusal::NotWebSocket.response();
+    }
+    let allow = if pages.is_empty() {
+        "GET".into()
+    } else {
+        pages.join(", ")
+    };
+    Response::text(405, "method not allowed\n").with("Allow", allow)
+}
+
+impl<T: Transport + 'static> IntoService<T> for Router<T> {
+    type Service = App<T>;
+
+    fn into_service(self, options: &ServerOptions) -> Result<App<T>, Error> {
+        Ok(self.build_under(&options.policy)?)
+    }
+}
+
+/// As a router that is built by the server, it inherits the policy of the server's options.
+impl<T: Transport + 'static> IntoService<T> for App<T> {
+    type Service = Self;
+
+    fn into_service(self, options: &ServerOptions) -> Result<Self, Error> {
+        Ok(self.under(&options.policy))
+    }
+}
+
+impl<T: Transport + 'static> Service<T> for App<T> {
+    type Handler = Handler<T>;
+    type Deciding = Pin<Box<dyn Future<Output = Decision<Handler<T>>> + Send>>;
+    type Running = Running;
+
+    const PLAIN: bool = true;
+
+    fn hubs(&self) -> Vec<HubRef> {
+        let mut hubs: Vec<HubRef> = Vec::new();
+        let routes = self.0.routes.iter().map(|(_, ready)| &*ready.policy);
+        for hub in routes.filter_map(|policy| policy.hub.as_ref()) {
+            if !hubs.iter().any(|known| known.is_same(hub)) {
+                hubs.push(hub.clone());
+            }
+        }
+        hubs
+    }
+
+    fn has_always(&self) -> bool {
+        self.0.has_always
+    }
+
+    fn is_always(&self, head: &RequestHead) -> bool {
+        let is_always = || {
+            let found = self.0.routes.find(&head.method, head.path());
+            found.is_ok_and(|found| found.endpoint.always)
+        };
+        // Converters are code of the application; what they do wrong is told where the request is decided on.
+        !Request::is_meant(head) && contain(is_always).unwrap_or(false)
+    }
+
+    fn decide(&self, scope: Scope) -> Self::Deciding {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { inner.decide(scope).await })
+    }
+
+    fn run(handler: Handler<T>, upgrade: Upgrade<T>) -> Running {
+        handler.run(upgrade)
+    }
+}

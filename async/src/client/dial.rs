@@ -1,0 +1,174 @@
+//! Connections over streams: dialled, or given.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::ToSocketAddrs;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sansws_core::config::Config;
+use sansws_core::http::Url;
+use sansws_core::random::Seed;
+use sansws_core::time::{Duration, Instant};
+
+use crate::client::Connector;
+use crate::client::connect::{connect as open, connect_until};
+use crate::client::options::ConnectOptions;
+use crate::client::race::first_to_connect;
+use crate::client::redirects::follow;
+use crate::client::tunnel::tunnel;
+use crate::error::{Error, Result};
+use crate::runtime::sleep::within;
+use crate::runtime::{ByteStream, Io, Runtime, Sleep, Stream, now, sleep};
+use crate::server::builder::Wire;
+use crate::server::request_loop::receive_request;
+use crate::server::upgrade::Upgrade;
+use crate::socket::websocket::WebSocket;
+
+/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`ConnectOptions`].
+///
+/// # Errors
+/// [`Error::BadUrl`], [`Error::BadHeader`], [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
+/// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
+/// [`Error::Redirect`] when it sent us where we do not go.
+pub async fn connect<R: Runtime>(
+    url: &str,
+    dial: ConnectOptions,
+) -> Result<WebSocket<Wire<R>>, Error> {
+    follow(Error::parse_url(url)?, dial, once::<R>).await
+}
+
+/// Dials once.
+async fn once<R: Runtime>(url: Url, dial: ConnectOptions) -> Result<WebSocket<Wire<R>>, Error> {
+    let timeouts = dial.config.timeouts.clone();
+    let tcp = within::<R, _>(timeouts.connect, tcp::<R>(&url, &dial)).await?;
+    let stream = Stream::Tcp(tcp);
+    let stream = match &dial.proxy {
+        Some(proxy) if proxy.is_secure() => {
+            within::<R, _>(timeouts.connect, secure_proxy(stream, proxy.host(), &dial)).await?
+        }
+        _ => stream,
+    };
+    let stream = tunnel(Wire::<R>::new(stream), &url, &dial)
+        .await?
+        .into_inner();
+    // One time for both handshakes.
+    let until = timeouts.handshake.map(|time| now::<R>() + time);
+    let stream = if url.is_secure() {
+        within::<R, _>(timeouts.handshake, secure(stream, &url, &dial)).await?
+    } else {
+        stream
+    };
+    let transport = Wire::<R>::new(stream);
+    connect_until(transport, &url, dial.options, dial.config, seed()?, until).await
+}
+
+/// Opens a connection over a stream that already leads to the host of `url`: a Unix socket, TLS of your own. The proxy, the
+/// redirects and the TLS settings of `dial` are not looked at.
+pub async fn connect_over<R: Runtime, S: ByteStream>(
+    stream: S,
+    url: &Url,
+    dial: ConnectOptions,
+) -> Result<WebSocket<Io<R, S>>, Error> {
+    open(Io::new(stream), url, dial.options, dial.config, seed()?).await
+}
+
+/// Dials for a [`Client`](crate::Client).
+pub struct Dialer<R>(PhantomData<fn() -> R>);
+
+impl<R> Default for Dialer<R> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<R> fmt::Debug for Dialer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dialer")
+    }
+}
+
+impl<R: Runtime> Connector for Dialer<R> {
+    type Transport = Wire<R>;
+    type Dialing = Pin<Box<dyn Future<Output = Result<WebSocket<Wire<R>>, Error>> + Send>>;
+    type Sleeping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    fn dial(&self, url: &Url, dial: &ConnectOptions) -> Self::Dialing {
+        Box::pin(follow(url.clone(), dial.clone(), once::<R>))
+    }
+
+    fn sleep(&self, time: Duration) -> Self::Sleeping {
+        Box::pin(sleep::<R>(time))
+    }
+
+    fn now(&self) -> Instant {
+        now::<R>()
+    }
+
+    fn seed(&self) -> Result<Seed, Error> {
+        seed()
+    }
+}
+
+/// Reads the request from a stream that a client opened. A bad one has been answered when the error comes back.
+pub async fn accept<R: Runtime, S: ByteStream>(
+    stream: S,
+    config: Arc<Config>,
+) -> Result<Upgrade<Io<R, S>>, Error> {
+    receive_request(Io::new(stream), config).await
+}
+
+/// Connects to the address of the host that answers first.
+async fn tcp<R: Runtime>(url: &Url, dial: &ConnectOptions) -> Result<R::Tcp, Error> {
+    let addresses = match dial.addresses(url) {
+        Some(addresses) => addresses,
+        None => {
+            let (host, port) = dial.first_hop(url);
+            let host = String::from(host);
+            let found =
+                R::spawn_blocking(move || (host, port).to_socket_addrs().map(Vec::from_iter));
+            found.await??
+        }
+    };
+    let first = first_to_connect(addresses, now::<R>, Sleep::<R>::new, R::connect);
+    Ok(first.await?)
+}
+
+#[cfg(feature = "tls")]
+async fn secure<R: Runtime>(
+    stream: Stream<R>,
+    url: &Url,
+    dial: &ConnectOptions,
+) -> Result<Stream<R>, Error> {
+    crate::runtime::tls_stream::connect(stream, url.host(), dial.tls.as_ref()).await
+}
+
+#[cfg(feature = "tls")]
+async fn secure_proxy<R: Runtime>(
+    stream: Stream<R>,
+    host: &str,
+    dial: &ConnectOptions,
+) -> Result<Stream<R>, Error> {
+    crate::runtime::tls_stream::connect(stream, host, dial.proxy_tls.as_ref()).await
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secure<R: Runtime>(_: Stream<R>, _: &Url, _: &ConnectOptions) -> Result<Stream<R>, Error> {
+    Err(Error::other("wss:// needs the feature `tls`"))
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secure_proxy<R: Runtime>(
+    _: Stream<R>,
+    _: &str,
+    _: &ConnectOptions,
+) -> Result<Stream<R>, Error> {
+    Err(Error::other("an https:// proxy needs the feature `tls`"))
+}
+
+/// Entropy for one connection, from the operating system.
+fn seed() -> Result<Seed, Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(Error::other)?;
+    Ok(Seed::new(bytes))
+}

@@ -1,0 +1,309 @@
+//! What a caller may set on a client, the same for every adapter.
+//! RFC 6455 section 4.1; RFC 7617 (Basic), RFC 6750 (Bearer), RFC 6265 (cookies).
+//! Plain data, checked where it is set.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sansws_core::config::Config;
+use sansws_core::error::Misuse;
+use sansws_core::handshake::ClientOptions;
+use sansws_core::http::field::is_token;
+use sansws_core::http::{Credentials, Fields, Url};
+use sansws_core::proxy::Proxy;
+
+/// Options for an outgoing connection.
+///
+/// ```
+/// use sansws_async::ConnectOptions;
+/// let dial = ConnectOptions::default()
+///     .subprotocol("chat.v2")
+///     .header("Origin", "https://example.org")
+///     .bearer("mF_9.B5f-4.1JqM")?
+///     .proxy("socks5://127.0.0.1:9050".parse()?)
+///     .redirects(3);
+/// assert_eq!(dial.options.subprotocols, ["chat.v2"]);
+/// # Ok::<(), sansws_core::error::Misuse>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ConnectOptions {
+    /// Limits, times, compression.
+    pub config: Arc<Config>,
+    /// Subprotocols and header fields of the request.
+    pub options: ClientOptions,
+    /// The proxy that leads to the server; by default none.
+    pub proxy: Option<Proxy>,
+    /// Addresses of hosts that are not looked up. See [`ConnectOptions::resolve`].
+    pub resolved: Vec<(String, Vec<SocketAddr>)>,
+    /// Maximum number of redirects in a row that are followed; default 0. See [`ConnectOptions::redirects`].
+    pub redirects: u32,
+    /// TLS settings for `wss://`; `None` trusts the roots of the system. See [`crate::tls`].
+    #[cfg(feature = "tls")]
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// TLS settings for an `https://` proxy; `None` trusts the roots of the system. Those for the server are not shown to it.
+    #[cfg(feature = "tls")]
+    pub proxy_tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl ConnectOptions {
+    /// Sets limits, times and compression.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = config.into();
+        self
+    }
+
+    /// Offers a subprotocol, behind those offered before.
+    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+        self.options.subprotocols.push(name.into());
+        self
+    }
+
+    /// Adds a header field to the request, such as `Origin`. It is checked when the request is made. A `Host` stands in the place of
+    /// the URL's, for a gateway or a test; where the connection leads and which name TLS asks for (SNI) stay with the URL.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.options.fields.push(name, value.as_ref());
+        self
+    }
+
+    /// Says who we are by name and password (RFC 7617), in place of any `Authorization` before, and of those of the URL. Anybody on
+    /// the way can read them unless the URL is `wss://`.
+    ///
+    /// # Errors
+    /// [`Misuse::Credentials`] for a name with a colon, or control characters in either.
+    pub fn basic(self, user: &str, password: &str) -> Result<Self, Misuse> {
+        let credentials = Credentials {
+            user: user.into(),
+            password: password.into(),
+        };
+        let basic = credentials.basic().ok_or(Misuse::Credentials)?;
+        Ok(self.replace("Authorization", basic))
+    }
+
+    /// Says who we are by a token (RFC 6750), in place of any `Authorization` before.
+    ///
+    /// # Errors
+    /// [`Misuse::Credentials`] for what is not a `b64token`: letters, digits, `-._~+/`, then perhaps `=`.
+    pub fn bearer(self, token: &str) -> Result<Self, Misuse> {
+        // RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
+        let bare = token.trim_end_matches('=');
+        let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~+/".contains(&octet);
+        if bare.is_empty() || !bare.bytes().all(fits) {
+            return Err(Misuse::Credentials);
+        }
+        Ok(self.replace("Authorization", format!("Bearer {token}")))
+    }
+
+    /// Adds a cookie. All of them stand in one `Cookie` field, in this order.
+    ///
+    /// # Errors
+    /// [`Misuse::Credentials`] for a name that is no token, or a value with octets that no cookie has.
+    pub fn cookie(self, name: &str, value: &str) -> Result<Self, Misuse> {
+        // RFC 6265 4.1.1: cookie-value = *cookie-octet / ( DQUOTE *cookie-octet DQUOTE )
+        let bare = value
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+            .unwrap_or(value);
+        let fits = |octet: u8| matches!(octet, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
+        if !is_token(name) || !bare.bytes().all(fits) {
+            return Err(Misuse::Credentials);
+        }
+        // 5.4: "the user agent MUST NOT attach more than one Cookie header field"
+        let mut all: Vec<u8> = Vec::new();
+        for before in self.options.fields.all("cookie") {
+            all.extend_from_slice(before);
+            all.extend_from_slice(b"; ");
+        }
+        all.extend_from_slice(format!("{name}={value}").as_bytes());
+        Ok(self.replace("Cookie", &all))
+    }
+
+    /// Goes through a proxy, to `ws://` and `wss://` servers alike. It has as long as a TCP connection may take
+    /// ([`Timeouts::connect`](sansws_core::config::Timeouts::connect)) to lead to the server, after it was reached in that time.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Connects to these addresses where `host` is the host of a URL or of the proxy, and looks nothing up; in place of those set for it
+    /// before. They are tried as those of a lookup are: families take turns, the next one after 250 ms or at a failure (RFC 8305).
+    /// Port 0 stands for the port of the URL. `Host`, TLS and cookies know nothing of it, and a server behind a proxy is looked up
+    /// by that.
+    ///
+    /// ```
+    /// use sansws_async::ConnectOptions;
+    /// let dial = ConnectOptions::default().resolve("example.org", ["127.0.0.1:0".parse()?, "[::1]:8080".parse()?]);
+    /// let addresses = dial.addresses(&"wss://example.org/".parse()?).unwrap();
+    /// assert_eq!(addresses, ["127.0.0.1:443".parse()?, "[::1]:8080".parse()?]);
+    /// assert_eq!(dial.addresses(&"wss://example.com/".parse()?), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn resolve(
+        mut self,
+        host: impl Into<String>,
+        addresses: impl IntoIterator<Item = SocketAddr>,
+    ) -> Self {
+        let host = host.into();
+        self.resolved
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(&host));
+        self.resolved.push((host, addresses.into_iter().collect()));
+        self
+    }
+
+    /// Follows so many redirects in a row; default 0: a redirect is [`Error::Refused`](super::Error::Refused), with its
+    /// [`location`](sansws_core::http::Response::location), since only a caller who expects them knows whom it may be sent to.
+    ///
+    /// `http` and `https` lead to `ws` and `wss`, never from `wss` to `ws`; another scheme, host or port gets no `Authorization`,
+    /// `Cookie`, `Proxy-Authorization` or `Host`, and no name and password of the URL. All other fields, the proxy and a TLS client certificate go along. Each hop has the
+    /// whole of its timeouts.
+    pub const fn redirects(mut self, most: u32) -> Self {
+        self.redirects = most;
+        self
+    }
+
+    /// Sets the TLS settings: other roots, a client certificate.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Arc<rustls::ClientConfig>) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Sets the TLS settings for an `https://` proxy.
+    #[cfg(feature = "tls")]
+    pub fn proxy_tls(mut self, tls: Arc<rustls::ClientConfig>) -> Self {
+        self.proxy_tls = Some(tls);
+        self
+    }
+
+    /// The addresses of the [first hop](Self::first_hop) to `url`, if it is not to be looked up.
+    pub fn addresses(&self, url: &Url) -> Option<Vec<SocketAddr>> {
+        let (host, port) = self.first_hop(url);
+        let known = |(name, _): &&(String, _)| name.eq_ignore_ascii_case(host);
+        let (_, addresses) = self.resolved.iter().find(known)?;
+        let with_port = |address: &SocketAddr| match address.port() {
+            0 => SocketAddr::new(address.ip(), port),
+            _ => *address,
+        };
+        Some(addresses.iter().map(with_port).collect())
+    }
+
+    /// Host and port that TCP leads to: the proxy's, or those of `url`.
+    pub fn first_hop<'a>(&'a self, url: &'a Url) -> (&'a str, u16) {
+        match &self.proxy {
+            Some(proxy) => (proxy.host(), proxy.port()),
+            None => (url.host(), url.port()),
+        }
+    }
+
+    /// Sets a field that occurs once.
+    fn replace(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let fields = &self.options.fields;
+        let mut kept: Fields = fields
+            .iter()
+            .filter(|(other, _)| !other.eq_ignore_ascii_case(name))
+            .collect();
+        kept.push(name, value.as_ref());
+        self.options.fields = kept;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(dial: Result<ConnectOptions, Misuse>, name: &str) -> Result<String, Misuse> {
+        let dial = dial?;
+        assert_eq!(dial.options.fields.all(name).count(), 1);
+        Ok(dial.options.fields.get_str(name).unwrap().into())
+    }
+
+    #[test]
+    fn names_and_passwords() {
+        let cases: &[(&str, &str, Result<&str, Misuse>)] = &[
+            (
+                "Aladdin",
+                "open sesame",
+                Ok("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ),
+            ("", "a:b", Ok("Basic OmE6Yg==")),
+            ("test", "123\u{a3}", Ok("Basic dGVzdDoxMjPCow==")),
+            ("a:b", "c", Err(Misuse::Credentials)),
+            ("a\r\nX: y", "c", Err(Misuse::Credentials)),
+            ("a", "c\n", Err(Misuse::Credentials)),
+            ("a", "\u{85}", Err(Misuse::Credentials)),
+        ];
+        for (user, password, want) in cases {
+            let got = field(
+                ConnectOptions::default().basic(user, password),
+                "authorization",
+            );
+            assert_eq!(got.as_deref(), want.as_deref(), "{user}:{password}");
+        }
+    }
+
+    #[test]
+    fn tokens() {
+        for good in ["mF_9.B5f-4.1JqM", "a", "a+/~==", "YQ=="] {
+            let got = field(ConnectOptions::default().bearer(good), "authorization");
+            assert_eq!(got, Ok(format!("Bearer {good}")));
+        }
+        for bad in ["", "=", "a b", "a=b", "a\r\nX: y", "a,b", "\u{e4}", "a:b"] {
+            assert_eq!(
+                ConnectOptions::default().bearer(bad).err(),
+                Some(Misuse::Credentials),
+                "{bad}"
+            );
+        }
+        let both = ConnectOptions::default()
+            .header("authorization", "old")
+            .basic("a", "b");
+        let both = both.and_then(|dial| dial.bearer("new"));
+        assert_eq!(field(both, "authorization").as_deref(), Ok("Bearer new"));
+    }
+
+    #[test]
+    fn cookies_share_a_field() {
+        let mut dial = Ok(ConnectOptions::default().header("COOKIE", "z=0"));
+        for (name, value) in [("a", "1"), ("b", ""), ("c", "\"x=y\"")] {
+            dial = dial.and_then(|dial| dial.cookie(name, value));
+        }
+        assert_eq!(
+            field(dial, "cookie").as_deref(),
+            Ok("z=0; a=1; b=; c=\"x=y\"")
+        );
+        for (name, value) in [
+            ("", "a"),
+            ("a b", "c"),
+            ("a=b", "c"),
+            ("a", "b;c"),
+            ("a", "b c"),
+            ("a", "b,c"),
+            ("a", "\""),
+            ("a", "b\"c"),
+            ("a", "b\\"),
+            ("a", "b\r\nX: y"),
+            ("a", "\u{e4}"),
+        ] {
+            let got = ConnectOptions::default().cookie(name, value);
+            assert_eq!(got.err(), Some(Misuse::Credentials), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn the_first_hop() {
+        let url: Url = "wss://a:444/".parse().unwrap();
+        let dial = ConnectOptions::default();
+        assert_eq!(dial.first_hop(&url), ("a", 444));
+        let dial = dial.proxy("http://b:1".parse().unwrap());
+        assert_eq!(dial.first_hop(&url), ("b", 1));
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let dial = dial
+            .resolve("B", [at("1.0.0.1:0")])
+            .resolve("a", [at("1.0.0.2:0")]);
+        assert_eq!(dial.addresses(&url), Some(Vec::from([at("1.0.0.1:1")])));
+        let dial = dial.resolve("b", [at("[::1]:7"), at("1.0.0.1:0")]);
+        let both = Vec::from([at("[::1]:7"), at("1.0.0.1:1")]);
+        assert_eq!(dial.addresses(&url), Some(both));
+    }
+}

@@ -1,0 +1,95 @@
+//! Messages that wait for a connection.
+//! RFC 6455 section 10.4: bounded in number and in octets.
+//! Knows no connection.
+
+use std::collections::VecDeque;
+
+use sansws_core::error::Misuse;
+use sansws_core::message::Message;
+
+/// The messages, the oldest first.
+#[derive(Debug)]
+pub(super) struct Queue {
+    messages: VecDeque<Message>,
+    octets: usize,
+    pub(super) most_messages: usize,
+    pub(super) most_octets: usize,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            messages: VecDeque::new(),
+            octets: 0,
+            most_messages: 256,
+            most_octets: 1 << 20,
+        }
+    }
+}
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Takes the message over, unless it does not fit; then it stays where it is.
+    pub(super) fn push(&mut self, message: &mut Option<Message>) -> Result<(), Misuse> {
+        let octets = message.as_ref().map_or(0, Message::len);
+        let full = self.messages.len() >= self.most_messages
+            || octets > self.most_octets.saturating_sub(self.octets);
+        if full {
+            return Err(Misuse::Full);
+        }
+        self.octets += octets;
+        self.messages.extend(message.take());
+        Ok(())
+    }
+
+    pub(super) fn front(&self) -> Option<&Message> {
+        self.messages.front()
+    }
+
+    pub(super) fn pop(&mut self) {
+        if let Some(message) = self.messages.pop_front() {
+            self.octets -= message.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    #[test]
+    fn bounded_both_ways() {
+        let mut queue = Queue {
+            most_messages: 3,
+            most_octets: 10,
+            ..Queue::default()
+        };
+        let mut put = |octets: usize| {
+            let mut message = Some(Message::Binary(vec![0; octets]));
+            let put = queue.push(&mut message);
+            assert_eq!(message.is_some(), put.is_err());
+            put
+        };
+        assert_eq!(put(11), Err(Misuse::Full));
+        assert_eq!(put(6), Ok(()));
+        assert_eq!(put(5), Err(Misuse::Full));
+        assert_eq!(put(4), Ok(()));
+        assert_eq!(put(0), Ok(()));
+        assert_eq!(put(0), Err(Misuse::Full));
+        queue.pop();
+        assert_eq!((queue.len(), queue.octets), (2, 4));
+        assert_eq!(queue.front().map(Message::len), Some(4));
+        queue.pop();
+        queue.pop();
+        queue.pop();
+        assert!(queue.is_empty() && queue.octets == 0);
+    }
+}

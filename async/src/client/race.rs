@@ -1,0 +1,68 @@
+//! Connecting to a host with several addresses: the first that connects wins.
+//! RFC 8305; the order and the times are those of `sansws_core::policy::Attempts`.
+//! Knows no socket: an adapter brings the attempt, the clock and the wait.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
+
+use sansws_core::policy::{Attempt, Attempts};
+use sansws_core::time::{Duration, Instant};
+
+/// Connects to one of `addresses` by `dial`; the attempts that lose are dropped.
+///
+/// # Errors
+/// The error of the attempt that failed last; `NotFound` when there is no address.
+pub async fn first_to_connect<S, D, W>(
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    now: impl Fn() -> Instant,
+    sleep: impl Fn(Duration) -> W,
+    dial: impl Fn(SocketAddr) -> D,
+) -> io::Result<S>
+where
+    D: Future<Output = io::Result<S>>,
+    W: Future,
+{
+    let mut attempts = Attempts::new(addresses);
+    let mut running: Vec<Pin<Box<D>>> = Vec::new();
+    let mut waiting: Option<(Instant, Pin<Box<W>>)> = None;
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    poll_fn(move |cx| {
+        loop {
+            let mut at = 0;
+            while let Some(attempt) = running.get_mut(at) {
+                match attempt.as_mut().poll(cx) {
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Err(error)) => {
+                        last = error;
+                        attempts.failed();
+                        drop(running.swap_remove(at));
+                    }
+                    Poll::Pending => at += 1,
+                }
+            }
+            let now = now();
+            match attempts.step(now) {
+                Attempt::Begin(address) => running.push(Box::pin(dial(address))),
+                Attempt::Until(until) => {
+                    let mut wait = match waiting.take() {
+                        Some((at, wait)) if at == until => wait,
+                        _ => Box::pin(sleep(until.since(now))),
+                    };
+                    if wait.as_mut().poll(cx).is_pending() {
+                        waiting = Some((until, wait));
+                        return Poll::Pending;
+                    }
+                }
+                Attempt::Wait => return Poll::Pending,
+                Attempt::Failed => {
+                    let none = io::Error::from(io::ErrorKind::NotFound);
+                    return Poll::Ready(Err(std::mem::replace(&mut last, none)));
+                }
+            }
+        }
+    })
+    .await
+}

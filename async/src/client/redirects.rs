@@ -1,0 +1,37 @@
+//! Dialling until the answer is no redirect.
+//! RFC 6455 section 4.1; which request comes next is `sansws_core::handshake`'s.
+//! Knows no socket: it is told how to dial once.
+
+use crate::client::options::ConnectOptions;
+use crate::error::{Error, Result};
+use crate::socket::websocket::WebSocket;
+use crate::transport::Transport;
+use sansws_core::handshake::Redirects;
+use sansws_core::http::Url;
+
+/// Dials `url` by `once`, and again where it is sent, as often as [`ConnectOptions::redirects`] allows.
+///
+/// # Errors
+/// What `once` fails with: [`Error::Refused`] for a redirect when none are followed. [`Error::Redirect`] for one that is not.
+pub async fn follow<T, F>(
+    url: Url,
+    dial: ConnectOptions,
+    mut once: impl FnMut(Url, ConnectOptions) -> F,
+) -> Result<WebSocket<T>, Error>
+where
+    T: Transport,
+    F: Future<Output = Result<WebSocket<T>, Error>>,
+{
+    let mut redirects = Redirects::new(url, dial.options.clone(), dial.redirects);
+    loop {
+        let mut next = dial.clone();
+        next.options = redirects.options().clone();
+        let response = match once(redirects.url().clone(), next).await {
+            Err(Error::Refused(response)) => response,
+            done => return done,
+        };
+        if !redirects.follow(&response)? {
+            return Err(Error::Refused(response));
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! How a client runs, poll by poll.
+//! RFC 6455 section 7.2.3.
+//! Knows when to dial, wait, send and receive; all of what is half done lies in the [`Link`].
+
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use crate::client::state::ended;
+use crate::client::state::{ClientState, Stop};
+use crate::client::{Client, Connector, Hook};
+use crate::contain::contain;
+use crate::error::{Error, Result};
+use crate::server::handler_error::Chain;
+use crate::server::handler_error::HandlerError;
+use crate::server::verdict::{Blame, Verdict};
+use crate::socket::read_ahead::Item;
+use crate::socket::wakers::Party;
+use crate::socket::websocket::WebSocket;
+use crate::socket::websocket::is_closing;
+use sansws_core::close::CloseCode;
+use sansws_core::error::Misuse;
+use sansws_core::message::{Message, Payload};
+use sansws_core::policy::Next;
+
+/// What is under way.
+pub(super) enum Link<C: Connector> {
+    /// Nothing: dial.
+    Idle,
+    Dialing(C::Dialing),
+    /// The hook runs on the fresh connection.
+    Opening(WebSocket<C::Transport>, Hook),
+    Open(WebSocket<C::Transport>),
+    /// The Close frames and the end of TCP are awaited: after a hook that failed with this, or for good.
+    Leaving(WebSocket<C::Transport>, Option<Error>),
+    Waiting(C::Sleeping),
+    Stopped,
+}
+
+/// Maximum number of messages that are kept for who receives, while somebody else sends or waits.
+const KEPT: usize = 1 << 10;
+
+impl<C: Connector> Client<C> {
+    /// Goes as far as it can: `true` when the connection is open, and as much of the queue sent as it takes; `false` for ever.
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            match &mut self.link {
+                Link::Idle => {
+                    let dialing = self.connector.dial(&self.url, &self.dial);
+                    self.link = Link::Dialing(dialing);
+                    self.change(ClientState::Connecting);
+                }
+                Link::Dialing(dialing) => match ready!(Pin::new(dialing).poll(cx)) {
+                    Ok(socket) => self.begin(socket),
+                    Err(error) => self.over(error),
+                },
+                Link::Opening(_, hook) => {
+                    let done = match contain(|| hook.as_mut().poll(cx)) {
+                        Ok(done) => ready!(done),
+                        Err(panic) => Err(panic.into()),
+                    };
+                    self.hooked(done);
+                }
+                Link::Open(_) => match self.poll_queue(cx) {
+                    Poll::Ready(Err(error)) if !is_over(&error) => self.over(error),
+                    _ => return Poll::Ready(true),
+                },
+                Link::Leaving(socket, _) => {
+                    ready!(socket.shared().engine().poll_close(cx, Party::Writer));
+                    self.left();
+                }
+                Link::Waiting(sleeping) => {
+                    ready!(Pin::new(sleeping).poll(cx));
+                    self.link = Link::Idle;
+                }
+                Link::Stopped => return Poll::Ready(false),
+            }
+        }
+    }
+
+    /// The connection was made.
+    fn begin(&mut self, socket: WebSocket<C::Transport>) {
+        match &mut self.on_open {
+            Some(hook) => match contain(|| hook(socket.again())) {
+                Ok(hook) => self.link = Link::Opening(socket, hook),
+                Err(panic) => self.unhooked(socket, panic.into()),
+            },
+            None => self.open(socket),
+        }
+    }
+
+    fn open(&mut self, socket: WebSocket<C::Transport>) {
+        self.reconnect.opened(self.connector.now());
+        self.link = Link::Open(socket);
+        self.change(ClientState::Open);
+    }
+
+    /// The hook is done.
+    fn hooked(&mut self, done: Result) {
+        let link = mem::replace(&mut self.link, Link::Idle);
+        let Link::Opening(socket, hook) = link else {
+            self.link = link;
+            return;
+        };
+        let dropped = contain(|| drop(hook));
+        match dropped.map_err(HandlerError::from).and(done) {
+            Ok(()) => self.open(socket),
+            Err(error) => self.unhooked(socket, error),
+        }
+    }
+
+    /// The hook failed.
+    fn unhooked(&mut self, socket: WebSocket<C::Transport>, error: HandlerError) {
+        let verdict = Verdict::of(&error, socket.cell());
+        if verdict.blame == Blame::Application {
+            tracing::error!(error = %Chain(&error), "`on_open` failed");
+        }
+        let error = match Error::from(error) {
+            // The hook ran into the end of the connection: that end counts, behind what can still be received.
+            _ if verdict.is_end && !socket.is_open() => return self.link = Link::Open(socket),
+            Error::Other(_) if verdict.is_end => {
+                let end = socket.cell().engine().disconnected();
+                return self.over(end);
+            }
+            error if verdict.is_end => return self.over(error),
+            // The end of another connection is not that of this one.
+            error if verdict.blame == Blame::Application => Error::other(error),
+            error => error,
+        };
+        let (code, reason) = (verdict.code, verdict.reason);
+        socket
+            .shared()
+            .engine()
+            .start_close(Some(code), sansws_core::close::cut_reason(&reason));
+        self.link = Link::Leaving(socket, Some(error));
+    }
+
+    /// The connection that was left has ended.
+    fn left(&mut self) {
+        let link = mem::replace(&mut self.link, Link::Stopped);
+        let Link::Leaving(socket, why) = link else {
+            self.link = link;
+            return;
+        };
+        match why {
+            Some(error) => self.over(error),
+            None => {
+                let closed = socket.closed();
+                self.change(ClientState::Stopped(Stop::Closed(closed)));
+            }
+        }
+    }
+
+    /// A connection or an attempt has ended.
+    fn over(&mut self, error: Error) {
+        let next = self.reconnect.ended(self.connector.now(), ended(&error));
+        match next {
+            Next::Wait(wait) => {
+                self.link = Link::Waiting(self.connector.sleep(wait));
+                let why = Arc::new(error);
+                self.change(ClientState::Waiting { wait, why });
+            }
+            Next::Stop => {
+                self.link = Link::Stopped;
+                self.change(ClientState::Stopped(match error {
+                    Error::Disconnect(closed) if closed.code == Some(CloseCode::NORMAL) => {
+                        Stop::Done(*closed)
+                    }
+                    error => Stop::Failed(Arc::new(error)),
+                }));
+            }
+        }
+    }
+
+    fn change(&mut self, state: ClientState) {
+        self.state = state;
+        if let Some(hook) = &mut self.on_change
+            && contain(|| hook(&self.state)).is_err()
+        {
+            tracing::error!("`on_change` panicked");
+        }
+    }
+
+    /// Sends what is queued. Ready when nothing is left of it, or the connection takes no more at all.
+    fn poll_queue(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
+        let Link::Open(socket) = &self.link else {
+            return Poll::Ready(Ok(()));
+        };
+        if self.queue.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let shared = socket.shared();
+        let mut engine = shared.engine();
+        while let Some(message) = self.queue.front() {
+            ready!(engine.poll_ready(cx, Party::Writer))?;
+            let payload = match message {
+                Message::Text(text) => Payload::Text(text),
+                Message::Binary(octets) => Payload::Binary(octets),
+            };
+            engine.send_message(|connection| connection.send_payload(payload))?;
+            self.queue.pop();
+        }
+        engine.flush_if_due(cx);
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Message>, Error>> {
+        loop {
+            if let Some(Item { message, .. }) = self.inbox.pop() {
+                return Poll::Ready(Ok(Some(message)));
+            }
+            if !ready!(self.poll_open(cx)) {
+                return Poll::Ready(Ok(None));
+            }
+            if let Poll::Ready(got) = self.poll_message(cx) {
+                if got.is_some() {
+                    return Poll::Ready(Ok(got));
+                }
+                continue;
+            }
+            // While it looked for input it may have made room.
+            let queued = self.queue.len();
+            let _ = self.poll_queue(cx);
+            if self.queue.len() == queued {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// A message of the open connection; `None` when it has ended, which has been judged then.
+    fn poll_message(&mut self, cx: &Context<'_>) -> Poll<Option<Message>> {
+        let Link::Open(socket) = &self.link else {
+            return Poll::Ready(None);
+        };
+        let shared = socket.shared();
+        let mut engine = shared.engine();
+        let error = match ready!(engine.poll_receive(cx, Party::Reader)) {
+            Ok(Some(message)) => return Poll::Ready(Some(message)),
+            Ok(None) => engine.disconnected(),
+            Err(error) => error,
+        };
+        drop(engine);
+        self.over(error);
+        Poll::Ready(None)
+    }
+
+    /// Reads ahead for who receives, so that who sends sees the end. Whether it came; it has been judged then.
+    fn look(&mut self, cx: &Context<'_>) -> bool {
+        let most = self.dial.config.limits.read_ahead;
+        while self.inbox.octets() < most && self.inbox.items() < KEPT {
+            match self.poll_message(cx) {
+                Poll::Ready(Some(message)) => self.keep(message),
+                Poll::Ready(None) => return true,
+                Poll::Pending => return false,
+            }
+        }
+        false
+    }
+
+    fn keep(&mut self, message: Message) {
+        self.inbox.push(Item {
+            message,
+            piece: None,
+        });
+    }
+
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<(), Error>> {
+        let mut opened = self.poll_open(cx);
+        while opened == Poll::Ready(true) && self.look(cx) {
+            opened = self.poll_open(cx);
+        }
+        match opened {
+            Poll::Ready(false) => return Poll::Ready(Err(Misuse::Stopped.into())),
+            Poll::Ready(true) if self.is_accepting() => {
+                if !self.queue.is_empty() {
+                    // Those before it come first; what lets them go on wakes us.
+                    return Poll::Pending;
+                }
+                if let Some(sent) = ready!(self.poll_send_now(cx, message)) {
+                    return Poll::Ready(sent);
+                }
+            }
+            Poll::Ready(true) | Poll::Pending => {}
+        }
+        if matches!(self.link, Link::Leaving(_, None)) {
+            return Poll::Ready(Err(Misuse::Stopped.into()));
+        }
+        Poll::Ready(self.queue.push(message).map_err(Error::from))
+    }
+
+    /// Sends over the open connection; `None` when it takes no more.
+    fn poll_send_now(
+        &self,
+        cx: &Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Option<Result<(), Error>>> {
+        let Link::Open(socket) = &self.link else {
+            return Poll::Ready(None);
+        };
+        let shared = socket.shared();
+        let mut engine = shared.engine();
+        if ready!(engine.poll_ready(cx, Party::Writer)).is_err() {
+            return Poll::Ready(None);
+        }
+        let sent = message.take().map_or(Ok(()), |message| {
+            engine.send_message(|connection| connection.send(message))
+        });
+        engine.flush_if_due(cx);
+        Poll::Ready(Some(sent))
+    }
+
+    /// Whether the connection is open to us: its closing handshake has not begun.
+    fn is_accepting(&self) -> bool {
+        matches!(&self.link, Link::Open(socket) if socket.is_open())
+    }
+
+    /// Waits for a connection that accepts messages; with `flush`, until all of them are written.
+    pub(super) fn poll_accepting(
+        &mut self,
+        cx: &mut Context<'_>,
+        flush: bool,
+    ) -> Poll<Result<(), Error>> {
+        loop {
+            if !ready!(self.poll_open(cx)) {
+                return Poll::Ready(Err(Misuse::Stopped.into()));
+            }
+            if self.look(cx) {
+                continue;
+            }
+            if !self.is_accepting() {
+                // What the server said before the end is kept; the end leads to the next connection.
+                match ready!(self.poll_message(cx)) {
+                    Some(message) if self.inbox.items() < KEPT => self.keep(message),
+                    Some(_) => self.over(Error::Disconnect(vanished().into())),
+                    None => {}
+                }
+                continue;
+            }
+            if !flush {
+                return Poll::Ready(Ok(()));
+            }
+            if !self.queue.is_empty() {
+                return Poll::Pending;
+            }
+            let Link::Open(socket) = &self.link else {
+                continue;
+            };
+            let flushed = socket.shared().engine().poll_flushed(cx, Party::Writer);
+            if ready!(flushed).is_ok() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    /// Begins to close for good.
+    pub(super) fn leave(&mut self, code: CloseCode, reason: &str) {
+        self.inbox.clear();
+        match mem::replace(&mut self.link, Link::Stopped) {
+            Link::Opening(socket, _) | Link::Open(socket) => {
+                socket.shared().engine().start_close(Some(code), reason);
+                self.link = Link::Leaving(socket, None);
+            }
+            Link::Leaving(socket, _) => self.link = Link::Leaving(socket, None),
+            Link::Idle | Link::Dialing(_) | Link::Waiting(_) => {
+                self.change(ClientState::Stopped(Stop::Closed(None)));
+            }
+            Link::Stopped => {}
+        }
+    }
+
+    pub(super) fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while ready!(self.poll_open(cx)) {
+            // Only an open connection is not on its way to the end, and there is none.
+            self.leave(CloseCode::NORMAL, "");
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Whether a send found the connection over: how it ended is told behind what can still be received.
+const fn is_over(error: &Error) -> bool {
+    is_closing(error) || is_end(error)
+}
+
+/// Whether the connection is over with it: there is nobody to say Close to.
+const fn is_end(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Disconnect(_) | Error::Violation(_) | Error::Io(_)
+    )
+}
+
+/// An end without a Close frame: 1006.
+fn vanished() -> sansws_core::close::Closed {
+    sansws_core::close::Closed {
+        code: None,
+        reason: String::new(),
+        clean: false,
+    }
+}

@@ -1,0 +1,193 @@
+//! What a client is about, and how an end is judged.
+//! RFC 6455 sections 7.2.3 and 7.4; the judgement itself is `sansws_core::policy`'s.
+//! Knows no connection: errors go in, ends come out.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::error::Error;
+use sansws_core::close::Closed;
+use sansws_core::handshake::Failure;
+use sansws_core::policy::Ended;
+use sansws_core::proxy::{Reply, TunnelError};
+use sansws_core::time::Duration;
+
+/// What a client is about.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ClientState {
+    /// It dials, or [`on_open`](super::Client::on_open) runs. So it begins, though nothing is done before it is polled.
+    Connecting,
+    /// The connection is open: what is sent goes out.
+    Open,
+    /// It dials again after so long.
+    Waiting {
+        /// How long, from when this was said.
+        wait: Duration,
+        /// What ended the connection, or the attempt.
+        why: Arc<Error>,
+    },
+    /// It does not come back.
+    Stopped(Stop),
+}
+
+/// Why a client does not come back.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Stop {
+    /// [`Client::close`](super::Client::close) was called. How the connection ended, if there was one.
+    Closed(Option<Closed>),
+    /// The server closed with 1000: nothing is left to be said.
+    Done(Closed),
+    /// [`Reconnect`](sansws_core::policy::Reconnect) comes back from no such end, or not that often.
+    Failed(Arc<Error>),
+}
+
+impl Stop {
+    /// Whether it is an ordinary end: by our own wish, or with 1000.
+    pub const fn is_normal(&self) -> bool {
+        match self {
+            Self::Closed(_) | Self::Done(_) => true,
+            Self::Failed(_) => false,
+        }
+    }
+}
+
+/// What an error means to [`Reconnect`](sansws_core::policy::Reconnect).
+///
+/// What only the caller can mend is [`Ended::Broken`]: the same attempt fails the same way. An error of `on_open` is judged by
+/// the close code that it ends the connection with, as a server's handler would.
+pub(super) fn ended(error: &Error) -> Ended {
+    match error {
+        Error::Disconnect(closed) => Ended::from(&**closed),
+        Error::Refused(response) => Ended::refused(response.status, &response.fields),
+        Error::Io(error) if is_untrusted(error) => Ended::Closed(1015),
+        Error::Io(_) | Error::ConnectTimeout => Ended::Unreachable,
+        Error::Handshake(Failure::EndOfInput | Failure::Timeout) => Ended::Unreachable,
+        Error::Proxy(error) => through(*error),
+        Error::Violation(_)
+        | Error::Handshake(_)
+        | Error::Redirect(_)
+        | Error::Misuse(_)
+        | Error::BadUrl { .. }
+        | Error::BadHeader { .. }
+        | Error::Refusal(_) => Ended::Broken,
+        Error::Close(close) => Ended::Closed(close.0.get()),
+        Error::WrongKind(_) => Ended::Closed(1003),
+        #[cfg(feature = "json")]
+        Error::Json(_) => Ended::Closed(1007),
+        Error::Hub(error) => Ended::Closed(error.close_code().get()),
+        _ => Ended::Closed(1011),
+    }
+}
+
+/// What a proxy's refusal means: as a gateway's.
+fn through(error: TunnelError) -> Ended {
+    let refused = |status| Ended::Refused {
+        status,
+        retry_after: None,
+    };
+    match error {
+        TunnelError::Refused(status) => refused(status),
+        TunnelError::NoMethod | TunnelError::Unauthorized | TunnelError::Credentials => {
+            refused(407)
+        }
+        TunnelError::Failed(Reply::NotAllowed) => refused(403),
+        TunnelError::Failed(Reply::Command | Reply::AddressType) => refused(501),
+        TunnelError::Failed(_) | TunnelError::EndOfInput => Ended::Unreachable,
+        TunnelError::Host | TunnelError::Malformed | TunnelError::TooLarge | TunnelError::Early => {
+            Ended::Broken
+        }
+    }
+}
+
+/// Whether TLS failed for a certificate that is not trusted: 1015, "e.g., the server certificate can't be verified".
+#[cfg(feature = "tls")]
+fn is_untrusted(error: &io::Error) -> bool {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+#[cfg(not(feature = "tls"))]
+const fn is_untrusted(_: &io::Error) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ConnectionTag;
+    use sansws_core::close::CloseCode;
+    use sansws_core::error::{Misuse, Violation};
+    use sansws_core::handshake::RedirectError;
+    use sansws_core::http::Response;
+
+    #[test]
+    fn each_error() {
+        let refused = |status, seconds: Option<u64>| Ended::Refused {
+            status,
+            retry_after: seconds.map(Duration::from_secs),
+        };
+        let closed = |code| Closed {
+            code: CloseCode::new(code),
+            reason: String::new(),
+            clean: code != 0,
+        };
+        let response = Response::new(503).with("Retry-After", "7");
+        let cases = [
+            (
+                Error::Disconnect(Box::new(closed(4001))),
+                Ended::Closed(4001),
+            ),
+            (Error::Disconnect(Box::new(closed(0))), Ended::Closed(1006)),
+            (Error::Refused(Box::new(response)), refused(503, Some(7))),
+            (
+                Error::Io(io::ErrorKind::ConnectionRefused.into()),
+                Ended::Unreachable,
+            ),
+            (Error::ConnectTimeout, Ended::Unreachable),
+            (Error::Handshake(Failure::Timeout), Ended::Unreachable),
+            (Error::Handshake(Failure::EndOfInput), Ended::Unreachable),
+            (Error::Handshake(Failure::Accept), Ended::Broken),
+            (Error::Violation(Violation::InvalidUtf8), Ended::Broken),
+            (Error::Redirect(RedirectError::TooMany), Ended::Broken),
+            (Error::Misuse(Misuse::BadUrl), Ended::Broken),
+            (Error::Proxy(TunnelError::Refused(502)), refused(502, None)),
+            (Error::Proxy(TunnelError::Unauthorized), refused(407, None)),
+            (
+                Error::Proxy(TunnelError::Failed(Reply::NotAllowed)),
+                refused(403, None),
+            ),
+            (
+                Error::Proxy(TunnelError::Failed(Reply::HostUnreachable)),
+                Ended::Unreachable,
+            ),
+            (Error::Proxy(TunnelError::Malformed), Ended::Broken),
+            (
+                Error::close(CloseCode::POLICY, "no").into(),
+                Ended::Closed(1008),
+            ),
+            (
+                Error::WrongKind(ConnectionTag::default()),
+                Ended::Closed(1003),
+            ),
+            (Error::other("no token"), Ended::Closed(1011)),
+        ];
+        for (error, want) in cases {
+            assert_eq!(ended(&error), want, "{error:?}");
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_certificate_that_is_not_trusted() {
+        let tls =
+            |error: rustls::Error| Error::Io(io::Error::new(io::ErrorKind::InvalidData, error));
+        let untrusted = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        assert_eq!(ended(&tls(untrusted)), Ended::Closed(1015));
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::InternalError);
+        assert_eq!(ended(&tls(alert)), Ended::Unreachable);
+    }
+}

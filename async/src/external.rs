@@ -1,0 +1,152 @@
+//! A request for a WebSocket that another stack has parsed and will answer.
+//! RFC 6455 section 4.2.2, RFC 8441 section 5.
+//! Knows no stack: it decides, and runs the handler once the stack has let go of the connection.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::contain::contain;
+use crate::error::{Error, Result};
+use crate::hub::HubRef;
+use crate::metrics::trace::Span;
+use crate::server::connection_task::{Outcome, run};
+use crate::server::handle::{ConnectionPermit, ServerHandle};
+use crate::server::options::ConnectionPolicy;
+use crate::socket::buffer::Unread;
+use crate::socket::websocket::WebSocket;
+use crate::transport::Transport;
+use sansws_core::config::Config;
+use sansws_core::handshake::{AcceptOptions, Agreement, Refusal, Request};
+use sansws_core::http::Response;
+
+/// A valid request, and on what terms it is accepted.
+#[derive(Debug)]
+#[must_use]
+pub struct ExternalUpgrade {
+    request: Request,
+    accept: AcceptOptions,
+    policy: ConnectionPolicy,
+    handle: Option<ServerHandle>,
+    route: Option<Box<str>>,
+}
+
+impl ExternalUpgrade {
+    /// A request on default terms: pages of other hosts are refused.
+    pub fn new(request: Request) -> Self {
+        Self {
+            request,
+            accept: AcceptOptions::default(),
+            policy: ConnectionPolicy::default(),
+            handle: None,
+            route: None,
+        }
+    }
+
+    /// The request: path, query, header fields, cookies, offered subprotocols.
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Chooses a subprotocol: the first of ours, the preferred one first, that the client offers.
+    pub fn subprotocols<'a>(mut self, ours: impl IntoIterator<Item = &'a str>) -> Self {
+        self.accept.subprotocol = self.request.choose(ours);
+        self
+    }
+
+    /// Adds a field to the response, such as `Set-Cookie`.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.accept = self.accept.header(name, value);
+        self
+    }
+
+    /// Sets what holds for the connection: limits, times, origins, traffic.
+    pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Lets it in by the door of a server of ours, or one made by [`ServerHandle::new`]: it is counted, and closed when the door is.
+    pub fn handle(mut self, handle: ServerHandle) -> Self {
+        self.handle = Some(handle);
+        self
+    }
+
+    /// Says which route led here: its pattern, by which spans and events name it.
+    pub fn route(mut self, pattern: impl Into<Box<str>>) -> Self {
+        self.route = Some(pattern.into());
+        self
+    }
+
+    /// The hub of its policy, whose time somebody has to see to: see [`drive_hub_beside`](super::drive_hub_beside).
+    pub const fn hub(&self) -> Option<&HubRef> {
+        self.policy.hub.as_ref()
+    }
+
+    /// Accepts: the response to give, and what is to be run once the connection is ours.
+    ///
+    /// # Errors
+    /// The response to give instead: 403 for a page of another host, 503 when there is no room, 500 for terms that break the response.
+    pub fn accept(self) -> Result<(http::Response<()>, AcceptedUpgrade), Response> {
+        self.policy.check_origin(&self.request, None)?;
+        let handle = self.handle.unwrap_or_else(|| ServerHandle::new(1));
+        let ticket = handle.enter().ok_or_else(|| {
+            handle.tally().turned_away(handle.why_away());
+            Refusal::Busy.response()
+        })?;
+        let config = self.policy.config.clone().unwrap_or_default();
+        let fields = self.accept.fields.clone();
+        let (response, agreement) =
+            self.request
+                .accept_http(&config, self.accept)
+                .map_err(|misuse| {
+                    let error = Error::of_fields(misuse, &fields);
+                    tracing::error!(%error, "a request could not be accepted");
+                    Response::text(500, "the request could not be accepted\n")
+                })?;
+        let span = contain(|| Span::foreign(&self.request, self.route.as_deref()));
+        let admitted = AcceptedUpgrade {
+            config,
+            agreement,
+            policy: self.policy,
+            ticket,
+            span: span.unwrap_or_default(),
+            route: self.route,
+        };
+        Ok((response, admitted))
+    }
+}
+
+/// A request that was accepted; dropping it is leaving.
+#[derive(Debug)]
+#[must_use]
+pub struct AcceptedUpgrade {
+    config: Arc<Config>,
+    agreement: Agreement,
+    policy: ConnectionPolicy,
+    ticket: ConnectionPermit,
+    span: Span,
+    route: Option<Box<str>>,
+}
+
+impl AcceptedUpgrade {
+    /// Runs a handler on the connection, as [`serve`](super::serve) would: it drives the socket beside the handler, closes with the
+    /// code that the result maps to, and waits for the end.
+    pub async fn run<T, H, F>(self, transport: T, handler: H) -> Outcome
+    where
+        T: Transport,
+        H: FnOnce(WebSocket<T>) -> F,
+        F: Future<Output = Result>,
+    {
+        let Self {
+            config,
+            agreement,
+            policy,
+            ticket,
+            span,
+            route,
+        } = self;
+        let unread = Unread::default();
+        let socket = WebSocket::server(transport, unread, config, agreement, Some(&policy), true);
+        run(socket, ticket, span, route, handler).await
+    }
+}

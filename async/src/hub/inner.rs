@@ -1,0 +1,359 @@
+//! The nodes of a hub, and the way from each to the others.
+//! Knows which lock comes when: see the [module](super).
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::Waker;
+
+use crate::hub::callback::Callbacks;
+use crate::hub::crowding::Crowding;
+use crate::hub::events::Listeners;
+use crate::hub::link::RemoteOutbox;
+use crate::hub::node;
+use crate::hub::node::{Node, Wakes};
+use crate::hub::{bell, driver};
+use sansws_core::hub::{
+    Broker, ChannelId, ChannelOptions, Event, HubError, HubOptions, NodeId, Query, QueryResult,
+    Token,
+};
+use sansws_core::random::Seed;
+use sansws_core::time::Instant;
+
+/// What links the nodes.
+pub(super) enum Backplane {
+    /// All nodes are of this process.
+    Here(Box<Mutex<Broker>>),
+    /// Somebody links them with others.
+    Far(RemoteOutbox),
+}
+
+/// Who is told of what happens on the nodes.
+#[derive(Debug, Default)]
+pub(super) struct Outlets {
+    pub(super) listeners: Listeners,
+    pub(super) crowding: Crowding,
+}
+
+/// A clock in the place of [`HubEnv::now`].
+#[cfg(feature = "test-kit")]
+type Clock = dyn Fn() -> Instant + Send + Sync;
+
+pub(crate) struct Inner {
+    pub(super) now: fn() -> Instant,
+    pub(super) seed: fn() -> Seed,
+    pub(super) options: Arc<HubOptions>,
+    pub(super) callbacks: Arc<Callbacks>,
+    pub(super) backplane: Backplane,
+    /// At least one.
+    pub(super) nodes: RwLock<Vec<Arc<Node>>>,
+    pub(super) outlets: Outlets,
+    /// Somebody sees to its time beside servers.
+    pub(super) driven_beside: AtomicBool,
+    /// Time is virtual.
+    #[cfg(feature = "test-kit")]
+    pub(super) clock: std::sync::OnceLock<Box<Clock>>,
+}
+
+/// Events that whoever does something on its own node takes in whatever its readers need: what it did is among them.
+const OWN: usize = 64;
+
+impl Inner {
+    pub(super) fn now(&self) -> Instant {
+        #[cfg(feature = "test-kit")]
+        if let Some(clock) = self.clock.get() {
+            return clock();
+        }
+        (self.now)()
+    }
+
+    pub(super) fn all_nodes(&self) -> Vec<Arc<Node>> {
+        self.callbacks.assert_outside();
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.clone()
+    }
+
+    pub(super) fn gather<R>(&self, mut of: impl FnMut(&mut node::State) -> Vec<R>) -> Vec<R> {
+        let nodes = self.all_nodes();
+        nodes
+            .iter()
+            .flat_map(|node| of(&mut node.state()))
+            .collect()
+    }
+
+    /// One more node, for a thread of its own.
+    pub(super) fn add_node(&self) -> Arc<Node> {
+        let [id, _] = draw((self.seed)());
+        let node = Arc::new(Node::new(NodeId(id), Arc::clone(&self.options)));
+        if let Backplane::Far(far) = &self.backplane
+            && far.is_down()
+        {
+            node.state().hub.receive(self.now(), Event::Down);
+        }
+        let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
+        let listens = self.outlets.listeners.any();
+        node.state()
+            .hub
+            .listen(listens, listens && nodes.is_empty());
+        nodes.push(Arc::clone(&node));
+        node
+    }
+
+    pub(super) fn first_node(&self) -> Arc<Node> {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        match nodes.first() {
+            Some(first) => Arc::clone(first),
+            None => {
+                drop(nodes);
+                self.add_node()
+            }
+        }
+    }
+
+    /// The node that a channel is on; that of the caller, if it is on none of this process.
+    pub(super) fn node_of(&self, id: ChannelId) -> Arc<Node> {
+        self.find_node(id.node)
+            .unwrap_or_else(|| driver::node_here(self))
+    }
+
+    pub(super) fn find_node(&self, id: NodeId) -> Option<Arc<Node>> {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        nodes.iter().find(|node| node.id() == id).cloned()
+    }
+
+    /// Does something on the node of this thread.
+    pub(super) fn here<R>(&self, work: impl FnOnce(&mut node::State, Instant) -> R) -> R {
+        self.with(&driver::node_here(self), work)
+    }
+
+    /// Does something on a node, and what follows from it on all nodes.
+    pub(super) fn with<R>(
+        &self,
+        node: &Node,
+        work: impl FnOnce(&mut node::State, Instant) -> R,
+    ) -> R {
+        self.callbacks.assert_outside();
+        let now = self.now();
+        let mut wakes = Wakes::default();
+        let mut state = node.state();
+        let result = work(&mut state, now);
+        let has_commands = node.settle(&mut state, &self.outlets, &mut wakes);
+        drop(state);
+        if has_commands {
+            self.carry(now, node, &mut wakes);
+        }
+        wakes.wake();
+        result
+    }
+
+    /// Carries commands of a node to the broker, and what comes of them to the nodes, until there is no more; or to whoever links
+    /// the hub with others.
+    pub(super) fn carry(&self, now: Instant, node: &Node, wakes: &mut Wakes) {
+        let broker = match &self.backplane {
+            Backplane::Here(broker) => broker,
+            Backplane::Far(far) => return far.take(node, wakes),
+        };
+        let mut again = true;
+        while again {
+            let mut others = Vec::new();
+            let mut broker = lock(broker);
+            node.take_commands(|command| broker.handle(now, node.id(), command));
+            self.sort_events(&mut broker, node, &mut others);
+            node.look_at(broker.deadline(), wakes);
+            drop(broker);
+            again = self.receive(now, node, OWN, wakes);
+            for other in others {
+                self.alert(now, &other, wakes);
+            }
+        }
+    }
+
+    /// Puts what the broker has to say into the inboxes of nodes; the others are gathered in `others`.
+    pub(super) fn sort_events(&self, broker: &mut Broker, own: &Node, others: &mut Vec<Arc<Node>>) {
+        while let Some((to, event)) = broker.poll_event() {
+            if to == own.id() {
+                own.put(event);
+            } else if let Some(known) = others.iter().find(|node| node.id() == to) {
+                known.put(event);
+            } else if let Some(node) = self.find_node(to) {
+                node.put(event);
+                others.push(node);
+            }
+        }
+    }
+
+    /// Says to a node that something came for it. Where nobody else sees to it, it is done here.
+    pub(super) fn alert(&self, now: Instant, node: &Node, wakes: &mut Wakes) {
+        if !node.is_driven() || node.is_crowded() {
+            if self.receive(now, node, 0, wakes) {
+                self.carry(now, node, wakes);
+            }
+        } else {
+            node.call(wakes);
+        }
+    }
+
+    /// Takes in what came for a node, at least so many events. A test in virtual time takes all: nothing there would go on by itself.
+    fn receive(&self, now: Instant, node: &Node, least: usize, wakes: &mut Wakes) -> bool {
+        let least = if self.is_virtual() { usize::MAX } else { least };
+        node.receive(now, &self.outlets, least, wakes)
+    }
+
+    /// Does what is due on a node; says when the next thing is.
+    pub(super) fn tick(&self, node: &Node) -> Option<Instant> {
+        let now = self.now();
+        // What comes up meanwhile is asked for below.
+        node.arm(Instant::ZERO);
+        let mut wakes = Wakes::default();
+        let mut others = Vec::new();
+        if let Backplane::Here(broker) = &self.backplane {
+            let mut broker = lock(broker);
+            if broker.deadline().is_some_and(|at| at <= now) {
+                broker.tick(now);
+                self.sort_events(&mut broker, node, &mut others);
+            }
+        }
+        let mut state = node.state();
+        if state.hub.deadline().is_some_and(|at| at <= now) {
+            state.hub.tick(now);
+        }
+        node.settle(&mut state, &self.outlets, &mut wakes);
+        drop(state);
+        if self.receive(now, node, 0, &mut wakes) || node.has_commands() {
+            self.carry(now, node, &mut wakes);
+        }
+        for other in others {
+            self.alert(now, &other, &mut wakes);
+        }
+        wakes.wake();
+        // Both are locked, so that what comes up from now on finds when its driver looks again.
+        let state = node.state();
+        let of_broker = match &self.backplane {
+            Backplane::Here(broker) => lock(broker).deadline(),
+            Backplane::Far(_) => None,
+        };
+        let next = [state.hub.deadline(), of_broker]
+            .into_iter()
+            .flatten()
+            .min();
+        node.arm(next.unwrap_or(Instant::from_micros(u64::MAX)));
+        next
+    }
+
+    /// Whether publishers have to wait, for readers to have a turn or for what links the hub with others; then the waker is woken
+    /// when they need no longer.
+    pub(super) fn is_crowded(&self, waker: Option<&Waker>) -> bool {
+        self.needs_turn(waker)
+            || match &self.backplane {
+                Backplane::Here(_) => false,
+                Backplane::Far(far) => far.is_crowded(waker),
+            }
+    }
+
+    /// Whether readers need a turn; then the waker is woken when they have had it.
+    pub(super) fn needs_turn(&self, waker: Option<&Waker>) -> bool {
+        if self.is_virtual() || !self.outlets.crowding.is_crowded(waker) {
+            return false;
+        }
+        if let Some(waker) = waker {
+            self.tick_undriven(waker);
+        }
+        true
+    }
+
+    /// Whether publishers give way once, since readers need a turn and it can't be waited for: a test outside its virtual world would
+    /// wait for a clock that it moves itself.
+    pub(super) fn gives_way(&self) -> bool {
+        self.is_virtual() && self.outlets.crowding.is_crowded(None)
+    }
+
+    #[cfg(feature = "test-kit")]
+    fn is_virtual(&self) -> bool {
+        self.clock.get().is_some()
+    }
+
+    #[cfg(not(feature = "test-kit"))]
+    const fn is_virtual(&self) -> bool {
+        false
+    }
+
+    /// Where nobody sees to the time of a crowded node, publishers do, so that none waits for ever.
+    fn tick_undriven(&self, waker: &Waker) {
+        let nodes = self.all_nodes();
+        let undriven = nodes.iter().filter(|node| !node.is_driven());
+        for node in undriven.filter(|node| node.is_waited_for()) {
+            self.tick(node);
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Asks the backplane.
+    pub(super) async fn ask(&self, question: Query) -> Result<QueryResult, HubError> {
+        self.callbacks.check()?;
+        let node = driver::node_here(self);
+        let token = self.with(&node, |state, _| {
+            let token = state.hub.ask(question)?;
+            state.expect_answer(token);
+            Ok::<_, HubError>(token)
+        })?;
+        let asking = Asking { node, token };
+        poll_fn(|cx| asking.node.poll_answer(cx, asking.token)).await
+    }
+
+    pub(super) fn open(
+        &self,
+        node: &Node,
+        open: ChannelOptions,
+    ) -> Result<(ChannelId, Arc<bell::WakeFlag>), HubError> {
+        self.callbacks.check()?;
+        self.with(node, |state, now| state.open(now, open))
+    }
+
+    pub(super) fn open_listener(
+        &self,
+        node: &Node,
+    ) -> Result<(ChannelId, Arc<bell::WakeFlag>), HubError> {
+        self.callbacks.check()?;
+        self.with(node, |state, now| {
+            let id = state.hub.open_listener(now)?;
+            Ok((id, state.bell(id)))
+        })
+    }
+
+    pub(super) fn closed(&self, node: &Node, id: ChannelId) {
+        self.with(node, |state, now| state.closed(now, id));
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").finish_non_exhaustive()
+    }
+}
+
+/// Two numbers of a seed.
+pub(super) fn draw(seed: Seed) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = seed.nonce().0;
+    [
+        u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_be_bytes(rest),
+    ]
+}
+
+/// Nobody asks any more once it is dropped.
+struct Asking {
+    node: Arc<Node>,
+    token: Token,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.node.forget_answer(self.token);
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,213 @@
+//! What links a hub with others: it is given the commands of its nodes, and gives them events.
+//! Knows no wire: whoever carries commands over one makes events of what comes back.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use crate::hub::inner::{Backplane, Inner, lock};
+use crate::hub::node::{Node, Wakes};
+use sansws_core::hub::{Command, Event, HubOptions, NodeId};
+use sansws_core::random::Seed;
+use sansws_core::time::Instant;
+
+/// Commands that wait for the link, beyond which publishers have to wait.
+const CROWDED: usize = 16_384;
+
+/// Commands on their way to whoever carries them.
+pub(super) struct RemoteOutbox {
+    down: AtomicBool,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    commands: VecDeque<(NodeId, Command)>,
+    carrier: Option<Waker>,
+    publishers: Vec<Waker>,
+}
+
+impl Default for RemoteOutbox {
+    fn default() -> Self {
+        Self {
+            down: AtomicBool::new(true),
+            waiting: Mutex::default(),
+        }
+    }
+}
+
+impl RemoteOutbox {
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
+    }
+
+    /// Takes the commands of a node, in order.
+    pub(super) fn take(&self, node: &Node, wakes: &mut Wakes) {
+        let mut waiting = lock(&self.waiting);
+        node.take_commands(|command| waiting.commands.push_back((node.id(), command)));
+        wakes.wakers.extend(waiting.carrier.take());
+    }
+
+    /// Whether publishers have to wait; then the waker is woken when they need no longer.
+    pub(super) fn is_crowded(&self, waker: Option<&Waker>) -> bool {
+        let mut waiting = lock(&self.waiting);
+        let is_crowded = waiting.commands.len() >= CROWDED;
+        if is_crowded {
+            waiting.publishers.extend(waker.cloned());
+        }
+        is_crowded
+    }
+}
+
+/// What links a hub with others.
+///
+/// Take its commands, each with the node that gave it, carry them in their order, and deliver events, the answers of a node in the order
+/// of its questions: see [`Command`] and [`Event`]. Dropped, the link is down for good.
+pub struct Link {
+    hub: Arc<Inner>,
+}
+
+impl Link {
+    pub(super) fn new(hub: &Arc<Inner>) -> Self {
+        Self {
+            hub: Arc::clone(hub),
+        }
+    }
+
+    fn far(&self) -> Option<&RemoteOutbox> {
+        match &self.hub.backplane {
+            Backplane::Far(far) => Some(far),
+            Backplane::Here(_) => None,
+        }
+    }
+
+    /// The next command.
+    pub async fn next(&mut self) -> (NodeId, Command) {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Returns the next command, or wakes the waker when there is one.
+    pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<(NodeId, Command)> {
+        let mut next = None;
+        self.take(cx, 1, |node, command| next = Some((node, command)));
+        next.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Takes commands, at most so many, in their order; says how many. When it is none, the waker is woken when there is one.
+    pub fn take(
+        &mut self,
+        cx: &Context<'_>,
+        most: usize,
+        mut each: impl FnMut(NodeId, Command),
+    ) -> usize {
+        let Some(far) = self.far() else { return 0 };
+        let mut waiting = lock(&far.waiting);
+        let before = waiting.commands.len();
+        let count = before.min(most);
+        if count == 0 {
+            waiting.carrier = Some(cx.waker().clone());
+            return 0;
+        }
+        let taken: Vec<_> = waiting.commands.drain(..count).collect();
+        let has_room = before > CROWDED / 2 && before - count <= CROWDED / 2;
+        let publishers = if has_room {
+            std::mem::take(&mut waiting.publishers)
+        } else {
+            Vec::new()
+        };
+        drop(waiting);
+        publishers.into_iter().for_each(Waker::wake);
+        for (node, command) in taken {
+            each(node, command);
+        }
+        count
+    }
+
+    /// Delivers an event to a node. One of a node that is no more goes nowhere.
+    pub fn deliver(&self, to: NodeId, event: Event) {
+        self.deliver_all(to, [event]);
+    }
+
+    /// Delivers events to a node, which looks at them together.
+    pub fn deliver_all(&self, to: NodeId, events: impl IntoIterator<Item = Event>) {
+        if let Some(node) = self.hub.find_node(to) {
+            let mut wakes = Wakes::default();
+            node.put_all(events);
+            self.hub.alert(self.hub.now(), &node, &mut wakes);
+            wakes.wake();
+        }
+    }
+
+    /// Returns whether events should wait, since readers have to take what came before; then the waker is woken when they need no longer.
+    pub fn is_crowded(&self, cx: &Context<'_>) -> bool {
+        self.hub.needs_turn(Some(cx.waker()))
+    }
+
+    /// The link is there: all nodes say what they want.
+    pub fn up(&self) {
+        self.turn(false);
+    }
+
+    /// The link is broken. Commands that were not taken are forgotten: what has to be said again is said when it is up.
+    pub fn down(&self) {
+        self.turn(true);
+    }
+
+    fn turn(&self, down: bool) {
+        let Some(far) = self.far() else { return };
+        if far.down.swap(down, Ordering::AcqRel) != down {
+            tracing::warn!(
+                websocket.backplane_down = down,
+                "the backplane went down or up"
+            );
+        }
+        let publishers = {
+            let mut waiting = lock(&far.waiting);
+            if down {
+                waiting.commands.clear();
+            }
+            std::mem::take(&mut waiting.publishers)
+        };
+        for node in self.nodes() {
+            self.deliver(node, if down { Event::Down } else { Event::Up });
+        }
+        publishers.into_iter().for_each(Waker::wake);
+    }
+
+    /// The nodes of the hub.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let nodes = self.hub.all_nodes();
+        nodes.iter().map(|node| node.id()).collect()
+    }
+
+    /// How the hub behaves.
+    pub fn options(&self) -> &Arc<HubOptions> {
+        &self.hub.options
+    }
+
+    /// Fresh entropy, from where the hub has its own.
+    pub fn seed(&self) -> Seed {
+        (self.hub.seed)()
+    }
+
+    /// What time it is for the hub.
+    pub fn now(&self) -> Instant {
+        self.hub.now()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.down();
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}

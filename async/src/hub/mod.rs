@@ -1,0 +1,477 @@
+//! The hub of a process: a handle that anybody may use from anywhere, and the nodes behind it.
+//! What it means is decided by `sansws_core::hub`.
+//! Knows locks and wakers; no runtime: an adapter brings time, entropy and a way to sleep.
+//!
+//! Each node has its own lock, which is held for one operation of its state machine, and never while another is waited for.
+//! Commands of a node reach the broker in their order, since they lie in the node's outbox until the broker's lock is held; events
+//! reach a node in their order, since they lie in its inbox until the node's lock is held. Wakers are woken when no lock is held.
+
+mod bell;
+mod callback;
+mod crowding;
+mod driver;
+mod env;
+mod events;
+mod inner;
+mod link;
+mod mailbox;
+mod node;
+mod publish;
+mod socket;
+mod subscription;
+
+pub use callback::message as panic_message;
+pub use driver::{OnThisThread, both, caught, drive_hub_beside, drive_hubs, hubs_on_this_thread};
+pub use events::Events;
+pub(crate) use inner::Inner;
+pub use link::Link;
+pub(crate) use mailbox::{HubAttachment, Pulled};
+pub use publish::Publish;
+pub use subscription::{Lagged, Subscription};
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::{Mutex, RwLock};
+
+use sansws_core::close::CloseCode;
+use sansws_core::hub::{
+    Broker, BrokerCounters, ChannelId, Filter, History, HubError, HubOptions, Instruction,
+    Presence, Query, QueryResult, Sent, Snapshot, Target,
+};
+use sansws_core::internal::{Exposition, Kind};
+use sansws_core::message::PreparedMessage;
+use sansws_core::random::Seed;
+use sansws_core::time::Instant;
+
+use callback::Callbacks;
+use inner::{Backplane, Outlets, draw, lock};
+use link::RemoteOutbox;
+use publish::By;
+
+/// What a hub cannot know by itself.
+pub trait HubEnv {
+    /// What time it is, since the Unix epoch, or since any other where that is not known. It never goes back.
+    fn now() -> Instant;
+
+    /// Fresh entropy.
+    fn seed() -> Seed;
+}
+
+/// Channels, groups, history and presence of a process. Clones are the same hub; any thread may use it, in handlers and outside.
+///
+/// Give it to a router ([`Router::hub`](crate::app::router::Router::hub)), and its connections can
+/// [`join`](super::WebSocket::join) groups. A server that it was given to keeps its time; without one, run
+/// [`drive_hubs`] beside your work.
+///
+/// What happens when something is published, who receives what, and all bounds: [`sansws_core::hub`].
+///
+/// Envelopes and notices run while the hub is locked, so they must not call it. There methods fail with
+/// [`HubError::InCallback`]; those that return no `Result` panic. Such a panic, like any other of a callback, is caught, counted
+/// ([`HubMetrics::callback_panics`]) and logged with the group: that message fails, and everything else goes on.
+pub struct Hub<O> {
+    inner: Arc<Inner>,
+    outside: PhantomData<fn() -> O>,
+}
+
+impl<O> Clone for Hub<O> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            outside: PhantomData,
+        }
+    }
+}
+
+impl<O> fmt::Debug for Hub<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+/// A hub, whatever its time and entropy come from.
+#[derive(Clone)]
+pub struct HubRef(pub(crate) Arc<Inner>);
+
+impl HubRef {
+    /// Whether both are one hub.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+#[cfg(feature = "test-kit")]
+impl HubRef {
+    /// From now on its time is that of a clock, of the first that was given.
+    pub(crate) fn use_clock(&self, clock: impl Fn() -> Instant + Send + Sync + 'static) {
+        let _ = self.0.clock.set(Box::new(clock));
+    }
+}
+
+impl fmt::Debug for HubRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubRef").finish_non_exhaustive()
+    }
+}
+
+impl<O> From<Hub<O>> for HubRef {
+    fn from(hub: Hub<O>) -> Self {
+        Self(hub.inner)
+    }
+}
+
+impl<O> From<&Hub<O>> for HubRef {
+    fn from(hub: &Hub<O>) -> Self {
+        Self(Arc::clone(&hub.inner))
+    }
+}
+
+/// What a hub has done and holds, all nodes of the process together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubMetrics {
+    /// Nodes of the process.
+    pub nodes: usize,
+    /// What they have done.
+    pub hub: Snapshot,
+    /// What links them.
+    pub broker: BrokerCounters,
+    /// Octets that all histories hold.
+    pub history_octets: usize,
+    /// What links them with other processes.
+    pub backplane: BackplaneState,
+    /// Calls of envelopes and notices that panicked.
+    pub callback_panics: u64,
+}
+
+/// How a hub is linked with those of other processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum BackplaneState {
+    /// Not at all: it is alone.
+    #[default]
+    Alone,
+    /// All nodes of the process reach the others.
+    Up,
+    /// Some node does not: what is published there reaches that node alone.
+    Down,
+}
+
+impl BackplaneState {
+    /// As one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alone => "alone",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl HubMetrics {
+    /// As text for Prometheus (exposition format 0.0.4).
+    pub fn to_prometheus(&self) -> String {
+        let mut out = Exposition::default();
+        let mut gauge = |name, help, value| out.one(Kind::Gauge, name, help, value);
+        gauge("hub_nodes", "Nodes of the process.", self.nodes);
+        let help = "Octets that all histories hold.";
+        gauge("hub_history_octets", help, self.history_octets);
+        let help = "0 while a node of the process does not reach the other processes.";
+        let up = usize::from(self.backplane != BackplaneState::Down);
+        gauge("hub_backplane_up", help, up);
+        let help = "Calls of envelopes and notices that panicked.";
+        out.one(
+            Kind::Counter,
+            "hub_callback_panics",
+            help,
+            self.callback_panics,
+        );
+        self.hub.to_prometheus() + &self.broker.to_prometheus() + &out.into_text()
+    }
+}
+
+impl<O: HubEnv> Default for Hub<O> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<O: HubEnv> Hub<O> {
+    /// A hub with default options.
+    pub fn new() -> Self {
+        Self::with_options(HubOptions::default())
+    }
+
+    /// A hub that behaves as told.
+    pub fn with_options(options: HubOptions) -> Self {
+        let [epoch, _] = draw(O::seed());
+        Self::over(options, |options| {
+            let broker = Broker::new(Arc::clone(options), epoch);
+            Backplane::Here(Box::new(Mutex::new(broker)))
+        })
+    }
+
+    /// A hub that is linked with others, and what links it: somebody has to carry its commands elsewhere, and events back.
+    /// It begins with the link down.
+    pub fn linked(options: HubOptions) -> (Self, Link) {
+        let hub = Self::over(options, |_| Backplane::Far(RemoteOutbox::default()));
+        let link = Link::new(&hub.inner);
+        (hub, link)
+    }
+
+    fn over(options: HubOptions, backplane: impl FnOnce(&Arc<HubOptions>) -> Backplane) -> Self {
+        let (options, callbacks) = Callbacks::guard(options);
+        let options = Arc::new(options);
+        let backplane = backplane(&options);
+        let inner = Inner {
+            callbacks,
+            now: O::now,
+            seed: O::seed,
+            backplane,
+            options,
+            nodes: RwLock::default(),
+            outlets: Outlets::default(),
+            driven_beside: std::sync::atomic::AtomicBool::new(false),
+            #[cfg(feature = "test-kit")]
+            clock: std::sync::OnceLock::new(),
+        };
+        inner.first_node();
+        Self {
+            inner: Arc::new(inner),
+            outside: PhantomData,
+        }
+    }
+}
+
+impl<O> Hub<O> {
+    /// Publishes a message to a group. Nothing happens before it is awaited, or [`now`](Publish::now) is called.
+    pub fn publish(
+        &self,
+        group: impl Into<String>,
+        message: impl Into<PreparedMessage>,
+    ) -> Publish {
+        Publish::new(Ok(By::nobody(&self.inner)), group.into(), message.into())
+    }
+
+    /// Publishes a value as JSON, in a text message.
+    #[cfg(feature = "json")]
+    pub fn publish_json<V: serde::Serialize + ?Sized>(
+        &self,
+        group: impl Into<String>,
+        value: &V,
+    ) -> Publish {
+        Publish::json(Ok(By::nobody(&self.inner)), group.into(), value)
+    }
+
+    /// Sends a message to one channel, on any node; the cost does not depend on how many there are.
+    ///
+    /// # Errors
+    /// [`HubError::TooLong`], [`HubError::Down`].
+    pub fn send_to(
+        &self,
+        to: ChannelId,
+        message: impl Into<PreparedMessage>,
+    ) -> Result<Sent, HubError> {
+        self.inner.callbacks.check()?;
+        let node = self.inner.node_of(to);
+        let message = message.into();
+        self.inner
+            .with(&node, |state, now| state.hub.send_to(now, to, message))
+    }
+
+    /// Sends a message to all channels of a user, on all nodes.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::TooLong`], [`HubError::Down`].
+    pub fn send_to_user(
+        &self,
+        user: &str,
+        message: impl Into<PreparedMessage>,
+    ) -> Result<(), HubError> {
+        self.inner.callbacks.check()?;
+        let message = message.into();
+        self.inner
+            .here(|state, now| state.hub.send_to_user(now, user, message).map(|_: Sent| ()))
+    }
+
+    /// Closes all connections in a group, on all nodes. What waits for them reaches them first.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub fn close_all(&self, group: &str, code: CloseCode, reason: &str) -> Result<(), HubError> {
+        self.inner.callbacks.check()?;
+        self.inner
+            .here(|state, _| state.hub.close_all(group, code, reason))
+    }
+
+    /// Closes all connections of a user, on all nodes.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub fn close_user(&self, user: &str, code: CloseCode, reason: &str) -> Result<(), HubError> {
+        self.inner.callbacks.check()?;
+        self.inner
+            .here(|state, _| state.hub.close_user(user, code, reason))
+    }
+
+    /// Has a connection join a group, on any node. It is not told when that is done.
+    ///
+    /// # Errors
+    /// Those of [`instruct`](sansws_core::hub::Hub::instruct).
+    pub fn join(&self, id: ChannelId, group: &str) -> Result<(), HubError> {
+        self.instruct(Target::Channel(id), Instruction::Join(group.into()))
+    }
+
+    /// Has a connection leave a group, on any node.
+    ///
+    /// # Errors
+    /// As for [`join`](Self::join).
+    pub fn leave(&self, id: ChannelId, group: &str) -> Result<(), HubError> {
+        self.instruct(Target::Channel(id), Instruction::Leave(group.into()))
+    }
+
+    /// Has all connections of a user join a group, on all nodes.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub fn join_user(&self, user: &str, group: &str) -> Result<(), HubError> {
+        self.instruct(Target::User(user.into()), Instruction::Join(group.into()))
+    }
+
+    /// Has all connections of a user leave a group, on all nodes.
+    ///
+    /// # Errors
+    /// As for [`join_user`](Self::join_user).
+    pub fn leave_user(&self, user: &str, group: &str) -> Result<(), HubError> {
+        self.instruct(Target::User(user.into()), Instruction::Leave(group.into()))
+    }
+
+    /// Has channels do something, on whatever nodes they are: join, leave, belong to another user, have other metadata, end at a
+    /// time.
+    ///
+    /// # Errors
+    /// Those of [`instruct`](sansws_core::hub::Hub::instruct).
+    pub fn instruct(&self, target: Target, instruction: Instruction) -> Result<(), HubError> {
+        self.inner.callbacks.check()?;
+        let node = match target {
+            Target::Channel(id) => self.inner.node_of(id),
+            Target::User(_) => driver::node_here(&self.inner),
+        };
+        self.inner.with(&node, |state, now| {
+            state.hub.instruct(now, target, instruction)
+        })
+    }
+
+    /// Closes one connection, on any node. Whether it is not known to be gone.
+    pub fn close(&self, id: ChannelId, code: CloseCode, reason: &str) -> bool {
+        let node = self.inner.node_of(id);
+        self.inner
+            .with(&node, |state, now| state.hub.close(now, id, code, reason))
+    }
+
+    /// The members of a group on this process, in no particular order.
+    pub fn members(&self, group: &str) -> Vec<ChannelId> {
+        self.inner.gather(|state| state.hub.members(group))
+    }
+
+    /// How many members a group has on this process.
+    pub fn count(&self, group: &str) -> usize {
+        let nodes = self.inner.all_nodes();
+        nodes.iter().map(|node| node.state().hub.count(group)).sum()
+    }
+
+    /// The groups with members on this process, in order.
+    pub fn groups(&self) -> Vec<Arc<str>> {
+        let mut all: Vec<Arc<str>> = self
+            .inner
+            .gather(|state| state.hub.groups().cloned().collect());
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The groups that a channel of this process is in.
+    pub fn groups_of(&self, id: ChannelId) -> Vec<Arc<str>> {
+        self.inner.node_of(id).state().hub.groups_of(id)
+    }
+
+    /// The newest messages of a group that are kept, at most `limit`, and where the group stands.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub async fn history(&self, group: &str, limit: usize) -> Result<History, HubError> {
+        let question = Query::History(group.into(), limit);
+        match self.inner.ask(question).await? {
+            QueryResult::History(kept) => Ok(kept),
+            QueryResult::Presence(_) => Ok(History::default()),
+        }
+    }
+
+    /// Who is in a group, on all nodes.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub async fn presence(&self, group: &str) -> Result<Presence, HubError> {
+        let question = Query::Presence(group.into());
+        match self.inner.ask(question).await? {
+            QueryResult::Presence(presence) => Ok(presence),
+            QueryResult::History(_) => Ok(Presence::default()),
+        }
+    }
+
+    /// Receives what is published to all groups that a filter matches, beside any connection.
+    ///
+    /// # Errors
+    /// [`HubError::TooManyChannels`], [`HubError::Draining`].
+    pub fn subscribe(&self, filter: Filter) -> Result<Subscription, HubError> {
+        Subscription::new(&self.inner, filter)
+    }
+
+    /// Returns what happens from now on: joins, leaves and losses on this process, and changes of presence on any, also where this
+    /// one has no members. Each is told once.
+    ///
+    /// # Panics
+    /// In a callback of this hub, as all methods do that return no `Result`.
+    pub fn events(&self) -> Events {
+        let events = self.inner.outlets.listeners.add();
+        for (at, node) in self.inner.all_nodes().iter().enumerate() {
+            self.inner
+                .with(node, |state, _| state.hub.listen(true, at == 0));
+        }
+        events
+    }
+
+    /// What it has done and holds.
+    pub fn metrics(&self) -> HubMetrics {
+        let nodes = self.inner.all_nodes();
+        let mut metrics = HubMetrics {
+            nodes: nodes.len(),
+            callback_panics: self.inner.callbacks.panics(),
+            ..HubMetrics::default()
+        };
+        let mut down = false;
+        for node in &nodes {
+            let state = node.state();
+            metrics.hub.add(&state.hub.snapshot());
+            down |= state.hub.is_down();
+        }
+        match &self.inner.backplane {
+            Backplane::Here(broker) => {
+                let broker = lock(broker);
+                metrics.broker = broker.counters();
+                metrics.history_octets = broker.history_octets();
+            }
+            Backplane::Far(far) if down || far.is_down() => {
+                metrics.backplane = BackplaneState::Down;
+            }
+            Backplane::Far(_) => metrics.backplane = BackplaneState::Up,
+        }
+        metrics
+    }
+
+    /// Lets nobody join any more: the process is about to end. That its users are gone is told in one step.
+    pub fn drain(&self) {
+        for node in self.inner.all_nodes() {
+            node.state().hub.drain();
+        }
+    }
+}

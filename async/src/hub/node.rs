@@ -1,0 +1,511 @@
+//! One node behind its lock, and what lies before it.
+//! Knows the state machine and its outputs; what they lead to elsewhere is the hub's.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use atomic_waker::AtomicWaker;
+
+use crate::hub::bell::WakeFlag;
+use crate::hub::inner::Outlets;
+use sansws_core::hub::{
+    ChannelId, ChannelOptions, Command, Event, Hub, HubError, HubOptions, Joined, Left, NodeId,
+    Output, Published, QueryResult, Token,
+};
+use sansws_core::time::Instant;
+
+/// Events in an inbox beyond which whoever sends them helps.
+const CROWDED: usize = 1024;
+
+/// Deliveries that come of one look into an inbox, after which readers have a turn.
+const DELIVERIES: u64 = 1 << 16;
+
+/// Publications that are begun in a row before others have a turn.
+const PUBLICATIONS: u32 = 256;
+
+/// A node.
+#[derive(Debug)]
+pub(super) struct Node {
+    id: NodeId,
+    state: Mutex<State>,
+    outbox: Mutex<VecDeque<Command>>,
+    inbox: Mutex<VecDeque<Event>>,
+    /// A thread has it for its own.
+    taken: AtomicBool,
+    /// Somebody sees to its time and its inbox.
+    driven: AtomicBool,
+    driver: Arc<AtomicWaker>,
+    /// When its driver looks again by itself.
+    armed: AtomicU64,
+    /// Who would, when nobody does any more.
+    heirs: Mutex<Vec<Waker>>,
+    /// Publishers wait for its readers to have a turn.
+    waited_for: AtomicBool,
+    /// Publications begun.
+    begun: AtomicU32,
+}
+
+/// What is behind the lock.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) hub: Hub,
+    /// By place.
+    bells: Vec<Option<Arc<WakeFlag>>>,
+    joins: BTreeMap<(ChannelId, Arc<str>), Joining>,
+    publications: BTreeMap<Token, Waiting<Result<Published, HubError>>>,
+    answers: BTreeMap<Token, Waiting<Result<QueryResult, HubError>>>,
+    /// Publishers that wait for room.
+    publishers: Vec<Waker>,
+    /// Who waited for what will not come.
+    disappointed: Vec<Waker>,
+}
+
+/// A join whose answer has not been taken.
+#[derive(Debug, Default)]
+struct Joining {
+    wakers: Vec<Waker>,
+    /// Futures that will take the answer.
+    futures: u32,
+    /// The answer. Without a future it is that of one that was dropped before it looked: the next join takes it.
+    joined: Option<Joined>,
+}
+
+/// An answer that somebody waits for.
+#[derive(Debug)]
+enum Waiting<R> {
+    For(Waker),
+    Done(R),
+}
+
+/// What is to be woken once no lock is held.
+#[derive(Default)]
+pub(super) struct Wakes {
+    bells: Vec<Arc<WakeFlag>>,
+    pub(super) wakers: Vec<Waker>,
+    drivers: Vec<Arc<AtomicWaker>>,
+}
+
+impl Wakes {
+    pub(super) fn wake(self) {
+        self.drivers.iter().for_each(|driver| driver.wake());
+        self.wakers.into_iter().for_each(Waker::wake);
+        self.bells.iter().for_each(|bell| bell.ring());
+    }
+}
+
+impl Node {
+    pub(super) fn new(id: NodeId, options: Arc<HubOptions>) -> Self {
+        let mut hub = Hub::new(id, options);
+        hub.track_turns();
+        Self {
+            id,
+            state: Mutex::new(State {
+                hub,
+                bells: Vec::new(),
+                joins: BTreeMap::new(),
+                publications: BTreeMap::new(),
+                answers: BTreeMap::new(),
+                publishers: Vec::new(),
+                disappointed: Vec::new(),
+            }),
+            outbox: Mutex::default(),
+            inbox: Mutex::default(),
+            taken: AtomicBool::new(false),
+            driven: AtomicBool::new(false),
+            driver: Arc::default(),
+            armed: AtomicU64::new(u64::MAX),
+            heirs: Mutex::default(),
+            waited_for: AtomicBool::new(false),
+            begun: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) const fn id(&self) -> NodeId {
+        self.id
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, VecDeque<Command>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what the state machine gives out: commands into the outbox, the rest to who waits for it. Whether there are commands.
+    pub(super) fn settle(&self, state: &mut State, outlets: &Outlets, wakes: &mut Wakes) -> bool {
+        let mut has_commands = false;
+        wakes.wakers.append(&mut state.disappointed);
+        while let Some(output) = state.hub.poll_output() {
+            match output {
+                Output::Wake(slot) => {
+                    if let Some(Some(bell)) = state.bells.get(slot as usize) {
+                        wakes.bells.push(Arc::clone(bell));
+                    }
+                }
+                Output::Command(command) => {
+                    has_commands = true;
+                    self.outbox().push_back(command);
+                }
+                Output::Joined(id, group, joined) => {
+                    if let Some(joining) = state.joins.get_mut(&(id, group)) {
+                        joining.joined = Some(joined);
+                        wakes.wakers.append(&mut joining.wakers);
+                    }
+                }
+                Output::Published(token, result) => {
+                    answer(&mut state.publications, token, result, wakes);
+                }
+                Output::Answer(token, result) => {
+                    answer(&mut state.answers, token, result, wakes);
+                }
+                Output::Room => wakes.wakers.append(&mut state.publishers),
+                Output::Event(event) => outlets.listeners.tell(&event, &mut wakes.wakers),
+            }
+        }
+        let is_crowded = state.hub.is_crowded();
+        if is_crowded != self.is_waited_for() {
+            self.waited_for.store(is_crowded, Ordering::Release);
+            if is_crowded {
+                outlets.crowding.enter();
+            } else {
+                outlets.crowding.leave(&mut wakes.wakers);
+                // What came meanwhile lies in the inbox.
+                self.call(wakes);
+            }
+        }
+        self.look_at(state.hub.deadline(), wakes);
+        has_commands
+    }
+
+    /// Something is due then: its driver has to know, if it would look later.
+    pub(super) fn look_at(&self, at: Option<Instant>, wakes: &mut Wakes) {
+        if let Some(at) = at
+            && at.as_micros() < self.armed.load(Ordering::Acquire)
+        {
+            self.arm(at);
+            self.call(wakes);
+        }
+    }
+
+    /// Its driver looks again then.
+    pub(super) fn arm(&self, at: Instant) {
+        self.armed.store(at.as_micros(), Ordering::Release);
+    }
+
+    pub(super) fn has_commands(&self) -> bool {
+        !self.outbox().is_empty()
+    }
+
+    /// Gives its commands away, in order. To be called while the broker is locked.
+    pub(super) fn take_commands(&self, mut give: impl FnMut(Command)) {
+        let mut outbox = self.outbox();
+        while let Some(command) = outbox.pop_front() {
+            give(command);
+        }
+    }
+
+    /// Puts an event into its inbox. To be called while the broker is locked.
+    pub(super) fn put(&self, event: Event) {
+        self.inbox().push_back(event);
+    }
+
+    /// Puts several events into its inbox, in their order.
+    pub(super) fn put_all(&self, events: impl IntoIterator<Item = Event>) {
+        self.inbox().extend(events);
+    }
+
+    /// Takes in what lies in its inbox; whether there are commands then. After `least` events it stops while readers need a turn, if
+    /// its driver can go on later.
+    pub(super) fn receive(
+        &self,
+        now: Instant,
+        outlets: &Outlets,
+        least: usize,
+        wakes: &mut Wakes,
+    ) -> bool {
+        let mut state = self.state();
+        let enough = state.hub.total_fan_out() + DELIVERIES;
+        for taken in 0_usize.. {
+            let mut inbox = self.inbox();
+            let is_crowded = state.hub.is_crowded();
+            if taken >= least
+                && (is_crowded || state.hub.total_fan_out() > enough)
+                && self.is_driven()
+                && inbox.len() < CROWDED
+            {
+                if !is_crowded && !inbox.is_empty() {
+                    self.call(wakes);
+                }
+                break;
+            }
+            // What is put meanwhile is taken by whoever comes next for the lock of the state.
+            let Some(event) = inbox.pop_front() else {
+                break;
+            };
+            drop(inbox);
+            state.hub.receive(now, event);
+        }
+        self.settle(&mut state, outlets, wakes)
+    }
+
+    pub(super) fn is_crowded(&self) -> bool {
+        self.inbox().len() >= CROWDED
+    }
+
+    /// Takes it for a thread, unless another has.
+    pub(super) fn take(&self) -> bool {
+        !self.taken.swap(true, Ordering::AcqRel)
+    }
+
+    /// The thread has it no more.
+    pub(super) fn release(&self) {
+        self.taken.store(false, Ordering::Release);
+    }
+
+    /// Whether publishers wait for its readers to have a turn.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waited_for.load(Ordering::Acquire)
+    }
+
+    /// Counts a publication; whether its publisher has had its turn, and others are to have theirs.
+    pub(super) fn ends_turn(&self) -> bool {
+        let begun = self.begun.fetch_add(1, Ordering::Relaxed);
+        begun % PUBLICATIONS == PUBLICATIONS - 1
+    }
+
+    pub(super) fn is_driven(&self) -> bool {
+        self.driven.load(Ordering::Acquire)
+    }
+
+    /// Calls its driver.
+    pub(super) fn call(&self, wakes: &mut Wakes) {
+        wakes.drivers.push(Arc::clone(&self.driver));
+    }
+
+    /// Ready once the caller is its driver, and then each time: the waker is woken when something comes.
+    pub(super) fn poll_drive(&self, cx: &Context<'_>, mine: &mut bool) -> Poll<()> {
+        if !*mine {
+            let mut heirs = self.heirs.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.driven.swap(true, Ordering::AcqRel) {
+                if !heirs.iter().any(|heir| heir.will_wake(cx.waker())) {
+                    heirs.push(cx.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            *mine = true;
+        }
+        self.driver.register(cx.waker());
+        Poll::Ready(())
+    }
+
+    /// Its driver goes.
+    pub(super) fn leave(&self) {
+        let mut heirs = self.heirs.lock().unwrap_or_else(PoisonError::into_inner);
+        self.driven.store(false, Ordering::Release);
+        let heirs = std::mem::take(&mut *heirs);
+        heirs.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits for the answer to a join.
+    pub(super) fn poll_joined(
+        &self,
+        cx: &Context<'_>,
+        id: ChannelId,
+        group: &Arc<str>,
+    ) -> Poll<Result<Joined, HubError>> {
+        let mut state = self.state();
+        let Some(joining) = state.joins.get_mut(&(id, Arc::clone(group))) else {
+            return Poll::Ready(Err(HubError::Gone));
+        };
+        if let Some(joined) = joining.joined {
+            return Poll::Ready(Ok(joined));
+        }
+        if !joining
+            .wakers
+            .iter()
+            .any(|known| known.will_wake(cx.waker()))
+        {
+            joining.wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Waits for what became of a publication.
+    pub(super) fn poll_published(
+        &self,
+        cx: &Context<'_>,
+        token: Token,
+    ) -> Poll<Result<Published, HubError>> {
+        let answer = poll_answer(&mut self.state().publications, token, cx);
+        answer.map(|result| result.unwrap_or(Err(HubError::Gone)))
+    }
+
+    /// Waits for the answer to a question.
+    pub(super) fn poll_answer(
+        &self,
+        cx: &Context<'_>,
+        token: Token,
+    ) -> Poll<Result<QueryResult, HubError>> {
+        let answer = poll_answer(&mut self.state().answers, token, cx);
+        answer.map(|result| result.unwrap_or(Err(HubError::Gone)))
+    }
+
+    pub(super) fn forget_answer(&self, token: Token) {
+        self.state().answers.remove(&token);
+    }
+
+    /// What became of a publication, if that is known; nobody asks any more.
+    pub(super) fn end_publication(&self, token: Token) -> Option<Result<Published, HubError>> {
+        match self.state().publications.remove(&token)? {
+            Waiting::Done(result) => Some(result),
+            Waiting::For(_) => None,
+        }
+    }
+}
+
+fn answer<K: Ord, R>(waiting: &mut BTreeMap<K, Waiting<R>>, key: K, result: R, wakes: &mut Wakes) {
+    // Where nobody asks any more there is no entry.
+    if let Some(known) = waiting.get_mut(&key)
+        && let Waiting::For(waker) = std::mem::replace(known, Waiting::Done(result))
+    {
+        wakes.wakers.push(waker);
+    }
+}
+
+/// The answer; `None` when nobody expects one any more.
+fn poll_answer<K: Ord, R>(
+    waiting: &mut BTreeMap<K, Waiting<R>>,
+    key: K,
+    cx: &Context<'_>,
+) -> Poll<Option<R>> {
+    match waiting.remove(&key) {
+        None => Poll::Ready(None),
+        Some(Waiting::Done(result)) => Poll::Ready(Some(result)),
+        Some(Waiting::For(_)) => {
+            waiting.insert(key, Waiting::For(cx.waker().clone()));
+            Poll::Pending
+        }
+    }
+}
+
+impl State {
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        open: ChannelOptions,
+    ) -> Result<(ChannelId, Arc<WakeFlag>), HubError> {
+        let id = self.hub.open(now, open)?;
+        Ok((id, self.bell(id)))
+    }
+
+    /// The bell of a channel that was opened.
+    pub(super) fn bell(&mut self, id: ChannelId) -> Arc<WakeFlag> {
+        let (slot, bell) = (id.slot() as usize, Arc::new(WakeFlag::default()));
+        if self.bells.len() <= slot {
+            self.bells.resize(slot + 1, None);
+        }
+        if let Some(place) = self.bells.get_mut(slot) {
+            *place = Some(Arc::clone(&bell));
+        }
+        bell
+    }
+
+    pub(super) fn closed(&mut self, now: Instant, id: ChannelId) {
+        self.hub.closed(now, id);
+        if let Some(place) = self.bells.get_mut(id.slot() as usize) {
+            *place = None;
+        }
+        self.disappoint(id);
+    }
+
+    pub(super) fn retire(&mut self, now: Instant, id: ChannelId) {
+        self.hub.retire(now, id);
+        self.disappoint(id);
+    }
+
+    /// Nobody is told of joins any more that a channel waits for.
+    fn disappoint(&mut self, id: ChannelId) {
+        let disappointed = &mut self.disappointed;
+        self.joins.retain(|(known, _), joining| {
+            if *known == id {
+                disappointed.append(&mut joining.wakers);
+            }
+            *known != id
+        });
+    }
+
+    /// A future will take the answer to a join.
+    pub(super) fn expect_join(&mut self, id: ChannelId, group: &Arc<str>) {
+        let joining = self.joins.entry((id, Arc::clone(group))).or_default();
+        joining.futures += 1;
+    }
+
+    /// The answer to a join whose future was dropped before it looked.
+    pub(super) fn take_joined(&mut self, id: ChannelId, group: &Arc<str>) -> Option<Joined> {
+        let key = (id, Arc::clone(group));
+        let joining = self.joins.get(&key)?;
+        let joined = joining.joined.filter(|_| joining.futures == 0)?;
+        self.joins.remove(&key);
+        // It may have been made to leave since.
+        let is_member = self.hub.groups_of(id).contains(group);
+        is_member.then_some(joined)
+    }
+
+    /// A future is done with a join, with its answer or without. Where none waits any more and there is no answer, the join has not
+    /// happened.
+    pub(super) fn end_join(&mut self, now: Instant, id: ChannelId, group: &Arc<str>, taken: bool) {
+        let key = (id, Arc::clone(group));
+        let Some(joining) = self.joins.get_mut(&key) else {
+            return;
+        };
+        joining.futures -= 1;
+        if joining.futures > 0 {
+            return;
+        }
+        let unheard = joining.joined.is_some() && !taken;
+        if joining.joined.is_none() {
+            self.hub.cancel_join(now, id, group);
+        }
+        if !unheard {
+            self.joins.remove(&key);
+        }
+    }
+
+    /// A channel leaves a group: what its join came to is of no interest any more.
+    pub(super) fn leave(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        group: &str,
+    ) -> Result<Left, HubError> {
+        self.joins.remove(&(id, group.into()));
+        self.hub.leave(now, id, group)
+    }
+
+    /// Somebody will ask what became of a publication.
+    pub(super) fn expect_publication(&mut self, token: Token) {
+        let nobody = Waiting::For(Waker::noop().clone());
+        self.publications.insert(token, nobody);
+    }
+
+    /// Somebody will ask for the answer to a question.
+    pub(super) fn expect_answer(&mut self, token: Token) {
+        let nobody = Waiting::For(Waker::noop().clone());
+        self.answers.insert(token, nobody);
+    }
+
+    /// Wakes this waker when there is room for publishers.
+    pub(super) fn wait_for_room(&mut self, waker: &Waker) {
+        if !self.publishers.iter().any(|known| known.will_wake(waker)) {
+            self.publishers.push(waker.clone());
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What a connection does with its hub.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::error::{Error, Result};
+use crate::hub::HubRef;
+use crate::hub::inner::Inner;
+use crate::hub::node::Node;
+use crate::hub::publish::By;
+use crate::hub::publish::Publish;
+use crate::socket::websocket::{Shared, WebSocket, WriteHalf};
+use crate::transport::Transport;
+use sansws_core::hub::{
+    ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Joined, Left, Position,
+    Sent, Target,
+};
+use sansws_core::message::PreparedMessage;
+use sansws_core::time::Instant;
+
+/// A channel, with what is needed to use it.
+struct Channel {
+    hub: Arc<Inner>,
+    node: Arc<Node>,
+    id: ChannelId,
+}
+
+impl<T: Transport> Shared<T> {
+    fn channel(&self, open: ChannelOptions) -> Result<Channel, HubError> {
+        let mut engine = self.engine();
+        let window_bits = engine.own_window_bits();
+        let post = engine.post().ok_or(HubError::NoHub)?;
+        let mailbox = post.open(ChannelOptions {
+            window_bits,
+            ..open
+        })?;
+        Ok(Channel {
+            hub: Arc::clone(mailbox.hub()),
+            node: Arc::clone(mailbox.node()),
+            id: mailbox.id(),
+        })
+    }
+
+    fn publisher(&self) -> Result<By, Error> {
+        let channel = self.channel(ChannelOptions::default())?;
+        Ok(By {
+            hub: channel.hub,
+            node: channel.node,
+            sender: Some(channel.id),
+        })
+    }
+
+    fn open_channel(&self, open: ChannelOptions) -> Result<ChannelId, HubError> {
+        if self.engine().post().is_some_and(|post| post.is_open()) {
+            return Err(HubError::IsOpen);
+        }
+        Ok(self.channel(open)?.id)
+    }
+
+    async fn join(&self, group: &str, since: Option<Position>) -> Result<Joined, Error> {
+        let channel = self.channel(ChannelOptions::default())?;
+        let (id, name) = (channel.id, Arc::from(group));
+        let joined = channel.hub.with(&channel.node, |state, now| {
+            if let Some(joined) = state.take_joined(id, &name) {
+                return Ok(Some(joined));
+            }
+            let joined = state.hub.join(now, id, group, JoinOptions { since })?;
+            if joined.is_none() {
+                state.expect_join(id, &name);
+            }
+            Ok::<_, HubError>(joined)
+        })?;
+        if let Some(joined) = joined {
+            return Ok(joined);
+        }
+        let mut asking = Asking {
+            hub: &channel.hub,
+            node: &channel.node,
+            id,
+            name: &name,
+            taken: false,
+        };
+        let joined = poll_fn(|cx| asking.node.poll_joined(cx, id, &name)).await?;
+        asking.taken = true;
+        Ok(joined)
+    }
+
+    fn leave(&self, group: &str) -> Result<Left, Error> {
+        let channel = self.channel(ChannelOptions::default())?;
+        let (hub, id) = (&channel.hub, channel.id);
+        Ok(hub.with(&channel.node, |state, now| state.leave(now, id, group))?)
+    }
+
+    fn instruct(&self, instruction: Instruction) -> Result<(), Error> {
+        let channel = self.channel(ChannelOptions::default())?;
+        let (hub, target) = (&channel.hub, Target::Channel(channel.id));
+        Ok(hub.with(&channel.node, |state, now| {
+            state.hub.instruct(now, target, instruction)
+        })?)
+    }
+
+    async fn send_in_order(&self, message: PreparedMessage) -> Result<(), Error> {
+        let channel = self.channel(ChannelOptions::default())?;
+        let (hub, id) = (&channel.hub, channel.id);
+        poll_fn(|cx| {
+            if hub.is_crowded(Some(cx.waker())) {
+                return Poll::Pending;
+            }
+            let sent = hub.with(&channel.node, |state, now| {
+                state.hub.send_to(now, id, message.clone())
+            });
+            Poll::Ready(match sent {
+                Ok(Sent::Queued | Sent::Forwarded) => Ok(()),
+                Ok(Sent::Overflowed | Sent::Gone) => Err(HubError::Gone.into()),
+                Err(error) => Err(error.into()),
+            })
+        })
+        .await
+    }
+}
+
+/// A join that is under way. Dropped, it is taken back unless it is done.
+struct Asking<'a> {
+    hub: &'a Inner,
+    node: &'a Node,
+    id: ChannelId,
+    name: &'a Arc<str>,
+    taken: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let (id, name, taken) = (self.id, self.name, self.taken);
+        self.hub
+            .with(self.node, |state, now| state.end_join(now, id, name, taken));
+    }
+}
+
+/// The verbs of both the handle and the half that writes.
+macro_rules! member {
+    ($name:ident) => {
+        impl<T: Transport> $name<T> {
+            /// Gives it a hub: for connections that no server of ours drives. A route has its hub from its router.
+            pub fn use_hub(&self, hub: impl Into<HubRef>) {
+                self.cell().engine().set_hub(&hub.into());
+            }
+
+            /// Opens its channel, saying who it is. Without it, the first use opens one that says nothing.
+            ///
+            /// # Errors
+            /// [`HubError::IsOpen`] when it has one, [`HubError::NoHub`], and those of [`open`](sansws_core::hub::Hub::open).
+            pub fn open_channel(&self, open: ChannelOptions) -> Result<ChannelId, Error> {
+                Ok(self.cell().open_channel(open)?)
+            }
+
+            /// Its address: whoever knows it can send to it, from anywhere.
+            ///
+            /// # Errors
+            /// [`HubError::NoHub`], [`HubError::TooManyChannels`].
+            pub fn id(&self) -> Result<ChannelId, Error> {
+                Ok(self.cell().channel(ChannelOptions::default())?.id)
+            }
+
+            /// Joins a group: what is published to it from now on is sent to the peer, until it leaves or the connection ends.
+            ///
+            /// # Errors
+            /// Those of [`join`](sansws_core::hub::Hub::join), [`HubError::NoHub`].
+            pub async fn join(&self, group: &str) -> Result<Joined, Error> {
+                self.cell().join(group, None).await
+            }
+
+            /// Joins a group, and sends the peer what was published since a position, as far as that is kept; without one it is
+            /// the same as [`join`](Self::join).
+            ///
+            /// # Errors
+            /// As for [`join`](Self::join). That messages are missing is no error: [`Joined::recovered`] says so.
+            pub async fn join_since(
+                &self,
+                group: &str,
+                since: Option<Position>,
+            ) -> Result<Joined, Error> {
+                self.cell().join(group, since).await
+            }
+
+            /// Leaves a group. What was published before still reaches the peer.
+            ///
+            /// # Errors
+            /// [`HubError::NoHub`].
+            pub fn leave(&self, group: &str) -> Result<Left, Error> {
+                self.cell().leave(group)
+            }
+
+            /// Sends the peer what is published to all groups that a filter matches, each message once. Says whether it is new.
+            ///
+            /// # Errors
+            /// Those of [`subscribe`](sansws_core::hub::Hub::subscribe).
+            pub fn subscribe(&self, filter: Filter) -> Result<bool, Error> {
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                let id = channel.id;
+                Ok(channel.hub.with(&channel.node, |state, now| {
+                    state.hub.subscribe(now, id, filter)
+                })?)
+            }
+
+            /// Takes a subscription back; says whether there was one.
+            ///
+            /// # Errors
+            /// [`HubError::NoHub`].
+            pub fn unsubscribe(&self, filter: &Filter) -> Result<bool, Error> {
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                let id = channel.id;
+                Ok(channel
+                    .hub
+                    .with(&channel.node, |state, _| state.hub.unsubscribe(id, filter))?)
+            }
+
+            /// Publishes a message to a group as this connection, whose rate counts. Nothing happens before it is awaited, or
+            /// [`now`](Publish::now) is called. Once the connection has ended it still publishes: what the peer sent before its end
+            /// is worth as much.
+            pub fn publish(
+                &self,
+                group: impl Into<String>,
+                message: impl Into<PreparedMessage>,
+            ) -> Publish {
+                Publish::new(self.cell().publisher(), group.into(), message.into())
+            }
+
+            /// Publishes a value as JSON, in a text message.
+            #[cfg(feature = "json")]
+            pub fn publish_json<V: serde::Serialize + ?Sized>(
+                &self,
+                group: impl Into<String>,
+                value: &V,
+            ) -> Publish {
+                Publish::json(self.cell().publisher(), group.into(), value)
+            }
+
+            /// The groups it is in; once it has ended, those that it was in then.
+            pub fn groups(&self) -> Vec<Arc<str>> {
+                let mut engine = self.cell().engine();
+                engine.post().map(|post| post.groups()).unwrap_or_default()
+            }
+
+            /// Sends the peer a message behind everything that was published to it before: [`send`](Self::send) goes straight to the
+            /// connection, and overtakes what waits for it in the hub. It counts against the budget of the channel.
+            ///
+            /// # Errors
+            /// [`HubError::NoHub`], [`HubError::TooLong`]; [`HubError::Gone`] once the connection has ended, or when it is closed for
+            /// reading too slowly.
+            pub async fn send_in_order(
+                &self,
+                message: impl Into<PreparedMessage>,
+            ) -> Result<(), Error> {
+                self.cell().send_in_order(message.into()).await
+            }
+
+            /// Makes it a connection of another user, or of none: in all its groups one goes, and the other comes.
+            ///
+            /// # Errors
+            /// [`HubError::BadName`], [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
+            pub fn set_user(&self, user: Option<&str>) -> Result<(), Error> {
+                self.cell()
+                    .instruct(Instruction::SetUser(user.map(Into::into)))
+            }
+
+            /// Changes what others see of it in presence, which they are told.
+            ///
+            /// # Errors
+            /// [`HubError::MetadataTooLong`], [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
+            pub fn set_metadata(&self, metadata: &str) -> Result<(), Error> {
+                self.cell()
+                    .instruct(Instruction::SetMetadata(metadata.into()))
+            }
+
+            /// Closes it with 1008 at this time, such as when its token expires; `None`: never for that. The time is that since the
+            /// Unix epoch. Another call, with a new token, moves it.
+            ///
+            /// # Errors
+            /// [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
+            pub fn set_expiry(&self, at: Option<Instant>) -> Result<(), Error> {
+                self.cell().instruct(Instruction::SetExpiry(at))
+            }
+        }
+    };
+}
+
+member!(WebSocket);
+member!(WriteHalf);
+
+impl From<HubError> for Error {
+    fn from(error: HubError) -> Self {
+        Self::Hub(error)
+    }
+}

@@ -1,0 +1,144 @@
+//! What is published, for code that is no connection.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use thiserror::Error;
+
+use crate::hub::bell::WakeFlag;
+use crate::hub::driver;
+use crate::hub::inner::Inner;
+use crate::hub::node::Node;
+use sansws_core::close::CloseCode;
+use sansws_core::hub::{ChannelId, Filter, HubError, Publication, Taken};
+
+/// Publications of a group that a [`Subscription`] took too slowly, and that were skipped.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{count} publications of {group} were skipped: the subscription takes them too slowly")]
+pub struct Lagged {
+    /// The group.
+    pub group: Arc<str>,
+    /// How many.
+    pub count: u64,
+}
+
+/// What is published to all groups that a filter matches. What waits for it is bounded by the [`QueueLimits`](sansws_core::hub::QueueLimits), as for
+/// connections. When it is full, publishers on this process wait for one turn; what finds no room even then is skipped, and that is
+/// told.
+#[derive(Debug)]
+pub struct Subscription {
+    hub: Arc<Inner>,
+    node: Arc<Node>,
+    id: ChannelId,
+    bell: Arc<WakeFlag>,
+    closed: Option<(CloseCode, String)>,
+}
+
+impl Subscription {
+    pub(super) fn new(hub: &Arc<Inner>, filter: Filter) -> Result<Self, HubError> {
+        let node = driver::node_here(hub);
+        let (id, bell) = hub.open_listener(&node)?;
+        let this = Self {
+            hub: Arc::clone(hub),
+            node,
+            id,
+            bell,
+            closed: None,
+        };
+        this.add(filter)?;
+        Ok(this)
+    }
+
+    /// Adds a filter; says whether it was not there before. What several match comes once.
+    ///
+    /// # Errors
+    /// [`HubError::TooManyGroups`], [`HubError::Draining`].
+    pub fn add(&self, filter: Filter) -> Result<bool, HubError> {
+        let id = self.id;
+        self.hub.with(&self.node, |state, now| {
+            state.hub.subscribe(now, id, filter)
+        })
+    }
+
+    /// Takes a filter away; says whether it was there.
+    ///
+    /// # Errors
+    /// [`HubError::Gone`] when it was closed.
+    pub fn remove(&self, filter: &Filter) -> Result<bool, HubError> {
+        let id = self.id;
+        self.hub
+            .with(&self.node, |state, _| state.hub.unsubscribe(id, filter))
+    }
+
+    /// Its address: to exclude it, or to send to it.
+    pub const fn id(&self) -> ChannelId {
+        self.id
+    }
+
+    /// Returns the next publication; `None` once the hub has closed it. Where publications were taken too slowly and skipped,
+    /// [`Lagged`] stands in their place, and what comes behind follows.
+    pub async fn receive(&mut self) -> Option<Result<Arc<Publication>, Lagged>> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// How it was closed, if it was.
+    pub fn closed(&self) -> Option<(CloseCode, &str)> {
+        let (code, reason) = self.closed.as_ref()?;
+        Some((*code, reason))
+    }
+
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Arc<Publication>, Lagged>>> {
+        if self.closed.is_some() {
+            return Poll::Ready(None);
+        }
+        if !self.bell.is_rung(cx.waker()) {
+            return Poll::Pending;
+        }
+        let (id, bell) = (self.id, &self.bell);
+        let taken = self.hub.with(&self.node, |state, now| {
+            loop {
+                let taken = state
+                    .hub
+                    .take(now, id, |_, publication| publication.cloned());
+                match taken {
+                    // A notice, or what was sent to it alone.
+                    Taken::Message(None) => {}
+                    Taken::Message(Some(publication)) => return Ok(Some(Ok(publication))),
+                    Taken::Skipped { group, count } => {
+                        return Ok(Some(Err(Lagged { group, count })));
+                    }
+                    Taken::Close(code, reason) => return Err((code, reason)),
+                    Taken::Nothing => {
+                        bell.silence();
+                        return Ok(None);
+                    }
+                }
+            }
+        });
+        match taken {
+            Ok(Some(item)) => Poll::Ready(Some(item)),
+            Ok(None) => Poll::Pending,
+            Err(closed) => {
+                self.closed = Some(closed);
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Arc<Publication>, Lagged>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll(cx)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.closed(&self.node, self.id);
+    }
+}

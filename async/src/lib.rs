@@ -1,0 +1,94 @@
+//! WebSocket servers and clients for any async runtime.
+//!
+//! `sansws-core` decides what happens on a connection; this crate moves its bytes. It names no runtime: an adapter implements
+//! [`Transport`] over its sockets and timers. Applications depend on an adapter, `sansws-tokio` or `sansws-smol`, which re-exports
+//! everything that an application needs.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`transport`] | the byte stream, clock and alarm under a connection |
+//! | [`socket`] | an open connection: [`WebSocket`], its halves, streams and counters |
+//! | [`server`] | accepting, upgrading, running handlers, draining: [`ServerHandle`], [`Upgrade`] |
+//! | [`client`] | connecting, tunnels, redirects, and [`Client`], which reconnects |
+//! | [`hub`] | channels and groups for connections and tasks: [`Hub`] |
+//! | [`app`] | routers of handlers, layers, endpoints, pages |
+//! | [`metrics`] | counters, their Prometheus text, health, tracing spans |
+//! | `external` | upgrades that another HTTP stack parsed (feature `http`) |
+//! | `tls` | TLS settings from PEM (feature `tls`) |
+//! | `test_kit` | a server in memory and in virtual time, for tests (feature `test-kit`) |
+
+pub mod app;
+pub mod client;
+mod contain;
+mod error;
+#[cfg(feature = "http")]
+pub mod external;
+pub mod hub;
+pub mod metrics;
+pub mod runtime;
+pub mod server;
+pub mod socket;
+#[cfg(feature = "test-kit")]
+pub mod test_kit;
+#[cfg(feature = "tls")]
+pub mod tls;
+pub mod transport;
+
+pub use app::{
+    Auth, Credential, Endpoint, IntoHandler, IntoPage, IntoResponse, Layer, PerAddress, Route,
+    Router, Verifier,
+};
+pub use client::{Client, ClientState, ConnectOptions, Connector, Dialer, Stop};
+#[cfg(feature = "json")]
+pub use error::JsonError;
+pub use error::{ConnectionTag, Error, Result};
+pub use hub::{Events, HubEnv, HubMetrics, HubRef, Lagged, Subscription};
+pub use metrics::{Health, ServerMetrics, Status, scrape};
+pub use runtime::{ByteStream, Io, Runtime, Stream};
+pub use server::{
+    ConnectionPolicy, HandlerError, IntoService, Listener, LocalTask, RequestError, Scope, Server,
+    ServerHandle, ServerOptions, Service, Upgrade,
+};
+#[cfg(feature = "json")]
+pub use socket::Json;
+pub use socket::{
+    Counters, FromMessage, MessageReader, MessageWriter, Messages, ReadHalf, SocketEvent,
+    WebSocket, WriteHalf,
+};
+pub use transport::Transport;
+
+// Values of the core that applications name.
+pub use sansws_core as core;
+pub use sansws_core::close::{CloseCode, Closed};
+pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
+pub use sansws_core::error::{Misuse, Violation};
+pub use sansws_core::frame::MessageKind;
+pub use sansws_core::handshake::{AcceptOptions, Failure, OriginPolicy, Refusal, Request};
+pub use sansws_core::http::forwarded::Trusted;
+pub use sansws_core::http::{Fields, RequestHead, Response, Url};
+pub use sansws_core::hub::{
+    ChannelId, ChannelOptions, Compress, Encoding, Filter, GroupOptions, History, HistoryOptions,
+    HubError, HubEvent, HubOptions, Instruction, Joined, Left, Notice, Position, Presence,
+    PresenceMode, Publication, Published, QueueLimits, Recovered, RecoveryFailure, Sent,
+    SlowConsumerPolicy, Target,
+};
+pub use sansws_core::message::{Message, Payload, PreparedMessage};
+pub use sansws_core::policy::{AddressLimits, Outcome, Rate, TrafficLimits};
+
+/// Parts that adapters are made of. Applications do not need them, and they may change in any release.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::client::connect::connect;
+    pub use crate::client::{connect_until, first_to_connect, follow, tunnel};
+    pub use crate::hub::{
+        OnThisThread, both, caught, drive_hub_beside, drive_hubs, hubs_on_this_thread,
+        panic_message,
+    };
+    pub use crate::runtime::now;
+    #[cfg(target_os = "linux")]
+    pub use crate::runtime::send_progress;
+    pub use crate::server::{
+        Admission, ConnectInfo, Listen, accept, obey_signals, receive_proxy_header,
+        receive_request, refuse, serve,
+    };
+}

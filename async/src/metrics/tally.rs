@@ -1,0 +1,171 @@
+//! Counting what a server does, on all its threads.
+//! Knows no connection: whoever serves one says what happened. What happens with each message is counted by the connection itself, and
+//! added here once a turn, to a cell that the threads of a server seldom share.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::metrics::{Asked, Closer, CodeClass, Failed, ServerMetrics, StatusClass, TurnedAway};
+use crate::socket::engine::Counters;
+
+/// Cells that threads are spread over.
+const CELLS: usize = 16;
+
+/// Live counters. All are read and written on their own: together they are right once nothing moves.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    accepted: Count,
+    opened: Count,
+    handlers_failed: Count,
+    turned_away: [Count; TurnedAway::ALL.len()],
+    failed: [Count; Failed::ALL.len()],
+    responses: [[Count; StatusClass::ALL.len()]; Asked::ALL.len()],
+    closed: [[Count; CodeClass::ALL.len()]; Closer::ALL.len()],
+    moved: Box<[Cell; CELLS]>,
+}
+
+#[derive(Debug, Default)]
+struct Count(AtomicU64);
+
+impl Count {
+    fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What went over connections of some threads. Two cells never lie in one line of a cache.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Cell {
+    received: Count,
+    sent: Count,
+    octets_received: Count,
+    octets_sent: Count,
+    dropped: Count,
+}
+
+impl Tally {
+    pub(crate) fn accepted(&self) {
+        self.accepted.add(1);
+    }
+
+    pub(crate) fn turned_away(&self, why: TurnedAway) {
+        add(&self.turned_away, why as usize);
+    }
+
+    pub(crate) fn failed(&self, why: Failed) {
+        add(&self.failed, why as usize);
+    }
+
+    pub(crate) fn response(&self, asked: Asked, status: u16) {
+        if let Some(to) = self.responses.get(asked as usize) {
+            add(to, StatusClass::of(status) as usize);
+        }
+    }
+
+    pub(crate) fn opened(&self) {
+        self.opened.add(1);
+    }
+
+    pub(crate) fn closed(&self, by: Closer, code: u16) {
+        if let Some(by) = self.closed.get(by as usize) {
+            add(by, CodeClass::of(code) as usize);
+        }
+    }
+
+    pub(crate) fn handler_failed(&self) {
+        self.handlers_failed.add(1);
+    }
+
+    /// Adds what went over a connection.
+    pub(crate) fn moved(&self, more: &Counters) {
+        let Some(cell) = self.moved.get(cell_here()) else {
+            return;
+        };
+        let all = [
+            (&cell.received, more.received),
+            (&cell.sent, more.sent),
+            (&cell.octets_received, more.octets_received),
+            (&cell.octets_sent, more.octets_sent),
+            (&cell.dropped, more.dropped),
+        ];
+        for (count, more) in all {
+            if more > 0 {
+                count.add(more);
+            }
+        }
+    }
+
+    /// What it comes to.
+    pub(crate) fn read(&self) -> ServerMetrics {
+        let sum = |of: fn(&Cell) -> &Count| self.moved.iter().map(|cell| of(cell).get()).sum();
+        ServerMetrics {
+            accepted: self.accepted.get(),
+            opened: self.opened.get(),
+            handlers_failed: self.handlers_failed.get(),
+            turned_away: self.turned_away.each_ref().map(Count::get),
+            failed: self.failed.each_ref().map(Count::get),
+            responses: self
+                .responses
+                .each_ref()
+                .map(|to| to.each_ref().map(Count::get)),
+            closed: self
+                .closed
+                .each_ref()
+                .map(|by| by.each_ref().map(Count::get)),
+            messages_received: sum(|cell| &cell.received),
+            messages_sent: sum(|cell| &cell.sent),
+            octets_received: sum(|cell| &cell.octets_received),
+            octets_sent: sum(|cell| &cell.octets_sent),
+            messages_dropped: sum(|cell| &cell.dropped),
+            ..ServerMetrics::default()
+        }
+    }
+}
+
+fn add(counts: &[Count], at: usize) {
+    if let Some(count) = counts.get(at) {
+        count.add(1);
+    }
+}
+
+/// The cell of this thread.
+fn cell_here() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    std::thread_local! {
+        static HERE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % CELLS;
+    }
+    HERE.with(|here| *here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_threads_count_is_added_up() {
+        let tally = Tally::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 * CELLS {
+                scope.spawn(|| {
+                    for _ in 0..1_000 {
+                        tally.moved(&Counters {
+                            received: 1,
+                            octets_sent: 3,
+                            ..Counters::default()
+                        });
+                        tally.closed(Closer::Peer, 4001);
+                    }
+                });
+            }
+        });
+        let (metrics, all) = (tally.read(), 2 * CELLS as u64 * 1_000);
+        assert_eq!(metrics.messages_received, all);
+        assert_eq!(metrics.octets_sent, 3 * all);
+        assert_eq!(metrics.closed(CodeClass::Private), all);
+        assert_eq!((metrics.messages_sent, metrics.all_closed()), (0, all));
+    }
+}

@@ -1,0 +1,270 @@
+//! What is told of a connection: its span, and the event of its end. Fields are named as OpenTelemetry's semantic conventions name them,
+//! and `websocket.…` where these have no name; `docs/monitoring.md` lists them.
+//! Knows no subscriber. While nobody listens nothing is written.
+
+use tracing::field::{Empty, display};
+
+use crate::error::Error;
+use crate::metrics::Closer;
+use crate::server::connection_task::Outcome;
+use crate::server::handle::ServerHandle;
+use crate::server::handler_error::Chain;
+use crate::server::handler_error::HandlerError;
+use crate::server::request_loop::ConnectInfo;
+use crate::server::scope::Scope;
+use crate::server::verdict::Blame;
+use sansws_core::close::Closed;
+use sansws_core::handshake::Refusal;
+use sansws_core::http::RequestHead;
+use sansws_core::route::Pattern;
+#[cfg(feature = "http")]
+use sansws_core::time::Instant;
+
+/// The span of a connection; boxed, and nothing while nobody listens.
+#[derive(Debug, Default)]
+pub(crate) struct Span(Option<Box<tracing::Span>>);
+
+impl Span {
+    pub(crate) fn of(arrival: &ConnectInfo) -> Self {
+        let peer = arrival.peer.as_ref();
+        let span = tracing::info_span!(
+            "connection",
+            otel.kind = "server",
+            otel.name = Empty,
+            otel.status_code = Empty,
+            network.protocol.name = "websocket",
+            network.transport = if peer.is_some() { "tcp" } else { "unix" },
+            network.peer.address = peer.map(|peer| display(peer.ip())),
+            network.peer.port = peer.map(|peer| peer.port()),
+            client.address = Empty,
+            client.port = Empty,
+            server.address = Empty,
+            server.port = Empty,
+            url.scheme = Empty,
+            url.path = Empty,
+            http.request.method = Empty,
+            http.response.status_code = Empty,
+            http.route = Empty,
+            user_agent.original = Empty,
+            "error.type" = Empty,
+            websocket.subprotocol = Empty,
+            websocket.close_code = Empty,
+            websocket.closed_by = Empty,
+            websocket.messages_received = Empty,
+            websocket.messages_sent = Empty,
+            websocket.octets_received = Empty,
+            websocket.octets_sent = Empty,
+        );
+        Self((!span.is_disabled()).then(|| Box::new(span)))
+    }
+
+    /// That of a connection which came by another stack, in the span of that.
+    #[cfg(feature = "http")]
+    pub(crate) fn foreign(head: &RequestHead, route: Option<&str>) -> Self {
+        let span = Self::of(&ConnectInfo {
+            begun: Instant::ZERO,
+            peer: None,
+            secure: false,
+        });
+        span.enter(|| {
+            let span = tracing::Span::current();
+            span.record("network.transport", "tcp");
+            say_asked(&span, head, false);
+            say_route(&span, &head.method, route);
+        });
+        span
+    }
+
+    pub(crate) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
+        match &self.0 {
+            Some(span) => span.in_scope(work),
+            None => work(),
+        }
+    }
+}
+
+/// Says what a WebSocket is asked for by, and by whom. What the query says may be secret, and is not told.
+pub(crate) fn asked(scope: &Scope) {
+    let span = tracing::Span::current();
+    if span.is_disabled() {
+        return;
+    }
+    if let Some(client) = scope.client_addr() {
+        span.record("client.address", display(client.ip()));
+        span.record("client.port", client.port());
+    }
+    say_asked(&span, scope, scope.is_secure());
+    let route = scope.pattern().map(Pattern::as_str);
+    say_route(&span, &scope.method, route);
+    tracing::debug!("a WebSocket is asked for");
+}
+
+/// Says what a head says.
+fn say_asked(span: &tracing::Span, head: &RequestHead, secure: bool) {
+    span.record("url.scheme", if secure { "https" } else { "http" });
+    span.record("url.path", head.path());
+    span.record("http.request.method", head.method.as_str());
+    let (name, port) = split_host(head.host());
+    if !name.is_empty() {
+        span.record("server.address", name);
+        span.record("server.port", port.unwrap_or(if secure { 443 } else { 80 }));
+    }
+    if let Some(agent) = head.fields.get_str("user-agent") {
+        span.record("user_agent.original", agent);
+    }
+}
+
+/// Says which route leads there.
+fn say_route(span: &tracing::Span, method: &str, route: Option<&str>) {
+    if let Some(route) = route {
+        span.record("http.route", route);
+        let name = format!("{method} {route}");
+        span.record("otel.name", name.as_str());
+    }
+}
+
+/// The name and the port of a `Host` field; an IPv6 address without its brackets.
+fn split_host(host: &str) -> (&str, Option<u16>) {
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
+        _ => (host, None),
+    };
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    (bare.unwrap_or(name), port)
+}
+
+/// Says with which status a request was answered that the connection ends with, or becomes a WebSocket by.
+pub(crate) fn answered(status: u16) {
+    tracing::Span::current().record("http.response.status_code", status);
+}
+
+/// Says which subprotocol was agreed on.
+pub(crate) fn agreed(subprotocol: Option<&str>) {
+    answered(101);
+    if let Some(subprotocol) = subprotocol {
+        tracing::Span::current().record("websocket.subprotocol", subprotocol);
+    }
+}
+
+/// Says how a connection ended. `first`: who closed the WebSocket, with which code. What is the operator's business are failures of
+/// ours, by the route; what peers do wrong is told to those who look closely.
+pub(crate) fn ended(
+    outcome: &Outcome,
+    blame: Blame,
+    first: Option<(Closer, u16)>,
+    handle: &ServerHandle,
+    route: Option<&str>,
+) {
+    let route = route.unwrap_or_default();
+    let span = tracing::Span::current();
+    let error = outcome.result.as_ref().err();
+    if let Some(error) = error {
+        span.record("error.type", error_type(error));
+    }
+    if let Some((by, code)) = first {
+        let counters = &outcome.counters;
+        span.record("websocket.close_code", code);
+        span.record("websocket.closed_by", by.label());
+        span.record("websocket.messages_received", counters.received);
+        span.record("websocket.messages_sent", counters.sent);
+        span.record("websocket.octets_received", counters.octets_received);
+        span.record("websocket.octets_sent", counters.octets_sent);
+    }
+    let (by, code) = first.unzip();
+    let by = by.map(Closer::label);
+    let reason = outcome.closed.as_ref().map(reason);
+    match error {
+        None => tracing::debug!(
+            http.route = route,
+            websocket.close_code = code,
+            websocket.closed_by = by,
+            websocket.close_reason = reason,
+            "a connection ended"
+        ),
+        Some(error) if blame == Blame::Application => {
+            handle.tally().handler_failed();
+            span.record("otel.status_code", "ERROR");
+            tracing::error!(
+                http.route = route,
+                "error.type" = error_type(error),
+                error = %Chain(error),
+                websocket.close_code = code,
+                websocket.closed_by = by,
+                "a handler failed"
+            );
+        }
+        Some(error) => tracing::debug!(
+            http.route = route,
+            "error.type" = error_type(error),
+            error = %Chain(error),
+            websocket.close_code = code,
+            websocket.closed_by = by,
+            websocket.close_reason = reason,
+            "a connection failed"
+        ),
+    }
+}
+
+fn reason(closed: &Closed) -> &str {
+    &closed.reason
+}
+
+/// Says that a page, or a layer before it, failed.
+pub(crate) fn page_failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) {
+    handle.tally().handler_failed();
+    tracing::error!(
+        http.route = route.map_or("", Pattern::as_str),
+        "error.type" = error_type(error),
+        error = %Chain(error),
+        "a page failed"
+    );
+}
+
+/// An error by one word of few.
+fn error_type(error: &HandlerError) -> &'static str {
+    let known = error.chain().find_map(|error| error.downcast_ref());
+    known.map_or("other", word)
+}
+
+const fn word(error: &Error) -> &'static str {
+    match error {
+        Error::Io(_) => "io",
+        Error::Disconnect(_) => "disconnect",
+        Error::Violation(_) => "violation",
+        Error::Misuse(_) | Error::BadHeader { .. } | Error::BadUrl { .. } => "misuse",
+        Error::Refusal(Refusal::Timeout) | Error::ConnectTimeout => "timeout",
+        Error::Refusal(Refusal::Busy) => "busy",
+        Error::Refusal(_) => "refusal",
+        Error::WrongKind(_) => "wrong_kind",
+        #[cfg(feature = "json")]
+        Error::Json(_) => "json",
+        Error::Close(_) => "close",
+        Error::Reject(_) => "reject",
+        Error::Param(_) => "param",
+        Error::Request(_) => "request",
+        Error::Hub(_) => "hub",
+        Error::NoState(_) => "no_state",
+        Error::Panic => "panic",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_split_at_their_port() {
+        for (host, want) in [
+            ("example.org", ("example.org", None)),
+            ("example.org:8080", ("example.org", Some(8080))),
+            ("[::1]:9", ("::1", Some(9))),
+            ("[::1]", ("::1", None)),
+            ("a:b", ("a", None)),
+        ] {
+            assert_eq!(split_host(host), want, "{host}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The streams that a server accepts and a client dials: TCP, Unix, TLS.
+
+use std::fmt;
+use std::io::{IoSlice, Result};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use sansws_core::connection::SendProgress;
+
+use super::Runtime;
+
+/// A stream of bytes in both directions.
+///
+/// `poll_read` and `poll_write` register the waker of the context when they are pending, each for itself, the newest only.
+pub trait ByteStream {
+    /// Reads into `into`; 0 is the end of input.
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize>>;
+
+    /// Writes from the front of `from`, and returns the number of bytes taken.
+    fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<Result<usize>>;
+
+    /// Sends what was written but is still buffered, as under TLS.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Ends the writing side; reading goes on.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Returns how far the peer has taken what was written, if the operating system tells.
+    fn send_progress(&self) -> Option<SendProgress> {
+        None
+    }
+
+    /// Returns the address of the peer, if it has one.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// A stream of a server or a client.
+#[non_exhaustive]
+pub enum Stream<R: Runtime> {
+    /// TCP.
+    Tcp(R::Tcp),
+    /// A Unix socket.
+    #[cfg(unix)]
+    Unix(R::Unix),
+    /// TLS over TCP.
+    #[cfg(feature = "tls")]
+    Tls(Box<super::TlsStream<R::Tcp>>),
+    /// TLS inside the TLS of an `https://` proxy.
+    #[cfg(feature = "tls")]
+    TlsInTls(Box<super::TlsStream<super::TlsStream<R::Tcp>>>),
+    /// A stream of another kind, such as a connection that another HTTP stack has upgraded.
+    Other(Box<dyn ByteStream + Send>),
+    /// An end of a connection in memory.
+    #[cfg(feature = "test-kit")]
+    Memory(crate::test_kit::MemoryStream),
+}
+
+/// Calls a method of whichever stream it is.
+macro_rules! each {
+    ($stream:expr, $method:ident($($argument:expr),*)) => {
+        match $stream {
+            Self::Tcp(stream) => stream.$method($($argument),*),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.$method($($argument),*),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.$method($($argument),*),
+            #[cfg(feature = "tls")]
+            Self::TlsInTls(stream) => stream.$method($($argument),*),
+            Self::Other(stream) => stream.$method($($argument),*),
+            #[cfg(feature = "test-kit")]
+            Self::Memory(stream) => stream.$method($($argument),*),
+        }
+    };
+}
+
+impl<R: Runtime> ByteStream for Stream<R> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize>> {
+        each!(self, poll_read(cx, into))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<Result<usize>> {
+        each!(self, poll_write(cx, from))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        each!(self, poll_flush(cx))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        each!(self, poll_shutdown(cx))
+    }
+
+    fn send_progress(&self) -> Option<SendProgress> {
+        each!(self, send_progress())
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        each!(self, peer_addr())
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Stream<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(stream) => f.debug_tuple("Tcp").field(stream).finish(),
+            #[cfg(unix)]
+            Self::Unix(stream) => f.debug_tuple("Unix").field(stream).finish(),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => f.debug_tuple("Tls").field(stream).finish(),
+            #[cfg(feature = "tls")]
+            Self::TlsInTls(stream) => f.debug_tuple("TlsInTls").field(stream).finish(),
+            Self::Other(_) => f.debug_tuple("Other").finish_non_exhaustive(),
+            #[cfg(feature = "test-kit")]
+            Self::Memory(stream) => f.debug_tuple("Memory").field(stream).finish(),
+        }
+    }
+}
+
+/// A stream of ours under the traits of `futures-io`, and a stream of `futures-io` under [`ByteStream`].
+#[derive(Clone, Copy, Debug)]
+pub struct FuturesIo<S>(pub S);
+
+impl<S: ByteStream + Unpin> AsyncRead for FuturesIo<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<Result<usize>> {
+        self.get_mut().0.poll_read(cx, into)
+    }
+}
+
+impl<S: ByteStream + Unpin> AsyncWrite for FuturesIo<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<Result<usize>> {
+        self.get_mut().0.poll_write(cx, &[IoSlice::new(from)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        self.get_mut().0.poll_write(cx, from)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.get_mut().0.poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.get_mut().0.poll_shutdown(cx)
+    }
+}

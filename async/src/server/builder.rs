@@ -1,0 +1,269 @@
+//! A server: listens, admits connections, serves them, and shuts down.
+
+use std::fmt::Debug;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::hub::{HubRef, both, drive_hubs, hubs_on_this_thread};
+use crate::runtime::sleep::within;
+use crate::runtime::{Io, LocalSpawner, Runtime, Stream, now, sleep};
+use crate::server::accept::{accept, obey_signals};
+use crate::server::connection_task::serve;
+use crate::server::handle::{Admission, ServerHandle};
+use crate::server::listener::{Accepted, Listener};
+use crate::server::options::ServerOptions;
+use crate::server::request_loop::{ConnectInfo, refuse};
+use crate::server::service::{IntoService, Service};
+
+/// The transport of a server's connections.
+pub type Wire<R> = Io<R, Stream<R>>;
+
+/// A connection's task, for executors that keep tasks on one thread.
+pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Serves connections: a handler for all paths, or a [`Router`](crate::Router).
+#[derive(Debug)]
+#[must_use]
+pub struct Server<R: Runtime> {
+    listeners: Vec<Listener<R>>,
+    options: ServerOptions,
+    handle: Option<ServerHandle>,
+    drain: Option<Duration>,
+}
+
+impl<R: Runtime> Server<R> {
+    /// Listens on TCP, with default options. Port 0 lets the system choose.
+    pub async fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
+        Ok(Self::new(Listener::bind(address).await?))
+    }
+
+    /// Listens on `listener`, with default options.
+    pub fn new(listener: Listener<R>) -> Self {
+        Self {
+            listeners: vec![listener],
+            options: ServerOptions::default(),
+            handle: None,
+            drain: None,
+        }
+    }
+
+    /// Listens on one more.
+    pub fn listen(mut self, listener: Listener<R>) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    /// Sets the options.
+    pub fn options(mut self, options: ServerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Shares the door with another server: limits count for both, and both shut down together.
+    pub fn share(mut self, handle: ServerHandle) -> Self {
+        self.handle = Some(handle);
+        self
+    }
+
+    /// On SIGTERM and on SIGINT (^C), [drains](ServerHandle::drain) the server over `window`. A second signal
+    /// [drops](ServerHandle::drop_all) who is still in.
+    #[cfg(unix)]
+    pub const fn drain_on_signal(mut self, window: Duration) -> Self {
+        self.drain = Some(window);
+        self
+    }
+
+    /// The address it listens on; of several, the first.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let first = self.listeners.first();
+        first.ok_or(io::ErrorKind::NotFound)?.local_addr()
+    }
+
+    /// The door of the server; ask for it after the options are set.
+    ///
+    /// [`ServerHandle::drain`] shuts it down over a while, with 1012; [`ServerHandle::close`] at once, with 1001. Then it stops to accept, and
+    /// [`serve`](Self::serve) returns once all connections have ended, or their [`shutdown`](crate::Timeouts::shutdown) time has.
+    pub fn handle(&mut self) -> ServerHandle {
+        let most = self.options.max_connections;
+        self.handle
+            .get_or_insert_with(|| ServerHandle::new(most))
+            .clone()
+    }
+
+    /// Serves until the handle is closed: each connection is a task of the runtime.
+    pub async fn serve<S>(self, service: S) -> Result<(), Error>
+    where
+        S: IntoService<Wire<R>>,
+        S::Service:
+            Service<Wire<R>, Handler: Send, Deciding: Send, Running: Send> + Send + Sync + 'static,
+    {
+        let service = service.into_service(&self.options)?;
+        self.run(service.hubs(), |accepted, leave, options| {
+            R::spawn(connection(accepted, options, service.clone(), leave));
+        })
+        .await
+    }
+
+    /// Serves as [`serve`](Self::serve) does, but hands each task to `spawn`: handlers need not be `Send`.
+    pub async fn serve_local<S>(
+        self,
+        service: S,
+        mut spawn: impl FnMut(LocalTask),
+    ) -> Result<(), Error>
+    where
+        S: IntoService<Wire<R>>,
+        S::Service: 'static,
+    {
+        let service = service.into_service(&self.options)?;
+        self.run(service.hubs(), |accepted, leave, options| {
+            spawn(Box::pin(connection(
+                accepted,
+                options,
+                service.clone(),
+                leave,
+            )));
+        })
+        .await
+    }
+
+    async fn run(
+        mut self,
+        hubs: Vec<HubRef>,
+        mut start: impl FnMut(Accepted<R>, Admission, Arc<ServerOptions>),
+    ) -> Result<(), Error> {
+        let (handle, options) = (self.handle(), Arc::new(self.options));
+        let mut signals = R::Signals::default();
+        let signals = obey_signals(&handle, self.drain, move |cx| {
+            R::poll_signal(&mut signals, cx)
+        });
+        let beside = both(signals, drive_hubs(hubs, sleep::<R>));
+        let shutdown = options.config.timeouts.shutdown;
+        let start = |accepted, leave| start(accepted, leave, Arc::clone(&options));
+        accept(self.listeners, &handle, shutdown, beside, sleep::<R>, start).await;
+        Ok(())
+    }
+
+    /// Serves on `threads` threads, each with a runtime of its own, until the handle is closed; the calling thread waits.
+    ///
+    /// Each thread makes its server by `server`, on a port that they share: [`Listener::bind_shared`]. Give them all one handle by
+    /// [`share`](Self::share), and handle no message on two threads: a connection stays where it was accepted.
+    ///
+    /// # Errors
+    /// When a thread cannot make its server; then none serves.
+    pub fn serve_on_threads<S>(
+        threads: usize,
+        server: impl Fn() -> Result<Self, Error> + Sync,
+        service: S,
+    ) -> Result<(), Error>
+    where
+        S: IntoService<Wire<R>>,
+        S::Service: IntoService<Wire<R>, Service = S::Service>
+            + Service<Wire<R>, Handler: Send, Deciding: Send, Running: Send>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let service = service.into_service(&ServerOptions::default())?;
+        let start = Start {
+            ready: Barrier::new(threads),
+            failed: AtomicBool::new(false),
+        };
+        let work = || -> Result<(), Error> {
+            let turn = Turn(Some(&start));
+            let run = |local: R::LocalSpawner| async {
+                let local = local;
+                let server = catch_unwind(AssertUnwindSafe(&server)).unwrap_or(Err(Error::Panic));
+                if !turn.made(server.is_ok()) {
+                    return server.map(drop);
+                }
+                let _nodes = hubs_on_this_thread(&service.hubs());
+                let spawn = |task| local.spawn(task);
+                server?.serve_local(service.clone(), spawn).await
+            };
+            R::run_local(run)?
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<(), Error>>| {
+                thread.join().unwrap_or(Err(Error::Panic))
+            };
+            threads.into_iter().map(join).fold(Ok(()), Result::and)
+        })
+    }
+}
+
+/// The common start of several threads: all serve, or none.
+struct Start {
+    ready: Barrier,
+    failed: AtomicBool,
+}
+
+/// One thread's part in a [`Start`]. However the thread fails, also by a panic, the others wait for it.
+struct Turn<'a>(Option<&'a Start>);
+
+impl Turn<'_> {
+    /// Says whether this thread has made its server, waits for the others, and returns whether all have.
+    fn made(mut self, made: bool) -> bool {
+        self.0.take().is_some_and(|start| start.arrive(made))
+    }
+}
+
+impl Start {
+    fn arrive(&self, made: bool) -> bool {
+        self.failed.fetch_or(!made, Ordering::SeqCst);
+        self.ready.wait();
+        !self.failed.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(start) = self.0.take() {
+            start.arrive(false);
+        }
+    }
+}
+
+/// One connection.
+fn connection<R: Runtime, S: Service<Wire<R>>>(
+    accepted: Accepted<R>,
+    options: Arc<ServerOptions>,
+    service: S,
+    mut leave: Admission,
+) -> impl Future<Output = ()> {
+    let begun = now::<R>();
+    // Boxed, so that an open connection does not hold room for a TLS handshake.
+    let preparing = Box::pin(within::<R, _>(
+        options.config.timeouts.handshake,
+        accepted.prepare(),
+    ));
+    async move {
+        let (stream, peer, secure) = match leave.unless_closing(preparing).await {
+            Some(Ok(prepared)) => prepared,
+            Some(Err(error)) => return leave.not_begun(&error),
+            // Nothing was said on it yet: there is nobody to tell.
+            None => return,
+        };
+        let transport = Io::new(stream);
+        let arrival = ConnectInfo {
+            begun,
+            peer,
+            secure,
+        };
+        match leave {
+            Admission::In(ticket) => {
+                serve(transport, options, service, ticket, arrival).await;
+            }
+            Admission::Away(away) => {
+                let refusing = refuse(transport, &options, &service, arrival, &away);
+                let _ = Box::pin(refusing).await;
+            }
+        }
+    }
+}

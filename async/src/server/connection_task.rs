@@ -1,0 +1,426 @@
+//! One connection of a server, from its first octet to its last.
+//! RFC 6455 sections 4.2, 7.1 and 7.4.1.
+//! Knows no listener: an adapter brings the transport and runs the future.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::task::Poll;
+
+use crate::contain::contain;
+use crate::error::{Error, Result};
+use crate::metrics::trace;
+use crate::metrics::trace::Span;
+use crate::metrics::{Asked, Closer, Failed};
+use crate::server::handle::{ConnectionPermit, DrainHandle, ServerHandle};
+use crate::server::options::ServerOptions;
+use crate::server::request_loop::{ConnectInfo, Opening, open, reply};
+use crate::server::service::Service;
+use crate::server::upgrade::{Fate, Slot, Upgrade};
+use crate::server::verdict::{Blame, Verdict, refusal};
+use crate::socket::engine::Counters;
+use crate::socket::wakers::Party;
+use crate::socket::websocket::{Shared, WebSocket};
+use crate::transport::Transport;
+use sansws_core::close::{CloseCode, Closed};
+use sansws_core::config::Config;
+use sansws_core::handshake::Refusal;
+use sansws_core::http::Response;
+use sansws_core::route::Pattern;
+
+/// How a connection of a server ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the handler returned, or why it was never called.
+    pub result: Result,
+    /// How the WebSocket connection ended, if there was one.
+    pub closed: Option<Closed>,
+    /// The pattern of the route that the handler was found by.
+    pub route: Option<Pattern>,
+    /// What went over the WebSocket connection.
+    pub counters: Counters,
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Self {
+            result: Ok(()),
+            closed: None,
+            route: None,
+            counters: Counters::default(),
+        }
+    }
+}
+
+/// Serves one connection: reads requests, answers those for pages, runs the handler of the one for a WebSocket and drives the
+/// socket beside it, closes with the code that the handler's result maps to, and waits for the end of TCP.
+///
+/// The handler's task is this future: while the handler waits for something else, pings are answered, deadlines kept and
+/// output written. A panic of the handler is contained and closes with 1011.
+///
+/// What only the beginning or the end of a connection needs is boxed: while it is open it does not hold it.
+pub fn serve<T: Transport, S: Service<T>>(
+    transport: T,
+    options: Arc<ServerOptions>,
+    service: S,
+    mut ticket: ConnectionPermit,
+    arrival: ConnectInfo,
+) -> impl Future<Output = Outcome> {
+    let slot = Slot::new(Fate::Open.into());
+    let parting = ticket.parting();
+    // Made here, so that the future does not hold what it is made of.
+    let span = contain(|| Span::of(&arrival)).unwrap_or_default();
+    let opening = {
+        let (slot, handle) = (Arc::clone(&slot), parting.handle.clone());
+        let options = Arc::clone(&options);
+        Box::pin(async move { open(transport, &options, &service, slot, arrival, handle).await })
+    };
+    async move {
+        let all = serve_until::<T, S>(opening, slot, options, parting);
+        until_dropped(&mut ticket, span, pin!(Some(all))).await
+    }
+}
+
+async fn serve_until<T: Transport, S: Service<T>>(
+    opening: Pin<Box<impl Future<Output = Result<Option<Opening<T, S::Handler>>, Error>>>>,
+    slot: Slot<T>,
+    options: Arc<ServerOptions>,
+    parting: DrainHandle,
+) -> Outcome {
+    let mut opening = match opening.await {
+        Ok(Some(opening)) => opening,
+        Ok(None) => return Outcome::default(),
+        Err(error) => {
+            note_failure(&parting.handle, &error);
+            let outcome = Outcome {
+                result: Err(error.into()),
+                ..Outcome::default()
+            };
+            trace::ended(&outcome, Blame::Peer, None, &parting.handle, None);
+            return outcome;
+        }
+    };
+    let kept = Kept::of(&mut opening.upgrade);
+    trace::asked(&opening.upgrade);
+    let mut seat = Seat {
+        place: Place::Waiting(slot),
+        parting,
+    };
+    let result = {
+        let mut running = pin!(None);
+        let Opening { upgrade, handler } = opening;
+        // What a handler does before its first await may panic too.
+        if let Ok(handler) = contain(|| S::run(handler, upgrade)) {
+            running.set(Some(handler));
+        }
+        attend(&mut seat, running).await
+    };
+    seat.look();
+    let route = kept.as_ref().and_then(|kept| kept.route.clone());
+    let handle = &seat.parting.handle;
+    let (outcome, blame) = match &seat.place {
+        Place::Open(shared) => Box::pin(close_with(shared, result, route)).await,
+        Place::Waiting(slot) => {
+            let (fate, config) = (take(slot), &options.config);
+            Box::pin(end_unopened(fate, result, route, handle, config)).await
+        }
+    };
+    let route = outcome.route.as_ref().map(Pattern::as_str);
+    trace::ended(&outcome, blame, seat.first_close(), handle, route);
+    outcome
+}
+
+/// Ends what the handler did not accept, or what became of its answer.
+async fn end_unopened<T: Transport>(
+    fate: Fate<T>,
+    mut result: Result,
+    route: Option<Pattern>,
+    handle: &ServerHandle,
+    config: &Config,
+) -> (Outcome, Blame) {
+    let is_lost = matches!(fate, Fate::Lost);
+    if result.is_ok() && matches!(fate, Fate::Dropped(_) | Fate::Open) {
+        result = Err(NOT_ANSWERED.into());
+    }
+    let (response, blame) = match &result {
+        Ok(()) => (None, Blame::Nobody),
+        Err(_) if is_lost => (None, Blame::Peer),
+        Err(error) => {
+            let (response, blame) = refusal(error);
+            (Some(response), blame)
+        }
+    };
+    match fate {
+        // 4.2.1: whoever asks is answered, also when the handler did not.
+        Fate::Dropped(transport) => {
+            let response = response.unwrap_or_else(|| Response::new(500));
+            handle.tally().response(Asked::WebSocket, response.status);
+            trace::answered(response.status);
+            let _ = Box::pin(reply(transport, &response, config)).await;
+        }
+        Fate::Rejected(status) => {
+            handle.tally().response(Asked::WebSocket, status);
+            trace::answered(status);
+        }
+        // Its answer could not be written, or is somebody else's.
+        Fate::Lost | Fate::Open | Fate::Accepted(_) | Fate::Noted => {
+            handle.tally().failed(Failed::Left);
+        }
+    }
+    // To reject is not to fail.
+    if blame == Blame::Nobody {
+        result = Ok(());
+    }
+    let outcome = Outcome {
+        result,
+        route,
+        ..Outcome::default()
+    };
+    (outcome, blame)
+}
+
+/// What is wrong with a handler that leaves a request without an answer.
+const NOT_ANSWERED: &str =
+    "the handler returned, and had neither accepted nor rejected the request";
+
+/// Counts a request that did not come so far that somebody could decide on it.
+fn note_failure(handle: &ServerHandle, error: &Error) {
+    handle.tally().failed(match error {
+        // It was not let in: that is no failure.
+        Error::Refusal(Refusal::Busy) => return,
+        Error::Refusal(Refusal::Timeout) => Failed::Timeout,
+        Error::Refusal(_) => Failed::Invalid,
+        _ => Failed::Left,
+    });
+}
+
+/// Runs a handler on a connection whose handshake another stack has done, as [`serve`] would: it drives the socket beside the
+/// handler, closes with the code that the result maps to, and waits for the end.
+#[cfg(feature = "http")]
+pub(crate) async fn run<T, H, F>(
+    socket: WebSocket<T>,
+    mut ticket: ConnectionPermit,
+    span: Span,
+    route: Option<Box<str>>,
+    handler: H,
+) -> Outcome
+where
+    T: Transport,
+    H: FnOnce(WebSocket<T>) -> F,
+    F: Future<Output = Result>,
+{
+    let seat = Seat {
+        place: Place::Open(socket.shared()),
+        parting: ticket.parting(),
+    };
+    seat.parting.handle.tally().opened();
+    let all = run_until(seat, route, move || handler(socket));
+    until_dropped(&mut ticket, span, pin!(Some(all))).await
+}
+
+/// Runs a handler on a connection, and closes it.
+#[cfg(feature = "http")]
+async fn run_until<T, F>(
+    mut seat: Seat<T>,
+    route: Option<Box<str>>,
+    handler: impl FnOnce() -> F,
+) -> Outcome
+where
+    T: Transport,
+    F: Future<Output = Result>,
+{
+    let result = {
+        let mut running = pin!(None);
+        if let Ok(handler) = contain(handler) {
+            running.set(Some(handler));
+        }
+        attend(&mut seat, running).await
+    };
+    let (outcome, blame) = match &seat.place {
+        Place::Open(shared) => Box::pin(close_with(shared, result, None)).await,
+        Place::Waiting(_) => (Outcome::default(), Blame::Nobody),
+    };
+    let (first, handle) = (seat.first_close(), &seat.parting.handle);
+    trace::ended(&outcome, blame, first, handle, route.as_deref());
+    outcome
+}
+
+/// Polls until it is done, or, when the time to leave is over, drops everything where it stands. A panic that nothing inside contained,
+/// of a value that is dropped or of a subscriber to events, ends this connection alone.
+fn until_dropped(
+    ticket: &mut ConnectionPermit,
+    span: Span,
+    mut all: Pin<&mut Option<impl Future<Output = Outcome>>>,
+) -> impl Future<Output = Outcome> {
+    poll_fn(move |cx| {
+        let mut outcome = match ticket.poll_dropping(cx) {
+            Poll::Ready(()) => Outcome::default(),
+            Poll::Pending => {
+                let running = all.as_mut().as_pin_mut();
+                match contain(|| running.map(|all| span.enter(|| all.poll(cx)))) {
+                    Ok(Some(Poll::Pending)) => return Poll::Pending,
+                    Ok(Some(Poll::Ready(outcome))) => outcome,
+                    Ok(None) => Outcome::default(),
+                    Err(panic) => escaped(panic, &ticket.handle()),
+                }
+            }
+        };
+        if let Err(panic) = contain(|| all.set(None)) {
+            outcome = escaped(panic, &ticket.handle());
+        }
+        Poll::Ready(outcome)
+    })
+}
+
+/// Tells of a panic that was contained last of all.
+#[cold]
+fn escaped(panic: Error, handle: &ServerHandle) -> Outcome {
+    handle.tally().handler_failed();
+    let _ = contain(|| tracing::error!(error = %panic, "a connection failed by a panic"));
+    Outcome {
+        result: Err(panic.into()),
+        ..Outcome::default()
+    }
+}
+
+/// What is kept of a request while its connection lives; boxed, and nothing for a handler without a route.
+struct Kept {
+    route: Option<Pattern>,
+    /// Dropped with the connection.
+    _held: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl Kept {
+    fn of<T: Transport>(upgrade: &mut Upgrade<T>) -> Option<Box<Self>> {
+        let route = upgrade.pattern().cloned();
+        let held = upgrade.scope_mut().take_held();
+        (route.is_some() || !held.is_empty()).then(|| Box::new(Self { route, _held: held }))
+    }
+}
+
+/// Polls a handler to its end, and does for its connection what is to be done while it waits.
+fn attend<T: Transport, F: Future<Output = Result>>(
+    seat: &mut Seat<T>,
+    mut running: Pin<&mut Option<F>>,
+) -> impl Future<Output = Result> {
+    let mut told = None;
+    poll_fn(move |cx| {
+        let Some(handler) = running.as_mut().as_pin_mut() else {
+            return Poll::Ready(Err(Error::Panic.into()));
+        };
+        let done = match contain(|| handler.poll(cx)) {
+            Ok(Poll::Ready(result)) => Some(result),
+            Ok(Poll::Pending) => None,
+            Err(error) => Some(Err(error.into())),
+        };
+        if let Some(result) = done {
+            // What it holds is dropped here, where a panic stops too.
+            let dropped = contain(|| running.set(None));
+            return Poll::Ready(dropped.map_err(Into::into).and(result));
+        }
+        seat.look();
+        let Seat { place, parting } = &*seat;
+        if let Place::Open(shared) = place {
+            let mut engine = shared.engine();
+            if parting.handle.is_closing() && told != Some(parting.handle.window()) {
+                told = Some(parting.handle.window());
+                let farewell = parting.farewell();
+                engine.leave_after(farewell.after, farewell.code, farewell.reason);
+            }
+            // The handler let go of its handle: nobody else will close.
+            if Arc::strong_count(shared) == 1 {
+                engine.start_close(Some(CloseCode::NORMAL), "");
+            }
+            engine.pump(cx);
+            parting.handle.tally().moved(&engine.untold());
+        }
+        Poll::Pending
+    })
+}
+
+/// Where the connection is: with the handler that has not answered yet, or open.
+enum Place<T> {
+    Waiting(Slot<T>),
+    Open(Arc<Shared<T>>),
+}
+
+/// A connection that a server drives. Whichever way it ends, it is counted.
+struct Seat<T: Transport> {
+    place: Place<T>,
+    parting: DrainHandle,
+}
+
+impl<T: Transport> Seat<T> {
+    /// Looks whether it was accepted meanwhile.
+    fn look(&mut self) {
+        let Place::Waiting(slot) = &self.place else {
+            return;
+        };
+        let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Fate::Accepted(shared) = &*fate {
+            let shared = Arc::clone(shared);
+            // Whether the handler still holds its handle is seen by counting.
+            *fate = Fate::Noted;
+            drop(fate);
+            self.place = Place::Open(shared);
+            self.parting.handle.tally().opened();
+        }
+    }
+
+    /// Who closed first, with which code, if it was open.
+    fn first_close(&self) -> Option<(Closer, u16)> {
+        match &self.place {
+            Place::Waiting(_) => None,
+            Place::Open(shared) => Some(shared.engine().first_close()),
+        }
+    }
+}
+
+impl<T: Transport> Drop for Seat<T> {
+    fn drop(&mut self) {
+        let Place::Open(shared) = &self.place else {
+            return;
+        };
+        let (tally, mut engine) = (self.parting.handle.tally(), shared.engine());
+        tally.moved(&engine.untold());
+        let (by, code) = engine.first_close();
+        tally.closed(by, code);
+    }
+}
+
+fn take<T>(slot: &Slot<T>) -> Fate<T> {
+    let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut *fate, Fate::Noted)
+}
+
+/// Closes with what the handler's result comes to, if nobody closed before.
+async fn close_with<T: Transport>(
+    shared: &Shared<T>,
+    result: Result,
+    route: Option<Pattern>,
+) -> (Outcome, Blame) {
+    let (code, reason, blame) = match &result {
+        Ok(()) => (CloseCode::NORMAL, String::new(), Blame::Nobody),
+        Err(error) => {
+            let verdict = Verdict::of(error, shared);
+            (verdict.code, verdict.reason, verdict.blame)
+        }
+    };
+    shared.engine().start_close(Some(code), &reason);
+    poll_fn(|cx| shared.engine().poll_close(cx, Party::Driver)).await;
+    let engine = shared.engine();
+    let outcome = Outcome {
+        closed: engine.closed().cloned(),
+        // A handler that met the end of its connection did not fail.
+        result: if blame == Blame::Nobody {
+            Ok(())
+        } else {
+            result
+        },
+        route,
+        counters: engine.counters(),
+    };
+    (outcome, blame)
+}

@@ -1,0 +1,437 @@
+//! How many connections a server holds, and how it ends them.
+//! RFC 6455 section 7.4.1: 1001 is what "a server going down" closes with; 1012 of the IANA registry says that it comes back.
+//! Knows no listener: it counts tickets, and wakes who must know.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::contain::{contain, contained};
+use crate::error::Error;
+use crate::metrics::tally::Tally;
+use crate::metrics::{Failed, ServerMetrics, TurnedAway};
+use sansws_core::close::CloseCode;
+use sansws_core::policy::spread;
+use sansws_core::time::Duration;
+
+/// Refusals at once. An answer costs a task and perhaps a TLS handshake: a crowd at the door must not cost more than a full house.
+const REFUSALS: usize = 64;
+
+/// The door of a server. Clones are the same door.
+#[derive(Clone, Debug)]
+pub struct ServerHandle(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    most: usize,
+    closing: AtomicBool,
+    /// Closing is spread over so many microseconds.
+    window: AtomicU64,
+    dropping: AtomicBool,
+    tally: Tally,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: usize,
+    refused: usize,
+    next: u64,
+    /// Who is to be woken when the door closes.
+    connections: BTreeMap<u64, Waker>,
+    /// Who is to be woken when somebody leaves.
+    watchers: BTreeMap<u64, Waker>,
+}
+
+impl ServerHandle {
+    /// A door through which at most `most` connections are in at once.
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(Inner {
+            most,
+            closing: AtomicBool::new(false),
+            window: AtomicU64::new(0),
+            dropping: AtomicBool::new(false),
+            tally: Tally::default(),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Lets a connection in; `None` when the server is full or shuts down.
+    pub fn enter(&self) -> Option<ConnectionPermit> {
+        let mut state = self.state();
+        if state.open >= self.0.most || self.is_closing() {
+            return None;
+        }
+        state.open += 1;
+        state.next += 1;
+        self.tally().accepted();
+        Some(ConnectionPermit {
+            handle: self.clone(),
+            id: state.next,
+            registered: None,
+        })
+    }
+
+    /// Lets a connection in, or be told that there is no room; `None` when too many are told already, or the server shuts
+    /// down at once: drop the socket.
+    pub fn admit(&self) -> Option<Admission> {
+        if let Some(ticket) = self.enter() {
+            return Some(Admission::In(ticket));
+        }
+        let mut state = self.state();
+        if state.refused >= REFUSALS || (self.is_closing() && self.window().is_zero()) {
+            self.tally().turned_away(TurnedAway::Untold);
+            return None;
+        }
+        state.refused += 1;
+        Some(Admission::Away(RefusalPermit(self.clone())))
+    }
+
+    /// Why nobody is let in.
+    pub(crate) fn why_away(&self) -> TurnedAway {
+        if self.is_closing() {
+            TurnedAway::Draining
+        } else {
+            TurnedAway::Full
+        }
+    }
+
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.0.tally
+    }
+
+    /// What all servers behind this door have done and hold.
+    pub fn metrics(&self) -> ServerMetrics {
+        ServerMetrics {
+            connections: self.open(),
+            connections_max: self.0.most,
+            draining: self.is_closing(),
+            ..self.tally().read()
+        }
+    }
+
+    /// How many may be in.
+    pub fn most(&self) -> usize {
+        self.0.most
+    }
+
+    /// How many are in.
+    pub fn open(&self) -> usize {
+        self.state().open
+    }
+
+    /// Closes the door: nobody is let in, and those who are in are told to leave.
+    ///
+    /// It ends a [`drain`](Self::drain) that has begun: those who were to leave later leave now.
+    pub fn close(&self) {
+        self.shut(0);
+    }
+
+    fn shut(&self, window: u64) {
+        self.0.window.store(window, Ordering::SeqCst);
+        self.0.closing.store(true, Ordering::SeqCst);
+        self.wake_all();
+    }
+
+    /// Shuts down slowly: nobody is let in, who comes is told so by 503, and those who are in are told to leave one after the
+    /// other, evenly over `window`, with 1012: else all would come back at once, to a server that has just started.
+    pub fn drain(&self, window: Duration) {
+        let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
+        self.shut(micros);
+    }
+
+    /// Over how long closing is spread.
+    pub fn window(&self) -> Duration {
+        Duration::from_micros(self.0.window.load(Ordering::SeqCst))
+    }
+
+    /// Ends those who are still in, as they are.
+    pub fn drop_all(&self) {
+        self.0.dropping.store(true, Ordering::SeqCst);
+        self.close();
+    }
+
+    fn wake_all(&self) {
+        let mut state = self.state();
+        let watchers = std::mem::take(&mut state.watchers);
+        let connections: Vec<Waker> = state.connections.values().cloned().collect();
+        drop(state);
+        connections
+            .into_iter()
+            .chain(watchers.into_values())
+            .for_each(Waker::wake);
+    }
+
+    /// Whether the door is closed.
+    pub fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::SeqCst)
+    }
+
+    /// Ready once the door is closed.
+    pub fn poll_closing(&self, cx: &Context<'_>) -> Poll<()> {
+        self.watch(cx, |handle, _| handle.is_closing())
+    }
+
+    /// Ready once those who are in are to leave at once: the door is closed, and nobody leaves later.
+    pub fn poll_at_once(&self, cx: &Context<'_>) -> Poll<()> {
+        self.watch(cx, |handle, _| {
+            handle.is_closing() && handle.window().is_zero()
+        })
+    }
+
+    /// Ready once nobody is in.
+    pub fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
+        self.watch(cx, |_, state| state.open == 0)
+    }
+
+    fn watch(&self, cx: &Context<'_>, done: impl FnOnce(&Self, &State) -> bool) -> Poll<()> {
+        let mut state = self.state();
+        if done(self, &state) {
+            return Poll::Ready(());
+        }
+        if !state
+            .watchers
+            .values()
+            .any(|known| known.will_wake(cx.waker()))
+        {
+            state.next += 1;
+            let id = state.next;
+            state.watchers.insert(id, cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// When and how a connection is to leave.
+#[derive(Clone, Debug)]
+pub(crate) struct DrainHandle {
+    pub(crate) handle: ServerHandle,
+    id: u64,
+}
+
+impl DrainHandle {
+    /// When the server shuts down: after which time this connection is to be closed, with which code and reason.
+    pub(crate) fn farewell(&self) -> ShutdownClose {
+        let window = self.handle.0.window.load(Ordering::SeqCst);
+        if window == 0 {
+            return ShutdownClose {
+                after: Duration::ZERO,
+                code: CloseCode::AWAY,
+                reason: "the server shuts down",
+            };
+        }
+        ShutdownClose {
+            after: spread(self.id, Duration::from_micros(window)),
+            code: CloseCode::RESTART,
+            reason: "the server restarts",
+        }
+    }
+}
+
+/// How a connection is closed when the server shuts down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShutdownClose {
+    pub(crate) after: Duration,
+    pub(crate) code: CloseCode,
+    pub(crate) reason: &'static str,
+}
+
+/// What a connection may do that was accepted.
+#[derive(Debug)]
+pub enum Admission {
+    /// Be in.
+    In(ConnectionPermit),
+    /// Be told that there is no room; see [`refuse`](super::refuse).
+    Away(RefusalPermit),
+}
+
+impl Admission {
+    /// Does `work`, unless the server shuts down before it is done. A panic, as of a callback of the TLS settings, is an error.
+    pub async fn unless_closing<R>(
+        &mut self,
+        work: impl Future<Output = Result<R, Error>>,
+    ) -> Option<Result<R, Error>> {
+        let mut work = pin!(contained(work));
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done.and_then(|done| done)));
+            }
+            let Self::In(ticket) = self else {
+                return Poll::Pending;
+            };
+            // It is woken when the door closes, too.
+            let dropping = ticket.poll_dropping(cx).is_ready();
+            if dropping || ticket.is_closing() {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+impl Admission {
+    /// Says that nothing could be said on the connection: TLS or the PROXY protocol failed, or took too long.
+    pub fn not_begun(&self, error: &Error) {
+        let (Self::In(ConnectionPermit { handle, .. }) | Self::Away(RefusalPermit(handle))) = self;
+        let why = match error {
+            Error::ConnectTimeout => Failed::Timeout,
+            _ => Failed::Transport,
+        };
+        handle.tally().failed(why);
+        let _ = contain(
+            || tracing::debug!(%error, "error.type" = why.label(), "a connection was not begun"),
+        );
+    }
+}
+
+/// The leave to be refused; dropping it makes room for another.
+#[derive(Debug)]
+pub struct RefusalPermit(ServerHandle);
+
+impl RefusalPermit {
+    pub(crate) fn handle(&self) -> &ServerHandle {
+        &self.0
+    }
+}
+
+impl Drop for RefusalPermit {
+    fn drop(&mut self) {
+        self.0.state().refused -= 1;
+    }
+}
+
+/// The leave to be in; dropping it is leaving.
+#[derive(Debug)]
+pub struct ConnectionPermit {
+    handle: ServerHandle,
+    id: u64,
+    registered: Option<Waker>,
+}
+
+impl ConnectionPermit {
+    /// The door it is for.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Whether the server shuts down.
+    pub fn is_closing(&self) -> bool {
+        self.handle.is_closing()
+    }
+
+    /// What the connection needs to know of the end.
+    pub(crate) fn parting(&self) -> DrainHandle {
+        DrainHandle {
+            handle: self.handle.clone(),
+            id: self.id,
+        }
+    }
+
+    /// Ready once it is time to end as things are. Wakes also when the server begins to shut down.
+    pub fn poll_dropping(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if !self
+            .registered
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            self.handle
+                .state()
+                .connections
+                .insert(self.id, cx.waker().clone());
+            self.registered = Some(cx.waker().clone());
+        }
+        // Looked at after the waker is known: a close in between would otherwise wake nobody.
+        if self.handle.0.dropping.load(Ordering::SeqCst) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        let mut state = self.handle.state();
+        state.open -= 1;
+        state.connections.remove(&self.id);
+        let watchers = std::mem::take(&mut state.watchers);
+        drop(state);
+        watchers.into_values().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_counts_and_closes() {
+        let (handle, cx) = (ServerHandle::new(2), Context::from_waker(Waker::noop()));
+        let mut one = handle.enter().unwrap();
+        let two = handle.enter().unwrap();
+        assert!(handle.enter().is_none());
+        drop(two);
+        assert_eq!(handle.open(), 1);
+        assert!(one.poll_dropping(&cx).is_pending() && handle.poll_closing(&cx).is_pending());
+        handle.close();
+        assert!(
+            one.is_closing()
+                && one.poll_dropping(&cx).is_pending()
+                && handle.poll_closing(&cx).is_ready()
+        );
+        assert!(handle.enter().is_none() && handle.poll_empty(&cx).is_pending());
+        handle.drop_all();
+        assert!(one.poll_dropping(&cx).is_ready());
+        drop(one);
+        assert!(handle.poll_empty(&cx).is_ready());
+    }
+
+    #[test]
+    fn draining_spreads_evenly_and_tells_who_comes() {
+        let handle = ServerHandle::new(1_000);
+        let tickets: Vec<ConnectionPermit> = (0..1_000).map(|_| handle.enter().unwrap()).collect();
+        handle.drain(Duration::from_secs(10));
+        let mut tenths = [0; 10];
+        for ticket in &tickets {
+            let farewell = ticket.parting().farewell();
+            assert_eq!(farewell.code, CloseCode::RESTART);
+            tenths[usize::try_from(farewell.after.as_secs()).unwrap()] += 1;
+        }
+        assert!(
+            tenths.iter().all(|count| (98..=102).contains(count)),
+            "{tenths:?}"
+        );
+        assert!(matches!(handle.admit(), Some(Admission::Away(_))));
+    }
+
+    #[test]
+    fn so_many_are_refused_at_once_and_no_more() {
+        let handle = ServerHandle::new(1);
+        let inside = handle.admit();
+        assert!(matches!(inside, Some(Admission::In(_))));
+        let mut refused: Vec<Admission> = (0..REFUSALS).map(|_| handle.admit().unwrap()).collect();
+        assert!(
+            refused
+                .iter()
+                .all(|leave| matches!(leave, Admission::Away(_)))
+        );
+        assert!(handle.admit().is_none());
+        refused.pop();
+        assert!(matches!(handle.admit(), Some(Admission::Away(_))));
+        assert_eq!(handle.open(), 1);
+        drop(inside);
+        assert!(matches!(handle.admit(), Some(Admission::In(_))));
+        handle.close();
+        assert!(handle.admit().is_none());
+    }
+}

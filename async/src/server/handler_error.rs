@@ -1,0 +1,175 @@
+//! What a handler fails with: any error at all.
+//! RFC 6455 section 7.4.1; what it comes to on the wire is judged in `drive::verdict`.
+//! Knows no connection.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::error::Error;
+
+/// Any error, as a handler, an endpoint or a page returns it: `?` makes it of every `std::error::Error`, of `anyhow::Error`, and of a
+/// text.
+///
+/// What the server does about it:
+/// - What the handler's own connection met is nobody's failure: when the peer closed or vanished the handler just ends, and a message
+///   of another kind or other JSON than expected closes with 1003 or 1007.
+/// - [`Error::close`] and [`Error::reject`] say what the peer is to be told.
+/// - A [parameter of the path](crate::server::scope::Scope::param) that does not fit its type is the client's fault: 400.
+/// - All else is a failure of the application, also what another connection met, such as one to a server behind this one: 1011, or 500
+///   before the connection was accepted. It is counted, and logged with its route and with all its sources. The peer is told nothing
+///   of its text.
+///
+/// As `anyhow::Error`, it does not implement `std::error::Error` itself: else `?` could not make it of all that do.
+///
+/// ```
+/// use sansws_async::Result;
+///
+/// fn settings() -> Result<u16> {
+///     let text = std::fs::read_to_string("/nowhere/port")?;
+///     let port = text.trim().parse()?;
+///     if port < 1024 {
+///         return Err("the port is reserved".into());
+///     }
+///     Ok(port)
+/// }
+/// # assert!(settings().is_err());
+/// ```
+pub struct HandlerError(Box<dyn StdError + Send + Sync>);
+
+impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
+    #[cold]
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+/// One of ours as it is, any other as [`Error::Other`].
+impl From<HandlerError> for Error {
+    fn from(error: HandlerError) -> Self {
+        match error.0.downcast() {
+            Ok(error) => *error,
+            Err(other) => Self::Other(other),
+        }
+    }
+}
+
+impl HandlerError {
+    /// The error and its sources, the outermost first.
+    pub fn chain(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        let mut next: Option<&(dyn StdError + 'static)> = Some(&*self.0);
+        std::iter::from_fn(move || {
+            let error = next?;
+            // What is passed on as it is would not show what it is.
+            next = match error.downcast_ref() {
+                Some(Error::Other(inner)) => Some(&**inner),
+                _ => error.source(),
+            };
+            Some(error)
+        })
+    }
+
+    /// The first error of this type in the chain.
+    pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
+        self.chain().find_map(|error| error.downcast_ref())
+    }
+
+    /// The error as a trait object.
+    pub fn into_inner(self) -> Box<dyn StdError + Send + Sync> {
+        self.0
+    }
+}
+
+/// The outermost text.
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The text with those of all sources; what `main` prints when it returns one. With `{:#?}` the error as it is made.
+impl fmt::Debug for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return fmt::Debug::fmt(&self.0, f);
+        }
+        fmt::Display::fmt(&Chain(self), f)
+    }
+}
+
+/// An error with its sources, in one line. A source whose text its error ends with is not said again.
+pub(crate) struct Chain<'a>(pub(crate) &'a HandlerError);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = String::new();
+        for (at, error) in self.0.chain().enumerate() {
+            let text = format!("{error}");
+            if at > 0 && before.ends_with(&text) {
+                continue;
+            }
+            write!(f, "{}{text}", if at > 0 { ": " } else { "" })?;
+            before = text;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sansws_core::error::Misuse;
+    use std::format;
+    use std::io;
+    use std::string::ToString;
+
+    #[derive(Debug)]
+    struct Outer(io::Error);
+
+    impl fmt::Display for Outer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the row could not be read")
+        }
+    }
+
+    impl StdError for Outer {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    #[test]
+    fn any_error_becomes_one_and_nothing_is_said_twice() {
+        let cases: [(HandlerError, &str); 6] = [
+            ("a text".into(), "a text"),
+            (format!("{} text", 2).into(), "2 text"),
+            (Misuse::Closing.into(), "the connection is closing"),
+            (
+                Outer(io::Error::other("disk")).into(),
+                "the row could not be read: disk",
+            ),
+            (
+                Error::Other(Outer(io::Error::other("disk")).into()).into(),
+                "the row could not be read: disk",
+            ),
+            (Error::Io(io::Error::other("disk")).into(), "disk"),
+        ];
+        for (error, want) in cases {
+            assert_eq!(format!("{error:?}"), want);
+        }
+    }
+
+    #[test]
+    fn what_it_was_made_of_is_found() {
+        let error = HandlerError::from(Outer(io::ErrorKind::NotFound.into()));
+        assert_eq!(
+            error.find().map(io::Error::kind),
+            Some(io::ErrorKind::NotFound)
+        );
+        assert!(error.find::<Error>().is_none());
+        assert!(matches!(error.into(), Error::Other(_)));
+        let error = HandlerError::from(Error::from(Misuse::Closing));
+        assert!(matches!(error.into(), Error::Misuse(Misuse::Closing)));
+        let text = HandlerError::from("a text").to_string();
+        assert_eq!(text, "a text");
+    }
+}

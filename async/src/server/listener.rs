@@ -1,0 +1,227 @@
+//! Where a server listens: TCP, TLS over it, Unix sockets.
+
+use std::fmt::Debug;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+#[cfg(unix)]
+use std::path::Path;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use sansws_core::proxy::Source;
+
+use crate::error::{Error, Result};
+use crate::runtime::{ByteStream, Io, Runtime, Stream};
+use crate::server::accept::Listen;
+use crate::server::proxy_header::receive_proxy_header;
+
+/// A socket that listens, and what is spoken on it.
+#[derive(Debug)]
+pub struct Listener<R: Runtime> {
+    socket: Socket<R>,
+    speaks: Speaks,
+}
+
+#[derive(Debug)]
+enum Socket<R: Runtime> {
+    Tcp(R::TcpListener, SocketAddr),
+    #[cfg(unix)]
+    Unix(R::UnixListener),
+}
+
+/// What is spoken before HTTP.
+#[derive(Clone, Debug, Default)]
+struct Speaks {
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ServerConfig>>,
+    proxied: bool,
+}
+
+impl<R: Runtime> Listener<R> {
+    /// Listens on TCP. Port 0 lets the system choose. The system resolves a host name while the thread waits.
+    ///
+    /// # Errors
+    /// [`Error::Io`] of the last address that was tried, which its text names.
+    pub async fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
+        let asked = format!("resolve {address:?} to listen on");
+        let unresolved = |error| Error::io(&asked, error);
+        let mut last = unresolved(io::ErrorKind::NotFound.into());
+        for address in address.to_socket_addrs().map_err(unresolved)? {
+            match bind(address, false).and_then(Self::from_socket) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = Error::io(format_args!("listen on {address}"), error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Listens on a TCP port that others may listen on too (`SO_REUSEPORT`): the system spreads connections over them. See
+    /// [`Server::serve_on_threads`](crate::Server::serve_on_threads).
+    ///
+    /// # Errors
+    /// [`Error::Io`], whose text names the address.
+    #[cfg(unix)]
+    pub fn bind_shared(address: SocketAddr) -> Result<Self, Error> {
+        bind(address, true)
+            .and_then(Self::from_socket)
+            .map_err(|error| Error::io(format_args!("listen on {address}"), error))
+    }
+
+    /// Takes a TCP listener that is bound already: by a supervisor, or with options of its own.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the runtime does not take it.
+    pub fn from_std(listener: std::net::TcpListener) -> Result<Self, Error> {
+        Ok(Self::from_socket(listener)?)
+    }
+
+    /// Listens on a Unix socket.
+    ///
+    /// # Errors
+    /// [`Error::Io`], whose text names the path.
+    #[cfg(unix)]
+    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let listen = || {
+            let listener = std::os::unix::net::UnixListener::bind(path)?;
+            listener.set_nonblocking(true)?;
+            R::listen_unix(listener)
+        };
+        let named = |error| Error::io(format_args!("listen on {}", path.display()), error);
+        Ok(Self::new(Socket::Unix(listen().map_err(named)?)))
+    }
+
+    fn from_socket(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Self::new(Socket::Tcp(R::listen(listener)?, address)))
+    }
+
+    /// Speaks TLS: `wss://` and `https://`. On a Unix socket it is not spoken.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> Self {
+        self.speaks.tls = Some(config);
+        self
+    }
+
+    /// Expects the PROXY protocol, version 1 or 2, before anything else, and takes the client's address from it. Only for a port that
+    /// nobody but the proxy can reach: whoever connects is believed.
+    #[must_use]
+    pub const fn proxy_protocol(mut self) -> Self {
+        self.speaks.proxied = true;
+        self
+    }
+
+    /// The address it listens on; a Unix socket has none.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(_, address) => Ok(*address),
+            #[cfg(unix)]
+            Socket::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn new(socket: Socket<R>) -> Self {
+        Self {
+            socket,
+            speaks: Speaks::default(),
+        }
+    }
+}
+
+impl<R: Runtime> Listen for Listener<R> {
+    type Accepted = Accepted<R>;
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<R>>> {
+        let (stream, peer) = match &self.socket {
+            Socket::Tcp(listener, _) => {
+                let (tcp, peer) = ready!(R::poll_accept(listener, cx))?;
+                (Stream::Tcp(tcp), Some(peer))
+            }
+            #[cfg(unix)]
+            Socket::Unix(listener) => (
+                Stream::Unix(ready!(R::poll_accept_unix(listener, cx))?),
+                None,
+            ),
+        };
+        Poll::Ready(Ok(Accepted {
+            stream,
+            peer,
+            speaks: self.speaks.clone(),
+        }))
+    }
+}
+
+/// A socket on which nothing was said yet.
+#[derive(Debug)]
+pub struct Accepted<R: Runtime> {
+    stream: Stream<R>,
+    peer: Option<SocketAddr>,
+    speaks: Speaks,
+}
+
+impl<R: Runtime> Accepted<R> {
+    /// Does what comes before HTTP. Returns the stream, the address of the client, and whether the stream is secure.
+    pub(crate) async fn prepare(self) -> Result<(Stream<R>, Option<SocketAddr>, bool), Error> {
+        let Self {
+            stream,
+            peer,
+            speaks,
+        } = self;
+        let (stream, peer) = speaks.source::<R, _>(stream, peer).await?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = speaks.tls
+            && let Stream::Tcp(tcp) = stream
+        {
+            let stream = crate::runtime::tls_stream::accept(tcp, tls).await?;
+            return Ok((stream, peer, true));
+        }
+        Ok((stream, peer, false))
+    }
+}
+
+impl Speaks {
+    /// Reads the client's address from a PROXY header, if one is expected.
+    async fn source<R: Runtime, S: ByteStream>(
+        &self,
+        stream: S,
+        peer: Option<SocketAddr>,
+    ) -> Result<(S, Option<SocketAddr>), Error> {
+        if !self.proxied {
+            return Ok((stream, peer));
+        }
+        let mut stream = Io::<R, _>::new(stream);
+        // The time for the handshake, which is the caller's, bounds it.
+        let peer = match receive_proxy_header(&mut stream, None).await? {
+            Source::Peer { source, .. } => Some(source),
+            Source::Unknown => peer,
+        };
+        Ok((stream.into_inner(), peer))
+    }
+}
+
+/// Binds a TCP socket and listens; with `shared`, others may listen on the port too.
+fn bind(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        None,
+    )?;
+    // On Windows the option would let others take the port over.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    #[cfg(unix)]
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    #[cfg(not(unix))]
+    let _ = shared;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Maximum number of connections that wait to be accepted.
+const BACKLOG: i32 = 1024;

@@ -1,0 +1,478 @@
+//! From the first octet of a connection to the handler of a WebSocket, plain requests answered on the way.
+//! RFC 6455 section 4.2; RFC 9112 section 9.3 (persistence).
+//! Knows how to read, write and give up in time; what a request comes to is the service's.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use crate::contain::{contain, contained};
+use crate::error::{Error, Result};
+use crate::metrics::Asked;
+use crate::metrics::trace;
+use crate::server::exchange::{WriteAll, answer_and_end, within};
+use crate::server::handle::{RefusalPermit, ServerHandle};
+use crate::server::handler_error::HandlerError;
+use crate::server::options::ServerOptions;
+use crate::server::scope::{Head, Scope};
+use crate::server::service::{Answer, Decision, Service};
+use crate::server::upgrade::{Slot, Upgrade};
+use crate::server::verdict::{Blame, refusal};
+use crate::socket::buffer::Unread;
+use crate::transport::Transport;
+use sansws_core::config::Config;
+use sansws_core::handshake::{Refusal, Request, ServerHandshake};
+use sansws_core::http::field::has_token;
+use sansws_core::http::{RequestHead, Response};
+use sansws_core::internal::Framing;
+use sansws_core::internal::{Body, BodyError};
+use sansws_core::route::Pattern;
+use sansws_core::time::Instant;
+
+/// Plain requests that one connection may make: what it holds for its server must end some time.
+const VISITS: usize = 1_000;
+
+/// What is known of a connection when it was accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectInfo {
+    /// When, by the clock of the transport: TLS may have taken some of the time for the handshake.
+    pub begun: Instant,
+    /// The address of the peer; none on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    /// Whether it came over TLS.
+    pub secure: bool,
+}
+
+/// A request that a handler is to be run on.
+pub(crate) struct Opening<T: Transport, H> {
+    pub(crate) upgrade: Upgrade<T>,
+    pub(crate) handler: H,
+}
+
+/// Reads a request. One that is refused has been answered when the error comes back.
+pub async fn receive_request<T: Transport>(
+    mut transport: T,
+    config: Arc<Config>,
+) -> Result<Upgrade<T>, Error> {
+    let deadline = config
+        .timeouts
+        .handshake
+        .map(|timeout| transport.now() + timeout);
+    let mut reader = HeadReader::new(&config);
+    let read = reader.read(&mut transport, deadline, None).await;
+    let request = read.and_then(|head| Ok(Request::check(head)?));
+    match request {
+        Ok(request) => {
+            let scope = Scope::new(Head::WebSocket(request), None, None, transport.now());
+            let left = deadline.map(|deadline| deadline.since(transport.now()));
+            Ok(Upgrade::new(
+                scope,
+                config,
+                (transport, reader.unread),
+                left,
+            ))
+        }
+        Err(error) => Err(refuse_with(
+            &mut transport,
+            reader.unread,
+            error,
+            &config,
+            Framing::default(),
+        )
+        .await),
+    }
+}
+
+/// Reads requests and has them decided on until one is for a handler; `None` when the connection is over before.
+pub(crate) async fn open<T: Transport, S: Service<T>>(
+    mut transport: T,
+    options: &ServerOptions,
+    service: &S,
+    slot: Slot<T>,
+    arrival: ConnectInfo,
+    handle: ServerHandle,
+) -> Result<Option<Opening<T, S::Handler>>, Error> {
+    let config = &options.config;
+    let mut reader = HeadReader::new(config);
+    let mut deadline = config
+        .timeouts
+        .handshake
+        .map(|timeout| arrival.begun + timeout);
+    for visit in 1.. {
+        let head = match reader.read(&mut transport, deadline, Some(&handle)).await {
+            Ok(head) => head,
+            // Between two requests a client may leave, or be left.
+            Err(Error::Io(_) | Error::Refusal(Refusal::Timeout | Refusal::Busy))
+                if reader.unread.is_empty() && (visit > 1 || handle.is_closing()) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => {
+                note_refusal(&handle, &error);
+                let framing = Framing::default();
+                return Err(
+                    refuse_with(&mut transport, reader.unread, error, config, framing).await,
+                );
+            }
+        };
+        if visit > 1 {
+            // The time to come back is over; the handshake has its own.
+            let timeout = config.timeouts.handshake;
+            deadline = timeout.map(|timeout| transport.now() + timeout);
+        }
+        let framing = Framing {
+            keep_alive: head.keeps_alive() && visit < VISITS,
+            head: head.method == "HEAD",
+        };
+        let judged = if handle.is_closing() && !service.is_always(&head) {
+            Err(Refusal::Busy)
+        } else {
+            judge(head, S::PLAIN)
+        };
+        let head = match judged {
+            Ok(head) => head,
+            Err(refusal) => {
+                let framing = Framing {
+                    keep_alive: false,
+                    ..framing
+                };
+                let error = refusal.into();
+                note_refusal(&handle, &error);
+                return Err(
+                    refuse_with(&mut transport, reader.unread, error, config, framing).await,
+                );
+            }
+        };
+        let is_websocket = matches!(head, Head::WebSocket(_));
+        let scope = options.scope(head, &arrival, transport.now());
+        // One that nobody read can't be told from the next request.
+        let mut is_body_unread = scope.has_body();
+        let response = match decide(&mut transport, service, scope, deadline).await {
+            Decision::Handle {
+                scope,
+                handler,
+                policy,
+            } => {
+                let left = deadline.map(|deadline| deadline.since(transport.now()));
+                let config = Arc::clone(policy.config.as_ref().unwrap_or(config));
+                let parts = (transport, reader.unread);
+                let upgrade = Upgrade::new(scope, config, parts, left).on_a_task(slot, policy);
+                return Ok(Some(Opening { upgrade, handler }));
+            }
+            Decision::Answer(response) => response,
+            Decision::Page {
+                mut scope,
+                page,
+                policy,
+            } => {
+                let limit = policy.config.as_ref().unwrap_or(config).limits.body;
+                let read = reader.read_body(&mut transport, deadline, &scope, limit);
+                match read.await {
+                    Ok(body) => {
+                        is_body_unread = false;
+                        scope.set_body(body);
+                        answer_of(page, scope, &handle).await
+                    }
+                    Err(Error::Refusal(refusal)) => refusal.response(),
+                    Err(error) => return Err(error),
+                }
+            }
+            Decision::Failed { error, route } => failed(&error, route.as_ref(), &handle),
+        };
+        let asked = if is_websocket {
+            Asked::WebSocket
+        } else {
+            Asked::Page
+        };
+        handle.tally().response(asked, response.status);
+        if is_websocket {
+            trace::answered(response.status);
+        }
+        tracing::debug!(
+            http.response.status_code = response.status,
+            "a request was answered"
+        );
+        let framing = Framing {
+            keep_alive: framing.keep_alive
+                && !is_websocket
+                && !is_body_unread
+                && !handle.is_closing(),
+            ..framing
+        };
+        let octets = written(&response, framing);
+        if !framing.keep_alive {
+            answer_and_end(&mut transport, reader.unread, &octets, config).await?;
+            return Ok(None);
+        }
+        let late = Some(transport.now() + config.timeouts.close);
+        let mut write = WriteAll::new(&octets);
+        within(&mut transport, late, Refusal::Timeout, |transport, cx| {
+            write.poll(transport, cx)
+        })
+        .await?;
+        deadline = Some(transport.now() + config.timeouts.keep_alive);
+    }
+    Ok(None)
+}
+
+/// Counts the answer that refuses a request.
+fn note_refusal(handle: &ServerHandle, error: &Error) {
+    if let Error::Refusal(refusal) = error {
+        let status = refusal.response().status;
+        handle.tally().response(Asked::Invalid, status);
+        trace::answered(status);
+    }
+}
+
+/// Whether a request is a valid one for a WebSocket, a plain one, or none that is taken here.
+fn judge(head: RequestHead, plain: bool) -> Result<Head, Refusal> {
+    if !plain || Request::is_meant(&head) {
+        return Request::check(head).map(Head::WebSocket);
+    }
+    Request::check_plain(&head)?;
+    Ok(Head::Plain(head))
+}
+
+/// Has a request decided on. A decision that panics is a 500, one that takes too long a 503.
+async fn decide<T: Transport, S: Service<T>>(
+    transport: &mut T,
+    service: &S,
+    scope: Scope,
+    deadline: Option<Instant>,
+) -> Decision<S::Handler> {
+    let failed = |error: Error| Decision::Failed {
+        error: error.into(),
+        route: None,
+    };
+    let deciding = match contain(|| service.decide(scope)) {
+        Ok(deciding) => contained(deciding),
+        Err(error) => return failed(error),
+    };
+    let mut deciding = pin!(deciding);
+    let poll = |_: &mut T, cx: &mut Context<'_>| deciding.as_mut().poll(cx).map(Ok);
+    match within(transport, deadline, Refusal::Busy, poll).await {
+        Ok(decision) => decision.unwrap_or_else(failed),
+        Err(_) => {
+            tracing::warn!("a decision on a request took too long");
+            Decision::Answer(Refusal::Busy.response())
+        }
+    }
+}
+
+/// The response of a page.
+async fn answer_of(page: Answer, scope: Scope, handle: &ServerHandle) -> Response {
+    let route = scope.pattern().cloned();
+    let answer = match contain(|| page(scope)) {
+        Ok(answering) => contained(answering).await,
+        Err(panic) => Err(panic),
+    };
+    answer
+        .unwrap_or_else(|panic| Err(panic.into()))
+        .unwrap_or_else(|error| failed(&error, route.as_ref(), handle))
+}
+
+/// The response to a request that could not be decided on or answered.
+fn failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) -> Response {
+    let (response, blame) = refusal(error);
+    if blame == Blame::Application {
+        trace::page_failed(error, route, handle);
+    }
+    response
+}
+
+/// A response as octets; 500 in the place of one that would break its head. Whoever asks is answered.
+fn written(response: &Response, framing: Framing) -> Vec<u8> {
+    let mut octets = Vec::new();
+    if let Err(error) = response.write_as(framing, &mut octets) {
+        let error = Error::of_fields(error, &response.fields);
+        tracing::error!(%error, status = response.status, "a response could not be written");
+        let instead = Response::text(500, "the request could not be handled\n");
+        let _ = instead.write_as(framing, &mut octets);
+    }
+    octets
+}
+
+/// Answers what was refused, and ends the connection.
+async fn refuse_with<T: Transport>(
+    transport: &mut T,
+    unread: Unread,
+    error: Error,
+    config: &Config,
+    framing: Framing,
+) -> Error {
+    if let Error::Refusal(refusal) = &error {
+        let octets = written(&refusal.response(), framing);
+        let _ = answer_and_end(transport, unread, &octets, config).await;
+    }
+    error
+}
+
+/// Reads heads, one after the other.
+struct HeadReader {
+    handshake: ServerHandshake,
+    unread: Unread,
+}
+
+impl HeadReader {
+    fn new(config: &Arc<Config>) -> Self {
+        Self {
+            handshake: ServerHandshake::new(Arc::clone(config)),
+            unread: Unread::default(),
+        }
+    }
+
+    /// Reads a head until the deadline. When the server shuts down, one that has not begun is not waited for.
+    async fn read<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        deadline: Option<Instant>,
+        handle: Option<&ServerHandle>,
+    ) -> Result<RequestHead, Error> {
+        let Self { handshake, unread } = self;
+        let read = |transport: &mut T, cx: &mut Context<'_>| {
+            loop {
+                // What has arrived is looked at once, before the next read.
+                if let Some((head, length)) = handshake.receive_head(unread.octets())? {
+                    unread.consume(length);
+                    return Poll::Ready(Ok(head));
+                }
+                match transport.poll_read(cx, unread.room()) {
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(Error::Io(io::ErrorKind::UnexpectedEof.into())));
+                    }
+                    Poll::Ready(Ok(count)) => unread.filled(count),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                    Poll::Pending => {
+                        unread.park();
+                        if unread.is_empty() && handle.is_some_and(ServerHandle::is_closing) {
+                            return Poll::Ready(Err(Refusal::Busy.into()));
+                        }
+                        return Poll::Pending;
+                    }
+                }
+            }
+        };
+        within(transport, deadline, Refusal::Timeout, read).await
+    }
+}
+
+impl HeadReader {
+    /// Reads the body of a request, if it has one.
+    async fn read_body<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        deadline: Option<Instant>,
+        head: &RequestHead,
+        limit: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let refused = |error| match error {
+            BodyError::Malformed => Error::from(Refusal::Malformed),
+            BodyError::TooLarge => Refusal::Content.into(),
+        };
+        let mut body = Body::of(head, limit).map_err(refused)?;
+        let unread = &mut self.unread;
+        // RFC 9110 10.1.1: "the client [...] expects to receive a 100 (Continue) response"
+        let waits = !body.is_whole()
+            && unread.is_empty()
+            && has_token(head.fields.all("expect"), "100-continue");
+        let mut go_on = WriteAll::new(if waits {
+            b"HTTP/1.1 100 Continue\r\n\r\n"
+        } else {
+            b""
+        });
+        let read = |transport: &mut T, cx: &mut Context<'_>| {
+            ready!(go_on.poll(transport, cx))?;
+            loop {
+                let taken = body.take(unread.octets()).map_err(refused)?;
+                unread.consume(taken);
+                if body.is_whole() {
+                    return Poll::Ready(Ok(()));
+                }
+                match transport.poll_read(cx, unread.room()) {
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Err(Error::Io(io::ErrorKind::UnexpectedEof.into())));
+                    }
+                    Poll::Ready(Ok(count)) => unread.filled(count),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                    Poll::Pending => {
+                        unread.park();
+                        return Poll::Pending;
+                    }
+                }
+            }
+        };
+        within(transport, deadline, Refusal::Timeout, read).await?;
+        Ok(body.into_octets())
+    }
+}
+
+/// Answers a connection that is not let in, and ends it: with 503, unless it asks for a page that is [always](Service::is_always)
+/// there.
+pub async fn refuse<T: Transport, S: Service<T>>(
+    transport: T,
+    options: &ServerOptions,
+    service: &S,
+    arrival: ConnectInfo,
+    away: &RefusalPermit,
+) -> Result<(), Error> {
+    let refused = contained(refuse_inside(transport, options, service, arrival, away)).await;
+    refused.and_then(|refused| refused)
+}
+
+async fn refuse_inside<T: Transport, S: Service<T>>(
+    mut transport: T,
+    options: &ServerOptions,
+    service: &S,
+    arrival: ConnectInfo,
+    away: &RefusalPermit,
+) -> Result<(), Error> {
+    let config = &options.config;
+    let mut reader = HeadReader::new(config);
+    let (mut response, mut framing) = (None, Framing::default());
+    if service.has_always() {
+        let deadline = Some(transport.now() + config.timeouts.close);
+        let read = reader.read(&mut transport, deadline, None).await;
+        if let Ok(head) = read
+            && service.is_always(&head)
+            && let Ok(head) = judge(head, S::PLAIN)
+        {
+            framing.head = matches!(&head, Head::Plain(head) if head.method == "HEAD");
+            let scope = options.scope(head, &arrival, transport.now());
+            response = match decide(&mut transport, service, scope, deadline).await {
+                Decision::Answer(response) => Some(response),
+                // Who is not let in is not listened to for long.
+                Decision::Page { scope, .. } if scope.has_body() => None,
+                Decision::Page { scope, page, .. } => {
+                    Some(answer_of(page, scope, away.handle()).await)
+                }
+                Decision::Failed { error, route } => {
+                    Some(failed(&error, route.as_ref(), away.handle()))
+                }
+                Decision::Handle { .. } => None,
+            };
+        }
+    }
+    let (handle, tally) = (away.handle(), away.handle().tally());
+    let response = if let Some(response) = response {
+        tally.response(Asked::Page, response.status);
+        response
+    } else {
+        tally.turned_away(handle.why_away());
+        Refusal::Busy.response()
+    };
+    let octets = written(&response, framing);
+    answer_and_end(&mut transport, reader.unread, &octets, config).await
+}
+
+/// Answers a connection, and ends it.
+pub(crate) async fn reply<T: Transport>(
+    mut transport: T,
+    response: &Response,
+    config: &Config,
+) -> Result<(), Error> {
+    let octets = written(response, Framing::default());
+    answer_and_end(&mut transport, Unread::default(), &octets, config).await
+}

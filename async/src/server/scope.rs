@@ -1,0 +1,285 @@
+//! What is known of a request before it is answered.
+//! RFC 6455 section 4.2.2: what a server may look at to decide.
+//! Knows no transport: layers and handlers read it, and attach what they found out.
+
+use std::any::{Any, TypeId, type_name};
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error as ThisError;
+
+use crate::error::{Error, Result};
+use sansws_core::handshake::Request;
+use sansws_core::http::RequestHead;
+use sansws_core::http::forwarded::Forwarded;
+use sansws_core::route::{ParamError, Params, Pattern};
+use sansws_core::time::Instant;
+
+/// A request on its way to a handler: its head, the parameters of its path, and what layers attached.
+///
+/// What the head says is read as on a [`RequestHead`]: `scope.header("user-agent")`, `scope.query_value("token")`.
+pub struct Scope {
+    pub(crate) head: Head,
+    pattern: Option<Pattern>,
+    peer: Option<SocketAddr>,
+    secure: Option<bool>,
+    now: Instant,
+    attached: Attached,
+    shared: Arc<Attached>,
+    held: Vec<Box<dyn Any + Send + Sync>>,
+    body: Vec<u8>,
+}
+
+/// The head, and what it was found to be.
+pub(crate) enum Head {
+    /// A request for anything but a WebSocket.
+    Plain(RequestHead),
+    /// A valid request for a WebSocket.
+    WebSocket(Request),
+}
+
+impl Deref for Scope {
+    type Target = RequestHead;
+
+    fn deref(&self) -> &RequestHead {
+        match &self.head {
+            Head::Plain(head) => head,
+            Head::WebSocket(request) => request,
+        }
+    }
+}
+
+impl Scope {
+    pub(crate) fn new(
+        head: Head,
+        peer: Option<SocketAddr>,
+        secure: Option<bool>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            head,
+            pattern: None,
+            peer,
+            secure,
+            now,
+            attached: Attached::default(),
+            shared: Arc::default(),
+            held: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Whether it asks for a WebSocket; otherwise it is plain HTTP.
+    pub const fn is_websocket(&self) -> bool {
+        matches!(self.head, Head::WebSocket(_))
+    }
+
+    /// The address of the client: of the peer, or what a trusted proxy says. None on a Unix socket.
+    pub const fn client_addr(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Whether the client came over TLS, as far as we or a trusted proxy know.
+    pub fn is_secure(&self) -> bool {
+        self.secure == Some(true)
+    }
+
+    /// When the request came, by the clock of its connection.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The pattern of the route, if one was found.
+    pub const fn pattern(&self) -> Option<&Pattern> {
+        self.pattern.as_ref()
+    }
+
+    /// A parameter of the path, parsed.
+    ///
+    /// # Errors
+    /// [`ParamError::Unknown`] when the route has none of that name, [`ParamError::Unfit`] when it is not of that type.
+    pub fn param<V: FromStr>(&self, name: &str) -> Result<V, Error> {
+        let params = self
+            .params()
+            .ok_or_else(|| ParamError::Unknown(name.into()))?;
+        Ok(params.get(name)?)
+    }
+
+    /// All parameters of the path; `None` without a route.
+    pub fn params(&self) -> Option<Params<'_, '_>> {
+        self.pattern.as_ref()?.matches(self.path()).ok().flatten()
+    }
+
+    /// The query as it stands in the target, behind `?`; `None` without one.
+    pub fn raw_query(&self) -> Option<&str> {
+        RequestHead::query(self)
+    }
+
+    /// The query as a value: `#[derive(Deserialize)] struct Wanted { since: Option<String>, limit: u32 }`. What is asked for under
+    /// no name of a field is passed over.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when a value is missing or not of its type: 400.
+    #[cfg(feature = "query")]
+    pub fn query<V: serde::de::DeserializeOwned>(&self) -> Result<V, Error> {
+        let value = serde_urlencoded::from_str(self.raw_query().unwrap_or_default());
+        value.map_err(|error| {
+            RequestError(format!("the query is not what was expected: {error}")).into()
+        })
+    }
+
+    /// The body of a request for a page, at most [`Limits::body`](sansws_core::config::Limits::body) octets; empty while layers look at it.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when it is not the JSON that was expected: 400.
+    #[cfg(feature = "json")]
+    pub fn json<V: serde::de::DeserializeOwned>(&self) -> Result<V, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            RequestError(format!(
+                "the body is not the JSON that was expected: {error}"
+            ))
+            .into()
+        })
+    }
+
+    /// The state of type `S`: what a layer attached to this request, else what the router shares.
+    ///
+    /// # Errors
+    /// [`Error::NoState`] when there is none.
+    pub fn state<S: Any + Send + Sync>(&self) -> Result<Arc<S>, Error> {
+        self.attached
+            .get()
+            .or_else(|| self.shared.get())
+            .ok_or_else(|| Error::NoState(type_name::<S>()))
+    }
+
+    /// Attaches a state for what comes behind: further layers and the handler. A second one of its type replaces it.
+    pub fn attach<S: Any + Send + Sync>(&mut self, state: S) {
+        self.attached.put(Arc::new(state));
+    }
+
+    /// Holds a value until the connection has ended, such as a guard that counts.
+    pub fn hold(&mut self, guard: impl Any + Send + Sync) {
+        self.held.push(Box::new(guard));
+    }
+
+    /// Whether it is secure, if that is known: TLS may end at a proxy that does not tell.
+    pub(crate) const fn known_secure(&self) -> Option<bool> {
+        self.secure
+    }
+
+    /// Takes over what a trusted proxy says.
+    pub(crate) fn forward(&mut self, found: Forwarded, peer: SocketAddr) {
+        // A socket for both families writes addresses of IPv4 as IPv6.
+        if found.address != peer.ip().to_canonical() {
+            // The port is the proxy's own: nobody knows the client's.
+            self.peer = Some(SocketAddr::new(found.address, 0));
+        }
+        self.secure = found.secure.or(self.secure);
+    }
+
+    pub(crate) fn set_route(&mut self, pattern: Option<Pattern>, shared: Arc<Attached>) {
+        self.pattern = pattern;
+        self.shared = shared;
+    }
+
+    pub(crate) fn set_body(&mut self, body: Vec<u8>) {
+        self.body = body;
+    }
+
+    pub(crate) fn take_held(&mut self) -> Vec<Box<dyn Any + Send + Sync>> {
+        std::mem::take(&mut self.held)
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("head", &**self)
+            .field("pattern", &self.pattern)
+            .field("client_addr", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The query or the body of a request is not what was expected: 400, and this text.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[error("{0}")]
+pub struct RequestError(String);
+
+/// Values by type.
+#[derive(Clone, Default)]
+pub(crate) struct Attached(Vec<(TypeId, Arc<dyn Any + Send + Sync>)>);
+
+impl Attached {
+    fn get<S: Any + Send + Sync>(&self) -> Option<Arc<S>> {
+        let wanted = TypeId::of::<S>();
+        let (_, found) = self.0.iter().find(|(id, _)| *id == wanted)?;
+        Arc::clone(found).downcast().ok()
+    }
+
+    /// Puts a value in, in the place of one of its type.
+    pub(crate) fn put<S: Any + Send + Sync>(&mut self, value: Arc<S>) {
+        let id = TypeId::of::<S>();
+        self.0.retain(|(known, _)| *known != id);
+        self.0.push((id, value));
+    }
+
+    /// Takes over what is not here yet.
+    pub(crate) fn inherit(&mut self, outer: &Self) {
+        for (id, value) in &outer.0 {
+            if !self.0.iter().any(|(known, _)| known == id) {
+                self.0.push((*id, Arc::clone(value)));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attached").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sansws_core::http::Fields;
+
+    #[test]
+    fn a_client_of_its_own_keeps_its_port_in_either_family() {
+        for (peer, told, want) in [
+            ("192.0.2.1:5000", "192.0.2.1", "192.0.2.1:5000"),
+            (
+                "[::ffff:192.0.2.1]:5000",
+                "192.0.2.1",
+                "[::ffff:192.0.2.1]:5000",
+            ),
+            ("[2001:db8::1]:5000", "2001:db8::1", "[2001:db8::1]:5000"),
+            ("192.0.2.1:5000", "198.51.100.1", "198.51.100.1:0"),
+        ] {
+            let head = RequestHead {
+                method: "GET".into(),
+                target: "/".into(),
+                fields: Fields::default(),
+            };
+            let peer: SocketAddr = peer.parse().unwrap();
+            let mut scope = Scope::new(Head::Plain(head), Some(peer), None, Instant::ZERO);
+            let found = Forwarded {
+                address: told.parse().unwrap(),
+                secure: None,
+                host: None,
+            };
+            scope.forward(found, peer);
+            assert_eq!(scope.client_addr(), want.parse().ok(), "{peer} {told}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a server does with requests, as the loop that serves a connection sees it.
+//! RFC 6455 section 4.2.2; RFC 9110 section 15.
+//! Knows no route: a service decides on a request, and runs the handler it chose.
+
+use std::fmt;
+use std::future::{Future, Ready, ready};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::hub::HubRef;
+use crate::server::handler_error::HandlerError;
+use crate::server::options::{ConnectionPolicy, ServerOptions};
+use crate::server::scope::Scope;
+use crate::server::upgrade::Upgrade;
+use crate::transport::Transport;
+use sansws_core::http::{RequestHead, Response};
+use sansws_core::route::Pattern;
+
+/// What decides on each request of a server, and runs the handlers of those it takes.
+pub trait Service<T: Transport> {
+    /// What takes a request for a WebSocket.
+    type Handler;
+    /// The decision in the making.
+    type Deciding: Future<Output = Decision<Self::Handler>>;
+    /// A handler at work.
+    type Running: Future<Output = Result>;
+
+    /// Whether requests for anything but a WebSocket are decided on too; else they are refused.
+    const PLAIN: bool;
+
+    /// The hubs that its connections may use, each once: whoever serves it sees to their time.
+    fn hubs(&self) -> Vec<HubRef> {
+        Vec::new()
+    }
+
+    /// Whether any page is there for those too who are not let in, while the server is full or drains.
+    fn has_always(&self) -> bool {
+        false
+    }
+
+    /// Whether a request is for such a page.
+    fn is_always(&self, _: &RequestHead) -> bool {
+        false
+    }
+
+    /// Decides on a request.
+    fn decide(&self, scope: Scope) -> Self::Deciding;
+
+    /// Runs a handler.
+    fn run(handler: Self::Handler, upgrade: Upgrade<T>) -> Self::Running;
+}
+
+/// What is to be done with a request.
+pub enum Decision<H> {
+    /// Run this handler on it.
+    Handle {
+        /// The request, with what was attached.
+        scope: Scope,
+        /// The handler.
+        handler: H,
+        /// What holds for its connection.
+        policy: Arc<ConnectionPolicy>,
+    },
+    /// Answer with this response.
+    Answer(Response),
+    /// Answer with the response that this comes to; it may take as long as it wants.
+    Page {
+        /// The request; its body is read for the page.
+        scope: Scope,
+        /// The page.
+        page: Answer,
+        /// What holds for it.
+        policy: Arc<ConnectionPolicy>,
+    },
+    /// Nobody could decide: it is answered as [`HandlerError`] says, counted and logged.
+    Failed {
+        /// What went wrong.
+        error: HandlerError,
+        /// The pattern of the route, if one was found before.
+        route: Option<Pattern>,
+    },
+}
+
+impl<H> fmt::Debug for Decision<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Handle { scope, .. } => f.debug_tuple("Handle").field(scope).finish(),
+            Self::Answer(response) => f.debug_tuple("Answer").field(response).finish(),
+            Self::Failed { error, .. } => f.debug_tuple("Failed").field(error).finish(),
+            Self::Page { scope, .. } => f.debug_tuple("Page").field(scope).finish(),
+        }
+    }
+}
+
+/// What answers a request.
+pub type Answer = Box<dyn FnOnce(Scope) -> Answering + Send>;
+
+/// A response in the making; an error is answered as [`HandlerError`] says.
+pub type Answering = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
+
+/// What a server can serve: a handler for all paths, or a router.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be served",
+    label = "neither a handler nor a router",
+    note = "a server serves a `Router`, or for all paths one `async fn(upgrade: Upgrade) -> Result`; an `Endpoint` is served by a route"
+)]
+pub trait IntoService<T: Transport> {
+    /// What it becomes.
+    type Service: Service<T> + Clone;
+
+    /// Checks it, and makes it ready.
+    ///
+    /// # Errors
+    /// When routes are in each other's way.
+    fn into_service(self, options: &ServerOptions) -> Result<Self::Service, Error>;
+}
+
+/// One handler for all paths.
+#[derive(Debug)]
+pub struct Single<H, F> {
+    handler: H,
+    policy: Arc<ConnectionPolicy>,
+    future: PhantomData<fn() -> F>,
+}
+
+impl<H: Clone, F> Clone for Single<H, F> {
+    fn clone(&self) -> Self {
+        Self {
+            handler: self.handler.clone(),
+            policy: Arc::clone(&self.policy),
+            future: PhantomData,
+        }
+    }
+}
+
+impl<T, H, F> IntoService<T> for H
+where
+    T: Transport,
+    H: Fn(Upgrade<T>) -> F + Clone,
+    F: Future<Output = Result>,
+{
+    type Service = Single<H, F>;
+
+    fn into_service(self, options: &ServerOptions) -> Result<Self::Service, Error> {
+        Ok(Single {
+            handler: self,
+            policy: Arc::new(options.policy.clone()),
+            future: PhantomData,
+        })
+    }
+}
+
+impl<T, H, F> Service<T> for Single<H, F>
+where
+    T: Transport,
+    H: Fn(Upgrade<T>) -> F + Clone,
+    F: Future<Output = Result>,
+{
+    type Handler = H;
+    type Deciding = Ready<Decision<H>>;
+    type Running = F;
+
+    const PLAIN: bool = false;
+
+    fn hubs(&self) -> Vec<HubRef> {
+        self.policy.hub.clone().into_iter().collect()
+    }
+
+    fn decide(&self, scope: Scope) -> Self::Deciding {
+        ready(match self.policy.check(&scope) {
+            Ok(()) => Decision::Handle {
+                scope,
+                handler: self.handler.clone(),
+                policy: Arc::clone(&self.policy),
+            },
+            Err(response) => Decision::Answer(response),
+        })
+    }
+
+    fn run(handler: H, upgrade: Upgrade<T>) -> F {
+        handler(upgrade)
+    }
+}

@@ -1,0 +1,214 @@
+//! A request for a WebSocket that waits for its answer.
+//! RFC 6455 section 4.2.2.
+//! Knows how to answer; whether to is the handler's.
+
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+
+use crate::error::{Error, Result};
+use crate::metrics::trace;
+use crate::server::exchange::{WriteAll, answer_and_end, within};
+use crate::server::options::ConnectionPolicy;
+use crate::server::scope::{Head, Scope};
+use crate::socket::buffer::Unread;
+use crate::socket::websocket::{Shared, WebSocket};
+use crate::transport::Transport;
+use sansws_core::config::Config;
+use sansws_core::handshake::{AcceptOptions, Refusal};
+use sansws_core::http::Response;
+use sansws_core::time::Duration;
+
+/// What became of an [`Upgrade`], for the task that drives the connection.
+#[derive(Debug)]
+pub(crate) enum Fate<T> {
+    /// Not decided.
+    Open,
+    /// Accepted.
+    Accepted(Arc<Shared<T>>),
+    /// Dropped without an answer.
+    Dropped(T),
+    /// The transport failed while the answer was written.
+    Lost,
+    /// Rejected, and answered with this status.
+    Rejected(u16),
+    /// Somebody has taken note of it.
+    Noted,
+}
+
+/// What is told to whom a handler did not accept.
+const NOT_ACCEPTED: &str = "the request was not accepted\n";
+
+pub(crate) type Slot<T> = Arc<Mutex<Fate<T>>>;
+
+/// A request for a WebSocket that is not answered yet. Nothing can be sent before it is accepted: it has no such method.
+pub struct Upgrade<T: Transport> {
+    /// Boxed, since it lies in the future of each handler for as long as the connection lives.
+    inner: Box<Unanswered<T>>,
+}
+
+struct Unanswered<T> {
+    scope: Scope,
+    config: Arc<Config>,
+    /// Always there, until it is answered.
+    parts: Option<(T, Unread)>,
+    /// What is left of the time for the handshake; the handler's own time does not count.
+    left: Option<Duration>,
+    /// Part of an answer was written: no other may follow.
+    begun: bool,
+    slot: Option<Slot<T>>,
+    policy: Option<Arc<ConnectionPolicy>>,
+}
+
+/// What is known of the request: its head, parameters, state.
+impl<T: Transport> Deref for Upgrade<T> {
+    type Target = Scope;
+
+    fn deref(&self) -> &Scope {
+        &self.inner.scope
+    }
+}
+
+impl<T: Transport> Upgrade<T> {
+    pub(crate) fn new(
+        scope: Scope,
+        config: Arc<Config>,
+        (transport, unread): (T, Unread),
+        left: Option<Duration>,
+    ) -> Self {
+        Self {
+            inner: Box::new(Unanswered {
+                scope,
+                config,
+                parts: Some((transport, unread)),
+                left,
+                begun: false,
+                slot: None,
+                policy: None,
+            }),
+        }
+    }
+
+    /// A server's task drives it, under a policy.
+    pub(crate) fn on_a_task(mut self, slot: Slot<T>, policy: Arc<ConnectionPolicy>) -> Self {
+        self.inner.slot = Some(slot);
+        self.inner.policy = Some(policy);
+        self
+    }
+
+    pub(crate) fn scope_mut(&mut self) -> &mut Scope {
+        &mut self.inner.scope
+    }
+
+    /// The transport, to look at it.
+    pub fn transport(&self) -> Option<&T> {
+        self.inner.parts.as_ref().map(|(transport, _)| transport)
+    }
+
+    /// Accepts, without a subprotocol.
+    pub fn accept(self) -> impl Future<Output = Result<WebSocket<T>, Error>> {
+        self.accept_with(AcceptOptions::default())
+    }
+
+    /// Accepts with a subprotocol or header fields of the response.
+    pub fn accept_with(
+        self,
+        accept: AcceptOptions,
+    ) -> impl Future<Output = Result<WebSocket<T>, Error>> {
+        // Boxed, so that a handler does not hold room for it for as long as the connection lives.
+        Box::pin(self.inner.accept(accept))
+    }
+
+    /// Rejects with an HTTP response, such as `Response::text(403, "members only")`, and ends the connection.
+    pub fn reject(self, response: Response) -> impl Future<Output = Result<(), Error>> {
+        Box::pin(self.inner.reject(response))
+    }
+}
+
+impl<T: Transport> Unanswered<T> {
+    async fn accept(mut self: Box<Self>, accept: AcceptOptions) -> Result<WebSocket<T>, Error> {
+        let Head::WebSocket(request) = &self.scope.head else {
+            return Err(Refusal::NotWebSocket.into());
+        };
+        let fields = accept.fields.clone();
+        let accepted = request.accept(&self.config, accept);
+        let (response, agreement) = accepted.map_err(|misuse| Error::of_fields(misuse, &fields))?;
+        if !self.is_awaited() {
+            // Nobody would drive it: the server's task has done with the connection, and counts it no more.
+            let _ = self.reject(Response::text(403, NOT_ACCEPTED)).await;
+            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+        }
+        let inner = &mut *self;
+        if let Some((transport, _)) = &mut inner.parts {
+            let deadline = inner.left.map(|left| transport.now() + left);
+            let (begun, mut write) = (&mut inner.begun, WriteAll::new(&response));
+            within(transport, deadline, Refusal::Timeout, |transport, cx| {
+                let done = write.poll(transport, cx);
+                *begun = write.left.len() < response.len() || matches!(done, Poll::Ready(Err(_)));
+                done
+            })
+            .await?;
+        }
+        let Some((transport, unread)) = self.parts.take() else {
+            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+        };
+        trace::agreed(agreement.subprotocol.as_deref());
+        let config = Arc::clone(&self.config);
+        let driven = self.slot.is_some();
+        let policy = self.policy.as_deref();
+        let socket = WebSocket::server(transport, unread, config, agreement, policy, driven);
+        self.settle(Fate::Accepted(socket.shared()));
+        Ok(socket)
+    }
+
+    async fn reject(mut self: Box<Self>, response: Response) -> Result<(), Error> {
+        let mut octets = Vec::new();
+        let written = response.write(&mut octets);
+        written.map_err(|misuse| Error::of_fields(misuse, &response.fields))?;
+        let Some((mut transport, unread)) = self.parts.take() else {
+            return Ok(());
+        };
+        self.settle(Fate::Rejected(response.status));
+        answer_and_end(&mut transport, unread, &octets, &self.config).await
+    }
+
+    /// Whether the task of a server, if there is one, waits for what becomes of it: until its handler has returned.
+    fn is_awaited(&self) -> bool {
+        self.slot.as_ref().is_none_or(|slot| {
+            let fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            matches!(&*fate, Fate::Open)
+        })
+    }
+
+    fn settle(&self, fate: Fate<T>) {
+        if let Some(slot) = &self.slot {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = fate;
+        }
+    }
+}
+
+impl<T> Drop for Unanswered<T> {
+    fn drop(&mut self) {
+        if let Some((transport, _)) = self.parts.take()
+            && let Some(slot) = &self.slot
+        {
+            let fate = if self.begun {
+                Fate::Lost
+            } else {
+                Fate::Dropped(transport)
+            };
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = fate;
+        }
+    }
+}
+
+impl<T: Transport> fmt::Debug for Upgrade<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("scope", &self.inner.scope)
+            .finish_non_exhaustive()
+    }
+}

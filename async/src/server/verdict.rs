@@ -1,0 +1,199 @@
+//! What the error of a handler comes to: what the peer is told, and whether the application failed.
+//! RFC 6455 section 7.4.1: "1011 indicates that a server is terminating the connection because it encountered an unexpected condition".
+//! Knows no octet. Only what the handler's own connection met, or what the client asked for, is not the application's failure.
+
+use std::error::Error as StdError;
+
+use crate::error::Error;
+use crate::server::handler_error::HandlerError;
+use crate::server::scope::RequestError;
+use crate::socket::engine::Engine;
+use crate::socket::websocket::Shared;
+use crate::transport::Transport;
+use sansws_core::close::CloseCode;
+use sansws_core::error::Misuse;
+use sansws_core::handshake::Refusal;
+use sansws_core::http::Response;
+use sansws_core::hub::HubError;
+use sansws_core::route::ParamError;
+
+/// What is told to whose handler failed before it accepted.
+const FAILED: &str = "the request could not be handled\n";
+
+/// What an error comes to on an open connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// What the peer is told, if it is still there.
+    pub(crate) code: CloseCode,
+    pub(crate) reason: String,
+    /// How it is accounted for.
+    pub(crate) blame: Blame,
+    /// The error is the end of the connection: nobody is there to be told.
+    pub(crate) is_end: bool,
+}
+
+/// Who an error is to be blamed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// Nobody: the connection ended.
+    Nobody,
+    /// The peer, or the handler closed on purpose, or a limit was reached.
+    Peer,
+    /// The application.
+    Application,
+}
+
+impl Verdict {
+    fn peer(code: CloseCode, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            blame: Blame::Peer,
+            is_end: false,
+        }
+    }
+
+    /// On a connection that is over, so that nobody is told.
+    const fn over(blame: Blame) -> Self {
+        Self {
+            code: CloseCode::NORMAL,
+            reason: String::new(),
+            blame,
+            is_end: true,
+        }
+    }
+
+    /// Nothing of what went wrong inside is the peer's business.
+    const fn failed() -> Self {
+        Self {
+            code: CloseCode::INTERNAL,
+            reason: String::new(),
+            blame: Blame::Application,
+            is_end: false,
+        }
+    }
+
+    /// Judges an error of the handler of an open connection.
+    pub(crate) fn of<T: Transport>(error: &HandlerError, own: &Shared<T>) -> Self {
+        let mut known = false;
+        for cause in error.chain() {
+            let verdict = if let Some(error) = cause.downcast_ref::<Error>() {
+                if matches!(error, Error::Other(_)) {
+                    continue;
+                }
+                known = true;
+                of_error(error, own)
+            } else {
+                of_value(cause, own)
+            };
+            if let Some(verdict) = verdict {
+                return verdict;
+            }
+            if known {
+                // What one of ours was caused by is not judged again.
+                return Self::failed();
+            }
+        }
+        // Some reporters hide the type of the error that they hold: then its text says what it is.
+        let texts: Vec<String> = error.chain().map(ToString::to_string).collect();
+        let engine = own.engine();
+        match texts.iter().find_map(|text| engine.has_told(text)) {
+            Some(_) if !engine.connection().is_open() => Self::over(Blame::Peer),
+            Some((code, reason)) => Self::peer(code, reason),
+            None => Self::failed(),
+        }
+    }
+}
+
+/// An error of ours; `None` when the connection has nothing to do with it.
+fn of_error<T: Transport>(error: &Error, own: &Shared<T>) -> Option<Verdict> {
+    match error {
+        Error::Close(close) => Some(Verdict::peer(close.0, close.1.as_str())),
+        Error::WrongKind(tag) if *tag == own.tag() => {
+            Some(Verdict::peer(CloseCode::UNSUPPORTED, error.to_string()))
+        }
+        #[cfg(feature = "json")]
+        Error::Json(json) if json.tag == own.tag() => {
+            Some(Verdict::peer(CloseCode::INVALID, NOT_JSON))
+        }
+        Error::Disconnect(_) if own.engine().has_met(error) => Some(Verdict::over(Blame::Nobody)),
+        Error::Violation(_) | Error::Io(_) if own.engine().has_met(error) => {
+            Some(Verdict::over(Blame::Peer))
+        }
+        Error::Misuse(misuse) => of_value(misuse, own),
+        Error::Param(param) => of_value(param, own),
+        Error::Request(request) => of_value(request, own),
+        Error::Hub(hub) => of_value(hub, own),
+        _ => None,
+    }
+}
+
+/// An error that one of ours holds, by itself.
+fn of_value<T: Transport>(cause: &(dyn StdError + 'static), own: &Shared<T>) -> Option<Verdict> {
+    let is_over = || !own.engine().connection().is_open();
+    if let Some(Misuse::Closing) = cause.downcast_ref() {
+        return is_over().then(|| Verdict::over(Blame::Nobody));
+    }
+    if let Some(error) = cause.downcast_ref::<HubError>() {
+        return match error.close_code() {
+            _ if *error == HubError::Gone && is_over() => Some(Verdict::over(Blame::Nobody)),
+            CloseCode::INTERNAL => None,
+            code => Some(Verdict::peer(code, error.to_string())),
+        };
+    }
+    is_of_the_url(cause).then(|| Verdict::peer(CloseCode::POLICY, cause.to_string()))
+}
+
+/// What a peer that sent other JSON is told.
+#[cfg(feature = "json")]
+pub(crate) const NOT_JSON: &str = "the message is not the JSON that was expected";
+
+/// Whether the client asked for something by a URL that does not fit.
+fn is_of_the_url(cause: &(dyn StdError + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(ParamError::Unfit(_)))
+        || cause.downcast_ref::<RequestError>().is_some()
+}
+
+/// The response to a request whose handler, layer or page failed before it was accepted, and who is to be blamed.
+pub(crate) fn refusal(error: &HandlerError) -> (Response, Blame) {
+    for cause in error.chain() {
+        let value: &(dyn StdError + 'static) = match cause.downcast_ref::<Error>() {
+            Some(Error::Reject(response)) => {
+                return (Response::clone(response), Blame::Nobody);
+            }
+            Some(Error::Param(param)) => param,
+            Some(Error::Request(request)) => request,
+            Some(Error::Hub(hub)) => hub,
+            Some(_) => continue,
+            None => cause,
+        };
+        if is_of_the_url(value) {
+            let response = Response::text(400, format!("{value}\n"));
+            return (response, Blame::Peer);
+        }
+        match value.downcast_ref().map(|hub: &HubError| hub.close_code()) {
+            Some(CloseCode::AGAIN | CloseCode::RESTART) => {
+                return (Refusal::Busy.response(), Blame::Peer);
+            }
+            // A name or a position that the client asked for.
+            Some(CloseCode::POLICY) => {
+                let response = Response::text(400, format!("{value}\n"));
+                return (response, Blame::Peer);
+            }
+            _ => {}
+        }
+    }
+    (Response::text(500, FAILED), Blame::Application)
+}
+
+impl<T: Transport> Engine<T> {
+    /// Whether this is how the connection ended.
+    fn has_met(&self, error: &Error) -> bool {
+        match error {
+            Error::Disconnect(closed) => self.closed() == Some(&**closed),
+            Error::Violation(violation) => self.violation() == Some(*violation),
+            Error::Io(error) => self.told_io() == Some(error.kind()),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! How a connection ended, and how that is told.
+//! RFC 6455 sections 7.1.5 (the code) and 7.1.7 (failing).
+//! Knows no octet.
+
+use std::io;
+
+use crate::metrics::Closer;
+use crate::socket::engine::{Engine, Error, Result};
+use crate::transport::Transport;
+use sansws_core::close::{CloseCode, Closed};
+use sansws_core::error::{Misuse, Violation};
+
+/// How it ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) closed: Closed,
+    violation: Option<Violation>,
+    io: Option<io::Error>,
+    /// The kind of `io`, once it was told.
+    told_io: Option<io::ErrorKind>,
+}
+
+/// An error that was told of a connection, by its text: what it stands for.
+#[derive(Debug)]
+pub(super) struct Fault {
+    text: String,
+    code: CloseCode,
+    reason: String,
+}
+
+impl<T: Transport> Engine<T> {
+    /// Notes how it ended, the first time.
+    pub(super) fn note_end(
+        &mut self,
+        close: Option<(Option<CloseCode>, String)>,
+        violation: Option<Violation>,
+        io: Option<io::Error>,
+    ) {
+        if self.end.is_some() {
+            return;
+        }
+        let clean = close.is_some();
+        let io = self.write_error.take().or(io);
+        self.leave_hub();
+        let (code, reason) = close.unwrap_or_default();
+        self.end = Some(Box::new(End {
+            closed: Closed {
+                code,
+                reason,
+                clean,
+            },
+            violation,
+            io,
+            told_io: None,
+        }));
+    }
+
+    /// Who closed first, with which code: that of the first Close frame. Who is still open is cut off by us.
+    pub(crate) fn first_close(&self) -> (Closer, u16) {
+        if self.said != 0 {
+            return (Closer::Server, self.said);
+        }
+        match self.end.as_deref() {
+            None => (Closer::Server, 1006),
+            Some(End {
+                violation: Some(violation),
+                ..
+            }) => (Closer::Server, violation.close_code().get()),
+            Some(end) => (Closer::Peer, end.closed.code()),
+        }
+    }
+
+    /// The end as an error, however normal it was.
+    pub(crate) fn disconnected(&self) -> Error {
+        let vanished = Closed {
+            code: None,
+            reason: String::new(),
+            clean: false,
+        };
+        Error::Disconnect(Box::new(self.closed().cloned().unwrap_or(vanished)))
+    }
+
+    /// The end as who sends is told it, however normal it was.
+    pub(super) fn end_error(&self) -> Error {
+        match self.end.as_ref().and_then(|end| end.violation) {
+            Some(violation) => violation.into(),
+            None => self.disconnected(),
+        }
+    }
+
+    /// Whether a stream of messages gave its last item.
+    pub(crate) const fn is_stream_over(&self) -> bool {
+        self.flags.over
+    }
+
+    pub(crate) const fn end_stream(&mut self) {
+        self.flags.over = true;
+    }
+
+    pub(crate) fn closed(&self) -> Option<&Closed> {
+        self.end.as_ref().map(|end| &end.closed)
+    }
+
+    /// How the peer broke the protocol.
+    pub(crate) fn violation(&self) -> Option<Violation> {
+        self.end.as_ref().and_then(|end| end.violation)
+    }
+
+    /// The kind of the transport's error that was told.
+    pub(crate) fn told_io(&self) -> Option<io::ErrorKind> {
+        self.end.as_ref().and_then(|end| end.told_io)
+    }
+
+    /// Notes an error that is told, and what a handler that fails with it closes with.
+    pub(crate) fn note_fault(&mut self, error: &Error, code: CloseCode, reason: String) {
+        let text = error.to_string();
+        self.fault = Some(Box::new(Fault { text, code, reason }));
+    }
+
+    /// What an error with this text stands for, if it was told of this connection: some wrappers hide all but the text.
+    pub(crate) fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
+        if let Some(fault) = self.fault.as_ref().filter(|fault| fault.text == text) {
+            return Some((fault.code, fault.reason.clone()));
+        }
+        let is = |error: Error| error.to_string() == text;
+        let violated = |violation| is(Error::Violation(violation));
+        let told = self.end.is_some() && is(self.disconnected())
+            || self.violation().is_some_and(violated)
+            || !self.connection.is_open() && is(Misuse::Closing.into());
+        told.then(|| (CloseCode::NORMAL, String::new()))
+    }
+
+    pub(super) fn tell_end(&mut self) -> Result<(), Error> {
+        let told = std::mem::replace(&mut self.flags.told, true);
+        let Some(end) = &mut self.end else {
+            return Ok(());
+        };
+        if let Some(violation) = end.violation {
+            return Err(violation.into());
+        }
+        if end.closed.is_normal() {
+            return Ok(());
+        }
+        match end.io.take() {
+            // A reset is how some peers leave: no other kind of error says so.
+            Some(error) if !told && !is_disconnect(&error) => {
+                end.told_io = Some(error.kind());
+                let error = Error::Io(error);
+                self.note_fault(&error, CloseCode::NORMAL, String::new());
+                Err(error)
+            }
+            _ => Err(self.disconnected()),
+        }
+    }
+}
+
+fn is_disconnect(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof, WriteZero,
+    };
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof | WriteZero
+    )
+}

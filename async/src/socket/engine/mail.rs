@@ -1,0 +1,120 @@
+//! What waits in the hub for a connection goes into its output.
+//! RFC 6455 section 5.5.3: a message waits, a pong does not.
+//! Knows no group.
+
+use std::task::Context;
+
+use crate::hub::HubRef;
+use crate::hub::{HubAttachment, Pulled};
+use crate::socket::engine::{Engine, GATHERED};
+use crate::socket::wakers::Party;
+use crate::transport::Transport;
+
+/// Octets pulled in one turn, after which others have theirs.
+const PULLED: usize = 1 << 20;
+
+impl<T: Transport> Engine<T> {
+    /// Gives it a hub, unless it has one.
+    pub(crate) fn set_hub(&mut self, hub: &HubRef) {
+        if self.post.is_none() {
+            self.post = Some(HubAttachment::of(hub));
+        }
+    }
+
+    pub(crate) fn post(&mut self) -> Option<&mut HubAttachment> {
+        if let Some(post) = &mut self.post
+            && (self.end.is_some() || !self.connection.is_open())
+        {
+            post.end();
+        }
+        self.post.as_deref_mut()
+    }
+
+    /// The base-2 logarithm of the window of what it sends compressed.
+    pub(crate) fn own_window_bits(&self) -> Option<u8> {
+        let agreed = self.connection.deflate()?;
+        (agreed.own_window_bits >= 9).then_some(agreed.own_window_bits)
+    }
+
+    /// It is in no group any more.
+    pub(super) fn leave_hub(&mut self) {
+        if let Some(post) = &mut self.post {
+            post.end();
+        }
+    }
+
+    /// Takes what waits, and writes it, until nothing waits, the peer takes no more or this turn is over; whether there was anything.
+    pub(super) fn pull(&mut self, cx: &Context<'_>, party: Party) -> bool {
+        let Some(mailbox) = self.post.as_deref_mut().and_then(HubAttachment::mailbox) else {
+            return false;
+        };
+        mailbox.hear(self.counters.octets_received);
+        if !mailbox.is_rung(cx.waker()) {
+            return false;
+        }
+        let mut octets = 0;
+        loop {
+            let (more, pulled) = self.pull_some();
+            octets += more;
+            if let Some((code, reason)) = pulled.close {
+                self.start_close(Some(code), &reason);
+            }
+            if !pulled.more {
+                break;
+            }
+            if octets >= PULLED {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            if self.poll_flush(cx, party).is_pending() || !self.has_room_for_mail() {
+                self.block_mail();
+                break;
+            }
+        }
+        octets > 0
+    }
+
+    /// There was a turn, and what waits could not be taken.
+    fn block_mail(&mut self) {
+        if let Some(mailbox) = self.post.as_deref_mut().and_then(HubAttachment::mailbox) {
+            mailbox.block();
+        }
+    }
+
+    /// Pulls what waits once more before the connection closes.
+    pub(super) fn pull_last(&mut self) {
+        if self.connection.is_open() {
+            self.pull_some();
+        }
+    }
+
+    /// Says how many octets it took, headers included.
+    fn pull_some(&mut self) -> (usize, Pulled) {
+        let Some(mut post) = self.post.take() else {
+            return (0, Pulled::default());
+        };
+        let mut octets = 0;
+        let pulled = match post.mailbox() {
+            Some(mailbox) => mailbox.pull(|frame| match frame {
+                None => self.has_room_for_mail() && octets < PULLED,
+                Some(frame) => {
+                    octets += frame.len() + 2;
+                    let send = self.send_message(|connection| connection.send_prepared(frame));
+                    debug_assert!(send.is_ok(), "there was room");
+                    send.is_ok()
+                }
+            }),
+            None => Pulled::default(),
+        };
+        self.post = Some(post);
+        (octets, pulled)
+    }
+
+    /// Whether a message can be put into the output now. One that is sent in pieces is not interrupted.
+    fn has_room_for_mail(&self) -> bool {
+        self.connection.is_open()
+            && !self.connection.is_sending()
+            && self.connection.queued() < GATHERED
+            && self.connection.has_room()
+    }
+}

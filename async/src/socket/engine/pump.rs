@@ -1,0 +1,89 @@
+//! What the task of a server does for a handler that waits for something else.
+//! RFC 6455 section 5.5: control frames are answered whatever a handler does.
+//! Knows no message: what is read ahead is kept as it came.
+
+use std::task::Context;
+
+use crate::socket::engine::{Engine, Got};
+use crate::socket::read_ahead::Item;
+use crate::socket::wakers::Party;
+use crate::transport::Transport;
+
+/// Messages and pieces read ahead, however short.
+const ITEMS_AHEAD: usize = 1024;
+
+impl<T: Transport> Engine<T> {
+    /// The handler was polled, and waits: what it left is done for it. What it sent is written; unless it waits for input itself,
+    /// it is read ahead for it, so that pings are answered and a Close is seen.
+    pub(crate) fn pump(&mut self, cx: &Context<'_>) {
+        let _ = self.parties.enter(Party::Driver, cx);
+        self.new_turn();
+        let waits = std::mem::take(&mut self.flags.waits);
+        self.pull(cx, Party::Driver);
+        if waits && !self.connection.has_output() {
+            return;
+        }
+        let blocked = !self.wants_input();
+        let ended = self.end.is_some();
+        let mut moved = false;
+        loop {
+            moved |= !waits && self.read_ahead();
+            if self.poll_flush(cx, Party::Driver).is_ready() && self.pull(cx, Party::Driver) {
+                let _ = self.poll_flush(cx, Party::Driver);
+            }
+            let can_read =
+                !waits && self.end.is_none() && self.wants_input() && self.may_read_ahead();
+            if can_read && self.poll_read(cx, Party::Driver).is_ready() {
+                continue;
+            }
+            if !waits && self.wants_input() && !self.may_read_ahead() {
+                self.connection.pause();
+            }
+            self.park();
+            if self.poll_alarm(cx, Party::Driver).is_pending() {
+                break;
+            }
+        }
+        // Who waits asked before this happened, the handler too: its own wake-up may have been spent here.
+        if moved || ended != self.end.is_some() || (blocked && self.wants_input()) {
+            self.parties.wake_all();
+        }
+    }
+
+    /// Decodes what was read, as far as it may be kept; says whether there was anything.
+    pub(super) fn read_ahead(&mut self) -> bool {
+        let mut moved = false;
+        while self.end.is_none()
+            && self.wants_input()
+            && !self.unread.is_empty()
+            && self.may_read_ahead()
+        {
+            match self.decode(false) {
+                Got::Message(message) => self.ahead.push(Item {
+                    message,
+                    piece: None,
+                }),
+                Got::Piece(message, first, last) => self.ahead.push(Item {
+                    message,
+                    piece: Some((first, last)),
+                }),
+                Got::Control(control) => self.ahead.push_control(control),
+                Got::Other => {}
+                Got::Nothing => break,
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// Whether what comes next is a control frame, or a message that fits what may be read ahead.
+    pub(super) fn may_read_ahead(&self) -> bool {
+        let most = self.connection.config().limits.read_ahead;
+        let held = self.ahead.octets() + self.assembly.pending_bytes();
+        let room = most.saturating_sub(held) as u64;
+        match self.connection.next_data(self.unread.octets()) {
+            Some(length) => length <= room && self.ahead.items() < ITEMS_AHEAD,
+            None => room > 0,
+        }
+    }
+}

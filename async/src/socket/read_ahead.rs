@@ -1,0 +1,98 @@
+//! Messages, whole or in pieces, that were read ahead of a busy handler; and control frames for who wants to see them.
+//! RFC 6455 section 5.5: control frames behind messages must be seen.
+//! Knows no limit for messages: whoever pushes asks first what is held.
+
+use std::collections::VecDeque;
+
+use sansws_core::message::Message;
+
+/// A queue that, empty, holds no heap.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead(Option<Box<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
+    items: VecDeque<Item>,
+    octets: usize,
+    /// Items that were taken out.
+    popped: u64,
+    /// Each with how many items came before it.
+    control: VecDeque<(u64, Control)>,
+}
+
+/// Control frames that are kept: of more, the oldest is forgotten.
+const CONTROL_AHEAD: usize = 32;
+
+/// A ping or a pong of the peer.
+#[derive(Debug)]
+pub(crate) enum Control {
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+}
+
+/// What was read ahead: a message, or a piece of one that is received piece by piece.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) message: Message,
+    /// Of a piece: whether it is the first, whether it is the last.
+    pub(crate) piece: Option<(bool, bool)>,
+}
+
+impl Ahead {
+    pub(crate) fn push(&mut self, item: Item) {
+        let held = self.0.get_or_insert_default();
+        held.octets += item.message.len();
+        held.items.push_back(item);
+    }
+
+    /// Keeps a control frame, behind what was read before.
+    pub(crate) fn push_control(&mut self, control: Control) {
+        let held = self.0.get_or_insert_default();
+        if held.control.len() >= CONTROL_AHEAD {
+            held.control.pop_front();
+        }
+        let before = held.popped + held.items.len() as u64;
+        held.control.push_back((before, control));
+    }
+
+    /// Takes the control frame that comes before all items.
+    pub(crate) fn pop_control(&mut self) -> Option<Control> {
+        let held = self.0.as_mut()?;
+        let popped = held.popped;
+        let (_, control) = held.control.pop_front_if(|(before, _)| *before <= popped)?;
+        self.tidy();
+        Some(control)
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Item> {
+        let held = self.0.as_mut()?;
+        let item = held.items.pop_front();
+        held.octets -= item.as_ref().map_or(0, |item| item.message.len());
+        held.popped += u64::from(item.is_some());
+        if held.items.is_empty() {
+            self.tidy();
+        }
+        item
+    }
+
+    /// Gives back what holds nothing.
+    fn tidy(&mut self) {
+        let held = self.0.as_ref();
+        if held.is_some_and(|held| held.items.is_empty() && held.control.is_empty()) {
+            self.clear();
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    pub(crate) fn octets(&self) -> usize {
+        self.0.as_ref().map_or(0, |held| held.octets)
+    }
+
+    pub(crate) fn items(&self) -> usize {
+        self.0.as_ref().map_or(0, |held| held.items.len())
+    }
+}

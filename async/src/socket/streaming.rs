@@ -1,0 +1,149 @@
+//! Messages piece by piece, received and sent.
+//! RFC 6455 section 5.4.
+//! Knows no frame of the peer: pieces are what has arrived.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::socket::engine::Part;
+use crate::socket::wakers::Party;
+use crate::socket::websocket::Shared;
+use crate::transport::Transport;
+use sansws_core::close::CloseCode;
+use sansws_core::connection::Connection;
+use sansws_core::frame::MessageKind;
+use sansws_core::message::{Message, Payload};
+
+/// A message that is being received.
+pub struct MessageReader<'a, T: Transport> {
+    shared: &'a Arc<Shared<T>>,
+    kind: MessageKind,
+    first: Option<Message>,
+    over: bool,
+}
+
+impl<'a, T: Transport> MessageReader<'a, T> {
+    pub(crate) async fn begin(shared: &'a Arc<Shared<T>>) -> Result<Option<Self>, Error> {
+        let part = poll_fn(|cx| shared.engine().poll_part(cx, Party::Reader, true)).await?;
+        Ok(part.map(|Part { message, last }| Self {
+            shared,
+            kind: message.kind(),
+            first: Some(message),
+            over: last,
+        }))
+    }
+
+    /// Whether it is text or binary.
+    pub const fn kind(&self) -> MessageKind {
+        self.kind
+    }
+
+    /// The next piece, as soon as there is one; text is cut between characters. `None` after the last.
+    ///
+    /// # Errors
+    /// As for `receive`; and [`Error::Disconnect`](super::Error::Disconnect) also when the peer closed normally, since its message never ended.
+    pub async fn next(&mut self) -> Result<Option<Message>, Error> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        if self.over {
+            return Ok(None);
+        }
+        let part = poll_fn(|cx| self.shared.engine().poll_part(cx, Party::Reader, false)).await?;
+        let Some(Part { message, last }) = part else {
+            // The peer closed inside a message: `None` would make half of it look whole.
+            return Err(self.shared.engine().disconnected());
+        };
+        self.over = last;
+        Ok(Some(message))
+    }
+}
+
+impl<T: Transport> fmt::Debug for MessageReader<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageReader")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message that is being sent.
+///
+/// Dropping it before [`finish`](Self::finish) leaves half a message on the wire: the connection is closed with 1011.
+#[must_use = "a message that is not finished closes the connection"]
+pub struct MessageWriter<'a, T: Transport> {
+    shared: &'a Arc<Shared<T>>,
+    kind: MessageKind,
+    state: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Nothing,
+    Begun,
+    Finished,
+}
+
+impl<'a, T: Transport> MessageWriter<'a, T> {
+    pub(crate) const fn new(shared: &'a Arc<Shared<T>>, kind: MessageKind) -> Self {
+        Self {
+            shared,
+            kind,
+            state: Progress::Nothing,
+        }
+    }
+
+    /// Sends a piece, as one frame. It must be of the kind of the message.
+    pub async fn write<'p>(&mut self, piece: impl Into<Payload<'p>>) -> Result<(), Error> {
+        self.put(piece.into(), false).await
+    }
+
+    /// Ends the message.
+    pub async fn finish(mut self) -> Result<(), Error> {
+        let empty = match self.kind {
+            MessageKind::Text => Payload::Text(""),
+            MessageKind::Binary => Payload::Binary(&[]),
+        };
+        self.put(empty, true).await
+    }
+
+    async fn put(&mut self, piece: Payload<'_>, last: bool) -> Result<(), Error> {
+        let (shared, state) = (self.shared, &mut self.state);
+        shared
+            .submit(|engine| {
+                let send = |connection: &mut Connection| connection.send_piece(piece, last);
+                if last {
+                    engine.send_message(send)?;
+                } else {
+                    engine.send(send)?;
+                }
+                *state = if last {
+                    Progress::Finished
+                } else {
+                    Progress::Begun
+                };
+                Ok(())
+            })
+            .await
+    }
+}
+
+impl<T: Transport> Drop for MessageWriter<'_, T> {
+    fn drop(&mut self) {
+        if self.state == Progress::Begun {
+            self.shared
+                .engine()
+                .start_close(Some(CloseCode::INTERNAL), "a message was abandoned");
+        }
+    }
+}
+
+impl<T: Transport> fmt::Debug for MessageWriter<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageWriter")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
+}

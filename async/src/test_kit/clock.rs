@@ -1,0 +1,136 @@
+//! Virtual time.
+//! Knows no connection: it says what time it is, and wakes whoever waits once it is moved on.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use sansws_core::time::{Duration, Instant};
+
+/// A clock that stands still until it is moved on. Clones are the same clock.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    now: Instant,
+    next: u64,
+    alarms: BTreeMap<(Instant, u64), Waker>,
+}
+
+std::thread_local! {
+    /// The clock of the server whose tasks this thread polls now.
+    static CURRENT: RefCell<Option<Clock>> = const { RefCell::new(None) };
+}
+
+impl Clock {
+    /// The clock of the [`TestServer`](super::TestServer) that polls this task, if one does.
+    pub fn current() -> Option<Self> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Makes this the current clock while `work` runs.
+    pub(super) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
+        struct Leave(Option<Clock>);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                CURRENT.set(self.0.take());
+            }
+        }
+        let _leave = Leave(CURRENT.replace(Some(self.clone())));
+        work()
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Instant {
+        self.state().now
+    }
+
+    /// An alarm of this clock.
+    pub fn alarm(&self) -> Alarm {
+        let mut state = self.state();
+        state.next += 1;
+        Alarm {
+            clock: self.clone(),
+            id: state.next,
+            at: None,
+        }
+    }
+
+    /// Waits so long, in virtual time.
+    pub async fn sleep(&self, time: Duration) {
+        let mut alarm = self.alarm();
+        alarm.set(self.now() + time);
+        poll_fn(|cx| alarm.poll(cx)).await;
+    }
+
+    /// The earliest alarm that somebody waits for.
+    pub(super) fn next_alarm(&self) -> Option<Instant> {
+        self.state().alarms.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Moves on to `now`, and wakes whose time has come.
+    pub(super) fn advance_to(&self, now: Instant) {
+        let mut state = self.state();
+        state.now = state.now.max(now);
+        let border = (state.now, u64::MAX);
+        let later = state.alarms.split_off(&border);
+        let due = std::mem::replace(&mut state.alarms, later);
+        drop(state);
+        let due: Vec<Waker> = due.into_values().collect();
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An alarm in virtual time.
+#[derive(Debug)]
+pub struct Alarm {
+    clock: Clock,
+    id: u64,
+    at: Option<Instant>,
+}
+
+impl Alarm {
+    /// The clock it belongs to.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Sets it, in place of what it was set to before.
+    pub fn set(&mut self, at: Instant) {
+        self.clear();
+        self.at = Some(at);
+    }
+
+    /// Ready once its moment has passed.
+    pub fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let Some(at) = self.at else {
+            return Poll::Pending;
+        };
+        let mut state = self.clock.state();
+        if state.now >= at {
+            return Poll::Ready(());
+        }
+        state.alarms.insert((at, self.id), cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn clear(&mut self) {
+        if let Some(at) = self.at.take() {
+            self.clock.state().alarms.remove(&(at, self.id));
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

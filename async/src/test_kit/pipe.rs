@@ -1,0 +1,199 @@
+//! Connections in memory: two ends, each of which reads what the other writes.
+//! RFC 9293 section 3.6 for how an end of writing and a vanished peer look.
+//! Knows octets only. As much lies in between as a socket would hold, no more.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Read};
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::runtime::ByteStream;
+use crate::test_kit::clock::{Alarm, Clock};
+use crate::transport::Transport;
+use sansws_core::time::Instant;
+
+/// Octets that may lie between the ends, each way.
+const ROOM: usize = 64 << 10;
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Way {
+    octets: VecDeque<u8>,
+    ended: bool,
+    unread_lost: bool,
+    reader_gone: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// One end of a connection in memory.
+#[derive(Debug)]
+pub struct MemoryStream {
+    inbound: Arc<Mutex<Way>>,
+    outbound: Arc<Mutex<Way>>,
+}
+
+impl MemoryStream {
+    /// Both ends of a connection.
+    pub fn pair() -> (Self, Self) {
+        let (one, two) = (Arc::<Mutex<Way>>::default(), Arc::<Mutex<Way>>::default());
+        let first = Self {
+            inbound: Arc::clone(&one),
+            outbound: Arc::clone(&two),
+        };
+        let second = Self {
+            inbound: two,
+            outbound: one,
+        };
+        (first, second)
+    }
+
+    /// Reads what the other end wrote; 0 is the end.
+    pub fn poll_read(&mut self, cx: &Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut way = lock(&self.inbound);
+        if way.octets.is_empty() {
+            if way.unread_lost {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            if way.ended {
+                return Poll::Ready(Ok(0));
+            }
+            way.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let read = way.octets.read(into);
+        wake(way.writer.take());
+        Poll::Ready(read)
+    }
+
+    /// Writes as much as there is room for.
+    pub fn poll_write(
+        &mut self,
+        cx: &Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut way = lock(&self.outbound);
+        if way.reader_gone || way.ended {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let before = way.octets.len();
+        for slice in from {
+            let room = ROOM - way.octets.len().min(ROOM);
+            way.octets.extend(slice.iter().take(room));
+        }
+        let count = way.octets.len() - before;
+        if count == 0 && from.iter().any(|slice| !slice.is_empty()) {
+            way.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        wake(way.reader.take());
+        Poll::Ready(Ok(count))
+    }
+
+    /// Ends writing; reading goes on.
+    pub fn end_writing(&mut self) {
+        let mut way = lock(&self.outbound);
+        way.ended = true;
+        wake(way.reader.take());
+    }
+}
+
+impl Drop for MemoryStream {
+    fn drop(&mut self) {
+        let mut inbound = lock(&self.inbound);
+        inbound.reader_gone = true;
+        // What is thrown away unread makes a system reset the connection.
+        let reset = !inbound.octets.is_empty();
+        inbound.octets.clear();
+        wake(inbound.writer.take());
+        drop(inbound);
+        lock(&self.outbound).unread_lost = reset;
+        self.end_writing();
+    }
+}
+
+fn lock(way: &Mutex<Way>) -> MutexGuard<'_, Way> {
+    way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// A connection in memory and in virtual time.
+#[derive(Debug)]
+pub struct MemoryTransport {
+    stream: MemoryStream,
+    alarm: Alarm,
+}
+
+impl MemoryTransport {
+    /// A transport over `stream`, in the time of `clock`.
+    pub fn new(stream: MemoryStream, clock: &Clock) -> Self {
+        Self {
+            stream,
+            alarm: clock.alarm(),
+        }
+    }
+}
+
+impl ByteStream for MemoryStream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        Self::poll_read(self, cx, into)
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Self::poll_write(self, cx, from)
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.end_writing();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Transport for MemoryTransport {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.stream.poll_read(cx, into)
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.stream.poll_write(cx, from)
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.end_writing();
+        Poll::Ready(Ok(()))
+    }
+
+    fn now(&self) -> Instant {
+        self.alarm.clock().now()
+    }
+
+    fn set_alarm(&mut self, at: Instant) {
+        self.alarm.set(at);
+    }
+
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.alarm.poll(cx)
+    }
+}

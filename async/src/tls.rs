@@ -1,0 +1,189 @@
+//! TLS settings: PEM octets to configurations of rustls, for both adapters.
+//! RFC 6455 sections 4.1 and 10.6; RFC 7301 for ALPN.
+//! Knows no socket and no file: the octets of certificates and keys are inputs.
+
+use std::sync::Arc;
+
+pub use rustls;
+use rustls::pki_types::pem::PemObject;
+pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ResolvesServerCert, WantsServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
+use std::sync::{PoisonError, RwLock};
+
+use crate::error::{Error, Result};
+
+/// A certificate chain and its private key.
+#[derive(Debug)]
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// Reads both from PEM: the chain with the end's own certificate first, the key in PKCS #8, PKCS #1 or SEC 1.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
+        let chain = certificates(chain)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(Error::other)?;
+        Ok(Self { chain, key })
+    }
+
+    fn certified(self) -> Result<Arc<CertifiedKey>, Error> {
+        CertifiedKey::from_der(self.chain, self.key, &provider())
+            .map(Arc::new)
+            .map_err(Error::other)
+    }
+}
+
+/// Reads certificates from PEM; none at all is an error.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let all = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(Error::other)?;
+    if all.is_empty() {
+        Err(Error::other("the PEM holds no certificate"))
+    } else {
+        Ok(all)
+    }
+}
+
+/// A client that trusts `roots`, and shows `identity` to servers that ask for it.
+pub fn client(
+    roots: impl IntoIterator<Item = CertificateDer<'static>>,
+    identity: Option<Identity>,
+) -> Result<Arc<ClientConfig>, Error> {
+    let builder = ClientConfig::builder_with_provider(provider());
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(Error::other)?
+        .with_root_certificates(store(roots));
+    let mut config = match identity {
+        Some(identity) => builder
+            .with_client_auth_cert(identity.chain, identity.key)
+            .map_err(Error::other)?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = alpn();
+    Ok(Arc::new(config))
+}
+
+/// A client that trusts the roots of the system, and shows `identity` to servers that ask for it.
+///
+/// # Errors
+/// When the system has no root certificates.
+pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Error> {
+    let found = rustls_native_certs::load_native_certs();
+    if found.certs.is_empty() {
+        return Err(Error::other("the system has no TLS root certificates"));
+    }
+    client(found.certs, identity)
+}
+
+/// What a server shows, which can be replaced while it serves: new handshakes get the new one, connections that are open stay
+/// as they are. Clones are the same.
+///
+/// ```no_run
+/// use sansws_async::tls::{Certificate, Identity};
+/// # fn run(chain: &[u8], key: &[u8]) -> sansws_async::Result {
+/// let certificate = Certificate::new(Identity::from_pem(chain, key)?)?;
+/// let config = certificate.server(None)?; // for a listener
+/// // a month later
+/// certificate.replace(Identity::from_pem(chain, key)?)?;
+/// # drop(config);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Certificate(Arc<Shown>);
+
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl Certificate {
+    /// Shows `identity`.
+    ///
+    /// # Errors
+    /// When the key does not belong to the certificate.
+    pub fn new(identity: Identity) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Shown(RwLock::new(identity.certified()?)))))
+    }
+
+    /// Shows `identity` from now on.
+    ///
+    /// # Errors
+    /// When the key does not belong to the certificate; then what was shown before is shown still.
+    pub fn replace(&self, identity: Identity) -> Result<(), Error> {
+        let certified = identity.certified()?;
+        *self.0.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
+        Ok(())
+    }
+
+    /// A server that shows it. With `client_roots`, clients must show a certificate that leads to one of them.
+    ///
+    /// # Errors
+    /// When the roots are none.
+    pub fn server(
+        &self,
+        client_roots: Option<Vec<CertificateDer<'static>>>,
+    ) -> Result<Arc<ServerConfig>, Error> {
+        let resolver: Arc<Shown> = Arc::clone(&self.0);
+        let mut config = verifying(client_roots)?.with_cert_resolver(resolver);
+        config.alpn_protocols = alpn();
+        Ok(Arc::new(config))
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(
+            &self.0.read().unwrap_or_else(PoisonError::into_inner),
+        ))
+    }
+}
+
+/// A server that shows `identity`. With `client_roots`, clients must show a certificate that leads to one of them.
+pub fn server(
+    identity: Identity,
+    client_roots: Option<Vec<CertificateDer<'static>>>,
+) -> Result<Arc<ServerConfig>, Error> {
+    Certificate::new(identity)?.server(client_roots)
+}
+
+fn verifying(
+    client_roots: Option<Vec<CertificateDer<'static>>>,
+) -> Result<ConfigBuilder<ServerConfig, WantsServerCert>, Error> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(Error::other)?;
+    Ok(match client_roots {
+        Some(roots) => {
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(store(roots)), provider());
+            builder.with_client_cert_verifier(verifier.build().map_err(Error::other)?)
+        }
+        None => builder.with_no_client_auth(),
+    })
+}
+
+/// The name that a server's certificate must bear.
+pub fn server_name(host: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(host)
+        .map(|name| name.to_owned())
+        .map_err(Error::other)
+}
+
+/// The opening handshake is HTTP/1.1: a server that would rather speak HTTP/2 must know.
+fn alpn() -> Vec<Vec<u8>> {
+    vec![b"http/1.1".to_vec()]
+}
+
+fn store(roots: impl IntoIterator<Item = CertificateDer<'static>>) -> RootCertStore {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots);
+    store
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

@@ -1,0 +1,291 @@
+//! What applications do at the edges: late on a kept connection, with answers that can't be written, while closing, when dropped.
+//! RFC 6455 sections 4.2.1, 7.1.1 and 10.4; RFC 9112 section 6.
+
+use crate::support;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use sansws_async::app::{Endpoint, Layer, Route};
+use sansws_async::test_kit::{Clock, MemoryTransport, TestServer};
+use sansws_async::{ConnectionPolicy, Error, Result, Scope, ServerOptions, WebSocket};
+use sansws_core::close::Closed;
+use sansws_core::config::{Config, Timeouts};
+use sansws_core::frame::MessageKind;
+use sansws_core::handshake::OriginPolicy;
+use sansws_core::http::Response;
+use sansws_core::policy::{Outcome, Rate, TrafficLimits};
+use support::app::{Routes, Up, echo, run, serve, serve_with};
+
+const ASK: &str = "GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[test]
+fn a_websocket_after_a_page_has_the_whole_time_for_its_handshake() {
+    struct Slow;
+    impl Layer for Slow {
+        async fn check(&self, _: &mut Scope) -> Result<(), Response> {
+            let clock = Clock::current().unwrap();
+            clock.sleep(Duration::from_secs(5)).await;
+            Ok(())
+        }
+    }
+    async fn leave(upgrade: Up) -> Result {
+        upgrade.accept().await?;
+        Ok(())
+    }
+    run(async {
+        let timeouts = Timeouts {
+            keep_alive: Duration::from_secs(2),
+            ..Timeouts::default()
+        };
+        let config = Config {
+            timeouts,
+            ..Config::default()
+        };
+        let router = Routes::new()
+            .get("/", "a page")
+            .add(Route::new("/ws", leave).layer(Slow));
+        let server = serve_with(router, ServerOptions::default().config(config));
+        let asked = format!("GET / HTTP/1.1\r\nHost: test\r\n\r\n{ASK}");
+        let answer = server.exchange(asked.as_bytes()).await?;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains("a pageHTTP/1.1 101 "), "{answer}");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_500() {
+    let broken = || {
+        [
+            Response::text(200, "x").with("Set-Cookie", "a=b\r\nX: y"),
+            Response::new(101),
+            Response::new(999),
+        ]
+    };
+    run(async {
+        for response in broken() {
+            let rejection = response.clone();
+            let layer = move |_: &mut Scope| Err::<(), _>(rejection.clone());
+            let by_error = response.clone();
+            let by_upgrade = response.clone();
+            let server = serve(
+                Routes::new()
+                    .get("/page", response)
+                    .add(Route::new("/layer", echo).layer(layer))
+                    .route("/error", move |_: Up| {
+                        let response = by_error.clone();
+                        async move { Err(Error::reject(response)) }
+                    })
+                    .route("/upgrade", move |upgrade: Up| {
+                        let response = by_upgrade.clone();
+                        async move { Ok(upgrade.reject(response).await?) }
+                    }),
+            );
+            assert_eq!(server.get("/page").await?.status, 500);
+            for path in ["/layer", "/error", "/upgrade"] {
+                server.expect_reject(path, 500).await;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_response_has_one_length() {
+    run(async {
+        let page = Response::text(200, "whole")
+            .with("content-length", "2")
+            .with("Transfer-Encoding", "chunked");
+        let server = serve(Routes::new().get("/", page));
+        let asked = "GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(2);
+        let asked = asked + "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        let answer = server.exchange(asked.as_bytes()).await?;
+        let answer = String::from_utf8(answer).unwrap().to_ascii_lowercase();
+        assert_eq!(answer.matches("content-length: 5").count(), 3, "{answer}");
+        assert_eq!(answer.matches("content-length").count(), 3, "{answer}");
+        assert!(!answer.contains("transfer-encoding"), "{answer}");
+        Ok(())
+    });
+}
+
+fn limited(traffic: TrafficLimits) -> ConnectionPolicy {
+    ConnectionPolicy::default().traffic(traffic)
+}
+
+#[test]
+fn who_is_delayed_is_heard_when_it_closes() {
+    run(async {
+        let traffic = TrafficLimits {
+            messages: Some(Rate::per_minute(1)),
+            ..TrafficLimits::default()
+        };
+        let server = serve(Routes::new().route("/", echo).policy(limited(traffic)));
+        let mut socket = server.connect("/").await?;
+        for text in ["1", "2"] {
+            socket.send_text(text).await?;
+            socket.expect_text(text).await;
+        }
+        server.handle().close();
+        let begun = server.clock().now();
+        socket.expect_close(1001).await;
+        socket.close(1000, "").await?;
+        let took = server.clock().now().since(begun);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_message_in_pieces_is_dropped_whole_and_counts_for_nothing() {
+    async fn pieces(upgrade: Up) -> Result {
+        let mut socket = upgrade.accept().await?;
+        loop {
+            let Some(mut reader) = socket.receive_stream().await? else {
+                return Ok(());
+            };
+            let mut length = 0;
+            while let Some(piece) = reader.next().await? {
+                length += piece.len();
+            }
+            let dropped = socket.counters().dropped;
+            socket.send_text(format!("{length} {dropped}")).await?;
+        }
+    }
+    run(async {
+        let traffic = TrafficLimits {
+            octets: Some(Rate::per_second(10)),
+            outcome: Outcome::Drop,
+            ..TrafficLimits::default()
+        };
+        let server = serve(Routes::new().route("/", pieces).policy(limited(traffic)));
+        let mut socket = server.connect("/").await?;
+        {
+            let mut writer = socket.socket().send_stream(MessageKind::Text);
+            writer.write("x".repeat(100).as_str()).await?;
+            server.pass(Duration::from_millis(1)).await;
+            writer.write("x".repeat(100).as_str()).await?;
+            server.pass(Duration::from_millis(1)).await;
+            writer.finish().await?;
+        }
+        server.pass(Duration::from_millis(1)).await;
+        let begun = server.clock().now();
+        socket.send_text("five!").await?;
+        socket.expect_text("5 1").await;
+        assert!(server.clock().now().since(begun) < Duration::from_secs(1));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_clean_up_that_panics_when_all_are_dropped_harms_nobody_else() {
+    #[derive(Clone)]
+    struct Bad;
+    impl Endpoint<MemoryTransport> for Bad {
+        type Message = String;
+
+        async fn on_receive(&mut self, _: &mut WebSocket<MemoryTransport>, _: String) -> Result {
+            Ok(())
+        }
+
+        async fn on_disconnect(&mut self, _: Option<&Closed>) {
+            panic!("in the clean-up");
+        }
+    }
+    run(async {
+        let server = serve(Routes::new().route("/", Bad));
+        let mut socket = server.connect("/").await?;
+        server.handle().drop_all();
+        socket.expect_close(1006).await;
+        assert_eq!(server.handle().open(), 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_router_that_was_built_before_inherits_the_policy_of_the_server() {
+    run(async {
+        let strict = ConnectionPolicy::default().origin(OriginPolicy::same_host().require());
+        let lax = ConnectionPolicy::default().origin(OriginPolicy::any());
+        let app = Routes::new()
+            .route("/", echo)
+            .add(Route::new("/lax", echo).policy(lax))
+            .build()
+            .unwrap();
+        let options = ServerOptions::default().policy(strict);
+        let server = TestServer::over(app, options, MemoryTransport::new).unwrap();
+        server.expect_reject("/", 403).await;
+        server.connect("/lax").await?.close(1000, "").await?;
+        server.expect_reject("/nowhere", 403).await;
+        Ok(())
+    });
+}
+
+#[test]
+fn closing_at_once_ends_a_drain_that_has_begun() {
+    run(async {
+        let server = serve(Routes::new().route("/", echo));
+        let mut sockets = Vec::new();
+        for _ in 0..8 {
+            sockets.push(server.connect("/").await?);
+        }
+        server.handle().drain(Duration::from_secs(600));
+        server.pass(Duration::from_millis(1)).await;
+        server.handle().close();
+        let begun = server.clock().now();
+        for socket in &mut sockets {
+            socket.expect_close(1001).await;
+        }
+        assert!(server.clock().now().since(begun) < Duration::from_secs(1));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_request_is_not_accepted_after_its_handler_returned() {
+    run(async {
+        let kept = Arc::new(Mutex::new(None));
+        let keep = Arc::clone(&kept);
+        let router = Routes::new().route("/", move |upgrade: Up| {
+            *keep.lock().unwrap() = Some(upgrade);
+            async { Ok(()) }
+        });
+        let server = serve(router);
+        let mut connecting = pin!(server.expect_reject("/", 403));
+        let mut accepting = pin!(async {
+            let upgrade: Up = poll_fn(|_| match kept.lock().unwrap().take() {
+                Some(upgrade) => Poll::Ready(upgrade),
+                None => Poll::Pending,
+            })
+            .await;
+            assert!(upgrade.accept().await.is_err());
+        });
+        let mut accepted = false;
+        poll_fn(|cx| {
+            let connected = connecting.as_mut().poll(cx);
+            accepted = accepted || accepting.as_mut().poll(cx).is_ready();
+            connected
+        })
+        .await;
+        Ok(())
+    });
+}
+
+#[test]
+fn what_answers_head_has_no_body_also_when_it_refuses() {
+    run(async {
+        let server = serve(Routes::new().get("/", "a page"));
+        let asked = b"HEAD / HTTP/1.1\r\nHost: test\r\nContent-Length: 99999\r\n\r\nx";
+        let answer = server.exchange(asked).await?;
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("\r\n\r\n"),
+            "{answer}"
+        );
+        Ok(())
+    });
+}

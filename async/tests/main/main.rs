@@ -1,0 +1,31 @@
+//! All tests of sansws-async that need no process of their own, in one program: linking is what a build of tests takes longest for.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(feature = "test-kit")]
+mod app;
+#[cfg(feature = "test-kit")]
+mod app_edges;
+mod client;
+mod client_futures;
+mod control_frames;
+mod deadlines;
+mod drive;
+mod drive_futures;
+mod drive_handshake;
+#[cfg(feature = "test-kit")]
+mod hub_app;
+#[cfg(feature = "test-kit")]
+mod hub_link;
+mod hub_threads;
+#[cfg(feature = "test-kit")]
+mod metrics;
+mod one_direction;
+#[cfg(all(feature = "json", feature = "query", feature = "test-kit"))]
+mod pages;
+#[cfg(feature = "test-kit")]
+mod policy_app;
+mod race;
+mod streams;
+mod tunnel;

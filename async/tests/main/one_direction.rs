@@ -1,0 +1,389 @@
+//! A connection one direction of which fails, or is all that is used: what arrived is delivered, and who only sends sees the rest.
+//! RFC 6455 sections 5.5 and 7.1.
+
+use crate::support;
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use sansws_async::internal::connect;
+use sansws_async::{Error, Result, WebSocket};
+use sansws_core::config::Config;
+use sansws_core::error::{Misuse, Violation};
+use sansws_core::http::Url;
+use sansws_core::message::Message;
+use sansws_core::random::Seed;
+use support::server::{KEY, close_code, open, output, pass};
+use support::wire::{Task, Wire};
+use support::{frame, frames};
+
+/// A client whose handshake is done.
+fn client(config: Config) -> (Wire, WebSocket<Wire>) {
+    let wire = Wire::default();
+    let url: Url = "ws://a/".parse().unwrap();
+    let (place, config) = (wire.clone(), Arc::new(config));
+    let seed = Seed::new([7; 32]);
+    let mut task = Task::new(async move {
+        let options = sansws_async::ConnectOptions::default().options;
+        connect(place, &url, options, config, seed).await
+    });
+    task.run();
+    let request = String::from_utf8(wire.take()).unwrap();
+    let key = request
+        .lines()
+        .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+    let accept = sansws_core::handshake::accept_key(key.unwrap().trim().as_bytes());
+    wire.push(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+    ));
+    task.run();
+    (wire, task.done.unwrap().unwrap())
+}
+
+fn done<T>(future: impl Future<Output = T>) -> T {
+    let mut task = Task::new(future);
+    task.run();
+    task.done.expect("it waits for nothing")
+}
+
+/// All that is received, and how it ended.
+async fn rest(socket: &mut WebSocket<Wire>) -> (usize, Result<Option<Message>, Error>) {
+    let mut received = 0;
+    loop {
+        match socket.receive().await {
+            Ok(Some(_)) => received += 1,
+            end => return (received, end),
+        }
+    }
+}
+
+fn code(end: &Result<impl Sized, Error>) -> u16 {
+    match end {
+        Err(Error::Disconnect(closed)) => closed.code(),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it did not end"),
+    }
+}
+
+#[test]
+fn a_handler_that_answers_receives_all_that_was_sent_before_the_peer_left() {
+    for (code, ends) in [(1000, true), (4001, true), (4001, false)] {
+        let received = Rc::<Cell<usize>>::default();
+        let counted = received.clone();
+        let (wire, mut task, _gate) = open(Config::default(), |upgrade| async move {
+            let mut socket = upgrade.accept().await?;
+            while let Some(message) = socket.receive().await? {
+                counted.set(counted.get() + 1);
+                socket.send(message).await?;
+            }
+            Ok(())
+        });
+        wire.state().write_fault = Some(ErrorKind::BrokenPipe);
+        for _ in 0..40 {
+            wire.push(frame(0x82, &[1; 20_000], KEY));
+        }
+        wire.push(frame(0x88, &u16::to_be_bytes(code), KEY));
+        if ends {
+            wire.end();
+        } else {
+            wire.fail(ErrorKind::ConnectionReset);
+        }
+        task.run();
+        let outcome = task.done.expect("it ended");
+        assert_eq!(received.get(), 40);
+        assert_eq!(outcome.closed.unwrap().code(), code);
+        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    }
+}
+
+#[test]
+fn a_handler_that_was_busy_answers_all_that_came_before_the_peer_left() {
+    // What was read ahead, the Close behind it too, while the handler waited for something else.
+    let (free, received) = (Rc::<Cell<Option<Waker>>>::default(), Rc::new(Cell::new(0)));
+    let (told, counted) = (free.clone(), received.clone());
+    let (wire, mut task, _gate) = open(Config::default(), |upgrade| async move {
+        let mut socket = upgrade.accept().await?;
+        let mut waited = false;
+        poll_fn(|cx| {
+            told.set(Some(cx.waker().clone()));
+            if std::mem::replace(&mut waited, true) {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        while let Some(message) = socket.receive().await? {
+            counted.set(counted.get() + 1);
+            socket.send(message).await?;
+            socket.send("and another").await?;
+        }
+        Ok(())
+    });
+    for _ in 0..40 {
+        wire.push(frame(0x81, b"short", KEY));
+    }
+    wire.push(frame(0x88, b"\x0f\xa1", KEY));
+    // The handler's first turn is over; its driver reads.
+    task.turn();
+    free.take().expect("it waits").wake();
+    wire.end();
+    task.run();
+    let outcome = task.done.expect("it ended");
+    assert_eq!((received.get(), outcome.closed.unwrap().code()), (40, 4001));
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+}
+
+#[test]
+fn a_client_that_writes_receives_all_that_the_server_sent_before_it_left() {
+    for (split, fault) in [
+        (false, ErrorKind::BrokenPipe),
+        (false, ErrorKind::ConnectionReset),
+        (true, ErrorKind::BrokenPipe),
+    ] {
+        let (wire, mut socket) = client(Config::default());
+        wire.state().write_fault = Some(fault);
+        for _ in 0..100 {
+            wire.push(frame(0x82, &[1; 5_000], None));
+        }
+        wire.push(frame(0x88, b"\x0f\xa1", None));
+        wire.end();
+        let mut received = 0;
+        if split {
+            let (mut read, mut write) = socket.split();
+            // It only sends: the failed write is told, and the messages are the reader's.
+            let first = done(write.send("into the void"));
+            assert!(first.is_ok(), "it was queued: {first:?}");
+            let second = done(write.send("into the void"));
+            assert_eq!(
+                code(&second),
+                1006,
+                "how it ended lies behind more than is read ahead"
+            );
+            while let Some(Ok(Some(_))) = Some(done(read.receive())) {
+                received += 1;
+            }
+            assert_eq!(code(&done(read.receive())), 4001);
+            assert_eq!(code(&done(write.send("late"))), 4001);
+        } else {
+            while done(socket.receive()).ok().flatten().is_some() {
+                received += 1;
+                done(socket.send("answer")).unwrap();
+            }
+            assert_eq!(code(&done(socket.receive())), 4001);
+            assert_eq!(code(&done(socket.send("late"))), 4001);
+        }
+        assert_eq!(received, 100);
+    }
+}
+
+#[test]
+fn after_a_failed_write_silence_ends_the_connection_within_the_time_of_a_close() {
+    let (wire, mut task, _gate) = open(Config::default(), |upgrade| async {
+        let mut socket = upgrade.accept().await?;
+        assert!(socket.receive().await?.is_some());
+        socket.send("hello").await?;
+        assert!(socket.receive().await?.is_some());
+        match socket.receive().await {
+            Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::PermissionDenied),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(code(&socket.receive().await), 1006);
+        Ok(())
+    });
+    wire.state().write_fault = Some(ErrorKind::PermissionDenied);
+    wire.push(frame(0x81, b"go", KEY));
+    pass(&wire, &mut task, 1);
+    wire.push(frame(0x81, b"still on its way", KEY));
+    pass(&wire, &mut task, 4);
+    assert!(task.done.is_none(), "five seconds from what came last");
+    pass(&wire, &mut task, 2);
+    assert_eq!(task.done.expect("it ended").closed.unwrap().code(), 1006);
+}
+
+#[test]
+fn a_flush_after_a_failed_write_fails_with_the_end() {
+    let (wire, mut socket) = client(Config::default());
+    wire.state().write_fault = Some(ErrorKind::BrokenPipe);
+    let _ = done(socket.send("lost"));
+    wire.push(frame(0x81, b"hello", None));
+    wire.push(frame(0x88, b"\x03\xf0", None));
+    wire.end();
+    assert_eq!(code(&done(socket.flush())), 1008);
+    assert_eq!(done(rest(&mut socket)).0, 1);
+}
+
+/// Sends until the time for a look has come.
+fn send_later(wire: &Wire, socket: &mut WebSocket<Wire>, text: &str) -> Result<(), Error> {
+    wire.pass(Duration::from_millis(2));
+    done(socket.send(text))
+}
+
+#[test]
+fn a_client_that_only_sends_answers_pings_and_notices_a_close() {
+    let (wire, mut socket) = client(Config::default());
+    send_later(&wire, &mut socket, "one").unwrap();
+    wire.take();
+    wire.push(frame(0x89, b"there?", None));
+    wire.push(frame(0x81, b"a text", None));
+    send_later(&wire, &mut socket, "two").unwrap();
+    let sent = frames(&wire.take());
+    assert_eq!(
+        sent.iter().map(|frame| frame.opcode).collect::<Vec<_>>(),
+        [10, 1],
+        "the pong goes out with the message"
+    );
+    wire.push(frame(0x81, b"goodbye", None));
+    wire.push(frame(0x88, b"\x03\xf0enough", None));
+    let refused = send_later(&wire, &mut socket, "three");
+    assert_eq!(code(&refused), 1008);
+    assert_eq!(code(&done(socket.send("four"))), 1008);
+    // The Close is answered by whoever uses the connection next.
+    let (received, end) = done(rest(&mut socket));
+    assert_eq!((received, code(&end)), (2, 1008));
+    assert_eq!(close_code(&frames(&wire.take())), Some(1008));
+    assert_eq!(code(&done(socket.send("five"))), 1008);
+}
+
+#[test]
+fn a_normal_close_and_a_broken_protocol_are_told_to_who_sends_too() {
+    let (wire, mut socket) = client(Config::default());
+    wire.push(frame(0x88, b"\x03\xe8", None));
+    assert_eq!(code(&send_later(&wire, &mut socket, "late")), 1000);
+    assert_eq!(done(socket.receive()).unwrap(), None);
+
+    let (wire, mut socket) = client(Config::default());
+    wire.push(b"\xff\xff".to_vec());
+    let refused = send_later(&wire, &mut socket, "late");
+    assert!(
+        matches!(refused, Err(Error::Violation(Violation::ReservedBit))),
+        "{refused:?}"
+    );
+
+    // Who closes first knows why.
+    let (_wire, mut socket) = client(Config::default());
+    socket.start_close(None, "");
+    let refused = done(socket.send("late"));
+    assert!(matches!(refused, Err(Error::Misuse(Misuse::Closing))));
+}
+
+#[test]
+fn a_send_that_is_blocked_answers_pings_and_notices_a_close() {
+    for split in [false, true] {
+        let (wire, socket) = client(Config::default());
+        wire.state().room = 0;
+        let mut halves = None;
+        let mut whole = None;
+        if split {
+            halves = Some(socket.split());
+        } else {
+            whole = Some(socket);
+        }
+        let mut sending = Task::new(async {
+            for _ in 0..100 {
+                match (&mut whole, &mut halves) {
+                    (Some(socket), _) => socket.send(vec![0; 50_000]).await?,
+                    (_, Some((_, write))) => write.send(vec![0; 50_000]).await?,
+                    _ => unreachable!(),
+                }
+            }
+            Ok(())
+        });
+        sending.run();
+        assert!(sending.done.is_none(), "it is blocked");
+        wire.push(frame(0x89, b"there?", None));
+        wire.push(frame(0x81, b"a text", None));
+        sending.run();
+        wire.push(frame(0x88, b"\x03\xf0enough", None));
+        sending.run();
+        assert_eq!(code(&sending.done.take().expect("it failed")), 1008);
+        drop(sending);
+        let mut socket = match (whole, halves) {
+            (Some(socket), _) => socket,
+            (_, Some((read, write))) => read.reunite(write).unwrap(),
+            _ => unreachable!(),
+        };
+        wire.drain();
+        let (received, end) = done(rest(&mut socket));
+        assert_eq!((received, code(&end)), (1, 1008));
+    }
+}
+
+#[test]
+fn who_only_sends_holds_no_more_than_may_be_read_ahead() {
+    let (wire, mut socket) = client(Config::default());
+    for _ in 0..100 {
+        wire.push(frame(0x82, &[1; 10_000], None));
+    }
+    for _ in 0..100 {
+        send_later(&wire, &mut socket, "x").unwrap();
+    }
+    assert!(
+        wire.state().input.len() > 90,
+        "{}",
+        wire.state().input.len()
+    );
+    // A server that speaks on is not taken for dead, though what it says lies unread.
+    let mut flushing = Task::new(async {
+        for _ in 0..100 {
+            wire.pass(Duration::from_secs(1));
+            socket.send("x").await.unwrap();
+        }
+    });
+    flushing.run();
+    assert!(flushing.done.is_some());
+    drop(flushing);
+    wire.end();
+    let (received, end) = done(rest(&mut socket));
+    assert_eq!((received, code(&end)), (100, 1006));
+}
+
+#[test]
+fn sending_reads_no_more_often_than_it_must() {
+    let (wire, mut socket) = client(Config::default());
+    // Time stands still: one look for so many sends, whatever is there.
+    for _ in 0..100 {
+        wire.push(frame(0x81, b"x", None));
+    }
+    let before = wire.state().polled;
+    for _ in 0..320 {
+        done(socket.send("x")).unwrap();
+    }
+    let looks = wire.state().polled - before;
+    // Each reads what is there, and once more to find that there is nothing.
+    assert!(looks <= 100 + 2 * 11, "{looks} reads");
+    let before = wire.state().polled;
+    for _ in 0..320 {
+        done(socket.send("x")).unwrap();
+    }
+    let looks = wire.state().polled - before;
+    assert!(looks <= 11, "{looks} reads, though nothing came");
+}
+
+#[test]
+fn a_server_task_looks_by_itself() {
+    let (wire, mut task, _gate) = open(Config::default(), |upgrade| async {
+        let mut socket = upgrade.accept().await?;
+        socket.receive().await?;
+        loop {
+            socket.send(vec![0u8; 60_000]).await?;
+        }
+    });
+    wire.state().room = 100_000;
+    wire.push(frame(0x81, b"go", KEY));
+    task.run();
+    wire.push(frame(0x88, b"\x03\xf0", KEY));
+    task.run();
+    wire.drain();
+    wire.end();
+    task.run();
+    let outcome = task.done.expect("the handler was told");
+    assert_eq!(outcome.closed.unwrap().code(), 1008);
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    let _ = output(&wire);
+}

@@ -1,0 +1,392 @@
+//! What is told to `tracing`: fields as OpenTelemetry names them, and those of `docs/monitoring.md`.
+
+mod support {
+    pub mod app;
+}
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sansws_async::app::Route;
+use sansws_async::external::ExternalUpgrade;
+use sansws_async::test_kit::{Clock, MemoryStream, MemoryTransport, TestHub, TestServer};
+use sansws_async::{ConnectOptions, Result, Scope, ServerOptions};
+use sansws_core::handshake::{AcceptOptions, Request};
+use sansws_core::http::Response;
+use sansws_core::http::forwarded::Trusted;
+use support::app::{Routes, Up, echo, run, serve, serve_with};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+
+type Fields = BTreeMap<String, String>;
+
+/// What was told: the fields of spans by their number, and of events.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<(BTreeMap<u64, Fields>, Vec<Fields>)>>);
+
+struct Write<'a>(&'a mut Fields);
+
+impl Visit for Write<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name().into(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().into(), value.into());
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Told {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, _: Context<'_, S>) {
+        let mut told = self.0.lock().unwrap();
+        let fields = told.0.entry(id.into_u64()).or_default();
+        attributes.record(&mut Write(fields));
+        fields.insert("name".into(), attributes.metadata().name().into());
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        let mut told = self.0.lock().unwrap();
+        values.record(&mut Write(told.0.entry(id.into_u64()).or_default()));
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::new();
+        event.record(&mut Write(&mut fields));
+        fields.insert("level".into(), event.metadata().level().to_string());
+        self.0.lock().unwrap().1.push(fields);
+    }
+}
+
+#[derive(Debug)]
+struct Failure(std::io::Error);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the row was not written")
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+async fn fails(upgrade: Up) -> Result {
+    let _socket = upgrade.accept().await?;
+    Err(Failure(std::io::Error::other("the disk is full")).into())
+}
+
+async fn speaks(upgrade: Up) -> Result {
+    let accept = AcceptOptions {
+        subprotocol: upgrade.choose(["chat.v2"]),
+        ..AcceptOptions::default()
+    };
+    let mut socket = upgrade.accept_with(accept).await?;
+    while let Some(message) = socket.receive().await? {
+        socket.send(message).await?;
+    }
+    Ok(())
+}
+
+/// What is told while a test runs.
+fn told(
+    serve: impl FnOnce(Routes) -> TestServer,
+    test: impl AsyncFnOnce(TestServer) -> Result,
+) -> (Vec<Fields>, Vec<Fields>) {
+    let told = Told::default();
+    let subscriber = tracing_subscriber::registry().with(told.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        run(async {
+            let routes = Routes::new()
+                .route("/echo", echo)
+                .route("/rooms/{room}", speaks)
+                .route("/fails", fails)
+                .get("/page", "a page");
+            test(serve(routes)).await
+        });
+    });
+    let told = told.0.lock().unwrap();
+    (told.0.values().cloned().collect(), told.1.clone())
+}
+
+#[track_caller]
+fn has(fields: &Fields, want: &[(&str, &str)]) {
+    for (name, value) in want {
+        assert_eq!(
+            fields.get(*name).map(String::as_str),
+            Some(*value),
+            "{name}: {fields:#?}"
+        );
+    }
+}
+
+fn event<'a>(events: &'a [Fields], message: &str) -> &'a Fields {
+    let is = |event: &&Fields| event["message"] == message;
+    events
+        .iter()
+        .find(is)
+        .unwrap_or_else(|| panic!("{message}: {events:#?}"))
+}
+
+#[test]
+fn the_span_of_a_connection_has_the_fields_that_opentelemetry_knows() {
+    let behind_proxy = |routes| {
+        let trusted = Trusted::new(["127.0.0.1"]).unwrap();
+        serve_with(routes, ServerOptions::default().trusted(trusted))
+    };
+    let (spans, events) = told(behind_proxy, async |server| {
+        let mut dial = ConnectOptions::default()
+            .header("User-Agent", "a test")
+            .header("X-Forwarded-For", "192.0.2.7");
+        dial.options.subprotocols = vec!["chat.v1".into(), "chat.v2".into()];
+        let mut socket = server.connect_with("/rooms/7?token=secret", dial).await?;
+        socket.send_text("Hello").await?;
+        socket.expect_text("Hello").await;
+        socket.close(4001, "enough").await?;
+        server.pass(Duration::from_secs(1)).await;
+        Ok(())
+    });
+    let [span] = &spans[..] else {
+        panic!("{spans:#?}")
+    };
+    has(
+        span,
+        &[
+            ("name", "connection"),
+            ("otel.kind", "server"),
+            ("otel.name", "GET /rooms/{room}"),
+            ("network.protocol.name", "websocket"),
+            ("network.transport", "tcp"),
+            ("network.peer.address", "127.0.0.1"),
+            ("client.address", "192.0.2.7"),
+            ("server.address", "test"),
+            ("server.port", "80"),
+            ("url.scheme", "http"),
+            ("url.path", "/rooms/7"),
+            ("http.request.method", "GET"),
+            ("http.response.status_code", "101"),
+            ("http.route", "/rooms/{room}"),
+            ("user_agent.original", "a test"),
+            ("websocket.subprotocol", "chat.v2"),
+            ("websocket.close_code", "4001"),
+            ("websocket.closed_by", "peer"),
+            ("websocket.messages_received", "1"),
+            ("websocket.messages_sent", "1"),
+            ("websocket.octets_sent", "11"),
+        ],
+    );
+    assert!(!span.contains_key("error.type"), "{span:#?}");
+    let end = event(&events, "a connection ended");
+    has(
+        end,
+        &[
+            ("level", "DEBUG"),
+            ("http.route", "/rooms/{room}"),
+            ("websocket.close_code", "4001"),
+            ("websocket.closed_by", "peer"),
+            ("websocket.close_reason", "enough"),
+        ],
+    );
+    let guide = include_str!("../../docs/monitoring.md");
+    for field in span.keys().filter(|field| *field != "name") {
+        assert!(guide.contains(&format!("`{field}`")), "{field}");
+    }
+    let all = format!("{spans:?} {events:?}");
+    assert!(!all.contains("secret"), "{all}");
+}
+
+#[test]
+fn a_handler_that_fails_is_an_error_with_its_type() {
+    let (spans, events) = told(serve, async |server| {
+        server.connect("/fails").await?.expect_close(1011).await;
+        server.pass(Duration::from_secs(30)).await;
+        Ok(())
+    });
+    let closed = [
+        ("error.type", "other"),
+        ("websocket.close_code", "1011"),
+        ("websocket.closed_by", "server"),
+    ];
+    has(&spans[0], &closed);
+    has(&spans[0], &[("otel.status_code", "ERROR")]);
+    let end = event(&events, "a handler failed");
+    has(end, &closed);
+    let chain = ("error", "the row was not written: the disk is full");
+    has(end, &[("level", "ERROR"), ("http.route", "/fails"), chain]);
+}
+
+#[test]
+fn what_fails_before_a_handler_is_an_error_with_its_route() {
+    let (_, events) = told(
+        |routes| {
+            let panics =
+                |_: &mut Scope| -> Result<(), Response> { panic!("a layer panics in this test") };
+            let fails = async |_: Scope| -> Result<&'static str> { Err("no database".into()) };
+            let routes = routes
+                .add(Route::get("/layer/{n}", "never").layer(panics))
+                .get("/page/{n}", fails);
+            serve(routes)
+        },
+        async |server| {
+            assert_eq!(server.get("/layer/1").await?.status, 500);
+            assert_eq!(server.get("/page/1").await?.status, 500);
+            assert_eq!(server.handle().metrics().handlers_failed, 2);
+            Ok(())
+        },
+    );
+    let failed =
+        |event: &&Fields| event.get("message").map(String::as_str) == Some("a page failed");
+    let failed: Vec<&Fields> = events.iter().filter(failed).collect();
+    has(
+        failed[0],
+        &[
+            ("level", "ERROR"),
+            ("http.route", "/layer/{n}"),
+            ("error.type", "panic"),
+        ],
+    );
+    has(
+        failed[1],
+        &[
+            ("level", "ERROR"),
+            ("http.route", "/page/{n}"),
+            ("error", "no database"),
+        ],
+    );
+}
+
+#[test]
+fn what_comes_by_another_stack_is_told_with_its_route() {
+    let request = http::Request::builder()
+        .uri("/rooms/lobby?token=secret")
+        .header("Host", "example.org")
+        .header("Upgrade", "websocket")
+        .header("Connection", "Upgrade")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let request = Request::from_http(&request.body(()).unwrap(), None).unwrap();
+    let told = Told::default();
+    let subscriber = tracing_subscriber::registry().with(told.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let foreign = ExternalUpgrade::new(request).route("/rooms/{room}");
+        let (_, admitted) = foreign.accept().unwrap();
+        let (_client, server) = MemoryStream::pair();
+        let transport = MemoryTransport::new(server, &Clock::default());
+        let mut running = std::pin::pin!(admitted.run(transport, async |_| Err("no room".into())));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(running.as_mut().poll(&mut cx).is_pending(), "it closes");
+        drop(_client);
+        assert!(running.as_mut().poll(&mut cx).is_ready());
+    });
+    let told = told.0.lock().unwrap();
+    let span = told.0.values().next().unwrap();
+    has(
+        span,
+        &[
+            ("http.route", "/rooms/{room}"),
+            ("url.path", "/rooms/lobby"),
+        ],
+    );
+    has(
+        span,
+        &[
+            ("otel.name", "GET /rooms/{room}"),
+            ("server.address", "example.org"),
+        ],
+    );
+    let failed = event(&told.1, "a handler failed");
+    has(
+        failed,
+        &[("http.route", "/rooms/{room}"), ("error", "no room")],
+    );
+}
+
+#[test]
+fn a_refused_origin_is_a_warning_with_both_origins() {
+    let (_, events) = told(serve, async |server| {
+        let dial = ConnectOptions::default().header("Origin", "https://evil.example");
+        let answer = server.expect_reject_with("/echo", dial, 403).await;
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!(
+            text.contains("https://evil.example") && text.contains("`test`"),
+            "{text}"
+        );
+        Ok(())
+    });
+    let refused = event(&events, "an origin was refused");
+    has(
+        refused,
+        &[
+            ("level", "WARN"),
+            ("origin", "https://evil.example"),
+            ("host", "test"),
+        ],
+    );
+}
+
+/// It panics at each event.
+struct Panics;
+
+impl<S: Subscriber> Layer<S> for Panics {
+    fn on_event(&self, _: &Event<'_>, _: Context<'_, S>) {
+        panic!("a subscriber panics in this test");
+    }
+}
+
+#[test]
+fn a_subscriber_that_panics_ends_no_server() {
+    let subscriber = tracing_subscriber::registry().with(Panics);
+    tracing::subscriber::with_default(subscriber, || {
+        run(async {
+            let server = serve(Routes::new().route("/fails", fails).get("/page", "a page"));
+            for _ in 0..2 {
+                let _ = server.connect("/fails").await;
+                let _ = server.get("/page").await;
+                server.pass(Duration::from_secs(30)).await;
+                assert_eq!(server.handle().open(), 0);
+            }
+            assert!(server.handle().metrics().handlers_failed >= 2);
+            Ok(())
+        });
+    });
+}
+
+#[test]
+fn what_is_refused_says_its_status() {
+    let (spans, _) = told(serve, async |server| {
+        server.expect_reject("/nowhere", 404).await;
+        server.exchange(b"nonsense\r\n\r\n").await?;
+        server.pass(Duration::from_secs(30)).await;
+        Ok(())
+    });
+    has(&spans[0], &[("http.response.status_code", "404")]);
+    has(
+        &spans[1],
+        &[
+            ("http.response.status_code", "400"),
+            ("error.type", "refusal"),
+        ],
+    );
+}
+
+#[test]
+fn a_backplane_that_goes_down_is_told_once() {
+    let (_, events) = told(serve, async |_| {
+        let (_hub, link) = TestHub::linked(Default::default());
+        link.up();
+        link.down();
+        link.down();
+        Ok(())
+    });
+    let changes: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event.get("websocket.backplane_down").map(String::as_str))
+        .collect();
+    assert_eq!(changes, ["false", "true"]);
+}
