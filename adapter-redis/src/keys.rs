@@ -19,7 +19,8 @@
 
 use sansws_core::hub::NodeId;
 
-use crate::request::{Channel, Name, Seat};
+use crate::name::Name;
+use crate::request::{Channel, Seat};
 
 /// Makes names.
 #[derive(Clone, Debug)]

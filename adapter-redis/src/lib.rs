@@ -36,6 +36,7 @@
 
 pub mod keys;
 pub mod machine;
+pub mod name;
 pub mod request;
 pub mod wire;
 

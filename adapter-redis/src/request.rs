@@ -7,10 +7,8 @@ use std::sync::Arc;
 use sansws_core::hub::{HistoryOptions, NodeId, Position, Present};
 use sansws_core::time::Duration;
 
+use crate::name::Name;
 use crate::wire::Messages;
-
-/// The name of a group or a user.
-pub type Name = Arc<str>;
 
 /// By which a reply is known.
 pub type RequestId = u64;

@@ -9,7 +9,8 @@ use sansws_core::hub::{HistoryOptions, Position, Present};
 use sansws_core::time::{Duration, Instant};
 
 use crate::keys::{Keys, parse_seat, seat_name};
-use crate::request::{Channel, Entry, GIVEN_UP, Mark, Name, Reply, Request};
+use crate::name::Name;
+use crate::request::{Channel, Entry, GIVEN_UP, Mark, Reply, Request};
 use crate::wire::Messages;
 
 /// For how long a group is remembered though nobody is there and nothing is published, in milliseconds: a day.

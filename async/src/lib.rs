@@ -41,19 +41,18 @@ pub use app::{
 pub use client::{Client, ClientState, ConnectOptions, Connector, Dialer, Stop};
 #[cfg(feature = "json")]
 pub use error::JsonError;
-pub use error::{ConnectionTag, Error, Result};
+pub use error::{ConnectionTag, Error, HandlerError, RequestError, Result};
 pub use hub::{Events, HubEnv, HubMetrics, HubRef, Lagged, Subscription};
 pub use metrics::{Health, ServerMetrics, Status, scrape};
 pub use runtime::{ByteStream, Io, Runtime, Stream};
 pub use server::{
-    ConnectionPolicy, HandlerError, IntoService, Listener, LocalTask, RequestError, Scope, Server,
-    ServerHandle, ServerOptions, Service, Upgrade,
+    IntoService, Listener, LocalTask, Scope, Server, ServerHandle, ServerOptions, Service, Upgrade,
 };
 #[cfg(feature = "json")]
 pub use socket::Json;
 pub use socket::{
-    Counters, FromMessage, MessageReader, MessageWriter, Messages, ReadHalf, SocketEvent,
-    WebSocket, WriteHalf,
+    ConnectionPolicy, Counters, FromMessage, MessageReader, MessageWriter, Messages, ReadHalf,
+    SocketEvent, WebSocket, WriteHalf,
 };
 pub use transport::Transport;
 

@@ -10,32 +10,18 @@ use sansws_core::hub::{
 use sansws_core::time::{Duration, Instant};
 
 use super::lane::{Lane, Op};
+use super::stage::{MOST_HELD, Stage};
 use super::watch::Cover;
 use super::{Due, Machine, NOWHERE};
-use crate::request::{Channel, Mark, Name};
+use crate::name::Name;
+use crate::request::{Channel, Mark};
 use crate::wire::{self, Batch, Payload, WireError};
 
 /// For how long a message that Redis has numbered may be on its way before it counts as lost.
 const LATE: Duration = Duration::from_millis(500);
 
-/// Most messages that are held until the position of their group is known; beyond it the oldest is left out, which shows as a gap,
-/// and is repaired.
-pub(super) const MOST_HELD: usize = 16_384;
-
 /// For how long what was seen of groups is remembered though nobody asked for them again.
 const REMEMBERED: Duration = Duration::from_secs(60);
-
-/// How far the subscription to a group is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Nothing is passed on.
-    #[default]
-    Off,
-    /// Messages arrive and are held until the position is known.
-    Positioning,
-    /// What arrives is passed on.
-    Live,
-}
 
 /// What the process knows of a group.
 #[derive(Debug, Default)]

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 use sansws_core::hub::{NodeId, Position, Present, PublishRequest, Token};
 
-use crate::request::{Name, Seat};
+use crate::name::Name;
+use crate::request::Seat;
 use crate::wire::Messages;
 
 /// Most messages that are published in one step.

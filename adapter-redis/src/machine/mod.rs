@@ -16,6 +16,7 @@ mod lane;
 mod metrics;
 mod publish;
 mod seat;
+mod stage;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -30,7 +31,8 @@ use sansws_core::time::{Duration, Instant};
 
 pub use metrics::Metrics;
 
-use crate::request::{Channel, Failure, Mark, Name, Push, Reply, Request, RequestId, Seat};
+use crate::name::Name;
+use crate::request::{Channel, Failure, Mark, Push, Reply, Request, RequestId, Seat};
 use crate::wire;
 use channels::Subscription;
 use group::Group;

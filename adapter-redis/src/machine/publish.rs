@@ -10,7 +10,8 @@ use sansws_core::time::Instant;
 
 use super::lane::{Batch, Op};
 use super::{AGAIN, Due, Flight, Machine, NOWHERE};
-use crate::request::{Channel, Entry, Failure, Name, Reply, Request};
+use crate::name::Name;
+use crate::request::{Channel, Entry, Failure, Reply, Request};
 use crate::wire;
 
 impl Machine {

@@ -10,7 +10,8 @@ use sansws_core::time::{Duration, Instant};
 
 use super::lane::{Lane, NodeOp, Op};
 use super::{AGAIN, Due, Flight, Machine};
-use crate::request::{Channel, Failure, Name, Reply, Request, Seat};
+use crate::name::Name;
+use crate::request::{Channel, Failure, Reply, Request, Seat};
 use crate::wire;
 
 /// The lease of a hub that has none: as good as for ever.

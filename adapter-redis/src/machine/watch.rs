@@ -9,9 +9,9 @@ use std::sync::Arc;
 use sansws_core::hub::{Event, NodeId, Publication};
 use sansws_core::time::{Duration, Instant};
 
-use super::group::{MOST_HELD, Stage};
+use super::stage::{MOST_HELD, Stage};
 use super::{Due, Machine};
-use crate::request::Name;
+use crate::name::Name;
 use crate::wire::{self, Batch, Payload, WireError};
 
 /// For how long it is remembered what the channel of a group passed on, after its subscription has ended: the channel of watchers may be as

@@ -10,7 +10,7 @@ use sansws_core::time::Duration;
 
 use super::read::Reader;
 use super::{WireError, length, put_channel, put_name};
-use crate::request::Name;
+use crate::name::Name;
 
 /// The flag of a message that has no number: the script that publishes looks at it.
 pub const UNSAVED: u8 = 1;

@@ -46,7 +46,7 @@ pub use message::{UNSAVED, decode, encode};
 pub use presence::write as presence;
 use read::Reader;
 
-use crate::request::Name;
+use crate::name::Name;
 
 /// The version that is written.
 pub const VERSION: u8 = 1;

@@ -8,7 +8,7 @@ use sansws_core::time::Instant;
 
 use super::read::Reader;
 use super::{WireError, length, payload, put_long, put_name};
-use crate::request::Name;
+use crate::name::Name;
 
 /// Returns what the script sends.
 pub fn write(change: &PresenceChange) -> Vec<u8> {

@@ -7,7 +7,7 @@ use sansws_core::close::CloseCode;
 use sansws_core::hub::{ChannelId, NodeId, Position};
 
 use super::WireError;
-use crate::request::Name;
+use crate::name::Name;
 
 /// What is still to be read.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);

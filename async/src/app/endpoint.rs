@@ -53,7 +53,7 @@ pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
     /// What messages are received as: `String` (text), `Vec<u8>` (octets), `Json<V>`, or `Message` (either kind).
     type Message: FromMessage + Send;
 
-    /// Accepts the connection, or not: an error rejects it, as [`HandlerError`](crate::server::handler_error::HandlerError) says. By default it is accepted.
+    /// Accepts the connection, or not: an error rejects it, as [`HandlerError`](crate::error::HandlerError) says. By default it is accepted.
     fn on_connect(
         &mut self,
         upgrade: Upgrade<T>,
@@ -61,7 +61,7 @@ pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
         async { Ok(upgrade.accept().await?) }
     }
 
-    /// Takes a message. An error closes the connection, as [`HandlerError`](crate::server::handler_error::HandlerError) says.
+    /// Takes a message. An error closes the connection, as [`HandlerError`](crate::error::HandlerError) says.
     fn on_receive(
         &mut self,
         socket: &mut WebSocket<T>,

@@ -44,6 +44,7 @@ mod handler;
 mod layer;
 mod router;
 mod service;
+mod target;
 
 pub use address::PerAddress;
 pub use auth::{Auth, Credential, Verifier};

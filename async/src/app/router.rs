@@ -5,61 +5,19 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::app::handler::{Handler, IntoHandler, IntoPage, Page};
+use crate::app::handler::{IntoHandler, IntoPage, Page};
 use crate::app::layer::{Layer, Layers};
 use crate::app::service::App;
-use crate::error::Result;
+use crate::app::target::{Goal, Target, WEBSOCKET};
+use crate::error::{Error, Result};
 use crate::hub::HubRef;
-use crate::server::options::ConnectionPolicy;
+use crate::server::options::ServerOptions;
 use crate::server::scope::Attached;
+use crate::server::service::IntoService;
+use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
 use sansws_core::route;
 use sansws_core::route::{Converter, RouteErrors};
-
-/// The method by which routes of WebSockets are told from those of pages; plain requests never have it.
-pub(super) const WEBSOCKET: &str = "WEBSOCKET";
-
-/// The methods of a page.
-type Methods = Arc<[String]>;
-
-/// What a route leads to, and what is inherited on the way.
-#[derive(Clone, Debug)]
-pub(super) struct Target<T: Transport> {
-    pub(super) goal: Goal<T>,
-    pub(super) layers: Layers,
-    pub(super) policy: ConnectionPolicy,
-    pub(super) states: Attached,
-    /// It is there for those too who are not let in.
-    pub(super) always: bool,
-}
-
-#[derive(Debug)]
-pub(super) enum Goal<T: Transport> {
-    WebSocket(Handler<T>),
-    /// For these methods.
-    Page(Page, Methods),
-}
-
-impl<T: Transport> Clone for Goal<T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::WebSocket(handler) => Self::WebSocket(handler.clone()),
-            Self::Page(page, methods) => Self::Page(page.clone(), methods.clone()),
-        }
-    }
-}
-
-impl<T: Transport> Target<T> {
-    fn new(goal: Goal<T>) -> Self {
-        Self {
-            goal,
-            layers: Layers::default(),
-            policy: ConnectionPolicy::default(),
-            states: Attached::default(),
-            always: false,
-        }
-    }
-}
 
 /// A pattern and the handler it leads to.
 #[derive(Debug)]
@@ -372,5 +330,13 @@ impl<T: Transport> Router<T> {
             target.states.inherit(&states);
             target
         })
+    }
+}
+
+impl<T: Transport + 'static> IntoService<T> for Router<T> {
+    type Service = App<T>;
+
+    fn into_service(self, options: &ServerOptions) -> Result<App<T>, Error> {
+        Ok(self.build_under(&options.policy)?)
     }
 }

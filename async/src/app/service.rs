@@ -9,21 +9,22 @@ use std::sync::Arc;
 
 use crate::app::handler::{Handler, Page, Running};
 use crate::app::layer::Layers;
-use crate::app::router::{Goal, Router, Target, WEBSOCKET};
+use crate::app::target::{Goal, Target, WEBSOCKET};
 use crate::contain::{contain, contained};
 use crate::error::{Error, Result};
 use crate::hub::HubRef;
-use crate::server::options::{ConnectionPolicy, ServerOptions};
+use crate::server::options::ServerOptions;
 use crate::server::scope::Attached;
 use crate::server::scope::Scope;
 use crate::server::service::{Decision, IntoService, Service};
 use crate::server::upgrade::Upgrade;
+use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
 use sansws_core::handshake::{Refusal, Request};
 use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::{Miss, Pattern, Routes, UrlError};
 
-/// A [`Router`] whose routes were checked. Clones are the same.
+/// A [`Router`](crate::app::Router) whose routes were checked. Clones are the same.
 #[derive(Debug)]
 pub struct App<T: Transport>(Arc<Inner<T>>);
 
@@ -254,14 +255,6 @@ fn not_allowed(allow: &[String], is_get: bool) -> Response {
         pages.join(", ")
     };
     Response::text(405, "method not allowed\n").with("Allow", allow)
-}
-
-impl<T: Transport + 'static> IntoService<T> for Router<T> {
-    type Service = App<T>;
-
-    fn into_service(self, options: &ServerOptions) -> Result<App<T>, Error> {
-        Ok(self.build_under(&options.policy)?)
-    }
 }
 
 /// As a router that is built by the server, it inherits the policy of the server's options.

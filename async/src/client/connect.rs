@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::error::{Error, Result};
-use crate::server::exchange::{WriteAll, within};
 use crate::socket::buffer::Unread;
 use crate::socket::engine::Engine;
+use crate::socket::exchange::{WriteAll, within};
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 use sansws_core::config::Config;

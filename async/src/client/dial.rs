@@ -140,7 +140,7 @@ async fn secure<R: Runtime>(
     url: &Url,
     dial: &ConnectOptions,
 ) -> Result<Stream<R>, Error> {
-    crate::runtime::tls_stream::connect(stream, url.host(), dial.tls.as_ref()).await
+    crate::runtime::tls_handshake::connect(stream, url.host(), dial.tls.as_ref()).await
 }
 
 #[cfg(feature = "tls")]
@@ -149,7 +149,7 @@ async fn secure_proxy<R: Runtime>(
     host: &str,
     dial: &ConnectOptions,
 ) -> Result<Stream<R>, Error> {
-    crate::runtime::tls_stream::connect(stream, host, dial.proxy_tls.as_ref()).await
+    crate::runtime::tls_handshake::connect(stream, host, dial.proxy_tls.as_ref()).await
 }
 
 #[cfg(not(feature = "tls"))]

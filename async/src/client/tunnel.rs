@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::client::options::ConnectOptions;
 use crate::error::{Error, Result};
-use crate::server::exchange::within;
+use crate::socket::exchange::within;
 use crate::transport::Transport;
 use sansws_core::error::Misuse;
 use sansws_core::http::Url;

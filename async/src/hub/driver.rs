@@ -2,7 +2,6 @@
 //! Knows no runtime: it is given a way to sleep.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -14,24 +13,8 @@ use std::panic::catch_unwind;
 
 use crate::hub::inner::Inner;
 use crate::hub::node::Node;
-use crate::hub::{HubRef, callback};
+use crate::hub::{HubRef, callback, threads};
 use sansws_core::time::Duration;
-
-std::thread_local! {
-    /// The nodes of this thread, each with the address of its hub.
-    static HERE: RefCell<Vec<(usize, Arc<Node>)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The node of this thread, if it has one of its own; else the first.
-pub(super) fn node_here(hub: &Inner) -> Arc<Node> {
-    let address = std::ptr::from_ref(hub).addr();
-    let own = HERE.try_with(|here| {
-        let here = here.borrow();
-        let own = here.iter().find(|(known, _)| *known == address);
-        own.map(|(_, node)| Arc::clone(node))
-    });
-    own.ok().flatten().unwrap_or_else(|| hub.first_node())
-}
 
 /// Gives this thread a node of its own in each hub, for as long as the result lives: what its connections do is done without the
 /// locks of other threads. The thread has to run [`drive_hubs`].
@@ -41,11 +24,9 @@ pub fn hubs_on_this_thread(hubs: &[HubRef]) -> OnThisThread {
         .iter()
         .map(|hub| (hub.clone(), hub.0.node_for_a_thread()))
         .collect();
-    HERE.with_borrow_mut(|here| {
-        for (hub, node) in &nodes {
-            here.push((Arc::as_ptr(&hub.0).addr(), Arc::clone(node)));
-        }
-    });
+    for (hub, node) in &nodes {
+        threads::enter(Arc::as_ptr(&hub.0).addr(), node);
+    }
     OnThisThread(nodes)
 }
 
@@ -61,8 +42,7 @@ impl std::fmt::Debug for OnThisThread {
 impl Drop for OnThisThread {
     fn drop(&mut self) {
         for (hub, node) in &self.0 {
-            let _ =
-                HERE.try_with(|here| here.borrow_mut().retain(|(_, own)| !Arc::ptr_eq(own, node)));
+            threads::leave(node);
             hub.0.remove_node(node);
         }
     }
@@ -149,7 +129,7 @@ pub async fn caught<R>(work: impl Future<Output = R>) -> Result<R, Box<dyn Any +
 
 async fn drive<S: Future<Output = ()>>(hub: &HubRef, sleep: &impl Fn(Duration) -> S) {
     let mut driving = Driving {
-        node: node_here(&hub.0),
+        node: hub.0.node_here(),
         mine: false,
     };
     loop {

@@ -5,16 +5,15 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 use std::task::Waker;
 
 use crate::hub::callback::Callbacks;
-use crate::hub::crowding::Crowding;
-use crate::hub::events::Listeners;
-use crate::hub::link::RemoteOutbox;
 use crate::hub::node;
-use crate::hub::node::{Node, Wakes};
-use crate::hub::{bell, driver};
+use crate::hub::node::{Node, Wakes, lock};
+use crate::hub::outlets::Outlets;
+use crate::hub::remote_outbox::RemoteOutbox;
+use crate::hub::{bell, threads};
 use sansws_core::hub::{
     Broker, ChannelId, ChannelOptions, Event, HubError, HubOptions, NodeId, Query, QueryResult,
     Token,
@@ -28,13 +27,6 @@ pub(super) enum Backplane {
     Here(Box<Mutex<Broker>>),
     /// Somebody links them with others.
     Far(RemoteOutbox),
-}
-
-/// Who is told of what happens on the nodes.
-#[derive(Debug, Default)]
-pub(super) struct Outlets {
-    pub(super) listeners: Listeners,
-    pub(super) crowding: Crowding,
 }
 
 /// A clock in the place of [`HubEnv::now`].
@@ -112,10 +104,15 @@ impl Inner {
         }
     }
 
+    /// The node of this thread, if it has one of its own; else the first.
+    pub(super) fn node_here(&self) -> Arc<Node> {
+        let address = std::ptr::from_ref(self).addr();
+        threads::node(address).unwrap_or_else(|| self.first_node())
+    }
+
     /// The node that a channel is on; that of the caller, if it is on none of this process.
     pub(super) fn node_of(&self, id: ChannelId) -> Arc<Node> {
-        self.find_node(id.node)
-            .unwrap_or_else(|| driver::node_here(self))
+        self.find_node(id.node).unwrap_or_else(|| self.node_here())
     }
 
     pub(super) fn find_node(&self, id: NodeId) -> Option<Arc<Node>> {
@@ -125,7 +122,7 @@ impl Inner {
 
     /// Does something on the node of this thread.
     pub(super) fn here<R>(&self, work: impl FnOnce(&mut node::State, Instant) -> R) -> R {
-        self.with(&driver::node_here(self), work)
+        self.with(&self.node_here(), work)
     }
 
     /// Does something on a node, and what follows from it on all nodes.
@@ -292,7 +289,7 @@ impl Inner {
     /// Asks the backplane.
     pub(super) async fn ask(&self, question: Query) -> Result<QueryResult, HubError> {
         self.callbacks.check()?;
-        let node = driver::node_here(self);
+        let node = self.node_here();
         let token = self.with(&node, |state, _| {
             let token = state.hub.ask(question)?;
             state.expect_answer(token);
@@ -352,8 +349,4 @@ impl Drop for Asking {
     fn drop(&mut self) {
         self.node.forget_answer(self.token);
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,67 +1,17 @@
 //! What links a hub with others: it is given the commands of its nodes, and gives them events.
 //! Knows no wire: whoever carries commands over one makes events of what comes back.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use crate::hub::inner::{Backplane, Inner, lock};
-use crate::hub::node::{Node, Wakes};
+use crate::hub::inner::{Backplane, Inner};
+use crate::hub::node::Wakes;
+use crate::hub::remote_outbox::RemoteOutbox;
 use sansws_core::hub::{Command, Event, HubOptions, NodeId};
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
-
-/// Commands that wait for the link, beyond which publishers have to wait.
-const CROWDED: usize = 16_384;
-
-/// Commands on their way to whoever carries them.
-pub(super) struct RemoteOutbox {
-    down: AtomicBool,
-    waiting: Mutex<Waiting>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    commands: VecDeque<(NodeId, Command)>,
-    carrier: Option<Waker>,
-    publishers: Vec<Waker>,
-}
-
-impl Default for RemoteOutbox {
-    fn default() -> Self {
-        Self {
-            down: AtomicBool::new(true),
-            waiting: Mutex::default(),
-        }
-    }
-}
-
-impl RemoteOutbox {
-    pub(super) fn is_down(&self) -> bool {
-        self.down.load(Ordering::Acquire)
-    }
-
-    /// Takes the commands of a node, in order.
-    pub(super) fn take(&self, node: &Node, wakes: &mut Wakes) {
-        let mut waiting = lock(&self.waiting);
-        node.take_commands(|command| waiting.commands.push_back((node.id(), command)));
-        wakes.wakers.extend(waiting.carrier.take());
-    }
-
-    /// Whether publishers have to wait; then the waker is woken when they need no longer.
-    pub(super) fn is_crowded(&self, waker: Option<&Waker>) -> bool {
-        let mut waiting = lock(&self.waiting);
-        let is_crowded = waiting.commands.len() >= CROWDED;
-        if is_crowded {
-            waiting.publishers.extend(waker.cloned());
-        }
-        is_crowded
-    }
-}
 
 /// What links a hub with others.
 ///
@@ -105,22 +55,8 @@ impl Link {
         mut each: impl FnMut(NodeId, Command),
     ) -> usize {
         let Some(far) = self.far() else { return 0 };
-        let mut waiting = lock(&far.waiting);
-        let before = waiting.commands.len();
-        let count = before.min(most);
-        if count == 0 {
-            waiting.carrier = Some(cx.waker().clone());
-            return 0;
-        }
-        let taken: Vec<_> = waiting.commands.drain(..count).collect();
-        let has_room = before > CROWDED / 2 && before - count <= CROWDED / 2;
-        let publishers = if has_room {
-            std::mem::take(&mut waiting.publishers)
-        } else {
-            Vec::new()
-        };
-        drop(waiting);
-        publishers.into_iter().for_each(Waker::wake);
+        let taken = far.take_next(cx, most);
+        let count = taken.len();
         for (node, command) in taken {
             each(node, command);
         }
@@ -159,19 +95,13 @@ impl Link {
 
     fn turn(&self, down: bool) {
         let Some(far) = self.far() else { return };
-        if far.down.swap(down, Ordering::AcqRel) != down {
+        let (changed, publishers) = far.turn(down);
+        if changed {
             tracing::warn!(
                 websocket.backplane_down = down,
                 "the backplane went down or up"
             );
         }
-        let publishers = {
-            let mut waiting = lock(&far.waiting);
-            if down {
-                waiting.commands.clear();
-            }
-            std::mem::take(&mut waiting.publishers)
-        };
         for node in self.nodes() {
             self.deliver(node, if down { Event::Down } else { Event::Up });
         }

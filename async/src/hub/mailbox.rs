@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use crate::hub::HubRef;
 use crate::hub::bell::WakeFlag;
 use crate::hub::inner::Inner;
 use crate::hub::node::Node;
-use crate::hub::{HubRef, driver};
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{ChannelId, ChannelOptions, HubError, Taken};
 use sansws_core::message::PreparedMessage;
@@ -99,7 +99,7 @@ impl HubAttachment {
 
 impl Mailbox {
     fn open(hub: &Arc<Inner>, open: ChannelOptions) -> Result<Self, HubError> {
-        let node = driver::node_here(hub);
+        let node = hub.node_here();
         let heard = open.expiry.is_some().then_some(0);
         let (id, bell) = hub.open(&node, open)?;
         Ok(Self {

@@ -16,9 +16,12 @@ mod inner;
 mod link;
 mod mailbox;
 mod node;
+mod outlets;
 mod publish;
+mod remote_outbox;
 mod socket;
 mod subscription;
+mod threads;
 
 pub use callback::message as panic_message;
 pub use driver::{OnThisThread, both, caught, drive_hub_beside, drive_hubs, hubs_on_this_thread};
@@ -45,9 +48,11 @@ use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
 use callback::Callbacks;
-use inner::{Backplane, Outlets, draw, lock};
-use link::RemoteOutbox;
+use inner::{Backplane, draw};
+use node::lock;
+use outlets::Outlets;
 use publish::By;
+use remote_outbox::RemoteOutbox;
 
 /// What a hub cannot know by itself.
 pub trait HubEnv {
@@ -354,7 +359,7 @@ impl<O> Hub<O> {
         self.inner.callbacks.check()?;
         let node = match target {
             Target::Channel(id) => self.inner.node_of(id),
-            Target::User(_) => driver::node_here(&self.inner),
+            Target::User(_) => self.inner.node_here(),
         };
         self.inner.with(&node, |state, now| {
             state.hub.instruct(now, target, instruction)

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use atomic_waker::AtomicWaker;
 
 use crate::hub::bell::WakeFlag;
-use crate::hub::inner::Outlets;
+use crate::hub::outlets::Outlets;
 use sansws_core::hub::{
     ChannelId, ChannelOptions, Command, Event, Hub, HubError, HubOptions, Joined, Left, NodeId,
     Output, Published, QueryResult, Token,
@@ -508,4 +508,8 @@ impl State {
             self.publishers.push(waker.clone());
         }
     }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::error::{Error, Result};
-use crate::hub::driver;
 use crate::hub::inner::Inner;
 use crate::hub::node::Node;
 use sansws_core::hub;
@@ -39,7 +38,7 @@ impl By {
     /// Nobody in particular.
     pub(super) fn nobody(hub: &Arc<Inner>) -> Self {
         Self {
-            node: driver::node_here(hub),
+            node: hub.node_here(),
             hub: Arc::clone(hub),
             sender: None,
         }

@@ -10,7 +10,8 @@ use crate::hub::inner::Inner;
 use crate::hub::node::Node;
 use crate::hub::publish::By;
 use crate::hub::publish::Publish;
-use crate::socket::websocket::{Shared, WebSocket, WriteHalf};
+use crate::socket::shared::Shared;
+use crate::socket::websocket::{WebSocket, WriteHalf};
 use crate::transport::Transport;
 use sansws_core::hub::{
     ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Joined, Left, Position,

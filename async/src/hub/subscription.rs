@@ -9,7 +9,6 @@ use futures_core::Stream;
 use thiserror::Error;
 
 use crate::hub::bell::WakeFlag;
-use crate::hub::driver;
 use crate::hub::inner::Inner;
 use crate::hub::node::Node;
 use sansws_core::close::CloseCode;
@@ -39,7 +38,7 @@ pub struct Subscription {
 
 impl Subscription {
     pub(super) fn new(hub: &Arc<Inner>, filter: Filter) -> Result<Self, HubError> {
-        let node = driver::node_here(hub);
+        let node = hub.node_here();
         let (id, bell) = hub.open_listener(&node)?;
         let this = Self {
             hub: Arc::clone(hub),

@@ -4,13 +4,13 @@
 
 use tracing::field::{Empty, display};
 
+use crate::error::Chain;
 use crate::error::Error;
+use crate::error::HandlerError;
 use crate::metrics::Closer;
-use crate::server::connection_task::Outcome;
+use crate::server::connect_info::ConnectInfo;
 use crate::server::handle::ServerHandle;
-use crate::server::handler_error::Chain;
-use crate::server::handler_error::HandlerError;
-use crate::server::request_loop::ConnectInfo;
+use crate::server::outcome::Outcome;
 use crate::server::scope::Scope;
 use crate::server::verdict::Blame;
 use sansws_core::close::Closed;

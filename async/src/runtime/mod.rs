@@ -2,13 +2,16 @@
 //!
 //! An adapter is one implementation of [`Runtime`]; servers, listeners and clients are written once, generic over it.
 
+mod byte_stream;
 mod io;
 #[cfg(target_os = "linux")]
 mod progress;
 pub(crate) mod sleep;
 mod stream;
 #[cfg(feature = "tls")]
-pub(crate) mod tls_stream;
+pub(crate) mod tls_handshake;
+#[cfg(feature = "tls")]
+mod tls_stream;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -17,11 +20,12 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+pub use byte_stream::{ByteStream, FuturesIo};
 pub use io::{Io, now};
 #[cfg(target_os = "linux")]
 pub use progress::send_progress;
 pub use sleep::{Sleep, sleep};
-pub use stream::{ByteStream, FuturesIo, Stream};
+pub use stream::Stream;
 #[cfg(feature = "tls")]
 pub use tls_stream::TlsStream;
 

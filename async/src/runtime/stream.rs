@@ -3,40 +3,14 @@
 use std::fmt;
 use std::io::{IoSlice, Result};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_io::{AsyncRead, AsyncWrite};
 use sansws_core::connection::SendProgress;
 
 use super::Runtime;
-
-/// A stream of bytes in both directions.
-///
-/// `poll_read` and `poll_write` register the waker of the context when they are pending, each for itself, the newest only.
-pub trait ByteStream {
-    /// Reads into `into`; 0 is the end of input.
-    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize>>;
-
-    /// Writes from the front of `from`, and returns the number of bytes taken.
-    fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<Result<usize>>;
-
-    /// Sends what was written but is still buffered, as under TLS.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
-
-    /// Ends the writing side; reading goes on.
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
-
-    /// Returns how far the peer has taken what was written, if the operating system tells.
-    fn send_progress(&self) -> Option<SendProgress> {
-        None
-    }
-
-    /// Returns the address of the peer, if it has one.
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        None
-    }
-}
+use super::byte_stream::ByteStream;
+#[cfg(feature = "tls")]
+use super::tls_stream::TlsStream;
 
 /// A stream of a server or a client.
 #[non_exhaustive]
@@ -48,10 +22,10 @@ pub enum Stream<R: Runtime> {
     Unix(R::Unix),
     /// TLS over TCP.
     #[cfg(feature = "tls")]
-    Tls(Box<super::TlsStream<R::Tcp>>),
+    Tls(Box<TlsStream<R::Tcp>>),
     /// TLS inside the TLS of an `https://` proxy.
     #[cfg(feature = "tls")]
-    TlsInTls(Box<super::TlsStream<super::TlsStream<R::Tcp>>>),
+    TlsInTls(Box<TlsStream<TlsStream<R::Tcp>>>),
     /// A stream of another kind, such as a connection that another HTTP stack has upgraded.
     Other(Box<dyn ByteStream + Send>),
     /// An end of a connection in memory.
@@ -117,41 +91,5 @@ impl<R: Runtime> fmt::Debug for Stream<R> {
             #[cfg(feature = "test-kit")]
             Self::Memory(stream) => f.debug_tuple("Memory").field(stream).finish(),
         }
-    }
-}
-
-/// A stream of ours under the traits of `futures-io`, and a stream of `futures-io` under [`ByteStream`].
-#[derive(Clone, Copy, Debug)]
-pub struct FuturesIo<S>(pub S);
-
-impl<S: ByteStream + Unpin> AsyncRead for FuturesIo<S> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<Result<usize>> {
-        self.get_mut().0.poll_read(cx, into)
-    }
-}
-
-impl<S: ByteStream + Unpin> AsyncWrite for FuturesIo<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<Result<usize>> {
-        self.get_mut().0.poll_write(cx, &[IoSlice::new(from)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[IoSlice<'_>],
-    ) -> Poll<Result<usize>> {
-        self.get_mut().0.poll_write(cx, from)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.get_mut().0.poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.get_mut().0.poll_shutdown(cx)
     }
 }

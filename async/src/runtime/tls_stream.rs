@@ -1,23 +1,18 @@
-//! TLS over a byte stream: the two handshakes of rustls.
+//! TLS over a byte stream.
 
 use std::io::{IoSlice, Result};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use futures_rustls::{TlsAcceptor, TlsConnector};
-use rustls::{ClientConfig, ServerConfig};
 use sansws_core::connection::SendProgress;
 
-use super::{ByteStream, FuturesIo, Runtime, Stream};
-use crate::error::{self, Error};
-use crate::tls::{server_name, system_client};
+use super::byte_stream::{ByteStream, FuturesIo};
 
 /// TLS over a byte stream.
 #[derive(Debug)]
-pub struct TlsStream<S>(futures_rustls::TlsStream<FuturesIo<S>>);
+pub struct TlsStream<S>(pub(super) futures_rustls::TlsStream<FuturesIo<S>>);
 
 impl<S> TlsStream<S> {
     /// Returns the stream underneath.
@@ -53,42 +48,4 @@ impl<S: ByteStream + Unpin> ByteStream for TlsStream<S> {
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.get_ref().peer_addr()
     }
-}
-
-/// Speaks TLS to `host` over TCP, or inside the TLS of a proxy; without settings, trusts the roots of the system.
-pub(crate) async fn connect<R: Runtime>(
-    stream: Stream<R>,
-    host: &str,
-    config: Option<&Arc<ClientConfig>>,
-) -> error::Result<Stream<R>, Error> {
-    let config = match config {
-        Some(config) => Arc::clone(config),
-        // Reading the system's certificates takes milliseconds of disk and parsing.
-        None => R::spawn_blocking(|| system_client(None)).await??,
-    };
-    let (connector, name) = (TlsConnector::from(config), server_name(host)?);
-    Ok(match stream {
-        Stream::Tcp(tcp) => {
-            let tls = connector.connect(name, FuturesIo(tcp)).await?;
-            Stream::Tls(Box::new(TlsStream(tls.into())))
-        }
-        Stream::Tls(tls) => {
-            let tls = connector.connect(name, FuturesIo(*tls)).await?;
-            Stream::TlsInTls(Box::new(TlsStream(tls.into())))
-        }
-        _ => {
-            return Err(Error::other(
-                "TLS is spoken over TCP, or over the TLS of a proxy",
-            ));
-        }
-    })
-}
-
-/// Speaks TLS to a client.
-pub(crate) async fn accept<R: Runtime>(
-    tcp: R::Tcp,
-    config: Arc<ServerConfig>,
-) -> error::Result<Stream<R>, Error> {
-    let stream = TlsAcceptor::from(config).accept(FuturesIo(tcp)).await?;
-    Ok(Stream::Tls(Box::new(TlsStream(stream.into()))))
 }

@@ -14,11 +14,12 @@ use crate::hub::{HubRef, both, drive_hubs, hubs_on_this_thread};
 use crate::runtime::sleep::within;
 use crate::runtime::{Io, LocalSpawner, Runtime, Stream, now, sleep};
 use crate::server::accept::{accept, obey_signals};
+use crate::server::connect_info::ConnectInfo;
 use crate::server::connection_task::serve;
 use crate::server::handle::{Admission, ServerHandle};
 use crate::server::listener::{Accepted, Listener};
 use crate::server::options::ServerOptions;
-use crate::server::request_loop::{ConnectInfo, refuse};
+use crate::server::request_loop::refuse;
 use crate::server::service::{IntoService, Service};
 
 /// The transport of a server's connections.

@@ -14,45 +14,23 @@ use crate::error::{Error, Result};
 use crate::metrics::trace;
 use crate::metrics::trace::Span;
 use crate::metrics::{Asked, Closer, Failed};
+use crate::server::connect_info::ConnectInfo;
 use crate::server::handle::{ConnectionPermit, DrainHandle, ServerHandle};
 use crate::server::options::ServerOptions;
-use crate::server::request_loop::{ConnectInfo, Opening, open, reply};
+use crate::server::outcome::Outcome;
+use crate::server::request_loop::{Opening, open, reply};
 use crate::server::service::Service;
 use crate::server::upgrade::{Fate, Slot, Upgrade};
 use crate::server::verdict::{Blame, Verdict, refusal};
-use crate::socket::engine::Counters;
+use crate::socket::shared::Shared;
 use crate::socket::wakers::Party;
-use crate::socket::websocket::{Shared, WebSocket};
+use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
-use sansws_core::close::{CloseCode, Closed};
+use sansws_core::close::CloseCode;
 use sansws_core::config::Config;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
 use sansws_core::route::Pattern;
-
-/// How a connection of a server ended.
-#[derive(Debug)]
-pub struct Outcome {
-    /// What the handler returned, or why it was never called.
-    pub result: Result,
-    /// How the WebSocket connection ended, if there was one.
-    pub closed: Option<Closed>,
-    /// The pattern of the route that the handler was found by.
-    pub route: Option<Pattern>,
-    /// What went over the WebSocket connection.
-    pub counters: Counters,
-}
-
-impl Default for Outcome {
-    fn default() -> Self {
-        Self {
-            result: Ok(()),
-            closed: None,
-            route: None,
-            counters: Counters::default(),
-        }
-    }
-}
 
 /// Serves one connection: reads requests, answers those for pages, runs the handler of the one for a WebSocket and drives the
 /// socket beside it, closes with the code that the handler's result maps to, and waits for the end of TCP.

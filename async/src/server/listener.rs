@@ -175,7 +175,7 @@ impl<R: Runtime> Accepted<R> {
         if let Some(tls) = speaks.tls
             && let Stream::Tcp(tcp) = stream
         {
-            let stream = crate::runtime::tls_stream::accept(tcp, tls).await?;
+            let stream = crate::runtime::tls_handshake::accept(tcp, tls).await?;
             return Ok((stream, peer, true));
         }
         Ok((stream, peer, false))

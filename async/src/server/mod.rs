@@ -3,12 +3,12 @@
 
 pub(crate) mod accept;
 pub(crate) mod builder;
+pub(crate) mod connect_info;
 pub(crate) mod connection_task;
-pub(crate) mod exchange;
 pub(crate) mod handle;
-pub(crate) mod handler_error;
 pub(crate) mod listener;
 pub(crate) mod options;
+pub(crate) mod outcome;
 pub(crate) mod proxy_header;
 pub(crate) mod request_loop;
 pub(crate) mod scope;
@@ -18,13 +18,14 @@ pub(crate) mod verdict;
 
 pub use accept::{Listen, accept, obey_signals};
 pub use builder::{LocalTask, Server, Wire};
-pub use connection_task::{Outcome, serve};
+pub use connect_info::ConnectInfo;
+pub use connection_task::serve;
 pub use handle::{Admission, ConnectionPermit, RefusalPermit, ServerHandle};
-pub use handler_error::HandlerError;
 pub use listener::{Accepted, Listener};
-pub use options::{ConnectionPolicy, ServerOptions};
+pub use options::ServerOptions;
+pub use outcome::Outcome;
 pub use proxy_header::receive_proxy_header;
-pub use request_loop::{ConnectInfo, receive_request, refuse};
-pub use scope::{RequestError, Scope};
+pub use request_loop::{receive_request, refuse};
+pub use scope::Scope;
 pub use service::{Answer, Answering, Decision, IntoService, Service, Single};
 pub use upgrade::Upgrade;

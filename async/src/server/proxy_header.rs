@@ -6,7 +6,7 @@ use std::io;
 use std::task::{Context, Poll};
 
 use crate::error::{Error, Result};
-use crate::server::exchange::within;
+use crate::socket::exchange::within;
 use crate::transport::Transport;
 use sansws_core::handshake::Refusal;
 use sansws_core::proxy::{ProxyHeader, Source};

@@ -4,24 +4,24 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::contain::{contain, contained};
+use crate::error::HandlerError;
 use crate::error::{Error, Result};
 use crate::metrics::Asked;
 use crate::metrics::trace;
-use crate::server::exchange::{WriteAll, answer_and_end, within};
+use crate::server::connect_info::ConnectInfo;
 use crate::server::handle::{RefusalPermit, ServerHandle};
-use crate::server::handler_error::HandlerError;
 use crate::server::options::ServerOptions;
 use crate::server::scope::{Head, Scope};
 use crate::server::service::{Answer, Decision, Service};
 use crate::server::upgrade::{Slot, Upgrade};
 use crate::server::verdict::{Blame, refusal};
 use crate::socket::buffer::Unread;
+use crate::socket::exchange::{WriteAll, answer_and_end, within};
 use crate::transport::Transport;
 use sansws_core::config::Config;
 use sansws_core::handshake::{Refusal, Request, ServerHandshake};
@@ -34,17 +34,6 @@ use sansws_core::time::Instant;
 
 /// Plain requests that one connection may make: what it holds for its server must end some time.
 const VISITS: usize = 1_000;
-
-/// What is known of a connection when it was accepted.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectInfo {
-    /// When, by the clock of the transport: TLS may have taken some of the time for the handshake.
-    pub begun: Instant,
-    /// The address of the peer; none on a Unix socket.
-    pub peer: Option<SocketAddr>,
-    /// Whether it came over TLS.
-    pub secure: bool,
-}
 
 /// A request that a handler is to be run on.
 pub(crate) struct Opening<T: Transport, H> {

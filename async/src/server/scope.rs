@@ -9,12 +9,11 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use thiserror::Error as ThisError;
-
-use crate::error::{Error, Result};
+use crate::error::{Error, RequestError, Result};
+use crate::socket::policy::ConnectionPolicy;
 use sansws_core::handshake::Request;
-use sansws_core::http::RequestHead;
 use sansws_core::http::forwarded::Forwarded;
+use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::{ParamError, Params, Pattern};
 use sansws_core::time::Instant;
 
@@ -210,11 +209,6 @@ impl fmt::Debug for Scope {
     }
 }
 
-/// The query or the body of a request is not what was expected: 400, and this text.
-#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
-#[error("{0}")]
-pub struct RequestError(String);
-
 /// Values by type.
 #[derive(Clone, Default)]
 pub(crate) struct Attached(Vec<(TypeId, Arc<dyn Any + Send + Sync>)>);
@@ -246,6 +240,18 @@ impl Attached {
 impl fmt::Debug for Attached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attached").finish_non_exhaustive()
+    }
+}
+
+impl ConnectionPolicy {
+    /// Whether a request may come in. A page of another host may look, but it opens no WebSocket and posts nothing: it would do so
+    /// with the cookies of whoever looks at it.
+    pub(crate) fn check(&self, scope: &Scope) -> Result<(), Response> {
+        // RFC 9110 9.2.1: those are safe
+        if !scope.is_websocket() && matches!(scope.method.as_str(), "GET" | "HEAD" | "OPTIONS") {
+            return Ok(());
+        }
+        self.check_origin(scope, scope.known_secure())
     }
 }
 

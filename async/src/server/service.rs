@@ -8,12 +8,13 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::error::HandlerError;
 use crate::error::{Error, Result};
 use crate::hub::HubRef;
-use crate::server::handler_error::HandlerError;
-use crate::server::options::{ConnectionPolicy, ServerOptions};
+use crate::server::options::ServerOptions;
 use crate::server::scope::Scope;
 use crate::server::upgrade::Upgrade;
+use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
 use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::Pattern;

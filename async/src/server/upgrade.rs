@@ -11,11 +11,12 @@ use std::task::Poll;
 
 use crate::error::{Error, Result};
 use crate::metrics::trace;
-use crate::server::exchange::{WriteAll, answer_and_end, within};
-use crate::server::options::ConnectionPolicy;
 use crate::server::scope::{Head, Scope};
 use crate::socket::buffer::Unread;
-use crate::socket::websocket::{Shared, WebSocket};
+use crate::socket::exchange::{WriteAll, answer_and_end, within};
+use crate::socket::policy::ConnectionPolicy;
+use crate::socket::shared::Shared;
+use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 use sansws_core::config::Config;
 use sansws_core::handshake::{AcceptOptions, Refusal};

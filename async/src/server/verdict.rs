@@ -5,10 +5,12 @@
 use std::error::Error as StdError;
 
 use crate::error::Error;
-use crate::server::handler_error::HandlerError;
-use crate::server::scope::RequestError;
+use crate::error::HandlerError;
+#[cfg(feature = "json")]
+use crate::error::NOT_JSON;
+use crate::error::RequestError;
 use crate::socket::engine::Engine;
-use crate::socket::websocket::Shared;
+use crate::socket::shared::Shared;
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
 use sansws_core::error::Misuse;
@@ -143,10 +145,6 @@ fn of_value<T: Transport>(cause: &(dyn StdError + 'static), own: &Shared<T>) -> 
     }
     is_of_the_url(cause).then(|| Verdict::peer(CloseCode::POLICY, cause.to_string()))
 }
-
-/// What a peer that sent other JSON is told.
-#[cfg(feature = "json")]
-pub(crate) const NOT_JSON: &str = "the message is not the JSON that was expected";
 
 /// Whether the client asked for something by a URL that does not fit.
 fn is_of_the_url(cause: &(dyn StdError + 'static)) -> bool {

@@ -5,6 +5,9 @@
 use std::cell::RefCell;
 use std::mem;
 
+/// Reads after which a task lets others run, though there is more input.
+pub(crate) const READS: u8 = 64;
+
 /// Length of a read buffer: what one read can bring.
 const READ: usize = 64 << 10;
 

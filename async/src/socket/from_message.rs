@@ -2,18 +2,8 @@
 //! RFC 6455 sections 5.6 (text, binary) and 7.4.1 (1003, 1007).
 //! Knows no connection: a message becomes a value, or an error that knows its close code.
 
-use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use futures_core::Stream;
-
 use crate::error::{ConnectionTag, Error, Result};
 use crate::socket::read_ahead::Control;
-use crate::socket::websocket::Shared;
-use crate::socket::websocket::WebSocket;
-use crate::transport::Transport;
-use sansws_core::close::CloseCode;
 use sansws_core::message::Message;
 
 /// Something that a peer sent: a message, or a control frame for who asks for those.
@@ -98,68 +88,5 @@ pub struct Json<V>(
 impl<V: serde::de::DeserializeOwned> FromMessage for Json<V> {
     fn from_message(message: Message) -> Result<Self, Error> {
         Ok(Self(serde_json::from_slice(message.as_bytes())?))
-    }
-}
-
-/// The messages of a connection as one type, until the end; made by [`WebSocket::messages`].
-#[derive(Debug)]
-pub struct Messages<'a, T: Transport, M> {
-    socket: &'a mut WebSocket<T>,
-    message: PhantomData<fn() -> M>,
-}
-
-impl<T: Transport> Shared<T> {
-    /// A message of this connection as a value; the error is one that this connection met.
-    pub(crate) fn parse<M: FromMessage>(&self, message: Message) -> Result<M, Error> {
-        M::from_message(message).map_err(|error| self.at_fault(error))
-    }
-
-    #[cold]
-    fn at_fault(&self, error: Error) -> Error {
-        let error = error.met_by(self.tag());
-        match &error {
-            Error::WrongKind(_) => {
-                let reason = error.to_string();
-                (self.engine()).note_fault(&error, CloseCode::UNSUPPORTED, reason);
-            }
-            #[cfg(feature = "json")]
-            Error::Json(_) => {
-                let reason = crate::server::verdict::NOT_JSON.into();
-                self.engine().note_fault(&error, CloseCode::INVALID, reason);
-            }
-            _ => {}
-        }
-        error
-    }
-}
-
-impl<T: Transport> WebSocket<T> {
-    /// The messages as a stream of one type: `String`, `Vec<u8>`, `Json<V>` or [`Message`]. A message that is of another type is an
-    /// error, which maps to its close code when the handler returns it.
-    pub fn messages<M: FromMessage>(&mut self) -> Messages<'_, T, M> {
-        Messages {
-            socket: self,
-            message: PhantomData,
-        }
-    }
-}
-
-impl<T: Transport, M: FromMessage> Messages<'_, T, M> {
-    /// The next one; `None` after a normal end.
-    pub async fn next(&mut self) -> Result<Option<M>, Error> {
-        let message = self.socket.receive().await?;
-        message
-            .map(|message| self.socket.parse(message))
-            .transpose()
-    }
-}
-
-impl<T: Transport, M: FromMessage> Stream for Messages<'_, T, M> {
-    type Item = Result<M, Error>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let socket = &mut *self.get_mut().socket;
-        let next = Pin::new(&mut *socket).poll_next(cx);
-        next.map(|next| next.map(|message| message.and_then(|message| socket.parse(message))))
     }
 }

@@ -12,8 +12,12 @@
 
 pub(crate) mod buffer;
 pub(crate) mod engine;
+pub(crate) mod exchange;
 pub(crate) mod from_message;
+pub(crate) mod messages;
+pub(crate) mod policy;
 pub(crate) mod read_ahead;
+pub(crate) mod shared;
 pub(crate) mod streaming;
 pub(crate) mod wakers;
 pub(crate) mod websocket;
@@ -21,6 +25,8 @@ pub(crate) mod websocket;
 pub use engine::Counters;
 #[cfg(feature = "json")]
 pub use from_message::Json;
-pub use from_message::{FromMessage, Messages, SocketEvent};
+pub use from_message::{FromMessage, SocketEvent};
+pub use messages::Messages;
+pub use policy::ConnectionPolicy;
 pub use streaming::{MessageReader, MessageWriter};
 pub use websocket::{ReadHalf, WebSocket, WriteHalf};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::socket::engine::Part;
+use crate::socket::shared::Shared;
 use crate::socket::wakers::Party;
-use crate::socket::websocket::Shared;
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
 use sansws_core::connection::Connection;

@@ -6,15 +6,13 @@ use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use futures_sink::Sink;
 
-use crate::error::{ConnectionTag, Error, Result};
-use crate::server::handler_error::HandlerError;
-use crate::server::options::ConnectionPolicy;
+use crate::error::HandlerError;
+use crate::error::{Error, Result};
 use crate::server::verdict::Verdict;
 use crate::socket::buffer::Unread;
 use crate::socket::engine::Counters;
@@ -22,6 +20,8 @@ use crate::socket::engine::Engine;
 #[cfg(feature = "json")]
 use crate::socket::from_message::Json;
 use crate::socket::from_message::{FromMessage, SocketEvent};
+use crate::socket::policy::ConnectionPolicy;
+use crate::socket::shared::Shared;
 use crate::socket::streaming::{MessageReader, MessageWriter};
 use crate::socket::wakers::Party;
 use crate::transport::Transport;
@@ -34,41 +34,6 @@ use sansws_core::handshake::{Agreement, Opened};
 use sansws_core::http::Fields;
 use sansws_core::message::{Message, PreparedMessage};
 use sansws_core::time::Duration;
-
-/// A connection that its handles share with the task that drives it.
-#[derive(Debug)]
-pub(crate) struct Shared<T>(Mutex<Engine<T>>);
-
-impl<T> Shared<T> {
-    pub(crate) fn engine(&self) -> MutexGuard<'_, Engine<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<T: Transport> Shared<T> {
-    /// By which what it met is told from what other connections met. It lies where it is for as long as it lives.
-    pub(crate) fn tag(&self) -> ConnectionTag {
-        ConnectionTag::new(std::ptr::from_ref(self).addr())
-    }
-
-    /// Sends something once there is room for it, and writes it if it is time.
-    pub(crate) async fn submit(
-        &self,
-        send: impl FnOnce(&mut Engine<T>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut send = Some(send);
-        poll_fn(|cx| {
-            let mut engine = self.engine();
-            ready!(engine.poll_ready_to_answer(cx, Party::Writer))?;
-            if let Some(send) = send.take() {
-                send(&mut engine)?;
-            }
-            engine.flush_if_due(cx);
-            Poll::Ready(Ok(()))
-        })
-        .await
-    }
-}
 
 /// An open WebSocket connection.
 ///
@@ -84,7 +49,7 @@ pub struct WebSocket<T: Transport> {
 impl<T: Transport> WebSocket<T> {
     pub(crate) fn new(engine: Engine<T>, opened: Option<Box<Opened>>) -> Self {
         Self {
-            shared: Arc::new(Shared(Mutex::new(engine))),
+            shared: Arc::new(Shared::new(engine)),
             opened,
         }
     }

@@ -19,6 +19,7 @@ mod hub_app;
 #[cfg(feature = "test-kit")]
 mod hub_link;
 mod hub_threads;
+mod layers;
 #[cfg(feature = "test-kit")]
 mod metrics;
 mod one_direction;

@@ -8,10 +8,35 @@ use alloc::vec::Vec;
 
 use super::id::Name;
 use super::publication::PublishRequest;
-use super::{ChannelId, Filter, HubError, Instruction, Position, Publication, Target};
+use super::{ChannelId, Filter, HubError, Position, Publication};
 use crate::close::CloseCode;
 use crate::message::PreparedMessage;
 use crate::time::Instant;
+
+/// Who is to follow an [`Instruction`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One channel.
+    Channel(ChannelId),
+    /// All channels of a user.
+    User(Arc<str>),
+}
+
+/// Something that a channel is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Instruction {
+    /// Join a group.
+    Join(Arc<str>),
+    /// Leave a group.
+    Leave(Arc<str>),
+    /// Belong to another user, or to none.
+    SetUser(Option<Arc<str>>),
+    /// Have other metadata.
+    SetMetadata(Arc<str>),
+    /// End at this time, by the clock of the hub; or have no such end.
+    SetExpiry(Option<Instant>),
+}
 
 /// A number by which a node knows the answer to what it asked.
 pub type Token = u64;

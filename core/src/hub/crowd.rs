@@ -13,9 +13,6 @@ use crate::time::{Duration, Instant};
 /// Time without a turn of any reader that publishers wait for, after which those readers are judged as if they had had one.
 const TURN: Duration = Duration::from_secs(1);
 
-/// How many times its budget a channel may hold before its reader has had a turn: what comes from other nodes cannot wait.
-pub(super) const SLACK: usize = 16;
-
 /// Channels that keep publishers waiting for one turn.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {

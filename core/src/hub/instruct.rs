@@ -2,39 +2,13 @@
 //! RFC 6455 section 7.4.1 for the close code of a session that has ended.
 //! Knows no message.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::backplane::Command;
+use super::backplane::{Command, Instruction, Target};
 use super::id::{Name, check_name, group_of_user, is_public};
 use super::{ChannelId, Hub, HubError};
 use crate::close::CloseCode;
 use crate::time::Instant;
-
-/// Who is to follow an [`Instruction`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// One channel.
-    Channel(ChannelId),
-    /// All channels of a user.
-    User(Arc<str>),
-}
-
-/// Something that a channel is to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Instruction {
-    /// Join a group.
-    Join(Arc<str>),
-    /// Leave a group.
-    Leave(Arc<str>),
-    /// Belong to another user, or to none.
-    SetUser(Option<Arc<str>>),
-    /// Have other metadata.
-    SetMetadata(Arc<str>),
-    /// End at this time, by the clock of the hub; or have no such end.
-    SetExpiry(Option<Instant>),
-}
 
 impl Hub {
     /// Has channels do something, on whatever node they are. What those of other nodes could not do, they count.

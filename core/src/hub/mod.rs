@@ -80,24 +80,24 @@ mod seat;
 mod slow;
 mod topic;
 mod values;
+mod wrap;
 
 pub use backplane::{
-    Command, Event, History, HistorySlice, Presence, PresenceChange, Present, Published, Query,
-    QueryResult, RecoveryFailure, Token,
+    Command, Event, History, HistorySlice, Instruction, Presence, PresenceChange, Present,
+    Published, Query, QueryResult, RecoveryFailure, Target, Token,
 };
 pub use broker::Broker;
 pub use error::HubError;
 pub use filter::{Filter, FilterError, Filters};
 pub use histogram::Histogram;
 pub use id::{ChannelId, MAX_NAME, NodeId};
-pub use instruct::{Instruction, Target};
 pub use local::LocalHub;
 pub use metrics::{BrokerCounters, Counters, Gauges, Snapshot};
 pub use options::{
     Callback, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, JoinOptions, Notice,
-    Notices, OutagePolicy, PresenceMode, PublishOptions, QueueLimits, SlowConsumerPolicy,
+    Notices, OutagePolicy, PresenceMode, QueueLimits, SlowConsumerPolicy,
 };
-pub use publication::{Position, Publication, PublishRequest};
+pub use publication::{Position, Publication, PublishOptions, PublishRequest};
 pub use values::{
     ChannelOptions, Encoding, HubEvent, Input, Joined, Left, Output, Recovered, Reply, Sent, Taken,
 };

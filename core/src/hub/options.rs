@@ -6,8 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::id::Name;
-use super::{ChannelId, Filter, Publication};
+use super::{Filter, Publication};
 use crate::message::Message;
 use crate::policy::Rate;
 use crate::time::Duration;
@@ -448,27 +447,4 @@ impl fmt::Debug for Notices {
 pub struct JoinOptions {
     /// Where the member stopped listening before: what was published since is replayed.
     pub since: Option<super::Position>,
-}
-
-/// How to publish.
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct PublishOptions {
-    /// Channels that do not receive it.
-    pub exclude: Vec<ChannelId>,
-    /// Users whose channels do not receive it.
-    pub exclude_users: Vec<Name>,
-    /// Users to whom it is not replayed. The hub adds those of the excluded channels, so that a client does not get by recovery what it
-    /// was excluded from before its connection was lost.
-    pub exclude_replay: Vec<Name>,
-    /// Not kept in the history, though the group has one. It has no number of its own: whether one of these got lost on the way
-    /// to another node is not found out.
-    pub unsaved: bool,
-    /// Its key, for [`SlowConsumerPolicy::KeepLatest`].
-    pub key: Option<Name>,
-    /// An id of the caller's: a second publication with it to the group, within 5 minutes, is not published again. See
-    /// [`HubOptions::max_ids`].
-    pub id: Option<Name>,
-    /// After which time it is of no use: it is not delivered and not replayed any more.
-    pub expires: Option<Duration>,
 }

@@ -8,11 +8,10 @@ use core::fmt;
 use core::str::FromStr;
 
 use super::id::Name;
-use super::options::{Compress, HubOptions};
 use super::{ChannelId, HubError};
 use crate::frame::MessageKind;
 use crate::message::{Message, Payload, PreparedMessage};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 /// A place in what was published to a group: behind the message with this number.
 ///
@@ -84,7 +83,7 @@ pub(super) struct Excluded {
 }
 
 impl Excluded {
-    fn of(options: &super::PublishOptions) -> Option<Self> {
+    fn of(options: &PublishOptions) -> Option<Self> {
         let mut this = Self {
             channels: options.exclude.clone(),
             users: options.exclude_users.clone(),
@@ -118,49 +117,33 @@ pub struct PublishRequest {
     /// Whose it is.
     pub sender: Option<ChannelId>,
     /// How it is published.
-    pub options: super::PublishOptions,
+    pub options: PublishOptions,
 }
 
-impl PublishRequest {
-    /// The publication that it comes to: wrapped and compressed once, for each of the windows of the mask (bit `n`: a window of 2^n
-    /// octets). It is for whoever links nodes; a hub makes its own.
-    pub fn publication(
-        &self,
-        options: &HubOptions,
-        position: Option<Position>,
-        time: Instant,
-        windows: u16,
-    ) -> Publication {
-        Publication::new(options, self, position, time, windows)
-    }
+/// How to publish.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct PublishOptions {
+    /// Channels that do not receive it.
+    pub exclude: Vec<ChannelId>,
+    /// Users whose channels do not receive it.
+    pub exclude_users: Vec<Name>,
+    /// Users to whom it is not replayed. The hub adds those of the excluded channels, so that a client does not get by recovery what it
+    /// was excluded from before its connection was lost.
+    pub exclude_replay: Vec<Name>,
+    /// Not kept in the history, though the group has one. It has no number of its own: whether one of these got lost on the way
+    /// to another node is not found out.
+    pub unsaved: bool,
+    /// Its key, for [`SlowConsumerPolicy::KeepLatest`](super::SlowConsumerPolicy::KeepLatest).
+    pub key: Option<Name>,
+    /// An id of the caller's: a second publication with it to the group, within 5 minutes, is not published again. See
+    /// [`HubOptions::max_ids`](super::HubOptions::max_ids).
+    pub id: Option<Name>,
+    /// After which time it is of no use: it is not delivered and not replayed any more.
+    pub expires: Option<Duration>,
 }
 
 impl Publication {
-    /// Makes it: wraps and compresses the message once, for each of the windows of the mask (bit `n`: a window of 2^n octets).
-    pub(super) fn new(
-        options: &HubOptions,
-        draft: &PublishRequest,
-        position: Option<Position>,
-        time: Instant,
-        windows: u16,
-    ) -> Self {
-        let group = options.of(&draft.group);
-        let mut publication = Self::unwrapped(draft, position, time);
-        if let Some(envelope) = &group.envelope {
-            match envelope.wrap(&publication) {
-                Some(message) => publication.frame = prepare(&message),
-                None => publication.failed = true,
-            }
-        }
-        if let Compress::From(length) = group.compress
-            && publication.frame.payload().len() >= length
-            && !publication.failed
-        {
-            publication.compress(options.compression_level, windows);
-        }
-        publication
-    }
-
     /// Makes it as it is: for what has its own words.
     pub(super) fn unwrapped(
         draft: &PublishRequest,
@@ -183,17 +166,6 @@ impl Publication {
             stands_for: 1,
         }
     }
-
-    #[cfg(feature = "deflate")]
-    fn compress(&mut self, level: u8, windows: u16) {
-        for bits in (9..16).filter(|bits| windows & (1 << bits) != 0) {
-            self.frame = self.frame.clone().deflated(level, bits);
-            self.deflates += 1;
-        }
-    }
-
-    #[cfg(not(feature = "deflate"))]
-    const fn compress(&mut self, _: u8, _: u16) {}
 
     /// Whether it is text or binary.
     pub fn kind(&self) -> MessageKind {

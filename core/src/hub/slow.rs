@@ -6,7 +6,6 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::crowd::SLACK;
 use super::id::Name;
 use super::options::{Notices, QueueLimits};
 use super::queue::{Content, Entry, Store, Walk};
@@ -135,6 +134,9 @@ pub(super) fn is_full(seat: &Seat, budget: &QueueLimits, octets: usize) -> bool 
     chain.messages() > 0
         && (chain.messages() >= budget.messages || chain.octets() + octets > budget.octets)
 }
+
+/// How many times its budget a channel may hold before its reader has had a turn: what comes from other nodes cannot wait.
+const SLACK: usize = 16;
 
 /// Whether the budget is used up.
 #[inline]

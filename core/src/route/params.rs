@@ -9,7 +9,7 @@ use core::str::FromStr;
 use thiserror::Error;
 
 use super::converter::Kind;
-use super::escape::{cut, decode};
+use super::escape::{PathError, cut, decode};
 use super::pattern::{Pattern, Segment};
 
 /// The parameters of a match. It holds no values, only where to find them, so that making one allocates nothing.
@@ -41,6 +41,30 @@ pub enum ParamError {
     /// The converter accepts more than the type: `{id:int}` as a `u8`, say.
     #[error("the parameter `{0}` does not fit its type")]
     Unfit(String),
+}
+
+impl Pattern {
+    /// The parameters, if this pattern matches `path`. One among many is found by [`Routes::find`](super::Routes::find).
+    pub fn matches<'p>(&self, path: &'p str) -> Result<Option<Params<'_, 'p>>, PathError> {
+        let path = if path.is_empty() { "/" } else { path };
+        decode(path)?;
+        let mut rest = path.strip_prefix('/');
+        for segment in self.segments() {
+            let Some(here) = rest else { return Ok(None) };
+            let (text, next) = cut(here);
+            let (text, next) = match segment {
+                Segment::Param {
+                    kind: Kind::Path, ..
+                } => (here, None),
+                Segment::Param { .. } | Segment::Literal(_) => (text, next),
+            };
+            if !segment.accepts(&decode(text)?) {
+                return Ok(None);
+            }
+            rest = next;
+        }
+        Ok(rest.is_none().then(|| Params::new(self, path)))
+    }
 }
 
 impl<'r, 'p> Params<'r, 'p> {

@@ -20,8 +20,7 @@ use core::str::FromStr;
 use thiserror::Error;
 
 use super::converter::{Converter, Kind};
-use super::escape::{self, PathError, cut, decode};
-use super::params::Params;
+use super::escape::{self, PathError, decode};
 
 /// A pattern that has been read; cheap to clone.
 ///
@@ -100,28 +99,6 @@ impl Pattern {
             Segment::Literal(_) => None,
             Segment::Param { name, .. } => Some(&**name),
         })
-    }
-
-    /// The parameters, if this pattern matches `path`. One among many is found by [`Routes::find`](super::Routes::find).
-    pub fn matches<'p>(&self, path: &'p str) -> Result<Option<Params<'_, 'p>>, PathError> {
-        let path = if path.is_empty() { "/" } else { path };
-        decode(path)?;
-        let mut rest = path.strip_prefix('/');
-        for segment in self.segments() {
-            let Some(here) = rest else { return Ok(None) };
-            let (text, next) = cut(here);
-            let (text, next) = match segment {
-                Segment::Param {
-                    kind: Kind::Path, ..
-                } => (here, None),
-                Segment::Param { .. } | Segment::Literal(_) => (text, next),
-            };
-            if !segment.accepts(&decode(text)?) {
-                return Ok(None);
-            }
-            rest = next;
-        }
-        Ok(rest.is_none().then(|| Params::new(self, path)))
     }
 
     pub(super) fn segments(&self) -> &[Segment] {
@@ -217,7 +194,7 @@ impl Segment {
         }
     }
 
-    fn accepts(&self, text: &str) -> bool {
+    pub(super) fn accepts(&self, text: &str) -> bool {
         match self {
             Self::Literal(literal) => **literal == *text,
             Self::Param { kind, .. } => kind.accepts(text),

@@ -30,11 +30,10 @@ impl Map {
     /// A map of sources given by path.
     pub fn new(sources: impl IntoIterator<Item = (String, String)>) -> Self {
         let named = sources.into_iter().map(|(path, source)| {
-            let module = path
-                .strip_suffix("::mod")
-                .unwrap_or(&path)
-                .strip_prefix("lib")
-                .unwrap_or(path.strip_suffix("::mod").unwrap_or(&path));
+            let module = match path.as_str() {
+                "lib" => "",
+                path => path.strip_suffix("::mod").unwrap_or(path),
+            };
             (module.to_string(), source)
         });
         Self {
@@ -155,7 +154,7 @@ impl Map {
                     _ => {}
                 }
                 if let Some((file, _)) = self.sources.get_key_value(prefix) {
-                    return Some(file).map(String::as_str);
+                    return Some(file.as_str());
                 }
                 end = path[..end].rfind("::")?;
             };

@@ -4,8 +4,8 @@
 
 use std::task::{Context, Poll};
 
-use crate::server::options::ConnectionPolicy;
 use crate::socket::engine::{Engine, Got};
+use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
 use sansws_core::policy::{Meter, TrafficLimits, Verdict};

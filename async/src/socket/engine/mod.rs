@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use crate::error::{Error, Result};
 use crate::hub::HubAttachment;
 use crate::socket::buffer;
-use crate::socket::buffer::Unread;
+use crate::socket::buffer::{READS, Unread};
 use crate::socket::from_message::SocketEvent;
 use crate::socket::read_ahead::{Ahead, Control, Item};
 use crate::socket::wakers::{Parties, Party};
@@ -31,9 +31,6 @@ use send::{ANSWERS, Looked};
 
 /// Unsent octets at which gathering stops.
 const GATHERED: usize = 64 << 10;
-
-/// Reads after which a task lets others run, though there is more input.
-pub(crate) const READS: u8 = 64;
 
 /// A read counts once more for each so many octets: a poll takes up to 2 MiB, or a message of that length in one go.
 const LONG_READ: usize = 64 << 10;

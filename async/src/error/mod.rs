@@ -2,12 +2,17 @@
 //! RFC 6455 section 7.4.1.
 //! Knows no transport.
 
+mod handler_error;
+mod request_error;
+
+pub(crate) use handler_error::Chain;
+pub use handler_error::HandlerError;
+pub use request_error::RequestError;
+
 use std::io;
 
 use thiserror::Error as ThisError;
 
-use crate::server::handler_error::HandlerError;
-use crate::server::scope::RequestError;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::error::{Misuse, Violation};
 use sansws_core::handshake::{Failure, RedirectError, Refusal};
@@ -17,6 +22,10 @@ use sansws_core::hub::HubError;
 use sansws_core::internal::is_own;
 use sansws_core::proxy::TunnelError;
 use sansws_core::route::{ParamError, RouteErrors, UrlError};
+
+/// What a peer that sent other JSON is told.
+#[cfg(feature = "json")]
+pub(crate) const NOT_JSON: &str = "the message is not the JSON that was expected";
 
 /// The result of a handler: `?` takes any error; see [`HandlerError`]. What the operations of a connection return is
 /// `Result<T, Error>`; as the last expression of a handler it stands in `Ok(socket.send_text("bye").await?)`.

@@ -7,8 +7,8 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
 use crate::error::{Error, Result};
+use crate::socket::buffer::READS;
 use crate::socket::buffer::Unread;
-use crate::socket::engine::READS;
 use crate::transport::Transport;
 use sansws_core::config::Config;
 use sansws_core::handshake::Refusal;

@@ -1,0 +1,54 @@
+//! What a route leads to.
+
+use std::sync::Arc;
+
+use crate::app::handler::{Handler, Page};
+use crate::app::layer::Layers;
+use crate::server::scope::Attached;
+use crate::socket::policy::ConnectionPolicy;
+use crate::transport::Transport;
+
+/// The method by which routes of WebSockets are told from those of pages; plain requests never have it.
+pub(super) const WEBSOCKET: &str = "WEBSOCKET";
+
+/// The methods of a page.
+type Methods = Arc<[String]>;
+
+/// What a route leads to, and what is inherited on the way.
+#[derive(Clone, Debug)]
+pub(super) struct Target<T: Transport> {
+    pub(super) goal: Goal<T>,
+    pub(super) layers: Layers,
+    pub(super) policy: ConnectionPolicy,
+    pub(super) states: Attached,
+    /// It is there for those too who are not let in.
+    pub(super) always: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Goal<T: Transport> {
+    WebSocket(Handler<T>),
+    /// For these methods.
+    Page(Page, Methods),
+}
+
+impl<T: Transport> Clone for Goal<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::WebSocket(handler) => Self::WebSocket(handler.clone()),
+            Self::Page(page, methods) => Self::Page(page.clone(), methods.clone()),
+        }
+    }
+}
+
+impl<T: Transport> Target<T> {
+    pub(super) fn new(goal: Goal<T>) -> Self {
+        Self {
+            goal,
+            layers: Layers::default(),
+            policy: ConnectionPolicy::default(),
+            states: Attached::default(),
+            always: false,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What a client asked for wrongly.
+//! RFC 9110 section 15.5.1.
+
+use thiserror::Error as ThisError;
+
+/// The query or the body of a request is not what was expected: 400, and this text.
+#[derive(Clone, Debug, PartialEq, Eq, ThisError)]
+#[error("{0}")]
+pub struct RequestError(pub(crate) String);

@@ -1,0 +1,11 @@
+//! Who is told of what happens on the nodes.
+
+use crate::hub::crowding::Crowding;
+use crate::hub::events::Listeners;
+
+/// Who is told of what happens on the nodes.
+#[derive(Debug, Default)]
+pub(super) struct Outlets {
+    pub(super) listeners: Listeners,
+    pub(super) crowding: Crowding,
+}

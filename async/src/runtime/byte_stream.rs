@@ -1,0 +1,72 @@
+//! A stream of bytes, as runtimes, TLS and other stacks have them.
+
+use std::io::{IoSlice, Result};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use sansws_core::connection::SendProgress;
+
+/// A stream of bytes in both directions.
+///
+/// `poll_read` and `poll_write` register the waker of the context when they are pending, each for itself, the newest only.
+pub trait ByteStream {
+    /// Reads into `into`; 0 is the end of input.
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize>>;
+
+    /// Writes from the front of `from`, and returns the number of bytes taken.
+    fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<Result<usize>>;
+
+    /// Sends what was written but is still buffered, as under TLS.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Ends the writing side; reading goes on.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Returns how far the peer has taken what was written, if the operating system tells.
+    fn send_progress(&self) -> Option<SendProgress> {
+        None
+    }
+
+    /// Returns the address of the peer, if it has one.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// A stream of ours under the traits of `futures-io`, and a stream of `futures-io` under [`ByteStream`].
+#[derive(Clone, Copy, Debug)]
+pub struct FuturesIo<S>(pub S);
+
+impl<S: ByteStream + Unpin> AsyncRead for FuturesIo<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut [u8],
+    ) -> Poll<Result<usize>> {
+        self.get_mut().0.poll_read(cx, into)
+    }
+}
+
+impl<S: ByteStream + Unpin> AsyncWrite for FuturesIo<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<Result<usize>> {
+        self.get_mut().0.poll_write(cx, &[IoSlice::new(from)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        self.get_mut().0.poll_write(cx, from)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.get_mut().0.poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.get_mut().0.poll_shutdown(cx)
+    }
+}

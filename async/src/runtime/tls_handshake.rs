@@ -1,0 +1,51 @@
+//! The TLS handshakes of a client and a server.
+
+use std::sync::Arc;
+
+use futures_rustls::{TlsAcceptor, TlsConnector};
+use rustls::{ClientConfig, ServerConfig};
+
+use super::Runtime;
+use super::byte_stream::FuturesIo;
+use super::stream::Stream;
+use super::tls_stream::TlsStream;
+use crate::error::{Error, Result};
+use crate::tls::{server_name, system_client};
+
+/// Speaks TLS to `host` over TCP, or inside the TLS of a proxy; without settings, trusts the roots of the system.
+pub(crate) async fn connect<R: Runtime>(
+    stream: Stream<R>,
+    host: &str,
+    config: Option<&Arc<ClientConfig>>,
+) -> Result<Stream<R>, Error> {
+    let config = match config {
+        Some(config) => Arc::clone(config),
+        // Reading the system's certificates takes milliseconds of disk and parsing.
+        None => R::spawn_blocking(|| system_client(None)).await??,
+    };
+    let (connector, name) = (TlsConnector::from(config), server_name(host)?);
+    Ok(match stream {
+        Stream::Tcp(tcp) => {
+            let tls = connector.connect(name, FuturesIo(tcp)).await?;
+            Stream::Tls(Box::new(TlsStream(tls.into())))
+        }
+        Stream::Tls(tls) => {
+            let tls = connector.connect(name, FuturesIo(*tls)).await?;
+            Stream::TlsInTls(Box::new(TlsStream(tls.into())))
+        }
+        _ => {
+            return Err(Error::other(
+                "TLS is spoken over TCP, or over the TLS of a proxy",
+            ));
+        }
+    })
+}
+
+/// Speaks TLS to a client.
+pub(crate) async fn accept<R: Runtime>(
+    tcp: R::Tcp,
+    config: Arc<ServerConfig>,
+) -> Result<Stream<R>, Error> {
+    let stream = TlsAcceptor::from(config).accept(FuturesIo(tcp)).await?;
+    Ok(Stream::Tls(Box::new(TlsStream(stream.into()))))
+}

@@ -1,0 +1,31 @@
+//! How a connection of a server ended.
+
+use sansws_core::close::Closed;
+use sansws_core::route::Pattern;
+
+use crate::error::Result;
+use crate::socket::engine::Counters;
+
+/// How a connection of a server ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the handler returned, or why it was never called.
+    pub result: Result,
+    /// How the WebSocket connection ended, if there was one.
+    pub closed: Option<Closed>,
+    /// The pattern of the route that the handler was found by.
+    pub route: Option<Pattern>,
+    /// What went over the WebSocket connection.
+    pub counters: Counters,
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Self {
+            result: Ok(()),
+            closed: None,
+            route: None,
+            counters: Counters::default(),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The messages of a connection as a stream of one type.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use crate::error::{Error, Result};
+use crate::socket::from_message::FromMessage;
+use crate::socket::websocket::WebSocket;
+use crate::transport::Transport;
+
+/// The messages of a connection as one type, until the end; made by [`WebSocket::messages`].
+#[derive(Debug)]
+pub struct Messages<'a, T: Transport, M> {
+    socket: &'a mut WebSocket<T>,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<T: Transport> WebSocket<T> {
+    /// The messages as a stream of one type: `String`, `Vec<u8>`, `Json<V>` or [`Message`]. A message that is of another type is an
+    /// error, which maps to its close code when the handler returns it.
+    pub fn messages<M: FromMessage>(&mut self) -> Messages<'_, T, M> {
+        Messages {
+            socket: self,
+            message: PhantomData,
+        }
+    }
+}
+
+impl<T: Transport, M: FromMessage> Messages<'_, T, M> {
+    /// The next one; `None` after a normal end.
+    pub async fn next(&mut self) -> Result<Option<M>, Error> {
+        let message = self.socket.receive().await?;
+        message
+            .map(|message| self.socket.parse(message))
+            .transpose()
+    }
+}
+
+impl<T: Transport, M: FromMessage> Stream for Messages<'_, T, M> {
+    type Item = Result<M, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let socket = &mut *self.get_mut().socket;
+        let next = Pin::new(&mut *socket).poll_next(cx);
+        next.map(|next| next.map(|message| message.and_then(|message| socket.parse(message))))
+    }
+}

@@ -1,0 +1,104 @@
+//! What holds for a connection, beside the protocol.
+
+use std::sync::Arc;
+
+use sansws_core::config::Config;
+use sansws_core::handshake::OriginPolicy;
+use sansws_core::http::{RequestHead, Response};
+use sansws_core::policy::TrafficLimits;
+use sansws_core::time::Duration;
+
+use crate::hub::HubRef;
+
+/// What holds for the connections of a server, a router or a route. What is `None` is inherited: a route's policy wins over its
+/// router's, that over the router around it, that over the server's.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ConnectionPolicy {
+    /// Limits, times, compression.
+    pub config: Option<Arc<Config>>,
+    /// Longest life of a connection; then it is closed with 1001. `None`: no limit.
+    pub lifetime: Option<Duration>,
+    /// Which pages may connect. `None` everywhere: those of the same host. See [`OriginPolicy`].
+    pub origin: Option<OriginPolicy>,
+    /// What a connection may send. `None` everywhere: all it wants.
+    pub traffic: Option<TrafficLimits>,
+    /// The hub whose groups a connection can join. `None` everywhere: it can join none.
+    pub hub: Option<HubRef>,
+}
+
+impl ConnectionPolicy {
+    /// Sets limits, times and compression: heartbeats, idle time, longest message.
+    pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
+        self.config = Some(config.into());
+        self
+    }
+
+    /// Sets the longest life of a connection.
+    pub const fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets which pages may connect.
+    pub fn origin(mut self, origin: OriginPolicy) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
+    /// Sets what a connection may send.
+    pub fn traffic(mut self, traffic: TrafficLimits) -> Self {
+        self.traffic = Some(traffic);
+        self
+    }
+
+    /// Sets the hub whose groups a connection can join.
+    pub fn hub(mut self, hub: impl Into<HubRef>) -> Self {
+        self.hub = Some(hub.into());
+        self
+    }
+
+    /// Whether nothing is said here.
+    pub(crate) const fn is_silent(&self) -> bool {
+        matches!(
+            self,
+            Self {
+                config: None,
+                lifetime: None,
+                origin: None,
+                traffic: None,
+                hub: None,
+            }
+        )
+    }
+
+    /// Takes over what is not said here.
+    pub(crate) fn inherit(&mut self, outer: &Self) {
+        let Self {
+            config,
+            lifetime,
+            origin,
+            traffic,
+            hub,
+        } = self;
+        *hub = hub.take().or_else(|| outer.hub.clone());
+        *origin = origin.take().or_else(|| outer.origin.clone());
+        *traffic = traffic.take().or_else(|| outer.traffic.clone());
+        *config = config.take().or_else(|| outer.config.clone());
+        *lifetime = lifetime.or(outer.lifetime);
+    }
+
+    /// Whether the page that asks may connect; the error is the answer, and is logged at WARN. `secure`: whether it came over TLS, if
+    /// that is known.
+    pub fn check_origin(&self, head: &RequestHead, secure: Option<bool>) -> Result<(), Response> {
+        let (same_host, origins) = (OriginPolicy::same_host(), head.fields.all("origin"));
+        let policy = self.origin.as_ref().unwrap_or(&same_host);
+        let host = head.host();
+        policy.check(origins, host, secure).map_err(|error| {
+            let origin = head.fields.get("origin").unwrap_or_default().escape_ascii();
+            tracing::warn!(%error, %origin, %host, "an origin was refused");
+            let text = format!("{error}: the page is of `{origin}`, the server is `{host}`\n");
+            Response::text(403, text)
+        })
+    }
+}
