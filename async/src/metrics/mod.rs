@@ -116,7 +116,7 @@ labels! {
         /// The server drains; it was told so by 503.
         Draining = "draining",
         /// Its socket was closed without a word: too many were being told, or the server stops.
-        Untold = "untold",
+        Untold = "dropped",
     }
 }
 
