@@ -255,7 +255,7 @@ fn lifecycle() {
                 Ok(Some(message)) => socket.send(message).await?,
                 Ok(None) => break, // closed with 1000, 1001 or no code
                 Err(error) if error.is_disconnect() => break, // another code, or a lost connection (1006)
-                Err(error) => return Err(error.into()), // closes with the code of the error
+                Err(error) => return Err(error.into()),       // closes with the code of the error
             }
         }
         println!("Client disconnected: {:?}", socket.closed());
