@@ -193,28 +193,28 @@ impl RedisOptions {
 #[non_exhaustive]
 pub enum SetupError {
     /// A prefix is empty, too long, or would break the slots of a cluster.
-    #[error("a prefix has 1 to 64 octets, without `{{`, `}}` and control characters")]
+    #[error("a prefix must have 1 to 64 bytes, without `{{`, `}}` and control characters")]
     BadPrefix,
     /// A URL is none of Redis.
-    #[error("not a URL of Redis: {0}")]
+    #[error("not a Redis URL: {0}")]
     BadUrl(Arc<redis::RedisError>),
     /// A certificate or a key can't be read.
     #[error("TLS to Redis: {0}")]
     BadTls(Arc<redis::RedisError>),
     /// A list of Sentinels or of nodes of a cluster is empty.
-    #[error("no URL of Redis is set")]
+    #[error("no Redis URL is set")]
     NoUrl,
     /// Certificates were given for a connection that is not encrypted.
     #[error("certificates are set, but the URL is not `rediss://`")]
     NoTls,
     /// No lease: who was on a server that crashed would be present for ever.
-    #[error("the hub has no lease: make its options with `sansws_redis::hub_options`")]
+    #[error("the hub has no lease: create its options with `sansws_redis::hub_options`")]
     NoLease,
     /// Nothing can be done in no time.
     #[error("the timeout is zero")]
     NoTime,
     /// The `redis` crate can use one runtime in a process, and another was chosen before.
-    #[error("Redis is spoken to on another runtime in this process already")]
+    #[error("this process already uses Redis on another runtime")]
     OtherRuntime,
 }
 

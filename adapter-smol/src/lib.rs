@@ -39,7 +39,7 @@
 //! # }
 //! ```
 //!
-//! A client that comes back when the connection ends:
+//! A client that reconnects when the connection ends:
 //!
 //! ```no_run
 //! use sansws_smol::{Client, ConnectOptions, Result};

@@ -39,7 +39,7 @@
 //! # }
 //! ```
 //!
-//! A client that comes back when the connection ends:
+//! A client that reconnects when the connection ends:
 //!
 //! ```no_run
 //! use sansws_tokio::{Client, ConnectOptions, Result};
@@ -174,17 +174,17 @@ where
     client::accept(Compat(stream), config).await
 }
 
-/// The programs of the README compile.
+/// The code of the README compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// Those of the guide to groups too.
+/// The code of the guide to groups compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/hub.md")]
 struct HubGuide;
 
-/// And that to monitoring.
+/// The code of the guide to monitoring compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/monitoring.md")]
 struct MonitoringGuide;

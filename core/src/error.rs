@@ -34,7 +34,7 @@ pub enum Violation {
     #[error("a control frame is fragmented")]
     ControlFragmented,
     /// 5.5: "All control frames MUST have a payload length of 125 bytes or less"
-    #[error("a control frame is longer than 125 octets")]
+    #[error("a control frame is longer than 125 bytes")]
     ControlTooLong,
     /// 5.4: a continuation frame continues a message that was begun.
     #[error("a continuation frame continues nothing")]
@@ -43,7 +43,7 @@ pub enum Violation {
     #[error("a message begins inside another")]
     ContinuationExpected,
     /// 5.5.1: "the first two bytes of the body MUST be a 2-byte unsigned integer"
-    #[error("a Close frame holds a single octet")]
+    #[error("a Close frame holds a single byte")]
     CloseTooShort,
     /// 7.4: the code is reserved or not assigned.
     #[error("the close code may not be sent")]
@@ -143,7 +143,7 @@ pub enum Misuse {
     #[error("the connection is closing")]
     Closing,
     /// The opening handshake has not come so far, or is done.
-    #[error("the opening handshake has not come so far, or is done")]
+    #[error("the opening handshake is not at this stage")]
     OutOfTurn,
     /// Unsent output stands at [`Limits::write_queue`](crate::config::Limits::write_queue): send again when it has drained.
     /// Or a client is offline, and holds as many messages as it may.
@@ -153,13 +153,13 @@ pub enum Misuse {
     #[error("the close code is reserved")]
     ReservedCode,
     /// A message that is being sent piece by piece has not ended (RFC 6455 section 5.4).
-    #[error("a message sent in pieces has not ended")]
+    #[error("a message sent in chunks is not finished")]
     UnfinishedMessage,
     /// The piece is of another kind than the message it continues.
-    #[error("the piece is of another kind than its message")]
+    #[error("the chunk is of another kind than its message")]
     OtherKind,
     /// A ping or pong holds at most 125 octets (RFC 6455 section 5.5).
-    #[error("a control frame holds at most 125 octets")]
+    #[error("a control frame holds at most 125 bytes")]
     ControlTooLong,
     /// A header name or value, target or reason phrase holds octets that would break the HTTP head.
     #[error("a header name or value is not allowed")]
@@ -177,7 +177,7 @@ pub enum Misuse {
     #[error("the URL of the proxy is not http://, https:// or socks5:// with a host")]
     BadProxy,
     /// A user name, password, token or cookie holds what has no place in its header field (RFC 7617, 6750, 6265).
-    #[error("a user name, password, token or cookie is not allowed")]
+    #[error("a user name, password, token or cookie has a character that is not allowed")]
     Credentials,
     /// The client has stopped: it does not come back.
     #[error("the client has stopped")]

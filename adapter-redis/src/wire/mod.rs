@@ -56,10 +56,10 @@ pub const VERSION: u8 = 1;
 #[non_exhaustive]
 pub enum WireError {
     /// Another version, a kind or a flag that is not known: a newer server wrote it.
-    #[error("a newer version wrote this")]
+    #[error("a newer version wrote the message")]
     Unknown,
     /// They end too soon, or are not what their kind says.
-    #[error("the octets are malformed")]
+    #[error("the message is malformed")]
     Malformed,
 }
 

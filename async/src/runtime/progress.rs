@@ -1,5 +1,5 @@
-//! How far the peer of a TCP socket has taken what was written, as Linux tells.
-//! Knows octets, nothing of what they mean.
+//! How much of the output the peer of a TCP socket has taken, as reported by Linux.
+//! Knows byte counts, but not the meaning of bytes.
 
 use std::os::fd::AsFd;
 use std::sync::OnceLock;

@@ -105,7 +105,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a message sent in pieces has not ended.
+    /// Whether a message sent in chunks is not finished.
     pub const fn is_sending(&self) -> bool {
         self.sending.is_some()
     }

@@ -28,7 +28,7 @@ pub enum OriginError {
     #[error("the Origin header does not name an origin")]
     Malformed,
     /// It is another one than those that may connect.
-    #[error("the origin may not connect")]
+    #[error("the origin is not allowed to connect")]
     Foreign,
 }
 

@@ -17,13 +17,13 @@ use crate::http::{Response, Url, is_secret};
 #[non_exhaustive]
 pub enum RedirectError {
     /// There were more in a row than allowed; a loop ends so too.
-    #[error("the server redirects more often than allowed")]
+    #[error("the server redirected more often than allowed")]
     TooMany,
     /// The `Location` is not a URL that a WebSocket may have, or there are several.
-    #[error("the redirect leads to no WebSocket URL")]
+    #[error("the redirect does not lead to a WebSocket URL")]
     Location,
     /// It leads from `wss` to `ws`.
-    #[error("the redirect leads from TLS to none")]
+    #[error("the redirect leads from TLS to an unencrypted URL")]
     Downgrade,
 }
 

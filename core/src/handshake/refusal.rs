@@ -38,7 +38,7 @@ pub enum Refusal {
     #[error("the Connection header does not list Upgrade")]
     ConnectionMissing,
     /// 400: no `Sec-WebSocket-Key`, more than one, or not 16 octets.
-    #[error("there must be exactly one Sec-WebSocket-Key header, of 16 octets in base64")]
+    #[error("there must be exactly one Sec-WebSocket-Key header, of 16 bytes in base64")]
     Key,
     /// 426: `Sec-WebSocket-Version` is not 13.
     #[error("the WebSocket version is not 13")]
@@ -53,7 +53,7 @@ pub enum Refusal {
     #[error("the request has a body")]
     Body,
     /// 413: the body of a request for a page is longer than [`Limits::body`](crate::config::Limits::body).
-    #[error("the body of the request is longer than is taken here")]
+    #[error("the body of the request is too large")]
     Content,
     /// 501: extended CONNECT for another protocol than websocket (RFC 9220 section 3).
     #[error("the :protocol is not websocket")]
@@ -62,7 +62,7 @@ pub enum Refusal {
     #[error("the request did not arrive in time")]
     Timeout,
     /// 503: as many connections as allowed are open, or the server shuts down.
-    #[error("the server takes no more connections now")]
+    #[error("the server accepts no more connections now")]
     Busy,
 }
 

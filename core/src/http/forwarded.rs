@@ -71,7 +71,7 @@ impl Trusted {
 
 /// Text that is no network: an address, or an address, `/` and how many of its bits count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("this is not a network such as 10.0.0.0/8")]
+#[error("expected a network such as 10.0.0.0/8")]
 pub struct BadNetwork;
 
 /// An address and how many of its bits count.

@@ -12,22 +12,22 @@ use crate::time::Instant;
 #[non_exhaustive]
 pub enum HubError {
     /// The name of a group, a user or a key has no octets, more than 255, or a control character.
-    #[error("a name has 1 to 255 octets and no control characters")]
+    #[error("a name must have 1 to 255 bytes and no control characters")]
     BadName,
     /// A text is not the id of a channel.
-    #[error("this is not the id of a channel")]
+    #[error("expected the id of a channel")]
     BadId,
     /// A text is not a position.
-    #[error("this is not a position")]
+    #[error("expected a position")]
     BadPosition,
     /// The channel is not open any more.
     #[error("the channel is not open")]
     Gone,
     /// The connection has no hub: give the server, the router or the route one.
-    #[error("no hub was given to this route: see `Router::hub`")]
+    #[error("this route has no hub: see `Router::hub`")]
     NoHub,
     /// The connection has a channel already.
-    #[error("the connection has a channel already")]
+    #[error("the connection already has a channel")]
     IsOpen,
     /// The channel is in as many groups as it may be in.
     #[error("the channel is in too many groups")]
@@ -45,10 +45,10 @@ pub enum HubError {
     #[error("the metadata are too long")]
     MetadataTooLong,
     /// The channel does this more often than it may; again from this moment on.
-    #[error("the channel does this too often")]
+    #[error("the channel exceeds its rate limit")]
     RateLimited(Instant),
     /// A member of the group is behind, and the group makes publishers wait.
-    #[error("a member of the group is behind")]
+    #[error("a member of the group has a full queue")]
     Backpressure,
     /// The hub drains: nobody joins and nothing is published any more.
     #[error("the hub drains")]
@@ -57,16 +57,16 @@ pub enum HubError {
     #[error("the backplane is down")]
     Down,
     /// The backplane is there and refused it: it has no memory left, or what lies under its keys is not ours.
-    #[error("the backplane refused it")]
+    #[error("the backplane refused the operation")]
     Refused,
     /// As many ids of publications are remembered as may be: one more could not be kept apart from its repetition.
-    #[error("too many ids of publications are remembered: see `HubOptions::max_ids`")]
+    #[error("too many publication ids are remembered: see `HubOptions::max_ids`")]
     TooManyIds,
     /// The envelope of the group failed on this message: it was published to nobody.
     #[error("the envelope of the group failed on this message")]
     EnvelopeFailed,
     /// An envelope or notices of the hub called it. They run while it is locked: hand the work to a task of its own.
-    #[error("an envelope or notices must not call their own hub; hand the work to a task")]
+    #[error("envelopes and notices must not call their own hub; use a task instead")]
     InCallback,
     /// Recovery needs a group of its own: a filter has no position.
     #[error("a filter has no position")]

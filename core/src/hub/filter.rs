@@ -44,19 +44,19 @@ pub enum FilterError {
     #[error("the filter is empty")]
     Empty,
     /// More than [`Filter::LONGEST`] octets. The bound is ours, MQTT's is 65 535.
-    #[error("the filter is longer than 255 octets")]
+    #[error("the filter is longer than 255 bytes")]
     TooLong,
     /// U+0000 to U+001F or U+007F to U+009F. MQTT 5.0 1.5.4 forbids the first, and advises against the others.
     #[error("the filter has a control character")]
     ControlCharacter,
     /// MQTT 5.0 4.7.1.3: "Where it is used, it MUST occupy an entire level of the filter."
-    #[error("a `+` is not alone in its level")]
+    #[error("a `+` is not a whole level")]
     PlusInLevel,
     /// MQTT 5.0 4.7.1.2: it "MUST be specified either on its own or following a topic level separator."
-    #[error("a `#` is not alone in its level")]
+    #[error("a `#` is not a whole level")]
     HashInLevel,
     /// MQTT 5.0 4.7.1.2: "In either case it MUST be the last character specified in the Topic Filter."
-    #[error("a `#` is not in the last level")]
+    #[error("a `#` is not the last level")]
     HashNotLast,
 }
 

@@ -40,7 +40,7 @@ pub enum Refused {
     #[error("the address has too many connections")]
     TooMany,
     /// It comes too often.
-    #[error("the address comes too often")]
+    #[error("the address connects too often")]
     TooFast {
         /// How long it should stay away.
         retry_after: Duration,

@@ -40,7 +40,7 @@ pub enum ProxyError {
     #[error("the PROXY header is too long")]
     TooLong,
     /// The caller gave more octets than [`ProxyHeader::need`] asked for.
-    #[error("more octets were given than were asked for")]
+    #[error("more bytes were given than requested")]
     Excess,
     /// The connection ended within the header.
     #[error("the connection ended within the PROXY header")]

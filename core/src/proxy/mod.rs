@@ -63,10 +63,10 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum TunnelError {
     /// The host cannot be named to the proxy: it is empty, too long, or holds octets that no host has. Nothing was sent.
-    #[error("the host cannot be named to the proxy")]
+    #[error("the host cannot be sent to the proxy")]
     Host,
     /// The credentials cannot be said to the proxy: too long, empty, or octets that its protocol has no place for.
-    #[error("the credentials cannot be said to the proxy")]
+    #[error("the credentials cannot be sent to the proxy")]
     Credentials,
     /// What the proxy said is not its protocol.
     #[error("the proxy's answer is malformed")]
@@ -75,16 +75,16 @@ pub enum TunnelError {
     #[error("the proxy's answer is too large")]
     TooLarge,
     /// More was received than was asked for: the target spoke before it was spoken to.
-    #[error("octets came before they were asked for")]
+    #[error("bytes arrived before they were requested")]
     Early,
     /// The HTTP proxy refused, with this status. 407: it wants credentials, or others.
     #[error("the proxy refused with status {0}")]
     Refused(u16),
     /// The SOCKS proxy wants a way of authentication that we do not have: credentials, if none were given.
-    #[error("the proxy accepts no way of authentication that we have")]
+    #[error("the proxy accepts none of our authentication methods")]
     NoMethod,
     /// The SOCKS proxy did not accept the credentials.
-    #[error("the proxy did not accept the credentials")]
+    #[error("the proxy rejected the credentials")]
     Unauthorized,
     /// The SOCKS proxy could not or would not connect.
     #[error("the proxy did not connect: {0}")]

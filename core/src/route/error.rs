@@ -23,7 +23,7 @@ pub enum RouteError {
         error: PatternError,
     },
     /// A path, and a method, would lead to both.
-    #[error("`{first}` and `{second}` can't be told apart")]
+    #[error("`{first}` and `{second}` match the same paths")]
     Conflict {
         /// The one that was added first.
         first: String,
@@ -41,10 +41,10 @@ pub enum RouteError {
         second: String,
     },
     /// A router has two converters of one name, or one that is built in.
-    #[error("there is a converter `{0}` already")]
+    #[error("the converter `{0}` is already registered")]
     ConverterTaken(String),
     /// RFC 9110 9.1: a method is a token.
-    #[error("`{pattern}`: `{method}` is no method")]
+    #[error("`{pattern}`: `{method}` is not a method")]
     Method {
         /// The pattern of the route.
         pattern: String,

@@ -15,7 +15,7 @@ pub enum PathError {
     #[error("a `%` in the path is not followed by two hexadecimal digits")]
     Escape,
     /// 2.5: text in a path is UTF-8, then percent-encoded.
-    #[error("the path is not UTF-8 once it is decoded")]
+    #[error("the decoded path is not UTF-8")]
     Utf8,
 }
 

@@ -91,7 +91,7 @@ pub enum Miss {
     NotFound,
     /// RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405 response containing a list of the
     /// target resource's currently supported methods."
-    #[error("the route does not take the method")]
+    #[error("the route does not allow the method")]
     MethodNotAllowed(
         /// The methods it takes, sorted.
         Vec<String>,

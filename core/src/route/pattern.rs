@@ -57,13 +57,13 @@ pub(super) enum Segment {
 #[non_exhaustive]
 pub enum PatternError {
     /// It would be glued to the last segment of its prefix.
-    #[error("it does not begin with a slash")]
+    #[error("the pattern does not begin with a slash")]
     NoSlash,
     /// `a{b}`, `{a}{b}`, `{a`: a parameter is a whole segment. A brace as such is written `%7B` or `%7D`.
-    #[error("`{0}` has a brace that neither opens nor ends it")]
+    #[error("`{0}` has a brace that is not at its start or end")]
     Brace(String),
     /// `{}`, `{x-y}`, `{*rest}`.
-    #[error("`{0}` is no name: letters, digits and `_`, no digit first")]
+    #[error("`{0}` is not a name: use letters, digits and `_`, and no digit first")]
     Name(String),
     /// Two parameters have one name, perhaps one of them in a prefix.
     #[error("two parameters are called `{0}`")]
@@ -72,16 +72,16 @@ pub enum PatternError {
     #[error("there is no converter `{0}`")]
     UnknownConverter(String),
     /// Something follows a `path`.
-    #[error("`{0}` takes the rest of the path, but is not last")]
+    #[error("`{0}` matches the rest of the path, but is not last")]
     TailNotLast(String),
     /// A literal has a bad escape.
     #[error(transparent)]
     Escape(#[from] PathError),
     /// A path ends where the query or the fragment begins (RFC 3986 section 3.3).
-    #[error("`{0}` has a `?` or `#`, which no path has; escape it if it is meant")]
+    #[error("`{0}` has a `?` or `#`, which a path never contains; escape it")]
     Query(String),
     /// Clients resolve `.` and `..` before they send (RFC 3986 section 5.2.4).
-    #[error("`{0}` never arrives in a path")]
+    #[error("`{0}` never occurs in a path")]
     Dots(String),
 }
 

@@ -25,7 +25,7 @@ pub enum UrlError {
     #[error("the pattern has no parameter `{0}`")]
     Unknown(String),
     /// The converter does not accept the value, or a client would not send it: it resolves `.` and `..`.
-    #[error("`{value}` is no value of the parameter `{name}`")]
+    #[error("`{value}` is not a valid value of the parameter `{name}`")]
     Unfit {
         /// The parameter.
         name: String,
