@@ -1,22 +1,22 @@
 //! Close codes, close frames and how a connection ended.
 //! RFC 6455 sections 5.5.1, 7.1.5, 7.1.6 and 7.4.
-//! Knows nothing of connections: it turns octets into values or a `Violation`.
+//! Knows no connection: it turns bytes into values or a `Violation`.
 
 use alloc::string::String;
 use core::fmt;
 
 use crate::error::{Misuse, Violation};
 
-/// A close code that may stand in a Close frame (RFC 6455 section 7.4 and the IANA registry).
+/// A close code that is allowed in a Close frame (RFC 6455 section 7.4 and the IANA registry).
 ///
-/// Whoever holds one need not check it again: 1004, 1005, 1006, 1015 and all unassigned codes cannot be made.
+/// A value needs no further check: 1004, 1005, 1006, 1015 and all unassigned codes cannot be constructed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(u16);
 
 impl CloseCode {
     /// 1000: the purpose of the connection is fulfilled.
     pub const NORMAL: Self = Self(1000);
-    /// 1001: the endpoint goes away, such as a server that shuts down.
+    /// 1001: the endpoint is going away, such as a server that shuts down.
     pub const AWAY: Self = Self(1001);
     /// 1002: the peer broke the protocol.
     pub const PROTOCOL: Self = Self(1002);
@@ -30,7 +30,7 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// 1010: the client expected an extension that the server did not agree to.
     pub const EXTENSION: Self = Self(1010);
-    /// 1011: the server met a condition that keeps it from going on.
+    /// 1011: the server met a condition that prevents it from going on.
     pub const INTERNAL: Self = Self(1011);
     /// 1012: the service restarts (IANA).
     pub const RESTART: Self = Self(1012);
@@ -39,7 +39,7 @@ impl CloseCode {
     /// 1014: a gateway got an invalid response from upstream (IANA).
     pub const BAD_GATEWAY: Self = Self(1014);
 
-    /// The code, if it may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999.
+    /// Returns the code, if it may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999.
     pub const fn new(code: u16) -> Option<Self> {
         match code {
             1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),
@@ -47,7 +47,7 @@ impl CloseCode {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u16 {
         self.0
     }
@@ -79,7 +79,7 @@ impl TryFrom<u16> for CloseCode {
     }
 }
 
-/// The longest reason that fits a Close frame, in octets (RFC 6455 section 5.5: 125 less the code).
+/// Maximum length of a reason in a Close frame, in bytes (RFC 6455 section 5.5: 125 minus the code).
 pub const MAX_REASON: usize = 123;
 
 /// The content of a Close frame; it borrows its reason.
@@ -87,12 +87,12 @@ pub const MAX_REASON: usize = 123;
 pub struct CloseFrame<'a> {
     /// The code; `None` when the frame is empty.
     pub code: Option<CloseCode>,
-    /// The reason: UTF-8 of at most 123 octets.
+    /// The reason: UTF-8 of at most 123 bytes.
     pub reason: &'a str,
 }
 
 impl<'a> CloseFrame<'a> {
-    /// Reads the payload of a Close frame.
+    /// Parses the payload of a Close frame.
     pub fn parse(payload: &'a [u8]) -> Result<Self, Violation> {
         match payload {
             [] => Ok(Self::default()),
@@ -109,7 +109,7 @@ impl<'a> CloseFrame<'a> {
     }
 }
 
-/// `reason` cut to what fits a Close frame, at the edge of a character.
+/// Cuts `reason` to the length that fits a Close frame, at a character boundary.
 pub fn cut_reason(reason: &str) -> &str {
     reason
         .get(..reason.floor_char_boundary(MAX_REASON))
@@ -119,16 +119,16 @@ pub fn cut_reason(reason: &str) -> &str {
 /// How a connection ended, as the application sees it (RFC 6455 sections 7.1.4 to 7.1.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// The code of the first Close frame that was received (7.1.5); `None` when it had none, or when none came.
+    /// The code of the first Close frame that was received (7.1.5); `None` if it had none, or if no frame arrived.
     pub code: Option<CloseCode>,
-    /// Its reason.
+    /// The reason in that frame.
     pub reason: String,
-    /// Whether Close frames went both ways (7.1.4).
+    /// Whether Close frames were sent in both directions (7.1.4).
     pub clean: bool,
 }
 
 impl Closed {
-    /// The number that RFC 6455 section 7.1.5 gives the end: the code, else 1005 (closed without a code) or 1006 (vanished).
+    /// Returns the number that RFC 6455 section 7.1.5 defines: the code, or 1005 (closed without a code) or 1006 (connection lost).
     pub fn code(&self) -> u16 {
         match self.code {
             Some(code) => code.get(),
@@ -137,13 +137,13 @@ impl Closed {
         }
     }
 
-    /// Whether the end was an ordinary one: clean, with 1000, 1001 or no code.
+    /// Returns whether the end was normal: clean, with 1000, 1001 or no code.
     pub fn is_normal(&self) -> bool {
         self.clean && matches!(self.code(), 1000 | 1001 | 1005)
     }
 }
 
-/// How it ended, with the reason as the peer gave it, in quotes.
+/// Describes the end, with the peer's reason in quotes.
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {

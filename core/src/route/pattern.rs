@@ -23,7 +23,7 @@ use super::converter::{Converter, Kind};
 use super::escape::{self, PathError, cut, decode};
 use super::params::Params;
 
-/// A pattern that has been read; cheap to clone.
+/// A parsed pattern; cheap to clone.
 ///
 /// ```
 /// use sansws_core::route::Pattern;
@@ -41,7 +41,7 @@ pub struct Pattern {
     segments: Arc<[Segment]>,
 }
 
-/// What stands between two slashes.
+/// The part between two slashes.
 #[derive(Clone, Debug)]
 pub(super) enum Segment {
     /// Decoded.
@@ -52,23 +52,23 @@ pub(super) enum Segment {
     },
 }
 
-/// What is wrong with a pattern.
+/// Why a pattern is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// It would be glued to the last segment of its prefix.
+    /// It would merge with the last segment of its prefix.
     #[error("the pattern does not begin with a slash")]
     NoSlash,
-    /// `a{b}`, `{a}{b}`, `{a`: a parameter is a whole segment. A brace as such is written `%7B` or `%7D`.
+    /// `a{b}`, `{a}{b}`, `{a`: a parameter must be a whole segment. A literal brace is written `%7B` or `%7D`.
     #[error("`{0}` has a brace that is not at its start or end")]
     Brace(String),
     /// `{}`, `{x-y}`, `{*rest}`.
     #[error("`{0}` is not a name: use letters, digits and `_`, and no digit first")]
     Name(String),
-    /// Two parameters have one name, perhaps one of them in a prefix.
+    /// Two parameters have one name; one of them may be in a prefix.
     #[error("two parameters are called `{0}`")]
     DuplicateName(String),
-    /// Neither built in nor given by [`Router::converter`](super::Router::converter).
+    /// The converter is neither built in nor added by [`Router::converter`](super::Router::converter).
     #[error("there is no converter `{0}`")]
     UnknownConverter(String),
     /// Something follows a `path`.
@@ -85,16 +85,16 @@ pub enum PatternError {
     Dots(String),
 }
 
-/// Custom converters by name; the first of a name counts.
+/// Custom converters by name; the first one with a name counts.
 pub(super) type Known = Vec<(Box<str>, Arc<dyn Converter>)>;
 
 impl Pattern {
-    /// The pattern as it was written.
+    /// Returns the pattern as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The names of the parameters, from the left.
+    /// Iterates over the names of the parameters, from the left.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
@@ -102,7 +102,8 @@ impl Pattern {
         })
     }
 
-    /// The parameters, if this pattern matches `path`. One among many is found by [`Routes::find`](super::Routes::find).
+    /// Returns the parameters, if this pattern matches `path`. To look up one of many patterns, use
+    /// [`Routes::find`](super::Routes::find).
     pub fn matches<'p>(&self, path: &'p str) -> Result<Option<Params<'_, 'p>>, PathError> {
         let path = if path.is_empty() { "/" } else { path };
         decode(path)?;
@@ -149,7 +150,7 @@ impl Pattern {
 impl FromStr for Pattern {
     type Err = PatternError;
 
-    /// Reads a pattern that has no custom converters.
+    /// Parses a pattern without custom converters.
     fn from_str(text: &str) -> Result<Self, PatternError> {
         Self::parse(text, &Known::new())
     }
@@ -200,7 +201,7 @@ impl Segment {
         Ok(Self::Literal(decoded.into()))
     }
 
-    /// Whether `later` may follow.
+    /// Returns whether `later` may follow.
     fn allow(&self, later: &Self) -> Result<(), PatternError> {
         match (self, later) {
             (
@@ -224,7 +225,7 @@ impl Segment {
         }
     }
 
-    /// Whether both accept the same.
+    /// Returns whether both accept the same values.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Param { kind, .. }, Self::Param { kind: other, .. }) => kind.is(other),
@@ -232,7 +233,7 @@ impl Segment {
         }
     }
 
-    /// The precedence: a literal comes first, then what accepts least. Names of parameters play no part.
+    /// The precedence: a literal comes first, then the parameter that accepts least. Names of parameters do not matter.
     pub(super) fn key(&self) -> (u8, &str) {
         match self {
             Self::Literal(text) => (0, text),
