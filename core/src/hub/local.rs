@@ -33,7 +33,7 @@ use crate::time::Instant;
 /// hub.join(now, ada, "lobby", JoinOptions::default())?;
 /// hub.publish(now, None, "lobby", PreparedMessage::new("hello"), PublishOptions::default(), None)?;
 ///
-/// // TransportAction each of these calls: whose turn is it?
+/// // After each of these calls: whose turn is it?
 /// while let Some(output) = hub.poll_output(now) {
 ///     if let Output::Wake(slot) = output {
 ///         assert_eq!(slot, ada.slot());
