@@ -1,6 +1,6 @@
-//! What was published, and where in its group it stands.
+//! Publications, and their positions in their group.
 //! RFC 6455 section 5.6: its content is a message.
-//! Plain values, shared by all who receive them.
+//! Plain values, shared by all receivers.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,14 +14,14 @@ use crate::frame::MessageKind;
 use crate::message::{Message, Payload, PreparedMessage};
 use crate::time::Instant;
 
-/// A place in what was published to a group: behind the message with this number.
+/// A position in the publications of a group: after the message with this number.
 ///
-/// It is written as `epoch-offset`, the epoch in hexadecimal digits, and parsed back from that.
+/// It is formatted as `epoch-offset`, the epoch in hexadecimal digits, and can be parsed back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// Which numbering: a group that was forgotten, or whose history was lost, begins another.
+    /// The epoch: a group that was forgotten, or whose history was lost, starts another.
     pub epoch: u64,
-    /// The number of a message, counted from 1; 0 is before the first.
+    /// The number of a message, starting at 1; 0 is before the first.
     pub offset: u64,
 }
 
@@ -49,33 +49,33 @@ impl FromStr for Position {
 pub struct Publication {
     /// The group.
     pub group: Arc<str>,
-    /// Where it stands, for an unsaved one where the one before it does; `None` when it was published while the backplane was down.
+    /// Its position; for an unsaved one that of the message before it; `None` when it was published while the backplane was down.
     pub position: Option<Position>,
     /// When it was published, by the clock of the backplane.
     pub time: Instant,
-    /// Whose it is, if a channel published it.
+    /// The channel that published it, if any.
     pub sender: Option<ChannelId>,
     /// Its key, if it has one.
     pub key: Option<Arc<str>>,
-    /// Whether it is not to be kept, and has no number of its own.
+    /// Whether it is not kept, and has no number of its own.
     pub unsaved: bool,
-    /// When it is of no use any more.
+    /// When it expires.
     pub expires: Option<Instant>,
     /// The message as it was published.
     pub message: PreparedMessage,
-    /// Who does not receive it, if anybody does not.
+    /// The excluded channels and users, if any.
     pub(super) excluded: Option<Arc<Excluded>>,
     /// The message as members receive it.
     pub(super) frame: PreparedMessage,
-    /// The envelope failed: there is nothing that members could receive.
+    /// The envelope failed: members cannot receive it.
     pub(super) failed: bool,
     /// How often it was compressed.
     pub(super) deflates: u32,
-    /// How many messages are missing where it is dropped: a notice of a gap stands for those in the gap.
+    /// How many messages are lost when it is dropped: a notice of a gap stands for all in the gap.
     pub(super) stands_for: u64,
 }
 
-/// Who does not receive a publication; all in order.
+/// The excluded channels and users of a publication; all sorted.
 #[derive(Debug)]
 pub(super) struct Excluded {
     pub(super) channels: Vec<ChannelId>,
@@ -102,28 +102,28 @@ impl Excluded {
             || user.is_some_and(|user| self.users.binary_search(user).is_ok())
     }
 
-    /// Whether it is not to be replayed to a channel of this user.
+    /// Returns whether it is not to be replayed to a channel of this user.
     pub(super) fn has_on_replay(&self, user: &Name) -> bool {
         self.replay.binary_search(user).is_ok()
     }
 }
 
-/// What a publication is made of, beside its position.
+/// The parts of a publication, without its position.
 #[derive(Clone, Debug)]
 pub struct PublishRequest {
     /// The group.
     pub group: Arc<str>,
     /// The message.
     pub message: PreparedMessage,
-    /// Whose it is.
+    /// The publisher.
     pub sender: Option<ChannelId>,
-    /// How it is published.
+    /// The options.
     pub options: super::PublishOptions,
 }
 
 impl PublishRequest {
-    /// The publication that it comes to: wrapped and compressed once, for each of the windows of the mask (bit `n`: a window of 2^n
-    /// octets). It is for whoever links nodes; a hub makes its own.
+    /// Makes the publication: wraps it and compresses it once for each window size of the mask (bit `n`: a window of 2^n bytes). It is
+    /// for backplanes; a hub makes its own.
     pub fn publication(
         &self,
         options: &HubOptions,
@@ -136,7 +136,7 @@ impl PublishRequest {
 }
 
 impl Publication {
-    /// Makes it: wraps and compresses the message once, for each of the windows of the mask (bit `n`: a window of 2^n octets).
+    /// Makes it: wraps the message and compresses it once for each window size of the mask (bit `n`: a window of 2^n bytes).
     pub(super) fn new(
         options: &HubOptions,
         draft: &PublishRequest,
@@ -161,7 +161,7 @@ impl Publication {
         publication
     }
 
-    /// Makes it as it is: for what has its own words.
+    /// Makes it without an envelope, for messages with their own format.
     pub(super) fn unwrapped(
         draft: &PublishRequest,
         position: Option<Position>,
@@ -195,17 +195,17 @@ impl Publication {
     #[cfg(not(feature = "deflate"))]
     const fn compress(&mut self, _: u8, _: u16) {}
 
-    /// Whether it is text or binary.
+    /// Returns whether it is text or binary.
     pub fn kind(&self) -> MessageKind {
         self.message.kind()
     }
 
-    /// Its octets.
+    /// Returns its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.message.payload()
     }
 
-    /// The text, if it is text.
+    /// Returns the text, if it is text.
     pub fn as_text(&self) -> Option<&str> {
         match self.kind() {
             MessageKind::Text => core::str::from_utf8(self.as_bytes()).ok(),
@@ -213,12 +213,12 @@ impl Publication {
         }
     }
 
-    /// How often it was compressed: once for each window that its receivers agreed on.
+    /// Returns how often it was compressed: once for each window size that its receivers negotiated.
     pub const fn deflates(&self) -> u32 {
         self.deflates
     }
 
-    /// A copy of the message.
+    /// Returns a copy of the message.
     pub fn to_message(&self) -> Message {
         match self.as_text() {
             Some(text) => text.into(),
@@ -226,7 +226,7 @@ impl Publication {
         }
     }
 
-    /// Whether a channel of a user is to receive it.
+    /// Returns whether a channel of a user is to receive it.
     #[inline]
     pub(super) fn is_for(&self, id: ChannelId, user: Option<&Name>) -> bool {
         let excluded = self.excluded.as_deref();
