@@ -90,7 +90,7 @@ impl Runtime for Smol {
     }
 }
 
-/// Accepts, or waits for the listener to be readable.
+/// Accepts a connection, or waits for the listener to be readable.
 fn poll_socket<L, S, A>(
     listener: &Async<L>,
     cx: &mut Context<'_>,
@@ -162,7 +162,7 @@ where
             self.empty = false;
         }
         let read = Pin::new(&mut self.source).poll_read(cx, into);
-        // The kernel gave nothing, or less than was asked for: there was no more. The end of input must be read, not awaited.
+        // The kernel returned less than requested: there was no more. The end of input must be read, not awaited.
         self.empty = match &read {
             Poll::Pending => true,
             Poll::Ready(Ok(count)) => 0 < *count && *count < into.len(),

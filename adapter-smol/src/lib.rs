@@ -2,7 +2,7 @@
 //!
 //! The state machines are those of [`sansws_core`], servers and clients those of [`sansws_async`]; this crate brings sockets, timers
 //! and tasks.
-//! `sansws-tokio` and `sansws-smol` export the same names with the same meaning.
+//! `sansws-tokio` and `sansws-smol` have identical APIs.
 //!
 //! A server:
 //!
@@ -98,10 +98,10 @@ pub type WebSocket<T = Wire> = sansws_async::WebSocket<T>;
 /// A request that is not answered yet; see [`sansws_async::Upgrade`] and [`Scope`] for its methods.
 pub type Upgrade<T = Wire> = sansws_async::Upgrade<T>;
 
-/// The half that receives.
+/// The receiving half of a connection.
 pub type ReadHalf<T = Wire> = sansws_async::ReadHalf<T>;
 
-/// The half that sends and closes.
+/// The half of a connection that sends and closes.
 pub type WriteHalf<T = Wire> = sansws_async::WriteHalf<T>;
 
 /// A connection that is made anew when it ends; see [`sansws_async::Client`] for its methods.
@@ -135,12 +135,12 @@ pub type Dialer = sansws_async::Dialer<Smol>;
 /// ```
 pub type Hub = hub::Hub<Smol>;
 
-/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`ConnectOptions`].
+/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if allowed; see [`ConnectOptions`].
 ///
 /// # Errors
 /// [`Error::BadUrl`], [`Error::BadHeader`], [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
 /// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
-/// [`Error::Redirect`] when it sent us where we do not go.
+/// [`Error::Redirect`] when it redirects to a URL that is not followed.
 pub async fn connect(url: &str, options: ConnectOptions) -> Result<WebSocket, Error> {
     client::connect::<Smol>(url, options).await
 }

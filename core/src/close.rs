@@ -147,9 +147,9 @@ impl Closed {
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
-            None if self.clean => f.write_str("the peer closed without a code")?,
+            None if self.clean => f.write_str("the peer closed the connection without a code")?,
             None => return f.write_str("the connection was lost (1006)"),
-            Some(code) => write!(f, "the peer closed with code {code}")?,
+            Some(code) => write!(f, "the peer closed the connection with code {code}")?,
         }
         if self.reason.is_empty() {
             return Ok(());

@@ -113,10 +113,10 @@ pub(super) fn real<R: Runtime>(at: Instant) -> std::time::Instant {
     epoch::<R>() + Duration::from_micros(at.as_micros().min(FAR))
 }
 
-/// A hundred years in microseconds: later alarms need not ring.
+/// A hundred years in microseconds: later alarms never fire.
 const FAR: u64 = 100 * 365 * 86_400 * 1_000_000;
 
-/// All connections of a process count time from here.
+/// Returns the moment from which all connections of the process count time.
 fn epoch<R: Runtime>() -> std::time::Instant {
     static EPOCH: OnceLock<std::time::Instant> = OnceLock::new();
     *EPOCH.get_or_init(R::now)

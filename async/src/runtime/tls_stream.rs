@@ -77,9 +77,7 @@ pub(crate) async fn connect<R: Runtime>(
             Stream::TlsInTls(Box::new(TlsStream(tls.into())))
         }
         _ => {
-            return Err(Error::other(
-                "TLS is spoken over TCP, or over the TLS of a proxy",
-            ));
+            return Err(Error::other("TLS needs TCP, or the TLS of a proxy"));
         }
     })
 }

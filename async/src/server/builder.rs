@@ -38,7 +38,7 @@ pub struct Server<R: Runtime> {
 }
 
 impl<R: Runtime> Server<R> {
-    /// Listens on TCP, with default options. Port 0 lets the system choose.
+    /// Listens on TCP, with default options. With port 0 the system chooses one.
     pub async fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
         Ok(Self::new(Listener::bind(address).await?))
     }
@@ -53,7 +53,7 @@ impl<R: Runtime> Server<R> {
         }
     }
 
-    /// Listens on one more.
+    /// Adds a listener.
     pub fn listen(mut self, listener: Listener<R>) -> Self {
         self.listeners.push(listener);
         self
@@ -230,7 +230,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// One connection.
+/// Runs one connection.
 fn connection<R: Runtime, S: Service<Wire<R>>>(
     accepted: Accepted<R>,
     options: Arc<ServerOptions>,

@@ -1,4 +1,4 @@
-//! What a caller may set on a server, the same for every adapter.
+//! The options of a server, shared by all adapters.
 //! RFC 6455 section 4.2.
 //! Plain data.
 
@@ -15,18 +15,18 @@ use sansws_core::http::{RequestHead, Response};
 use sansws_core::policy::TrafficLimits;
 use sansws_core::time::{Duration, Instant};
 
-/// How to serve.
+/// Options of a server.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ServerOptions {
-    /// Limits, times, compression.
+    /// Limits, timeouts, compression.
     pub config: Arc<Config>,
-    /// Maximum number of connections at once, those in their handshake counted; default 16 384. Beyond it: 503 for a few at once, and
-    /// a closed socket for the others.
+    /// Maximum number of connections at once, including those in their handshake; default 16 384. Beyond it, a few at a time get 503,
+    /// and the sockets of the others are closed.
     pub max_connections: usize,
-    /// What holds for each connection, unless a router or a route says otherwise.
+    /// The policy of each connection, unless a router or a route has its own.
     pub policy: ConnectionPolicy,
-    /// Proxies whose word about clients is believed; by default none.
+    /// Proxies that are trusted to report clients; default none.
     pub trusted: Trusted,
 }
 
@@ -42,31 +42,31 @@ impl Default for ServerOptions {
 }
 
 impl ServerOptions {
-    /// Sets limits, times and compression.
+    /// Sets limits, timeouts and compression.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// Sets how many connections are let in at once.
+    /// Sets the maximum number of connections.
     pub const fn max_connections(mut self, most: usize) -> Self {
         self.max_connections = most;
         self
     }
 
-    /// Sets what holds for each connection.
+    /// Sets the policy of each connection.
     pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Believes what these proxies say about clients in `Forwarded` and `X-Forwarded-For` (RFC 7239).
+    /// Trusts these proxies to report clients in `Forwarded` and `X-Forwarded-For` (RFC 7239).
     pub fn trusted(mut self, proxies: Trusted) -> Self {
         self.trusted = proxies;
         self
     }
 
-    /// What is known of a request on a connection, now.
+    /// Collects what is known about a request on a connection.
     pub(crate) fn scope(&self, head: Head, arrival: &ConnectInfo, now: Instant) -> Scope {
         let mut scope = Scope::new(head, arrival.peer, arrival.secure.then_some(true), now);
         if let Some(peer) = arrival.peer {
@@ -77,31 +77,31 @@ impl ServerOptions {
     }
 }
 
-/// What holds for the connections of a server, a router or a route. What is `None` is inherited: a route's policy wins over its
-/// router's, that over the router around it, that over the server's.
+/// The policy of the connections of a server, a router or a route. A field that is `None` is inherited: a route's policy overrides its
+/// router's, which overrides that of the enclosing router, which overrides the server's.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ConnectionPolicy {
-    /// Limits, times, compression.
+    /// Limits, timeouts, compression.
     pub config: Option<Arc<Config>>,
-    /// Longest life of a connection; then it is closed with 1001. `None`: no limit.
+    /// Maximum lifetime of a connection; it is then closed with 1001. `None`: no limit.
     pub lifetime: Option<Duration>,
-    /// Which pages may connect. `None` everywhere: those of the same host. See [`OriginPolicy`].
+    /// Which pages may connect. If `None` everywhere: those of the same host. See [`OriginPolicy`].
     pub origin: Option<OriginPolicy>,
-    /// What a connection may send. `None` everywhere: all it wants.
+    /// Limits on the messages of a connection. If `None` everywhere: unlimited.
     pub traffic: Option<TrafficLimits>,
-    /// The hub whose groups a connection can join. `None` everywhere: it can join none.
+    /// The hub whose groups a connection can join. If `None` everywhere: no hub.
     pub hub: Option<HubRef>,
 }
 
 impl ConnectionPolicy {
-    /// Sets limits, times and compression: heartbeats, idle time, longest message.
+    /// Sets limits, timeouts and compression, such as heartbeats, idle time, maximum message length.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = Some(config.into());
         self
     }
 
-    /// Sets the longest life of a connection.
+    /// Sets the maximum lifetime of a connection.
     pub const fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
@@ -113,7 +113,7 @@ impl ConnectionPolicy {
         self
     }
 
-    /// Sets what a connection may send.
+    /// Sets the limits on the messages of a connection.
     pub fn traffic(mut self, traffic: TrafficLimits) -> Self {
         self.traffic = Some(traffic);
         self
@@ -125,7 +125,7 @@ impl ConnectionPolicy {
         self
     }
 
-    /// Whether nothing is said here.
+    /// Returns whether nothing is set.
     pub(crate) const fn is_silent(&self) -> bool {
         matches!(
             self,
@@ -139,7 +139,7 @@ impl ConnectionPolicy {
         )
     }
 
-    /// Takes over what is not said here.
+    /// Inherits fields that are not set here.
     pub(crate) fn inherit(&mut self, outer: &Self) {
         let Self {
             config,
@@ -155,8 +155,8 @@ impl ConnectionPolicy {
         *lifetime = lifetime.or(outer.lifetime);
     }
 
-    /// Whether a request may come in. A page of another host may look, but it opens no WebSocket and posts nothing: it would do so
-    /// with the cookies of whoever looks at it.
+    /// Returns whether a request is admitted. A page of another host may read, but opens no WebSocket and posts nothing, because it
+    /// would do so with the cookies of its visitor.
     pub(crate) fn check(&self, scope: &Scope) -> Result<(), Response> {
         // RFC 9110 9.2.1: those are safe
         if !scope.is_websocket() && matches!(scope.method.as_str(), "GET" | "HEAD" | "OPTIONS") {
@@ -165,8 +165,8 @@ impl ConnectionPolicy {
         self.check_origin(scope, scope.known_secure())
     }
 
-    /// Whether the page that asks may connect; the error is the answer, and is logged at WARN. `secure`: whether it came over TLS, if
-    /// that is known.
+    /// Returns whether the requesting page may connect; the error is the response, and is logged at WARN. `secure`: whether it uses
+    /// TLS, if known.
     pub fn check_origin(&self, head: &RequestHead, secure: Option<bool>) -> Result<(), Response> {
         let (same_host, origins) = (OriginPolicy::same_host(), head.fields.all("origin"));
         let policy = self.origin.as_ref().unwrap_or(&same_host);

@@ -1,4 +1,4 @@
-//! Messages as the types a handler wants.
+//! Converts messages to the types that handlers want.
 //! RFC 6455 sections 5.6 (text, binary) and 7.4.1 (1003, 1007).
 //! Knows no connection: a message becomes a value, or an error that knows its close code.
 
@@ -16,14 +16,14 @@ use crate::transport::Transport;
 use sansws_core::close::CloseCode;
 use sansws_core::message::Message;
 
-/// Something that a peer sent: a message, or a control frame for who asks for those.
+/// An event from the peer: a message, or a control frame for applications that want them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketEvent {
     /// A whole message.
     Message(Message),
     /// A ping. The pong has been sent, unless it is [`AutoPong::Off`](sansws_core::config::AutoPong::Off).
     Ping(Vec<u8>),
-    /// A pong, whether asked for or not: to our `ping`, to one of keepalive (then it is empty), or to none.
+    /// A pong, solicited or not: to our `ping`, to a keepalive ping (then it is empty), or to none.
     Pong(Vec<u8>),
 }
 
@@ -42,31 +42,31 @@ impl From<Control> for SocketEvent {
     }
 }
 
-/// A value that a message can become.
+/// A type that a message can be converted to.
 ///
-/// One of your own fails with [`Error::close`] when the message is at fault, as in `Error::close(CloseCode::INVALID, "no such command")`:
-/// what else it fails with is a failure of the application.
+/// For your own type, return [`Error::close`] if the message is at fault, as in `Error::close(CloseCode::INVALID, "no such command")`: any
+/// other error is a failure of the application.
 #[diagnostic::on_unimplemented(
     message = "a message does not become a `{Self}`",
     label = "not what a message can become",
     note = "a message becomes a `String` (text), a `Vec<u8>` (binary), a `Message` (either), or `Json<V>` where `V: DeserializeOwned`"
 )]
 pub trait FromMessage: Sized {
-    /// Takes a message.
+    /// Converts a message.
     ///
     /// # Errors
-    /// [`Error::WrongKind`] (1003) when it is of the other kind, [`Error::Json`] (1007) when it does not fit.
+    /// [`Error::WrongKind`] (1003) when it has the wrong kind, [`Error::Json`] (1007) when the JSON does not fit.
     fn from_message(message: Message) -> Result<Self, Error>;
 }
 
-/// Messages of either kind.
+/// Accepts messages of either kind.
 impl FromMessage for Message {
     fn from_message(message: Message) -> Result<Self, Error> {
         Ok(message)
     }
 }
 
-/// Text messages.
+/// Accepts text messages.
 impl FromMessage for String {
     fn from_message(message: Message) -> Result<Self, Error> {
         match message {
@@ -76,7 +76,7 @@ impl FromMessage for String {
     }
 }
 
-/// Binary messages.
+/// Accepts binary messages.
 impl FromMessage for Vec<u8> {
     fn from_message(message: Message) -> Result<Self, Error> {
         match message {
@@ -101,7 +101,7 @@ impl<V: serde::de::DeserializeOwned> FromMessage for Json<V> {
     }
 }
 
-/// The messages of a connection as one type, until the end; made by [`WebSocket::messages`].
+/// The messages of a connection as one type, until its end; created by [`WebSocket::messages`].
 #[derive(Debug)]
 pub struct Messages<'a, T: Transport, M> {
     socket: &'a mut WebSocket<T>,
@@ -109,7 +109,7 @@ pub struct Messages<'a, T: Transport, M> {
 }
 
 impl<T: Transport> Shared<T> {
-    /// A message of this connection as a value; the error is one that this connection met.
+    /// Converts a message of this connection; an error is attributed to it.
     pub(crate) fn parse<M: FromMessage>(&self, message: Message) -> Result<M, Error> {
         M::from_message(message).map_err(|error| self.at_fault(error))
     }
@@ -134,8 +134,8 @@ impl<T: Transport> Shared<T> {
 }
 
 impl<T: Transport> WebSocket<T> {
-    /// The messages as a stream of one type: `String`, `Vec<u8>`, `Json<V>` or [`Message`]. A message that is of another type is an
-    /// error, which maps to its close code when the handler returns it.
+    /// The messages as a stream of one type: `String`, `Vec<u8>`, `Json<V>` or [`Message`]. A message that does not fit is an error,
+    /// which maps to its close code when the handler returns it.
     pub fn messages<M: FromMessage>(&mut self) -> Messages<'_, T, M> {
         Messages {
             socket: self,
@@ -145,7 +145,7 @@ impl<T: Transport> WebSocket<T> {
 }
 
 impl<T: Transport, M: FromMessage> Messages<'_, T, M> {
-    /// The next one; `None` after a normal end.
+    /// Returns the next message; `None` after a normal end.
     pub async fn next(&mut self) -> Result<Option<M>, Error> {
         let message = self.socket.receive().await?;
         message

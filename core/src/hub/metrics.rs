@@ -200,7 +200,7 @@ impl Snapshot {
         let mut out = Exposition::default();
         self.counters.write("hub", Kind::Counter, &mut out);
         self.gauges.write("hub", Kind::Gauge, &mut out);
-        let help = "Channels that one publication was put to.";
+        let help = "Channels that one publication was queued for.";
         self.fan_outs.write("hub_fan_out_channels", help, &mut out);
         out.into_text()
     }
