@@ -10,6 +10,7 @@ use crate::server::handler_error::HandlerError;
 use crate::server::scope::RequestError;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::error::{Misuse, Violation};
+use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{Failure, RedirectError, Refusal};
 use sansws_core::http::field::{is_token, is_value};
 use sansws_core::http::{Fields, Response, Url};
@@ -77,8 +78,8 @@ pub enum Error {
     #[error("connecting timed out")]
     ConnectTimeout,
     /// The message has the wrong kind, text or binary: 1003, on the connection that received it.
-    #[error("a message of the other kind was expected")]
-    WrongKind(ConnectionTag),
+    #[error(transparent)]
+    WrongKind(KindError),
     /// A message is not the expected JSON: 1007, on the connection that received it.
     #[cfg(feature = "json")]
     #[error(transparent)]
@@ -134,9 +135,33 @@ impl std::error::Error for Tried {
     }
 }
 
+/// A message has another kind than was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
+#[error("{}", match .expected {
+    MessageKind::Text => "expected text, received binary",
+    MessageKind::Binary => "expected binary, received text",
+})]
+pub struct KindError {
+    expected: MessageKind,
+    pub(crate) tag: ConnectionTag,
+}
+
+impl KindError {
+    /// Creates the error of a message that is not of the `expected` kind.
+    pub const fn new(expected: MessageKind) -> Self {
+        let tag = ConnectionTag(0);
+        Self { expected, tag }
+    }
+
+    /// Returns the kind that was expected.
+    pub const fn expected(&self) -> MessageKind {
+        self.expected
+    }
+}
+
 /// Identifies the connection that met an error, so that an error of a handler's upstream connection is not attributed to its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionTag(usize);
+pub(crate) struct ConnectionTag(usize);
 
 impl ConnectionTag {
     /// Returns the tag of a connection that stays at `address` for its whole life.
@@ -307,7 +332,7 @@ impl Error {
     /// Tags an error about a message with this connection.
     pub(crate) fn met_by(mut self, by: ConnectionTag) -> Self {
         match &mut self {
-            Self::WrongKind(tag) => *tag = by,
+            Self::WrongKind(error) => error.tag = by,
             #[cfg(feature = "json")]
             Self::Json(error) => error.tag = by,
             _ => {}

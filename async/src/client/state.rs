@@ -118,9 +118,10 @@ const fn is_untrusted(_: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ConnectionTag;
+    use crate::error::KindError;
     use sansws_core::close::CloseCode;
     use sansws_core::error::{Misuse, Violation};
+    use sansws_core::frame::MessageKind;
     use sansws_core::handshake::RedirectError;
     use sansws_core::http::Response;
 
@@ -170,7 +171,7 @@ mod tests {
                 Ended::Closed(1008),
             ),
             (
-                Error::WrongKind(ConnectionTag::default()),
+                Error::WrongKind(KindError::new(MessageKind::Text)),
                 Ended::Closed(1003),
             ),
             (Error::other("no token"), Ended::Closed(1011)),

@@ -109,7 +109,7 @@ impl Verdict {
 fn of_error<T: Transport>(error: &Error, own: &Shared<T>) -> Option<Verdict> {
     match error {
         Error::Close(close) => Some(Verdict::peer(close.0, close.1.as_str())),
-        Error::WrongKind(tag) if *tag == own.tag() => {
+        Error::WrongKind(kind) if kind.tag == own.tag() => {
             Some(Verdict::peer(CloseCode::UNSUPPORTED, error.to_string()))
         }
         #[cfg(feature = "json")]

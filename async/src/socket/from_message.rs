@@ -8,12 +8,13 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use crate::error::{ConnectionTag, Error, Result};
+use crate::error::{Error, KindError, Result};
 use crate::socket::read_ahead::Control;
 use crate::socket::websocket::Shared;
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
+use sansws_core::frame::MessageKind;
 use sansws_core::message::Message;
 
 /// An event from the peer: a message, or a control frame for applications that want them.
@@ -71,7 +72,7 @@ impl FromMessage for String {
     fn from_message(message: Message) -> Result<Self, Error> {
         match message {
             Message::Text(text) => Ok(text),
-            Message::Binary(_) => Err(Error::WrongKind(ConnectionTag::default())),
+            Message::Binary(_) => Err(Error::WrongKind(KindError::new(MessageKind::Text))),
         }
     }
 }
@@ -81,7 +82,7 @@ impl FromMessage for Vec<u8> {
     fn from_message(message: Message) -> Result<Self, Error> {
         match message {
             Message::Binary(octets) => Ok(octets),
-            Message::Text(_) => Err(Error::WrongKind(ConnectionTag::default())),
+            Message::Text(_) => Err(Error::WrongKind(KindError::new(MessageKind::Binary))),
         }
     }
 }
