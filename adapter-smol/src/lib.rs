@@ -1,6 +1,6 @@
 //! WebSocket on smol.
 //!
-//! The state machines are those of [`sansws_core`], servers and clients those of [`sansws_async`]; this crate brings sockets, timers
+//! The state machines are those of [`sansws_core`], servers and clients those of [`sansws_async`]; this crate adds sockets, timers
 //! and tasks.
 //! `sansws-tokio` and `sansws-smol` have identical APIs.
 //!
@@ -71,7 +71,7 @@ pub async fn sleep(duration: Duration) {
     runtime::sleep::<Smol>(duration).await;
 }
 
-/// The transport of a server's connections: `impl Endpoint<Wire> for Chat`.
+/// The transport of a server's connections, as in `impl Endpoint<Wire> for Chat`.
 pub type Wire = server::Wire<Smol>;
 
 /// The transport of a connection over a stream of smol's traits, as [`connect_over`] and [`accept`] return it.
@@ -89,13 +89,13 @@ pub type Listener = sansws_async::Listener<Smol>;
 /// Routes of handlers and pages; see [`sansws_async::Router`] for its methods.
 pub type Router = sansws_async::Router<Wire>;
 
-/// A pattern and the handler it leads to; see [`sansws_async::Route`] for its methods.
+/// A pattern and its handler; see [`sansws_async::Route`] for its methods.
 pub type Route = sansws_async::Route<Wire>;
 
 /// An open connection; see [`sansws_async::WebSocket`] for its methods.
 pub type WebSocket<T = Wire> = sansws_async::WebSocket<T>;
 
-/// A request that is not answered yet; see [`sansws_async::Upgrade`] and [`Scope`] for its methods.
+/// A request that is not yet answered; see [`sansws_async::Upgrade`] and [`Scope`] for its methods.
 pub type Upgrade<T = Wire> = sansws_async::Upgrade<T>;
 
 /// The receiving half of a connection.
@@ -104,7 +104,7 @@ pub type ReadHalf<T = Wire> = sansws_async::ReadHalf<T>;
 /// The half of a connection that sends and closes.
 pub type WriteHalf<T = Wire> = sansws_async::WriteHalf<T>;
 
-/// A connection that is made anew when it ends; see [`sansws_async::Client`] for its methods.
+/// A connection that is re-established when it ends; see [`sansws_async::Client`] for its methods.
 pub type Client = sansws_async::Client<Dialer>;
 
 /// Dials for a [`Client`].
@@ -145,8 +145,8 @@ pub async fn connect(url: &str, options: ConnectOptions) -> Result<WebSocket, Er
     client::connect::<Smol>(url, options).await
 }
 
-/// Opens a connection over a stream that already leads to the host of `url`, such as a Unix socket or TLS of your own. The
-/// proxy, the redirects and the TLS settings of `options` are not looked at.
+/// Opens a connection over a stream that already leads to the host of `url`, such as a Unix socket or your own TLS. The
+/// proxy, the redirects and the TLS settings of `options` are ignored.
 ///
 /// # Errors
 /// Those of [`connect`] from the opening handshake on.
@@ -164,7 +164,7 @@ where
 /// Reads the request from a stream that a client opened.
 ///
 /// # Errors
-/// When the request is no valid one; it has been answered then.
+/// When the request is invalid; it has then already been answered.
 pub async fn accept<S>(stream: S, config: Arc<Config>) -> Result<Upgrade<Io<S>>, Error>
 where
     Compat<S>: ByteStream,

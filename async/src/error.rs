@@ -25,8 +25,8 @@ pub type Result<T = (), E = HandlerError> = std::result::Result<T, E>;
 
 /// Why an operation failed, by whose fault.
 ///
-/// Its text says all that is known; [`source`](std::error::Error::source) goes on with what the text does not say yet, so that
-/// nothing is printed twice by whoever prints the whole chain.
+/// Its text tells everything known; [`source`](std::error::Error::source) continues with what the text omits, so that printing the whole
+/// chain repeats nothing.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum Error {

@@ -1,4 +1,4 @@
-//! What carries the bytes of one connection: the border between this crate and a runtime's sockets.
+//! The transport of one connection: the border between this crate and a runtime's sockets.
 
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};

@@ -15,8 +15,9 @@ use sansws_core::time::Instant;
 
 /// Limits per address, for WebSocket requests that pass this layer: 429 beyond.
 ///
-/// It counts the client's address as a trusted proxy tells it ([`ServerOptions::trusted`](crate::server::options::ServerOptions::trusted)); without one, all that
-/// come through a proxy are one. Clients without an address, on a Unix socket, are not counted.
+/// It counts the client's address as reported by a trusted proxy
+/// ([`ServerOptions::trusted`](crate::server::options::ServerOptions::trusted)); otherwise all clients behind a proxy count as one. Clients
+/// without an address, on a Unix socket, are not counted.
 ///
 /// ```
 /// use sansws_async::app::PerAddress;

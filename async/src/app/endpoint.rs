@@ -53,7 +53,8 @@ pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
     /// The type of received messages: `String` (text), `Vec<u8>` (binary), `Json<V>`, or `Message` (either kind).
     type Message: FromMessage + Send;
 
-    /// Accepts the connection, or not: an error rejects it, as [`HandlerError`](crate::server::handler_error::HandlerError) says. By default it is accepted.
+    /// Accepts the connection, or rejects it by an error, as [`HandlerError`](crate::server::handler_error::HandlerError) describes. By
+    /// default it is accepted.
     fn on_connect(
         &mut self,
         upgrade: Upgrade<T>,
@@ -61,7 +62,7 @@ pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
         async { Ok(upgrade.accept().await?) }
     }
 
-    /// Takes a message. An error closes the connection, as [`HandlerError`](crate::server::handler_error::HandlerError) says.
+    /// Handles a message. An error closes the connection, as [`HandlerError`](crate::server::handler_error::HandlerError) describes.
     fn on_receive(
         &mut self,
         socket: &mut WebSocket<T>,

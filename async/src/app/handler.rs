@@ -190,8 +190,8 @@ impl IntoResponse for String {
     }
 }
 
-/// An error is what [`Error::reject`](crate::error::Error::reject) says, 400 for a parameter or a query that does not fit, else 500,
-/// which is counted and logged as the failure of a handler.
+/// An error becomes the response of [`Error::reject`](crate::error::Error::reject), 400 for an invalid parameter or query, and otherwise
+/// 500, which is counted and logged as the failure of a handler.
 impl<R: IntoResponse> IntoResponse for Result<R> {
     fn into_response(self) -> Response {
         match self {

@@ -89,8 +89,8 @@ impl<T: Transport> Route<T> {
         Self::page(["POST"], pattern, page)
     }
 
-    /// A route to a page, for any methods. Once the layers have let it through, the body of a request is read, at most
-    /// [`Limits::body`](sansws_core::config::Limits::body) octets of the route's policy (413 beyond), and is there as
+    /// Creates a route to a page, for any methods. Once the layers have passed a request, its body is read, at most
+    /// [`Limits::body`](sansws_core::config::Limits::body) bytes of the route's policy (413 beyond), and available as
     /// [`Scope::body`](crate::server::scope::Scope::body).
     ///
     /// For methods other than GET, HEAD and OPTIONS, pages of other hosts are refused as for WebSockets: see
@@ -326,7 +326,8 @@ impl<T: Transport> Router<T> {
         self
     }
 
-    /// Shares a state with all handlers: [`Scope::state`](crate::server::scope::Scope::state). One of a type; an inner one hides an outer.
+    /// Shares a state with all handlers: [`Scope::state`](crate::server::scope::Scope::state). There is one per type; an inner one hides an
+    /// outer one.
     #[must_use]
     pub fn state<S: Any + Send + Sync>(self, state: S) -> Self {
         self.shared_state(Arc::new(state))

@@ -166,7 +166,7 @@ async fn secure_proxy<R: Runtime>(
     Err(Error::other("an https:// proxy needs the feature `tls`"))
 }
 
-/// Entropy for one connection, from the operating system.
+/// Returns entropy for one connection, from the operating system.
 fn seed() -> Result<Seed, Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(Error::other)?;

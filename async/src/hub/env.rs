@@ -9,7 +9,7 @@ use sansws_core::time::Instant;
 use crate::hub::HubEnv;
 use crate::runtime::{Runtime, now};
 
-/// The time since the Unix epoch, and entropy of the system.
+/// Provides the time since the Unix epoch, and the system's entropy.
 impl<R: Runtime> HubEnv for R {
     fn now() -> Instant {
         now::<R>() + since_1970::<R>()

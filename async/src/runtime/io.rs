@@ -11,7 +11,7 @@ use sansws_core::time::{Duration, Instant};
 use super::{ByteStream, Runtime, Timer};
 use crate::transport::Transport;
 
-/// A byte stream that connections are driven over, with the clock and a timer of the runtime.
+/// A byte stream for a connection, with the clock and a timer of the runtime.
 #[derive(Debug)]
 pub struct Io<R: Runtime, S> {
     stream: S,
@@ -108,7 +108,7 @@ pub fn now<R: Runtime>() -> Instant {
     Instant::ZERO + R::now().saturating_duration_since(epoch::<R>())
 }
 
-/// The moment of the runtime's clock that `at` stands for.
+/// Converts `at` to the runtime's clock.
 pub(super) fn real<R: Runtime>(at: Instant) -> std::time::Instant {
     epoch::<R>() + Duration::from_micros(at.as_micros().min(FAR))
 }

@@ -22,7 +22,7 @@ getsockopt_impl!(
     GetStruct<Info>
 );
 
-/// Asks the kernel how far the peer of a TCP socket has taken what was written.
+/// Asks the kernel how much of the output the peer of a TCP socket has taken.
 pub fn send_progress<S: AsFd>(socket: &S) -> Option<SendProgress> {
     if !is_known() {
         return None;

@@ -55,7 +55,7 @@ impl<S: ByteStream + Unpin> ByteStream for TlsStream<S> {
     }
 }
 
-/// Speaks TLS to `host` over TCP, or inside the TLS of a proxy; without settings, trusts the roots of the system.
+/// Performs the TLS handshake with `host` over TCP, or inside the TLS of a proxy; without settings, it trusts the system's roots.
 pub(crate) async fn connect<R: Runtime>(
     stream: Stream<R>,
     host: &str,
@@ -82,7 +82,7 @@ pub(crate) async fn connect<R: Runtime>(
     })
 }
 
-/// Speaks TLS to a client.
+/// Performs the TLS handshake with a client.
 pub(crate) async fn accept<R: Runtime>(
     tcp: R::Tcp,
     config: Arc<ServerConfig>,

@@ -204,11 +204,11 @@ struct Start {
     failed: AtomicBool,
 }
 
-/// One thread's part in a [`Start`]. However the thread fails, also by a panic, the others wait for it.
+/// One thread's part in a [`Start`]. However the thread fails, even by a panic, the others wait for it.
 struct Turn<'a>(Option<&'a Start>);
 
 impl Turn<'_> {
-    /// Says whether this thread has made its server, waits for the others, and returns whether all have.
+    /// Reports whether this thread has made its server, waits for the others, and returns whether all have.
     fn made(mut self, made: bool) -> bool {
         self.0.take().is_some_and(|start| start.arrive(made))
     }

@@ -7,17 +7,16 @@ use std::fmt;
 
 use crate::error::Error;
 
-/// Any error, as a handler, an endpoint or a page returns it: `?` makes it of every `std::error::Error`, of `anyhow::Error`, and of a
-/// text.
+/// Any error, as returned by a handler, an endpoint or a page: `?` converts every `std::error::Error`, `anyhow::Error`, and texts.
 ///
-/// What the server does about it:
-/// - What the handler's own connection met is nobody's failure: when the peer closed or vanished the handler just ends, and a message
-///   of another kind or other JSON than expected closes with 1003 or 1007.
-/// - [`Error::close`] and [`Error::reject`] say what the peer is to be told.
-/// - A [parameter of the path](crate::server::scope::Scope::param) that does not fit its type is the client's fault: 400.
-/// - All else is a failure of the application, also what another connection met, such as one to a server behind this one: 1011, or 500
-///   before the connection was accepted. It is counted, and logged with its route and with all its sources. The peer is told nothing
-///   of its text.
+/// The server treats it as follows:
+/// - An error of the handler's own connection is nobody's failure: if the peer closed or vanished, the handler simply ends; a message of
+///   another kind, or invalid JSON, closes with 1003 or 1007.
+/// - [`Error::close`] and [`Error::reject`] set the answer to the peer.
+/// - A [path parameter](crate::server::scope::Scope::param) that does not fit its type is the client's fault: 400.
+/// - Any other error is a failure of the application, including errors of other connections, such as one to an upstream server: 1011, or
+///   500 before the connection was accepted. It is counted, and logged with its route and all its sources. Its text is not sent to the
+///   peer.
 ///
 /// Like `anyhow::Error`, it does not implement `std::error::Error`: otherwise `?` could not convert all types that do.
 ///

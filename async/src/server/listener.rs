@@ -39,7 +39,7 @@ struct Speaks {
 }
 
 impl<R: Runtime> Listener<R> {
-    /// Listens on TCP. Port 0 lets the system choose. The system resolves a host name while the thread waits.
+    /// Listens on TCP. With port 0 the system chooses one. Resolving a host name blocks the thread.
     ///
     /// # Errors
     /// [`Error::Io`] of the last address that was tried; its text names the address.
@@ -68,10 +68,10 @@ impl<R: Runtime> Listener<R> {
             .map_err(|error| Error::io(format_args!("listen on {address}"), error))
     }
 
-    /// Takes a TCP listener that is bound already: by a supervisor, or with options of its own.
+    /// Takes a TCP listener that is already bound: by a supervisor, or with special socket options.
     ///
     /// # Errors
-    /// [`Error::Io`] when the runtime does not take it.
+    /// [`Error::Io`] when the runtime refuses it.
     pub fn from_std(listener: std::net::TcpListener) -> Result<Self, Error> {
         Ok(Self::from_socket(listener)?)
     }
@@ -163,7 +163,7 @@ pub struct Accepted<R: Runtime> {
 }
 
 impl<R: Runtime> Accepted<R> {
-    /// Does what comes before HTTP. Returns the stream, the address of the client, and whether the stream is secure.
+    /// Handles what precedes HTTP. Returns the stream, the address of the client, and whether the stream is secure.
     pub(crate) async fn prepare(self) -> Result<(Stream<R>, Option<SocketAddr>, bool), Error> {
         let Self {
             stream,

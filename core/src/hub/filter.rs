@@ -3,7 +3,7 @@
 //! Knows no subscriber and no message: a filter is a text that matches topics, with values of any type under it.
 //!
 //! ```text
-//! filter = level *( "/" level )       at most 255 octets, no control characters
+//! filter = level *( "/" level )       at most 255 bytes, no control characters
 //! level  = "+"                        any one level, an empty one too
 //!        / "#"                        the level above and all levels below; only at the end
 //!        / text                       this level; may be empty, has no "+" and no "#"

@@ -24,7 +24,7 @@ use crate::time::Instant;
 /// use sansws_core::time::Instant;
 ///
 /// # let now = Instant::ZERO;
-/// // 32 octets of fresh entropy.
+/// // 32 bytes of fresh entropy.
 /// let seed = Seed::new([7; 32]);
 /// let mut hub = LocalHub::new(seed, Arc::new(HubOptions::default()));
 /// # let mut connection = Connection::server(Arc::new(Config::default()), &Agreement::default(), now);

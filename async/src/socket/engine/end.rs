@@ -1,6 +1,6 @@
 //! How a connection ended, and how that is reported.
 //! RFC 6455 sections 7.1.5 (the code) and 7.1.7 (failing).
-//! Knows no octet.
+//! Knows no bytes.
 
 use std::io;
 
