@@ -1,4 +1,4 @@
-//! A connection to Redis by the `redis` crate: commands go out together, what is pushed is gathered in its order.
+//! A connection to Redis by the `redis` crate: commands are sent together, and pushed messages are gathered in order.
 //! Knows no group.
 
 use core::future::Future;
@@ -21,7 +21,7 @@ use crate::options::{RedisOptions, Server, SetupError, Tls};
 use crate::request::{Failure, Push, Reply, RequestId};
 use crate::scripts::{self, Call, Scripts};
 
-/// What Redis pushed, in its order.
+/// Messages that Redis pushed, in order.
 #[derive(Debug)]
 pub(crate) struct Pushed {
     waiting: Mutex<Waiting>,
@@ -33,7 +33,7 @@ pub(crate) struct Pushed {
 struct Waiting {
     pushes: VecDeque<Push>,
     octets: usize,
-    /// Why nothing more will come.
+    /// Why nothing more will arrive.
     ended: Option<&'static str>,
     waker: Option<Waker>,
 }
@@ -51,7 +51,7 @@ impl Pushed {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what the `redis` crate read. It must not wait.
+    /// Takes data that the `redis` crate read. It must not wait.
     fn take_in(&self, info: PushInfo) {
         let mut data = info.data.into_iter();
         let mut next = || match data.next() {
@@ -90,7 +90,7 @@ impl Pushed {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// Hands out what was pushed; without a connection any more, why.
+    /// Returns pushed messages; once the connection is gone, the reason.
     pub(crate) fn drain(&self, waker: &Waker, mut each: impl FnMut(Push)) -> Result<(), String> {
         let (pushes, ended) = {
             let mut waiting = self.lock();
@@ -125,11 +125,11 @@ enum Connected {
 pub(crate) struct Connection {
     connected: Connected,
     pub(crate) pushed: Arc<Pushed>,
-    /// What time it was for Redis when it was made, in microseconds.
+    /// The time of Redis when the connection was made, in microseconds.
     pub(crate) time: u64,
 }
 
-/// What became of requests.
+/// The results of requests.
 pub(crate) type Answers = Result<Vec<(RequestId, Result<Reply, Failure>)>, String>;
 
 pub(crate) type Asking = Pin<Box<dyn Future<Output = Answers> + Send>>;
@@ -153,7 +153,7 @@ impl Connector {
         } else if !options.tls.is_default() {
             return Err(SetupError::NoTls);
         }
-        // What is wrong with the settings shows now, not when a connection is made.
+        // Find faults in the settings now, not when a connection is made.
         let client = client(first.clone(), &options.tls)?;
         let server = match &options.server {
             Server::One(_) => Target::One(Box::new(client)),
@@ -213,7 +213,7 @@ impl Connector {
     }
 }
 
-/// A client of one server, with the certificates that are set.
+/// Returns a client of one server, with the configured certificates.
 fn client(info: redis::ConnectionInfo, tls: &Tls) -> Result<Client, SetupError> {
     #[cfg(feature = "tls")]
     if is_tls(&info) {
@@ -224,12 +224,12 @@ fn client(info: redis::ConnectionInfo, tls: &Tls) -> Result<Client, SetupError> 
     Client::open(info).map_err(|error| SetupError::BadUrl(Arc::new(error)))
 }
 
-/// Whether a connection is encrypted.
+/// Returns whether a connection is encrypted.
 fn is_tls(info: &redis::ConnectionInfo) -> bool {
     matches!(info.addr(), ConnectionAddr::TcpTls { .. })
 }
 
-/// Asks Sentinels for the master, anew for each connection: it may be another one now.
+/// Asks the Sentinels for the master, again for each connection, because it may have changed.
 fn sentinel(
     sentinels: &[redis::ConnectionInfo],
     options: &RedisOptions,
@@ -271,7 +271,7 @@ fn sentinel(
     builder.build()
 }
 
-/// A client of a cluster, in the making.
+/// Builds a client of a cluster.
 fn cluster(nodes: &[redis::ConnectionInfo], options: &RedisOptions) -> ClusterClientBuilder {
     let timeout = options.timeout;
     let builder = ClusterClient::builder(nodes.to_vec())
@@ -287,7 +287,7 @@ fn cluster(nodes: &[redis::ConnectionInfo], options: &RedisOptions) -> ClusterCl
     builder
 }
 
-/// Sends the scripts ahead, and asks for the time.
+/// Loads the scripts, and asks for the time.
 async fn prepare(connection: &mut impl ConnectionLike, scripts: &Scripts) -> RedisResult<u64> {
     for code in scripts.codes() {
         let mut load = cmd("SCRIPT");
@@ -302,7 +302,7 @@ async fn prepare(connection: &mut impl ConnectionLike, scripts: &Scripts) -> Red
 }
 
 impl Connection {
-    /// Sends requests together; the answers come together.
+    /// Sends requests together; their answers arrive together.
     pub(crate) fn ask(&self, calls: Vec<(RequestId, Call)>) -> Vec<Asking> {
         match &self.connected {
             Connected::One(connection) => {
@@ -346,7 +346,7 @@ async fn ask_cluster(mut connection: ClusterConnection, (id, call): (RequestId, 
     Ok(vec![(id, judge(&call, value)?)])
 }
 
-/// An error of the server is a value, as in a pipeline.
+/// Returns an error of the server as a value, as in a pipeline.
 fn value_of(result: RedisResult<Value>) -> Result<Value, String> {
     result.or_else(|error| match redis::ServerError::try_from(error) {
         Ok(error) => Ok(Value::ServerError(error)),
@@ -358,7 +358,7 @@ fn is_unknown_script(value: &Value) -> bool {
     matches!(value, Value::ServerError(error) if error.code() == "NOSCRIPT")
 }
 
-/// What an answer means: a server that can't do anything is as good as none.
+/// Interprets an answer: a server that cannot do anything counts as down.
 fn judge(call: &Call, value: Value) -> Result<Result<Reply, Failure>, String> {
     if let Value::ServerError(error) = value {
         return match error.code() {

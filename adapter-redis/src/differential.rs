@@ -1,5 +1,5 @@
-//! The scripts in a real Redis, and the Redis in memory that simulations use: whatever is asked, both answer the same.
-//! Times differ, and are left out; marks are remembered for each side.
+//! Runs random requests against the scripts in a real Redis and against the Redis in memory of the simulations: both must give identical
+//! replies. Times differ, and are ignored; marks are remembered for each side.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -20,12 +20,12 @@ use crate::scripts::Scripts;
 use crate::server::Server;
 use crate::wire::Messages;
 
-/// Both sides, and what each has said of where groups stand.
+/// Both sides, and the positions of groups that each has reported.
 struct Both {
     memory: Memory,
     redis: Connection,
     scripts: Scripts,
-    /// What each side saw: the same place, at its own time.
+    /// The marks that each side returned for one place.
     marks: Vec<(Name, Mark, Mark)>,
     now: u64,
     epoch: u64,
@@ -78,7 +78,7 @@ impl Both {
         messages
     }
 
-    /// A request for both sides, which differ in times alone.
+    /// A request for both sides, which differ only in times.
     fn draw(&mut self) -> (Request, Request) {
         let keep = Some(HistoryOptions {
             messages: 6,
@@ -209,7 +209,7 @@ impl Both {
         }
     }
 
-    /// What was seen of a group at some time; sometimes what can't have been.
+    /// Returns a mark of a group that was seen earlier, or sometimes one that never existed.
     fn seen(&mut self, group: &Name) -> (Option<Mark>, Option<Mark>) {
         let of_group: Vec<_> = self
             .marks
@@ -226,7 +226,7 @@ impl Both {
             memory.position.offset += 30;
             redis.position.offset += 30;
         }
-        // In Redis one is forgotten with those that it was published with, in memory by itself.
+        // In Redis an id is forgotten with the messages published beside it, in memory by itself.
         if at + 1 == of_group.len() && self.one_in(2) {
             memory.time -= 1;
             redis.time -= 1;
@@ -247,7 +247,7 @@ impl Both {
         }
         let of_memory = (replies.pop().unwrap(), pushes);
         let mut reply = None;
-        // The second comes behind all that the first gave rise to.
+        // The second arrives after everything that the first caused.
         for request in [
             redis,
             Request::Groups(Seat {
@@ -273,7 +273,7 @@ impl Both {
     }
 }
 
-/// The reply without its times.
+/// Returns the reply without its times.
 fn timeless((mut reply, mut pushes): (Reply, Vec<Push>)) -> (Reply, Vec<Push>) {
     match &mut reply {
         Reply::Position { mark, newest } => (mark.time, *newest) = (0, 0),
@@ -284,7 +284,7 @@ fn timeless((mut reply, mut pushes): (Reply, Vec<Push>)) -> (Reply, Vec<Push>) {
     }
     for push in &mut pushes {
         if let Push::Message(_, payload) = push {
-            // Behind the name of the group, when it is for those who watch filters.
+            // It follows the name of the group if it is for watchers of filters.
             let inner = match payload[..] {
                 [1, 6, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
                 _ => 0,
@@ -304,7 +304,7 @@ fn scripts_do_in_redis_what_is_done_in_memory() {
         .enable_all()
         .build()
         .unwrap();
-    // Other tests of this program may not choose a runtime.
+    // Other tests of this program must not choose a runtime.
     runtime.block_on(async {
         for seed in 0..12_u8 {
             server.cli(&["FLUSHALL"]);

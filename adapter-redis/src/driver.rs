@@ -1,5 +1,5 @@
-//! Carries between a hub, the machine and Redis.
-//! Decides nothing but when to connect.
+//! Connects a hub, the machine and Redis.
+//! Decides only when to connect.
 
 use core::future::poll_fn;
 use core::pin::Pin;
@@ -22,22 +22,22 @@ use crate::runtime::{Runtime, Sleep};
 use crate::scripts::Scripts;
 use crate::status::{State, Status};
 
-/// Requests that go out together at most.
+/// Maximum number of requests that are sent together.
 const TOGETHER: usize = 512;
 
-/// Groups of requests that are on their way at a time: what comes meanwhile is gathered.
+/// Maximum number of groups of requests in flight; later requests are gathered.
 const ON_THEIR_WAY: usize = 4;
 
-/// Commands that are taken before something else has its turn.
+/// Maximum number of commands to take before other work has its turn.
 const AT_ONCE: usize = 1_024;
 
-/// Events that are delivered before it is looked whether readers need a turn.
+/// Maximum number of events to deliver before checking whether readers need a turn.
 const EVENTS: usize = 256;
 
-/// How long a connection must have held for the waits to begin anew.
+/// How long a connection must last before the waits start again at the first one.
 const SETTLED: Duration = Duration::from_secs(10);
 
-/// How long the end may take.
+/// How long an orderly end may take.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Links a hub with others through Redis, for as long as it runs.
@@ -65,7 +65,7 @@ enum End {
 }
 
 impl Redis {
-    /// Makes the link of a hub that was made with [`hub_options`](crate::hub_options). Nothing is connected before [`run`](Self::run) is
+    /// Creates the link of a hub that was made with [`hub_options`](crate::hub_options). It connects only once [`run`](Self::run) is
     /// awaited.
     ///
     /// # Errors
@@ -90,16 +90,16 @@ impl Redis {
         })
     }
 
-    /// How the link is, from now on.
+    /// Returns the status of the link, which stays current.
     pub fn status(&self) -> Status {
         self.status.clone()
     }
 
-    /// Connects, carries, and connects again, until [`Status::close`] is called. Spawn it on the runtime that was chosen.
+    /// Connects, carries messages, and reconnects, until [`Status::close`] is called. Spawn it on the chosen runtime.
     pub async fn run(mut self) {
         let mut down = None;
         loop {
-            // A panic here is a fault of ours: it is told as any other end of a connection, and the link begins anew.
+            // A panic here is our own fault: it is reported as any other end of a connection, and the link restarts.
             let connected = match caught(self.connect()).await {
                 Ok(connected) => connected,
                 Err(panic) => Some(Err(told(&*panic))),
@@ -114,7 +114,7 @@ impl Redis {
                         Ok(end) => end,
                         Err(panic) => End::Lost(told(&*panic)),
                     };
-                    // What has arrived is not lost.
+                    // Messages that have arrived are not lost.
                     poll_fn(|cx| {
                         deliver(&self.link, &mut self.machine, cx);
                         if self.link.is_crowded(cx) {
@@ -156,7 +156,7 @@ impl Redis {
     }
 
     async fn connect(&mut self) -> Option<Result<Connection, String>> {
-        // The connector and the scripts are lent, the rest goes on.
+        // The connector and the scripts are borrowed; everything else goes on.
         let Self {
             connector,
             scripts,
@@ -174,7 +174,7 @@ impl Redis {
         unless_closed(&self.status, &mut self.link, &mut self.machine, work).await
     }
 
-    /// Carries until the connection is over.
+    /// Carries messages until the connection is over.
     async fn serve(&mut self, connection: Connection) -> End {
         self.machine.connected(self.link.now(), connection.time);
         self.link.up();
@@ -188,19 +188,19 @@ impl Redis {
     }
 }
 
-/// However it ends, dropped by its runtime too, its status says so.
+/// However it ends, even if its runtime drops it, its status reports that.
 impl Drop for Redis {
     fn drop(&mut self) {
         self.status.set(State::Closed);
     }
 }
 
-/// Returns why a link began anew.
+/// Returns why a link restarted.
 fn told(panic: &(dyn core::any::Any + Send)) -> String {
     format!("the link panicked: {}", panic_message(panic))
 }
 
-/// Polls work while there is no connection: commands are taken and forgotten. `None` when the link is to end.
+/// Runs work while there is no connection: commands are taken and dropped. Returns `None` when the link is to end.
 async fn unless_closed<R>(
     status: &Status,
     link: &mut Link,
@@ -222,18 +222,18 @@ async fn unless_closed<R>(
     .await
 }
 
-/// A connection, and what is on its way.
+/// A connection, and its requests in flight.
 struct Carrying {
     connection: Connection,
     asking: FuturesUnordered<Asking>,
     sleep: Option<(Instant, Sleep)>,
-    /// Until when the end may take.
+    /// The deadline of an orderly end.
     closing: Option<Instant>,
 }
 
 impl Carrying {
     fn poll(&mut self, redis: &mut Redis, cx: &mut Context<'_>) -> Poll<End> {
-        // Others have their turn too.
+        // Give other tasks a turn.
         for _ in 0..16 {
             match self.step(redis, cx) {
                 Ok(true) => {}
@@ -248,10 +248,10 @@ impl Carrying {
         Poll::Pending
     }
 
-    /// Carries what there is. Says whether there was anything.
+    /// Carries pending messages. Returns whether there were any.
     fn step(&mut self, redis: &mut Redis, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut moved = self.close(redis, cx)?;
-        // What readers have not taken yet is not added to.
+        // Deliver nothing more while readers are behind.
         if !redis.link.is_crowded(cx) {
             moved |= self.hear(redis, cx)?;
         }
@@ -269,7 +269,7 @@ impl Carrying {
         Ok(moved)
     }
 
-    /// Takes what Redis says: what came before an answer is taken before it.
+    /// Takes messages from Redis: pushes that precede an answer are taken before it.
     fn hear(&mut self, redis: &mut Redis, cx: &mut Context<'_>) -> Result<bool, End> {
         let mut moved = false;
         loop {
@@ -319,7 +319,7 @@ impl Carrying {
         moved
     }
 
-    /// Does what is due, and sets the alarm for what comes next.
+    /// Does what is due, and sets the alarm for the next deadline.
     fn wait(&mut self, redis: &mut Redis, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
             let now = redis.link.now();
@@ -350,7 +350,7 @@ impl Carrying {
         }
     }
 
-    /// Says goodbye for all nodes, once, and ends when that has arrived.
+    /// Removes all nodes from the registry, once, and ends when that is confirmed.
     fn close(&mut self, redis: &mut Redis, cx: &Context<'_>) -> Result<bool, End> {
         if !redis.status.is_closing(cx.waker()) {
             return Ok(false);
@@ -371,8 +371,7 @@ impl Carrying {
     }
 }
 
-/// Delivers events, those of one node that follow each other together, until there are no more or readers need a turn. Returns whether
-/// there were any.
+/// Delivers events, consecutive ones of a node together, until there are none or readers need a turn. Returns whether there were any.
 fn deliver(link: &Link, machine: &mut Machine, cx: &Context<'_>) -> bool {
     let mut moved = false;
     while !link.is_crowded(cx)
@@ -390,7 +389,7 @@ fn deliver(link: &Link, machine: &mut Machine, cx: &Context<'_>) -> bool {
     moved
 }
 
-/// Another seed, of the same entropy.
+/// Derives another seed from the same entropy.
 fn half(seed: &Seed) -> Seed {
     let mut octets = [0; 32];
     octets

@@ -1,5 +1,5 @@
 //! The names of keys and channels.
-//! Redis Cluster: what stands between the first `{` and the `}` behind it decides on the slot, so that all of a group lies together.
+//! In a Redis Cluster, the part between the first `{` and the next `}` decides the slot, so that all keys of a group are on one shard.
 //! Knows no connection.
 //!
 //! ```text
@@ -29,7 +29,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Names with this prefix, which has no `{` and no `}`.
+    /// Creates names with this prefix, which contains neither `{` nor `}`.
     pub fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.to_owned(),
@@ -57,32 +57,32 @@ impl Keys {
         key
     }
 
-    /// Where a group stands.
+    /// Returns the key of a group's position.
     pub fn meta(&self, group: &str) -> String {
         self.of_group(group) + ":m"
     }
 
-    /// The history of a group.
+    /// Returns the key of a group's history.
     pub fn stream(&self, group: &str) -> String {
         self.of_group(group) + ":s"
     }
 
-    /// That a message with this id was published.
+    /// Returns the key that marks a publication with this id.
     pub fn id(&self, group: &str, id: &str) -> String {
         self.of_group(group) + ":i:" + id
     }
 
-    /// The users of a group.
+    /// Returns the key of a group's users.
     pub fn users(&self, group: &str) -> String {
         self.of_group(group) + ":u"
     }
 
-    /// The users of a group on a seat.
+    /// Returns the key of a group's users on a seat.
     pub fn present(&self, group: &str, seat: Seat) -> String {
         self.of_group(group) + ":p:" + &seat_name(seat)
     }
 
-    /// The channel, as it is called in Redis.
+    /// Returns the name of a channel in Redis.
     pub fn channel(&self, channel: &Channel) -> String {
         match channel {
             Channel::Group(group) => self.of_group(group),
@@ -93,7 +93,7 @@ impl Keys {
         }
     }
 
-    /// The channel of this name, if it is one of ours.
+    /// Returns the channel with this name, if it is one of ours.
     pub fn parse_channel(&self, name: &str) -> Option<Channel> {
         let rest = name.strip_prefix(self.prefix.as_str())?.strip_prefix(':')?;
         if let Some(group) = rest.strip_prefix('{') {
@@ -118,27 +118,27 @@ impl Keys {
         }
     }
 
-    /// Seats by when their lease ends.
+    /// Returns the key of all seats, by the end of their lease.
     pub fn seats(&self) -> String {
         self.registry("seats")
     }
 
-    /// Seats whose lease has ended, by when somebody else may clear them away.
+    /// Returns the key of seats whose lease has ended, by when another node may clear them.
     pub fn dead(&self) -> String {
         self.registry("dead")
     }
 
-    /// Seats that were cleared away, by until when that is known.
+    /// Returns the key of seats that were cleared, by how long that is remembered.
     pub fn given_up(&self) -> String {
         self.registry("given_up")
     }
 
-    /// Seats that watch filters, by when their lease ends.
+    /// Returns the key of seats that watch filters, by the end of their lease.
     pub fn watchers(&self) -> String {
         self.registry("watchers")
     }
 
-    /// In which groups a seat has a place.
+    /// Returns the key of the groups in which a seat has a place.
     pub fn places(&self, seat: Seat) -> String {
         self.registry("places:") + &seat_name(seat)
     }
@@ -148,12 +148,12 @@ impl Keys {
     }
 }
 
-/// A seat as Redis knows it.
+/// Returns the name of a seat in Redis.
 pub fn seat_name(seat: Seat) -> String {
     format!("{}.{}", seat.node, seat.term)
 }
 
-/// The seat of this name.
+/// Returns the seat with this name.
 pub fn parse_seat(name: &str) -> Option<Seat> {
     let (node, term) = name.split_once('.')?;
     Some(Seat {

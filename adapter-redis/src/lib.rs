@@ -1,5 +1,5 @@
-//! Links the hubs of several servers through Redis or Valkey, so that groups, direct messages, history, recovery and presence mean the
-//! same on all of them.
+//! Links the hubs of several servers through Redis or Valkey, so that groups, direct messages, history, recovery and presence span all of
+//! them.
 //!
 //! ```no_run
 //! # #[cfg(feature = "tokio")]
@@ -20,15 +20,16 @@
 //! # }
 //! ```
 //!
-//! - **What is published** is numbered, kept and sent out by one script: it happens in full or not at all, and all members of a group, on
-//!   all servers, hear of it in one order. What comes while one step is on its way goes together in the next.
-//! - **What got lost** shows by its number, and is read from the history. Where there is none the loss is reported ([`HubEvent::Gap`],
-//!   `GroupOptions::notices`).
-//! - **While Redis is down** each server serves its own members, or refuses, or closes them: [`OutagePolicy`]. It says so
-//!   ([`HubEvent::Down`], [`Status`]), tries again with growing, jittered waits, and then says all that it wants again.
-//! - **Who is present** on a server is so under a lease: it is gone when the server is, in one step for each group.
-//! - **A server that was promoted**, or that came back with less than it had, begins new epochs: what a client has seen may be
-//!   missing there, and it is told so. With `appendfsync always` a restart loses nothing.
+//! - **Publishing** is one script that numbers, keeps and sends a message: it happens in full or not at all, and all members of a group, on
+//!   all servers, receive messages in one order. Messages that are published while a script is in flight share the next one.
+//! - **Lost messages** are detected by their number, and read from the history. If that is impossible, the loss is reported
+//!   ([`HubEvent::Gap`], `GroupOptions::notices`).
+//! - **While Redis is down**, each server serves its own members, refuses publications, or closes its connections: see [`OutagePolicy`]. It
+//!   reports the outage ([`HubEvent::Down`], [`Status`]), retries with growing, jittered waits, and then restores its subscriptions and
+//!   presence.
+//! - **Presence** is held under a lease: when a server is gone, so are its users, in one step for each group.
+//! - **A Redis server that was promoted**, or that returned with less data, starts new epochs: messages that a client has seen may be
+//!   missing there, and the client is told. With `appendfsync always`, a restart loses nothing.
 //!
 //! [`HubEvent::Gap`]: sansws_core::hub::HubEvent
 //! [`HubEvent::Down`]: sansws_core::hub::HubEvent
@@ -36,11 +37,11 @@
 
 pub mod keys;
 pub mod machine;
-pub mod name;
+mod name;
 pub mod request;
 pub mod wire;
 
-// The Redis in memory, and the servers of the tests, are outside: they call this crate by its name.
+// The Redis in memory, and the servers of the tests, are outside this crate and refer to it by its name.
 #[cfg(all(test, feature = "tokio"))]
 extern crate self as sansws_redis;
 
@@ -78,7 +79,7 @@ pub use runtime::Runtime;
 #[cfg(any(feature = "tokio", feature = "smol"))]
 pub use status::{State, Status};
 
-/// The programs of the guide to several servers compile.
+/// The code of the guide to several servers compiles.
 #[cfg(all(doctest, feature = "tokio", feature = "smol"))]
 #[doc = include_str!("../../docs/cluster.md")]
 struct ClusterGuide;

@@ -1,4 +1,4 @@
-//! How Redis is reached, and how a hub is set that is linked through it.
+//! Settings of the connection to Redis, and of a hub that is linked through it.
 //! Plain data.
 
 use core::fmt;
@@ -9,28 +9,28 @@ use sansws_core::policy::Backoff;
 use sansws_core::time::Duration;
 use thiserror::Error;
 
-/// What keeps groups and carries what is published.
+/// The Redis or Valkey server, or servers, that link the hubs.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Server {
     /// One server: `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, `unix:///path`.
     One(String),
-    /// Whichever server is the master of this name, as these Sentinels say.
+    /// The current master of this name, as reported by these Sentinels.
     Sentinel {
-        /// URLs of Sentinels. A user and a password in the first are used with all of them. Where it is `rediss://` the master is
-        /// reached by TLS too.
+        /// URLs of Sentinels. The user and password in the first one apply to all of them. If it is `rediss://`, the connection to
+        /// the master uses TLS too.
         sentinels: Vec<String>,
         /// The name of the master.
         master: String,
-        /// The user and the password for the master, if it has some.
+        /// The user and password of the master, if it needs them.
         credentials: Option<(String, String)>,
     },
-    /// A cluster, of which these are some nodes.
+    /// A cluster, given by some of its nodes.
     Cluster(Vec<String>),
 }
 
 impl Server {
-    /// The URLs to begin with.
+    /// Returns the URLs to start with.
     pub(crate) fn urls(&self) -> &[String] {
         match self {
             Self::One(url) => core::slice::from_ref(url),
@@ -41,7 +41,7 @@ impl Server {
 }
 
 impl fmt::Debug for Server {
-    /// Shows no password.
+    /// Prints no password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let urls: Vec<_> = self
             .urls()
@@ -60,7 +60,7 @@ impl fmt::Debug for Server {
     }
 }
 
-/// A URL without its user and password.
+/// Returns a URL without its user and password.
 fn without_password(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
@@ -79,19 +79,20 @@ fn without_password(url: &str) -> String {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RedisOptions {
-    /// What is spoken to.
+    /// The server or servers to connect to.
     pub server: Server,
-    /// What all keys and channels begin with: servers that share it are one. 1 to 64 octets, without `{`, `}` and control characters.
+    /// The prefix of all keys and channels: servers that share it form one cluster. 1 to 64 bytes, without `{`, `}` and control
+    /// characters.
     pub prefix: String,
-    /// Whether what is published to a group stays on its shard (`SPUBLISH`): needs Redis 7. Default: with a cluster. All servers that
-    /// share a prefix must agree.
+    /// Whether messages of a group stay on its shard (`SPUBLISH`); needs Redis 7. Default: true for a cluster. All servers that share a
+    /// prefix must agree.
     pub sharded: bool,
-    /// For how long Redis may take to accept a connection, and to answer; default 5 s. Beyond it the connection counts as lost.
+    /// How long Redis may take to accept a connection, and to answer; default 5 s. After that the connection counts as lost.
     pub timeout: Duration,
-    /// The waits between attempts to connect; default from 100 ms to 5 s, with full jitter.
+    /// The waits between connection attempts; default from 100 ms to 5 s, with full jitter.
     pub backoff: Backoff,
-    /// Octets that Redis may send ahead of what is taken; default 64 MiB. Beyond it the connection is given up, and what was missed is
-    /// read again.
+    /// Maximum number of bytes that Redis may send before they are processed; default 64 MiB. Beyond that the connection is dropped,
+    /// and missed messages are read again.
     pub max_ahead: usize,
     /// Certificates for `rediss://`.
     pub tls: Tls,
@@ -104,20 +105,20 @@ pub struct RedisOptions {
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Tls {
-    /// Certificates of authorities that are trusted instead of the system's; default: the system's.
+    /// Certificates of the authorities to trust instead of the system's; default: the system's.
     pub roots: Option<Vec<u8>>,
-    /// A chain of certificates and its private key, for servers that ask clients for one (`tls-auth-clients yes`).
+    /// A certificate chain and its private key, for servers that require client certificates (`tls-auth-clients yes`).
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Tls {
-    /// Trusts these certificates of authorities (PEM) instead of the system's.
+    /// Trusts these authorities (PEM) instead of the system's.
     pub fn roots(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots = Some(pem.into());
         self
     }
 
-    /// Presents a chain of certificates, whose private key is `key` (both PEM).
+    /// Presents a certificate chain with the private key `key` (both PEM).
     pub fn identity(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.identity = Some((chain.into(), key.into()));
         self
@@ -129,7 +130,7 @@ impl Tls {
 }
 
 impl fmt::Debug for Tls {
-    /// Shows no key.
+    /// Prints no key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")
             .field("roots", &self.roots.is_some())
@@ -139,7 +140,8 @@ impl fmt::Debug for Tls {
 }
 
 impl RedisOptions {
-    /// Default settings. There is no default for the prefix: two applications that share a Redis must not hear each other.
+    /// Returns default settings. The prefix has no default, because two applications that share a Redis must not receive each other's
+    /// messages.
     pub fn new(server: Server, prefix: impl Into<String>) -> Self {
         Self {
             sharded: matches!(server, Server::Cluster(_)),
@@ -161,12 +163,12 @@ impl RedisOptions {
         self
     }
 
-    /// One server.
+    /// Returns settings for one server.
     pub fn one(url: impl Into<String>, prefix: impl Into<String>) -> Self {
         Self::new(Server::One(url.into()), prefix)
     }
 
-    /// A cluster.
+    /// Returns settings for a cluster.
     pub fn cluster<U: Into<String>>(
         urls: impl IntoIterator<Item = U>,
         prefix: impl Into<String>,
@@ -188,44 +190,44 @@ impl RedisOptions {
     }
 }
 
-/// Why a link can't be made of these settings.
+/// Why a link cannot be created with these settings.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// A prefix is empty, too long, or would break the slots of a cluster.
-    #[error("a prefix has 1 to 64 octets, without `{{`, `}}` and control characters")]
+    /// The prefix is empty, too long, or would break the slots of a cluster.
+    #[error("a prefix must have 1 to 64 bytes, without `{{`, `}}` and control characters")]
     BadPrefix,
-    /// A URL is none of Redis.
-    #[error("not a URL of Redis: {0}")]
+    /// A URL is not a Redis URL.
+    #[error("not a Redis URL: {0}")]
     BadUrl(Arc<redis::RedisError>),
-    /// A certificate or a key can't be read.
+    /// A certificate or a key cannot be read.
     #[error("TLS to Redis: {0}")]
     BadTls(Arc<redis::RedisError>),
-    /// A list of Sentinels or of nodes of a cluster is empty.
-    #[error("no URL of Redis is set")]
+    /// A list of Sentinels or cluster nodes is empty.
+    #[error("no Redis URL is set")]
     NoUrl,
-    /// Certificates were given for a connection that is not encrypted.
+    /// Certificates were given for an unencrypted connection.
     #[error("certificates are set, but the URL is not `rediss://`")]
     NoTls,
-    /// No lease: who was on a server that crashed would be present for ever.
-    #[error("the hub has no lease: make its options with `sansws_redis::hub_options`")]
+    /// The hub has no lease: users of a server that crashed would be present forever.
+    #[error("the hub has no lease: create its options with `sansws_redis::hub_options`")]
     NoLease,
-    /// Nothing can be done in no time.
+    /// The timeout is zero.
     #[error("the timeout is zero")]
     NoTime,
-    /// The `redis` crate can use one runtime in a process, and another was chosen before.
-    #[error("Redis is spoken to on another runtime in this process already")]
+    /// The `redis` crate supports one runtime per process, and another one was chosen before.
+    #[error("this process already uses Redis on another runtime")]
     OtherRuntime,
 }
 
 /// The lease of [`hub_options`].
 pub const LEASE: Duration = Duration::from_secs(15);
 
-/// How often [`hub_options`] has positions compared.
+/// The default interval at which [`hub_options`] has positions compared.
 pub const CHECK: Duration = Duration::from_secs(30);
 
-/// Options for a hub that is linked with others: where they are not set, a lease of 15 s, so that who was on a server that crashed is gone
-/// then, and a comparison of positions every 30 s, which finds a loss that no later message shows.
+/// Returns options for a hub that is linked with others. Where they are not set, it sets a lease of 15 s, after which the users of a server
+/// that crashed are gone, and a comparison of positions every 30 s, which detects a loss that no later message reveals.
 pub fn hub_options(mut options: HubOptions) -> HubOptions {
     options.lease.get_or_insert(LEASE);
     options.check.get_or_insert(CHECK);

@@ -1,44 +1,41 @@
-//! What the backplane asks of Redis, and what Redis says: plain values.
-//! What each request does in Redis stands in `scripts/`.
-//! Knows no connection. A test answers these from memory, the driver from a server.
-
-use std::sync::Arc;
+//! Requests to Redis, and the replies: plain values.
+//! `scripts/` contains what each request does in Redis.
+//! Knows no connection. A test answers them from memory, the driver from a server.
 
 use sansws_core::hub::{HistoryOptions, NodeId, Position, Present};
 use sansws_core::time::Duration;
 
-use crate::name::Name;
+pub use crate::name::Name;
 use crate::wire::Messages;
 
-/// By which a reply is known.
+/// Identifies a request and its reply.
 pub type RequestId = u64;
 
-/// What is published and subscribed to in Redis.
+/// A channel that is published to and subscribed to in Redis.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
-    /// What is published to a group, who came and went there.
+    /// Publications of a group, and its changes of presence.
     Group(Name),
-    /// What is meant for the channels of one node.
+    /// Messages for the channels of one node.
     Node(NodeId),
-    /// What is published to any group, for those who watch filters.
+    /// Publications of all groups, for watchers of filters.
     Watch,
-    /// What nodes tell all others.
+    /// Messages from one node to all others.
     Control,
     /// Changes of presence in any group, for nodes that listen.
     Presence,
 }
 
-/// A node in presence. The term is another after each outage, so that what is cleared away of an earlier one can't hit what
-/// was said since.
+/// A node in presence. Its term changes after each outage, so that clearing an earlier term cannot remove what was announced since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seat {
     /// The node.
     pub node: NodeId,
-    /// Which of its terms.
+    /// Its term.
     pub term: u32,
 }
 
-/// A place in a group, and when what stands there was published: two messages with one number are told apart by that.
+/// A place in a group, with the time of the message there, which distinguishes two messages with one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The position.
@@ -47,94 +44,95 @@ pub struct Mark {
     pub time: u64,
 }
 
-/// For how long it is known that a seat was cleared away: longer than anything that its node said is on its way.
+/// How long a cleared seat is remembered: longer than any message of its node can be in flight.
 pub const GIVEN_UP: Duration = Duration::from_secs(600);
 
-/// A request. Each is one step in Redis: it happens in full or not at all.
+/// A request. Each is one step in Redis, which happens in full or not at all.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Subscribe to a channel. Answered with [`Reply::Done`]; [`Push::Subscribed`] comes before anything that is received by it.
+    /// Subscribe to a channel. Reply: [`Reply::Done`]; [`Push::Subscribed`] precedes all messages of the channel.
     Subscribe(Channel),
-    /// Subscribe to it no more. [`Reply::Done`].
+    /// Unsubscribe from a channel. Reply: [`Reply::Done`].
     Unsubscribe(Channel),
-    /// Where a group stands: [`Reply::Position`]. A group that is not known begins, at 0, with the epoch `fresh`. The epoch changes to
-    /// `fresh`, and the numbers go on, when the server took the place of another since (`first` asks for that), or when it does
-    /// not have what stood at `ours`. The time of a group whose epoch is new is that of this step.
+    /// Get the position of a group: [`Reply::Position`]. An unknown group starts at 0, with the epoch `fresh`. The epoch changes to
+    /// `fresh`, and the numbers go on, if the server has replaced another one since (`first` checks this), or if it does not have the
+    /// message that stood at `ours`. The time of a group with a new epoch is that of this step.
     Position {
         /// The group.
         group: Name,
-        /// What the node has seen of it last.
+        /// The last mark that the node has seen of it.
         ours: Option<Mark>,
-        /// It is asked for the first time over this connection.
+        /// This is the first request over this connection.
         first: bool,
         /// The next epoch, if one is needed.
         fresh: u64,
     },
-    /// Number and keep messages of a group, and send them to all who subscribed: [`Reply::Published`] or [`Reply::Again`].
+    /// Number, keep and send messages of a group: [`Reply::Published`] or [`Reply::Again`].
     Publish {
         /// The group.
         group: Name,
-        /// The messages. All of them have numbers, or none.
+        /// The messages. Either all of them have numbers, or none.
         messages: Messages,
         /// Whether they have numbers.
         saved: bool,
-        /// The id by which it is known that this was published before; there is one message then.
+        /// The id that shows whether this was published before; there is only one message then.
         id: Option<Name>,
-        /// What is kept.
+        /// The limits of the history.
         keep: Option<HistoryOptions>,
-        /// Somebody watches filters.
+        /// Whether any node watches filters.
         watched: bool,
-        /// The epoch, if the group begins with this.
+        /// The epoch, in case the group starts with this message.
         fresh: u64,
     },
-    /// Send a payload to all who subscribed to a channel. [`Reply::Done`].
+    /// Send a payload to all subscribers of a channel. Reply: [`Reply::Done`].
     Send {
         /// The channel.
         channel: Channel,
         /// The payload, in wire format.
         payload: Vec<u8>,
     },
-    /// What was published since a position: [`Reply::Kept`], the newest, no more than one recovery replays.
+    /// Get the messages since a position: [`Reply::Kept`], the newest, at most as many as one recovery replays.
     Read {
         /// The group.
         group: Name,
         /// The position.
         since: Position,
-        /// What is kept.
+        /// The limits of the history.
         keep: Option<HistoryOptions>,
-        /// The epoch, if the group is not known.
+        /// The epoch, in case the group is unknown.
         fresh: u64,
     },
-    /// The newest messages: [`Reply::Kept`].
+    /// Get the newest messages: [`Reply::Kept`].
     History {
         /// The group.
         group: Name,
-        /// Most of them.
+        /// Maximum number of messages.
         limit: usize,
-        /// What is kept.
+        /// The limits of the history.
         keep: Option<HistoryOptions>,
     },
-    /// Who is in a group: [`Reply::Presence`].
+    /// Get the users in a group: [`Reply::Presence`].
     Presence {
         /// The group.
         group: Name,
-        /// Whether names are wanted, or only how many.
+        /// Whether names are requested, or only their number.
         members: bool,
     },
-    /// Users are in a group, on a node. The metadata that were said last are kept. Versions count in one epoch for as long as the server
-    /// runs: the first change after that begins another. All who subscribed, and all who listen, are told
-    /// what changed. [`Reply::Done`]; [`Reply::GivenUp`] when the seat was cleared away in this group, and nothing is done.
+    /// Add users to a group, on a node. The metadata that were set last are kept. Versions count in one epoch for as long as the server
+    /// runs; the first change after that starts another. All subscribers and listeners are notified. Reply: [`Reply::Done`], or
+    /// [`Reply::GivenUp`] without any change if the seat was cleared in this group.
     Enter {
         /// The group.
         group: Name,
         /// The node.
         seat: Seat,
-        /// Who.
+        /// The users.
         users: Vec<Present>,
-        /// The epoch of the group's presence, if one begins.
+        /// The epoch of the group's presence, in case one starts.
         fresh: u64,
     },
-    /// Users are there no more, on this node; `None`: none of them are, and nobody enters on this seat again. All who subscribed are told what changed. [`Reply::Done`].
+    /// Remove users from a group, on this node; `None` removes all, and bars this seat from entering again. All subscribers are
+    /// notified. Reply: [`Reply::Done`].
     Exit {
         /// The group.
         group: Name,
@@ -142,101 +140,102 @@ pub enum Request {
         seat: Seat,
         /// Their names.
         users: Option<Vec<Name>>,
-        /// The epoch of the group's presence, if one begins.
+        /// The epoch of the group's presence, in case one starts.
         fresh: u64,
     },
-    /// The node has a place in the presence of these groups, from now until its lease ends or it says otherwise. [`Reply::Done`];
-    /// [`Reply::GivenUp`] when its lease has ended and another was told to clear it away.
+    /// Register the node in the presence of these groups, until its lease ends or it unregisters. Reply: [`Reply::Done`], or
+    /// [`Reply::GivenUp`] if its lease has ended and another node was told to clear it.
     Register {
         /// The node.
         seat: Seat,
         /// The groups.
         groups: Vec<Name>,
-        /// For how long, from now, if nothing more is heard; what was said before stands.
+        /// The lease, from now on, if there is none yet.
         lease: Duration,
     },
-    /// It has no place there any more. When `whole`, and no group is left, nothing is known of the node any more but that its seat was given
-    /// up. [`Reply::Done`].
+    /// Unregister the node from these groups. If `whole`, and no group is left, the node is forgotten except that its seat was given
+    /// up. Reply: [`Reply::Done`].
     Unregister {
         /// The node.
         seat: Seat,
         /// The groups.
         groups: Vec<Name>,
-        /// The node is cleared away.
+        /// Whether the node is being cleared.
         whole: bool,
     },
-    /// In which groups a node has a place: [`Reply::Groups`].
+    /// Get the groups in which a node has a place: [`Reply::Groups`].
     Groups(Seat),
-    /// The node is there: [`Reply::Beat`].
+    /// Renew the lease of a node: [`Reply::Beat`].
     Beat {
         /// The node.
         seat: Seat,
         /// Whether it watches filters.
         watching: bool,
-        /// For how long, from now.
+        /// The lease, from now on.
         lease: Duration,
     },
 }
 
-/// What a request is answered.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// It was done.
+    /// The request was executed.
     Done,
-    /// It was not done, since others were told to clear the seat away: the node takes another.
+    /// Nothing was done, because other nodes were told to clear the seat: the node takes a new one.
     GivenUp,
-    /// Where a group stands.
+    /// The position of a group.
     Position {
         /// The place.
         mark: Mark,
-        /// When the newest message was published, be it one without a number. No two that watchers receive of one group have the same time.
+        /// When the newest message was published, numbered or not. No two messages of a group that watchers receive have the same
+        /// time.
         newest: u64,
     },
     /// Messages were published.
     Published {
-        /// Where the group stood before them.
+        /// The position of the group before them.
         before: Position,
-        /// When.
+        /// When they were published.
         time: u64,
     },
-    /// One with this id was published before, and stands there.
+    /// A message with this id was published before, at this position.
     Again(Position),
-    /// What is kept.
+    /// Kept messages.
     Kept {
-        /// Where the group stands; `None` when it is not known.
+        /// The position of the group; `None` if it is unknown.
         position: Option<Position>,
-        /// The number of the last message that is not kept any more.
+        /// The number of the last message that is no longer kept.
         floor: u64,
-        /// The oldest first, without holes.
+        /// The messages, oldest first, without gaps.
         entries: Vec<Entry>,
     },
-    /// Who is there.
+    /// The users in a group.
     Presence {
-        /// In which numbering the version counts; 0 if none has begun.
+        /// The epoch of the version; 0 if there is none yet.
         epoch: u64,
-        /// How many changes there were.
+        /// The version: the number of changes.
         version: u64,
-        /// How many users there are.
+        /// The number of users.
         count: usize,
-        /// Who, if that was asked for.
+        /// The users, if names were requested.
         members: Vec<Present>,
     },
-    /// In which groups a node has a place.
+    /// The groups in which a node has a place.
     Groups(Vec<Name>),
-    /// The node was heard.
+    /// The lease was renewed.
     Beat {
-        /// Nothing was known of it: this is the first that was heard of it, or it was given up.
+        /// The node was unknown: this is its first beat, or it was given up.
         anew: bool,
-        /// Some node watches filters.
+        /// Whether any node watches filters.
         watched: bool,
-        /// Nodes whose lease has ended; it is for whoever hears of them to clear them away, until another lease has ended.
+        /// Nodes whose lease has ended. The node that learns of them clears them, within another lease.
         dead: Vec<Seat>,
-        /// What time it is, by the clock of Redis, in microseconds.
+        /// The time by the clock of Redis, in microseconds.
         time: u64,
     },
 }
 
-/// A message that is kept.
+/// A kept message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its number.
@@ -247,17 +246,17 @@ pub struct Entry {
     pub message: Vec<u8>,
 }
 
-/// Why a request was not done, though the connection is there.
+/// Why a request failed although the connection works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(pub String);
 
-/// What Redis says by itself.
+/// A message that Redis sends unasked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Push {
-    /// The subscription begins here.
+    /// The subscription starts here.
     Subscribed(Channel),
-    /// It has ended here.
+    /// The subscription ends here.
     Unsubscribed(Channel),
-    /// Something was sent to a channel: a payload in wire format.
+    /// A payload in wire format was sent to a channel.
     Message(Channel, Vec<u8>),
 }

@@ -1,5 +1,5 @@
-//! What Redis is spoken to on.
-//! The `redis` crate spawns its own tasks and asks by itself on which runtime; here the caller says so.
+//! The runtimes that the connection to Redis can use.
+//! The `redis` crate spawns its own tasks and detects the runtime by itself; here the caller sets it.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -9,20 +9,20 @@ use sansws_core::time::Duration;
 
 use crate::options::SetupError;
 
-/// An async runtime. With both features in one build it must be the same for all links of a process: the `redis` crate knows but one.
+/// An async runtime. If a build has both features, all links of a process must use the same one: the `redis` crate supports only one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Runtime {
-    /// tokio: the link must be run inside its runtime.
+    /// tokio: the link must run inside its runtime.
     #[cfg(feature = "tokio")]
     Tokio,
-    /// smol: its global executor runs what the `redis` crate spawns.
+    /// smol: its global executor runs the tasks that the `redis` crate spawns.
     #[cfg(feature = "smol")]
     Smol,
 }
 
 impl Runtime {
-    /// Says it to the `redis` crate, once for the process.
+    /// Sets the runtime of the `redis` crate, once per process.
     #[cfg(all(feature = "tokio", feature = "smol"))]
     pub(crate) fn choose(self) -> Result<(), SetupError> {
         use std::sync::{Mutex, PoisonError};
@@ -58,7 +58,7 @@ impl Runtime {
     }
 }
 
-/// A wait.
+/// A timer.
 pub(crate) enum Sleep {
     #[cfg(feature = "tokio")]
     Tokio(Pin<Box<tokio::time::Sleep>>),

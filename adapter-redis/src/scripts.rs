@@ -1,5 +1,5 @@
-//! Requests as commands of Redis, and what Redis answers as replies.
-//! The scripts lie in `scripts/`; what they need: Redis 6.2 (`XTRIM MINID`), or 7.0 with `Sharded` (`SPUBLISH`).
+//! Requests as Redis commands, and Redis's answers as replies.
+//! The scripts are in `scripts/`. They need Redis 6.2 (`XTRIM MINID`), or 7.0 with `Sharded` (`SPUBLISH`).
 //! Knows no connection.
 
 use core::num::TryFromIntError;
@@ -13,7 +13,7 @@ use crate::name::Name;
 use crate::request::{Channel, Entry, GIVEN_UP, Mark, Reply, Request};
 use crate::wire::Messages;
 
-/// For how long a group is remembered though nobody is there and nothing is published, in milliseconds: a day.
+/// How long an empty group without publications is remembered, in milliseconds: a day.
 const LIFE: u64 = 24 * 3600 * 1000;
 
 macro_rules! script {
@@ -25,7 +25,7 @@ macro_rules! script {
     };
 }
 
-/// What is answered to which request.
+/// The kind of answer to each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
     Done,
@@ -39,7 +39,7 @@ pub(crate) enum Expect {
     Beat,
 }
 
-/// The scripts, and how keys are called.
+/// The scripts, and the names of keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Scripts {
     keys: Keys,
@@ -65,7 +65,7 @@ impl Known {
     }
 }
 
-/// A command, and the code of its script, should Redis not know it.
+/// A command, and the code of its script, in case Redis does not know it.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) command: Cmd,
@@ -82,7 +82,7 @@ impl Call {
         }
     }
 
-    /// The call with the code of the script in it.
+    /// Returns the call with the code of the script in it.
     pub(crate) fn with_code(&self) -> Option<Cmd> {
         let mut command = cmd("EVAL");
         command.arg(self.code?);
@@ -95,7 +95,7 @@ impl Call {
     }
 }
 
-/// Arguments of a script.
+/// The arguments of a script.
 struct Arguments {
     keys: Vec<String>,
     rest: Vec<Vec<u8>>,
@@ -161,7 +161,7 @@ impl Scripts {
         &self.keys
     }
 
-    /// The code of all scripts: it is sent ahead.
+    /// Returns the code of all scripts, to be loaded in advance.
     pub(crate) fn codes(&self) -> [&'static str; 6] {
         let all = [
             &self.position,
@@ -174,7 +174,7 @@ impl Scripts {
         all.map(|known| known.code)
     }
 
-    /// Whether what is sent to a channel stays on one shard.
+    /// Whether messages of a channel stay on one shard.
     const fn is_sharded(&self, channel: &Channel) -> bool {
         self.sharded && matches!(channel, Channel::Group(_) | Channel::Node(_))
     }
@@ -187,7 +187,7 @@ impl Scripts {
         }
     }
 
-    /// The command for a request.
+    /// Returns the command for a request.
     pub(crate) fn call(&self, request: Request) -> Call {
         let keys = &self.keys;
         match request {
@@ -416,7 +416,7 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX >> 12)
 }
 
-/// How old what is kept becomes, in milliseconds; 0: nothing is kept.
+/// The maximum age of kept messages, in milliseconds; 0 keeps nothing.
 fn age(keep: Option<HistoryOptions>) -> u64 {
     keep.map_or(0, |keep| {
         u64::try_from(keep.age.as_millis())
@@ -430,12 +430,12 @@ fn most(keep: Option<HistoryOptions>) -> u64 {
     keep.map_or(0, |keep| keep.messages.max(1) as u64)
 }
 
-/// For how long a group is remembered, in milliseconds: longer than what it keeps.
+/// How long a group is remembered, in milliseconds: longer than its history.
 fn life(keep: Option<HistoryOptions>) -> u64 {
     LIFE.max(age(keep).saturating_mul(2))
 }
 
-/// What Redis answered is not what was asked.
+/// Redis's answer does not match the request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unexpected;
 
@@ -445,7 +445,7 @@ impl From<TryFromIntError> for Unexpected {
     }
 }
 
-/// Reads a reply.
+/// Parses a reply.
 pub(crate) fn reply(expect: Expect, value: Value) -> Result<Reply, Unexpected> {
     match expect {
         Expect::Done => return Ok(Reply::Done),
@@ -522,7 +522,7 @@ pub(crate) fn reply(expect: Expect, value: Value) -> Result<Reply, Unexpected> {
                     said: Instant::from_micros(said.parse().map_err(|_| Unexpected)?),
                 });
             }
-            // As a broker in memory says it.
+            // As a broker in memory reports it.
             members.sort_by(|one, other| one.user.cmp(&other.user));
             Reply::Presence {
                 epoch,

@@ -1,4 +1,4 @@
-//! How the link is, for whoever wants to know.
+//! The status of the link.
 
 use core::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,27 +12,27 @@ use crate::machine::Metrics;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// It has not been reached yet.
+    /// Redis has not been reached yet.
     Connecting,
     /// The nodes are linked.
     Up {
         /// Since when.
         since: Instant,
     },
-    /// Each node serves its own.
+    /// Each node serves only its own connections.
     Down {
         /// Since when.
         since: Instant,
         /// Attempts to connect since then.
         attempts: u32,
-        /// What was wrong last.
+        /// The last error.
         reason: String,
     },
-    /// The link was ended from here: by [`Status::close`], or since [`Redis::run`](crate::Redis::run) was dropped.
+    /// The link was ended by this process: by [`Status::close`], or because [`Redis::run`](crate::Redis::run) was dropped.
     Closed,
 }
 
-/// What is known of a link; clones show the same one.
+/// The status of a link; clones share it.
 #[derive(Clone, Debug)]
 pub struct Status {
     shared: Arc<Mutex<Shared>>,
@@ -63,22 +63,22 @@ impl Status {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether Redis can be reached.
+    /// Returns whether Redis can be reached.
     pub fn state(&self) -> State {
         self.lock().state.clone()
     }
 
-    /// Whether the nodes are linked: what a health check asks.
+    /// Returns whether the nodes are linked, for health checks.
     pub fn is_up(&self) -> bool {
         matches!(self.lock().state, State::Up { .. })
     }
 
-    /// What the link has done.
+    /// Returns the counters of the link.
     pub fn metrics(&self) -> Metrics {
         self.lock().metrics
     }
 
-    /// Ends the link in order: the others hear that who is here goes, and [`Redis::run`](crate::Redis::run) returns.
+    /// Ends the link in order: other servers learn that the users here are gone, and [`Redis::run`](crate::Redis::run) returns.
     pub fn close(&self) {
         let waker = {
             let mut shared = self.lock();
@@ -88,7 +88,7 @@ impl Status {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// As text for Prometheus (exposition format 0.0.4).
+    /// Returns the metrics as text for Prometheus (exposition format 0.0.4).
     pub fn to_prometheus(&self) -> String {
         let (up, metrics) = (self.is_up(), self.metrics());
         let mut out = String::new();
@@ -101,7 +101,7 @@ impl Status {
         put(
             "up",
             "gauge",
-            "Whether the link to Redis is there.",
+            "Whether the link to Redis is up.",
             u64::from(up),
         );
         for (name, help, value) in [
@@ -127,17 +127,17 @@ impl Status {
             ),
             (
                 "published_total",
-                "Messages sent to be published.",
+                "Messages sent for publication.",
                 metrics.published,
             ),
             (
                 "batches_total",
-                "Steps in which they were published.",
+                "Steps that published messages.",
                 metrics.batches,
             ),
             (
                 "uncertain_total",
-                "Messages of which nobody knows whether they were published.",
+                "Messages that may or may not have been published.",
                 metrics.uncertain,
             ),
             (
@@ -152,27 +152,27 @@ impl Status {
             ),
             (
                 "deflates_total",
-                "How often they were compressed.",
+                "Received messages that were compressed.",
                 metrics.deflates,
             ),
             (
                 "unknown_total",
-                "What was received and a newer server wrote.",
+                "Received payloads that a newer server wrote.",
                 metrics.unknown,
             ),
             (
                 "malformed_total",
-                "What was received and malformed.",
+                "Received payloads that were malformed.",
                 metrics.malformed,
             ),
             (
                 "swept_total",
-                "How often crashed nodes were cleared away: each twice.",
+                "Times that crashed nodes were cleared, each twice.",
                 metrics.swept,
             ),
             (
                 "given_up_total",
-                "How often a node was given up though it was there.",
+                "Times that a running node was given up.",
                 metrics.given_up,
             ),
         ] {
@@ -189,7 +189,7 @@ impl Status {
         self.lock().state = state;
     }
 
-    /// Whether it is to end; else the waker is woken when it is.
+    /// Returns whether the link is to end; otherwise the waker is woken when it is.
     pub(crate) fn is_closing(&self, waker: &Waker) -> bool {
         let mut shared = self.lock();
         if !shared.closing

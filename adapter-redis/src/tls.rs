@@ -17,11 +17,11 @@ impl Tls {
     }
 }
 
-/// The `redis` crate uses the provider of the process, and panics where none can be told.
+/// Sets a crypto provider if the process has none: the `redis` crate panics without one.
 pub(crate) fn choose_provider() {
     use rustls::crypto::{CryptoProvider, ring};
     if CryptoProvider::get_default().is_none() {
-        // Another thread may have been faster, which is as good.
+        // If another thread was faster, that provider is as good.
         let _ = ring::default_provider().install_default();
     }
 }

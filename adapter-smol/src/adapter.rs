@@ -90,7 +90,7 @@ impl Runtime for Smol {
     }
 }
 
-/// Accepts, or waits for the listener to be readable.
+/// Accepts a connection, or waits for the listener to be readable.
 fn poll_socket<L, S, A>(
     listener: &Async<L>,
     cx: &mut Context<'_>,
@@ -106,7 +106,7 @@ fn poll_socket<L, S, A>(
     }
 }
 
-/// A stream of `futures-io`'s traits as a [`ByteStream`].
+/// A stream with `futures-io`'s traits as a [`ByteStream`].
 #[derive(Debug)]
 pub struct Compat<S>(pub S);
 
@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for Compat<S> {
     }
 }
 
-/// A socket that remembers when a read has emptied it: then it waits for the reactor, where a read would only return "would block".
+/// A socket that knows when it was read empty: it then waits for the reactor instead of a read that would block.
 #[derive(Debug)]
 pub struct Socket<S> {
     source: Async<S>,
@@ -162,7 +162,7 @@ where
             self.empty = false;
         }
         let read = Pin::new(&mut self.source).poll_read(cx, into);
-        // The kernel gave nothing, or less than was asked for: there was no more. The end of input must be read, not awaited.
+        // The kernel returned less than requested: there was no more. The end of input must be read, not awaited.
         self.empty = match &read {
             Poll::Pending => true,
             Poll::Ready(Ok(count)) => 0 < *count && *count < into.len(),
@@ -201,13 +201,13 @@ where
 
 /// A connected socket of the standard library.
 pub trait Connected: Read + Write + IoSafe {
-    /// Sends FIN; `futures-io` has only "close" for it.
+    /// Sends FIN, which `futures-io` calls "close".
     ///
     /// # Errors
-    /// Those of the system.
+    /// An error of the system.
     fn end_writing(&self) -> io::Result<()>;
 
-    /// Returns how far the peer has taken what was written, if the system tells.
+    /// Returns how much of the output the peer has taken, if the system tells.
     fn progress(&self) -> Option<SendProgress> {
         None
     }
@@ -240,7 +240,7 @@ impl Connected for UnixStream {
     }
 }
 
-/// An alarm of async-io's.
+/// An async-io alarm.
 #[derive(Debug)]
 pub struct SmolTimer(async_io::Timer);
 
@@ -268,7 +268,7 @@ impl LocalSpawner for Local {
     }
 }
 
-/// SIGTERM and SIGINT; nothing where there are none.
+/// SIGTERM and SIGINT, on platforms that have them.
 #[derive(Debug, Default)]
 pub struct Signals(#[cfg(unix)] Option<async_signal::Signals>);
 

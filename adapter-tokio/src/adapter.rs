@@ -88,7 +88,7 @@ impl Runtime for Tokio {
     }
 }
 
-/// A stream of tokio's traits as a [`ByteStream`].
+/// A stream with tokio's traits as a [`ByteStream`].
 #[derive(Debug)]
 pub struct Compat<S>(pub S);
 
@@ -104,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for Compat<S> {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // A budget of tokio's that is spent would leave lying what only the sender writes; the connection has its own.
+        // An exhausted budget of tokio would leave output unwritten that only the sender writes; the connection has its own budget.
         let write = poll_fn(|cx| match from {
             [one] => Pin::new(&mut self.0).poll_write(cx, one),
             many => Pin::new(&mut self.0).poll_write_vectored(cx, many),
@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for Compat<S> {
 pub struct Tcp(Compat<TcpStream>);
 
 impl Tcp {
-    /// Takes a connection of tokio's, and sets `TCP_NODELAY`.
+    /// Wraps a tokio connection, and sets `TCP_NODELAY`.
     ///
     /// # Errors
     /// When the option cannot be set.
@@ -167,7 +167,7 @@ impl ByteStream for Tcp {
     }
 }
 
-/// An alarm of tokio's.
+/// A tokio alarm.
 #[derive(Debug)]
 pub struct TokioTimer(Pin<Box<Sleep>>);
 
@@ -195,7 +195,7 @@ impl LocalSpawner for Local {
     }
 }
 
-/// SIGTERM and SIGINT; nothing where there are none.
+/// SIGTERM and SIGINT, on platforms that have them.
 #[derive(Debug, Default)]
 pub struct Signals(#[cfg(unix)] Option<[tokio::signal::unix::Signal; 2]>);
 

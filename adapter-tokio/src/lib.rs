@@ -1,8 +1,8 @@
 //! WebSocket on tokio.
 //!
-//! The state machines are those of [`sansws_core`], servers and clients those of [`sansws_async`]; this crate brings sockets, timers
+//! The state machines are those of [`sansws_core`], servers and clients those of [`sansws_async`]; this crate adds sockets, timers
 //! and tasks.
-//! `sansws-tokio` and `sansws-smol` export the same names with the same meaning.
+//! `sansws-tokio` and `sansws-smol` have identical APIs.
 //!
 //! A server:
 //!
@@ -39,7 +39,7 @@
 //! # }
 //! ```
 //!
-//! A client that comes back when the connection ends:
+//! A client that reconnects when the connection ends:
 //!
 //! ```no_run
 //! use sansws_tokio::{Client, ConnectOptions, Result};
@@ -73,7 +73,7 @@ pub async fn sleep(duration: Duration) {
     runtime::sleep::<Tokio>(duration).await;
 }
 
-/// The transport of a server's connections: `impl Endpoint<Wire> for Chat`.
+/// The transport of a server's connections, as in `impl Endpoint<Wire> for Chat`.
 pub type Wire = server::Wire<Tokio>;
 
 /// The transport of a connection over a stream of tokio's traits, as [`connect_over`] and [`accept`] return it.
@@ -91,22 +91,22 @@ pub type Listener = sansws_async::Listener<Tokio>;
 /// Routes of handlers and pages; see [`sansws_async::Router`] for its methods.
 pub type Router = sansws_async::Router<Wire>;
 
-/// A pattern and the handler it leads to; see [`sansws_async::Route`] for its methods.
+/// A pattern and its handler; see [`sansws_async::Route`] for its methods.
 pub type Route = sansws_async::Route<Wire>;
 
 /// An open connection; see [`sansws_async::WebSocket`] for its methods.
 pub type WebSocket<T = Wire> = sansws_async::WebSocket<T>;
 
-/// A request that is not answered yet; see [`sansws_async::Upgrade`] and [`Scope`] for its methods.
+/// A request that is not yet answered; see [`sansws_async::Upgrade`] and [`Scope`] for its methods.
 pub type Upgrade<T = Wire> = sansws_async::Upgrade<T>;
 
-/// The half that receives.
+/// The receiving half of a connection.
 pub type ReadHalf<T = Wire> = sansws_async::ReadHalf<T>;
 
-/// The half that sends and closes.
+/// The half of a connection that sends and closes.
 pub type WriteHalf<T = Wire> = sansws_async::WriteHalf<T>;
 
-/// A connection that is made anew when it ends; see [`sansws_async::Client`] for its methods.
+/// A connection that is re-established when it ends; see [`sansws_async::Client`] for its methods.
 pub type Client = sansws_async::Client<Dialer>;
 
 /// Dials for a [`Client`].
@@ -137,18 +137,18 @@ pub type Dialer = sansws_async::Dialer<Tokio>;
 /// ```
 pub type Hub = hub::Hub<Tokio>;
 
-/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`ConnectOptions`].
+/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if allowed; see [`ConnectOptions`].
 ///
 /// # Errors
 /// [`Error::BadUrl`], [`Error::BadHeader`], [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
 /// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
-/// [`Error::Redirect`] when it sent us where we do not go.
+/// [`Error::Redirect`] when it redirects to a URL that is not followed.
 pub async fn connect(url: &str, options: ConnectOptions) -> Result<WebSocket, Error> {
     client::connect::<Tokio>(url, options).await
 }
 
-/// Opens a connection over a stream that already leads to the host of `url`, such as a Unix socket or TLS of your own. The
-/// proxy, the redirects and the TLS settings of `options` are not looked at.
+/// Opens a connection over a stream that already leads to the host of `url`, such as a Unix socket or your own TLS. The
+/// proxy, the redirects and the TLS settings of `options` are ignored.
 ///
 /// # Errors
 /// Those of [`connect`] from the opening handshake on.
@@ -166,7 +166,7 @@ where
 /// Reads the request from a stream that a client opened.
 ///
 /// # Errors
-/// When the request is no valid one; it has been answered then.
+/// When the request is invalid; it has then already been answered.
 pub async fn accept<S>(stream: S, config: Arc<Config>) -> Result<Upgrade<Io<S>>, Error>
 where
     Compat<S>: ByteStream,
@@ -174,17 +174,17 @@ where
     client::accept(Compat(stream), config).await
 }
 
-/// The programs of the README compile.
+/// The code of the README compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// Those of the guide to groups too.
+/// The code of the guide to groups compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/hub.md")]
 struct HubGuide;
 
-/// And that to monitoring.
+/// The code of the guide to monitoring compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/monitoring.md")]
 struct MonitoringGuide;

@@ -30,7 +30,7 @@ use crate::{Error, IntoService, Result, ServerOptions, Tokio, Wire};
 /// Serves in memory and in virtual time, with default options.
 ///
 /// # Errors
-/// When routes are in each other's way.
+/// When routes conflict.
 pub fn server<S>(service: S) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
@@ -42,7 +42,7 @@ where
 /// Serves in memory and in virtual time.
 ///
 /// # Errors
-/// When routes are in each other's way.
+/// When routes conflict.
 pub fn server_with<S>(service: S, options: ServerOptions) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
@@ -54,7 +54,7 @@ where
 /// Serves in memory and in real time, for handlers that wait for threads, timers or sockets of the runtime, such as a database.
 ///
 /// # Errors
-/// When routes are in each other's way.
+/// When routes conflict.
 pub fn server_in_real_time<S>(service: S) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,
@@ -66,7 +66,7 @@ where
 /// Serves in memory and in real time, with options.
 ///
 /// # Errors
-/// When routes are in each other's way.
+/// When routes conflict.
 pub fn server_in_real_time_with<S>(service: S, options: ServerOptions) -> Result<TestServer, Error>
 where
     S: IntoService<Wire>,

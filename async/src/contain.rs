@@ -1,5 +1,5 @@
-//! Code of the application is run so that its panics stop here.
-//! Knows nothing of what it runs. None of our locks is held around it.
+//! Runs application code, and stops its panics.
+//! Does not know what it runs. None of our locks is held meanwhile.
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
@@ -9,12 +9,12 @@ use std::task::Poll;
 
 use crate::error::{Error, Result};
 
-/// Runs a callback; a panic is an error.
+/// Runs a callback; a panic becomes an error.
 pub(crate) fn contain<R>(work: impl FnOnce() -> R) -> Result<R, Error> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| Error::Panic)
 }
 
-/// Runs a future, and drops it; a panic of either is an error.
+/// Runs a future, and drops it; a panic of either becomes an error.
 pub(crate) async fn contained<F: Future>(work: F) -> Result<F::Output, Error> {
     let mut work = pin!(Some(work));
     poll_fn(|cx| {

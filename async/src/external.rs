@@ -1,6 +1,6 @@
-//! A request for a WebSocket that another stack has parsed and will answer.
+//! A WebSocket request that another stack has parsed and will answer.
 //! RFC 6455 section 4.2.2, RFC 8441 section 5.
-//! Knows no stack: it decides, and runs the handler once the stack has let go of the connection.
+//! Knows no stack: it decides, and runs the handler once the stack has released the connection.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use sansws_core::config::Config;
 use sansws_core::handshake::{AcceptOptions, Agreement, Refusal, Request};
 use sansws_core::http::Response;
 
-/// A valid request, and on what terms it is accepted.
+/// A valid request, and the terms on which to accept it.
 #[derive(Debug)]
 #[must_use]
 pub struct ExternalUpgrade {
@@ -32,7 +32,7 @@ pub struct ExternalUpgrade {
 }
 
 impl ExternalUpgrade {
-    /// A request on default terms: pages of other hosts are refused.
+    /// Wraps a request, with default terms: pages of other hosts are refused.
     pub fn new(request: Request) -> Self {
         Self {
             request,
@@ -43,12 +43,12 @@ impl ExternalUpgrade {
         }
     }
 
-    /// The request: path, query, header fields, cookies, offered subprotocols.
+    /// Returns the request: path, query, header fields, cookies, offered subprotocols.
     pub const fn request(&self) -> &Request {
         &self.request
     }
 
-    /// Chooses a subprotocol: the first of ours, the preferred one first, that the client offers.
+    /// Selects a subprotocol: the first of ours, in order of preference, that the client offers.
     pub fn subprotocols<'a>(mut self, ours: impl IntoIterator<Item = &'a str>) -> Self {
         self.accept.subprotocol = self.request.choose(ours);
         self
@@ -60,33 +60,34 @@ impl ExternalUpgrade {
         self
     }
 
-    /// Sets what holds for the connection: limits, times, origins, traffic.
+    /// Sets the policy of the connection: limits, timeouts, origins, traffic.
     pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Lets it in by the door of a server of ours, or one made by [`ServerHandle::new`]: it is counted, and closed when the door is.
+    /// Admits the connection by this handle, of a server or made by [`ServerHandle::new`]: it is counted, and closed when the handle
+    /// is.
     pub fn handle(mut self, handle: ServerHandle) -> Self {
         self.handle = Some(handle);
         self
     }
 
-    /// Says which route led here: its pattern, by which spans and events name it.
+    /// Sets the pattern of the matched route, for spans and events.
     pub fn route(mut self, pattern: impl Into<Box<str>>) -> Self {
         self.route = Some(pattern.into());
         self
     }
 
-    /// The hub of its policy, whose time somebody has to see to: see [`drive_hub_beside`](super::drive_hub_beside).
+    /// Returns the hub of its policy, whose timers the caller must drive: see [`drive_hub_beside`](super::drive_hub_beside).
     pub const fn hub(&self) -> Option<&HubRef> {
         self.policy.hub.as_ref()
     }
 
-    /// Accepts: the response to give, and what is to be run once the connection is ours.
+    /// Accepts: returns the response to send, and the connection to run afterwards.
     ///
     /// # Errors
-    /// The response to give instead: 403 for a page of another host, 503 when there is no room, 500 for terms that break the response.
+    /// The response to send instead: 403 for a page of another host, 503 when there is no room, 500 for terms that break the response.
     pub fn accept(self) -> Result<(http::Response<()>, AcceptedUpgrade), Response> {
         self.policy.check_origin(&self.request, None)?;
         let handle = self.handle.unwrap_or_else(|| ServerHandle::new(1));
@@ -117,7 +118,7 @@ impl ExternalUpgrade {
     }
 }
 
-/// A request that was accepted; dropping it is leaving.
+/// An accepted request; dropping it releases its place.
 #[derive(Debug)]
 #[must_use]
 pub struct AcceptedUpgrade {

@@ -41,7 +41,7 @@ pub use app::{
 pub use client::{Client, ClientState, ConnectOptions, Connector, Dialer, Stop};
 #[cfg(feature = "json")]
 pub use error::JsonError;
-pub use error::{ConnectionTag, Error, HandlerError, RequestError, Result};
+pub use error::{Error, HandlerError, KindError, RequestError, Result};
 pub use hub::{Events, HubEnv, HubMetrics, HubRef, Lagged, Subscription};
 pub use metrics::{Health, ServerMetrics, Status, scrape};
 pub use runtime::{ByteStream, Io, Runtime, Stream};

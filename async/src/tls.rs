@@ -1,6 +1,6 @@
-//! TLS settings: PEM octets to configurations of rustls, for both adapters.
+//! TLS settings: PEM to rustls configurations, for both adapters.
 //! RFC 6455 sections 4.1 and 10.6; RFC 7301 for ALPN.
-//! Knows no socket and no file: the octets of certificates and keys are inputs.
+//! Knows no socket and no file: the bytes of certificates and keys are inputs.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads both from PEM: the chain with the end's own certificate first, the key in PKCS #8, PKCS #1 or SEC 1.
+    /// Parses both from PEM: the chain with the leaf certificate first, the key in PKCS #8, PKCS #1 or SEC 1.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = certificates(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(Error::other)?;
@@ -36,7 +36,7 @@ impl Identity {
     }
 }
 
-/// Reads certificates from PEM; none at all is an error.
+/// Parses certificates from PEM; it is an error if there are none.
 pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     let all = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
@@ -48,7 +48,7 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     }
 }
 
-/// A client that trusts `roots`, and shows `identity` to servers that ask for it.
+/// Creates the settings of a client that trusts `roots`, and presents `identity` to servers that ask for it.
 pub fn client(
     roots: impl IntoIterator<Item = CertificateDer<'static>>,
     identity: Option<Identity>,
@@ -68,7 +68,7 @@ pub fn client(
     Ok(Arc::new(config))
 }
 
-/// A client that trusts the roots of the system, and shows `identity` to servers that ask for it.
+/// Creates the settings of a client that trusts the system's roots, and presents `identity` to servers that ask for it.
 ///
 /// # Errors
 /// When the system has no root certificates.
@@ -80,8 +80,8 @@ pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Er
     client(found.certs, identity)
 }
 
-/// What a server shows, which can be replaced while it serves: new handshakes get the new one, connections that are open stay
-/// as they are. Clones are the same.
+/// The certificate of a server, which can be replaced while it serves: new handshakes get the new one, open connections stay as they are.
+/// Clones share it.
 ///
 /// ```no_run
 /// use sansws_async::tls::{Certificate, Identity};
@@ -101,7 +101,7 @@ pub struct Certificate(Arc<Shown>);
 struct Shown(RwLock<Arc<CertifiedKey>>);
 
 impl Certificate {
-    /// Shows `identity`.
+    /// Creates one that presents `identity`.
     ///
     /// # Errors
     /// When the key does not belong to the certificate.
@@ -109,20 +109,21 @@ impl Certificate {
         Ok(Self(Arc::new(Shown(RwLock::new(identity.certified()?)))))
     }
 
-    /// Shows `identity` from now on.
+    /// Presents `identity` from now on.
     ///
     /// # Errors
-    /// When the key does not belong to the certificate; then what was shown before is shown still.
+    /// When the key does not belong to the certificate; then the previous one is kept.
     pub fn replace(&self, identity: Identity) -> Result<(), Error> {
         let certified = identity.certified()?;
         *self.0.0.write().unwrap_or_else(PoisonError::into_inner) = certified;
         Ok(())
     }
 
-    /// A server that shows it. With `client_roots`, clients must show a certificate that leads to one of them.
+    /// Creates the settings of a server that presents it. With `client_roots`, clients must present a certificate signed by one of
+    /// them.
     ///
     /// # Errors
-    /// When the roots are none.
+    /// When the roots are empty.
     pub fn server(
         &self,
         client_roots: Option<Vec<CertificateDer<'static>>>,
@@ -142,7 +143,8 @@ impl ResolvesServerCert for Shown {
     }
 }
 
-/// A server that shows `identity`. With `client_roots`, clients must show a certificate that leads to one of them.
+/// Creates the settings of a server that presents `identity`. With `client_roots`, clients must present a certificate signed by one of
+/// them.
 pub fn server(
     identity: Identity,
     client_roots: Option<Vec<CertificateDer<'static>>>,
@@ -166,14 +168,14 @@ fn verifying(
     })
 }
 
-/// The name that a server's certificate must bear.
+/// Returns the name that a server's certificate must have.
 pub fn server_name(host: &str) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(host)
         .map(|name| name.to_owned())
         .map_err(Error::other)
 }
 
-/// The opening handshake is HTTP/1.1: a server that would rather speak HTTP/2 must know.
+/// The opening handshake is HTTP/1.1: a server that prefers HTTP/2 must know.
 fn alpn() -> Vec<Vec<u8>> {
     vec![b"http/1.1".to_vec()]
 }

@@ -1,18 +1,18 @@
-//! A case: its number, its sentences, and its script.
+//! A case: its number, its descriptions, and its script.
 //! Knows neither peers nor wires.
 
 use std::fmt;
 
 use crate::script::{Peer, Script, Setting};
 
-/// How a case may be run beside others.
+/// How a case may run beside others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// It works all the time.
+    /// It keeps a CPU busy.
     Works,
-    /// It mostly waits: many of them may wait at once.
+    /// It mostly waits: many such cases may wait at once.
     Waits,
-    /// It measures time: nothing else runs meanwhile.
+    /// It measures time: nothing else may run meanwhile.
     Alone,
 }
 
@@ -22,15 +22,15 @@ pub struct Case {
     pub id: String,
     /// What the suite does.
     pub does: String,
-    /// What the peer should do.
+    /// What the peer is expected to do.
     pub expects: String,
-    /// The text that it stands on, with its place.
+    /// The text that requires it, with its section.
     pub rule: &'static str,
-    /// Which peers it is for; `None` for both.
+    /// The peers that it tests; `None` for both.
     pub peer: Option<Peer>,
     /// How it may be run beside others.
     pub pace: Pace,
-    /// Why the verdict is informational, where it is.
+    /// Why the verdict is informational, if it is.
     pub freedom: Option<&'static str>,
     script: Box<dyn Fn(&Setting) -> Script + Send + Sync>,
 }
@@ -43,7 +43,7 @@ impl fmt::Debug for Case {
     }
 }
 
-/// A case for both peers.
+/// Creates a case for both peers.
 pub fn case(
     id: impl Into<String>,
     does: impl Into<String>,
@@ -64,47 +64,47 @@ pub fn case(
 }
 
 impl Case {
-    /// For servers only.
+    /// Restricts it to servers.
     pub fn for_servers(mut self) -> Self {
         self.peer = Some(Peer::Server);
         self
     }
 
-    /// For clients only.
+    /// Restricts it to clients.
     pub fn for_clients(mut self) -> Self {
         self.peer = Some(Peer::Client);
         self
     }
 
-    /// It mostly waits.
+    /// Marks it as mostly waiting.
     pub fn waits(mut self) -> Self {
         self.pace = Pace::Waits;
         self
     }
 
-    /// It measures time.
+    /// Marks it as measuring time.
     pub fn alone(mut self) -> Self {
         self.pace = Pace::Alone;
         self
     }
 
-    /// The RFC leaves it open, for this reason.
+    /// Marks it as informational, because the RFC leaves it open for this reason.
     pub fn free(mut self, why: &'static str) -> Self {
         self.freedom = Some(why);
         self
     }
 
-    /// Whether it is for such a peer.
+    /// Returns whether it tests such a peer.
     pub fn is_for(&self, peer: Peer) -> bool {
         self.peer.is_none_or(|only| only == peer)
     }
 
-    /// Its script.
+    /// Returns its script.
     pub fn script(&self, setting: &Setting) -> Script {
         (self.script)(setting)
     }
 
-    /// The number of its family, such as 6.
+    /// Returns the number of its family, such as 6.
     pub fn family(&self) -> u32 {
         self.id
             .split('.')
@@ -113,7 +113,7 @@ impl Case {
             .unwrap_or(0)
     }
 
-    /// Whether it is one of the classic cases.
+    /// Returns whether it is one of the classic cases.
     pub fn is_classic(&self) -> bool {
         self.family() < 20
     }

@@ -1,6 +1,6 @@
-//! A second, slow, obvious frame codec: the suite's own.
+//! The suite's own frame codec: slow and obvious.
 //! RFC 6455 section 5.2.
-//! It can write what no endpoint may send, and shares no line with `sansws-core`, so that it shares no mistake with it.
+//! It can write frames that no endpoint may send. It shares no code with `sansws-core`, and thus no mistake.
 
 /// Opcodes, by their names in RFC 6455 section 11.8.
 pub mod opcode {
@@ -21,28 +21,28 @@ pub mod opcode {
 /// How a frame is masked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Masking {
-    /// As the sender's role demands, with a fresh key.
+    /// As the sender's role requires, with a fresh key.
     #[default]
     ByRole,
-    /// Against its role: a client does not mask, a server does.
+    /// Contrary to its role: a client does not mask, a server does.
     AgainstRole,
     /// With this key, if the role masks at all.
     Key([u8; 4]),
 }
 
-/// How a length is written.
+/// How a length is encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Coding {
-    /// In as few octets as possible, as section 5.2 demands.
+    /// In as few bytes as possible, as section 5.2 requires.
     #[default]
     Minimal,
-    /// In 2 octets.
+    /// In 2 bytes.
     Sixteen,
-    /// In 8 octets.
+    /// In 8 bytes.
     SixtyFour,
 }
 
-/// A frame to send, right or wrong in any way.
+/// A frame to send, valid or invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// The FIN bit.
@@ -51,17 +51,17 @@ pub struct Frame {
     pub rsv: u8,
     /// The opcode, from 0 to 15.
     pub opcode: u8,
-    /// The payload, not masked.
+    /// The unmasked payload.
     pub payload: Vec<u8>,
     /// How it is masked.
     pub masking: Masking,
-    /// How its length is written.
+    /// How its length is encoded.
     pub coding: Coding,
-    /// The length that the header claims, when it is not the payload's.
+    /// The length in the header, if it differs from the payload's.
     pub claim: Option<u64>,
 }
 
-/// A frame of any opcode.
+/// Creates a frame of any opcode.
 pub fn frame(opcode: u8, payload: impl Into<Vec<u8>>) -> Frame {
     Frame {
         fin: true,
@@ -74,32 +74,32 @@ pub fn frame(opcode: u8, payload: impl Into<Vec<u8>>) -> Frame {
     }
 }
 
-/// A whole text message.
+/// Creates a whole text message.
 pub fn text(payload: impl Into<Vec<u8>>) -> Frame {
     frame(opcode::TEXT, payload)
 }
 
-/// A whole binary message.
+/// Creates a whole binary message.
 pub fn binary(payload: impl Into<Vec<u8>>) -> Frame {
     frame(opcode::BINARY, payload)
 }
 
-/// The last frame of a fragmented message.
+/// Creates the last frame of a fragmented message.
 pub fn continuation(payload: impl Into<Vec<u8>>) -> Frame {
     frame(opcode::CONTINUATION, payload)
 }
 
-/// A ping.
+/// Creates a ping.
 pub fn ping(payload: impl Into<Vec<u8>>) -> Frame {
     frame(opcode::PING, payload)
 }
 
-/// A pong.
+/// Creates a pong.
 pub fn pong(payload: impl Into<Vec<u8>>) -> Frame {
     frame(opcode::PONG, payload)
 }
 
-/// A Close frame with a code and a reason.
+/// Creates a Close frame with a code and a reason.
 pub fn close(code: u16, reason: &str) -> Frame {
     let mut payload = code.to_be_bytes().to_vec();
     payload.extend_from_slice(reason.as_bytes());
@@ -119,25 +119,25 @@ impl Frame {
         self
     }
 
-    /// Changes how it is masked.
+    /// Sets how it is masked.
     pub fn masking(mut self, masking: Masking) -> Self {
         self.masking = masking;
         self
     }
 
-    /// Changes how its length is written.
+    /// Sets how its length is encoded.
     pub fn coding(mut self, coding: Coding) -> Self {
         self.coding = coding;
         self
     }
 
-    /// Makes its header claim another length.
+    /// Sets the length in its header.
     pub fn claim(mut self, length: u64) -> Self {
         self.claim = Some(length);
         self
     }
 
-    /// Appends its octets; `key` is the fresh key of a sender that masks.
+    /// Appends its bytes; `key` is the fresh key of a sender that masks.
     pub fn write(&self, key: Option<[u8; 4]>, out: &mut Vec<u8>) {
         let key = match self.masking {
             Masking::ByRole => key,
@@ -172,7 +172,7 @@ fn write_header(frame: &Frame, key: Option<[u8; 4]>, out: &mut Vec<u8>) {
     out.extend(key.into_iter().flatten());
 }
 
-/// Masks or unmasks, from the first octet of a payload on.
+/// Masks or unmasks, from the first byte of a payload.
 pub fn mask(key: [u8; 4], octets: &mut [u8]) {
     let wide = u64::from_ne_bytes([
         key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3],
@@ -186,7 +186,7 @@ pub fn mask(key: [u8; 4], octets: &mut [u8]) {
     }
 }
 
-/// A frame that was read.
+/// A parsed frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// The FIN bit.
@@ -197,31 +197,31 @@ pub struct Read {
     pub opcode: u8,
     /// The masking key, if the frame was masked.
     pub key: Option<[u8; 4]>,
-    /// Whether its length was written in as few octets as possible.
+    /// Whether its length was encoded in as few bytes as possible.
     pub minimal: bool,
     /// The payload, unmasked.
     pub payload: Vec<u8>,
-    /// The octets of its header.
+    /// The bytes of its header.
     pub header: Vec<u8>,
 }
 
-/// Why reading cannot go on.
+/// Why parsing cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TooLong {
-    /// The length that was claimed.
+    /// The length in the header.
     pub length: u64,
 }
 
-/// Reads frames from octets that arrive in any pieces. It holds what arrived, never what was claimed.
+/// Parses frames from bytes that arrive in any chunks. It holds received bytes, and never allocates by an announced length.
 #[derive(Debug, Default)]
 pub struct Reader {
     header: Vec<u8>,
-    /// The frame whose payload is arriving, and how much of it is missing.
+    /// The frame whose payload is arriving, and the number of missing bytes.
     begun: Option<(Read, usize)>,
 }
 
 impl Reader {
-    /// Takes octets from the front of `input` until a frame is whole; `None` when all were taken first.
+    /// Takes bytes from the front of `input` until a frame is complete; returns `None` if all were taken first.
     ///
     /// # Errors
     /// A frame longer than `limit`, as soon as its header says so.
@@ -251,7 +251,7 @@ impl Reader {
         }
     }
 
-    /// Whether a frame has begun and not ended.
+    /// Returns whether a frame has started but not ended.
     pub fn is_inside(&self) -> bool {
         self.begun.is_some() || !self.header.is_empty()
     }

@@ -1,6 +1,6 @@
-//! Heads of HTTP/1.1, read and written without mercy or help: the suite's own.
+//! The suite's own HTTP/1.1 heads, parsed strictly and written without checks.
 //! RFC 9112 and RFC 6455 section 4.
-//! It can write what no endpoint may send; what a head means for the handshake is `opening`'s.
+//! It can write heads that no endpoint may send; `opening` interprets heads for the handshake.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +16,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// A request that opens a WebSocket as it should.
+    /// Creates a valid WebSocket request.
     pub fn request(target: &str, host: &str, key: &str) -> Self {
         Self::new(format!("GET {target} HTTP/1.1"))
             .with("Host", host)
@@ -26,7 +26,7 @@ impl Head {
             .with("Sec-WebSocket-Version", "13")
     }
 
-    /// The response to a request that offers no more than it must.
+    /// Creates a minimal response to a request.
     pub fn response(request: &Self) -> Self {
         let key = request.field("Sec-WebSocket-Key").unwrap_or_default();
         Self::new("HTTP/1.1 101 Switching Protocols")
@@ -35,7 +35,7 @@ impl Head {
             .with("Sec-WebSocket-Accept", &accept(key))
     }
 
-    /// A head without fields.
+    /// Creates a head without fields.
     pub fn new(first: impl Into<String>) -> Self {
         Self {
             first: first.into(),
@@ -62,7 +62,7 @@ impl Head {
         self
     }
 
-    /// Replaces the value of a field in its place.
+    /// Replaces the value of a field in place.
     pub fn set(mut self, name: &str, value: &str) -> Self {
         for (own, old) in &mut self.fields {
             if own.eq_ignore_ascii_case(name) {
@@ -72,7 +72,7 @@ impl Head {
         self
     }
 
-    /// Its octets.
+    /// Returns its bytes.
     pub fn write(&self) -> Vec<u8> {
         let mut out = format!("{}\r\n", self.first);
         for (name, value) in &self.fields {
@@ -82,7 +82,7 @@ impl Head {
         out.into_bytes()
     }
 
-    /// Reads a head from the front of `octets`: the head and its length, once it is whole.
+    /// Parses a head from the front of `octets`; returns it with its length, once it is complete.
     pub fn read(octets: &[u8]) -> Option<(Self, usize)> {
         let end = octets.windows(4).position(|four| four == b"\r\n\r\n")?;
         let text = String::from_utf8_lossy(octets.get(..end)?);
@@ -95,18 +95,18 @@ impl Head {
         Some((head, end + 4))
     }
 
-    /// The status of a response.
+    /// Returns the status of a response.
     pub fn status(&self) -> Option<u16> {
         let rest = self.first.strip_prefix("HTTP/1.")?;
         rest.get(2..5)?.parse().ok()
     }
 
-    /// The target of a request.
+    /// Returns the target of a request.
     pub fn target(&self) -> &str {
         self.first.split(' ').nth(1).unwrap_or_default()
     }
 
-    /// All values of a field.
+    /// Returns all values of a field.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.fields
             .iter()
@@ -114,14 +114,14 @@ impl Head {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The first value of a field.
+    /// Returns the first value of a field.
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut fields = self.fields.iter();
         let found = fields.find(|(own, _)| own.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Whether a comma-separated field holds a token, in any case.
+    /// Returns whether a comma-separated field contains a token, in any case.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
         self.all(name)
             .flat_map(|value| value.split(','))
@@ -129,7 +129,7 @@ impl Head {
     }
 }
 
-/// The `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2, step 5.4).
+/// Returns the `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2, step 5.4).
 pub fn accept(key: &str) -> String {
     let mut hash = Sha1::new();
     hash.update(key.as_bytes());
@@ -137,17 +137,17 @@ pub fn accept(key: &str) -> String {
     STANDARD.encode(hash.finalize())
 }
 
-/// A key of 16 octets.
+/// Returns a key of 16 bytes.
 pub fn key(octets: [u8; 16]) -> String {
     STANDARD.encode(octets)
 }
 
-/// How many octets a value in base64 stands for; `None` when it is none.
+/// Returns the number of bytes that a base64 value encodes; `None` if it is invalid.
 pub fn decoded_length(value: &str) -> Option<usize> {
     STANDARD.decode(value).ok().map(|octets| octets.len())
 }
 
-/// The value of a parameter of a request's query.
+/// Returns a parameter of a request's query.
 pub fn query<'a>(target: &'a str, name: &str) -> Option<&'a str> {
     let (_, query) = target.split_once('?')?;
     query

@@ -1,6 +1,6 @@
-//! What a peer sent, as events: it checks everything that no peer may get wrong, in any case.
+//! Turns received bytes into events, and checks the rules that hold in every case.
 //! RFC 6455 sections 4 to 8; RFC 7692 section 6.
-//! Knows no case: whether an event was expected is the run's affair.
+//! Knows no case: the run decides whether an event was expected.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use crate::frame::{Read, Reader, opcode};
 use crate::http::Head;
 use crate::record::{Record, Who};
 
-/// Longest message or frame that is taken from a peer, in octets.
+/// Maximum length of a message or frame from a peer, in bytes.
 pub const LONGEST: usize = 80 << 20;
 
-/// Longest HTTP head that is taken from a peer, in octets.
+/// Maximum length of an HTTP head from a peer, in bytes.
 const LONGEST_HEAD: usize = 64 << 10;
 
 /// How TCP ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The peer ended its side in order.
+    /// The peer shut down its side in order.
     Fin,
     /// The peer reset the connection.
     Reset,
 }
 
-/// Something that the peer did.
+/// An event caused by the peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The head of a request or a response.
@@ -33,9 +33,9 @@ pub enum Event {
     Message {
         /// Whether it is text.
         text: bool,
-        /// What it says, inflated.
+        /// The content, inflated.
         payload: Vec<u8>,
-        /// Whether it came compressed.
+        /// Whether it was compressed.
         compressed: bool,
     },
     /// A ping.
@@ -44,7 +44,7 @@ pub enum Event {
     Pong(Vec<u8>),
     /// A Close frame: its code, if it has one, and its reason.
     Close(Option<u16>, String),
-    /// It broke the protocol: how.
+    /// It broke the protocol, in this way.
     Breach(String),
     /// TCP ended.
     End(End),
@@ -52,10 +52,10 @@ pub enum Event {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// A request or a response is awaited.
+    /// A request or a response is expected.
     Head,
     Frames,
-    /// After a response that opens nothing, or after a breach: nothing more is understood.
+    /// After a response that refuses, or after a violation: nothing more is parsed.
     Deaf,
 }
 
@@ -63,19 +63,19 @@ enum Mode {
 #[derive(Debug)]
 pub struct Inbox {
     mode: Mode,
-    /// The octets of a head that is not whole.
+    /// The bytes of an incomplete head.
     head: Vec<u8>,
     /// How far they were searched for its end.
     searched: usize,
     reader: Reader,
-    /// Peers that are clients mask.
+    /// Whether the peer is a client, which masks.
     masked: bool,
     message: Option<Message>,
     agreed: Option<Agreed>,
     inflater: Option<Inflater>,
     closed: bool,
     ended: bool,
-    /// Masking keys of the frames so far: how many, and how many of them differ from the one before.
+    /// Masking keys so far: their number, and how many differ from the previous one.
     keys: (Option<[u8; 4]>, u32, u32),
 }
 
@@ -87,7 +87,7 @@ struct Message {
 }
 
 impl Inbox {
-    /// Awaits a head. `masked` says that the peer is a client.
+    /// Creates one that expects a head. `masked` tells that the peer is a client.
     pub fn new(masked: bool) -> Self {
         Self {
             mode: Mode::Head,
@@ -104,19 +104,19 @@ impl Inbox {
         }
     }
 
-    /// From here on frames come.
+    /// From now on frames arrive.
     pub fn open(&mut self, agreed: Option<Agreed>) {
         self.mode = Mode::Frames;
         self.agreed = agreed;
         self.inflater = agreed.map(|agreed| Inflater::new(agreed.peer_bits, agreed.peer_takeover));
     }
 
-    /// How many frames came masked, and how many of their keys differ from the key before.
+    /// Returns how many frames were masked, and how many of their keys differ from the previous key.
     pub const fn keys(&self) -> (u32, u32) {
         (self.keys.1, self.keys.2)
     }
 
-    /// Takes octets from the front of `input` until something is to be told.
+    /// Takes bytes from the front of `input` until there is an event.
     pub fn next(&mut self, now: Duration, input: &mut &[u8], record: &mut Record) -> Option<Event> {
         while !input.is_empty() {
             let event = match self.mode {
@@ -156,7 +156,7 @@ impl Inbox {
         (!std::mem::replace(&mut self.ended, true)).then_some(Event::End(end))
     }
 
-    /// Whether a client goes on with HTTP where its frames would begin.
+    /// Returns whether a client goes on with HTTP where its frames should start.
     fn is_request(&self, input: &[u8]) -> bool {
         self.masked && self.keys.1 == 0 && !self.reader.is_inside() && input.starts_with(b"GET /")
     }
@@ -181,7 +181,7 @@ impl Inbox {
         }
         let (head, length) = Head::read(&self.head)?;
         record.http(now, Who::Peer, self.head.get(..length).unwrap_or_default());
-        // What follows the head stays, for `take_rest`.
+        // Bytes that follow the head stay, for `take_rest`.
         self.head.drain(..length);
         self.searched = 0;
         if head.status().is_some_and(|status| status != 101) {
@@ -190,7 +190,7 @@ impl Inbox {
         Some(Event::Head(head))
     }
 
-    /// What came behind the head, once the connection is open.
+    /// Returns the bytes that followed the head, once the connection is open.
     pub fn take_rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.head)
     }

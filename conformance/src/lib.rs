@@ -1,7 +1,7 @@
-//! A conformance suite for WebSocket servers and clients in any language: RFC 6455, RFC 7692, and what stands beside them.
+//! A conformance suite for WebSocket servers and clients in any language: RFC 6455, RFC 7692, and related RFCs.
 //!
-//! All 517 cases of the classic suite, with their numbers, and hundreds of what it never asked: the opening handshake in both
-//! roles, lengths, masks, limits, permessage-deflate in all its shapes, races at the end, floods, slow peers.
+//! It has all 517 cases of the classic suite, with their numbers, and hundreds of new ones: the opening handshake in both roles, lengths,
+//! masks, limits, permessage-deflate in all its variants, races at the end, floods, slow peers.
 //! `wsconform` is the program; this is the library, for `cargo test`.
 //!
 //! A server under test echoes each message it receives:
@@ -27,14 +27,14 @@
 //! assert_eq!(results.worst(), Verdict::Ok, "{results}");
 //! ```
 //!
-//! A state machine without sockets is a [`Subject`](run::memory::Subject); it is run in virtual time, and takes no port:
+//! A state machine without sockets is a [`Subject`](run::memory::Subject); it runs in virtual time and needs no port:
 //! see [`Suite::in_memory`].
 //!
-//! # How it is made
+//! # Design
 //!
-//! A [case](case::Case) is a [script](script::Script): what is sent, what is awaited, what each outcome is worth. It sees octets and
-//! time, never a socket. An [engine](engine::Run) carries it out; [`run`] drives the engine in memory or over a stream.
-//! The suite has [frames](frame), [heads](http) and [checks](inbox) of its own, and shares no line of them with `sansws-core`.
+//! A [case](case::Case) is a [script](script::Script): what is sent, what is expected, and the verdict of each outcome. It sees bytes and
+//! time, never a socket. An [engine](engine::Run) executes it; [`run`] drives the engine in memory or over a stream.
+//! The suite has its own [frames](frame), [heads](http) and [checks](inbox), and shares no code for them with `sansws-core`.
 
 #![forbid(unsafe_code)]
 

@@ -5,16 +5,16 @@
 use crate::deflate::{Agreed, Params};
 use crate::http::{self, Head};
 
-/// The offer of a client that speaks permessage-deflate.
+/// The offer of a client that supports permessage-deflate.
 pub fn offer(params: &[Params]) -> String {
     let all: Vec<String> = params.iter().map(|params| params.write()).collect();
     all.join(", ")
 }
 
-/// Judges a server's answer to a request with `key`. `Ok(None)` is a 101 without extension.
+/// Checks a server's answer to a request with `key`. `Ok(None)` is a 101 without extension.
 ///
 /// # Errors
-/// What is wrong with it.
+/// When the answer is wrong; the text says how.
 pub fn check_response(
     head: &Head,
     key: &str,
@@ -66,11 +66,11 @@ pub fn check_response(
     }
 }
 
-/// Whether an answer is one that a server may give to an offer (RFC 7692 sections 7.1.1 and 7.1.2).
+/// Returns whether a server may give this answer to an offer (RFC 7692 sections 7.1.1 and 7.1.2).
 fn fits(offer: &Params, answer: &Params) -> bool {
     let server_bits = match (offer.server_max_window_bits, answer.server_max_window_bits) {
         (Some(most), Some(bits)) => bits <= most,
-        // The largest window is what there is without the parameter.
+        // Without the parameter, the window is the largest.
         (Some(most), None) => most == 15,
         (None, _) => true,
     };
@@ -84,7 +84,7 @@ fn fits(offer: &Params, answer: &Params) -> bool {
         && (answer.server_no_context_takeover || !offer.server_no_context_takeover)
 }
 
-/// What the client's side of the suite makes of it. It keeps what its offer said it would do.
+/// The agreement as seen by the client's side of the suite, which keeps the promises of its offer.
 fn agreed(offer: &Params, answer: &Params) -> Agreed {
     Agreed {
         own_takeover: !offer.client_no_context_takeover && !answer.client_no_context_takeover,
@@ -94,10 +94,10 @@ fn agreed(offer: &Params, answer: &Params) -> Agreed {
     }
 }
 
-/// Judges a client's request.
+/// Checks a client's request.
 ///
 /// # Errors
-/// What is wrong with it.
+/// When the request is wrong; the text says how.
 pub fn check_request(head: &Head) -> Result<(), String> {
     let mut words = head.first.split(' ');
     if words.next() != Some("GET") {
@@ -136,11 +136,11 @@ pub fn check_request(head: &Head) -> Result<(), String> {
     Ok(())
 }
 
-/// The answer to a client's request: the head, and what is agreed on. `wishes` are what the server wants of permessage-deflate, the best
+/// Answers a client's request: returns the head and the agreement. `wishes` are the server's preferences for permessage-deflate, best
 /// first; it takes the first that one of the offers allows.
 ///
 /// # Errors
-/// What is wrong with the offers.
+/// When the offers are wrong; the text says how.
 pub fn respond(head: &Head, wishes: &[Params]) -> Result<(Head, Option<Agreed>), String> {
     let response = Head::response(head);
     let extensions: Vec<&str> = head.all("Sec-WebSocket-Extensions").collect();
@@ -162,7 +162,7 @@ pub fn respond(head: &Head, wishes: &[Params]) -> Result<(Head, Option<Agreed>),
     })
 }
 
-/// The server's answer, if the offer allows the wish. The words of a wish are a client's; a server asks the same of its client.
+/// Returns the server's answer, if the offer allows the wish. A wish is phrased like a client's; a server requires the same of its client.
 fn answer(wish: &Params, offer: &Params) -> Option<(Params, Agreed)> {
     let client_bits = match (wish.server_max_window_bits, offer.client_max_window_bits) {
         (Some(bits), Some(hint)) => Some(bits.min(hint.unwrap_or(15))),

@@ -1,5 +1,5 @@
-//! What is to be written, in the pieces in which it is to be written.
-//! RFC 6455 section 5.3 for the keys: they are of no use to an attacker here, and the same in each run.
+//! Output, in the chunks in which it is to be written.
+//! RFC 6455 section 5.3 for the keys: here they need not be unpredictable, and are equal in each run.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use crate::frame::{Coding, Frame, Masking, continuation, frame, opcode};
 use crate::record::Record;
 use crate::script::Chop;
 
-/// Octets that wait to be written.
+/// Bytes that wait to be written.
 #[derive(Debug)]
 pub struct Outbox {
     pieces: VecDeque<Piece>,
     /// The state of the generator of keys; `None` on the server's side, which does not mask.
     keys: Option<u64>,
-    /// Octets of a payload that a header claimed, and that were not queued yet.
+    /// Payload bytes that a header announced and that are not queued yet.
     owed: u64,
 }
 
 #[derive(Debug)]
 struct Piece {
     octets: Vec<u8>,
-    /// How many were written.
+    /// The number of bytes written.
     at: usize,
-    /// How many to write at a time.
+    /// The number of bytes to write at a time.
     size: usize,
 }
 
 impl Outbox {
-    /// An empty one; `masks` on the client's side.
+    /// Creates an empty one; `masks` on the client's side.
     pub fn new(masks: bool) -> Self {
         Self {
             pieces: VecDeque::new(),
@@ -63,7 +63,7 @@ impl Outbox {
         self.octets(octets, chop);
     }
 
-    /// Queues a message whose payload is as it goes over the wire, in fragments.
+    /// Queues a message whose payload is given as sent on the wire, in fragments.
     pub fn message(
         &mut self,
         now: Duration,
@@ -105,18 +105,18 @@ impl Outbox {
         self.octets(octets, Chop::Whole);
     }
 
-    /// Queues octets that are no frame of their own.
+    /// Queues bytes that are not a frame.
     pub fn raw(&mut self, octets: Vec<u8>, chop: Chop) {
         self.owed = self.owed.saturating_sub(octets.len() as u64);
         self.octets(octets, chop);
     }
 
-    /// Whether a frame has begun and not ended: nothing may come between.
+    /// Returns whether a frame has started but not ended: nothing may come between.
     pub const fn is_inside(&self) -> bool {
         self.owed > 0
     }
 
-    /// Queues octets.
+    /// Queues bytes.
     pub fn octets(&mut self, octets: Vec<u8>, chop: Chop) {
         if octets.is_empty() {
             return;
@@ -132,7 +132,7 @@ impl Outbox {
         });
     }
 
-    /// What to write next.
+    /// Returns the bytes of the next write.
     pub fn first(&self) -> Option<&[u8]> {
         let piece = self.pieces.front()?;
         let end = (piece.at / piece.size + 1)
@@ -141,7 +141,7 @@ impl Outbox {
         piece.octets.get(piece.at..end)
     }
 
-    /// So many octets were written. Says whether nothing is left.
+    /// Reports that so many bytes were written. Returns whether nothing is left.
     pub fn written(&mut self, count: usize) -> bool {
         if let Some(piece) = self.pieces.front_mut() {
             piece.at += count;
@@ -152,12 +152,12 @@ impl Outbox {
         self.pieces.is_empty()
     }
 
-    /// Whether nothing is left.
+    /// Returns whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
 
-    /// Forgets all of it.
+    /// Discards everything.
     pub fn clear(&mut self) {
         self.pieces.clear();
     }

@@ -1,11 +1,11 @@
-//! The transcript of a case: what went over the wire, when, and what it meant.
-//! Knows no verdict. It is bounded, whatever a peer sends.
+//! The transcript of a case: the data sent and received, with times and meanings.
+//! Knows no verdict. Its size is bounded, whatever a peer sends.
 
 use std::time::Duration;
 
 use crate::frame::{Frame, Read, opcode};
 
-/// Most lines that are kept of a case.
+/// Maximum number of lines that are kept per case.
 const MOST: usize = 100;
 
 /// Maximum number of bytes that are kept of a payload.
@@ -14,7 +14,7 @@ const HEAD: usize = 64;
 /// Maximum number of bytes that are kept of an HTTP head.
 const TEXT: usize = 2048;
 
-/// Who did it.
+/// The side that acted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
     /// The suite.
@@ -26,51 +26,51 @@ pub enum Who {
 /// A line of the transcript.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Since the connection was made.
+    /// The time since the connection was made.
     pub at: Duration,
-    /// Who did it.
+    /// The side that acted.
     pub who: Who,
-    /// What it was.
+    /// The event.
     pub what: What,
 }
 
-/// What a line is about.
+/// The content of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// A frame: what it is, the octets of its header, the first octets of its payload (unmasked), the payload's length.
+    /// A frame: its description, the bytes of its header, the first bytes of its payload (unmasked), the payload's length.
     Frame {
-        /// In words.
+        /// A description.
         says: String,
-        /// As on the wire.
+        /// The bytes on the wire.
         header: Vec<u8>,
-        /// Its beginning, unmasked.
+        /// The beginning of the payload, unmasked.
         payload: Vec<u8>,
-        /// The whole length of the payload.
+        /// The length of the whole payload.
         length: usize,
     },
     /// The head of a request or a response, or a part of one.
     Http(String),
-    /// Octets that are no frame.
+    /// Bytes that are not a frame.
     Octets {
         /// Their beginning.
         octets: Vec<u8>,
-        /// How many there were.
+        /// Their number.
         length: usize,
     },
     /// Anything else: an end of TCP, a pause, a verdict on the way.
     Note(String),
 }
 
-/// A transcript, and counts of what went each way.
+/// A transcript, and counters for both directions.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
-    /// The lines that were kept.
+    /// The kept lines.
     pub lines: Vec<Line>,
-    /// Lines that were not kept.
+    /// The number of lines that were not kept.
     pub left_out: u64,
-    /// Octets that were sent.
+    /// The number of bytes sent.
     pub sent: u64,
-    /// Octets that were received.
+    /// The number of bytes received.
     pub received: u64,
     /// Frames that were sent, by opcode.
     pub sent_frames: [u64; 16],
@@ -79,7 +79,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Whether another line would be kept.
+    /// Returns whether another line would be kept.
     pub fn is_open(&self) -> bool {
         self.lines.len() < MOST
     }
@@ -96,7 +96,7 @@ impl Record {
         }
     }
 
-    /// A frame that the suite sends; `octets` is all of it.
+    /// Records a frame that the suite sends; `octets` is all of it.
     pub fn sends(&mut self, at: Duration, frame: &Frame, octets: &[u8]) {
         if let Some(count) = self.sent_frames.get_mut(usize::from(frame.opcode & 15)) {
             *count += 1;
@@ -115,7 +115,7 @@ impl Record {
         });
     }
 
-    /// A frame that the peer sent.
+    /// Records a frame that the peer sent.
     pub fn receives(&mut self, at: Duration, frame: &Read) {
         if let Some(count) = self.received_frames.get_mut(usize::from(frame.opcode)) {
             *count += 1;
@@ -134,14 +134,14 @@ impl Record {
         });
     }
 
-    /// The head of a request or a response.
+    /// Records the head of a request or a response.
     pub fn http(&mut self, at: Duration, who: Who, octets: &[u8]) {
         self.push(at, who, || {
             What::Http(String::from_utf8_lossy(&start(octets, TEXT)).into_owned())
         });
     }
 
-    /// Octets that are no frame.
+    /// Records bytes that are not a frame.
     pub fn octets(&mut self, at: Duration, who: Who, octets: &[u8]) {
         self.push(at, who, || What::Octets {
             octets: start(octets, HEAD),
@@ -149,10 +149,10 @@ impl Record {
         });
     }
 
-    /// A remark.
+    /// Records a remark.
     pub fn note(&mut self, at: Duration, who: Who, note: impl Into<String>) {
         let note = note.into();
-        // The end of a case is always told.
+        // The end of a case is always recorded.
         if !self.is_open() {
             self.lines.pop();
             self.left_out += 1;
@@ -169,7 +169,7 @@ fn start(octets: &[u8], most: usize) -> Vec<u8> {
     octets.get(..most).unwrap_or(octets).to_vec()
 }
 
-/// A frame in words, such as `TEXT, FIN 0, RSV 4, masked`.
+/// Describes a frame, such as `TEXT, FIN 0, RSV 4, masked`.
 fn says(fin: bool, rsv: u8, code: u8, masked: bool, payload: &[u8]) -> String {
     let mut text = match code {
         opcode::CONTINUATION => "CONTINUATION".into(),

@@ -1,5 +1,5 @@
-//! The vocabulary of cases: what the suite does, what it awaits, and what each outcome is worth.
-//! Knows no octet on the wire and no socket: `run` carries a script out.
+//! The vocabulary of cases: what the suite does, what it expects, and the verdict of each outcome.
+//! Knows no bytes on the wire and no socket: `run` executes a script.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::http::Head;
 use crate::inbox::Event;
 use crate::verdict::Verdict;
 
-/// Which end is under test.
+/// The side that is under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Peer {
     /// A server: the suite is the client.
@@ -20,7 +20,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// `server` or `client`.
+    /// Returns `server` or `client`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Server => "server",
@@ -29,12 +29,12 @@ impl Peer {
     }
 }
 
-/// What a script may depend on.
+/// The parameters of a script.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    /// Which end is under test.
+    /// The side that is under test.
     pub peer: Peer,
-    /// The target that requests ask for, such as `/`.
+    /// The target of requests, such as `/`.
     pub target: String,
     /// The host, with its port.
     pub host: String,
@@ -43,33 +43,33 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// A good request with this case's key.
+    /// Creates a valid request with this case's key.
     pub fn request(&self) -> Head {
         Head::request(&self.target, &self.host, KEY)
     }
 }
 
-/// The key of requests that the suite writes: the example of RFC 6455 section 1.3.
+/// The key in the suite's requests: the example of RFC 6455 section 1.3.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Looks at a head: what is wrong with it?
+/// Checks a head, and returns what is wrong with it.
 pub type HeadCheck = Box<dyn Fn(&Head) -> Result<(), String> + Send>;
 
 /// Makes the answer to a request.
 pub type Answer = Box<dyn Fn(&Head) -> Vec<u8> + Send>;
 
-/// What is awaited next.
+/// An expected event.
 pub enum Want {
     /// This message.
     Message {
         /// Whether it is text.
         text: bool,
-        /// What it says.
+        /// The content.
         payload: Vec<u8>,
     },
     /// A pong with this payload.
     Pong(Vec<u8>),
-    /// A Close frame with one of these codes, 1005 for none; any Close when there are no codes.
+    /// A Close frame with one of these codes, 1005 for none; without codes, any Close frame.
     Close(&'static [u16]),
     /// The end of the connection: a Close frame with one of these codes, or the end of TCP.
     Fail(&'static [u16]),
@@ -120,39 +120,39 @@ impl fmt::Display for Codes {
     }
 }
 
-/// What is awaited, what it is worth, and whether the case is over with it.
+/// An expected event, its verdict, and whether the case is over with it.
 #[derive(Debug)]
 pub struct Branch {
-    /// What is awaited.
+    /// The expected event.
     pub want: Want,
-    /// What it is worth.
+    /// Its verdict.
     pub verdict: Verdict,
-    /// Whether the rest of the script is passed over.
+    /// Whether the rest of the script is skipped.
     pub ends: bool,
 }
 
-/// How octets are handed to the transport.
+/// How bytes are passed to the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chop {
     /// All at once.
     Whole,
     /// Frame by frame.
     Frames,
-    /// In pieces of so many octets.
+    /// In chunks of so many bytes.
     Octets(usize),
 }
 
-/// Messages that go out and come back, one at a time.
+/// Messages that are sent and echoed, one at a time.
 pub struct Trips {
-    /// How many.
+    /// Their number.
     pub count: usize,
-    /// The message of a turn.
+    /// Makes the message of a round.
     pub message: Box<dyn Fn(usize) -> Vec<u8> + Send>,
     /// Whether they are text.
     pub text: bool,
-    /// Length of a fragment, in octets as they go over the wire; `None` for one frame.
+    /// Length of a fragment, in bytes on the wire; `None` for one frame.
     pub fragment: Option<usize>,
-    /// After how many messages they repeat: what compresses alike is then compressed once.
+    /// After how many messages they repeat, so that equal messages are compressed only once.
     pub repeats: usize,
 }
 
@@ -162,68 +162,68 @@ impl fmt::Debug for Trips {
     }
 }
 
-/// What a [`Check`] says of an event.
+/// The result of a [`Check`] on an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// As it should be; more is to come.
+    /// As expected; more events follow.
     More,
-    /// As it should be, and the last.
+    /// As expected, and the last event.
     Last,
-    /// Something else, which the RFC allows: informational, and the case is over.
+    /// Something else that the RFC allows: informational, and the case is over.
     Allowed,
 }
 
-/// Looks at what happened.
+/// Checks an event.
 pub type Check = Box<dyn FnMut(&Event) -> Result<Seen, String> + Send>;
 
 /// A step of a script.
 pub enum Step {
     /// Send frames.
     Frames(Vec<Frame>, Chop),
-    /// Send a message as agreed on: compressed if the case compresses, in fragments of so many octets.
+    /// Send a message as agreed on: compressed if the case compresses, in fragments of so many bytes.
     Message(bool, Vec<u8>, Option<usize>),
-    /// Send octets.
+    /// Send bytes.
     Octets(Vec<u8>, Chop),
-    /// Do nothing; what happens meanwhile is looked at later.
+    /// Do nothing; events in the meantime are checked later.
     Pause(Duration),
     /// Nothing may happen.
     Quiet(Duration),
     /// One of these must happen next.
     Expect(Vec<Branch>),
-    /// The peer should end the connection within the time; if it does not, the case goes on and is non-strict.
+    /// The peer should end the connection within the time; if it does not, the case continues and is non-strict.
     FailsWithin(Duration, &'static [u16]),
-    /// The peer should not end TCP before the time; one that does is non-strict.
+    /// The peer should not end TCP before the time; a peer that does is non-strict.
     EndsNot(Duration),
-    /// Whatever happens within the time is told, not judged; nothing follows.
+    /// Any event within the time is reported, not judged; nothing follows.
     Anything(Duration),
     /// Send this Close frame; the peer must answer with one of these codes, and nothing else.
     Close(Frame, &'static [u16]),
     /// Round trips.
     Trips(Trips),
-    /// Events that pass the check, until it says that one was the last. What it says is awaited is told when it does not come.
+    /// Expect events that pass the check, until it returns that one was the last. Its description is shown if nothing arrives.
     Until(String, Check),
-    /// Do nothing, even while octets have not left.
+    /// Do nothing, even while output is unwritten.
     Sleep(Duration),
-    /// Answer the request that was read with these octets, made from it; frames follow if `opens`.
+    /// Answer the received request with these bytes, made from it; frames follow if `opens`.
     Respond {
-        /// Makes the octets.
+        /// Makes the bytes.
         make: Answer,
-        /// Whether the connection is open then.
+        /// Whether the connection is open afterwards.
         opens: bool,
-        /// In how many octets at a time.
+        /// The number of bytes to write at a time.
         chop: Chop,
     },
-    /// From here on frames come from the peer.
+    /// From here on the peer sends frames.
     Open,
-    /// Whether to read what the peer sends.
+    /// Whether to read from the peer.
     Reading(bool),
-    /// End our side of TCP.
+    /// Shut down our side of TCP.
     Shutdown,
     /// The case is over: drop the connection.
     Leave,
     /// The peer's masking keys must differ.
     KeysDiffer,
-    /// A remark for the transcript that makes the case's verdict at least this.
+    /// A remark for the transcript, after which the verdict is at least this.
     Say(Verdict, String),
 }
 
@@ -254,44 +254,44 @@ impl fmt::Debug for Step {
     }
 }
 
-/// How a script begins.
+/// How a script starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Opening {
-    /// With a good handshake that offers no extension.
+    /// With a valid handshake that offers no extension.
     #[default]
     Plain,
-    /// With a good handshake that asks for permessage-deflate: what the suite offers to a server, the best first; from a client it
-    /// takes the first offer that can be answered so.
+    /// With a valid handshake that asks for permessage-deflate: the suite offers these to a server, best first; from a client it takes
+    /// the first offer that allows one of them.
     Deflate(Vec<Params>),
-    /// With nothing: the script does it all.
+    /// With nothing: the script does the handshake.
     Raw,
 }
 
-/// A case's steps, in the making.
+/// The steps of a case, under construction.
 #[derive(Debug, Default)]
 pub struct Script {
-    /// How it begins.
+    /// How it starts.
     pub opening: Opening,
     /// What follows.
     pub steps: Vec<Step>,
 }
 
-/// The normal code.
+/// The normal close code.
 pub const NORMAL: &[u16] = &[1000];
 
-/// The codes that a broken protocol is answered with.
+/// The codes for a broken protocol.
 pub const PROTOCOL: &[u16] = &[1002];
 
 /// The code for text that is not UTF-8.
 pub const INVALID: &[u16] = &[1007];
 
 impl Script {
-    /// Begins with a plain handshake.
+    /// Starts with a plain handshake.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Begins with a handshake for permessage-deflate.
+    /// Starts with a handshake for permessage-deflate.
     pub fn deflate(params: impl Into<Vec<Params>>) -> Self {
         Self {
             opening: Opening::Deflate(params.into()),
@@ -299,7 +299,7 @@ impl Script {
         }
     }
 
-    /// Begins with nothing.
+    /// Starts with nothing.
     pub fn raw() -> Self {
         Self {
             opening: Opening::Raw,
@@ -328,7 +328,7 @@ impl Script {
         self.step(Step::Message(text, payload.into(), None))
     }
 
-    /// Sends octets at once.
+    /// Sends bytes at once.
     pub fn octets(self, octets: impl Into<Vec<u8>>) -> Self {
         self.step(Step::Octets(octets.into(), Chop::Whole))
     }
@@ -338,17 +338,17 @@ impl Script {
         self.step(Step::Pause(time))
     }
 
-    /// Nothing may come for a time.
+    /// Expects nothing for a time.
     pub fn quiet(self, time: Duration) -> Self {
         self.step(Step::Quiet(time))
     }
 
-    /// This must come next.
+    /// Expects this next.
     pub fn expect(self, want: Want) -> Self {
         self.either([(want, Verdict::Ok, false)])
     }
 
-    /// One of these must come next: what, its worth, and whether the case is over with it.
+    /// Expects one of these next: each with its verdict, and whether the case is over with it.
     pub fn either(self, branches: impl IntoIterator<Item = (Want, Verdict, bool)>) -> Self {
         let branches = branches
             .into_iter()
@@ -361,22 +361,22 @@ impl Script {
         self.step(Step::Expect(branches))
     }
 
-    /// The message comes back.
+    /// Expects the message back.
     pub fn echo(self, message: &Frame) -> Self {
         self.expect(echo(message))
     }
 
-    /// The text comes back.
+    /// Expects the text back.
     pub fn echo_text(self, payload: impl Into<Vec<u8>>) -> Self {
         self.echo(&frame::text(payload))
     }
 
-    /// The octets come back.
+    /// Expects the bytes back.
     pub fn echo_binary(self, payload: impl Into<Vec<u8>>) -> Self {
         self.echo(&frame::binary(payload))
     }
 
-    /// The message comes back; a peer that saw the fault behind it first is non-strict, and done.
+    /// Expects the message back; a peer that reports the fault after it first is non-strict, and the case is over.
     pub fn echo_before_failing(self, message: &Frame, codes: &'static [u16]) -> Self {
         self.either([
             (echo(message), Verdict::Ok, false),
@@ -384,28 +384,28 @@ impl Script {
         ])
     }
 
-    /// A pong comes.
+    /// Expects a pong.
     pub fn pong(self, payload: impl Into<Vec<u8>>) -> Self {
         self.expect(Want::Pong(payload.into()))
     }
 
-    /// The peer ends the connection, with one of the codes if it sends a Close frame.
+    /// Expects the peer to end the connection, with one of the codes if it sends a Close frame.
     pub fn fails(self, codes: &'static [u16]) -> Self {
         self.expect(Want::Fail(codes))
     }
 
-    /// The suite closes, and the peer answers.
+    /// Sends a Close frame, and expects the answer.
     pub fn close(self) -> Self {
         self.close_with(frame::close(1000, ""), NORMAL)
     }
 
-    /// The suite sends this Close frame, and the peer answers with one of these codes.
+    /// Sends this Close frame, and expects an answer with one of these codes.
     pub fn close_with(self, close: Frame, codes: &'static [u16]) -> Self {
         self.step(Step::Close(close, codes))
     }
 }
 
-/// The message that a whole frame comes back as.
+/// The message that echoes a whole frame.
 pub fn echo(message: &Frame) -> Want {
     Want::Message {
         text: message.opcode == frame::opcode::TEXT,
@@ -413,12 +413,12 @@ pub fn echo(message: &Frame) -> Want {
     }
 }
 
-/// Short for a number of seconds.
+/// Returns a duration of so many seconds.
 pub const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// Short for a number of milliseconds.
+/// Returns a duration of so many milliseconds.
 pub const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }

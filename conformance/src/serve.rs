@@ -1,5 +1,5 @@
-//! The fuzzing server: clients come to it, and it tests them.
-//! It has the control addresses of the classic suite, so that existing clients work unchanged.
+//! The fuzzing server, which tests the clients that connect to it.
+//! It has the control paths of the classic suite, so that existing clients work unchanged.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,10 +24,10 @@ use crate::script::{Chop, Peer, Script, Step};
 use crate::suite::{Progress, Suite};
 use crate::target::{Stream, accepted};
 
-/// Told when a client asks for its report.
+/// Called when a client requests its report.
 pub type Reported<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
-/// A listener, and what it has found of the clients that came.
+/// A listener, and the results of its clients.
 pub struct Server<'a> {
     suite: &'a Suite,
     listener: TcpListener,
@@ -46,17 +46,17 @@ impl std::fmt::Debug for Server<'_> {
     }
 }
 
-/// Longest head of a request, in octets.
+/// Maximum length of the head of a request, in bytes.
 const LONGEST_HEAD: usize = 64 << 10;
 
-/// How many clients run cases that mostly wait at a time.
+/// Maximum number of clients in cases that mostly wait.
 const CLIENTS: usize = 16;
 
 /// Maximum number of connections at a time.
 const MOST: usize = 256;
 
 impl<'a> Server<'a> {
-    /// Listens. Port 0 lets the system choose.
+    /// Listens. With port 0 the system chooses one.
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -76,32 +76,32 @@ impl<'a> Server<'a> {
         })
     }
 
-    /// Tells of each case that is done.
+    /// Sets a function to call after each case.
     pub fn on_case(mut self, progress: Progress<'a>) -> Self {
         self.progress = progress;
         self
     }
 
-    /// Tells when a client asks for its report.
+    /// Sets a function to call when a client requests its report.
     pub fn on_report(mut self, reported: Reported<'a>) -> Self {
         self.reported = reported;
         self
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     ///
     /// # Errors
-    /// The system's.
+    /// An error of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// How many cases it has.
+    /// Returns the number of its cases.
     pub fn count(&self) -> usize {
         self.chosen.len()
     }
 
-    /// The numbers, from 1, of the cases of a pace.
+    /// Returns the numbers, from 1, of the cases of a pace.
     fn numbers(&self, pace: Pace) -> Vec<usize> {
         let is_of = |at: &usize| {
             self.suite
@@ -116,7 +116,7 @@ impl<'a> Server<'a> {
             .collect()
     }
 
-    /// What was found so far.
+    /// Returns the results so far.
     pub fn agents(&self) -> Vec<Agent> {
         let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         agents
@@ -136,7 +136,7 @@ impl<'a> Server<'a> {
         self.run_until(&|| false);
     }
 
-    /// Serves until the suite is stopped, or there is no more to do; then what is under way has its time.
+    /// Serves until the suite is stopped, or nothing is left to do; then running cases may finish.
     pub fn run_until(&self, done: &(dyn Fn() -> bool + Sync)) {
         let free = smol::lock::Semaphore::new(MOST);
         let executor = smol::Executor::new();
@@ -257,7 +257,7 @@ impl<'a> Server<'a> {
     }
 }
 
-/// The head of a request, and all octets that came with it.
+/// The head of a request, and all bytes that arrived with it.
 async fn read_head(stream: &mut Box<dyn Stream>) -> Option<(Head, Vec<u8>)> {
     let (mut all, mut part) = (Vec::new(), [0; 4096]);
     while all.len() < LONGEST_HEAD {
@@ -311,8 +311,8 @@ fn decode(value: &str) -> String {
 }
 
 impl Suite {
-    /// Tests a client, which `run` is: it is called with the URL of each case, and is to connect there and echo each message until
-    /// the connection ends. What it finds does not matter: the verdict is the suite's.
+    /// Tests a client: `run` is called with the URL of each case, and must connect there and echo each message until the connection
+    /// ends. Its result does not matter: the suite decides the verdict.
     ///
     /// # Errors
     /// When no port can be bound.
@@ -320,7 +320,7 @@ impl Suite {
         self.test_client_told(name, run, &|_, _| {})
     }
 
-    /// Serves and reports each case when it is done.
+    /// Tests a client, and reports each finished case.
     ///
     /// # Errors
     /// As for [`test_client`](Self::test_client).

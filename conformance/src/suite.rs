@@ -1,5 +1,5 @@
-//! A choice of cases, and the running of them.
-//! Knows how cases may run beside each other; what each does is its own.
+//! A selection of cases, and running them.
+//! Knows which cases may run in parallel, but not what they do.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,13 +18,13 @@ use crate::script::{Peer, Setting};
 use crate::target::{Target, client_tls};
 use crate::verdict::Verdict;
 
-/// How many cases that mostly wait run at once.
+/// Maximum number of cases that wait at once.
 const WAITING: usize = 64;
 
-/// Told of each case that is done.
+/// Called after each case.
 pub type Progress<'a> = &'a (dyn Fn(&Case, &Outcome) + Send + Sync);
 
-/// A choice of cases, and how to run them.
+/// A selection of cases, and how to run them.
 ///
 /// ```
 /// use sansws_conformance::{Peer, Suite, Verdict};
@@ -53,7 +53,7 @@ impl Default for Suite {
 }
 
 impl Suite {
-    /// All cases.
+    /// Selects all cases.
     pub fn new() -> Self {
         Self {
             cases: crate::cases::all(),
@@ -67,53 +67,53 @@ impl Suite {
         }
     }
 
-    /// Only cases whose number matches this glob, such as `6.*`, or another one that is given.
+    /// Selects cases whose number matches this glob, such as `6.*`, in addition to other given globs.
     pub fn only(mut self, glob: impl Into<String>) -> Self {
         self.only.push(glob.into());
         self
     }
 
-    /// No cases whose number matches this glob.
+    /// Skips cases whose number matches this glob.
     pub fn skip(mut self, glob: impl Into<String>) -> Self {
         self.skip.push(glob.into());
         self
     }
 
-    /// 100 messages instead of 1000 in cases 12.* and 13.*.
+    /// Sends 100 messages instead of 1000 in cases 12.* and 13.*.
     pub fn quick(mut self) -> Self {
         self.quick = true;
         self
     }
 
-    /// How many cases work at the same time; by default one for each core.
+    /// Sets the maximum number of CPU-bound cases at a time; default: one per core.
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.max(1);
         self
     }
 
-    /// How long a peer may be silent when something is awaited of it; by default 5 s.
+    /// Sets how long a peer may be silent while the suite waits for it; default 5 s.
     pub fn timeout(mut self, silence: Duration) -> Self {
         self.patience.silence = silence;
         self
     }
 
-    /// Trusts the certificates of this PEM file when it connects to `wss://`, instead of those of the system.
+    /// Trusts the certificates in this PEM file when it connects to `wss://`, instead of the system's.
     pub fn roots(mut self, path: impl Into<PathBuf>) -> Self {
         self.roots = Some(path.into());
         self
     }
 
-    /// A flag that stops the run: cases under way are given up, others are not begun.
+    /// Returns a flag that stops the run: running cases are aborted, others are not started.
     pub fn stopper(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
 
-    /// All cases that there are.
+    /// Returns all cases.
     pub fn cases(&self) -> &[Case] {
         &self.cases
     }
 
-    /// How patient it is.
+    /// Returns its timeouts.
     pub const fn patience(&self) -> Patience {
         self.patience
     }
@@ -122,12 +122,12 @@ impl Suite {
         self.jobs
     }
 
-    /// Whether it was told to stop.
+    /// Returns whether it was stopped.
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// The places of the chosen cases for such a peer.
+    /// Returns the indices of the selected cases for such a peer.
     pub fn chosen(&self, peer: Peer) -> Vec<usize> {
         let matches =
             |globs: &[String], id: &str| globs.iter().any(|glob| glob_match::glob_match(glob, id));
@@ -141,7 +141,7 @@ impl Suite {
             .collect()
     }
 
-    /// A report of results.
+    /// Makes a report of results.
     pub fn report(&self, agents: Vec<Agent>) -> Report<'_> {
         let made = std::time::SystemTime::UNIX_EPOCH
             .elapsed()
@@ -163,7 +163,7 @@ impl Suite {
         }
     }
 
-    /// Runs the chosen cases in memory, each with an endpoint of its own.
+    /// Runs the selected cases in memory, each with its own endpoint.
     pub fn in_memory(
         &self,
         name: &str,
@@ -173,7 +173,7 @@ impl Suite {
         self.in_memory_told(name, peer, make, &|_, _| {})
     }
 
-    /// Tests and reports each case when it is done.
+    /// Runs the selected cases in memory, and reports each finished case.
     pub fn in_memory_told(
         &self,
         name: &str,
@@ -214,17 +214,17 @@ impl Suite {
     /// Tests the server at this URL, which echoes each message.
     ///
     /// # Errors
-    /// When nothing can be run: a bad URL, nothing that listens.
+    /// When nothing can be run: an invalid URL, or nothing listens there.
     pub fn test(&self, name: &str, url: &str) -> io::Result<Agent> {
-        // Nothing that listens is found at once, not by each case.
+        // Check this once, instead of in each case.
         self.reach(url)?;
         self.test_told(name, url, &|_, _| {})
     }
 
-    /// Whether the server at this URL can be reached.
+    /// Checks whether the server at this URL can be reached.
     ///
     /// # Errors
-    /// Why not.
+    /// When it cannot be reached.
     pub fn reach(&self, url: &str) -> io::Result<()> {
         let (target, tls) = self.target(url)?;
         let reached = smol::block_on(target.connect(tls.as_ref(), self.patience.silence));
@@ -242,11 +242,11 @@ impl Suite {
         Ok((target, tls))
     }
 
-    /// Like [`test`](Self::test), and reports each case when it is done. Whether anything listens is for
-    /// [`reach`](Self::reach) to say first: here each case would find out for itself.
+    /// Like [`test`](Self::test), and reports each finished case. Call [`reach`](Self::reach) first to check whether anything listens:
+    /// here each case would have to find out by itself.
     ///
     /// # Errors
-    /// A bad URL, or roots that cannot be read.
+    /// An invalid URL, or roots that cannot be read.
     pub fn test_told(&self, name: &str, url: &str, progress: Progress<'_>) -> io::Result<Agent> {
         let (target, tls) = self.target(url)?;
         let setting = self.setting(Peer::Server, &target.path, &target.authority);
@@ -277,8 +277,7 @@ impl Suite {
         Ok(Agent::new(name, Peer::Server, entries))
     }
 
-    /// Runs cases beside each other as far as they may be: those that work, `jobs` at a time; those that wait, many at a time;
-    /// those that measure time, alone.
+    /// Runs cases in parallel where possible: `jobs` CPU-bound ones at a time, many that wait, and those that measure time alone.
     fn schedule<F: Future<Output = ()> + Send>(
         &self,
         chosen: &[usize],
@@ -305,7 +304,7 @@ impl Suite {
                 task.await;
             }
         };
-        // Helpers run until all is done; then the sender is dropped, and they stop.
+        // Helpers run until everything is done; then the sender is dropped, and they stop.
         let (done, wait) = smol::channel::bounded::<()>(1);
         std::thread::scope(|scope| {
             for _ in 1..self.jobs {
@@ -325,7 +324,7 @@ impl Suite {
 }
 
 impl Agent {
-    /// Results in the order of the cases' numbers.
+    /// Returns results in the order of the cases' numbers.
     pub fn new(name: &str, peer: Peer, mut entries: Vec<Entry>) -> Self {
         entries.sort_by_key(|entry| entry.case);
         Self {
@@ -335,14 +334,14 @@ impl Agent {
         }
     }
 
-    /// The worst verdict.
+    /// Returns the worst verdict.
     pub fn worst(&self) -> Verdict {
         let all = self.entries.iter().map(|entry| entry.outcome.worst());
         all.max().unwrap_or(Verdict::Ok)
     }
 }
 
-/// What is not well, case by case: for the message of an assertion.
+/// Lists the cases that did not pass, for the message of an assertion.
 impl std::fmt::Display for Agent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let cases = crate::cases::all();

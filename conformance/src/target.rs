@@ -1,4 +1,4 @@
-//! Where a server under test is, and how to reach it: TCP, or TLS by rustls.
+//! The address of a server under test, and connections to it: TCP, or TLS by rustls.
 //! RFC 6455 section 3.
 
 use std::fmt;
@@ -31,11 +31,11 @@ pub struct Target {
     pub port: u16,
     /// The path and query.
     pub path: String,
-    /// The host and port, as a `Host` field names them.
+    /// The host and port, as in a `Host` field.
     pub authority: String,
 }
 
-/// The URL is none of a WebSocket.
+/// The URL is not a WebSocket URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadUrl(String);
 
@@ -86,7 +86,7 @@ impl std::str::FromStr for Target {
     }
 }
 
-/// TLS settings of a client that trusts the roots of the system, or those of a PEM file.
+/// Returns TLS settings of a client that trusts the system's roots, or those in a PEM file.
 pub fn client_tls(roots: Option<&Path>) -> io::Result<Arc<ClientConfig>> {
     let mut store = RootCertStore::empty();
     let found = match roots {
@@ -103,7 +103,7 @@ pub fn client_tls(roots: Option<&Path>) -> io::Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
-/// TLS settings of a server, from PEM files.
+/// Returns TLS settings of a server, from PEM files.
 pub fn server_tls(chain: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
     let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
     let config =
@@ -123,7 +123,7 @@ fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
 }
 
 impl Target {
-    /// Connects, within the time.
+    /// Connects, within a timeout.
     pub async fn connect(
         &self,
         tls: Option<&Arc<ClientConfig>>,
@@ -150,7 +150,7 @@ impl Target {
     }
 }
 
-/// The server's side of a stream.
+/// Performs the server's TLS handshake.
 pub async fn accepted(
     tcp: TcpStream,
     tls: Option<&Arc<ServerConfig>>,

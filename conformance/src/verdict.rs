@@ -1,31 +1,31 @@
-//! What is said of a case.
-//! The words are those of the classic suite, so that results compare.
+//! The verdict on a case.
+//! The names are those of the classic suite, so that results can be compared.
 
 use std::fmt;
 
 /// A verdict on the behaviour of a peer, or on how it closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
-    /// As it should be.
+    /// Behaves as required.
     Ok,
-    /// The RFC leaves it open: what the peer did is told, not judged.
+    /// The RFC leaves it open: the behaviour is reported, not judged.
     Informational,
-    /// Not forbidden by the RFC, but later or laxer than it could be.
+    /// Not forbidden by the RFC, but later or laxer than possible.
     NonStrict,
     /// The peer declined the extension that the case is about.
     Unimplemented,
     /// The closing handshake was not completed.
     Unclean,
-    /// Closed with another code than the RFC names.
+    /// Closed with a code other than the one the RFC requires.
     WrongCode,
     /// The server did not end TCP after the closing handshake: the client had to.
     FailedByClient,
-    /// Not as it must be.
+    /// Violates the RFC.
     Failed,
 }
 
 impl Verdict {
-    /// All of them, the best first.
+    /// All verdicts, best first.
     pub const ALL: [Self; 8] = [
         Self::Ok,
         Self::Informational,
@@ -37,7 +37,7 @@ impl Verdict {
         Self::Failed,
     ];
 
-    /// The classic suite's word for it.
+    /// Returns the classic suite's name of it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -51,14 +51,14 @@ impl Verdict {
         }
     }
 
-    /// Reads the classic suite's word.
+    /// Parses the classic suite's name.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|verdict| verdict.as_str() == word)
     }
 
-    /// Whether a run with it may end well.
+    /// Returns whether a run with it can pass.
     pub const fn is_good(self) -> bool {
         matches!(self, Self::Ok | Self::Informational)
     }

@@ -1,4 +1,4 @@
-//! What a caller may set: limits, times, compression.
+//! Settings: limits, timeouts, compression.
 //! RFC 6455 sections 7.1.1 (waiting for the close) and 10.4 (limits); RFC 7692 section 7.1 (compression parameters).
 //! Plain data: knows none of the machines that read it.
 
@@ -9,62 +9,61 @@ use crate::time::Duration;
 pub struct Config {
     /// Bounds on what a peer can make us hold.
     pub limits: Limits,
-    /// How long we wait for what.
+    /// Timeouts and intervals.
     pub timeouts: Timeouts,
     /// permessage-deflate; `None` (the default) neither offers nor accepts it.
     pub deflate: Option<Deflate>,
-    /// Answer pings by ourselves (default). When off, the caller answers each ping it is shown.
+    /// Whether pings are answered automatically (default). Otherwise the caller answers each ping it receives.
     pub auto_pong: AutoPong,
-    /// Whether the async shell keeps the peer's pings and pongs for who receives by
-    /// [`receive_event`](crate::drive::WebSocket::receive_event); default off, and always on with [`AutoPong::Off`]. A
-    /// [`Connection`](crate::connection::Connection) shows them in any case.
+    /// Whether the async shell keeps the peer's pings and pongs for [`receive_event`](crate::drive::WebSocket::receive_event); default
+    /// off, and always on with [`AutoPong::Off`]. A [`Connection`](crate::connection::Connection) always reports them.
     pub control_frames: bool,
 }
 
 impl Config {
-    /// Whether the async shell keeps control frames for the application.
+    /// Returns whether the async shell keeps control frames for the application.
     #[doc(hidden)]
     pub fn keeps_control_frames(&self) -> bool {
         self.control_frames || self.auto_pong == AutoPong::Off
     }
 }
 
-/// Whether pings are answered by the connection itself.
+/// Whether the connection answers pings by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum AutoPong {
-    /// Each ping is answered; under a flood only the newest (RFC 6455 section 5.5.3).
+    /// Each ping is answered; in a flood only the newest (RFC 6455 section 5.5.3).
     #[default]
     On,
-    /// The caller sends the pongs: it receives pings as events, and answers each by `pong`, or the newest alone. Peers give up on who
-    /// does not. A [`Client`](crate::drive::Client) answers by itself all the same.
+    /// The caller sends the pongs: it receives pings as events, and answers each, or only the newest, by `pong`. Peers give up on an
+    /// endpoint that does not answer. A [`Client`](crate::drive::Client) nevertheless answers by itself.
     Off,
 }
 
 /// Bounds, each checked before memory is spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest frame payload, in octets, as it stands on the wire; default 16 MiB. Beyond it: close 1009.
-    /// Frames of messages that are received piece by piece are not held, and not bounded by it.
+    /// Maximum frame payload on the wire, in bytes; default 16 MiB. Beyond it: close 1009. Frames of messages that are received in
+    /// chunks are not buffered, and not limited by it.
     pub frame: u64,
-    /// Longest message, in octets, after inflation; default 16 MiB. Beyond it: close 1009.
-    /// Messages that are received piece by piece are not held, and not bounded by it; a piece is what one read brought, and,
-    /// however well it was compressed, less than 200 KiB.
+    /// Maximum message length after inflation, in bytes; default 16 MiB. Beyond it: close 1009. Messages that are received in chunks
+    /// are not buffered, and not limited by it; a chunk contains the data of one read and is less than 200 KiB, however well it was
+    /// compressed.
     pub message: u64,
-    /// Maximum number of frames in one message, empty ones counted; default 65 536. Beyond it: close 1008.
+    /// Maximum number of frames in one message, including empty ones; default 65 536. Beyond it: close 1008.
     pub fragments: u32,
-    /// Longest head of a handshake, in octets; default 16 KiB. Beyond it: 431, or a failed connect.
+    /// Maximum length of a handshake's head, in bytes; default 16 KiB. Beyond it: 431, or connecting fails.
     pub head: usize,
-    /// Maximum number of header fields in a handshake; default 100. Beyond it: 431, or a failed connect.
+    /// Maximum number of header fields in a handshake; default 100. Beyond it: 431, or connecting fails.
     pub headers: usize,
-    /// Longest body, in octets; default 64 KiB. Of a refusal a client cuts the rest; to a request for a page that has more a server
-    /// answers 413.
+    /// Maximum length of a body, in bytes; default 64 KiB. A client truncates the body of a refusal; a server answers 413 to a request
+    /// for a page with a longer one.
     pub body: usize,
-    /// Unsent octets at which sending is refused with `Misuse::Full` (or waits); default 1 MiB.
-    /// One message is always accepted below it, so it is exceeded by one message at most, and by control frames of our own.
+    /// Number of unsent bytes at which sending fails with `Misuse::Full` (or waits); default 1 MiB. One message is always accepted
+    /// below it, so it is exceeded by at most one message, and by our own control frames.
     pub write_queue: usize,
-    /// Unsent octets at which a server reads no more input; default 64 KiB. A client reads on.
+    /// Number of unsent bytes at which a server stops reading; default 64 KiB. A client goes on reading.
     pub high_water: usize,
-    /// Octets of messages read ahead while a handler is busy, so that control frames behind them are seen; default 64 KiB.
+    /// Number of message bytes to read ahead while a handler is busy, so that control frames behind them are seen; default 64 KiB.
     pub read_ahead: usize,
 }
 
@@ -84,34 +83,36 @@ impl Default for Limits {
     }
 }
 
-/// Waits. `None` waits for ever.
+/// Timeouts and intervals. `None` waits forever.
 ///
-/// Time in which we do not read on purpose counts for none of `pong`, `idle` and `message`: while a handler is busy and enough
-/// is read ahead, or while [`Limits::high_water`] octets are unsent.
+/// Time in which we deliberately do not read does not count towards `pong`, `idle` and `message`: while a handler is busy and enough is
+/// read ahead, or while [`Limits::high_water`] bytes are unsent.
 ///
-/// A peer that is owed something is not pinged: the ping would lie behind it. It lives as long as it takes some of it within `pong`,
-/// as its kernel acknowledges (on Linux; elsewhere, as ours accepts). Once it has taken all, a silent one is pinged.
+/// A peer with unread output is not pinged, because the ping would queue behind it. It counts as alive as long as it takes some of that
+/// output within `pong`, as acknowledged by its kernel (on Linux; elsewhere, as accepted by ours). Once it has taken everything, it is
+/// pinged when silent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the first moment to a TCP connection; default 10 s. Then: connecting fails.
+    /// From the start to a TCP connection; default 10 s. Then: connecting fails.
     pub connect: Option<Duration>,
     /// TLS and the opening handshake; default 10 s. Then: 408, or connecting fails.
     pub handshake: Option<Duration>,
     /// Silence after which we ping; default 30 s.
     pub ping: Option<Duration>,
-    /// Silence after our ping, or time in which nothing is taken of what the peer is owed, that proves it dead; default 20 s. Then:
-    /// the connection is dropped, 1006.
+    /// How long a peer may be silent after our ping, or take none of its output, before it counts as dead; default 20 s. Then: the
+    /// connection is dropped, 1006.
     pub pong: Option<Duration>,
-    /// Time without any message in either direction, pings not counted; default none. Then: close 1001.
+    /// Time without any message in either direction, not counting pings; default none. Then: close 1001.
     pub idle: Option<Duration>,
-    /// From the first octet of a message to its last, unless it is received piece by piece; default 5 min. Then: close 1008.
+    /// From the first byte of a message to its last, unless it is received in chunks; default 5 min. Then: close 1008.
     pub message: Option<Duration>,
-    /// From the answer to a plain HTTP request to the next request on the same connection; default 15 s. Then: it is closed.
+    /// From the answer to a plain HTTP request to the next request on the same connection; default 15 s. Then: the connection is
+    /// closed.
     pub keep_alive: Duration,
     /// The closing handshake, and the end of TCP after it; default 5 s each. Then: the connection is dropped. A client waits as long
-    /// for the body of a refusal, and takes what has come of it.
+    /// for the body of a refusal, and takes the part that has arrived.
     pub close: Duration,
-    /// What is left to connections when a server shuts down; default 10 s. Then: they are dropped.
+    /// How long connections may go on when a server shuts down; default 10 s. Then: they are dropped.
     pub shutdown: Duration,
 }
 
@@ -131,20 +132,20 @@ impl Default for Timeouts {
     }
 }
 
-/// What we ask of permessage-deflate, and what we agree to (RFC 7692 section 7.1).
+/// What we offer and accept of permessage-deflate (RFC 7692 section 7.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deflate {
-    /// Keep our compression window from message to message: smaller messages, about 256 KiB held per connection. Default off.
+    /// Whether to keep our compression window between messages: smaller messages, but about 256 KiB held per connection. Default off.
     pub own_takeover: bool,
-    /// Let the peer keep its window: about 40 KiB held per connection. Default off.
+    /// Whether to let the peer keep its window: about 40 KiB held per connection. Default off.
     pub peer_takeover: bool,
-    /// Largest window of ours, as a power of two from 9 to 15; default 15.
+    /// Our maximum window, as a power of two from 9 to 15; default 15.
     pub own_window_bits: u8,
-    /// Largest window of the peer's, as a power of two from 9 to 15; default 15.
+    /// The peer's maximum window, as a power of two from 9 to 15; default 15.
     pub peer_window_bits: u8,
-    /// Messages shorter than this, in octets, are sent uncompressed; default 256.
+    /// Messages shorter than this, in bytes, are sent uncompressed; default 256.
     pub threshold: usize,
-    /// Effort from 1 (fast) to 9 (small); default 3.
+    /// Compression level from 1 (fast) to 9 (small); default 3.
     pub level: u8,
 }
 

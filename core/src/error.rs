@@ -1,4 +1,4 @@
-//! What can go wrong, by whose fault: `Violation` (the peer), `Misuse` (the caller).
+//! Errors by whose fault they are: `Violation` (the peer), `Misuse` (the caller).
 //! RFC 6455 sections 5 to 8 and RFC 7692; each variant quotes the sentence it stands for.
 //! Knows no connection: plain values that compare with `==`.
 
@@ -6,9 +6,9 @@ use thiserror::Error;
 
 use crate::close::CloseCode;
 
-/// The peer broke a rule of the protocol after the opening handshake, or a limit of ours.
+/// The peer broke a rule of the protocol after the opening handshake, or exceeded one of our limits.
 ///
-/// The connection has already queued the Close frame with [`Violation::close_code`] when it reports one.
+/// When the connection reports one, it has already queued the Close frame with [`Violation::close_code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Violation {
@@ -34,16 +34,16 @@ pub enum Violation {
     #[error("a control frame is fragmented")]
     ControlFragmented,
     /// 5.5: "All control frames MUST have a payload length of 125 bytes or less"
-    #[error("a control frame is longer than 125 octets")]
+    #[error("a control frame is longer than 125 bytes")]
     ControlTooLong,
-    /// 5.4: a continuation frame continues a message that was begun.
+    /// 5.4: a continuation frame continues a message that has started.
     #[error("a continuation frame continues nothing")]
     ContinuationUnexpected,
     /// 5.4: "The fragments of one message MUST NOT be interleaved between the fragments of another message"
     #[error("a message begins inside another")]
     ContinuationExpected,
     /// 5.5.1: "the first two bytes of the body MUST be a 2-byte unsigned integer"
-    #[error("a Close frame holds a single octet")]
+    #[error("a Close frame holds a single byte")]
     CloseTooShort,
     /// 7.4: the code is reserved or not assigned.
     #[error("the close code may not be sent")]
@@ -91,7 +91,7 @@ impl Violation {
         Self::DeflateInvalid,
     ];
 
-    /// The code of the Close frame that answers it (RFC 6455 section 7.4.1).
+    /// Returns the code of the Close frame that answers it (RFC 6455 section 7.4.1).
     pub const fn close_code(self) -> CloseCode {
         match self {
             Self::InvalidUtf8 | Self::CloseReasonInvalid | Self::DeflateInvalid => {
@@ -114,7 +114,7 @@ impl Violation {
         }
     }
 
-    /// Where the rule stands.
+    /// Returns the section of the rule.
     pub const fn section(self) -> &'static str {
         match self {
             Self::ReservedBit
@@ -135,51 +135,51 @@ impl Violation {
     }
 }
 
-/// The caller asked for what the protocol or the state does not allow; nothing was sent.
+/// The caller requested something that the protocol or the state does not allow; nothing was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Misuse {
     /// The closing handshake has begun: no more data may be sent (RFC 6455 section 5.5.1).
     #[error("the connection is closing")]
     Closing,
-    /// The opening handshake has not come so far, or is done.
-    #[error("the opening handshake has not come so far, or is done")]
+    /// The opening handshake is not at this stage.
+    #[error("the opening handshake is not at this stage")]
     OutOfTurn,
-    /// Unsent output stands at [`Limits::write_queue`](crate::config::Limits::write_queue): send again when it has drained.
-    /// Or a client is offline, and holds as many messages as it may.
+    /// Unsent output has reached [`Limits::write_queue`](crate::config::Limits::write_queue): send again when it has drained. Or a
+    /// client is offline, and its queue is full.
     #[error("the write queue is full")]
     Full,
     /// The code may not be sent (RFC 6455 section 7.4).
     #[error("the close code is reserved")]
     ReservedCode,
-    /// A message that is being sent piece by piece has not ended (RFC 6455 section 5.4).
-    #[error("a message sent in pieces has not ended")]
+    /// A message that is being sent in chunks has not ended (RFC 6455 section 5.4).
+    #[error("a message sent in chunks is not finished")]
     UnfinishedMessage,
-    /// The piece is of another kind than the message it continues.
-    #[error("the piece is of another kind than its message")]
+    /// The chunk is of another kind than the message it continues.
+    #[error("the chunk is of another kind than its message")]
     OtherKind,
-    /// A ping or pong holds at most 125 octets (RFC 6455 section 5.5).
-    #[error("a control frame holds at most 125 octets")]
+    /// A ping or pong holds at most 125 bytes (RFC 6455 section 5.5).
+    #[error("a control frame holds at most 125 bytes")]
     ControlTooLong,
-    /// A header name or value, target or reason phrase holds octets that would break the HTTP head.
+    /// A header name or value, target or reason phrase contains bytes that would break the HTTP head.
     #[error("a header name or value is not allowed")]
     BadHeader,
     /// The subprotocol was not offered by the client (RFC 6455 section 4.2.2), or is not a token.
     #[error("the subprotocol was not offered or is not a token")]
     Subprotocol,
-    /// The status does not refuse a handshake: it must be 3xx, 4xx or 5xx, or 2xx over plain HTTP.
+    /// The status cannot refuse a handshake: it must be 3xx, 4xx or 5xx, or 2xx over plain HTTP.
     #[error("the status cannot refuse a handshake")]
     BadStatus,
     /// The URL is not a WebSocket URL (RFC 6455 section 3).
     #[error("the URL is not ws:// or wss:// with a host")]
     BadUrl,
-    /// The URL of a proxy is not `http://`, `https://` or `socks5://` with a host, and perhaps a name and a password.
+    /// The URL of a proxy is not `http://`, `https://` or `socks5://` with a host, optionally with a name and a password.
     #[error("the URL of the proxy is not http://, https:// or socks5:// with a host")]
     BadProxy,
-    /// A user name, password, token or cookie holds what has no place in its header field (RFC 7617, 6750, 6265).
-    #[error("a user name, password, token or cookie is not allowed")]
+    /// A user name, password, token or cookie contains a character that its header field does not allow (RFC 7617, 6750, 6265).
+    #[error("a user name, password, token or cookie has a character that is not allowed")]
     Credentials,
-    /// The client has stopped: it does not come back.
+    /// The client has stopped and does not reconnect.
     #[error("the client has stopped")]
     Stopped,
 }

@@ -1,19 +1,19 @@
 //! WebSocket as pure state machines.
 //!
 //! RFC 6455 (the protocol), RFC 7692 (permessage-deflate) and RFC 8441 (over HTTP/2), for clients and servers.
-//! This crate opens no socket, reads no clock, draws no random number and names no runtime: octets and time come in,
-//! octets and events come out, and the same inputs give the same outputs.
+//! This crate opens no socket, reads no clock, draws no random number and names no runtime: bytes and time go in, bytes and events come
+//! out, and equal inputs give equal outputs.
 //!
 //! | module | what it decides |
 //! | --- | --- |
-//! | [`handshake`] | whether two endpoints talk WebSocket, and what they agree on |
-//! | [`connection`] | what frames mean, when to ping, how to close; [`connection::Endpoint`] has the handshake before it too |
-//! | [`message`] | whole messages, pieces, prepared messages |
-//! | [`policy`] | how much peers may send, how many may come, when to come back to them |
-//! | [`route`] | which endpoint a path leads to; of use without the rest |
-//! | [`hub`] | who is told what is published |
-//! | [`proxy`] | what is said to a proxy, or by one, before a connection begins |
-//! | [`frame`], [`mask`], [`utf8`], [`extension`], [`http`] | the octets underneath |
+//! | [`handshake`] | whether two endpoints speak WebSocket, and what they agree on |
+//! | [`connection`] | the meaning of frames, when to ping, how to close; [`connection::Endpoint`] includes the handshake |
+//! | [`message`] | whole messages, chunks, prepared messages |
+//! | [`policy`] | how much peers may send, how many may connect, when to reconnect |
+//! | [`route`] | which endpoint a path leads to; usable without the rest |
+//! | [`hub`] | which connections receive a publication |
+//! | [`proxy`] | the exchange with a proxy that precedes a connection |
+//! | [`frame`], [`mask`], [`utf8`], [`extension`], [`http`] | the bytes underneath |
 //! | [`config`], [`close`], [`error`], [`time`], [`random`] | values |
 //!
 //! A whole life, without a socket:
@@ -70,12 +70,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! With default features off the crate is `no_std` and needs `alloc`. `deflate` may be added to that: its memory then comes from the C
-//! functions `malloc`, `calloc` and `free` (on Unix `posix_memalign` too), since zlib-rs asks Rust's allocator only where there is
-//! `std`. A C library has them, newlib as well; elsewhere the program defines them. On WebAssembly `deflate` needs `std`.
+//! With default features off the crate is `no_std` and needs `alloc`. You may add `deflate`: its memory then comes from the C functions
+//! `malloc`, `calloc` and `free` (on Unix `posix_memalign` too), because zlib-rs uses Rust's allocator only with `std`. Every C library has
+//! them, including newlib; elsewhere the program must define them. On WebAssembly `deflate` needs `std`.
 //!
-//! Core never panics on what a peer sends. What the caller does wrong is a [`error::Misuse`], what the peer does wrong
-//! is a [`error::Violation`] or a [`handshake::Refusal`].
+//! Core never panics on input from a peer. A mistake of the caller is an [`error::Misuse`], one of the peer is an [`error::Violation`] or a
+//! [`handshake::Refusal`].
 
 #![no_std]
 

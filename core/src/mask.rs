@@ -1,17 +1,17 @@
 //! Masking and unmasking.
 //! RFC 6455 section 5.3.
-//! Knows neither frames nor roles: octets and a key that turns with them.
+//! Knows neither frames nor roles: bytes, and a key that rotates with them.
 
 use alloc::vec::Vec;
 
-/// A masking key, turned so that its first octet is the next to be used.
+/// A masking key, rotated so that its first byte is the next to be used.
 ///
-/// A payload may be masked in parts of any length: the key turns along.
+/// A payload may be masked in chunks of any length: the key rotates along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mask([u8; 4]);
 
 impl Mask {
-    /// A key at its first octet.
+    /// Creates a key that starts at its first byte.
     pub const fn new(key: [u8; 4]) -> Self {
         Self(key)
     }
@@ -37,7 +37,7 @@ impl Mask {
         self.turn(length);
     }
 
-    /// Appends `octets` to `out`, masked while they are copied.
+    /// Appends `octets` to `out`, masking them while copying.
     pub fn append(&mut self, octets: &[u8], out: &mut Vec<u8>) {
         let (blocks, rest) = octets.as_chunks::<64>();
         let wide = self.wide();
@@ -76,7 +76,7 @@ impl Mask {
 mod tests {
     use super::*;
 
-    /// The formula of section 5.3, octet by octet.
+    /// The formula of section 5.3, byte by byte.
     fn naive(key: [u8; 4], octets: &[u8]) -> Vec<u8> {
         octets
             .iter()

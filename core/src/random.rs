@@ -1,6 +1,6 @@
 //! Masking keys, handshake nonces and waits, drawn from a seed.
 //! RFC 6455 sections 4.1 (nonce), 5.3 and 10.3 (masking keys), 7.2.3 (waits).
-//! Knows no source of entropy: the seed is an input, and the same seed gives the same octets.
+//! Knows no source of entropy: the seed is an input, and equal seeds give equal bytes.
 
 use core::fmt;
 
@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::time::Duration;
 
-/// 32 octets of entropy from which a client draws its nonce and its masking keys.
+/// 32 bytes of entropy from which a client draws its nonce and its masking keys.
 ///
 /// Take them from the operating system, fresh for each connection: a key that a peer can predict
 /// defeats masking (RFC 6455 section 10.3).
@@ -17,24 +17,24 @@ use crate::time::Duration;
 pub struct Seed([u8; 32]);
 
 impl Seed {
-    /// Wraps 32 octets of entropy.
+    /// Wraps 32 bytes of entropy.
     pub const fn new(octets: [u8; 32]) -> Self {
         Self(octets)
     }
 
-    /// The nonce of the opening handshake that belongs to this seed.
+    /// Returns the nonce of the opening handshake for this seed.
     pub fn nonce(&self) -> Nonce {
         let mut octets = [0; 16];
         self.stream(0).fill_bytes(&mut octets);
         Nonce(octets)
     }
 
-    /// The masking keys that belong to this seed; independent of the nonce.
+    /// Returns the masking keys for this seed; they are independent of the nonce.
     pub fn mask_keys(&self) -> MaskKeys {
         MaskKeys(self.stream(1))
     }
 
-    /// The waits that belong to this seed; they tell nothing about the nonce and the masking keys.
+    /// Returns the waits for this seed; they reveal nothing about the nonce and the masking keys.
     pub fn jitter(&self) -> Jitter {
         Jitter(self.stream(2))
     }
@@ -52,7 +52,7 @@ impl fmt::Debug for Seed {
     }
 }
 
-/// The 16 random octets behind `Sec-WebSocket-Key` (RFC 6455 section 4.1).
+/// The 16 random bytes encoded in `Sec-WebSocket-Key` (RFC 6455 section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nonce(pub [u8; 16]);
 
@@ -61,7 +61,7 @@ pub struct Nonce(pub [u8; 16]);
 pub struct MaskKeys(ChaCha12Rng);
 
 impl MaskKeys {
-    /// The next key; each frame takes a fresh one.
+    /// Returns the next key; each frame takes a fresh one.
     pub fn next_key(&mut self) -> [u8; 4] {
         self.0.next_u32().to_ne_bytes()
     }
@@ -78,13 +78,13 @@ impl fmt::Debug for MaskKeys {
 pub struct Jitter(ChaCha12Rng);
 
 impl Jitter {
-    /// The next wait: any number of microseconds from `low` to `high`, both included; `low` when `high` is not above it.
+    /// Returns the next wait: a number of microseconds from `low` to `high`, both included; `low` if `high` is not above it.
     pub fn between(&mut self, low: Duration, high: Duration) -> Duration {
         let span = high
             .saturating_sub(low)
             .as_micros()
             .min(u128::from(u64::MAX));
-        // The upper half of the product is even enough: the error is below one in 2^64 for each microsecond of the span.
+        // The upper half of the product is uniform enough: the error is below one in 2^64 for each microsecond of the span.
         let part = (u128::from(self.0.next_u64()) * (span + 1)) >> 64;
         low.saturating_add(Duration::from_micros(part as u64))
     }

@@ -1,29 +1,29 @@
-//! Incremental UTF-8: text that arrives in parts of any size.
+//! Incremental UTF-8: text that arrives in chunks of any size.
 //! RFC 6455 section 8.1, RFC 3629.
-//! Knows nothing of frames. It fails at the first octet that proves the text wrong, whatever the parts.
+//! Knows no frames. It fails at the first byte that proves the text invalid, whatever the chunks.
 
-/// The octets cannot be UTF-8, whatever follows.
+/// The bytes cannot become valid UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid;
 
-/// The validator: it holds back the octets of a character that has not fully arrived, at most three.
+/// The validator: it holds back the bytes of an incomplete character, at most three.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scanner {
     held: [u8; 4],
     count: u8,
 }
 
-/// What a part of a text made readable.
+/// The text that a chunk completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readable<'a> {
-    /// The character that was held back and is complete now.
+    /// The character that was held back and is now complete.
     pub first: Option<char>,
     /// The whole characters after it.
     pub rest: &'a str,
 }
 
 impl Scanner {
-    /// Takes the next octets of the text; what is complete comes back, an incomplete last character is held.
+    /// Takes the next bytes of the text; returns the complete characters, and holds back an incomplete last one.
     pub fn feed<'a>(&mut self, octets: &'a [u8]) -> Result<Readable<'a>, Invalid> {
         let (first, octets) = if self.count == 0 {
             (None, octets)
@@ -33,7 +33,7 @@ impl Scanner {
         let (whole, tail) = octets.split_at(octets.len() - unfinished(octets));
         let rest = check(whole)?;
         if !tail.is_empty() {
-            // The tail must be able to become a character: "e0 80" never can.
+            // The tail must be the start of a character: "e0 80" never is.
             if !could_become_char(tail) {
                 return Err(Invalid);
             }
@@ -54,7 +54,7 @@ impl Scanner {
         }
     }
 
-    /// How many octets of an unfinished character are held back: at most three.
+    /// Returns the number of held bytes of an incomplete character: at most three.
     pub const fn held(&self) -> usize {
         self.count as usize
     }
@@ -85,14 +85,14 @@ impl Scanner {
 /// Validates a whole text.
 #[inline]
 pub fn check(octets: &[u8]) -> Result<&str, Invalid> {
-    // Below a cache line the scalar check of the standard library starts faster.
+    // Below a cache line, the scalar check of the standard library starts faster.
     if octets.len() < 64 {
         return core::str::from_utf8(octets).map_err(|_| Invalid);
     }
     simdutf8::basic::from_utf8(octets).map_err(|_| Invalid)
 }
 
-/// How many octets at the end begin a character that needs more than are there.
+/// Returns the number of bytes at the end that start an incomplete character.
 fn unfinished(octets: &[u8]) -> usize {
     for (back, octet) in octets.iter().rev().take(3).enumerate() {
         let needs = match octet {
@@ -120,7 +120,7 @@ mod tests {
     use alloc::string::String;
     use alloc::vec::Vec;
 
-    /// Where the text is proved wrong, by the standard library, octet by octet.
+    /// Finds the first invalid position with the standard library, byte by byte.
     fn naive(octets: &[u8]) -> Result<(), usize> {
         for end in 1..=octets.len() {
             if let Err(error) = core::str::from_utf8(&octets[..end])

@@ -1,5 +1,5 @@
 // The page of sansws' chat: /chat/<room>?name=<name>&since=<position>, and the server's numbers at /dashboard if it has them, on the
-// origin of the page. What comes over the wire gets into the page as text, never as markup. No library, no build step.
+// origin of the page. Received data enters the page as text, never as markup. No library, no build step.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
@@ -13,14 +13,14 @@ function attempt(work, otherwise) {
   }
 }
 
-// A connection that comes back ------------------------------------------------------------------------------------------------
+// A connection that reconnects ------------------------------------------------------------------------------------------------
 
 const BASE = 500; // ms, the longest first wait
 const LONGEST = 30_000; // ms, the longest wait of all
 const PATIENCE = 10_000; // ms until a connection has to be of use
 const STEADY = 5_000; // ms after which a connection counts as good, and the next wait is a first wait again
 
-// Codes after which trying again is of use. After any other a second try would meet the same end.
+// Codes after which a retry makes sense. After any other, a second try would end in the same way.
 function comesBack(code) {
   return [1001, 1005, 1006, 1011, 1012, 1013, 1014, 1015].includes(code) || (code >= 4000 && code <= 4499);
 }
@@ -116,7 +116,7 @@ class Link {
     const why = reason ? `${meaning}: ${reason}` : meaning;
     if (!comesBack(code)) return this.#become("closed", `${why} (${code})`);
     if (this.state === "open" && Date.now() - this.#readyAt >= STEADY) this.#failures = 0;
-    // Full jitter: anything between nothing and the bound, so that many clients do not come back as one.
+    // Full jitter: a random wait up to the bound, so that many clients do not reconnect at once.
     const wait = Math.random() * Math.min(LONGEST, BASE * 2 ** this.#failures++);
     this.until = Date.now() + wait;
     this.#timer = setTimeout(() => this.now(), wait);
@@ -154,7 +154,7 @@ function roomOfHash() {
   return attempt(() => decodeURIComponent(hash), hash).trim().replace(/[^\p{L}\p{N}_-]+/gu, "-").slice(0, 32) || "lobby";
 }
 
-// The same name has the same colour everywhere.
+// A name has one colour everywhere.
 function hueOf(name) {
   let hash = 2166136261;
   for (const sign of name) hash = Math.imul(hash ^ sign.codePointAt(0), 16777619) >>> 0;
@@ -199,7 +199,7 @@ const log = {
     return line;
   },
 
-  // Of notes that follow each other about one person, the last one stays.
+  // Of consecutive notes about one person, only the last stays.
   note(text, { about, bad = false, before = null } = {}) {
     let last = this.list.lastElementChild;
     while (last?.classList.contains("note") && last.about !== about) last = last.previousElementSibling;
@@ -208,7 +208,7 @@ const log = {
     this.settle();
   },
 
-  // What was said, to be kept over a reload.
+  // The lines to keep over a reload.
   said() {
     return [...this.list.querySelectorAll(".line")].map(({ said }) => said);
   },
@@ -223,7 +223,7 @@ const log = {
     }
   },
 
-  // The first line of an author names him; the first of a day has the day above it.
+  // The first line of an author shows the name; the first of a day has the day above it.
   group(line) {
     if (!line?.classList.contains("line")) return;
     let above = line.previousElementSibling;
@@ -291,7 +291,7 @@ chat.link = new Link({
   onState: show,
 });
 
-// A window keeps each room with its position, so that a reload goes on where it was. The two are kept as one, or not at all.
+// A window stores each room with its position, so that a reload resumes there. Both are stored together, or not at all.
 const keptAt = (room) => `sansws.room.${room}`;
 
 function keep() {
@@ -305,7 +305,7 @@ function restore() {
   const kept = attempt(() => JSON.parse(sessionStorage.getItem(keptAt(chat.room))), null) ?? {};
   Object.assign(chat, { position: kept.position ?? null, outbox: kept.outbox ?? [] });
   for (const line of kept.lines ?? []) log.say(line, chat.name);
-  // Whether it arrived we shall see.
+  // They may or may not have arrived.
   for (const mine of chat.outbox) if (mine.fate === "sent") mine.fate = "queued";
 }
 
@@ -317,13 +317,13 @@ function heard(message) {
     case "people": return moved(message);
     case "welcome": return welcome(message);
     case "present": return present(message);
-    case "missing": return log.note(`${message.count ?? "Some"} messages got lost here.`);
+    case "missing": return log.note(`${message.count ?? "Some"} messages were lost here.`);
     case "again": return drop(chat.outbox.find(({ id }) => id === message.id));
     case "error": return refused(message.id, String(message.text));
   }
 }
 
-// A position is where the server's numbering began, and a number.
+// A position is the epoch of the server's numbering, and a number.
 function isBehind(position) {
   const [began, number] = position.split("-");
   const [ours, last] = chat.position?.split("-") ?? [];
@@ -344,7 +344,7 @@ function said({ position, at, line }) {
   title();
 }
 
-// It comes behind all that we missed.
+// It follows all missed messages.
 function welcome({ people, epoch, version, position, complete, node }) {
   if (!complete) log.note("Older messages are not kept.", { before: chat.first });
   if (position && isBehind(position)) chat.position = position;
@@ -353,16 +353,16 @@ function welcome({ people, epoch, version, position, complete, node }) {
   chat.link.ready();
   chat.changes.splice(0).forEach(moved);
   setTimeout(() => log.box.setAttribute("aria-live", "polite"), 500);
-  // What waited, and what was on its way when the connection broke and did not arrive.
+  // Queued messages, and those that were in flight when the connection broke and did not arrive.
   for (const mine of chat.outbox.filter(({ fate }) => fate !== "refused")) send(mine);
 }
 
-// Who came and who went; what the list that we were welcomed with has in it is passed over.
+// Applies a change of presence; changes that are already in the list from `welcome` are skipped.
 function moved(change) {
   if (chat.link.state !== "open") return void chat.changes.push(change);
   const { epoch, version, joined, left } = change;
   if (epoch === chat.epoch && version <= chat.version) return;
-  // Counting began anew, or a change is missing.
+  // A new epoch, or a change is missing.
   if (epoch !== chat.epoch || version !== chat.version + 1) return void who();
   chat.version = version;
   chat.people = [...chat.people.filter((name) => !left.includes(name) && !joined.includes(name)), ...joined];
@@ -372,14 +372,14 @@ function moved(change) {
 }
 
 function who() {
-  // What changes while the answer is on its way may not be in it.
+  // The answer may lack changes that happen while it is in flight.
   chat.again = chat.asked;
   if (chat.asked) return;
   chat.asked = true;
   chat.link.send({ kind: "who" });
 }
 
-// The whole list; one that is older than what we know is of no use.
+// The whole list; an older one than ours is ignored.
 function present({ people, epoch, version }) {
   chat.asked = false;
   if (epoch === chat.epoch && version < chat.version) return;
@@ -410,7 +410,7 @@ for (const event of ["focus", "visibilitychange"]) {
   });
 }
 
-// What we say stays in the outbox until the server has said it to all, us among them.
+// A message stays in the outbox until the server has published it to all, including us.
 const queued = () => chat.outbox.filter(({ fate }) => fate === "queued").length;
 const full = () => chat.link.state !== "open" && queued() >= MAY_WAIT;
 
@@ -435,7 +435,7 @@ function drop(mine) {
 
 function showOutbox() {
   $("pending").replaceChildren(...chat.outbox.map((mine) => {
-    const words = { queued: "waits for the connection", sent: "sending…", refused: `not sent: ${mine.why}` }[mine.fate];
+    const words = { queued: "waiting for the connection", sent: "sending…", refused: `not sent: ${mine.why}` }[mine.fate];
     const fate = make("p", { className: "fate", textContent: words });
     if (mine.fate !== "sent") {
       const onclick = () => (drop(mine), field.focus());
@@ -453,11 +453,11 @@ function allowTyping() {
   const closed = chat.link.state === "closed";
   field.disabled = closed;
   $("send").disabled = closed || full();
-  $("hint").textContent = full() ? `${MAY_WAIT} messages wait, there is no room for more.`
-    : closed || queued() === 0 ? "" : `${queued()} of at most ${MAY_WAIT} messages wait for the connection.`;
+  $("hint").textContent = full() ? `The queue is full: ${MAY_WAIT} messages are waiting.`
+    : closed || queued() === 0 ? "" : `${queued()} of at most ${MAY_WAIT} messages are waiting for the connection.`;
 }
 
-// How the chat stands: a dot and a word at the top, and why, with what to do, above the message field.
+// Shows the state: a dot and a word at the top; the reason, with a button, above the message field.
 function show(link) {
   const { state, why, seconds } = link;
   const root = document.documentElement;
@@ -469,7 +469,7 @@ function show(link) {
   $("status").textContent = words[state] ?? (joined ? "closed" : "not joined");
   if (changed && joined) $("announce").textContent = state === "waiting" ? `${why}. Reconnecting.` : why || words[state];
 
-  // While a further try is under way the notice stays, so that the page does not jump.
+  // The notice stays during the next attempt, so that the page does not jump.
   const [text, button] = $("notice").children;
   if (state !== "connecting") $("notice").hidden = why === "";
   $("notice").classList.toggle("final", state === "closed");
@@ -504,7 +504,7 @@ function fit() {
 
 field.addEventListener("input", fit);
 field.addEventListener("keydown", (event) => {
-  // Enter that ends a composition of signs is not ours.
+  // Ignore the Enter that ends an IME composition.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   event.preventDefault();
   $("composer").requestSubmit();
@@ -552,12 +552,12 @@ function ask() {
   $("name").select();
 }
 
-// Without a name there is nothing to go back to.
+// Without a name the dialog cannot be cancelled.
 $("ask").addEventListener("cancel", (event) => chat.name === "" && event.preventDefault());
 $("ask").addEventListener("close", () => chat.name || ask());
 $("cancel").addEventListener("click", () => $("ask").close());
 $("me").querySelector("button").addEventListener("click", ask);
-$("name").addEventListener("input", () => $("name").setCustomValidity($("name").value.trim() ? "" : "A name, please."));
+$("name").addEventListener("input", () => $("name").setCustomValidity($("name").value.trim() ? "" : "Enter a name."));
 $("who").addEventListener("submit", (event) => {
   event.preventDefault();
   const name = $("name").value.trim();
@@ -583,13 +583,13 @@ function amount(octets) {
   return kib < 1 ? `${whole.format(octets)} B` : kib < 1024 ? `${small.format(kib)} KiB` : `${small.format(kib / 1024)} MiB`;
 }
 
-// The two largest units of it.
+// Its two largest units.
 function duration(seconds) {
   const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].filter(([size]) => size <= Math.max(1, seconds)).slice(0, 2);
   return units.map(([size, unit], place) => `${Math.floor((place ? seconds % units[0][0] : seconds) / size)} ${unit}`).join(" ");
 }
 
-// How a number is written, and how at the ends of its scale where that differs; the least height of the scale.
+// The format of a number, and of the ends of its scale where that differs; the minimum height of the scale.
 const GAUGES = {
   connections: { format: (n) => whole.format(n), least: 4 },
   messages_per_second: { format: (n) => small.format(n), mark: (n) => whole.format(n), least: 2 },
@@ -597,7 +597,7 @@ const GAUGES = {
   memory_kib: { format: (n) => amount(n * 1024), least: 1024, afloat: true },
 };
 
-// From zero to 1, 2 or 5 times a power of ten; afloat: around the values.
+// The range from zero to 1, 2 or 5 times a power of ten; if afloat, around the values.
 function scale(least, most, gauge) {
   if (gauge.afloat) {
     const room = Math.max(most - least, gauge.least) / 2;
@@ -638,7 +638,7 @@ function draw(figure) {
   const name = figure.querySelector("figcaption span").textContent;
   figure.querySelector("output").textContent = format(last[key]);
   figure.querySelector("svg").setAttribute("aria-label",
-    `${name} in the last minute: now ${format(last[key])}, least ${format(least)}, most ${format(most)}`);
+    `${name} in the last minute: now ${format(last[key])}, min ${format(least)}, max ${format(most)}`);
   const [top, bottom] = figure.querySelectorAll(".range span");
   top.textContent = mark(high);
   bottom.textContent = mark(low);
@@ -651,7 +651,7 @@ const board = new Link({
   onMessage(sample) {
     if (!Number.isFinite(sample?.at)) return;
     if (board.state !== "open") board.ready();
-    // A clock that was set back begins a new chart.
+    // Start a new chart if the clock was set back.
     if (samples.length && sample.at < samples.at(-1).at) samples = [];
     samples = [...samples, sample].filter(({ at }) => at >= sample.at - SPAN);
     document.querySelectorAll(".gauge").forEach(draw);

@@ -1,5 +1,5 @@
-// How the nodes are. Each says its numbers once a second at /dashboard/nodes; counters as they stand, so that rates are those
-// between two reports, whatever got lost between them.
+// The state of all nodes. Each publishes its metrics once a second at /dashboard/nodes. Counters are absolute, so rates are right
+// even if reports in between are lost.
 "use strict";
 
 const SPAN = 60; // seconds that a chart shows
@@ -40,7 +40,7 @@ function hear(report) {
 const is_gone = (node) => performance.now() - node.heard > GONE;
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 
-// How fast a counter grows.
+// Rate of a counter.
 const per_second = (of) => ({ before, now }) => (before ? Math.max(0, ((of(now) ?? 0) - (of(before) ?? 0)) / ((now.at - before.at) / 1000)) : 0);
 const as_is = (of) => ({ now }) => of(now) ?? 0;
 
@@ -53,21 +53,21 @@ const rates = {
   dropped: per_second(dropped),
 };
 
-// To how many channels a publication of the last second went, on average.
+// Mean number of channels per publication in the last second.
 const breadth = (all) => {
   const put = sum(all.map(rates.put));
   return put > 0 ? sum(all.map(rates.fan_out)) / put : 0;
 };
 
-// What is shown ---------------------------------------------------------------------------------------------------------------
+// The tiles and rows ---------------------------------------------------------------------------------------------------------
 
-// Each: its key, its name, how it comes from the nodes that are there, how it is written, the least height of its scale.
+// Each: key, name, value computed from the present nodes, format, minimum height of the scale.
 const TILES = [
   ["connections", "Connections", (all) => sum(all.map((n) => n.now.connections)), count, 4],
   ["received", "Messages in", (all) => sum(all.map(rates.received)), rate, 2, "/s"],
   ["sent", "Messages out", (all) => sum(all.map(rates.sent)), rate, 2, "/s"],
   ["fan_out", "Fan-out", breadth, rate, 2, "each"],
-  ["queue", "Waiting", (all) => sum(all.map((n) => n.now.waiting_octets)), octets, 1024],
+  ["queue", "Queued", (all) => sum(all.map((n) => n.now.waiting_octets)), octets, 1024],
   ["dropped", "Dropped", (all) => sum(all.map(rates.dropped)), rate, 2, "/s"],
 ];
 
@@ -78,7 +78,7 @@ const alarm = (n) => (n > 0 ? "bad" : "");
 const notice = (n) => (n > 0 ? "warn" : "");
 
 const CODES = {
-  1000: "normal", 1001: "going away", 1002: "protocol", 1003: "unsupported", 1005: "no code", 1006: "vanished", 1007: "invalid",
+  1000: "normal", 1001: "going away", 1002: "protocol", 1003: "unsupported", 1005: "no code", 1006: "lost", 1007: "invalid",
   1008: "policy", 1009: "too big", 1010: "extension", 1011: "internal", 1012: "restart", 1013: "try again", 1014: "bad gateway",
   "3xxx": "libraries", "4xxx": "applications",
 };
@@ -96,26 +96,26 @@ const PANELS = [
       number("In", (n) => n.connections),
       number("WebSockets open", (n) => n.websockets),
       number("Accepted", (n) => n.accepted),
-      number("Not let in", (n) => n.refused, count, notice),
+      number("Refused", (n) => n.refused, count, notice),
       number("Handshakes failed", (n) => n.failed),
       number("Handlers failed", (n) => n.handlers_failed, count, alarm),
     ]],
     ["messages", "Messages", "a second", [
       speed("Received", rates.received),
       speed("Sent", rates.sent),
-      speed("Octets in", per_second((n) => n.octets_received), octets),
-      speed("Octets out", per_second((n) => n.octets_sent), octets),
+      speed("Bytes in", per_second((n) => n.octets_received), octets),
+      speed("Bytes out", per_second((n) => n.octets_sent), octets),
       speed("Published", per_second((n) => n.published)),
-      speed("Put to channels", rates.fan_out),
+      speed("Queued for channels", rates.fan_out),
       { name: "Fan-out, mean", each: (node) => breadth([node]), all: breadth, format: rate },
       { name: "Fan-out, largest", each: ({ now }) => now.largest_fan_out, all: (all) => Math.max(...all.map(({ now }) => now.largest_fan_out)), format: count },
     ]],
     ["hub", "Hub", "", [
       number("Groups", (n) => n.groups),
       number("Channels", (n) => n.channels),
-      number("Messages waiting", (n) => n.waiting),
-      number("Octets waiting", (n) => n.waiting_octets, octets),
-      number("Octets of history", (n) => n.history_octets, octets),
+      number("Messages queued", (n) => n.waiting),
+      number("Bytes queued", (n) => n.waiting_octets, octets),
+      number("History, bytes", (n) => n.history_octets, octets),
       number("Gaps", (n) => n.gaps, count, alarm),
       number("Backplane went down", (n) => n.downs, count, notice),
     ]],
@@ -124,11 +124,11 @@ const PANELS = [
     ["drops", "Dropped", "since the start", [
       number("Newest, no room", (n) => n.dropped.newest, count, notice),
       number("Oldest, to make room", (n) => n.dropped.oldest, count, notice),
-      number("Older of a key", (n) => n.dropped.conflated),
+      number("Superseded by key", (n) => n.dropped.conflated),
       number("Waited too long", (n) => n.dropped.aged, count, notice),
       number("Wrong kind", (n) => n.dropped.unfit, count, notice),
       number("Expired", (n) => n.dropped.expired),
-      number("Left at the end", (n) => n.dropped.discarded),
+      number("Queued at close", (n) => n.dropped.discarded),
       number("Sent too fast", (n) => n.dropped.flooded, count, notice),
       number("Closed as too slow", (n) => n.dropped.slow, count, notice),
     ]],
@@ -144,7 +144,7 @@ function element(tag, fields = {}, ...inside) {
   return made;
 }
 
-// The rows stand from the beginning, so that nothing moves when numbers come.
+// The rows are there from the start, so that nothing moves when values arrive.
 const rows = [];
 const heads = [];
 
@@ -159,7 +159,7 @@ function build() {
   }
   for (const column of PANELS) {
     const panels = column.map(([key, name, aside, list]) => {
-      const head = element("tr", {}, element("th", { scope: "col" }, element("span", { className: "soft", textContent: "" })), element("th", { scope: "col", textContent: "Together" }));
+      const head = element("tr", {}, element("th", { scope: "col" }, element("span", { className: "soft", textContent: "" })), element("th", { scope: "col", textContent: "Total" }));
       heads.push(head);
       const body = element("tbody", {}, ...list.map((row) => {
         const label = element("th", { scope: "row", textContent: row.name });
@@ -178,7 +178,7 @@ function build() {
   }
 }
 
-// As many cells behind the sums as there are nodes; one before the first is known.
+// One cell per node after the total; a single one before any node is known.
 function widen(line, nodes, tag, scope) {
   const want = Math.max(1, nodes);
   while (line.children.length > want + 2) line.lastElementChild.remove();
@@ -253,8 +253,8 @@ function tick() {
     const out = tile.querySelector("output");
     out.textContent = format(last);
     if (unit) out.append(element("small", { textContent: unit === "each" ? " each" : unit }));
-    tile.querySelector(".range").textContent = `most ${format(most)} in ${SPAN} s`;
-    tile.querySelector("svg").setAttribute("aria-label", `${name} in the last minute: now ${format(last)}, most ${format(most)}`);
+    tile.querySelector(".range").textContent = `max ${format(most)} in ${SPAN} s`;
+    tile.querySelector("svg").setAttribute("aria-label", `${name} in the last minute: now ${format(last)}, max ${format(most)}`);
   }
   show();
 }

@@ -1,6 +1,6 @@
-//! Live numbers: what the process costs and carries, measured once a second and published to all who watch.
+//! Live metrics of the process, measured once a second and published to all watchers.
 //!
-//! A watcher that is slow misses numbers and gets the newest; who comes gets the newest at once.
+//! A slow watcher skips numbers and gets the newest; a new watcher gets the newest at once.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,10 @@ use serde_json::json;
 use crate::monitor::{cpu_seconds, memory_octets};
 use crate::{join_kept, milliseconds};
 
-/// The groups of those who watch: one for each server, since hubs may be linked.
+/// The groups of the watchers: one for each server, because hubs may be linked.
 const GROUPS: &str = "numbers/+";
 
-/// Between two measurements.
+/// The time between two measurements.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// The numbers of a server.
@@ -30,7 +30,7 @@ pub struct Board<O> {
     begun: Instant,
 }
 
-/// What only grows; numbers per second are the difference of two.
+/// Counters; the rates are differences of two of them.
 struct Totals {
     taken: Instant,
     published: u64,
@@ -38,10 +38,10 @@ struct Totals {
     cpu: Option<f64>,
 }
 
-/// Lets a hub keep the newest numbers, and nothing else of them.
+/// Makes a hub keep only the newest numbers.
 ///
 /// # Errors
-/// Never: the filter is one.
+/// Never: the filter is valid.
 pub fn rule(options: HubOptions) -> Result<HubOptions, FilterError> {
     let newest = HistoryOptions {
         messages: 1,
@@ -60,13 +60,13 @@ async fn watcher<T: Transport, O: HubEnv>(
 ) -> Result {
     let mut socket = upgrade.accept().await?;
     join_kept(&socket, &hub, &group, None).await?;
-    // Nothing is asked, so what is said is not listened to; but the end is.
+    // The page sends nothing that matters, but its end does.
     while socket.receive().await?.is_some() {}
     Ok(())
 }
 
 impl<O: HubEnv> Board<O> {
-    /// The numbers of the server called `name` behind `handle`, whose connections use `hub`.
+    /// Creates the board of the server `name` behind `handle`, whose connections use `hub`.
     pub fn new(name: &str, handle: ServerHandle, hub: &Hub<O>) -> Self {
         Self {
             group: format!("numbers/{name}"),
@@ -76,7 +76,7 @@ impl<O: HubEnv> Board<O> {
         }
     }
 
-    /// A route that tells the numbers to whoever comes.
+    /// Returns a route that sends the numbers to each connection.
     pub fn route<T>(&self, pattern: &str) -> Route<T>
     where
         T: Transport + Send + 'static,
@@ -87,10 +87,10 @@ impl<O: HubEnv> Board<O> {
         Route::new(pattern, watch).hub(&self.hub)
     }
 
-    /// Measures for ever; `sleep` is the runtime's.
+    /// Measures forever; `sleep` is the runtime's.
     ///
     /// # Errors
-    /// When the hub does not take the numbers.
+    /// When the hub refuses the numbers.
     pub async fn run(&self, sleep: impl AsyncFn(Duration)) -> Result<(), Error> {
         let mut before = self.totals();
         loop {
@@ -99,7 +99,7 @@ impl<O: HubEnv> Board<O> {
             let numbers = self.numbers(&before, &totals);
             let publish = self.hub.publish(self.group.as_str(), numbers);
             match publish.key(&self.group).now() {
-                // Who is behind or alone has the next numbers in a second.
+                // A node that is behind or cut off publishes the next numbers in a second.
                 Ok(_) | Err(Error::Hub(HubError::Backpressure | HubError::Down)) => {}
                 Err(error) => return Err(error),
             }
@@ -119,7 +119,7 @@ impl<O: HubEnv> Board<O> {
 
     #[expect(
         clippy::cast_precision_loss,
-        reason = "they are drawn, with three digits"
+        reason = "they are drawn with three digits"
     )]
     fn numbers(&self, before: &Totals, totals: &Totals) -> String {
         let seconds = totals.taken.duration_since(before.taken).as_secs_f64();

@@ -1,17 +1,16 @@
-//! Chat rooms: each is a group of a hub, which keeps what was said, knows who is there, and gives those who come back what they
-//! missed.
+//! Chat rooms: each is a group of a hub, which keeps the history, knows the members, and replays missed lines to those who reconnect.
 //!
-//! Everything that grows has a bound: rooms, members, names, texts, history, and what waits for a member. Whoever does not take
-//! what others say is closed with 1013; nobody waits for him. There are no passwords: who has the same name is the same person.
+//! Everything that grows has a bound: rooms, members, names, texts, history, and the queue of each member. A member that does not read is
+//! closed with 1013; nobody waits for it. There are no passwords: users with the same name count as one person.
 //!
-//! Text messages of JSON; a `kind` tells them apart. To the client:
-//! - `said`: a `line`, and the `position` from which to go on;
-//! - `people`: who came and who went, and the `epoch` and `version` of the list with that change;
-//! - `present`: the list itself, which a page asks for when a version is missing or the epoch is another;
-//! - `welcome`: who is there, behind all that was missed; `complete` says whether that was all, `node` who serves;
-//! - `missing`: so many lines got lost; `again`: a line was published before; `error`.
+//! Messages are JSON texts with a `kind`. The server sends:
+//! - `said`: a `line`, and the `position` from which to resume;
+//! - `people`: the users who came and went, and the `epoch` and `version` of the list after that change;
+//! - `present`: the whole list, which a page requests if a version is missing or the epoch differs;
+//! - `welcome`: the list of users, sent after all missed lines; `complete` tells whether none is missing, `node` which node serves;
+//! - `missing`: the number of lines that were lost; `again`: the line was published before; `error`.
 //!
-//! From it: `say`, with an `id` of the client's: whoever does not know whether a line arrived says it again, with the same one; `who`.
+//! The client sends `say`, with an `id` of its own: if it does not know whether a line arrived, it repeats the line with that id; and `who`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,23 +30,23 @@ use serde_json::{Map, Value, json};
 
 use crate::join_kept;
 
-/// Most rooms with somebody in them.
+/// Maximum number of rooms with members.
 const ROOMS: usize = 100;
-/// Most members of a room.
+/// Maximum number of members of a room.
 const MEMBERS: usize = 100;
-/// Lines of history in a room.
+/// Maximum number of lines in the history of a room.
 const HISTORY: usize = 100;
-/// Most characters in the name of a room.
+/// Maximum number of characters in the name of a room.
 const ROOM: usize = 32;
-/// Most characters in the name of a person.
+/// Maximum number of characters in the name of a person.
 const NAME: usize = 24;
-/// Most characters in a text.
+/// Maximum number of characters in a text.
 const TEXT: usize = 2000;
 
-/// How a hub with rooms behaves.
+/// Returns the options of a hub with rooms.
 ///
 /// # Errors
-/// Never: the filter is one.
+/// Never: the filter is valid.
 pub fn options() -> Result<HubOptions, FilterError> {
     let room = GroupOptions::default()
         .history(HistoryOptions {
@@ -70,8 +69,8 @@ pub fn options() -> Result<HubOptions, FilterError> {
     Ok(options)
 }
 
-/// The route: the path's `{room}` is entered as the query's `name`, and what was said behind its position `since` comes first. Where
-/// there are several nodes, members are told on which they are.
+/// Returns the route: the client joins the path's `{room}` under the query's `name`, and first receives the lines after the query's position
+/// `since`. If there are several nodes, members are told which one serves them.
 pub fn route<T, O>(hub: &Hub<O>, node: Option<&str>) -> Route<T>
 where
     T: Transport + Send + 'static,
@@ -94,7 +93,7 @@ where
     .hub(hub)
 }
 
-/// A line as a member says it. All get it in an envelope, see [`said`].
+/// A line as a member sends it. Members receive it in an envelope, see [`said`].
 #[derive(Serialize)]
 struct Line<'a> {
     from: &'a str,
@@ -123,7 +122,7 @@ async fn member<T: Transport, O: HubEnv>(
     let name = name.trim().to_owned();
     let since = upgrade.query_value("since").map(|text| text.parse());
     let mut socket = upgrade.accept().await?;
-    // Accepted before it is judged: a page never sees the status of a refusal, but it sees a close code and its reason.
+    // Accept before checking: a page never sees the status of a refusal, but it sees a close code and its reason.
     let group = check(&room, &name)?;
     let since = since.transpose()?;
     let others = hub.count(&group);
@@ -138,11 +137,11 @@ async fn member<T: Transport, O: HubEnv>(
         ..ChannelOptions::default()
     })?;
     let joined = join_kept(&socket, &hub, &group, since).await?;
-    // By way of its channel, so that it comes behind what was missed.
+    // Sent through the channel, so that it follows the missed lines.
     let welcome = welcome(&hub, &group, since, joined, node.as_deref()).await?;
     hub.send_to(id, welcome.to_string())?;
     while let Some(text) = socket.receive_text().await? {
-        // What is not JSON closes with 1007.
+        // Invalid JSON closes with 1007.
         let Json(value) = socket.parse::<Json<Value>>(text)?;
         let answer = match serde_json::from_value(value) {
             Ok(Request::Say { text, id }) => say(&socket, &group, &name, &text, &id).await?,
@@ -151,7 +150,7 @@ async fn member<T: Transport, O: HubEnv>(
                 Some(present.into())
             }
             Err(_) => {
-                Some(json!({"kind": "error", "text": "only `say`, with a `text`, and `who`"}))
+                Some(json!({"kind": "error", "text": "expected `say` with a `text`, or `who`"}))
             }
         };
         if let Some(answer) = answer {
@@ -161,12 +160,12 @@ async fn member<T: Transport, O: HubEnv>(
     Ok(())
 }
 
-/// The group of a room, if room and name are fine.
+/// Returns the group of a room, if room and name are valid.
 fn check(room: &str, name: &str) -> Result<String> {
     let refused = |why| Err(Error::close(CloseCode::POLICY, why));
     let is_fine = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     if room.is_empty() || room.chars().count() > ROOM || !room.chars().all(is_fine) {
-        return refused("a room is 1 to 32 letters, digits, _ or -");
+        return refused("a room name is 1 to 32 letters, digits, _ or -");
     }
     if name.is_empty() || name.chars().count() > NAME || name.chars().any(char::is_control) {
         return refused("a name is 1 to 24 characters");
@@ -196,7 +195,7 @@ async fn welcome<O>(
     Ok(welcome.into())
 }
 
-/// Who is there, and where that list stands. An epoch has more digits than a number of JavaScript.
+/// Returns the list of users with its version. The epoch is a text, as it has more digits than a number of JavaScript.
 fn present(kind: &str, presence: &Presence) -> Map<String, Value> {
     let people: Vec<&str> = presence.members.iter().map(|one| &*one.user).collect();
     Map::from_iter([
@@ -207,7 +206,7 @@ fn present(kind: &str, presence: &Presence) -> Map<String, Value> {
     ])
 }
 
-/// Publishes a line; gives what is to be answered.
+/// Publishes a line, and returns the answer.
 async fn say<T: Transport>(
     socket: &WebSocket<T>,
     group: &str,
@@ -222,13 +221,13 @@ async fn say<T: Transport>(
     let line = socket.publish_json(group, &Line { from, text, id });
     let published = match id {
         "" => line.await?,
-        // The ids of one person say nothing about those of another.
+        // Ids of different users are unrelated.
         id => line.id(&format!("{from}/{id}")).await?,
     };
     Ok(published.again.then(|| json!({"kind": "again", "id": id})))
 }
 
-/// What members get of a line: made once for all, and never parsed.
+/// The envelope of a line, made once for all members.
 fn said(publication: &Publication) -> Message {
     let position = json!(publication.position.map(|position| position.to_string()));
     let at = publication.time.as_micros() / 1000;

@@ -1,5 +1,4 @@
-//! What the examples have in common: the choice of a runtime, clocks, the settings of an echo server; a chat with its page, and
-//! live numbers, which several of them serve.
+//! Code that the examples share: the choice of a runtime, clocks, the settings of an echo server, a chat with its page, and live metrics.
 
 pub mod board;
 pub mod chat;
@@ -19,7 +18,7 @@ use sansws_async::{HubEnv, Transport, WebSocket};
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::hub::{Joined, Position};
 
-/// Which adapter a program runs on.
+/// The runtime, and thus the adapter, of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Runtime {
     /// `sansws-tokio`
@@ -28,8 +27,8 @@ pub enum Runtime {
     Smol,
 }
 
-/// Runs a future to its end on the chosen runtime. In it, the name that is given stands for the adapter: `sansws_tokio` or
-/// `sansws_smol`, which export the same names.
+/// Runs a future to completion on the chosen runtime. Inside, `$adapter` stands for the adapter, `sansws_tokio` or `sansws_smol`, which export
+/// identical names.
 #[macro_export]
 macro_rules! run {
     ($runtime:expr, $adapter:ident, $future:expr) => {
@@ -49,8 +48,8 @@ macro_rules! run {
     };
 }
 
-/// Writes to stderr what the library has to say: warnings and failures, or what `RUST_LOG` asks for, such as
-/// `sansws_core=debug`, which says of each connection who came, by which route, and how it ended.
+/// Logs to stderr: warnings and errors, or the events that `RUST_LOG` selects, such as `sansws_core=debug`, which logs the client, the route
+/// and the end of each connection.
 pub fn log() {
     let level = tracing_subscriber::EnvFilter::builder()
         .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
@@ -62,8 +61,8 @@ pub fn log() {
         .init();
 }
 
-/// Lines of standard input, until it ends. They are read on a thread of their own, which nothing waits for: a read of a terminal ends
-/// when somebody presses Enter.
+/// Returns the lines of standard input. A separate thread reads them; nothing waits for that thread, because a read of a terminal ends only
+/// when Enter is pressed.
 pub fn lines() -> Receiver<String> {
     let (sender, lines) = bounded(1);
     std::thread::spawn(move || {
@@ -76,7 +75,7 @@ pub fn lines() -> Receiver<String> {
     lines
 }
 
-/// The time of day, as pages count it: milliseconds since 1970.
+/// Returns the time of day in milliseconds since 1970.
 pub fn milliseconds() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "a program may read the clock")]
     let now = SystemTime::now();
@@ -84,8 +83,8 @@ pub fn milliseconds() -> u64 {
     u64::try_from(since.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Joins a group, and sends the peer what is kept of what was published since a position, or since the beginning: also when the
-/// position is of another time, since then all that is kept is new to the peer.
+/// Joins a group, and sends the peer the kept messages since a position, or all of them. All are sent also if the position has another epoch,
+/// because they are then new to the peer.
 ///
 /// # Errors
 /// As for [`join`](WebSocket::join).
@@ -103,7 +102,7 @@ pub async fn join_kept<T: Transport, O: HubEnv>(
     Ok(socket.join_since(group, since).await?)
 }
 
-/// Messages up to 64 MiB, compressed if `deflate`, with context takeover as the peer likes it.
+/// Returns a configuration for messages of up to 64 MiB, compressed if `deflate`, with context takeover as the peer prefers.
 pub fn config(deflate: bool) -> Config {
     Config {
         limits: Limits {

@@ -1,7 +1,7 @@
-//! How all nodes are, live: each publishes its numbers once a second to a group of the hub, and a page draws what it hears, each node
-//! for itself and all together. Where hubs are linked, every page sees every node; one that falls silent is shown as gone.
+//! The live state of all nodes: each publishes its metrics once a second to a group of the hub, and a page draws them, for each node and in
+//! total. If hubs are linked, every page sees every node; a silent node is shown as gone.
 //!
-//! Beside it, what operators' programs ask: `/metrics` for Prometheus, `/health/live` and `/health/ready`.
+//! It also serves operators' programs: `/metrics` for Prometheus, `/health/live` and `/health/ready`.
 
 use std::fs::read_to_string;
 use std::time::{Duration, Instant};
@@ -17,23 +17,23 @@ use serde_json::{Map, Value, json};
 
 use crate::{milliseconds, pages};
 
-/// The group of the pages. What nodes say to it is not kept: it is said again a second later.
+/// The group of the pages. It has no history, because each node reports again a second later.
 const GROUP: &str = "$nodes";
 
-/// Between two reports.
+/// The time between two reports.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Ticks in a second, in which Linux counts the time that a process has used.
+/// Linux counts the CPU time of a process in ticks; this many make a second.
 const TICKS: f64 = 100.0;
 
-/// What is reported of one node.
+/// Reports the state of one node.
 #[derive(Debug)]
 pub struct Monitor<O> {
     name: String,
     handle: ServerHandle,
     hub: Hub<O>,
     began: Instant,
-    /// Tells this run of the node from the one before.
+    /// Distinguishes this run of the node from the previous one.
     run: u64,
     link: Option<Status>,
 }
@@ -50,17 +50,17 @@ impl<O> Clone for Monitor<O> {
     }
 }
 
-/// A page that reads slowly gets the newest report of each node.
+/// Adds the rule for the group of the pages: a page that reads slowly gets the newest report of each node.
 ///
 /// # Errors
-/// Never: the filter is one.
+/// Never: the filter is valid.
 pub fn rule(options: HubOptions) -> Result<HubOptions, FilterError> {
     let group = GroupOptions::default().overflow(SlowConsumerPolicy::KeepLatest);
     Ok(options.rule(GROUP.parse()?, group))
 }
 
 impl<O: HubEnv + 'static> Monitor<O> {
-    /// Of the server behind `handle`, whose connections use `hub`. Names tell nodes apart: no two may have the same.
+    /// Creates the monitor of the server behind `handle`, whose connections use `hub`. Names of nodes must be unique.
     pub fn new(name: &str, handle: ServerHandle, hub: &Hub<O>) -> Self {
         Self {
             name: name.into(),
@@ -72,14 +72,14 @@ impl<O: HubEnv + 'static> Monitor<O> {
         }
     }
 
-    /// Tells of the link to the other nodes too.
+    /// Also reports the link to the other nodes.
     #[must_use]
     pub fn linked(mut self, link: Status) -> Self {
         self.link = Some(link);
         self
     }
 
-    /// The page at `/dashboard`, and what programs ask. A server on the open net shows these on a listener of their own.
+    /// Returns routes to the page at `/dashboard` and to those for programs. On a public network, serve these on a separate listener.
     pub fn router<T: Transport + Send + 'static>(&self) -> Router<T> {
         Router::new()
             .get("/dashboard", pages::monitor())
@@ -87,14 +87,14 @@ impl<O: HubEnv + 'static> Monitor<O> {
             .get("/monitor.js", pages::monitor_js())
             .add(Route::new("/dashboard/nodes", watcher).hub(&self.hub))
             .add(self.page("/metrics", Self::metrics))
-            // Whoever restarts what does not answer asks this: a server that drains, is full or has lost its backplane is alive.
+            // Checked by the supervisor, to restart a server that hangs: one that drains, is full or has lost its backplane is alive.
             .add(self.page("/health/live", |_| Response::text(200, "alive\n")))
-            // Whoever sends clients asks this.
+            // Checked by the load balancer.
             .add(self.page("/health/ready", Self::health))
             .add(self.page("/health", Self::health))
     }
 
-    /// A page that is there also while the server is full or drains.
+    /// A page that is served even while the server is full or drains.
     fn page<T: Transport>(&self, path: &str, answer: fn(&Self) -> Response) -> Route<T> {
         let monitor = self.clone();
         let page = move |_| core::future::ready(answer(&monitor));
@@ -113,14 +113,14 @@ impl<O: HubEnv + 'static> Monitor<O> {
         self.handle.health(Some(&self.hub.metrics())).response()
     }
 
-    /// Reports for ever; `sleep` is the runtime's.
+    /// Reports forever; `sleep` is the runtime's.
     ///
     /// # Errors
-    /// When the hub does not take what is reported.
+    /// When the hub refuses the reports.
     pub async fn run(&self, sleep: impl AsyncFn(Duration)) -> Result<(), Error> {
         loop {
             match self.publish() {
-                // Who is behind or alone has the next report in a second.
+                // A node that is behind or cut off sends the next report in a second.
                 Ok(()) | Err(Error::Hub(HubError::Backpressure)) => {}
                 Err(error) => return Err(error),
             }
@@ -132,7 +132,7 @@ impl<O: HubEnv + 'static> Monitor<O> {
         let report = self.report().to_string();
         let publish = self.hub.publish(GROUP, report.clone());
         match publish.key(&self.name).unsaved().now() {
-            // The pages that are open here are to say so, also where the hub serves nobody without its backplane.
+            // Tell the pages that are open here, even if the hub serves nobody without its backplane.
             Err(Error::Hub(HubError::Down)) => {
                 for page in self.hub.members(GROUP) {
                     self.hub.send_to(page, report.clone())?;
@@ -143,7 +143,7 @@ impl<O: HubEnv + 'static> Monitor<O> {
         }
     }
 
-    /// The numbers, counters as they stand: who reads two reports knows the rate, also when some between got lost.
+    /// Returns the metrics, with absolute counters: rates between two reports are right even if others in between are lost.
     fn report(&self) -> Value {
         let (server, hub) = (self.handle.metrics(), self.hub.metrics());
         let (done, held) = (&hub.hub.counters, &hub.hub.gauges);
@@ -201,11 +201,11 @@ impl<O: HubEnv + 'static> Monitor<O> {
     }
 }
 
-/// A page that is open.
+/// Serves an open page.
 async fn watcher<T: Transport>(upgrade: Upgrade<T>) -> Result {
     let mut socket = upgrade.accept().await?;
     socket.join(GROUP).await?;
-    // Nothing is asked, so what is said is not listened to; but the end is.
+    // The page sends nothing that matters, but its end does.
     while socket.receive().await?.is_some() {}
     Ok(())
 }
@@ -215,17 +215,17 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// The processor time that this process has used; `None` where there is no `/proc`.
+/// Returns the CPU time that this process has used, in seconds; `None` without `/proc`.
 pub(crate) fn cpu_seconds() -> Option<f64> {
     let stat = read_to_string("/proc/self/stat").ok()?;
-    // The name of the program, in parentheses, may hold anything; what is behind it begins with the third field.
+    // The name of the program, in parentheses, may contain anything; the third field follows it.
     let fields = stat.rsplit_once(") ")?.1;
     let mut times = fields.split(' ').skip(11).map(str::parse::<f64>);
     let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
     Some((user + system) / TICKS)
 }
 
-/// The memory that this process has in use, in octets; `None` where there is no `/proc`.
+/// Returns the resident memory of this process, in bytes; `None` without `/proc`.
 pub(crate) fn memory_octets() -> Option<u64> {
     let status = read_to_string("/proc/self/status").ok()?;
     let line = status

@@ -1,4 +1,4 @@
-//! A server of the demo: chat, echo, numbers, and what tells how it is. Several of them, whose hubs are linked, are one chat.
+//! A server of the demo: chat, echo, metrics and health. Several of them form one chat if their hubs are linked.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ use crate::board::{self, Board};
 use crate::monitor::{self, Monitor};
 use crate::{chat, pages};
 
-/// What a node serves and reports.
+/// The routes and reports of a node.
 #[derive(Debug)]
 pub struct Node<O> {
-    /// What members of a chat are told, where there are other nodes.
+    /// The name that members of a chat see if there are other nodes.
     name: Option<String>,
     hub: Hub<O>,
     board: Board<O>,
     monitor: Monitor<O>,
 }
 
-/// How the hub of a node behaves: on all linked nodes the same.
+/// Returns the options of a node's hub, which must be equal on all linked nodes.
 ///
 /// # Errors
-/// Never: the filters are such.
+/// Never: the filters are valid.
 pub fn options() -> Result<HubOptions, FilterError> {
     monitor::rule(board::rule(chat::options()?)?)
 }
 
 impl<O: HubEnv + 'static> Node<O> {
-    /// The node called `name`, a name that no other has: the server behind `handle`, whose connections use `hub`.
+    /// Creates the node `name`: the server behind `handle`, whose connections use `hub`. Names must be unique.
     pub fn new(name: &str, handle: &ServerHandle, hub: &Hub<O>) -> Self {
         Self {
             name: None,
@@ -42,7 +42,7 @@ impl<O: HubEnv + 'static> Node<O> {
         }
     }
 
-    /// One of several, linked with the others.
+    /// Creates one of several linked nodes.
     #[must_use]
     pub fn linked(self, name: &str, link: Status) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl<O: HubEnv + 'static> Node<O> {
         }
     }
 
-    /// All its routes.
+    /// Returns all its routes.
     pub fn router<T: Transport + Send + 'static>(&self) -> Router<T> {
         pages::router(true)
             .merge(self.monitor.router())
@@ -61,10 +61,10 @@ impl<O: HubEnv + 'static> Node<O> {
             .route("/echo", echo)
     }
 
-    /// Reports for ever; to be polled beside the server.
+    /// Reports forever; poll it beside the server.
     ///
     /// # Errors
-    /// When the hub does not take what is reported.
+    /// When the hub refuses the reports.
     pub async fn run(&self, sleep: impl AsyncFn(Duration) + Copy) -> Result<(), Error> {
         or(self.board.run(sleep), self.monitor.run(sleep)).await
     }

@@ -1,4 +1,4 @@
-//! The pages of the chat and of the dashboard, which lie in the programs that serve them.
+//! The pages of the chat and of the dashboard, embedded in the programs that serve them.
 
 use sansws_async::Transport;
 use sansws_async::app::Router;
@@ -6,7 +6,7 @@ use sansws_core::http::Response;
 
 const PAGE: &str = include_str!("../pages/index.html");
 
-/// The page, with numbers of the server or without them.
+/// Returns the chat page, with or without the server's metrics.
 pub fn router<T: Transport + Send + 'static>(numbers: bool) -> Router<T> {
     let alone = PAGE.replacen("<html ", "<html data-alone ", 1);
     let page = if numbers { PAGE } else { &alone };
@@ -22,7 +22,7 @@ pub fn router<T: Transport + Send + 'static>(numbers: bool) -> Router<T> {
         )
 }
 
-/// The page that shows how all nodes are.
+/// Returns the page that shows the state of all nodes.
 pub(crate) fn monitor() -> Response {
     file("text/html", include_str!("../pages/monitor.html"))
 }

@@ -1,4 +1,4 @@
-//! Subscriptions: each is wanted or not, and follows that one request after the other.
+//! Subscriptions: each is wanted or not, and requests make it so, one at a time.
 
 use sansws_core::time::Instant;
 
@@ -9,14 +9,14 @@ use crate::request::{Channel, Request};
 #[derive(Debug, Default)]
 pub(super) struct Subscription {
     wanted: bool,
-    /// A request is on its way, or failed and waits to be tried again.
+    /// A request is in flight, or failed and waits to be retried.
     asked: bool,
-    /// Redis has confirmed it: what is sent to the channel arrives.
+    /// Redis has confirmed it: messages of the channel arrive.
     on: bool,
 }
 
 impl Machine {
-    /// Says whether a channel is wanted.
+    /// Sets whether a channel is wanted.
     pub(super) fn want(&mut self, channel: &Channel, wanted: bool) {
         if wanted || self.channels.contains_key(channel) {
             self.channels.entry(channel.clone()).or_default().wanted = wanted;
@@ -24,7 +24,7 @@ impl Machine {
         }
     }
 
-    /// Asks Redis for what is wanted, if it is otherwise.
+    /// Requests the wanted state, if it differs.
     fn follow(&mut self, channel: &Channel) {
         let Some(subscription) = self.channels.get_mut(channel) else {
             return;
@@ -50,7 +50,7 @@ impl Machine {
         self.request(request, Flight::Subscription(channel.clone(), on));
     }
 
-    /// It begins: what is sent to the channel arrives from now on. This may be told before the reply, and again by it.
+    /// It starts: messages of the channel arrive from now on. This may be reported before the reply, and again by it.
     pub(super) fn begun(&mut self, channel: &Channel) {
         let Some(subscription) = self.channels.get_mut(channel) else {
             return;
@@ -62,7 +62,7 @@ impl Machine {
         }
     }
 
-    /// Redis did what was asked for.
+    /// Redis executed the request.
     pub(super) fn settled(&mut self, now: Instant, channel: &Channel, on: bool) {
         if on {
             self.begun(channel);
@@ -72,7 +72,7 @@ impl Machine {
         self.pump_channel(channel);
     }
 
-    /// Nothing arrives by it any more.
+    /// No more messages arrive by it.
     pub(super) fn ended(&mut self, now: Instant, channel: &Channel) {
         if let Some(subscription) = self.channels.get_mut(channel) {
             subscription.on = false;
@@ -82,13 +82,13 @@ impl Machine {
         }
     }
 
-    /// Redis refused it: it is tried again.
+    /// Redis refused the request: it will be retried.
     pub(super) fn refused(&mut self, now: Instant, channel: &Channel) {
         self.due
             .insert((now + AGAIN, Due::Channel(channel.clone())));
     }
 
-    /// Nothing is on its way: what is wanted now is asked for.
+    /// Nothing is in flight: request the wanted state.
     pub(super) fn pump_channel(&mut self, channel: &Channel) {
         if let Some(subscription) = self.channels.get_mut(channel) {
             subscription.asked = false;

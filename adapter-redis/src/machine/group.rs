@@ -1,5 +1,5 @@
-//! A group: who wants what is published there, where it stands, and what arrives.
-//! Knows no Redis, only positions and when they were true.
+//! A group: the nodes that want its publications, its position, and arriving messages.
+//! Knows no Redis, only positions and their times.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,28 +17,28 @@ use crate::name::Name;
 use crate::request::{Channel, Mark};
 use crate::wire::{self, Batch, Payload, WireError};
 
-/// For how long a message that Redis has numbered may be on its way before it counts as lost.
+/// How long a message that Redis has numbered may be in flight before it counts as lost.
 const LATE: Duration = Duration::from_millis(500);
 
-/// For how long what was seen of groups is remembered though nobody asked for them again.
+/// How long the last position of a group is remembered if no node asks for the group again.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// What the process knows of a group.
+/// The state of a group in this process.
 #[derive(Debug, Default)]
 pub(super) struct Group {
-    /// Nodes that want what is published.
+    /// Nodes that want its publications.
     pub(super) nodes: BTreeSet<NodeId>,
-    /// Nodes that asked where it stands.
+    /// Nodes that asked for its position.
     asked: Vec<(NodeId, Token)>,
     pub(super) stage: Stage,
-    /// What was passed on last. It outlives the connection.
+    /// The last mark that was passed on. It outlives the connection.
     seen: Option<Mark>,
     held: VecDeque<Held>,
-    /// What nodes want to read, until the position is known: a node hears of that first.
+    /// Read requests of nodes, held until the position is known, because a node must learn of that first.
     reads: Vec<Op>,
-    /// Redis numbered more than has arrived: when that counts as lost, where the group stands, who asked.
+    /// Redis numbered more messages than have arrived: when they count as lost, the position of the group, and the nodes that asked.
     late: Option<Late>,
-    /// What of it watchers receive by its channel.
+    /// The messages that watchers receive by the group's channel.
     pub(super) cover: Cover,
     pub(super) lane: Lane<Op>,
 }
@@ -67,9 +67,10 @@ impl Machine {
         self.groups.entry(Arc::clone(name)).or_default()
     }
 
-    /// The connection is lost: all is forgotten that nodes say again. Returns how many messages waited to be published.
+    /// The connection is lost: forgets everything that nodes will announce again. Returns how many messages were waiting to be
+    /// published.
     pub(super) fn forget_wants(&mut self, now: Instant) -> usize {
-        // Whoever wanted a group before has had the time to ask for it again.
+        // Nodes that wanted a group before have had time to ask for it again.
         let is_settled = now.since(self.up_since) >= REMEMBERED;
         let mut waiting = 0;
         self.groups.retain(|_, group| {
@@ -106,7 +107,7 @@ impl Machine {
             && group.stage == Stage::Live
             && let Some(seen) = group.seen
         {
-            // What comes beyond it is passed on to this node too.
+            // Later messages are passed on to this node too.
             return self.tell_position(name, &[(node, token)], seen.position);
         }
         group.asked.push((node, token));
@@ -141,7 +142,7 @@ impl Machine {
         }
     }
 
-    /// Reads what was published, or who is there: behind the group's position, if the node wants what changes too.
+    /// Reads publications, or presence, after the group's position if the node also wants changes.
     pub(super) fn read(&mut self, node: NodeId, name: &Name, op: Op) {
         match self.groups.get_mut(name) {
             Some(group) if group.nodes.contains(&node) && group.stage != Stage::Live => {
@@ -151,14 +152,14 @@ impl Machine {
         }
     }
 
-    /// Nothing is kept of a group that nobody wants and for which nothing is to be done.
+    /// Forgets a group that no node wants and that has no pending work.
     pub(super) fn forget_idle(&mut self, name: &Name) {
         if self.groups.get(name).is_some_and(Group::is_idle) {
             self.groups.remove(name);
         }
     }
 
-    /// What is published to a group arrives from now on.
+    /// Publications of a group arrive from now on.
     pub(super) fn begins(&mut self, name: &Name) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
@@ -170,7 +171,7 @@ impl Machine {
         self.push_op(name, Op::Position { first: true });
     }
 
-    /// What a request for the position begins with: what was seen last, and who is to be answered.
+    /// Returns what a request for the position needs: the last mark, and the nodes to answer.
     pub(super) fn ask_position(
         &mut self,
         name: &Name,
@@ -185,12 +186,12 @@ impl Machine {
         (group.seen, asked)
     }
 
-    /// Who asked for the position is answered by the next request for it.
+    /// Nodes that asked for the position are answered by the next request for it.
     pub(super) fn ask_again(&mut self, name: &Name, asked: Vec<(NodeId, Token)>) {
         self.group(name).asked.extend(asked);
     }
 
-    /// Redis says where a group stands.
+    /// Redis returned the position of a group.
     pub(super) fn stands(
         &mut self,
         now: Instant,
@@ -206,11 +207,11 @@ impl Machine {
             return self.first_position(name, theirs, newest);
         }
         if first {
-            // It began with the position that was asked for before it was wanted again.
+            // The subscription starts with the position that was requested before it was wanted again.
             asked.append(&mut group.asked);
         }
         if group.stage != Stage::Live {
-            // It was subscribed to anew meanwhile: the first position answers them.
+            // It was subscribed to again meanwhile: the first position answers them.
             group.asked.extend(asked);
             return;
         }
@@ -232,7 +233,7 @@ impl Machine {
         self.due.insert((at, Due::Late(Arc::clone(name))));
     }
 
-    /// The subscription begins with this position, in which all is that was published up to `newest`.
+    /// Starts the subscription with this position, which includes all messages published up to `newest`.
     fn first_position(&mut self, name: &Name, theirs: Mark, newest: u64) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
@@ -243,7 +244,7 @@ impl Machine {
         let held = core::mem::take(&mut group.held);
         let reads = core::mem::take(&mut group.reads);
         let nodes = group.nodes.clone();
-        // What the position has in it comes before it, the rest behind.
+        // Messages included in the position come before it, the others after it.
         let (before, behind): (Vec<Held>, Vec<Held>) =
             held.into_iter().partition(|held| held.time <= newest);
         for held in before {
@@ -260,7 +261,7 @@ impl Machine {
         }
     }
 
-    /// What Redis has numbered should have arrived by now.
+    /// Checks whether all messages that Redis has numbered have arrived.
     pub(super) fn late(&mut self, name: &Name) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
@@ -382,7 +383,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Messages of a group that this process subscribes to.
+    /// Processes messages of a group that this process subscribes to.
     fn arrived(&mut self, name: &Name, batch: Batch<'_>) {
         let time = batch.time;
         let (mut stage, mut nodes, mut for_watchers) = (Stage::Off, BTreeSet::new(), false);
@@ -416,7 +417,7 @@ impl Machine {
         }
     }
 
-    /// Makes publications of the messages of a batch, each once for all who receive it here.
+    /// Makes publications of the messages of a batch, each once for all recipients here.
     pub(super) fn each_of(
         &mut self,
         name: &Name,
@@ -445,7 +446,7 @@ impl Machine {
         }
     }
 
-    /// What members receive of a message: framed and compressed here, since that is not what crosses.
+    /// Makes the message that members receive: framed and compressed here, because frames are not sent through Redis.
     pub(super) fn publication(
         &mut self,
         draft: &PublishRequest,
@@ -468,7 +469,7 @@ impl Machine {
         }
     }
 
-    /// Passes something that came by the channel of its group on to nodes, and to those with a filter that matches if it is for them.
+    /// Passes a publication from the group's channel on to nodes, and to watchers with a matching filter if it is for them.
     fn pass_on(
         &mut self,
         publication: &Arc<Publication>,
@@ -484,13 +485,13 @@ impl Machine {
         }
     }
 
-    /// Passes on what was held, in its turn.
+    /// Passes held messages on, in order.
     fn pass_held(&mut self, name: &Name, held: &Held, nodes: &BTreeSet<NodeId>) {
         let for_watchers = self.group(name).cover.covers(held.time);
         self.pass_on(&held.publication, nodes, for_watchers);
     }
 
-    /// What was on its way has arrived.
+    /// The missing messages have arrived.
     fn is_late_no_more(&mut self, name: &Name) {
         let Some(group) = self.groups.get_mut(name) else {
             return;

@@ -1,5 +1,5 @@
-//! What is to be done in Redis, one step after the other: a lane for each group, and one for each node.
-//! One request of a lane is on its way at a time, so that nothing can overtake; what comes meanwhile is gathered.
+//! Steps in Redis, one after the other: a lane for each group, and one for each node.
+//! One request of a lane is in flight at a time, so that nothing can overtake; later ones are gathered.
 //! Knows no reply.
 
 use std::collections::VecDeque;
@@ -10,13 +10,13 @@ use crate::name::Name;
 use crate::request::Seat;
 use crate::wire::Messages;
 
-/// Most messages that are published in one step.
+/// Maximum number of messages that one step publishes.
 const BATCH: usize = 256;
 
-/// Octets of messages after which a step takes no more.
+/// Number of message bytes at which a step takes no more.
 const BATCH_OCTETS: usize = 256 << 10;
 
-/// What is to be done about a group.
+/// A step of a group.
 #[derive(Debug)]
 pub(super) enum Op {
     Position {
@@ -39,19 +39,19 @@ pub(super) enum Op {
         token: Token,
     },
     Enter(Seat, Vec<Present>),
-    /// `None`: all of them.
+    /// `None` removes all of them.
     Exit(Seat, Option<Vec<Name>>),
 }
 
-/// Messages that are published in one step.
+/// Messages that one step publishes.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) messages: Messages,
-    /// How long they are together.
+    /// Their total length.
     pub(super) octets: usize,
     /// Whether they have numbers.
     pub(super) saved: bool,
-    /// For each message who is told where it stands.
+    /// The node that is told the position of each message.
     pub(super) of: Vec<(NodeId, Option<Token>)>,
     pub(super) id: Option<Name>,
 }
@@ -62,7 +62,7 @@ impl Batch {
     }
 }
 
-/// What is to be done about a node's places in presence.
+/// A step of a node's places in presence.
 #[derive(Debug)]
 pub(super) enum NodeOp {
     Register(Vec<Name>),
@@ -74,7 +74,7 @@ pub(super) enum NodeOp {
 #[derive(Debug)]
 pub(super) struct Lane<T> {
     pub(super) queue: VecDeque<T>,
-    /// A step is on its way, or failed and waits to be tried again.
+    /// A step is in flight, or failed and waits to be retried.
     pub(super) busy: bool,
 }
 
@@ -92,7 +92,7 @@ impl<T> Lane<T> {
         self.queue.is_empty() && !self.busy
     }
 
-    /// The next step, if its turn has come.
+    /// Returns the next step, if none is in flight.
     pub(super) fn next(&mut self) -> Option<T> {
         if self.busy {
             return None;
@@ -104,8 +104,8 @@ impl<T> Lane<T> {
 }
 
 impl Lane<Op> {
-    /// Puts a message behind what waits, together with others where that can be; `most`: octets that are kept and lost together. Says how
-    /// long it is.
+    /// Queues a message, merged with others where possible; `most` is the number of bytes that are kept and evicted together. Returns
+    /// its length.
     pub(super) fn publish(
         &mut self,
         draft: &PublishRequest,

@@ -1,7 +1,7 @@
-//! What the backplane has done.
+//! Counters of the backplane.
 //! Plain values.
 
-/// Counters of the link to Redis, since the process began.
+/// Counters of the link to Redis, since the process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -13,24 +13,24 @@ pub struct Metrics {
     pub requests: u64,
     /// Requests that Redis refused.
     pub refused: u64,
-    /// Messages that were sent to be published.
+    /// Messages that were sent for publication.
     pub published: u64,
-    /// Steps in which they were published: what comes while one is on its way goes together.
+    /// Steps that published them: messages that arrive while a step is in flight share the next one.
     pub batches: u64,
-    /// Messages of which nobody knows whether they were published: the connection was lost meanwhile.
+    /// Messages that may or may not have been published, because the connection was lost meanwhile.
     pub uncertain: u64,
     /// Messages that were received.
     pub received: u64,
-    /// How often received messages were framed: once each, however many nodes and members receive them.
+    /// Received messages that were framed, each once, however many nodes and members receive it.
     pub encodes: u64,
-    /// How often they were compressed.
+    /// Received messages that were compressed.
     pub deflates: u64,
-    /// What was received and not understood, since a newer server wrote it.
+    /// Received payloads that were skipped because a newer server wrote them.
     pub unknown: u64,
-    /// What was received and was malformed.
+    /// Received payloads that were malformed.
     pub malformed: u64,
-    /// How often a node was cleared away after its lease had ended: each is so twice, a lease apart.
+    /// Times that a node was cleared after its lease had ended; each is cleared twice, a lease apart.
     pub swept: u64,
-    /// How often a node of this process was given up though it was there.
+    /// Times that a node of this process was given up although it was running.
     pub given_up: u64,
 }

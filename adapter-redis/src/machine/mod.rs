@@ -1,14 +1,14 @@
-//! The link between the nodes of this process and Redis, as a state machine: commands of nodes, replies and time go in, requests and
-//! events come out.
-//! Knows no connection and no runtime; the driver carries its requests, a simulation answers them from memory.
+//! The link between the nodes of this process and Redis, as a state machine: commands of nodes, replies and time go in, requests and events
+//! come out.
+//! Knows no connection and no runtime; the driver sends its requests, and a simulation answers them from memory.
 //!
-//! - **Order.** What is to be done about a group is done one step after the other (`lane.rs`), whatever connection carries it. All
-//!   nodes hear of it in the order of Redis.
-//! - **Positions.** A subscription begins with the group's position, and what arrives meanwhile is held until that is known, so
-//!   that a node never hears of a message before it knows where it stands (`group.rs`).
+//! - **Order.** The steps of a group are executed one after the other (`lane.rs`), whatever connection carries them. All nodes see them in
+//!   the order of Redis.
+//! - **Positions.** A subscription starts with the group's position. Messages that arrive before it are held, so that a node never receives
+//!   a message before the position (`group.rs`).
 //! - **Filters.** Watchers receive each message once, from one of two channels (`watch.rs`).
-//! - **Presence.** Each node has a seat, and another after each outage; what was said by an earlier one is cleared away after the
-//!   new one has said who is there (`seat.rs`).
+//! - **Presence.** Each node has a seat, and a new one after each outage; the earlier one is cleared after the new one has announced its
+//!   users (`seat.rs`).
 
 mod channels;
 mod group;
@@ -39,28 +39,28 @@ use group::Group;
 use lane::{Lane, NodeOp, Op};
 use seat::{Node, Sweep};
 
-/// After which time what Redis refused is tried again.
+/// The time after which a refused request is retried.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Steps that may wait before no more commands should be taken.
+/// Number of waiting steps at which no more commands should be taken.
 const CROWDED: usize = 8_192;
 
-/// Octets of messages that may wait before no more commands should be taken.
+/// Number of waiting message bytes at which no more commands should be taken.
 const CROWDED_OCTETS: usize = 16 << 20;
 
-/// Bits of an epoch that are left to chance.
+/// Number of random bits in an epoch.
 const CHANCE: u32 = 22;
 
 /// The link of this process to Redis.
 #[derive(Debug)]
 pub struct Machine {
     options: Arc<HubOptions>,
-    /// Epochs are drawn from it.
+    /// The source of epochs.
     epochs: Jitter,
-    /// What time it was when it was called last.
+    /// The time of the last call.
     now: Instant,
     is_up: bool,
-    /// Since when.
+    /// Since when it is connected.
     up_since: Instant,
     /// How far the clock of Redis is ahead of ours, in microseconds.
     skew: i128,
@@ -71,9 +71,9 @@ pub struct Machine {
     filters: Filters<NodeId>,
     channels: BTreeMap<Channel, Subscription>,
     sweeps: BTreeMap<Seat, Sweep>,
-    /// Some node watches filters, as far as known.
+    /// Whether any node watches filters, as far as known.
     watched: bool,
-    /// Until then that holds whatever a beat says.
+    /// Until this time, beats do not change that.
     watched_until: Instant,
     windows: u16,
     flights: BTreeMap<RequestId, Flight>,
@@ -81,14 +81,14 @@ pub struct Machine {
     events: VecDeque<(NodeId, Event)>,
     due: BTreeSet<(Instant, Due)>,
     next_id: RequestId,
-    /// Steps that wait or are on their way.
+    /// Number of steps that wait or are in flight.
     steps: usize,
-    /// Octets of messages that wait or are on their way.
+    /// Number of message bytes that wait or are in flight.
     octets: usize,
     metrics: Metrics,
 }
 
-/// A request that is on its way.
+/// A request in flight.
 #[derive(Debug)]
 enum Flight {
     Subscription(Channel, bool),
@@ -100,7 +100,7 @@ enum Flight {
     Swept(Seat),
 }
 
-/// What is to be looked at when its time has come.
+/// Something to check when its time has come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Channel(Channel),
@@ -114,7 +114,7 @@ enum Due {
 }
 
 impl Machine {
-    /// A machine without a connection. The seed must be fresh entropy: epochs are drawn from it.
+    /// Creates a machine without a connection. The seed must be fresh entropy: epochs are drawn from it.
     pub fn new(options: Arc<HubOptions>, seed: &Seed) -> Self {
         Self {
             options,
@@ -143,38 +143,38 @@ impl Machine {
         }
     }
 
-    /// What it has done.
+    /// Returns its counters.
     pub const fn metrics(&self) -> Metrics {
         self.metrics
     }
 
-    /// Whether no more commands should be taken before some of what waits is done.
+    /// Returns whether no more commands should be taken until some of the waiting steps are done.
     pub const fn is_crowded(&self) -> bool {
         self.steps >= CROWDED || self.octets >= CROWDED_OCTETS
     }
 
-    /// Whether nothing waits and nothing is on its way.
+    /// Returns whether nothing waits and nothing is in flight.
     pub fn is_idle(&self) -> bool {
         self.flights.is_empty() && self.steps == 0 && self.sweeps.is_empty()
     }
 
-    /// The next request, and by which id its reply is to be given back.
+    /// Returns the next request, and the id with which to return its reply.
     pub fn poll_request(&mut self) -> Option<(RequestId, Request)> {
         self.requests.pop_front()
     }
 
-    /// The next thing that a node is to be told.
+    /// Returns the next event for any node.
     pub fn poll_event(&mut self) -> Option<(NodeId, Event)> {
         self.events.pop_front()
     }
 
-    /// The next thing that a node is to be told, if it is for this one.
+    /// Returns the next event, if it is for this node.
     pub fn poll_event_of(&mut self, node: NodeId) -> Option<Event> {
         let (_, event) = self.events.pop_front_if(|(to, _)| *to == node)?;
         Some(event)
     }
 
-    /// When [`tick`](Self::tick) is to be called.
+    /// Returns when [`tick`](Self::tick) is to be called.
     pub fn deadline(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
     }
@@ -210,8 +210,8 @@ impl Machine {
         }
     }
 
-    /// A fresh connection is there. Nothing is subscribed on it, and what was asked over an earlier one is void. `server_time` is what
-    /// time it is by the clock of Redis, in microseconds. The nodes are to be told [`Event::Up`] now, by whoever carries the events.
+    /// A new connection is there, without subscriptions; requests over an earlier one are void. `server_time` is the time by the clock
+    /// of Redis, in microseconds. The caller, which carries the events, now sends [`Event::Up`] to the nodes.
     pub fn connected(&mut self, now: Instant, server_time: u64) {
         self.disconnected(now);
         self.now = now;
@@ -228,7 +228,7 @@ impl Machine {
         }
     }
 
-    /// The connection is lost. The nodes are to be told [`Event::Down`], by whoever carries the events.
+    /// The connection is lost. The caller, which carries the events, sends [`Event::Down`] to the nodes.
     pub fn disconnected(&mut self, now: Instant) {
         if !core::mem::replace(&mut self.is_up, false) {
             return;
@@ -251,12 +251,12 @@ impl Machine {
         self.metrics.uncertain += (on_their_way + waiting) as u64;
     }
 
-    /// Takes what a node asks for. Without a connection that is forgotten: the node says what counts again when there is one.
+    /// Takes a command of a node. Without a connection it is dropped: the node repeats what matters once there is one.
     pub fn command(&mut self, now: Instant, from: NodeId, command: Command) {
         self.now = now;
         if !self.is_up {
             if matches!(command, Command::Goodbye) {
-                // Others clear it away when its lease has ended.
+                // Other nodes clear it when its lease has ended.
                 self.nodes.remove(&from);
             }
             return;
@@ -294,7 +294,7 @@ impl Machine {
                 Query::Presence(group) => {
                     self.read(from, &group, Op::Presence { node: from, token });
                 }
-                // A question of a later core.
+                // A query of a later core.
                 _ => self.fail(from, token),
             },
             Command::Enter { group, users } => self.enter(from, &group, users),
@@ -336,7 +336,7 @@ impl Machine {
             Command::Listen(listens) => self.listen(from, listens),
             Command::Beat => self.beat(from),
             Command::Goodbye => self.goodbye(from),
-            // A command of a later core: nothing is known of it.
+            // An unknown command of a later core.
             _ => {}
         }
     }
@@ -347,7 +347,7 @@ impl Machine {
             .push_back((node, Event::Failed { token, error }));
     }
 
-    /// Takes what a request was answered. Replies over an earlier connection are ignored.
+    /// Takes the reply to a request. Replies over an earlier connection are ignored.
     pub fn reply(&mut self, now: Instant, id: RequestId, result: Result<Reply, Failure>) {
         self.now = now;
         let Some(flight) = self.flights.remove(&id) else {
@@ -380,7 +380,7 @@ impl Machine {
         }
     }
 
-    /// Takes what Redis says by itself. What came before a reply is to be given before it.
+    /// Takes a push of Redis. Pushes that precede a reply are to be passed before it.
     pub fn push(&mut self, now: Instant, push: Push) {
         self.now = now;
         if !self.is_up {
@@ -397,13 +397,13 @@ impl Machine {
         self.skew = i128::from(server_time) - i128::from(now.as_micros());
     }
 
-    /// A moment of Redis by our clock.
+    /// Converts a time of Redis to our clock.
     fn local(&self, server_time: u64) -> Instant {
         let micros = (i128::from(server_time) - self.skew).max(0);
         Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
-    /// An epoch that was not drawn before, and is beyond those that were drawn earlier: milliseconds by the clock of Redis, then chance.
+    /// Returns a new epoch, higher than all that were drawn earlier: milliseconds by the clock of Redis, then random bits.
     fn fresh(&mut self) -> u64 {
         let chance = Duration::from_micros((1 << CHANCE) - 1);
         let drawn = self.epochs.between(Duration::from_micros(1), chance);
@@ -420,7 +420,7 @@ impl Machine {
         self.requests.push_back((self.next_id, request));
     }
 
-    /// Sends a payload to a node of another process, behind what was sent there before.
+    /// Sends a payload to a node of another process, after those sent there before.
     fn post(&mut self, to: NodeId, payload: Vec<u8>) {
         self.steps += 1;
         self.octets += payload.len();
@@ -459,7 +459,7 @@ impl Machine {
         }
     }
 
-    /// A node of this process of which a channel is told something.
+    /// Delivers to a channel of a node of this process.
     fn of_node(node: NodeId, slot: u32, generation: u32) -> ChannelId {
         ChannelId::from_parts(node, slot, generation)
     }
@@ -470,7 +470,7 @@ impl Machine {
     }
 }
 
-/// Where nothing is known.
+/// The reply when nothing is known.
 const NOWHERE: Mark = Mark {
     position: sansws_core::hub::Position {
         epoch: 0,

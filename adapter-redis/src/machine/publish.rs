@@ -1,4 +1,4 @@
-//! The steps of a group: what is asked of Redis for each, and what its reply means.
+//! The steps of a group: the request for each, and the meaning of its reply.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::wire;
 impl Machine {
     pub(super) fn publish(&mut self, from: NodeId, token: Option<Token>, draft: &PublishRequest) {
         self.metrics.published += 1;
-        // What goes together is kept and evicted together: a part of what may be kept.
+        // Messages of one step are kept and evicted together, so it may take only part of the history's limit.
         let keep = self.options.of(&draft.group).history;
         let most = keep.map_or(usize::MAX, |keep| keep.octets / 8);
         let lane = &mut self.group(&draft.group).lane;
@@ -28,11 +28,11 @@ impl Machine {
         self.pump_group(&draft.group);
     }
 
-    /// Puts a step behind the others of its group.
+    /// Queues a step of a group.
     pub(super) fn push_op(&mut self, name: &Name, op: Op) {
         let queue = &mut self.group(name).lane.queue;
         if matches!(op, Op::Position { .. }) && matches!(queue.back(), Some(Op::Position { .. })) {
-            // The one that waits answers both; the first over a connection asks for more.
+            // The waiting one answers both; the first over a connection asks for more.
             if let (Some(Op::Position { first: waits }), Op::Position { first }) =
                 (queue.back_mut(), op)
             {
@@ -45,7 +45,7 @@ impl Machine {
         self.pump_group(name);
     }
 
-    /// Begins the next step of a group, if its turn has come.
+    /// Starts the next step of a group, if none is in flight.
     pub(super) fn pump_group(&mut self, name: &Name) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
@@ -149,7 +149,7 @@ impl Machine {
         self.pump_group(name);
     }
 
-    /// Does what follows from a reply. Returns the step if it is not what was asked for.
+    /// Processes a reply. Returns the step if the reply does not match it.
     fn group_done(
         &mut self,
         now: Instant,
@@ -219,7 +219,7 @@ impl Machine {
         None
     }
 
-    /// Redis refused a step. Returns it if it has to be tried again.
+    /// Redis refused a step. Returns it if it has to be retried.
     fn group_failed(&mut self, name: &Name, op: Op, asked: Vec<(NodeId, Token)>) -> Option<Op> {
         match op {
             Op::Publish(batch) => {
@@ -239,7 +239,7 @@ impl Machine {
             }
             Op::Send(_) => None,
             Op::Position { .. } => {
-                // Who asked is answered by the next try.
+                // The nodes that asked are answered by the next try.
                 self.ask_again(name, asked);
                 Some(op)
             }
@@ -275,7 +275,7 @@ impl Machine {
         }
     }
 
-    /// What was published since a position, as far as it was kept.
+    /// Processes messages since a position, as far as they were kept.
     fn past(
         &mut self,
         name: &Name,
@@ -312,7 +312,7 @@ impl Machine {
                     let position = Position { epoch, offset };
                     publications.push(self.publication(&draft, position, entry.time));
                 }
-                // Its number is missing, and whoever reads sees that.
+                // Its number is missing, which the reader notices.
                 Err(wire::WireError::Unknown) => self.metrics.unknown += 1,
                 Err(_) => self.metrics.malformed += 1,
             }

@@ -1,6 +1,6 @@
-//! Who is present on the nodes of this process, as the others see it.
-//! What a node said goes with it: by its own word, or when its lease has ended.
-//! Knows users by name; when somebody counts as gone was decided by the hub.
+//! The users of this process's nodes, as other servers see them.
+//! A node's users go when it removes them, or when its lease has ended.
+//! Knows users by name; the hub decides when a user counts as gone.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::name::Name;
 use crate::request::{Channel, Failure, Reply, Request, Seat};
 use crate::wire;
 
-/// The lease of a hub that has none: as good as for ever.
+/// The lease of a hub without one: practically forever.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// A node of this process.
@@ -22,18 +22,18 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub(super) struct Node {
     pub(super) windows: u16,
     pub(super) watched: BTreeSet<Filter>,
-    /// It is told of all changes of presence.
+    /// It listens to all changes of presence.
     pub(super) listens: bool,
     term: u32,
-    /// It was heard of in this term.
+    /// It has announced itself in this term.
     beaten: bool,
-    /// Who is there, by group.
+    /// Its users, by group.
     present: BTreeMap<Name, BTreeSet<Name>>,
-    /// An earlier term, and the groups of which it has to be cleared away.
+    /// An earlier term, and the groups in which it has to be cleared.
     earlier: Option<(Seat, BTreeSet<Name>)>,
     /// Groups in which it has a place.
     registered: BTreeSet<Name>,
-    /// Steps of groups in which its place was asked for and not confirmed.
+    /// Steps of groups that requested its place, unconfirmed.
     waiting: BTreeMap<Name, VecDeque<Op>>,
     pub(super) lane: Lane<NodeOp>,
 }
@@ -47,11 +47,11 @@ impl Node {
     }
 }
 
-/// A seat that is cleared away.
+/// A seat that is being cleared.
 #[derive(Debug)]
 pub(super) struct Sweep {
     groups: Vec<Name>,
-    /// Those of which it has not been cleared away yet.
+    /// Groups in which it has not been cleared yet.
     left: BTreeSet<Name>,
 }
 
@@ -76,7 +76,7 @@ impl Machine {
         if is_first {
             self.want(&Channel::Watch, true);
             self.somebody_watches(now);
-            // All others are told, now by word and from then on by beats.
+            // All other nodes are told, now by a message and later by beats.
             let request = Request::Send {
                 channel: Channel::Control,
                 payload: wire::watching(),
@@ -108,13 +108,13 @@ impl Machine {
         self.want(&Channel::Presence, wanted);
     }
 
-    /// Some node watches filters. Beats that were on their way do not know of it.
+    /// Some node watches filters. Beats that are in flight do not know it.
     pub(super) fn somebody_watches(&mut self, now: Instant) {
         self.watched = true;
         self.watched_until = now + self.lease();
     }
 
-    /// After an outage, and when it was given up, a node has another seat: what is cleared away of the one before can't hit it.
+    /// After an outage, or when it was given up, a node gets a new seat, so that clearing the old one cannot affect it.
     pub(super) fn take_another_seat(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
@@ -134,7 +134,7 @@ impl Machine {
         self.wait_no_more(waiting);
     }
 
-    /// Steps that waited for a place which nobody wants any more: what clears away another seat is done all the same.
+    /// Steps that waited for a place that is no longer wanted; those that clear another seat are done nevertheless.
     fn wait_no_more(&mut self, waiting: BTreeMap<Name, VecDeque<Op>>) {
         for (name, ops) in waiting {
             for op in ops {
@@ -188,7 +188,7 @@ impl Machine {
         }
     }
 
-    /// All that are on a node. It said so before over another connection; whoever is not among them has gone.
+    /// Replaces all users of a node. It announced others over an earlier connection; those that are not among these are gone.
     pub(super) fn here(&mut self, id: NodeId, groups: Vec<(Name, Vec<Present>)>) {
         for (name, users) in groups {
             self.enter(id, &name, users);
@@ -199,7 +199,7 @@ impl Machine {
         }
     }
 
-    /// Clears a seat away in these groups, behind what its node has said since.
+    /// Clears a seat in these groups, after the announcements that its node has made since.
     pub(super) fn sweep(&mut self, seat: Seat, groups: Vec<Name>) {
         if groups.is_empty() {
             return self.swept(seat, groups);
@@ -238,7 +238,7 @@ impl Machine {
         self.request(request, Flight::Swept(seat));
     }
 
-    /// Users, or all of a seat, were taken out of a group.
+    /// Users, or all of a seat, were removed from a group.
     pub(super) fn exited(&mut self, name: &Name, seat: Seat, all: bool) {
         if all
             && let Some(sweep) = self.sweeps.get_mut(&seat)
@@ -248,7 +248,7 @@ impl Machine {
             let groups = core::mem::take(&mut sweep.groups);
             return self.swept(seat, groups);
         }
-        // Others leave behind these: until then the place is what they are found by, should the connection be lost.
+        // The removals of others follow these; until then the place must stay, so that they are found if the connection is lost.
         let comes = |op: &Op| matches!(op, Op::Enter(of, _) | Op::Exit(of, _) if *of == seat);
         let group = self.groups.get(name);
         if group.is_some_and(|group| group.lane.queue.iter().any(comes)) {
@@ -330,7 +330,7 @@ impl Machine {
             return;
         };
         if node.seat(id) != seat {
-            // It was asked for another term.
+            // It was requested for another term.
             return;
         }
         let Ok(reply) = result else {
@@ -381,7 +381,7 @@ impl Machine {
         }
     }
 
-    /// A node was heard. When nothing was known of it though it had been heard before, it was given up: it says all again.
+    /// A beat was answered. If the node was unknown although it had beaten before, it was given up: it announces its users again.
     fn heard(&mut self, id: NodeId, anew: bool) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
@@ -392,7 +392,7 @@ impl Machine {
         }
     }
 
-    /// A seat was given up: its node takes another, and says all again.
+    /// A seat was given up: its node takes a new one, and announces its users again.
     pub(super) fn seat_given_up(&mut self, seat: Seat) {
         let id = seat.node;
         if self.nodes.get(&id).is_none_or(|node| node.seat(id) != seat) {
@@ -404,7 +404,7 @@ impl Machine {
         self.events.push_back((id, Event::Up));
     }
 
-    /// A node was not heard of any more.
+    /// The lease of a node has ended.
     pub(super) fn begin_sweep(&mut self, seat: Seat) {
         if self.sweeps.contains_key(&seat) {
             return;
@@ -417,7 +417,7 @@ impl Machine {
         self.request(Request::Groups(seat), Flight::Sweep(seat));
     }
 
-    /// A node goes.
+    /// A node leaves.
     pub(super) fn goodbye(&mut self, id: NodeId) {
         let Some(node) = self.nodes.remove(&id) else {
             return;

@@ -1,7 +1,7 @@
-//! What watchers of filters receive: from the channel of watchers, and of a group that this process subscribes to from the group's channel.
-//! In a cluster the two come from different servers, and either may be ahead of the other: the time of a message, which rises
-//! within its group, decides which of the two passes it on, so that watchers receive each message once.
-//! Knows no subscription, only when one of a group begins and ends.
+//! The messages for watchers of filters: from the watch channel or, for a group that this process subscribes to, from the group's channel.
+//! In a cluster the two come from different servers, and either may be ahead: the time of a message, which increases within its group,
+//! decides which of the two delivers it, so that watchers receive each message once.
+//! Knows no subscription, only when one of a group starts and ends.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -14,27 +14,27 @@ use super::{Due, Machine};
 use crate::name::Name;
 use crate::wire::{self, Batch, Payload, WireError};
 
-/// For how long it is remembered what the channel of a group passed on, after its subscription has ended: the channel of watchers may be as
-/// far behind.
+/// How long the range that the channel of a group has delivered is remembered after its subscription has ended: the watch channel may be
+/// this far behind.
 const BEHIND: Duration = Duration::from_secs(5);
 
 /// Maximum number of ended subscriptions that are remembered.
 const MOST_ENDED: usize = 16;
 
-/// Which messages of a group its own channel passes on to watchers. All others come from the channel of watchers.
+/// Decides which messages of a group its own channel delivers to watchers. All others come from the watch channel.
 #[derive(Debug, Default)]
 pub(super) struct Cover {
-    /// Those that are newer, while the group is subscribed to and its position was known.
+    /// Newer messages than this, while the group is subscribed to and its position is known.
     since: Option<u64>,
-    /// The newest that came by the group's channel and does not wait for the position.
+    /// The newest message that arrived by the group's channel and does not wait for the position.
     newest: u64,
-    /// Earlier subscriptions, the oldest first.
+    /// Earlier subscriptions, oldest first.
     ended: VecDeque<Span>,
-    /// What came by the channel of watchers before it was known which of the two is to pass it on, the oldest first.
+    /// Messages that arrived by the watch channel before it was known which channel delivers them, oldest first.
     held: VecDeque<(u64, Vec<u8>)>,
 }
 
-/// What an earlier subscription passed on: all that is newer than `since`, up to `newest`.
+/// The range that an earlier subscription delivered: newer than `since`, up to `newest`.
 #[derive(Debug)]
 struct Span {
     since: u64,
@@ -42,7 +42,7 @@ struct Span {
     forget_at: Instant,
 }
 
-/// What becomes of something that the channel of watchers brings.
+/// What to do with a message from the watch channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Pass,
@@ -55,16 +55,16 @@ impl Cover {
         self.since.is_none() && self.ended.is_empty() && self.held.is_empty()
     }
 
-    /// A message came by the group's channel. Returns whether it is for watchers too.
+    /// A message arrived by the group's channel. Returns whether watchers get it too.
     pub(super) fn covers(&mut self, time: u64) -> bool {
         self.newest = self.newest.max(time);
         self.since.is_some_and(|since| time > since)
     }
 
-    /// The position is known: all that was published up to `time` comes from the channel of watchers, if it has not come already, and the rest
-    /// by the group's channel.
+    /// The position is known: messages published up to `time` come from the watch channel, unless they have come already, and later
+    /// ones by the group's channel.
     fn begin(&mut self, time: u64) {
-        // The group's channel may have brought more while nobody wanted it, which was left out.
+        // The group's channel may have carried more, ignored, while no node wanted the group.
         let since = time.max(self.newest);
         self.since.get_or_insert(since);
     }
@@ -78,7 +78,7 @@ impl Cover {
             None if stage == Stage::Positioning => Verdict::Hold,
             None => Verdict::Pass,
             Some(since) if time <= since => Verdict::Pass,
-            // The subscription ends: nobody knows yet with which message.
+            // The subscription ends; its last message is not known yet.
             Some(_) if stage == Stage::Off && time > self.newest => Verdict::Hold,
             Some(_) => Verdict::Drop,
         }
@@ -94,7 +94,7 @@ impl Cover {
 }
 
 impl Machine {
-    /// Passes something on that was published to any group, unless the group's channel does.
+    /// Delivers a message from the watch channel, unless the group's channel does.
     pub(super) fn watch_message(&mut self, octets: &[u8]) -> Result<(), WireError> {
         let nobody: Name = Arc::from("");
         let Payload::Watched { group, payload } = wire::parse(&nobody, octets)? else {
@@ -119,13 +119,13 @@ impl Machine {
         Ok(())
     }
 
-    /// The position of a group is known, and what was published up to then is in it.
+    /// The position of a group is known, and includes messages published before it.
     pub(super) fn cover_begins(&mut self, name: &Name, time: u64) {
         self.group(name).cover.begin(time);
         self.judge_held(name);
     }
 
-    /// The subscription to a group has ended: from now on all comes from the channel of watchers.
+    /// The subscription to a group has ended: from now on all messages come from the watch channel.
     pub(super) fn cover_ends(&mut self, now: Instant, name: &Name) {
         let is_watched = !self.filters.is_empty();
         let Some(group) = self.groups.get_mut(name) else {
@@ -159,7 +159,7 @@ impl Machine {
         self.forget_idle(name);
     }
 
-    /// Something changed that what is held waits for.
+    /// The state that held messages wait for has changed.
     pub(super) fn judge_held(&mut self, name: &Name) {
         let Some(group) = self.groups.get_mut(name) else {
             return;
@@ -193,7 +193,7 @@ impl Machine {
         });
     }
 
-    /// Passes a publication on to nodes with a filter that matches, but to these.
+    /// Delivers a publication to nodes with a matching filter, except to these.
     pub(super) fn tell_watchers(&mut self, publication: &Arc<Publication>, but: &BTreeSet<NodeId>) {
         if self.filters.is_empty() {
             return;

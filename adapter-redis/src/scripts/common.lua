@@ -1,7 +1,7 @@
--- What all scripts begin with. A group's hash holds: e epoch, o number of the last message, t when it was published, u when the last
--- message without a number was published that somebody watched, c octets
--- that were kept since the history began, f how many of them came before what is kept, as of the last look, F of which promotion of a
--- server it knows, p and v epoch and version of presence, r the run of the server in which that epoch began, x when it was last put off that this is forgotten.
+-- The beginning of all scripts. A group's hash holds: e epoch, o number of the last message, t when it was published, u when the last
+-- unnumbered message was published while some node watched, c bytes kept since the history began, f how many of them precede the kept ones,
+-- as of the last look, F the promotion of a server that it knows, p and v epoch and version of presence, r the run of the server in which
+-- that epoch began, x when its expiry was last extended.
 local function text(number)
     return string.format('%.0f', number)
 end

@@ -1,5 +1,5 @@
--- Where a group stands, and when the newest message was published, be it one without a number.
--- KEYS: hash, stream. ARGV: fresh epoch, life of the hash in ms, first over a connection ('1'), and what the node saw last: epoch or '',
+-- Returns the position of a group, and when the newest message was published, numbered or not.
+-- KEYS: hash, stream. ARGV: fresh epoch, life of the hash in ms, first over a connection ('1'), and the last mark of the node: epoch or '',
 -- number, time.
 local meta, stream = KEYS[1], KEYS[2]
 local known = redis.call('HMGET', meta, 'e', 'o', 't', 'F', 'u')
@@ -7,7 +7,7 @@ local epoch, top, time = known[1], tonumber(known[2]), tonumber(known[3])
 local is_new = not epoch
 local promotion = known[4]
 if ARGV[3] == '1' then
-    -- A server that took the place of another may not have all that the other had acknowledged.
+    -- A promoted server may lack messages that the old one had acknowledged.
     promotion = ''
     local info = redis.pcall('INFO', 'replication')
     local before = type(info) == 'string' and string.match(info, 'master_replid2:(%w+)')
@@ -19,7 +19,7 @@ if ARGV[3] == '1' then
     end
 end
 if epoch and ARGV[4] and ARGV[4] > epoch then
-    -- What came later was lost.
+    -- Later messages were lost.
     is_new = true
 elseif epoch and ARGV[4] == epoch then
     local offset, seen = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -35,7 +35,7 @@ elseif epoch and ARGV[4] == epoch then
 end
 if is_new then
     if not epoch then
-        -- Otherwise the time stays: it is that of the last message, which is looked for by it.
+        -- Otherwise the time stays: it is that of the last message, and identifies it.
         top, time = 0, clock()
         redis.call('DEL', stream)
         redis.call('HDEL', meta, 'c', 'f')

@@ -1,7 +1,8 @@
--- Users are in a group on a seat, or are there no more; all who subscribed and all who listen are told what changed.
--- KEYS: hash, users, users on the seat. ARGV: what is done, life of the hash in ms, channel, how to publish, channel of those who listen,
--- group, fresh epoch; then 'enter': user, when its metadata were said, metadata (behind '1', or '0' alone) ...; 'exit': user ...;
--- 'clear': for how many ms nobody enters on the seat any more: until then there is an empty name on it. A user's value is on how many seats it is, when its metadata were said, and its metadata.
+-- Adds users to a group on a seat, or removes them; all subscribers and listeners are notified of changes.
+-- KEYS: hash, users, users on the seat. ARGV: operation, life of the hash in ms, channel, publish command, channel of listeners, group,
+-- fresh epoch; then 'enter': user, when its metadata were set, metadata (after '1', or '0' alone) ...; 'exit': user ...; 'clear': for how
+-- many ms nobody may enter on the seat; until then an empty name marks it. A user's value: number of seats, when its metadata were set, and
+-- its metadata.
 local meta, users, seat = KEYS[1], KEYS[2], KEYS[3]
 local joined, updated, left, n_joined, n_updated, n_left = {}, {}, {}, 0, 0, 0
 local function known(user)
@@ -72,7 +73,7 @@ else
     redis.call('PEXPIRE', seat, ARGV[8])
 end
 if n_joined + n_updated + n_left > 0 then
-    -- A server that was started anew, or took the place of another, may have gone back: its versions would come again.
+    -- A server that was restarted or promoted may have gone back: its versions would repeat.
     local info = redis.pcall('INFO', 'server')
     local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
     local begun = redis.call('HMGET', meta, 'p', 'r')

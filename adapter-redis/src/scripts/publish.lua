@@ -1,7 +1,7 @@
--- Numbers messages of a group, keeps them if they are to be kept, and sends them to all who subscribed.
--- KEYS: hash, stream, [id]. ARGV: fresh epoch, channel, how to publish, channel of watchers or '', group, life of the hash in ms,
--- most messages that are kept (0: none), most octets, life of the stream in ms, how many messages have numbers, messages.
--- An entry of the stream has the number of its last message, and t when, n how many, c octets that were kept up to it, m the messages.
+-- Numbers messages of a group, keeps them if the group has a history, and sends them to all subscribers.
+-- KEYS: hash, stream, [id]. ARGV: fresh epoch, channel, publish command, channel of watchers or '', group, life of the hash in ms, maximum
+-- number of kept messages (0: none), maximum number of bytes, life of the stream in ms, how many messages have numbers, messages.
+-- An entry of the stream has the number of its last message, and t when, n how many, c bytes kept up to it, m the messages.
 local meta, stream, id = KEYS[1], KEYS[2], KEYS[3]
 if id then
     local before = redis.call('GET', id)
@@ -24,7 +24,7 @@ if not epoch then
     set('e', epoch)
 end
 if keep == 0 and kept and count > 0 then
-    -- What comes now would be missing among what was kept.
+    -- Messages published from now on would be missing among the kept ones.
     redis.call('DEL', stream)
     redis.call('HDEL', meta, 'c', 'f')
 end
@@ -48,7 +48,7 @@ if keep > 0 and count > 0 then
         't', text(time), 'n', count, 'c', text(kept), 'm', body)
     local octets = tonumber(ARGV[8])
     while kept - gone > octets do
-        -- How many came before the first: that is looked up when it may matter.
+        -- The number of messages before the first: it is looked up only when it may matter.
         local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
         local number = tonumber(string.match(first[1], '%d+'))
         gone = first[2][6] - #first[2][8]

@@ -1,8 +1,8 @@
--- What is kept of a group, in order.
--- KEYS: hash, stream. ARGV: how many messages at most, age in ms (0: nothing is kept), how many are kept, fresh epoch, life of the hash
--- in ms, epoch, number. Without the last four the newest are read, whatever was seen.
--- Said are: epoch, number of the last message, that of the last one that is not kept, that behind which is to be read, and entries; the
--- first of them may begin before that.
+-- Returns the kept messages of a group, in order.
+-- KEYS: hash, stream. ARGV: maximum number of messages, age in ms (0: nothing is kept), how many are kept, fresh epoch, life of the hash in
+-- ms, epoch, number. Without the last four the newest are read, whatever was seen.
+-- Returns: epoch, number of the last message, that of the last one no longer kept, that after which to read, and entries; the first of them
+-- may begin before that.
 local meta, stream = KEYS[1], KEYS[2]
 local known = redis.call('HMGET', meta, 'e', 'o')
 local epoch, top = known[1], tonumber(known[2])

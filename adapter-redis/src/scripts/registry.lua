@@ -1,6 +1,7 @@
--- Which seats there are, and until when.
--- KEYS: seats, dead, watchers, groups of the seat, those that were cleared away. ARGV: what is done, seat, lease in microseconds (for 'clear':
--- how long that is known), then for 'beat' whether it watches filters ('1'), for 'register', 'unregister' and 'clear' (which forgets a seat without groups) groups.
+-- Manages seats and their leases.
+-- KEYS: seats, dead, watchers, groups of the seat, cleared seats. ARGV: operation, seat, lease in microseconds (for 'clear': how long it is
+-- remembered), then for 'beat' whether it watches filters ('1'), for 'register', 'unregister' and 'clear' (which forgets a seat without
+-- groups) groups.
 local seats, dead, watchers, places, given_up = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local what, seat = ARGV[1], ARGV[2]
 if what == 'groups' then
@@ -22,7 +23,7 @@ if what == 'unregister' or what == 'clear' then
 end
 if what == 'register' then
     if redis.call('ZSCORE', dead, seat) or redis.call('ZSCORE', given_up, seat) then
-        -- It is there still, and has not heard of it: its next beat must be the first that is heard of it.
+        -- The node is running but does not know yet: its next beat must count as the first.
         return 0
     end
     redis.call('ZADD', seats, 'NX', ends, seat)
@@ -43,7 +44,7 @@ for _, silent in ipairs(redis.call('ZRANGEBYSCORE', seats, '-inf', text(time), '
     redis.call('ZREM', seats, silent)
     redis.call('ZADD', dead, text(time), silent)
 end
--- Whoever hears of a dead one clears it away; another hears of it if that takes longer than a lease.
+-- The node that learns of a dead one clears it; another learns of it if that takes longer than a lease.
 local due = redis.call('ZRANGEBYSCORE', dead, '-inf', text(time), 'LIMIT', 0, 64)
 for _, silent in ipairs(due) do
     redis.call('ZADD', dead, ends, silent)

@@ -1,4 +1,4 @@
-//! What channels are to do, on its way to their nodes.
+//! Instructions to channels, in wire format.
 //! The format stands in the [module](super).
 
 use sansws_core::hub::{ChannelId, Instruction};
@@ -7,7 +7,7 @@ use sansws_core::time::Instant;
 use super::read::Reader;
 use super::{WireError, payload, put_name, put_place};
 
-/// One channel is to do something.
+/// An instruction to one channel.
 pub fn instruct_channel(to: ChannelId, instruction: &Instruction) -> Vec<u8> {
     let mut out = payload(9);
     put_place(&mut out, to);
@@ -15,7 +15,7 @@ pub fn instruct_channel(to: ChannelId, instruction: &Instruction) -> Vec<u8> {
     out
 }
 
-/// All channels of the user whose group it is sent to are to do something.
+/// An instruction to all channels of the user to whose group it is sent.
 pub fn instruct(instruction: &Instruction) -> Vec<u8> {
     let mut out = payload(10);
     write(instruction, &mut out);
@@ -44,7 +44,7 @@ fn write(instruction: &Instruction, out: &mut Vec<u8>) {
             out.extend([5, u8::from(at.is_some())]);
             out.extend(at.iter().flat_map(|at| at.as_micros().to_be_bytes()));
         }
-        // One of a later core: who receives it does not know it either.
+        // An instruction of a later core, which the receiver would not know either.
         _ => out.push(0),
     }
 }

@@ -1,4 +1,4 @@
-//! One message as it lies in Redis.
+//! A message as stored in Redis.
 //! The format stands in the [module](super).
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::read::Reader;
 use super::{WireError, length, put_channel, put_name};
 use crate::name::Name;
 
-/// The flag of a message that has no number: the script that publishes looks at it.
+/// The flag of a message without a number, which the script that publishes checks.
 pub const UNSAVED: u8 = 1;
 const BINARY: u8 = 2;
 const SENDER: u8 = 4;
@@ -26,7 +26,7 @@ pub(super) fn is_binary(message: &PreparedMessage) -> bool {
     message.kind() == MessageKind::Binary
 }
 
-/// A message in wire format, without its group. Its id is not part of it.
+/// Returns a message in wire format, without its group and its id.
 pub fn encode(draft: &PublishRequest) -> Vec<u8> {
     let mut out = Vec::with_capacity(draft.message.len() + 32);
     encode_to(draft, &mut out);
@@ -72,7 +72,7 @@ pub(super) fn encode_to(draft: &PublishRequest, out: &mut Vec<u8>) {
     out.extend(draft.message.payload());
 }
 
-/// Reads a message of a group.
+/// Parses a message of a group.
 ///
 /// # Errors
 /// [`WireError`].

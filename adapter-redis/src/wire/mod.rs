@@ -1,8 +1,8 @@
-//! What crosses Redis: messages, and what nodes tell each other.
-//! Version 1 is described here, and fixed by the vectors in `vectors.tsv`.
-//! Knows no Redis. Octets that are not understood are an error, never a panic, and nothing is reserved for a number in them.
+//! The wire format: messages, and notifications between nodes.
+//! This describes version 1, which is fixed by the vectors in `vectors.tsv`.
+//! Knows no Redis. Bytes that are not understood are an error, never a panic, and no memory is reserved for a number in them.
 //!
-//! Numbers are big-endian. A *payload* is what is sent to a channel; scripts in Redis write the first two kinds.
+//! Numbers are big-endian. A *payload* is sent to a channel; scripts in Redis write the first two kinds.
 //!
 //! ```text
 //! payload  = %x01 kind body
@@ -28,8 +28,8 @@
 //! instruction = 1 name / 2 name / 3 form(1) [name] / 4 metadata / 5 form(1) [time(8)]     join, leave, user, metadata, expiry
 //! ```
 //!
-//! A payload of another version, or of a kind that is not known, is skipped by whoever receives it, and counted: a newer server may
-//! say more. A message with a flag that is not known is skipped too, and its number is then missing: that is reported.
+//! A receiver skips and counts a payload of another version or an unknown kind: a newer server may send more. A message with an unknown
+//! flag is skipped too; its number is then missing, which is reported.
 
 mod instruction;
 mod message;
@@ -51,53 +51,53 @@ use crate::name::Name;
 /// The version that is written.
 pub const VERSION: u8 = 1;
 
-/// What is wrong with octets that came from Redis.
+/// Why bytes from Redis cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WireError {
-    /// Another version, a kind or a flag that is not known: a newer server wrote it.
-    #[error("a newer version wrote this")]
+    /// An unknown version, kind or flag: a newer server wrote it.
+    #[error("a newer version wrote the message")]
     Unknown,
-    /// They end too soon, or are not what their kind says.
-    #[error("the octets are malformed")]
+    /// The bytes end too soon, or do not match their kind.
+    #[error("the message is malformed")]
     Malformed,
 }
 
-/// What is sent to a channel.
+/// The content of a message to a channel.
 #[derive(Clone, Debug)]
 pub enum Payload<'a> {
     /// Messages of a group.
     Messages(Batch<'a>),
     /// Users came or went.
     Presence(PresenceChange),
-    /// All channels of the group are to be closed.
+    /// Close all channels of the group.
     Close {
-        /// With this code.
+        /// The close code.
         code: CloseCode,
-        /// With this reason.
+        /// The reason.
         reason: &'a str,
     },
     /// A message for one channel of the node.
     Direct {
-        /// Its place.
+        /// Its slot.
         slot: u32,
-        /// How often that was used before.
+        /// The generation of the slot.
         generation: u32,
         /// The message.
         message: PreparedMessage,
     },
-    /// A channel of the node is to be closed.
+    /// Close a channel of the node.
     CloseChannel {
-        /// Its place.
+        /// Its slot.
         slot: u32,
-        /// How often that was used before.
+        /// The generation of the slot.
         generation: u32,
-        /// With this code.
+        /// The close code.
         code: CloseCode,
-        /// With this reason.
+        /// The reason.
         reason: &'a str,
     },
-    /// What was sent to the channel of a group.
+    /// A payload that was sent to the channel of a group.
     Watched {
         /// The group.
         group: Name,
@@ -106,25 +106,25 @@ pub enum Payload<'a> {
     },
     /// Some node watches filters now.
     Watching,
-    /// A channel of the node is to do something.
+    /// An instruction to a channel of the node.
     InstructChannel {
-        /// Its place.
+        /// Its slot.
         slot: u32,
-        /// How often that was used before.
+        /// The generation of the slot.
         generation: u32,
         /// The instruction.
         instruction: Instruction,
     },
-    /// All channels in the group are to do something.
+    /// An instruction to all channels of the group.
     Instruct(Instruction),
 }
 
 /// Messages that were published in one step.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// Where the group stood before.
+    /// The position of the group before them.
     pub before: Position,
-    /// When, in microseconds by the clock of Redis.
+    /// When they were published, in microseconds by the clock of Redis.
     pub time: u64,
     messages: Split<'a>,
 }
@@ -132,13 +132,13 @@ pub struct Batch<'a> {
 impl<'a> Iterator for Batch<'a> {
     type Item = Result<&'a [u8], WireError>;
 
-    /// The next message, in wire format.
+    /// Returns the next message, in wire format.
     fn next(&mut self) -> Option<Self::Item> {
         self.messages.next()
     }
 }
 
-/// Reads a payload; `group` is that of the channel it was sent to.
+/// Parses a payload; `group` is the one whose channel it was sent to.
 ///
 /// # Errors
 /// [`WireError`].
@@ -183,7 +183,7 @@ pub fn parse<'a>(group: &Name, octets: &'a [u8]) -> Result<Payload<'a>, WireErro
             group: reader.name()?,
             payload: reader.rest(),
         },
-        // What a newer server may add to it is of no interest.
+        // Ignore anything that a newer server may append.
         7 => return Ok(Payload::Watching),
         8 => Payload::Presence(presence::read(group, &mut reader)?),
         9 => Payload::InstructChannel {
@@ -205,7 +205,7 @@ fn payload(kind: u8) -> Vec<u8> {
     vec![VERSION, kind]
 }
 
-/// What the script that publishes sends to the channel of a group.
+/// Returns the payload that the publishing script sends to the channel of a group.
 pub fn messages(before: Position, time: u64, messages: &Messages) -> Vec<u8> {
     let mut out = payload(1);
     out.extend(before.epoch.to_be_bytes());
@@ -215,7 +215,7 @@ pub fn messages(before: Position, time: u64, messages: &Messages) -> Vec<u8> {
     out
 }
 
-/// Messages as they go to Redis together, and lie there: each behind its length.
+/// Messages as sent to and stored in Redis: each preceded by its length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Messages {
     octets: Vec<u8>,
@@ -223,12 +223,12 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// What was read from Redis. How many they are shows when they are read.
+    /// Messages read from Redis. Their number is known once they are parsed.
     pub fn of(octets: Vec<u8>, count: usize) -> Self {
         Self { octets, count }
     }
 
-    /// Puts a message behind the others.
+    /// Appends a message.
     pub fn push(&mut self, draft: &PublishRequest) {
         let at = self.octets.len();
         self.octets.extend([0; 4]);
@@ -240,7 +240,7 @@ impl Messages {
         self.count += 1;
     }
 
-    /// How many they are.
+    /// Returns their number.
     pub const fn count(&self) -> usize {
         self.count
     }
@@ -250,18 +250,18 @@ impl Messages {
         self.octets
     }
 
-    /// As they go to Redis.
+    /// Returns the bytes to send to Redis.
     pub fn as_bytes(&self) -> &[u8] {
         &self.octets
     }
 
-    /// The messages, in wire format, one after the other; an error ends them.
+    /// Iterates over the messages, in wire format; an error ends the iteration.
     pub fn iter(&self) -> impl Iterator<Item = Result<&[u8], WireError>> {
         Split { rest: &self.octets }
     }
 }
 
-/// Octets in which each message stands behind its length.
+/// Bytes in which each message is preceded by its length.
 #[derive(Clone, Copy, Debug)]
 struct Split<'a> {
     rest: &'a [u8],
@@ -281,7 +281,7 @@ impl<'a> Iterator for Split<'a> {
     }
 }
 
-/// All channels of the group are to be closed.
+/// Returns a payload that closes all channels of the group.
 pub fn close(code: CloseCode, reason: &str) -> Vec<u8> {
     let mut out = payload(3);
     out.extend(code.get().to_be_bytes());
@@ -289,7 +289,7 @@ pub fn close(code: CloseCode, reason: &str) -> Vec<u8> {
     out
 }
 
-/// A message for one channel.
+/// Returns a payload with a message for one channel.
 pub fn direct(to: ChannelId, message: &PreparedMessage) -> Vec<u8> {
     let mut out = payload(4);
     put_place(&mut out, to);
@@ -298,7 +298,7 @@ pub fn direct(to: ChannelId, message: &PreparedMessage) -> Vec<u8> {
     out
 }
 
-/// A channel is to be closed.
+/// Returns a payload that closes a channel.
 pub fn close_channel(channel: ChannelId, code: CloseCode, reason: &str) -> Vec<u8> {
     let mut out = payload(5);
     put_place(&mut out, channel);
@@ -307,7 +307,7 @@ pub fn close_channel(channel: ChannelId, code: CloseCode, reason: &str) -> Vec<u
     out
 }
 
-/// What is sent to the channel of a group, for those who watch filters.
+/// Returns a payload that was sent to the channel of a group, for watchers of filters.
 pub fn watched(group: &str, inner: &[u8]) -> Vec<u8> {
     let mut out = payload(6);
     put_name(&mut out, group);
@@ -315,7 +315,7 @@ pub fn watched(group: &str, inner: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Some node watches filters now.
+/// Returns a payload that announces that some node watches filters now.
 pub fn watching() -> Vec<u8> {
     payload(7)
 }
@@ -331,7 +331,7 @@ fn put_channel(out: &mut Vec<u8>, id: ChannelId) {
     put_place(out, id);
 }
 
-/// A name; the hub lets none be longer than 255 octets.
+/// Writes a name; the hub allows at most 255 bytes.
 fn put_name(out: &mut Vec<u8>, name: &str) {
     let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
     out.extend(length.to_be_bytes());
@@ -343,7 +343,7 @@ fn put_long(out: &mut Vec<u8>, octets: &[u8]) {
     out.extend(octets);
 }
 
-/// A length; the hub lets no message be as long as 4 GiB.
+/// Writes a length; the hub allows no message of 4 GiB or more.
 fn length(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
 }

@@ -1,4 +1,4 @@
-//! Changes of presence, as the script that keeps it sends them to the channel of a group.
+//! Changes of presence, as the presence script sends them to the channel of a group.
 //! The format stands in the [module](super).
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Octets, read from the front.
-//! Nothing is reserved: a length that says more than there is ends the reading.
+//! Parses bytes from the front.
+//! Reserves no memory: a length beyond the end is an error.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use sansws_core::hub::{ChannelId, NodeId, Position};
 use super::WireError;
 use crate::name::Name;
 
-/// What is still to be read.
+/// The unread rest.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -1,6 +1,6 @@
-//! A request that another stack has parsed, as the stream on which it would have come: the loop that serves sockets serves it too.
-//! RFC 9112 for the octets of both heads; RFC 8441 section 5 for what HTTP/2 says in other words.
-//! Once the request is accepted, it is the connection that the stack has let go of.
+//! A request that another stack has parsed, as the stream on which it would have arrived, so that the loop that serves sockets serves it too.
+//! RFC 9112 for the bytes of both heads; RFC 8441 section 5 for the differences of HTTP/2.
+//! Once the request is accepted, it becomes the connection that the stack has released.
 
 use std::error::Error as StdError;
 use std::io;
@@ -15,11 +15,11 @@ use sansws_core::http::{Fields, ResponseHead, parse_response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-/// The body of a request, of whatever type it was.
+/// The body of a request, with its type erased.
 pub(super) type AnyBody =
     Pin<Box<dyn Body<Data = Bytes, Error = Box<dyn StdError + Send + Sync>> + Send>>;
 
-/// What was answered.
+/// The answer to a request.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) status: u16,
@@ -29,7 +29,7 @@ pub(super) struct Answered {
 
 /// See the [module](self).
 pub struct Bridge {
-    /// What is still to be read of the request, and how far that is.
+    /// The unread rest of the request, and the position in it.
     request: Vec<u8>,
     read: usize,
     body: Option<AnyBody>,
@@ -37,20 +37,20 @@ pub struct Bridge {
 }
 
 enum Phase {
-    /// The answer is awaited.
+    /// The answer is not there yet.
     Asked {
         answer: Vec<u8>,
         tell: oneshot::Sender<Answered>,
         on_upgrade: Option<OnUpgrade>,
     },
-    /// It was accepted, and the stack has not let go of the connection yet.
+    /// The request was accepted, and the stack has not yet released the connection.
     Accepted(OnUpgrade),
     Open(TokioIo<Upgraded>),
     Over,
 }
 
 impl Bridge {
-    /// A request by its head, in octets, and its body, sent in chunks. What is answered is told once.
+    /// Creates one from the bytes of a head, and a body, which is sent in chunks. The answer is reported once.
     pub(super) const fn new(
         head: Vec<u8>,
         body: Option<AnyBody>,
@@ -69,7 +69,7 @@ impl Bridge {
         }
     }
 
-    /// The connection, once it is there; `None` while the request is answered.
+    /// Returns the connection once it is there; `None` while the request is being answered.
     fn poll_open(
         &mut self,
         cx: &mut Context<'_>,
@@ -89,7 +89,7 @@ impl Bridge {
         }))
     }
 
-    /// More of the request; 0 when all of it was read, and nobody waits for the answer any more.
+    /// Reads more of the request; 0 when all of it was read and nobody waits for the answer any more.
     fn poll_request(
         &mut self,
         cx: &mut Context<'_>,
@@ -129,7 +129,7 @@ impl Bridge {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes what is answered. An acceptance is told as soon as its head is whole.
+    /// Takes bytes of the answer. An acceptance is reported as soon as its head is complete.
     fn put(&mut self, octets: &[u8]) {
         let Phase::Asked { answer, .. } = &mut self.phase else {
             return;
@@ -140,7 +140,7 @@ impl Bridge {
         }
     }
 
-    /// Tells what was answered.
+    /// Reports the answer.
     fn tell(&mut self) {
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         let Phase::Asked {
@@ -159,7 +159,7 @@ impl Bridge {
             self.phase = Phase::Accepted(on_upgrade);
         }
         let body = body.to_vec();
-        // Who has gone is not told.
+        // The receiver may be gone.
         let _ = tell.send(Answered {
             status,
             fields,
@@ -168,7 +168,7 @@ impl Bridge {
     }
 }
 
-/// The head and the body of a response of ours.
+/// Parses the head and the body of our own response.
 fn split(answer: &[u8]) -> Option<(ResponseHead, &[u8])> {
     let end = answer.windows(4).position(|octets| octets == b"\r\n\r\n")? + 4;
     let (head, body) = answer.split_at_checked(end)?;
@@ -221,7 +221,7 @@ impl AsyncWrite for Bridge {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The end of the answer is flushed before the stack has let go of the connection.
+        // The end of the answer is flushed before the stack releases the connection.
         match &mut self.get_mut().phase {
             Phase::Open(open) => Pin::new(open).poll_flush(cx),
             Phase::Asked { .. } | Phase::Accepted(_) | Phase::Over => Poll::Ready(Ok(())),

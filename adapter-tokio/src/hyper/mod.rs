@@ -23,9 +23,9 @@
 //! # }
 //! ```
 //!
-//! A whole [`Router`](crate::Router) of ours, with its layers, pages and handlers, is one service there: see [`RouterService`].
+//! A whole [`Router`](crate::Router), with its layers, pages and handlers, becomes one service: see [`RouterService`].
 //!
-//! In a bare service of hyper, `Upgrade::from_request(&mut request)` makes one. The server must let connections be upgraded:
+//! In a plain hyper service, `Upgrade::from_request(&mut request)` makes one. The server must allow upgrades:
 //! `serve_connection(..).with_upgrades()` for HTTP/1.1, `enable_connect_protocol()` for HTTP/2; axum's `serve` does both.
 
 pub(crate) mod bridge;
@@ -51,7 +51,7 @@ use crate::{Compat, Io, Tokio};
 /// An open connection that another stack has upgraded.
 pub type WebSocket = sansws_async::WebSocket<Io<TokioIo<Upgraded>>>;
 
-/// A valid request for a WebSocket that a stack has parsed; see [`ExternalUpgrade`], which decides.
+/// A valid WebSocket request that another stack has parsed; see [`ExternalUpgrade`], which decides on it.
 #[must_use]
 pub struct Upgrade {
     foreign: ExternalUpgrade,
@@ -59,10 +59,10 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Takes a request; what makes it upgradable is taken out of it.
+    /// Takes a request, and removes the upgrade handle from it.
     ///
     /// # Errors
-    /// The response to give when it is no valid request for a WebSocket: 400, 405, 426, 501.
+    /// The response to return when it is not a valid WebSocket request: 400, 405, 426, 501.
     pub fn from_request<B, R: Default + From<Vec<u8>>>(
         request: &mut http::Request<B>,
     ) -> Result<Self, http::Response<R>> {
@@ -79,7 +79,7 @@ impl Upgrade {
         let Some(on_upgrade) = extensions.remove::<OnUpgrade>() else {
             return Err(Response::text(
                 500,
-                "the server does not let this connection be upgraded\n",
+                "the server does not allow this connection to be upgraded\n",
             ));
         };
         Ok(Self {
@@ -88,7 +88,7 @@ impl Upgrade {
         })
     }
 
-    /// The request: path, query, header fields, cookies, offered subprotocols.
+    /// Returns the request: path, query, header fields, cookies, offered subprotocols.
     pub const fn request(&self) -> &Request {
         self.foreign.request()
     }
@@ -117,15 +117,15 @@ impl Upgrade {
         self
     }
 
-    /// Says which route led here, by its pattern: spans and events name it. In axum that is known.
+    /// Sets the pattern of the matched route, for spans and events. In axum it is set automatically.
     pub fn route(mut self, pattern: &str) -> Self {
         self.foreign = self.foreign.route(pattern);
         self
     }
 
-    /// Accepts, and runs `handler` in a task of its own as a server of ours would: pings are answered while it waits, and what it
-    /// returns decides the close code. The time of the policy's hub is seen to from then on, for as long as the runtime lives. The response is to be returned to the stack; it may also be a refusal, such as 403 for a
-    /// page of another host.
+    /// Accepts, and runs `handler` in its own task, as [`Server`](crate::Server) would: pings are answered while it waits, and its result
+    /// decides the close code. From then on, the timers of the policy's hub are driven for as long as the runtime lives. Return the response
+    /// to the stack; it may also be a refusal, such as 403 for a page of another host.
     pub fn on_upgrade<R, H, F>(self, handler: H) -> http::Response<R>
     where
         R: Default + From<Vec<u8>>,
@@ -144,14 +144,14 @@ impl Upgrade {
                     let transport = Io::new(Compat(TokioIo::new(upgraded)));
                     admitted.run(transport, handler).await;
                 }
-                Err(error) => tracing::debug!(%error, "a connection was not upgraded"),
+                Err(error) => tracing::debug!(%error, "upgrade failed"),
             }
         });
         response.map(|()| R::default())
     }
 }
 
-/// Sees to the time of a hub, unless that is done already.
+/// Drives the timers of a hub, unless that is done already.
 fn drive_hub(hub: Option<&HubRef>) {
     if let Some(driving) =
         hub.and_then(|hub| sansws_async::internal::drive_hub_beside(hub, sleep::<Tokio>))
@@ -160,8 +160,8 @@ fn drive_hub(hub: Option<&HubRef>) {
     }
 }
 
-/// Shuts down what other stacks have upgraded: waits for the signal, then [drains](ServerHandle::drain) over `window`, and is done once nobody
-/// is in, or 5 seconds after the window, when who is left is dropped. It is what axum's `with_graceful_shutdown` waits for:
+/// Shuts down connections that other stacks have upgraded: waits for the signal, then [drains](ServerHandle::drain) over `window`. It returns
+/// once all have ended, or 5 seconds after the window, when the remaining ones are dropped. Pass it to axum's `with_graceful_shutdown`:
 ///
 /// ```
 /// # use std::time::Duration;
@@ -175,7 +175,7 @@ fn drive_hub(hub: Option<&HubRef>) {
 /// # }
 /// ```
 ///
-/// The connections are those that [`Upgrade::handle`] lets in by this handle.
+/// These are the connections that [`Upgrade::handle`] admits by this handle.
 pub async fn drain_when<S: Future>(signal: S, handle: ServerHandle, window: Duration) {
     signal.await;
     handle.drain(window);
@@ -185,7 +185,7 @@ pub async fn drain_when<S: Future>(signal: S, handle: ServerHandle, window: Dura
     }
 }
 
-/// How long a connection has for its closing handshake when the window to drain is over.
+/// How long a connection has for its closing handshake after the drain window.
 const LATE: Duration = Duration::from_secs(5);
 
 fn respond<R: Default + From<Vec<u8>>>(response: Response) -> http::Response<R> {

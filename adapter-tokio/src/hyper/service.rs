@@ -1,4 +1,4 @@
-//! A router as a service of tower: the same routes serve our sockets, axum and hyper.
+//! A router as a tower service, so that one set of routes serves our sockets, axum and hyper.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -22,12 +22,12 @@ use super::bridge::{Answered, AnyBody, Bridge};
 use super::drive_hub;
 use crate::{Compat, Router, Stream, Tokio, Wire};
 
-/// What a [`Router`](crate::Router) becomes beside axum's or hyper's own.
+/// Conversion of a [`Router`](crate::Router) to a service for axum or hyper.
 pub trait RouterExt: Sized {
-    /// The router as one service of tower, with default options: for `fallback_service` and `nest_service` of axum, and for hyper.
+    /// Makes a tower service with default options, for axum's `fallback_service` and `nest_service`, and for hyper.
     ///
     /// # Errors
-    /// When routes are in each other's way.
+    /// When routes conflict.
     fn into_service(self) -> Result<RouterService, Error> {
         self.into_service_with(ServerOptions::default())
     }
@@ -35,7 +35,7 @@ pub trait RouterExt: Sized {
     /// Makes a service with options: limits, timeouts, origins, trusted proxies.
     ///
     /// # Errors
-    /// When routes are in each other's way.
+    /// When routes conflict.
     fn into_service_with(self, options: ServerOptions) -> Result<RouterService, Error>;
 }
 
@@ -51,8 +51,8 @@ impl RouterExt for App<Wire> {
     }
 }
 
-/// Routes of handlers, endpoints and pages with their layers, policies and states, as a [`tower_service::Service`]. Clones are the
-/// same.
+/// Routes of handlers, endpoints and pages with their layers, policies and states, as a [`tower_service::Service`]. Clones share
+/// one state.
 ///
 /// ```
 /// use sansws_tokio::hyper::RouterExt;
@@ -76,9 +76,9 @@ impl RouterExt for App<Wire> {
 /// # }
 /// ```
 ///
-/// Over HTTP/1.1 the stack must let connections be upgraded, and over HTTP/2 take extended CONNECT; axum's `serve` does both. The
-/// address of the client is known where the request's extensions hold a `SocketAddr`, or axum's `ConnectInfo<SocketAddr>`. Hubs of the
-/// routes have their time seen to for as long as the runtime lives.
+/// The stack must allow upgrades over HTTP/1.1, and extended CONNECT over HTTP/2; axum's `serve` does both. The client's address is known
+/// if the request's extensions hold a `SocketAddr`, or axum's `ConnectInfo<SocketAddr>`. The timers of the routes' hubs are driven for as
+/// long as the runtime lives.
 #[derive(Clone, Debug)]
 pub struct RouterService {
     app: App<Wire>,
@@ -98,19 +98,19 @@ impl RouterService {
         })
     }
 
-    /// The door: it counts, and it shuts down, by [`drain_when`](super::drain_when) for one.
+    /// Returns the handle, which counts connections and shuts them down, for example by [`drain_when`](super::drain_when).
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
 
-    /// Shares the door with another server.
+    /// Shares the handle of another server.
     #[must_use]
     pub fn share(mut self, handle: ServerHandle) -> Self {
         self.handle = handle;
         self
     }
 
-    /// Begins to serve a request.
+    /// Starts serving a request.
     fn begin<B>(&self, mut request: Request<B>) -> Option<(oneshot::Receiver<Answered>, bool)>
     where
         B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
@@ -168,7 +168,7 @@ where
     }
 }
 
-/// The answer in the making.
+/// The future of an answer.
 #[derive(Debug)]
 pub struct Answering(Option<(oneshot::Receiver<Answered>, bool)>);
 
@@ -176,13 +176,13 @@ impl Future for Answering {
     type Output = Result<Response<Answer>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // So many are refused that there is no time to say why.
+        // Too many requests are being refused to send an explanation.
         let Some((told, is_extended)) = &mut self.0 else {
             return Poll::Ready(Ok(empty(StatusCode::SERVICE_UNAVAILABLE)));
         };
         Poll::Ready(Ok(match std::task::ready!(Pin::new(told).poll(cx)) {
             Ok(answered) => respond(answered, *is_extended),
-            // The server dropped it where it stood.
+            // The server dropped the connection.
             Err(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
         }))
     }
@@ -224,7 +224,7 @@ fn respond(answered: Answered, is_extended: bool) -> Response<Answer> {
         fields,
         body,
     } = answered;
-    // RFC 8441 5: "a 2xx (Successful) response"; what HTTP/1.1 upgrades by is not said
+    // RFC 8441 5: "a 2xx (Successful) response"; the upgrade fields of HTTP/1.1 are left out
     let is_tunnel = is_extended && status == 101;
     let status = if is_tunnel { 200 } else { status };
     let kept = |name: &str| match name.to_ascii_lowercase().as_str() {
@@ -242,7 +242,7 @@ fn respond(answered: Answered, is_extended: bool) -> Response<Answer> {
         .unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
 }
 
-/// The address of the client, as far as the stack says it.
+/// Returns the address of the client, if the stack reports it.
 fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
     let extensions = request.extensions();
     #[cfg(feature = "axum")]
@@ -252,10 +252,10 @@ fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
     extensions.get::<SocketAddr>().copied()
 }
 
-/// What says how a message goes over its connection, which is ours to say.
+/// Header fields about the framing of a message, which we set ourselves.
 const FRAMING: [HeaderName; 3] = [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT];
 
-/// The head as HTTP/1.1 has it, and the body if there is one.
+/// Returns the head in the form of HTTP/1.1, and the body if there is one.
 fn octets<B>(request: Request<B>, is_extended: bool) -> (Vec<u8>, Option<AnyBody>)
 where
     B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
@@ -279,18 +279,18 @@ where
         }
     }
     if let (false, Some(authority)) = (head.headers.contains_key(HOST), head.uri.authority()) {
-        // What stands before an @ is no part of it (RFC 9110 7.2).
+        // The part before an @ does not belong to it (RFC 9110 7.2).
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         put(HOST.as_str(), host.as_bytes());
     }
     if is_extended {
-        // RFC 8441 5: there is no key over HTTP/2; what this one is answered by is not passed on.
+        // RFC 8441 5: there is no key over HTTP/2; the answer to this one is not passed on.
         put("sec-websocket-key", b"AAAAAAAAAAAAAAAAAAAAAA==");
         put(UPGRADE.as_str(), b"websocket");
         put(CONNECTION.as_str(), b"upgrade");
     }
     put(CONNECTION.as_str(), b"close");
-    // The octets behind an extended CONNECT are those of the tunnel.
+    // The bytes after an extended CONNECT belong to the tunnel.
     let has_body = !is_extended && !body.is_end_stream();
     if has_body {
         put(TRANSFER_ENCODING.as_str(), b"chunked");
@@ -300,7 +300,7 @@ where
     (out, body)
 }
 
-/// A body whose data and errors are of one type.
+/// A body with erased data and error types.
 struct Octets<B>(Pin<Box<B>>);
 
 impl<B> Body for Octets<B>

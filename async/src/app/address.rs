@@ -1,6 +1,6 @@
-//! A layer that limits what one address may have: connections at once, and handshakes per time.
+//! A layer that limits each address: connections at once, and handshakes per time.
 //! RFC 6455 section 4.1 (one connection in its handshake for each address); RFC 6585 section 4 (429).
-//! Knows no address but those of clients; counting is `sansws_core::policy`'s.
+//! Knows only addresses of clients; `sansws_core::policy` counts.
 
 use std::future::{Future, ready};
 use std::net::IpAddr;
@@ -13,10 +13,11 @@ use sansws_core::http::Response;
 use sansws_core::policy::{AddressLimits, Addresses, Refused};
 use sansws_core::time::Instant;
 
-/// Limits for each address, on the requests for WebSockets that come through this layer: 429 beyond.
+/// Limits per address, for WebSocket requests that pass this layer: 429 beyond.
 ///
-/// It counts the client's address as a trusted proxy tells it ([`ServerOptions::trusted`](crate::server::options::ServerOptions::trusted)); without one, all that
-/// come through a proxy are one. Clients without an address, on a Unix socket, are not counted.
+/// It counts the client's address as reported by a trusted proxy
+/// ([`ServerOptions::trusted`](crate::server::options::ServerOptions::trusted)); otherwise all clients behind a proxy count as one. Clients
+/// without an address, on a Unix socket, are not counted.
 ///
 /// ```
 /// use sansws_async::app::PerAddress;
@@ -34,12 +35,12 @@ pub struct PerAddress(Arc<Mutex<Counted>>);
 #[derive(Debug)]
 struct Counted {
     addresses: Addresses,
-    /// The newest time known.
+    /// The latest known time.
     now: Instant,
 }
 
 impl PerAddress {
-    /// A layer with these limits. Clones count together.
+    /// Creates a layer with these limits. Clones count together.
     pub fn new(limits: AddressLimits) -> Self {
         Self(Arc::new(Mutex::new(Counted {
             addresses: Addresses::new(limits),
@@ -47,7 +48,7 @@ impl PerAddress {
         })))
     }
 
-    /// How many connections the address has.
+    /// Returns how many connections the address has.
     pub fn connections(&self, address: IpAddr) -> u32 {
         self.counted().addresses.connections(address)
     }
@@ -90,7 +91,7 @@ impl Layer for PerAddress {
     }
 }
 
-/// A connection that is counted, until this is dropped.
+/// A counted connection, until this is dropped.
 struct Entered {
     layer: PerAddress,
     address: IpAddr,

@@ -1,6 +1,6 @@
 //! Authentication before the upgrade: bearer, basic, cookie, query token.
 //! RFC 9110 section 11 (401 and its challenge), RFC 6750 (bearer), RFC 7617 (basic); RFC 6455 section 10.5.
-//! Knows where credentials stand in a request; whether they are good is a verifier's.
+//! Knows where a request has credentials; a verifier checks them.
 
 use std::any::Any;
 use std::fmt;
@@ -13,17 +13,17 @@ use crate::app::layer::Layer;
 use crate::server::scope::Scope;
 use sansws_core::http::Response;
 
-/// What a client proves itself by.
+/// The credentials of a client.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Credential {
-    /// The name, of basic authentication; else `None`.
+    /// The name, for basic authentication; otherwise `None`.
     pub user: Option<String>,
     /// The token, the password, or the value of the cookie.
     pub secret: String,
 }
 
-/// The secret is not shown.
+/// Hides the secret.
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential")
@@ -37,12 +37,12 @@ impl fmt::Debug for Credential {
     label = "not a verifier",
     note = "a verifier is an `async fn(credential: Credential) -> Option<User>`, whose future is `Send`"
 )]
-/// What finds out who somebody is; an async function `Fn(Credential) -> Option<User>` is one.
+/// Verifies credentials; an async function `Fn(Credential) -> Option<User>` is a verifier.
 pub trait Verifier: Send + Sync + 'static {
-    /// Who it is; attached to the request as a state: `upgrade.state::<User>()`.
+    /// The user type; a user is attached to the request as a state: `upgrade.state::<User>()`.
     type User: Any + Send + Sync;
 
-    /// Verifies a credential. `None` when it is not good.
+    /// Verifies a credential. Returns `None` if it is invalid.
     fn verify(&self, credential: Credential) -> impl Future<Output = Option<Self::User>> + Send;
 }
 
@@ -59,10 +59,11 @@ where
     }
 }
 
-/// A layer that lets nobody through whose credentials are missing (401) or not good.
+/// A layer that refuses requests whose credentials are missing (401) or invalid.
 ///
-/// Browsers send no `Authorization` with a WebSocket, only cookies; tokens in a query end up in logs, so let them be short-lived. With
-/// cookies, keep the [`OriginPolicy`](sansws_core::handshake::OriginPolicy): any page of the web can open a WebSocket with them.
+/// Browsers send no `Authorization` with a WebSocket request, only cookies; tokens in a query end up in logs, so keep them short-lived.
+/// With cookies, keep the [`OriginPolicy`](sansws_core::handshake::OriginPolicy): otherwise any page on the web can open a WebSocket with
+/// them.
 ///
 /// ```
 /// use sansws_async::app::{Auth, Credential};
@@ -85,7 +86,7 @@ pub struct Auth<V> {
     verifier: V,
 }
 
-/// Where a credential stands.
+/// The place of a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     Bearer,
@@ -94,7 +95,7 @@ enum Source {
     Query(String),
 }
 
-/// What a request holds.
+/// Finds the credential in a request.
 enum Found {
     Nothing,
     Malformed,
@@ -102,22 +103,22 @@ enum Found {
 }
 
 impl<V: Verifier> Auth<V> {
-    /// `Authorization: Bearer token`.
+    /// Expects `Authorization: Bearer token`.
     pub fn bearer(verifier: V) -> Self {
         Self::by(Source::Bearer, verifier)
     }
 
-    /// `Authorization: Basic`, of a name and a password.
+    /// Expects `Authorization: Basic`, with a name and a password.
     pub fn basic(verifier: V) -> Self {
         Self::by(Source::Basic, verifier)
     }
 
-    /// The value of a cookie.
+    /// Expects the value of a cookie.
     pub fn cookie(name: impl Into<String>, verifier: V) -> Self {
         Self::by(Source::Cookie(name.into()), verifier)
     }
 
-    /// The value of a parameter of the query.
+    /// Expects the value of a query parameter.
     pub fn query(name: impl Into<String>, verifier: V) -> Self {
         Self::by(Source::Query(name.into()), verifier)
     }
@@ -131,31 +132,31 @@ impl<V: Verifier> Auth<V> {
         }
     }
 
-    /// Or else `Authorization: Bearer token`. The first that a request holds counts.
+    /// Also accepts `Authorization: Bearer token`. The first one that a request contains counts.
     pub fn or_bearer(mut self) -> Self {
         self.sources.push(Source::Bearer);
         self
     }
 
-    /// Or else the value of a cookie.
+    /// Also accepts the value of a cookie.
     pub fn or_cookie(mut self, name: impl Into<String>) -> Self {
         self.sources.push(Source::Cookie(name.into()));
         self
     }
 
-    /// Or else the value of a parameter of the query.
+    /// Also accepts the value of a query parameter.
     pub fn or_query(mut self, name: impl Into<String>) -> Self {
         self.sources.push(Source::Query(name.into()));
         self
     }
 
-    /// What the challenge of a 401 calls it; by default `WebSocket`.
+    /// Sets the realm in the challenge of a 401; default `WebSocket`.
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
         self.realm = realm.into();
         self
     }
 
-    /// Lets those through who show nothing; no user is attached then.
+    /// Passes requests without credentials, with no user attached.
     pub const fn optional(mut self) -> Self {
         self.optional = true;
         self
@@ -232,7 +233,7 @@ impl Source {
     }
 }
 
-/// RFC 9110 11.4: `Authorization` is a scheme, in any case, and what belongs to it.
+/// RFC 9110 11.4: `Authorization` is a scheme, in any case, and its parameters.
 fn authorization<'s>(scope: &'s Scope, scheme: &str) -> Option<&'s str> {
     let (own, rest) = scope.header("authorization")?.split_once(' ')?;
     own.eq_ignore_ascii_case(scheme).then_some(rest.trim())

@@ -1,6 +1,6 @@
-//! Endpoints: handlers with a method for each part of a connection's life.
+//! Endpoints: handlers with a method for each phase of a connection's life.
 //! RFC 6455 sections 4.2.2, 6.2 and 7.1.
-//! Knows the order of these parts, and nothing of what they do.
+//! Knows the order of the phases, but not their code.
 
 use std::future::{Future, ready};
 use std::pin::pin;
@@ -14,7 +14,7 @@ use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 use sansws_core::close::Closed;
 
-/// A handler in three parts. One value, cloned from the one that was routed to, lives as long as its connection.
+/// A handler in three methods. A clone of the routed value lives as long as its connection.
 ///
 /// ```
 /// use sansws_async::app::{Endpoint, Router};
@@ -50,10 +50,11 @@ use sansws_core::close::Closed;
     note = "write `impl Endpoint<Wire> for {Self}`, or for all transports `impl<T: Transport + Send + 'static> Endpoint<T> for {Self}`"
 )]
 pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
-    /// What messages are received as: `String` (text), `Vec<u8>` (octets), `Json<V>`, or `Message` (either kind).
+    /// The type of received messages: `String` (text), `Vec<u8>` (binary), `Json<V>`, or `Message` (either kind).
     type Message: FromMessage + Send;
 
-    /// Accepts the connection, or not: an error rejects it, as [`HandlerError`](crate::error::HandlerError) says. By default it is accepted.
+    /// Accepts the connection, or rejects it by an error, as [`HandlerError`](crate::HandlerError) describes. By
+    /// default it is accepted.
     fn on_connect(
         &mut self,
         upgrade: Upgrade<T>,
@@ -61,16 +62,16 @@ pub trait Endpoint<T: Transport + Send + 'static>: Send + 'static {
         async { Ok(upgrade.accept().await?) }
     }
 
-    /// Takes a message. An error closes the connection, as [`HandlerError`](crate::error::HandlerError) says.
+    /// Handles a message. An error closes the connection, as [`HandlerError`](crate::HandlerError) describes.
     fn on_receive(
         &mut self,
         socket: &mut WebSocket<T>,
         message: Self::Message,
     ) -> impl Future<Output = Result> + Send;
 
-    /// Cleans up. It runs once, whenever `on_connect` began: after the peer closed or vanished, after an error or a panic, after a
-    /// rejection (`closed` is `None`), and when the server shuts down. When the server drops what has not ended in time, it is
-    /// polled once: what waits then is dropped too.
+    /// Cleans up. It runs exactly once if `on_connect` started: after the peer closed or vanished, after an error or a panic, after a
+    /// rejection (`closed` is `None`), and when the server shuts down. When the server drops connections that have not ended in time,
+    /// it is polled once: code after its first wait does not run.
     fn on_disconnect(&mut self, closed: Option<&Closed>) -> impl Future<Output = ()> + Send {
         let _ = closed;
         ready(())
@@ -88,11 +89,11 @@ where
         socket: None,
         over: false,
     };
-    // Caught here already, so that what a panic left is cleaned up.
+    // Caught here already, so that cleanup runs after a panic.
     let lived = contained(life.live(upgrade)).await;
     let result = lived.unwrap_or_else(|panic| Err(panic.into()));
     if let (Some(socket), Err(error)) = (&life.socket, &result) {
-        // The peer need not wait until all is cleaned up.
+        // The peer need not wait for the cleanup.
         socket.close_for(error);
     }
     life.end().await;
@@ -127,7 +128,7 @@ impl<T: Transport + Send + 'static, E: Endpoint<T>> Life<T, E> {
 impl<T: Transport + Send + 'static, E: Endpoint<T>> Drop for Life<T, E> {
     fn drop(&mut self) {
         if !self.over {
-            // A panic here would leave the task, and with it the thread that polls others.
+            // A panic here would escape the task, and end the thread that polls others.
             let ended = contain(|| {
                 let mut end = pin!(self.end());
                 let _ = end.as_mut().poll(&mut Context::from_waker(Waker::noop()));

@@ -1,4 +1,4 @@
-//! What a route leads to: handlers of WebSockets, and pages.
+//! The targets of routes: handlers of WebSockets, and pages.
 //! RFC 6455 section 4.2.2; RFC 9110 section 9.3.1 (GET).
 //! Knows no path.
 
@@ -17,10 +17,10 @@ use crate::server::verdict::refusal;
 use crate::transport::Transport;
 use sansws_core::http::Response;
 
-/// A handler at work.
+/// The future of a handler.
 pub(super) type Running = Pin<Box<dyn Future<Output = Result> + Send>>;
 
-/// A handler of WebSockets, of whatever type it was.
+/// A handler of WebSockets, with its type erased.
 pub struct Handler<T: Transport>(Arc<dyn Fn(Upgrade<T>) -> Running + Send + Sync>);
 
 impl<T: Transport> Handler<T> {
@@ -41,10 +41,9 @@ impl<T: Transport> fmt::Debug for Handler<T> {
     }
 }
 
-/// What can handle WebSockets: an async function, a closure, an [`Endpoint`] that is cloned for each connection.
+/// A type that handles WebSockets: an async function, a closure, or an [`Endpoint`] that is cloned for each connection.
 ///
-/// `MessageKind` tells these apart, and is always inferred. A handler and its future are `Send`; `Server::serve_local` takes one
-/// that is not.
+/// `Kind` distinguishes these, and is always inferred. A handler and its future are `Send`; `Server::serve_local` takes one that is not.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle WebSockets",
     label = "not a handler",
@@ -53,11 +52,11 @@ impl<T: Transport> fmt::Debug for Handler<T> {
     note = "a value whose type implements `Endpoint` is one too, if it is `Clone` and `Sync`: each connection has a clone"
 )]
 pub trait IntoHandler<T: Transport, Kind>: Sized {
-    /// What it runs as. Its bounds stand at the methods, so that the compiler says which one is not met, and why.
+    /// The handler it becomes. Bounds are on the methods, so that the compiler reports which one is not met, and why.
     #[doc(hidden)]
     type Running;
 
-    /// Makes it one.
+    /// Converts it.
     fn into_handler(self) -> Handler<T>
     where
         Self: Send + Sync + 'static,
@@ -102,7 +101,7 @@ where
     }
 }
 
-/// A page, of whatever type it was.
+/// A page, with its type erased.
 #[derive(Clone)]
 pub struct Page(Arc<dyn Fn(Scope) -> Answering + Send + Sync>);
 
@@ -118,9 +117,9 @@ impl fmt::Debug for Page {
     }
 }
 
-/// What can answer a plain request: an async function from a [`Scope`] to [a response](IntoResponse), or a response as it is.
+/// A type that answers a plain request: an async function from a [`Scope`] to [a response](IntoResponse), or a response itself.
 ///
-/// `MessageKind` tells these apart, and is always inferred.
+/// `Kind` distinguishes these, and is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a page",
     label = "not a page",
@@ -128,7 +127,7 @@ impl fmt::Debug for Page {
     note = "its future must be `Send`: nothing like an `Rc` or a lock's guard is held while it waits"
 )]
 pub trait IntoPage<Kind> {
-    /// Makes it one.
+    /// Converts it.
     fn into_page(self) -> Page;
 }
 
@@ -151,17 +150,17 @@ impl<R: IntoResponse + Clone + Send + Sync + 'static> IntoPage<Object> for R {
     }
 }
 
-/// What can be an answer: a response, a line of text, or one of these or an error.
+/// A type that can be an answer: a response, a text, or a `Result` of one of these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an answer to a request",
     label = "not an answer",
     note = "a page answers with a `Response`, a text, or a `Result` of these"
 )]
 pub trait IntoResponse {
-    /// Makes it one.
+    /// Converts it.
     fn into_response(self) -> Response;
 
-    /// A handler whose errors are kept apart from answers.
+    /// Converts it, with errors kept separate from answers.
     #[doc(hidden)]
     fn respond(self) -> Result<Response>
     where
@@ -191,8 +190,8 @@ impl IntoResponse for String {
     }
 }
 
-/// An error is what [`Error::reject`](crate::error::Error::reject) says, 400 for a parameter or a query that does not fit, else 500,
-/// which is counted and logged as the failure of a handler.
+/// An error becomes the response of [`Error::reject`](crate::error::Error::reject), 400 for an invalid parameter or query, and otherwise
+/// 500, which is counted and logged as the failure of a handler.
 impl<R: IntoResponse> IntoResponse for Result<R> {
     fn into_response(self) -> Response {
         match self {

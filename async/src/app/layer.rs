@@ -1,6 +1,6 @@
-//! Layers: what stands between a request and its handler.
+//! Layers between a request and its handler.
 //! RFC 6455 section 4.2.2: "the server can perform additional client authentication".
-//! Knows a request, not what serves it.
+//! Knows a request, but not its handler.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::server::scope::Scope;
 use sansws_core::http::Response;
 
-/// A check before the upgrade: lets a request go on, perhaps with a state attached, or answers it.
+/// A check before the upgrade: passes a request on, optionally with a state attached, or answers it.
 ///
 /// A closure or function `Fn(&mut Scope) -> Result<(), Response>` is a layer. One that must wait implements the trait:
 ///
@@ -33,11 +33,11 @@ use sansws_core::http::Response;
 /// # async fn look_up(_: &str) -> Option<Member> { None }
 /// ```
 ///
-/// Layers run from the outside in, and on one level in the order they were added: those of the router that is served (for every
-/// request, also one without a route), those of the routers in it, those of the route. They see requests for WebSockets and
-/// for pages; [`Scope::is_websocket`] tells them apart.
+/// Layers run from the outside in, and on one level in the order in which they were added: those of the served router (for every request,
+/// even one without a route), those of routers nested in it, those of the route. They see requests for WebSockets and for pages;
+/// [`Scope::is_websocket`] distinguishes them.
 ///
-/// Together they have what is left of [`Timeouts::handshake`](sansws_core::config::Timeouts::handshake), then: 503.
+/// Together they may use the rest of [`Timeouts::handshake`](sansws_core::config::Timeouts::handshake); then the answer is 503.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a layer",
     label = "not a layer",
@@ -57,7 +57,7 @@ where
     }
 }
 
-/// A check in the making.
+/// The future of a check.
 type Checking<'a> = Pin<Box<dyn Future<Output = Result<(), Response>> + Send + 'a>>;
 
 trait Erased: Send + Sync {
@@ -70,7 +70,7 @@ impl<L: Layer> Erased for L {
     }
 }
 
-/// Layers of whatever type, the outermost first.
+/// Layers with erased types, outermost first.
 #[derive(Clone, Default)]
 pub(super) struct Layers(Vec<Arc<dyn Erased>>);
 
@@ -79,7 +79,7 @@ impl Layers {
         self.0.push(Arc::new(layer));
     }
 
-    /// Puts the layers of an outer router before these.
+    /// Puts the layers of an enclosing router before these.
     pub(super) fn inherit(&mut self, outer: &Self) {
         self.0.splice(0..0, outer.0.iter().cloned());
     }

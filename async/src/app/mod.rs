@@ -1,6 +1,6 @@
 //! Applications: routers of handlers, layers before them, endpoints, pages.
-//! RFC 6455 section 4.2.2 for what is decided before the upgrade; RFC 9110 section 15 for the answers.
-//! Knows no listener and no runtime: an adapter serves a [`Router`] as it serves a single handler.
+//! RFC 6455 section 4.2.2 for decisions before the upgrade; RFC 9110 section 15 for the answers.
+//! Knows no listener and no runtime: an adapter serves a [`Router`] like a single handler.
 //!
 //! ```
 //! use sansws_async::app::{Layer, Route, Router};

@@ -1,6 +1,6 @@
-//! Routers of handlers and pages, in the making.
-//! RFC 3986 section 3.3 for paths; the rules of matching are those of `sansws_core::route`.
-//! Knows what is inherited from router to router; matching is left to `sansws_core::route`.
+//! Builders of routers for handlers and pages.
+//! RFC 3986 section 3.3 for paths; `sansws_core::route` defines matching.
+//! Knows what nested routers inherit; leaves matching to `sansws_core::route`.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::transport::Transport;
 use sansws_core::route;
 use sansws_core::route::{Converter, RouteErrors};
 
-/// A pattern and the handler it leads to.
+/// A pattern and its handler.
 #[derive(Debug)]
 pub struct Route<T: Transport> {
     pattern: String,
@@ -28,7 +28,7 @@ pub struct Route<T: Transport> {
 }
 
 impl<T: Transport> Route<T> {
-    /// A route to a handler of WebSockets.
+    /// Creates a route to a handler of WebSockets.
     pub fn new<H, K>(pattern: impl Into<String>, handler: H) -> Self
     where
         H: IntoHandler<T, K> + Send + Sync + 'static,
@@ -37,21 +37,21 @@ impl<T: Transport> Route<T> {
         Self::to(pattern.into(), Goal::WebSocket(handler.into_handler()))
     }
 
-    /// A route to a page, for GET and HEAD.
+    /// Creates a route to a page, for GET and HEAD.
     pub fn get<K>(pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
         Self::page(["GET", "HEAD"], pattern, page)
     }
 
-    /// A route to a page, for POST. Its body is read before the page begins; see [`page`](Self::page).
+    /// Creates a route to a page, for POST. Its body is read before the page runs; see [`page`](Self::page).
     pub fn post<K>(pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
         Self::page(["POST"], pattern, page)
     }
 
-    /// A route to a page, for any methods. Once the layers have let it through, the body of a request is read, at most
-    /// [`Limits::body`](sansws_core::config::Limits::body) octets of the route's policy (413 beyond), and is there as
+    /// Creates a route to a page, for any methods. Once the layers have passed a request, its body is read, at most
+    /// [`Limits::body`](sansws_core::config::Limits::body) bytes of the route's policy (413 beyond), and available as
     /// [`Scope::body`](crate::server::scope::Scope::body).
     ///
-    /// With other methods than GET, HEAD and OPTIONS, pages of other hosts are refused as for WebSockets: see
+    /// For methods other than GET, HEAD and OPTIONS, pages of other hosts are refused as for WebSockets: see
     /// [`OriginPolicy`](sansws_core::handshake::OriginPolicy).
     pub fn page<M: Into<String>, K>(
         methods: impl IntoIterator<Item = M>,
@@ -70,21 +70,21 @@ impl<T: Transport> Route<T> {
         }
     }
 
-    /// Gives it a name, for [`App::url_for`].
+    /// Sets its name, for [`App::url_for`].
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Adds a layer, behind those added before.
+    /// Adds a layer, after those added before.
     #[must_use]
     pub fn layer(mut self, layer: impl Layer) -> Self {
         self.target.layers.push(layer);
         self
     }
 
-    /// Sets what holds for its connections; what is not said is inherited.
+    /// Sets the policy of its connections; fields that are not set are inherited.
     #[must_use]
     pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
         let hub = self.target.policy.hub.take();
@@ -93,15 +93,15 @@ impl<T: Transport> Route<T> {
         self
     }
 
-    /// Gives its connections a hub, whose groups they can join.
+    /// Sets the hub of its connections, whose groups they can join.
     #[must_use]
     pub fn hub(mut self, hub: impl Into<HubRef>) -> Self {
         self.target.policy.hub = Some(hub.into());
         self
     }
 
-    /// Answers a page also to those who are not let in, while the server is full or drains: what operators ask, such as whether it
-    /// is up. Those answers wait for the request, so others who are not let in are told so when they have said something, or after
+    /// Serves a page even while the server is full or drains: for operators, such as a health check. The server must then read the
+    /// request of a refused connection, so other refused clients get their 503 after they have sent one, or after
     /// [`Timeouts::close`](sansws_core::config::Timeouts::close).
     #[must_use]
     pub fn always(mut self) -> Self {
@@ -117,9 +117,9 @@ impl<T: Transport> Route<T> {
     }
 }
 
-/// Routes under a prefix, with layers, policies and states that hold for all of them, whenever they were added.
+/// Routes under a prefix, with layers, policies and states that apply to all of them, whenever they were added.
 ///
-/// A prefix may hold parameters, and ends where a segment ends. See [`sansws_core::route`] for patterns and for which route wins.
+/// A prefix may contain parameters, and ends with a whole segment. See [`sansws_core::route`] for patterns and precedence.
 #[derive(Debug)]
 pub struct Router<T: Transport> {
     routes: route::Router<Target<T>>,
@@ -148,12 +148,12 @@ impl<T: Transport> FromIterator<Route<T>> for Router<T> {
 }
 
 impl<T: Transport> Router<T> {
-    /// A router without a prefix.
+    /// Creates a router without a prefix.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A router whose routes all stand behind `prefix`.
+    /// Creates a router whose routes all start with `prefix`.
     pub fn with_prefix(prefix: impl Into<String>) -> Self {
         Self::over(route::Router::with_prefix(prefix))
     }
@@ -178,13 +178,13 @@ impl<T: Transport> Router<T> {
         self.add(Route::new(pattern, handler))
     }
 
-    /// Adds a page for GET and HEAD: an async function, or a response as it is. A path may have both a page and a WebSocket.
+    /// Adds a page for GET and HEAD: an async function, or a response itself. A path may have both a page and a WebSocket.
     #[must_use]
     pub fn get<K>(self, pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
         self.add(Route::get(pattern, page))
     }
 
-    /// Adds a page for POST: see [`Route::page`], also for other methods.
+    /// Adds a page for POST; for other methods see [`Route::page`].
     ///
     /// ```
     /// use sansws_async::app::Router;
@@ -209,8 +209,8 @@ impl<T: Transport> Router<T> {
         self.add(Route::post(pattern, page))
     }
 
-    /// Answers requests that no route leads to, whatever their method, in the place of a 404; also those for WebSockets, which are
-    /// rejected with the answer. That of the router that is served counts, not those of routers in it.
+    /// Answers requests that match no route, with any method, instead of a 404; WebSocket requests are rejected with the answer. Only
+    /// the fallback of the served router counts, not those of nested routers.
     #[must_use]
     pub fn fallback<K>(mut self, page: impl IntoPage<K>) -> Self {
         self.fallback = Some(page.into_page());
@@ -240,35 +240,35 @@ impl<T: Transport> Router<T> {
         self
     }
 
-    /// Adds the routes of another router, behind its own prefix.
+    /// Adds the routes of another router, after its own prefix.
     #[must_use]
     pub fn merge(mut self, router: Self) -> Self {
         self.routes = self.routes.merge(router.seal());
         self
     }
 
-    /// Adds the routes of another router behind `prefix`, which **replaces** its own.
+    /// Adds the routes of another router after `prefix`, which **replaces** its own.
     #[must_use]
     pub fn mount(mut self, prefix: impl Into<String>, router: Self) -> Self {
         self.routes = self.routes.mount(prefix, router.seal());
         self
     }
 
-    /// Gives this router, and the routers in it, a [`Converter`].
+    /// Adds a [`Converter`] for this router and those nested in it.
     #[must_use]
     pub fn converter(mut self, name: impl Into<String>, converter: impl Converter) -> Self {
         self.routes = self.routes.converter(name, converter);
         self
     }
 
-    /// Adds a [`Layer`], behind those added before.
+    /// Adds a [`Layer`], after those added before.
     #[must_use]
     pub fn layer(mut self, layer: impl Layer) -> Self {
         self.layers.push(layer);
         self
     }
 
-    /// Sets what holds for the connections of its routes; what is not said is inherited.
+    /// Sets the policy of the connections of its routes; fields that are not set are inherited.
     #[must_use]
     pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
         let hub = self.policy.hub.take();
@@ -277,37 +277,38 @@ impl<T: Transport> Router<T> {
         self
     }
 
-    /// Gives the connections of all routes a hub, whose groups they can join; a route may have another.
+    /// Sets the hub of the connections of all routes, whose groups they can join; a route may have another.
     #[must_use]
     pub fn hub(mut self, hub: impl Into<HubRef>) -> Self {
         self.policy.hub = Some(hub.into());
         self
     }
 
-    /// Shares a state with all handlers: [`Scope::state`](crate::server::scope::Scope::state). One of a type; an inner one hides an outer.
+    /// Shares a state with all handlers: [`Scope::state`](crate::server::scope::Scope::state). There is one per type; an inner one hides an
+    /// outer one.
     #[must_use]
     pub fn state<S: Any + Send + Sync>(self, state: S) -> Self {
         self.shared_state(Arc::new(state))
     }
 
-    /// Attaches a state that others hold too.
+    /// Attaches a state that is already shared.
     #[must_use]
     pub fn shared_state<S: Any + Send + Sync>(mut self, state: Arc<S>) -> Self {
         self.states.put(state);
         self
     }
 
-    /// Checks all routes, and makes them ready to be served.
+    /// Checks all routes, and builds the application.
     ///
     /// # Errors
-    /// All that is wrong with them at once, such as two patterns that no path can tell apart.
+    /// All mistakes at once, such as two patterns that match the same paths.
     pub fn build(self) -> Result<App<T>, RouteErrors> {
         self.build_under(&ConnectionPolicy::default())
     }
 
     pub(super) fn build_under(mut self, outer: &ConnectionPolicy) -> Result<App<T>, RouteErrors> {
         self.policy.inherit(outer);
-        // These run before a route is looked for, so not once more with it.
+        // These run before the lookup of a route, so not again with it.
         let layers = std::mem::take(&mut self.layers);
         let (policy, states) = (self.policy.clone(), self.states.clone());
         let fallback = self.fallback.take();
@@ -315,7 +316,7 @@ impl<T: Transport> Router<T> {
         Ok(App::new(routes, layers, policy, states, fallback))
     }
 
-    /// The routes, with what they inherit from this router.
+    /// Returns the routes, with what they inherit from this router.
     fn seal(self) -> route::Router<Target<T>> {
         let Self {
             routes,

@@ -1,4 +1,4 @@
-//! A router that is ready: which handler or page a request comes to, and through which layers.
+//! A built router: finds the handler or page for a request, and runs its layers.
 //! RFC 9110 sections 15.5.5 (404), 15.5.6 (405) and 15.5.22 (426).
 //! Knows no connection.
 
@@ -24,7 +24,7 @@ use sansws_core::handshake::{Refusal, Request};
 use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::{Miss, Pattern, Routes, UrlError};
 
-/// A [`Router`](crate::app::Router) whose routes were checked. Clones are the same.
+/// A [`Router`](crate::app::Router) whose routes were checked. Clones share it.
 #[derive(Debug)]
 pub struct App<T: Transport>(Arc<Inner<T>>);
 
@@ -34,12 +34,12 @@ struct Inner<T: Transport> {
     layers: Layers,
     policy: Arc<ConnectionPolicy>,
     states: Arc<Attached>,
-    /// What answers where no route leads to.
+    /// The answer to requests that match no route.
     fallback: Option<Page>,
     has_always: bool,
 }
 
-/// A target with what each request shares.
+/// A target with the values that requests share.
 #[derive(Debug)]
 struct Ready<T: Transport> {
     goal: Goal<T>,
@@ -61,7 +61,7 @@ impl<T: Transport> Clone for Ready<T> {
     }
 }
 
-/// A request that was let through to a route.
+/// A request that the layers passed on to a route.
 enum Found<T: Transport> {
     Handler(Handler<T>, Arc<ConnectionPolicy>),
     Page(Page, Arc<ConnectionPolicy>),
@@ -99,7 +99,7 @@ impl<T: Transport> App<T> {
         }))
     }
 
-    /// Makes a service; an outer policy applies to whatever this one leaves open.
+    /// Makes a service; fields that this policy leaves unset are inherited from an outer one.
     fn under(self, outer: &ConnectionPolicy) -> Self {
         if outer.is_silent() {
             return self;
@@ -131,27 +131,27 @@ impl<T: Transport> App<T> {
         }))
     }
 
-    /// The path of the route called `name`; see [`Routes::url_for`].
+    /// Returns the path of the route `name`; see [`Routes::url_for`].
     pub fn url_for(&self, name: &str, values: &[(&str, &dyn Display)]) -> Result<String, UrlError> {
         self.0.routes.url_for(name, values)
     }
 
-    /// The patterns of all routes, in the order they were added.
+    /// Returns the patterns of all routes, in the order in which they were added.
     pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
         self.0.routes.iter().map(|(pattern, _)| pattern)
     }
 }
 
-/// Where the path of a request leads.
+/// The target of a request's path.
 enum Way<'r, T: Transport> {
     Route(&'r Ready<T>, &'r Pattern),
-    /// Nowhere, and this is what answers there.
+    /// No route matches: the fallback answers.
     Fallback(&'r Page),
     Answer(Response),
 }
 
 impl<T: Transport> Inner<T> {
-    /// Looks a request up. Converters are code of the application.
+    /// Looks a request up. Converters are application code.
     fn find(&self, scope: &Scope) -> Way<'_, T> {
         let method = if scope.is_websocket() {
             WEBSOCKET
@@ -159,7 +159,7 @@ impl<T: Transport> Inner<T> {
             scope.method.as_str()
         };
         match self.routes.find(method, scope.path()) {
-            // Only we say so, no peer.
+            // Only our own requests have it, no peer's.
             Ok(_) if method == WEBSOCKET && !scope.is_websocket() => {
                 Way::Answer(not_allowed(&[WEBSOCKET.into()], true))
             }
@@ -171,7 +171,7 @@ impl<T: Transport> Inner<T> {
         }
     }
 
-    /// Has the layers look at it.
+    /// Runs the layers on it.
     async fn enter(&self, found: Way<'_, T>, scope: &mut Scope) -> Result<Found<T>, Response> {
         let policy = match &found {
             Way::Route(ready, _) => &ready.policy,
@@ -232,14 +232,14 @@ fn failed<H>(error: Error, route: Option<Pattern>) -> Decision<H> {
 fn answer_to(miss: &Miss, is_websocket: bool, method: &str) -> Response {
     match miss {
         Miss::MethodNotAllowed(_) if is_websocket => {
-            Response::text(404, "there is no WebSocket at this path\n")
+            Response::text(404, "no WebSocket at this path\n")
         }
         Miss::MethodNotAllowed(allow) => not_allowed(allow, method == "GET"),
         Miss::NotFound | Miss::BadPath(_) => Response::text(miss.status(), format!("{miss}\n")),
     }
 }
 
-/// RFC 9110 15.5.22: 426 where a GET is fine but for the missing upgrade; else 405 with what is allowed.
+/// RFC 9110 15.5.22: 426 if a GET only lacks the upgrade; otherwise 405 with the allowed methods.
 fn not_allowed(allow: &[String], is_get: bool) -> Response {
     let pages: Vec<&str> = allow
         .iter()
@@ -257,7 +257,7 @@ fn not_allowed(allow: &[String], is_get: bool) -> Response {
     Response::text(405, "method not allowed\n").with("Allow", allow)
 }
 
-/// As a router that is built by the server, it inherits the policy of the server's options.
+/// Like a router that the server builds, it inherits the policy of the server's options.
 impl<T: Transport + 'static> IntoService<T> for App<T> {
     type Service = Self;
 
@@ -293,7 +293,7 @@ impl<T: Transport + 'static> Service<T> for App<T> {
             let found = self.0.routes.find(&head.method, head.path());
             found.is_ok_and(|found| found.endpoint.always)
         };
-        // Converters are code of the application; what they do wrong is told where the request is decided on.
+        // Converters are application code; their panics are reported when the request is decided on.
         !Request::is_meant(head) && contain(is_always).unwrap_or(false)
     }
 

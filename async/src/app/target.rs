@@ -8,27 +8,27 @@ use crate::server::scope::Attached;
 use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
 
-/// The method by which routes of WebSockets are told from those of pages; plain requests never have it.
+/// The method that distinguishes routes of WebSockets from those of pages; plain requests never have it.
 pub(super) const WEBSOCKET: &str = "WEBSOCKET";
 
 /// The methods of a page.
 type Methods = Arc<[String]>;
 
-/// What a route leads to, and what is inherited on the way.
+/// The target of a route, and what it inherits.
 #[derive(Clone, Debug)]
 pub(super) struct Target<T: Transport> {
     pub(super) goal: Goal<T>,
     pub(super) layers: Layers,
     pub(super) policy: ConnectionPolicy,
     pub(super) states: Attached,
-    /// It is there for those too who are not let in.
+    /// It is served even if a connection is refused.
     pub(super) always: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum Goal<T: Transport> {
     WebSocket(Handler<T>),
-    /// For these methods.
+    /// Restricts it to these methods.
     Page(Page, Methods),
 }
 

@@ -1,6 +1,6 @@
 //! The client's opening handshake over a transport.
 //! RFC 6455 section 4.1.
-//! Knows how to read, write and give up in time; what a head means is `sansws_core::handshake`'s.
+//! Knows how to read, write and time out; `sansws_core::handshake` interprets heads.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,12 +18,12 @@ use sansws_core::http::Url;
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
-/// Opens a connection over `transport`, which leads to the host of `url`, by TLS if the URL says so. It has
+/// Opens a connection over `transport`, which already leads to the host of `url`, over TLS if the URL requires it. The timeout is
 /// [`Timeouts::handshake`](sansws_core::config::Timeouts::handshake).
 ///
-/// Another answer than 101 is [`Error::Refused`], with status, fields and body; a redirect too: see [`location`](sansws_core::http::Response::location).
-/// A body that does not come in full within that time, and within [`Timeouts::close`](sansws_core::config::Timeouts::close), is cut where
-/// it has come to.
+/// An answer other than 101 is [`Error::Refused`], with status, fields and body, even a redirect: see
+/// [`location`](sansws_core::http::Response::location). A body that does not arrive in full within that time, and within
+/// [`Timeouts::close`](sansws_core::config::Timeouts::close), is truncated.
 pub async fn connect<T: Transport>(
     transport: T,
     url: &Url,
@@ -36,7 +36,7 @@ pub async fn connect<T: Transport>(
     connect_until(transport, url, options, config, seed, deadline).await
 }
 
-/// Like [`connect`], with a time of which a part has passed, as for TLS.
+/// Like [`connect`], but a part of the timeout has passed, for example for TLS.
 pub async fn connect_until<T: Transport>(
     mut transport: T,
     url: &Url,
@@ -77,7 +77,7 @@ pub async fn connect_until<T: Transport>(
     }
 }
 
-/// A request that was written, and what has come of the answer.
+/// A request that was written, and the received part of the answer.
 struct Asking {
     handshake: ClientHandshake,
     unread: Unread,
@@ -96,7 +96,7 @@ impl Asking {
         if let Some(answer) = answer {
             return Ok(answer);
         }
-        // The status is known. Whatever becomes of the body, it is what the server said.
+        // The status is known: even if the body is cut off, this is the server's answer.
         let body_until = transport.now() + config.timeouts.close;
         let until = deadline.map_or(body_until, |deadline| deadline.min(body_until));
         let body = |transport: &mut T, cx: &mut Context<'_>| self.poll(transport, cx, false);
@@ -109,7 +109,7 @@ impl Asking {
         }
     }
 
-    /// Reads until the answer is there; with `head`, `None` once it is a refusal whose body is still to come.
+    /// Reads until the answer is there; with `head`, returns `None` once it is a refusal whose body is incomplete.
     fn poll<T: Transport>(
         &mut self,
         transport: &mut T,

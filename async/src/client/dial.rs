@@ -1,4 +1,4 @@
-//! Connections over streams: dialled, or given.
+//! Client connections over streams: dialed here, or given by the caller.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -25,12 +25,12 @@ use crate::server::request_loop::receive_request;
 use crate::server::upgrade::Upgrade;
 use crate::socket::websocket::WebSocket;
 
-/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if it may; see [`ConnectOptions`].
+/// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if allowed; see [`ConnectOptions`].
 ///
 /// # Errors
 /// [`Error::BadUrl`], [`Error::BadHeader`], [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
 /// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
-/// [`Error::Redirect`] when it sent us where we do not go.
+/// [`Error::Redirect`] when it redirects to a URL that is not followed.
 pub async fn connect<R: Runtime>(
     url: &str,
     dial: ConnectOptions,
@@ -52,7 +52,7 @@ async fn once<R: Runtime>(url: Url, dial: ConnectOptions) -> Result<WebSocket<Wi
     let stream = tunnel(Wire::<R>::new(stream), &url, &dial)
         .await?
         .into_inner();
-    // One time for both handshakes.
+    // Both handshakes share one timeout.
     let until = timeouts.handshake.map(|time| now::<R>() + time);
     let stream = if url.is_secure() {
         within::<R, _>(timeouts.handshake, secure(stream, &url, &dial)).await?
@@ -63,8 +63,8 @@ async fn once<R: Runtime>(url: Url, dial: ConnectOptions) -> Result<WebSocket<Wi
     connect_until(transport, &url, dial.options, dial.config, seed()?, until).await
 }
 
-/// Opens a connection over a stream that already leads to the host of `url`: a Unix socket, TLS of your own. The proxy, the
-/// redirects and the TLS settings of `dial` are not looked at.
+/// Opens a connection over a stream that already leads to the host of `url`, such as a Unix socket or your own TLS. The proxy, the
+/// redirects and the TLS settings of `dial` are ignored.
 pub async fn connect_over<R: Runtime, S: ByteStream>(
     stream: S,
     url: &Url,
@@ -110,7 +110,7 @@ impl<R: Runtime> Connector for Dialer<R> {
     }
 }
 
-/// Reads the request from a stream that a client opened. A bad one has been answered when the error comes back.
+/// Reads the request from a stream that a client opened. An invalid request has already been answered when the error is returned.
 pub async fn accept<R: Runtime, S: ByteStream>(
     stream: S,
     config: Arc<Config>,
@@ -118,7 +118,7 @@ pub async fn accept<R: Runtime, S: ByteStream>(
     receive_request(Io::new(stream), config).await
 }
 
-/// Connects to the address of the host that answers first.
+/// Connects to the first address of the host that answers.
 async fn tcp<R: Runtime>(url: &Url, dial: &ConnectOptions) -> Result<R::Tcp, Error> {
     let addresses = match dial.addresses(url) {
         Some(addresses) => addresses,
@@ -166,7 +166,7 @@ async fn secure_proxy<R: Runtime>(
     Err(Error::other("an https:// proxy needs the feature `tls`"))
 }
 
-/// Entropy for one connection, from the operating system.
+/// Returns entropy for one connection, from the operating system.
 fn seed() -> Result<Seed, Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(Error::other)?;

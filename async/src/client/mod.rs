@@ -1,5 +1,5 @@
-//! A client that comes back: a connection that is made anew when it ends.
-//! RFC 6455 section 7.2.3; whether and when is decided by `sansws_core::policy::Reconnect`.
+//! A client that reconnects: its connection is re-established when it ends.
+//! RFC 6455 section 7.2.3; `sansws_core::policy::Reconnect` decides whether and when.
 //! Knows no runtime: a [`Connector`] dials and sleeps.
 //!
 //! ```text
@@ -52,46 +52,45 @@ use sansws_core::time::{Duration, Instant};
 use queue::Queue;
 use run::Link;
 
-/// What a runtime's adapter brings for a [`Client`].
+/// The runtime functions that an adapter provides for a [`Client`].
 pub trait Connector {
-    /// What its connections come over.
+    /// The transport of its connections.
     type Transport: Transport;
-    /// One attempt. Dropping it gives the attempt up.
+    /// The future of an attempt. Dropping it aborts the attempt.
     type Dialing: Future<Output = Result<WebSocket<Self::Transport>, Error>> + Unpin;
-    /// One wait.
+    /// The future of a wait.
     type Sleeping: Future<Output = ()> + Unpin;
 
-    /// Begins to dial `url`, redirects and proxies included.
+    /// Starts to dial `url`, including redirects and proxies.
     fn dial(&self, url: &Url, dial: &ConnectOptions) -> Self::Dialing;
 
-    /// Begins to wait.
+    /// Starts to wait.
     fn sleep(&self, time: Duration) -> Self::Sleeping;
 
-    /// What time it is. The epoch is the connector's.
+    /// Returns the current time. The connector chooses the epoch.
     fn now(&self) -> Instant;
 
-    /// Fresh entropy, from which the waits are drawn: clients of the same seed would come back at the same moment.
+    /// Returns fresh entropy, from which waits are drawn: clients with equal seeds would reconnect at the same moment.
     fn seed(&self) -> Result<Seed, Error>;
 }
 
-/// A connection to a server that is made anew when it ends.
+/// A connection to a server that is re-established when it ends.
 ///
-/// **Whoever polls it runs it.** It dials, waits and sends while one of its futures is polled, and has no task of its own: keep
-/// a [`receive`](Self::receive) going, and send from another branch of the same `select!`. All futures are cancel-safe: what
-/// they have begun lies in the client, and is gone on with by the next one. There is one attempt at a time. Who sends also looks
-/// for the end of the connection; messages that it finds are kept, about [`Limits::read_ahead`](sansws_core::config::Limits::read_ahead)
-/// octets of them.
+/// **Polling runs it.** It dials, waits and sends while one of its futures is polled, and has no task of its own: keep a
+/// [`receive`](Self::receive) pending, and send from another branch of the same `select!`. All futures are cancel-safe: work in progress
+/// lives in the client, and the next future continues it. There is one attempt at a time. Sending also watches for the end of the
+/// connection; about [`Limits::read_ahead`](sansws_core::config::Limits::read_ahead) bytes of messages that it finds are kept.
 ///
-/// **Messages are sent at most once.** What is sent while there is no connection is [queued](Self::queue), and goes out in order
-/// as soon as there is one, behind what [`on_open`](Self::on_open) sends; it is refused with [`Misuse::Full`](sansws_core::error::Misuse::Full) when it finds no
-/// room, and never thrown away for a newer one. A message is out of the queue once a connection has accepted it. When that
-/// connection breaks, those that the server had not received are lost, and none is sent a second time: a client can't know which
-/// they were. Whoever needs to know lets the server answer. What was received is lost to nobody: the messages of a connection
-/// come before its end.
+/// **Messages are sent at most once.** Messages sent while there is no connection are [queued](Self::queue), and sent in order as soon as
+/// there is one, after those of [`on_open`](Self::on_open). A message that finds no room is refused with
+/// [`Misuse::Full`](sansws_core::error::Misuse::Full), and never replaces another. A message leaves the queue once a connection has
+/// accepted it. If that connection breaks, messages that the server had not received are lost, and none is sent again, because a client
+/// cannot know which they were. If you need to know, let the server answer. Received messages are always delivered before the end of their
+/// connection is reported.
 ///
-/// **Which ends it comes back from** is the table of [`Reconnect`]. A refused request (`401`), a close code that is final (1000,
-/// 1008, 4500 to 4999) or a server that breaks the protocol stop it; networks and servers that fail do not. Each attempt begins
-/// at the URL that was given, wherever it was redirected before.
+/// **Reconnection** follows the table of [`Reconnect`]. A refused request (`401`), a final close code (1000, 1008, 4500 to 4999) or a
+/// server that breaks the protocol stop the client; failing networks and servers do not. Each attempt starts at the original URL, wherever
+/// it was redirected before.
 pub struct Client<C: Connector> {
     connector: C,
     url: Url,
@@ -101,7 +100,7 @@ pub struct Client<C: Connector> {
     on_open: Option<OnOpen<C::Transport>>,
     on_change: Option<OnChange>,
     queue: Queue,
-    /// What was received while somebody sent, or waited for a connection.
+    /// Messages that were received while another call sent, or waited for a connection.
     inbox: Ahead,
     link: Link<C>,
     state: ClientState,
@@ -112,27 +111,27 @@ type OnOpen<T> = Box<dyn FnMut(WebSocket<T>) -> Hook + Send>;
 type OnChange = Box<dyn FnMut(&ClientState) + Send>;
 
 impl<C: Connector + Default> Client<C> {
-    /// A client of a `ws://` or `wss://` URL. It dials when it is first polled.
+    /// Creates a client of a `ws://` or `wss://` URL. It dials when it is first polled.
     ///
     /// # Errors
-    /// [`Error::BadUrl`], [`Error::BadHeader`], and [`Error::Misuse`] for subprotocols that can't stand in a request.
+    /// [`Error::BadUrl`], [`Error::BadHeader`], and [`Error::Misuse`] for invalid subprotocols.
     pub fn new(url: &str, dial: ConnectOptions) -> Result<Self, Error> {
         Self::with(C::default(), Error::parse_url(url)?, dial)
     }
 }
 
 impl<C: Connector> Client<C> {
-    /// Makes a client that connects by a connector of the caller.
+    /// Creates a client that connects by the caller's connector.
     ///
     /// # Errors
     /// As for [`new`](Self::new).
     pub fn with(connector: C, url: Url, mut dial: ConnectOptions) -> Result<Self, Error> {
         let seed = connector.seed()?;
-        // Nobody else can: it shows no control frames.
+        // A client has no way to show control frames to anyone who could answer.
         if dial.config.auto_pong == AutoPong::Off {
             Arc::make_mut(&mut dial.config).auto_pong = AutoPong::On;
         }
-        // What no attempt could send is said at once.
+        // Report at once what no attempt could send.
         ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())
             .map_err(|misuse| Error::of_request(misuse, &dial.options.fields))?;
         Ok(Self {
@@ -150,19 +149,19 @@ impl<C: Connector> Client<C> {
         })
     }
 
-    /// Sets when it comes back: the bounds of its waits, how many attempts in a row.
+    /// Sets the reconnection options: the bounds of its waits, and the maximum number of attempts in a row.
     #[must_use]
     pub fn reconnect(mut self, options: ReconnectOptions) -> Self {
         self.reconnect = Reconnect::new(options, &self.seed);
         self
     }
 
-    /// Runs `hook` on each fresh connection, before anything that was queued is sent: log in, subscribe again, ask for what was
-    /// missed. It is given a second handle of the connection, which it may send on and receive from, and should not keep.
+    /// Runs `hook` on each new connection, before queued messages are sent: log in, subscribe again, request missed messages. It gets a
+    /// second handle of the connection, which it may use, and should not keep.
     ///
-    /// An error ends the connection, with the close code that it stands for ([`Error::close`], else 1011), and is judged by that
-    /// code: 1011 comes back later, `Error::close(CloseCode::POLICY, …)` stops the client. So does a panic, as 1011. The hook is not
-    /// bounded in time, and while it waits for something else nobody answers pings.
+    /// An error ends the connection, with the close code that it stands for ([`Error::close`], otherwise 1011), and is judged by that
+    /// code: 1011 reconnects later, `Error::close(CloseCode::POLICY, …)` stops the client. A panic counts as 1011. The hook has no
+    /// timeout, and pings are not answered while it waits for something else.
     #[must_use]
     pub fn on_open<H, F>(mut self, mut hook: H) -> Self
     where
@@ -173,15 +172,15 @@ impl<C: Connector> Client<C> {
         self
     }
 
-    /// Calls `hook` with each new state. One that panics is logged, and called again with the next.
+    /// Calls `hook` with each new state. If it panics, this is logged, and it is called again with the next state.
     #[must_use]
     pub fn on_change(mut self, hook: impl FnMut(&ClientState) + Send + 'static) -> Self {
         self.on_change = Some(Box::new(hook));
         self
     }
 
-    /// Sets how much is held while there is no connection: most messages, and most octets in all of them; default 256 and 1 MiB.
-    /// With 0 messages nothing is: sending needs a connection.
+    /// Sets the limits of the queue for messages while there is no connection: the number of messages, and their total bytes; default
+    /// 256 and 1 MiB. With 0 messages, sending needs a connection.
     #[must_use]
     pub const fn queue(mut self, messages: usize, octets: usize) -> Self {
         self.queue.most_messages = messages;
@@ -189,17 +188,17 @@ impl<C: Connector> Client<C> {
         self
     }
 
-    /// The current state.
+    /// Returns the current state.
     pub const fn state(&self) -> &ClientState {
         &self.state
     }
 
-    /// How many messages wait for a connection.
+    /// Returns the number of queued messages.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// The connection, while there is one, to look at: its subprotocol, the fields of the answer, its counters.
+    /// Returns the connection, while there is one: its subprotocol, the fields of the answer, its counters.
     pub const fn socket(&self) -> Option<&WebSocket<C::Transport>> {
         match &self.link {
             Link::Open(socket) => Some(socket),
@@ -207,16 +206,15 @@ impl<C: Connector> Client<C> {
         }
     }
 
-    /// Receives the next message, over as many connections as it takes. `None` once the client has stopped;
-    /// [`state`](Self::state) says why.
+    /// Receives the next message, over any number of connections. `None` once the client has stopped; [`state`](Self::state) tells why.
     ///
     /// # Errors
-    /// None of its own; the forms that want a certain kind of message have some.
+    /// None of its own; the methods for a kind of message have some.
     pub async fn receive(&mut self) -> Result<Option<Message>, Error> {
         poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    /// Receives a text message; a binary one is [`Error::WrongKind`], and passed over.
+    /// Receives a text message; a binary one is [`Error::WrongKind`], and skipped.
     pub async fn receive_text(&mut self) -> Result<Option<String>, Error> {
         self.receive()
             .await?
@@ -224,7 +222,7 @@ impl<C: Connector> Client<C> {
             .transpose()
     }
 
-    /// Receives a binary message; a text one is [`Error::WrongKind`], and passed over.
+    /// Receives a binary message; a text one is [`Error::WrongKind`], and skipped.
     pub async fn receive_bytes(&mut self) -> Result<Option<Vec<u8>>, Error> {
         self.receive()
             .await?
@@ -232,7 +230,7 @@ impl<C: Connector> Client<C> {
             .transpose()
     }
 
-    /// Receives a message of either kind as JSON; what does not fit is [`Error::Json`], and passed over.
+    /// Receives a message of either kind as JSON; invalid data is [`Error::Json`], and skipped.
     #[cfg(feature = "json")]
     pub async fn receive_json<V: serde::de::DeserializeOwned>(
         &mut self,
@@ -241,12 +239,12 @@ impl<C: Connector> Client<C> {
         Ok(json.transpose()?.map(|Json(value)| value))
     }
 
-    /// Sends a message, or queues it while there is no connection. It waits only while a connection has too much unsent
-    /// ([`Limits::write_queue`](sansws_core::config::Limits::write_queue)). Dropped before it is done, it has sent and queued nothing.
+    /// Sends a message, or queues it while there is no connection. It waits only while a connection has too much unsent output
+    /// ([`Limits::write_queue`](sansws_core::config::Limits::write_queue)). If the future is dropped early, nothing was sent or queued.
     ///
     /// # Errors
-    /// [`Misuse::Full`](sansws_core::error::Misuse::Full) when there is no connection and no room in the queue, [`Misuse::Stopped`](sansws_core::error::Misuse::Stopped) once the client has stopped.
-    /// The message was not taken then.
+    /// [`Misuse::Full`](sansws_core::error::Misuse::Full) when there is no connection and no room in the queue,
+    /// [`Misuse::Stopped`](sansws_core::error::Misuse::Stopped) once the client has stopped. The message was then not accepted.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut message = Some(message.into());
         poll_fn(|cx| self.poll_send(cx, &mut message)).await
@@ -280,7 +278,7 @@ impl<C: Connector> Client<C> {
         poll_fn(|cx| self.poll_accepting(cx, false)).await
     }
 
-    /// Waits until all that was queued and sent is in the hands of the operating system, over as many connections as it takes.
+    /// Waits until all queued and sent data is in the hands of the operating system, over any number of connections.
     ///
     /// # Errors
     /// [`Misuse::Stopped`](sansws_core::error::Misuse::Stopped) once the client has stopped.
@@ -288,11 +286,11 @@ impl<C: Connector> Client<C> {
         poll_fn(|cx| self.poll_accepting(cx, true)).await
     }
 
-    /// Closes for good: says Close on a connection and waits for its end, at most
-    /// [`Timeouts::close`](sansws_core::config::Timeouts::close) for each step; gives up an attempt or a wait. How the connection ended,
-    /// if there was one. What is still queued is dropped: [`flush`](Self::flush) before, or look at [`queued`](Self::queued).
+    /// Closes permanently: sends Close on a connection and waits for its end, at most
+    /// [`Timeouts::close`](sansws_core::config::Timeouts::close) for each step; aborts an attempt or a wait. Returns how the connection
+    /// ended, if there was one. Queued messages are dropped: call [`flush`](Self::flush) before, or check [`queued`](Self::queued).
     ///
-    /// The client is closing from the first poll on: if this is dropped, the next call goes on with it.
+    /// The client is closing from the first poll on: if the future is dropped, the next call continues.
     ///
     /// # Errors
     /// [`Misuse::ReservedCode`](sansws_core::error::Misuse::ReservedCode) when `code` may not be sent; then nothing has happened.

@@ -1,6 +1,6 @@
-//! What a caller may set on a client, the same for every adapter.
+//! The options of a client, shared by all adapters.
 //! RFC 6455 section 4.1; RFC 7617 (Basic), RFC 6750 (Bearer), RFC 6265 (cookies).
-//! Plain data, checked where it is set.
+//! Plain data, checked when it is set.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,46 +28,46 @@ use sansws_core::proxy::Proxy;
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ConnectOptions {
-    /// Limits, times, compression.
+    /// Limits, timeouts, compression.
     pub config: Arc<Config>,
     /// Subprotocols and header fields of the request.
     pub options: ClientOptions,
-    /// The proxy that leads to the server; by default none.
+    /// The proxy to use; default none.
     pub proxy: Option<Proxy>,
     /// Addresses of hosts that are not looked up. See [`ConnectOptions::resolve`].
     pub resolved: Vec<(String, Vec<SocketAddr>)>,
-    /// Maximum number of redirects in a row that are followed; default 0. See [`ConnectOptions::redirects`].
+    /// Maximum number of redirects in a row; default 0. See [`ConnectOptions::redirects`].
     pub redirects: u32,
     /// TLS settings for `wss://`; `None` trusts the roots of the system. See [`crate::tls`].
     #[cfg(feature = "tls")]
     pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// TLS settings for an `https://` proxy; `None` trusts the roots of the system. Those for the server are not shown to it.
+    /// TLS settings for an `https://` proxy; `None` trusts the system's roots. Those for the server are not used for it.
     #[cfg(feature = "tls")]
     pub proxy_tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl ConnectOptions {
-    /// Sets limits, times and compression.
+    /// Sets limits, timeouts and compression.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// Offers a subprotocol, behind those offered before.
+    /// Offers a subprotocol, after those offered before.
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.options.subprotocols.push(name.into());
         self
     }
 
-    /// Adds a header field to the request, such as `Origin`. It is checked when the request is made. A `Host` stands in the place of
-    /// the URL's, for a gateway or a test; where the connection leads and which name TLS asks for (SNI) stay with the URL.
+    /// Adds a header field to the request, such as `Origin`. It is checked when the request is made. A `Host` replaces that of the URL,
+    /// for a gateway or a test; the address and the TLS server name (SNI) still come from the URL.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.options.fields.push(name, value.as_ref());
         self
     }
 
-    /// Says who we are by name and password (RFC 7617), in place of any `Authorization` before, and of those of the URL. Anybody on
-    /// the way can read them unless the URL is `wss://`.
+    /// Authenticates by name and password (RFC 7617), which replace an earlier `Authorization` and the credentials of the URL. Anyone
+    /// on the path can read them unless the URL is `wss://`.
     ///
     /// # Errors
     /// [`Misuse::Credentials`] for a name with a colon, or control characters in either.
@@ -80,10 +80,10 @@ impl ConnectOptions {
         Ok(self.replace("Authorization", basic))
     }
 
-    /// Says who we are by a token (RFC 6750), in place of any `Authorization` before.
+    /// Authenticates by a token (RFC 6750), which replaces an earlier `Authorization`.
     ///
     /// # Errors
-    /// [`Misuse::Credentials`] for what is not a `b64token`: letters, digits, `-._~+/`, then perhaps `=`.
+    /// [`Misuse::Credentials`] if it is not a `b64token`: letters, digits, `-._~+/`, optionally followed by `=`.
     pub fn bearer(self, token: &str) -> Result<Self, Misuse> {
         // RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
         let bare = token.trim_end_matches('=');
@@ -94,10 +94,10 @@ impl ConnectOptions {
         Ok(self.replace("Authorization", format!("Bearer {token}")))
     }
 
-    /// Adds a cookie. All of them stand in one `Cookie` field, in this order.
+    /// Adds a cookie. All cookies are sent in one `Cookie` field, in this order.
     ///
     /// # Errors
-    /// [`Misuse::Credentials`] for a name that is no token, or a value with octets that no cookie has.
+    /// [`Misuse::Credentials`] for a name that is not a token, or a value with bytes that are not allowed in a cookie.
     pub fn cookie(self, name: &str, value: &str) -> Result<Self, Misuse> {
         // RFC 6265 4.1.1: cookie-value = *cookie-octet / ( DQUOTE *cookie-octet DQUOTE )
         let bare = value
@@ -118,17 +118,16 @@ impl ConnectOptions {
         Ok(self.replace("Cookie", &all))
     }
 
-    /// Goes through a proxy, to `ws://` and `wss://` servers alike. It has as long as a TCP connection may take
-    /// ([`Timeouts::connect`](sansws_core::config::Timeouts::connect)) to lead to the server, after it was reached in that time.
+    /// Connects through a proxy, to `ws://` and `wss://` servers alike. Once connected, the proxy has as long as a TCP connection
+    /// ([`Timeouts::connect`](sansws_core::config::Timeouts::connect)) to reach the server.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = Some(proxy);
         self
     }
 
-    /// Connects to these addresses where `host` is the host of a URL or of the proxy, and looks nothing up; in place of those set for it
-    /// before. They are tried as those of a lookup are: families take turns, the next one after 250 ms or at a failure (RFC 8305).
-    /// Port 0 stands for the port of the URL. `Host`, TLS and cookies know nothing of it, and a server behind a proxy is looked up
-    /// by that.
+    /// Sets the addresses of `host`, a host in a URL or the proxy's, instead of looking it up; replaces those set for it before. They
+    /// are tried like those of a lookup: families alternate, the next one is tried after 250 ms or at a failure (RFC 8305). Port 0
+    /// stands for the port of the URL. `Host`, TLS and cookies are not affected, and a proxy still looks up the server by itself.
     ///
     /// ```
     /// use sansws_async::ConnectOptions;
@@ -150,12 +149,13 @@ impl ConnectOptions {
         self
     }
 
-    /// Follows so many redirects in a row; default 0: a redirect is [`Error::Refused`](super::Error::Refused), with its
-    /// [`location`](sansws_core::http::Response::location), since only a caller who expects them knows whom it may be sent to.
+    /// Sets the maximum number of redirects in a row; default 0: a redirect is then [`Error::Refused`](super::Error::Refused), with its
+    /// [`location`](sansws_core::http::Response::location), because only a caller who expects redirects knows which hosts may receive
+    /// the request.
     ///
     /// `http` and `https` lead to `ws` and `wss`, never from `wss` to `ws`; another scheme, host or port gets no `Authorization`,
-    /// `Cookie`, `Proxy-Authorization` or `Host`, and no name and password of the URL. All other fields, the proxy and a TLS client certificate go along. Each hop has the
-    /// whole of its timeouts.
+    /// `Cookie`, `Proxy-Authorization` or `Host`, and not the name and password of the URL. All other fields, the proxy and a TLS
+    /// client certificate are kept. Each hop has its full timeouts.
     pub const fn redirects(mut self, most: u32) -> Self {
         self.redirects = most;
         self
@@ -175,7 +175,7 @@ impl ConnectOptions {
         self
     }
 
-    /// The addresses of the [first hop](Self::first_hop) to `url`, if it is not to be looked up.
+    /// Returns the addresses of the [first hop](Self::first_hop) to `url`, if they are set.
     pub fn addresses(&self, url: &Url) -> Option<Vec<SocketAddr>> {
         let (host, port) = self.first_hop(url);
         let known = |(name, _): &&(String, _)| name.eq_ignore_ascii_case(host);
@@ -187,7 +187,7 @@ impl ConnectOptions {
         Some(addresses.iter().map(with_port).collect())
     }
 
-    /// Host and port that TCP leads to: the proxy's, or those of `url`.
+    /// Returns the host and port to connect to: the proxy's, or those of `url`.
     pub fn first_hop<'a>(&'a self, url: &'a Url) -> (&'a str, u16) {
         match &self.proxy {
             Some(proxy) => (proxy.host(), proxy.port()),
@@ -195,7 +195,7 @@ impl ConnectOptions {
         }
     }
 
-    /// Sets a field that occurs once.
+    /// Sets a field that may occur only once.
     fn replace(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let fields = &self.options.fields;
         let mut kept: Fields = fields

@@ -1,5 +1,5 @@
-//! Messages that wait for a connection.
-//! RFC 6455 section 10.4: bounded in number and in octets.
+//! Messages queued while there is no connection.
+//! RFC 6455 section 10.4: bounded in number and in bytes.
 //! Knows no connection.
 
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use sansws_core::error::Misuse;
 use sansws_core::message::Message;
 
-/// The messages, the oldest first.
+/// The messages, oldest first.
 #[derive(Debug)]
 pub(super) struct Queue {
     messages: VecDeque<Message>,
@@ -36,7 +36,7 @@ impl Queue {
         self.messages.is_empty()
     }
 
-    /// Takes the message over, unless it does not fit; then it stays where it is.
+    /// Takes the message, unless it does not fit; then it stays with the caller.
     pub(super) fn push(&mut self, message: &mut Option<Message>) -> Result<(), Misuse> {
         let octets = message.as_ref().map_or(0, Message::len);
         let full = self.messages.len() >= self.most_messages

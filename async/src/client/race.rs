@@ -1,6 +1,6 @@
-//! Connecting to a host with several addresses: the first that connects wins.
-//! RFC 8305; the order and the times are those of `sansws_core::policy::Attempts`.
-//! Knows no socket: an adapter brings the attempt, the clock and the wait.
+//! Connects to a host with several addresses: the first that connects wins.
+//! RFC 8305; `sansws_core::policy::Attempts` decides on order and times.
+//! Knows no socket: an adapter provides the attempt, the clock and the timer.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,10 +11,10 @@ use std::task::Poll;
 use sansws_core::policy::{Attempt, Attempts};
 use sansws_core::time::{Duration, Instant};
 
-/// Connects to one of `addresses` by `dial`; the attempts that lose are dropped.
+/// Connects to one of `addresses` by `dial`; losing attempts are dropped.
 ///
 /// # Errors
-/// The error of the attempt that failed last; `NotFound` when there is no address.
+/// The error of the attempt that failed last; `NotFound` if there are no addresses.
 pub async fn first_to_connect<S, D, W>(
     addresses: impl IntoIterator<Item = SocketAddr>,
     now: impl Fn() -> Instant,

@@ -1,6 +1,6 @@
-//! Dialling until the answer is no redirect.
-//! RFC 6455 section 4.1; which request comes next is `sansws_core::handshake`'s.
-//! Knows no socket: it is told how to dial once.
+//! Dials, following redirects.
+//! RFC 6455 section 4.1; `sansws_core::handshake` decides on the next request.
+//! Knows no socket: the caller dials once.
 
 use crate::client::options::ConnectOptions;
 use crate::error::{Error, Result};
@@ -9,10 +9,10 @@ use crate::transport::Transport;
 use sansws_core::handshake::Redirects;
 use sansws_core::http::Url;
 
-/// Dials `url` by `once`, and again where it is sent, as often as [`ConnectOptions::redirects`] allows.
+/// Dials `url` by `once`, and again for each redirect, at most [`ConnectOptions::redirects`] times.
 ///
 /// # Errors
-/// What `once` fails with: [`Error::Refused`] for a redirect when none are followed. [`Error::Redirect`] for one that is not.
+/// The errors of `once`: [`Error::Refused`] for a redirect if none are followed. [`Error::Redirect`] for one that is not followed.
 pub async fn follow<T, F>(
     url: Url,
     dial: ConnectOptions,

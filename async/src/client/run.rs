@@ -1,6 +1,6 @@
-//! How a client runs, poll by poll.
+//! Runs a client, poll by poll.
 //! RFC 6455 section 7.2.3.
-//! Knows when to dial, wait, send and receive; all of what is half done lies in the [`Link`].
+//! Knows when to dial, wait, send and receive; all half-done work lives in the [`Link`].
 
 use std::mem;
 use std::pin::Pin;
@@ -24,25 +24,26 @@ use sansws_core::error::Misuse;
 use sansws_core::message::{Message, Payload};
 use sansws_core::policy::Next;
 
-/// What is under way.
+/// The current activity.
 pub(super) enum Link<C: Connector> {
-    /// Nothing: dial.
+    /// None: dial.
     Idle,
     Dialing(C::Dialing),
-    /// The hook runs on the fresh connection.
+    /// The hook runs on the new connection.
     Opening(WebSocket<C::Transport>, Hook),
     Open(WebSocket<C::Transport>),
-    /// The Close frames and the end of TCP are awaited: after a hook that failed with this, or for good.
+    /// Waits for the Close frames and the end of TCP: after a hook that failed with this, or permanently.
     Leaving(WebSocket<C::Transport>, Option<Error>),
     Waiting(C::Sleeping),
     Stopped,
 }
 
-/// Maximum number of messages that are kept for who receives, while somebody else sends or waits.
+/// Maximum number of messages that are kept for `receive` while another call sends or waits.
 const KEPT: usize = 1 << 10;
 
 impl<C: Connector> Client<C> {
-    /// Goes as far as it can: `true` when the connection is open, and as much of the queue sent as it takes; `false` for ever.
+    /// Proceeds as far as possible: `true` when the connection is open, and as much of the queue is sent as it accepts; `false` once
+    /// stopped.
     fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         loop {
             match &mut self.link {
@@ -79,7 +80,7 @@ impl<C: Connector> Client<C> {
         }
     }
 
-    /// The connection was made.
+    /// The connection is established.
     fn begin(&mut self, socket: WebSocket<C::Transport>) {
         match &mut self.on_open {
             Some(hook) => match contain(|| hook(socket.again())) {
@@ -96,7 +97,7 @@ impl<C: Connector> Client<C> {
         self.change(ClientState::Open);
     }
 
-    /// The hook is done.
+    /// The hook completed.
     fn hooked(&mut self, done: Result) {
         let link = mem::replace(&mut self.link, Link::Idle);
         let Link::Opening(socket, hook) = link else {
@@ -117,14 +118,14 @@ impl<C: Connector> Client<C> {
             tracing::error!(error = %Chain(&error), "`on_open` failed");
         }
         let error = match Error::from(error) {
-            // The hook ran into the end of the connection: that end counts, behind what can still be received.
+            // The hook met the end of the connection: that end counts, after messages that can still be received.
             _ if verdict.is_end && !socket.is_open() => return self.link = Link::Open(socket),
             Error::Other(_) if verdict.is_end => {
                 let end = socket.cell().engine().disconnected();
                 return self.over(end);
             }
             error if verdict.is_end => return self.over(error),
-            // The end of another connection is not that of this one.
+            // The end of another connection is not the end of this one.
             error if verdict.blame == Blame::Application => Error::other(error),
             error => error,
         };
@@ -136,7 +137,7 @@ impl<C: Connector> Client<C> {
         self.link = Link::Leaving(socket, Some(error));
     }
 
-    /// The connection that was left has ended.
+    /// The abandoned connection has ended.
     fn left(&mut self) {
         let link = mem::replace(&mut self.link, Link::Stopped);
         let Link::Leaving(socket, why) = link else {
@@ -182,7 +183,7 @@ impl<C: Connector> Client<C> {
         }
     }
 
-    /// Sends what is queued. Ready when nothing is left of it, or the connection takes no more at all.
+    /// Sends queued messages. Ready when none are left, or the connection accepts no more.
     fn poll_queue(&mut self, cx: &Context<'_>) -> Poll<Result<(), Error>> {
         let Link::Open(socket) = &self.link else {
             return Poll::Ready(Ok(()));
@@ -222,7 +223,7 @@ impl<C: Connector> Client<C> {
                 }
                 continue;
             }
-            // While it looked for input it may have made room.
+            // Reading may have made room.
             let queued = self.queue.len();
             let _ = self.poll_queue(cx);
             if self.queue.len() == queued {
@@ -231,7 +232,7 @@ impl<C: Connector> Client<C> {
         }
     }
 
-    /// A message of the open connection; `None` when it has ended, which has been judged then.
+    /// Returns a message of the open connection; `None` when it has ended, which has then been judged.
     fn poll_message(&mut self, cx: &Context<'_>) -> Poll<Option<Message>> {
         let Link::Open(socket) = &self.link else {
             return Poll::Ready(None);
@@ -248,7 +249,7 @@ impl<C: Connector> Client<C> {
         Poll::Ready(None)
     }
 
-    /// Reads ahead for who receives, so that who sends sees the end. Whether it came; it has been judged then.
+    /// Reads ahead for `receive`, so that senders see the end. Returns whether the end came; it has then been judged.
     fn look(&mut self, cx: &Context<'_>) -> bool {
         let most = self.dial.config.limits.read_ahead;
         while self.inbox.octets() < most && self.inbox.items() < KEPT {
@@ -281,7 +282,7 @@ impl<C: Connector> Client<C> {
             Poll::Ready(false) => return Poll::Ready(Err(Misuse::Stopped.into())),
             Poll::Ready(true) if self.is_accepting() => {
                 if !self.queue.is_empty() {
-                    // Those before it come first; what lets them go on wakes us.
+                    // Earlier messages come first; the task is woken when they can proceed.
                     return Poll::Pending;
                 }
                 if let Some(sent) = ready!(self.poll_send_now(cx, message)) {
@@ -296,7 +297,7 @@ impl<C: Connector> Client<C> {
         Poll::Ready(self.queue.push(message).map_err(Error::from))
     }
 
-    /// Sends over the open connection; `None` when it takes no more.
+    /// Sends over the open connection; `None` when it accepts no more.
     fn poll_send_now(
         &self,
         cx: &Context<'_>,
@@ -317,7 +318,7 @@ impl<C: Connector> Client<C> {
         Poll::Ready(Some(sent))
     }
 
-    /// Whether the connection is open to us: its closing handshake has not begun.
+    /// Returns whether messages can be sent: the closing handshake has not started.
     fn is_accepting(&self) -> bool {
         matches!(&self.link, Link::Open(socket) if socket.is_open())
     }
@@ -336,7 +337,7 @@ impl<C: Connector> Client<C> {
                 continue;
             }
             if !self.is_accepting() {
-                // What the server said before the end is kept; the end leads to the next connection.
+                // Messages before the end are kept; the end leads to the next connection.
                 match ready!(self.poll_message(cx)) {
                     Some(message) if self.inbox.items() < KEPT => self.keep(message),
                     Some(_) => self.over(Error::Disconnect(vanished().into())),
@@ -360,7 +361,7 @@ impl<C: Connector> Client<C> {
         }
     }
 
-    /// Begins to close for good.
+    /// Starts to close permanently.
     pub(super) fn leave(&mut self, code: CloseCode, reason: &str) {
         self.inbox.clear();
         match mem::replace(&mut self.link, Link::Stopped) {
@@ -378,19 +379,19 @@ impl<C: Connector> Client<C> {
 
     pub(super) fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while ready!(self.poll_open(cx)) {
-            // Only an open connection is not on its way to the end, and there is none.
+            // Only an open connection is not on its way to its end, and there is none.
             self.leave(CloseCode::NORMAL, "");
         }
         Poll::Ready(())
     }
 }
 
-/// Whether a send found the connection over: how it ended is told behind what can still be received.
+/// Records that a send found the connection over: its end is reported after messages that can still be received.
 const fn is_over(error: &Error) -> bool {
     is_closing(error) || is_end(error)
 }
 
-/// Whether the connection is over with it: there is nobody to say Close to.
+/// Returns whether the connection is over with this error: nobody is left to send Close to.
 const fn is_end(error: &Error) -> bool {
     matches!(
         error,
@@ -398,7 +399,7 @@ const fn is_end(error: &Error) -> bool {
     )
 }
 
-/// An end without a Close frame: 1006.
+/// Returns an end without a Close frame: 1006.
 fn vanished() -> sansws_core::close::Closed {
     sansws_core::close::Closed {
         code: None,

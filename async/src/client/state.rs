@@ -1,5 +1,5 @@
-//! What a client is about, and how an end is judged.
-//! RFC 6455 sections 7.2.3 and 7.4; the judgement itself is `sansws_core::policy`'s.
+//! The state of a client, and the meaning of an end.
+//! RFC 6455 sections 7.2.3 and 7.4; `sansws_core::policy` decides.
 //! Knows no connection: errors go in, ends come out.
 
 use std::io;
@@ -12,39 +12,39 @@ use sansws_core::policy::Ended;
 use sansws_core::proxy::{Reply, TunnelError};
 use sansws_core::time::Duration;
 
-/// What a client is about.
+/// The state of a client.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientState {
-    /// It dials, or [`on_open`](super::Client::on_open) runs. So it begins, though nothing is done before it is polled.
+    /// It dials, or [`on_open`](super::Client::on_open) runs. This is the initial state, although nothing happens before it is polled.
     Connecting,
-    /// The connection is open: what is sent goes out.
+    /// The connection is open: messages are sent at once.
     Open,
-    /// It dials again after so long.
+    /// It waits before it dials again.
     Waiting {
-        /// How long, from when this was said.
+        /// The length of the wait, from when it was reported.
         wait: Duration,
-        /// What ended the connection, or the attempt.
+        /// The error that ended the connection, or the attempt.
         why: Arc<Error>,
     },
-    /// It does not come back.
+    /// It does not reconnect.
     Stopped(Stop),
 }
 
-/// Why a client does not come back.
+/// Why a client does not reconnect.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Stop {
-    /// [`Client::close`](super::Client::close) was called. How the connection ended, if there was one.
+    /// [`Client::close`](super::Client::close) was called. Tells how the connection ended, if there was one.
     Closed(Option<Closed>),
-    /// The server closed with 1000: nothing is left to be said.
+    /// The server closed with 1000: its purpose is fulfilled.
     Done(Closed),
-    /// [`Reconnect`](sansws_core::policy::Reconnect) comes back from no such end, or not that often.
+    /// [`Reconnect`](sansws_core::policy::Reconnect) does not reconnect after this end, or not that often.
     Failed(Arc<Error>),
 }
 
 impl Stop {
-    /// Whether it is an ordinary end: by our own wish, or with 1000.
+    /// Returns whether it is a normal end: by our own request, or with 1000.
     pub const fn is_normal(&self) -> bool {
         match self {
             Self::Closed(_) | Self::Done(_) => true,
@@ -53,10 +53,10 @@ impl Stop {
     }
 }
 
-/// What an error means to [`Reconnect`](sansws_core::policy::Reconnect).
+/// Classifies an error for [`Reconnect`](sansws_core::policy::Reconnect).
 ///
-/// What only the caller can mend is [`Ended::Broken`]: the same attempt fails the same way. An error of `on_open` is judged by
-/// the close code that it ends the connection with, as a server's handler would.
+/// An error that only the caller can fix is [`Ended::Broken`]: the same attempt would fail again. An error of `on_open` is judged by the
+/// close code that it ends the connection with, as for a server's handler.
 pub(super) fn ended(error: &Error) -> Ended {
     match error {
         Error::Disconnect(closed) => Ended::from(&**closed),
@@ -81,7 +81,7 @@ pub(super) fn ended(error: &Error) -> Ended {
     }
 }
 
-/// What a proxy's refusal means: as a gateway's.
+/// Classifies a proxy's refusal, like that of a gateway.
 fn through(error: TunnelError) -> Ended {
     let refused = |status| Ended::Refused {
         status,
@@ -101,7 +101,7 @@ fn through(error: TunnelError) -> Ended {
     }
 }
 
-/// Whether TLS failed for a certificate that is not trusted: 1015, "e.g., the server certificate can't be verified".
+/// Returns whether TLS failed because a certificate is not trusted: 1015, "e.g., the server certificate can't be verified".
 #[cfg(feature = "tls")]
 fn is_untrusted(error: &io::Error) -> bool {
     let inner = error
@@ -118,9 +118,10 @@ const fn is_untrusted(_: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ConnectionTag;
+    use crate::error::KindError;
     use sansws_core::close::CloseCode;
     use sansws_core::error::{Misuse, Violation};
+    use sansws_core::frame::MessageKind;
     use sansws_core::handshake::RedirectError;
     use sansws_core::http::Response;
 
@@ -170,7 +171,7 @@ mod tests {
                 Ended::Closed(1008),
             ),
             (
-                Error::WrongKind(ConnectionTag::default()),
+                Error::WrongKind(KindError::new(MessageKind::Text)),
                 Ended::Closed(1003),
             ),
             (Error::other("no token"), Ended::Closed(1011)),

@@ -1,6 +1,6 @@
-//! Through a proxy, over a transport.
-//! RFC 9110 section 9.3.6 and RFC 1928 are spoken by `sansws_core::proxy`.
-//! Knows how to read no octet too many, write and give up in time.
+//! Connects through a proxy, over a transport.
+//! `sansws_core::proxy` implements RFC 9110 section 9.3.6 and RFC 1928.
+//! Knows how to read not a byte too many, to write, and to time out.
 
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
@@ -13,10 +13,10 @@ use sansws_core::error::Misuse;
 use sansws_core::http::Url;
 use sansws_core::proxy::{Step, TunnelError};
 
-/// Makes a transport that leads to the proxy of `dial` lead to the host of `url`; without a proxy it does so already.
+/// Makes a transport to the proxy of `dial` lead to the host of `url`; without a proxy it does so already.
 ///
-/// It has [`Timeouts::connect`](sansws_core::config::Timeouts::connect), or fails with [`Error::ConnectTimeout`]. Not one octet behind
-/// the proxy's answer is read. What was dropped before it was done has dropped the transport.
+/// The timeout is [`Timeouts::connect`](sansws_core::config::Timeouts::connect); then it fails with [`Error::ConnectTimeout`]. Not a byte
+/// after the proxy's answer is read. Dropping the future drops the transport.
 pub async fn tunnel<T: Transport>(
     mut transport: T,
     url: &Url,
@@ -53,13 +53,13 @@ pub async fn tunnel<T: Transport>(
     Ok(transport)
 }
 
-/// Longer than what a proxy says at once.
+/// Longer than any single answer of a proxy.
 const BUFFER: usize = 512;
 
 impl From<TunnelError> for Error {
     fn from(error: TunnelError) -> Self {
         match error {
-            // It was not the proxy: nothing was sent.
+            // The proxy is not at fault: nothing was sent.
             TunnelError::Host => Misuse::BadUrl.into(),
             TunnelError::Credentials => Misuse::Credentials.into(),
             error => Self::Proxy(error),

@@ -1,5 +1,5 @@
-//! What a handler fails with: any error at all.
-//! RFC 6455 section 7.4.1; what it comes to on the wire is judged in `drive::verdict`.
+//! The error of a handler, which can be any error.
+//! RFC 6455 section 7.4.1; `drive::verdict` decides what the peer is told.
 //! Knows no connection.
 
 use std::error::Error as StdError;
@@ -7,19 +7,18 @@ use std::fmt;
 
 use crate::error::Error;
 
-/// Any error, as a handler, an endpoint or a page returns it: `?` makes it of every `std::error::Error`, of `anyhow::Error`, and of a
-/// text.
+/// Any error, as returned by a handler, an endpoint or a page: `?` converts every `std::error::Error`, `anyhow::Error`, and texts.
 ///
-/// What the server does about it:
-/// - What the handler's own connection met is nobody's failure: when the peer closed or vanished the handler just ends, and a message
-///   of another kind or other JSON than expected closes with 1003 or 1007.
-/// - [`Error::close`] and [`Error::reject`] say what the peer is to be told.
-/// - A [parameter of the path](crate::server::scope::Scope::param) that does not fit its type is the client's fault: 400.
-/// - All else is a failure of the application, also what another connection met, such as one to a server behind this one: 1011, or 500
-///   before the connection was accepted. It is counted, and logged with its route and with all its sources. The peer is told nothing
-///   of its text.
+/// The server treats it as follows:
+/// - An error of the handler's own connection is nobody's failure: if the peer closed or vanished, the handler simply ends; a message of
+///   another kind, or invalid JSON, closes with 1003 or 1007.
+/// - [`Error::close`] and [`Error::reject`] set the answer to the peer.
+/// - A [path parameter](crate::server::scope::Scope::param) that does not fit its type is the client's fault: 400.
+/// - Any other error is a failure of the application, including errors of other connections, such as one to an upstream server: 1011, or
+///   500 before the connection was accepted. It is counted, and logged with its route and all its sources. Its text is not sent to the
+///   peer.
 ///
-/// As `anyhow::Error`, it does not implement `std::error::Error` itself: else `?` could not make it of all that do.
+/// Like `anyhow::Error`, it does not implement `std::error::Error`: otherwise `?` could not convert all types that do.
 ///
 /// ```
 /// use sansws_async::Result;
@@ -43,7 +42,7 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     }
 }
 
-/// One of ours as it is, any other as [`Error::Other`].
+/// Keeps our own error as it is, and wraps any other as [`Error::Other`].
 impl From<HandlerError> for Error {
     fn from(error: HandlerError) -> Self {
         match error.0.downcast() {
@@ -54,12 +53,12 @@ impl From<HandlerError> for Error {
 }
 
 impl HandlerError {
-    /// The error and its sources, the outermost first.
+    /// Iterates over the error and its sources, outermost first.
     pub fn chain(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
         let mut next: Option<&(dyn StdError + 'static)> = Some(&*self.0);
         std::iter::from_fn(move || {
             let error = next?;
-            // What is passed on as it is would not show what it is.
+            // A transparent wrapper would hide the type of its error.
             next = match error.downcast_ref() {
                 Some(Error::Other(inner)) => Some(&**inner),
                 _ => error.source(),
@@ -68,25 +67,25 @@ impl HandlerError {
         })
     }
 
-    /// The first error of this type in the chain.
+    /// Returns the first error of this type in the chain.
     pub fn find<E: StdError + 'static>(&self) -> Option<&E> {
         self.chain().find_map(|error| error.downcast_ref())
     }
 
-    /// The error as a trait object.
+    /// Returns the error as a trait object.
     pub fn into_inner(self) -> Box<dyn StdError + Send + Sync> {
         self.0
     }
 }
 
-/// The outermost text.
+/// Prints the outermost text.
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-/// The text with those of all sources; what `main` prints when it returns one. With `{:#?}` the error as it is made.
+/// Prints the texts of the error and all its sources, as `main` does with an error it returns. `{:#?}` prints the error's own `Debug`.
 impl fmt::Debug for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {
@@ -96,7 +95,7 @@ impl fmt::Debug for HandlerError {
     }
 }
 
-/// An error with its sources, in one line. A source whose text its error ends with is not said again.
+/// Prints an error with its sources, in one line. A source whose text already ends the error's is not repeated.
 pub(crate) struct Chain<'a>(pub(crate) &'a HandlerError);
 
 impl fmt::Display for Chain<'_> {

@@ -1,4 +1,4 @@
-//! What the operations of a connection can fail with.
+//! The errors of a connection's operations.
 //! RFC 6455 section 7.4.1.
 //! Knows no transport.
 
@@ -15,6 +15,7 @@ use thiserror::Error as ThisError;
 
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::error::{Misuse, Violation};
+use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{Failure, RedirectError, Refusal};
 use sansws_core::http::field::{is_token, is_value};
 use sansws_core::http::{Fields, Response, Url};
@@ -23,34 +24,35 @@ use sansws_core::internal::is_own;
 use sansws_core::proxy::TunnelError;
 use sansws_core::route::{ParamError, RouteErrors, UrlError};
 
-/// What a peer that sent other JSON is told.
+/// The reason for closing when a peer sent invalid JSON.
 #[cfg(feature = "json")]
 pub(crate) const NOT_JSON: &str = "the message is not the JSON that was expected";
 
-/// The result of a handler: `?` takes any error; see [`HandlerError`]. What the operations of a connection return is
-/// `Result<T, Error>`; as the last expression of a handler it stands in `Ok(socket.send_text("bye").await?)`.
+/// The result of a handler: `?` takes any error; see [`HandlerError`]. Operations of a connection return `Result<T, Error>`; as the last
+/// expression of a handler, write `Ok(socket.send_text("bye").await?)`.
 pub type Result<T = (), E = HandlerError> = std::result::Result<T, E>;
 
 /// Why an operation failed, by whose fault.
 ///
-/// Its text says all that is known; [`source`](std::error::Error::source) goes on with what the text does not say yet, so that
-/// nothing is printed twice by whoever prints the whole chain.
+/// Its text tells everything known; [`source`](std::error::Error::source) continues with what the text omits, so that printing the whole
+/// chain repeats nothing.
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum Error {
     /// The transport failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The peer closed with a code that is not normal, or vanished (1006). Not a failure of ours, and nothing to log as one.
+    /// The peer closed with a code that is not normal, or the connection was lost (1006). This is not our failure, and need not be
+    /// logged as one.
     #[error("{0}")]
     Disconnect(Box<Closed>),
-    /// The peer broke the protocol; the connection was closed with the code that belongs to it.
+    /// The peer broke the protocol; the connection was closed with the matching code.
     #[error("the peer broke the protocol: {0}")]
     Violation(Violation),
-    /// The caller asked for what cannot be done.
+    /// The caller requested something impossible.
     #[error(transparent)]
     Misuse(#[from] Misuse),
-    /// A header field holds what would break the head, or is one that the handshake itself sets.
+    /// A header field contains bytes that would break the head, or is one that the handshake itself sets.
     #[error("the header field {name:?} is not allowed: {why}")]
     BadHeader {
         /// Its name.
@@ -58,7 +60,7 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// A text is no WebSocket URL.
+    /// A text is not a WebSocket URL.
     #[error("{url:?} is not a WebSocket URL: {why}")]
     BadUrl {
         /// The text up to its query, without a user name and a password.
@@ -66,54 +68,54 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The server refused the request that a peer sent; it was answered.
+    /// The server refused the peer's request, which has been answered.
     #[error("the handshake was refused: {0}")]
     Refusal(Refusal),
-    /// The server's answer to our handshake breaks the protocol, or did not come.
+    /// The server's answer to our handshake breaks the protocol, or did not arrive.
     #[error("the handshake failed: {0}")]
     Handshake(Failure),
-    /// The server answered our handshake with another status than 101.
+    /// The server answered our handshake with a status other than 101.
     #[error("the server answered with status {}", .0.status)]
     Refused(Box<Response>),
-    /// The server sent us elsewhere, and we did not follow.
+    /// The server redirected us, and we did not follow.
     #[error(transparent)]
     Redirect(#[from] RedirectError),
-    /// The proxy did not lead us to the server.
+    /// The proxy did not connect us to the server.
     #[error(transparent)]
     Proxy(TunnelError),
-    /// The connection could not be made in time.
-    #[error("connecting took too long")]
+    /// The connection could not be established in time.
+    #[error("connecting timed out")]
     ConnectTimeout,
-    /// Text came where octets were expected, or the other way round: 1003, on the connection that it came over.
-    #[error("a message of the other kind was expected")]
-    WrongKind(ConnectionTag),
-    /// A message is not the JSON that was expected: 1007, on the connection that it came over.
+    /// The message has the wrong kind, text or binary: 1003, on the connection that received it.
+    #[error(transparent)]
+    WrongKind(KindError),
+    /// A message is not the expected JSON: 1007, on the connection that received it.
     #[cfg(feature = "json")]
     #[error(transparent)]
     Json(JsonError),
     /// A handler wants the connection closed with this code and reason; see [`Error::close`].
-    #[error("the handler closes with code {}: {}", .0.0, .0.1)]
+    #[error("the handler closed with code {}: {}", .0.0, .0.1)]
     Close(Box<(CloseCode, String)>),
     /// A handler answers the request with this response, if it has not accepted it; see [`Error::reject`].
-    #[error("the handler rejects with status {}", .0.status)]
+    #[error("the handler rejected with status {}", .0.status)]
     Reject(Box<Response>),
-    /// A parameter of the path can't be had as asked: 400, or 500 when there is none of that name.
+    /// A path parameter cannot be returned as requested: 400, or 500 if there is none with that name.
     #[error(transparent)]
     Param(#[from] ParamError),
-    /// The query or the body of a request is not what was expected: 400.
+    /// The query or the body of a request is invalid: 400.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// The routes of a router are in each other's way.
+    /// The routes of a router conflict.
     #[error(transparent)]
     Routes(#[from] RouteErrors),
-    /// The path of a route can't be made.
+    /// The path of a route cannot be built.
     #[error(transparent)]
     Url(#[from] UrlError),
-    /// The hub refused.
+    /// The hub refused the operation.
     #[error(transparent)]
     Hub(HubError),
-    /// Nobody attached a state of this type: 500.
-    #[error("there is no state of type {0}")]
+    /// No state of this type was attached: 500.
+    #[error("no state of type {0} is attached")]
     NoState(&'static str),
     /// A handler panicked: 1011.
     #[error("the handler panicked")]
@@ -123,7 +125,7 @@ pub enum Error {
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// An error of the system, with what was tried.
+/// A system error, with the operation that failed.
 #[derive(Debug)]
 struct Tried {
     text: String,
@@ -142,19 +144,42 @@ impl std::error::Error for Tried {
     }
 }
 
-/// Which connection an error was met by. It says nothing else: a handler's connection knows its own, and what an upstream
-/// connection of the handler met is not taken for it.
+/// A message has another kind than was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
+#[error("{}", match .expected {
+    MessageKind::Text => "expected text, received binary",
+    MessageKind::Binary => "expected binary, received text",
+})]
+pub struct KindError {
+    expected: MessageKind,
+    pub(crate) tag: ConnectionTag,
+}
+
+impl KindError {
+    /// Creates the error of a message that is not of the `expected` kind.
+    pub const fn new(expected: MessageKind) -> Self {
+        let tag = ConnectionTag(0);
+        Self { expected, tag }
+    }
+
+    /// Returns the kind that was expected.
+    pub const fn expected(&self) -> MessageKind {
+        self.expected
+    }
+}
+
+/// Identifies the connection that met an error, so that an error of a handler's upstream connection is not attributed to its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionTag(usize);
+pub(crate) struct ConnectionTag(usize);
 
 impl ConnectionTag {
-    /// That of a connection which lies at `address` for as long as it lives.
+    /// Returns the tag of a connection that stays at `address` for its whole life.
     pub(crate) const fn new(address: usize) -> Self {
         Self(address)
     }
 }
 
-/// JSON that could not be read or written.
+/// JSON could not be parsed or written.
 #[cfg(feature = "json")]
 #[derive(Debug)]
 pub struct JsonError {
@@ -164,7 +189,7 @@ pub struct JsonError {
 
 #[cfg(feature = "json")]
 impl JsonError {
-    /// What is wrong with it, and where.
+    /// Returns what is wrong with it, and where.
     pub const fn get(&self) -> &serde_json::Error {
         &self.error
     }
@@ -173,7 +198,7 @@ impl JsonError {
 #[cfg(feature = "json")]
 impl std::fmt::Display for JsonError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the JSON is not what was expected: {}", self.error)
+        write!(f, "the JSON is invalid or does not fit: {}", self.error)
     }
 }
 
@@ -211,20 +236,20 @@ impl From<Failure> for Error {
 }
 
 impl Error {
-    /// An error of the transport that says what was tried: `listen on 127.0.0.1:80`.
+    /// Wraps a transport error with the operation that failed, such as `listen on 127.0.0.1:80`.
     #[doc(hidden)]
     pub fn io(tried: impl std::fmt::Display, error: io::Error) -> Self {
         let text = format!("cannot {tried}: {error}");
         Self::Io(io::Error::new(error.kind(), Tried { text, error }))
     }
 
-    /// A URL, or why a text is none.
+    /// Parses a URL, or returns why it is invalid.
     #[doc(hidden)]
     pub fn parse_url(text: &str) -> Result<Url, Self> {
         text.parse().map_err(|misuse| match misuse {
             Misuse::BadUrl => {
                 let shown = text.split(['?', '#']).next().unwrap_or_default();
-                // What stands before the last @ may be a password.
+                // The part before the last @ may be a password.
                 let shown = match shown.rsplit_once('@') {
                     Some((before, host)) => {
                         let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
@@ -241,7 +266,7 @@ impl Error {
         })
     }
 
-    /// Names the field that was refused.
+    /// Names the refused field.
     pub(crate) fn of_fields(misuse: Misuse, fields: &Fields) -> Self {
         if misuse != Misuse::BadHeader {
             return misuse.into();
@@ -267,7 +292,7 @@ impl Error {
         )
     }
 
-    /// Checks a field of a client's request, where the caller may set `Host`.
+    /// Checks a field of a client's request, in which the caller may set `Host`.
     pub(crate) fn of_request(misuse: Misuse, fields: &Fields) -> Self {
         let is_host = |name: &str| name.eq_ignore_ascii_case("host");
         let others: Fields = fields.iter().filter(|(name, _)| !is_host(name)).collect();
@@ -285,7 +310,7 @@ impl Error {
         Self::Other(error.into())
     }
 
-    /// Ends the connection with `code` and `reason`; a reason of more than 123 octets is cut between characters.
+    /// Ends the connection with `code` and `reason`; a reason of more than 123 bytes is cut between characters.
     ///
     /// ```
     /// use sansws_core::close::CloseCode;
@@ -303,20 +328,20 @@ impl Error {
         Self::Close(Box::new((code, reason.into()))).into()
     }
 
-    /// Answers a request that is not accepted yet; afterwards it is a failure of the handler, and closes with 1011.
+    /// Answers a request that is not accepted yet; after that it counts as a failure of the handler, and closes with 1011.
     pub fn reject(response: Response) -> HandlerError {
         Self::Reject(Box::new(response)).into()
     }
 
-    /// Whether the peer simply left.
+    /// Returns whether the peer simply left.
     pub const fn is_disconnect(&self) -> bool {
         matches!(self, Self::Disconnect(_))
     }
 
-    /// The error as one that was met by this connection, if it is about a message.
+    /// Tags an error about a message with this connection.
     pub(crate) fn met_by(mut self, by: ConnectionTag) -> Self {
         match &mut self {
-            Self::WrongKind(tag) => *tag = by,
+            Self::WrongKind(error) => error.tag = by,
             #[cfg(feature = "json")]
             Self::Json(error) => error.tag = by,
             _ => {}
@@ -367,6 +392,9 @@ mod tests {
             }
         }
         let text = Error::Disconnect(Box::new(closed)).to_string();
-        assert_eq!(text, r#"the peer closed with code 1008: "no shouting\n""#);
+        assert_eq!(
+            text,
+            r#"the peer closed the connection with code 1008: "no shouting\n""#
+        );
     }
 }

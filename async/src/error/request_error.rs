@@ -3,7 +3,7 @@
 
 use thiserror::Error as ThisError;
 
-/// The query or the body of a request is not what was expected: 400, and this text.
+/// The query or the body of a request is invalid: 400, with this text.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 #[error("{0}")]
 pub struct RequestError(pub(crate) String);

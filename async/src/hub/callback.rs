@@ -1,5 +1,5 @@
-//! Callbacks of the application, kept apart from the hub that runs them.
-//! Knows neither groups nor messages: a callback that panics is caught, counted and logged; one that calls its own hub is refused.
+//! Application callbacks, isolated from the hub that runs them.
+//! Knows neither groups nor messages: a panic in a callback is caught, counted and logged; a call to its own hub is refused.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -30,7 +30,7 @@ impl Callbacks {
         (options, this)
     }
 
-    /// How often a callback panicked.
+    /// Returns how often a callback panicked.
     pub(super) fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
     }
@@ -65,10 +65,10 @@ impl Callbacks {
         Ok(())
     }
 
-    /// Panics inside a callback, where no error can be returned. To wait for a lock would stop the thread for ever.
+    /// Panics inside a callback, where no error can be returned. Waiting for a lock would block the thread forever.
     ///
     /// # Panics
-    /// Inside a callback of this hub, which the guard of that callback catches and logs.
+    /// Inside a callback of this hub, whose guard catches and logs it.
     pub(super) fn assert_outside(&self) {
         if let Err(error) = self.check() {
             std::panic::panic_any(format!("{error}"));

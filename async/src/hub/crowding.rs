@@ -1,11 +1,11 @@
-//! Publishers that give readers a turn.
+//! Makes publishers wait until readers have had a turn.
 //! Knows nodes by how many of them are crowded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
-/// How many nodes of a hub have readers that need a turn, and which publishers wait for that.
+/// The number of nodes of a hub whose readers need a turn, and the publishers that wait for that.
 #[derive(Debug, Default)]
 pub(super) struct Crowding {
     nodes: AtomicUsize,
@@ -13,12 +13,12 @@ pub(super) struct Crowding {
 }
 
 impl Crowding {
-    /// One more node is crowded.
+    /// Adds a crowded node.
     pub(super) fn enter(&self) {
         self.nodes.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// One node less is. Adds the publishers to be woken.
+    /// Removes a crowded node, and collects the publishers to wake.
     pub(super) fn leave(&self, wakers: &mut Vec<Waker>) {
         self.nodes.fetch_sub(1, Ordering::AcqRel);
         wakers.append(
@@ -29,7 +29,7 @@ impl Crowding {
         );
     }
 
-    /// Returns whether a publisher has to wait; then the waker is woken when it need no longer.
+    /// Returns whether a publisher has to wait; its waker is then woken when it no longer does.
     #[inline]
     pub(super) fn is_crowded(&self, waker: Option<&Waker>) -> bool {
         if self.nodes.load(Ordering::Acquire) == 0 {

@@ -1,5 +1,5 @@
-//! Who sees to the time of a hub, and to what comes for a node from other threads.
-//! Knows no runtime: it is given a way to sleep.
+//! Drives the timers of a hub, and delivers messages from other threads to a node.
+//! Knows no runtime: the caller provides a timer.
 
 use std::any::Any;
 use std::future::{Future, pending, poll_fn};
@@ -16,8 +16,8 @@ use crate::hub::node::Node;
 use crate::hub::{HubRef, callback, threads};
 use sansws_core::time::Duration;
 
-/// Gives this thread a node of its own in each hub, for as long as the result lives: what its connections do is done without the
-/// locks of other threads. The thread has to run [`drive_hubs`].
+/// Gives this thread its own node in each hub, for as long as the result lives: its connections then need no locks of other threads. The
+/// thread has to run [`drive_hubs`].
 #[must_use]
 pub fn hubs_on_this_thread(hubs: &[HubRef]) -> OnThisThread {
     let nodes: Vec<(HubRef, Arc<Node>)> = hubs
@@ -48,10 +48,10 @@ impl Drop for OnThisThread {
     }
 }
 
-/// Sees to the time of hubs, for the thread that it runs on. It is never done.
+/// Drives the timers of hubs, for the thread that it runs on. It never completes.
 ///
-/// A server does so for the hubs of its routes. Of several who do for the same node one is at work, and another takes over when
-/// that one is dropped. A panic is logged, and the hub is seen to again a second later.
+/// A server does this for the hubs of its routes. If several tasks drive one node, one is active, and another takes over when that one is
+/// dropped. A panic is logged, and the hub is driven again a second later.
 pub async fn drive_hubs<S>(hubs: Vec<HubRef>, sleep: impl Fn(Duration) -> S)
 where
     S: Future<Output = ()>,
@@ -72,8 +72,8 @@ where
     .await
 }
 
-/// Sees to the time of a hub from now on, unless somebody was asked to by this already: for connections that no server of ours accepts.
-/// It is never done; once it is dropped, as when a runtime ends, the next who asks begins anew.
+/// Drives the timers of a hub from now on, unless an earlier call does: for connections that no server of ours accepts. It never completes;
+/// once it is dropped, for example because a runtime ends, the next call takes over.
 pub fn drive_hub_beside<S, F>(
     hub: &HubRef,
     sleep: F,
@@ -86,7 +86,7 @@ where
     Some(async move { drive_hubs(vec![beside.0.clone()], sleep).await })
 }
 
-/// Somebody sees to the time of a hub beside servers.
+/// Marks that the timers of a hub are driven without a server.
 struct Beside(HubRef);
 
 impl Beside {
@@ -106,16 +106,16 @@ async fn drive_on<S: Future<Output = ()>>(hub: &HubRef, sleep: &impl Fn(Duration
     loop {
         if let Err(panic) = caught(drive(hub, sleep)).await {
             let message = callback::message(&*panic);
-            tracing::error!(error.message = message, "the clock of a hub panicked");
+            tracing::error!(error.message = message, "the timers of a hub panicked");
         }
         sleep(RESTART).await;
     }
 }
 
-/// After which time a hub is seen to again.
+/// The time after which a hub is driven again.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// Polls work to its end, or to its panic.
+/// Polls to completion, or to a panic.
 pub async fn caught<R>(work: impl Future<Output = R>) -> Result<R, Box<dyn Any + Send>> {
     let mut work = pin!(work);
     poll_fn(
@@ -144,7 +144,7 @@ async fn drive<S: Future<Output = ()>>(hub: &HubRef, sleep: &impl Fn(Duration) -
             if sleep.as_mut().poll(cx).is_ready() || std::mem::replace(&mut called, true) {
                 return Poll::Ready(());
             }
-            // The next wake-up is the end of the wait, or a call.
+            // The next wake-up is the end of the timer, or a call.
             let _ = driving.node.poll_drive(cx, &mut driving.mine);
             Poll::Pending
         })
@@ -165,7 +165,7 @@ impl Drop for Driving {
     }
 }
 
-/// Polls both; it is done when the first is.
+/// Polls both; completes when the first does.
 pub async fn both<R>(one: impl Future<Output = R>, other: impl Future<Output = ()>) -> R {
     let (mut one, mut other) = (pin!(one), pin!(other));
     poll_fn(|cx: &mut Context<'_>| {
@@ -176,16 +176,16 @@ pub async fn both<R>(one: impl Future<Output = R>, other: impl Future<Output = (
 }
 
 impl Inner {
-    /// A node for a thread: the first one, while no thread has it.
+    /// Returns a node for a thread: the first one, while no thread has it.
     fn node_for_a_thread(&self) -> Arc<Node> {
         let first = self.first_node();
         if first.take() { first } else { self.add_node() }
     }
 
-    /// A thread ends: nobody sees to its node any more.
+    /// A thread ends: its node is no longer driven.
     fn remove_node(&self, node: &Arc<Node>) {
         if Arc::ptr_eq(node, &self.first_node()) {
-            // It serves those who have no thread of their own, too.
+            // It also serves threads without a node of their own.
             return node.release();
         }
         self.with(node, |state, _| state.hub.goodbye());
@@ -193,7 +193,7 @@ impl Inner {
             .nodes
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Channels that are open still keep it; what comes for it goes nowhere.
+        // Open channels still keep it alive; its messages go nowhere.
         nodes.retain(|known| !Arc::ptr_eq(known, node));
     }
 }

@@ -9,7 +9,7 @@ use sansws_core::time::Instant;
 use crate::hub::HubEnv;
 use crate::runtime::{Runtime, now};
 
-/// The time since the Unix epoch, and entropy of the system.
+/// Provides the time since the Unix epoch, and the system's entropy.
 impl<R: Runtime> HubEnv for R {
     fn now() -> Instant {
         now::<R>() + since_1970::<R>()
@@ -18,7 +18,7 @@ impl<R: Runtime> HubEnv for R {
     fn seed() -> Seed {
         let mut bytes = [0; 32];
         if getrandom::fill(&mut bytes).is_err() {
-            // What is drawn from it need not be secret, only another each time.
+            // Values drawn from it need not be secret, only different each time.
             let now = <R as HubEnv>::now().as_micros().to_be_bytes();
             bytes.iter_mut().zip(now).for_each(|(to, from)| *to = from);
         }
@@ -26,7 +26,7 @@ impl<R: Runtime> HubEnv for R {
     }
 }
 
-/// When the time of this process began. It is not set anew: time must not go back.
+/// The start of this process's time. It never changes, because time must not go back.
 #[expect(
     clippy::disallowed_methods,
     reason = "the clock of the system is read once"

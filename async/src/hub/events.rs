@@ -1,4 +1,4 @@
-//! Who listens to what happens on the nodes of a process.
+//! Listeners for the events of a process's nodes.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -11,10 +11,10 @@ use futures_core::Stream;
 
 use sansws_core::hub::HubEvent;
 
-/// Events that wait for a listener; of more, the oldest are lost, and counted.
+/// Maximum number of events that wait for a listener; beyond it, the oldest are dropped and counted.
 const MOST: usize = 1024;
 
-/// All who listen.
+/// All listeners.
 #[derive(Debug, Default)]
 pub(super) struct Listeners(Mutex<Vec<Weak<Mutex<Queue>>>>);
 
@@ -61,17 +61,17 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What happens on the nodes of a process: joins, leaves, gaps, presence. Of events that nobody takes, the newest 1024 are kept.
+/// The events of a process's nodes: joins, leaves, gaps, presence. The newest 1024 are kept until they are taken.
 #[derive(Debug)]
 pub struct Events(Arc<Mutex<Queue>>);
 
 impl Events {
-    /// The next event.
+    /// Returns the next event.
     pub async fn next(&mut self) -> HubEvent {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// How many were lost, since nobody took them.
+    /// Returns how many were dropped because nobody took them.
     pub fn lost(&self) -> u64 {
         lock(&self.0).lost
     }

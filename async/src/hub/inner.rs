@@ -1,5 +1,5 @@
 //! The nodes of a hub, and the way from each to the others.
-//! Knows which lock comes when: see the [module](super).
+//! Knows the order of locks: see the [module](super).
 
 use std::fmt;
 use std::future::poll_fn;
@@ -21,15 +21,15 @@ use sansws_core::hub::{
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
-/// What links the nodes.
+/// The link between the nodes.
 pub(super) enum Backplane {
-    /// All nodes are of this process.
+    /// All nodes are in this process.
     Here(Box<Mutex<Broker>>),
-    /// Somebody links them with others.
+    /// The nodes are linked with other processes.
     Far(RemoteOutbox),
 }
 
-/// A clock in the place of [`HubEnv::now`].
+/// A clock that replaces [`HubEnv::now`].
 #[cfg(feature = "test-kit")]
 type Clock = dyn Fn() -> Instant + Send + Sync;
 
@@ -42,14 +42,14 @@ pub(crate) struct Inner {
     /// At least one.
     pub(super) nodes: RwLock<Vec<Arc<Node>>>,
     pub(super) outlets: Outlets,
-    /// Somebody sees to its time beside servers.
+    /// Its timers are driven without a server.
     pub(super) driven_beside: AtomicBool,
     /// Time is virtual.
     #[cfg(feature = "test-kit")]
     pub(super) clock: std::sync::OnceLock<Box<Clock>>,
 }
 
-/// Events that whoever does something on its own node takes in whatever its readers need: what it did is among them.
+/// Maximum number of events that an operation on a node processes, whatever its readers need: its own effects are among them.
 const OWN: usize = 64;
 
 impl Inner {
@@ -75,7 +75,7 @@ impl Inner {
             .collect()
     }
 
-    /// One more node, for a thread of its own.
+    /// Creates another node, for a thread.
     pub(super) fn add_node(&self) -> Arc<Node> {
         let [id, _] = draw((self.seed)());
         let node = Arc::new(Node::new(NodeId(id), Arc::clone(&self.options)));
@@ -104,13 +104,13 @@ impl Inner {
         }
     }
 
-    /// The node of this thread, if it has one of its own; else the first.
+    /// Returns the node of this thread, if it has its own; otherwise the first.
     pub(super) fn node_here(&self) -> Arc<Node> {
         let address = std::ptr::from_ref(self).addr();
         threads::node(address).unwrap_or_else(|| self.first_node())
     }
 
-    /// The node that a channel is on; that of the caller, if it is on none of this process.
+    /// Returns the node of a channel; that of the caller, if the channel is on none of this process.
     pub(super) fn node_of(&self, id: ChannelId) -> Arc<Node> {
         self.find_node(id.node).unwrap_or_else(|| self.node_here())
     }
@@ -120,12 +120,12 @@ impl Inner {
         nodes.iter().find(|node| node.id() == id).cloned()
     }
 
-    /// Does something on the node of this thread.
+    /// Runs an operation on the node of this thread.
     pub(super) fn here<R>(&self, work: impl FnOnce(&mut node::State, Instant) -> R) -> R {
         self.with(&self.node_here(), work)
     }
 
-    /// Does something on a node, and what follows from it on all nodes.
+    /// Runs an operation on a node, and its effects on all nodes.
     pub(super) fn with<R>(
         &self,
         node: &Node,
@@ -145,7 +145,8 @@ impl Inner {
         result
     }
 
-    /// Carries commands of a node to the broker, and what comes of them to the nodes, until there is no more; or to whoever links
+    /// Carries commands of a node to the broker, and the resulting events to the nodes, until there are none; or to the link with other
+    /// processes.
     /// the hub with others.
     pub(super) fn carry(&self, now: Instant, node: &Node, wakes: &mut Wakes) {
         let broker = match &self.backplane {
@@ -167,7 +168,7 @@ impl Inner {
         }
     }
 
-    /// Puts what the broker has to say into the inboxes of nodes; the others are gathered in `others`.
+    /// Puts the broker's events into the inboxes of nodes, and collects the other nodes in `others`.
     pub(super) fn sort_events(&self, broker: &mut Broker, own: &Node, others: &mut Vec<Arc<Node>>) {
         while let Some((to, event)) = broker.poll_event() {
             if to == own.id() {
@@ -181,7 +182,7 @@ impl Inner {
         }
     }
 
-    /// Says to a node that something came for it. Where nobody else sees to it, it is done here.
+    /// Notifies a node of new events. If nobody drives it, they are processed here.
     pub(super) fn alert(&self, now: Instant, node: &Node, wakes: &mut Wakes) {
         if !node.is_driven() || node.is_crowded() {
             if self.receive(now, node, 0, wakes) {
@@ -192,16 +193,17 @@ impl Inner {
         }
     }
 
-    /// Takes in what came for a node, at least so many events. A test in virtual time takes all: nothing there would go on by itself.
+    /// Processes the events of a node, at least this many. A test in virtual time processes all: nothing there would continue by
+    /// itself.
     fn receive(&self, now: Instant, node: &Node, least: usize, wakes: &mut Wakes) -> bool {
         let least = if self.is_virtual() { usize::MAX } else { least };
         node.receive(now, &self.outlets, least, wakes)
     }
 
-    /// Does what is due on a node; says when the next thing is.
+    /// Does what is due on a node; returns the next deadline.
     pub(super) fn tick(&self, node: &Node) -> Option<Instant> {
         let now = self.now();
-        // What comes up meanwhile is asked for below.
+        // New deadlines are checked below.
         node.arm(Instant::ZERO);
         let mut wakes = Wakes::default();
         let mut others = Vec::new();
@@ -225,7 +227,7 @@ impl Inner {
             self.alert(now, &other, &mut wakes);
         }
         wakes.wake();
-        // Both are locked, so that what comes up from now on finds when its driver looks again.
+        // Both are locked, so that a later deadline finds when its driver wakes next.
         let state = node.state();
         let of_broker = match &self.backplane {
             Backplane::Here(broker) => lock(broker).deadline(),
@@ -239,7 +241,8 @@ impl Inner {
         next
     }
 
-    /// Whether publishers have to wait, for readers to have a turn or for what links the hub with others; then the waker is woken
+    /// Returns whether publishers have to wait, for readers to have a turn or for the link; the waker is then woken when they no longer
+    /// do.
     /// when they need no longer.
     pub(super) fn is_crowded(&self, waker: Option<&Waker>) -> bool {
         self.needs_turn(waker)
@@ -249,7 +252,7 @@ impl Inner {
             }
     }
 
-    /// Whether readers need a turn; then the waker is woken when they have had it.
+    /// Returns whether readers need a turn; the waker is then woken when they have had it.
     pub(super) fn needs_turn(&self, waker: Option<&Waker>) -> bool {
         if self.is_virtual() || !self.outlets.crowding.is_crowded(waker) {
             return false;
@@ -260,7 +263,8 @@ impl Inner {
         true
     }
 
-    /// Whether publishers give way once, since readers need a turn and it can't be waited for: a test outside its virtual world would
+    /// Returns whether publishers yield once, because readers need a turn that cannot be awaited: a test outside its virtual world
+    /// would wait for a clock that it moves itself.
     /// wait for a clock that it moves itself.
     pub(super) fn gives_way(&self) -> bool {
         self.is_virtual() && self.outlets.crowding.is_crowded(None)
@@ -276,7 +280,7 @@ impl Inner {
         false
     }
 
-    /// Where nobody sees to the time of a crowded node, publishers do, so that none waits for ever.
+    /// If nobody drives the timers of a crowded node, publishers do, so that none waits forever.
     fn tick_undriven(&self, waker: &Waker) {
         let nodes = self.all_nodes();
         let undriven = nodes.iter().filter(|node| !node.is_driven());
@@ -286,7 +290,7 @@ impl Inner {
         }
     }
 
-    /// Asks the backplane.
+    /// Queries the backplane.
     pub(super) async fn ask(&self, question: Query) -> Result<QueryResult, HubError> {
         self.callbacks.check()?;
         let node = self.node_here();
@@ -330,7 +334,7 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// Two numbers of a seed.
+/// Returns two numbers of a seed.
 pub(super) fn draw(seed: Seed) -> [u64; 2] {
     let [a, b, c, d, e, f, g, h, rest @ ..] = seed.nonce().0;
     [
@@ -339,7 +343,7 @@ pub(super) fn draw(seed: Seed) -> [u64; 2] {
     ]
 }
 
-/// Nobody asks any more once it is dropped.
+/// The query is cancelled when this is dropped.
 struct Asking {
     node: Arc<Node>,
     token: Token,

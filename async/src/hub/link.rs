@@ -1,5 +1,5 @@
-//! What links a hub with others: it is given the commands of its nodes, and gives them events.
-//! Knows no wire: whoever carries commands over one makes events of what comes back.
+//! The link of a hub with others: it takes the commands of the nodes, and delivers events to them.
+//! Knows no wire: its user carries commands over one, and makes events of the answers.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -13,10 +13,10 @@ use sansws_core::hub::{Command, Event, HubOptions, NodeId};
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
-/// What links a hub with others.
+/// The link of a hub with others.
 ///
-/// Take its commands, each with the node that gave it, carry them in their order, and deliver events, the answers of a node in the order
-/// of its questions: see [`Command`] and [`Event`]. Dropped, the link is down for good.
+/// Take its commands, each with the node that issued it, carry them in order, and deliver events, with the answers for a node in the order
+/// of its queries: see [`Command`] and [`Event`]. If the link is dropped, it is down for good.
 pub struct Link {
     hub: Arc<Inner>,
 }
@@ -35,7 +35,7 @@ impl Link {
         }
     }
 
-    /// The next command.
+    /// Returns the next command.
     pub async fn next(&mut self) -> (NodeId, Command) {
         poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -47,7 +47,7 @@ impl Link {
         next.map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Takes commands, at most so many, in their order; says how many. When it is none, the waker is woken when there is one.
+    /// Takes at most so many commands, in order; returns their number. If there are none, the waker is woken when there is one.
     pub fn take(
         &mut self,
         cx: &Context<'_>,
@@ -63,12 +63,12 @@ impl Link {
         count
     }
 
-    /// Delivers an event to a node. One of a node that is no more goes nowhere.
+    /// Delivers an event to a node. An event for a node that is gone is dropped.
     pub fn deliver(&self, to: NodeId, event: Event) {
         self.deliver_all(to, [event]);
     }
 
-    /// Delivers events to a node, which looks at them together.
+    /// Delivers events to a node, which processes them together.
     pub fn deliver_all(&self, to: NodeId, events: impl IntoIterator<Item = Event>) {
         if let Some(node) = self.hub.find_node(to) {
             let mut wakes = Wakes::default();
@@ -78,17 +78,18 @@ impl Link {
         }
     }
 
-    /// Returns whether events should wait, since readers have to take what came before; then the waker is woken when they need no longer.
+    /// Returns whether events should wait until readers have taken earlier messages; the waker is then woken when they no longer
+    /// should.
     pub fn is_crowded(&self, cx: &Context<'_>) -> bool {
         self.hub.needs_turn(Some(cx.waker()))
     }
 
-    /// The link is there: all nodes say what they want.
+    /// Reports that the link is up: all nodes repeat their subscriptions and users.
     pub fn up(&self) {
         self.turn(false);
     }
 
-    /// The link is broken. Commands that were not taken are forgotten: what has to be said again is said when it is up.
+    /// Reports that the link is down. Commands that were not taken are dropped: everything that matters is repeated when it is up.
     pub fn down(&self) {
         self.turn(true);
     }
@@ -108,23 +109,23 @@ impl Link {
         publishers.into_iter().for_each(Waker::wake);
     }
 
-    /// The nodes of the hub.
+    /// Returns the nodes of the hub.
     pub fn nodes(&self) -> Vec<NodeId> {
         let nodes = self.hub.all_nodes();
         nodes.iter().map(|node| node.id()).collect()
     }
 
-    /// How the hub behaves.
+    /// Returns the options of the hub.
     pub fn options(&self) -> &Arc<HubOptions> {
         &self.hub.options
     }
 
-    /// Fresh entropy, from where the hub has its own.
+    /// Returns fresh entropy from the hub's own source.
     pub fn seed(&self) -> Seed {
         (self.hub.seed)()
     }
 
-    /// What time it is for the hub.
+    /// Returns the hub's current time.
     pub fn now(&self) -> Instant {
         self.hub.now()
     }

@@ -1,5 +1,5 @@
-//! The channel of a connection, as its engine holds it.
-//! Knows no octet: frames go from the node's queue to the connection's.
+//! The channel of a connection, as held by its engine.
+//! Knows no bytes: frames go from the node's queue to the connection's.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -12,13 +12,13 @@ use sansws_core::close::CloseCode;
 use sansws_core::hub::{ChannelId, ChannelOptions, HubError, Taken};
 use sansws_core::message::PreparedMessage;
 
-/// What a connection has of a hub.
+/// The hub of a connection, and its channel.
 #[derive(Debug)]
 pub(crate) struct HubAttachment {
     hub: HubRef,
     /// Its channel, once it has one.
     mailbox: Option<Mailbox>,
-    /// The connection has ended: its channel has left these groups. What the peer sent before can still be published.
+    /// The connection has ended: its channel has left these groups. The peer's earlier messages can still be published.
     left: Option<Vec<Arc<str>>>,
 }
 
@@ -29,14 +29,14 @@ pub(crate) struct Mailbox {
     node: Arc<Node>,
     id: ChannelId,
     bell: Arc<WakeFlag>,
-    /// Octets that the peer had sent when that was last told; where the channel does not expire, nobody is told.
+    /// Number of bytes that the peer had sent at the last report; without an expiry, nothing is reported.
     heard: Option<u64>,
 }
 
-/// What pulling came to.
+/// The result of pulling.
 #[derive(Debug, Default)]
 pub(crate) struct Pulled {
-    /// More waits, for which there was no room.
+    /// More is queued, for which there was no room.
     pub(crate) more: bool,
     /// The hub wants it closed.
     pub(crate) close: Option<(CloseCode, String)>,
@@ -59,17 +59,17 @@ impl HubAttachment {
         }
     }
 
-    /// Whether there is a channel.
+    /// Returns whether there is a channel.
     pub(super) const fn is_open(&self) -> bool {
         self.mailbox.is_some()
     }
 
-    /// The channel, unless the connection has ended.
+    /// Returns the channel, unless the connection has ended.
     pub(crate) fn mailbox(&mut self) -> Option<&mut Mailbox> {
         self.mailbox.as_mut().filter(|_| self.left.is_none())
     }
 
-    /// The groups that it is in, or was in at its end.
+    /// Returns its groups, or those at its end.
     pub(super) fn groups(&self) -> Vec<Arc<str>> {
         match &self.left {
             Some(left) => left.clone(),
@@ -81,7 +81,7 @@ impl HubAttachment {
         }
     }
 
-    /// The channel; opened if it is not.
+    /// Returns the channel, which is opened if necessary.
     pub(super) fn open(&mut self, open: ChannelOptions) -> Result<&Mailbox, HubError> {
         let mailbox = match self.mailbox.take() {
             Some(mailbox) => mailbox,
@@ -123,7 +123,7 @@ impl Mailbox {
         self.id
     }
 
-    /// The groups that it is in.
+    /// Returns its groups.
     fn groups(&self) -> Vec<Arc<str>> {
         self.node.state().hub.groups_of(self.id)
     }
@@ -135,12 +135,12 @@ impl Mailbox {
             .with(&self.node, |state, now| state.retire(now, id));
     }
 
-    /// Whether something waits; if not, this waker is woken when it does.
+    /// Returns whether something is queued; if not, this waker is woken when it is.
     pub(crate) fn is_rung(&self, waker: &Waker) -> bool {
         self.bell.is_rung(waker)
     }
 
-    /// Says that the peer is there, if it has sent something and that matters.
+    /// Reports a sign of life of the peer, if it has sent something and that matters.
     pub(crate) fn hear(&mut self, octets: u64) {
         if let Some(heard) = &mut self.heard
             && std::mem::replace(heard, octets) != octets
@@ -152,14 +152,14 @@ impl Mailbox {
         }
     }
 
-    /// Says that its reader had a turn, and that the peer takes no more for now.
+    /// Reports that its reader had a turn, and that the peer takes no more for now.
     pub(crate) fn block(&self) {
         let id = self.id;
         self.hub
             .with(&self.node, |state, now| state.hub.blocked(now, id));
     }
 
-    /// Takes what waits while `give` has room: it says so before each message, by `None`.
+    /// Takes queued messages while `give` has room; `None` asks it before each message.
     pub(crate) fn pull(&self, mut give: impl FnMut(Option<&PreparedMessage>) -> bool) -> Pulled {
         let id = self.id;
         self.hub.with(&self.node, |state, now| {

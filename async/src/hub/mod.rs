@@ -1,10 +1,10 @@
-//! The hub of a process: a handle that anybody may use from anywhere, and the nodes behind it.
-//! What it means is decided by `sansws_core::hub`.
-//! Knows locks and wakers; no runtime: an adapter brings time, entropy and a way to sleep.
+//! The hub of a process: a handle that can be used from anywhere, and the nodes behind it.
+//! `sansws_core::hub` defines its behaviour.
+//! Knows locks and wakers, but no runtime: an adapter provides time, entropy and a timer.
 //!
-//! Each node has its own lock, which is held for one operation of its state machine, and never while another is waited for.
-//! Commands of a node reach the broker in their order, since they lie in the node's outbox until the broker's lock is held; events
-//! reach a node in their order, since they lie in its inbox until the node's lock is held. Wakers are woken when no lock is held.
+//! Each node has its own lock, which is held for one operation of its state machine, and never while waiting for another lock. Commands of
+//! a node reach the broker in order, because they stay in the node's outbox until the broker's lock is held; events reach a node in order,
+//! because they stay in its inbox until the node's lock is held. Wakers are woken without any lock held.
 
 mod bell;
 mod callback;
@@ -54,26 +54,26 @@ use outlets::Outlets;
 use publish::By;
 use remote_outbox::RemoteOutbox;
 
-/// What a hub cannot know by itself.
+/// The environment of a hub.
 pub trait HubEnv {
-    /// What time it is, since the Unix epoch, or since any other where that is not known. It never goes back.
+    /// Returns the time since the Unix epoch, or since another one if that is unknown. It never goes back.
     fn now() -> Instant;
 
-    /// Fresh entropy.
+    /// Returns fresh entropy.
     fn seed() -> Seed;
 }
 
-/// Channels, groups, history and presence of a process. Clones are the same hub; any thread may use it, in handlers and outside.
+/// Channels, groups, history and presence of a process. Clones share one hub, which any thread may use, inside and outside handlers.
 ///
 /// Give it to a router ([`Router::hub`](crate::app::router::Router::hub)), and its connections can
 /// [`join`](super::WebSocket::join) groups. A server that it was given to keeps its time; without one, run
 /// [`drive_hubs`] beside your work.
 ///
-/// What happens when something is published, who receives what, and all bounds: [`sansws_core::hub`].
+/// For the rules of delivery, and all limits, see [`sansws_core::hub`].
 ///
-/// Envelopes and notices run while the hub is locked, so they must not call it. There methods fail with
-/// [`HubError::InCallback`]; those that return no `Result` panic. Such a panic, like any other of a callback, is caught, counted
-/// ([`HubMetrics::callback_panics`]) and logged with the group: that message fails, and everything else goes on.
+/// Envelopes and notices run while the hub is locked, so they must not call it: in a callback, methods fail with [`HubError::InCallback`];
+/// those that return no `Result` panic. A panic in a callback is caught, counted ([`HubMetrics::callback_panics`]) and logged with the
+/// group: that message fails, and everything else goes on.
 pub struct Hub<O> {
     inner: Arc<Inner>,
     outside: PhantomData<fn() -> O>,
@@ -94,12 +94,12 @@ impl<O> fmt::Debug for Hub<O> {
     }
 }
 
-/// A hub, whatever its time and entropy come from.
+/// A hub, with any source of time and entropy.
 #[derive(Clone)]
 pub struct HubRef(pub(crate) Arc<Inner>);
 
 impl HubRef {
-    /// Whether both are one hub.
+    /// Returns whether both are one hub.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -107,7 +107,7 @@ impl HubRef {
 
 #[cfg(feature = "test-kit")]
 impl HubRef {
-    /// From now on its time is that of a clock, of the first that was given.
+    /// Uses the time of a clock from now on; only the first clock counts.
     pub(crate) fn use_clock(&self, clock: impl Fn() -> Instant + Send + Sync + 'static) {
         let _ = self.0.clock.set(Box::new(clock));
     }
@@ -131,38 +131,38 @@ impl<O> From<&Hub<O>> for HubRef {
     }
 }
 
-/// What a hub has done and holds, all nodes of the process together.
+/// The metrics of a hub, summed over all nodes of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HubMetrics {
-    /// Nodes of the process.
+    /// The number of nodes in the process.
     pub nodes: usize,
-    /// What they have done.
+    /// The metrics of the nodes.
     pub hub: Snapshot,
-    /// What links them.
+    /// The metrics of the broker within the process.
     pub broker: BrokerCounters,
-    /// Octets that all histories hold.
+    /// The number of bytes that all histories hold.
     pub history_octets: usize,
-    /// What links them with other processes.
+    /// The state of the backplane.
     pub backplane: BackplaneState,
-    /// Calls of envelopes and notices that panicked.
+    /// The number of envelopes and notices that panicked.
     pub callback_panics: u64,
 }
 
-/// How a hub is linked with those of other processes.
+/// The state of a hub's backplane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BackplaneState {
-    /// Not at all: it is alone.
+    /// None: the hub is alone.
     #[default]
     Alone,
-    /// All nodes of the process reach the others.
+    /// All nodes of the process are linked with the other processes.
     Up,
-    /// Some node does not: what is published there reaches that node alone.
+    /// Some node is not: messages published there reach only that node.
     Down,
 }
 
 impl BackplaneState {
-    /// As one word.
+    /// Returns a single word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Alone => "alone",
@@ -173,17 +173,17 @@ impl BackplaneState {
 }
 
 impl HubMetrics {
-    /// As text for Prometheus (exposition format 0.0.4).
+    /// Returns the metrics as text for Prometheus (exposition format 0.0.4).
     pub fn to_prometheus(&self) -> String {
         let mut out = Exposition::default();
         let mut gauge = |name, help, value| out.one(Kind::Gauge, name, help, value);
         gauge("hub_nodes", "Nodes of the process.", self.nodes);
-        let help = "Octets that all histories hold.";
+        let help = "Bytes that all histories hold.";
         gauge("hub_history_octets", help, self.history_octets);
-        let help = "0 while a node of the process does not reach the other processes.";
+        let help = "0 while a node of the process cannot reach the other processes.";
         let up = usize::from(self.backplane != BackplaneState::Down);
         gauge("hub_backplane_up", help, up);
-        let help = "Calls of envelopes and notices that panicked.";
+        let help = "Envelopes and notices that panicked.";
         out.one(
             Kind::Counter,
             "hub_callback_panics",
@@ -201,12 +201,12 @@ impl<O: HubEnv> Default for Hub<O> {
 }
 
 impl<O: HubEnv> Hub<O> {
-    /// A hub with default options.
+    /// Creates a hub with default options.
     pub fn new() -> Self {
         Self::with_options(HubOptions::default())
     }
 
-    /// A hub that behaves as told.
+    /// Creates a hub with options.
     pub fn with_options(options: HubOptions) -> Self {
         let [epoch, _] = draw(O::seed());
         Self::over(options, |options| {
@@ -215,8 +215,8 @@ impl<O: HubEnv> Hub<O> {
         })
     }
 
-    /// A hub that is linked with others, and what links it: somebody has to carry its commands elsewhere, and events back.
-    /// It begins with the link down.
+    /// Creates a hub that is linked with others, and the link: its user carries commands elsewhere, and events back. The link is down
+    /// initially.
     pub fn linked(options: HubOptions) -> (Self, Link) {
         let hub = Self::over(options, |_| Backplane::Far(RemoteOutbox::default()));
         let link = Link::new(&hub.inner);
@@ -248,7 +248,7 @@ impl<O: HubEnv> Hub<O> {
 }
 
 impl<O> Hub<O> {
-    /// Publishes a message to a group. Nothing happens before it is awaited, or [`now`](Publish::now) is called.
+    /// Publishes a message to a group. Nothing happens until it is awaited, or [`now`](Publish::now) is called.
     pub fn publish(
         &self,
         group: impl Into<String>,
@@ -267,7 +267,7 @@ impl<O> Hub<O> {
         Publish::json(Ok(By::nobody(&self.inner)), group.into(), value)
     }
 
-    /// Sends a message to one channel, on any node; the cost does not depend on how many there are.
+    /// Sends a message to one channel, on any node; the cost does not depend on the number of channels.
     ///
     /// # Errors
     /// [`HubError::TooLong`], [`HubError::Down`].
@@ -298,7 +298,7 @@ impl<O> Hub<O> {
             .here(|state, now| state.hub.send_to_user(now, user, message).map(|_: Sent| ()))
     }
 
-    /// Closes all connections in a group, on all nodes. What waits for them reaches them first.
+    /// Closes all connections in a group, on all nodes. Queued messages are delivered first.
     ///
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
@@ -318,7 +318,7 @@ impl<O> Hub<O> {
             .here(|state, _| state.hub.close_user(user, code, reason))
     }
 
-    /// Has a connection join a group, on any node. It is not told when that is done.
+    /// Makes a connection join a group, on any node. The call does not wait for it.
     ///
     /// # Errors
     /// Those of [`instruct`](sansws_core::hub::Hub::instruct).
@@ -326,7 +326,7 @@ impl<O> Hub<O> {
         self.instruct(Target::Channel(id), Instruction::Join(group.into()))
     }
 
-    /// Has a connection leave a group, on any node.
+    /// Makes a connection leave a group, on any node.
     ///
     /// # Errors
     /// As for [`join`](Self::join).
@@ -334,7 +334,7 @@ impl<O> Hub<O> {
         self.instruct(Target::Channel(id), Instruction::Leave(group.into()))
     }
 
-    /// Has all connections of a user join a group, on all nodes.
+    /// Makes all connections of a user join a group, on all nodes.
     ///
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
@@ -342,7 +342,7 @@ impl<O> Hub<O> {
         self.instruct(Target::User(user.into()), Instruction::Join(group.into()))
     }
 
-    /// Has all connections of a user leave a group, on all nodes.
+    /// Makes all connections of a user leave a group, on all nodes.
     ///
     /// # Errors
     /// As for [`join_user`](Self::join_user).
@@ -350,8 +350,7 @@ impl<O> Hub<O> {
         self.instruct(Target::User(user.into()), Instruction::Leave(group.into()))
     }
 
-    /// Has channels do something, on whatever nodes they are: join, leave, belong to another user, have other metadata, end at a
-    /// time.
+    /// Sends an instruction to channels, on any nodes: join, leave, change the user or the metadata, expire.
     ///
     /// # Errors
     /// Those of [`instruct`](sansws_core::hub::Hub::instruct).
@@ -366,25 +365,25 @@ impl<O> Hub<O> {
         })
     }
 
-    /// Closes one connection, on any node. Whether it is not known to be gone.
+    /// Closes one connection, on any node. Returns whether it may still exist.
     pub fn close(&self, id: ChannelId, code: CloseCode, reason: &str) -> bool {
         let node = self.inner.node_of(id);
         self.inner
             .with(&node, |state, now| state.hub.close(now, id, code, reason))
     }
 
-    /// The members of a group on this process, in no particular order.
+    /// Returns the members of a group in this process, in no particular order.
     pub fn members(&self, group: &str) -> Vec<ChannelId> {
         self.inner.gather(|state| state.hub.members(group))
     }
 
-    /// How many members a group has on this process.
+    /// Returns the number of members of a group in this process.
     pub fn count(&self, group: &str) -> usize {
         let nodes = self.inner.all_nodes();
         nodes.iter().map(|node| node.state().hub.count(group)).sum()
     }
 
-    /// The groups with members on this process, in order.
+    /// Returns the groups with members in this process, in order.
     pub fn groups(&self) -> Vec<Arc<str>> {
         let mut all: Vec<Arc<str>> = self
             .inner
@@ -394,12 +393,12 @@ impl<O> Hub<O> {
         all
     }
 
-    /// The groups that a channel of this process is in.
+    /// Returns the groups of a channel in this process.
     pub fn groups_of(&self, id: ChannelId) -> Vec<Arc<str>> {
         self.inner.node_of(id).state().hub.groups_of(id)
     }
 
-    /// The newest messages of a group that are kept, at most `limit`, and where the group stands.
+    /// Returns the newest kept messages of a group, at most `limit`, and the position of the group.
     ///
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
@@ -411,7 +410,7 @@ impl<O> Hub<O> {
         }
     }
 
-    /// Who is in a group, on all nodes.
+    /// Returns the users in a group, on all nodes.
     ///
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
@@ -423,7 +422,7 @@ impl<O> Hub<O> {
         }
     }
 
-    /// Receives what is published to all groups that a filter matches, beside any connection.
+    /// Receives publications of all groups that match a filter, without a connection.
     ///
     /// # Errors
     /// [`HubError::TooManyChannels`], [`HubError::Draining`].
@@ -431,11 +430,11 @@ impl<O> Hub<O> {
         Subscription::new(&self.inner, filter)
     }
 
-    /// Returns what happens from now on: joins, leaves and losses on this process, and changes of presence on any, also where this
-    /// one has no members. Each is told once.
+    /// Returns the events from now on: joins, leaves and losses in this process, and presence changes in all processes, even of groups
+    /// without members here. Each is reported once.
     ///
     /// # Panics
-    /// In a callback of this hub, as all methods do that return no `Result`.
+    /// In a callback of this hub, like all methods that return no `Result`.
     pub fn events(&self) -> Events {
         let events = self.inner.outlets.listeners.add();
         for (at, node) in self.inner.all_nodes().iter().enumerate() {
@@ -445,7 +444,7 @@ impl<O> Hub<O> {
         events
     }
 
-    /// What it has done and holds.
+    /// Returns its metrics.
     pub fn metrics(&self) -> HubMetrics {
         let nodes = self.inner.all_nodes();
         let mut metrics = HubMetrics {
@@ -473,7 +472,7 @@ impl<O> Hub<O> {
         metrics
     }
 
-    /// Lets nobody join any more: the process is about to end. That its users are gone is told in one step.
+    /// Refuses joins from now on: the process is about to end. The departure of its users is reported in one step.
     pub fn drain(&self) {
         for node in self.inner.all_nodes() {
             node.state().hub.drain();

@@ -1,5 +1,5 @@
-//! One node behind its lock, and what lies before it.
-//! Knows the state machine and its outputs; what they lead to elsewhere is the hub's.
+//! A node behind its lock, with its inbox and outbox.
+//! Knows the state machine and its outputs; the hub carries them to other nodes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use sansws_core::hub::{
 };
 use sansws_core::time::Instant;
 
-/// Events in an inbox beyond which whoever sends them helps.
+/// Number of events in an inbox beyond which the sender helps.
 const CROWDED: usize = 1024;
 
-/// Deliveries that come of one look into an inbox, after which readers have a turn.
+/// Number of deliveries of one pass through an inbox, after which readers have a turn.
 const DELIVERIES: u64 = 1 << 16;
 
-/// Publications that are begun in a row before others have a turn.
+/// Number of publications in a row before other tasks have a turn.
 const PUBLICATIONS: u32 = 256;
 
 /// A node.
@@ -33,33 +33,33 @@ pub(super) struct Node {
     state: Mutex<State>,
     outbox: Mutex<VecDeque<Command>>,
     inbox: Mutex<VecDeque<Event>>,
-    /// A thread has it for its own.
+    /// It belongs to a thread.
     taken: AtomicBool,
-    /// Somebody sees to its time and its inbox.
+    /// Its timers and inbox are being driven.
     driven: AtomicBool,
     driver: Arc<AtomicWaker>,
-    /// When its driver looks again by itself.
+    /// When its driver wakes by itself.
     armed: AtomicU64,
-    /// Who would, when nobody does any more.
+    /// Tasks that take over driving when the driver goes.
     heirs: Mutex<Vec<Waker>>,
     /// Publishers wait for its readers to have a turn.
     waited_for: AtomicBool,
-    /// Publications begun.
+    /// The number of publications.
     begun: AtomicU32,
 }
 
-/// What is behind the lock.
+/// The state behind the lock.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) hub: Hub,
-    /// By place.
+    /// By slot.
     bells: Vec<Option<Arc<WakeFlag>>>,
     joins: BTreeMap<(ChannelId, Arc<str>), Joining>,
     publications: BTreeMap<Token, Waiting<Result<Published, HubError>>>,
     answers: BTreeMap<Token, Waiting<Result<QueryResult, HubError>>>,
     /// Publishers that wait for room.
     publishers: Vec<Waker>,
-    /// Who waited for what will not come.
+    /// Wakers of tasks whose answers will not come.
     disappointed: Vec<Waker>,
 }
 
@@ -67,20 +67,20 @@ pub(super) struct State {
 #[derive(Debug, Default)]
 struct Joining {
     wakers: Vec<Waker>,
-    /// Futures that will take the answer.
+    /// Number of futures that will take the answer.
     futures: u32,
-    /// The answer. Without a future it is that of one that was dropped before it looked: the next join takes it.
+    /// The answer. Without a future, it belonged to one that was dropped before it looked: the next join takes it.
     joined: Option<Joined>,
 }
 
-/// An answer that somebody waits for.
+/// An answer that a future waits for.
 #[derive(Debug)]
 enum Waiting<R> {
     For(Waker),
     Done(R),
 }
 
-/// What is to be woken once no lock is held.
+/// Wakers to wake once no lock is held.
 #[derive(Default)]
 pub(super) struct Wakes {
     bells: Vec<Arc<WakeFlag>>,
@@ -139,7 +139,8 @@ impl Node {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what the state machine gives out: commands into the outbox, the rest to who waits for it. Whether there are commands.
+    /// Takes the outputs of the state machine: commands go to the outbox, the rest to waiting futures. Returns whether there are
+    /// commands.
     pub(super) fn settle(&self, state: &mut State, outlets: &Outlets, wakes: &mut Wakes) -> bool {
         let mut has_commands = false;
         wakes.wakers.append(&mut state.disappointed);
@@ -177,7 +178,7 @@ impl Node {
                 outlets.crowding.enter();
             } else {
                 outlets.crowding.leave(&mut wakes.wakers);
-                // What came meanwhile lies in the inbox.
+                // Events that arrived meanwhile are in the inbox.
                 self.call(wakes);
             }
         }
@@ -185,7 +186,7 @@ impl Node {
         has_commands
     }
 
-    /// Something is due then: its driver has to know, if it would look later.
+    /// Something becomes due: wakes its driver, if that would wake later.
     pub(super) fn look_at(&self, at: Option<Instant>, wakes: &mut Wakes) {
         if let Some(at) = at
             && at.as_micros() < self.armed.load(Ordering::Acquire)
@@ -195,7 +196,7 @@ impl Node {
         }
     }
 
-    /// Its driver looks again then.
+    /// Sets when its driver wakes next.
     pub(super) fn arm(&self, at: Instant) {
         self.armed.store(at.as_micros(), Ordering::Release);
     }
@@ -204,7 +205,7 @@ impl Node {
         !self.outbox().is_empty()
     }
 
-    /// Gives its commands away, in order. To be called while the broker is locked.
+    /// Passes its commands on, in order. Call it while the broker is locked.
     pub(super) fn take_commands(&self, mut give: impl FnMut(Command)) {
         let mut outbox = self.outbox();
         while let Some(command) = outbox.pop_front() {
@@ -212,18 +213,18 @@ impl Node {
         }
     }
 
-    /// Puts an event into its inbox. To be called while the broker is locked.
+    /// Puts an event into its inbox. Call it while the broker is locked.
     pub(super) fn put(&self, event: Event) {
         self.inbox().push_back(event);
     }
 
-    /// Puts several events into its inbox, in their order.
+    /// Puts several events into its inbox, in order.
     pub(super) fn put_all(&self, events: impl IntoIterator<Item = Event>) {
         self.inbox().extend(events);
     }
 
-    /// Takes in what lies in its inbox; whether there are commands then. After `least` events it stops while readers need a turn, if
-    /// its driver can go on later.
+    /// Processes its inbox; returns whether there are commands then. After `least` events it stops while readers need a turn, if its
+    /// driver can continue later.
     pub(super) fn receive(
         &self,
         now: Instant,
@@ -246,7 +247,7 @@ impl Node {
                 }
                 break;
             }
-            // What is put meanwhile is taken by whoever comes next for the lock of the state.
+            // Events that are added meanwhile are processed by the next holder of the state's lock.
             let Some(event) = inbox.pop_front() else {
                 break;
             };
@@ -260,22 +261,22 @@ impl Node {
         self.inbox().len() >= CROWDED
     }
 
-    /// Takes it for a thread, unless another has.
+    /// Claims it for a thread, unless another has.
     pub(super) fn take(&self) -> bool {
         !self.taken.swap(true, Ordering::AcqRel)
     }
 
-    /// The thread has it no more.
+    /// Releases it from its thread.
     pub(super) fn release(&self) {
         self.taken.store(false, Ordering::Release);
     }
 
-    /// Whether publishers wait for its readers to have a turn.
+    /// Returns whether publishers wait for its readers to have a turn.
     pub(super) fn is_waited_for(&self) -> bool {
         self.waited_for.load(Ordering::Acquire)
     }
 
-    /// Counts a publication; whether its publisher has had its turn, and others are to have theirs.
+    /// Counts a publication; returns whether its publisher has had its turn, and others should have theirs.
     pub(super) fn ends_turn(&self) -> bool {
         let begun = self.begun.fetch_add(1, Ordering::Relaxed);
         begun % PUBLICATIONS == PUBLICATIONS - 1
@@ -285,12 +286,12 @@ impl Node {
         self.driven.load(Ordering::Acquire)
     }
 
-    /// Calls its driver.
+    /// Wakes its driver.
     pub(super) fn call(&self, wakes: &mut Wakes) {
         wakes.drivers.push(Arc::clone(&self.driver));
     }
 
-    /// Ready once the caller is its driver, and then each time: the waker is woken when something comes.
+    /// Is ready once the caller is its driver, and each time after: the waker is woken when something arrives.
     pub(super) fn poll_drive(&self, cx: &Context<'_>, mine: &mut bool) -> Poll<()> {
         if !*mine {
             let mut heirs = self.heirs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -306,7 +307,7 @@ impl Node {
         Poll::Ready(())
     }
 
-    /// Its driver goes.
+    /// Its driver leaves.
     pub(super) fn leave(&self) {
         let mut heirs = self.heirs.lock().unwrap_or_else(PoisonError::into_inner);
         self.driven.store(false, Ordering::Release);
@@ -338,7 +339,7 @@ impl Node {
         Poll::Pending
     }
 
-    /// Waits for what became of a publication.
+    /// Waits for the result of a publication.
     pub(super) fn poll_published(
         &self,
         cx: &Context<'_>,
@@ -348,7 +349,7 @@ impl Node {
         answer.map(|result| result.unwrap_or(Err(HubError::Gone)))
     }
 
-    /// Waits for the answer to a question.
+    /// Waits for the answer to a query.
     pub(super) fn poll_answer(
         &self,
         cx: &Context<'_>,
@@ -362,7 +363,7 @@ impl Node {
         self.state().answers.remove(&token);
     }
 
-    /// What became of a publication, if that is known; nobody asks any more.
+    /// Returns the result of a publication, if it is known; the wait for it ends.
     pub(super) fn end_publication(&self, token: Token) -> Option<Result<Published, HubError>> {
         match self.state().publications.remove(&token)? {
             Waiting::Done(result) => Some(result),
@@ -372,7 +373,7 @@ impl Node {
 }
 
 fn answer<K: Ord, R>(waiting: &mut BTreeMap<K, Waiting<R>>, key: K, result: R, wakes: &mut Wakes) {
-    // Where nobody asks any more there is no entry.
+    // Without a waiting future there is no entry.
     if let Some(known) = waiting.get_mut(&key)
         && let Waiting::For(waker) = std::mem::replace(known, Waiting::Done(result))
     {
@@ -380,7 +381,7 @@ fn answer<K: Ord, R>(waiting: &mut BTreeMap<K, Waiting<R>>, key: K, result: R, w
     }
 }
 
-/// The answer; `None` when nobody expects one any more.
+/// Returns the answer; `None` when nobody waits for one any more.
 fn poll_answer<K: Ord, R>(
     waiting: &mut BTreeMap<K, Waiting<R>>,
     key: K,
@@ -406,7 +407,7 @@ impl State {
         Ok((id, self.bell(id)))
     }
 
-    /// The bell of a channel that was opened.
+    /// Returns the wake flag of an open channel.
     pub(super) fn bell(&mut self, id: ChannelId) -> Arc<WakeFlag> {
         let (slot, bell) = (id.slot() as usize, Arc::new(WakeFlag::default()));
         if self.bells.len() <= slot {
@@ -431,7 +432,7 @@ impl State {
         self.disappoint(id);
     }
 
-    /// Nobody is told of joins any more that a channel waits for.
+    /// Ends the waits for joins of a channel.
     fn disappoint(&mut self, id: ChannelId) {
         let disappointed = &mut self.disappointed;
         self.joins.retain(|(known, _), joining| {
@@ -442,13 +443,13 @@ impl State {
         });
     }
 
-    /// A future will take the answer to a join.
+    /// Registers a future for the answer to a join.
     pub(super) fn expect_join(&mut self, id: ChannelId, group: &Arc<str>) {
         let joining = self.joins.entry((id, Arc::clone(group))).or_default();
         joining.futures += 1;
     }
 
-    /// The answer to a join whose future was dropped before it looked.
+    /// Returns the answer to a join whose future was dropped before it looked.
     pub(super) fn take_joined(&mut self, id: ChannelId, group: &Arc<str>) -> Option<Joined> {
         let key = (id, Arc::clone(group));
         let joining = self.joins.get(&key)?;
@@ -459,8 +460,7 @@ impl State {
         is_member.then_some(joined)
     }
 
-    /// A future is done with a join, with its answer or without. Where none waits any more and there is no answer, the join has not
-    /// happened.
+    /// A future is done with a join, with or without its answer. If no other waits and there is no answer, the join has not happened.
     pub(super) fn end_join(&mut self, now: Instant, id: ChannelId, group: &Arc<str>, taken: bool) {
         let key = (id, Arc::clone(group));
         let Some(joining) = self.joins.get_mut(&key) else {
@@ -479,7 +479,7 @@ impl State {
         }
     }
 
-    /// A channel leaves a group: what its join came to is of no interest any more.
+    /// A channel leaves a group: the result of its join no longer matters.
     pub(super) fn leave(
         &mut self,
         now: Instant,
@@ -490,13 +490,13 @@ impl State {
         self.hub.leave(now, id, group)
     }
 
-    /// Somebody will ask what became of a publication.
+    /// Registers a wait for the result of a publication.
     pub(super) fn expect_publication(&mut self, token: Token) {
         let nobody = Waiting::For(Waker::noop().clone());
         self.publications.insert(token, nobody);
     }
 
-    /// Somebody will ask for the answer to a question.
+    /// Registers a wait for the answer to a query.
     pub(super) fn expect_answer(&mut self, token: Token) {
         let nobody = Waiting::For(Waker::noop().clone());
         self.answers.insert(token, nobody);

@@ -3,7 +3,7 @@
 use crate::hub::crowding::Crowding;
 use crate::hub::events::Listeners;
 
-/// Who is told of what happens on the nodes.
+/// The listeners for events of the nodes.
 #[derive(Debug, Default)]
 pub(super) struct Outlets {
     pub(super) listeners: Listeners,

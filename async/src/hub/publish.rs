@@ -1,4 +1,4 @@
-//! A publication in the making.
+//! The builder of a publication.
 
 use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
@@ -14,7 +14,7 @@ use sansws_core::hub::{ChannelId, HubError, PublishRequest, Published, Token};
 use sansws_core::message::PreparedMessage;
 use sansws_core::time::Duration;
 
-/// A message on its way to a group: awaited it is published, and says where it stands.
+/// A message to be published to a group: awaiting it publishes, and returns its position.
 ///
 /// ```ignore
 /// let published = hub.publish("lobby", "hello").exclude(socket.id()?).await?;
@@ -22,12 +22,12 @@ use sansws_core::time::Duration;
 /// ```
 #[must_use = "nothing is published before it is awaited, or `now` is called"]
 pub struct Publish {
-    /// Where, or why not at all.
+    /// The group, or why it cannot be published.
     by: Result<By, Error>,
     draft: PublishRequest,
 }
 
-/// Who publishes.
+/// The publisher.
 pub(super) struct By {
     pub(super) hub: Arc<Inner>,
     pub(super) node: Arc<Node>,
@@ -35,7 +35,7 @@ pub(super) struct By {
 }
 
 impl By {
-    /// Nobody in particular.
+    /// The server.
     pub(super) fn nobody(hub: &Arc<Inner>) -> Self {
         Self {
             node: hub.node_here(),
@@ -71,20 +71,20 @@ impl Publish {
         }
     }
 
-    /// A channel that does not receive it. It may be called more than once. Where the channel belongs to a user, a connection of
-    /// that user that comes back in its place does not get it by recovery either.
+    /// Excludes a channel. May be called more than once. If the channel belongs to a user, that user's next connection does not get the
+    /// message by recovery either.
     pub fn exclude(mut self, id: ChannelId) -> Self {
         self.draft.options.exclude.push(id);
         self
     }
 
-    /// A user none of whose channels receive it. It may be called more than once.
+    /// Excludes all channels of a user. May be called more than once.
     pub fn exclude_user(mut self, user: &str) -> Self {
         self.draft.options.exclude_users.push(user.into());
         self
     }
 
-    /// It is not kept in the history; see [`unsaved`](hub::PublishOptions::unsaved).
+    /// Does not keep it in the history; see [`unsaved`](hub::PublishOptions::unsaved).
     pub const fn unsaved(mut self) -> Self {
         self.draft.options.unsaved = true;
         self
@@ -96,14 +96,14 @@ impl Publish {
         self
     }
 
-    /// An id of yours: a second publication with it to the group, within 5 minutes, is not published again. At most
+    /// Sets your own id: a second publication with it to the group, within 5 minutes, is not published again. At most
     /// [`max_ids`](sansws_core::hub::HubOptions::max_ids) are remembered; one more fails with [`HubError::TooManyIds`].
     pub fn id(mut self, id: &str) -> Self {
         self.draft.options.id = Some(id.into());
         self
     }
 
-    /// After which time it is of no use: it is not delivered and not replayed any more.
+    /// Sets the time after which it expires: it is then neither delivered nor replayed.
     pub const fn expires(mut self, after: Duration) -> Self {
         self.draft.options.expires = Some(after);
         self
@@ -112,7 +112,7 @@ impl Publish {
     /// Publishes without waiting.
     ///
     /// # Errors
-    /// As [`publish`](hub::Hub::publish); [`HubError::Backpressure`] where awaiting it would wait.
+    /// As [`publish`](hub::Hub::publish); [`HubError::Backpressure`] if awaiting it would wait.
     pub fn now(self) -> Result<Published, Error> {
         let by = self.by?;
         let token = by.begin(&self.draft, None)?;
@@ -140,8 +140,8 @@ impl IntoFuture for Publish {
     type Output = Result<Published, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    /// Publishes. It waits for a turn of readers whose queues are full, for members that are behind where the group makes publishers
-    /// wait, and for the backplane's answer. Of many publications in a row one now and then lets others run.
+    /// Publishes. It waits for readers with full queues to have a turn, for slow members if the group makes publishers wait, and for
+    /// the backplane's answer. In a series of publications, it occasionally yields to other tasks.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let (by, draft) = (self.by?, self.draft);
@@ -162,7 +162,7 @@ impl IntoFuture for Publish {
                     return Poll::Ready(begun);
                 }
                 by.node.state().wait_for_room(cx.waker());
-                // There may be room since.
+                // There may be room by now.
                 match by.begin(&draft, Some(cx.waker())) {
                     Err(HubError::Backpressure) => Poll::Pending,
                     begun => Poll::Ready(begun),
@@ -178,7 +178,7 @@ impl IntoFuture for Publish {
     }
 }
 
-/// Nobody asks any more once it is dropped.
+/// The wait ends when this is dropped.
 struct Asking<'a> {
     node: &'a Node,
     token: Token,

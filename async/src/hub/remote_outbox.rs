@@ -9,10 +9,10 @@ use sansws_core::hub::{Command, NodeId};
 
 use crate::hub::node::{Node, Wakes, lock};
 
-/// Commands that wait for the link, beyond which publishers have to wait.
+/// Number of commands that wait for the link beyond which publishers have to wait.
 const CROWDED: usize = 16_384;
 
-/// Commands on their way to whoever carries them.
+/// Commands that wait to be carried.
 pub(super) struct RemoteOutbox {
     down: AtomicBool,
     waiting: Mutex<Waiting>,
@@ -46,7 +46,7 @@ impl RemoteOutbox {
         wakes.wakers.extend(waiting.carrier.take());
     }
 
-    /// Whether publishers have to wait; then the waker is woken when they need no longer.
+    /// Returns whether publishers have to wait; the waker is then woken when they no longer do.
     pub(super) fn is_crowded(&self, waker: Option<&Waker>) -> bool {
         let mut waiting = lock(&self.waiting);
         let is_crowded = waiting.commands.len() >= CROWDED;

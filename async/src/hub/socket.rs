@@ -1,4 +1,4 @@
-//! What a connection does with its hub.
+//! The hub methods of a connection.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use sansws_core::hub::{
 use sansws_core::message::PreparedMessage;
 use sansws_core::time::Instant;
 
-/// A channel, with what is needed to use it.
+/// A channel, with its hub and node.
 struct Channel {
     hub: Arc<Inner>,
     node: Arc<Node>,
@@ -121,7 +121,7 @@ impl<T: Transport> Shared<T> {
     }
 }
 
-/// A join that is under way. Dropped, it is taken back unless it is done.
+/// A join in progress. If dropped before it is complete, it is cancelled.
 struct Asking<'a> {
     hub: &'a Inner,
     node: &'a Node,
@@ -138,24 +138,25 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// The verbs of both the handle and the half that writes.
+/// The methods of both the handle and the half that writes.
 macro_rules! member {
     ($name:ident) => {
         impl<T: Transport> $name<T> {
-            /// Gives it a hub: for connections that no server of ours drives. A route has its hub from its router.
+            /// Attaches a hub, for connections that no server of ours drives. A route gets its hub from its router.
             pub fn use_hub(&self, hub: impl Into<HubRef>) {
                 self.cell().engine().set_hub(&hub.into());
             }
 
-            /// Opens its channel, saying who it is. Without it, the first use opens one that says nothing.
+            /// Opens its channel, with options. Otherwise the first use opens one with default options.
             ///
             /// # Errors
-            /// [`HubError::IsOpen`] when it has one, [`HubError::NoHub`], and those of [`open`](sansws_core::hub::Hub::open).
+            /// [`HubError::IsOpen`] when it already has one, [`HubError::NoHub`], and those of
+            /// [`open`](sansws_core::hub::Hub::open).
             pub fn open_channel(&self, open: ChannelOptions) -> Result<ChannelId, Error> {
                 Ok(self.cell().open_channel(open)?)
             }
 
-            /// Its address: whoever knows it can send to it, from anywhere.
+            /// Returns its address, to which anyone who knows it can send, from anywhere.
             ///
             /// # Errors
             /// [`HubError::NoHub`], [`HubError::TooManyChannels`].
@@ -163,7 +164,7 @@ macro_rules! member {
                 Ok(self.cell().channel(ChannelOptions::default())?.id)
             }
 
-            /// Joins a group: what is published to it from now on is sent to the peer, until it leaves or the connection ends.
+            /// Joins a group: later publications are sent to the peer, until it leaves or the connection ends.
             ///
             /// # Errors
             /// Those of [`join`](sansws_core::hub::Hub::join), [`HubError::NoHub`].
@@ -171,11 +172,11 @@ macro_rules! member {
                 self.cell().join(group, None).await
             }
 
-            /// Joins a group, and sends the peer what was published since a position, as far as that is kept; without one it is
-            /// the same as [`join`](Self::join).
+            /// Joins a group, and sends the peer the kept publications since a position; without one it is equivalent to
+            /// [`join`](Self::join).
             ///
             /// # Errors
-            /// As for [`join`](Self::join). That messages are missing is no error: [`Joined::recovered`] says so.
+            /// As for [`join`](Self::join). Missing messages are not an error: see [`Joined::recovered`].
             pub async fn join_since(
                 &self,
                 group: &str,
@@ -184,7 +185,7 @@ macro_rules! member {
                 self.cell().join(group, since).await
             }
 
-            /// Leaves a group. What was published before still reaches the peer.
+            /// Leaves a group. Earlier publications still reach the peer.
             ///
             /// # Errors
             /// [`HubError::NoHub`].
@@ -192,7 +193,8 @@ macro_rules! member {
                 self.cell().leave(group)
             }
 
-            /// Sends the peer what is published to all groups that a filter matches, each message once. Says whether it is new.
+            /// Sends the peer the publications of all groups that match a filter, each message once. Returns whether the
+            /// subscription is new.
             ///
             /// # Errors
             /// Those of [`subscribe`](sansws_core::hub::Hub::subscribe).
@@ -204,7 +206,7 @@ macro_rules! member {
                 })?)
             }
 
-            /// Takes a subscription back; says whether there was one.
+            /// Removes a subscription; returns whether there was one.
             ///
             /// # Errors
             /// [`HubError::NoHub`].
@@ -216,9 +218,9 @@ macro_rules! member {
                     .with(&channel.node, |state, _| state.hub.unsubscribe(id, filter))?)
             }
 
-            /// Publishes a message to a group as this connection, whose rate counts. Nothing happens before it is awaited, or
-            /// [`now`](Publish::now) is called. Once the connection has ended it still publishes: what the peer sent before its end
-            /// is worth as much.
+            /// Publishes a message to a group as this connection, subject to its rate limit. Nothing happens until it is
+            /// awaited, or [`now`](Publish::now) is called. It still publishes after the connection has ended, so that the
+            /// peer's earlier messages are not lost.
             pub fn publish(
                 &self,
                 group: impl Into<String>,
@@ -237,18 +239,18 @@ macro_rules! member {
                 Publish::json(self.cell().publisher(), group.into(), value)
             }
 
-            /// The groups it is in; once it has ended, those that it was in then.
+            /// Returns its groups; after its end, those it was in then.
             pub fn groups(&self) -> Vec<Arc<str>> {
                 let mut engine = self.cell().engine();
                 engine.post().map(|post| post.groups()).unwrap_or_default()
             }
 
-            /// Sends the peer a message behind everything that was published to it before: [`send`](Self::send) goes straight to the
-            /// connection, and overtakes what waits for it in the hub. It counts against the budget of the channel.
+            /// Sends the peer a message after all earlier publications: [`send`](Self::send) goes directly to the connection,
+            /// and overtakes messages that are queued in the hub. It counts against the queue limits of the channel.
             ///
             /// # Errors
-            /// [`HubError::NoHub`], [`HubError::TooLong`]; [`HubError::Gone`] once the connection has ended, or when it is closed for
-            /// reading too slowly.
+            /// [`HubError::NoHub`], [`HubError::TooLong`]; [`HubError::Gone`] once the connection has ended, or is being closed
+            /// as too slow.
             pub async fn send_in_order(
                 &self,
                 message: impl Into<PreparedMessage>,
@@ -256,7 +258,7 @@ macro_rules! member {
                 self.cell().send_in_order(message.into()).await
             }
 
-            /// Makes it a connection of another user, or of none: in all its groups one goes, and the other comes.
+            /// Changes the user of the connection, or removes it: in all its groups the old user leaves, and the new one joins.
             ///
             /// # Errors
             /// [`HubError::BadName`], [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
@@ -265,7 +267,7 @@ macro_rules! member {
                     .instruct(Instruction::SetUser(user.map(Into::into)))
             }
 
-            /// Changes what others see of it in presence, which they are told.
+            /// Changes the metadata that others see in presence, and notifies them.
             ///
             /// # Errors
             /// [`HubError::MetadataTooLong`], [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
@@ -274,8 +276,8 @@ macro_rules! member {
                     .instruct(Instruction::SetMetadata(metadata.into()))
             }
 
-            /// Closes it with 1008 at this time, such as when its token expires; `None`: never for that. The time is that since the
-            /// Unix epoch. Another call, with a new token, moves it.
+            /// Closes it with 1008 at this time, for example when its token expires; `None`: never. The time is since the Unix
+            /// epoch. Another call, with a new token, changes it.
             ///
             /// # Errors
             /// [`HubError::NoHub`], [`HubError::Gone`] once it has ended.

@@ -1,4 +1,4 @@
-//! What is published, for code that is no connection.
+//! Receives publications in code without a connection.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,19 +14,18 @@ use crate::hub::node::Node;
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{ChannelId, Filter, HubError, Publication, Taken};
 
-/// Publications of a group that a [`Subscription`] took too slowly, and that were skipped.
+/// A [`Subscription`] was too slow, and publications of a group were skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{count} publications of {group} were skipped: the subscription takes them too slowly")]
+#[error("{count} publications of {group} were skipped: the subscription is too slow")]
 pub struct Lagged {
     /// The group.
     pub group: Arc<str>,
-    /// How many.
+    /// The number of publications.
     pub count: u64,
 }
 
-/// What is published to all groups that a filter matches. What waits for it is bounded by the [`QueueLimits`](sansws_core::hub::QueueLimits), as for
-/// connections. When it is full, publishers on this process wait for one turn; what finds no room even then is skipped, and that is
-/// told.
+/// The publications of all groups that match a filter. Its queue is bounded by the [`QueueLimits`](sansws_core::hub::QueueLimits), as for
+/// connections. When it is full, publishers in this process wait for one turn; messages that still find no room are skipped, and reported.
 #[derive(Debug)]
 pub struct Subscription {
     hub: Arc<Inner>,
@@ -51,7 +50,7 @@ impl Subscription {
         Ok(this)
     }
 
-    /// Adds a filter; says whether it was not there before. What several match comes once.
+    /// Adds a filter; returns whether it is new. A message that matches several filters is received once.
     ///
     /// # Errors
     /// [`HubError::TooManyGroups`], [`HubError::Draining`].
@@ -62,28 +61,28 @@ impl Subscription {
         })
     }
 
-    /// Takes a filter away; says whether it was there.
+    /// Removes a filter; returns whether it was there.
     ///
     /// # Errors
-    /// [`HubError::Gone`] when it was closed.
+    /// [`HubError::Gone`] when it is closed.
     pub fn remove(&self, filter: &Filter) -> Result<bool, HubError> {
         let id = self.id;
         self.hub
             .with(&self.node, |state, _| state.hub.unsubscribe(id, filter))
     }
 
-    /// Its address: to exclude it, or to send to it.
+    /// Returns its address: to exclude it, or to send to it.
     pub const fn id(&self) -> ChannelId {
         self.id
     }
 
-    /// Returns the next publication; `None` once the hub has closed it. Where publications were taken too slowly and skipped,
-    /// [`Lagged`] stands in their place, and what comes behind follows.
+    /// Returns the next publication; `None` once the hub has closed it. If publications were skipped because it was too slow,
+    /// [`Lagged`] takes their place, and later ones follow.
     pub async fn receive(&mut self) -> Option<Result<Arc<Publication>, Lagged>> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// How it was closed, if it was.
+    /// Returns how it was closed, if it was.
     pub fn closed(&self) -> Option<(CloseCode, &str)> {
         let (code, reason) = self.closed.as_ref()?;
         Some((*code, reason))
@@ -103,7 +102,7 @@ impl Subscription {
                     .hub
                     .take(now, id, |_, publication| publication.cloned());
                 match taken {
-                    // A notice, or what was sent to it alone.
+                    // A notice, or a message sent only to it.
                     Taken::Message(None) => {}
                     Taken::Message(Some(publication)) => return Ok(Some(Ok(publication))),
                     Taken::Skipped { group, count } => {

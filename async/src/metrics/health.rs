@@ -1,24 +1,24 @@
-//! Whether a server is fit to be sent clients.
+//! The health of a server: whether it should get new clients.
 //! RFC 9110 sections 15.3.1 (200) and 15.6.4 (503).
-//! Knows what the door and the hub say, and no path: which page tells it is the application's.
+//! Knows the handle and the hub, but no path: the application chooses the page.
 
 use crate::hub::{BackplaneState, HubMetrics};
 use crate::server::handle::ServerHandle;
 use sansws_core::http::Response;
 
-/// How a server is.
+/// The status of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// It serves.
+    /// The server serves normally.
     Up,
-    /// It serves whom it has, and something is wrong.
+    /// The server serves its clients, but something is wrong.
     Degraded,
-    /// It shuts down.
+    /// The server is shutting down.
     Draining,
 }
 
 impl Status {
-    /// As one word.
+    /// Returns a single word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
@@ -28,24 +28,24 @@ impl Status {
     }
 }
 
-/// How a server is, and why.
+/// The health of a server, with the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// How it is.
+    /// The status.
     pub status: Status,
-    /// Why, as a sentence.
+    /// The reason, as a sentence.
     pub reason: &'static str,
-    /// What links its hub with others; `None` without a hub.
+    /// The state of the hub's backplane; `None` without a hub.
     pub backplane: Option<BackplaneState>,
-    /// Connections that are in.
+    /// The number of connections.
     pub connections: usize,
-    /// How many may be in.
+    /// The maximum number of connections.
     pub connections_max: usize,
 }
 
 impl ServerHandle {
-    /// Whether new clients are well served here, by a server behind this door whose connections use that hub.
+    /// Returns whether a server with this handle, whose connections use that hub, should get new clients.
     pub fn health(&self, hub: Option<&HubMetrics>) -> Health {
         let (connections, connections_max) = (self.open(), self.most());
         let backplane = hub.map(|hub| hub.backplane);
@@ -69,7 +69,7 @@ impl ServerHandle {
 }
 
 impl Health {
-    /// As JSON: 200 when it is up, else 503.
+    /// Returns it as JSON: 200 when it is up, otherwise 503.
     pub fn response(&self) -> Response {
         let Self {
             status,
@@ -80,7 +80,7 @@ impl Health {
         } = self;
         let code = if *status == Status::Up { 200 } else { 503 };
         let backplane = backplane.map_or("none", BackplaneState::as_str);
-        // No word of these needs an escape.
+        // None of these texts needs escaping.
         let body = format!(
             "{{\"status\":\"{}\",\"reason\":\"{reason}\",\"backplane\":\"{backplane}\",\
             \"connections\":{connections},\"connections_max\":{connections_max}}}\n",

@@ -1,6 +1,6 @@
-//! What a server has done and holds.
+//! The metrics of a server.
 //! RFC 6455 section 7.4 (close codes); RFC 9110 section 15 (classes of status); the text is that of Prometheus.
-//! Plain values: `tally` counts them.
+//! Plain values, counted by `tally`.
 
 pub(crate) mod health;
 pub(crate) mod tally;
@@ -12,7 +12,7 @@ use crate::hub::HubMetrics;
 use sansws_core::http::Response;
 use sansws_core::internal::{Exposition, Kind};
 
-/// Names of the numbers of one kind, in the order of an enum.
+/// Defines an enum of label values.
 macro_rules! labels {
     ($(#[$about:meta])* $name:ident { $($(#[$help:meta])* $variant:ident = $label:literal,)* }) => {
         $(#[$about])*
@@ -23,10 +23,10 @@ macro_rules! labels {
         }
 
         impl $name {
-            /// All of them.
+            /// All values, in order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// How it is called in a label.
+            /// Returns its label.
             pub const fn label(self) -> &'static str {
                 match self {
                     $(Self::$variant => $label,)*
@@ -37,7 +37,7 @@ macro_rules! labels {
 }
 
 labels! {
-    /// What a connection was closed with: each registered code, and those of applications by their range.
+    /// The class of a close code: each registered code, and those of applications by their range.
     CodeClass {
         /// 1000.
         Normal = "1000",
@@ -75,7 +75,7 @@ labels! {
 }
 
 impl CodeClass {
-    /// The class of a code as RFC 6455 section 7.1.5 gives it.
+    /// Returns the class of a code as RFC 6455 section 7.1.5 defines it.
     pub const fn of(code: u16) -> Self {
         match code {
             1000 => Self::Normal,
@@ -99,7 +99,8 @@ impl CodeClass {
 }
 
 labels! {
-    /// Who sent the first Close frame. Who vanished is the peer; whom a shutdown cut off, the server has.
+    /// The side that sent the first Close frame. A lost connection counts as closed by the peer, one cut off by a shutdown as closed by
+    /// the server.
     Closer {
         /// The client.
         Peer = "peer",
@@ -109,39 +110,39 @@ labels! {
 }
 
 labels! {
-    /// Why a connection was not let in.
+    /// Why a connection was refused.
     TurnedAway {
-        /// As many are in as may be; it was told so by 503.
+        /// The server was full; the client got 503.
         Full = "full",
-        /// The server drains; it was told so by 503.
+        /// The server drains; the client got 503.
         Draining = "draining",
-        /// Its socket was closed without a word: too many were being told, or the server stops.
-        Untold = "untold",
+        /// Its socket was closed without an answer: too many were being refused, or the server stops.
+        Untold = "dropped",
     }
 }
 
 labels! {
-    /// Why a connection came to no answer of a page or a handler.
+    /// Why a connection ended before a page or a handler answered.
     Failed {
         /// Before HTTP: TLS, or the PROXY protocol.
         Transport = "transport",
-        /// Its time was over.
+        /// It timed out.
         Timeout = "timeout",
         /// The client left.
         Left = "left",
-        /// What it sent is no request that is taken here; it was told why.
+        /// Its request was not acceptable, and was answered with the reason.
         Invalid = "invalid",
     }
 }
 
 labels! {
-    /// What a request was for.
+    /// The purpose of a request.
     Asked {
         /// A WebSocket.
         WebSocket = "websocket",
         /// A page.
         Page = "page",
-        /// Neither: it was malformed, or not taken.
+        /// Neither: it was malformed, or not accepted.
         Invalid = "invalid",
     }
 }
@@ -161,7 +162,7 @@ labels! {
 }
 
 impl StatusClass {
-    /// The class of a status of a response that ends a request.
+    /// Returns the class of the status of a final response.
     pub const fn of(status: u16) -> Self {
         match status {
             ..300 => Self::Success,
@@ -172,64 +173,64 @@ impl StatusClass {
     }
 }
 
-/// Counts by one label.
+/// Counts by a label.
 pub type By<const N: usize> = [u64; N];
 
-/// Counters and gauges of all servers behind one [`ServerHandle`](super::ServerHandle).
+/// Counters and gauges of all servers that share one [`ServerHandle`](super::ServerHandle).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerMetrics {
-    /// Connections that are in, those in their handshake too.
+    /// Open connections, including those in their handshake.
     pub connections: usize,
-    /// How many may be in.
+    /// Maximum number of open connections.
     pub connections_max: usize,
-    /// Whether nobody is let in any more.
+    /// Whether the server admits no new connections.
     pub draining: bool,
-    /// Connections that were let in.
+    /// Connections admitted.
     pub accepted: u64,
-    /// Connections that were not, as in [`TurnedAway`].
+    /// Connections refused, by [`TurnedAway`].
     pub(crate) turned_away: By<{ TurnedAway::ALL.len() }>,
-    /// Connections that came to no answer, as in [`Failed`].
+    /// Connections that ended without an answer, by [`Failed`].
     pub(crate) failed: By<{ Failed::ALL.len() }>,
-    /// Answers other than 101, as in [`Asked`], and there as in [`StatusClass`].
+    /// Responses other than 101, by [`Asked`] and [`StatusClass`].
     pub(crate) responses: [By<{ StatusClass::ALL.len() }>; Asked::ALL.len()],
     /// WebSockets opened.
     pub opened: u64,
-    /// WebSockets closed, as in [`Closer`], and there as in [`CodeClass`].
+    /// WebSockets closed, by [`Closer`] and [`CodeClass`].
     pub(crate) closed: [By<{ CodeClass::ALL.len() }>; Closer::ALL.len()],
-    /// Handlers that failed by our fault: panics, errors of their own.
+    /// Handlers that failed by the application's fault: panics, and their own errors.
     pub handlers_failed: u64,
     /// Messages received.
     pub messages_received: u64,
     /// Messages sent.
     pub messages_sent: u64,
-    /// Octets received over WebSockets, headers and control frames included.
+    /// Bytes received over WebSockets, including headers and control frames.
     pub octets_received: u64,
-    /// Octets sent over WebSockets.
+    /// Bytes sent over WebSockets.
     pub octets_sent: u64,
-    /// Messages received and thrown away, since there were more than allowed.
+    /// Received messages that were dropped because they exceeded the rate limits.
     pub messages_dropped: u64,
 }
 
 impl ServerMetrics {
-    /// WebSockets that are open.
+    /// Returns the number of open WebSockets.
     pub fn websockets(&self) -> u64 {
-        // What was opened is read first, and may be behind.
+        // `opened` is read first, and may be behind.
         self.opened.saturating_sub(self.all_closed())
     }
 
-    /// WebSockets that were closed.
+    /// Returns the number of closed WebSockets.
     pub fn all_closed(&self) -> u64 {
         self.closed.iter().flatten().sum()
     }
 
-    /// WebSockets that were closed with codes of a class, by either.
+    /// Returns the number of WebSockets closed with codes of a class, by either side.
     pub fn closed(&self, class: CodeClass) -> u64 {
         let by = |closer: &Closer| self.closed_by(*closer, class);
         Closer::ALL.iter().map(by).sum()
     }
 
-    /// WebSockets that one of both closed with codes of a class.
+    /// Returns the number of WebSockets closed with codes of a class, by one side.
     pub fn closed_by(&self, closer: Closer, class: CodeClass) -> u64 {
         let by = self.closed.get(closer as usize);
         by.and_then(|by| by.get(class as usize))
@@ -237,17 +238,17 @@ impl ServerMetrics {
             .unwrap_or(0)
     }
 
-    /// Connections that were not let in for a reason.
+    /// Returns the number of connections refused for a reason.
     pub fn turned_away(&self, why: TurnedAway) -> u64 {
         self.turned_away.get(why as usize).copied().unwrap_or(0)
     }
 
-    /// Connections that came to no answer for a reason.
+    /// Returns the number of connections that ended without an answer for a reason.
     pub fn failed(&self, why: Failed) -> u64 {
         self.failed.get(why as usize).copied().unwrap_or(0)
     }
 
-    /// Answers of a class to requests for something.
+    /// Returns the number of responses of a class to requests of a kind.
     pub fn responses(&self, asked: Asked, class: StatusClass) -> u64 {
         let to = self.responses.get(asked as usize);
         to.and_then(|to| to.get(class as usize))
@@ -255,7 +256,7 @@ impl ServerMetrics {
             .unwrap_or(0)
     }
 
-    /// As text for Prometheus (exposition format 0.0.4).
+    /// Returns the metrics as text for Prometheus (exposition format 0.0.4).
     pub fn to_prometheus(&self) -> String {
         use Kind::{Counter, Gauge};
         let mut out = Exposition::default();
@@ -263,31 +264,26 @@ impl ServerMetrics {
             (
                 Gauge,
                 "connections",
-                "Connections that are in, those in their handshake too.",
+                "Open connections, including those in their handshake.",
                 self.connections as u64,
             ),
             (
                 Gauge,
                 "connections_max",
-                "Connections that may be in at once.",
+                "Maximum number of open connections.",
                 self.connections_max as u64,
             ),
             (
                 Gauge,
                 "draining",
-                "1 once nobody is let in any more.",
+                "1 once the server admits no new connections.",
                 u64::from(self.draining),
             ),
-            (
-                Gauge,
-                "websockets",
-                "WebSockets that are open.",
-                self.websockets(),
-            ),
+            (Gauge, "websockets", "Open WebSockets.", self.websockets()),
             (
                 Counter,
                 "connections_accepted",
-                "Connections that were let in.",
+                "Connections admitted.",
                 self.accepted,
             ),
             (
@@ -299,7 +295,7 @@ impl ServerMetrics {
             (
                 Counter,
                 "handlers_failed",
-                "Handlers that panicked or failed by an error of their own.",
+                "Handlers that panicked or failed.",
                 self.handlers_failed,
             ),
             (
@@ -317,36 +313,36 @@ impl ServerMetrics {
             (
                 Counter,
                 "messages_dropped",
-                "Messages received and thrown away, since there were more than allowed.",
+                "Received messages that were dropped because they exceeded the rate limits.",
                 self.messages_dropped,
             ),
             (
                 Counter,
                 "octets_received",
-                "Octets received over WebSockets, headers and control frames included.",
+                "Bytes received over WebSockets, including headers and control frames.",
                 self.octets_received,
             ),
             (
                 Counter,
                 "octets_sent",
-                "Octets sent over WebSockets, headers and control frames included.",
+                "Bytes sent over WebSockets, including headers and control frames.",
                 self.octets_sent,
             ),
         ];
         for (kind, name, help, value) in numbers {
             out.one(kind, &format!("server_{name}"), help, value);
         }
-        let help = "Connections that were not let in.";
+        let help = "Connections refused.";
         let mut family = out.family(Counter, "server_connections_refused", help);
         for why in TurnedAway::ALL {
             family.sample("", &[("reason", why.label())], self.turned_away(*why));
         }
-        let help = "Connections that came to no answer of a page or a handler.";
+        let help = "Connections that ended before a page or a handler answered.";
         let mut family = out.family(Counter, "server_handshakes_failed", help);
         for why in Failed::ALL {
             family.sample("", &[("reason", why.label())], self.failed(*why));
         }
-        let help = "Answers other than 101, by what was asked for and the class of their status.";
+        let help = "Responses other than 101, by kind of request and class of status.";
         let mut family = out.family(Counter, "server_responses", help);
         for asked in Asked::ALL {
             for class in StatusClass::ALL {
@@ -354,7 +350,7 @@ impl ServerMetrics {
                 family.sample("", &labels, self.responses(*asked, *class));
             }
         }
-        let help = "WebSockets closed, by their close code and who closed first.";
+        let help = "WebSockets closed, by the code and the sender of the first Close frame.";
         let mut family = out.family(Counter, "server_websockets_closed", help);
         for closer in Closer::ALL {
             for class in CodeClass::ALL {
@@ -369,7 +365,7 @@ impl ServerMetrics {
 /// The media type of the text.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The answer to a scrape of Prometheus: all numbers of a server, and of the hub that its connections use.
+/// Returns the response to a Prometheus scrape: all metrics of a server, and of the hub that its connections use.
 pub fn scrape(server: &ServerMetrics, hub: Option<&HubMetrics>) -> Response {
     let mut text = server.to_prometheus();
     if let Some(hub) = hub {

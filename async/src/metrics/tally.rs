@@ -1,16 +1,16 @@
-//! Counting what a server does, on all its threads.
-//! Knows no connection: whoever serves one says what happened. What happens with each message is counted by the connection itself, and
-//! added here once a turn, to a cell that the threads of a server seldom share.
+//! Counts the events of a server, on all its threads.
+//! Knows no connection: the code that serves one reports events. A connection counts its messages itself, and adds them here once a turn,
+//! to a cell that the threads of a server seldom share.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::metrics::{Asked, Closer, CodeClass, Failed, ServerMetrics, StatusClass, TurnedAway};
 use crate::socket::engine::Counters;
 
-/// Cells that threads are spread over.
+/// Number of cells that threads are spread over.
 const CELLS: usize = 16;
 
-/// Live counters. All are read and written on their own: together they are right once nothing moves.
+/// Live counters. Each is read and written separately: together they are consistent only at rest.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     accepted: Count,
@@ -36,7 +36,7 @@ impl Count {
     }
 }
 
-/// What went over connections of some threads. Two cells never lie in one line of a cache.
+/// The traffic of connections on some threads. No two cells share a cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Cell {
@@ -80,7 +80,7 @@ impl Tally {
         self.handlers_failed.add(1);
     }
 
-    /// Adds what went over a connection.
+    /// Adds the traffic of a connection.
     pub(crate) fn moved(&self, more: &Counters) {
         let Some(cell) = self.moved.get(cell_here()) else {
             return;
@@ -99,7 +99,7 @@ impl Tally {
         }
     }
 
-    /// What it comes to.
+    /// Returns the sum.
     pub(crate) fn read(&self) -> ServerMetrics {
         let sum = |of: fn(&Cell) -> &Count| self.moved.iter().map(|cell| of(cell).get()).sum();
         ServerMetrics {
@@ -132,7 +132,7 @@ fn add(counts: &[Count], at: usize) {
     }
 }
 
-/// The cell of this thread.
+/// Returns the cell of this thread.
 fn cell_here() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     std::thread_local! {

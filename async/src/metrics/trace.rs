@@ -1,6 +1,6 @@
-//! What is told of a connection: its span, and the event of its end. Fields are named as OpenTelemetry's semantic conventions name them,
-//! and `websocket.…` where these have no name; `docs/monitoring.md` lists them.
-//! Knows no subscriber. While nobody listens nothing is written.
+//! The span of a connection, and the event of its end. Fields follow OpenTelemetry's semantic conventions, and are named `websocket.…`
+//! where these define none; `docs/monitoring.md` lists them.
+//! Knows no subscriber. Without one, nothing is written.
 
 use tracing::field::{Empty, display};
 
@@ -20,7 +20,7 @@ use sansws_core::route::Pattern;
 #[cfg(feature = "http")]
 use sansws_core::time::Instant;
 
-/// The span of a connection; boxed, and nothing while nobody listens.
+/// The span of a connection; boxed, and empty without a subscriber.
 #[derive(Debug, Default)]
 pub(crate) struct Span(Option<Box<tracing::Span>>);
 
@@ -58,7 +58,7 @@ impl Span {
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
 
-    /// That of a connection which came by another stack, in the span of that.
+    /// Creates the span of a connection that arrived through another stack, inside that stack's span.
     #[cfg(feature = "http")]
     pub(crate) fn foreign(head: &RequestHead, route: Option<&str>) -> Self {
         let span = Self::of(&ConnectInfo {
@@ -83,7 +83,7 @@ impl Span {
     }
 }
 
-/// Says what a WebSocket is asked for by, and by whom. What the query says may be secret, and is not told.
+/// Records a WebSocket request, with its client. The query may be secret, and is left out.
 pub(crate) fn asked(scope: &Scope) {
     let span = tracing::Span::current();
     if span.is_disabled() {
@@ -96,10 +96,10 @@ pub(crate) fn asked(scope: &Scope) {
     say_asked(&span, scope, scope.is_secure());
     let route = scope.pattern().map(Pattern::as_str);
     say_route(&span, &scope.method, route);
-    tracing::debug!("a WebSocket is asked for");
+    tracing::debug!("a WebSocket was requested");
 }
 
-/// Says what a head says.
+/// Records the fields of a head.
 fn say_asked(span: &tracing::Span, head: &RequestHead, secure: bool) {
     span.record("url.scheme", if secure { "https" } else { "http" });
     span.record("url.path", head.path());
@@ -114,7 +114,7 @@ fn say_asked(span: &tracing::Span, head: &RequestHead, secure: bool) {
     }
 }
 
-/// Says which route leads there.
+/// Records the route.
 fn say_route(span: &tracing::Span, method: &str, route: Option<&str>) {
     if let Some(route) = route {
         span.record("http.route", route);
@@ -123,7 +123,7 @@ fn say_route(span: &tracing::Span, method: &str, route: Option<&str>) {
     }
 }
 
-/// The name and the port of a `Host` field; an IPv6 address without its brackets.
+/// Splits a `Host` field into name and port; an IPv6 address loses its brackets.
 fn split_host(host: &str) -> (&str, Option<u16>) {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.contains(']') => (name, port.parse().ok()),
@@ -135,12 +135,12 @@ fn split_host(host: &str) -> (&str, Option<u16>) {
     (bare.unwrap_or(name), port)
 }
 
-/// Says with which status a request was answered that the connection ends with, or becomes a WebSocket by.
+/// Records the status of the response that ends the connection, or makes it a WebSocket.
 pub(crate) fn answered(status: u16) {
     tracing::Span::current().record("http.response.status_code", status);
 }
 
-/// Says which subprotocol was agreed on.
+/// Records the negotiated subprotocol.
 pub(crate) fn agreed(subprotocol: Option<&str>) {
     answered(101);
     if let Some(subprotocol) = subprotocol {
@@ -148,8 +148,8 @@ pub(crate) fn agreed(subprotocol: Option<&str>) {
     }
 }
 
-/// Says how a connection ended. `first`: who closed the WebSocket, with which code. What is the operator's business are failures of
-/// ours, by the route; what peers do wrong is told to those who look closely.
+/// Records how a connection ended. `first`: the side that closed the WebSocket, and the code. Failures of the application are for the
+/// operator, with their route; mistakes of peers are logged at DEBUG.
 pub(crate) fn ended(
     outcome: &Outcome,
     blame: Blame,
@@ -211,7 +211,7 @@ fn reason(closed: &Closed) -> &str {
     &closed.reason
 }
 
-/// Says that a page, or a layer before it, failed.
+/// Records that a page, or a layer before it, failed.
 pub(crate) fn page_failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) {
     handle.tally().handler_failed();
     tracing::error!(
@@ -222,7 +222,7 @@ pub(crate) fn page_failed(error: &HandlerError, route: Option<&Pattern>, handle:
     );
 }
 
-/// An error by one word of few.
+/// Returns the type of an error, from a fixed set.
 fn error_type(error: &HandlerError) -> &'static str {
     let known = error.chain().find_map(|error| error.downcast_ref());
     known.map_or("other", word)

@@ -10,21 +10,21 @@ use sansws_core::connection::SendProgress;
 
 /// A stream of bytes in both directions.
 ///
-/// `poll_read` and `poll_write` register the waker of the context when they are pending, each for itself, the newest only.
+/// `poll_read` and `poll_write` register the context's waker when they are pending, separately, and only the newest.
 pub trait ByteStream {
-    /// Reads into `into`; 0 is the end of input.
+    /// Reads into `into`; returns 0 at the end of input.
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize>>;
 
     /// Writes from the front of `from`, and returns the number of bytes taken.
     fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<Result<usize>>;
 
-    /// Sends what was written but is still buffered, as under TLS.
+    /// Sends data that was written but is still buffered, as under TLS.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
 
-    /// Ends the writing side; reading goes on.
+    /// Shuts down the writing side; reading goes on.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
 
-    /// Returns how far the peer has taken what was written, if the operating system tells.
+    /// Returns how much of the output the peer has taken, if the operating system tells.
     fn send_progress(&self) -> Option<SendProgress> {
         None
     }
@@ -35,7 +35,7 @@ pub trait ByteStream {
     }
 }
 
-/// A stream of ours under the traits of `futures-io`, and a stream of `futures-io` under [`ByteStream`].
+/// Adapts our stream to the traits of `futures-io`, and a `futures-io` stream to [`ByteStream`].
 #[derive(Clone, Copy, Debug)]
 pub struct FuturesIo<S>(pub S);
 

@@ -11,7 +11,7 @@ use sansws_core::time::{Duration, Instant};
 use super::{ByteStream, Runtime, Timer};
 use crate::transport::Transport;
 
-/// A byte stream that connections are driven over, with the clock and a timer of the runtime.
+/// A byte stream for a connection, with the clock and a timer of the runtime.
 #[derive(Debug)]
 pub struct Io<R: Runtime, S> {
     stream: S,
@@ -108,15 +108,15 @@ pub fn now<R: Runtime>() -> Instant {
     Instant::ZERO + R::now().saturating_duration_since(epoch::<R>())
 }
 
-/// The moment of the runtime's clock that `at` stands for.
+/// Converts `at` to the runtime's clock.
 pub(super) fn real<R: Runtime>(at: Instant) -> std::time::Instant {
     epoch::<R>() + Duration::from_micros(at.as_micros().min(FAR))
 }
 
-/// A hundred years in microseconds: later alarms need not ring.
+/// A hundred years in microseconds: later alarms never fire.
 const FAR: u64 = 100 * 365 * 86_400 * 1_000_000;
 
-/// All connections of a process count time from here.
+/// Returns the moment from which all connections of the process count time.
 fn epoch<R: Runtime>() -> std::time::Instant {
     static EPOCH: OnceLock<std::time::Instant> = OnceLock::new();
     *EPOCH.get_or_init(R::now)

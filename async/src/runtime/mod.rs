@@ -1,4 +1,4 @@
-//! What a runtime provides: sockets, timers, tasks, signals.
+//! The interface of a runtime: sockets, timers, tasks, signals.
 //!
 //! An adapter is one implementation of [`Runtime`]; servers, listeners and clients are written once, generic over it.
 
@@ -29,9 +29,9 @@ pub use stream::Stream;
 #[cfg(feature = "tls")]
 pub use tls_stream::TlsStream;
 
-/// An async runtime: what servers and clients ask of it.
+/// An async runtime, as servers and clients use it.
 ///
-/// It is a type without values: `Server<Tokio>` is a server on tokio. Unless stated otherwise, functions are called inside the
+/// The type has no values: `Server<Tokio>` is a server on tokio. Unless stated otherwise, functions are called inside the
 /// runtime, and panic outside it if the runtime does.
 pub trait Runtime: Debug + Send + Sync + Sized + Unpin + 'static {
     /// A TCP connection.
@@ -44,7 +44,7 @@ pub trait Runtime: Debug + Send + Sync + Sized + Unpin + 'static {
     /// A Unix socket that listens.
     #[cfg(unix)]
     type UnixListener: Debug + Send + Sync + Unpin + 'static;
-    /// An alarm that can be set again and again.
+    /// An alarm that can be reset.
     type Timer: Timer;
     /// Listens for SIGTERM and SIGINT from the first [`poll_signal`](Self::poll_signal) on.
     type Signals: Default + Send;
@@ -80,7 +80,7 @@ pub trait Runtime: Debug + Send + Sync + Sized + Unpin + 'static {
     /// Runs `task` in the background, on any thread.
     fn spawn(task: impl Future<Output = ()> + Send + 'static);
 
-    /// Runs `work` on a thread where it may block; resolving names does.
+    /// Runs `work` on a thread where it may block, for example to resolve names.
     ///
     /// # Errors
     /// When there is no such thread, or `work` panicked.
@@ -88,13 +88,13 @@ pub trait Runtime: Debug + Send + Sync + Sized + Unpin + 'static {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = Result<T>> + Send;
 
-    /// Runs a future to its end on the calling thread, which is outside the runtime, with an executor of its own.
+    /// Runs a future to completion on the calling thread, which is outside the runtime, with its own executor.
     ///
     /// # Errors
-    /// When there can be no such executor.
+    /// When no executor can be created.
     fn run_local<F: Future>(work: impl FnOnce(Self::LocalSpawner) -> F) -> Result<F::Output>;
 
-    /// Ready whenever one of the two signals has arrived; pending forever where there are none.
+    /// Is ready whenever one of the two signals has arrived; pending forever on platforms without them.
     fn poll_signal(signals: &mut Self::Signals, cx: &mut Context<'_>) -> Poll<Result<()>>;
 }
 
@@ -103,10 +103,10 @@ pub trait Timer: Debug + Send + Unpin + 'static {
     /// Sets an alarm for `at`.
     fn new(at: Instant) -> Self;
 
-    /// Sets it for `at` instead. A task that waits is woken by the new time.
+    /// Sets it for `at` instead. A waiting task is woken at the new time.
     fn reset(&mut self, at: Instant);
 
-    /// Ready once the time has come.
+    /// Is ready once the time has come.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 

@@ -1,5 +1,5 @@
-//! How far the peer of a TCP socket has taken what was written, as Linux tells.
-//! Knows octets, nothing of what they mean.
+//! How much of the output the peer of a TCP socket has taken, as reported by Linux.
+//! Knows byte counts, but not the meaning of bytes.
 
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
@@ -22,7 +22,7 @@ getsockopt_impl!(
     GetStruct<Info>
 );
 
-/// Asks the kernel how far the peer of a TCP socket has taken what was written.
+/// Asks the kernel how much of the output the peer of a TCP socket has taken.
 pub fn send_progress<S: AsFd>(socket: &S) -> Option<SendProgress> {
     if !is_known() {
         return None;

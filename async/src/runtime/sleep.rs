@@ -1,4 +1,4 @@
-//! Waiting, and waiting no longer than a timeout.
+//! Sleeping, and timeouts.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -9,7 +9,7 @@ use sansws_core::time::Duration;
 use super::{Runtime, Timer};
 use crate::error::Error;
 
-/// A wait on the timer of a runtime.
+/// The future of a sleep, on the timer of a runtime.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Sleep<R: Runtime>(Option<R::Timer>);
@@ -17,7 +17,7 @@ pub struct Sleep<R: Runtime>(Option<R::Timer>);
 impl<R: Runtime> Sleep<R> {
     /// Waits for `duration` from now.
     pub fn new(duration: Duration) -> Self {
-        // Without a moment that far away, it waits forever.
+        // If that moment cannot be represented, it waits forever.
         Self(R::now().checked_add(duration).map(R::Timer::new))
     }
 }
@@ -33,7 +33,7 @@ impl<R: Runtime> Future for Sleep<R> {
     }
 }
 
-/// Waits for `duration`: in the virtual time of the test kit where it is in use, else in real time.
+/// Waits for `duration`: in the virtual time of the test kit if it is in use, otherwise in real time.
 pub async fn sleep<R: Runtime>(duration: Duration) {
     #[cfg(feature = "test-kit")]
     if let Some(clock) = crate::test_kit::Clock::current() {
@@ -42,10 +42,10 @@ pub async fn sleep<R: Runtime>(duration: Duration) {
     Sleep::<R>::new(duration).await;
 }
 
-/// Awaits `work` for at most `limit`; without a limit, for as long as it takes.
+/// Awaits `work` for at most `limit`; without a limit, as long as it takes.
 ///
 /// # Errors
-/// [`Error::ConnectTimeout`] when the time is over first.
+/// [`Error::ConnectTimeout`] when the time is up first.
 pub(crate) async fn within<R: Runtime, T>(
     limit: Option<Duration>,
     work: impl Future<Output = Result<T, Error>>,

@@ -28,12 +28,12 @@ pub enum Stream<R: Runtime> {
     TlsInTls(Box<TlsStream<TlsStream<R::Tcp>>>),
     /// A stream of another kind, such as a connection that another HTTP stack has upgraded.
     Other(Box<dyn ByteStream + Send>),
-    /// An end of a connection in memory.
+    /// One end of a connection in memory.
     #[cfg(feature = "test-kit")]
     Memory(crate::test_kit::MemoryStream),
 }
 
-/// Calls a method of whichever stream it is.
+/// Calls a method of the stream's variant.
 macro_rules! each {
     ($stream:expr, $method:ident($($argument:expr),*)) => {
         match $stream {

@@ -12,7 +12,7 @@ use super::tls_stream::TlsStream;
 use crate::error::{Error, Result};
 use crate::tls::{server_name, system_client};
 
-/// Speaks TLS to `host` over TCP, or inside the TLS of a proxy; without settings, trusts the roots of the system.
+/// Performs the TLS handshake with `host` over TCP, or inside the TLS of a proxy; without settings, it trusts the system's roots.
 pub(crate) async fn connect<R: Runtime>(
     stream: Stream<R>,
     host: &str,
@@ -34,14 +34,12 @@ pub(crate) async fn connect<R: Runtime>(
             Stream::TlsInTls(Box::new(TlsStream(tls.into())))
         }
         _ => {
-            return Err(Error::other(
-                "TLS is spoken over TCP, or over the TLS of a proxy",
-            ));
+            return Err(Error::other("TLS needs TCP, or the TLS of a proxy"));
         }
     })
 }
 
-/// Speaks TLS to a client.
+/// Performs the TLS handshake with a client.
 pub(crate) async fn accept<R: Runtime>(
     tcp: R::Tcp,
     config: Arc<ServerConfig>,

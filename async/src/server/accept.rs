@@ -1,4 +1,4 @@
-//! Accepting: who waits at the door, and when nobody is let in any more.
+//! Accepts connections, and stops accepting on shutdown.
 //! RFC 6455 section 4.2.
 //! Knows no socket: an adapter brings listeners, a way to sleep, and starts a task for each connection.
 
@@ -11,23 +11,23 @@ use crate::contain::contain;
 use crate::server::handle::{Admission, ServerHandle};
 use sansws_core::time::Duration;
 
-/// What connections come from.
+/// A source of connections.
 pub trait Listen {
-    /// A connection on which nothing was said yet.
+    /// An accepted connection, before any data.
     type Accepted;
 
-    /// The next connection.
+    /// Returns the next connection.
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Accepted>>;
 }
 
 /// How long accepting pauses after an error such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections accepted in a row before other tasks have their turn.
+/// Number of connections to accept in a row before other tasks have their turn.
 const IN_A_ROW: usize = 64;
 
-/// Accepts on all of `listeners`, and starts what `handle` admits, until the handle is closed and all have left or had their time;
-/// then those who are still in are dropped. `signals` is polled on the way, and is never done.
+/// Accepts on all of `listeners`, and starts each connection that `handle` admits, until the handle is closed and all connections have
+/// ended or had their time; then the remaining ones are dropped. `signals` is polled alongside, and never completes.
 pub async fn accept<L, S>(
     mut listeners: Vec<L>,
     handle: &ServerHandle,
@@ -50,7 +50,7 @@ pub async fn accept<L, S>(
             }
             for (at, listener) in listeners.iter().enumerate() {
                 if let Poll::Ready(accepted) = listener.poll_accept(cx) {
-                    // The next one to be asked first is the one behind it.
+                    // The next poll starts with the listener after this one.
                     listeners.rotate_left(at + 1);
                     return Poll::Ready(Some(accepted));
                 }
@@ -61,27 +61,27 @@ pub async fn accept<L, S>(
             None => break,
             Some(Ok(accepted)) => {
                 if std::mem::take(&mut paused) {
-                    tell(|| tracing::warn!("accepting goes on"));
+                    tell(|| tracing::warn!("accepting resumed"));
                 }
-                // A handler is cloned, and what spawns may be the application's.
+                // Cloning a handler, and spawning, may run application code.
                 if let Some(leave) = handle.admit()
                     && contain(|| start(accepted, leave)).is_err()
                 {
                     handle.tally().handler_failed();
-                    tell(|| tracing::error!("a connection could not be begun: a panic"));
+                    tell(|| tracing::error!("starting a connection panicked"));
                 }
-                // A crowd at the door leaves time for those inside.
+                // Under load, leave time to open connections.
                 in_a_row += 1;
                 if in_a_row.is_multiple_of(IN_A_ROW) {
                     give_way().await;
                 }
             }
-            // One that was gone before it was accepted says nothing about the others.
+            // A connection that was gone before it was accepted says nothing about the others.
             Some(Err(error)) if is_of_one(&error) => {}
             Some(Err(error)) => {
                 if !std::mem::replace(&mut paused, true) {
                     tell(|| {
-                        tracing::warn!(%error, "accepting failed, and is tried again until it succeeds");
+                        tracing::warn!(%error, "accepting failed; retrying until it succeeds");
                     });
                 }
                 sleep(PAUSE).await;
@@ -100,7 +100,7 @@ pub async fn accept<L, S>(
     .await;
 }
 
-/// Waits until nobody is accepted any more: when the door is closed, and all had time to leave, or have none.
+/// Waits until accepting ends: the handle is closed, and all connections had time to leave, or get none.
 async fn over<S: Future<Output = ()>>(handle: &ServerHandle, sleep: &impl Fn(Duration) -> S) {
     poll_fn(|cx| handle.poll_closing(cx)).await;
     let mut late = pin!(sleep(handle.window()));
@@ -113,12 +113,12 @@ async fn over<S: Future<Output = ()>>(handle: &ServerHandle, sleep: &impl Fn(Dur
     .await;
 }
 
-/// Tells subscribers of an event. Accepting does not end by what they do.
+/// Logs an event. A subscriber that panics does not stop accepting.
 fn tell(event: impl FnOnce()) {
     let _ = contain(event);
 }
 
-/// Lets other tasks have a turn.
+/// Gives other tasks a turn.
 async fn give_way() {
     let mut gave = false;
     poll_fn(|cx| {
@@ -139,7 +139,7 @@ fn is_of_one(error: &io::Error) -> bool {
     )
 }
 
-/// Drains over `window` on a signal, and drops all on a second one: whoever sends it waits no longer. It is never done.
+/// Drains over `window` on a signal, and drops all connections on a second one. It never completes.
 pub async fn obey_signals(
     handle: &ServerHandle,
     window: Option<Duration>,
@@ -151,18 +151,18 @@ pub async fn obey_signals(
             tell(|| {
                 tracing::info!(
                     websocket.drain_seconds = window.as_secs_f64(),
-                    "a signal: the server drains"
+                    "signal received, draining"
                 );
             });
             handle.drain(window);
             poll_fn(&mut poll_signal).await?;
-            tell(|| tracing::info!("a second signal: who is still in is dropped"));
+            tell(|| tracing::info!("second signal received, dropping the remaining connections"));
             handle.drop_all();
             Ok(())
         }
         .await;
         if let Err(error) = obeyed {
-            tell(|| tracing::error!(%error, "signals cannot be had"));
+            tell(|| tracing::error!(%error, "cannot listen for signals"));
         }
     }
     std::future::pending().await

@@ -25,7 +25,7 @@ use crate::server::service::{IntoService, Service};
 /// The transport of a server's connections.
 pub type Wire<R> = Io<R, Stream<R>>;
 
-/// A connection's task, for executors that keep tasks on one thread.
+/// The task of a connection, for executors that keep tasks on one thread.
 pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Serves connections: a handler for all paths, or a [`Router`](crate::Router).
@@ -39,7 +39,7 @@ pub struct Server<R: Runtime> {
 }
 
 impl<R: Runtime> Server<R> {
-    /// Listens on TCP, with default options. Port 0 lets the system choose.
+    /// Listens on TCP, with default options. With port 0 the system chooses one.
     pub async fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
         Ok(Self::new(Listener::bind(address).await?))
     }
@@ -54,7 +54,7 @@ impl<R: Runtime> Server<R> {
         }
     }
 
-    /// Listens on one more.
+    /// Adds a listener.
     pub fn listen(mut self, listener: Listener<R>) -> Self {
         self.listeners.push(listener);
         self
@@ -66,30 +66,30 @@ impl<R: Runtime> Server<R> {
         self
     }
 
-    /// Shares the door with another server: limits count for both, and both shut down together.
+    /// Shares the handle of another server: limits apply to both together, and both shut down together.
     pub fn share(mut self, handle: ServerHandle) -> Self {
         self.handle = Some(handle);
         self
     }
 
     /// On SIGTERM and on SIGINT (^C), [drains](ServerHandle::drain) the server over `window`. A second signal
-    /// [drops](ServerHandle::drop_all) who is still in.
+    /// [drops](ServerHandle::drop_all) the remaining connections.
     #[cfg(unix)]
     pub const fn drain_on_signal(mut self, window: Duration) -> Self {
         self.drain = Some(window);
         self
     }
 
-    /// The address it listens on; of several, the first.
+    /// Returns the address that it listens on, the first of several.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let first = self.listeners.first();
         first.ok_or(io::ErrorKind::NotFound)?.local_addr()
     }
 
-    /// The door of the server; ask for it after the options are set.
+    /// Returns the handle of the server; call it after the options are set.
     ///
-    /// [`ServerHandle::drain`] shuts it down over a while, with 1012; [`ServerHandle::close`] at once, with 1001. Then it stops to accept, and
-    /// [`serve`](Self::serve) returns once all connections have ended, or their [`shutdown`](crate::Timeouts::shutdown) time has.
+    /// [`ServerHandle::drain`] shuts the server down gradually, with 1012; [`ServerHandle::close`] at once, with 1001. It then stops accepting, and
+    /// [`serve`](Self::serve) returns once all connections, or their [`shutdown`](crate::Timeouts::shutdown) time, have ended.
     pub fn handle(&mut self) -> ServerHandle {
         let most = self.options.max_connections;
         self.handle
@@ -97,7 +97,7 @@ impl<R: Runtime> Server<R> {
             .clone()
     }
 
-    /// Serves until the handle is closed: each connection is a task of the runtime.
+    /// Serves until the handle is closed. Each connection is a task of the runtime.
     pub async fn serve<S>(self, service: S) -> Result<(), Error>
     where
         S: IntoService<Wire<R>>,
@@ -150,13 +150,13 @@ impl<R: Runtime> Server<R> {
         Ok(())
     }
 
-    /// Serves on `threads` threads, each with a runtime of its own, until the handle is closed; the calling thread waits.
+    /// Serves on `threads` threads, each with its own runtime, until the handle is closed; the calling thread waits.
     ///
-    /// Each thread makes its server by `server`, on a port that they share: [`Listener::bind_shared`]. Give them all one handle by
-    /// [`share`](Self::share), and handle no message on two threads: a connection stays where it was accepted.
+    /// Each thread calls `server` to make its server, on a shared port: [`Listener::bind_shared`]. Give all of them one handle by
+    /// [`share`](Self::share). A connection stays on the thread that accepted it.
     ///
     /// # Errors
-    /// When a thread cannot make its server; then none serves.
+    /// When a thread cannot make its server; then no thread serves.
     pub fn serve_on_threads<S>(
         threads: usize,
         server: impl Fn() -> Result<Self, Error> + Sync,
@@ -205,11 +205,11 @@ struct Start {
     failed: AtomicBool,
 }
 
-/// One thread's part in a [`Start`]. However the thread fails, also by a panic, the others wait for it.
+/// One thread's part in a [`Start`]. However the thread fails, even by a panic, the others wait for it.
 struct Turn<'a>(Option<&'a Start>);
 
 impl Turn<'_> {
-    /// Says whether this thread has made its server, waits for the others, and returns whether all have.
+    /// Reports whether this thread has made its server, waits for the others, and returns whether all have.
     fn made(mut self, made: bool) -> bool {
         self.0.take().is_some_and(|start| start.arrive(made))
     }
@@ -231,7 +231,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// One connection.
+/// Runs one connection.
 fn connection<R: Runtime, S: Service<Wire<R>>>(
     accepted: Accepted<R>,
     options: Arc<ServerOptions>,
@@ -248,7 +248,7 @@ fn connection<R: Runtime, S: Service<Wire<R>>>(
         let (stream, peer, secure) = match leave.unless_closing(preparing).await {
             Some(Ok(prepared)) => prepared,
             Some(Err(error)) => return leave.not_begun(&error),
-            // Nothing was said on it yet: there is nobody to tell.
+            // Nothing can be sent on it yet, so the error is only counted.
             None => return,
         };
         let transport = Io::new(stream);

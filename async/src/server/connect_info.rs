@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use sansws_core::time::Instant;
 
-/// What is known of a connection when it was accepted.
+/// The data of an accepted connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectInfo {
-    /// When, by the clock of the transport: TLS may have taken some of the time for the handshake.
+    /// The time by the clock of the transport: TLS may have used some of the handshake's time.
     pub begun: Instant,
-    /// The address of the peer; none on a Unix socket.
+    /// The address of the peer; a Unix socket has none.
     pub peer: Option<SocketAddr>,
-    /// Whether it came over TLS.
+    /// Whether it uses TLS.
     pub secure: bool,
 }

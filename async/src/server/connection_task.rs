@@ -1,6 +1,6 @@
-//! One connection of a server, from its first octet to its last.
+//! One connection of a server, from its first byte to its last.
 //! RFC 6455 sections 4.2, 7.1 and 7.4.1.
-//! Knows no listener: an adapter brings the transport and runs the future.
+//! Knows no listener: an adapter provides the transport and runs the future.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -32,13 +32,15 @@ use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
 use sansws_core::route::Pattern;
 
-/// Serves one connection: reads requests, answers those for pages, runs the handler of the one for a WebSocket and drives the
+/// Serves one connection: reads requests, answers those for pages, runs the handler of a WebSocket request while driving the socket, closes
+/// with the code that the handler's result maps to, and waits for the end of TCP.
 /// socket beside it, closes with the code that the handler's result maps to, and waits for the end of TCP.
 ///
 /// The handler's task is this future: while the handler waits for something else, pings are answered, deadlines kept and
 /// output written. A panic of the handler is contained and closes with 1011.
 ///
-/// What only the beginning or the end of a connection needs is boxed: while it is open it does not hold it.
+/// State that only the beginning or the end of a connection needs is boxed, so that the future does not hold room for it while the
+/// connection is open.
 pub fn serve<T: Transport, S: Service<T>>(
     transport: T,
     options: Arc<ServerOptions>,
@@ -48,7 +50,7 @@ pub fn serve<T: Transport, S: Service<T>>(
 ) -> impl Future<Output = Outcome> {
     let slot = Slot::new(Fate::Open.into());
     let parting = ticket.parting();
-    // Made here, so that the future does not hold what it is made of.
+    // Made here, so that the future does not hold its inputs.
     let span = contain(|| Span::of(&arrival)).unwrap_or_default();
     let opening = {
         let (slot, handle) = (Arc::clone(&slot), parting.handle.clone());
@@ -89,7 +91,7 @@ async fn serve_until<T: Transport, S: Service<T>>(
     let result = {
         let mut running = pin!(None);
         let Opening { upgrade, handler } = opening;
-        // What a handler does before its first await may panic too.
+        // The code of a handler before its first await may panic too.
         if let Ok(handler) = contain(|| S::run(handler, upgrade)) {
             running.set(Some(handler));
         }
@@ -110,7 +112,7 @@ async fn serve_until<T: Transport, S: Service<T>>(
     outcome
 }
 
-/// Ends what the handler did not accept, or what became of its answer.
+/// Ends a request that the handler did not accept, or processes the result of its answer.
 async fn end_unopened<T: Transport>(
     fate: Fate<T>,
     mut result: Result,
@@ -131,7 +133,7 @@ async fn end_unopened<T: Transport>(
         }
     };
     match fate {
-        // 4.2.1: whoever asks is answered, also when the handler did not.
+        // 4.2.1: every request is answered, even if the handler did not.
         Fate::Dropped(transport) => {
             let response = response.unwrap_or_else(|| Response::new(500));
             handle.tally().response(Asked::WebSocket, response.status);
@@ -142,12 +144,12 @@ async fn end_unopened<T: Transport>(
             handle.tally().response(Asked::WebSocket, status);
             trace::answered(status);
         }
-        // Its answer could not be written, or is somebody else's.
+        // Its answer could not be written, or was made elsewhere.
         Fate::Lost | Fate::Open | Fate::Accepted(_) | Fate::Noted => {
             handle.tally().failed(Failed::Left);
         }
     }
-    // To reject is not to fail.
+    // Rejecting is not a failure.
     if blame == Blame::Nobody {
         result = Ok(());
     }
@@ -159,14 +161,13 @@ async fn end_unopened<T: Transport>(
     (outcome, blame)
 }
 
-/// What is wrong with a handler that leaves a request without an answer.
-const NOT_ANSWERED: &str =
-    "the handler returned, and had neither accepted nor rejected the request";
+/// The error of a handler that leaves a request unanswered.
+const NOT_ANSWERED: &str = "the handler returned without accepting or rejecting the request";
 
-/// Counts a request that did not come so far that somebody could decide on it.
+/// Counts a request that ended before a decision.
 fn note_failure(handle: &ServerHandle, error: &Error) {
     handle.tally().failed(match error {
-        // It was not let in: that is no failure.
+        // It was refused, which is not a failure.
         Error::Refusal(Refusal::Busy) => return,
         Error::Refusal(Refusal::Timeout) => Failed::Timeout,
         Error::Refusal(_) => Failed::Invalid,
@@ -174,7 +175,8 @@ fn note_failure(handle: &ServerHandle, error: &Error) {
     });
 }
 
-/// Runs a handler on a connection whose handshake another stack has done, as [`serve`] would: it drives the socket beside the
+/// Runs a handler on a connection whose handshake another stack has done, as [`serve`] would: it drives the socket beside the handler,
+/// closes with the code that the result maps to, and waits for the end.
 /// handler, closes with the code that the result maps to, and waits for the end.
 #[cfg(feature = "http")]
 pub(crate) async fn run<T, H, F>(
@@ -225,8 +227,8 @@ where
     outcome
 }
 
-/// Polls until it is done, or, when the time to leave is over, drops everything where it stands. A panic that nothing inside contained,
-/// of a value that is dropped or of a subscriber to events, ends this connection alone.
+/// Polls to completion, or drops everything when the time to leave is over. A panic that was not contained inside, of a value being dropped
+/// or of a subscriber to events, ends only this connection.
 fn until_dropped(
     ticket: &mut ConnectionPermit,
     span: Span,
@@ -252,18 +254,18 @@ fn until_dropped(
     })
 }
 
-/// Tells of a panic that was contained last of all.
+/// Logs a panic that was contained at the outermost level.
 #[cold]
 fn escaped(panic: Error, handle: &ServerHandle) -> Outcome {
     handle.tally().handler_failed();
-    let _ = contain(|| tracing::error!(error = %panic, "a connection failed by a panic"));
+    let _ = contain(|| tracing::error!(error = %panic, "a connection panicked"));
     Outcome {
         result: Err(panic.into()),
         ..Outcome::default()
     }
 }
 
-/// What is kept of a request while its connection lives; boxed, and nothing for a handler without a route.
+/// The state of a request that is kept while its connection lives; boxed, and empty for a handler without a route.
 struct Kept {
     route: Option<Pattern>,
     /// Dropped with the connection.
@@ -278,7 +280,7 @@ impl Kept {
     }
 }
 
-/// Polls a handler to its end, and does for its connection what is to be done while it waits.
+/// Polls a handler to completion, and serves its connection while it waits.
 fn attend<T: Transport, F: Future<Output = Result>>(
     seat: &mut Seat<T>,
     mut running: Pin<&mut Option<F>>,
@@ -294,7 +296,7 @@ fn attend<T: Transport, F: Future<Output = Result>>(
             Err(error) => Some(Err(error.into())),
         };
         if let Some(result) = done {
-            // What it holds is dropped here, where a panic stops too.
+            // Its values are dropped here, where a panic is contained too.
             let dropped = contain(|| running.set(None));
             return Poll::Ready(dropped.map_err(Into::into).and(result));
         }
@@ -307,7 +309,7 @@ fn attend<T: Transport, F: Future<Output = Result>>(
                 let farewell = parting.farewell();
                 engine.leave_after(farewell.after, farewell.code, farewell.reason);
             }
-            // The handler let go of its handle: nobody else will close.
+            // The handler dropped its handle, so the connection is closed here.
             if Arc::strong_count(shared) == 1 {
                 engine.start_close(Some(CloseCode::NORMAL), "");
             }
@@ -318,20 +320,20 @@ fn attend<T: Transport, F: Future<Output = Result>>(
     })
 }
 
-/// Where the connection is: with the handler that has not answered yet, or open.
+/// The phase of the connection: the handler has not answered yet, or it is open.
 enum Place<T> {
     Waiting(Slot<T>),
     Open(Arc<Shared<T>>),
 }
 
-/// A connection that a server drives. Whichever way it ends, it is counted.
+/// A connection that a server drives. However it ends, the end is counted.
 struct Seat<T: Transport> {
     place: Place<T>,
     parting: DrainHandle,
 }
 
 impl<T: Transport> Seat<T> {
-    /// Looks whether it was accepted meanwhile.
+    /// Checks whether it was accepted meanwhile.
     fn look(&mut self) {
         let Place::Waiting(slot) = &self.place else {
             return;
@@ -339,7 +341,7 @@ impl<T: Transport> Seat<T> {
         let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Fate::Accepted(shared) = &*fate {
             let shared = Arc::clone(shared);
-            // Whether the handler still holds its handle is seen by counting.
+            // The reference count tells whether the handler still holds its handle.
             *fate = Fate::Noted;
             drop(fate);
             self.place = Place::Open(shared);
@@ -347,7 +349,7 @@ impl<T: Transport> Seat<T> {
         }
     }
 
-    /// Who closed first, with which code, if it was open.
+    /// Returns the side that closed first, and the code, if it was open.
     fn first_close(&self) -> Option<(Closer, u16)> {
         match &self.place {
             Place::Waiting(_) => None,
@@ -373,7 +375,7 @@ fn take<T>(slot: &Slot<T>) -> Fate<T> {
     std::mem::replace(&mut *fate, Fate::Noted)
 }
 
-/// Closes with what the handler's result comes to, if nobody closed before.
+/// Closes with the code of the handler's result, unless closed before.
 async fn close_with<T: Transport>(
     shared: &Shared<T>,
     result: Result,

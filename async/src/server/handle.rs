@@ -1,6 +1,6 @@
-//! How many connections a server holds, and how it ends them.
-//! RFC 6455 section 7.4.1: 1001 is what "a server going down" closes with; 1012 of the IANA registry says that it comes back.
-//! Knows no listener: it counts tickets, and wakes who must know.
+//! Counts the connections of a server, admits them, and ends them on shutdown.
+//! RFC 6455 section 7.4.1: 1001 is for "a server going down"; 1012 of the IANA registry is for one that restarts.
+//! Knows no listener: it counts permits, and wakes tasks.
 
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
@@ -18,10 +18,10 @@ use sansws_core::close::CloseCode;
 use sansws_core::policy::spread;
 use sansws_core::time::Duration;
 
-/// Refusals at once. An answer costs a task and perhaps a TLS handshake: a crowd at the door must not cost more than a full house.
+/// Maximum number of refusals at once. A refusal costs a task and perhaps a TLS handshake, so refusals must not cost more than connections.
 const REFUSALS: usize = 64;
 
-/// The door of a server. Clones are the same door.
+/// The handle of a server. Clones share one state.
 #[derive(Clone, Debug)]
 pub struct ServerHandle(Arc<Inner>);
 
@@ -29,7 +29,7 @@ pub struct ServerHandle(Arc<Inner>);
 struct Inner {
     most: usize,
     closing: AtomicBool,
-    /// Closing is spread over so many microseconds.
+    /// The drain window, in microseconds.
     window: AtomicU64,
     dropping: AtomicBool,
     tally: Tally,
@@ -41,14 +41,14 @@ struct State {
     open: usize,
     refused: usize,
     next: u64,
-    /// Who is to be woken when the door closes.
+    /// Tasks to wake when the handle is closed.
     connections: BTreeMap<u64, Waker>,
-    /// Who is to be woken when somebody leaves.
+    /// Tasks to wake when a connection ends.
     watchers: BTreeMap<u64, Waker>,
 }
 
 impl ServerHandle {
-    /// A door through which at most `most` connections are in at once.
+    /// Creates a handle that admits at most `most` connections at once.
     pub fn new(most: usize) -> Self {
         Self(Arc::new(Inner {
             most,
@@ -60,7 +60,7 @@ impl ServerHandle {
         }))
     }
 
-    /// Lets a connection in; `None` when the server is full or shuts down.
+    /// Admits a connection; `None` when the server is full or shuts down.
     pub fn enter(&self) -> Option<ConnectionPermit> {
         let mut state = self.state();
         if state.open >= self.0.most || self.is_closing() {
@@ -76,8 +76,8 @@ impl ServerHandle {
         })
     }
 
-    /// Lets a connection in, or be told that there is no room; `None` when too many are told already, or the server shuts
-    /// down at once: drop the socket.
+    /// Admits a connection, or permits a refusal with 503; `None` when too many are being refused, or the server stops at once: drop
+    /// the socket.
     pub fn admit(&self) -> Option<Admission> {
         if let Some(ticket) = self.enter() {
             return Some(Admission::In(ticket));
@@ -91,7 +91,7 @@ impl ServerHandle {
         Some(Admission::Away(RefusalPermit(self.clone())))
     }
 
-    /// Why nobody is let in.
+    /// Returns why connections are refused.
     pub(crate) fn why_away(&self) -> TurnedAway {
         if self.is_closing() {
             TurnedAway::Draining
@@ -104,7 +104,7 @@ impl ServerHandle {
         &self.0.tally
     }
 
-    /// What all servers behind this door have done and hold.
+    /// Returns the metrics of all servers that share this handle.
     pub fn metrics(&self) -> ServerMetrics {
         ServerMetrics {
             connections: self.open(),
@@ -114,19 +114,19 @@ impl ServerHandle {
         }
     }
 
-    /// How many may be in.
+    /// Returns the maximum number of connections.
     pub fn most(&self) -> usize {
         self.0.most
     }
 
-    /// How many are in.
+    /// Returns the number of connections.
     pub fn open(&self) -> usize {
         self.state().open
     }
 
-    /// Closes the door: nobody is let in, and those who are in are told to leave.
+    /// Closes the handle: no new connections are admitted, and open ones are closed.
     ///
-    /// It ends a [`drain`](Self::drain) that has begun: those who were to leave later leave now.
+    /// A running [`drain`](Self::drain) ends: connections that were to be closed later are closed now.
     pub fn close(&self) {
         self.shut(0);
     }
@@ -137,19 +137,19 @@ impl ServerHandle {
         self.wake_all();
     }
 
-    /// Shuts down slowly: nobody is let in, who comes is told so by 503, and those who are in are told to leave one after the
-    /// other, evenly over `window`, with 1012: else all would come back at once, to a server that has just started.
+    /// Shuts down gradually: new connections are refused with 503, and open ones are closed with 1012 one after the other, evenly over
+    /// `window`, so that clients do not all reconnect at once to a server that has just started.
     pub fn drain(&self, window: Duration) {
         let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
         self.shut(micros);
     }
 
-    /// Over how long closing is spread.
+    /// Returns the drain window.
     pub fn window(&self) -> Duration {
         Duration::from_micros(self.0.window.load(Ordering::SeqCst))
     }
 
-    /// Ends those who are still in, as they are.
+    /// Drops the remaining connections.
     pub fn drop_all(&self) {
         self.0.dropping.store(true, Ordering::SeqCst);
         self.close();
@@ -166,24 +166,24 @@ impl ServerHandle {
             .for_each(Waker::wake);
     }
 
-    /// Whether the door is closed.
+    /// Returns whether the handle is closed.
     pub fn is_closing(&self) -> bool {
         self.0.closing.load(Ordering::SeqCst)
     }
 
-    /// Ready once the door is closed.
+    /// Is ready once the handle is closed.
     pub fn poll_closing(&self, cx: &Context<'_>) -> Poll<()> {
         self.watch(cx, |handle, _| handle.is_closing())
     }
 
-    /// Ready once those who are in are to leave at once: the door is closed, and nobody leaves later.
+    /// Is ready once all connections are to be closed: the handle is closed, and no connection is scheduled for later.
     pub fn poll_at_once(&self, cx: &Context<'_>) -> Poll<()> {
         self.watch(cx, |handle, _| {
             handle.is_closing() && handle.window().is_zero()
         })
     }
 
-    /// Ready once nobody is in.
+    /// Is ready once there are no connections.
     pub fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
         self.watch(cx, |_, state| state.open == 0)
     }
@@ -210,7 +210,7 @@ impl ServerHandle {
     }
 }
 
-/// When and how a connection is to leave.
+/// When and how to close a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct DrainHandle {
     pub(crate) handle: ServerHandle,
@@ -218,7 +218,7 @@ pub(crate) struct DrainHandle {
 }
 
 impl DrainHandle {
-    /// When the server shuts down: after which time this connection is to be closed, with which code and reason.
+    /// On shutdown, returns after which time to close this connection, with which code and reason.
     pub(crate) fn farewell(&self) -> ShutdownClose {
         let window = self.handle.0.window.load(Ordering::SeqCst);
         if window == 0 {
@@ -236,7 +236,7 @@ impl DrainHandle {
     }
 }
 
-/// How a connection is closed when the server shuts down.
+/// How a connection is closed on shutdown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShutdownClose {
     pub(crate) after: Duration,
@@ -244,17 +244,17 @@ pub(crate) struct ShutdownClose {
     pub(crate) reason: &'static str,
 }
 
-/// What a connection may do that was accepted.
+/// The admission of an accepted connection.
 #[derive(Debug)]
 pub enum Admission {
-    /// Be in.
+    /// The connection may stay.
     In(ConnectionPermit),
-    /// Be told that there is no room; see [`refuse`](super::refuse).
+    /// The connection is to be refused; see [`refuse`](super::refuse).
     Away(RefusalPermit),
 }
 
 impl Admission {
-    /// Does `work`, unless the server shuts down before it is done. A panic, as of a callback of the TLS settings, is an error.
+    /// Runs `work`, unless the server shuts down first. A panic, for example in a callback of the TLS settings, becomes an error.
     pub async fn unless_closing<R>(
         &mut self,
         work: impl Future<Output = Result<R, Error>>,
@@ -267,7 +267,7 @@ impl Admission {
             let Self::In(ticket) = self else {
                 return Poll::Pending;
             };
-            // It is woken when the door closes, too.
+            // The waker is woken when the handle is closed, too.
             let dropping = ticket.poll_dropping(cx).is_ready();
             if dropping || ticket.is_closing() {
                 Poll::Ready(None)
@@ -280,7 +280,7 @@ impl Admission {
 }
 
 impl Admission {
-    /// Says that nothing could be said on the connection: TLS or the PROXY protocol failed, or took too long.
+    /// Reports that the connection ended before HTTP: TLS or the PROXY protocol failed, or took too long.
     pub fn not_begun(&self, error: &Error) {
         let (Self::In(ConnectionPermit { handle, .. }) | Self::Away(RefusalPermit(handle))) = self;
         let why = match error {
@@ -289,12 +289,12 @@ impl Admission {
         };
         handle.tally().failed(why);
         let _ = contain(
-            || tracing::debug!(%error, "error.type" = why.label(), "a connection was not begun"),
+            || tracing::debug!(%error, "error.type" = why.label(), "a connection failed before HTTP"),
         );
     }
 }
 
-/// The leave to be refused; dropping it makes room for another.
+/// The permit to refuse a connection; dropping it makes room for another.
 #[derive(Debug)]
 pub struct RefusalPermit(ServerHandle);
 
@@ -310,7 +310,7 @@ impl Drop for RefusalPermit {
     }
 }
 
-/// The leave to be in; dropping it is leaving.
+/// The permit of an admitted connection; dropping it releases its place.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     handle: ServerHandle,
@@ -319,17 +319,17 @@ pub struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    /// The door it is for.
+    /// Returns the handle.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
 
-    /// Whether the server shuts down.
+    /// Returns whether the server shuts down.
     pub fn is_closing(&self) -> bool {
         self.handle.is_closing()
     }
 
-    /// What the connection needs to know of the end.
+    /// Returns what the connection needs to know about shutdown.
     pub(crate) fn parting(&self) -> DrainHandle {
         DrainHandle {
             handle: self.handle.clone(),
@@ -337,7 +337,7 @@ impl ConnectionPermit {
         }
     }
 
-    /// Ready once it is time to end as things are. Wakes also when the server begins to shut down.
+    /// Is ready once the connection is to be dropped. Also wakes when shutdown starts.
     pub fn poll_dropping(&mut self, cx: &Context<'_>) -> Poll<()> {
         if !self
             .registered
@@ -350,7 +350,7 @@ impl ConnectionPermit {
                 .insert(self.id, cx.waker().clone());
             self.registered = Some(cx.waker().clone());
         }
-        // Looked at after the waker is known: a close in between would otherwise wake nobody.
+        // Check after registering the waker: a close in between would otherwise wake nobody.
         if self.handle.0.dropping.load(Ordering::SeqCst) {
             Poll::Ready(())
         } else {

@@ -1,4 +1,4 @@
-//! Where a server listens: TCP, TLS over it, Unix sockets.
+//! Listeners of a server: TCP, TLS over TCP, Unix sockets.
 
 use std::fmt::Debug;
 use std::io;
@@ -16,7 +16,7 @@ use crate::runtime::{ByteStream, Io, Runtime, Stream};
 use crate::server::accept::Listen;
 use crate::server::proxy_header::receive_proxy_header;
 
-/// A socket that listens, and what is spoken on it.
+/// A listening socket, with the protocols that precede HTTP on it.
 #[derive(Debug)]
 pub struct Listener<R: Runtime> {
     socket: Socket<R>,
@@ -30,7 +30,7 @@ enum Socket<R: Runtime> {
     Unix(R::UnixListener),
 }
 
-/// What is spoken before HTTP.
+/// The protocols that precede HTTP.
 #[derive(Clone, Debug, Default)]
 struct Speaks {
     #[cfg(feature = "tls")]
@@ -39,10 +39,10 @@ struct Speaks {
 }
 
 impl<R: Runtime> Listener<R> {
-    /// Listens on TCP. Port 0 lets the system choose. The system resolves a host name while the thread waits.
+    /// Listens on TCP. With port 0 the system chooses one. Resolving a host name blocks the thread.
     ///
     /// # Errors
-    /// [`Error::Io`] of the last address that was tried, which its text names.
+    /// [`Error::Io`] of the last address that was tried; its text names the address.
     pub async fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
         let asked = format!("resolve {address:?} to listen on");
         let unresolved = |error| Error::io(&asked, error);
@@ -56,7 +56,7 @@ impl<R: Runtime> Listener<R> {
         Err(last)
     }
 
-    /// Listens on a TCP port that others may listen on too (`SO_REUSEPORT`): the system spreads connections over them. See
+    /// Listens on a TCP port that other listeners may share (`SO_REUSEPORT`): the system spreads connections over them. See
     /// [`Server::serve_on_threads`](crate::Server::serve_on_threads).
     ///
     /// # Errors
@@ -68,10 +68,10 @@ impl<R: Runtime> Listener<R> {
             .map_err(|error| Error::io(format_args!("listen on {address}"), error))
     }
 
-    /// Takes a TCP listener that is bound already: by a supervisor, or with options of its own.
+    /// Takes a TCP listener that is already bound: by a supervisor, or with special socket options.
     ///
     /// # Errors
-    /// [`Error::Io`] when the runtime does not take it.
+    /// [`Error::Io`] when the runtime refuses it.
     pub fn from_std(listener: std::net::TcpListener) -> Result<Self, Error> {
         Ok(Self::from_socket(listener)?)
     }
@@ -98,7 +98,7 @@ impl<R: Runtime> Listener<R> {
         Ok(Self::new(Socket::Tcp(R::listen(listener)?, address)))
     }
 
-    /// Speaks TLS: `wss://` and `https://`. On a Unix socket it is not spoken.
+    /// Uses TLS, for `wss://` and `https://`. A Unix socket ignores it.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> Self {
@@ -106,15 +106,15 @@ impl<R: Runtime> Listener<R> {
         self
     }
 
-    /// Expects the PROXY protocol, version 1 or 2, before anything else, and takes the client's address from it. Only for a port that
-    /// nobody but the proxy can reach: whoever connects is believed.
+    /// Expects the PROXY protocol, version 1 or 2, first, and takes the client's address from it. Use it only for a port that
+    /// only the proxy can reach: the header is trusted.
     #[must_use]
     pub const fn proxy_protocol(mut self) -> Self {
         self.speaks.proxied = true;
         self
     }
 
-    /// The address it listens on; a Unix socket has none.
+    /// Returns the address that it listens on; a Unix socket has none.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.socket {
             Socket::Tcp(_, address) => Ok(*address),
@@ -154,7 +154,7 @@ impl<R: Runtime> Listen for Listener<R> {
     }
 }
 
-/// A socket on which nothing was said yet.
+/// An accepted socket, before any data.
 #[derive(Debug)]
 pub struct Accepted<R: Runtime> {
     stream: Stream<R>,
@@ -163,7 +163,7 @@ pub struct Accepted<R: Runtime> {
 }
 
 impl<R: Runtime> Accepted<R> {
-    /// Does what comes before HTTP. Returns the stream, the address of the client, and whether the stream is secure.
+    /// Handles what precedes HTTP. Returns the stream, the address of the client, and whether the stream is secure.
     pub(crate) async fn prepare(self) -> Result<(Stream<R>, Option<SocketAddr>, bool), Error> {
         let Self {
             stream,
@@ -193,7 +193,7 @@ impl Speaks {
             return Ok((stream, peer));
         }
         let mut stream = Io::<R, _>::new(stream);
-        // The time for the handshake, which is the caller's, bounds it.
+        // The caller's handshake timeout bounds it.
         let peer = match receive_proxy_header(&mut stream, None).await? {
             Source::Peer { source, .. } => Some(source),
             Source::Unknown => peer,

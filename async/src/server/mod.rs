@@ -1,5 +1,5 @@
 //! Accepting connections, answering requests, and running handlers until they end.
-//! RFC 6455 section 4.2; what a head means is decided by `sansws-core`'s `handshake`.
+//! RFC 6455 section 4.2; `sansws-core`'s `handshake` interprets heads.
 
 pub(crate) mod accept;
 pub(crate) mod builder;

@@ -1,4 +1,4 @@
-//! What a caller may set on a server, the same for every adapter.
+//! The options of a server, shared by all adapters.
 //! RFC 6455 section 4.2.
 //! Plain data.
 
@@ -12,18 +12,18 @@ use sansws_core::http::forwarded;
 use sansws_core::http::forwarded::Trusted;
 use sansws_core::time::Instant;
 
-/// How to serve.
+/// Options of a server.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ServerOptions {
-    /// Limits, times, compression.
+    /// Limits, timeouts, compression.
     pub config: Arc<Config>,
-    /// Maximum number of connections at once, those in their handshake counted; default 16 384. Beyond it: 503 for a few at once, and
-    /// a closed socket for the others.
+    /// Maximum number of connections at once, including those in their handshake; default 16 384. Beyond it, a few at a time get 503,
+    /// and the sockets of the others are closed.
     pub max_connections: usize,
-    /// What holds for each connection, unless a router or a route says otherwise.
+    /// The policy of each connection, unless a router or a route has its own.
     pub policy: ConnectionPolicy,
-    /// Proxies whose word about clients is believed; by default none.
+    /// Proxies that are trusted to report clients; default none.
     pub trusted: Trusted,
 }
 
@@ -39,31 +39,31 @@ impl Default for ServerOptions {
 }
 
 impl ServerOptions {
-    /// Sets limits, times and compression.
+    /// Sets limits, timeouts and compression.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();
         self
     }
 
-    /// Sets how many connections are let in at once.
+    /// Sets the maximum number of connections.
     pub const fn max_connections(mut self, most: usize) -> Self {
         self.max_connections = most;
         self
     }
 
-    /// Sets what holds for each connection.
+    /// Sets the policy of each connection.
     pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Believes what these proxies say about clients in `Forwarded` and `X-Forwarded-For` (RFC 7239).
+    /// Trusts these proxies to report clients in `Forwarded` and `X-Forwarded-For` (RFC 7239).
     pub fn trusted(mut self, proxies: Trusted) -> Self {
         self.trusted = proxies;
         self
     }
 
-    /// What is known of a request on a connection, now.
+    /// Collects what is known about a request on a connection.
     pub(crate) fn scope(&self, head: Head, arrival: &ConnectInfo, now: Instant) -> Scope {
         let mut scope = Scope::new(head, arrival.peer, arrival.secure.then_some(true), now);
         if let Some(peer) = arrival.peer {

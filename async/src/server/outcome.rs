@@ -9,13 +9,13 @@ use crate::socket::engine::Counters;
 /// How a connection of a server ended.
 #[derive(Debug)]
 pub struct Outcome {
-    /// What the handler returned, or why it was never called.
+    /// The handler's result, or why it was never called.
     pub result: Result,
     /// How the WebSocket connection ended, if there was one.
     pub closed: Option<Closed>,
-    /// The pattern of the route that the handler was found by.
+    /// The pattern of the matched route.
     pub route: Option<Pattern>,
-    /// What went over the WebSocket connection.
+    /// The counters of the WebSocket connection.
     pub counters: Counters,
 }
 

@@ -1,6 +1,6 @@
-//! The header that a proxy in front of a server writes before the connection's own octets.
+//! Reads the header that a proxy in front of a server writes before the connection's own bytes.
 //! The PROXY protocol, versions 1 and 2, of haproxy, sections 2.1 and 2.2.
-//! Knows how to read in time; what the header says is `sansws_core::proxy`'s.
+//! Knows how to read with a timeout; `sansws_core::proxy` interprets the header.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -12,10 +12,10 @@ use sansws_core::handshake::Refusal;
 use sansws_core::proxy::{ProxyHeader, Source};
 use sansws_core::time::Duration;
 
-/// Reads the header, and not an octet more: TLS may follow.
+/// Reads the header, and not a byte more: TLS may follow.
 ///
 /// # Errors
-/// [`Error::Io`] when there is none, or it breaks its grammar; [`Refusal::Timeout`] when it takes longer than `timeout`.
+/// [`Error::Io`] when it is missing or malformed; [`Refusal::Timeout`] when it takes longer than `timeout`.
 pub async fn receive_proxy_header<T: Transport>(
     transport: &mut T,
     timeout: Option<Duration>,

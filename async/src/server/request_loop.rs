@@ -1,6 +1,6 @@
-//! From the first octet of a connection to the handler of a WebSocket, plain requests answered on the way.
+//! From the first byte of a connection to the handler of a WebSocket, answering plain requests in between.
 //! RFC 6455 section 4.2; RFC 9112 section 9.3 (persistence).
-//! Knows how to read, write and give up in time; what a request comes to is the service's.
+//! Knows how to read, write and time out; the service decides on requests.
 
 use std::future::Future;
 use std::io;
@@ -32,16 +32,16 @@ use sansws_core::internal::{Body, BodyError};
 use sansws_core::route::Pattern;
 use sansws_core::time::Instant;
 
-/// Plain requests that one connection may make: what it holds for its server must end some time.
+/// Maximum number of plain requests on one connection, so that its resources are freed eventually.
 const VISITS: usize = 1_000;
 
-/// A request that a handler is to be run on.
+/// A request for which a handler is to run.
 pub(crate) struct Opening<T: Transport, H> {
     pub(crate) upgrade: Upgrade<T>,
     pub(crate) handler: H,
 }
 
-/// Reads a request. One that is refused has been answered when the error comes back.
+/// Reads a request. A refused one has already been answered when the error is returned.
 pub async fn receive_request<T: Transport>(
     mut transport: T,
     config: Arc<Config>,
@@ -75,7 +75,7 @@ pub async fn receive_request<T: Transport>(
     }
 }
 
-/// Reads requests and has them decided on until one is for a handler; `None` when the connection is over before.
+/// Reads requests and lets the service decide on them until one is for a handler; returns `None` if the connection ends first.
 pub(crate) async fn open<T: Transport, S: Service<T>>(
     mut transport: T,
     options: &ServerOptions,
@@ -93,7 +93,7 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
     for visit in 1.. {
         let head = match reader.read(&mut transport, deadline, Some(&handle)).await {
             Ok(head) => head,
-            // Between two requests a client may leave, or be left.
+            // Between two requests, either side may end the connection.
             Err(Error::Io(_) | Error::Refusal(Refusal::Timeout | Refusal::Busy))
                 if reader.unread.is_empty() && (visit > 1 || handle.is_closing()) =>
             {
@@ -108,7 +108,7 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
             }
         };
         if visit > 1 {
-            // The time to come back is over; the handshake has its own.
+            // The keep-alive time is over; the handshake has its own timeout.
             let timeout = config.timeouts.handshake;
             deadline = timeout.map(|timeout| transport.now() + timeout);
         }
@@ -137,7 +137,7 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
         };
         let is_websocket = matches!(head, Head::WebSocket(_));
         let scope = options.scope(head, &arrival, transport.now());
-        // One that nobody read can't be told from the next request.
+        // An unread body cannot be distinguished from the next request.
         let mut is_body_unread = scope.has_body();
         let response = match decide(&mut transport, service, scope, deadline).await {
             Decision::Handle {
@@ -207,7 +207,7 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
     Ok(None)
 }
 
-/// Counts the answer that refuses a request.
+/// Counts a response that refuses a request.
 fn note_refusal(handle: &ServerHandle, error: &Error) {
     if let Error::Refusal(refusal) = error {
         let status = refusal.response().status;
@@ -216,7 +216,7 @@ fn note_refusal(handle: &ServerHandle, error: &Error) {
     }
 }
 
-/// Whether a request is a valid one for a WebSocket, a plain one, or none that is taken here.
+/// Classifies a request: a valid WebSocket request, a plain one, or an invalid one.
 fn judge(head: RequestHead, plain: bool) -> Result<Head, Refusal> {
     if !plain || Request::is_meant(&head) {
         return Request::check(head).map(Head::WebSocket);
@@ -225,7 +225,7 @@ fn judge(head: RequestHead, plain: bool) -> Result<Head, Refusal> {
     Ok(Head::Plain(head))
 }
 
-/// Has a request decided on. A decision that panics is a 500, one that takes too long a 503.
+/// Lets the service decide on a request. A decision that panics is a 500, one that takes too long a 503.
 async fn decide<T: Transport, S: Service<T>>(
     transport: &mut T,
     service: &S,
@@ -245,13 +245,13 @@ async fn decide<T: Transport, S: Service<T>>(
     match within(transport, deadline, Refusal::Busy, poll).await {
         Ok(decision) => decision.unwrap_or_else(failed),
         Err(_) => {
-            tracing::warn!("a decision on a request took too long");
+            tracing::warn!("the decision on a request timed out");
             Decision::Answer(Refusal::Busy.response())
         }
     }
 }
 
-/// The response of a page.
+/// Returns the response of a page.
 async fn answer_of(page: Answer, scope: Scope, handle: &ServerHandle) -> Response {
     let route = scope.pattern().cloned();
     let answer = match contain(|| page(scope)) {
@@ -263,7 +263,7 @@ async fn answer_of(page: Answer, scope: Scope, handle: &ServerHandle) -> Respons
         .unwrap_or_else(|error| failed(&error, route.as_ref(), handle))
 }
 
-/// The response to a request that could not be decided on or answered.
+/// Returns the response to a request whose decision or page failed.
 fn failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) -> Response {
     let (response, blame) = refusal(error);
     if blame == Blame::Application {
@@ -272,19 +272,19 @@ fn failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) 
     response
 }
 
-/// A response as octets; 500 in the place of one that would break its head. Whoever asks is answered.
+/// Encodes a response; one that would break its head becomes a 500, so that every request is answered.
 fn written(response: &Response, framing: Framing) -> Vec<u8> {
     let mut octets = Vec::new();
     if let Err(error) = response.write_as(framing, &mut octets) {
         let error = Error::of_fields(error, &response.fields);
-        tracing::error!(%error, status = response.status, "a response could not be written");
+        tracing::error!(%error, status = response.status, "a response could not be encoded");
         let instead = Response::text(500, "the request could not be handled\n");
         let _ = instead.write_as(framing, &mut octets);
     }
     octets
 }
 
-/// Answers what was refused, and ends the connection.
+/// Answers a refused request, and ends the connection.
 async fn refuse_with<T: Transport>(
     transport: &mut T,
     unread: Unread,
@@ -313,7 +313,7 @@ impl HeadReader {
         }
     }
 
-    /// Reads a head until the deadline. When the server shuts down, one that has not begun is not waited for.
+    /// Reads a head until the deadline. On shutdown, it does not wait for a head that has not started.
     async fn read<T: Transport>(
         &mut self,
         transport: &mut T,
@@ -323,7 +323,7 @@ impl HeadReader {
         let Self { handshake, unread } = self;
         let read = |transport: &mut T, cx: &mut Context<'_>| {
             loop {
-                // What has arrived is looked at once, before the next read.
+                // Received bytes are examined at once, before the next read.
                 if let Some((head, length)) = handshake.receive_head(unread.octets())? {
                     unread.consume(length);
                     return Poll::Ready(Ok(head));
@@ -398,8 +398,7 @@ impl HeadReader {
     }
 }
 
-/// Answers a connection that is not let in, and ends it: with 503, unless it asks for a page that is [always](Service::is_always)
-/// there.
+/// Answers a refused connection, and ends it: with 503, unless it requests a page that is [always](Service::is_always) served.
 pub async fn refuse<T: Transport, S: Service<T>>(
     transport: T,
     options: &ServerOptions,
@@ -432,7 +431,7 @@ async fn refuse_inside<T: Transport, S: Service<T>>(
             let scope = options.scope(head, &arrival, transport.now());
             response = match decide(&mut transport, service, scope, deadline).await {
                 Decision::Answer(response) => Some(response),
-                // Who is not let in is not listened to for long.
+                // A refused connection gets only a short time.
                 Decision::Page { scope, .. } if scope.has_body() => None,
                 Decision::Page { scope, page, .. } => {
                     Some(answer_of(page, scope, away.handle()).await)

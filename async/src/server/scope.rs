@@ -1,6 +1,6 @@
-//! What is known of a request before it is answered.
-//! RFC 6455 section 4.2.2: what a server may look at to decide.
-//! Knows no transport: layers and handlers read it, and attach what they found out.
+//! The data of a request before it is answered.
+//! RFC 6455 section 4.2.2: a server may base its decision on these.
+//! Knows no transport: layers and handlers read it, and attach values.
 
 use std::any::{Any, TypeId, type_name};
 use std::fmt;
@@ -17,9 +17,9 @@ use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::{ParamError, Params, Pattern};
 use sansws_core::time::Instant;
 
-/// A request on its way to a handler: its head, the parameters of its path, and what layers attached.
+/// A request on its way to a handler: its head, path parameters, and values that layers attached.
 ///
-/// What the head says is read as on a [`RequestHead`]: `scope.header("user-agent")`, `scope.query_value("token")`.
+/// The head is read as with a [`RequestHead`]: `scope.header("user-agent")`, `scope.query_value("token")`.
 pub struct Scope {
     pub(crate) head: Head,
     pattern: Option<Pattern>,
@@ -32,11 +32,11 @@ pub struct Scope {
     body: Vec<u8>,
 }
 
-/// The head, and what it was found to be.
+/// The head, and its kind.
 pub(crate) enum Head {
-    /// A request for anything but a WebSocket.
+    /// Any other request.
     Plain(RequestHead),
-    /// A valid request for a WebSocket.
+    /// A valid WebSocket request.
     WebSocket(Request),
 }
 
@@ -71,35 +71,35 @@ impl Scope {
         }
     }
 
-    /// Whether it asks for a WebSocket; otherwise it is plain HTTP.
+    /// Returns whether it is a WebSocket request; otherwise it is plain HTTP.
     pub const fn is_websocket(&self) -> bool {
         matches!(self.head, Head::WebSocket(_))
     }
 
-    /// The address of the client: of the peer, or what a trusted proxy says. None on a Unix socket.
+    /// Returns the address of the client: the peer's, or the one that a trusted proxy reports. A Unix socket has none.
     pub const fn client_addr(&self) -> Option<SocketAddr> {
         self.peer
     }
 
-    /// Whether the client came over TLS, as far as we or a trusted proxy know.
+    /// Returns whether the client uses TLS, as far as we or a trusted proxy know.
     pub fn is_secure(&self) -> bool {
         self.secure == Some(true)
     }
 
-    /// When the request came, by the clock of its connection.
+    /// Returns when the request arrived, by the clock of its connection.
     pub const fn now(&self) -> Instant {
         self.now
     }
 
-    /// The pattern of the route, if one was found.
+    /// Returns the pattern of the route, if one matched.
     pub const fn pattern(&self) -> Option<&Pattern> {
         self.pattern.as_ref()
     }
 
-    /// A parameter of the path, parsed.
+    /// Returns a path parameter, parsed.
     ///
     /// # Errors
-    /// [`ParamError::Unknown`] when the route has none of that name, [`ParamError::Unfit`] when it is not of that type.
+    /// [`ParamError::Unknown`] when the route has none with that name, [`ParamError::Unfit`] when it does not fit the type.
     pub fn param<V: FromStr>(&self, name: &str) -> Result<V, Error> {
         let params = self
             .params()
@@ -107,38 +107,37 @@ impl Scope {
         Ok(params.get(name)?)
     }
 
-    /// All parameters of the path; `None` without a route.
+    /// Returns all path parameters; `None` without a route.
     pub fn params(&self) -> Option<Params<'_, '_>> {
         self.pattern.as_ref()?.matches(self.path()).ok().flatten()
     }
 
-    /// The query as it stands in the target, behind `?`; `None` without one.
+    /// Returns the undecoded query, after the `?`; `None` without one.
     pub fn raw_query(&self) -> Option<&str> {
         RequestHead::query(self)
     }
 
-    /// The query as a value: `#[derive(Deserialize)] struct Wanted { since: Option<String>, limit: u32 }`. What is asked for under
-    /// no name of a field is passed over.
+    /// Parses the query: `#[derive(Deserialize)] struct Wanted { since: Option<String>, limit: u32 }`. Parameters without a field are
+    /// ignored.
     ///
     /// # Errors
-    /// [`Error::Request`] when a value is missing or not of its type: 400.
+    /// [`Error::Request`] when a value is missing or does not fit its type: 400.
     #[cfg(feature = "query")]
     pub fn query<V: serde::de::DeserializeOwned>(&self) -> Result<V, Error> {
         let value = serde_urlencoded::from_str(self.raw_query().unwrap_or_default());
-        value.map_err(|error| {
-            RequestError(format!("the query is not what was expected: {error}")).into()
-        })
+        value.map_err(|error| RequestError(format!("the query is invalid: {error}")).into())
     }
 
-    /// The body of a request for a page, at most [`Limits::body`](sansws_core::config::Limits::body) octets; empty while layers look at it.
+    /// Returns the body of a request for a page, at most [`Limits::body`](sansws_core::config::Limits::body) bytes; empty while layers
+    /// run.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     ///
     /// # Errors
-    /// [`Error::Request`] when it is not the JSON that was expected: 400.
+    /// [`Error::Request`] when it is not the expected JSON: 400.
     #[cfg(feature = "json")]
     pub fn json<V: serde::de::DeserializeOwned>(&self) -> Result<V, Error> {
         serde_json::from_slice(&self.body).map_err(|error| {
@@ -149,7 +148,7 @@ impl Scope {
         })
     }
 
-    /// The state of type `S`: what a layer attached to this request, else what the router shares.
+    /// Returns the state of type `S`: the one that a layer attached to this request, or else the one shared by the router.
     ///
     /// # Errors
     /// [`Error::NoState`] when there is none.
@@ -160,26 +159,26 @@ impl Scope {
             .ok_or_else(|| Error::NoState(type_name::<S>()))
     }
 
-    /// Attaches a state for what comes behind: further layers and the handler. A second one of its type replaces it.
+    /// Attaches a state for later layers and the handler. It replaces an earlier one of its type.
     pub fn attach<S: Any + Send + Sync>(&mut self, state: S) {
         self.attached.put(Arc::new(state));
     }
 
-    /// Holds a value until the connection has ended, such as a guard that counts.
+    /// Keeps a value until the connection has ended, such as a guard that counts.
     pub fn hold(&mut self, guard: impl Any + Send + Sync) {
         self.held.push(Box::new(guard));
     }
 
-    /// Whether it is secure, if that is known: TLS may end at a proxy that does not tell.
+    /// Returns whether it is secure, if known: TLS may end at a proxy that does not report it.
     pub(crate) const fn known_secure(&self) -> Option<bool> {
         self.secure
     }
 
-    /// Takes over what a trusted proxy says.
+    /// Applies the report of a trusted proxy.
     pub(crate) fn forward(&mut self, found: Forwarded, peer: SocketAddr) {
-        // A socket for both families writes addresses of IPv4 as IPv6.
+        // A dual-stack socket reports IPv4 addresses as IPv6.
         if found.address != peer.ip().to_canonical() {
-            // The port is the proxy's own: nobody knows the client's.
+            // The port is the proxy's own: the client's is unknown.
             self.peer = Some(SocketAddr::new(found.address, 0));
         }
         self.secure = found.secure.or(self.secure);
@@ -220,14 +219,14 @@ impl Attached {
         Arc::clone(found).downcast().ok()
     }
 
-    /// Puts a value in, in the place of one of its type.
+    /// Adds a value, replacing one of its type.
     pub(crate) fn put<S: Any + Send + Sync>(&mut self, value: Arc<S>) {
         let id = TypeId::of::<S>();
         self.0.retain(|(known, _)| *known != id);
         self.0.push((id, value));
     }
 
-    /// Takes over what is not here yet.
+    /// Inherits values that are missing here.
     pub(crate) fn inherit(&mut self, outer: &Self) {
         for (id, value) in &outer.0 {
             if !self.0.iter().any(|(known, _)| known == id) {
@@ -244,8 +243,8 @@ impl fmt::Debug for Attached {
 }
 
 impl ConnectionPolicy {
-    /// Whether a request may come in. A page of another host may look, but it opens no WebSocket and posts nothing: it would do so
-    /// with the cookies of whoever looks at it.
+    /// Returns whether a request is admitted. A page of another host may read, but opens no WebSocket and posts nothing, because it
+    /// would do so with the cookies of its visitor.
     pub(crate) fn check(&self, scope: &Scope) -> Result<(), Response> {
         // RFC 9110 9.2.1: those are safe
         if !scope.is_websocket() && matches!(scope.method.as_str(), "GET" | "HEAD" | "OPTIONS") {

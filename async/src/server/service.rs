@@ -1,4 +1,4 @@
-//! What a server does with requests, as the loop that serves a connection sees it.
+//! The interface between a server's loop and its application.
 //! RFC 6455 section 4.2.2; RFC 9110 section 15.
 //! Knows no route: a service decides on a request, and runs the handler it chose.
 
@@ -19,29 +19,29 @@ use crate::transport::Transport;
 use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::Pattern;
 
-/// What decides on each request of a server, and runs the handlers of those it takes.
+/// Decides on each request of a server, and runs the handlers of accepted ones.
 pub trait Service<T: Transport> {
-    /// What takes a request for a WebSocket.
+    /// The type of a handler.
     type Handler;
-    /// The decision in the making.
+    /// The future of a decision.
     type Deciding: Future<Output = Decision<Self::Handler>>;
-    /// A handler at work.
+    /// The future of a handler.
     type Running: Future<Output = Result>;
 
-    /// Whether requests for anything but a WebSocket are decided on too; else they are refused.
+    /// Whether the service also decides on plain HTTP requests; otherwise they are refused.
     const PLAIN: bool;
 
-    /// The hubs that its connections may use, each once: whoever serves it sees to their time.
+    /// Returns the hubs that its connections may use, each once: the server drives their timers.
     fn hubs(&self) -> Vec<HubRef> {
         Vec::new()
     }
 
-    /// Whether any page is there for those too who are not let in, while the server is full or drains.
+    /// Returns whether any page is served even while the server is full or drains.
     fn has_always(&self) -> bool {
         false
     }
 
-    /// Whether a request is for such a page.
+    /// Returns whether a request is for such a page.
     fn is_always(&self, _: &RequestHead) -> bool {
         false
     }
@@ -53,33 +53,33 @@ pub trait Service<T: Transport> {
     fn run(handler: Self::Handler, upgrade: Upgrade<T>) -> Self::Running;
 }
 
-/// What is to be done with a request.
+/// The decision on a request.
 pub enum Decision<H> {
-    /// Run this handler on it.
+    /// Run this handler.
     Handle {
-        /// The request, with what was attached.
+        /// The request, with attached values.
         scope: Scope,
         /// The handler.
         handler: H,
-        /// What holds for its connection.
+        /// The policy of its connection.
         policy: Arc<ConnectionPolicy>,
     },
     /// Answer with this response.
     Answer(Response),
-    /// Answer with the response that this comes to; it may take as long as it wants.
+    /// Answer with the response of a page, which may take any time.
     Page {
         /// The request; its body is read for the page.
         scope: Scope,
         /// The page.
         page: Answer,
-        /// What holds for it.
+        /// Its policy.
         policy: Arc<ConnectionPolicy>,
     },
-    /// Nobody could decide: it is answered as [`HandlerError`] says, counted and logged.
+    /// The decision failed: the request is answered as [`HandlerError`] describes, and the failure counted and logged.
     Failed {
-        /// What went wrong.
+        /// The error.
         error: HandlerError,
-        /// The pattern of the route, if one was found before.
+        /// The pattern of the route, if one matched before.
         route: Option<Pattern>,
     },
 }
@@ -95,30 +95,30 @@ impl<H> fmt::Debug for Decision<H> {
     }
 }
 
-/// What answers a request.
+/// A page.
 pub type Answer = Box<dyn FnOnce(Scope) -> Answering + Send>;
 
-/// A response in the making; an error is answered as [`HandlerError`] says.
+/// The future of a response; an error is answered as [`HandlerError`] describes.
 pub type Answering = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
 
-/// What a server can serve: a handler for all paths, or a router.
+/// A type that a server can serve: a handler for all paths, or a router.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be served",
     label = "neither a handler nor a router",
     note = "a server serves a `Router`, or for all paths one `async fn(upgrade: Upgrade) -> Result`; an `Endpoint` is served by a route"
 )]
 pub trait IntoService<T: Transport> {
-    /// What it becomes.
+    /// The service it becomes.
     type Service: Service<T> + Clone;
 
-    /// Checks it, and makes it ready.
+    /// Checks it, and makes a service of it.
     ///
     /// # Errors
-    /// When routes are in each other's way.
+    /// When routes conflict.
     fn into_service(self, options: &ServerOptions) -> Result<Self::Service, Error>;
 }
 
-/// One handler for all paths.
+/// Wraps one handler for all paths.
 #[derive(Debug)]
 pub struct Single<H, F> {
     handler: H,

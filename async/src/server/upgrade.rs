@@ -1,6 +1,6 @@
-//! A request for a WebSocket that waits for its answer.
+//! A WebSocket request that waits for its answer.
 //! RFC 6455 section 4.2.2.
-//! Knows how to answer; whether to is the handler's.
+//! Knows how to answer; the handler decides.
 
 use std::fmt;
 use std::io;
@@ -23,10 +23,10 @@ use sansws_core::handshake::{AcceptOptions, Refusal};
 use sansws_core::http::Response;
 use sansws_core::time::Duration;
 
-/// What became of an [`Upgrade`], for the task that drives the connection.
+/// The outcome of an [`Upgrade`], for the task that drives the connection.
 #[derive(Debug)]
 pub(crate) enum Fate<T> {
-    /// Not decided.
+    /// Undecided.
     Open,
     /// Accepted.
     Accepted(Arc<Shared<T>>),
@@ -36,27 +36,27 @@ pub(crate) enum Fate<T> {
     Lost,
     /// Rejected, and answered with this status.
     Rejected(u16),
-    /// Somebody has taken note of it.
+    /// The outcome has been processed.
     Noted,
 }
 
-/// What is told to whom a handler did not accept.
+/// The answer to a request that a handler did not accept.
 const NOT_ACCEPTED: &str = "the request was not accepted\n";
 
 pub(crate) type Slot<T> = Arc<Mutex<Fate<T>>>;
 
-/// A request for a WebSocket that is not answered yet. Nothing can be sent before it is accepted: it has no such method.
+/// A WebSocket request that is not yet answered. It has no method to send messages, so nothing can be sent before it is accepted.
 pub struct Upgrade<T: Transport> {
-    /// Boxed, since it lies in the future of each handler for as long as the connection lives.
+    /// Boxed, because it is part of each handler's future for as long as the connection lives.
     inner: Box<Unanswered<T>>,
 }
 
 struct Unanswered<T> {
     scope: Scope,
     config: Arc<Config>,
-    /// Always there, until it is answered.
+    /// Present until it is answered.
     parts: Option<(T, Unread)>,
-    /// What is left of the time for the handshake; the handler's own time does not count.
+    /// The rest of the handshake's timeout; the handler's own time does not count.
     left: Option<Duration>,
     /// Part of an answer was written: no other may follow.
     begun: bool,
@@ -64,7 +64,7 @@ struct Unanswered<T> {
     policy: Option<Arc<ConnectionPolicy>>,
 }
 
-/// What is known of the request: its head, parameters, state.
+/// The data of the request: its head, parameters, state.
 impl<T: Transport> Deref for Upgrade<T> {
     type Target = Scope;
 
@@ -93,7 +93,7 @@ impl<T: Transport> Upgrade<T> {
         }
     }
 
-    /// A server's task drives it, under a policy.
+    /// Creates one that a server's task drives, under a policy.
     pub(crate) fn on_a_task(mut self, slot: Slot<T>, policy: Arc<ConnectionPolicy>) -> Self {
         self.inner.slot = Some(slot);
         self.inner.policy = Some(policy);
@@ -104,7 +104,7 @@ impl<T: Transport> Upgrade<T> {
         &mut self.inner.scope
     }
 
-    /// The transport, to look at it.
+    /// Returns the transport.
     pub fn transport(&self) -> Option<&T> {
         self.inner.parts.as_ref().map(|(transport, _)| transport)
     }
@@ -114,12 +114,12 @@ impl<T: Transport> Upgrade<T> {
         self.accept_with(AcceptOptions::default())
     }
 
-    /// Accepts with a subprotocol or header fields of the response.
+    /// Accepts with a subprotocol or additional header fields.
     pub fn accept_with(
         self,
         accept: AcceptOptions,
     ) -> impl Future<Output = Result<WebSocket<T>, Error>> {
-        // Boxed, so that a handler does not hold room for it for as long as the connection lives.
+        // Boxed, so that a handler's future does not hold room for it for as long as the connection lives.
         Box::pin(self.inner.accept(accept))
     }
 
@@ -138,7 +138,7 @@ impl<T: Transport> Unanswered<T> {
         let accepted = request.accept(&self.config, accept);
         let (response, agreement) = accepted.map_err(|misuse| Error::of_fields(misuse, &fields))?;
         if !self.is_awaited() {
-            // Nobody would drive it: the server's task has done with the connection, and counts it no more.
+            // Nobody would drive it: the server's task is done with the connection, and no longer counts it.
             let _ = self.reject(Response::text(403, NOT_ACCEPTED)).await;
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         }
@@ -176,7 +176,7 @@ impl<T: Transport> Unanswered<T> {
         answer_and_end(&mut transport, unread, &octets, &self.config).await
     }
 
-    /// Whether the task of a server, if there is one, waits for what becomes of it: until its handler has returned.
+    /// Returns whether the task of a server, if there is one, waits for the outcome: until its handler has returned.
     fn is_awaited(&self) -> bool {
         self.slot.as_ref().is_none_or(|slot| {
             let fate = slot.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,6 @@
-//! What the error of a handler comes to: what the peer is told, and whether the application failed.
+//! Decides what the error of a handler means: what the peer is told, and whether the application failed.
 //! RFC 6455 section 7.4.1: "1011 indicates that a server is terminating the connection because it encountered an unexpected condition".
-//! Knows no octet. Only what the handler's own connection met, or what the client asked for, is not the application's failure.
+//! Knows no bytes. Only errors of the handler's own connection, or of the client's request, are not the application's failure.
 
 use std::error::Error as StdError;
 
@@ -19,27 +19,27 @@ use sansws_core::http::Response;
 use sansws_core::hub::HubError;
 use sansws_core::route::ParamError;
 
-/// What is told to whose handler failed before it accepted.
+/// The answer when a handler failed before it accepted.
 const FAILED: &str = "the request could not be handled\n";
 
-/// What an error comes to on an open connection.
+/// The meaning of an error on an open connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// What the peer is told, if it is still there.
+    /// The code for the peer, if it is still there.
     pub(crate) code: CloseCode,
     pub(crate) reason: String,
-    /// How it is accounted for.
+    /// How it is counted.
     pub(crate) blame: Blame,
-    /// The error is the end of the connection: nobody is there to be told.
+    /// The error is the end of the connection: there is no peer to tell.
     pub(crate) is_end: bool,
 }
 
-/// Who an error is to be blamed on.
+/// The side at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Blame {
-    /// Nobody: the connection ended.
+    /// None: the connection ended.
     Nobody,
-    /// The peer, or the handler closed on purpose, or a limit was reached.
+    /// The peer; or the handler closed on purpose, or a limit was reached.
     Peer,
     /// The application.
     Application,
@@ -55,7 +55,7 @@ impl Verdict {
         }
     }
 
-    /// On a connection that is over, so that nobody is told.
+    /// On a connection that is over, the peer is not told.
     const fn over(blame: Blame) -> Self {
         Self {
             code: CloseCode::NORMAL,
@@ -65,7 +65,7 @@ impl Verdict {
         }
     }
 
-    /// Nothing of what went wrong inside is the peer's business.
+    /// Internal errors are not revealed to the peer.
     const fn failed() -> Self {
         Self {
             code: CloseCode::INTERNAL,
@@ -92,11 +92,11 @@ impl Verdict {
                 return verdict;
             }
             if known {
-                // What one of ours was caused by is not judged again.
+                // The causes of our own errors are not judged again.
                 return Self::failed();
             }
         }
-        // Some reporters hide the type of the error that they hold: then its text says what it is.
+        // Some wrappers hide the type of their error: then its text identifies it.
         let texts: Vec<String> = error.chain().map(ToString::to_string).collect();
         let engine = own.engine();
         match texts.iter().find_map(|text| engine.has_told(text)) {
@@ -107,11 +107,11 @@ impl Verdict {
     }
 }
 
-/// An error of ours; `None` when the connection has nothing to do with it.
+/// Judges one of our errors; `None` when it is unrelated to the connection.
 fn of_error<T: Transport>(error: &Error, own: &Shared<T>) -> Option<Verdict> {
     match error {
         Error::Close(close) => Some(Verdict::peer(close.0, close.1.as_str())),
-        Error::WrongKind(tag) if *tag == own.tag() => {
+        Error::WrongKind(kind) if kind.tag == own.tag() => {
             Some(Verdict::peer(CloseCode::UNSUPPORTED, error.to_string()))
         }
         #[cfg(feature = "json")]
@@ -130,7 +130,7 @@ fn of_error<T: Transport>(error: &Error, own: &Shared<T>) -> Option<Verdict> {
     }
 }
 
-/// An error that one of ours holds, by itself.
+/// Judges an error that is wrapped in one of ours, by itself.
 fn of_value<T: Transport>(cause: &(dyn StdError + 'static), own: &Shared<T>) -> Option<Verdict> {
     let is_over = || !own.engine().connection().is_open();
     if let Some(Misuse::Closing) = cause.downcast_ref() {
@@ -146,13 +146,13 @@ fn of_value<T: Transport>(cause: &(dyn StdError + 'static), own: &Shared<T>) -> 
     is_of_the_url(cause).then(|| Verdict::peer(CloseCode::POLICY, cause.to_string()))
 }
 
-/// Whether the client asked for something by a URL that does not fit.
+/// Returns whether the client's URL is at fault.
 fn is_of_the_url(cause: &(dyn StdError + 'static)) -> bool {
     matches!(cause.downcast_ref(), Some(ParamError::Unfit(_)))
         || cause.downcast_ref::<RequestError>().is_some()
 }
 
-/// The response to a request whose handler, layer or page failed before it was accepted, and who is to be blamed.
+/// Returns the response to a request whose handler, layer or page failed before it was accepted, and the side at fault.
 pub(crate) fn refusal(error: &HandlerError) -> (Response, Blame) {
     for cause in error.chain() {
         let value: &(dyn StdError + 'static) = match cause.downcast_ref::<Error>() {
@@ -173,7 +173,7 @@ pub(crate) fn refusal(error: &HandlerError) -> (Response, Blame) {
             Some(CloseCode::AGAIN | CloseCode::RESTART) => {
                 return (Refusal::Busy.response(), Blame::Peer);
             }
-            // A name or a position that the client asked for.
+            // A name or a position from the client's request.
             Some(CloseCode::POLICY) => {
                 let response = Response::text(400, format!("{value}\n"));
                 return (response, Blame::Peer);
@@ -185,7 +185,7 @@ pub(crate) fn refusal(error: &HandlerError) -> (Response, Blame) {
 }
 
 impl<T: Transport> Engine<T> {
-    /// Whether this is how the connection ended.
+    /// Returns whether this is how the connection ended.
     fn has_met(&self, error: &Error) -> bool {
         match error {
             Error::Disconnect(closed) => self.closed() == Some(&**closed),

@@ -1,23 +1,23 @@
-//! Buffers that the thread lends: to read into, to gather output in.
-//! Law 4 of the architecture: an idle connection costs next to nothing.
-//! Knows no connection. A buffer is taken, not borrowed, since a handler may poll another connection meanwhile.
+//! Buffers lent by the thread: for reading, and for gathering output.
+//! An idle connection holds none of them.
+//! Knows no connection. A buffer is taken, not borrowed, because a handler may poll another connection meanwhile.
 
 use std::cell::RefCell;
 use std::mem;
 
-/// Reads after which a task lets others run, though there is more input.
+/// Number of reads after which a task lets others run, even if there is more input.
 pub(crate) const READS: u8 = 64;
 
-/// Length of a read buffer: what one read can bring.
+/// Length of a read buffer, and thus of a read.
 const READ: usize = 64 << 10;
 
 /// Capacity of a fresh write buffer.
 const WRITE: usize = 16 << 10;
 
-/// A write buffer that has grown beyond this is not kept.
+/// Maximum capacity of a write buffer that is kept.
 const WRITE_KEPT: usize = 128 << 10;
 
-/// Buffers of each kind that a thread keeps.
+/// Number of buffers of each kind that a thread keeps.
 const KEPT: usize = 4;
 
 std::thread_local! {
@@ -25,7 +25,7 @@ std::thread_local! {
     static WRITERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer for output.
+/// Returns a buffer for output.
 pub(crate) fn take_writer() -> Vec<u8> {
     let kept = WRITERS
         .try_with(|kept| kept.borrow_mut().pop())
@@ -58,9 +58,9 @@ fn give(kept: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
     }
 }
 
-/// Octets that were read and not yet consumed.
+/// Bytes that were read but not consumed.
 ///
-/// They lie in a lent buffer, or, after [`park`](Self::park), in one of their own that is just large enough.
+/// They are in a lent buffer or, after [`park`](Self::park), in an exactly sized buffer of their own.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
     buffer: Vec<u8>,
@@ -96,12 +96,12 @@ impl Unread {
         self.park();
     }
 
-    /// Room to read into, behind what is unread.
+    /// Returns room to read into, after the unread bytes.
     pub(crate) fn room(&mut self) -> &mut [u8] {
         if !self.lent {
             let held = mem::replace(&mut self.buffer, take_reader());
             let unread = held.get(self.start..self.end).unwrap_or_default();
-            // What a head or a busy handler left may exceed a read buffer.
+            // Bytes that a head or a busy handler left may exceed a read buffer.
             if self.buffer.len() < unread.len() + READ / 2 {
                 self.buffer.resize(unread.len() + READ, 0);
             }
@@ -123,7 +123,7 @@ impl Unread {
         self.end += count;
     }
 
-    /// Gives the lent buffer back; what is unread moves to a buffer of its own.
+    /// Returns the lent buffer; unread bytes move to a buffer of their own.
     pub(crate) fn park(&mut self) {
         if !self.lent {
             if self.is_empty() && self.buffer.capacity() > 0 {

@@ -1,6 +1,6 @@
-//! Writing a request or a response, and giving up in time.
+//! Writes a request or a response, and times out.
 //! RFC 9112 section 9.6: how a connection ends after its last response.
-//! Knows no head: octets go out, a poll is repeated until it is ready or late.
+//! Knows no head: bytes go out, and a poll is repeated until it is ready or late.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -14,7 +14,7 @@ use sansws_core::config::Config;
 use sansws_core::handshake::Refusal;
 use sansws_core::time::Instant;
 
-/// Answers, ends the writing side, and reads on until the peer ends its own: a reset would destroy the answer.
+/// Answers, shuts down the writing side, and reads until the peer ends its own: a reset would destroy the answer.
 pub(crate) async fn answer_and_end<T: Transport>(
     transport: &mut T,
     mut unread: Unread,
@@ -35,7 +35,7 @@ pub(crate) async fn answer_and_end<T: Transport>(
                 return Poll::Ready(Ok(()));
             }
         }
-        // Input that is always ready starves neither the clock nor other tasks.
+        // Input that is always ready must starve neither timers nor other tasks.
         unread.park();
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -47,7 +47,7 @@ pub(crate) async fn answer_and_end<T: Transport>(
     }
 }
 
-/// Octets on their way out.
+/// Bytes that are being written.
 pub(crate) struct WriteAll<'a> {
     pub(crate) left: &'a [u8],
 }
@@ -74,7 +74,7 @@ impl<'a> WriteAll<'a> {
     }
 }
 
-/// Polls until it is ready, or the time is over.
+/// Polls until it is ready, or the time is up.
 pub(crate) async fn within<T: Transport, R>(
     transport: &mut T,
     deadline: Option<Instant>,

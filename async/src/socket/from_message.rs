@@ -1,19 +1,20 @@
-//! Messages as the types a handler wants.
+//! Converts messages to the types that handlers want.
 //! RFC 6455 sections 5.6 (text, binary) and 7.4.1 (1003, 1007).
 //! Knows no connection: a message becomes a value, or an error that knows its close code.
 
-use crate::error::{ConnectionTag, Error, Result};
+use crate::error::{Error, KindError, Result};
 use crate::socket::read_ahead::Control;
+use sansws_core::frame::MessageKind;
 use sansws_core::message::Message;
 
-/// Something that a peer sent: a message, or a control frame for who asks for those.
+/// An event from the peer: a message, or a control frame for applications that want them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketEvent {
     /// A whole message.
     Message(Message),
     /// A ping. The pong has been sent, unless it is [`AutoPong::Off`](sansws_core::config::AutoPong::Off).
     Ping(Vec<u8>),
-    /// A pong, whether asked for or not: to our `ping`, to one of keepalive (then it is empty), or to none.
+    /// A pong, solicited or not: to our `ping`, to a keepalive ping (then it is empty), or to none.
     Pong(Vec<u8>),
 }
 
@@ -32,46 +33,46 @@ impl From<Control> for SocketEvent {
     }
 }
 
-/// A value that a message can become.
+/// A type that a message can be converted to.
 ///
-/// One of your own fails with [`Error::close`] when the message is at fault, as in `Error::close(CloseCode::INVALID, "no such command")`:
-/// what else it fails with is a failure of the application.
+/// For your own type, return [`Error::close`] if the message is at fault, as in `Error::close(CloseCode::INVALID, "no such command")`: any
+/// other error is a failure of the application.
 #[diagnostic::on_unimplemented(
     message = "a message does not become a `{Self}`",
     label = "not what a message can become",
     note = "a message becomes a `String` (text), a `Vec<u8>` (binary), a `Message` (either), or `Json<V>` where `V: DeserializeOwned`"
 )]
 pub trait FromMessage: Sized {
-    /// Takes a message.
+    /// Converts a message.
     ///
     /// # Errors
-    /// [`Error::WrongKind`] (1003) when it is of the other kind, [`Error::Json`] (1007) when it does not fit.
+    /// [`Error::WrongKind`] (1003) when it has the wrong kind, [`Error::Json`] (1007) when the JSON does not fit.
     fn from_message(message: Message) -> Result<Self, Error>;
 }
 
-/// Messages of either kind.
+/// Accepts messages of either kind.
 impl FromMessage for Message {
     fn from_message(message: Message) -> Result<Self, Error> {
         Ok(message)
     }
 }
 
-/// Text messages.
+/// Accepts text messages.
 impl FromMessage for String {
     fn from_message(message: Message) -> Result<Self, Error> {
         match message {
             Message::Text(text) => Ok(text),
-            Message::Binary(_) => Err(Error::WrongKind(ConnectionTag::default())),
+            Message::Binary(_) => Err(Error::WrongKind(KindError::new(MessageKind::Text))),
         }
     }
 }
 
-/// Binary messages.
+/// Accepts binary messages.
 impl FromMessage for Vec<u8> {
     fn from_message(message: Message) -> Result<Self, Error> {
         match message {
             Message::Binary(octets) => Ok(octets),
-            Message::Text(_) => Err(Error::WrongKind(ConnectionTag::default())),
+            Message::Text(_) => Err(Error::WrongKind(KindError::new(MessageKind::Binary))),
         }
     }
 }

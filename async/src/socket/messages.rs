@@ -11,7 +11,7 @@ use crate::socket::from_message::FromMessage;
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 
-/// The messages of a connection as one type, until the end; made by [`WebSocket::messages`].
+/// The messages of a connection as one type, until its end; created by [`WebSocket::messages`].
 #[derive(Debug)]
 pub struct Messages<'a, T: Transport, M> {
     socket: &'a mut WebSocket<T>,
@@ -19,8 +19,8 @@ pub struct Messages<'a, T: Transport, M> {
 }
 
 impl<T: Transport> WebSocket<T> {
-    /// The messages as a stream of one type: `String`, `Vec<u8>`, `Json<V>` or [`Message`]. A message that is of another type is an
-    /// error, which maps to its close code when the handler returns it.
+    /// The messages as a stream of one type: `String`, `Vec<u8>`, `Json<V>` or [`Message`]. A message that does not fit is an error,
+    /// which maps to its close code when the handler returns it.
     pub fn messages<M: FromMessage>(&mut self) -> Messages<'_, T, M> {
         Messages {
             socket: self,
@@ -30,7 +30,7 @@ impl<T: Transport> WebSocket<T> {
 }
 
 impl<T: Transport, M: FromMessage> Messages<'_, T, M> {
-    /// The next one; `None` after a normal end.
+    /// Returns the next message; `None` after a normal end.
     pub async fn next(&mut self) -> Result<Option<M>, Error> {
         let message = self.socket.receive().await?;
         message

@@ -1,14 +1,14 @@
 //! One task moves the bytes of one connection.
-//! RFC 6455 sections 4 to 7 are decided by `sansws-core`; this layer reads, writes, sleeps and wakes.
+//! `sansws-core` decides everything in RFC 6455 sections 4 to 7; this layer reads, writes, sleeps and wakes.
 //!
 //! - **Flushing.** On a server's task the messages that a handler sends gather, and one vectored write sends them when the handler
 //!   waits. Elsewhere, on a client or from another task, each send writes at once; `Sink::feed` gathers until a flush.
 //! - **Buffers.** A thread lends its read buffer while there is unread input, a write buffer while there is unsent output. An idle
 //!   connection holds neither.
-//! - **Cancel safety.** No future of this module holds bytes or half-done work: all of it lies in the connection. Dropping one at any
-//!   await point loses no message and tears no frame (`tests/main/drive.rs` polls and drops at random).
-//! - **Wakers.** Each waiting task is remembered by its role: reading, writing, or driving. When these are different tasks, the
-//!   transport wakes them all, so that none can lose another's wake-up.
+//! - **Cancel safety.** No future of this module holds bytes or half-done work: both live in the connection. Dropping one at any await
+//!   point loses no message and tears no frame (`tests/main/drive_futures.rs` polls and drops at random).
+//! - **Wakers.** A waker is stored by its role: reading, writing, or driving. If the roles belong to different tasks, the transport wakes
+//!   all of them, so that none loses another's wake-up.
 
 pub(crate) mod buffer;
 pub(crate) mod engine;

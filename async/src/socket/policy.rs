@@ -10,31 +10,31 @@ use sansws_core::time::Duration;
 
 use crate::hub::HubRef;
 
-/// What holds for the connections of a server, a router or a route. What is `None` is inherited: a route's policy wins over its
-/// router's, that over the router around it, that over the server's.
+/// The policy of the connections of a server, a router or a route. A field that is `None` is inherited: a route's policy overrides its
+/// router's, which overrides that of the enclosing router, which overrides the server's.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ConnectionPolicy {
-    /// Limits, times, compression.
+    /// Limits, timeouts, compression.
     pub config: Option<Arc<Config>>,
-    /// Longest life of a connection; then it is closed with 1001. `None`: no limit.
+    /// Maximum lifetime of a connection; it is then closed with 1001. `None`: no limit.
     pub lifetime: Option<Duration>,
-    /// Which pages may connect. `None` everywhere: those of the same host. See [`OriginPolicy`].
+    /// Which pages may connect. If `None` everywhere: those of the same host. See [`OriginPolicy`].
     pub origin: Option<OriginPolicy>,
-    /// What a connection may send. `None` everywhere: all it wants.
+    /// Limits on the messages of a connection. If `None` everywhere: unlimited.
     pub traffic: Option<TrafficLimits>,
-    /// The hub whose groups a connection can join. `None` everywhere: it can join none.
+    /// The hub whose groups a connection can join. If `None` everywhere: no hub.
     pub hub: Option<HubRef>,
 }
 
 impl ConnectionPolicy {
-    /// Sets limits, times and compression: heartbeats, idle time, longest message.
+    /// Sets limits, timeouts and compression, such as heartbeats, idle time, maximum message length.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = Some(config.into());
         self
     }
 
-    /// Sets the longest life of a connection.
+    /// Sets the maximum lifetime of a connection.
     pub const fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
@@ -46,7 +46,7 @@ impl ConnectionPolicy {
         self
     }
 
-    /// Sets what a connection may send.
+    /// Sets the limits on the messages of a connection.
     pub fn traffic(mut self, traffic: TrafficLimits) -> Self {
         self.traffic = Some(traffic);
         self
@@ -58,7 +58,7 @@ impl ConnectionPolicy {
         self
     }
 
-    /// Whether nothing is said here.
+    /// Returns whether nothing is set.
     pub(crate) const fn is_silent(&self) -> bool {
         matches!(
             self,
@@ -72,7 +72,7 @@ impl ConnectionPolicy {
         )
     }
 
-    /// Takes over what is not said here.
+    /// Inherits fields that are not set here.
     pub(crate) fn inherit(&mut self, outer: &Self) {
         let Self {
             config,
@@ -88,8 +88,8 @@ impl ConnectionPolicy {
         *lifetime = lifetime.or(outer.lifetime);
     }
 
-    /// Whether the page that asks may connect; the error is the answer, and is logged at WARN. `secure`: whether it came over TLS, if
-    /// that is known.
+    /// Returns whether the requesting page may connect; the error is the response, and is logged at WARN. `secure`: whether it uses
+    /// TLS, if known.
     pub fn check_origin(&self, head: &RequestHead, secure: Option<bool>) -> Result<(), Response> {
         let (same_host, origins) = (OriginPolicy::same_host(), head.fields.all("origin"));
         let policy = self.origin.as_ref().unwrap_or(&same_host);

@@ -1,12 +1,12 @@
-//! Messages, whole or in pieces, that were read ahead of a busy handler; and control frames for who wants to see them.
-//! RFC 6455 section 5.5: control frames behind messages must be seen.
-//! Knows no limit for messages: whoever pushes asks first what is held.
+//! Messages, whole or in chunks, that were read ahead of a busy handler; and control frames for applications that want them.
+//! RFC 6455 section 5.5: control frames after messages must be seen.
+//! Knows no limit for messages: the caller checks the queue's size before adding.
 
 use std::collections::VecDeque;
 
 use sansws_core::message::Message;
 
-/// A queue that, empty, holds no heap.
+/// A queue that holds no heap memory when empty.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead(Option<Box<Held>>);
 
@@ -14,27 +14,27 @@ pub(crate) struct Ahead(Option<Box<Held>>);
 struct Held {
     items: VecDeque<Item>,
     octets: usize,
-    /// Items that were taken out.
+    /// The number of items taken.
     popped: u64,
-    /// Each with how many items came before it.
+    /// Each with the number of items before it.
     control: VecDeque<(u64, Control)>,
 }
 
-/// Control frames that are kept: of more, the oldest is forgotten.
+/// Maximum number of control frames that are kept; beyond it, the oldest is dropped.
 const CONTROL_AHEAD: usize = 32;
 
-/// A ping or a pong of the peer.
+/// A ping or a pong from the peer.
 #[derive(Debug)]
 pub(crate) enum Control {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
 }
 
-/// What was read ahead: a message, or a piece of one that is received piece by piece.
+/// A message that was read ahead, or a chunk of one that is received in chunks.
 #[derive(Debug)]
 pub(crate) struct Item {
     pub(crate) message: Message,
-    /// Of a piece: whether it is the first, whether it is the last.
+    /// For a chunk: whether it is the first, whether it is the last.
     pub(crate) piece: Option<(bool, bool)>,
 }
 
@@ -45,7 +45,7 @@ impl Ahead {
         held.items.push_back(item);
     }
 
-    /// Keeps a control frame, behind what was read before.
+    /// Keeps a control frame, after the items that were read before.
     pub(crate) fn push_control(&mut self, control: Control) {
         let held = self.0.get_or_insert_default();
         if held.control.len() >= CONTROL_AHEAD {
@@ -55,7 +55,7 @@ impl Ahead {
         held.control.push_back((before, control));
     }
 
-    /// Takes the control frame that comes before all items.
+    /// Takes the control frame that precedes all items.
     pub(crate) fn pop_control(&mut self) -> Option<Control> {
         let held = self.0.as_mut()?;
         let popped = held.popped;
@@ -76,7 +76,7 @@ impl Ahead {
         item
     }
 
-    /// Gives back what holds nothing.
+    /// Frees memory that holds nothing.
     fn tidy(&mut self) {
         let held = self.0.as_ref();
         if held.is_some_and(|held| held.items.is_empty() && held.control.is_empty()) {

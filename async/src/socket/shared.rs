@@ -28,7 +28,7 @@ impl<T> Shared<T> {
 }
 
 impl<T: Transport> Shared<T> {
-    /// By which what it met is told from what other connections met. It lies where it is for as long as it lives.
+    /// Distinguishes its errors from those of other connections. Its address never changes.
     pub(crate) fn tag(&self) -> ConnectionTag {
         ConnectionTag::new(std::ptr::from_ref(self).addr())
     }
@@ -53,7 +53,7 @@ impl<T: Transport> Shared<T> {
 }
 
 impl<T: Transport> Shared<T> {
-    /// A message of this connection as a value; the error is one that this connection met.
+    /// Converts a message of this connection; an error is attributed to it.
     pub(crate) fn parse<M: FromMessage>(&self, message: Message) -> Result<M, Error> {
         M::from_message(message).map_err(|error| self.at_fault(error))
     }

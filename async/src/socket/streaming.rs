@@ -1,6 +1,6 @@
-//! Messages piece by piece, received and sent.
+//! Messages in chunks, received and sent.
 //! RFC 6455 section 5.4.
-//! Knows no frame of the peer: pieces are what has arrived.
+//! Knows no frames of the peer: chunks contain the data that has arrived.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -35,15 +35,16 @@ impl<'a, T: Transport> MessageReader<'a, T> {
         }))
     }
 
-    /// Whether it is text or binary.
+    /// Returns whether it is text or binary.
     pub const fn kind(&self) -> MessageKind {
         self.kind
     }
 
-    /// The next piece, as soon as there is one; text is cut between characters. `None` after the last.
+    /// Returns the next chunk, as soon as there is one; text is split between characters. `None` after the last.
     ///
     /// # Errors
-    /// As for `receive`; and [`Error::Disconnect`](super::Error::Disconnect) also when the peer closed normally, since its message never ended.
+    /// As for `receive`; and [`Error::Disconnect`](super::Error::Disconnect) even if the peer closed normally, because its message
+    /// never ended.
     pub async fn next(&mut self) -> Result<Option<Message>, Error> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
@@ -53,7 +54,7 @@ impl<'a, T: Transport> MessageReader<'a, T> {
         }
         let part = poll_fn(|cx| self.shared.engine().poll_part(cx, Party::Reader, false)).await?;
         let Some(Part { message, last }) = part else {
-            // The peer closed inside a message: `None` would make half of it look whole.
+            // The peer closed inside a message: `None` would make half of it look complete.
             return Err(self.shared.engine().disconnected());
         };
         self.over = last;
@@ -95,7 +96,7 @@ impl<'a, T: Transport> MessageWriter<'a, T> {
         }
     }
 
-    /// Sends a piece, as one frame. It must be of the kind of the message.
+    /// Sends a chunk, as one frame. It must be of the kind of the message.
     pub async fn write<'p>(&mut self, piece: impl Into<Payload<'p>>) -> Result<(), Error> {
         self.put(piece.into(), false).await
     }

@@ -1,12 +1,12 @@
-//! Who waits for a connection, and how each is woken.
-//! Knows nothing but wakers. A transport keeps one waker for reading and one for writing; up to three parties may wait.
+//! The wakers of a connection, by role.
+//! Knows only wakers. A transport keeps one waker for reading and one for writing, but up to three tasks may wait.
 
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::task::Wake;
 use std::task::{Context, Waker};
 
-/// As what somebody waits.
+/// The role in which a task waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Party {
     Reader,
@@ -14,12 +14,12 @@ pub(crate) enum Party {
     Driver,
 }
 
-/// The wakers of all parties. While they are one and the same, which is the rule, the transport is given just that one.
+/// The wakers of all roles. While they belong to one task, which is usual, the transport gets only that waker.
 #[derive(Debug, Default)]
 pub(crate) struct Parties {
     wakers: [Option<Waker>; 3],
     joint: Option<Arc<Joint>>,
-    /// One of them is another than before.
+    /// A waker has changed.
     changed: bool,
 }
 
@@ -42,7 +42,7 @@ impl Wake for Joint {
 }
 
 impl Parties {
-    /// Remembers that `party` waits; says which waker to give the transport instead of the context's, if others wait too.
+    /// Stores the waker of `party`; returns the waker to give to the transport instead of the context's, if other tasks wait too.
     pub(crate) fn enter(&mut self, party: Party, cx: &Context<'_>) -> Option<Waker> {
         let waker = cx.waker();
         if let Some(slot) = self.wakers.get_mut(party as usize)
@@ -63,23 +63,23 @@ impl Parties {
         Some(Waker::from(Arc::clone(joint)))
     }
 
-    /// Whether somebody else waits than when this was asked before: an alarm that was set for them would wake others.
+    /// Returns whether the set of wakers changed since the last call: an alarm that was set before would wake the old ones.
     pub(crate) const fn take_changed(&mut self) -> bool {
         std::mem::replace(&mut self.changed, false)
     }
 
-    /// Whether all who are known are the task of the context.
+    /// Returns whether all known wakers belong to the context's task.
     pub(crate) fn are_one(&self, cx: &Context<'_>) -> bool {
         let mut known = self.wakers.iter().flatten();
         known.all(|known| known.will_wake(cx.waker()))
     }
 
-    /// Wakes everybody: something changed that they may wait for.
+    /// Wakes all: something changed that they may wait for.
     pub(crate) fn wake_all(&self) {
         self.wakers.iter().flatten().for_each(Waker::wake_by_ref);
     }
 
-    /// Wakes everybody but the task of `party`: something changed that they may wait for.
+    /// Wakes all but the task of `party`: something changed that they may wait for.
     pub(crate) fn wake_others(&self, party: Party) {
         let own = self.wakers.get(party as usize).and_then(Option::as_ref);
         for waker in self.wakers.iter().flatten() {

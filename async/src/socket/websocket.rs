@@ -1,6 +1,6 @@
 //! The handle of an open connection, and its halves.
 //! RFC 6455 sections 6 and 7.
-//! Knows no octet: each verb is a poll of the engine.
+//! Knows no bytes: each method is a poll of the engine.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -37,8 +37,8 @@ use sansws_core::time::Duration;
 
 /// An open WebSocket connection.
 ///
-/// Pings are answered, deadlines kept and frames written by whoever polls it: a server's task, or, over a stream of your own,
-/// your calls. All futures are cancel-safe: what is dropped before it is done has not happened, or is done by a later call.
+/// Polling it answers pings, keeps deadlines and writes frames: a server's task does so or, over your own stream, your calls. All futures
+/// are cancel-safe: dropping one undoes it, or a later call completes it.
 ///
 /// Dropping it without [`close`](Self::close) ends TCP, and the peer sees 1006; in a server's handler, returning closes properly.
 pub struct WebSocket<T: Transport> {
@@ -54,7 +54,7 @@ impl<T: Transport> WebSocket<T> {
         }
     }
 
-    /// A server's end of a connection whose handshake is done; `driven` when a task polls it beside the handler.
+    /// Creates a server's end after the handshake; `driven` when a task polls it beside the handler.
     pub(crate) fn server(
         transport: T,
         unread: Unread,
@@ -80,7 +80,7 @@ impl<T: Transport> WebSocket<T> {
         Self::new(engine, opened)
     }
 
-    /// A second handle of the same connection.
+    /// Returns a second handle of the connection.
     pub(crate) fn again(&self) -> Self {
         Self {
             shared: self.shared(),
@@ -88,12 +88,12 @@ impl<T: Transport> WebSocket<T> {
         }
     }
 
-    /// Whether the closing handshake has not begun, and what is sent has a way out.
+    /// Returns whether messages can still be sent: the closing handshake has not started, and output works.
     pub(crate) fn is_open(&self) -> bool {
         self.shared.engine().accepts()
     }
 
-    /// Begins to close with what the error of its handler comes to.
+    /// Starts to close with the code for its handler's error.
     pub(crate) fn close_for(&self, error: &HandlerError) {
         let verdict = Verdict::of(error, &self.shared);
         let code = Some(verdict.code);
@@ -104,14 +104,14 @@ impl<T: Transport> WebSocket<T> {
         Arc::clone(&self.shared)
     }
 
-    /// The subprotocol that was agreed on.
+    /// Returns the negotiated subprotocol.
     pub fn subprotocol(&self) -> Option<&str> {
         self.opened
             .as_ref()
             .and_then(|opened| opened.agreement.subprotocol.as_deref())
     }
 
-    /// On a client, the header fields of the server's answer.
+    /// On a client, returns the header fields of the server's answer.
     pub fn response_fields(&self) -> Option<&Fields> {
         self.opened
             .as_ref()
@@ -119,17 +119,17 @@ impl<T: Transport> WebSocket<T> {
             .filter(|fields| !fields.is_empty())
     }
 
-    /// Whether permessage-deflate was agreed on.
+    /// Returns whether permessage-deflate was negotiated.
     pub fn is_deflated(&self) -> bool {
         self.shared.engine().connection().deflate().is_some()
     }
 
-    /// Which end this is.
+    /// Returns which end this is.
     pub fn role(&self) -> Role {
         self.shared.engine().connection().role()
     }
 
-    /// Lends the transport, to look at it. The connection is locked meanwhile: `look` must not use it.
+    /// Lends the transport to `look`. The connection is locked meanwhile: `look` must not use it.
     pub fn with_transport<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(self.shared.engine().transport())
     }
@@ -152,7 +152,7 @@ impl<T: Transport> WebSocket<T> {
     }
 }
 
-/// The verbs of both the handle and a half, written once.
+/// The methods of both the handle and a half, written once.
 macro_rules! reading {
     ($name:ident) => {
         impl<T: Transport> $name<T> {
@@ -160,7 +160,7 @@ macro_rules! reading {
             ///
             /// # Errors
             /// [`Error::Disconnect`] when it closed with another code or vanished, [`Error::Violation`] when it broke the
-            /// protocol or a limit. Once it ended, each further call says so again.
+            /// protocol or exceeded a limit. After the end, each call returns this again.
             pub async fn receive(&mut self) -> Result<Option<Message>, Error> {
                 poll_fn(|cx| self.shared.engine().poll_receive(cx, Party::Reader)).await
             }
@@ -181,7 +181,7 @@ macro_rules! reading {
                     .transpose()
             }
 
-            /// Receives a message of either kind as JSON; what does not fit is [`Error::Json`].
+            /// Receives a message of either kind as JSON; invalid data is [`Error::Json`].
             #[cfg(feature = "json")]
             pub async fn receive_json<V: serde::de::DeserializeOwned>(
                 &mut self,
@@ -191,26 +191,26 @@ macro_rules! reading {
                 Ok(json.transpose()?.map(|Json(value)| value))
             }
 
-            /// A message that was received here as a value: `socket.parse::<Json<Request>>(text)?`. A handler that fails with the
-            /// error closes with 1003 or 1007, as for what [`receive_text`](Self::receive_text) and the like fail with; with that of
-            /// a parser of its own it would be a failure of the application.
+            /// Converts a message that was received here: `socket.parse::<Json<Request>>(text)?`. A handler that returns its
+            /// error closes with 1003 or 1007, as for [`receive_text`](Self::receive_text) and similar methods; the error of
+            /// your own parser would count as a failure of the application.
             pub fn parse<M: FromMessage>(&self, message: impl Into<Message>) -> Result<M, Error> {
                 self.shared.parse(message.into())
             }
 
-            /// Receives the next message piece by piece, as it arrives; `None` as for [`receive`](Self::receive).
+            /// Receives the next message in chunks, as they arrive; `None` as for [`receive`](Self::receive).
             ///
-            /// The limit on a message's length does not apply: nothing is held. A reader that is dropped before the end leaves
-            /// the rest of its message to be passed over.
+            /// The limit on a message's length does not apply, because nothing is buffered. If the reader is dropped before the
+            /// end, the rest of its message is skipped.
             pub async fn receive_stream(&mut self) -> Result<Option<MessageReader<'_, T>>, Error> {
                 MessageReader::begin(&self.shared).await
             }
 
             /// Receives the next message or control frame; `None` as for [`receive`](Self::receive).
             ///
-            /// Control frames are there with [`Config::control_frames`](sansws_core::config::Config::control_frames) or
-            /// [`AutoPong::Off`](sansws_core::config::AutoPong::Off). Those that come while something else is received, or while a handler is
-            /// busy, are kept, in their place between the messages: 32 of them, of more the newest.
+            /// Control frames are included with [`Config::control_frames`](sansws_core::config::Config::control_frames) or
+            /// [`AutoPong::Off`](sansws_core::config::AutoPong::Off). Those that arrive during another call, or while a handler
+            /// is busy, are kept in their place between messages: the newest 32.
             ///
             /// ```
             /// use sansws_async::{Result, SocketEvent, Transport, WebSocket};
@@ -231,18 +231,18 @@ macro_rules! reading {
                 poll_fn(|cx| self.shared.engine().poll_event(cx, Party::Reader)).await
             }
 
-            /// Time from the newest ping of keepalive to its pong; `None` before the first. See
+            /// Returns the time from the newest keepalive ping to its pong; `None` before the first. See
             /// [`Connection::round_trip`](sansws_core::connection::Connection::round_trip).
             pub fn round_trip(&self) -> Option<Duration> {
                 self.shared.engine().connection().round_trip()
             }
 
-            /// What went over it so far.
+            /// Returns its traffic counters so far.
             pub fn counters(&self) -> Counters {
                 self.shared.engine().counters()
             }
 
-            /// How it ended, once it has.
+            /// Returns how it ended, once it has.
             pub fn closed(&self) -> Option<Closed> {
                 self.shared.engine().closed().cloned()
             }
@@ -251,7 +251,7 @@ macro_rules! reading {
         impl<T: Transport> Stream for $name<T> {
             type Item = Result<Message, Error>;
 
-            /// Messages until the end; an end that is not normal is its last item.
+            /// Returns a stream of messages until the end; if the end is not normal, it is the last item.
             fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
                 let mut engine = self.shared.engine();
                 if engine.is_stream_over() {
@@ -276,20 +276,21 @@ macro_rules! reading {
 macro_rules! writing {
     ($name:ident) => {
         impl<T: Transport> $name<T> {
-            /// Sends a message. It is done when the message is accepted, which waits only while
-            /// [`Limits::write_queue`](sansws_core::config::Limits::write_queue) octets are unsent. On a server's task it leaves by itself;
-            /// elsewhere what the socket does not take at once leaves with the next use: receive, or [`flush`](Self::flush).
+            /// Sends a message. The future completes when the message is accepted, which waits only while
+            /// [`Limits::write_queue`](sansws_core::config::Limits::write_queue) bytes are unsent. On a server's task it is
+            /// written automatically; elsewhere, data that the socket does not take at once is written by the next call:
+            /// receive, or [`flush`](Self::flush).
             ///
-            /// It goes straight to the connection: what was published to a group of this connection waits in the hub until the
-            /// handler waits, and comes later. [`send_in_order`](Self::send_in_order) keeps the order.
+            /// It goes directly to the connection: messages published to a group of this connection stay in the hub until the
+            /// handler waits, and arrive later. [`send_in_order`](Self::send_in_order) keeps the order.
             ///
-            /// Sending looks at what has come in: pings are answered, and messages wait for `receive`, about
-            /// [`Limits::read_ahead`](sansws_core::config::Limits::read_ahead) octets of them.
+            /// Sending also reads: pings are answered, and about
+            /// [`Limits::read_ahead`](sansws_core::config::Limits::read_ahead) bytes of messages are kept for `receive`.
             ///
             /// # Errors
-            /// [`Misuse::Closing`] once we have begun to close. Once the peer has closed or vanished, its end:
-            /// [`Error::Disconnect`] with its code, 1000 too, or [`Error::Violation`]; what it sent before can still be received.
-            /// An answer to such a message is accepted until the last of them was received, and lost.
+            /// [`Misuse::Closing`] once we have started to close. Once the peer has closed or vanished: [`Error::Disconnect`]
+            /// with its code, including 1000, or [`Error::Violation`]; its earlier messages can still be received. Answers to
+            /// these are accepted until the last of them was received, and are lost.
             pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
                 let message = message.into();
                 self.shared
@@ -327,7 +328,7 @@ macro_rules! writing {
                 self.send_bytes(octets).await
             }
 
-            /// Sends a message that was framed beforehand, without a copy on a server.
+            /// Sends a prepared message, without a copy on a server.
             pub async fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), Error> {
                 self.shared
                     .submit(|engine| {
@@ -336,12 +337,13 @@ macro_rules! writing {
                     .await
             }
 
-            /// Begins a message that is sent piece by piece. Until it is finished, other messages are [`Misuse::UnfinishedMessage`].
+            /// Starts a message that is sent in chunks. Until it is finished, other messages are [`Misuse::UnfinishedMessage`].
             pub fn send_stream(&mut self, kind: MessageKind) -> MessageWriter<'_, T> {
                 MessageWriter::new(&self.shared, kind)
             }
 
-            /// Sends a ping of at most 125 octets. Keepalive needs none: see [`Timeouts::ping`](sansws_core::config::Timeouts::ping).
+            /// Sends a ping of at most 125 bytes. Keepalive needs none: see
+            /// [`Timeouts::ping`](sansws_core::config::Timeouts::ping).
             pub async fn ping(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Error> {
                 let octets = octets.as_ref();
                 self.shared
@@ -349,8 +351,9 @@ macro_rules! writing {
                     .await
             }
 
-            /// Sends a pong of at most 125 octets: the answer to a ping with [`AutoPong::Off`](sansws_core::config::AutoPong::Off), which has the
-            /// octets of that ping, or a sign of life that nobody asked for (RFC 6455 section 5.5.3).
+            /// Sends a pong of at most 125 bytes: the answer to a ping with
+            /// [`AutoPong::Off`](sansws_core::config::AutoPong::Off), with the payload of that ping, or an unsolicited sign of
+            /// life (RFC 6455 section 5.5.3).
             pub async fn pong(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Error> {
                 let octets = octets.as_ref();
                 self.shared
@@ -358,7 +361,7 @@ macro_rules! writing {
                     .await
             }
 
-            /// Waits until all that was sent is in the hands of the operating system. It looks at what has come in, as `send` does.
+            /// Waits until all sent data is in the hands of the operating system. It also reads, as `send` does.
             ///
             /// # Errors
             /// [`Error::Disconnect`] when the connection ended before.
@@ -367,7 +370,8 @@ macro_rules! writing {
             }
 
             /// Closes: sends a Close frame, waits for the peer's and for the end of TCP, each at most
-            /// [`Timeouts::close`](sansws_core::config::Timeouts::close). Says how it ended. Messages that still arrive are dropped.
+            /// [`Timeouts::close`](sansws_core::config::Timeouts::close). Returns how it ended. Messages that still arrive are
+            /// dropped.
             ///
             /// # Errors
             /// [`Misuse::ReservedCode`] when `code` may not be sent.
@@ -382,7 +386,7 @@ macro_rules! writing {
                 Ok(self.shared.engine().closed().cloned())
             }
 
-            /// Begins to close and returns at once: receive until the end, or call [`close`](Self::close) to wait for it.
+            /// Starts to close and returns at once: receive until the end, or call [`close`](Self::close) to wait for it.
             pub fn start_close(&mut self, code: Option<CloseCode>, reason: &str) {
                 self.shared.engine().start_close(code, reason);
             }
@@ -417,12 +421,12 @@ macro_rules! writing {
 reading!(WebSocket);
 writing!(WebSocket);
 
-/// The half that receives.
+/// The receiving half of a connection.
 pub struct ReadHalf<T: Transport> {
     shared: Arc<Shared<T>>,
 }
 
-/// The half that sends and closes.
+/// The half of a connection that sends and closes.
 pub struct WriteHalf<T: Transport> {
     shared: Arc<Shared<T>>,
     opened: Option<Box<Opened>>,
@@ -438,10 +442,10 @@ impl<T: Transport> WriteHalf<T> {
 }
 
 impl<T: Transport> ReadHalf<T> {
-    /// Puts the halves of one connection together again.
+    /// Joins the halves of one connection.
     ///
     /// # Errors
-    /// Gives the halves back when they are of different connections.
+    /// Returns the halves when they belong to different connections.
     pub fn reunite(self, other: WriteHalf<T>) -> Result<WebSocket<T>, (Self, WriteHalf<T>)> {
         if Arc::ptr_eq(&self.shared, &other.shared) {
             Ok(WebSocket {
@@ -460,7 +464,7 @@ impl<T: Transport> fmt::Debug for WriteHalf<T> {
     }
 }
 
-/// A send after we began to close is misuse.
+/// Sending after we started to close is a misuse.
 pub(crate) const fn is_closing(error: &Error) -> bool {
     matches!(error, Error::Misuse(Misuse::Closing))
 }

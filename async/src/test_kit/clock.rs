@@ -1,5 +1,5 @@
 //! Virtual time.
-//! Knows no connection: it says what time it is, and wakes whoever waits once it is moved on.
+//! Knows no connection: it tells the time, and wakes waiting tasks when it is advanced.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use sansws_core::time::{Duration, Instant};
 
-/// A clock that stands still until it is moved on. Clones are the same clock.
+/// A clock that stands still until it is advanced. Clones share one clock.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Arc<Mutex<State>>);
 
@@ -22,12 +22,12 @@ struct State {
 }
 
 std::thread_local! {
-    /// The clock of the server whose tasks this thread polls now.
+    /// The clock of the server whose tasks this thread is polling.
     static CURRENT: RefCell<Option<Clock>> = const { RefCell::new(None) };
 }
 
 impl Clock {
-    /// The clock of the [`TestServer`](super::TestServer) that polls this task, if one does.
+    /// Returns the clock of the [`TestServer`](super::TestServer) that polls this task, if one does.
     pub fn current() -> Option<Self> {
         CURRENT.with_borrow(Clone::clone)
     }
@@ -44,12 +44,12 @@ impl Clock {
         work()
     }
 
-    /// What time it is.
+    /// Returns the current time.
     pub fn now(&self) -> Instant {
         self.state().now
     }
 
-    /// An alarm of this clock.
+    /// Returns an alarm of this clock.
     pub fn alarm(&self) -> Alarm {
         let mut state = self.state();
         state.next += 1;
@@ -60,19 +60,19 @@ impl Clock {
         }
     }
 
-    /// Waits so long, in virtual time.
+    /// Waits for a duration, in virtual time.
     pub async fn sleep(&self, time: Duration) {
         let mut alarm = self.alarm();
         alarm.set(self.now() + time);
         poll_fn(|cx| alarm.poll(cx)).await;
     }
 
-    /// The earliest alarm that somebody waits for.
+    /// Returns the earliest alarm that a task waits for.
     pub(super) fn next_alarm(&self) -> Option<Instant> {
         self.state().alarms.keys().next().map(|(at, _)| *at)
     }
 
-    /// Moves on to `now`, and wakes whose time has come.
+    /// Advances to `now`, and wakes tasks whose time has come.
     pub(super) fn advance_to(&self, now: Instant) {
         let mut state = self.state();
         state.now = state.now.max(now);
@@ -98,18 +98,18 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// The clock it belongs to.
+    /// Returns its clock.
     pub const fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Sets it, in place of what it was set to before.
+    /// Sets it, replacing its earlier time.
     pub fn set(&mut self, at: Instant) {
         self.clear();
         self.at = Some(at);
     }
 
-    /// Ready once its moment has passed.
+    /// Is ready once its time has passed.
     pub fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let Some(at) = self.at else {
             return Poll::Pending;

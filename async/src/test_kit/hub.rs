@@ -4,11 +4,11 @@ use crate::hub::{Hub, HubEnv};
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
-/// A hub whose time is that of the [`TestServer`](super::TestServer) it is given to, and whose ids are the same each time. An
-/// adapter's own hub is in virtual time too, with ids that differ.
+/// A hub that uses the time of the [`TestServer`](super::TestServer) to which it is attached, and generates the same ids in each run. An
+/// adapter's own hub has virtual time too, but ids that differ.
 pub type TestHub = Hub<Virtual>;
 
-/// Neither time nor entropy.
+/// An environment without time and entropy.
 #[derive(Clone, Copy, Debug)]
 pub struct Virtual;
 

@@ -1,6 +1,6 @@
-//! The test kit: a server in memory, clients that say what they expect, virtual time.
-//! RFC 6455 as a whole: all but the sockets is real.
-//! Knows no runtime and no port. An adapter has `TestServer`s for its own handlers.
+//! The test kit: a server in memory, clients with `expect_*` assertions, virtual time.
+//! The whole of RFC 6455: everything except the sockets is real.
+//! Knows no runtime and no port. An adapter provides `TestServer`s for its own handlers.
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Connections in memory: two ends, each of which reads what the other writes.
-//! RFC 9293 section 3.6 for how an end of writing and a vanished peer look.
-//! Knows octets only. As much lies in between as a socket would hold, no more.
+//! Connections in memory: each of two ends reads what the other writes.
+//! RFC 9293 section 3.6 for the semantics of a half-close and a vanished peer.
+//! Knows only bytes. It buffers as much as a socket would, and no more.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
@@ -13,7 +13,7 @@ use crate::test_kit::clock::{Alarm, Clock};
 use crate::transport::Transport;
 use sansws_core::time::Instant;
 
-/// Octets that may lie between the ends, each way.
+/// Number of bytes that may be buffered in each direction.
 const ROOM: usize = 64 << 10;
 
 /// One direction.
@@ -35,7 +35,7 @@ pub struct MemoryStream {
 }
 
 impl MemoryStream {
-    /// Both ends of a connection.
+    /// Creates both ends of a connection.
     pub fn pair() -> (Self, Self) {
         let (one, two) = (Arc::<Mutex<Way>>::default(), Arc::<Mutex<Way>>::default());
         let first = Self {
@@ -49,7 +49,7 @@ impl MemoryStream {
         (first, second)
     }
 
-    /// Reads what the other end wrote; 0 is the end.
+    /// Reads bytes that the other end wrote; 0 is the end.
     pub fn poll_read(&mut self, cx: &Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut way = lock(&self.inbound);
         if way.octets.is_empty() {
@@ -67,7 +67,7 @@ impl MemoryStream {
         Poll::Ready(read)
     }
 
-    /// Writes as much as there is room for.
+    /// Writes as many bytes as there is room for.
     pub fn poll_write(
         &mut self,
         cx: &Context<'_>,
@@ -91,7 +91,7 @@ impl MemoryStream {
         Poll::Ready(Ok(count))
     }
 
-    /// Ends writing; reading goes on.
+    /// Shuts down writing; reading goes on.
     pub fn end_writing(&mut self) {
         let mut way = lock(&self.outbound);
         way.ended = true;
@@ -103,7 +103,7 @@ impl Drop for MemoryStream {
     fn drop(&mut self) {
         let mut inbound = lock(&self.inbound);
         inbound.reader_gone = true;
-        // What is thrown away unread makes a system reset the connection.
+        // Discarding unread data makes a system reset the connection.
         let reset = !inbound.octets.is_empty();
         inbound.octets.clear();
         wake(inbound.writer.take());
@@ -131,7 +131,7 @@ pub struct MemoryTransport {
 }
 
 impl MemoryTransport {
-    /// A transport over `stream`, in the time of `clock`.
+    /// Creates a transport over `stream`, with the time of `clock`.
     pub fn new(stream: MemoryStream, clock: &Clock) -> Self {
         Self {
             stream,

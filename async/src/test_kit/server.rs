@@ -1,6 +1,6 @@
 //! A server in memory.
 //! RFC 6455 section 4.
-//! Knows the same loop that serves sockets; only the octets lie in memory.
+//! Uses the loop that serves sockets; only the bytes stay in memory.
 
 use std::cell::Cell;
 use std::fmt;
@@ -32,12 +32,12 @@ use sansws_core::http::{RequestHead, Response, parse_response};
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 
-/// A server without a socket, for tests: the handshake, frames, limits and timers are those of a real one, the octets lie in
-/// memory, and time is virtual. It moves on only while a test waits, as soon as nothing else can happen.
+/// A server without a socket, for tests: handshake, frames, limits and timers are those of a real one, the bytes stay in memory, and time
+/// is virtual. Time advances only while a test waits, as soon as nothing else can happen.
 ///
 /// It runs on the thread of the test, under any runtime or none. Handlers may wait for each other, and for the adapter's `sleep`, which is
-/// virtual here too. What they start elsewhere, such as threads, timers of a runtime and a database, takes real time, for which virtual
-/// time does not wait: [`in_real_time`](Self::in_real_time) serves those.
+/// virtual here too. Work that they start elsewhere, such as threads, timers of a runtime and a database, takes real time, for which
+/// virtual time does not wait: use [`in_real_time`](Self::in_real_time) for it.
 pub struct TestServer {
     world: World,
     options: Arc<ServerOptions>,
@@ -46,7 +46,7 @@ pub struct TestServer {
     connections: Cell<u16>,
 }
 
-/// Begins to serve a connection.
+/// Starts to serve a connection.
 type Begin = dyn Fn(&TestServer, MemoryStream, SocketAddr);
 
 impl fmt::Debug for TestServer {
@@ -58,11 +58,11 @@ impl fmt::Debug for TestServer {
 }
 
 impl TestServer {
-    /// Serves `service`; `transport` makes a transport of an end of a connection, in the time of the clock. An adapter has a
-    /// shorter word for it.
+    /// Serves `service`; `transport` makes a transport of one end of a connection, with the time of the clock. An adapter has a shorter
+    /// function for it.
     ///
     /// # Errors
-    /// When routes are in each other's way.
+    /// When routes conflict.
     pub fn over<T, S>(
         service: S,
         options: ServerOptions,
@@ -120,8 +120,8 @@ impl TestServer {
         })
     }
 
-    /// Lets time be real: handlers may wait for whatever they want, and what is expected is waited for 10 seconds. `now` says what time
-    /// it is, and `sleep` waits. An adapter has a shorter word for it.
+    /// Uses real time: handlers may wait for anything, and expectations wait for up to 10 seconds. `now` returns the time, and `sleep`
+    /// waits. An adapter has a shorter function for it.
     #[must_use]
     pub fn in_real_time<S: Future<Output = ()> + 'static>(
         self,
@@ -140,7 +140,7 @@ impl TestServer {
         self.connect_with(path, ConnectOptions::default()).await
     }
 
-    /// Connects with subprotocols, header fields, limits, times.
+    /// Connects with subprotocols, header fields, limits, timeouts.
     pub async fn connect_with(
         &self,
         path: &str,
@@ -164,7 +164,7 @@ impl TestServer {
         }
     }
 
-    /// Connects, and expects to be rejected with `status`; gives the response.
+    /// Connects, and expects to be rejected with `status`; returns the response.
     #[track_caller]
     pub fn expect_reject(&self, path: &str, status: u16) -> impl Future<Output = Response> {
         self.expect_reject_with(path, ConnectOptions::default(), status)
@@ -193,7 +193,7 @@ impl TestServer {
     /// Gets a page.
     ///
     /// # Errors
-    /// [`Error::Io`] when the answer is not whole.
+    /// [`Error::Io`] when the answer is incomplete.
     pub async fn get(&self, path: &str) -> Result<Response, Error> {
         let head = RequestHead {
             method: "GET".into(),
@@ -206,7 +206,7 @@ impl TestServer {
     /// Sends a plain request, and reads the response.
     ///
     /// # Errors
-    /// [`Error::Io`] when the answer is not whole.
+    /// [`Error::Io`] when the answer is incomplete.
     pub async fn request(&self, head: &RequestHead) -> Result<Response, Error> {
         self.request_with(head, b"").await
     }
@@ -214,7 +214,7 @@ impl TestServer {
     /// Posts a body to a page.
     ///
     /// # Errors
-    /// [`Error::Io`] when the answer is not whole.
+    /// [`Error::Io`] when the answer is incomplete.
     pub async fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Result<Response, Error> {
         let body = body.as_ref();
         let length = format!("{}", body.len());
@@ -228,10 +228,10 @@ impl TestServer {
         self.request_with(&head, body).await
     }
 
-    /// Sends a plain request with a body, whose length its head says, and reads the response.
+    /// Sends a plain request with a body, whose length is in its head, and reads the response.
     ///
     /// # Errors
-    /// [`Error::Io`] when the answer is not whole.
+    /// [`Error::Io`] when the answer is incomplete.
     pub async fn request_with(&self, head: &RequestHead, body: &[u8]) -> Result<Response, Error> {
         let mut octets = format!("{} {} HTTP/1.1\r\n", head.method, head.target).into_bytes();
         for (name, value) in head.fields.iter() {
@@ -260,7 +260,7 @@ impl TestServer {
         })
     }
 
-    /// Sends octets on a connection of their own, and gives what comes back until it ends.
+    /// Sends bytes on a new connection, and returns the answer until it ends.
     ///
     /// # Errors
     /// [`Error::Io`] when it does not end.
@@ -291,7 +291,7 @@ impl TestServer {
         Ok(answer)
     }
 
-    /// Runs any future of the test, such as two of its sockets at once; `None` when virtual time has come so far before.
+    /// Runs any future of the test, such as two of its sockets at once; `None` when virtual time reaches the limit first.
     pub async fn run<R>(&self, time: Duration, work: impl Future<Output = R>) -> Option<R> {
         let deadline = self.world.clock().now() + time;
         self.world.run(deadline, work).await
@@ -303,12 +303,12 @@ impl TestServer {
         self.world.run(deadline, pending::<()>()).await;
     }
 
-    /// The clock of the server.
+    /// Returns the clock of the server.
     pub fn clock(&self) -> &Clock {
         self.world.clock()
     }
 
-    /// The door of the server, to drain or close it.
+    /// Returns the handle of the server, to drain or close it.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
@@ -327,7 +327,7 @@ impl TestServer {
     /// Serves `service` as a server on the runtime `R` would, in memory and in virtual time.
     ///
     /// # Errors
-    /// When routes are in each other's way.
+    /// When routes conflict.
     pub fn on<R, S>(service: S, options: ServerOptions) -> Result<Self, Error>
     where
         R: Runtime,

@@ -1,6 +1,6 @@
-//! A client of a server in memory, with words for what a test expects.
+//! A client of a server in memory, with `expect_*` assertions.
 //! RFC 6455 sections 6 and 7.
-//! Knows a client's connection; each word says where in the test it was not met.
+//! Knows a client's connection; a failed assertion names its line in the test.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -16,14 +16,14 @@ use sansws_core::time::Duration;
 
 /// A client's connection to a [`TestServer`](super::TestServer).
 ///
-/// What is expected and does not come within 60 virtual seconds, or 10 real ones, panics, naming the line of the test.
+/// An expectation that is not met within 60 virtual seconds, or 10 real ones, panics, naming the line of the test.
 #[derive(Debug)]
 pub struct TestSocket {
     world: World,
     socket: WebSocket<MemoryTransport>,
 }
 
-/// What came.
+/// What was received.
 #[derive(Debug)]
 enum Came {
     Message(Message),
@@ -37,7 +37,7 @@ impl TestSocket {
         Self { world, socket }
     }
 
-    /// The connection itself.
+    /// Returns the connection itself.
     pub const fn socket(&mut self) -> &mut WebSocket<MemoryTransport> {
         &mut self.socket
     }
@@ -74,7 +74,7 @@ impl TestSocket {
     /// Sends a value as JSON.
     ///
     /// # Errors
-    /// When the connection has ended, or the value is no JSON.
+    /// When the connection has ended, or the value cannot be written as JSON.
     #[cfg(feature = "json")]
     pub async fn send_json<V: serde::Serialize + ?Sized>(
         &mut self,
@@ -136,7 +136,7 @@ impl TestSocket {
         }
     }
 
-    /// Expects the server to close next, with this code; gives the reason. 1006: it vanished.
+    /// Expects the server to close next, with this code; returns the reason. 1006: the connection was lost.
     #[track_caller]
     pub fn expect_close(&mut self, code: u16) -> impl Future<Output = String> {
         let at = Location::caller();
@@ -154,7 +154,7 @@ impl TestSocket {
         }
     }
 
-    /// Expects that nothing comes within `time`, which is virtual: neither a message nor the end.
+    /// Expects that nothing arrives within `time`, which is virtual: neither a message nor the end.
     #[track_caller]
     pub fn expect_nothing(&mut self, time: Duration) -> impl Future<Output = ()> {
         let at = Location::caller();
@@ -166,7 +166,7 @@ impl TestSocket {
         }
     }
 
-    /// Closes, and waits for the end. Says how it ended.
+    /// Closes, and waits for the end. Returns how it ended.
     ///
     /// # Errors
     /// When `code` may not be sent.

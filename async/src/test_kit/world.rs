@@ -1,4 +1,4 @@
-//! Tasks that are polled by whoever waits for them, and a clock that moves on when none of them can, or with real time.
+//! Polls the tasks of a test, and advances the clock when none of them can proceed, or follows real time.
 //! Knows no connection.
 
 use std::cell::{OnceCell, RefCell};
@@ -15,16 +15,16 @@ use std::task::{Context, Poll, Waker};
 use crate::test_kit::clock::Clock;
 use sansws_core::time::{Duration, Instant};
 
-/// How long, in virtual time, an answer is waited for.
+/// How long, in virtual time, an answer is awaited.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A world in real time.
 const REAL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Turns that the tasks of the surrounding runtime are given before time moves on.
+/// Number of turns that the tasks of the surrounding runtime get before time advances.
 const TURNS: usize = 32;
 
-/// Tasks and their time. Clones are the same.
+/// Tasks and their time. Clones share one world.
 #[derive(Clone, Default)]
 pub(super) struct World(Rc<Inner>);
 
@@ -32,7 +32,7 @@ pub(super) struct World(Rc<Inner>);
 struct Inner {
     clock: Clock,
     tasks: RefCell<Vec<Task>>,
-    /// Begun while others are polled.
+    /// Tasks started while others are polled.
     begun: RefCell<Vec<Task>>,
     /// Time is real.
     pace: OnceCell<Pace>,
@@ -40,9 +40,9 @@ struct Inner {
 
 type Sleeping = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Real time, as somebody else tells it.
+/// Real time, provided by the caller.
 struct Pace {
-    /// How much has passed.
+    /// Returns the time that has passed.
     passed: Box<dyn Fn() -> Duration>,
     sleep: Box<dyn Fn(Duration) -> Sleeping>,
 }
@@ -60,7 +60,7 @@ struct Task {
     flag: Arc<Flag>,
 }
 
-/// Whether a task is to be polled, and who polls it then.
+/// Whether a task is to be polled, and by whom.
 #[derive(Default)]
 struct Flag {
     ready: AtomicBool,
@@ -82,7 +82,7 @@ impl World {
         &self.0.clock
     }
 
-    /// From now on time is real.
+    /// Uses real time from now on.
     pub(super) fn set_pace<S: Future<Output = ()> + 'static>(
         &self,
         now: impl Fn() -> Instant + 'static,
@@ -95,12 +95,12 @@ impl World {
         });
     }
 
-    /// Whether time is virtual.
+    /// Returns whether time is virtual.
     pub(super) fn is_virtual(&self) -> bool {
         self.0.pace.get().is_none()
     }
 
-    /// How long something is waited for that is expected.
+    /// Returns how long an expectation waits.
     pub(super) fn patience(&self) -> Duration {
         if self.is_virtual() {
             PATIENCE
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// What is to be known of the time where something did not come as expected.
+    /// Returns a note about time for a failed expectation.
     pub(super) fn note(&self) -> String {
         let passed = self.0.clock.now().since(Instant::ZERO).as_secs();
         if !self.is_virtual() || passed == 0 {
@@ -129,7 +129,7 @@ impl World {
         self.0.begun.borrow_mut().push(Task { work, flag });
     }
 
-    /// Polls each task that is ready once; whether there was any.
+    /// Polls each ready task once; returns whether there were any.
     fn turn(&self, outer: &Waker) -> bool {
         let mut tasks = self.0.tasks.borrow_mut();
         tasks.append(&mut self.0.begun.borrow_mut());
@@ -151,7 +151,7 @@ impl World {
         moved
     }
 
-    /// Runs the tasks until `work` is done; `None` when virtual time has come to `deadline` before.
+    /// Runs the tasks until `work` completes; `None` when virtual time reaches `deadline` first.
     pub(super) async fn run<R>(
         &self,
         deadline: Instant,
@@ -172,7 +172,7 @@ impl World {
                     continue;
                 }
                 if idle < TURNS && self.is_virtual() {
-                    // Somebody outside, such as another task of the runtime, may have something for a handler.
+                    // Something outside, such as another task of the runtime, may have work for a handler.
                     idle += 1;
                     cx.waker().wake_by_ref();
                     return Poll::Pending;

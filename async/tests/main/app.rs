@@ -325,8 +325,8 @@ fn an_error_of_a_handler_ends_its_connection_with_its_code_and_one_close() {
     run(async {
         let server = serve(Routes::new().route("/{how}", fail));
         let cases: &[(&str, u16, &str)] = &[
-            ("text", 1003, "a message of the other kind was expected"),
-            ("bytes", 1003, "a message of the other kind was expected"),
+            ("text", 1003, "expected text, received binary"),
+            ("bytes", 1003, "expected binary, received text"),
             ("policy", 1008, "no shouting"),
             ("other", 1011, ""),
             ("panic", 1011, ""),

@@ -216,7 +216,7 @@ fn messages_over_several_connections_and_what_it_says_of_itself() {
         "waiting: connection refused",
         "connecting",
         "open",
-        "waiting: the peer closed with code 1012",
+        "waiting: the peer closed the connection with code 1012",
         "connecting",
         "open",
         "waiting: the connection was lost (1006)",

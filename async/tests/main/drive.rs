@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sansws_async::internal::{receive_request, serve};
-use sansws_async::{ConnectionTag, Error, Result, ServerHandle, Upgrade, WebSocket};
+use sansws_async::{Error, KindError, Result, ServerHandle, Upgrade, WebSocket};
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::Refusal;
@@ -460,7 +460,7 @@ fn a_handler_ends_the_connection_with_what_it_returns() {
         ("ok", || Ok(()), 1000),
         (
             "wrong kind of another connection",
-            || Err(Error::WrongKind(ConnectionTag::default()).into()),
+            || Err(Error::WrongKind(KindError::new(MessageKind::Text)).into()),
             1011,
         ),
         ("JSON of its own", || Err(serde_json_error().into()), 1011),

@@ -1,4 +1,4 @@
-//! `self`: sansws, and tungstenite for comparison.
+//! The command `self`: tests sansws, and tungstenite for comparison.
 
 use std::io;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use super::{Common, stop_on_interrupt};
 
 const OURS: &str = "sansws";
 
-/// Tests all of it, in both roles.
+/// Tests all of them, in both roles.
 pub fn run(common: &Common) -> io::Result<ExitCode> {
     let earlier = common.earlier()?;
     let suite = common.suite();

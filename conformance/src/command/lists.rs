@@ -32,7 +32,7 @@ pub fn list(suite: &Suite) -> io::Result<ExitCode> {
     }
     if count == 0 {
         return Err(io::Error::other(
-            "no case has such a number: see `wsconform list`",
+            "no case has such a number; run `wsconform list`",
         ));
     }
     writeln!(out, "\n{count} cases")?;
@@ -43,11 +43,11 @@ fn who(case: &Case) -> &'static str {
     case.peer.map_or("both", Peer::as_str)
 }
 
-/// Shows all there is to know of a case.
+/// Shows all details of a case.
 pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
     let Some(case) = suite.cases().iter().find(|case| case.id == id) else {
         return Err(io::Error::other(format!(
-            "there is no case {id}: see `wsconform list`"
+            "there is no case {id}; run `wsconform list`"
         )));
     };
     say!("{} {}", style(&case.id).bold(), family_title(case.family()));
@@ -55,7 +55,7 @@ pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
     say!("  expects  {}", case.expects);
     say!("  rule     {}", case.rule);
     if let Some(why) = case.freedom {
-        say!("  verdict  INFORMATIONAL, since {why}");
+        say!("  verdict  INFORMATIONAL: {why}");
     }
     say!(
         "  tests    {}",
@@ -67,9 +67,9 @@ pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
     say!(
         "  pace     {}",
         match case.pace {
-            Pace::Works => "runs beside others",
-            Pace::Waits => "mostly waits, and runs beside others",
-            Pace::Alone => "measures time, and runs alone",
+            Pace::Works => "runs in parallel",
+            Pace::Waits => "mostly waits, runs in parallel",
+            Pace::Alone => "measures time, runs alone",
         }
     );
     let setting = Setting {

@@ -18,12 +18,12 @@ use sansws_conformance::suite::Suite;
 
 /// Tests WebSocket servers and clients against RFC 6455 and RFC 7692.
 ///
-/// A server under test echoes each message it receives, text as text and binary as binary, of up to 16 MiB.
-/// A client under test connects to `wsconform serve` and does the same.
+/// A server under test must echo each message it receives, text as text and binary as binary, of up to 16 MiB.
+/// A client under test must connect to `wsconform serve` and echo in the same way.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 all well, 1 some case is not, 2 could not run.\n\n\
+    after_help = "Exit codes: 0 all cases passed, 1 some case failed, 2 nothing could be run.\n\n\
     Examples:\n  wsconform test ws://127.0.0.1:9001\n  wsconform test wss://localhost:9001 --ca root.pem --only '6.*,7.*' --out report\n  \
     wsconform serve 127.0.0.1:9002 --once\n  wsconform explain 6.4.1"
 )]
@@ -34,83 +34,83 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Be the client: test the server at a URL.
+    /// Test the server at a URL.
     Test {
-        /// Where the server listens, such as ws://127.0.0.1:9001
+        /// The URL of the server, such as ws://127.0.0.1:9001
         url: String,
         /// The name of the server in reports.
         #[arg(long, default_value = "server")]
         agent: String,
-        /// Trust the certificates of this PEM file, instead of those of the system.
+        /// Trust the certificates in this PEM file instead of the system's.
         #[arg(long, value_name = "PEM")]
         ca: Option<PathBuf>,
         #[command(flatten)]
         common: Common,
     },
-    /// Be the server: test the clients that come, by the control addresses of the classic suite.
+    /// Test the clients that connect, over the control paths of the classic suite.
     Serve {
-        /// Where to listen, such as 127.0.0.1:9002; port 0 lets the system choose.
+        /// The address to listen on, such as 127.0.0.1:9002; with port 0 the system chooses one.
         #[arg(default_value = "127.0.0.1:9002")]
         address: String,
-        /// Speak TLS with these PEM files.
+        /// Serve over TLS with these PEM files.
         #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
         tls: Vec<PathBuf>,
-        /// End when a client has asked for its report.
+        /// Exit once a client has requested its report.
         #[arg(long)]
         once: bool,
         #[command(flatten)]
         common: Common,
     },
-    /// Test sansws itself: core in memory, both adapters over sockets, in both roles; tungstenite for comparison.
+    /// Test sansws: core in memory, both adapters over sockets, in both roles; and tungstenite for comparison.
     #[command(name = "self")]
     Itself {
         #[command(flatten)]
         common: Common,
     },
-    /// Show what cases there are.
+    /// List the cases.
     List {
         #[command(flatten)]
         choice: Choice,
     },
-    /// Show what a case does, what it expects, and on which text it stands.
+    /// Show what a case sends, what it expects, and which text requires it.
     Explain {
-        /// Its number, such as 6.4.1
+        /// The number of the case, such as 6.4.1
         case: String,
     },
 }
 
-/// Which cases.
+/// Selects cases.
 #[derive(Debug, Args)]
 struct Choice {
-    /// Only cases whose number matches one of these globs, such as '6.*,12.1.*'
+    /// Run only cases whose number matches one of these globs, such as '6.*,12.1.*'
     #[arg(long, value_delimiter = ',', value_name = "GLOBS")]
     only: Vec<String>,
-    /// No cases whose number matches one of these globs.
+    /// Skip cases whose number matches one of these globs.
     #[arg(long, value_delimiter = ',', value_name = "GLOBS")]
     skip: Vec<String>,
 }
 
-/// How to run them, and what to write.
+/// Options of a run and its reports.
 #[derive(Debug, Args)]
 struct Common {
     #[command(flatten)]
     choice: Choice,
-    /// 100 messages instead of 1000 in cases 12.* and 13.*
+    /// Send 100 messages instead of 1000 in cases 12.* and 13.*
     #[arg(long)]
     quick: bool,
-    /// How many cases work at a time; by default one for each core.
+    /// Maximum number of CPU-bound cases at a time; by default one per core.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// Seconds that a peer may be silent when something is awaited of it.
+    /// How many seconds a peer may be silent while the suite waits for it.
     #[arg(long, default_value_t = 5.0, value_name = "SECONDS", value_parser = positive)]
     timeout: f64,
-    /// Write reports into this directory.
+    /// Write reports to this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Which reports.
+    /// The formats of the reports.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Html, Format::Json, Format::Junit])]
     format: Vec<Format>,
-    /// Fail only on what got worse since this index.json was written.
+    /// Fail only on cases that are worse than in this index.json.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
 }
@@ -118,16 +118,16 @@ struct Common {
 fn positive(value: &str) -> Result<f64, String> {
     match value.parse() {
         Ok(seconds) if seconds > 0.0 && seconds <= 3600.0 => Ok(seconds),
-        _ => Err("a number of seconds above 0, of at most 3600".into()),
+        _ => Err("must be a number of seconds above 0 and at most 3600".into()),
     }
 }
 
-/// The form of a report.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One page that stands alone.
+    /// A self-contained page.
     Html,
-    /// index.json and a file for each case, in the shape of the classic suite.
+    /// index.json and a file for each case, in the format of the classic suite.
     Json,
     /// JUnit XML.
     Junit,
@@ -168,13 +168,13 @@ impl Common {
         suite
     }
 
-    /// The earlier results: read first, so that a bad file is found before the run.
+    /// Reads the earlier results before the run, so that a bad file is found early.
     fn earlier(&self) -> io::Result<Option<Baseline>> {
         let read = |path| Baseline::read(path).map_err(io::Error::other);
         self.baseline.as_deref().map(read).transpose()
     }
 
-    /// Writes the reports, compares with earlier results, and says how it went.
+    /// Writes the reports, compares them with earlier results, and returns the exit code.
     fn finish(
         &self,
         suite: &Suite,
@@ -211,7 +211,7 @@ impl Common {
     }
 }
 
-/// Does what was asked.
+/// Runs a command.
 pub fn run(options: Options) -> ExitCode {
     let done = match &options.command {
         Command::Test {

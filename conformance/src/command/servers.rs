@@ -1,4 +1,4 @@
-//! `test` and `serve`.
+//! The commands `test` and `serve`.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use sansws_conformance::target::server_tls;
 use super::tell::{Teller, say};
 use super::{Common, stop_on_interrupt};
 
-/// Everyone is judged.
+/// Selects all agents.
 fn all(_: &Agent) -> bool {
     true
 }
@@ -46,7 +46,7 @@ pub fn serve(address: &str, tls: &[PathBuf], once: bool, common: &Common) -> io:
     let stop = suite.stopper();
     let told = |case: &_, outcome: &_| teller.tell(case, outcome);
     let reported = |agent: &str| {
-        say!("{agent} asked for its report");
+        say!("{agent} requested its report");
         if once {
             stop.store(true, Ordering::Relaxed);
         }
@@ -59,7 +59,7 @@ pub fn serve(address: &str, tls: &[PathBuf], once: bool, common: &Common) -> io:
     server.run();
     let agents = server.agents();
     drop(server);
-    // It was stopped as it should be: what it found is what counts.
+    // Stopping is the normal end of `serve`: only the verdicts count.
     suite.stopper().store(false, Ordering::Relaxed);
     common.finish(&suite, agents, &all, earlier.as_ref())
 }

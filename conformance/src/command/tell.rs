@@ -1,4 +1,4 @@
-//! What is told on the terminal: progress, and how it went.
+//! Output on the terminal: progress and results.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use sansws_conformance::engine::Outcome;
 use sansws_conformance::report::Report;
 use sansws_conformance::report::baseline::Comparison;
 
-/// Writes a line; who reads no more misses it.
+/// Writes a line, and ignores a closed output.
 macro_rules! say {
     ($($part:tt)*) => {{
         let _ = writeln!(std::io::stdout(), $($part)*);
@@ -20,7 +20,7 @@ macro_rules! say {
 }
 pub(super) use say;
 
-/// Tells of cases that are done: a bar with counts on a terminal, a line each elsewhere.
+/// Shows finished cases: as a bar with counts on a terminal, otherwise as one line each.
 pub struct Teller {
     agent: String,
     begun: Instant,
@@ -29,7 +29,7 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// For so many cases of an agent.
+    /// Creates one for `count` cases of an agent.
     pub fn new(agent: &str, count: usize) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(count as u64);
@@ -45,7 +45,7 @@ impl Teller {
         if bar.is_none() {
             say!("{agent}: {count} cases");
         }
-        #[expect(clippy::disallowed_methods, reason = "how long a run takes is told")]
+        #[expect(clippy::disallowed_methods, reason = "the duration of a run is shown")]
         let begun = Instant::now();
         Self {
             agent: agent.into(),
@@ -55,7 +55,7 @@ impl Teller {
         }
     }
 
-    /// One is done.
+    /// Shows a finished case.
     pub fn tell(&self, case: &Case, outcome: &Outcome) {
         let verdict = outcome.worst();
         if let Some(count) = self.counts.get(verdict as usize) {
@@ -68,7 +68,7 @@ impl Teller {
             } else {
                 outcome.says.as_str()
             };
-            // What a peer said may hold anything.
+            // Text from a peer may contain anything.
             let why: String = why
                 .chars()
                 .map(|letter| if letter.is_control() { '?' } else { letter })
@@ -119,7 +119,7 @@ impl Drop for Teller {
     }
 }
 
-/// The colour of a verdict, where colours are wanted.
+/// Returns the colour of a verdict, where colours are enabled.
 pub fn colour(verdict: Verdict) -> Style {
     match verdict {
         Verdict::Ok => Style::new().green(),
@@ -131,7 +131,7 @@ pub fn colour(verdict: Verdict) -> Style {
     }
 }
 
-/// How each agent did: the classic cases and the others.
+/// Shows the results of each agent, for classic and new cases.
 pub fn summary(report: &Report<'_>) {
     say!();
     for agent in &report.agents {
@@ -169,7 +169,7 @@ pub fn summary(report: &Report<'_>) {
     }
 }
 
-/// What changed since the baseline. Says whether nothing got worse.
+/// Shows the changes since the baseline, and returns whether nothing is worse.
 pub fn comparison(comparison: &Comparison) -> bool {
     say!();
     for change in &comparison.worse {

@@ -1,12 +1,12 @@
-//! permessage-deflate as the suite speaks it: parameters, and zlib at work.
+//! permessage-deflate for the suite: parameters, and compression by zlib.
 //! RFC 7692 section 7.
-//! The compressing is a library's; this only adds what the RFC puts around it.
+//! A library compresses; this adds what the RFC requires around it.
 
 pub mod walk;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-/// What an offer or an answer says.
+/// The parameters of an offer or an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Params {
     /// `server_no_context_takeover`
@@ -15,12 +15,12 @@ pub struct Params {
     pub client_no_context_takeover: bool,
     /// `server_max_window_bits`
     pub server_max_window_bits: Option<u8>,
-    /// `client_max_window_bits`; in an offer it may stand without a value.
+    /// `client_max_window_bits`; in an offer it may have no value.
     pub client_max_window_bits: Option<Option<u8>>,
 }
 
 impl Params {
-    /// As it stands in a `Sec-WebSocket-Extensions` field.
+    /// Formats it for a `Sec-WebSocket-Extensions` field.
     pub fn write(self) -> String {
         let mut text = String::from("permessage-deflate");
         if self.server_no_context_takeover {
@@ -40,7 +40,7 @@ impl Params {
         text
     }
 
-    /// Reads all extensions of a field. Extensions of another name are left out.
+    /// Parses all extensions of a field. Other extensions are skipped.
     ///
     /// # Errors
     /// A permessage-deflate whose parameters the RFC does not allow.
@@ -91,12 +91,12 @@ fn bits(value: &str) -> Result<u8, String> {
     }
 }
 
-/// What was agreed on, as the suite sees it.
+/// The agreement, from the suite's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreed {
     /// The suite may refer to its earlier messages.
     pub own_takeover: bool,
-    /// The peer may.
+    /// The peer may refer to its earlier messages.
     pub peer_takeover: bool,
     /// The suite's window.
     pub own_bits: u8,
@@ -112,7 +112,7 @@ pub struct Deflater {
 }
 
 impl Deflater {
-    /// A window of `bits`, from 9 to 15, kept between messages if `takeover`.
+    /// Creates one with a window of `bits`, from 9 to 15, kept between messages if `takeover`.
     pub fn new(bits: u8, takeover: bool) -> Self {
         Self {
             compress: Compress::new_with_window_bits(Compression::fast(), false, bits.clamp(9, 15)),
@@ -120,7 +120,7 @@ impl Deflater {
         }
     }
 
-    /// A message, compressed.
+    /// Compresses a message.
     pub fn message(&mut self, mut octets: &[u8]) -> Vec<u8> {
         if !self.takeover {
             self.compress.reset();
@@ -161,15 +161,15 @@ pub struct Inflater {
     inflate: Decompress,
     takeover: bool,
     bits: u8,
-    /// How many messages are still watched for references beyond the window.
+    /// Number of messages still checked for references beyond the window.
     watched: u32,
 }
 
-/// Messages whose references are watched: watching is slow.
+/// Number of messages whose references are checked, because checking is slow.
 const WATCHED: u32 = 8;
 
 impl Inflater {
-    /// A window of `bits`, kept between messages if `takeover`.
+    /// Creates one with a window of `bits`, kept between messages if `takeover`.
     pub fn new(bits: u8, takeover: bool) -> Self {
         Self {
             inflate: Decompress::new(false),
@@ -179,10 +179,10 @@ impl Inflater {
         }
     }
 
-    /// A message, inflated.
+    /// Inflates a message.
     ///
     /// # Errors
-    /// What is wrong with it; also when it is longer than `limit`.
+    /// When the data are invalid, or longer than `limit`.
     pub fn message(&mut self, octets: &[u8], limit: usize) -> Result<Vec<u8>, String> {
         if !self.takeover {
             self.inflate.reset(false);
@@ -216,7 +216,7 @@ impl Inflater {
                     return Err(format!("it inflates to more than {limit} octets"));
                 }
                 if status == Status::StreamEnd {
-                    // 7.2.3.4: a block with BFINAL ends the stream; the message goes on behind it.
+                    // 7.2.3.4: a block with BFINAL ends the stream; the message goes on after it.
                     self.inflate.reset(false);
                     continue;
                 }
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_reference_beyond_the_window_is_seen() {
-        // 1 KiB that does not repeat in itself, twice: the second refers 1024 octets back.
+        // 1 KiB that does not repeat in itself, twice: the second refers 1024 bytes back.
         let mut seed = 1_u32;
         let once: Vec<u8> = std::iter::repeat_with(|| {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

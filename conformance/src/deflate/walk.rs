@@ -1,20 +1,20 @@
-//! Walks through deflate data without inflating it: how far do its references reach?
-//! RFC 1951; RFC 7692 section 7.1.2 bounds the reach by the window that was agreed on.
-//! The inflating is a library's. Libraries take references beyond the window; this is here to see them.
+//! Walks through deflate data without inflating it, to find how far its references reach.
+//! RFC 1951; RFC 7692 section 7.1.2 bounds the distance by the negotiated window.
+//! A library inflates. Libraries accept references beyond the window; this detects them.
 
-/// What was found.
+/// The result of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Walk {
-    /// The furthest reference, in octets; 0 when there is none.
+    /// The largest distance, in bytes; 0 if there is none.
     pub reach: usize,
-    /// How many octets the data inflates to.
+    /// The number of bytes that the data inflates to.
     pub length: usize,
 }
 
-/// Walks through a message as it came over the wire, without the tail that was removed.
+/// Walks through a message as received, without the tail that was removed.
 ///
 /// # Errors
-/// What is wrong with it.
+/// When the data are invalid.
 pub fn walk(octets: &[u8]) -> Result<Walk, &'static str> {
     let mut bits = Bits { octets, at: 0 };
     let mut found = Walk::default();
@@ -30,7 +30,7 @@ pub fn walk(octets: &[u8]) -> Result<Walk, &'static str> {
             }
             _ => return Err("it has a block of the reserved type"),
         }
-        // Behind a final block the stream begins anew at the next octet (RFC 7692 7.2.3.4).
+        // After a final block the stream restarts at the next byte (RFC 7692 7.2.3.4).
         if last == 1 {
             bits.align();
         }
@@ -62,7 +62,7 @@ impl Bits<'_> {
         self.at = self.at.div_ceil(8) * 8;
     }
 
-    /// Whether no more is left than the header of an empty block without compression: three zero bits, and padding.
+    /// Returns whether nothing is left but the header of an empty block without compression: three zero bits, and padding.
     fn is_at_the_tail(&self) -> bool {
         let rest = (self.octets.len() * 8).saturating_sub(self.at);
         if rest > 10 {
@@ -72,7 +72,7 @@ impl Bits<'_> {
             let octet = self.octets.get(at / 8).copied().unwrap_or_default();
             octet >> (at % 8) & 1 == 0
         });
-        // A shorter rest than three bits is the end behind a final block.
+        // A rest shorter than three bits is the end after a final block.
         last && (rest >= 3 || rest == 0)
     }
 }
@@ -91,7 +91,7 @@ fn stored(bits: &mut Bits<'_>, found: &mut Walk) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A canonical code: how many symbols each length has, and the symbols in their order.
+/// A canonical code: the number of symbols of each length, and the symbols in order.
 struct Tree {
     counts: [usize; 16],
     symbols: Vec<usize>,

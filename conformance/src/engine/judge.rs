@@ -1,4 +1,4 @@
-//! Whether what happened is what was awaited, and whose turn it is to end TCP.
+//! Decides whether an event was expected, and which side must end TCP.
 //! RFC 6455 section 7.
 
 use std::time::Duration;
@@ -9,20 +9,20 @@ use crate::inbox::{End, Event};
 use crate::script::{Chop, Peer, Want};
 use crate::verdict::Verdict;
 
-/// What comes of an event.
+/// The effect of an event.
 pub(super) enum Met {
     /// The step is done.
     Done,
-    /// The script is over, and TCP is to end.
+    /// The script is done, and TCP must end.
     Ending,
     /// The case is over.
     Over,
-    /// It is not what was awaited.
+    /// The event was not expected.
     Wrong(String),
 }
 
 impl Run {
-    /// Both have closed: whose turn is it to end TCP? Says whether anything changed.
+    /// Decides, once both have closed, which side must end TCP. Returns whether anything changed.
     pub(super) fn end(&mut self, since: Duration) -> bool {
         while let Some(event) = self.pop() {
             match event {
@@ -64,7 +64,7 @@ impl Run {
         true
     }
 
-    /// Whether an event is what is wanted.
+    /// Returns whether an event is the expected one.
     pub(super) fn meet(&mut self, want: &Want, event: Event) -> Met {
         match (want, event) {
             (
@@ -113,7 +113,7 @@ impl Run {
         }
     }
 
-    /// The peer's Close frame came: it is answered, unless we closed first.
+    /// Handles the peer's Close frame, which is answered unless we closed first.
     pub(super) fn peer_closed(&mut self, code: Option<u16>, reason: String) {
         if self.local.is_none() {
             let answer = match code {
@@ -152,7 +152,7 @@ pub(super) fn close_code(payload: &[u8]) -> u16 {
     }
 }
 
-/// Where two payloads part.
+/// Returns where two payloads differ.
 pub(super) fn differ(left: &[u8], right: &[u8]) -> String {
     match left
         .iter()
@@ -164,7 +164,7 @@ pub(super) fn differ(left: &[u8], right: &[u8]) -> String {
     }
 }
 
-/// An event in words.
+/// Describes an event.
 pub(super) fn describe(event: &Event) -> String {
     match event {
         Event::Head(head) => format!("`{}`", head.first),

@@ -1,4 +1,4 @@
-//! Carries a script out: octets and time in, octets and a verdict out.
+//! Executes a script: bytes and time in, bytes and a verdict out.
 //! Knows no socket: memory and networks drive it alike.
 
 mod judge;
@@ -17,16 +17,16 @@ use crate::record::{Record, Who};
 use crate::script::{Chop, Opening, Peer, Setting, Step};
 use crate::verdict::Verdict;
 
-/// How long the suite waits for what.
+/// The timeouts of the suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// Silence of the peer after which it is given up.
+    /// How long the peer may be silent before the case is given up.
     pub silence: Duration,
     /// How long the end of TCP may take once both sides have closed.
     pub linger: Duration,
-    /// How many times the silence a case may last in all.
+    /// The maximum duration of a case, as a multiple of the silence.
     pub total: u32,
-    /// How many times the silence a case of many round trips may last in all.
+    /// The maximum duration of a case with many round trips, as a multiple of the silence.
     pub total_trips: u32,
 }
 
@@ -41,25 +41,25 @@ impl Default for Patience {
     }
 }
 
-/// Most events that wait to be looked at.
+/// Maximum number of events that wait to be processed.
 const MOST_EVENTS: usize = 50_000;
 
-/// Most pings of a peer that are answered.
+/// Maximum number of pings of a peer that are answered.
 const MOST_PINGS: u32 = 10_000;
 
-/// Octets that any peer may send; beyond them, four times what the suite sent.
+/// Number of bytes that any peer may send; the limit is this plus four times what the suite sent.
 const FREE_OCTETS: u64 = 96 << 20;
 
-/// What a case came to.
+/// The outcome of a case.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The verdict on the behaviour.
     pub behavior: Verdict,
     /// The verdict on the close.
     pub close: Verdict,
-    /// Why, in a sentence.
+    /// The reason, in a sentence.
     pub says: String,
-    /// How long it took.
+    /// The duration.
     pub duration: Duration,
     /// The code of the peer's Close frame.
     pub remote_code: Option<u16>,
@@ -67,21 +67,21 @@ pub struct Outcome {
     pub remote_reason: Option<String>,
     /// The code of the suite's Close frame.
     pub local_code: Option<u16>,
-    /// Whether Close frames went both ways.
+    /// Whether Close frames were sent in both directions.
     pub clean: bool,
-    /// The shortest, the median and the longest round trip, of cases that have some.
+    /// The shortest, the median and the longest round trip, for cases that have some.
     pub trips: Option<[Duration; 3]>,
     /// The transcript.
     pub record: Record,
 }
 
 impl Outcome {
-    /// The worse of the two verdicts.
+    /// Returns the worse of the two verdicts.
     pub fn worst(&self) -> Verdict {
         self.behavior.max(self.close)
     }
 
-    /// A case that could not even begin.
+    /// Returns the outcome of a case that could not even start.
     pub fn failed(says: impl Into<String>) -> Self {
         Self {
             behavior: Verdict::Failed,
@@ -98,21 +98,21 @@ impl Outcome {
     }
 }
 
-/// What is to be done with TCP once all output is written.
+/// What to do with TCP once all output is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// Go on.
     Keep,
-    /// End our side, and go on reading.
+    /// Shut down our side, and go on reading.
     Shutdown,
-    /// It is over.
+    /// The case is over.
     Drop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Script,
-    /// Both sides have closed: TCP is to end.
+    /// Both sides have closed: TCP must end.
     Ending {
         since: Duration,
     },
@@ -128,9 +128,9 @@ pub struct Run {
     patience: Patience,
     phase: Phase,
     now: Duration,
-    /// When the step began, once it has.
+    /// When the step started, if it has.
     began: Option<Duration>,
-    /// What was to be written before the step has left.
+    /// The output that precedes the step has been written.
     settled: bool,
     heard: Duration,
     inbox: Inbox,
@@ -139,19 +139,19 @@ pub struct Run {
     outbox: Outbox,
     agreed: Option<Agreed>,
     deflater: Option<Deflater>,
-    /// The turn of a step that has turns, and when it began.
+    /// The round of a step that has rounds, and when it started.
     turn: (usize, Duration),
     packed: Vec<Option<Vec<u8>>>,
     times: Vec<Duration>,
     reading: bool,
     shutdown: bool,
-    /// It makes many round trips, and may last longer for that.
+    /// It makes many round trips, and may take longer.
     long: bool,
     behavior: Verdict,
     close: Verdict,
     says: Option<String>,
     remote: Option<(Option<u16>, String)>,
-    /// Pings of the peer: how many, and the newest that is not answered.
+    /// Pings of the peer: their number, and the newest unanswered one.
     pings: u32,
     pong: Option<Vec<u8>>,
     local: Option<u16>,
@@ -159,7 +159,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins, with the connection just made.
+    /// Starts a run, on a new connection.
     pub fn new(case: &Case, setting: &Setting, patience: Patience) -> Self {
         let script = case.script(setting);
         let peer = setting.peer;
@@ -202,7 +202,7 @@ impl Run {
         run
     }
 
-    /// The ordinary handshake, as steps.
+    /// Returns the ordinary handshake, as steps.
     fn open(&mut self, setting: &Setting) {
         let params: &[Params] = match &self.opening {
             Opening::Plain => &[],
@@ -223,7 +223,7 @@ impl Run {
         self.steps.push_front(first);
     }
 
-    /// Octets came.
+    /// Takes received bytes.
     pub fn receive(&mut self, now: Duration, octets: &[u8]) {
         (self.now, self.heard) = (now, now);
         self.record.received += octets.len() as u64;
@@ -240,7 +240,7 @@ impl Run {
 
     fn take(&mut self, mut octets: &[u8]) {
         while let Some(event) = self.inbox.next(self.now, &mut octets, &mut self.record) {
-            // 5.5.2: "An endpoint may send a Ping frame any time": it says nothing of the case.
+            // 5.5.2: "An endpoint may send a Ping frame any time": it does not affect the case.
             if let Event::Ping(payload) = event {
                 self.pinged(payload);
                 continue;
@@ -252,14 +252,14 @@ impl Run {
                 self.fail("it sent far more than was asked for".into());
                 return;
             }
-            // What a head means decides how what follows it is read; and what was awaited need not pile up.
+            // The meaning of a head decides how the following bytes are parsed; and expected events need not pile up.
             if head || self.events.len() > 256 {
                 self.go_on();
             }
         }
     }
 
-    /// The newest ping is answered, once nothing else waits to be written.
+    /// Answers the newest ping, once nothing else waits to be written.
     fn pinged(&mut self, payload: Vec<u8>) {
         self.pings += 1;
         self.pong = Some(payload);
@@ -292,13 +292,13 @@ impl Run {
         self.go_on();
     }
 
-    /// Time has passed.
+    /// Handles the passage of time.
     pub fn tick(&mut self, now: Duration) {
         self.now = now;
         self.go_on();
     }
 
-    /// What to write next, in one write.
+    /// Returns the bytes of the next write.
     pub fn output(&self) -> Option<&[u8]> {
         if self.phase == Phase::Over {
             return None;
@@ -306,7 +306,7 @@ impl Run {
         self.outbox.first()
     }
 
-    /// So many octets of it were written.
+    /// Reports that so many bytes of it were written.
     pub fn written(&mut self, now: Duration, count: usize) {
         self.now = now;
         self.record.sent += count as u64;
@@ -317,18 +317,18 @@ impl Run {
         }
     }
 
-    /// Writing failed: the peer is gone, or went on without reading.
+    /// Writing failed: the peer is gone, or goes on without reading.
     pub fn cannot_write(&mut self) {
         self.outbox.clear();
         self.go_on();
     }
 
-    /// Whether to read.
+    /// Returns whether to read.
     pub const fn wants_input(&self) -> bool {
         self.reading
     }
 
-    /// What is to be done with TCP, once there is no output.
+    /// Returns what to do with TCP, once there is no output.
     pub const fn wire(&self) -> Wire {
         match self.phase {
             Phase::Over => Wire::Drop,
@@ -337,7 +337,7 @@ impl Run {
         }
     }
 
-    /// When to call `tick`.
+    /// Returns when to call `tick`.
     pub fn deadline(&self) -> Option<Duration> {
         let total = match self.long {
             true => self.patience.total_trips,
@@ -365,17 +365,17 @@ impl Run {
         Some(step.min(all))
     }
 
-    /// Whether the case is over.
+    /// Returns whether the case is over.
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
 
-    /// Breaks off: the user wants no more of it.
+    /// Aborts the case on the user's request.
     pub fn give_up(&mut self, why: &str) {
         self.fail(why.into());
     }
 
-    /// What it came to.
+    /// Returns the outcome.
     pub fn outcome(mut self) -> Outcome {
         let trips = (!self.times.is_empty()).then(|| {
             self.times.sort_unstable();
@@ -398,7 +398,7 @@ impl Run {
         }
     }
 
-    /// Makes all progress that can be made now.
+    /// Makes all progress that is possible now.
     fn go_on(&mut self) {
         while self.phase != Phase::Over {
             match self.phase {
@@ -432,7 +432,7 @@ impl Run {
         }
     }
 
-    /// The time is over, and the step is not.
+    /// The time is up, and the step is not done.
     fn late(&mut self) {
         let step = match (self.phase, self.steps.front()) {
             (Phase::Ending { .. }, _) => "the end of TCP".into(),

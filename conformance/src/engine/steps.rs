@@ -1,4 +1,4 @@
-//! Each step of a script, carried out as far as it can be.
+//! Executes each step of a script as far as possible.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::script::{Branch, Check, Chop, KEY, Opening, Peer, Seen, Step, Trips, 
 use crate::verdict::Verdict;
 
 impl Run {
-    /// Carries a step out as far as it can be; gives it back when it is not done.
+    /// Executes a step as far as possible; returns it if it is not done.
     pub(super) fn step(&mut self, step: Step) -> Option<Step> {
         match step {
             Step::Frames(frames, chop) => {
@@ -127,7 +127,7 @@ impl Run {
     }
 
     pub(super) fn pause(&mut self, time: Duration, again: fn(Duration) -> Step) -> Option<Step> {
-        // A pause begins when the octets before it have left.
+        // A pause starts once the bytes before it have been written.
         if !self.settled && !self.outbox.is_empty() {
             self.began = Some(self.now);
             return Some(again(time));
@@ -283,7 +283,7 @@ impl Run {
         }
     }
 
-    /// Sends a message that was compressed before, if it was.
+    /// Sends a message, from its cached compressed form if there is one.
     pub(super) fn packed(&mut self, at: usize, repeats: usize, trips: &Trips) {
         self.packed.resize(repeats, None);
         if let Some(Some(packed)) = self.packed.get(at) {
@@ -361,7 +361,7 @@ impl Run {
         }
     }
 
-    /// The ordinary handshake ends.
+    /// Completes the ordinary handshake.
     pub(super) fn opened(&mut self) -> Option<Step> {
         let Some(event) = self.pop() else {
             return Some(Step::Open);

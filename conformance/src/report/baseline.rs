@@ -1,4 +1,4 @@
-//! Compares a run with the `index.json` of an earlier one: what got worse, what got better, what is missing.
+//! Compares a run with the `index.json` of an earlier one: which cases are worse, better, or missing.
 //! Reads the classic suite's own `index.json` as well.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,16 +26,16 @@ pub struct Verdicts {
     pub close: Verdict,
 }
 
-/// What a run is, beside an earlier one.
+/// The differences between a run and an earlier one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
-    /// Got worse.
+    /// Cases that are worse.
     pub worse: Vec<Change>,
-    /// Got better.
+    /// Cases that are better.
     pub better: Vec<Change>,
-    /// Was run then, and is not in this run.
+    /// Cases of the earlier run that are missing in this one.
     pub missing: Vec<Place>,
-    /// Was not run then, and is not good.
+    /// Cases that are new in this run, and did not pass.
     pub fresh: Vec<(Place, Verdicts)>,
 }
 
@@ -48,40 +48,40 @@ pub struct Place {
     pub case: String,
 }
 
-/// A case that has another verdict than before.
+/// A case whose verdict changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Which.
+    /// The case.
     pub place: Place,
-    /// What it was.
+    /// The earlier verdict.
     pub before: Verdicts,
-    /// What it is.
+    /// The current verdict.
     pub after: Verdicts,
 }
 
-/// Why there is no baseline.
+/// Why a baseline cannot be read.
 #[derive(Debug)]
 pub enum BaselineError {
     /// The file cannot be read.
     Io(io::Error),
-    /// It is not JSON of that shape.
+    /// It is not JSON of the expected shape.
     Json(serde_json::Error),
-    /// It has a word that is no verdict.
+    /// It contains an unknown verdict.
     Verdict {
-        /// Where.
+        /// The case.
         place: Place,
-        /// The word.
+        /// The text.
         word: String,
     },
 }
 
 impl Baseline {
-    /// Reads the file.
+    /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, BaselineError> {
         Self::parse(&fs::read_to_string(path)?)
     }
 
-    /// Reads the text of the file.
+    /// Parses the text of a file.
     pub fn parse(text: &str) -> Result<Self, BaselineError> {
         let index: BTreeMap<String, BTreeMap<String, Summary>> = serde_json::from_str(text)?;
         let mut agents = BTreeMap::new();
@@ -96,7 +96,7 @@ impl Baseline {
         Ok(Self { agents })
     }
 
-    /// What the report is, beside this.
+    /// Compares the report with this baseline.
     pub fn compare(&self, report: &Report<'_>) -> Comparison {
         let mut found = Comparison::default();
         let mut seen = BTreeSet::new();
@@ -122,7 +122,7 @@ impl Baseline {
         found
     }
 
-    /// All that it knows of.
+    /// Iterates over all its cases.
     fn places(&self) -> impl Iterator<Item = Place> {
         self.agents.iter().flat_map(|(agent, cases)| {
             cases.keys().map(|case| Place {
@@ -155,7 +155,7 @@ impl Comparison {
 }
 
 impl Verdicts {
-    /// Those of an outcome.
+    /// Returns the verdicts of an outcome.
     pub const fn of(outcome: &Outcome) -> Self {
         Self {
             behavior: outcome.behavior,
@@ -163,12 +163,12 @@ impl Verdicts {
         }
     }
 
-    /// The worse of the two.
+    /// Returns the worse of the two.
     pub fn worst(self) -> Verdict {
         self.behavior.max(self.close)
     }
 
-    /// The worse one counts; the other only if that is the same.
+    /// Orders by the worse verdict, and then by the other.
     fn rank(self) -> (Verdict, Verdict) {
         (self.worst(), self.behavior.min(self.close))
     }
@@ -180,7 +180,7 @@ impl Place {
     }
 }
 
-/// A case in `index.json`, as far as it matters here.
+/// The relevant parts of a case in `index.json`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Summary {

@@ -1,6 +1,6 @@
-//! One page for people: `index.html`, which stands alone and asks the network for nothing.
-//! This file gathers its data; how it looks is in `page.html`, `page.css`, `page.js` and `page.panel.js`.
-//! Texts, frames and whole lines that recur are stored once, so that a page of many agents stays small.
+//! A page for people: `index.html`, which is self-contained and makes no requests.
+//! This file gathers its data; `page.html`, `page.css`, `page.js` and `page.panel.js` define its look.
+//! Repeated texts, frames and lines are stored once, so that a page of many agents stays small.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 const PANEL: &str = include_str!("page.panel.js");
 
-/// Lines of a transcript that the page has of a good case: so many at its beginning, and so many at its end.
+/// Number of transcript lines of a passed case that the page keeps, at its beginning and at its end.
 const GOOD_LINES: (usize, usize) = (14, 6);
 
 /// Writes the page; returns its path. It links to the files of the JSON form if they are `linked`.
@@ -29,10 +29,10 @@ pub fn write(report: &Report<'_>, dir: &Path, linked: bool) -> io::Result<PathBu
     Ok(path)
 }
 
-/// The page.
+/// Returns the page.
 pub fn page(report: &Report<'_>, linked: bool) -> io::Result<String> {
     let data = serde_json::to_string(&data(report, linked))?;
-    // Nothing in it can end the element that it stands in.
+    // Nothing in it can end its enclosing element.
     let data = data.replace('<', "\\u003c");
     let summary = escape(&summary(report));
     Ok(fill(PAGE, |name| match name {
@@ -45,7 +45,7 @@ pub fn page(report: &Report<'_>, linked: bool) -> io::Result<String> {
     }))
 }
 
-/// The report in a sentence, for those who see no more than that.
+/// Summarizes the report in a sentence, for link previews.
 fn summary(report: &Report<'_>) -> String {
     let mut parts = Vec::new();
     for (agent, name) in named(report).take(MOST_NAMED) {
@@ -58,14 +58,14 @@ fn summary(report: &Report<'_>) -> String {
     format!("WebSocket conformance: {}", parts.join(", "))
 }
 
-/// Most agents that the page's title names.
+/// Maximum number of agents named in the page's title.
 const MOST_NAMED: usize = 4;
 
 fn is_good(entry: &Entry) -> bool {
     entry.outcome.worst().is_good()
 }
 
-/// Puts what `value` says in place of each `{{name}}`; looks at nothing twice.
+/// Replaces each `{{name}}` by the result of `value`, in one pass.
 fn fill<'a>(template: &'a str, value: impl Fn(&str) -> &'a str) -> String {
     let mut page = String::new();
     let mut rest = template;
@@ -96,28 +96,28 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// What `page.js` reads. Rows are arrays: the comment at each says what stands where.
+/// The data for `page.js`. Rows are arrays: the comment at each lists their elements.
 #[derive(Serialize)]
 struct Data<'r> {
     version: &'static str,
     made: String,
     quick: bool,
     linked: bool,
-    /// How many cases there are, run or not.
+    /// The number of cases, run or not.
     total: usize,
     verdicts: [&'static str; 8],
     /// Number and title.
     families: Vec<(u32, &'static str)>,
-    /// Those that any agent was run with.
+    /// The cases that any agent ran.
     cases: Vec<CaseRow<'r>>,
     agents: Vec<AgentData>,
-    /// Texts and payloads that rows name by their places.
+    /// Texts and payloads, to which rows refer by index.
     strings: Vec<String>,
-    /// Lines of transcripts that entries name by their places.
+    /// Lines of transcripts, to which entries refer by index.
     lines: Vec<LineRow>,
 }
 
-/// Number, what it does, what it expects, rule, freedom, the role of the peers that it is for.
+/// Number, what it does, what it expects, rule, freedom, the role of the tested peers.
 type CaseRow<'r> = (
     &'r str,
     &'r str,
@@ -132,7 +132,7 @@ struct AgentData {
     key: String,
     name: String,
     role: &'static str,
-    /// How the names of its files begin.
+    /// The prefix of the names of its files.
     stem: String,
     entries: Vec<EntryRow>,
 }
@@ -153,14 +153,14 @@ type EntryRow = (
 /// The suite's code, the peer's code, the peer's reason, whether it was clean.
 type Ends = (Option<u16>, Option<u16>, Option<usize>, u8);
 
-/// Octets sent, octets received, frames sent and frames received by opcode.
+/// Bytes sent, bytes received, frames sent and frames received by opcode.
 type Totals = (u64, u64, BTreeMap<usize, u64>, BTreeMap<usize, u64>);
 
-/// Lines that were never kept; lines that only the JSON form has, and after which line they belong; then the time since the line
-/// before in microseconds, and the place of the line, by turns.
+/// The number of lines that were never kept; the number of lines only in the JSON report, and after which line they belong; then,
+/// alternating, the time since the previous line in microseconds, and the index of the line.
 type Log = (u64, usize, usize, Vec<u64>);
 
-/// Who (1 for the peer), kind (frame, head, octets, note), text, header in hexadecimal, payload, length.
+/// Side (1 for the peer), kind (frame, head, octets, note), text, header in hexadecimal, payload, length.
 type LineRow = (u8, u8, Option<usize>, String, Option<usize>, usize);
 
 fn data<'r>(report: &'r Report<'_>, linked: bool) -> Data<'r> {
@@ -254,7 +254,7 @@ fn place(verdict: Verdict) -> usize {
         .unwrap_or(0)
 }
 
-/// The whole transcript, but only the beginning and the end of a long one of a good case.
+/// Returns the whole transcript, but only the beginning and the end of a long one of a passed case.
 fn log(record: &Record, good: bool, tables: &mut Tables) -> Log {
     let (first, last) = GOOD_LINES;
     let count = record.lines.len();
@@ -276,7 +276,7 @@ fn log(record: &Record, good: bool, tables: &mut Tables) -> Log {
     (record.left_out, skipped, first, flat)
 }
 
-/// What recurs.
+/// Data that repeats.
 #[derive(Default)]
 struct Tables {
     strings: Table<String>,

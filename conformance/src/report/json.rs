@@ -1,5 +1,5 @@
 //! The classic suite's files: `index.json`, and one file for each agent and case.
-//! Its keys keep their names and meanings where the fact is known here; what only this suite knows has names of its own.
+//! Its keys keep their names and meanings where the value is known here; additional values have their own keys.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,7 +27,7 @@ pub fn write(report: &Report<'_>, dir: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// What `index.json` says.
+/// Returns the content of `index.json`.
 pub fn index(report: &Report<'_>) -> impl Serialize {
     InOrder(
         named(report)
@@ -93,13 +93,13 @@ impl Summary {
     }
 }
 
-/// All that is known of a case of an agent.
+/// All details of a case of an agent.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Detail<'r> {
     agent: &'r str,
     id: &'r str,
-    /// The case's place among all, from 1.
+    /// The index of the case among all, from 1.
     case: usize,
     description: &'r str,
     expectation: &'r str,
@@ -128,7 +128,7 @@ struct Detail<'r> {
     rx_frame_stats: BTreeMap<usize, u64>,
     tx_frame_stats: BTreeMap<usize, u64>,
     wire_log: Vec<Wire<'r>>,
-    /// Lines that the transcript had no room for.
+    /// The number of lines that were not kept.
     wire_log_left_out: u64,
 }
 
@@ -177,13 +177,13 @@ struct Wire<'r> {
     time: f64,
     who: &'static str,
     kind: &'static str,
-    /// The frame in words, the HTTP head, or the note.
+    /// The description of the frame, the HTTP head, or the note.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'r str>,
     /// In hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<String>,
-    /// Its first octets, unmasked, in hexadecimal.
+    /// Its first bytes, unmasked, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
     /// The length of the whole payload.

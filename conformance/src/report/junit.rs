@@ -1,5 +1,5 @@
 //! One file for CI: `junit.xml`, with a suite for each agent and a test for each case.
-//! What is neither good nor merely declined is a failure; what the peer declined is skipped.
+//! A case that neither passed nor was declined is a failure; a declined one is skipped.
 
 use std::fs;
 use std::io;
@@ -22,7 +22,7 @@ pub fn write(report: &Report<'_>, dir: &Path) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// What the file says.
+/// Returns the content of the file.
 pub fn suites(report: &Report<'_>) -> Suites {
     let mut suites = Suites::new("wsconform");
     for (agent, name) in named(report) {
@@ -80,7 +80,7 @@ fn status(case: &Case, outcome: &Outcome) -> TestCaseStatus {
     }
 }
 
-/// What there is to know of a failure, in plain text.
+/// Returns all details of a failure, as plain text.
 fn description(case: &Case, outcome: &Outcome) -> String {
     let record = &outcome.record;
     let mut text = format!(

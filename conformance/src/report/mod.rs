@@ -1,5 +1,5 @@
-//! What came of a run, and the forms it is written in.
-//! Knows how files and agents are named; what stands in a file is known by the file of each form.
+//! The results of a run, and the formats in which they are written.
+//! Knows how files and agents are named; the file of each format knows its content.
 
 pub mod baseline;
 pub mod html;
@@ -21,33 +21,33 @@ pub struct Agent {
     pub name: String,
     /// Its role.
     pub peer: Peer,
-    /// What came of the cases that were run, in the order of their numbers.
+    /// The outcomes of the cases that were run, in the order of their numbers.
     pub entries: Vec<Entry>,
 }
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its place in [`Report::cases`].
+    /// Its index in [`Report::cases`].
     pub case: usize,
-    /// What it came to.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
 /// All results of a run.
 #[derive(Debug)]
 pub struct Report<'a> {
-    /// All cases that there are.
+    /// All cases.
     pub cases: &'a [Case],
     /// The agents that were run.
     pub agents: Vec<Agent>,
     /// When it was made, in seconds since 1970.
     pub made: u64,
-    /// Whether long cases were cut short.
+    /// Whether long cases were shortened.
     pub quick: bool,
 }
 
-/// A form that a report is written in.
+/// A format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
     /// One page for people: `index.html`.
@@ -58,7 +58,7 @@ pub enum Format {
     Junit,
 }
 
-/// Writes the report into a directory, which is made if there is none. Returns the file of each form that is to be opened first.
+/// Writes the report into a directory, which is created if necessary. Returns the main file of each format.
 pub fn write(report: &Report<'_>, dir: &Path, formats: &[Format]) -> io::Result<Vec<PathBuf>> {
     fs::create_dir_all(dir)?;
     let linked = formats.contains(&Format::Json);
@@ -72,23 +72,23 @@ pub fn write(report: &Report<'_>, dir: &Path, formats: &[Format]) -> io::Result<
         .collect()
 }
 
-/// What an agent is called in files: no two agents of a report share either name.
+/// The names of an agent in files: they are unique within a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name {
     /// Its key in `index.json`, and in links to the page.
     pub key: String,
-    /// How the names of its files begin.
+    /// The prefix of the names of its files.
     pub stem: String,
 }
 
 impl Name {
-    /// The name of the file of one of its cases.
+    /// Returns the file name of one of its cases.
     pub fn file(&self, case: &Case) -> String {
         format!("{}_case_{}.json", self.stem, case.id.replace('.', "_"))
     }
 }
 
-/// The names of the agents, in their order.
+/// Returns the names of the agents, in order.
 pub fn names(report: &Report<'_>) -> Vec<Name> {
     let (mut keys, mut stems) = (BTreeSet::new(), BTreeSet::new());
     report
@@ -104,12 +104,12 @@ pub fn names(report: &Report<'_>) -> Vec<Name> {
         .collect()
 }
 
-/// The agents and their names, in their order.
+/// Iterates over the agents and their names, in order.
 pub(crate) fn named<'r>(report: &'r Report<'_>) -> impl Iterator<Item = (&'r Agent, Name)> {
     report.agents.iter().zip(names(report))
 }
 
-/// The first name that is free; upper and lower case count as one, as in some file systems.
+/// Returns the first free name; case is ignored, as in some file systems.
 fn unique(first: &str, second: &str, taken: &mut BTreeSet<String>) -> String {
     let numbered = (2u32..).map(|number| format!("{second} {number}"));
     let mut all = [first.to_owned(), second.to_owned()]
@@ -119,10 +119,10 @@ fn unique(first: &str, second: &str, taken: &mut BTreeSet<String>) -> String {
         .unwrap_or_default()
 }
 
-/// Most characters of the part of a file's name that a peer may have chosen.
+/// Maximum number of characters of the peer-chosen part of a file name.
 const STEM: usize = 100;
 
-/// The name with `_` for all that is not a letter or a digit of ASCII, as the classic suite has it.
+/// Replaces all characters but ASCII letters and digits by `_`, as the classic suite does.
 fn stem(name: &str) -> String {
     let stem: String = name
         .trim()
@@ -136,12 +136,12 @@ fn stem(name: &str) -> String {
     }
 }
 
-/// Octets in hexadecimal.
+/// Returns bytes in hexadecimal.
 pub(crate) fn hex(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// A time such as `2011-12-11T10:20:30Z`, from seconds since 1970.
+/// Formats seconds since 1970 as a time such as `2011-12-11T10:20:30Z`.
 pub(crate) fn iso(seconds: u64) -> String {
     let (mut days, second) = (seconds / 86_400, seconds % 86_400);
     let mut year = 1970;

@@ -8,37 +8,37 @@ use crate::engine::{Outcome, Patience, Run, Wire};
 use crate::inbox::End;
 use crate::script::Setting;
 
-/// An endpoint under test that is a state machine, and echoes each message.
+/// An endpoint under test that is a state machine and echoes each message.
 pub trait Subject {
-    /// Octets came.
+    /// Takes received bytes.
     fn receive(&mut self, now: Duration, octets: &[u8]);
 
-    /// The suite ended its side of TCP.
+    /// The suite shut down its side of TCP.
     fn end_of_input(&mut self, now: Duration);
 
-    /// Takes what is to be written now.
+    /// Returns the bytes to write now.
     fn output(&mut self, now: Duration) -> Vec<u8>;
 
-    /// Whether its side of TCP is over, once its output was taken.
+    /// Returns whether its side of TCP is over, once its output was taken.
     fn has_ended(&self) -> bool;
 
-    /// Whether it wants to read.
+    /// Returns whether it wants to read.
     fn wants_input(&self) -> bool {
         true
     }
 
-    /// When it wants to be told the time.
+    /// Returns when to call it for a timeout.
     fn deadline(&self) -> Option<Duration> {
         None
     }
 
-    /// Time has passed.
+    /// Handles the passage of time.
     fn tick(&mut self, now: Duration) {
         let _ = now;
     }
 }
 
-/// Turns without any progress of time or octets that are allowed: a guard against a subject that spins.
+/// Maximum number of turns without any progress in time or bytes: a guard against a subject that spins.
 const IDLE_TURNS: u32 = 1000;
 
 /// Runs a case.
@@ -51,7 +51,7 @@ pub fn run(
     let mut run = Run::new(case, setting, patience);
     let mut now = Duration::ZERO;
     let (mut told_end, mut heard_end, mut idle) = (false, false, 0);
-    // What the subject has written, and the suite has not read.
+    // Bytes that the subject has written and the suite has not read.
     let mut held: Vec<u8> = Vec::new();
     while !run.is_over() {
         let mut moved = false;

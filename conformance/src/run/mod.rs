@@ -1,4 +1,4 @@
-//! What drives a run: memory, or a stream.
+//! Drives a run: in memory, or over a stream.
 
 pub mod memory;
 pub mod stream;

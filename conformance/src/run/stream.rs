@@ -14,13 +14,13 @@ use crate::engine::{Outcome, Patience, Run, Wire};
 use crate::inbox::End;
 use crate::script::Setting;
 
-/// Octets that are read at a time.
+/// Number of bytes to read at a time.
 const ROOM: usize = 64 << 10;
 
-/// Writes and reads that one poll may do before it lets others go on.
+/// Number of writes and reads that one poll may do before it yields.
 const TURNS: u32 = 64;
 
-/// Runs a case over `stream`, of which `received` was read already. `stop` says when the user wants no more.
+/// Runs a case over `stream`, from which `received` was read already. `stop` returns whether the user has interrupted the run.
 pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     case: &Case,
     setting: &Setting,
@@ -56,7 +56,7 @@ struct Driver {
     ended: bool,
 }
 
-/// How often it is asked whether to stop.
+/// How often to check for an interrupt.
 const ASK: Duration = Duration::from_millis(200);
 
 impl Driver {
@@ -96,7 +96,7 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Says whether anything was done.
+    /// Returns whether anything was done.
     fn write<S: AsyncWrite>(&mut self, cx: &mut Context<'_>, mut stream: Pin<&mut S>) -> bool {
         let Some(octets) = self.run.output() else {
             if self.run.wire() == Wire::Shutdown && !self.shutdown {
@@ -108,7 +108,7 @@ impl Driver {
         };
         match stream.as_mut().poll_write(cx, octets) {
             Poll::Ready(Ok(count)) if count > 0 => {
-                // Under TLS each piece becomes a record of its own.
+                // Under TLS each chunk becomes its own record.
                 let _ = stream.poll_flush(cx);
                 self.run.written(self.begin.elapsed(), count);
                 true

@@ -3,16 +3,16 @@
 
 use core::fmt;
 
-/// A close code that may stand in a Close frame (RFC 6455 section 7.4 and the IANA registry).
+/// A close code that is allowed in a Close frame (RFC 6455 section 7.4 and the IANA registry).
 ///
-/// Whoever holds one need not check it again: 1004, 1005, 1006, 1015 and all unassigned codes cannot be made.
+/// A value needs no further check: 1004, 1005, 1006, 1015 and all unassigned codes cannot be constructed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(u16);
 
 impl CloseCode {
     /// 1000: the purpose of the connection is fulfilled.
     pub const NORMAL: Self = Self(1000);
-    /// 1001: the endpoint goes away, such as a server that shuts down.
+    /// 1001: the endpoint is going away, such as a server that shuts down.
     pub const AWAY: Self = Self(1001);
     /// 1002: the peer broke the protocol.
     pub const PROTOCOL: Self = Self(1002);
@@ -26,7 +26,7 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// 1010: the client expected an extension that the server did not agree to.
     pub const EXTENSION: Self = Self(1010);
-    /// 1011: the server met a condition that keeps it from going on.
+    /// 1011: the server met a condition that prevents it from going on.
     pub const INTERNAL: Self = Self(1011);
     /// 1012: the service restarts (IANA).
     pub const RESTART: Self = Self(1012);
@@ -35,7 +35,7 @@ impl CloseCode {
     /// 1014: a gateway got an invalid response from upstream (IANA).
     pub const BAD_GATEWAY: Self = Self(1014);
 
-    /// The code, if it may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999.
+    /// Returns the code, if it may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999.
     pub const fn new(code: u16) -> Option<Self> {
         match code {
             1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),
@@ -43,7 +43,7 @@ impl CloseCode {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u16 {
         self.0
     }

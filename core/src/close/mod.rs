@@ -1,6 +1,6 @@
 //! Close codes, close frames and how a connection ended.
 //! RFC 6455 sections 5.5.1, 7.1.5, 7.1.6 and 7.4.
-//! Knows nothing of connections: it turns octets into values or a `Violation`.
+//! Knows no connection: it turns bytes into values or a `Violation`.
 
 mod code;
 
@@ -19,7 +19,7 @@ impl TryFrom<u16> for CloseCode {
     }
 }
 
-/// The longest reason that fits a Close frame, in octets (RFC 6455 section 5.5: 125 less the code).
+/// Maximum length of a reason in a Close frame, in bytes (RFC 6455 section 5.5: 125 minus the code).
 pub const MAX_REASON: usize = 123;
 
 /// The content of a Close frame; it borrows its reason.
@@ -27,12 +27,12 @@ pub const MAX_REASON: usize = 123;
 pub struct CloseFrame<'a> {
     /// The code; `None` when the frame is empty.
     pub code: Option<CloseCode>,
-    /// The reason: UTF-8 of at most 123 octets.
+    /// The reason: UTF-8 of at most 123 bytes.
     pub reason: &'a str,
 }
 
 impl<'a> CloseFrame<'a> {
-    /// Reads the payload of a Close frame.
+    /// Parses the payload of a Close frame.
     pub fn parse(payload: &'a [u8]) -> Result<Self, Violation> {
         match payload {
             [] => Ok(Self::default()),
@@ -49,7 +49,7 @@ impl<'a> CloseFrame<'a> {
     }
 }
 
-/// `reason` cut to what fits a Close frame, at the edge of a character.
+/// Cuts `reason` to the length that fits a Close frame, at a character boundary.
 pub fn cut_reason(reason: &str) -> &str {
     reason
         .get(..reason.floor_char_boundary(MAX_REASON))
@@ -59,16 +59,16 @@ pub fn cut_reason(reason: &str) -> &str {
 /// How a connection ended, as the application sees it (RFC 6455 sections 7.1.4 to 7.1.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
-    /// The code of the first Close frame that was received (7.1.5); `None` when it had none, or when none came.
+    /// The code of the first Close frame that was received (7.1.5); `None` if it had none, or if no frame arrived.
     pub code: Option<CloseCode>,
-    /// Its reason.
+    /// The reason in that frame.
     pub reason: String,
-    /// Whether Close frames went both ways (7.1.4).
+    /// Whether Close frames were sent in both directions (7.1.4).
     pub clean: bool,
 }
 
 impl Closed {
-    /// The number that RFC 6455 section 7.1.5 gives the end: the code, else 1005 (closed without a code) or 1006 (vanished).
+    /// Returns the number that RFC 6455 section 7.1.5 defines: the code, or 1005 (closed without a code) or 1006 (connection lost).
     pub fn code(&self) -> u16 {
         match self.code {
             Some(code) => code.get(),
@@ -77,19 +77,19 @@ impl Closed {
         }
     }
 
-    /// Whether the end was an ordinary one: clean, with 1000, 1001 or no code.
+    /// Returns whether the end was normal: clean, with 1000, 1001 or no code.
     pub fn is_normal(&self) -> bool {
         self.clean && matches!(self.code(), 1000 | 1001 | 1005)
     }
 }
 
-/// How it ended, with the reason as the peer gave it, in quotes.
+/// Describes the end, with the peer's reason in quotes.
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
-            None if self.clean => f.write_str("the peer closed without a code")?,
+            None if self.clean => f.write_str("the peer closed the connection without a code")?,
             None => return f.write_str("the connection was lost (1006)"),
-            Some(code) => write!(f, "the peer closed with code {code}")?,
+            Some(code) => write!(f, "the peer closed the connection with code {code}")?,
         }
         if self.reason.is_empty() {
             return Ok(());

@@ -1,48 +1,48 @@
-//! Every wait of an open connection, and what its end means.
+//! The deadlines of an open connection, and their meaning.
 //! RFC 6455 sections 5.5.2 (ping as keepalive) and 7.1.1 (waiting for the close).
-//! Knows no clock: it is told the time, and says until when nothing needs to be done.
+//! Knows no clock: it takes the current time, and returns when to be called next.
 
 use super::{Connection, Effect, Input, State};
 use crate::close::CloseCode;
 use crate::frame::Opcode;
 use crate::time::{Duration, Instant};
 
-/// What [`Connection::tick`] or [`Endpoint::tick`](super::Endpoint::tick) found to have run out.
+/// What expired in [`Connection::tick`] or [`Endpoint::tick`](super::Endpoint::tick).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expired {
-    /// The time for the opening handshake, of an [`Endpoint`](super::Endpoint) only: 408 was queued, or 503 where the caller took too
-    /// long to decide; a client's is over.
+    /// The time for the opening handshake, only of an [`Endpoint`](super::Endpoint): a server queued 408, or 503 if the caller took too
+    /// long to decide; a client's endpoint is over.
     Handshake,
-    /// Silence: a ping was queued; or, while the peer is owed something, it is watched whether it takes any of that.
+    /// Silence: a ping was queued or, if the peer has unread output, we now watch whether it takes any of that.
     Silence,
-    /// Nothing at all came after a ping, or nothing was taken of what the peer is owed: it is dead, and the connection over (1006).
+    /// Nothing arrived after a ping, or the peer took none of its output: it is dead, and the connection over (1006).
     Pong,
-    /// No message went either way: Close 1001 was queued.
+    /// No message was sent or received: Close 1001 was queued.
     Idle,
     /// A message took too long to arrive: Close 1008 was queued.
     Message,
-    /// The peer did not answer our Close, or did not end TCP, also after a failed write: the connection is over.
+    /// The peer did not answer our Close, or did not end TCP, possibly after a failed write: the connection is over.
     Close,
 }
 
-/// Says what time it is, when it is asked.
+/// Returns the current time on request.
 pub(super) type Clock<'a> = &'a dyn Fn() -> Instant;
 
-/// How far the peer has taken what was written.
+/// How much of the output the peer has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendProgress {
-    /// Octets that the peer has acknowledged since it was connected. What counts is that it grows: what was written before the
-    /// connection was opened, or what TLS adds, does no harm.
+    /// Number of bytes that the peer has acknowledged since it was connected. Only growth matters: bytes written before the connection
+    /// was opened, or added by TLS, do no harm.
     pub acknowledged: u64,
-    /// Whether something was written that the peer has not acknowledged.
+    /// Whether there is output that the peer has not acknowledged.
     pub outstanding: bool,
 }
 
-/// Octets of Linux's `struct tcp_info` up to `tcpi_notsent_bytes`, which Linux fills since version 4.6.
+/// Length in bytes of Linux's `struct tcp_info` up to `tcpi_notsent_bytes`, which Linux fills since version 4.6.
 pub const TCP_INFO: usize = 148;
 
 impl SendProgress {
-    /// Reads the front of Linux's `struct tcp_info`: `tcpi_unacked` (segments), `tcpi_bytes_acked` and `tcpi_notsent_bytes`.
+    /// Parses the front of Linux's `struct tcp_info`: `tcpi_unacked` (segments), `tcpi_bytes_acked` and `tcpi_notsent_bytes`.
     pub fn from_tcp_info(info: &[u8; TCP_INFO]) -> Option<Self> {
         let number = |at| {
             let octets = info.get(at..at + 4)?;
@@ -56,46 +56,46 @@ impl SendProgress {
     }
 }
 
-/// Returns whether the Linux of a release, such as `6.1.0-13-amd64`, fills [`TCP_INFO`] octets.
+/// Returns whether the Linux of a release, such as `6.1.0-13-amd64`, fills the [`TCP_INFO`] bytes.
 pub fn fills_tcp_info(release: &str) -> bool {
     let numbers = release.split(['.', '-']);
     let mut numbers = numbers.map_while(|number| number.trim().parse::<u32>().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (4, 6)
 }
 
-/// What a silent peer is waited for.
+/// What we wait for from a silent peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Probe {
     /// Nothing yet.
     None,
-    /// The pong: nothing lay before the ping.
+    /// The pong: nothing was queued before the ping.
     Pong,
-    /// That it takes some of what it is owed, a ping being of no use behind that.
+    /// Progress: it has unread output, and a ping would queue behind it.
     Progress,
 }
 
-/// When what happened last.
+/// The times of the last events.
 #[derive(Debug)]
 pub(super) struct Times {
-    /// Any octet came, or the probe began, or output ended.
+    /// A byte arrived, or the probe started, or output ended.
     pub(super) heard: Instant,
     /// A message ended, in either direction.
     pub(super) message: Instant,
     probe: Probe,
-    /// What the newest probe began with: of a ping, the [`ticks`] at which it was queued; of [`Probe::Progress`], how many octets
-    /// were acknowledged, modulo 2^32.
+    /// The starting value of the newest probe: for a ping, the [`ticks`] at which it was queued; for [`Probe::Progress`], the number of
+    /// acknowledged bytes, modulo 2^32.
     mark: u32,
-    /// The pong of the newest ping has not come.
+    /// The pong of the newest ping has not arrived.
     awaits_pong: bool,
-    /// Octets that the caller keeps, and will offer again in front of what arrives.
+    /// Number of bytes that the caller keeps, and will offer again in front of new ones.
     kept: u32,
-    /// Input is left unread on purpose.
+    /// Input is deliberately left unread.
     paused: bool,
-    /// While so much was unsent that we did not read, some of it was written.
+    /// Some output was written while so much was unsent that we did not read.
     pub(super) moved: bool,
-    /// Something was written since the probe began.
+    /// Some output was written since the probe started.
     pub(super) wrote: bool,
-    /// A message was sent since it was last known what time it is.
+    /// A message was sent since the time was last known.
     pub(super) sent: bool,
 }
 
@@ -115,7 +115,7 @@ impl Times {
         }
     }
 
-    /// The peer is there, or what is waited for begins anew.
+    /// The peer is alive, or the wait starts again.
     pub(super) const fn hear(&mut self, now: Instant) {
         (self.heard, self.probe) = (now, Probe::None);
     }
@@ -130,7 +130,8 @@ impl Times {
 }
 
 impl Connection {
-    /// When [`tick`](Self::tick) should be called next, if nothing happens before. Ask again after each call that changes the connection.
+    /// Returns when to call [`tick`](Self::tick) next, if nothing happens before. Ask again after each call that changes the
+    /// connection.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
@@ -141,31 +142,31 @@ impl Connection {
         }
     }
 
-    /// Says that input is left unread on purpose, though [`wants_input`](Self::wants_input): that a caller is busy must not make
-    /// its peer look dead, idle or slow. Until [`resume`](Self::resume) no wait for input runs out; a ping may still be queued.
+    /// Reports that input is deliberately left unread, although [`wants_input`](Self::wants_input): a busy caller must not make its
+    /// peer look dead, idle or slow. Until [`resume`](Self::resume), no wait for input expires; a ping may still be queued.
     pub const fn pause(&mut self) {
         self.times.paused = true;
     }
 
-    /// Says that input is read again: the waits for it begin anew.
+    /// Reports that input is read again: the waits for it start again.
     pub const fn resume(&mut self, now: Instant) {
         self.times.paused = false;
         self.times.hear(now);
         self.restart(now);
     }
 
-    /// Whether input is left unread on purpose.
+    /// Returns whether input is deliberately left unread.
     pub const fn is_paused(&self) -> bool {
         self.times.paused
     }
 
-    /// Whether the time of what was sent is not known yet and matters.
+    /// Returns whether the time of a sent message is unknown and matters.
     #[doc(hidden)]
     pub fn owes_time(&self) -> bool {
         self.times.sent && self.config.timeouts.idle.is_some()
     }
 
-    /// Says what time it is, and nothing else. Sending asks for no time: it counts from the next call that tells it.
+    /// Reports only the current time. Sending asks for no time: it counts from the next call that passes it.
     #[inline]
     #[doc(hidden)]
     pub const fn note_time(&mut self, now: Instant) {
@@ -175,7 +176,7 @@ impl Connection {
         }
     }
 
-    /// So many octets were offered; what was kept and is offered again says nothing new of the peer.
+    /// Reports that so many bytes were offered; kept bytes that are offered again are no sign of life.
     #[inline]
     pub(super) fn offered(&mut self, octets: usize, clock: Clock<'_>) {
         if octets > self.times.kept as usize {
@@ -188,21 +189,21 @@ impl Connection {
         }
     }
 
-    /// Messages could not come before now, since nothing was read.
+    /// Messages could not arrive before now, because nothing was read.
     const fn restart(&mut self, now: Instant) {
         self.times.message = now;
         self.inbound.restart(now);
     }
 
-    /// Says what time it is. Calls that come early, late or twice do no harm; when it says what expired, call it again.
+    /// Reports the current time. Calls that come early, late or twice do no harm; if it returns what expired, call it again.
     ///
-    /// What was written counts as taken by the peer, which it is not while it lies in the kernel: see
+    /// Output counts as taken by the peer once it is written, although it may still be in the kernel: see
     /// [`tick_with`](Self::tick_with).
     pub fn tick(&mut self, now: Instant) -> Option<Expired> {
         self.tick_with(now, None)
     }
 
-    /// Says what time it is, and how far the peer has taken what was written, if the operating system tells.
+    /// Reports the current time, and how much of the output the peer has taken, if the operating system tells.
     pub fn tick_with(&mut self, now: Instant, progress: Option<SendProgress>) -> Option<Expired> {
         if !self.is_open() {
             let due = self.state.deadline().is_some_and(|at| at <= now);
@@ -221,7 +222,7 @@ impl Connection {
         match expired {
             Expired::Silence => self.probe(now, progress),
             Expired::Pong if self.is_taking(progress) => {
-                // It lives, though what it says may lie behind, or is not read meanwhile.
+                // The peer is alive, though its data may be queued behind other data, or is not being read.
                 self.probe(now, progress);
                 return None;
             }
@@ -240,8 +241,8 @@ impl Connection {
         Some(expired)
     }
 
-    /// Begins to wait for a silent peer. A ping would lie behind what the peer is owed: then it is judged by what it takes of that,
-    /// and pinged when a ping is next.
+    /// Starts to wait for a silent peer. A ping would queue behind unread output: the peer is then judged by how much of that it takes,
+    /// and pinged when a ping would be next.
     fn probe(&mut self, now: Instant, progress: Option<SendProgress>) {
         let owed = self.has_output() || progress.is_some_and(|progress| progress.outstanding);
         if !owed {
@@ -256,22 +257,22 @@ impl Connection {
         };
     }
 
-    /// An empty pong came: it answers the newest ping of keepalive, if that waits for one.
+    /// An empty pong arrived: it answers the newest keepalive ping, if that is unanswered.
     pub(super) fn ponged(&mut self, clock: Clock<'_>) {
         if core::mem::take(&mut self.times.awaits_pong) {
             self.round_trip = ticks(clock()).wrapping_sub(self.times.mark).max(1);
         }
     }
 
-    /// Time from the newest ping of keepalive to its pong; `None` before the first pong. A silent peer is pinged
-    /// ([`Timeouts::ping`](crate::config::Timeouts::ping)) while it is owed nothing, so that the ping waits behind no message. Known to
-    /// 16 microseconds; what a caller leaves unread for a while counts.
+    /// Returns the time from the newest keepalive ping to its pong; `None` before the first pong. A silent peer is pinged
+    /// ([`Timeouts::ping`](crate::config::Timeouts::ping)) only while it has no unread output, so that the ping queues behind no
+    /// message. Its precision is 16 microseconds; time in which a caller leaves input unread is included.
     pub fn round_trip(&self) -> Option<Duration> {
         let ticks = (self.round_trip > 0).then_some(self.round_trip)?;
         Some(Duration::from_micros(u64::from(ticks) * TICK))
     }
 
-    /// Whether a peer that is owed something has taken some of it. That a ping was taken is the kernel's doing alone.
+    /// Returns whether a peer with unread output has taken some of it. That a ping was taken proves only that its kernel lives.
     fn is_taking(&self, progress: Option<SendProgress>) -> bool {
         match self.times.probe {
             Probe::Progress if progress.is_some() => acknowledged(progress) != self.times.mark,
@@ -285,12 +286,12 @@ impl Connection {
         expired
     }
 
-    /// What an open connection waits for. A wait that is turned off is absent.
+    /// Iterates over the waits of an open connection. A disabled wait is absent.
     fn waits(&self) -> [Option<(Instant, Expired)>; 3] {
         let timeouts = &self.config.timeouts;
         let (reads, paused) = (self.wants_input(), self.times.paused);
         let keepalive = match self.times.probe {
-            // Nobody can be pinged any more: only what has been on its way is waited for.
+            // No ping can be sent any more: only data that is in flight is waited for.
             _ if self.is_output_over() => {
                 (!paused).then(|| (self.times.heard + timeouts.close, Expired::Close))
             }
@@ -316,13 +317,13 @@ impl Connection {
 /// Microseconds in a tick.
 const TICK: u64 = 16;
 
-/// Ticks since the epoch, modulo 2^32, which is 19 hours.
+/// Returns the ticks since the epoch, modulo 2^32, which is 19 hours.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
 const fn ticks(now: Instant) -> u32 {
     (now.as_micros() / TICK) as u32
 }
 
-/// Octets that the peer has acknowledged, modulo 2^32: whether there were more is seen by that.
+/// Returns the number of acknowledged bytes, modulo 2^32, by which growth is detected.
 #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
 fn acknowledged(progress: Option<SendProgress>) -> u32 {
     progress.map_or(0, |progress| progress.acknowledged as u32)

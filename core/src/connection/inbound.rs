@@ -1,6 +1,6 @@
-//! Octets to events: frames, fragments, limits, inflation, UTF-8, in that order.
+//! Bytes to events: frames, fragments, limits, inflation, UTF-8, in that order.
 //! RFC 6455 sections 5.2 to 5.6, 6.2, 8.1 and 10.4; RFC 7692 section 7.2.2.
-//! Knows what a frame means for the message it belongs to; the meaning of Close is `state`'s.
+//! Knows what a frame means for its message; `state` knows the meaning of Close.
 
 use core::ops::Range;
 
@@ -13,20 +13,20 @@ use crate::message::Assembly;
 use crate::time::Instant;
 use crate::utf8::Scanner;
 
-/// Compressed octets that are inflated at once when a message is handed out in pieces: no more than 132 KiB come of them.
+/// Number of compressed bytes that are inflated at once when a message is returned in chunks: they yield at most 132 KiB.
 const INFLATED_AT_ONCE: usize = 128;
 
-/// Inflated octets at which a piece is handed out.
+/// Number of inflated bytes at which a chunk is returned.
 const PIECE: usize = 64 << 10;
 
-/// How messages are handed out.
+/// How messages are returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Whole,
     Pieces,
 }
 
-/// What was found; ranges lie in the input.
+/// What was found; ranges refer to the input.
 #[derive(Debug)]
 pub(super) enum Found {
     Nothing,
@@ -38,7 +38,7 @@ pub(super) enum Found {
     Assembled {
         kind: MessageKind,
     },
-    /// Part of a message; it lies in the assembly when there is no range.
+    /// A chunk of a message; it is in the assembly if there is no range.
     Piece {
         kind: MessageKind,
         range: Option<Range<usize>>,
@@ -58,14 +58,14 @@ struct Frame {
     fin: bool,
 }
 
-/// A message that has begun and not ended.
+/// A message that has started and not ended.
 #[derive(Clone, Copy, Debug)]
 struct Begun {
     kind: MessageKind,
     compressed: bool,
-    /// A piece was handed out: the rest is handed out in pieces too.
+    /// A chunk was returned: the rest is returned in chunks too.
     streamed: bool,
-    /// It did not end with the input that began it: `since` says when that was.
+    /// It did not end with the input that started it: `since` is the time of that.
     timed: bool,
     frames: u32,
     since: Instant,
@@ -79,27 +79,27 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    /// Whether a message has begun and not ended.
+    /// Returns whether a message has started and not ended.
     #[cfg(feature = "deflate")]
     pub(super) const fn inside(&self) -> bool {
         self.message.is_some()
     }
 
-    /// When the message began that is being assembled.
+    /// Returns when the message that is being assembled started.
     pub(super) fn assembling_since(&self) -> Option<Instant> {
         self.message
             .filter(|message| message.timed && !message.streamed)
             .map(|message| message.since)
     }
 
-    /// A message that has begun is taken to begin now.
+    /// Counts a started message as starting now.
     pub(super) const fn restart(&mut self, now: Instant) {
         if let Some(message) = &mut self.message {
             message.since = now;
         }
     }
 
-    /// No more input is here: notes when a message began that is not whole.
+    /// There is no more input: records when an incomplete message started.
     pub(super) fn time(&mut self, clock: Clock<'_>) {
         if let Some(message) = &mut self.message
             && !message.timed
@@ -120,9 +120,9 @@ impl Inbound {
     }
 }
 
-/// What came of part of a payload.
+/// The result of processing a part of a payload.
 struct Absorbed {
-    /// Where the readable part lies, when it lies in the input; relative to the part.
+    /// The range of the readable part, if it is in the input; relative to the part.
     range: Option<Range<usize>>,
 }
 
@@ -135,7 +135,7 @@ impl Connection {
         }
     }
 
-    /// Takes frames until there is something to say: how many octets are done with, and what was found.
+    /// Takes frames until there is an event: returns the number of processed bytes, and what was found.
     pub(super) fn find(
         &mut self,
         input: &mut [u8],
@@ -233,7 +233,7 @@ impl Connection {
         }
     }
 
-    /// Checks a data frame's header against the limits, before anything is spent on its payload.
+    /// Checks a data frame's header against the limits, before its payload costs anything.
     fn admit(
         &mut self,
         header: &Header,
@@ -280,7 +280,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes what has arrived of a data frame's payload.
+    /// Takes the part of a data frame's payload that has arrived.
     fn payload(
         &mut self,
         mut frame: Frame,
@@ -295,7 +295,7 @@ impl Connection {
             return Ok((Found::Nothing, here));
         };
         let pieces = mode == Mode::Pieces || begun.streamed;
-        // A few octets may inflate to a thousand times as many: what one piece holds is asked in between.
+        // A few bytes may inflate to a thousand times as many: the size of a chunk is checked in between.
         let taken = if pieces && begun.compressed {
             here.min(INFLATED_AT_ONCE)
         } else {
@@ -304,7 +304,7 @@ impl Connection {
         let part = rest.get_mut(..taken).unwrap_or_default();
         frame.left -= taken as u64;
         let last = frame.left == 0 && frame.fin;
-        // What the assembly holds from before it was handed out is gone now.
+        // Data that was already returned is removed from the assembly now.
         if begun.streamed {
             assembly.freshen();
         }
@@ -352,7 +352,7 @@ impl Connection {
         ))
     }
 
-    /// Inflates, validates and stores part of a message; in pieces, what can be lent from the input is not stored.
+    /// Inflates, validates and stores a part of a message; in chunks, data that can be lent from the input is not stored.
     fn absorb(
         &mut self,
         begun: Begun,
@@ -444,7 +444,7 @@ fn unmask(mask: Option<&mut Mask>, octets: &mut [u8]) {
 
 /// Appends to the assembly; `bound` is checked before it grows.
 ///
-/// The fault that comes first in the message is the one that is told, however the message was chunked.
+/// The fault that comes first in the message is reported, however the message was chunked.
 fn store(
     utf8: &mut Scanner,
     kind: MessageKind,

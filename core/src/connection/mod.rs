@@ -1,16 +1,17 @@
-//! An open connection: octets in, events out; messages in, octets out.
+//! An open connection: bytes in, events out; messages in, bytes out.
 //! RFC 6455 sections 5 to 8.
-//! Knows no handshake, no socket and no clock; [`Endpoint`] joins it to the handshake before it.
+//! Knows no handshake, no socket and no clock; [`Endpoint`] joins it to the handshake that precedes it.
 //!
-//! The caller's turn, in full:
+//! The caller's duties, in full:
 //!
-//! 1. When octets arrive, call [`receive`](Connection::receive) until it has no event left, and drop `consumed` octets
-//!    each time. While [`wants_input`](Connection::wants_input) is false, stop receiving and reading: the peer does not take
-//!    what we owe it, and an answer may find no room. Keep the octets that are left, and go on with them later.
+//! 1. When bytes arrive, call [`receive`](Connection::receive) until it returns no event, and drop `consumed` bytes each time. While
+//! [`wants_input`](Connection::wants_input) is false, stop receiving and reading: the peer does not read its output, and an answer may find
+//! no room. Keep the remaining bytes, and continue with them later.
 //! 2. When input ends, call [`end_of_input`](Connection::end_of_input). When a write fails, call
 //!    [`end_of_output`](Connection::end_of_output), and go on reading.
-//! 3. After any call that takes `&mut self`, write what [`transmit`](Connection::transmit) lends, and say how much was
-//!    written with [`transmitted`](Connection::transmitted). When nothing is left, do what [`transport_action`](Connection::transport_action) says.
+//! 3. After any call that takes `&mut self`, write the slices that [`transmit`](Connection::transmit) lends, and report with
+//! [`transmitted`](Connection::transmitted) how much was written. When nothing is left, do what
+//! [`transport_action`](Connection::transport_action) returns.
 //! 4. When [`deadline`](Connection::deadline) has passed, call [`tick`](Connection::tick). It may be called at any time.
 
 mod deadline;
@@ -46,7 +47,7 @@ use output::Output;
 
 /// One end of an open connection.
 ///
-/// Idle, a server's end holds no heap memory; a client's holds its generator of masking keys.
+/// An idle server's end holds no heap memory; a client's holds its generator of masking keys.
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
@@ -56,9 +57,9 @@ pub struct Connection {
     output: Output,
     /// The newest ping that could not be answered yet.
     pong: Option<Box<[u8]>>,
-    /// On a client only.
+    /// Only on a client.
     keys: Option<Box<MaskKeys>>,
-    /// The kind of the message that is being sent in pieces, and whether it is compressed.
+    /// The kind of the message that is being sent in chunks, and whether it is compressed.
     sending: Option<(MessageKind, bool)>,
     deflate: Option<Agreed>,
     #[cfg(feature = "deflate")]
@@ -66,17 +67,17 @@ pub struct Connection {
     #[cfg(feature = "deflate")]
     inflater: Option<Box<crate::extension::deflate::Inflater>>,
     peer_code: Option<CloseCode>,
-    /// From the newest ping of keepalive to its pong, in ticks of `deadline`; 0 before the first.
+    /// The time from the newest keepalive ping to its pong, in ticks of `deadline`; 0 before the first.
     round_trip: u32,
 }
 
 impl Connection {
-    /// The server's end, after a handshake that came to `agreement`.
+    /// Creates the server's end, after a handshake that resulted in `agreement`.
     pub fn server(config: Arc<Config>, agreement: &Agreement, now: Instant) -> Self {
         Self::new(config, agreement, None, now)
     }
 
-    /// The client's end. The seed must be fresh entropy: masking keys come from it.
+    /// Creates the client's end. The seed must be fresh entropy: masking keys are drawn from it.
     pub fn client(config: Arc<Config>, agreement: &Agreement, seed: Seed, now: Instant) -> Self {
         Self::new(config, agreement, Some(Box::new(seed.mask_keys())), now)
     }
@@ -106,12 +107,12 @@ impl Connection {
         }
     }
 
-    /// The settings it was made with.
+    /// Returns its settings.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Which end this is.
+    /// Returns which end this is.
     pub const fn role(&self) -> Role {
         if self.keys.is_some() {
             Role::Client
@@ -120,32 +121,32 @@ impl Connection {
         }
     }
 
-    /// How far the closing has come.
+    /// Returns the state of the closing handshake.
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// Whether messages flow.
+    /// Returns whether messages can be sent and received.
     pub const fn is_open(&self) -> bool {
         matches!(self.state, State::Open)
     }
 
-    /// The code of the peer's Close frame, if one came and had one (7.1.5).
+    /// Returns the code of the peer's Close frame, if one arrived and had one (7.1.5).
     pub const fn peer_code(&self) -> Option<CloseCode> {
         self.peer_code
     }
 
-    /// What was agreed on compression.
+    /// Returns the negotiated compression.
     pub const fn deflate(&self) -> Option<Agreed> {
         self.deflate
     }
 
-    /// Takes what it can from the front of `input`, and says what it means; payloads are unmasked in place.
+    /// Processes bytes at the front of `input` and returns an event; payloads are unmasked in place.
     ///
-    /// Call it again with the rest of `input` until it has no event; then keep the rest, at most 138 octets, and
-    /// append what arrives. `assembly` holds messages that do not arrive whole: always the same one for one connection.
+    /// Call it again with the rest of `input` until it returns no event; then keep the rest, at most 138 bytes, and append what
+    /// arrives. `assembly` holds messages that do not arrive whole: always pass the same one for a connection.
     ///
-    /// After a [`Violation`] the input is to be thrown away; the Close frame is queued behind all that was owed.
+    /// After a [`Violation`], discard the input; the Close frame is queued after earlier output.
     pub fn receive<'b>(
         &mut self,
         now: Instant,
@@ -155,9 +156,9 @@ impl Connection {
         self.step(&|| now, input, assembly, Mode::Whole)
     }
 
-    /// Like [`receive`](Self::receive), but hands out messages piece by piece, as they arrive.
+    /// Like [`receive`](Self::receive), but returns messages in chunks, as they arrive.
     ///
-    /// The next message is handed out in pieces to its end. If part of one was already assembled, that is its first piece.
+    /// The next message is returned in chunks to its end. If a part of one was already assembled, that is its first chunk.
     pub fn receive_piece<'b>(
         &mut self,
         now: Instant,
@@ -167,7 +168,7 @@ impl Connection {
         self.step(&|| now, input, assembly, Mode::Pieces)
     }
 
-    /// Like the two above, but asks what time it is only when that matters: not for each message of those that one read brought.
+    /// Like the two methods above, but asks for the time only when it matters: not for each of the messages of one read.
     #[doc(hidden)]
     pub fn receive_timed<'b>(
         &mut self,
@@ -180,8 +181,8 @@ impl Connection {
         self.step(clock, input, assembly, mode)
     }
 
-    /// Octets of data, as declared by the peer, that `input` goes on with; `None` when it goes on with a control frame or
-    /// with less than a header. A caller that cannot take a message now looks here before it asks for it.
+    /// Returns the length of the data that `input` continues with, as announced by the peer; `None` if it continues with a control
+    /// frame or with less than a header. A caller that cannot take a message now checks this first.
     pub fn next_data(&self, input: &[u8]) -> Option<u64> {
         self.inbound.next_data(input, self.expect())
     }
@@ -267,18 +268,19 @@ impl Connection {
         })
     }
 
-    /// Says that no more input will come. It is the normal end after the closing handshake; before it, the peer vanished (1006).
+    /// Reports that no more input will come. This is the normal end after the closing handshake; before it, the connection was lost
+    /// (1006).
     ///
-    /// The connection is over with that, and receives nothing any more. While octets are held that could not be received yet, because
-    /// [`wants_input`](Self::wants_input) is false or an event is still being handled, what they say, the peer's Close perhaps, would
-    /// be lost: receive them first, until there is no event left, and then say it.
+    /// The connection is then over, and receives nothing any more. While bytes are held that could not be received yet, because
+    /// [`wants_input`](Self::wants_input) is false or an event is still being handled, their content, such as the peer's Close, would
+    /// be lost: receive them first, until there is no event left, and then call this.
     pub fn end_of_input(&mut self) {
         self.turn(Instant::ZERO, Input::EndOfStream);
     }
 
-    /// Says that the transport takes no more output, as after a failed write. What is queued is dropped, and so is what is sent
-    /// from now on; input is received to its end, since what the peer said before is not lost by that. An open connection ends
-    /// when nothing comes for [`Timeouts::close`](crate::config::Timeouts::close).
+    /// Reports that the transport takes no more output, as after a failed write. Queued output is dropped, and so are later messages;
+    /// input is still received to its end, because the peer's earlier data is not lost. An open connection ends when nothing arrives
+    /// for [`Timeouts::close`](crate::config::Timeouts::close).
     pub fn end_of_output(&mut self, now: Instant) {
         if !self.output.is_shut() {
             self.output.shut();
@@ -287,15 +289,15 @@ impl Connection {
         }
     }
 
-    /// Whether [`end_of_output`](Self::end_of_output) was said.
+    /// Returns whether [`end_of_output`](Self::end_of_output) was called.
     pub const fn is_output_over(&self) -> bool {
         self.output.is_shut()
     }
 
-    /// Whether more input should be read: not after the end, and on a server not while unsent output stands at the high-water mark,
-    /// since answers would add to it. While we close nothing is answered, and what comes is thrown away: all is read.
+    /// Returns whether to read more input: not after the end, and on a server not while unsent output is at the high-water mark,
+    /// because answers would add to it. While we close, nothing is answered and input is discarded, so everything is read.
     ///
-    /// A client reads on: if both ends stopped, each would wait for the other for ever.
+    /// A client goes on reading: if both ends stopped, each would wait for the other forever.
     pub fn wants_input(&self) -> bool {
         match self.state {
             State::Open => {
@@ -306,7 +308,7 @@ impl Connection {
         }
     }
 
-    /// What to do with the transport when nothing is left to transmit.
+    /// Returns what to do with the transport once all output is written.
     pub fn transport_action(&self) -> TransportAction {
         match self.state.transport_action(self.role()) {
             TransportAction::Shutdown if self.output.queued() > 0 => TransportAction::Keep,
@@ -314,52 +316,52 @@ impl Connection {
         }
     }
 
-    /// Fills `slices` with what is to be written next, in order, and says how many it filled: none when there is nothing.
+    /// Fills `slices` with the next output, in order, and returns how many it filled: none if there is no output.
     pub fn transmit<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
         self.flush_pong();
         self.output.slices(slices)
     }
 
-    /// Octets that wait to be written.
+    /// Returns the number of unsent bytes.
     pub fn queued(&self) -> usize {
         self.output.queued()
     }
 
-    /// Whether there is anything to write, or is being written.
+    /// Returns whether there is output to write, or being written.
     pub fn has_output(&self) -> bool {
         self.output.queued() > 0 || self.pong.is_some()
     }
 
-    /// Takes the next part of what is to be written, to own it, as completion I/O and writer threads must: call it until it is empty.
-    /// `spare`, perhaps a buffer that was taken and written before, takes its place; it comes back, emptied, when there is nothing.
-    /// Nothing is copied but large prepared messages, which other connections send too.
+    /// Takes the next part of the output, to own it, as completion I/O and writer threads must: call it until it returns an empty
+    /// buffer. `spare`, for example a buffer that was taken and written before, takes its place; it is returned empty if there is no
+    /// output. Nothing is copied except large prepared messages, which other connections send too.
     ///
-    /// What was taken counts as unsent, for limits, keepalive and [`transport_action`](Self::transport_action), until [`transmitted`](Self::transmitted) says
-    /// that it was written.
+    /// Taken output counts as unsent, for limits, keepalive and [`transport_action`](Self::transport_action), until
+    /// [`transmitted`](Self::transmitted) reports that it was written.
     #[must_use]
     pub fn take_output(&mut self, spare: Vec<u8>) -> Vec<u8> {
         self.flush_pong();
         self.output.take(spare)
     }
 
-    /// Says that `count` octets of what [`transmit`](Self::transmit) lent or [`take_output`](Self::take_output) gave were written.
+    /// Reports that `count` bytes from [`transmit`](Self::transmit) or [`take_output`](Self::take_output) were written.
     pub fn transmitted(&mut self, count: usize) {
         self.times.moved |= count > 0 && self.output.queued() >= self.config.limits.high_water;
         self.times.wrote |= count > 0;
         self.output.advance(count);
     }
 
-    /// Lends an empty buffer to gather small frames in; it comes back at once if there is one already.
+    /// Lends an empty buffer to gather small frames in; it is returned at once if there is one already.
     pub fn lend(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
         self.output.lend(buffer)
     }
 
-    /// Takes the buffer back when all of it was written.
+    /// Takes the buffer back once all of it was written.
     pub fn reclaim(&mut self) -> Option<Vec<u8>> {
         self.output.reclaim()
     }
 
-    /// Gives back memory that only the next message would need again: call it before a wait.
+    /// Frees memory that only the next message would need again: call it before waiting.
     pub fn release(&mut self) {
         #[cfg(feature = "deflate")]
         {
@@ -379,7 +381,7 @@ impl Connection {
         }
     }
 
-    /// Octets of heap memory held, not counting (de)compressors.
+    /// Returns the number of bytes of heap memory held, not counting (de)compressors.
     pub fn heap(&self) -> usize {
         let keys = if self.keys.is_some() {
             size_of::<MaskKeys>()
@@ -405,7 +407,7 @@ impl Connection {
         }
     }
 
-    /// The one place where the state changes.
+    /// The only place where the state changes.
     fn turn(&mut self, now: Instant, input: Input) -> Effect {
         let (state, effect) = self.state.next(input, now + self.config.timeouts.close);
         self.state = state;

@@ -1,4 +1,4 @@
-//! Messages to octets; what is said before what.
+//! Messages to bytes, and their order.
 //! RFC 6455 sections 5.2 to 5.5, 6.1 and 7.1.2; RFC 7692 section 7.2.1.
 //! Knows no transport: everything goes into the queue.
 
@@ -31,7 +31,7 @@ impl Connection {
         self.send_payload(Payload::Binary(octets))
     }
 
-    /// Sends a message, copied.
+    /// Sends a message, which is copied.
     pub fn send_payload(&mut self, payload: Payload<'_>) -> Result<(), Misuse> {
         self.may_begin()?;
         let octets = payload.as_bytes();
@@ -44,7 +44,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a message that is given away: a large one is not copied.
+    /// Sends an owned message: a large one is not copied.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Misuse> {
         let message = message.into();
         if message.len() < LARGE || self.is_worth_deflating(message.len()) {
@@ -58,7 +58,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a message that was framed beforehand: by reference on a server, masked into a copy on a client.
+    /// Sends a prepared message: by reference on a server, masked into a copy on a client.
     pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), Misuse> {
         self.may_begin()?;
         let deflated = self
@@ -68,7 +68,7 @@ impl Connection {
             Some((frame, payload)) => (true, frame, payload),
             None => (false, prepared.frame(), prepared.payload()),
         };
-        // It was compressed from an empty window: ours must not refer to what the peer's has in its place.
+        // It was compressed from an empty window: our window must not refer to data that the peer's no longer has.
         #[cfg(feature = "deflate")]
         if compressed && let Some(deflater) = &mut self.deflater {
             deflater.reset();
@@ -82,9 +82,9 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a message piece by piece: each piece is a frame, the one with `last` ends the message.
+    /// Sends a message in chunks: each chunk is a frame, and the one with `last` ends the message.
     ///
-    /// All pieces of a message are of one kind. Other messages wait until it has ended; pings and pongs do not.
+    /// All chunks of a message are of one kind. Other messages wait until it has ended; pings and pongs do not.
     pub fn send_piece(&mut self, payload: Payload<'_>, last: bool) -> Result<(), Misuse> {
         self.may_send()?;
         let (kind, octets) = (payload.kind(), payload.as_bytes());
@@ -105,24 +105,24 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether a message sent in pieces has not ended.
+    /// Returns whether a message sent in chunks is not finished.
     pub const fn is_sending(&self) -> bool {
         self.sending.is_some()
     }
 
-    /// Sends a ping of at most 125 octets.
+    /// Sends a ping of at most 125 bytes.
     pub fn ping(&mut self, octets: &[u8]) -> Result<(), Misuse> {
         self.send_control(Opcode::Ping, octets)
     }
 
-    /// Sends a pong of at most 125 octets. Pings are answered without it, unless [`AutoPong::Off`].
+    /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless [`AutoPong::Off`].
     pub fn pong(&mut self, octets: &[u8]) -> Result<(), Misuse> {
         self.send_control(Opcode::Pong, octets)
     }
 
-    /// Begins the closing handshake: the Close frame is queued behind all that was sent, and nothing follows it.
+    /// Starts the closing handshake: the Close frame is queued after earlier output, and nothing follows it.
     ///
-    /// Without a code the frame is empty, and the reason is not sent. A reason longer than 123 octets is cut between characters.
+    /// Without a code the frame is empty, and the reason is not sent. A reason longer than 123 bytes is cut between characters.
     pub fn close(
         &mut self,
         now: Instant,
@@ -138,7 +138,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the write queue is below its limit: a message of an open connection is accepted.
+    /// Returns whether the write queue is below its limit: an open connection then accepts a message.
     pub fn has_room(&self) -> bool {
         self.output.queued() < self.config.limits.write_queue
     }
@@ -205,7 +205,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The next header; a client's has a fresh key (5.3).
+    /// Returns the next header; a client's has a fresh key (5.3).
     fn header(&mut self, opcode: Opcode, fin: bool, compressed: bool, length: usize) -> Header {
         if !opcode.is_control() {
             self.times.sent = true;
@@ -285,7 +285,7 @@ impl Connection {
     #[cfg(not(feature = "deflate"))]
     fn deflate_part(&mut self, _: &[u8], _: bool, _: &mut Vec<u8>) {}
 
-    /// The message compressed; or as it is, when that is shorter and the peer's window does not depend on it.
+    /// Returns the compressed message; or the original, if that is shorter and the peer's window does not depend on it.
     fn deflated(&mut self, octets: &[u8]) -> (bool, Vec<u8>) {
         let mut out = Vec::new();
         self.deflate_part(octets, true, &mut out);

@@ -1,16 +1,16 @@
-//! What is still to be written: small frames together, large payloads by reference.
+//! Unsent output: small frames gathered, large payloads by reference.
 //! RFC 6455 section 6.1 (the order of frames is the order of sending).
-//! Knows no frame: octets in, slices out. Written octets are passed over, never moved.
+//! Knows no frame: bytes in, slices out. Written bytes are skipped, never moved.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// From this length on a payload is queued by reference; below it, it is copied beside its header.
+/// From this length on, a payload is queued by reference; a shorter one is copied after its header.
 pub(super) const LARGE: usize = 8 << 10;
 
-/// A buffer that has grown to this length is left to drain, and a new one is begun.
+/// A buffer that has grown to this length is left to drain, and a new one is started.
 const FULL: usize = 64 << 10;
 
 #[derive(Debug)]
@@ -34,20 +34,20 @@ struct More {
     octets: usize,
 }
 
-/// The queue. Empty, it holds no heap but a lent buffer.
+/// The queue. An empty one holds no heap memory except a lent buffer.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     front: Vec<u8>,
-    /// Octets already written of `front`, or of the first of `more` when `front` is empty. Below zero, so many were taken out before
-    /// those, and are not known to be written yet.
+    /// Number of written bytes of `front`, or of the first of `more` if `front` is empty. Below zero, so many bytes were taken out
+    /// before those, and are not known to be written yet.
     written: isize,
     more: Option<Box<More>>,
-    /// Nothing can be written any more: what is appended is dropped.
+    /// No output can be written any more: appended output is dropped.
     shut: bool,
 }
 
 impl Output {
-    /// A queue with octets to begin with.
+    /// Creates a queue with initial bytes.
     pub(super) fn of(octets: Vec<u8>) -> Self {
         Self {
             front: octets,
@@ -55,14 +55,14 @@ impl Output {
         }
     }
 
-    /// Octets not yet written.
+    /// Returns the number of unwritten bytes.
     #[inline]
     pub(super) fn queued(&self) -> usize {
         let here = self.front.len() + self.more.as_ref().map_or(0, |more| more.octets);
         here.wrapping_add_signed(self.written.wrapping_neg())
     }
 
-    /// Appends what `write` appends.
+    /// Appends the output of `write`.
     #[inline]
     pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.shut {
@@ -82,12 +82,12 @@ impl Output {
         }
     }
 
-    /// Queues a payload that is given away.
+    /// Queues an owned payload.
     pub(super) fn push_owned(&mut self, octets: Vec<u8>) {
         self.push(Chunk::Owned(octets));
     }
 
-    /// Queues octets that others send too.
+    /// Queues shared bytes.
     pub(super) fn push_shared(&mut self, octets: Arc<[u8]>) {
         self.push(Chunk::Shared(octets));
     }
@@ -101,7 +101,7 @@ impl Output {
         more.chunks.push_back(chunk);
     }
 
-    /// Octets already written of the first that is here.
+    /// Returns the number of written bytes of the first buffer.
     const fn passed(&self) -> usize {
         if self.written > 0 {
             self.written.cast_unsigned()
@@ -110,7 +110,7 @@ impl Output {
         }
     }
 
-    /// Fills `slices` with what is to be written next, in order; says how many it filled.
+    /// Fills `slices` with the next output, in order; returns how many it filled.
     pub(super) fn slices<'a>(&'a self, slices: &mut [&'a [u8]]) -> usize {
         let chunks = self
             .more
@@ -128,8 +128,8 @@ impl Output {
         filled
     }
 
-    /// Takes out what is to be written next, and leaves `spare` to gather in; `spare` comes back when there is nothing. What was taken
-    /// stands for unwritten until [`advance`](Self::advance) says otherwise. Only what others send too is copied.
+    /// Takes the next output, and leaves `spare` to gather in; returns `spare` if there is no output. Taken output counts as unwritten
+    /// until [`advance`](Self::advance) reports it. Only shared bytes are copied.
     pub(super) fn take(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
         spare.clear();
         let mut octets = if self.front.is_empty() {
@@ -157,14 +157,14 @@ impl Output {
         };
         let passed = self.passed();
         self.written -= octets.len().cast_signed();
-        // Nothing, unless some of it was lent as slices and written before.
+        // Zero, unless a part of it was lent as slices and written before.
         octets.drain(..passed.min(octets.len()));
         octets
     }
 
-    /// Passes over the `count` octets that were written.
+    /// Skips the `count` bytes that were written.
     pub(super) fn advance(&mut self, count: usize) {
-        // What was taken out before all was forgotten may be written later.
+        // Output that was taken before everything was discarded may be written later.
         self.written += count.min(self.queued()).cast_signed();
         let front = self.front.len().cast_signed();
         if self.written < front {
@@ -188,7 +188,7 @@ impl Output {
         self.more = None;
     }
 
-    /// Takes a buffer to write into, if it has none; gives it back otherwise.
+    /// Takes a buffer to write into, if it has none; otherwise returns it.
     pub(super) fn lend(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
         if self.front.capacity() == 0 && buffer.is_empty() {
             self.front = buffer;
@@ -197,13 +197,13 @@ impl Output {
         Some(buffer)
     }
 
-    /// The buffer, when nothing is queued in it.
+    /// Returns the buffer, if nothing is queued in it.
     pub(super) fn reclaim(&mut self) -> Option<Vec<u8>> {
         (self.front.is_empty() && self.front.capacity() != 0)
             .then(|| core::mem::take(&mut self.front))
     }
 
-    /// Forgets everything.
+    /// Discards everything.
     pub(super) fn clear(&mut self) {
         *self = Self {
             shut: self.shut,
@@ -211,7 +211,7 @@ impl Output {
         };
     }
 
-    /// Forgets everything, and all that is appended from now on.
+    /// Discards everything, and all that is appended from now on.
     pub(super) fn shut(&mut self) {
         self.shut = true;
         self.clear();
@@ -298,7 +298,7 @@ mod tests {
             if taken.is_empty() {
                 break;
             }
-            // Half is written now; the rest is, once more was taken.
+            // Half is written now; the rest once more was taken.
             all.extend_from_slice(&taken);
             output.advance(taken.len() / 2);
             output.advance(taken.len() - taken.len() / 2);
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(output.take(Vec::new()), b"d");
         output.advance(3);
         assert_eq!(output.queued(), 0);
-        // What is written after the end was none of the queue's.
+        // Bytes that are written after the end did not belong to the queue.
         output.append(|out| out.push(b'e'));
         assert_eq!(output.take(Vec::new()), b"e");
         output.clear();

@@ -1,9 +1,9 @@
 //! The closing handshake, all of it.
 //! RFC 6455 sections 5.5.1, 7.1.1 to 7.1.7.
-//! Knows neither octets nor clocks. No other file changes a `State`; `state.md` is printed from this one by a test.
+//! Knows neither bytes nor clocks. No other file changes a `State`; a test prints `state.md` from this one.
 //!
-//! Two endpoints each send one Close frame and receive one; then TCP ends, the server's side first. What can
-//! disturb that is: a peer that breaks the protocol, that vanishes, or that does not answer in time.
+//! Each of two endpoints sends one Close frame and receives one; then TCP ends, the server's side first. This can be disturbed by a peer
+//! that breaks the protocol, vanishes, or does not answer in time.
 
 #![doc = include_str!("state.md")]
 
@@ -18,46 +18,46 @@ pub enum Role {
     Server,
 }
 
-/// How far the closing has come.
+/// The state of the closing handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Messages flow.
     Open,
-    /// Our Close is sent, the peer's is awaited.
+    /// Our Close is sent; we wait for the peer's.
     CloseSent {
         /// When we stop waiting.
         deadline: Instant,
     },
-    /// Nothing more is said; only the end of TCP is awaited.
+    /// Nothing more is sent; only the end of TCP is awaited.
     Lingering {
         /// When we stop waiting.
         deadline: Instant,
-        /// Whether Close frames went both ways.
+        /// Whether Close frames were sent in both directions.
         clean: bool,
     },
     /// Over.
     Closed {
-        /// Whether Close frames went both ways.
+        /// Whether Close frames were sent in both directions.
         clean: bool,
     },
 }
 
-/// What can happen to it.
+/// The inputs of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// We want to close.
+    /// We close.
     LocalClose,
     /// The peer's Close frame arrived.
     PeerClose,
     /// The peer broke the protocol.
     Failure,
-    /// TCP ended: no more input, or no way for output.
+    /// TCP ended: no more input, or no more output.
     EndOfStream,
     /// The deadline of the state passed, or the peer proved dead.
     Deadline,
 }
 
-/// What is to be done about it.
+/// The effect of a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing.
@@ -71,14 +71,14 @@ pub enum Effect {
 pub enum TransportAction {
     /// Go on reading and writing.
     Keep,
-    /// End the writing side (TCP: FIN), go on reading until the end of input: a reset would destroy our Close (7.1.1).
+    /// Shut down the writing side (TCP: FIN), and go on reading until the end of input: a reset would destroy our Close (7.1.1).
     Shutdown,
     /// Drop it.
     Drop,
 }
 
 impl State {
-    /// The transition table; `later` is the deadline of a state that waits.
+    /// The transition table; `later` is the deadline of a waiting state.
     #[must_use]
     pub const fn next(self, input: Input, later: Instant) -> (Self, Effect) {
         match (self, input) {
@@ -148,7 +148,7 @@ impl State {
         }
     }
 
-    /// What the transport is for, once all output is written.
+    /// Returns what to do with the transport, once all output is written.
     pub const fn transport_action(self, role: Role) -> TransportAction {
         match (self, role) {
             (Self::Open | Self::CloseSent { .. }, _) => TransportAction::Keep,
@@ -160,7 +160,7 @@ impl State {
         }
     }
 
-    /// Until when it waits.
+    /// Returns until when it waits.
     pub const fn deadline(self) -> Option<Instant> {
         match self {
             Self::Open | Self::Closed { .. } => None,

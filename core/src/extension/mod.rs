@@ -1,6 +1,6 @@
 //! Extensions: the grammar of offers and answers.
 //! RFC 6455 section 9.1.
-//! Knows no extension by name; [`deflate`] is the one that there is.
+//! Knows no extension by name; [`deflate`] is the only one.
 
 pub mod deflate;
 
@@ -14,7 +14,7 @@ use crate::http::field::{Cursor, Malformed};
 pub struct Extension<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its parameters, in order, repeated ones kept.
+    /// Its parameters, in order, including repeated ones.
     pub params: Vec<Param<'a>>,
 }
 
@@ -27,7 +27,7 @@ pub struct Param<'a> {
     pub value: Option<Cow<'a, str>>,
 }
 
-/// Reads all `Sec-WebSocket-Extensions` fields of a head, in order.
+/// Parses all `Sec-WebSocket-Extensions` fields of a head, in order.
 ///
 /// ```
 /// let fields = ["permessage-deflate; client_max_window_bits, permessage-deflate"];

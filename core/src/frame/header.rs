@@ -1,13 +1,13 @@
-//! The frame header: octets to value and back.
+//! The frame header: bytes to value and back.
 //! RFC 6455 sections 5.1 (mask by role), 5.2 (layout) and 5.5 (control frames).
-//! Knows no payload, and of the connection only what the caller says it expects.
+//! Knows no payload, and of the connection only what the caller expects.
 
 use alloc::vec::Vec;
 
 use crate::error::Violation;
 use crate::frame::Opcode;
 
-/// The longest header: two octets, a 64-bit length and a key.
+/// The longest header: two bytes, a 64-bit length and a key.
 pub const MAX_HEADER: usize = 14;
 
 const FIN: u8 = 0x80;
@@ -23,29 +23,29 @@ pub struct Header {
     pub fin: bool,
     /// RSV1: the message is compressed (RFC 7692 section 6).
     pub compressed: bool,
-    /// What the frame carries.
+    /// The opcode.
     pub opcode: Opcode,
-    /// The masking key, on frames of a client.
+    /// The masking key, in frames from a client.
     pub mask: Option<[u8; 4]>,
-    /// Octets of payload.
+    /// The length of the payload, in bytes.
     pub length: u64,
 }
 
-/// What the reader of a header may find.
+/// The headers that the parser may accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expect {
     /// Frames are masked: the reader is the server.
     pub masked: bool,
-    /// A message was begun and not ended.
+    /// A message has started and not ended.
     pub inside_message: bool,
     /// permessage-deflate is agreed: RSV1 may be set on the first frame of a message.
     pub deflate: bool,
 }
 
 impl Header {
-    /// Reads a header from the front of `input`: the header and its length, or `None` when more octets are needed.
+    /// Parses a header from the front of `input`; returns the header and its length, or `None` if more bytes are needed.
     ///
-    /// A violation is found at the first octet that proves it, also in a header that has not fully arrived.
+    /// A violation is found at the first byte that proves it, even in an incomplete header.
     #[inline]
     pub fn parse(input: &[u8], expect: Expect) -> Result<Option<(Self, usize)>, Violation> {
         let [first, rest @ ..] = input else {
@@ -132,7 +132,7 @@ impl Header {
         self.parts(|part| out.extend_from_slice(part));
     }
 
-    /// Hands out its octets, in one to three parts.
+    /// Passes its bytes to a callback, in one to three parts.
     #[inline]
     pub(crate) fn parts(&self, mut put: impl FnMut(&[u8])) {
         let first = if self.fin { FIN } else { 0 }
@@ -366,7 +366,7 @@ mod tests {
             let got = Header::parse(input, *expect)
                 .map(|found| found.map(|(header, taken)| (header.length, taken)));
             assert_eq!(got, *want, "{name}");
-            // A prefix asks for more, or is wrong in the same way.
+            // A prefix needs more bytes, or is invalid in the same way.
             for end in 0..input.len() {
                 match Header::parse(&input[..end], *expect) {
                     Ok(None) => {}

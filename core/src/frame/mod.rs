@@ -1,6 +1,6 @@
 //! Frames: the unit on the wire.
 //! RFC 6455 section 5.2.
-//! Knows octets and headers; what a sequence of frames means is the business of [`crate::connection`].
+//! Knows bytes and headers; [`crate::connection`] interprets sequences of frames.
 //!
 //! ```text
 //!  0                   1                   2                   3

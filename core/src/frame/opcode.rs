@@ -2,26 +2,26 @@
 //! RFC 6455 sections 5.2, 5.5 and 5.6.
 //! Knows no frame: the four bits alone.
 
-/// What a frame carries.
+/// The type of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Opcode {
-    /// 0: more of the message that was begun.
+    /// 0: continues a message.
     Continuation = 0x0,
-    /// 1: text begins.
+    /// 1: starts a text message.
     Text = 0x1,
-    /// 2: octets begin.
+    /// 2: starts a binary message.
     Binary = 0x2,
     /// 8: the closing handshake.
     Close = 0x8,
-    /// 9: a question whether the peer lives.
+    /// 9: asks whether the peer is alive.
     Ping = 0x9,
-    /// 10: the answer.
+    /// 10: answers a ping.
     Pong = 0xA,
 }
 
 impl Opcode {
-    /// Reads the low four bits; the reserved values are `None`.
+    /// Parses the low four bits; reserved values give `None`.
     pub const fn from_bits(bits: u8) -> Option<Self> {
         match bits & 0x0f {
             0x0 => Some(Self::Continuation),
@@ -34,7 +34,7 @@ impl Opcode {
         }
     }
 
-    /// Whether this is a control frame (section 5.5).
+    /// Returns whether this is a control frame (section 5.5).
     pub const fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
@@ -45,7 +45,7 @@ impl Opcode {
 pub enum MessageKind {
     /// UTF-8.
     Text,
-    /// Any octets.
+    /// Any bytes.
     Binary,
 }
 

@@ -1,6 +1,6 @@
 //! The client's side of the opening handshake.
 //! RFC 6455 section 4.1; RFC 9112 section 6 for the body of a refusal.
-//! Knows no socket: it writes a request, and judges the answer.
+//! Knows no socket: it writes a request, and checks the answer.
 
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -18,17 +18,17 @@ use crate::http::field::{has_token, is_host, is_token};
 use crate::http::{Fields, HeadError, Response, ResponseHead, Scan, Url, parse_response, response};
 use crate::random::Nonce;
 
-/// What a client adds to its request.
+/// Additions to a client's request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientOptions {
     /// The subprotocols it offers, the preferred one first.
     pub subprotocols: Vec<String>,
-    /// Further fields, such as `Origin`, `Authorization` or `Cookie`. A `Host` stands in the place of the URL's, and an
-    /// `Authorization` in that of its user name and password. The other fields of the handshake itself are refused.
+    /// Additional fields, such as `Origin`, `Authorization` or `Cookie`. A `Host` replaces the URL's, and an `Authorization` that of
+    /// its user name and password. Other fields of the handshake itself are refused.
     pub fields: Fields,
 }
 
-/// The answer breaks a rule of section 4.1: the client "MUST _Fail the WebSocket Connection_".
+/// Why the answer breaks a rule of section 4.1: the client "MUST _Fail the WebSocket Connection_".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -47,10 +47,10 @@ pub enum Failure {
     /// `Connection` does not list `Upgrade`.
     #[error("the Connection header of the response does not list Upgrade")]
     Connection,
-    /// `Sec-WebSocket-Accept` is missing, repeated, or not the answer to our key.
+    /// `Sec-WebSocket-Accept` is missing, repeated, or does not answer our key.
     #[error("the Sec-WebSocket-Accept header does not answer our key")]
     Accept,
-    /// An extension that was not offered, or parameters that do not fit the offer.
+    /// An extension that was not offered, or parameters that do not match the offer.
     #[error("the response names an extension or parameters that were not offered")]
     Extensions,
     /// A subprotocol that was not offered, or more than one.
@@ -59,7 +59,7 @@ pub enum Failure {
     /// The input ended before the head.
     #[error("the connection ended before the response")]
     EndOfInput,
-    /// The answer did not come in time.
+    /// The answer did not arrive in time.
     #[error("the response did not arrive in time")]
     Timeout,
 }
@@ -74,7 +74,7 @@ impl From<HeadError> for Failure {
     }
 }
 
-/// What the server answered.
+/// The server's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// 101: the connection is open.
@@ -88,7 +88,7 @@ pub enum Answer {
 /// A 101 that passed all checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// What was agreed.
+    /// The agreement.
     pub agreement: Agreement,
     /// All fields of the response.
     pub fields: Fields,
@@ -98,25 +98,25 @@ pub struct Opened {
 #[derive(Debug)]
 struct Refused {
     head: ResponseHead,
-    /// Octets before the body.
+    /// The bytes before the body.
     start: usize,
     chunks: Chunks,
 }
 
-/// A client that awaits its answer.
+/// A client that waits for the answer.
 pub struct ClientHandshake {
     config: Arc<Config>,
     request: Vec<u8>,
     accept: String,
     subprotocols: Vec<String>,
     scan: Scan,
-    /// Octets of interim responses that were passed over.
+    /// The bytes of interim responses that were skipped.
     passed: usize,
     refused: Option<Refused>,
 }
 
 impl ClientHandshake {
-    /// Begins. The nonce must be fresh entropy for each connection.
+    /// Starts a handshake. The nonce must be fresh entropy for each connection.
     pub fn new(
         config: &Arc<Config>,
         url: &Url,
@@ -184,14 +184,14 @@ impl ClientHandshake {
         })
     }
 
-    /// The octets to send first. Nothing may follow them before the answer (4.1).
+    /// Returns the bytes to send first. Nothing may follow them before the answer (4.1).
     pub fn request(&self) -> &[u8] {
         &self.request
     }
 
-    /// Looks at what has arrived: `input` holds all of it, from the first octet; `ended` says that no more will come.
+    /// Examines the input: `input` holds all of it, from the first byte; `ended` tells that no more will come.
     ///
-    /// The answer comes back with how many octets it took: what follows belongs to the connection.
+    /// Returns the answer with the number of bytes that it took: the bytes after it belong to the connection.
     pub fn receive(
         &mut self,
         input: &[u8],
@@ -239,14 +239,14 @@ impl ClientHandshake {
         }
     }
 
-    /// Whether the server has refused, and its body has not come in full. It may never come: do not wait long for it, and ask
-    /// [`give_up`](Self::give_up) then.
+    /// Returns whether the server has refused, and the body of the refusal is incomplete. It may never arrive: do not wait long for it,
+    /// and then call [`give_up`](Self::give_up).
     pub const fn is_refused(&self) -> bool {
         self.refused.is_some()
     }
 
-    /// Says that no more is waited for, as when the time is over: a refusal whose body has not come in full is the answer, with the
-    /// body as far as it came. `None` before the head of one. `input` is as for [`receive`](Self::receive).
+    /// Stops waiting, for example because time is up: returns a refusal whose body is incomplete, with the part of the body that
+    /// arrived. `None` before its head. `input` is as for [`receive`](Self::receive).
     pub fn give_up(&mut self, input: &[u8]) -> Option<Answer> {
         let mut refused = self.refused.take()?;
         let body = input.get(refused.start..).unwrap_or_default();
@@ -259,7 +259,7 @@ impl ClientHandshake {
         self.config.limits.body
     }
 
-    /// The checks of 4.1 on a 101.
+    /// Performs the checks of 4.1 on a 101.
     pub(super) fn check(&self, fields: Fields) -> Result<Opened, Failure> {
         if !only(&fields, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
             return Err(Failure::Upgrade);
@@ -274,7 +274,7 @@ impl ClientHandshake {
         Ok(Opened { agreement, fields })
     }
 
-    /// What HTTP/1.1 and HTTP/2 have in common.
+    /// Performs the checks that HTTP/1.1 and HTTP/2 share.
     pub(super) fn check_common(&self, fields: &Fields) -> Result<Agreement, Failure> {
         let answers = extension::parse(fields.all("sec-websocket-extensions"))
             .map_err(|_| Failure::Extensions)?;
@@ -307,7 +307,7 @@ impl ClientHandshake {
 }
 
 impl fmt::Debug for ClientHandshake {
-    /// What is asked may hold a password.
+    /// The request may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientHandshake")
             .field("refused", &self.refused)
@@ -315,7 +315,7 @@ impl fmt::Debug for ClientHandshake {
     }
 }
 
-/// The caller's `Host`, if there is one. RFC 9112 3.2: "A client MUST send a Host header field" with its host, and one only.
+/// Returns the caller's `Host`, if there is one. RFC 9112 3.2: "A client MUST send a Host header field" with its host, and only one.
 fn host(fields: &Fields) -> Result<Option<&str>, Misuse> {
     let mut all = fields.all("host");
     let Some(host) = all.next() else {
@@ -339,7 +339,7 @@ fn answer(head: ResponseHead, body: Vec<u8>) -> Answer {
 }
 
 impl Answer {
-    /// An answer that does not open the connection.
+    /// Handles an answer that does not open the connection.
     pub(super) fn other(response: Response) -> Self {
         if response.location().is_some() {
             Self::Redirect(response)
@@ -350,7 +350,7 @@ impl Answer {
 }
 
 impl Refused {
-    /// The body, once it is whole or as long as we keep; `None` when more must come (RFC 9112 section 6.3).
+    /// Returns the body, once it is complete or as long as the limit; `None` when more must arrive (RFC 9112 section 6.3).
     fn body(&mut self, input: &[u8], ended: bool, limit: usize) -> Option<Vec<u8>> {
         let head = &self.head;
         if matches!(head.status, 204 | 304) {
@@ -372,24 +372,24 @@ impl Refused {
     }
 }
 
-/// A chunked body, taken apart as it arrives: what was looked at is not looked at again.
+/// A chunked body, parsed as it arrives: no byte is examined twice.
 #[derive(Debug, Default)]
 struct Chunks {
     body: Vec<u8>,
-    /// Octets of the input that are done with.
+    /// The number of processed bytes of the input.
     done: usize,
-    /// What is left of a chunk, its line end included.
+    /// The rest of a chunk, including its line end.
     left: usize,
 }
 
-/// The line end behind a chunk.
+/// The line end after a chunk.
 const LINE_END: usize = 2;
 
 /// A longer line before a chunk is malformed.
 const LONGEST_LINE: usize = 1 << 10;
 
 impl Chunks {
-    /// Looks at all of the body that has arrived; whether it is whole, or as long as `limit`. What is malformed ends it.
+    /// Examines all of the body that has arrived; returns whether it is complete, or as long as `limit`. A malformed chunk ends it.
     fn take(&mut self, input: &[u8], limit: usize) -> bool {
         loop {
             let rest = input.get(self.done..).unwrap_or_default();

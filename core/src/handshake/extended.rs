@@ -1,6 +1,6 @@
-//! The handshake over HTTP/2 and HTTP/3: the decision and the fields; the stack itself is somebody else's.
+//! The handshake over HTTP/2 and HTTP/3: validation and response fields; another stack speaks the protocol.
 //! RFC 8441 sections 4 and 5; RFC 9220 section 3.
-//! Knows no stream: once the response is sent, octets of DATA frames are the octets of the connection.
+//! Knows no stream: once the response is sent, the bytes of DATA frames are the bytes of the connection.
 
 use super::{Refusal, Request};
 use crate::http::{Fields, RequestHead};
@@ -23,10 +23,10 @@ pub struct ExtendedConnect<'a> {
 }
 
 impl ExtendedConnect<'_> {
-    /// Checks it (RFC 8441 section 5). The answer to an accepted request has status 200 and the fields of
+    /// Validates it (RFC 8441 section 5). The answer to an accepted request has status 200 and the fields of
     /// [`Request::accept_fields`]; there is no key, and no `Upgrade` or `Connection`.
     ///
-    /// END_STREAM is the end of input; a reset with CANCEL is a reset of TCP. Clients mask as ever.
+    /// END_STREAM is the end of input; a reset with CANCEL is a reset of TCP. Clients mask as usual.
     pub fn check(self) -> Result<Request, Refusal> {
         if self.method != "CONNECT" {
             return Err(Refusal::Method);

@@ -1,6 +1,6 @@
-//! The handshake for stacks that speak the types of the `http` crate.
+//! The handshake for stacks that use the types of the `http` crate.
 //! RFC 6455 sections 4.1 and 4.2; RFC 8441 section 5.
-//! Knows no stack: a request was parsed elsewhere, a response is written elsewhere.
+//! Knows no stack: another stack parses the request and writes the response.
 
 use http::{HeaderMap, Method, StatusCode, Version};
 
@@ -13,8 +13,8 @@ use crate::error::Misuse;
 use crate::http::{Fields, RequestHead, Response};
 
 impl Request {
-    /// Checks a request that another stack parsed: HTTP/1.1, or an extended CONNECT over HTTP/2 whose `:protocol`
-    /// is given, since the `http` crate has no place for it.
+    /// Validates a request that another stack parsed: HTTP/1.1, or an extended CONNECT over HTTP/2 whose `:protocol` is passed
+    /// separately, because the `http` crate has no place for it.
     pub fn from_http<B>(
         request: &http::Request<B>,
         protocol: Option<&str>,
@@ -42,7 +42,7 @@ impl Request {
         }
     }
 
-    /// Accepts: the response to be written by the stack, and what was agreed.
+    /// Accepts: returns the response for the stack to write, and the agreement.
     pub fn accept_http(
         &self,
         config: &Config,
@@ -60,7 +60,7 @@ impl Request {
 }
 
 impl ClientHandshake {
-    /// Checks a response that another stack parsed: 101 over HTTP/1.1, 2xx over HTTP/2 (RFC 8441 section 5).
+    /// Validates a response that another stack parsed: 101 over HTTP/1.1, 2xx over HTTP/2 (RFC 8441 section 5).
     ///
     /// # Errors
     /// As for [`receive`](Self::receive).
@@ -93,7 +93,7 @@ impl ClientHandshake {
 }
 
 impl Response {
-    /// The response as a type of the `http` crate.
+    /// Returns the response as a type of the `http` crate.
     pub fn into_http(self) -> Result<http::Response<alloc::vec::Vec<u8>>, Misuse> {
         let status = StatusCode::from_u16(self.status).map_err(|_| Misuse::BadStatus)?;
         build(status, &self.fields, self.body)

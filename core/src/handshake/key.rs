@@ -1,5 +1,5 @@
 //! `Sec-WebSocket-Key` and `Sec-WebSocket-Accept`.
-//! RFC 6455 sections 4.1 and 4.2.2; the hash and the coding are libraries'.
+//! RFC 6455 sections 4.1 and 4.2.2; libraries do the hashing and the encoding.
 //! Knows no head.
 
 use alloc::string::String;
@@ -14,13 +14,13 @@ use crate::random::Nonce;
 /// 1.3: "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Whether `key` is the base64 of 16 octets. The unused bits of the last character may be set: no decoder needs them.
+/// Returns whether `key` is the base64 of 16 bytes. The unused bits of the last character may be set: no decoder needs them.
 pub fn is_key(key: &[u8]) -> bool {
     let alphabet = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/');
     matches!(key.strip_suffix(b"=="), Some(digits) if digits.len() == 22 && digits.iter().all(alphabet))
 }
 
-/// The value of `Sec-WebSocket-Accept` that answers `key`.
+/// Returns the value of `Sec-WebSocket-Accept` that answers `key`.
 ///
 /// ```
 /// use sansws_core::handshake::accept_key;
@@ -33,7 +33,7 @@ pub fn accept_key(key: &[u8]) -> String {
     STANDARD.encode(Sha1::digest(&octets))
 }
 
-/// The key that stands for `nonce`.
+/// Returns the key for `nonce`.
 pub(super) fn encode_key(nonce: Nonce) -> String {
     STANDARD.encode(nonce.0)
 }

@@ -11,7 +11,7 @@
 //!    ─▶ Open, Redirect, Refused                   Response::write()    (refused)
 //! ```
 //!
-//! Both say how many octets they consumed: what follows belongs to the connection.
+//! Both return how many bytes they consumed: the bytes after them belong to the connection.
 
 mod client;
 mod extended;
@@ -38,16 +38,16 @@ use alloc::string::String;
 use crate::extension::deflate::Agreed;
 use crate::http::Fields;
 
-/// What a handshake came to.
+/// The result of a handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
-    /// The subprotocol, if one was chosen.
+    /// The negotiated subprotocol, if there is one.
     pub subprotocol: Option<String>,
-    /// permessage-deflate, if both want it.
+    /// The negotiated permessage-deflate, if both sides want it.
     pub deflate: Option<Agreed>,
 }
 
-/// The fields that the handshake writes itself.
+/// The fields that the handshake itself writes.
 const OWN: [&str; 10] = [
     "host",
     "upgrade",
@@ -61,7 +61,7 @@ const OWN: [&str; 10] = [
     "transfer-encoding",
 ];
 
-/// Whether the caller's fields hold one that the handshake writes itself: twice in a head it would break it.
+/// Returns whether the caller's fields contain one that the handshake itself writes: a duplicate would break the head.
 fn hold_own(fields: &Fields) -> bool {
     fields.iter().any(|(name, _)| is_own(name))
 }

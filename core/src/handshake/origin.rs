@@ -1,9 +1,9 @@
-//! Which pages may connect: `Origin` against a policy.
+//! Decides which pages may connect: checks `Origin` against a policy.
 //! RFC 6455 section 10.2; RFC 6454 sections 4, 6 and 7.
-//! Knows no request: it is given values of `Origin` and of `Host`, and compares them whole, never by their ends.
+//! Knows no request: it takes the values of `Origin` and `Host`, and compares them as a whole, never by suffix.
 //!
-//! A browser sends the origin of the page with each handshake, and lets no page change it. Without a check any page on the
-//! web may connect, with the cookies that its visitor has for us.
+//! A browser sends the origin of the page with each handshake, and lets no page change it. Without a check, any page on the web may
+//! connect, with the cookies that its visitor has for us.
 
 use alloc::format;
 use alloc::string::String;
@@ -18,21 +18,21 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum OriginError {
-    /// There is none, and the policy requires one.
+    /// There is none, but the policy requires one.
     #[error("there is no Origin header")]
     Missing,
     /// There is more than one `Origin` header.
     #[error("there is more than one Origin header")]
     Several,
-    /// It is not the scheme, host and port of one page. `null` is none: any sandboxed page and any file sends it.
+    /// It is not the scheme, host and port of one page. `null` is not accepted: any sandboxed page and any file sends it.
     #[error("the Origin header does not name an origin")]
     Malformed,
-    /// It is another one than those that may connect.
-    #[error("the origin may not connect")]
+    /// It is not one of those that may connect.
+    #[error("the origin is not allowed to connect")]
     Foreign,
 }
 
-/// Where a page comes from: scheme, host and port (RFC 6454 section 4).
+/// The origin of a page: scheme, host and port (RFC 6454 section 4).
 ///
 /// ```
 /// use sansws_core::handshake::Origin;
@@ -47,22 +47,22 @@ pub enum OriginError {
 pub struct Origin {
     scheme: String,
     host: String,
-    /// `None` when it is the default of the scheme, or when the scheme has no default and none is given.
+    /// `None` if it is the default of the scheme, or if the scheme has no default and none is given.
     port: Option<u16>,
 }
 
 impl Origin {
-    /// The scheme, in lower case: `http`, `https`, or that of an application, such as `tauri`.
+    /// Returns the scheme, in lower case: `http`, `https`, or that of an application, such as `tauri`.
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// The host, in lower case; an address of IPv6 in its brackets.
+    /// Returns the host, in lower case; an IPv6 address in its brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, if it is known: 80 for `http` and 443 for `https`, unless it is given.
+    /// Returns the port, if it is known: by default 80 for `http` and 443 for `https`.
     pub fn port(&self) -> Option<u16> {
         self.port.or_else(|| default_port(&self.scheme))
     }
@@ -98,7 +98,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Whose pages may connect.
+/// Which pages may connect.
 ///
 /// ```
 /// use sansws_core::handshake::{OriginError, OriginPolicy};
@@ -134,12 +134,12 @@ impl Default for OriginPolicy {
 }
 
 impl OriginPolicy {
-    /// Pages of the host and port that the request names in `Host`; also programs that send no origin. The default.
+    /// Allows pages of the host and port that the request names in `Host`, and programs that send no origin. The default.
     pub const fn same_host() -> Self {
         Self::new(Allowed::SameHost)
     }
 
-    /// Pages of these origins, such as `https://example.org`, and of no other; also programs that send no origin.
+    /// Allows pages of these origins, such as `https://example.org`, and of no others; also programs that send no origin.
     pub fn list<O: AsRef<str>>(origins: impl IntoIterator<Item = O>) -> Result<Self, OriginError> {
         let origins = origins.into_iter().map(|origin| origin.as_ref().parse());
         origins
@@ -148,7 +148,7 @@ impl OriginPolicy {
             .map(Self::new)
     }
 
-    /// Whoever it is: nothing is looked at. Right only where no cookie and no network decides on what a visitor may do.
+    /// Allows everything, without a check. Use it only if no cookie and no network decides what a visitor may do.
     pub const fn any() -> Self {
         Self::new(Allowed::Any)
     }
@@ -167,9 +167,9 @@ impl OriginPolicy {
         }
     }
 
-    /// Judges a request by all its values of `Origin`, its `Host`, and whether it came over TLS.
+    /// Checks a request by all its values of `Origin`, its `Host`, and whether it arrived over TLS.
     ///
-    /// `None` or `Some(false)` also lets pages of `https` in: TLS may end in front of us.
+    /// `None` or `Some(false)` also admits pages of `https`, because TLS may end in front of us.
     pub fn check<'a>(
         &self,
         origins: impl IntoIterator<Item = &'a [u8]>,
@@ -178,7 +178,7 @@ impl OriginPolicy {
     ) -> Result<(), OriginError> {
         let mut origins = origins.into_iter();
         let Some(origin) = origins.next() else {
-            // 10.2: a client that is no browser need not send it, and could send any.
+            // 10.2: a client that is not a browser need not send it, and could send any.
             return if self.missing_allowed {
                 Ok(())
             } else {
@@ -236,12 +236,12 @@ fn default_port(scheme: &str) -> Option<u16> {
 
 enum Port {
     Absent,
-    /// A colon, and nothing behind it.
+    /// A colon with nothing after it.
     Empty,
     Given(u16),
 }
 
-/// Takes `host[:port]` apart; the host in lower case. `None` for whatever else stands there, such as a path or a user.
+/// Splits `host[:port]`; the host becomes lower case. `None` for anything else, such as a path or a user.
 fn host_and_port(authority: &str) -> Option<(String, Port)> {
     let (host, rest) = match authority.strip_prefix('[') {
         Some(rest) => {

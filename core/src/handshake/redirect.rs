@@ -1,11 +1,11 @@
-//! Where a client goes when it is sent elsewhere.
+//! Where a redirected client goes.
 //! RFC 6455 section 4.1; RFC 9110 sections 10.2.2 and 15.4.
-//! Knows no socket: it is shown a response, and says what to dial next.
+//! Knows no socket: it takes a response, and returns what to dial next.
 //!
 //! - A 301, 302, 303, 307 or 308 with one `Location` is followed, at most as often as allowed; the request stays a GET.
-//! - `http` and `https` in it mean `ws` and `wss`. It never leads from TLS to none.
-//! - Another scheme, host or port does not get what was meant for the first: `Authorization`, `Cookie`,
-//!   `Proxy-Authorization`, `Host`, and the user name and password of the URL are dropped, for this hop and all behind it.
+//! - `http` and `https` in it mean `ws` and `wss`. It never leads from TLS to an unencrypted URL.
+//! - For another scheme, host or port, data meant for the first is dropped: `Authorization`, `Cookie`, `Proxy-Authorization`, `Host`, and
+//!   the user name and password of the URL, for this hop and all that follow.
 
 use thiserror::Error;
 
@@ -16,18 +16,18 @@ use crate::http::{Response, Url, is_secret};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum RedirectError {
-    /// There were more in a row than allowed; a loop ends so too.
-    #[error("the server redirects more often than allowed")]
+    /// There were more in a row than allowed, as in a loop.
+    #[error("the server redirected more often than allowed")]
     TooMany,
-    /// The `Location` is not a URL that a WebSocket may have, or there are several.
-    #[error("the redirect leads to no WebSocket URL")]
+    /// The `Location` is not a valid WebSocket URL, or there are several.
+    #[error("the redirect does not lead to a WebSocket URL")]
     Location,
     /// It leads from `wss` to `ws`.
-    #[error("the redirect leads from TLS to none")]
+    #[error("the redirect leads from TLS to an unencrypted URL")]
     Downgrade,
 }
 
-/// A request, and how often it may still be sent elsewhere.
+/// A request, and how often it may still be redirected.
 ///
 /// ```
 /// use sansws_core::handshake::{ClientOptions, Redirects};
@@ -48,7 +48,7 @@ pub struct Redirects {
 }
 
 impl Redirects {
-    /// The first request; `most` redirects are followed.
+    /// Starts with the first request; at most `most` redirects are followed.
     pub const fn new(url: Url, options: ClientOptions, most: u32) -> Self {
         Self {
             url,
@@ -58,18 +58,18 @@ impl Redirects {
         }
     }
 
-    /// Where the next request goes.
+    /// Returns the URL of the next request.
     pub const fn url(&self) -> &Url {
         &self.url
     }
 
-    /// What it says.
+    /// Returns the options of the next request.
     pub const fn options(&self) -> &ClientOptions {
         &self.options
     }
 
-    /// Looks at an answer other than 101. `true`: make the request that [`url`](Self::url) and [`options`](Self::options) say,
-    /// over a new connection. `false`: it is no redirect, or none are followed.
+    /// Examines an answer other than 101. `true`: make a request with [`url`](Self::url) and [`options`](Self::options), over a new
+    /// connection. `false`: it is not a redirect, or none are followed.
     pub fn follow(&mut self, response: &Response) -> Result<bool, RedirectError> {
         let Some(location) = response.location().filter(|_| self.most > 0) else {
             return Ok(false);
@@ -92,7 +92,7 @@ impl Redirects {
             // RFC 9110 15.4: "Consider removing header fields [...] where there are security implications; this includes but
             // is not limited to Authorization and Cookie."
             let fields = self.options.fields.iter();
-            // A `Host` of the caller's names the first origin.
+            // The caller's `Host` names the first origin.
             let public =
                 fields.filter(|(name, _)| !is_secret(name) && !name.eq_ignore_ascii_case("host"));
             self.options.fields = public.collect();
@@ -110,7 +110,7 @@ mod tests {
     use alloc::string::{String, ToString};
     use alloc::vec::Vec;
 
-    /// Each hop: status, `Location`; then where it comes to, and whether the credentials are still there.
+    /// Each hop: status, `Location`; then the resulting URL, and whether the credentials are kept.
     type Hop<'a> = (u16, &'a str, Result<Option<(&'a str, bool)>, RedirectError>);
 
     struct Case<'a> {

@@ -1,4 +1,4 @@
-//! Why a server refuses a request, and what it answers.
+//! Why a server refuses a request, and its answer.
 //! RFC 6455 sections 4.2.1, 4.2.2 and 4.4; RFC 9110 section 15.5.
 //! Knows no connection: a reason and its HTTP response.
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::http::{HeadError, Response};
 
-/// The request is not one for WebSocket that we can take. [`Refusal::response`] is the answer it must get (4.2.1).
+/// The request is not an acceptable WebSocket request. It must be answered with [`Refusal::response`] (4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -28,7 +28,7 @@ pub enum Refusal {
     /// 400: the target is neither a path nor an http URL.
     #[error("the request target is malformed")]
     Target,
-    /// 400: there is no `Host`, more than one, or one that names no host (RFC 9112 section 3.2).
+    /// 400: there is no `Host`, more than one, or an invalid one (RFC 9112 section 3.2).
     #[error("there must be exactly one Host header, which names a host")]
     Host,
     /// 426: no `Upgrade: websocket`.
@@ -37,8 +37,8 @@ pub enum Refusal {
     /// 400: `Connection` does not list `Upgrade`.
     #[error("the Connection header does not list Upgrade")]
     ConnectionMissing,
-    /// 400: no `Sec-WebSocket-Key`, more than one, or not 16 octets.
-    #[error("there must be exactly one Sec-WebSocket-Key header, of 16 octets in base64")]
+    /// 400: no `Sec-WebSocket-Key`, more than one, or not 16 bytes.
+    #[error("there must be exactly one Sec-WebSocket-Key header, of 16 bytes in base64")]
     Key,
     /// 426: `Sec-WebSocket-Version` is not 13.
     #[error("the WebSocket version is not 13")]
@@ -53,21 +53,21 @@ pub enum Refusal {
     #[error("the request has a body")]
     Body,
     /// 413: the body of a request for a page is longer than [`Limits::body`](crate::config::Limits::body).
-    #[error("the body of the request is longer than is taken here")]
+    #[error("the body of the request is too large")]
     Content,
-    /// 501: extended CONNECT for another protocol than websocket (RFC 9220 section 3).
+    /// 501: extended CONNECT for a protocol other than websocket (RFC 9220 section 3).
     #[error("the :protocol is not websocket")]
     Protocol,
-    /// 408: the head did not come in time.
+    /// 408: the head did not arrive in time.
     #[error("the request did not arrive in time")]
     Timeout,
     /// 503: as many connections as allowed are open, or the server shuts down.
-    #[error("the server takes no more connections now")]
+    #[error("the server accepts no more connections now")]
     Busy,
 }
 
 impl Refusal {
-    /// The HTTP status.
+    /// Returns the HTTP status.
     pub const fn status(self) -> u16 {
         match self {
             Self::Malformed | Self::Target | Self::Host | Self::ConnectionMissing | Self::Key => {
@@ -85,7 +85,7 @@ impl Refusal {
         }
     }
 
-    /// The exact answer: status, the fields that belong to it, and a line of text that says why.
+    /// Returns the exact answer: status, the fields that belong to it, and a line of text with the reason.
     pub fn response(self) -> Response {
         let response = Response::text(self.status(), alloc::format!("{self}\n"));
         match self.status() {

@@ -1,6 +1,6 @@
-//! A valid request for a WebSocket, and its acceptance.
+//! A valid WebSocket request, and its acceptance.
 //! RFC 6455 sections 4.2.1 and 4.2.2.
-//! Knows not how the head arrived: from octets, from another HTTP stack, or over HTTP/2.
+//! Does not know how the head arrived: as bytes, from another HTTP stack, or over HTTP/2.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use crate::extension::{self, deflate};
 use crate::http::field::{has_token, is_host};
 use crate::http::{Fields, RequestHead, response};
 
-/// A request that may be accepted. Whoever holds one need not check it again.
+/// A request that may be accepted. It needs no further checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     head: RequestHead,
@@ -21,16 +21,16 @@ pub struct Request {
     accept: Option<String>,
 }
 
-/// How a request is accepted.
+/// Options for accepting a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcceptOptions {
     /// The subprotocol; it must be one of the offered ones. See [`RequestHead::choose`].
     pub subprotocol: Option<String>,
-    /// Further fields of the response, such as `Set-Cookie`.
+    /// Additional fields of the response, such as `Set-Cookie`.
     pub fields: Fields,
 }
 
-/// What it says is read as the head is read.
+/// Gives access to the head.
 impl Deref for Request {
     type Target = RequestHead;
 
@@ -40,7 +40,7 @@ impl Deref for Request {
 }
 
 impl AcceptOptions {
-    /// Chooses a subprotocol, if there is one.
+    /// Sets the subprotocol, if there is one.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: Option<String>) -> Self {
         self.subprotocol = subprotocol;
@@ -56,7 +56,7 @@ impl AcceptOptions {
 }
 
 impl Request {
-    /// Checks the head of an HTTP/1.1 request (4.2.1).
+    /// Validates the head of an HTTP/1.1 request (4.2.1).
     pub fn check(head: RequestHead) -> Result<Self, Refusal> {
         let fields = &head.fields;
         if head.method != "GET" {
@@ -84,7 +84,7 @@ impl Request {
         Self::check_common(head, accept)
     }
 
-    /// Checks the head of a request for something else, to which a server may answer with a page: it must have no body.
+    /// Validates the head of any other request, to which a server may answer with a page: it must have no body.
     pub fn check_plain(head: &RequestHead) -> Result<(), Refusal> {
         if !only(&head.fields, "host").is_some_and(is_host) {
             return Err(Refusal::Host);
@@ -95,7 +95,7 @@ impl Request {
         Ok(())
     }
 
-    /// Whether a head asks for a WebSocket at all, however badly: then what is wrong with it is worth saying.
+    /// Returns whether a head asks for a WebSocket at all, even if invalid: then the error is worth reporting.
     pub fn is_meant(head: &RequestHead) -> bool {
         has_token(head.fields.all("upgrade"), "websocket")
             || head
@@ -104,7 +104,7 @@ impl Request {
                 .any(|(name, _)| name.len() > 14 && name.get(..14).is_some_and(is_ours))
     }
 
-    /// What HTTP/1.1 and HTTP/2 have in common.
+    /// Performs the checks that HTTP/1.1 and HTTP/2 share.
     pub(super) fn check_common(head: RequestHead, accept: Option<String>) -> Result<Self, Refusal> {
         let fields = &head.fields;
         // 4.2.1: "with a value of 13"
@@ -120,7 +120,7 @@ impl Request {
         Ok(Self { head, accept })
     }
 
-    /// Accepts: the octets of the response, and what was agreed.
+    /// Accepts: returns the bytes of the response, and the agreement.
     pub fn accept(
         &self,
         config: &Config,
@@ -133,7 +133,7 @@ impl Request {
         Ok((out, agreement))
     }
 
-    /// The fields of the response that accepts, for a stack that writes it itself; the status is 101, over HTTP/2 200.
+    /// Returns the fields of the accepting response, for a stack that writes it itself; the status is 101, over HTTP/2 200.
     pub fn accept_fields(
         &self,
         config: &Config,
@@ -181,7 +181,7 @@ impl Request {
     }
 }
 
-/// The one field called `name`, if there is exactly one.
+/// Returns the field called `name`, if there is exactly one.
 pub(super) fn only<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
     let mut all = fields.all(name);
     let first = all.next()?;

@@ -1,6 +1,6 @@
-//! The server's side of the opening handshake, from raw octets.
+//! The server's side of the opening handshake, from raw bytes.
 //! RFC 6455 section 4.2.
-//! Knows no socket: it reads a head, and says what it is.
+//! Knows no socket: it parses a head, and returns a request or a refusal.
 
 use alloc::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{Refusal, Request};
 use crate::config::Config;
 use crate::http::{RequestHead, Scan, parse_request};
 
-/// A server that awaits a request.
+/// A server that waits for a request.
 #[derive(Debug)]
 pub struct ServerHandshake {
     config: Arc<Config>,
@@ -16,7 +16,7 @@ pub struct ServerHandshake {
 }
 
 impl ServerHandshake {
-    /// Begins.
+    /// Starts a handshake.
     pub fn new(config: Arc<Config>) -> Self {
         Self {
             config,
@@ -24,10 +24,10 @@ impl ServerHandshake {
         }
     }
 
-    /// Looks at what has arrived: `input` holds all of it, from the first octet.
+    /// Examines the input: `input` holds all of it, from the first byte.
     ///
-    /// Once the head is whole, the request comes back, and how many octets it took: what follows belongs to the connection.
-    /// A refusal is to be answered with [`Refusal::response`].
+    /// Once the head is complete, returns the request and the number of bytes it took: the bytes after it belong to the connection.
+    /// Answer a refusal with [`Refusal::response`].
     pub fn receive(&mut self, input: &[u8]) -> Result<Option<(Request, usize)>, Refusal> {
         match self.receive_head(input)? {
             Some((head, length)) => Ok(Some((Request::check(head)?, length))),
@@ -35,8 +35,8 @@ impl ServerHandshake {
         }
     }
 
-    /// Receives a head for a server that answers other requests too: it does not check what the head asks for. Once it was returned,
-    /// the next head is looked for, from the first octet behind this one.
+    /// Receives a head, for a server that also answers other requests: it does not check the purpose of the request. The next call
+    /// looks for the next head, from the first byte after this one.
     pub fn receive_head(&mut self, input: &[u8]) -> Result<Option<(RequestHead, usize)>, Refusal> {
         let Some(length) = self.scan.find(input, &self.config.limits)? else {
             return Ok(None);

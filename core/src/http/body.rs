@@ -1,21 +1,21 @@
-//! The body of a request, taken apart as it arrives.
+//! Parses the body of a request as it arrives.
 //! RFC 9112 sections 6 and 7.
-//! Knows no socket. What two readers could understand differently is malformed.
+//! Knows no socket. A body that two readers could interpret differently is malformed.
 
 use alloc::vec::Vec;
 
 use super::RequestHead;
 
-/// Why a body is not taken.
+/// Why a body is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// Its length is not said, or said in two ways, or a chunk is none.
+    /// Its length is missing or given twice, or a chunk is malformed.
     Malformed,
     /// It is longer than the limit.
     TooLarge,
 }
 
-/// A body on its way.
+/// A body that is arriving.
 #[derive(Debug)]
 pub struct Body {
     next: Next,
@@ -23,27 +23,27 @@ pub struct Body {
     octets: Vec<u8>,
 }
 
-/// What comes next.
+/// The next part.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// So many octets, and nothing behind them.
+    /// So many bytes, and nothing after them.
     Rest(u64),
-    /// The line that says how long a chunk is.
+    /// The line with the length of a chunk.
     Size,
-    /// So many octets of a chunk.
+    /// So many bytes of a chunk.
     Chunk(u64),
-    /// The line end behind a chunk.
+    /// The line end after a chunk.
     LineEnd,
-    /// Fields behind the last chunk, which are passed over: so many octets of them came.
+    /// Fields after the last chunk, which are skipped: so many bytes of them have arrived.
     Trailer(usize),
     Nothing,
 }
 
-/// Longest line before a chunk, and most octets of fields behind the last.
+/// Maximum length of the line before a chunk, and of all fields after the last.
 const LONGEST: usize = 1 << 10;
 
 impl Body {
-    /// What the head says of its body, of which at most `limit` octets are taken. Nothing is reserved for a length.
+    /// Reads the framing from the head; at most `limit` bytes are accepted. No memory is reserved for a length.
     pub fn of(head: &RequestHead, limit: usize) -> Result<Self, BodyError> {
         let mut lengths = head.fields.all("content-length");
         let mut codings = head.fields.all("transfer-encoding");
@@ -58,7 +58,7 @@ impl Body {
                     .ok()
                     .filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))
                     .ok_or(BodyError::Malformed)?;
-                // Digits that fit no number are more than any limit.
+                // Digits that overflow a number exceed any limit.
                 Next::Rest(digits.parse().unwrap_or(u64::MAX))
             }
             // 6.1: "A server MAY reject a request that contains both Content-Length and Transfer-Encoding"
@@ -80,17 +80,17 @@ impl Body {
         }
     }
 
-    /// Whether it is whole.
+    /// Returns whether the body is complete.
     pub fn is_whole(&self) -> bool {
         matches!(self.next, Next::Nothing | Next::Rest(0))
     }
 
-    /// Its octets.
+    /// Returns its bytes.
     pub fn into_octets(self) -> Vec<u8> {
         self.octets
     }
 
-    /// Takes what belongs to it, and says how many octets that were: until it is whole, or more input is needed.
+    /// Takes bytes of the body and returns their number: until the body is complete, or more input is needed.
     pub fn take(&mut self, input: &[u8]) -> Result<usize, BodyError> {
         let mut taken = 0;
         while !self.is_whole() {
@@ -103,7 +103,7 @@ impl Body {
         Ok(taken)
     }
 
-    /// One step; `None` when more input is needed.
+    /// Makes one step; returns `None` when more input is needed.
     fn step(&mut self, input: &[u8]) -> Result<Option<usize>, BodyError> {
         match &mut self.next {
             Next::Rest(left) | Next::Chunk(left) => {
@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    /// The body in pieces of `piece` octets, and what was left of the input.
+    /// Feeds the body in pieces of `piece` bytes, and returns it with the rest of the input.
     fn read(
         fields: &[(&str, &str)],
         input: &[u8],

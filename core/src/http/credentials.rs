@@ -1,4 +1,4 @@
-//! A name and a password: how a URL writes them, and how Basic authentication says them.
+//! A user name and a password, in a URL and in Basic authentication.
 //! RFC 3986 sections 2.1 and 3.2.1; RFC 7617 section 2.
 //! Knows no URL and no header field.
 
@@ -10,17 +10,17 @@ use core::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// A name and a password. Its `Debug` shows neither.
+/// A user name and a password. Its `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The name; for HTTP without a colon.
+    /// The user name; for HTTP without a colon.
     pub user: String,
     /// The password.
     pub password: String,
 }
 
 impl Credentials {
-    /// Reads the user information of a URL, `user:password`, and decodes both; `None` for escapes that are none, or no UTF-8.
+    /// Parses and decodes the user information of a URL, `user:password`; `None` for invalid escapes or UTF-8.
     pub(crate) fn from_userinfo(userinfo: &str) -> Option<Self> {
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
         Some(Self {
@@ -29,7 +29,7 @@ impl Credentials {
         })
     }
 
-    /// Returns the value of the header field that says them; `None` when RFC 7617 has no place for them.
+    /// Returns the value of the `Authorization` field; `None` if RFC 7617 does not allow it.
     #[doc(hidden)]
     pub fn basic(&self) -> Option<String> {
         let Self { user, password } = self;

@@ -1,10 +1,10 @@
 //! Dates of HTTP.
 //! RFC 9110 section 5.6.7: the three forms.
-//! Knows no clock: a date becomes a count of seconds. The name of the day is not compared with the date.
+//! Knows no clock: a date becomes a number of seconds. The day of the week is not compared with the date.
 
-/// Seconds from the beginning of 1970 to `date`; `None` when it is not a date, or one before 1970.
+/// Returns the seconds from the beginning of 1970 to `date`; `None` if it is not a date, or is before 1970.
 ///
-/// A year of two digits is one from 1970 to 2069: what "more than 50 years in the future" is, only a clock could say.
+/// A two-digit year is one from 1970 to 2069, because only a clock could tell what is "more than 50 years in the future".
 ///
 /// ```
 /// assert_eq!(sansws_core::http::date::parse("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
@@ -89,7 +89,7 @@ fn seconds(year: u64, month: &str, day: u64, time: &str) -> Option<u64> {
     if !fine || parts.next().is_some() || year < 1970 {
         return None;
     }
-    // Years that begin in March have their leap day last.
+    // If years start in March, the leap day is last.
     let (year, month) = if month > 2 {
         (year, month - 3)
     } else {

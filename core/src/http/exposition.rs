@@ -1,20 +1,20 @@
-//! Numbers as text for Prometheus: the exposition format 0.0.4.
-//! Knows no number of ours: names, labels and values are given.
+//! Writes metrics as text for Prometheus: the exposition format 0.0.4.
+//! Knows no metric: the caller passes names, labels and values.
 
 use alloc::string::String;
 use core::fmt::{Display, Write};
 
-/// What stands before each name.
+/// The prefix of each name.
 const PREFIX: &str = "sansws_";
 
-/// What a number means.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows, and begins anew with the process.
+    /// It only grows, and restarts with the process.
     Counter,
     /// It goes up and down.
     Gauge,
-    /// How often a number lay in which range.
+    /// It counts values by range.
     Histogram,
 }
 
@@ -27,7 +27,7 @@ impl Kind {
         }
     }
 
-    /// What the name of a counter ends with.
+    /// The suffix of a counter's name.
     const fn suffix(self) -> &'static str {
         match self {
             Self::Counter => "_total",
@@ -36,21 +36,21 @@ impl Kind {
     }
 }
 
-/// Text in the making.
+/// A text under construction.
 #[derive(Debug, Default)]
 pub struct Exposition(String);
 
 impl Exposition {
-    /// A number without labels.
+    /// Writes a metric without labels.
     pub fn one(&mut self, kind: Kind, name: &str, help: &str, value: impl Display) {
         self.family(kind, name, help).sample("", &[], value);
     }
 
-    /// Numbers of one name; their samples follow. `help` is one line without a backslash.
+    /// Starts a metric; its samples follow. `help` is one line without a backslash.
     pub fn family<'a>(&'a mut self, kind: Kind, name: &'a str, help: &str) -> Family<'a> {
         let (word, suffix) = (kind.word(), kind.suffix());
         let help = help.trim();
-        // A string takes all that is written to it.
+        // Writing to a string never fails.
         let _ = writeln!(self.0, "# HELP {PREFIX}{name}{suffix} {help}");
         let _ = writeln!(self.0, "# TYPE {PREFIX}{name}{suffix} {word}");
         Family {
@@ -66,7 +66,7 @@ impl Exposition {
     }
 }
 
-/// Numbers of one name.
+/// A metric, with samples to follow.
 #[derive(Debug)]
 pub struct Family<'a> {
     text: &'a mut String,
@@ -75,7 +75,8 @@ pub struct Family<'a> {
 }
 
 impl Family<'_> {
-    /// One of them: what is behind the name, as `_bucket` of a histogram, labels, and the value. No label value needs an escape.
+    /// Writes a sample: the suffix of the name, such as `_bucket` of a histogram, labels, and the value. No label value needs an
+    /// escape.
     pub fn sample(
         &mut self,
         part: &str,

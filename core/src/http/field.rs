@@ -5,23 +5,23 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 
-/// The value does not follow its grammar.
+/// The value violates its grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Whether `octet` may stand in a token.
+/// Returns whether `octet` is allowed in a token.
 pub const fn is_token_octet(octet: u8) -> bool {
     matches!(octet,
         b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
         | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
 }
 
-/// Whether `text` is a token: not empty, and of token octets only.
+/// Returns whether `text` is a token: not empty, and only of token bytes.
 pub fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(is_token_octet)
 }
 
-/// Whether `value` may stand in a field: no control octet but the tab, no blank at its ends.
+/// Returns whether `value` is allowed in a field: no control byte but the tab, no whitespace at its ends.
 pub fn is_value(value: &[u8]) -> bool {
     value
         .iter()
@@ -29,24 +29,24 @@ pub fn is_value(value: &[u8]) -> bool {
         && value.trim_ascii().len() == value.len()
 }
 
-/// Whether the comma-separated list in `fields` holds `token`, in any case.
+/// Returns whether the comma-separated list in `fields` contains `token`, in any case.
 pub fn has_token<'a>(fields: impl Iterator<Item = &'a [u8]>, token: &str) -> bool {
     fields
         .flat_map(|field| field.split(|octet| *octet == b','))
         .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// A reader of one field value. Blanks between elements are skipped.
+/// A reader of one field value. Whitespace between elements is skipped.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
-    /// Begins at the front of `value`.
+    /// Starts at the front of `value`.
     pub const fn new(value: &'a [u8]) -> Self {
         Self(value)
     }
 
-    /// Skips commas; whether the end is reached.
+    /// Skips commas; returns whether the end is reached.
     pub fn skip_commas(&mut self) -> bool {
         while self.take(b',') {}
         self.0.is_empty()
@@ -110,7 +110,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Demands a comma or the end.
+    /// Requires a comma or the end.
     pub fn end_of_element(&mut self) -> Result<(), Malformed> {
         if self.0.trim_ascii_start().is_empty() || self.take(b',') {
             Ok(())
@@ -120,7 +120,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Whether `value` may stand in `Host`: `uri-host [ ":" port ]` (RFC 9110 section 7.2, RFC 3986 section 3.2.2). It may be empty.
+/// Returns whether `value` is allowed in `Host`: `uri-host [ ":" port ]` (RFC 9110 section 7.2, RFC 3986 section 3.2.2). It may be empty.
 pub fn is_host(value: &[u8]) -> bool {
     let port_from = |rest: &[u8]| match rest {
         [] => true,

@@ -1,10 +1,10 @@
-//! Who a request came from, as the proxies before us say.
+//! Determines the client of a request from what the proxies in front of us report.
 //! RFC 7239 (Forwarded) and RFC 9110 section 5.6.4 (quoted strings); X-Forwarded-* have no RFC.
-//! Knows no connection: it is given the fields, and the address of whoever sent them.
+//! Knows no connection: it takes the fields, and the address of the peer that sent them.
 //!
-//! Every proxy appends who it heard from, so the list is read from its end, one hop at a time, and only as long as the hop
-//! that said so is trusted. What stands before that was written by a stranger and may be anything: it cannot even spoil what
-//! stands behind it, since elements are also taken apart from the end.
+//! Every proxy appends the address that it received the request from. The list is therefore read from its end, one hop at a time, and only
+//! as long as the reporting hop is trusted. Everything before that was written by a stranger and may be anything; it cannot even break the
+//! part after it, because elements are also parsed from the end.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ use core::str::FromStr;
 use super::Fields;
 use super::field::{Malformed, is_host, is_token_octet};
 
-/// Networks whose word is taken.
+/// Networks that are trusted.
 ///
 /// ```
 /// use sansws_core::http::forwarded::{Trusted, client};
@@ -31,21 +31,21 @@ pub struct Trusted {
     headers: Headers,
 }
 
-/// Which fields proxies write.
+/// The fields that proxies write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Headers {
-    /// Either kind. Where a request has both, only what both say is believed: a proxy that writes one of them may let
-    /// the other pass as the client made it up.
+    /// Either kind. If a request has both, only what they agree on is trusted: a proxy that writes one of them may pass on the other as
+    /// the client made it up.
     #[default]
     Any,
-    /// `Forwarded` alone.
+    /// Only `Forwarded`.
     Forwarded,
-    /// `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` alone.
+    /// Only `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host`.
     XForwarded,
 }
 
 impl Trusted {
-    /// Networks such as `10.0.0.0/8`, `::1` or `fd00::/8`. Without any, nobody is trusted.
+    /// Networks such as `10.0.0.0/8`, `::1` or `fd00::/8`. Without any, no proxy is trusted.
     pub fn new<N: AsRef<str>>(networks: impl IntoIterator<Item = N>) -> Result<Self, BadNetwork> {
         let networks = networks.into_iter().map(|network| network.as_ref().parse());
         Ok(Self {
@@ -61,7 +61,7 @@ impl Trusted {
         self
     }
 
-    /// Whether `address` belongs to one of the networks.
+    /// Returns whether `address` belongs to one of the networks.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.networks
             .iter()
@@ -69,21 +69,21 @@ impl Trusted {
     }
 }
 
-/// Text that is no network: an address, or an address, `/` and how many of its bits count.
+/// The text is not a network: an address, or an address, `/` and the number of its significant bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("this is not a network such as 10.0.0.0/8")]
+#[error("expected a network such as 10.0.0.0/8")]
 pub struct BadNetwork;
 
-/// An address and how many of its bits count.
+/// An address and the number of its significant bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
-    /// As IPv6; those of IPv4 mapped into it.
+    /// As IPv6; IPv4 addresses are mapped.
     bits: u128,
     mask: u128,
 }
 
 impl Network {
-    /// Whether `address` belongs to it; an IPv4 address is the same one when it is mapped into IPv6.
+    /// Returns whether `address` belongs to it; an IPv4 address equals its IPv4-mapped IPv6 address.
     pub const fn contains(&self, address: IpAddr) -> bool {
         mapped(address) & self.mask == self.bits
     }
@@ -130,21 +130,21 @@ const fn mapped(address: IpAddr) -> u128 {
     }
 }
 
-/// What is believed about a client.
+/// The trusted information about a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarded {
-    /// The address of the nearest hop that is not trusted: the client, or a proxy of its own.
+    /// The address of the nearest untrusted hop: the client, or a proxy of its own.
     pub address: IpAddr,
-    /// Whether it spoke TLS to the proxy that it reached, if that proxy says so.
+    /// Whether it used TLS to the proxy that it reached, if that proxy reports it.
     pub secure: Option<bool>,
-    /// The `Host` that it sent to that proxy, if that proxy says so.
+    /// The `Host` that it sent to that proxy, if that proxy reports it.
     pub host: Option<String>,
 }
 
-/// What one proxy says about whoever it heard from.
+/// The report of one proxy about its peer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Hop {
-    /// `None` when the proxy hides it or does not know it.
+    /// `None` if the proxy hides or does not know it.
     address: Option<IpAddr>,
     secure: Option<bool>,
     host: Option<String>,
@@ -153,9 +153,9 @@ struct Hop {
 /// Maximum number of hops that are followed.
 const MOST_HOPS: usize = 32;
 
-/// Who a request came from: `peer`, unless it is trusted and names somebody else.
+/// Returns the source of a request: `peer`, unless it is trusted and names another address.
 ///
-/// A trusted hop that hides whom it heard from, and anything malformed, ends the walk at the last good hop.
+/// A trusted hop that hides its peer, or anything malformed, ends the walk at the last valid hop.
 pub fn client(fields: &Fields, peer: IpAddr, trusted: &Trusted) -> Forwarded {
     let peer = peer.to_canonical();
     let believed = match trusted.headers {
@@ -181,7 +181,7 @@ pub fn client(fields: &Fields, peer: IpAddr, trusted: &Trusted) -> Forwarded {
     })
 }
 
-/// Follows hops from the nearest; `None` when there are none at all.
+/// Follows hops from the nearest; `None` if there are none.
 fn walk(
     hops: impl Iterator<Item = Result<Hop, Malformed>>,
     peer: IpAddr,
@@ -210,16 +210,16 @@ fn walk(
     found
 }
 
-/// The elements of all `Forwarded` fields, the last first.
+/// Iterates over the elements of all `Forwarded` fields, last first.
 fn forwarded(fields: &Fields) -> impl Iterator<Item = Result<Hop, Malformed>> {
     elements(fields, "forwarded").map(|element| element.and_then(pairs))
 }
 
-/// The entries of all `X-Forwarded-For` fields, the last first, each with its protocol and host.
+/// Iterates over the entries of all `X-Forwarded-For` fields, last first, each with its protocol and host.
 fn x_forwarded(fields: &Fields) -> impl Iterator<Item = Result<Hop, Malformed>> {
     let list = |name| elements(fields, name).take(MOST_HOPS + 1);
     let count = list("x-forwarded-for").count();
-    // Most proxies leave one value, that of the outermost, while they append addresses; others append both.
+    // Most proxies leave one value, that of the outermost, while they append addresses; others append to both.
     let beside = move |name, at| {
         let mut values = list(name);
         let value = match list(name).count() {
@@ -243,7 +243,7 @@ fn x_forwarded(fields: &Fields) -> impl Iterator<Item = Result<Hop, Malformed>> 
     })
 }
 
-/// The elements of the lists called `name`, the last first. An empty one is malformed.
+/// Iterates over the elements of the lists called `name`, last first. An empty one is malformed.
 fn elements<'a>(
     fields: &'a Fields,
     name: &str,
@@ -271,7 +271,7 @@ fn elements<'a>(
     })
 }
 
-/// Where the last comma outside of quotes is, read from the end: what a stranger put in front can open no quotes here.
+/// Finds the last comma outside of quotes, from the end, so that a stranger's text at the front cannot open quotes here.
 fn last_comma(value: &[u8]) -> Result<Option<usize>, Malformed> {
     let mut quoted = false;
     for (at, octet) in value.iter().enumerate().rev() {
@@ -344,7 +344,7 @@ fn token(text: &[u8]) -> Result<(&str, &[u8]), Malformed> {
     }
 }
 
-/// The rest of a quoted string, and what follows it.
+/// Returns the rest of a quoted string, and the text after it.
 fn quoted(mut text: &[u8]) -> Result<(String, &[u8]), Malformed> {
     let mut value = Vec::new();
     loop {
@@ -362,7 +362,7 @@ fn quoted(mut text: &[u8]) -> Result<(String, &[u8]), Malformed> {
     }
 }
 
-/// An address with or without a port; `None` for one that is unknown or hidden.
+/// Parses an address with or without a port; `None` if it is unknown or hidden.
 fn node(text: &str) -> Result<Option<IpAddr>, Malformed> {
     // RFC 7239 6: `nodename = IPv4address / "[" IPv6address "]" / "unknown" / obfnode`
     if text.eq_ignore_ascii_case("unknown") || text.starts_with('_') {
@@ -373,7 +373,7 @@ fn node(text: &str) -> Result<Option<IpAddr>, Malformed> {
             let address = address.parse().map(IpAddr::V6).ok()?;
             (port.is_empty() || is_port(port.strip_prefix(':')?)).then_some(address)
         }),
-        // X-Forwarded-For also has IPv6 without brackets.
+        // X-Forwarded-For also contains IPv6 without brackets.
         None => text.parse().ok().or_else(|| {
             let (address, port) = text.split_once(':')?;
             let address = address.parse().map(IpAddr::V4).ok()?;

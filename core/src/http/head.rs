@@ -1,6 +1,6 @@
 //! Heads of requests and responses: found once, parsed once.
 //! RFC 9112 sections 2 to 6; bounds by RFC 6455 section 10.4.
-//! Knows no field by name. The search for the end keeps its place, so a head that drips in costs no more than one that comes whole.
+//! Knows no field by name. The search for the end keeps its place, so a head that arrives slowly costs no more than one that arrives whole.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,7 +8,7 @@ use core::fmt;
 
 use crate::config::Limits;
 
-/// Why a head cannot be read.
+/// Why a head cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
     /// It breaks the grammar of HTTP.
@@ -17,7 +17,7 @@ pub enum HeadError {
     TooLarge,
     /// It has more fields than [`Limits::headers`].
     TooManyFields,
-    /// It is of another version than HTTP/1.1.
+    /// Its version is not HTTP/1.1.
     Version,
 }
 
@@ -28,10 +28,10 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Looks at the octets that came since the last call; `input` holds all of them, from the first.
+    /// Examines the bytes that arrived since the last call; `input` holds all of them, from the first.
     ///
-    /// Says how long the head is once its empty line is there. A line that ends without CR, and a first octet
-    /// that begins no HTTP message, are found at once.
+    /// Returns the length of the head once its empty line is there. A line that ends without CR, and a first byte that starts no HTTP
+    /// message, are found at once.
     pub fn find(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, HeadError> {
         if input
             .first()
@@ -39,7 +39,7 @@ impl Scan {
         {
             return Err(HeadError::Malformed);
         }
-        // What lies behind the longest head must not decide what is wrong with it: it may not have arrived yet.
+        // Bytes beyond the longest head must not decide what is wrong with it: they may not have arrived yet.
         let input = input.get(..=limits.head).unwrap_or(input);
         while let Some(next) = input
             .get(self.seen..)
@@ -68,34 +68,34 @@ impl Scan {
     }
 }
 
-/// Header fields in their order, in one piece of memory.
+/// Header fields in order, in one block of memory.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields {
     octets: Vec<u8>,
-    /// Where each field's name and value end.
+    /// Where the name and the value of each field end.
     ends: Vec<(u32, u32)>,
 }
 
 impl Fields {
-    /// The first field called `name`, in any case.
+    /// Returns the first field called `name`, in any case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.all(name).next()
     }
 
-    /// The first field called `name`, if it is UTF-8.
+    /// Returns the first field called `name`, in any case, if it is UTF-8.
     pub fn get_str(&self, name: &str) -> Option<&str> {
         self.get(name)
             .and_then(|value| core::str::from_utf8(value).ok())
     }
 
-    /// All fields called `name`, in any case.
+    /// Iterates over all fields called `name`, in any case.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.iter()
             .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
     }
 
-    /// All fields.
+    /// Iterates over all fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let starts = core::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
         starts.zip(&self.ends).map(|(start, (middle, end))| {
@@ -111,17 +111,17 @@ impl Fields {
         })
     }
 
-    /// How many there are.
+    /// Returns the number of fields.
     pub const fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Adds a field as it is; what came from a peer was checked by the parser, what goes out is checked by the writer.
+    /// Adds a field unchecked: the parser checks received fields, the writer those that are sent.
     pub fn push(&mut self, name: &str, value: &[u8]) {
         self.octets.extend_from_slice(name.as_bytes());
         let middle = self.octets.len();
@@ -134,7 +134,7 @@ impl Fields {
     }
 }
 
-/// Whether a field proves who somebody is: it is shown to nobody else, and in no log.
+/// Returns whether a field contains credentials, which are sent to no other host and never logged.
 pub(crate) fn is_secret(name: &str) -> bool {
     [
         "authorization",
@@ -147,7 +147,7 @@ pub(crate) fn is_secret(name: &str) -> bool {
 }
 
 impl fmt::Debug for Fields {
-    /// The values of `Authorization`, `Cookie` and their like are not shown.
+    /// Hides the values of `Authorization`, `Cookie` and similar fields.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.iter().map(|(name, value)| {
             if is_secret(name) {
@@ -173,9 +173,9 @@ impl<N: AsRef<str>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
 /// The head of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
-    /// Such as `GET`.
+    /// The method, such as `GET`.
     pub method: String,
-    /// As it stands in the request line.
+    /// The target, as in the request line.
     pub target: String,
     /// Its fields.
     pub fields: Fields,
@@ -190,14 +190,14 @@ pub struct ResponseHead {
     pub fields: Fields,
 }
 
-/// Parses a whole request head. A version other than HTTP/1.1 is an error of its own.
+/// Parses a whole request head. A version other than HTTP/1.1 has its own error.
 pub fn parse_request(head: &[u8], limits: &Limits) -> Result<RequestHead, HeadError> {
     with_slots(limits, |slots| {
         let mut request = httparse::Request::new(slots);
         match request.parse(head) {
             Ok(httparse::Status::Complete(_)) => {}
             Ok(httparse::Status::Partial) => return Err(HeadError::Malformed),
-            // RFC 9112 3: more words than three are no version, but no request line either.
+            // RFC 9112 3: more than three words are no version, but no request line either.
             Err(httparse::Error::Version) if !has_version(head) => {
                 return Err(HeadError::Malformed);
             }
@@ -215,7 +215,7 @@ pub fn parse_request(head: &[u8], limits: &Limits) -> Result<RequestHead, HeadEr
     })
 }
 
-/// Whether the first line has three words, of which the last is a version of HTTP.
+/// Returns whether the first line has three words, the last of which is an HTTP version.
 fn has_version(head: &[u8]) -> bool {
     let line = head
         .split(|octet| *octet == b'\r' || *octet == b'\n')
@@ -247,7 +247,7 @@ pub fn parse_response(head: &[u8], limits: &Limits) -> Result<ResponseHead, Head
     })
 }
 
-/// Lends `parse` room for as many fields as are allowed; the common count needs no heap.
+/// Calls `parse` with room for the allowed number of fields; the usual number needs no heap.
 fn with_slots<'h, T>(
     limits: &Limits,
     parse: impl FnOnce(&mut [httparse::Header<'h>]) -> Result<T, HeadError>,
@@ -305,7 +305,7 @@ mod tests {
             head: 20,
             ..Limits::default()
         };
-        // A line without CR, within the longest head, at its end, and behind it.
+        // A line without CR: within the longest head, at its end, and after it.
         for at in [5, 20, 21, 30] {
             let mut head = [b'a'; 50];
             head[at] = b'\n';

@@ -1,6 +1,6 @@
-//! A reference, taken relative to a URL: what a `Location` means.
+//! Resolves a reference against a URL, as for `Location`.
 //! RFC 3986 sections 4.2 and 5.2; RFC 9110 section 10.2.2.
-//! Knows no redirect: it says where a reference leads.
+//! Knows no redirect: it only returns the target of a reference.
 
 use alloc::format;
 use alloc::string::String;
@@ -10,8 +10,8 @@ use super::Url;
 use crate::error::Misuse;
 
 impl Url {
-    /// Resolves a reference: a whole URL, or one that leaves out what it has in common with this. `http` and `https` become
-    /// `ws` and `wss`; a fragment is dropped. A user name and a password stay with a reference that names no host.
+    /// Resolves a reference: a whole URL, or one that omits the parts it shares with this one. `http` and `https` become `ws` and
+    /// `wss`; a fragment is dropped. The user name and password are kept for a reference without a host.
     ///
     /// ```
     /// use sansws_core::http::Url;
@@ -22,7 +22,7 @@ impl Url {
     /// ```
     ///
     /// # Errors
-    /// [`Misuse::BadUrl`] for another scheme, user information, or octets that no URL has.
+    /// [`Misuse::BadUrl`] for another scheme, user information, or bytes that are not allowed in a URL.
     pub fn join(&self, reference: &str) -> Result<Self, Misuse> {
         let reference = reference.split('#').next().unwrap_or_default();
         if has_scheme(reference) {
@@ -34,7 +34,7 @@ impl Url {
         }
         let (base, base_query) = cut(self.target());
         let (path, query) = cut(reference);
-        // 5.2.2: an empty path takes the path of the base, and its query if there is none.
+        // 5.2.2: an empty path takes the path of the base, and its query if it has none.
         let (path, query) = match path {
             "" if query.is_empty() => (String::from(base), base_query),
             "" => (String::from(base), query),
@@ -50,7 +50,7 @@ impl Url {
     }
 }
 
-/// A URL that somebody else wrote: it does not say who we are.
+/// Parses a URL from another party, which must not contain credentials.
 fn foreign(url: &str) -> Result<Url, Misuse> {
     let url: Url = url.parse()?;
     if url.has_credentials() {
@@ -59,7 +59,7 @@ fn foreign(url: &str) -> Result<Url, Misuse> {
     Ok(url)
 }
 
-/// The path, and the query with its mark.
+/// Returns the path, and the query with its mark.
 fn cut(target: &str) -> (&str, &str) {
     target
         .find('?')

@@ -1,6 +1,6 @@
 //! HTTP as far as the opening handshake needs it: heads, header fields, targets, statuses.
 //! RFC 9110, RFC 9112; RFC 6455 section 4.
-//! Knows nothing of WebSocket but its URL schemes.
+//! Knows nothing of WebSocket except its URL schemes.
 
 pub(crate) mod body;
 mod credentials;

@@ -1,6 +1,6 @@
-//! What the head of a request says: path, query, cookies, origin, offers.
+//! Reads the head of a request: path, query, cookies, origin, offers.
 //! RFC 9110 section 7.1 (target), RFC 6265 section 5.4 (cookies), RFC 6455 sections 4.1 and 10.2.
-//! Knows no connection, and judges nothing.
+//! Knows no connection, and checks nothing.
 
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
@@ -10,14 +10,14 @@ use super::RequestHead;
 use super::field::{Cursor, Malformed, has_token};
 
 impl RequestHead {
-    /// The path, as sent: still percent-encoded.
+    /// Returns the path, as sent: still percent-encoded.
     pub fn path(&self) -> &str {
         let target = self.target.as_str();
         let target = path_of_url(target).unwrap_or(target);
         target.split(['?', '#']).next().unwrap_or_default()
     }
 
-    /// What stands behind the `?`, as sent.
+    /// Returns the part after the `?`, as sent.
     pub fn query(&self) -> Option<&str> {
         self.target
             .split('#')
@@ -26,7 +26,7 @@ impl RequestHead {
             .map(|(_, query)| query)
     }
 
-    /// Names and values of the query, decoded as those of a form are: `+` is a blank, `%` an escape.
+    /// Iterates over names and values of the query, decoded like those of a form: `+` is a space, `%` an escape.
     ///
     /// ```
     /// use sansws_core::http::RequestHead;
@@ -38,29 +38,30 @@ impl RequestHead {
         form_urlencoded::parse(self.query().unwrap_or_default().as_bytes())
     }
 
-    /// The first value of the query called `name`.
+    /// Returns the first value of the query called `name`.
     pub fn query_value(&self, name: &str) -> Option<Cow<'_, str>> {
         self.query_values()
             .find(|(own, _)| own == name)
             .map(|(_, value)| value)
     }
 
-    /// The first field called `name`, in any case, if it is UTF-8.
+    /// Returns the first field called `name`, in any case, if it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.fields.get_str(name)
     }
 
-    /// `Host`, or `:authority`.
+    /// Returns `Host`, or `:authority`.
     pub fn host(&self) -> &str {
         self.header("host").unwrap_or_default()
     }
 
-    /// `Origin`: which page wants the connection (10.2). Browsers send it; a server that serves them should check it.
+    /// Returns `Origin`, which tells the page that wants the connection (10.2). Browsers send it; a server for browsers should check
+    /// it.
     pub fn origin(&self) -> Option<&str> {
         self.header("origin")
     }
 
-    /// The cookies, as name and value (RFC 6265 section 5.4).
+    /// Iterates over the cookies, as name and value (RFC 6265 section 5.4).
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         let fields = self
             .fields
@@ -71,19 +72,19 @@ impl RequestHead {
             .filter_map(|pair| pair.trim().split_once('='))
     }
 
-    /// The first cookie called `name`.
+    /// Returns the first cookie called `name`.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         self.cookies()
             .find(|(own, _)| *own == name)
             .map(|(_, value)| value)
     }
 
-    /// The subprotocols the client offers, in its order of preference.
+    /// Iterates over the subprotocols that the client offers, in its order of preference.
     pub fn subprotocols(&self) -> Vec<&str> {
         self.offered().unwrap_or_default()
     }
 
-    /// The first of `ours`, the server's preference, that the client offers.
+    /// Returns the first of `ours`, in the server's order of preference, that the client offers.
     pub fn choose<'a>(&self, ours: impl IntoIterator<Item = &'a str>) -> Option<String> {
         let theirs = self.subprotocols();
         ours.into_iter()
@@ -108,17 +109,17 @@ impl RequestHead {
         Ok(all)
     }
 
-    /// Whether the target is one that a server takes: a path, or a URL of HTTP with a host (RFC 9112 section 3.2).
+    /// Returns whether the target is valid for a server: a path, or an HTTP URL with a host (RFC 9112 section 3.2).
     pub(crate) fn has_target(&self) -> bool {
         self.target.starts_with('/') || path_of_url(&self.target).is_some()
     }
 
-    /// Whether the client may send another request on this connection (RFC 9112 section 9.3).
+    /// Returns whether the client may send another request on this connection (RFC 9112 section 9.3).
     pub fn keeps_alive(&self) -> bool {
         !has_token(self.fields.all("connection"), "close")
     }
 
-    /// Whether a body follows the head (RFC 9112 section 6.3).
+    /// Returns whether a body follows the head (RFC 9112 section 6.3).
     pub fn has_body(&self) -> bool {
         self.fields.get("transfer-encoding").is_some()
             || self
@@ -128,7 +129,7 @@ impl RequestHead {
     }
 }
 
-/// The path of an absolute URL; `/` when it has none.
+/// Returns the path of an absolute URL; `/` if it has none.
 fn path_of_url(target: &str) -> Option<&str> {
     let (scheme, rest) = target.split_once("://")?;
     if !["http", "https", "ws", "wss"]

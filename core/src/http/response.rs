@@ -1,4 +1,4 @@
-//! A response other than 101: what a server refuses with, what a client was refused with.
+//! A response other than 101: a server refuses with it, or a client was refused with it.
 //! RFC 9110 section 15, RFC 9112 section 6.
 //! Knows no WebSocket.
 
@@ -9,19 +9,19 @@ use alloc::vec::Vec;
 use crate::error::Misuse;
 use crate::http::{Fields, field, reason};
 
-/// Status, fields and body.
+/// A response: status, fields and body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The fields. How long the body is, is not said here: `Content-Length` and `Transfer-Encoding` are not written.
+    /// The fields. The length of the body is not among them: `Content-Length` and `Transfer-Encoding` are not written.
     pub fields: Fields,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// A response without fields or body.
+    /// Creates a response without fields or body.
     pub fn new(status: u16) -> Self {
         Self {
             status,
@@ -30,17 +30,17 @@ impl Response {
         }
     }
 
-    /// A response whose body is plain text.
+    /// Creates a response whose body is plain text.
     pub fn text(status: u16, body: impl Into<String>) -> Self {
         Self::octets(status, "text/plain; charset=utf-8", body.into())
     }
 
-    /// A response whose body is an HTML page.
+    /// Creates a response whose body is an HTML page.
     pub fn html(status: u16, body: impl Into<String>) -> Self {
         Self::octets(status, "text/html; charset=utf-8", body.into())
     }
 
-    /// A response whose body is of the media type `kind`.
+    /// Creates a response whose body has the media type `kind`.
     pub fn octets(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             body: body.into(),
@@ -49,7 +49,7 @@ impl Response {
         .with("Content-Type", kind)
     }
 
-    /// A response whose body is a value as JSON.
+    /// Creates a response whose body is a value as JSON.
     #[cfg(feature = "json")]
     pub fn json<V: serde::Serialize + ?Sized>(
         status: u16,
@@ -66,7 +66,7 @@ impl Response {
         self
     }
 
-    /// Where it redirects to: the `Location` of a 301, 302, 303, 307 or 308.
+    /// Returns the target of a redirect: the `Location` of a 301, 302, 303, 307 or 308.
     pub fn location(&self) -> Option<&str> {
         matches!(self.status, 301 | 302 | 303 | 307 | 308)
             .then(|| self.fields.get_str("location"))
@@ -75,7 +75,7 @@ impl Response {
 
     /// Appends the response to `out`, with `Content-Length` and `Connection: close`.
     ///
-    /// Nothing is written when a field would break the head, or when the status announces no response or a switch.
+    /// Nothing is written if a field would break the head, or if the status announces no response or a switch.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), Misuse> {
         self.write_as(Framing::default(), out)
     }
@@ -111,23 +111,24 @@ impl Response {
     }
 }
 
-/// Whether a field says where the body ends. Two that do would let a client and a proxy see different responses (RFC 9112 6.3).
+/// Returns whether a field determines the end of the body. Two of them would let a client and a proxy see different responses (RFC 9112
+/// 6.3).
 fn is_framing(name: &str) -> bool {
     ["content-length", "transfer-encoding"]
         .iter()
         .any(|framing| name.eq_ignore_ascii_case(framing))
 }
 
-/// What a response answers, and what follows it.
+/// How a response is framed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Framing {
-    /// The connection goes on.
+    /// The connection stays open.
     pub keep_alive: bool,
     /// It answers HEAD.
     pub head: bool,
 }
 
-/// Whether all names are tokens and all values stay within their line.
+/// Returns whether all names are tokens and all values stay within their line.
 pub(crate) fn check_fields(fields: &Fields) -> Result<(), Misuse> {
     let fine = fields
         .iter()

@@ -1,8 +1,8 @@
 //! Reason phrases.
 //! RFC 9110 section 15.
-//! Knows numbers and words.
+//! Knows only numbers and phrases.
 
-/// The reason phrase of `status`; empty for a status that is not registered.
+/// Returns the reason phrase of `status`; empty for an unregistered status.
 pub const fn reason(status: u16) -> &'static str {
     match status {
         100 => "Continue",

@@ -1,6 +1,6 @@
 //! WebSocket URLs.
 //! RFC 6455 section 3; RFC 3986 section 3.
-//! Knows no name resolution: it takes a URL apart, and checks that the parts can stand in a request.
+//! Knows no name resolution: it splits a URL, and checks that the parts are valid in a request.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -20,8 +20,8 @@ use crate::error::Misuse;
 /// assert_eq!(url.authority(), "example.org");
 /// ```
 ///
-/// A user name and a password, `wss://user:p%40ss@example.org/`, are percent-decoded, and said to the server by Basic
-/// authentication (RFC 7617), unless the request has an `Authorization` of its own. They are shown by neither `Display` nor `Debug`.
+/// A user name and a password, `wss://user:p%40ss@example.org/`, are percent-decoded, and sent to the server by Basic authentication (RFC
+/// 7617), unless the request has its own `Authorization`. Neither `Display` nor `Debug` shows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     secure: bool,
@@ -32,37 +32,37 @@ pub struct Url {
 }
 
 impl Url {
-    /// Whether it is `wss`.
+    /// Returns whether it is `wss`.
     pub const fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// The host: a name, or an address; an IPv6 address without its brackets.
+    /// Returns the host: a name, or an address; an IPv6 address without its brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port; 80 or 443 unless it is given.
+    /// Returns the port; 80 or 443 if it has none.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Path and query, as they stand in the request line.
+    /// Returns the path and query, as in the request line.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// The value of `Authorization` that its user name and password make, if it has any.
+    /// Returns the value of `Authorization` for its user name and password, if it has any.
     pub(crate) fn authorization(&self) -> Option<String> {
         self.credentials.as_ref().and_then(Credentials::basic)
     }
 
-    /// Whether it holds a user name or a password.
+    /// Returns whether it contains a user name or a password.
     pub(crate) const fn has_credentials(&self) -> bool {
         self.credentials.is_some()
     }
 
-    /// What is meant for an origin goes along to no other.
+    /// Returns this URL with the credentials of `before`, if both have one origin.
     pub(crate) fn with_credentials_of(self, before: &Self) -> Self {
         let credentials = before.credentials.clone();
         Self {
@@ -71,12 +71,12 @@ impl Url {
         }
     }
 
-    /// Whether scheme, host and port are the same (RFC 6454 section 5).
+    /// Returns whether scheme, host and port are equal (RFC 6454 section 5).
     pub fn is_same_origin(&self, other: &Self) -> bool {
         (self.secure, self.port) == (other.secure, other.port) && self.host == other.host
     }
 
-    /// The value of `Host`: with the port if it is not the default (section 4.1, 4).
+    /// Returns the value of `Host`: with the port if it is not the default (section 4.1, 4).
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') {
             format!("[{}]", self.host)
@@ -97,7 +97,7 @@ impl FromStr for Url {
 
     fn from_str(url: &str) -> Result<Self, Misuse> {
         let (scheme, rest) = url.split_once("://").ok_or(Misuse::BadUrl)?;
-        // http and https are what redirects name (RFC 6455 section 4.1 leaves following them to us).
+        // Redirects name http and https (RFC 6455 section 4.1 leaves following them to us).
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "ws" | "http" => false,
             "wss" | "https" => true,
@@ -169,7 +169,7 @@ impl FromStr for Url {
     }
 }
 
-/// What the user information of a URL says; the outer `None` when that can't be said by Basic authentication.
+/// Parses the user information of a URL; the outer `None` if Basic authentication cannot send it.
 fn credentials(userinfo: &str) -> Option<Option<Credentials>> {
     if matches!(userinfo, "" | ":") {
         return Some(None);
@@ -178,7 +178,7 @@ fn credentials(userinfo: &str) -> Option<Option<Credentials>> {
     credentials.basic().map(|_| Some(credentials))
 }
 
-/// Why a text is no [`Url`].
+/// Why a text is not a [`Url`].
 #[doc(hidden)]
 pub fn why_not_a_url(text: &str) -> &'static str {
     if text.trim().is_empty() {

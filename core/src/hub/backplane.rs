@@ -1,6 +1,6 @@
-//! What a node says to what links the nodes, and what it hears: plain values.
-//! The link of one node keeps the order of commands, and that of events.
-//! Knows no link: in one process it is [`Broker`](super::Broker), between machines something else.
+//! The commands and events between a node and the backplane: plain values.
+//! The link of a node keeps the order of commands, and that of events.
+//! Knows no link: in one process it is [`Broker`](super::Broker), between machines another backplane.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -13,7 +13,7 @@ use crate::close::CloseCode;
 use crate::message::PreparedMessage;
 use crate::time::Instant;
 
-/// Who is to follow an [`Instruction`].
+/// The target of an [`Instruction`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// One channel.
@@ -22,7 +22,7 @@ pub enum Target {
     User(Arc<str>),
 }
 
-/// Something that a channel is to do.
+/// An operation on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Instruction {
@@ -30,75 +30,75 @@ pub enum Instruction {
     Join(Arc<str>),
     /// Leave a group.
     Leave(Arc<str>),
-    /// Belong to another user, or to none.
+    /// Change the user, or remove it.
     SetUser(Option<Arc<str>>),
-    /// Have other metadata.
+    /// Change the metadata.
     SetMetadata(Arc<str>),
-    /// End at this time, by the clock of the hub; or have no such end.
+    /// Expire at this time, by the clock of the hub; or never.
     SetExpiry(Option<Instant>),
 }
 
-/// A number by which a node knows the answer to what it asked.
+/// Identifies the answer to a command.
 pub type Token = u64;
 
-/// What a node asks for.
+/// A command of a node.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Command {
-    /// The windows that its channels agreed on for compression: bit `n` stands for 2^n octets.
+    /// The compression windows that its channels negotiated: bit `n` stands for 2^n bytes.
     Windows(u16),
-    /// It wants what is published to a group, and is told the group's position. A second time: only the position.
+    /// Subscribe to a group, and get its position. If repeated: only get the position.
     Subscribe {
         /// The group.
         group: Name,
-        /// Comes back in the answer.
+        /// Returned in the answer.
         token: Token,
     },
-    /// It wants it no more.
+    /// Unsubscribe from a group.
     Unsubscribe(Name),
-    /// It wants what is published to all groups that a filter matches.
+    /// Subscribe to all groups that match a filter.
     Watch(Filter),
-    /// It wants it no more.
+    /// Unsubscribe from a filter.
     Unwatch(Filter),
-    /// Publish a message. The node gets it back in its turn, if it wants what is published to the group.
+    /// Publish a message. The node receives it in order, if it subscribes to the group.
     Publish {
-        /// Comes back in the answer; `None`: no answer is wanted.
+        /// Returned in the answer; `None`: no answer is wanted.
         token: Option<Token>,
         /// The message.
         draft: PublishRequest,
     },
-    /// Read what was published since a position.
+    /// Read the messages since a position.
     Read {
         /// The group.
         group: Name,
-        /// Comes back in the answer.
+        /// Returned in the answer.
         token: Token,
         /// The position.
         since: Position,
     },
-    /// Answer a question.
+    /// Answer a query.
     Ask {
-        /// Comes back with the answer.
+        /// Returned with the answer.
         token: Token,
-        /// The question.
+        /// The query.
         question: Query,
     },
-    /// Users are in a group, on this node; or they were before, and have other metadata now.
+    /// Add users to a group, on this node, or change their metadata.
     Enter {
         /// The group.
         group: Name,
-        /// Who.
+        /// The users.
         users: Vec<Present>,
     },
-    /// Users are in a group no more, on this node.
+    /// Remove users from a group, on this node.
     Exit {
         /// The group.
         group: Name,
         /// Their names.
         users: Vec<Name>,
     },
-    /// All users that are on this node, by group: whoever was told of before and is not among them has gone. It is said when the
-    /// link is there again, since what was said of those who went meanwhile got lost.
+    /// All users on this node, by group: others that were announced before are gone. Sent when the link is restored, because removals
+    /// in the meantime got lost.
     Here(Vec<(Name, Vec<Present>)>),
     /// Send a message to a channel of another node.
     Direct {
@@ -107,100 +107,101 @@ pub enum Command {
         /// The message.
         message: PreparedMessage,
     },
-    /// Close all channels that are in a group.
+    /// Close all channels of a group.
     Close {
         /// The group.
         group: Name,
-        /// With this code.
+        /// The close code.
         code: CloseCode,
-        /// With this reason.
+        /// The reason.
         reason: String,
     },
     /// Close a channel of another node.
     CloseChannel {
         /// The channel.
         channel: ChannelId,
-        /// With this code.
+        /// The close code.
         code: CloseCode,
-        /// With this reason.
+        /// The reason.
         reason: String,
     },
-    /// Pass an instruction on: to a channel of another node, or to the channels of a user, on all nodes.
+    /// Pass on an instruction: to a channel of another node, or to the channels of a user, on all nodes.
     Instruct {
         /// The channel, or the group of the user's channels.
         target: Target,
-        /// What they are to do.
+        /// The instruction.
         instruction: Instruction,
     },
-    /// Whether it wants to be told of all changes of presence, of groups too that it is not subscribed to.
+    /// Whether the node wants all changes of presence, including those of groups to which it does not subscribe.
     Listen(bool),
-    /// It is there still.
+    /// The node is alive.
     Beat,
-    /// It goes: nothing of it is present any more.
+    /// The node leaves: none of its users is present any more.
     Goodbye,
 }
 
-/// What a node is told.
+/// An event for a node.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// The link is there again. What was asked and not answered before is lost.
+    /// The link is restored. Earlier unanswered commands are lost.
     Up,
     /// The link is broken.
     Down,
-    /// An answer to `Subscribe`: what is published beyond this position comes.
+    /// The answer to `Subscribe`: messages after this position will arrive.
     Subscribed {
         /// The group.
         group: Name,
-        /// That of the command.
+        /// The token of the command.
         token: Token,
         /// The group's position.
         position: Position,
     },
-    /// Something was published.
+    /// A publication.
     Received(Arc<Publication>),
-    /// Something was published to a group that a filter of the node matches, and is for watchers alone: members get it as `Received`, or have
+    /// A publication in a group that matches a filter of the node, only for watchers: members get it as `Received`, or it is included
+    /// in their position.
     /// it in their position.
     Watched(Arc<Publication>),
     /// An answer to `Publish`.
     Published {
-        /// That of the command.
+        /// The token of the command.
         token: Token,
-        /// Where it stands, or why it was not published.
+        /// Its position, or why it was not published.
         result: Result<Published, HubError>,
     },
     /// An answer to `Read`.
     Read {
         /// The group.
         group: Name,
-        /// That of the command.
+        /// The token of the command.
         token: Token,
-        /// What there is.
+        /// The messages.
         past: HistorySlice,
     },
     /// An answer to `Ask`.
     Answer {
-        /// That of the command.
+        /// The token of the command.
         token: Token,
         /// The answer.
         answer: QueryResult,
     },
-    /// An answer to `Ask`, or to `Subscribe`: it could not be done. A position is told later, when it is known.
+    /// `Ask` or `Subscribe` failed. A position is sent later, when it is known.
     Failed {
-        /// That of the command.
+        /// The token of the command.
         token: Token,
-        /// Why.
+        /// The reason.
         error: HubError,
     },
-    /// Users came or went, or changed, in a group that the node is subscribed to: its members are told.
+    /// Users came, went, or changed, in a group to which the node subscribes: its members are notified.
     Presence(Arc<PresenceChange>),
     /// Presence changed in any group, for a node that [listens](Command::Listen).
     Changed(Arc<PresenceChange>),
-    /// Channels are to do something.
+    /// An instruction to channels.
     Instruct {
         /// The channel, or the group of a user's channels.
         target: Target,
-        /// What they are to do.
+        /// The instruction.
         instruction: Instruction,
     },
     /// A message for one channel.
@@ -210,85 +211,85 @@ pub enum Event {
         /// The message.
         message: PreparedMessage,
     },
-    /// All channels that are in a group are to be closed.
+    /// Close all channels of a group.
     Close {
         /// The group.
         group: Name,
-        /// With this code.
+        /// The close code.
         code: CloseCode,
-        /// With this reason.
+        /// The reason.
         reason: String,
     },
-    /// A channel is to be closed.
+    /// Close a channel.
     CloseChannel {
         /// The channel.
         channel: ChannelId,
-        /// With this code.
+        /// The close code.
         code: CloseCode,
-        /// With this reason.
+        /// The reason.
         reason: String,
     },
 }
 
-/// What became of a publication.
+/// The result of a publication.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
-    /// Where it stands; `None` when it reached this node alone, the backplane being down, or when that was not waited for.
+    /// Its position; `None` if it reached only this node because the backplane is down, or if the answer was not awaited.
     pub position: Option<Position>,
-    /// Whether one with the same id was published before, and stands there.
+    /// Whether a message with this id was published before, at this position.
     pub again: bool,
 }
 
-/// What a node may ask about a group.
+/// A query about a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Query {
-    /// Which messages are kept: the newest, at most so many.
+    /// The newest kept messages, at most so many.
     History(Name, usize),
-    /// Who is there.
+    /// The users in the group.
     Presence(Name),
 }
 
-/// What it is answered.
+/// The answer to a query.
 #[derive(Clone, Debug)]
 pub enum QueryResult {
-    /// What is kept.
+    /// The kept messages.
     History(History),
-    /// Who is there.
+    /// The users in the group.
     Presence(Presence),
 }
 
-/// Messages of a group that are kept.
+/// Kept messages of a group.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct History {
-    /// The oldest first.
+    /// The messages, oldest first.
     pub publications: Vec<Arc<Publication>>,
-    /// Where the group stands; `None` when nothing is known of it.
+    /// The position of the group; `None` if it is unknown.
     pub position: Option<Position>,
 }
 
-/// What was published since a position, as far as it is kept.
+/// The messages since a position, as far as they are kept.
 #[derive(Clone, Debug)]
 pub struct HistorySlice {
-    /// The oldest first.
+    /// The messages, oldest first.
     pub publications: Vec<Arc<Publication>>,
     /// The group's position now.
     pub position: Position,
-    /// What is missing.
+    /// Why messages are missing.
     pub missed: Option<RecoveryFailure>,
 }
 
-/// Why what was missed can't be had in full.
+/// Why missed messages cannot be replayed in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RecoveryFailure {
-    /// The group began another numbering since: nothing is replayed.
+    /// The group has a new epoch: nothing is replayed.
     Epoch,
     /// The position lies ahead of the group's: nothing is replayed.
     Ahead,
-    /// Some are not kept any more: what is left is replayed.
+    /// Some are no longer kept: the others are replayed.
     Evicted,
     /// There are more than one recovery replays: the newest are replayed.
     Limit,
@@ -298,42 +299,42 @@ pub enum RecoveryFailure {
     Unwrapped,
 }
 
-/// Somebody who is in a group.
+/// A user in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Present {
-    /// The user; the id of the channel where it has none.
+    /// The user; the id of the channel if it has none.
     pub user: Arc<str>,
-    /// What was said of it last, by any of its channels.
+    /// The metadata that were set last, by any of its channels.
     pub metadata: Option<Arc<str>>,
-    /// When that was said: of two nodes that say something of one user the later wins.
+    /// When they were set: if two nodes report metadata of one user, the later ones win.
     pub said: Instant,
 }
 
-/// Who came, who went, and whose metadata changed.
+/// The users who came and went, and those whose metadata changed.
 ///
-/// Whoever has a snapshot applies the changes of its epoch whose version is beyond the snapshot's, each once. A change of another epoch
-/// says that counting began anew: take another snapshot.
+/// Apply the changes of the snapshot's epoch whose version is higher than the snapshot's, each once. A change of another epoch means that
+/// numbering restarted: take another snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresenceChange {
     /// The group.
     pub group: Arc<str>,
-    /// In which numbering the version counts. It is another one when the backplane lost its data, or had forgotten the group.
+    /// The epoch of the version. It changes when the backplane lost its data, or had forgotten the group.
     pub epoch: u64,
-    /// The version of the presence with this change: one more than before it.
+    /// The version of the presence after this change: one more than before it.
     pub version: u64,
-    /// How many users are there now.
+    /// The number of users now.
     pub count: usize,
-    /// Who came.
+    /// The users who came.
     pub joined: Vec<Present>,
-    /// Who was there, and has other metadata now.
+    /// The users whose metadata changed.
     pub updated: Vec<Present>,
-    /// Who went.
+    /// The users who went.
     pub left: Vec<Arc<str>>,
 }
 
 impl PresenceChange {
-    /// A change in which nothing changed, as whoever links nodes begins to make one.
+    /// Creates an empty change, for backplanes to fill.
     pub const fn new(group: Arc<str>, epoch: u64, version: u64, count: usize) -> Self {
         Self {
             group,
@@ -352,16 +353,16 @@ impl PresenceChange {
     }
 }
 
-/// Who is in a group.
+/// The users in a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Presence {
-    /// In which numbering the version counts; 0 where nothing is known of the group.
+    /// The epoch of the version; 0 if the group is unknown.
     pub epoch: u64,
-    /// How many changes there were.
+    /// The version: the number of changes.
     pub version: u64,
-    /// How many users are there.
+    /// The number of users.
     pub count: usize,
-    /// Who; nobody where only the count is kept.
+    /// The users; empty if only their number is kept.
     pub members: Vec<Present>,
 }

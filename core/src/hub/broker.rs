@@ -1,7 +1,6 @@
-//! The backplane of one process: it numbers what is published, keeps it, and tells the nodes.
-//! All nodes are told in one order.
-//! Knows no channel but by its id. Between machines something else takes its place, and speaks the same
-//! [`Command`]s and [`Event`]s.
+//! The backplane within one process: it numbers publications, keeps them, and notifies the nodes.
+//! All nodes are notified in one order.
+//! Knows channels only by id. Between machines another backplane takes its place, and uses the same [`Command`]s and [`Event`]s.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
@@ -18,34 +17,34 @@ use super::{
 };
 use crate::time::Instant;
 
-/// Groups, their numbers, histories and presence; nodes, and what each is to be told.
+/// Groups, with their numbers, histories and presence; nodes, with their pending events.
 #[derive(Debug)]
 pub struct Broker {
     options: Arc<HubOptions>,
-    /// Epochs are drawn from here on.
+    /// The next epoch.
     epoch: u64,
     topics: BTreeMap<Name, Topic>,
     nodes: BTreeMap<NodeId, Node>,
-    /// Nodes that were given up though their links had not broken: they are told, should they speak again.
+    /// Nodes that were given up although their links had not broken: they are told once they send a command.
     given_up: BTreeSet<NodeId>,
-    /// Nodes that are told of all changes of presence.
+    /// Nodes that get all changes of presence.
     listening: BTreeSet<NodeId>,
-    /// Nodes by what they watch.
+    /// Nodes by filter.
     watching: Filters<NodeId>,
     events: VecDeque<(NodeId, Event)>,
-    /// When something of a group is to be looked at.
+    /// When a group must be checked.
     due: BTreeSet<(Instant, Name)>,
-    /// Groups without anybody, by when the last left or published.
+    /// Empty groups, by when the last member left or a message was published.
     idle: BTreeSet<(Instant, Name)>,
     history: usize,
-    /// Ids of publications that are remembered.
+    /// The number of remembered publication ids.
     ids: usize,
     counters: BrokerCounters,
 }
 
 #[derive(Debug)]
 struct Node {
-    /// Its link is there, as far as known.
+    /// Whether its link is up, as far as known.
     linked: bool,
     windows: u16,
     heard: Instant,
@@ -53,7 +52,7 @@ struct Node {
 }
 
 impl Broker {
-    /// A broker without nodes. `epoch` must be fresh entropy each time it is made: positions of another time are told by it.
+    /// Creates a broker without nodes. `epoch` must be fresh entropy each time: it distinguishes earlier positions.
     pub fn new(options: Arc<HubOptions>, epoch: u64) -> Self {
         Self {
             options,
@@ -72,22 +71,22 @@ impl Broker {
         }
     }
 
-    /// What it has done.
+    /// Returns its counters.
     pub const fn counters(&self) -> BrokerCounters {
         self.counters
     }
 
-    /// Octets that all histories hold.
+    /// Returns the number of bytes that all histories hold.
     pub const fn history_octets(&self) -> usize {
         self.history
     }
 
-    /// The next thing that a node is to be told.
+    /// Returns the next event for a node.
     pub fn poll_event(&mut self) -> Option<(NodeId, Event)> {
         self.events.pop_front()
     }
 
-    /// When [`tick`](Self::tick) is to be called.
+    /// Returns when to call [`tick`](Self::tick).
     pub fn deadline(&self) -> Option<Instant> {
         let due = self.due.first().map(|(at, _)| *at);
         let lease = self
@@ -97,7 +96,7 @@ impl Broker {
         [due, lease].into_iter().flatten().min()
     }
 
-    /// Lets go what is too old, and nodes that are not heard of.
+    /// Forgets expired data, and nodes that are silent for too long.
     pub fn tick(&mut self, now: Instant) {
         while let Some((at, _)) = self.due.first()
             && *at <= now
@@ -124,7 +123,7 @@ impl Broker {
         }
     }
 
-    /// Does what a node asks for.
+    /// Executes a command of a node.
     pub fn handle(&mut self, now: Instant, from: NodeId, command: Command) {
         let node = self.nodes.entry(from).or_insert(Node {
             linked: true,
@@ -134,7 +133,7 @@ impl Broker {
         });
         (node.linked, node.heard) = (true, now);
         if self.given_up.remove(&from) {
-            // All that it wanted was forgotten: it says that again.
+            // Its subscriptions were forgotten: it repeats them.
             self.events.push_back((from, Event::Down));
             self.events.push_back((from, Event::Up));
         }
@@ -215,7 +214,7 @@ impl Broker {
                         );
                     }
                 }
-                // A group of which nobody is left is looked at.
+                // A group without members has to be checked.
                 let names: Vec<Name> = self.topics.keys().cloned().collect();
                 for name in names {
                     self.look(now, &name);
@@ -293,7 +292,7 @@ impl Broker {
         }
     }
 
-    /// The newest messages of a group that are kept, at most `limit`, the oldest first.
+    /// Returns the newest kept messages of a group, at most `limit`, oldest first.
     pub fn history(&self, now: Instant, group: &str, limit: usize) -> Vec<Arc<Publication>> {
         let Some(topic) = self.topics.get(group) else {
             return Vec::new();
@@ -303,19 +302,19 @@ impl Broker {
         newest
     }
 
-    /// The position of a group, if anything is known of it.
+    /// Returns the position of a group, if it is known.
     pub fn position(&self, group: &str) -> Option<Position> {
         self.topics.get(group).map(|topic| topic.position)
     }
 
-    /// Who is in a group.
+    /// Returns the users in a group.
     pub fn presence(&self, group: &str) -> Presence {
         let mode = self.options.of(group).presence;
         let topic = self.topics.get(group);
         topic.map_or_else(Presence::default, |topic| topic.presence.snapshot(mode))
     }
 
-    /// Breaks the link of a node, which is not told: what it wanted is forgotten, who was present there is until the lease ends.
+    /// Breaks the link of a node, without telling it: its subscriptions are forgotten, and its users stay present until the lease ends.
     pub fn unlink(&mut self, now: Instant, node: NodeId) {
         self.given_up.remove(&node);
         self.listening.remove(&node);
@@ -340,7 +339,7 @@ impl Broker {
         self.events.retain(|(to, _)| *to != node);
     }
 
-    /// Forgets all, as if it had been started anew: numbers begin again.
+    /// Forgets everything, like a restart: numbers start again.
     pub fn restart(&mut self, epoch: u64) {
         *self = Self {
             counters: self.counters,
@@ -485,7 +484,7 @@ impl Broker {
             .or_insert_with(|| Topic::new(Position { epoch, offset: 0 }))
     }
 
-    /// A node is no more: what it wanted and who was present there goes with it, in one step.
+    /// Removes a node: its subscriptions and users go with it, in one step.
     fn lose(&mut self, now: Instant, node: NodeId) {
         self.unlink(now, node);
         self.nodes.remove(&node);
@@ -499,7 +498,7 @@ impl Broker {
         }
     }
 
-    /// Lets go what is too old of a group, and the group when nothing of it is left.
+    /// Forgets expired data of a group, and the group if nothing of it is left.
     fn look(&mut self, now: Instant, name: &Name) {
         let Some(topic) = self.topics.get_mut(name) else {
             return;
@@ -510,7 +509,7 @@ impl Broker {
             topic.history.age(options, now);
             self.history -= before - topic.history.octets();
             next = topic.history.deadline(options);
-            // Whoever was there last comes back with its position: it is to find it again, though nothing was published.
+            // A returning member must find its position again, even if nothing was published.
             if topic.subscribers.is_empty() {
                 let kept = Some(topic.touched + options.age).filter(|until| *until > now);
                 next = next.into_iter().chain(kept).min();
@@ -534,7 +533,7 @@ impl Broker {
                 self.idle.insert((since, Arc::clone(name)));
             }
         }
-        // A look that comes early costs little; moving it for each message would cost more.
+        // An early check costs little; rescheduling it for each message would cost more.
         if let Some(next) = next
             && topic.due.is_none_or(|due| next < due)
         {
@@ -552,7 +551,7 @@ impl Broker {
         }
     }
 
-    /// Nothing is known of a group any more: its numbers begin anew.
+    /// Forgets a group: its numbers start again.
     fn forget(&mut self, name: &Name) {
         let Some(topic) = self.topics.remove(name) else {
             return;
@@ -568,7 +567,7 @@ impl Broker {
     }
 }
 
-/// Tells nodes that users came or went.
+/// Notifies nodes that users came or went.
 fn announce(
     events: &mut VecDeque<(NodeId, Event)>,
     nodes: &BTreeSet<NodeId>,

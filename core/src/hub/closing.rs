@@ -1,6 +1,6 @@
-//! Closing of channels: one, those of a group or those of a user, on any node.
+//! Closes channels: one, those of a group or those of a user, on any node.
 //! RFC 6455 section 7.4.1.
-//! Knows no socket: what waits for a channel is taken first, then its end.
+//! Knows no socket: queued messages are taken first, then the end.
 
 use alloc::string::String;
 
@@ -12,7 +12,7 @@ use crate::close::{CloseCode, cut_reason};
 use crate::time::Instant;
 
 impl Hub {
-    /// Closes all channels that are in a group, on all nodes; what waits for them reaches them first.
+    /// Closes all channels of a group, on all nodes; queued messages are delivered first.
     ///
     /// # Errors
     /// [`HubError::BadName`].
@@ -69,8 +69,8 @@ impl Hub {
         }
     }
 
-    /// Closes a channel, on any node: what waits for it reaches it first, and it is in no group any more. Says whether this node
-    /// knows that it is gone already.
+    /// Closes a channel, on any node: queued messages are delivered first, and it leaves all groups. Returns whether this node knows
+    /// that it is gone already.
     pub fn close(&mut self, now: Instant, id: ChannelId, code: CloseCode, reason: &str) -> bool {
         if id.node != self.node {
             self.command(Command::CloseChannel {

@@ -1,6 +1,6 @@
-//! Channels whose queues are full though their readers have had no turn since: publishers wait for these, and nobody is called slow.
+//! Channels with full queues whose readers have had no turn since: publishers wait for them, and they do not count as slow.
 //! RFC 6455 section 7.4.1; 1013 is of the IANA registry: "try again later".
-//! Knows no message. Who has had a turn is told by whoever runs the readers.
+//! Knows no message. The caller that runs the readers reports their turns.
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
@@ -10,21 +10,21 @@ use super::slow::{Became, Put, is_at_limit, is_overfull, wake};
 use super::{ChannelId, Hub, Output, QueueLimits};
 use crate::time::{Duration, Instant};
 
-/// Time without a turn of any reader that publishers wait for, after which those readers are judged as if they had had one.
+/// If no awaited reader has a turn for this time, the readers are judged as if they had had one.
 const TURN: Duration = Duration::from_secs(1);
 
 /// Channels that keep publishers waiting for one turn.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
-    /// Readers are judged by their turns.
+    /// Whether readers are judged by their turns.
     pub(super) turns: bool,
     slots: BTreeSet<u32>,
-    /// When one of them last had its turn, or the first was entered.
+    /// When one of them last had its turn, or the first was added.
     moved: Instant,
 }
 
 impl Crowd {
-    /// Enters a channel if its queue is full and its reader has not had a turn.
+    /// Adds a channel if its queue is full and its reader has not had a turn.
     #[inline]
     pub(super) fn see(&mut self, now: Instant, slot: u32, seat: &mut Seat, budget: &QueueLimits) {
         if self.turns && !seat.judged && !seat.crowded && is_at_limit(seat, budget) {
@@ -43,7 +43,7 @@ impl Crowd {
     }
 }
 
-/// What waits for those who received a publication, and had room for it.
+/// The queues of channels that received a publication and had room for it.
 #[derive(Debug, Default)]
 pub(super) struct Load {
     receivers: u64,
@@ -64,8 +64,8 @@ impl Load {
         self.receivers
     }
 
-    /// Whether they use a quarter of the budget on average, or there is none: then who publishes is too fast for all, and nobody
-    /// is slow beside the others.
+    /// Returns whether they use a quarter of their limits on average, or there are none: then the publisher is too fast for all, and
+    /// nobody is slow compared with the others.
     pub(super) fn is_heavy(&self, budget: &QueueLimits) -> bool {
         self.messages >= u64::from(budget.messages / 4) * self.receivers
             || self.octets >= (budget.octets / 4) as u64 * self.receivers
@@ -73,9 +73,9 @@ impl Load {
 }
 
 impl Hub {
-    /// Has channels judged slow only once their readers have had a turn: from now on the caller says when a reader could not take
-    /// all, by [`blocked`](Self::blocked), and lets publishers wait while [`is_crowded`](Self::is_crowded). Without this a channel
-    /// is slow as soon as its queue is full.
+    /// Has channels judged as slow only after their readers have had a turn: from now on the caller reports by
+    /// [`blocked`](Self::blocked) that a reader could not take everything, and makes publishers wait while
+    /// [`is_crowded`](Self::is_crowded). Without this a channel is slow as soon as its queue is full.
     pub const fn track_turns(&mut self) {
         self.crowd.turns = true;
     }
@@ -85,8 +85,8 @@ impl Hub {
         !self.crowd.slots.is_empty()
     }
 
-    /// The reader of a channel had its turn and left something: its peer takes no more. What finds no room from now on, until
-    /// all was taken, is the policy's.
+    /// Reports that the reader of a channel had its turn and left something: its peer takes no more. Until everything is taken, the
+    /// policy applies to messages that find no room.
     pub fn blocked(&mut self, now: Instant, id: ChannelId) {
         if let Some(seat) = self.seats.of(id) {
             seat.judged = true;
@@ -94,7 +94,7 @@ impl Hub {
         self.had_turn(now, id.slot());
     }
 
-    /// A channel is waited for no longer.
+    /// Stops waiting for a channel.
     pub(super) fn had_turn(&mut self, now: Instant, slot: u32) {
         let Some(seat) = self.seats.at(slot) else {
             return;
@@ -104,8 +104,8 @@ impl Hub {
         }
     }
 
-    /// Whether a channel whose queue is full is not to blame: most others are behind as well, it took something lately, and is
-    /// behind for no longer than publishers wait. Then the message is put to it all the same, and publishers wait for it.
+    /// Returns whether a channel with a full queue is not at fault: most others are behind as well, it took something recently, and is
+    /// behind for no longer than publishers wait. The message is then queued nevertheless, and publishers wait for it.
     pub(super) fn spare(&mut self, put: &mut Put<'_>, slot: u32) -> bool {
         let (now, options) = (put.now, Arc::clone(&self.options));
         let Some(seat) = self.seats.at(slot).filter(|_| self.crowd.turns) else {
@@ -127,12 +127,12 @@ impl Hub {
         became == Became::Waits
     }
 
-    /// When readers that do not come by are judged.
+    /// Returns when readers without a turn are judged.
     pub(super) fn judged_at(&self) -> Option<Instant> {
         self.is_crowded().then(|| self.crowd.moved + TURN)
     }
 
-    /// Judges readers that did not come by.
+    /// Judges readers without a turn.
     pub(super) fn judge(&mut self, now: Instant) {
         if self.judged_at().is_none_or(|at| at > now) {
             return;

@@ -1,4 +1,4 @@
-//! Publishing, delivery, and what happens to who reads too slowly.
+//! Publishing and delivery.
 //! RFC 6455 section 7.4.1; 1013 is of the IANA registry: "try again later".
 //! Knows no socket: messages wait until they are taken.
 
@@ -22,12 +22,11 @@ use crate::message::PreparedMessage;
 use crate::time::Instant;
 
 impl Hub {
-    /// Publishes a message to a group: for a channel, or for nobody in particular. With a token, [`Output::Published`] says what
-    /// became of it.
+    /// Publishes a message to a group, by a channel or by the server. With a token, [`Output::Published`] returns the result.
     ///
     /// # Errors
-    /// [`HubError::BadName`], [`HubError::TooLong`], [`HubError::Down`]; [`HubError::Backpressure`] when the group makes publishers wait
-    /// for a member; for a channel also [`HubError::Gone`] and [`HubError::RateLimited`].
+    /// [`HubError::BadName`], [`HubError::TooLong`], [`HubError::Down`]; [`HubError::Backpressure`] when publishers must wait for a
+    /// member of the group; for a channel also [`HubError::Gone`] and [`HubError::RateLimited`].
     pub fn publish(
         &mut self,
         now: Instant,
@@ -46,7 +45,7 @@ impl Hub {
         self.publish_draft(now, draft, token)
     }
 
-    /// Publishes a request that was made before.
+    /// Publishes a prepared request.
     pub fn publish_draft(
         &mut self,
         now: Instant,
@@ -97,7 +96,7 @@ impl Hub {
         Ok(())
     }
 
-    /// A token for [`publish`](Self::publish).
+    /// Returns a token for [`publish`](Self::publish).
     pub fn next_token(&mut self) -> Token {
         self.token()
     }
@@ -130,7 +129,7 @@ impl Hub {
         Ok(())
     }
 
-    /// A member of the group whose budget has no room for `octets` more.
+    /// Returns a member of the group whose queue has no room for `octets` more.
     fn behind(&self, group: &str, octets: usize) -> Option<u32> {
         let group = self.groups.get(self.groups.find(group)?)?;
         let budget = &self.options.budget;
@@ -144,8 +143,8 @@ impl Hub {
     /// Sends a message to one channel, on any node.
     ///
     /// # Errors
-    /// [`HubError::TooLong`], [`HubError::Down`]; [`HubError::Backpressure`] when far more waits for the channel than may, and its reader
-    /// has had no turn to take it.
+    /// [`HubError::TooLong`], [`HubError::Down`]; [`HubError::Backpressure`] when the channel's queue is far beyond its limits, and its
+    /// reader has had no turn to take it.
     pub fn send_to(
         &mut self,
         now: Instant,
@@ -245,7 +244,7 @@ impl Hub {
         }
     }
 
-    /// Puts a publication to all members of its group, and to who watches it.
+    /// Delivers a publication to all members of its group, and to watchers.
     pub(super) fn fan_out(&mut self, now: Instant, publication: &Arc<Publication>) {
         if publication.failed {
             self.counters.unwrapped += 1;
@@ -254,7 +253,7 @@ impl Hub {
         self.put_to_all(now, publication, true, false);
     }
 
-    /// Delivers what repairs a loss: nobody is closed as slow for it.
+    /// Delivers messages that repair a loss: no channel is closed as slow for them.
     pub(super) fn fan_out_again(&mut self, now: Instant, publication: &Arc<Publication>) {
         if publication.failed {
             return self.fan_out(now, publication);
@@ -262,7 +261,7 @@ impl Hub {
         self.put_to_all(now, publication, true, true);
     }
 
-    /// Puts a publication to who watches its group, members too, which will not get it as such.
+    /// Delivers a publication only to watchers of the group, including members whose own delivery is suppressed.
     pub(super) fn fan_out_watched(&mut self, now: Instant, publication: &Arc<Publication>) {
         if publication.failed {
             self.counters.unwrapped += 1;
@@ -344,7 +343,7 @@ impl Hub {
                 let is_member = place
                     .and_then(|place| members.get(place.at as usize))
                     .is_some_and(|member| {
-                        // What it recovered it has, or will have.
+                        // It has received this by recovery, or will.
                         let has = member.from == super::group::RECOVERING
                             || (numbered && offset <= member.from);
                         to_members || has
@@ -384,7 +383,7 @@ impl Hub {
         }
     }
 
-    /// Puts what a channel missed to it, beyond its budget: it asked for it, and the amount is bounded.
+    /// Replays missed messages to a channel, beyond its limits: it asked for them, and their number is bounded.
     pub(super) fn replay(
         &mut self,
         now: Instant,
@@ -436,8 +435,8 @@ impl Hub {
         true
     }
 
-    /// Whether a channel that recovers is to get a publication. It is not when the publication was not for the connection before it;
-    /// which that was shows by the user, unless the excluded channel is still open: then this is another of the user's.
+    /// Returns whether a recovering channel is to receive a publication. It is not if its previous connection was excluded; that is
+    /// recognised by the user, unless the excluded channel is still open: then this is another one of the user.
     fn is_replayed_to(&mut self, id: ChannelId, publication: &Publication) -> bool {
         let Some(excluded) = publication.excluded.as_deref() else {
             return true;
@@ -455,7 +454,7 @@ impl Hub {
         })
     }
 
-    /// Tells all members of a group something beside messages, if the group has words for it.
+    /// Sends a notice to all members of a group, if the group has `notices`.
     pub(super) fn tell(&mut self, now: Instant, name: &Name, notice: &Notice) {
         let options = Arc::clone(&self.options);
         let words = options.of(name).notices.as_ref();
@@ -468,7 +467,7 @@ impl Hub {
             sender: None,
             options: PublishOptions::default(),
         };
-        // A notice has its own words: it is not wrapped as messages are.
+        // A notice has its own format: it is not wrapped like messages.
         let mut publication = Publication::unwrapped(&draft, None, now);
         if let Notice::Gap {
             count: Some(count), ..
@@ -480,7 +479,7 @@ impl Hub {
         self.fan_out(now, &Arc::new(publication));
     }
 
-    /// Takes what waits for a channel next. `give` is handed the frame, and the publication if it was published.
+    /// Takes the next message of a channel. `give` is passed the frame, and the publication if it was published.
     pub fn take<R>(
         &mut self,
         now: Instant,
@@ -552,14 +551,14 @@ impl Hub {
         taken
     }
 
-    /// Whether anything waits for a channel, its end included.
+    /// Returns whether anything is queued for a channel, including its end.
     pub fn waits(&mut self, id: ChannelId) -> bool {
         self.seats
             .of(id)
             .is_some_and(|seat| !seat.chain.is_empty() || seat.closing)
     }
 
-    /// Lets publishers go on if the channel was what they waited for, and has room again.
+    /// Lets publishers go on if they waited for the channel, and it has room again.
     pub(super) fn holding_over(&mut self, slot: u32) {
         if !self.holding.contains(&slot) {
             return;

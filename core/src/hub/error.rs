@@ -7,74 +7,74 @@ use thiserror::Error;
 use crate::close::CloseCode;
 use crate::time::Instant;
 
-/// Why an operation of a hub was refused. Nothing was done then.
+/// Why an operation of a hub was refused. It had no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// The name of a group, a user or a key has no octets, more than 255, or a control character.
-    #[error("a name has 1 to 255 octets and no control characters")]
+    /// The name of a group, a user or a key is empty, longer than 255 bytes, or contains a control character.
+    #[error("a name must have 1 to 255 bytes and no control characters")]
     BadName,
-    /// A text is not the id of a channel.
-    #[error("this is not the id of a channel")]
+    /// A text is not a channel id.
+    #[error("expected the id of a channel")]
     BadId,
     /// A text is not a position.
-    #[error("this is not a position")]
+    #[error("expected a position")]
     BadPosition,
-    /// The channel is not open any more.
+    /// The channel is no longer open.
     #[error("the channel is not open")]
     Gone,
-    /// The connection has no hub: give the server, the router or the route one.
-    #[error("no hub was given to this route: see `Router::hub`")]
+    /// The connection has no hub: set one on the server, the router or the route.
+    #[error("this route has no hub: see `Router::hub`")]
     NoHub,
-    /// The connection has a channel already.
-    #[error("the connection has a channel already")]
+    /// The connection already has a channel.
+    #[error("the connection already has a channel")]
     IsOpen,
-    /// The channel is in as many groups as it may be in.
+    /// The channel is in the maximum number of groups.
     #[error("the channel is in too many groups")]
     TooManyGroups,
-    /// There are as many groups as there may be.
+    /// The maximum number of groups exists.
     #[error("there are too many groups")]
     Crowded,
-    /// There are as many channels as there may be.
+    /// The maximum number of channels is open.
     #[error("there are too many channels")]
     TooManyChannels,
-    /// The message is longer than it may be.
+    /// The message exceeds the maximum length.
     #[error("the message is too long")]
     TooLong,
-    /// The metadata are longer than they may be.
+    /// The metadata exceed the maximum length.
     #[error("the metadata are too long")]
     MetadataTooLong,
-    /// The channel does this more often than it may; again from this moment on.
-    #[error("the channel does this too often")]
+    /// The channel exceeds its rate limit, until this moment.
+    #[error("the channel exceeds its rate limit")]
     RateLimited(Instant),
-    /// A member of the group is behind, and the group makes publishers wait.
-    #[error("a member of the group is behind")]
+    /// A member's queue is full, and the group makes publishers wait.
+    #[error("a member of the group has a full queue")]
     Backpressure,
-    /// The hub drains: nobody joins and nothing is published any more.
+    /// The hub drains: joins and publications are refused.
     #[error("the hub drains")]
     Draining,
-    /// The backplane is down, and nothing is published then.
+    /// The backplane is down, and publications are refused meanwhile.
     #[error("the backplane is down")]
     Down,
-    /// The backplane is there and refused it: it has no memory left, or what lies under its keys is not ours.
-    #[error("the backplane refused it")]
+    /// The backplane refused: it has no memory left, or its keys contain foreign data.
+    #[error("the backplane refused the operation")]
     Refused,
-    /// As many ids of publications are remembered as may be: one more could not be kept apart from its repetition.
-    #[error("too many ids of publications are remembered: see `HubOptions::max_ids`")]
+    /// The maximum number of publication ids is remembered: a repetition of another one could not be detected.
+    #[error("too many publication ids are remembered: see `HubOptions::max_ids`")]
     TooManyIds,
-    /// The envelope of the group failed on this message: it was published to nobody.
+    /// The envelope of the group failed on this message: no member received it.
     #[error("the envelope of the group failed on this message")]
     EnvelopeFailed,
-    /// An envelope or notices of the hub called it. They run while it is locked: hand the work to a task of its own.
-    #[error("an envelope or notices must not call their own hub; hand the work to a task")]
+    /// An envelope or notices of the hub called it. They run while it is locked: use a task instead.
+    #[error("envelopes and notices must not call their own hub; use a task instead")]
     InCallback,
-    /// Recovery needs a group of its own: a filter has no position.
+    /// Recovery needs a group: a filter has no position.
     #[error("a filter has no position")]
     NoPosition,
 }
 
 impl HubError {
-    /// The close code for a connection whose handler failed with this.
+    /// Returns the close code for a connection whose handler failed with this error.
     pub const fn close_code(self) -> CloseCode {
         match self {
             Self::BadName

@@ -1,9 +1,9 @@
-//! Topic filters, and who is found by which.
-//! MQTT 5.0 section 4.7 (OASIS), of which the rule on topics that begin with `$` (4.7.2) is not taken over.
-//! Knows no subscriber and no message: a filter is text that matches topics, what stands under it is any value.
+//! Topic filters, and a lookup by topic.
+//! MQTT 5.0 section 4.7 (OASIS), except for the rule on topics that start with `$` (4.7.2).
+//! Knows no subscriber and no message: a filter is a text that matches topics, with values of any type under it.
 //!
 //! ```text
-//! filter = level *( "/" level )       at most 255 octets, no control characters
+//! filter = level *( "/" level )       at most 255 bytes, no control characters
 //! level  = "+"                        any one level, an empty one too
 //!        / "#"                        the level above and all levels below; only at the end
 //!        / text                       this level; may be empty, has no "+" and no "#"
@@ -18,10 +18,10 @@ use core::str::FromStr;
 
 use thiserror::Error;
 
-/// Which topics somebody wants: `sport/+/score`, `sport/#`; cheap to clone.
+/// A pattern for topics: `sport/+/score`, `sport/#`; cheap to clone.
 ///
-/// Levels are separated by `/`. A `+` stands for one level, a `#` at the end for any number of levels, none included.
-/// All else is compared octet by octet: case matters, an empty level is a level, nothing is decoded or normalized.
+/// Levels are separated by `/`. A `+` stands for one level, a `#` at the end for any number of levels, including none. All other text is
+/// compared byte by byte: case matters, an empty level is a level, nothing is decoded or normalized.
 ///
 /// ```
 /// use sansws_core::hub::{Filter, FilterError};
@@ -36,40 +36,40 @@ use thiserror::Error;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Filter(Arc<str>);
 
-/// What is wrong with a filter.
+/// Why a filter is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FilterError {
     /// MQTT 5.0 4.7.3: "All Topic Names and Topic Filters MUST be at least one character long"
     #[error("the filter is empty")]
     Empty,
-    /// More than [`Filter::LONGEST`] octets. The bound is ours, MQTT's is 65 535.
-    #[error("the filter is longer than 255 octets")]
+    /// More than [`Filter::LONGEST`] bytes. The limit is ours, MQTT's is 65 535.
+    #[error("the filter is longer than 255 bytes")]
     TooLong,
     /// U+0000 to U+001F or U+007F to U+009F. MQTT 5.0 1.5.4 forbids the first, and advises against the others.
     #[error("the filter has a control character")]
     ControlCharacter,
     /// MQTT 5.0 4.7.1.3: "Where it is used, it MUST occupy an entire level of the filter."
-    #[error("a `+` is not alone in its level")]
+    #[error("a `+` is not a whole level")]
     PlusInLevel,
     /// MQTT 5.0 4.7.1.2: it "MUST be specified either on its own or following a topic level separator."
-    #[error("a `#` is not alone in its level")]
+    #[error("a `#` is not a whole level")]
     HashInLevel,
     /// MQTT 5.0 4.7.1.2: "In either case it MUST be the last character specified in the Topic Filter."
-    #[error("a `#` is not in the last level")]
+    #[error("a `#` is not the last level")]
     HashNotLast,
 }
 
 impl Filter {
-    /// Octets of the longest filter.
+    /// Maximum length of a filter, in bytes.
     pub const LONGEST: usize = 255;
 
-    /// As it was written.
+    /// Returns it as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it matches this topic. The topic is taken as it stands: one with a `+` or a `#` in it is not refused.
+    /// Returns whether it matches this topic. The topic is taken literally: one that contains a `+` or a `#` is not refused.
     ///
     /// Takes time in proportion to the shorter of the two, and no memory.
     pub fn matches(&self, topic: &str) -> bool {
@@ -86,7 +86,7 @@ impl Filter {
         topic.next().is_none()
     }
 
-    /// Whether it has no `+` and no `#`: it matches one topic, that of its own name.
+    /// Returns whether it has no `+` and no `#`: it matches one topic, that of its own name.
     pub fn is_literal(&self) -> bool {
         !self.0.contains(['+', '#'])
     }
@@ -95,7 +95,7 @@ impl Filter {
 impl FromStr for Filter {
     type Err = FilterError;
 
-    /// Says the first that is wrong, in the order of [`FilterError`]; with wildcards, the first from the left.
+    /// Returns the first error, in the order of [`FilterError`]; with wildcards, the first from the left.
     fn from_str(text: &str) -> Result<Self, FilterError> {
         if text.is_empty() {
             return Err(FilterError::Empty);
@@ -133,15 +133,14 @@ impl fmt::Debug for Filter {
     }
 }
 
-/// Values under filters: which of them does a topic lead to?
+/// Values under filters, looked up by topic.
 ///
-/// A value may stand under many filters, and is found once for each that matches. The order is the same on each run and
-/// does not depend on the order of insertion.
+/// A value may be stored under many filters, and is found once for each that matches. The order is deterministic, and does not depend on
+/// the order of insertion.
 ///
-/// **Cost.** A tree with a node for each beginning of a filter, cut at `/`; it has at most 256 levels. A node has one parent,
-/// so a lookup comes to it once at most: each node that is visited stands for a beginning that agrees with the topic, and
-/// many `+` make a lookup no longer than the filters that were inserted. With literal filters alone that is one node for each
-/// level of the topic, and nothing is allocated.
+/// **Cost.** A tree with a node for each beginning of a filter, split at `/`; it has at most 256 levels. A node has one parent, so a lookup
+/// visits it at most once: each visited node stands for a beginning that matches the topic, and many `+` make a lookup no longer than the
+/// number of inserted filters. With only literal filters this is one node for each level of the topic, and nothing is allocated.
 #[derive(Clone)]
 pub struct Filters<V> {
     root: Node<V>,
@@ -150,11 +149,11 @@ pub struct Filters<V> {
 #[derive(Clone)]
 struct Node<V> {
     literals: BTreeMap<Box<str>, Self>,
-    /// What is below a `+`.
+    /// The child for `+`.
     plus: Option<Box<Self>>,
-    /// Under the filter that goes on with `#`.
+    /// The values under the filter that continues with `#`.
     hash: BTreeSet<V>,
-    /// Under the filter that ends here.
+    /// The values under the filter that ends here.
     ends: BTreeSet<V>,
 }
 
@@ -170,7 +169,7 @@ impl<V> Default for Node<V> {
 }
 
 impl<V> Default for Filters<V> {
-    /// Nothing under any filter.
+    /// Creates an empty map.
     fn default() -> Self {
         Self {
             root: Node::default(),
@@ -179,7 +178,7 @@ impl<V> Default for Filters<V> {
 }
 
 impl<V: Ord + Copy> Filters<V> {
-    /// Puts a value under a filter; says whether it was not there yet.
+    /// Adds a value under a filter; returns whether it was new.
     pub fn insert(&mut self, filter: &Filter, value: V) -> bool {
         let mut node = &mut self.root;
         for level in filter.0.split('/') {
@@ -192,21 +191,21 @@ impl<V: Ord + Copy> Filters<V> {
         node.ends.insert(value)
     }
 
-    /// Takes a value from under a filter; says whether it was there. No memory is kept for filters without values.
+    /// Removes a value from under a filter; returns whether it was there. No memory is kept for filters without values.
     pub fn remove(&mut self, filter: &Filter, value: &V) -> bool {
         self.root.remove(Some(&filter.0), value)
     }
 
-    /// Hands out the values under the filters that match a topic, each once for each of them.
+    /// Visits the values under the filters that match a topic, each once per filter.
     ///
-    /// Broader filters come first: of two that differ first at some level, `#` comes before `+`, and `+` before a literal,
-    /// and under one filter the least value comes first.
+    /// Broader filters come first: of two that differ first at some level, `#` comes before `+`, and `+` before a literal, and under
+    /// one filter the least value comes first.
     pub fn matching(&self, topic: &str, mut each: impl FnMut(&V)) {
         self.root
             .visit(topic, |values| values.iter().for_each(&mut each));
     }
 
-    /// Whether nothing stands under any filter.
+    /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.root.is_empty()
     }
@@ -220,11 +219,11 @@ impl<V> Node<V> {
             && self.ends.is_empty()
     }
 
-    /// Shows the values of each filter that matches, and an empty set for a node where none ends. Returns the number of
-    /// nodes that it came to.
+    /// Visits the values of each filter that matches, with an empty set for a node where none ends. Returns the number of visited
+    /// nodes.
     fn visit<'a>(&'a self, topic: &'a str, mut show: impl FnMut(&'a BTreeSet<V>)) -> usize {
         let mut steps = 0;
-        // Literals that wait until the `+` beside them is done: at most one for each level.
+        // Literals that wait until the `+` beside them is done: at most one per level.
         let mut waiting = Vec::new();
         let mut next = Some((self, Some(topic)));
         while let Some((node, rest)) = next.or_else(|| waiting.pop()) {
@@ -250,7 +249,7 @@ impl<V> Node<V> {
 }
 
 impl<V: Ord> Node<V> {
-    /// Removes below this node, and what has become empty. As deep as the filter has levels, of which there are at most 256.
+    /// Removes a value below this node, and nodes that become empty. The recursion is as deep as the filter has levels, at most 256.
     fn remove(&mut self, rest: Option<&str>, value: &V) -> bool {
         let Some(rest) = rest else {
             return self.ends.remove(value);
@@ -281,7 +280,7 @@ impl<V: Ord> Node<V> {
     }
 }
 
-/// The first level, and what follows the slash behind it.
+/// Returns the first level, and the text after its slash.
 fn cut(rest: &str) -> (&str, Option<&str>) {
     rest.split_once('/')
         .map_or((rest, None), |(level, rest)| (level, Some(rest)))
@@ -294,7 +293,7 @@ impl<V: fmt::Debug> fmt::Debug for Filters<V> {
 }
 
 impl<V: fmt::Debug> fmt::Debug for Node<V> {
-    /// Shows each node, so that what is held can be seen.
+    /// Visits each node, so that tests can inspect them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
         if !self.ends.is_empty() {
@@ -524,13 +523,13 @@ mod tests {
         let topic = ["a"; 10].join("/");
         assert_eq!(steps(&filters, &topic), (2047, 1024));
         assert_eq!(steps(&filters, "a"), (3, 0));
-        // A topic that goes on for ever costs no more than the tree is deep.
+        // An endless topic costs no more than the depth of the tree.
         assert_eq!(steps(&filters, &"a/".repeat(100_000)), (2047, 0));
-        // One filter of the most wildcards costs its own length.
+        // A filter with the most wildcards costs its own length.
         let mut filters = Filters::default();
         filters.insert(&filter(&["+"; 128].join("/")), 1);
         assert_eq!(steps(&filters, &"a/".repeat(1000)), (129, 0));
-        // Literals have no rivals.
+        // Literals have no alternatives.
         let mut filters = Filters::default();
         for number in 0..1000 {
             filters.insert(&filter(&format!("rooms/{number}/news")), number);

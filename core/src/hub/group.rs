@@ -1,5 +1,5 @@
-//! Groups: who is in them, and how far each has heard.
-//! Knows channels by their places alone.
+//! Groups: their members, and how far each has received.
+//! Knows channels only by their slots.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -16,27 +16,27 @@ use super::{ChannelId, Position};
 pub(super) struct Group {
     pub(super) name: Name,
     pub(super) members: Vec<Member>,
-    /// How far it has heard; `None` until the backplane has said where it begins.
+    /// The last number received; `None` until the backplane has sent the position.
     pub(super) position: Option<Position>,
-    /// The number with which it began on this node: who watches gets what came later as members do.
+    /// The number with which it started on this node: watchers get later messages together with members.
     pub(super) begun: u64,
-    /// Its position was asked for.
+    /// Its position was requested.
     pub(super) asked: Option<Token>,
-    /// How far it had heard then: an answer that lies behind that says that numbers went back, one before it is merely old.
+    /// The last number received at that time: an answer below it means that numbers went back, and one before it is merely old.
     pub(super) asked_at: Option<Position>,
-    /// What it missed was asked for; and the newest number that was seen meanwhile.
+    /// Missed messages were requested; with the newest number seen meanwhile.
     pub(super) repairing: Option<(Token, u64)>,
-    /// Who joined and is to be told the position, and whether it was the first.
+    /// The members that joined and wait for the position, and whether each was the first.
     pub(super) waiting: Vec<(ChannelId, bool)>,
 }
 
-/// A channel that is in a group.
+/// A channel in a group.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
     pub(super) slot: u32,
     /// The index among the groups of the channel.
     pub(super) back: u32,
-    /// It is not to receive what has no higher number.
+    /// It receives only messages with a higher number.
     pub(super) from: u64,
 }
 
@@ -69,12 +69,12 @@ impl Groups {
         self.groups.get_mut(key as usize)
     }
 
-    /// All groups by name, in order.
+    /// Iterates over all groups by name, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Group> {
         self.by_name.values().filter_map(|key| self.get(*key))
     }
 
-    /// The keys of all groups, in the order of their names.
+    /// Returns the keys of all groups, in the order of their names.
     pub(super) fn keys(&self) -> Vec<u32> {
         self.by_name.values().copied().collect()
     }

@@ -1,5 +1,5 @@
-//! Who is present on this node, with the grace of those who left.
-//! Knows users and groups by name alone.
+//! The users present on this node, including those within their grace period.
+//! Knows users and groups only by name.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -13,7 +13,7 @@ use crate::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(super) struct Here {
     groups: BTreeMap<Name, BTreeMap<Name, User>>,
-    /// When those whose last channel has left are gone.
+    /// When users whose last channel has left are gone.
     leaving: BTreeSet<(Instant, Name, Name)>,
     draining: bool,
 }
@@ -21,7 +21,7 @@ pub(super) struct Here {
 #[derive(Debug)]
 struct User {
     channels: u32,
-    /// What its channels said last, and when.
+    /// The metadata that its channels set last, and when.
     metadata: Option<Arc<str>>,
     said: Instant,
     leaving: Option<Instant>,
@@ -36,7 +36,7 @@ impl User {
         }
     }
 
-    /// Takes what a channel says of it; a channel that says nothing changes nothing. Whether it is another.
+    /// Sets the metadata from a channel; a channel without metadata changes nothing. Returns whether they changed.
     fn say(&mut self, said: Instant, metadata: Option<&Arc<str>>) -> bool {
         if metadata.is_none() || self.metadata.as_ref() == metadata {
             return false;
@@ -47,7 +47,7 @@ impl User {
 }
 
 impl Here {
-    /// A channel of a user has joined. What is to be told, if the user is new or has other metadata.
+    /// Adds a channel of a user. Returns what to report, if the user is new or has other metadata.
     pub(super) fn enter(&mut self, group: &Name, present: &Present) -> Option<Present> {
         let users = self.groups.entry(Arc::clone(group)).or_default();
         let is_new = !users.contains_key(&present.user);
@@ -68,7 +68,7 @@ impl Here {
         changed.then(|| user.present(&present.user))
     }
 
-    /// A channel of a user says something else. What is to be told.
+    /// Sets other metadata of a user. Returns what to report.
     pub(super) fn update(&mut self, group: &Name, present: &Present) -> Option<Present> {
         let users = self.groups.get_mut(group)?;
         let user = users.get_mut(&present.user)?;
@@ -77,7 +77,7 @@ impl Here {
         changed.then(|| user.present(&present.user))
     }
 
-    /// A channel of a user has left. With its last one the user begins to leave.
+    /// Removes a channel of a user. The grace period starts with the last one.
     pub(super) fn leave(&mut self, now: Instant, group: &Name, user: &Name, grace: Duration) {
         let Some(found) = self
             .groups
@@ -99,7 +99,7 @@ impl Here {
         self.leaving.first().map(|(at, ..)| *at)
     }
 
-    /// Who has been gone for its grace, by group.
+    /// Returns the users whose grace period is over, by group.
     pub(super) fn due(&mut self, now: Instant) -> BTreeMap<Name, Vec<Name>> {
         let mut gone: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
         while let Some((at, ..)) = self.leaving.first()
@@ -117,12 +117,12 @@ impl Here {
         gone
     }
 
-    /// Who goes is not told one by one any more: it is told of the node.
+    /// Stops reporting single users that leave: the node is reported as a whole.
     pub(super) const fn drain(&mut self) {
         self.draining = true;
     }
 
-    /// All who are here, by group.
+    /// Returns all present users, by group.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Name, Vec<Present>)> {
         self.groups.iter().map(|(group, users)| {
             let present = users.iter().map(|(name, user)| user.present(name));
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(here.deadline(), None);
         here.leave(now, &group, &ada.user, grace);
         assert_eq!(here.deadline(), Some(now + grace));
-        // Whoever comes back within the grace was never away.
+        // A user who returns within the grace period was never away.
         assert!(here.enter(&group, &ada).is_none());
         assert_eq!(here.deadline(), None);
         here.leave(now, &group, &ada.user, grace);

@@ -1,14 +1,14 @@
-//! How often a number was how large, by powers of two.
-//! Plain values: to note one is two additions.
+//! A histogram by powers of two.
+//! Plain values: recording one is two additions.
 
 use alloc::string::ToString;
 
 use crate::http::exposition::{Exposition, Kind};
 
-/// Ranges that have an upper end; the last is 2^20.
+/// Number of ranges with an upper end; the last is 2^20.
 const RANGES: usize = 21;
 
-/// Counts of numbers up to 1, 2, 4, and so on to 1 048 576, and of those beyond.
+/// Counts of values up to 1, 2, 4, and so on to 1 048 576, and of larger ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
     counts: [u64; RANGES],
@@ -17,7 +17,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Counts a number.
+    /// Records a value.
     pub fn note(&mut self, number: u64) {
         let range = number.max(1).next_power_of_two().trailing_zeros();
         match self.counts.get_mut(range as usize) {
@@ -27,7 +27,7 @@ impl Histogram {
         self.sum += number;
     }
 
-    /// Adds those of another.
+    /// Adds the counts of another histogram.
     pub fn add(&mut self, other: &Self) {
         for (own, other) in self.counts.iter_mut().zip(other.counts) {
             *own += other;
@@ -36,17 +36,18 @@ impl Histogram {
         self.sum += other.sum;
     }
 
-    /// How many were counted.
+    /// Returns the number of values.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum::<u64>() + self.beyond
     }
 
-    /// What they come to.
+    /// Returns the sum of the values.
     pub const fn sum(&self) -> u64 {
         self.sum
     }
 
-    /// For each range its upper end, and how many lay in it or below; those beyond are in [`count`](Self::count) alone.
+    /// Iterates over the upper ends of the ranges, with the number of values up to each; larger ones are only in
+    /// [`count`](Self::count).
     pub fn ranges(&self) -> impl Iterator<Item = (u64, u64)> {
         let mut below = 0;
         self.counts.iter().enumerate().map(move |(power, count)| {

@@ -1,5 +1,5 @@
-//! What was published to a group, as far as it is kept, and recovery from it.
-//! The oldest goes first, and nothing else goes.
+//! The kept publications of a group, and recovery from them.
+//! Only the oldest are ever dropped.
 //! Knows no channel.
 
 use alloc::collections::VecDeque;
@@ -15,12 +15,12 @@ use crate::time::Instant;
 pub(super) struct History {
     ring: VecDeque<Arc<Publication>>,
     octets: usize,
-    /// The number of the last one that is not kept.
+    /// The number of the last message that is no longer kept.
     floor: u64,
 }
 
 impl History {
-    /// Octets of payload that are kept.
+    /// The number of kept payload bytes.
     pub(super) const fn octets(&self) -> usize {
         self.octets
     }
@@ -30,7 +30,7 @@ impl History {
         self.ring.len()
     }
 
-    /// Keeps a publication, and lets the oldest go while there are more than may be.
+    /// Keeps a publication, and drops the oldest ones beyond the limits.
     pub(super) fn push(&mut self, options: &HistoryOptions, publication: Arc<Publication>) {
         self.octets += publication.as_bytes().len();
         self.ring.push_back(publication);
@@ -48,13 +48,13 @@ impl History {
         Some(oldest)
     }
 
-    /// Notes that a publication was not kept: what came before it is no help without it.
+    /// Records that a publication was not kept: earlier ones are useless without it.
     pub(super) fn miss(&mut self, offset: u64) {
         while self.pop().is_some() {}
         self.floor = offset;
     }
 
-    /// Lets go what is too old.
+    /// Drops publications that are too old.
     pub(super) fn age(&mut self, options: &HistoryOptions, now: Instant) {
         while let Some(oldest) = self.ring.front()
             && oldest.time + options.age <= now
@@ -63,19 +63,19 @@ impl History {
         }
     }
 
-    /// When the next one is too old.
+    /// Returns when the next one is too old.
     pub(super) fn deadline(&self, options: &HistoryOptions) -> Option<Instant> {
         self.ring.front().map(|oldest| oldest.time + options.age)
     }
 
-    /// All that are kept and still of use, the oldest first.
+    /// Iterates over the kept publications that have not expired, oldest first.
     pub(super) fn iter(&self, now: Instant) -> impl DoubleEndedIterator<Item = &Arc<Publication>> {
         self.ring
             .iter()
             .filter(move |publication| !publication.is_expired(now))
     }
 
-    /// What was published since a position, where `top` is the group's.
+    /// Returns the messages since a position, where `top` is the group's.
     pub(super) fn since(
         &self,
         options: &HistoryOptions,
@@ -111,7 +111,7 @@ impl History {
 }
 
 impl RecoveryFailure {
-    /// What is missing of what was published between two positions, when `floor` is the number of the last message that is not kept.
+    /// Returns what is missing between two positions, when `floor` is the number of the last message that is no longer kept.
     pub fn between(
         keep: Option<&HistoryOptions>,
         since: Position,
@@ -134,7 +134,7 @@ impl RecoveryFailure {
         }
     }
 
-    /// Whether what is kept is replayed all the same.
+    /// Returns whether the kept messages are replayed nevertheless.
     pub const fn replays(self) -> bool {
         matches!(self, Self::Evicted | Self::Limit)
     }

@@ -1,4 +1,4 @@
-//! Names: of nodes, of channels, of groups.
+//! Names of nodes, channels and groups.
 //! A stale id is harmless by construction: its generation is over.
 //! Knows no connection.
 
@@ -8,8 +8,8 @@ use core::str::FromStr;
 
 use super::HubError;
 
-/// One start of one hub. It must be fresh entropy each time: what a node left behind when it crashed is told by it from what
-/// the node does after it was started again.
+/// One start of one hub. It must be fresh entropy each time: it distinguishes the state that a crashed node left behind from that of its
+/// successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
@@ -19,24 +19,24 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// The address of one connection, on any node. It is no secret, and never means another connection.
+/// The address of a connection, on any node. It is not secret, and never refers to another connection.
 ///
-/// It is written as `node-slot-generation` in hexadecimal digits, and parsed back from that.
+/// It is formatted as `node-slot-generation` in hexadecimal digits, and can be parsed back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelId {
-    /// The node that its connection is on.
+    /// Returns the node of its connection.
     pub node: NodeId,
     pub(super) slot: u32,
     pub(super) generation: u32,
 }
 
 impl ChannelId {
-    /// Its place among the channels of its node: small numbers, used again once a channel has closed.
+    /// Returns its slot among the channels of its node: small numbers, reused once a channel has closed.
     pub const fn slot(self) -> u32 {
         self.slot
     }
 
-    /// An id in parts, as it crossed a wire.
+    /// Creates an id from its parts, as received over a wire.
     pub const fn from_parts(node: NodeId, slot: u32, generation: u32) -> Self {
         Self {
             node,
@@ -45,7 +45,7 @@ impl ChannelId {
         }
     }
 
-    /// How often its place was used before.
+    /// Returns how often its slot was used before.
     pub const fn generation(self) -> u32 {
         self.generation
     }
@@ -70,16 +70,16 @@ impl FromStr for ChannelId {
     }
 }
 
-/// Octets that the name of a group, a user or an idempotency key may have.
+/// Maximum length of the name of a group, a user or an idempotency key, in bytes.
 pub const MAX_NAME: usize = 255;
 
 /// The name of a group.
 pub(super) type Name = Arc<str>;
 
-/// What begins the name of the group that all channels of a user are in. No name that a caller gives can begin so.
+/// The prefix of the group that contains all channels of a user. No name from a caller can start with it.
 const USER: char = '\u{1}';
 
-/// Checks a name that a caller gave: 1 to 255 octets, without control characters.
+/// Checks a name from a caller: 1 to 255 bytes, without control characters.
 pub(super) fn check_name(name: &str) -> Result<(), HubError> {
     if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
         return Err(HubError::BadName);
@@ -87,18 +87,18 @@ pub(super) fn check_name(name: &str) -> Result<(), HubError> {
     Ok(())
 }
 
-/// The group of all channels of a user.
+/// Returns the group of all channels of a user.
 pub(super) fn group_of_user(user: &str) -> Result<Name, HubError> {
     check_name(user)?;
     Ok(alloc::format!("{USER}{user}").into())
 }
 
-/// The user all of whose channels are in a group, if it is such a group.
+/// Returns the user whose channels are in a group, if it is such a group.
 pub(super) fn user_of_group(name: &str) -> Option<Name> {
     name.strip_prefix(USER).map(Name::from)
 }
 
-/// Whether it is a group that a caller can name.
+/// Returns whether a caller can name this group.
 pub(super) fn is_public(name: &str) -> bool {
     !name.starts_with(USER)
 }

@@ -1,4 +1,4 @@
-//! What a server tells connections from outside their handlers, by id or by user, on any node.
+//! Instructions from a server to connections, from outside their handlers: by id or by user, on any node.
 //! RFC 6455 section 7.4.1 for the close code of a session that has ended.
 //! Knows no message.
 
@@ -11,7 +11,7 @@ use crate::close::CloseCode;
 use crate::time::Instant;
 
 impl Hub {
-    /// Has channels do something, on whatever node they are. What those of other nodes could not do, they count.
+    /// Sends an instruction to channels, on any node. Channels of other nodes count their failures.
     ///
     /// # Errors
     /// [`HubError::BadName`], [`HubError::MetadataTooLong`], [`HubError::Down`] for channels elsewhere; for a channel of this node also
@@ -50,7 +50,7 @@ impl Hub {
         Ok(())
     }
 
-    /// The backplane passes an instruction on. That of a user's channels names their group.
+    /// Executes an instruction from the backplane. One for a user's channels names their group.
     pub(super) fn instructed(&mut self, now: Instant, target: &Target, instruction: &Instruction) {
         let ids = match target {
             Target::Channel(id) => alloc::vec![*id],
@@ -82,7 +82,7 @@ impl Hub {
         }
     }
 
-    /// Groups of a channel that a caller can name.
+    /// Returns the groups of a channel that a caller can name.
     fn named_groups(&mut self, id: ChannelId) -> Result<Vec<Name>, HubError> {
         self.seats.of(id).ok_or(HubError::Gone)?;
         Ok(self.groups_of(id))
@@ -101,7 +101,7 @@ impl Hub {
         if before == user {
             return Ok(());
         }
-        // In its groups it goes as one, and comes as the other.
+        // In its groups the old user leaves, and the new one joins.
         for group in &groups {
             self.exit(now, id, group, true);
         }
@@ -139,7 +139,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Closes channels whose time has come.
+    /// Closes channels whose session has ended.
     pub(super) fn end_sessions(&mut self, now: Instant) {
         while let Some((at, slot)) = self.ending.first().copied()
             && at <= now

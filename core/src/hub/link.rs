@@ -1,5 +1,5 @@
-//! What comes from the backplane: messages in their order, gaps and their repair, recovery.
-//! A number that is missing is asked for again or reported; none is delivered twice.
+//! Messages from the backplane: order, gaps and their repair, recovery.
+//! A missing number is requested again or reported; none is delivered twice.
 //! Knows no link, only events.
 
 use alloc::sync::Arc;
@@ -16,14 +16,14 @@ use super::{
 };
 use crate::time::{Duration, Instant};
 
-/// What the backplane was asked for.
+/// The purpose of a request to the backplane.
 #[derive(Debug)]
 pub(super) enum Asked {
     /// To publish.
     Publication,
-    /// To answer a question.
+    /// To answer a query.
     Query,
-    /// For what a channel missed.
+    /// To recover a channel's missed messages.
     Recovery {
         channel: ChannelId,
         group: Name,
@@ -34,7 +34,7 @@ pub(super) enum Asked {
 }
 
 impl Hub {
-    /// Takes what the backplane says.
+    /// Handles an event of the backplane.
     pub fn receive(&mut self, now: Instant, event: Event) {
         match event {
             Event::Up => self.up(now),
@@ -86,7 +86,7 @@ impl Hub {
         }
     }
 
-    /// Asks the backplane about a group; the answer comes as [`Output::Answer`].
+    /// Queries the backplane about a group; the answer comes as [`Output::Answer`].
     ///
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
@@ -102,7 +102,7 @@ impl Hub {
         Ok(token)
     }
 
-    /// Whether the backplane is down.
+    /// Returns whether the backplane is down.
     pub const fn is_down(&self) -> bool {
         self.down
     }
@@ -119,7 +119,7 @@ impl Hub {
                 group.asked = None;
             }
         }
-        // Whether they were published, nobody knows.
+        // They may or may not have been published.
         let lost = self
             .asked
             .extract_if(.., |_, asked| !matches!(asked, Asked::Recovery { .. }));
@@ -135,7 +135,7 @@ impl Hub {
         self.send_away(now);
     }
 
-    /// Says all again that a new link does not know.
+    /// Repeats everything that a new link does not know.
     fn up(&mut self, now: Instant) {
         self.down = false;
         self.leaving.clear();
@@ -151,7 +151,7 @@ impl Hub {
         for key in self.groups.keys() {
             self.ask_position(key);
         }
-        // By new tokens: an answer to what was asked over the old link would come before the group's position.
+        // With new tokens: an answer to a request over the old link would precede the group's position.
         for (before, asked) in core::mem::take(&mut self.asked) {
             let Asked::Recovery { group, since, .. } = &asked else {
                 self.asked.insert(before, asked);
@@ -169,7 +169,7 @@ impl Hub {
         let here = here.map(|(group, users)| (Arc::clone(group), users));
         let here = Command::Here(here.collect());
         self.command(here);
-        // Also one without channels: whoever beats hears of nodes that have died.
+        // Even without channels: a node that beats learns of nodes that have died.
         if self.options.lease.is_some() {
             self.beat = Some(now);
         }
@@ -206,7 +206,7 @@ impl Hub {
             Some(ours) if ours.epoch == position.epoch && ours.offset < position.offset => {
                 self.missed(now, key, ours, position.offset);
             }
-            // It was answered before what has been heard since.
+            // It was answered before messages that have arrived since.
             Some(ours)
                 if ours.epoch == position.epoch
                     && group.asked_at.is_none_or(|asked| {
@@ -216,7 +216,7 @@ impl Hub {
         }
     }
 
-    /// Numbers begin again, or went back: what was lost, nobody knows.
+    /// Numbers start again, or went back: the number of lost messages is unknown.
     fn began_anew(&mut self, now: Instant, key: u32, _ours: Position, theirs: Position) {
         let Some(group) = self.groups.get_mut(key) else {
             return;
@@ -234,7 +234,7 @@ impl Hub {
         self.tell_waiting(key);
     }
 
-    /// Numbers up to `top` were published and did not come.
+    /// Numbers up to `top` were published and did not arrive.
     fn missed(&mut self, now: Instant, key: u32, ours: Position, top: u64) {
         let token = self.token();
         let Some(group) = self.groups.get_mut(key) else {
@@ -285,7 +285,7 @@ impl Hub {
             return self.fan_out(now, publication);
         };
         let Some(ours) = group.position else {
-            // What the group's position will tell has this one in it: it is none of the members'.
+            // The group's position will include this one: it is not for the members.
             return self.fan_out_watched(now, publication);
         };
         if let Some((_, seen)) = &mut group.repairing {
@@ -297,7 +297,7 @@ impl Hub {
             return self.fan_out(now, publication);
         }
         if publication.unsaved {
-            // It stands behind a message that did not come.
+            // It follows a message that did not arrive.
             if theirs.offset > ours.offset {
                 self.missed(now, key, ours, theirs.offset);
                 if self.is_repairing(key) {
@@ -324,7 +324,8 @@ impl Hub {
         self.fan_out(now, publication);
     }
 
-    /// Takes what only watchers are to get. What was published since the group began on this node comes with what members get, be it repaired.
+    /// Handles a publication for watchers only. Messages published since the group started on this node are delivered with those of
+    /// members, even after a repair.
     fn watched(&mut self, now: Instant, publication: &Arc<Publication>) {
         let key = self.groups.find(&publication.group);
         if let Some(group) = key.and_then(|key| self.groups.get(key))
@@ -342,7 +343,7 @@ impl Hub {
             .is_some_and(|group| group.repairing.is_some())
     }
 
-    /// What comes while something before it is asked for comes again with that, unless it has no number: then it is lost.
+    /// A message that arrives while an earlier one is requested is sent again with that, unless it has no number: then it is lost.
     fn in_repair(&mut self, now: Instant, publication: &Publication) {
         if publication.unsaved {
             self.gap(now, publication.group(), Some(1));
@@ -421,14 +422,14 @@ impl Hub {
         }
     }
 
-    /// What a channel missed is of no use any more: it has left.
+    /// Drops a recovery: the channel has left.
     pub(super) fn forget_recovery(&mut self, id: ChannelId, name: &Name) {
         self.asked.retain(|_, asked| {
             !matches!(asked, Asked::Recovery { channel, group, .. } if *channel == id && group == name)
         });
     }
 
-    /// What a channel missed has come.
+    /// Handles the missed messages of a channel.
     fn recovered(&mut self, now: Instant, name: &Name, token: Token, past: HistorySlice) {
         let Some(Asked::Recovery {
             channel,
@@ -470,7 +471,7 @@ impl Hub {
             live.epoch == past.position.epoch && live.offset > past.position.offset
         });
         if is_ahead && missed.is_none() {
-            // What came meanwhile was not put to it: it is asked for too.
+            // Messages that arrived meanwhile were not delivered to it: they are requested too.
             let since = past.position;
             let again = Asked::Recovery {
                 channel,
@@ -535,7 +536,7 @@ impl Hub {
         }
     }
 
-    /// Says that this node is there.
+    /// Reports that this node is alive.
     pub(super) fn beat(&mut self, now: Instant) {
         let Some(lease) = self.options.lease else {
             return;
@@ -548,7 +549,7 @@ impl Hub {
 }
 
 impl RecoveryFailure {
-    /// In a few words.
+    /// Formats it briefly.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Epoch => "the group began another numbering",

@@ -1,5 +1,5 @@
-//! A hub of one node in one process, with its backplane beside it.
-//! Knows how the two are joined; what they do is theirs.
+//! A hub of one node in one process, with its broker.
+//! Knows how the two are joined, but not how they work.
 
 use alloc::sync::Arc;
 use core::ops::{Deref, DerefMut};
@@ -8,10 +8,10 @@ use super::{Broker, Hub, HubOptions, NodeId, Output};
 use crate::random::Seed;
 use crate::time::Instant;
 
-/// A [`Hub`] that is alone, and its [`Broker`]: all that a loop of one's own needs for groups, history, recovery and presence.
+/// A [`Hub`] that is alone, and its [`Broker`]: everything that your own event loop needs for groups, history, recovery and presence.
 ///
-/// It is used like the node that it derefs to, but for [`poll_output`](Self::poll_output), [`deadline`](Self::deadline) and
-/// [`tick`](Self::tick), which mind the broker too: no [`Output::Command`] comes out, and none has to be carried.
+/// Use it like the node to which it derefs, except for [`poll_output`](Self::poll_output), [`deadline`](Self::deadline) and
+/// [`tick`](Self::tick), which also drive the broker: it emits no [`Output::Command`].
 ///
 /// ```
 /// use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::time::Instant;
 /// use sansws_core::time::Instant;
 ///
 /// # let now = Instant::ZERO;
-/// // 32 octets of fresh entropy.
+/// // 32 bytes of fresh entropy.
 /// let seed = Seed::new([7; 32]);
 /// let mut hub = LocalHub::new(seed, Arc::new(HubOptions::default()));
 /// # let mut connection = Connection::server(Arc::new(Config::default()), &Agreement::default(), now);
@@ -33,7 +33,7 @@ use crate::time::Instant;
 /// hub.join(now, ada, "lobby", JoinOptions::default())?;
 /// hub.publish(now, None, "lobby", PreparedMessage::new("hello"), PublishOptions::default(), None)?;
 ///
-/// // TransportAction each of these calls: whose turn is it?
+/// // After each of these calls: whose turn is it?
 /// while let Some(output) = hub.poll_output(now) {
 ///     if let Output::Wake(slot) = output {
 ///         assert_eq!(slot, ada.slot());
@@ -58,7 +58,7 @@ pub struct LocalHub {
 }
 
 impl LocalHub {
-    /// A hub without channels. The seed must be fresh entropy: positions and ids of another time are told by it.
+    /// Creates a hub without channels. The seed must be fresh entropy: it distinguishes earlier positions and ids.
     pub fn new(seed: Seed, options: Arc<HubOptions>) -> Self {
         let [a, b, c, d, e, f, g, h, rest @ ..] = seed.nonce().0;
         let node = NodeId(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
@@ -68,7 +68,7 @@ impl LocalHub {
         }
     }
 
-    /// What is to be done next; never an [`Output::Command`].
+    /// Returns the next output; never an [`Output::Command`].
     pub fn poll_output(&mut self, now: Instant) -> Option<Output> {
         loop {
             match self.hub.poll_output()? {
@@ -81,7 +81,7 @@ impl LocalHub {
         }
     }
 
-    /// When [`tick`](Self::tick) is to be called.
+    /// Returns when to call [`tick`](Self::tick).
     pub fn deadline(&self) -> Option<Instant> {
         let both = [self.hub.deadline(), self.broker.deadline()];
         both.into_iter().flatten().min()
@@ -94,7 +94,7 @@ impl LocalHub {
         self.deliver(now);
     }
 
-    /// What keeps histories and presence.
+    /// Returns the broker, which keeps histories and presence.
     pub const fn broker(&self) -> &Broker {
         &self.broker
     }

@@ -1,5 +1,5 @@
-//! Opening and closing of channels, joining and leaving of groups.
-//! Both directions are kept: the groups of a channel, and the members of a group.
+//! Opens and closes channels; joins and leaves groups.
+//! Both directions are stored: the groups of a channel, and the members of a group.
 //! Knows nothing of messages.
 
 use alloc::sync::Arc;
@@ -57,7 +57,7 @@ impl Hub {
         Ok(id)
     }
 
-    /// Opens a channel for a listener of this process. What it takes too slowly is skipped, which it is told
+    /// Opens a channel for a listener in this process. Messages that it takes too slowly are skipped, and reported
     /// ([`Taken::Skipped`](super::Taken)); it is not closed for that.
     ///
     /// # Errors
@@ -70,8 +70,8 @@ impl Hub {
         Ok(id)
     }
 
-    /// Nothing can be sent to the peer of a channel any more, though what it sent before may still be handled: the channel leaves
-    /// all groups, and what waits for it is discarded. Until it is [`closed`](Self::closed) it can publish.
+    /// Reports that nothing can be sent to the peer of a channel any more, although its earlier messages may still be handled: the
+    /// channel leaves all groups, and its queue is discarded. Until it is [`closed`](Self::closed) it can publish.
     pub fn retire(&mut self, now: Instant, id: ChannelId) {
         let Some(seat) = self.seats.of(id) else {
             self.counters.stale += 1;
@@ -104,8 +104,8 @@ impl Hub {
         self.holding_over(id.slot());
     }
 
-    /// The connection of a channel has ended: it leaves all groups, and what waits for it is discarded. An id that is not open any
-    /// more is counted.
+    /// Reports that the connection of a channel has ended: it leaves all groups, and its queue is discarded. An id that is no longer
+    /// open is counted.
     pub fn closed(&mut self, now: Instant, id: ChannelId) {
         self.retire(now, id);
         if self.seats.of(id).is_some() {
@@ -114,13 +114,13 @@ impl Hub {
         }
     }
 
-    /// Says that the peer of a channel is there: its expiry begins anew.
+    /// Reports a sign of life of a channel's peer: its expiry starts again.
     pub fn touch(&mut self, now: Instant, id: ChannelId) -> Result<(), HubError> {
         let Some(seat) = self.seats.of(id) else {
             self.counters.stale += 1;
             return Err(HubError::Gone);
         };
-        // Nothing renews a channel that is about to be closed.
+        // A channel that is about to be closed is not renewed.
         let Some(more) = seat.renewable() else {
             return Ok(());
         };
@@ -132,7 +132,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Closes channels that expired.
+    /// Closes expired channels.
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((at, slot)) = self.expiring.first().copied()
             && at <= now
@@ -147,9 +147,9 @@ impl Hub {
     }
 
     /// Lets a channel join a group. `None`: the backplane has to be asked first, and the answer comes as
-    /// [`Output::Joined`](super::Output::Joined); what is published from now on is received in any case.
+    /// [`Output::Joined`](super::Output::Joined); messages published from now on are received in any case.
     ///
-    /// Joining twice is no error. A second join that asks for recovery replays nothing.
+    /// Joining twice is not an error. A second join that requests recovery replays nothing.
     ///
     /// # Errors
     /// [`HubError::Gone`], [`HubError::BadName`], [`HubError::TooManyGroups`], [`HubError::Crowded`], [`HubError::RateLimited`],
@@ -181,7 +181,7 @@ impl Hub {
             && let Some(index) = self.place(id, key)?
         {
             if self.is_joining(id, key, index) {
-                // The answer to the first join is that to this one.
+                // The answer to the first join also answers this one.
                 return Ok(None);
             }
             let position = self.groups.get(key).and_then(|group| group.position);
@@ -269,7 +269,7 @@ impl Hub {
         Ok(key)
     }
 
-    /// Where a channel is in a group.
+    /// Returns the membership of a channel in a group.
     fn place(&mut self, id: ChannelId, key: u32) -> Result<Option<usize>, HubError> {
         let Some(more) = self.seats.of(id).and_then(|seat| seat.more()) else {
             self.counters.stale += 1;
@@ -293,7 +293,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Whether a channel may do something now, by the rate for it.
+    /// Checks the rate limit of a channel for an operation.
     pub(super) fn may(
         &mut self,
         now: Instant,
@@ -314,7 +314,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Lets a channel leave a group. What was published before still reaches it. Leaving a group that it is not in is no error.
+    /// Lets a channel leave a group. Earlier messages still reach it. Leaving a group that it is not in is not an error.
     ///
     /// # Errors
     /// [`HubError::Gone`].
@@ -348,7 +348,7 @@ impl Hub {
         }
     }
 
-    /// Takes a join back whose answer has not come yet and is of no use any more: it has not happened then. A join that is done stays.
+    /// Cancels a join whose answer has not arrived and is no longer wanted: it has then not happened. A completed join stays.
     pub fn cancel_join(&mut self, now: Instant, id: ChannelId, group: &str) {
         let Some(key) = self.groups.find(group) else {
             return;
@@ -361,7 +361,7 @@ impl Hub {
         }
     }
 
-    /// Whether the answer to a join has not come yet.
+    /// Returns whether the answer to a join has not arrived yet.
     fn is_joining(&mut self, id: ChannelId, key: u32, index: usize) -> bool {
         let more = self.seats.of(id).and_then(|seat| seat.more());
         let place = more.and_then(|more| more.joined.get(index));
@@ -385,13 +385,13 @@ impl Hub {
         }
     }
 
-    /// Takes a channel out of the group at `index` of its groups; says whether nobody is left there.
+    /// Removes a channel from the group at `index` of its groups; returns whether the group is now empty.
     fn remove(&mut self, now: Instant, id: ChannelId, index: usize, at_once: bool) -> bool {
         let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
             return false;
         };
         let place = more.joined.swap_remove(index);
-        // Its last group has taken the place of the one that it left.
+        // Its last group has moved to the index of the one that it left.
         if let Some(moved) = more.joined.get(index).copied()
             && let Some(group) = self.groups.get_mut(moved.group)
             && let Some(member) = group.members.get_mut(moved.at as usize)
@@ -424,8 +424,8 @@ impl Hub {
         emptied
     }
 
-    /// Subscribes a channel to all groups that a filter matches. It gets each message once, however it comes to it. There is no
-    /// recovery and no presence for it. Says whether it was not subscribed before.
+    /// Subscribes a channel to all groups that match a filter. It receives each message once, even if several subscriptions match.
+    /// Filters have no recovery and no presence. Returns whether the subscription is new.
     ///
     /// # Errors
     /// As for [`join`](Self::join).
@@ -456,7 +456,7 @@ impl Hub {
         Ok(true)
     }
 
-    /// Takes a subscription back; says whether there was one.
+    /// Removes a subscription; returns whether there was one.
     ///
     /// # Errors
     /// [`HubError::Gone`].
@@ -483,7 +483,7 @@ impl Hub {
         }
     }
 
-    /// Tells of a group, if it is one that a caller can name.
+    /// Reports a group in an event, if a caller can name it.
     fn group_event(&mut self, group: &Name, event: impl FnOnce(Name) -> HubEvent) {
         if super::id::is_public(group) {
             self.event(|| event(Arc::clone(group)));
@@ -504,7 +504,7 @@ impl Hub {
         }
     }
 
-    /// With `at_once` it left by its own will: it does not count as there any longer.
+    /// With `at_once` it left deliberately: its presence ends without a grace period.
     pub(super) fn exit(&mut self, now: Instant, id: ChannelId, group: &Name, at_once: bool) {
         if let Some(grace) = self.options.of(group).presence.grace()
             && let Some(present) = self.present(now, id)
@@ -517,7 +517,7 @@ impl Hub {
         }
     }
 
-    /// What a channel says of itself has changed.
+    /// Changes the metadata of a channel.
     pub(super) fn update(&mut self, now: Instant, id: ChannelId, group: &Name) {
         if let Some(present) = self.present(now, id)
             && let Some(present) = self.here.update(group, &present)
@@ -529,14 +529,14 @@ impl Hub {
         }
     }
 
-    /// Tells of users who have been gone for their grace.
+    /// Reports users whose grace period is over.
     pub(super) fn gone(&mut self, now: Instant) {
         for (group, users) in self.here.due(now) {
             self.command(Command::Exit { group, users });
         }
     }
 
-    /// Who a channel is, for presence.
+    /// Returns the user of a channel, for presence.
     fn present(&mut self, now: Instant, id: ChannelId) -> Option<Present> {
         let more = self.seats.of(id)?.more()?;
         let user = match &more.user {

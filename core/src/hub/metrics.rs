@@ -1,4 +1,4 @@
-//! Counts of what a hub has done, and of what is there.
+//! Counters and gauges of a hub.
 //! The text is that of Prometheus (exposition format 0.0.4).
 //! Plain values.
 
@@ -18,16 +18,16 @@ macro_rules! numbers {
         }
 
         impl $name {
-            /// Adds those of another node.
+            /// Adds the values of another node.
             pub fn add(&mut self, other: &Self) {
                 $($how(&mut self.$field, other.$field);)*
             }
 
-            /// Writes them as Prometheus text.
+            /// Writes them as text for Prometheus.
             fn write(&self, part: &str, kind: Kind, out: &mut Exposition) {
                 $(
                     let name = alloc::format!("{part}_{}", stringify!($field));
-                    // What is the most so far is a gauge: rates of it mean nothing.
+                    // A maximum is a gauge: its rate means nothing.
                     let is_most = stringify!($how) == "most";
                     let of = if is_most { Kind::Gauge } else { kind };
                     out.one(of, &name, concat!($($help),*), self.$field);
@@ -46,78 +46,78 @@ fn most<N: Ord + Copy>(own: &mut N, other: N) {
 }
 
 numbers! {
-    /// What was done, since the hub began. At every moment `delivered`, all that begin with `dropped`, `expired`, `discarded` and
+    /// Counters, since the hub started. At every moment, `delivered`, all that start with `dropped`, `expired`, `discarded` and
     /// [`Gauges::waiting`] add up to `fan_out`.
     Counters {
         /// Channels opened.
         opened: u64 = sum,
         /// Channels closed.
         closed: u64 = sum,
-        /// Channels closed since they read too slowly.
+        /// Channels closed because they read too slowly.
         closed_slow: u64 = sum,
-        /// Channels closed since they expired.
+        /// Channels closed because they expired.
         expired_channels: u64 = sum,
         /// Joins.
         joins: u64 = sum,
-        /// Leaves, those at the end of a connection too.
+        /// Leaves, including those at the end of a connection.
         leaves: u64 = sum,
-        /// Operations refused since a channel did them too often.
+        /// Operations refused because a channel exceeded its rate limit.
         limited: u64 = sum,
-        /// Operations on ids that are not open any more.
+        /// Operations on ids that are no longer open.
         stale: u64 = sum,
         /// Messages published from this node.
         published: u64 = sum,
-        /// Messages published to this node alone, since the backplane was down.
+        /// Messages published only to this node because the backplane was down.
         published_alone: u64 = sum,
         /// Messages framed on this node.
         encodes: u64 = sum,
         /// Messages compressed on this node.
         deflates: u64 = sum,
-        /// Publications put to members.
+        /// Publications queued for members.
         received: u64 = sum,
         /// Messages sent to one channel.
         direct: u64 = sum,
-        /// Notices told to members.
+        /// Notices sent to members.
         notices: u64 = sum,
-        /// Messages put to channels: one for each channel that is to receive one.
+        /// Messages queued for channels: one for each receiving channel.
         fan_out: u64 = sum,
-        /// Maximum number of channels that one publication was put to.
+        /// Maximum number of channels that one publication was queued for.
         largest_fan_out: u64 = most,
         /// Messages handed to connections.
         delivered: u64 = sum,
-        /// Messages dropped as they came, since there was no room.
+        /// Messages dropped on arrival because there was no room.
         dropped_newest: u64 = sum,
         /// Messages dropped to make room for newer ones.
         dropped_oldest: u64 = sum,
-        /// Messages dropped since a newer one had their key.
+        /// Messages dropped because a newer one had their key.
         dropped_conflated: u64 = sum,
-        /// Messages dropped since they had waited too long.
+        /// Messages dropped because they had waited too long.
         dropped_aged: u64 = sum,
-        /// Messages dropped since they can't be had in the kind that the channel takes.
+        /// Messages dropped because they cannot be converted to the kind that the channel takes.
         dropped_unfit: u64 = sum,
-        /// Messages not delivered since they were of no use any more.
+        /// Messages not delivered because they had expired.
         expired: u64 = sum,
-        /// Messages that still waited when their channel was closed.
+        /// Messages still queued when their channel was closed.
         discarded: u64 = sum,
-        /// Messages replayed to members that asked for what they missed.
+        /// Missed messages replayed to members.
         replayed: u64 = sum,
         /// Recoveries.
         recoveries: u64 = sum,
-        /// Recoveries that could not replay all.
+        /// Recoveries that could not replay everything.
         incomplete: u64 = sum,
-        /// Times that something was missing in what came from the backplane and could be asked for.
+        /// Gaps in messages from the backplane that were requested again.
         repairs: u64 = sum,
-        /// Messages that came by a repair.
+        /// Messages received by a repair.
         repaired: u64 = sum,
-        /// Times that something was missing and could not be had.
+        /// Gaps that could not be repaired.
         gaps: u64 = sum,
-        /// Messages that are missing, as far as known.
+        /// Lost messages, as far as known.
         lost: u64 = sum,
-        /// Messages that came twice, and were put to nobody again.
+        /// Messages that arrived twice and were not delivered again.
         doubles: u64 = sum,
         /// Messages for groups without members.
         stray: u64 = sum,
-        /// Messages that reached nobody on this node, since the envelope of their group failed.
+        /// Messages that no member on this node received because the envelope of their group failed.
         unwrapped: u64 = sum,
         /// Times that the backplane went down.
         downs: u64 = sum,
@@ -125,39 +125,39 @@ numbers! {
 }
 
 numbers! {
-    /// What is there now.
+    /// The current state.
     Gauges {
         /// Channels.
         channels: usize = sum,
         /// Groups with members.
         groups: usize = sum,
-        /// Messages that wait, each counted once for each channel.
+        /// Queued messages, each counted once per channel.
         waiting: usize = sum,
-        /// Octets that wait, each counted once for each channel.
+        /// Queued bytes, each message counted once per channel.
         waiting_octets: usize = sum,
-        /// Octets that are held for those who wait, each counted once.
+        /// Bytes held in queues, each message counted once.
         held_octets: usize = sum,
     }
 }
 
 numbers! {
-    /// What a broker has done.
+    /// Counters of a broker.
     BrokerCounters {
         /// Messages published.
         published: u64 = sum,
-        /// Messages that were not published again, since one with their id was.
+        /// Messages not published again because one with their id was.
         again: u64 = sum,
-        /// Messages framed: one for each that was published, however many receive it.
+        /// Messages framed: one per publication, however many channels receive it.
         encodes: u64 = sum,
-        /// Messages compressed: at most one for each window that was agreed on, and each that was published.
+        /// Messages compressed: at most one per publication and negotiated window size.
         deflates: u64 = sum,
-        /// Messages that were refused, since the envelope of their group failed.
+        /// Messages refused because the envelope of their group failed.
         unwrapped: u64 = sum,
-        /// Messages that were not kept, since all histories together had no room.
+        /// Messages not kept because all histories together had no room.
         unkept: u64 = sum,
-        /// Groups forgotten before their time, since too many had nobody in them.
+        /// Groups forgotten early because too many were empty.
         forgotten: u64 = sum,
-        /// Messages for channels of nodes that are no more.
+        /// Messages for channels of nodes that are gone.
         undeliverable: u64 = sum,
     }
 }
@@ -166,48 +166,48 @@ numbers! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// What was done.
+    /// The counters.
     pub counters: Counters,
-    /// What is there.
+    /// The gauges.
     pub gauges: Gauges,
-    /// To how many channels publications were put.
+    /// The number of channels that publications were queued for.
     pub fan_outs: Histogram,
 }
 
 impl Snapshot {
-    /// Adds what another node has.
+    /// Adds the values of another node.
     pub fn add(&mut self, other: &Self) {
         self.counters.add(&other.counters);
         self.gauges.add(&other.gauges);
         self.fan_outs.add(&other.fan_outs);
     }
 
-    /// What was dropped by some policy.
+    /// Returns the number of messages dropped, by any policy.
     pub const fn dropped(&self) -> u64 {
         let c = &self.counters;
         c.dropped_newest + c.dropped_oldest + c.dropped_conflated + c.dropped_aged + c.dropped_unfit
     }
 
-    /// Whether each message that was put to a channel is accounted for.
+    /// Returns whether each message that was queued for a channel is accounted for.
     pub const fn adds_up(&self) -> bool {
         let c = &self.counters;
         let accounted = c.delivered + self.dropped() + c.expired + c.discarded;
         accounted + self.gauges.waiting as u64 == c.fan_out
     }
 
-    /// As text for Prometheus.
+    /// Returns the metrics as text for Prometheus.
     pub fn to_prometheus(&self) -> String {
         let mut out = Exposition::default();
         self.counters.write("hub", Kind::Counter, &mut out);
         self.gauges.write("hub", Kind::Gauge, &mut out);
-        let help = "Channels that one publication was put to.";
+        let help = "Channels that one publication was queued for.";
         self.fan_outs.write("hub_fan_out_channels", help, &mut out);
         out.into_text()
     }
 }
 
 impl BrokerCounters {
-    /// As text for Prometheus.
+    /// Returns the metrics as text for Prometheus.
     pub fn to_prometheus(&self) -> String {
         let mut out = Exposition::default();
         self.write("broker", Kind::Counter, &mut out);
@@ -216,7 +216,7 @@ impl BrokerCounters {
 }
 
 impl Hub {
-    /// What was done and what is there.
+    /// Returns counters and gauges.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             counters: self.counters,

@@ -1,10 +1,10 @@
-//! Channels, groups, history, recovery and presence: who receives what.
+//! Channels, groups, history, recovery and presence.
 //! RFC 6455 sections 5.2 (a shared frame is framed once) and 7.4.1 (close codes); RFC 7692 section 7.2.1 (compressed once).
-//! Knows no connection, no socket and no clock: it speaks of ids and frames.
+//! Knows no connection, no socket and no clock, only ids and frames.
 //!
-//! A *channel* is the address of one connection. A *group* has channels as members, and gets what is published to it in one
-//! order, on all nodes. A [`Hub`] is one node. Nodes are linked by a backplane, of which it knows only [`Command`]s and
-//! [`Event`]s: [`Broker`] links those of one process, and a single one too.
+//! A *channel* is the address of one connection. A *group* has channels as members, which receive its publications in one order, on all
+//! nodes. A [`Hub`] is one node. Nodes are linked by a backplane, of which it knows only [`Command`]s and [`Event`]s: [`Broker`] links
+//! those of one process, even a single one.
 //!
 //! ```text
 //!               Hub::join, publish, …                 Output::Command
@@ -13,19 +13,17 @@
 //!                Output::Wake, Hub::take                    Event
 //! ```
 //!
-//! The caller's turn: call a method (or [`Hub::handle`] with an [`Input`]); then take [`Hub::poll_output`] until it is `None`.
-//! Call [`Hub::tick`] when [`Hub::deadline`] has passed. A hub that stays alone has its broker in it: [`LocalHub`].
+//! The caller's duties: call a method (or [`Hub::handle`] with an [`Input`]); then call [`Hub::poll_output`] until it returns `None`. Call
+//! [`Hub::tick`] when [`Hub::deadline`] has passed. For a hub that stays alone, [`LocalHub`] includes the broker.
 //!
-//! - **Order.** What is published to a group, its publisher's too, comes back from the backplane, and has its number from there:
-//!   all members on all nodes receive it in one order. What one channel receives by several groups is in the order in which it
-//!   came to the node.
-//! - **Loss.** A number that is missing is asked for again where the group has a history, else reported: [`HubEvent::Gap`],
-//!   [`Notice::Gap`].
+//! - **Order.** A publication comes back from the backplane with its number, even to the node that published it: all members on all nodes
+//!   receive it in one order. Messages that one channel receives by several groups are in the order in which they arrived at the node.
+//! - **Loss.** A missing number is requested again if the group has a history, and otherwise reported: [`HubEvent::Gap`], [`Notice::Gap`].
 //! - **Counts.** `delivered + dropped + expired + discarded + waiting = fan-out`, at every moment; see [`Counters`].
-//! - **Bounds.** What waits for a channel is bounded by its [`QueueLimits`], what is kept by [`HistoryOptions`], and who may be how
-//!   many by [`HubOptions`].
+//! - **Bounds.** The queue of a channel is bounded by its [`QueueLimits`], the history by [`HistoryOptions`], and the number of channels
+//!   and groups by [`HubOptions`].
 //!
-//! The simulation in `tests/simulation` checks all of these in many worlds.
+//! The simulation in `tests/simulation` checks all of this with many seeds.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -116,7 +114,7 @@ use peak::Peak;
 use queue::Store;
 use seat::Seats;
 
-/// One node: its channels, the groups they are in, and what waits for them.
+/// One node: its channels, their groups, and their queues.
 #[derive(Debug)]
 pub struct Hub {
     node: NodeId,
@@ -124,19 +122,19 @@ pub struct Hub {
     seats: Seats,
     groups: Groups,
     store: Store,
-    /// Channels by the filters they are subscribed to.
+    /// Channels by the filters to which they subscribe.
     filters: Filters<u32>,
-    /// How many channels each filter has.
+    /// The number of channels of each filter.
     watched: BTreeMap<Filter, u32>,
     here: Here,
     outputs: VecDeque<Output>,
-    /// How many outputs there were.
+    /// The number of outputs so far.
     peak: Peak,
     counters: Counters,
     fan_outs: Histogram,
-    /// How many channels agreed on each window.
+    /// The number of channels that negotiated each window size.
     windows: [u32; 16],
-    /// What the backplane was asked for.
+    /// Requests to the backplane.
     asked: BTreeMap<Token, Asked>,
     next: Token,
     down: bool,
@@ -145,26 +143,26 @@ pub struct Hub {
     draining: bool,
     /// Channels that keep publishers waiting.
     holding: BTreeSet<u32>,
-    /// When channels expire, by place.
+    /// When channels expire, by slot.
     expiring: BTreeSet<(Instant, u32)>,
-    /// When sessions end, by place.
+    /// When sessions end, by slot.
     ending: BTreeSet<(Instant, u32)>,
-    /// When what waits was last looked at.
+    /// When the queues were last checked.
     swept: Instant,
-    /// When channels are closed, the backplane being down.
+    /// When channels are closed because the backplane is down.
     leaving: BTreeSet<(Instant, ChannelId)>,
-    /// When positions are compared again.
+    /// When positions are compared next.
     check: Option<Instant>,
-    /// When the backplane was last told that this node is there.
+    /// When the backplane was last told that this node is alive.
     beat: Option<Instant>,
-    /// Places whose channels have overflowed while a message was put to many.
+    /// Slots whose channels overflowed while a message was delivered to many.
     slow: Vec<u32>,
-    /// Readers that publishers wait for.
+    /// Readers for which publishers wait.
     crowd: Crowd,
 }
 
 impl Hub {
-    /// A node without channels. `node` must be fresh entropy.
+    /// Creates a node without channels. `node` must be fresh entropy.
     pub fn new(node: NodeId, options: Arc<HubOptions>) -> Self {
         Self {
             node,
@@ -198,17 +196,17 @@ impl Hub {
         }
     }
 
-    /// Which node it is.
+    /// Returns the id of the node.
     pub const fn node(&self) -> NodeId {
         self.node
     }
 
-    /// How it behaves.
+    /// Returns its options.
     pub const fn options(&self) -> &Arc<HubOptions> {
         &self.options
     }
 
-    /// What is to be done next.
+    /// Returns the next output.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.peak.see(self.outputs.len());
         let output = self.outputs.pop_front();
@@ -220,15 +218,15 @@ impl Hub {
         output
     }
 
-    /// From now on [`Output::Event`]s are given: of what happens on this node, and of the hub as a whole (presence on any node, the
-    /// backplane going down or up) if `whole`. Of the nodes of one hub one is asked for the whole.
+    /// Emits [`Output::Event`]s from now on: of this node, and of the hub as a whole (presence on any node, the backplane going down or
+    /// up) if `whole`. Set `whole` on one node of a hub.
     pub fn listen(&mut self, listening: bool, whole: bool) {
         self.listening = listening;
         if core::mem::replace(&mut self.listening_whole, whole) != whole {
             self.command(Command::Listen(whole));
         }
         if whole && self.beat.is_none() && self.options.lease.is_some() {
-            // A node that only listens is there too: it says so from the next tick on.
+            // A node that only listens counts as alive too: it reports so from the next tick on.
             self.beat = Some(Instant::ZERO);
         }
     }
@@ -239,7 +237,7 @@ impl Hub {
         }
     }
 
-    /// Does what an input says: the same as calling its method.
+    /// Executes an input, like calling its method.
     pub fn handle(&mut self, now: Instant, input: Input) -> Result<Reply, HubError> {
         match input {
             Input::Open(open) => return self.open(now, open).map(Reply::Opened),
@@ -276,7 +274,7 @@ impl Hub {
         Ok(Reply::Done)
     }
 
-    /// When [`tick`](Self::tick) is to be called.
+    /// Returns when to call [`tick`](Self::tick).
     pub fn deadline(&self) -> Option<Instant> {
         let expiring = self.expiring.first().map(|(at, _)| *at);
         let leaving = self.leaving.first().map(|(at, _)| *at);
@@ -294,7 +292,7 @@ impl Hub {
         all.into_iter().flatten().min()
     }
 
-    /// How many messages were put to channels by publications so far.
+    /// Returns how many messages publications have queued for channels so far.
     #[doc(hidden)]
     pub const fn total_fan_out(&self) -> u64 {
         self.counters.fan_out
@@ -314,26 +312,26 @@ impl Hub {
         self.beat(now);
     }
 
-    /// Nobody joins any more, and that users have gone is told once, with [`goodbye`](Self::goodbye).
+    /// Refuses joins from now on; users who leave are reported only at once, with [`goodbye`](Self::goodbye).
     pub const fn drain(&mut self) {
         self.draining = true;
         self.here.drain();
     }
 
-    /// This node ends: nobody is present on it any more, with no grace. It is the last thing that the backplane hears of it.
+    /// Ends this node: none of its users is present any more, without a grace period. It is the last command to the backplane.
     pub fn goodbye(&mut self) {
-        // Also while the link is broken: there is no other time to say it.
+        // Even while the link is broken: there is no other time to send it.
         self.outputs.push_back(Output::Command(Command::Goodbye));
         self.down = true;
     }
 
-    /// How many members of a group are on this node.
+    /// Returns the number of members of a group on this node.
     pub fn count(&self, group: &str) -> usize {
         let group = self.groups.find(group).and_then(|key| self.groups.get(key));
         group.map_or(0, |group| group.members.len())
     }
 
-    /// The members of a group that are on this node, in no particular order.
+    /// Iterates over the members of a group on this node, in no particular order.
     pub fn members(&self, group: &str) -> Vec<ChannelId> {
         let group = self.groups.find(group).and_then(|key| self.groups.get(key));
         let members = group.map_or(&[][..], |group| &group.members);
@@ -341,13 +339,13 @@ impl Hub {
         members.iter().filter_map(id).collect()
     }
 
-    /// The groups with members on this node, in order.
+    /// Iterates over the groups with members on this node, in order.
     pub fn groups(&self) -> impl Iterator<Item = &Arc<str>> {
         let names = self.groups.iter().map(|group| &group.name);
         names.filter(|name| id::is_public(name))
     }
 
-    /// The groups that a channel of this node is in, in the order it joined them.
+    /// Iterates over the groups of a channel of this node, in the order in which it joined them.
     pub fn groups_of(&mut self, id: ChannelId) -> Vec<Arc<str>> {
         let Some(more) = self.seats.of(id).and_then(|seat| seat.more()) else {
             return Vec::new();
@@ -357,7 +355,7 @@ impl Hub {
         names.filter(|name| id::is_public(name)).cloned().collect()
     }
 
-    /// The windows that its channels agreed on: bit `n` stands for 2^n octets.
+    /// Returns the window sizes that its channels negotiated: bit `n` stands for 2^n bytes.
     fn window_mask(&self) -> u16 {
         let used = self.windows.iter().enumerate();
         used.filter(|(_, count)| **count > 0)
@@ -365,7 +363,7 @@ impl Hub {
     }
 
     fn command(&mut self, command: Command) {
-        // What is said while the link is broken is said again when it is not.
+        // Changes while the link is broken are announced when it is restored.
         if !self.down {
             self.outputs.push_back(Output::Command(command));
         }

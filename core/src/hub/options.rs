@@ -1,4 +1,4 @@
-//! What a caller may set on a hub.
+//! The options of a hub.
 //! Every bound has a default.
 //! Plain data.
 
@@ -11,49 +11,49 @@ use crate::message::Message;
 use crate::policy::Rate;
 use crate::time::Duration;
 
-/// How a hub behaves.
+/// Options of a hub.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct HubOptions {
-    /// What holds for groups that no rule is about.
+    /// Options of groups without a rule.
     pub groups: GroupOptions,
-    /// What holds for messages to all channels of a user. By default they have neither history nor words of their own. A history is an
-    /// inbox: what was sent while the link of the user's node was broken is delivered when it is there again.
+    /// Options for messages to all channels of a user. By default they have neither history nor envelope. A history is an inbox:
+    /// messages sent while the link of the user's node was broken are delivered when it is restored.
     pub users: GroupOptions,
-    /// What holds for the groups that a filter matches; the first that does decides.
+    /// Options of groups that match a filter; the first match decides.
     pub rules: Vec<(Filter, GroupOptions)>,
-    /// What may wait for one channel.
+    /// The limits of one channel's queue.
     pub budget: QueueLimits,
     /// Maximum number of channels; default 1 048 576.
     pub max_channels: usize,
     /// Maximum number of groups with members; default 1 048 576.
     pub max_groups: usize,
-    /// Maximum number of groups that are remembered though nobody is there, for their history and numbers; default 65 536. Beyond it the one that
-    /// has been idle longest is forgotten, and counted.
+    /// Maximum number of empty groups that are remembered, for their history and numbers; default 65 536. Beyond it the group that has
+    /// been idle longest is forgotten, and counted.
     pub max_idle_groups: usize,
     /// Maximum number of groups and filters that one channel may be in; default 128.
     pub groups_per_channel: usize,
-    /// Longest message that is published or sent, in octets; default 1 MiB.
+    /// Maximum length of a message that is published or sent, in bytes; default 1 MiB.
     pub max_message: usize,
-    /// Longest metadata of a channel, in octets; default 1024.
+    /// Maximum length of a channel's metadata, in bytes; default 1024.
     pub max_metadata: usize,
-    /// How often a channel may join and leave; default: as often as it likes.
+    /// How often a channel may join and leave; default unlimited.
     pub joins: Option<Rate>,
-    /// How often a channel may publish; default: as often as it likes.
+    /// How often a channel may publish; default unlimited.
     pub publishes: Option<Rate>,
-    /// Ids of publications that are remembered, for 5 minutes each, in all groups of a process; default 262 144. While there are as
-    /// many, a publication with another id fails with [`HubError::TooManyIds`](super::HubError). Through Redis its memory is the bound.
+    /// Maximum number of publication ids that are remembered, for 5 minutes each, in all groups of a process; default 262 144. Beyond
+    /// it, a publication with another id fails with [`HubError::TooManyIds`](super::HubError). With Redis its memory is the limit.
     pub max_ids: usize,
-    /// Octets that the histories of all groups may hold together; default 256 MiB. What comes beyond is not kept, and counted.
+    /// Maximum number of bytes in the histories of all groups together; default 256 MiB. Messages beyond it are not kept, and counted.
     pub max_history: usize,
-    /// How hard shared messages are compressed, from 1 to 9; default 6, since it is done once for all.
+    /// Compression level of shared messages, from 1 to 9; default 6, because each is compressed only once for all.
     pub compression_level: u8,
-    /// How often each group's position is compared with the backplane's, which finds a loss that no later message shows.
-    /// `None`, the default: never, as between the threads of a process nothing is lost.
+    /// How often each group's position is compared with the backplane's, which detects a loss that no later message reveals. `None`,
+    /// the default: never, because nothing is lost between the threads of a process.
     pub check: Option<Duration>,
-    /// For how long a node that is not heard of keeps its place in presence. `None`, the default: for ever.
+    /// How long the users of a silent node stay present. `None`, the default: forever.
     pub lease: Option<Duration>,
-    /// What is done with publications while the backplane is down.
+    /// What happens to publications while the backplane is down.
     pub when_down: OutagePolicy,
 }
 
@@ -83,26 +83,26 @@ impl Default for HubOptions {
 }
 
 impl HubOptions {
-    /// Sets what holds for groups that no rule is about.
+    /// Sets the options of groups without a rule.
     pub fn groups(mut self, options: GroupOptions) -> Self {
         self.groups = options;
         self
     }
 
-    /// Sets what holds for the groups that `filter` matches, unless an earlier rule does.
+    /// Sets the options of groups that match `filter`, unless an earlier rule does.
     pub fn rule(mut self, filter: Filter, options: GroupOptions) -> Self {
         self.rules.push((filter, options));
         self
     }
 
-    /// Sets what may wait for one channel.
+    /// Sets the limits of one channel's queue.
     pub const fn budget(mut self, budget: QueueLimits) -> Self {
         self.budget = budget;
         self
     }
 
-    /// Has `guard` run each callback of each group from now on: it is given the callback, the group, and the call. When it does not
-    /// let the call come to its end, an envelope has failed and a notice is not told.
+    /// Runs each callback of each group in `guard` from now on: it is passed the callback, the group, and the call. If it does not let
+    /// the call complete, an envelope has failed and a notice is not sent.
     pub fn guard(
         mut self,
         guard: impl Fn(Callback, &str, &mut dyn FnMut()) + Send + Sync + 'static,
@@ -116,7 +116,7 @@ impl HubOptions {
         self
     }
 
-    /// What holds for a group. No rule is about the channels of a user.
+    /// Returns the options of a group. No rule applies to the channels of a user.
     pub fn of(&self, group: &str) -> &GroupOptions {
         if !super::id::is_public(group) {
             return &self.users;
@@ -126,21 +126,21 @@ impl HubOptions {
     }
 }
 
-/// How a group behaves.
+/// Options of a group.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct GroupOptions {
-    /// What is kept of what was published. `None`, the default: nothing.
+    /// The history to keep. `None`, the default: none.
     pub history: Option<HistoryOptions>,
-    /// Who is told of, when somebody asks who is there.
+    /// Which presence is kept.
     pub presence: PresenceMode,
     /// What happens to a member that reads too slowly.
     pub overflow: SlowConsumerPolicy,
-    /// Whether messages are compressed for those who agreed on it.
+    /// Whether messages are compressed for members that negotiated it.
     pub compress: Compress,
-    /// What members receive in the place of a message: it may tell the position, so that they can recover.
+    /// Members receive this instead of a message. It may contain the position, so that they can recover.
     pub envelope: Option<Envelope>,
-    /// What members are told of beside messages: gaps, skipped messages, presence. `None`, the default: nothing.
+    /// What members receive in addition to messages: gaps, skipped messages, presence. `None`, the default: nothing.
     pub notices: Option<Notices>,
 }
 
@@ -151,7 +151,7 @@ impl GroupOptions {
         self
     }
 
-    /// Keeps book of who is there.
+    /// Keeps presence.
     pub const fn presence(mut self, presence: PresenceMode) -> Self {
         self.presence = presence;
         self
@@ -180,7 +180,7 @@ impl GroupOptions {
         self
     }
 
-    /// Tells members of gaps, skipped messages and presence; those for which `word` gives nothing are not told.
+    /// Notifies members of gaps, skipped messages and presence; notices for which `word` returns `None` are not sent.
     pub fn notices(
         mut self,
         word: impl Fn(&Notice) -> Option<Message> + Send + Sync + 'static,
@@ -190,14 +190,14 @@ impl GroupOptions {
     }
 }
 
-/// What is kept of what was published: the newest, within all three bounds. The oldest goes first.
+/// The history of a group: the newest messages, within all three limits. The oldest are dropped first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryOptions {
     /// Maximum number of messages; default 100.
     pub messages: usize,
-    /// Maximum number of payload bytes; default 1 MiB. One longer message is kept alone.
+    /// Maximum number of payload bytes; default 1 MiB. A single longer message is kept alone.
     pub octets: usize,
-    /// For how long; default 5 minutes. An empty group is kept as long.
+    /// Maximum age; default 5 minutes. An empty group is kept as long.
     pub age: Duration,
     /// Maximum number of messages that one recovery replays; default 300. Older ones are reported as missed.
     pub recovery: usize,
@@ -214,17 +214,18 @@ impl Default for HistoryOptions {
     }
 }
 
-/// What may wait for one channel, in the hub. What the connection has taken is bounded by its own limits.
+/// The limits of one channel's queue, in the hub. The connection's own limits bound the messages that it has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// Maximum number of bytes, each message counted in full though all share it; default 1 MiB. One longer message may wait alone.
+    /// Maximum number of bytes, with each message counted in full although all channels share it; default 1 MiB. A single longer
+    /// message may wait alone.
     pub octets: usize,
     /// Maximum number of messages; default 1024.
     pub messages: u32,
-    /// For how long a message may wait; default 30 s. It is looked at about every eighth of that.
+    /// Maximum time that a message may wait; default 30 s. It is checked about every eighth of that.
     pub age: Duration,
-    /// For how long a channel may take nothing though something waits: then it is closed with 1013, whatever the policy of
-    /// its groups; default 60 s.
+    /// Maximum time in which a channel may take nothing while messages wait; then it is closed with 1013, whatever the policy of its
+    /// groups; default 60 s.
     pub stall: Duration,
 }
 
@@ -239,41 +240,41 @@ impl Default for QueueLimits {
     }
 }
 
-/// What happens when a message finds no room in the budget of a channel. Each message that is not delivered is counted.
+/// What happens to a message that finds no room in the queue of a channel. Each message that is not delivered is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumerPolicy {
-    /// The channel is closed with 1013: it can come back and recover.
+    /// The channel is closed with 1013: the client can reconnect and recover.
     #[default]
     Close,
     /// The message is dropped.
     DropNewest,
-    /// The oldest messages of the group that wait are dropped to make room.
+    /// The oldest queued messages of the group are dropped to make room.
     DropOldest,
-    /// Of the messages of the group that wait only the newest of each key stays ([`PublishOptions::key`](super::PublishOptions)); when that is
-    /// not enough, the oldest are dropped too.
+    /// Of the queued messages of the group, only the newest of each key stays ([`PublishOptions::key`](super::PublishOptions)); if that
+    /// is not enough, the oldest are dropped too.
     KeepLatest,
-    /// Whoever publishes waits; it fails with [`HubError::Backpressure`](super::HubError) where it cannot wait. What comes from other
-    /// nodes can't wait: there the channel is closed as by `Close`.
+    /// The publisher waits, or fails with [`HubError::Backpressure`](super::HubError) if it cannot wait. Messages from other nodes
+    /// cannot wait: for those the channel is closed as by `Close`.
     Wait,
 }
 
-/// What is kept of who is in a group.
+/// Which presence of a group is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PresenceMode {
-    /// Nothing.
+    /// None.
     #[default]
     Off,
-    /// How many users.
+    /// The number of users.
     Count,
-    /// Which users, with their metadata.
+    /// The users, with their metadata.
     Members {
-        /// For how long somebody whose last connection has gone is still there: who reconnects meanwhile was never away.
+        /// How long a user whose last connection has ended stays present; one who reconnects within it was never away.
         grace: Duration,
     },
 }
 
 impl PresenceMode {
-    /// Which users, with a grace of 3 s.
+    /// Keeps the users, with a grace period of 3 s.
     pub const fn members() -> Self {
         Self::Members {
             grace: Duration::from_secs(3),
@@ -289,70 +290,70 @@ impl PresenceMode {
     }
 }
 
-/// Whether the messages of a group are compressed: once for all who agreed on it.
+/// Whether the messages of a group are compressed, once for all members that negotiated it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compress {
-    /// Never: what is secret must not share a window with what others choose (CRIME, BREACH).
+    /// Never: secrets must not share a window with data that others choose (CRIME, BREACH).
     Never,
-    /// From this length on, in octets.
+    /// Messages of at least this length, in bytes.
     From(usize),
 }
 
 impl Default for Compress {
-    /// From 256 octets on.
+    /// Messages of at least 256 bytes.
     fn default() -> Self {
         Self::From(256)
     }
 }
 
-/// What is done with publications while the backplane is down.
+/// What happens to publications while the backplane is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutagePolicy {
-    /// They reach the members on this node, without a position, and no history.
+    /// They reach the members on this node, without a position and without history.
     #[default]
     ServeLocal,
     /// They are refused with [`HubError::Down`](super::HubError::Down).
     Refuse,
-    /// They are refused, and channels are closed with 1012, so that clients go to a node that is linked.
+    /// They are refused, and channels are closed with 1012, so that clients go to a linked node.
     Close {
-        /// For how long it is waited: most outages are short.
+        /// How long to wait first, because most outages are short.
         patience: Duration,
-        /// Over which time channels are then closed, evenly.
+        /// The time over which channels are then closed, evenly.
         window: Duration,
     },
 }
 
-/// Something that happened to a member of a group, beside messages.
+/// A notification to a member of a group, other than a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
-    /// Messages were dropped for this member alone, since it read too slowly.
+    /// Messages were dropped for this member because it read too slowly.
     Skipped {
         /// The group.
         group: Arc<str>,
-        /// How many.
+        /// The number of messages.
         count: u64,
     },
-    /// Messages got lost on the way to this node, and can't be had any more.
+    /// Messages were lost on the way to this node, and cannot be recovered.
     Gap {
         /// The group.
         group: Arc<str>,
-        /// How many; `None` when nobody knows.
+        /// The number of messages; `None` if unknown.
         count: Option<u64>,
     },
-    /// Messages to all channels of the user got lost on the way to this node.
+    /// Messages to all channels of the user were lost on the way to this node.
     UserGap {
         /// The user.
         user: Arc<str>,
-        /// How many; `None` when nobody knows.
+        /// The number of messages; `None` if unknown.
         count: Option<u64>,
     },
-    /// Users came or went.
+    /// Users came, went, or changed.
     Presence(Arc<super::PresenceChange>),
 }
 
 impl Notice {
-    /// Returns the group that it is about, or the user.
+    /// Returns the group or the user that it is about.
     pub fn group(&self) -> &Arc<str> {
         match self {
             Self::Skipped { group, .. } | Self::Gap { group, .. } => group,
@@ -362,7 +363,7 @@ impl Notice {
     }
 }
 
-/// A function from publications to what members receive.
+/// A function from publications to the messages that members receive.
 #[derive(Clone)]
 pub struct Envelope(Arc<Wrap>);
 
@@ -404,7 +405,7 @@ impl Callback {
     }
 }
 
-/// Runs a callback of a group, or stops it.
+/// Runs a callback of a group, or prevents it.
 type Guard = Arc<dyn Fn(Callback, &str, &mut dyn FnMut()) + Send + Sync>;
 
 impl fmt::Debug for Envelope {
@@ -413,7 +414,7 @@ impl fmt::Debug for Envelope {
     }
 }
 
-/// A function from notices to what members receive.
+/// A function from notices to the messages that members receive.
 #[derive(Clone)]
 pub struct Notices(Arc<Word>);
 
@@ -441,10 +442,10 @@ impl fmt::Debug for Notices {
     }
 }
 
-/// How to join a group.
+/// Options of a join.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct JoinOptions {
-    /// Where the member stopped listening before: what was published since is replayed.
+    /// The last position that the member saw: later messages are replayed.
     pub since: Option<super::Position>,
 }

@@ -1,4 +1,4 @@
-//! What becomes of channels while the backplane is down.
+//! What happens to channels while the backplane is down.
 //! RFC 6455 section 7.4.1 and the registry of close codes for 1012.
 //! Knows no backplane.
 
@@ -10,7 +10,7 @@ use crate::policy::spread;
 use crate::time::Instant;
 
 impl Hub {
-    /// The backplane is down: where clients are to go elsewhere, each has its moment.
+    /// Schedules the closing of channels if clients are to go elsewhere.
     pub(super) fn send_away(&mut self, now: Instant) {
         let ids: BTreeSet<ChannelId> = self.seats.ids().collect();
         for id in ids {
@@ -18,7 +18,7 @@ impl Hub {
         }
     }
 
-    /// Sends one channel away.
+    /// Closes one channel, so that its client goes elsewhere.
     pub(super) fn send_away_one(&mut self, now: Instant, id: ChannelId) {
         if let (true, OutagePolicy::Close { patience, window }) =
             (self.down, self.options.when_down)
@@ -28,7 +28,7 @@ impl Hub {
         }
     }
 
-    /// Closes those whose moment has come.
+    /// Closes channels whose time has come.
     pub(super) fn close_leaving(&mut self, now: Instant) {
         while let Some((at, id)) = self.leaving.first().copied()
             && at <= now

@@ -1,9 +1,9 @@
-//! How much of a buffer is worth keeping while it is empty.
+//! Decides how much of an empty buffer to keep.
 
 /// A buffer is not shrunk below this.
 const KEPT: usize = 1024;
 
-/// How full a buffer was, before it was empty; what was long ago counts less and less.
+/// The recent peak size of a buffer; older peaks count less and less.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Peak {
     now: usize,
@@ -11,7 +11,7 @@ pub(super) struct Peak {
 }
 
 impl Peak {
-    /// The buffer has so many elements.
+    /// Records the current number of elements.
     #[inline]
     pub(super) const fn see(&mut self, length: usize) {
         if length > self.now {
@@ -19,7 +19,7 @@ impl Peak {
         }
     }
 
-    /// The buffer is empty. To what capacity it is to be shrunk, if it was hardly used for a while.
+    /// Reports that the buffer is empty. Returns the capacity to which to shrink it, if it was hardly used for a while.
     pub(super) fn emptied(&mut self, capacity: usize) -> Option<usize> {
         if self.now == 0 {
             return None;
@@ -46,7 +46,7 @@ mod tests {
             assert_eq!(round(&mut peak, 40_000), None);
             assert_eq!(round(&mut peak, 1), None);
         }
-        // Being empty is no use.
+        // Being empty does not count as use.
         assert_eq!(peak.emptied(131_072), None);
         let rounds = (1..100).find(|_| round(&mut peak, 1).is_some());
         assert!(rounds.is_some_and(|rounds| rounds < 10), "{rounds:?}");

@@ -1,6 +1,6 @@
-//! Who is in a group, on all nodes together.
-//! What a node said goes with the node, in one step.
-//! Knows no channel: it is told of users, by the nodes they are on.
+//! The users in a group, on all nodes together.
+//! When a node is removed, all its users are, in one step.
+//! Knows no channel: it takes users, by the nodes they are on.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -18,11 +18,11 @@ pub(super) struct Table {
     users: BTreeMap<Name, User>,
 }
 
-/// A user, wherever it is.
+/// A user, on any number of nodes.
 #[derive(Debug, Default)]
 struct User {
     nodes: BTreeSet<NodeId>,
-    /// What was said of it last, and when.
+    /// The metadata that were set last, and when.
     metadata: Option<Arc<str>>,
     said: Instant,
 }
@@ -50,7 +50,7 @@ impl Table {
         self.users.is_empty()
     }
 
-    /// Users are on a node. It may have said so before. The metadata that were said last are shown.
+    /// Adds users on a node, or changes them. The metadata that were set last are shown.
     pub(super) fn enter(
         &mut self,
         group: &Name,
@@ -76,7 +76,7 @@ impl Table {
         self.changed(change)
     }
 
-    /// Users are on a node no more.
+    /// Removes users on a node.
     pub(super) fn exit(
         &mut self,
         group: &Name,
@@ -96,7 +96,7 @@ impl Table {
         self.changed(change)
     }
 
-    /// These users are on a node, and no others.
+    /// Sets exactly these users on a node.
     pub(super) fn set(
         &mut self,
         group: &Name,
@@ -110,14 +110,14 @@ impl Table {
         left.into_iter().chain(joined).collect()
     }
 
-    /// The users of a node.
+    /// Iterates over the users of a node.
     fn of(&self, node: NodeId) -> impl Iterator<Item = Name> {
         let users = self.users.iter();
         let of_node = users.filter(move |(_, user)| user.nodes.contains(&node));
         of_node.map(|(user, _)| Arc::clone(user))
     }
 
-    /// A node is no more.
+    /// Removes a node.
     pub(super) fn lose(&mut self, group: &Name, node: NodeId) -> Option<PresenceChange> {
         let users: Vec<Name> = self.of(node).collect();
         self.exit(group, node, &users)
@@ -136,7 +136,7 @@ impl Table {
         Some(change)
     }
 
-    /// Who is there now.
+    /// Returns all users.
     pub(super) fn snapshot(&self, mode: PresenceMode) -> Presence {
         let members = match mode {
             PresenceMode::Members { .. } => {

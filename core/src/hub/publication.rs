@@ -1,6 +1,6 @@
-//! What was published, and where in its group it stands.
+//! Publications, and their positions in their group.
 //! RFC 6455 section 5.6: its content is a message.
-//! Plain values, shared by all who receive them.
+//! Plain values, shared by all receivers.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -13,14 +13,14 @@ use crate::frame::MessageKind;
 use crate::message::{Message, Payload, PreparedMessage};
 use crate::time::{Duration, Instant};
 
-/// A place in what was published to a group: behind the message with this number.
+/// A position in the publications of a group: after the message with this number.
 ///
-/// It is written as `epoch-offset`, the epoch in hexadecimal digits, and parsed back from that.
+/// It is formatted as `epoch-offset`, the epoch in hexadecimal digits, and can be parsed back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// Which numbering: a group that was forgotten, or whose history was lost, begins another.
+    /// The epoch: a group that was forgotten, or whose history was lost, starts another.
     pub epoch: u64,
-    /// The number of a message, counted from 1; 0 is before the first.
+    /// The number of a message, starting at 1; 0 is before the first.
     pub offset: u64,
 }
 
@@ -48,33 +48,33 @@ impl FromStr for Position {
 pub struct Publication {
     /// The group.
     pub group: Arc<str>,
-    /// Where it stands, for an unsaved one where the one before it does; `None` when it was published while the backplane was down.
+    /// Its position; for an unsaved one that of the message before it; `None` when it was published while the backplane was down.
     pub position: Option<Position>,
     /// When it was published, by the clock of the backplane.
     pub time: Instant,
-    /// Whose it is, if a channel published it.
+    /// The channel that published it, if any.
     pub sender: Option<ChannelId>,
     /// Its key, if it has one.
     pub key: Option<Arc<str>>,
-    /// Whether it is not to be kept, and has no number of its own.
+    /// Whether it is not kept, and has no number of its own.
     pub unsaved: bool,
-    /// When it is of no use any more.
+    /// When it expires.
     pub expires: Option<Instant>,
     /// The message as it was published.
     pub message: PreparedMessage,
-    /// Who does not receive it, if anybody does not.
+    /// The excluded channels and users, if any.
     pub(super) excluded: Option<Arc<Excluded>>,
     /// The message as members receive it.
     pub(super) frame: PreparedMessage,
-    /// The envelope failed: there is nothing that members could receive.
+    /// The envelope failed: members cannot receive it.
     pub(super) failed: bool,
     /// How often it was compressed.
     pub(super) deflates: u32,
-    /// How many messages are missing where it is dropped: a notice of a gap stands for those in the gap.
+    /// How many messages are lost when it is dropped: a notice of a gap stands for all in the gap.
     pub(super) stands_for: u64,
 }
 
-/// Who does not receive a publication; all in order.
+/// The excluded channels and users of a publication; all sorted.
 #[derive(Debug)]
 pub(super) struct Excluded {
     pub(super) channels: Vec<ChannelId>,
@@ -101,26 +101,26 @@ impl Excluded {
             || user.is_some_and(|user| self.users.binary_search(user).is_ok())
     }
 
-    /// Whether it is not to be replayed to a channel of this user.
+    /// Returns whether it is not to be replayed to a channel of this user.
     pub(super) fn has_on_replay(&self, user: &Name) -> bool {
         self.replay.binary_search(user).is_ok()
     }
 }
 
-/// What a publication is made of, beside its position.
+/// The parts of a publication, without its position.
 #[derive(Clone, Debug)]
 pub struct PublishRequest {
     /// The group.
     pub group: Arc<str>,
     /// The message.
     pub message: PreparedMessage,
-    /// Whose it is.
+    /// The publisher.
     pub sender: Option<ChannelId>,
-    /// How it is published.
+    /// The options.
     pub options: PublishOptions,
 }
 
-/// How to publish.
+/// Options of a publication.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct PublishOptions {
@@ -128,23 +128,23 @@ pub struct PublishOptions {
     pub exclude: Vec<ChannelId>,
     /// Users whose channels do not receive it.
     pub exclude_users: Vec<Name>,
-    /// Users to whom it is not replayed. The hub adds those of the excluded channels, so that a client does not get by recovery what it
-    /// was excluded from before its connection was lost.
+    /// Users to whom it is not replayed. The hub adds the users of excluded channels, so that recovery does not deliver a message from
+    /// which a client was excluded on its previous connection.
     pub exclude_replay: Vec<Name>,
-    /// Not kept in the history, though the group has one. It has no number of its own: whether one of these got lost on the way
-    /// to another node is not found out.
+    /// Not kept in the history, even if the group has one. It has no number of its own, so its loss on the way to another node is not
+    /// detected.
     pub unsaved: bool,
     /// Its key, for [`SlowConsumerPolicy::KeepLatest`](super::SlowConsumerPolicy::KeepLatest).
     pub key: Option<Name>,
-    /// An id of the caller's: a second publication with it to the group, within 5 minutes, is not published again. See
+    /// An id chosen by the caller: a second publication with it to the group, within 5 minutes, is not published again. See
     /// [`HubOptions::max_ids`](super::HubOptions::max_ids).
     pub id: Option<Name>,
-    /// After which time it is of no use: it is not delivered and not replayed any more.
+    /// The time after which it expires: it is then neither delivered nor replayed.
     pub expires: Option<Duration>,
 }
 
 impl Publication {
-    /// Makes it as it is: for what has its own words.
+    /// Makes it without an envelope, for messages with their own format.
     pub(super) fn unwrapped(
         draft: &PublishRequest,
         position: Option<Position>,
@@ -167,17 +167,17 @@ impl Publication {
         }
     }
 
-    /// Whether it is text or binary.
+    /// Returns whether it is text or binary.
     pub fn kind(&self) -> MessageKind {
         self.message.kind()
     }
 
-    /// Its octets.
+    /// Returns its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.message.payload()
     }
 
-    /// The text, if it is text.
+    /// Returns the text, if it is text.
     pub fn as_text(&self) -> Option<&str> {
         match self.kind() {
             MessageKind::Text => core::str::from_utf8(self.as_bytes()).ok(),
@@ -185,12 +185,12 @@ impl Publication {
         }
     }
 
-    /// How often it was compressed: once for each window that its receivers agreed on.
+    /// Returns how often it was compressed: once for each window size that its receivers negotiated.
     pub const fn deflates(&self) -> u32 {
         self.deflates
     }
 
-    /// A copy of the message.
+    /// Returns a copy of the message.
     pub fn to_message(&self) -> Message {
         match self.as_text() {
             Some(text) => text.into(),
@@ -198,7 +198,7 @@ impl Publication {
         }
     }
 
-    /// Whether a channel of a user is to receive it.
+    /// Returns whether a channel of a user is to receive it.
     #[inline]
     pub(super) fn is_for(&self, id: ChannelId, user: Option<&Name>) -> bool {
         let excluded = self.excluded.as_deref();

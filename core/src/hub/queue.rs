@@ -1,5 +1,5 @@
-//! What waits for channels: each message is held once, and each channel has a chain of references in order.
-//! Knows no group's policy: it puts, takes and drops what it is told to.
+//! The queues of channels: each message is stored once, and each channel has a chain of references in order.
+//! Knows no policy: it adds, takes and drops entries as requested.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -13,17 +13,17 @@ use super::peak::Peak;
 use crate::message::PreparedMessage;
 use crate::time::Instant;
 
-/// No place.
+/// No entry.
 const NONE: u32 = u32::MAX;
 
-/// The end points of one channel's chain. Empty, it holds nothing in the store.
+/// The ends of one channel's chain. An empty one holds nothing in the store.
 #[derive(Debug)]
 pub(super) struct Chain {
     head: u32,
     tail: u32,
-    /// Messages that count against the budget.
+    /// Number of messages that count against the limits.
     messages: u32,
-    /// Their octets.
+    /// Number of their bytes.
     octets: usize,
 }
 
@@ -52,17 +52,17 @@ impl Chain {
     }
 }
 
-/// Something that waits, for one channel or for many.
+/// A queued entry, for one or many channels.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) content: Content,
-    /// The group it came by, if it came by one.
+    /// The group of the message, if it was published to one.
     pub(super) group: Option<Name>,
     pub(super) since: Instant,
     pub(super) expires: Option<Instant>,
-    /// How many references there are.
+    /// The number of references.
     waiting: u32,
-    /// Its place in time.
+    /// Its place in time order.
     serial: u64,
 }
 
@@ -75,7 +75,7 @@ pub(super) enum Content {
     /// So many messages of the group were dropped for this channel.
     Skipped {
         count: u64,
-        /// How that is told; `None`: to a listener, as it is.
+        /// How to format the notice; `None`: for a listener, unformatted.
         notices: Option<Notices>,
     },
 }
@@ -88,7 +88,7 @@ impl Content {
         }
     }
 
-    /// Messages.
+    /// The number of messages.
     const fn count(&self) -> usize {
         match self {
             Self::Message { .. } => 1,
@@ -108,25 +108,25 @@ impl Content {
 struct Link {
     next: u32,
     entry: u32,
-    /// It counts against the budget: what is replayed does not.
+    /// Whether it counts against the limits: replayed messages do not.
     counts: bool,
 }
 
-/// All that waits.
+/// All queued entries.
 #[derive(Debug, Default)]
 pub(super) struct Store {
     links: Slab<Link>,
     entries: Slab<Entry>,
-    /// Entries in the order of time.
+    /// Entries in time order.
     order: BTreeMap<u64, u32>,
     next: u64,
-    /// Octets that are held, each message counted once.
+    /// The number of bytes held, each message counted once.
     held: usize,
-    /// How many links there were.
+    /// The number of links so far.
     peak: Peak,
-    /// Octets that wait, each reference counted.
+    /// The number of queued bytes, each reference counted.
     queued: usize,
-    /// Messages that wait, each reference counted.
+    /// The number of queued messages, each reference counted.
     waiting: usize,
 }
 
@@ -154,13 +154,13 @@ impl Store {
         self.entries.get(at as usize)
     }
 
-    /// Since when the oldest has been waiting.
+    /// Returns since when the oldest entry has been waiting.
     pub(super) fn oldest(&self) -> Option<Instant> {
         let (_, at) = self.order.first_key_value()?;
         Some(self.entries.get(*at as usize)?.since)
     }
 
-    /// Takes in something that is to wait. Nobody waits for it yet: [`settle`](Self::settle) forgets it if nobody does.
+    /// Adds an entry. Without references, [`settle`](Self::settle) removes it again.
     pub(super) fn enter(
         &mut self,
         now: Instant,
@@ -183,7 +183,7 @@ impl Store {
         at
     }
 
-    /// Forgets what nobody waits for.
+    /// Removes an entry without references.
     pub(super) fn settle(&mut self, at: u32) {
         if self
             .entries
@@ -202,7 +202,7 @@ impl Store {
         }
     }
 
-    /// Lets a channel wait for it, behind what it waits for already.
+    /// Appends a reference to a channel's chain.
     #[inline]
     pub(super) fn append(&mut self, chain: &mut Chain, at: u32, counts: bool) {
         let Some(entry) = self.entries.get_mut(at as usize) else {
@@ -229,13 +229,13 @@ impl Store {
         }
     }
 
-    /// The entry that a channel is to take next.
+    /// Returns the next entry of a channel.
     pub(super) fn front(&self, chain: &Chain) -> Option<&Entry> {
         let link = self.links.get(chain.head as usize)?;
         self.entries.get(link.entry as usize)
     }
 
-    /// The first message that a channel is to take; notes before it are passed over.
+    /// Returns the first message of a channel, skipping notices.
     pub(super) fn first_message(&self, chain: &Chain) -> Option<&Entry> {
         let mut at = chain.head;
         while let Some(link) = self.links.get(at as usize) {
@@ -248,12 +248,12 @@ impl Store {
         None
     }
 
-    /// Takes the reference to the front away.
+    /// Removes the first reference.
     pub(super) fn pop(&mut self, chain: &mut Chain) {
         self.unlink(chain, NONE, chain.head);
     }
 
-    /// Takes a link out, behind `before`.
+    /// Removes a link, after `before`.
     fn unlink(&mut self, chain: &mut Chain, before: u32, link: u32) {
         let Some(gone) = self.links.try_remove(link as usize) else {
             return;
@@ -281,7 +281,7 @@ impl Store {
         }
     }
 
-    /// Walks along a chain, from the front; says how many messages were dropped. With `noted`, a note is left where each was.
+    /// Walks along a chain, from the front; returns the number of dropped messages. With `noted`, it leaves a notice in place of each.
     pub(super) fn walk(
         &mut self,
         chain: &mut Chain,
@@ -313,12 +313,12 @@ impl Store {
         dropped
     }
 
-    /// Drops all that a channel waits for; says how many messages that were.
+    /// Drops all messages of a channel; returns their number.
     pub(super) fn clear(&mut self, chain: &mut Chain) -> u64 {
         self.walk(chain, None, |_| Walk::Drop)
     }
 
-    /// Drops the messages of a group for which a newer one with their key waits, or comes with `key`; says how many.
+    /// Drops the messages of a group that are superseded by a newer one with their key, queued or equal to `key`; returns their number.
     pub(super) fn conflate(
         &mut self,
         chain: &mut Chain,
@@ -349,7 +349,7 @@ impl Store {
         })
     }
 
-    /// Notes at the end of a chain that messages of a group were dropped there.
+    /// Adds a notice at the end of a chain that messages of a group were dropped there.
     pub(super) fn note_skipped(
         &mut self,
         now: Instant,
@@ -361,7 +361,7 @@ impl Store {
         self.note(now, chain, chain.tail, group, notices, count);
     }
 
-    /// Notes behind a link that messages of a group were dropped there; gives the link of the note.
+    /// Adds a notice after a link that messages of a group were dropped there; returns the link of the notice.
     fn note(
         &mut self,
         now: Instant,
@@ -401,7 +401,7 @@ impl Store {
 }
 
 impl Entry {
-    /// How many messages are missing for the channel if it is dropped.
+    /// Returns how many messages the channel loses if it is dropped.
     pub(super) fn stands_for(&self) -> u64 {
         match &self.content {
             Content::Message { publication, .. } => {
@@ -411,7 +411,7 @@ impl Entry {
         }
     }
 
-    /// What it is for the channel: the frame, or the words of a notice.
+    /// Returns its form for the channel: the frame, or the text of a notice.
     pub(super) fn frame(&self) -> Option<PreparedMessage> {
         match &self.content {
             Content::Message { frame, .. } => Some(frame.clone()),

@@ -1,5 +1,5 @@
-//! Channels: who is there, in what groups, and what waits for each.
-//! A place is used again, with another generation: an id of before means nobody.
+//! Channels: their users, groups and queues.
+//! A slot is reused with another generation: an old id refers to nobody.
 //! Knows no group's state.
 
 use alloc::boxed::Box;
@@ -14,36 +14,36 @@ use crate::close::CloseCode;
 use crate::policy::Bucket;
 use crate::time::{Duration, Instant};
 
-/// What is looked at for each message, and a pointer to the rest.
+/// The state that each message needs, and a pointer to the rest.
 #[derive(Debug, Default)]
 pub(super) struct Seat {
     pub(super) chain: Chain,
     generation: u32,
     pub(super) encoding: Encoding,
-    /// It was told that something waits.
+    /// It was told that something is queued.
     pub(super) woken: bool,
-    /// It is about to be closed: nothing more is put into its chain.
+    /// It is about to be closed: nothing more is queued.
     pub(super) closing: bool,
-    /// Its reader had a turn and left something; until all was taken.
+    /// Its reader had a turn and left something; until everything is taken.
     pub(super) judged: bool,
     /// Publishers wait for its reader to have a turn.
     pub(super) crowded: bool,
-    /// It was spared though its queue was full, since most others were behind too; until half of its queue is free.
+    /// It was spared although its queue was full, because most others were behind too; until half of its queue is free.
     pub(super) spared: bool,
-    /// It is no connection: what it cannot take is skipped, and it is told how much that was.
+    /// It is a listener, not a connection: messages that it cannot take are skipped, and it is told how many.
     pub(super) listens: bool,
-    /// When it last took something, or began to wait.
+    /// When it last took something, or started to wait.
     pub(super) moved: Instant,
-    /// Nobody sits here without it.
+    /// `None`: the slot is free.
     pub(super) more: Option<Box<More>>,
 }
 
-/// What is seldom looked at.
+/// The state that is rarely needed.
 #[derive(Debug)]
 pub(super) struct More {
     pub(super) joined: Vec<Place>,
     pub(super) filters: Vec<Filter>,
-    /// The user it belongs to, and the group of all that user's channels.
+    /// Its user, and the group of all that user's channels.
     pub(super) user: Option<Name>,
     pub(super) metadata: Option<Arc<str>>,
     pub(super) window_bits: Option<u8>,
@@ -52,13 +52,13 @@ pub(super) struct More {
     pub(super) ends: Option<Instant>,
     pub(super) joins: Bucket,
     pub(super) publishes: Bucket,
-    /// When it was spared first.
+    /// When it was first spared.
     pub(super) behind_since: Option<Instant>,
-    /// How it is to be closed.
+    /// How to close it.
     pub(super) farewell: Option<(CloseCode, String)>,
 }
 
-/// A group that a channel is in.
+/// A membership of a channel in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// The key of the group.
@@ -84,7 +84,7 @@ impl Seats {
         }
     }
 
-    /// How many are there.
+    /// Returns the number of channels.
     pub(super) const fn count(&self) -> usize {
         self.seats.len() - self.free.len()
     }
@@ -123,25 +123,25 @@ impl Seats {
         Ok(ChannelId::from_parts(self.node, slot, seat.generation))
     }
 
-    /// The seat of a channel, if it is open.
+    /// Returns a channel, if it is open.
     pub(super) fn of(&mut self, id: ChannelId) -> Option<&mut Seat> {
         let seat = self.seats.get_mut(id.slot as usize)?;
         (id.node == self.node && seat.generation == id.generation && seat.more.is_some())
             .then_some(seat)
     }
 
-    /// The seat at a place, whoever sits there.
+    /// Returns the channel in a slot, whatever its generation.
     #[inline]
     pub(super) fn at(&mut self, slot: u32) -> Option<&mut Seat> {
         self.seats.get_mut(slot as usize)
     }
 
-    /// The slot at an index, shared.
+    /// Returns the slot at an index, shared.
     pub(super) fn look(&self, slot: u32) -> Option<&Seat> {
         self.seats.get(slot as usize)
     }
 
-    /// The id of whoever sits at a place.
+    /// Returns the id of the channel in a slot.
     pub(super) fn id(&self, slot: u32) -> Option<ChannelId> {
         let seat = self.seats.get(slot as usize)?;
         seat.more
@@ -149,12 +149,12 @@ impl Seats {
             .then(|| ChannelId::from_parts(self.node, slot, seat.generation))
     }
 
-    /// The ids of all that are open.
+    /// Iterates over the ids of all open channels.
     pub(super) fn ids(&self) -> impl Iterator<Item = ChannelId> {
         (0..self.seats.len() as u32).filter_map(|slot| self.id(slot))
     }
 
-    /// Places that something waits at.
+    /// Iterates over the slots of channels with queued messages.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (u32, &Seat)> {
         self.seats
             .iter()
@@ -163,7 +163,7 @@ impl Seats {
             .map(|(slot, seat)| (slot as u32, seat))
     }
 
-    /// Frees the place of a channel whose chain is empty.
+    /// Frees the slot of a channel whose chain is empty.
     pub(super) fn free(&mut self, slot: u32) {
         if let Some(seat) = self.seats.get_mut(slot as usize) {
             let generation = seat.generation.wrapping_add(1);
@@ -177,7 +177,7 @@ impl Seats {
 }
 
 impl Seat {
-    /// The other parts of whoever sits here.
+    /// Returns the rest of the channel in this slot.
     pub(super) fn more(&self) -> Option<&More> {
         self.more.as_deref()
     }
@@ -186,12 +186,12 @@ impl Seat {
         self.more.as_deref_mut()
     }
 
-    /// The user it belongs to.
+    /// Returns its user.
     pub(super) fn user(&self) -> Option<&Name> {
         self.more()?.user.as_ref()
     }
 
-    /// The other parts, unless it is about to be closed.
+    /// Returns the rest, unless it is about to be closed.
     pub(super) fn renewable(&mut self) -> Option<&mut More> {
         self.more.as_deref_mut().filter(|_| !self.closing)
     }

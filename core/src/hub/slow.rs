@@ -1,6 +1,6 @@
-//! Putting messages to channels, and what happens to who reads too slowly.
+//! Queues messages for channels, and applies the slow-consumer policy.
 //! RFC 6455 section 7.4.1; 1013 is of the IANA registry: "try again later".
-//! Knows no group but the policy of the one that a message comes by.
+//! Knows no group except the policy of the one that a message was published to.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -16,30 +16,30 @@ use crate::frame::MessageKind;
 use crate::message::{Payload, PreparedMessage};
 use crate::time::{Duration, Instant};
 
-/// What a closed channel is told that read too slowly.
+/// The reason for closing a slow channel.
 const SLOW: &str = "too slow";
 
-/// A message that is put to channels, in the kinds that they take.
+/// A message to queue for channels, in the kinds that they take.
 pub(super) struct Put<'a> {
     pub(super) now: Instant,
     pub(super) as_sent: u32,
     pub(super) kind: MessageKind,
     pub(super) octets: usize,
-    /// The message in the other kind, made when first needed; `Some(None)`: it has none.
+    /// The message in the other kind, made when first needed; `Some(None)`: it cannot be converted.
     pub(super) other: Option<Option<u32>>,
     pub(super) group: Option<&'a Name>,
     pub(super) overflow: SlowConsumerPolicy,
     pub(super) notices: Option<&'a Notices>,
     pub(super) key: Option<&'a Name>,
-    /// How many messages are missing where it is dropped.
+    /// How many messages are lost if it is dropped.
     pub(super) stands_for: u64,
-    /// It makes good what was missed: it does not count against the budget.
+    /// It replays a missed message: it does not count against the limits.
     pub(super) replay: bool,
-    /// Readers are judged by their turns.
+    /// Whether readers are judged by their turns.
     pub(super) turns: bool,
 }
 
-/// What became of a message for one channel.
+/// The result of a delivery to one channel.
 #[derive(PartialEq, Eq)]
 pub(super) enum Became {
     Waits,
@@ -67,7 +67,7 @@ impl Hub {
         self.holding_over(slot);
     }
 
-    /// When what waits is to be looked at.
+    /// Returns when to check the queues.
     pub(super) fn sweep_at(&self) -> Option<Instant> {
         let budget = &self.options.budget;
         let first = self.store.oldest()? + budget.age.min(budget.stall);
@@ -122,12 +122,12 @@ impl Hub {
     }
 }
 
-/// How far apart two looks at what waits are.
+/// Returns the time between two checks.
 fn sweep_every(budget: &QueueLimits) -> Duration {
     budget.age.min(budget.stall) / 8
 }
 
-/// Whether `octets` more would overstep the budget. One message is always allowed to wait.
+/// Returns whether `octets` more would exceed the limits. One message is always allowed to wait.
 #[inline]
 pub(super) fn is_full(seat: &Seat, budget: &QueueLimits, octets: usize) -> bool {
     let chain = &seat.chain;
@@ -135,30 +135,30 @@ pub(super) fn is_full(seat: &Seat, budget: &QueueLimits, octets: usize) -> bool 
         && (chain.messages() >= budget.messages || chain.octets() + octets > budget.octets)
 }
 
-/// How many times its budget a channel may hold before its reader has had a turn: what comes from other nodes cannot wait.
+/// How many times its limits a queue may hold before its reader has had a turn, because messages from other nodes cannot wait.
 const SLACK: usize = 16;
 
-/// Whether the budget is used up.
+/// Returns whether the limits are reached.
 #[inline]
 pub(super) fn is_at_limit(seat: &Seat, budget: &QueueLimits) -> bool {
     seat.chain.messages() >= budget.messages || seat.chain.octets() >= budget.octets
 }
 
-/// Whether `octets` more would be too much even for a reader that has had no turn.
+/// Returns whether `octets` more would be too much even for a reader that has had no turn.
 pub(super) fn is_overfull(seat: &Seat, budget: &QueueLimits, octets: usize) -> bool {
     let chain = &seat.chain;
     chain.messages() as usize >= (budget.messages as usize).saturating_mul(SLACK)
         || chain.octets() + octets > budget.octets.saturating_mul(SLACK).max(octets)
 }
 
-/// Whether no more than half of the budget is used.
+/// Returns whether at most half of the limits is used.
 #[inline]
 pub(super) fn is_half_empty(seat: &Seat, budget: &QueueLimits) -> bool {
     let chain = &seat.chain;
     chain.octets() <= budget.octets / 2 && chain.messages() <= budget.messages / 2
 }
 
-/// Says that something waits for a channel, unless that was said.
+/// Reports that something is queued for a channel, unless that was reported.
 #[inline]
 pub(super) fn wake(outputs: &mut VecDeque<Output>, slot: u32, seat: &mut Seat) {
     if !seat.woken && (seat.closing || !seat.chain.is_empty()) {
@@ -168,7 +168,7 @@ pub(super) fn wake(outputs: &mut VecDeque<Output>, slot: u32, seat: &mut Seat) {
 }
 
 impl Put<'_> {
-    /// Puts the message to a channel, by the policy of its group where there is no room.
+    /// Queues the message for a channel, or applies the policy of its group if there is no room.
     #[inline]
     pub(super) fn to(
         &mut self,
@@ -191,12 +191,12 @@ impl Put<'_> {
         Became::Waits
     }
 
-    /// Whether the reader of a full channel is to blame: it had a turn, or holds far more than it may.
+    /// Returns whether the reader of a full channel is at fault: it had a turn, or its queue is far beyond the limits.
     fn is_slow(&self, seat: &Seat, budget: &QueueLimits) -> bool {
         !self.turns || seat.judged || is_overfull(seat, budget, self.octets)
     }
 
-    /// The message in the kind that a channel takes.
+    /// Returns the message in the kind that a channel takes.
     #[inline]
     fn entry(&mut self, store: &mut Store, encoding: Encoding) -> Option<u32> {
         match (encoding, self.kind) {
@@ -277,7 +277,7 @@ impl Put<'_> {
 }
 
 impl Store {
-    /// Takes in a message of the store in the other kind; `None` when its octets are no text.
+    /// Adds a message of the store in the other kind; `None` if its bytes are not text.
     fn enter_other(&mut self, now: Instant, as_sent: u32) -> Option<u32> {
         let entry = self.entry(as_sent)?;
         let (group, expires) = (entry.group.clone(), entry.expires);

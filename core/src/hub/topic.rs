@@ -1,4 +1,4 @@
-//! What the broker keeps of one group.
+//! The broker's state of one group.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
@@ -9,7 +9,7 @@ use super::presence::Table;
 use super::{NodeId, Position};
 use crate::time::{Duration, Instant};
 
-/// For how long an id of the caller's is remembered.
+/// How long a publication id is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]
@@ -19,15 +19,15 @@ pub(super) struct Topic {
     pub(super) history: History,
     pub(super) presence: Table,
     pub(super) published: Remembered,
-    /// When somebody last published, or left last.
+    /// When a message was last published, or a member last left.
     pub(super) touched: Instant,
-    /// When it is to be looked at next.
+    /// When to check it next.
     pub(super) due: Option<Instant>,
-    /// Since when nobody is there and nothing was published; `None` while somebody is.
+    /// Since when it has been empty, without publications; `None` while it has members.
     pub(super) idle: Option<Instant>,
 }
 
-/// Where messages with an id of the caller's stand.
+/// The positions of messages that were published with an id.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
     by_id: BTreeMap<Name, (Instant, Position)>,
@@ -48,14 +48,14 @@ impl Topic {
         }
     }
 
-    /// Whether nobody is there.
+    /// Returns whether it is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.subscribers.is_empty() && self.presence.is_empty()
     }
 }
 
 impl Remembered {
-    /// When the oldest is forgotten.
+    /// Returns when the oldest id is forgotten.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.in_order.front().map(|(until, _)| *until)
     }
@@ -70,7 +70,7 @@ impl Remembered {
         self.in_order.push_back((until, id));
     }
 
-    /// How many are remembered.
+    /// Returns the number of remembered ids.
     pub(super) fn count(&self) -> usize {
         self.in_order.len()
     }
@@ -81,7 +81,7 @@ impl Remembered {
         }
     }
 
-    /// Forgets what is too old; returns how many that were.
+    /// Forgets ids that are too old; returns their number.
     pub(super) fn age(&mut self, now: Instant) -> usize {
         let before = self.in_order.len();
         while let Some((until, _)) = self.in_order.front()

@@ -1,4 +1,4 @@
-//! What a hub is asked, and what it answers.
+//! Inputs and outputs of a hub.
 //! RFC 6455 section 7.4.1 for close codes.
 //! Plain values.
 
@@ -14,36 +14,36 @@ use crate::close::CloseCode;
 use crate::message::PreparedMessage;
 use crate::time::Duration;
 
-/// What is said of a connection when it gets a channel.
+/// The options of a channel.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ChannelOptions {
-    /// The user it belongs to: all channels of one user can be sent to, and count as one in presence.
+    /// Its user: you can send to all channels of a user, and they count as one in presence.
     pub user: Option<String>,
-    /// What others see of it in presence; a short text, such as JSON.
+    /// What others see of it in presence: a short text, such as JSON.
     pub metadata: Option<String>,
-    /// What kind of messages it takes.
+    /// The kind of messages it takes.
     pub encoding: Encoding,
-    /// For how long it may be silent before it is closed with 1001; what its peer sends and
-    /// [`Hub::touch`](super::Hub::touch) begin that time anew.
+    /// How long it may be silent before it is closed with 1001. Data from its peer and [`Hub::touch`](super::Hub::touch) restart the
+    /// time.
     pub expiry: Option<Duration>,
-    /// The base-2 logarithm of the window it agreed on for what is sent to it compressed; `None`: nothing is.
+    /// The base-2 logarithm of the negotiated window for compressed messages to it; `None`: no compression.
     pub window_bits: Option<u8>,
 }
 
-/// What kind of messages a channel takes.
+/// The kind of messages that a channel takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// What was sent.
+    /// The kind in which a message was sent.
     #[default]
     AsSent,
-    /// Text, JSON too. Octets that are not UTF-8 can't be had so: they are dropped, and counted.
+    /// Text, including JSON. Bytes that are not UTF-8 cannot be converted: they are dropped, and counted.
     Text,
-    /// Octets.
+    /// Binary messages.
     Binary,
 }
 
-/// What a hub is to do: the same as its methods, as a value.
+/// An operation on a hub, as a value; each corresponds to a method.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Input {
@@ -89,44 +89,44 @@ pub enum Input {
     Drain,
 }
 
-/// What an [`Input`] came to.
+/// The result of an [`Input`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reply {
     /// The channel that was opened.
     Opened(ChannelId),
-    /// It joined; [`None`] when the answer comes as [`Output::Joined`].
+    /// The channel joined; [`None`] if the answer comes as [`Output::Joined`].
     Joined(Option<Joined>),
-    /// It left.
+    /// The channel left.
     Left(Left),
     /// Where the message went.
     Sent(Sent),
     /// The answer comes as [`Output::Answer`] with this token.
     Asked(Token),
-    /// There is nothing to say.
+    /// No result.
     Done,
 }
 
-/// What is to be done for a hub.
+/// An output of a hub.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// Something waits for the channel at this place: take it. It is said once, until all was taken.
+    /// Messages are queued for the channel in this slot: take them. Emitted once, until all are taken.
     Wake(u32),
-    /// Give this to the backplane.
+    /// Pass this to the backplane.
     Command(Command),
-    /// A channel's join is done.
+    /// A channel's join is complete.
     Joined(ChannelId, Arc<str>, Joined),
-    /// What became of a publication.
+    /// The result of a publication.
     Published(Token, Result<Published, HubError>),
-    /// The answer to a question.
+    /// The answer to a query.
     Answer(Token, Result<QueryResult, HubError>),
-    /// There is room again for publishers that were told [`HubError::Backpressure`].
+    /// There is room again for publishers that got [`HubError::Backpressure`].
     Room,
-    /// Something happened; see [`Hub::listen`](super::Hub::listen).
+    /// An event; see [`Hub::listen`](super::Hub::listen).
     Event(HubEvent),
 }
 
-/// What a join came to.
+/// The result of a join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Joined {
@@ -134,73 +134,73 @@ pub struct Joined {
     pub added: bool,
     /// Whether it is the first member on this node.
     pub opened: bool,
-    /// Where the group stood when it joined, replayed messages included: what comes later is received. Whoever reconnects gives
-    /// it, or that of the last message received, to recover. Tell it the peer by way of its channel
-    /// ([`Hub::send_to`](super::Hub::send_to)): what a handler sends by itself may overtake what is replayed.
+    /// The position of the group when it joined, including replayed messages: later messages are received. To recover, a reconnecting
+    /// client passes this position, or that of the last message it received. Send it to the peer through its channel
+    /// ([`Hub::send_to`](super::Hub::send_to)): a message that a handler sends directly may overtake replayed ones.
     pub position: Option<Position>,
-    /// What became of the messages that it missed.
+    /// Whether missed messages were recovered.
     pub recovered: Recovered,
 }
 
-/// What became of messages that a member missed.
+/// The result of a recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recovered {
-    /// It did not ask for any.
+    /// No recovery was requested.
     Fresh,
-    /// All were replayed; so many.
+    /// All missed messages were replayed: their number.
     Complete(usize),
     /// Some are missing.
     Incomplete {
-        /// So many were replayed.
+        /// The number of replayed messages.
         replayed: usize,
-        /// Why others were not.
+        /// Why others were not replayed.
         reason: RecoveryFailure,
     },
 }
 
-/// What leaving came to.
+/// The result of leaving a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Left {
     /// Whether it was a member.
     pub removed: bool,
-    /// Whether nobody on this node is left.
+    /// Whether no member is left on this node.
     pub emptied: bool,
 }
 
-/// Where a message to a channel or a user went.
+/// What happened to a message to a channel or a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// It waits for the channel.
+    /// It is queued for the channel.
     Queued,
-    /// The channel's budget has no room: its policy was applied.
+    /// The channel's queue has no room: its policy was applied.
     Overflowed,
     /// Another node was asked to deliver it, or the backplane.
     Forwarded,
-    /// Nobody has that id any more.
+    /// No channel has that id any more.
     Gone,
 }
 
-/// What was taken for a channel.
+/// The next item of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken<R> {
     /// A message.
     Message(R),
-    /// To a listener: it took too slowly, and here so many messages of a group were skipped.
+    /// For a listener: it took too slowly, and so many messages of a group were skipped here.
     Skipped {
         /// The group.
         group: Arc<str>,
-        /// How many.
+        /// The number of messages.
         count: u64,
     },
     /// Close the connection: nothing else will come.
     Close(CloseCode, String),
-    /// Nothing waits. The next thing that does is told by [`Output::Wake`].
+    /// The queue is empty. [`Output::Wake`] reports the next message.
     Nothing,
 }
 
-/// Something that happened on this node.
+/// An event on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HubEvent {
@@ -224,24 +224,24 @@ pub enum HubEvent {
     Emptied(Arc<str>),
     /// Users came or went, on any node.
     Presence(Arc<PresenceChange>),
-    /// Messages got lost on the way to this node.
+    /// Messages were lost on the way to this node.
     Gap {
         /// The group.
         group: Arc<str>,
-        /// How many; `None` when nobody knows.
+        /// The number of messages; `None` if unknown.
         count: Option<u64>,
     },
-    /// Messages to all channels of a user got lost on the way to this node.
+    /// Messages to all channels of the user were lost on the way to this node.
     UserGap {
         /// The user.
         user: Arc<str>,
-        /// How many; `None` when nobody knows.
+        /// The number of messages; `None` if unknown.
         count: Option<u64>,
     },
-    /// A channel is closed, since it read too slowly.
+    /// A channel is closed because it read too slowly.
     Slow(ChannelId),
     /// The backplane is down.
     Down,
-    /// The backplane is there again.
+    /// The backplane is up again.
     Up,
 }

@@ -6,8 +6,8 @@ use super::publication::{Position, Publication, PublishRequest, prepare};
 use crate::time::Instant;
 
 impl PublishRequest {
-    /// The publication that it comes to: wrapped and compressed once, for each of the windows of the mask (bit `n`: a window of 2^n
-    /// octets). It is for whoever links nodes; a hub makes its own.
+    /// Makes the publication: wraps it and compresses it once for each window size of the mask (bit `n`: a window of 2^n bytes). It is
+    /// for backplanes; a hub makes its own.
     pub fn publication(
         &self,
         options: &HubOptions,
@@ -20,7 +20,7 @@ impl PublishRequest {
 }
 
 impl Publication {
-    /// Makes it: wraps and compresses the message once, for each of the windows of the mask (bit `n`: a window of 2^n octets).
+    /// Makes it: wraps the message and compresses it once for each window size of the mask (bit `n`: a window of 2^n bytes).
     pub(super) fn new(
         options: &HubOptions,
         draft: &PublishRequest,

@@ -1,6 +1,6 @@
 //! Messages: what applications exchange.
 //! RFC 6455 sections 5.4 (fragments) and 5.6 (kinds).
-//! Knows no frame header: kinds, pieces, and the buffer in which pieces become a whole.
+//! Knows no frame header: only kinds, chunks, and the buffer that assembles chunks.
 
 mod prepared;
 
@@ -18,12 +18,12 @@ use crate::frame::MessageKind;
 pub enum Message {
     /// UTF-8.
     Text(String),
-    /// Any octets.
+    /// Any bytes.
     Binary(Vec<u8>),
 }
 
 impl Message {
-    /// Whether it is text or binary.
+    /// Returns whether it is text or binary.
     pub const fn kind(&self) -> MessageKind {
         match self {
             Self::Text(_) => MessageKind::Text,
@@ -31,7 +31,7 @@ impl Message {
         }
     }
 
-    /// Its octets.
+    /// Returns its bytes.
     pub const fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -39,7 +39,7 @@ impl Message {
         }
     }
 
-    /// Its octets, owned.
+    /// Returns its bytes, owned.
     pub fn into_bytes(self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.into_bytes(),
@@ -47,7 +47,7 @@ impl Message {
         }
     }
 
-    /// The text, if it is text.
+    /// Returns the text, if it is text.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -55,12 +55,12 @@ impl Message {
         }
     }
 
-    /// Length in octets.
+    /// Returns its length in bytes.
     pub const fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
-    /// Whether it has no octets.
+    /// Returns whether it is empty.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -90,17 +90,17 @@ impl From<&[u8]> for Message {
     }
 }
 
-/// The content of a message or of a part of one, borrowed.
+/// The content of a message or of a chunk, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload<'a> {
     /// Whole characters.
     Text(&'a str),
-    /// Any octets.
+    /// Any bytes.
     Binary(&'a [u8]),
 }
 
 impl<'a> Payload<'a> {
-    /// Whether it is text or binary.
+    /// Returns whether it is text or binary.
     pub const fn kind(self) -> MessageKind {
         match self {
             Self::Text(_) => MessageKind::Text,
@@ -108,7 +108,7 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// Its octets.
+    /// Returns its bytes.
     pub const fn as_bytes(self) -> &'a [u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -116,7 +116,7 @@ impl<'a> Payload<'a> {
         }
     }
 
-    /// An owned copy.
+    /// Returns an owned copy.
     pub fn to_message(self) -> Message {
         match self {
             Self::Text(text) => Message::Text(text.into()),
@@ -137,50 +137,50 @@ impl<'a> From<&'a [u8]> for Payload<'a> {
     }
 }
 
-/// A part of a message that is received as it arrives. Text is cut between characters.
+/// A chunk of a message that is received as it arrives. Text is split between characters.
 ///
-/// Pieces follow the arrival of octets, not the frames of the peer: fragmentation has no meaning (section 5.4).
+/// Chunks follow the arrival of bytes, not the frames of the peer: fragmentation has no meaning (section 5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// What arrived; may be empty.
+    /// The data that arrived; may be empty.
     pub payload: Payload<'a>,
-    /// Whether the message begins here.
+    /// Whether the message starts here.
     pub first: bool,
     /// Whether it ends here.
     pub last: bool,
 }
 
-/// Where a message is put together when it does not arrive whole, or arrives compressed.
+/// The buffer for a message that does not arrive whole, or arrives compressed.
 ///
-/// It belongs to the caller, so that events borrow from it and never from the connection. It holds no
-/// memory until it is needed, grows by what arrived, and keeps at most 64 KiB from one message to the next.
+/// It belongs to the caller, so that events borrow from it and never from the connection. It holds no memory until it is needed, grows with
+/// the received data, and keeps at most 64 KiB from one message to the next.
 #[derive(Debug, Default)]
 pub struct Assembly {
     pub(crate) text: String,
     pub(crate) octets: Vec<u8>,
-    /// The content was handed out: the next part begins anew.
+    /// The content was taken: the next part starts a new message.
     pub(crate) stale: bool,
 }
 
 const KEPT: usize = 64 << 10;
 
 impl Assembly {
-    /// Takes out the text, without a copy. Call it after a step whose `assembled` is set.
+    /// Takes the text, without a copy. Call it after a step whose `assembled` is set.
     pub fn take_text(&mut self) -> String {
         core::mem::take(&mut self.text)
     }
 
-    /// Takes out the octets, without a copy. Call it after a step whose `assembled` is set.
+    /// Takes the bytes, without a copy. Call it after a step whose `assembled` is set.
     pub fn take_octets(&mut self) -> Vec<u8> {
         core::mem::take(&mut self.octets)
     }
 
-    /// Octets of memory held.
+    /// Returns the number of bytes of memory held.
     pub const fn capacity(&self) -> usize {
         self.text.capacity() + self.octets.capacity()
     }
 
-    /// Octets of an unfinished message.
+    /// Returns the number of bytes of an unfinished message.
     #[doc(hidden)]
     pub const fn pending_bytes(&self) -> usize {
         if self.stale {
@@ -190,7 +190,7 @@ impl Assembly {
         }
     }
 
-    /// Gives memory back when nothing is held.
+    /// Frees the memory if nothing is held.
     pub fn release(&mut self) {
         if self.pending_bytes() == 0 {
             *self = Self::default();

@@ -1,6 +1,6 @@
 //! A message framed once and sent many times.
 //! RFC 6455 section 5.2; RFC 7692 section 7.2.1.
-//! Knows no connection: octets ready for any server, and for any client after masking.
+//! Knows no connection: its bytes can be sent by any server, and by any client after masking.
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -11,10 +11,9 @@ use core::mem::take;
 use crate::frame::{Header, MessageKind, Opcode};
 use crate::message::{Message, Payload};
 
-/// A message that was framed, and compressed if asked, once. Clones share the octets: making one only counts it.
+/// A message that is framed, and optionally compressed, once. Clones share the bytes and are cheap.
 ///
-/// A server sends the shared octets as they are: a large message is not copied. A client copies them, since each frame has its
-/// own mask.
+/// A server sends the shared bytes unchanged: a large message is not copied. A client copies them, because each frame has its own mask.
 ///
 /// ```
 /// use sansws_core::message::PreparedMessage;
@@ -32,11 +31,11 @@ pub struct PreparedMessage(Arc<Content>);
 struct Content {
     kind: MessageKind,
     plain: Frame,
-    /// By the window, the smallest first; at most seven.
+    /// By window size, smallest first; at most seven.
     variants: Vec<Variant>,
 }
 
-/// What came of compressing.
+/// The result of compressing.
 #[derive(Clone, Debug)]
 struct Variant {
     window_bits: u8,
@@ -47,7 +46,7 @@ struct Variant {
 /// A whole frame without a mask.
 #[derive(Clone, Debug)]
 struct Frame {
-    /// Octets of the header.
+    /// Length of the header, in bytes.
     header: usize,
     octets: Arc<[u8]>,
 }
@@ -102,14 +101,14 @@ impl PreparedMessage {
         }))
     }
 
-    /// Compresses it too, for the connections that agreed on permessage-deflate with a window of at least `window_bits`.
+    /// Also compresses it, for connections that negotiated permessage-deflate with a window of at least `window_bits`.
     ///
-    /// The window starts empty, so the result fits a connection whatever was sent on it before. `level` goes from 1 to 9,
-    /// `window_bits` from 9 to 15, of octets the binary logarithm; both are brought into their range.
+    /// The window starts empty, so the result fits a connection whatever was sent on it before. `level` goes from 1 to 9, `window_bits`
+    /// from 9 to 15; it is the binary logarithm of the window in bytes. Both are clamped to their range.
     ///
-    /// Each further window adds a variant; a connection is sent the one with the largest window that it can have. A window
-    /// that was asked for before is not compressed for again, at whatever level. A result that is not smaller than the
-    /// payload is not kept. Clones that were made before do not see the new variant.
+    /// Each further window size adds a variant; a connection sends the one with the largest window that it supports. A window size that
+    /// was requested before is not compressed again, at whatever level. A result that is not smaller than the payload is not kept.
+    /// Clones that were made before do not see the new variant.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflated(mut self, level: u8, window_bits: u8) -> Self {
@@ -127,32 +126,32 @@ impl PreparedMessage {
             window_bits,
             frame: smaller.then(|| Frame::new(self.kind(), true, &small)),
         };
-        // Where clones share it, the list of frames is copied, but none of their octets.
+        // If clones share it, the list of frames is copied, but not their bytes.
         Arc::make_mut(&mut self.0).variants.insert(at, variant);
         self
     }
 
-    /// Whether it is text or binary.
+    /// Returns whether it is text or binary.
     pub fn kind(&self) -> MessageKind {
         self.0.kind
     }
 
-    /// Its octets, without the frame header.
+    /// Returns its bytes, without the frame header.
     pub fn payload(&self) -> &[u8] {
         self.0.plain.payload()
     }
 
-    /// Length of the payload in octets, as it is without compression.
+    /// Returns the length of the uncompressed payload in bytes.
     pub fn len(&self) -> usize {
         self.payload().len()
     }
 
-    /// Whether the payload has no octets.
+    /// Returns whether the payload is empty.
     pub fn is_empty(&self) -> bool {
         self.payload().is_empty()
     }
 
-    /// How often it was compressed: once for each window asked for, whether the result was kept or not. At most seven.
+    /// Returns how often it was compressed: once per requested window size, whether the result was kept or not. At most seven.
     pub fn deflates(&self) -> usize {
         self.0.variants.len()
     }
@@ -161,7 +160,7 @@ impl PreparedMessage {
         &self.0.plain.octets
     }
 
-    /// The compressed frame and its payload, of the largest window that fits into one of `window_bits`.
+    /// Returns the compressed frame and its payload, with the largest window that fits into `window_bits`.
     pub(crate) fn deflated_frame(&self, window_bits: u8) -> Option<(&Arc<[u8]>, &[u8])> {
         let fitting = self.0.variants.iter().rev();
         let frame = fitting
@@ -182,7 +181,7 @@ impl Frame {
         };
         let mut length = 0;
         header.parts(|part| length += part.len());
-        // An iterator of a known length makes one allocation; a `Vec` on the way would make another, and a second copy.
+        // An iterator of known length makes one allocation; an intermediate `Vec` would cause another, and a second copy.
         let mut octets: Arc<[u8]> = repeat_n(0, length + payload.len()).collect();
         // Nobody else has it yet.
         let mut room = Arc::get_mut(&mut octets).unwrap_or_default();
@@ -209,8 +208,8 @@ impl Frame {
 mod tests {
     use super::*;
 
-    /// For each window something that comes twice, at a distance that this window reaches and a smaller one does not. (zlib
-    /// refers back by the window less 262 octets at most.) An octet has 6 bits of noise, so that all windows are of use.
+    /// For each window size, data that repeats at a distance within this window but beyond a smaller one. (zlib refers back by at most
+    /// the window minus 262 bytes.) A byte has 6 bits of noise, so that all windows are useful.
     fn distant() -> Vec<u8> {
         let mut state = 1_u32;
         let mut noise = |length: usize| -> Vec<u8> {
@@ -281,7 +280,7 @@ mod tests {
             (frame(&once, 11), frame(&once, 15)),
             (None, frame(&thrice, 14))
         );
-        // What has not become smaller is not kept, but known.
+        // A result that is not smaller is not kept, but remembered.
         for payload in ["", "x", "Hello"] {
             let useless = PreparedMessage::new(payload).deflated(6, 15);
             assert_eq!((useless.deflates(), frame(&useless, 15)), (1, None));
@@ -296,7 +295,7 @@ mod tests {
         let prepared = PreparedMessage::new("Hello ".repeat(100).as_str());
         let clone = prepared.clone();
         assert!(Arc::ptr_eq(&prepared.0, &clone.0));
-        // A variant is added beside the octets that are there.
+        // A variant is added beside the existing bytes.
         let deflated = clone.deflated(6, 15);
         assert!(Arc::ptr_eq(prepared.frame(), deflated.frame()));
         assert_eq!((prepared.deflates(), deflated.deflates()), (0, 1));

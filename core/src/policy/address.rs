@@ -1,6 +1,6 @@
-//! How many connections and handshakes one address may have.
-//! RFC 6455 section 10.4 and section 7.2.3; RFC 4291 section 2.5.1 for what one host of IPv6 is.
-//! Knows no socket: it is told who comes and who goes.
+//! Limits on connections and handshakes per address.
+//! RFC 6455 section 10.4 and section 7.2.3; RFC 4291 section 2.5.1 for the addresses of one IPv6 host.
+//! Knows no socket: the caller reports connections that start and end.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::net::IpAddr;
@@ -10,16 +10,16 @@ use thiserror::Error;
 use super::rate::{Bucket, Rate};
 use crate::time::{Duration, Instant};
 
-/// What one address may have. An address of IPv6 stands for its /64, one of IPv4 within IPv6 for that of IPv4.
+/// Limits of one address. An IPv6 address stands for its /64, an IPv4-mapped one for its IPv4 address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressLimits {
-    /// Connections at once; default unlimited.
+    /// Maximum number of connections at once; default unlimited.
     pub connections: Option<u32>,
     /// Opening handshakes per time; default unlimited.
     pub handshakes: Option<Rate>,
-    /// Maximum number of addresses remembered; default 65 536, of some hundred octets each.
+    /// Maximum number of addresses remembered; default 65 536, of a few hundred bytes each.
     ///
-    /// When all of them are in use, those that are not known share what one address may have.
+    /// When all are in use, unknown addresses share the limits of one.
     pub table: usize,
 }
 
@@ -33,21 +33,21 @@ impl Default for AddressLimits {
     }
 }
 
-/// Why an address may not come in.
+/// Why an address is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum Refused {
-    /// It has as many connections as it may have.
+    /// It has as many connections as allowed.
     #[error("the address has too many connections")]
     TooMany,
-    /// It comes too often.
-    #[error("the address comes too often")]
+    /// It connects too often.
+    #[error("the address connects too often")]
     TooFast {
-        /// How long it should stay away.
+        /// How long it should wait.
         retry_after: Duration,
     },
 }
 
-/// All addresses that hold connections or came of late.
+/// All addresses that hold connections or connected recently.
 ///
 /// ```
 /// use sansws_core::policy::{AddressLimits, Addresses, Refused};
@@ -64,11 +64,11 @@ pub enum Refused {
 pub struct Addresses {
     limits: AddressLimits,
     known: BTreeMap<Key, Entry>,
-    /// Those of `known` without a connection, by the moment at which they may be forgotten.
+    /// Addresses in `known` without a connection, by the time at which they may be forgotten.
     idle: BTreeSet<(Instant, Key)>,
-    /// What those share that found no room.
+    /// The state shared by addresses that found no room.
     others: Entry,
-    /// How many of its connections each of them has.
+    /// The number of connections of each of them.
     crowd: BTreeMap<Key, u32>,
 }
 
@@ -83,7 +83,7 @@ impl From<IpAddr> for Key {
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address.to_bits()),
-            // RFC 4291 2.5.1: "Interface IDs are required to be 64 bits long": one host may take any of them.
+            // RFC 4291 2.5.1: "Interface IDs are required to be 64 bits long": one host may use any of them.
             IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
         }
     }
@@ -114,7 +114,7 @@ impl Entry {
         Ok(())
     }
 
-    /// When nothing about it is worth remembering, if it stays as it is.
+    /// Returns when nothing about it is worth remembering, if it does not change.
     fn idle(&self, limits: &AddressLimits) -> Option<Instant> {
         let full = |rate| self.handshakes.full(rate);
         (self.connections == 0).then(|| limits.handshakes.as_ref().map_or(Instant::ZERO, full))
@@ -122,7 +122,7 @@ impl Entry {
 }
 
 impl Addresses {
-    /// Nobody has come yet.
+    /// Creates an empty table.
     pub const fn new(limits: AddressLimits) -> Self {
         Self {
             limits,
@@ -136,13 +136,13 @@ impl Addresses {
         }
     }
 
-    /// One more connection from `address`. When it is let in, [`Addresses::leave`] must be called once it has ended.
+    /// Reports a connection from `address`. If it is admitted, [`Addresses::leave`] must be called once it has ended.
     pub fn enter(&mut self, now: Instant, address: IpAddr) -> Result<(), Refused> {
         if self.limits.connections.is_none() && self.limits.handshakes.is_none() {
             return Ok(());
         }
         let key = Key::from(address);
-        // Two for each that comes: the table shrinks as fast as it grows.
+        // Forget two for each new one: the table shrinks as fast as it grows.
         self.forget(now);
         self.forget(now);
         if let Some(entry) = self.known.get_mut(&key) {
@@ -153,7 +153,7 @@ impl Addresses {
             return Ok(());
         }
         if self.known.len() < self.limits.table {
-            // What it holds among the others, it brings along.
+            // It takes its share of the common state along.
             let connections = self.crowd.get(&key).copied().unwrap_or_default();
             let mut entry = Entry {
                 connections,
@@ -173,7 +173,7 @@ impl Addresses {
         Ok(())
     }
 
-    /// A connection from `address` has ended. Of an address that holds none, nothing changes.
+    /// Reports that a connection from `address` has ended. Has no effect for an address without connections.
     pub fn leave(&mut self, now: Instant, address: IpAddr) {
         let key = Key::from(address);
         if let Some(entry) = self.known.get_mut(&key) {
@@ -191,7 +191,7 @@ impl Addresses {
         }
     }
 
-    /// How many connections `address` holds, as far as they are counted: always 0 without a limit on them.
+    /// Returns how many connections `address` holds, as far as they are counted: always 0 without a limit on them.
     pub fn connections(&self, address: IpAddr) -> u32 {
         let key = Key::from(address);
         let known = self.known.get(&key).map(|entry| entry.connections);
@@ -200,12 +200,12 @@ impl Addresses {
             .unwrap_or_default()
     }
 
-    /// How many addresses are remembered: at most [`AddressLimits::table`], and those with a share of the last place.
+    /// Returns how many addresses are remembered: at most [`AddressLimits::table`], and those in the shared state.
     pub fn remembered(&self) -> usize {
         self.known.len() + self.crowd.len()
     }
 
-    /// Forgets the one that has been done for the longest time, if any is.
+    /// Forgets the address that has been done for the longest time, if there is one.
     fn forget(&mut self, now: Instant) {
         if let Some((moment, key)) = self.idle.first().copied()
             && moment <= now
@@ -286,7 +286,7 @@ mod tests {
         for _ in 0..5 {
             addresses.leave(Instant::ZERO, a);
         }
-        // There is room: b gets a place of its own, to which it brings its connection.
+        // There is room: b gets its own entry, and takes its connection along.
         assert_eq!(addresses.enter(Instant::ZERO, b), Ok(()));
         assert_eq!(addresses.enter(Instant::ZERO, b), Err(Refused::TooMany));
         assert_eq!(addresses.connections(b), 2);

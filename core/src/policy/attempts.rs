@@ -1,13 +1,13 @@
-//! In which order the addresses of a host are tried, and when the next one: Happy Eyeballs.
+//! The order in which the addresses of a host are tried, and when: Happy Eyeballs.
 //! RFC 8305 sections 4 (interleaved families) and 5 (250 ms between attempts).
-//! Knows no socket and no resolver: addresses and time go in, what to do comes out.
+//! Knows no socket and no resolver: addresses and time go in, actions come out.
 
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;
 
 use crate::time::{Duration, Instant};
 
-/// Time after which the next address is tried beside those that have not answered (RFC 8305 section 5: "250 milliseconds").
+/// The time after which the next address is tried, in parallel with those that have not answered (RFC 8305 section 5: "250 milliseconds").
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The attempts to connect to one host.
@@ -18,21 +18,21 @@ pub struct Attempts {
     next: Option<Instant>,
 }
 
-/// What to do next about a host; see [`Attempts::step`].
+/// The next action; see [`Attempts::step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
-    /// Begin to connect to this address, and ask again.
+    /// Start connecting to this address, and call again.
     Begin(SocketAddr),
-    /// Wait for the attempts that run, until this moment at most; then ask again.
+    /// Wait for the running attempts, at most until this moment; then call again.
     Until(Instant),
-    /// Wait for the attempts that run: there is no other address.
+    /// Wait for the running attempts: there is no other address.
     Wait,
     /// All addresses have failed, or there was none.
     Failed,
 }
 
 impl Attempts {
-    /// Takes the addresses in the resolver's order, and lets the families take turns, that of the first address first.
+    /// Takes the addresses in the resolver's order, and alternates between families, starting with that of the first address.
     pub fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         let mut all = addresses.into_iter().peekable();
         let first_is_v6 = all.peek().is_some_and(SocketAddr::is_ipv6);
@@ -56,7 +56,7 @@ impl Attempts {
         }
     }
 
-    /// Says what to do now. Ask until it is to wait, and again whenever an attempt has failed or the time has come.
+    /// Returns the next action. Call it until it says to wait, and again whenever an attempt has failed or the time has come.
     pub fn step(&mut self, now: Instant) -> Attempt {
         if let Some(at) = self.next.filter(|at| *at > now && self.running > 0) {
             return if self.left.is_empty() {
@@ -76,7 +76,7 @@ impl Attempts {
         }
     }
 
-    /// Says that an attempt has failed: the next address is tried at once.
+    /// Reports that an attempt has failed: the next address is tried at once.
     pub const fn failed(&mut self) {
         self.running = self.running.saturating_sub(1);
         self.next = None;

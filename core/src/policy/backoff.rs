@@ -1,11 +1,11 @@
 //! How long to wait before trying again: exponential backoff with full jitter.
 //! RFC 6455 section 7.2.3.
-//! Knows not what is tried, and no source of entropy: the seed is an input.
+//! Knows neither the operation nor a source of entropy: the seed is an input.
 
 use crate::random::{Jitter, Seed};
 use crate::time::Duration;
 
-/// Between which bounds the waits are drawn: the n-th, counted from 0, from 0 to `base` times 2^n, at most to `most`.
+/// Bounds of the waits: the n-th, counted from 0, is drawn from 0 to `base` times 2^n, but at most `most`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Backoff {
     /// The upper bound of the first wait; default 500 ms.
@@ -24,7 +24,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The upper bound of the wait after `attempts` that failed.
+    /// Returns the upper bound of the wait after `attempts` failures.
     pub fn bound(&self, attempts: u32) -> Duration {
         // 7.2.3: "subsequent reconnect attempts SHOULD be delayed by increasingly longer amounts of time, using a method
         // such as truncated binary exponential backoff."
@@ -33,7 +33,7 @@ impl Backoff {
     }
 }
 
-/// Attempts in a row, and the waits between them.
+/// Consecutive attempts, and the waits between them.
 ///
 /// ```
 /// use sansws_core::policy::{Backoff, Retries};
@@ -53,7 +53,7 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// No attempt has been made.
+    /// Starts with no attempts.
     pub fn new(backoff: Backoff, seed: &Seed) -> Self {
         Self {
             backoff,
@@ -68,19 +68,19 @@ impl Retries {
         self.draw(Duration::ZERO, high)
     }
 
-    /// Returns the wait after a peer asked for patience: from `base` to twice the usual bound, at most to `most`.
+    /// Returns the wait after a peer asked for patience: from `base` to twice the usual bound, at most `most`.
     pub fn patient_wait(&mut self) -> Duration {
         let low = self.backoff.bound(0);
         let high = self.backoff.bound(self.attempts.saturating_add(1));
         self.draw(low, high)
     }
 
-    /// How many attempts were counted since the last success.
+    /// Returns how many attempts were counted since the last success.
     pub const fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// One succeeded: counting begins anew.
+    /// Reports a success, which resets the count.
     pub const fn succeeded(&mut self) {
         self.attempts = 0;
     }

@@ -1,6 +1,6 @@
-//! What one connection may send: messages and octets per time, and what happens beyond.
+//! Limits on one connection: messages and bytes per time, and what happens beyond them.
 //! RFC 6455 section 10.4.
-//! Knows no message: it is told how long one is, and answers what to do with it.
+//! Knows no message: it takes the length, and returns what to do.
 
 use super::rate::{Bucket, Rate};
 use crate::time::Instant;
@@ -8,16 +8,16 @@ use crate::time::Instant;
 /// What a connection does with a message above the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The message is taken, and reading pauses until the rate holds again: TCP makes the peer slow down. Nothing is lost.
+    /// The message is accepted, and reading pauses until the rate allows more: TCP makes the peer slow down. Nothing is lost.
     #[default]
     Delay,
-    /// The message is thrown away; those that follow may pass.
+    /// The message is dropped; later ones may pass.
     Drop,
     /// The connection is closed, with 1008.
     Close,
 }
 
-/// What one connection may send; without a rate it is unlimited (the default).
+/// Limits on one connection; without a rate it is unlimited (the default).
 ///
 /// ```
 /// use sansws_core::policy::{Meter, Outcome, Rate, TrafficLimits, Verdict};
@@ -33,9 +33,9 @@ pub enum Outcome {
 pub struct TrafficLimits {
     /// Messages per time.
     pub messages: Option<Rate>,
-    /// Octets of messages per time. With [`Outcome::Drop`] and [`Outcome::Close`], a message longer than the burst never passes.
+    /// Message bytes per time. With [`Outcome::Drop`] and [`Outcome::Close`], a message longer than the burst never passes.
     pub octets: Option<Rate>,
-    /// What happens beyond.
+    /// What happens beyond the limits.
     pub outcome: Outcome,
 }
 
@@ -47,13 +47,13 @@ pub enum Verdict {
     Pass,
     /// It passes, but nothing more is read before this moment.
     Wait(Instant),
-    /// It is thrown away.
+    /// It is dropped.
     Drop,
     /// The connection is closed.
     Close,
 }
 
-/// What one connection has sent.
+/// The usage of one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meter {
     messages: Bucket,
@@ -61,7 +61,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A connection that has sent nothing.
+    /// Creates the state of a connection that has sent nothing.
     pub const fn new() -> Self {
         Self {
             messages: Bucket::new(),
@@ -69,12 +69,12 @@ impl Meter {
         }
     }
 
-    /// Counts `octets` more of a message that has passed, as it arrives piece by piece. `Some`: nothing more is read before then.
+    /// Counts `octets` more of a message that has passed, as it arrives in chunks. `Some`: nothing more is read before then.
     pub fn more(&mut self, limits: &TrafficLimits, now: Instant, octets: u64) -> Option<Instant> {
         self.octets.spend(limits.octets.as_ref()?, now, octets)
     }
 
-    /// Judges a message of `octets` octets. What does not pass counts for nothing.
+    /// Checks a message of `octets` bytes. One that does not pass does not count.
     pub fn admit(&mut self, limits: &TrafficLimits, now: Instant, octets: u64) -> Verdict {
         let mut parts = [
             (&limits.messages, &mut self.messages, 1),

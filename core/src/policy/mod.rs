@@ -1,14 +1,14 @@
-//! Decisions about peers, as values: how much they may send, how many may come, when to come back to them.
+//! Decisions about peers, as values: how much they may send, how many may connect, when to reconnect.
 //! RFC 6455 sections 7.2.3 (reconnecting) and 10.4 (limits); RFC 9110 section 10.2.3 (Retry-After).
-//! Knows no connection and no socket: it is told what happens and when, and says what should be done.
+//! Knows no connection and no socket: the caller reports events and times, and gets decisions.
 //!
 //! | file | what it decides |
 //! | --- | --- |
-//! | `rate` | whether something may happen at this moment, and if not, when |
-//! | `limiter` | whether a connection may send one more message |
-//! | `address` | whether an address may open one more connection |
-//! | `attempts` | which address of a host is tried next, and when |
-//! | `backoff`, `reconnect` | whether a client comes back after the end, and when |
+//! | `rate` | whether something may happen now, and if not, when |
+//! | `limiter` | whether a connection may send another message |
+//! | `address` | whether an address may open another connection |
+//! | `attempts` | which address of a host to try next, and when |
+//! | `backoff`, `reconnect` | whether a client reconnects, and when |
 //! | `spread` | when each of many does what all have to do |
 
 mod address;

@@ -1,13 +1,13 @@
-//! How often something may happen: a token bucket in whole numbers.
-//! RFC 6455 section 10.4 asks for limits, and leaves to us which.
-//! Knows not what is counted, and no clock.
+//! How often something may happen: a token bucket in integers.
+//! RFC 6455 section 10.4 requires limits, and leaves their values to implementations.
+//! Knows neither what is counted nor a clock.
 //!
-//! A bucket is one number, the moment at which it is full again (GCRA). Moments are scaled by `Rate::amount`, so that a
-//! microsecond is `amount` units and a token is `per` units: no fraction is ever cut off, and nothing drifts.
+//! A bucket is one number, the moment at which it is full again (GCRA). Moments are scaled by `Rate::amount`, so that a microsecond is
+//! `amount` units and a token is `per` units: no fraction is ever lost, and nothing drifts.
 
 use crate::time::{Duration, Instant};
 
-/// So many per so much time, and how many at once.
+/// A number of events per time, with a burst.
 ///
 /// ```
 /// use sansws_core::policy::{Bucket, Rate};
@@ -24,16 +24,16 @@ use crate::time::{Duration, Instant};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
-    /// How many tokens come back in `per`. Zero: none ever comes back.
+    /// Number of tokens that return in `per`. Zero: none ever returns.
     pub amount: u64,
-    /// The time in which they come back, counted in microseconds; less than one counts as one.
+    /// The time in which they return, in microseconds; less than one counts as one.
     pub per: Duration,
-    /// How many tokens a full bucket holds. Zero counts as one, unless `amount` is zero too: then nothing may happen at all.
+    /// Number of tokens in a full bucket. Zero counts as one, unless `amount` is zero too: then nothing is allowed.
     pub burst: u64,
 }
 
 impl Rate {
-    /// `amount` in `per`, all of it at once if need be.
+    /// Creates a rate of `amount` per `per`, with a burst of all of it.
     pub const fn new(amount: u64, per: Duration) -> Self {
         Self {
             amount,
@@ -42,29 +42,29 @@ impl Rate {
         }
     }
 
-    /// `amount` each second, all of it at once if need be.
+    /// Creates a rate of `amount` per second, with a burst of all of it.
     pub const fn per_second(amount: u64) -> Self {
         Self::new(amount, Duration::from_secs(1))
     }
 
-    /// `amount` each minute, all of it at once if need be.
+    /// Creates a rate of `amount` per minute, with a burst of all of it.
     pub const fn per_minute(amount: u64) -> Self {
         Self::new(amount, Duration::from_secs(60))
     }
 
-    /// Returns this rate with a burst of `burst` at once.
+    /// Returns this rate with a burst of `burst`.
     #[must_use]
     pub const fn burst(mut self, burst: u64) -> Self {
         self.burst = burst;
         self
     }
 
-    /// What one token weighs, in scaled units.
+    /// The weight of one token, in scaled units.
     fn weight(&self) -> u128 {
         self.per.as_micros().clamp(1, u128::from(u64::MAX))
     }
 
-    /// What a full bucket weighs.
+    /// The weight of a full bucket.
     fn room(&self) -> u128 {
         let least = u64::from(self.amount > 0);
         u128::from(self.burst.max(least)) * self.weight()
@@ -74,7 +74,7 @@ impl Rate {
         u128::from(now.as_micros()) * u128::from(self.amount)
     }
 
-    /// The first moment that is not before `scaled`; the last representable one when that lies beyond it.
+    /// Returns the first moment that is not before `scaled`, or the last representable one if that is beyond it.
     fn moment(&self, scaled: u128) -> Instant {
         if scaled == 0 {
             return Instant::ZERO;
@@ -87,7 +87,7 @@ impl Rate {
     }
 }
 
-/// What is left of a [`Rate`], which every call is given again, and which must be the same one each time.
+/// The state of a [`Rate`]. Every call takes the rate again, which must always be the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
     /// The moment at which the bucket is full again, scaled.
@@ -95,18 +95,18 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// The moment that stands for "never".
+    /// A moment that means "never".
     pub const NEVER: Instant = Instant::from_micros(u64::MAX);
 
-    /// A full bucket.
+    /// Creates a full bucket.
     pub const fn new() -> Self {
         Self { full: 0 }
     }
 
-    /// Takes `cost` tokens if they are there.
+    /// Takes `cost` tokens if they are available.
     ///
-    /// Otherwise nothing is taken, and the error is the first moment at which the same call would succeed;
-    /// [`Bucket::NEVER`] for a cost that a full bucket does not hold, or a rate that brings nothing back.
+    /// Otherwise nothing is taken, and the error is the first moment at which the call would succeed; [`Bucket::NEVER`] for a cost that
+    /// exceeds a full bucket, or a rate that returns no tokens.
     pub fn take(&mut self, rate: &Rate, now: Instant, cost: u64) -> Result<(), Instant> {
         let full = self.after(rate, now, cost);
         match self.ready(rate, now, cost) {
@@ -118,7 +118,7 @@ impl Bucket {
         }
     }
 
-    /// When [`Bucket::take`] would succeed, if not at once; takes nothing.
+    /// Returns when [`Bucket::take`] would succeed, if not at once; takes nothing.
     pub fn ready(&self, rate: &Rate, now: Instant, cost: u64) -> Option<Instant> {
         if u128::from(cost) * rate.weight() > rate.room() {
             return Some(Self::NEVER);
@@ -126,29 +126,29 @@ impl Bucket {
         self.debt(rate, now, self.after(rate, now, cost))
     }
 
-    /// Takes `cost` tokens even when they are not there.
+    /// Takes `cost` tokens even if they are not available.
     ///
-    /// Then the bucket is in debt, and the moment at which the debt is paid comes back: wait until then before the next call.
+    /// The bucket is then in debt, and the moment at which the debt is paid is returned: wait until then before the next call.
     #[must_use = "what was taken is to be waited for"]
     pub fn spend(&mut self, rate: &Rate, now: Instant, cost: u64) -> Option<Instant> {
         self.full = self.after(rate, now, cost);
         self.debt(rate, now, self.full)
     }
 
-    /// When the bucket is full again; a moment that has passed when it is full.
+    /// Returns when the bucket is full again; a past moment if it is full.
     pub fn full(&self, rate: &Rate) -> Instant {
         rate.moment(self.full)
     }
 
-    /// When it would be full after `cost` more.
+    /// Returns when it would be full after `cost` more.
     fn after(&self, rate: &Rate, now: Instant, cost: u64) -> u128 {
         let from = self.full.max(rate.scaled(now));
         from.saturating_add(u128::from(cost) * rate.weight())
     }
 
-    /// When a bucket that is full at `full` holds no debt, if that is after `now`.
+    /// Returns when a bucket that is full at `full` has no debt, if that is after `now`.
     fn debt(&self, rate: &Rate, now: Instant, full: u128) -> Option<Instant> {
-        // So far away that it cannot be counted.
+        // Too far away to be counted.
         if full == u128::MAX {
             return Some(Self::NEVER);
         }

@@ -1,29 +1,29 @@
-//! Whether a client comes back after its connection ended, and when.
+//! Whether and when a client reconnects after its connection ended.
 //! RFC 6455 sections 7.2.3 and 7.4; RFC 9110 sections 10.2.3 (Retry-After) and 15.
-//! Knows no socket: it is told how a connection, or an attempt at one, ended.
+//! Knows no socket: the caller reports how a connection, or an attempt, ended.
 //!
-//! The question is whether the same client, doing the same again, may fare better.
+//! The question is whether the same client, doing the same again, may succeed.
 //!
-//! | it ended with | next | why |
+//! | it ended with | next | reason |
 //! | --- | --- | --- |
 //! | 1000 | stop | "the purpose for which the connection was established has been fulfilled" |
-//! | 1001 | come back | the server goes away, and another takes its place |
-//! | 1002, 1003, 1007, 1009 | stop | it was our octets that displeased; the same client sends the same |
-//! | 1005 | come back | a Close without a code says nothing; who is done says 1000 |
-//! | 1006 | come back | the connection was lost |
-//! | 1008 | stop | we broke a policy, which holds as well tomorrow; many servers say it for "not authorized" |
-//! | 1010 | stop | an extension is missing that the server does not have |
-//! | 1011, 1014 | come back | the server's trouble, or its gateway's |
-//! | 1012, 1013 | come back, not at once | it asks for time; all its clients were told the same at the same moment |
-//! | 1015 | stop | a certificate that is not trusted gets no better by asking again |
+//! | 1001 | reconnect | the server goes away, and another takes its place |
+//! | 1002, 1003, 1007, 1009 | stop | our data was rejected; the same client would send the same |
+//! | 1005 | reconnect | a Close without a code states no reason; a peer that is done sends 1000 |
+//! | 1006 | reconnect | the connection was lost |
+//! | 1008 | stop | we violated a policy, which will still hold; many servers use it for "not authorized" |
+//! | 1010 | stop | the server lacks a required extension |
+//! | 1011, 1014 | reconnect | a fault of the server, or of its gateway |
+//! | 1012, 1013 | reconnect, not at once | the server asks for time; all its clients were told at the same moment |
+//! | 1015 | stop | an untrusted certificate stays untrusted |
 //! | 3000, 3003 | stop | registered as "Unauthorized" and "Forbidden" |
-//! | 3000 to 3499, 4000 to 4499 | come back | the halves of each range, as Centrifugo's clients divide them: the lower passes, |
+//! | 3000 to 3499, 4000 to 4499 | reconnect | the halves of each range, as Centrifugo's clients divide them: the lower is temporary, |
 //! | 3500 to 3999, 4500 to 4999 | stop | the upper is final |
-//! | any other code | stop | it cannot stand in a Close frame |
-//! | HTTP 408, 425, 429, 500, 502, 503, 504 | come back | the server, or something before it, is in trouble or wants us later |
+//! | any other code | stop | it is not allowed in a Close frame |
+//! | HTTP 408, 425, 429, 500, 502, 503, 504 | reconnect | the server or an intermediary has a fault, or asks for time |
 //! | any other status | stop | the same request gets the same answer |
-//! | no connection, a timeout | come back | networks heal |
-//! | a peer that broke the protocol | stop | it is the same program tomorrow |
+//! | no connection, a timeout | reconnect | networks recover |
+//! | a peer that broke the protocol | stop | it will do so again |
 
 use super::backoff::{Backoff, Retries};
 use crate::close::Closed;
@@ -37,21 +37,21 @@ use crate::time::{Duration, Instant};
 pub enum Ended {
     /// The connection was open, and closed with this number (1005 and 1006 included, see [`Closed::code`]).
     Closed(u16),
-    /// The server answered the opening handshake with another status than 101.
+    /// The server answered the opening handshake with a status other than 101.
     Refused {
         /// The status.
         status: u16,
-        /// How long the server wants us to stay away.
+        /// How long the server asks us to wait.
         retry_after: Option<Duration>,
     },
-    /// There was no connection: name resolution, TCP or a proxy failed, the answer did not come in time or was cut off.
+    /// There was no connection: name resolution, TCP or a proxy failed, or the answer was late or cut off.
     Unreachable,
     /// The server broke the protocol, in the handshake or after it.
     Broken,
 }
 
 impl Ended {
-    /// A refusal with what its fields say.
+    /// Creates one from a refusal and its header fields.
     pub fn refused(status: u16, fields: &Fields) -> Self {
         Self::Refused {
             status,
@@ -70,9 +70,9 @@ impl From<&Closed> for Ended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Next {
-    /// It tries again after so long.
+    /// It tries again after this time.
     Wait(Duration),
-    /// It does not come back.
+    /// It does not reconnect.
     Stop,
 }
 
@@ -81,11 +81,11 @@ pub enum Next {
 pub struct ReconnectOptions {
     /// The waits.
     pub backoff: Backoff,
-    /// Maximum number of attempts in a row without a connection that settled; default unlimited.
+    /// Maximum number of consecutive attempts without a stable connection; default unlimited.
     pub attempts: Option<u32>,
-    /// How long a connection must have been open to count as a success; default 10 s.
+    /// How long a connection must have been open to count as stable; default 10 s.
     pub settled: Duration,
-    /// The longest `Retry-TransportAction` that is obeyed; longer ones are cut to it; default 5 min.
+    /// The longest `Retry-After` that is honoured; longer ones are cut to it; default 5 min.
     pub most_retry_after: Duration,
 }
 
@@ -100,7 +100,7 @@ impl Default for ReconnectOptions {
     }
 }
 
-/// A client that comes back.
+/// Decides on the reconnection of a client.
 ///
 /// ```
 /// use sansws_core::policy::{Ended, Next, Reconnect, ReconnectOptions};
@@ -121,7 +121,7 @@ pub struct Reconnect {
     opened: Option<Instant>,
 }
 
-/// What an end asks of us.
+/// The wait that an end requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Return {
     Soon,
@@ -133,7 +133,7 @@ enum Return {
 }
 
 impl Reconnect {
-    /// No attempt has been made. The seed should be fresh entropy: clients of the same seed come back at the same time.
+    /// Starts with no attempts. The seed should be fresh entropy: clients with equal seeds reconnect at the same time.
     pub fn new(options: ReconnectOptions, seed: &Seed) -> Self {
         Self {
             retries: Retries::new(options.backoff, seed),
@@ -142,12 +142,12 @@ impl Reconnect {
         }
     }
 
-    /// The connection is open; call [`Reconnect::ended`] when it has ended.
+    /// Reports that the connection is open; call [`Reconnect::ended`] when it has ended.
     pub const fn opened(&mut self, now: Instant) {
         self.opened = Some(now);
     }
 
-    /// The connection has ended, or the attempt has failed.
+    /// Reports that the connection has ended, or the attempt has failed.
     pub fn ended(&mut self, now: Instant, ended: Ended) -> Next {
         let opened = self.opened.take();
         if opened.is_some_and(|opened| now.since(opened) >= self.options.settled) {
@@ -160,7 +160,7 @@ impl Reconnect {
         }
         Next::Wait(match answer {
             Return::Patient => self.retries.patient_wait(),
-            // All who were told the same would come at the same moment: the jitter is added.
+            // All clients that were told this would reconnect at the same moment: jitter is added.
             Return::After(least) => {
                 let least = least.min(self.options.most_retry_after);
                 least.saturating_add(self.retries.wait())
@@ -170,7 +170,7 @@ impl Reconnect {
         })
     }
 
-    /// How many attempts were made since the last connection that settled.
+    /// Returns how many attempts were made since the last stable connection.
     pub const fn attempts(&self) -> u32 {
         self.retries.attempts()
     }
@@ -196,7 +196,7 @@ const fn answer(ended: Ended) -> Return {
     }
 }
 
-/// `Retry-TransportAction`, in seconds or as a date, which is taken relative to the response's own `Date`.
+/// Parses `Retry-After`, in seconds or as a date, which is relative to the response's own `Date`.
 fn retry_after(fields: &Fields) -> Option<Duration> {
     let value = fields.get_str("retry-after")?;
     // RFC 9110 10.2.3: "Retry-After = HTTP-date / delay-seconds"

@@ -1,10 +1,10 @@
-//! Moments for many, so that not all do the same at once.
-//! No chance is in it: however many there are, they lie evenly, and the same in each run.
+//! Moments for many, so that not all do the same thing at once.
+//! They are not random: any number of them is evenly spaced, and equal in each run.
 
 use crate::time::Duration;
 
-/// When in a window the one with this number has its turn: multiples of the golden ratio lie evenly in the unit interval, however many there
-/// are.
+/// Returns the moment within a window for the one with this number: multiples of the golden ratio are evenly spaced in the unit interval,
+/// whatever their number.
 pub fn spread(number: u64, window: Duration) -> Duration {
     let place = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);

@@ -1,5 +1,5 @@
-//! Which proxy, and what it is told about us.
-//! RFC 3986 section 3.2; RFC 1928 and RFC 9110 section 9.3.6 for what is then spoken.
+//! The address of a proxy, and our credentials for it.
+//! RFC 3986 section 3.2; RFC 1928 and RFC 9110 section 9.3.6 for the protocols.
 //! Knows no socket and no environment variable.
 
 use alloc::string::String;
@@ -11,9 +11,8 @@ use super::{Credentials, HttpTunnel, ProxyHandshake, Socks5, TunnelError};
 use crate::config::Limits;
 use crate::error::Misuse;
 
-/// A proxy, as its URL names it: `http://` (asked by CONNECT), `https://` (the same, over TLS to the proxy) or `socks5://`;
-/// `socks5h://` means the same, since the name of the target is always resolved by the proxy. Port 80, 443 and 1080 unless it is
-/// given.
+/// A proxy, given by its URL: `http://` (CONNECT), `https://` (CONNECT over TLS to the proxy) or `socks5://`; `socks5h://` is equivalent,
+/// because the proxy always resolves the name of the target. The default ports are 80, 443 and 1080.
 ///
 /// ```
 /// use sansws_core::proxy::Proxy;
@@ -56,25 +55,25 @@ impl Kind {
 }
 
 impl Proxy {
-    /// Where it is: a name, or an address; an IPv6 address without its brackets.
+    /// Returns its host: a name, or an address; an IPv6 address without its brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Its port.
+    /// Returns its port.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether it is spoken to over TLS, which begins before it is asked for anything.
+    /// Returns whether the connection to it uses TLS, which starts before any request.
     pub const fn is_secure(&self) -> bool {
         matches!(self.kind, Kind::Https)
     }
 
-    /// Begins to ask it for a connection to `host`, a name or an address without brackets.
+    /// Starts to request a connection to `host`, a name or an address without brackets.
     ///
     /// # Errors
-    /// [`TunnelError::Host`] and [`TunnelError::Credentials`] for what its protocol has no place for.
+    /// [`TunnelError::Host`] and [`TunnelError::Credentials`] for values that its protocol cannot send.
     pub fn ask(
         &self,
         host: &str,
@@ -94,7 +93,7 @@ impl Proxy {
 impl FromStr for Proxy {
     type Err = Misuse;
 
-    /// Name and password are percent-decoded. A path, a query or another scheme is [`Misuse::BadProxy`].
+    /// User name and password are percent-decoded. A path, a query or another scheme is [`Misuse::BadProxy`].
     fn from_str(url: &str) -> Result<Self, Misuse> {
         let (scheme, rest) = url.split_once("://").ok_or(Misuse::BadProxy)?;
         let kind = match scheme.to_ascii_lowercase().as_str() {

@@ -1,53 +1,53 @@
-//! The PROXY protocol: a load balancer says whose connection it passes on.
+//! The PROXY protocol: a load balancer reports the source of a connection.
 //! The specification is HAProxy's, "The PROXY protocol, versions 1 & 2".
-//! Knows no socket. It never asks for an octet past the header: what follows may belong to TLS.
+//! Knows no socket. It never requests a byte past the header: later bytes may belong to TLS.
 //!
-//! Whoever can reach the port can claim any source: take the header only where none but the load balancer can connect.
+//! Anyone who can reach the port can claim any source: use this only where only the load balancer can connect.
 
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use thiserror::Error;
 
-/// Whose connection it is.
+/// The source of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// The load balancer's own, such as a health check, or one of a family without addresses: use those of the socket.
+    /// The load balancer itself, such as a health check, or a family without addresses: use the addresses of the socket.
     Unknown,
-    /// Somebody's over TCP.
+    /// A client over TCP.
     Peer {
-        /// The client.
+        /// The address of the client.
         source: SocketAddr,
         /// The address that the client connected to.
         destination: SocketAddr,
     },
 }
 
-/// Why a header cannot be read: drop the connection.
+/// Why a header cannot be read; drop the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ProxyError {
-    /// The connection does not begin with a header of either version.
+    /// The connection does not start with a header of either version.
     #[error("there is no PROXY header")]
     Signature,
-    /// A header of version 1 that breaks the grammar, or one of version 2 whose addresses are cut.
+    /// A header of version 1 that violates the grammar, or one of version 2 whose addresses are truncated.
     #[error("the PROXY header is malformed")]
     Malformed,
     /// The version, command or family of a header of version 2 is not assigned.
     #[error("the PROXY header is of an unknown version, command or family")]
     Unassigned,
-    /// Version 1: more than 107 octets; version 2: more than 4096 octets behind the first 16.
+    /// Version 1: more than 107 bytes; version 2: more than 4096 bytes after the first 16.
     #[error("the PROXY header is too long")]
     TooLong,
-    /// The caller gave more octets than [`ProxyHeader::need`] asked for.
-    #[error("more octets were given than were asked for")]
+    /// The caller passed more bytes than [`ProxyHeader::need`] requested.
+    #[error("more bytes were given than requested")]
     Excess,
     /// The connection ended within the header.
     #[error("the connection ended within the PROXY header")]
     EndOfInput,
 }
 
-/// A reader of one header.
+/// A parser of one header.
 ///
 /// ```
 /// use sansws_core::proxy::{ProxyHeader, Source};
@@ -75,16 +75,16 @@ const SIGNATURE_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// 2.1: "the maximum line lengths the receiver must support including the CRLF": 107.
 const LONGEST_1: usize = 107;
-/// Octets of version 2 behind the first 16: addresses and extensions.
+/// Maximum number of bytes of version 2 after the first 16: addresses and extensions.
 const LONGEST_2: usize = 4096;
 
 impl ProxyHeader {
-    /// Nothing has been read.
+    /// Creates one that has read nothing.
     pub const fn new() -> Self {
         Self { held: Vec::new() }
     }
 
-    /// How many octets may be read next, at most; fewer will do. All of them belong to the header.
+    /// Returns the maximum number of bytes to read next; fewer will do. All of them belong to the header.
     pub fn need(&self) -> usize {
         let held = self.held.as_slice();
         let length = match held {
@@ -93,16 +93,16 @@ impl ProxyHeader {
                 None => 16,
             },
             _ if held.len() < SIGNATURE_2.len() => SIGNATURE_2.len(),
-            // The shortest lines of each kind; from there on, the end of the line is always missing.
+            // The shortest lines of each kind; from there on, only the end of the line is missing.
             [.., b'\r'] => held.len() + 1,
             _ => shortest_1(held).max(held.len() + 2),
         };
         length.saturating_sub(held.len())
     }
 
-    /// Takes what was read: at most [`need`](Self::need) octets. None at all says that the connection ended.
+    /// Takes the bytes that were read: at most [`need`](Self::need). An empty slice means that the connection ended.
     ///
-    /// `None`: read on. After `Some`, the next octet of the socket is the first of the connection itself.
+    /// `None`: read on. After `Some`, the next byte of the socket is the first of the connection itself.
     pub fn receive(&mut self, input: &[u8]) -> Result<Option<Source>, ProxyError> {
         if input.is_empty() {
             return Err(ProxyError::EndOfInput);
@@ -122,12 +122,12 @@ impl ProxyHeader {
     }
 }
 
-/// Whether `held` begins with `signature`, as far as it goes.
+/// Returns whether `held` starts with `signature`, as far as it goes.
 fn begins(held: &[u8], signature: &[u8]) -> bool {
     held.iter().zip(signature).all(|(one, two)| one == two)
 }
 
-/// How long the shortest line is that begins like this.
+/// Returns the length of the shortest line that starts like this.
 fn shortest_1(line: &[u8]) -> usize {
     let shortest: &[u8] = match line.get(SIGNATURE_1.len()..) {
         Some([b'T', b'C', b'P', b'4', ..]) => b"PROXY TCP4 0.0.0.0 0.0.0.0 0 0\r\n",
@@ -250,7 +250,7 @@ fn version_2(held: &[u8]) -> Result<Option<Source>, ProxyError> {
             }))
         }
         (0x11, _) => Err(ProxyError::Malformed),
-        // Unspecified, UDP and Unix sockets say nothing that is of use here.
+        // Unspecified, UDP and Unix sockets give no usable address.
         (0x00 | 0x12 | 0x22 | 0x31 | 0x32, _) => Ok(Some(Source::Unknown)),
         // 2.2: "Other values are unspecified and must not be emitted in version 2 of this protocol and must be rejected as
         // invalid by receivers."
@@ -258,7 +258,7 @@ fn version_2(held: &[u8]) -> Result<Option<Source>, ProxyError> {
     }
 }
 
-/// How many octets follow the first 16, once that is known.
+/// Returns the number of bytes after the first 16, once it is known.
 fn length_2(held: &[u8]) -> Option<usize> {
     let length = held.get(14..16)?.first_chunk::<2>()?;
     Some(usize::from(u16::from_be_bytes(*length)))

@@ -1,15 +1,15 @@
-//! What is said before the first octet of TLS or HTTP: to a proxy by a client, by a load balancer to a server.
+//! Exchanges that precede the first byte of TLS or HTTP: of a client with a proxy, of a load balancer with a server.
 //! RFC 9110 section 9.3.6 (CONNECT), RFC 1928 and 1929 (SOCKS5); the PROXY protocol of HAProxy has no RFC.
 //! Knows no socket and no name resolution.
 //!
-//! | file | what it speaks |
+//! | file | protocol |
 //! | --- | --- |
-//! | `address` | none: which proxy it is, by its URL |
+//! | `address` | none: the URL of a proxy |
 //! | `tunnel` | CONNECT, to an HTTP proxy |
 //! | `socks` | SOCKS5 |
-//! | `header` | the PROXY protocol: who is behind a load balancer |
+//! | `header` | the PROXY protocol: the client behind a load balancer |
 //!
-//! None of them reads past its end: [`ProxyHandshake::need`] and [`ProxyHeader::need`] say how many octets may be read.
+//! None of them reads past its end: [`ProxyHandshake::need`] and [`ProxyHeader::need`] return how many bytes may be read.
 
 mod address;
 mod header;
@@ -24,10 +24,10 @@ pub use tunnel::HttpTunnel;
 
 use thiserror::Error;
 
-/// A client that asks a proxy for a connection to somebody else.
+/// A client that requests a connection to a target from a proxy.
 ///
-/// Write [`output`](Self::output) until it is empty, then read at most [`need`](Self::need) octets and give them to
-/// [`receive`](Self::receive); again, until that says [`Step::Open`]. From then on the socket leads to the target.
+/// Write [`output`](Self::output) until it is empty, then read at most [`need`](Self::need) bytes and pass them to
+/// [`receive`](Self::receive); repeat until that returns [`Step::Open`]. From then on the socket leads to the target.
 ///
 /// ```
 /// use sansws_core::config::Limits;
@@ -43,50 +43,50 @@ use thiserror::Error;
 /// ```
 #[derive(Clone, Debug)]
 pub enum ProxyHandshake {
-    /// To an HTTP proxy.
+    /// With an HTTP proxy.
     Http(HttpTunnel),
-    /// To a SOCKS5 proxy.
+    /// With a SOCKS5 proxy.
     Socks5(Socks5),
 }
 
-/// Whether the proxy has done what it was asked for.
+/// Whether the proxy has connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Step {
-    /// Not yet: write what there is to write, then read on.
+    /// Not yet: write the output, then read on.
     More,
-    /// The socket leads to the target. No octet of the target has been read.
+    /// The socket leads to the target. No byte of the target has been read.
     Open,
 }
 
 /// Why there is no connection through the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum TunnelError {
-    /// The host cannot be named to the proxy: it is empty, too long, or holds octets that no host has. Nothing was sent.
-    #[error("the host cannot be named to the proxy")]
+    /// The host cannot be sent to the proxy: it is empty, too long, or contains invalid bytes. Nothing was sent.
+    #[error("the host cannot be sent to the proxy")]
     Host,
-    /// The credentials cannot be said to the proxy: too long, empty, or octets that its protocol has no place for.
-    #[error("the credentials cannot be said to the proxy")]
+    /// The credentials cannot be sent to the proxy: they are too long, empty, or contain invalid bytes.
+    #[error("the credentials cannot be sent to the proxy")]
     Credentials,
-    /// What the proxy said is not its protocol.
+    /// The proxy's answer violates its protocol.
     #[error("the proxy's answer is malformed")]
     Malformed,
     /// The proxy's answer is longer than a head may be, or has too many fields.
     #[error("the proxy's answer is too large")]
     TooLarge,
-    /// More was received than was asked for: the target spoke before it was spoken to.
-    #[error("octets came before they were asked for")]
+    /// More bytes were received than requested: the target sent data first.
+    #[error("bytes arrived before they were requested")]
     Early,
-    /// The HTTP proxy refused, with this status. 407: it wants credentials, or others.
+    /// The HTTP proxy refused, with this status. 407: it requires credentials, or others.
     #[error("the proxy refused with status {0}")]
     Refused(u16),
-    /// The SOCKS proxy wants a way of authentication that we do not have: credentials, if none were given.
-    #[error("the proxy accepts no way of authentication that we have")]
+    /// The SOCKS proxy requires another authentication method: credentials, if none were given.
+    #[error("the proxy accepts none of our authentication methods")]
     NoMethod,
-    /// The SOCKS proxy did not accept the credentials.
-    #[error("the proxy did not accept the credentials")]
+    /// The SOCKS proxy rejected the credentials.
+    #[error("the proxy rejected the credentials")]
     Unauthorized,
-    /// The SOCKS proxy could not or would not connect.
+    /// The SOCKS proxy did not connect.
     #[error("the proxy did not connect: {0}")]
     Failed(Reply),
     /// The proxy ended the connection before it answered.
@@ -95,7 +95,7 @@ pub enum TunnelError {
 }
 
 impl ProxyHandshake {
-    /// What is to be written; say with [`ProxyHandshake::written`] how much was.
+    /// Returns the bytes to write; report with [`ProxyHandshake::written`] how many were.
     pub fn output(&self) -> &[u8] {
         match self {
             Self::Http(tunnel) => tunnel.output(),
@@ -103,7 +103,7 @@ impl ProxyHandshake {
         }
     }
 
-    /// So many octets of the output were written.
+    /// Reports that so many bytes of the output were written.
     pub fn written(&mut self, count: usize) {
         match self {
             Self::Http(tunnel) => tunnel.written(count),
@@ -111,7 +111,7 @@ impl ProxyHandshake {
         }
     }
 
-    /// How many octets may be read next, at most; fewer will do. Never 0 before [`Step::Open`].
+    /// Returns the maximum number of bytes to read next; fewer will do. Never 0 before [`Step::Open`].
     pub fn need(&self) -> usize {
         match self {
             Self::Http(tunnel) => tunnel.need(),
@@ -119,9 +119,9 @@ impl ProxyHandshake {
         }
     }
 
-    /// Takes what was read: at most [`need`](Self::need) octets. None at all says that the proxy ended the connection.
+    /// Takes the bytes that were read: at most [`need`](Self::need). An empty slice means that the proxy ended the connection.
     ///
-    /// After [`Step::More`], look at the output first. After an error, drop the connection.
+    /// After [`Step::More`], write the output first. After an error, drop the connection.
     pub fn receive(&mut self, input: &[u8]) -> Result<Step, TunnelError> {
         match self {
             Self::Http(tunnel) => tunnel.receive(input),

@@ -1,6 +1,6 @@
-//! SOCKS5: a proxy is asked for a connection; it resolves the name.
+//! SOCKS5: requests a connection from a proxy, which resolves the name.
 //! RFC 1928 (the protocol), RFC 1929 (name and password).
-//! Knows no socket, and of the commands only CONNECT.
+//! Knows no socket, and only the command CONNECT.
 //!
 //! ```text
 //! client                        proxy
@@ -95,9 +95,9 @@ pub struct Socks5 {
     stage: Stage,
     output: Vec<u8>,
     written: usize,
-    /// What was received of the answer that is awaited.
+    /// The received part of the expected answer.
     input: Vec<u8>,
-    /// The messages that come later.
+    /// The later messages.
     login: Option<Vec<u8>>,
     request: Vec<u8>,
 }
@@ -126,9 +126,9 @@ const NAME: u8 = 3;
 const V6: u8 = 4;
 
 impl Socks5 {
-    /// Asks for `host`: an address, or a name of 1 to 255 octets that the proxy resolves.
+    /// Requests a connection to `host`: an address, or a name of 1 to 255 bytes that the proxy resolves.
     ///
-    /// Name and password of [`Credentials`] have 1 to 255 octets each; without them none are offered.
+    /// Name and password of [`Credentials`] have 1 to 255 bytes each; without them no authentication is offered.
     pub fn new(
         host: &str,
         port: u16,
@@ -174,22 +174,22 @@ impl Socks5 {
         })
     }
 
-    /// What is to be written.
+    /// Returns the bytes to write.
     pub fn output(&self) -> &[u8] {
         self.output.get(self.written..).unwrap_or_default()
     }
 
-    /// So many octets of the output were written.
+    /// Reports that so many bytes of the output were written.
     pub const fn written(&mut self, count: usize) {
         self.written = self.written.saturating_add(count);
     }
 
-    /// How many octets may be read next, at most; fewer will do. 0 once it is open.
+    /// Returns the maximum number of bytes to read next; fewer will do. 0 once it is open.
     pub fn need(&self) -> usize {
         self.length().saturating_sub(self.input.len())
     }
 
-    /// Takes what was read, as [`ProxyHandshake::receive`](super::ProxyHandshake::receive) does.
+    /// Takes the bytes that were read, as [`ProxyHandshake::receive`](super::ProxyHandshake::receive) does.
     pub fn receive(&mut self, input: &[u8]) -> Result<Step, TunnelError> {
         if input.is_empty() {
             return Err(TunnelError::EndOfInput);
@@ -216,10 +216,10 @@ impl Socks5 {
             // RFC 1928 3: "If the selected METHOD is X'FF', none of the methods listed by the client are acceptable"
             (Stage::Method, [_, NO_METHOD]) => Err(TunnelError::NoMethod),
             (Stage::Method, [_, _]) => Err(TunnelError::Malformed),
-            // RFC 1929 2: "A STATUS field of X'00' indicates success." Proxies differ in the version that stands before it.
+            // RFC 1929 2: "A STATUS field of X'00' indicates success." Proxies differ in the version that precedes it.
             (Stage::Status, [_, 0]) => Ok(self.ask()),
             (Stage::Status, [_, _]) => Err(TunnelError::Unauthorized),
-            // Some proxies end the connection right behind the number.
+            // Some proxies end the connection right after the number.
             (Stage::Reply, [_, reply, ..]) if *reply != 0 => {
                 Err(TunnelError::Failed(Reply::from_wire(*reply)))
             }
@@ -245,7 +245,7 @@ impl Socks5 {
         self.input.clear();
     }
 
-    /// How long the answer is that is awaited, as far as is known.
+    /// Returns the length of the expected answer, as far as known.
     fn length(&self) -> usize {
         match (self.stage, self.input.as_slice()) {
             (Stage::Method | Stage::Status, _) => 2,
@@ -253,14 +253,14 @@ impl Socks5 {
             (Stage::Reply, [_, _, _, V4, _, ..]) => 4 + 4 + 2,
             (Stage::Reply, [_, _, _, V6, _, ..]) => 4 + 16 + 2,
             (Stage::Reply, [_, _, _, NAME, length, ..]) => 4 + 1 + usize::from(*length) + 2,
-            // The shortest reply is longer: these may be read.
+            // The shortest reply is longer: these bytes may be read.
             (Stage::Reply, _) => 5,
             (Stage::Open, _) => 0,
         }
     }
 }
 
-/// An octet that counts, and then what it counts. `None` unless these are 1 to 255.
+/// A length byte, and then so many bytes. `None` unless there are 1 to 255.
 fn push_counted(out: &mut Vec<u8>, text: &str) -> Option<()> {
     let count = u8::try_from(text.len()).ok().filter(|count| *count > 0)?;
     out.push(count);
@@ -280,7 +280,7 @@ mod tests {
         }
     }
 
-    /// Plays a conversation; each answer as a whole as far as it may be read, or octet by octet.
+    /// Plays a conversation; each answer as a whole as far as it may be read, or byte by byte.
     fn play(
         socks: &mut Socks5,
         answers: &[u8],

@@ -1,6 +1,6 @@
-//! CONNECT: an HTTP proxy is asked for a connection.
+//! CONNECT: requests a connection from an HTTP proxy.
 //! RFC 9110 section 9.3.6; RFC 7617 section 2 for the credentials.
-//! Knows no socket, and not what goes through the tunnel: only that the client speaks first in it.
+//! Knows no socket, and nothing of the tunnel's content except that the client speaks first.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -25,7 +25,7 @@ pub struct HttpTunnel {
 const READ: usize = 4096;
 
 impl HttpTunnel {
-    /// Asks for `host`, a name or an address, an IPv6 address without brackets.
+    /// Requests a connection to `host`, a name or an address, an IPv6 address without brackets.
     ///
     /// The answer is bounded by [`Limits::head`] and [`Limits::headers`].
     pub fn new(
@@ -57,24 +57,24 @@ impl HttpTunnel {
         })
     }
 
-    /// What is to be written.
+    /// Returns the bytes to write.
     pub fn output(&self) -> &[u8] {
         self.output.get(self.written..).unwrap_or_default()
     }
 
-    /// So many octets of the output were written.
+    /// Reports that so many bytes of the output were written.
     pub const fn written(&mut self, count: usize) {
         self.written = self.written.saturating_add(count);
     }
 
-    /// How many octets may be read next, at most; fewer will do.
+    /// Returns the maximum number of bytes to read next; fewer will do.
     pub const fn need(&self) -> usize {
         READ
     }
 
-    /// Takes what was read, as [`ProxyHandshake::receive`](super::ProxyHandshake::receive) does.
+    /// Takes the bytes that were read, as [`ProxyHandshake::receive`](super::ProxyHandshake::receive) does.
     ///
-    /// Octets behind the head of a 2xx are an error: a WebSocket server does not speak first, and neither does TLS.
+    /// Bytes after the head of a 2xx are an error: a WebSocket server does not speak first, and neither does TLS.
     pub fn receive(&mut self, input: &[u8]) -> Result<Step, TunnelError> {
         if input.is_empty() {
             return Err(TunnelError::EndOfInput);
@@ -106,7 +106,7 @@ impl HttpTunnel {
 }
 
 impl fmt::Debug for HttpTunnel {
-    /// What is said to the proxy may hold a password.
+    /// The request may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpTunnel").finish_non_exhaustive()
     }
@@ -121,7 +121,7 @@ impl From<HeadError> for TunnelError {
     }
 }
 
-/// The status of a response. Many proxies answer CONNECT as HTTP/1.0.
+/// Returns the status of a response. Many proxies answer CONNECT as HTTP/1.0.
 fn status(head: &[u8], limits: &Limits) -> Result<u16, TunnelError> {
     let mut slots = alloc::vec![httparse::EMPTY_HEADER; limits.headers];
     let mut response = httparse::Response::new(&mut slots);
@@ -205,7 +205,7 @@ mod tests {
         for (answer, want) in cases {
             let fresh = || HttpTunnel::new("a", 1, None, &limits).unwrap();
             assert_eq!(fresh().receive(answer.as_bytes()), *want, "{answer:?}");
-            // Octet by octet the head of a refusal is enough, and nothing can come early.
+            // Byte by byte, the head of a refusal is enough, and nothing can arrive early.
             if answer.len() > 1 && *want != Err(TunnelError::Early) {
                 let mut tunnel = fresh();
                 let mut steps = answer

@@ -1,4 +1,4 @@
-//! What a parameter accepts, and which of two parameters is asked first.
+//! The values that a parameter accepts, and the precedence between parameters.
 //! RFC 3986 section 3.3; `uuid` is the text form of RFC 9562 section 4.
 //! Knows no tree: it looks at one decoded segment. Values are parsed by `params`.
 
@@ -6,9 +6,9 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 
-/// What a custom converter accepts: `{year:year}` after [`Router::converter`](super::Router::converter)`("year", …)`.
+/// The test of a custom converter: `{year:year}` after [`Router::converter`](super::Router::converter)`("year", …)`.
 ///
-/// Any `Fn(&str) -> bool` is one. The same text must always get the same answer.
+/// Any `Fn(&str) -> bool` is one. Equal texts must always get equal answers.
 ///
 /// ```
 /// use sansws_core::route::{Converter, Router};
@@ -31,7 +31,7 @@ use core::fmt;
 /// # Ok::<(), sansws_core::route::RouteErrors>(())
 /// ```
 pub trait Converter: Send + Sync + 'static {
-    /// Whether a segment, decoded and not empty, is a value.
+    /// Returns whether a segment, decoded and not empty, is a value.
     fn accepts(&self, segment: &str) -> bool;
 }
 
@@ -51,7 +51,7 @@ pub(super) enum Kind {
     Float,
     Slug,
     Str,
-    /// The tail of the path, slashes and all; only ever the last segment.
+    /// The rest of the path, including slashes; always the last segment.
     Path,
 }
 
@@ -84,7 +84,7 @@ impl Kind {
         }
     }
 
-    /// The precedence among parameters: what accepts less is asked first. Custom ones are asked by their names' order.
+    /// The precedence among parameters: the one that accepts less comes first. Custom ones are ordered by name.
     pub(super) fn key(&self) -> (u8, &str) {
         match self {
             Self::Custom(name, _) => (1, name),
@@ -98,7 +98,7 @@ impl Kind {
         }
     }
 
-    /// Whether both are one: a name may stand for different custom converters in different routers.
+    /// Returns whether both are the same: a name may stand for different custom converters in different routers.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Custom(_, own), Self::Custom(_, other)) => Arc::ptr_eq(own, other),
@@ -130,7 +130,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit())
 }
 
-/// No exponent, no `inf`, no `nan`: a fraction has digits on both sides of its point.
+/// Exponents, `inf` and `nan` are not accepted: a fraction has digits on both sides of its point.
 fn is_decimal(text: &str) -> bool {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     is_digits(whole) && is_digits(fraction)
@@ -140,7 +140,7 @@ fn is_finite(text: &str) -> bool {
     text.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-/// Hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+/// Accepts hexadecimal digits in groups of 8, 4, 4, 4 and 12.
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, octet)| match at {

@@ -1,4 +1,4 @@
-//! Why routes don't build.
+//! Why routes do not build.
 //! RFC 9110 section 9.1 for methods; the rest is our own.
 //! Knows no router: each error names the patterns it is about.
 
@@ -14,16 +14,16 @@ use super::pattern::PatternError;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RouteError {
-    /// A pattern or a prefix can't be read.
+    /// A pattern or a prefix is invalid.
     #[error("`{pattern}`: {error}")]
     Pattern {
-        /// As written, behind its prefixes.
+        /// As written, after its prefixes.
         pattern: String,
-        /// What is wrong.
+        /// What is wrong with it.
         error: PatternError,
     },
-    /// A path, and a method, would lead to both.
-    #[error("`{first}` and `{second}` can't be told apart")]
+    /// A path and a method would match both.
+    #[error("`{first}` and `{second}` match the same paths")]
     Conflict {
         /// The one that was added first.
         first: String,
@@ -40,25 +40,25 @@ pub enum RouteError {
         /// The other one.
         second: String,
     },
-    /// A router has two converters of one name, or one that is built in.
-    #[error("there is a converter `{0}` already")]
+    /// A router has two converters with one name, or one with the name of a built-in one.
+    #[error("the converter `{0}` is already registered")]
     ConverterTaken(String),
     /// RFC 9110 9.1: a method is a token.
-    #[error("`{pattern}`: `{method}` is no method")]
+    #[error("`{pattern}`: `{method}` is not a method")]
     Method {
         /// The pattern of the route.
         pattern: String,
-        /// What was given.
+        /// The invalid method.
         method: String,
     },
 }
 
-/// All mistakes in a set of routes, so that they can be mended at once. There is at least one.
+/// All mistakes in a set of routes, so that they can be fixed at once. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteErrors(pub(super) Vec<RouteError>);
 
 impl RouteErrors {
-    /// Each of them.
+    /// Iterates over them.
     pub fn iter(&self) -> impl Iterator<Item = &RouteError> {
         self.0.iter()
     }

@@ -1,6 +1,6 @@
-//! Segments of a path, and the octets that stand in them escaped.
+//! Segments of a path, and their percent-encoding.
 //! RFC 3986 sections 2.1 and 3.3.
-//! Knows no pattern and no query. A path is cut at `/` first and decoded after, so `%2F` never makes a segment.
+//! Knows no pattern and no query. A path is split at `/` first and decoded afterwards, so `%2F` never separates segments.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -8,18 +8,18 @@ use alloc::vec::Vec;
 
 use thiserror::Error;
 
-/// The path of a request can't be read; the answer is 400.
+/// The path of a request is invalid; the answer is 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum PathError {
     /// 2.1: a percent-encoded octet is "the percent character "%" followed by the two hexadecimal digits".
     #[error("a `%` in the path is not followed by two hexadecimal digits")]
     Escape,
     /// 2.5: text in a path is UTF-8, then percent-encoded.
-    #[error("the path is not UTF-8 once it is decoded")]
+    #[error("the decoded path is not UTF-8")]
     Utf8,
 }
 
-/// The first segment, and what follows its slash, if there is one. Segments are short: a plain loop is the fastest.
+/// Returns the first segment, and the rest after its slash, if there is one. Segments are short: a plain loop is the fastest.
 pub(super) fn cut(rest: &str) -> (&str, Option<&str>) {
     let slash = rest.bytes().position(|octet| octet == b'/');
     match slash.and_then(|at| rest.split_at_checked(at)) {
@@ -28,7 +28,7 @@ pub(super) fn cut(rest: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Nothing is copied unless something is escaped.
+/// Decodes a segment. Nothing is copied unless something is escaped.
 pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, PathError> {
     if !text.as_bytes().contains(&b'%') {
         return Ok(Cow::Borrowed(text));
@@ -53,7 +53,7 @@ fn octet(high: u8, low: u8) -> Option<u8> {
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
-/// Writes `text` as one segment: what is no `pchar` (3.3) is escaped, and so is `/`.
+/// Writes `text` as one segment: characters that are not `pchar` (3.3), and `/`, are escaped.
 pub(super) fn encode(text: &str, out: &mut String) {
     for octet in text.bytes() {
         if octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&octet) {
@@ -68,7 +68,7 @@ pub(super) fn encode(text: &str, out: &mut String) {
     }
 }
 
-/// 3.3: `.` and `..` are "intended for use [...] for relative position": clients resolve them, they never arrive.
+/// 3.3: `.` and `..` are "intended for use [...] for relative position": clients resolve them, so they never arrive.
 pub(super) fn is_dots(segment: &str) -> bool {
     matches!(segment, "." | "..")
 }

@@ -1,7 +1,6 @@
 //! Routes: which endpoint a path leads to, and with which parameters.
 //! RFC 3986 section 3.3 (segments of a path); RFC 9110 sections 9.1, 15.5.5 and 15.5.6 (methods, 404, 405).
-//! Knows no connection, no request and no handler: an endpoint is whatever type the caller has. Nothing else of this
-//! crate is needed to use it.
+//! Knows no connection, no request and no handler: an endpoint can be of any type. This module can be used without the rest of the crate.
 //!
 //! ```
 //! use sansws_core::route::{Miss, Route, Router};
@@ -25,26 +24,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | converter | accepts one segment, decoded and not empty, that is |
+//! | converter | accepts a decoded, non-empty segment of |
 //! | --- | --- |
 //! | `uuid` | 8-4-4-4-12 hexadecimal digits |
 //! | `uint` | digits that fit a `u64` |
-//! | `int` | digits, perhaps after `-`, that fit an `i64` |
-//! | `float` | digits, perhaps after `-`, perhaps with `.` and digits, that make a finite `f64` |
+//! | `int` | digits, optionally after `-`, that fit an `i64` |
+//! | `float` | digits, optionally after `-`, optionally with `.` and digits, that make a finite `f64` |
 //! | `slug` | ASCII letters, digits, `-` and `_` |
 //! | `str` | anything; `{name}` is `{name:str}` |
 //! | `path` | the rest of the path, of any number of segments |
 //!
-//! **Which route wins** does not depend on the order in which routes are added. Patterns are compared segment by segment
-//! from the left: a literal wins, then a custom converter (among these the name that sorts first), then `uuid`, `uint`,
-//! `int`, `float`, `slug`, `str`, `path`. A route that wins at first but does not fit the rest of the path gives way to
-//! the next. Two routes that no path can tell apart don't build.
+//! **Precedence** does not depend on the order in which routes are added. Patterns are compared segment by segment from the left: a literal
+//! wins, then a custom converter (among several, the one whose name sorts first), then `uuid`, `uint`, `int`, `float`, `slug`, `str`,
+//! `path`. If the rest of the path does not match a winner, the next one is tried. Two routes that match the same paths are a build error.
 //!
-//! **Paths are taken as they stand.** `/rooms` and `/rooms/` are two paths; `//` holds an empty segment, which only an
-//! empty literal matches; `.` and `..` are not resolved. The empty path is `/`. Escapes are decoded within a segment.
+//! **Paths are not normalized.** `/rooms` and `/rooms/` are two paths; `//` contains an empty segment, which only an empty literal matches;
+//! `.` and `..` are not resolved. The empty path is `/`. Escapes are decoded within a segment.
 //!
-//! **The path decides before the method does**: when the winning pattern has routes, but none for the method, that is
-//! 405, even if a pattern that lost would take it.
+//! **The path decides before the method**: if the winning pattern has routes, but none for the method, the answer is 405, even if another
+//! pattern would allow the method.
 
 mod converter;
 mod error;
@@ -68,22 +66,22 @@ pub use pattern::{Pattern, PatternError};
 pub use router::{Route, Router, Routes};
 pub use url::UrlError;
 
-/// Where a path leads.
+/// The result of a lookup.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Match<'r, 'p, E> {
-    /// What the route was made with.
+    /// The endpoint of the route.
     pub endpoint: &'r E,
-    /// The whole pattern, prefixes and all.
+    /// The whole pattern, including prefixes.
     pub pattern: &'r Pattern,
     /// The values of its parameters.
     pub params: Params<'r, 'p>,
 }
 
-/// A path that leads nowhere.
+/// Why a path leads to no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Miss {
-    /// The path can't be read.
+    /// The path is invalid.
     #[error(transparent)]
     BadPath(#[from] PathError),
     /// RFC 9110 15.5.5: there is no such resource.
@@ -91,15 +89,15 @@ pub enum Miss {
     NotFound,
     /// RFC 9110 15.5.6: "The origin server MUST generate an Allow header field in a 405 response containing a list of the
     /// target resource's currently supported methods."
-    #[error("the route does not take the method")]
+    #[error("the route does not allow the method")]
     MethodNotAllowed(
-        /// The methods it takes, sorted.
+        /// The allowed methods, sorted.
         Vec<String>,
     ),
 }
 
 impl Miss {
-    /// The status of the response that says so.
+    /// Returns the status of the response.
     pub const fn status(&self) -> u16 {
         match self {
             Self::BadPath(_) => 400,

@@ -1,6 +1,6 @@
 //! The values of a pattern's parameters in a path.
-//! RFC 3986 section 2.1: a segment is decoded when it is asked for; one without escapes is lent as it stands.
-//! Knows no tree: a pattern and a path that it matched say all.
+//! RFC 3986 section 2.1: a segment is decoded on request; one without escapes is borrowed.
+//! Knows no tree: a pattern and a matching path are enough.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
@@ -12,7 +12,7 @@ use super::converter::Kind;
 use super::escape::{PathError, cut, decode};
 use super::pattern::{Pattern, Segment};
 
-/// The parameters of a match. It holds no values, only where to find them, so that making one allocates nothing.
+/// The parameters of a match. It holds no values, only where to find them, so that creating it allocates nothing.
 ///
 /// ```
 /// use sansws_core::route::{ParamError, Pattern};
@@ -32,19 +32,20 @@ pub struct Params<'r, 'p> {
     path: &'p str,
 }
 
-/// A parameter can't be had as asked.
+/// A parameter cannot be returned as requested.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ParamError {
     /// The pattern has no such parameter.
     #[error("the pattern has no parameter `{0}`")]
     Unknown(String),
-    /// The converter accepts more than the type: `{id:int}` as a `u8`, say.
+    /// The converter accepts more values than the type: for example `{id:int}` as a `u8`.
     #[error("the parameter `{0}` does not fit its type")]
     Unfit(String),
 }
 
 impl Pattern {
-    /// The parameters, if this pattern matches `path`. One among many is found by [`Routes::find`](super::Routes::find).
+    /// Returns the parameters, if this pattern matches `path`. To look up one of many patterns, use
+    /// [`Routes::find`](super::Routes::find).
     pub fn matches<'p>(&self, path: &'p str) -> Result<Option<Params<'_, 'p>>, PathError> {
         let path = if path.is_empty() { "/" } else { path };
         decode(path)?;
@@ -68,12 +69,12 @@ impl Pattern {
 }
 
 impl<'r, 'p> Params<'r, 'p> {
-    /// The pattern must match the path.
+    /// Creates the parameters of a pattern that matches the path.
     pub(super) const fn new(pattern: &'r Pattern, path: &'p str) -> Self {
         Self { pattern, path }
     }
 
-    /// The value of a parameter, parsed.
+    /// Returns the value of a parameter, parsed.
     pub fn get<T: FromStr>(&self, name: &str) -> Result<T, ParamError> {
         let text = self
             .text(name)
@@ -81,18 +82,18 @@ impl<'r, 'p> Params<'r, 'p> {
         text.parse().map_err(|_| ParamError::Unfit(name.to_owned()))
     }
 
-    /// The value of a parameter, decoded. A `path` may hold `..`: never join it to a folder unchecked.
+    /// Returns the value of a parameter, decoded. A `path` may contain `..`: never join it to a folder unchecked.
     pub fn text(&self, name: &str) -> Option<Cow<'p, str>> {
         let (_, raw) = self.raw().find(|(own, _)| *own == name)?;
         Some(plain(raw))
     }
 
-    /// Names and decoded values, from the left.
+    /// Iterates over names and decoded values, from the left.
     pub fn iter(&self) -> impl Iterator<Item = (&'r str, Cow<'p, str>)> + use<'r, 'p> {
         self.raw().map(|(name, raw)| (name, plain(raw)))
     }
 
-    /// Names and values as they stand in the path.
+    /// Iterates over names and undecoded values.
     fn raw(&self) -> impl Iterator<Item = (&'r str, &'p str)> + use<'r, 'p> {
         let mut rest = self.path.strip_prefix('/');
         self.pattern.segments().iter().filter_map(move |segment| {
@@ -111,7 +112,7 @@ impl<'r, 'p> Params<'r, 'p> {
     }
 }
 
-/// The path was decoded before it matched, so this can't fail.
+/// The path was decoded before it matched, so this cannot fail.
 fn plain(raw: &str) -> Cow<'_, str> {
     decode(raw).unwrap_or(Cow::Borrowed(raw))
 }

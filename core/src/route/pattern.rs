@@ -22,7 +22,7 @@ use thiserror::Error;
 use super::converter::{Converter, Kind};
 use super::escape::{self, PathError, decode};
 
-/// A pattern that has been read; cheap to clone.
+/// A parsed pattern; cheap to clone.
 ///
 /// ```
 /// use sansws_core::route::Pattern;
@@ -40,7 +40,7 @@ pub struct Pattern {
     segments: Arc<[Segment]>,
 }
 
-/// What stands between two slashes.
+/// The part between two slashes.
 #[derive(Clone, Debug)]
 pub(super) enum Segment {
     /// Decoded.
@@ -51,49 +51,49 @@ pub(super) enum Segment {
     },
 }
 
-/// What is wrong with a pattern.
+/// Why a pattern is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PatternError {
-    /// It would be glued to the last segment of its prefix.
-    #[error("it does not begin with a slash")]
+    /// It would merge with the last segment of its prefix.
+    #[error("the pattern does not begin with a slash")]
     NoSlash,
-    /// `a{b}`, `{a}{b}`, `{a`: a parameter is a whole segment. A brace as such is written `%7B` or `%7D`.
-    #[error("`{0}` has a brace that neither opens nor ends it")]
+    /// `a{b}`, `{a}{b}`, `{a`: a parameter must be a whole segment. A literal brace is written `%7B` or `%7D`.
+    #[error("`{0}` has a brace that is not at its start or end")]
     Brace(String),
     /// `{}`, `{x-y}`, `{*rest}`.
-    #[error("`{0}` is no name: letters, digits and `_`, no digit first")]
+    #[error("`{0}` is not a name: use letters, digits and `_`, and no digit first")]
     Name(String),
-    /// Two parameters have one name, perhaps one of them in a prefix.
+    /// Two parameters have one name; one of them may be in a prefix.
     #[error("two parameters are called `{0}`")]
     DuplicateName(String),
-    /// Neither built in nor given by [`Router::converter`](super::Router::converter).
+    /// The converter is neither built in nor added by [`Router::converter`](super::Router::converter).
     #[error("there is no converter `{0}`")]
     UnknownConverter(String),
     /// Something follows a `path`.
-    #[error("`{0}` takes the rest of the path, but is not last")]
+    #[error("`{0}` matches the rest of the path, but is not last")]
     TailNotLast(String),
     /// A literal has a bad escape.
     #[error(transparent)]
     Escape(#[from] PathError),
     /// A path ends where the query or the fragment begins (RFC 3986 section 3.3).
-    #[error("`{0}` has a `?` or `#`, which no path has; escape it if it is meant")]
+    #[error("`{0}` has a `?` or `#`, which a path never contains; escape it")]
     Query(String),
     /// Clients resolve `.` and `..` before they send (RFC 3986 section 5.2.4).
-    #[error("`{0}` never arrives in a path")]
+    #[error("`{0}` never occurs in a path")]
     Dots(String),
 }
 
-/// Custom converters by name; the first of a name counts.
+/// Custom converters by name; the first one with a name counts.
 pub(super) type Known = Vec<(Box<str>, Arc<dyn Converter>)>;
 
 impl Pattern {
-    /// The pattern as it was written.
+    /// Returns the pattern as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The names of the parameters, from the left.
+    /// Iterates over the names of the parameters, from the left.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
@@ -126,7 +126,7 @@ impl Pattern {
 impl FromStr for Pattern {
     type Err = PatternError;
 
-    /// Reads a pattern that has no custom converters.
+    /// Parses a pattern without custom converters.
     fn from_str(text: &str) -> Result<Self, PatternError> {
         Self::parse(text, &Known::new())
     }
@@ -177,7 +177,7 @@ impl Segment {
         Ok(Self::Literal(decoded.into()))
     }
 
-    /// Whether `later` may follow.
+    /// Returns whether `later` may follow.
     fn allow(&self, later: &Self) -> Result<(), PatternError> {
         match (self, later) {
             (
@@ -201,7 +201,7 @@ impl Segment {
         }
     }
 
-    /// Whether both accept the same.
+    /// Returns whether both accept the same values.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Param { kind, .. }, Self::Param { kind: other, .. }) => kind.is(other),
@@ -209,7 +209,7 @@ impl Segment {
         }
     }
 
-    /// The precedence: a literal comes first, then what accepts least. Names of parameters play no part.
+    /// The precedence: a literal comes first, then the parameter that accepts least. Names of parameters do not matter.
     pub(super) fn key(&self) -> (u8, &str) {
         match self {
             Self::Literal(text) => (0, text),

@@ -1,9 +1,9 @@
-//! Routers, which are put together, and the routes that come of them.
+//! Routers, and the routes that are built from them.
 //! RFC 3986 section 3.3 for paths; RFC 9110 section 9.1 for methods.
-//! Knows no endpoint but as a value, and leaves matching to the tree.
+//! Knows endpoints only as values, and leaves matching to the tree.
 //!
-//! The methods of a router return the router, so that a table of routes reads as one. What is wrong is gathered, and
-//! `build` says all of it at once.
+//! The methods of a router return the router, so that a table of routes is one expression. Mistakes are collected, and `build` reports all
+//! of them.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
@@ -23,7 +23,7 @@ use super::url::UrlError;
 use super::{Match, Miss};
 use crate::http::field::is_token;
 
-/// A pattern and the endpoint it leads to.
+/// A pattern and its endpoint.
 ///
 /// ```
 /// use sansws_core::route::{Route, Router};
@@ -43,12 +43,12 @@ pub struct Route<E> {
     pattern: String,
     endpoint: E,
     name: Option<String>,
-    /// `None` takes all.
+    /// `None` allows all.
     methods: Option<Vec<String>>,
 }
 
 impl<E> Route<E> {
-    /// A route without a name, for all methods.
+    /// Creates a route without a name, for all methods.
     pub fn new(pattern: impl Into<String>, endpoint: E) -> Self {
         Self {
             pattern: pattern.into(),
@@ -58,19 +58,19 @@ impl<E> Route<E> {
         }
     }
 
-    /// What it leads to.
+    /// Returns its endpoint.
     pub const fn endpoint(&self) -> &E {
         &self.endpoint
     }
 
-    /// Gives it a name, for [`Routes::url_for`].
+    /// Sets its name, for [`Routes::url_for`].
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Binds it to methods. They are compared as they are written: "The method token is case-sensitive" (RFC 9110 9.1).
+    /// Restricts it to methods. They are compared exactly: "The method token is case-sensitive" (RFC 9110 9.1).
     #[must_use]
     pub fn methods<M: Into<String>>(mut self, methods: impl IntoIterator<Item = M>) -> Self {
         self.methods = Some(methods.into_iter().map(Into::into).collect());
@@ -78,10 +78,10 @@ impl<E> Route<E> {
     }
 }
 
-/// Routes under a prefix, in the making.
+/// Routes under a prefix, before they are built.
 ///
-/// A prefix ends where a segment ends: `/api` and `/api/` are the same, and so are `/` and none. A route `""` is the
-/// prefix itself, a route `/` is the prefix with a trailing slash. A prefix may hold parameters.
+/// A prefix ends with a whole segment: `/api` and `/api/` are equivalent, and so are `/` and none. The route `""` is the prefix itself, the
+/// route `/` is the prefix with a trailing slash. A prefix may contain parameters.
 ///
 /// ```
 /// use sansws_core::route::Router;
@@ -104,7 +104,7 @@ pub struct Router<E> {
     faults: Vec<RouteError>,
 }
 
-/// A route, and the converters of the routers it came through, the innermost first.
+/// A route, and the converters of the routers it came through, innermost first.
 #[derive(Clone)]
 struct Entry<E> {
     route: Route<E>,
@@ -112,7 +112,7 @@ struct Entry<E> {
 }
 
 impl<E> Router<E> {
-    /// A router without a prefix.
+    /// Creates a router without a prefix.
     pub const fn new() -> Self {
         Self {
             prefix: String::new(),
@@ -122,7 +122,7 @@ impl<E> Router<E> {
         }
     }
 
-    /// A router whose routes all stand behind `prefix`.
+    /// Creates a router whose routes all start with `prefix`.
     pub fn with_prefix(prefix: impl Into<String>) -> Self {
         Self {
             prefix: prefix.into(),
@@ -147,7 +147,7 @@ impl<E> Router<E> {
         self
     }
 
-    /// Adds the routes of another router, behind its own prefix.
+    /// Adds the routes of another router, after its own prefix.
     #[must_use]
     pub fn merge(mut self, router: Self) -> Self {
         let (entries, faults) = router.finish();
@@ -156,14 +156,14 @@ impl<E> Router<E> {
         self
     }
 
-    /// Adds the routes of another router behind `prefix`, which **replaces** its own.
+    /// Adds the routes of another router after `prefix`, which **replaces** its own.
     #[must_use]
     pub fn mount(self, prefix: impl Into<String>, mut router: Self) -> Self {
         router.prefix = prefix.into();
         self.merge(router)
     }
 
-    /// Gives this router, and the routers in it, a [`Converter`]. A router in it may have another one of that name.
+    /// Adds a [`Converter`] for this router and those nested in it. A nested router may have another one with that name.
     #[must_use]
     pub fn converter(mut self, name: impl Into<String>, converter: impl Converter) -> Self {
         let name = name.into();
@@ -196,7 +196,7 @@ impl<E> Router<E> {
         }
     }
 
-    /// Checks all, and makes it ready to be asked.
+    /// Checks all routes, and builds the lookup tree.
     pub fn build(self) -> Result<Routes<E>, RouteErrors> {
         let (entries, mut faults) = self.finish();
         let mut routes = Vec::with_capacity(entries.len());
@@ -259,7 +259,7 @@ impl<E> Router<E> {
         }
     }
 
-    /// The routes with prefix and converters.
+    /// Returns the routes with prefix and converters.
     fn finish(mut self) -> (Vec<Entry<E>>, Vec<RouteError>) {
         let prefix = self.prefix.strip_suffix('/').unwrap_or(&self.prefix);
         if !begins_well(prefix) {
@@ -275,7 +275,7 @@ impl<E> Router<E> {
     }
 }
 
-/// Else the pattern would be glued to its prefix: `/ws` + `x`.
+/// Otherwise the pattern would merge with its prefix: `/ws` + `x`.
 fn begins_well(pattern: &str) -> bool {
     pattern.is_empty() || pattern.starts_with('/')
 }
@@ -331,7 +331,7 @@ impl<E> fmt::Debug for Router<E> {
     }
 }
 
-/// Routes that have been checked: no two of them are in each other's way. Made by [`Router::build`].
+/// Checked routes: no two of them conflict. Created by [`Router::build`].
 #[derive(Clone, Debug)]
 pub struct Routes<E> {
     tree: Node,
@@ -354,7 +354,7 @@ impl<E> Bound<E> {
         }
     }
 
-    /// Whether some method leads to both.
+    /// Returns whether some method matches both.
     fn meets(&self, other: &Self) -> bool {
         match (&self.methods, &other.methods) {
             (Some(methods), Some(_)) => methods.iter().any(|method| other.takes(method)),
@@ -364,7 +364,7 @@ impl<E> Bound<E> {
 }
 
 impl<E> Routes<E> {
-    /// Where a path leads: the part of the target before `?`, as it was sent, still percent-encoded.
+    /// Looks up a path: the part of the target before `?`, as received, still percent-encoded.
     pub fn find<'r, 'p>(&'r self, method: &str, path: &'p str) -> Result<Match<'r, 'p, E>, Miss> {
         let path = if path.is_empty() { "/" } else { path };
         let escaped = matches!(decode(path)?, Cow::Owned(_));
@@ -385,8 +385,8 @@ impl<E> Routes<E> {
         })
     }
 
-    /// The path of the route called `name`, with these values, percent-encoded. [`Routes::find`] leads back to the
-    /// route, unless another one has precedence for the very values (`/rooms/lobby` over `/rooms/{room}`).
+    /// Returns the path of the route `name`, with these values, percent-encoded. [`Routes::find`] leads back to the route, unless
+    /// another one has precedence for these values (`/rooms/lobby` over `/rooms/{room}`).
     pub fn url_for(&self, name: &str, values: &[(&str, &dyn Display)]) -> Result<String, UrlError> {
         let at = self.names.get(name).copied();
         at.and_then(|at| self.routes.get(at))
@@ -409,7 +409,7 @@ impl<E> Routes<E> {
         }
     }
 
-    /// All patterns with their endpoints, in the order they were added.
+    /// Iterates over all patterns with their endpoints, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&Pattern, &E)> {
         self.routes
             .iter()

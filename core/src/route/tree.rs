@@ -1,16 +1,15 @@
-//! Which patterns match a path, best first.
+//! Finds the patterns that match a path, best first.
 //! RFC 3986 section 3.3: the path is read segment by segment.
-//! Knows patterns by their segments and a number; no endpoint, no method.
+//! Knows patterns by their segments and a number, but no endpoint and no method.
 //!
-//! **Precedence.** At each segment a literal is tried first, then the parameters in the order of `MessageKind::key`, then the
-//! tail; where the rest of the path leads nowhere, the next is tried. The patterns are sorted before the tree grows, so
-//! the order of registration can't matter.
+//! **Precedence.** At each segment a literal is tried first, then the parameters in the order of `Kind::key`, then the tail; if the rest of
+//! the path matches nothing, the next is tried. The patterns are sorted before the tree is built, so the order of registration cannot
+//! matter.
 //!
-//! **Cost.** Each node stands for one beginning of a pattern and has one parent, so a lookup comes to a node once at
-//! most, at one place of the path: backtracking is never exponential in the path. A segment without rivals costs one
-//! step, however many routes there are. Where literals and parameters compete at several levels, the nodes that agree
-//! with the path so far are tried; there are never more of them than were registered. (To promise less work for all sets
-//! is the partial match problem, which has no small table.)
+//! **Cost.** Each node stands for one beginning of a pattern and has one parent, so a lookup visits a node at most once, at one place of
+//! the path: backtracking is never exponential in the path. A segment without alternatives costs one step, however many routes there are.
+//! Where literals and parameters compete at several levels, the nodes that agree with the path so far are visited; there are never more of
+//! them than were registered. (A better bound for all sets is the partial match problem, for which no small table is known.)
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -19,32 +18,32 @@ use super::converter::Kind;
 use super::escape::{cut, decode};
 use super::pattern::Segment;
 
-/// A pattern's segments that are still to come, and its number.
+/// The remaining segments of a pattern, and its number.
 pub(super) type Branch<'a> = (&'a [Segment], usize);
 
-/// Two patterns, by their numbers, that are not told apart by a path.
+/// Two patterns, by their numbers, that conflict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Clash {
-    /// They are the same but for the names of parameters.
+    /// They differ only in the names of parameters.
     Same(usize, usize),
-    /// They mean different converters by one name at one place, so that neither has precedence.
+    /// They use different converters with one name at one place, so that neither has precedence.
     Converters(usize, usize),
 }
 
-/// What can be reached after some segments.
+/// The continuations after some segments.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
     literals: Literals,
     /// By precedence.
     params: Box<[(Kind, Self)]>,
-    /// The patterns that take all the rest.
+    /// The patterns that match the rest of the path.
     tails: Box<[usize]>,
     /// The patterns that end here.
     ends: Box<[usize]>,
 }
 
 impl Node {
-    /// Grows a tree, and tells `clash` of each two patterns that no path tells apart.
+    /// Builds a tree, and reports each pair of patterns that match the same paths to `clash`.
     pub(super) fn grow(mut all: Vec<Branch<'_>>, clash: &mut impl FnMut(Clash)) -> Self {
         all.sort_by(|(a, _), (b, _)| keys(a).cmp(keys(b)));
         Self::sorted(&all, clash)
@@ -86,17 +85,16 @@ impl Node {
         node
     }
 
-    /// The patterns that match `rest`, the path without its first slash: all that are equal to the best one.
+    /// Finds the patterns that match `rest`, the path without its first slash: all that equal the best one.
     ///
-    /// Says `escaped` if there are escapes. They have been checked: a segment with bad ones matches nothing.
+    /// `escaped` tells whether there are escapes. They have been checked: a segment with invalid ones matches nothing.
     pub(super) fn find(&self, rest: &str, escaped: bool) -> Option<&[usize]> {
         Walk { escaped, steps: 0 }.from(self, Some(rest))
     }
 }
 
-/// Children by their literals: a table of at least twice as many places, where a literal stands at the place that its
-/// hash says, or at the next free one. A peer chooses what is looked for, but not what stands here, so it can't make the
-/// places that are taken run together.
+/// Children by their literals: a table with at least twice as many slots, in which a literal is at the slot of its hash or at the next free
+/// one. A peer chooses the lookup keys, but not the contents, so it cannot make the occupied slots cluster.
 #[derive(Clone, Debug, Default)]
 struct Literals {
     places: Box<[Place]>,
@@ -130,13 +128,13 @@ impl Literals {
     }
 }
 
-/// All places, from that of `text` on; `count` is a power of two, or 0.
+/// Iterates over all slots, starting at that of `text`; `count` is a power of two, or 0.
 fn around(count: usize, text: &str) -> impl Iterator<Item = usize> + use<> {
     let start = if count > 0 { hash(text) } else { 0 };
     (0..count).map(move |step| start.wrapping_add(step) & (count - 1))
 }
 
-/// Eight octets at a time: xor, multiply, and turn, so that the high bits, which all octets reach, are next.
+/// Hashes eight bytes at a time: xor, multiply, and rotate, so that the high bits, which all bytes affect, come next.
 fn hash(text: &str) -> usize {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(ODD).rotate_left(32);
@@ -152,7 +150,7 @@ fn hash(text: &str) -> usize {
 struct Walk {
     /// Whether anything has to be decoded.
     escaped: bool,
-    /// How many nodes were looked at.
+    /// The number of visited nodes.
     steps: usize,
 }
 
@@ -186,7 +184,7 @@ impl Walk {
     }
 }
 
-/// Of patterns that are the same.
+/// The numbers of equivalent patterns.
 fn numbers(group: &[Branch<'_>], clash: &mut impl FnMut(Clash)) -> Box<[usize]> {
     for (at, (_, second)) in group.iter().enumerate() {
         for (_, first) in group.iter().take(at) {
@@ -222,7 +220,7 @@ mod tests {
         Node::grow(branches, &mut |clash| panic!("{clash:?}"))
     }
 
-    /// Whether a pattern matched, and how many nodes were looked at.
+    /// Returns whether a pattern matched, and the number of visited nodes.
     fn steps(tree: &Node, path: &str) -> (bool, usize) {
         let mut walk = Walk {
             escaped: false,
@@ -269,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_path_however_long_comes_to_each_node_once_at_most() {
-        // Each segment may be a literal or a parameter, and no pattern matches in the end: the worst there is.
+        // Each segment may be a literal or a parameter, and no pattern matches in the end: the worst case.
         const DEPTH: usize = 7;
         let mut patterns = alloc::vec![String::new()];
         for level in 0..DEPTH {
@@ -297,7 +295,7 @@ mod tests {
 
     #[test]
     fn rivals_at_every_level_cost_what_they_add_not_what_they_multiply_to() {
-        // Route n has its one parameter at segment n: 2^32 ways to read the path, if nodes were shared and tried again.
+        // Route n has its only parameter at segment n: 2^32 ways to read the path, if nodes were shared and retried.
         const DEPTH: usize = 32;
         let patterns: Vec<_> = (0..DEPTH)
             .map(|n| format!("{}/{{x}}{}/end", "/a".repeat(n), "/a".repeat(DEPTH - n - 1)))

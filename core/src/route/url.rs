@@ -1,6 +1,6 @@
-//! Paths made from patterns.
-//! RFC 3986 section 2.1: what can't stand in a segment is escaped.
-//! Knows no host and no query. What it makes, the pattern matches, with the same values.
+//! Builds paths from patterns.
+//! RFC 3986 section 2.1: characters that are not allowed in a segment are escaped.
+//! Knows no host and no query. The pattern matches the result, with equal values.
 
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
@@ -12,7 +12,7 @@ use super::converter::Kind;
 use super::escape::{encode, is_dots};
 use super::pattern::{Pattern, Segment};
 
-/// A path can't be made.
+/// Why a path cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UrlError {
     /// No route has the name.
@@ -21,11 +21,11 @@ pub enum UrlError {
     /// A parameter has no value.
     #[error("the parameter `{0}` has no value")]
     Missing(String),
-    /// A value has no parameter.
+    /// A value belongs to no parameter.
     #[error("the pattern has no parameter `{0}`")]
     Unknown(String),
-    /// The converter does not accept the value, or a client would not send it: it resolves `.` and `..`.
-    #[error("`{value}` is no value of the parameter `{name}`")]
+    /// The converter does not accept the value, or clients resolve it (`.` and `..`) and never send it.
+    #[error("`{value}` is not a valid value of the parameter `{name}`")]
     Unfit {
         /// The parameter.
         name: String,
@@ -35,7 +35,7 @@ pub enum UrlError {
 }
 
 impl Pattern {
-    /// The path that this pattern matches with `values`.
+    /// Returns the path that this pattern matches with `values`.
     ///
     /// ```
     /// use sansws_core::route::Pattern;

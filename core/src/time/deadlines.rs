@@ -1,16 +1,16 @@
-//! The deadlines of many machines, the earliest first.
-//! A loop that drives many connections sleeps until the earliest of theirs.
-//! Knows neither clocks nor what is due: keys and moments.
+//! The deadlines of many machines, earliest first.
+//! An event loop that drives many connections sleeps until the earliest of them.
+//! Knows no clock and no machine, only keys and moments.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
 use super::Instant;
 
-/// When each of many is due, ordered by time.
+/// Deadlines by key, ordered by time.
 ///
-/// A busy connection's deadline moves with every message, and nearly always to a later time. Such a move is only noted, in O(log n)
-/// and without moving anything; the key is put in its new place when its former time comes, once however often it has moved. All
-/// else is O(log n) too.
+/// A busy connection's deadline moves with every message, and nearly always to a later time. Such a move is only recorded, in O(log n) and
+/// without moving anything; the key is moved to its new place when its former time comes, once, however often it has moved. All other
+/// operations are O(log n) too.
 ///
 /// ```
 /// use sansws_core::time::{Deadlines, Duration, Instant};
@@ -31,14 +31,14 @@ use super::Instant;
 #[derive(Clone, Debug)]
 pub struct Deadlines<K> {
     entries: BTreeMap<K, Entry>,
-    /// Each key once, at the time that its entry says.
+    /// Each key once, at the time of its entry.
     queue: BTreeSet<(Instant, K)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     due: Instant,
-    /// Where it stands in the queue: never later than it is due.
+    /// Its time in the queue: never later than its deadline.
     queued: Instant,
 }
 
@@ -52,7 +52,7 @@ impl<K> Default for Deadlines<K> {
 }
 
 impl<K: Ord + Clone> Deadlines<K> {
-    /// Sets when `key` is due, in the place of what was set before; with `None` it is not due at all.
+    /// Sets the deadline of `key`, which replaces an earlier one; `None` removes it.
     pub fn set(&mut self, key: K, due: Option<Instant>) {
         let Some(due) = due else {
             self.remove(&key);
@@ -83,21 +83,21 @@ impl<K: Ord + Clone> Deadlines<K> {
         self.queue.insert(place);
     }
 
-    /// Forgets `key`, and returns when it would have been due.
+    /// Removes `key`, and returns its deadline.
     pub fn remove(&mut self, key: &K) -> Option<Instant> {
         let (key, entry) = self.entries.remove_entry(key)?;
         self.queue.remove(&(entry.queued, key));
         Some(entry.due)
     }
 
-    /// Returns when to call [`pop`](Self::pop) next: no later than the earliest deadline, and perhaps earlier, when that was set to a
-    /// later time than before. `None` when nothing is due ever.
+    /// Returns when to call [`pop`](Self::pop) next: at the earliest deadline or before it, if that was moved to a later time. `None`
+    /// when there are no deadlines.
     pub fn next(&self) -> Option<Instant> {
         self.queue.first().map(|(at, _)| *at)
     }
 
-    /// Takes out the key that has been due for longest at `now`. Call it until it returns `None`. A key that is to be due again is
-    /// [set](Self::set) again.
+    /// Removes and returns the key with the earliest deadline, if that has passed at `now`. Call it until it returns `None`.
+    /// [Set](Self::set) a new deadline for a key that is to return.
     pub fn pop(&mut self, now: Instant) -> Option<K> {
         while self.next()? <= now {
             let (_, key) = self.queue.pop_first()?;
@@ -112,17 +112,17 @@ impl<K: Ord + Clone> Deadlines<K> {
         None
     }
 
-    /// Returns when `key` is due.
+    /// Returns the deadline of `key`.
     pub fn get(&self, key: &K) -> Option<Instant> {
         self.entries.get(key).map(|entry| entry.due)
     }
 
-    /// The number of keys that are due at some time.
+    /// Returns the number of keys with a deadline.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether no key is due ever.
+    /// Returns whether no key has a deadline.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -137,7 +137,7 @@ mod tests {
         Instant::from_micros(seconds * 1_000_000)
     }
 
-    /// Beside a list of all, with times from a small range, so that many coincide.
+    /// Compares with a list of all, with times from a small range, so that many coincide.
     #[test]
     fn it_says_what_a_list_says() {
         let (mut deadlines, mut list) = (Deadlines::default(), BTreeMap::<u32, Instant>::new());

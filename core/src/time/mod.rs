@@ -1,6 +1,6 @@
 //! Time as a value: a count of microseconds since an epoch that the caller chooses.
 //! The deadlines of RFC 6455 sections 7.1.1 and 5.5.2 are computed with it.
-//! Knows no clock: whoever drives a machine says what time it is.
+//! Knows no clock: the caller passes the current time.
 
 mod deadlines;
 
@@ -11,7 +11,7 @@ pub use core::time::Duration;
 
 /// A moment, in microseconds since the caller's epoch.
 ///
-/// The epoch is arbitrary but must be the same for all calls on one machine, and time must not go backwards.
+/// The epoch is arbitrary, but must not change between calls on one machine, and time must not go backwards.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
@@ -19,22 +19,22 @@ impl Instant {
     /// The epoch itself.
     pub const ZERO: Self = Self(0);
 
-    /// The moment `micros` microseconds after the epoch.
+    /// Returns the moment `micros` microseconds after the epoch.
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since the epoch.
+    /// Returns the microseconds since the epoch.
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// The time since `earlier`; zero when `earlier` is later than `self`.
+    /// Returns the time since `earlier`; zero if `earlier` is later than `self`.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment `after` from now; the last representable one when that lies beyond it.
+    /// Returns the moment `after` from `self`, or the last representable one if that is beyond it.
     pub const fn after(self, after: Duration) -> Self {
         let micros = after.as_micros();
         let micros = if micros > u64::MAX as u128 {

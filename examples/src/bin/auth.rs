@@ -1,10 +1,9 @@
-//! Authentication: a cookie that proves who connects, an origin that must be ours, and a session that is renewed while the
-//! connection is open.
+//! Authentication: a session cookie, an origin check, and a session that is renewed while the connection is open.
 //!
 //! Run: `cargo run --release --bin auth -- --runtime smol --listen 127.0.0.1:9008`
-//! See: `listening on http://127.0.0.1:9008`; get `/login?user=ada&password=lovelace`: the answer sets a cookie. With it, the WebSocket
-//! `/private` greets; without, or from a page of another host, it is refused. Ten seconds before a session ends the server says
-//! `{"kind":"expiring"}`; who does not answer `{"kind":"renew"}` is closed with 4001, and may log in and come back.
+//! See: `listening on http://127.0.0.1:9008`; get `/login?user=ada&password=lovelace`: the response sets a cookie. With it, the WebSocket
+//! `/private` greets; without it, or from a page of another host, it is refused. Ten seconds before a session ends the server sends
+//! `{"kind":"expiring"}`; a client that does not answer `{"kind":"renew"}` is closed with 4001, and may log in and reconnect.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,34 +19,34 @@ use sansws_core::http::Response;
 use sansws_examples::{Runtime, milliseconds, run};
 use serde_json::{Value, json};
 
-/// Lets in who has logged in.
+/// Serves users who have logged in.
 #[derive(Clone, Debug, Parser)]
 struct Options {
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:9008")]
     listen: String,
     /// How long a session lasts, in milliseconds.
     #[arg(long, default_value_t = 60_000)]
     session: u64,
-    /// How long before its end that is said, in milliseconds.
+    /// How long before its end the client is warned, in milliseconds.
     #[arg(long, default_value_t = 10_000)]
     notice: u64,
 }
 
-/// Most sessions at once.
+/// Maximum number of sessions at once.
 const SESSIONS: usize = 1_000;
 
-/// Who somebody is.
+/// A user.
 #[derive(Clone, Debug)]
 struct User {
     name: String,
     token: String,
 }
 
-/// Sessions by token: whose, and until when.
+/// Sessions by token, with their user and their end.
 #[derive(Debug, Default)]
 struct Sessions(Mutex<BTreeMap<String, (String, u64)>>);
 
@@ -66,14 +65,14 @@ impl Sessions {
         Some(token)
     }
 
-    /// Whose session it is.
+    /// Returns the user of a session.
     fn find(&self, token: &str) -> Option<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (name, until) = all.get(token)?;
         (*until > milliseconds()).then(|| name.clone())
     }
 
-    /// What is left of a session, in milliseconds; `renew` makes it last so long from now.
+    /// Returns what is left of a session, in milliseconds; `renew` sets its end to so long from now.
     fn left(&self, token: &str, renew: Option<u64>) -> u64 {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = milliseconds();
@@ -87,23 +86,23 @@ impl Sessions {
     }
 }
 
-/// A password in a query ends up in logs: a real one is posted over TLS, to whatever serves the site.
+/// A password in a query ends up in logs: post a real one over TLS, to the server of the site.
 async fn login(scope: Scope, sessions: Arc<Sessions>, life: u64) -> Response {
     let value = |name| scope.query_value(name).unwrap_or_default().into_owned();
     let name = value("user");
     if name != "ada" || value("password") != "lovelace" {
-        return Response::text(403, "that is not the password\n");
+        return Response::text(403, "wrong user or password\n");
     }
     match sessions.open(&name, life) {
         Some(token) => Response::text(200, "welcome\n").with(
             "Set-Cookie",
             format!("session={token}; HttpOnly; SameSite=Strict; Path=/"),
         ),
-        None => Response::text(503, "there are too many sessions\n"),
+        None => Response::text(503, "too many sessions\n"),
     }
 }
 
-/// Talks to who has logged in, as long as the session lasts.
+/// Talks to a user who has logged in, while the session lasts.
 async fn private<T: Transport>(
     upgrade: Upgrade<T>,
     sessions: Arc<Sessions>,

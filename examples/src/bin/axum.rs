@@ -1,4 +1,4 @@
-//! WebSockets of sansws in a server of axum, beside its pages: over HTTP/1.1 and over HTTP/2.
+//! WebSockets of sansws in an axum server, beside its pages: over HTTP/1.1 and HTTP/2.
 //!
 //! Run: `cargo run --release --bin axum -- --listen 127.0.0.1:9006`
 //! See: `listening on http://127.0.0.1:9006`; then `cargo run --bin client -- ws://127.0.0.1:9006/rooms/lobby`.
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 /// Echoes in rooms.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:9006")]
     listen: String,
 }
@@ -47,7 +47,7 @@ async fn main() -> std::io::Result<()> {
         .with_state(handle.clone());
     let listener = TcpListener::bind(&options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    // On ^C all are closed with 1012, spread over a second.
+    // On ^C all connections are closed with 1012, spread over a second.
     let drained = drain_when(tokio::signal::ctrl_c(), handle, Duration::from_secs(1));
     axum::serve(listener, router)
         .with_graceful_shutdown(drained)

@@ -1,7 +1,7 @@
-//! The core alone over a blocking `std::net::TcpStream`: a client that sends its arguments, prints what comes back, and closes.
+//! The core over a blocking `std::net::TcpStream`: a client that sends its arguments, prints the answers, and closes.
 //! No runtime, no async, no poll.
 //!
-//! Run: `cargo run --bin echo`, and beside it `cargo run --bin blocking -- ws://127.0.0.1:9001 Hello world`
+//! Run: `cargo run --bin echo`, and in another terminal `cargo run --bin blocking -- ws://127.0.0.1:9001 Hello world`
 //! See: `Hello` and `world`, then `closed: 1000`. See "Embed the core" in ARCHITECTURE.md.
 
 use std::error::Error;
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let url: Url = arguments.next().ok_or("give a ws:// URL")?.parse()?;
     if url.is_secure() {
-        return Err("this example has no TLS".into());
+        return Err("this example does not support TLS".into());
     }
     let mut words = arguments.collect::<Vec<_>>().into_iter();
 
@@ -32,18 +32,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     stream.set_nodelay(true)?;
     let clock = Clock::start();
     let config = Arc::new(Config::default());
-    // Masking keys come from it: fresh entropy, for each connection.
+    // The seed of masking keys: fresh entropy for each connection.
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
     let options = ClientOptions::default();
     let mut endpoint = Endpoint::client(config, &url, options, Seed::new(seed), clock.now())?;
     let mut assembly = Assembly::default();
-    // What was read and not consumed is in front, up to `filled`.
+    // Bytes that were read but not consumed are in front, up to `filled`.
     let (mut input, mut filled) = (vec![0; 64 << 10], 0);
     let mut spare = Vec::new();
 
     loop {
-        // Write all there is; a buffer is owned while it is written, and comes back as the next spare one.
+        // Write all output; a buffer is owned while it is written, and becomes the next spare one.
         loop {
             let output = endpoint.take_output(spare);
             if output.is_empty() {
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             TransportAction::Drop => break,
         }
 
-        // Wait for input, no longer than until the next deadline.
+        // Wait for input, at most until the next deadline.
         if filled == input.len() {
             input.resize(filled * 2, 0);
         }
@@ -78,7 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
 
-        // Receive what is whole.
+        // Receive whole events.
         let mut octets = input.get_mut(..filled).unwrap_or_default();
         loop {
             let step = endpoint.receive(clock.now(), octets, &mut assembly)?;
@@ -114,19 +114,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let connection = endpoint.connection().ok_or("the server did not answer")?;
     match (connection.state(), connection.peer_code()) {
         (State::Closed { clean: true }, Some(code)) => eprintln!("closed: {}", code.get()),
-        _ => return Err("the connection broke".into()),
+        _ => return Err("the connection was lost".into()),
     }
     Ok(())
 }
 
-/// Reads; `None` when the deadline came first.
+/// Reads; returns `None` if the deadline comes first.
 fn wait_and_read(
     stream: &mut TcpStream,
     room: &mut [u8],
     deadline: Option<Instant>,
     clock: &Clock,
 ) -> io::Result<Option<usize>> {
-    // A wait of nothing is refused, and one that is cut to whole milliseconds would come early.
+    // A timeout of zero is an error, and one rounded down to milliseconds would expire early.
     let wait = deadline.map(|at| at.since(clock.now()) + Duration::from_millis(1));
     stream.set_read_timeout(wait)?;
     match stream.read(room) {
@@ -135,18 +135,18 @@ fn wait_and_read(
             Ok(None)
         }
         Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
-        // What was read before is received to its end all the same.
+        // Earlier input is still received to its end.
         Err(_) => Ok(Some(0)),
     }
 }
 
-/// Time as the core wants it: microseconds since a moment of our own.
+/// Returns the time as the core needs it: microseconds since a fixed moment.
 struct Clock(std::time::Instant);
 
 impl Clock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the program has the clock, the core has none"
+        reason = "the program reads the clock, the core never does"
     )]
     fn start() -> Self {
         Self(std::time::Instant::now())

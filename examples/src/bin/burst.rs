@@ -1,8 +1,8 @@
-//! A burst of messages to a room, as a proof: nothing is lost, nobody who reads is closed, memory stays bounded.
+//! A burst of messages to a room, as a proof: no message is lost, no member that reads is closed, and memory stays bounded.
 //!
 //! Run: `cargo run --release --bin burst -- --members 10000 --from handler` (or `client`, or `outside`; `--runtime smol`; `--threads 2`)
-//! See: how long the burst took, what each delivery cost, and the most memory the server ever held. It fails where a member misses a
-//! message, gets one out of order, or is closed. The members are processes of their own, each with at most 15 000 connections.
+//! See: how long the burst took, what each delivery cost, and the server's peak memory. It fails if a member misses a message, gets one out
+//! of order, or is closed. The members live in separate processes, each with at most 15 000 connections.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -16,25 +16,25 @@ use sansws_examples::Runtime;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Bursts.
+/// Sends a burst of messages to a room, and verifies that each member receives all of them.
 #[derive(Debug, Parser)]
 struct Options {
     /// The runtime of the server.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Threads of the server.
+    /// Number of threads of the server.
     #[arg(long, default_value_t = 1)]
     threads: usize,
-    /// Members of the room.
+    /// Number of members of the room.
     #[arg(long, default_value_t = 100)]
     members: usize,
-    /// Messages of the burst.
+    /// Number of messages in the burst.
     #[arg(long, default_value_t = 10_000)]
     messages: usize,
-    /// Who publishes it.
+    /// The publisher of the burst.
     #[arg(long, value_enum, default_value = "client")]
     from: From,
-    /// Be so many members of the room at this address.
+    /// Run the members of the room at this address, instead of the server.
     #[arg(long, hide = true)]
     join: Option<SocketAddr>,
 }
@@ -45,7 +45,7 @@ enum From {
     Client,
     /// A handler publishes it in a loop.
     Handler,
-    /// The program does, beside any connection.
+    /// The program publishes it, outside any connection.
     Outside,
 }
 
@@ -61,7 +61,7 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-/// Processes of members; they end with this one.
+/// Processes of members; they exit with this one.
 struct Members(Vec<Child>);
 
 impl Drop for Members {
@@ -103,14 +103,14 @@ impl Members {
     fn finish(&mut self) -> Result<(), Failure> {
         for child in &mut self.0 {
             if !child.wait()?.success() {
-                return Err("a member did not receive all of it".into());
+                return Err("a member did not receive all messages".into());
             }
         }
         Ok(())
     }
 }
 
-/// What it came to.
+/// Prints the results.
 fn report<O>(options: &Options, hub: &Hub<O>, took: Duration) -> Result<(), Failure> {
     let metrics = hub.metrics().hub;
     let deliveries = options.members * options.messages;
@@ -118,7 +118,7 @@ fn report<O>(options: &Options, hub: &Hub<O>, took: Duration) -> Result<(), Fail
     let peak = peak.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     println!(
         "{} messages from {:?} to {} members on {:?}, {} threads: {deliveries} deliveries in {:.1} s, \
-         closed as slow {}, discarded {}, dropped {}, most memory {}",
+         closed as slow {}, discarded {}, dropped {}, peak memory {}",
         options.messages,
         options.from,
         options.members,
@@ -131,14 +131,18 @@ fn report<O>(options: &Options, hub: &Hub<O>, took: Duration) -> Result<(), Fail
         peak.unwrap_or_default().trim(),
     );
     if metrics.counters.delivered != deliveries as u64 || metrics.counters.closed_slow > 0 {
-        return Err(format!("{} were delivered", metrics.counters.delivered).into());
+        return Err(format!(
+            "{} of {deliveries} messages were delivered",
+            metrics.counters.delivered
+        )
+        .into());
     }
     Ok(())
 }
 
 macro_rules! serving {
     ($ws:ident, $block_on:expr) => {
-        /// A room: joins, says so, and publishes what it receives.
+        /// A room: joins, confirms it, and publishes each message it receives.
         async fn room(upgrade: $ws::Upgrade) -> $ws::Result {
             let mut socket = upgrade.accept().await?;
             socket.join("room").await?;
@@ -147,7 +151,7 @@ macro_rules! serving {
             Ok(())
         }
 
-        /// Publishes what it receives.
+        /// Publishes each message it receives.
         async fn client(upgrade: $ws::Upgrade) -> $ws::Result {
             let mut socket = upgrade.accept().await?;
             while let Some(text) = socket.receive_text().await? {
@@ -190,13 +194,13 @@ macro_rules! serving {
             while hub.metrics().nodes < threads {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            // Nobody accepts here: it only held the port.
+            // This listener never accepts: it only reserved the port.
             drop(first);
             while std::net::TcpStream::connect(address).is_err() {
                 std::thread::sleep(Duration::from_millis(5));
             }
             let mut members = Members::join(address, &options)?;
-            #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+            #[expect(clippy::disallowed_methods, reason = "real time is measured")]
             let began = Instant::now();
             let messages = options.messages;
             $block_on(async {
@@ -238,10 +242,7 @@ mod on_tokio {
     use super::*;
 
     fn block_on<R>(work: impl Future<Output = R>) -> R {
-        #[expect(
-            clippy::expect_used,
-            reason = "without a runtime there is nothing to show"
-        )]
+        #[expect(clippy::expect_used, reason = "nothing works without a runtime")]
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -251,7 +252,7 @@ mod on_tokio {
 
     serving!(ws, block_on);
 
-    /// Joins, says so, and receives all of it, on every connection.
+    /// Joins, confirms it, and receives all messages, on every connection.
     pub fn be_members(address: SocketAddr, options: &Options) -> Result<(), Failure> {
         block_on(async {
             let mut tasks = Vec::new();
@@ -259,7 +260,7 @@ mod on_tokio {
                 let url = format!("ws://{address}/room");
                 let mut socket = ws::connect(&url, ws::ConnectOptions::default()).await?;
                 if socket.receive_text().await?.as_deref() != Some("joined") {
-                    return Err("a member was not let in".into());
+                    return Err("a member was refused".into());
                 }
                 tasks.push(socket);
             }
@@ -274,7 +275,9 @@ mod on_tokio {
                             for number in 0..messages {
                                 let text = socket.receive_text().await?;
                                 if text.as_deref() != Some(number.to_string().as_str()) {
-                                    return Err(format!("{text:?} in the place of {number}").into());
+                                    return Err(
+                                        format!("received {text:?} instead of {number}").into()
+                                    );
                                 }
                             }
                             Ok::<(), Failure>(())

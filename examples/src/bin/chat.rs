@@ -1,4 +1,4 @@
-//! A chat in rooms, over groups of a hub: who reloads the page, or loses the connection, misses nothing.
+//! A chat in rooms, over groups of a hub: a user who reloads the page or loses the connection misses nothing.
 //!
 //! Run: `cargo run --release --bin chat -- --runtime smol --listen 127.0.0.1:9002`
 //! See: `listening on http://127.0.0.1:9002`; open it in two windows, with two names, talk, and reload one while the other goes on.
@@ -17,7 +17,7 @@ struct Options {
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:9002")]
     listen: String,
 }

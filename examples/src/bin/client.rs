@@ -1,8 +1,8 @@
 //! A terminal client: lines go out as text messages, messages come in as lines.
 //!
 //! Run: `cargo run --release --bin client -- ws://127.0.0.1:9001`
-//! See: what you type comes back from the `echo` example; ^D closes with 1000 and says how it ended. It ends by itself when the
-//! server closes.
+//! See: the `echo` example returns what you type; ^D closes with 1000 and prints the close code. The program exits by itself when the server
+//! closes.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -14,13 +14,13 @@ use sansws_examples::{config, lines};
 use sansws_tokio::{Closed, ConnectOptions, Message, connect};
 use tokio::time::timeout;
 
-/// At the end of input: how long the server may be silent before we close.
+/// How long the server may be silent after the end of input before we close.
 const QUIET: Duration = Duration::from_millis(500);
 
 /// Sends lines, prints messages.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where to connect, such as wss://example.org/chat
+    /// The URL to connect to, such as wss://example.org/chat
     url: String,
     /// A header field of the request, such as `Origin: https://example.org`; may be repeated.
     #[arg(long, value_name = "NAME: VALUE")]
@@ -28,7 +28,7 @@ struct Options {
     /// A subprotocol to offer; may be repeated, the preferred one first.
     #[arg(long)]
     subprotocol: Vec<String>,
-    /// Trust the certificates of this PEM file instead of the system's.
+    /// Trust the certificates in this PEM file instead of the system's.
     #[arg(long)]
     ca: Option<PathBuf>,
     /// Do not offer permessage-deflate.
@@ -63,12 +63,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::select! {
             line = lines.recv() => match line {
                 Ok(line) => match write.send_text(line).await {
-                    // What came before the server left is printed, and then how it ended.
+                    // Print the remaining messages, and then how the connection ended.
                     Err(error) if error.is_disconnect() => {}
                     sent => sent?,
                 },
                 Err(_) => {
-                    // Answers to the last lines may still be on their way.
+                    // Answers to the last lines may still be in flight.
                     while let Ok(Ok(Some(message))) = timeout(QUIET, read.receive()).await {
                         print(message);
                     }
@@ -87,7 +87,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn print(message: Message) {
     match message {
         Message::Text(text) => println!("{text}"),
-        Message::Binary(octets) => println!("({} octets of binary)", octets.len()),
+        Message::Binary(octets) => println!("({} bytes of binary)", octets.len()),
     }
 }
 

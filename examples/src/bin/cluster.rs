@@ -1,11 +1,11 @@
 //! Several nodes, on tokio and on smol, linked through Redis and behind HAProxy: one chat and one dashboard. Kill any of them.
 //!
 //! Run: `cargo run --release --bin cluster`, or `make cluster`
-//! See: `listening on http://127.0.0.1:8080`; open it in two windows, and `/dashboard` in a third. Each window says on which node it is.
-//! Kill that one, by the number that was printed: the window comes to another node, and has missed nothing. ^C ends all.
+//! See: `listening on http://127.0.0.1:8080`; open it in two windows, and `/dashboard` in a third. Each window shows the node it is on. Kill
+//! that node, by the process id that was printed: the window reconnects to another node and has missed nothing. ^C ends everything.
 //!
-//! It starts `redis-server` or `valkey-server`, and `haproxy`. `--redis redis://host` takes a Redis that is there. `cluster node` is one
-//! node.
+//! It starts `redis-server` or `valkey-server`, and `haproxy`. With `--redis redis://host` it uses a running Redis. `cluster node` runs a
+//! single node.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -21,10 +21,10 @@ use sansws_examples::node::{self, Node};
 use sansws_examples::{Runtime, run};
 use sansws_redis::{Redis, RedisOptions, hub_options};
 
-/// For how long somebody whose connection has ended is still there: the grace of `PresenceMode::members`.
+/// How long a user whose connections have ended stays present: the grace of `PresenceMode::members`.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Serves a chat on several nodes behind a balancer.
+/// Serves a chat on several nodes behind a load balancer.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Options {
@@ -36,46 +36,46 @@ struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Role {
-    /// One node alone, to be started beside others.
+    /// Run a single node, to be started beside others.
     Node(One),
 }
 
-/// Redis, nodes and a balancer.
+/// Options of the whole cluster: Redis, nodes and a load balancer.
 #[derive(Args, Debug)]
 struct All {
-    /// Where the balancer listens; port 0 lets the system choose.
+    /// The address that the load balancer listens on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// How many nodes to start.
+    /// Number of nodes to start.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
     nodes: u8,
-    /// A Redis that runs already, such as redis://127.0.0.1:6379; none is started then.
+    /// Use a running Redis, such as redis://127.0.0.1:6379, instead of starting one.
     #[arg(long)]
     redis: Option<String>,
-    /// What the keys in Redis begin with.
+    /// The prefix of all keys in Redis.
     #[arg(long, default_value = "cluster")]
     prefix: String,
-    /// After how many seconds what has ended is started again; the dashboard shows a node as gone after 5.
+    /// Seconds after which a process that has exited is restarted; the dashboard shows a node as gone after 5.
     #[arg(long, default_value_t = 10)]
     restart: u64,
 }
 
-/// A node.
+/// Options of a node.
 #[derive(Args, Debug)]
 struct One {
-    /// What the dashboard calls it; no two may have the same name.
+    /// Its name on the dashboard; names must be unique.
     #[arg(long)]
     name: String,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: String,
-    /// The Redis that links it with others.
+    /// The Redis that links it with other nodes.
     #[arg(long)]
     redis: String,
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// What the keys in Redis begin with: nodes that have it in common are linked.
+    /// The prefix of all keys in Redis: nodes that share it are linked.
     #[arg(long, default_value = "cluster")]
     prefix: String,
 }
@@ -96,11 +96,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts all, and ends all when it is asked to.
+/// Starts everything, and ends everything on a signal.
 fn start(all: All) -> Result<(), Box<dyn Error>> {
     let (stop, stopped) = channel();
     ctrlc::set_handler(move || {
-        // Nobody listens any more when all has ended.
+        // The program ends when its parts have ended.
         let _ = stop.send(());
     })?;
     let plan = Plan {
@@ -113,13 +113,13 @@ fn start(all: All) -> Result<(), Box<dyn Error>> {
     Cluster::start(&plan, &stopped)?.run(&stopped)
 }
 
-/// Is one node.
+/// Runs one node.
 fn serve(one: One) -> Result<(), Box<dyn Error>> {
     let kind = match one.runtime {
         Runtime::Tokio => sansws_redis::Runtime::Tokio,
         Runtime::Smol => sansws_redis::Runtime::Smol,
     };
-    // What can't reach the others is not said at all: it waits in the page until it can.
+    // A message that cannot reach the other nodes is refused: it waits in the page until it can.
     let mut options = hub_options(node::options()?);
     options.when_down = OutagePolicy::Refuse;
     run!(one.runtime, adapter, async {
@@ -133,9 +133,9 @@ fn serve(one: One) -> Result<(), Box<dyn Error>> {
         let serving = async {
             let serving = server.drain_on_signal(Duration::from_secs(2)).serve(router);
             let served = or(serving, node.run(adapter::sleep)).await;
-            // Who was closed comes to another node meanwhile, and was never away.
+            // Clients that were closed reconnect to another node meanwhile, and were never away.
             adapter::sleep(GRACE).await;
-            // The others hear that who is not elsewhere has gone.
+            // The other nodes learn that the remaining users are gone.
             status.close();
             served
         };

@@ -1,4 +1,4 @@
-//! The core alone in a loop of one's own: an echo server over `mio`, many connections on one thread, no async.
+//! The core in your own event loop: an echo server over `mio`, many connections on one thread, no async.
 //!
 //! Run: `cargo run --release --bin custom-loop -- 127.0.0.1:9002`
 //! See: `listening on ws://127.0.0.1:9002`; then connect with the `client` example. The numbered comments are the steps of
@@ -20,16 +20,16 @@ use sansws_core::handshake::AcceptOptions;
 use sansws_core::message::{Assembly, Payload};
 use sansws_core::time::{Deadlines, Instant};
 
-/// The token of the listener; connections count from 1.
+/// The token of the listener; those of connections start at 1.
 const LISTENER: Token = Token(0);
 
-/// What one read may bring.
+/// Maximum number of bytes of one read.
 const READ: usize = 64 << 10;
 
 /// Capacity of a fresh buffer for output.
 const WRITE: usize = 16 << 10;
 
-/// Rounds of reading and writing after which it is the next connection's turn.
+/// Rounds of reading and writing after which the next connection has its turn.
 const ROUNDS: usize = 8;
 
 fn main() -> io::Result<()> {
@@ -50,11 +50,11 @@ struct Loop {
     deadlines: Deadlines<Token>,
     next: usize,
     buffers: Buffers,
-    /// Who has more to do, though its turn is over.
+    /// Connections that have more to do after their turn.
     again: Vec<Token>,
 }
 
-/// What a connection needs during its turn only; the loop has one for all.
+/// State that a connection needs only during its turn; the loop has one for all.
 struct Buffers {
     input: Vec<u8>,
     output: Vec<u8>,
@@ -142,7 +142,7 @@ impl Loop {
         let Some(peer) = self.peers.get_mut(&token) else {
             return;
         };
-        // The poll tells each readiness once: it is remembered until a read says otherwise.
+        // The poll reports each readiness once: remember it until a read would block.
         peer.readable |= readable;
         match peer.turn(now, &mut self.buffers) {
             Turn::Waits => {}
@@ -158,23 +158,23 @@ impl Loop {
     }
 }
 
-/// What came of a turn.
+/// The result of a turn.
 enum Turn {
-    /// It waits for its socket or its deadline.
+    /// The connection waits for its socket or its deadline.
     Waits,
-    /// It could go on at once.
+    /// The connection could go on at once.
     Again,
     Over,
 }
 
-/// One connection, and what it keeps between two turns.
+/// A connection, and its state between two turns.
 struct Peer {
     stream: TcpStream,
     endpoint: Endpoint,
     assembly: Assembly,
-    /// Octets that were read and not consumed: part of a head, or of a frame's header; or, when `held`, whole messages.
+    /// Bytes that were read but not consumed: part of a head or of a frame's header, or, if `held`, whole messages.
     kept: Vec<u8>,
-    /// Receiving stopped, since the peer must first take what it is owed.
+    /// Receiving has stopped until the peer reads its output.
     held: bool,
     readable: bool,
     shut: bool,
@@ -193,9 +193,9 @@ impl Peer {
         }
     }
 
-    /// Does what can be done now.
+    /// Does all that can be done now.
     fn turn(&mut self, now: Instant, buffers: &mut Buffers) -> Turn {
-        // Output gathers in a buffer of the loop's.
+        // Output gathers in a buffer of the loop.
         let lent = mem::take(&mut buffers.output);
         buffers.output = self.endpoint.lend(lent).unwrap_or_default();
         let turn = self.rounds(now, &mut buffers.input);
@@ -214,11 +214,11 @@ impl Peer {
 
     fn rounds(&mut self, now: Instant, buffer: &mut [u8]) -> Turn {
         for _ in 0..ROUNDS {
-            // 4. Write first: what is unsent decides whether to read on.
+            // 4. Write first: unsent output decides whether to go on reading.
             self.write(now);
             match self.endpoint.transport_action() {
                 TransportAction::Keep => {}
-                // 6a. All is said, on a server: TCP ends by the writing side only.
+                // 6a. A server has written everything: shut down only the writing side of TCP.
                 TransportAction::Shutdown if self.shut => {}
                 TransportAction::Shutdown => {
                     self.shut = true;
@@ -229,7 +229,7 @@ impl Peer {
             if !self.endpoint.wants_input() || !(self.held || self.readable) {
                 return Turn::Waits;
             }
-            // 1. Read: what was kept, and what arrives behind it. Kept messages are shorter than the buffer: there is room.
+            // 1. Read: kept bytes come first, and new ones after them. Kept messages are shorter than the buffer: there is room.
             let kept = mem::take(&mut self.kept);
             let (front, room) = buffer.split_at_mut(kept.len());
             front.copy_from_slice(&kept);
@@ -244,46 +244,46 @@ impl Peer {
         Turn::Again
     }
 
-    /// Reads; 0 when nothing has arrived, or never will.
+    /// Reads; returns 0 if nothing has arrived, or nothing ever will.
     fn read(&mut self, room: &mut [u8]) -> usize {
         match self.stream.read(room) {
             Ok(count) if count > 0 => return count,
             Err(error) if error.kind() == ErrorKind::Interrupted => return 0,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            // 6b. Input ended: the normal end after the closing handshake, 1006 before it. It takes effect behind what is kept.
+            // 6b. Input ended: the normal end after the closing handshake, 1006 before it. It takes effect after kept input.
             Ok(_) | Err(_) => self.endpoint.end_of_input(),
         }
         self.readable = false;
         0
     }
 
-    /// Receives what is whole, until the peer must first take what it is owed; keeps the rest.
+    /// Receives whole events until the peer must first read its output; keeps the rest.
     fn receive(&mut self, now: Instant, mut octets: &mut [u8]) {
         let endpoint = &mut self.endpoint;
         while endpoint.wants_input() {
             let step = match endpoint.receive(now, octets, &mut self.assembly) {
                 Ok(step) => step,
-                // What there is to say to the peer is queued; the input is thrown away.
+                // The answer to the peer, if any, is queued; discard the input.
                 Err(error) => {
                     eprintln!("{error}");
                     return;
                 }
             };
             let (consumed, more) = (step.consumed, step.event.is_some());
-            // The event borrows the octets and the assembly, not the endpoint: the answer is sent while it is held.
+            // The event borrows the bytes and the assembly, not the endpoint: the answer can be sent while it is held.
             let answered = match step.event {
-                // 2. The opening handshake: whoever asks well is let in. `refuse` would send a response of ours.
+                // 2. The opening handshake: accept every valid request. `refuse` would send our own response.
                 Some(Event::Request(request)) => {
                     endpoint.accept(now, &request, AcceptOptions::default())
                 }
                 // 3. Messages.
                 Some(Event::Text(text)) => endpoint.send_payload(Payload::Text(text)),
                 Some(Event::Binary(binary)) => endpoint.send_payload(Payload::Binary(binary)),
-                // Pings and the Close frame are answered already; the others are for a client, or for `receive_piece`.
+                // Pings and the Close frame have been answered already; the other events are for a client, or for `receive_piece`.
                 Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) => Ok(()),
                 Some(Event::Open(_) | Event::Refused(_) | Event::Piece(_)) | None => Ok(()),
             };
-            // Never full: nothing is received above the high-water mark, which lies below the limit on the queue.
+            // Never full: nothing is received above the high-water mark, which is below the limit of the queue.
             if let Err(misuse) = answered {
                 eprintln!("{misuse}");
             }
@@ -296,7 +296,7 @@ impl Peer {
         self.kept = octets.into();
     }
 
-    /// Writes what is queued, as far as the socket takes it.
+    /// Writes queued output, as far as the socket takes it.
     fn write(&mut self, now: Instant) {
         loop {
             let mut slices: [&[u8]; 16] = [&[]; 16];
@@ -310,20 +310,20 @@ impl Peer {
                 Ok(count) => self.endpoint.transmitted(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // The peer may have said more than was read: reading goes on.
+                // The peer may have sent more than was read: go on reading.
                 Err(_) => return self.endpoint.end_of_output(now),
             }
         }
     }
 
-    /// 5. Minds the clock: refuses who is late, pings, gives up on the dead, which a slow reader is not.
+    /// 5. Handles time: refuses late requests, pings, and gives up on dead peers; slow readers are kept.
     fn tick(&mut self, now: Instant) {
         let progress = send_progress(&self.stream);
         while self.endpoint.tick_with(now, progress).is_some() {}
     }
 }
 
-/// How far the peer has taken what was written, as Linux tells since version 4.6; see `fills_tcp_info`.
+/// Returns how much of the output the peer has taken, as Linux reports since version 4.6; see `fills_tcp_info`.
 #[cfg(target_os = "linux")]
 fn send_progress(stream: &TcpStream) -> Option<SendProgress> {
     use nix::sys::socket::{getsockopt, sockopt::GetStruct};
@@ -345,19 +345,19 @@ fn send_progress(stream: &TcpStream) -> Option<SendProgress> {
     SendProgress::from_tcp_info(&getsockopt(stream, TcpInfo).ok()?)
 }
 
-/// Elsewhere what our kernel has taken stands for it.
+/// Returns `None` elsewhere: progress is then judged by what our kernel takes.
 #[cfg(not(target_os = "linux"))]
 fn send_progress(_: &TcpStream) -> Option<SendProgress> {
     None
 }
 
-/// Time as the core wants it: microseconds since a moment of our own.
+/// Returns the time as the core needs it: microseconds since a fixed moment.
 struct Clock(std::time::Instant);
 
 impl Clock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the loop has the clock, the core has none"
+        reason = "the loop reads the clock, the core never does"
     )]
     fn start() -> Self {
         Self(std::time::Instant::now())

@@ -1,8 +1,7 @@
-//! Numbers pushed to a page that draws them live: what this process costs and carries.
+//! Metrics of the process, pushed to a page that draws them live.
 //!
 //! Run: `cargo run --release --bin dashboard -- --runtime smol --listen 127.0.0.1:9005`
-//! See: `listening on http://127.0.0.1:9005`; open it, also in several windows. A window that is slow misses numbers, and gets the
-//! newest.
+//! See: `listening on http://127.0.0.1:9005`; open it in one or more windows. A slow window skips numbers and gets the newest.
 
 use std::error::Error;
 
@@ -13,13 +12,13 @@ use sansws_core::hub::HubOptions;
 use sansws_examples::board::{self, Board};
 use sansws_examples::{Runtime, run};
 
-/// Serves numbers, and a page that draws them.
+/// Serves metrics, and a page that draws them.
 #[derive(Debug, Parser)]
 struct Options {
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:9005")]
     listen: String,
 }

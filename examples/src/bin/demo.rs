@@ -1,9 +1,9 @@
-//! A page with a chat and the server's numbers, live: pages and WebSockets on one port.
+//! A page with a chat and live metrics of the server: pages and WebSockets on one port.
 //!
 //! Run: `cargo run --release --bin demo -- --runtime smol --listen 127.0.0.1:8080`, or `make demo`
 //! See: `listening on http://127.0.0.1:8080`; open it in two windows. ^C closes all connections with 1012, within two seconds;
-//! start it again, and the pages come back by themselves. `ws://127.0.0.1:8080/echo` echoes. `/dashboard` shows how it is, `/metrics`
-//! and `/health` tell programs so.
+//! start it again, and the pages reconnect by themselves. `ws://127.0.0.1:8080/echo` echoes. `/dashboard` shows the server's state to people,
+//! `/metrics` and `/health` to programs.
 
 use std::error::Error;
 use std::time::Duration;
@@ -19,10 +19,10 @@ struct Options {
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:8080")]
     listen: String,
-    /// What the dashboard calls it.
+    /// Its name on the dashboard.
     #[arg(long, default_value = "demo")]
     name: String,
 }

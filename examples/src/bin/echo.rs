@@ -1,4 +1,4 @@
-//! An echo server on any path: text and binary, messages up to 64 MiB. On `/fanout` all who are connected there get the echo.
+//! An echo server on any path: text and binary, messages up to 64 MiB. On `/fanout` all connections get the echo.
 //!
 //! Run: `cargo run --release --bin echo -- --runtime smol --listen 127.0.0.1:9001`
 //! See: `listening on ws://127.0.0.1:9001`; then connect with the `client` example; with two of them to `ws://127.0.0.1:9001/fanout`.
@@ -16,28 +16,28 @@ use sansws_core::handshake::AcceptOptions;
 use sansws_core::hub::{HubOptions, QueueLimits};
 use sansws_examples::{Runtime, config, identity, run};
 
-/// Where what one sends goes to all.
+/// The path on which all connections get each message.
 const FANOUT: &str = "/fanout";
 
-/// Echoes what it receives.
+/// Echoes each message it receives.
 #[derive(Debug, Parser)]
 struct Options {
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:9001")]
     listen: String,
     /// Serve wss:// with these PEM files.
     #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
     tls: Vec<PathBuf>,
-    /// Demand client certificates that lead to this PEM file.
+    /// Require client certificates that are signed by an authority in this PEM file.
     #[arg(long, requires = "tls")]
     client_ca: Option<PathBuf>,
-    /// Do not agree to permessage-deflate.
+    /// Decline permessage-deflate.
     #[arg(long)]
     no_deflate: bool,
-    /// Subprotocols, the preferred one first.
+    /// Subprotocols to accept, the preferred one first.
     #[arg(long, value_delimiter = ',')]
     subprotocols: Vec<String>,
 }
@@ -63,7 +63,7 @@ async fn echo<T: Transport>(upgrade: Upgrade<T>, subprotocols: Arc<[String]>) ->
     Ok(())
 }
 
-/// As much may wait for a connection as one message is long.
+/// The queue of a connection may hold the longest message.
 fn fanout() -> HubOptions {
     let mut options = HubOptions::default().budget(QueueLimits {
         octets: 64 << 20,

@@ -1,4 +1,4 @@
-//! Typed JSON: a to-do list for each connection. What is wrong with a request is said in JSON; what is no JSON ends the connection.
+//! Typed JSON: a to-do list for each connection. Errors of a request are reported as JSON; invalid JSON ends the connection.
 //!
 //! Run: `cargo run --release --bin json-api -- --runtime smol --listen 127.0.0.1:9003`
 //! See: `listening on ws://127.0.0.1:9003`; then `cargo run --bin client -- ws://127.0.0.1:9003/tasks`, and type
@@ -13,7 +13,7 @@ use sansws_examples::{Runtime, run};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Most tasks of a connection.
+/// Maximum number of tasks of a connection.
 const TASKS: usize = 100;
 
 /// Serves to-do lists.
@@ -22,12 +22,12 @@ struct Options {
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:9003")]
     listen: String,
 }
 
-/// What a client asks. Its `id` comes back with the reply.
+/// A request of a client. The reply has its `id`.
 #[derive(Deserialize)]
 struct Request {
     id: u64,
@@ -45,7 +45,7 @@ enum Call {
 
 #[derive(Serialize)]
 struct Reply {
-    /// `None` when the request had none that could be read.
+    /// `None` if the request had no readable id.
     id: Option<u64>,
     #[serde(flatten)]
     outcome: Answer,
@@ -69,14 +69,14 @@ async fn tasks<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
     let mut tasks = Tasks::default();
     // A binary message is an error that closes with 1003.
     while let Some(text) = socket.receive_text().await? {
-        // What is not JSON is an error that closes with 1007.
+        // Invalid JSON is an error that closes with 1007.
         let Json(value) = socket.parse::<Json<Value>>(text)?;
         let reply = match serde_json::from_value(value) {
             Ok(Request { id, call }) => Reply {
                 id: Some(id),
                 outcome: tasks.call(call),
             },
-            // JSON, but not a request: the client is told, and may go on.
+            // JSON, but not a request: report it, and let the client go on.
             Err(error) => Reply {
                 id: None,
                 outcome: fault("bad_request", error.to_string()),

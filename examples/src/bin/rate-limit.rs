@@ -1,9 +1,8 @@
-//! Rate limits: what happens to a peer that sends more than five messages a second, in three ways; and how often one address
-//! may come.
+//! Rate limits: three ways to treat a peer that sends more than five messages a second, and a limit on connections per address.
 //!
 //! Run: `cargo run --release --bin rate-limit -- --runtime smol --listen 127.0.0.1:9007`
 //! See: `listening on ws://127.0.0.1:9007`; then `cargo run --bin client -- ws://127.0.0.1:9007/delay`, `/drop` or `/close`, and
-//! type fast. The eleventh connection of an address at once, or within a moment, is refused by 429.
+//! type fast. The eleventh connection of an address, at once or in quick succession, is refused with 429.
 
 use std::error::Error;
 
@@ -13,18 +12,18 @@ use sansws_async::{ConnectionPolicy, Result as Outcome, Transport, Upgrade};
 use sansws_core::policy::{AddressLimits, Outcome as Beyond, Rate, TrafficLimits};
 use sansws_examples::{Runtime, run};
 
-/// Limits its peers.
+/// Serves three paths with different rate limits.
 #[derive(Debug, Parser)]
 struct Options {
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:9007")]
     listen: String,
 }
 
-/// Says which message it was, and how many were thrown away before.
+/// Answers with the number of messages that were received and dropped so far.
 async fn count<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
     let mut socket = upgrade.accept().await?;
     while let Some(text) = socket.receive_text().await? {
@@ -36,7 +35,7 @@ async fn count<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
     Ok(())
 }
 
-/// Five messages and 10 000 octets a second; ten messages may come at once.
+/// Five messages and 10 000 bytes a second, with bursts of ten messages.
 fn limits(outcome: Beyond) -> ConnectionPolicy {
     ConnectionPolicy::default().traffic(TrafficLimits {
         messages: Some(Rate::per_second(5).burst(10)),

@@ -1,9 +1,9 @@
-//! A client that comes back by itself: it says what it is about, subscribes again on each connection, and keeps what you type
-//! while the server is away.
+//! A client that reconnects by itself: it shows its state, subscribes again on each connection, and queues the lines that you type while the
+//! server is away.
 //!
 //! Run: `cargo run --release --bin reconnect -- ws://127.0.0.1:9001 --subscribe news`
-//! See: start the `echo` example, stop it, type a line, start it again: `news` comes back first, then your line. ^D sends what is
-//! left, and closes.
+//! See: start the `echo` example, stop it, type a line, start it again: `news` comes back first, then your line. ^D sends the queued lines
+//! and closes.
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,24 +15,24 @@ use sansws_core::message::Message;
 use sansws_core::policy::{Backoff, ReconnectOptions};
 use sansws_examples::{Runtime, lines, run};
 
-/// Sends lines, prints messages and states, and comes back when the connection ends.
+/// Sends lines, prints messages and states, and reconnects when the connection ends.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where to connect, such as wss://example.org/chat
+    /// The URL to connect to, such as wss://example.org/chat
     url: String,
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Sent first on each connection; may be repeated.
+    /// A message to send first on each connection; may be repeated.
     #[arg(long)]
     subscribe: Vec<String>,
-    /// Go through this proxy: http://, https:// or socks5://, perhaps with user:password@
+    /// Connect through this proxy: http://, https:// or socks5://, optionally with user:password@
     #[arg(long)]
     proxy: Option<sansws_core::proxy::Proxy>,
-    /// Maximum number of redirects that are followed.
+    /// Maximum number of redirects to follow.
     #[arg(long, default_value_t = 3)]
     redirects: u32,
-    /// Most lines that are kept while the server is away.
+    /// Maximum number of lines to queue while the server is away.
     #[arg(long, default_value_t = 100)]
     queue: usize,
     /// The longest wait between attempts, in milliseconds.
@@ -40,9 +40,9 @@ struct Options {
     longest_wait: u64,
 }
 
-/// What happens first.
+/// The next thing that happens.
 enum Next {
-    /// A line was typed; none at the end of input.
+    /// A line was typed; `None` at the end of input.
     Line(Option<String>),
     Message(Result<Option<Message>, sansws_async::Error>),
 }
@@ -90,7 +90,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
                 Next::Message(Ok(Some(Message::Text(text)))) => println!("{text}"),
                 Next::Message(Ok(Some(Message::Binary(octets)))) => {
-                    println!("({} octets of binary)", octets.len());
+                    println!("({} bytes of binary)", octets.len());
                 }
                 Next::Message(Ok(None)) => {
                     return match client.state() {

@@ -1,11 +1,11 @@
-//! Typed commands over groups: an endpoint that takes JSON, in as many rooms at once as you like.
+//! Typed commands over groups: an endpoint that takes JSON, with any number of rooms per connection.
 //!
 //! Run: `cargo run --release --bin rooms -- --runtime smol --listen 127.0.0.1:9009`
 //! See: `listening on ws://127.0.0.1:9009`; then `cargo run --bin client -- 'ws://127.0.0.1:9009/?name=ada'`, and another as `bob`
-//! (a cookie `name` does too). Type into both `{"do":"join","room":"tea"}`: who is there is told who comes. Go on with
+//! (a cookie `name` works too). Type `{"do":"join","room":"tea"}` into both: members learn who joins. Go on with
 //! `{"do":"say","room":"tea","text":"Hello"}`, `{"do":"list"}`, `{"do":"history","room":"tea","limit":3}`,
-//! `{"do":"tell","who":"bob","text":"psst"}`, `{"do":"leave","room":"tea"}`. To `join` with a `"since"`, the `position` of the last
-//! line that you saw, sends what you missed. What is refused is told as an `error`; what is no command closes with 1007.
+//! `{"do":"tell","who":"bob","text":"psst"}`, `{"do":"leave","room":"tea"}`. If you `join` with `"since"`, the `position` of the last line
+//! that you saw, you get the lines that you missed. A refused command is answered with an `error`; invalid commands close with 1007.
 
 use std::error::Error;
 
@@ -25,7 +25,7 @@ use sansws_examples::{Runtime, run};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Longest text, in octets.
+/// Maximum length of a text, in bytes.
 const TEXT: usize = 2000;
 
 /// Serves rooms.
@@ -34,12 +34,12 @@ struct Options {
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:9009")]
     listen: String,
 }
 
-/// What a client asks.
+/// A command of a client.
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
 enum Command {
@@ -51,12 +51,12 @@ enum Command {
     List,
 }
 
-/// One for each connection.
+/// The endpoint; each connection has one.
 #[derive(Clone)]
 struct Person<O> {
     hub: Hub<O>,
     name: String,
-    /// Where answers go: behind what its rooms sent it before.
+    /// The channel for answers, which arrive after earlier messages of its rooms.
     channel: Option<ChannelId>,
 }
 
@@ -67,7 +67,7 @@ impl<T: Transport + Send + 'static, O: HubEnv + 'static> Endpoint<T> for Person<
         let name = upgrade.query_value("name").map(|name| name.into_owned());
         let name = name.or_else(|| upgrade.cookie("name").map(str::to_owned));
         let Some(name) = name.filter(|name| !name.is_empty()) else {
-            let response = Response::text(401, "say who you are: ?name=\n");
+            let response = Response::text(401, "a name is required: ?name=\n");
             return Err(Failure::reject(response));
         };
         let socket = upgrade.accept().await?;
@@ -86,7 +86,7 @@ impl<T: Transport + Send + 'static, O: HubEnv + 'static> Endpoint<T> for Person<
     ) -> Outcome {
         let answer = match self.obey(socket, command).await {
             Ok(answer) => answer,
-            // Such as a bad name, or too many rooms: the client is told, and may go on.
+            // Such as a bad name, or too many rooms: report it, and let the client go on.
             Err(Failure::Hub(why)) => json!({"error": why.to_string()}),
             Err(error) => return Err(error.into()),
         };
@@ -98,7 +98,7 @@ impl<T: Transport + Send + 'static, O: HubEnv + 'static> Endpoint<T> for Person<
 }
 
 impl<O: HubEnv> Person<O> {
-    /// Does what is asked; gives what is to be answered.
+    /// Executes a command, and returns the answer.
     async fn obey<T: Transport>(
         &self,
         socket: &WebSocket<T>,
@@ -156,7 +156,7 @@ impl<O: HubEnv> Person<O> {
     }
 }
 
-/// What members get of a line.
+/// The envelope of a line.
 fn said(publication: &Publication) -> Value {
     let line: Value = serde_json::from_slice(publication.as_bytes()).unwrap_or_default();
     json!({

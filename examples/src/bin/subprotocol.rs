@@ -1,9 +1,9 @@
-//! Two subprotocols: the server prefers one, and speaks with each client the one that was agreed on.
+//! Two subprotocols: the server prefers one, and uses the negotiated one with each client.
 //!
 //! Run: `cargo run --release --bin subprotocol -- --runtime smol --listen 127.0.0.1:9004`
 //! See: `listening on ws://127.0.0.1:9004`; then
 //! `cargo run --bin client -- ws://127.0.0.1:9004/count --subprotocol count.v1 --subprotocol count.v2` says `connected, count.v2`;
-//! what you type is counted. With `count.v1` alone the answer is a bare number; without either, status 400.
+//! what you type is counted. With only `count.v1`, the answer is a bare number; with neither, the request is refused with 400.
 
 use std::error::Error;
 
@@ -14,9 +14,9 @@ use sansws_core::http::Response;
 use sansws_examples::{Runtime, run};
 use serde_json::json;
 
-/// Words and signs, as JSON.
+/// The subprotocol that counts words and characters, as JSON.
 const V2: &str = "count.v2";
-/// Words, as a number.
+/// The subprotocol that counts words, as a number.
 const V1: &str = "count.v1";
 
 /// Counts words.
@@ -25,15 +25,15 @@ struct Options {
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:9004")]
     listen: String,
 }
 
 async fn count<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
-    // In our order of preference, whatever the client's is.
+    // In our order of preference, not the client's.
     let Some(chosen) = upgrade.choose([V2, V1]) else {
-        let why = format!("this speaks {V2} and {V1}\n");
+        let why = format!("supported subprotocols: {V2}, {V1}\n");
         return Ok(upgrade.reject(Response::text(400, why)).await?);
     };
     let accept = AcceptOptions {

@@ -1,4 +1,4 @@
-//! The client that a conformance suite tests: it asks for the number of cases, echoes through each, and asks for the report.
+//! A client for conformance suites: it requests the number of cases, echoes in each, and requests the report.
 //!
 //! Run: `cargo run --release --bin testee -- --runtime smol ws://127.0.0.1:9001`, with a fuzzing server there.
 //! See: one line for each case; the verdicts are in the server's report.
@@ -14,7 +14,7 @@ struct Options {
     /// The runtime to run on.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: Runtime,
-    /// Where the fuzzing server listens, such as ws://127.0.0.1:9001
+    /// The URL of the fuzzing server, such as ws://127.0.0.1:9001
     url: String,
 }
 
@@ -28,7 +28,7 @@ macro_rules! testee {
             let count: u32 = asking
                 .receive_text()
                 .await?
-                .ok_or("no number of cases came")?
+                .ok_or("the server sent no number of cases")?
                 .trim()
                 .parse()?;
             drop(asking.close(1000, "").await);
@@ -36,7 +36,7 @@ macro_rules! testee {
                 let address = format!("{url}/runCase?case={case}&agent={}", $agent);
                 match $adapter::connect(&address, dial()).await {
                     Ok(mut socket) => {
-                        // A case may break the connection in any way: the next one follows.
+                        // A case may end the connection in any way: go on with the next one.
                         while let Ok(Some(message)) = socket.receive().await {
                             if socket.send(message).await.is_err() {
                                 break;

@@ -1,6 +1,6 @@
-//! Several nodes as one server: Redis, the nodes and HAProxy as processes, started, watched, started again, and ended.
+//! Several nodes as one server: starts, watches, restarts and ends Redis, the nodes and HAProxy, each a process.
 //!
-//! What ends before it is of use ends all; what ends later is started again after a while, so that one may kill it to see.
+//! If a process exits before it is ready, everything ends. If it exits later, it is restarted after a while, so that you can kill any of them.
 
 mod balancer;
 mod part;
@@ -18,34 +18,34 @@ use part::{Part, State};
 
 use crate::Runtime;
 
-/// Why there is no cluster, in words.
+/// The result of an operation; its error is a text.
 pub type Result<T = ()> = core::result::Result<T, Box<dyn std::error::Error>>;
 
-/// How often processes are looked at.
+/// The interval at which processes are checked.
 const LOOK: Duration = Duration::from_millis(100);
-/// Within which time a process is of use.
+/// The time in which a process must become ready.
 const READY: Duration = Duration::from_secs(20);
-/// How long a node may take to end: it drains for 2 s, stays for 3 s, and says goodbye for 5 s at most.
+/// The time in which a node must exit: it drains for 2 s, waits for 3 s, and takes at most 5 s to leave the cluster.
 const DRAIN: Duration = Duration::from_secs(12);
-/// How long the others may take.
+/// The time in which the other processes must exit.
 const END: Duration = Duration::from_secs(3);
 
-/// What is to be started.
+/// Options of a cluster.
 #[derive(Debug)]
 pub struct Plan {
-    /// Where the balancer listens; port 0 lets the system choose.
+    /// The address that the load balancer listens on; with port 0 the system chooses one.
     pub listen: SocketAddr,
-    /// How many nodes there are.
+    /// Number of nodes.
     pub nodes: usize,
-    /// A Redis that is there already.
+    /// The URL of a running Redis to use.
     pub redis: Option<String>,
-    /// What the keys in Redis begin with.
+    /// The prefix of all keys in Redis.
     pub prefix: String,
-    /// After which time what has ended is started again.
+    /// The time after which a process that has exited is restarted.
     pub restart: Duration,
 }
 
-/// All of it; ended when it is dropped.
+/// A running cluster, which ends when it is dropped.
 #[derive(Debug)]
 pub struct Cluster {
     address: SocketAddr,
@@ -57,10 +57,10 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts it, and waits until it is of use. Says on stdout what there is.
+    /// Starts a cluster, waits until it is ready, and prints its processes.
     ///
     /// # Errors
-    /// What is missing, or did not start, and why.
+    /// When a program is missing or does not start.
     pub fn start(plan: &Plan, stop: &Receiver<()>) -> Result<Self> {
         let address = free(plan.listen)?;
         let name = format!("sansws-cluster-{}", std::process::id());
@@ -120,9 +120,9 @@ impl Cluster {
             "Open it in two windows, and the dashboard at http://{}/dashboard.",
             self.address
         );
-        println!("Kill what you like, such as `kill -9 {first}`: the conversation goes on.");
+        println!("Kill any of them, for example with `kill -9 {first}`: the conversation goes on.");
         println!(
-            "What has ended is started again after {} s. ^C ends all.",
+            "A process that exits is restarted after {} s. ^C ends everything.",
             self.restart.as_secs()
         );
     }
@@ -131,10 +131,10 @@ impl Cluster {
         self.redis.iter().chain(&self.nodes).chain(&self.balancer)
     }
 
-    /// Starts again what ends, until it is to stop.
+    /// Restarts processes that exit, until `stop` is signalled.
     ///
     /// # Errors
-    /// When something can't be started.
+    /// When a process cannot be started.
     pub fn run(&mut self, stop: &Receiver<()>) -> Result {
         while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(LOOK) {
             let restart = self.restart;
@@ -152,7 +152,7 @@ impl Cluster {
                 }
             }
         }
-        println!("ends: the nodes close their connections with 1012, within two seconds");
+        println!("stopping: the nodes close their connections with 1012, within two seconds");
         Ok(())
     }
 }
@@ -190,12 +190,12 @@ fn node(
     Ok(node)
 }
 
-/// Starts a node, where it was before if it was: the balancer knows it by its address.
+/// Starts a node, at its previous address if it had one, because HAProxy is configured with it.
 fn start_node(node: &mut Part) -> Result {
     let at = node.address.to_string();
     let out = node.spawn(&["--listen", &at], Stdio::piped())?;
     let Some(out) = out else {
-        return Err("a process without an output".into());
+        return Err("the process has no output".into());
     };
     let mut lines = BufReader::new(out);
     let mut line = String::new();
@@ -203,20 +203,20 @@ fn start_node(node: &mut Part) -> Result {
     let address = line.trim().strip_prefix("listening on http://");
     let Some(address) = address else {
         node.end(END);
-        return Err(node.failed("does not say where it listens"));
+        return Err(node.failed("does not print its address"));
     };
     node.address = address.parse()?;
     node.state = State::Runs;
     Ok(())
 }
 
-/// The address itself, or with a port that nobody listens on, if it has none.
+/// Returns the address, with a free port if it has none.
 fn free(address: SocketAddr) -> Result<SocketAddr> {
     let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
     Ok(listener.local_addr()?)
 }
 
-/// Whether a node, or one behind the balancer, takes part.
+/// Returns whether a node, or one behind the load balancer, serves normally.
 fn is_healthy(address: SocketAddr) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&address, LOOK)?;

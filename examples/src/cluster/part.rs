@@ -12,21 +12,21 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{LOOK, Result};
 
-/// Lines of what a process said last that are told when it fails.
+/// Number of log lines to show when a process fails.
 const LAST: usize = 3;
 
-/// A process, which may be started more than once.
+/// A process, which can be restarted.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) name: String,
-    /// What is said of it.
+    /// Its description.
     pub(super) note: String,
-    /// Where it listens.
+    /// The address that it listens on.
     pub(super) address: SocketAddr,
     pub(super) state: State,
     program: PathBuf,
     arguments: Vec<String>,
-    /// What it says on stderr.
+    /// The file of its stderr.
     log: PathBuf,
     child: Option<Child>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Part {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum State {
     Runs,
-    /// It has ended, and is started again.
+    /// It has exited, and will be restarted.
     Starts {
         at: Instant,
     },
@@ -58,7 +58,7 @@ impl Part {
         self.arguments.extend(more.iter().map(ToString::to_string));
     }
 
-    /// Starts it; what it says goes to its log.
+    /// Starts it, with its output in its log.
     pub(super) fn start(&mut self) -> Result {
         let log = File::create(&self.log)?;
         self.spawn(&[], log.into())?;
@@ -66,7 +66,7 @@ impl Part {
         Ok(())
     }
 
-    /// Starts it with some arguments more, and gives its output if that is a pipe.
+    /// Starts it with additional arguments, and returns its output if that is a pipe.
     pub(super) fn spawn(&mut self, more: &[&str], out: Stdio) -> Result<Option<ChildStdout>> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut child = Command::new(&self.program)
@@ -75,7 +75,7 @@ impl Part {
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(log)
-            // ^C at the terminal is for the one that started it.
+            // ^C at the terminal is only for the program that started it.
             .process_group(0)
             .spawn()
             .map_err(|error| format!("{}: {error}", self.program.display()))?;
@@ -84,7 +84,7 @@ impl Part {
         Ok(out)
     }
 
-    /// Waits until it is of use.
+    /// Waits until it is ready.
     pub(super) fn until_ready(
         &mut self,
         limit: Duration,
@@ -94,10 +94,10 @@ impl Part {
         let began = now();
         while !ready() {
             if self.has_ended()?.is_some() {
-                return Err(self.failed("has ended; it said last:"));
+                return Err(self.failed("has exited; its last output:"));
             }
             if now().duration_since(began) > limit {
-                return Err(self.failed("is still of no use; it said last:"));
+                return Err(self.failed("is not ready; its last output:"));
             }
             let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(LOOK) else {
                 return Err("stopped".into());
@@ -106,13 +106,13 @@ impl Part {
         Ok(())
     }
 
-    /// Looks after it: whether it is to be started now.
+    /// Checks it, and returns whether to start it now.
     pub(super) fn look(&mut self, restart: Duration) -> Result<bool> {
         match self.state {
             State::Runs => {
                 if let Some(how) = self.has_ended()? {
                     let (name, seconds) = (&self.name, restart.as_secs());
-                    println!("  {name} has ended ({how}), starts again in {seconds} s");
+                    println!("  {name} has exited ({how}), restarting in {seconds} s");
                     self.state = State::Starts {
                         at: now() + restart,
                     };
@@ -130,7 +130,7 @@ impl Part {
         Ok(child.try_wait()?.map(|status| status.to_string()))
     }
 
-    /// Why it can't be, with what it said last.
+    /// Returns an error with its last output.
     pub(super) fn failed(&self, what: &str) -> Box<dyn std::error::Error> {
         let said = read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = said.lines().collect();
@@ -139,23 +139,23 @@ impl Part {
         format!("{} {what}\n  {last}", self.name).into()
     }
 
-    /// The id of its process.
+    /// Returns its process id.
     pub(super) fn id(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
     }
 
-    /// What there is to know of it.
+    /// Returns a line that describes it.
     pub(super) fn line(&self) -> String {
         let Self { name, note, .. } = self;
         format!("{name} {note}, process {}", self.id())
     }
 
-    /// Asks it to end.
+    /// Asks it to exit.
     pub(super) fn terminate(&mut self) {
         let Some(child) = &mut self.child else {
             return;
         };
-        // One that has been waited for has no process any more, and its id may be another's.
+        // After it was waited for, its id may belong to another process.
         if let Ok(None) = child.try_wait()
             && let Some(id) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
         {
@@ -163,7 +163,7 @@ impl Part {
         }
     }
 
-    /// Waits for its end, and ends it when that takes too long.
+    /// Waits until it exits, and kills it if that takes too long.
     pub(super) fn end(&mut self, limit: Duration) {
         let began = now();
         while let Ok(None) = self.has_ended() {

@@ -1,4 +1,4 @@
-//! A Redis of the cluster's own, which keeps all on disk before it answers: whatever is killed, nothing is lost.
+//! The cluster's own Redis, which writes everything to disk before it answers: nothing is lost, whatever is killed.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::part::Part;
 use super::{LOOK, Result, balancer};
 
-/// Either does.
+/// Either works.
 const PROGRAMS: [&str; 2] = ["redis-server", "valkey-server"];
 
 pub(super) fn part(directory: &Path, address: SocketAddr) -> Result<Part> {
@@ -27,7 +27,7 @@ pub(super) fn part(directory: &Path, address: SocketAddr) -> Result<Part> {
     Ok(part)
 }
 
-/// Whether it is there, and has read what it kept.
+/// Returns whether it answers, and has loaded its data.
 pub(super) fn answers(address: SocketAddr) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&address, LOOK)?;

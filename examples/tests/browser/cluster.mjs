@@ -65,7 +65,7 @@ test(async (browser) => {
   await board.goto(new URL("/dashboard", url).href);
   await until(async () => (await counted(board)) === "3 nodes", "three nodes are there", GONE);
   const heads = await board.locator("#nodes thead th").allInnerTexts();
-  check(heads.join() === ",Together,node-1,node-2,node-3", `the columns are ${heads}`);
+  check(heads.join() === ",Total,node-1,node-2,node-3", `the columns are ${heads}`);
   await shot(board, "dashboard");
 
   // The node of ada ends while bob writes, and ada too.

@@ -48,9 +48,9 @@ fn a_channel() {
         let mut socket = upgrade.accept().await?;
         let id = socket.open_channel(ChannelOptions {
             user: Some("ada".into()),
-            metadata: Some(json!({"colour": "red"}).to_string()), // for others to see: presence
+            metadata: Some(json!({"colour": "red"}).to_string()), // what others see in presence
             encoding: Encoding::Text, // or Binary, or AsSent, the default
-            expiry: Some(Duration::from_millis(300)), // silent for so long: closed with 1001
+            expiry: Some(Duration::from_millis(300)), // closed with 1001 after this silence
             ..ChannelOptions::default()
         })?;
         socket.send_text(id.to_string()).await?; // it can be parsed back
@@ -86,12 +86,12 @@ fn groups() {
     async fn chat(upgrade: Upgrade) -> Result {
         let mut socket = upgrade.accept().await?;
         let joined = socket.join("chat").await?;
-        assert!(joined.added); // CHANNEL_ADDED; `opened`: it is the first here
+        assert!(joined.added); // CHANNEL_ADDED; `opened` if it is the first member
         while let Some(text) = socket.receive_text().await? {
-            socket.publish("chat", text).await?; // to all, to itself too
+            socket.publish("chat", text).await?; // to all members, including itself
         }
-        let left = socket.leave("chat")?; // may be left out: the end of a connection leaves
-        assert!(left.removed); // CHANNEL_REMOVED; `emptied`: GROUP_REMOVED
+        let left = socket.leave("chat")?; // optional: a connection leaves when it ends
+        assert!(left.removed); // CHANNEL_REMOVED; GROUP_REMOVED is `emptied`
         Ok(())
     }
 
@@ -130,8 +130,8 @@ fn publish_with_options() {
             .unsaved()
             .exclude(id)
             .await?;
-        let line = hub.publish("chat", "once").id("42"); // an id of yours: a second time is none
-        let published = line.expires(Duration::from_secs(60)).await?; // too late: not delivered
+        let line = hub.publish("chat", "once").id("42"); // your id: published once, even if repeated
+        let published = line.expires(Duration::from_secs(60)).await?; // not delivered later than this
         println!("it stands at {:?}", published.position);
         // end
         assert!(hub.publish("chat", "twice").id("42").await?.again);
@@ -152,11 +152,11 @@ fn history() {
         // ours: history
         let kept = GroupOptions::default().history(HistoryOptions {
             messages: 50,
-            octets: 1 << 20, // of payload; the oldest goes first
+            octets: 1 << 20, // of payload; the oldest are dropped first
             age: Duration::from_secs(3600),
             ..HistoryOptions::default()
         });
-        let options = HubOptions::default().rule("chat/#".parse()?, kept); // for groups like these
+        let options = HubOptions::default().rule("chat/#".parse()?, kept); // for groups that match
         let hub = Hub::with_options(options);
         // end
         for text in ["one", "two", "three"] {
@@ -187,15 +187,15 @@ fn recovery() {
     // ours: recover
     async fn tea(upgrade: Upgrade) -> Result {
         let since = upgrade.query_value("since").map(|since| since.parse());
-        let since: Option<Position> = since.transpose()?; // 400 when it is none
+        let since: Option<Position> = since.transpose()?; // 400 if it is not a position
         let hub = upgrade.state::<Hub>()?;
         let mut socket = upgrade.accept().await?;
-        let joined = socket.join_since("chat/tea", since).await?; // what was missed comes
+        let joined = socket.join_since("chat/tea", since).await?; // replays what was missed
         if let Recovered::Incomplete { reason, .. } = joined.recovered {
-            println!("not all is kept: {}", reason.as_str());
+            println!("some messages are lost: {}", reason.as_str());
         }
         let position = joined.position.map(|position| position.to_string());
-        // To come back with. By way of its channel it comes behind what was missed.
+        // The client returns with this. `send_to` delivers it after the missed messages.
         hub.send_to(socket.id()?, json!(position).to_string())?;
         while socket.receive().await?.is_some() {}
         Ok(())
@@ -234,7 +234,7 @@ fn one_channel_and_who_is_where() {
         let id = hub.members("chat")[0];
         // ours: send-to
         if hub.send_to(id, "psst")? == Sent::Gone {
-            println!("nobody has that id any more");
+            println!("no channel has that id any more");
         }
         hub.send_to_user("ada", "in all your windows")?;
         // end
@@ -253,7 +253,7 @@ fn one_channel_and_who_is_where() {
         assert_eq!(groups, [std::sync::Arc::<str>::from("chat")]);
         assert_eq!((hub.groups(), hub.count("chat")), (groups, 1));
         // ours: close-all
-        hub.close_all("chat", CloseCode::RESTART, "we move")?; // 1012; `close`, `close_user` for fewer
+        hub.close_all("chat", CloseCode::RESTART, "we move")?; // 1012; also `close`, `close_user`
         // end
         assert_eq!(end(&mut ada).await, (1012, "we move".into()));
         Ok(())
@@ -274,7 +274,7 @@ fn a_task_that_publishes() {
             Ok(())
         }
 
-        let task = clock(hub.clone()); // to be spawned, or awaited beside the server
+        let task = clock(hub.clone()); // spawn it, or await it beside the server
         // end
         crate::spawn(async { task.await.expect("it goes on") });
         let first = value(&mut ada).await["tick"].as_u64();
@@ -292,7 +292,7 @@ fn presence() {
         // ours: presence
         let members = GroupOptions::default()
             .presence(PresenceMode::members()) // with a grace of 3 s; or `Count`
-            .notices(|notice| Some(format!("{notice:?}").into())); // each is told, in your words
+            .notices(|notice| Some(format!("{notice:?}").into())); // sent to each member
         let hub = Hub::with_options(HubOptions::default().groups(members));
         // end
         let url = serve(Router::new().route("/chat", chat).hub(&hub)).await? + "/chat";

@@ -59,7 +59,7 @@ fn a_server() {
         // ours: serve
         let server = Server::bind("127.0.0.1:0").await?;
         let address = server.local_addr()?;
-        let server = server.drain_on_signal(Duration::from_secs(10)); // 1012 for each, spread over it
+        let server = server.drain_on_signal(Duration::from_secs(10)); // closes with 1012, spread over 10 s
         let serving = server.serve(app); // runs while it is awaited
         // end
         crate::spawn(serving);
@@ -161,10 +161,10 @@ fn receive_each_kind() {
         let mut socket = upgrade.accept().await?;
         // ours: receive
         let text: Option<String> = socket.receive_text().await?;
-        let octets: Option<Vec<u8>> = socket.receive_bytes().await?;
+        let bytes: Option<Vec<u8>> = socket.receive_bytes().await?;
         let value: Option<Value> = socket.receive_json().await?; // or any type that serde reads
         // end
-        Ok(socket.send_json(&json!([text, octets, value])).await?)
+        Ok(socket.send_json(&json!([text, bytes, value])).await?)
     }
     run(async {
         let url = serve(Router::new().route("/ws", handler)).await? + "/ws";
@@ -204,8 +204,8 @@ fn echoes() {
     // ours: echo-bytes
     async fn echo_bytes(upgrade: Upgrade) -> Result {
         let mut socket = upgrade.accept().await?;
-        while let Some(octets) = socket.receive_bytes().await? {
-            socket.send_bytes(octets).await?;
+        while let Some(bytes) = socket.receive_bytes().await? {
+            socket.send_bytes(bytes).await?;
         }
         Ok(())
     }
@@ -254,12 +254,12 @@ fn lifecycle() {
             match socket.receive().await {
                 Ok(Some(message)) => socket.send(message).await?,
                 Ok(None) => break, // closed with 1000, 1001 or no code
-                Err(error) if error.is_disconnect() => break, // another code; vanished: 1006
-                Err(error) => return Err(error.into()), // closes with the code of the error
+                Err(error) if error.is_disconnect() => break, // another code, or a lost connection (1006)
+                Err(error) => return Err(error.into()),       // closes with the code of the error
             }
         }
         println!("Client disconnected: {:?}", socket.closed());
-        Ok(()) // closes with 1000, if nobody did
+        Ok(()) // closes with 1000, unless already closed
     }
     // end
     run(async {
@@ -296,7 +296,7 @@ fn reject_and_fail() {
         match socket.receive_text().await?.as_deref() {
             Some("close") => Err(Error::close(CloseCode::try_from(4000)?, "as you wish")),
             Some("shout") => Err(Error::close(CloseCode::POLICY, "no shouting")), // 1008
-            _ => Err("it broke".into()), // 1011; the log is told why, not the peer
+            _ => Err("it broke".into()), // 1011; the text is logged, not sent to the peer
         }
     }
     // end

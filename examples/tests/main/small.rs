@@ -111,7 +111,10 @@ async fn subprotocol_is_the_one_that_the_server_prefers() {
                     panic!("{refused:?}");
                 };
                 assert_eq!(response.status, 400);
-                assert_eq!(response.body, b"this speaks count.v2 and count.v1\n");
+                assert_eq!(
+                    response.body,
+                    b"supported subprotocols: count.v2, count.v1\n"
+                );
                 continue;
             }
             let mut client = Client::dial(&url, dial).await;

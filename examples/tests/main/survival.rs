@@ -67,7 +67,7 @@ async fn more_clients_than_file_descriptors_make_accepting_pause_and_go_on() {
         before.send("still here").await;
         assert_eq!(before.text().await, "still here");
         drop(crowd);
-        says(&said, "accepting goes on").await;
+        says(&said, "accepting resumed").await;
         let mut after = Client::connect(&url).await;
         after.send("again").await;
         assert_eq!(after.text().await, "again");

@@ -1,6 +1,6 @@
-//! How a connection ended, and how that is told.
+//! How a connection ended, and how that is reported.
 //! RFC 6455 sections 7.1.5 (the code) and 7.1.7 (failing).
-//! Knows no octet.
+//! Knows no bytes.
 
 use std::io;
 
@@ -16,11 +16,11 @@ pub(super) struct End {
     pub(super) closed: Closed,
     violation: Option<Violation>,
     io: Option<io::Error>,
-    /// The kind of `io`, once it was told.
+    /// The kind of `io`, once it was reported.
     told_io: Option<io::ErrorKind>,
 }
 
-/// An error that was told of a connection, by its text: what it stands for.
+/// An error that was reported for a connection, by its text, with its meaning.
 #[derive(Debug)]
 pub(super) struct Fault {
     text: String,
@@ -29,7 +29,7 @@ pub(super) struct Fault {
 }
 
 impl<T: Transport> Engine<T> {
-    /// Notes how it ended, the first time.
+    /// Records how it ended, the first time.
     pub(super) fn note_end(
         &mut self,
         close: Option<(Option<CloseCode>, String)>,
@@ -55,7 +55,7 @@ impl<T: Transport> Engine<T> {
         }));
     }
 
-    /// Who closed first, with which code: that of the first Close frame. Who is still open is cut off by us.
+    /// Returns the side that closed first, and the code of the first Close frame. An open connection is cut off by us.
     pub(crate) fn first_close(&self) -> (Closer, u16) {
         if self.said != 0 {
             return (Closer::Server, self.said);
@@ -70,7 +70,7 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// The end as an error, however normal it was.
+    /// Returns the end as an error, however normal it was.
     pub(crate) fn disconnected(&self) -> Error {
         let vanished = Closed {
             code: None,
@@ -80,7 +80,7 @@ impl<T: Transport> Engine<T> {
         Error::Disconnect(Box::new(self.closed().cloned().unwrap_or(vanished)))
     }
 
-    /// The end as who sends is told it, however normal it was.
+    /// Returns the end as an error for a sender, however normal it was.
     pub(super) fn end_error(&self) -> Error {
         match self.end.as_ref().and_then(|end| end.violation) {
             Some(violation) => violation.into(),
@@ -88,7 +88,7 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Whether a stream of messages gave its last item.
+    /// Returns whether a stream of messages has returned its last item.
     pub(crate) const fn is_stream_over(&self) -> bool {
         self.flags.over
     }
@@ -101,23 +101,23 @@ impl<T: Transport> Engine<T> {
         self.end.as_ref().map(|end| &end.closed)
     }
 
-    /// How the peer broke the protocol.
+    /// Returns how the peer broke the protocol.
     pub(crate) fn violation(&self) -> Option<Violation> {
         self.end.as_ref().and_then(|end| end.violation)
     }
 
-    /// The kind of the transport's error that was told.
+    /// Returns the kind of the transport error that was reported.
     pub(crate) fn told_io(&self) -> Option<io::ErrorKind> {
         self.end.as_ref().and_then(|end| end.told_io)
     }
 
-    /// Notes an error that is told, and what a handler that fails with it closes with.
+    /// Records a reported error, and the close code for a handler that fails with it.
     pub(crate) fn note_fault(&mut self, error: &Error, code: CloseCode, reason: String) {
         let text = error.to_string();
         self.fault = Some(Box::new(Fault { text, code, reason }));
     }
 
-    /// What an error with this text stands for, if it was told of this connection: some wrappers hide all but the text.
+    /// Returns the meaning of an error with this text, if it was reported for this connection: some wrappers hide all but the text.
     pub(crate) fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
         if let Some(fault) = self.fault.as_ref().filter(|fault| fault.text == text) {
             return Some((fault.code, fault.reason.clone()));
@@ -142,7 +142,7 @@ impl<T: Transport> Engine<T> {
             return Ok(());
         }
         match end.io.take() {
-            // A reset is how some peers leave: no other kind of error says so.
+            // Some peers leave with a reset: no other error kind means that.
             Some(error) if !told && !is_disconnect(&error) => {
                 end.told_io = Some(error.kind());
                 let error = Error::Io(error);

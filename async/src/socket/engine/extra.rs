@@ -1,6 +1,6 @@
-//! What a server adds to a connection: a time to leave, limits on what the peer sends, and counts.
+//! Server extras of a connection: a time to leave, limits on the peer's messages, and counters.
 //! RFC 6455 sections 7.4.1 (1001, 1008) and 10.4.
-//! Knows no octet.
+//! Knows no bytes.
 
 use std::task::{Context, Poll};
 
@@ -11,23 +11,23 @@ use sansws_core::close::CloseCode;
 use sansws_core::policy::{Meter, TrafficLimits, Verdict};
 use sansws_core::time::{Duration, Instant};
 
-/// What went over a connection.
+/// The traffic of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Messages received, pieces of one counted as one.
+    /// Messages received; one received in chunks counts once.
     pub received: u64,
     /// Messages sent.
     pub sent: u64,
-    /// Octets read from the transport, headers and control frames included.
+    /// Bytes read from the transport, including headers and control frames.
     pub octets_received: u64,
-    /// Octets written to the transport.
+    /// Bytes written to the transport.
     pub octets_sent: u64,
-    /// Messages that were received and thrown away, since there were more than allowed.
+    /// Received messages that were dropped because they exceeded the rate limits.
     pub dropped: u64,
 }
 
-/// What was told of [`Counters`], modulo 2^32: it is told each turn, which moves far less.
+/// The part of [`Counters`] that was reported, modulo 2^32: it is reported each turn, in which far less moves.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     received: u32,
@@ -37,7 +37,7 @@ pub(super) struct Told {
     dropped: u32,
 }
 
-/// How much a counter grew; then that is told.
+/// Returns how much a counter grew, and marks that as reported.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the difference of the low halves is the difference"
@@ -47,7 +47,7 @@ fn grown(told: &mut u32, now: u64) -> u64 {
     u64::from(now.wrapping_sub(std::mem::replace(told, now)))
 }
 
-/// Limits on what the peer sends, and what it has sent.
+/// Limits on the peer's messages, and its usage.
 #[derive(Debug)]
 pub(super) struct Traffic {
     limits: TrafficLimits,
@@ -56,20 +56,21 @@ pub(super) struct Traffic {
     until: Option<Instant>,
 }
 
-/// What was sent in one turn of a handler. A peer that reads as fast as we write lets the handler never wait: others must run.
+/// The messages sent in one turn of a handler. If a peer reads as fast as we write, the handler never waits, so other tasks must get their
+/// turn.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     pub(super) messages: u32,
     pub(super) octets: u32,
 }
 
-/// Messages that a handler may send in a row: more than one read brings.
+/// Maximum number of messages that a handler may send in a row: more than one read brings.
 const MESSAGES: u32 = 8_192;
 
-/// Octets that a handler may send in a row.
+/// Maximum number of bytes that a handler may send in a row.
 const OCTETS: u32 = 1 << 20;
 
-/// When and how a connection is to be closed.
+/// When and how to close a connection.
 #[derive(Debug)]
 pub(super) struct Leaving {
     at: Instant,
@@ -78,12 +79,12 @@ pub(super) struct Leaving {
 }
 
 impl<T: Transport> Engine<T> {
-    /// What went over it.
+    /// Returns its traffic.
     pub(crate) const fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// What went over it since this was asked last.
+    /// Returns its traffic since the last call.
     pub(crate) fn untold(&mut self) -> Counters {
         let (told, now) = (&mut self.told, &self.counters);
         Counters {
@@ -95,7 +96,7 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Closes it so long from now, unless it is to be closed before.
+    /// Schedules its close after this time, unless it is scheduled earlier.
     pub(crate) fn leave_after(&mut self, after: Duration, code: CloseCode, reason: &'static str) {
         if after.is_zero() {
             return self.start_close(Some(code), reason);
@@ -103,12 +104,12 @@ impl<T: Transport> Engine<T> {
         let at = self.transport.now() + after;
         if self.leaving.as_ref().is_none_or(|leaving| leaving.at > at) {
             self.leaving = Some(Leaving { at, code, reason }.into());
-            // Whoever waits must set the alarm anew.
+            // The waiting task must set the alarm again.
             self.parties.wake_all();
         }
     }
 
-    /// Ready while the handler may go on sending.
+    /// Is ready while the handler may go on sending.
     pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.sent.messages < MESSAGES && self.sent.octets < OCTETS {
             return Poll::Ready(());
@@ -123,7 +124,7 @@ impl<T: Transport> Engine<T> {
         self.sent = Sent::default();
     }
 
-    /// Limits what the peer sends, and how long the connection lives.
+    /// Limits the peer's messages, and the lifetime of the connection.
     pub(crate) fn obey(&mut self, policy: &ConnectionPolicy) {
         self.traffic = policy.traffic.as_ref().map(|limits| {
             Box::new(Traffic {
@@ -141,7 +142,8 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Judges what was decoded, the end of a message if `whole`; whether it is to be passed on. A message that passed goes on passing.
+    /// Checks decoded data, the end of a message if `whole`; returns whether to pass it on. A message that passed once continues to
+    /// pass.
     pub(super) fn admit(&mut self, got: &Got, whole: bool) -> bool {
         let Some(traffic) = &mut self.traffic else {
             return true;
@@ -158,7 +160,7 @@ impl<T: Transport> Engine<T> {
             Got::Piece(..) => Verdict::Drop,
             Got::Control(_) | Got::Other | Got::Nothing => Verdict::Pass,
         };
-        // Control frames and pauses come between the pieces of a message.
+        // Control frames and pauses may come between the chunks of a message.
         if let Got::Piece(_, _, last) = got {
             self.flags.dropping = verdict == Verdict::Drop && !last;
         }
@@ -180,12 +182,12 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Whether input is wanted: no output stands in the way, and the peer sent no more than it may.
+    /// Returns whether to read: output does not block it, and the peer is within its limits.
     pub(super) fn wants_input(&self) -> bool {
         self.connection.wants_input() && !self.is_delayed()
     }
 
-    /// Once we close, the peer's Close is waited for, and not long.
+    /// While closing, we wait for the peer's Close, and not long.
     fn is_delayed(&self) -> bool {
         let delayed = |traffic: &Traffic| traffic.until.is_some();
         self.connection.is_open() && self.traffic.as_deref().is_some_and(delayed)
@@ -198,7 +200,7 @@ impl<T: Transport> Engine<T> {
         all.into_iter().flatten().min()
     }
 
-    /// Goes on reading if the time has come.
+    /// Resumes reading when the time has come.
     pub(super) fn go_on_if_due(&mut self, now: Instant) -> bool {
         let due = self
             .traffic
@@ -210,7 +212,7 @@ impl<T: Transport> Engine<T> {
         due
     }
 
-    /// Closes it if the time has come.
+    /// Closes the connection when the time has come.
     pub(super) fn leave_if_due(&mut self, now: Instant) -> bool {
         let Some(leaving) = self.leaving.take_if(|leaving| leaving.at <= now) else {
             return false;

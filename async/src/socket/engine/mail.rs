@@ -1,4 +1,4 @@
-//! What waits in the hub for a connection goes into its output.
+//! Moves queued messages from the hub into the connection's output.
 //! RFC 6455 section 5.5.3: a message waits, a pong does not.
 //! Knows no group.
 
@@ -10,11 +10,11 @@ use crate::socket::engine::{Engine, GATHERED};
 use crate::socket::wakers::Party;
 use crate::transport::Transport;
 
-/// Octets pulled in one turn, after which others have theirs.
+/// Number of bytes to pull in one turn, after which other connections have theirs.
 const PULLED: usize = 1 << 20;
 
 impl<T: Transport> Engine<T> {
-    /// Gives it a hub, unless it has one.
+    /// Attaches a hub, unless there is one.
     pub(crate) fn set_hub(&mut self, hub: &HubRef) {
         if self.post.is_none() {
             self.post = Some(HubAttachment::of(hub));
@@ -30,20 +30,21 @@ impl<T: Transport> Engine<T> {
         self.post.as_deref_mut()
     }
 
-    /// The base-2 logarithm of the window of what it sends compressed.
+    /// Returns the base-2 logarithm of the window of its compressed output.
     pub(crate) fn own_window_bits(&self) -> Option<u8> {
         let agreed = self.connection.deflate()?;
         (agreed.own_window_bits >= 9).then_some(agreed.own_window_bits)
     }
 
-    /// It is in no group any more.
+    /// The channel leaves all groups.
     pub(super) fn leave_hub(&mut self) {
         if let Some(post) = &mut self.post {
             post.end();
         }
     }
 
-    /// Takes what waits, and writes it, until nothing waits, the peer takes no more or this turn is over; whether there was anything.
+    /// Takes and writes queued messages, until there are none, the peer takes no more, or this turn is over; returns whether there were
+    /// any.
     pub(super) fn pull(&mut self, cx: &Context<'_>, party: Party) -> bool {
         let Some(mailbox) = self.post.as_deref_mut().and_then(HubAttachment::mailbox) else {
             return false;
@@ -74,21 +75,21 @@ impl<T: Transport> Engine<T> {
         octets > 0
     }
 
-    /// There was a turn, and what waits could not be taken.
+    /// Reports that there was a turn in which queued messages could not be taken.
     fn block_mail(&mut self) {
         if let Some(mailbox) = self.post.as_deref_mut().and_then(HubAttachment::mailbox) {
             mailbox.block();
         }
     }
 
-    /// Pulls what waits once more before the connection closes.
+    /// Pulls queued messages once more before the connection closes.
     pub(super) fn pull_last(&mut self) {
         if self.connection.is_open() {
             self.pull_some();
         }
     }
 
-    /// Says how many octets it took, headers included.
+    /// Reports how many bytes it took, including headers.
     fn pull_some(&mut self) -> (usize, Pulled) {
         let Some(mut post) = self.post.take() else {
             return (0, Pulled::default());
@@ -110,7 +111,7 @@ impl<T: Transport> Engine<T> {
         (octets, pulled)
     }
 
-    /// Whether a message can be put into the output now. One that is sent in pieces is not interrupted.
+    /// Returns whether a message can be put into the output now. One that is sent in chunks is not interrupted.
     fn has_room_for_mail(&self) -> bool {
         self.connection.is_open()
             && !self.connection.is_sending()

@@ -1,6 +1,6 @@
 //! One connection and its transport: reading, gathering, flushing, waiting.
 //! RFC 6455 sections 6, 7.1.1 and 7.1.4.
-//! Knows when to read, write and sleep; what the octets mean is the connection's.
+//! Knows when to read, write and sleep; the connection interprets the bytes.
 
 mod end;
 mod extra;
@@ -29,13 +29,13 @@ pub use extra::Counters;
 use extra::{Leaving, Sent, Told, Traffic};
 use send::{ANSWERS, Looked};
 
-/// Unsent octets at which gathering stops.
+/// Number of unsent bytes at which gathering stops.
 const GATHERED: usize = 64 << 10;
 
-/// A read counts once more for each so many octets: a poll takes up to 2 MiB, or a message of that length in one go.
+/// A read counts once more for each of these many bytes: a poll takes up to 2 MiB, or a message of that length in one go.
 const LONG_READ: usize = 64 << 10;
 
-/// Slices of one vectored write.
+/// Number of slices in a vectored write.
 const SLICES: usize = 16;
 
 /// A connection with everything that it needs to run.
@@ -45,72 +45,72 @@ pub(crate) struct Engine<T> {
     connection: Connection,
     unread: Unread,
     assembly: Assembly,
-    /// What was read while the handler was busy.
+    /// Messages that were read while the handler was busy.
     ahead: Ahead,
     parties: Parties,
     armed: Option<Instant>,
-    /// Reads since input was last waited for; long ones count for more.
+    /// The number of reads since it last waited for input; long ones count for more.
     reads: u8,
-    /// What was sent since the handler last waited.
+    /// The messages sent since the handler last waited.
     sent: Sent,
     looked: Looked,
-    /// Answers to what was handed out last that may be lost without an error.
+    /// Number of answers to the last received message that may be lost without an error.
     answers: u8,
     end: Option<Box<End>>,
-    /// What a write failed with.
+    /// The error of a failed write.
     write_error: Option<io::Error>,
-    /// It is to be closed at a certain time.
+    /// It is scheduled to be closed.
     leaving: Option<Box<Leaving>>,
-    /// What the peer sends is limited.
+    /// The peer's messages are limited.
     traffic: Option<Box<Traffic>>,
     counters: Counters,
-    /// What the server knows of the counters.
+    /// The counters that the server knows.
     told: Told,
-    /// What was last told to who receives that is no end.
+    /// The last error reported to the receiver that is not the end.
     fault: Option<Box<Fault>>,
     /// The code with which we closed first: 1005 for none, 0 when we did not.
     said: u16,
-    /// What it has of a hub.
+    /// Its hub and channel.
     post: Option<Box<HubAttachment>>,
     flags: Flags,
 }
 
 #[derive(Debug, Default)]
 struct Flags {
-    /// The transport may hold octets that were written and not sent.
+    /// The transport may hold bytes that were written but not sent.
     dirty: bool,
-    /// The writing side was ended.
+    /// The writing side was shut down.
     shut: bool,
     /// Input ended.
     ended: bool,
-    /// A task drives it: it flushes when the handler waits.
+    /// A task drives it, and flushes when the handler waits.
     driven: bool,
-    /// Since the last turn the handler began to wait for input, and has registered for it.
+    /// Since the last turn, the handler has started to wait for input, and has registered for it.
     waits: bool,
-    /// Input did not end: an alarm may not have had its turn.
+    /// The read budget ran out: check timers before reading again.
     hurried: bool,
-    /// The end was told to the reader.
+    /// The end was reported to the receiver.
     told: bool,
-    /// A stream of messages gave its last item.
+    /// A stream of messages has returned its last item.
     over: bool,
-    /// What comes of a message in pieces is thrown away.
+    /// The chunks of the current message are discarded.
     dropping: bool,
 }
 
-/// What a step of reading came to.
+/// The result of a reading step.
 enum Got {
     Message(Message),
-    /// Part of a message: `first`, `last`.
+    /// A chunk of a message: `first`, `last`.
     Piece(Message, bool, bool),
-    /// A control frame that the application wants to see.
+    /// A control frame for the application.
     Control(Control),
-    /// Another control frame, or what is dropped.
+    /// Another control frame, or discarded data.
     Other,
     /// More input is needed.
     Nothing,
 }
 
-/// A part of a message, owned.
+/// A chunk of a message, owned.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) message: Message,
@@ -192,7 +192,7 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Receives the next part of a message. With `begin`, parts of a message that was left are passed over.
+    /// Receives the next chunk of a message. With `begin`, chunks of an abandoned message are skipped.
     pub(crate) fn poll_part(
         &mut self,
         cx: &Context<'_>,
@@ -225,7 +225,7 @@ impl<T: Transport> Engine<T> {
         pieces: bool,
     ) -> Poll<Result<Option<Got>, Error>> {
         loop {
-            // Who is handed one message after the other never waits: others have their turn too.
+            // A receiver that always gets a message never waits: give other tasks a turn.
             ready!(self.poll_turn(cx));
             if let Some(Item { message, piece }) = self.ahead.pop() {
                 self.sent.messages += 1;
@@ -247,7 +247,7 @@ impl<T: Transport> Engine<T> {
                 }
             }
             if self.end.is_some() {
-                // What is owed, the Close frame last of all, goes out before the end is told.
+                // Pending output, including the Close frame, is sent before the end is reported.
                 let flushed = self.poll_flush(cx, party);
                 if flushed.is_pending() && self.poll_alarm(cx, party).is_pending() {
                     return Poll::Pending;
@@ -264,7 +264,7 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Flushes, reads once, minds the clock. `false` means that nothing can be done now, and the waker is registered.
+    /// Flushes, reads once, handles timers. `false` means that nothing can be done now, and the waker is registered.
     fn poll_more(&mut self, cx: &Context<'_>, party: Party) -> Poll<bool> {
         let blocked = !self.wants_input();
         if !self.flags.driven {
@@ -284,7 +284,7 @@ impl<T: Transport> Engine<T> {
         Poll::Ready(false)
     }
 
-    /// Gives everything back that an idle connection need not hold.
+    /// Frees everything that an idle connection need not hold.
     fn park(&mut self) {
         self.unread.park();
         self.connection.release();
@@ -301,7 +301,7 @@ impl<T: Transport> Engine<T> {
         let joint = self.parties.enter(party, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         if self.reads >= READS {
-            // Input that is always ready starves neither the clock nor other tasks.
+            // Input that is always ready must starve neither timers nor other tasks.
             self.reads = 0;
             self.flags.hurried = true;
             cx.waker().wake_by_ref();
@@ -333,7 +333,7 @@ impl<T: Transport> Engine<T> {
         Poll::Ready(())
     }
 
-    /// Takes one step through the unread input.
+    /// Processes one event of the unread input.
     fn decode(&mut self, pieces: bool) -> Got {
         let (input, assembly) = (self.unread.octets_mut(), &mut self.assembly);
         let clock = || self.transport.now();
@@ -385,7 +385,7 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Writes all that is queued. An error ends writing: what has arrived is received, and the error told where the end is told.
+    /// Writes all queued output. An error ends writing: input is still received, and the error reported with the end.
     pub(crate) fn poll_flush(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
         let joint = self.parties.enter(party, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
@@ -395,7 +395,7 @@ impl<T: Transport> Engine<T> {
                 self.connection.end_of_output(self.transport.now());
                 self.write_error = Some(error);
                 self.flags.dirty = false;
-                // Whoever waits has another deadline now.
+                // The waiting task now has another deadline.
                 self.parties.wake_all();
                 true
             }
@@ -431,7 +431,7 @@ impl<T: Transport> Engine<T> {
         }
         if self.flags.dirty {
             let flushed = self.transport.poll_flush(cx);
-            // What a peer did not take within its time is not waited for: nothing would end the wait.
+            // Do not wait for output that a peer did not take in time: nothing would end the wait.
             if !self.is_over() {
                 ready!(flushed)?;
             }
@@ -445,12 +445,12 @@ impl<T: Transport> Engine<T> {
         Poll::Ready(Ok(wrote))
     }
 
-    /// Whether nothing more is to be done but to drop the transport.
+    /// Returns whether nothing is left to do but to drop the transport.
     fn is_over(&self) -> bool {
         self.connection.transport_action() == TransportAction::Drop
     }
 
-    /// Minds the clock: ready when something expired.
+    /// Handles timers: ready when something expired.
     fn poll_alarm(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
         let joint = self.parties.enter(party, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
@@ -461,14 +461,14 @@ impl<T: Transport> Engine<T> {
             let Some(deadline) = self.deadline() else {
                 return Poll::Pending;
             };
-            // An alarm that rings early costs one wake-up; setting it anew for each message would cost more.
+            // An early alarm costs one wake-up; setting it again for each message would cost more.
             let mut heard = !self.parties.take_changed() && joint.is_none();
             if self.armed.is_none_or(|armed| armed > deadline) {
                 self.transport.set_alarm(deadline);
                 self.armed = Some(deadline);
                 heard = false;
             }
-            // An alarm that knows whom to wake is not asked again before its time: it lies far from what is at hand.
+            // A registered alarm is not polled again before its time, because its state is not in the cache.
             let early = heard && self.armed.is_some_and(|armed| self.transport.now() < armed);
             let rang = !early && self.transport.poll_alarm(cx).is_ready();
             let hurried = std::mem::take(&mut self.flags.hurried);
@@ -492,21 +492,21 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Begins to close. Closing twice is no error.
+    /// Starts to close. Closing twice is not an error.
     pub(crate) fn start_close(&mut self, code: Option<CloseCode>, reason: &str) {
         let now = self.transport.now();
-        // What was published to it before reaches it, as far as there is room.
+        // Earlier publications still reach the peer, as far as there is room.
         self.pull_last();
         if self.connection.close(now, code, reason).is_ok() {
             self.said = code.map_or(1005, CloseCode::get);
             self.ahead.clear();
             self.leave_hub();
-            // Whoever waits for the connection writes the Close frame.
+            // The task that waits for the connection writes the Close frame.
             self.parties.wake_all();
         }
     }
 
-    /// Closes in full: both Close frames, then the end of TCP, each within its time.
+    /// Completes the close: both Close frames, then the end of TCP, each within its timeout.
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<()> {
         loop {
             while !self.unread.is_empty() && !matches!(self.decode(true), Got::Nothing) {}

@@ -1,6 +1,6 @@
-//! What the task of a server does for a handler that waits for something else.
+//! Serves the connection of a handler that waits for something else, on a server's task.
 //! RFC 6455 section 5.5: control frames are answered whatever a handler does.
-//! Knows no message: what is read ahead is kept as it came.
+//! Knows no messages: they are read ahead and kept unchanged.
 
 use std::task::Context;
 
@@ -9,12 +9,12 @@ use crate::socket::read_ahead::Item;
 use crate::socket::wakers::Party;
 use crate::transport::Transport;
 
-/// Messages and pieces read ahead, however short.
+/// Maximum number of messages and chunks to read ahead, however short.
 const ITEMS_AHEAD: usize = 1024;
 
 impl<T: Transport> Engine<T> {
-    /// The handler was polled, and waits: what it left is done for it. What it sent is written; unless it waits for input itself,
-    /// it is read ahead for it, so that pings are answered and a Close is seen.
+    /// The handler was polled and waits: writes its output and, unless it waits for input itself, reads ahead, so that pings are
+    /// answered and a Close is seen.
     pub(crate) fn pump(&mut self, cx: &Context<'_>) {
         let _ = self.parties.enter(Party::Driver, cx);
         self.new_turn();
@@ -44,13 +44,13 @@ impl<T: Transport> Engine<T> {
                 break;
             }
         }
-        // Who waits asked before this happened, the handler too: its own wake-up may have been spent here.
+        // Waiting tasks, including the handler, registered before this happened: their own wake-up may have been consumed here.
         if moved || ended != self.end.is_some() || (blocked && self.wants_input()) {
             self.parties.wake_all();
         }
     }
 
-    /// Decodes what was read, as far as it may be kept; says whether there was anything.
+    /// Decodes input, as far as it may be kept; returns whether there was any.
     pub(super) fn read_ahead(&mut self) -> bool {
         let mut moved = false;
         while self.end.is_none()
@@ -76,7 +76,7 @@ impl<T: Transport> Engine<T> {
         moved
     }
 
-    /// Whether what comes next is a control frame, or a message that fits what may be read ahead.
+    /// Returns whether the next input is a control frame, or a message that fits the read-ahead limit.
     pub(super) fn may_read_ahead(&self) -> bool {
         let most = self.connection.config().limits.read_ahead;
         let held = self.ahead.octets() + self.assembly.pending_bytes();

@@ -1,5 +1,5 @@
-//! Sending: what is accepted, when it is written, and what is looked at meanwhile.
-//! RFC 6455 sections 5.5 and 5.5.1: who only sends answers pings and notices a Close all the same.
+//! Sending: what is accepted, when it is written, and when input is read meanwhile.
+//! RFC 6455 sections 5.5 and 5.5.1: a task that only sends still answers pings and notices a Close.
 //! Knows no frame.
 
 use std::task::{Context, Poll, ready};
@@ -12,20 +12,21 @@ use sansws_core::connection::Connection;
 use sansws_core::error::Misuse;
 use sansws_core::time::{Duration, Instant};
 
-/// Sends after which the input is looked at, however fast they come.
+/// Number of sends after which input is checked, however fast they come.
 const UNLOOKED: u8 = 32;
 
-/// The input is looked at no more often than this, unless there were that many sends.
+/// Minimum time between two checks of the input, unless there were that many sends.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// Answers to a message that may be lost without an error, when the connection ended meanwhile: who sends more has not seen that.
+/// Number of answers to a message that may be lost without an error, if the connection ended meanwhile: a task that sends more has not seen
+/// the end.
 pub(super) const ANSWERS: u8 = 16;
 
-/// When a sender looked at the input last.
+/// When a sender last checked the input.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
     at: Instant,
-    /// Sends since then.
+    /// The number of sends since then.
     sends: u8,
 }
 
@@ -33,12 +34,12 @@ impl<T: Transport> Engine<T> {
     /// Waits until a message would be accepted.
     ///
     /// # Errors
-    /// Says how the connection ended, once that is known; [`Misuse::Closing`] once we close.
+    /// The end of the connection, once known; [`Misuse::Closing`] once we close.
     pub(crate) fn poll_ready(&mut self, cx: &Context<'_>, party: Party) -> Poll<Result<(), Error>> {
         self.poll_accepting(cx, party, false)
     }
 
-    /// Waits until a message would be accepted; who answers what was received before the end may go on to that end.
+    /// Waits until a message would be accepted; a task that answers messages received before the end may go on to that end.
     pub(crate) fn poll_ready_to_answer(
         &mut self,
         cx: &Context<'_>,
@@ -73,18 +74,18 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Whether what is sent has a way out.
+    /// Returns whether output can still be sent.
     pub(crate) const fn accepts(&self) -> bool {
         self.connection.is_open() && !self.connection.is_output_over()
     }
 
-    /// Whether there is no way out, and that is not told yet to who answers: what it has still to receive came before the end,
-    /// and an error would keep it from that. Such an answer is lost as it would have been on its way.
+    /// Returns whether output cannot be sent, and a task that answers does not know yet: messages that it can still receive precede the
+    /// end, and an error would keep it from them. Such an answer is lost as it would have been in flight.
     const fn is_answering(&self) -> bool {
         self.answers > 0 && self.said == 0 && !self.flags.told
     }
 
-    /// Why nothing can be sent. A write that failed does not say how the connection ended: what has arrived does.
+    /// Returns why nothing can be sent. A failed write does not tell how the connection ended: the input does.
     fn poll_refusal(&mut self, cx: &Context<'_>, party: Party) -> Poll<Error> {
         loop {
             if self.said != 0 {
@@ -106,19 +107,19 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Looks at the input for who may only send, so often that nothing is missed, and so seldom that it costs nothing.
+    /// Checks the input for a task that may only send, often enough to miss nothing, and seldom enough to cost next to nothing.
     fn look_if_due(&mut self, cx: &Context<'_>, party: Party) {
-        // A driver looks by itself.
+        // A driver checks by itself.
         if self.flags.driven {
             return;
         }
         self.looked.sends += 1;
         if self.looked.sends < UNLOOKED {
-            // What gathers is written later, with a look.
+            // Gathered output is written later, with a check.
             if self.connection.queued() > 0 {
                 return;
             }
-            // What lies here behind the message that is answered is looked at when that is done: it may break the protocol.
+            // Input after the message that is being answered is checked when that is done: it may break the protocol.
             if self.answers > 0 && !self.unread.is_empty() {
                 return;
             }
@@ -132,7 +133,7 @@ impl<T: Transport> Engine<T> {
         self.look(cx, party);
     }
 
-    /// Reads ahead, as far as that may be kept: pings are answered, a Close is seen. Whether there was anything.
+    /// Reads ahead, as far as input may be kept: pings are answered, a Close is seen. Returns whether there was any.
     fn look(&mut self, cx: &Context<'_>, party: Party) -> bool {
         let mut moved = false;
         loop {
@@ -182,7 +183,7 @@ impl<T: Transport> Engine<T> {
         Ok(())
     }
 
-    /// Sends what ends a message.
+    /// Sends the end of a message.
     pub(crate) fn send_message(
         &mut self,
         send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
@@ -193,16 +194,16 @@ impl<T: Transport> Engine<T> {
         Ok(())
     }
 
-    /// After something was sent: writes it, unless that is done at the end of this turn anyway, together with what else is sent.
+    /// After a send: writes the output, unless that happens at the end of this turn anyway, together with other output.
     pub(crate) fn flush_if_due(&mut self, cx: &Context<'_>) {
-        // Only a driver is sure to come by, and only in its own task before anybody waits.
+        // Only a driver is certain to run later, and only in its own task before anyone waits.
         let gathers = self.flags.driven && self.parties.are_one(cx);
         if !gathers || self.connection.queued() >= GATHERED {
             let _ = self.poll_flush(cx, Party::Writer);
         }
     }
 
-    /// Writes all that is queued; fails when the connection ended before.
+    /// Writes all queued output; fails when the connection ended before.
     pub(crate) fn poll_flushed(
         &mut self,
         cx: &Context<'_>,

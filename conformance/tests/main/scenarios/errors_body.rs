@@ -223,7 +223,7 @@ fn what_the_peer_does_is_no_failure_of_the_application() {
             .route("/listens/{how}", listens)
             .route("/endpoint", Texts);
         let (url, handle) = start(router).await;
-        let kind = "a message of the other kind was expected".to_string();
+        let kind = "expected text, received binary".to_string();
         let json = "the message is not the JSON that was expected".to_string();
         let octets = || Some(Message::Binary(b"octets".into()));
         let text = || Some(Message::from("{"));

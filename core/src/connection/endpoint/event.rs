@@ -1,6 +1,6 @@
-//! What an endpoint tells its caller.
+//! The events of an endpoint.
 //! RFC 6455 sections 4.1, 4.2.1, 5.5 and 6.2.
-//! Knows nothing but values; those of messages borrow the caller's octets, never the endpoint.
+//! Knows only values; those of messages borrow the caller's bytes, never the endpoint.
 
 use alloc::boxed::Box;
 
@@ -13,26 +13,27 @@ use crate::handshake::{Failure, Opened, Refusal, Request};
 use crate::http::Response;
 use crate::message::Chunk;
 
-/// What came of the input.
+/// The result of processing input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'b> {
-    /// On a server: a valid request for a WebSocket. Call [`accept`](super::Endpoint::accept) or [`refuse`](super::Endpoint::refuse), at once or later.
+    /// On a server: a valid WebSocket request. Call [`accept`](super::Endpoint::accept) or [`refuse`](super::Endpoint::refuse), at once
+    /// or later.
     Request(Box<Request>),
     /// On a client: the server has accepted, and messages may be sent.
     Open(Box<Opened>),
-    /// On a client: the server answered with something else, perhaps with [where to go](Response::location). It is over.
+    /// On a client: the server answered with another status, possibly with a [redirect](Response::location). The endpoint is over.
     Refused(Box<Response>),
     /// A whole text message.
     Text(&'b str),
     /// A whole binary message.
     Binary(&'b [u8]),
-    /// Part of a message; see [`Connection::receive_piece`](crate::connection::Connection::receive_piece).
+    /// A chunk of a message; see [`Connection::receive_piece`](crate::connection::Connection::receive_piece).
     Piece(Chunk<'b>),
     /// A ping; the pong is already queued, unless [`AutoPong::Off`](crate::config::AutoPong::Off).
     Ping(&'b [u8]),
-    /// A pong, whether asked for or not.
+    /// A pong, solicited or not.
     Pong(&'b [u8]),
-    /// The peer's Close frame; the answer is already queued. Nothing else follows.
+    /// The peer's Close frame; the answer is already queued. No event follows.
     Close(CloseFrame<'b>),
 }
 
@@ -53,11 +54,11 @@ impl<'b> From<Received<'b>> for Event<'b> {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "`consumed` octets must be dropped from the front of the input"]
 pub struct Step<'b> {
-    /// Octets at the front of the input that are done with, once the event is dropped.
+    /// Number of bytes at the front of the input that are processed, once the event is dropped.
     pub consumed: usize,
-    /// What they said; `None` when more input is needed.
+    /// The event; `None` when more input is needed.
     pub event: Option<Event<'b>>,
-    /// The event's message lies in the assembly: take it out there to own it without a copy.
+    /// Whether the event's message is in the assembly: take it from there to own it without a copy.
     pub assembled: bool,
 }
 
@@ -71,13 +72,13 @@ impl Step<'_> {
     }
 }
 
-/// What the peer did wrong. What there is to say to it is queued.
+/// An error of the peer. The answer to it, if any, is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum PeerError {
-    /// On a server: the request is none that can be taken, or ended before it was whole.
+    /// On a server: the request is not acceptable, or ended before it was complete.
     #[error(transparent)]
     Request(#[from] Refusal),
-    /// On a client: the answer breaks the rules of the opening handshake, or never came.
+    /// On a client: the answer breaks the rules of the opening handshake, or never arrived.
     #[error(transparent)]
     Response(#[from] Failure),
     /// A frame or a message breaks the protocol, or a limit.

@@ -1,6 +1,6 @@
-//! One end of a WebSocket from the first octet to the last: the opening handshake, messages, closing, the end of TCP.
+//! One end of a WebSocket from the first byte to the last: the opening handshake, messages, closing, the end of TCP.
 //! RFC 6455 sections 4 to 8, joined; RFC 9112 section 9.6 for the end after a refusal.
-//! Knows that a connection follows a handshake; what either means is theirs. It opens no socket and reads no clock.
+//! Knows that a connection follows a handshake, but not how either works. It opens no socket and reads no clock.
 
 mod event;
 
@@ -25,16 +25,17 @@ use crate::message::{Assembly, Message, Payload};
 use crate::random::Seed;
 use crate::time::Instant;
 
-/// One end of a WebSocket, from the first octet to the last.
+/// One end of a WebSocket, from the first byte to the last.
 ///
-/// The caller's turn is that of a [`Connection`], which begins earlier here, and ends later:
+/// The caller's duties are those for a [`Connection`], which starts earlier here, and ends later:
 ///
-/// 1. When octets arrive, call [`receive`](Self::receive) until it has no event, and drop `consumed` octets each time. Stop while
-///    [`wants_input`](Self::wants_input) is false, and go on later with the octets that are left.
-/// 2. When input ends or reading fails, call [`end_of_input`](Self::end_of_input), and `receive` with what is left, also when that is
-///    nothing. When a write fails, call [`end_of_output`](Self::end_of_output), and go on reading.
-/// 3. After any of these calls write what [`transmit`](Self::transmit) lends or [`take_output`](Self::take_output) gives, and say how
-///    much was written with [`transmitted`](Self::transmitted). When nothing is left, do what [`transport_action`](Self::transport_action) says.
+/// 1. When bytes arrive, call [`receive`](Self::receive) until it returns no event, and drop `consumed` bytes each time. Stop while
+/// [`wants_input`](Self::wants_input) is false, and continue later with the remaining bytes.
+/// 2. When input ends or reading fails, call [`end_of_input`](Self::end_of_input), and `receive` with the remaining bytes, even if there
+/// are none. When a write fails, call [`end_of_output`](Self::end_of_output), and go on reading.
+/// 3. After any of these calls, write what [`transmit`](Self::transmit) lends or [`take_output`](Self::take_output) returns, and report
+/// with [`transmitted`](Self::transmitted) how much was written. When nothing is left, do what [`transport_action`](Self::transport_action)
+/// returns.
 /// 4. When [`deadline`](Self::deadline) has passed, call [`tick`](Self::tick).
 ///
 /// ```
@@ -72,27 +73,27 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct Endpoint {
     stage: Stage,
-    /// No more input will come; it takes effect once what is left has been received.
+    /// No more input will come; this takes effect once the remaining bytes have been received.
     ended: bool,
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// A server: the head of a request is awaited.
+    /// A server that waits for the head of a request.
     Awaiting {
         handshake: ServerHandshake,
         config: Arc<Config>,
         until: Option<Instant>,
     },
-    /// A server: the caller decides on the request.
+    /// A server whose caller decides on the request.
     Deciding {
         config: Arc<Config>,
         until: Option<Instant>,
     },
-    /// A client: the request is on its way, and the answer is awaited.
+    /// A client that has sent the request and waits for the answer.
     Dialing(Box<Dialing>),
     Open(Connection),
-    /// A server: an answer that refuses goes out; then TCP ends.
+    /// A server that sends a refusal; then TCP ends.
     Refusing {
         output: Output,
         until: Instant,
@@ -110,8 +111,8 @@ struct Dialing {
 }
 
 impl Endpoint {
-    /// A server's end of a transport that was just accepted. The request must come, and be decided on, within
-    /// [`Timeouts::handshake`](crate::config::Timeouts::handshake) from now: 408 and 503 otherwise.
+    /// Creates the server's end of a transport that was just accepted. The request must arrive, and be decided on, within
+    /// [`Timeouts::handshake`](crate::config::Timeouts::handshake) from now: otherwise it answers 408 or 503.
     pub fn server(config: Arc<Config>, now: Instant) -> Self {
         Self::at(Stage::Awaiting {
             handshake: ServerHandshake::new(Arc::clone(&config)),
@@ -120,12 +121,12 @@ impl Endpoint {
         })
     }
 
-    /// A client's end of a transport that was just connected; the request is queued. The seed must be fresh entropy: the key of the
-    /// handshake and the masking keys come from it. The answer must come within
+    /// Creates the client's end of a transport that was just connected; the request is queued. The seed must be fresh entropy: the key
+    /// of the handshake and the masking keys are drawn from it. The answer must arrive within
     /// [`Timeouts::handshake`](crate::config::Timeouts::handshake) from now.
     ///
     /// # Errors
-    /// The options hold what has no place in a request.
+    /// The options contain values that are not allowed in a request.
     pub fn client(
         config: Arc<Config>,
         url: &Url,
@@ -156,7 +157,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`Misuse::OutOfTurn`] when no request waits for a decision, [`Misuse::Closing`] when the decision took too long. Otherwise
-    /// `accept` holds what has no place in a response, and the request still waits.
+    /// `accept` contains values that are not allowed in a response, and the request still waits.
     pub fn accept(
         &mut self,
         now: Instant,
@@ -173,10 +174,10 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Refuses the request: the response is queued, and when it is written TCP ends.
+    /// Refuses the request: the response is queued, and TCP ends once it is written.
     ///
     /// # Errors
-    /// As for [`accept`](Self::accept); or the response is none that refuses, or holds what has no place in it.
+    /// As for [`accept`](Self::accept); or the status of the response does not refuse, or it contains values that are not allowed.
     pub fn refuse(&mut self, now: Instant, response: &Response) -> Result<(), Misuse> {
         let Stage::Deciding { config, .. } = &self.stage else {
             return Err(self.misuse());
@@ -190,14 +191,14 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Takes what it can from the front of `input`, and says what it means; payloads are unmasked in place.
+    /// Processes bytes at the front of `input` and returns an event; payloads are unmasked in place.
     ///
-    /// Call it again with the rest of `input` until it has no event; then keep the rest, and append what arrives. That is at most a head,
-    /// and in the answer that refuses a client a body, as [`Limits`](crate::config::Limits) bound them; later at most 138 octets.
-    /// `assembly` holds messages that do not arrive whole: always the same one for one endpoint.
+    /// Call it again with the rest of `input` until it returns no event; then keep the rest, and append what arrives. The rest is at
+    /// most a head, or the body of a refusal on a client, as bounded by [`Limits`](crate::config::Limits); later at most 138 bytes.
+    /// `assembly` holds messages that do not arrive whole: always pass the same one for an endpoint.
     ///
     /// # Errors
-    /// What the peer did wrong. The input is to be thrown away; what there is to answer is queued.
+    /// An error of the peer. Discard the input; the answer, if any, is queued.
     pub fn receive<'b>(
         &mut self,
         now: Instant,
@@ -207,7 +208,7 @@ impl Endpoint {
         self.step(now, input, assembly, false)
     }
 
-    /// Like [`receive`](Self::receive), but hands out messages piece by piece, as they arrive.
+    /// Like [`receive`](Self::receive), but returns messages in chunks, as they arrive.
     ///
     /// # Errors
     /// As for [`receive`](Self::receive).
@@ -251,7 +252,7 @@ impl Endpoint {
         })
     }
 
-    /// A step before or after messages.
+    /// Makes a step before or after messages.
     fn shake_hands<'b>(&mut self, now: Instant, input: &[u8]) -> Result<Step<'b>, PeerError> {
         let (consumed, event) = match &mut self.stage {
             Stage::Awaiting {
@@ -262,7 +263,7 @@ impl Endpoint {
                 Ok(None) if !self.ended => return Ok(Step::nothing(0)),
                 Ok(None) => {
                     self.stage = Stage::Over;
-                    // Who says nothing does nothing wrong.
+                    // A peer that sends nothing does nothing wrong.
                     return if input.is_empty() {
                         Ok(Step::nothing(0))
                     } else {
@@ -288,7 +289,7 @@ impl Endpoint {
                     let Dialing { config, seed, .. } = dialing.as_ref();
                     let (config, seed) = (Arc::clone(config), *seed);
                     let mut connection = Connection::client(config, &opened.agreement, seed, now);
-                    // A server that answers early gets the rest of the request all the same.
+                    // A server that answers early still gets the rest of the request.
                     connection.output = core::mem::take(&mut dialing.output);
                     self.stage = Stage::Open(connection);
                     (length, Event::Open(Box::new(opened)))
@@ -302,9 +303,9 @@ impl Endpoint {
                     return Err(failure.into());
                 }
             },
-            // What follows the request is the connection's, if there will be one.
+            // The bytes after the request belong to the connection, if there will be one.
             Stage::Deciding { .. } => return Ok(Step::nothing(0)),
-            // Who was refused is not listened to.
+            // Input after a refusal is ignored.
             Stage::Refusing { .. } | Stage::Open(_) | Stage::Over => {
                 return Ok(Step::nothing(input.len()));
             }
@@ -316,10 +317,10 @@ impl Endpoint {
         })
     }
 
-    /// Refuses what is no request, or what came or was decided too late.
+    /// Refuses an invalid request, or one that arrived or was decided on too late.
     fn turn_away(&mut self, refusal: Refusal, until: Instant) {
         let mut octets = Vec::new();
-        // Ours to choose and always valid; were it not, the connection would end without an answer.
+        // We choose it, and it is always valid; otherwise the connection would end without an answer.
         let _ = refusal.response().write(&mut octets);
         self.stage = Stage::Refusing {
             output: Output::of(octets),
@@ -327,15 +328,15 @@ impl Endpoint {
         };
     }
 
-    /// Says that no more input will come. It takes effect when [`receive`](Self::receive) finds no event in what is left: call that once
-    /// more, also when nothing is left; not before [`wants_input`](Self::wants_input), which a decision or the peer may keep waiting.
-    /// A Close frame that is the last word still goes out.
+    /// Reports that no more input will come. This takes effect when [`receive`](Self::receive) finds no event in the remaining bytes:
+    /// call that once more, even if there are none, but not before [`wants_input`](Self::wants_input), for which a decision or the peer
+    /// may have to be awaited. A final Close frame is still sent.
     pub const fn end_of_input(&mut self) {
         self.ended = true;
     }
 
-    /// Says that the transport takes no more output, as after a failed write; see [`Connection::end_of_output`]. Before a connection is
-    /// open, a server's end is over with it, and a client waits for the answer that may be on its way.
+    /// Reports that the transport takes no more output, as after a failed write; see [`Connection::end_of_output`]. Before a connection
+    /// is open, a server's end is then over, and a client waits for the answer that may be in flight.
     pub fn end_of_output(&mut self, now: Instant) {
         match &mut self.stage {
             Stage::Open(connection) => connection.end_of_output(now),
@@ -347,8 +348,8 @@ impl Endpoint {
         }
     }
 
-    /// Whether more input should be read and received: not while a request is being decided on, not while the peer does not take what it
-    /// is owed ([`Connection::wants_input`]), not after the end.
+    /// Returns whether to read and receive more input: not while a request is being decided on, not while the peer does not read its
+    /// output ([`Connection::wants_input`]), and not after the end.
     pub fn wants_input(&self) -> bool {
         match &self.stage {
             Stage::Open(connection) => connection.wants_input(),
@@ -358,7 +359,7 @@ impl Endpoint {
         }
     }
 
-    /// What to do with the transport when nothing is left to write.
+    /// Returns what to do with the transport once all output is written.
     pub fn transport_action(&self) -> TransportAction {
         match &self.stage {
             Stage::Open(connection) => connection.transport_action(),
@@ -372,7 +373,7 @@ impl Endpoint {
         }
     }
 
-    /// When [`tick`](Self::tick) should be called next, if nothing happens before. Ask again after each call that changes the endpoint.
+    /// Returns when to call [`tick`](Self::tick) next, if nothing happens before. Ask again after each call that changes the endpoint.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match &self.stage {
@@ -384,12 +385,12 @@ impl Endpoint {
         }
     }
 
-    /// Says what time it is. Calls that come early, late or twice do no harm; when it says what expired, call it again.
+    /// Reports the current time. Calls that come early, late or twice do no harm; if it returns what expired, call it again.
     pub fn tick(&mut self, now: Instant) -> Option<Expired> {
         self.tick_with(now, None)
     }
 
-    /// Says what time it is, and how far the peer has taken what was written, if the operating system tells.
+    /// Reports the current time, and how much of the output the peer has taken, if the operating system tells.
     pub fn tick_with(&mut self, now: Instant, progress: Option<SendProgress>) -> Option<Expired> {
         if let Stage::Open(connection) = &mut self.stage {
             return connection.tick_with(now, progress);
@@ -416,7 +417,7 @@ impl Endpoint {
         Some(Expired::Handshake)
     }
 
-    /// Fills `slices` with what is to be written next, in order, and says how many it filled: none when there is nothing.
+    /// Fills `slices` with the next output, in order, and returns how many it filled: none if there is no output.
     pub fn transmit<'a>(&'a mut self, slices: &mut [&'a [u8]]) -> usize {
         match &mut self.stage {
             Stage::Open(connection) => connection.transmit(slices),
@@ -426,7 +427,7 @@ impl Endpoint {
         }
     }
 
-    /// Takes the next part of what is to be written, to own it; see [`Connection::take_output`].
+    /// Takes the next part of the output, to own it; see [`Connection::take_output`].
     #[must_use]
     pub fn take_output(&mut self, spare: Vec<u8>) -> Vec<u8> {
         match &mut self.stage {
@@ -437,7 +438,7 @@ impl Endpoint {
         }
     }
 
-    /// Says that `count` octets of what [`transmit`](Self::transmit) lent or [`take_output`](Self::take_output) gave were written.
+    /// Reports that `count` bytes from [`transmit`](Self::transmit) or [`take_output`](Self::take_output) were written.
     pub fn transmitted(&mut self, count: usize) {
         match &mut self.stage {
             Stage::Open(connection) => {
@@ -452,7 +453,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether there is anything to write, or is being written.
+    /// Returns whether there is output to write, or being written.
     pub fn has_output(&self) -> bool {
         match &self.stage {
             Stage::Open(connection) => connection.has_output(),
@@ -462,7 +463,7 @@ impl Endpoint {
         }
     }
 
-    /// Lends an empty buffer to gather small frames in; it comes back at once if there is one already, or no use for one.
+    /// Lends an empty buffer to gather small frames in; it is returned at once if there is one already, or none is needed.
     pub fn lend(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
         match &mut self.stage {
             Stage::Open(connection) => connection.lend(buffer),
@@ -470,19 +471,19 @@ impl Endpoint {
         }
     }
 
-    /// Takes the buffer back when all of it was written.
+    /// Takes the buffer back once all of it was written.
     pub fn reclaim(&mut self) -> Option<Vec<u8>> {
         self.connection_mut().and_then(Connection::reclaim)
     }
 
-    /// Gives back memory that only the next message would need again: call it before a wait.
+    /// Frees memory that only the next message would need again: call it before waiting.
     pub fn release(&mut self) {
         if let Stage::Open(connection) = &mut self.stage {
             connection.release();
         }
     }
 
-    /// Sends a message that is given away.
+    /// Sends an owned message.
     ///
     /// # Errors
     /// [`Misuse::OutOfTurn`] before the handshake is done, [`Misuse::Closing`] once the connection closes or was refused,
@@ -491,7 +492,7 @@ impl Endpoint {
         self.opened()?.send(message)
     }
 
-    /// Sends a message, copied.
+    /// Sends a message, which is copied.
     ///
     /// # Errors
     /// As for [`send`](Self::send).
@@ -499,11 +500,11 @@ impl Endpoint {
         self.opened()?.send_payload(payload)
     }
 
-    /// Begins the closing handshake; see [`Connection::close`].
+    /// Starts the closing handshake; see [`Connection::close`].
     ///
     /// # Errors
-    /// [`Misuse::OutOfTurn`] before the handshake is done, when there is nothing to close but the transport; [`Misuse::Closing`] when it
-    /// has begun.
+    /// [`Misuse::OutOfTurn`] before the handshake is done, when only the transport could be closed; [`Misuse::Closing`] when it has
+    /// started.
     pub fn close(
         &mut self,
         now: Instant,
@@ -518,7 +519,7 @@ impl Endpoint {
         self.connection_mut().ok_or(misuse)
     }
 
-    /// Why what was asked for can't be done at this stage.
+    /// Returns why an operation is not possible at this stage.
     const fn misuse(&self) -> Misuse {
         match self.stage {
             Stage::Refusing { .. } | Stage::Over => Misuse::Closing,
@@ -527,7 +528,7 @@ impl Endpoint {
         }
     }
 
-    /// The connection, once there is one: what came of it, and what else it can do.
+    /// Returns the connection, once there is one, for its results and further methods.
     pub const fn connection(&self) -> Option<&Connection> {
         match &self.stage {
             Stage::Open(connection) => Some(connection),
@@ -535,7 +536,7 @@ impl Endpoint {
         }
     }
 
-    /// The connection, once there is one, to send prepared messages and pieces, to ping and to pause.
+    /// Returns the connection, once there is one, to send prepared messages and chunks, to ping and to pause.
     pub const fn connection_mut(&mut self) -> Option<&mut Connection> {
         match &mut self.stage {
             Stage::Open(connection) => Some(connection),
@@ -544,14 +545,14 @@ impl Endpoint {
     }
 }
 
-/// Input has ended, and what came of it was received. The Close frame that is the last word goes out before.
+/// Input has ended and was received. A final Close frame is sent first.
 fn end(connection: &mut Connection) {
     if !matches!(connection.state, State::Lingering { .. }) || !connection.has_output() {
         connection.end_of_input();
     }
 }
 
-/// A connection whose handshake was made elsewhere.
+/// Wraps a connection whose handshake was made elsewhere.
 impl From<Connection> for Endpoint {
     fn from(connection: Connection) -> Self {
         Self::at(Stage::Open(connection))

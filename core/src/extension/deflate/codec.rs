@@ -1,6 +1,6 @@
-//! Compressing and inflating messages.
-//! RFC 7692 section 7.2; the work itself is that of zlib-rs.
-//! Knows no limit: whoever takes the inflated octets may stop at any part of them.
+//! Compresses and inflates messages.
+//! RFC 7692 section 7.2; zlib-rs does the work.
+//! Knows no limit: the caller that takes the inflated bytes may stop at any of them.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -9,33 +9,33 @@ use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateError, InflateFlush, Status
 
 use crate::error::Violation;
 
-/// 7.2.2: what was removed from the end of each message.
+/// 7.2.2: the bytes that are removed from the end of each message.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// A final block with nothing in it.
+/// A final, empty block.
 const FINAL: [u8; 2] = [0x03, 0x00];
 
-/// Empty blocks without compression: they add nothing, and leave the window as it is. The head of a block with codes of its own takes
-/// fewer: of its 316 code lengths at least 7 are in each 40 bits of these blocks, since the codeword of zeros has at most 4 bits
-/// (19 longer ones would not make a complete code) and none has more than 7.
+/// Empty blocks without compression: they add nothing, and keep the window. The head of a dynamic block takes fewer of these bits: of its
+/// 316 code lengths at least 7 are in each 40 bits of these blocks, because the codeword of zeros has at most 4 bits (19 longer ones would
+/// not make a complete code) and none has more than 7.
 static EMPTY: [[u8; 5]; 50] = [[0x00, 0x00, 0x00, 0xff, 0xff]; 50];
 
-/// Inflated octets are handed on in parts of this size.
+/// Inflated bytes are passed on in chunks of this size.
 const PART: usize = 8 << 10;
 
 /// The largest window, as a power of two.
 const LARGEST: u8 = 15;
 
-/// A compressor; its window survives from message to message until it is reset.
+/// A compressor; it keeps its window from message to message until it is reset.
 pub(crate) struct Deflater {
-    /// Always there, until it is dropped.
+    /// Present until it is dropped.
     compress: Option<Deflate>,
     level: u8,
     window_bits: u8,
 }
 
 impl Deflater {
-    /// `level` from 1 to 9, `window_bits` from 9 to 15.
+    /// Creates one with `level` from 1 to 9, and `window_bits` from 9 to 15.
     pub(crate) fn new(level: u8, window_bits: u8) -> Self {
         let (level, window_bits) = (level.clamp(1, 9), window_bits.clamp(9, 15));
         let compress = pool::take(&pool::COMPRESS, &(level, window_bits))
@@ -47,7 +47,7 @@ impl Deflater {
         }
     }
 
-    /// Forgets all that was compressed before.
+    /// Forgets everything that was compressed before.
     pub(crate) fn reset(&mut self) {
         if let Some(compress) = &mut self.compress {
             compress.reset();
@@ -59,14 +59,14 @@ impl Deflater {
         self.part(octets, true, out);
     }
 
-    /// Appends part of a message, so that the peer can inflate all of it. With `last` the tail is removed (7.2.1).
+    /// Appends a part of a message, in a form that the peer can inflate completely. With `last` the tail is removed (7.2.1).
     pub(crate) fn part(&mut self, mut octets: &[u8], last: bool, out: &mut Vec<u8>) {
         let start = out.len();
         let Some(compress) = &mut self.compress else {
             return;
         };
         loop {
-            // Room for what is left, and always for the end of a block.
+            // Reserve room for the rest, and always for the end of a block.
             let (filled, room) = (out.len(), (octets.len() / 2).clamp(64, PART));
             out.resize(filled + room, 0);
             let (taken_before, made_before) = (compress.total_in(), compress.total_out());
@@ -86,7 +86,7 @@ impl Deflater {
             if out.get(start..).is_some_and(|made| made.ends_with(&TAIL)) {
                 out.truncate(length - TAIL.len());
             }
-            // 7.2.3.6: an empty message is a single zero octet.
+            // 7.2.3.6: an empty message is a single zero byte.
             if out.len() == start {
                 out.push(0);
             }
@@ -118,19 +118,19 @@ impl fmt::Debug for Deflater {
 
 /// An inflater.
 pub(crate) struct Inflater {
-    /// Always there, until it is dropped.
+    /// Present until it is dropped.
     decompress: Option<Inflate>,
     window_bits: u8,
-    /// The window survives from message to message.
+    /// Whether the window is kept from message to message.
     keeps: bool,
-    /// A block with BFINAL set ended a stream of zlib's.
+    /// A block with BFINAL set ended a zlib stream.
     ended: bool,
-    /// The message has an octet.
+    /// The message has at least one byte.
     begun: bool,
 }
 
 impl Inflater {
-    /// `window_bits` from 8 to 15; a larger window than the peer's does no harm. `keeps` is context takeover.
+    /// Creates one with `window_bits` from 8 to 15; a larger window than the peer's does no harm. `keeps` is context takeover.
     pub(crate) fn new(window_bits: u8, keeps: bool) -> Self {
         let window_bits = window_bits.clamp(9, 15);
         let decompress = pool::take(&pool::DECOMPRESS, &window_bits)
@@ -144,7 +144,7 @@ impl Inflater {
         }
     }
 
-    /// Forgets all that was inflated before.
+    /// Forgets everything that was inflated before.
     fn reset(&mut self) {
         if let Some(decompress) = &mut self.decompress {
             renew(decompress, self.window_bits);
@@ -152,9 +152,9 @@ impl Inflater {
         self.ended = false;
     }
 
-    /// Inflates part of a message and hands the octets to `sink`, which may stop it.
+    /// Inflates a part of a message and passes the bytes to `sink`, which may stop it.
     ///
-    /// With `last` the tail is put back (7.2.2), and the data must end there.
+    /// With `last` the tail is appended (7.2.2), and the data must end there.
     pub(crate) fn part(
         &mut self,
         octets: &[u8],
@@ -175,8 +175,8 @@ impl Inflater {
         Ok(())
     }
 
-    /// Puts the tail back: it must complete an empty block without compression, and nothing else. What was cut off before is
-    /// inside of another block, and takes the tail for data.
+    /// Appends the tail: it must complete an empty block without compression, and nothing else. Data that was cut off earlier is inside
+    /// another block, and takes the tail for data.
     fn end(&mut self, room: &mut [u8]) -> Result<(), Violation> {
         if !self.ended {
             self.say_nothing(&TAIL, room)?;
@@ -185,7 +185,7 @@ impl Inflater {
         if self.ended {
             return Ok(());
         }
-        // zlib does not tell whether it stands between two blocks. But only there further blocks are what they are.
+        // zlib does not tell whether it is between two blocks. But only there, further blocks are read as such.
         if !self.keeps {
             self.say_nothing(&FINAL, room)?;
             return if self.ended {
@@ -197,7 +197,7 @@ impl Inflater {
         self.say_nothing(EMPTY.as_flattened(), room)
     }
 
-    /// Inflates what must be taken as a whole and make no octet.
+    /// Inflates data that must be consumed completely and produce no output.
     fn say_nothing(&mut self, octets: &[u8], room: &mut [u8]) -> Result<(), Violation> {
         let (taken, made, status) = self.step(octets, room);
         let status = status.map_err(|_| Violation::DeflateInvalid)?;
@@ -209,7 +209,7 @@ impl Inflater {
         }
     }
 
-    /// How much was taken and made.
+    /// The number of bytes consumed and produced.
     fn step(
         &mut self,
         octets: &[u8],
@@ -233,8 +233,8 @@ impl Inflater {
     ) -> Result<(), Violation> {
         loop {
             if self.ended {
-                // 7.2.3.4: a block with BFINAL set ends a stream of zlib's, but not the message: go on with a new one.
-                // Its window is gone: a later reference to what came before the final block fails as corrupt.
+                // 7.2.3.4: a block with BFINAL set ends a zlib stream, but not the message: go on with a new stream. Its
+                // window is empty: a later reference to data before the final block fails as corrupt.
                 if octets.is_empty() {
                     return Ok(());
                 }
@@ -244,7 +244,7 @@ impl Inflater {
             octets = octets.get(taken..).unwrap_or_default();
             let fresh = room.get(..made).unwrap_or_default();
             if !fresh.is_empty() {
-                // Also what precedes corrupt data: the chunking must not decide which fault is found first.
+                // Also pass on the data before the corruption: chunking must not decide which fault is found first.
                 sink(fresh)?;
             }
             match status.map_err(|_| Violation::DeflateInvalid)? {
@@ -280,8 +280,7 @@ impl fmt::Debug for Inflater {
     }
 }
 
-/// Makes an inflater as good as new. Its own `reset` gives it the largest window, in which a distance that is too far for the window
-/// agreed on would not be found out.
+/// Resets an inflater. Its own `reset` sets the largest window, which would accept distances beyond the negotiated window.
 fn renew(inflate: &mut Inflate, window_bits: u8) {
     if window_bits == LARGEST {
         inflate.reset(false);
@@ -290,9 +289,9 @@ fn renew(inflate: &mut Inflate, window_bits: u8) {
     }
 }
 
-/// Compressors that are not in use, a few for each thread: making one costs more than compressing a small message.
+/// Unused compressors, a few per thread: creating one costs more than compressing a small message.
 ///
-/// What leaves the pool has been reset, so that nothing depends on what it did before.
+/// A compressor that leaves the pool has been reset, so that its output does not depend on its history.
 #[cfg(feature = "std")]
 mod pool {
     use alloc::vec::Vec;
@@ -336,7 +335,7 @@ mod pool {
     }
 }
 
-/// Without threads to keep them for, compressors are made when they are needed.
+/// Without threads there is no pool: compressors are created when they are needed.
 #[cfg(not(feature = "std"))]
 mod pool {
     pub(super) struct Nothing;
@@ -435,7 +434,7 @@ mod tests {
                 for (at, part) in octets.chunks(7_001).enumerate() {
                     deflater.part(part, at == octets.len() / 7_001, &mut out);
                 }
-                // An inflater with the very same window would fail on a distance beyond it.
+                // An inflater with exactly that window would fail on a distance beyond it.
                 assert_eq!(
                     inflate(&mut inflater, &out, 5_003).as_deref(),
                     Ok(octets.as_slice()),
@@ -484,7 +483,7 @@ mod tests {
             (b"\xf2\x48\xcd\xc9\xc9\x07\x00", b"Hello"),
             (b"\x00", b""),
             (b"", b""),
-            // After the empty fixed block of a partial flush; after a stored block; after final ones.
+            // After the empty fixed block of a partial flush; after a stored block; after final blocks.
             (b"\xf2\x48\xcd\xc9\xc9\x07\x08\x00", b"Hello"),
             (b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", b"Hello"),
             (b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00", b"Hello"),

@@ -1,6 +1,6 @@
 //! permessage-deflate.
 //! RFC 7692.
-//! `params` settles what both sides do, `codec` does it. Knows no frame but the bit that marks a compressed message.
+//! `params` negotiates, `codec` compresses. Knows of frames only the bit that marks a compressed message.
 
 #[cfg(feature = "deflate")]
 mod codec;

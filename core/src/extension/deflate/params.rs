@@ -1,6 +1,6 @@
 //! Negotiation of permessage-deflate.
 //! RFC 7692 sections 5.1 and 7.1.
-//! Knows no compressor: offers, answers, and what they agree on.
+//! Knows no compressor: only offers, answers, and agreements.
 
 use alloc::format;
 use alloc::string::String;
@@ -16,16 +16,16 @@ const CLIENT_NO_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_BITS: &str = "server_max_window_bits";
 const CLIENT_BITS: &str = "client_max_window_bits";
 
-/// What both sides agreed on, as one side sees it.
+/// The agreement, as seen by one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreed {
     /// We may refer to earlier messages.
     pub own_takeover: bool,
-    /// The peer may.
+    /// The peer may refer to earlier messages.
     pub peer_takeover: bool,
-    /// Our largest window, from 8 to 15. With 8 we send uncompressed: the common compressors cannot keep to it.
+    /// Our maximum window, from 8 to 15. With 8 we send uncompressed, because the common compressors do not support it.
     pub own_window_bits: u8,
-    /// The peer's largest window, from 8 to 15.
+    /// The peer's maximum window, from 8 to 15.
     pub peer_window_bits: u8,
 }
 
@@ -33,17 +33,17 @@ pub struct Agreed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamError;
 
-/// The four parameters, as they stand in an offer or an answer.
+/// The four parameters, as in an offer or an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Params {
     server_no_takeover: bool,
     client_no_takeover: bool,
     server_bits: Option<u8>,
-    /// Present without a value: the client has no wish of its own.
+    /// Present without a value: the client has no preference.
     client_bits: Option<Option<u8>>,
 }
 
-/// Reads a window size: 8 to 15, without a leading zero (section 7.1.2).
+/// Parses a window size: 8 to 15, without a leading zero (section 7.1.2).
 pub fn window_bits(value: &str) -> Option<u8> {
     match value {
         "8" => Some(8),
@@ -59,7 +59,7 @@ pub fn window_bits(value: &str) -> Option<u8> {
 }
 
 impl Params {
-    /// 7.1: unknown names, bad values and repeated parameters make an offer one that MUST be declined.
+    /// 7.1: an offer with unknown names, invalid values or repeated parameters MUST be declined.
     fn parse(extension: &Extension<'_>) -> Option<Self> {
         let mut params = Self::default();
         for param in &extension.params {
@@ -109,7 +109,7 @@ impl Params {
     }
 }
 
-/// The server's side: the first offer that can be met, what it comes to, and the answer.
+/// The server's side: returns the first acceptable offer's agreement, and the answer.
 pub fn answer(config: &Deflate, offers: &[Extension<'_>]) -> Option<(Agreed, String)> {
     offers
         .iter()
@@ -128,7 +128,7 @@ fn accept(config: &Deflate, offer: Params) -> (Agreed, String) {
             .own_window_bits
             .clamp(9, 15)
             .min(offer.server_bits.unwrap_or(15)),
-        // 7.1.2.2: the client's window can only be bounded when it offered to
+        // 7.1.2.2: the client's window can be limited only if it offered that
         peer_window_bits: match offer.client_bits {
             Some(hint) => config.peer_window_bits.clamp(8, 15).min(hint.unwrap_or(15)),
             None => 15,
@@ -143,7 +143,7 @@ fn accept(config: &Deflate, offer: Params) -> (Agreed, String) {
     (agreed, params.write())
 }
 
-/// The client's offer.
+/// Returns the client's offer.
 pub fn offer(config: &Deflate) -> String {
     offered(config).write()
 }
@@ -161,11 +161,11 @@ fn offered(config: &Deflate) -> Params {
     }
 }
 
-/// The client's side of the answer.
+/// The client's side: checks the answer.
 pub fn check_answer(config: &Deflate, answer: &Extension<'_>) -> Result<Agreed, ParamError> {
     let offer = offered(config);
     let answer = Params::parse(answer).ok_or(ParamError)?;
-    // 7.1.1.1, 7.1.2.1: the server accepts our demand by repeating it
+    // 7.1.1.1, 7.1.2.1: the server accepts our request by repeating it
     if offer.server_no_takeover && !answer.server_no_takeover {
         return Err(ParamError);
     }
