@@ -106,35 +106,6 @@ fn poll_socket<L, S, A>(
     }
 }
 
-/// A stream with `futures-io`'s traits as a [`ByteStream`].
-#[derive(Debug)]
-pub struct Compat<S>(pub S);
-
-impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for Compat<S> {
-    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, into)
-    }
-
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match from {
-            [one] => Pin::new(&mut self.0).poll_write(cx, one),
-            many => Pin::new(&mut self.0).poll_write_vectored(cx, many),
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
-    }
-}
-
 /// A socket that knows when it was read empty: it then waits for the reactor instead of a read that would block.
 #[derive(Debug)]
 pub struct Socket<S> {

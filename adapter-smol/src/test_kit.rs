@@ -25,52 +25,6 @@
 
 pub use sansws_async::test_kit::*;
 
-use crate::{Error, IntoService, Result, ServerOptions, Smol, Wire};
+use crate::Smol;
 
-/// Serves in memory and in virtual time, with default options.
-///
-/// # Errors
-/// When routes conflict.
-pub fn server<S>(service: S) -> Result<TestServer, Error>
-where
-    S: IntoService<Wire>,
-    S::Service: 'static,
-{
-    server_with(service, ServerOptions::default())
-}
-
-/// Serves in memory and in virtual time.
-///
-/// # Errors
-/// When routes conflict.
-pub fn server_with<S>(service: S, options: ServerOptions) -> Result<TestServer, Error>
-where
-    S: IntoService<Wire>,
-    S::Service: 'static,
-{
-    TestServer::on::<Smol, S>(service, options)
-}
-
-/// Serves in memory and in real time, for handlers that wait for threads, timers or sockets of the runtime, such as a database.
-///
-/// # Errors
-/// When routes conflict.
-pub fn server_in_real_time<S>(service: S) -> Result<TestServer, Error>
-where
-    S: IntoService<Wire>,
-    S::Service: 'static,
-{
-    server_in_real_time_with(service, ServerOptions::default())
-}
-
-/// Serves in memory and in real time, with options.
-///
-/// # Errors
-/// When routes conflict.
-pub fn server_in_real_time_with<S>(service: S, options: ServerOptions) -> Result<TestServer, Error>
-where
-    S: IntoService<Wire>,
-    S::Service: 'static,
-{
-    Ok(server_with(service, options)?.in_real_time_on::<Smol>())
-}
+sansws_async::adapter_test_kit!(Smol);

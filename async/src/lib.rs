@@ -17,6 +17,7 @@
 //! | `tls` | TLS settings from PEM (feature `tls`) |
 //! | `test_kit` | a server in memory and in virtual time, for tests (feature `test-kit`) |
 
+mod adapter;
 pub mod app;
 pub mod client;
 mod contain;

@@ -35,7 +35,7 @@ pub trait ByteStream {
     }
 }
 
-/// Adapts our stream to the traits of `futures-io`, and a `futures-io` stream to [`ByteStream`].
+/// Adapts a [`ByteStream`] to the traits of `futures-io`, and a stream of those traits to [`ByteStream`].
 #[derive(Clone, Copy, Debug)]
 pub struct FuturesIo<S>(pub S);
 
@@ -68,5 +68,26 @@ impl<S: ByteStream + Unpin> AsyncWrite for FuturesIo<S> {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.get_mut().0.poll_shutdown(cx)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for FuturesIo<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, into)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<Result<usize>> {
+        match from {
+            [one] => Pin::new(&mut self.0).poll_write(cx, one),
+            many => Pin::new(&mut self.0).poll_write_vectored(cx, many),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.0).poll_close(cx)
     }
 }

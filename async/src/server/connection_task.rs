@@ -24,6 +24,7 @@ use crate::server::upgrade::{Fate, Slot, Upgrade};
 use crate::server::verdict::{Blame, Verdict, refusal};
 use crate::socket::shared::Shared;
 use crate::socket::wakers::Party;
+#[cfg(feature = "http")]
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;

@@ -31,7 +31,7 @@ use crate::support::ours::OurServer;
 use crate::support::runtime::{Runtime, Setup};
 use proxies::{Kind, Proxy, free_port};
 
-support::both!(
+support::every_runtime!(
     through_a_proxy,
     through_a_proxy_with_a_password,
     tls_through_a_proxy,

@@ -13,3 +13,10 @@ mod on_smol {
 
     include!("scenarios/hub_body.rs");
 }
+
+mod on_a_third {
+    use crate::runtimes::on_a_third as runtime;
+    use sansws_example_runtime as ws;
+
+    include!("scenarios/hub_body.rs");
+}

@@ -128,3 +128,17 @@ pub mod on_smol {
         all
     }
 }
+
+/// A third runtime. Sockets that are not ours are smol's, whose reactor has a thread of its own.
+pub mod on_a_third {
+    serving!(sansws_example_runtime);
+
+    use sansws_example_runtime::{Mio, Runtime};
+
+    pub use super::on_smol::{Tcp, Unix, read_to_end, write};
+    pub use smol::future::block_on;
+
+    pub fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+        Mio::spawn(work);
+    }
+}

@@ -18,3 +18,11 @@ mod on_smol {
 
     include!("scenarios/server_body.rs");
 }
+
+mod on_a_third {
+    use super::*;
+    use crate::runtimes::on_a_third as runtime;
+    use sansws_example_runtime as ws;
+
+    include!("scenarios/server_body.rs");
+}

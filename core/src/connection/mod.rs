@@ -5,13 +5,13 @@
 //! The caller's duties, in full:
 //!
 //! 1. When bytes arrive, call [`receive`](Connection::receive) until it returns no event, and drop `consumed` bytes each time. While
-//! [`wants_input`](Connection::wants_input) is false, stop receiving and reading: the peer does not read its output, and an answer may find
-//! no room. Keep the remaining bytes, and continue with them later.
+//!    [`wants_input`](Connection::wants_input) is false, stop receiving and reading: the peer does not read its output, and an answer may find
+//!    no room. Keep the remaining bytes, and continue with them later.
 //! 2. When input ends, call [`end_of_input`](Connection::end_of_input). When a write fails, call
 //!    [`end_of_output`](Connection::end_of_output), and go on reading.
 //! 3. After any call that takes `&mut self`, write the slices that [`transmit`](Connection::transmit) lends, and report with
-//! [`transmitted`](Connection::transmitted) how much was written. When nothing is left, do what
-//! [`transport_action`](Connection::transport_action) returns.
+//!    [`transmitted`](Connection::transmitted) how much was written. When nothing is left, do what
+//!    [`transport_action`](Connection::transport_action) returns.
 //! 4. When [`deadline`](Connection::deadline) has passed, call [`tick`](Connection::tick). It may be called at any time.
 
 mod deadline;

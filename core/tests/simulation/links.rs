@@ -79,7 +79,7 @@ impl World {
                 Output::Event(HubEvent::Up) => {
                     self.nodes[at].refresh = Some(self.now + Duration::from_millis(40));
                 }
-                _ => {}
+                Output::Event(_) => {}
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::support::runtime::{Runtime, Setup};
 use crate::support::side::{Options, Side, against};
 
 crate::support::each_server!(we_close, they_close, they_close_normally, abandoned);
-crate::support::both!(shutdown, shutdown_of_local_tasks);
+crate::support::every_runtime!(shutdown, shutdown_of_local_tasks);
 
 fn closed(code: u16, reason: &str) -> Closed {
     Closed {

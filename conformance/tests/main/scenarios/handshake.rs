@@ -12,7 +12,7 @@ use crate::support::runtime::Runtime;
 use crate::support::side::{Options, Side, against};
 
 crate::support::each_server!(headers, subprotocols, reject, redirect);
-crate::support::both!(nobody_listens, misuse);
+crate::support::every_runtime!(nobody_listens, misuse);
 
 fn headers<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {

@@ -14,7 +14,7 @@ use crate::support::one_shot::{OneShot, dial};
 use crate::support::ours::OurServer;
 use crate::support::runtime::{Runtime, Setup};
 
-crate::support::both!(
+crate::support::every_runtime!(
     keepalive,
     silent_peer,
     silent_server,

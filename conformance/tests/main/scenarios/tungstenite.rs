@@ -13,7 +13,7 @@ use crate::support::one_shot::{OneShot, dial};
 use crate::support::ours::OurServer;
 use crate::support::runtime::{Runtime, Setup};
 
-crate::support::both!(
+crate::support::every_runtime!(
     their_client,
     their_client_is_closed,
     their_server,

@@ -9,7 +9,7 @@ use crate::support::data::{SIZES, noise};
 use crate::support::ours::OurServer;
 use crate::support::runtime::{Runtime, Setup, Smol, Tokio};
 
-crate::support::both!(tokio_server, smol_server);
+crate::support::every_runtime!(tokio_server, smol_server);
 
 fn tokio_server<R: Runtime>() {
     over_unix::<R, Tokio>();

@@ -15,11 +15,11 @@ use core::time::Duration;
 /// The longest that a scenario may take.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
-/// Tests `fn scenario<R: Runtime>()` on both runtimes.
-macro_rules! both {
+/// Tests `fn scenario<R: Runtime>()` on every runtime.
+macro_rules! every_runtime {
     ($($scenario:ident),* $(,)?) => { $(
         mod $scenario {
-            use crate::support::runtime::{Smol, Tokio};
+            use crate::support::runtime::{Smol, Third, Tokio};
 
             #[test]
             fn tokio() {
@@ -29,6 +29,11 @@ macro_rules! both {
             #[test]
             fn smol() {
                 super::$scenario::<Smol>();
+            }
+
+            #[test]
+            fn third() {
+                super::$scenario::<Third>();
             }
         }
     )* };
@@ -106,4 +111,4 @@ macro_rules! each_side {
     };
 }
 
-pub(crate) use {both, each_client, each_server, each_side};
+pub(crate) use {each_client, each_server, each_side, every_runtime};

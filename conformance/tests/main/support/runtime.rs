@@ -1,5 +1,5 @@
-//! Both adapters behind one trait, so that each scenario is written once.
-//! One macro writes both implementations: the adapters have the same names, and types that come from the core.
+//! The adapters, and a third runtime, behind one trait, so that each scenario is written once.
+//! One macro writes all implementations: the adapters have the same names, and types that come from the core.
 
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -91,6 +91,10 @@ pub struct Tokio;
 /// smol, by `sansws-smol`.
 #[derive(Debug)]
 pub struct Smol;
+
+/// A runtime outside this project's adapters, by the crate that shows how to bring one.
+#[derive(Debug)]
+pub struct Third;
 
 macro_rules! runtime {
     ($name:ident, $adapter:ident, $unix:ty, $block_on:path, $sleep:path, $serve_local:path) => {
@@ -197,6 +201,15 @@ runtime!(
     locally_on_smol
 );
 
+runtime!(
+    Third,
+    sansws_example_runtime,
+    smol::net::unix::UnixStream,
+    smol::future::block_on,
+    sansws_example_runtime::sleep,
+    locally_on_third
+);
+
 fn on_tokio<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -222,5 +235,18 @@ where
 {
     let tasks = smol::LocalExecutor::new();
     let spawn = |task: sansws_smol::LocalTask| tasks.spawn(task).detach();
+    tasks.run(server.serve_local(handler, spawn)).await
+}
+
+async fn locally_on_third<H, F>(
+    server: sansws_example_runtime::Server,
+    handler: H,
+) -> Result<(), Error>
+where
+    H: Fn(sansws_example_runtime::Upgrade) -> F + Clone + 'static,
+    F: Future<Output = Result> + 'static,
+{
+    let tasks = smol::LocalExecutor::new();
+    let spawn = |task: sansws_example_runtime::LocalTask| tasks.spawn(task).detach();
     tasks.run(server.serve_local(handler, spawn)).await
 }

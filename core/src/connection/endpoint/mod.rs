@@ -30,12 +30,12 @@ use crate::time::Instant;
 /// The caller's duties are those for a [`Connection`], which starts earlier here, and ends later:
 ///
 /// 1. When bytes arrive, call [`receive`](Self::receive) until it returns no event, and drop `consumed` bytes each time. Stop while
-/// [`wants_input`](Self::wants_input) is false, and continue later with the remaining bytes.
+///    [`wants_input`](Self::wants_input) is false, and continue later with the remaining bytes.
 /// 2. When input ends or reading fails, call [`end_of_input`](Self::end_of_input), and `receive` with the remaining bytes, even if there
-/// are none. When a write fails, call [`end_of_output`](Self::end_of_output), and go on reading.
+///    are none. When a write fails, call [`end_of_output`](Self::end_of_output), and go on reading.
 /// 3. After any of these calls, write what [`transmit`](Self::transmit) lends or [`take_output`](Self::take_output) returns, and report
-/// with [`transmitted`](Self::transmitted) how much was written. When nothing is left, do what [`transport_action`](Self::transport_action)
-/// returns.
+///    with [`transmitted`](Self::transmitted) how much was written. When nothing is left, do what [`transport_action`](Self::transport_action)
+///    returns.
 /// 4. When [`deadline`](Self::deadline) has passed, call [`tick`](Self::tick).
 ///
 /// ```
