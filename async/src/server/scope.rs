@@ -9,7 +9,9 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::error::{Error, RequestError, Result};
+#[cfg(any(feature = "json", feature = "query"))]
+use crate::error::RequestError;
+use crate::error::{Error, Result};
 use crate::socket::policy::ConnectionPolicy;
 use sansws_core::handshake::Request;
 use sansws_core::http::forwarded::Forwarded;
