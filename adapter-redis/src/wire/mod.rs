@@ -68,7 +68,7 @@ pub enum WireError {
 pub enum Payload<'a> {
     /// Messages of a group.
     Messages(Batch<'a>),
-    /// Users came or went.
+    /// Users came, went, or changed.
     Presence(PresenceChange),
     /// Close all channels of the group.
     Close {
