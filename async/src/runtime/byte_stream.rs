@@ -10,7 +10,7 @@ use sansws_core::connection::SendProgress;
 
 /// A stream of bytes in both directions.
 ///
-/// `poll_read` and `poll_write` register the waker of the context when they are pending, each for itself, the newest only.
+/// `poll_read` and `poll_write` register the context's waker when they are pending, separately, and only the newest.
 pub trait ByteStream {
     /// Reads into `into`; returns 0 at the end of input.
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize>>;
@@ -24,7 +24,7 @@ pub trait ByteStream {
     /// Shuts down the writing side; reading goes on.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
 
-    /// Returns how far the peer has taken what was written, if the operating system tells.
+    /// Returns how much of the output the peer has taken, if the operating system tells.
     fn send_progress(&self) -> Option<SendProgress> {
         None
     }
