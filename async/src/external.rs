@@ -79,7 +79,7 @@ impl ExternalUpgrade {
         self
     }
 
-    /// Returns the hub of its policy, whose timers the caller must drive: see [`drive_hub_beside`](super::drive_hub_beside).
+    /// Returns the hub of its policy, whose timers the caller must drive: see [`drive_hub_beside`](crate::internal::drive_hub_beside).
     pub const fn hub(&self) -> Option<&HubRef> {
         self.policy.hub.as_ref()
     }
@@ -131,7 +131,7 @@ pub struct AcceptedUpgrade {
 }
 
 impl AcceptedUpgrade {
-    /// Runs a handler on the connection, as [`serve`](super::serve) would: it drives the socket beside the handler, closes with the
+    /// Runs a handler on the connection, as [`serve`](crate::internal::serve) would: it drives the socket beside the handler, closes with the
     /// code that the result maps to, and waits for the end.
     pub async fn run<T, H, F>(self, transport: T, handler: H) -> Outcome
     where

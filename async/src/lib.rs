@@ -10,7 +10,7 @@
 //! | [`socket`] | an open connection: [`WebSocket`], its halves, streams and counters |
 //! | [`server`] | accepting, upgrading, running handlers, draining: [`ServerHandle`], [`Upgrade`] |
 //! | [`client`] | connecting, tunnels, redirects, and [`Client`], which reconnects |
-//! | [`hub`] | channels and groups for connections and tasks: [`Hub`] |
+//! | [`hub`] | channels and groups for connections and tasks: [`hub::Hub`] |
 //! | [`app`] | routers of handlers, layers, endpoints, pages |
 //! | [`metrics`] | counters, their Prometheus text, health, tracing spans |
 //! | `external` | upgrades that another HTTP stack parsed (feature `http`) |

@@ -15,7 +15,7 @@ pub struct Config {
     pub deflate: Option<Deflate>,
     /// Whether pings are answered automatically (default). Otherwise the caller answers each ping it receives.
     pub auto_pong: AutoPong,
-    /// Whether the async shell keeps the peer's pings and pongs for [`receive_event`](crate::drive::WebSocket::receive_event); default
+    /// Whether the async shell keeps the peer's pings and pongs for `WebSocket::receive_event`; default
     /// off, and always on with [`AutoPong::Off`]. A [`Connection`](crate::connection::Connection) always reports them.
     pub control_frames: bool,
 }
@@ -35,7 +35,7 @@ pub enum AutoPong {
     #[default]
     On,
     /// The caller sends the pongs: it receives pings as events, and answers each, or only the newest, by `pong`. Peers give up on an
-    /// endpoint that does not answer. A [`Client`](crate::drive::Client) nevertheless answers by itself.
+    /// endpoint that does not answer. A `Client` nevertheless answers by itself.
     Off,
 }
 

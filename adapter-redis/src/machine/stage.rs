@@ -1,4 +1,4 @@
-//! How far the subscription to a group is.
+//! The state of the subscription to a group.
 
 /// Maximum number of messages that are held until the position of their group is known. Beyond it, the oldest is dropped, which shows as a
 /// gap and is repaired.

@@ -20,7 +20,7 @@
 //! message  = flags [sender] [key] [expires] [exclude] [users] content
 //! flags      1 unsaved   2 binary   4 sender   8 key   16 expires   32 exclude   64 users   128: none yet
 //! sender   = channel         channel = node(8) slot(4) generation(4)
-//! key      = name            name    = length(2) octets
+//! key      = name            name    = length(2) bytes
 //! expires  = duration(8)     from when it was published, in microseconds; so are all times
 //! exclude  = n(4) *channel
 //! users    = n(4) *name n(4) *name                                             who does not receive it, to whom it is not replayed
@@ -68,7 +68,7 @@ pub enum WireError {
 pub enum Payload<'a> {
     /// Messages of a group.
     Messages(Batch<'a>),
-    /// Users came or went.
+    /// Users came, went, or changed.
     Presence(PresenceChange),
     /// Close all channels of the group.
     Close {

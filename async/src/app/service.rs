@@ -24,7 +24,7 @@ use sansws_core::handshake::{Refusal, Request};
 use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::{Miss, Pattern, Routes, UrlError};
 
-/// A [`Router`](crate::app::Router) whose routes were checked. Clones share it.
+/// A [`Router`](crate::Router) whose routes were checked. Clones share it.
 #[derive(Debug)]
 pub struct App<T: Transport>(Arc<Inner<T>>);
 

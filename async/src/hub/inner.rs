@@ -147,7 +147,6 @@ impl Inner {
 
     /// Carries commands of a node to the broker, and the resulting events to the nodes, until there are none; or to the link with other
     /// processes.
-    /// the hub with others.
     pub(super) fn carry(&self, now: Instant, node: &Node, wakes: &mut Wakes) {
         let broker = match &self.backplane {
             Backplane::Here(broker) => broker,
@@ -243,7 +242,6 @@ impl Inner {
 
     /// Returns whether publishers have to wait, for readers to have a turn or for the link; the waker is then woken when they no longer
     /// do.
-    /// when they need no longer.
     pub(super) fn is_crowded(&self, waker: Option<&Waker>) -> bool {
         self.needs_turn(waker)
             || match &self.backplane {
@@ -265,7 +263,6 @@ impl Inner {
 
     /// Returns whether publishers yield once, because readers need a turn that cannot be awaited: a test outside its virtual world
     /// would wait for a clock that it moves itself.
-    /// wait for a clock that it moves itself.
     pub(super) fn gives_way(&self) -> bool {
         self.is_virtual() && self.outlets.crowding.is_crowded(None)
     }

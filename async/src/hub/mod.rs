@@ -65,7 +65,7 @@ pub trait HubEnv {
 
 /// Channels, groups, history and presence of a process. Clones share one hub, which any thread may use, inside and outside handlers.
 ///
-/// Give it to a router ([`Router::hub`](crate::app::router::Router::hub)), and its connections can
+/// Give it to a router ([`Router::hub`](crate::Router::hub)), and its connections can
 /// [`join`](super::WebSocket::join) groups. A server that it was given to keeps its time; without one, run
 /// [`drive_hubs`] beside your work.
 ///

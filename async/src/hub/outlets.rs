@@ -1,4 +1,4 @@
-//! Who is told of what happens on the nodes.
+//! The listeners for events of the nodes.
 
 use crate::hub::crowding::Crowding;
 use crate::hub::events::Listeners;

@@ -35,7 +35,6 @@ use sansws_core::route::Pattern;
 
 /// Serves one connection: reads requests, answers those for pages, runs the handler of a WebSocket request while driving the socket, closes
 /// with the code that the handler's result maps to, and waits for the end of TCP.
-/// socket beside it, closes with the code that the handler's result maps to, and waits for the end of TCP.
 ///
 /// The handler's task is this future: while the handler waits for something else, pings are answered, deadlines kept and
 /// output written. A panic of the handler is contained and closes with 1011.
@@ -178,7 +177,6 @@ fn note_failure(handle: &ServerHandle, error: &Error) {
 
 /// Runs a handler on a connection whose handshake another stack has done, as [`serve`] would: it drives the socket beside the handler,
 /// closes with the code that the result maps to, and waits for the end.
-/// handler, closes with the code that the result maps to, and waits for the end.
 #[cfg(feature = "http")]
 pub(crate) async fn run<T, H, F>(
     socket: WebSocket<T>,

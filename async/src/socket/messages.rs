@@ -19,8 +19,8 @@ pub struct Messages<'a, T: Transport, M> {
 }
 
 impl<T: Transport> WebSocket<T> {
-    /// The messages as a stream of one type: `String`, `Vec<u8>`, `Json<V>` or [`Message`]. A message that does not fit is an error,
-    /// which maps to its close code when the handler returns it.
+    /// The messages as a stream of one type: `String`, `Vec<u8>`, `Json<V>` or [`Message`](sansws_core::message::Message). A message that
+    /// does not fit is an error, which maps to its close code when the handler returns it.
     pub fn messages<M: FromMessage>(&mut self) -> Messages<'_, T, M> {
         Messages {
             socket: self,

@@ -43,7 +43,7 @@ impl<'a, T: Transport> MessageReader<'a, T> {
     /// Returns the next chunk, as soon as there is one; text is split between characters. `None` after the last.
     ///
     /// # Errors
-    /// As for `receive`; and [`Error::Disconnect`](super::Error::Disconnect) even if the peer closed normally, because its message
+    /// As for `receive`; and [`Error::Disconnect`](crate::Error::Disconnect) even if the peer closed normally, because its message
     /// never ended.
     pub async fn next(&mut self) -> Result<Option<Message>, Error> {
         if let Some(first) = self.first.take() {

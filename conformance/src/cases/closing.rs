@@ -27,7 +27,7 @@ fn with_close(frames: impl Into<Vec<Frame>>) -> Script {
     Script::new().send(frames).expect(Want::Close(NORMAL))
 }
 
-/// Good codes, each with what it may be answered with: itself, or 1000.
+/// Valid codes, each with the codes allowed in the answer: itself, or 1000.
 static ANSWERS: [[u16; 2]; 13] = [
     [1000, 1000],
     [1001, 1000],

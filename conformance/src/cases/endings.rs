@@ -20,7 +20,7 @@ const STREAM: &str =
 const FAILS: &str = "The connection fails with 1002.";
 const ONE_CLOSE: &str = "One Close comes back, and nothing else.";
 
-/// What stands behind a Close frame, and must not be looked at.
+/// Bytes after a Close frame, which must be ignored.
 type Frames = fn() -> Vec<Frame>;
 
 const BEHIND: [(&str, &str, Frames); 7] = [

@@ -104,7 +104,7 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Numbered pings, and text behind them.
+/// Numbered pings, followed by text.
 fn flood(count: usize) -> Vec<Frame> {
     (0..count)
         .map(|n| ping(numbered(n)))
@@ -152,7 +152,7 @@ fn whole_or_refused(script: Script, text: bool, payload: Vec<u8>) -> Script {
         .close()
 }
 
-/// A message with a pause behind each octet.
+/// A message with a pause after each byte.
 fn slowly(message: &Frame) -> Script {
     let mut begin = message.clone().claim(message.payload.len() as u64);
     begin.payload.clear();

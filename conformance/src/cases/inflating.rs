@@ -1,4 +1,4 @@
-//! Cases 25.5: compressed messages that cannot be, that are too much, and that are not what they say.
+//! Cases 25.5: compressed messages that are impossible, too large, or not what they claim.
 //! RFC 7692 section 7.2.2; RFC 6455 sections 8.1 and 10.4.
 
 use super::streams::{COMPRESSED, ECHOES, HELLO, INFLATE, WRONG, open, packed};

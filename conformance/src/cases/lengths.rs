@@ -1,4 +1,4 @@
-//! Cases 22.*: how lengths are written, what they claim, and where octets are cut.
+//! Cases 22.*: how lengths are encoded, what they claim, and where bytes are cut.
 //! RFC 6455 sections 5.2 and 10.4.
 
 use super::utf8::fragments;
@@ -19,7 +19,7 @@ const FAILS: &str = "The connection fails with 1002; letting it pass is non-stri
 const ECHOES: &str = "The same comes back.";
 const TOO_BIG: &[u16] = &[1009, 1002];
 
-/// Frames whose length is written in more octets than needed.
+/// Frames whose length is encoded in more bytes than needed.
 const WASTEFUL: [(&str, usize, Coding, &str); 8] = [
     ("22.1.1", 0, Coding::Sixteen, "0 in 16 bits"),
     ("22.1.2", 5, Coding::Sixteen, "5 in 16 bits"),
@@ -226,7 +226,7 @@ pub fn cases() -> Vec<Case> {
     all
 }
 
-/// A frame that wastes octets: the sentence binds its sender, and does not say that the receiver must fail.
+/// A frame that wastes bytes: the rule binds its sender, and does not require the receiver to fail.
 fn wasteful(frame: Frame, answer: Want) -> Script {
     Script::new()
         .send([frame])

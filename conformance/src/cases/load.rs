@@ -32,7 +32,7 @@ fn message(is_text: bool, payload: Vec<u8>) -> Frame {
     }
 }
 
-/// A message in fragments of so many octets.
+/// A message in fragments of so many bytes.
 fn fragments(is_text: bool, payload: &[u8], size: usize) -> Vec<Frame> {
     let count = payload.chunks(size).count();
     let part = |(at, part): (usize, &[u8])| {

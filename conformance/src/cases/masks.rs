@@ -1,4 +1,4 @@
-//! Cases 23.*: who masks, and with what.
+//! Cases 23.*: which side masks, and with which keys.
 //! RFC 6455 sections 5.1 and 5.3.
 
 use crate::case::{Case, case};
@@ -14,7 +14,7 @@ const FRESH: &str = "RFC 6455 5.3: \"The masking key is a 32-bit value chosen at
 /// Makes a frame.
 type Make = fn() -> Frame;
 
-/// What is sent against the rule.
+/// Frames that break the rule.
 const WRONG: [(&str, Make); 6] = [
     ("text", || text("Hello")),
     ("an empty binary message", || binary("")),

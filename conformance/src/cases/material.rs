@@ -1,8 +1,8 @@
-//! What long cases send: text and octets that look like what people send. All of it is made here.
+//! The messages of long cases: text and bytes that resemble real messages. All of it is generated here.
 
 use std::sync::OnceLock;
 
-/// What a message looks like.
+/// The style of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Material {
     /// Records in JSON.

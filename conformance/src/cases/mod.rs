@@ -1,5 +1,5 @@
 //! All cases, by family.
-//! Families 1 to 13 are the classic ones, with their numbers; from 20 on stands what those never ask.
+//! Families 1 to 13 are the classic ones, with their numbers; from 20 on they are new.
 
 mod material;
 
@@ -125,7 +125,7 @@ mod tests {
                 _ => false,
             };
             let steps = case.script(&setting).steps;
-            // What a check allows is not to be seen from outside.
+            // The effect of a check is not visible from outside.
             let checks = steps.iter().any(|step| matches!(step, Step::Until(..)));
             let may = steps.iter().any(free);
             assert!(checks || may == case.freedom.is_some(), "{}", case.id);

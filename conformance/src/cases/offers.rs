@@ -1,4 +1,4 @@
-//! Cases 25.1, 25.2, 25.6 and 25.7: what is offered and answered for permessage-deflate, and that windows are kept to.
+//! Cases 25.1, 25.2, 25.6 and 25.7: offers and answers of permessage-deflate, and keeping to windows.
 //! RFC 7692 sections 5.1 and 7.1.
 
 use crate::case::{Case, case};
@@ -155,7 +155,7 @@ fn offers() -> Vec<Case> {
     all
 }
 
-/// An offer as it stands, and what answers may fit.
+/// An offer as written, and the answers that fit.
 fn offered(setting: &Setting, offer: &str, params: Vec<Params>) -> Script {
     let head = setting.request().with("Sec-WebSocket-Extensions", offer);
     let fits = move |head: &Head| opening::check_response(head, KEY, &params).map(drop);
@@ -260,7 +260,7 @@ fn beyond() -> Case {
     .free("RFC 7692 binds the sender to its window, and lets the receiver have a larger one")
 }
 
-/// The next octet of a generator that does not repeat itself for long.
+/// Returns the next byte of a generator with a long period.
 fn noise(seed: &mut u32) -> u8 {
     *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
     (*seed >> 24) as u8

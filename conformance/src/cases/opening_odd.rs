@@ -18,7 +18,7 @@ const PROTOCOLS: &str = "RFC 6455 4.2.2: the subprotocol is \"either a single va
 pub fn cases() -> Vec<Case> {
     let mut all = vec![
         case("20.1.8", "Send octets like those of a TLS client, and an empty line, instead of HTTP.", "A refusal, or the end of TCP.", REFUSE, |_| {
-            // What ends a head stands behind it: there is nothing to wait for.
+            // The end of the head follows it: there is nothing to wait for.
             let hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[0x5a; 128], b"\r\n\r\n"].concat();
             Script::raw()
                 .octets(hello)

@@ -20,7 +20,7 @@ fn alone(bad: Frame) -> Script {
     Script::new().send([bad]).fails(PROTOCOL)
 }
 
-/// A good message before, a ping behind.
+/// A valid message before, a ping after.
 fn between(bad: Frame, chop: Chop) -> Script {
     Script::new()
         .send_chopped([good(), bad, ping("")], chop)

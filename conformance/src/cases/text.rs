@@ -1,4 +1,4 @@
-//! Cases 28.*: UTF-8 where the classic suite does not look: ends inside characters, cuts at each octet, blocks of wide registers.
+//! Cases 28.*: UTF-8 that the classic suite does not cover: ends inside characters, cuts at each byte, blocks of wide registers.
 //! RFC 6455 sections 5.6 and 8.1; RFC 3629.
 
 use super::utf8::{REASON, fragments};
@@ -12,7 +12,7 @@ const BAD: &str = "RFC 6455 8.1: \"When an endpoint is to interpret a byte strea
 const FAILS: &str = "The connection fails with 1007.";
 const ECHOES: &str = "The same comes back.";
 
-/// Characters of 2, 3 and 4 octets.
+/// Characters of 2, 3 and 4 bytes.
 const CHARACTERS: [&str; 3] = ["\u{e4}", "\u{20ac}", "\u{1f600}"];
 
 /// Octets that are no characters, with where a cut falls.

@@ -11,10 +11,10 @@ const BAD: &str = "RFC 6455 8.1: \"When an endpoint is to interpret a byte strea
 const FAILS: &str = "The connection fails with 1007.";
 const GREEK: &[u8] = "\u{3ba}\u{1f79}\u{3c3}\u{3bc}\u{3b5}".as_bytes();
 
-/// 132 payloads: number, whether it is UTF-8, octets in hexadecimal digits.
+/// 132 payloads: number, whether it is UTF-8, bytes in hexadecimal.
 const PAYLOADS: &str = include_str!("utf8-cases.tsv");
 
-/// A text message in fragments of so many octets.
+/// A text message in fragments of so many bytes.
 pub(super) fn fragments(payload: &[u8], size: usize) -> Vec<Frame> {
     let count = payload.chunks(size).count();
     payload
@@ -204,7 +204,7 @@ fn late(whole: &[u8], first: usize, second: usize, framed: bool) -> Script {
             .send([continuation(part(second, end))])
             .fails(INVALID);
     }
-    // One frame: its header claims all of it, and the octets come in three pieces. The key is zero, so that they need no mask.
+    // One frame: its header announces all of it, and the bytes arrive in three chunks. The key is zero, so that they need no mask.
     let begin = text(part(0, first))
         .claim(end as u64)
         .masking(crate::frame::Masking::Key([0; 4]));

@@ -16,7 +16,7 @@ use sansws_core::time::Instant;
 use crate::run::memory::Subject;
 use crate::script::Peer;
 
-/// What echo endpoints of the suite take and agree to.
+/// The configuration of the suite's echo endpoints.
 pub fn config() -> Config {
     Config {
         limits: Limits {
@@ -190,7 +190,7 @@ impl Subject for Core {
                 return all;
             }
             connection.transmitted(all.len() - before);
-            // What it did not read while much was unsent.
+            // Input that was not read while much was unsent.
             self.go_on(now);
         }
     }

@@ -1,4 +1,4 @@
-//! Endpoints that echo, in memory: what `wsconform self` runs.
+//! Echo endpoints in memory, for `wsconform self`.
 
 mod adapters;
 mod core;

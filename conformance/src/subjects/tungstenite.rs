@@ -136,7 +136,7 @@ fn client<R>(result: Result<(WebSocket<Pipe>, R), HandshakeError<ClientHandshake
     }
 }
 
-/// Echoes what there is; says whether the connection goes on.
+/// Echoes available messages; returns whether the connection goes on.
 fn echo(socket: &mut WebSocket<Pipe>) -> bool {
     loop {
         match socket.read() {

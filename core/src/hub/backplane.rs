@@ -161,7 +161,6 @@ pub enum Event {
     Received(Arc<Publication>),
     /// A publication in a group that matches a filter of the node, only for watchers: members get it as `Received`, or it is included
     /// in their position.
-    /// it in their position.
     Watched(Arc<Publication>),
     /// An answer to `Publish`.
     Published {

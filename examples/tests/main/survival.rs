@@ -80,7 +80,7 @@ async fn more_clients_than_file_descriptors_make_accepting_pause_and_go_on() {
 #[tokio::test]
 async fn each_connection_is_a_span() {
     for runtime in RUNTIMES {
-        let (_running, url, said) = echo(runtime, "", "sansws_core=debug");
+        let (_running, url, said) = echo(runtime, "", "sansws_async=debug");
         let mut client = Client::connect(&url).await;
         client.send("hello").await;
         client.text().await;
