@@ -15,7 +15,7 @@ use crate::keys::Keys;
 use crate::memory::{Said, Server as Memory};
 use crate::name::Name;
 use crate::options::RedisOptions;
-use crate::request::{Channel, Mark, Push, Reply, Request, Seat};
+use crate::request::{Channel, Incarnation, Mark, Push, Reply, Request};
 use crate::scripts::Scripts;
 use crate::server::Server;
 use crate::wire::Messages;
@@ -50,8 +50,8 @@ impl Both {
         ["a", "b{}%", "c"][self.below(3) as usize].into()
     }
 
-    fn seat(&mut self) -> Seat {
-        Seat {
+    fn seat(&mut self) -> Incarnation {
+        Incarnation {
             node: NodeId(1 + u64::from(self.below(2))),
             term: self.below(6),
         }
@@ -70,7 +70,7 @@ impl Both {
                 message: PreparedMessage::new(text.as_str()),
                 sender: None,
                 options: PublishOptions {
-                    unsaved: !saved,
+                    without_history: !saved,
                     ..PublishOptions::default()
                 },
             });
@@ -250,7 +250,7 @@ impl Both {
         // The second arrives after everything that the first caused.
         for request in [
             redis,
-            Request::Groups(Seat {
+            Request::Groups(Incarnation {
                 node: NodeId(9),
                 term: 9,
             }),

@@ -20,7 +20,7 @@
 use sansws_core::hub::NodeId;
 
 use crate::name::Name;
-use crate::request::{Channel, Seat};
+use crate::request::{Channel, Incarnation};
 
 /// Makes names.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl Keys {
     }
 
     /// Returns the key of a group's users on a seat.
-    pub fn present(&self, group: &str, seat: Seat) -> String {
+    pub fn present(&self, group: &str, seat: Incarnation) -> String {
         self.of_group(group) + ":p:" + &seat_name(seat)
     }
 
@@ -139,7 +139,7 @@ impl Keys {
     }
 
     /// Returns the key of the groups in which a seat has a place.
-    pub fn places(&self, seat: Seat) -> String {
+    pub fn places(&self, seat: Incarnation) -> String {
         self.registry("places:") + &seat_name(seat)
     }
 
@@ -149,14 +149,14 @@ impl Keys {
 }
 
 /// Returns the name of a seat in Redis.
-pub fn seat_name(seat: Seat) -> String {
+pub fn seat_name(seat: Incarnation) -> String {
     format!("{}.{}", seat.node, seat.term)
 }
 
 /// Returns the seat with this name.
-pub fn parse_seat(name: &str) -> Option<Seat> {
+pub fn parse_seat(name: &str) -> Option<Incarnation> {
     let (node, term) = name.split_once('.')?;
-    Some(Seat {
+    Some(Incarnation {
         node: NodeId(u64::from_str_radix(node, 16).ok()?),
         term: term.parse().ok()?,
     })
@@ -191,7 +191,7 @@ mod tests {
         let keys = Keys::new("app");
         assert_eq!(keys.meta("lobby"), "app:{lobby}:m");
         assert_eq!(keys.meta("}{"), "app:{%7D%7B}:m");
-        let seat = Seat {
+        let seat = Incarnation {
             node: NodeId(10),
             term: 3,
         };

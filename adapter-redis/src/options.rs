@@ -150,7 +150,7 @@ impl RedisOptions {
             timeout: Duration::from_secs(5),
             backoff: Backoff {
                 base: Duration::from_millis(100),
-                most: Duration::from_secs(5),
+                max: Duration::from_secs(5),
             },
             max_ahead: 64 << 20,
             tls: Tls::default(),

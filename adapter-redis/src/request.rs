@@ -28,7 +28,7 @@ pub enum Channel {
 
 /// A node in presence. Its term changes after each outage, so that clearing an earlier term cannot remove what was announced since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Seat {
+pub struct Incarnation {
     /// The node.
     pub node: NodeId,
     /// Its term.
@@ -125,7 +125,7 @@ pub enum Request {
         /// The group.
         group: Name,
         /// The node.
-        seat: Seat,
+        seat: Incarnation,
         /// The users.
         users: Vec<Present>,
         /// The epoch of the group's presence, in case one starts.
@@ -137,7 +137,7 @@ pub enum Request {
         /// The group.
         group: Name,
         /// The node.
-        seat: Seat,
+        seat: Incarnation,
         /// Their names.
         users: Option<Vec<Name>>,
         /// The epoch of the group's presence, in case one starts.
@@ -147,7 +147,7 @@ pub enum Request {
     /// [`Reply::GivenUp`] if its lease has ended and another node was told to clear it.
     Register {
         /// The node.
-        seat: Seat,
+        seat: Incarnation,
         /// The groups.
         groups: Vec<Name>,
         /// The lease, from now on, if there is none yet.
@@ -157,18 +157,18 @@ pub enum Request {
     /// up. Reply: [`Reply::Done`].
     Unregister {
         /// The node.
-        seat: Seat,
+        seat: Incarnation,
         /// The groups.
         groups: Vec<Name>,
         /// Whether the node is being cleared.
         whole: bool,
     },
     /// Get the groups in which a node has a place: [`Reply::Groups`].
-    Groups(Seat),
+    Groups(Incarnation),
     /// Renew the lease of a node: [`Reply::Beat`].
     Beat {
         /// The node.
-        seat: Seat,
+        seat: Incarnation,
         /// Whether it watches filters.
         watching: bool,
         /// The lease, from now on.
@@ -229,7 +229,7 @@ pub enum Reply {
         /// Whether any node watches filters.
         watched: bool,
         /// Nodes whose lease has ended. The node that learns of them clears them, within another lease.
-        dead: Vec<Seat>,
+        dead: Vec<Incarnation>,
         /// The time by the clock of Redis, in microseconds.
         time: u64,
     },

@@ -366,7 +366,7 @@ impl Scripts {
     fn presence(
         &self,
         group: &Name,
-        seat: crate::request::Seat,
+        seat: crate::request::Incarnation,
         what: &str,
         fresh: u64,
     ) -> Arguments {
@@ -389,7 +389,7 @@ impl Scripts {
     fn registry(
         &self,
         what: &str,
-        seat: crate::request::Seat,
+        seat: crate::request::Incarnation,
         lease: u64,
         rest: &[Name],
         expect: Expect,

@@ -34,7 +34,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "who leaves while the place is asked for is present for ever",
-        file: "seat.rs",
+        file: "incarnation.rs",
         right: "match node.waiting.get_mut(name) {",
         wrong: "match node.waiting.get_mut(name).filter(|_| false) {",
     },
@@ -88,13 +88,13 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "an earlier seat is cleared away together with the one that took its place",
-        file: "seat.rs",
+        file: "incarnation.rs",
         right: "node.term += 1;",
         wrong: "",
     },
     Fault {
         name: "who was on a node that died is present for ever",
-        file: "seat.rs",
+        file: "incarnation.rs",
         right: "self.begin_sweep(dead);",
         wrong: "let _ = dead;",
     },
@@ -118,19 +118,19 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "steps of a group overtake each other",
-        file: "lane.rs",
+        file: "serial_queue.rs",
         right: "        if self.busy {\n            return None;",
         wrong: "        if self.busy && self.queue.len() > 9_999 {\n            return None;",
     },
     Fault {
         name: "messages are compressed for windows that nobody has any more",
-        file: "seat.rs",
+        file: "incarnation.rs",
         right: "fold(0, |all, node| all | node.windows)",
         wrong: "fold(self.windows, |all, node| all | node.windows)",
     },
     Fault {
         name: "a node that goes is not unsubscribed",
-        file: "seat.rs",
+        file: "incarnation.rs",
         right: "self.want(&Channel::Node(id), false);",
         wrong: "",
     },

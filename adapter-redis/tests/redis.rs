@@ -298,7 +298,11 @@ async fn messages_to_one_channel_or_user_and_closing_reach_other_servers() {
     assert_eq!(ada.closed().unwrap().code(), 1008);
     let mut bob = one.enter("lobby").await;
     said(&mut bob).await;
-    other.hub.publish("lobby", "the last").now().unwrap();
+    other
+        .hub
+        .publish("lobby", "the last")
+        .try_publish()
+        .unwrap();
     other
         .hub
         .close_all("lobby", CloseCode::NORMAL, "bye")
@@ -321,7 +325,10 @@ async fn a_client_recovers_on_another_server_what_it_missed_and_nothing_else() {
     // Many at once: they lie together in Redis, and are told apart.
     let missed: Vec<String> = (0..90).map(|n| format!("missed {n}")).collect();
     for text in &missed {
-        one.hub.publish("lobby", text.as_str()).now().unwrap();
+        one.hub
+            .publish("lobby", text.as_str())
+            .try_publish()
+            .unwrap();
     }
     publish(&one.hub, "lobby", "and this").await;
     let mut again = other.enter(&format!("lobby?since={seen}")).await;
@@ -338,7 +345,7 @@ async fn a_client_recovers_on_another_server_what_it_missed_and_nothing_else() {
     for n in 0..100 {
         one.hub
             .publish("lobby", format!("{n}").as_str())
-            .now()
+            .try_publish()
             .unwrap();
     }
     publish(&one.hub, "lobby", "x").await;
@@ -489,7 +496,11 @@ async fn while_redis_is_down_a_server_says_so_serves_its_own_and_is_linked_again
     assert!(one.status.to_prometheus().contains("sansws_redis_up 0"));
     // Its own members hear it, without a number.
     assert_eq!(
-        one.hub.publish("lobby", "alone").now().unwrap().position,
+        one.hub
+            .publish("lobby", "alone")
+            .try_publish()
+            .unwrap()
+            .position,
         None
     );
     assert_eq!(text(&mut ada).await, "alone");
@@ -508,7 +519,7 @@ async fn while_redis_is_down_a_server_says_so_serves_its_own_and_is_linked_again
 async fn clients_are_sent_elsewhere_when_redis_stays_away() {
     let mut server = Server::durable();
     let mut options = options();
-    options.when_down = OutagePolicy::Close {
+    options.on_outage = OutagePolicy::Close {
         patience: Duration::from_millis(300),
         window: Duration::from_millis(300),
     };

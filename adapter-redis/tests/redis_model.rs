@@ -12,15 +12,15 @@ use sansws_core::hub::{
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::time::{Duration, Instant};
-use sansws_redis::request::{Channel, Entry, Mark, Name, Push, Reply, Request, Seat};
+use sansws_redis::request::{Channel, Entry, Incarnation, Mark, Name, Push, Reply, Request};
 use sansws_redis::wire::{self, Messages};
 
 const LEASE: Duration = Duration::from_secs(3);
-const SEAT: Seat = Seat {
+const SEAT: Incarnation = Incarnation {
     node: NodeId(1),
     term: 1,
 };
-const OTHER: Seat = Seat {
+const OTHER: Incarnation = Incarnation {
     node: NodeId(2),
     term: 1,
 };
@@ -94,7 +94,7 @@ fn message(text: &str, unsaved: bool) -> Messages {
         message: PreparedMessage::new(text),
         sender: None,
         options: PublishOptions {
-            unsaved,
+            without_history: unsaved,
             ..PublishOptions::default()
         },
     });
@@ -140,7 +140,7 @@ fn ada() -> Present {
     }
 }
 
-fn enter(seat: Seat) -> Request {
+fn enter(seat: Incarnation) -> Request {
     Request::Enter {
         group: "room".into(),
         seat,

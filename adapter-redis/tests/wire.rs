@@ -38,7 +38,7 @@ fn vectors() -> Vec<(String, Vec<u8>)> {
             PreparedMessage::new(Content::Binary(&[0, 255])),
             PublishOptions {
                 exclude: vec![channel(1), channel(70_000)],
-                unsaved: true,
+                without_history: true,
                 key: Some("price".into()),
                 id: Some("is not part of it".into()),
                 expires: Some(Duration::from_millis(1_500)),

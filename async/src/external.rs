@@ -50,7 +50,7 @@ impl ExternalUpgrade {
 
     /// Selects a subprotocol: the first of ours, in order of preference, that the client offers.
     pub fn subprotocols<'a>(mut self, ours: impl IntoIterator<Item = &'a str>) -> Self {
-        self.accept.subprotocol = self.request.choose(ours);
+        self.accept.subprotocol = self.request.select_subprotocol(ours);
         self
     }
 
@@ -92,7 +92,7 @@ impl ExternalUpgrade {
         self.policy.check_origin(&self.request, None)?;
         let handle = self.handle.unwrap_or_else(|| ServerHandle::new(1));
         let ticket = handle.enter().ok_or_else(|| {
-            handle.tally().turned_away(handle.why_away());
+            handle.counters().turned_away(handle.why_away());
             Refusal::Busy.response()
         })?;
         let config = self.policy.config.clone().unwrap_or_default();

@@ -44,7 +44,7 @@ pub use client::{Client, ClientState, ConnectOptions, Connector, Dialer, Stop};
 pub use error::JsonError;
 pub use error::{Error, HandlerError, KindError, RequestError, Result};
 pub use hub::{Events, HubEnv, HubMetrics, HubRef, Lagged, Subscription};
-pub use metrics::{Health, ServerMetrics, Status, scrape};
+pub use metrics::{Health, ServerMetrics, Status, prometheus_response};
 pub use runtime::{ByteStream, Io, Runtime, Stream};
 pub use server::{
     IntoService, Listener, LocalTask, Scope, Server, ServerHandle, ServerOptions, Service, Upgrade,
@@ -65,7 +65,7 @@ pub use sansws_core::error::{Misuse, Violation};
 pub use sansws_core::frame::MessageKind;
 pub use sansws_core::handshake::{AcceptOptions, Failure, OriginPolicy, Refusal, Request};
 pub use sansws_core::http::forwarded::Trusted;
-pub use sansws_core::http::{Fields, RequestHead, Response, Url};
+pub use sansws_core::http::{Headers, RequestHead, Response, Url};
 pub use sansws_core::hub::{
     ChannelId, ChannelOptions, Compress, Encoding, Filter, GroupOptions, History, HistoryOptions,
     HubError, HubEvent, HubOptions, Instruction, Joined, Left, Notice, Position, Presence,

@@ -84,7 +84,7 @@ async fn fails(upgrade: Up) -> Result {
 
 async fn speaks(upgrade: Up) -> Result {
     let accept = AcceptOptions {
-        subprotocol: upgrade.choose(["chat.v2"]),
+        subprotocol: upgrade.select_subprotocol(["chat.v2"]),
         ..AcceptOptions::default()
     };
     let mut socket = upgrade.accept_with(accept).await?;

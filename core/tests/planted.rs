@@ -40,7 +40,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a dropped message is not counted",
-        file: "hub/slow.rs",
+        file: "hub/slow_consumer.rs",
         right: "counters.dropped_newest += 1;\n        if let Some(notices) = self.notices {",
         wrong: "if let Some(notices) = self.notices {",
     },
@@ -52,13 +52,13 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "the budget is ignored",
-        file: "hub/slow.rs",
+        file: "hub/slow_consumer.rs",
         right: "chain.messages() > 0\n        && (",
         wrong: "false && (",
     },
     Fault {
         name: "an id is given twice",
-        file: "hub/seat.rs",
+        file: "hub/channel.rs",
         right: "seat.generation.wrapping_add(1)",
         wrong: "seat.generation",
     },
@@ -88,7 +88,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a user is gone with the first of two channels",
-        file: "hub/here.rs",
+        file: "hub/local_presence.rs",
         right: "if found.channels == 0 && !self.draining {",
         wrong: "if !self.draining {",
     },
@@ -136,13 +136,13 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a reader that had no turn is called slow",
-        file: "hub/slow.rs",
+        file: "hub/slow_consumer.rs",
         right: "!self.turns || seat.judged || is_overfull(seat, budget, self.octets)",
         wrong: "let _ = is_overfull(seat, budget, self.octets); true",
     },
     Fault {
         name: "a message that its envelope failed on is delivered",
-        file: "hub/publication.rs",
+        file: "hub/wrap.rs",
         right: "None => publication.failed = true,",
         wrong: "None => {}",
     },
@@ -160,7 +160,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "versions of presence count in one epoch for ever",
-        file: "hub/topic.rs",
+        file: "hub/group_record.rs",
         right: "presence: Table::new(position.epoch),",
         wrong: "presence: Table::new(1),",
     },

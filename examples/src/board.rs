@@ -49,7 +49,7 @@ pub fn rule(options: HubOptions) -> Result<HubOptions, FilterError> {
     };
     let group = GroupOptions::default()
         .history(newest)
-        .overflow(SlowConsumerPolicy::KeepLatest);
+        .slow_consumer(SlowConsumerPolicy::KeepLatest);
     Ok(options.rule(GROUPS.parse()?, group))
 }
 
@@ -98,7 +98,7 @@ impl<O: HubEnv> Board<O> {
             let totals = self.totals();
             let numbers = self.numbers(&before, &totals);
             let publish = self.hub.publish(self.group.as_str(), numbers);
-            match publish.key(&self.group).now() {
+            match publish.key(&self.group).try_publish() {
                 // A node that is behind or cut off publishes the next numbers in a second.
                 Ok(_) | Err(Error::Hub(HubError::Backpressure | HubError::Down)) => {}
                 Err(error) => return Err(error),

@@ -60,7 +60,7 @@ pub fn options() -> Result<HubOptions, FilterError> {
         .notices(noticed);
     let mut options = HubOptions::default()
         .rule("chat/+".parse()?, room)
-        .budget(QueueLimits {
+        .queue_limits(QueueLimits {
             octets: 256 << 10,
             messages: 256,
             ..QueueLimits::default()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sansws_async::app::{Route, Router};
 use sansws_async::hub::Hub;
-use sansws_async::metrics::{CodeClass, Failed, TurnedAway};
+use sansws_async::metrics::{CodeClass, HandshakeFailure, RejectReason};
 use sansws_async::{Error, HubEnv, Result, ServerHandle, Transport, Upgrade};
 use sansws_core::http::Response;
 use sansws_core::hub::{FilterError, GroupOptions, HubError, HubOptions, SlowConsumerPolicy};
@@ -55,7 +55,7 @@ impl<O> Clone for Monitor<O> {
 /// # Errors
 /// Never: the filter is valid.
 pub fn rule(options: HubOptions) -> Result<HubOptions, FilterError> {
-    let group = GroupOptions::default().overflow(SlowConsumerPolicy::KeepLatest);
+    let group = GroupOptions::default().slow_consumer(SlowConsumerPolicy::KeepLatest);
     Ok(options.rule(GROUP.parse()?, group))
 }
 
@@ -102,7 +102,8 @@ impl<O: HubEnv + 'static> Monitor<O> {
     }
 
     fn metrics(&self) -> Response {
-        let mut response = sansws_async::scrape(&self.handle.metrics(), Some(&self.hub.metrics()));
+        let mut response =
+            sansws_async::prometheus_response(&self.handle.metrics(), Some(&self.hub.metrics()));
         if let Some(link) = &self.link {
             response.body.extend(link.to_prometheus().into_bytes());
         }
@@ -131,7 +132,7 @@ impl<O: HubEnv + 'static> Monitor<O> {
     fn publish(&self) -> Result<(), Error> {
         let report = self.report().to_string();
         let publish = self.hub.publish(GROUP, report.clone());
-        match publish.key(&self.name).unsaved().now() {
+        match publish.key(&self.name).without_history().try_publish() {
             // Tell the pages that are open here, even if the hub serves nobody without its backplane.
             Err(Error::Hub(HubError::Down)) => {
                 for page in self.hub.members(GROUP) {
@@ -166,8 +167,8 @@ impl<O: HubEnv + 'static> Monitor<O> {
             "connections": server.connections,
             "websockets": server.websockets(),
             "accepted": server.accepted,
-            "refused": all(&mut TurnedAway::ALL.iter().map(|why| server.turned_away(*why))),
-            "failed": all(&mut Failed::ALL.iter().map(|why| server.failed(*why))),
+            "refused": all(&mut RejectReason::ALL.iter().map(|why| server.turned_away(*why))),
+            "failed": all(&mut HandshakeFailure::ALL.iter().map(|why| server.failed(*why))),
             "handlers_failed": server.handlers_failed,
             "received": server.messages_received,
             "sent": server.messages_sent,

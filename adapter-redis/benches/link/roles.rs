@@ -129,8 +129,8 @@ async fn node(orders: Orders, url: &str) {
         groups = groups.history(HistoryOptions::default());
     }
     let mut options = HubOptions::default().groups(groups);
-    options.budget.messages = 1 << 20;
-    options.budget.octets = 1 << 30;
+    options.queue_limits.messages = 1 << 20;
+    options.queue_limits.octets = 1 << 30;
     let hub = if orders.role == Role::Local {
         Hub::with_options(options)
     } else {

@@ -2,7 +2,7 @@
 
 use sansws_core::time::Instant;
 
-use super::{AGAIN, Due, Flight, Machine};
+use super::{AGAIN, Due, InFlight, Machine};
 use crate::request::{Channel, Request};
 
 /// A subscription to a channel of Redis.
@@ -47,7 +47,7 @@ impl Machine {
         } else {
             Request::Unsubscribe(channel.clone())
         };
-        self.request(request, Flight::Subscription(channel.clone(), on));
+        self.request(request, InFlight::Subscription(channel.clone(), on));
     }
 
     /// It starts: messages of the channel arrive from now on. This may be reported before the reply, and again by it.

@@ -9,7 +9,7 @@ use sansws_core::hub::{
 };
 use sansws_core::time::{Duration, Instant};
 
-use super::lane::{Lane, Op};
+use super::serial_queue::{Op, SerialQueue};
 use super::stage::{MOST_HELD, Stage};
 use super::watch::Cover;
 use super::{Due, Machine, NOWHERE};
@@ -40,7 +40,7 @@ pub(super) struct Group {
     late: Option<Late>,
     /// The messages that watchers receive by the group's channel.
     pub(super) cover: Cover,
-    pub(super) lane: Lane<Op>,
+    pub(super) lane: SerialQueue<Op>,
 }
 
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Machine {
         for node in self.nodes.values_mut() {
             node.watched.clear();
             node.listens = false;
-            node.lane = Lane::default();
+            node.lane = SerialQueue::default();
         }
         self.filters = Filters::default();
         waiting

@@ -12,10 +12,10 @@
 
 mod channels;
 mod group;
-mod lane;
+mod incarnation;
 mod metrics;
 mod publish;
-mod seat;
+mod serial_queue;
 mod stage;
 mod watch;
 
@@ -32,12 +32,12 @@ use sansws_core::time::{Duration, Instant};
 pub use metrics::Metrics;
 
 use crate::name::Name;
-use crate::request::{Channel, Failure, Mark, Push, Reply, Request, RequestId, Seat};
+use crate::request::{Channel, Failure, Incarnation, Mark, Push, Reply, Request, RequestId};
 use crate::wire;
 use channels::Subscription;
 use group::Group;
-use lane::{Lane, NodeOp, Op};
-use seat::{Node, Sweep};
+use incarnation::{Node, Sweep};
+use serial_queue::{NodeOp, Op, SerialQueue};
 
 /// The time after which a refused request is retried.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -67,16 +67,16 @@ pub struct Machine {
     nodes: BTreeMap<NodeId, Node>,
     groups: BTreeMap<Name, Group>,
     /// Steps for nodes of other processes.
-    posts: BTreeMap<NodeId, Lane<Vec<u8>>>,
+    posts: BTreeMap<NodeId, SerialQueue<Vec<u8>>>,
     filters: Filters<NodeId>,
     channels: BTreeMap<Channel, Subscription>,
-    sweeps: BTreeMap<Seat, Sweep>,
+    sweeps: BTreeMap<Incarnation, Sweep>,
     /// Whether any node watches filters, as far as known.
     watched: bool,
     /// Until this time, beats do not change that.
     watched_until: Instant,
     windows: u16,
-    flights: BTreeMap<RequestId, Flight>,
+    flights: BTreeMap<RequestId, InFlight>,
     requests: VecDeque<(RequestId, Request)>,
     events: VecDeque<(NodeId, Event)>,
     due: BTreeSet<(Instant, Due)>,
@@ -90,14 +90,14 @@ pub struct Machine {
 
 /// A request in flight.
 #[derive(Debug)]
-enum Flight {
+enum InFlight {
     Subscription(Channel, bool),
     Group(Name, Op, Vec<(NodeId, sansws_core::hub::Token)>),
-    Node(NodeId, Seat, NodeOp),
+    Node(NodeId, Incarnation, NodeOp),
     Post(NodeId, usize),
     Control,
-    Sweep(Seat),
-    Swept(Seat),
+    Sweep(Incarnation),
+    Swept(Incarnation),
 }
 
 /// Something to check when its time has come.
@@ -110,7 +110,7 @@ enum Due {
     Late(Name),
     /// State that decides which of the two channels passes messages to watchers.
     Cover(Name),
-    Sweep(Seat),
+    Sweep(Incarnation),
 }
 
 impl Machine {
@@ -235,7 +235,7 @@ impl Machine {
         }
         self.metrics.disconnects += 1;
         let in_flight = self.flights.values().map(|flight| match flight {
-            Flight::Group(_, Op::Publish(batch), _) => batch.of.len(),
+            InFlight::Group(_, Op::Publish(batch), _) => batch.of.len(),
             _ => 0,
         });
         let on_their_way: usize = in_flight.sum();
@@ -355,13 +355,13 @@ impl Machine {
         };
         self.metrics.refused += u64::from(result.is_err());
         match flight {
-            Flight::Subscription(channel, on) => match result {
+            InFlight::Subscription(channel, on) => match result {
                 Ok(_) => self.settled(now, &channel, on),
                 Err(_) => self.refused(now, &channel),
             },
-            Flight::Group(name, op, tokens) => self.group_reply(now, &name, op, tokens, result),
-            Flight::Node(id, seat, op) => self.node_reply(now, id, seat, op, result),
-            Flight::Post(id, octets) => {
+            InFlight::Group(name, op, tokens) => self.group_reply(now, &name, op, tokens, result),
+            InFlight::Node(id, seat, op) => self.node_reply(now, id, seat, op, result),
+            InFlight::Post(id, octets) => {
                 self.steps -= 1;
                 self.octets -= octets;
                 if let Some(lane) = self.posts.get_mut(&id) {
@@ -369,14 +369,14 @@ impl Machine {
                 }
                 self.pump_post(id);
             }
-            Flight::Control => {}
-            Flight::Sweep(seat) => match result {
+            InFlight::Control => {}
+            InFlight::Sweep(seat) => match result {
                 Ok(Reply::Groups(groups)) => self.sweep(seat, groups),
                 _ => {
                     self.due.insert((now + AGAIN, Due::Sweep(seat)));
                 }
             },
-            Flight::Swept(seat) => drop(self.sweeps.remove(&seat)),
+            InFlight::Swept(seat) => drop(self.sweeps.remove(&seat)),
         }
     }
 
@@ -413,7 +413,7 @@ impl Machine {
         (millis << CHANCE) | drawn
     }
 
-    fn request(&mut self, request: Request, flight: Flight) {
+    fn request(&mut self, request: Request, flight: InFlight) {
         self.next_id += 1;
         self.metrics.requests += 1;
         self.flights.insert(self.next_id, flight);
@@ -435,7 +435,10 @@ impl Machine {
         if let Some(payload) = lane.next() {
             let octets = payload.len();
             let channel = Channel::Node(to);
-            self.request(Request::Send { channel, payload }, Flight::Post(to, octets));
+            self.request(
+                Request::Send { channel, payload },
+                InFlight::Post(to, octets),
+            );
         } else if lane.is_idle() {
             self.posts.remove(&to);
         }

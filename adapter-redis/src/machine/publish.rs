@@ -8,8 +8,8 @@ use sansws_core::hub::{
 };
 use sansws_core::time::Instant;
 
-use super::lane::{Batch, Op};
-use super::{AGAIN, Due, Flight, Machine, NOWHERE};
+use super::serial_queue::{Batch, Op};
+use super::{AGAIN, Due, InFlight, Machine, NOWHERE};
 use crate::name::Name;
 use crate::request::{Channel, Entry, Failure, Reply, Request};
 use crate::wire;
@@ -54,7 +54,7 @@ impl Machine {
             return self.forget_idle(name);
         };
         let (request, asked) = self.request_of(name, &mut op);
-        self.request(request, Flight::Group(Arc::clone(name), op, asked));
+        self.request(request, InFlight::Group(Arc::clone(name), op, asked));
     }
 
     fn request_of(&mut self, name: &Name, op: &mut Op) -> (Request, Vec<(NodeId, Token)>) {

@@ -36,7 +36,7 @@ pub fn encode(draft: &PublishRequest) -> Vec<u8> {
 pub(super) fn encode_to(draft: &PublishRequest, out: &mut Vec<u8>) {
     let options = &draft.options;
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-    let flags = flag(options.unsaved, UNSAVED)
+    let flags = flag(options.without_history, UNSAVED)
         | flag(is_binary(&draft.message), BINARY)
         | flag(draft.sender.is_some(), SENDER)
         | flag(options.key.is_some(), KEY)
@@ -114,7 +114,7 @@ pub fn decode(group: &Name, octets: &[u8]) -> Result<PublishRequest, WireError> 
             exclude,
             exclude_users,
             exclude_replay,
-            unsaved: has(UNSAVED),
+            without_history: has(UNSAVED),
             key,
             id: None,
             expires: expires.map(Duration::from_micros),

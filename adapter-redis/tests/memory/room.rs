@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sansws_core::hub::{PresenceChange, Present};
 use sansws_core::time::Instant;
-use sansws_redis::request::{GIVEN_UP, Name, Reply, Seat};
+use sansws_redis::request::{GIVEN_UP, Incarnation, Name, Reply};
 
 #[derive(Clone, Debug, Default)]
 pub struct Room {
@@ -17,13 +17,13 @@ pub struct Room {
     version: u64,
     users: BTreeMap<Name, User>,
     /// Seats that were cleared away, and until when nobody enters on them.
-    given_up: BTreeMap<Seat, u64>,
+    given_up: BTreeMap<Incarnation, u64>,
 }
 
 /// A user: the seats it is on, and what was said of it last.
 #[derive(Clone, Debug, Default)]
 struct User {
-    seats: BTreeSet<Seat>,
+    seats: BTreeSet<Incarnation>,
     metadata: Option<Name>,
     said: Instant,
 }
@@ -50,18 +50,18 @@ impl Room {
     }
 
     /// The seats on which somebody is.
-    pub fn seats(&self) -> BTreeSet<Seat> {
+    pub fn seats(&self) -> BTreeSet<Incarnation> {
         let seats = self.users.values().flat_map(|user| &user.seats);
         seats.copied().collect()
     }
 
     /// Whether a seat was cleared away.
-    pub fn is_given_up(&self, now: u64, seat: Seat) -> bool {
+    pub fn is_given_up(&self, now: u64, seat: Incarnation) -> bool {
         self.given_up.get(&seat).is_some_and(|until| *until > now)
     }
 
     /// A seat was cleared away.
-    pub fn give_up(&mut self, now: u64, seat: Seat) {
+    pub fn give_up(&mut self, now: u64, seat: Incarnation) {
         let until = now + GIVEN_UP.as_micros() as u64;
         self.given_up.insert(seat, until);
     }
@@ -70,7 +70,7 @@ impl Room {
     pub fn enter(
         &mut self,
         group: &Name,
-        seat: Seat,
+        seat: Incarnation,
         users: Vec<Present>,
         (fresh, run): (u64, u64),
     ) -> Option<PresenceChange> {
@@ -98,7 +98,7 @@ impl Room {
     pub fn exit(
         &mut self,
         group: &Name,
-        seat: Seat,
+        seat: Incarnation,
         users: Option<&[Name]>,
         (fresh, run): (u64, u64),
     ) -> Option<PresenceChange> {

@@ -5,19 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sansws_core::hub::NodeId;
 use sansws_core::time::Duration;
-use sansws_redis::request::{GIVEN_UP, Name, Reply, Seat};
+use sansws_redis::request::{GIVEN_UP, Incarnation, Name, Reply};
 
 #[derive(Clone, Debug, Default)]
 pub struct Seats {
     /// Those that were heard of, and until when that is enough.
-    seats: BTreeMap<Seat, u64>,
+    seats: BTreeMap<Incarnation, u64>,
     /// Those that were not, and when somebody is told next.
-    dead: BTreeMap<Seat, u64>,
+    dead: BTreeMap<Incarnation, u64>,
     /// Those that were cleared away, and until when that is known.
-    given_up: BTreeMap<Seat, u64>,
+    given_up: BTreeMap<Incarnation, u64>,
     /// Those that watch filters, until then.
-    watchers: BTreeMap<Seat, u64>,
-    places: BTreeMap<Seat, BTreeSet<Name>>,
+    watchers: BTreeMap<Incarnation, u64>,
+    places: BTreeMap<Incarnation, BTreeSet<Name>>,
 }
 
 impl Seats {
@@ -32,7 +32,7 @@ impl Seats {
     }
 
     /// The seats that are known.
-    pub fn all(&self) -> BTreeSet<Seat> {
+    pub fn all(&self) -> BTreeSet<Incarnation> {
         let all = self.seats.keys().chain(self.dead.keys());
         all.chain(self.places.keys()).copied().collect()
     }
@@ -43,7 +43,13 @@ impl Seats {
         seats.filter(|seat| seat.node == node).count()
     }
 
-    pub fn register(&mut self, now: u64, seat: Seat, groups: Vec<Name>, lease: Duration) -> Reply {
+    pub fn register(
+        &mut self,
+        now: u64,
+        seat: Incarnation,
+        groups: Vec<Name>,
+        lease: Duration,
+    ) -> Reply {
         if self.dead.contains_key(&seat) || self.given_up.contains_key(&seat) {
             return Reply::GivenUp;
         }
@@ -53,7 +59,7 @@ impl Seats {
         Reply::Done
     }
 
-    pub fn unregister(&mut self, now: u64, seat: Seat, groups: &[Name], whole: bool) {
+    pub fn unregister(&mut self, now: u64, seat: Incarnation, groups: &[Name], whole: bool) {
         if let Some(places) = self.places.get_mut(&seat) {
             places.retain(|name| !groups.contains(name));
             if places.is_empty() {
@@ -69,12 +75,12 @@ impl Seats {
         }
     }
 
-    pub fn groups(&self, seat: Seat) -> Vec<Name> {
+    pub fn groups(&self, seat: Incarnation) -> Vec<Name> {
         let places = self.places.get(&seat).into_iter().flatten();
         places.cloned().collect()
     }
 
-    pub fn beat(&mut self, now: u64, seat: Seat, watching: bool, lease: Duration) -> Reply {
+    pub fn beat(&mut self, now: u64, seat: Incarnation, watching: bool, lease: Duration) -> Reply {
         let until = now + lease.as_micros() as u64;
         let anew = self.seats.insert(seat, until).is_none();
         if watching {

@@ -56,11 +56,11 @@ fn options(setup: &Setup) -> HubOptions {
     let mut options = HubOptions::default()
         .rule("who/+".parse().unwrap(), present)
         .groups(groups);
-    options.when_down = OutagePolicy::Refuse;
+    options.on_outage = OutagePolicy::Refuse;
     options.lease = Some(Duration::from_secs(3));
     options.check = Some(Duration::from_secs(2));
-    options.budget.messages = 40_000;
-    options.budget.octets = 64 << 20;
+    options.queue_limits.messages = 40_000;
+    options.queue_limits.octets = 64 << 20;
     hub_options(options)
 }
 

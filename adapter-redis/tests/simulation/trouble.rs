@@ -2,7 +2,7 @@
 //! Knows no hub: a process sees its connection end.
 
 use sansws_core::time::Duration;
-use sansws_redis::request::Seat;
+use sansws_redis::request::Incarnation;
 
 use crate::hold;
 use crate::memory::Data;
@@ -170,7 +170,8 @@ impl World {
         for group in GROUPS {
             let room = self.plane.server.room(group);
             let seats = room.map(crate::memory::Room::seats).unwrap_or_default();
-            let is_there = |seat: &Seat| self.nodes.iter().any(|node| node.hub.node() == seat.node);
+            let is_there =
+                |seat: &Incarnation| self.nodes.iter().any(|node| node.hub.node() == seat.node);
             let lost = seats.into_iter().find(|seat| !is_there(seat));
             hold!(
                 lost.is_none(),

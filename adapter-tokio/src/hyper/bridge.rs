@@ -11,7 +11,7 @@ use ::hyper::body::{Body, Bytes};
 use ::hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sansws_core::config::Limits;
-use sansws_core::http::{Fields, ResponseHead, parse_response};
+use sansws_core::http::{Headers, ResponseHead, parse_response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
@@ -23,7 +23,7 @@ pub(super) type AnyBody =
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) status: u16,
-    pub(super) fields: Fields,
+    pub(super) fields: Headers,
     pub(super) body: Vec<u8>,
 }
 

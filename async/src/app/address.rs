@@ -69,7 +69,7 @@ impl PerAddress {
         };
         match entered {
             Ok(()) => {
-                scope.hold(Entered {
+                scope.keep_alive_until_close(Entered {
                     layer: self.clone(),
                     address: client.ip(),
                 });

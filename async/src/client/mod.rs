@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 use crate::socket::from_message::FromMessage;
 #[cfg(feature = "json")]
 use crate::socket::from_message::Json;
-use crate::socket::read_ahead::Ahead;
+use crate::socket::read_ahead::ReadAhead;
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 use sansws_core::close::{CloseCode, Closed};
@@ -101,7 +101,7 @@ pub struct Client<C: Connector> {
     on_change: Option<OnChange>,
     queue: Queue,
     /// Messages that were received while another call sent, or waited for a connection.
-    inbox: Ahead,
+    inbox: ReadAhead,
     link: Link<C>,
     state: ClientState,
 }
@@ -143,7 +143,7 @@ impl<C: Connector> Client<C> {
             on_open: None,
             on_change: None,
             queue: Queue::default(),
-            inbox: Ahead::default(),
+            inbox: ReadAhead::default(),
             link: Link::Idle,
             state: ClientState::Connecting,
         })

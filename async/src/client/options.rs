@@ -9,7 +9,7 @@ use sansws_core::config::Config;
 use sansws_core::error::Misuse;
 use sansws_core::handshake::ClientOptions;
 use sansws_core::http::field::is_token;
-use sansws_core::http::{Credentials, Fields, Url};
+use sansws_core::http::{Credentials, Headers, Url};
 use sansws_core::proxy::Proxy;
 
 /// Options for an outgoing connection.
@@ -198,7 +198,7 @@ impl ConnectOptions {
     /// Sets a field that may occur only once.
     fn replace(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let fields = &self.options.fields;
-        let mut kept: Fields = fields
+        let mut kept: Headers = fields
             .iter()
             .filter(|(other, _)| !other.eq_ignore_ascii_case(name))
             .collect();

@@ -16,7 +16,7 @@ use crate::error::HandlerError;
 use crate::error::{Error, Result};
 use crate::server::verdict::{Blame, Verdict};
 use crate::socket::read_ahead::Item;
-use crate::socket::wakers::Party;
+use crate::socket::wakers::WakerRole;
 use crate::socket::websocket::WebSocket;
 use crate::socket::websocket::is_closing;
 use sansws_core::close::CloseCode;
@@ -68,7 +68,7 @@ impl<C: Connector> Client<C> {
                     _ => return Poll::Ready(true),
                 },
                 Link::Leaving(socket, _) => {
-                    ready!(socket.shared().engine().poll_close(cx, Party::Writer));
+                    ready!(socket.shared().engine().poll_close(cx, WakerRole::Writer));
                     self.left();
                 }
                 Link::Waiting(sleeping) => {
@@ -194,7 +194,7 @@ impl<C: Connector> Client<C> {
         let shared = socket.shared();
         let mut engine = shared.engine();
         while let Some(message) = self.queue.front() {
-            ready!(engine.poll_ready(cx, Party::Writer))?;
+            ready!(engine.poll_ready(cx, WakerRole::Writer))?;
             let payload = match message {
                 Message::Text(text) => Payload::Text(text),
                 Message::Binary(octets) => Payload::Binary(octets),
@@ -239,7 +239,7 @@ impl<C: Connector> Client<C> {
         };
         let shared = socket.shared();
         let mut engine = shared.engine();
-        let error = match ready!(engine.poll_receive(cx, Party::Reader)) {
+        let error = match ready!(engine.poll_receive(cx, WakerRole::Reader)) {
             Ok(Some(message)) => return Poll::Ready(Some(message)),
             Ok(None) => engine.disconnected(),
             Err(error) => error,
@@ -308,7 +308,7 @@ impl<C: Connector> Client<C> {
         };
         let shared = socket.shared();
         let mut engine = shared.engine();
-        if ready!(engine.poll_ready(cx, Party::Writer)).is_err() {
+        if ready!(engine.poll_ready(cx, WakerRole::Writer)).is_err() {
             return Poll::Ready(None);
         }
         let sent = message.take().map_or(Ok(()), |message| {
@@ -354,7 +354,7 @@ impl<C: Connector> Client<C> {
             let Link::Open(socket) = &self.link else {
                 continue;
             };
-            let flushed = socket.shared().engine().poll_flushed(cx, Party::Writer);
+            let flushed = socket.shared().engine().poll_flushed(cx, WakerRole::Writer);
             if ready!(flushed).is_ok() {
                 return Poll::Ready(Ok(()));
             }

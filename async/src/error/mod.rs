@@ -18,7 +18,7 @@ use sansws_core::error::{Misuse, Violation};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{Failure, RedirectError, Refusal};
 use sansws_core::http::field::{is_token, is_value};
-use sansws_core::http::{Fields, Response, Url};
+use sansws_core::http::{Headers, Response, Url};
 use sansws_core::hub::HubError;
 use sansws_core::internal::is_own;
 use sansws_core::proxy::TunnelError;
@@ -267,7 +267,7 @@ impl Error {
     }
 
     /// Names the refused field.
-    pub(crate) fn of_fields(misuse: Misuse, fields: &Fields) -> Self {
+    pub(crate) fn of_fields(misuse: Misuse, fields: &Headers) -> Self {
         if misuse != Misuse::BadHeader {
             return misuse.into();
         }
@@ -293,9 +293,9 @@ impl Error {
     }
 
     /// Checks a field of a client's request, in which the caller may set `Host`.
-    pub(crate) fn of_request(misuse: Misuse, fields: &Fields) -> Self {
+    pub(crate) fn of_request(misuse: Misuse, fields: &Headers) -> Self {
         let is_host = |name: &str| name.eq_ignore_ascii_case("host");
-        let others: Fields = fields.iter().filter(|(name, _)| !is_host(name)).collect();
+        let others: Headers = fields.iter().filter(|(name, _)| !is_host(name)).collect();
         match Self::of_fields(misuse, &others) {
             Self::Misuse(Misuse::BadHeader) => Self::BadHeader {
                 name: "Host".into(),

@@ -13,7 +13,7 @@ use crate::hub::node;
 use crate::hub::node::{Node, Wakes, lock};
 use crate::hub::outlets::Outlets;
 use crate::hub::remote_outbox::RemoteOutbox;
-use crate::hub::{bell, threads};
+use crate::hub::{threads, wake_flag};
 use sansws_core::hub::{
     Broker, ChannelId, ChannelOptions, Event, HubError, HubOptions, NodeId, Query, QueryResult,
     Token,
@@ -304,7 +304,7 @@ impl Inner {
         &self,
         node: &Node,
         open: ChannelOptions,
-    ) -> Result<(ChannelId, Arc<bell::WakeFlag>), HubError> {
+    ) -> Result<(ChannelId, Arc<wake_flag::WakeFlag>), HubError> {
         self.callbacks.check()?;
         self.with(node, |state, now| state.open(now, open))
     }
@@ -312,7 +312,7 @@ impl Inner {
     pub(super) fn open_listener(
         &self,
         node: &Node,
-    ) -> Result<(ChannelId, Arc<bell::WakeFlag>), HubError> {
+    ) -> Result<(ChannelId, Arc<wake_flag::WakeFlag>), HubError> {
         self.callbacks.check()?;
         self.with(node, |state, now| {
             let id = state.hub.open_listener(now)?;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::hub::HubRef;
-use crate::hub::bell::WakeFlag;
 use crate::hub::inner::Inner;
 use crate::hub::node::Node;
+use crate::hub::wake_flag::WakeFlag;
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{ChannelId, ChannelOptions, HubError, Taken};
 use sansws_core::message::PreparedMessage;

@@ -6,7 +6,6 @@
 //! a node reach the broker in order, because they stay in the node's outbox until the broker's lock is held; events reach a node in order,
 //! because they stay in its inbox until the node's lock is held. Wakers are woken without any lock held.
 
-mod bell;
 mod callback;
 mod crowding;
 mod driver;
@@ -22,6 +21,7 @@ mod remote_outbox;
 mod socket;
 mod subscription;
 mod threads;
+mod wake_flag;
 
 pub use callback::message as panic_message;
 pub use driver::{OnThisThread, both, caught, drive_hub_beside, drive_hubs, hubs_on_this_thread};

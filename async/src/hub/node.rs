@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use atomic_waker::AtomicWaker;
 
-use crate::hub::bell::WakeFlag;
 use crate::hub::outlets::Outlets;
+use crate::hub::wake_flag::WakeFlag;
 use sansws_core::hub::{
     ChannelId, ChannelOptions, Command, Event, Hub, HubError, HubOptions, Joined, Left, NodeId,
     Output, Published, QueryResult, Token,

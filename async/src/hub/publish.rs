@@ -18,7 +18,7 @@ use sansws_core::time::Duration;
 ///
 /// ```ignore
 /// let published = hub.publish("lobby", "hello").exclude(socket.id()?).await?;
-/// hub.publish("lobby", "from a callback").now()?;
+/// hub.publish("lobby", "from a callback").try_publish()?;
 /// ```
 #[must_use = "nothing is published before it is awaited, or `now` is called"]
 pub struct Publish {
@@ -85,8 +85,8 @@ impl Publish {
     }
 
     /// Does not keep it in the history; see [`unsaved`](hub::PublishOptions::unsaved).
-    pub const fn unsaved(mut self) -> Self {
-        self.draft.options.unsaved = true;
+    pub const fn without_history(mut self) -> Self {
+        self.draft.options.without_history = true;
         self
     }
 
@@ -113,7 +113,7 @@ impl Publish {
     ///
     /// # Errors
     /// As [`publish`](hub::Hub::publish); [`HubError::Backpressure`] if awaiting it would wait.
-    pub fn now(self) -> Result<Published, Error> {
+    pub fn try_publish(self) -> Result<Published, Error> {
         let by = self.by?;
         let token = by.begin(&self.draft, None)?;
         let unknown = Published::default();

@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use thiserror::Error;
 
-use crate::hub::bell::WakeFlag;
 use crate::hub::inner::Inner;
 use crate::hub::node::Node;
+use crate::hub::wake_flag::WakeFlag;
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{ChannelId, Filter, HubError, Publication, Taken};
 

@@ -2,8 +2,8 @@
 //! RFC 6455 section 7.4 (close codes); RFC 9110 section 15 (classes of status); the text is that of Prometheus.
 //! Plain values, counted by `tally`.
 
+pub(crate) mod counters;
 pub(crate) mod health;
-pub(crate) mod tally;
 pub(crate) mod trace;
 
 pub use health::{Health, Status};
@@ -101,7 +101,7 @@ impl CodeClass {
 labels! {
     /// The side that sent the first Close frame. A lost connection counts as closed by the peer, one cut off by a shutdown as closed by
     /// the server.
-    Closer {
+    ClosedBy {
         /// The client.
         Peer = "peer",
         /// This server.
@@ -111,7 +111,7 @@ labels! {
 
 labels! {
     /// Why a connection was refused.
-    TurnedAway {
+    RejectReason {
         /// The server was full; the client got 503.
         Full = "full",
         /// The server drains; the client got 503.
@@ -123,7 +123,7 @@ labels! {
 
 labels! {
     /// Why a connection ended before a page or a handler answered.
-    Failed {
+    HandshakeFailure {
         /// Before HTTP: TLS, or the PROXY protocol.
         Transport = "transport",
         /// It timed out.
@@ -137,7 +137,7 @@ labels! {
 
 labels! {
     /// The purpose of a request.
-    Asked {
+    RequestKind {
         /// A WebSocket.
         WebSocket = "websocket",
         /// A page.
@@ -188,16 +188,16 @@ pub struct ServerMetrics {
     pub draining: bool,
     /// Connections admitted.
     pub accepted: u64,
-    /// Connections refused, by [`TurnedAway`].
-    pub(crate) turned_away: By<{ TurnedAway::ALL.len() }>,
-    /// Connections that ended without an answer, by [`Failed`].
-    pub(crate) failed: By<{ Failed::ALL.len() }>,
-    /// Responses other than 101, by [`Asked`] and [`StatusClass`].
-    pub(crate) responses: [By<{ StatusClass::ALL.len() }>; Asked::ALL.len()],
+    /// Connections refused, by [`RejectReason`].
+    pub(crate) turned_away: By<{ RejectReason::ALL.len() }>,
+    /// Connections that ended without an answer, by [`HandshakeFailure`].
+    pub(crate) failed: By<{ HandshakeFailure::ALL.len() }>,
+    /// Responses other than 101, by [`RequestKind`] and [`StatusClass`].
+    pub(crate) responses: [By<{ StatusClass::ALL.len() }>; RequestKind::ALL.len()],
     /// WebSockets opened.
     pub opened: u64,
-    /// WebSockets closed, by [`Closer`] and [`CodeClass`].
-    pub(crate) closed: [By<{ CodeClass::ALL.len() }>; Closer::ALL.len()],
+    /// WebSockets closed, by [`ClosedBy`] and [`CodeClass`].
+    pub(crate) closed: [By<{ CodeClass::ALL.len() }>; ClosedBy::ALL.len()],
     /// Handlers that failed by the application's fault: panics, and their own errors.
     pub handlers_failed: u64,
     /// Messages received.
@@ -226,12 +226,12 @@ impl ServerMetrics {
 
     /// Returns the number of WebSockets closed with codes of a class, by either side.
     pub fn closed(&self, class: CodeClass) -> u64 {
-        let by = |closer: &Closer| self.closed_by(*closer, class);
-        Closer::ALL.iter().map(by).sum()
+        let by = |closer: &ClosedBy| self.closed_by(*closer, class);
+        ClosedBy::ALL.iter().map(by).sum()
     }
 
     /// Returns the number of WebSockets closed with codes of a class, by one side.
-    pub fn closed_by(&self, closer: Closer, class: CodeClass) -> u64 {
+    pub fn closed_by(&self, closer: ClosedBy, class: CodeClass) -> u64 {
         let by = self.closed.get(closer as usize);
         by.and_then(|by| by.get(class as usize))
             .copied()
@@ -239,17 +239,17 @@ impl ServerMetrics {
     }
 
     /// Returns the number of connections refused for a reason.
-    pub fn turned_away(&self, why: TurnedAway) -> u64 {
+    pub fn turned_away(&self, why: RejectReason) -> u64 {
         self.turned_away.get(why as usize).copied().unwrap_or(0)
     }
 
     /// Returns the number of connections that ended without an answer for a reason.
-    pub fn failed(&self, why: Failed) -> u64 {
+    pub fn failed(&self, why: HandshakeFailure) -> u64 {
         self.failed.get(why as usize).copied().unwrap_or(0)
     }
 
     /// Returns the number of responses of a class to requests of a kind.
-    pub fn responses(&self, asked: Asked, class: StatusClass) -> u64 {
+    pub fn responses(&self, asked: RequestKind, class: StatusClass) -> u64 {
         let to = self.responses.get(asked as usize);
         to.and_then(|to| to.get(class as usize))
             .copied()
@@ -334,17 +334,17 @@ impl ServerMetrics {
         }
         let help = "Connections refused.";
         let mut family = out.family(Counter, "server_connections_refused", help);
-        for why in TurnedAway::ALL {
+        for why in RejectReason::ALL {
             family.sample("", &[("reason", why.label())], self.turned_away(*why));
         }
         let help = "Connections that ended before a page or a handler answered.";
         let mut family = out.family(Counter, "server_handshakes_failed", help);
-        for why in Failed::ALL {
+        for why in HandshakeFailure::ALL {
             family.sample("", &[("reason", why.label())], self.failed(*why));
         }
         let help = "Responses other than 101, by kind of request and class of status.";
         let mut family = out.family(Counter, "server_responses", help);
-        for asked in Asked::ALL {
+        for asked in RequestKind::ALL {
             for class in StatusClass::ALL {
                 let labels = [("request", asked.label()), ("status", class.label())];
                 family.sample("", &labels, self.responses(*asked, *class));
@@ -352,7 +352,7 @@ impl ServerMetrics {
         }
         let help = "WebSockets closed, by the code and the sender of the first Close frame.";
         let mut family = out.family(Counter, "server_websockets_closed", help);
-        for closer in Closer::ALL {
+        for closer in ClosedBy::ALL {
             for class in CodeClass::ALL {
                 let labels = [("code", class.label()), ("by", closer.label())];
                 family.sample("", &labels, self.closed_by(*closer, *class));
@@ -366,7 +366,7 @@ impl ServerMetrics {
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Returns the response to a Prometheus scrape: all metrics of a server, and of the hub that its connections use.
-pub fn scrape(server: &ServerMetrics, hub: Option<&HubMetrics>) -> Response {
+pub fn prometheus_response(server: &ServerMetrics, hub: Option<&HubMetrics>) -> Response {
     let mut text = server.to_prometheus();
     if let Some(hub) = hub {
         text.push_str(&hub.to_prometheus());

@@ -7,7 +7,7 @@ use tracing::field::{Empty, display};
 use crate::error::Chain;
 use crate::error::Error;
 use crate::error::HandlerError;
-use crate::metrics::Closer;
+use crate::metrics::ClosedBy;
 use crate::server::connect_info::ConnectInfo;
 use crate::server::handle::ServerHandle;
 use crate::server::outcome::Outcome;
@@ -153,7 +153,7 @@ pub(crate) fn agreed(subprotocol: Option<&str>) {
 pub(crate) fn ended(
     outcome: &Outcome,
     blame: Blame,
-    first: Option<(Closer, u16)>,
+    first: Option<(ClosedBy, u16)>,
     handle: &ServerHandle,
     route: Option<&str>,
 ) {
@@ -173,7 +173,7 @@ pub(crate) fn ended(
         span.record("websocket.octets_sent", counters.octets_sent);
     }
     let (by, code) = first.unzip();
-    let by = by.map(Closer::label);
+    let by = by.map(ClosedBy::label);
     let reason = outcome.closed.as_ref().map(reason);
     match error {
         None => tracing::debug!(
@@ -184,7 +184,7 @@ pub(crate) fn ended(
             "a connection ended"
         ),
         Some(error) if blame == Blame::Application => {
-            handle.tally().handler_failed();
+            handle.counters().handler_failed();
             span.record("otel.status_code", "ERROR");
             tracing::error!(
                 http.route = route,
@@ -213,7 +213,7 @@ fn reason(closed: &Closed) -> &str {
 
 /// Records that a page, or a layer before it, failed.
 pub(crate) fn page_failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) {
-    handle.tally().handler_failed();
+    handle.counters().handler_failed();
     tracing::error!(
         http.route = route.map_or("", Pattern::as_str),
         "error.type" = error_type(error),

@@ -67,7 +67,7 @@ pub async fn accept<L, S>(
                 if let Some(leave) = handle.admit()
                     && contain(|| start(accepted, leave)).is_err()
                 {
-                    handle.tally().handler_failed();
+                    handle.counters().handler_failed();
                     tell(|| tracing::error!("starting a connection panicked"));
                 }
                 // Under load, leave time to open connections.

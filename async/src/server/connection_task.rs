@@ -13,17 +13,17 @@ use crate::contain::contain;
 use crate::error::{Error, Result};
 use crate::metrics::trace;
 use crate::metrics::trace::Span;
-use crate::metrics::{Asked, Closer, Failed};
+use crate::metrics::{ClosedBy, HandshakeFailure, RequestKind};
 use crate::server::connect_info::ConnectInfo;
 use crate::server::handle::{ConnectionPermit, DrainHandle, ServerHandle};
 use crate::server::options::ServerOptions;
 use crate::server::outcome::Outcome;
 use crate::server::request_loop::{Opening, open, reply};
 use crate::server::service::Service;
-use crate::server::upgrade::{Fate, Slot, Upgrade};
+use crate::server::upgrade::{Slot, Upgrade, UpgradeOutcome};
 use crate::server::verdict::{Blame, Verdict, refusal};
 use crate::socket::shared::Shared;
-use crate::socket::wakers::Party;
+use crate::socket::wakers::WakerRole;
 #[cfg(feature = "http")]
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
@@ -48,7 +48,7 @@ pub fn serve<T: Transport, S: Service<T>>(
     mut ticket: ConnectionPermit,
     arrival: ConnectInfo,
 ) -> impl Future<Output = Outcome> {
-    let slot = Slot::new(Fate::Open.into());
+    let slot = Slot::new(UpgradeOutcome::Open.into());
     let parting = ticket.parting();
     // Made here, so that the future does not hold its inputs.
     let span = contain(|| Span::of(&arrival)).unwrap_or_default();
@@ -82,10 +82,10 @@ async fn serve_until<T: Transport, S: Service<T>>(
             return outcome;
         }
     };
-    let kept = Kept::of(&mut opening.upgrade);
+    let kept = ConnectionGuards::of(&mut opening.upgrade);
     trace::asked(&opening.upgrade);
-    let mut seat = Seat {
-        place: Place::Waiting(slot),
+    let mut seat = ConnectionTask {
+        place: Phase::Waiting(slot),
         parting,
     };
     let result = {
@@ -101,8 +101,8 @@ async fn serve_until<T: Transport, S: Service<T>>(
     let route = kept.as_ref().and_then(|kept| kept.route.clone());
     let handle = &seat.parting.handle;
     let (outcome, blame) = match &seat.place {
-        Place::Open(shared) => Box::pin(close_with(shared, result, route)).await,
-        Place::Waiting(slot) => {
+        Phase::Open(shared) => Box::pin(close_with(shared, result, route)).await,
+        Phase::Waiting(slot) => {
             let (fate, config) = (take(slot), &options.config);
             Box::pin(end_unopened(fate, result, route, handle, config)).await
         }
@@ -114,14 +114,14 @@ async fn serve_until<T: Transport, S: Service<T>>(
 
 /// Ends a request that the handler did not accept, or processes the result of its answer.
 async fn end_unopened<T: Transport>(
-    fate: Fate<T>,
+    fate: UpgradeOutcome<T>,
     mut result: Result,
     route: Option<Pattern>,
     handle: &ServerHandle,
     config: &Config,
 ) -> (Outcome, Blame) {
-    let is_lost = matches!(fate, Fate::Lost);
-    if result.is_ok() && matches!(fate, Fate::Dropped(_) | Fate::Open) {
+    let is_lost = matches!(fate, UpgradeOutcome::Lost);
+    if result.is_ok() && matches!(fate, UpgradeOutcome::Dropped(_) | UpgradeOutcome::Open) {
         result = Err(NOT_ANSWERED.into());
     }
     let (response, blame) = match &result {
@@ -134,19 +134,24 @@ async fn end_unopened<T: Transport>(
     };
     match fate {
         // 4.2.1: every request is answered, even if the handler did not.
-        Fate::Dropped(transport) => {
+        UpgradeOutcome::Dropped(transport) => {
             let response = response.unwrap_or_else(|| Response::new(500));
-            handle.tally().response(Asked::WebSocket, response.status);
+            handle
+                .counters()
+                .response(RequestKind::WebSocket, response.status);
             trace::answered(response.status);
             let _ = Box::pin(reply(transport, &response, config)).await;
         }
-        Fate::Rejected(status) => {
-            handle.tally().response(Asked::WebSocket, status);
+        UpgradeOutcome::Rejected(status) => {
+            handle.counters().response(RequestKind::WebSocket, status);
             trace::answered(status);
         }
         // Its answer could not be written, or was made elsewhere.
-        Fate::Lost | Fate::Open | Fate::Accepted(_) | Fate::Noted => {
-            handle.tally().failed(Failed::Left);
+        UpgradeOutcome::Lost
+        | UpgradeOutcome::Open
+        | UpgradeOutcome::Accepted(_)
+        | UpgradeOutcome::Noted => {
+            handle.counters().failed(HandshakeFailure::Left);
         }
     }
     // Rejecting is not a failure.
@@ -166,12 +171,12 @@ const NOT_ANSWERED: &str = "the handler returned without accepting or rejecting 
 
 /// Counts a request that ended before a decision.
 fn note_failure(handle: &ServerHandle, error: &Error) {
-    handle.tally().failed(match error {
+    handle.counters().failed(match error {
         // It was refused, which is not a failure.
         Error::Refusal(Refusal::Busy) => return,
-        Error::Refusal(Refusal::Timeout) => Failed::Timeout,
-        Error::Refusal(_) => Failed::Invalid,
-        _ => Failed::Left,
+        Error::Refusal(Refusal::Timeout) => HandshakeFailure::Timeout,
+        Error::Refusal(_) => HandshakeFailure::Invalid,
+        _ => HandshakeFailure::Left,
     });
 }
 
@@ -190,11 +195,11 @@ where
     H: FnOnce(WebSocket<T>) -> F,
     F: Future<Output = Result>,
 {
-    let seat = Seat {
-        place: Place::Open(socket.shared()),
+    let seat = ConnectionTask {
+        place: Phase::Open(socket.shared()),
         parting: ticket.parting(),
     };
-    seat.parting.handle.tally().opened();
+    seat.parting.handle.counters().opened();
     let all = run_until(seat, route, move || handler(socket));
     until_dropped(&mut ticket, span, pin!(Some(all))).await
 }
@@ -202,7 +207,7 @@ where
 /// Runs a handler on a connection, and closes it.
 #[cfg(feature = "http")]
 async fn run_until<T, F>(
-    mut seat: Seat<T>,
+    mut seat: ConnectionTask<T>,
     route: Option<Box<str>>,
     handler: impl FnOnce() -> F,
 ) -> Outcome
@@ -218,8 +223,8 @@ where
         attend(&mut seat, running).await
     };
     let (outcome, blame) = match &seat.place {
-        Place::Open(shared) => Box::pin(close_with(shared, result, None)).await,
-        Place::Waiting(_) => (Outcome::default(), Blame::Nobody),
+        Phase::Open(shared) => Box::pin(close_with(shared, result, None)).await,
+        Phase::Waiting(_) => (Outcome::default(), Blame::Nobody),
     };
     let (first, handle) = (seat.first_close(), &seat.parting.handle);
     trace::ended(&outcome, blame, first, handle, route.as_deref());
@@ -256,7 +261,7 @@ fn until_dropped(
 /// Logs a panic that was contained at the outermost level.
 #[cold]
 fn escaped(panic: Error, handle: &ServerHandle) -> Outcome {
-    handle.tally().handler_failed();
+    handle.counters().handler_failed();
     let _ = contain(|| tracing::error!(error = %panic, "a connection panicked"));
     Outcome {
         result: Err(panic.into()),
@@ -265,13 +270,13 @@ fn escaped(panic: Error, handle: &ServerHandle) -> Outcome {
 }
 
 /// The state of a request that is kept while its connection lives; boxed, and empty for a handler without a route.
-struct Kept {
+struct ConnectionGuards {
     route: Option<Pattern>,
     /// Dropped with the connection.
     _held: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-impl Kept {
+impl ConnectionGuards {
     fn of<T: Transport>(upgrade: &mut Upgrade<T>) -> Option<Box<Self>> {
         let route = upgrade.pattern().cloned();
         let held = upgrade.scope_mut().take_held();
@@ -281,7 +286,7 @@ impl Kept {
 
 /// Polls a handler to completion, and serves its connection while it waits.
 fn attend<T: Transport, F: Future<Output = Result>>(
-    seat: &mut Seat<T>,
+    seat: &mut ConnectionTask<T>,
     mut running: Pin<&mut Option<F>>,
 ) -> impl Future<Output = Result> {
     let mut told = None;
@@ -300,8 +305,8 @@ fn attend<T: Transport, F: Future<Output = Result>>(
             return Poll::Ready(dropped.map_err(Into::into).and(result));
         }
         seat.look();
-        let Seat { place, parting } = &*seat;
-        if let Place::Open(shared) = place {
+        let ConnectionTask { place, parting } = &*seat;
+        if let Phase::Open(shared) = place {
             let mut engine = shared.engine();
             if parting.handle.is_closing() && told != Some(parting.handle.window()) {
                 told = Some(parting.handle.window());
@@ -313,65 +318,65 @@ fn attend<T: Transport, F: Future<Output = Result>>(
                 engine.start_close(Some(CloseCode::NORMAL), "");
             }
             engine.pump(cx);
-            parting.handle.tally().moved(&engine.untold());
+            parting.handle.counters().moved(&engine.untold());
         }
         Poll::Pending
     })
 }
 
 /// The phase of the connection: the handler has not answered yet, or it is open.
-enum Place<T> {
+enum Phase<T> {
     Waiting(Slot<T>),
     Open(Arc<Shared<T>>),
 }
 
 /// A connection that a server drives. However it ends, the end is counted.
-struct Seat<T: Transport> {
-    place: Place<T>,
+struct ConnectionTask<T: Transport> {
+    place: Phase<T>,
     parting: DrainHandle,
 }
 
-impl<T: Transport> Seat<T> {
+impl<T: Transport> ConnectionTask<T> {
     /// Checks whether it was accepted meanwhile.
     fn look(&mut self) {
-        let Place::Waiting(slot) = &self.place else {
+        let Phase::Waiting(slot) = &self.place else {
             return;
         };
         let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Fate::Accepted(shared) = &*fate {
+        if let UpgradeOutcome::Accepted(shared) = &*fate {
             let shared = Arc::clone(shared);
             // The reference count tells whether the handler still holds its handle.
-            *fate = Fate::Noted;
+            *fate = UpgradeOutcome::Noted;
             drop(fate);
-            self.place = Place::Open(shared);
-            self.parting.handle.tally().opened();
+            self.place = Phase::Open(shared);
+            self.parting.handle.counters().opened();
         }
     }
 
     /// Returns the side that closed first, and the code, if it was open.
-    fn first_close(&self) -> Option<(Closer, u16)> {
+    fn first_close(&self) -> Option<(ClosedBy, u16)> {
         match &self.place {
-            Place::Waiting(_) => None,
-            Place::Open(shared) => Some(shared.engine().first_close()),
+            Phase::Waiting(_) => None,
+            Phase::Open(shared) => Some(shared.engine().first_close()),
         }
     }
 }
 
-impl<T: Transport> Drop for Seat<T> {
+impl<T: Transport> Drop for ConnectionTask<T> {
     fn drop(&mut self) {
-        let Place::Open(shared) = &self.place else {
+        let Phase::Open(shared) = &self.place else {
             return;
         };
-        let (tally, mut engine) = (self.parting.handle.tally(), shared.engine());
+        let (tally, mut engine) = (self.parting.handle.counters(), shared.engine());
         tally.moved(&engine.untold());
         let (by, code) = engine.first_close();
         tally.closed(by, code);
     }
 }
 
-fn take<T>(slot: &Slot<T>) -> Fate<T> {
+fn take<T>(slot: &Slot<T>) -> UpgradeOutcome<T> {
     let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut *fate, Fate::Noted)
+    std::mem::replace(&mut *fate, UpgradeOutcome::Noted)
 }
 
 /// Closes with the code of the handler's result, unless closed before.
@@ -388,7 +393,7 @@ async fn close_with<T: Transport>(
         }
     };
     shared.engine().start_close(Some(code), &reason);
-    poll_fn(|cx| shared.engine().poll_close(cx, Party::Driver)).await;
+    poll_fn(|cx| shared.engine().poll_close(cx, WakerRole::Driver)).await;
     let engine = shared.engine();
     let outcome = Outcome {
         closed: engine.closed().cloned(),

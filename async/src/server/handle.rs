@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker};
 
 use crate::contain::{contain, contained};
 use crate::error::Error;
-use crate::metrics::tally::Tally;
-use crate::metrics::{Failed, ServerMetrics, TurnedAway};
+use crate::metrics::counters::ServerCounters;
+use crate::metrics::{HandshakeFailure, RejectReason, ServerMetrics};
 use sansws_core::close::CloseCode;
 use sansws_core::policy::spread;
 use sansws_core::time::Duration;
@@ -32,7 +32,7 @@ struct Inner {
     /// The drain window, in microseconds.
     window: AtomicU64,
     dropping: AtomicBool,
-    tally: Tally,
+    counters: ServerCounters,
     state: Mutex<State>,
 }
 
@@ -55,7 +55,7 @@ impl ServerHandle {
             closing: AtomicBool::new(false),
             window: AtomicU64::new(0),
             dropping: AtomicBool::new(false),
-            tally: Tally::default(),
+            counters: ServerCounters::default(),
             state: Mutex::default(),
         }))
     }
@@ -68,7 +68,7 @@ impl ServerHandle {
         }
         state.open += 1;
         state.next += 1;
-        self.tally().accepted();
+        self.counters().accepted();
         Some(ConnectionPermit {
             handle: self.clone(),
             id: state.next,
@@ -84,7 +84,7 @@ impl ServerHandle {
         }
         let mut state = self.state();
         if state.refused >= REFUSALS || (self.is_closing() && self.window().is_zero()) {
-            self.tally().turned_away(TurnedAway::Untold);
+            self.counters().turned_away(RejectReason::Untold);
             return None;
         }
         state.refused += 1;
@@ -92,16 +92,16 @@ impl ServerHandle {
     }
 
     /// Returns why connections are refused.
-    pub(crate) fn why_away(&self) -> TurnedAway {
+    pub(crate) fn why_away(&self) -> RejectReason {
         if self.is_closing() {
-            TurnedAway::Draining
+            RejectReason::Draining
         } else {
-            TurnedAway::Full
+            RejectReason::Full
         }
     }
 
-    pub(crate) fn tally(&self) -> &Tally {
-        &self.0.tally
+    pub(crate) fn counters(&self) -> &ServerCounters {
+        &self.0.counters
     }
 
     /// Returns the metrics of all servers that share this handle.
@@ -110,7 +110,7 @@ impl ServerHandle {
             connections: self.open(),
             connections_max: self.0.most,
             draining: self.is_closing(),
-            ..self.tally().read()
+            ..self.counters().read()
         }
     }
 
@@ -284,10 +284,10 @@ impl Admission {
     pub fn not_begun(&self, error: &Error) {
         let (Self::In(ConnectionPermit { handle, .. }) | Self::Away(RefusalPermit(handle))) = self;
         let why = match error {
-            Error::ConnectTimeout => Failed::Timeout,
-            _ => Failed::Transport,
+            Error::ConnectTimeout => HandshakeFailure::Timeout,
+            _ => HandshakeFailure::Transport,
         };
-        handle.tally().failed(why);
+        handle.counters().failed(why);
         let _ = contain(
             || tracing::debug!(%error, "error.type" = why.label(), "a connection failed before HTTP"),
         );

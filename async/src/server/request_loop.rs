@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use crate::contain::{contain, contained};
 use crate::error::HandlerError;
 use crate::error::{Error, Result};
-use crate::metrics::Asked;
+use crate::metrics::RequestKind;
 use crate::metrics::trace;
 use crate::server::connect_info::ConnectInfo;
 use crate::server::handle::{RefusalPermit, ServerHandle};
@@ -172,11 +172,11 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
             Decision::Failed { error, route } => failed(&error, route.as_ref(), &handle),
         };
         let asked = if is_websocket {
-            Asked::WebSocket
+            RequestKind::WebSocket
         } else {
-            Asked::Page
+            RequestKind::Page
         };
-        handle.tally().response(asked, response.status);
+        handle.counters().response(asked, response.status);
         if is_websocket {
             trace::answered(response.status);
         }
@@ -211,7 +211,7 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
 fn note_refusal(handle: &ServerHandle, error: &Error) {
     if let Error::Refusal(refusal) = error {
         let status = refusal.response().status;
-        handle.tally().response(Asked::Invalid, status);
+        handle.counters().response(RequestKind::Invalid, status);
         trace::answered(status);
     }
 }
@@ -443,9 +443,9 @@ async fn refuse_inside<T: Transport, S: Service<T>>(
             };
         }
     }
-    let (handle, tally) = (away.handle(), away.handle().tally());
+    let (handle, tally) = (away.handle(), away.handle().counters());
     let response = if let Some(response) = response {
-        tally.response(Asked::Page, response.status);
+        tally.response(RequestKind::Page, response.status);
         response
     } else {
         tally.turned_away(handle.why_away());

@@ -167,7 +167,7 @@ impl Scope {
     }
 
     /// Keeps a value until the connection has ended, such as a guard that counts.
-    pub fn hold(&mut self, guard: impl Any + Send + Sync) {
+    pub fn keep_alive_until_close(&mut self, guard: impl Any + Send + Sync) {
         self.held.push(Box::new(guard));
     }
 
@@ -259,7 +259,7 @@ impl ConnectionPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sansws_core::http::Fields;
+    use sansws_core::http::Headers;
 
     #[test]
     fn a_client_of_its_own_keeps_its_port_in_either_family() {
@@ -276,7 +276,7 @@ mod tests {
             let head = RequestHead {
                 method: "GET".into(),
                 target: "/".into(),
-                fields: Fields::default(),
+                fields: Headers::default(),
             };
             let peer: SocketAddr = peer.parse().unwrap();
             let mut scope = Scope::new(Head::Plain(head), Some(peer), None, Instant::ZERO);

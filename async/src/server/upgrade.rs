@@ -25,7 +25,7 @@ use sansws_core::time::Duration;
 
 /// The outcome of an [`Upgrade`], for the task that drives the connection.
 #[derive(Debug)]
-pub(crate) enum Fate<T> {
+pub(crate) enum UpgradeOutcome<T> {
     /// Undecided.
     Open,
     /// Accepted.
@@ -43,7 +43,7 @@ pub(crate) enum Fate<T> {
 /// The answer to a request that a handler did not accept.
 const NOT_ACCEPTED: &str = "the request was not accepted\n";
 
-pub(crate) type Slot<T> = Arc<Mutex<Fate<T>>>;
+pub(crate) type Slot<T> = Arc<Mutex<UpgradeOutcome<T>>>;
 
 /// A WebSocket request that is not yet answered. It has no method to send messages, so nothing can be sent before it is accepted.
 pub struct Upgrade<T: Transport> {
@@ -161,7 +161,7 @@ impl<T: Transport> Unanswered<T> {
         let driven = self.slot.is_some();
         let policy = self.policy.as_deref();
         let socket = WebSocket::server(transport, unread, config, agreement, policy, driven);
-        self.settle(Fate::Accepted(socket.shared()));
+        self.settle(UpgradeOutcome::Accepted(socket.shared()));
         Ok(socket)
     }
 
@@ -172,7 +172,7 @@ impl<T: Transport> Unanswered<T> {
         let Some((mut transport, unread)) = self.parts.take() else {
             return Ok(());
         };
-        self.settle(Fate::Rejected(response.status));
+        self.settle(UpgradeOutcome::Rejected(response.status));
         answer_and_end(&mut transport, unread, &octets, &self.config).await
     }
 
@@ -180,11 +180,11 @@ impl<T: Transport> Unanswered<T> {
     fn is_awaited(&self) -> bool {
         self.slot.as_ref().is_none_or(|slot| {
             let fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            matches!(&*fate, Fate::Open)
+            matches!(&*fate, UpgradeOutcome::Open)
         })
     }
 
-    fn settle(&self, fate: Fate<T>) {
+    fn settle(&self, fate: UpgradeOutcome<T>) {
         if let Some(slot) = &self.slot {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = fate;
         }
@@ -197,9 +197,9 @@ impl<T> Drop for Unanswered<T> {
             && let Some(slot) = &self.slot
         {
             let fate = if self.begun {
-                Fate::Lost
+                UpgradeOutcome::Lost
             } else {
-                Fate::Dropped(transport)
+                UpgradeOutcome::Dropped(transport)
             };
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = fate;
         }

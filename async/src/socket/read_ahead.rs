@@ -8,7 +8,7 @@ use sansws_core::message::Message;
 
 /// A queue that holds no heap memory when empty.
 #[derive(Debug, Default)]
-pub(crate) struct Ahead(Option<Box<Held>>);
+pub(crate) struct ReadAhead(Option<Box<Held>>);
 
 #[derive(Debug, Default)]
 struct Held {
@@ -38,7 +38,7 @@ pub(crate) struct Item {
     pub(crate) piece: Option<(bool, bool)>,
 }
 
-impl Ahead {
+impl ReadAhead {
     pub(crate) fn push(&mut self, item: Item) {
         let held = self.0.get_or_insert_default();
         held.octets += item.message.len();

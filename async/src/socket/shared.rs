@@ -10,7 +10,7 @@ use sansws_core::message::Message;
 use crate::error::{ConnectionTag, Error, Result};
 use crate::socket::engine::Engine;
 use crate::socket::from_message::FromMessage;
-use crate::socket::wakers::Party;
+use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
 
 /// A connection that its handles share with the task that drives it.
@@ -41,7 +41,7 @@ impl<T: Transport> Shared<T> {
         let mut send = Some(send);
         poll_fn(|cx| {
             let mut engine = self.engine();
-            ready!(engine.poll_ready_to_answer(cx, Party::Writer))?;
+            ready!(engine.poll_ready_to_answer(cx, WakerRole::Writer))?;
             if let Some(send) = send.take() {
                 send(&mut engine)?;
             }

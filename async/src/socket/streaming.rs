@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::socket::engine::Part;
 use crate::socket::shared::Shared;
-use crate::socket::wakers::Party;
+use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
 use sansws_core::connection::Connection;
@@ -26,7 +26,7 @@ pub struct MessageReader<'a, T: Transport> {
 
 impl<'a, T: Transport> MessageReader<'a, T> {
     pub(crate) async fn begin(shared: &'a Arc<Shared<T>>) -> Result<Option<Self>, Error> {
-        let part = poll_fn(|cx| shared.engine().poll_part(cx, Party::Reader, true)).await?;
+        let part = poll_fn(|cx| shared.engine().poll_part(cx, WakerRole::Reader, true)).await?;
         Ok(part.map(|Part { message, last }| Self {
             shared,
             kind: message.kind(),
@@ -52,7 +52,8 @@ impl<'a, T: Transport> MessageReader<'a, T> {
         if self.over {
             return Ok(None);
         }
-        let part = poll_fn(|cx| self.shared.engine().poll_part(cx, Party::Reader, false)).await?;
+        let part =
+            poll_fn(|cx| self.shared.engine().poll_part(cx, WakerRole::Reader, false)).await?;
         let Some(Part { message, last }) = part else {
             // The peer closed inside a message: `None` would make half of it look complete.
             return Err(self.shared.engine().disconnected());

@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 
 /// The role in which a task waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Party {
+pub(crate) enum WakerRole {
     Reader,
     Writer,
     Driver,
@@ -16,7 +16,7 @@ pub(crate) enum Party {
 
 /// The wakers of all roles. While they belong to one task, which is usual, the transport gets only that waker.
 #[derive(Debug, Default)]
-pub(crate) struct Parties {
+pub(crate) struct Wakers {
     wakers: [Option<Waker>; 3],
     joint: Option<Arc<Joint>>,
     /// A waker has changed.
@@ -41,9 +41,9 @@ impl Wake for Joint {
     }
 }
 
-impl Parties {
+impl Wakers {
     /// Stores the waker of `party`; returns the waker to give to the transport instead of the context's, if other tasks wait too.
-    pub(crate) fn enter(&mut self, party: Party, cx: &Context<'_>) -> Option<Waker> {
+    pub(crate) fn enter(&mut self, party: WakerRole, cx: &Context<'_>) -> Option<Waker> {
         let waker = cx.waker();
         if let Some(slot) = self.wakers.get_mut(party as usize)
             && !slot.as_ref().is_some_and(|known| known.will_wake(waker))
@@ -80,7 +80,7 @@ impl Parties {
     }
 
     /// Wakes all but the task of `party`: something changed that they may wait for.
-    pub(crate) fn wake_others(&self, party: Party) {
+    pub(crate) fn wake_others(&self, party: WakerRole) {
         let own = self.wakers.get(party as usize).and_then(Option::as_ref);
         for waker in self.wakers.iter().flatten() {
             if !own.is_some_and(|own| own.will_wake(waker)) {
@@ -110,19 +110,19 @@ mod tests {
             Arc::new(Count(AtomicUsize::new(0))),
         ];
         let wakers = counts.clone().map(Waker::from);
-        let mut parties = Parties::default();
+        let mut parties = Wakers::default();
         assert!(
             parties
-                .enter(Party::Reader, &Context::from_waker(&wakers[0]))
+                .enter(WakerRole::Reader, &Context::from_waker(&wakers[0]))
                 .is_none()
         );
         assert!(
             parties
-                .enter(Party::Driver, &Context::from_waker(&wakers[0]))
+                .enter(WakerRole::Driver, &Context::from_waker(&wakers[0]))
                 .is_none()
         );
         let joint = parties
-            .enter(Party::Writer, &Context::from_waker(&wakers[1]))
+            .enter(WakerRole::Writer, &Context::from_waker(&wakers[1]))
             .unwrap();
         joint.wake_by_ref();
         assert_eq!(counts[0].0.load(Ordering::SeqCst), 2);

@@ -23,7 +23,7 @@ use crate::socket::from_message::{FromMessage, SocketEvent};
 use crate::socket::policy::ConnectionPolicy;
 use crate::socket::shared::Shared;
 use crate::socket::streaming::{MessageReader, MessageWriter};
-use crate::socket::wakers::Party;
+use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::Config;
@@ -31,7 +31,7 @@ use sansws_core::connection::{Connection, Role};
 use sansws_core::error::Misuse;
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{Agreement, Opened};
-use sansws_core::http::Fields;
+use sansws_core::http::Headers;
 use sansws_core::message::{Message, PreparedMessage};
 use sansws_core::time::Duration;
 
@@ -67,7 +67,7 @@ impl<T: Transport> WebSocket<T> {
         let opened = agreement.subprotocol.is_some().then(|| {
             Box::new(Opened {
                 agreement,
-                fields: Fields::default(),
+                fields: Headers::default(),
             })
         });
         let mut engine = Engine::new(transport, connection, unread);
@@ -112,7 +112,7 @@ impl<T: Transport> WebSocket<T> {
     }
 
     /// On a client, returns the header fields of the server's answer.
-    pub fn response_fields(&self) -> Option<&Fields> {
+    pub fn response_fields(&self) -> Option<&Headers> {
         self.opened
             .as_ref()
             .map(|opened| &opened.fields)
@@ -162,7 +162,7 @@ macro_rules! reading {
             /// [`Error::Disconnect`] when it closed with another code or vanished, [`Error::Violation`] when it broke the
             /// protocol or exceeded a limit. After the end, each call returns this again.
             pub async fn receive(&mut self) -> Result<Option<Message>, Error> {
-                poll_fn(|cx| self.shared.engine().poll_receive(cx, Party::Reader)).await
+                poll_fn(|cx| self.shared.engine().poll_receive(cx, WakerRole::Reader)).await
             }
 
             /// Receives a text message; a binary one is [`Error::WrongKind`].
@@ -228,7 +228,7 @@ macro_rules! reading {
             /// }
             /// ```
             pub async fn receive_event(&mut self) -> Result<Option<SocketEvent>, Error> {
-                poll_fn(|cx| self.shared.engine().poll_event(cx, Party::Reader)).await
+                poll_fn(|cx| self.shared.engine().poll_event(cx, WakerRole::Reader)).await
             }
 
             /// Returns the time from the newest keepalive ping to its pong; `None` before the first. See
@@ -257,7 +257,7 @@ macro_rules! reading {
                 if engine.is_stream_over() {
                     return Poll::Ready(None);
                 }
-                let got = ready!(engine.poll_receive(cx, Party::Reader));
+                let got = ready!(engine.poll_receive(cx, WakerRole::Reader));
                 if !matches!(got, Ok(Some(_))) {
                     engine.end_stream();
                 }
@@ -366,7 +366,7 @@ macro_rules! writing {
             /// # Errors
             /// [`Error::Disconnect`] when the connection ended before.
             pub async fn flush(&mut self) -> Result<(), Error> {
-                poll_fn(|cx| self.shared.engine().poll_flushed(cx, Party::Writer)).await
+                poll_fn(|cx| self.shared.engine().poll_flushed(cx, WakerRole::Writer)).await
             }
 
             /// Closes: sends a Close frame, waits for the peer's and for the end of TCP, each at most
@@ -382,7 +382,7 @@ macro_rules! writing {
             ) -> Result<Option<Closed>, Error> {
                 let code = CloseCode::try_from(code)?;
                 self.start_close(Some(code), reason);
-                poll_fn(|cx| self.shared.engine().poll_close(cx, Party::Writer)).await;
+                poll_fn(|cx| self.shared.engine().poll_close(cx, WakerRole::Writer)).await;
                 Ok(self.shared.engine().closed().cloned())
             }
 
@@ -396,7 +396,9 @@ macro_rules! writing {
             type Error = Error;
 
             fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-                self.shared.engine().poll_ready_to_answer(cx, Party::Writer)
+                self.shared
+                    .engine()
+                    .poll_ready_to_answer(cx, WakerRole::Writer)
             }
 
             fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {
@@ -406,13 +408,13 @@ macro_rules! writing {
             }
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-                self.shared.engine().poll_flushed(cx, Party::Writer)
+                self.shared.engine().poll_flushed(cx, WakerRole::Writer)
             }
 
             fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
                 let mut engine = self.shared.engine();
                 engine.start_close(Some(CloseCode::NORMAL), "");
-                engine.poll_close(cx, Party::Writer).map(Ok)
+                engine.poll_close(cx, WakerRole::Writer).map(Ok)
             }
         }
     };

@@ -15,7 +15,7 @@ use sansws_async::test_kit::{MemoryTransport, TestSocket};
 use sansws_async::{ConnectOptions, Error, Json, Result, Scope, ServerOptions, WebSocket};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::{Config, Timeouts};
-use sansws_core::http::{Fields, RequestHead, Response};
+use sansws_core::http::{Headers, RequestHead, Response};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 
 fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> RequestHead {
@@ -23,7 +23,7 @@ fn head(method: &str, target: &str, fields: &[(&str, &str)]) -> RequestHead {
     RequestHead {
         method: method.into(),
         target: target.into(),
-        fields: host.iter().chain(fields).copied().collect::<Fields>(),
+        fields: host.iter().chain(fields).copied().collect::<Headers>(),
     }
 }
 
@@ -569,7 +569,7 @@ fn guards_are_held_until_the_connection_has_ended() {
     run(async {
         let hold = |scope: &mut Scope| {
             HELD.fetch_add(1, Ordering::SeqCst);
-            scope.hold(Guard);
+            scope.keep_alive_until_close(Guard);
             Ok(())
         };
         let refuse = |_: &mut Scope| Err(Response::new(403));

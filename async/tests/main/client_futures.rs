@@ -143,7 +143,7 @@ fn futures_that_are_dropped_at_any_await_lose_no_message_and_leave_no_attempt_be
             .reconnect(ReconnectOptions {
                 backoff: Backoff {
                     base: Duration::from_millis(5),
-                    most: Duration::from_millis(50),
+                    max: Duration::from_millis(50),
                 },
                 ..ReconnectOptions::default()
             })

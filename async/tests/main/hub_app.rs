@@ -60,7 +60,7 @@ fn what_is_published_reaches_all_members_in_one_order_its_sender_too() {
             socket.expect_text("one").await;
         }
         bob.send_text("two").await.unwrap();
-        hub.publish("lobby", "three").now().unwrap();
+        hub.publish("lobby", "three").try_publish().unwrap();
         for socket in [&mut ada, &mut bob] {
             let mut got = Vec::new();
             for _ in 0..2 {
@@ -146,7 +146,7 @@ fn who_reconnects_with_its_position_misses_nothing() {
         drop(socket);
         settle_all(&server).await;
         for text in ["one", "two"] {
-            hub.publish("news", text).now().unwrap();
+            hub.publish("news", text).try_publish().unwrap();
         }
         let mut socket = server
             .connect(&format!("/?since={position}"))
@@ -163,7 +163,7 @@ fn who_reconnects_with_its_position_misses_nothing() {
             got.iter().any(|text| text.ends_with("Complete(2)")),
             "{got:?}"
         );
-        hub.publish("news", "three").now().unwrap();
+        hub.publish("news", "three").try_publish().unwrap();
         socket.expect_text("three").await;
         Ok(())
     });
@@ -352,12 +352,12 @@ fn of_events_that_nobody_takes_the_newest_are_kept_and_the_others_counted() {
 #[test]
 fn a_publication_that_nobody_awaits_does_not_happen_and_one_that_is_dropped_is_forgotten() {
     run(async {
-        let options = GroupOptions::default().overflow(SlowConsumerPolicy::Wait);
+        let options = GroupOptions::default().slow_consumer(SlowConsumerPolicy::Wait);
         let budget = QueueLimits {
             messages: 1,
             ..QueueLimits::default()
         };
-        let hub = TestHub::with_options(HubOptions::default().groups(options).budget(budget));
+        let hub = TestHub::with_options(HubOptions::default().groups(options).queue_limits(budget));
         let mut subscription = hub.subscribe("lobby".parse().unwrap()).unwrap();
         drop(hub.publish("lobby", "never"));
         assert_eq!(hub.metrics().broker.published, 0);
@@ -370,8 +370,8 @@ fn a_publication_that_nobody_awaits_does_not_happen_and_one_that_is_dropped_is_f
         let server = rooms(&hub);
         let mut socket = server.connect("/rooms/lobby").await?;
         settle(&server, &mut socket).await;
-        hub.publish("lobby", "two").now()?;
-        let refused = hub.publish("lobby", "three").now();
+        hub.publish("lobby", "two").try_publish()?;
+        let refused = hub.publish("lobby", "three").try_publish();
         assert!(matches!(refused, Err(Error::Hub(HubError::Backpressure))));
         {
             let mut waiting = pin!(hub.publish("lobby", "given up").into_future());
@@ -400,7 +400,7 @@ fn a_handler_that_waits_for_something_else_still_delivers() {
         settle(&server, &mut socket).await;
         for round in 0..3 {
             let text = round.to_string();
-            hub.publish("lobby", text.as_str()).now()?;
+            hub.publish("lobby", text.as_str()).try_publish()?;
             socket.expect_text(&text).await;
         }
         Ok(())
@@ -428,7 +428,7 @@ fn a_message_sent_in_pieces_is_not_interrupted_by_a_group() {
         let mut socket = server.connect("/").await?;
         socket.send_text("go").await?;
         settle(&server, &mut socket).await;
-        hub.publish("lobby", "in between").now()?;
+        hub.publish("lobby", "in between").try_publish()?;
         socket.expect_text("one two ").await;
         socket.expect_text("in between").await;
         Ok(())

@@ -98,7 +98,7 @@ fn what_one_hub_publishes_another_receives_and_the_publisher_is_told_where_it_st
     let received = wire.done(subscription.receive()).unwrap().unwrap();
     assert_eq!(received.as_text(), Some("hello"));
     // Who does not wait is not told.
-    let published = hubs[1].publish("lobby", "again").now().unwrap();
+    let published = hubs[1].publish("lobby", "again").try_publish().unwrap();
     assert_eq!(published.position, None);
     wire.carry();
     let kept = wire.done(hubs[0].history("lobby", 10)).unwrap();
@@ -129,7 +129,7 @@ fn a_link_begins_down_and_what_waits_for_an_answer_fails_when_it_breaks() {
     }
     // On its own it serves its own.
     let mut subscription = hub.subscribe(all()).unwrap();
-    let published = hub.publish("lobby", "alone").now().unwrap();
+    let published = hub.publish("lobby", "alone").try_publish().unwrap();
     assert_eq!(published.position, None);
     let received = wire.done(subscription.receive()).unwrap().unwrap();
     assert_eq!(
@@ -139,7 +139,7 @@ fn a_link_begins_down_and_what_waits_for_an_answer_fails_when_it_breaks() {
     // When it is back it says again what it wants.
     wire.links[0].up();
     wire.carry();
-    hub.publish("lobby", "together").now().unwrap();
+    hub.publish("lobby", "together").try_publish().unwrap();
     let received = wire.done(subscription.receive()).unwrap().unwrap();
     assert_eq!(received.as_text(), Some("together"));
     assert_eq!(received.position.unwrap().offset, 1);
@@ -148,14 +148,14 @@ fn a_link_begins_down_and_what_waits_for_an_answer_fails_when_it_breaks() {
 #[test]
 fn without_a_link_for_good_a_hub_refuses_where_it_is_told_to() {
     let options = HubOptions {
-        when_down: OutagePolicy::Refuse,
+        on_outage: OutagePolicy::Refuse,
         ..history()
     };
     let (mut wire, hubs) = Wire::new(1, options);
     wire.links[0].up();
-    assert!(hubs[0].publish("lobby", "x").now().is_ok());
+    assert!(hubs[0].publish("lobby", "x").try_publish().is_ok());
     drop(wire.links.pop());
-    let refused = hubs[0].publish("lobby", "x").now();
+    let refused = hubs[0].publish("lobby", "x").try_publish();
     assert!(matches!(refused, Err(Error::Hub(HubError::Down))));
 }
 
@@ -166,7 +166,7 @@ fn publishers_wait_for_a_link_that_is_behind() {
     wire.carry();
     let mut sent = 0;
     let refused = loop {
-        match hubs[0].publish("lobby", "x").now() {
+        match hubs[0].publish("lobby", "x").try_publish() {
             Ok(_) => sent += 1,
             Err(error) => break error,
         }

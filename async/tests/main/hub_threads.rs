@@ -31,7 +31,7 @@ impl HubEnv for Still {
 #[test]
 fn a_node_takes_in_no_more_than_its_readers_have_room_for() {
     const MESSAGES: usize = 500;
-    let hub = Hub::<Still>::with_options(HubOptions::default().budget(QueueLimits {
+    let hub = Hub::<Still>::with_options(HubOptions::default().queue_limits(QueueLimits {
         messages: 4,
         ..QueueLimits::default()
     }));
@@ -60,7 +60,9 @@ fn a_node_takes_in_no_more_than_its_readers_have_room_for() {
     });
     is_ready.recv().unwrap();
     for number in 0..MESSAGES {
-        hub.publish("lobby", number.to_string()).now().unwrap();
+        hub.publish("lobby", number.to_string())
+            .try_publish()
+            .unwrap();
     }
     published.send(()).unwrap();
     reading.join().unwrap();

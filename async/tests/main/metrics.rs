@@ -7,9 +7,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sansws_async::app::Route;
-use sansws_async::metrics::{Asked, Closer, CodeClass, Failed, StatusClass, TurnedAway};
+use sansws_async::metrics::{
+    ClosedBy, CodeClass, HandshakeFailure, RejectReason, RequestKind, StatusClass,
+};
 use sansws_async::test_kit::{TestHub, TestServer};
-use sansws_async::{ConnectionPolicy, Result, ServerHandle, ServerOptions, scrape};
+use sansws_async::{ConnectionPolicy, Result, ServerHandle, ServerOptions, prometheus_response};
 use sansws_core::config::{Config, Timeouts};
 use sansws_core::http::Response;
 use sansws_core::hub::HubOptions;
@@ -72,11 +74,11 @@ fn connections_are_counted_by_the_code_they_were_closed_with_and_by_whom() {
             (CodeClass::Registered, 1),
             (CodeClass::Private, 2),
         ] {
-            assert_eq!(by(Closer::Peer, class), count, "{class:?}");
-            assert_eq!(by(Closer::Server, class), count, "{class:?}");
+            assert_eq!(by(ClosedBy::Peer, class), count, "{class:?}");
+            assert_eq!(by(ClosedBy::Server, class), count, "{class:?}");
         }
-        assert_eq!(by(Closer::Server, CodeClass::Internal), 1);
-        assert_eq!(by(Closer::Peer, CodeClass::Vanished), 2);
+        assert_eq!(by(ClosedBy::Server, CodeClass::Internal), 1);
+        assert_eq!(by(ClosedBy::Peer, CodeClass::Vanished), 2);
         assert_eq!((metrics.opened, metrics.all_closed()), (13, 13));
         assert_eq!((metrics.websockets(), metrics.connections), (0, 0));
         assert_eq!(metrics.handlers_failed, 1);
@@ -97,7 +99,7 @@ fn a_violation_counts_as_closed_by_the_server_with_its_code() {
         let _ = server.exchange(&octets).await;
         server.pass(Duration::from_secs(30)).await;
         let metrics = server.handle().metrics();
-        assert_eq!(metrics.closed_by(Closer::Server, CodeClass::Protocol), 1);
+        assert_eq!(metrics.closed_by(ClosedBy::Server, CodeClass::Protocol), 1);
         assert_eq!(metrics.all_closed(), 1);
         Ok(())
     });
@@ -162,13 +164,13 @@ fn answers_are_counted_by_what_was_asked_and_their_class() {
         server.pass(Duration::from_secs(30)).await;
         let metrics = server.handle().metrics();
         let got = |asked, class| metrics.responses(asked, class);
-        assert_eq!(got(Asked::Page, StatusClass::Success), 2);
-        assert_eq!(got(Asked::Page, StatusClass::ClientError), 2);
-        assert_eq!(got(Asked::WebSocket, StatusClass::ClientError), 2);
-        assert_eq!(got(Asked::WebSocket, StatusClass::ServerError), 1);
-        assert_eq!(got(Asked::Invalid, StatusClass::ClientError), 2);
-        assert_eq!(metrics.failed(Failed::Invalid), 1);
-        assert_eq!(metrics.failed(Failed::Timeout), 1);
+        assert_eq!(got(RequestKind::Page, StatusClass::Success), 2);
+        assert_eq!(got(RequestKind::Page, StatusClass::ClientError), 2);
+        assert_eq!(got(RequestKind::WebSocket, StatusClass::ClientError), 2);
+        assert_eq!(got(RequestKind::WebSocket, StatusClass::ServerError), 1);
+        assert_eq!(got(RequestKind::Invalid, StatusClass::ClientError), 2);
+        assert_eq!(metrics.failed(HandshakeFailure::Invalid), 1);
+        assert_eq!(metrics.failed(HandshakeFailure::Timeout), 1);
         assert_eq!((metrics.opened, metrics.accepted), (0, 9));
         Ok(())
     });
@@ -214,14 +216,14 @@ fn the_text_is_what_prometheus_reads_and_says_what_the_struct_says() {
             sockets.push(server.connect("/").await?);
         }
         server.pass(Duration::from_millis(10)).await;
-        hub.publish("news", "one").now()?;
-        hub.publish("nobody", "two").now()?;
+        hub.publish("news", "one").try_publish()?;
+        hub.publish("nobody", "two").try_publish()?;
         for socket in &mut sockets {
             socket.expect_text("one").await;
         }
         sockets.pop().unwrap().close(4001, "").await?;
         server.pass(Duration::from_secs(1)).await;
-        let answer = scrape(&server.handle().metrics(), Some(&hub.metrics()));
+        let answer = prometheus_response(&server.handle().metrics(), Some(&hub.metrics()));
         let kind = answer.fields.get_str("content-type");
         assert_eq!(kind, Some("text/plain; version=0.0.4; charset=utf-8"));
         let samples = read(std::str::from_utf8(&answer.body).unwrap());
@@ -255,7 +257,7 @@ fn the_text_is_what_prometheus_reads_and_says_what_the_struct_says() {
             assert_eq!(samples.get(id), Some(&want), "{id}");
         }
         // Without a hub there is none of it.
-        let alone = scrape(&server.handle().metrics(), None);
+        let alone = prometheus_response(&server.handle().metrics(), None);
         let samples = read(std::str::from_utf8(&alone.body).unwrap());
         assert!(samples.keys().all(|id| id.starts_with("sansws_server_")));
         Ok(())
@@ -338,12 +340,15 @@ fn pages_that_are_always_there_are_there_while_the_server_is_full_or_drains() {
         };
         look().await?;
         let metrics = server.handle().metrics();
-        assert_eq!(metrics.turned_away(TurnedAway::Full), 4);
-        assert_eq!(metrics.responses(Asked::Page, StatusClass::Success), 2);
+        assert_eq!(metrics.turned_away(RejectReason::Full), 4);
+        assert_eq!(
+            metrics.responses(RequestKind::Page, StatusClass::Success),
+            2
+        );
         server.handle().drain(Duration::from_secs(1_000));
         look().await?;
         let metrics = server.handle().metrics();
-        assert_eq!(metrics.turned_away(TurnedAway::Draining), 4);
+        assert_eq!(metrics.turned_away(RejectReason::Draining), 4);
         assert!(metrics.draining);
         drop(inside);
         Ok(())
@@ -379,7 +384,7 @@ fn without_such_pages_nobody_waits_to_be_told_that_there_is_no_room() {
         let before = server.clock().now();
         assert!(server.exchange(b"").await.is_err() || server.clock().now() == before);
         let metrics = server.handle().metrics();
-        assert_eq!(metrics.turned_away(TurnedAway::Full), 1);
+        assert_eq!(metrics.turned_away(RejectReason::Full), 1);
         Ok(())
     });
 }

@@ -325,7 +325,7 @@ fn soon() -> ReconnectOptions {
     ReconnectOptions {
         backoff: Backoff {
             base: Duration::from_millis(20),
-            most: Duration::from_millis(100),
+            max: Duration::from_millis(100),
         },
         ..ReconnectOptions::default()
     }

@@ -20,7 +20,7 @@ struct Peer {
 }
 
 /// What a client asked for.
-struct Asked {
+struct RequestKind {
     head: String,
     /// The name that TLS asked for.
     name: Option<String>,
@@ -33,7 +33,7 @@ impl Peer {
     /// Serves one connection in a thread.
     fn serve(
         tls: Option<Arc<ServerConfig>>,
-        answer: impl FnOnce(&mut dyn Duplex, &Asked) + Send + 'static,
+        answer: impl FnOnce(&mut dyn Duplex, &RequestKind) + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -43,13 +43,13 @@ impl Peer {
             match tls {
                 None => {
                     let head = head(&mut tcp);
-                    answer(&mut tcp, &Asked { head, name: None });
+                    answer(&mut tcp, &RequestKind { head, name: None });
                 }
                 Some(tls) => {
                     let mut tls = StreamOwned::new(ServerConnection::new(tls).unwrap(), tcp);
                     let head = head(&mut tls);
                     let name = tls.conn.server_name().map(Into::into);
-                    answer(&mut tls, &Asked { head, name });
+                    answer(&mut tls, &RequestKind { head, name });
                 }
             }
         });

@@ -15,7 +15,9 @@ use crate::config::Config;
 use crate::error::Misuse;
 use crate::extension::{self, deflate};
 use crate::http::field::{has_token, is_host, is_token};
-use crate::http::{Fields, HeadError, Response, ResponseHead, Scan, Url, parse_response, response};
+use crate::http::{
+    HeadError, Headers, Response, ResponseHead, Scan, Url, parse_response, response,
+};
 use crate::random::Nonce;
 
 /// Additions to a client's request.
@@ -25,7 +27,7 @@ pub struct ClientOptions {
     pub subprotocols: Vec<String>,
     /// Additional fields, such as `Origin`, `Authorization` or `Cookie`. A `Host` replaces the URL's, and an `Authorization` that of
     /// its user name and password. Other fields of the handshake itself are refused.
-    pub fields: Fields,
+    pub fields: Headers,
 }
 
 /// Why the answer breaks a rule of section 4.1: the client "MUST _Fail the WebSocket Connection_".
@@ -91,7 +93,7 @@ pub struct Opened {
     /// The agreement.
     pub agreement: Agreement,
     /// All fields of the response.
-    pub fields: Fields,
+    pub fields: Headers,
 }
 
 /// An answer that is not 101, whose body is arriving.
@@ -260,7 +262,7 @@ impl ClientHandshake {
     }
 
     /// Performs the checks of 4.1 on a 101.
-    pub(super) fn check(&self, fields: Fields) -> Result<Opened, Failure> {
+    pub(super) fn check(&self, fields: Headers) -> Result<Opened, Failure> {
         if !only(&fields, "upgrade").is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
             return Err(Failure::Upgrade);
         }
@@ -275,7 +277,7 @@ impl ClientHandshake {
     }
 
     /// Performs the checks that HTTP/1.1 and HTTP/2 share.
-    pub(super) fn check_common(&self, fields: &Fields) -> Result<Agreement, Failure> {
+    pub(super) fn check_common(&self, fields: &Headers) -> Result<Agreement, Failure> {
         let answers = extension::parse(fields.all("sec-websocket-extensions"))
             .map_err(|_| Failure::Extensions)?;
         let deflate = match (answers.as_slice(), &self.config.deflate) {
@@ -316,7 +318,7 @@ impl fmt::Debug for ClientHandshake {
 }
 
 /// Returns the caller's `Host`, if there is one. RFC 9112 3.2: "A client MUST send a Host header field" with its host, and only one.
-fn host(fields: &Fields) -> Result<Option<&str>, Misuse> {
+fn host(fields: &Headers) -> Result<Option<&str>, Misuse> {
     let mut all = fields.all("host");
     let Some(host) = all.next() else {
         return Ok(None);

@@ -3,7 +3,7 @@
 //! Knows no stream: once the response is sent, the bytes of DATA frames are the bytes of the connection.
 
 use super::{Refusal, Request};
-use crate::http::{Fields, RequestHead};
+use crate::http::{Headers, RequestHead};
 
 /// An extended CONNECT request, as an HTTP/2 or HTTP/3 stack delivers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct ExtendedConnect<'a> {
     /// `:authority`
     pub authority: &'a str,
     /// The other fields.
-    pub fields: Fields,
+    pub fields: Headers,
 }
 
 impl ExtendedConnect<'_> {
@@ -49,7 +49,7 @@ impl ExtendedConnect<'_> {
         {
             return Err(Refusal::Malformed);
         }
-        let mut fields = Fields::default();
+        let mut fields = Headers::default();
         fields.push("host", self.authority.as_bytes());
         for (name, value) in self
             .fields

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::config::Config;
 use crate::error::Misuse;
-use crate::http::{Fields, RequestHead, Response};
+use crate::http::{Headers, RequestHead, Response};
 
 impl Request {
     /// Validates a request that another stack parsed: HTTP/1.1, or an extended CONNECT over HTTP/2 whose `:protocol` is passed
@@ -100,7 +100,7 @@ impl Response {
     }
 }
 
-fn build<B>(status: StatusCode, fields: &Fields, body: B) -> Result<http::Response<B>, Misuse> {
+fn build<B>(status: StatusCode, fields: &Headers, body: B) -> Result<http::Response<B>, Misuse> {
     let builder = http::Response::builder().status(status);
     fields
         .iter()
@@ -111,7 +111,7 @@ fn build<B>(status: StatusCode, fields: &Fields, body: B) -> Result<http::Respon
         .map_err(|_| Misuse::BadHeader)
 }
 
-fn collect(headers: &HeaderMap) -> Fields {
+fn collect(headers: &HeaderMap) -> Headers {
     headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()))

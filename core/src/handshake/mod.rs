@@ -36,7 +36,7 @@ pub use server::ServerHandshake;
 use alloc::string::String;
 
 use crate::extension::deflate::Agreed;
-use crate::http::Fields;
+use crate::http::Headers;
 
 /// The result of a handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,7 @@ const OWN: [&str; 10] = [
 ];
 
 /// Returns whether the caller's fields contain one that the handshake itself writes: a duplicate would break the head.
-fn hold_own(fields: &Fields) -> bool {
+fn hold_own(fields: &Headers) -> bool {
     fields.iter().any(|(name, _)| is_own(name))
 }
 

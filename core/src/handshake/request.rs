@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::error::Misuse;
 use crate::extension::{self, deflate};
 use crate::http::field::{has_token, is_host};
-use crate::http::{Fields, RequestHead, response};
+use crate::http::{Headers, RequestHead, response};
 
 /// A request that may be accepted. It needs no further checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct AcceptOptions {
     /// The subprotocol; it must be one of the offered ones. See [`RequestHead::choose`].
     pub subprotocol: Option<String>,
     /// Additional fields of the response, such as `Set-Cookie`.
-    pub fields: Fields,
+    pub fields: Headers,
 }
 
 /// Gives access to the head.
@@ -138,12 +138,12 @@ impl Request {
         &self,
         config: &Config,
         accept: AcceptOptions,
-    ) -> Result<(Fields, Agreement), Misuse> {
+    ) -> Result<(Headers, Agreement), Misuse> {
         response::check_fields(&accept.fields)?;
         if hold_own(&accept.fields) {
             return Err(Misuse::BadHeader);
         }
-        let mut fields = Fields::default();
+        let mut fields = Headers::default();
         if let Some(accept) = &self.accept {
             fields.push("Upgrade", b"websocket");
             fields.push("Connection", b"Upgrade");
@@ -182,7 +182,7 @@ impl Request {
 }
 
 /// Returns the field called `name`, if there is exactly one.
-pub(super) fn only<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
+pub(super) fn only<'a>(fields: &'a Headers, name: &str) -> Option<&'a [u8]> {
     let mut all = fields.all(name);
     let first = all.next()?;
     all.next().is_none().then_some(first)

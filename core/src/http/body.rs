@@ -170,13 +170,13 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Fields;
+    use crate::http::Headers;
 
     fn head(fields: &[(&str, &str)]) -> RequestHead {
         RequestHead {
             method: "POST".into(),
             target: "/".into(),
-            fields: fields.iter().copied().collect::<Fields>(),
+            fields: fields.iter().copied().collect::<Headers>(),
         }
     }
 

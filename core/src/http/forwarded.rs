@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::str::FromStr;
 
-use super::Fields;
+use super::Headers;
 use super::field::{Malformed, is_host, is_token_octet};
 
 /// Networks that are trusted.
@@ -28,12 +28,12 @@ use super::field::{Malformed, is_host, is_token_octet};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trusted {
     networks: Vec<Network>,
-    headers: Headers,
+    headers: TrustedHeaders,
 }
 
 /// The fields that proxies write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Headers {
+pub enum TrustedHeaders {
     /// Either kind. If a request has both, only what they agree on is trusted: a proxy that writes one of them may pass on the other as
     /// the client made it up.
     #[default]
@@ -50,13 +50,13 @@ impl Trusted {
         let networks = networks.into_iter().map(|network| network.as_ref().parse());
         Ok(Self {
             networks: networks.collect::<Result<_, _>>()?,
-            headers: Headers::Any,
+            headers: TrustedHeaders::Any,
         })
     }
 
     /// Trusts these networks to write these fields.
     #[must_use]
-    pub const fn writing(mut self, headers: Headers) -> Self {
+    pub const fn writing(mut self, headers: TrustedHeaders) -> Self {
         self.headers = headers;
         self
     }
@@ -156,13 +156,13 @@ const MOST_HOPS: usize = 32;
 /// Returns the source of a request: `peer`, unless it is trusted and names another address.
 ///
 /// A trusted hop that hides its peer, or anything malformed, ends the walk at the last valid hop.
-pub fn client(fields: &Fields, peer: IpAddr, trusted: &Trusted) -> Forwarded {
+pub fn client(fields: &Headers, peer: IpAddr, trusted: &Trusted) -> Forwarded {
     let peer = peer.to_canonical();
     let believed = match trusted.headers {
         _ if !trusted.contains(peer) => None,
-        Headers::Forwarded => walk(forwarded(fields), peer, trusted),
-        Headers::XForwarded => walk(x_forwarded(fields), peer, trusted),
-        Headers::Any => match (
+        TrustedHeaders::Forwarded => walk(forwarded(fields), peer, trusted),
+        TrustedHeaders::XForwarded => walk(x_forwarded(fields), peer, trusted),
+        TrustedHeaders::Any => match (
             walk(forwarded(fields), peer, trusted),
             walk(x_forwarded(fields), peer, trusted),
         ) {
@@ -211,12 +211,12 @@ fn walk(
 }
 
 /// Iterates over the elements of all `Forwarded` fields, last first.
-fn forwarded(fields: &Fields) -> impl Iterator<Item = Result<Hop, Malformed>> {
+fn forwarded(fields: &Headers) -> impl Iterator<Item = Result<Hop, Malformed>> {
     elements(fields, "forwarded").map(|element| element.and_then(pairs))
 }
 
 /// Iterates over the entries of all `X-Forwarded-For` fields, last first, each with its protocol and host.
-fn x_forwarded(fields: &Fields) -> impl Iterator<Item = Result<Hop, Malformed>> {
+fn x_forwarded(fields: &Headers) -> impl Iterator<Item = Result<Hop, Malformed>> {
     let list = |name| elements(fields, name).take(MOST_HOPS + 1);
     let count = list("x-forwarded-for").count();
     // Most proxies leave one value, that of the outermost, while they append addresses; others append to both.
@@ -245,7 +245,7 @@ fn x_forwarded(fields: &Fields) -> impl Iterator<Item = Result<Hop, Malformed>> 
 
 /// Iterates over the elements of the lists called `name`, last first. An empty one is malformed.
 fn elements<'a>(
-    fields: &'a Fields,
+    fields: &'a Headers,
     name: &str,
 ) -> impl Iterator<Item = Result<&'a [u8], Malformed>> {
     let mut values: Vec<&[u8]> = fields.all(name).collect();

@@ -70,13 +70,13 @@ impl Scan {
 
 /// Header fields in order, in one block of memory.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Fields {
+pub struct Headers {
     octets: Vec<u8>,
     /// Where the name and the value of each field end.
     ends: Vec<(u32, u32)>,
 }
 
-impl Fields {
+impl Headers {
     /// Returns the first field called `name`, in any case.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.all(name).next()
@@ -146,7 +146,7 @@ pub(crate) fn is_secret(name: &str) -> bool {
     .any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
-impl fmt::Debug for Fields {
+impl fmt::Debug for Headers {
     /// Hides the values of `Authorization`, `Cookie` and similar fields.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.iter().map(|(name, value)| {
@@ -160,7 +160,7 @@ impl fmt::Debug for Fields {
     }
 }
 
-impl<N: AsRef<str>, V: AsRef<[u8]>> FromIterator<(N, V)> for Fields {
+impl<N: AsRef<str>, V: AsRef<[u8]>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
         let mut all = Self::default();
         for (name, value) in fields {
@@ -178,7 +178,7 @@ pub struct RequestHead {
     /// The target, as in the request line.
     pub target: String,
     /// Its fields.
-    pub fields: Fields,
+    pub fields: Headers,
 }
 
 /// The head of a response.
@@ -187,7 +187,7 @@ pub struct ResponseHead {
     /// The status code.
     pub status: u16,
     /// Its fields.
-    pub fields: Fields,
+    pub fields: Headers,
 }
 
 /// Parses a whole request head. A version other than HTTP/1.1 has its own error.
@@ -271,7 +271,7 @@ const fn kind(error: httparse::Error) -> HeadError {
     }
 }
 
-fn collect(headers: &[httparse::Header<'_>]) -> Fields {
+fn collect(headers: &[httparse::Header<'_>]) -> Headers {
     headers
         .iter()
         .map(|header| (header.name, header.value))

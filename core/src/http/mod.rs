@@ -17,7 +17,9 @@ pub(crate) mod url;
 
 pub use credentials::Credentials;
 pub(crate) use head::is_secret;
-pub use head::{Fields, HeadError, RequestHead, ResponseHead, Scan, parse_request, parse_response};
+pub use head::{
+    HeadError, Headers, RequestHead, ResponseHead, Scan, parse_request, parse_response,
+};
 pub use response::Response;
 pub use status::reason;
 pub use url::Url;

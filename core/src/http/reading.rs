@@ -85,7 +85,10 @@ impl RequestHead {
     }
 
     /// Returns the first of `ours`, in the server's order of preference, that the client offers.
-    pub fn choose<'a>(&self, ours: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    pub fn select_subprotocol<'a>(
+        &self,
+        ours: impl IntoIterator<Item = &'a str>,
+    ) -> Option<String> {
         let theirs = self.subprotocols();
         ours.into_iter()
             .find(|name| theirs.contains(name))

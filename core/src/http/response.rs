@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::Misuse;
-use crate::http::{Fields, field, reason};
+use crate::http::{Headers, field, reason};
 
 /// A response: status, fields and body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Response {
     /// The status code.
     pub status: u16,
     /// The fields. The length of the body is not among them: `Content-Length` and `Transfer-Encoding` are not written.
-    pub fields: Fields,
+    pub fields: Headers,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -25,7 +25,7 @@ impl Response {
     pub fn new(status: u16) -> Self {
         Self {
             status,
-            fields: Fields::default(),
+            fields: Headers::default(),
             body: Vec::new(),
         }
     }
@@ -129,14 +129,14 @@ pub struct Framing {
 }
 
 /// Returns whether all names are tokens and all values stay within their line.
-pub(crate) fn check_fields(fields: &Fields) -> Result<(), Misuse> {
+pub(crate) fn check_fields(fields: &Headers) -> Result<(), Misuse> {
     let fine = fields
         .iter()
         .all(|(name, value)| field::is_token(name) && field::is_value(value));
     if fine { Ok(()) } else { Err(Misuse::BadHeader) }
 }
 
-pub(crate) fn write_fields(fields: &Fields, out: &mut Vec<u8>) {
+pub(crate) fn write_fields(fields: &Headers, out: &mut Vec<u8>) {
     for (name, value) in fields.iter() {
         write_field(name, value, out);
     }

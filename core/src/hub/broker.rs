@@ -7,10 +7,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::backplane::{Command, Event, History, HistorySlice, Published, Query, QueryResult};
+use super::group_record::GroupRecord;
 use super::id::Name;
 use super::metrics::BrokerCounters;
 use super::publication::PublishRequest;
-use super::topic::Topic;
 use super::{
     Filter, Filters, HubError, HubOptions, NodeId, Position, Presence, PresenceChange, Publication,
     RecoveryFailure, Target,
@@ -23,7 +23,7 @@ pub struct Broker {
     options: Arc<HubOptions>,
     /// The next epoch.
     epoch: u64,
-    topics: BTreeMap<Name, Topic>,
+    topics: BTreeMap<Name, GroupRecord>,
     nodes: BTreeMap<NodeId, Node>,
     /// Nodes that were given up although their links had not broken: they are told once they send a command.
     given_up: BTreeSet<NodeId>,
@@ -398,7 +398,7 @@ impl Broker {
         }
         let topic = self.topic(&name);
         let mut position = topic.position;
-        position.offset += u64::from(!draft.options.unsaved);
+        position.offset += u64::from(!draft.options.without_history);
         let publication = Publication::new(&options, draft, Some(position), now, windows);
         if publication.failed {
             self.counters.unwrapped += 1;
@@ -415,7 +415,7 @@ impl Broker {
         let publication = Arc::new(publication);
         let mut unkept = false;
         if let Some(history) = &options.of(&name).history
-            && !draft.options.unsaved
+            && !draft.options.without_history
         {
             let topic = self.topic(&name);
             let before = topic.history.octets();
@@ -474,14 +474,14 @@ impl Broker {
         }
     }
 
-    fn topic(&mut self, group: &Name) -> &mut Topic {
+    fn topic(&mut self, group: &Name) -> &mut GroupRecord {
         if !self.topics.contains_key(group) {
             self.epoch = self.epoch.wrapping_add(1);
         }
         let epoch = self.epoch;
         self.topics
             .entry(Arc::clone(group))
-            .or_insert_with(|| Topic::new(Position { epoch, offset: 0 }))
+            .or_insert_with(|| GroupRecord::new(Position { epoch, offset: 0 }))
     }
 
     /// Removes a node: its subscriptions and users go with it, in one step.

@@ -6,7 +6,7 @@ use alloc::string::String;
 
 use super::backplane::Command;
 use super::id::{Name, check_name, group_of_user};
-use super::slow::wake;
+use super::slow_consumer::wake;
 use super::{ChannelId, Hub, HubError};
 use crate::close::{CloseCode, cut_reason};
 use crate::time::Instant;

@@ -5,8 +5,8 @@
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
-use super::seat::Seat;
-use super::slow::{Became, Put, is_at_limit, is_overfull, wake};
+use super::channel::Channel;
+use super::slow_consumer::{Delivery, DeliveryResult, is_at_limit, is_overfull, wake};
 use super::{ChannelId, Hub, Output, QueueLimits};
 use crate::time::{Duration, Instant};
 
@@ -26,7 +26,13 @@ pub(super) struct Crowd {
 impl Crowd {
     /// Adds a channel if its queue is full and its reader has not had a turn.
     #[inline]
-    pub(super) fn see(&mut self, now: Instant, slot: u32, seat: &mut Seat, budget: &QueueLimits) {
+    pub(super) fn see(
+        &mut self,
+        now: Instant,
+        slot: u32,
+        seat: &mut Channel,
+        budget: &QueueLimits,
+    ) {
         if self.turns && !seat.judged && !seat.crowded && is_at_limit(seat, budget) {
             seat.crowded = true;
             if self.slots.is_empty() {
@@ -54,7 +60,7 @@ pub(super) struct Load {
 impl Load {
     /// Counts a receiver.
     #[inline]
-    pub(super) fn count(&mut self, seat: &Seat) {
+    pub(super) fn count(&mut self, seat: &Channel) {
         self.receivers += 1;
         self.messages += u64::from(seat.chain.messages());
         self.octets += seat.chain.octets() as u64;
@@ -106,12 +112,12 @@ impl Hub {
 
     /// Returns whether a channel with a full queue is not at fault: most others are behind as well, it took something recently, and is
     /// behind for no longer than publishers wait. The message is then queued nevertheless, and publishers wait for it.
-    pub(super) fn spare(&mut self, put: &mut Put<'_>, slot: u32) -> bool {
+    pub(super) fn spare(&mut self, put: &mut Delivery<'_>, slot: u32) -> bool {
         let (now, options) = (put.now, Arc::clone(&self.options));
         let Some(seat) = self.seats.at(slot).filter(|_| self.crowd.turns) else {
             return false;
         };
-        if seat.moved + TURN <= now || is_overfull(seat, &options.budget, put.octets) {
+        if seat.moved + TURN <= now || is_overfull(seat, &options.queue_limits, put.octets) {
             return false;
         }
         let Some(more) = seat.more_mut() else {
@@ -121,10 +127,15 @@ impl Hub {
             return false;
         }
         (seat.judged, seat.spared) = (false, true);
-        let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
+        let became = put.to(
+            &mut self.store,
+            &mut self.counters,
+            &options.queue_limits,
+            seat,
+        );
         wake(&mut self.outputs, slot, seat);
-        self.crowd.see(now, slot, seat, &options.budget);
-        became == Became::Waits
+        self.crowd.see(now, slot, seat, &options.queue_limits);
+        became == DeliveryResult::Waits
     }
 
     /// Returns when readers without a turn are judged.

@@ -6,14 +6,14 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
 use super::backplane::{Command, Published, Token};
+use super::channel::Channel;
 use super::crowd::Load;
 use super::id::{Name, check_name, group_of_user};
 use super::link::Asked;
 use super::options::GroupOptions;
 use super::publication::PublishRequest;
 use super::queue::Content;
-use super::seat::Seat;
-use super::slow::{Became, Put, is_full, is_half_empty, is_overfull, wake};
+use super::slow_consumer::{Delivery, DeliveryResult, is_full, is_half_empty, is_overfull, wake};
 use super::{
     ChannelId, Hub, HubError, Notice, OutagePolicy, Output, Publication, PublishOptions, Sent,
     SlowConsumerPolicy, Taken,
@@ -62,11 +62,11 @@ impl Hub {
             check_name(name)?;
         }
         self.check_length(&draft.message)?;
-        if self.down && self.options.when_down != OutagePolicy::ServeLocal {
+        if self.down && self.options.on_outage != OutagePolicy::ServeLocal {
             return Err(HubError::Down);
         }
         let octets = draft.message.payload().len();
-        if self.options.of(&draft.group).overflow == SlowConsumerPolicy::Wait
+        if self.options.of(&draft.group).slow_consumer == SlowConsumerPolicy::Wait
             && let Some(slot) = self.behind(&draft.group, octets)
         {
             self.holding.insert(slot);
@@ -132,7 +132,7 @@ impl Hub {
     /// Returns a member of the group whose queue has no room for `octets` more.
     fn behind(&self, group: &str, octets: usize) -> Option<u32> {
         let group = self.groups.get(self.groups.find(group)?)?;
-        let budget = &self.options.budget;
+        let budget = &self.options.queue_limits;
         let slots = group.members.iter().map(|member| member.slot);
         slots.into_iter().find(|slot| {
             let seat = self.seats.look(*slot);
@@ -153,7 +153,7 @@ impl Hub {
     ) -> Result<Sent, HubError> {
         self.check_length(&message)?;
         if to.node == self.node {
-            let (octets, budget) = (message.payload().len(), &self.options.budget);
+            let (octets, budget) = (message.payload().len(), &self.options.queue_limits);
             if let Some(seat) = self.seats.of(to)
                 && seat.crowded
                 && is_overfull(seat, budget, octets)
@@ -186,7 +186,7 @@ impl Hub {
             options: PublishOptions::default(),
         };
         self.check_length(&draft.message)?;
-        match (self.down, self.options.when_down) {
+        match (self.down, self.options.on_outage) {
             (true, OutagePolicy::ServeLocal) => self.publish_here(now, &draft, None),
             (true, _) => return Err(HubError::Down),
             (false, _) => self.command(Command::Publish { token: None, draft }),
@@ -210,7 +210,7 @@ impl Hub {
             publication: None,
         };
         let as_sent = self.store.enter(now, content, None, None);
-        let mut put = Put {
+        let mut put = Delivery {
             now,
             as_sent,
             kind,
@@ -226,7 +226,7 @@ impl Hub {
         };
         self.counters.direct += 1;
         self.counters.fan_out += 1;
-        let budget = &self.options.budget;
+        let budget = &self.options.queue_limits;
         let became = put.to(&mut self.store, &mut self.counters, budget, seat);
         wake(&mut self.outputs, to.slot(), seat);
         self.crowd.see(now, to.slot(), seat, budget);
@@ -235,9 +235,9 @@ impl Hub {
             self.store.settle(other);
         }
         match became {
-            Became::Waits => Sent::Queued,
-            Became::Dropped => Sent::Overflowed,
-            Became::Slow => {
+            DeliveryResult::Waits => Sent::Queued,
+            DeliveryResult::Dropped => Sent::Overflowed,
+            DeliveryResult::Slow => {
                 self.overflowed(now, to.slot());
                 Sent::Overflowed
             }
@@ -288,14 +288,14 @@ impl Hub {
         let as_sent = self
             .store
             .enter(now, content, Some(Arc::clone(name)), publication.expires);
-        let mut put = Put {
+        let mut put = Delivery {
             now,
             as_sent,
             kind: publication.frame.kind(),
             octets,
             other: None,
             group: Some(name),
-            overflow: of_group.overflow,
+            overflow: of_group.slow_consumer,
             notices: of_group.notices.as_ref(),
             key: publication.key.as_ref(),
             stands_for: publication.stands_for,
@@ -322,10 +322,16 @@ impl Hub {
             if !publication.is_for(id, seat.user()) {
                 continue;
             }
-            let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
+            let became = put.to(
+                &mut self.store,
+                &mut self.counters,
+                &options.queue_limits,
+                seat,
+            );
             wake(&mut self.outputs, member.slot, seat);
-            self.crowd.see(now, member.slot, seat, &options.budget);
-            if became == Became::Slow {
+            self.crowd
+                .see(now, member.slot, seat, &options.queue_limits);
+            if became == DeliveryResult::Slow {
                 self.slow.push(member.slot);
             } else {
                 load.count(seat);
@@ -337,7 +343,7 @@ impl Hub {
                 watching.insert(*slot);
             });
             for slot in watching {
-                let more = self.seats.look(slot).and_then(Seat::more);
+                let more = self.seats.look(slot).and_then(Channel::more);
                 let mut places = more.into_iter().flat_map(|more| &more.joined);
                 let place = places.find(|place| Some(place.group) == key);
                 let is_member = place
@@ -355,10 +361,15 @@ impl Hub {
                 if is_member || !id.is_some_and(|id| publication.is_for(id, seat.user())) {
                     continue;
                 }
-                let became = put.to(&mut self.store, &mut self.counters, &options.budget, seat);
+                let became = put.to(
+                    &mut self.store,
+                    &mut self.counters,
+                    &options.queue_limits,
+                    seat,
+                );
                 wake(&mut self.outputs, slot, seat);
-                self.crowd.see(now, slot, seat, &options.budget);
-                if became == Became::Slow {
+                self.crowd.see(now, slot, seat, &options.queue_limits);
+                if became == DeliveryResult::Slow {
                     self.slow.push(slot);
                 } else {
                     load.count(seat);
@@ -366,7 +377,7 @@ impl Hub {
             }
         }
         let receivers = load.receivers() + self.slow.len() as u64;
-        let is_heavy = !self.slow.is_empty() && load.is_heavy(&options.budget);
+        let is_heavy = !self.slow.is_empty() && load.is_heavy(&options.queue_limits);
         while let Some(slot) = self.slow.pop() {
             if !is_heavy || !self.spare(&mut put, slot) {
                 self.overflowed(now, slot);
@@ -405,7 +416,7 @@ impl Hub {
         let as_sent = self
             .store
             .enter(now, content, Some(Arc::clone(name)), publication.expires);
-        let mut put = Put {
+        let mut put = Delivery {
             now,
             as_sent,
             kind: publication.frame.kind(),
@@ -424,7 +435,7 @@ impl Hub {
         put.to(
             &mut self.store,
             &mut self.counters,
-            &self.options.budget,
+            &self.options.queue_limits,
             seat,
         );
         wake(&mut self.outputs, id.slot(), seat);
@@ -537,7 +548,7 @@ impl Hub {
         if seat.chain.is_empty() {
             seat.judged = false;
         }
-        let has_room = is_half_empty(seat, &self.options.budget);
+        let has_room = is_half_empty(seat, &self.options.queue_limits);
         if has_room && core::mem::take(&mut seat.spared) {
             let more = seat.more_mut();
             more.into_iter().for_each(|more| more.behind_since = None);
@@ -563,7 +574,7 @@ impl Hub {
         if !self.holding.contains(&slot) {
             return;
         }
-        let budget = &self.options.budget;
+        let budget = &self.options.queue_limits;
         let still = self.seats.look(slot).is_some_and(|seat| {
             seat.more.is_some() && !seat.closing && !is_half_empty(seat, budget)
         });

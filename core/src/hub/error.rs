@@ -34,7 +34,7 @@ pub enum HubError {
     TooManyGroups,
     /// The maximum number of groups exists.
     #[error("there are too many groups")]
-    Crowded,
+    TooManyGroupsInHub,
     /// The maximum number of channels is open.
     #[error("there are too many channels")]
     TooManyChannels,
@@ -85,7 +85,7 @@ impl HubError {
             | Self::NoPosition
             | Self::RateLimited(_) => CloseCode::POLICY,
             Self::TooLong => CloseCode::TOO_BIG,
-            Self::Crowded
+            Self::TooManyGroupsInHub
             | Self::TooManyChannels
             | Self::Backpressure
             | Self::Down

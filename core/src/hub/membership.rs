@@ -5,10 +5,10 @@
 use alloc::sync::Arc;
 
 use super::backplane::{Command, Present};
+use super::channel::Membership;
 use super::group::{Member, RECOVERING};
 use super::id::{Name, check_name, group_of_user};
 use super::link::Asked;
-use super::seat::Place;
 use super::{
     ChannelId, ChannelOptions, Filter, Hub, HubError, HubEvent, JoinOptions, Joined, Left,
     Recovered,
@@ -213,7 +213,7 @@ impl Hub {
             from: if replays { RECOVERING } else { 0 },
         };
         group.members.push(member);
-        more.joined.push(Place { group: key, at });
+        more.joined.push(Membership { group: key, at });
         self.counters.joins += 1;
         if opened {
             self.group_event(&name, HubEvent::Opened);
@@ -257,7 +257,7 @@ impl Hub {
 
     fn open_group(&mut self, name: &str) -> Result<u32, HubError> {
         if self.groups.count() >= self.options.max_groups {
-            return Err(HubError::Crowded);
+            return Err(HubError::TooManyGroupsInHub);
         }
         let name = Name::from(name);
         let key = self.groups.open(&name);
@@ -299,7 +299,7 @@ impl Hub {
         now: Instant,
         id: ChannelId,
         rate: impl FnOnce(&super::HubOptions) -> Option<Rate>,
-        bucket: impl FnOnce(&mut super::seat::More) -> &mut Bucket,
+        bucket: impl FnOnce(&mut super::channel::ChannelDetails) -> &mut Bucket,
     ) -> Result<(), HubError> {
         let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
             self.counters.stale += 1;

@@ -53,30 +53,30 @@
 
 mod backplane;
 mod broker;
+mod capacity;
+mod channel;
 mod closing;
 mod crowd;
 mod delivery;
 mod error;
 mod filter;
 mod group;
-mod here;
+mod group_record;
 mod histogram;
 mod history;
 mod id;
 mod instruct;
 mod link;
 mod local;
+mod local_presence;
 mod membership;
 mod metrics;
 mod options;
 mod outage;
-mod peak;
 mod presence;
 mod publication;
 mod queue;
-mod seat;
-mod slow;
-mod topic;
+mod slow_consumer;
 mod values;
 mod wrap;
 
@@ -106,30 +106,30 @@ use alloc::vec::Vec;
 
 use crate::time::Instant;
 
+use capacity::CapacityTracker;
+use channel::ChannelTable;
 use crowd::Crowd;
 use group::Groups;
-use here::Here;
 use link::Asked;
-use peak::Peak;
+use local_presence::LocalPresence;
 use queue::Store;
-use seat::Seats;
 
 /// One node: its channels, their groups, and their queues.
 #[derive(Debug)]
 pub struct Hub {
     node: NodeId,
     options: Arc<HubOptions>,
-    seats: Seats,
+    seats: ChannelTable,
     groups: Groups,
     store: Store,
     /// Channels by the filters to which they subscribe.
     filters: Filters<u32>,
     /// The number of channels of each filter.
     watched: BTreeMap<Filter, u32>,
-    here: Here,
+    here: LocalPresence,
     outputs: VecDeque<Output>,
     /// The number of outputs so far.
-    peak: Peak,
+    peak: CapacityTracker,
     counters: Counters,
     fan_outs: Histogram,
     /// The number of channels that negotiated each window size.
@@ -167,14 +167,14 @@ impl Hub {
         Self {
             node,
             options,
-            seats: Seats::new(node),
+            seats: ChannelTable::new(node),
             groups: Groups::default(),
             store: Store::default(),
             filters: Filters::default(),
             watched: BTreeMap::new(),
-            here: Here::default(),
+            here: LocalPresence::default(),
             outputs: VecDeque::new(),
-            peak: Peak::default(),
+            peak: CapacityTracker::default(),
             counters: Counters::default(),
             fan_outs: Histogram::default(),
             windows: [0; 16],
@@ -350,7 +350,8 @@ impl Hub {
         let Some(more) = self.seats.of(id).and_then(|seat| seat.more()) else {
             return Vec::new();
         };
-        let name = |place: &seat::Place| self.groups.get(place.group).map(|group| &group.name);
+        let name =
+            |place: &channel::Membership| self.groups.get(place.group).map(|group| &group.name);
         let names = more.joined.iter().filter_map(name);
         names.filter(|name| id::is_public(name)).cloned().collect()
     }

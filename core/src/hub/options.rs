@@ -23,7 +23,7 @@ pub struct HubOptions {
     /// Options of groups that match a filter; the first match decides.
     pub rules: Vec<(Filter, GroupOptions)>,
     /// The limits of one channel's queue.
-    pub budget: QueueLimits,
+    pub queue_limits: QueueLimits,
     /// Maximum number of channels; default 1 048 576.
     pub max_channels: usize,
     /// Maximum number of groups with members; default 1 048 576.
@@ -54,7 +54,7 @@ pub struct HubOptions {
     /// How long the users of a silent node stay present. `None`, the default: forever.
     pub lease: Option<Duration>,
     /// What happens to publications while the backplane is down.
-    pub when_down: OutagePolicy,
+    pub on_outage: OutagePolicy,
 }
 
 impl Default for HubOptions {
@@ -63,7 +63,7 @@ impl Default for HubOptions {
             groups: GroupOptions::default(),
             users: GroupOptions::default(),
             rules: Vec::new(),
-            budget: QueueLimits::default(),
+            queue_limits: QueueLimits::default(),
             max_channels: 1 << 20,
             max_groups: 1 << 20,
             max_idle_groups: 1 << 16,
@@ -77,7 +77,7 @@ impl Default for HubOptions {
             compression_level: 6,
             check: None,
             lease: None,
-            when_down: OutagePolicy::default(),
+            on_outage: OutagePolicy::default(),
         }
     }
 }
@@ -96,8 +96,8 @@ impl HubOptions {
     }
 
     /// Sets the limits of one channel's queue.
-    pub const fn budget(mut self, budget: QueueLimits) -> Self {
-        self.budget = budget;
+    pub const fn queue_limits(mut self, budget: QueueLimits) -> Self {
+        self.queue_limits = budget;
         self
     }
 
@@ -135,7 +135,7 @@ pub struct GroupOptions {
     /// Which presence is kept.
     pub presence: PresenceMode,
     /// What happens to a member that reads too slowly.
-    pub overflow: SlowConsumerPolicy,
+    pub slow_consumer: SlowConsumerPolicy,
     /// Whether messages are compressed for members that negotiated it.
     pub compress: Compress,
     /// Members receive this instead of a message. It may contain the position, so that they can recover.
@@ -158,8 +158,8 @@ impl GroupOptions {
     }
 
     /// Sets what happens to members that read too slowly.
-    pub const fn overflow(mut self, overflow: SlowConsumerPolicy) -> Self {
-        self.overflow = overflow;
+    pub const fn slow_consumer(mut self, overflow: SlowConsumerPolicy) -> Self {
+        self.slow_consumer = overflow;
         self
     }
 

@@ -21,7 +21,7 @@ impl Hub {
     /// Closes one channel, so that its client goes elsewhere.
     pub(super) fn send_away_one(&mut self, now: Instant, id: ChannelId) {
         if let (true, OutagePolicy::Close { patience, window }) =
-            (self.down, self.options.when_down)
+            (self.down, self.options.on_outage)
         {
             let at = now + patience + spread(u64::from(id.slot()) + 1, window);
             self.leaving.insert((at, id));

@@ -133,7 +133,7 @@ pub struct PublishOptions {
     pub exclude_replay: Vec<Name>,
     /// Not kept in the history, even if the group has one. It has no number of its own, so its loss on the way to another node is not
     /// detected.
-    pub unsaved: bool,
+    pub without_history: bool,
     /// Its key, for [`SlowConsumerPolicy::KeepLatest`](super::SlowConsumerPolicy::KeepLatest).
     pub key: Option<Name>,
     /// An id chosen by the caller: a second publication with it to the group, within 5 minutes, is not published again. See
@@ -156,7 +156,7 @@ impl Publication {
             time,
             sender: draft.sender,
             key: draft.options.key.clone(),
-            unsaved: draft.options.unsaved,
+            unsaved: draft.options.without_history,
             expires: draft.options.expires.map(|after| time + after),
             message: draft.message.clone(),
             excluded: Excluded::of(&draft.options).map(Arc::new),

@@ -7,9 +7,9 @@ use alloc::sync::Arc;
 use slab::Slab;
 
 use super::Publication;
+use super::capacity::CapacityTracker;
 use super::id::Name;
 use super::options::{Notice, Notices};
-use super::peak::Peak;
 use crate::message::PreparedMessage;
 use crate::time::Instant;
 
@@ -123,7 +123,7 @@ pub(super) struct Store {
     /// The number of bytes held, each message counted once.
     held: usize,
     /// The number of links so far.
-    peak: Peak,
+    peak: CapacityTracker,
     /// The number of queued bytes, each reference counted.
     queued: usize,
     /// The number of queued messages, each reference counted.

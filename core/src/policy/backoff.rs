@@ -11,14 +11,14 @@ pub struct Backoff {
     /// The upper bound of the first wait; default 500 ms.
     pub base: Duration,
     /// The upper bound of all waits; default 30 s.
-    pub most: Duration,
+    pub max: Duration,
 }
 
 impl Default for Backoff {
     fn default() -> Self {
         Self {
             base: Duration::from_millis(500),
-            most: Duration::from_secs(30),
+            max: Duration::from_secs(30),
         }
     }
 }
@@ -29,7 +29,7 @@ impl Backoff {
         // 7.2.3: "subsequent reconnect attempts SHOULD be delayed by increasingly longer amounts of time, using a method
         // such as truncated binary exponential backoff."
         let factor = 1u32.checked_shl(attempts).unwrap_or(u32::MAX);
-        self.base.saturating_mul(factor).min(self.most)
+        self.base.saturating_mul(factor).min(self.max)
     }
 }
 

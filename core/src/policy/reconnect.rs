@@ -27,7 +27,7 @@
 
 use super::backoff::{Backoff, Retries};
 use crate::close::Closed;
-use crate::http::{Fields, date};
+use crate::http::{Headers, date};
 use crate::random::Seed;
 use crate::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ pub enum Ended {
 
 impl Ended {
     /// Creates one from a refusal and its header fields.
-    pub fn refused(status: u16, fields: &Fields) -> Self {
+    pub fn refused(status: u16, fields: &Headers) -> Self {
         Self::Refused {
             status,
             retry_after: retry_after(fields),
@@ -197,7 +197,7 @@ const fn answer(ended: Ended) -> Return {
 }
 
 /// Parses `Retry-After`, in seconds or as a date, which is relative to the response's own `Date`.
-fn retry_after(fields: &Fields) -> Option<Duration> {
+fn retry_after(fields: &Headers) -> Option<Duration> {
     let value = fields.get_str("retry-after")?;
     // RFC 9110 10.2.3: "Retry-After = HTTP-date / delay-seconds"
     if !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_digit()) {
@@ -251,7 +251,7 @@ mod tests {
         for status in 0..1000 {
             let want = if back.contains(&status) { Soon } else { Never };
             assert_eq!(
-                answer(Ended::refused(status, &Fields::default())),
+                answer(Ended::refused(status, &Headers::default())),
                 want,
                 "{status}"
             );
@@ -287,7 +287,7 @@ mod tests {
             ("soon", Some(DATE), Soon),
         ];
         for (value, date, want) in cases {
-            let mut fields: Fields = [("Retry-After", value)].into_iter().collect();
+            let mut fields: Headers = [("Retry-After", value)].into_iter().collect();
             if let Some(date) = date {
                 fields.push("Date", date.as_bytes());
             }

@@ -1,9 +1,9 @@
 //! Who a request came from: what proxies say, and what strangers put in front of it. RFC 7239 sections 4 and 6.
 
-use sansws_core::http::forwarded::{BadNetwork, Headers, Network, Trusted, client};
+use sansws_core::http::forwarded::{BadNetwork, Network, Trusted, TrustedHeaders, client};
 
 /// What `client` finds for a peer, as "address secure host".
-fn found(peer: &str, headers: Headers, fields: &[(&str, &str)]) -> String {
+fn found(peer: &str, headers: TrustedHeaders, fields: &[(&str, &str)]) -> String {
     let trusted = Trusted::new(["10.0.0.0/8", "2001:db8:1::/48"]).unwrap();
     let fields = fields.iter().copied().collect();
     let found = client(&fields, peer.parse().unwrap(), &trusted.writing(headers));
@@ -237,24 +237,38 @@ fn who_it_was() {
         ),
     ];
     for (name, peer, fields, want) in cases {
-        let got = found(peer, Headers::Any, fields);
+        let got = found(peer, TrustedHeaders::Any, fields);
         assert_eq!(got, *want, "{name}");
     }
     let both = [(F, "for=6.6.6.6"), (X, "192.0.2.1")];
-    assert_eq!(found("10.0.0.1", Headers::Forwarded, &both), "6.6.6.6");
-    assert_eq!(found("10.0.0.1", Headers::XForwarded, &both), "192.0.2.1");
+    assert_eq!(
+        found("10.0.0.1", TrustedHeaders::Forwarded, &both),
+        "6.6.6.6"
+    );
+    assert_eq!(
+        found("10.0.0.1", TrustedHeaders::XForwarded, &both),
+        "192.0.2.1"
+    );
 }
 
 #[test]
 fn a_long_list_is_followed_so_far() {
     let list = ["10.0.0.2"; 1_000].join(", ");
     assert_eq!(
-        found("10.0.0.1", Headers::Any, &[("X-Forwarded-For", &list)]),
+        found(
+            "10.0.0.1",
+            TrustedHeaders::Any,
+            &[("X-Forwarded-For", &list)]
+        ),
         "10.0.0.2"
     );
     let list = std::format!("192.0.2.1, {}", ["10.0.0.2"; 32].join(", "));
     assert_eq!(
-        found("10.0.0.1", Headers::Any, &[("X-Forwarded-For", &list)]),
+        found(
+            "10.0.0.1",
+            TrustedHeaders::Any,
+            &[("X-Forwarded-For", &list)]
+        ),
         "10.0.0.2"
     );
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::error::Misuse;
 use sansws_core::handshake::{Answer, ClientHandshake, ClientOptions, Failure, accept_key};
-use sansws_core::http::{Fields, Response};
+use sansws_core::http::{Headers, Response};
 use sansws_core::random::Seed;
 
 const UPGRADE: &str = "Upgrade: websocket\r\n";
@@ -33,7 +33,7 @@ fn dial(options: ClientOptions) -> ClientHandshake {
 fn offering() -> ClientOptions {
     ClientOptions {
         subprotocols: vec!["a".into(), "b".into()],
-        fields: Fields::default(),
+        fields: Headers::default(),
     }
 }
 
@@ -108,7 +108,7 @@ fn a_client_asks_as_section_4_1_says() {
     };
     assert_ne!(key(dial(offering()).request()), key(other.request()));
     // Fields of the handshake itself are not the caller's.
-    let mut fields = Fields::default();
+    let mut fields = Headers::default();
     fields.push("Upgrade", b"h2c");
     let misuse = ClientHandshake::new(
         &tight(),

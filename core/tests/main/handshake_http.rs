@@ -9,7 +9,7 @@ use sansws_core::handshake::{
     AcceptOptions, Answer, ClientHandshake, ClientOptions, ExtendedConnect, Failure, Refusal,
     Request, ServerHandshake,
 };
-use sansws_core::http::Fields;
+use sansws_core::http::Headers;
 use sansws_core::random::Seed;
 
 fn config() -> Config {
@@ -91,7 +91,7 @@ fn an_extended_connect_is_checked_field_by_field() {
         authority: "a",
         fields: [("sec-websocket-version", b"13".as_slice())]
             .into_iter()
-            .collect::<Fields>(),
+            .collect::<Headers>(),
     };
     assert!(good().check().is_ok());
     type Spoil = fn(&mut ExtendedConnect<'_>);
@@ -120,7 +120,7 @@ fn an_extended_connect_is_checked_field_by_field() {
         ),
         (
             "4.2.1 no version",
-            |it| it.fields = Fields::default(),
+            |it| it.fields = Headers::default(),
             Refusal::Version,
         ),
         (

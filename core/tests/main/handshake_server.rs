@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::error::Misuse;
 use sansws_core::handshake::{AcceptOptions, Refusal, Request, ServerHandshake};
-use sansws_core::http::Fields;
+use sansws_core::http::Headers;
 
 const HOST: &str = "Host: a\r\n";
 const UPGRADE: &str = "Upgrade: websocket\r\n";
@@ -353,14 +353,14 @@ fn the_server_chooses_the_subprotocol_and_may_add_fields() {
     .unwrap()
     .unwrap();
     // 4.2.2: the server's preference decides.
-    assert_eq!(request.choose(["c", "a"]).as_deref(), Some("c"));
-    assert_eq!(request.choose(["x"]), None);
+    assert_eq!(request.select_subprotocol(["c", "a"]).as_deref(), Some("c"));
+    assert_eq!(request.select_subprotocol(["x"]), None);
     assert_eq!(
         request.cookies().collect::<Vec<_>>(),
         [("s", "1"), ("t", "2")]
     );
     let accept = |subprotocol: &str, name: &str, value: &str| {
-        let mut fields = Fields::default();
+        let mut fields = Headers::default();
         fields.push(name, value.as_bytes());
         request.accept(
             &tight(),
@@ -394,8 +394,11 @@ fn a_subprotocol_is_chosen_in_its_own_case_only_and_the_origin_is_told() {
     .unwrap()
     .unwrap();
     assert_eq!(request.origin(), Some("https://example.org"));
-    assert_eq!(request.choose(["chat", "CHAT"]), None);
-    assert_eq!(request.choose(["chat", "Chat"]).as_deref(), Some("Chat"));
+    assert_eq!(request.select_subprotocol(["chat", "CHAT"]), None);
+    assert_eq!(
+        request.select_subprotocol(["chat", "Chat"]).as_deref(),
+        Some("Chat")
+    );
     let accept = AcceptOptions {
         subprotocol: Some("chat".into()),
         ..AcceptOptions::default()

@@ -233,14 +233,16 @@ fn small(messages: u32, octets: usize) -> QueueLimits {
 
 fn crowded(overflow: SlowConsumerPolicy) -> World {
     let options = GroupOptions::default()
-        .overflow(overflow)
+        .slow_consumer(overflow)
         .notices(|notice| match notice {
             Notice::Skipped { count, .. } => Some(format!("skipped {count}").into()),
             _ => None,
         });
     World::new(
         1,
-        HubOptions::default().groups(options).budget(small(3, 1000)),
+        HubOptions::default()
+            .groups(options)
+            .queue_limits(small(3, 1000)),
     )
 }
 
@@ -616,7 +618,7 @@ fn a_slow_member_is_closed_and_the_others_lose_nothing() {
 #[test]
 fn who_is_behind_together_with_all_others_is_not_slow_while_it_takes_something() {
     for alone in [false, true] {
-        let options = HubOptions::default().budget(small(8, 1 << 20));
+        let options = HubOptions::default().queue_limits(small(8, 1 << 20));
         let mut world = World::new(1, options);
         world.hubs[0].track_turns();
         let ids: Vec<ChannelId> = (0..3).map(|_| world.open(0)).collect();
@@ -790,7 +792,7 @@ fn a_publisher_can_be_made_to_wait_for_a_member_and_is_told_when_there_is_room()
 
 #[test]
 fn the_budget_counts_octets_too_and_one_long_message_may_wait_alone() {
-    let options = HubOptions::default().budget(small(100, 10));
+    let options = HubOptions::default().queue_limits(small(100, 10));
     let mut world = World::new(1, options.clone());
     let id = world.open(0);
     world.join(id, "lobby");
@@ -847,7 +849,7 @@ fn history_is_off_by_default_and_keeps_what_it_is_told_to() {
         world.publish("other", text);
     }
     let unsaved = PublishOptions {
-        unsaved: true,
+        without_history: true,
         ..PublishOptions::default()
     };
     world.publish_with("kept/a", "typing", unsaved).unwrap();
@@ -1019,7 +1021,7 @@ fn recovery_that_is_not_complete_says_why() {
                 "lobby",
                 "live",
                 PublishOptions {
-                    unsaved: true,
+                    without_history: true,
                     ..PublishOptions::default()
                 },
             )
@@ -1391,7 +1393,7 @@ fn a_message_that_comes_twice_is_delivered_once() {
 #[test]
 fn when_the_backplane_stays_down_clients_are_sent_elsewhere_over_a_window() {
     let options = HubOptions {
-        when_down: OutagePolicy::Close {
+        on_outage: OutagePolicy::Close {
             patience: Duration::from_secs(5),
             window: Duration::from_secs(10),
         },
@@ -1444,7 +1446,7 @@ fn when_the_backplane_stays_down_clients_are_sent_elsewhere_over_a_window() {
 fn when_the_backplane_is_down_a_node_serves_its_own_or_refuses_and_repairs_later() {
     for when_down in [OutagePolicy::ServeLocal, OutagePolicy::Refuse] {
         let options = HubOptions {
-            when_down,
+            on_outage: when_down,
             ..history_options()
         };
         let mut world = World::new(2, options);
@@ -1557,7 +1559,7 @@ fn everything_that_a_client_controls_is_bounded() {
     assert_eq!(join(ada, "b"), Ok(()));
     assert_eq!(join(ada, "c"), Err(HubError::TooManyGroups));
     assert_eq!(join(bob, "d"), Ok(()));
-    assert_eq!(join(bob, "e"), Err(HubError::Crowded));
+    assert_eq!(join(bob, "e"), Err(HubError::TooManyGroupsInHub));
     for bad in ["", "a\tb", &"x".repeat(256)] {
         assert_eq!(join(bob, bad), Err(HubError::BadName));
     }

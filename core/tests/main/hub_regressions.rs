@@ -207,12 +207,12 @@ fn a_node_that_was_given_up_and_is_heard_again_gets_its_messages() {
 
 #[test]
 fn publishers_go_on_when_what_they_waited_for_has_expired() {
-    let wait = GroupOptions::default().overflow(SlowConsumerPolicy::Wait);
+    let wait = GroupOptions::default().slow_consumer(SlowConsumerPolicy::Wait);
     let budget = QueueLimits {
         messages: 1,
         ..QueueLimits::default()
     };
-    let options = HubOptions::default().groups(wait).budget(budget);
+    let options = HubOptions::default().groups(wait).queue_limits(budget);
     let mut cluster = Cluster::new(1, options);
     let ada = cluster.open(0, ChannelOptions::default());
     cluster.join(ada, "room");
@@ -253,7 +253,7 @@ fn a_message_without_a_number_does_not_overtake_the_loss_before_it() {
         _ => None,
     };
     let unsaved = PublishOptions {
-        unsaved: true,
+        without_history: true,
         ..PublishOptions::default()
     };
     let plain = GroupOptions::default().notices(words);
@@ -306,12 +306,14 @@ fn a_notice_of_a_gap_that_is_dropped_stands_for_all_that_was_in_the_gap() {
         SlowConsumerPolicy::DropOldest,
         SlowConsumerPolicy::DropNewest,
     ] {
-        let group = GroupOptions::default().notices(words).overflow(overflow);
+        let group = GroupOptions::default()
+            .notices(words)
+            .slow_consumer(overflow);
         let budget = QueueLimits {
             messages: 1,
             ..QueueLimits::default()
         };
-        let options = HubOptions::default().groups(group).budget(budget);
+        let options = HubOptions::default().groups(group).queue_limits(budget);
         let mut cluster = Cluster::new(1, options);
         let ada = cluster.open(0, ChannelOptions::default());
         cluster.join(ada, "room");
@@ -371,7 +373,7 @@ fn a_channel_that_was_refused_leaves_nothing_behind() {
     };
     let mut cluster = Cluster::new(1, options);
     let opened = cluster.hubs[0].open(cluster.now, user("ada"));
-    assert_eq!(opened, Err(HubError::Crowded));
+    assert_eq!(opened, Err(HubError::TooManyGroupsInHub));
     assert_eq!(cluster.hubs[0].snapshot().gauges.channels, 0);
 }
 
@@ -398,12 +400,12 @@ fn what_was_dropped_is_told_where_it_was_and_not_before_what_came_earlier() {
         _ => None,
     };
     let group = GroupOptions::default().notices(words);
-    let group = group.overflow(SlowConsumerPolicy::DropOldest);
+    let group = group.slow_consumer(SlowConsumerPolicy::DropOldest);
     let budget = QueueLimits {
         messages: 2,
         ..QueueLimits::default()
     };
-    let options = HubOptions::default().groups(group).budget(budget);
+    let options = HubOptions::default().groups(group).queue_limits(budget);
     let mut cluster = Cluster::new(1, options);
     let ada = cluster.open(0, ChannelOptions::default());
     let now = cluster.now;
@@ -423,13 +425,13 @@ fn a_message_grows_too_old_behind_a_note_of_another_group_too() {
         _ => None,
     };
     let group = GroupOptions::default().notices(words);
-    let group = group.overflow(SlowConsumerPolicy::DropOldest);
+    let group = group.slow_consumer(SlowConsumerPolicy::DropOldest);
     let budget = QueueLimits {
         messages: 1,
         age: Duration::from_secs(8),
         ..QueueLimits::default()
     };
-    let options = HubOptions::default().groups(group).budget(budget);
+    let options = HubOptions::default().groups(group).queue_limits(budget);
     let mut cluster = Cluster::new(1, options);
     let ada = cluster.open(0, ChannelOptions::default());
     cluster.join(ada, "one");

@@ -186,7 +186,7 @@ proptest! {
         base in 0..5_000_000u64, most in 0..60_000_000u64, seed in any::<[u8; 32]>(),
         ends in vec((0..4u8, 0..600u64), 1..60),
     ) {
-        let backoff = Backoff { base: Duration::from_micros(base), most: Duration::from_micros(most) };
+        let backoff = Backoff { base: Duration::from_micros(base), max: Duration::from_micros(most) };
         let options = ReconnectOptions { backoff, ..ReconnectOptions::default() };
         let seed = Seed::new(seed);
         let mut one = Reconnect::new(options.clone(), &seed);
@@ -203,7 +203,7 @@ proptest! {
             let next = one.ended(Instant::ZERO, ended);
             prop_assert_eq!(next, two.ended(Instant::ZERO, ended));
             let Next::Wait(wait) = next else { panic!("stopped") };
-            let bound = |n: u32| backoff.base.saturating_mul(2u32.saturating_pow(n)).min(backoff.most);
+            let bound = |n: u32| backoff.base.saturating_mul(2u32.saturating_pow(n)).min(backoff.max);
             let (low, high) = match end {
                 1 => (bound(0), bound(n + 1)),
                 3 => {

@@ -91,7 +91,7 @@ impl Model {
                 unreplayed: draft.options.exclude_replay.iter().cloned().collect(),
             });
         }
-        let Some(position) = position.filter(|_| !draft.options.unsaved) else {
+        let Some(position) = position.filter(|_| !draft.options.without_history) else {
             let group = Arc::clone(&draft.group);
             self.unnumbered.insert(tag, (group, exclude));
             return Ok(());

@@ -69,32 +69,35 @@ impl Setup {
                 "old/+",
                 base()
                     .history(history(&mut random))
-                    .overflow(SlowConsumerPolicy::DropOldest),
+                    .slow_consumer(SlowConsumerPolicy::DropOldest),
             ),
             (
                 "new/+",
                 base()
-                    .overflow(SlowConsumerPolicy::DropNewest)
+                    .slow_consumer(SlowConsumerPolicy::DropNewest)
                     .presence(PresenceMode::Count),
             ),
-            ("key/+", base().overflow(SlowConsumerPolicy::KeepLatest)),
+            (
+                "key/+",
+                base().slow_consumer(SlowConsumerPolicy::KeepLatest),
+            ),
             (
                 "who/+",
                 base()
                     .history(history(&mut random))
                     .presence(members)
-                    .overflow(random.pick(&[
+                    .slow_consumer(random.pick(&[
                         SlowConsumerPolicy::DropOldest,
                         SlowConsumerPolicy::DropNewest,
                     ])),
             ),
-            ("wait/+", base().overflow(SlowConsumerPolicy::Wait)),
+            ("wait/+", base().slow_consumer(SlowConsumerPolicy::Wait)),
             (
                 "mute/+",
                 GroupOptions::default()
                     .envelope(wrap)
                     .compress(Compress::Never)
-                    .overflow(SlowConsumerPolicy::DropOldest),
+                    .slow_consumer(SlowConsumerPolicy::DropOldest),
             ),
             (
                 "tight/+",
@@ -104,7 +107,7 @@ impl Setup {
                 }),
             ),
         ];
-        let mut options = HubOptions::default().budget(QueueLimits {
+        let mut options = HubOptions::default().queue_limits(QueueLimits {
             octets: random.pick(&[700, 3_000, 12_000]),
             messages: random.pick(&[3, 12, 60]),
             age: Duration::from_secs(random.pick(&[1, 1, 2, 30])),
@@ -119,7 +122,7 @@ impl Setup {
         options.groups_per_channel = random.pick(&[3, 128]);
         options.check = random.pick(&[None, Some(Duration::from_secs(2))]);
         options.lease = Some(LEASE);
-        options.when_down = random.pick(&[OutagePolicy::ServeLocal, OutagePolicy::Refuse]);
+        options.on_outage = random.pick(&[OutagePolicy::ServeLocal, OutagePolicy::Refuse]);
         if random.one_in(5) {
             options.joins = Some(Rate::per_second(4));
             options.publishes = Some(Rate::per_second(12));
@@ -145,7 +148,7 @@ impl Setup {
 
     /// Maximum number of messages that wait for one channel, beside what is replayed to it.
     pub fn most_waiting(&self) -> usize {
-        self.options.budget.messages as usize * self.slack()
+        self.options.queue_limits.messages as usize * self.slack()
     }
 
     /// How far the budget may be overstepped before a reader had a turn.
@@ -155,7 +158,7 @@ impl Setup {
 
     /// Maximum number of bytes that wait for one channel, beside what is replayed to it: one longer message may wait alone.
     pub fn most_octets(&self) -> usize {
-        self.options.budget.octets.max(2_200) * self.slack()
+        self.options.queue_limits.octets.max(2_200) * self.slack()
     }
 }
 

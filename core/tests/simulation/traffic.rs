@@ -256,7 +256,7 @@ impl World {
                 .filter(|_| flags & EXCLUDE != 0)
                 .into_iter()
                 .collect(),
-            unsaved: flags & UNSAVED != 0,
+            without_history: flags & UNSAVED != 0,
             key: name(KEY, 3),
             id: name(ID, 40).filter(|_| chance & 0x100 == 0),
             expires: (flags & EXPIRES != 0).then(|| Duration::from_millis(200)),

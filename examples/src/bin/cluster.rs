@@ -121,7 +121,7 @@ fn serve(one: One) -> Result<(), Box<dyn Error>> {
     };
     // A message that cannot reach the other nodes is refused: it waits in the page until it can.
     let mut options = hub_options(node::options()?);
-    options.when_down = OutagePolicy::Refuse;
+    options.on_outage = OutagePolicy::Refuse;
     run!(one.runtime, adapter, async {
         let mut server = adapter::Server::bind(one.listen.as_str()).await?;
         println!("listening on http://{}", server.local_addr()?);

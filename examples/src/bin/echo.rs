@@ -45,7 +45,7 @@ struct Options {
 /// The handler, for either adapter.
 async fn echo<T: Transport>(upgrade: Upgrade<T>, subprotocols: Arc<[String]>) -> Outcome {
     let accept = AcceptOptions {
-        subprotocol: upgrade.choose(subprotocols.iter().map(String::as_str)),
+        subprotocol: upgrade.select_subprotocol(subprotocols.iter().map(String::as_str)),
         ..AcceptOptions::default()
     };
     let to_all = upgrade.path() == FANOUT;
@@ -65,7 +65,7 @@ async fn echo<T: Transport>(upgrade: Upgrade<T>, subprotocols: Arc<[String]>) ->
 
 /// The queue of a connection may hold the longest message.
 fn fanout() -> HubOptions {
-    let mut options = HubOptions::default().budget(QueueLimits {
+    let mut options = HubOptions::default().queue_limits(QueueLimits {
         octets: 64 << 20,
         ..QueueLimits::default()
     });

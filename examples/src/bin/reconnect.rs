@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     dial.proxy = options.proxy;
     let reconnect = ReconnectOptions {
         backoff: Backoff {
-            most: Duration::from_millis(options.longest_wait),
+            max: Duration::from_millis(options.longest_wait),
             ..Backoff::default()
         },
         ..ReconnectOptions::default()

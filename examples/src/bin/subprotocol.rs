@@ -32,7 +32,7 @@ struct Options {
 
 async fn count<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
     // In our order of preference, not the client's.
-    let Some(chosen) = upgrade.choose([V2, V1]) else {
+    let Some(chosen) = upgrade.select_subprotocol([V2, V1]) else {
         let why = format!("supported subprotocols: {V2}, {V1}\n");
         return Ok(upgrade.reject(Response::text(400, why)).await?);
     };

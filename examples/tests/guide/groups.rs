@@ -127,7 +127,7 @@ fn publish_with_options() {
         // ours: publish
         hub.publish_json("chat", &json!({"message": "hi"})).await?;
         hub.publish("chat", "is typing")
-            .unsaved()
+            .without_history()
             .exclude(id)
             .await?;
         let line = hub.publish("chat", "once").id("42"); // your id: published once, even if repeated
@@ -135,7 +135,7 @@ fn publish_with_options() {
         println!("it stands at {:?}", published.position);
         // end
         assert!(hub.publish("chat", "twice").id("42").await?.again);
-        hub.publish("chat", "last").now()?;
+        hub.publish("chat", "last").try_publish()?;
         for want in [r#"{"message":"hi"}"#, "once", "last"] {
             assert_eq!(text(&mut ada).await, want);
         }

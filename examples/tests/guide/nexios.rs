@@ -246,7 +246,7 @@ fn lifecycle() {
     // ours: lifecycle
     async fn handler(upgrade: Upgrade) -> Result {
         let accept = AcceptOptions {
-            subprotocol: upgrade.choose(["chat"]), // if the client offers it
+            subprotocol: upgrade.select_subprotocol(["chat"]), // if the client offers it
             fields: [("X-Token", "abc")].into_iter().collect(),
         };
         let mut socket = upgrade.accept_with(accept).await?;

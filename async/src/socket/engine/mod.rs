@@ -2,11 +2,11 @@
 //! RFC 6455 sections 6, 7.1.1 and 7.1.4.
 //! Knows when to read, write and sleep; the connection interprets the bytes.
 
-mod end;
-mod extra;
-mod mail;
+mod hub_delivery;
 mod pump;
 mod send;
+mod teardown;
+mod traffic;
 
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
@@ -16,18 +16,18 @@ use crate::hub::HubAttachment;
 use crate::socket::buffer;
 use crate::socket::buffer::{READS, Unread};
 use crate::socket::from_message::SocketEvent;
-use crate::socket::read_ahead::{Ahead, Control, Item};
-use crate::socket::wakers::{Parties, Party};
+use crate::socket::read_ahead::{Control, Item, ReadAhead};
+use crate::socket::wakers::{WakerRole, Wakers};
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
 use sansws_core::connection::{Connection, Event, State, TransportAction};
 use sansws_core::message::{Assembly, Message};
 use sansws_core::time::Instant;
 
-use end::{End, Fault};
-pub use extra::Counters;
-use extra::{Leaving, Sent, Told, Traffic};
 use send::{ANSWERS, Looked};
+use teardown::{End, Fault};
+pub use traffic::Counters;
+use traffic::{ReportedCounters, ScheduledClose, Sent, Traffic};
 
 /// Number of unsent bytes at which gathering stops.
 const GATHERED: usize = 64 << 10;
@@ -46,8 +46,8 @@ pub(crate) struct Engine<T> {
     unread: Unread,
     assembly: Assembly,
     /// Messages that were read while the handler was busy.
-    ahead: Ahead,
-    parties: Parties,
+    ahead: ReadAhead,
+    parties: Wakers,
     armed: Option<Instant>,
     /// The number of reads since it last waited for input; long ones count for more.
     reads: u8,
@@ -60,12 +60,12 @@ pub(crate) struct Engine<T> {
     /// The error of a failed write.
     write_error: Option<io::Error>,
     /// It is scheduled to be closed.
-    leaving: Option<Box<Leaving>>,
+    leaving: Option<Box<ScheduledClose>>,
     /// The peer's messages are limited.
     traffic: Option<Box<Traffic>>,
     counters: Counters,
     /// The counters that the server knows.
-    told: Told,
+    told: ReportedCounters,
     /// The last error reported to the receiver that is not the end.
     fault: Option<Box<Fault>>,
     /// The code with which we closed first: 1005 for none, 0 when we did not.
@@ -124,8 +124,8 @@ impl<T: Transport> Engine<T> {
             connection,
             unread,
             assembly: Assembly::default(),
-            ahead: Ahead::default(),
-            parties: Parties::default(),
+            ahead: ReadAhead::default(),
+            parties: Wakers::default(),
             armed: None,
             reads: 0,
             sent: Sent::default(),
@@ -136,7 +136,7 @@ impl<T: Transport> Engine<T> {
             leaving: None,
             traffic: None,
             counters: Counters::default(),
-            told: Told::default(),
+            told: ReportedCounters::default(),
             fault: None,
             said: 0,
             post: None,
@@ -160,7 +160,7 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_receive(
         &mut self,
         cx: &Context<'_>,
-        party: Party,
+        party: WakerRole,
     ) -> Poll<Result<Option<Message>, Error>> {
         loop {
             match ready!(self.poll_got(cx, party, false))? {
@@ -177,7 +177,7 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_event(
         &mut self,
         cx: &Context<'_>,
-        party: Party,
+        party: WakerRole,
     ) -> Poll<Result<Option<SocketEvent>, Error>> {
         loop {
             if let Some(control) = self.ahead.pop_control() {
@@ -196,7 +196,7 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_part(
         &mut self,
         cx: &Context<'_>,
-        party: Party,
+        party: WakerRole,
         begin: bool,
     ) -> Poll<Result<Option<Part>, Error>> {
         loop {
@@ -221,7 +221,7 @@ impl<T: Transport> Engine<T> {
     fn poll_got(
         &mut self,
         cx: &Context<'_>,
-        party: Party,
+        party: WakerRole,
         pieces: bool,
     ) -> Poll<Result<Option<Got>, Error>> {
         loop {
@@ -265,7 +265,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Flushes, reads once, handles timers. `false` means that nothing can be done now, and the waker is registered.
-    fn poll_more(&mut self, cx: &Context<'_>, party: Party) -> Poll<bool> {
+    fn poll_more(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<bool> {
         let blocked = !self.wants_input();
         if !self.flags.driven {
             self.pull(cx, party);
@@ -291,7 +291,7 @@ impl<T: Transport> Engine<T> {
         self.assembly.release();
     }
 
-    fn poll_read(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
+    fn poll_read(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<()> {
         if self.flags.ended {
             return Poll::Pending;
         }
@@ -386,7 +386,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Writes all queued output. An error ends writing: input is still received, and the error reported with the end.
-    pub(crate) fn poll_flush(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
+    pub(crate) fn poll_flush(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<()> {
         let joint = self.parties.enter(party, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         let wrote = match ready!(self.poll_write_all(cx)) {
@@ -451,7 +451,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Handles timers: ready when something expired.
-    fn poll_alarm(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
+    fn poll_alarm(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<()> {
         let joint = self.parties.enter(party, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         loop {
@@ -507,7 +507,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Completes the close: both Close frames, then the end of TCP, each within its timeout.
-    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>, party: Party) -> Poll<()> {
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>, party: WakerRole) -> Poll<()> {
         loop {
             while !self.unread.is_empty() && !matches!(self.decode(true), Got::Nothing) {}
             let _ = self.poll_flush(cx, party);

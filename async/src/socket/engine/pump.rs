@@ -6,7 +6,7 @@ use std::task::Context;
 
 use crate::socket::engine::{Engine, Got};
 use crate::socket::read_ahead::Item;
-use crate::socket::wakers::Party;
+use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
 
 /// Maximum number of messages and chunks to read ahead, however short.
@@ -16,10 +16,10 @@ impl<T: Transport> Engine<T> {
     /// The handler was polled and waits: writes its output and, unless it waits for input itself, reads ahead, so that pings are
     /// answered and a Close is seen.
     pub(crate) fn pump(&mut self, cx: &Context<'_>) {
-        let _ = self.parties.enter(Party::Driver, cx);
+        let _ = self.parties.enter(WakerRole::Driver, cx);
         self.new_turn();
         let waits = std::mem::take(&mut self.flags.waits);
-        self.pull(cx, Party::Driver);
+        self.pull(cx, WakerRole::Driver);
         if waits && !self.connection.has_output() {
             return;
         }
@@ -28,19 +28,20 @@ impl<T: Transport> Engine<T> {
         let mut moved = false;
         loop {
             moved |= !waits && self.read_ahead();
-            if self.poll_flush(cx, Party::Driver).is_ready() && self.pull(cx, Party::Driver) {
-                let _ = self.poll_flush(cx, Party::Driver);
+            if self.poll_flush(cx, WakerRole::Driver).is_ready() && self.pull(cx, WakerRole::Driver)
+            {
+                let _ = self.poll_flush(cx, WakerRole::Driver);
             }
             let can_read =
                 !waits && self.end.is_none() && self.wants_input() && self.may_read_ahead();
-            if can_read && self.poll_read(cx, Party::Driver).is_ready() {
+            if can_read && self.poll_read(cx, WakerRole::Driver).is_ready() {
                 continue;
             }
             if !waits && self.wants_input() && !self.may_read_ahead() {
                 self.connection.pause();
             }
             self.park();
-            if self.poll_alarm(cx, Party::Driver).is_pending() {
+            if self.poll_alarm(cx, WakerRole::Driver).is_pending() {
                 break;
             }
         }

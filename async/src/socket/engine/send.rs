@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::socket::buffer;
 use crate::socket::engine::{Engine, Error, GATHERED, Result};
-use crate::socket::wakers::Party;
+use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
 use sansws_core::connection::Connection;
 use sansws_core::error::Misuse;
@@ -35,7 +35,11 @@ impl<T: Transport> Engine<T> {
     ///
     /// # Errors
     /// The end of the connection, once known; [`Misuse::Closing`] once we close.
-    pub(crate) fn poll_ready(&mut self, cx: &Context<'_>, party: Party) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll_ready(
+        &mut self,
+        cx: &Context<'_>,
+        party: WakerRole,
+    ) -> Poll<Result<(), Error>> {
         self.poll_accepting(cx, party, false)
     }
 
@@ -43,7 +47,7 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_ready_to_answer(
         &mut self,
         cx: &Context<'_>,
-        party: Party,
+        party: WakerRole,
     ) -> Poll<Result<(), Error>> {
         self.poll_accepting(cx, party, true)
     }
@@ -51,7 +55,7 @@ impl<T: Transport> Engine<T> {
     fn poll_accepting(
         &mut self,
         cx: &Context<'_>,
-        party: Party,
+        party: WakerRole,
         answers: bool,
     ) -> Poll<Result<(), Error>> {
         self.look_if_due(cx, party);
@@ -86,7 +90,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Returns why nothing can be sent. A failed write does not tell how the connection ended: the input does.
-    fn poll_refusal(&mut self, cx: &Context<'_>, party: Party) -> Poll<Error> {
+    fn poll_refusal(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<Error> {
         loop {
             if self.said != 0 {
                 return Poll::Ready(Misuse::Closing.into());
@@ -108,7 +112,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Checks the input for a task that may only send, often enough to miss nothing, and seldom enough to cost next to nothing.
-    fn look_if_due(&mut self, cx: &Context<'_>, party: Party) {
+    fn look_if_due(&mut self, cx: &Context<'_>, party: WakerRole) {
         // A driver checks by itself.
         if self.flags.driven {
             return;
@@ -134,7 +138,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Reads ahead, as far as input may be kept: pings are answered, a Close is seen. Returns whether there was any.
-    fn look(&mut self, cx: &Context<'_>, party: Party) -> bool {
+    fn look(&mut self, cx: &Context<'_>, party: WakerRole) -> bool {
         let mut moved = false;
         loop {
             moved |= self.read_ahead();
@@ -199,7 +203,7 @@ impl<T: Transport> Engine<T> {
         // Only a driver is certain to run later, and only in its own task before anyone waits.
         let gathers = self.flags.driven && self.parties.are_one(cx);
         if !gathers || self.connection.queued() >= GATHERED {
-            let _ = self.poll_flush(cx, Party::Writer);
+            let _ = self.poll_flush(cx, WakerRole::Writer);
         }
     }
 
@@ -207,7 +211,7 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_flushed(
         &mut self,
         cx: &Context<'_>,
-        party: Party,
+        party: WakerRole,
     ) -> Poll<Result<(), Error>> {
         self.look_if_due(cx, party);
         loop {

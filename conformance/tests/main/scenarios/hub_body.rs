@@ -59,7 +59,7 @@ fn any_thread_may_publish_and_membership_ends_with_the_socket() {
         let mut bob = enter(address, "lobby", ConnectOptions::default()).await;
         let outside = hub.clone();
         std::thread::spawn(move || {
-            let published = outside.publish("lobby", "from a thread").now().unwrap();
+            let published = outside.publish("lobby", "from a thread").try_publish().unwrap();
             assert_eq!(published.position.unwrap().offset, 1);
         })
         .join()
@@ -105,7 +105,7 @@ fn members_with_and_without_compression_receive_the_same_and_it_is_compressed_on
         let long = "the same to everybody; ".repeat(100);
         for round in 0..3 {
             let message = format!("{round} {long}");
-            hub.publish("lobby", message.as_str()).now().unwrap();
+            hub.publish("lobby", message.as_str()).try_publish().unwrap();
             for socket in &mut sockets {
                 assert_eq!(text(socket).await, message);
             }
@@ -159,7 +159,7 @@ fn threads_have_a_node_each_and_all_members_see_one_order() {
             for (at, socket) in sockets.iter_mut().enumerate() {
                 socket.send_text(format!("{round} of {at}")).await.unwrap();
             }
-            hub.publish("lobby", "and one from outside").now().unwrap();
+            hub.publish("lobby", "and one from outside").try_publish().unwrap();
         }
         let mut orders = Vec::new();
         for socket in &mut sockets {
@@ -187,7 +187,7 @@ fn a_peer_that_does_not_read_is_closed_and_the_others_lose_nothing() {
         octets: 1 << 20,
         ..QueueLimits::default()
     };
-    let hub = Hub::with_options(HubOptions::default().budget(budget));
+    let hub = Hub::with_options(HubOptions::default().queue_limits(budget));
     runtime::block_on(async {
         let (address, _door) = start(rooms(&hub)).await;
         let mut reader = enter(address, "lobby", ConnectOptions::default()).await;
@@ -195,7 +195,7 @@ fn a_peer_that_does_not_read_is_closed_and_the_others_lose_nothing() {
         let message = "x".repeat(64 << 10);
         let mut rounds = 0;
         while hub.metrics().hub.counters.closed_slow == 0 {
-            hub.publish("lobby", message.as_str()).now().unwrap();
+            hub.publish("lobby", message.as_str()).try_publish().unwrap();
             assert_eq!(text(&mut reader).await.len(), message.len());
             rounds += 1;
             assert!(rounds < 2_000, "a socket takes no 128 MiB");
@@ -225,8 +225,8 @@ fn a_peer_that_does_not_read_is_closed_and_the_others_lose_nothing() {
 #[test]
 fn a_publisher_waits_for_a_member_that_is_behind() {
     let options = HubOptions::default()
-        .groups(GroupOptions::default().overflow(SlowConsumerPolicy::Wait))
-        .budget(QueueLimits {
+        .groups(GroupOptions::default().slow_consumer(SlowConsumerPolicy::Wait))
+        .queue_limits(QueueLimits {
             messages: 4,
             ..QueueLimits::default()
         });
@@ -237,7 +237,7 @@ fn a_publisher_waits_for_a_member_that_is_behind() {
         let message = "x".repeat(256 << 10);
         let mut sent = 0;
         let refused = loop {
-            match hub.publish("lobby", message.as_str()).now() {
+            match hub.publish("lobby", message.as_str()).try_publish() {
                 Ok(_) => sent += 1,
                 Err(error) => break error,
             }
@@ -297,7 +297,7 @@ fn a_server_that_drains_closes_members_with_what_they_are_owed() {
         let router = rooms(&hub);
         runtime::spawn(async move { server.serve(router).await.unwrap() });
         let mut socket = enter(address, "lobby", ConnectOptions::default()).await;
-        hub.publish("lobby", "before").now().unwrap();
+        hub.publish("lobby", "before").try_publish().unwrap();
         handle.close();
         assert_eq!(text(&mut socket).await, "before");
         assert!(socket.receive().await.unwrap().is_none());
@@ -321,7 +321,7 @@ fn joining_leaving_and_publishing_at_once_leaves_nothing_behind() {
     }
     // The thread publishes as fast as it can: whoever falls behind loses messages and is not closed.
     let options = HubOptions::default()
-        .groups(GroupOptions::default().overflow(SlowConsumerPolicy::DropOldest));
+        .groups(GroupOptions::default().slow_consumer(SlowConsumerPolicy::DropOldest));
     let hub = Hub::with_options(options);
     runtime::block_on(async {
         let limits = Limits {
@@ -341,7 +341,7 @@ fn joining_leaving_and_publishing_at_once_leaves_nothing_behind() {
             while !*stopping.lock().unwrap() {
                 for group in ["a", "b", "c"] {
                     // Awaiting it would wait for members whose queues are full.
-                    match hub_of_thread.publish(group, "outside").now() {
+                    match hub_of_thread.publish(group, "outside").try_publish() {
                         Ok(_) => published += 1,
                         Err(Error::Hub(HubError::Backpressure)) => {}
                         Err(other) => panic!("{other}"),

@@ -52,7 +52,7 @@ fn an_envelope_that_panics_fails_one_message_and_one_that_calls_the_hub_is_told_
         if let Some(hub) = hub {
             match text {
                 "publish" => {
-                    let error = hub.publish("audit", "it was called").now().unwrap_err();
+                    let error = hub.publish("audit", "it was called").try_publish().unwrap_err();
                     told.lock().unwrap().push(error.to_string());
                 }
                 "count" => drop(hub.count("lobby")),
@@ -297,7 +297,7 @@ fn ten_thousand_messages_at_once_close_nobody_on_several_threads() {
 
 #[test]
 fn who_does_not_read_is_closed_within_the_limits_and_holds_up_nobody() {
-    let options = HubOptions::default().budget(QueueLimits {
+    let options = HubOptions::default().queue_limits(QueueLimits {
         octets: 256 << 10,
         ..QueueLimits::default()
     });

@@ -271,7 +271,7 @@ fn hooks_of_a_client_that_panic_are_an_end_and_a_log_line() {
             .reconnect(ws::core::policy::ReconnectOptions {
                 backoff: ws::core::policy::Backoff {
                     base: Duration::from_millis(1),
-                    most: Duration::from_millis(2),
+                    max: Duration::from_millis(2),
                 },
                 ..Default::default()
             })

@@ -88,7 +88,7 @@ pub async fn answer<T: Transport>(upgrade: Upgrade<T>, subprotocols: &[String]) 
         }
         _ => {}
     }
-    let subprotocol = upgrade.choose(subprotocols.iter().map(String::as_str));
+    let subprotocol = upgrade.select_subprotocol(subprotocols.iter().map(String::as_str));
     let headers = headers(&upgrade);
     let accept = AcceptOptions {
         subprotocol,

@@ -4,7 +4,9 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::metrics::{Asked, Closer, CodeClass, Failed, ServerMetrics, StatusClass, TurnedAway};
+use crate::metrics::{
+    ClosedBy, CodeClass, HandshakeFailure, RejectReason, RequestKind, ServerMetrics, StatusClass,
+};
 use crate::socket::engine::Counters;
 
 /// Number of cells that threads are spread over.
@@ -12,14 +14,14 @@ const CELLS: usize = 16;
 
 /// Live counters. Each is read and written separately: together they are consistent only at rest.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct ServerCounters {
     accepted: Count,
     opened: Count,
     handlers_failed: Count,
-    turned_away: [Count; TurnedAway::ALL.len()],
-    failed: [Count; Failed::ALL.len()],
-    responses: [[Count; StatusClass::ALL.len()]; Asked::ALL.len()],
-    closed: [[Count; CodeClass::ALL.len()]; Closer::ALL.len()],
+    turned_away: [Count; RejectReason::ALL.len()],
+    failed: [Count; HandshakeFailure::ALL.len()],
+    responses: [[Count; StatusClass::ALL.len()]; RequestKind::ALL.len()],
+    closed: [[Count; CodeClass::ALL.len()]; ClosedBy::ALL.len()],
     moved: Box<[Cell; CELLS]>,
 }
 
@@ -47,20 +49,20 @@ struct Cell {
     dropped: Count,
 }
 
-impl Tally {
+impl ServerCounters {
     pub(crate) fn accepted(&self) {
         self.accepted.add(1);
     }
 
-    pub(crate) fn turned_away(&self, why: TurnedAway) {
+    pub(crate) fn turned_away(&self, why: RejectReason) {
         add(&self.turned_away, why as usize);
     }
 
-    pub(crate) fn failed(&self, why: Failed) {
+    pub(crate) fn failed(&self, why: HandshakeFailure) {
         add(&self.failed, why as usize);
     }
 
-    pub(crate) fn response(&self, asked: Asked, status: u16) {
+    pub(crate) fn response(&self, asked: RequestKind, status: u16) {
         if let Some(to) = self.responses.get(asked as usize) {
             add(to, StatusClass::of(status) as usize);
         }
@@ -70,7 +72,7 @@ impl Tally {
         self.opened.add(1);
     }
 
-    pub(crate) fn closed(&self, by: Closer, code: u16) {
+    pub(crate) fn closed(&self, by: ClosedBy, code: u16) {
         if let Some(by) = self.closed.get(by as usize) {
             add(by, CodeClass::of(code) as usize);
         }
@@ -147,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_threads_count_is_added_up() {
-        let tally = Tally::default();
+        let tally = ServerCounters::default();
         std::thread::scope(|scope| {
             for _ in 0..2 * CELLS {
                 scope.spawn(|| {
@@ -157,7 +159,7 @@ mod tests {
                             octets_sent: 3,
                             ..Counters::default()
                         });
-                        tally.closed(Closer::Peer, 4001);
+                        tally.closed(ClosedBy::Peer, 4001);
                     }
                 });
             }

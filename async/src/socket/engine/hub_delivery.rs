@@ -7,7 +7,7 @@ use std::task::Context;
 use crate::hub::HubRef;
 use crate::hub::{HubAttachment, Pulled};
 use crate::socket::engine::{Engine, GATHERED};
-use crate::socket::wakers::Party;
+use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
 
 /// Number of bytes to pull in one turn, after which other connections have theirs.
@@ -45,7 +45,7 @@ impl<T: Transport> Engine<T> {
 
     /// Takes and writes queued messages, until there are none, the peer takes no more, or this turn is over; returns whether there were
     /// any.
-    pub(super) fn pull(&mut self, cx: &Context<'_>, party: Party) -> bool {
+    pub(super) fn pull(&mut self, cx: &Context<'_>, party: WakerRole) -> bool {
         let Some(mailbox) = self.post.as_deref_mut().and_then(HubAttachment::mailbox) else {
             return false;
         };

@@ -29,7 +29,7 @@ pub struct Counters {
 
 /// The part of [`Counters`] that was reported, modulo 2^32: it is reported each turn, in which far less moves.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct ReportedCounters {
     received: u32,
     sent: u32,
     octets_received: u32,
@@ -72,7 +72,7 @@ const OCTETS: u32 = 1 << 20;
 
 /// When and how to close a connection.
 #[derive(Debug)]
-pub(super) struct Leaving {
+pub(super) struct ScheduledClose {
     at: Instant,
     code: CloseCode,
     reason: &'static str,
@@ -103,7 +103,7 @@ impl<T: Transport> Engine<T> {
         }
         let at = self.transport.now() + after;
         if self.leaving.as_ref().is_none_or(|leaving| leaving.at > at) {
-            self.leaving = Some(Leaving { at, code, reason }.into());
+            self.leaving = Some(ScheduledClose { at, code, reason }.into());
             // The waiting task must set the alarm again.
             self.parties.wake_all();
         }

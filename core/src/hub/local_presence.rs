@@ -11,7 +11,7 @@ use crate::time::{Duration, Instant};
 
 /// The users of this node, by group.
 #[derive(Debug, Default)]
-pub(super) struct Here {
+pub(super) struct LocalPresence {
     groups: BTreeMap<Name, BTreeMap<Name, User>>,
     /// When users whose last channel has left are gone.
     leaving: BTreeSet<(Instant, Name, Name)>,
@@ -46,7 +46,7 @@ impl User {
     }
 }
 
-impl Here {
+impl LocalPresence {
     /// Adds a channel of a user. Returns what to report, if the user is new or has other metadata.
     pub(super) fn enter(&mut self, group: &Name, present: &Present) -> Option<Present> {
         let users = self.groups.entry(Arc::clone(group)).or_default();
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_user_is_here_until_the_last_channel_has_left_and_the_grace_is_over() {
-        let (mut here, group) = (Here::default(), Name::from("room"));
+        let (mut here, group) = (LocalPresence::default(), Name::from("room"));
         let ada = Present {
             user: "ada".into(),
             metadata: None,

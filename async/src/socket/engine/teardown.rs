@@ -4,7 +4,7 @@
 
 use std::io;
 
-use crate::metrics::Closer;
+use crate::metrics::ClosedBy;
 use crate::socket::engine::{Engine, Error, Result};
 use crate::transport::Transport;
 use sansws_core::close::{CloseCode, Closed};
@@ -56,17 +56,17 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Returns the side that closed first, and the code of the first Close frame. An open connection is cut off by us.
-    pub(crate) fn first_close(&self) -> (Closer, u16) {
+    pub(crate) fn first_close(&self) -> (ClosedBy, u16) {
         if self.said != 0 {
-            return (Closer::Server, self.said);
+            return (ClosedBy::Server, self.said);
         }
         match self.end.as_deref() {
-            None => (Closer::Server, 1006),
+            None => (ClosedBy::Server, 1006),
             Some(End {
                 violation: Some(violation),
                 ..
-            }) => (Closer::Server, violation.close_code().get()),
-            Some(end) => (Closer::Peer, end.closed.code()),
+            }) => (ClosedBy::Server, violation.close_code().get()),
+            Some(end) => (ClosedBy::Peer, end.closed.code()),
         }
     }
 

@@ -5,12 +5,12 @@ const KEPT: usize = 1024;
 
 /// The recent peak size of a buffer; older peaks count less and less.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Peak {
+pub(super) struct CapacityTracker {
     now: usize,
     before: usize,
 }
 
-impl Peak {
+impl CapacityTracker {
     /// Records the current number of elements.
     #[inline]
     pub(super) const fn see(&mut self, length: usize) {
@@ -37,8 +37,8 @@ mod tests {
 
     #[test]
     fn what_is_used_again_and_again_is_kept_and_what_was_once_is_not() {
-        let mut peak = Peak::default();
-        let round = |peak: &mut Peak, length: usize| {
+        let mut peak = CapacityTracker::default();
+        let round = |peak: &mut CapacityTracker, length: usize| {
             peak.see(length);
             peak.emptied(131_072)
         };

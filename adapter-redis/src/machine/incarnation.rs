@@ -8,10 +8,10 @@ use std::sync::Arc;
 use sansws_core::hub::{Event, Filter, NodeId, Present};
 use sansws_core::time::{Duration, Instant};
 
-use super::lane::{Lane, NodeOp, Op};
-use super::{AGAIN, Due, Flight, Machine};
+use super::serial_queue::{NodeOp, Op, SerialQueue};
+use super::{AGAIN, Due, InFlight, Machine};
 use crate::name::Name;
-use crate::request::{Channel, Failure, Reply, Request, Seat};
+use crate::request::{Channel, Failure, Incarnation, Reply, Request};
 use crate::wire;
 
 /// The lease of a hub without one: practically forever.
@@ -30,17 +30,17 @@ pub(super) struct Node {
     /// Its users, by group.
     present: BTreeMap<Name, BTreeSet<Name>>,
     /// An earlier term, and the groups in which it has to be cleared.
-    earlier: Option<(Seat, BTreeSet<Name>)>,
+    earlier: Option<(Incarnation, BTreeSet<Name>)>,
     /// Groups in which it has a place.
     registered: BTreeSet<Name>,
     /// Steps of groups that requested its place, unconfirmed.
     waiting: BTreeMap<Name, VecDeque<Op>>,
-    pub(super) lane: Lane<NodeOp>,
+    pub(super) lane: SerialQueue<NodeOp>,
 }
 
 impl Node {
-    const fn seat(&self, node: NodeId) -> Seat {
-        Seat {
+    const fn seat(&self, node: NodeId) -> Incarnation {
+        Incarnation {
             node,
             term: self.term,
         }
@@ -81,7 +81,7 @@ impl Machine {
                 channel: Channel::Control,
                 payload: wire::watching(),
             };
-            self.request(request, Flight::Control);
+            self.request(request, InFlight::Control);
             self.beat(id);
         }
     }
@@ -130,7 +130,7 @@ impl Machine {
         node.registered.clear();
         let waiting = core::mem::take(&mut node.waiting);
         self.steps -= node.lane.queue.len();
-        node.lane = Lane::default();
+        node.lane = SerialQueue::default();
         self.wait_no_more(waiting);
     }
 
@@ -200,7 +200,7 @@ impl Machine {
     }
 
     /// Clears a seat in these groups, after the announcements that its node has made since.
-    pub(super) fn sweep(&mut self, seat: Seat, groups: Vec<Name>) {
+    pub(super) fn sweep(&mut self, seat: Incarnation, groups: Vec<Name>) {
         if groups.is_empty() {
             return self.swept(seat, groups);
         }
@@ -225,7 +225,7 @@ impl Machine {
         }
     }
 
-    fn swept(&mut self, seat: Seat, groups: Vec<Name>) {
+    fn swept(&mut self, seat: Incarnation, groups: Vec<Name>) {
         let request = Request::Unregister {
             seat,
             groups,
@@ -235,11 +235,11 @@ impl Machine {
             groups: Vec::new(),
             left: BTreeSet::new(),
         });
-        self.request(request, Flight::Swept(seat));
+        self.request(request, InFlight::Swept(seat));
     }
 
     /// Users, or all of a seat, were removed from a group.
-    pub(super) fn exited(&mut self, name: &Name, seat: Seat, all: bool) {
+    pub(super) fn exited(&mut self, name: &Name, seat: Incarnation, all: bool) {
         if all
             && let Some(sweep) = self.sweeps.get_mut(&seat)
             && sweep.left.remove(name)
@@ -314,14 +314,14 @@ impl Machine {
                 lease,
             },
         };
-        self.request(request, Flight::Node(id, seat, op));
+        self.request(request, InFlight::Node(id, seat, op));
     }
 
     pub(super) fn node_reply(
         &mut self,
         now: Instant,
         id: NodeId,
-        seat: Seat,
+        seat: Incarnation,
         op: NodeOp,
         result: Result<Reply, Failure>,
     ) {
@@ -393,7 +393,7 @@ impl Machine {
     }
 
     /// A seat was given up: its node takes a new one, and announces its users again.
-    pub(super) fn seat_given_up(&mut self, seat: Seat) {
+    pub(super) fn seat_given_up(&mut self, seat: Incarnation) {
         let id = seat.node;
         if self.nodes.get(&id).is_none_or(|node| node.seat(id) != seat) {
             return;
@@ -405,7 +405,7 @@ impl Machine {
     }
 
     /// The lease of a node has ended.
-    pub(super) fn begin_sweep(&mut self, seat: Seat) {
+    pub(super) fn begin_sweep(&mut self, seat: Incarnation) {
         if self.sweeps.contains_key(&seat) {
             return;
         }
@@ -414,7 +414,7 @@ impl Machine {
             left: BTreeSet::new(),
         };
         self.sweeps.insert(seat, sweep);
-        self.request(Request::Groups(seat), Flight::Sweep(seat));
+        self.request(Request::Groups(seat), InFlight::Sweep(seat));
     }
 
     /// A node leaves.

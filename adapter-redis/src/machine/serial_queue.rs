@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use sansws_core::hub::{NodeId, Position, Present, PublishRequest, Token};
 
 use crate::name::Name;
-use crate::request::Seat;
+use crate::request::Incarnation;
 use crate::wire::Messages;
 
 /// Maximum number of messages that one step publishes.
@@ -38,9 +38,9 @@ pub(super) enum Op {
         node: NodeId,
         token: Token,
     },
-    Enter(Seat, Vec<Present>),
+    Enter(Incarnation, Vec<Present>),
     /// `None` removes all of them.
-    Exit(Seat, Option<Vec<Name>>),
+    Exit(Incarnation, Option<Vec<Name>>),
 }
 
 /// Messages that one step publishes.
@@ -72,13 +72,13 @@ pub(super) enum NodeOp {
 
 /// Steps that wait for each other.
 #[derive(Debug)]
-pub(super) struct Lane<T> {
+pub(super) struct SerialQueue<T> {
     pub(super) queue: VecDeque<T>,
     /// A step is in flight, or failed and waits to be retried.
     pub(super) busy: bool,
 }
 
-impl<T> Default for Lane<T> {
+impl<T> Default for SerialQueue<T> {
     fn default() -> Self {
         Self {
             queue: VecDeque::new(),
@@ -87,7 +87,7 @@ impl<T> Default for Lane<T> {
     }
 }
 
-impl<T> Lane<T> {
+impl<T> SerialQueue<T> {
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty() && !self.busy
     }
@@ -103,7 +103,7 @@ impl<T> Lane<T> {
     }
 }
 
-impl Lane<Op> {
+impl SerialQueue<Op> {
     /// Queues a message, merged with others where possible; `most` is the number of bytes that are kept and evicted together. Returns
     /// its length.
     pub(super) fn publish(
@@ -112,7 +112,7 @@ impl Lane<Op> {
         from: (NodeId, Option<Token>),
         most: usize,
     ) -> usize {
-        let (saved, id) = (!draft.options.unsaved, draft.options.id.clone());
+        let (saved, id) = (!draft.options.without_history, draft.options.id.clone());
         if id.is_none()
             && let Some(Op::Publish(batch)) = self.queue.back_mut()
             && batch.saved == saved

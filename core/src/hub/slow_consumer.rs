@@ -6,10 +6,10 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::channel::Channel;
 use super::id::Name;
 use super::options::{Notices, QueueLimits};
 use super::queue::{Content, Entry, Store, Walk};
-use super::seat::Seat;
 use super::{Counters, Encoding, Hub, HubEvent, Output, SlowConsumerPolicy};
 use crate::close::CloseCode;
 use crate::frame::MessageKind;
@@ -20,7 +20,7 @@ use crate::time::{Duration, Instant};
 const SLOW: &str = "too slow";
 
 /// A message to queue for channels, in the kinds that they take.
-pub(super) struct Put<'a> {
+pub(super) struct Delivery<'a> {
     pub(super) now: Instant,
     pub(super) as_sent: u32,
     pub(super) kind: MessageKind,
@@ -41,7 +41,7 @@ pub(super) struct Put<'a> {
 
 /// The result of a delivery to one channel.
 #[derive(PartialEq, Eq)]
-pub(super) enum Became {
+pub(super) enum DeliveryResult {
     Waits,
     Dropped,
     Slow,
@@ -69,7 +69,7 @@ impl Hub {
 
     /// Returns when to check the queues.
     pub(super) fn sweep_at(&self) -> Option<Instant> {
-        let budget = &self.options.budget;
+        let budget = &self.options.queue_limits;
         let first = self.store.oldest()? + budget.age.min(budget.stall);
         Some(first.max(self.swept + sweep_every(budget)))
     }
@@ -78,7 +78,7 @@ impl Hub {
     pub(super) fn sweep(&mut self, now: Instant) {
         self.swept = now;
         let options = Arc::clone(&self.options);
-        let budget = &options.budget;
+        let budget = &options.queue_limits;
         let is_old = |entry: &Entry| entry.since + budget.age <= now;
         let mut late = Vec::new();
         for (slot, seat) in self.seats.waiting().filter(|(_, seat)| !seat.listens) {
@@ -94,7 +94,7 @@ impl Hub {
             let stalled = seat.moved + budget.stall <= now;
             let first = self.store.first_message(&seat.chain);
             let group = first.and_then(|entry| entry.group.clone());
-            let overflow = group.as_ref().map(|group| options.of(group).overflow);
+            let overflow = group.as_ref().map(|group| options.of(group).slow_consumer);
             match overflow {
                 Some(
                     SlowConsumerPolicy::DropNewest
@@ -129,7 +129,7 @@ fn sweep_every(budget: &QueueLimits) -> Duration {
 
 /// Returns whether `octets` more would exceed the limits. One message is always allowed to wait.
 #[inline]
-pub(super) fn is_full(seat: &Seat, budget: &QueueLimits, octets: usize) -> bool {
+pub(super) fn is_full(seat: &Channel, budget: &QueueLimits, octets: usize) -> bool {
     let chain = &seat.chain;
     chain.messages() > 0
         && (chain.messages() >= budget.messages || chain.octets() + octets > budget.octets)
@@ -140,12 +140,12 @@ const SLACK: usize = 16;
 
 /// Returns whether the limits are reached.
 #[inline]
-pub(super) fn is_at_limit(seat: &Seat, budget: &QueueLimits) -> bool {
+pub(super) fn is_at_limit(seat: &Channel, budget: &QueueLimits) -> bool {
     seat.chain.messages() >= budget.messages || seat.chain.octets() >= budget.octets
 }
 
 /// Returns whether `octets` more would be too much even for a reader that has had no turn.
-pub(super) fn is_overfull(seat: &Seat, budget: &QueueLimits, octets: usize) -> bool {
+pub(super) fn is_overfull(seat: &Channel, budget: &QueueLimits, octets: usize) -> bool {
     let chain = &seat.chain;
     chain.messages() as usize >= (budget.messages as usize).saturating_mul(SLACK)
         || chain.octets() + octets > budget.octets.saturating_mul(SLACK).max(octets)
@@ -153,21 +153,21 @@ pub(super) fn is_overfull(seat: &Seat, budget: &QueueLimits, octets: usize) -> b
 
 /// Returns whether at most half of the limits is used.
 #[inline]
-pub(super) fn is_half_empty(seat: &Seat, budget: &QueueLimits) -> bool {
+pub(super) fn is_half_empty(seat: &Channel, budget: &QueueLimits) -> bool {
     let chain = &seat.chain;
     chain.octets() <= budget.octets / 2 && chain.messages() <= budget.messages / 2
 }
 
 /// Reports that something is queued for a channel, unless that was reported.
 #[inline]
-pub(super) fn wake(outputs: &mut VecDeque<Output>, slot: u32, seat: &mut Seat) {
+pub(super) fn wake(outputs: &mut VecDeque<Output>, slot: u32, seat: &mut Channel) {
     if !seat.woken && (seat.closing || !seat.chain.is_empty()) {
         seat.woken = true;
         outputs.push_back(Output::Wake(slot));
     }
 }
 
-impl Put<'_> {
+impl Delivery<'_> {
     /// Queues the message for a channel, or applies the policy of its group if there is no room.
     #[inline]
     pub(super) fn to(
@@ -175,11 +175,11 @@ impl Put<'_> {
         store: &mut Store,
         counters: &mut Counters,
         budget: &QueueLimits,
-        seat: &mut Seat,
-    ) -> Became {
+        seat: &mut Channel,
+    ) -> DeliveryResult {
         let Some(entry) = self.entry(store, seat.encoding) else {
             counters.dropped_unfit += 1;
-            return Became::Dropped;
+            return DeliveryResult::Dropped;
         };
         if !self.replay && is_full(seat, budget, self.octets) && self.is_slow(seat, budget) {
             return self.overflow(store, counters, budget, seat, entry);
@@ -188,11 +188,11 @@ impl Put<'_> {
             seat.moved = self.now;
         }
         store.append(&mut seat.chain, entry, !self.replay);
-        Became::Waits
+        DeliveryResult::Waits
     }
 
     /// Returns whether the reader of a full channel is at fault: it had a turn, or its queue is far beyond the limits.
-    fn is_slow(&self, seat: &Seat, budget: &QueueLimits) -> bool {
+    fn is_slow(&self, seat: &Channel, budget: &QueueLimits) -> bool {
         !self.turns || seat.judged || is_overfull(seat, budget, self.octets)
     }
 
@@ -217,21 +217,21 @@ impl Put<'_> {
         store: &mut Store,
         counters: &mut Counters,
         budget: &QueueLimits,
-        seat: &mut Seat,
+        seat: &mut Channel,
         entry: u32,
-    ) -> Became {
+    ) -> DeliveryResult {
         if seat.listens {
             counters.dropped_newest += 1;
             if let Some(group) = self.group {
                 store.note_skipped(self.now, &mut seat.chain, group, None, self.stands_for);
             }
-            return Became::Dropped;
+            return DeliveryResult::Dropped;
         }
         let Some(group) = self.group else {
-            return Became::Slow;
+            return DeliveryResult::Slow;
         };
         match self.overflow {
-            SlowConsumerPolicy::Close | SlowConsumerPolicy::Wait => return Became::Slow,
+            SlowConsumerPolicy::Close | SlowConsumerPolicy::Wait => return DeliveryResult::Slow,
             SlowConsumerPolicy::DropNewest => {}
             SlowConsumerPolicy::DropOldest | SlowConsumerPolicy::KeepLatest => {
                 let noted = self.notices.map(|notices| (self.now, notices));
@@ -263,7 +263,7 @@ impl Put<'_> {
                         seat.moved = self.now;
                     }
                     store.append(&mut seat.chain, entry, true);
-                    return Became::Waits;
+                    return DeliveryResult::Waits;
                 }
             }
         }
@@ -272,7 +272,7 @@ impl Put<'_> {
             let missing = self.stands_for;
             store.note_skipped(self.now, &mut seat.chain, group, Some(notices), missing);
         }
-        Became::Dropped
+        DeliveryResult::Dropped
     }
 }
 

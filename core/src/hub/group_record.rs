@@ -13,7 +13,7 @@ use crate::time::{Duration, Instant};
 const REMEMBERED: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]
-pub(super) struct Topic {
+pub(super) struct GroupRecord {
     pub(super) position: Position,
     pub(super) subscribers: BTreeSet<NodeId>,
     pub(super) history: History,
@@ -34,7 +34,7 @@ pub(super) struct Remembered {
     in_order: VecDeque<(Instant, Name)>,
 }
 
-impl Topic {
+impl GroupRecord {
     pub(super) fn new(position: Position) -> Self {
         Self {
             position,

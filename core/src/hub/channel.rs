@@ -16,7 +16,7 @@ use crate::time::{Duration, Instant};
 
 /// The state that each message needs, and a pointer to the rest.
 #[derive(Debug, Default)]
-pub(super) struct Seat {
+pub(super) struct Channel {
     pub(super) chain: Chain,
     generation: u32,
     pub(super) encoding: Encoding,
@@ -35,13 +35,13 @@ pub(super) struct Seat {
     /// When it last took something, or started to wait.
     pub(super) moved: Instant,
     /// `None`: the slot is free.
-    pub(super) more: Option<Box<More>>,
+    pub(super) more: Option<Box<ChannelDetails>>,
 }
 
 /// The state that is rarely needed.
 #[derive(Debug)]
-pub(super) struct More {
-    pub(super) joined: Vec<Place>,
+pub(super) struct ChannelDetails {
+    pub(super) joined: Vec<Membership>,
     pub(super) filters: Vec<Filter>,
     /// Its user, and the group of all that user's channels.
     pub(super) user: Option<Name>,
@@ -60,7 +60,7 @@ pub(super) struct More {
 
 /// A membership of a channel in a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Membership {
     /// The key of the group.
     pub(super) group: u32,
     /// The index among the members of the group.
@@ -69,13 +69,13 @@ pub(super) struct Place {
 
 /// All channels of a node.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(super) struct ChannelTable {
     node: NodeId,
-    seats: Vec<Seat>,
+    seats: Vec<Channel>,
     free: Vec<u32>,
 }
 
-impl Seats {
+impl ChannelTable {
     pub(super) const fn new(node: NodeId) -> Self {
         Self {
             node,
@@ -97,7 +97,7 @@ impl Seats {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
-                self.seats.push(Seat::default());
+                self.seats.push(Channel::default());
                 u32::try_from(self.seats.len() - 1).map_err(|_| HubError::TooManyChannels)?
             }
         };
@@ -107,7 +107,7 @@ impl Seats {
             .ok_or(HubError::TooManyChannels)?;
         seat.encoding = open.encoding;
         seat.moved = now;
-        seat.more = Some(Box::new(More {
+        seat.more = Some(Box::new(ChannelDetails {
             joined: Vec::new(),
             filters: Vec::new(),
             user: open.user.map(Into::into),
@@ -124,7 +124,7 @@ impl Seats {
     }
 
     /// Returns a channel, if it is open.
-    pub(super) fn of(&mut self, id: ChannelId) -> Option<&mut Seat> {
+    pub(super) fn of(&mut self, id: ChannelId) -> Option<&mut Channel> {
         let seat = self.seats.get_mut(id.slot as usize)?;
         (id.node == self.node && seat.generation == id.generation && seat.more.is_some())
             .then_some(seat)
@@ -132,12 +132,12 @@ impl Seats {
 
     /// Returns the channel in a slot, whatever its generation.
     #[inline]
-    pub(super) fn at(&mut self, slot: u32) -> Option<&mut Seat> {
+    pub(super) fn at(&mut self, slot: u32) -> Option<&mut Channel> {
         self.seats.get_mut(slot as usize)
     }
 
     /// Returns the slot at an index, shared.
-    pub(super) fn look(&self, slot: u32) -> Option<&Seat> {
+    pub(super) fn look(&self, slot: u32) -> Option<&Channel> {
         self.seats.get(slot as usize)
     }
 
@@ -155,7 +155,7 @@ impl Seats {
     }
 
     /// Iterates over the slots of channels with queued messages.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = (u32, &Seat)> {
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (u32, &Channel)> {
         self.seats
             .iter()
             .enumerate()
@@ -167,22 +167,22 @@ impl Seats {
     pub(super) fn free(&mut self, slot: u32) {
         if let Some(seat) = self.seats.get_mut(slot as usize) {
             let generation = seat.generation.wrapping_add(1);
-            *seat = Seat {
+            *seat = Channel {
                 generation,
-                ..Seat::default()
+                ..Channel::default()
             };
             self.free.push(slot);
         }
     }
 }
 
-impl Seat {
+impl Channel {
     /// Returns the rest of the channel in this slot.
-    pub(super) fn more(&self) -> Option<&More> {
+    pub(super) fn more(&self) -> Option<&ChannelDetails> {
         self.more.as_deref()
     }
 
-    pub(super) fn more_mut(&mut self) -> Option<&mut More> {
+    pub(super) fn more_mut(&mut self) -> Option<&mut ChannelDetails> {
         self.more.as_deref_mut()
     }
 
@@ -192,7 +192,7 @@ impl Seat {
     }
 
     /// Returns the rest, unless it is about to be closed.
-    pub(super) fn renewable(&mut self) -> Option<&mut More> {
+    pub(super) fn renewable(&mut self) -> Option<&mut ChannelDetails> {
         self.more.as_deref_mut().filter(|_| !self.closing)
     }
 
