@@ -21,7 +21,7 @@ use crate::socket::wakers::{Parties, Party};
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
 use sansws_core::connection::{Connection, Event, State, TransportAction};
-use sansws_core::message::{Assembly, Message};
+use sansws_core::message::Message;
 use sansws_core::time::Instant;
 
 use end::{End, Fault};
@@ -44,7 +44,6 @@ pub(crate) struct Engine<T> {
     transport: T,
     connection: Connection,
     unread: Unread,
-    assembly: Assembly,
     /// Messages that were read while the handler was busy.
     ahead: Ahead,
     parties: Parties,
@@ -123,7 +122,6 @@ impl<T: Transport> Engine<T> {
             transport,
             connection,
             unread,
-            assembly: Assembly::default(),
             ahead: Ahead::default(),
             parties: Parties::default(),
             armed: None,
@@ -288,7 +286,6 @@ impl<T: Transport> Engine<T> {
     fn park(&mut self) {
         self.unread.park();
         self.connection.release();
-        self.assembly.release();
     }
 
     fn poll_read(&mut self, cx: &Context<'_>, party: Party) -> Poll<()> {
@@ -335,7 +332,9 @@ impl<T: Transport> Engine<T> {
 
     /// Processes one event of the unread input.
     fn decode(&mut self, pieces: bool) -> Got {
-        let (input, assembly) = (self.unread.octets_mut(), &mut self.assembly);
+        let Some((input, assembly)) = self.unread.parts() else {
+            return Got::Nothing;
+        };
         let clock = || self.transport.now();
         let step = self
             .connection
@@ -351,11 +350,9 @@ impl<T: Transport> Engine<T> {
         let (consumed, assembled) = (step.consumed, step.assembled);
         let got = match step.event {
             None => Got::Nothing,
-            Some(Event::Text(_)) if assembled => {
-                Got::Message(Message::Text(self.assembly.take_text()))
-            }
+            Some(Event::Text(_)) if assembled => Got::Message(Message::Text(assembly.take_text())),
             Some(Event::Binary(_)) if assembled => {
-                Got::Message(Message::Binary(self.assembly.take_octets()))
+                Got::Message(Message::Binary(assembly.take_octets()))
             }
             Some(Event::Text(text)) => Got::Message(text.into()),
             Some(Event::Binary(octets)) => Got::Message(octets.into()),

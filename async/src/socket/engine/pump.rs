@@ -8,6 +8,7 @@ use crate::socket::engine::{Engine, Got};
 use crate::socket::read_ahead::Item;
 use crate::socket::wakers::Party;
 use crate::transport::Transport;
+use sansws_core::message::Assembly;
 
 /// Maximum number of messages and chunks to read ahead, however short.
 const ITEMS_AHEAD: usize = 1024;
@@ -79,7 +80,8 @@ impl<T: Transport> Engine<T> {
     /// Returns whether the next input is a control frame, or a message that fits the read-ahead limit.
     pub(super) fn may_read_ahead(&self) -> bool {
         let most = self.connection.config().limits.read_ahead;
-        let held = self.ahead.octets() + self.assembly.pending_bytes();
+        let unfinished = self.unread.assembly().map_or(0, Assembly::pending_bytes);
+        let held = self.ahead.octets() + unfinished;
         let room = most.saturating_sub(held) as u64;
         match self.connection.next_data(self.unread.octets()) {
             Some(length) => length <= room && self.ahead.items() < ITEMS_AHEAD,
