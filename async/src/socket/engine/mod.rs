@@ -26,14 +26,17 @@ use sansws_core::time::Instant;
 
 use end::{End, Fault};
 pub use extra::Counters;
-use extra::{Leaving, Sent, Told, Traffic};
-use send::{ANSWERS, Looked};
+use extra::{Counts, Leaving, Sent, Told, Traffic};
+use send::ANSWERS;
 
 /// Number of unsent bytes at which gathering stops.
 const GATHERED: usize = 64 << 10;
 
 /// A read counts once more for each of these many bytes: a poll takes up to 2 MiB, or a message of that length in one go.
 const LONG_READ: usize = 64 << 10;
+
+/// The time of an alarm that is not set.
+const NEVER: Instant = Instant::from_micros(u64::MAX);
 
 /// Number of slices in a vectored write.
 const SLICES: usize = 16;
@@ -47,14 +50,32 @@ pub(crate) struct Engine<T> {
     /// Messages that were read while the handler was busy.
     ahead: Ahead,
     parties: Parties,
-    armed: Option<Instant>,
+    /// When the alarm fires: [`NEVER`] if it is not set.
+    armed: Instant,
     /// The number of reads since it last waited for input; long ones count for more.
     reads: u8,
     /// The messages sent since the handler last waited.
     sent: Sent,
-    looked: Looked,
+    /// When a sender last checked the input.
+    looked: Instant,
+    /// The number of sends since then.
+    unlooked: u8,
     /// Number of answers to the last received message that may be lost without an error.
     answers: u8,
+    rare: Option<Box<Rare>>,
+    counts: Counts,
+    /// The counts that the server knows.
+    told: Told,
+    /// The code with which we closed first: 1005 for none, 0 when we did not.
+    said: u16,
+    /// Its hub and channel.
+    post: Option<Box<HubAttachment>>,
+    flags: Flags,
+}
+
+/// State that most connections lack while they are open.
+#[derive(Debug, Default)]
+struct Rare {
     end: Option<Box<End>>,
     /// The error of a failed write.
     write_error: Option<io::Error>,
@@ -62,16 +83,8 @@ pub(crate) struct Engine<T> {
     leaving: Option<Box<Leaving>>,
     /// The peer's messages are limited.
     traffic: Option<Box<Traffic>>,
-    counters: Counters,
-    /// The counters that the server knows.
-    told: Told,
     /// The last error reported to the receiver that is not the end.
     fault: Option<Box<Fault>>,
-    /// The code with which we closed first: 1005 for none, 0 when we did not.
-    said: u16,
-    /// Its hub and channel.
-    post: Option<Box<HubAttachment>>,
-    flags: Flags,
 }
 
 #[derive(Debug, Default)]
@@ -124,18 +137,15 @@ impl<T: Transport> Engine<T> {
             unread,
             ahead: Ahead::default(),
             parties: Parties::default(),
-            armed: None,
+            armed: NEVER,
             reads: 0,
             sent: Sent::default(),
-            looked: Looked::default(),
+            looked: Instant::ZERO,
+            unlooked: 0,
             answers: 0,
-            end: None,
-            write_error: None,
-            leaving: None,
-            traffic: None,
-            counters: Counters::default(),
+            rare: None,
+            counts: Counts::default(),
             told: Told::default(),
-            fault: None,
             said: 0,
             post: None,
             flags: Flags::default(),
@@ -148,6 +158,10 @@ impl<T: Transport> Engine<T> {
 
     pub(crate) const fn transport(&self) -> &T {
         &self.transport
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     pub(crate) const fn set_driven(&mut self) {
@@ -233,7 +247,7 @@ impl<T: Transport> Engine<T> {
                     Some((first, last)) => Got::Piece(message, first, last),
                 })));
             }
-            if self.end.is_none() && self.wants_input() {
+            if !self.is_ended() && self.wants_input() {
                 match self.decode(pieces) {
                     Got::Nothing => {}
                     Got::Other => continue,
@@ -244,7 +258,7 @@ impl<T: Transport> Engine<T> {
                     }
                 }
             }
-            if self.end.is_some() {
+            if self.is_ended() {
                 // Pending output, including the Close frame, is sent before the end is reported.
                 let flushed = self.poll_flush(cx, party);
                 if flushed.is_pending() && self.poll_alarm(cx, party).is_pending() {
@@ -269,7 +283,7 @@ impl<T: Transport> Engine<T> {
             self.pull(cx, party);
         }
         let _ = self.poll_flush(cx, party);
-        if self.end.is_some() || (blocked && self.wants_input()) {
+        if self.is_ended() || (blocked && self.wants_input()) {
             return Poll::Ready(true);
         }
         if self.wants_input() && self.poll_read(cx, party).is_ready() {
@@ -318,7 +332,7 @@ impl<T: Transport> Engine<T> {
             Ok(count) => {
                 let more = u8::try_from(count / LONG_READ).unwrap_or(READS);
                 self.reads = self.reads.saturating_add(more);
-                self.counters.octets_received += count as u64;
+                self.counts.octets_received += count as u64;
                 self.unread.filled(count);
             }
             Err(error) => {
@@ -374,7 +388,7 @@ impl<T: Transport> Engine<T> {
         };
         self.unread.consume(consumed);
         let whole = matches!(got, Got::Message(_) | Got::Piece(_, _, true));
-        self.counters.received += u64::from(whole);
+        self.counts.received += u64::from(whole);
         if self.admit(&got, whole) {
             got
         } else {
@@ -390,7 +404,7 @@ impl<T: Transport> Engine<T> {
             Ok(wrote) => wrote,
             Err(error) => {
                 self.connection.end_of_output(self.transport.now());
-                self.write_error = Some(error);
+                self.rare_mut().write_error = Some(error);
                 self.flags.dirty = false;
                 // The waiting task now has another deadline.
                 self.parties.wake_all();
@@ -416,7 +430,7 @@ impl<T: Transport> Engine<T> {
             match ready!(self.transport.poll_write(cx, slices)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(count) => {
-                    self.counters.octets_sent += count as u64;
+                    self.counts.octets_sent += count as u64;
                     let more = u32::try_from(count).unwrap_or(u32::MAX);
                     self.sent.octets = self.sent.octets.saturating_add(more);
                     self.connection.transmitted(count);
@@ -460,19 +474,19 @@ impl<T: Transport> Engine<T> {
             };
             // An early alarm costs one wake-up; setting it again for each message would cost more.
             let mut heard = !self.parties.take_changed() && joint.is_none();
-            if self.armed.is_none_or(|armed| armed > deadline) {
+            if self.armed > deadline {
                 self.transport.set_alarm(deadline);
-                self.armed = Some(deadline);
+                self.armed = deadline;
                 heard = false;
             }
             // A registered alarm is not polled again before its time, because its state is not in the cache.
-            let early = heard && self.armed.is_some_and(|armed| self.transport.now() < armed);
+            let early = heard && self.transport.now() < self.armed;
             let rang = !early && self.transport.poll_alarm(cx).is_ready();
             let hurried = std::mem::take(&mut self.flags.hurried);
             if !rang && (!hurried || self.transport.now() < deadline) {
                 return Poll::Pending;
             }
-            self.armed = None;
+            self.armed = NEVER;
             let now = self.transport.now();
             if self.leave_if_due(now) || self.go_on_if_due(now) {
                 return Poll::Ready(());

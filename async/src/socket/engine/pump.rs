@@ -25,7 +25,7 @@ impl<T: Transport> Engine<T> {
             return;
         }
         let blocked = !self.wants_input();
-        let ended = self.end.is_some();
+        let ended = self.is_ended();
         let mut moved = false;
         loop {
             moved |= !waits && self.read_ahead();
@@ -33,7 +33,7 @@ impl<T: Transport> Engine<T> {
                 let _ = self.poll_flush(cx, Party::Driver);
             }
             let can_read =
-                !waits && self.end.is_none() && self.wants_input() && self.may_read_ahead();
+                !waits && !self.is_ended() && self.wants_input() && self.may_read_ahead();
             if can_read && self.poll_read(cx, Party::Driver).is_ready() {
                 continue;
             }
@@ -46,7 +46,7 @@ impl<T: Transport> Engine<T> {
             }
         }
         // Waiting tasks, including the handler, registered before this happened: their own wake-up may have been consumed here.
-        if moved || ended != self.end.is_some() || (blocked && self.wants_input()) {
+        if moved || ended != self.is_ended() || (blocked && self.wants_input()) {
             self.parties.wake_all();
         }
     }
@@ -54,7 +54,7 @@ impl<T: Transport> Engine<T> {
     /// Decodes input, as far as it may be kept; returns whether there was any.
     pub(super) fn read_ahead(&mut self) -> bool {
         let mut moved = false;
-        while self.end.is_none()
+        while !self.is_ended()
             && self.wants_input()
             && !self.unread.is_empty()
             && self.may_read_ahead()
