@@ -537,3 +537,15 @@ impl<T: Transport> Engine<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An idle connection holds it, with its transport.
+    #[test]
+    fn an_engine_is_small() {
+        println!("size_of::<Engine<()>>() = {}", size_of::<Engine<()>>());
+        assert!(size_of::<Engine<()>>() <= 336);
+    }
+}
