@@ -14,7 +14,7 @@ use crate::hub::{HubRef, both, drive_hubs, hubs_on_this_thread};
 use crate::runtime::sleep::within;
 use crate::runtime::{Io, LocalSpawner, Runtime, Stream, now, sleep};
 use crate::server::accept::{accept, obey_signals};
-use crate::server::connection_task::serve_admitted;
+use crate::server::connection_task::{Prepare, serve_admitted};
 use crate::server::handle::{Admission, ServerHandle};
 use crate::server::listener::{Accepted, Listener};
 use crate::server::options::ServerOptions;
@@ -237,10 +237,14 @@ fn connection<R: Runtime, S: Service<Wire<R>>>(
     leave: Admission,
 ) -> impl Future<Output = ()> {
     let begun = now::<R>();
-    let preparing = within::<R, _>(options.config.timeouts.handshake, accepted.prepare());
-    let transport = async move {
-        let (stream, peer, secure) = preparing.await?;
-        Ok((Io::new(stream), peer, secure))
+    let limit = options.config.timeouts.handshake;
+    let prepare = match accepted.into_plain() {
+        Ok((stream, peer)) => Prepare::Done((Io::new(stream), peer, false)),
+        Err(accepted) => Prepare::Steps(Box::pin(async move {
+            let preparing = within::<R, _>(limit, Box::pin(accepted.prepare()));
+            let (stream, peer, secure) = preparing.await?;
+            Ok((Io::new(stream), peer, secure))
+        })),
     };
-    serve_admitted(transport, begun, options, service, leave)
+    serve_admitted(prepare, begun, options, service, leave)
 }

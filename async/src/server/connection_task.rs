@@ -53,19 +53,31 @@ pub fn serve<T: Transport, S: Service<T>>(
     serve_from::<T, S, _>(opening, |outcome| outcome)
 }
 
-/// Serves one connection from its acceptance on. `prepare` reads the bytes before HTTP, of the PROXY protocol and TLS, and returns the
-/// transport, the client's address, and whether the connection is secure. A connection that is not admitted is refused; see [`refuse`].
+/// The transport of an accepted connection, the client's address, and whether the connection is secure.
+pub(crate) type Prepared<T> = (T, Option<SocketAddr>, bool);
+
+/// The steps before HTTP.
+pub(crate) enum Prepare<T, P> {
+    /// There are none.
+    Done(Prepared<T>),
+    /// Reads the PROXY header and shakes hands for TLS. Boxed, so that a request does not hold room for it.
+    Steps(Pin<Box<P>>),
+}
+
+/// Serves one connection from its acceptance on. A connection that is not admitted is refused; see [`refuse`].
 pub(crate) fn serve_admitted<T: Transport, S: Service<T>>(
-    prepare: impl Future<Output = Result<(T, Option<SocketAddr>, bool), Error>>,
+    prepare: Prepare<T, impl Future<Output = Result<Prepared<T>, Error>>>,
     begun: Instant,
     options: Arc<ServerOptions>,
     service: S,
     mut leave: Admission,
 ) -> impl Future<Output = ()> {
-    // Boxed separately, so that a request does not hold room for a TLS handshake.
-    let prepare = Box::pin(prepare);
     let opening = Box::pin(async move {
-        let (transport, peer, secure) = match leave.unless_closing(prepare).await {
+        let prepared = match prepare {
+            Prepare::Done(prepared) => Some(Ok(prepared)),
+            Prepare::Steps(steps) => leave.unless_closing(steps).await,
+        };
+        let (transport, peer, secure) = match prepared {
             Some(Ok(prepared)) => prepared,
             Some(Err(error)) => {
                 leave.not_begun(&error);
