@@ -75,6 +75,10 @@ impl Span {
         span
     }
 
+    pub(crate) const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     pub(crate) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
         match &self.0 {
             Some(span) => span.in_scope(work),

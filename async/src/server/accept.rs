@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 
 use crate::contain::contain;
-use crate::server::handle::{Admission, ServerHandle};
+use crate::server::handle::{Admission, ServerHandle, Watcher};
 use sansws_core::time::Duration;
 
 /// A source of connections.
@@ -102,10 +102,12 @@ pub async fn accept<L, S>(
 
 /// Waits until accepting ends: the handle is closed, and all connections had time to leave, or get none.
 async fn over<S: Future<Output = ()>>(handle: &ServerHandle, sleep: &impl Fn(Duration) -> S) {
-    poll_fn(|cx| handle.poll_closing(cx)).await;
+    let mut watcher = Watcher::default();
+    poll_fn(|cx| handle.poll_until(cx, &mut watcher, ServerHandle::is_closing)).await;
     let mut late = pin!(sleep(handle.window()));
     poll_fn(|cx| {
-        if handle.poll_at_once(cx).is_ready() {
+        let at_once = handle.poll_until(cx, &mut watcher, ServerHandle::is_ending);
+        if at_once.is_ready() {
             return Poll::Ready(());
         }
         late.as_mut().poll(cx)

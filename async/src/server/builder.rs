@@ -14,12 +14,10 @@ use crate::hub::{HubRef, both, drive_hubs, hubs_on_this_thread};
 use crate::runtime::sleep::within;
 use crate::runtime::{Io, LocalSpawner, Runtime, Stream, now, sleep};
 use crate::server::accept::{accept, obey_signals};
-use crate::server::connect_info::ConnectInfo;
-use crate::server::connection_task::serve;
+use crate::server::connection_task::{Prepare, serve_admitted};
 use crate::server::handle::{Admission, ServerHandle};
 use crate::server::listener::{Accepted, Listener};
 use crate::server::options::ServerOptions;
-use crate::server::request_loop::refuse;
 use crate::server::service::{IntoService, Service};
 
 /// The transport of a server's connections.
@@ -236,35 +234,17 @@ fn connection<R: Runtime, S: Service<Wire<R>>>(
     accepted: Accepted<R>,
     options: Arc<ServerOptions>,
     service: S,
-    mut leave: Admission,
+    leave: Admission,
 ) -> impl Future<Output = ()> {
     let begun = now::<R>();
-    // Boxed, so that an open connection does not hold room for a TLS handshake.
-    let preparing = Box::pin(within::<R, _>(
-        options.config.timeouts.handshake,
-        accepted.prepare(),
-    ));
-    async move {
-        let (stream, peer, secure) = match leave.unless_closing(preparing).await {
-            Some(Ok(prepared)) => prepared,
-            Some(Err(error)) => return leave.not_begun(&error),
-            // Nothing can be sent on it yet, so the error is only counted.
-            None => return,
-        };
-        let transport = Io::new(stream);
-        let arrival = ConnectInfo {
-            begun,
-            peer,
-            secure,
-        };
-        match leave {
-            Admission::In(ticket) => {
-                serve(transport, options, service, ticket, arrival).await;
-            }
-            Admission::Away(away) => {
-                let refusing = refuse(transport, &options, &service, arrival, &away);
-                let _ = Box::pin(refusing).await;
-            }
-        }
-    }
+    let limit = options.config.timeouts.handshake;
+    let prepare = match accepted.into_plain() {
+        Ok((stream, peer)) => Prepare::Done((Io::new(stream), peer, false)),
+        Err(accepted) => Prepare::Steps(Box::pin(async move {
+            let preparing = within::<R, _>(limit, Box::pin(accepted.prepare()));
+            let (stream, peer, secure) = preparing.await?;
+            Ok((Io::new(stream), peer, secure))
+        })),
+    };
+    serve_admitted(prepare, begun, options, service, leave)
 }

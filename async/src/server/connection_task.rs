@@ -2,25 +2,25 @@
 //! RFC 6455 sections 4.2, 7.1 and 7.4.1.
 //! Knows no listener: an adapter provides the transport and runs the future.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::PoisonError;
-use std::task::Poll;
 
 use crate::contain::contain;
 use crate::error::{Error, Result};
 use crate::metrics::trace;
 use crate::metrics::trace::Span;
-use crate::metrics::{ClosedBy, HandshakeFailure, RequestKind};
+use crate::metrics::{Asked, Failed};
 use crate::server::connect_info::ConnectInfo;
-use crate::server::handle::{ConnectionPermit, DrainHandle, ServerHandle};
+use crate::server::handle::{Admission, ConnectionPermit, ServerHandle};
 use crate::server::options::ServerOptions;
 use crate::server::outcome::Outcome;
-use crate::server::request_loop::{Opening, open, reply};
+use crate::server::request_loop::{Opening, open, refuse, reply};
+use crate::server::seat::{Kept, Place, Seat, Waiting, attend, until_dropped};
 use crate::server::service::Service;
-use crate::server::upgrade::{Slot, Upgrade, UpgradeOutcome};
+use crate::server::upgrade::{Fate, Slot};
 use crate::server::verdict::{Blame, Verdict, refusal};
 use crate::socket::shared::Shared;
 use crate::socket::wakers::WakerRole;
@@ -32,6 +32,7 @@ use sansws_core::config::Config;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
 use sansws_core::route::Pattern;
+use sansws_core::time::Instant;
 
 /// Serves one connection: reads requests, answers those for pages, runs the handler of a WebSocket request while driving the socket, closes
 /// with the code that the handler's result maps to, and waits for the end of TCP.
@@ -45,71 +46,163 @@ pub fn serve<T: Transport, S: Service<T>>(
     transport: T,
     options: Arc<ServerOptions>,
     service: S,
-    mut ticket: ConnectionPermit,
+    ticket: ConnectionPermit,
     arrival: ConnectInfo,
 ) -> impl Future<Output = Outcome> {
-    let slot = Slot::new(UpgradeOutcome::Open.into());
-    let parting = ticket.parting();
-    // Made here, so that the future does not hold its inputs.
-    let span = contain(|| Span::of(&arrival)).unwrap_or_default();
-    let opening = {
-        let (slot, handle) = (Arc::clone(&slot), parting.handle.clone());
-        let options = Arc::clone(&options);
-        Box::pin(async move { open(transport, &options, &service, slot, arrival, handle).await })
+    let opening = Box::pin(begin(transport, options, service, ticket, arrival));
+    serve_from::<T, S, _>(opening, |outcome| outcome)
+}
+
+/// The transport of an accepted connection, the client's address, and whether the connection is secure.
+pub(crate) type Prepared<T> = (T, Option<SocketAddr>, bool);
+
+/// The steps before HTTP.
+pub(crate) enum Prepare<T, P> {
+    /// There are none.
+    Done(Prepared<T>),
+    /// Reads the PROXY header and shakes hands for TLS. Boxed, so that a request does not hold room for it.
+    Steps(Pin<Box<P>>),
+}
+
+/// Serves one connection from its acceptance on. A connection that is not admitted is refused; see [`refuse`].
+pub(crate) fn serve_admitted<T: Transport, S: Service<T>>(
+    prepare: Prepare<T, impl Future<Output = Result<Prepared<T>, Error>>>,
+    begun: Instant,
+    options: Arc<ServerOptions>,
+    service: S,
+    mut leave: Admission,
+) -> impl Future<Output = ()> {
+    let opening = Box::pin(async move {
+        let prepared = match prepare {
+            Prepare::Done(prepared) => Some(Ok(prepared)),
+            Prepare::Steps(steps) => leave.unless_closing(steps).await,
+        };
+        let (transport, peer, secure) = match prepared {
+            Some(Ok(prepared)) => prepared,
+            Some(Err(error)) => {
+                leave.not_begun(&error);
+                return Err(Outcome::default());
+            }
+            // Nothing can be sent on it yet, so there is no answer.
+            None => return Err(Outcome::default()),
+        };
+        let arrival = ConnectInfo {
+            begun,
+            peer,
+            secure,
+        };
+        match leave {
+            Admission::In(ticket) => begin(transport, options, service, ticket, arrival).await,
+            Admission::Away(away) => {
+                let refusing = refuse(transport, &options, &service, arrival, &away);
+                let _ = Box::pin(refusing).await;
+                Err(Outcome::default())
+            }
+        }
+    });
+    serve_from::<T, S, _>(opening, drop)
+}
+
+/// Runs the handler that `opening` returns, then maps the outcome by `done`. An open connection holds this future: it stores no value
+/// twice, and boxes the steps before and after.
+async fn serve_from<T: Transport, S: Service<T>, R>(
+    opening: Pin<Box<impl Future<Output = Result<Begun<T, S::Handler>, Outcome>>>>,
+    done: impl FnOnce(Outcome) -> R,
+) -> R {
+    let begun = match opening.await {
+        Ok(begun) => begun,
+        Err(outcome) => return done(outcome),
     };
-    async move {
-        let all = serve_until::<T, S>(opening, slot, options, parting);
-        until_dropped(&mut ticket, span, pin!(Some(all))).await
+    let (seat, running) = begun.start::<S>();
+    let (seat, result) = match attend(seat, pin!(running)).await {
+        Ok(ended) => ended,
+        Err(outcome) => return done(outcome),
+    };
+    done(Box::pin(finish(seat, result)).await)
+}
+
+/// A connection whose handler is about to run.
+struct Begun<T: Transport, H> {
+    seat: Seat<T>,
+    opening: Opening<T, H>,
+}
+
+impl<T: Transport, H> Begun<T, H> {
+    /// Calls the handler; `None` if it panicked before its first await.
+    fn start<S: Service<T, Handler = H>>(self) -> (Seat<T>, Option<S::Running>) {
+        let Self { seat, opening } = self;
+        let Opening { upgrade, handler } = opening;
+        let running = seat.kept.enter(|| contain(|| S::run(handler, upgrade)));
+        (seat, running.ok())
     }
 }
 
-async fn serve_until<T: Transport, S: Service<T>>(
-    opening: Pin<Box<impl Future<Output = Result<Option<Opening<T, S::Handler>>, Error>>>>,
-    slot: Slot<T>,
+/// Runs all steps before the handler.
+async fn begin<T: Transport, S: Service<T>>(
+    transport: T,
     options: Arc<ServerOptions>,
-    parting: DrainHandle,
-) -> Outcome {
-    let mut opening = match opening.await {
-        Ok(Some(opening)) => opening,
-        Ok(None) => return Outcome::default(),
-        Err(error) => {
-            note_failure(&parting.handle, &error);
-            let outcome = Outcome {
-                result: Err(error.into()),
-                ..Outcome::default()
-            };
-            trace::ended(&outcome, Blame::Peer, None, &parting.handle, None);
-            return outcome;
-        }
+    service: S,
+    mut ticket: ConnectionPermit,
+    arrival: ConnectInfo,
+) -> Result<Begun<T, S::Handler>, Outcome> {
+    let slot = Slot::new(Fate::Open.into());
+    let span = contain(|| Span::of(&arrival)).unwrap_or_default();
+    let begun = {
+        let handle = ticket.handle();
+        let all = async {
+            let slot = Arc::clone(&slot);
+            match open(transport, &options, &service, slot, arrival, handle.clone()).await {
+                Ok(Some(mut opening)) => {
+                    let kept = Kept::of(&mut opening.upgrade);
+                    trace::asked(&opening.upgrade);
+                    Ok((opening, kept))
+                }
+                Ok(None) => Err(Outcome::default()),
+                Err(error) => {
+                    note_failure(&handle, &error);
+                    let outcome = Outcome {
+                        result: Err(error.into()),
+                        ..Outcome::default()
+                    };
+                    trace::ended(&outcome, Blame::Peer, None, &handle, None);
+                    Err(outcome)
+                }
+            }
+        };
+        until_dropped(&mut ticket, &span, pin!(Some(all))).await
     };
-    let kept = ConnectionGuards::of(&mut opening.upgrade);
-    trace::asked(&opening.upgrade);
-    let mut seat = ConnectionTask {
-        place: Phase::Waiting(slot),
-        parting,
+    let (opening, kept) = begun.flatten()?;
+    let place = Place::Waiting(Box::new(Waiting { slot, options }));
+    let seat = Seat::new(place, ticket, kept.in_span(span));
+    Ok(Begun { seat, opening })
+}
+
+/// Closes the connection of a handler that has returned, and waits for its end.
+async fn finish<T: Transport>(mut seat: Seat<T>, result: Result) -> Outcome {
+    let Seat {
+        place,
+        ticket,
+        kept,
+        ..
+    } = &mut seat;
+    let (handle, span) = (ticket.handle(), kept.take_span());
+    let kept = std::mem::take(kept);
+    let all = async {
+        let route = kept.route();
+        let (outcome, blame) = match &*place {
+            Place::Open(shared) => close_with(shared, result, route).await,
+            Place::Waiting(waiting) => {
+                let (fate, config) = (take(&waiting.slot), &waiting.options.config);
+                Box::pin(end_unopened(fate, result, route, &handle, config)).await
+            }
+        };
+        trace::ended(&outcome, blame, place.first_close(), &handle, kept.path());
+        // The guards that layers hold are dropped here, where a panic is contained.
+        drop(kept);
+        outcome
     };
-    let result = {
-        let mut running = pin!(None);
-        let Opening { upgrade, handler } = opening;
-        // The code of a handler before its first await may panic too.
-        if let Ok(handler) = contain(|| S::run(handler, upgrade)) {
-            running.set(Some(handler));
-        }
-        attend(&mut seat, running).await
-    };
-    seat.look();
-    let route = kept.as_ref().and_then(|kept| kept.route.clone());
-    let handle = &seat.parting.handle;
-    let (outcome, blame) = match &seat.place {
-        Phase::Open(shared) => Box::pin(close_with(shared, result, route)).await,
-        Phase::Waiting(slot) => {
-            let (fate, config) = (take(slot), &options.config);
-            Box::pin(end_unopened(fate, result, route, handle, config)).await
-        }
-    };
-    let route = outcome.route.as_ref().map(Pattern::as_str);
-    trace::ended(&outcome, blame, seat.first_close(), handle, route);
-    outcome
+    let ended = until_dropped(ticket, &span, pin!(Some(all))).await;
+    ended.unwrap_or_else(|outcome| outcome)
 }
 
 /// Ends a request that the handler did not accept, or processes the result of its answer.
@@ -183,194 +276,28 @@ fn note_failure(handle: &ServerHandle, error: &Error) {
 /// Runs a handler on a connection whose handshake another stack has done, as [`serve`] would: it drives the socket beside the handler,
 /// closes with the code that the result maps to, and waits for the end.
 #[cfg(feature = "http")]
-pub(crate) async fn run<T, H, F>(
+pub(crate) fn run<T, H, F>(
     socket: WebSocket<T>,
-    mut ticket: ConnectionPermit,
+    ticket: ConnectionPermit,
     span: Span,
-    route: Option<Box<str>>,
+    path: Option<Box<str>>,
     handler: H,
-) -> Outcome
+) -> impl Future<Output = Outcome>
 where
     T: Transport,
     H: FnOnce(WebSocket<T>) -> F,
     F: Future<Output = Result>,
 {
-    let seat = ConnectionTask {
-        place: Phase::Open(socket.shared()),
-        parting: ticket.parting(),
-    };
-    seat.parting.handle.counters().opened();
-    let all = run_until(seat, route, move || handler(socket));
-    until_dropped(&mut ticket, span, pin!(Some(all))).await
-}
-
-/// Runs a handler on a connection, and closes it.
-#[cfg(feature = "http")]
-async fn run_until<T, F>(
-    mut seat: ConnectionTask<T>,
-    route: Option<Box<str>>,
-    handler: impl FnOnce() -> F,
-) -> Outcome
-where
-    T: Transport,
-    F: Future<Output = Result>,
-{
-    let result = {
-        let mut running = pin!(None);
-        if let Ok(handler) = contain(handler) {
-            running.set(Some(handler));
-        }
-        attend(&mut seat, running).await
-    };
-    let (outcome, blame) = match &seat.place {
-        Phase::Open(shared) => Box::pin(close_with(shared, result, None)).await,
-        Phase::Waiting(_) => (Outcome::default(), Blame::Nobody),
-    };
-    let (first, handle) = (seat.first_close(), &seat.parting.handle);
-    trace::ended(&outcome, blame, first, handle, route.as_deref());
-    outcome
-}
-
-/// Polls to completion, or drops everything when the time to leave is over. A panic that was not contained inside, of a value being dropped
-/// or of a subscriber to events, ends only this connection.
-fn until_dropped(
-    ticket: &mut ConnectionPermit,
-    span: Span,
-    mut all: Pin<&mut Option<impl Future<Output = Outcome>>>,
-) -> impl Future<Output = Outcome> {
-    poll_fn(move |cx| {
-        let mut outcome = match ticket.poll_dropping(cx) {
-            Poll::Ready(()) => Outcome::default(),
-            Poll::Pending => {
-                let running = all.as_mut().as_pin_mut();
-                match contain(|| running.map(|all| span.enter(|| all.poll(cx)))) {
-                    Ok(Some(Poll::Pending)) => return Poll::Pending,
-                    Ok(Some(Poll::Ready(outcome))) => outcome,
-                    Ok(None) => Outcome::default(),
-                    Err(panic) => escaped(panic, &ticket.handle()),
-                }
-            }
+    let kept = Kept::of_path(path).in_span(span);
+    let seat = Seat::new(Place::Open(socket.shared()), ticket, kept);
+    async move {
+        seat.ticket.tally().opened();
+        let running = seat.kept.enter(|| contain(|| handler(socket))).ok();
+        let (seat, result) = match attend(seat, pin!(running)).await {
+            Ok(ended) => ended,
+            Err(outcome) => return outcome,
         };
-        if let Err(panic) = contain(|| all.set(None)) {
-            outcome = escaped(panic, &ticket.handle());
-        }
-        Poll::Ready(outcome)
-    })
-}
-
-/// Logs a panic that was contained at the outermost level.
-#[cold]
-fn escaped(panic: Error, handle: &ServerHandle) -> Outcome {
-    handle.counters().handler_failed();
-    let _ = contain(|| tracing::error!(error = %panic, "a connection panicked"));
-    Outcome {
-        result: Err(panic.into()),
-        ..Outcome::default()
-    }
-}
-
-/// The state of a request that is kept while its connection lives; boxed, and empty for a handler without a route.
-struct ConnectionGuards {
-    route: Option<Pattern>,
-    /// Dropped with the connection.
-    _held: Vec<Box<dyn Any + Send + Sync>>,
-}
-
-impl ConnectionGuards {
-    fn of<T: Transport>(upgrade: &mut Upgrade<T>) -> Option<Box<Self>> {
-        let route = upgrade.pattern().cloned();
-        let held = upgrade.scope_mut().take_held();
-        (route.is_some() || !held.is_empty()).then(|| Box::new(Self { route, _held: held }))
-    }
-}
-
-/// Polls a handler to completion, and serves its connection while it waits.
-fn attend<T: Transport, F: Future<Output = Result>>(
-    seat: &mut ConnectionTask<T>,
-    mut running: Pin<&mut Option<F>>,
-) -> impl Future<Output = Result> {
-    let mut told = None;
-    poll_fn(move |cx| {
-        let Some(handler) = running.as_mut().as_pin_mut() else {
-            return Poll::Ready(Err(Error::Panic.into()));
-        };
-        let done = match contain(|| handler.poll(cx)) {
-            Ok(Poll::Ready(result)) => Some(result),
-            Ok(Poll::Pending) => None,
-            Err(error) => Some(Err(error.into())),
-        };
-        if let Some(result) = done {
-            // Its values are dropped here, where a panic is contained too.
-            let dropped = contain(|| running.set(None));
-            return Poll::Ready(dropped.map_err(Into::into).and(result));
-        }
-        seat.look();
-        let ConnectionTask { place, parting } = &*seat;
-        if let Phase::Open(shared) = place {
-            let mut engine = shared.engine();
-            if parting.handle.is_closing() && told != Some(parting.handle.window()) {
-                told = Some(parting.handle.window());
-                let farewell = parting.farewell();
-                engine.leave_after(farewell.after, farewell.code, farewell.reason);
-            }
-            // The handler dropped its handle, so the connection is closed here.
-            if Arc::strong_count(shared) == 1 {
-                engine.start_close(Some(CloseCode::NORMAL), "");
-            }
-            engine.pump(cx);
-            parting.handle.counters().moved(&engine.untold());
-        }
-        Poll::Pending
-    })
-}
-
-/// The phase of the connection: the handler has not answered yet, or it is open.
-enum Phase<T> {
-    Waiting(Slot<T>),
-    Open(Arc<Shared<T>>),
-}
-
-/// A connection that a server drives. However it ends, the end is counted.
-struct ConnectionTask<T: Transport> {
-    place: Phase<T>,
-    parting: DrainHandle,
-}
-
-impl<T: Transport> ConnectionTask<T> {
-    /// Checks whether it was accepted meanwhile.
-    fn look(&mut self) {
-        let Phase::Waiting(slot) = &self.place else {
-            return;
-        };
-        let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let UpgradeOutcome::Accepted(shared) = &*fate {
-            let shared = Arc::clone(shared);
-            // The reference count tells whether the handler still holds its handle.
-            *fate = UpgradeOutcome::Noted;
-            drop(fate);
-            self.place = Phase::Open(shared);
-            self.parting.handle.counters().opened();
-        }
-    }
-
-    /// Returns the side that closed first, and the code, if it was open.
-    fn first_close(&self) -> Option<(ClosedBy, u16)> {
-        match &self.place {
-            Phase::Waiting(_) => None,
-            Phase::Open(shared) => Some(shared.engine().first_close()),
-        }
-    }
-}
-
-impl<T: Transport> Drop for ConnectionTask<T> {
-    fn drop(&mut self) {
-        let Phase::Open(shared) = &self.place else {
-            return;
-        };
-        let (tally, mut engine) = (self.parting.handle.counters(), shared.engine());
-        tally.moved(&engine.untold());
-        let (by, code) = engine.first_close();
-        tally.closed(by, code);
+        Box::pin(finish(seat, result)).await
     }
 }
 

@@ -41,8 +41,10 @@ struct State {
     open: usize,
     refused: usize,
     next: u64,
-    /// Tasks to wake when the handle is closed.
-    connections: BTreeMap<u64, Waker>,
+    /// Tasks to wake when the handle is closed, one place for each connection.
+    connections: Vec<Option<Waker>>,
+    /// Places that are free again.
+    left: Vec<u32>,
     /// Tasks to wake when a connection ends.
     watchers: BTreeMap<u64, Waker>,
 }
@@ -66,12 +68,19 @@ impl ServerHandle {
         if state.open >= self.0.most || self.is_closing() {
             return None;
         }
+        let id = match state.left.pop() {
+            Some(id) => id,
+            None => {
+                let id = u32::try_from(state.connections.len()).ok()?;
+                state.connections.push(None);
+                id
+            }
+        };
         state.open += 1;
-        state.next += 1;
-        self.counters().accepted();
+        self.tally().accepted();
         Some(ConnectionPermit {
             handle: self.clone(),
-            id: state.next,
+            id,
             registered: None,
         })
     }
@@ -158,7 +167,7 @@ impl ServerHandle {
     fn wake_all(&self) {
         let mut state = self.state();
         let watchers = std::mem::take(&mut state.watchers);
-        let connections: Vec<Waker> = state.connections.values().cloned().collect();
+        let connections: Vec<Waker> = state.connections.iter().flatten().cloned().collect();
         drop(state);
         connections
             .into_iter()
@@ -173,27 +182,47 @@ impl ServerHandle {
 
     /// Is ready once the handle is closed.
     pub fn poll_closing(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watch(cx, |handle, _| handle.is_closing())
+        self.watch(cx, &mut Watcher::default(), |handle, _| handle.is_closing())
     }
 
     /// Is ready once all connections are to be closed: the handle is closed, and no connection is scheduled for later.
     pub fn poll_at_once(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watch(cx, |handle, _| {
-            handle.is_closing() && handle.window().is_zero()
-        })
+        self.watch(cx, &mut Watcher::default(), |handle, _| handle.is_ending())
     }
 
     /// Is ready once there are no connections.
     pub fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watch(cx, |_, state| state.open == 0)
+        self.watch(cx, &mut Watcher::default(), |_, state| state.open == 0)
     }
 
-    fn watch(&self, cx: &Context<'_>, done: impl FnOnce(&Self, &State) -> bool) -> Poll<()> {
+    /// Returns whether all connections are to be closed at once.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_closing() && self.window().is_zero()
+    }
+
+    /// Is ready once `done`; wakes the watcher when that may have changed.
+    pub(crate) fn poll_until(
+        &self,
+        cx: &Context<'_>,
+        watcher: &mut Watcher,
+        done: impl FnOnce(&Self) -> bool,
+    ) -> Poll<()> {
+        self.watch(cx, watcher, |handle, _| done(handle))
+    }
+
+    fn watch(
+        &self,
+        cx: &Context<'_>,
+        watcher: &mut Watcher,
+        done: impl FnOnce(&Self, &State) -> bool,
+    ) -> Poll<()> {
         let mut state = self.state();
         if done(self, &state) {
             return Poll::Ready(());
         }
-        if !state
+        if let Some(known) = watcher.0.and_then(|id| state.watchers.get_mut(&id)) {
+            known.clone_from(cx.waker());
+        } else if !state
             .watchers
             .values()
             .any(|known| known.will_wake(cx.waker()))
@@ -201,8 +230,14 @@ impl ServerHandle {
             state.next += 1;
             let id = state.next;
             state.watchers.insert(id, cx.waker().clone());
+            watcher.0 = Some(id);
         }
         Poll::Pending
+    }
+
+    #[cfg(test)]
+    fn watchers(&self) -> usize {
+        self.state().watchers.len()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -210,31 +245,9 @@ impl ServerHandle {
     }
 }
 
-/// When and how to close a connection.
-#[derive(Clone, Debug)]
-pub(crate) struct DrainHandle {
-    pub(crate) handle: ServerHandle,
-    id: u64,
-}
-
-impl DrainHandle {
-    /// On shutdown, returns after which time to close this connection, with which code and reason.
-    pub(crate) fn farewell(&self) -> ShutdownClose {
-        let window = self.handle.0.window.load(Ordering::SeqCst);
-        if window == 0 {
-            return ShutdownClose {
-                after: Duration::ZERO,
-                code: CloseCode::AWAY,
-                reason: "the server shuts down",
-            };
-        }
-        ShutdownClose {
-            after: spread(self.id, Duration::from_micros(window)),
-            code: CloseCode::RESTART,
-            reason: "the server restarts",
-        }
-    }
-}
+/// The identity of a task that watches a handle repeatedly. Wakers do not tell: those of tokio's `block_on` are not known to be equal.
+#[derive(Debug, Default)]
+pub(crate) struct Watcher(Option<u64>);
 
 /// How a connection is closed on shutdown.
 #[derive(Clone, Copy, Debug)]
@@ -314,7 +327,8 @@ impl Drop for RefusalPermit {
 #[derive(Debug)]
 pub struct ConnectionPermit {
     handle: ServerHandle,
-    id: u64,
+    /// Its place among the connections.
+    id: u32,
     registered: Option<Waker>,
 }
 
@@ -329,11 +343,30 @@ impl ConnectionPermit {
         self.handle.is_closing()
     }
 
-    /// Returns what the connection needs to know about shutdown.
-    pub(crate) fn parting(&self) -> DrainHandle {
-        DrainHandle {
-            handle: self.handle.clone(),
-            id: self.id,
+    pub(crate) fn tally(&self) -> &Tally {
+        self.handle.tally()
+    }
+
+    /// On shutdown, returns the drain window in microseconds.
+    pub(crate) fn closing_over(&self) -> Option<u64> {
+        self.is_closing()
+            .then(|| self.handle.0.window.load(Ordering::SeqCst))
+    }
+
+    /// On shutdown, returns after which time to close this connection, with which code and reason.
+    pub(crate) fn farewell(&self) -> ShutdownClose {
+        let window = self.handle.0.window.load(Ordering::SeqCst);
+        if window == 0 {
+            return ShutdownClose {
+                after: Duration::ZERO,
+                code: CloseCode::AWAY,
+                reason: "the server shuts down",
+            };
+        }
+        ShutdownClose {
+            after: spread(u64::from(self.id) + 1, Duration::from_micros(window)),
+            code: CloseCode::RESTART,
+            reason: "the server restarts",
         }
     }
 
@@ -344,10 +377,12 @@ impl ConnectionPermit {
             .as_ref()
             .is_some_and(|known| known.will_wake(cx.waker()))
         {
-            self.handle
-                .state()
-                .connections
-                .insert(self.id, cx.waker().clone());
+            let before = match self.handle.state().connections.get_mut(self.id as usize) {
+                Some(place) => place.replace(cx.waker().clone()),
+                None => None,
+            };
+            // Dropping it may free its task, which must not happen under the lock.
+            drop(before);
             self.registered = Some(cx.waker().clone());
         }
         // Check after registering the waker: a close in between would otherwise wake nobody.
@@ -363,9 +398,13 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut state = self.handle.state();
         state.open -= 1;
-        state.connections.remove(&self.id);
+        let place = state.connections.get_mut(self.id as usize);
+        let waker = place.and_then(Option::take);
+        state.left.push(self.id);
         let watchers = std::mem::take(&mut state.watchers);
         drop(state);
+        // Dropping it may free its task, which must not happen under the lock.
+        drop(waker);
         watchers.into_values().for_each(Waker::wake);
     }
 }
@@ -397,13 +436,35 @@ mod tests {
     }
 
     #[test]
+    fn a_watcher_is_not_identified_by_its_waker_and_places_are_reused() {
+        struct Nobody;
+        impl std::task::Wake for Nobody {
+            fn wake(self: Arc<Self>) {}
+        }
+        let (handle, mut watcher) = (ServerHandle::new(9), Watcher::default());
+        for _ in 0..100 {
+            let waker = Waker::from(Arc::new(Nobody));
+            let cx = Context::from_waker(&waker);
+            let polled = handle.poll_until(&cx, &mut watcher, ServerHandle::is_closing);
+            assert!(polled.is_pending() && handle.watchers() == 1);
+        }
+        for _ in 0..100 {
+            let waker = Waker::from(Arc::new(Nobody));
+            let mut ticket = handle.enter().unwrap();
+            let polled = ticket.poll_dropping(&Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        assert_eq!(handle.state().connections.len(), 1);
+    }
+
+    #[test]
     fn draining_spreads_evenly_and_tells_who_comes() {
         let handle = ServerHandle::new(1_000);
         let tickets: Vec<ConnectionPermit> = (0..1_000).map(|_| handle.enter().unwrap()).collect();
         handle.drain(Duration::from_secs(10));
         let mut tenths = [0; 10];
         for ticket in &tickets {
-            let farewell = ticket.parting().farewell();
+            let farewell = ticket.farewell();
             assert_eq!(farewell.code, CloseCode::RESTART);
             tenths[usize::try_from(farewell.after.as_secs()).unwrap()] += 1;
         }

@@ -163,6 +163,15 @@ pub struct Accepted<R: Runtime> {
 }
 
 impl<R: Runtime> Accepted<R> {
+    /// Returns the stream and the client's address if HTTP comes first on it, otherwise the connection.
+    pub(crate) fn into_plain(self) -> Result<(Stream<R>, Option<SocketAddr>), Self> {
+        if self.speaks.is_plain() {
+            Ok((self.stream, self.peer))
+        } else {
+            Err(self)
+        }
+    }
+
     /// Handles what precedes HTTP. Returns the stream, the address of the client, and whether the stream is secure.
     pub(crate) async fn prepare(self) -> Result<(Stream<R>, Option<SocketAddr>, bool), Error> {
         let Self {
@@ -183,6 +192,15 @@ impl<R: Runtime> Accepted<R> {
 }
 
 impl Speaks {
+    /// Returns whether HTTP comes first.
+    const fn is_plain(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return false;
+        }
+        !self.proxied
+    }
+
     /// Reads the client's address from a PROXY header, if one is expected.
     async fn source<R: Runtime, S: ByteStream>(
         &self,

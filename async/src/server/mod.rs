@@ -12,6 +12,7 @@ pub(crate) mod outcome;
 pub(crate) mod proxy_header;
 pub(crate) mod request_loop;
 pub(crate) mod scope;
+pub(crate) mod seat;
 pub(crate) mod service;
 pub(crate) mod upgrade;
 pub(crate) mod verdict;

@@ -5,6 +5,8 @@
 use std::cell::RefCell;
 use std::mem;
 
+use sansws_core::message::Assembly;
+
 /// Number of reads after which a task lets others run, even if there is more input.
 pub(crate) const READS: u8 = 64;
 
@@ -21,7 +23,8 @@ const WRITE_KEPT: usize = 128 << 10;
 const KEPT: usize = 4;
 
 std::thread_local! {
-    static READERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    #[expect(clippy::vec_box, reason = "a connection takes the box over")]
+    static READERS: RefCell<Vec<Box<Held>>> = const { RefCell::new(Vec::new()) };
     static WRITERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -40,112 +43,163 @@ pub(crate) fn give_writer(buffer: Vec<u8>) {
     }
 }
 
-fn take_reader() -> Vec<u8> {
+fn take_reader() -> Box<Held> {
     let kept = READERS
         .try_with(|kept| kept.borrow_mut().pop())
         .ok()
         .flatten();
-    kept.unwrap_or_else(|| vec![0; READ])
+    kept.unwrap_or_else(|| {
+        Box::new(Held {
+            buffer: vec![0; READ],
+            lent: true,
+            ..Held::default()
+        })
+    })
 }
 
-fn give_reader(buffer: Vec<u8>) {
-    let _ = READERS.try_with(|kept| give(&mut kept.borrow_mut(), buffer));
+fn give_reader(held: Box<Held>) {
+    let _ = READERS.try_with(|kept| give(&mut kept.borrow_mut(), held));
 }
 
-fn give(kept: &mut Vec<Vec<u8>>, buffer: Vec<u8>) {
+fn give<B>(kept: &mut Vec<B>, buffer: B) {
     if kept.len() < KEPT {
         kept.push(buffer);
     }
 }
 
-/// Bytes that were read but not consumed.
+/// Bytes that were read but not consumed, and the message that they continue. An idle connection has neither, and holds one null pointer.
 ///
-/// They are in a lent buffer or, after [`park`](Self::park), in an exactly sized buffer of their own.
+/// They are in a box lent by the thread or, after [`park`](Self::park), in a box of their own with an exactly sized buffer.
 #[derive(Debug, Default)]
-pub(crate) struct Unread {
+pub(crate) struct Unread(Option<Box<Held>>);
+
+#[derive(Debug, Default)]
+struct Held {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     lent: bool,
+    assembly: Assembly,
+}
+
+impl Held {
+    #[inline]
+    fn octets(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
 }
 
 impl Unread {
     #[inline]
     pub(crate) fn octets(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or_default()
+        self.0.as_ref().map_or(&[], |held| held.octets())
+    }
+
+    /// Returns the unread bytes, and the message that they continue; `None` if it holds neither.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> Option<(&mut [u8], &mut Assembly)> {
+        let held = &mut **self.0.as_mut()?;
+        let octets = held.buffer.get_mut(held.start..held.end);
+        Some((octets.unwrap_or_default(), &mut held.assembly))
+    }
+
+    /// Returns the message that has not arrived in full.
+    pub(crate) fn assembly(&self) -> Option<&Assembly> {
+        self.0.as_ref().map(|held| &held.assembly)
     }
 
     #[inline]
-    pub(crate) fn octets_mut(&mut self) -> &mut [u8] {
-        self.buffer
-            .get_mut(self.start..self.end)
-            .unwrap_or_default()
-    }
-
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.start == self.end
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|held| held.start == held.end)
     }
 
     #[inline]
-    pub(crate) const fn consume(&mut self, count: usize) {
-        self.start += count;
+    pub(crate) fn consume(&mut self, count: usize) {
+        if let Some(held) = &mut self.0 {
+            held.start += count;
+        }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.start = self.end;
+        if let Some(held) = &mut self.0 {
+            held.start = held.end;
+        }
         self.park();
     }
 
     /// Returns room to read into, after the unread bytes.
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        if !self.lent {
-            let held = mem::replace(&mut self.buffer, take_reader());
-            let unread = held.get(self.start..self.end).unwrap_or_default();
-            // Bytes that a head or a busy handler left may exceed a read buffer.
-            if self.buffer.len() < unread.len() + READ / 2 {
-                self.buffer.resize(unread.len() + READ, 0);
+        if self.0.as_ref().is_none_or(|held| !held.lent) {
+            let mut lent = take_reader();
+            if let Some(held) = self.0.take() {
+                let unread = held.octets();
+                // Bytes that a head or a busy handler left may exceed a read buffer.
+                if lent.buffer.len() < unread.len() + READ / 2 {
+                    lent.buffer.resize(unread.len() + READ, 0);
+                }
+                if let Some(front) = lent.buffer.get_mut(..unread.len()) {
+                    front.copy_from_slice(unread);
+                }
+                lent.end = unread.len();
+                lent.assembly = held.assembly;
             }
-            if let Some(front) = self.buffer.get_mut(..unread.len()) {
-                front.copy_from_slice(unread);
-            }
-            (self.start, self.end, self.lent) = (0, unread.len(), true);
-        } else if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
+            self.0 = Some(lent);
         }
-        if self.end == self.buffer.len() {
-            self.buffer.resize(self.end + READ, 0);
+        let Some(held) = &mut self.0 else {
+            return &mut [];
+        };
+        if held.start > 0 {
+            held.buffer.copy_within(held.start..held.end, 0);
+            (held.start, held.end) = (0, held.end - held.start);
         }
-        self.buffer.get_mut(self.end..).unwrap_or_default()
+        if held.end == held.buffer.len() {
+            held.buffer.resize(held.end + READ, 0);
+        }
+        held.buffer.get_mut(held.end..).unwrap_or_default()
     }
 
-    pub(crate) const fn filled(&mut self, count: usize) {
-        self.end += count;
+    pub(crate) fn filled(&mut self, count: usize) {
+        if let Some(held) = &mut self.0 {
+            held.end += count;
+        }
     }
 
-    /// Returns the lent buffer; unread bytes move to a buffer of their own.
+    /// Returns the lent box, and releases memory that only the next message would need. Unread bytes and an unfinished message move to a
+    /// box of their own.
     pub(crate) fn park(&mut self) {
-        if !self.lent {
-            if self.is_empty() && self.buffer.capacity() > 0 {
-                *self = Self::default();
+        let Some(held) = &mut self.0 else { return };
+        held.assembly.release();
+        let is_done = held.start == held.end && held.assembly.pending_bytes() == 0;
+        if !held.lent {
+            if is_done {
+                self.0 = None;
             }
             return;
         }
-        let held = self.octets().to_vec();
-        let mut lent = mem::replace(&mut self.buffer, held);
-        (self.start, self.end, self.lent) = (0, self.buffer.len(), false);
-        lent.truncate(READ);
-        lent.shrink_to(READ);
-        give_reader(lent);
+        let own = (!is_done).then(|| {
+            let buffer = held.octets().to_vec();
+            Box::new(Held {
+                end: buffer.len(),
+                buffer,
+                assembly: mem::take(&mut held.assembly),
+                ..Held::default()
+            })
+        });
+        if let Some(mut lent) = mem::replace(&mut self.0, own) {
+            (lent.start, lent.end) = (0, 0);
+            lent.buffer.truncate(READ);
+            lent.buffer.shrink_to(READ);
+            give_reader(lent);
+        }
     }
 }
 
 impl Drop for Unread {
     fn drop(&mut self) {
-        self.start = self.end;
-        if self.lent {
-            self.park();
+        if let Some(held) = &mut self.0 {
+            (held.start, held.end, held.assembly) = (0, 0, Assembly::default());
         }
+        self.park();
     }
 }
 
@@ -161,7 +215,7 @@ mod tests {
         unread.consume(2);
         unread.park();
         assert_eq!(
-            (unread.octets(), unread.buffer.len()),
+            (unread.octets(), unread.0.as_ref().unwrap().buffer.len()),
             (b"llo".as_slice(), 3)
         );
         let room = unread.room().len();
@@ -171,7 +225,7 @@ mod tests {
         assert!(unread.octets().starts_with(b"llox"));
         unread.consume(room + 3);
         unread.park();
-        assert_eq!(unread.buffer.capacity(), 0);
-        READERS.with(|kept| assert!(kept.borrow().iter().all(|buffer| buffer.len() == READ)));
+        assert!(unread.0.is_none());
+        READERS.with(|kept| assert!(kept.borrow().iter().all(|held| held.buffer.len() == READ)));
     }
 }

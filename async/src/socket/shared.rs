@@ -34,12 +34,14 @@ impl<T: Transport> Shared<T> {
     }
 
     /// Sends something once there is room for it, and writes it if it is time.
-    pub(crate) async fn submit(
+    ///
+    /// It is not an `async fn`: that would store the message twice, and this lies in the future of each handler.
+    pub(crate) fn submit(
         &self,
         send: impl FnOnce(&mut Engine<T>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> impl Future<Output = Result<(), Error>> {
         let mut send = Some(send);
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             let mut engine = self.engine();
             ready!(engine.poll_ready_to_answer(cx, WakerRole::Writer))?;
             if let Some(send) = send.take() {
@@ -48,7 +50,6 @@ impl<T: Transport> Shared<T> {
             engine.flush_if_due(cx);
             Poll::Ready(Ok(()))
         })
-        .await
     }
 }
 

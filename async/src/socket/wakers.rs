@@ -2,7 +2,7 @@
 //! Knows only wakers. A transport keeps one waker for reading and one for writing, but up to three tasks may wait.
 
 use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::task::{Context, Waker};
 
@@ -14,11 +14,14 @@ pub(crate) enum WakerRole {
     Driver,
 }
 
-/// The wakers of all roles. While they belong to one task, which is usual, the transport gets only that waker.
+/// The wakers of all roles. While they belong to one task, which is usual, that waker is stored once, and the transport gets only it.
 #[derive(Debug, Default)]
-pub(crate) struct Wakers {
-    wakers: [Option<Waker>; 3],
+pub(crate) struct Parties {
+    one: Option<Waker>,
+    /// The wakers by role, once tasks differed.
     joint: Option<Arc<Joint>>,
+    /// One bit for each role that waits by `one`.
+    who: u8,
     /// A waker has changed.
     changed: bool,
 }
@@ -26,40 +29,63 @@ pub(crate) struct Wakers {
 #[derive(Debug, Default)]
 struct Joint(Mutex<[Option<Waker>; 3]>);
 
+impl Joint {
+    fn wakers(&self) -> MutexGuard<'_, [Option<Waker>; 3]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Wake for Joint {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let wakers = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let wakers = self.wakers().clone();
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 }
 
 impl Wakers {
     /// Stores the waker of `party`; returns the waker to give to the transport instead of the context's, if other tasks wait too.
-    pub(crate) fn enter(&mut self, party: WakerRole, cx: &Context<'_>) -> Option<Waker> {
-        let waker = cx.waker();
-        if let Some(slot) = self.wakers.get_mut(party as usize)
+    pub(crate) fn enter(&mut self, party: Party, cx: &Context<'_>) -> Option<Waker> {
+        let (waker, bit) = (cx.waker(), 1 << party as u8);
+        if self.joint.is_none() {
+            let is_known = self.one.as_ref().is_some_and(|one| one.will_wake(waker));
+            if is_known && self.who & bit != 0 {
+                return None;
+            }
+            self.changed = true;
+            if is_known || self.who & !bit == 0 {
+                if !is_known {
+                    self.one = Some(waker.clone());
+                }
+                self.who |= bit;
+                return None;
+            }
+        }
+        self.enter_jointly(party, waker)
+    }
+
+    /// Stores the waker of `party`, and returns one for all, once tasks have differed.
+    #[cold]
+    fn enter_jointly(&mut self, party: Party, waker: &Waker) -> Option<Waker> {
+        let (one, who) = (self.one.take(), self.who);
+        let joint = self.joint.get_or_insert_with(|| {
+            let known = |at: u8| one.clone().filter(|_| who & (1 << at) != 0);
+            Arc::new(Joint(Mutex::new([known(0), known(1), known(2)])))
+        });
+        let mut wakers = joint.wakers();
+        if let Some(slot) = wakers.get_mut(party as usize)
             && !slot.as_ref().is_some_and(|known| known.will_wake(waker))
         {
             *slot = Some(waker.clone());
             self.changed = true;
         }
-        if self.are_one(cx) {
+        if wakers.iter().flatten().all(|known| known.will_wake(waker)) {
             return None;
         }
-        let joint = self.joint.get_or_insert_default();
-        joint
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_from(&self.wakers);
+        drop(wakers);
         Some(Waker::from(Arc::clone(joint)))
     }
 
@@ -70,19 +96,32 @@ impl Wakers {
 
     /// Returns whether all known wakers belong to the context's task.
     pub(crate) fn are_one(&self, cx: &Context<'_>) -> bool {
-        let mut known = self.wakers.iter().flatten();
-        known.all(|known| known.will_wake(cx.waker()))
+        let is_own = |known: &Waker| known.will_wake(cx.waker());
+        match &self.joint {
+            None => self.one.as_ref().is_none_or(is_own),
+            Some(joint) => joint.wakers().iter().flatten().all(is_own),
+        }
     }
 
     /// Wakes all: something changed that they may wait for.
     pub(crate) fn wake_all(&self) {
-        self.wakers.iter().flatten().for_each(Waker::wake_by_ref);
+        match &self.joint {
+            None => self.one.iter().for_each(Waker::wake_by_ref),
+            Some(joint) => joint.wake_by_ref(),
+        }
     }
 
     /// Wakes all but the task of `party`: something changed that they may wait for.
-    pub(crate) fn wake_others(&self, party: WakerRole) {
-        let own = self.wakers.get(party as usize).and_then(Option::as_ref);
-        for waker in self.wakers.iter().flatten() {
+    pub(crate) fn wake_others(&self, party: Party) {
+        let Some(joint) = &self.joint else {
+            if self.who & (1 << party as u8) == 0 {
+                self.wake_all();
+            }
+            return;
+        };
+        let wakers = joint.wakers().clone();
+        let own = wakers.get(party as usize).and_then(Option::as_ref);
+        for waker in wakers.iter().flatten() {
             if !own.is_some_and(|own| own.will_wake(waker)) {
                 waker.wake_by_ref();
             }

@@ -161,8 +161,8 @@ macro_rules! reading {
             /// # Errors
             /// [`Error::Disconnect`] when it closed with another code or vanished, [`Error::Violation`] when it broke the
             /// protocol or exceeded a limit. After the end, each call returns this again.
-            pub async fn receive(&mut self) -> Result<Option<Message>, Error> {
-                poll_fn(|cx| self.shared.engine().poll_receive(cx, WakerRole::Reader)).await
+            pub fn receive(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> {
+                poll_fn(|cx| self.shared.engine().poll_receive(cx, Party::Reader))
             }
 
             /// Receives a text message; a binary one is [`Error::WrongKind`].
@@ -227,8 +227,10 @@ macro_rules! reading {
             ///     Ok(())
             /// }
             /// ```
-            pub async fn receive_event(&mut self) -> Result<Option<SocketEvent>, Error> {
-                poll_fn(|cx| self.shared.engine().poll_event(cx, WakerRole::Reader)).await
+            pub fn receive_event(
+                &mut self,
+            ) -> impl Future<Output = Result<Option<SocketEvent>, Error>> {
+                poll_fn(|cx| self.shared.engine().poll_event(cx, Party::Reader))
             }
 
             /// Returns the time from the newest keepalive ping to its pong; `None` before the first. See
@@ -291,21 +293,29 @@ macro_rules! writing {
             /// [`Misuse::Closing`] once we have started to close. Once the peer has closed or vanished: [`Error::Disconnect`]
             /// with its code, including 1000, or [`Error::Violation`]; its earlier messages can still be received. Answers to
             /// these are accepted until the last of them was received, and are lost.
-            pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+            pub fn send(
+                &mut self,
+                message: impl Into<Message>,
+            ) -> impl Future<Output = Result<(), Error>> {
                 let message = message.into();
                 self.shared
                     .submit(|engine| engine.send_message(|connection| connection.send(message)))
-                    .await
             }
 
             /// Sends a text message.
-            pub async fn send_text(&mut self, text: impl Into<String>) -> Result<(), Error> {
-                self.send(Message::Text(text.into())).await
+            pub fn send_text(
+                &mut self,
+                text: impl Into<String>,
+            ) -> impl Future<Output = Result<(), Error>> {
+                self.send(Message::Text(text.into()))
             }
 
             /// Sends a binary message.
-            pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<(), Error> {
-                self.send(Message::Binary(octets.into())).await
+            pub fn send_bytes(
+                &mut self,
+                octets: impl Into<Vec<u8>>,
+            ) -> impl Future<Output = Result<(), Error>> {
+                self.send(Message::Binary(octets.into()))
             }
 
             /// Sends a value as JSON, in a text message.
@@ -329,12 +339,13 @@ macro_rules! writing {
             }
 
             /// Sends a prepared message, without a copy on a server.
-            pub async fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), Error> {
-                self.shared
-                    .submit(|engine| {
-                        engine.send_message(|connection| connection.send_prepared(prepared))
-                    })
-                    .await
+            pub fn send_prepared(
+                &mut self,
+                prepared: &PreparedMessage,
+            ) -> impl Future<Output = Result<(), Error>> {
+                self.shared.submit(|engine| {
+                    engine.send_message(|connection| connection.send_prepared(prepared))
+                })
             }
 
             /// Starts a message that is sent in chunks. Until it is finished, other messages are [`Misuse::UnfinishedMessage`].

@@ -28,5 +28,6 @@ mod pages;
 #[cfg(feature = "test-kit")]
 mod policy_app;
 mod race;
+mod size;
 mod streams;
 mod tunnel;

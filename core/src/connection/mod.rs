@@ -45,6 +45,31 @@ use deadline::{Clock, Times};
 use inbound::{Found, Inbound, Mode};
 use output::Output;
 
+/// The payload of a pong that is owed (5.5: "MUST have a payload length of 125 bytes or less").
+#[derive(Debug)]
+struct HeldPong {
+    length: u8,
+    octets: [u8; 125],
+}
+
+impl HeldPong {
+    fn of(payload: &[u8]) -> Box<Self> {
+        let mut octets = [0; 125];
+        let length = payload.len().min(octets.len());
+        for (octet, from) in octets.iter_mut().zip(payload) {
+            *octet = *from;
+        }
+        let length = length.to_le_bytes()[0];
+        Box::new(Self { length, octets })
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.octets
+            .get(..usize::from(self.length))
+            .unwrap_or_default()
+    }
+}
+
 /// One end of an open connection.
 ///
 /// An idle server's end holds no heap memory; a client's holds its generator of masking keys.
@@ -56,7 +81,7 @@ pub struct Connection {
     inbound: Inbound,
     output: Output,
     /// The newest ping that could not be answered yet.
-    pong: Option<Box<[u8]>>,
+    pong: Option<Box<HeldPong>>,
     /// Only on a client.
     keys: Option<Box<MaskKeys>>,
     /// The kind of the message that is being sent in chunks, and whether it is compressed.
@@ -388,7 +413,7 @@ impl Connection {
         } else {
             0
         };
-        self.output.queued() + self.pong.as_ref().map_or(0, |pong| pong.len()) + keys
+        self.output.queued() + self.pong.as_ref().map_or(0, |_| size_of::<HeldPong>()) + keys
     }
 
     fn fail(&mut self, now: Instant, violation: Violation) -> Violation {

@@ -5,7 +5,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Connection, Effect, Input, State, output::LARGE};
+use super::{Connection, Effect, HeldPong, Input, State, output::LARGE};
 use crate::close::{CloseCode, cut_reason};
 use crate::config::AutoPong;
 use crate::error::Misuse;
@@ -163,7 +163,7 @@ impl Connection {
             self.write_frame(Opcode::Pong, true, false, payload);
         } else {
             // 5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping frame"
-            self.pong = Some(payload.into());
+            self.pong = Some(HeldPong::of(payload));
         }
     }
 
@@ -171,9 +171,9 @@ impl Connection {
         if self.pong.is_some()
             && self.output.queued() < PONG_ROOM
             && self.state == State::Open
-            && let Some(payload) = self.pong.take()
+            && let Some(pong) = self.pong.take()
         {
-            self.write_frame(Opcode::Pong, true, false, &payload);
+            self.write_frame(Opcode::Pong, true, false, pong.payload());
         }
     }
 

@@ -32,6 +32,8 @@ impl Chunk {
 struct More {
     chunks: VecDeque<Chunk>,
     octets: usize,
+    /// No output can be written any more: appended output is dropped.
+    shut: bool,
 }
 
 /// The queue. An empty one holds no heap memory except a lent buffer.
@@ -42,8 +44,6 @@ pub(super) struct Output {
     /// before those, and are not known to be written yet.
     written: isize,
     more: Option<Box<More>>,
-    /// No output can be written any more: appended output is dropped.
-    shut: bool,
 }
 
 impl Output {
@@ -65,13 +65,13 @@ impl Output {
     /// Appends the output of `write`.
     #[inline]
     pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.shut {
-            return;
-        }
         if self.more.is_none() && self.front.len() < FULL {
             return write(&mut self.front);
         }
         let more = self.more.get_or_insert_default();
+        if more.shut {
+            return;
+        }
         if !matches!(more.chunks.back(), Some(Chunk::Owned(octets)) if octets.len() < FULL) {
             more.chunks.push_back(Chunk::Owned(Vec::new()));
         }
@@ -93,10 +93,10 @@ impl Output {
     }
 
     fn push(&mut self, chunk: Chunk) {
-        if self.shut {
+        let more = self.more.get_or_insert_default();
+        if more.shut {
             return;
         }
-        let more = self.more.get_or_insert_default();
         more.octets += chunk.octets().len();
         more.chunks.push_back(chunk);
     }
@@ -138,7 +138,7 @@ impl Output {
             };
             let chunk = more.chunks.pop_front();
             more.octets -= chunk.as_ref().map_or(0, |chunk| chunk.octets().len());
-            if more.chunks.is_empty() {
+            if more.chunks.is_empty() && !more.shut {
                 self.more = None;
             }
             match chunk {
@@ -185,7 +185,9 @@ impl Output {
             more.octets -= length;
             more.chunks.pop_front();
         }
-        self.more = None;
+        if !more.shut {
+            self.more = None;
+        }
     }
 
     /// Takes a buffer to write into, if it has none; otherwise returns it.
@@ -205,20 +207,21 @@ impl Output {
 
     /// Discards everything.
     pub(super) fn clear(&mut self) {
-        *self = Self {
-            shut: self.shut,
-            ..Self::default()
-        };
+        let is_shut = self.is_shut();
+        *self = Self::default();
+        if is_shut {
+            self.shut();
+        }
     }
 
     /// Discards everything, and all that is appended from now on.
     pub(super) fn shut(&mut self) {
-        self.shut = true;
-        self.clear();
+        *self = Self::default();
+        self.more.get_or_insert_default().shut = true;
     }
 
     pub(super) const fn is_shut(&self) -> bool {
-        self.shut
+        matches!(&self.more, Some(more) if more.shut)
     }
 }
 

@@ -22,8 +22,9 @@ impl<T: Transport> Engine<T> {
     }
 
     pub(crate) fn post(&mut self) -> Option<&mut HubAttachment> {
+        let is_over = self.is_ended() || !self.connection.is_open();
         if let Some(post) = &mut self.post
-            && (self.end.is_some() || !self.connection.is_open())
+            && is_over
         {
             post.end();
         }
@@ -49,7 +50,7 @@ impl<T: Transport> Engine<T> {
         let Some(mailbox) = self.post.as_deref_mut().and_then(HubAttachment::mailbox) else {
             return false;
         };
-        mailbox.hear(self.counters.octets_received);
+        mailbox.hear(self.counts.octets_received);
         if !mailbox.is_rung(cx.waker()) {
             return false;
         }

@@ -21,19 +21,22 @@ use crate::socket::wakers::{WakerRole, Wakers};
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
 use sansws_core::connection::{Connection, Event, State, TransportAction};
-use sansws_core::message::{Assembly, Message};
+use sansws_core::message::Message;
 use sansws_core::time::Instant;
 
-use send::{ANSWERS, Looked};
-use teardown::{End, Fault};
-pub use traffic::Counters;
-use traffic::{ReportedCounters, ScheduledClose, Sent, Traffic};
+use end::{End, Fault};
+pub use extra::Counters;
+use extra::{Counts, Leaving, Sent, Told, Traffic};
+use send::ANSWERS;
 
 /// Number of unsent bytes at which gathering stops.
 const GATHERED: usize = 64 << 10;
 
 /// A read counts once more for each of these many bytes: a poll takes up to 2 MiB, or a message of that length in one go.
 const LONG_READ: usize = 64 << 10;
+
+/// The time of an alarm that is not set.
+const NEVER: Instant = Instant::from_micros(u64::MAX);
 
 /// Number of slices in a vectored write.
 const SLICES: usize = 16;
@@ -44,18 +47,35 @@ pub(crate) struct Engine<T> {
     transport: T,
     connection: Connection,
     unread: Unread,
-    assembly: Assembly,
     /// Messages that were read while the handler was busy.
-    ahead: ReadAhead,
-    parties: Wakers,
-    armed: Option<Instant>,
+    ahead: Ahead,
+    parties: Parties,
+    /// When the alarm fires: [`NEVER`] if it is not set.
+    armed: Instant,
     /// The number of reads since it last waited for input; long ones count for more.
     reads: u8,
     /// The messages sent since the handler last waited.
     sent: Sent,
-    looked: Looked,
+    /// When a sender last checked the input.
+    looked: Instant,
+    /// The number of sends since then.
+    unlooked: u8,
     /// Number of answers to the last received message that may be lost without an error.
     answers: u8,
+    rare: Option<Box<Rare>>,
+    counts: Counts,
+    /// The counts that the server knows.
+    told: Told,
+    /// The code with which we closed first: 1005 for none, 0 when we did not.
+    said: u16,
+    /// Its hub and channel.
+    post: Option<Box<HubAttachment>>,
+    flags: Flags,
+}
+
+/// State that most connections lack while they are open.
+#[derive(Debug, Default)]
+struct Rare {
     end: Option<Box<End>>,
     /// The error of a failed write.
     write_error: Option<io::Error>,
@@ -63,16 +83,8 @@ pub(crate) struct Engine<T> {
     leaving: Option<Box<ScheduledClose>>,
     /// The peer's messages are limited.
     traffic: Option<Box<Traffic>>,
-    counters: Counters,
-    /// The counters that the server knows.
-    told: ReportedCounters,
     /// The last error reported to the receiver that is not the end.
     fault: Option<Box<Fault>>,
-    /// The code with which we closed first: 1005 for none, 0 when we did not.
-    said: u16,
-    /// Its hub and channel.
-    post: Option<Box<HubAttachment>>,
-    flags: Flags,
 }
 
 #[derive(Debug, Default)]
@@ -123,21 +135,17 @@ impl<T: Transport> Engine<T> {
             transport,
             connection,
             unread,
-            assembly: Assembly::default(),
-            ahead: ReadAhead::default(),
-            parties: Wakers::default(),
-            armed: None,
+            ahead: Ahead::default(),
+            parties: Parties::default(),
+            armed: NEVER,
             reads: 0,
             sent: Sent::default(),
-            looked: Looked::default(),
+            looked: Instant::ZERO,
+            unlooked: 0,
             answers: 0,
-            end: None,
-            write_error: None,
-            leaving: None,
-            traffic: None,
-            counters: Counters::default(),
-            told: ReportedCounters::default(),
-            fault: None,
+            rare: None,
+            counts: Counts::default(),
+            told: Told::default(),
             said: 0,
             post: None,
             flags: Flags::default(),
@@ -150,6 +158,10 @@ impl<T: Transport> Engine<T> {
 
     pub(crate) const fn transport(&self) -> &T {
         &self.transport
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     pub(crate) const fn set_driven(&mut self) {
@@ -235,7 +247,7 @@ impl<T: Transport> Engine<T> {
                     Some((first, last)) => Got::Piece(message, first, last),
                 })));
             }
-            if self.end.is_none() && self.wants_input() {
+            if !self.is_ended() && self.wants_input() {
                 match self.decode(pieces) {
                     Got::Nothing => {}
                     Got::Other => continue,
@@ -246,7 +258,7 @@ impl<T: Transport> Engine<T> {
                     }
                 }
             }
-            if self.end.is_some() {
+            if self.is_ended() {
                 // Pending output, including the Close frame, is sent before the end is reported.
                 let flushed = self.poll_flush(cx, party);
                 if flushed.is_pending() && self.poll_alarm(cx, party).is_pending() {
@@ -271,7 +283,7 @@ impl<T: Transport> Engine<T> {
             self.pull(cx, party);
         }
         let _ = self.poll_flush(cx, party);
-        if self.end.is_some() || (blocked && self.wants_input()) {
+        if self.is_ended() || (blocked && self.wants_input()) {
             return Poll::Ready(true);
         }
         if self.wants_input() && self.poll_read(cx, party).is_ready() {
@@ -288,7 +300,6 @@ impl<T: Transport> Engine<T> {
     fn park(&mut self) {
         self.unread.park();
         self.connection.release();
-        self.assembly.release();
     }
 
     fn poll_read(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<()> {
@@ -321,7 +332,7 @@ impl<T: Transport> Engine<T> {
             Ok(count) => {
                 let more = u8::try_from(count / LONG_READ).unwrap_or(READS);
                 self.reads = self.reads.saturating_add(more);
-                self.counters.octets_received += count as u64;
+                self.counts.octets_received += count as u64;
                 self.unread.filled(count);
             }
             Err(error) => {
@@ -335,7 +346,9 @@ impl<T: Transport> Engine<T> {
 
     /// Processes one event of the unread input.
     fn decode(&mut self, pieces: bool) -> Got {
-        let (input, assembly) = (self.unread.octets_mut(), &mut self.assembly);
+        let Some((input, assembly)) = self.unread.parts() else {
+            return Got::Nothing;
+        };
         let clock = || self.transport.now();
         let step = self
             .connection
@@ -351,11 +364,9 @@ impl<T: Transport> Engine<T> {
         let (consumed, assembled) = (step.consumed, step.assembled);
         let got = match step.event {
             None => Got::Nothing,
-            Some(Event::Text(_)) if assembled => {
-                Got::Message(Message::Text(self.assembly.take_text()))
-            }
+            Some(Event::Text(_)) if assembled => Got::Message(Message::Text(assembly.take_text())),
             Some(Event::Binary(_)) if assembled => {
-                Got::Message(Message::Binary(self.assembly.take_octets()))
+                Got::Message(Message::Binary(assembly.take_octets()))
             }
             Some(Event::Text(text)) => Got::Message(text.into()),
             Some(Event::Binary(octets)) => Got::Message(octets.into()),
@@ -377,7 +388,7 @@ impl<T: Transport> Engine<T> {
         };
         self.unread.consume(consumed);
         let whole = matches!(got, Got::Message(_) | Got::Piece(_, _, true));
-        self.counters.received += u64::from(whole);
+        self.counts.received += u64::from(whole);
         if self.admit(&got, whole) {
             got
         } else {
@@ -393,7 +404,7 @@ impl<T: Transport> Engine<T> {
             Ok(wrote) => wrote,
             Err(error) => {
                 self.connection.end_of_output(self.transport.now());
-                self.write_error = Some(error);
+                self.rare_mut().write_error = Some(error);
                 self.flags.dirty = false;
                 // The waiting task now has another deadline.
                 self.parties.wake_all();
@@ -419,7 +430,7 @@ impl<T: Transport> Engine<T> {
             match ready!(self.transport.poll_write(cx, slices)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(count) => {
-                    self.counters.octets_sent += count as u64;
+                    self.counts.octets_sent += count as u64;
                     let more = u32::try_from(count).unwrap_or(u32::MAX);
                     self.sent.octets = self.sent.octets.saturating_add(more);
                     self.connection.transmitted(count);
@@ -463,19 +474,19 @@ impl<T: Transport> Engine<T> {
             };
             // An early alarm costs one wake-up; setting it again for each message would cost more.
             let mut heard = !self.parties.take_changed() && joint.is_none();
-            if self.armed.is_none_or(|armed| armed > deadline) {
+            if self.armed > deadline {
                 self.transport.set_alarm(deadline);
-                self.armed = Some(deadline);
+                self.armed = deadline;
                 heard = false;
             }
             // A registered alarm is not polled again before its time, because its state is not in the cache.
-            let early = heard && self.armed.is_some_and(|armed| self.transport.now() < armed);
+            let early = heard && self.transport.now() < self.armed;
             let rang = !early && self.transport.poll_alarm(cx).is_ready();
             let hurried = std::mem::take(&mut self.flags.hurried);
             if !rang && (!hurried || self.transport.now() < deadline) {
                 return Poll::Pending;
             }
-            self.armed = None;
+            self.armed = NEVER;
             let now = self.transport.now();
             if self.leave_if_due(now) || self.go_on_if_due(now) {
                 return Poll::Ready(());
@@ -524,5 +535,17 @@ impl<T: Transport> Engine<T> {
             self.park();
             ready!(self.poll_alarm(cx, party));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An idle connection holds it, with its transport.
+    #[test]
+    fn an_engine_is_small() {
+        println!("size_of::<Engine<()>>() = {}", size_of::<Engine<()>>());
+        assert!(size_of::<Engine<()>>() <= 336);
     }
 }

@@ -8,6 +8,7 @@ use crate::socket::engine::{Engine, Got};
 use crate::socket::read_ahead::Item;
 use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
+use sansws_core::message::Assembly;
 
 /// Maximum number of messages and chunks to read ahead, however short.
 const ITEMS_AHEAD: usize = 1024;
@@ -24,7 +25,7 @@ impl<T: Transport> Engine<T> {
             return;
         }
         let blocked = !self.wants_input();
-        let ended = self.end.is_some();
+        let ended = self.is_ended();
         let mut moved = false;
         loop {
             moved |= !waits && self.read_ahead();
@@ -33,8 +34,8 @@ impl<T: Transport> Engine<T> {
                 let _ = self.poll_flush(cx, WakerRole::Driver);
             }
             let can_read =
-                !waits && self.end.is_none() && self.wants_input() && self.may_read_ahead();
-            if can_read && self.poll_read(cx, WakerRole::Driver).is_ready() {
+                !waits && !self.is_ended() && self.wants_input() && self.may_read_ahead();
+            if can_read && self.poll_read(cx, Party::Driver).is_ready() {
                 continue;
             }
             if !waits && self.wants_input() && !self.may_read_ahead() {
@@ -46,7 +47,7 @@ impl<T: Transport> Engine<T> {
             }
         }
         // Waiting tasks, including the handler, registered before this happened: their own wake-up may have been consumed here.
-        if moved || ended != self.end.is_some() || (blocked && self.wants_input()) {
+        if moved || ended != self.is_ended() || (blocked && self.wants_input()) {
             self.parties.wake_all();
         }
     }
@@ -54,7 +55,7 @@ impl<T: Transport> Engine<T> {
     /// Decodes input, as far as it may be kept; returns whether there was any.
     pub(super) fn read_ahead(&mut self) -> bool {
         let mut moved = false;
-        while self.end.is_none()
+        while !self.is_ended()
             && self.wants_input()
             && !self.unread.is_empty()
             && self.may_read_ahead()
@@ -80,7 +81,8 @@ impl<T: Transport> Engine<T> {
     /// Returns whether the next input is a control frame, or a message that fits the read-ahead limit.
     pub(super) fn may_read_ahead(&self) -> bool {
         let most = self.connection.config().limits.read_ahead;
-        let held = self.ahead.octets() + self.assembly.pending_bytes();
+        let unfinished = self.unread.assembly().map_or(0, Assembly::pending_bytes);
+        let held = self.ahead.octets() + unfinished;
         let room = most.saturating_sub(held) as u64;
         match self.connection.next_data(self.unread.octets()) {
             Some(length) => length <= room && self.ahead.items() < ITEMS_AHEAD,

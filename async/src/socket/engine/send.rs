@@ -10,7 +10,7 @@ use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
 use sansws_core::connection::Connection;
 use sansws_core::error::Misuse;
-use sansws_core::time::{Duration, Instant};
+use sansws_core::time::Duration;
 
 /// Number of sends after which input is checked, however fast they come.
 const UNLOOKED: u8 = 32;
@@ -21,14 +21,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Number of answers to a message that may be lost without an error, if the connection ended meanwhile: a task that sends more has not seen
 /// the end.
 pub(super) const ANSWERS: u8 = 16;
-
-/// When a sender last checked the input.
-#[derive(Debug, Default)]
-pub(super) struct Looked {
-    at: Instant,
-    /// The number of sends since then.
-    sends: u8,
-}
 
 impl<T: Transport> Engine<T> {
     /// Waits until a message would be accepted.
@@ -95,7 +87,7 @@ impl<T: Transport> Engine<T> {
             if self.said != 0 {
                 return Poll::Ready(Misuse::Closing.into());
             }
-            if self.end.is_some() {
+            if self.is_ended() {
                 return Poll::Ready(self.end_error());
             }
             if !self.connection.is_output_over() {
@@ -117,8 +109,8 @@ impl<T: Transport> Engine<T> {
         if self.flags.driven {
             return;
         }
-        self.looked.sends += 1;
-        if self.looked.sends < UNLOOKED {
+        self.unlooked += 1;
+        if self.unlooked < UNLOOKED {
             // Gathered output is written later, with a check.
             if self.connection.queued() > 0 {
                 return;
@@ -128,12 +120,12 @@ impl<T: Transport> Engine<T> {
                 return;
             }
             let now = self.transport.now();
-            if now < self.looked.at + LOOK_EVERY {
+            if now < self.looked + LOOK_EVERY {
                 return;
             }
-            self.looked.at = now;
+            self.looked = now;
         }
-        self.looked.sends = 0;
+        self.unlooked = 0;
         self.look(cx, party);
     }
 
@@ -142,7 +134,7 @@ impl<T: Transport> Engine<T> {
         let mut moved = false;
         loop {
             moved |= self.read_ahead();
-            if self.end.is_some() || !self.wants_input() {
+            if self.is_ended() || !self.wants_input() {
                 break;
             }
             if !self.may_read_ahead() {
@@ -193,7 +185,7 @@ impl<T: Transport> Engine<T> {
         send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
     ) -> Result<(), Error> {
         self.send(send)?;
-        self.counters.sent += 1;
+        self.counts.sent += 1;
         self.sent.messages += 1;
         Ok(())
     }
@@ -219,7 +211,7 @@ impl<T: Transport> Engine<T> {
                 if self.connection.is_open() && self.connection.is_output_over() {
                     return self.poll_refusal(cx, party).map(Err);
                 }
-                return Poll::Ready(match &self.end {
+                return Poll::Ready(match self.end() {
                     Some(end) if !end.closed.clean => Err(self.end_error()),
                     _ => Ok(()),
                 });

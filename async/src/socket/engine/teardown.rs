@@ -29,6 +29,16 @@ pub(super) struct Fault {
 }
 
 impl<T: Transport> Engine<T> {
+    pub(super) fn end(&self) -> Option<&End> {
+        self.rare.as_ref()?.end.as_deref()
+    }
+
+    /// Returns whether it has ended.
+    #[inline]
+    pub(super) fn is_ended(&self) -> bool {
+        self.end().is_some()
+    }
+
     /// Records how it ended, the first time.
     pub(super) fn note_end(
         &mut self,
@@ -36,14 +46,14 @@ impl<T: Transport> Engine<T> {
         violation: Option<Violation>,
         io: Option<io::Error>,
     ) {
-        if self.end.is_some() {
+        if self.is_ended() {
             return;
         }
         let clean = close.is_some();
-        let io = self.write_error.take().or(io);
+        let io = self.rare_mut().write_error.take().or(io);
         self.leave_hub();
         let (code, reason) = close.unwrap_or_default();
-        self.end = Some(Box::new(End {
+        self.rare_mut().end = Some(Box::new(End {
             closed: Closed {
                 code,
                 reason,
@@ -60,8 +70,8 @@ impl<T: Transport> Engine<T> {
         if self.said != 0 {
             return (ClosedBy::Server, self.said);
         }
-        match self.end.as_deref() {
-            None => (ClosedBy::Server, 1006),
+        match self.end() {
+            None => (Closer::Server, 1006),
             Some(End {
                 violation: Some(violation),
                 ..
@@ -82,7 +92,7 @@ impl<T: Transport> Engine<T> {
 
     /// Returns the end as an error for a sender, however normal it was.
     pub(super) fn end_error(&self) -> Error {
-        match self.end.as_ref().and_then(|end| end.violation) {
+        match self.violation() {
             Some(violation) => violation.into(),
             None => self.disconnected(),
         }
@@ -98,33 +108,34 @@ impl<T: Transport> Engine<T> {
     }
 
     pub(crate) fn closed(&self) -> Option<&Closed> {
-        self.end.as_ref().map(|end| &end.closed)
+        self.end().map(|end| &end.closed)
     }
 
     /// Returns how the peer broke the protocol.
     pub(crate) fn violation(&self) -> Option<Violation> {
-        self.end.as_ref().and_then(|end| end.violation)
+        self.end().and_then(|end| end.violation)
     }
 
     /// Returns the kind of the transport error that was reported.
     pub(crate) fn told_io(&self) -> Option<io::ErrorKind> {
-        self.end.as_ref().and_then(|end| end.told_io)
+        self.end().and_then(|end| end.told_io)
     }
 
     /// Records a reported error, and the close code for a handler that fails with it.
     pub(crate) fn note_fault(&mut self, error: &Error, code: CloseCode, reason: String) {
         let text = error.to_string();
-        self.fault = Some(Box::new(Fault { text, code, reason }));
+        self.rare_mut().fault = Some(Box::new(Fault { text, code, reason }));
     }
 
     /// Returns the meaning of an error with this text, if it was reported for this connection: some wrappers hide all but the text.
     pub(crate) fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
-        if let Some(fault) = self.fault.as_ref().filter(|fault| fault.text == text) {
+        let fault = self.rare.as_ref().and_then(|rare| rare.fault.as_ref());
+        if let Some(fault) = fault.filter(|fault| fault.text == text) {
             return Some((fault.code, fault.reason.clone()));
         }
         let is = |error: Error| error.to_string() == text;
         let violated = |violation| is(Error::Violation(violation));
-        let told = self.end.is_some() && is(self.disconnected())
+        let told = self.is_ended() && is(self.disconnected())
             || self.violation().is_some_and(violated)
             || !self.connection.is_open() && is(Misuse::Closing.into());
         told.then(|| (CloseCode::NORMAL, String::new()))
@@ -132,7 +143,8 @@ impl<T: Transport> Engine<T> {
 
     pub(super) fn tell_end(&mut self) -> Result<(), Error> {
         let told = std::mem::replace(&mut self.flags.told, true);
-        let Some(end) = &mut self.end else {
+        let end = self.rare.as_mut().and_then(|rare| rare.end.as_mut());
+        let Some(end) = end else {
             return Ok(());
         };
         if let Some(violation) = end.violation {

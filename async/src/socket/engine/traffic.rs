@@ -27,14 +27,22 @@ pub struct Counters {
     pub dropped: u64,
 }
 
-/// The part of [`Counters`] that was reported, modulo 2^32: it is reported each turn, in which far less moves.
+/// The [`Counters`] of the connection, without dropped messages: their count lies with the limits.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) octets_received: u64,
+    pub(super) octets_sent: u64,
+}
+
+/// The part of [`Counts`] that was reported, modulo 2^32: it is reported each turn, in which far less moves.
 #[derive(Debug, Default)]
 pub(super) struct ReportedCounters {
     received: u32,
     sent: u32,
     octets_received: u32,
     octets_sent: u32,
-    dropped: u32,
 }
 
 /// Returns how much a counter grew, and marks that as reported.
@@ -54,6 +62,10 @@ pub(super) struct Traffic {
     meter: Meter,
     /// Nothing is read before this moment.
     until: Option<Instant>,
+    /// The number of discarded messages.
+    dropped: u64,
+    /// The number of those that were not reported yet.
+    untold: u64,
 }
 
 /// The messages sent in one turn of a handler. If a peer reads as fast as we write, the handler never waits, so other tasks must get their
@@ -80,19 +92,35 @@ pub(super) struct ScheduledClose {
 
 impl<T: Transport> Engine<T> {
     /// Returns its traffic.
-    pub(crate) const fn counters(&self) -> Counters {
-        self.counters
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            received: self.counts.received,
+            sent: self.counts.sent,
+            octets_received: self.counts.octets_received,
+            octets_sent: self.counts.octets_sent,
+            dropped: self.traffic().map_or(0, |traffic| traffic.dropped),
+        }
+    }
+
+    fn traffic(&self) -> Option<&Traffic> {
+        self.rare.as_ref()?.traffic.as_deref()
+    }
+
+    fn traffic_mut(&mut self) -> Option<&mut Traffic> {
+        self.rare.as_mut()?.traffic.as_deref_mut()
     }
 
     /// Returns its traffic since the last call.
     pub(crate) fn untold(&mut self) -> Counters {
-        let (told, now) = (&mut self.told, &self.counters);
+        let dropped = self.traffic_mut();
+        let dropped = dropped.map_or(0, |traffic| std::mem::take(&mut traffic.untold));
+        let (told, now) = (&mut self.told, &self.counts);
         Counters {
             received: grown(&mut told.received, now.received),
             sent: grown(&mut told.sent, now.sent),
             octets_received: grown(&mut told.octets_received, now.octets_received),
             octets_sent: grown(&mut told.octets_sent, now.octets_sent),
-            dropped: grown(&mut told.dropped, now.dropped),
+            dropped,
         }
     }
 
@@ -102,8 +130,9 @@ impl<T: Transport> Engine<T> {
             return self.start_close(Some(code), reason);
         }
         let at = self.transport.now() + after;
-        if self.leaving.as_ref().is_none_or(|leaving| leaving.at > at) {
-            self.leaving = Some(ScheduledClose { at, code, reason }.into());
+        let leaving = &mut self.rare_mut().leaving;
+        if leaving.as_ref().is_none_or(|leaving| leaving.at > at) {
+            *leaving = Some(Leaving { at, code, reason }.into());
             // The waiting task must set the alarm again.
             self.parties.wake_all();
         }
@@ -126,13 +155,15 @@ impl<T: Transport> Engine<T> {
 
     /// Limits the peer's messages, and the lifetime of the connection.
     pub(crate) fn obey(&mut self, policy: &ConnectionPolicy) {
-        self.traffic = policy.traffic.as_ref().map(|limits| {
-            Box::new(Traffic {
+        if let Some(limits) = &policy.traffic {
+            self.rare_mut().traffic = Some(Box::new(Traffic {
                 limits: limits.clone(),
                 meter: Meter::new(),
                 until: None,
-            })
-        });
+                dropped: 0,
+                untold: 0,
+            }));
+        }
         if let Some(hub) = &policy.hub {
             self.set_hub(hub);
         }
@@ -145,11 +176,14 @@ impl<T: Transport> Engine<T> {
     /// Checks decoded data, the end of a message if `whole`; returns whether to pass it on. A message that passed once continues to
     /// pass.
     pub(super) fn admit(&mut self, got: &Got, whole: bool) -> bool {
-        let Some(traffic) = &mut self.traffic else {
+        let Some(rare) = &mut self.rare else {
+            return true;
+        };
+        let Some(traffic) = rare.traffic.as_deref_mut() else {
             return true;
         };
         let now = self.transport.now();
-        let Traffic { limits, meter, .. } = &mut **traffic;
+        let Traffic { limits, meter, .. } = traffic;
         let verdict = match got {
             Got::Message(message) | Got::Piece(message, true, _) => {
                 meter.admit(limits, now, message.len() as u64)
@@ -172,7 +206,8 @@ impl<T: Transport> Engine<T> {
                 true
             }
             Verdict::Drop => {
-                self.counters.dropped += u64::from(whole);
+                traffic.dropped += u64::from(whole);
+                traffic.untold += u64::from(whole);
                 false
             }
             Verdict::Close => {
@@ -190,12 +225,15 @@ impl<T: Transport> Engine<T> {
     /// While closing, we wait for the peer's Close, and not long.
     fn is_delayed(&self) -> bool {
         let delayed = |traffic: &Traffic| traffic.until.is_some();
-        self.connection.is_open() && self.traffic.as_deref().is_some_and(delayed)
+        self.connection.is_open() && self.traffic().is_some_and(delayed)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let leaving = self.leaving.as_ref().map(|leaving| leaving.at);
-        let until = self.traffic.as_ref().and_then(|traffic| traffic.until);
+        let Some(rare) = &self.rare else {
+            return self.connection.deadline();
+        };
+        let leaving = rare.leaving.as_ref().map(|leaving| leaving.at);
+        let until = rare.traffic.as_ref().and_then(|traffic| traffic.until);
         let all = [self.connection.deadline(), leaving, until];
         all.into_iter().flatten().min()
     }
@@ -203,8 +241,7 @@ impl<T: Transport> Engine<T> {
     /// Resumes reading when the time has come.
     pub(super) fn go_on_if_due(&mut self, now: Instant) -> bool {
         let due = self
-            .traffic
-            .as_mut()
+            .traffic_mut()
             .is_some_and(|traffic| traffic.until.take_if(|until| *until <= now).is_some());
         if due {
             self.connection.resume(now);
@@ -214,7 +251,9 @@ impl<T: Transport> Engine<T> {
 
     /// Closes the connection when the time has come.
     pub(super) fn leave_if_due(&mut self, now: Instant) -> bool {
-        let Some(leaving) = self.leaving.take_if(|leaving| leaving.at <= now) else {
+        let leaving = self.rare.as_mut().map(|rare| &mut rare.leaving);
+        let due = leaving.and_then(|leaving| leaving.take_if(|leaving| leaving.at <= now));
+        let Some(leaving) = due else {
             return false;
         };
         self.start_close(Some(leaving.code), leaving.reason);
