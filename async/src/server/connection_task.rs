@@ -12,15 +12,17 @@ use crate::contain::contain;
 use crate::error::{Error, Result};
 use crate::metrics::trace;
 use crate::metrics::trace::Span;
-use crate::metrics::{Asked, Failed};
+use crate::metrics::{HandshakeFailure, RequestKind};
 use crate::server::connect_info::ConnectInfo;
 use crate::server::handle::{Admission, ConnectionPermit, ServerHandle};
+use crate::server::open_connection::{
+    ConnectionGuards, ConnectionTask, Phase, Waiting, attend, until_dropped,
+};
 use crate::server::options::ServerOptions;
 use crate::server::outcome::Outcome;
 use crate::server::request_loop::{Opening, open, refuse, reply};
-use crate::server::seat::{Kept, Place, Seat, Waiting, attend, until_dropped};
 use crate::server::service::Service;
-use crate::server::upgrade::{Fate, Slot};
+use crate::server::upgrade::{Slot, UpgradeOutcome};
 use crate::server::verdict::{Blame, Verdict, refusal};
 use crate::socket::shared::Shared;
 use crate::socket::wakers::WakerRole;
@@ -123,13 +125,13 @@ async fn serve_from<T: Transport, S: Service<T>, R>(
 
 /// A connection whose handler is about to run.
 struct Begun<T: Transport, H> {
-    seat: Seat<T>,
+    seat: ConnectionTask<T>,
     opening: Opening<T, H>,
 }
 
 impl<T: Transport, H> Begun<T, H> {
     /// Calls the handler; `None` if it panicked before its first await.
-    fn start<S: Service<T, Handler = H>>(self) -> (Seat<T>, Option<S::Running>) {
+    fn start<S: Service<T, Handler = H>>(self) -> (ConnectionTask<T>, Option<S::Running>) {
         let Self { seat, opening } = self;
         let Opening { upgrade, handler } = opening;
         let running = seat.kept.enter(|| contain(|| S::run(handler, upgrade)));
@@ -145,7 +147,7 @@ async fn begin<T: Transport, S: Service<T>>(
     mut ticket: ConnectionPermit,
     arrival: ConnectInfo,
 ) -> Result<Begun<T, S::Handler>, Outcome> {
-    let slot = Slot::new(Fate::Open.into());
+    let slot = Slot::new(UpgradeOutcome::Open.into());
     let span = contain(|| Span::of(&arrival)).unwrap_or_default();
     let begun = {
         let handle = ticket.handle();
@@ -153,7 +155,7 @@ async fn begin<T: Transport, S: Service<T>>(
             let slot = Arc::clone(&slot);
             match open(transport, &options, &service, slot, arrival, handle.clone()).await {
                 Ok(Some(mut opening)) => {
-                    let kept = Kept::of(&mut opening.upgrade);
+                    let kept = ConnectionGuards::of(&mut opening.upgrade);
                     trace::asked(&opening.upgrade);
                     Ok((opening, kept))
                 }
@@ -172,14 +174,14 @@ async fn begin<T: Transport, S: Service<T>>(
         until_dropped(&mut ticket, &span, pin!(Some(all))).await
     };
     let (opening, kept) = begun.flatten()?;
-    let place = Place::Waiting(Box::new(Waiting { slot, options }));
-    let seat = Seat::new(place, ticket, kept.in_span(span));
+    let place = Phase::Waiting(Box::new(Waiting { slot, options }));
+    let seat = ConnectionTask::new(place, ticket, kept.in_span(span));
     Ok(Begun { seat, opening })
 }
 
 /// Closes the connection of a handler that has returned, and waits for its end.
-async fn finish<T: Transport>(mut seat: Seat<T>, result: Result) -> Outcome {
-    let Seat {
+async fn finish<T: Transport>(mut seat: ConnectionTask<T>, result: Result) -> Outcome {
+    let ConnectionTask {
         place,
         ticket,
         kept,
@@ -190,8 +192,8 @@ async fn finish<T: Transport>(mut seat: Seat<T>, result: Result) -> Outcome {
     let all = async {
         let route = kept.route();
         let (outcome, blame) = match &*place {
-            Place::Open(shared) => close_with(shared, result, route).await,
-            Place::Waiting(waiting) => {
+            Phase::Open(shared) => close_with(shared, result, route).await,
+            Phase::Waiting(waiting) => {
                 let (fate, config) = (take(&waiting.slot), &waiting.options.config);
                 Box::pin(end_unopened(fate, result, route, &handle, config)).await
             }
@@ -288,10 +290,10 @@ where
     H: FnOnce(WebSocket<T>) -> F,
     F: Future<Output = Result>,
 {
-    let kept = Kept::of_path(path).in_span(span);
-    let seat = Seat::new(Place::Open(socket.shared()), ticket, kept);
+    let kept = ConnectionGuards::of_path(path).in_span(span);
+    let seat = ConnectionTask::new(Phase::Open(socket.shared()), ticket, kept);
     async move {
-        seat.ticket.tally().opened();
+        seat.ticket.counters().opened();
         let running = seat.kept.enter(|| contain(|| handler(socket))).ok();
         let (seat, result) = match attend(seat, pin!(running)).await {
             Ok(ended) => ended,

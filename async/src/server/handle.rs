@@ -77,7 +77,7 @@ impl ServerHandle {
             }
         };
         state.open += 1;
-        self.tally().accepted();
+        self.counters().accepted();
         Some(ConnectionPermit {
             handle: self.clone(),
             id,
@@ -343,8 +343,8 @@ impl ConnectionPermit {
         self.handle.is_closing()
     }
 
-    pub(crate) fn tally(&self) -> &Tally {
-        self.handle.tally()
+    pub(crate) fn counters(&self) -> &ServerCounters {
+        self.handle.counters()
     }
 
     /// On shutdown, returns the drain window in microseconds.

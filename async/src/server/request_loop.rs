@@ -443,12 +443,12 @@ async fn refuse_inside<T: Transport, S: Service<T>>(
             };
         }
     }
-    let (handle, tally) = (away.handle(), away.handle().counters());
+    let (handle, counters) = (away.handle(), away.handle().counters());
     let response = if let Some(response) = response {
-        tally.response(RequestKind::Page, response.status);
+        counters.response(RequestKind::Page, response.status);
         response
     } else {
-        tally.turned_away(handle.why_away());
+        counters.turned_away(handle.why_away());
         Refusal::Busy.response()
     };
     let octets = written(&response, framing);

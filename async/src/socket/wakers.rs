@@ -16,7 +16,7 @@ pub(crate) enum WakerRole {
 
 /// The wakers of all roles. While they belong to one task, which is usual, that waker is stored once, and the transport gets only it.
 #[derive(Debug, Default)]
-pub(crate) struct Parties {
+pub(crate) struct Wakers {
     one: Option<Waker>,
     /// The wakers by role, once tasks differed.
     joint: Option<Arc<Joint>>,
@@ -48,7 +48,7 @@ impl Wake for Joint {
 
 impl Wakers {
     /// Stores the waker of `party`; returns the waker to give to the transport instead of the context's, if other tasks wait too.
-    pub(crate) fn enter(&mut self, party: Party, cx: &Context<'_>) -> Option<Waker> {
+    pub(crate) fn enter(&mut self, party: WakerRole, cx: &Context<'_>) -> Option<Waker> {
         let (waker, bit) = (cx.waker(), 1 << party as u8);
         if self.joint.is_none() {
             let is_known = self.one.as_ref().is_some_and(|one| one.will_wake(waker));
@@ -69,7 +69,7 @@ impl Wakers {
 
     /// Stores the waker of `party`, and returns one for all, once tasks have differed.
     #[cold]
-    fn enter_jointly(&mut self, party: Party, waker: &Waker) -> Option<Waker> {
+    fn enter_jointly(&mut self, party: WakerRole, waker: &Waker) -> Option<Waker> {
         let (one, who) = (self.one.take(), self.who);
         let joint = self.joint.get_or_insert_with(|| {
             let known = |at: u8| one.clone().filter(|_| who & (1 << at) != 0);
@@ -112,7 +112,7 @@ impl Wakers {
     }
 
     /// Wakes all but the task of `party`: something changed that they may wait for.
-    pub(crate) fn wake_others(&self, party: Party) {
+    pub(crate) fn wake_others(&self, party: WakerRole) {
         let Some(joint) = &self.joint else {
             if self.who & (1 << party as u8) == 0 {
                 self.wake_all();

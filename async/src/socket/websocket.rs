@@ -162,7 +162,7 @@ macro_rules! reading {
             /// [`Error::Disconnect`] when it closed with another code or vanished, [`Error::Violation`] when it broke the
             /// protocol or exceeded a limit. After the end, each call returns this again.
             pub fn receive(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> {
-                poll_fn(|cx| self.shared.engine().poll_receive(cx, Party::Reader))
+                poll_fn(|cx| self.shared.engine().poll_receive(cx, WakerRole::Reader))
             }
 
             /// Receives a text message; a binary one is [`Error::WrongKind`].
@@ -230,7 +230,7 @@ macro_rules! reading {
             pub fn receive_event(
                 &mut self,
             ) -> impl Future<Output = Result<Option<SocketEvent>, Error>> {
-                poll_fn(|cx| self.shared.engine().poll_event(cx, Party::Reader))
+                poll_fn(|cx| self.shared.engine().poll_event(cx, WakerRole::Reader))
             }
 
             /// Returns the time from the newest keepalive ping to its pong; `None` before the first. See

@@ -24,10 +24,10 @@ use sansws_core::connection::{Connection, Event, State, TransportAction};
 use sansws_core::message::Message;
 use sansws_core::time::Instant;
 
-use end::{End, Fault};
-pub use extra::Counters;
-use extra::{Counts, Leaving, Sent, Told, Traffic};
 use send::ANSWERS;
+use teardown::{End, Fault};
+pub use traffic::Counters;
+use traffic::{Counts, ReportedCounters, ScheduledClose, Sent, Traffic};
 
 /// Number of unsent bytes at which gathering stops.
 const GATHERED: usize = 64 << 10;
@@ -48,8 +48,8 @@ pub(crate) struct Engine<T> {
     connection: Connection,
     unread: Unread,
     /// Messages that were read while the handler was busy.
-    ahead: Ahead,
-    parties: Parties,
+    ahead: ReadAhead,
+    parties: Wakers,
     /// When the alarm fires: [`NEVER`] if it is not set.
     armed: Instant,
     /// The number of reads since it last waited for input; long ones count for more.
@@ -65,7 +65,7 @@ pub(crate) struct Engine<T> {
     rare: Option<Box<Rare>>,
     counts: Counts,
     /// The counts that the server knows.
-    told: Told,
+    told: ReportedCounters,
     /// The code with which we closed first: 1005 for none, 0 when we did not.
     said: u16,
     /// Its hub and channel.
@@ -135,8 +135,8 @@ impl<T: Transport> Engine<T> {
             transport,
             connection,
             unread,
-            ahead: Ahead::default(),
-            parties: Parties::default(),
+            ahead: ReadAhead::default(),
+            parties: Wakers::default(),
             armed: NEVER,
             reads: 0,
             sent: Sent::default(),
@@ -145,7 +145,7 @@ impl<T: Transport> Engine<T> {
             answers: 0,
             rare: None,
             counts: Counts::default(),
-            told: Told::default(),
+            told: ReportedCounters::default(),
             said: 0,
             post: None,
             flags: Flags::default(),

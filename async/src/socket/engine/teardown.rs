@@ -71,7 +71,7 @@ impl<T: Transport> Engine<T> {
             return (ClosedBy::Server, self.said);
         }
         match self.end() {
-            None => (Closer::Server, 1006),
+            None => (ClosedBy::Server, 1006),
             Some(End {
                 violation: Some(violation),
                 ..

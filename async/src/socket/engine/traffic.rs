@@ -132,7 +132,7 @@ impl<T: Transport> Engine<T> {
         let at = self.transport.now() + after;
         let leaving = &mut self.rare_mut().leaving;
         if leaving.as_ref().is_none_or(|leaving| leaving.at > at) {
-            *leaving = Some(Leaving { at, code, reason }.into());
+            *leaving = Some(ScheduledClose { at, code, reason }.into());
             // The waiting task must set the alarm again.
             self.parties.wake_all();
         }

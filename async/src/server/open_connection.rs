@@ -11,12 +11,12 @@ use std::task::{Context, Poll};
 
 use crate::contain::contain;
 use crate::error::{Error, Result};
-use crate::metrics::Closer;
+use crate::metrics::ClosedBy;
 use crate::metrics::trace::Span;
 use crate::server::handle::{ConnectionPermit, ServerHandle};
 use crate::server::options::ServerOptions;
 use crate::server::outcome::Outcome;
-use crate::server::upgrade::{Fate, Slot, Upgrade};
+use crate::server::upgrade::{Slot, Upgrade, UpgradeOutcome};
 use crate::socket::shared::Shared;
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
@@ -52,7 +52,7 @@ pub(crate) fn until_dropped<R>(
 /// Logs a panic that was contained at the outermost level.
 #[cold]
 fn escaped(panic: Error, handle: &ServerHandle) -> Outcome {
-    handle.tally().handler_failed();
+    handle.counters().handler_failed();
     let _ = contain(|| tracing::error!(error = %panic, "a connection panicked"));
     Outcome {
         result: Err(panic.into()),
@@ -62,7 +62,7 @@ fn escaped(panic: Error, handle: &ServerHandle) -> Outcome {
 
 /// The state of a request that is kept while its connection lives; boxed, and empty for a handler without a route or a span.
 #[derive(Default)]
-pub(crate) struct Kept(Option<Box<KeptParts>>);
+pub(crate) struct ConnectionGuards(Option<Box<KeptParts>>);
 
 #[derive(Default)]
 struct KeptParts {
@@ -74,7 +74,7 @@ struct KeptParts {
     held: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-impl Kept {
+impl ConnectionGuards {
     pub(crate) fn of<T: Transport>(upgrade: &mut Upgrade<T>) -> Self {
         let parts = KeptParts {
             route: upgrade.pattern().cloned(),
@@ -129,9 +129,9 @@ impl Kept {
 /// Polls a handler to completion, and serves its connection while it waits. When the time to leave is over, or at a panic outside of the
 /// handler, it drops everything and fails.
 pub(crate) fn attend<T: Transport, F: Future<Output = Result>>(
-    seat: Seat<T>,
+    seat: ConnectionTask<T>,
     mut running: Pin<&mut Option<F>>,
-) -> impl Future<Output = Result<(Seat<T>, Result), Outcome>> {
+) -> impl Future<Output = Result<(ConnectionTask<T>, Result), Outcome>> {
     let mut seat = Some(seat);
     poll_fn(move |cx| {
         let polled = seat.as_mut().map(|seat| {
@@ -161,7 +161,7 @@ pub(crate) fn attend<T: Transport, F: Future<Output = Result>>(
 
 /// Drops a handler and its guards, whatever it waits for.
 fn abandon<T: Transport, F>(
-    seat: Option<Seat<T>>,
+    seat: Option<ConnectionTask<T>>,
     mut running: Pin<&mut Option<F>>,
     outcome: Outcome,
 ) -> Outcome {
@@ -183,7 +183,7 @@ fn abandon<T: Transport, F>(
 }
 
 /// The phase of the connection: the handler has not answered yet, or it is open.
-pub(crate) enum Place<T> {
+pub(crate) enum Phase<T> {
     Waiting(Box<Waiting<T>>),
     Open(Arc<Shared<T>>),
 }
@@ -194,9 +194,9 @@ pub(crate) struct Waiting<T> {
     pub(crate) options: Arc<ServerOptions>,
 }
 
-impl<T: Transport> Place<T> {
+impl<T: Transport> Phase<T> {
     /// Returns the side that closed first, and the code, if it was open.
-    pub(crate) fn first_close(&self) -> Option<(Closer, u16)> {
+    pub(crate) fn first_close(&self) -> Option<(ClosedBy, u16)> {
         match self {
             Self::Waiting(_) => None,
             Self::Open(shared) => Some(shared.engine().first_close()),
@@ -205,16 +205,20 @@ impl<T: Transport> Place<T> {
 }
 
 /// A connection that a server drives. However it ends, the end is counted.
-pub(crate) struct Seat<T: Transport> {
-    pub(crate) place: Place<T>,
+pub(crate) struct ConnectionTask<T: Transport> {
+    pub(crate) place: Phase<T>,
     pub(crate) ticket: ConnectionPermit,
-    pub(crate) kept: Kept,
+    pub(crate) kept: ConnectionGuards,
     /// The drain window that was applied, in microseconds, plus one; 0 before shutdown.
     told: u64,
 }
 
-impl<T: Transport> Seat<T> {
-    pub(crate) const fn new(place: Place<T>, ticket: ConnectionPermit, kept: Kept) -> Self {
+impl<T: Transport> ConnectionTask<T> {
+    pub(crate) const fn new(
+        place: Phase<T>,
+        ticket: ConnectionPermit,
+        kept: ConnectionGuards,
+    ) -> Self {
         Self {
             place,
             ticket,
@@ -225,17 +229,17 @@ impl<T: Transport> Seat<T> {
 
     /// Checks whether it was accepted meanwhile.
     fn look(&mut self) {
-        let Place::Waiting(waiting) = &self.place else {
+        let Phase::Waiting(waiting) = &self.place else {
             return;
         };
         let mut fate = waiting.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Fate::Accepted(shared) = &*fate {
+        if let UpgradeOutcome::Accepted(shared) = &*fate {
             let shared = Arc::clone(shared);
             // The reference count tells whether the handler still holds its handle.
-            *fate = Fate::Noted;
+            *fate = UpgradeOutcome::Noted;
             drop(fate);
-            self.place = Place::Open(shared);
-            self.ticket.tally().opened();
+            self.place = Phase::Open(shared);
+            self.ticket.counters().opened();
         }
     }
 
@@ -259,7 +263,7 @@ impl<T: Transport> Seat<T> {
             let dropped = contain(|| running.set(None));
             return Poll::Ready(dropped.map_err(Into::into).and(result));
         }
-        if let Place::Open(shared) = &self.place {
+        if let Phase::Open(shared) = &self.place {
             let mut engine = shared.engine();
             if let Some(window) = self.ticket.closing_over()
                 && self.told != window + 1
@@ -273,20 +277,20 @@ impl<T: Transport> Seat<T> {
                 engine.start_close(Some(CloseCode::NORMAL), "");
             }
             engine.pump(cx);
-            self.ticket.tally().moved(&engine.untold());
+            self.ticket.counters().moved(&engine.untold());
         }
         Poll::Pending
     }
 }
 
-impl<T: Transport> Drop for Seat<T> {
+impl<T: Transport> Drop for ConnectionTask<T> {
     fn drop(&mut self) {
-        let Place::Open(shared) = &self.place else {
+        let Phase::Open(shared) = &self.place else {
             return;
         };
-        let (tally, mut engine) = (self.ticket.tally(), shared.engine());
-        tally.moved(&engine.untold());
+        let (counters, mut engine) = (self.ticket.counters(), shared.engine());
+        counters.moved(&engine.untold());
         let (by, code) = engine.first_close();
-        tally.closed(by, code);
+        counters.closed(by, code);
     }
 }
