@@ -61,7 +61,7 @@ pub use transport::Transport;
 pub use sansws_core as core;
 pub use sansws_core::close::{CloseCode, Closed};
 pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
-pub use sansws_core::error::{Misuse, Violation};
+pub use sansws_core::error::{InvalidInput, SendError, Violation};
 pub use sansws_core::frame::MessageKind;
 pub use sansws_core::handshake::{AcceptOptions, Failure, OriginPolicy, Refusal, Request};
 pub use sansws_core::http::forwarded::Trusted;

@@ -58,7 +58,7 @@ pub struct Limits {
     /// Maximum length of a body, in bytes; default 64 KiB. A client truncates the body of a refusal; a server answers 413 to a request
     /// for a page with a longer one.
     pub body: usize,
-    /// Number of unsent bytes at which sending fails with `Misuse::Full` (or waits); default 1 MiB. One message is always accepted
+    /// Number of unsent bytes at which sending fails with `SendError::QueueFull` (or waits); default 1 MiB. One message is always accepted
     /// below it, so it is exceeded by at most one message, and by our own control frames.
     pub write_queue: usize,
     /// Number of unsent bytes at which a server stops reading; default 64 KiB. A client goes on reading.

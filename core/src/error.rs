@@ -1,4 +1,4 @@
-//! Errors by whose fault they are: `Violation` (the peer), `Misuse` (the caller).
+//! Errors by whose fault they are: `Violation` (the peer), `SendError` (the state of the connection), `InvalidInput` (the caller).
 //! RFC 6455 sections 5 to 8 and RFC 7692; each variant quotes the sentence it stands for.
 //! Knows no connection: plain values that compare with `==`.
 
@@ -135,32 +135,47 @@ impl Violation {
     }
 }
 
-/// The caller requested something that the protocol or the state does not allow; nothing was sent.
+/// Why something was not sent, or a connection not closed. Nothing has happened then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
-pub enum Misuse {
+pub enum SendError {
+    /// The opening handshake is not done.
+    #[error("the connection is not open yet")]
+    NotOpen,
     /// The closing handshake has begun: no more data may be sent (RFC 6455 section 5.5.1).
     #[error("the connection is closing")]
     Closing,
-    /// The opening handshake is not at this stage.
-    #[error("the opening handshake is not at this stage")]
-    OutOfTurn,
     /// Unsent output has reached [`Limits::write_queue`](crate::config::Limits::write_queue): send again when it has drained. Or a
     /// client is offline, and its queue is full.
     #[error("the write queue is full")]
-    Full,
-    /// The code may not be sent (RFC 6455 section 7.4).
-    #[error("the close code is reserved")]
-    ReservedCode,
-    /// A message that is being sent in chunks has not ended (RFC 6455 section 5.4).
+    QueueFull,
+    /// A message that is being sent in chunks has not ended: send its last chunk first (RFC 6455 section 5.4).
     #[error("a message sent in chunks is not finished")]
     UnfinishedMessage,
     /// The chunk is of another kind than the message it continues.
     #[error("the chunk is of another kind than its message")]
-    OtherKind,
+    WrongChunkKind,
     /// A ping or pong holds at most 125 bytes (RFC 6455 section 5.5).
     #[error("a control frame holds at most 125 bytes")]
     ControlTooLong,
+    /// The client has stopped and does not reconnect.
+    #[error("the client has stopped")]
+    Stopped,
+}
+
+/// A value that a caller passed and that may not be used: a mistake of the program, or of whoever wrote its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
+#[non_exhaustive]
+pub enum InvalidInput {
+    /// The opening handshake is not at this stage.
+    #[error("the opening handshake is not at this stage")]
+    OutOfTurn,
+    /// The request has been answered already, because the decision took too long.
+    #[error("the decision on the request came too late")]
+    TooLate,
+    /// The close code may not be sent (RFC 6455 section 7.4).
+    #[error("close code {0} is reserved: use 1000 to 1003, 1007 to 1014, or 3000 to 4999")]
+    ReservedCode(u16),
     /// A header name or value, target or reason phrase contains bytes that would break the HTTP head.
     #[error("a header name or value is not allowed")]
     BadHeader,
@@ -168,8 +183,8 @@ pub enum Misuse {
     #[error("the subprotocol was not offered or is not a token")]
     Subprotocol,
     /// The status cannot refuse a handshake: it must be 3xx, 4xx or 5xx, or 2xx over plain HTTP.
-    #[error("the status cannot refuse a handshake")]
-    BadStatus,
+    #[error("status {0} cannot refuse a handshake")]
+    BadStatus(u16),
     /// The URL is not a WebSocket URL (RFC 6455 section 3).
     #[error("the URL is not ws:// or wss:// with a host")]
     BadUrl,
@@ -179,9 +194,6 @@ pub enum Misuse {
     /// A user name, password, token or cookie contains a character that its header field does not allow (RFC 7617, 6750, 6265).
     #[error("a user name, password, token or cookie has a character that is not allowed")]
     Credentials,
-    /// The client has stopped and does not reconnect.
-    #[error("the client has stopped")]
-    Stopped,
 }
 
 #[cfg(test)]

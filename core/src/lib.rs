@@ -74,7 +74,7 @@
 //! `malloc`, `calloc` and `free` (on Unix `posix_memalign` too), because zlib-rs uses Rust's allocator only with `std`. Every C library has
 //! them, including newlib; elsewhere the program must define them. On WebAssembly `deflate` needs `std`.
 //!
-//! Core never panics on input from a peer. A mistake of the caller is an [`error::Misuse`], one of the peer is an [`error::Violation`] or a
+//! Core never panics on input from a peer. A mistake of the caller is an [`error::InvalidInput`], one of the peer is an [`error::Violation`] or a
 //! [`handshake::Refusal`].
 
 #![no_std]

@@ -83,7 +83,7 @@ pub trait Connector {
 ///
 /// **Messages are sent at most once.** Messages sent while there is no connection are [queued](Self::queue), and sent in order as soon as
 /// there is one, after those of [`on_open`](Self::on_open). A message that finds no room is refused with
-/// [`Misuse::Full`](sansws_core::error::Misuse::Full), and never replaces another. A message leaves the queue once a connection has
+/// [`SendError::QueueFull`](sansws_core::error::SendError::QueueFull), and never replaces another. A message leaves the queue once a connection has
 /// accepted it. If that connection breaks, messages that the server had not received are lost, and none is sent again, because a client
 /// cannot know which they were. If you need to know, let the server answer. Received messages are always delivered before the end of their
 /// connection is reported.
@@ -114,7 +114,7 @@ impl<C: Connector + Default> Client<C> {
     /// Creates a client of a `ws://` or `wss://` URL. It dials when it is first polled.
     ///
     /// # Errors
-    /// [`Error::BadUrl`], [`Error::BadHeader`], and [`Error::Misuse`] for invalid subprotocols.
+    /// [`Error::BadUrl`], [`Error::BadHeader`], and [`Error::InvalidInput`] for invalid subprotocols.
     pub fn new(url: &str, dial: ConnectOptions) -> Result<Self, Error> {
         Self::with(C::default(), Error::parse_url(url)?, dial)
     }
@@ -243,8 +243,8 @@ impl<C: Connector> Client<C> {
     /// ([`Limits::write_queue`](sansws_core::config::Limits::write_queue)). If the future is dropped early, nothing was sent or queued.
     ///
     /// # Errors
-    /// [`Misuse::Full`](sansws_core::error::Misuse::Full) when there is no connection and no room in the queue,
-    /// [`Misuse::Stopped`](sansws_core::error::Misuse::Stopped) once the client has stopped. The message was then not accepted.
+    /// [`SendError::QueueFull`](sansws_core::error::SendError::QueueFull) when there is no connection and no room in the queue,
+    /// [`SendError::Stopped`](sansws_core::error::SendError::Stopped) once the client has stopped. The message was then not accepted.
     pub async fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let mut message = Some(message.into());
         poll_fn(|cx| self.poll_send(cx, &mut message)).await
@@ -273,7 +273,7 @@ impl<C: Connector> Client<C> {
     /// Waits for an open connection. Messages that arrive meanwhile are kept for [`receive`](Self::receive).
     ///
     /// # Errors
-    /// [`Misuse::Stopped`](sansws_core::error::Misuse::Stopped) once the client has stopped.
+    /// [`SendError::Stopped`](sansws_core::error::SendError::Stopped) once the client has stopped.
     pub async fn ready(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.poll_accepting(cx, false)).await
     }
@@ -281,7 +281,7 @@ impl<C: Connector> Client<C> {
     /// Waits until all queued and sent data is in the hands of the operating system, over any number of connections.
     ///
     /// # Errors
-    /// [`Misuse::Stopped`](sansws_core::error::Misuse::Stopped) once the client has stopped.
+    /// [`SendError::Stopped`](sansws_core::error::SendError::Stopped) once the client has stopped.
     pub async fn flush(&mut self) -> Result<(), Error> {
         poll_fn(|cx| self.poll_accepting(cx, true)).await
     }
@@ -293,7 +293,7 @@ impl<C: Connector> Client<C> {
     /// The client is closing from the first poll on: if the future is dropped, the next call continues.
     ///
     /// # Errors
-    /// [`Misuse::ReservedCode`](sansws_core::error::Misuse::ReservedCode) when `code` may not be sent; then nothing has happened.
+    /// [`InvalidInput::ReservedCode`](sansws_core::error::InvalidInput::ReservedCode) when `code` may not be sent; then nothing has happened.
     pub async fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>, Error> {
         let code = CloseCode::try_from(code)?;
         self.leave(code, reason);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sansws_core::config::Config;
-use sansws_core::error::Misuse;
+use sansws_core::error::InvalidInput;
 use sansws_core::handshake::ClientOptions;
 use sansws_core::http::field::is_token;
 use sansws_core::http::{Credentials, Headers, Url};
@@ -23,7 +23,7 @@ use sansws_core::proxy::Proxy;
 ///     .proxy("socks5://127.0.0.1:9050".parse()?)
 ///     .redirects(3);
 /// assert_eq!(dial.options.subprotocols, ["chat.v2"]);
-/// # Ok::<(), sansws_core::error::Misuse>(())
+/// # Ok::<(), sansws_core::error::InvalidInput>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -70,26 +70,26 @@ impl ConnectOptions {
     /// on the path can read them unless the URL is `wss://`.
     ///
     /// # Errors
-    /// [`Misuse::Credentials`] for a name with a colon, or control characters in either.
-    pub fn basic(self, user: &str, password: &str) -> Result<Self, Misuse> {
+    /// [`InvalidInput::Credentials`] for a name with a colon, or control characters in either.
+    pub fn basic(self, user: &str, password: &str) -> Result<Self, InvalidInput> {
         let credentials = Credentials {
             user: user.into(),
             password: password.into(),
         };
-        let basic = credentials.basic().ok_or(Misuse::Credentials)?;
+        let basic = credentials.basic().ok_or(InvalidInput::Credentials)?;
         Ok(self.replace("Authorization", basic))
     }
 
     /// Authenticates by a token (RFC 6750), which replaces an earlier `Authorization`.
     ///
     /// # Errors
-    /// [`Misuse::Credentials`] if it is not a `b64token`: letters, digits, `-._~+/`, optionally followed by `=`.
-    pub fn bearer(self, token: &str) -> Result<Self, Misuse> {
+    /// [`InvalidInput::Credentials`] if it is not a `b64token`: letters, digits, `-._~+/`, optionally followed by `=`.
+    pub fn bearer(self, token: &str) -> Result<Self, InvalidInput> {
         // RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
         let bare = token.trim_end_matches('=');
         let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~+/".contains(&octet);
         if bare.is_empty() || !bare.bytes().all(fits) {
-            return Err(Misuse::Credentials);
+            return Err(InvalidInput::Credentials);
         }
         Ok(self.replace("Authorization", format!("Bearer {token}")))
     }
@@ -97,8 +97,8 @@ impl ConnectOptions {
     /// Adds a cookie. All cookies are sent in one `Cookie` field, in this order.
     ///
     /// # Errors
-    /// [`Misuse::Credentials`] for a name that is not a token, or a value with bytes that are not allowed in a cookie.
-    pub fn cookie(self, name: &str, value: &str) -> Result<Self, Misuse> {
+    /// [`InvalidInput::Credentials`] for a name that is not a token, or a value with bytes that are not allowed in a cookie.
+    pub fn cookie(self, name: &str, value: &str) -> Result<Self, InvalidInput> {
         // RFC 6265 4.1.1: cookie-value = *cookie-octet / ( DQUOTE *cookie-octet DQUOTE )
         let bare = value
             .strip_prefix('"')
@@ -106,7 +106,7 @@ impl ConnectOptions {
             .unwrap_or(value);
         let fits = |octet: u8| matches!(octet, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
         if !is_token(name) || !bare.bytes().all(fits) {
-            return Err(Misuse::Credentials);
+            return Err(InvalidInput::Credentials);
         }
         // 5.4: "the user agent MUST NOT attach more than one Cookie header field"
         let mut all: Vec<u8> = Vec::new();
@@ -212,7 +212,10 @@ impl ConnectOptions {
 mod tests {
     use super::*;
 
-    fn field(dial: Result<ConnectOptions, Misuse>, name: &str) -> Result<String, Misuse> {
+    fn field(
+        dial: Result<ConnectOptions, InvalidInput>,
+        name: &str,
+    ) -> Result<String, InvalidInput> {
         let dial = dial?;
         assert_eq!(dial.options.fields.all(name).count(), 1);
         Ok(dial.options.fields.get_str(name).unwrap().into())
@@ -220,7 +223,7 @@ mod tests {
 
     #[test]
     fn names_and_passwords() {
-        let cases: &[(&str, &str, Result<&str, Misuse>)] = &[
+        let cases: &[(&str, &str, Result<&str, InvalidInput>)] = &[
             (
                 "Aladdin",
                 "open sesame",
@@ -228,10 +231,10 @@ mod tests {
             ),
             ("", "a:b", Ok("Basic OmE6Yg==")),
             ("test", "123\u{a3}", Ok("Basic dGVzdDoxMjPCow==")),
-            ("a:b", "c", Err(Misuse::Credentials)),
-            ("a\r\nX: y", "c", Err(Misuse::Credentials)),
-            ("a", "c\n", Err(Misuse::Credentials)),
-            ("a", "\u{85}", Err(Misuse::Credentials)),
+            ("a:b", "c", Err(InvalidInput::Credentials)),
+            ("a\r\nX: y", "c", Err(InvalidInput::Credentials)),
+            ("a", "c\n", Err(InvalidInput::Credentials)),
+            ("a", "\u{85}", Err(InvalidInput::Credentials)),
         ];
         for (user, password, want) in cases {
             let got = field(
@@ -251,7 +254,7 @@ mod tests {
         for bad in ["", "=", "a b", "a=b", "a\r\nX: y", "a,b", "\u{e4}", "a:b"] {
             assert_eq!(
                 ConnectOptions::default().bearer(bad).err(),
-                Some(Misuse::Credentials),
+                Some(InvalidInput::Credentials),
                 "{bad}"
             );
         }
@@ -286,7 +289,7 @@ mod tests {
             ("a", "\u{e4}"),
         ] {
             let got = ConnectOptions::default().cookie(name, value);
-            assert_eq!(got.err(), Some(Misuse::Credentials), "{name}={value}");
+            assert_eq!(got.err(), Some(InvalidInput::Credentials), "{name}={value}");
         }
     }
 

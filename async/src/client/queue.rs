@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use sansws_core::error::Misuse;
+use sansws_core::error::SendError;
 use sansws_core::message::Message;
 
 /// The messages, oldest first.
@@ -37,12 +37,12 @@ impl Queue {
     }
 
     /// Takes the message, unless it does not fit; then it stays with the caller.
-    pub(super) fn push(&mut self, message: &mut Option<Message>) -> Result<(), Misuse> {
+    pub(super) fn push(&mut self, message: &mut Option<Message>) -> Result<(), SendError> {
         let octets = message.as_ref().map_or(0, Message::len);
         let full = self.messages.len() >= self.most_messages
             || octets > self.most_octets.saturating_sub(self.octets);
         if full {
-            return Err(Misuse::Full);
+            return Err(SendError::QueueFull);
         }
         self.octets += octets;
         self.messages.extend(message.take());
@@ -78,12 +78,12 @@ mod tests {
             assert_eq!(message.is_some(), put.is_err());
             put
         };
-        assert_eq!(put(11), Err(Misuse::Full));
+        assert_eq!(put(11), Err(SendError::QueueFull));
         assert_eq!(put(6), Ok(()));
-        assert_eq!(put(5), Err(Misuse::Full));
+        assert_eq!(put(5), Err(SendError::QueueFull));
         assert_eq!(put(4), Ok(()));
         assert_eq!(put(0), Ok(()));
-        assert_eq!(put(0), Err(Misuse::Full));
+        assert_eq!(put(0), Err(SendError::QueueFull));
         queue.pop();
         assert_eq!((queue.len(), queue.octets), (2, 4));
         assert_eq!(queue.front().map(Message::len), Some(4));

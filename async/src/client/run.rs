@@ -20,7 +20,7 @@ use crate::socket::wakers::WakerRole;
 use crate::socket::websocket::WebSocket;
 use crate::socket::websocket::is_closing;
 use sansws_core::close::CloseCode;
-use sansws_core::error::Misuse;
+use sansws_core::error::SendError;
 use sansws_core::message::{Message, Payload};
 use sansws_core::policy::Next;
 
@@ -279,7 +279,7 @@ impl<C: Connector> Client<C> {
             opened = self.poll_open(cx);
         }
         match opened {
-            Poll::Ready(false) => return Poll::Ready(Err(Misuse::Stopped.into())),
+            Poll::Ready(false) => return Poll::Ready(Err(SendError::Stopped.into())),
             Poll::Ready(true) if self.is_accepting() => {
                 if !self.queue.is_empty() {
                     // Earlier messages come first; the task is woken when they can proceed.
@@ -292,7 +292,7 @@ impl<C: Connector> Client<C> {
             Poll::Ready(true) | Poll::Pending => {}
         }
         if matches!(self.link, Link::Leaving(_, None)) {
-            return Poll::Ready(Err(Misuse::Stopped.into()));
+            return Poll::Ready(Err(SendError::Stopped.into()));
         }
         Poll::Ready(self.queue.push(message).map_err(Error::from))
     }
@@ -331,7 +331,7 @@ impl<C: Connector> Client<C> {
     ) -> Poll<Result<(), Error>> {
         loop {
             if !ready!(self.poll_open(cx)) {
-                return Poll::Ready(Err(Misuse::Stopped.into()));
+                return Poll::Ready(Err(SendError::Stopped.into()));
             }
             if self.look(cx) {
                 continue;

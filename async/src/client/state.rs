@@ -68,7 +68,8 @@ pub(super) fn ended(error: &Error) -> Ended {
         Error::Violation(_)
         | Error::Handshake(_)
         | Error::Redirect(_)
-        | Error::Misuse(_)
+        | Error::Send(_)
+        | Error::InvalidInput(_)
         | Error::BadUrl { .. }
         | Error::BadHeader { .. }
         | Error::Refusal(_) => Ended::Broken,
@@ -120,7 +121,7 @@ mod tests {
     use super::*;
     use crate::error::KindError;
     use sansws_core::close::CloseCode;
-    use sansws_core::error::{Misuse, Violation};
+    use sansws_core::error::{InvalidInput, Violation};
     use sansws_core::frame::MessageKind;
     use sansws_core::handshake::RedirectError;
     use sansws_core::http::Response;
@@ -154,7 +155,7 @@ mod tests {
             (Error::Handshake(Failure::Accept), Ended::Broken),
             (Error::Violation(Violation::InvalidUtf8), Ended::Broken),
             (Error::Redirect(RedirectError::TooMany), Ended::Broken),
-            (Error::Misuse(Misuse::BadUrl), Ended::Broken),
+            (Error::InvalidInput(InvalidInput::BadUrl), Ended::Broken),
             (Error::Proxy(TunnelError::Refused(502)), refused(502, None)),
             (Error::Proxy(TunnelError::Unauthorized), refused(407, None)),
             (

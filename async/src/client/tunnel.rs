@@ -9,7 +9,7 @@ use crate::client::options::ConnectOptions;
 use crate::error::{Error, Result};
 use crate::socket::exchange::within;
 use crate::transport::Transport;
-use sansws_core::error::Misuse;
+use sansws_core::error::InvalidInput;
 use sansws_core::http::Url;
 use sansws_core::proxy::{Step, TunnelError};
 
@@ -60,8 +60,8 @@ impl From<TunnelError> for Error {
     fn from(error: TunnelError) -> Self {
         match error {
             // The proxy is not at fault: nothing was sent.
-            TunnelError::Host => Misuse::BadUrl.into(),
-            TunnelError::Credentials => Misuse::Credentials.into(),
+            TunnelError::Host => InvalidInput::BadUrl.into(),
+            TunnelError::Credentials => InvalidInput::Credentials.into(),
             error => Self::Proxy(error),
         }
     }

@@ -116,7 +116,7 @@ impl fmt::Display for Chain<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sansws_core::error::Misuse;
+    use sansws_core::error::SendError;
     use std::format;
     use std::io;
     use std::string::ToString;
@@ -141,7 +141,7 @@ mod tests {
         let cases: [(HandlerError, &str); 6] = [
             ("a text".into(), "a text"),
             (format!("{} text", 2).into(), "2 text"),
-            (Misuse::Closing.into(), "the connection is closing"),
+            (SendError::Closing.into(), "the connection is closing"),
             (
                 Outer(io::Error::other("disk")).into(),
                 "the row could not be read: disk",
@@ -166,8 +166,8 @@ mod tests {
         );
         assert!(error.find::<Error>().is_none());
         assert!(matches!(error.into(), Error::Other(_)));
-        let error = HandlerError::from(Error::from(Misuse::Closing));
-        assert!(matches!(error.into(), Error::Misuse(Misuse::Closing)));
+        let error = HandlerError::from(Error::from(SendError::Closing));
+        assert!(matches!(error.into(), Error::Send(SendError::Closing)));
         let text = HandlerError::from("a text").to_string();
         assert_eq!(text, "a text");
     }

@@ -14,7 +14,7 @@ use std::io;
 use thiserror::Error as ThisError;
 
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::error::{Misuse, Violation};
+use sansws_core::error::{InvalidInput, SendError, Violation};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{Failure, RedirectError, Refusal};
 use sansws_core::http::field::{is_token, is_value};
@@ -49,9 +49,12 @@ pub enum Error {
     /// The peer broke the protocol; the connection was closed with the matching code.
     #[error("the peer broke the protocol: {0}")]
     Violation(Violation),
-    /// The caller requested something impossible.
+    /// Something cannot be sent now, such as while the connection is closing or its write queue is full.
     #[error(transparent)]
-    Misuse(#[from] Misuse),
+    Send(#[from] SendError),
+    /// A value that the caller passed may not be used.
+    #[error(transparent)]
+    InvalidInput(#[from] InvalidInput),
     /// A header field contains bytes that would break the head, or is one that the handshake itself sets.
     #[error("the header field {name:?} is not allowed: {why}")]
     BadHeader {
@@ -247,7 +250,7 @@ impl Error {
     #[doc(hidden)]
     pub fn parse_url(text: &str) -> Result<Url, Self> {
         text.parse().map_err(|misuse| match misuse {
-            Misuse::BadUrl => {
+            InvalidInput::BadUrl => {
                 let shown = text.split(['?', '#']).next().unwrap_or_default();
                 // The part before the last @ may be a password.
                 let shown = match shown.rsplit_once('@') {
@@ -267,8 +270,8 @@ impl Error {
     }
 
     /// Names the refused field.
-    pub(crate) fn of_fields(misuse: Misuse, fields: &Headers) -> Self {
-        if misuse != Misuse::BadHeader {
+    pub(crate) fn of_fields(misuse: InvalidInput, fields: &Headers) -> Self {
+        if misuse != InvalidInput::BadHeader {
             return misuse.into();
         }
         let found = fields.iter().find_map(|(name, value)| {
@@ -293,11 +296,11 @@ impl Error {
     }
 
     /// Checks a field of a client's request, in which the caller may set `Host`.
-    pub(crate) fn of_request(misuse: Misuse, fields: &Headers) -> Self {
+    pub(crate) fn of_request(misuse: InvalidInput, fields: &Headers) -> Self {
         let is_host = |name: &str| name.eq_ignore_ascii_case("host");
         let others: Headers = fields.iter().filter(|(name, _)| !is_host(name)).collect();
         match Self::of_fields(misuse, &others) {
-            Self::Misuse(Misuse::BadHeader) => Self::BadHeader {
+            Self::InvalidInput(InvalidInput::BadHeader) => Self::BadHeader {
                 name: "Host".into(),
                 why: "it must be one host, with a port or without",
             },
@@ -369,7 +372,7 @@ mod tests {
             Error::io("listen on 127.0.0.1:80", inner()),
             Error::Disconnect(Box::new(closed.clone())),
             Error::Violation(Violation::InvalidUtf8),
-            Misuse::Closing.into(),
+            SendError::Closing.into(),
             Refusal::Timeout.into(),
             Failure::Timeout.into(),
             RedirectError::TooMany.into(),

@@ -237,7 +237,10 @@ const fn word(error: &Error) -> &'static str {
         Error::Io(_) => "io",
         Error::Disconnect(_) => "disconnect",
         Error::Violation(_) => "violation",
-        Error::Misuse(_) | Error::BadHeader { .. } | Error::BadUrl { .. } => "misuse",
+        Error::Send(_)
+        | Error::InvalidInput(_)
+        | Error::BadHeader { .. }
+        | Error::BadUrl { .. } => "misuse",
         Error::Refusal(Refusal::Timeout) | Error::ConnectTimeout => "timeout",
         Error::Refusal(Refusal::Busy) => "busy",
         Error::Refusal(_) => "refusal",

@@ -13,7 +13,7 @@ use crate::socket::engine::Engine;
 use crate::socket::shared::Shared;
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
-use sansws_core::error::Misuse;
+use sansws_core::error::SendError;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
 use sansws_core::hub::HubError;
@@ -122,7 +122,7 @@ fn of_error<T: Transport>(error: &Error, own: &Shared<T>) -> Option<Verdict> {
         Error::Violation(_) | Error::Io(_) if own.engine().has_met(error) => {
             Some(Verdict::over(Blame::Peer))
         }
-        Error::Misuse(misuse) => of_value(misuse, own),
+        Error::Send(error) => of_value(error, own),
         Error::Param(param) => of_value(param, own),
         Error::Request(request) => of_value(request, own),
         Error::Hub(hub) => of_value(hub, own),
@@ -133,7 +133,7 @@ fn of_error<T: Transport>(error: &Error, own: &Shared<T>) -> Option<Verdict> {
 /// Judges an error that is wrapped in one of ours, by itself.
 fn of_value<T: Transport>(cause: &(dyn StdError + 'static), own: &Shared<T>) -> Option<Verdict> {
     let is_over = || !own.engine().connection().is_open();
-    if let Some(Misuse::Closing) = cause.downcast_ref() {
+    if let Some(SendError::Closing) = cause.downcast_ref() {
         return is_over().then(|| Verdict::over(Blame::Nobody));
     }
     if let Some(error) = cause.downcast_ref::<HubError>() {

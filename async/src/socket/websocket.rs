@@ -28,7 +28,7 @@ use crate::transport::Transport;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::Config;
 use sansws_core::connection::{Connection, Role};
-use sansws_core::error::Misuse;
+use sansws_core::error::SendError;
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{Agreement, Opened};
 use sansws_core::http::Headers;
@@ -290,7 +290,7 @@ macro_rules! writing {
             /// [`Limits::read_ahead`](sansws_core::config::Limits::read_ahead) bytes of messages are kept for `receive`.
             ///
             /// # Errors
-            /// [`Misuse::Closing`] once we have started to close. Once the peer has closed or vanished: [`Error::Disconnect`]
+            /// [`SendError::Closing`] once we have started to close. Once the peer has closed or vanished: [`Error::Disconnect`]
             /// with its code, including 1000, or [`Error::Violation`]; its earlier messages can still be received. Answers to
             /// these are accepted until the last of them was received, and are lost.
             pub fn send(
@@ -348,7 +348,7 @@ macro_rules! writing {
                 })
             }
 
-            /// Starts a message that is sent in chunks. Until it is finished, other messages are [`Misuse::UnfinishedMessage`].
+            /// Starts a message that is sent in chunks. Until it is finished, other messages are [`SendError::UnfinishedMessage`].
             pub fn send_stream(&mut self, kind: MessageKind) -> MessageWriter<'_, T> {
                 MessageWriter::new(&self.shared, kind)
             }
@@ -385,7 +385,7 @@ macro_rules! writing {
             /// dropped.
             ///
             /// # Errors
-            /// [`Misuse::ReservedCode`] when `code` may not be sent.
+            /// [`InvalidInput::ReservedCode`] when `code` may not be sent.
             pub async fn close(
                 &mut self,
                 code: u16,
@@ -479,5 +479,5 @@ impl<T: Transport> fmt::Debug for WriteHalf<T> {
 
 /// Sending after we started to close is a misuse.
 pub(crate) const fn is_closing(error: &Error) -> bool {
-    matches!(error, Error::Misuse(Misuse::Closing))
+    matches!(error, Error::Send(SendError::Closing))
 }

@@ -13,7 +13,7 @@ use sansws_async::{
 };
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Limits};
-use sansws_core::error::Misuse;
+use sansws_core::error::{InvalidInput, SendError};
 use sansws_core::handshake::{Failure, RedirectError};
 use sansws_core::http::Response;
 use sansws_core::message::Message;
@@ -232,10 +232,10 @@ fn messages_over_several_connections_and_what_it_says_of_itself() {
         other => panic!("{other:?}"),
     }
     let refused = net.run(client.send_text("late"));
-    assert!(matches!(refused, Err(Error::Misuse(Misuse::Stopped))));
+    assert!(matches!(refused, Err(Error::Send(SendError::Stopped))));
     assert!(matches!(
         net.run(client.ready()),
-        Err(Error::Misuse(Misuse::Stopped))
+        Err(Error::Send(SendError::Stopped))
     ));
     assert_eq!((net.dials(), net.left()), (4, 0));
 }
@@ -303,7 +303,7 @@ fn a_full_queue_says_so_and_keeps_what_it_has() {
     net.fail(io::Error::from(io::ErrorKind::ConnectionRefused));
     writes_down(&net, &log);
     let mut client = client(&net).queue(2, 10);
-    let full = |sent| matches!(sent, Err(Error::Misuse(Misuse::Full)));
+    let full = |sent| matches!(sent, Err(Error::Send(SendError::QueueFull)));
     assert!(full(net.run(client.send_text("eleven char"))));
     net.run(client.send_text("first")).unwrap();
     assert!(full(net.run(client.send_text("second"))));
@@ -325,7 +325,7 @@ fn without_a_queue_sending_needs_a_connection() {
     let mut client = client(&net).queue(0, 0);
     for _ in 0..3 {
         let sent = net.run(client.send_text("x"));
-        assert!(matches!(sent, Err(Error::Misuse(Misuse::Full))));
+        assert!(matches!(sent, Err(Error::Send(SendError::QueueFull))));
     }
     net.run(client.ready()).unwrap();
     net.run(client.send_text("y")).unwrap();
@@ -568,7 +568,10 @@ fn what_cannot_be_sent_is_said_at_once() {
     assert!(matches!(made, Err(Error::BadHeader { .. })));
     let twice = ConnectOptions::default().subprotocol("a").subprotocol("a");
     let made = Client::with(Net::new(1), url(), twice);
-    assert!(matches!(made, Err(Error::Misuse(Misuse::Subprotocol))));
+    assert!(matches!(
+        made,
+        Err(Error::InvalidInput(InvalidInput::Subprotocol))
+    ));
     let made = Client::<Net>::new("http//a", ConnectOptions::default());
     assert!(matches!(made, Err(Error::BadUrl { .. })));
 }

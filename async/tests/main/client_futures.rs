@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sansws_async::{Client, ClientState, ConnectOptions, Error, Result, Stop, WebSocket};
 use sansws_core::config::{Config, Limits};
-use sansws_core::error::Misuse;
+use sansws_core::error::{InvalidInput, SendError};
 use sansws_core::policy::{Backoff, ReconnectOptions};
 use support::net::{Ends, Net, impatient, turn, until_offline};
 use support::wire::Wire;
@@ -88,7 +88,7 @@ async fn restless(mut client: Client<Net>, mut seed: u64) -> (Vec<String>, Vec<S
                 let text = format!("message {number}");
                 match impatient(client.send_text(text.clone()), patience).await {
                     Some(Ok(())) => sent.push(text),
-                    Some(Err(Error::Misuse(Misuse::Full))) | None => {}
+                    Some(Err(Error::Send(SendError::QueueFull))) | None => {}
                     Some(Err(error)) => panic!("{error}"),
                 }
             }
@@ -207,7 +207,10 @@ fn it_is_closed_at_any_time() {
     let mut one = client(&net);
     net.run(until_offline(&mut one));
     let reserved = net.run(one.close(1005, ""));
-    assert!(matches!(reserved, Err(Error::Misuse(Misuse::ReservedCode))));
+    assert!(matches!(
+        reserved,
+        Err(Error::InvalidInput(InvalidInput::ReservedCode(_)))
+    ));
     assert!(matches!(one.state(), ClientState::Waiting { .. }));
     assert_eq!(net.run(one.close(1000, "")).unwrap(), None);
 
@@ -236,7 +239,7 @@ fn it_is_closed_at_any_time() {
         // The first close is dropped half done; any later call goes on with it.
         net.run(impatient(one.close(4001, "bye"), 1));
         let sent = net.run(one.send_text("late"));
-        assert!(matches!(sent, Err(Error::Misuse(Misuse::Stopped))));
+        assert!(matches!(sent, Err(Error::Send(SendError::Stopped))));
         assert_eq!(net.run(one.receive()).unwrap(), None);
         assert!(closed(&one).is_some_and(|closed| closed.clean));
         assert!(take(&log)[0].contains("4001"));
@@ -256,7 +259,7 @@ fn a_close_counts_for_more_than_what_it_finds_half_done() {
     assert!(matches!(one.state(), ClientState::Connecting));
     net.run(impatient(one.close(1000, ""), 1));
     let sent = net.run(one.send_text("late"));
-    assert!(matches!(sent, Err(Error::Misuse(Misuse::Stopped))));
+    assert!(matches!(sent, Err(Error::Send(SendError::Stopped))));
     assert_eq!(net.run(one.receive()).unwrap(), None);
     assert!(matches!(one.state(), ClientState::Stopped(Stop::Closed(_))));
     assert_eq!((one.queued(), net.dials()), (0, 1));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use sansws_async::{Result, SocketEvent, Upgrade};
 use sansws_core::config::{AutoPong, Config};
 use sansws_core::connection::Expired;
-use sansws_core::error::Misuse;
+use sansws_core::error::SendError;
 use sansws_core::message::Message;
 use support::server::{KEY, open, output, pass};
 use support::wire::Wire;
@@ -49,7 +49,7 @@ fn a_connection_that_does_not_answer_pings_shows_them_and_sends_the_callers_pong
         );
         assert_eq!(
             end.connection.pong(&[0; 126]),
-            Err(Misuse::ControlTooLong),
+            Err(SendError::ControlTooLong),
             "5.5"
         );
     }

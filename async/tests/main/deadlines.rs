@@ -15,7 +15,7 @@ use sansws_async::internal::receive_request;
 use sansws_async::{Result, Upgrade};
 use sansws_core::config::Config;
 use sansws_core::connection::{Connection, Expired, SendProgress, State};
-use sansws_core::error::Misuse;
+use sansws_core::error::SendError;
 use sansws_core::message::{Payload, PreparedMessage};
 use support::server::{KEY, REQUEST, close_code, echo, open, output, pass, start};
 use support::wire::{Task, Wire};
@@ -129,7 +129,7 @@ fn a_peer_that_never_reads_is_given_up_also_while_octets_wait_in_a_tls_stream() 
 fn a_peer_that_is_owed_something_is_pinged_once_it_has_taken_that() {
     let mut end = End::new(true, Config::default(), None);
     end.connection.send(vec![0u8; 2 << 20]).unwrap();
-    assert_eq!(end.connection.send_text("more"), Err(Misuse::Full));
+    assert_eq!(end.connection.send_text("more"), Err(SendError::QueueFull));
     assert_eq!(wait(&mut end, 30), [(30, Expired::Silence)]);
     assert_eq!(frames(&end.output()).len(), 1, "no ping behind the message");
     assert_eq!(wait(&mut end, 19), []);
@@ -446,7 +446,7 @@ fn a_connection_on_which_messages_are_sent_is_not_idle() {
     config.timeouts.idle = Some(60 * SECOND);
     config.timeouts.ping = None;
     let prepared = PreparedMessage::new("tick");
-    type Send = fn(&mut Connection, &PreparedMessage) -> Result<(), Misuse>;
+    type Send = fn(&mut Connection, &PreparedMessage) -> Result<(), SendError>;
     let sends: [Send; 4] = [
         |connection, _| connection.send_text("tick"),
         |connection, _| connection.send(vec![0; 20_000]),

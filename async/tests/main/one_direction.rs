@@ -14,7 +14,7 @@ use std::time::Duration;
 use sansws_async::internal::connect;
 use sansws_async::{Error, Result, WebSocket};
 use sansws_core::config::Config;
-use sansws_core::error::{Misuse, Violation};
+use sansws_core::error::{SendError, Violation};
 use sansws_core::http::Url;
 use sansws_core::message::Message;
 use sansws_core::random::Seed;
@@ -269,7 +269,7 @@ fn a_normal_close_and_a_broken_protocol_are_told_to_who_sends_too() {
     let (_wire, mut socket) = client(Config::default());
     socket.start_close(None, "");
     let refused = done(socket.send("late"));
-    assert!(matches!(refused, Err(Error::Misuse(Misuse::Closing))));
+    assert!(matches!(refused, Err(Error::Send(SendError::Closing))));
 }
 
 #[test]

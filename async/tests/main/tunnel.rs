@@ -12,7 +12,7 @@ use std::time::Duration;
 use sansws_async::internal::{connect, follow, receive_request, tunnel};
 use sansws_async::{ConnectOptions, Error, Result, Transport, WebSocket};
 use sansws_core::config::{Config, Limits, Timeouts};
-use sansws_core::error::Misuse;
+use sansws_core::error::InvalidInput;
 use sansws_core::handshake::RedirectError;
 use sansws_core::http::{Response, Url};
 use sansws_core::proxy::{Reply, TunnelError};
@@ -147,7 +147,7 @@ fn each_way_to_fail() {
     task.run();
     assert!(matches!(
         task.done,
-        Some(Err(Error::Misuse(Misuse::Credentials)))
+        Some(Err(Error::InvalidInput(InvalidInput::Credentials)))
     ));
     assert!(wire.take().is_empty());
 }

@@ -16,7 +16,7 @@ use sansws_async::{
     Client, ClientState, ConnectOptions, Connector, Error, Result, Stop, Transport, WebSocket,
 };
 use sansws_core::config::{Config, Timeouts};
-use sansws_core::error::Misuse;
+use sansws_core::error::SendError;
 use sansws_core::handshake::RedirectError;
 use sansws_core::message::Message;
 use sansws_core::policy::{Backoff, ReconnectOptions};
@@ -385,7 +385,10 @@ fn a_client_survives_a_restart_and_sends_what_was_queued<R: Runtime>() {
             client.send_text(format!("while away {i}")).await?;
         }
         let full = client.send_text("one too many").await;
-        assert!(matches!(full, Err(Error::Misuse(Misuse::Full))), "{full:?}");
+        assert!(
+            matches!(full, Err(Error::Send(SendError::QueueFull))),
+            "{full:?}"
+        );
         // Some attempts fail.
         let nothing = or(next(&mut client), async {
             R::sleep(Duration::from_millis(300)).await;

@@ -9,13 +9,13 @@ pub use code::CloseCode;
 use alloc::string::String;
 use core::fmt;
 
-use crate::error::{Misuse, Violation};
+use crate::error::{InvalidInput, Violation};
 
 impl TryFrom<u16> for CloseCode {
-    type Error = Misuse;
+    type Error = InvalidInput;
 
-    fn try_from(code: u16) -> Result<Self, Misuse> {
-        Self::new(code).ok_or(Misuse::ReservedCode)
+    fn try_from(code: u16) -> Result<Self, InvalidInput> {
+        Self::new(code).ok_or(InvalidInput::ReservedCode(code))
     }
 }
 

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::{Connection, Effect, HeldPong, Input, State, output::LARGE};
 use crate::close::{CloseCode, cut_reason};
 use crate::config::AutoPong;
-use crate::error::Misuse;
+use crate::error::SendError;
 use crate::frame::{Header, Opcode};
 use crate::mask::Mask;
 use crate::message::{Message, Payload, PreparedMessage};
@@ -22,17 +22,17 @@ const PONG_ROOM: usize = 16 << 10;
 
 impl Connection {
     /// Sends a text message. It is queued; see the [module](super) for how it leaves.
-    pub fn send_text(&mut self, text: &str) -> Result<(), Misuse> {
+    pub fn send_text(&mut self, text: &str) -> Result<(), SendError> {
         self.send_payload(Payload::Text(text))
     }
 
     /// Sends a binary message.
-    pub fn send_binary(&mut self, octets: &[u8]) -> Result<(), Misuse> {
+    pub fn send_binary(&mut self, octets: &[u8]) -> Result<(), SendError> {
         self.send_payload(Payload::Binary(octets))
     }
 
     /// Sends a message, which is copied.
-    pub fn send_payload(&mut self, payload: Payload<'_>) -> Result<(), Misuse> {
+    pub fn send_payload(&mut self, payload: Payload<'_>) -> Result<(), SendError> {
         self.may_begin()?;
         let octets = payload.as_bytes();
         if self.is_worth_deflating(octets.len()) {
@@ -45,7 +45,7 @@ impl Connection {
     }
 
     /// Sends an owned message: a large one is not copied.
-    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Misuse> {
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         if message.len() < LARGE || self.is_worth_deflating(message.len()) {
             return self.send_payload(match &message {
@@ -59,7 +59,7 @@ impl Connection {
     }
 
     /// Sends a prepared message: by reference on a server, masked into a copy on a client.
-    pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), Misuse> {
+    pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), SendError> {
         self.may_begin()?;
         let deflated = self
             .deflate
@@ -85,11 +85,11 @@ impl Connection {
     /// Sends a message in chunks: each chunk is a frame, and the one with `last` ends the message.
     ///
     /// All chunks of a message are of one kind. Other messages wait until it has ended; pings and pongs do not.
-    pub fn send_piece(&mut self, payload: Payload<'_>, last: bool) -> Result<(), Misuse> {
+    pub fn send_piece(&mut self, payload: Payload<'_>, last: bool) -> Result<(), SendError> {
         self.may_send()?;
         let (kind, octets) = (payload.kind(), payload.as_bytes());
         let (opcode, compressed) = match self.sending {
-            Some((begun, _)) if begun != kind => return Err(Misuse::OtherKind),
+            Some((begun, _)) if begun != kind => return Err(SendError::WrongChunkKind),
             Some((_, compressed)) => (Opcode::Continuation, compressed),
             None => (kind.into(), self.is_worth_deflating(usize::MAX)),
         };
@@ -111,12 +111,12 @@ impl Connection {
     }
 
     /// Sends a ping of at most 125 bytes.
-    pub fn ping(&mut self, octets: &[u8]) -> Result<(), Misuse> {
+    pub fn ping(&mut self, octets: &[u8]) -> Result<(), SendError> {
         self.send_control(Opcode::Ping, octets)
     }
 
     /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless [`AutoPong::Off`].
-    pub fn pong(&mut self, octets: &[u8]) -> Result<(), Misuse> {
+    pub fn pong(&mut self, octets: &[u8]) -> Result<(), SendError> {
         self.send_control(Opcode::Pong, octets)
     }
 
@@ -128,9 +128,9 @@ impl Connection {
         now: Instant,
         code: Option<CloseCode>,
         reason: &str,
-    ) -> Result<(), Misuse> {
+    ) -> Result<(), SendError> {
         if !self.is_open() {
-            return Err(Misuse::Closing);
+            return Err(SendError::Closing);
         }
         if self.turn(now, Input::LocalClose) == Effect::SendClose {
             self.write_close(code, reason);
@@ -177,29 +177,29 @@ impl Connection {
         }
     }
 
-    fn may_send(&self) -> Result<(), Misuse> {
+    fn may_send(&self) -> Result<(), SendError> {
         if !self.is_open() {
-            Err(Misuse::Closing)
+            Err(SendError::Closing)
         } else if !self.has_room() {
-            Err(Misuse::Full)
+            Err(SendError::QueueFull)
         } else {
             Ok(())
         }
     }
 
-    fn may_begin(&self) -> Result<(), Misuse> {
+    fn may_begin(&self) -> Result<(), SendError> {
         self.may_send()?;
         if self.sending.is_some() {
-            Err(Misuse::UnfinishedMessage)
+            Err(SendError::UnfinishedMessage)
         } else {
             Ok(())
         }
     }
 
-    fn send_control(&mut self, opcode: Opcode, octets: &[u8]) -> Result<(), Misuse> {
+    fn send_control(&mut self, opcode: Opcode, octets: &[u8]) -> Result<(), SendError> {
         self.may_send()?;
         if octets.len() > MAX_CONTROL {
-            return Err(Misuse::ControlTooLong);
+            return Err(SendError::ControlTooLong);
         }
         self.write_frame(opcode, true, false, octets);
         Ok(())

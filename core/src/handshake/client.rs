@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::request::only;
 use super::{Agreement, accept_key, is_own, key};
 use crate::config::Config;
-use crate::error::Misuse;
+use crate::error::InvalidInput;
 use crate::extension::{self, deflate};
 use crate::http::field::{has_token, is_host, is_token};
 use crate::http::{
@@ -124,7 +124,7 @@ impl ClientHandshake {
         url: &Url,
         options: ClientOptions,
         nonce: Nonce,
-    ) -> Result<Self, Misuse> {
+    ) -> Result<Self, InvalidInput> {
         response::check_fields(&options.fields)?;
         let host = host(&options.fields)?;
         let others = |name: &str| !name.eq_ignore_ascii_case("host");
@@ -133,7 +133,7 @@ impl ClientHandshake {
             .iter()
             .any(|(name, _)| others(name) && is_own(name))
         {
-            return Err(Misuse::BadHeader);
+            return Err(InvalidInput::BadHeader);
         }
         // 4.1: "MUST all be unique strings", and tokens
         let names = &options.subprotocols;
@@ -142,7 +142,7 @@ impl ClientHandshake {
             .enumerate()
             .any(|(at, name)| !is_token(name) || names.iter().take(at).any(|other| other == name))
         {
-            return Err(Misuse::Subprotocol);
+            return Err(InvalidInput::Subprotocol);
         }
         let key = key::encode_key(nonce);
         let mut request = Vec::with_capacity(256);
@@ -318,18 +318,18 @@ impl fmt::Debug for ClientHandshake {
 }
 
 /// Returns the caller's `Host`, if there is one. RFC 9112 3.2: "A client MUST send a Host header field" with its host, and only one.
-fn host(fields: &Headers) -> Result<Option<&str>, Misuse> {
+fn host(fields: &Headers) -> Result<Option<&str>, InvalidInput> {
     let mut all = fields.all("host");
     let Some(host) = all.next() else {
         return Ok(None);
     };
     if host.is_empty() || !is_host(host) || all.next().is_some() {
-        return Err(Misuse::BadHeader);
+        return Err(InvalidInput::BadHeader);
     }
     // A host is ASCII.
     core::str::from_utf8(host)
         .map(Some)
-        .map_err(|_| Misuse::BadHeader)
+        .map_err(|_| InvalidInput::BadHeader)
 }
 
 fn answer(head: ResponseHead, body: Vec<u8>) -> Answer {

@@ -9,7 +9,7 @@ use super::{
     Request,
 };
 use crate::config::Config;
-use crate::error::Misuse;
+use crate::error::InvalidInput;
 use crate::http::{Headers, RequestHead, Response};
 
 impl Request {
@@ -47,7 +47,7 @@ impl Request {
         &self,
         config: &Config,
         accept: AcceptOptions,
-    ) -> Result<(http::Response<()>, Agreement), Misuse> {
+    ) -> Result<(http::Response<()>, Agreement), InvalidInput> {
         let (fields, agreement) = self.accept_fields(config, accept)?;
         let upgraded = fields.get("upgrade").is_some();
         let status = if upgraded {
@@ -94,13 +94,18 @@ impl ClientHandshake {
 
 impl Response {
     /// Returns the response as a type of the `http` crate.
-    pub fn into_http(self) -> Result<http::Response<alloc::vec::Vec<u8>>, Misuse> {
-        let status = StatusCode::from_u16(self.status).map_err(|_| Misuse::BadStatus)?;
+    pub fn into_http(self) -> Result<http::Response<alloc::vec::Vec<u8>>, InvalidInput> {
+        let status =
+            StatusCode::from_u16(self.status).map_err(|_| InvalidInput::BadStatus(self.status))?;
         build(status, &self.fields, self.body)
     }
 }
 
-fn build<B>(status: StatusCode, fields: &Headers, body: B) -> Result<http::Response<B>, Misuse> {
+fn build<B>(
+    status: StatusCode,
+    fields: &Headers,
+    body: B,
+) -> Result<http::Response<B>, InvalidInput> {
     let builder = http::Response::builder().status(status);
     fields
         .iter()
@@ -108,7 +113,7 @@ fn build<B>(status: StatusCode, fields: &Headers, body: B) -> Result<http::Respo
             builder.header(name, value)
         })
         .body(body)
-        .map_err(|_| Misuse::BadHeader)
+        .map_err(|_| InvalidInput::BadHeader)
 }
 
 fn collect(headers: &HeaderMap) -> Headers {

@@ -37,7 +37,7 @@ pub enum RedirectError {
 /// let response = Response::new(302).with("Location", "/new");
 /// assert_eq!(redirects.follow(&response), Ok(true));
 /// assert_eq!(redirects.url().to_string(), "ws://a/new");
-/// # Ok::<(), sansws_core::error::Misuse>(())
+/// # Ok::<(), sansws_core::error::InvalidInput>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Redirects {

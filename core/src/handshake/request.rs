@@ -8,7 +8,7 @@ use core::ops::Deref;
 
 use super::{Agreement, Refusal, accept_key, hold_own, is_key};
 use crate::config::Config;
-use crate::error::Misuse;
+use crate::error::InvalidInput;
 use crate::extension::{self, deflate};
 use crate::http::field::{has_token, is_host};
 use crate::http::{Headers, RequestHead, response};
@@ -125,7 +125,7 @@ impl Request {
         &self,
         config: &Config,
         accept: AcceptOptions,
-    ) -> Result<(Vec<u8>, Agreement), Misuse> {
+    ) -> Result<(Vec<u8>, Agreement), InvalidInput> {
         let (fields, agreement) = self.accept_fields(config, accept)?;
         let mut out = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
         response::write_fields(&fields, &mut out);
@@ -138,10 +138,10 @@ impl Request {
         &self,
         config: &Config,
         accept: AcceptOptions,
-    ) -> Result<(Headers, Agreement), Misuse> {
+    ) -> Result<(Headers, Agreement), InvalidInput> {
         response::check_fields(&accept.fields)?;
         if hold_own(&accept.fields) {
-            return Err(Misuse::BadHeader);
+            return Err(InvalidInput::BadHeader);
         }
         let mut fields = Headers::default();
         if let Some(accept) = &self.accept {
@@ -152,7 +152,7 @@ impl Request {
         if let Some(subprotocol) = &accept.subprotocol {
             // 4.2.2: "the value MUST be one that the client offered", or the client fails the connection
             if !self.head.subprotocols().contains(&subprotocol.as_str()) {
-                return Err(Misuse::Subprotocol);
+                return Err(InvalidInput::Subprotocol);
             }
             fields.push("Sec-WebSocket-Protocol", subprotocol.as_bytes());
         }

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Url;
-use crate::error::Misuse;
+use crate::error::InvalidInput;
 
 impl Url {
     /// Resolves a reference: a whole URL, or one that omits the parts it shares with this one. `http` and `https` become `ws` and
@@ -18,12 +18,12 @@ impl Url {
     /// let url: Url = "ws://a/rooms/1?x".parse()?;
     /// assert_eq!(url.join("../lobby")?.to_string(), "ws://a/lobby");
     /// assert_eq!(url.join("https://b/")?.to_string(), "wss://b/");
-    /// # Ok::<(), sansws_core::error::Misuse>(())
+    /// # Ok::<(), sansws_core::error::InvalidInput>(())
     /// ```
     ///
     /// # Errors
-    /// [`Misuse::BadUrl`] for another scheme, user information, or bytes that are not allowed in a URL.
-    pub fn join(&self, reference: &str) -> Result<Self, Misuse> {
+    /// [`InvalidInput::BadUrl`] for another scheme, user information, or bytes that are not allowed in a URL.
+    pub fn join(&self, reference: &str) -> Result<Self, InvalidInput> {
         let reference = reference.split('#').next().unwrap_or_default();
         if has_scheme(reference) {
             return foreign(reference);
@@ -51,10 +51,10 @@ impl Url {
 }
 
 /// Parses a URL from another party, which must not contain credentials.
-fn foreign(url: &str) -> Result<Url, Misuse> {
+fn foreign(url: &str) -> Result<Url, InvalidInput> {
     let url: Url = url.parse()?;
     if url.has_credentials() {
-        return Err(Misuse::BadUrl);
+        return Err(InvalidInput::BadUrl);
     }
     Ok(url)
 }
@@ -149,23 +149,23 @@ mod tests {
     #[test]
     fn schemes_hosts_and_what_is_none() {
         let base: Url = "wss://a:444/b?q".parse().unwrap();
-        let cases: &[(&str, Result<&str, Misuse>)] = &[
+        let cases: &[(&str, Result<&str, InvalidInput>)] = &[
             ("http://b/x", Ok("ws://b/x")),
             ("HTTPS://b:8443/x", Ok("wss://b:8443/x")),
             ("ws://b", Ok("ws://b/")),
             ("//b:1/x", Ok("wss://b:1/x")),
             ("/x:y", Ok("wss://a:444/x:y")),
             ("./x:y", Ok("wss://a:444/x:y")),
-            ("x:y", Err(Misuse::BadUrl)),
-            ("ftp://b/", Err(Misuse::BadUrl)),
-            ("mailto:me@b", Err(Misuse::BadUrl)),
-            ("https:x", Err(Misuse::BadUrl)),
-            ("https://me:pw@b/", Err(Misuse::BadUrl)),
-            ("//me@b/", Err(Misuse::BadUrl)),
-            ("//", Err(Misuse::BadUrl)),
-            ("/a b", Err(Misuse::BadUrl)),
-            ("/a\r\nX: y", Err(Misuse::BadUrl)),
-            ("/ä", Err(Misuse::BadUrl)),
+            ("x:y", Err(InvalidInput::BadUrl)),
+            ("ftp://b/", Err(InvalidInput::BadUrl)),
+            ("mailto:me@b", Err(InvalidInput::BadUrl)),
+            ("https:x", Err(InvalidInput::BadUrl)),
+            ("https://me:pw@b/", Err(InvalidInput::BadUrl)),
+            ("//me@b/", Err(InvalidInput::BadUrl)),
+            ("//", Err(InvalidInput::BadUrl)),
+            ("/a b", Err(InvalidInput::BadUrl)),
+            ("/a\r\nX: y", Err(InvalidInput::BadUrl)),
+            ("/ä", Err(InvalidInput::BadUrl)),
         ];
         for (reference, want) in cases {
             let got = base.join(reference).map(|url| url.to_string());

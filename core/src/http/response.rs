@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::error::Misuse;
+use crate::error::InvalidInput;
 use crate::http::{Headers, field, reason};
 
 /// A response: status, fields and body.
@@ -76,15 +76,15 @@ impl Response {
     /// Appends the response to `out`, with `Content-Length` and `Connection: close`.
     ///
     /// Nothing is written if a field would break the head, or if the status announces no response or a switch.
-    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), Misuse> {
+    pub fn write(&self, out: &mut Vec<u8>) -> Result<(), InvalidInput> {
         self.write_as(Framing::default(), out)
     }
 
     /// Encodes the response; another one may follow, and a HEAD request gets no body.
     #[doc(hidden)]
-    pub fn write_as(&self, framing: Framing, out: &mut Vec<u8>) -> Result<(), Misuse> {
+    pub fn write_as(&self, framing: Framing, out: &mut Vec<u8>) -> Result<(), InvalidInput> {
         if !(200..=599).contains(&self.status) {
-            return Err(Misuse::BadStatus);
+            return Err(InvalidInput::BadStatus(self.status));
         }
         check_fields(&self.fields)?;
         out.extend_from_slice(
@@ -129,11 +129,15 @@ pub struct Framing {
 }
 
 /// Returns whether all names are tokens and all values stay within their line.
-pub(crate) fn check_fields(fields: &Headers) -> Result<(), Misuse> {
+pub(crate) fn check_fields(fields: &Headers) -> Result<(), InvalidInput> {
     let fine = fields
         .iter()
         .all(|(name, value)| field::is_token(name) && field::is_value(value));
-    if fine { Ok(()) } else { Err(Misuse::BadHeader) }
+    if fine {
+        Ok(())
+    } else {
+        Err(InvalidInput::BadHeader)
+    }
 }
 
 pub(crate) fn write_fields(fields: &Headers, out: &mut Vec<u8>) {
@@ -193,13 +197,16 @@ mod tests {
         let mut out = Vec::new();
         assert_eq!(
             Response::new(403).with("X", "a\r\nB: c").write(&mut out),
-            Err(Misuse::BadHeader)
+            Err(InvalidInput::BadHeader)
         );
         assert_eq!(
             Response::new(403).with("X Y", "a").write(&mut out),
-            Err(Misuse::BadHeader)
+            Err(InvalidInput::BadHeader)
         );
-        assert_eq!(Response::new(101).write(&mut out), Err(Misuse::BadStatus));
+        assert_eq!(
+            Response::new(101).write(&mut out),
+            Err(InvalidInput::BadStatus(101))
+        );
         assert!(out.is_empty());
     }
 }

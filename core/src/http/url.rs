@@ -8,7 +8,7 @@ use core::fmt;
 use core::str::FromStr;
 
 use super::Credentials;
-use crate::error::Misuse;
+use crate::error::InvalidInput;
 
 /// A `ws://` or `wss://` URL.
 ///
@@ -93,22 +93,22 @@ impl Url {
 }
 
 impl FromStr for Url {
-    type Err = Misuse;
+    type Err = InvalidInput;
 
-    fn from_str(url: &str) -> Result<Self, Misuse> {
-        let (scheme, rest) = url.split_once("://").ok_or(Misuse::BadUrl)?;
+    fn from_str(url: &str) -> Result<Self, InvalidInput> {
+        let (scheme, rest) = url.split_once("://").ok_or(InvalidInput::BadUrl)?;
         // Redirects name http and https (RFC 6455 section 4.1 leaves following them to us).
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "ws" | "http" => false,
             "wss" | "https" => true,
-            _ => return Err(Misuse::BadUrl),
+            _ => return Err(InvalidInput::BadUrl),
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, target) = rest
             .find(['/', '?'])
             .map_or((rest, ""), |at| rest.split_at(at));
         if !target.bytes().all(|octet| octet.is_ascii_graphic()) {
-            return Err(Misuse::BadUrl);
+            return Err(InvalidInput::BadUrl);
         }
         let target = match target.bytes().next() {
             Some(b'/') => target.to_string(),
@@ -118,17 +118,17 @@ impl FromStr for Url {
             Some((userinfo, authority)) => (userinfo, authority),
             None => ("", authority),
         };
-        let credentials = credentials(userinfo).ok_or(Misuse::BadUrl)?;
+        let credentials = credentials(userinfo).ok_or(InvalidInput::BadUrl)?;
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => {
-                let (host, port) = rest.split_once(']').ok_or(Misuse::BadUrl)?;
+                let (host, port) = rest.split_once(']').ok_or(InvalidInput::BadUrl)?;
                 let fine = host.parse::<core::net::Ipv6Addr>().is_ok();
                 (
                     host,
                     if fine {
                         port
                     } else {
-                        return Err(Misuse::BadUrl);
+                        return Err(InvalidInput::BadUrl);
                     },
                 )
             }
@@ -145,7 +145,7 @@ impl FromStr for Url {
                     if fine {
                         port
                     } else {
-                        return Err(Misuse::BadUrl);
+                        return Err(InvalidInput::BadUrl);
                     },
                 )
             }
@@ -154,10 +154,10 @@ impl FromStr for Url {
         let port = match port.strip_prefix(':') {
             Some("") => default,
             Some(digits) if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
-                digits.parse().map_err(|_| Misuse::BadUrl)?
+                digits.parse().map_err(|_| InvalidInput::BadUrl)?
             }
             None if port.is_empty() => default,
-            Some(_) | None => return Err(Misuse::BadUrl),
+            Some(_) | None => return Err(InvalidInput::BadUrl),
         };
         Ok(Self {
             secure,
@@ -230,31 +230,31 @@ mod tests {
 
     #[test]
     fn three_parts() {
-        let cases: &[(&str, Result<&str, Misuse>)] = &[
+        let cases: &[(&str, Result<&str, InvalidInput>)] = &[
             ("ws://a", Ok("ws://a/")),
             ("WS://A:80/x", Ok("ws://a/x")),
             ("wss://a:80?q=1#f", Ok("wss://a:80/?q=1")),
             ("ws://[::1]:9001/", Ok("ws://[::1]:9001/")),
             ("https://a/b", Ok("wss://a/b")),
             ("ws://a:/", Ok("ws://a/")),
-            ("ftp://a", Err(Misuse::BadUrl)),
-            ("ws:/a", Err(Misuse::BadUrl)),
-            ("ws://", Err(Misuse::BadUrl)),
-            ("ws://a:99999", Err(Misuse::BadUrl)),
-            ("ws://a:+1", Err(Misuse::BadUrl)),
+            ("ftp://a", Err(InvalidInput::BadUrl)),
+            ("ws:/a", Err(InvalidInput::BadUrl)),
+            ("ws://", Err(InvalidInput::BadUrl)),
+            ("ws://a:99999", Err(InvalidInput::BadUrl)),
+            ("ws://a:+1", Err(InvalidInput::BadUrl)),
             ("ws://me:pw@A:80/x", Ok("ws://a/x")),
             ("ws://me@[::1]:1", Ok("ws://[::1]:1/")),
             ("ws://:@a", Ok("ws://a/")),
-            ("ws://me:pw@", Err(Misuse::BadUrl)),
-            ("ws://m%3ae:pw@a", Err(Misuse::BadUrl)),
-            ("ws://me:%0d%0apw@a", Err(Misuse::BadUrl)),
-            ("ws://me:pw%@a", Err(Misuse::BadUrl)),
-            ("ws://me:%ff@a", Err(Misuse::BadUrl)),
-            ("ws://a/b c", Err(Misuse::BadUrl)),
-            ("ws://a/\r\nX: y", Err(Misuse::BadUrl)),
-            ("ws://a b/", Err(Misuse::BadUrl)),
-            ("ws://[::1/", Err(Misuse::BadUrl)),
-            ("ws://[::1]x", Err(Misuse::BadUrl)),
+            ("ws://me:pw@", Err(InvalidInput::BadUrl)),
+            ("ws://m%3ae:pw@a", Err(InvalidInput::BadUrl)),
+            ("ws://me:%0d%0apw@a", Err(InvalidInput::BadUrl)),
+            ("ws://me:pw%@a", Err(InvalidInput::BadUrl)),
+            ("ws://me:%ff@a", Err(InvalidInput::BadUrl)),
+            ("ws://a/b c", Err(InvalidInput::BadUrl)),
+            ("ws://a/\r\nX: y", Err(InvalidInput::BadUrl)),
+            ("ws://a b/", Err(InvalidInput::BadUrl)),
+            ("ws://[::1/", Err(InvalidInput::BadUrl)),
+            ("ws://[::1]x", Err(InvalidInput::BadUrl)),
         ];
         for (url, want) in cases {
             let got = url.parse::<Url>().map(|url| url.to_string());

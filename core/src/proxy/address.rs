@@ -9,7 +9,7 @@ use core::str::FromStr;
 
 use super::{Credentials, HttpTunnel, ProxyHandshake, Socks5, TunnelError};
 use crate::config::Limits;
-use crate::error::Misuse;
+use crate::error::InvalidInput;
 
 /// A proxy, given by its URL: `http://` (CONNECT), `https://` (CONNECT over TLS to the proxy) or `socks5://`; `socks5h://` is equivalent,
 /// because the proxy always resolves the name of the target. The default ports are 80, 443 and 1080.
@@ -19,7 +19,7 @@ use crate::error::Misuse;
 /// let proxy: Proxy = "socks5://me:p%40ss@[::1]:9050".parse()?;
 /// assert_eq!((proxy.host(), proxy.port()), ("::1", 9050));
 /// assert_eq!(proxy.to_string(), "socks5://[::1]:9050"); // shown without its credentials
-/// # Ok::<(), sansws_core::error::Misuse>(())
+/// # Ok::<(), sansws_core::error::InvalidInput>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
@@ -91,16 +91,16 @@ impl Proxy {
 }
 
 impl FromStr for Proxy {
-    type Err = Misuse;
+    type Err = InvalidInput;
 
-    /// User name and password are percent-decoded. A path, a query or another scheme is [`Misuse::BadProxy`].
-    fn from_str(url: &str) -> Result<Self, Misuse> {
-        let (scheme, rest) = url.split_once("://").ok_or(Misuse::BadProxy)?;
+    /// User name and password are percent-decoded. A path, a query or another scheme is [`InvalidInput::BadProxy`].
+    fn from_str(url: &str) -> Result<Self, InvalidInput> {
+        let (scheme, rest) = url.split_once("://").ok_or(InvalidInput::BadProxy)?;
         let kind = match scheme.to_ascii_lowercase().as_str() {
             "http" => Kind::Http,
             "https" => Kind::Https,
             "socks5" | "socks5h" => Kind::Socks5,
-            _ => return Err(Misuse::BadProxy),
+            _ => return Err(InvalidInput::BadProxy),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let (user, place) = match rest.rsplit_once('@') {
@@ -108,16 +108,16 @@ impl FromStr for Proxy {
             None => (None, rest),
         };
         let credentials = match user {
-            Some(user) => Some(Credentials::from_userinfo(user).ok_or(Misuse::BadProxy)?),
+            Some(user) => Some(Credentials::from_userinfo(user).ok_or(InvalidInput::BadProxy)?),
             None => None,
         };
-        let (host, port) = place_of(place).ok_or(Misuse::BadProxy)?;
+        let (host, port) = place_of(place).ok_or(InvalidInput::BadProxy)?;
         let port = match port {
             "" => kind.port(),
             digits if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
-                digits.parse().map_err(|_| Misuse::BadProxy)?
+                digits.parse().map_err(|_| InvalidInput::BadProxy)?
             }
-            _ => return Err(Misuse::BadProxy),
+            _ => return Err(InvalidInput::BadProxy),
         };
         Ok(Self {
             kind,
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn urls_of_proxies() {
-        let cases: &[(&str, Result<(&str, Option<(&str, &str)>), Misuse>)] = &[
+        let cases: &[(&str, Result<(&str, Option<(&str, &str)>), InvalidInput>)] = &[
             ("http://a", Ok(("http://a:80", None))),
             ("HTTP://A:3128/", Ok(("http://a:3128", None))),
             ("socks5://127.0.0.1", Ok(("socks5://127.0.0.1:1080", None))),
@@ -176,25 +176,25 @@ mod tests {
                 Ok(("http://a:1", Some(("me", "p:@\u{e4}%")))),
             ),
             ("http://me:p@w@a:1", Ok(("http://a:1", Some(("me", "p@w"))))),
-            ("a:3128", Err(Misuse::BadProxy)),
+            ("a:3128", Err(InvalidInput::BadProxy)),
             ("https://me:pw@a", Ok(("https://a:443", Some(("me", "pw"))))),
             ("HTTPS://A:80/", Ok(("https://a:80", None))),
-            ("wss://a", Err(Misuse::BadProxy)),
-            ("socks4://a", Err(Misuse::BadProxy)),
-            ("http://", Err(Misuse::BadProxy)),
-            ("http://me:pw@", Err(Misuse::BadProxy)),
-            ("http://a:99999", Err(Misuse::BadProxy)),
-            ("http://a:+1", Err(Misuse::BadProxy)),
-            ("http://a:1:2", Err(Misuse::BadProxy)),
-            ("http://a/path", Err(Misuse::BadProxy)),
-            ("http://a?x", Err(Misuse::BadProxy)),
-            ("http://a b", Err(Misuse::BadProxy)),
-            ("http://[a]", Err(Misuse::BadProxy)),
-            ("http://[::1]x", Err(Misuse::BadProxy)),
-            ("http://m%6:pw@a", Err(Misuse::BadProxy)),
-            ("http://m%zz:pw@a", Err(Misuse::BadProxy)),
-            ("http://m%ff:pw@a", Err(Misuse::BadProxy)),
-            ("http://a\r\nX: y", Err(Misuse::BadProxy)),
+            ("wss://a", Err(InvalidInput::BadProxy)),
+            ("socks4://a", Err(InvalidInput::BadProxy)),
+            ("http://", Err(InvalidInput::BadProxy)),
+            ("http://me:pw@", Err(InvalidInput::BadProxy)),
+            ("http://a:99999", Err(InvalidInput::BadProxy)),
+            ("http://a:+1", Err(InvalidInput::BadProxy)),
+            ("http://a:1:2", Err(InvalidInput::BadProxy)),
+            ("http://a/path", Err(InvalidInput::BadProxy)),
+            ("http://a?x", Err(InvalidInput::BadProxy)),
+            ("http://a b", Err(InvalidInput::BadProxy)),
+            ("http://[a]", Err(InvalidInput::BadProxy)),
+            ("http://[::1]x", Err(InvalidInput::BadProxy)),
+            ("http://m%6:pw@a", Err(InvalidInput::BadProxy)),
+            ("http://m%zz:pw@a", Err(InvalidInput::BadProxy)),
+            ("http://m%ff:pw@a", Err(InvalidInput::BadProxy)),
+            ("http://a\r\nX: y", Err(InvalidInput::BadProxy)),
         ];
         for (url, want) in cases {
             let got = url.parse::<Proxy>();

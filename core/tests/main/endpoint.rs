@@ -10,7 +10,7 @@ use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Deflate};
 use sansws_core::connection::endpoint::{Event, PeerError};
 use sansws_core::connection::{Endpoint, Expired, State, TransportAction};
-use sansws_core::error::Misuse;
+use sansws_core::error::{InvalidInput, SendError};
 use sansws_core::handshake::{AcceptOptions, ClientOptions, Failure, Refusal, Request};
 use sansws_core::http::Response;
 use sansws_core::message::{Assembly, Message, PreparedMessage};
@@ -190,7 +190,7 @@ fn a_whole_life() {
     let config = config();
     let (mut server, mut client) = (End::server(&config), End::client(&config));
     server.echo = true;
-    assert_eq!(client.endpoint.send("early"), Err(Misuse::OutOfTurn));
+    assert_eq!(client.endpoint.send("early"), Err(SendError::NotOpen));
     assert_eq!(
         server.feed(&client.output()),
         [Got::Request("/chat".into())]
@@ -261,7 +261,7 @@ fn who_is_refused_gets_the_answer_and_is_not_listened_to() {
                 TransportAction::Keep,
                 "the answer is unsent"
             );
-            assert_eq!(server.endpoint.send("x"), Err(Misuse::Closing));
+            assert_eq!(server.endpoint.send("x"), Err(SendError::Closing));
             assert_eq!(status(&server.output()), answer);
             if !ends_at_once {
                 assert_eq!(
@@ -299,7 +299,7 @@ fn a_request_comes_in_time_and_is_decided_on_in_time() {
         );
         assert_eq!(server.endpoint.deadline(), Some(after(15)));
         let late = server.endpoint.refuse(after(11), &Response::new(404));
-        assert_eq!(late, Err(Misuse::Closing));
+        assert_eq!(late, Err(InvalidInput::TooLate));
     }
     let mut client = End::client(&config());
     let _ = client.output();
@@ -330,7 +330,7 @@ fn what_follows_a_request_waits_for_the_decision() {
     assert_eq!(server.receive(), []);
     let bad = AcceptOptions::default().header("Upgrade", "h2c");
     let accepted = server.endpoint.accept(Instant::ZERO, &requests[0], bad);
-    assert_eq!(accepted, Err(Misuse::BadHeader), "it still waits");
+    assert_eq!(accepted, Err(InvalidInput::BadHeader), "it still waits");
     accept(&mut server.endpoint, Instant::ZERO, &requests[0]);
     assert_eq!(server.receive(), [Got::Message("early".into())]);
     assert_eq!(server.endpoint.transport_action(), TransportAction::Drop);

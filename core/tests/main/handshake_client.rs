@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sansws_core::config::{Config, Deflate, Limits};
-use sansws_core::error::Misuse;
+use sansws_core::error::InvalidInput;
 use sansws_core::handshake::{Answer, ClientHandshake, ClientOptions, Failure, accept_key};
 use sansws_core::http::{Headers, Response};
 use sansws_core::random::Seed;
@@ -119,11 +119,11 @@ fn a_client_asks_as_section_4_1_says() {
         },
         Seed::new([6; 32]).nonce(),
     );
-    assert!(matches!(misuse, Err(Misuse::BadHeader)), "{misuse:?}");
+    assert!(matches!(misuse, Err(InvalidInput::BadHeader)), "{misuse:?}");
 }
 
 /// What is asked of a URL with these fields.
-fn asked(url: &str, fields: &[(&str, &str)]) -> Result<String, Misuse> {
+fn asked(url: &str, fields: &[(&str, &str)]) -> Result<String, InvalidInput> {
     let options = ClientOptions {
         subprotocols: Vec::new(),
         fields: fields.iter().copied().collect(),
@@ -145,10 +145,10 @@ fn a_host_of_the_caller_stands_in_the_place_of_the_urls() {
     }
     for host in ["", "a b", "a/b", "me@a", "a:b", "ä", "a\r\nX: y"] {
         let refused = asked("ws://a/", &[("Host", host)]);
-        assert_eq!(refused, Err(Misuse::BadHeader), "{host:?}");
+        assert_eq!(refused, Err(InvalidInput::BadHeader), "{host:?}");
     }
     let twice = asked("ws://a/", &[("Host", "a"), ("host", "a")]);
-    assert_eq!(twice, Err(Misuse::BadHeader));
+    assert_eq!(twice, Err(InvalidInput::BadHeader));
 }
 
 #[test]

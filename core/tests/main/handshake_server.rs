@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sansws_core::config::{Config, Deflate, Limits};
-use sansws_core::error::Misuse;
+use sansws_core::error::InvalidInput;
 use sansws_core::handshake::{AcceptOptions, Refusal, Request, ServerHandshake};
 use sansws_core::http::Headers;
 
@@ -404,5 +404,5 @@ fn a_subprotocol_is_chosen_in_its_own_case_only_and_the_origin_is_told() {
         ..AcceptOptions::default()
     };
     let accepted = request.accept(&Config::default(), accept);
-    assert_eq!(accepted.map(|_| ()), Err(Misuse::Subprotocol));
+    assert_eq!(accepted.map(|_| ()), Err(InvalidInput::Subprotocol));
 }

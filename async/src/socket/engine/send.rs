@@ -9,7 +9,7 @@ use crate::socket::engine::{Engine, Error, GATHERED, Result};
 use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
 use sansws_core::connection::Connection;
-use sansws_core::error::Misuse;
+use sansws_core::error::SendError;
 use sansws_core::time::Duration;
 
 /// Number of sends after which input is checked, however fast they come.
@@ -26,7 +26,7 @@ impl<T: Transport> Engine<T> {
     /// Waits until a message would be accepted.
     ///
     /// # Errors
-    /// The end of the connection, once known; [`Misuse::Closing`] once we close.
+    /// The end of the connection, once known; [`SendError::Closing`] once we close.
     pub(crate) fn poll_ready(
         &mut self,
         cx: &Context<'_>,
@@ -85,13 +85,13 @@ impl<T: Transport> Engine<T> {
     fn poll_refusal(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<Error> {
         loop {
             if self.said != 0 {
-                return Poll::Ready(Misuse::Closing.into());
+                return Poll::Ready(SendError::Closing.into());
             }
             if self.is_ended() {
                 return Poll::Ready(self.end_error());
             }
             if !self.connection.is_output_over() {
-                return Poll::Ready(Misuse::Closing.into());
+                return Poll::Ready(SendError::Closing.into());
             }
             if self.look(cx, party) {
                 continue;
@@ -156,7 +156,7 @@ impl<T: Transport> Engine<T> {
     /// Sends something that the connection encodes; see the [module](crate::socket) for when it leaves.
     pub(crate) fn send(
         &mut self,
-        send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
+        send: impl FnOnce(&mut Connection) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         if !self.accepts() && self.is_answering() {
             self.answers -= 1;
@@ -182,7 +182,7 @@ impl<T: Transport> Engine<T> {
     /// Sends the end of a message.
     pub(crate) fn send_message(
         &mut self,
-        send: impl FnOnce(&mut Connection) -> Result<(), Misuse>,
+        send: impl FnOnce(&mut Connection) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         self.send(send)?;
         self.counts.sent += 1;

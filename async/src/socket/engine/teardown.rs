@@ -8,7 +8,7 @@ use crate::metrics::ClosedBy;
 use crate::socket::engine::{Engine, Error, Result};
 use crate::transport::Transport;
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::error::{Misuse, Violation};
+use sansws_core::error::{SendError, Violation};
 
 /// How it ended.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl<T: Transport> Engine<T> {
         let violated = |violation| is(Error::Violation(violation));
         let told = self.is_ended() && is(self.disconnected())
             || self.violation().is_some_and(violated)
-            || !self.connection.is_open() && is(Misuse::Closing.into());
+            || !self.connection.is_open() && is(SendError::Closing.into());
         told.then(|| (CloseCode::NORMAL, String::new()))
     }
 

@@ -2,7 +2,7 @@
 
 use sansws_async::{ConnectOptions, Error, ServerOptions};
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::error::Misuse;
+use sansws_core::error::{InvalidInput, SendError};
 use sansws_core::frame::MessageKind;
 
 use super::messages::echo;
@@ -37,7 +37,7 @@ fn we_close<R: Runtime>(side: Side) {
             assert_eq!(socket.closed(), ended);
             let after = socket.send_text("late").await;
             assert!(
-                matches!(after, Err(Error::Misuse(Misuse::Closing))),
+                matches!(after, Err(Error::Send(SendError::Closing))),
                 "{after:?}"
             );
             match socket.receive().await {
@@ -50,7 +50,10 @@ fn we_close<R: Runtime>(side: Side) {
         for code in [999, 1004, 1005, 1006, 1015, 2999, 5000] {
             let refused = socket.close(code, "").await;
             assert!(
-                matches!(refused, Err(Error::Misuse(Misuse::ReservedCode))),
+                matches!(
+                    refused,
+                    Err(Error::InvalidInput(InvalidInput::ReservedCode(_)))
+                ),
                 "{code}: {refused:?}"
             );
         }

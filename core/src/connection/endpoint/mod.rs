@@ -16,7 +16,7 @@ use super::output::Output;
 use super::{Connection, State, TransportAction};
 use crate::close::CloseCode;
 use crate::config::Config;
-use crate::error::Misuse;
+use crate::error::{InvalidInput, SendError};
 use crate::handshake::{
     AcceptOptions, Answer, ClientHandshake, ClientOptions, Refusal, Request, ServerHandshake,
 };
@@ -133,7 +133,7 @@ impl Endpoint {
         options: ClientOptions,
         seed: Seed,
         now: Instant,
-    ) -> Result<Self, Misuse> {
+    ) -> Result<Self, InvalidInput> {
         let handshake = ClientHandshake::new(&config, url, options, seed.nonce())?;
         let mut output = Output::default();
         output.append(|out| out.extend_from_slice(handshake.request()));
@@ -156,16 +156,16 @@ impl Endpoint {
     /// Accepts the request: the response is queued, and messages may be sent.
     ///
     /// # Errors
-    /// [`Misuse::OutOfTurn`] when no request waits for a decision, [`Misuse::Closing`] when the decision took too long. Otherwise
+    /// [`InvalidInput::OutOfTurn`] when no request waits for a decision, [`InvalidInput::TooLate`] when the decision took too long. Otherwise
     /// `accept` contains values that are not allowed in a response, and the request still waits.
     pub fn accept(
         &mut self,
         now: Instant,
         request: &Request,
         accept: AcceptOptions,
-    ) -> Result<(), Misuse> {
+    ) -> Result<(), InvalidInput> {
         let Stage::Deciding { config, .. } = &self.stage else {
-            return Err(self.misuse());
+            return Err(self.undecidable());
         };
         let (response, agreement) = request.accept(config, accept)?;
         let mut connection = Connection::server(Arc::clone(config), &agreement, now);
@@ -178,9 +178,9 @@ impl Endpoint {
     ///
     /// # Errors
     /// As for [`accept`](Self::accept); or the status of the response does not refuse, or it contains values that are not allowed.
-    pub fn refuse(&mut self, now: Instant, response: &Response) -> Result<(), Misuse> {
+    pub fn refuse(&mut self, now: Instant, response: &Response) -> Result<(), InvalidInput> {
         let Stage::Deciding { config, .. } = &self.stage else {
-            return Err(self.misuse());
+            return Err(self.undecidable());
         };
         let mut octets = Vec::new();
         response.write(&mut octets)?;
@@ -486,9 +486,9 @@ impl Endpoint {
     /// Sends an owned message.
     ///
     /// # Errors
-    /// [`Misuse::OutOfTurn`] before the handshake is done, [`Misuse::Closing`] once the connection closes or was refused,
-    /// [`Misuse::Full`] when the write queue is full.
-    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Misuse> {
+    /// [`SendError::NotOpen`] before the handshake is done, [`SendError::Closing`] once the connection closes or was refused,
+    /// [`SendError::QueueFull`] when the write queue is full.
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         self.opened()?.send(message)
     }
 
@@ -496,35 +496,43 @@ impl Endpoint {
     ///
     /// # Errors
     /// As for [`send`](Self::send).
-    pub fn send_payload(&mut self, payload: Payload<'_>) -> Result<(), Misuse> {
+    pub fn send_payload(&mut self, payload: Payload<'_>) -> Result<(), SendError> {
         self.opened()?.send_payload(payload)
     }
 
     /// Starts the closing handshake; see [`Connection::close`].
     ///
     /// # Errors
-    /// [`Misuse::OutOfTurn`] before the handshake is done, when only the transport could be closed; [`Misuse::Closing`] when it has
+    /// [`SendError::NotOpen`] before the handshake is done, when only the transport could be closed; [`SendError::Closing`] when it has
     /// started.
     pub fn close(
         &mut self,
         now: Instant,
         code: Option<CloseCode>,
         reason: &str,
-    ) -> Result<(), Misuse> {
+    ) -> Result<(), SendError> {
         self.opened()?.close(now, code, reason)
     }
 
-    fn opened(&mut self) -> Result<&mut Connection, Misuse> {
-        let misuse = self.misuse();
-        self.connection_mut().ok_or(misuse)
+    fn opened(&mut self) -> Result<&mut Connection, SendError> {
+        let error = match self.stage {
+            Stage::Refusing { .. } | Stage::Over => SendError::Closing,
+            Stage::Awaiting { .. }
+            | Stage::Deciding { .. }
+            | Stage::Dialing(_)
+            | Stage::Open(_) => SendError::NotOpen,
+        };
+        self.connection_mut().ok_or(error)
     }
 
-    /// Returns why an operation is not possible at this stage.
-    const fn misuse(&self) -> Misuse {
+    /// Returns why no request can be decided on at this stage.
+    const fn undecidable(&self) -> InvalidInput {
         match self.stage {
-            Stage::Refusing { .. } | Stage::Over => Misuse::Closing,
-            Stage::Awaiting { .. } | Stage::Deciding { .. } => Misuse::OutOfTurn,
-            Stage::Dialing(_) | Stage::Open(_) => Misuse::OutOfTurn,
+            Stage::Refusing { .. } | Stage::Over => InvalidInput::TooLate,
+            Stage::Awaiting { .. }
+            | Stage::Deciding { .. }
+            | Stage::Dialing(_)
+            | Stage::Open(_) => InvalidInput::OutOfTurn,
         }
     }
 
