@@ -68,7 +68,7 @@ pub(super) fn ended(error: &Error) -> Ended {
         Error::Violation(_)
         | Error::Handshake(_)
         | Error::Redirect(_)
-        | Error::Send(_)
+        | Error::NotSent(_)
         | Error::InvalidInput(_)
         | Error::BadUrl { .. }
         | Error::BadHeader { .. }

@@ -167,7 +167,7 @@ mod tests {
         assert!(error.find::<Error>().is_none());
         assert!(matches!(error.into(), Error::Other(_)));
         let error = HandlerError::from(Error::from(SendError::Closing));
-        assert!(matches!(error.into(), Error::Send(SendError::Closing)));
+        assert!(matches!(error.into(), Error::NotSent(SendError::Closing)));
         let text = HandlerError::from("a text").to_string();
         assert_eq!(text, "a text");
     }

@@ -51,7 +51,7 @@ pub enum Error {
     Violation(Violation),
     /// Something cannot be sent now, such as while the connection is closing or its write queue is full.
     #[error(transparent)]
-    Send(#[from] SendError),
+    NotSent(#[from] SendError),
     /// A value that the caller passed may not be used.
     #[error(transparent)]
     InvalidInput(#[from] InvalidInput),

@@ -248,7 +248,7 @@ impl<O: HubEnv> Hub<O> {
 }
 
 impl<O> Hub<O> {
-    /// Publishes a message to a group. Nothing happens until it is awaited, or [`now`](Publish::now) is called.
+    /// Publishes a message to a group. Nothing happens until it is awaited, or [`try_publish`](Publish::try_publish) is called.
     pub fn publish(
         &self,
         group: impl Into<String>,

@@ -84,7 +84,7 @@ impl Publish {
         self
     }
 
-    /// Does not keep it in the history; see [`unsaved`](hub::PublishOptions::unsaved).
+    /// Does not keep it in the history; see [`PublishOptions::without_history`](hub::PublishOptions::without_history).
     pub const fn without_history(mut self) -> Self {
         self.draft.options.without_history = true;
         self

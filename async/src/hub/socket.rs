@@ -219,7 +219,7 @@ macro_rules! member {
             }
 
             /// Publishes a message to a group as this connection, subject to its rate limit. Nothing happens until it is
-            /// awaited, or [`now`](Publish::now) is called. It still publishes after the connection has ended, so that the
+            /// awaited, or [`try_publish`](Publish::try_publish) is called. It still publishes after the connection has ended, so that the
             /// peer's earlier messages are not lost.
             pub fn publish(
                 &self,

@@ -237,7 +237,7 @@ const fn word(error: &Error) -> &'static str {
         Error::Io(_) => "io",
         Error::Disconnect(_) => "disconnect",
         Error::Violation(_) => "violation",
-        Error::Send(_)
+        Error::NotSent(_)
         | Error::InvalidInput(_)
         | Error::BadHeader { .. }
         | Error::BadUrl { .. } => "misuse",

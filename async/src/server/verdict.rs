@@ -122,7 +122,7 @@ fn of_error<T: Transport>(error: &Error, own: &Shared<T>) -> Option<Verdict> {
         Error::Violation(_) | Error::Io(_) if own.engine().has_met(error) => {
             Some(Verdict::over(Blame::Peer))
         }
-        Error::Send(error) => of_value(error, own),
+        Error::NotSent(error) => of_value(error, own),
         Error::Param(param) => of_value(param, own),
         Error::Request(request) => of_value(request, own),
         Error::Hub(hub) => of_value(hub, own),

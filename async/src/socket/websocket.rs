@@ -385,7 +385,7 @@ macro_rules! writing {
             /// dropped.
             ///
             /// # Errors
-            /// [`InvalidInput::ReservedCode`] when `code` may not be sent.
+            /// [`InvalidInput::ReservedCode`](sansws_core::error::InvalidInput::ReservedCode) when `code` may not be sent.
             pub async fn close(
                 &mut self,
                 code: u16,
@@ -479,5 +479,5 @@ impl<T: Transport> fmt::Debug for WriteHalf<T> {
 
 /// Sending after we started to close is a misuse.
 pub(crate) const fn is_closing(error: &Error) -> bool {
-    matches!(error, Error::Send(SendError::Closing))
+    matches!(error, Error::NotSent(SendError::Closing))
 }

@@ -232,10 +232,10 @@ fn messages_over_several_connections_and_what_it_says_of_itself() {
         other => panic!("{other:?}"),
     }
     let refused = net.run(client.send_text("late"));
-    assert!(matches!(refused, Err(Error::Send(SendError::Stopped))));
+    assert!(matches!(refused, Err(Error::NotSent(SendError::Stopped))));
     assert!(matches!(
         net.run(client.ready()),
-        Err(Error::Send(SendError::Stopped))
+        Err(Error::NotSent(SendError::Stopped))
     ));
     assert_eq!((net.dials(), net.left()), (4, 0));
 }
@@ -303,7 +303,7 @@ fn a_full_queue_says_so_and_keeps_what_it_has() {
     net.fail(io::Error::from(io::ErrorKind::ConnectionRefused));
     writes_down(&net, &log);
     let mut client = client(&net).queue(2, 10);
-    let full = |sent| matches!(sent, Err(Error::Send(SendError::QueueFull)));
+    let full = |sent| matches!(sent, Err(Error::NotSent(SendError::QueueFull)));
     assert!(full(net.run(client.send_text("eleven char"))));
     net.run(client.send_text("first")).unwrap();
     assert!(full(net.run(client.send_text("second"))));
@@ -325,7 +325,7 @@ fn without_a_queue_sending_needs_a_connection() {
     let mut client = client(&net).queue(0, 0);
     for _ in 0..3 {
         let sent = net.run(client.send_text("x"));
-        assert!(matches!(sent, Err(Error::Send(SendError::QueueFull))));
+        assert!(matches!(sent, Err(Error::NotSent(SendError::QueueFull))));
     }
     net.run(client.ready()).unwrap();
     net.run(client.send_text("y")).unwrap();

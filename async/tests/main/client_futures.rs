@@ -88,7 +88,7 @@ async fn restless(mut client: Client<Net>, mut seed: u64) -> (Vec<String>, Vec<S
                 let text = format!("message {number}");
                 match impatient(client.send_text(text.clone()), patience).await {
                     Some(Ok(())) => sent.push(text),
-                    Some(Err(Error::Send(SendError::QueueFull))) | None => {}
+                    Some(Err(Error::NotSent(SendError::QueueFull))) | None => {}
                     Some(Err(error)) => panic!("{error}"),
                 }
             }
@@ -239,7 +239,7 @@ fn it_is_closed_at_any_time() {
         // The first close is dropped half done; any later call goes on with it.
         net.run(impatient(one.close(4001, "bye"), 1));
         let sent = net.run(one.send_text("late"));
-        assert!(matches!(sent, Err(Error::Send(SendError::Stopped))));
+        assert!(matches!(sent, Err(Error::NotSent(SendError::Stopped))));
         assert_eq!(net.run(one.receive()).unwrap(), None);
         assert!(closed(&one).is_some_and(|closed| closed.clean));
         assert!(take(&log)[0].contains("4001"));
@@ -259,7 +259,7 @@ fn a_close_counts_for_more_than_what_it_finds_half_done() {
     assert!(matches!(one.state(), ClientState::Connecting));
     net.run(impatient(one.close(1000, ""), 1));
     let sent = net.run(one.send_text("late"));
-    assert!(matches!(sent, Err(Error::Send(SendError::Stopped))));
+    assert!(matches!(sent, Err(Error::NotSent(SendError::Stopped))));
     assert_eq!(net.run(one.receive()).unwrap(), None);
     assert!(matches!(one.state(), ClientState::Stopped(Stop::Closed(_))));
     assert_eq!((one.queued(), net.dials()), (0, 1));

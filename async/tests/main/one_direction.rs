@@ -269,7 +269,7 @@ fn a_normal_close_and_a_broken_protocol_are_told_to_who_sends_too() {
     let (_wire, mut socket) = client(Config::default());
     socket.start_close(None, "");
     let refused = done(socket.send("late"));
-    assert!(matches!(refused, Err(Error::Send(SendError::Closing))));
+    assert!(matches!(refused, Err(Error::NotSent(SendError::Closing))));
 }
 
 #[test]

@@ -386,7 +386,7 @@ fn a_client_survives_a_restart_and_sends_what_was_queued<R: Runtime>() {
         }
         let full = client.send_text("one too many").await;
         assert!(
-            matches!(full, Err(Error::Send(SendError::QueueFull))),
+            matches!(full, Err(Error::NotSent(SendError::QueueFull))),
             "{full:?}"
         );
         // Some attempts fail.

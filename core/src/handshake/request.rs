@@ -24,7 +24,7 @@ pub struct Request {
 /// Options for accepting a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcceptOptions {
-    /// The subprotocol; it must be one of the offered ones. See [`RequestHead::choose`].
+    /// The subprotocol; it must be one of the offered ones. See [`RequestHead::select_subprotocol`].
     pub subprotocol: Option<String>,
     /// Additional fields of the response, such as `Set-Cookie`.
     pub fields: Headers,

@@ -15,7 +15,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`HubError::BadName`], [`HubError::MetadataTooLong`], [`HubError::Down`] for channels elsewhere; for a channel of this node also
-    /// [`HubError::Gone`], [`HubError::TooManyGroups`], [`HubError::Crowded`], [`HubError::Draining`].
+    /// [`HubError::Gone`], [`HubError::TooManyGroups`], [`HubError::TooManyGroupsInHub`], [`HubError::Draining`].
     pub fn instruct(
         &mut self,
         now: Instant,

@@ -20,7 +20,7 @@ impl Hub {
     /// Opens a channel for a connection.
     ///
     /// # Errors
-    /// [`HubError::TooManyChannels`], [`HubError::BadName`] for the user, [`HubError::MetadataTooLong`], [`HubError::Crowded`].
+    /// [`HubError::TooManyChannels`], [`HubError::BadName`] for the user, [`HubError::MetadataTooLong`], [`HubError::TooManyGroupsInHub`].
     pub fn open(&mut self, now: Instant, open: ChannelOptions) -> Result<ChannelId, HubError> {
         if self.seats.count() >= self.options.max_channels {
             return Err(HubError::TooManyChannels);
@@ -152,7 +152,7 @@ impl Hub {
     /// Joining twice is not an error. A second join that requests recovery replays nothing.
     ///
     /// # Errors
-    /// [`HubError::Gone`], [`HubError::BadName`], [`HubError::TooManyGroups`], [`HubError::Crowded`], [`HubError::RateLimited`],
+    /// [`HubError::Gone`], [`HubError::BadName`], [`HubError::TooManyGroups`], [`HubError::TooManyGroupsInHub`], [`HubError::RateLimited`],
     /// [`HubError::Draining`].
     pub fn join(
         &mut self,

@@ -274,7 +274,10 @@ impl Peer {
             let answered = match step.event {
                 // 2. The opening handshake: accept every valid request. `refuse` would send our own response.
                 Some(Event::Request(request)) => {
-                    endpoint.accept(now, &request, AcceptOptions::default())
+                    if let Err(error) = endpoint.accept(now, &request, AcceptOptions::default()) {
+                        eprintln!("{error}");
+                    }
+                    Ok(())
                 }
                 // 3. Messages.
                 Some(Event::Text(text)) => endpoint.send_payload(Payload::Text(text)),
@@ -284,8 +287,8 @@ impl Peer {
                 Some(Event::Open(_) | Event::Refused(_) | Event::Piece(_)) | None => Ok(()),
             };
             // Never full: nothing is received above the high-water mark, which is below the limit of the queue.
-            if let Err(misuse) = answered {
-                eprintln!("{misuse}");
+            if let Err(error) = answered {
+                eprintln!("{error}");
             }
             octets = octets.get_mut(consumed..).unwrap_or_default();
             if !more {

@@ -37,7 +37,7 @@ fn we_close<R: Runtime>(side: Side) {
             assert_eq!(socket.closed(), ended);
             let after = socket.send_text("late").await;
             assert!(
-                matches!(after, Err(Error::Send(SendError::Closing))),
+                matches!(after, Err(Error::NotSent(SendError::Closing))),
                 "{after:?}"
             );
             match socket.receive().await {
