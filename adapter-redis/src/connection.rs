@@ -32,7 +32,7 @@ pub(crate) struct Pushed {
 #[derive(Debug, Default)]
 struct Waiting {
     pushes: VecDeque<Push>,
-    octets: usize,
+    bytes: usize,
     /// Why nothing more will arrive.
     ended: Option<&'static str>,
     waker: Option<Waker>,
@@ -55,7 +55,7 @@ impl Pushed {
     fn take_in(&self, info: PushInfo) {
         let mut data = info.data.into_iter();
         let mut next = || match data.next() {
-            Some(Value::BulkString(octets)) => Some(octets),
+            Some(Value::BulkString(bytes)) => Some(bytes),
             Some(Value::SimpleString(text)) => Some(text.into_bytes()),
             _ => None,
         };
@@ -73,7 +73,7 @@ impl Pushed {
             let push = match info.kind {
                 PushKind::Message | PushKind::SMessage => {
                     let payload = next().unwrap_or_default();
-                    waiting.octets += payload.len();
+                    waiting.bytes += payload.len();
                     Push::Message(channel, payload)
                 }
                 PushKind::Subscribe | PushKind::SSubscribe => Push::Subscribed(channel),
@@ -81,7 +81,7 @@ impl Pushed {
                 _ => return,
             };
             waiting.pushes.push_back(push);
-            if waiting.octets > self.most {
+            if waiting.bytes > self.most {
                 waiting.ended = Some("more was received than could be taken");
             }
         }
@@ -94,7 +94,7 @@ impl Pushed {
     pub(crate) fn drain(&self, waker: &Waker, mut each: impl FnMut(Push)) -> Result<(), String> {
         let (pushes, ended) = {
             let mut waiting = self.lock();
-            waiting.octets = 0;
+            waiting.bytes = 0;
             waiting.waker = Some(waker.clone());
             (core::mem::take(&mut waiting.pushes), waiting.ended)
         };

@@ -82,7 +82,7 @@ impl Both {
     fn draw(&mut self) -> (Request, Request) {
         let keep = Some(HistoryOptions {
             messages: 6,
-            octets: 1 << 20,
+            bytes: 1 << 20,
             age: Duration::from_secs(3_600),
             recovery: 4,
         });

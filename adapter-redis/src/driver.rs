@@ -391,10 +391,10 @@ fn deliver(link: &Link, machine: &mut Machine, cx: &Context<'_>) -> bool {
 
 /// Derives another seed from the same entropy.
 fn half(seed: &Seed) -> Seed {
-    let mut octets = [0; 32];
-    octets
+    let mut bytes = [0; 32];
+    bytes
         .iter_mut()
         .zip(seed.nonce().0)
         .for_each(|(to, from)| *to = !from);
-    Seed::new(octets)
+    Seed::new(bytes)
 }

@@ -87,8 +87,8 @@ impl Call {
         let mut command = cmd("EVAL");
         command.arg(self.code?);
         for argument in self.command.args_iter().skip(2) {
-            if let Arg::Simple(octets) = argument {
-                command.arg(octets);
+            if let Arg::Simple(bytes) = argument {
+                command.arg(bytes);
             }
         }
         Some(command)
@@ -359,7 +359,7 @@ impl Scripts {
             .with(group.as_bytes())
             .number(life(keep))
             .number(most(keep))
-            .number(keep.map_or(0, |keep| keep.octets as u64))
+            .number(keep.map_or(0, |keep| keep.bytes as u64))
             .number(age(keep))
     }
 
@@ -486,7 +486,7 @@ pub(crate) fn reply(expect: Expect, value: Value) -> Result<Reply, Unexpected> {
                 let mut entry = Values(list(entry)?.into_iter());
                 let (last, time) = (entry.number()?, entry.number()?);
                 let count = entry.number()?;
-                let messages = octets(entry.next()?)?;
+                let messages = bytes(entry.next()?)?;
                 let messages = Messages::of(messages, usize::try_from(count)?);
                 let mut offset = last.checked_sub(count).ok_or(Unexpected)?;
                 for message in messages.iter() {
@@ -559,7 +559,7 @@ impl Values {
     }
 
     fn epoch(&mut self) -> Result<u64, Unexpected> {
-        let epoch = octets(self.next()?)?;
+        let epoch = bytes(self.next()?)?;
         let epoch = epoch.first_chunk().ok_or(Unexpected)?;
         Ok(u64::from_be_bytes(*epoch))
     }
@@ -579,16 +579,16 @@ fn list(value: Value) -> Result<Vec<Value>, Unexpected> {
     }
 }
 
-fn octets(value: Value) -> Result<Vec<u8>, Unexpected> {
+fn bytes(value: Value) -> Result<Vec<u8>, Unexpected> {
     match value {
-        Value::BulkString(octets) => Ok(octets),
+        Value::BulkString(bytes) => Ok(bytes),
         Value::SimpleString(text) => Ok(text.into_bytes()),
         _ => Err(Unexpected),
     }
 }
 
 fn text(value: Value) -> Result<String, Unexpected> {
-    String::from_utf8(octets(value)?).map_err(|_| Unexpected)
+    String::from_utf8(bytes(value)?).map_err(|_| Unexpected)
 }
 
 fn number(value: &Value) -> Result<u64, Unexpected> {

@@ -608,13 +608,13 @@ async fn what_redis_refuses_is_an_error_and_no_more() {
 }
 
 #[tokio::test]
-async fn histories_are_bounded_by_count_octets_and_age() {
+async fn histories_are_bounded_by_count_bytes_and_age() {
     let server = Server::durable();
-    let of = |messages, octets, millis| {
+    let of = |messages, bytes, millis| {
         let mut options = options();
         options.groups.history = Some(HistoryOptions {
             messages,
-            octets,
+            bytes,
             age: Duration::from_millis(millis),
             recovery: 300,
         });

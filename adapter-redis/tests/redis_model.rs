@@ -104,7 +104,7 @@ fn message(text: &str, unsaved: bool) -> Messages {
 fn keep() -> HistoryOptions {
     HistoryOptions {
         messages: 3,
-        octets: 1 << 20,
+        bytes: 1 << 20,
         age: Duration::from_secs(1),
         recovery: 2,
     }
@@ -223,10 +223,7 @@ fn the_oldest_goes_first_and_one_longer_message_stays_alone() {
     let none = at(5, 0);
     // No more than one recovery replays, though three are kept.
     assert_eq!(desk.read(none, Some(keep())), (vec![4, 5], 2));
-    let tight = HistoryOptions {
-        octets: 1,
-        ..keep()
-    };
+    let tight = HistoryOptions { bytes: 1, ..keep() };
     desk.reply(publish(message("long", false), None, Some(tight)));
     assert_eq!(desk.read(none, Some(tight)), (vec![6], 5));
     desk.now += 1_000_000;

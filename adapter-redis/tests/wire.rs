@@ -117,7 +117,7 @@ fn vectors() -> Vec<(String, Vec<u8>)> {
     ];
     let mut vectors: Vec<_> = all
         .into_iter()
-        .map(|(name, octets)| (name.to_owned(), octets))
+        .map(|(name, bytes)| (name.to_owned(), bytes))
         .collect();
     for (name, instruction) in instructions {
         vectors.push((
@@ -130,8 +130,8 @@ fn vectors() -> Vec<(String, Vec<u8>)> {
     vectors
 }
 
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn what_is_written_is_what_was_always_written() {
         .collect();
     let written: Vec<_> = vectors()
         .iter()
-        .map(|(name, octets)| format!("{name}\t{}", hex(octets)))
+        .map(|(name, bytes)| format!("{name}\t{}", hex(bytes)))
         .collect();
     assert_eq!(
         known, written,
@@ -154,13 +154,13 @@ fn what_is_written_is_what_was_always_written() {
 #[test]
 fn what_was_written_is_read_back() {
     let group = "lobby".into();
-    for (name, octets) in vectors() {
+    for (name, bytes) in vectors() {
         if name.starts_with("message") {
-            let read = wire::decode(&group, &octets).unwrap();
-            assert_eq!(wire::encode(&read), octets, "{name}");
+            let read = wire::decode(&group, &bytes).unwrap();
+            assert_eq!(wire::encode(&read), bytes, "{name}");
             continue;
         }
-        let again = match wire::parse(&group, &octets).unwrap() {
+        let again = match wire::parse(&group, &bytes).unwrap() {
             Payload::Messages(batch) => {
                 let (before, time) = (batch.before, batch.time);
                 let mut messages = Messages::default();
@@ -198,14 +198,14 @@ fn what_was_written_is_read_back() {
             Payload::Watched { group, payload } => wire::watched(&group, payload),
             Payload::Watching => wire::watching(),
         };
-        assert_eq!(again, octets, "{name}");
+        assert_eq!(again, bytes, "{name}");
     }
 }
 
 #[test]
 fn what_a_newer_server_writes_is_told_from_nonsense() {
     let group = "lobby".into();
-    let parse = |octets: &[u8]| wire::parse(&group, octets).map(drop);
+    let parse = |bytes: &[u8]| wire::parse(&group, bytes).map(drop);
     assert_eq!(parse(&[2, 1]), Err(WireError::Unknown), "another version");
     assert_eq!(
         parse(&[1, 99, 1, 2, 3]),
@@ -217,7 +217,7 @@ fn what_a_newer_server_writes_is_told_from_nonsense() {
         Ok(()),
         "more than is known of a kind that says nothing"
     );
-    let decode = |octets: &[u8]| wire::decode(&group, octets).map(drop);
+    let decode = |bytes: &[u8]| wire::decode(&group, bytes).map(drop);
     assert_eq!(
         decode(&[128, b'x']),
         Err(WireError::Unknown),
@@ -239,21 +239,21 @@ fn what_a_newer_server_writes_is_told_from_nonsense() {
 #[test]
 fn what_is_cut_off_or_changed_is_an_error_or_something_else_and_never_a_panic() {
     let group = "lobby".into();
-    let read = |octets: &[u8]| {
-        let _ = wire::decode(&group, octets);
-        if let Ok(Payload::Messages(batch)) = wire::parse(&group, octets) {
+    let read = |bytes: &[u8]| {
+        let _ = wire::decode(&group, bytes);
+        if let Ok(Payload::Messages(batch)) = wire::parse(&group, bytes) {
             for message in batch {
                 let _ = message.map(|message| wire::decode(&group, message));
             }
         }
     };
-    for (_, octets) in vectors() {
-        for end in 0..octets.len() {
-            read(&octets[..end]);
+    for (_, bytes) in vectors() {
+        for end in 0..bytes.len() {
+            read(&bytes[..end]);
         }
-        for at in 0..octets.len() {
+        for at in 0..bytes.len() {
             for bit in 0..8 {
-                let mut changed = octets.clone();
+                let mut changed = bytes.clone();
                 changed[at] ^= 1 << bit;
                 read(&changed);
             }

@@ -178,7 +178,7 @@ fn the_span_of_a_connection_has_the_fields_that_opentelemetry_knows() {
             ("websocket.closed_by", "peer"),
             ("websocket.messages_received", "1"),
             ("websocket.messages_sent", "1"),
-            ("websocket.octets_sent", "11"),
+            ("websocket.bytes_sent", "11"),
         ],
     );
     assert!(!span.contains_key("error.type"), "{span:#?}");

@@ -173,16 +173,16 @@ fn write_header(frame: &Frame, key: Option<[u8; 4]>, out: &mut Vec<u8>) {
 }
 
 /// Masks or unmasks, from the first byte of a payload.
-pub fn mask(key: [u8; 4], octets: &mut [u8]) {
+pub fn mask(key: [u8; 4], bytes: &mut [u8]) {
     let wide = u64::from_ne_bytes([
         key[0], key[1], key[2], key[3], key[0], key[1], key[2], key[3],
     ]);
-    let (words, rest) = octets.as_chunks_mut::<8>();
+    let (words, rest) = bytes.as_chunks_mut::<8>();
     for word in words {
         *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
     }
-    for (octet, key) in rest.iter_mut().zip(key.iter().cycle()) {
-        *octet ^= key;
+    for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
+        *byte ^= key;
     }
 }
 
@@ -272,7 +272,7 @@ impl Reader {
             0 => u64::from(b1 & 127),
             _ => length
                 .iter()
-                .fold(0, |sum, octet| sum << 8 | u64::from(*octet)),
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
         };
         let key = match (b1 & 128, after) {
             (0, _) => None,
@@ -315,13 +315,13 @@ mod tests {
             frame(15, "x").coding(Coding::Sixteen),
         ];
         for key in [None, Some([1, 2, 3, 4])] {
-            let mut octets = Vec::new();
+            let mut bytes = Vec::new();
             for frame in &frames {
-                frame.write(key, &mut octets);
+                frame.write(key, &mut bytes);
             }
-            for size in [1, 2, 7, 1000, octets.len()] {
+            for size in [1, 2, 7, 1000, bytes.len()] {
                 let (mut reader, mut got) = (Reader::default(), Vec::new());
-                for mut piece in octets.chunks(size) {
+                for mut piece in bytes.chunks(size) {
                     while let Some(frame) = reader.next(&mut piece, 1 << 20).unwrap() {
                         got.push(frame);
                     }
@@ -345,13 +345,13 @@ mod tests {
 
     #[test]
     fn a_claim_beyond_the_limit_ends_at_its_header() {
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         binary("")
             .claim(1 << 40)
             .coding(Coding::SixtyFour)
-            .write(None, &mut octets);
+            .write(None, &mut bytes);
         assert_eq!(
-            Reader::default().next(&mut octets.as_slice(), 100),
+            Reader::default().next(&mut bytes.as_slice(), 100),
             Err(TooLong { length: 1 << 40 })
         );
     }

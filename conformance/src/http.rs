@@ -82,10 +82,10 @@ impl Head {
         out.into_bytes()
     }
 
-    /// Parses a head from the front of `octets`; returns it with its length, once it is complete.
-    pub fn read(octets: &[u8]) -> Option<(Self, usize)> {
-        let end = octets.windows(4).position(|four| four == b"\r\n\r\n")?;
-        let text = String::from_utf8_lossy(octets.get(..end)?);
+    /// Parses a head from the front of `bytes`; returns it with its length, once it is complete.
+    pub fn read(bytes: &[u8]) -> Option<(Self, usize)> {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+        let text = String::from_utf8_lossy(bytes.get(..end)?);
         let mut lines = text.split("\r\n");
         let mut head = Self::new(lines.next()?);
         for line in lines {
@@ -138,13 +138,13 @@ pub fn accept(key: &str) -> String {
 }
 
 /// Returns a key of 16 bytes.
-pub fn key(octets: [u8; 16]) -> String {
-    STANDARD.encode(octets)
+pub fn key(bytes: [u8; 16]) -> String {
+    STANDARD.encode(bytes)
 }
 
 /// Returns the number of bytes that a base64 value encodes; `None` if it is invalid.
 pub fn decoded_length(value: &str) -> Option<usize> {
-    STANDARD.decode(value).ok().map(|octets| octets.len())
+    STANDARD.decode(value).ok().map(|bytes| bytes.len())
 }
 
 /// Returns a parameter of a request's query.
@@ -173,10 +173,10 @@ mod tests {
     fn heads_are_read_as_they_were_written() {
         let head = Head::request("/runCase?case=7&agent=a%20b", "h:1", "k")
             .with("Connection", "x, keep-alive");
-        let octets = [head.write(), b"rest".to_vec()].concat();
-        assert_eq!(Head::read(&octets[..octets.len() - 5]), None);
-        let (read, length) = Head::read(&octets).unwrap();
-        assert_eq!((&read, length), (&head, octets.len() - 4));
+        let bytes = [head.write(), b"rest".to_vec()].concat();
+        assert_eq!(Head::read(&bytes[..bytes.len() - 5]), None);
+        let (read, length) = Head::read(&bytes).unwrap();
+        assert_eq!((&read, length), (&head, bytes.len() - 4));
         assert!(
             read.has_token("connection", "UPGRADE") && read.has_token("Connection", "keep-alive")
         );

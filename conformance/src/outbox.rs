@@ -20,7 +20,7 @@ pub struct Outbox {
 
 #[derive(Debug)]
 struct Piece {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     /// The number of bytes written.
     at: usize,
     /// The number of bytes to write at a time.
@@ -48,19 +48,19 @@ impl Outbox {
 
     /// Queues frames.
     pub fn frames(&mut self, now: Duration, frames: &[Frame], chop: Chop, record: &mut Record) {
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         for frame in frames {
             let key = self.key();
-            let start = octets.len();
-            frame.write(key, &mut octets);
+            let start = bytes.len();
+            frame.write(key, &mut bytes);
             let length = frame.payload.len() as u64;
             self.owed += frame.claim.unwrap_or(length).saturating_sub(length);
-            record.sends(now, frame, octets.get(start..).unwrap_or_default());
+            record.sends(now, frame, bytes.get(start..).unwrap_or_default());
             if chop == Chop::Frames {
-                self.octets(std::mem::take(&mut octets), Chop::Whole);
+                self.bytes(std::mem::take(&mut bytes), Chop::Whole);
             }
         }
-        self.octets(octets, chop);
+        self.bytes(bytes, chop);
     }
 
     /// Queues a message whose payload is given as sent on the wire, in fragments.
@@ -77,12 +77,12 @@ impl Outbox {
         let mut parts = payload.chunks(size).peekable();
         let first = parts.next().unwrap_or_default();
         let code = if text { opcode::TEXT } else { opcode::BINARY };
-        let mut octets = Vec::with_capacity(payload.len() + 14);
-        let mut one = |part: Frame, keys: &mut Self, octets: &mut Vec<u8>| {
+        let mut bytes = Vec::with_capacity(payload.len() + 14);
+        let mut one = |part: Frame, keys: &mut Self, bytes: &mut Vec<u8>| {
             let key = keys.key();
-            let start = octets.len();
-            part.write(key, octets);
-            record.sends(now, &part, octets.get(start..).unwrap_or_default());
+            let start = bytes.len();
+            part.write(key, bytes);
+            record.sends(now, &part, bytes.get(start..).unwrap_or_default());
         };
         let mut begin = Frame {
             fin: parts.peek().is_none(),
@@ -96,19 +96,19 @@ impl Outbox {
         if payload.is_empty() {
             begin = frame(code, "").rsv(rsv);
         }
-        one(begin, self, &mut octets);
+        one(begin, self, &mut bytes);
         while let Some(part) = parts.next() {
             let mut next = continuation(part);
             next.fin = parts.peek().is_none();
-            one(next, self, &mut octets);
+            one(next, self, &mut bytes);
         }
-        self.octets(octets, Chop::Whole);
+        self.bytes(bytes, Chop::Whole);
     }
 
     /// Queues bytes that are not a frame.
-    pub fn raw(&mut self, octets: Vec<u8>, chop: Chop) {
-        self.owed = self.owed.saturating_sub(octets.len() as u64);
-        self.octets(octets, chop);
+    pub fn raw(&mut self, bytes: Vec<u8>, chop: Chop) {
+        self.owed = self.owed.saturating_sub(bytes.len() as u64);
+        self.bytes(bytes, chop);
     }
 
     /// Returns whether a frame has started but not ended: nothing may come between.
@@ -117,19 +117,15 @@ impl Outbox {
     }
 
     /// Queues bytes.
-    pub fn octets(&mut self, octets: Vec<u8>, chop: Chop) {
-        if octets.is_empty() {
+    pub fn bytes(&mut self, bytes: Vec<u8>, chop: Chop) {
+        if bytes.is_empty() {
             return;
         }
         let size = match chop {
-            Chop::Whole | Chop::Frames => octets.len(),
-            Chop::Octets(size) => size.max(1),
+            Chop::Whole | Chop::Frames => bytes.len(),
+            Chop::Bytes(size) => size.max(1),
         };
-        self.pieces.push_back(Piece {
-            octets,
-            at: 0,
-            size,
-        });
+        self.pieces.push_back(Piece { bytes, at: 0, size });
     }
 
     /// Returns the bytes of the next write.
@@ -137,15 +133,15 @@ impl Outbox {
         let piece = self.pieces.front()?;
         let end = (piece.at / piece.size + 1)
             .saturating_mul(piece.size)
-            .min(piece.octets.len());
-        piece.octets.get(piece.at..end)
+            .min(piece.bytes.len());
+        piece.bytes.get(piece.at..end)
     }
 
     /// Reports that so many bytes were written. Returns whether nothing is left.
     pub fn written(&mut self, count: usize) -> bool {
         if let Some(piece) = self.pieces.front_mut() {
             piece.at += count;
-            if piece.at >= piece.octets.len() {
+            if piece.at >= piece.bytes.len() {
                 self.pieces.pop_front();
             }
         }

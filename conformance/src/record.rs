@@ -51,9 +51,9 @@ pub enum What {
     /// The head of a request or a response, or a part of one.
     Http(String),
     /// Bytes that are not a frame.
-    Octets {
+    Bytes {
         /// Their beginning.
-        octets: Vec<u8>,
+        bytes: Vec<u8>,
         /// Their number.
         length: usize,
     },
@@ -96,8 +96,8 @@ impl Record {
         }
     }
 
-    /// Records a frame that the suite sends; `octets` is all of it.
-    pub fn sends(&mut self, at: Duration, frame: &Frame, octets: &[u8]) {
+    /// Records a frame that the suite sends; `bytes` is all of it.
+    pub fn sends(&mut self, at: Duration, frame: &Frame, bytes: &[u8]) {
         if let Some(count) = self.sent_frames.get_mut(usize::from(frame.opcode & 15)) {
             *count += 1;
         }
@@ -106,10 +106,10 @@ impl Record {
                 frame.fin,
                 frame.rsv,
                 frame.opcode,
-                octets.get(1).is_some_and(|b| b & 128 != 0),
+                bytes.get(1).is_some_and(|b| b & 128 != 0),
                 &frame.payload,
             ),
-            header: start(octets, octets.len() - frame.payload.len()),
+            header: start(bytes, bytes.len() - frame.payload.len()),
             payload: start(&frame.payload, HEAD),
             length: frame.payload.len(),
         });
@@ -135,17 +135,17 @@ impl Record {
     }
 
     /// Records the head of a request or a response.
-    pub fn http(&mut self, at: Duration, who: Who, octets: &[u8]) {
+    pub fn http(&mut self, at: Duration, who: Who, bytes: &[u8]) {
         self.push(at, who, || {
-            What::Http(String::from_utf8_lossy(&start(octets, TEXT)).into_owned())
+            What::Http(String::from_utf8_lossy(&start(bytes, TEXT)).into_owned())
         });
     }
 
     /// Records bytes that are not a frame.
-    pub fn octets(&mut self, at: Duration, who: Who, octets: &[u8]) {
-        self.push(at, who, || What::Octets {
-            octets: start(octets, HEAD),
-            length: octets.len(),
+    pub fn bytes(&mut self, at: Duration, who: Who, bytes: &[u8]) {
+        self.push(at, who, || What::Bytes {
+            bytes: start(bytes, HEAD),
+            length: bytes.len(),
         });
     }
 
@@ -165,8 +165,8 @@ impl Record {
     }
 }
 
-fn start(octets: &[u8], most: usize) -> Vec<u8> {
-    octets.get(..most).unwrap_or(octets).to_vec()
+fn start(bytes: &[u8], most: usize) -> Vec<u8> {
+    bytes.get(..most).unwrap_or(bytes).to_vec()
 }
 
 /// Describes a frame, such as `TEXT, FIN 0, RSV 4, masked`.

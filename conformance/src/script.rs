@@ -139,7 +139,7 @@ pub enum Chop {
     /// Frame by frame.
     Frames,
     /// In chunks of so many bytes.
-    Octets(usize),
+    Bytes(usize),
 }
 
 /// Messages that are sent and echoed, one at a time.
@@ -183,7 +183,7 @@ pub enum Step {
     /// Send a message as agreed on: compressed if the case compresses, in fragments of so many bytes.
     Message(bool, Vec<u8>, Option<usize>),
     /// Send bytes.
-    Octets(Vec<u8>, Chop),
+    Bytes(Vec<u8>, Chop),
     /// Do nothing; events in the meantime are checked later.
     Pause(Duration),
     /// Nothing may happen.
@@ -232,7 +232,7 @@ impl fmt::Debug for Step {
         match self {
             Self::Frames(frames, chop) => write!(f, "send {} frames, {chop:?}", frames.len()),
             Self::Message(..) => f.write_str("send a message"),
-            Self::Octets(octets, chop) => write!(f, "send {} octets, {chop:?}", octets.len()),
+            Self::Bytes(bytes, chop) => write!(f, "send {} octets, {chop:?}", bytes.len()),
             Self::Pause(time) => write!(f, "pause {time:?}"),
             Self::Quiet(time) => write!(f, "nothing for {time:?}"),
             Self::Expect(branches) => write!(f, "expect {branches:?}"),
@@ -329,8 +329,8 @@ impl Script {
     }
 
     /// Sends bytes at once.
-    pub fn octets(self, octets: impl Into<Vec<u8>>) -> Self {
-        self.step(Step::Octets(octets.into(), Chop::Whole))
+    pub fn bytes(self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.step(Step::Bytes(bytes.into(), Chop::Whole))
     }
 
     /// Waits.

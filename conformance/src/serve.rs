@@ -283,8 +283,8 @@ async fn refuse(stream: &mut Box<dyn Stream>, path: &str) {
         .with("Content-Type", "text/plain; charset=utf-8")
         .with("Content-Length", &body.len().to_string())
         .with("Connection", "close");
-    let octets = [head.write(), body.into_bytes()].concat();
-    let _ = stream.write_all(&octets).await;
+    let bytes = [head.write(), body.into_bytes()].concat();
+    let _ = stream.write_all(&bytes).await;
     let _ = stream.close().await;
 }
 
@@ -293,12 +293,12 @@ fn decode(value: &str) -> String {
     let (mut out, mut rest) = (Vec::new(), value.as_bytes());
     while let Some((first, later)) = rest.split_first() {
         let digits = later.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let octet = digits
+        let byte = digits
             .filter(|_| *first == b'%')
             .and_then(|two| u8::from_str_radix(two, 16).ok());
-        rest = match octet {
-            Some(octet) => {
-                out.push(octet);
+        rest = match byte {
+            Some(byte) => {
+                out.push(byte);
                 later.get(2..).unwrap_or_default()
             }
             None => {

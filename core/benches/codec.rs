@@ -1,5 +1,5 @@
 //! The codec without sockets: header, unmasking and UTF-8 of text messages from a client, against the machine's limit
-//! (an xor at the speed of memory, then `simdutf8`, over the same octets) and against tungstenite.
+//! (an xor at the speed of memory, then `simdutf8`, over the same bytes) and against tungstenite.
 //!
 //! Run: `cargo bench -p sansws-core --bench codec`
 //! See: nanoseconds a frame, GB/s, and the ratio of ours to each, all measured in turns in one run.
@@ -28,7 +28,7 @@ const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 fn stream(length: usize) -> (Vec<u8>, usize) {
     let count = (STREAM / length).max(1);
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     for _ in 0..count {
         let header = Header {
             fin: true,
@@ -37,14 +37,14 @@ fn stream(length: usize) -> (Vec<u8>, usize) {
             mask: Some(KEY),
             length: length as u64,
         };
-        header.write(&mut octets);
-        Mask::new(KEY).append(&vec![b'a'; length], &mut octets);
+        header.write(&mut bytes);
+        Mask::new(KEY).append(&vec![b'a'; length], &mut bytes);
     }
-    (octets, count)
+    (bytes, count)
 }
 
-fn ours(octets: &mut [u8], connection: &mut Connection, assembly: &mut Assembly) -> usize {
-    let (mut rest, mut sum) = (octets, 0);
+fn ours(bytes: &mut [u8], connection: &mut Connection, assembly: &mut Assembly) -> usize {
+    let (mut rest, mut sum) = (bytes, 0);
     while let Ok(step) = connection.receive(Instant::ZERO, rest, assembly) {
         let consumed = step.consumed;
         let Some(Event::Text(text)) = black_box(step.event) else {
@@ -57,20 +57,20 @@ fn ours(octets: &mut [u8], connection: &mut Connection, assembly: &mut Assembly)
 }
 
 /// No header is read: the payload is known to begin where it begins.
-fn limit(octets: &mut [u8], length: usize) -> usize {
+fn limit(bytes: &mut [u8], length: usize) -> usize {
     let (header, key, mut sum) = (
-        octets.len() / (STREAM / length).max(1) - length,
+        bytes.len() / (STREAM / length).max(1) - length,
         u64::from_ne_bytes([KEY, KEY].concat().try_into().unwrap_or_default()),
         0,
     );
-    for frame in octets.chunks_exact_mut(header + length) {
+    for frame in bytes.chunks_exact_mut(header + length) {
         let payload = frame.get_mut(header..).unwrap_or_default();
         let (words, tail) = payload.as_chunks_mut::<8>();
         for word in words {
             *word = (u64::from_ne_bytes(*word) ^ key).to_ne_bytes();
         }
-        for (octet, key) in tail.iter_mut().zip(KEY.iter().cycle()) {
-            *octet ^= key;
+        for (byte, key) in tail.iter_mut().zip(KEY.iter().cycle()) {
+            *byte ^= key;
         }
         sum += black_box(simdutf8::basic::from_utf8(payload).map_or(0, str::len));
     }
@@ -87,8 +87,8 @@ impl Read for Wire<'_> {
 }
 
 impl Write for Wire<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        Ok(octets.len())
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -96,8 +96,8 @@ impl Write for Wire<'_> {
     }
 }
 
-fn theirs(octets: &[u8]) -> usize {
-    let mut socket = WebSocket::from_raw_socket(Wire(Cursor::new(octets)), Role::Server, None);
+fn theirs(bytes: &[u8]) -> usize {
+    let mut socket = WebSocket::from_raw_socket(Wire(Cursor::new(bytes)), Role::Server, None);
     let mut sum = 0;
     while let Ok(message) = socket.read() {
         sum += black_box(message).len();
@@ -121,7 +121,7 @@ fn main() {
         "octets", "ours", "limit", "tungstenite", "/limit", "/tungstenite"
     );
     for length in [16, 125, 1 << 10, 16 << 10, 1 << 20] {
-        let (octets, count) = stream(length);
+        let (bytes, count) = stream(length);
         let want = count * length;
         let agreement = Agreement::default();
         let mut connection =
@@ -129,11 +129,11 @@ fn main() {
         let mut assembly = Assembly::default();
         let mut best = [f64::MAX; 3];
         for _ in 0..ROUNDS {
-            let mut copy = octets.clone();
+            let mut copy = bytes.clone();
             let one = nanoseconds(|| ours(&mut copy, &mut connection, &mut assembly), want);
-            let mut copy = octets.clone();
+            let mut copy = bytes.clone();
             let two = nanoseconds(|| limit(&mut copy, length), want);
-            let three = nanoseconds(|| theirs(&octets), want);
+            let three = nanoseconds(|| theirs(&bytes), want);
             for (best, time) in best.iter_mut().zip([one, two, three]) {
                 *best = best.min(time);
             }

@@ -26,7 +26,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 const ROUNDS: usize = 30;
 
 /// Octets of messages in one round.
-const OCTETS: usize = 1 << 20;
+const BYTES: usize = 1 << 20;
 
 fn message(length: usize) -> String {
     let mut text = String::from("[");
@@ -50,7 +50,7 @@ struct Pair {
     client: Connection,
     server: Connection,
     assembly: Assembly,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl Pair {
@@ -77,22 +77,22 @@ impl Pair {
             client: Connection::client(Arc::clone(&config), &agreement, seed, Instant::ZERO),
             server: Connection::server(config, &agreement, Instant::ZERO),
             assembly: Assembly::default(),
-            octets: Vec::with_capacity(1 << 20),
+            bytes: Vec::with_capacity(1 << 20),
         }
     }
 
     fn compress(&mut self, text: &str) {
-        self.octets.clear();
+        self.bytes.clear();
         let sent = self.client.send_text(black_box(text));
         assert_eq!(sent, Ok(()));
         while self.client.has_output() {
             let mut slices: [&[u8]; 4] = [&[]; 4];
             let filled = self.client.transmit(&mut slices);
-            let before = self.octets.len();
+            let before = self.bytes.len();
             for slice in slices.iter().take(filled) {
-                self.octets.extend_from_slice(slice);
+                self.bytes.extend_from_slice(slice);
             }
-            let count = self.octets.len() - before;
+            let count = self.bytes.len() - before;
             self.client.transmitted(count);
         }
     }
@@ -100,7 +100,7 @@ impl Pair {
     fn inflate(&mut self, length: usize) {
         let step = self
             .server
-            .receive(Instant::ZERO, &mut self.octets, &mut self.assembly);
+            .receive(Instant::ZERO, &mut self.bytes, &mut self.assembly);
         let text = step.map(|step| match step.event {
             Some(Event::Text(text)) => text.len(),
             _ => 0,
@@ -140,7 +140,7 @@ fn main() {
                     .saturating_sub(change.bytes_deallocated)
             };
             let (out, inward) = (held(out), held(inward) - pair.assembly.capacity());
-            let count = if once { 20 } else { OCTETS / length };
+            let count = if once { 20 } else { BYTES / length };
             let rounds = if once { 1 } else { ROUNDS };
             let mut best = [f64::MAX; 2];
             for _ in 0..rounds {
@@ -158,7 +158,7 @@ fn main() {
                     "{length:>8} {takeover:>9} {bits:>5} {:>12.0} {:>12.0} {:>7.2} {out:>12} {inward:>12}",
                     best[0],
                     best[1],
-                    length as f64 / pair.octets.len() as f64
+                    length as f64 / pair.bytes.len() as f64
                 );
             }
         }

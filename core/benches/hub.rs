@@ -1,7 +1,7 @@
 //! Fan-out inside a node, without sockets, beside a queue for each member, which is what one writes first.
 //!
 //! Run: `cargo bench -p sansws-core --bench hub`
-//! See: nanoseconds for each member of a publication of 125 octets to all, and of taking it; ours and the plain queues in turns in one
+//! See: nanoseconds for each member of a publication of 125 bytes to all, and of taking it; ours and the plain queues in turns in one
 //! run; the ratio of ours to theirs.
 
 use std::collections::VecDeque;

@@ -44,27 +44,27 @@
 //!
 //! // A message.
 //! client.send_text("Hello")?;
-//! let mut octets = output(&mut client);
+//! let mut bytes = output(&mut client);
 //! let mut assembly = Assembly::default();
-//! let step = server.receive(now, &mut octets, &mut assembly)?;
+//! let step = server.receive(now, &mut bytes, &mut assembly)?;
 //! assert_eq!(step.event, Some(Event::Text("Hello")));
 //!
 //! // The closing handshake: one Close frame each way; then the server ends TCP.
 //! client.close(now, Some(CloseCode::NORMAL), "bye")?;
-//! let mut octets = output(&mut client);
-//! let step = server.receive(now, &mut octets, &mut assembly)?;
+//! let mut bytes = output(&mut client);
+//! let step = server.receive(now, &mut bytes, &mut assembly)?;
 //! assert!(matches!(step.event, Some(Event::Close(close)) if close.reason == "bye"));
-//! let mut octets = output(&mut server);
+//! let mut bytes = output(&mut server);
 //! assert_eq!(server.transport_action(), TransportAction::Shutdown);
-//! let _ = client.receive(now, &mut octets, &mut assembly)?;
+//! let _ = client.receive(now, &mut bytes, &mut assembly)?;
 //! client.end_of_input();
 //! assert_eq!(client.transport_action(), TransportAction::Drop);
 //!
 //! fn output(connection: &mut Connection) -> Vec<u8> {
 //!     let mut slices: [&[u8]; 8] = [&[]; 8];
 //!     let filled = connection.transmit(&mut slices);
-//!     let octets = slices[..filled].concat();
-//!     connection.transmitted(octets.len());
+//!     let bytes = slices[..filled].concat();
+//!     connection.transmitted(bytes.len());
 //!     octets
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -16,11 +16,11 @@ impl Mask {
         Self(key)
     }
 
-    /// Masks or unmasks `octets` in place.
+    /// Masks or unmasks `bytes` in place.
     #[inline]
-    pub fn apply(&mut self, octets: &mut [u8]) {
-        let length = octets.len();
-        let (blocks, rest) = octets.as_chunks_mut::<64>();
+    pub fn apply(&mut self, bytes: &mut [u8]) {
+        let length = bytes.len();
+        let (blocks, rest) = bytes.as_chunks_mut::<64>();
         let wide = self.wide();
         for block in blocks {
             for word in block.as_chunks_mut::<8>().0 {
@@ -31,17 +31,17 @@ impl Mask {
         for word in words {
             *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
         }
-        for (octet, key) in tail.iter_mut().zip(self.0.iter().cycle()) {
-            *octet ^= key;
+        for (byte, key) in tail.iter_mut().zip(self.0.iter().cycle()) {
+            *byte ^= key;
         }
         self.turn(length);
     }
 
-    /// Appends `octets` to `out`, masking them while copying.
-    pub fn append(&mut self, octets: &[u8], out: &mut Vec<u8>) {
-        let (blocks, rest) = octets.as_chunks::<64>();
+    /// Appends `bytes` to `out`, masking them while copying.
+    pub fn append(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let (blocks, rest) = bytes.as_chunks::<64>();
         let wide = self.wide();
-        out.reserve(octets.len());
+        out.reserve(bytes.len());
         for block in blocks {
             let mut masked = *block;
             for word in masked.as_chunks_mut::<8>().0 {
@@ -77,15 +77,15 @@ mod tests {
     use super::*;
 
     /// The formula of section 5.3, byte by byte.
-    fn naive(key: [u8; 4], octets: &[u8]) -> Vec<u8> {
-        octets
+    fn naive(key: [u8; 4], bytes: &[u8]) -> Vec<u8> {
+        bytes
             .iter()
             .enumerate()
-            .map(|(i, octet)| octet ^ key[i % 4])
+            .map(|(i, byte)| byte ^ key[i % 4])
             .collect()
     }
 
-    fn octets(length: usize) -> Vec<u8> {
+    fn bytes(length: usize) -> Vec<u8> {
         (0..length).map(|i| (i * 31 + 7) as u8).collect()
     }
 
@@ -93,7 +93,7 @@ mod tests {
     fn equals_the_formula_for_all_lengths_and_splits() {
         let key = [0x37, 0xfa, 0x21, 0x3d];
         for length in (0..200).chain([1023, 1024, 1025, 4099]) {
-            let plain = octets(length);
+            let plain = bytes(length);
             let want = naive(key, &plain);
             for split in [0, 1, 2, 3, 5, 63, 64, 65, length / 2, length] {
                 let split = split.min(length);

@@ -18,15 +18,15 @@ pub struct Seed([u8; 32]);
 
 impl Seed {
     /// Wraps 32 bytes of entropy.
-    pub const fn new(octets: [u8; 32]) -> Self {
-        Self(octets)
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 
     /// Returns the nonce of the opening handshake for this seed.
     pub fn nonce(&self) -> Nonce {
-        let mut octets = [0; 16];
-        self.stream(0).fill_bytes(&mut octets);
-        Nonce(octets)
+        let mut bytes = [0; 16];
+        self.stream(0).fill_bytes(&mut bytes);
+        Nonce(bytes)
     }
 
     /// Returns the masking keys for this seed; they are independent of the nonce.

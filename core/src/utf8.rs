@@ -24,21 +24,21 @@ pub struct Readable<'a> {
 
 impl Scanner {
     /// Takes the next bytes of the text; returns the complete characters, and holds back an incomplete last one.
-    pub fn feed<'a>(&mut self, octets: &'a [u8]) -> Result<Readable<'a>, Invalid> {
-        let (first, octets) = if self.count == 0 {
-            (None, octets)
+    pub fn feed<'a>(&mut self, bytes: &'a [u8]) -> Result<Readable<'a>, Invalid> {
+        let (first, bytes) = if self.count == 0 {
+            (None, bytes)
         } else {
-            self.complete(octets)?
+            self.complete(bytes)?
         };
-        let (whole, tail) = octets.split_at(octets.len() - unfinished(octets));
+        let (whole, tail) = bytes.split_at(bytes.len() - unfinished(bytes));
         let rest = check(whole)?;
         if !tail.is_empty() {
             // The tail must be the start of a character: "e0 80" never is.
             if !could_become_char(tail) {
                 return Err(Invalid);
             }
-            for (slot, octet) in self.held.iter_mut().zip(tail) {
-                *slot = *octet;
+            for (slot, byte) in self.held.iter_mut().zip(tail) {
+                *slot = *byte;
                 self.count += 1;
             }
         }
@@ -59,43 +59,43 @@ impl Scanner {
         self.count as usize
     }
 
-    fn complete<'a>(&mut self, mut octets: &'a [u8]) -> Result<(Option<char>, &'a [u8]), Invalid> {
-        while let [octet, after @ ..] = octets {
-            octets = after;
+    fn complete<'a>(&mut self, mut bytes: &'a [u8]) -> Result<(Option<char>, &'a [u8]), Invalid> {
+        while let [byte, after @ ..] = bytes {
+            bytes = after;
             let Some(slot) = self.held.get_mut(usize::from(self.count)) else {
                 return Err(Invalid);
             };
-            *slot = *octet;
+            *slot = *byte;
             self.count += 1;
             let held = self.held.get(..usize::from(self.count)).unwrap_or_default();
             match core::str::from_utf8(held) {
                 Ok(text) => {
                     let first = text.chars().next();
                     self.count = 0;
-                    return Ok((first, octets));
+                    return Ok((first, bytes));
                 }
                 Err(error) if error.error_len().is_none() => {}
                 Err(_) => return Err(Invalid),
             }
         }
-        Ok((None, octets))
+        Ok((None, bytes))
     }
 }
 
 /// Validates a whole text.
 #[inline]
-pub fn check(octets: &[u8]) -> Result<&str, Invalid> {
+pub fn check(bytes: &[u8]) -> Result<&str, Invalid> {
     // Below a cache line, the scalar check of the standard library starts faster.
-    if octets.len() < 64 {
-        return core::str::from_utf8(octets).map_err(|_| Invalid);
+    if bytes.len() < 64 {
+        return core::str::from_utf8(bytes).map_err(|_| Invalid);
     }
-    simdutf8::basic::from_utf8(octets).map_err(|_| Invalid)
+    simdutf8::basic::from_utf8(bytes).map_err(|_| Invalid)
 }
 
 /// Returns the number of bytes at the end that start an incomplete character.
-fn unfinished(octets: &[u8]) -> usize {
-    for (back, octet) in octets.iter().rev().take(3).enumerate() {
-        let needs = match octet {
+fn unfinished(bytes: &[u8]) -> usize {
+    for (back, byte) in bytes.iter().rev().take(3).enumerate() {
+        let needs = match byte {
             0x80..=0xbf => continue,
             0xc2..=0xdf => 2,
             0xe0..=0xef => 3,
@@ -107,8 +107,8 @@ fn unfinished(octets: &[u8]) -> usize {
     0
 }
 
-fn could_become_char(octets: &[u8]) -> bool {
-    match core::str::from_utf8(octets) {
+fn could_become_char(bytes: &[u8]) -> bool {
+    match core::str::from_utf8(bytes) {
         Ok(_) => false,
         Err(error) => error.valid_up_to() == 0 && error.error_len().is_none(),
     }
@@ -121,17 +121,17 @@ mod tests {
     use alloc::vec::Vec;
 
     /// Finds the first invalid position with the standard library, byte by byte.
-    fn naive(octets: &[u8]) -> Result<(), usize> {
-        for end in 1..=octets.len() {
-            if let Err(error) = core::str::from_utf8(&octets[..end])
+    fn naive(bytes: &[u8]) -> Result<(), usize> {
+        for end in 1..=bytes.len() {
+            if let Err(error) = core::str::from_utf8(&bytes[..end])
                 && error.error_len().is_some()
             {
                 return Err(end);
             }
         }
-        core::str::from_utf8(octets)
+        core::str::from_utf8(bytes)
             .map(drop)
-            .map_err(|_| octets.len())
+            .map_err(|_| bytes.len())
     }
 
     fn scan<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Result<String, usize> {
@@ -166,25 +166,21 @@ mod tests {
     ];
 
     #[test]
-    fn eight_one_octet_by_octet_fails_where_it_is_proved() {
-        for octets in TEXTS {
-            assert_eq!(
-                scan(octets.chunks(1)).map(drop),
-                naive(octets),
-                "{octets:x?}"
-            );
+    fn eight_one_byte_by_byte_fails_where_it_is_proved() {
+        for bytes in TEXTS {
+            assert_eq!(scan(bytes.chunks(1)).map(drop), naive(bytes), "{bytes:x?}");
         }
     }
 
     #[test]
     fn every_split_gives_the_same_text() {
-        for octets in TEXTS {
-            let whole = scan([*octets].into_iter());
-            for one in 0..=octets.len() {
-                for two in one..=octets.len() {
-                    let parts = [&octets[..one], &octets[one..two], &octets[two..]];
+        for bytes in TEXTS {
+            let whole = scan([*bytes].into_iter());
+            for one in 0..=bytes.len() {
+                for two in one..=bytes.len() {
+                    let parts = [&bytes[..one], &bytes[one..two], &bytes[two..]];
                     let split = scan(parts.into_iter());
-                    assert_eq!(split.is_ok(), whole.is_ok(), "{octets:x?} at {one}, {two}");
+                    assert_eq!(split.is_ok(), whole.is_ok(), "{bytes:x?} at {one}, {two}");
                     if let (Ok(split), Ok(whole)) = (split, &whole) {
                         assert_eq!(&split, whole);
                     }
@@ -197,10 +193,10 @@ mod tests {
     fn an_error_is_found_at_every_offset_around_a_block() {
         for length in [30, 31, 32, 33, 63, 64, 65, 127, 128, 129] {
             for at in 0..length {
-                let mut octets: Vec<u8> = alloc::vec![b'a'; length];
-                octets[at] = 0xff;
+                let mut bytes: Vec<u8> = alloc::vec![b'a'; length];
+                bytes[at] = 0xff;
                 assert_eq!(
-                    Scanner::default().feed(&octets),
+                    Scanner::default().feed(&bytes),
                     Err(Invalid),
                     "{at} of {length}"
                 );

@@ -137,8 +137,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a reader that had no turn is called slow",
         file: "hub/slow_consumer.rs",
-        right: "!self.turns || seat.judged || is_overfull(seat, budget, self.octets)",
-        wrong: "let _ = is_overfull(seat, budget, self.octets); true",
+        right: "!self.turns || seat.judged || is_overfull(seat, budget, self.bytes)",
+        wrong: "let _ = is_overfull(seat, budget, self.bytes); true",
     },
     Fault {
         name: "a message that its envelope failed on is delivered",

@@ -19,7 +19,7 @@ const seconds = (s) => {
   const at = Math.max(0, units.findIndex(([size]) => s >= size));
   return units.slice(s < 1 ? 3 : at, s < 1 ? 4 : at + 2).map(([size, unit], n) => `${Math.floor((n ? s % units[at][0] : s) / size)}${unit}`).join(" ");
 };
-function octets(n) {
+function bytes(n) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let at = 0;
   for (; n >= 1024 && at < units.length - 1; at += 1) n /= 1024;
@@ -67,7 +67,7 @@ const TILES = [
   ["received", "Messages in", (all) => sum(all.map(rates.received)), rate, 2, "/s"],
   ["sent", "Messages out", (all) => sum(all.map(rates.sent)), rate, 2, "/s"],
   ["fan_out", "Fan-out", breadth, rate, 2, "each"],
-  ["queue", "Queued", (all) => sum(all.map((n) => n.now.waiting_octets)), octets, 1024],
+  ["queue", "Queued", (all) => sum(all.map((n) => n.now.waiting_bytes)), bytes, 1024],
   ["dropped", "Dropped", (all) => sum(all.map(rates.dropped)), rate, 2, "/s"],
 ];
 
@@ -90,7 +90,7 @@ const PANELS = [
       word("Backplane", (n) => n.backplane, ["down", "up", "alone"]),
       { name: "Uptime", each: ({ now }) => now.uptime, all: (all) => Math.max(...all.map(({ now }) => now.uptime)), format: seconds },
       speed("CPU", ({ before, now }) => (before && now.cpu_seconds !== null ? ((now.cpu_seconds - before.cpu_seconds) / ((now.at - before.at) / 1000)) * 100 : 0), (n) => `${small.format(n)} %`),
-      number("Memory", (n) => n.memory, octets),
+      number("Memory", (n) => n.memory, bytes),
     ]],
     ["connections", "Connections", "", [
       number("In", (n) => n.connections),
@@ -103,8 +103,8 @@ const PANELS = [
     ["messages", "Messages", "a second", [
       speed("Received", rates.received),
       speed("Sent", rates.sent),
-      speed("Bytes in", per_second((n) => n.octets_received), octets),
-      speed("Bytes out", per_second((n) => n.octets_sent), octets),
+      speed("Bytes in", per_second((n) => n.bytes_received), bytes),
+      speed("Bytes out", per_second((n) => n.bytes_sent), bytes),
       speed("Published", per_second((n) => n.published)),
       speed("Queued for channels", rates.fan_out),
       { name: "Fan-out, mean", each: (node) => breadth([node]), all: breadth, format: rate },
@@ -114,8 +114,8 @@ const PANELS = [
       number("Groups", (n) => n.groups),
       number("Channels", (n) => n.channels),
       number("Messages queued", (n) => n.waiting),
-      number("Bytes queued", (n) => n.waiting_octets, octets),
-      number("History, bytes", (n) => n.history_octets, octets),
+      number("Bytes queued", (n) => n.waiting_bytes, bytes),
+      number("History, bytes", (n) => n.history_bytes, bytes),
       number("Gaps", (n) => n.gaps, count, alarm),
       number("Backplane went down", (n) => n.downs, count, notice),
     ]],

@@ -12,7 +12,7 @@ use sansws_core::hub::{
 };
 use serde_json::json;
 
-use crate::monitor::{cpu_seconds, memory_octets};
+use crate::monitor::{cpu_seconds, memory_bytes};
 use crate::{join_kept, milliseconds};
 
 /// The groups of the watchers: one for each server, because hubs may be linked.
@@ -135,7 +135,7 @@ impl<O: HubEnv> Board<O> {
             "messages_per_second": published + delivered,
             "published_per_second": published,
             "cpu_percent": cpu.map(|(before, now)| (now - before) / seconds * 100.0),
-            "memory_kib": memory_octets().map(|octets| octets / 1024),
+            "memory_kib": memory_bytes().map(|bytes| bytes / 1024),
             "uptime_seconds": totals.taken.duration_since(self.begun).as_secs(),
         })
         .to_string()

@@ -51,7 +51,7 @@ pub fn options() -> Result<HubOptions, FilterError> {
     let room = GroupOptions::default()
         .history(HistoryOptions {
             messages: HISTORY,
-            octets: 256 << 10,
+            bytes: 256 << 10,
             age: Duration::from_secs(3600),
             recovery: HISTORY,
         })
@@ -61,7 +61,7 @@ pub fn options() -> Result<HubOptions, FilterError> {
     let mut options = HubOptions::default()
         .rule("chat/+".parse()?, room)
         .queue_limits(QueueLimits {
-            octets: 256 << 10,
+            bytes: 256 << 10,
             messages: 256,
             ..QueueLimits::default()
         });

@@ -163,7 +163,7 @@ impl<O: HubEnv + 'static> Monitor<O> {
             "backplane": hub.backplane.as_str(),
             "uptime": now().duration_since(self.began).as_secs(),
             "cpu_seconds": cpu_seconds(),
-            "memory": memory_octets(),
+            "memory": memory_bytes(),
             "connections": server.connections,
             "websockets": server.websockets(),
             "accepted": server.accepted,
@@ -172,8 +172,8 @@ impl<O: HubEnv + 'static> Monitor<O> {
             "handlers_failed": server.handlers_failed,
             "received": server.messages_received,
             "sent": server.messages_sent,
-            "octets_received": server.octets_received,
-            "octets_sent": server.octets_sent,
+            "bytes_received": server.bytes_received,
+            "bytes_sent": server.bytes_sent,
             "published": done.published,
             "put": done.received,
             "fan_out": done.fan_out,
@@ -182,8 +182,8 @@ impl<O: HubEnv + 'static> Monitor<O> {
             "groups": held.groups,
             "channels": held.channels,
             "waiting": held.waiting,
-            "waiting_octets": held.waiting_octets,
-            "history_octets": hub.history_octets,
+            "waiting_bytes": held.waiting_bytes,
+            "history_bytes": hub.history_bytes,
             "gaps": done.gaps,
             "downs": done.downs,
             "dropped": {
@@ -227,7 +227,7 @@ pub(crate) fn cpu_seconds() -> Option<f64> {
 }
 
 /// Returns the resident memory of this process, in bytes; `None` without `/proc`.
-pub(crate) fn memory_octets() -> Option<u64> {
+pub(crate) fn memory_bytes() -> Option<u64> {
     let status = read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()

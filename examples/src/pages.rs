@@ -36,7 +36,7 @@ pub(crate) fn monitor_js() -> Response {
 }
 
 fn file(kind: &str, content: &str) -> Response {
-    Response::octets(200, &format!("{kind}; charset=utf-8"), content)
+    Response::bytes(200, &format!("{kind}; charset=utf-8"), content)
         .with("Cache-Control", "no-cache")
         .with("X-Content-Type-Options", "nosniff")
 }

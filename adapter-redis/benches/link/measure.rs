@@ -110,9 +110,9 @@ fn member(role: Role, address: SocketAddr) -> TcpStream {
         socket.write_all(request.as_bytes()).unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            let mut octet = [0];
-            socket.read_exact(&mut octet).unwrap();
-            head.push(octet[0]);
+            let mut byte = [0];
+            socket.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
         }
         assert!(head.starts_with(b"HTTP/1.1 101"));
     }

@@ -130,7 +130,7 @@ async fn node(orders: Orders, url: &str) {
     }
     let mut options = HubOptions::default().groups(groups);
     options.queue_limits.messages = 1 << 20;
-    options.queue_limits.octets = 1 << 30;
+    options.queue_limits.bytes = 1 << 30;
     let hub = if orders.role == Role::Local {
         Hub::with_options(options)
     } else {

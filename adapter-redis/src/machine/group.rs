@@ -284,12 +284,12 @@ impl Machine {
     }
 
     /// Something arrived on a channel.
-    pub(super) fn message(&mut self, now: Instant, channel: &Channel, octets: &[u8]) {
+    pub(super) fn message(&mut self, now: Instant, channel: &Channel, bytes: &[u8]) {
         let nobody = || Name::from("");
         let result = match channel {
-            Channel::Group(name) => self.group_message(name, octets),
-            Channel::Watch => self.watch_message(octets),
-            Channel::Node(node) => wire::parse(&nobody(), octets).map(|payload| match payload {
+            Channel::Group(name) => self.group_message(name, bytes),
+            Channel::Watch => self.watch_message(bytes),
+            Channel::Node(node) => wire::parse(&nobody(), bytes).map(|payload| match payload {
                 Payload::Direct {
                     slot,
                     generation,
@@ -326,8 +326,8 @@ impl Machine {
                 }
                 _ => self.metrics.unknown += 1,
             }),
-            Channel::Presence => self.presence_message(octets),
-            Channel::Control => wire::parse(&nobody(), octets).map(|payload| match payload {
+            Channel::Presence => self.presence_message(bytes),
+            Channel::Control => wire::parse(&nobody(), bytes).map(|payload| match payload {
                 Payload::Watching => self.somebody_watches(now),
                 _ => self.metrics.unknown += 1,
             }),
@@ -343,8 +343,8 @@ impl Machine {
         }
     }
 
-    fn group_message(&mut self, name: &Name, octets: &[u8]) -> Result<(), WireError> {
-        let payload = wire::parse(name, octets)?;
+    fn group_message(&mut self, name: &Name, bytes: &[u8]) -> Result<(), WireError> {
+        let payload = wire::parse(name, bytes)?;
         let nodes = |machine: &Self| {
             let group = machine.groups.get(name);
             let group = group.filter(|group| group.stage != Stage::Off);
@@ -504,9 +504,9 @@ impl Machine {
     }
 
     /// Passes changes of presence in any group on to the nodes that listen.
-    fn presence_message(&mut self, octets: &[u8]) -> Result<(), WireError> {
+    fn presence_message(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         let nobody: Name = Arc::from("");
-        let Payload::Watched { group, payload } = wire::parse(&nobody, octets)? else {
+        let Payload::Watched { group, payload } = wire::parse(&nobody, bytes)? else {
             return Err(WireError::Unknown);
         };
         let Payload::Presence(change) = wire::parse(&group, payload)? else {

@@ -46,7 +46,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 const CROWDED: usize = 8_192;
 
 /// Number of waiting message bytes at which no more commands should be taken.
-const CROWDED_OCTETS: usize = 16 << 20;
+const CROWDED_BYTES: usize = 16 << 20;
 
 /// Number of random bits in an epoch.
 const CHANCE: u32 = 22;
@@ -84,7 +84,7 @@ pub struct Machine {
     /// Number of steps that wait or are in flight.
     steps: usize,
     /// Number of message bytes that wait or are in flight.
-    octets: usize,
+    bytes: usize,
     metrics: Metrics,
 }
 
@@ -138,7 +138,7 @@ impl Machine {
             due: BTreeSet::new(),
             next_id: 0,
             steps: 0,
-            octets: 0,
+            bytes: 0,
             metrics: Metrics::default(),
         }
     }
@@ -150,7 +150,7 @@ impl Machine {
 
     /// Returns whether no more commands should be taken until some of the waiting steps are done.
     pub const fn is_crowded(&self) -> bool {
-        self.steps >= CROWDED || self.octets >= CROWDED_OCTETS
+        self.steps >= CROWDED || self.bytes >= CROWDED_BYTES
     }
 
     /// Returns whether nothing waits and nothing is in flight.
@@ -246,7 +246,7 @@ impl Machine {
         self.channels.clear();
         self.posts.clear();
         self.sweeps.clear();
-        (self.steps, self.octets) = (0, 0);
+        (self.steps, self.bytes) = (0, 0);
         let waiting = self.forget_wants(now);
         self.metrics.uncertain += (on_their_way + waiting) as u64;
     }
@@ -361,9 +361,9 @@ impl Machine {
             },
             InFlight::Group(name, op, tokens) => self.group_reply(now, &name, op, tokens, result),
             InFlight::Node(id, seat, op) => self.node_reply(now, id, seat, op, result),
-            InFlight::Post(id, octets) => {
+            InFlight::Post(id, bytes) => {
                 self.steps -= 1;
-                self.octets -= octets;
+                self.bytes -= bytes;
                 if let Some(lane) = self.posts.get_mut(&id) {
                     lane.busy = false;
                 }
@@ -423,7 +423,7 @@ impl Machine {
     /// Sends a payload to a node of another process, after those sent there before.
     fn post(&mut self, to: NodeId, payload: Vec<u8>) {
         self.steps += 1;
-        self.octets += payload.len();
+        self.bytes += payload.len();
         self.posts.entry(to).or_default().queue.push_back(payload);
         self.pump_post(to);
     }
@@ -433,11 +433,11 @@ impl Machine {
             return;
         };
         if let Some(payload) = lane.next() {
-            let octets = payload.len();
+            let bytes = payload.len();
             let channel = Channel::Node(to);
             self.request(
                 Request::Send { channel, payload },
-                InFlight::Post(to, octets),
+                InFlight::Post(to, bytes),
             );
         } else if lane.is_idle() {
             self.posts.remove(&to);

@@ -19,12 +19,12 @@ impl Machine {
         self.metrics.published += 1;
         // Messages of one step are kept and evicted together, so it may take only part of the history's limit.
         let keep = self.options.of(&draft.group).history;
-        let most = keep.map_or(usize::MAX, |keep| keep.octets / 8);
+        let most = keep.map_or(usize::MAX, |keep| keep.bytes / 8);
         let lane = &mut self.group(&draft.group).lane;
         let before = lane.queue.len();
-        let octets = lane.publish(draft, (from, token), most);
+        let bytes = lane.publish(draft, (from, token), most);
         self.steps += lane.queue.len() - before;
-        self.octets += octets;
+        self.bytes += bytes;
         self.pump_group(&draft.group);
     }
 
@@ -223,7 +223,7 @@ impl Machine {
     fn group_failed(&mut self, name: &Name, op: Op, asked: Vec<(NodeId, Token)>) -> Option<Op> {
         match op {
             Op::Publish(batch) => {
-                self.octets -= batch.octets;
+                self.bytes -= batch.bytes;
                 for (node, token) in batch.of {
                     if let Some(token) = token {
                         let result = Err(HubError::Refused);
@@ -248,7 +248,7 @@ impl Machine {
     }
 
     fn published(&mut self, batch: Batch, before: Position) {
-        self.octets -= batch.octets;
+        self.bytes -= batch.bytes;
         let mut position = before;
         for (node, token) in batch.of {
             position.offset += u64::from(batch.saved);
@@ -263,7 +263,7 @@ impl Machine {
     }
 
     fn again(&mut self, batch: Batch, position: Position) {
-        self.octets -= batch.octets;
+        self.bytes -= batch.bytes;
         for (node, token) in batch.of {
             if let Some(token) = token {
                 let mut published = Published::default();

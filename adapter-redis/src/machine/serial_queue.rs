@@ -14,7 +14,7 @@ use crate::wire::Messages;
 const BATCH: usize = 256;
 
 /// Number of message bytes at which a step takes no more.
-const BATCH_OCTETS: usize = 256 << 10;
+const BATCH_BYTES: usize = 256 << 10;
 
 /// A step of a group.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(super) enum Op {
 pub(super) struct Batch {
     pub(super) messages: Messages,
     /// Their total length.
-    pub(super) octets: usize,
+    pub(super) bytes: usize,
     /// Whether they have numbers.
     pub(super) saved: bool,
     /// The node that is told the position of each message.
@@ -58,7 +58,7 @@ pub(super) struct Batch {
 
 impl Batch {
     fn has_room(&self, most: usize) -> bool {
-        self.id.is_none() && self.of.len() < BATCH && self.octets < most.min(BATCH_OCTETS)
+        self.id.is_none() && self.of.len() < BATCH && self.bytes < most.min(BATCH_BYTES)
     }
 }
 
@@ -118,22 +118,22 @@ impl SerialQueue<Op> {
             && batch.saved == saved
             && batch.has_room(most)
         {
-            let before = batch.octets;
+            let before = batch.bytes;
             batch.messages.push(draft);
-            batch.octets = batch.messages.as_bytes().len();
+            batch.bytes = batch.messages.as_bytes().len();
             batch.of.push(from);
-            return batch.octets - before;
+            return batch.bytes - before;
         }
         let mut messages = Messages::default();
         messages.push(draft);
-        let octets = messages.as_bytes().len();
+        let bytes = messages.as_bytes().len();
         self.queue.push_back(Op::Publish(Batch {
             messages,
-            octets,
+            bytes,
             saved,
             of: vec![from],
             id,
         }));
-        octets
+        bytes
     }
 }

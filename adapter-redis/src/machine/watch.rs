@@ -95,9 +95,9 @@ impl Cover {
 
 impl Machine {
     /// Delivers a message from the watch channel, unless the group's channel does.
-    pub(super) fn watch_message(&mut self, octets: &[u8]) -> Result<(), WireError> {
+    pub(super) fn watch_message(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         let nobody: Name = Arc::from("");
-        let Payload::Watched { group, payload } = wire::parse(&nobody, octets)? else {
+        let Payload::Watched { group, payload } = wire::parse(&nobody, bytes)? else {
             return Err(WireError::Unknown);
         };
         let Payload::Messages(batch) = wire::parse(&group, payload)? else {

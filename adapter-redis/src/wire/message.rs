@@ -76,8 +76,8 @@ pub(super) fn encode_to(draft: &PublishRequest, out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// [`WireError`].
-pub fn decode(group: &Name, octets: &[u8]) -> Result<PublishRequest, WireError> {
-    let mut reader = Reader(octets);
+pub fn decode(group: &Name, bytes: &[u8]) -> Result<PublishRequest, WireError> {
+    let mut reader = Reader(bytes);
     let flags = reader.u8()?;
     if flags & !KNOWN != 0 {
         return Err(WireError::Unknown);

@@ -142,8 +142,8 @@ impl<'a> Iterator for Batch<'a> {
 ///
 /// # Errors
 /// [`WireError`].
-pub fn parse<'a>(group: &Name, octets: &'a [u8]) -> Result<Payload<'a>, WireError> {
-    let mut reader = Reader(octets);
+pub fn parse<'a>(group: &Name, bytes: &'a [u8]) -> Result<Payload<'a>, WireError> {
+    let mut reader = Reader(bytes);
     if reader.u8()? != VERSION {
         return Err(WireError::Unknown);
     }
@@ -211,30 +211,30 @@ pub fn messages(before: Position, time: u64, messages: &Messages) -> Vec<u8> {
     out.extend(before.epoch.to_be_bytes());
     out.extend(before.offset.to_be_bytes());
     out.extend(time.to_be_bytes());
-    out.extend(&messages.octets);
+    out.extend(&messages.bytes);
     out
 }
 
 /// Messages as sent to and stored in Redis: each preceded by its length.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Messages {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     count: usize,
 }
 
 impl Messages {
     /// Messages read from Redis. Their number is known once they are parsed.
-    pub fn of(octets: Vec<u8>, count: usize) -> Self {
-        Self { octets, count }
+    pub fn of(bytes: Vec<u8>, count: usize) -> Self {
+        Self { bytes, count }
     }
 
     /// Appends a message.
     pub fn push(&mut self, draft: &PublishRequest) {
-        let at = self.octets.len();
-        self.octets.extend([0; 4]);
-        message::encode_to(draft, &mut self.octets);
-        let length = length(self.octets.len() - at - 4);
-        if let Some(place) = self.octets.get_mut(at..at + 4) {
+        let at = self.bytes.len();
+        self.bytes.extend([0; 4]);
+        message::encode_to(draft, &mut self.bytes);
+        let length = length(self.bytes.len() - at - 4);
+        if let Some(place) = self.bytes.get_mut(at..at + 4) {
             place.copy_from_slice(&length);
         }
         self.count += 1;
@@ -247,17 +247,17 @@ impl Messages {
 
     /// Reads bytes without copying them.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.octets
+        self.bytes
     }
 
     /// Returns the bytes to send to Redis.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.octets
+        &self.bytes
     }
 
     /// Iterates over the messages, in wire format; an error ends the iteration.
     pub fn iter(&self) -> impl Iterator<Item = Result<&[u8], WireError>> {
-        Split { rest: &self.octets }
+        Split { rest: &self.bytes }
     }
 }
 
@@ -338,9 +338,9 @@ fn put_name(out: &mut Vec<u8>, name: &str) {
     out.extend(name.bytes().take(length.into()));
 }
 
-fn put_long(out: &mut Vec<u8>, octets: &[u8]) {
-    out.extend(length(octets.len()));
-    out.extend(octets);
+fn put_long(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend(length(bytes.len()));
+    out.extend(bytes);
 }
 
 /// Writes a length; the hub allows no message of 4 GiB or more.

@@ -83,6 +83,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn text(octets: &[u8]) -> Result<&str, WireError> {
-    core::str::from_utf8(octets).map_err(|_| WireError::Malformed)
+fn text(bytes: &[u8]) -> Result<&str, WireError> {
+    core::str::from_utf8(bytes).map_err(|_| WireError::Malformed)
 }

@@ -85,14 +85,14 @@ impl Group {
             message: message.to_vec(),
         });
         while self.stream.len() > keep.messages.max(1)
-            || (self.octets() > keep.octets && self.stream.len() > 1)
+            || (self.bytes() > keep.bytes && self.stream.len() > 1)
         {
             self.stream.pop_front();
         }
     }
 
     /// Each message with its length before it.
-    pub fn octets(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.stream
             .iter()
             .map(|entry| entry.message.len() + 4)

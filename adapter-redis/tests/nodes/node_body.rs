@@ -45,7 +45,7 @@ fn options(setup: &Setup) -> HubOptions {
     if setup.history {
         groups = groups.history(HistoryOptions {
             messages: 20_000,
-            octets: 64 << 20,
+            bytes: 64 << 20,
             recovery: 20_000,
             ..HistoryOptions::default()
         });
@@ -60,7 +60,7 @@ fn options(setup: &Setup) -> HubOptions {
     options.lease = Some(Duration::from_secs(3));
     options.check = Some(Duration::from_secs(2));
     options.queue_limits.messages = 40_000;
-    options.queue_limits.octets = 64 << 20;
+    options.queue_limits.bytes = 64 << 20;
     hub_options(options)
 }
 

@@ -97,10 +97,10 @@ pub struct Process {
 
 impl Process {
     fn new(setup: &Setup, seed: u64, now: Instant) -> Self {
-        let mut octets = [9; 32];
-        octets[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut bytes = [9; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
         Self {
-            machine: Machine::new(Arc::clone(&setup.options), &Seed::new(octets)),
+            machine: Machine::new(Arc::clone(&setup.options), &Seed::new(bytes)),
             windows: BTreeMap::new(),
             wire: None,
             last: None,
@@ -328,12 +328,12 @@ impl World {
     /// Gives the machine of its process what a node wants.
     pub fn send_command(&mut self, at: usize, command: Command) {
         if let Command::Publish { draft, .. } = &command {
-            let octets = wire::encode(draft);
+            let bytes = wire::encode(draft);
             let number = self.plane.drafts.len() as u64;
             let from = self.nodes[at].hub.node();
             self.plane
                 .drafts
-                .insert(octets, (draft.clone(), from, number));
+                .insert(bytes, (draft.clone(), from, number));
         }
         let due = self.now + self.at_once();
         let link = &mut self.nodes[at].link;

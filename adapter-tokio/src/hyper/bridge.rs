@@ -130,11 +130,11 @@ impl Bridge {
     }
 
     /// Takes bytes of the answer. An acceptance is reported as soon as its head is complete.
-    fn put(&mut self, octets: &[u8]) {
+    fn put(&mut self, bytes: &[u8]) {
         let Phase::Asked { answer, .. } = &mut self.phase else {
             return;
         };
-        answer.extend_from_slice(octets);
+        answer.extend_from_slice(bytes);
         if answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"\r\n\r\n") {
             self.tell();
         }
@@ -170,7 +170,7 @@ impl Bridge {
 
 /// Parses the head and the body of our own response.
 fn split(answer: &[u8]) -> Option<(ResponseHead, &[u8])> {
-    let end = answer.windows(4).position(|octets| octets == b"\r\n\r\n")? + 4;
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
     let (head, body) = answer.split_at_checked(end)?;
     let limits = Limits {
         headers: 1 << 10,

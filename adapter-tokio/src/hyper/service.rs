@@ -127,7 +127,7 @@ impl RouterService {
                 .extensions()
                 .get::<Protocol>()
                 .is_some_and(|protocol| protocol.as_str() == "websocket");
-        let (head, body) = octets(request, is_extended);
+        let (head, body) = bytes(request, is_extended);
         let (tell, told) = oneshot::channel();
         let transport = Wire::new(Stream::Other(Box::new(Compat(Bridge::new(
             head, body, on_upgrade, tell,
@@ -208,7 +208,7 @@ impl Body for Answer {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, |octets| octets.len() as u64))
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
     }
 }
 
@@ -256,7 +256,7 @@ fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
 const FRAMING: [HeaderName; 3] = [CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT];
 
 /// Returns the head in the form of HTTP/1.1, and the body if there is one.
-fn octets<B>(request: Request<B>, is_extended: bool) -> (Vec<u8>, Option<AnyBody>)
+fn bytes<B>(request: Request<B>, is_extended: bool) -> (Vec<u8>, Option<AnyBody>)
 where
     B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
 {
@@ -296,14 +296,14 @@ where
         put(TRANSFER_ENCODING.as_str(), b"chunked");
     }
     out.extend_from_slice(b"\r\n");
-    let body = has_body.then(|| Box::pin(Octets(Box::pin(body))) as AnyBody);
+    let body = has_body.then(|| Box::pin(ErasedBody(Box::pin(body))) as AnyBody);
     (out, body)
 }
 
 /// A body with erased data and error types.
-struct Octets<B>(Pin<Box<B>>);
+struct ErasedBody<B>(Pin<Box<B>>);
 
-impl<B> Body for Octets<B>
+impl<B> Body for ErasedBody<B>
 where
     B: Body<Error: Into<Box<dyn StdError + Send + Sync>>>,
 {

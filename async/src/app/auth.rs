@@ -241,8 +241,8 @@ fn authorization<'s>(scope: &'s Scope, scheme: &str) -> Option<&'s str> {
 
 /// RFC 7617 2: `user-id ":" password`, in base64; the first colon ends the name.
 fn basic(encoded: &str) -> Option<Credential> {
-    let octets = BASE64_STANDARD.decode(encoded).ok()?;
-    let text = String::from_utf8(octets).ok()?;
+    let bytes = BASE64_STANDARD.decode(encoded).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
     let (user, secret) = text.split_once(':')?;
     Some(Credential {
         user: Some(user.to_string()),

@@ -103,7 +103,7 @@ impl Asking {
         match within(transport, Some(until), Failure::Timeout, body).await {
             Ok(Some(answer)) => Ok(answer),
             Ok(None) | Err(_) => {
-                let answer = self.handshake.give_up(self.unread.octets());
+                let answer = self.handshake.give_up(self.unread.bytes());
                 answer.ok_or_else(|| Failure::EndOfInput.into())
             }
         }
@@ -117,8 +117,8 @@ impl Asking {
         head: bool,
     ) -> Poll<Result<Option<Answer>, Error>> {
         loop {
-            let octets = self.unread.octets();
-            if let Some((answer, length)) = self.handshake.receive(octets, self.ended)? {
+            let bytes = self.unread.bytes();
+            if let Some((answer, length)) = self.handshake.receive(bytes, self.ended)? {
                 self.unread.consume(length);
                 return Poll::Ready(Ok(Some(answer)));
             }

@@ -182,9 +182,9 @@ impl<C: Connector> Client<C> {
     /// Sets the limits of the queue for messages while there is no connection: the number of messages, and their total bytes; default
     /// 256 and 1 MiB. With 0 messages, sending needs a connection.
     #[must_use]
-    pub const fn queue(mut self, messages: usize, octets: usize) -> Self {
+    pub const fn queue(mut self, messages: usize, bytes: usize) -> Self {
         self.queue.most_messages = messages;
-        self.queue.most_octets = octets;
+        self.queue.most_bytes = bytes;
         self
     }
 
@@ -256,8 +256,8 @@ impl<C: Connector> Client<C> {
     }
 
     /// Sends a binary message.
-    pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<(), Error> {
-        self.send(Message::Binary(octets.into())).await
+    pub async fn send_bytes(&mut self, bytes: impl Into<Vec<u8>>) -> Result<(), Error> {
+        self.send(Message::Binary(bytes.into())).await
     }
 
     /// Sends a value as JSON, in a text message.

@@ -87,7 +87,7 @@ impl ConnectOptions {
     pub fn bearer(self, token: &str) -> Result<Self, InvalidInput> {
         // RFC 6750 2.1: b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="
         let bare = token.trim_end_matches('=');
-        let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~+/".contains(&octet);
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
         if bare.is_empty() || !bare.bytes().all(fits) {
             return Err(InvalidInput::Credentials);
         }
@@ -104,7 +104,8 @@ impl ConnectOptions {
             .strip_prefix('"')
             .and_then(|rest| rest.strip_suffix('"'))
             .unwrap_or(value);
-        let fits = |octet: u8| matches!(octet, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
+        let fits =
+            |byte: u8| matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
         if !is_token(name) || !bare.bytes().all(fits) {
             return Err(InvalidInput::Credentials);
         }

@@ -11,18 +11,18 @@ use sansws_core::message::Message;
 #[derive(Debug)]
 pub(super) struct Queue {
     messages: VecDeque<Message>,
-    octets: usize,
+    bytes: usize,
     pub(super) most_messages: usize,
-    pub(super) most_octets: usize,
+    pub(super) most_bytes: usize,
 }
 
 impl Default for Queue {
     fn default() -> Self {
         Self {
             messages: VecDeque::new(),
-            octets: 0,
+            bytes: 0,
             most_messages: 256,
-            most_octets: 1 << 20,
+            most_bytes: 1 << 20,
         }
     }
 }
@@ -38,13 +38,13 @@ impl Queue {
 
     /// Takes the message, unless it does not fit; then it stays with the caller.
     pub(super) fn push(&mut self, message: &mut Option<Message>) -> Result<(), SendError> {
-        let octets = message.as_ref().map_or(0, Message::len);
+        let bytes = message.as_ref().map_or(0, Message::len);
         let full = self.messages.len() >= self.most_messages
-            || octets > self.most_octets.saturating_sub(self.octets);
+            || bytes > self.most_bytes.saturating_sub(self.bytes);
         if full {
             return Err(SendError::QueueFull);
         }
-        self.octets += octets;
+        self.bytes += bytes;
         self.messages.extend(message.take());
         Ok(())
     }
@@ -55,7 +55,7 @@ impl Queue {
 
     pub(super) fn pop(&mut self) {
         if let Some(message) = self.messages.pop_front() {
-            self.octets -= message.len();
+            self.bytes -= message.len();
         }
     }
 }
@@ -69,11 +69,11 @@ mod tests {
     fn bounded_both_ways() {
         let mut queue = Queue {
             most_messages: 3,
-            most_octets: 10,
+            most_bytes: 10,
             ..Queue::default()
         };
-        let mut put = |octets: usize| {
-            let mut message = Some(Message::Binary(vec![0; octets]));
+        let mut put = |bytes: usize| {
+            let mut message = Some(Message::Binary(vec![0; bytes]));
             let put = queue.push(&mut message);
             assert_eq!(message.is_some(), put.is_err());
             put
@@ -85,11 +85,11 @@ mod tests {
         assert_eq!(put(0), Ok(()));
         assert_eq!(put(0), Err(SendError::QueueFull));
         queue.pop();
-        assert_eq!((queue.len(), queue.octets), (2, 4));
+        assert_eq!((queue.len(), queue.bytes), (2, 4));
         assert_eq!(queue.front().map(Message::len), Some(4));
         queue.pop();
         queue.pop();
         queue.pop();
-        assert!(queue.is_empty() && queue.octets == 0);
+        assert!(queue.is_empty() && queue.bytes == 0);
     }
 }

@@ -197,7 +197,7 @@ impl<C: Connector> Client<C> {
             ready!(engine.poll_ready(cx, WakerRole::Writer))?;
             let payload = match message {
                 Message::Text(text) => Payload::Text(text),
-                Message::Binary(octets) => Payload::Binary(octets),
+                Message::Binary(bytes) => Payload::Binary(bytes),
             };
             engine.send_message(|connection| connection.send_payload(payload))?;
             self.queue.pop();
@@ -252,7 +252,7 @@ impl<C: Connector> Client<C> {
     /// Reads ahead for `receive`, so that senders see the end. Returns whether the end came; it has then been judged.
     fn look(&mut self, cx: &Context<'_>) -> bool {
         let most = self.dial.config.limits.read_ahead;
-        while self.inbox.octets() < most && self.inbox.items() < KEPT {
+        while self.inbox.bytes() < most && self.inbox.items() < KEPT {
             match self.poll_message(cx) {
                 Poll::Ready(Some(message)) => self.keep(message),
                 Poll::Ready(None) => return true,

@@ -141,9 +141,9 @@ impl Mailbox {
     }
 
     /// Reports a sign of life of the peer, if it has sent something and that matters.
-    pub(crate) fn hear(&mut self, octets: u64) {
+    pub(crate) fn hear(&mut self, bytes: u64) {
         if let Some(heard) = &mut self.heard
-            && std::mem::replace(heard, octets) != octets
+            && std::mem::replace(heard, bytes) != bytes
         {
             let id = self.id;
             let _ = self

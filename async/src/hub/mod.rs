@@ -142,7 +142,7 @@ pub struct HubMetrics {
     /// The metrics of the broker within the process.
     pub broker: BrokerCounters,
     /// The number of bytes that all histories hold.
-    pub history_octets: usize,
+    pub history_bytes: usize,
     /// The state of the backplane.
     pub backplane: BackplaneState,
     /// The number of envelopes and notices that panicked.
@@ -179,7 +179,7 @@ impl HubMetrics {
         let mut gauge = |name, help, value| out.one(Kind::Gauge, name, help, value);
         gauge("hub_nodes", "Nodes of the process.", self.nodes);
         let help = "Bytes that all histories hold.";
-        gauge("hub_history_octets", help, self.history_octets);
+        gauge("hub_history_bytes", help, self.history_bytes);
         let help = "0 while a node of the process cannot reach the other processes.";
         let up = usize::from(self.backplane != BackplaneState::Down);
         gauge("hub_backplane_up", help, up);
@@ -462,7 +462,7 @@ impl<O> Hub<O> {
             Backplane::Here(broker) => {
                 let broker = lock(broker);
                 metrics.broker = broker.counters();
-                metrics.history_octets = broker.history_octets();
+                metrics.history_bytes = broker.history_bytes();
             }
             Backplane::Far(far) if down || far.is_down() => {
                 metrics.backplane = BackplaneState::Down;

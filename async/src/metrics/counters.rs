@@ -44,8 +44,8 @@ impl Count {
 struct Cell {
     received: Count,
     sent: Count,
-    octets_received: Count,
-    octets_sent: Count,
+    bytes_received: Count,
+    bytes_sent: Count,
     dropped: Count,
 }
 
@@ -90,8 +90,8 @@ impl ServerCounters {
         let all = [
             (&cell.received, more.received),
             (&cell.sent, more.sent),
-            (&cell.octets_received, more.octets_received),
-            (&cell.octets_sent, more.octets_sent),
+            (&cell.bytes_received, more.bytes_received),
+            (&cell.bytes_sent, more.bytes_sent),
             (&cell.dropped, more.dropped),
         ];
         for (count, more) in all {
@@ -120,8 +120,8 @@ impl ServerCounters {
                 .map(|by| by.each_ref().map(Count::get)),
             messages_received: sum(|cell| &cell.received),
             messages_sent: sum(|cell| &cell.sent),
-            octets_received: sum(|cell| &cell.octets_received),
-            octets_sent: sum(|cell| &cell.octets_sent),
+            bytes_received: sum(|cell| &cell.bytes_received),
+            bytes_sent: sum(|cell| &cell.bytes_sent),
             messages_dropped: sum(|cell| &cell.dropped),
             ..ServerMetrics::default()
         }
@@ -156,7 +156,7 @@ mod tests {
                     for _ in 0..1_000 {
                         tally.moved(&Counters {
                             received: 1,
-                            octets_sent: 3,
+                            bytes_sent: 3,
                             ..Counters::default()
                         });
                         tally.closed(ClosedBy::Peer, 4001);
@@ -166,7 +166,7 @@ mod tests {
         });
         let (metrics, all) = (tally.read(), 2 * CELLS as u64 * 1_000);
         assert_eq!(metrics.messages_received, all);
-        assert_eq!(metrics.octets_sent, 3 * all);
+        assert_eq!(metrics.bytes_sent, 3 * all);
         assert_eq!(metrics.closed(CodeClass::Private), all);
         assert_eq!((metrics.messages_sent, metrics.all_closed()), (0, all));
     }

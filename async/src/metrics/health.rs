@@ -86,6 +86,6 @@ impl Health {
             \"connections\":{connections},\"connections_max\":{connections_max}}}\n",
             status.as_str(),
         );
-        Response::octets(code, "application/json", body).with("Cache-Control", "no-store")
+        Response::bytes(code, "application/json", body).with("Cache-Control", "no-store")
     }
 }

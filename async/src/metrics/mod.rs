@@ -205,9 +205,9 @@ pub struct ServerMetrics {
     /// Messages sent.
     pub messages_sent: u64,
     /// Bytes received over WebSockets, including headers and control frames.
-    pub octets_received: u64,
+    pub bytes_received: u64,
     /// Bytes sent over WebSockets.
-    pub octets_sent: u64,
+    pub bytes_sent: u64,
     /// Received messages that were dropped because they exceeded the rate limits.
     pub messages_dropped: u64,
 }
@@ -318,15 +318,15 @@ impl ServerMetrics {
             ),
             (
                 Counter,
-                "octets_received",
+                "bytes_received",
                 "Bytes received over WebSockets, including headers and control frames.",
-                self.octets_received,
+                self.bytes_received,
             ),
             (
                 Counter,
-                "octets_sent",
+                "bytes_sent",
                 "Bytes sent over WebSockets, including headers and control frames.",
-                self.octets_sent,
+                self.bytes_sent,
             ),
         ];
         for (kind, name, help, value) in numbers {
@@ -371,7 +371,7 @@ pub fn prometheus_response(server: &ServerMetrics, hub: Option<&HubMetrics>) -> 
     if let Some(hub) = hub {
         text.push_str(&hub.to_prometheus());
     }
-    Response::octets(200, MEDIA_TYPE, text).with("Cache-Control", "no-store")
+    Response::bytes(200, MEDIA_TYPE, text).with("Cache-Control", "no-store")
 }
 
 #[cfg(test)]

@@ -52,8 +52,8 @@ impl Span {
             websocket.closed_by = Empty,
             websocket.messages_received = Empty,
             websocket.messages_sent = Empty,
-            websocket.octets_received = Empty,
-            websocket.octets_sent = Empty,
+            websocket.bytes_received = Empty,
+            websocket.bytes_sent = Empty,
         );
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
@@ -173,8 +173,8 @@ pub(crate) fn ended(
         span.record("websocket.closed_by", by.label());
         span.record("websocket.messages_received", counters.received);
         span.record("websocket.messages_sent", counters.sent);
-        span.record("websocket.octets_received", counters.octets_received);
-        span.record("websocket.octets_sent", counters.octets_sent);
+        span.record("websocket.bytes_received", counters.bytes_received);
+        span.record("websocket.bytes_sent", counters.bytes_sent);
     }
     let (by, code) = first.unzip();
     let by = by.map(ClosedBy::label);

@@ -191,13 +191,13 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
                 && !handle.is_closing(),
             ..framing
         };
-        let octets = written(&response, framing);
+        let bytes = written(&response, framing);
         if !framing.keep_alive {
-            answer_and_end(&mut transport, reader.unread, &octets, config).await?;
+            answer_and_end(&mut transport, reader.unread, &bytes, config).await?;
             return Ok(None);
         }
         let late = Some(transport.now() + config.timeouts.close);
-        let mut write = WriteAll::new(&octets);
+        let mut write = WriteAll::new(&bytes);
         within(&mut transport, late, Refusal::Timeout, |transport, cx| {
             write.poll(transport, cx)
         })
@@ -274,14 +274,14 @@ fn failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) 
 
 /// Encodes a response; one that would break its head becomes a 500, so that every request is answered.
 fn written(response: &Response, framing: Framing) -> Vec<u8> {
-    let mut octets = Vec::new();
-    if let Err(error) = response.write_as(framing, &mut octets) {
+    let mut bytes = Vec::new();
+    if let Err(error) = response.write_as(framing, &mut bytes) {
         let error = Error::of_fields(error, &response.fields);
         tracing::error!(%error, status = response.status, "a response could not be encoded");
         let instead = Response::text(500, "the request could not be handled\n");
-        let _ = instead.write_as(framing, &mut octets);
+        let _ = instead.write_as(framing, &mut bytes);
     }
-    octets
+    bytes
 }
 
 /// Answers a refused request, and ends the connection.
@@ -293,8 +293,8 @@ async fn refuse_with<T: Transport>(
     framing: Framing,
 ) -> Error {
     if let Error::Refusal(refusal) = &error {
-        let octets = written(&refusal.response(), framing);
-        let _ = answer_and_end(transport, unread, &octets, config).await;
+        let bytes = written(&refusal.response(), framing);
+        let _ = answer_and_end(transport, unread, &bytes, config).await;
     }
     error
 }
@@ -324,7 +324,7 @@ impl HeadReader {
         let read = |transport: &mut T, cx: &mut Context<'_>| {
             loop {
                 // Received bytes are examined at once, before the next read.
-                if let Some((head, length)) = handshake.receive_head(unread.octets())? {
+                if let Some((head, length)) = handshake.receive_head(unread.bytes())? {
                     unread.consume(length);
                     return Poll::Ready(Ok(head));
                 }
@@ -375,7 +375,7 @@ impl HeadReader {
         let read = |transport: &mut T, cx: &mut Context<'_>| {
             ready!(go_on.poll(transport, cx))?;
             loop {
-                let taken = body.take(unread.octets()).map_err(refused)?;
+                let taken = body.take(unread.bytes()).map_err(refused)?;
                 unread.consume(taken);
                 if body.is_whole() {
                     return Poll::Ready(Ok(()));
@@ -394,7 +394,7 @@ impl HeadReader {
             }
         };
         within(transport, deadline, Refusal::Timeout, read).await?;
-        Ok(body.into_octets())
+        Ok(body.into_bytes())
     }
 }
 
@@ -451,8 +451,8 @@ async fn refuse_inside<T: Transport, S: Service<T>>(
         counters.turned_away(handle.why_away());
         Refusal::Busy.response()
     };
-    let octets = written(&response, framing);
-    answer_and_end(&mut transport, reader.unread, &octets, config).await
+    let bytes = written(&response, framing);
+    answer_and_end(&mut transport, reader.unread, &bytes, config).await
 }
 
 /// Answers a connection, and ends it.
@@ -461,6 +461,6 @@ pub(crate) async fn reply<T: Transport>(
     response: &Response,
     config: &Config,
 ) -> Result<(), Error> {
-    let octets = written(response, Framing::default());
-    answer_and_end(&mut transport, Unread::default(), &octets, config).await
+    let bytes = written(response, Framing::default());
+    answer_and_end(&mut transport, Unread::default(), &bytes, config).await
 }

@@ -166,14 +166,14 @@ impl<T: Transport> Unanswered<T> {
     }
 
     async fn reject(mut self: Box<Self>, response: Response) -> Result<(), Error> {
-        let mut octets = Vec::new();
-        let written = response.write(&mut octets);
+        let mut bytes = Vec::new();
+        let written = response.write(&mut bytes);
         written.map_err(|misuse| Error::of_fields(misuse, &response.fields))?;
         let Some((mut transport, unread)) = self.parts.take() else {
             return Ok(());
         };
         self.settle(UpgradeOutcome::Rejected(response.status));
-        answer_and_end(&mut transport, unread, &octets, &self.config).await
+        answer_and_end(&mut transport, unread, &bytes, &self.config).await
     }
 
     /// Returns whether the task of a server, if there is one, waits for the outcome: until its handler has returned.

@@ -84,23 +84,23 @@ struct Held {
 
 impl Held {
     #[inline]
-    fn octets(&self) -> &[u8] {
+    fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 }
 
 impl Unread {
     #[inline]
-    pub(crate) fn octets(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |held| held.octets())
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |held| held.bytes())
     }
 
     /// Returns the unread bytes, and the message that they continue; `None` if it holds neither.
     #[inline]
     pub(crate) fn parts(&mut self) -> Option<(&mut [u8], &mut Assembly)> {
         let held = &mut **self.0.as_mut()?;
-        let octets = held.buffer.get_mut(held.start..held.end);
-        Some((octets.unwrap_or_default(), &mut held.assembly))
+        let bytes = held.buffer.get_mut(held.start..held.end);
+        Some((bytes.unwrap_or_default(), &mut held.assembly))
     }
 
     /// Returns the message that has not arrived in full.
@@ -132,7 +132,7 @@ impl Unread {
         if self.0.as_ref().is_none_or(|held| !held.lent) {
             let mut lent = take_reader();
             if let Some(held) = self.0.take() {
-                let unread = held.octets();
+                let unread = held.bytes();
                 // Bytes that a head or a busy handler left may exceed a read buffer.
                 if lent.buffer.len() < unread.len() + READ / 2 {
                     lent.buffer.resize(unread.len() + READ, 0);
@@ -177,7 +177,7 @@ impl Unread {
             return;
         }
         let own = (!is_done).then(|| {
-            let buffer = held.octets().to_vec();
+            let buffer = held.bytes().to_vec();
             Box::new(Held {
                 end: buffer.len(),
                 buffer,
@@ -215,14 +215,14 @@ mod tests {
         unread.consume(2);
         unread.park();
         assert_eq!(
-            (unread.octets(), unread.0.as_ref().unwrap().buffer.len()),
+            (unread.bytes(), unread.0.as_ref().unwrap().buffer.len()),
             (b"llo".as_slice(), 3)
         );
         let room = unread.room().len();
         unread.room().fill(b'x');
         unread.filled(room);
         assert!(unread.room().len() >= READ);
-        assert!(unread.octets().starts_with(b"llox"));
+        assert!(unread.bytes().starts_with(b"llox"));
         unread.consume(room + 3);
         unread.park();
         assert!(unread.0.is_none());

@@ -18,10 +18,10 @@ use sansws_core::time::Instant;
 pub(crate) async fn answer_and_end<T: Transport>(
     transport: &mut T,
     mut unread: Unread,
-    octets: &[u8],
+    bytes: &[u8],
     config: &Config,
 ) -> Result<(), Error> {
-    let mut write = WriteAll::new(octets);
+    let mut write = WriteAll::new(bytes);
     let finish = |transport: &mut T, cx: &mut Context<'_>| {
         ready!(write.poll(transport, cx))?;
         ready!(transport.poll_shutdown(cx))?;

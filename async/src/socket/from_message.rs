@@ -27,8 +27,8 @@ impl From<Message> for SocketEvent {
 impl From<Control> for SocketEvent {
     fn from(control: Control) -> Self {
         match control {
-            Control::Ping(octets) => Self::Ping(octets),
-            Control::Pong(octets) => Self::Pong(octets),
+            Control::Ping(bytes) => Self::Ping(bytes),
+            Control::Pong(bytes) => Self::Pong(bytes),
         }
     }
 }
@@ -71,7 +71,7 @@ impl FromMessage for String {
 impl FromMessage for Vec<u8> {
     fn from_message(message: Message) -> Result<Self, Error> {
         match message {
-            Message::Binary(octets) => Ok(octets),
+            Message::Binary(bytes) => Ok(bytes),
             Message::Text(_) => Err(Error::WrongKind(KindError::new(MessageKind::Binary))),
         }
     }

@@ -13,7 +13,7 @@ pub(crate) struct ReadAhead(Option<Box<Held>>);
 #[derive(Debug, Default)]
 struct Held {
     items: VecDeque<Item>,
-    octets: usize,
+    bytes: usize,
     /// The number of items taken.
     popped: u64,
     /// Each with the number of items before it.
@@ -41,7 +41,7 @@ pub(crate) struct Item {
 impl ReadAhead {
     pub(crate) fn push(&mut self, item: Item) {
         let held = self.0.get_or_insert_default();
-        held.octets += item.message.len();
+        held.bytes += item.message.len();
         held.items.push_back(item);
     }
 
@@ -68,7 +68,7 @@ impl ReadAhead {
     pub(crate) fn pop(&mut self) -> Option<Item> {
         let held = self.0.as_mut()?;
         let item = held.items.pop_front();
-        held.octets -= item.as_ref().map_or(0, |item| item.message.len());
+        held.bytes -= item.as_ref().map_or(0, |item| item.message.len());
         held.popped += u64::from(item.is_some());
         if held.items.is_empty() {
             self.tidy();
@@ -88,8 +88,8 @@ impl ReadAhead {
         self.0 = None;
     }
 
-    pub(crate) fn octets(&self) -> usize {
-        self.0.as_ref().map_or(0, |held| held.octets)
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |held| held.bytes)
     }
 
     pub(crate) fn items(&self) -> usize {

@@ -220,7 +220,7 @@ macro_rules! reading {
             ///     while let Some(event) = socket.receive_event().await? {
             ///         match event {
             ///             SocketEvent::Message(message) => socket.send(message).await?,
-            ///             SocketEvent::Ping(octets) => socket.pong(octets).await?,
+            ///             SocketEvent::Ping(bytes) => socket.pong(bytes).await?,
             ///             SocketEvent::Pong(_) => println!("round trip: {:?}", socket.round_trip()),
             ///         }
             ///     }
@@ -313,9 +313,9 @@ macro_rules! writing {
             /// Sends a binary message.
             pub fn send_bytes(
                 &mut self,
-                octets: impl Into<Vec<u8>>,
+                bytes: impl Into<Vec<u8>>,
             ) -> impl Future<Output = Result<(), Error>> {
-                self.send(Message::Binary(octets.into()))
+                self.send(Message::Binary(bytes.into()))
             }
 
             /// Sends a value as JSON, in a text message.
@@ -334,8 +334,8 @@ macro_rules! writing {
                 &mut self,
                 value: &V,
             ) -> Result<(), Error> {
-                let octets = serde_json::to_vec(value)?;
-                self.send_bytes(octets).await
+                let bytes = serde_json::to_vec(value)?;
+                self.send_bytes(bytes).await
             }
 
             /// Sends a prepared message, without a copy on a server.
@@ -355,20 +355,20 @@ macro_rules! writing {
 
             /// Sends a ping of at most 125 bytes. Keepalive needs none: see
             /// [`Timeouts::ping`](sansws_core::config::Timeouts::ping).
-            pub async fn ping(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Error> {
-                let octets = octets.as_ref();
+            pub async fn ping(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
+                let bytes = bytes.as_ref();
                 self.shared
-                    .submit(|engine| engine.send(|connection| connection.ping(octets)))
+                    .submit(|engine| engine.send(|connection| connection.ping(bytes)))
                     .await
             }
 
             /// Sends a pong of at most 125 bytes: the answer to a ping with
             /// [`AutoPong::Off`](sansws_core::config::AutoPong::Off), with the payload of that ping, or an unsolicited sign of
             /// life (RFC 6455 section 5.5.3).
-            pub async fn pong(&mut self, octets: impl AsRef<[u8]>) -> Result<(), Error> {
-                let octets = octets.as_ref();
+            pub async fn pong(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
+                let bytes = bytes.as_ref();
                 self.shared
-                    .submit(|engine| engine.send(|connection| connection.pong(octets)))
+                    .submit(|engine| engine.send(|connection| connection.pong(bytes)))
                     .await
             }
 

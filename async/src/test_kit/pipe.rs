@@ -19,7 +19,7 @@ const ROOM: usize = 64 << 10;
 /// One direction.
 #[derive(Debug, Default)]
 struct Way {
-    octets: VecDeque<u8>,
+    bytes: VecDeque<u8>,
     ended: bool,
     unread_lost: bool,
     reader_gone: bool,
@@ -52,7 +52,7 @@ impl MemoryStream {
     /// Reads bytes that the other end wrote; 0 is the end.
     pub fn poll_read(&mut self, cx: &Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut way = lock(&self.inbound);
-        if way.octets.is_empty() {
+        if way.bytes.is_empty() {
             if way.unread_lost {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
@@ -62,7 +62,7 @@ impl MemoryStream {
             way.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let read = way.octets.read(into);
+        let read = way.bytes.read(into);
         wake(way.writer.take());
         Poll::Ready(read)
     }
@@ -77,12 +77,12 @@ impl MemoryStream {
         if way.reader_gone || way.ended {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let before = way.octets.len();
+        let before = way.bytes.len();
         for slice in from {
-            let room = ROOM - way.octets.len().min(ROOM);
-            way.octets.extend(slice.iter().take(room));
+            let room = ROOM - way.bytes.len().min(ROOM);
+            way.bytes.extend(slice.iter().take(room));
         }
-        let count = way.octets.len() - before;
+        let count = way.bytes.len() - before;
         if count == 0 && from.iter().any(|slice| !slice.is_empty()) {
             way.writer = Some(cx.waker().clone());
             return Poll::Pending;
@@ -104,8 +104,8 @@ impl Drop for MemoryStream {
         let mut inbound = lock(&self.inbound);
         inbound.reader_gone = true;
         // Discarding unread data makes a system reset the connection.
-        let reset = !inbound.octets.is_empty();
-        inbound.octets.clear();
+        let reset = !inbound.bytes.is_empty();
+        inbound.bytes.clear();
         wake(inbound.writer.take());
         drop(inbound);
         lock(&self.outbound).unread_lost = reset;

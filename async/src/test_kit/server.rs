@@ -149,8 +149,8 @@ impl TestServer {
         let url = Error::parse_url(&format!("ws://test{path}"))?;
         let transport = MemoryTransport::new(self.open(), self.world.clock());
         let mut seed = [7; 32];
-        for (octet, count) in seed.iter_mut().zip(self.connections.get().to_be_bytes()) {
-            *octet = count;
+        for (byte, count) in seed.iter_mut().zip(self.connections.get().to_be_bytes()) {
+            *byte = count;
         }
         let connecting = connect(transport, &url, dial.options, dial.config, Seed::new(seed));
         let deadline = self.world.clock().now() + self.world.patience();
@@ -233,18 +233,18 @@ impl TestServer {
     /// # Errors
     /// [`Error::Io`] when the answer is incomplete.
     pub async fn request_with(&self, head: &RequestHead, body: &[u8]) -> Result<Response, Error> {
-        let mut octets = format!("{} {} HTTP/1.1\r\n", head.method, head.target).into_bytes();
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", head.method, head.target).into_bytes();
         for (name, value) in head.fields.iter() {
             for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-                octets.extend_from_slice(part);
+                bytes.extend_from_slice(part);
             }
         }
-        octets.extend_from_slice(b"Connection: close\r\n\r\n");
-        octets.extend_from_slice(body);
-        let answer = self.exchange(&octets).await?;
+        bytes.extend_from_slice(b"Connection: close\r\n\r\n");
+        bytes.extend_from_slice(body);
+        let answer = self.exchange(&bytes).await?;
         let end = answer
             .windows(4)
-            .position(|octets| octets == b"\r\n\r\n")
+            .position(|bytes| bytes == b"\r\n\r\n")
             .map(|at| at + 4)
             .ok_or(std::io::ErrorKind::UnexpectedEof)
             .map_err(std::io::Error::from)?;
@@ -264,9 +264,9 @@ impl TestServer {
     ///
     /// # Errors
     /// [`Error::Io`] when it does not end.
-    pub async fn exchange(&self, octets: &[u8]) -> Result<Vec<u8>, Error> {
+    pub async fn exchange(&self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
         let mut stream = self.open();
-        let (mut left, mut answer) = (octets, Vec::new());
+        let (mut left, mut answer) = (bytes, Vec::new());
         let exchange = poll_fn(|cx| {
             while !left.is_empty() {
                 match stream.poll_write(cx, &[IoSlice::new(left)])? {

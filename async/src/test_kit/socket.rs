@@ -67,8 +67,8 @@ impl TestSocket {
     ///
     /// # Errors
     /// When the connection has ended.
-    pub async fn send_bytes(&mut self, octets: impl Into<Vec<u8>>) -> Result<(), Error> {
-        self.send(Message::Binary(octets.into())).await
+    pub async fn send_bytes(&mut self, bytes: impl Into<Vec<u8>>) -> Result<(), Error> {
+        self.send(Message::Binary(bytes.into())).await
     }
 
     /// Sends a value as JSON.
@@ -102,7 +102,7 @@ impl TestSocket {
         let at = Location::caller();
         async move {
             match self.next(self.world.patience()).await {
-                Came::Message(Message::Binary(octets)) if octets == want => {}
+                Came::Message(Message::Binary(bytes)) if bytes == want => {}
                 came => self.miss(at, format_args!("the octets {want:02x?}"), &came),
             }
         }

@@ -276,13 +276,13 @@ fn pages_are_answered_in_order_on_one_connection() {
             scope.param::<String>("n").unwrap()
         }));
         let get = |n: &str, more: &str| format!("GET /{n} HTTP/1.1\r\nHost: test\r\n{more}\r\n");
-        let octets = [
+        let bytes = [
             get("one", ""),
             get("two", "").replace("GET", "HEAD"),
             get("three", "Connection: close\r\n"),
             get("four", ""),
         ];
-        let answer = String::from_utf8(server.exchange(octets.concat().as_bytes()).await?).unwrap();
+        let answer = String::from_utf8(server.exchange(bytes.concat().as_bytes()).await?).unwrap();
         let answers: Vec<&str> = answer.split("HTTP/1.1 200 OK\r\n").skip(1).collect();
         assert_eq!(answers.len(), 3, "{answer}");
         assert!(answers[0].ends_with("\r\n\r\none"));
@@ -697,8 +697,8 @@ fn what_goes_wrong_is_logged_with_its_route_and_what_a_peer_does_is_not() {
     struct Said(Arc<Mutex<Vec<u8>>>);
 
     impl std::io::Write for Said {
-        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(octets)
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
         }
 
         fn flush(&mut self) -> std::io::Result<()> {

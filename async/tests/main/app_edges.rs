@@ -158,7 +158,7 @@ fn a_message_in_pieces_is_dropped_whole_and_counts_for_nothing() {
     }
     run(async {
         let traffic = TrafficLimits {
-            octets: Some(Rate::per_second(10)),
+            bytes: Some(Rate::per_second(10)),
             outcome: Outcome::Drop,
             ..TrafficLimits::default()
         };

@@ -60,13 +60,13 @@ fn the_round_trip_is_from_a_ping_of_keepalive_to_its_pong() {
     let millis = Duration::from_millis;
     for split in [false, true] {
         let mut end = End::new(true, Config::default(), None);
-        let feed = |end: &mut End, octets: &[u8]| {
+        let feed = |end: &mut End, bytes: &[u8]| {
             if split {
-                for octet in octets {
-                    end.feed(&[*octet]);
+                for byte in bytes {
+                    end.feed(&[*byte]);
                 }
             } else {
-                end.feed(octets);
+                end.feed(bytes);
             }
         };
         let pong = frame(0x8a, b"", KEY);
@@ -128,8 +128,8 @@ async fn attentive(upgrade: Upgrade<Wire>, busy: usize, seen: Seen) -> Result {
     .await;
     while let Some(event) = socket.receive_event().await? {
         seen.borrow_mut().push(event.clone());
-        if let SocketEvent::Ping(octets) = event {
-            socket.pong(octets).await?;
+        if let SocketEvent::Ping(bytes) = event {
+            socket.pong(bytes).await?;
         }
     }
     Ok(())
@@ -143,14 +143,14 @@ fn control_frames_are_events_in_their_place_between_the_messages() {
             let seen = Seen::default();
             let handler = |upgrade| attentive(upgrade, busy, Rc::clone(&seen));
             let (wire, mut task, _gate) = open(config(auto_pong, true), handler);
-            let mut octets = frame(0x89, b"0", KEY);
-            octets.extend(frame(0x81, b"one", KEY));
-            octets.extend(frame(0x8a, b"pong", KEY));
-            octets.extend(frame(0x01, b"tw", KEY));
-            octets.extend(frame(0x89, b"1", KEY));
-            octets.extend(frame(0x80, b"o", KEY));
-            octets.extend(frame(0x89, b"2", KEY));
-            wire.push(octets);
+            let mut bytes = frame(0x89, b"0", KEY);
+            bytes.extend(frame(0x81, b"one", KEY));
+            bytes.extend(frame(0x8a, b"pong", KEY));
+            bytes.extend(frame(0x01, b"tw", KEY));
+            bytes.extend(frame(0x89, b"1", KEY));
+            bytes.extend(frame(0x80, b"o", KEY));
+            bytes.extend(frame(0x89, b"2", KEY));
+            wire.push(bytes);
             for _ in 0..5 {
                 task.wake();
                 task.run();
@@ -177,12 +177,12 @@ fn of_many_control_frames_that_came_meanwhile_the_newest_are_kept() {
     let seen = Seen::default();
     let handler = |upgrade| attentive(upgrade, 3, Rc::clone(&seen));
     let (wire, mut task, _gate) = open(config(AutoPong::Off, false), handler);
-    let mut octets = frame(0x81, b"first", KEY);
+    let mut bytes = frame(0x81, b"first", KEY);
     for number in 0..10_000 {
-        octets.extend(frame(0x89, number.to_string().as_bytes(), KEY));
+        bytes.extend(frame(0x89, number.to_string().as_bytes(), KEY));
     }
-    octets.extend(frame(0x81, b"last", KEY));
-    wire.push(octets);
+    bytes.extend(frame(0x81, b"last", KEY));
+    wire.push(bytes);
     for _ in 0..5 {
         task.wake();
         task.run();
@@ -213,7 +213,7 @@ fn control_frames_that_come_while_messages_are_received_wait_for_who_asks() {
         let seen = Seen::default();
         let handler = |upgrade| late(upgrade, Rc::clone(&seen));
         let (wire, mut task, _gate) = open(config(AutoPong::On, shown), handler);
-        for octets in [
+        for bytes in [
             frame(0x89, b"0", KEY),
             frame(0x81, b"one", KEY),
             frame(0x01, b"tw", KEY),
@@ -222,7 +222,7 @@ fn control_frames_that_come_while_messages_are_received_wait_for_who_asks() {
             frame(0x89, b"2", KEY),
             frame(0x81, b"three", KEY),
         ] {
-            wire.push(octets);
+            wire.push(bytes);
             task.run();
         }
         let want = [ping(0), ping(1), ping(2), text("three")];

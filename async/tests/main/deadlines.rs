@@ -71,13 +71,13 @@ fn a_peer_that_falls_silent_inside_a_header_gets_one_ping_and_is_dropped() {
 }
 
 #[test]
-fn a_header_that_comes_octet_by_octet_keeps_the_connection_and_costs_nothing() {
+fn a_header_that_comes_byte_by_byte_keeps_the_connection_and_costs_nothing() {
     let (wire, mut task, _gate) = open(Config::default(), echo);
-    let octets = frame(0x82, &[7; 200], KEY);
-    let (header, payload) = octets.split_at(8);
-    for octet in header {
+    let bytes = frame(0x82, &[7; 200], KEY);
+    let (header, payload) = bytes.split_at(8);
+    for byte in header {
         pass(&wire, &mut task, 25);
-        wire.push([*octet]);
+        wire.push([*byte]);
         task.run();
     }
     assert!(wire.take().is_empty(), "no ping was needed");
@@ -87,7 +87,7 @@ fn a_header_that_comes_octet_by_octet_keeps_the_connection_and_costs_nothing() {
 }
 
 #[test]
-fn a_peer_that_never_reads_is_given_up_also_while_octets_wait_in_a_tls_stream() {
+fn a_peer_that_never_reads_is_given_up_also_while_bytes_wait_in_a_tls_stream() {
     type Handler = fn(Upgrade<Wire>) -> Pin<Box<dyn Future<Output = Result>>>;
     let handlers: [(&str, Handler, u64); 3] = [
         ("silent", |upgrade| Box::pin(echo(upgrade)), 51),
@@ -140,8 +140,8 @@ fn a_peer_that_is_owed_something_is_pinged_once_it_has_taken_that() {
 }
 
 /// A second passes, in which the peer acknowledges so many octets of `left`.
-fn acknowledge(end: &mut End, left: &mut u64, octets: u64, total: u64) -> Vec<Expired> {
-    *left = left.saturating_sub(octets);
+fn acknowledge(end: &mut End, left: &mut u64, bytes: u64, total: u64) -> Vec<Expired> {
+    *left = left.saturating_sub(bytes);
     let progress = SendProgress {
         acknowledged: total - *left,
         outstanding: *left > 0,

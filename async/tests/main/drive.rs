@@ -51,9 +51,9 @@ fn sixty_four_messages_in_one_read_cost_one_write() {
 #[test]
 fn a_lone_message_is_answered_at_once_also_with_half_of_the_next_behind_it() {
     let (wire, mut task, _gate) = open(Config::default(), echo);
-    let mut octets = frame(0x81, b"one", KEY);
-    octets.extend_from_slice(&[0x81, 0x85, 1]);
-    wire.push(octets);
+    let mut bytes = frame(0x81, b"one", KEY);
+    bytes.extend_from_slice(&[0x81, 0x85, 1]);
+    wire.push(bytes);
     task.run();
     assert_eq!(output(&wire)[0].payload, b"one");
 }
@@ -164,11 +164,11 @@ fn input_that_comes_between_the_handler_and_its_driver_is_told_to_the_handler() 
 }
 
 #[test]
-fn octets_glued_to_the_request_are_the_first_message() {
+fn bytes_glued_to_the_request_are_the_first_message() {
     let (wire, mut task, _gate) = start(Config::default(), echo);
-    let mut octets = format!("{REQUEST}\r\n").into_bytes();
-    octets.extend(frame(0x81, b"early", KEY));
-    wire.push(octets);
+    let mut bytes = format!("{REQUEST}\r\n").into_bytes();
+    bytes.extend(frame(0x81, b"early", KEY));
+    wire.push(bytes);
     task.run();
     assert!(wire.take().ends_with(b"\x81\x05early"));
 }
@@ -176,8 +176,8 @@ fn octets_glued_to_the_request_are_the_first_message() {
 #[test]
 fn a_head_that_never_ends_is_answered_408_in_time() {
     let (wire, mut task, _gate) = start(Config::default(), echo);
-    for octet in REQUEST.bytes().cycle().take(99) {
-        wire.push([octet]);
+    for byte in REQUEST.bytes().cycle().take(99) {
+        wire.push([byte]);
         pass(&wire, &mut task, 0);
         wire.pass(Duration::from_millis(100));
         task.run();
@@ -282,9 +282,9 @@ fn a_reset_is_an_end_and_another_fault_of_the_transport_is_told_once() {
 #[test]
 fn what_a_peer_sends_after_its_close_is_ignored() {
     let (wire, mut task, _gate) = open(Config::default(), echo);
-    let mut octets = frame(0x88, b"\x03\xe8", KEY);
-    octets.extend(frame(0x81, b"late", KEY));
-    wire.push(octets);
+    let mut bytes = frame(0x88, b"\x03\xe8", KEY);
+    bytes.extend(frame(0x81, b"late", KEY));
+    wire.push(bytes);
     task.run();
     wire.push(frame(0x81, b"later", KEY));
     task.run();
@@ -439,10 +439,10 @@ fn pings_behind_messages_are_answered_while_the_handler_is_busy() {
         socket.receive().await?;
         Ok(())
     });
-    let mut octets = frame(0x81, b"work", KEY);
-    octets.extend(frame(0x81, b"more work", KEY));
-    octets.extend(frame(0x89, b"there?", KEY));
-    wire.push(octets);
+    let mut bytes = frame(0x81, b"work", KEY);
+    bytes.extend(frame(0x81, b"more work", KEY));
+    bytes.extend(frame(0x89, b"there?", KEY));
+    wire.push(bytes);
     task.run();
     assert_eq!(output(&wire)[0].payload, b"there?");
     // What is read ahead is bounded.

@@ -56,7 +56,7 @@ async fn put(socket: &mut WebSocket<Wire>, seed: &Cell<u64>, message: Message) -
     let patience = dice(seed, 3) as u32;
     let payload = match &message {
         Message::Text(text) => Payload::Text(text),
-        Message::Binary(octets) => Payload::Binary(octets),
+        Message::Binary(bytes) => Payload::Binary(bytes),
     };
     match dice(seed, 4) {
         // Accepted or not: a send that was dropped has not happened.
@@ -72,8 +72,8 @@ async fn put(socket: &mut WebSocket<Wire>, seed: &Cell<u64>, message: Message) -
                     let (one, two) = text.split_at(4);
                     (Payload::Text(one), Payload::Text(two))
                 }
-                Payload::Binary(octets) => {
-                    let (one, two) = octets.split_at(octets.len() / 3);
+                Payload::Binary(bytes) => {
+                    let (one, two) = bytes.split_at(bytes.len() / 3);
                     (Payload::Binary(one), Payload::Binary(two))
                 }
             };
@@ -105,18 +105,18 @@ async fn take(socket: &mut WebSocket<Wire>, seed: &Cell<u64>) -> Result<Option<M
     let Some(mut reader) = begun.transpose()?.flatten() else {
         return Ok(None);
     };
-    let (kind, mut octets) = (reader.kind(), Vec::new());
+    let (kind, mut bytes) = (reader.kind(), Vec::new());
     loop {
         let patience = dice(seed, 3) as u32;
         match impatient(reader.next(), patience).await.transpose()? {
             None => {}
-            Some(Some(piece)) => octets.extend(piece.into_bytes()),
+            Some(Some(piece)) => bytes.extend(piece.into_bytes()),
             Some(None) => break,
         }
     }
     Ok(Some(match kind {
-        MessageKind::Text => Message::Text(String::from_utf8(octets).expect("whole characters")),
-        MessageKind::Binary => Message::Binary(octets),
+        MessageKind::Text => Message::Text(String::from_utf8(bytes).expect("whole characters")),
+        MessageKind::Binary => Message::Binary(bytes),
     }))
 }
 

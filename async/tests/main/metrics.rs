@@ -92,11 +92,11 @@ fn a_violation_counts_as_closed_by_the_server_with_its_code() {
     run(async {
         let server = all();
         let request = "GET /echo HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-        let mut octets = request.as_bytes().to_vec();
+        let mut bytes = request.as_bytes().to_vec();
         // A text frame without a mask.
-        octets.extend([0x81, 0x01, b'a']);
+        bytes.extend([0x81, 0x01, b'a']);
         // It waits until the server gives up on the rest.
-        let _ = server.exchange(&octets).await;
+        let _ = server.exchange(&bytes).await;
         server.pass(Duration::from_secs(30)).await;
         let metrics = server.handle().metrics();
         assert_eq!(metrics.closed_by(ClosedBy::Server, CodeClass::Protocol), 1);
@@ -106,7 +106,7 @@ fn a_violation_counts_as_closed_by_the_server_with_its_code() {
 }
 
 #[test]
-fn messages_and_octets_are_seen_while_a_connection_is_open() {
+fn messages_and_bytes_are_seen_while_a_connection_is_open() {
     run(async {
         let server = all();
         let mut socket = server.connect("/echo").await?;
@@ -118,14 +118,14 @@ fn messages_and_octets_are_seen_while_a_connection_is_open() {
         assert_eq!(metrics.messages_received, 10);
         assert_eq!(metrics.messages_sent, 10);
         // Headers of 2 octets, masks of 4, payloads of 9.
-        assert_eq!(metrics.octets_received, 10 * (2 + 4 + 9));
-        assert_eq!(metrics.octets_sent, 10 * (2 + 9));
+        assert_eq!(metrics.bytes_received, 10 * (2 + 4 + 9));
+        assert_eq!(metrics.bytes_sent, 10 * (2 + 9));
         assert_eq!((metrics.opened, metrics.websockets()), (1, 1));
         socket.close(1000, "").await?;
         server.pass(Duration::from_secs(1)).await;
         let metrics = server.handle().metrics();
-        assert_eq!(metrics.octets_received, 10 * (2 + 4 + 9) + 2 + 4 + 2);
-        assert_eq!(metrics.octets_sent, 10 * (2 + 9) + 2 + 2);
+        assert_eq!(metrics.bytes_received, 10 * (2 + 4 + 9) + 2 + 4 + 2);
+        assert_eq!(metrics.bytes_sent, 10 * (2 + 9) + 2 + 2);
         Ok(())
     });
 }
@@ -359,10 +359,10 @@ fn pages_that_are_always_there_are_there_while_the_server_is_full_or_drains() {
 fn a_connection_that_was_let_in_before_the_server_drains_may_still_ask_for_them() {
     run(async {
         let server = guarded(ServerOptions::default());
-        let mut octets = b"GET /live HTTP/1.1\r\nHost: test\r\n\r\n".to_vec();
-        octets.extend(b"GET /page HTTP/1.1\r\nHost: test\r\n\r\n");
+        let mut bytes = b"GET /live HTTP/1.1\r\nHost: test\r\n\r\n".to_vec();
+        bytes.extend(b"GET /page HTTP/1.1\r\nHost: test\r\n\r\n");
         server.handle().drain(Duration::from_secs(1_000));
-        let answer = String::from_utf8(server.exchange(&octets).await?).unwrap();
+        let answer = String::from_utf8(server.exchange(&bytes).await?).unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         // It is the only answer: nobody stays.
         assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{answer}");
@@ -410,7 +410,7 @@ fn what_slow_members_lose_is_told_by_policy() {
         let name = format!("sansws_hub_dropped_{policy}_total");
         assert_eq!(samples.get(&name), Some(&0.0), "{name}");
     }
-    for gauge in ["largest_fan_out", "waiting_octets", "held_octets", "nodes"] {
+    for gauge in ["largest_fan_out", "waiting_bytes", "held_bytes", "nodes"] {
         let name = format!("sansws_hub_{gauge}");
         assert!(samples.contains_key(&name), "{name}");
     }

@@ -197,8 +197,8 @@ fn a_request_line_of_four_words_is_400_and_another_version_505() {
             ("GET / HTTP/1.0", "505"),
             ("GET / HTTP/2.0", "505"),
         ] {
-            let octets = format!("{line}\r\nHost: test\r\n\r\n");
-            let answer = server.exchange(octets.as_bytes()).await?;
+            let bytes = format!("{line}\r\nHost: test\r\n\r\n");
+            let answer = server.exchange(bytes.as_bytes()).await?;
             let want = format!("HTTP/1.1 {status} ");
             assert!(
                 answer.starts_with(want.as_bytes()),

@@ -227,7 +227,7 @@ fn too_many_messages_are_dropped_and_counted() {
     run(async {
         let traffic = TrafficLimits {
             messages: Some(Rate::per_second(2)),
-            octets: Some(Rate::per_second(1_000)),
+            bytes: Some(Rate::per_second(1_000)),
             outcome: Outcome::Drop,
         };
         let policy = ConnectionPolicy::default().traffic(traffic);

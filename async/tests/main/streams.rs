@@ -145,21 +145,21 @@ fn a_piece_is_bounded_however_well_it_was_compressed() {
     for payload in [Payload::Binary(&zeros), Payload::Text(text)] {
         let mut sender = End::new(false, config.clone(), Some(TAKEOVER));
         sender.connection.send_payload(payload).unwrap();
-        let octets = sender.output();
-        assert!(octets.len() < 30_000);
-        for step in [octets.len(), 1000, 1] {
+        let bytes = sender.output();
+        assert!(bytes.len() < 30_000);
+        for step in [bytes.len(), 1000, 1] {
             let mut end = End::new(true, config.clone(), Some(TAKEOVER));
             end.pieces = true;
             let (mut all, mut ended) = (0, false);
-            for part in octets.chunks(step) {
+            for part in bytes.chunks(step) {
                 for got in end.feed(part) {
-                    let Got::Piece(octets, first, last) = got else {
+                    let Got::Piece(bytes, first, last) = got else {
                         panic!("{got:?}")
                     };
                     assert_eq!(first, all == 0);
-                    assert!(octets.len() < 200 << 10, "{}", octets.len());
-                    assert!(octets.iter().all(|octet| *octet == b'0'));
-                    (all, ended) = (all + octets.len(), last);
+                    assert!(bytes.len() < 200 << 10, "{}", bytes.len());
+                    assert!(bytes.iter().all(|byte| *byte == b'0'));
+                    (all, ended) = (all + bytes.len(), last);
                 }
             }
             assert!(end.assembly.capacity() < 512 << 10);

@@ -58,7 +58,7 @@ const SOCKS: Talk<'_> = &[
 ];
 
 #[test]
-fn each_proxy_in_any_pieces_and_no_octet_behind_it_is_read() {
+fn each_proxy_in_any_pieces_and_no_byte_behind_it_is_read() {
     for (proxy, talk) in [("http://me:pw@p", HTTP), ("socks5://me:pw@p", SOCKS)] {
         for (piece, room) in [(1, 1), (2, 3), (1000, usize::MAX)] {
             let wire = Wire::default();
@@ -170,8 +170,8 @@ fn a_proxy_has_its_time_and_its_head_a_bound() {
     let mut task = asking(&wire, "ws://a/", dial.clone());
     task.run();
     // Octets that drip in buy no time.
-    for octet in b"HTTP/1.1 200 OK\r\nA: " {
-        wire.push([*octet]);
+    for byte in b"HTTP/1.1 200 OK\r\nA: " {
+        wire.push([*byte]);
         wire.pass(Duration::from_millis(100));
         task.run();
         assert!(task.done.is_none());

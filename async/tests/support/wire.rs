@@ -83,9 +83,9 @@ impl Wire {
     }
 
     /// The peer sends octets, which one read will bring.
-    pub fn push(&self, octets: impl Into<Vec<u8>>) {
+    pub fn push(&self, bytes: impl Into<Vec<u8>>) {
         let mut state = self.state();
-        state.input.push_back(octets.into());
+        state.input.push_back(bytes.into());
         let reader = state.reader.take();
         drop(state);
         reader.into_iter().for_each(Waker::wake);
@@ -207,7 +207,7 @@ impl Transport for Wire {
         assert!(!state.shut, "a write after the end");
         state.room -= if state.room == usize::MAX { 0 } else { count };
         state.writes += 1;
-        let octets: Vec<u8> = from
+        let bytes: Vec<u8> = from
             .iter()
             .flat_map(|slice| slice.iter().copied())
             .take(count)
@@ -215,9 +215,9 @@ impl Transport for Wire {
         match state.peer.clone() {
             Some(peer) => {
                 drop(state);
-                peer.push(octets);
+                peer.push(bytes);
             }
-            None => state.output.extend(octets),
+            None => state.output.extend(bytes),
         }
         Poll::Ready(Ok(count))
     }

@@ -123,7 +123,7 @@ fn orders() -> Vec<Case> {
             STREAM,
             |_| {
                 Script::new()
-                    .send_chopped([close(1000, "bye")], Chop::Octets(1))
+                    .send_chopped([close(1000, "bye")], Chop::Bytes(1))
                     .expect(Want::Close(NORMAL))
             },
         ),
@@ -240,7 +240,7 @@ fn vanishing() -> Vec<Case> {
         (
             "26.5.3",
             "End our side of TCP in the middle of a header.",
-            |script| script.octets([0x82]),
+            |script| script.bytes([0x82]),
         ),
         (
             "26.5.4",

@@ -95,9 +95,9 @@ pub fn cases() -> Vec<Case> {
             Script::new()
                 .send([begin])
                 .quiet(millis(200))
-                .octets("ow")
+                .bytes("ow")
                 .quiet(millis(200))
-                .octets("ly")
+                .bytes("ly")
                 .pong("slowly")
                 .close()
         }).waits(),
@@ -160,8 +160,8 @@ fn slowly(message: &Frame) -> Script {
     message
         .payload
         .iter()
-        .fold(script, |script, octet| {
-            script.quiet(millis(50)).octets([*octet])
+        .fold(script, |script, byte| {
+            script.quiet(millis(50)).bytes([*byte])
         })
         .echo(message)
         .close()

@@ -17,7 +17,7 @@ const FAILS: &str = "The connection fails with 1002.";
 const CHOPS: [(Chop, &str); 3] = [
     (Chop::Whole, "at once"),
     (Chop::Frames, "frame by frame"),
-    (Chop::Octets(1), "octet by octet"),
+    (Chop::Bytes(1), "octet by octet"),
 ];
 
 fn two() -> [Frame; 2] {

@@ -43,7 +43,7 @@ pub fn cases() -> Vec<Case> {
             ECHO,
             move |_| {
                 Script::new()
-                    .send_chopped([message(65536)], Chop::Octets(997))
+                    .send_chopped([message(65536)], Chop::Bytes(997))
                     .echo(&message(65536))
                     .close()
             },
@@ -82,7 +82,7 @@ pub fn cases() -> Vec<Case> {
         PONG,
         |_| {
             Script::new()
-                .send_chopped([ping([0xfe; 125])], Chop::Octets(1))
+                .send_chopped([ping([0xfe; 125])], Chop::Bytes(1))
                 .pong([0xfe; 125])
                 .close()
         },
@@ -115,7 +115,7 @@ pub fn cases() -> Vec<Case> {
     ));
     for (id, chop, how) in [
         ("2.10", Chop::Whole, "at once"),
-        ("2.11", Chop::Octets(1), "octet by octet"),
+        ("2.11", Chop::Bytes(1), "octet by octet"),
     ] {
         all.push(case(
             id,

@@ -47,17 +47,17 @@ pub fn cases() -> Vec<Case> {
     ];
     let mut all: Vec<Case> = bad
         .into_iter()
-        .map(|(id, does, octets)| {
+        .map(|(id, does, bytes)| {
             case(
                 id,
                 does,
                 "The connection fails with 1007 or 1002.",
                 INFLATE,
-                move |_| open().send([packed(octets)]).fails(WRONG),
+                move |_| open().send([packed(bytes)]).fails(WRONG),
             )
         })
         .collect();
-    let deflated = |octets: &[u8]| Deflater::new(15, false).message(octets);
+    let deflated = |bytes: &[u8]| Deflater::new(15, false).message(bytes);
     all.extend([
         case(
             "25.5.7",
@@ -118,8 +118,8 @@ pub fn cases() -> Vec<Case> {
             TEXT,
             move |_| {
                 let whole = "\u{20ac}\u{1f600}".repeat(50);
-                let octets = deflated(whole.as_bytes());
-                let (left, right) = octets.split_at(octets.len() / 2);
+                let bytes = deflated(whole.as_bytes());
+                let (left, right) = bytes.split_at(bytes.len() / 2);
                 open()
                     .send([packed(left).more(), continuation(right)])
                     .echo_text(whole)
@@ -132,11 +132,11 @@ pub fn cases() -> Vec<Case> {
             ECHOES,
             "RFC 7692 7.2: binary messages are compressed as text is.",
             move |_| {
-                let octets: Vec<u8> = (0..=255).collect();
-                let packed = deflated(&octets);
+                let bytes: Vec<u8> = (0..=255).collect();
+                let packed = deflated(&bytes);
                 open()
                     .send([binary(packed).rsv(COMPRESSED)])
-                    .echo_binary(octets)
+                    .echo_binary(bytes)
                     .close()
             },
         ),
@@ -148,10 +148,10 @@ pub fn cases() -> Vec<Case> {
             |_| {
                 let block = Deflater::new(15, false).message(&vec![0; 1 << 20]);
                 let joined: Vec<u8> = [block.as_slice(), &[0, 0, 0xff, 0xff]].concat();
-                let mut octets = joined.repeat(1024);
-                octets.truncate(octets.len() - 4);
+                let mut bytes = joined.repeat(1024);
+                bytes.truncate(bytes.len() - 4);
                 open()
-                    .send([binary(octets).rsv(COMPRESSED)])
+                    .send([binary(bytes).rsv(COMPRESSED)])
                     .fails(&[1009, 1008])
             },
         ),
@@ -163,8 +163,8 @@ pub fn cases() -> Vec<Case> {
             |_| {
                 let block = Deflater::new(15, false).message(&vec![0; 1 << 20]);
                 let joined: Vec<u8> = [block.as_slice(), &[0, 0, 0xff, 0xff]].concat();
-                let octets = joined.repeat(1024);
-                let mut frames: Vec<Frame> = octets
+                let bytes = joined.repeat(1024);
+                let mut frames: Vec<Frame> = bytes
                     .chunks(1024)
                     .map(|part| continuation(part).more())
                     .collect();

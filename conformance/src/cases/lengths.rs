@@ -142,16 +142,16 @@ pub fn cases() -> Vec<Case> {
                 .close()
         })
     };
-    all.push(cut("22.3.1", 5, Chop::Octets(1), "octet by octet"));
-    all.push(cut("22.3.2", 126, Chop::Octets(1), "octet by octet"));
-    all.push(cut("22.3.3", 65536, Chop::Octets(3), "3 octets at a time"));
+    all.push(cut("22.3.1", 5, Chop::Bytes(1), "octet by octet"));
+    all.push(cut("22.3.2", 126, Chop::Bytes(1), "octet by octet"));
+    all.push(cut("22.3.3", 65536, Chop::Bytes(3), "3 octets at a time"));
     all.push(cut(
         "22.3.4",
         70000,
-        Chop::Octets(65535),
+        Chop::Bytes(65535),
         "65535 octets at a time",
     ));
-    all.push(cut("22.3.5", 1, Chop::Octets(2), "2 octets at a time"));
+    all.push(cut("22.3.5", 1, Chop::Bytes(2), "2 octets at a time"));
     for (at, length) in [124_usize, 65534, 65537, 131_072].into_iter().enumerate() {
         let does = format!("Send a binary message of {length} octets.");
         all.push(case(
@@ -188,7 +188,7 @@ pub fn cases() -> Vec<Case> {
             let first = text("first").masking(Masking::Key([0; 4]));
             let second = text("second").masking(Masking::Key([0; 4]));
             Script::new()
-                .send_chopped([first.clone(), second.clone()], Chop::Octets(12))
+                .send_chopped([first.clone(), second.clone()], Chop::Bytes(12))
                 .echo(&first)
                 .echo(&second)
                 .close()

@@ -91,7 +91,7 @@ pub fn cases() -> Vec<Case> {
                 move |_| {
                     let sent = message(is_text, payload(is_text, MI));
                     Script::new()
-                        .send_chopped([sent.clone()], Chop::Octets(size))
+                        .send_chopped([sent.clone()], Chop::Bytes(size))
                         .echo(&sent)
                         .close()
                 },

@@ -261,7 +261,7 @@ pub fn cases() -> Vec<Case> {
                 Script::new()
                     .send_chopped(
                         [text("one").more(), ping("ping"), continuation("two")],
-                        crate::script::Chop::Octets(1),
+                        crate::script::Chop::Bytes(1),
                     )
                     .pong("ping")
                     .echo_text("onetwo")

@@ -167,7 +167,7 @@ fn offered(setting: &Setting, offer: &str, params: Vec<Params>) -> Script {
         )),
     };
     Script::raw()
-        .octets(head.write())
+        .bytes(head.write())
         .either([
             (Want::Head("101", Box::new(fits)), Verdict::Ok, false),
             (
@@ -271,13 +271,13 @@ fn distances(_: &Setting) -> Step {
     let message = |turn: usize| {
         let mut seed = turn as u32;
         let mark: Vec<u8> = (0..64).map(|_| noise(&mut seed)).collect();
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         for power in 7..=15 {
-            octets.extend_from_slice(&mark);
-            octets.extend((0..(1 << power) - 64).map(|_| noise(&mut seed)));
+            bytes.extend_from_slice(&mark);
+            bytes.extend((0..(1 << power) - 64).map(|_| noise(&mut seed)));
         }
-        octets.extend_from_slice(&mark);
-        octets
+        bytes.extend_from_slice(&mark);
+        bytes
     };
     Step::Trips(Trips {
         count: 20,

@@ -49,21 +49,17 @@ fn opens(make: impl Fn(&Head) -> Vec<u8> + Send + 'static, chop: Chop) -> Script
 }
 
 /// A frame as a server writes it.
-fn octets(frame: &Frame) -> Vec<u8> {
-    let mut octets = Vec::new();
-    frame.write(None, &mut octets);
-    octets
+fn bytes(frame: &Frame) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame.write(None, &mut bytes);
+    bytes
 }
 
 /// A good response made bad.
 fn bad(id: &'static str, does: &'static str, rule: &'static str, edit: Edit) -> Case {
     case(id, does, FAILS, rule, move |_| {
         refused(move |request| {
-            [
-                edit(Head::response(request)).write(),
-                octets(&text("Hello")),
-            ]
-            .concat()
+            [edit(Head::response(request)).write(), bytes(&text("Hello"))].concat()
         })
     })
     .for_clients()
@@ -249,7 +245,7 @@ pub fn cases() -> Vec<Case> {
                     refused(move |request| {
                         [
                             extension(Head::response(request), value).write(),
-                            octets(&text("Hello")),
+                            bytes(&text("Hello")),
                         ]
                         .concat()
                     })
@@ -389,7 +385,7 @@ pub fn cases() -> Vec<Case> {
         let has_body = !status.starts_with("204");
         let answer = move |request: &Head| {
             let frame = if has_body {
-                octets(&text("Hello"))
+                bytes(&text("Hello"))
             } else {
                 Vec::new()
             };
@@ -431,7 +427,7 @@ pub fn cases() -> Vec<Case> {
 fn streams() -> Vec<Case> {
     vec![
         case("21.7.1", "Answer octet by octet.", OPENS, STREAM, |_| {
-            opens(|request| Head::response(request).write(), Chop::Octets(1))
+            opens(|request| Head::response(request).write(), Chop::Bytes(1))
         })
         .for_clients(),
         case(
@@ -443,7 +439,7 @@ fn streams() -> Vec<Case> {
                 Script::raw()
                     .step(Step::Respond {
                         make: Box::new(|request| {
-                            [Head::response(request).write(), octets(&text("glued"))].concat()
+                            [Head::response(request).write(), bytes(&text("glued"))].concat()
                         }),
                         opens: true,
                         chop: Chop::Whole,
@@ -464,8 +460,8 @@ fn streams() -> Vec<Case> {
                         make: Box::new(|request| {
                             [
                                 Head::response(request).write(),
-                                octets(&text("glued")),
-                                octets(&close(1000, "")),
+                                bytes(&text("glued")),
+                                bytes(&close(1000, "")),
                             ]
                             .concat()
                         }),
@@ -497,9 +493,9 @@ fn streams() -> Vec<Case> {
                 Script::raw()
                     .step(Step::Respond {
                         make: Box::new(|request| {
-                            let mut octets = Head::response(request).write();
-                            octets.truncate(40);
-                            octets
+                            let mut bytes = Head::response(request).write();
+                            bytes.truncate(40);
+                            bytes
                         }),
                         opens: false,
                         chop: Chop::Whole,

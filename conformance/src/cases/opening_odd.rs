@@ -21,7 +21,7 @@ pub fn cases() -> Vec<Case> {
             // The end of the head follows it: there is nothing to wait for.
             let hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[0x5a; 128], b"\r\n\r\n"].concat();
             Script::raw()
-                .octets(hello)
+                .bytes(hello)
                 .either(refusal(BAD).into_iter().chain([(Want::End, Verdict::Ok, true)]))
                 .step(Step::Leave)
         }),
@@ -35,45 +35,45 @@ pub fn cases() -> Vec<Case> {
         }).free("RFC 9112 5.2 allows both"),
         case("20.7.11", "End lines with LF alone.", "A refusal, or 101.",
             "RFC 9112 2.2: \"a recipient MAY recognize a single LF as a line terminator and ignore any preceding CR\".", |setting| {
-            let head: Vec<u8> = setting.request().write().into_iter().filter(|octet| *octet != b'\r').collect();
+            let head: Vec<u8> = setting.request().write().into_iter().filter(|byte| *byte != b'\r').collect();
             either(head)
         }).free("RFC 9112 2.2 allows both"),
         case("20.7.12", "Send a request with a body of 3 octets.", "A refusal; or 101, and the body is not taken for a frame.",
             "RFC 9110 9.3.1: content in a GET request \"has no generally defined semantics\", and \"might lead some implementations to reject the request\"; RFC 9112 6: it is delimited by Content-Length.", |setting| {
-            let octets = [setting.request().with("Content-Length", "3").write(), b"\x81\x01x".to_vec()].concat();
-            either(octets)
+            let bytes = [setting.request().with("Content-Length", "3").write(), b"\x81\x01x".to_vec()].concat();
+            either(bytes)
         }).free("RFC 9110 9.3.1 allows to reject it"),
         case("20.7.13", "Send a request with a chunked body.", "A refusal; or 101, and the body is not taken for a frame.",
             "RFC 9110 9.3.1, RFC 9112 6 and 7.1: as for a body with a length.", |setting| {
-            let octets = [setting.request().with("Transfer-Encoding", "chunked").write(), b"1\r\nx\r\n0\r\n\r\n".to_vec()].concat();
-            either(octets)
+            let bytes = [setting.request().with("Transfer-Encoding", "chunked").write(), b"1\r\nx\r\n0\r\n\r\n".to_vec()].concat();
+            either(bytes)
         }).free("RFC 9110 9.3.1 allows to reject it"),
         case("20.8.4", "Send the request octet by octet.", TAKEN, CHUNKS, |setting| {
             let head = setting.request().write();
-            echoes(Script::raw().step(Step::Octets(head, Chop::Octets(1))).expect(accepted()))
+            echoes(Script::raw().step(Step::Bytes(head, Chop::Bytes(1))).expect(accepted()))
         }),
         case("20.8.5", "Send the request in pieces of 7 octets, with pauses.", TAKEN, CHUNKS, |setting| {
             let head = setting.request().write();
-            let script = head.chunks(7).fold(Script::raw(), |script, part| script.octets(part).pause(millis(5)));
+            let script = head.chunks(7).fold(Script::raw(), |script, part| script.bytes(part).pause(millis(5)));
             echoes(script.expect(accepted()))
         }).waits(),
         case("20.8.6", "Send a field of 1 MiB octet group by octet group, without its end.", "It is refused, or TCP ends; nothing is held without bound.", BOUNDS, |setting| {
             let mut head = setting.request().with("X-Long", &"a".repeat(1 << 20)).write();
             head.truncate(head.len() - 4);
             Script::raw()
-                .step(Step::Octets(head, Chop::Octets(16 << 10)))
+                .step(Step::Bytes(head, Chop::Bytes(16 << 10)))
                 .either(refusal(LARGE).into_iter().chain([(Want::End, Verdict::Ok, true)]))
                 .step(Step::Leave)
         }),
         case("20.8.7", "Send 512 KiB of empty lines, and a request behind them.", "It is refused, TCP ends, or the request is accepted.",
             "RFC 9112 2.2: \"a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF) received prior to the request-line\"; RFC 6455 10.4: limits.", |setting| {
-            let octets = [b"\r\n".repeat(256 << 10), setting.request().write()].concat();
+            let bytes = [b"\r\n".repeat(256 << 10), setting.request().write()].concat();
             let branches = refusal(LARGE).into_iter().chain([
                 (accepted(), Verdict::Informational, true),
                 (Want::End, Verdict::Ok, true),
             ]);
             Script::raw()
-                .step(Step::Octets(octets, Chop::Octets(16 << 10)))
+                .step(Step::Bytes(bytes, Chop::Bytes(16 << 10)))
                 .either(branches)
         }).free("a server may skip all of them, since they need not be held"),
         case("20.1.5", "Ask with HTTP/2.0 in an HTTP/1.1 request line.", "A refusal, or 101.",
@@ -86,14 +86,14 @@ pub fn cases() -> Vec<Case> {
         }).free("servers may understand the versions of drafts, which frame alike"),
         case("20.8.8", "Send the request and a frame at once, before the answer.", "Text comes back, or the request is refused; the frame is not lost.",
             "RFC 6455 4.1: \"the client MUST wait for a response from the server before sending any further data\": a server may refuse, and must not lose what it accepts.", |setting| {
-            let mut octets = setting.request().write();
-            text("Hello").masking(crate::frame::Masking::Key([1, 2, 3, 4])).write(Some([1, 2, 3, 4]), &mut octets);
+            let mut bytes = setting.request().write();
+            text("Hello").masking(crate::frame::Masking::Key([1, 2, 3, 4])).write(Some([1, 2, 3, 4]), &mut bytes);
             let refused = |head: &Head| match head.status() {
                 Some(400..=599) => Ok(()),
                 _ => Err(format!("expected 101 or a refusal, and got `{}`", head.first)),
             };
             Script::raw()
-                .octets(octets)
+                .bytes(bytes)
                 .either([
                     (accepted(), Verdict::Ok, false),
                     (Want::Head("a refusal", Box::new(refused)), Verdict::Ok, true),
@@ -141,13 +141,13 @@ fn offers_protocols(setting: &Setting, lines: &[&str]) -> Script {
     };
     echoes(
         Script::raw()
-            .octets(head.write())
+            .bytes(head.write())
             .expect(Want::Head("101", Box::new(chosen))),
     )
 }
 
 /// Either of both is right.
-fn either(octets: Vec<u8>) -> Script {
+fn either(bytes: Vec<u8>) -> Script {
     let refused = |head: &Head| match head.status() {
         Some(400..=599) => Ok(()),
         _ => Err(format!(
@@ -155,7 +155,7 @@ fn either(octets: Vec<u8>) -> Script {
             head.first
         )),
     };
-    let script = Script::raw().octets(octets).either([
+    let script = Script::raw().bytes(bytes).either([
         (accepted(), Verdict::Informational, false),
         (
             Want::Head("a refusal", Box::new(refused)),

@@ -44,9 +44,9 @@ pub(super) fn refusal(statuses: &'static [u16]) -> [(Want, Verdict, bool); 2] {
     ]
 }
 
-fn refused(octets: Vec<u8>, statuses: &'static [u16]) -> Script {
+fn refused(bytes: Vec<u8>, statuses: &'static [u16]) -> Script {
     Script::raw()
-        .octets(octets)
+        .bytes(bytes)
         .either(refusal(statuses))
         .step(Step::Leave)
 }
@@ -63,8 +63,8 @@ pub(super) fn echoes(script: Script) -> Script {
     script.send([text("Hello")]).echo_text("Hello").close()
 }
 
-fn taken(octets: Vec<u8>) -> Script {
-    echoes(Script::raw().octets(octets).expect(accepted()))
+fn taken(bytes: Vec<u8>) -> Script {
+    echoes(Script::raw().bytes(bytes).expect(accepted()))
 }
 
 pub(super) const BAD: &[u16] = &[400];
@@ -346,7 +346,7 @@ pub fn cases() -> Vec<Case> {
                         _ => Err(format!("expected a refusal, and got `{}`", head.first)),
                     };
                     Script::raw()
-                        .octets(version(setting.request(), number).write())
+                        .bytes(version(setting.request(), number).write())
                         .expect(Want::Head(
                             "a refusal that names version 13",
                             Box::new(named),

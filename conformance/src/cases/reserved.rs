@@ -53,7 +53,7 @@ pub fn cases() -> Vec<Case> {
             "Send good text, text with RSV 4, a ping; octet by octet.",
             ECHO_FAILS,
             RSV,
-            |_| between(good().rsv(4), Chop::Octets(1)),
+            |_| between(good().rsv(4), Chop::Bytes(1)),
         ),
         case("3.5", "Send binary with RSV 5.", FAILS, RSV, |_| {
             alone(binary([0, 0xff, 0xfe]).rsv(5))
@@ -104,7 +104,7 @@ pub fn cases() -> Vec<Case> {
                 move |_| match at {
                     0 | 1 => alone(frame(code, payload)),
                     2 | 3 => between(frame(code, payload), Chop::Whole),
-                    _ => between(frame(code, payload), Chop::Octets(1)),
+                    _ => between(frame(code, payload), Chop::Bytes(1)),
                 },
             ));
         }

@@ -166,11 +166,7 @@ fn shapes() -> Vec<Case> {
             FRAGMENTS,
             || {
                 let mut frames = vec![packed(&HELLO[..1]).more()];
-                frames.extend(
-                    HELLO[1..6]
-                        .iter()
-                        .map(|octet| continuation([*octet]).more()),
-                );
+                frames.extend(HELLO[1..6].iter().map(|byte| continuation([*byte]).more()));
                 frames.push(continuation(&HELLO[6..]));
                 frames
             },
@@ -263,7 +259,7 @@ fn shapes() -> Vec<Case> {
             FRAGMENTS,
             |_| {
                 open()
-                    .send_chopped([packed(HELLO)], Chop::Octets(1))
+                    .send_chopped([packed(HELLO)], Chop::Bytes(1))
                     .echo_text("Hello")
                     .close()
             },
@@ -408,7 +404,7 @@ fn long() -> Vec<Case> {
             KEPT,
             |_| {
                 let mut state = 7_u64;
-                let octets: Vec<u8> = (0..100_000)
+                let bytes: Vec<u8> = (0..100_000)
                     .map(|_| {
                         state = state
                             .wrapping_mul(6_364_136_223_846_793_005)
@@ -417,8 +413,8 @@ fn long() -> Vec<Case> {
                     })
                     .collect();
                 open()
-                    .message(false, octets.clone())
-                    .echo_binary(octets)
+                    .message(false, bytes.clone())
+                    .echo_binary(bytes)
                     .close()
             },
         ),

@@ -33,16 +33,16 @@ pub fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     let mut at = 0;
     for character in CHARACTERS {
-        let octets = character.as_bytes();
-        for cut in 1..octets.len() {
+        let bytes = character.as_bytes();
+        for cut in 1..bytes.len() {
             at += 1;
-            let (left, right) = octets.split_at(cut);
+            let (left, right) = bytes.split_at(cut);
             let does = format!(
                 "Send two fragments that split a character of {} octets behind its octet {cut}.",
-                octets.len()
+                bytes.len()
             );
             all.push(case(format!("28.1.{at}"), does, ECHOES, WHOLE, move |_| {
-                let whole = [b"ab", octets, b"cd"].concat();
+                let whole = [b"ab", bytes, b"cd"].concat();
                 Script::new()
                     .send([
                         text([b"ab", left].concat()).more(),
@@ -55,7 +55,7 @@ pub fn cases() -> Vec<Case> {
                 format!("28.2.{at}"),
                 format!(
                     "Send text that ends in the first {cut} of {} octets of a character.",
-                    octets.len()
+                    bytes.len()
                 ),
                 FAILS,
                 WHOLE,
@@ -65,20 +65,20 @@ pub fn cases() -> Vec<Case> {
                         .fails(INVALID)
                 },
             ));
-            all.push(case(format!("28.3.{at}"), format!("Send a fragment that ends in the first {cut} of {} octets of a character, then an empty last one.", octets.len()), FAILS, WHOLE, move |_| {
+            all.push(case(format!("28.3.{at}"), format!("Send a fragment that ends in the first {cut} of {} octets of a character, then an empty last one.", bytes.len()), FAILS, WHOLE, move |_| {
                 Script::new()
                     .send([text([b"ab", left].concat()).more(), continuation("")])
                     .fails(INVALID)
             }));
         }
     }
-    for (at, (octets, what)) in BROKEN.into_iter().enumerate() {
+    for (at, (bytes, what)) in BROKEN.into_iter().enumerate() {
         all.push(case(
             format!("28.4.{}", at + 1),
             format!("Send {what}, in fragments of one octet."),
             FAILS,
             BAD,
-            move |_| Script::new().send(fragments(octets, 1)).fails(INVALID),
+            move |_| Script::new().send(fragments(bytes, 1)).fails(INVALID),
         ));
     }
     for (at, place) in BORDERS.into_iter().enumerate() {
@@ -89,11 +89,11 @@ pub fn cases() -> Vec<Case> {
             FAILS,
             BAD,
             move |_| {
-                let mut octets = vec![b'a'; 2 * place + 3];
-                if let Some(octet) = octets.get_mut(place) {
-                    *octet = 0xff;
+                let mut bytes = vec![b'a'; 2 * place + 3];
+                if let Some(byte) = bytes.get_mut(place) {
+                    *byte = 0xff;
                 }
-                Script::new().send([text(octets)]).fails(INVALID)
+                Script::new().send([text(bytes)]).fails(INVALID)
             },
         ));
         let does = format!("Send text with characters of 4 octets across its octet {place}.");
@@ -141,9 +141,9 @@ fn others() -> Vec<Case> {
             unseen,
             BAD,
             |_| {
-                let octets = [vec![b'a'; 499], vec![0xff]].concat();
+                let bytes = [vec![b'a'; 499], vec![0xff]].concat();
                 Script::new()
-                    .send([text(octets).claim(1000)])
+                    .send([text(bytes).claim(1000)])
                     .step(Step::FailsWithin(seconds(1), INVALID))
                     .step(Step::Leave)
             },
@@ -180,10 +180,10 @@ fn others() -> Vec<Case> {
             ECHOES,
             WHOLE,
             |_| {
-                let octets: Vec<u8> = (0..=0x7f).collect();
+                let bytes: Vec<u8> = (0..=0x7f).collect();
                 Script::new()
-                    .send([text(octets.clone())])
-                    .echo_text(octets)
+                    .send([text(bytes.clone())])
+                    .echo_text(bytes)
                     .close()
             },
         ),
@@ -193,10 +193,10 @@ fn others() -> Vec<Case> {
             ECHOES,
             "RFC 6455 5.6: \"The 'Payload data' is arbitrary binary data whose interpretation is solely up to the application layer.\"",
             |_| {
-                let octets: Vec<u8> = (0..=255).collect();
+                let bytes: Vec<u8> = (0..=255).collect();
                 Script::new()
-                    .send([crate::frame::binary(octets.clone())])
-                    .echo_binary(octets)
+                    .send([crate::frame::binary(bytes.clone())])
+                    .echo_binary(bytes)
                     .close()
             },
         ),

@@ -211,9 +211,9 @@ fn late(whole: &[u8], first: usize, second: usize, framed: bool) -> Script {
     Script::new()
         .send_chopped([begin], Chop::Whole)
         .quiet(seconds(1))
-        .octets(part(first, second))
+        .bytes(part(first, second))
         .step(crate::script::Step::FailsWithin(seconds(1), INVALID))
-        .octets(part(second, end))
+        .bytes(part(second, end))
         .fails(INVALID)
 }
 

@@ -121,21 +121,21 @@ impl Deflater {
     }
 
     /// Compresses a message.
-    pub fn message(&mut self, mut octets: &[u8]) -> Vec<u8> {
+    pub fn message(&mut self, mut bytes: &[u8]) -> Vec<u8> {
         if !self.takeover {
             self.compress.reset();
         }
-        let mut out = Vec::with_capacity(octets.len() / 2 + 64);
+        let mut out = Vec::with_capacity(bytes.len() / 2 + 64);
         loop {
             let before = self.compress.total_in();
             let filled = out.len();
             let _ = self
                 .compress
-                .compress_vec(octets, &mut out, FlushCompress::Sync);
+                .compress_vec(bytes, &mut out, FlushCompress::Sync);
             let taken = (self.compress.total_in() - before) as usize;
-            octets = octets.get(taken..).unwrap_or_default();
+            bytes = bytes.get(taken..).unwrap_or_default();
             // 7.2.1: the output is complete once there is room left over.
-            if octets.is_empty() && out.len() < out.capacity() {
+            if bytes.is_empty() && out.len() < out.capacity() {
                 break;
             }
             if out.len() == filled || out.len() == out.capacity() {
@@ -183,13 +183,13 @@ impl Inflater {
     ///
     /// # Errors
     /// When the data are invalid, or longer than `limit`.
-    pub fn message(&mut self, octets: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+    pub fn message(&mut self, bytes: &[u8], limit: usize) -> Result<Vec<u8>, String> {
         if !self.takeover {
             self.inflate.reset(false);
         }
         if self.watched > 0 {
             self.watched -= 1;
-            let reach = walk::walk(octets)?.reach;
+            let reach = walk::walk(bytes)?.reach;
             if reach > 1 << self.bits {
                 return Err(format!(
                     "it refers {reach} octets back, beyond the window of {} bits",
@@ -198,9 +198,9 @@ impl Inflater {
             }
         }
         let room = 64 << 10;
-        let mut out = Vec::with_capacity((octets.len() * 3).min(limit) + room);
+        let mut out = Vec::with_capacity((bytes.len() * 3).min(limit) + room);
         let mut part = vec![0; room];
-        for (is_tail, input) in [(false, octets), (true, &TAIL)] {
+        for (is_tail, input) in [(false, bytes), (true, &TAIL)] {
             let (mut input, before) = (input, out.len());
             loop {
                 let (read, made) = (self.inflate.total_in(), self.inflate.total_out());
@@ -287,10 +287,10 @@ mod tests {
 
     #[test]
     fn a_message_that_ends_in_a_block_is_seen() {
-        for octets in [&[0xf2, 0x48, 0xcd][..], &[0, 5, 0, 0xfa, 0xff, 0x48]] {
+        for bytes in [&[0xf2, 0x48, 0xcd][..], &[0, 5, 0, 0xfa, 0xff, 0x48]] {
             assert!(
-                Inflater::new(15, true).message(octets, 100).is_err(),
-                "{octets:?}"
+                Inflater::new(15, true).message(bytes, 100).is_err(),
+                "{bytes:?}"
             );
         }
     }

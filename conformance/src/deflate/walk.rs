@@ -15,8 +15,8 @@ pub struct Walk {
 ///
 /// # Errors
 /// When the data are invalid.
-pub fn walk(octets: &[u8]) -> Result<Walk, &'static str> {
-    let mut bits = Bits { octets, at: 0 };
+pub fn walk(bytes: &[u8]) -> Result<Walk, &'static str> {
+    let mut bits = Bits { bytes, at: 0 };
     let mut found = Walk::default();
     // The last block is empty and without compression; its length was removed.
     while !bits.is_at_the_tail() {
@@ -39,7 +39,7 @@ pub fn walk(octets: &[u8]) -> Result<Walk, &'static str> {
 }
 
 struct Bits<'a> {
-    octets: &'a [u8],
+    bytes: &'a [u8],
     /// In bits.
     at: usize,
 }
@@ -48,11 +48,11 @@ impl Bits<'_> {
     fn take(&mut self, count: u32) -> Result<usize, &'static str> {
         let mut value = 0;
         for place in 0..count {
-            let octet = self
-                .octets
+            let byte = self
+                .bytes
                 .get(self.at / 8)
                 .ok_or("it ends in the middle of a block")?;
-            value |= usize::from(octet >> (self.at % 8) & 1) << place;
+            value |= usize::from(byte >> (self.at % 8) & 1) << place;
             self.at += 1;
         }
         Ok(value)
@@ -64,13 +64,13 @@ impl Bits<'_> {
 
     /// Returns whether nothing is left but the header of an empty block without compression: three zero bits, and padding.
     fn is_at_the_tail(&self) -> bool {
-        let rest = (self.octets.len() * 8).saturating_sub(self.at);
+        let rest = (self.bytes.len() * 8).saturating_sub(self.at);
         if rest > 10 {
             return false;
         }
-        let last = (self.at..self.octets.len() * 8).all(|at| {
-            let octet = self.octets.get(at / 8).copied().unwrap_or_default();
-            octet >> (at % 8) & 1 == 0
+        let last = (self.at..self.bytes.len() * 8).all(|at| {
+            let byte = self.bytes.get(at / 8).copied().unwrap_or_default();
+            byte >> (at % 8) & 1 == 0
         });
         // A rest shorter than three bits is the end after a final block.
         last && (rest >= 3 || rest == 0)
@@ -84,7 +84,7 @@ fn stored(bits: &mut Bits<'_>, found: &mut Walk) -> Result<(), &'static str> {
         return Err("the length of a block without compression is wrong");
     }
     bits.at += length * 8;
-    if bits.at > bits.octets.len() * 8 {
+    if bits.at > bits.bytes.len() * 8 {
         return Err("it ends in the middle of a block");
     }
     found.length += length;
@@ -254,8 +254,8 @@ mod tests {
             (&[0x00], Ok(Walk::default())),
             (&[0xf2, 0x48, 0xcd], Err("it ends in the middle of a block")),
         ];
-        for (octets, want) in cases {
-            assert_eq!(walk(octets), want, "{octets:x?}");
+        for (bytes, want) in cases {
+            assert_eq!(walk(bytes), want, "{bytes:x?}");
         }
     }
 
@@ -272,10 +272,10 @@ mod tests {
         };
         let mark = noise(64);
         for distance in [300, 1000, 5000, 20_000] {
-            let octets = [mark.clone(), noise(distance - 64), mark.clone()].concat();
+            let bytes = [mark.clone(), noise(distance - 64), mark.clone()].concat();
             for bits in 9..=15 {
-                let found = walk(&Deflater::new(bits, false).message(&octets)).unwrap();
-                assert_eq!(found.length, octets.len());
+                let found = walk(&Deflater::new(bits, false).message(&bytes)).unwrap();
+                assert_eq!(found.length, bytes.len());
                 assert!(found.reach <= 1 << bits, "{} at {bits}", found.reach);
                 if distance + 300 < 1 << bits {
                     assert!(found.reach >= distance, "{} at {bits}", found.reach);

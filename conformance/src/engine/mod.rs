@@ -48,7 +48,7 @@ const MOST_EVENTS: usize = 50_000;
 const MOST_PINGS: u32 = 10_000;
 
 /// Number of bytes that any peer may send; the limit is this plus four times what the suite sent.
-const FREE_OCTETS: u64 = 96 << 20;
+const FREE_BYTES: u64 = 96 << 20;
 
 /// The outcome of a case.
 #[derive(Clone, Debug)]
@@ -216,7 +216,7 @@ impl Run {
                     request = request.with("Sec-WebSocket-Extensions", &opening::offer(params));
                 }
                 self.steps.push_front(Step::Open);
-                Step::Octets(request.write(), Chop::Whole)
+                Step::Bytes(request.write(), Chop::Whole)
             }
             Peer::Client => Step::Open,
         };
@@ -224,22 +224,22 @@ impl Run {
     }
 
     /// Takes received bytes.
-    pub fn receive(&mut self, now: Duration, octets: &[u8]) {
+    pub fn receive(&mut self, now: Duration, bytes: &[u8]) {
         (self.now, self.heard) = (now, now);
-        self.record.received += octets.len() as u64;
-        if self.record.received > FREE_OCTETS + 4 * self.record.sent {
+        self.record.received += bytes.len() as u64;
+        if self.record.received > FREE_BYTES + 4 * self.record.sent {
             self.fail(format!(
                 "it sent {} octets, and was still sending",
                 self.record.received
             ));
             return;
         }
-        self.take(octets);
+        self.take(bytes);
         self.go_on();
     }
 
-    fn take(&mut self, mut octets: &[u8]) {
-        while let Some(event) = self.inbox.next(self.now, &mut octets, &mut self.record) {
+    fn take(&mut self, mut bytes: &[u8]) {
+        while let Some(event) = self.inbox.next(self.now, &mut bytes, &mut self.record) {
             // 5.5.2: "An endpoint may send a Ping frame any time": it does not affect the case.
             if let Event::Ping(payload) = event {
                 self.pinged(payload);

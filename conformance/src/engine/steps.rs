@@ -26,13 +26,13 @@ impl Run {
                 self.message(text, &payload, fragment);
                 None
             }
-            Step::Octets(octets, chop) => {
-                if octets.starts_with(b"GET ") || octets.starts_with(b"HTTP/") {
-                    self.record.http(self.now, Who::Suite, &octets);
+            Step::Bytes(bytes, chop) => {
+                if bytes.starts_with(b"GET ") || bytes.starts_with(b"HTTP/") {
+                    self.record.http(self.now, Who::Suite, &bytes);
                 } else {
-                    self.record.octets(self.now, Who::Suite, &octets);
+                    self.record.bytes(self.now, Who::Suite, &bytes);
                 }
-                self.outbox.raw(octets, chop);
+                self.outbox.raw(bytes, chop);
                 None
             }
             Step::Pause(time) => self.pause(time, Step::Pause),
@@ -73,9 +73,9 @@ impl Run {
                 match event {
                     Event::Head(head) => match opening::check_request(&head) {
                         Ok(()) => {
-                            let octets = make(&head);
-                            self.record.http(self.now, Who::Suite, &octets);
-                            self.outbox.octets(octets, chop);
+                            let bytes = make(&head);
+                            self.record.http(self.now, Who::Suite, &bytes);
+                            self.outbox.bytes(bytes, chop);
                             if opens {
                                 self.frames_follow(None);
                             }
@@ -378,9 +378,9 @@ impl Run {
             Peer::Server => opening::check_response(&head, KEY, &params),
             Peer::Client => opening::check_request(&head).and_then(|()| {
                 let (response, agreed) = opening::respond(&head, &params)?;
-                let octets = response.write();
-                self.record.http(self.now, Who::Suite, &octets);
-                self.outbox.octets(octets, Chop::Whole);
+                let bytes = response.write();
+                self.record.http(self.now, Who::Suite, &bytes);
+                self.outbox.bytes(bytes, Chop::Whole);
                 Ok(agreed)
             }),
         };

@@ -304,9 +304,9 @@ impl Tables {
                 (who, 0, Some(says), hex(header), Some(payload), *length)
             }
             What::Http(text) => (who, 1, Some(self.string(text)), String::new(), None, 0),
-            What::Octets { octets, length } => {
-                let octets = self.string(&hex(octets));
-                (who, 2, None, String::new(), Some(octets), *length)
+            What::Bytes { bytes, length } => {
+                let bytes = self.string(&hex(bytes));
+                (who, 2, None, String::new(), Some(bytes), *length)
             }
             What::Note(text) => (who, 3, Some(self.string(text)), String::new(), None, 0),
         };

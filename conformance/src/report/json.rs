@@ -122,8 +122,8 @@ struct Detail<'r> {
     local_close_code: Option<u16>,
     remote_close_code: Option<u16>,
     remote_close_reason: Option<&'r str>,
-    rx_octets: u64,
-    tx_octets: u64,
+    rx_bytes: u64,
+    tx_bytes: u64,
     /// Counts by opcode.
     rx_frame_stats: BTreeMap<usize, u64>,
     tx_frame_stats: BTreeMap<usize, u64>,
@@ -161,8 +161,8 @@ fn detail<'r>(
         local_close_code: outcome.local_code,
         remote_close_code: outcome.remote_code,
         remote_close_reason: outcome.remote_reason.as_deref(),
-        rx_octets: record.received,
-        tx_octets: record.sent,
+        rx_bytes: record.received,
+        tx_bytes: record.sent,
         rx_frame_stats: counts(&record.received_frames),
         tx_frame_stats: counts(&record.sent_frames),
         wire_log: record.lines.iter().map(Wire::new).collect(),
@@ -219,9 +219,9 @@ impl<'r> Wire<'r> {
                 length: Some(*length),
                 ..wire
             },
-            What::Octets { octets, length } => Self {
+            What::Bytes { bytes, length } => Self {
                 kind: "octets",
-                payload: Some(hex(octets)),
+                payload: Some(hex(bytes)),
                 length: Some(*length),
                 ..wire
             },

@@ -114,14 +114,14 @@ fn plain(line: &Line) -> String {
             hex(header),
             start(payload, *length)
         ),
-        What::Octets { octets, length } => format!("{length} octets {}", start(octets, *length)),
+        What::Bytes { bytes, length } => format!("{length} octets {}", start(bytes, *length)),
         What::Http(text) => text.trim_end().to_owned(),
         What::Note(text) => text.clone(),
     };
     format!("{:.6} s {arrow} {what}", line.at.as_secs_f64())
 }
 
-fn start(octets: &[u8], length: usize) -> String {
-    let more = if length > octets.len() { "..." } else { "" };
-    format!("{}{more}", hex(octets))
+fn start(bytes: &[u8], length: usize) -> String {
+    let more = if length > bytes.len() { "..." } else { "" };
+    format!("{}{more}", hex(bytes))
 }

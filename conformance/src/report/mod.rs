@@ -137,8 +137,8 @@ fn stem(name: &str) -> String {
 }
 
 /// Returns bytes in hexadecimal.
-pub(crate) fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Formats seconds since 1970 as a time such as `2011-12-11T10:20:30Z`.

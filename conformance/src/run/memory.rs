@@ -11,7 +11,7 @@ use crate::script::Setting;
 /// An endpoint under test that is a state machine and echoes each message.
 pub trait Subject {
     /// Takes received bytes.
-    fn receive(&mut self, now: Duration, octets: &[u8]);
+    fn receive(&mut self, now: Duration, bytes: &[u8]);
 
     /// The suite shut down its side of TCP.
     fn end_of_input(&mut self, now: Duration);
@@ -57,11 +57,11 @@ pub fn run(
         let mut moved = false;
         while subject.wants_input()
             && !told_end
-            && let Some(octets) = run.output()
+            && let Some(bytes) = run.output()
         {
-            let octets = octets.to_vec();
-            subject.receive(now, &octets);
-            run.written(now, octets.len());
+            let bytes = bytes.to_vec();
+            subject.receive(now, &bytes);
+            run.written(now, bytes.len());
             moved = true;
         }
         if run.wire() == Wire::Shutdown && run.output().is_none() && !told_end {

@@ -98,7 +98,7 @@ impl Driver {
 
     /// Returns whether anything was done.
     fn write<S: AsyncWrite>(&mut self, cx: &mut Context<'_>, mut stream: Pin<&mut S>) -> bool {
-        let Some(octets) = self.run.output() else {
+        let Some(bytes) = self.run.output() else {
             if self.run.wire() == Wire::Shutdown && !self.shutdown {
                 let done = stream.poll_close(cx).is_ready();
                 self.shutdown = done;
@@ -106,7 +106,7 @@ impl Driver {
             }
             return false;
         };
-        match stream.as_mut().poll_write(cx, octets) {
+        match stream.as_mut().poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) if count > 0 => {
                 // Under TLS each chunk becomes its own record.
                 let _ = stream.poll_flush(cx);
@@ -127,8 +127,8 @@ impl Driver {
         }
         match stream.poll_read(cx, &mut self.room) {
             Poll::Ready(Ok(count)) if count > 0 => {
-                let octets = self.room.get(..count).unwrap_or_default();
-                self.run.receive(self.begin.elapsed(), octets);
+                let bytes = self.room.get(..count).unwrap_or_default();
+                self.run.receive(self.begin.elapsed(), bytes);
                 true
             }
             Poll::Ready(end) => {

@@ -100,7 +100,7 @@ impl Core {
                     Ok(step) => {
                         match step.event {
                             Some(Event::Text(text)) => drop(connection.send_text(text)),
-                            Some(Event::Binary(octets)) => drop(connection.send_binary(octets)),
+                            Some(Event::Binary(bytes)) => drop(connection.send_binary(bytes)),
                             _ => {}
                         }
                         (step.consumed, step.event.is_some())
@@ -161,8 +161,8 @@ fn seed() -> Seed {
 }
 
 impl Subject for Core {
-    fn receive(&mut self, now: Duration, octets: &[u8]) {
-        self.input.extend_from_slice(octets);
+    fn receive(&mut self, now: Duration, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
         self.go_on(now);
     }
 

@@ -15,10 +15,10 @@ use crate::script::Peer;
 
 /// Both directions, shared with the endpoint that reads and writes them.
 #[derive(Clone, Debug, Default)]
-pub struct Pipe(Arc<Mutex<Octets>>);
+pub struct Pipe(Arc<Mutex<Bytes>>);
 
 #[derive(Debug, Default)]
-struct Octets {
+struct Bytes {
     input: Vec<u8>,
     taken: usize,
     input_ended: bool,
@@ -26,26 +26,26 @@ struct Octets {
 }
 
 impl Pipe {
-    fn with<R>(&self, use_it: impl FnOnce(&mut Octets) -> R) -> R {
+    fn with<R>(&self, use_it: impl FnOnce(&mut Bytes) -> R) -> R {
         use_it(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Read for Pipe {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.with(|octets| {
-            let rest = octets.input.get(octets.taken..).unwrap_or_default();
+        self.with(|bytes| {
+            let rest = bytes.input.get(bytes.taken..).unwrap_or_default();
             let count = rest.len().min(into.len());
-            if count == 0 && !octets.input_ended {
+            if count == 0 && !bytes.input_ended {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             for (to, from) in into.iter_mut().zip(rest) {
                 *to = *from;
             }
-            octets.taken += count;
-            if octets.taken == octets.input.len() {
-                octets.input.clear();
-                octets.taken = 0;
+            bytes.taken += count;
+            if bytes.taken == bytes.input.len() {
+                bytes.input.clear();
+                bytes.taken = 0;
             }
             Ok(count)
         })
@@ -54,7 +54,7 @@ impl Read for Pipe {
 
 impl Write for Pipe {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        self.with(|octets| octets.output.extend_from_slice(from));
+        self.with(|bytes| bytes.output.extend_from_slice(from));
         Ok(from.len())
     }
 
@@ -158,8 +158,8 @@ fn echo(socket: &mut WebSocket<Pipe>) -> bool {
 }
 
 impl Subject for Tungstenite {
-    fn receive(&mut self, _: Duration, octets: &[u8]) {
-        self.pipe.with(|pipe| pipe.input.extend_from_slice(octets));
+    fn receive(&mut self, _: Duration, bytes: &[u8]) {
+        self.pipe.with(|pipe| pipe.input.extend_from_slice(bytes));
         self.go_on();
     }
 

@@ -102,10 +102,10 @@ fn until_end(stream: &mut dyn Duplex) {
 }
 
 fn head(stream: &mut dyn Duplex) -> String {
-    let (mut head, mut octet) = (Vec::new(), [0]);
+    let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut octet).unwrap();
-        head.push(octet[0]);
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
     }
     String::from_utf8(head).unwrap()
 }
@@ -154,10 +154,10 @@ impl Proxy {
 }
 
 async fn lead<S: AsyncRead + AsyncWrite + Unpin>(mut client: S, tell: &Sender<String>) {
-    let (mut head, mut octet) = (Vec::new(), [0]);
+    let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
-        client.read_exact(&mut octet).await.unwrap();
-        head.push(octet[0]);
+        client.read_exact(&mut byte).await.unwrap();
+        head.push(byte[0]);
     }
     let head = String::from_utf8(head).unwrap();
     let target = head.split(' ').nth(1).unwrap();

@@ -66,8 +66,8 @@ pub mod on_tokio {
     pub type Tcp = tokio::net::TcpStream;
     pub type Unix = tokio::net::UnixStream;
 
-    pub async fn write(stream: &mut Tcp, octets: &[u8]) {
-        tokio::io::AsyncWriteExt::write_all(stream, octets)
+    pub async fn write(stream: &mut Tcp, bytes: &[u8]) {
+        tokio::io::AsyncWriteExt::write_all(stream, bytes)
             .await
             .unwrap();
     }
@@ -116,8 +116,8 @@ pub mod on_smol {
     pub type Tcp = smol::net::TcpStream;
     pub type Unix = smol::net::unix::UnixStream;
 
-    pub async fn write(stream: &mut Tcp, octets: &[u8]) {
-        smol::io::AsyncWriteExt::write_all(stream, octets)
+    pub async fn write(stream: &mut Tcp, bytes: &[u8]) {
+        smol::io::AsyncWriteExt::write_all(stream, bytes)
             .await
             .unwrap();
     }

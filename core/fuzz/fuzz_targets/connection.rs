@@ -27,10 +27,10 @@ fn end(server: bool, deflate: bool) -> End {
 }
 
 fuzz_target!(|input: (bool, bool, &[u8], &[u8])| {
-    let (server, deflate, chunks, octets) = input;
-    let whole = end(server, deflate).feed(octets);
+    let (server, deflate, chunks, bytes) = input;
+    let whole = end(server, deflate).feed(bytes);
     let mut end = end(server, deflate);
-    let (mut all, mut rest, mut out) = (Vec::new(), octets, Vec::new());
+    let (mut all, mut rest, mut out) = (Vec::new(), bytes, Vec::new());
     for chunk in chunks {
         let (now, later) = rest.split_at(usize::from(*chunk).min(rest.len()));
         rest = later;

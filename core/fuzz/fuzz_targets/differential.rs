@@ -10,8 +10,8 @@ mod twin;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (bool, &[u8])| {
-    let (server, octets) = input;
-    if let Err(difference) = twin::compare(server, octets) {
+    let (server, bytes) = input;
+    if let Err(difference) = twin::compare(server, bytes) {
         panic!("{difference}");
     }
 });

@@ -33,7 +33,7 @@ fuzz_target!(|input: ((u8, u8), (u8, u8), u8, &[u8])| {
     head.extend(
         header
             .iter()
-            .filter(|octet| !matches!(octet, b'\r' | b'\n')),
+            .filter(|byte| !matches!(byte, b'\r' | b'\n')),
     );
     head.extend_from_slice(b"\r\n\r\n");
     if let Ok(Some((request, _))) = ServerHandshake::new(server.clone()).receive(&head) {

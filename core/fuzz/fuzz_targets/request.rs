@@ -13,11 +13,11 @@ use sansws_core::message::Assembly;
 use sansws_core::time::Instant;
 
 /// A server that accepts and echoes, fed in two parts: what came of it, and what it says.
-fn serve(config: &Arc<Config>, octets: &[u8], split: usize) -> (Vec<String>, Vec<u8>) {
+fn serve(config: &Arc<Config>, bytes: &[u8], split: usize) -> (Vec<String>, Vec<u8>) {
     let mut endpoint = Endpoint::server(config.clone(), Instant::ZERO);
     let mut assembly = Assembly::default();
     let (mut got, mut said, mut input) = (Vec::new(), Vec::new(), Vec::new());
-    let (first, second) = octets.split_at(split.min(octets.len()));
+    let (first, second) = bytes.split_at(split.min(bytes.len()));
     for (part, last) in [(first, false), (second, true)] {
         input.extend_from_slice(part);
         if last {
@@ -67,7 +67,7 @@ fn serve(config: &Arc<Config>, octets: &[u8], split: usize) -> (Vec<String>, Vec
 }
 
 fuzz_target!(|input: (u16, bool, &[u8])| {
-    let (split, valid, octets) = input;
+    let (split, valid, bytes) = input;
     let config = Arc::new(Config {
         limits: Limits {
             head: 2000,
@@ -85,7 +85,7 @@ fuzz_target!(|input: (u16, bool, &[u8])| {
               Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n",
         );
     }
-    head.extend_from_slice(octets);
+    head.extend_from_slice(bytes);
     let whole = ServerHandshake::new(config.clone()).receive(&head);
     let mut handshake = ServerHandshake::new(config.clone());
     match handshake.receive(&head[..usize::from(split).min(head.len())]) {

@@ -10,7 +10,7 @@ use sansws_core::handshake::{Answer, ClientHandshake, ClientOptions, accept_key}
 use sansws_core::random::Seed;
 
 fuzz_target!(|input: (u8, u8, bool, &[u8])| {
-    let (start, split, ended, octets) = input;
+    let (start, split, ended, bytes) = input;
     let config = Arc::new(Config {
         limits: Limits {
             head: 2000,
@@ -40,7 +40,7 @@ fuzz_target!(|input: (u8, u8, bool, &[u8])| {
         )
         .into_bytes(),
     };
-    head.extend_from_slice(octets);
+    head.extend_from_slice(bytes);
     let whole = dial().receive(&head, ended);
     let mut handshake = dial();
     let answer =

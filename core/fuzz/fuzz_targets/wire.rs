@@ -4,10 +4,10 @@
 use libfuzzer_sys::fuzz_target;
 use sansws_redis::wire::{self, Messages, Payload};
 
-fuzz_target!(|octets: &[u8]| {
+fuzz_target!(|bytes: &[u8]| {
     let group = "lobby".into();
-    message(octets);
-    match wire::parse(&group, octets) {
+    message(bytes);
+    match wire::parse(&group, bytes) {
         Ok(Payload::Messages(batch)) => {
             let (before, time) = (batch.before, batch.time);
             let mut count = 0;
@@ -16,25 +16,25 @@ fuzz_target!(|octets: &[u8]| {
                 message(one);
                 count += 1;
             }
-            let messages = Messages::of(octets[26..].to_vec(), count);
-            assert_eq!(wire::messages(before, time, &messages), octets);
+            let messages = Messages::of(bytes[26..].to_vec(), count);
+            assert_eq!(wire::messages(before, time, &messages), bytes);
         }
         Ok(Payload::Presence(change)) => {
-            assert_eq!(wire::presence(&change), octets);
+            assert_eq!(wire::presence(&change), bytes);
         }
-        Ok(Payload::Instruct(instruction)) => assert_eq!(wire::instruct(&instruction), octets),
-        Ok(Payload::Close { code, reason }) => assert_eq!(wire::close(code, reason), octets),
+        Ok(Payload::Instruct(instruction)) => assert_eq!(wire::instruct(&instruction), bytes),
+        Ok(Payload::Close { code, reason }) => assert_eq!(wire::close(code, reason), bytes),
         Ok(Payload::Watched { group, payload }) => {
-            assert_eq!(wire::watched(&group, payload), octets);
+            assert_eq!(wire::watched(&group, payload), bytes);
             let _ = wire::parse(&group, payload);
         }
         _ => {}
     }
 });
 
-fn message(octets: &[u8]) {
+fn message(bytes: &[u8]) {
     let group = "lobby".into();
-    if let Ok(draft) = wire::decode(&group, octets) {
+    if let Ok(draft) = wire::decode(&group, bytes) {
         let again = wire::decode(&group, &wire::encode(&draft)).unwrap();
         assert_eq!(again.message.payload(), draft.message.payload());
         assert_eq!(again.options.exclude, draft.options.exclude);

@@ -37,15 +37,15 @@ fn run() -> Result<(), u8> {
         Endpoint::client(config, &url, ClientOptions::default(), seed, now).map_err(|_| 2)?;
     let (mut at_server, mut at_client) = (Assembly::default(), Assembly::default());
 
-    let mut octets = output(&mut client);
-    let step = server.receive(now, &mut octets, &mut at_server);
+    let mut bytes = output(&mut client);
+    let step = server.receive(now, &mut bytes, &mut at_server);
     let Some(Event::Request(request)) = step.map_err(|_| 3)?.event else {
         return Err(3);
     };
     let accepted = server.accept(now, &request, AcceptOptions::default());
     accepted.map_err(|_| 4)?;
-    let mut octets = output(&mut server);
-    let step = client.receive(now, &mut octets, &mut at_client);
+    let mut bytes = output(&mut server);
+    let step = client.receive(now, &mut bytes, &mut at_client);
     let Some(Event::Open(opened)) = step.map_err(|_| 5)?.event else {
         return Err(5);
     };
@@ -56,30 +56,30 @@ fn run() -> Result<(), u8> {
     // Long enough to be compressed, where that is agreed on.
     let message: String = core::iter::repeat_n("Hello, ", 10_000).collect();
     client.send(message.as_str()).map_err(|_| 7)?;
-    let mut octets = output(&mut client);
-    if cfg!(feature = "deflate") && octets.len() > message.len() / 10 {
+    let mut bytes = output(&mut client);
+    if cfg!(feature = "deflate") && bytes.len() > message.len() / 10 {
         return Err(8);
     }
-    let step = server.receive(now, &mut octets, &mut at_server);
+    let step = server.receive(now, &mut bytes, &mut at_server);
     let Some(Event::Text(text)) = step.map_err(|_| 9)?.event else {
         return Err(9);
     };
     server.send(text).map_err(|_| 10)?;
-    let mut octets = output(&mut server);
-    let step = client.receive(now, &mut octets, &mut at_client);
+    let mut bytes = output(&mut server);
+    let step = client.receive(now, &mut bytes, &mut at_client);
     if step.map_err(|_| 11)?.event != Some(Event::Text(&message)) {
         return Err(11);
     }
 
     let closing = client.close(now, Some(CloseCode::NORMAL), "bye");
     closing.map_err(|_| 12)?;
-    let mut octets = output(&mut client);
-    let step = server.receive(now, &mut octets, &mut at_server);
+    let mut bytes = output(&mut client);
+    let step = server.receive(now, &mut bytes, &mut at_server);
     if !matches!(step.map_err(|_| 13)?.event, Some(Event::Close(close)) if close.reason == "bye") {
         return Err(13);
     }
-    let mut octets = output(&mut server);
-    let step = client.receive(now, &mut octets, &mut at_client);
+    let mut bytes = output(&mut server);
+    let step = client.receive(now, &mut bytes, &mut at_client);
     if !matches!(step.map_err(|_| 14)?.event, Some(Event::Close(_))) {
         return Err(14);
     }
@@ -99,11 +99,11 @@ fn run() -> Result<(), u8> {
 fn output(endpoint: &mut Endpoint) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
-        let octets = endpoint.take_output(Vec::new());
-        if octets.is_empty() {
+        let bytes = endpoint.take_output(Vec::new());
+        if bytes.is_empty() {
             return all;
         }
-        endpoint.transmitted(octets.len());
-        all.extend_from_slice(&octets);
+        endpoint.transmitted(bytes.len());
+        all.extend_from_slice(&bytes);
     }
 }

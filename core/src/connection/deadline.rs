@@ -45,8 +45,8 @@ impl SendProgress {
     /// Parses the front of Linux's `struct tcp_info`: `tcpi_unacked` (segments), `tcpi_bytes_acked` and `tcpi_notsent_bytes`.
     pub fn from_tcp_info(info: &[u8; TCP_INFO]) -> Option<Self> {
         let number = |at| {
-            let octets = info.get(at..at + 4)?;
-            Some(u32::from_ne_bytes(octets.try_into().ok()?))
+            let bytes = info.get(at..at + 4)?;
+            Some(u32::from_ne_bytes(bytes.try_into().ok()?))
         };
         let acknowledged = info.get(120..128)?;
         Some(Self {
@@ -120,11 +120,11 @@ impl Times {
         (self.heard, self.probe) = (now, Probe::None);
     }
 
-    pub(super) const fn keep(&mut self, octets: usize) {
-        self.kept = if octets > u32::MAX as usize {
+    pub(super) const fn keep(&mut self, bytes: usize) {
+        self.kept = if bytes > u32::MAX as usize {
             u32::MAX
         } else {
-            octets as u32
+            bytes as u32
         };
     }
 }
@@ -178,8 +178,8 @@ impl Connection {
 
     /// Reports that so many bytes were offered; kept bytes that are offered again are no sign of life.
     #[inline]
-    pub(super) fn offered(&mut self, octets: usize, clock: Clock<'_>) {
-        if octets > self.times.kept as usize {
+    pub(super) fn offered(&mut self, bytes: usize, clock: Clock<'_>) {
+        if bytes > self.times.kept as usize {
             let now = clock();
             self.times.hear(now);
             self.note_time(now);

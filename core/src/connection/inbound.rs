@@ -436,9 +436,9 @@ impl Connection {
     }
 }
 
-fn unmask(mask: Option<&mut Mask>, octets: &mut [u8]) {
+fn unmask(mask: Option<&mut Mask>, bytes: &mut [u8]) {
     if let Some(mask) = mask {
-        mask.apply(octets);
+        mask.apply(bytes);
     }
 }
 
@@ -448,15 +448,15 @@ fn unmask(mask: Option<&mut Mask>, octets: &mut [u8]) {
 fn store(
     utf8: &mut Scanner,
     kind: MessageKind,
-    octets: &[u8],
+    bytes: &[u8],
     assembly: &mut Assembly,
     bound: u64,
 ) -> Result<(), Violation> {
     let room = bound.saturating_sub((assembly.pending_bytes() + utf8.held()) as u64);
-    let fits = usize::try_from(room).map_or(octets, |room| octets.get(..room).unwrap_or(octets));
-    let whole = fits.len() == octets.len();
+    let fits = usize::try_from(room).map_or(bytes, |room| bytes.get(..room).unwrap_or(bytes));
+    let whole = fits.len() == bytes.len();
     match kind {
-        MessageKind::Binary if whole => assembly.octets.extend_from_slice(octets),
+        MessageKind::Binary if whole => assembly.bytes.extend_from_slice(bytes),
         MessageKind::Binary => {}
         MessageKind::Text => {
             let readable = utf8.feed(fits).map_err(|_| Violation::InvalidUtf8)?;

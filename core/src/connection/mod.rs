@@ -49,22 +49,22 @@ use output::Output;
 #[derive(Debug)]
 struct HeldPong {
     length: u8,
-    octets: [u8; 125],
+    bytes: [u8; 125],
 }
 
 impl HeldPong {
     fn of(payload: &[u8]) -> Box<Self> {
-        let mut octets = [0; 125];
-        let length = payload.len().min(octets.len());
-        for (octet, from) in octets.iter_mut().zip(payload) {
-            *octet = *from;
+        let mut bytes = [0; 125];
+        let length = payload.len().min(bytes.len());
+        for (byte, from) in bytes.iter_mut().zip(payload) {
+            *byte = *from;
         }
         let length = length.to_le_bytes()[0];
-        Box::new(Self { length, octets })
+        Box::new(Self { length, bytes })
     }
 
     fn payload(&self) -> &[u8] {
-        self.octets
+        self.bytes
             .get(..usize::from(self.length))
             .unwrap_or_default()
     }
@@ -248,7 +248,7 @@ impl Connection {
                 assembled = true;
                 Some(match assembly.payload(kind) {
                     Payload::Text(text) => Event::Text(text),
-                    Payload::Binary(octets) => Event::Binary(octets),
+                    Payload::Binary(bytes) => Event::Binary(bytes),
                 })
             }
             Found::Piece {

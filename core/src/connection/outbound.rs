@@ -27,19 +27,19 @@ impl Connection {
     }
 
     /// Sends a binary message.
-    pub fn send_binary(&mut self, octets: &[u8]) -> Result<(), SendError> {
-        self.send_payload(Payload::Binary(octets))
+    pub fn send_binary(&mut self, bytes: &[u8]) -> Result<(), SendError> {
+        self.send_payload(Payload::Binary(bytes))
     }
 
     /// Sends a message, which is copied.
     pub fn send_payload(&mut self, payload: Payload<'_>) -> Result<(), SendError> {
         self.may_begin()?;
-        let octets = payload.as_bytes();
-        if self.is_worth_deflating(octets.len()) {
-            let (compressed, octets) = self.deflated(octets);
-            self.write_owned(payload.kind().into(), compressed, octets);
+        let bytes = payload.as_bytes();
+        if self.is_worth_deflating(bytes.len()) {
+            let (compressed, bytes) = self.deflated(bytes);
+            self.write_owned(payload.kind().into(), compressed, bytes);
         } else {
-            self.write_frame(payload.kind().into(), true, false, octets);
+            self.write_frame(payload.kind().into(), true, false, bytes);
         }
         Ok(())
     }
@@ -50,7 +50,7 @@ impl Connection {
         if message.len() < LARGE || self.is_worth_deflating(message.len()) {
             return self.send_payload(match &message {
                 Message::Text(text) => Payload::Text(text),
-                Message::Binary(octets) => Payload::Binary(octets),
+                Message::Binary(bytes) => Payload::Binary(bytes),
             });
         }
         self.may_begin()?;
@@ -87,7 +87,7 @@ impl Connection {
     /// All chunks of a message are of one kind. Other messages wait until it has ended; pings and pongs do not.
     pub fn send_piece(&mut self, payload: Payload<'_>, last: bool) -> Result<(), SendError> {
         self.may_send()?;
-        let (kind, octets) = (payload.kind(), payload.as_bytes());
+        let (kind, bytes) = (payload.kind(), payload.as_bytes());
         let (opcode, compressed) = match self.sending {
             Some((begun, _)) if begun != kind => return Err(SendError::WrongChunkKind),
             Some((_, compressed)) => (Opcode::Continuation, compressed),
@@ -95,11 +95,11 @@ impl Connection {
         };
         self.sending = (!last).then_some((kind, compressed));
         if !compressed {
-            self.write_frame(opcode, last, false, octets);
+            self.write_frame(opcode, last, false, bytes);
             return Ok(());
         }
         let mut out = Vec::new();
-        self.deflate_part(octets, last, &mut out);
+        self.deflate_part(bytes, last, &mut out);
         // RFC 7692 6.1: RSV1 is set on the first frame only
         self.write_frame(opcode, last, opcode != Opcode::Continuation, &out);
         Ok(())
@@ -111,13 +111,13 @@ impl Connection {
     }
 
     /// Sends a ping of at most 125 bytes.
-    pub fn ping(&mut self, octets: &[u8]) -> Result<(), SendError> {
-        self.send_control(Opcode::Ping, octets)
+    pub fn ping(&mut self, bytes: &[u8]) -> Result<(), SendError> {
+        self.send_control(Opcode::Ping, bytes)
     }
 
     /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless [`AutoPong::Off`].
-    pub fn pong(&mut self, octets: &[u8]) -> Result<(), SendError> {
-        self.send_control(Opcode::Pong, octets)
+    pub fn pong(&mut self, bytes: &[u8]) -> Result<(), SendError> {
+        self.send_control(Opcode::Pong, bytes)
     }
 
     /// Starts the closing handshake: the Close frame is queued after earlier output, and nothing follows it.
@@ -196,12 +196,12 @@ impl Connection {
         }
     }
 
-    fn send_control(&mut self, opcode: Opcode, octets: &[u8]) -> Result<(), SendError> {
+    fn send_control(&mut self, opcode: Opcode, bytes: &[u8]) -> Result<(), SendError> {
         self.may_send()?;
-        if octets.len() > MAX_CONTROL {
+        if bytes.len() > MAX_CONTROL {
             return Err(SendError::ControlTooLong);
         }
-        self.write_frame(opcode, true, false, octets);
+        self.write_frame(opcode, true, false, bytes);
         Ok(())
     }
 
@@ -226,28 +226,28 @@ impl Connection {
         opcode: Opcode,
         fin: bool,
         compressed: bool,
-        octets: &[u8],
+        bytes: &[u8],
     ) {
-        let header = self.header(opcode, fin, compressed, octets.len());
+        let header = self.header(opcode, fin, compressed, bytes.len());
         self.output.append(|out| {
             header.write(out);
             match header.mask {
-                Some(key) => Mask::new(key).append(octets, out),
-                None => out.extend_from_slice(octets),
+                Some(key) => Mask::new(key).append(bytes, out),
+                None => out.extend_from_slice(bytes),
             }
         });
     }
 
-    fn write_owned(&mut self, opcode: Opcode, compressed: bool, mut octets: Vec<u8>) {
-        if octets.len() < LARGE {
-            return self.write_frame(opcode, true, compressed, &octets);
+    fn write_owned(&mut self, opcode: Opcode, compressed: bool, mut bytes: Vec<u8>) {
+        if bytes.len() < LARGE {
+            return self.write_frame(opcode, true, compressed, &bytes);
         }
-        let header = self.header(opcode, true, compressed, octets.len());
+        let header = self.header(opcode, true, compressed, bytes.len());
         self.output.append(|out| header.write(out));
         if let Some(key) = header.mask {
-            Mask::new(key).apply(&mut octets);
+            Mask::new(key).apply(&mut bytes);
         }
-        self.output.push_owned(octets);
+        self.output.push_owned(bytes);
     }
 
     fn is_worth_deflating(&self, length: usize) -> bool {
@@ -264,7 +264,7 @@ impl Connection {
     }
 
     #[cfg(feature = "deflate")]
-    fn deflate_part(&mut self, octets: &[u8], last: bool, out: &mut Vec<u8>) {
+    fn deflate_part(&mut self, bytes: &[u8], last: bool, out: &mut Vec<u8>) {
         use crate::extension::deflate::Deflater;
         use alloc::boxed::Box;
         let Some(agreed) = self.deflate else { return };
@@ -276,7 +276,7 @@ impl Connection {
         let deflater = self
             .deflater
             .get_or_insert_with(|| Box::new(Deflater::new(level, agreed.own_window_bits)));
-        deflater.part(octets, last, out);
+        deflater.part(bytes, last, out);
         if last && !agreed.own_takeover {
             deflater.reset();
         }
@@ -286,12 +286,12 @@ impl Connection {
     fn deflate_part(&mut self, _: &[u8], _: bool, _: &mut Vec<u8>) {}
 
     /// Returns the compressed message; or the original, if that is shorter and the peer's window does not depend on it.
-    fn deflated(&mut self, octets: &[u8]) -> (bool, Vec<u8>) {
+    fn deflated(&mut self, bytes: &[u8]) -> (bool, Vec<u8>) {
         let mut out = Vec::new();
-        self.deflate_part(octets, true, &mut out);
+        self.deflate_part(bytes, true, &mut out);
         let takeover = self.deflate.is_some_and(|agreed| agreed.own_takeover);
-        if !takeover && out.len() >= octets.len() {
-            (false, octets.into())
+        if !takeover && out.len() >= bytes.len() {
+            (false, bytes.into())
         } else {
             (true, out)
         }

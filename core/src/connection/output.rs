@@ -20,10 +20,10 @@ enum Chunk {
 }
 
 impl Chunk {
-    fn octets(&self) -> &[u8] {
+    fn bytes(&self) -> &[u8] {
         match self {
-            Self::Owned(octets) => octets,
-            Self::Shared(octets) => octets,
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
         }
     }
 }
@@ -31,7 +31,7 @@ impl Chunk {
 #[derive(Debug, Default)]
 struct More {
     chunks: VecDeque<Chunk>,
-    octets: usize,
+    bytes: usize,
     /// No output can be written any more: appended output is dropped.
     shut: bool,
 }
@@ -48,9 +48,9 @@ pub(super) struct Output {
 
 impl Output {
     /// Creates a queue with initial bytes.
-    pub(super) fn of(octets: Vec<u8>) -> Self {
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
         Self {
-            front: octets,
+            front: bytes,
             ..Self::default()
         }
     }
@@ -58,7 +58,7 @@ impl Output {
     /// Returns the number of unwritten bytes.
     #[inline]
     pub(super) fn queued(&self) -> usize {
-        let here = self.front.len() + self.more.as_ref().map_or(0, |more| more.octets);
+        let here = self.front.len() + self.more.as_ref().map_or(0, |more| more.bytes);
         here.wrapping_add_signed(self.written.wrapping_neg())
     }
 
@@ -72,24 +72,24 @@ impl Output {
         if more.shut {
             return;
         }
-        if !matches!(more.chunks.back(), Some(Chunk::Owned(octets)) if octets.len() < FULL) {
+        if !matches!(more.chunks.back(), Some(Chunk::Owned(bytes)) if bytes.len() < FULL) {
             more.chunks.push_back(Chunk::Owned(Vec::new()));
         }
-        if let Some(Chunk::Owned(octets)) = more.chunks.back_mut() {
-            let before = octets.len();
-            write(octets);
-            more.octets += octets.len() - before;
+        if let Some(Chunk::Owned(bytes)) = more.chunks.back_mut() {
+            let before = bytes.len();
+            write(bytes);
+            more.bytes += bytes.len() - before;
         }
     }
 
     /// Queues an owned payload.
-    pub(super) fn push_owned(&mut self, octets: Vec<u8>) {
-        self.push(Chunk::Owned(octets));
+    pub(super) fn push_owned(&mut self, bytes: Vec<u8>) {
+        self.push(Chunk::Owned(bytes));
     }
 
     /// Queues shared bytes.
-    pub(super) fn push_shared(&mut self, octets: Arc<[u8]>) {
-        self.push(Chunk::Shared(octets));
+    pub(super) fn push_shared(&mut self, bytes: Arc<[u8]>) {
+        self.push(Chunk::Shared(bytes));
     }
 
     fn push(&mut self, chunk: Chunk) {
@@ -97,7 +97,7 @@ impl Output {
         if more.shut {
             return;
         }
-        more.octets += chunk.octets().len();
+        more.bytes += chunk.bytes().len();
         more.chunks.push_back(chunk);
     }
 
@@ -115,14 +115,14 @@ impl Output {
         let chunks = self
             .more
             .iter()
-            .flat_map(|more| more.chunks.iter().map(Chunk::octets));
+            .flat_map(|more| more.chunks.iter().map(Chunk::bytes));
         let all = core::iter::once(self.front.as_slice())
             .chain(chunks)
-            .filter(|octets| !octets.is_empty());
+            .filter(|bytes| !bytes.is_empty());
         let mut filled = 0;
-        for (slot, octets) in slices.iter_mut().zip(all) {
+        for (slot, bytes) in slices.iter_mut().zip(all) {
             let skip = if filled == 0 { self.passed() } else { 0 };
-            *slot = octets.get(skip..).unwrap_or_default();
+            *slot = bytes.get(skip..).unwrap_or_default();
             filled += 1;
         }
         filled
@@ -132,23 +132,23 @@ impl Output {
     /// until [`advance`](Self::advance) reports it. Only shared bytes are copied.
     pub(super) fn take(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
         spare.clear();
-        let mut octets = if self.front.is_empty() {
+        let mut bytes = if self.front.is_empty() {
             let Some(more) = &mut self.more else {
                 return spare;
             };
             let chunk = more.chunks.pop_front();
-            more.octets -= chunk.as_ref().map_or(0, |chunk| chunk.octets().len());
+            more.bytes -= chunk.as_ref().map_or(0, |chunk| chunk.bytes().len());
             if more.chunks.is_empty() && !more.shut {
                 self.more = None;
             }
             match chunk {
                 None => return spare,
-                Some(Chunk::Owned(octets)) => {
+                Some(Chunk::Owned(bytes)) => {
                     drop(self.lend(spare));
-                    octets
+                    bytes
                 }
-                Some(Chunk::Shared(octets)) => {
-                    spare.extend_from_slice(&octets);
+                Some(Chunk::Shared(bytes)) => {
+                    spare.extend_from_slice(&bytes);
                     spare
                 }
             }
@@ -156,10 +156,10 @@ impl Output {
             core::mem::replace(&mut self.front, spare)
         };
         let passed = self.passed();
-        self.written -= octets.len().cast_signed();
+        self.written -= bytes.len().cast_signed();
         // Zero, unless a part of it was lent as slices and written before.
-        octets.drain(..passed.min(octets.len()));
-        octets
+        bytes.drain(..passed.min(bytes.len()));
+        bytes
     }
 
     /// Skips the `count` bytes that were written.
@@ -177,12 +177,12 @@ impl Output {
         }
         let Some(more) = &mut self.more else { return };
         while let Some(chunk) = more.chunks.front() {
-            let length = chunk.octets().len();
+            let length = chunk.bytes().len();
             if self.written < length.cast_signed() {
                 return;
             }
             self.written -= length.cast_signed();
-            more.octets -= length;
+            more.bytes -= length;
             more.chunks.pop_front();
         }
         if !more.shut {

@@ -388,18 +388,18 @@ mod tests {
                     mask,
                     length,
                 };
-                let mut octets = Vec::new();
-                header.write(&mut octets);
+                let mut bytes = Vec::new();
+                header.write(&mut bytes);
                 let expect = Expect {
                     masked: mask.is_some(),
                     inside_message: false,
                     deflate: true,
                 };
                 assert_eq!(
-                    Header::parse(&octets, expect),
-                    Ok(Some((header, octets.len())))
+                    Header::parse(&bytes, expect),
+                    Ok(Some((header, bytes.len())))
                 );
-                assert!(octets.len() <= MAX_HEADER);
+                assert!(bytes.len() <= MAX_HEADER);
             }
         }
     }

@@ -16,7 +16,7 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Returns whether `key` is the base64 of 16 bytes. The unused bits of the last character may be set: no decoder needs them.
 pub fn is_key(key: &[u8]) -> bool {
-    let alphabet = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/');
+    let alphabet = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     matches!(key.strip_suffix(b"=="), Some(digits) if digits.len() == 22 && digits.iter().all(alphabet))
 }
 
@@ -27,10 +27,10 @@ pub fn is_key(key: &[u8]) -> bool {
 /// assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// ```
 pub fn accept_key(key: &[u8]) -> String {
-    let mut octets = Vec::with_capacity(key.len() + GUID.len());
-    octets.extend_from_slice(key);
-    octets.extend_from_slice(GUID);
-    STANDARD.encode(Sha1::digest(&octets))
+    let mut bytes = Vec::with_capacity(key.len() + GUID.len());
+    bytes.extend_from_slice(key);
+    bytes.extend_from_slice(GUID);
+    STANDARD.encode(Sha1::digest(&bytes))
 }
 
 /// Returns the key for `nonce`.
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn four_two_one_keys_are_16_octets_in_base64() {
+    fn four_two_one_keys_are_16_bytes_in_base64() {
         assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
         assert!(is_key(encode_key(Nonce([255; 16])).as_bytes()));
         let wrong: &[&[u8]] = &[

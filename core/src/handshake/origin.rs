@@ -74,9 +74,9 @@ impl FromStr for Origin {
     fn from_str(origin: &str) -> Result<Self, OriginError> {
         // RFC 6454 6.2: the scheme, "://", the host, and ":" with the port if it is not the default.
         let (scheme, authority) = origin.split_once("://").ok_or(OriginError::Malformed)?;
-        let octet = |octet: u8| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet);
+        let byte = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
         if !scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-            || !scheme.bytes().all(octet)
+            || !scheme.bytes().all(byte)
         {
             return Err(OriginError::Malformed);
         }
@@ -252,8 +252,8 @@ fn host_and_port(authority: &str) -> Option<(String, Port)> {
         None => {
             let end = authority.find(':').unwrap_or(authority.len());
             let (host, rest) = authority.split_at(end);
-            let octet = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
-            if host.is_empty() || !host.bytes().all(octet) {
+            let byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if host.is_empty() || !host.bytes().all(byte) {
                 return None;
             }
             (host.to_ascii_lowercase(), rest)
@@ -263,7 +263,7 @@ fn host_and_port(authority: &str) -> Option<(String, Port)> {
         None if rest.is_empty() => Port::Absent,
         None => return None,
         Some("") => Port::Empty,
-        Some(digits) if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             Port::Given(digits.parse().ok()?)
         }
         Some(_) => return None,

@@ -20,7 +20,7 @@ pub enum BodyError {
 pub struct Body {
     next: Next,
     limit: usize,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 /// The next part.
@@ -56,7 +56,7 @@ impl Body {
                 }
                 let digits = core::str::from_utf8(length)
                     .ok()
-                    .filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))
+                    .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
                     .ok_or(BodyError::Malformed)?;
                 // Digits that overflow a number exceed any limit.
                 Next::Rest(digits.parse().unwrap_or(u64::MAX))
@@ -75,7 +75,7 @@ impl Body {
             next => Ok(Self {
                 next,
                 limit,
-                octets: Vec::new(),
+                bytes: Vec::new(),
             }),
         }
     }
@@ -86,8 +86,8 @@ impl Body {
     }
 
     /// Returns its bytes.
-    pub fn into_octets(self) -> Vec<u8> {
-        self.octets
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// Takes bytes of the body and returns their number: until the body is complete, or more input is needed.
@@ -115,7 +115,7 @@ impl Body {
                 }
                 *left -= here as u64;
                 let is_over = *left == 0;
-                self.octets
+                self.bytes
                     .extend_from_slice(input.get(..here).unwrap_or_default());
                 if is_over && matches!(self.next, Next::Chunk(_)) {
                     self.next = Next::LineEnd;
@@ -128,7 +128,7 @@ impl Body {
                     Ok(Some(line))
                 }
                 Ok(httparse::Status::Complete((line, size))) => {
-                    let room = self.limit.saturating_sub(self.octets.len()) as u64;
+                    let room = self.limit.saturating_sub(self.bytes.len()) as u64;
                     if size > room {
                         return Err(BodyError::TooLarge);
                     }
@@ -147,7 +147,7 @@ impl Body {
                 _ => Err(BodyError::Malformed),
             },
             Next::Trailer(passed) => {
-                let Some(end) = input.windows(2).position(|octets| octets == b"\r\n") else {
+                let Some(end) = input.windows(2).position(|bytes| bytes == b"\r\n") else {
                     return if *passed + input.len() > LONGEST {
                         Err(BodyError::Malformed)
                     } else {
@@ -197,7 +197,7 @@ mod tests {
             let taken = body.take(&unread)?;
             unread.drain(..taken);
         }
-        Ok((body.into_octets(), unread.len() + input.len() - given))
+        Ok((body.into_bytes(), unread.len() + input.len() - given))
     }
 
     #[test]

@@ -51,20 +51,20 @@ impl fmt::Debug for Credentials {
 
 /// RFC 3986 section 2.1.
 fn decode(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
+    let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
-    while let [octet, more @ ..] = rest {
+    while let [byte, more @ ..] = rest {
         rest = more;
-        match (octet, more) {
+        match (byte, more) {
             (b'%', [high, low, behind @ ..]) => {
-                let digit = |octet: &u8| char::from(*octet).to_digit(16);
-                let octet = digit(high)? << 4 | digit(low)?;
-                octets.push(u8::try_from(octet).ok()?);
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                let byte = digit(high)? << 4 | digit(low)?;
+                bytes.push(u8::try_from(byte).ok()?);
                 rest = behind;
             }
             (b'%', _) => return None,
-            (octet, _) => octets.push(*octet),
+            (byte, _) => bytes.push(*byte),
         }
     }
-    String::from_utf8(octets).ok()
+    String::from_utf8(bytes).ok()
 }

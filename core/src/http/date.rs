@@ -68,7 +68,7 @@ const MONTHS: [&str; 12] = [
 ];
 
 fn digits(text: &str, width: usize) -> Option<u64> {
-    let fine = text.len() == width && text.bytes().all(|octet| octet.is_ascii_digit());
+    let fine = text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit());
     if fine { text.parse().ok() } else { None }
 }
 

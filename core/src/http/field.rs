@@ -9,30 +9,30 @@ use alloc::string::String;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// Returns whether `octet` is allowed in a token.
-pub const fn is_token_octet(octet: u8) -> bool {
-    matches!(octet,
+/// Returns whether `byte` is allowed in a token.
+pub const fn is_token_byte(byte: u8) -> bool {
+    matches!(byte,
         b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
         | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z')
 }
 
 /// Returns whether `text` is a token: not empty, and only of token bytes.
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_token_octet)
+    !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
 /// Returns whether `value` is allowed in a field: no control byte but the tab, no whitespace at its ends.
 pub fn is_value(value: &[u8]) -> bool {
     value
         .iter()
-        .all(|octet| matches!(octet, b'\t' | b' '..=b'~' | 0x80..))
+        .all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
         && value.trim_ascii().len() == value.len()
 }
 
 /// Returns whether the comma-separated list in `fields` contains `token`, in any case.
 pub fn has_token<'a>(fields: impl Iterator<Item = &'a [u8]>, token: &str) -> bool {
     fields
-        .flat_map(|field| field.split(|octet| *octet == b','))
+        .flat_map(|field| field.split(|byte| *byte == b','))
         .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
@@ -52,10 +52,10 @@ impl<'a> Cursor<'a> {
         self.0.is_empty()
     }
 
-    /// Takes `octet` if it comes next.
-    pub fn take(&mut self, octet: u8) -> bool {
+    /// Takes `byte` if it comes next.
+    pub fn take(&mut self, byte: u8) -> bool {
         self.0 = self.0.trim_ascii_start();
-        let Some((_, rest)) = self.0.split_first().filter(|(first, _)| **first == octet) else {
+        let Some((_, rest)) = self.0.split_first().filter(|(first, _)| **first == byte) else {
             return false;
         };
         self.0 = rest;
@@ -68,7 +68,7 @@ impl<'a> Cursor<'a> {
         let length = self
             .0
             .iter()
-            .take_while(|octet| is_token_octet(**octet))
+            .take_while(|byte| is_token_byte(**byte))
             .count();
         let (token, rest) = self.0.split_at(length);
         self.0 = rest;
@@ -85,23 +85,23 @@ impl<'a> Cursor<'a> {
         }
         let mut value = String::new();
         loop {
-            let [octet, rest @ ..] = self.0 else {
+            let [byte, rest @ ..] = self.0 else {
                 return Err(Malformed);
             };
             self.0 = rest;
-            let octet = match (octet, rest) {
+            let byte = match (byte, rest) {
                 (b'"', _) => break,
                 (b'\\', [escaped, rest @ ..]) => {
                     self.0 = rest;
                     *escaped
                 }
-                (octet, _) => *octet,
+                (byte, _) => *byte,
             };
             // 9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
-            if !is_token_octet(octet) {
+            if !is_token_byte(byte) {
                 return Err(Malformed);
             }
-            value.push(char::from(octet));
+            value.push(char::from(byte));
         }
         if value.is_empty() {
             Err(Malformed)
@@ -127,18 +127,18 @@ pub fn is_host(value: &[u8]) -> bool {
         [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    let plain = |octet: &u8| octet.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(octet);
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(byte);
     if let [b'[', rest @ ..] = value {
-        let end = rest.iter().position(|octet| *octet == b']');
+        let end = rest.iter().position(|byte| *byte == b']');
         let parts = end.and_then(|end| Some((rest.get(..end)?, rest.get(end + 1..)?)));
         return parts.is_some_and(|(address, rest)| {
-            let address_like = |octet: &u8| plain(octet) || *octet == b':';
+            let address_like = |byte: &u8| plain(byte) || *byte == b':';
             !address.is_empty() && address.iter().all(address_like) && port_from(rest)
         });
     }
     let end = value
         .iter()
-        .position(|octet| *octet == b':')
+        .position(|byte| *byte == b':')
         .unwrap_or(value.len());
     let (name, rest) = value.split_at(end);
     name.iter().all(plain) && port_from(rest)

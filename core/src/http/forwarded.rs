@@ -12,7 +12,7 @@ use core::net::IpAddr;
 use core::str::FromStr;
 
 use super::Headers;
-use super::field::{Malformed, is_host, is_token_octet};
+use super::field::{Malformed, is_host, is_token_byte};
 
 /// Networks that are trusted.
 ///
@@ -106,7 +106,7 @@ impl FromStr for Network {
         let length = match length {
             None => most,
             Some(digits)
-                if !digits.is_empty() && digits.bytes().all(|octet| octet.is_ascii_digit()) =>
+                if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) =>
             {
                 digits.parse().map_err(|_| BadNetwork)?
             }
@@ -274,11 +274,11 @@ fn elements<'a>(
 /// Finds the last comma outside of quotes, from the end, so that a stranger's text at the front cannot open quotes here.
 fn last_comma(value: &[u8]) -> Result<Option<usize>, Malformed> {
     let mut quoted = false;
-    for (at, octet) in value.iter().enumerate().rev() {
+    for (at, byte) in value.iter().enumerate().rev() {
         let before = value.get(..at).unwrap_or_default();
-        match octet {
+        match byte {
             b'"' => {
-                let escapes = before.iter().rev().take_while(|octet| **octet == b'\\');
+                let escapes = before.iter().rev().take_while(|byte| **byte == b'\\');
                 if !quoted || escapes.count().is_multiple_of(2) {
                     quoted = !quoted;
                 }
@@ -336,7 +336,7 @@ fn pairs(element: &[u8]) -> Result<Hop, Malformed> {
 }
 
 fn token(text: &[u8]) -> Result<(&str, &[u8]), Malformed> {
-    let end = text.iter().position(|octet| !is_token_octet(*octet));
+    let end = text.iter().position(|byte| !is_token_byte(*byte));
     let (token, rest) = text.split_at(end.unwrap_or(text.len()));
     match core::str::from_utf8(token) {
         Ok(token) if !token.is_empty() => Ok((token, rest)),
@@ -353,8 +353,8 @@ fn quoted(mut text: &[u8]) -> Result<(String, &[u8]), Malformed> {
                 let value = String::from_utf8(value).map_err(|_| Malformed)?;
                 return Ok((value, rest));
             }
-            [b'\\', octet, rest @ ..] | [octet, rest @ ..] => {
-                value.push(*octet);
+            [b'\\', byte, rest @ ..] | [byte, rest @ ..] => {
+                value.push(*byte);
                 rest
             }
             [] => return Err(Malformed),
@@ -387,10 +387,10 @@ fn node(text: &str) -> Result<Option<IpAddr>, Malformed> {
 
 /// RFC 7239 6: `node-port = port / obfport`, `port = 1*5DIGIT`, `obfport = "_" 1*(ALPHA / DIGIT / "." / "_" / "-")`
 fn is_port(text: &str) -> bool {
-    let hidden = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
+    let hidden = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     match text.strip_prefix('_') {
         Some(rest) => !rest.is_empty() && rest.bytes().all(hidden),
-        None => (1..=5).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit()),
+        None => (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()),
     }
 }
 

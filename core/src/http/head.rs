@@ -35,7 +35,7 @@ impl Scan {
     pub fn find(&mut self, input: &[u8], limits: &Limits) -> Result<Option<usize>, HeadError> {
         if input
             .first()
-            .is_some_and(|octet| !octet.is_ascii_alphabetic() && !matches!(octet, b'\r' | b'\n'))
+            .is_some_and(|byte| !byte.is_ascii_alphabetic() && !matches!(byte, b'\r' | b'\n'))
         {
             return Err(HeadError::Malformed);
         }
@@ -43,7 +43,7 @@ impl Scan {
         let input = input.get(..=limits.head).unwrap_or(input);
         while let Some(next) = input
             .get(self.seen..)
-            .and_then(|rest| rest.iter().position(|octet| *octet == b'\n'))
+            .and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
         {
             let at = self.seen + next;
             let before = input.get(..at).unwrap_or_default();
@@ -71,7 +71,7 @@ impl Scan {
 /// Header fields in order, in one block of memory.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     /// Where the name and the value of each field end.
     ends: Vec<(u32, u32)>,
 }
@@ -100,7 +100,7 @@ impl Headers {
         let starts = core::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
         starts.zip(&self.ends).map(|(start, (middle, end))| {
             let slice = |from: u32, to: u32| {
-                self.octets
+                self.bytes
                     .get(from as usize..to as usize)
                     .unwrap_or_default()
             };
@@ -123,11 +123,10 @@ impl Headers {
 
     /// Adds a field unchecked: the parser checks received fields, the writer those that are sent.
     pub fn push(&mut self, name: &str, value: &[u8]) {
-        self.octets.extend_from_slice(name.as_bytes());
-        let middle = self.octets.len();
-        self.octets.extend_from_slice(value.trim_ascii());
-        let (Ok(middle), Ok(end)) = (u32::try_from(middle), u32::try_from(self.octets.len()))
-        else {
+        self.bytes.extend_from_slice(name.as_bytes());
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(value.trim_ascii());
+        let (Ok(middle), Ok(end)) = (u32::try_from(middle), u32::try_from(self.bytes.len())) else {
             return;
         };
         self.ends.push((middle, end));
@@ -218,12 +217,9 @@ pub fn parse_request(head: &[u8], limits: &Limits) -> Result<RequestHead, HeadEr
 /// Returns whether the first line has three words, the last of which is an HTTP version.
 fn has_version(head: &[u8]) -> bool {
     let line = head
-        .split(|octet| *octet == b'\r' || *octet == b'\n')
+        .split(|byte| *byte == b'\r' || *byte == b'\n')
         .find(|line| !line.is_empty());
-    let mut words = line
-        .unwrap_or_default()
-        .split(|octet| *octet == b' ')
-        .skip(2);
+    let mut words = line.unwrap_or_default().split(|byte| *byte == b' ').skip(2);
     let version = words.next().unwrap_or_default();
     version.starts_with(b"HTTP/") && words.next().is_none()
 }

@@ -74,7 +74,7 @@ fn has_scheme(reference: &str) -> bool {
     scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme
             .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet))
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 /// 5.2.4. Section 3.3: 'The path segments "." and "..", also known as dot-segments, are defined for relative reference within

@@ -32,16 +32,16 @@ impl Response {
 
     /// Creates a response whose body is plain text.
     pub fn text(status: u16, body: impl Into<String>) -> Self {
-        Self::octets(status, "text/plain; charset=utf-8", body.into())
+        Self::bytes(status, "text/plain; charset=utf-8", body.into())
     }
 
     /// Creates a response whose body is an HTML page.
     pub fn html(status: u16, body: impl Into<String>) -> Self {
-        Self::octets(status, "text/html; charset=utf-8", body.into())
+        Self::bytes(status, "text/html; charset=utf-8", body.into())
     }
 
     /// Creates a response whose body has the media type `kind`.
-    pub fn octets(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub fn bytes(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
         Self {
             body: body.into(),
             ..Self::new(status)
@@ -56,7 +56,7 @@ impl Response {
         value: &V,
     ) -> Result<Self, serde_json::Error> {
         let body = serde_json::to_vec(value)?;
-        Ok(Self::octets(status, "application/json", body))
+        Ok(Self::bytes(status, "application/json", body))
     }
 
     /// Adds a field.

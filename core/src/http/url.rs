@@ -107,7 +107,7 @@ impl FromStr for Url {
         let (authority, target) = rest
             .find(['/', '?'])
             .map_or((rest, ""), |at| rest.split_at(at));
-        if !target.bytes().all(|octet| octet.is_ascii_graphic()) {
+        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(InvalidInput::BadUrl);
         }
         let target = match target.bytes().next() {
@@ -139,7 +139,7 @@ impl FromStr for Url {
                 let fine = !host.is_empty()
                     && host
                         .bytes()
-                        .all(|octet| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet));
+                        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
                 (
                     host,
                     if fine {
@@ -153,7 +153,7 @@ impl FromStr for Url {
         let default = if secure { 443 } else { 80 };
         let port = match port.strip_prefix(':') {
             Some("") => default,
-            Some(digits) if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 digits.parse().map_err(|_| InvalidInput::BadUrl)?
             }
             None if port.is_empty() => default,
@@ -194,7 +194,7 @@ pub fn why_not_a_url(text: &str) -> &'static str {
         return "its scheme is neither ws nor wss";
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let is_graphic = |text: &str| text.bytes().all(|octet| octet.is_ascii_graphic());
+    let is_graphic = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     let (userinfo, authority) = authority.rsplit_once('@').unwrap_or(("", authority));
     if credentials(userinfo).is_none() {
         "its user name or password is not percent-encoded, or can't be said by Basic authentication"

@@ -77,7 +77,7 @@ impl Broker {
     }
 
     /// Returns the number of bytes that all histories hold.
-    pub const fn history_octets(&self) -> usize {
+    pub const fn history_bytes(&self) -> usize {
         self.history
     }
 
@@ -418,14 +418,14 @@ impl Broker {
             && !draft.options.without_history
         {
             let topic = self.topic(&name);
-            let before = topic.history.octets();
+            let before = topic.history.bytes();
             topic.history.age(history, now);
             topic.history.push(history, Arc::clone(&publication));
-            let after = topic.history.octets();
+            let after = topic.history.bytes();
             self.history = self.history + after - before;
             if self.history > max_history {
                 let topic = self.topic(&name);
-                let held = topic.history.octets();
+                let held = topic.history.bytes();
                 topic.history.miss(position.offset);
                 self.history -= held;
                 unkept = true;
@@ -505,9 +505,9 @@ impl Broker {
         };
         let mut next = None;
         if let Some(options) = &self.options.of(name).history {
-            let before = topic.history.octets();
+            let before = topic.history.bytes();
             topic.history.age(options, now);
-            self.history -= before - topic.history.octets();
+            self.history -= before - topic.history.bytes();
             next = topic.history.deadline(options);
             // A returning member must find its position again, even if nothing was published.
             if topic.subscribers.is_empty() {
@@ -556,7 +556,7 @@ impl Broker {
         let Some(topic) = self.topics.remove(name) else {
             return;
         };
-        self.history -= topic.history.octets();
+        self.history -= topic.history.bytes();
         self.ids -= topic.published.count();
         if let Some(due) = topic.due {
             self.due.remove(&(due, Arc::clone(name)));

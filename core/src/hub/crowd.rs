@@ -54,7 +54,7 @@ impl Crowd {
 pub(super) struct Load {
     receivers: u64,
     messages: u64,
-    octets: u64,
+    bytes: u64,
 }
 
 impl Load {
@@ -63,7 +63,7 @@ impl Load {
     pub(super) fn count(&mut self, seat: &Channel) {
         self.receivers += 1;
         self.messages += u64::from(seat.chain.messages());
-        self.octets += seat.chain.octets() as u64;
+        self.bytes += seat.chain.bytes() as u64;
     }
 
     pub(super) const fn receivers(&self) -> u64 {
@@ -74,7 +74,7 @@ impl Load {
     /// nobody is slow compared with the others.
     pub(super) fn is_heavy(&self, budget: &QueueLimits) -> bool {
         self.messages >= u64::from(budget.messages / 4) * self.receivers
-            || self.octets >= (budget.octets / 4) as u64 * self.receivers
+            || self.bytes >= (budget.bytes / 4) as u64 * self.receivers
     }
 }
 
@@ -117,7 +117,7 @@ impl Hub {
         let Some(seat) = self.seats.at(slot).filter(|_| self.crowd.turns) else {
             return false;
         };
-        if seat.moved + TURN <= now || is_overfull(seat, &options.queue_limits, put.octets) {
+        if seat.moved + TURN <= now || is_overfull(seat, &options.queue_limits, put.bytes) {
             return false;
         }
         let Some(more) = seat.more_mut() else {

@@ -65,9 +65,9 @@ impl Hub {
         if self.down && self.options.on_outage != OutagePolicy::ServeLocal {
             return Err(HubError::Down);
         }
-        let octets = draft.message.payload().len();
+        let bytes = draft.message.payload().len();
         if self.options.of(&draft.group).slow_consumer == SlowConsumerPolicy::Wait
-            && let Some(slot) = self.behind(&draft.group, octets)
+            && let Some(slot) = self.behind(&draft.group, bytes)
         {
             self.holding.insert(slot);
             return Err(HubError::Backpressure);
@@ -129,14 +129,14 @@ impl Hub {
         Ok(())
     }
 
-    /// Returns a member of the group whose queue has no room for `octets` more.
-    fn behind(&self, group: &str, octets: usize) -> Option<u32> {
+    /// Returns a member of the group whose queue has no room for `bytes` more.
+    fn behind(&self, group: &str, bytes: usize) -> Option<u32> {
         let group = self.groups.get(self.groups.find(group)?)?;
         let budget = &self.options.queue_limits;
         let slots = group.members.iter().map(|member| member.slot);
         slots.into_iter().find(|slot| {
             let seat = self.seats.look(*slot);
-            seat.is_some_and(|seat| !seat.closing && is_full(seat, budget, octets))
+            seat.is_some_and(|seat| !seat.closing && is_full(seat, budget, bytes))
         })
     }
 
@@ -153,10 +153,10 @@ impl Hub {
     ) -> Result<Sent, HubError> {
         self.check_length(&message)?;
         if to.node == self.node {
-            let (octets, budget) = (message.payload().len(), &self.options.queue_limits);
+            let (bytes, budget) = (message.payload().len(), &self.options.queue_limits);
             if let Some(seat) = self.seats.of(to)
                 && seat.crowded
-                && is_overfull(seat, budget, octets)
+                && is_overfull(seat, budget, bytes)
             {
                 return Err(HubError::Backpressure);
             }
@@ -204,7 +204,7 @@ impl Hub {
             self.counters.stale += 1;
             return Sent::Gone;
         };
-        let (kind, octets) = (message.kind(), message.payload().len());
+        let (kind, bytes) = (message.kind(), message.payload().len());
         let content = Content::Message {
             frame: message,
             publication: None,
@@ -214,7 +214,7 @@ impl Hub {
             now,
             as_sent,
             kind,
-            octets,
+            bytes,
             other: None,
             group: None,
             overflow: SlowConsumerPolicy::Close,
@@ -284,7 +284,7 @@ impl Hub {
             publication: Some(Arc::clone(publication)),
         };
         let name = publication.group();
-        let octets = publication.frame.payload().len();
+        let bytes = publication.frame.payload().len();
         let as_sent = self
             .store
             .enter(now, content, Some(Arc::clone(name)), publication.expires);
@@ -292,7 +292,7 @@ impl Hub {
             now,
             as_sent,
             kind: publication.frame.kind(),
-            octets,
+            bytes,
             other: None,
             group: Some(name),
             overflow: of_group.slow_consumer,
@@ -420,7 +420,7 @@ impl Hub {
             now,
             as_sent,
             kind: publication.frame.kind(),
-            octets: 0,
+            bytes: 0,
             other: None,
             group: Some(name),
             overflow: SlowConsumerPolicy::Close,

@@ -14,15 +14,15 @@ use crate::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct History {
     ring: VecDeque<Arc<Publication>>,
-    octets: usize,
+    bytes: usize,
     /// The number of the last message that is no longer kept.
     floor: u64,
 }
 
 impl History {
     /// The number of kept payload bytes.
-    pub(super) const fn octets(&self) -> usize {
-        self.octets
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     #[cfg(test)]
@@ -32,10 +32,10 @@ impl History {
 
     /// Keeps a publication, and drops the oldest ones beyond the limits.
     pub(super) fn push(&mut self, options: &HistoryOptions, publication: Arc<Publication>) {
-        self.octets += publication.as_bytes().len();
+        self.bytes += publication.as_bytes().len();
         self.ring.push_back(publication);
         while self.ring.len() > options.messages.max(1)
-            || (self.octets > options.octets && self.ring.len() > 1)
+            || (self.bytes > options.bytes && self.ring.len() > 1)
         {
             self.pop();
         }
@@ -43,7 +43,7 @@ impl History {
 
     fn pop(&mut self) -> Option<Arc<Publication>> {
         let oldest = self.ring.pop_front()?;
-        self.octets -= oldest.as_bytes().len();
+        self.bytes -= oldest.as_bytes().len();
         self.floor = oldest.offset();
         Some(oldest)
     }
@@ -175,7 +175,7 @@ mod tests {
 
     const OPTIONS: HistoryOptions = HistoryOptions {
         messages: 3,
-        octets: 100,
+        bytes: 100,
         age: Duration::from_micros(10),
         recovery: 2,
     };
@@ -190,19 +190,19 @@ mod tests {
             .iter(Instant::ZERO)
             .map(|kept| kept.offset())
             .collect();
-        assert_eq!((kept, history.octets()), (alloc::vec![3, 4, 5], 30));
+        assert_eq!((kept, history.bytes()), (alloc::vec![3, 4, 5], 30));
     }
 
     #[test]
-    fn octets_are_those_of_the_payload_and_one_long_message_is_kept_alone() {
+    fn bytes_are_those_of_the_payload_and_one_long_message_is_kept_alone() {
         let mut history = History::default();
         history.push(&OPTIONS, publication(1, 60));
         history.push(&OPTIONS, publication(2, 41));
-        assert_eq!((history.len(), history.octets()), (1, 41));
+        assert_eq!((history.len(), history.bytes()), (1, 41));
         history.push(&OPTIONS, publication(3, 500));
-        assert_eq!((history.len(), history.octets()), (1, 500));
+        assert_eq!((history.len(), history.bytes()), (1, 500));
         history.push(&OPTIONS, publication(4, 1));
-        assert_eq!((history.len(), history.octets()), (1, 1));
+        assert_eq!((history.len(), history.bytes()), (1, 1));
     }
 
     #[test]

@@ -134,9 +134,9 @@ numbers! {
         /// Queued messages, each counted once per channel.
         waiting: usize = sum,
         /// Queued bytes, each message counted once per channel.
-        waiting_octets: usize = sum,
+        waiting_bytes: usize = sum,
         /// Bytes held in queues, each message counted once.
-        held_octets: usize = sum,
+        held_bytes: usize = sum,
     }
 }
 
@@ -224,8 +224,8 @@ impl Hub {
                 channels: self.seats.count(),
                 groups: self.groups().count(),
                 waiting: self.store.waiting(),
-                waiting_octets: self.store.queued(),
-                held_octets: self.store.held(),
+                waiting_bytes: self.store.queued(),
+                held_bytes: self.store.held(),
             },
             fan_outs: self.fan_outs,
         }

@@ -196,7 +196,7 @@ pub struct HistoryOptions {
     /// Maximum number of messages; default 100.
     pub messages: usize,
     /// Maximum number of payload bytes; default 1 MiB. A single longer message is kept alone.
-    pub octets: usize,
+    pub bytes: usize,
     /// Maximum age; default 5 minutes. An empty group is kept as long.
     pub age: Duration,
     /// Maximum number of messages that one recovery replays; default 300. Older ones are reported as missed.
@@ -207,7 +207,7 @@ impl Default for HistoryOptions {
     fn default() -> Self {
         Self {
             messages: 100,
-            octets: 1 << 20,
+            bytes: 1 << 20,
             age: Duration::from_secs(300),
             recovery: 300,
         }
@@ -219,7 +219,7 @@ impl Default for HistoryOptions {
 pub struct QueueLimits {
     /// Maximum number of bytes, with each message counted in full although all channels share it; default 1 MiB. A single longer
     /// message may wait alone.
-    pub octets: usize,
+    pub bytes: usize,
     /// Maximum number of messages; default 1024.
     pub messages: u32,
     /// Maximum time that a message may wait; default 30 s. It is checked about every eighth of that.
@@ -232,7 +232,7 @@ pub struct QueueLimits {
 impl Default for QueueLimits {
     fn default() -> Self {
         Self {
-            octets: 1 << 20,
+            bytes: 1 << 20,
             messages: 1024,
             age: Duration::from_secs(30),
             stall: Duration::from_secs(60),

@@ -222,7 +222,7 @@ impl Publication {
 pub(super) fn prepare(message: &Message) -> PreparedMessage {
     match message {
         Message::Text(text) => PreparedMessage::new(Payload::Text(text)),
-        Message::Binary(octets) => PreparedMessage::new(Payload::Binary(octets)),
+        Message::Binary(bytes) => PreparedMessage::new(Payload::Binary(bytes)),
     }
 }
 

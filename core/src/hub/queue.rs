@@ -24,7 +24,7 @@ pub(super) struct Chain {
     /// Number of messages that count against the limits.
     messages: u32,
     /// Number of their bytes.
-    octets: usize,
+    bytes: usize,
 }
 
 impl Default for Chain {
@@ -33,7 +33,7 @@ impl Default for Chain {
             head: NONE,
             tail: NONE,
             messages: 0,
-            octets: 0,
+            bytes: 0,
         }
     }
 }
@@ -47,8 +47,8 @@ impl Chain {
         self.messages
     }
 
-    pub(super) const fn octets(&self) -> usize {
-        self.octets
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    fn octets(&self) -> usize {
+    fn bytes(&self) -> usize {
         match self {
             Self::Message { frame, .. } => frame.payload().len(),
             Self::Skipped { .. } => 0,
@@ -168,7 +168,7 @@ impl Store {
         group: Option<Name>,
         expires: Option<Instant>,
     ) -> u32 {
-        self.held += content.octets();
+        self.held += content.bytes();
         let serial = self.next;
         self.next += 1;
         let at = self.entries.insert(Entry {
@@ -191,7 +191,7 @@ impl Store {
             .is_some_and(|entry| entry.waiting == 0)
         {
             let entry = self.entries.remove(at as usize);
-            self.held -= entry.content.octets();
+            self.held -= entry.content.bytes();
             self.order.remove(&entry.serial);
         }
         if self.links.is_empty()
@@ -210,7 +210,7 @@ impl Store {
         };
         entry.waiting += 1;
         self.waiting += entry.content.count();
-        let octets = entry.content.octets();
+        let bytes = entry.content.bytes();
         let link = self.links.insert(Link {
             next: NONE,
             entry: at,
@@ -222,10 +222,10 @@ impl Store {
         }
         chain.tail = link;
         self.peak.see(self.links.len());
-        self.queued += octets;
+        self.queued += bytes;
         if counts {
             chain.messages += 1;
-            chain.octets += octets;
+            chain.bytes += bytes;
         }
     }
 
@@ -268,12 +268,12 @@ impl Store {
         let Some(entry) = self.entries.get_mut(gone.entry as usize) else {
             return;
         };
-        let octets = entry.content.octets();
-        self.queued -= octets;
+        let bytes = entry.content.bytes();
+        self.queued -= bytes;
         self.waiting -= entry.content.count();
         if gone.counts {
             chain.messages -= 1;
-            chain.octets -= octets;
+            chain.bytes -= bytes;
         }
         entry.waiting -= 1;
         if entry.waiting == 0 {
@@ -461,7 +461,7 @@ mod tests {
             (store.held(), store.queued(), store.entries.len()),
             (11, 16, 2)
         );
-        assert_eq!((one.messages(), one.octets()), (2, 11));
+        assert_eq!((one.messages(), one.bytes()), (2, 11));
         assert_eq!(take(&mut store, &mut one).unwrap(), b"first");
         assert_eq!(take(&mut store, &mut one).unwrap(), b"second");
         assert_eq!(take(&mut store, &mut one), None);
@@ -502,7 +502,7 @@ mod tests {
                 .filter(|c| !gone.contains(*c as char))
                 .collect();
             assert_eq!(left, want, "{gone}");
-            assert_eq!((chain.messages(), chain.octets()), (0, 0));
+            assert_eq!((chain.messages(), chain.bytes()), (0, 0));
         }
     }
 }

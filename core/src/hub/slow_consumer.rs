@@ -24,7 +24,7 @@ pub(super) struct Delivery<'a> {
     pub(super) now: Instant,
     pub(super) as_sent: u32,
     pub(super) kind: MessageKind,
-    pub(super) octets: usize,
+    pub(super) bytes: usize,
     /// The message in the other kind, made when first needed; `Some(None)`: it cannot be converted.
     pub(super) other: Option<Option<u32>>,
     pub(super) group: Option<&'a Name>,
@@ -127,12 +127,12 @@ fn sweep_every(budget: &QueueLimits) -> Duration {
     budget.age.min(budget.stall) / 8
 }
 
-/// Returns whether `octets` more would exceed the limits. One message is always allowed to wait.
+/// Returns whether `bytes` more would exceed the limits. One message is always allowed to wait.
 #[inline]
-pub(super) fn is_full(seat: &Channel, budget: &QueueLimits, octets: usize) -> bool {
+pub(super) fn is_full(seat: &Channel, budget: &QueueLimits, bytes: usize) -> bool {
     let chain = &seat.chain;
     chain.messages() > 0
-        && (chain.messages() >= budget.messages || chain.octets() + octets > budget.octets)
+        && (chain.messages() >= budget.messages || chain.bytes() + bytes > budget.bytes)
 }
 
 /// How many times its limits a queue may hold before its reader has had a turn, because messages from other nodes cannot wait.
@@ -141,21 +141,21 @@ const SLACK: usize = 16;
 /// Returns whether the limits are reached.
 #[inline]
 pub(super) fn is_at_limit(seat: &Channel, budget: &QueueLimits) -> bool {
-    seat.chain.messages() >= budget.messages || seat.chain.octets() >= budget.octets
+    seat.chain.messages() >= budget.messages || seat.chain.bytes() >= budget.bytes
 }
 
-/// Returns whether `octets` more would be too much even for a reader that has had no turn.
-pub(super) fn is_overfull(seat: &Channel, budget: &QueueLimits, octets: usize) -> bool {
+/// Returns whether `bytes` more would be too much even for a reader that has had no turn.
+pub(super) fn is_overfull(seat: &Channel, budget: &QueueLimits, bytes: usize) -> bool {
     let chain = &seat.chain;
     chain.messages() as usize >= (budget.messages as usize).saturating_mul(SLACK)
-        || chain.octets() + octets > budget.octets.saturating_mul(SLACK).max(octets)
+        || chain.bytes() + bytes > budget.bytes.saturating_mul(SLACK).max(bytes)
 }
 
 /// Returns whether at most half of the limits is used.
 #[inline]
 pub(super) fn is_half_empty(seat: &Channel, budget: &QueueLimits) -> bool {
     let chain = &seat.chain;
-    chain.octets() <= budget.octets / 2 && chain.messages() <= budget.messages / 2
+    chain.bytes() <= budget.bytes / 2 && chain.messages() <= budget.messages / 2
 }
 
 /// Reports that something is queued for a channel, unless that was reported.
@@ -181,7 +181,7 @@ impl Delivery<'_> {
             counters.dropped_unfit += 1;
             return DeliveryResult::Dropped;
         };
-        if !self.replay && is_full(seat, budget, self.octets) && self.is_slow(seat, budget) {
+        if !self.replay && is_full(seat, budget, self.bytes) && self.is_slow(seat, budget) {
             return self.overflow(store, counters, budget, seat, entry);
         }
         if seat.chain.is_empty() {
@@ -193,7 +193,7 @@ impl Delivery<'_> {
 
     /// Returns whether the reader of a full channel is at fault: it had a turn, or its queue is far beyond the limits.
     fn is_slow(&self, seat: &Channel, budget: &QueueLimits) -> bool {
-        !self.turns || seat.judged || is_overfull(seat, budget, self.octets)
+        !self.turns || seat.judged || is_overfull(seat, budget, self.bytes)
     }
 
     /// Returns the message in the kind that a channel takes.
@@ -239,7 +239,7 @@ impl Delivery<'_> {
                     counters.dropped_conflated +=
                         store.conflate(&mut seat.chain, noted, group, self.key);
                 }
-                while is_full(seat, budget, self.octets) {
+                while is_full(seat, budget, self.bytes) {
                     let mut found = false;
                     let gone = store.walk(&mut seat.chain, noted, |entry| {
                         let is_ours = entry.group.as_ref() == Some(group)
@@ -258,7 +258,7 @@ impl Delivery<'_> {
                     }
                     counters.dropped_oldest += gone;
                 }
-                if !is_full(seat, budget, self.octets) {
+                if !is_full(seat, budget, self.bytes) {
                     if seat.chain.is_empty() {
                         seat.moved = self.now;
                     }

@@ -35,7 +35,7 @@ impl Message {
     pub const fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
-            Self::Binary(octets) => octets.as_slice(),
+            Self::Binary(bytes) => bytes.as_slice(),
         }
     }
 
@@ -43,7 +43,7 @@ impl Message {
     pub fn into_bytes(self) -> Vec<u8> {
         match self {
             Self::Text(text) => text.into_bytes(),
-            Self::Binary(octets) => octets,
+            Self::Binary(bytes) => bytes,
         }
     }
 
@@ -79,14 +79,14 @@ impl From<&str> for Message {
 }
 
 impl From<Vec<u8>> for Message {
-    fn from(octets: Vec<u8>) -> Self {
-        Self::Binary(octets)
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes)
     }
 }
 
 impl From<&[u8]> for Message {
-    fn from(octets: &[u8]) -> Self {
-        Self::Binary(octets.into())
+    fn from(bytes: &[u8]) -> Self {
+        Self::Binary(bytes.into())
     }
 }
 
@@ -112,7 +112,7 @@ impl<'a> Payload<'a> {
     pub const fn as_bytes(self) -> &'a [u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
-            Self::Binary(octets) => octets,
+            Self::Binary(bytes) => bytes,
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Payload<'a> {
     pub fn to_message(self) -> Message {
         match self {
             Self::Text(text) => Message::Text(text.into()),
-            Self::Binary(octets) => Message::Binary(octets.into()),
+            Self::Binary(bytes) => Message::Binary(bytes.into()),
         }
     }
 }
@@ -132,8 +132,8 @@ impl<'a> From<&'a str> for Payload<'a> {
 }
 
 impl<'a> From<&'a [u8]> for Payload<'a> {
-    fn from(octets: &'a [u8]) -> Self {
-        Self::Binary(octets)
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Binary(bytes)
     }
 }
 
@@ -157,7 +157,7 @@ pub struct Chunk<'a> {
 #[derive(Debug, Default)]
 pub struct Assembly {
     pub(crate) text: String,
-    pub(crate) octets: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// The content was taken: the next part starts a new message.
     pub(crate) stale: bool,
 }
@@ -171,13 +171,13 @@ impl Assembly {
     }
 
     /// Takes the bytes, without a copy. Call it after a step whose `assembled` is set.
-    pub fn take_octets(&mut self) -> Vec<u8> {
-        core::mem::take(&mut self.octets)
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.bytes)
     }
 
     /// Returns the number of bytes of memory held.
     pub const fn capacity(&self) -> usize {
-        self.text.capacity() + self.octets.capacity()
+        self.text.capacity() + self.bytes.capacity()
     }
 
     /// Returns the number of bytes of an unfinished message.
@@ -186,7 +186,7 @@ impl Assembly {
         if self.stale {
             0
         } else {
-            self.text.len() + self.octets.len()
+            self.text.len() + self.bytes.len()
         }
     }
 
@@ -200,16 +200,16 @@ impl Assembly {
     pub(crate) fn freshen(&mut self) {
         if core::mem::take(&mut self.stale) {
             self.text.clear();
-            self.octets.clear();
+            self.bytes.clear();
             self.text.shrink_to(KEPT);
-            self.octets.shrink_to(KEPT);
+            self.bytes.shrink_to(KEPT);
         }
     }
 
     pub(crate) fn payload(&self, kind: MessageKind) -> Payload<'_> {
         match kind {
             MessageKind::Text => Payload::Text(&self.text),
-            MessageKind::Binary => Payload::Binary(&self.octets),
+            MessageKind::Binary => Payload::Binary(&self.bytes),
         }
     }
 }

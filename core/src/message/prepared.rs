@@ -48,7 +48,7 @@ struct Variant {
 struct Frame {
     /// Length of the header, in bytes.
     header: usize,
-    octets: Arc<[u8]>,
+    bytes: Arc<[u8]>,
 }
 
 impl From<&str> for PreparedMessage {
@@ -64,14 +64,14 @@ impl From<String> for PreparedMessage {
 }
 
 impl From<&[u8]> for PreparedMessage {
-    fn from(octets: &[u8]) -> Self {
-        Self::new(octets)
+    fn from(bytes: &[u8]) -> Self {
+        Self::new(bytes)
     }
 }
 
 impl From<Vec<u8>> for PreparedMessage {
-    fn from(octets: Vec<u8>) -> Self {
-        Self::new(octets.as_slice())
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::new(bytes.as_slice())
     }
 }
 
@@ -79,7 +79,7 @@ impl From<&Message> for PreparedMessage {
     fn from(message: &Message) -> Self {
         match message {
             Message::Text(text) => Self::new(text.as_str()),
-            Message::Binary(octets) => Self::new(octets.as_slice()),
+            Message::Binary(bytes) => Self::new(bytes.as_slice()),
         }
     }
 }
@@ -157,7 +157,7 @@ impl PreparedMessage {
     }
 
     pub(crate) fn frame(&self) -> &Arc<[u8]> {
-        &self.0.plain.octets
+        &self.0.plain.bytes
     }
 
     /// Returns the compressed frame and its payload, with the largest window that fits into `window_bits`.
@@ -166,7 +166,7 @@ impl PreparedMessage {
         let frame = fitting
             .filter(|variant| variant.window_bits <= window_bits)
             .find_map(|variant| variant.frame.as_ref())?;
-        Some((&frame.octets, frame.payload()))
+        Some((&frame.bytes, frame.payload()))
     }
 }
 
@@ -182,9 +182,9 @@ impl Frame {
         let mut length = 0;
         header.parts(|part| length += part.len());
         // An iterator of known length makes one allocation; an intermediate `Vec` would cause another, and a second copy.
-        let mut octets: Arc<[u8]> = repeat_n(0, length + payload.len()).collect();
+        let mut bytes: Arc<[u8]> = repeat_n(0, length + payload.len()).collect();
         // Nobody else has it yet.
-        let mut room = Arc::get_mut(&mut octets).unwrap_or_default();
+        let mut room = Arc::get_mut(&mut bytes).unwrap_or_default();
         let mut put = |part: &[u8]| {
             if let Some((here, rest)) = take(&mut room).split_at_mut_checked(part.len()) {
                 here.copy_from_slice(part);
@@ -195,12 +195,12 @@ impl Frame {
         put(payload);
         Self {
             header: length,
-            octets,
+            bytes,
         }
     }
 
     fn payload(&self) -> &[u8] {
-        self.octets.get(self.header..).unwrap_or_default()
+        self.bytes.get(self.header..).unwrap_or_default()
     }
 }
 
@@ -308,12 +308,12 @@ mod tests {
     #[test]
     fn each_length_of_a_header() {
         for length in [0, 1, 125, 126, 65_535, 65_536] {
-            let octets = alloc::vec![7_u8; length];
-            let prepared = PreparedMessage::new(octets.as_slice());
+            let bytes = alloc::vec![7_u8; length];
+            let prepared = PreparedMessage::new(bytes.as_slice());
             assert_eq!((prepared.len(), prepared.is_empty()), (length, length == 0));
             assert_eq!(
                 (prepared.payload(), prepared.kind()),
-                (octets.as_slice(), MessageKind::Binary)
+                (bytes.as_slice(), MessageKind::Binary)
             );
             let mut want = Vec::new();
             Header {
@@ -324,7 +324,7 @@ mod tests {
                 length: length as u64,
             }
             .write(&mut want);
-            want.extend_from_slice(&octets);
+            want.extend_from_slice(&bytes);
             assert_eq!(**prepared.frame(), *want);
         }
     }

@@ -34,7 +34,7 @@ pub struct TrafficLimits {
     /// Messages per time.
     pub messages: Option<Rate>,
     /// Message bytes per time. With [`Outcome::Drop`] and [`Outcome::Close`], a message longer than the burst never passes.
-    pub octets: Option<Rate>,
+    pub bytes: Option<Rate>,
     /// What happens beyond the limits.
     pub outcome: Outcome,
 }
@@ -57,7 +57,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meter {
     messages: Bucket,
-    octets: Bucket,
+    bytes: Bucket,
 }
 
 impl Meter {
@@ -65,20 +65,20 @@ impl Meter {
     pub const fn new() -> Self {
         Self {
             messages: Bucket::new(),
-            octets: Bucket::new(),
+            bytes: Bucket::new(),
         }
     }
 
-    /// Counts `octets` more of a message that has passed, as it arrives in chunks. `Some`: nothing more is read before then.
-    pub fn more(&mut self, limits: &TrafficLimits, now: Instant, octets: u64) -> Option<Instant> {
-        self.octets.spend(limits.octets.as_ref()?, now, octets)
+    /// Counts `bytes` more of a message that has passed, as it arrives in chunks. `Some`: nothing more is read before then.
+    pub fn more(&mut self, limits: &TrafficLimits, now: Instant, bytes: u64) -> Option<Instant> {
+        self.bytes.spend(limits.bytes.as_ref()?, now, bytes)
     }
 
-    /// Checks a message of `octets` bytes. One that does not pass does not count.
-    pub fn admit(&mut self, limits: &TrafficLimits, now: Instant, octets: u64) -> Verdict {
+    /// Checks a message of `bytes` bytes. One that does not pass does not count.
+    pub fn admit(&mut self, limits: &TrafficLimits, now: Instant, bytes: u64) -> Verdict {
         let mut parts = [
             (&limits.messages, &mut self.messages, 1),
-            (&limits.octets, &mut self.octets, octets),
+            (&limits.bytes, &mut self.bytes, bytes),
         ];
         let beyond = |(rate, bucket, cost): &(&Option<Rate>, &mut Bucket, u64)| {
             rate.as_ref()
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_of_ten_octets_and_two_messages() {
+    fn a_second_of_ten_bytes_and_two_messages() {
         const SECOND: u64 = 1_000_000;
         let wait = |micros| Verdict::Wait(Instant::from_micros(micros));
         let cases: &[(&str, Outcome, &[(u64, u64, Verdict)])] = &[
@@ -138,12 +138,12 @@ mod tests {
         for (name, outcome, rows) in cases {
             let limits = TrafficLimits {
                 messages: Some(Rate::per_second(2)),
-                octets: Some(Rate::per_second(10)),
+                bytes: Some(Rate::per_second(10)),
                 outcome: *outcome,
             };
             let mut meter = Meter::new();
-            for (row, (now, octets, want)) in rows.iter().enumerate() {
-                let got = meter.admit(&limits, Instant::from_micros(*now), *octets);
+            for (row, (now, bytes, want)) in rows.iter().enumerate() {
+                let got = meter.admit(&limits, Instant::from_micros(*now), *bytes);
                 assert_eq!(got, *want, "{name}, row {row}");
             }
         }

@@ -200,7 +200,7 @@ const fn answer(ended: Ended) -> Return {
 fn retry_after(fields: &Headers) -> Option<Duration> {
     let value = fields.get_str("retry-after")?;
     // RFC 9110 10.2.3: "Retry-After = HTTP-date / delay-seconds"
-    if !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_digit()) {
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let then = date::parse(value)?;

@@ -114,7 +114,7 @@ impl FromStr for Proxy {
         let (host, port) = place_of(place).ok_or(InvalidInput::BadProxy)?;
         let port = match port {
             "" => kind.port(),
-            digits if digits.bytes().all(|octet| octet.is_ascii_digit()) => {
+            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 digits.parse().map_err(|_| InvalidInput::BadProxy)?
             }
             _ => return Err(InvalidInput::BadProxy),
@@ -150,7 +150,7 @@ fn place_of(place: &str) -> Option<(&str, &str)> {
         return host.parse::<Ipv6Addr>().ok().map(|_| (host, port));
     }
     let (host, port) = place.split_once(':').unwrap_or((place, ""));
-    let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~".contains(&octet);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     (!host.is_empty() && host.bytes().all(plain)).then_some((host, port))
 }
 

@@ -55,9 +55,9 @@ pub enum ProxyError {
 /// let mut stream = &b"PROXY TCP4 192.0.2.1 192.0.2.9 56324 443\r\n\x16\x03\x01"[..];
 /// let mut header = ProxyHeader::new();
 /// let source = loop {
-///     let (octets, rest) = stream.split_at(header.need());
+///     let (bytes, rest) = stream.split_at(header.need());
 ///     stream = rest;
-///     if let Some(source) = header.receive(octets)? {
+///     if let Some(source) = header.receive(bytes)? {
 ///         break source;
 ///     }
 /// };
@@ -139,7 +139,7 @@ fn shortest_1(line: &[u8]) -> usize {
 
 /// 2.1: "PROXY", a space, the protocol, the two addresses and the two ports, each behind one space, CRLF.
 fn version_1(held: &[u8]) -> Result<Option<Source>, ProxyError> {
-    let Some(end) = held.iter().position(|octet| matches!(octet, b'\r' | b'\n')) else {
+    let Some(end) = held.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
         return if held.len() < LONGEST_1 - 1 {
             Ok(None)
         } else {
@@ -184,7 +184,7 @@ fn version_1(held: &[u8]) -> Result<Option<Source>, ProxyError> {
 /// 2.1: a port is "a decimal integer in the range [0..65535]", without leading zeroes.
 fn port(text: &str) -> Option<u16> {
     let fine =
-        text.bytes().all(|octet| octet.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     if fine { text.parse().ok() } else { None }
 }
 

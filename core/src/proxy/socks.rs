@@ -144,7 +144,7 @@ impl Socks5 {
                 request.push(V6);
                 request.extend_from_slice(&address.octets());
             }
-            Err(_) if host.bytes().all(|octet| octet.is_ascii_graphic()) => {
+            Err(_) if host.bytes().all(|byte| byte.is_ascii_graphic()) => {
                 request.push(NAME);
                 push_counted(&mut request, host).ok_or(TunnelError::Host)?;
             }

@@ -208,10 +208,7 @@ mod tests {
             // Byte by byte, the head of a refusal is enough, and nothing can arrive early.
             if answer.len() > 1 && *want != Err(TunnelError::Early) {
                 let mut tunnel = fresh();
-                let mut steps = answer
-                    .as_bytes()
-                    .chunks(1)
-                    .map(|octet| tunnel.receive(octet));
+                let mut steps = answer.as_bytes().chunks(1).map(|byte| tunnel.receive(byte));
                 let last = steps
                     .find(|step| *step != Ok(Step::More))
                     .unwrap_or(Ok(Step::More));

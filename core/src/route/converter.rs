@@ -79,7 +79,7 @@ impl Kind {
             Self::Float => is_decimal(unsigned(segment)) && is_finite(segment),
             Self::Slug => segment
                 .bytes()
-                .all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet)),
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
             Self::Str | Self::Path => true,
         }
     }
@@ -127,7 +127,7 @@ fn unsigned(text: &str) -> &str {
 }
 
 fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit())
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Exponents, `inf` and `nan` are not accepted: a fraction has digits on both sides of its point.
@@ -143,8 +143,8 @@ fn is_finite(text: &str) -> bool {
 /// Accepts hexadecimal digits in groups of 8, 4, 4, 4 and 12.
 fn is_uuid(text: &str) -> bool {
     text.len() == 36
-        && text.bytes().enumerate().all(|(at, octet)| match at {
-            8 | 13 | 18 | 23 => octet == b'-',
-            _ => octet.is_ascii_hexdigit(),
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
         })
 }

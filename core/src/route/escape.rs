@@ -21,7 +21,7 @@ pub enum PathError {
 
 /// Returns the first segment, and the rest after its slash, if there is one. Segments are short: a plain loop is the fastest.
 pub(super) fn cut(rest: &str) -> (&str, Option<&str>) {
-    let slash = rest.bytes().position(|octet| octet == b'/');
+    let slash = rest.bytes().position(|byte| byte == b'/');
     match slash.and_then(|at| rest.split_at_checked(at)) {
         Some((segment, rest)) => (segment, rest.get(1..)),
         None => (rest, None),
@@ -33,34 +33,34 @@ pub(super) fn decode(text: &str) -> Result<Cow<'_, str>, PathError> {
     if !text.as_bytes().contains(&b'%') {
         return Ok(Cow::Borrowed(text));
     }
-    let mut octets = Vec::with_capacity(text.len());
+    let mut bytes = Vec::with_capacity(text.len());
     let mut parts = text.split('%');
-    octets.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
+    bytes.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
     for part in parts {
         let [high, low, plain @ ..] = part.as_bytes() else {
             return Err(PathError::Escape);
         };
-        octets.push(octet(*high, *low).ok_or(PathError::Escape)?);
-        octets.extend_from_slice(plain);
+        bytes.push(byte(*high, *low).ok_or(PathError::Escape)?);
+        bytes.extend_from_slice(plain);
     }
-    String::from_utf8(octets)
+    String::from_utf8(bytes)
         .map(Cow::Owned)
         .map_err(|_| PathError::Utf8)
 }
 
-fn octet(high: u8, low: u8) -> Option<u8> {
-    let digit = |octet: u8| char::from(octet).to_digit(16);
+fn byte(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
 /// Writes `text` as one segment: characters that are not `pchar` (3.3), and `/`, are escaped.
 pub(super) fn encode(text: &str, out: &mut String) {
-    for octet in text.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&octet) {
-            out.push(char::from(octet));
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte) {
+            out.push(char::from(byte));
         } else {
             out.push('%');
-            for half in [octet >> 4, octet & 15] {
+            for half in [byte >> 4, byte & 15] {
                 let digit = char::from_digit(half.into(), 16).unwrap_or_default();
                 out.push(digit.to_ascii_uppercase());
             }

@@ -140,9 +140,9 @@ fn hash(text: &str) -> usize {
     let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(ODD).rotate_left(32);
     let (words, rest) = text.as_bytes().as_chunks::<8>();
     let words = words.iter().map(|word| u64::from_le_bytes(*word));
-    let rest = rest.iter().fold(rest.len() as u64, |word, octet| {
-        word << 8 | u64::from(*octet)
-    });
+    let rest = rest
+        .iter()
+        .fold(rest.len() as u64, |word, byte| word << 8 | u64::from(*byte));
     words.chain([rest]).fold(0, mix) as usize
 }
 

@@ -84,8 +84,8 @@ impl End {
         Self::of(client.unwrap())
     }
 
-    fn feed(&mut self, octets: &[u8]) -> Vec<Got> {
-        self.input.extend_from_slice(octets);
+    fn feed(&mut self, bytes: &[u8]) -> Vec<Got> {
+        self.input.extend_from_slice(bytes);
         self.receive()
     }
 
@@ -115,13 +115,13 @@ impl End {
                     Some(Got::Refused(response.status, response.body))
                 }
                 Some(Event::Text(text)) => Some(Got::Message(text.into())),
-                Some(Event::Binary(octets)) => Some(Got::Message(octets.into())),
-                Some(Event::Ping(octets)) => Some(Got::Ping(octets.into())),
+                Some(Event::Binary(bytes)) => Some(Got::Message(bytes.into())),
+                Some(Event::Ping(bytes)) => Some(Got::Ping(bytes.into())),
                 Some(Event::Close(close)) => Some(Got::Close(
                     close.code.map(CloseCode::get),
                     close.reason.into(),
                 )),
-                Some(Event::Pong(octets)) => Some(Got::Pong(octets.into())),
+                Some(Event::Pong(bytes)) => Some(Got::Pong(bytes.into())),
                 Some(Event::Piece(_)) => panic!("nobody asks for pieces"),
                 None => None,
             };
@@ -148,12 +148,12 @@ impl End {
         loop {
             let mut slices: [&[u8]; 3] = [&[]; 3];
             let filled = self.endpoint.transmit(&mut slices);
-            let octets = slices[..filled].concat();
-            self.endpoint.transmitted(octets.len());
-            if octets.is_empty() {
+            let bytes = slices[..filled].concat();
+            self.endpoint.transmitted(bytes.len());
+            if bytes.is_empty() {
                 return all;
             }
-            all.extend(octets);
+            all.extend(bytes);
         }
     }
 
@@ -246,11 +246,11 @@ fn who_is_refused_gets_the_answer_and_is_not_listened_to() {
         ),
         (HEAD, refuse, Got::Request("/chat".into()), "403"),
     ];
-    for (octets, decide, want, answer) in cases {
+    for (bytes, decide, want, answer) in cases {
         for ends_at_once in [false, true] {
             let mut server = End::server(&config());
             server.decide = decide;
-            assert_eq!(server.feed(octets), std::slice::from_ref(&want));
+            assert_eq!(server.feed(bytes), std::slice::from_ref(&want));
             if ends_at_once {
                 assert_eq!(server.end(), []);
             }
@@ -275,7 +275,7 @@ fn who_is_refused_gets_the_answer_and_is_not_listened_to() {
         // A peer that does not end its side is waited for no longer than that.
         let mut server = End::server(&config());
         server.decide = decide;
-        let _ = server.feed(octets);
+        let _ = server.feed(bytes);
         let _ = server.output();
         assert_eq!(server.endpoint.deadline(), Some(after(5)));
         assert_eq!(server.endpoint.tick(after(5)), Some(Expired::Close));
@@ -285,10 +285,10 @@ fn who_is_refused_gets_the_answer_and_is_not_listened_to() {
 
 #[test]
 fn a_request_comes_in_time_and_is_decided_on_in_time() {
-    for (octets, answer) in [(&HEAD[..20], "408"), (b"", "408"), (HEAD, "503")] {
+    for (bytes, answer) in [(&HEAD[..20], "408"), (b"", "408"), (HEAD, "503")] {
         let mut server = End::server(&config());
         server.decide = think;
-        let _ = server.feed(octets);
+        let _ = server.feed(bytes);
         assert_eq!(server.endpoint.deadline(), Some(after(10)));
         assert_eq!(server.endpoint.tick(after(9)), None);
         assert_eq!(server.endpoint.tick(after(10)), Some(Expired::Handshake));
@@ -311,10 +311,10 @@ fn a_request_comes_in_time_and_is_decided_on_in_time() {
 fn what_follows_a_request_waits_for_the_decision() {
     let mut server = End::server(&config());
     server.decide = think;
-    let mut octets = HEAD.to_vec();
-    octets.extend(frame(0x81, b"early", KEY));
+    let mut bytes = HEAD.to_vec();
+    bytes.extend(frame(0x81, b"early", KEY));
     let mut requests = Vec::new();
-    server.input = octets;
+    server.input = bytes;
     let step = server
         .endpoint
         .receive(Instant::ZERO, &mut server.input, &mut server.assembly);
@@ -345,14 +345,14 @@ fn the_end_of_input_is_told_behind_what_is_held() {
     for close in [false, true] {
         let mut server = End::server(&config());
         server.echo = true;
-        let mut octets = HEAD.to_vec();
+        let mut bytes = HEAD.to_vec();
         for _ in 0..40 {
-            octets.extend(frame(0x82, &[7; 20_000], KEY));
+            bytes.extend(frame(0x82, &[7; 20_000], KEY));
         }
         if close {
-            octets.extend(frame(0x88, b"\x03\xe8", KEY));
+            bytes.extend(frame(0x88, b"\x03\xe8", KEY));
         }
-        let mut got = server.feed(&octets);
+        let mut got = server.feed(&bytes);
         assert!(got.len() < 10, "the peer takes nothing of the echoes");
         got.extend(server.end());
         assert_ne!(server.endpoint.transport_action(), TransportAction::Drop);
@@ -369,7 +369,7 @@ fn the_end_of_input_is_told_behind_what_is_held() {
 #[test]
 fn the_last_word_is_written_though_input_has_ended() {
     let close = frame(0x88, b"\x03\xe8", KEY);
-    for (octets, clean, code) in [(&close[..], true, 1000), (b"\x01", false, 1002)] {
+    for (bytes, clean, code) in [(&close[..], true, 1000), (b"\x01", false, 1002)] {
         for ends_first in [false, true] {
             let mut server = End::server(&config());
             let _ = server.feed(HEAD);
@@ -378,7 +378,7 @@ fn the_last_word_is_written_though_input_has_ended() {
                 server.endpoint.end_of_input();
             }
             // What lies behind is thrown away.
-            let _ = server.feed(&[octets, b"\x00"].concat());
+            let _ = server.feed(&[bytes, b"\x00"].concat());
             let _ = server.end();
             assert_eq!(
                 server.endpoint.transport_action(),
@@ -415,10 +415,10 @@ fn a_client_is_told_what_it_was_answered() {
         (b"HTTP/1.1 101", Err(Failure::EndOfInput)),
         (b"SSH-2.0-x\r\n\r\n", Err(Failure::HttpVersion)),
     ];
-    for (octets, want) in cases {
+    for (bytes, want) in cases {
         let mut client = End::client(&config());
         let _ = client.output();
-        let mut got = client.feed(octets);
+        let mut got = client.feed(bytes);
         got.extend(client.end());
         let want = match want {
             Ok((status, body)) => Got::Refused(status, body.into()),
@@ -440,17 +440,17 @@ fn a_failed_write_ends_writing_alone() {
     let mut server = End::server(&config());
     let _ = server.feed(HEAD);
     server.endpoint.end_of_output(Instant::ZERO);
-    let mut octets = frame(0x81, b"Hello", KEY);
-    octets.extend(frame(0x88, b"\x03\xe9", KEY));
+    let mut bytes = frame(0x81, b"Hello", KEY);
+    bytes.extend(frame(0x88, b"\x03\xe9", KEY));
     let want = [
         Got::Message("Hello".into()),
         Got::Close(Some(1001), String::new()),
     ];
-    assert_eq!(server.feed(&octets), want);
+    assert_eq!(server.feed(&bytes), want);
 
-    for octets in [&b""[..], b"\x00"] {
+    for bytes in [&b""[..], b"\x00"] {
         let mut server = End::server(&config());
-        let _ = server.feed(octets);
+        let _ = server.feed(bytes);
         server.endpoint.end_of_output(Instant::ZERO);
         assert_eq!(server.endpoint.transport_action(), TransportAction::Drop);
     }
@@ -545,12 +545,12 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 /// Feeds in parts of these lengths, by turns; what came of it, and what is written.
-fn fed(end: &mut End, octets: &[u8], lengths: &[usize], takes: bool) -> (Vec<Got>, Vec<u8>) {
-    let (mut got, mut written, mut rest) = (Vec::new(), Vec::new(), octets);
+fn fed(end: &mut End, bytes: &[u8], lengths: &[usize], takes: bool) -> (Vec<Got>, Vec<u8>) {
+    let (mut got, mut written, mut rest) = (Vec::new(), Vec::new(), bytes);
     let mut write = |end: &mut End| {
-        let octets = if takes { end.taken() } else { end.output() };
-        let wrote = !octets.is_empty();
-        written.extend(octets);
+        let bytes = if takes { end.taken() } else { end.output() };
+        let wrote = !bytes.is_empty();
+        written.extend(bytes);
         wrote
     };
     for length in lengths.iter().cycle() {
@@ -588,14 +588,14 @@ proptest! {
             ..Config::default()
         });
         let mut client = End::client(&config);
-        let mut octets = client.output();
+        let mut bytes = client.output();
         let mut server = End::server(&config);
-        let _ = server.feed(&octets);
+        let _ = server.feed(&bytes);
         let answer = server.output();
         let opened = client.feed(&answer);
         prop_assert_eq!(opened, [Got::Open]);
         if let Some(at) = broken {
-            octets[at] ^= 0x15;
+            bytes[at] ^= 0x15;
         }
         for act in &acts {
             match act {
@@ -604,19 +604,19 @@ proptest! {
                 Act::Ping => client.endpoint.connection_mut().unwrap().ping(b"?").unwrap(),
                 Act::Noise(_) => {}
             }
-            octets.extend(client.output());
+            bytes.extend(client.output());
             if let Act::Noise(noise) = act {
-                octets.extend(noise);
+                bytes.extend(noise);
             }
         }
         if closes {
             client.endpoint.close(Instant::ZERO, Some(CloseCode::NORMAL), "bye").unwrap();
-            octets.extend(client.output());
+            bytes.extend(client.output());
         }
         let run = |lengths: &[usize], takes| {
             let mut server = End::server(&config);
             server.echo = true;
-            let (got, written) = fed(&mut server, &octets, lengths, takes);
+            let (got, written) = fed(&mut server, &bytes, lengths, takes);
             (got, server.endpoint.transport_action(), written)
         };
         let (want, chunked) = (run(&[usize::MAX], false), run(&lengths, takes));

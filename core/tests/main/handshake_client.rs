@@ -50,12 +50,12 @@ fn answer_key() -> String {
 }
 
 /// Reads the response whole, and in every split into two; the outcome is the same.
-fn answered(octets: &[u8], ended: bool) -> Result<Option<(Answer, usize)>, Failure> {
-    let whole = dial(offering()).receive(octets, ended);
-    for split in 0..octets.len() {
+fn answered(bytes: &[u8], ended: bool) -> Result<Option<(Answer, usize)>, Failure> {
+    let whole = dial(offering()).receive(bytes, ended);
+    for split in 0..bytes.len() {
         let mut handshake = dial(offering());
-        match handshake.receive(&octets[..split], false) {
-            Ok(None) => assert_eq!(handshake.receive(octets, ended), whole, "split at {split}"),
+        match handshake.receive(&bytes[..split], false) {
+            Ok(None) => assert_eq!(handshake.receive(bytes, ended), whole, "split at {split}"),
             // A body that is cut ends where enough of it has come.
             early => assert_eq!(
                 early.map(|answer| answer.map(|(answer, _)| answer)),
@@ -335,18 +335,18 @@ fn a_client_checks_each_sentence_of_section_4_1() {
         if replaced.is_empty() {
             head.push_str(by);
         }
-        let octets = (head + "\r\n").into_bytes();
-        match (answered(&octets, false), want) {
+        let bytes = (head + "\r\n").into_bytes();
+        match (answered(&bytes, false), want) {
             (Ok(Some((Answer::Open(_), length))), Ok(())) => {
-                assert_eq!(length, octets.len(), "{name}")
+                assert_eq!(length, bytes.len(), "{name}")
             }
             (got, want) => assert_eq!(got.map(|_| ()), *want, "{name}"),
         }
     }
 }
 
-fn refused(octets: &str, ended: bool) -> Option<Response> {
-    match answered(octets.as_bytes(), ended).unwrap() {
+fn refused(bytes: &str, ended: bool) -> Option<Response> {
+    match answered(bytes.as_bytes(), ended).unwrap() {
         Some((Answer::Refused(response), _)) => Some(response),
         None => None,
         other => panic!("{other:?}"),
@@ -435,8 +435,8 @@ fn another_answer_than_101_is_told_with_status_fields_and_bounded_body() {
             Some(b""),
         ),
     ];
-    for (name, octets, ended, want) in cases {
-        let got = refused(octets, *ended);
+    for (name, bytes, ended, want) in cases {
+        let got = refused(bytes, *ended);
         assert_eq!(
             got.as_ref().map(|response| response.body.as_slice()),
             *want,
@@ -466,14 +466,14 @@ fn who_gives_up_on_a_body_is_told_the_refusal() {
         ("Transfer-Encoding: chunked\r\n\r\n", ""),
         ("Transfer-Encoding: chunked\r\n\r\n9\r\nno", "no"),
     ] {
-        let octets = format!("{head}{rest}");
+        let bytes = format!("{head}{rest}");
         let mut handshake = dial(offering());
         assert_eq!(handshake.receive(head.as_bytes(), false), Ok(None));
         assert!(!handshake.is_refused());
         assert_eq!(handshake.give_up(head.as_bytes()), None);
-        assert_eq!(handshake.receive(octets.as_bytes(), false), Ok(None));
+        assert_eq!(handshake.receive(bytes.as_bytes(), false), Ok(None));
         assert!(handshake.is_refused());
-        let Some(Answer::Refused(response)) = handshake.give_up(octets.as_bytes()) else {
+        let Some(Answer::Refused(response)) = handshake.give_up(bytes.as_bytes()) else {
             panic!("{rest:?}");
         };
         assert_eq!((response.status, response.body), (401, want.into()));
@@ -483,8 +483,8 @@ fn who_gives_up_on_a_body_is_told_the_refusal() {
 
 #[test]
 fn a_redirect_is_data() {
-    let octets = b"HTTP/1.1 307 x\r\nLocation: wss://b/c\r\nContent-Length: 0\r\n\r\n";
-    match answered(octets, false) {
+    let bytes = b"HTTP/1.1 307 x\r\nLocation: wss://b/c\r\nContent-Length: 0\r\n\r\n";
+    match answered(bytes, false) {
         Ok(Some((Answer::Redirect(response), _))) => {
             assert_eq!(
                 (response.status, response.location()),
@@ -501,8 +501,8 @@ fn frames_glued_to_the_101_are_not_consumed() {
         "HTTP/1.1 101 x\r\n{UPGRADE}{CONNECTION}Sec-WebSocket-Accept: {}\r\n\r\n",
         answer_key()
     );
-    let octets = [head.as_bytes(), b"\x81\x05Hello"].concat();
-    match answered(&octets, false) {
+    let bytes = [head.as_bytes(), b"\x81\x05Hello"].concat();
+    match answered(&bytes, false) {
         Ok(Some((Answer::Open(_), length))) => assert_eq!(length, head.len()),
         other => panic!("{other:?}"),
     }
@@ -515,9 +515,9 @@ fn interim_responses_before_a_101_are_passed_over_and_bounded() {
         answer_key()
     );
     let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
-    let octets = [interim, "HTTP/1.1 100 Continue\r\n\r\n", &head, "\u{1}"].concat();
-    match answered(octets.as_bytes(), false) {
-        Ok(Some((Answer::Open(_), length))) => assert_eq!(length, octets.len() - 1),
+    let bytes = [interim, "HTTP/1.1 100 Continue\r\n\r\n", &head, "\u{1}"].concat();
+    match answered(bytes.as_bytes(), false) {
+        Ok(Some((Answer::Open(_), length))) => assert_eq!(length, bytes.len() - 1),
         other => panic!("{other:?}"),
     }
     // Together they are no longer than a head may be.
@@ -538,14 +538,14 @@ fn a_body_in_many_chunks_is_taken_apart_once() {
     let options = ClientOptions::default();
     let nonce = Seed::new([5; 32]).nonce();
     let mut handshake = ClientHandshake::new(&Arc::new(config), &url, options, nonce).unwrap();
-    let mut octets = b"HTTP/1.1 403 x\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut bytes = b"HTTP/1.1 403 x\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     // Looking at all of it for each chunk would take 5 thousand million steps.
     for _ in 0..100_000 {
-        octets.extend_from_slice(b"1\r\nx\r\n");
-        assert_eq!(handshake.receive(&octets, false), Ok(None));
+        bytes.extend_from_slice(b"1\r\nx\r\n");
+        assert_eq!(handshake.receive(&bytes, false), Ok(None));
     }
-    octets.extend_from_slice(b"0\r\n\r\n");
-    match handshake.receive(&octets, false) {
+    bytes.extend_from_slice(b"0\r\n\r\n");
+    match handshake.receive(&bytes, false) {
         Ok(Some((Answer::Refused(response), _))) => assert_eq!(response.body, [b'x'; 100_000]),
         other => panic!("{other:?}"),
     }

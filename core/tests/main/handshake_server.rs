@@ -40,12 +40,12 @@ fn tight() -> Arc<Config> {
 }
 
 /// Reads the request whole, and in every split into two; the outcome is the same.
-fn read(octets: &[u8]) -> Result<Option<(Request, usize)>, Refusal> {
-    let whole = ServerHandshake::new(tight()).receive(octets);
-    for split in 0..octets.len() {
+fn read(bytes: &[u8]) -> Result<Option<(Request, usize)>, Refusal> {
+    let whole = ServerHandshake::new(tight()).receive(bytes);
+    for split in 0..bytes.len() {
         let mut handshake = ServerHandshake::new(tight());
-        match handshake.receive(&octets[..split]) {
-            Ok(None) => assert_eq!(handshake.receive(octets), whole, "split at {split}"),
+        match handshake.receive(&bytes[..split]) {
+            Ok(None) => assert_eq!(handshake.receive(bytes), whole, "split at {split}"),
             early => assert_eq!(early, whole, "split at {split}"),
         }
     }
@@ -115,11 +115,11 @@ fn a_server_accepts_what_section_4_2_1_describes() {
         ),
     ];
     for (name, line, replaced, by) in cases {
-        let octets = request(line, replaced, by);
-        let (request, length) = read(&octets)
+        let bytes = request(line, replaced, by);
+        let (request, length) = read(&bytes)
             .unwrap_or_else(|refusal| panic!("{name}: {refusal}"))
             .unwrap();
-        assert_eq!((request.path(), length), ("/chat", octets.len()), "{name}");
+        assert_eq!((request.path(), length), ("/chat", bytes.len()), "{name}");
         let (response, _) = request.accept(&tight(), AcceptOptions::default()).unwrap();
         assert_eq!(
             String::from_utf8(response).unwrap().to_lowercase(),
@@ -336,11 +336,11 @@ fn a_head_that_does_not_end_is_refused_by_its_length_alone() {
 }
 
 #[test]
-fn octets_behind_the_head_are_not_consumed() {
-    let mut octets = request(GET, "", "");
-    let head = octets.len();
-    octets.extend_from_slice(b"\x81\x80\0\0\0\0");
-    assert_eq!(read(&octets).unwrap().unwrap().1, head);
+fn bytes_behind_the_head_are_not_consumed() {
+    let mut bytes = request(GET, "", "");
+    let head = bytes.len();
+    bytes.extend_from_slice(b"\x81\x80\0\0\0\0");
+    assert_eq!(read(&bytes).unwrap().unwrap().1, head);
 }
 
 #[test]

@@ -223,10 +223,10 @@ fn history() -> GroupOptions {
     GroupOptions::default().history(HistoryOptions::default())
 }
 
-fn small(messages: u32, octets: usize) -> QueueLimits {
+fn small(messages: u32, bytes: usize) -> QueueLimits {
     QueueLimits {
         messages,
-        octets,
+        bytes,
         ..QueueLimits::default()
     }
 }
@@ -501,8 +501,8 @@ fn a_publication_is_framed_once_whatever_the_fan_out() {
             .iter()
             .all(|hub| hub.snapshot().counters.encodes == 0)
     );
-    assert_eq!(world.hubs[0].snapshot().gauges.held_octets, 7 * 5);
-    assert_eq!(world.hubs[0].snapshot().gauges.waiting_octets, 50 * 7 * 5);
+    assert_eq!(world.hubs[0].snapshot().gauges.held_bytes, 7 * 5);
+    assert_eq!(world.hubs[0].snapshot().gauges.waiting_bytes, 50 * 7 * 5);
 }
 
 #[cfg(feature = "deflate")]
@@ -791,7 +791,7 @@ fn a_publisher_can_be_made_to_wait_for_a_member_and_is_told_when_there_is_room()
 }
 
 #[test]
-fn the_budget_counts_octets_too_and_one_long_message_may_wait_alone() {
+fn the_budget_counts_bytes_too_and_one_long_message_may_wait_alone() {
     let options = HubOptions::default().queue_limits(small(100, 10));
     let mut world = World::new(1, options.clone());
     let id = world.open(0);
@@ -884,7 +884,7 @@ fn history_survives_an_empty_group_until_it_ages_out_and_is_freed_then() {
     );
     world.pass(Duration::from_secs(2));
     assert_eq!(world.broker.position("lobby"), None);
-    assert_eq!(world.broker.history_octets(), 0);
+    assert_eq!(world.broker.history_bytes(), 0);
     assert_eq!(world.broker.deadline(), None);
 }
 
@@ -909,7 +909,7 @@ fn groups_that_nobody_is_in_are_remembered_up_to_a_bound_and_the_longest_idle_is
         known.collect()
     };
     assert_eq!(known(&world), ["c", "d", "e"]);
-    assert_eq!(world.broker.history_octets(), 3 * 4);
+    assert_eq!(world.broker.history_bytes(), 3 * 4);
     assert_eq!(world.broker.counters().forgotten, 2);
     // What is published counts, and who is there is not forgotten.
     world.publish("c", "more");
@@ -920,7 +920,7 @@ fn groups_that_nobody_is_in_are_remembered_up_to_a_bound_and_the_longest_idle_is
     assert_eq!(known(&world), ["d"]);
     world.close(id);
     world.pass(Duration::from_secs(301));
-    assert_eq!(world.broker.history_octets(), 0);
+    assert_eq!(world.broker.history_bytes(), 0);
     assert_eq!(world.broker.deadline(), None);
 }
 

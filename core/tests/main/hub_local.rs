@@ -106,7 +106,7 @@ fn members_receive_are_present_and_recover_what_they_missed() {
     let back = joined(&mut hub, now, ada, join);
     assert_eq!(back.recovered, Recovered::Complete(2));
     assert_eq!(taken(&mut hub, now, ada), ["two", "three"]);
-    assert!(hub.broker().history_octets() > 0);
+    assert!(hub.broker().history_bytes() > 0);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn its_deadline_is_that_of_both() {
             closed = Some((code, now));
             hub.closed(now, id);
         }
-        if hub.broker().history_octets() == 0 {
+        if hub.broker().history_bytes() == 0 {
             break;
         }
     }
@@ -140,5 +140,5 @@ fn its_deadline_is_that_of_both() {
     assert_eq!(code, CloseCode::AWAY);
     assert!(at < Instant::from_micros(60_000_000), "{at:?}");
     // What is too old is let go, which is the broker's part.
-    assert_eq!(hub.broker().history_octets(), 0);
+    assert_eq!(hub.broker().history_bytes(), 0);
 }

@@ -134,7 +134,7 @@ impl Cluster {
         let mut all = Vec::new();
         loop {
             match hub.take(self.now, id, |frame, _| frame.payload().to_vec()) {
-                Taken::Message(octets) => all.push(String::from_utf8(octets).unwrap()),
+                Taken::Message(bytes) => all.push(String::from_utf8(bytes).unwrap()),
                 Taken::Skipped { group, count } => all.push(format!("skipped {count} of {group}")),
                 Taken::Close(code, _) => {
                     all.push(format!("close {code}"));
@@ -185,7 +185,7 @@ fn what_ages_out_as_something_is_published_is_not_counted_as_held() {
     cluster.publish(0, "room", "one", PublishOptions::default());
     cluster.now = cluster.now + Duration::from_secs(300);
     cluster.publish(0, "room", "three", PublishOptions::default());
-    assert_eq!(cluster.broker.history_octets(), 5);
+    assert_eq!(cluster.broker.history_bytes(), 5);
 }
 
 #[test]
@@ -478,7 +478,7 @@ fn what_is_sent_to_a_user_is_wrapped_and_kept_by_no_rule() {
         .unwrap();
     cluster.run();
     assert_eq!(cluster.taken(ada), ["hello"]);
-    assert_eq!(cluster.broker.history_octets(), 0);
+    assert_eq!(cluster.broker.history_bytes(), 0);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use support::{End, Got, TAKEOVER, frame, frames};
 const KEY: Option<[u8; 4]> = Some([9, 8, 7, 6]);
 
 /// What breaks the sentence; to a server, but for the one that only a server can do.
-fn octets(violation: Violation) -> Vec<u8> {
+fn bytes(violation: Violation) -> Vec<u8> {
     let long = vec![b'a'; 2000];
     match violation {
         Violation::ReservedBit => frame(0xa1, b"a", KEY),
@@ -118,13 +118,13 @@ fn further() -> Vec<(&'static str, Violation, Vec<u8>)> {
 
 #[test]
 fn each_violation_is_found_whatever_the_chunking_and_closes_with_its_code() {
-    let first = Violation::ALL.map(|violation| ("", violation, octets(violation)));
-    for (name, violation, octets) in first.into_iter().chain(further()) {
-        for split in 0..octets.len() {
+    let first = Violation::ALL.map(|violation| ("", violation, bytes(violation)));
+    for (name, violation, bytes) in first.into_iter().chain(further()) {
+        for split in 0..bytes.len() {
             let mut end = end(violation);
-            let mut got = end.feed(&octets[..split]);
+            let mut got = end.feed(&bytes[..split]);
             if got.is_empty() {
-                got = end.feed(&octets[split..]);
+                got = end.feed(&bytes[split..]);
             }
             assert_eq!(got, [Got::Wrong(violation)], "{name} split at {split}");
             let sent = frames(&end.output());

@@ -122,15 +122,15 @@ proptest! {
         messages in vec((0..100_000u64, 0..60u64), 1..200),
     ) {
         let limits = TrafficLimits {
-            octets: Some(Rate::per_second(amount).burst(burst)),
+            bytes: Some(Rate::per_second(amount).burst(burst)),
             outcome: Outcome::Drop,
             ..TrafficLimits::default()
         };
         let (mut meter, mut now, mut passed) = (Meter::new(), 0, 0);
-        for (after, octets) in messages {
+        for (after, bytes) in messages {
             now += after;
-            match meter.admit(&limits, Instant::from_micros(now), octets) {
-                Verdict::Pass => passed += octets,
+            match meter.admit(&limits, Instant::from_micros(now), bytes) {
+                Verdict::Pass => passed += bytes,
                 verdict => prop_assert_eq!(verdict, Verdict::Drop),
             }
             prop_assert!(passed <= burst + now * amount / 1_000_000);

@@ -53,22 +53,22 @@ impl Pair {
     }
 
     /// Sends a message, and says how many octets it took and whether they were compressed; the peer must have got it.
-    fn send(&mut self, way: Way, octets: &[u8]) -> (usize, bool) {
+    fn send(&mut self, way: Way, bytes: &[u8]) -> (usize, bool) {
         let connection = &mut self.end.connection;
         match way {
-            Way::Own => connection.send(octets).unwrap(),
+            Way::Own => connection.send(bytes).unwrap(),
             Way::Pieces => {
-                let (one, two) = octets.split_at(octets.len() / 3);
+                let (one, two) = bytes.split_at(bytes.len() / 3);
                 connection.send_piece(Payload::Binary(one), false).unwrap();
                 connection.send_piece(Payload::Binary(two), true).unwrap();
             }
             Way::Plain => connection
-                .send_prepared(&PreparedMessage::new(octets))
+                .send_prepared(&PreparedMessage::new(bytes))
                 .unwrap(),
             Way::Shared(windows) => {
                 let prepared = windows
                     .iter()
-                    .fold(PreparedMessage::new(octets), |prepared, bits| {
+                    .fold(PreparedMessage::new(bytes), |prepared, bits| {
                         prepared.deflated(6, *bits)
                     });
                 assert_eq!(prepared.kind(), MessageKind::Binary);
@@ -77,7 +77,7 @@ impl Pair {
         }
         let output = self.end.output();
         let sent = frames(&output);
-        assert_eq!(self.peer.feed(&output), [Got::Binary(octets.into())]);
+        assert_eq!(self.peer.feed(&output), [Got::Binary(bytes.into())]);
         let length = sent.iter().map(|frame| frame.payload.len()).sum();
         (length, sent.first().is_some_and(|frame| frame.rsv1))
     }
@@ -140,16 +140,16 @@ fn seven_one_one_only_a_shared_message_that_is_compressed_ends_the_context() {
 fn seven_one_two_one_the_variant_has_no_larger_window_than_was_agreed_on() {
     // Noise that comes twice, at a distance that only a window of 9 bits and more has, of 10 bits and more, up to 15.
     let far = |bits: u8| noise((1 << bits) - 300, bits.into()).repeat(2);
-    let octets: Vec<u8> = (9..=15).flat_map(far).collect();
+    let bytes: Vec<u8> = (9..=15).flat_map(far).collect();
     for (mut pair, bits, _) in pairs() {
-        let length = |pair: &mut Pair, windows| pair.send(Way::Shared(windows), &octets);
+        let length = |pair: &mut Pair, windows| pair.send(Way::Shared(windows), &bytes);
         assert!(length(&mut pair, &[9]).1);
         assert_eq!(length(&mut pair, &[15]).1, bits == 15);
         let best = length(&mut pair, &[9, 10, 11, 12, 13, 14, 15]);
         let alone: [&[u8]; 7] = [&[9], &[10], &[11], &[12], &[13], &[14], &[15]];
         assert_eq!(best, length(&mut pair, alone[usize::from(bits - 9)]));
         assert_eq!(length(&mut pair, &[12]).1, bits >= 12);
-        assert_eq!(length(&mut pair, &[]), (octets.len(), false));
+        assert_eq!(length(&mut pair, &[]), (bytes.len(), false));
     }
 }
 
@@ -174,8 +174,8 @@ proptest! {
         let mut pair = Pair::new(server, bits, takeover);
         for (way, parts) in messages {
             // Few noises, so that messages repeat each other.
-            let octets: Vec<u8> = parts.iter().flat_map(|(seed, length)| noise(*length, *seed)).collect();
-            pair.send(way, &octets);
+            let bytes: Vec<u8> = parts.iter().flat_map(|(seed, length)| noise(*length, *seed)).collect();
+            pair.send(way, &bytes);
         }
     }
 }

@@ -19,19 +19,19 @@ enum Act {
     Ping(Vec<u8>),
 }
 
-fn octets() -> impl Strategy<Value = Vec<u8>> {
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..300),
-        (any::<u8>(), 0..40_000usize).prop_map(|(octet, n)| vec![octet; n])
+        (any::<u8>(), 0..40_000usize).prop_map(|(byte, n)| vec![byte; n])
     ]
 }
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         ".{0,80}".prop_map(Act::Text),
-        octets().prop_map(Act::Binary),
+        bytes().prop_map(Act::Binary),
         vec(".{0,20}", 1..5).prop_map(Act::TextPieces),
-        vec(octets(), 1..5).prop_map(Act::BinaryPieces),
+        vec(bytes(), 1..5).prop_map(Act::BinaryPieces),
         vec(any::<u8>(), 0..126).prop_map(Act::Ping),
     ]
 }
@@ -74,9 +74,9 @@ fn perform(end: &mut End, act: &Act) -> Got {
             connection.send_text(text).unwrap();
             Got::Text(text.clone())
         }
-        Act::Binary(octets) => {
-            connection.send(octets.clone()).unwrap();
-            Got::Binary(octets.clone())
+        Act::Binary(bytes) => {
+            connection.send(bytes.clone()).unwrap();
+            Got::Binary(bytes.clone())
         }
         Act::TextPieces(pieces) => {
             for (at, piece) in pieces.iter().enumerate() {
@@ -94,16 +94,16 @@ fn perform(end: &mut End, act: &Act) -> Got {
             }
             Got::Binary(pieces.concat())
         }
-        Act::Ping(octets) => {
-            connection.ping(octets).unwrap();
-            Got::Ping(octets.clone())
+        Act::Ping(bytes) => {
+            connection.ping(bytes).unwrap();
+            Got::Ping(bytes.clone())
         }
     }
 }
 
-/// Cuts `octets` at pseudo-random places.
-fn parts(octets: &[u8], mut seed: u64) -> Vec<&[u8]> {
-    let (mut all, mut rest) = (Vec::new(), octets);
+/// Cuts `bytes` at pseudo-random places.
+fn parts(bytes: &[u8], mut seed: u64) -> Vec<&[u8]> {
+    let (mut all, mut rest) = (Vec::new(), bytes);
     while !rest.is_empty() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let most = [1, 3, 17, 200, 5_000, 70_000][(seed >> 60) as usize % 6];
@@ -141,10 +141,10 @@ proptest! {
         for part in parts(&sent, seed) {
             for got in receiver.feed(part) {
                 match got {
-                    Got::Piece(octets, first, last) => {
+                    Got::Piece(bytes, first, last) => {
                         prop_assert_eq!(first, !open, "a piece is the first when no message is open");
                         if first { messages.push(Vec::new()) }
-                        messages.last_mut().unwrap().extend(octets);
+                        messages.last_mut().unwrap().extend(bytes);
                         open = !last;
                     }
                     Got::Ping(_) => {}
@@ -154,7 +154,7 @@ proptest! {
         }
         let want: Vec<Vec<u8>> = want.into_iter().map(|got| match got {
             Got::Text(text) => text.into_bytes(),
-            Got::Binary(octets) => octets,
+            Got::Binary(bytes) => bytes,
             _ => unreachable!(),
         }).collect();
         prop_assert_eq!(messages, want);

@@ -13,9 +13,9 @@ fn read(mut stream: &[u8], most: usize) -> (Result<Source, ProxyError>, &[u8]) {
     loop {
         let need = header.need();
         assert!(need > 0);
-        let (octets, rest) = stream.split_at(need.min(most).min(stream.len()));
+        let (bytes, rest) = stream.split_at(need.min(most).min(stream.len()));
         stream = rest;
-        match header.receive(octets) {
+        match header.receive(bytes) {
             Ok(None) => {}
             Ok(Some(source)) => return (Ok(source), stream),
             Err(error) => return (Err(error), stream),
@@ -32,18 +32,18 @@ fn peer(source: &str, destination: &str) -> Result<Source, ProxyError> {
 
 /// Version 2: command, family, and what follows the length.
 fn second(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
-    let mut octets = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
-    octets.extend([command, family]);
-    octets.extend((body.len() as u16).to_be_bytes());
-    octets.extend(body);
-    octets
+    let mut bytes = b"\r\n\r\n\0\r\nQUIT\n".to_vec();
+    bytes.extend([command, family]);
+    bytes.extend((body.len() as u16).to_be_bytes());
+    bytes.extend(body);
+    bytes
 }
 
 const V4: &[u8] = &[192, 0, 2, 1, 192, 0, 2, 9, 0x01, 0x00, 0x01, 0xbb];
 
 fn check(cases: &[(&str, Vec<u8>, Result<Source, ProxyError>)]) {
-    for (name, octets, want) in cases {
-        let mut stream = octets.clone();
+    for (name, bytes, want) in cases {
+        let mut stream = bytes.clone();
         if want.is_ok() {
             stream.extend(b"\x16\x03\x01 TLS");
         }
@@ -183,7 +183,7 @@ fn version_2() {
     let with_extensions = [V4, b"\x01\x00\x02h2\x20\x00\x01\x00"].concat();
     let mut v6 = [0; 36];
     (v6[15], v6[31], v6[33], v6[35]) = (1, 2, 80, 90);
-    let other = |octets: &[u8]| [b"\r\n\r\n\0\r\nQUIT\n", octets].concat();
+    let other = |bytes: &[u8]| [b"\r\n\r\n\0\r\nQUIT\n", bytes].concat();
     check(&[
         ("TCP4", second(0x21, 0x11, V4), v4()),
         (
@@ -296,7 +296,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_split_reads_the_same_and_no_octet_behind_the_header(
+    fn any_split_reads_the_same_and_no_byte_behind_the_header(
         header in stream(), behind in vec(any::<u8>(), 0..50), most in 1..20usize,
     ) {
         let stream = [header.clone(), behind].concat();
@@ -307,7 +307,7 @@ proptest! {
             prop_assert_eq!(rest, rest_of_split);
             let taken = &stream[..stream.len() - rest.len()];
             if taken.starts_with(b"PROXY") {
-                prop_assert_eq!(taken.iter().filter(|octet| **octet == b'\n').count(), 1);
+                prop_assert_eq!(taken.iter().filter(|byte| **byte == b'\n').count(), 1);
                 prop_assert!(taken.ends_with(b"\r\n") && taken.len() <= 107);
             } else {
                 prop_assert_eq!(taken.len(), 16 + usize::from(taken[14]) * 256 + usize::from(taken[15]));

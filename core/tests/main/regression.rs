@@ -10,18 +10,18 @@ use support::{End, Got, TAKEOVER};
 /// whatever the chunking.
 #[test]
 fn of_two_faults_in_compressed_text_the_chunking_does_not_choose() {
-    let octets = [
+    let bytes = [
         193, 245, 136, 255, 22, 36, 3, 0, 255, 255, 127, 255, 255, 255, 22, 0, 0, 0, 0,
     ];
-    for split in 0..octets.len() {
+    for split in 0..bytes.len() {
         let config = Config {
             deflate: Some(Deflate::default()),
             ..Config::default()
         };
         let mut end = End::new(true, config, Some(TAKEOVER));
-        let mut got = end.feed(&octets[..split]);
+        let mut got = end.feed(&bytes[..split]);
         if got.is_empty() {
-            got = end.feed(&octets[split..]);
+            got = end.feed(&bytes[split..]);
         }
         assert_eq!(
             got,
@@ -44,11 +44,11 @@ fn of_bad_text_beyond_the_limit_the_fault_that_comes_first_is_told() {
     for (text, want) in cases {
         // RFC 7692 section 7.2.3.3: a block without compression.
         let length = text.len() as u8;
-        let mut octets = vec![0xc1, 0x80 | (length + 6), 0, 0, 0, 0, 0];
-        octets.extend([length, 0, !length, 0xff]);
-        octets.extend(text);
-        octets.push(0);
-        for split in 0..octets.len() {
+        let mut bytes = vec![0xc1, 0x80 | (length + 6), 0, 0, 0, 0, 0];
+        bytes.extend([length, 0, !length, 0xff]);
+        bytes.extend(text);
+        bytes.push(0);
+        for split in 0..bytes.len() {
             let config = Config {
                 deflate: Some(Deflate::default()),
                 limits: Limits {
@@ -58,8 +58,8 @@ fn of_bad_text_beyond_the_limit_the_fault_that_comes_first_is_told() {
                 ..Config::default()
             };
             let mut end = End::new(true, config, Some(TAKEOVER));
-            let mut got = end.feed(&octets[..split]);
-            got.extend(end.feed(&octets[split..]));
+            let mut got = end.feed(&bytes[..split]);
+            got.extend(end.feed(&bytes[split..]));
             assert_eq!(got, [Got::Wrong(want)], "{text:?} split at {split}");
         }
     }

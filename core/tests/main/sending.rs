@@ -39,9 +39,9 @@ fn five_three_each_frame_of_a_client_has_a_key_of_its_own() {
     assert!(all.iter().all(|frame| frame.masked));
     let keys: BTreeSet<[u8; 4]> = all.iter().map(|frame| frame.key).collect();
     assert_eq!(keys.len(), all.len(), "a key was used twice");
-    for octet in 0..4 {
-        let octets: BTreeSet<u8> = keys.iter().map(|key| key[octet]).collect();
-        assert!(octets.len() > 100, "octet {octet} hardly changes");
+    for byte in 0..4 {
+        let bytes: BTreeSet<u8> = keys.iter().map(|key| key[byte]).collect();
+        assert!(bytes.len() > 100, "octet {byte} hardly changes");
     }
     // A server masks nothing.
     let mut end = End::new(true, Config::default(), None);
@@ -73,8 +73,8 @@ fn five_four_a_pong_goes_between_the_fragments_that_we_send() {
         piece(&mut end, "two ", false);
         end.connection.ping(b"ours").unwrap();
         piece(&mut end, "three", true);
-        let octets = end.output();
-        let sent: Vec<(u8, bool, bool)> = frames(&octets)
+        let bytes = end.output();
+        let sent: Vec<(u8, bool, bool)> = frames(&bytes)
             .iter()
             .map(|frame| (frame.opcode, frame.fin, frame.rsv1))
             .collect();
@@ -89,7 +89,7 @@ fn five_four_a_pong_goes_between_the_fragments_that_we_send() {
             ]
         );
         assert_eq!(
-            peer.feed(&octets),
+            peer.feed(&bytes),
             [
                 Got::Pong(b"ping".into()),
                 Got::Ping(b"ours".into()),

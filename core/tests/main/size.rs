@@ -27,12 +27,12 @@ fn an_idle_server_connection_holds_no_heap() {
         let mut end = End::new(true, config, deflate.then_some(agreed));
         assert_eq!(end.connection.heap() + end.assembly.capacity(), 0);
         // Whole, fragmented, large, pinged.
-        let mut octets = frame(0x81, b"Hello", KEY);
-        octets.extend(frame(0x01, &[b'a'; 5000], KEY));
-        octets.extend(frame(0x89, b"ping", KEY));
-        octets.extend(frame(0x80, &[b'b'; 5000], KEY));
-        octets.extend(frame(0x82, &[7; 100_000], KEY));
-        assert_eq!(end.feed(&octets).len(), 4);
+        let mut bytes = frame(0x81, b"Hello", KEY);
+        bytes.extend(frame(0x01, &[b'a'; 5000], KEY));
+        bytes.extend(frame(0x89, b"ping", KEY));
+        bytes.extend(frame(0x80, &[b'b'; 5000], KEY));
+        bytes.extend(frame(0x82, &[7; 100_000], KEY));
+        assert_eq!(end.feed(&bytes).len(), 4);
         end.connection.send_text(&"echo ".repeat(1000)).unwrap();
         end.connection.send(vec![1u8; 100_000]).unwrap();
         assert!(end.connection.heap() > 0);

@@ -1,7 +1,7 @@
 //! Golden transcripts: what the peer sends, what we make of it, what we answer. RFC 6455 sections 5 to 8, RFC 7692.
 //!
 //! A file in `story/` holds stories. `##` names one; `role`, `deflate`, `limit`, `timeout` and `pieces` set it up.
-//! `> 81 05 …` are octets of the peer, `= text "Hello"` is what they mean, `! ReservedBit` is how they are wrong,
+//! `> 81 05 …` are bytes of the peer, `= text "Hello"` is what they mean, `! ReservedBit` is how they are wrong,
 //! `< pong "Hello"` is a frame we answer, `@ 30s` lets time pass, `send`, `ping` and `close` are what we do, `eof` ends the
 //! input, `after Shutdown` is what becomes of the transport, `% …` is a remark.
 //!
@@ -68,8 +68,8 @@ fn tell(story: &str, step: usize) {
                 });
                 match verb {
                     ">" => {
-                        let octets = octets(rest);
-                        for part in octets.chunks(step.min(octets.len().max(1))) {
+                        let bytes = bytes(rest);
+                        for part in bytes.chunks(step.min(bytes.len().max(1))) {
                             got.extend(end.feed(part));
                         }
                         sent.extend(frames(&end.output()).iter().map(shown));
@@ -128,13 +128,13 @@ fn seconds(text: &str) -> Duration {
     Duration::from_millis((text.trim_end_matches('s').parse::<f64>().unwrap() * 1000.0) as u64)
 }
 
-fn octets(text: &str) -> Vec<u8> {
+fn bytes(text: &str) -> Vec<u8> {
     let mut all = Vec::new();
     for word in text.split_whitespace() {
         match word.split_once('*') {
-            Some((octet, count)) => {
-                let octet = u8::from_str_radix(octet, 16).unwrap();
-                all.extend(std::iter::repeat_n(octet, count.parse().unwrap()));
+            Some((byte, count)) => {
+                let byte = u8::from_str_radix(byte, 16).unwrap();
+                all.extend(std::iter::repeat_n(byte, count.parse().unwrap()));
             }
             None => all.push(
                 u8::from_str_radix(word, 16).unwrap_or_else(|_| panic!("{word} is no octet")),
@@ -145,8 +145,8 @@ fn octets(text: &str) -> Vec<u8> {
 }
 
 fn event(got: &Got) -> String {
-    let short = |octets: &[u8]| match octets.len() {
-        0..=40 => format!("\"{}\"", octets.escape_ascii()),
+    let short = |bytes: &[u8]| match bytes.len() {
+        0..=40 => format!("\"{}\"", bytes.escape_ascii()),
         n => format!("{n} octets"),
     };
     match got {
@@ -158,17 +158,17 @@ fn event(got: &Got) -> String {
                 format!("\"{text}\"")
             }
         ),
-        Got::Binary(octets) => format!("binary {}", short(octets)),
-        Got::Piece(octets, first, last) => {
+        Got::Binary(bytes) => format!("binary {}", short(bytes)),
+        Got::Piece(bytes, first, last) => {
             format!(
                 "piece {}{}{}",
-                short(octets),
+                short(bytes),
                 if *first { " first" } else { "" },
                 if *last { " last" } else { "" }
             )
         }
-        Got::Ping(octets) => format!("ping {}", short(octets)),
-        Got::Pong(octets) => format!("pong {}", short(octets)),
+        Got::Ping(bytes) => format!("ping {}", short(bytes)),
+        Got::Pong(bytes) => format!("pong {}", short(bytes)),
         Got::Close(code, reason) => format!(
             "close {} \"{reason}\"",
             code.map_or("none".into(), |code| code.to_string())

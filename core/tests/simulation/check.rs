@@ -51,11 +51,11 @@ impl World {
                 "memory: {} messages wait, {most} may",
                 gauges.waiting
             );
-            let most = gauges.channels * self.setup.most_octets() + replayed * 2_200;
+            let most = gauges.channels * self.setup.most_bytes() + replayed * 2_200;
             hold!(
-                gauges.waiting_octets <= most,
+                gauges.waiting_bytes <= most,
                 "memory: {} octets wait, {most} may",
-                gauges.waiting_octets
+                gauges.waiting_bytes
             );
         }
         self.check_plane()?;
@@ -321,10 +321,10 @@ impl World {
         for node in &self.nodes {
             let gauges = node.hub.snapshot().gauges;
             hold!(
-                closing || (gauges.waiting == 0 && gauges.held_octets == 0),
+                closing || (gauges.waiting == 0 && gauges.held_bytes == 0),
                 "rest: {} messages wait, {} octets are held",
                 gauges.waiting,
-                gauges.held_octets
+                gauges.held_bytes
             );
             hold!(
                 closing || node.held.is_empty(),
@@ -355,8 +355,8 @@ impl World {
                 gauges.channels,
                 gauges.groups,
                 gauges.waiting,
-                gauges.waiting_octets,
-                gauges.held_octets,
+                gauges.waiting_bytes,
+                gauges.held_bytes,
                 node.held.len(),
             ];
             hold!(all == [0; 6], "rest: something is left: {gauges:?}");

@@ -38,9 +38,9 @@ impl Pipe {
     }
 
     /// Takes what fits; says how much that was.
-    pub fn write(&mut self, now: Instant, octets: &[u8]) -> usize {
-        let length = octets.len().min(CAPACITY - self.held);
-        let mut rest = &octets[..length];
+    pub fn write(&mut self, now: Instant, bytes: &[u8]) -> usize {
+        let length = bytes.len().min(CAPACITY - self.held);
+        let mut rest = &bytes[..length];
         while !rest.is_empty() {
             let most = if self.random.one_in(8) { 5 } else { 1_400 };
             let (piece, after) =
@@ -72,9 +72,9 @@ impl Pipe {
         while let Some((at, _)) = self.flying.front()
             && *at <= now
             && !self.dead
-            && let Some((_, octets)) = self.flying.pop_front()
+            && let Some((_, bytes)) = self.flying.pop_front()
         {
-            self.ready.extend(octets);
+            self.ready.extend(bytes);
         }
         self.held -= self.ready.len();
         into.append(&mut self.ready);
@@ -85,9 +85,9 @@ impl Pipe {
         while let Some((at, _)) = self.flying.front()
             && *at <= now
             && !self.dead
-            && let Some((_, octets)) = self.flying.pop_front()
+            && let Some((_, bytes)) = self.flying.pop_front()
         {
-            self.ready.extend(octets);
+            self.ready.extend(bytes);
         }
     }
 

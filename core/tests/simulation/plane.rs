@@ -355,7 +355,7 @@ impl World {
 
     /// What holds at every moment.
     pub fn check_plane(&self) -> Check {
-        let kept = self.plane.broker.history_octets();
+        let kept = self.plane.broker.history_bytes();
         let most = self.setup.options.max_history;
         hold!(
             kept <= most,
@@ -374,16 +374,16 @@ impl World {
         }
         // What has expired is not shown, but held.
         hold!(
-            kept <= broker.history_octets(),
+            kept <= broker.history_bytes(),
             "memory: {kept} octets of history, counted {}",
-            broker.history_octets()
+            broker.history_bytes()
         );
         Ok(())
     }
 
     /// What holds when all have gone, and what was kept is too old.
     pub fn check_plane_empty(&self) -> Check {
-        let (kept, wait) = (self.plane.broker.history_octets(), AGE);
+        let (kept, wait) = (self.plane.broker.history_bytes(), AGE);
         hold!(kept == 0, "memory: {kept} octets of history after {wait:?}");
         Ok(())
     }

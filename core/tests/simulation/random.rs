@@ -45,9 +45,9 @@ pub struct Trace(pub u64);
 impl Trace {
     pub const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
 
-    pub fn note(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.0 = (self.0 ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3);
+    pub fn note(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
 }

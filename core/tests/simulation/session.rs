@@ -63,10 +63,10 @@ impl End {
             let consumed = step.consumed;
             let got = match step.event {
                 Some(Event::Text(text)) => Some(Got::Text(text.into())),
-                Some(Event::Binary(octets)) => {
-                    Some(Got::Text(String::from_utf8_lossy(octets).into()))
+                Some(Event::Binary(bytes)) => {
+                    Some(Got::Text(String::from_utf8_lossy(bytes).into()))
                 }
-                Some(Event::Pong(octets)) => Some(Got::Pong(octets.into())),
+                Some(Event::Pong(bytes)) => Some(Got::Pong(bytes.into())),
                 Some(Event::Close(_)) => Some(Got::Close),
                 Some(Event::Ping(_) | Event::Piece(_)) => None,
                 None => {
@@ -195,9 +195,9 @@ impl Session {
         known: BTreeMap<String, Position>,
         server: &Arc<Config>,
     ) -> Self {
-        let mut octets = [7; 32];
-        octets[..8].copy_from_slice(&seed.to_le_bytes());
-        let chance = Seed::new(octets);
+        let mut bytes = [7; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let chance = Seed::new(bytes);
         let config = Arc::new(client_config(shape));
         let path = match &user {
             Some(user) => format!("/user/{user}/{}", shape % 3),

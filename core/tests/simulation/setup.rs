@@ -55,7 +55,7 @@ impl Setup {
         let nodes = random.between(1, 4) as usize;
         let history = |random: &mut Random| HistoryOptions {
             messages: random.pick(&[3, 10, 40]),
-            octets: random.pick(&[600, 4_000, 1 << 20]),
+            bytes: random.pick(&[600, 4_000, 1 << 20]),
             age: AGE,
             recovery: random.pick(&[2, 8, 300]),
         };
@@ -108,7 +108,7 @@ impl Setup {
             ),
         ];
         let mut options = HubOptions::default().queue_limits(QueueLimits {
-            octets: random.pick(&[700, 3_000, 12_000]),
+            bytes: random.pick(&[700, 3_000, 12_000]),
             messages: random.pick(&[3, 12, 60]),
             age: Duration::from_secs(random.pick(&[1, 1, 2, 30])),
             stall: Duration::from_secs(random.pick(&[4, 60])),
@@ -143,7 +143,7 @@ impl Setup {
     /// How many messages of a group are kept, where no less are for their octets.
     pub fn reach(&self, group: &str) -> Option<u64> {
         let keep = self.options.of(group).history?;
-        (keep.octets >= 1 << 20).then_some(keep.messages as u64 - 1)
+        (keep.bytes >= 1 << 20).then_some(keep.messages as u64 - 1)
     }
 
     /// Maximum number of messages that wait for one channel, beside what is replayed to it.
@@ -157,8 +157,8 @@ impl Setup {
     }
 
     /// Maximum number of bytes that wait for one channel, beside what is replayed to it: one longer message may wait alone.
-    pub fn most_octets(&self) -> usize {
-        self.options.queue_limits.octets.max(2_200) * self.slack()
+    pub fn most_bytes(&self) -> usize {
+        self.options.queue_limits.bytes.max(2_200) * self.slack()
     }
 }
 

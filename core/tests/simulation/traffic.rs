@@ -295,8 +295,8 @@ impl World {
                 self.client_text(at, &text)
                     .map_err(|why| format!("{why} (session {at}, {text:.60})"))
             }
-            Got::Pong(octets) => {
-                let number = octets.try_into().map_or(0, u64::from_le_bytes);
+            Got::Pong(bytes) => {
+                let number = bytes.try_into().map_or(0, u64::from_le_bytes);
                 let pings = &mut self.sessions[at].pings;
                 while let Some((ping, _)) = pings.front()
                     && *ping <= number

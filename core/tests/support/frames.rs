@@ -24,10 +24,10 @@ pub struct Frame {
 }
 
 /// Reads all whole frames.
-pub fn frames(octets: &[u8]) -> Vec<Frame> {
+pub fn frames(bytes: &[u8]) -> Vec<Frame> {
     let (mut all, mut at) = (Vec::new(), 0);
-    while at + 2 <= octets.len() {
-        let (b0, b1) = (octets[at], octets[at + 1]);
+    while at + 2 <= bytes.len() {
+        let (b0, b1) = (bytes[at], bytes[at + 1]);
         at += 2;
         let extra = match b1 & 127 {
             126 => 2,
@@ -36,21 +36,21 @@ pub fn frames(octets: &[u8]) -> Vec<Frame> {
         };
         let mut length = usize::from(b1 & 127);
         if extra > 0 {
-            length = octets[at..at + extra]
+            length = bytes[at..at + extra]
                 .iter()
-                .fold(0, |n, octet| n << 8 | usize::from(*octet));
+                .fold(0, |n, byte| n << 8 | usize::from(*byte));
             at += extra;
         }
         let masked = b1 & 128 != 0;
         let mut key = [0; 4];
         if masked {
-            key.copy_from_slice(&octets[at..at + 4]);
+            key.copy_from_slice(&bytes[at..at + 4]);
             at += 4;
         }
-        let payload = octets[at..at + length]
+        let payload = bytes[at..at + length]
             .iter()
             .enumerate()
-            .map(|(i, octet)| octet ^ key[i % 4])
+            .map(|(i, byte)| byte ^ key[i % 4])
             .collect();
         at += length;
         all.push(Frame {
@@ -62,7 +62,7 @@ pub fn frames(octets: &[u8]) -> Vec<Frame> {
             payload,
         });
     }
-    assert_eq!(at, octets.len(), "half a frame in the output");
+    assert_eq!(at, bytes.len(), "half a frame in the output");
     all
 }
 
@@ -92,7 +92,7 @@ pub fn frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> {
         payload
             .iter()
             .enumerate()
-            .map(|(i, octet)| octet ^ key[i % 4]),
+            .map(|(i, byte)| byte ^ key[i % 4]),
     );
     out
 }
@@ -143,8 +143,8 @@ impl End {
     }
 
     /// Gives it octets, and says what came of them.
-    pub fn feed(&mut self, octets: &[u8]) -> Vec<Got> {
-        self.input.extend_from_slice(octets);
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Got> {
+        self.input.extend_from_slice(bytes);
         let mut all = Vec::new();
         loop {
             let step = if self.pieces {
@@ -183,15 +183,15 @@ impl End {
 fn got(event: Event<'_>) -> Got {
     match event {
         Event::Text(text) => Got::Text(text.into()),
-        Event::Binary(octets) => Got::Binary(octets.into()),
+        Event::Binary(bytes) => Got::Binary(bytes.into()),
         Event::Piece(piece) => {
             if let Payload::Text(text) = piece.payload {
                 assert!(std::str::from_utf8(text.as_bytes()).is_ok());
             }
             Got::Piece(piece.payload.as_bytes().into(), piece.first, piece.last)
         }
-        Event::Ping(octets) => Got::Ping(octets.into()),
-        Event::Pong(octets) => Got::Pong(octets.into()),
+        Event::Ping(bytes) => Got::Ping(bytes.into()),
+        Event::Pong(bytes) => Got::Pong(bytes.into()),
         Event::Close(close) => Got::Close(close.code.map(u16::from), close.reason.into()),
     }
 }

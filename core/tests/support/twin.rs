@@ -24,8 +24,8 @@ impl Read for Wire {
 }
 
 impl Write for Wire {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.output.write(octets)
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -34,9 +34,9 @@ impl Write for Wire {
 }
 
 /// What tungstenite makes of the octets: messages, and whether it failed.
-fn theirs(server: bool, octets: &[u8]) -> (Vec<Got>, Option<Error>) {
+fn theirs(server: bool, bytes: &[u8]) -> (Vec<Got>, Option<Error>) {
     let wire = Wire {
-        input: io::Cursor::new(octets.to_vec()),
+        input: io::Cursor::new(bytes.to_vec()),
         output: Vec::new(),
     };
     let mut socket =
@@ -45,9 +45,9 @@ fn theirs(server: bool, octets: &[u8]) -> (Vec<Got>, Option<Error>) {
     loop {
         match socket.read() {
             Ok(Message::Text(text)) => all.push(Got::Text(text.as_str().into())),
-            Ok(Message::Binary(octets)) => all.push(Got::Binary(octets.to_vec())),
-            Ok(Message::Ping(octets)) => all.push(Got::Ping(octets.to_vec())),
-            Ok(Message::Pong(octets)) => all.push(Got::Pong(octets.to_vec())),
+            Ok(Message::Binary(bytes)) => all.push(Got::Binary(bytes.to_vec())),
+            Ok(Message::Ping(bytes)) => all.push(Got::Ping(bytes.to_vec())),
+            Ok(Message::Pong(bytes)) => all.push(Got::Pong(bytes.to_vec())),
             Ok(Message::Close(close)) => {
                 all.push(Got::Close(
                     close.as_ref().map(|close| close.code.into()),
@@ -85,10 +85,10 @@ struct Part<'a> {
     rest: &'a [u8],
 }
 
-fn part(octets: &[u8]) -> Option<Part<'_>> {
+fn part(bytes: &[u8]) -> Option<Part<'_>> {
     let mut part = Part {
-        b0: *octets.first()?,
-        b1: octets.get(1).copied(),
+        b0: *bytes.first()?,
+        b1: bytes.get(1).copied(),
         ..Part::default()
     };
     let Some(b1) = part.b1 else { return Some(part) };
@@ -99,8 +99,8 @@ fn part(octets: &[u8]) -> Option<Part<'_>> {
     };
     let mut at = 2 + extra;
     let filled = |fill: u8| {
-        let long = (2..at).map(|at| octets.get(at).copied().unwrap_or(fill));
-        long.fold(0, |n, octet| n << 8 | u64::from(octet))
+        let long = (2..at).map(|at| bytes.get(at).copied().unwrap_or(fill));
+        long.fold(0, |n, byte| n << 8 | u64::from(byte))
     };
     (part.low, part.high) = match extra {
         0 => (u64::from(b1 & 127), u64::from(b1 & 127)),
@@ -108,13 +108,13 @@ fn part(octets: &[u8]) -> Option<Part<'_>> {
     };
     let mut key = [0; 4];
     if b1 & 128 != 0 {
-        let Some(masked) = octets.get(at..at + 4) else {
+        let Some(masked) = bytes.get(at..at + 4) else {
             return Some(part);
         };
         key.copy_from_slice(masked);
         at += 4;
     }
-    let Some(here) = octets.get(at..) else {
+    let Some(here) = bytes.get(at..) else {
         return Some(part);
     };
     part.headed = true;
@@ -124,7 +124,7 @@ fn part(octets: &[u8]) -> Option<Part<'_>> {
     part.payload = here[..taken]
         .iter()
         .enumerate()
-        .map(|(i, octet)| octet ^ key[i % 4])
+        .map(|(i, byte)| byte ^ key[i % 4])
         .collect();
     part.whole = taken as u64 == part.low;
     part.rest = &here[taken..];
@@ -132,8 +132,8 @@ fn part(octets: &[u8]) -> Option<Part<'_>> {
 }
 
 /// Whether text is bad as far as it goes, or, when it is `whole`, as a whole.
-fn is_bad_text(octets: &[u8], whole: bool) -> bool {
-    std::str::from_utf8(octets).is_err_and(|error| whole || error.error_len().is_some())
+fn is_bad_text(bytes: &[u8], whole: bool) -> bool {
+    std::str::from_utf8(bytes).is_err_and(|error| whole || error.error_len().is_some())
 }
 
 /// 7.4: the codes that stand on the wire.
@@ -142,11 +142,11 @@ fn is_code(code: u16) -> bool {
 }
 
 /// The sentences that the first bad frame breaks.
-fn broken(server: bool, mut octets: &[u8]) -> Vec<Violation> {
+fn broken(server: bool, mut bytes: &[u8]) -> Vec<Violation> {
     let limits = Config::default().limits;
     // The opcode of a message that has begun, and its octets.
     let mut message: Option<(u8, Vec<u8>)> = None;
-    while let Some(part) = part(octets) {
+    while let Some(part) = part(bytes) {
         let mut found = Vec::new();
         let mut check = |breaks: bool, violation| {
             if breaks {
@@ -177,9 +177,7 @@ fn broken(server: bool, mut octets: &[u8]) -> Vec<Violation> {
             };
             check(part.high < short, Violation::LengthNotMinimal);
             check(part.low >> 63 != 0, Violation::LengthTooLarge);
-            let held = message
-                .as_ref()
-                .map_or(0, |(_, octets)| octets.len() as u64);
+            let held = message.as_ref().map_or(0, |(_, bytes)| bytes.len() as u64);
             let large = part.headed && part.low > limits.frame;
             check(large, Violation::FrameTooLarge);
             let large = part.headed && held.saturating_add(part.low) > limits.message;
@@ -206,14 +204,14 @@ fn broken(server: bool, mut octets: &[u8]) -> Vec<Violation> {
         if !found.is_empty() || opcode == 8 || !part.whole {
             return found;
         }
-        octets = part.rest;
+        bytes = part.rest;
     }
     Vec::new()
 }
 
 /// What we make of the octets: messages, and what was wrong.
-fn ours(server: bool, octets: &[u8]) -> (Vec<Got>, Option<Violation>) {
-    let mut all = End::new(server, Config::default(), None).feed(octets);
+fn ours(server: bool, bytes: &[u8]) -> (Vec<Got>, Option<Violation>) {
+    let mut all = End::new(server, Config::default(), None).feed(bytes);
     match all.last() {
         Some(Got::Wrong(violation)) => {
             let violation = *violation;
@@ -225,8 +223,8 @@ fn ours(server: bool, octets: &[u8]) -> (Vec<Got>, Option<Violation>) {
 }
 
 /// Compares what breaks no rule: both say the same, and find no fault.
-pub fn compare_valid(server: bool, octets: &[u8]) -> Result<(), String> {
-    let ((ours, our_fault), (theirs, their_fault)) = (ours(server, octets), theirs(server, octets));
+pub fn compare_valid(server: bool, bytes: &[u8]) -> Result<(), String> {
+    let ((ours, our_fault), (theirs, their_fault)) = (ours(server, bytes), theirs(server, bytes));
     if ours == theirs && our_fault.is_none() && their_fault.is_none() {
         return Ok(());
     }
@@ -240,13 +238,13 @@ pub fn compare_valid(server: bool, octets: &[u8]) -> Result<(), String> {
 /// Where we find a fault, its sentence must be broken, by a third reading. We find it as soon as it is there; tungstenite may
 /// still wait for the rest of the frame, and lets some sentences pass (5.1 and 5.2: a masked frame of a server, a length that
 /// is not minimal; 5.4: a message that begins inside another; 7.4: codes).
-pub fn compare(server: bool, octets: &[u8]) -> Result<(), String> {
-    let ((ours, our_fault), (theirs, their_fault)) = (ours(server, octets), theirs(server, octets));
+pub fn compare(server: bool, bytes: &[u8]) -> Result<(), String> {
+    let ((ours, our_fault), (theirs, their_fault)) = (ours(server, bytes), theirs(server, bytes));
     // tungstenite refuses 1014 and reports codes it does not know; the code alone may differ.
     let same = ours.iter().zip(&theirs).all(|(ours, theirs)| {
         ours == theirs || matches!((ours, theirs), (Got::Close(..), Got::Close(..)))
     });
-    let broken = broken(server, octets);
+    let broken = broken(server, bytes);
     let fine = match (our_fault, &their_fault) {
         (None, None) => ours.len() == theirs.len(),
         (Some(violation), _) => ours.len() <= theirs.len() && broken.contains(&violation),

@@ -52,9 +52,9 @@ struct Sessions(Mutex<BTreeMap<String, (String, u64)>>);
 
 impl Sessions {
     fn open(&self, name: &str, life: u64) -> Option<String> {
-        let mut octets = [0; 16];
-        getrandom::fill(&mut octets).ok()?;
-        let token: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).ok()?;
+        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = milliseconds();
         all.retain(|_, (_, until)| *until > now);

@@ -79,9 +79,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
 
         // Receive whole events.
-        let mut octets = input.get_mut(..filled).unwrap_or_default();
+        let mut bytes = input.get_mut(..filled).unwrap_or_default();
         loop {
-            let step = endpoint.receive(clock.now(), octets, &mut assembly)?;
+            let step = endpoint.receive(clock.now(), bytes, &mut assembly)?;
             let (consumed, event) = (step.consumed, step.event);
             let more = event.is_some();
             let next = match event {
@@ -101,12 +101,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                     None => endpoint.close(clock.now(), Some(CloseCode::NORMAL), "")?,
                 }
             }
-            octets = octets.get_mut(consumed..).unwrap_or_default();
+            bytes = bytes.get_mut(consumed..).unwrap_or_default();
             if !more {
                 break;
             }
         }
-        let left = octets.len();
+        let left = bytes.len();
         input.copy_within(filled - left..filled, 0);
         filled = left;
     }

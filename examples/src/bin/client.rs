@@ -87,7 +87,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn print(message: Message) {
     match message {
         Message::Text(text) => println!("{text}"),
-        Message::Binary(octets) => println!("({} bytes of binary)", octets.len()),
+        Message::Binary(bytes) => println!("({} bytes of binary)", bytes.len()),
     }
 }
 

@@ -238,8 +238,8 @@ impl Peer {
             } else {
                 self.read(room)
             };
-            let octets = buffer.get_mut(..kept.len() + arrived);
-            self.receive(now, octets.unwrap_or_default());
+            let bytes = buffer.get_mut(..kept.len() + arrived);
+            self.receive(now, bytes.unwrap_or_default());
         }
         Turn::Again
     }
@@ -258,10 +258,10 @@ impl Peer {
     }
 
     /// Receives whole events until the peer must first read its output; keeps the rest.
-    fn receive(&mut self, now: Instant, mut octets: &mut [u8]) {
+    fn receive(&mut self, now: Instant, mut bytes: &mut [u8]) {
         let endpoint = &mut self.endpoint;
         while endpoint.wants_input() {
-            let step = match endpoint.receive(now, octets, &mut self.assembly) {
+            let step = match endpoint.receive(now, bytes, &mut self.assembly) {
                 Ok(step) => step,
                 // The answer to the peer, if any, is queued; discard the input.
                 Err(error) => {
@@ -290,13 +290,13 @@ impl Peer {
             if let Err(error) = answered {
                 eprintln!("{error}");
             }
-            octets = octets.get_mut(consumed..).unwrap_or_default();
+            bytes = bytes.get_mut(consumed..).unwrap_or_default();
             if !more {
                 break;
             }
         }
-        self.held = !octets.is_empty() && !endpoint.wants_input();
-        self.kept = octets.into();
+        self.held = !bytes.is_empty() && !endpoint.wants_input();
+        self.kept = bytes.into();
     }
 
     /// Writes queued output, as far as the socket takes it.

@@ -66,7 +66,7 @@ async fn echo<T: Transport>(upgrade: Upgrade<T>, subprotocols: Arc<[String]>) ->
 /// The queue of a connection may hold the longest message.
 fn fanout() -> HubOptions {
     let mut options = HubOptions::default().queue_limits(QueueLimits {
-        octets: 64 << 20,
+        bytes: 64 << 20,
         ..QueueLimits::default()
     });
     options.max_message = 64 << 20;

@@ -39,7 +39,7 @@ async fn count<T: Transport>(upgrade: Upgrade<T>) -> Outcome {
 fn limits(outcome: Beyond) -> ConnectionPolicy {
     ConnectionPolicy::default().traffic(TrafficLimits {
         messages: Some(Rate::per_second(5).burst(10)),
-        octets: Some(Rate::per_second(10_000)),
+        bytes: Some(Rate::per_second(10_000)),
         outcome,
     })
 }

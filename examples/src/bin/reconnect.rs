@@ -89,8 +89,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                     return Ok(());
                 }
                 Next::Message(Ok(Some(Message::Text(text)))) => println!("{text}"),
-                Next::Message(Ok(Some(Message::Binary(octets)))) => {
-                    println!("({} bytes of binary)", octets.len());
+                Next::Message(Ok(Some(Message::Binary(bytes)))) => {
+                    println!("({} bytes of binary)", bytes.len());
                 }
                 Next::Message(Ok(None)) => {
                     return match client.state() {

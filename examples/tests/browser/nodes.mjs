@@ -12,7 +12,7 @@ const [, , url] = process.argv;
 
 // How others differ from the node that is there.
 const OTHERS = {
-  "node-b": (report) => ({ ...report, connections: report.connections + 40, waiting_octets: 1536 }),
+  "node-b": (report) => ({ ...report, connections: report.connections + 40, waiting_bytes: 1536 }),
   "node-c": (report) => ({ ...report, backplane: "down", status: "degraded", closed: { ...report.closed, 1013: 7 } }),
 };
 

@@ -152,7 +152,7 @@ fn history() {
         // ours: history
         let kept = GroupOptions::default().history(HistoryOptions {
             messages: 50,
-            octets: 1 << 20, // of payload; the oldest are dropped first
+            bytes: 1 << 20, // of payload; the oldest are dropped first
             age: Duration::from_secs(3600),
             ..HistoryOptions::default()
         });

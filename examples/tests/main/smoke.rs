@@ -97,7 +97,7 @@ fn the_blocking_client_talks_to_echo_and_to_the_custom_loop() {
             .args(words)
             .output();
         let output = client.unwrap();
-        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (said, told) = (text(&output.stdout), text(&output.stderr));
         (output.status.success(), said, told)
     };

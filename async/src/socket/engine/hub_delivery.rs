@@ -50,21 +50,21 @@ impl<T: Transport> Engine<T> {
         let Some(mailbox) = self.post.as_deref_mut().and_then(HubAttachment::mailbox) else {
             return false;
         };
-        mailbox.hear(self.counts.octets_received);
+        mailbox.hear(self.counts.bytes_received);
         if !mailbox.is_rung(cx.waker()) {
             return false;
         }
-        let mut octets = 0;
+        let mut bytes = 0;
         loop {
             let (more, pulled) = self.pull_some();
-            octets += more;
+            bytes += more;
             if let Some((code, reason)) = pulled.close {
                 self.start_close(Some(code), &reason);
             }
             if !pulled.more {
                 break;
             }
-            if octets >= PULLED {
+            if bytes >= PULLED {
                 cx.waker().wake_by_ref();
                 break;
             }
@@ -73,7 +73,7 @@ impl<T: Transport> Engine<T> {
                 break;
             }
         }
-        octets > 0
+        bytes > 0
     }
 
     /// Reports that there was a turn in which queued messages could not be taken.
@@ -95,12 +95,12 @@ impl<T: Transport> Engine<T> {
         let Some(mut post) = self.post.take() else {
             return (0, Pulled::default());
         };
-        let mut octets = 0;
+        let mut bytes = 0;
         let pulled = match post.mailbox() {
             Some(mailbox) => mailbox.pull(|frame| match frame {
-                None => self.has_room_for_mail() && octets < PULLED,
+                None => self.has_room_for_mail() && bytes < PULLED,
                 Some(frame) => {
-                    octets += frame.len() + 2;
+                    bytes += frame.len() + 2;
                     let send = self.send_message(|connection| connection.send_prepared(frame));
                     debug_assert!(send.is_ok(), "there was room");
                     send.is_ok()
@@ -109,7 +109,7 @@ impl<T: Transport> Engine<T> {
             None => Pulled::default(),
         };
         self.post = Some(post);
-        (octets, pulled)
+        (bytes, pulled)
     }
 
     /// Returns whether a message can be put into the output now. One that is sent in chunks is not interrupted.

@@ -332,7 +332,7 @@ impl<T: Transport> Engine<T> {
             Ok(count) => {
                 let more = u8::try_from(count / LONG_READ).unwrap_or(READS);
                 self.reads = self.reads.saturating_add(more);
-                self.counts.octets_received += count as u64;
+                self.counts.bytes_received += count as u64;
                 self.unread.filled(count);
             }
             Err(error) => {
@@ -366,18 +366,18 @@ impl<T: Transport> Engine<T> {
             None => Got::Nothing,
             Some(Event::Text(_)) if assembled => Got::Message(Message::Text(assembly.take_text())),
             Some(Event::Binary(_)) if assembled => {
-                Got::Message(Message::Binary(assembly.take_octets()))
+                Got::Message(Message::Binary(assembly.take_bytes()))
             }
             Some(Event::Text(text)) => Got::Message(text.into()),
-            Some(Event::Binary(octets)) => Got::Message(octets.into()),
+            Some(Event::Binary(bytes)) => Got::Message(bytes.into()),
             Some(Event::Piece(piece)) => {
                 Got::Piece(piece.payload.to_message(), piece.first, piece.last)
             }
-            Some(Event::Ping(octets)) if self.connection.config().keeps_control_frames() => {
-                Got::Control(Control::Ping(octets.into()))
+            Some(Event::Ping(bytes)) if self.connection.config().keeps_control_frames() => {
+                Got::Control(Control::Ping(bytes.into()))
             }
-            Some(Event::Pong(octets)) if self.connection.config().keeps_control_frames() => {
-                Got::Control(Control::Pong(octets.into()))
+            Some(Event::Pong(bytes)) if self.connection.config().keeps_control_frames() => {
+                Got::Control(Control::Pong(bytes.into()))
             }
             Some(Event::Ping(_) | Event::Pong(_)) => Got::Other,
             Some(Event::Close(close)) => {
@@ -430,9 +430,9 @@ impl<T: Transport> Engine<T> {
             match ready!(self.transport.poll_write(cx, slices)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(count) => {
-                    self.counts.octets_sent += count as u64;
+                    self.counts.bytes_sent += count as u64;
                     let more = u32::try_from(count).unwrap_or(u32::MAX);
-                    self.sent.octets = self.sent.octets.saturating_add(more);
+                    self.sent.bytes = self.sent.bytes.saturating_add(more);
                     self.connection.transmitted(count);
                 }
                 Err(error) => return Poll::Ready(Err(error)),

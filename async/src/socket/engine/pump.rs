@@ -82,9 +82,9 @@ impl<T: Transport> Engine<T> {
     pub(super) fn may_read_ahead(&self) -> bool {
         let most = self.connection.config().limits.read_ahead;
         let unfinished = self.unread.assembly().map_or(0, Assembly::pending_bytes);
-        let held = self.ahead.octets() + unfinished;
+        let held = self.ahead.bytes() + unfinished;
         let room = most.saturating_sub(held) as u64;
-        match self.connection.next_data(self.unread.octets()) {
+        match self.connection.next_data(self.unread.bytes()) {
             Some(length) => length <= room && self.ahead.items() < ITEMS_AHEAD,
             None => room > 0,
         }

@@ -20,9 +20,9 @@ pub struct Counters {
     /// Messages sent.
     pub sent: u64,
     /// Bytes read from the transport, including headers and control frames.
-    pub octets_received: u64,
+    pub bytes_received: u64,
     /// Bytes written to the transport.
-    pub octets_sent: u64,
+    pub bytes_sent: u64,
     /// Received messages that were dropped because they exceeded the rate limits.
     pub dropped: u64,
 }
@@ -32,8 +32,8 @@ pub struct Counters {
 pub(super) struct Counts {
     pub(super) received: u64,
     pub(super) sent: u64,
-    pub(super) octets_received: u64,
-    pub(super) octets_sent: u64,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
 }
 
 /// The part of [`Counts`] that was reported, modulo 2^32: it is reported each turn, in which far less moves.
@@ -41,8 +41,8 @@ pub(super) struct Counts {
 pub(super) struct ReportedCounters {
     received: u32,
     sent: u32,
-    octets_received: u32,
-    octets_sent: u32,
+    bytes_received: u32,
+    bytes_sent: u32,
 }
 
 /// Returns how much a counter grew, and marks that as reported.
@@ -73,14 +73,14 @@ pub(super) struct Traffic {
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     pub(super) messages: u32,
-    pub(super) octets: u32,
+    pub(super) bytes: u32,
 }
 
 /// Maximum number of messages that a handler may send in a row: more than one read brings.
 const MESSAGES: u32 = 8_192;
 
 /// Maximum number of bytes that a handler may send in a row.
-const OCTETS: u32 = 1 << 20;
+const BYTES: u32 = 1 << 20;
 
 /// When and how to close a connection.
 #[derive(Debug)]
@@ -96,8 +96,8 @@ impl<T: Transport> Engine<T> {
         Counters {
             received: self.counts.received,
             sent: self.counts.sent,
-            octets_received: self.counts.octets_received,
-            octets_sent: self.counts.octets_sent,
+            bytes_received: self.counts.bytes_received,
+            bytes_sent: self.counts.bytes_sent,
             dropped: self.traffic().map_or(0, |traffic| traffic.dropped),
         }
     }
@@ -118,8 +118,8 @@ impl<T: Transport> Engine<T> {
         Counters {
             received: grown(&mut told.received, now.received),
             sent: grown(&mut told.sent, now.sent),
-            octets_received: grown(&mut told.octets_received, now.octets_received),
-            octets_sent: grown(&mut told.octets_sent, now.octets_sent),
+            bytes_received: grown(&mut told.bytes_received, now.bytes_received),
+            bytes_sent: grown(&mut told.bytes_sent, now.bytes_sent),
             dropped,
         }
     }
@@ -140,7 +140,7 @@ impl<T: Transport> Engine<T> {
 
     /// Is ready while the handler may go on sending.
     pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.sent.messages < MESSAGES && self.sent.octets < OCTETS {
+        if self.sent.messages < MESSAGES && self.sent.bytes < BYTES {
             return Poll::Ready(());
         }
         self.new_turn();

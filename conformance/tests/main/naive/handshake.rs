@@ -56,7 +56,7 @@ fn server(naive: &mut Naive) -> bool {
     if !naive
         .input
         .first()
-        .is_some_and(|octet| octet.is_ascii_alphabetic() || *octet == b'\r')
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'\r')
         || bare(&naive.input)
     {
         return refuse(naive, "400 Bad Request", None);
@@ -85,14 +85,14 @@ fn server(naive: &mut Naive) -> bool {
 }
 
 /// Whether a line ends in LF alone.
-fn bare(octets: &[u8]) -> bool {
-    let head = Head::read(octets)
-        .and_then(|(_, length)| octets.get(..length))
-        .unwrap_or(octets);
+fn bare(bytes: &[u8]) -> bool {
+    let head = Head::read(bytes)
+        .and_then(|(_, length)| bytes.get(..length))
+        .unwrap_or(bytes);
     let mut before = 0;
-    head.iter().any(|octet| {
-        let bare = *octet == b'\n' && before != b'\r';
-        before = *octet;
+    head.iter().any(|byte| {
+        let bare = *byte == b'\n' && before != b'\r';
+        before = *byte;
         bare
     })
 }
@@ -173,21 +173,20 @@ fn check(naive: &Naive, head: &Head, raw: &[u8]) -> Result<(), Refusal> {
 }
 
 fn fields_are_good(raw: &[u8]) -> bool {
-    let lines: Vec<&[u8]> = raw.split(|octet| *octet == b'\n').collect();
+    let lines: Vec<&[u8]> = raw.split(|byte| *byte == b'\n').collect();
     let fields = lines
         .get(1..lines.len().saturating_sub(2))
         .unwrap_or_default();
     fields.iter().all(|line| {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Some(colon) = line.iter().position(|octet| *octet == b':') else {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
             return false;
         };
         let (name, value) = line.split_at(colon);
-        let token =
-            |octet: &u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(octet);
+        let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
         !name.is_empty()
             && name.iter().all(token)
-            && !value.iter().any(|octet| matches!(octet, 0 | b'\r'))
+            && !value.iter().any(|byte| matches!(byte, 0 | b'\r'))
     })
 }
 

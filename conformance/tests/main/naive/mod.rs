@@ -212,7 +212,7 @@ impl Naive {
             0 => u64::from(b1 & 127),
             _ => digits
                 .iter()
-                .fold(0, |sum, octet| sum << 8 | u64::from(*octet)),
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
         };
         let wasted = match wide {
             2 => left < 126,
@@ -229,8 +229,8 @@ impl Naive {
         let mut key = None;
         let mut length = 2 + wide;
         if b1 & 128 != 0 {
-            let octets = rest.get(length..length + 4)?;
-            key = Some([octets[0], octets[1], octets[2], octets[3]]);
+            let bytes = rest.get(length..length + 4)?;
+            key = Some([bytes[0], bytes[1], bytes[2], bytes[3]]);
             length += 4;
         }
         let header = Arriving {
@@ -482,7 +482,7 @@ impl Naive {
         let Some(inflater) = &mut self.inflater else {
             return Err(1002);
         };
-        if stops && message.payload.first().is_some_and(|octet| octet & 1 == 1) {
+        if stops && message.payload.first().is_some_and(|byte| byte & 1 == 1) {
             return Err(1007);
         }
         if each {
@@ -577,8 +577,8 @@ impl Naive {
 }
 
 impl Subject for Naive {
-    fn receive(&mut self, _: Duration, octets: &[u8]) {
-        self.input.extend_from_slice(octets);
+    fn receive(&mut self, _: Duration, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
         self.go_on();
     }
 

@@ -74,10 +74,10 @@ fn shake(stream: &mut dyn Duplex) {
 }
 
 fn head(stream: &mut dyn Duplex) -> String {
-    let (mut head, mut octet) = (Vec::new(), [0]);
+    let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut octet).unwrap();
-        head.push(octet[0]);
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
     }
     String::from_utf8(head).unwrap()
 }
@@ -274,11 +274,11 @@ fn a_client_that_only_sends_answers_pings_and_notices_a_close() {
             stream.write_all(&frame(0x89, false, b"there?")).unwrap();
             stream.write_all(&frame(0x81, false, b"a text")).unwrap();
             // It closes once it has the pong.
-            let mut octets = Vec::new();
-            while !octets.windows(2).any(|pair| pair == [0x8a, 0x86]) {
+            let mut bytes = Vec::new();
+            while !bytes.windows(2).any(|pair| pair == [0x8a, 0x86]) {
                 let mut some = [0; 1_000];
                 let count = stream.read(&mut some).unwrap();
-                octets.extend_from_slice(&some[..count]);
+                bytes.extend_from_slice(&some[..count]);
             }
             tell.send(()).unwrap();
             stream
@@ -348,10 +348,10 @@ fn a_send_that_is_blocked_notices_a_close() {
 }
 
 /// Answers "go" with so many octets in one message, and then answers what it receives.
-async fn owes(upgrade: Upgrade, octets: usize) -> Result {
+async fn owes(upgrade: Upgrade, bytes: usize) -> Result {
     let mut socket = upgrade.accept().await?;
     socket.receive().await?;
-    socket.send_bytes(vec![7; octets]).await?;
+    socket.send_bytes(vec![7; bytes]).await?;
     while let Some(message) = socket.receive().await? {
         socket.send(message).await?;
     }
@@ -399,10 +399,10 @@ fn a_slow_reader_lives_and_one_that_reads_nothing_is_dropped() {
                 }
             }
             tcp.write_all(&frame(0x81, true, b"still here")).unwrap();
-            let mut octets = [0; 2];
+            let mut bytes = [0; 2];
             loop {
-                tcp.read_exact(&mut octets).unwrap();
-                match octets {
+                tcp.read_exact(&mut bytes).unwrap();
+                match bytes {
                     [0x89, 0] => tcp.write_all(&frame(0x8a, true, b"")).unwrap(),
                     [0x81, 10] => break,
                     other => panic!("{other:?}"),
@@ -436,8 +436,8 @@ async fn attentive(upgrade: Upgrade) -> Result {
     let mut socket = upgrade.accept().await?;
     while let Some(event) = socket.receive_event().await? {
         match event {
-            ws::SocketEvent::Ping(octets) => socket.pong(octets).await?,
-            ws::SocketEvent::Pong(octets) => socket.send_bytes(octets).await?,
+            ws::SocketEvent::Ping(bytes) => socket.pong(bytes).await?,
+            ws::SocketEvent::Pong(bytes) => socket.send_bytes(bytes).await?,
             ws::SocketEvent::Message(message) => socket.send(message).await?,
         }
     }
@@ -485,7 +485,7 @@ fn who_asks_for_control_frames_sees_them_and_the_round_trip_is_known() {
             // The pongs of keepalive come when they come.
             let event = loop {
                 match read.receive_event().await.unwrap() {
-                    Some(Pong(octets)) if octets.is_empty() => {}
+                    Some(Pong(bytes)) if bytes.is_empty() => {}
                     event => break event,
                 }
             };
@@ -500,11 +500,11 @@ fn who_asks_for_control_frames_sees_them_and_the_round_trip_is_known() {
         // A client that comes back by itself has nobody else to answer for it.
         let mut raw = Raw::serve(None, |stream| {
             stream.write_all(&frame(0x89, false, b"there?")).unwrap();
-            let (mut octets, mut some) = (Vec::new(), [0; 100]);
-            while !octets.windows(2).any(|pair| pair == [0x8a, 0x86]) {
+            let (mut bytes, mut some) = (Vec::new(), [0; 100]);
+            while !bytes.windows(2).any(|pair| pair == [0x8a, 0x86]) {
                 let count = stream.read(&mut some).unwrap();
                 assert!(count > 0);
-                octets.extend_from_slice(&some[..count]);
+                bytes.extend_from_slice(&some[..count]);
             }
             stream.write_all(&frame(0x81, false, b"thanks")).unwrap();
         });

@@ -154,9 +154,9 @@ async fn is_small<R: Runtime>(server: &Server, deflate: Deflate) -> Result<(bool
     }
     let (up, down) = relay.counts();
     finish(socket).await?;
-    let is_small = |octets: usize| {
-        assert!(!(3 * LENGTH..TIMES * LENGTH).contains(&octets), "{octets}");
-        octets < 3 * LENGTH
+    let is_small = |bytes: usize| {
+        assert!(!(3 * LENGTH..TIMES * LENGTH).contains(&bytes), "{bytes}");
+        bytes < 3 * LENGTH
     };
     Ok((is_small(up), is_small(down)))
 }

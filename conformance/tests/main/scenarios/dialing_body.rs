@@ -166,9 +166,9 @@ async fn serves(tls: Option<Arc<ServerConfig>>) -> (Door, SocketAddr) {
 async fn is_echoed(url: &str, dial: ConnectOptions) -> Result<(), Error> {
     let mut socket = ws::connect(url, dial).await?;
     for size in [0, 1_000, 300_000] {
-        let octets = vec![7; size];
-        socket.send_bytes(octets.clone()).await?;
-        assert_eq!(socket.receive_bytes().await?, Some(octets));
+        let bytes = vec![7; size];
+        socket.send_bytes(bytes.clone()).await?;
+        assert_eq!(socket.receive_bytes().await?, Some(bytes));
     }
     let closed = socket.close(1000, "").await?;
     assert!(closed.is_some_and(|closed| closed.clean));

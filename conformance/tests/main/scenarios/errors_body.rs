@@ -225,12 +225,12 @@ fn what_the_peer_does_is_no_failure_of_the_application() {
         let (url, handle) = start(router).await;
         let kind = "expected text, received binary".to_string();
         let json = "the message is not the JSON that was expected".to_string();
-        let octets = || Some(Message::Binary(b"octets".into()));
+        let bytes = || Some(Message::Binary(b"octets".into()));
         let text = || Some(Message::from("{"));
         for (path, message, want) in [
-            ("listens/plain", octets(), (1003, kind.clone())),
-            ("listens/anyhow", octets(), (1003, kind.clone())),
-            ("listens/context", octets(), (1003, kind)),
+            ("listens/plain", bytes(), (1003, kind.clone())),
+            ("listens/anyhow", bytes(), (1003, kind.clone())),
+            ("listens/context", bytes(), (1003, kind)),
             ("listens/json", text(), (1007, json.clone())),
             ("listens/parse", text(), (1007, json.clone())),
             ("listens/anyhow-json", text(), (1007, json.clone())),

@@ -184,7 +184,7 @@ fn threads_have_a_node_each_and_all_members_see_one_order() {
 #[test]
 fn a_peer_that_does_not_read_is_closed_and_the_others_lose_nothing() {
     let budget = QueueLimits {
-        octets: 1 << 20,
+        bytes: 1 << 20,
         ..QueueLimits::default()
     };
     let hub = Hub::with_options(HubOptions::default().queue_limits(budget));
@@ -371,7 +371,7 @@ fn joining_leaving_and_publishing_at_once_leaves_nothing_behind() {
         until("nobody is left", || hub.metrics().hub.gauges.channels == 0).await;
         let metrics = hub.metrics().hub;
         assert!(metrics.adds_up(), "{metrics:?}");
-        assert_eq!((metrics.gauges.groups, metrics.gauges.held_octets), (0, 0));
+        assert_eq!((metrics.gauges.groups, metrics.gauges.held_bytes), (0, 0));
         assert_eq!(metrics.counters.joins, metrics.counters.leaves);
     });
 }

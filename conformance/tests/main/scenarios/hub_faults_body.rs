@@ -298,7 +298,7 @@ fn ten_thousand_messages_at_once_close_nobody_on_several_threads() {
 #[test]
 fn who_does_not_read_is_closed_within_the_limits_and_holds_up_nobody() {
     let options = HubOptions::default().queue_limits(QueueLimits {
-        octets: 256 << 10,
+        bytes: 256 << 10,
         ..QueueLimits::default()
     });
     let hub = Hub::with_options(options);
@@ -312,7 +312,7 @@ fn who_does_not_read_is_closed_within_the_limits_and_holds_up_nobody() {
             hub.publish("lobby", long.as_str()).await.unwrap();
             assert_eq!(text(&mut ada).await.len(), long.len());
             sent += 1;
-            let held = hub.metrics().hub.gauges.waiting_octets;
+            let held = hub.metrics().hub.gauges.waiting_bytes;
             assert!(held <= (256 << 10) + 2 * long.len(), "{held} octets wait");
             assert!(sent < 100_000, "nobody is called slow");
         }

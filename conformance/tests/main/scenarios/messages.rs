@@ -77,14 +77,14 @@ fn pieces_out<R: Runtime>(side: Side) {
         assert_eq!(socket.receive_text().await?, Some(string));
 
         // Large pieces, with an empty one among them.
-        let octets = noise(70_000);
+        let bytes = noise(70_000);
         let mut writer = socket.send_stream(MessageKind::Binary);
-        for piece in [octets.as_slice(), &[], &octets] {
+        for piece in [bytes.as_slice(), &[], &bytes] {
             writer.write(piece).await?;
         }
         writer.finish().await?;
         let echo = socket.receive_bytes().await?;
-        assert!(echo == Some(octets.repeat(2)), "another message came back");
+        assert!(echo == Some(bytes.repeat(2)), "another message came back");
 
         // No piece at all.
         socket.send_stream(MessageKind::Text).finish().await?;
@@ -106,15 +106,15 @@ fn pieces_in<R: Runtime>(side: Side) {
             (MessageKind::Text, b"one two three".to_vec())
         );
         // A large one, unfragmented, arrives in pieces too.
-        let octets = noise(1 << 20);
-        socket.send_bytes(octets.as_slice()).await?;
+        let bytes = noise(1 << 20);
+        socket.send_bytes(bytes.as_slice()).await?;
         let (kind, all) = pieces(&mut socket).await?;
         assert!(
-            kind == MessageKind::Binary && all == octets,
+            kind == MessageKind::Binary && all == bytes,
             "another message"
         );
         // A reader that is dropped leaves its message, not the next.
-        socket.send_bytes(octets).await?;
+        socket.send_bytes(bytes).await?;
         let reader = socket.receive_stream().await?;
         assert_eq!(
             reader.map(|reader| reader.kind()),
@@ -143,8 +143,8 @@ fn pings<R: Runtime>(side: Side) {
         // The server says so once our automatic pong has come.
         let mut socket = R::connect(&server.url("/ping"), ConnectOptions::default()).await?;
         assert_eq!(socket.receive_text().await?.as_deref(), Some("pong ok"));
-        for octets in [vec![], b"payload".to_vec(), noise(125)] {
-            socket.ping(octets).await?;
+        for bytes in [vec![], b"payload".to_vec(), noise(125)] {
+            socket.ping(bytes).await?;
             echo(&mut socket, "still here").await?;
         }
         assert!(socket.ping(noise(126)).await.is_err());
@@ -200,16 +200,16 @@ fn prepared<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
         let mut socket = R::connect(&server.url("/"), ConnectOptions::default()).await?;
         for size in [0, 126, 70_000] {
-            let (string, octets) = (words(size), noise(size));
+            let (string, bytes) = (words(size), noise(size));
             let both = [
                 PreparedMessage::new(string.as_str()),
-                PreparedMessage::new(octets.as_slice()),
+                PreparedMessage::new(bytes.as_slice()),
             ];
             for prepared in &both {
                 socket.send_prepared(prepared).await?;
             }
             assert!(socket.receive_text().await? == Some(string));
-            assert!(socket.receive_bytes().await? == Some(octets));
+            assert!(socket.receive_bytes().await? == Some(bytes));
         }
         finish(socket).await
     });

@@ -143,12 +143,12 @@ fn a_proxy_tells_the_address_before_tls_and_http() {
             assert_eq!(client, "Some(203.0.113.7:5000) false");
         }
         // With garbage, or with no header at all, it ends; nothing is answered.
-        for octets in [
+        for bytes in [
             &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
             b"PROXY TCP4 x\r\n",
         ] {
             let mut tcp = runtime::Tcp::connect(addresses[0]).await.unwrap();
-            runtime::write(&mut tcp, octets).await;
+            runtime::write(&mut tcp, bytes).await;
             assert!(runtime::read_to_end(&mut tcp).await.is_empty());
         }
         // Behind it, TLS goes on as ever: a relay writes the header, and then passes on.

@@ -23,7 +23,7 @@ pub fn noise(length: usize) -> Vec<u8> {
         state ^= state << 17;
         state.to_le_bytes()
     };
-    let mut octets: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| next()).collect();
-    octets.truncate(length);
-    octets
+    let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| next()).collect();
+    bytes.truncate(length);
+    bytes
 }

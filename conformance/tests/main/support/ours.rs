@@ -136,7 +136,7 @@ async fn echo_shared<T: Transport>(mut socket: WebSocket<T>) -> Result {
         };
         let prepared = match &message {
             Message::Text(text) => PreparedMessage::new(text.as_str()),
-            Message::Binary(octets) => PreparedMessage::new(octets.as_slice()),
+            Message::Binary(bytes) => PreparedMessage::new(bytes.as_slice()),
         };
         match turn % 8 {
             1 | 5 | 6 => {
@@ -154,8 +154,8 @@ async fn echo_shared<T: Transport>(mut socket: WebSocket<T>) -> Result {
                         writer.write(one).await?;
                         writer.write(two).await?;
                     }
-                    Message::Binary(octets) => {
-                        let (one, two) = octets.split_at(third);
+                    Message::Binary(bytes) => {
+                        let (one, two) = bytes.split_at(third);
                         writer.write(one).await?;
                         writer.write(two).await?;
                     }

@@ -41,10 +41,10 @@ impl<'b> From<Received<'b>> for Event<'b> {
     fn from(event: Received<'b>) -> Self {
         match event {
             Received::Text(text) => Self::Text(text),
-            Received::Binary(octets) => Self::Binary(octets),
+            Received::Binary(bytes) => Self::Binary(bytes),
             Received::Piece(piece) => Self::Piece(piece),
-            Received::Ping(octets) => Self::Ping(octets),
-            Received::Pong(octets) => Self::Pong(octets),
+            Received::Ping(bytes) => Self::Ping(bytes),
+            Received::Pong(bytes) => Self::Pong(bytes),
             Received::Close(close) => Self::Close(close),
         }
     }

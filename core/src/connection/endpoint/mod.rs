@@ -55,18 +55,18 @@ use crate::time::Instant;
 /// let mut client = Endpoint::client(config, &url, ClientOptions::default(), seed, now)?;
 /// let (mut at_server, mut at_client) = (Assembly::default(), Assembly::default());
 ///
-/// let mut octets = client.take_output(Vec::new());
-/// let step = server.receive(now, &mut octets, &mut at_server)?;
+/// let mut bytes = client.take_output(Vec::new());
+/// let step = server.receive(now, &mut bytes, &mut at_server)?;
 /// let Some(Event::Request(request)) = step.event else { panic!("a request") };
 /// assert_eq!(request.path(), "/chat");
 /// server.accept(now, &request, AcceptOptions::default())?;
 /// server.send("Hello")?;
 ///
-/// let mut octets = server.take_output(Vec::new());
-/// let step = client.receive(now, &mut octets, &mut at_client)?;
+/// let mut bytes = server.take_output(Vec::new());
+/// let step = client.receive(now, &mut bytes, &mut at_client)?;
 /// assert!(matches!(step.event, Some(Event::Open(_))));
 /// let consumed = step.consumed;
-/// let step = client.receive(now, &mut octets[consumed..], &mut at_client)?;
+/// let step = client.receive(now, &mut bytes[consumed..], &mut at_client)?;
 /// assert_eq!(step.event, Some(Event::Text("Hello")));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -182,10 +182,10 @@ impl Endpoint {
         let Stage::Deciding { config, .. } = &self.stage else {
             return Err(self.undecidable());
         };
-        let mut octets = Vec::new();
-        response.write(&mut octets)?;
+        let mut bytes = Vec::new();
+        response.write(&mut bytes)?;
         self.stage = Stage::Refusing {
-            output: Output::of(octets),
+            output: Output::of(bytes),
             until: now + config.timeouts.close,
         };
         Ok(())
@@ -319,11 +319,11 @@ impl Endpoint {
 
     /// Refuses an invalid request, or one that arrived or was decided on too late.
     fn turn_away(&mut self, refusal: Refusal, until: Instant) {
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         // We choose it, and it is always valid; otherwise the connection would end without an answer.
-        let _ = refusal.response().write(&mut octets);
+        let _ = refusal.response().write(&mut bytes);
         self.stage = Stage::Refusing {
-            output: Output::of(octets),
+            output: Output::of(bytes),
             until,
         };
     }

@@ -55,29 +55,29 @@ impl Deflater {
     }
 
     /// Appends a whole message, compressed.
-    pub(crate) fn message(&mut self, octets: &[u8], out: &mut Vec<u8>) {
-        self.part(octets, true, out);
+    pub(crate) fn message(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        self.part(bytes, true, out);
     }
 
     /// Appends a part of a message, in a form that the peer can inflate completely. With `last` the tail is removed (7.2.1).
-    pub(crate) fn part(&mut self, mut octets: &[u8], last: bool, out: &mut Vec<u8>) {
+    pub(crate) fn part(&mut self, mut bytes: &[u8], last: bool, out: &mut Vec<u8>) {
         let start = out.len();
         let Some(compress) = &mut self.compress else {
             return;
         };
         loop {
             // Reserve room for the rest, and always for the end of a block.
-            let (filled, room) = (out.len(), (octets.len() / 2).clamp(64, PART));
+            let (filled, room) = (out.len(), (bytes.len() / 2).clamp(64, PART));
             out.resize(filled + room, 0);
             let (taken_before, made_before) = (compress.total_in(), compress.total_out());
             let free = out.get_mut(filled..).unwrap_or_default();
             // An error is impossible: the stream is never finished, and its state is sound.
-            let _ = compress.compress(octets, free, DeflateFlush::SyncFlush);
+            let _ = compress.compress(bytes, free, DeflateFlush::SyncFlush);
             let taken = (compress.total_in() - taken_before) as usize;
             let made = (compress.total_out() - made_before) as usize;
             out.truncate(filled + made);
-            octets = octets.get(taken..).unwrap_or_default();
-            if octets.is_empty() && made < room {
+            bytes = bytes.get(taken..).unwrap_or_default();
+            if bytes.is_empty() && made < room {
                 break;
             }
         }
@@ -157,13 +157,13 @@ impl Inflater {
     /// With `last` the tail is appended (7.2.2), and the data must end there.
     pub(crate) fn part(
         &mut self,
-        octets: &[u8],
+        bytes: &[u8],
         last: bool,
         mut sink: impl FnMut(&[u8]) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
         let mut room = [0; PART];
-        self.begun |= !octets.is_empty();
-        self.run(octets, &mut room, &mut sink)?;
+        self.begun |= !bytes.is_empty();
+        self.run(bytes, &mut room, &mut sink)?;
         if last {
             if core::mem::take(&mut self.begun) {
                 self.end(&mut room)?;
@@ -198,11 +198,11 @@ impl Inflater {
     }
 
     /// Inflates data that must be consumed completely and produce no output.
-    fn say_nothing(&mut self, octets: &[u8], room: &mut [u8]) -> Result<(), Violation> {
-        let (taken, made, status) = self.step(octets, room);
+    fn say_nothing(&mut self, bytes: &[u8], room: &mut [u8]) -> Result<(), Violation> {
+        let (taken, made, status) = self.step(bytes, room);
         let status = status.map_err(|_| Violation::DeflateInvalid)?;
         self.ended = matches!(status, Status::StreamEnd);
-        if taken == octets.len() && made == 0 {
+        if taken == bytes.len() && made == 0 {
             Ok(())
         } else {
             Err(Violation::DeflateInvalid)
@@ -212,14 +212,14 @@ impl Inflater {
     /// The number of bytes consumed and produced.
     fn step(
         &mut self,
-        octets: &[u8],
+        bytes: &[u8],
         room: &mut [u8],
     ) -> (usize, usize, Result<Status, InflateError>) {
         let Some(decompress) = &mut self.decompress else {
-            return (octets.len(), 0, Ok(Status::Ok));
+            return (bytes.len(), 0, Ok(Status::Ok));
         };
         let (in_before, out_before) = (decompress.total_in(), decompress.total_out());
-        let status = decompress.decompress(octets, room, InflateFlush::SyncFlush);
+        let status = decompress.decompress(bytes, room, InflateFlush::SyncFlush);
         let taken = (decompress.total_in() - in_before) as usize;
         let made = (decompress.total_out() - out_before) as usize;
         (taken, made, status)
@@ -227,7 +227,7 @@ impl Inflater {
 
     fn run(
         &mut self,
-        mut octets: &[u8],
+        mut bytes: &[u8],
         room: &mut [u8],
         sink: &mut impl FnMut(&[u8]) -> Result<(), Violation>,
     ) -> Result<(), Violation> {
@@ -235,13 +235,13 @@ impl Inflater {
             if self.ended {
                 // 7.2.3.4: a block with BFINAL set ends a zlib stream, but not the message: go on with a new stream. Its
                 // window is empty: a later reference to data before the final block fails as corrupt.
-                if octets.is_empty() {
+                if bytes.is_empty() {
                     return Ok(());
                 }
                 self.reset();
             }
-            let (taken, made, status) = self.step(octets, room);
-            octets = octets.get(taken..).unwrap_or_default();
+            let (taken, made, status) = self.step(bytes, room);
+            bytes = bytes.get(taken..).unwrap_or_default();
             let fresh = room.get(..made).unwrap_or_default();
             if !fresh.is_empty() {
                 // Also pass on the data before the corruption: chunking must not decide which fault is found first.
@@ -249,7 +249,7 @@ impl Inflater {
             }
             match status.map_err(|_| Violation::DeflateInvalid)? {
                 Status::StreamEnd => self.ended = true,
-                Status::Ok | Status::BufError if octets.is_empty() && made < PART => return Ok(()),
+                Status::Ok | Status::BufError if bytes.is_empty() && made < PART => return Ok(()),
                 Status::Ok | Status::BufError if taken == 0 && made == 0 => {
                     return Err(Violation::DeflateInvalid);
                 }
@@ -353,9 +353,9 @@ mod pool {
 mod tests {
     use super::*;
 
-    fn inflate(inflater: &mut Inflater, octets: &[u8], step: usize) -> Result<Vec<u8>, Violation> {
+    fn inflate(inflater: &mut Inflater, bytes: &[u8], step: usize) -> Result<Vec<u8>, Violation> {
         let mut all = Vec::new();
-        let mut parts = octets.chunks(step).peekable();
+        let mut parts = bytes.chunks(step).peekable();
         while let Some(part) = parts.next() {
             inflater.part(part, parts.peek().is_none(), |fresh| {
                 all.extend_from_slice(fresh);
@@ -379,10 +379,10 @@ mod tests {
                 b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",
             ),
         ];
-        for (name, octets) in cases {
-            for step in 1..=octets.len() {
+        for (name, bytes) in cases {
+            for step in 1..=bytes.len() {
                 assert_eq!(
-                    inflate(&mut Inflater::new(15, true), octets, step).as_deref(),
+                    inflate(&mut Inflater::new(15, true), bytes, step).as_deref(),
                     Ok(b"Hello".as_slice()),
                     "{name} by {step}"
                 );
@@ -424,20 +424,20 @@ mod tests {
 
     #[test]
     fn every_window_round_trips_and_keeps_its_distance() {
-        let octets: Vec<u8> = (0..200_000u32)
+        let bytes: Vec<u8> = (0..200_000u32)
             .map(|i| (i.wrapping_mul(i) >> 7) as u8 & 0x1f)
             .collect();
         for bits in 9..=15 {
             let (mut deflater, mut inflater) = (Deflater::new(6, bits), Inflater::new(bits, true));
             for _ in 0..3 {
                 let mut out = Vec::new();
-                for (at, part) in octets.chunks(7_001).enumerate() {
-                    deflater.part(part, at == octets.len() / 7_001, &mut out);
+                for (at, part) in bytes.chunks(7_001).enumerate() {
+                    deflater.part(part, at == bytes.len() / 7_001, &mut out);
                 }
                 // An inflater with exactly that window would fail on a distance beyond it.
                 assert_eq!(
                     inflate(&mut inflater, &out, 5_003).as_deref(),
-                    Ok(octets.as_slice()),
+                    Ok(bytes.as_slice()),
                     "{bits} bits"
                 );
             }
@@ -466,13 +466,13 @@ mod tests {
     }
 
     /// Inflates a message, with and without context takeover; with it, another message follows.
-    fn check(octets: &[u8]) -> Result<Vec<u8>, Violation> {
+    fn check(bytes: &[u8]) -> Result<Vec<u8>, Violation> {
         let (mut keeping, mut other) = (Inflater::new(15, true), Inflater::new(15, false));
-        let kept = inflate(&mut keeping, octets, octets.len().max(1));
-        assert_eq!(inflate(&mut other, octets, 1), kept, "{octets:x?}");
+        let kept = inflate(&mut keeping, bytes, bytes.len().max(1));
+        assert_eq!(inflate(&mut other, bytes, 1), kept, "{bytes:x?}");
         if kept.is_ok() {
             let next = inflate(&mut keeping, b"\xf2\x48\xcd\xc9\xc9\x07\x00", 9);
-            assert_eq!(next.as_deref(), Ok(&b"Hello"[..]), "{octets:x?}");
+            assert_eq!(next.as_deref(), Ok(&b"Hello"[..]), "{bytes:x?}");
         }
         kept
     }
@@ -493,10 +493,10 @@ mod tests {
                 b"Hello",
             ),
         ];
-        for (octets, want) in whole {
-            assert_eq!(check(octets).as_deref(), Ok(want), "{octets:x?}");
+        for (bytes, want) in whole {
+            assert_eq!(check(bytes).as_deref(), Ok(want), "{bytes:x?}");
         }
-        for octets in [
+        for bytes in [
             &b"\xf2\x48\xcd"[..],
             b"\xf3\x48\xcd",
             b"\xf2",
@@ -506,7 +506,7 @@ mod tests {
             // The tail was not removed.
             b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff",
         ] {
-            assert_eq!(check(octets), Err(Violation::DeflateInvalid), "{octets:x?}");
+            assert_eq!(check(bytes), Err(Violation::DeflateInvalid), "{bytes:x?}");
         }
     }
 
@@ -518,20 +518,20 @@ mod tests {
         ];
         let mut fields = alloc::vec![(0, 1), (2, 2), (29, 5), (29, 5), (15, 4)];
         fields.extend(order.map(|symbol| (if (10..16).contains(&symbol) { 5 } else { 4 }, 3)));
-        let (mut octets, mut bits) = (Vec::new(), 0_usize);
+        let (mut bytes, mut bits) = (Vec::new(), 0_usize);
         for (value, width) in fields {
             for bit in 0..width {
                 if bits.is_multiple_of(8) {
-                    octets.push(0);
+                    bytes.push(0);
                 }
-                *octets.last_mut().unwrap() |= ((value >> bit & 1) as u8) << (bits % 8);
+                *bytes.last_mut().unwrap() |= ((value >> bit & 1) as u8) << (bits % 8);
                 bits += 1;
             }
         }
         for keeps in [true, false] {
             let mut inflater = Inflater::new(15, keeps);
-            let got = inflater.part(&octets, true, |_| Ok(()));
-            assert_eq!(got, Err(Violation::DeflateInvalid), "{octets:x?}");
+            let got = inflater.part(&bytes, true, |_| Ok(()));
+            assert_eq!(got, Err(Violation::DeflateInvalid), "{bytes:x?}");
         }
     }
 
@@ -543,14 +543,14 @@ mod tests {
             (6, 3_000, 0x07),
             (9, 9_000, 0x3f),
         ] {
-            let octets: Vec<u8> = (0..length as u32)
+            let bytes: Vec<u8> = (0..length as u32)
                 .map(|i| (i.wrapping_mul(i) >> 7) as u8 & mask)
                 .collect();
             let mut out = Vec::new();
-            Deflater::new(level, 15).message(&octets, &mut out);
-            assert_eq!(check(&out), Ok(octets));
+            Deflater::new(level, 15).message(&bytes, &mut out);
+            assert_eq!(check(&out), Ok(bytes));
             for cut in 1..out.len() {
-                let got = check(&out[..cut]).map(|octets| octets.len());
+                let got = check(&out[..cut]).map(|bytes| bytes.len());
                 assert_eq!(
                     got,
                     Err(Violation::DeflateInvalid),

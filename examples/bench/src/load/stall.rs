@@ -20,11 +20,11 @@ pub(super) fn held(connections: &[TcpStream]) -> Result<usize> {
     let table = fs::read_to_string("/proc/net/tcp")?;
     for line in table.lines().skip(1) {
         let row = parse(line).context("a line of /proc/net/tcp has another form")?;
-        if let Some(octets) = held.get_mut(&(row.local, row.remote)) {
-            *octets += row.unread;
+        if let Some(bytes) = held.get_mut(&(row.local, row.remote)) {
+            *bytes += row.unread;
         }
-        if let Some(octets) = held.get_mut(&(row.remote, row.local)) {
-            *octets += row.unsent;
+        if let Some(bytes) = held.get_mut(&(row.remote, row.local)) {
+            *bytes += row.unsent;
         }
     }
     Ok(held.into_values().max().unwrap_or(0))

@@ -76,7 +76,7 @@ fn masked_frame(kind: Kind, message: &[u8], rng: &mut Rng) -> Vec<u8> {
         message
             .iter()
             .zip(mask.iter().cycle())
-            .map(|(octet, mask)| octet ^ mask),
+            .map(|(byte, mask)| byte ^ mask),
     );
     frame
 }
