@@ -23,7 +23,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "what was asked over the last connection counts as asked",
         file: "mod.rs",
-        right: "self.flights.clear();",
+        right: "self.traffic.flights.clear();",
         wrong: "",
     },
     Fault {
@@ -146,6 +146,7 @@ impl Copy {
         let root = own.parent().unwrap();
         for (name, tests) in [
             ("core", &["simulation"][..]),
+            ("async", &[]),
             ("adapter-redis", &["simulation", "memory"]),
         ] {
             let (from, to) = (root.join(name), copy.0.join(name));
@@ -161,6 +162,14 @@ impl Copy {
         let (_, lints) = rest.split_once("[lints]").unwrap();
         let manifest = format!("{before}[lints]{lints}");
         fs::write(copy.0.join("core/Cargo.toml"), manifest).unwrap();
+        let manifest = fs::read_to_string(root.join("async/Cargo.toml")).unwrap();
+        let (before, rest) = manifest.split_once("[[test]]").unwrap();
+        let (_, lints) = rest.split_once("[lints]").unwrap();
+        fs::write(
+            copy.0.join("async/Cargo.toml"),
+            format!("{before}[lints]{lints}"),
+        )
+        .unwrap();
         let manifest = fs::read_to_string(own.join("Cargo.toml")).unwrap();
         let (before, rest) = manifest.split_once("[dev-dependencies]").unwrap();
         let (_, lints) = rest.split_once("[lints]").unwrap();
@@ -174,7 +183,7 @@ impl Copy {
         let (rest, _) = rest.split_once("[profile.").unwrap();
         // All of it is slow without any optimization, and slow to build with much.
         let manifest = format!(
-            "{before}members = [\"core\", \"adapter-redis\"]\n[workspace.package]{rest}[profile.dev]\nopt-level = 1\ndebug = 0\n"
+            "{before}members = [\"core\", \"async\", \"adapter-redis\"]\n[workspace.package]{rest}[profile.dev]\nopt-level = 1\ndebug = 0\n"
         );
         fs::write(copy.0.join("Cargo.toml"), manifest).unwrap();
         fs::copy(root.join("Cargo.lock"), copy.0.join("Cargo.lock")).unwrap();

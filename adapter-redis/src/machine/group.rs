@@ -71,7 +71,7 @@ impl Machine {
     /// published.
     pub(super) fn forget_wants(&mut self, now: Instant) -> usize {
         // Nodes that wanted a group before have had time to ask for it again.
-        let is_settled = now.since(self.up_since) >= REMEMBERED;
+        let is_settled = now.since(self.link.up_since) >= REMEMBERED;
         let mut waiting = 0;
         self.groups.retain(|_, group| {
             let queue = core::mem::take(&mut group.lane).queue;
@@ -96,7 +96,7 @@ impl Machine {
             node.listens = false;
             node.lane = SerialQueue::default();
         }
-        self.filters = Filters::default();
+        self.watchers.filters = Filters::default();
         waiting
     }
 

@@ -68,8 +68,8 @@ impl Machine {
     }
 
     pub(super) fn watch(&mut self, now: Instant, id: NodeId, filter: Filter) {
-        let is_first = self.filters.is_empty();
-        self.filters.insert(&filter, id);
+        let is_first = self.watchers.filters.is_empty();
+        self.watchers.filters.insert(&filter, id);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.watched.insert(filter);
         }
@@ -87,11 +87,11 @@ impl Machine {
     }
 
     pub(super) fn unwatch(&mut self, id: NodeId, filter: &Filter) {
-        self.filters.remove(filter, &id);
+        self.watchers.filters.remove(filter, &id);
         if let Some(node) = self.nodes.get_mut(&id) {
             node.watched.remove(filter);
         }
-        if self.filters.is_empty() {
+        if self.watchers.filters.is_empty() {
             self.want(&Channel::Watch, false);
         }
     }
@@ -110,8 +110,8 @@ impl Machine {
 
     /// Some node watches filters. Beats that are in flight do not know it.
     pub(super) fn somebody_watches(&mut self, now: Instant) {
-        self.watched = true;
-        self.watched_until = now + self.lease();
+        self.watchers.watched = true;
+        self.watchers.watched_until = now + self.lease();
     }
 
     /// After an outage, or when it was given up, a node gets a new seat, so that clearing the old one cannot affect it.
@@ -129,7 +129,7 @@ impl Machine {
         node.present.clear();
         node.registered.clear();
         let waiting = core::mem::take(&mut node.waiting);
-        self.steps -= node.lane.queue.len();
+        self.traffic.steps -= node.lane.queue.len();
         node.lane = SerialQueue::default();
         self.wait_no_more(waiting);
     }
@@ -283,7 +283,7 @@ impl Machine {
     fn push_node_op(&mut self, id: NodeId, op: NodeOp) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.lane.queue.push_back(op);
-            self.steps += 1;
+            self.traffic.steps += 1;
             self.pump_node(id);
         }
     }
@@ -325,7 +325,7 @@ impl Machine {
         op: NodeOp,
         result: Result<Reply, Failure>,
     ) {
-        self.steps -= 1;
+        self.traffic.steps -= 1;
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -335,7 +335,7 @@ impl Machine {
         }
         let Ok(reply) = result else {
             if !matches!(op, NodeOp::Beat) {
-                self.steps += 1;
+                self.traffic.steps += 1;
                 node.lane.queue.push_front(op);
             }
             self.due.insert((now + AGAIN, Due::Node(id)));
@@ -356,7 +356,7 @@ impl Machine {
                 },
             ) => {
                 self.set_clock(now, time);
-                self.watched = watched || now < self.watched_until;
+                self.watchers.watched = watched || now < self.watchers.watched_until;
                 for dead in dead {
                     self.metrics.swept += 1;
                     self.begin_sweep(dead);
@@ -422,11 +422,11 @@ impl Machine {
         let Some(node) = self.nodes.remove(&id) else {
             return;
         };
-        self.steps -= node.lane.queue.len();
+        self.traffic.steps -= node.lane.queue.len();
         for filter in &node.watched {
-            self.filters.remove(filter, &id);
+            self.watchers.filters.remove(filter, &id);
         }
-        if self.filters.is_empty() {
+        if self.watchers.filters.is_empty() {
             self.want(&Channel::Watch, false);
         }
         let groups: Vec<Name> = self.groups.keys().cloned().collect();

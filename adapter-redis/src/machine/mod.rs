@@ -57,6 +57,24 @@ pub struct Machine {
     options: Arc<HubOptions>,
     /// The source of epochs.
     epochs: Jitter,
+    link: LinkState,
+    nodes: BTreeMap<NodeId, Node>,
+    groups: BTreeMap<Name, Group>,
+    /// Steps for nodes of other processes.
+    posts: BTreeMap<NodeId, SerialQueue<Vec<u8>>>,
+    channels: BTreeMap<Channel, Subscription>,
+    sweeps: BTreeMap<Incarnation, Sweep>,
+    watchers: Watchers,
+    windows: u16,
+    traffic: Traffic,
+    events: VecDeque<(NodeId, Event)>,
+    due: BTreeSet<(Instant, Due)>,
+    metrics: Metrics,
+}
+
+/// The connection to Redis, and its clock.
+#[derive(Debug)]
+struct LinkState {
     /// The time of the last call.
     now: Instant,
     is_up: bool,
@@ -64,28 +82,28 @@ pub struct Machine {
     up_since: Instant,
     /// How far the clock of Redis is ahead of ours, in microseconds.
     skew: i128,
-    nodes: BTreeMap<NodeId, Node>,
-    groups: BTreeMap<Name, Group>,
-    /// Steps for nodes of other processes.
-    posts: BTreeMap<NodeId, SerialQueue<Vec<u8>>>,
+}
+
+/// Filters that nodes of this process watch, and whether any node does.
+#[derive(Debug)]
+struct Watchers {
     filters: Filters<NodeId>,
-    channels: BTreeMap<Channel, Subscription>,
-    sweeps: BTreeMap<Incarnation, Sweep>,
     /// Whether any node watches filters, as far as known.
     watched: bool,
     /// Until this time, beats do not change that.
     watched_until: Instant,
-    windows: u16,
+}
+
+/// Requests that wait or are in flight.
+#[derive(Debug)]
+struct Traffic {
     flights: BTreeMap<RequestId, InFlight>,
     requests: VecDeque<(RequestId, Request)>,
-    events: VecDeque<(NodeId, Event)>,
-    due: BTreeSet<(Instant, Due)>,
     next_id: RequestId,
     /// Number of steps that wait or are in flight.
     steps: usize,
     /// Number of message bytes that wait or are in flight.
     bytes: usize,
-    metrics: Metrics,
 }
 
 /// A request in flight.
@@ -119,26 +137,32 @@ impl Machine {
         Self {
             options,
             epochs: seed.jitter(),
-            now: Instant::ZERO,
-            is_up: false,
-            up_since: Instant::ZERO,
-            skew: 0,
+            link: LinkState {
+                now: Instant::ZERO,
+                is_up: false,
+                up_since: Instant::ZERO,
+                skew: 0,
+            },
             nodes: BTreeMap::new(),
             groups: BTreeMap::new(),
             posts: BTreeMap::new(),
-            filters: Filters::default(),
             channels: BTreeMap::new(),
             sweeps: BTreeMap::new(),
-            watched: true,
-            watched_until: Instant::ZERO,
+            watchers: Watchers {
+                filters: Filters::default(),
+                watched: true,
+                watched_until: Instant::ZERO,
+            },
             windows: 0,
-            flights: BTreeMap::new(),
-            requests: VecDeque::new(),
+            traffic: Traffic {
+                flights: BTreeMap::new(),
+                requests: VecDeque::new(),
+                next_id: 0,
+                steps: 0,
+                bytes: 0,
+            },
             events: VecDeque::new(),
             due: BTreeSet::new(),
-            next_id: 0,
-            steps: 0,
-            bytes: 0,
             metrics: Metrics::default(),
         }
     }
@@ -150,17 +174,17 @@ impl Machine {
 
     /// Returns whether no more commands should be taken until some of the waiting steps are done.
     pub const fn is_crowded(&self) -> bool {
-        self.steps >= CROWDED || self.bytes >= CROWDED_BYTES
+        self.traffic.steps >= CROWDED || self.traffic.bytes >= CROWDED_BYTES
     }
 
     /// Returns whether nothing waits and nothing is in flight.
     pub fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.steps == 0 && self.sweeps.is_empty()
+        self.traffic.flights.is_empty() && self.traffic.steps == 0 && self.sweeps.is_empty()
     }
 
     /// Returns the next request, and the id with which to return its reply.
     pub fn poll_request(&mut self) -> Option<(RequestId, Request)> {
-        self.requests.pop_front()
+        self.traffic.requests.pop_front()
     }
 
     /// Returns the next event for any node.
@@ -181,7 +205,7 @@ impl Machine {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Instant) {
-        self.now = now;
+        self.link.now = now;
         while let Some((at, _)) = self.due.first()
             && *at <= now
             && let Some((_, due)) = self.due.pop_first()
@@ -214,12 +238,12 @@ impl Machine {
     /// of Redis, in microseconds. The caller, which carries the events, now sends [`Event::Up`] to the nodes.
     pub fn connected(&mut self, now: Instant, server_time: u64) {
         self.disconnected(now);
-        self.now = now;
-        self.is_up = true;
-        self.up_since = now;
+        self.link.now = now;
+        self.link.is_up = true;
+        self.link.up_since = now;
         self.metrics.connects += 1;
         self.set_clock(now, server_time);
-        self.watched = true;
+        self.watchers.watched = true;
         self.want(&Channel::Control, true);
         let ids: Vec<NodeId> = self.nodes.keys().copied().collect();
         for id in ids {
@@ -230,31 +254,31 @@ impl Machine {
 
     /// The connection is lost. The caller, which carries the events, sends [`Event::Down`] to the nodes.
     pub fn disconnected(&mut self, now: Instant) {
-        if !core::mem::replace(&mut self.is_up, false) {
+        if !core::mem::replace(&mut self.link.is_up, false) {
             return;
         }
         self.metrics.disconnects += 1;
-        let in_flight = self.flights.values().map(|flight| match flight {
+        let in_flight = self.traffic.flights.values().map(|flight| match flight {
             InFlight::Group(_, Op::Publish(batch), _) => batch.of.len(),
             _ => 0,
         });
         let on_their_way: usize = in_flight.sum();
-        self.flights.clear();
-        self.requests.clear();
+        self.traffic.flights.clear();
+        self.traffic.requests.clear();
         self.events.clear();
         self.due.clear();
         self.channels.clear();
         self.posts.clear();
         self.sweeps.clear();
-        (self.steps, self.bytes) = (0, 0);
+        (self.traffic.steps, self.traffic.bytes) = (0, 0);
         let waiting = self.forget_wants(now);
         self.metrics.uncertain += (on_their_way + waiting) as u64;
     }
 
     /// Takes a command of a node. Without a connection it is dropped: the node repeats what matters once there is one.
     pub fn command(&mut self, now: Instant, from: NodeId, command: Command) {
-        self.now = now;
-        if !self.is_up {
+        self.link.now = now;
+        if !self.link.is_up {
             if matches!(command, Command::Goodbye) {
                 // Other nodes clear it when its lease has ended.
                 self.nodes.remove(&from);
@@ -349,8 +373,8 @@ impl Machine {
 
     /// Takes the reply to a request. Replies over an earlier connection are ignored.
     pub fn reply(&mut self, now: Instant, id: RequestId, result: Result<Reply, Failure>) {
-        self.now = now;
-        let Some(flight) = self.flights.remove(&id) else {
+        self.link.now = now;
+        let Some(flight) = self.traffic.flights.remove(&id) else {
             return;
         };
         self.metrics.refused += u64::from(result.is_err());
@@ -362,8 +386,8 @@ impl Machine {
             InFlight::Group(name, op, tokens) => self.group_reply(now, &name, op, tokens, result),
             InFlight::Node(id, seat, op) => self.node_reply(now, id, seat, op, result),
             InFlight::Post(id, bytes) => {
-                self.steps -= 1;
-                self.bytes -= bytes;
+                self.traffic.steps -= 1;
+                self.traffic.bytes -= bytes;
                 if let Some(lane) = self.posts.get_mut(&id) {
                     lane.busy = false;
                 }
@@ -382,8 +406,8 @@ impl Machine {
 
     /// Takes a push of Redis. Pushes that precede a reply are to be passed before it.
     pub fn push(&mut self, now: Instant, push: Push) {
-        self.now = now;
-        if !self.is_up {
+        self.link.now = now;
+        if !self.link.is_up {
             return;
         }
         match push {
@@ -394,12 +418,12 @@ impl Machine {
     }
 
     fn set_clock(&mut self, now: Instant, server_time: u64) {
-        self.skew = i128::from(server_time) - i128::from(now.as_micros());
+        self.link.skew = i128::from(server_time) - i128::from(now.as_micros());
     }
 
     /// Converts a time of Redis to our clock.
     fn local(&self, server_time: u64) -> Instant {
-        let micros = (i128::from(server_time) - self.skew).max(0);
+        let micros = (i128::from(server_time) - self.link.skew).max(0);
         Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
@@ -408,22 +432,24 @@ impl Machine {
         let chance = Duration::from_micros((1 << CHANCE) - 1);
         let drawn = self.epochs.between(Duration::from_micros(1), chance);
         let drawn = u64::try_from(drawn.as_micros()).unwrap_or(1);
-        let micros = i128::from(self.now.as_micros()) + self.skew;
+        let micros = i128::from(self.link.now.as_micros()) + self.link.skew;
         let millis = u64::try_from(micros / 1_000).unwrap_or(0);
         (millis << CHANCE) | drawn
     }
 
     fn request(&mut self, request: Request, flight: InFlight) {
-        self.next_id += 1;
+        self.traffic.next_id += 1;
         self.metrics.requests += 1;
-        self.flights.insert(self.next_id, flight);
-        self.requests.push_back((self.next_id, request));
+        self.traffic.flights.insert(self.traffic.next_id, flight);
+        self.traffic
+            .requests
+            .push_back((self.traffic.next_id, request));
     }
 
     /// Sends a payload to a node of another process, after those sent there before.
     fn post(&mut self, to: NodeId, payload: Vec<u8>) {
-        self.steps += 1;
-        self.bytes += payload.len();
+        self.traffic.steps += 1;
+        self.traffic.bytes += payload.len();
         self.posts.entry(to).or_default().queue.push_back(payload);
         self.pump_post(to);
     }

@@ -23,8 +23,8 @@ impl Machine {
         let lane = &mut self.group(&draft.group).lane;
         let before = lane.queue.len();
         let bytes = lane.publish(draft, (from, token), most);
-        self.steps += lane.queue.len() - before;
-        self.bytes += bytes;
+        self.traffic.steps += lane.queue.len() - before;
+        self.traffic.bytes += bytes;
         self.pump_group(&draft.group);
     }
 
@@ -41,7 +41,7 @@ impl Machine {
             return;
         }
         queue.push_back(op);
-        self.steps += 1;
+        self.traffic.steps += 1;
         self.pump_group(name);
     }
 
@@ -80,7 +80,7 @@ impl Machine {
                     saved: batch.saved,
                     id: batch.id.clone(),
                     keep,
-                    watched: self.watched,
+                    watched: self.watchers.watched,
                     fresh: self.fresh(),
                 }
             }
@@ -145,7 +145,7 @@ impl Machine {
             return;
         }
         group.lane.busy = false;
-        self.steps -= 1;
+        self.traffic.steps -= 1;
         self.pump_group(name);
     }
 
@@ -223,7 +223,7 @@ impl Machine {
     fn group_failed(&mut self, name: &Name, op: Op, asked: Vec<(NodeId, Token)>) -> Option<Op> {
         match op {
             Op::Publish(batch) => {
-                self.bytes -= batch.bytes;
+                self.traffic.bytes -= batch.bytes;
                 for (node, token) in batch.of {
                     if let Some(token) = token {
                         let result = Err(HubError::Refused);
@@ -248,7 +248,7 @@ impl Machine {
     }
 
     fn published(&mut self, batch: Batch, before: Position) {
-        self.bytes -= batch.bytes;
+        self.traffic.bytes -= batch.bytes;
         let mut position = before;
         for (node, token) in batch.of {
             position.offset += u64::from(batch.saved);
@@ -263,7 +263,7 @@ impl Machine {
     }
 
     fn again(&mut self, batch: Batch, position: Position) {
-        self.bytes -= batch.bytes;
+        self.traffic.bytes -= batch.bytes;
         for (node, token) in batch.of {
             if let Some(token) = token {
                 let mut published = Published::default();

@@ -127,7 +127,7 @@ impl Machine {
 
     /// The subscription to a group has ended: from now on all messages come from the watch channel.
     pub(super) fn cover_ends(&mut self, now: Instant, name: &Name) {
-        let is_watched = !self.filters.is_empty();
+        let is_watched = !self.watchers.filters.is_empty();
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
@@ -195,11 +195,11 @@ impl Machine {
 
     /// Delivers a publication to nodes with a matching filter, except to these.
     pub(super) fn tell_watchers(&mut self, publication: &Arc<Publication>, but: &BTreeSet<NodeId>) {
-        if self.filters.is_empty() {
+        if self.watchers.filters.is_empty() {
             return;
         }
         let mut watching = BTreeSet::new();
-        self.filters.matching(&publication.group, |node| {
+        self.watchers.filters.matching(&publication.group, |node| {
             watching.insert(*node);
         });
         for node in watching.difference(but) {

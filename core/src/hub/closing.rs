@@ -46,7 +46,7 @@ impl Hub {
         reason: &str,
     ) -> Result<(), HubError> {
         let reason = String::from(cut_reason(reason));
-        if self.down {
+        if self.status.down {
             return Err(HubError::Down);
         }
         self.command(Command::Close {

@@ -83,12 +83,12 @@ impl Hub {
     /// [`blocked`](Self::blocked) that a reader could not take everything, and makes publishers wait while
     /// [`is_crowded`](Self::is_crowded). Without this a channel is slow as soon as its queue is full.
     pub const fn track_turns(&mut self) {
-        self.crowd.turns = true;
+        self.pressure.crowd.turns = true;
     }
 
     /// Returns whether publishers should wait for a turn of readers whose queues are full. [`Output::Room`] says when it ends.
     pub fn is_crowded(&self) -> bool {
-        !self.crowd.slots.is_empty()
+        !self.pressure.crowd.slots.is_empty()
     }
 
     /// Reports that the reader of a channel had its turn and left something: its peer takes no more. Until everything is taken, the
@@ -105,7 +105,7 @@ impl Hub {
         let Some(seat) = self.seats.at(slot) else {
             return;
         };
-        if core::mem::take(&mut seat.crowded) && self.crowd.remove(now, slot) {
+        if core::mem::take(&mut seat.crowded) && self.pressure.crowd.remove(now, slot) {
             self.outputs.push_back(Output::Room);
         }
     }
@@ -114,7 +114,7 @@ impl Hub {
     /// behind for no longer than publishers wait. The message is then queued nevertheless, and publishers wait for it.
     pub(super) fn spare(&mut self, put: &mut Delivery<'_>, slot: u32) -> bool {
         let (now, options) = (put.now, Arc::clone(&self.options));
-        let Some(seat) = self.seats.at(slot).filter(|_| self.crowd.turns) else {
+        let Some(seat) = self.seats.at(slot).filter(|_| self.pressure.crowd.turns) else {
             return false;
         };
         if seat.moved + TURN <= now || is_overfull(seat, &options.queue_limits, put.bytes) {
@@ -134,13 +134,15 @@ impl Hub {
             seat,
         );
         wake(&mut self.outputs, slot, seat);
-        self.crowd.see(now, slot, seat, &options.queue_limits);
+        self.pressure
+            .crowd
+            .see(now, slot, seat, &options.queue_limits);
         became == DeliveryResult::Waits
     }
 
     /// Returns when readers without a turn are judged.
     pub(super) fn judged_at(&self) -> Option<Instant> {
-        self.is_crowded().then(|| self.crowd.moved + TURN)
+        self.is_crowded().then(|| self.pressure.crowd.moved + TURN)
     }
 
     /// Judges readers without a turn.
@@ -148,7 +150,7 @@ impl Hub {
         if self.judged_at().is_none_or(|at| at > now) {
             return;
         }
-        for slot in core::mem::take(&mut self.crowd.slots) {
+        for slot in core::mem::take(&mut self.pressure.crowd.slots) {
             if let Some(seat) = self.seats.at(slot) {
                 (seat.crowded, seat.judged) = (false, true);
             }

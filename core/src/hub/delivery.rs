@@ -62,14 +62,14 @@ impl Hub {
             check_name(name)?;
         }
         self.check_length(&draft.message)?;
-        if self.down && self.options.on_outage != OutagePolicy::ServeLocal {
+        if self.status.down && self.options.on_outage != OutagePolicy::ServeLocal {
             return Err(HubError::Down);
         }
         let bytes = draft.message.payload().len();
         if self.options.of(&draft.group).slow_consumer == SlowConsumerPolicy::Wait
             && let Some(slot) = self.behind(&draft.group, bytes)
         {
-            self.holding.insert(slot);
+            self.pressure.holding.insert(slot);
             return Err(HubError::Backpressure);
         }
         if let Some(id) = draft.sender {
@@ -85,12 +85,12 @@ impl Hub {
             draft.options.exclude_replay.extend(user);
         }
         self.counters.published += 1;
-        if self.down {
+        if self.status.down {
             self.publish_here(now, &draft, token);
             return Ok(());
         }
         if let Some(token) = token {
-            self.asked.insert(token, Asked::Publication);
+            self.pending.asked.insert(token, Asked::Publication);
         }
         self.command(Command::Publish { token, draft });
         Ok(())
@@ -162,7 +162,7 @@ impl Hub {
             }
             return Ok(self.deliver_direct(now, to, message));
         }
-        if self.down {
+        if self.status.down {
             return Err(HubError::Down);
         }
         self.command(Command::Direct { to, message });
@@ -186,7 +186,7 @@ impl Hub {
             options: PublishOptions::default(),
         };
         self.check_length(&draft.message)?;
-        match (self.down, self.options.on_outage) {
+        match (self.status.down, self.options.on_outage) {
             (true, OutagePolicy::ServeLocal) => self.publish_here(now, &draft, None),
             (true, _) => return Err(HubError::Down),
             (false, _) => self.command(Command::Publish { token: None, draft }),
@@ -222,14 +222,14 @@ impl Hub {
             key: None,
             stands_for: 1,
             replay: false,
-            turns: self.crowd.turns,
+            turns: self.pressure.crowd.turns,
         };
         self.counters.direct += 1;
         self.counters.fan_out += 1;
         let budget = &self.options.queue_limits;
         let became = put.to(&mut self.store, &mut self.counters, budget, seat);
         wake(&mut self.outputs, to.slot(), seat);
-        self.crowd.see(now, to.slot(), seat, budget);
+        self.pressure.crowd.see(now, to.slot(), seat, budget);
         self.store.settle(as_sent);
         if let Some(other) = put.other.flatten() {
             self.store.settle(other);
@@ -265,7 +265,7 @@ impl Hub {
     pub(super) fn fan_out_watched(&mut self, now: Instant, publication: &Arc<Publication>) {
         if publication.failed {
             self.counters.unwrapped += 1;
-        } else if !self.filters.is_empty() {
+        } else if !self.watchers.filters.is_empty() {
             self.put_to_all(now, publication, false, false);
         }
     }
@@ -300,7 +300,7 @@ impl Hub {
             key: publication.key.as_ref(),
             stands_for: publication.stands_for,
             replay,
-            turns: self.crowd.turns,
+            turns: self.pressure.crowd.turns,
         };
         let numbered = publication.position.is_some() && !publication.unsaved;
         let offset = publication.offset();
@@ -329,17 +329,18 @@ impl Hub {
                 seat,
             );
             wake(&mut self.outputs, member.slot, seat);
-            self.crowd
+            self.pressure
+                .crowd
                 .see(now, member.slot, seat, &options.queue_limits);
             if became == DeliveryResult::Slow {
-                self.slow.push(member.slot);
+                self.pressure.slow.push(member.slot);
             } else {
                 load.count(seat);
             }
         }
-        if !self.filters.is_empty() && super::id::is_public(name) {
+        if !self.watchers.filters.is_empty() && super::id::is_public(name) {
             let mut watching = BTreeSet::new();
-            self.filters.matching(name, |slot| {
+            self.watchers.filters.matching(name, |slot| {
                 watching.insert(*slot);
             });
             for slot in watching {
@@ -368,17 +369,19 @@ impl Hub {
                     seat,
                 );
                 wake(&mut self.outputs, slot, seat);
-                self.crowd.see(now, slot, seat, &options.queue_limits);
+                self.pressure
+                    .crowd
+                    .see(now, slot, seat, &options.queue_limits);
                 if became == DeliveryResult::Slow {
-                    self.slow.push(slot);
+                    self.pressure.slow.push(slot);
                 } else {
                     load.count(seat);
                 }
             }
         }
-        let receivers = load.receivers() + self.slow.len() as u64;
-        let is_heavy = !self.slow.is_empty() && load.is_heavy(&options.queue_limits);
-        while let Some(slot) = self.slow.pop() {
+        let receivers = load.receivers() + self.pressure.slow.len() as u64;
+        let is_heavy = !self.pressure.slow.is_empty() && load.is_heavy(&options.queue_limits);
+        while let Some(slot) = self.pressure.slow.pop() {
             if !is_heavy || !self.spare(&mut put, slot) {
                 self.overflowed(now, slot);
             }
@@ -428,7 +431,7 @@ impl Hub {
             key: None,
             stands_for: 1,
             replay: true,
-            turns: self.crowd.turns,
+            turns: self.pressure.crowd.turns,
         };
         self.counters.fan_out += 1;
         self.counters.replayed += 1;
@@ -556,7 +559,7 @@ impl Hub {
         if seat.crowded && has_room {
             self.had_turn(now, id.slot());
         }
-        if !self.holding.is_empty() && (!is_over || expired) {
+        if !self.pressure.holding.is_empty() && (!is_over || expired) {
             self.holding_over(id.slot());
         }
         taken
@@ -571,7 +574,7 @@ impl Hub {
 
     /// Lets publishers go on if they waited for the channel, and it has room again.
     pub(super) fn holding_over(&mut self, slot: u32) {
-        if !self.holding.contains(&slot) {
+        if !self.pressure.holding.contains(&slot) {
             return;
         }
         let budget = &self.options.queue_limits;
@@ -579,7 +582,7 @@ impl Hub {
             seat.more.is_some() && !seat.closing && !is_half_empty(seat, budget)
         });
         if !still {
-            self.holding.remove(&slot);
+            self.pressure.holding.remove(&slot);
             self.outputs.push_back(Output::Room);
         }
     }

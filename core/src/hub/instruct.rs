@@ -40,7 +40,7 @@ impl Hub {
             // The group of the user's channels.
             Target::User(user) => Target::User(group_of_user(&user)?),
         };
-        if self.down {
+        if self.status.down {
             return Err(HubError::Down);
         }
         self.command(Command::Instruct {
@@ -70,7 +70,7 @@ impl Hub {
         instruction: Instruction,
     ) -> Result<(), HubError> {
         match instruction {
-            Instruction::Join(group) if self.draining => {
+            Instruction::Join(group) if self.status.draining => {
                 drop(group);
                 Err(HubError::Draining)
             }
@@ -133,18 +133,18 @@ impl Hub {
         let more = self.seats.of(id).and_then(|seat| seat.renewable());
         let ends = &mut more.ok_or(HubError::Gone)?.ends;
         if let Some(before) = core::mem::replace(ends, at) {
-            self.ending.remove(&(before, id.slot()));
+            self.schedule.ending.remove(&(before, id.slot()));
         }
-        self.ending.extend(at.map(|at| (at, id.slot())));
+        self.schedule.ending.extend(at.map(|at| (at, id.slot())));
         Ok(())
     }
 
     /// Closes channels whose session has ended.
     pub(super) fn end_sessions(&mut self, now: Instant) {
-        while let Some((at, slot)) = self.ending.first().copied()
+        while let Some((at, slot)) = self.schedule.ending.first().copied()
             && at <= now
         {
-            self.ending.remove(&(at, slot));
+            self.schedule.ending.remove(&(at, slot));
             if let Some(id) = self.seats.id(slot) {
                 self.counters.expired_channels += 1;
                 self.close(now, id, CloseCode::POLICY, "the session has ended");

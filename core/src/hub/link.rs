@@ -47,18 +47,18 @@ impl Hub {
             Event::Received(publication) => self.received(now, &publication),
             Event::Watched(publication) => self.watched(now, &publication),
             Event::Published { token, result } => {
-                if self.asked.remove(&token).is_some() {
+                if self.pending.asked.remove(&token).is_some() {
                     self.outputs.push_back(Output::Published(token, result));
                 }
             }
             Event::Read { group, token, past } => self.read(now, &group, token, past),
             Event::Answer { token, answer } => {
-                if self.asked.remove(&token).is_some() {
+                if self.pending.asked.remove(&token).is_some() {
                     self.outputs.push_back(Output::Answer(token, Ok(answer)));
                 }
             }
             Event::Failed { token, error } => {
-                if self.asked.remove(&token).is_some() {
+                if self.pending.asked.remove(&token).is_some() {
                     self.outputs.push_back(Output::Answer(token, Err(error)));
                 }
             }
@@ -93,22 +93,22 @@ impl Hub {
     pub fn ask(&mut self, question: Query) -> Result<Token, HubError> {
         let (Query::History(group, _) | Query::Presence(group)) = &question;
         check_name(group)?;
-        if self.down {
+        if self.status.down {
             return Err(HubError::Down);
         }
         let token = self.token();
-        self.asked.insert(token, Asked::Query);
+        self.pending.asked.insert(token, Asked::Query);
         self.command(Command::Ask { token, question });
         Ok(token)
     }
 
     /// Returns whether the backplane is down.
     pub const fn is_down(&self) -> bool {
-        self.down
+        self.status.down
     }
 
     fn go_down(&mut self, now: Instant) {
-        if core::mem::replace(&mut self.down, true) {
+        if core::mem::replace(&mut self.status.down, true) {
             return;
         }
         self.counters.downs += 1;
@@ -121,6 +121,7 @@ impl Hub {
         }
         // They may or may not have been published.
         let lost = self
+            .pending
             .asked
             .extract_if(.., |_, asked| !matches!(asked, Asked::Recovery { .. }));
         let lost = lost.map(|(token, asked)| match asked {
@@ -137,14 +138,14 @@ impl Hub {
 
     /// Repeats everything that a new link does not know.
     fn up(&mut self, now: Instant) {
-        self.down = false;
-        self.leaving.clear();
+        self.status.down = false;
+        self.schedule.leaving.clear();
         self.whole_event(|| HubEvent::Up);
-        if self.listening_whole {
+        if self.status.listening_whole {
             self.command(Command::Listen(true));
         }
         self.command(Command::Windows(self.window_mask()));
-        let watched: Vec<Filter> = self.watched.keys().cloned().collect();
+        let watched: Vec<Filter> = self.watchers.watched.keys().cloned().collect();
         for filter in watched {
             self.command(Command::Watch(filter));
         }
@@ -152,9 +153,9 @@ impl Hub {
             self.ask_position(key);
         }
         // With new tokens: an answer to a request over the old link would precede the group's position.
-        for (before, asked) in core::mem::take(&mut self.asked) {
+        for (before, asked) in core::mem::take(&mut self.pending.asked) {
             let Asked::Recovery { group, since, .. } = &asked else {
-                self.asked.insert(before, asked);
+                self.pending.asked.insert(before, asked);
                 continue;
             };
             let token = self.token();
@@ -163,7 +164,7 @@ impl Hub {
                 token,
                 since: *since,
             });
-            self.asked.insert(token, asked);
+            self.pending.asked.insert(token, asked);
         }
         let here = self.here.all();
         let here = here.map(|(group, users)| (Arc::clone(group), users));
@@ -171,7 +172,7 @@ impl Hub {
         self.command(here);
         // Even without channels: a node that beats learns of nodes that have died.
         if self.options.lease.is_some() {
-            self.beat = Some(now);
+            self.schedule.beat = Some(now);
         }
         self.beat(now);
     }
@@ -278,7 +279,7 @@ impl Hub {
         };
         let key = self.groups.find(&publication.group);
         let Some((key, group)) = key.and_then(|key| Some((key, self.groups.get_mut(key)?))) else {
-            if self.filters.is_empty() {
+            if self.watchers.filters.is_empty() {
                 self.counters.stray += 1;
                 return;
             }
@@ -351,7 +352,7 @@ impl Hub {
     }
 
     fn read(&mut self, now: Instant, name: &Name, token: Token, past: HistorySlice) {
-        if self.asked.contains_key(&token) {
+        if self.pending.asked.contains_key(&token) {
             return self.recovered(now, name, token, past);
         }
         let Some(key) = self.groups.find(name) else {
@@ -424,7 +425,7 @@ impl Hub {
 
     /// Drops a recovery: the channel has left.
     pub(super) fn forget_recovery(&mut self, id: ChannelId, name: &Name) {
-        self.asked.retain(|_, asked| {
+        self.pending.asked.retain(|_, asked| {
             !matches!(asked, Asked::Recovery { channel, group, .. } if *channel == id && group == name)
         });
     }
@@ -436,7 +437,7 @@ impl Hub {
             replayed,
             opened,
             ..
-        }) = self.asked.remove(&token)
+        }) = self.pending.asked.remove(&token)
         else {
             return;
         };
@@ -480,7 +481,7 @@ impl Hub {
                 replayed: done,
                 opened,
             };
-            self.asked.insert(token, again);
+            self.pending.asked.insert(token, again);
             return self.command(Command::Read {
                 group: Arc::clone(name),
                 token,
@@ -523,10 +524,10 @@ impl Hub {
         let Some(every) = self.options.check else {
             return;
         };
-        if self.check.is_some_and(|at| at > now) {
+        if self.schedule.check.is_some_and(|at| at > now) {
             return;
         }
-        self.check = Some(now + every);
+        self.schedule.check = Some(now + every);
         for key in self.groups.keys() {
             let idle =
                 |group: &super::group::Group| group.asked.is_none() && group.repairing.is_none();
@@ -541,8 +542,8 @@ impl Hub {
         let Some(lease) = self.options.lease else {
             return;
         };
-        if self.beat.is_some_and(|at| at <= now) {
-            self.beat = Some(now + (lease / 3).max(Duration::from_micros(1)));
+        if self.schedule.beat.is_some_and(|at| at <= now) {
+            self.schedule.beat = Some(now + (lease / 3).max(Duration::from_micros(1)));
             self.command(Command::Beat);
         }
     }

@@ -33,7 +33,7 @@ impl Hub {
         let id = self.seats.open(now, open)?;
         self.counters.opened += 1;
         if let Some(after) = expiry {
-            self.expiring.insert((now + after, id.slot()));
+            self.schedule.expiring.insert((now + after, id.slot()));
         }
         if let Some(count) = window_bits.and_then(|bits| self.windows.get_mut(usize::from(bits))) {
             *count += 1;
@@ -48,11 +48,11 @@ impl Hub {
             return Err(error);
         }
         self.send_away_one(now, id);
-        if self.beat.is_none() && self.options.lease.is_some() {
-            self.beat = Some(now);
+        if self.schedule.beat.is_none() && self.options.lease.is_some() {
+            self.schedule.beat = Some(now);
         }
-        if self.check.is_none() {
-            self.check = self.options.check.map(|every| now + every);
+        if self.schedule.check.is_none() {
+            self.schedule.check = self.options.check.map(|every| now + every);
         }
         Ok(id)
     }
@@ -89,10 +89,10 @@ impl Hub {
         };
         more.farewell = None;
         if let Some((_, at)) = more.expiry.take() {
-            self.expiring.remove(&(at, id.slot()));
+            self.schedule.expiring.remove(&(at, id.slot()));
         }
         if let Some(at) = more.ends.take() {
-            self.ending.remove(&(at, id.slot()));
+            self.schedule.ending.remove(&(at, id.slot()));
         }
         let bits = more.window_bits.take().map(usize::from);
         if let Some(count) = bits.and_then(|bits| self.windows.get_mut(bits)) {
@@ -125,19 +125,19 @@ impl Hub {
             return Ok(());
         };
         if let Some((after, at)) = &mut more.expiry {
-            self.expiring.remove(&(*at, id.slot()));
+            self.schedule.expiring.remove(&(*at, id.slot()));
             *at = now + *after;
-            self.expiring.insert((*at, id.slot()));
+            self.schedule.expiring.insert((*at, id.slot()));
         }
         Ok(())
     }
 
     /// Closes expired channels.
     pub(super) fn expire(&mut self, now: Instant) {
-        while let Some((at, slot)) = self.expiring.first().copied()
+        while let Some((at, slot)) = self.schedule.expiring.first().copied()
             && at <= now
         {
-            self.expiring.remove(&(at, slot));
+            self.schedule.expiring.remove(&(at, slot));
             if let Some(id) = self.seats.id(slot) {
                 self.counters.expired_channels += 1;
                 let code = crate::close::CloseCode::AWAY;
@@ -162,7 +162,7 @@ impl Hub {
         join: JoinOptions,
     ) -> Result<Option<Joined>, HubError> {
         check_name(group)?;
-        if self.draining {
+        if self.status.draining {
             return Err(HubError::Draining);
         }
         self.may(now, id, |options| options.joins, |more| &mut more.joins)?;
@@ -229,7 +229,7 @@ impl Hub {
                 replayed: 0,
                 opened,
             };
-            self.asked.insert(token, asked);
+            self.pending.asked.insert(token, asked);
             self.command(Command::Read {
                 group: name,
                 token,
@@ -435,7 +435,7 @@ impl Hub {
         id: ChannelId,
         filter: Filter,
     ) -> Result<bool, HubError> {
-        if self.draining {
+        if self.status.draining {
             return Err(HubError::Draining);
         }
         self.may(now, id, |options| options.joins, |more| &mut more.joins)?;
@@ -444,8 +444,8 @@ impl Hub {
             return Ok(false);
         }
         self.room_for_one_more(id)?;
-        self.filters.insert(&filter, id.slot());
-        let watching = self.watched.entry(filter.clone()).or_default();
+        self.watchers.filters.insert(&filter, id.slot());
+        let watching = self.watchers.watched.entry(filter.clone()).or_default();
         *watching += 1;
         if *watching == 1 {
             self.command(Command::Watch(filter.clone()));
@@ -472,13 +472,13 @@ impl Hub {
     }
 
     fn unwatch(&mut self, slot: u32, filter: &Filter) {
-        self.filters.remove(filter, &slot);
-        let Some(watching) = self.watched.get_mut(filter) else {
+        self.watchers.filters.remove(filter, &slot);
+        let Some(watching) = self.watchers.watched.get_mut(filter) else {
             return;
         };
         *watching -= 1;
         if *watching == 0 {
-            self.watched.remove(filter);
+            self.watchers.watched.remove(filter);
             self.command(Command::Unwatch(filter.clone()));
         }
     }

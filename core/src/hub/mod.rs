@@ -122,10 +122,7 @@ pub struct Hub {
     seats: ChannelTable,
     groups: Groups,
     store: Store,
-    /// Channels by the filters to which they subscribe.
-    filters: Filters<u32>,
-    /// The number of channels of each filter.
-    watched: BTreeMap<Filter, u32>,
+    watchers: Watchers,
     here: LocalPresence,
     outputs: VecDeque<Output>,
     /// The number of outputs so far.
@@ -134,27 +131,62 @@ pub struct Hub {
     fan_outs: Histogram,
     /// The number of channels that negotiated each window size.
     windows: [u32; 16],
-    /// Requests to the backplane.
+    pending: Pending,
+    status: Status,
+    schedule: Schedule,
+    pressure: Pressure,
+}
+
+/// The filters to which channels of this node subscribe.
+#[derive(Debug, Default)]
+struct Watchers {
+    /// Channels by filter.
+    filters: Filters<u32>,
+    /// The number of channels of each filter.
+    watched: BTreeMap<Filter, u32>,
+}
+
+/// Requests to the backplane that are not answered yet.
+#[derive(Debug, Default)]
+struct Pending {
     asked: BTreeMap<Token, Asked>,
     next: Token,
+}
+
+/// What the node is told from outside.
+#[derive(Debug, Default)]
+struct Status {
+    /// The backplane is down.
     down: bool,
-    listening: bool,
-    listening_whole: bool,
     draining: bool,
-    /// Channels that keep publishers waiting.
-    holding: BTreeSet<u32>,
+    /// Events are wanted.
+    listening: bool,
+    /// Events of the whole process are wanted of this node.
+    listening_whole: bool,
+}
+
+/// What is to be done when its time has come.
+#[derive(Debug, Default)]
+struct Schedule {
     /// When channels expire, by slot.
     expiring: BTreeSet<(Instant, u32)>,
     /// When sessions end, by slot.
     ending: BTreeSet<(Instant, u32)>,
-    /// When the queues were last checked.
-    swept: Instant,
     /// When channels are closed because the backplane is down.
     leaving: BTreeSet<(Instant, ChannelId)>,
+    /// When the queues were last checked.
+    swept: Instant,
     /// When positions are compared next.
     check: Option<Instant>,
     /// When the backplane was last told that this node is alive.
     beat: Option<Instant>,
+}
+
+/// Channels whose queues are full.
+#[derive(Debug, Default)]
+struct Pressure {
+    /// Channels that keep publishers waiting.
+    holding: BTreeSet<u32>,
     /// Slots whose channels overflowed while a message was delivered to many.
     slow: Vec<u32>,
     /// Readers for which publishers wait.
@@ -170,29 +202,17 @@ impl Hub {
             seats: ChannelTable::new(node),
             groups: Groups::default(),
             store: Store::default(),
-            filters: Filters::default(),
-            watched: BTreeMap::new(),
+            watchers: Watchers::default(),
             here: LocalPresence::default(),
             outputs: VecDeque::new(),
             peak: CapacityTracker::default(),
             counters: Counters::default(),
             fan_outs: Histogram::default(),
             windows: [0; 16],
-            asked: BTreeMap::new(),
-            next: 0,
-            down: false,
-            listening: false,
-            listening_whole: false,
-            draining: false,
-            holding: BTreeSet::new(),
-            expiring: BTreeSet::new(),
-            ending: BTreeSet::new(),
-            leaving: BTreeSet::new(),
-            swept: Instant::ZERO,
-            check: None,
-            beat: None,
-            slow: Vec::new(),
-            crowd: Crowd::default(),
+            pending: Pending::default(),
+            status: Status::default(),
+            schedule: Schedule::default(),
+            pressure: Pressure::default(),
         }
     }
 
@@ -221,18 +241,18 @@ impl Hub {
     /// Emits [`Output::Event`]s from now on: of this node, and of the hub as a whole (presence on any node, the backplane going down or
     /// up) if `whole`. Set `whole` on one node of a hub.
     pub fn listen(&mut self, listening: bool, whole: bool) {
-        self.listening = listening;
-        if core::mem::replace(&mut self.listening_whole, whole) != whole {
+        self.status.listening = listening;
+        if core::mem::replace(&mut self.status.listening_whole, whole) != whole {
             self.command(Command::Listen(whole));
         }
-        if whole && self.beat.is_none() && self.options.lease.is_some() {
+        if whole && self.schedule.beat.is_none() && self.options.lease.is_some() {
             // A node that only listens counts as alive too: it reports so from the next tick on.
-            self.beat = Some(Instant::ZERO);
+            self.schedule.beat = Some(Instant::ZERO);
         }
     }
 
     fn whole_event(&mut self, event: impl FnOnce() -> HubEvent) {
-        if self.listening_whole {
+        if self.status.listening_whole {
             self.event(event);
         }
     }
@@ -276,9 +296,9 @@ impl Hub {
 
     /// Returns when to call [`tick`](Self::tick).
     pub fn deadline(&self) -> Option<Instant> {
-        let expiring = self.expiring.first().map(|(at, _)| *at);
-        let leaving = self.leaving.first().map(|(at, _)| *at);
-        let ending = self.ending.first().map(|(at, _)| *at);
+        let expiring = self.schedule.expiring.first().map(|(at, _)| *at);
+        let leaving = self.schedule.leaving.first().map(|(at, _)| *at);
+        let ending = self.schedule.ending.first().map(|(at, _)| *at);
         let all = [
             expiring,
             ending,
@@ -286,8 +306,8 @@ impl Hub {
             self.sweep_at(),
             self.judged_at(),
             self.here.deadline(),
-            self.check,
-            self.beat,
+            self.schedule.check,
+            self.schedule.beat,
         ];
         all.into_iter().flatten().min()
     }
@@ -314,7 +334,7 @@ impl Hub {
 
     /// Refuses joins from now on; users who leave are reported only at once, with [`goodbye`](Self::goodbye).
     pub const fn drain(&mut self) {
-        self.draining = true;
+        self.status.draining = true;
         self.here.drain();
     }
 
@@ -322,7 +342,7 @@ impl Hub {
     pub fn goodbye(&mut self) {
         // Even while the link is broken: there is no other time to send it.
         self.outputs.push_back(Output::Command(Command::Goodbye));
-        self.down = true;
+        self.status.down = true;
     }
 
     /// Returns the number of members of a group on this node.
@@ -365,18 +385,18 @@ impl Hub {
 
     fn command(&mut self, command: Command) {
         // Changes while the link is broken are announced when it is restored.
-        if !self.down {
+        if !self.status.down {
             self.outputs.push_back(Output::Command(command));
         }
     }
 
     fn token(&mut self) -> Token {
-        self.next += 1;
-        self.next
+        self.pending.next += 1;
+        self.pending.next
     }
 
     fn event(&mut self, event: impl FnOnce() -> HubEvent) {
-        if self.listening {
+        if self.status.listening {
             self.outputs.push_back(Output::Event(event()));
         }
     }

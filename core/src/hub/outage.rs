@@ -21,19 +21,19 @@ impl Hub {
     /// Closes one channel, so that its client goes elsewhere.
     pub(super) fn send_away_one(&mut self, now: Instant, id: ChannelId) {
         if let (true, OutagePolicy::Close { patience, window }) =
-            (self.down, self.options.on_outage)
+            (self.status.down, self.options.on_outage)
         {
             let at = now + patience + spread(u64::from(id.slot()) + 1, window);
-            self.leaving.insert((at, id));
+            self.schedule.leaving.insert((at, id));
         }
     }
 
     /// Closes channels whose time has come.
     pub(super) fn close_leaving(&mut self, now: Instant) {
-        while let Some((at, id)) = self.leaving.first().copied()
+        while let Some((at, id)) = self.schedule.leaving.first().copied()
             && at <= now
         {
-            self.leaving.pop_first();
+            self.schedule.leaving.pop_first();
             // It may have closed by itself.
             if self.seats.of(id).is_some() {
                 self.close(now, id, CloseCode::RESTART, "the backplane is down");

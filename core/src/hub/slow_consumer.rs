@@ -71,12 +71,12 @@ impl Hub {
     pub(super) fn sweep_at(&self) -> Option<Instant> {
         let budget = &self.options.queue_limits;
         let first = self.store.oldest()? + budget.age.min(budget.stall);
-        Some(first.max(self.swept + sweep_every(budget)))
+        Some(first.max(self.schedule.swept + sweep_every(budget)))
     }
 
     /// Finds channels that take nothing, and messages that have waited too long.
     pub(super) fn sweep(&mut self, now: Instant) {
-        self.swept = now;
+        self.schedule.swept = now;
         let options = Arc::clone(&self.options);
         let budget = &options.queue_limits;
         let is_old = |entry: &Entry| entry.since + budget.age <= now;
