@@ -1,4 +1,4 @@
-.PHONY: help demo cluster test simulate lint doc fuzz bench interop browser redis no-std conformance foreign
+.PHONY: help demo cluster test simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
@@ -42,11 +42,25 @@ lint: ## format and clippy, without mercy
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-features --lib --bins -- -D warnings
 	cargo clippy --workspace --all-features --tests -- -D warnings -A clippy::unwrap_used -A clippy::expect_used \
-		-A clippy::indexing_slicing -A clippy::type_complexity
+		-A clippy::indexing_slicing -A clippy::type_complexity -A clippy::incompatible_msrv
 	cargo clippy -p sansws-core --no-default-features -- -D warnings -A clippy::needless_pass_by_ref_mut
 	cargo clippy -p sansws-core --no-default-features --features deflate -- -D warnings -A clippy::needless_pass_by_ref_mut
 	cargo clippy -p sansws-redis --features tokio -- -D warnings -A clippy::needless_pass_by_ref_mut
 	cargo clippy -p sansws-redis --features smol -- -D warnings -A clippy::needless_pass_by_ref_mut
+
+# The oldest compiler that the libraries support.
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1.0/p' Cargo.toml)
+LIBRARIES = -p sansws-core -p sansws-async -p sansws-tokio -p sansws-smol -p sansws-redis
+
+msrv: ## the libraries, checked by the oldest compiler that they support
+	@if cargo +$(MSRV) --version >/dev/null 2>&1; then \
+		cargo +$(MSRV) check --target-dir target/msrv $(LIBRARIES) --all-features && \
+		cargo +$(MSRV) check --target-dir target/msrv -p sansws-core --no-default-features && \
+		cargo +$(MSRV) check --target-dir target/msrv -p sansws-conformance --lib; \
+	else \
+		echo "note: Rust $(MSRV) is not installed here (rustup toolchain install $(MSRV) --profile minimal);" \
+			"only clippy::incompatible_msrv checked the minimum supported version"; \
+	fi
 
 doc: ## the documentation, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps

@@ -194,7 +194,11 @@ impl Machine {
 
     /// Returns the next event, if it is for this node.
     pub fn poll_event_of(&mut self, node: NodeId) -> Option<Event> {
-        let (_, event) = self.events.pop_front_if(|(to, _)| *to == node)?;
+        let (to, _) = self.events.front()?;
+        if *to != node {
+            return None;
+        }
+        let (_, event) = self.events.pop_front()?;
         Some(event)
     }
 

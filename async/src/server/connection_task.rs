@@ -173,7 +173,7 @@ async fn begin<T: Transport, S: Service<T>>(
         };
         until_dropped(&mut ticket, &span, pin!(Some(all))).await
     };
-    let (opening, kept) = begun.flatten()?;
+    let (opening, kept) = begun??;
     let place = Phase::Waiting(Box::new(Waiting { slot, options }));
     let seat = ConnectionTask::new(place, ticket, kept.in_span(span));
     Ok(Begun { seat, opening })

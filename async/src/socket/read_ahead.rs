@@ -58,8 +58,11 @@ impl ReadAhead {
     /// Takes the control frame that precedes all items.
     pub(crate) fn pop_control(&mut self) -> Option<Control> {
         let held = self.0.as_mut()?;
-        let popped = held.popped;
-        let (_, control) = held.control.pop_front_if(|(before, _)| *before <= popped)?;
+        let (before, _) = held.control.front()?;
+        if *before > held.popped {
+            return None;
+        }
+        let (_, control) = held.control.pop_front()?;
         self.tidy();
         Some(control)
     }

@@ -51,9 +51,11 @@ impl<'a> CloseFrame<'a> {
 
 /// Cuts `reason` to the length that fits a Close frame, at a character boundary.
 pub fn cut_reason(reason: &str) -> &str {
-    reason
-        .get(..reason.floor_char_boundary(MAX_REASON))
-        .unwrap_or("")
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason.get(..end).unwrap_or("")
 }
 
 /// How a connection ended, as the application sees it (RFC 6455 sections 7.1.4 to 7.1.6).

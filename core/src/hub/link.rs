@@ -120,17 +120,15 @@ impl Hub {
             }
         }
         // They may or may not have been published.
-        let lost = self
-            .pending
-            .asked
-            .extract_if(.., |_, asked| !matches!(asked, Asked::Recovery { .. }));
-        let lost = lost.map(|(token, asked)| match asked {
-            Asked::Query => Output::Answer(token, Err(HubError::Down)),
-            Asked::Publication | Asked::Recovery { .. } => {
-                Output::Published(token, Err(HubError::Down))
-            }
+        self.pending.asked.retain(|token, asked| {
+            let lost = match asked {
+                Asked::Recovery { .. } => return true,
+                Asked::Query => Output::Answer(*token, Err(HubError::Down)),
+                Asked::Publication => Output::Published(*token, Err(HubError::Down)),
+            };
+            self.outputs.push_back(lost);
+            false
         });
-        self.outputs.extend(lost);
         self.outputs
             .retain(|output| !matches!(output, Output::Command(_)));
         self.send_away(now);
