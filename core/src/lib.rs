@@ -65,7 +65,7 @@
 //!     let filled = connection.transmit(&mut slices);
 //!     let bytes = slices[..filled].concat();
 //!     connection.transmitted(bytes.len());
-//!     octets
+//!     bytes
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

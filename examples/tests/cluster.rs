@@ -207,5 +207,5 @@ fn what_is_missing_or_wrong_is_named() {
         .unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("not a URL of Redis"), "{said}");
+    assert!(said.contains("not a Redis URL"), "{said}");
 }
