@@ -37,3 +37,4 @@ mod race;
 mod size;
 mod streams;
 mod tunnel;
+mod twins;
