@@ -1,9 +1,12 @@
-.PHONY: help demo cluster test simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign
+.PHONY: help demo cluster check test simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+# What applications depend on.
+LIBRARIES = -p sansws-core -p sansws-async -p sansws-tokio -p sansws-smol -p sansws-redis
 
 # Where the demo listens.
 LISTEN ?= 127.0.0.1:8080
@@ -15,6 +18,11 @@ demo: ## a page with a chat and live numbers on http://127.0.0.1:8080; LISTEN=ho
 
 cluster: ## three nodes, Redis and a balancer on http://127.0.0.1:8080: kill any, the chat goes on; LISTEN=host:port chooses otherwise
 	cargo run --release -p sansws-examples --bin cluster -- --listen $(LISTEN)
+
+check: ## what to run on every save: format, lints and tests of core and async, under two minutes
+	cargo fmt --all -- --check
+	cargo clippy $(LIBRARIES) --all-features --lib -- -D warnings
+	cargo test -p sansws-core -p sansws-async --all-features --lib --test main
 
 test: interop browser redis ## all tests; installs the foreign peers, a browser, Redis, HAProxy and cargo-fuzz first
 	cargo test --workspace --all-features
@@ -50,7 +58,6 @@ lint: ## format and clippy, without mercy
 
 # The oldest compiler that the libraries support.
 MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1.0/p' Cargo.toml)
-LIBRARIES = -p sansws-core -p sansws-async -p sansws-tokio -p sansws-smol -p sansws-redis
 
 msrv: ## the libraries, checked by the oldest compiler that they support
 	@if cargo +$(MSRV) --version >/dev/null 2>&1; then \

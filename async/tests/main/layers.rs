@@ -1,9 +1,6 @@
 //! The map in ARCHITECTURE.md holds: this crate names no runtime, and no files use each other in a circle.
 
-#[path = "../../../core/tests/support/map.rs"]
-mod map;
-
-use map::{LONGEST, Map};
+use crate::map::{LONGEST, Map};
 
 /// Words that name a runtime, or what only a runtime or an application may do.
 const FORBIDDEN: &[&str] = &[

@@ -1,8 +1,13 @@
 //! All tests of sansws-async that need no process of their own, in one program: linking is what a build of tests takes longest for.
 
+#[path = "../../../core/tests/support/api.rs"]
+mod api_reader;
+#[path = "../../../core/tests/support/map.rs"]
+mod map;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api;
 #[cfg(feature = "test-kit")]
 mod app;
 #[cfg(feature = "test-kit")]
@@ -22,6 +27,7 @@ mod hub_threads;
 mod layers;
 #[cfg(feature = "test-kit")]
 mod metrics;
+mod names;
 mod one_direction;
 #[cfg(all(feature = "json", feature = "query", feature = "test-kit"))]
 mod pages;
@@ -31,3 +37,4 @@ mod race;
 mod size;
 mod streams;
 mod tunnel;
+mod twins;

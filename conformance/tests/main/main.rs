@@ -26,4 +26,3 @@ mod reports;
 mod runtimes;
 mod scenarios;
 mod server;
-mod twins;

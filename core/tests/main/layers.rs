@@ -1,9 +1,6 @@
 //! The map in ARCHITECTURE.md holds: imports point one way, and what a layer must not know does not occur in it.
 
-#[path = "../support/map.rs"]
-mod map;
-
-use map::{LONGEST, Map};
+use crate::map::{LONGEST, Map};
 
 /// Modules by layer, the lowest first; a module may import from its own layer's earlier entries and from all lower layers.
 const LAYERS: &[&[&str]] = &[

@@ -1,8 +1,13 @@
 //! All tests of core that need no process of their own, in one program: linking is what a build of tests takes longest for.
 
+#[path = "../support/api.rs"]
+mod api_reader;
+#[path = "../support/map.rs"]
+mod map;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod api;
 mod differential;
 mod endpoint;
 mod filter;

@@ -1,0 +1,69 @@
+//! One public name means one thing: no type or trait of the core and of this crate shares its name with another.
+
+use std::collections::BTreeMap;
+
+use crate::api_reader::Api;
+
+/// Names that are declared more than once, and why.
+const ALLOWED: &[(&str, &str)] = &[
+    (
+        "Answer",
+        "core: a server's answer to a client's handshake; async: an answer that a service computes",
+    ),
+    ("Counters", "core: of a hub; async: of a connection"),
+    (
+        "Endpoint",
+        "core: a connection with its handshake; async: a handler by methods, as in ASGI",
+    ),
+    (
+        "Event",
+        "core: of a connection, of an endpoint, of a backplane",
+    ),
+    ("Hub", "core: the state machine; async: the handle to it"),
+    ("Input", "core: of a connection's state, of a hub"),
+    ("Outcome", "core: of a rate limiter; async: of a connection"),
+    ("ParamError", "core: of an extension, of a route"),
+    ("Reply", "core: of a hub, of a SOCKS proxy"),
+    (
+        "Route",
+        "core: a route of values; async: a route of handlers",
+    ),
+    (
+        "Router",
+        "core: routes of values; async: routes of handlers",
+    ),
+    (
+        "Step",
+        "core: of a connection, of an endpoint, of an exchange with a proxy",
+    ),
+];
+
+#[test]
+fn a_public_type_name_is_declared_once() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, api) in [
+        ("core", Api::read(format!("{root}/../core"))),
+        ("async", Api::read(root)),
+    ] {
+        for (declared, modules) in api.types {
+            let modules = modules.iter().map(|module| format!("{name}: {module}"));
+            places.entry(declared).or_default().extend(modules);
+        }
+    }
+    assert!(places.len() > 200, "{} names", places.len());
+    places.retain(|_, modules| modules.len() > 1);
+    let new: Vec<_> = places
+        .iter()
+        .filter(|(name, _)| !ALLOWED.iter().any(|(allowed, _)| allowed == name))
+        .collect();
+    assert!(new.is_empty(), "declared more than once: {new:#?}");
+    let gone: Vec<_> = ALLOWED
+        .iter()
+        .filter(|(name, _)| !places.contains_key(*name))
+        .collect();
+    assert!(
+        gone.is_empty(),
+        "no longer declared more than once: {gone:?}"
+    );
+}
