@@ -11,7 +11,7 @@ use crate::hub::HubRef;
 use crate::metrics::trace::Span;
 use crate::server::connection_task::run;
 use crate::server::handle::{ConnectionPermit, ServerHandle};
-use crate::server::outcome::Outcome;
+use crate::server::outcome::ConnectionOutcome;
 use crate::socket::buffer::Unread;
 use crate::socket::policy::ConnectionPolicy;
 use crate::socket::websocket::WebSocket;
@@ -133,7 +133,7 @@ pub struct AcceptedUpgrade {
 impl AcceptedUpgrade {
     /// Runs a handler on the connection, as [`serve`](crate::internal::serve) would: it drives the socket beside the handler, closes with the
     /// code that the result maps to, and waits for the end.
-    pub async fn run<T, H, F>(self, transport: T, handler: H) -> Outcome
+    pub async fn run<T, H, F>(self, transport: T, handler: H) -> ConnectionOutcome
     where
         T: Transport,
         H: FnOnce(WebSocket<T>) -> F,

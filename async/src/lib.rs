@@ -73,7 +73,7 @@ pub use sansws_core::hub::{
     SlowConsumerPolicy, Target,
 };
 pub use sansws_core::message::{Message, Payload, PreparedMessage};
-pub use sansws_core::policy::{AddressLimits, Outcome, Rate, TrafficLimits};
+pub use sansws_core::policy::{AddressLimits, LimitAction, Rate, TrafficLimits};
 
 /// Parts that adapters are made of. Applications do not need them, and they may change in any release.
 #[doc(hidden)]

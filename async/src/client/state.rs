@@ -9,7 +9,7 @@ use crate::error::Error;
 use sansws_core::close::Closed;
 use sansws_core::handshake::Failure;
 use sansws_core::policy::Ended;
-use sansws_core::proxy::{Reply, TunnelError};
+use sansws_core::proxy::{SocksReply, TunnelError};
 use sansws_core::time::Duration;
 
 /// The state of a client.
@@ -93,8 +93,8 @@ fn through(error: TunnelError) -> Ended {
         TunnelError::NoMethod | TunnelError::Unauthorized | TunnelError::Credentials => {
             refused(407)
         }
-        TunnelError::Failed(Reply::NotAllowed) => refused(403),
-        TunnelError::Failed(Reply::Command | Reply::AddressType) => refused(501),
+        TunnelError::Failed(SocksReply::NotAllowed) => refused(403),
+        TunnelError::Failed(SocksReply::Command | SocksReply::AddressType) => refused(501),
         TunnelError::Failed(_) | TunnelError::EndOfInput => Ended::Unreachable,
         TunnelError::Host | TunnelError::Malformed | TunnelError::TooLarge | TunnelError::Early => {
             Ended::Broken
@@ -159,11 +159,11 @@ mod tests {
             (Error::Proxy(TunnelError::Refused(502)), refused(502, None)),
             (Error::Proxy(TunnelError::Unauthorized), refused(407, None)),
             (
-                Error::Proxy(TunnelError::Failed(Reply::NotAllowed)),
+                Error::Proxy(TunnelError::Failed(SocksReply::NotAllowed)),
                 refused(403, None),
             ),
             (
-                Error::Proxy(TunnelError::Failed(Reply::HostUnreachable)),
+                Error::Proxy(TunnelError::Failed(SocksReply::HostUnreachable)),
                 Ended::Unreachable,
             ),
             (Error::Proxy(TunnelError::Malformed), Ended::Broken),

@@ -10,7 +10,7 @@ use crate::error::HandlerError;
 use crate::metrics::ClosedBy;
 use crate::server::connect_info::ConnectInfo;
 use crate::server::handle::ServerHandle;
-use crate::server::outcome::Outcome;
+use crate::server::outcome::ConnectionOutcome;
 use crate::server::scope::Scope;
 use crate::server::verdict::Blame;
 use sansws_core::close::Closed;
@@ -155,7 +155,7 @@ pub(crate) fn agreed(subprotocol: Option<&str>) {
 /// Records how a connection ended. `first`: the side that closed the WebSocket, and the code. Failures of the application are for the
 /// operator, with their route; mistakes of peers are logged at DEBUG.
 pub(crate) fn ended(
-    outcome: &Outcome,
+    outcome: &ConnectionOutcome,
     blame: Blame,
     first: Option<(ClosedBy, u16)>,
     handle: &ServerHandle,

@@ -19,7 +19,7 @@ use crate::server::open_connection::{
     ConnectionGuards, ConnectionTask, Phase, Waiting, attend, until_dropped,
 };
 use crate::server::options::ServerOptions;
-use crate::server::outcome::Outcome;
+use crate::server::outcome::ConnectionOutcome;
 use crate::server::request_loop::{Opening, open, refuse, reply};
 use crate::server::service::Service;
 use crate::server::upgrade::{Slot, UpgradeOutcome};
@@ -50,7 +50,7 @@ pub fn serve<T: Transport, S: Service<T>>(
     service: S,
     ticket: ConnectionPermit,
     arrival: ConnectInfo,
-) -> impl Future<Output = Outcome> {
+) -> impl Future<Output = ConnectionOutcome> {
     let opening = Box::pin(begin(transport, options, service, ticket, arrival));
     serve_from::<T, S, _>(opening, |outcome| outcome)
 }
@@ -83,10 +83,10 @@ pub(crate) fn serve_admitted<T: Transport, S: Service<T>>(
             Some(Ok(prepared)) => prepared,
             Some(Err(error)) => {
                 leave.not_begun(&error);
-                return Err(Outcome::default());
+                return Err(ConnectionOutcome::default());
             }
             // Nothing can be sent on it yet, so there is no answer.
-            None => return Err(Outcome::default()),
+            None => return Err(ConnectionOutcome::default()),
         };
         let arrival = ConnectInfo {
             begun,
@@ -98,7 +98,7 @@ pub(crate) fn serve_admitted<T: Transport, S: Service<T>>(
             Admission::Away(away) => {
                 let refusing = refuse(transport, &options, &service, arrival, &away);
                 let _ = Box::pin(refusing).await;
-                Err(Outcome::default())
+                Err(ConnectionOutcome::default())
             }
         }
     });
@@ -108,8 +108,8 @@ pub(crate) fn serve_admitted<T: Transport, S: Service<T>>(
 /// Runs the handler that `opening` returns, then maps the outcome by `done`. An open connection holds this future: it stores no value
 /// twice, and boxes the steps before and after.
 async fn serve_from<T: Transport, S: Service<T>, R>(
-    opening: Pin<Box<impl Future<Output = Result<Begun<T, S::Handler>, Outcome>>>>,
-    done: impl FnOnce(Outcome) -> R,
+    opening: Pin<Box<impl Future<Output = Result<Begun<T, S::Handler>, ConnectionOutcome>>>>,
+    done: impl FnOnce(ConnectionOutcome) -> R,
 ) -> R {
     let begun = match opening.await {
         Ok(begun) => begun,
@@ -146,7 +146,7 @@ async fn begin<T: Transport, S: Service<T>>(
     service: S,
     mut ticket: ConnectionPermit,
     arrival: ConnectInfo,
-) -> Result<Begun<T, S::Handler>, Outcome> {
+) -> Result<Begun<T, S::Handler>, ConnectionOutcome> {
     let slot = Slot::new(UpgradeOutcome::Open.into());
     let span = contain(|| Span::of(&arrival)).unwrap_or_default();
     let begun = {
@@ -159,12 +159,12 @@ async fn begin<T: Transport, S: Service<T>>(
                     trace::asked(&opening.upgrade);
                     Ok((opening, kept))
                 }
-                Ok(None) => Err(Outcome::default()),
+                Ok(None) => Err(ConnectionOutcome::default()),
                 Err(error) => {
                     note_failure(&handle, &error);
-                    let outcome = Outcome {
+                    let outcome = ConnectionOutcome {
                         result: Err(error.into()),
-                        ..Outcome::default()
+                        ..ConnectionOutcome::default()
                     };
                     trace::ended(&outcome, Blame::Peer, None, &handle, None);
                     Err(outcome)
@@ -180,7 +180,7 @@ async fn begin<T: Transport, S: Service<T>>(
 }
 
 /// Closes the connection of a handler that has returned, and waits for its end.
-async fn finish<T: Transport>(mut seat: ConnectionTask<T>, result: Result) -> Outcome {
+async fn finish<T: Transport>(mut seat: ConnectionTask<T>, result: Result) -> ConnectionOutcome {
     let ConnectionTask {
         place,
         ticket,
@@ -214,7 +214,7 @@ async fn end_unopened<T: Transport>(
     route: Option<Pattern>,
     handle: &ServerHandle,
     config: &Config,
-) -> (Outcome, Blame) {
+) -> (ConnectionOutcome, Blame) {
     let is_lost = matches!(fate, UpgradeOutcome::Lost);
     if result.is_ok() && matches!(fate, UpgradeOutcome::Dropped(_) | UpgradeOutcome::Open) {
         result = Err(NOT_ANSWERED.into());
@@ -253,10 +253,10 @@ async fn end_unopened<T: Transport>(
     if blame == Blame::Nobody {
         result = Ok(());
     }
-    let outcome = Outcome {
+    let outcome = ConnectionOutcome {
         result,
         route,
-        ..Outcome::default()
+        ..ConnectionOutcome::default()
     };
     (outcome, blame)
 }
@@ -284,7 +284,7 @@ pub(crate) fn run<T, H, F>(
     span: Span,
     path: Option<Box<str>>,
     handler: H,
-) -> impl Future<Output = Outcome>
+) -> impl Future<Output = ConnectionOutcome>
 where
     T: Transport,
     H: FnOnce(WebSocket<T>) -> F,
@@ -313,7 +313,7 @@ async fn close_with<T: Transport>(
     shared: &Shared<T>,
     result: Result,
     route: Option<Pattern>,
-) -> (Outcome, Blame) {
+) -> (ConnectionOutcome, Blame) {
     let (code, reason, blame) = match &result {
         Ok(()) => (CloseCode::NORMAL, String::new(), Blame::Nobody),
         Err(error) => {
@@ -324,7 +324,7 @@ async fn close_with<T: Transport>(
     shared.engine().start_close(Some(code), &reason);
     poll_fn(|cx| shared.engine().poll_close(cx, WakerRole::Driver)).await;
     let engine = shared.engine();
-    let outcome = Outcome {
+    let outcome = ConnectionOutcome {
         closed: engine.closed().cloned(),
         // A handler that met the end of its connection did not fail.
         result: if blame == Blame::Nobody {

@@ -24,7 +24,7 @@ pub use connection_task::serve;
 pub use handle::{Admission, ConnectionPermit, RefusalPermit, ServerHandle};
 pub use listener::{Accepted, Listener};
 pub use options::ServerOptions;
-pub use outcome::Outcome;
+pub use outcome::ConnectionOutcome;
 pub use proxy_header::receive_proxy_header;
 pub use request_loop::{receive_request, refuse};
 pub use scope::Scope;

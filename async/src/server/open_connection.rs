@@ -15,7 +15,7 @@ use crate::metrics::ClosedBy;
 use crate::metrics::trace::Span;
 use crate::server::handle::{ConnectionPermit, ServerHandle};
 use crate::server::options::ServerOptions;
-use crate::server::outcome::Outcome;
+use crate::server::outcome::ConnectionOutcome;
 use crate::server::upgrade::{Slot, Upgrade, UpgradeOutcome};
 use crate::socket::shared::Shared;
 use crate::transport::Transport;
@@ -28,16 +28,16 @@ pub(crate) fn until_dropped<R>(
     ticket: &mut ConnectionPermit,
     span: &Span,
     mut all: Pin<&mut Option<impl Future<Output = R>>>,
-) -> impl Future<Output = Result<R, Outcome>> {
+) -> impl Future<Output = Result<R, ConnectionOutcome>> {
     poll_fn(move |cx| {
         let mut done = match ticket.poll_dropping(cx) {
-            Poll::Ready(()) => Err(Outcome::default()),
+            Poll::Ready(()) => Err(ConnectionOutcome::default()),
             Poll::Pending => {
                 let running = all.as_mut().as_pin_mut();
                 match contain(|| running.map(|all| span.enter(|| all.poll(cx)))) {
                     Ok(Some(Poll::Pending)) => return Poll::Pending,
                     Ok(Some(Poll::Ready(done))) => Ok(done),
-                    Ok(None) => Err(Outcome::default()),
+                    Ok(None) => Err(ConnectionOutcome::default()),
                     Err(panic) => Err(escaped(panic, &ticket.handle())),
                 }
             }
@@ -51,12 +51,12 @@ pub(crate) fn until_dropped<R>(
 
 /// Logs a panic that was contained at the outermost level.
 #[cold]
-fn escaped(panic: Error, handle: &ServerHandle) -> Outcome {
+fn escaped(panic: Error, handle: &ServerHandle) -> ConnectionOutcome {
     handle.counters().handler_failed();
     let _ = contain(|| tracing::error!(error = %panic, "a connection panicked"));
-    Outcome {
+    ConnectionOutcome {
         result: Err(panic.into()),
-        ..Outcome::default()
+        ..ConnectionOutcome::default()
     }
 }
 
@@ -131,12 +131,12 @@ impl ConnectionGuards {
 pub(crate) fn attend<T: Transport, F: Future<Output = Result>>(
     seat: ConnectionTask<T>,
     mut running: Pin<&mut Option<F>>,
-) -> impl Future<Output = Result<(ConnectionTask<T>, Result), Outcome>> {
+) -> impl Future<Output = Result<(ConnectionTask<T>, Result), ConnectionOutcome>> {
     let mut seat = Some(seat);
     poll_fn(move |cx| {
         let polled = seat.as_mut().map(|seat| {
             if seat.ticket.poll_dropping(cx).is_ready() {
-                return Poll::Ready(Err(Outcome::default()));
+                return Poll::Ready(Err(ConnectionOutcome::default()));
             }
             let kept = std::mem::take(&mut seat.kept);
             let polled = contain(|| kept.enter(|| seat.poll(running.as_mut(), cx)));
@@ -150,10 +150,10 @@ pub(crate) fn attend<T: Transport, F: Future<Output = Result>>(
             Some(Poll::Pending) => return Poll::Pending,
             Some(Poll::Ready(Ok(result))) => match seat.take() {
                 Some(seat) => return Poll::Ready(Ok((seat, result))),
-                None => Outcome::default(),
+                None => ConnectionOutcome::default(),
             },
             Some(Poll::Ready(Err(outcome))) => outcome,
-            None => Outcome::default(),
+            None => ConnectionOutcome::default(),
         };
         Poll::Ready(Err(abandon(seat.take(), running.as_mut(), outcome)))
     })
@@ -163,8 +163,8 @@ pub(crate) fn attend<T: Transport, F: Future<Output = Result>>(
 fn abandon<T: Transport, F>(
     seat: Option<ConnectionTask<T>>,
     mut running: Pin<&mut Option<F>>,
-    outcome: Outcome,
-) -> Outcome {
+    outcome: ConnectionOutcome,
+) -> ConnectionOutcome {
     let Some(mut seat) = seat else {
         return outcome;
     };

@@ -8,7 +8,7 @@ use crate::socket::engine::Counters;
 
 /// How a connection of a server ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ConnectionOutcome {
     /// The handler's result, or why it was never called.
     pub result: Result,
     /// How the WebSocket connection ended, if there was one.
@@ -19,7 +19,7 @@ pub struct Outcome {
     pub counters: Counters,
 }
 
-impl Default for Outcome {
+impl Default for ConnectionOutcome {
     fn default() -> Self {
         Self {
             result: Ok(()),

@@ -17,7 +17,7 @@ use sansws_core::config::{Config, Timeouts};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::Response;
-use sansws_core::policy::{Outcome, Rate, TrafficLimits};
+use sansws_core::policy::{LimitAction, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 
 const ASK: &str = "GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -159,7 +159,7 @@ fn a_message_in_pieces_is_dropped_whole_and_counts_for_nothing() {
     run(async {
         let traffic = TrafficLimits {
             bytes: Some(Rate::per_second(10)),
-            outcome: Outcome::Drop,
+            outcome: LimitAction::Drop,
             ..TrafficLimits::default()
         };
         let server = serve(Routes::new().route("/", pieces).policy(limited(traffic)));

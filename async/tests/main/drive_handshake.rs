@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sansws_async::internal::{connect, serve};
-use sansws_async::server::Outcome;
+use sansws_async::server::ConnectionOutcome;
 use sansws_async::{Error, Result, ServerHandle, Transport, Upgrade};
 use sansws_core::config::{Config, Timeouts};
 use sansws_core::handshake::{ClientOptions, Failure};
@@ -29,9 +29,9 @@ fn a_handler_that_panics_before_its_first_await_is_contained_and_answered_500() 
     wire.end();
     task.run();
     assert!(wire.take().starts_with(b"HTTP/1.1 500 "));
-    let panicked = Outcome {
+    let panicked = ConnectionOutcome {
         result: Err(Error::Panic.into()),
-        ..Outcome::default()
+        ..ConnectionOutcome::default()
     };
     assert_eq!(format!("{:?}", task.done.unwrap()), format!("{panicked:?}"));
     assert_eq!(handle.open(), 0);

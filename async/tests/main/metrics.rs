@@ -15,7 +15,7 @@ use sansws_async::{ConnectionPolicy, Result, ServerHandle, ServerOptions, promet
 use sansws_core::config::{Config, Timeouts};
 use sansws_core::http::Response;
 use sansws_core::hub::HubOptions;
-use sansws_core::policy::{Outcome, Rate, TrafficLimits};
+use sansws_core::policy::{LimitAction, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 use support::exposition::read;
 
@@ -181,7 +181,7 @@ fn what_clients_send_too_fast_is_counted() {
     run(async {
         let limits = TrafficLimits {
             messages: Some(Rate::per_second(1).burst(2)),
-            outcome: Outcome::Drop,
+            outcome: LimitAction::Drop,
             ..TrafficLimits::default()
         };
         let route = Route::new("/", echo).policy(ConnectionPolicy::default().traffic(limits));

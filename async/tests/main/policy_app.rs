@@ -13,7 +13,7 @@ use sansws_async::{ConnectOptions, ConnectionPolicy, Result, ServerOptions};
 use sansws_core::config::{Config, Limits, Timeouts};
 use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::forwarded::Trusted;
-use sansws_core::policy::{AddressLimits, Outcome, Rate, TrafficLimits};
+use sansws_core::policy::{AddressLimits, LimitAction, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 
 fn with(name: &str, value: &str) -> ConnectOptions {
@@ -177,7 +177,7 @@ fn an_address_has_so_many_connections_and_comes_so_often() {
 }
 
 /// A server that takes two messages a second, and then does this.
-async fn limited(outcome: Outcome) -> Result<(sansws_async::test_kit::TestServer, TestSocket)> {
+async fn limited(outcome: LimitAction) -> Result<(sansws_async::test_kit::TestServer, TestSocket)> {
     let traffic = TrafficLimits {
         messages: Some(Rate::per_second(2)),
         outcome,
@@ -195,7 +195,7 @@ async fn limited(outcome: Outcome) -> Result<(sansws_async::test_kit::TestServer
 #[test]
 fn too_many_messages_are_delayed_and_none_is_lost() {
     run(async {
-        let (server, mut socket) = limited(Outcome::Delay).await?;
+        let (server, mut socket) = limited(LimitAction::Delay).await?;
         let begun = server.clock().now();
         for text in ["1", "2", "3", "4", "5"] {
             socket.expect_text(text).await;
@@ -228,7 +228,7 @@ fn too_many_messages_are_dropped_and_counted() {
         let traffic = TrafficLimits {
             messages: Some(Rate::per_second(2)),
             bytes: Some(Rate::per_second(1_000)),
-            outcome: Outcome::Drop,
+            outcome: LimitAction::Drop,
         };
         let policy = ConnectionPolicy::default().traffic(traffic);
         let server = serve(Routes::new().add(Route::new("/", count).policy(policy)));
@@ -249,7 +249,7 @@ fn too_many_messages_are_dropped_and_counted() {
 #[test]
 fn too_many_messages_close_with_1008() {
     run(async {
-        let (_server, mut socket) = limited(Outcome::Close).await?;
+        let (_server, mut socket) = limited(LimitAction::Close).await?;
         socket.expect_text("1").await;
         socket.expect_text("2").await;
         assert_eq!(socket.expect_close(1008).await, "too many messages");

@@ -15,7 +15,7 @@ use sansws_core::config::{Config, Limits, Timeouts};
 use sansws_core::error::InvalidInput;
 use sansws_core::handshake::RedirectError;
 use sansws_core::http::{Response, Url};
-use sansws_core::proxy::{Reply, TunnelError};
+use sansws_core::proxy::{SocksReply, TunnelError};
 use sansws_core::random::Seed;
 use support::wire::{Task, Wire};
 
@@ -133,7 +133,7 @@ fn each_way_to_fail() {
     assert!(matches!(
         task.done,
         Some(Err(Error::Proxy(TunnelError::Failed(
-            Reply::ConnectionRefused
+            SocksReply::ConnectionRefused
         ))))
     ));
     let wire = Wire::default();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sansws_async::internal::{ConnectInfo, serve};
-use sansws_async::server::{Decision, Outcome};
+use sansws_async::server::{ConnectionOutcome, Decision};
 use sansws_async::{
     ConnectionPolicy, Result, Scope, ServerHandle, ServerOptions, Service, Transport, Upgrade,
 };
@@ -79,7 +79,11 @@ pub fn options(config: Config) -> Arc<ServerOptions> {
 pub fn start<H, F>(
     config: Config,
     handler: H,
-) -> (Wire, Task<impl Future<Output = Outcome>>, ServerHandle)
+) -> (
+    Wire,
+    Task<impl Future<Output = ConnectionOutcome>>,
+    ServerHandle,
+)
 where
     H: FnOnce(Upgrade<Wire>) -> F,
     F: Future<Output = Result<()>>,
@@ -99,7 +103,11 @@ where
 pub fn open<H, F>(
     config: Config,
     handler: H,
-) -> (Wire, Task<impl Future<Output = Outcome>>, ServerHandle)
+) -> (
+    Wire,
+    Task<impl Future<Output = ConnectionOutcome>>,
+    ServerHandle,
+)
 where
     H: FnOnce(Upgrade<Wire>) -> F,
     F: Future<Output = Result<()>>,

@@ -20,7 +20,7 @@ use sansws_core::error::SendError;
 use sansws_core::handshake::RedirectError;
 use sansws_core::message::Message;
 use sansws_core::policy::{Backoff, ReconnectOptions};
-use sansws_core::proxy::{Reply, TunnelError};
+use sansws_core::proxy::{SocksReply, TunnelError};
 use serde_json::Value;
 use smol::future::or;
 
@@ -156,7 +156,7 @@ fn a_proxy_that_leads_nowhere<R: Runtime>() {
                 (Kind::Http, Err(Error::Proxy(TunnelError::Refused(500..=599)))) => {}
                 (
                     Kind::Socks5,
-                    Err(Error::Proxy(TunnelError::Failed(Reply::ConnectionRefused))),
+                    Err(Error::Proxy(TunnelError::Failed(SocksReply::ConnectionRefused))),
                 ) => {}
                 (kind, other) => panic!("{kind:?}: {other:?}"),
             }

@@ -13,7 +13,7 @@
 //!                Output::Wake, Hub::take                    Event
 //! ```
 //!
-//! The caller's duties: call a method (or [`Hub::handle`] with an [`Input`]); then call [`Hub::poll_output`] until it returns `None`. Call
+//! The caller's duties: call a method (or [`Hub::handle`] with an [`HubInput`]); then call [`Hub::poll_output`] until it returns `None`. Call
 //! [`Hub::tick`] when [`Hub::deadline`] has passed. For a hub that stays alone, [`LocalHub`] includes the broker.
 //!
 //! - **Order.** A publication comes back from the backplane with its number, even to the node that published it: all members on all nodes
@@ -97,7 +97,8 @@ pub use options::{
 };
 pub use publication::{Position, Publication, PublishOptions, PublishRequest};
 pub use values::{
-    ChannelOptions, Encoding, HubEvent, Input, Joined, Left, Output, Recovered, Reply, Sent, Taken,
+    ChannelOptions, Encoding, HubEvent, HubInput, Joined, Left, Output, Recovered, Reply, Sent,
+    Taken,
 };
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -258,38 +259,40 @@ impl Hub {
     }
 
     /// Executes an input, like calling its method.
-    pub fn handle(&mut self, now: Instant, input: Input) -> Result<Reply, HubError> {
+    pub fn handle(&mut self, now: Instant, input: HubInput) -> Result<Reply, HubError> {
         match input {
-            Input::Open(open) => return self.open(now, open).map(Reply::Opened),
-            Input::Join(id, group, join) => {
+            HubInput::Open(open) => return self.open(now, open).map(Reply::Opened),
+            HubInput::Join(id, group, join) => {
                 return self.join(now, id, &group, join).map(Reply::Joined);
             }
-            Input::Leave(id, group) => return self.leave(now, id, &group).map(Reply::Left),
-            Input::SendTo(id, message) => return self.send_to(now, id, message).map(Reply::Sent),
-            Input::SendToUser(user, message) => {
+            HubInput::Leave(id, group) => return self.leave(now, id, &group).map(Reply::Left),
+            HubInput::SendTo(id, message) => {
+                return self.send_to(now, id, message).map(Reply::Sent);
+            }
+            HubInput::SendToUser(user, message) => {
                 return self.send_to_user(now, &user, message).map(Reply::Sent);
             }
-            Input::Ask(question) => return self.ask(question).map(Reply::Asked),
-            Input::Retire(id) => self.retire(now, id),
-            Input::Closed(id) => self.closed(now, id),
-            Input::Touch(id) => self.touch(now, id)?,
-            Input::Instruct(target, instruction) => self.instruct(now, target, instruction)?,
-            Input::CancelJoin(id, group) => self.cancel_join(now, id, &group),
-            Input::Subscribe(id, filter) => {
+            HubInput::Ask(question) => return self.ask(question).map(Reply::Asked),
+            HubInput::Retire(id) => self.retire(now, id),
+            HubInput::Closed(id) => self.closed(now, id),
+            HubInput::Touch(id) => self.touch(now, id)?,
+            HubInput::Instruct(target, instruction) => self.instruct(now, target, instruction)?,
+            HubInput::CancelJoin(id, group) => self.cancel_join(now, id, &group),
+            HubInput::Subscribe(id, filter) => {
                 self.subscribe(now, id, filter)?;
             }
-            Input::Unsubscribe(id, filter) => {
+            HubInput::Unsubscribe(id, filter) => {
                 self.unsubscribe(id, &filter)?;
             }
-            Input::Publish(draft, token) => self.publish_draft(now, draft, token)?,
-            Input::CloseAll(group, code, reason) => self.close_all(&group, code, &reason)?,
-            Input::CloseUser(user, code, reason) => self.close_user(&user, code, &reason)?,
-            Input::Close(id, code, reason) => {
+            HubInput::Publish(draft, token) => self.publish_draft(now, draft, token)?,
+            HubInput::CloseAll(group, code, reason) => self.close_all(&group, code, &reason)?,
+            HubInput::CloseUser(user, code, reason) => self.close_user(&user, code, &reason)?,
+            HubInput::Close(id, code, reason) => {
                 self.close(now, id, code, &reason);
             }
-            Input::Event(event) => self.receive(now, event),
-            Input::Tick => self.tick(now),
-            Input::Drain => self.drain(),
+            HubInput::Event(event) => self.receive(now, event),
+            HubInput::Tick => self.tick(now),
+            HubInput::Drain => self.drain(),
         }
         Ok(Reply::Done)
     }

@@ -46,7 +46,7 @@ pub enum Encoding {
 /// An operation on a hub, as a value; each corresponds to a method.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Input {
+pub enum HubInput {
     /// [`Hub::open`](super::Hub::open).
     Open(ChannelOptions),
     /// [`Hub::retire`](super::Hub::retire).
@@ -89,7 +89,7 @@ pub enum Input {
     Drain,
 }
 
-/// The result of an [`Input`].
+/// The result of an [`HubInput`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reply {

@@ -7,7 +7,7 @@ use crate::time::Instant;
 
 /// What a connection does with a message above the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum LimitAction {
     /// The message is accepted, and reading pauses until the rate allows more: TCP makes the peer slow down. Nothing is lost.
     #[default]
     Delay,
@@ -20,7 +20,7 @@ pub enum Outcome {
 /// Limits on one connection; without a rate it is unlimited (the default).
 ///
 /// ```
-/// use sansws_core::policy::{Meter, Outcome, Rate, TrafficLimits, Verdict};
+/// use sansws_core::policy::{Meter, LimitAction, Rate, TrafficLimits, Verdict};
 /// use sansws_core::time::{Duration, Instant};
 ///
 /// let limits = TrafficLimits { messages: Some(Rate::per_second(2)), ..TrafficLimits::default() };
@@ -33,10 +33,10 @@ pub enum Outcome {
 pub struct TrafficLimits {
     /// Messages per time.
     pub messages: Option<Rate>,
-    /// Message bytes per time. With [`Outcome::Drop`] and [`Outcome::Close`], a message longer than the burst never passes.
+    /// Message bytes per time. With [`LimitAction::Drop`] and [`LimitAction::Close`], a message longer than the burst never passes.
     pub bytes: Option<Rate>,
     /// What happens beyond the limits.
-    pub outcome: Outcome,
+    pub outcome: LimitAction,
 }
 
 /// What to do with a message.
@@ -85,9 +85,9 @@ impl Meter {
                 .is_some_and(|rate| bucket.ready(rate, now, *cost).is_some())
         };
         match limits.outcome {
-            Outcome::Drop if parts.iter().any(beyond) => return Verdict::Drop,
-            Outcome::Close if parts.iter().any(beyond) => return Verdict::Close,
-            Outcome::Delay | Outcome::Drop | Outcome::Close => {}
+            LimitAction::Drop if parts.iter().any(beyond) => return Verdict::Drop,
+            LimitAction::Close if parts.iter().any(beyond) => return Verdict::Close,
+            LimitAction::Delay | LimitAction::Drop | LimitAction::Close => {}
         }
         let waits = parts.iter_mut().filter_map(|(rate, bucket, cost)| {
             let rate = rate.as_ref()?;
@@ -105,10 +105,10 @@ mod tests {
     fn a_second_of_ten_bytes_and_two_messages() {
         const SECOND: u64 = 1_000_000;
         let wait = |micros| Verdict::Wait(Instant::from_micros(micros));
-        let cases: &[(&str, Outcome, &[(u64, u64, Verdict)])] = &[
+        let cases: &[(&str, LimitAction, &[(u64, u64, Verdict)])] = &[
             (
                 "delayed by messages, then by octets",
-                Outcome::Delay,
+                LimitAction::Delay,
                 &[
                     (0, 0, Verdict::Pass),
                     (0, 0, Verdict::Pass),
@@ -119,7 +119,7 @@ mod tests {
             ),
             (
                 "dropped, and what is dropped counts for nothing",
-                Outcome::Drop,
+                LimitAction::Drop,
                 &[
                     (0, 8, Verdict::Pass),
                     (0, 3, Verdict::Drop),
@@ -131,7 +131,7 @@ mod tests {
             ),
             (
                 "closed",
-                Outcome::Close,
+                LimitAction::Close,
                 &[(0, 10, Verdict::Pass), (0, 1, Verdict::Close)],
             ),
         ];
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn without_rates_everything_passes() {
-        for outcome in [Outcome::Delay, Outcome::Drop, Outcome::Close] {
+        for outcome in [LimitAction::Delay, LimitAction::Drop, LimitAction::Close] {
             let limits = TrafficLimits {
                 outcome,
                 ..TrafficLimits::default()

@@ -22,7 +22,7 @@ mod spread;
 pub use address::{AddressLimits, Addresses, Refused};
 pub use attempts::{ATTEMPT_DELAY, Attempt, Attempts};
 pub use backoff::{Backoff, Retries};
-pub use limiter::{Meter, Outcome, TrafficLimits, Verdict};
+pub use limiter::{LimitAction, Meter, TrafficLimits, Verdict};
 pub use rate::{Bucket, Rate};
 pub use reconnect::{Ended, Next, Reconnect, ReconnectOptions};
 pub use spread::spread;

@@ -19,7 +19,7 @@ mod tunnel;
 pub use crate::http::Credentials;
 pub use address::Proxy;
 pub use header::{ProxyError, ProxyHeader, Source};
-pub use socks::{Reply, Socks5};
+pub use socks::{Socks5, SocksReply};
 pub use tunnel::HttpTunnel;
 
 use thiserror::Error;
@@ -88,7 +88,7 @@ pub enum TunnelError {
     Unauthorized,
     /// The SOCKS proxy did not connect.
     #[error("the proxy did not connect: {0}")]
-    Failed(Reply),
+    Failed(SocksReply),
     /// The proxy ended the connection before it answered.
     #[error("the proxy ended the connection before it answered")]
     EndOfInput,

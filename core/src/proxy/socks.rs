@@ -21,7 +21,7 @@ use super::{Credentials, Step, TunnelError};
 /// Why a SOCKS5 proxy did not connect (RFC 1928 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Reply {
+pub enum SocksReply {
     /// 1: "general SOCKS server failure".
     General,
     /// 2: "connection not allowed by ruleset".
@@ -42,7 +42,7 @@ pub enum Reply {
     Other(u8),
 }
 
-impl Reply {
+impl SocksReply {
     const fn from_wire(reply: u8) -> Self {
         match reply {
             1 => Self::General,
@@ -58,7 +58,7 @@ impl Reply {
     }
 }
 
-impl fmt::Display for Reply {
+impl fmt::Display for SocksReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::General => "it failed",
@@ -221,7 +221,7 @@ impl Socks5 {
             (Stage::Status, [_, _]) => Err(TunnelError::Unauthorized),
             // Some proxies end the connection right after the number.
             (Stage::Reply, [_, reply, ..]) if *reply != 0 => {
-                Err(TunnelError::Failed(Reply::from_wire(*reply)))
+                Err(TunnelError::Failed(SocksReply::from_wire(*reply)))
             }
             (Stage::Reply, [_, _, _, kind, ..]) if ![V4, NAME, V6].contains(kind) => {
                 Err(TunnelError::Malformed)
@@ -391,31 +391,46 @@ mod tests {
                 "1",
                 false,
                 b"\x05\0\x05\x01\0\x01\0\0\0\0\0\0",
-                failed(Reply::General),
+                failed(SocksReply::General),
             ),
-            ("2", false, b"\x05\0\x05\x02", failed(Reply::NotAllowed)),
+            (
+                "2",
+                false,
+                b"\x05\0\x05\x02",
+                failed(SocksReply::NotAllowed),
+            ),
             (
                 "3",
                 false,
                 b"\x05\0\x05\x03",
-                failed(Reply::NetworkUnreachable),
+                failed(SocksReply::NetworkUnreachable),
             ),
             (
                 "4",
                 false,
                 b"\x05\0\x05\x04",
-                failed(Reply::HostUnreachable),
+                failed(SocksReply::HostUnreachable),
             ),
             (
                 "5",
                 false,
                 b"\x05\0\x05\x05",
-                failed(Reply::ConnectionRefused),
+                failed(SocksReply::ConnectionRefused),
             ),
-            ("6", false, b"\x05\0\x05\x06", failed(Reply::TtlExpired)),
-            ("7", false, b"\x05\0\x05\x07", failed(Reply::Command)),
-            ("8", false, b"\x05\0\x05\x08", failed(Reply::AddressType)),
-            ("9", false, b"\x05\0\x05\x09", failed(Reply::Other(9))),
+            (
+                "6",
+                false,
+                b"\x05\0\x05\x06",
+                failed(SocksReply::TtlExpired),
+            ),
+            ("7", false, b"\x05\0\x05\x07", failed(SocksReply::Command)),
+            (
+                "8",
+                false,
+                b"\x05\0\x05\x08",
+                failed(SocksReply::AddressType),
+            ),
+            ("9", false, b"\x05\0\x05\x09", failed(SocksReply::Other(9))),
             ("silence", false, b"", CUT),
             ("cut", false, b"\x05\0\x05\0\0\x01\0\0\0", CUT),
         ];

@@ -9,7 +9,7 @@ use sansws_core::close::CloseCode;
 use sansws_core::frame::MessageKind;
 use sansws_core::hub::{
     Broker, ChannelId, ChannelOptions, Command, Compress, Encoding, Event, GroupOptions,
-    HistoryOptions, Hub, HubError, HubEvent, HubOptions, Input, JoinOptions, Joined, NodeId,
+    HistoryOptions, Hub, HubError, HubEvent, HubInput, HubOptions, JoinOptions, Joined, NodeId,
     Notice, OutagePolicy, Output, Position, PresenceMode, Publication, PublishOptions,
     PublishRequest, Published, QueueLimits, Recovered, RecoveryFailure, Reply, Sent,
     SlowConsumerPolicy, Taken,
@@ -1664,7 +1664,7 @@ fn the_methods_and_the_inputs_do_the_same() {
             };
             let hub = &mut world.hubs[0];
             ids.push(match by_input {
-                true => match hub.handle(now, Input::Open(open)) {
+                true => match hub.handle(now, HubInput::Open(open)) {
                     Ok(Reply::Opened(id)) => id,
                     other => panic!("{other:?}"),
                 },
@@ -1683,19 +1683,19 @@ fn the_methods_and_the_inputs_do_the_same() {
         let code = CloseCode::POLICY;
         if by_input {
             for input in [
-                Input::Join(ada, "lobby".into(), JoinOptions::default()),
-                Input::Subscribe(bob, "#".parse().unwrap()),
-                Input::Publish(draft, None),
-                Input::SendTo(bob, "one".into()),
-                Input::SendToUser("bob".into(), "two".into()),
-                Input::Unsubscribe(bob, "#".parse().unwrap()),
-                Input::Leave(ada, "lobby".into()),
-                Input::Touch(ada),
-                Input::Close(ada, code, "a".into()),
-                Input::CloseUser("bob".into(), code, "b".into()),
-                Input::CloseAll("lobby".into(), code, "c".into()),
-                Input::Tick,
-                Input::Drain,
+                HubInput::Join(ada, "lobby".into(), JoinOptions::default()),
+                HubInput::Subscribe(bob, "#".parse().unwrap()),
+                HubInput::Publish(draft, None),
+                HubInput::SendTo(bob, "one".into()),
+                HubInput::SendToUser("bob".into(), "two".into()),
+                HubInput::Unsubscribe(bob, "#".parse().unwrap()),
+                HubInput::Leave(ada, "lobby".into()),
+                HubInput::Touch(ada),
+                HubInput::Close(ada, code, "a".into()),
+                HubInput::CloseUser("bob".into(), code, "b".into()),
+                HubInput::CloseAll("lobby".into(), code, "c".into()),
+                HubInput::Tick,
+                HubInput::Drain,
             ] {
                 hub.handle(now, input).unwrap();
             }
@@ -1718,7 +1718,7 @@ fn the_methods_and_the_inputs_do_the_same() {
         let taken = (world.all(ada), world.all(bob), world.take(bob));
         let hub = &mut world.hubs[0];
         if by_input {
-            hub.handle(now, Input::Closed(ada)).unwrap();
+            hub.handle(now, HubInput::Closed(ada)).unwrap();
         } else {
             hub.closed(now, ada);
         }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sansws_core::policy::{
-    AddressLimits, Addresses, Backoff, Bucket, Ended, Meter, Next, Outcome, Rate, Reconnect,
+    AddressLimits, Addresses, Backoff, Bucket, Ended, LimitAction, Meter, Next, Rate, Reconnect,
     ReconnectOptions, TrafficLimits, Verdict,
 };
 use sansws_core::random::Seed;
@@ -123,7 +123,7 @@ proptest! {
     ) {
         let limits = TrafficLimits {
             bytes: Some(Rate::per_second(amount).burst(burst)),
-            outcome: Outcome::Drop,
+            outcome: LimitAction::Drop,
             ..TrafficLimits::default()
         };
         let (mut meter, mut now, mut passed) = (Meter::new(), 0, 0);

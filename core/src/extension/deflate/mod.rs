@@ -8,4 +8,4 @@ mod params;
 
 #[cfg(feature = "deflate")]
 pub(crate) use codec::{Deflater, Inflater};
-pub use params::{Agreed, NAME, ParamError, answer, check_answer, offer, window_bits};
+pub use params::{Agreed, DeflateParamError, NAME, answer, check_answer, offer, window_bits};

@@ -31,7 +31,7 @@ pub struct Agreed {
 
 /// An answer that the client cannot accept (section 5.1: it "MUST _Fail the WebSocket Connection_").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParamError;
+pub struct DeflateParamError;
 
 /// The four parameters, as in an offer or an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,21 +162,21 @@ fn offered(config: &Deflate) -> Params {
 }
 
 /// The client's side: checks the answer.
-pub fn check_answer(config: &Deflate, answer: &Extension<'_>) -> Result<Agreed, ParamError> {
+pub fn check_answer(config: &Deflate, answer: &Extension<'_>) -> Result<Agreed, DeflateParamError> {
     let offer = offered(config);
-    let answer = Params::parse(answer).ok_or(ParamError)?;
+    let answer = Params::parse(answer).ok_or(DeflateParamError)?;
     // 7.1.1.1, 7.1.2.1: the server accepts our request by repeating it
     if offer.server_no_takeover && !answer.server_no_takeover {
-        return Err(ParamError);
+        return Err(DeflateParamError);
     }
     let peer_window_bits = match (offer.server_bits, answer.server_bits) {
         (Some(most), Some(bits)) if bits <= most => bits,
-        (Some(_), _) => return Err(ParamError),
+        (Some(_), _) => return Err(DeflateParamError),
         (None, bits) => bits.unwrap_or(15),
     };
     let own_window_bits = match (offer.client_bits.flatten(), answer.client_bits) {
         // 7.1.2.2: in an answer the parameter has a value
-        (_, Some(None)) => return Err(ParamError),
+        (_, Some(None)) => return Err(DeflateParamError),
         (most, Some(Some(bits))) => bits.min(most.unwrap_or(15)),
         (most, None) => most.unwrap_or(15),
     };
@@ -299,7 +299,7 @@ mod tests {
                 peer_window_bits,
             })
         };
-        let cases: &[(&Deflate, &str, Result<Agreed, ParamError>)] = &[
+        let cases: &[(&Deflate, &str, Result<Agreed, DeflateParamError>)] = &[
             (&keep(), "permessage-deflate", agreed(true, true, 15, 15)),
             (
                 &keep(),
@@ -324,26 +324,30 @@ mod tests {
             (
                 &keep(),
                 "permessage-deflate; client_max_window_bits",
-                Err(ParamError),
+                Err(DeflateParamError),
             ),
             (
                 &keep(),
                 "permessage-deflate; server_max_window_bits",
-                Err(ParamError),
+                Err(DeflateParamError),
             ),
-            (&keep(), "permessage-deflate; unknown", Err(ParamError)),
-            (&small, "permessage-deflate", Err(ParamError)),
+            (
+                &keep(),
+                "permessage-deflate; unknown",
+                Err(DeflateParamError),
+            ),
+            (&small, "permessage-deflate", Err(DeflateParamError)),
             (
                 &small,
                 "permessage-deflate; server_max_window_bits=11",
-                Err(ParamError),
+                Err(DeflateParamError),
             ),
             (
                 &small,
                 "permessage-deflate; server_max_window_bits=10",
                 agreed(true, true, 11, 10),
             ),
-            (&none, "permessage-deflate", Err(ParamError)),
+            (&none, "permessage-deflate", Err(DeflateParamError)),
             (
                 &none,
                 "permessage-deflate; server_no_context_takeover",
