@@ -20,7 +20,6 @@ const ALLOWED: &[(&str, &str)] = &[
         "core: of a connection, of an endpoint, of a backplane",
     ),
     ("Hub", "core: the state machine; async: the handle to it"),
-    ("Input", "core: of a connection's state, of a hub"),
     ("Outcome", "core: of a rate limiter; async: of a connection"),
     ("ParamError", "core: of an extension, of a route"),
     ("Reply", "core: of a hub, of a SOCKS proxy"),
