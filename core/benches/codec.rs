@@ -13,7 +13,7 @@ use sansws_core::config::Config;
 use sansws_core::connection::{Connection, Event};
 use sansws_core::frame::{Header, Opcode};
 use sansws_core::handshake::Agreement;
-use sansws_core::mask::Mask;
+use sansws_core::internal::Mask;
 use sansws_core::message::Assembly;
 use sansws_core::time::Instant;
 use tungstenite::protocol::{Role, WebSocket};

@@ -13,7 +13,7 @@
 //! | [`route`] | which endpoint a path leads to; usable without the rest |
 //! | [`hub`] | which connections receive a publication |
 //! | [`proxy`] | the exchange with a proxy that precedes a connection |
-//! | [`frame`], [`mask`], [`utf8`], [`extension`], [`http`] | the bytes underneath |
+//! | [`frame`], [`extension`], [`http`] | the bytes underneath |
 //! | [`config`], [`close`], [`error`], [`time`], [`random`] | values |
 //!
 //! A whole life, without a socket:
@@ -97,14 +97,14 @@ pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod hub;
-pub mod mask;
+mod mask;
 pub mod message;
 pub mod policy;
 pub mod proxy;
 pub mod random;
 pub mod route;
 pub mod time;
-pub mod utf8;
+mod utf8;
 
 /// Parts that the crates of this workspace share. Applications do not need them, and they may change in any release.
 #[doc(hidden)]
@@ -114,4 +114,5 @@ pub mod internal {
     pub use crate::http::exposition::{Exposition, Family, Kind};
     pub use crate::http::response::Framing;
     pub use crate::http::url::why_not_a_url;
+    pub use crate::mask::Mask;
 }

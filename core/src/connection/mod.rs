@@ -25,7 +25,8 @@ mod state;
 pub use deadline::{Expired, SendProgress, TCP_INFO, fills_tcp_info};
 pub use endpoint::Endpoint;
 pub use event::{Event, Step};
-pub use state::{Effect, Input, Role, State, TransportAction};
+use state::{Effect, Input};
+pub use state::{Role, State, TransportAction};
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

@@ -44,7 +44,7 @@ pub enum State {
 
 /// The inputs of the state machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub(crate) enum Input {
     /// We close.
     LocalClose,
     /// The peer's Close frame arrived.
@@ -59,7 +59,7 @@ pub enum Input {
 
 /// The effect of a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Nothing.
     Nothing,
     /// Send a Close frame, the last frame of all.
@@ -80,7 +80,7 @@ pub enum TransportAction {
 impl State {
     /// The transition table; `later` is the deadline of a waiting state.
     #[must_use]
-    pub const fn next(self, input: Input, later: Instant) -> (Self, Effect) {
+    pub(crate) const fn next(self, input: Input, later: Instant) -> (Self, Effect) {
         match (self, input) {
             // 7.1.2: "An endpoint MUST send a Close control frame"
             (Self::Open, Input::LocalClose) => {
