@@ -20,12 +20,6 @@ const ALLOWED: &[(&str, &str)] = &[
         "core: of a connection, of an endpoint, of a backplane",
     ),
     ("Hub", "core: the state machine; async: the handle to it"),
-<<<<<<< HEAD
-=======
-    ("Outcome", "core: of a rate limiter; async: of a connection"),
-    ("ParamError", "core: of an extension, of a route"),
-    ("Reply", "core: of a hub, of a SOCKS proxy"),
->>>>>>> 2d0131a191481530d5ad0c32529ddba84a02a033
     (
         "Route",
         "core: a route of values; async: a route of handlers",
