@@ -80,7 +80,6 @@ pub(super) struct Inbound {
 
 impl Inbound {
     /// Returns whether a message has started and not ended.
-    #[cfg(feature = "deflate")]
     pub(super) const fn inside(&self) -> bool {
         self.message.is_some()
     }
@@ -368,7 +367,11 @@ impl Connection {
         };
         let mut range = None;
         if begun.compressed {
-            self.inflate(begun.kind, part, last, assembly, bound)?;
+            let utf8 = &mut self.inbound.utf8;
+            self.compression
+                .inflate(self.deflate, part, last, |fresh| {
+                    store(utf8, begun.kind, fresh, assembly, bound)
+                })?;
         } else if pieces && assembly.pending_bytes() == 0 {
             match begun.kind {
                 MessageKind::Binary => range = Some(0..part.len()),
@@ -398,41 +401,6 @@ impl Connection {
                 .map_err(|_| Violation::InvalidUtf8)?;
         }
         Ok(Absorbed { range })
-    }
-
-    #[cfg(feature = "deflate")]
-    fn inflate(
-        &mut self,
-        kind: MessageKind,
-        part: &[u8],
-        last: bool,
-        assembly: &mut Assembly,
-        bound: u64,
-    ) -> Result<(), Violation> {
-        use crate::extension::deflate::Inflater;
-        use alloc::boxed::Box;
-        let Some(agreed) = self.deflate else {
-            return Err(Violation::ReservedBit);
-        };
-        let inflater = self.inflater.get_or_insert_with(|| {
-            Box::new(Inflater::new(agreed.peer_window_bits, agreed.peer_takeover))
-        });
-        let utf8 = &mut self.inbound.utf8;
-        inflater.part(part, last, |fresh| {
-            store(utf8, kind, fresh, assembly, bound)
-        })
-    }
-
-    #[cfg(not(feature = "deflate"))]
-    fn inflate(
-        &mut self,
-        _: MessageKind,
-        _: &[u8],
-        _: bool,
-        _: &mut Assembly,
-        _: u64,
-    ) -> Result<(), Violation> {
-        Err(Violation::ReservedBit)
     }
 }
 

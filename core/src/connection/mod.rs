@@ -14,6 +14,7 @@
 //!    [`transport_action`](Connection::transport_action) returns.
 //! 4. When [`deadline`](Connection::deadline) has passed, call [`tick`](Connection::tick). It may be called at any time.
 
+mod compression;
 mod deadline;
 pub mod endpoint;
 mod event;
@@ -41,6 +42,7 @@ use crate::handshake::Agreement;
 use crate::message::{Assembly, Payload};
 use crate::random::{MaskKeys, Seed};
 use crate::time::Instant;
+use compression::Compression;
 
 use deadline::{Clock, Times};
 use inbound::{Found, Inbound, Mode};
@@ -88,10 +90,7 @@ pub struct Connection {
     /// The kind of the message that is being sent in chunks, and whether it is compressed.
     sending: Option<(MessageKind, bool)>,
     deflate: Option<Agreed>,
-    #[cfg(feature = "deflate")]
-    deflater: Option<Box<crate::extension::deflate::Deflater>>,
-    #[cfg(feature = "deflate")]
-    inflater: Option<Box<crate::extension::deflate::Inflater>>,
+    compression: Compression,
     peer_code: Option<CloseCode>,
     /// The time from the newest keepalive ping to its pong, in ticks of `deadline`; 0 before the first.
     round_trip: u32,
@@ -124,10 +123,7 @@ impl Connection {
             keys,
             sending: None,
             deflate: agreement.deflate,
-            #[cfg(feature = "deflate")]
-            deflater: None,
-            #[cfg(feature = "deflate")]
-            inflater: None,
+            compression: Compression::default(),
             peer_code: None,
             round_trip: 0,
         }
@@ -389,22 +385,8 @@ impl Connection {
 
     /// Frees memory that only the next message would need again: call it before waiting.
     pub fn release(&mut self) {
-        #[cfg(feature = "deflate")]
-        {
-            let agreed = self.deflate;
-            if self.deflater.is_some()
-                && self.sending.is_none()
-                && agreed.is_some_and(|agreed| !agreed.own_takeover)
-            {
-                self.deflater = None;
-            }
-            if self.inflater.is_some()
-                && !self.inbound.inside()
-                && agreed.is_some_and(|agreed| !agreed.peer_takeover)
-            {
-                self.inflater = None;
-            }
-        }
+        let (sending, receiving) = (self.sending.is_some(), self.inbound.inside());
+        self.compression.release(self.deflate, sending, receiving);
     }
 
     /// Returns the number of bytes of heap memory held, not counting (de)compressors.

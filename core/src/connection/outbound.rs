@@ -5,6 +5,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::compression::Compression;
 use super::{Connection, Effect, HeldPong, Input, State, output::LARGE};
 use crate::close::{CloseCode, cut_reason};
 use crate::config::AutoPong;
@@ -69,9 +70,8 @@ impl Connection {
             None => (false, prepared.frame(), prepared.payload()),
         };
         // It was compressed from an empty window: our window must not refer to data that the peer's no longer has.
-        #[cfg(feature = "deflate")]
-        if compressed && let Some(deflater) = &mut self.deflater {
-            deflater.reset();
+        if compressed {
+            self.compression.reset();
         }
         match self.keys {
             Some(_) => self.write_frame(prepared.kind().into(), true, compressed, payload),
@@ -251,49 +251,19 @@ impl Connection {
     }
 
     fn is_worth_deflating(&self, length: usize) -> bool {
-        let threshold = self
-            .config
-            .deflate
-            .as_ref()
-            .map_or(usize::MAX, |deflate| deflate.threshold);
-        cfg!(feature = "deflate")
-            && self
-                .deflate
-                .is_some_and(|agreed| agreed.own_window_bits >= 9)
-            && length >= threshold
+        Compression::is_worth_it(&self.config, self.deflate, length)
     }
 
-    #[cfg(feature = "deflate")]
     fn deflate_part(&mut self, bytes: &[u8], last: bool, out: &mut Vec<u8>) {
-        use crate::extension::deflate::Deflater;
-        use alloc::boxed::Box;
-        let Some(agreed) = self.deflate else { return };
-        let level = self
-            .config
-            .deflate
-            .as_ref()
-            .map_or(3, |deflate| deflate.level);
-        let deflater = self
-            .deflater
-            .get_or_insert_with(|| Box::new(Deflater::new(level, agreed.own_window_bits)));
-        deflater.part(bytes, last, out);
-        if last && !agreed.own_takeover {
-            deflater.reset();
-        }
+        self.compression
+            .deflate_part(&self.config, self.deflate, bytes, last, out);
     }
 
-    #[cfg(not(feature = "deflate"))]
-    fn deflate_part(&mut self, _: &[u8], _: bool, _: &mut Vec<u8>) {}
-
-    /// Returns the compressed message; or the original, if that is shorter and the peer's window does not depend on it.
+    /// Returns the message, and whether it is compressed.
     fn deflated(&mut self, bytes: &[u8]) -> (bool, Vec<u8>) {
-        let mut out = Vec::new();
-        self.deflate_part(bytes, true, &mut out);
-        let takeover = self.deflate.is_some_and(|agreed| agreed.own_takeover);
-        if !takeover && out.len() >= bytes.len() {
-            (false, bytes.into())
-        } else {
-            (true, out)
+        match self.compression.deflate(&self.config, self.deflate, bytes) {
+            Some(out) => (true, out),
+            None => (false, bytes.into()),
         }
     }
 }

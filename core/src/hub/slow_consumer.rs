@@ -95,29 +95,31 @@ impl Hub {
             let first = self.store.first_message(&seat.chain);
             let group = first.and_then(|entry| entry.group.clone());
             let overflow = group.as_ref().map(|group| options.of(group).slow_consumer);
-            match overflow {
+            let drops = match overflow {
                 Some(
                     SlowConsumerPolicy::DropNewest
                     | SlowConsumerPolicy::DropOldest
                     | SlowConsumerPolicy::KeepLatest,
-                ) if !stalled => {
-                    let of_group = group.as_ref().map(|group| options.of(group));
-                    let notices = of_group.and_then(|options| options.notices.as_ref());
-                    let noted = notices.map(|notices| (now, notices));
-                    self.counters.dropped_aged +=
-                        self.store.walk(&mut seat.chain, noted, |entry| {
-                            if matches!(entry.content, Content::Skipped { .. }) {
-                                Walk::Keep
-                            } else if is_old(entry) && entry.group == group {
-                                Walk::Drop
-                            } else {
-                                Walk::Stop
-                            }
-                        });
-                    self.holding_over(slot);
-                }
-                _ => self.close_slow(now, slot),
+                ) => !stalled,
+                Some(SlowConsumerPolicy::Close | SlowConsumerPolicy::Wait) | None => false,
+            };
+            if !drops {
+                self.close_slow(now, slot);
+                continue;
             }
+            let of_group = group.as_ref().map(|group| options.of(group));
+            let notices = of_group.and_then(|options| options.notices.as_ref());
+            let noted = notices.map(|notices| (now, notices));
+            self.counters.dropped_aged += self.store.walk(&mut seat.chain, noted, |entry| {
+                if matches!(entry.content, Content::Skipped { .. }) {
+                    Walk::Keep
+                } else if is_old(entry) && entry.group == group {
+                    Walk::Drop
+                } else {
+                    Walk::Stop
+                }
+            });
+            self.holding_over(slot);
         }
     }
 }

@@ -1,0 +1,134 @@
+//! permessage-deflate on one connection: its two windows.
+//! RFC 7692 sections 7.2.1 and 7.2.2.
+//! Everything that depends on the feature `deflate` is here; without it nothing is compressed, and nothing compressed is accepted.
+
+use alloc::vec::Vec;
+
+use crate::config::Config;
+use crate::error::Violation;
+use crate::extension::deflate::Agreed;
+#[cfg(feature = "deflate")]
+use {
+    crate::extension::deflate::{Deflater, Inflater},
+    alloc::boxed::Box,
+};
+
+/// The windows of a connection, each allocated by the first message that needs it; without the feature, nothing.
+#[derive(Debug, Default)]
+pub(super) struct Compression {
+    #[cfg(feature = "deflate")]
+    deflater: Option<Box<Deflater>>,
+    #[cfg(feature = "deflate")]
+    inflater: Option<Box<Inflater>>,
+}
+
+impl Compression {
+    /// Returns whether a message of `length` bytes is compressed.
+    pub(super) fn is_worth_it(config: &Config, agreed: Option<Agreed>, length: usize) -> bool {
+        let options = config.deflate.as_ref();
+        let threshold = options.map_or(usize::MAX, |deflate| deflate.threshold);
+        cfg!(feature = "deflate")
+            && agreed.is_some_and(|agreed| agreed.own_window_bits >= 9)
+            && length >= threshold
+    }
+
+    /// Returns a compressed message; or `None` if it is shorter as it is and the peer's window does not depend on it.
+    pub(super) fn deflate(
+        &mut self,
+        config: &Config,
+        agreed: Option<Agreed>,
+        bytes: &[u8],
+    ) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        self.deflate_part(config, agreed, bytes, true, &mut out);
+        let takeover = agreed.is_some_and(|agreed| agreed.own_takeover);
+        (takeover || out.len() < bytes.len()).then_some(out)
+    }
+
+    /// Compresses a part of a message.
+    #[cfg(feature = "deflate")]
+    pub(super) fn deflate_part(
+        &mut self,
+        config: &Config,
+        agreed: Option<Agreed>,
+        bytes: &[u8],
+        last: bool,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(agreed) = agreed else { return };
+        let level = config.deflate.as_ref().map_or(3, |deflate| deflate.level);
+        let deflater = self
+            .deflater
+            .get_or_insert_with(|| Box::new(Deflater::new(level, agreed.own_window_bits)));
+        deflater.part(bytes, last, out);
+        if last && !agreed.own_takeover {
+            deflater.reset();
+        }
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    pub(super) fn deflate_part(
+        &mut self,
+        _: &Config,
+        _: Option<Agreed>,
+        _: &[u8],
+        _: bool,
+        _: &mut Vec<u8>,
+    ) {
+    }
+
+    /// Forgets our window: the peer's holds a message that was compressed from an empty one.
+    pub(super) fn reset(&mut self) {
+        #[cfg(feature = "deflate")]
+        if let Some(deflater) = &mut self.deflater {
+            deflater.reset();
+        }
+    }
+
+    /// Inflates a part of a message, and hands the data to `each` as it comes.
+    ///
+    /// # Errors
+    /// The peer's data is invalid, or compression was not negotiated, or `each` fails.
+    #[cfg(feature = "deflate")]
+    pub(super) fn inflate(
+        &mut self,
+        agreed: Option<Agreed>,
+        part: &[u8],
+        last: bool,
+        each: impl FnMut(&[u8]) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        let Some(agreed) = agreed else {
+            return Err(Violation::ReservedBit);
+        };
+        let inflater = self.inflater.get_or_insert_with(|| {
+            Box::new(Inflater::new(agreed.peer_window_bits, agreed.peer_takeover))
+        });
+        inflater.part(part, last, each)
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    pub(super) fn inflate(
+        &mut self,
+        _: Option<Agreed>,
+        _: &[u8],
+        _: bool,
+        _: impl FnMut(&[u8]) -> Result<(), Violation>,
+    ) -> Result<(), Violation> {
+        Err(Violation::ReservedBit)
+    }
+
+    /// Frees windows that only the next message would need again. `sending` and `receiving`: a message is under way.
+    pub(super) fn release(&mut self, agreed: Option<Agreed>, sending: bool, receiving: bool) {
+        #[cfg(feature = "deflate")]
+        if let Some(agreed) = agreed {
+            if !sending && !agreed.own_takeover {
+                self.deflater = None;
+            }
+            if !receiving && !agreed.peer_takeover {
+                self.inflater = None;
+            }
+        }
+        #[cfg(not(feature = "deflate"))]
+        let _ = (agreed, sending, receiving);
+    }
+}
