@@ -62,7 +62,7 @@ pub use sansws_core as core;
 pub use sansws_core::close::{CloseCode, Closed};
 pub use sansws_core::config::{AutoPong, Config, Deflate, Limits, Timeouts};
 pub use sansws_core::error::{InvalidInput, SendError, Violation};
-pub use sansws_core::frame::MessageKind;
+
 pub use sansws_core::handshake::{AcceptOptions, Failure, OriginPolicy, Refusal, Request};
 pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Headers, RequestHead, Response, Url};
@@ -72,7 +72,7 @@ pub use sansws_core::hub::{
     PresenceMode, Publication, Published, QueueLimits, Recovered, RecoveryFailure, Sent,
     SlowConsumerPolicy, Target,
 };
-pub use sansws_core::message::{Message, Payload, PreparedMessage};
+pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage};
 pub use sansws_core::policy::{AddressLimits, LimitAction, Rate, TrafficLimits};
 
 /// Parts that adapters are made of. Applications do not need them, and they may change in any release.

@@ -93,6 +93,7 @@ pub mod config;
 pub mod connection;
 pub mod error;
 pub mod extension;
+#[doc(hidden)]
 pub mod frame;
 pub mod handshake;
 pub mod http;

@@ -6,6 +6,7 @@ pub(crate) mod body;
 mod credentials;
 pub mod date;
 pub(crate) mod exposition;
+#[doc(hidden)]
 pub mod field;
 pub mod forwarded;
 mod head;

@@ -9,7 +9,7 @@ pub use prepared::PreparedMessage;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::frame::MessageKind;
+pub use crate::frame::MessageKind;
 
 /// A whole message, owned.
 ///
