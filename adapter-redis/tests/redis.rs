@@ -714,7 +714,7 @@ async fn a_link_is_not_made_of_settings_that_would_do_harm() {
         Some(SetupError::NoLease.to_string())
     );
     let bad = make(RedisOptions::one("http://nowhere", "fine"), options()).unwrap();
-    assert!(bad.starts_with("not a URL of Redis"), "{bad}");
+    assert!(bad.starts_with("not a Redis URL"), "{bad}");
     let (_hub, link) = Hub::linked(options());
     let other = Redis::new(link, Runtime::Smol, RedisOptions::one(url, "fine")).unwrap_err();
     assert_eq!(other.to_string(), SetupError::OtherRuntime.to_string());
