@@ -5,8 +5,8 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -169,62 +169,102 @@ impl<R: Runtime> Server<R> {
             + 'static,
     {
         let service = service.into_service(&ServerOptions::default())?;
-        let start = Start {
-            ready: Barrier::new(threads),
-            failed: AtomicBool::new(false),
-        };
+        let start = Start::new(threads);
         let work = || -> Result<(), Error> {
             let turn = Turn(Some(&start));
             let run = |local: R::LocalSpawner| async {
                 let local = local;
-                let server = catch_unwind(AssertUnwindSafe(&server)).unwrap_or(Err(Error::Panic));
-                if !turn.made(server.is_ok()) {
-                    return server.map(drop);
+                let turn = turn;
+                let made = catch_unwind(AssertUnwindSafe(&server)).unwrap_or(Err(Error::Panic));
+                let server = made?;
+                if !turn.made() {
+                    return Ok(());
                 }
                 let _nodes = hubs_on_this_thread(&service.hubs());
                 let spawn = |task| local.spawn(task);
-                server?.serve_local(service.clone(), spawn).await
+                server.serve_local(service.clone(), spawn).await
             };
             R::run_local(run)?
         };
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, Result<(), Error>>| {
-                thread.join().unwrap_or(Err(Error::Panic))
-            };
-            threads.into_iter().map(join).fold(Ok(()), Result::and)
+            let mut running = Vec::new();
+            for _ in 0..threads {
+                match std::thread::Builder::new().spawn_scoped(scope, work) {
+                    Ok(thread) => running.push(thread),
+                    Err(error) => {
+                        start.fail();
+                        let joined = running.into_iter().map(join);
+                        joined.for_each(drop);
+                        return Err(Error::io("start a thread", error));
+                    }
+                }
+            }
+            running.into_iter().map(join).fold(Ok(()), Result::and)
         })
     }
 }
 
-/// The common start of several threads: all serve, or none.
-struct Start {
-    ready: Barrier,
-    failed: AtomicBool,
+fn join(thread: ScopedJoinHandle<'_, Result<(), Error>>) -> Result<(), Error> {
+    thread.join().unwrap_or(Err(Error::Panic))
 }
 
-/// One thread's part in a [`Start`]. However the thread fails, even by a panic, the others wait for it.
-struct Turn<'a>(Option<&'a Start>);
+/// The common start of several threads: all serve, or none.
+struct Start {
+    threads: usize,
+    made: Mutex<Made>,
+    changed: Condvar,
+}
 
-impl Turn<'_> {
-    /// Reports whether this thread has made its server, waits for the others, and returns whether all have.
-    fn made(mut self, made: bool) -> bool {
-        self.0.take().is_some_and(|start| start.arrive(made))
-    }
+#[derive(Default)]
+struct Made {
+    servers: usize,
+    failed: bool,
 }
 
 impl Start {
-    fn arrive(&self, made: bool) -> bool {
-        self.failed.fetch_or(!made, Ordering::SeqCst);
-        self.ready.wait();
-        !self.failed.load(Ordering::SeqCst)
+    fn new(threads: usize) -> Self {
+        Self {
+            threads,
+            made: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Counts a server that was made, waits for the others, and returns whether all were.
+    fn arrive(&self) -> bool {
+        let mut made = self.made();
+        made.servers += 1;
+        self.changed.notify_all();
+        let waits = |made: &mut Made| made.servers < self.threads && !made.failed;
+        let made = self.changed.wait_while(made, waits);
+        !made.unwrap_or_else(PoisonError::into_inner).failed
+    }
+
+    /// Lets no thread serve, because one cannot.
+    fn fail(&self) {
+        self.made().failed = true;
+        self.changed.notify_all();
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One thread's part in a [`Start`]: unless its server is made, even if it panics before, no thread serves.
+struct Turn<'a>(Option<&'a Start>);
+
+impl Turn<'_> {
+    /// The server is made. Returns whether those of all threads are.
+    fn made(mut self) -> bool {
+        self.0.take().is_some_and(Start::arrive)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if let Some(start) = self.0.take() {
-            start.arrive(false);
+            start.fail();
         }
     }
 }
@@ -247,4 +287,36 @@ fn connection<R: Runtime, S: Service<Wire<R>>>(
         })),
     };
     serve_admitted(prepare, begun, options, service, leave)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_cannot_start_holds_up_no_other() {
+        let start = Start::new(4);
+        std::thread::scope(|scope| {
+            let arrived: Vec<_> = (0..2).map(|_| scope.spawn(|| start.arrive())).collect();
+            // One panics before its server is made; the fourth is never started.
+            let panicked = scope.spawn(|| {
+                let _turn = Turn(Some(&start));
+                panic!("no server");
+            });
+            assert!(panicked.join().is_err());
+            assert!(arrived.into_iter().all(|thread| !thread.join().unwrap()));
+        });
+        assert!(!start.arrive());
+    }
+
+    #[test]
+    fn all_threads_start_together() {
+        let start = Start::new(3);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..3)
+                .map(|_| scope.spawn(|| Turn(Some(&start)).made()))
+                .collect();
+            assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+        });
+    }
 }
