@@ -27,11 +27,11 @@ pub(crate) async fn connect<R: Runtime>(
     Ok(match stream {
         Stream::Tcp(tcp) => {
             let tls = connector.connect(name, FuturesIo(tcp)).await?;
-            Stream::Tls(Box::new(TlsStream(tls.into())))
+            Stream::Tls(Box::new(TlsStream::new(tls)))
         }
         Stream::Tls(tls) => {
             let tls = connector.connect(name, FuturesIo(*tls)).await?;
-            Stream::TlsInTls(Box::new(TlsStream(tls.into())))
+            Stream::TlsInTls(Box::new(TlsStream::new(tls)))
         }
         _ => {
             return Err(Error::other("TLS needs TCP, or the TLS of a proxy"));
@@ -45,5 +45,5 @@ pub(crate) async fn accept<R: Runtime>(
     config: Arc<ServerConfig>,
 ) -> Result<Stream<R>, Error> {
     let stream = TlsAcceptor::from(config).accept(FuturesIo(tcp)).await?;
-    Ok(Stream::Tls(Box::new(TlsStream(stream.into()))))
+    Ok(Stream::Tls(Box::new(TlsStream::new(stream))))
 }
