@@ -228,7 +228,7 @@ pub struct Socket<S: Source> {
 }
 
 impl<S: Source> Socket<S> {
-    fn new(mut source: S) -> io::Result<Self> {
+    fn new(source: S) -> io::Result<Self> {
         let reactor = Reactor::get()?;
         let token = usize::try_from(reactor.id()).unwrap_or_default();
         let readiness = Arc::<Readiness>::default();
@@ -237,12 +237,16 @@ impl<S: Source> Socket<S> {
             .sockets
             .insert(token, Arc::clone(&readiness));
         let both = Interest::READABLE | Interest::WRITABLE;
-        reactor.registry.register(&mut source, Token(token), both)?;
-        Ok(Self {
+        // Dropped, it is forgotten by the reactor, also if it cannot be registered.
+        let mut socket = Self {
             source,
             token,
             readiness,
-        })
+        };
+        let registered = reactor
+            .registry
+            .register(&mut socket.source, Token(token), both);
+        registered.map(|()| socket)
     }
 
     /// Tries `work` until it does not block. An event that arrives meanwhile is noticed by the next round.
