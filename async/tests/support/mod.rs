@@ -1,5 +1,4 @@
 //! What the tests of sockets, servers and clients share.
-#![allow(dead_code, reason = "each test crate uses its own part")]
 
 #[cfg(feature = "test-kit")]
 pub mod app;

@@ -1,6 +1,5 @@
 //! Reads the public API of a crate from its sources: which items are reachable, by which path, with which signature. For the tests that
 //! hold `api.txt` and the uniqueness of names. Items that are hidden from the documentation are left out.
-#![allow(dead_code, reason = "each test crate uses its own part")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

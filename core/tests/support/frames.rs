@@ -1,5 +1,4 @@
 //! A slow, obvious reader of frames, and a way to run input to its end.
-#![allow(dead_code, reason = "each test crate uses its own part")]
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
 //! Reads the sources of a crate as a graph: which file uses which. For the tests that hold the map of ARCHITECTURE.md.
-#![allow(dead_code, reason = "each test crate uses its own part")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
