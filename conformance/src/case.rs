@@ -20,9 +20,9 @@ pub enum Pace {
 pub struct Case {
     /// Its number, such as `6.4.1`.
     pub id: String,
-    /// What the suite does.
+    /// The actions of the suite.
     pub does: String,
-    /// What the peer is expected to do.
+    /// The behaviour that is expected of the peer.
     pub expects: String,
     /// The text that requires it, with its section.
     pub rule: &'static str,

@@ -272,7 +272,7 @@ pub enum Opening {
 pub struct Script {
     /// How it starts.
     pub opening: Opening,
-    /// What follows.
+    /// The steps that follow.
     pub steps: Vec<Step>,
 }
 

@@ -132,7 +132,7 @@ impl Default for Timeouts {
     }
 }
 
-/// What we offer and accept of permessage-deflate (RFC 7692 section 7.1).
+/// The options that we offer and accept of permessage-deflate (RFC 7692 section 7.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deflate {
     /// Whether to keep our compression window between messages: smaller messages, but about 256 KiB held per connection. Default off.

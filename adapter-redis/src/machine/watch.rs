@@ -42,7 +42,7 @@ struct Span {
     forget_at: Instant,
 }
 
-/// What to do with a message from the watch channel.
+/// The decision on a message from the watch channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Pass,

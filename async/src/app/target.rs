@@ -1,4 +1,4 @@
-//! What a route leads to.
+//! The target of a route: a handler or a page, with its layers and policy.
 
 use std::sync::Arc;
 

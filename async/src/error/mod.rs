@@ -60,7 +60,7 @@ pub enum Error {
     BadHeader {
         /// Its name.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         why: &'static str,
     },
     /// A text is not a WebSocket URL.
@@ -68,7 +68,7 @@ pub enum Error {
     BadUrl {
         /// The text up to its query, without a user name and a password.
         url: String,
-        /// What is wrong with it.
+        /// The fault.
         why: &'static str,
     },
     /// The server refused the peer's request, which has been answered.

@@ -1,4 +1,4 @@
-//! What a client asked for wrongly.
+//! The error of a request whose query or body is invalid.
 //! RFC 9110 section 15.5.1.
 
 use thiserror::Error as ThisError;

@@ -1,4 +1,4 @@
-//! What is known of a connection when it was accepted.
+//! The facts about a connection that are known when it is accepted.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! What holds for a connection, beside the protocol.
+//! The policy of a connection: everything that holds for it beside the protocol.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct ConnectionPolicy {
     pub config: Option<Arc<Config>>,
     /// Maximum lifetime of a connection; it is then closed with 1001. `None`: no limit.
     pub lifetime: Option<Duration>,
-    /// Which pages may connect. If `None` everywhere: those of the same host. See [`OriginPolicy`].
+    /// The pages that may connect. If `None` everywhere: those of the same host. See [`OriginPolicy`].
     pub origin: Option<OriginPolicy>,
     /// Limits on the messages of a connection. If `None` everywhere: unlimited.
     pub traffic: Option<TrafficLimits>,

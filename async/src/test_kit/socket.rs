@@ -23,7 +23,7 @@ pub struct TestSocket {
     socket: WebSocket<MemoryTransport>,
 }
 
-/// What was received.
+/// A received item.
 #[derive(Debug)]
 enum Came {
     Message(Message),

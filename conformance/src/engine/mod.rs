@@ -98,7 +98,7 @@ impl Outcome {
     }
 }
 
-/// What to do with TCP once all output is written.
+/// The action on TCP that is due once all output is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// Go on.

@@ -7,7 +7,7 @@ use crate::close::CloseCode;
 use crate::frame::Opcode;
 use crate::time::{Duration, Instant};
 
-/// What expired in [`Connection::tick`] or [`Endpoint::tick`](super::Endpoint::tick).
+/// The deadline that expired in [`Connection::tick`] or [`Endpoint::tick`](super::Endpoint::tick).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expired {
     /// The time for the opening handshake, only of an [`Endpoint`](super::Endpoint): a server queued 408, or 503 if the caller took too
@@ -63,7 +63,7 @@ pub fn fills_tcp_info(release: &str) -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (4, 6)
 }
 
-/// What we wait for from a silent peer.
+/// The sign of life that we wait for from a silent peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Probe {
     /// Nothing yet.

@@ -26,7 +26,7 @@ pub(super) enum Mode {
     Pieces,
 }
 
-/// What was found; ranges refer to the input.
+/// The result of reading a frame; ranges refer to the input.
 #[derive(Debug)]
 pub(super) enum Found {
     Nothing,

@@ -9,7 +9,7 @@
 
 use crate::time::Instant;
 
-/// Which end of the connection we are.
+/// Our end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// We sent the opening handshake; our frames are masked.
@@ -66,7 +66,7 @@ pub(crate) enum Effect {
     SendClose,
 }
 
-/// What to do with the transport once all output is written.
+/// The action on the transport that is due once all output is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportAction {
     /// Go on reading and writing.

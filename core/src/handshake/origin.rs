@@ -98,7 +98,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Which pages may connect.
+/// The pages that may connect.
 ///
 /// ```
 /// use sansws_core::handshake::{OriginError, OriginPolicy};

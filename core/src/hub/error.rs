@@ -1,4 +1,4 @@
-//! What the operations of a hub can fail with.
+//! The errors of the operations of a hub.
 //! RFC 6455 section 7.4.1 for the close codes.
 //! Plain values.
 

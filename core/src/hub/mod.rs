@@ -154,7 +154,7 @@ struct Pending {
     next: Token,
 }
 
-/// What the node is told from outside.
+/// The state that is set from outside.
 #[derive(Debug, Default)]
 struct Status {
     /// The backplane is down.
@@ -166,7 +166,7 @@ struct Status {
     listening_whole: bool,
 }
 
-/// What is to be done when its time has come.
+/// Actions that are due at a time.
 #[derive(Debug, Default)]
 struct Schedule {
     /// When channels expire, by slot.

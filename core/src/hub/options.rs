@@ -53,7 +53,7 @@ pub struct HubOptions {
     pub check: Option<Duration>,
     /// How long the users of a silent node stay present. `None`, the default: forever.
     pub lease: Option<Duration>,
-    /// What happens to publications while the backplane is down.
+    /// The treatment of publications while the backplane is down.
     pub on_outage: OutagePolicy,
 }
 
@@ -132,15 +132,15 @@ impl HubOptions {
 pub struct GroupOptions {
     /// The history to keep. `None`, the default: none.
     pub history: Option<HistoryOptions>,
-    /// Which presence is kept.
+    /// The kind of presence that is kept.
     pub presence: PresenceMode,
-    /// What happens to a member that reads too slowly.
+    /// The treatment of a member that reads too slowly.
     pub slow_consumer: SlowConsumerPolicy,
     /// Whether messages are compressed for members that negotiated it.
     pub compress: Compress,
     /// Members receive this instead of a message. It may contain the position, so that they can recover.
     pub envelope: Option<Envelope>,
-    /// What members receive in addition to messages: gaps, skipped messages, presence. `None`, the default: nothing.
+    /// Notices that members receive in addition to messages: of gaps, skipped messages, presence. `None`, the default: nothing.
     pub notices: Option<Notices>,
 }
 
@@ -240,7 +240,7 @@ impl Default for QueueLimits {
     }
 }
 
-/// What happens to a message that finds no room in the queue of a channel. Each message that is not delivered is counted.
+/// The treatment of a message that finds no room in the queue of a channel. Each message that is not delivered is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumerPolicy {
     /// The channel is closed with 1013: the client can reconnect and recover.
@@ -258,7 +258,7 @@ pub enum SlowConsumerPolicy {
     Wait,
 }
 
-/// Which presence of a group is kept.
+/// The kind of presence that a group keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PresenceMode {
     /// None.
@@ -306,7 +306,7 @@ impl Default for Compress {
     }
 }
 
-/// What happens to publications while the backplane is down.
+/// The treatment of publications while the backplane is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutagePolicy {
     /// They reach the members on this node, without a position and without history.

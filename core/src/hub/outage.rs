@@ -1,4 +1,4 @@
-//! What happens to channels while the backplane is down.
+//! The channels of a node while the backplane is down.
 //! RFC 6455 section 7.4.1 and the registry of close codes for 1012.
 //! Knows no backplane.
 

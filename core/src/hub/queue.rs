@@ -130,7 +130,7 @@ pub(super) struct Store {
     waiting: usize,
 }
 
-/// What a walk does with a reference.
+/// The action of a walk on a reference.
 pub(super) enum Walk {
     Keep,
     Drop,

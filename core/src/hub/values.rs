@@ -20,7 +20,7 @@ use crate::time::Duration;
 pub struct ChannelOptions {
     /// Its user: you can send to all channels of a user, and they count as one in presence.
     pub user: Option<String>,
-    /// What others see of it in presence: a short text, such as JSON.
+    /// Its metadata in presence, visible to others: a short text, such as JSON.
     pub metadata: Option<String>,
     /// The kind of messages it takes.
     pub encoding: Encoding,
@@ -169,7 +169,7 @@ pub struct Left {
     pub emptied: bool,
 }
 
-/// What happened to a message to a channel or a user.
+/// The result of sending a message to a channel or a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// It is queued for the channel.

@@ -5,7 +5,7 @@
 use super::rate::{Bucket, Rate};
 use crate::time::Instant;
 
-/// What a connection does with a message above the limit.
+/// The action of a connection on a message above the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LimitAction {
     /// The message is accepted, and reading pauses until the rate allows more: TCP makes the peer slow down. Nothing is lost.
@@ -35,11 +35,11 @@ pub struct TrafficLimits {
     pub messages: Option<Rate>,
     /// Message bytes per time. With [`LimitAction::Drop`] and [`LimitAction::Close`], a message longer than the burst never passes.
     pub bytes: Option<Rate>,
-    /// What happens beyond the limits.
+    /// The action beyond the limits.
     pub outcome: LimitAction,
 }
 
-/// What to do with a message.
+/// The decision on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {

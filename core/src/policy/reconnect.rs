@@ -66,7 +66,7 @@ impl From<&Closed> for Ended {
     }
 }
 
-/// What a client does after the end.
+/// The next step of a client after the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Next {

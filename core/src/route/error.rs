@@ -19,7 +19,7 @@ pub enum RouteError {
     Pattern {
         /// As written, after its prefixes.
         pattern: String,
-        /// What is wrong with it.
+        /// The fault.
         error: PatternError,
     },
     /// A path and a method would match both.

@@ -27,7 +27,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// What ^C at a terminal, or a supervisor, does.
+    /// Sends the signal that ^C at a terminal, or a supervisor, sends.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([&format!("-{name}"), &self.0.id().to_string()])
