@@ -18,6 +18,7 @@ use crate::client::race::first_to_connect;
 use crate::client::redirects::follow;
 use crate::client::tunnel::tunnel;
 use crate::error::{Error, Result};
+use crate::runtime::entropy::seed;
 use crate::runtime::sleep::within;
 use crate::runtime::{ByteStream, Io, Runtime, Sleep, Stream, now, sleep};
 use crate::server::builder::Wire;
@@ -60,7 +61,15 @@ async fn once<R: Runtime>(url: Url, dial: ConnectOptions) -> Result<WebSocket<Wi
         stream
     };
     let transport = Wire::<R>::new(stream);
-    connect_until(transport, &url, dial.options, dial.config, seed()?, until).await
+    connect_until(
+        transport,
+        &url,
+        dial.options,
+        dial.config,
+        seed().map_err(Error::other)?,
+        until,
+    )
+    .await
 }
 
 /// Opens a connection over a stream that already leads to the host of `url`, such as a Unix socket or your own TLS. The proxy, the
@@ -70,7 +79,14 @@ pub async fn connect_over<R: Runtime, S: ByteStream>(
     url: &Url,
     dial: ConnectOptions,
 ) -> Result<WebSocket<Io<R, S>>, Error> {
-    open(Io::new(stream), url, dial.options, dial.config, seed()?).await
+    open(
+        Io::new(stream),
+        url,
+        dial.options,
+        dial.config,
+        seed().map_err(Error::other)?,
+    )
+    .await
 }
 
 /// Dials for a [`Client`](crate::Client).
@@ -106,7 +122,7 @@ impl<R: Runtime> Connector for Dialer<R> {
     }
 
     fn seed(&self) -> Result<Seed, Error> {
-        seed()
+        seed().map_err(Error::other)
     }
 }
 
@@ -164,11 +180,4 @@ async fn secure_proxy<R: Runtime>(
     _: &ConnectOptions,
 ) -> Result<Stream<R>, Error> {
     Err(Error::other("an https:// proxy needs the feature `tls`"))
-}
-
-/// Returns entropy for one connection, from the operating system.
-fn seed() -> Result<Seed, Error> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(Error::other)?;
-    Ok(Seed::new(bytes))
 }

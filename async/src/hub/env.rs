@@ -7,6 +7,7 @@ use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
 use crate::hub::HubEnv;
+use crate::runtime::entropy::seed;
 use crate::runtime::{Runtime, now};
 
 /// Provides the time since the Unix epoch, and the system's entropy.
@@ -16,13 +17,13 @@ impl<R: Runtime> HubEnv for R {
     }
 
     fn seed() -> Seed {
-        let mut bytes = [0; 32];
-        if getrandom::fill(&mut bytes).is_err() {
+        seed().unwrap_or_else(|_| {
             // Values drawn from it need not be secret, only different each time.
+            let mut bytes = [0; 32];
             let now = <R as HubEnv>::now().as_micros().to_be_bytes();
             bytes.iter_mut().zip(now).for_each(|(to, from)| *to = from);
-        }
-        Seed::new(bytes)
+            Seed::new(bytes)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! An adapter is one implementation of [`Runtime`]; servers, listeners and clients are written once, generic over it.
 
 mod byte_stream;
+pub(crate) mod entropy;
 mod io;
 #[cfg(target_os = "linux")]
 mod progress;
