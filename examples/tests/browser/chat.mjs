@@ -35,8 +35,10 @@ test(async (browser) => {
   const stopAgain = chatter(ada, "cut");
   for (let times = 0; times < 3; times += 1) {
     await sleep(300);
-    await bob.page.evaluate(() => window.sockets.at(-1).close());
-    await until(async () => (await state(bob.page)) !== "open", "bob's connection is gone");
+    // The page may be back before it is looked at again: the socket itself tells that it was closed.
+    const cut = await bob.page.evaluate(() => (window.sockets.at(-1).close(), window.sockets.length - 1));
+    const closed = () => bob.page.evaluate((at) => window.sockets[at].readyState === WebSocket.CLOSED, cut);
+    await until(closed, "bob's connection is gone");
     await say(bob, `from bob ${times}`);
     await bob.page.getByRole("button", { name: "Now", exact: true }).click({ timeout: 200 }).catch(() => {});
     await connected(bob);
