@@ -8,8 +8,8 @@ use core::task::{Context, Poll};
 use futures_util::stream::{FuturesUnordered, Stream};
 use sansws_async::hub::Link;
 use sansws_async::internal::{caught, panic_message};
-use sansws_core::hub::{Command, Event};
-use sansws_core::policy::Retries;
+use sansws_core::dial::Retries;
+use sansws_core::hub::{BackplaneCommand, BackplaneEvent};
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 use tracing::{info, warn};
@@ -359,8 +359,8 @@ impl Carrying {
             let now = redis.link.now();
             self.closing = Some(now + GOODBYE);
             for node in redis.link.nodes() {
-                redis.machine.command(now, node, Command::Goodbye);
-                redis.link.deliver(node, Event::Down);
+                redis.machine.command(now, node, BackplaneCommand::Goodbye);
+                redis.link.deliver(node, BackplaneEvent::Down);
             }
             return Ok(true);
         }

@@ -4,8 +4,8 @@
 use core::fmt;
 use std::sync::Arc;
 
+use sansws_core::dial::Backoff;
 use sansws_core::hub::HubOptions;
-use sansws_core::policy::Backoff;
 use sansws_core::time::Duration;
 use thiserror::Error;
 

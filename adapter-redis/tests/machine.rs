@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use memory::{Data, Said, Server};
 use sansws_core::hub::{
-    Command, Event, GroupOptions, HistoryOptions, HubOptions, NodeId, Position, Present,
-    PublishOptions, PublishRequest, Token,
+    BackplaneCommand, BackplaneEvent, GroupOptions, HistoryOptions, HubOptions, NodeId, Position,
+    Present, PublishOptions, PublishRequest, Token,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
@@ -30,7 +30,7 @@ struct Desk {
     up: Vec<VecDeque<(RequestId, Request)>>,
     /// By process, what has not arrived from there.
     down: Vec<VecDeque<Said>>,
-    events: Vec<Vec<Event>>,
+    events: Vec<Vec<BackplaneEvent>>,
     wires: [u64; 2],
 }
 
@@ -50,7 +50,7 @@ impl Desk {
         };
         for at in 0..2 {
             desk.connect(at);
-            desk.say(at, Command::Windows(0));
+            desk.say(at, BackplaneCommand::Windows(0));
         }
         desk.run();
         desk
@@ -77,7 +77,7 @@ impl Desk {
         self.wires[at]
     }
 
-    fn say(&mut self, at: usize, command: Command) {
+    fn say(&mut self, at: usize, command: BackplaneCommand) {
         self.machines[at].command(self.now, NODES[at], command);
         self.gather();
     }
@@ -141,21 +141,21 @@ impl Desk {
 }
 
 /// An event in a few words.
-fn word(event: &Event) -> String {
+fn word(event: &BackplaneEvent) -> String {
     match event {
-        Event::Subscribed {
+        BackplaneEvent::Subscribed {
             token, position, ..
         } => {
             format!("subscribed {token} at {}", position.offset)
         }
-        Event::Received(publication) => {
+        BackplaneEvent::Received(publication) => {
             let offset = publication.position.map_or(0, |position| position.offset);
             format!(
                 "received {} {offset}",
                 publication.as_text().unwrap_or_default()
             )
         }
-        Event::Read { token, past, .. } => {
+        BackplaneEvent::Read { token, past, .. } => {
             format!(
                 "read {token} up to {}, missed {:?}",
                 past.position.offset, past.missed
@@ -165,15 +165,15 @@ fn word(event: &Event) -> String {
     }
 }
 
-fn subscribe(token: Token) -> Command {
-    Command::Subscribe {
+fn subscribe(token: Token) -> BackplaneCommand {
+    BackplaneCommand::Subscribe {
         group: "room".into(),
         token,
     }
 }
 
-fn publish(text: &str) -> Command {
-    Command::Publish {
+fn publish(text: &str) -> BackplaneCommand {
+    BackplaneCommand::Publish {
         token: None,
         draft: PublishRequest {
             group: "room".into(),
@@ -192,15 +192,15 @@ fn ada() -> Present {
     }
 }
 
-fn enter() -> Command {
-    Command::Enter {
+fn enter() -> BackplaneCommand {
+    BackplaneCommand::Enter {
         group: "room".into(),
         users: vec![ada()],
     }
 }
 
-fn read(token: Token, since: Position) -> Command {
-    Command::Read {
+fn read(token: Token, since: Position) -> BackplaneCommand {
+    BackplaneCommand::Read {
         group: "room".into(),
         token,
         since,
@@ -231,7 +231,7 @@ fn what_is_read_of_a_group_comes_behind_its_position() {
 fn a_node_that_goes_while_there_is_no_connection_is_not_kept() {
     let mut desk = Desk::new(HubOptions::default());
     desk.machines[0].disconnected(desk.now);
-    desk.say(0, Command::Goodbye);
+    desk.say(0, BackplaneCommand::Goodbye);
     desk.connect(0);
     desk.run();
     assert_eq!(desk.server.subscribers(&Channel::Node(NODES[0])), 0);
@@ -263,7 +263,7 @@ fn a_server_that_went_back_to_an_earlier_epoch_begins_another() {
 fn a_group_that_is_wanted_again_while_its_subscription_begins_gets_its_position() {
     let mut desk = Desk::new(HubOptions::default());
     desk.say(0, subscribe(1));
-    desk.say(0, Command::Unsubscribe("room".into()));
+    desk.say(0, BackplaneCommand::Unsubscribe("room".into()));
     desk.serve(0);
     desk.hear_one(0);
     desk.say(0, subscribe(2));
@@ -278,7 +278,7 @@ fn whoever_asks_for_the_position_is_told_though_another_request_began_the_group(
     desk.serve(0);
     desk.hear(0);
     // The first request for the position is on its way, the second is made when the group is wanted again.
-    desk.say(0, Command::Unsubscribe("room".into()));
+    desk.say(0, BackplaneCommand::Unsubscribe("room".into()));
     desk.say(0, subscribe(2));
     desk.serve(0);
     while !desk.down[0].is_empty() && desk.events[0].is_empty() {
@@ -297,8 +297,8 @@ fn a_node_that_goes_while_its_earlier_seat_is_cleared_away_leaves_nothing_to_wai
     desk.machines[0].disconnected(desk.now);
     desk.connect(0);
     let ada = vec![("room".into(), vec![ada()])];
-    desk.say(0, Command::Here(ada));
-    desk.say(0, Command::Goodbye);
+    desk.say(0, BackplaneCommand::Here(ada));
+    desk.say(0, BackplaneCommand::Goodbye);
     desk.run();
     assert!(desk.machines[0].is_idle());
     assert_eq!(desk.server.seats().all().len(), 0);
@@ -346,7 +346,7 @@ fn a_place_is_given_back_behind_all_who_leave_it() {
     });
     desk.say(
         0,
-        Command::Enter {
+        BackplaneCommand::Enter {
             group: "room".into(),
             users: present.to_vec(),
         },
@@ -354,7 +354,7 @@ fn a_place_is_given_back_behind_all_who_leave_it() {
     desk.run();
     for user in users {
         let (group, users) = ("room".into(), vec![user]);
-        desk.say(0, Command::Exit { group, users });
+        desk.say(0, BackplaneCommand::Exit { group, users });
     }
     // The first has left when the connection is lost, the second has not.
     desk.serve(0);
@@ -364,7 +364,7 @@ fn a_place_is_given_back_behind_all_who_leave_it() {
     desk.serve(0);
     desk.machines[0].disconnected(desk.now);
     desk.connect(0);
-    desk.say(0, Command::Here(Vec::new()));
+    desk.say(0, BackplaneCommand::Here(Vec::new()));
     desk.run();
     let room = desk.server.room("room").unwrap();
     assert_eq!(room.seats().len(), 0);

@@ -72,8 +72,8 @@ pub use sansws_core::hub::{
     PresenceMode, Publication, Published, QueueLimits, Recovered, RecoveryFailure, Sent,
     SlowConsumerPolicy, Target,
 };
+pub use sansws_core::limits::{AddressLimits, LimitAction, Rate, TrafficLimits};
 pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage};
-pub use sansws_core::policy::{AddressLimits, LimitAction, Rate, TrafficLimits};
 
 /// Parts that adapters are made of. Applications do not need them, and they may change in any release.
 #[doc(hidden)]

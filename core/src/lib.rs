@@ -9,7 +9,8 @@
 //! | [`handshake`] | whether two endpoints speak WebSocket, and what they agree on |
 //! | [`connection`] | the meaning of frames, when to ping, how to close; [`connection::Endpoint`] includes the handshake |
 //! | [`message`] | whole messages, chunks, prepared messages |
-//! | [`policy`] | how much peers may send, how many may connect, when to reconnect |
+//! | [`limits`] | how much peers may send, how many may connect |
+//! | [`dial`] | which address to dial, when to reconnect |
 //! | [`route`] | which endpoint a path leads to; usable without the rest |
 //! | [`hub`] | which connections receive a publication |
 //! | [`proxy`] | the exchange with a proxy that precedes a connection |
@@ -23,7 +24,7 @@
 //! use sansws_core::close::CloseCode;
 //! use sansws_core::config::Config;
 //! use sansws_core::connection::{TransportAction, Connection, Event};
-//! use sansws_core::handshake::{AcceptOptions, Answer, ClientHandshake, ClientOptions, ServerHandshake};
+//! use sansws_core::handshake::{AcceptOptions, ServerAnswer, ClientHandshake, ClientOptions, ServerHandshake};
 //! use sansws_core::message::Assembly;
 //! use sansws_core::random::Seed;
 //! use sansws_core::time::Instant;
@@ -39,7 +40,7 @@
 //! let (response, agreement) = request.accept(&config, AcceptOptions::default())?;
 //! let mut server = Connection::server(config.clone(), &agreement, now);
 //! let (answer, _) = dialing.receive(&response, false)?.expect("the whole response is there");
-//! let Answer::Open(opened) = answer else { panic!("refused") };
+//! let ServerAnswer::Open(opened) = answer else { panic!("refused") };
 //! let mut client = Connection::client(config, &opened.agreement, seed, now);
 //!
 //! // A message.
@@ -91,6 +92,7 @@ compile_error!(
 pub mod close;
 pub mod config;
 pub mod connection;
+pub mod dial;
 pub mod error;
 pub mod extension;
 #[doc(hidden)]
@@ -98,9 +100,10 @@ pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod hub;
+pub mod limits;
 mod mask;
 pub mod message;
-pub mod policy;
+
 pub mod proxy;
 pub mod random;
 pub mod route;
@@ -115,5 +118,6 @@ pub mod internal {
     pub use crate::http::exposition::{Exposition, Family, Kind};
     pub use crate::http::response::Framing;
     pub use crate::http::url::why_not_a_url;
+    pub use crate::hub::filter::Filters;
     pub use crate::mask::Mask;
 }

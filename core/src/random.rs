@@ -30,7 +30,7 @@ impl Seed {
     }
 
     /// Returns the masking keys for this seed; they are independent of the nonce.
-    pub fn mask_keys(&self) -> MaskKeys {
+    pub(crate) fn mask_keys(&self) -> MaskKeys {
         MaskKeys(self.stream(1))
     }
 
@@ -58,11 +58,11 @@ pub struct Nonce(pub [u8; 16]);
 
 /// An endless sequence of masking keys (RFC 6455 section 5.3), by ChaCha12.
 #[derive(Clone)]
-pub struct MaskKeys(ChaCha12Rng);
+pub(crate) struct MaskKeys(ChaCha12Rng);
 
 impl MaskKeys {
     /// Returns the next key; each frame takes a fresh one.
-    pub fn next_key(&mut self) -> [u8; 4] {
+    pub(crate) fn next_key(&mut self) -> [u8; 4] {
         self.0.next_u32().to_ne_bytes()
     }
 }

@@ -131,7 +131,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a node that was given up is not told",
         file: "hub/broker.rs",
-        right: "self.events.push_back((from, Event::Up));",
+        right: "self.events.push_back((from, BackplaneEvent::Up));",
         wrong: "",
     },
     Fault {

@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Event, Filters, NodeId, Position, Publication, PublishRequest, Target, Token,
+    BackplaneEvent, NodeId, Position, Publication, PublishRequest, Target, Token,
 };
+use sansws_core::internal::Filters;
 use sansws_core::time::{Duration, Instant};
 
 use super::serial_queue::{Op, SerialQueue};
@@ -274,7 +275,7 @@ impl Machine {
 
     fn tell_position(&mut self, name: &Name, to: &[(NodeId, Token)], position: Position) {
         for (node, token) in to {
-            let event = Event::Subscribed {
+            let event = BackplaneEvent::Subscribed {
                 group: Arc::clone(name),
                 token: *token,
                 position,
@@ -297,7 +298,7 @@ impl Machine {
                 } => {
                     let to = Self::of_node(*node, slot, generation);
                     self.events
-                        .push_back((*node, Event::Direct { to, message }));
+                        .push_back((*node, BackplaneEvent::Direct { to, message }));
                 }
                 Payload::CloseChannel {
                     slot,
@@ -305,7 +306,7 @@ impl Machine {
                     code,
                     reason,
                 } => {
-                    let event = Event::CloseChannel {
+                    let event = BackplaneEvent::CloseChannel {
                         channel: Self::of_node(*node, slot, generation),
                         code,
                         reason: reason.to_owned(),
@@ -318,7 +319,7 @@ impl Machine {
                     instruction,
                 } => {
                     let target = Target::Channel(Self::of_node(*node, slot, generation));
-                    let event = Event::Instruct {
+                    let event = BackplaneEvent::Instruct {
                         target,
                         instruction,
                     };
@@ -355,13 +356,13 @@ impl Machine {
             Payload::Presence(change) => {
                 let change = Arc::new(change);
                 for node in nodes(self) {
-                    let event = Event::Presence(Arc::clone(&change));
+                    let event = BackplaneEvent::Presence(Arc::clone(&change));
                     self.events.push_back((node, event));
                 }
             }
             Payload::Instruct(instruction) => {
                 for node in nodes(self) {
-                    let event = Event::Instruct {
+                    let event = BackplaneEvent::Instruct {
                         target: Target::User(Arc::clone(name)),
                         instruction: instruction.clone(),
                     };
@@ -370,7 +371,7 @@ impl Machine {
             }
             Payload::Close { code, reason } => {
                 for node in nodes(self) {
-                    let event = Event::Close {
+                    let event = BackplaneEvent::Close {
                         group: Arc::clone(name),
                         code,
                         reason: reason.to_owned(),
@@ -477,7 +478,7 @@ impl Machine {
         for_watchers: bool,
     ) {
         for node in nodes {
-            let event = Event::Received(Arc::clone(publication));
+            let event = BackplaneEvent::Received(Arc::clone(publication));
             self.events.push_back((*node, event));
         }
         if for_watchers {
@@ -514,7 +515,7 @@ impl Machine {
         };
         let change = Arc::new(change);
         for (node, _) in self.nodes.iter().filter(|(_, node)| node.listens) {
-            let event = Event::Changed(Arc::clone(&change));
+            let event = BackplaneEvent::Changed(Arc::clone(&change));
             self.events.push_back((*node, event));
         }
         Ok(())

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use sansws_core::hub::{Event, Filter, NodeId, Present};
+use sansws_core::hub::{BackplaneEvent, Filter, NodeId, Present};
 use sansws_core::time::{Duration, Instant};
 
 use super::serial_queue::{NodeOp, Op, SerialQueue};
@@ -400,8 +400,8 @@ impl Machine {
         }
         self.metrics.given_up += 1;
         self.take_another_seat(id);
-        self.events.push_back((id, Event::Down));
-        self.events.push_back((id, Event::Up));
+        self.events.push_back((id, BackplaneEvent::Down));
+        self.events.push_back((id, BackplaneEvent::Up));
     }
 
     /// The lease of a node has ended.

@@ -23,9 +23,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    ChannelId, Command, Event, Filters, HubError, HubOptions, Instruction, NodeId, Query,
+    BackplaneCommand, BackplaneEvent, ChannelId, HubError, HubOptions, Instruction, NodeId, Query,
     QueryResult, Target,
 };
+use sansws_core::internal::Filters;
 use sansws_core::random::{Jitter, Seed};
 use sansws_core::time::{Duration, Instant};
 
@@ -67,7 +68,7 @@ pub struct Machine {
     watchers: Watchers,
     windows: u16,
     traffic: Traffic,
-    events: VecDeque<(NodeId, Event)>,
+    events: VecDeque<(NodeId, BackplaneEvent)>,
     due: BTreeSet<(Instant, Due)>,
     metrics: Metrics,
 }
@@ -188,12 +189,12 @@ impl Machine {
     }
 
     /// Returns the next event for any node.
-    pub fn poll_event(&mut self) -> Option<(NodeId, Event)> {
+    pub fn poll_event(&mut self) -> Option<(NodeId, BackplaneEvent)> {
         self.events.pop_front()
     }
 
     /// Returns the next event, if it is for this node.
-    pub fn poll_event_of(&mut self, node: NodeId) -> Option<Event> {
+    pub fn poll_event_of(&mut self, node: NodeId) -> Option<BackplaneEvent> {
         let (to, _) = self.events.front()?;
         if *to != node {
             return None;
@@ -239,7 +240,7 @@ impl Machine {
     }
 
     /// A new connection is there, without subscriptions; requests over an earlier one are void. `server_time` is the time by the clock
-    /// of Redis, in microseconds. The caller, which carries the events, now sends [`Event::Up`] to the nodes.
+    /// of Redis, in microseconds. The caller, which carries the events, now sends [`BackplaneEvent::Up`] to the nodes.
     pub fn connected(&mut self, now: Instant, server_time: u64) {
         self.disconnected(now);
         self.link.now = now;
@@ -256,7 +257,7 @@ impl Machine {
         }
     }
 
-    /// The connection is lost. The caller, which carries the events, sends [`Event::Down`] to the nodes.
+    /// The connection is lost. The caller, which carries the events, sends [`BackplaneEvent::Down`] to the nodes.
     pub fn disconnected(&mut self, now: Instant) {
         if !core::mem::replace(&mut self.link.is_up, false) {
             return;
@@ -280,10 +281,10 @@ impl Machine {
     }
 
     /// Takes a command of a node. Without a connection it is dropped: the node repeats what matters once there is one.
-    pub fn command(&mut self, now: Instant, from: NodeId, command: Command) {
+    pub fn command(&mut self, now: Instant, from: NodeId, command: BackplaneCommand) {
         self.link.now = now;
         if !self.link.is_up {
-            if matches!(command, Command::Goodbye) {
+            if matches!(command, BackplaneCommand::Goodbye) {
                 // Other nodes clear it when its lease has ended.
                 self.nodes.remove(&from);
             }
@@ -292,13 +293,13 @@ impl Machine {
         self.nodes.entry(from).or_default();
         self.want(&Channel::Node(from), true);
         match command {
-            Command::Windows(windows) => self.set_windows(from, windows),
-            Command::Subscribe { group, token } => self.subscribe(from, &group, token),
-            Command::Unsubscribe(group) => self.unsubscribe(from, &group),
-            Command::Watch(filter) => self.watch(now, from, filter),
-            Command::Unwatch(filter) => self.unwatch(from, &filter),
-            Command::Publish { token, draft } => self.publish(from, token, &draft),
-            Command::Read {
+            BackplaneCommand::Windows(windows) => self.set_windows(from, windows),
+            BackplaneCommand::Subscribe { group, token } => self.subscribe(from, &group, token),
+            BackplaneCommand::Unsubscribe(group) => self.unsubscribe(from, &group),
+            BackplaneCommand::Watch(filter) => self.watch(now, from, filter),
+            BackplaneCommand::Unwatch(filter) => self.unwatch(from, &filter),
+            BackplaneCommand::Publish { token, draft } => self.publish(from, token, &draft),
+            BackplaneCommand::Read {
                 group,
                 token,
                 since,
@@ -310,7 +311,7 @@ impl Machine {
                 };
                 self.read(from, &group, op);
             }
-            Command::Ask { token, question } => match question {
+            BackplaneCommand::Ask { token, question } => match question {
                 Query::History(group, limit) => {
                     let op = Op::History {
                         node: from,
@@ -325,29 +326,29 @@ impl Machine {
                 // A query of a later core.
                 _ => self.fail(from, token),
             },
-            Command::Enter { group, users } => self.enter(from, &group, users),
-            Command::Exit { group, users } => self.exit(from, &group, users),
-            Command::Here(groups) => self.here(from, groups),
-            Command::Direct { to, message } => {
+            BackplaneCommand::Enter { group, users } => self.enter(from, &group, users),
+            BackplaneCommand::Exit { group, users } => self.exit(from, &group, users),
+            BackplaneCommand::Here(groups) => self.here(from, groups),
+            BackplaneCommand::Direct { to, message } => {
                 if self.nodes.contains_key(&to.node) {
                     self.events
-                        .push_back((to.node, Event::Direct { to, message }));
+                        .push_back((to.node, BackplaneEvent::Direct { to, message }));
                 } else {
                     self.post(to.node, wire::direct(to, &message));
                 }
             }
-            Command::Close {
+            BackplaneCommand::Close {
                 group,
                 code,
                 reason,
             } => self.push_op(&group, Op::Send(wire::close(code, &reason))),
-            Command::CloseChannel {
+            BackplaneCommand::CloseChannel {
                 channel,
                 code,
                 reason,
             } => {
                 if self.nodes.contains_key(&channel.node) {
-                    let event = Event::CloseChannel {
+                    let event = BackplaneEvent::CloseChannel {
                         channel,
                         code,
                         reason,
@@ -357,13 +358,13 @@ impl Machine {
                     self.post(channel.node, wire::close_channel(channel, code, &reason));
                 }
             }
-            Command::Instruct {
+            BackplaneCommand::Instruct {
                 target,
                 instruction,
             } => self.instruct(target, instruction),
-            Command::Listen(listens) => self.listen(from, listens),
-            Command::Beat => self.beat(from),
-            Command::Goodbye => self.goodbye(from),
+            BackplaneCommand::Listen(listens) => self.listen(from, listens),
+            BackplaneCommand::Beat => self.beat(from),
+            BackplaneCommand::Goodbye => self.goodbye(from),
             // An unknown command of a later core.
             _ => {}
         }
@@ -372,7 +373,7 @@ impl Machine {
     fn fail(&mut self, node: NodeId, token: sansws_core::hub::Token) {
         let error = HubError::Refused;
         self.events
-            .push_back((node, Event::Failed { token, error }));
+            .push_back((node, BackplaneEvent::Failed { token, error }));
     }
 
     /// Takes the reply to a request. Replies over an earlier connection are ignored.
@@ -482,7 +483,7 @@ impl Machine {
             Target::Channel(id) => id,
         };
         if self.nodes.contains_key(&id.node) {
-            let event = Event::Instruct {
+            let event = BackplaneEvent::Instruct {
                 target: Target::Channel(id),
                 instruction,
             };
@@ -499,7 +500,7 @@ impl Machine {
 
     fn answer(&mut self, node: NodeId, token: sansws_core::hub::Token, answer: QueryResult) {
         self.events
-            .push_back((node, Event::Answer { token, answer }));
+            .push_back((node, BackplaneEvent::Answer { token, answer }));
     }
 }
 

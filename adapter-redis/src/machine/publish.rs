@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Event, History, HistorySlice, HubError, NodeId, Position, Presence, PresenceMode, Publication,
-    PublishRequest, Published, QueryResult, RecoveryFailure, Token,
+    BackplaneEvent, History, HistorySlice, HubError, NodeId, Position, Presence, PresenceMode,
+    Publication, PublishRequest, Published, QueryResult, RecoveryFailure, Token,
 };
 use sansws_core::time::Instant;
 
@@ -178,7 +178,7 @@ impl Machine {
                 let past = self.past(name, since, position, floor, entries);
                 let group = Arc::clone(name);
                 self.events
-                    .push_back((node, Event::Read { group, token, past }));
+                    .push_back((node, BackplaneEvent::Read { group, token, past }));
             }
             (
                 Op::History { node, token, .. },
@@ -228,7 +228,7 @@ impl Machine {
                     if let Some(token) = token {
                         let result = Err(HubError::Refused);
                         self.events
-                            .push_back((node, Event::Published { token, result }));
+                            .push_back((node, BackplaneEvent::Published { token, result }));
                     }
                 }
                 None
@@ -257,7 +257,7 @@ impl Machine {
                 published.position = Some(position);
                 let result = Ok(published);
                 self.events
-                    .push_back((node, Event::Published { token, result }));
+                    .push_back((node, BackplaneEvent::Published { token, result }));
             }
         }
     }
@@ -270,7 +270,7 @@ impl Machine {
                 (published.position, published.again) = (Some(position), true);
                 let result = Ok(published);
                 self.events
-                    .push_back((node, Event::Published { token, result }));
+                    .push_back((node, BackplaneEvent::Published { token, result }));
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use sansws_core::hub::{Event, NodeId, Publication};
+use sansws_core::hub::{BackplaneEvent, NodeId, Publication};
 use sansws_core::time::{Duration, Instant};
 
 use super::stage::{MOST_HELD, Stage};
@@ -203,7 +203,7 @@ impl Machine {
             watching.insert(*node);
         });
         for node in watching.difference(but) {
-            let event = Event::Watched(Arc::clone(publication));
+            let event = BackplaneEvent::Watched(Arc::clone(publication));
             self.events.push_back((*node, event));
         }
     }

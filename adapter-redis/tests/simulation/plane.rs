@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    ChannelId, Command, Event, HubOptions, NodeId, Position, Presence, PresenceMode,
-    PublishRequest, Query,
+    BackplaneCommand, BackplaneEvent, ChannelId, HubOptions, NodeId, Position, Presence,
+    PresenceMode, PublishRequest, Query,
 };
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
@@ -117,10 +117,10 @@ impl Process {
     }
 
     /// Gives the machine what a node wants.
-    fn command(&mut self, now: Instant, id: NodeId, command: Command) {
+    fn command(&mut self, now: Instant, id: NodeId, command: BackplaneCommand) {
         match command {
-            Command::Windows(windows) => drop(self.windows.insert(id, windows)),
-            Command::Goodbye => drop(self.windows.remove(&id)),
+            BackplaneCommand::Windows(windows) => drop(self.windows.insert(id, windows)),
+            BackplaneCommand::Goodbye => drop(self.windows.remove(&id)),
             _ => {}
         }
         self.machine.command(now, id, command);
@@ -209,8 +209,8 @@ impl Plane {
 #[derive(Debug)]
 pub struct Link {
     pub process: usize,
-    pub to_machine: VecDeque<(Instant, Command)>,
-    pub to_node: VecDeque<(Instant, Event)>,
+    pub to_machine: VecDeque<(Instant, BackplaneCommand)>,
+    pub to_node: VecDeque<(Instant, BackplaneEvent)>,
 }
 
 impl Link {
@@ -225,11 +225,11 @@ impl Link {
         let mut to_node = VecDeque::new();
         let is_first = at.is_multiple_of(world.plane.crew);
         if !is_up || is_first {
-            to_node.push_back((world.now, Event::Down));
+            to_node.push_back((world.now, BackplaneEvent::Down));
         }
         if is_up && is_first {
             // As the first node of a process it beats, also without channels.
-            to_node.push_back((world.now, Event::Up));
+            to_node.push_back((world.now, BackplaneEvent::Up));
         }
         Self {
             process,
@@ -318,7 +318,7 @@ impl World {
     }
 
     /// Puts an event on the way to a node.
-    pub fn put(&mut self, at: usize, event: Event) {
+    pub fn put(&mut self, at: usize, event: BackplaneEvent) {
         let due = self.now + self.at_once();
         let link = &mut self.nodes[at].link;
         let last = link.to_node.back().map_or(due, |(at, _)| *at);
@@ -326,8 +326,8 @@ impl World {
     }
 
     /// Gives the machine of its process what a node wants.
-    pub fn send_command(&mut self, at: usize, command: Command) {
-        if let Command::Publish { draft, .. } = &command {
+    pub fn send_command(&mut self, at: usize, command: BackplaneCommand) {
+        if let BackplaneCommand::Publish { draft, .. } = &command {
             let bytes = wire::encode(draft);
             let number = self.plane.drafts.len() as u64;
             let from = self.nodes[at].hub.node();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sansws_core::hub::Event;
+use sansws_core::hub::BackplaneEvent;
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::request::{Channel, Push, Request, RequestId};
 
@@ -235,7 +235,7 @@ impl World {
         for node in 0..self.nodes.len() {
             if self.nodes[node].link.process == at {
                 self.nodes[node].link.to_machine.clear();
-                self.put(node, Event::Down);
+                self.put(node, BackplaneEvent::Down);
             }
         }
     }
@@ -281,7 +281,7 @@ impl World {
         self.drain(at);
         for node in 0..self.nodes.len() {
             if self.nodes[node].link.process == at {
-                self.put(node, Event::Up);
+                self.put(node, BackplaneEvent::Up);
             }
         }
         Ok(true)

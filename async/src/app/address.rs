@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::app::layer::Layer;
 use crate::server::scope::Scope;
 use sansws_core::http::Response;
-use sansws_core::policy::{AddressLimits, Addresses, Refused};
+use sansws_core::limits::{AddressLimits, Addresses, Refused};
 use sansws_core::time::Instant;
 
 /// Limits per address, for WebSocket requests that pass this layer: 429 beyond.
@@ -21,7 +21,7 @@ use sansws_core::time::Instant;
 ///
 /// ```
 /// use sansws_async::app::PerAddress;
-/// use sansws_core::policy::{AddressLimits, Rate};
+/// use sansws_core::limits::{AddressLimits, Rate};
 ///
 /// let layer = PerAddress::new(AddressLimits {
 ///     connections: Some(20),

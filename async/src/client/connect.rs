@@ -13,7 +13,7 @@ use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 use sansws_core::config::Config;
 use sansws_core::connection::Connection;
-use sansws_core::handshake::{Answer, ClientHandshake, ClientOptions, Failure};
+use sansws_core::handshake::{ClientHandshake, ClientOptions, Failure, ServerAnswer};
 use sansws_core::http::Url;
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
@@ -64,14 +64,14 @@ pub async fn connect_until<T: Transport>(
     };
     let answer = asking.answer(&mut transport, &config, deadline).await?;
     match answer {
-        Answer::Open(opened) => {
+        ServerAnswer::Open(opened) => {
             let connection = Connection::client(config, &opened.agreement, seed, transport.now());
             Ok(WebSocket::new(
                 Engine::new(transport, connection, asking.unread),
                 Some(Box::new(opened)),
             ))
         }
-        Answer::Redirect(response) | Answer::Refused(response) => {
+        ServerAnswer::Redirect(response) | ServerAnswer::Refused(response) => {
             Err(Error::Refused(Box::new(response)))
         }
     }
@@ -90,7 +90,7 @@ impl Asking {
         transport: &mut T,
         config: &Config,
         deadline: Option<Instant>,
-    ) -> Result<Answer, Error> {
+    ) -> Result<ServerAnswer, Error> {
         let head = |transport: &mut T, cx: &mut Context<'_>| self.poll(transport, cx, true);
         let answer = within(transport, deadline, Failure::Timeout, head).await?;
         if let Some(answer) = answer {
@@ -115,7 +115,7 @@ impl Asking {
         transport: &mut T,
         cx: &mut Context<'_>,
         head: bool,
-    ) -> Poll<Result<Option<Answer>, Error>> {
+    ) -> Poll<Result<Option<ServerAnswer>, Error>> {
         loop {
             let bytes = self.unread.bytes();
             if let Some((answer, length)) = self.handshake.receive(bytes, self.ended)? {

@@ -1,5 +1,5 @@
 //! A client that reconnects: its connection is re-established when it ends.
-//! RFC 6455 section 7.2.3; `sansws_core::policy::Reconnect` decides whether and when.
+//! RFC 6455 section 7.2.3; `sansws_core::dial::Reconnect` decides whether and when.
 //! Knows no runtime: a [`Connector`] dials and sleeps.
 //!
 //! ```text
@@ -42,10 +42,10 @@ use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::AutoPong;
+use sansws_core::dial::{Reconnect, ReconnectOptions};
 use sansws_core::handshake::ClientHandshake;
 use sansws_core::http::Url;
 use sansws_core::message::Message;
-use sansws_core::policy::{Reconnect, ReconnectOptions};
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
 //! Connects to a host with several addresses: the first that connects wins.
-//! RFC 8305; `sansws_core::policy::Attempts` decides on order and times.
+//! RFC 8305; `sansws_core::dial::Attempts` decides on order and times.
 //! Knows no socket: an adapter provides the attempt, the clock and the timer.
 
 use std::future::poll_fn;
@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
 
-use sansws_core::policy::{Attempt, Attempts};
+use sansws_core::dial::{Attempt, Attempts};
 use sansws_core::time::{Duration, Instant};
 
 /// Connects to one of `addresses` by `dial`; losing attempts are dropped.

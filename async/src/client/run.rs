@@ -20,9 +20,9 @@ use crate::socket::wakers::WakerRole;
 use crate::socket::websocket::WebSocket;
 use crate::socket::websocket::is_closing;
 use sansws_core::close::CloseCode;
+use sansws_core::dial::Next;
 use sansws_core::error::SendError;
 use sansws_core::message::{Message, Payload};
-use sansws_core::policy::Next;
 
 /// The current activity.
 pub(super) enum Link<C: Connector> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use sansws_core::close::Closed;
+use sansws_core::dial::Ended;
 use sansws_core::handshake::Failure;
-use sansws_core::policy::Ended;
 use sansws_core::proxy::{SocksReply, TunnelError};
 use sansws_core::time::Duration;
 
@@ -39,7 +39,7 @@ pub enum Stop {
     Closed(Option<Closed>),
     /// The server closed with 1000: its purpose is fulfilled.
     Done(Closed),
-    /// [`Reconnect`](sansws_core::policy::Reconnect) does not reconnect after this end, or not that often.
+    /// [`Reconnect`](sansws_core::dial::Reconnect) does not reconnect after this end, or not that often.
     Failed(Arc<Error>),
 }
 
@@ -53,7 +53,7 @@ impl Stop {
     }
 }
 
-/// Classifies an error for [`Reconnect`](sansws_core::policy::Reconnect).
+/// Classifies an error for [`Reconnect`](sansws_core::dial::Reconnect).
 ///
 /// An error that only the caller can fix is [`Ended::Broken`]: the same attempt would fail again. An error of `on_open` is judged by the
 /// close code that it ends the connection with, as for a server's handler.

@@ -11,7 +11,7 @@ use crate::socket::exchange::within;
 use crate::transport::Transport;
 use sansws_core::error::InvalidInput;
 use sansws_core::http::Url;
-use sansws_core::proxy::{Step, TunnelError};
+use sansws_core::proxy::{TunnelError, TunnelStep};
 
 /// Makes a transport to the proxy of `dial` lead to the host of `url`; without a proxy it does so already.
 ///
@@ -25,7 +25,7 @@ pub async fn tunnel<T: Transport>(
     let Some(proxy) = &dial.proxy else {
         return Ok(transport);
     };
-    let mut handshake = proxy.ask(url.host(), url.port(), &dial.config.limits)?;
+    let mut handshake = proxy.handshake(url.host(), url.port(), &dial.config.limits)?;
     let timeout = dial.config.timeouts.connect;
     let deadline = timeout.map(|timeout| transport.now() + timeout);
     let mut buffer = [0; BUFFER];
@@ -44,7 +44,7 @@ pub async fn tunnel<T: Transport>(
             let room = buffer.get_mut(..room).unwrap_or_default();
             let count = ready!(transport.poll_read(cx, room))?;
             let input = room.get(..count).unwrap_or_default();
-            if handshake.receive(input)? == Step::Open {
+            if handshake.receive(input)? == TunnelStep::Open {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -15,8 +15,8 @@ use crate::hub::outlets::Outlets;
 use crate::hub::remote_outbox::RemoteOutbox;
 use crate::hub::{threads, wake_flag};
 use sansws_core::hub::{
-    Broker, ChannelId, ChannelOptions, Event, HubError, HubOptions, NodeId, Query, QueryResult,
-    Token,
+    BackplaneEvent, Broker, ChannelId, ChannelOptions, HubError, HubOptions, NodeId, Query,
+    QueryResult, Token,
 };
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
@@ -82,7 +82,7 @@ impl Inner {
         if let Backplane::Far(far) = &self.backplane
             && far.is_down()
         {
-            node.state().hub.receive(self.now(), Event::Down);
+            node.state().hub.receive(self.now(), BackplaneEvent::Down);
         }
         let mut nodes = self.nodes.write().unwrap_or_else(PoisonError::into_inner);
         let listens = self.outlets.listeners.any();

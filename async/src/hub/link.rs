@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use crate::hub::inner::{Backplane, Inner};
 use crate::hub::node::Wakes;
 use crate::hub::remote_outbox::RemoteOutbox;
-use sansws_core::hub::{Command, Event, HubOptions, NodeId};
+use sansws_core::hub::{BackplaneCommand, BackplaneEvent, HubOptions, NodeId};
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
@@ -36,12 +36,12 @@ impl Link {
     }
 
     /// Returns the next command.
-    pub async fn next(&mut self) -> (NodeId, Command) {
+    pub async fn next(&mut self) -> (NodeId, BackplaneCommand) {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// Returns the next command, or wakes the waker when there is one.
-    pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<(NodeId, Command)> {
+    pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<(NodeId, BackplaneCommand)> {
         let mut next = None;
         self.take(cx, 1, |node, command| next = Some((node, command)));
         next.map_or(Poll::Pending, Poll::Ready)
@@ -52,7 +52,7 @@ impl Link {
         &mut self,
         cx: &Context<'_>,
         most: usize,
-        mut each: impl FnMut(NodeId, Command),
+        mut each: impl FnMut(NodeId, BackplaneCommand),
     ) -> usize {
         let Some(far) = self.far() else { return 0 };
         let taken = far.take_next(cx, most);
@@ -64,12 +64,12 @@ impl Link {
     }
 
     /// Delivers an event to a node. An event for a node that is gone is dropped.
-    pub fn deliver(&self, to: NodeId, event: Event) {
+    pub fn deliver(&self, to: NodeId, event: BackplaneEvent) {
         self.deliver_all(to, [event]);
     }
 
     /// Delivers events to a node, which processes them together.
-    pub fn deliver_all(&self, to: NodeId, events: impl IntoIterator<Item = Event>) {
+    pub fn deliver_all(&self, to: NodeId, events: impl IntoIterator<Item = BackplaneEvent>) {
         if let Some(node) = self.hub.find_node(to) {
             let mut wakes = Wakes::default();
             node.put_all(events);
@@ -104,7 +104,14 @@ impl Link {
             );
         }
         for node in self.nodes() {
-            self.deliver(node, if down { Event::Down } else { Event::Up });
+            self.deliver(
+                node,
+                if down {
+                    BackplaneEvent::Down
+                } else {
+                    BackplaneEvent::Up
+                },
+            );
         }
         publishers.into_iter().for_each(Waker::wake);
     }

@@ -12,8 +12,8 @@ use atomic_waker::AtomicWaker;
 use crate::hub::outlets::Outlets;
 use crate::hub::wake_flag::WakeFlag;
 use sansws_core::hub::{
-    ChannelId, ChannelOptions, Command, Event, Hub, HubError, HubOptions, Joined, Left, NodeId,
-    Output, Published, QueryResult, Token,
+    BackplaneCommand, BackplaneEvent, ChannelId, ChannelOptions, Hub, HubError, HubOptions, Joined,
+    Left, NodeId, Output, Published, QueryResult, Token,
 };
 use sansws_core::time::Instant;
 
@@ -31,8 +31,8 @@ const PUBLICATIONS: u32 = 256;
 pub(super) struct Node {
     id: NodeId,
     state: Mutex<State>,
-    outbox: Mutex<VecDeque<Command>>,
-    inbox: Mutex<VecDeque<Event>>,
+    outbox: Mutex<VecDeque<BackplaneCommand>>,
+    inbox: Mutex<VecDeque<BackplaneEvent>>,
     /// It belongs to a thread.
     taken: AtomicBool,
     /// Its timers and inbox are being driven.
@@ -131,11 +131,11 @@ impl Node {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn inbox(&self) -> MutexGuard<'_, VecDeque<Event>> {
+    fn inbox(&self) -> MutexGuard<'_, VecDeque<BackplaneEvent>> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn outbox(&self) -> MutexGuard<'_, VecDeque<Command>> {
+    fn outbox(&self) -> MutexGuard<'_, VecDeque<BackplaneCommand>> {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -206,7 +206,7 @@ impl Node {
     }
 
     /// Passes its commands on, in order. Call it while the broker is locked.
-    pub(super) fn take_commands(&self, mut give: impl FnMut(Command)) {
+    pub(super) fn take_commands(&self, mut give: impl FnMut(BackplaneCommand)) {
         let mut outbox = self.outbox();
         while let Some(command) = outbox.pop_front() {
             give(command);
@@ -214,12 +214,12 @@ impl Node {
     }
 
     /// Puts an event into its inbox. Call it while the broker is locked.
-    pub(super) fn put(&self, event: Event) {
+    pub(super) fn put(&self, event: BackplaneEvent) {
         self.inbox().push_back(event);
     }
 
     /// Puts several events into its inbox, in order.
-    pub(super) fn put_all(&self, events: impl IntoIterator<Item = Event>) {
+    pub(super) fn put_all(&self, events: impl IntoIterator<Item = BackplaneEvent>) {
         self.inbox().extend(events);
     }
 

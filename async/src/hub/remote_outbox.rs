@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
-use sansws_core::hub::{Command, NodeId};
+use sansws_core::hub::{BackplaneCommand, NodeId};
 
 use crate::hub::node::{Node, Wakes, lock};
 
@@ -20,7 +20,7 @@ pub(super) struct RemoteOutbox {
 
 #[derive(Default)]
 struct Waiting {
-    commands: VecDeque<(NodeId, Command)>,
+    commands: VecDeque<(NodeId, BackplaneCommand)>,
     carrier: Option<Waker>,
     publishers: Vec<Waker>,
 }
@@ -57,7 +57,11 @@ impl RemoteOutbox {
     }
 
     /// Takes at most `most` commands, in their order. When there is none, the waker is woken when there is one.
-    pub(super) fn take_next(&self, cx: &Context<'_>, most: usize) -> Vec<(NodeId, Command)> {
+    pub(super) fn take_next(
+        &self,
+        cx: &Context<'_>,
+        most: usize,
+    ) -> Vec<(NodeId, BackplaneCommand)> {
         let mut waiting = lock(&self.waiting);
         let before = waiting.commands.len();
         let count = before.min(most);

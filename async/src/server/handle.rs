@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::metrics::counters::ServerCounters;
 use crate::metrics::{HandshakeFailure, RejectReason, ServerMetrics};
 use sansws_core::close::CloseCode;
-use sansws_core::policy::spread;
 use sansws_core::time::Duration;
+use sansws_core::time::spread;
 
 /// Maximum number of refusals at once. A refusal costs a task and perhaps a TLS handshake, so refusals must not cost more than connections.
 const REFUSALS: usize = 64;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sansws_core::config::Config;
 use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::{RequestHead, Response};
-use sansws_core::policy::TrafficLimits;
+use sansws_core::limits::TrafficLimits;
 use sansws_core::time::Duration;
 
 use crate::hub::HubRef;

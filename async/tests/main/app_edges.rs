@@ -17,7 +17,7 @@ use sansws_core::config::{Config, Timeouts};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::Response;
-use sansws_core::policy::{LimitAction, Rate, TrafficLimits};
+use sansws_core::limits::{LimitAction, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 
 const ASK: &str = "GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -13,11 +13,11 @@ use sansws_async::{
 };
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Limits};
+use sansws_core::dial::{Backoff, ReconnectOptions};
 use sansws_core::error::{InvalidInput, SendError};
 use sansws_core::handshake::{Failure, RedirectError};
 use sansws_core::http::Response;
 use sansws_core::message::Message;
-use sansws_core::policy::{Backoff, ReconnectOptions};
 use sansws_core::proxy::TunnelError;
 use support::net::{Net, turn, until_offline};
 use support::wire::{Task, Wire};

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use sansws_async::{Client, ClientState, ConnectOptions, Error, Result, Stop, WebSocket};
 use sansws_core::config::{Config, Limits};
+use sansws_core::dial::{Backoff, ReconnectOptions};
 use sansws_core::error::{InvalidInput, SendError};
-use sansws_core::policy::{Backoff, ReconnectOptions};
 use support::net::{Ends, Net, impatient, turn, until_offline};
 use support::wire::Wire;
 

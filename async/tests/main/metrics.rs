@@ -15,7 +15,7 @@ use sansws_async::{ConnectionPolicy, Result, ServerHandle, ServerOptions, promet
 use sansws_core::config::{Config, Timeouts};
 use sansws_core::http::Response;
 use sansws_core::hub::HubOptions;
-use sansws_core::policy::{LimitAction, Rate, TrafficLimits};
+use sansws_core::limits::{LimitAction, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 use support::exposition::read;
 

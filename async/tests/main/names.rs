@@ -7,17 +7,8 @@ use crate::api_reader::Api;
 /// Names that are declared more than once, and why.
 const ALLOWED: &[(&str, &str)] = &[
     (
-        "Answer",
-        "core: a server's answer to a client's handshake; async: an answer that a service computes",
-    ),
-    ("Counters", "core: of a hub; async: of a connection"),
-    (
         "Endpoint",
         "core: a connection with its handshake; async: a handler by methods, as in ASGI",
-    ),
-    (
-        "Event",
-        "core: of a connection, of an endpoint, of a backplane",
     ),
     ("Hub", "core: the state machine; async: the handle to it"),
     (
@@ -27,10 +18,6 @@ const ALLOWED: &[(&str, &str)] = &[
     (
         "Router",
         "core: routes of values; async: routes of handlers",
-    ),
-    (
-        "Step",
-        "core: of a connection, of an endpoint, of an exchange with a proxy",
     ),
 ];
 

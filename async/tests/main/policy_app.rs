@@ -13,7 +13,7 @@ use sansws_async::{ConnectOptions, ConnectionPolicy, Result, ServerOptions};
 use sansws_core::config::{Config, Limits, Timeouts};
 use sansws_core::handshake::OriginPolicy;
 use sansws_core::http::forwarded::Trusted;
-use sansws_core::policy::{AddressLimits, LimitAction, Rate, TrafficLimits};
+use sansws_core::limits::{AddressLimits, LimitAction, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 
 fn with(name: &str, value: &str) -> ConnectOptions {

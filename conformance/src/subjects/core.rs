@@ -6,7 +6,7 @@ use std::time::Duration;
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::connection::{Connection, Event, TransportAction};
 use sansws_core::handshake::{
-    AcceptOptions, Answer, ClientHandshake, ClientOptions, ServerHandshake,
+    AcceptOptions, ClientHandshake, ClientOptions, ServerAnswer, ServerHandshake,
 };
 use sansws_core::http::Url;
 use sansws_core::message::Assembly;
@@ -138,7 +138,7 @@ impl Core {
             },
             State::Client(handshake) => match handshake.receive(&self.input, self.input_ended) {
                 Ok(None) => None,
-                Ok(Some((Answer::Open(opened), length))) => {
+                Ok(Some((ServerAnswer::Open(opened), length))) => {
                     self.input.drain(..length);
                     let config = Arc::clone(&self.config);
                     Some(State::Open(Connection::client(

@@ -16,10 +16,10 @@ use sansws_async::{
     Client, ClientState, ConnectOptions, Connector, Error, Result, Stop, Transport, WebSocket,
 };
 use sansws_core::config::{Config, Timeouts};
+use sansws_core::dial::{Backoff, ReconnectOptions};
 use sansws_core::error::SendError;
 use sansws_core::handshake::RedirectError;
 use sansws_core::message::Message;
-use sansws_core::policy::{Backoff, ReconnectOptions};
 use sansws_core::proxy::{SocksReply, TunnelError};
 use serde_json::Value;
 use smol::future::or;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use libfuzzer_sys::fuzz_target;
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::connection::Endpoint;
-use sansws_core::connection::endpoint::Event;
+use sansws_core::connection::endpoint::EndpointEvent;
 use sansws_core::handshake::{AcceptOptions, ServerHandshake};
 use sansws_core::message::Assembly;
 use sansws_core::time::Instant;
@@ -35,14 +35,14 @@ fn serve(config: &Arc<Config>, bytes: &[u8], split: usize) -> (Vec<String>, Vec<
             let (consumed, event) = (step.consumed, step.event);
             let whole = event.is_none();
             match event {
-                Some(Event::Request(request)) => {
+                Some(EndpointEvent::Request(request)) => {
                     got.push(request.target.clone());
                     let accept = AcceptOptions::default();
                     endpoint.accept(Instant::ZERO, &request, accept).unwrap();
                 }
                 Some(event) => {
                     got.push(format!("{event:?}"));
-                    if let Event::Text(text) = event {
+                    if let EndpointEvent::Text(text) = event {
                         let _ = endpoint.send(text);
                     }
                 }

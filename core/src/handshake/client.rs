@@ -78,7 +78,7 @@ impl From<HeadError> for Failure {
 
 /// The server's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ServerAnswer {
     /// 101: the connection is open.
     Open(Opened),
     /// 3xx with a `Location`; the caller decides whether to follow it.
@@ -198,7 +198,7 @@ impl ClientHandshake {
         &mut self,
         input: &[u8],
         ended: bool,
-    ) -> Result<Option<(Answer, usize)>, Failure> {
+    ) -> Result<Option<(ServerAnswer, usize)>, Failure> {
         loop {
             if let Some(mut refused) = self.refused.take() {
                 let body = input.get(refused.start..).unwrap_or_default();
@@ -221,7 +221,7 @@ impl ClientHandshake {
             let head = parse_response(rest.get(..length).unwrap_or_default(), &self.config.limits)?;
             let end = self.passed + length;
             match head.status {
-                101 => return Ok(Some((Answer::Open(self.check(head.fields)?), end))),
+                101 => return Ok(Some((ServerAnswer::Open(self.check(head.fields)?), end))),
                 // RFC 9110 15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response"
                 100..=199 => {
                     self.scan = Scan::default();
@@ -249,7 +249,7 @@ impl ClientHandshake {
 
     /// Stops waiting, for example because time is up: returns a refusal whose body is incomplete, with the part of the body that
     /// arrived. `None` before its head. `input` is as for [`receive`](Self::receive).
-    pub fn give_up(&mut self, input: &[u8]) -> Option<Answer> {
+    pub fn give_up(&mut self, input: &[u8]) -> Option<ServerAnswer> {
         let mut refused = self.refused.take()?;
         let body = input.get(refused.start..).unwrap_or_default();
         let body = refused.body(body, true, self.config.limits.body);
@@ -332,15 +332,15 @@ fn host(fields: &Headers) -> Result<Option<&str>, InvalidInput> {
         .map_err(|_| InvalidInput::BadHeader)
 }
 
-fn answer(head: ResponseHead, body: Vec<u8>) -> Answer {
-    Answer::other(Response {
+fn answer(head: ResponseHead, body: Vec<u8>) -> ServerAnswer {
+    ServerAnswer::other(Response {
         status: head.status,
         fields: head.fields,
         body,
     })
 }
 
-impl Answer {
+impl ServerAnswer {
     /// Handles an answer that does not open the connection.
     pub(super) fn other(response: Response) -> Self {
         if response.location().is_some() {

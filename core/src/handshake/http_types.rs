@@ -5,8 +5,8 @@
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::{
-    AcceptOptions, Agreement, Answer, ClientHandshake, ExtendedConnect, Failure, Opened, Refusal,
-    Request,
+    AcceptOptions, Agreement, ClientHandshake, ExtendedConnect, Failure, Opened, Refusal, Request,
+    ServerAnswer,
 };
 use crate::config::Config;
 use crate::error::InvalidInput;
@@ -67,21 +67,21 @@ impl ClientHandshake {
     pub fn receive_http<B: AsRef<[u8]>>(
         &self,
         response: &http::Response<B>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<ServerAnswer, Failure> {
         let fields = collect(response.headers());
         match (response.version(), response.status()) {
             (Version::HTTP_11, StatusCode::SWITCHING_PROTOCOLS) => {
-                self.check(fields).map(Answer::Open)
+                self.check(fields).map(ServerAnswer::Open)
             }
             // RFC 9110 9.3.6: "Any 2xx (Successful) response indicates that the sender [...] will switch to tunnel mode"
             (Version::HTTP_2 | Version::HTTP_3, status) if status.is_success() => {
                 let agreement = self.check_common(&fields)?;
-                Ok(Answer::Open(Opened { agreement, fields }))
+                Ok(ServerAnswer::Open(Opened { agreement, fields }))
             }
             (Version::HTTP_11 | Version::HTTP_2 | Version::HTTP_3, status) => {
                 let body = response.body().as_ref();
                 let kept = body.len().min(self.body_limit());
-                Ok(Answer::other(Response {
+                Ok(ServerAnswer::other(Response {
                     status: status.as_u16(),
                     fields,
                     body: body.get(..kept).unwrap_or_default().into(),

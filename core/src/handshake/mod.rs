@@ -24,7 +24,7 @@ mod refusal;
 mod request;
 mod server;
 
-pub use client::{Answer, ClientHandshake, ClientOptions, Failure, Opened};
+pub use client::{ClientHandshake, ClientOptions, Failure, Opened, ServerAnswer};
 pub use extended::ExtendedConnect;
 pub use key::{accept_key, is_key};
 pub use origin::{Origin, OriginError, OriginPolicy};

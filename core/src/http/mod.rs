@@ -17,10 +17,8 @@ mod status;
 pub(crate) mod url;
 
 pub use credentials::Credentials;
-pub(crate) use head::is_secret;
-pub use head::{
-    HeadError, Headers, RequestHead, ResponseHead, Scan, parse_request, parse_response,
-};
+pub use head::{HeadError, Headers, RequestHead, ResponseHead, parse_request, parse_response};
+pub(crate) use head::{Scan, is_secret};
 pub use response::Response;
 pub use status::reason;
 pub use url::Url;

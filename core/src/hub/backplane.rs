@@ -44,7 +44,7 @@ pub type Token = u64;
 /// A command of a node.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Command {
+pub enum BackplaneCommand {
     /// The compression windows that its channels negotiated: bit `n` stands for 2^n bytes.
     Windows(u16),
     /// Subscribe to a group, and get its position. If repeated: only get the position.
@@ -143,7 +143,7 @@ pub enum Command {
 /// An event for a node.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Event {
+pub enum BackplaneEvent {
     /// The link is restored. Earlier unanswered commands are lost.
     Up,
     /// The link is broken.
@@ -194,7 +194,7 @@ pub enum Event {
     },
     /// Users came, went, or changed, in a group to which the node subscribes: its members are notified.
     Presence(Arc<PresenceChange>),
-    /// Presence changed in any group, for a node that [listens](Command::Listen).
+    /// Presence changed in any group, for a node that [listens](BackplaneCommand::Listen).
     Changed(Arc<PresenceChange>),
     /// An instruction to channels.
     Instruct {

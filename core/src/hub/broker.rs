@@ -1,18 +1,21 @@
 //! The backplane within one process: it numbers publications, keeps them, and notifies the nodes.
 //! All nodes are notified in one order.
-//! Knows channels only by id. Between machines another backplane takes its place, and uses the same [`Command`]s and [`Event`]s.
+//! Knows channels only by id. Between machines another backplane takes its place, and uses the same [`BackplaneCommand`]s and [`BackplaneEvent`]s.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::backplane::{Command, Event, History, HistorySlice, Published, Query, QueryResult};
+use super::backplane::{
+    BackplaneCommand, BackplaneEvent, History, HistorySlice, Published, Query, QueryResult,
+};
+use super::filter::Filters;
 use super::group_record::GroupRecord;
 use super::id::Name;
 use super::metrics::BrokerCounters;
 use super::publication::PublishRequest;
 use super::{
-    Filter, Filters, HubError, HubOptions, NodeId, Position, Presence, PresenceChange, Publication,
+    Filter, HubError, HubOptions, NodeId, Position, Presence, PresenceChange, Publication,
     RecoveryFailure, Target,
 };
 use crate::time::Instant;
@@ -31,7 +34,7 @@ pub struct Broker {
     listening: BTreeSet<NodeId>,
     /// Nodes by filter.
     watching: Filters<NodeId>,
-    events: VecDeque<(NodeId, Event)>,
+    events: VecDeque<(NodeId, BackplaneEvent)>,
     /// When a group must be checked.
     due: BTreeSet<(Instant, Name)>,
     /// Empty groups, by when the last member left or a message was published.
@@ -82,7 +85,7 @@ impl Broker {
     }
 
     /// Returns the next event for a node.
-    pub fn poll_event(&mut self) -> Option<(NodeId, Event)> {
+    pub fn poll_event(&mut self) -> Option<(NodeId, BackplaneEvent)> {
         self.events.pop_front()
     }
 
@@ -124,7 +127,7 @@ impl Broker {
     }
 
     /// Executes a command of a node.
-    pub fn handle(&mut self, now: Instant, from: NodeId, command: Command) {
+    pub fn handle(&mut self, now: Instant, from: NodeId, command: BackplaneCommand) {
         let node = self.nodes.entry(from).or_insert(Node {
             linked: true,
             windows: 0,
@@ -134,71 +137,71 @@ impl Broker {
         (node.linked, node.heard) = (true, now);
         if self.given_up.remove(&from) {
             // Its subscriptions were forgotten: it repeats them.
-            self.events.push_back((from, Event::Down));
-            self.events.push_back((from, Event::Up));
+            self.events.push_back((from, BackplaneEvent::Down));
+            self.events.push_back((from, BackplaneEvent::Up));
         }
         match command {
-            Command::Windows(windows) => node.windows = windows,
-            Command::Subscribe { group, token } => {
+            BackplaneCommand::Windows(windows) => node.windows = windows,
+            BackplaneCommand::Subscribe { group, token } => {
                 let topic = self.topic(&group);
                 topic.subscribers.insert(from);
                 let position = topic.position;
                 self.look(now, &group);
                 self.tell(
                     from,
-                    Event::Subscribed {
+                    BackplaneEvent::Subscribed {
                         group,
                         token,
                         position,
                     },
                 );
             }
-            Command::Unsubscribe(group) => {
+            BackplaneCommand::Unsubscribe(group) => {
                 if let Some(topic) = self.topics.get_mut(&group) {
                     topic.subscribers.remove(&from);
                     topic.touched = now;
                     self.look(now, &group);
                 }
             }
-            Command::Watch(filter) => {
+            BackplaneCommand::Watch(filter) => {
                 self.watching.insert(&filter, from);
                 node.watched.insert(filter);
             }
-            Command::Unwatch(filter) => {
+            BackplaneCommand::Unwatch(filter) => {
                 self.watching.remove(&filter, &from);
                 node.watched.remove(&filter);
             }
-            Command::Publish { token, draft } => {
+            BackplaneCommand::Publish { token, draft } => {
                 let result = self.publish(now, &draft);
                 if let Some(token) = token {
-                    self.tell(from, Event::Published { token, result });
+                    self.tell(from, BackplaneEvent::Published { token, result });
                 }
             }
-            Command::Read {
+            BackplaneCommand::Read {
                 group,
                 token,
                 since,
             } => {
                 let past = self.read(now, &group, since);
-                self.tell(from, Event::Read { group, token, past });
+                self.tell(from, BackplaneEvent::Read { group, token, past });
             }
-            Command::Ask { token, question } => {
+            BackplaneCommand::Ask { token, question } => {
                 let answer = self.answer(now, &question);
-                self.tell(from, Event::Answer { token, answer });
+                self.tell(from, BackplaneEvent::Answer { token, answer });
             }
-            Command::Enter { group, users } => {
+            BackplaneCommand::Enter { group, users } => {
                 let change = self.topic(&group).presence.enter(&group, from, users);
                 self.announce(change);
                 self.look(now, &group);
             }
-            Command::Exit { group, users } => {
+            BackplaneCommand::Exit { group, users } => {
                 if let Some(topic) = self.topics.get_mut(&group) {
                     let change = topic.presence.exit(&group, from, &users);
                     self.announce(change);
                     self.look(now, &group);
                 }
             }
-            Command::Here(groups) => {
+            BackplaneCommand::Here(groups) => {
                 let mut here: BTreeMap<Name, _> = groups.into_iter().collect();
                 for name in here.keys() {
                     self.topic(name);
@@ -220,10 +223,10 @@ impl Broker {
                     self.look(now, &name);
                 }
             }
-            Command::Direct { to, message } => {
-                self.tell(to.node, Event::Direct { to, message });
+            BackplaneCommand::Direct { to, message } => {
+                self.tell(to.node, BackplaneEvent::Direct { to, message });
             }
-            Command::Instruct {
+            BackplaneCommand::Instruct {
                 target,
                 instruction,
             } => {
@@ -236,21 +239,21 @@ impl Broker {
                     }
                 };
                 for node in nodes {
-                    let event = Event::Instruct {
+                    let event = BackplaneEvent::Instruct {
                         target: target.clone(),
                         instruction: instruction.clone(),
                     };
                     self.tell(node, event);
                 }
             }
-            Command::Close {
+            BackplaneCommand::Close {
                 group,
                 code,
                 reason,
             } => {
                 let subscribers = self.topics.get(&group).map(|topic| &topic.subscribers);
                 for node in subscribers.into_iter().flatten() {
-                    let event = Event::Close {
+                    let event = BackplaneEvent::Close {
                         group: Arc::clone(&group),
                         code,
                         reason: reason.clone(),
@@ -258,27 +261,27 @@ impl Broker {
                     self.events.push_back((*node, event));
                 }
             }
-            Command::CloseChannel {
+            BackplaneCommand::CloseChannel {
                 channel,
                 code,
                 reason,
             } => self.tell(
                 channel.node,
-                Event::CloseChannel {
+                BackplaneEvent::CloseChannel {
                     channel,
                     code,
                     reason,
                 },
             ),
-            Command::Listen(listens) => {
+            BackplaneCommand::Listen(listens) => {
                 if listens {
                     self.listening.insert(from);
                 } else {
                     self.listening.remove(&from);
                 }
             }
-            Command::Beat => {}
-            Command::Goodbye => self.lose(now, from),
+            BackplaneCommand::Beat => {}
+            BackplaneCommand::Goodbye => self.lose(now, from),
         }
     }
 
@@ -444,7 +447,7 @@ impl Broker {
         }
         for node in to {
             self.events
-                .push_back((node, Event::Received(Arc::clone(&publication))));
+                .push_back((node, BackplaneEvent::Received(Arc::clone(&publication))));
         }
         self.look(now, &name);
         Ok(Published {
@@ -466,7 +469,7 @@ impl Broker {
         }
     }
 
-    fn tell(&mut self, node: NodeId, event: Event) {
+    fn tell(&mut self, node: NodeId, event: BackplaneEvent) {
         if self.nodes.get(&node).is_some_and(|node| node.linked) {
             self.events.push_back((node, event));
         } else {
@@ -569,16 +572,16 @@ impl Broker {
 
 /// Notifies nodes that users came or went.
 fn announce(
-    events: &mut VecDeque<(NodeId, Event)>,
+    events: &mut VecDeque<(NodeId, BackplaneEvent)>,
     nodes: &BTreeSet<NodeId>,
     listening: &BTreeSet<NodeId>,
     change: PresenceChange,
 ) {
     let change = Arc::new(change);
     for node in nodes {
-        events.push_back((*node, Event::Presence(Arc::clone(&change))));
+        events.push_back((*node, BackplaneEvent::Presence(Arc::clone(&change))));
     }
     for node in listening {
-        events.push_back((*node, Event::Changed(Arc::clone(&change))));
+        events.push_back((*node, BackplaneEvent::Changed(Arc::clone(&change))));
     }
 }

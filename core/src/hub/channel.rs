@@ -11,7 +11,7 @@ use super::id::Name;
 use super::queue::Chain;
 use super::{ChannelId, ChannelOptions, Encoding, Filter, HubError, NodeId};
 use crate::close::CloseCode;
-use crate::policy::Bucket;
+use crate::limits::Bucket;
 use crate::time::{Duration, Instant};
 
 /// The state that each message needs, and a pointer to the rest.

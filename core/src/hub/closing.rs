@@ -4,7 +4,7 @@
 
 use alloc::string::String;
 
-use super::backplane::Command;
+use super::backplane::BackplaneCommand;
 use super::id::{Name, check_name, group_of_user};
 use super::slow_consumer::wake;
 use super::{ChannelId, Hub, HubError};
@@ -49,7 +49,7 @@ impl Hub {
         if self.status.down {
             return Err(HubError::Down);
         }
-        self.command(Command::Close {
+        self.command(BackplaneCommand::Close {
             group,
             code,
             reason,
@@ -73,7 +73,7 @@ impl Hub {
     /// that it is gone already.
     pub fn close(&mut self, now: Instant, id: ChannelId, code: CloseCode, reason: &str) -> bool {
         if id.node != self.node {
-            self.command(Command::CloseChannel {
+            self.command(BackplaneCommand::CloseChannel {
                 channel: id,
                 code,
                 reason: cut_reason(reason).into(),

@@ -5,7 +5,7 @@
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
-use super::backplane::{Command, Published, Token};
+use super::backplane::{BackplaneCommand, Published, Token};
 use super::channel::Channel;
 use super::crowd::Load;
 use super::id::{Name, check_name, group_of_user};
@@ -92,7 +92,7 @@ impl Hub {
         if let Some(token) = token {
             self.pending.asked.insert(token, Asked::Publication);
         }
-        self.command(Command::Publish { token, draft });
+        self.command(BackplaneCommand::Publish { token, draft });
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl Hub {
         if self.status.down {
             return Err(HubError::Down);
         }
-        self.command(Command::Direct { to, message });
+        self.command(BackplaneCommand::Direct { to, message });
         Ok(Sent::Forwarded)
     }
 
@@ -189,7 +189,7 @@ impl Hub {
         match (self.status.down, self.options.on_outage) {
             (true, OutagePolicy::ServeLocal) => self.publish_here(now, &draft, None),
             (true, _) => return Err(HubError::Down),
-            (false, _) => self.command(Command::Publish { token: None, draft }),
+            (false, _) => self.command(BackplaneCommand::Publish { token: None, draft }),
         }
         Ok(Sent::Forwarded)
     }

@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use super::backplane::{Command, Instruction, Target};
+use super::backplane::{BackplaneCommand, Instruction, Target};
 use super::id::{Name, check_name, group_of_user, is_public};
 use super::{ChannelId, Hub, HubError};
 use crate::close::CloseCode;
@@ -43,7 +43,7 @@ impl Hub {
         if self.status.down {
             return Err(HubError::Down);
         }
-        self.command(Command::Instruct {
+        self.command(BackplaneCommand::Instruct {
             target,
             instruction,
         });

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::backplane::{
-    Command, Event, HistorySlice, PresenceChange, Query, RecoveryFailure, Token,
+    BackplaneCommand, BackplaneEvent, HistorySlice, PresenceChange, Query, RecoveryFailure, Token,
 };
 use super::group::RECOVERING;
 use super::id::{Name, check_name, user_of_group};
@@ -35,48 +35,48 @@ pub(super) enum Asked {
 
 impl Hub {
     /// Handles an event of the backplane.
-    pub fn receive(&mut self, now: Instant, event: Event) {
+    pub fn receive(&mut self, now: Instant, event: BackplaneEvent) {
         match event {
-            Event::Up => self.up(now),
-            Event::Down => self.go_down(now),
-            Event::Subscribed {
+            BackplaneEvent::Up => self.up(now),
+            BackplaneEvent::Down => self.go_down(now),
+            BackplaneEvent::Subscribed {
                 group,
                 token,
                 position,
             } => self.subscribed(now, &group, token, position),
-            Event::Received(publication) => self.received(now, &publication),
-            Event::Watched(publication) => self.watched(now, &publication),
-            Event::Published { token, result } => {
+            BackplaneEvent::Received(publication) => self.received(now, &publication),
+            BackplaneEvent::Watched(publication) => self.watched(now, &publication),
+            BackplaneEvent::Published { token, result } => {
                 if self.pending.asked.remove(&token).is_some() {
                     self.outputs.push_back(Output::Published(token, result));
                 }
             }
-            Event::Read { group, token, past } => self.read(now, &group, token, past),
-            Event::Answer { token, answer } => {
+            BackplaneEvent::Read { group, token, past } => self.read(now, &group, token, past),
+            BackplaneEvent::Answer { token, answer } => {
                 if self.pending.asked.remove(&token).is_some() {
                     self.outputs.push_back(Output::Answer(token, Ok(answer)));
                 }
             }
-            Event::Failed { token, error } => {
+            BackplaneEvent::Failed { token, error } => {
                 if self.pending.asked.remove(&token).is_some() {
                     self.outputs.push_back(Output::Answer(token, Err(error)));
                 }
             }
-            Event::Presence(change) => self.presence(now, &change),
-            Event::Changed(change) => self.whole_event(|| HubEvent::Presence(change)),
-            Event::Instruct {
+            BackplaneEvent::Presence(change) => self.presence(now, &change),
+            BackplaneEvent::Changed(change) => self.whole_event(|| HubEvent::Presence(change)),
+            BackplaneEvent::Instruct {
                 target,
                 instruction,
             } => self.instructed(now, &target, &instruction),
-            Event::Direct { to, message } => {
+            BackplaneEvent::Direct { to, message } => {
                 self.deliver_direct(now, to, message);
             }
-            Event::Close {
+            BackplaneEvent::Close {
                 group,
                 code,
                 reason,
             } => self.close_group(now, &group, code, &reason),
-            Event::CloseChannel {
+            BackplaneEvent::CloseChannel {
                 channel,
                 code,
                 reason,
@@ -98,7 +98,7 @@ impl Hub {
         }
         let token = self.token();
         self.pending.asked.insert(token, Asked::Query);
-        self.command(Command::Ask { token, question });
+        self.command(BackplaneCommand::Ask { token, question });
         Ok(token)
     }
 
@@ -140,12 +140,12 @@ impl Hub {
         self.schedule.leaving.clear();
         self.whole_event(|| HubEvent::Up);
         if self.status.listening_whole {
-            self.command(Command::Listen(true));
+            self.command(BackplaneCommand::Listen(true));
         }
-        self.command(Command::Windows(self.window_mask()));
+        self.command(BackplaneCommand::Windows(self.window_mask()));
         let watched: Vec<Filter> = self.watchers.watched.keys().cloned().collect();
         for filter in watched {
-            self.command(Command::Watch(filter));
+            self.command(BackplaneCommand::Watch(filter));
         }
         for key in self.groups.keys() {
             self.ask_position(key);
@@ -157,7 +157,7 @@ impl Hub {
                 continue;
             };
             let token = self.token();
-            self.command(Command::Read {
+            self.command(BackplaneCommand::Read {
                 group: Arc::clone(group),
                 token,
                 since: *since,
@@ -166,7 +166,7 @@ impl Hub {
         }
         let here = self.here.all();
         let here = here.map(|(group, users)| (Arc::clone(group), users));
-        let here = Command::Here(here.collect());
+        let here = BackplaneCommand::Here(here.collect());
         self.command(here);
         // Even without channels: a node that beats learns of nodes that have died.
         if self.options.lease.is_some() {
@@ -182,7 +182,7 @@ impl Hub {
         };
         (group.asked, group.asked_at) = (Some(token), group.position);
         let group = Arc::clone(&group.name);
-        self.command(Command::Subscribe { group, token });
+        self.command(BackplaneCommand::Subscribe { group, token });
     }
 
     fn subscribed(&mut self, now: Instant, name: &Name, token: Token, position: Position) {
@@ -243,7 +243,7 @@ impl Hub {
         if self.options.of(&name).history.is_some() {
             group.repairing = Some((token, top));
             self.counters.repairs += 1;
-            self.command(Command::Read {
+            self.command(BackplaneCommand::Read {
                 group: name,
                 token,
                 since: ours,
@@ -480,7 +480,7 @@ impl Hub {
                 opened,
             };
             self.pending.asked.insert(token, again);
-            return self.command(Command::Read {
+            return self.command(BackplaneCommand::Read {
                 group: Arc::clone(name),
                 token,
                 since,
@@ -542,7 +542,7 @@ impl Hub {
         };
         if self.schedule.beat.is_some_and(|at| at <= now) {
             self.schedule.beat = Some(now + (lease / 3).max(Duration::from_micros(1)));
-            self.command(Command::Beat);
+            self.command(BackplaneCommand::Beat);
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use alloc::sync::Arc;
 
-use super::backplane::{Command, Present};
+use super::backplane::{BackplaneCommand, Present};
 use super::channel::Membership;
 use super::group::{Member, RECOVERING};
 use super::id::{Name, check_name, group_of_user};
@@ -13,7 +13,7 @@ use super::{
     ChannelId, ChannelOptions, Filter, Hub, HubError, HubEvent, JoinOptions, Joined, Left,
     Recovered,
 };
-use crate::policy::{Bucket, Rate};
+use crate::limits::{Bucket, Rate};
 use crate::time::{Duration, Instant};
 
 impl Hub {
@@ -38,7 +38,7 @@ impl Hub {
         if let Some(count) = window_bits.and_then(|bits| self.windows.get_mut(usize::from(bits))) {
             *count += 1;
             if *count == 1 {
-                self.command(Command::Windows(self.window_mask()));
+                self.command(BackplaneCommand::Windows(self.window_mask()));
             }
         }
         if let Some(group) = of_user
@@ -98,7 +98,7 @@ impl Hub {
         if let Some(count) = bits.and_then(|bits| self.windows.get_mut(bits)) {
             *count -= 1;
             if *count == 0 {
-                self.command(Command::Windows(self.window_mask()));
+                self.command(BackplaneCommand::Windows(self.window_mask()));
             }
         }
         self.holding_over(id.slot());
@@ -230,7 +230,7 @@ impl Hub {
                 opened,
             };
             self.pending.asked.insert(token, asked);
-            self.command(Command::Read {
+            self.command(BackplaneCommand::Read {
                 group: name,
                 token,
                 since,
@@ -265,7 +265,7 @@ impl Hub {
         if let Some(group) = self.groups.get_mut(key) {
             group.asked = Some(token);
         }
-        self.command(Command::Subscribe { group: name, token });
+        self.command(BackplaneCommand::Subscribe { group: name, token });
         Ok(key)
     }
 
@@ -419,7 +419,7 @@ impl Hub {
         if emptied {
             self.groups.close(place.group);
             self.group_event(&name, HubEvent::Emptied);
-            self.command(Command::Unsubscribe(name));
+            self.command(BackplaneCommand::Unsubscribe(name));
         }
         emptied
     }
@@ -448,7 +448,7 @@ impl Hub {
         let watching = self.watchers.watched.entry(filter.clone()).or_default();
         *watching += 1;
         if *watching == 1 {
-            self.command(Command::Watch(filter.clone()));
+            self.command(BackplaneCommand::Watch(filter.clone()));
         }
         if let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) {
             more.filters.push(filter);
@@ -479,7 +479,7 @@ impl Hub {
         *watching -= 1;
         if *watching == 0 {
             self.watchers.watched.remove(filter);
-            self.command(Command::Unwatch(filter.clone()));
+            self.command(BackplaneCommand::Unwatch(filter.clone()));
         }
     }
 
@@ -497,7 +497,7 @@ impl Hub {
         if let Some(present) = self.present(now, id)
             && let Some(present) = self.here.enter(group, &present)
         {
-            self.command(Command::Enter {
+            self.command(BackplaneCommand::Enter {
                 group: Arc::clone(group),
                 users: alloc::vec![present],
             });
@@ -522,7 +522,7 @@ impl Hub {
         if let Some(present) = self.present(now, id)
             && let Some(present) = self.here.update(group, &present)
         {
-            self.command(Command::Enter {
+            self.command(BackplaneCommand::Enter {
                 group: Arc::clone(group),
                 users: alloc::vec![present],
             });
@@ -532,7 +532,7 @@ impl Hub {
     /// Reports users whose grace period is over.
     pub(super) fn gone(&mut self, now: Instant) {
         for (group, users) in self.here.due(now) {
-            self.command(Command::Exit { group, users });
+            self.command(BackplaneCommand::Exit { group, users });
         }
     }
 

@@ -47,8 +47,8 @@ fn most<N: Ord + Copy>(own: &mut N, other: N) {
 
 numbers! {
     /// Counters, since the hub started. At every moment, `delivered`, all that start with `dropped`, `expired`, `discarded` and
-    /// [`Gauges::waiting`] add up to `fan_out`.
-    Counters {
+    /// [`HubGauges::waiting`] add up to `fan_out`.
+    HubCounters {
         /// Channels opened.
         opened: u64 = sum,
         /// Channels closed.
@@ -126,7 +126,7 @@ numbers! {
 
 numbers! {
     /// The current state.
-    Gauges {
+    HubGauges {
         /// Channels.
         channels: usize = sum,
         /// Groups with members.
@@ -167,9 +167,9 @@ numbers! {
 #[non_exhaustive]
 pub struct Snapshot {
     /// The counters.
-    pub counters: Counters,
+    pub counters: HubCounters,
     /// The gauges.
-    pub gauges: Gauges,
+    pub gauges: HubGauges,
     /// The number of channels that publications were queued for.
     pub fan_outs: Histogram,
 }
@@ -220,7 +220,7 @@ impl Hub {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             counters: self.counters,
-            gauges: Gauges {
+            gauges: HubGauges {
                 channels: self.seats.count(),
                 groups: self.groups().count(),
                 waiting: self.store.waiting(),

@@ -19,7 +19,7 @@
 //! - **Order.** A publication comes back from the backplane with its number, even to the node that published it: all members on all nodes
 //!   receive it in one order. Messages that one channel receives by several groups are in the order in which they arrived at the node.
 //! - **Loss.** A missing number is requested again if the group has a history, and otherwise reported: [`HubEvent::Gap`], [`Notice::Gap`].
-//! - **Counts.** `delivered + dropped + expired + discarded + waiting = fan-out`, at every moment; see [`Counters`].
+//! - **Counts.** `delivered + dropped + expired + discarded + waiting = fan-out`, at every moment; see [`HubCounters`].
 //! - **Bounds.** The queue of a channel is bounded by its [`QueueLimits`], the history by [`HistoryOptions`], and the number of channels
 //!   and groups by [`HubOptions`].
 //!
@@ -59,7 +59,7 @@ mod closing;
 mod crowd;
 mod delivery;
 mod error;
-mod filter;
+pub(crate) mod filter;
 mod group;
 mod group_record;
 mod histogram;
@@ -81,16 +81,17 @@ mod values;
 mod wrap;
 
 pub use backplane::{
-    Command, Event, History, HistorySlice, Instruction, Presence, PresenceChange, Present,
-    Published, Query, QueryResult, RecoveryFailure, Target, Token,
+    BackplaneCommand, BackplaneEvent, History, HistorySlice, Instruction, Presence, PresenceChange,
+    Present, Published, Query, QueryResult, RecoveryFailure, Target, Token,
 };
 pub use broker::Broker;
 pub use error::HubError;
-pub use filter::{Filter, FilterError, Filters};
+use filter::Filters;
+pub use filter::{Filter, FilterError};
 pub use histogram::Histogram;
 pub use id::{ChannelId, MAX_NAME, NodeId};
 pub use local::LocalHub;
-pub use metrics::{BrokerCounters, Counters, Gauges, Snapshot};
+pub use metrics::{BrokerCounters, HubCounters, HubGauges, Snapshot};
 pub use options::{
     Callback, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, JoinOptions, Notice,
     Notices, OutagePolicy, PresenceMode, QueueLimits, SlowConsumerPolicy,
@@ -128,7 +129,7 @@ pub struct Hub {
     outputs: VecDeque<Output>,
     /// The number of outputs so far.
     peak: CapacityTracker,
-    counters: Counters,
+    counters: HubCounters,
     fan_outs: Histogram,
     /// The number of channels that negotiated each window size.
     windows: [u32; 16],
@@ -207,7 +208,7 @@ impl Hub {
             here: LocalPresence::default(),
             outputs: VecDeque::new(),
             peak: CapacityTracker::default(),
-            counters: Counters::default(),
+            counters: HubCounters::default(),
             fan_outs: Histogram::default(),
             windows: [0; 16],
             pending: Pending::default(),
@@ -244,7 +245,7 @@ impl Hub {
     pub fn listen(&mut self, listening: bool, whole: bool) {
         self.status.listening = listening;
         if core::mem::replace(&mut self.status.listening_whole, whole) != whole {
-            self.command(Command::Listen(whole));
+            self.command(BackplaneCommand::Listen(whole));
         }
         if whole && self.schedule.beat.is_none() && self.options.lease.is_some() {
             // A node that only listens counts as alive too: it reports so from the next tick on.
@@ -344,7 +345,8 @@ impl Hub {
     /// Ends this node: none of its users is present any more, without a grace period. It is the last command to the backplane.
     pub fn goodbye(&mut self) {
         // Even while the link is broken: there is no other time to send it.
-        self.outputs.push_back(Output::Command(Command::Goodbye));
+        self.outputs
+            .push_back(Output::Command(BackplaneCommand::Goodbye));
         self.status.down = true;
     }
 
@@ -386,7 +388,7 @@ impl Hub {
             .fold(0, |mask, (bits, _)| mask | (1 << bits))
     }
 
-    fn command(&mut self, command: Command) {
+    fn command(&mut self, command: BackplaneCommand) {
         // Changes while the link is broken are announced when it is restored.
         if !self.status.down {
             self.outputs.push_back(Output::Command(command));

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use super::{Filter, Publication};
+use crate::limits::Rate;
 use crate::message::Message;
-use crate::policy::Rate;
 use crate::time::Duration;
 
 /// Options of a hub.

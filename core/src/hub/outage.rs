@@ -6,8 +6,8 @@ use alloc::collections::BTreeSet;
 
 use super::{ChannelId, Hub, OutagePolicy};
 use crate::close::CloseCode;
-use crate::policy::spread;
 use crate::time::Instant;
+use crate::time::spread;
 
 impl Hub {
     /// Schedules the closing of channels if clients are to go elsewhere.

@@ -10,7 +10,7 @@ use super::channel::Channel;
 use super::id::Name;
 use super::options::{Notices, QueueLimits};
 use super::queue::{Content, Entry, Store, Walk};
-use super::{Counters, Encoding, Hub, HubEvent, Output, SlowConsumerPolicy};
+use super::{Encoding, Hub, HubCounters, HubEvent, Output, SlowConsumerPolicy};
 use crate::close::CloseCode;
 use crate::frame::MessageKind;
 use crate::message::{Payload, PreparedMessage};
@@ -175,7 +175,7 @@ impl Delivery<'_> {
     pub(super) fn to(
         &mut self,
         store: &mut Store,
-        counters: &mut Counters,
+        counters: &mut HubCounters,
         budget: &QueueLimits,
         seat: &mut Channel,
     ) -> DeliveryResult {
@@ -217,7 +217,7 @@ impl Delivery<'_> {
     fn overflow(
         &self,
         store: &mut Store,
-        counters: &mut Counters,
+        counters: &mut HubCounters,
         budget: &QueueLimits,
         seat: &mut Channel,
         entry: u32,

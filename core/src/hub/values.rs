@@ -5,7 +5,9 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::backplane::{Command, Event, Published, Query, QueryResult, RecoveryFailure, Token};
+use super::backplane::{
+    BackplaneCommand, BackplaneEvent, Published, Query, QueryResult, RecoveryFailure, Token,
+};
 use super::publication::PublishRequest;
 use super::{
     ChannelId, Filter, HubError, Instruction, JoinOptions, Position, PresenceChange, Target,
@@ -82,7 +84,7 @@ pub enum HubInput {
     /// [`Hub::close`](super::Hub::close).
     Close(ChannelId, CloseCode, String),
     /// [`Hub::receive`](super::Hub::receive).
-    Event(Event),
+    Event(BackplaneEvent),
     /// [`Hub::tick`](super::Hub::tick).
     Tick,
     /// [`Hub::drain`](super::Hub::drain).
@@ -113,7 +115,7 @@ pub enum Output {
     /// Messages are queued for the channel in this slot: take them. Emitted once, until all are taken.
     Wake(u32),
     /// Pass this to the backplane.
-    Command(Command),
+    Command(BackplaneCommand),
     /// A channel's join is complete.
     Joined(ChannelId, Arc<str>, Joined),
     /// The result of a publication.

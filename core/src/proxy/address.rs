@@ -7,7 +7,9 @@ use core::fmt;
 use core::net::Ipv6Addr;
 use core::str::FromStr;
 
-use super::{Credentials, HttpTunnel, ProxyHandshake, Socks5, TunnelError};
+use super::socks::Socks5;
+use super::tunnel::HttpTunnel;
+use super::{Credentials, Protocol, ProxyHandshake, TunnelError};
 use crate::config::Limits;
 use crate::error::InvalidInput;
 
@@ -74,19 +76,19 @@ impl Proxy {
     ///
     /// # Errors
     /// [`TunnelError::Host`] and [`TunnelError::Credentials`] for values that its protocol cannot send.
-    pub fn ask(
+    pub fn handshake(
         &self,
         host: &str,
         port: u16,
         limits: &Limits,
     ) -> Result<ProxyHandshake, TunnelError> {
         let credentials = self.credentials.as_ref();
-        match self.kind {
+        Ok(ProxyHandshake(match self.kind {
             Kind::Http | Kind::Https => {
-                HttpTunnel::new(host, port, credentials, limits).map(ProxyHandshake::Http)
+                Protocol::Http(HttpTunnel::new(host, port, credentials, limits)?)
             }
-            Kind::Socks5 => Socks5::new(host, port, credentials).map(ProxyHandshake::Socks5),
-        }
+            Kind::Socks5 => Protocol::Socks5(Socks5::new(host, port, credentials)?),
+        }))
     }
 }
 
@@ -218,7 +220,7 @@ mod tests {
     fn each_speaks_its_own() {
         let asked = |url: &str| {
             let proxy: Proxy = url.parse().unwrap();
-            let handshake = proxy.ask("b", 443, &Limits::default());
+            let handshake = proxy.handshake("b", 443, &Limits::default());
             handshake.map(|handshake| handshake.output().to_vec())
         };
         let http = asked("http://me:pw@a").unwrap();

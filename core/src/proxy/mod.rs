@@ -19,40 +19,43 @@ mod tunnel;
 pub use crate::http::Credentials;
 pub use address::Proxy;
 pub use header::{ProxyError, ProxyHeader, Source};
-pub use socks::{Socks5, SocksReply};
-pub use tunnel::HttpTunnel;
+pub use socks::SocksReply;
 
+use socks::Socks5;
 use thiserror::Error;
+use tunnel::HttpTunnel;
 
-/// A client that requests a connection to a target from a proxy.
+/// A client that requests a connection to a target from a proxy; made by [`Proxy::handshake`].
 ///
 /// Write [`output`](Self::output) until it is empty, then read at most [`need`](Self::need) bytes and pass them to
-/// [`receive`](Self::receive); repeat until that returns [`Step::Open`]. From then on the socket leads to the target.
+/// [`receive`](Self::receive); repeat until that returns [`TunnelStep::Open`]. From then on the socket leads to the target.
 ///
 /// ```
 /// use sansws_core::config::Limits;
-/// use sansws_core::proxy::{HttpTunnel, ProxyHandshake, Step};
+/// use sansws_core::proxy::{Proxy, TunnelStep};
 ///
-/// let tunnel = HttpTunnel::new("example.org", 443, None, &Limits::default())?;
-/// let mut proxy = ProxyHandshake::Http(tunnel);
+/// let proxy: Proxy = "http://proxy.example:3128".parse()?;
+/// let mut proxy = proxy.handshake("example.org", 443, &Limits::default())?;
 /// assert!(proxy.output().starts_with(b"CONNECT example.org:443 HTTP/1.1\r\n"));
 /// proxy.written(proxy.output().len());
-/// assert_eq!(proxy.receive(b"HTTP/1.1 200 Conn")?, Step::More);
-/// assert_eq!(proxy.receive(b"ection established\r\n\r\n")?, Step::Open);
-/// # Ok::<(), sansws_core::proxy::TunnelError>(())
+/// assert_eq!(proxy.receive(b"HTTP/1.1 200 Conn")?, TunnelStep::More);
+/// assert_eq!(proxy.receive(b"ection established\r\n\r\n")?, TunnelStep::Open);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub enum ProxyHandshake {
-    /// With an HTTP proxy.
+pub struct ProxyHandshake(Protocol);
+
+/// The protocol of the proxy.
+#[derive(Clone, Debug)]
+enum Protocol {
     Http(HttpTunnel),
-    /// With a SOCKS5 proxy.
     Socks5(Socks5),
 }
 
 /// Whether the proxy has connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Step {
+pub enum TunnelStep {
     /// Not yet: write the output, then read on.
     More,
     /// The socket leads to the target. No byte of the target has been read.
@@ -97,35 +100,35 @@ pub enum TunnelError {
 impl ProxyHandshake {
     /// Returns the bytes to write; report with [`ProxyHandshake::written`] how many were.
     pub fn output(&self) -> &[u8] {
-        match self {
-            Self::Http(tunnel) => tunnel.output(),
-            Self::Socks5(socks) => socks.output(),
+        match &self.0 {
+            Protocol::Http(tunnel) => tunnel.output(),
+            Protocol::Socks5(socks) => socks.output(),
         }
     }
 
     /// Reports that so many bytes of the output were written.
     pub fn written(&mut self, count: usize) {
-        match self {
-            Self::Http(tunnel) => tunnel.written(count),
-            Self::Socks5(socks) => socks.written(count),
+        match &mut self.0 {
+            Protocol::Http(tunnel) => tunnel.written(count),
+            Protocol::Socks5(socks) => socks.written(count),
         }
     }
 
-    /// Returns the maximum number of bytes to read next; fewer will do. Never 0 before [`Step::Open`].
+    /// Returns the maximum number of bytes to read next; fewer will do. Never 0 before [`TunnelStep::Open`].
     pub fn need(&self) -> usize {
-        match self {
-            Self::Http(tunnel) => tunnel.need(),
-            Self::Socks5(socks) => socks.need(),
+        match &self.0 {
+            Protocol::Http(tunnel) => tunnel.need(),
+            Protocol::Socks5(socks) => socks.need(),
         }
     }
 
     /// Takes the bytes that were read: at most [`need`](Self::need). An empty slice means that the proxy ended the connection.
     ///
-    /// After [`Step::More`], write the output first. After an error, drop the connection.
-    pub fn receive(&mut self, input: &[u8]) -> Result<Step, TunnelError> {
-        match self {
-            Self::Http(tunnel) => tunnel.receive(input),
-            Self::Socks5(socks) => socks.receive(input),
+    /// After [`TunnelStep::More`], write the output first. After an error, drop the connection.
+    pub fn receive(&mut self, input: &[u8]) -> Result<TunnelStep, TunnelError> {
+        match &mut self.0 {
+            Protocol::Http(tunnel) => tunnel.receive(input),
+            Protocol::Socks5(socks) => socks.receive(input),
         }
     }
 }

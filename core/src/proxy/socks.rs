@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-use super::{Credentials, Step, TunnelError};
+use super::{Credentials, TunnelError, TunnelStep};
 
 /// Why a SOCKS5 proxy did not connect (RFC 1928 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,23 +75,8 @@ impl fmt::Display for SocksReply {
 }
 
 /// A client of a SOCKS5 proxy.
-///
-/// ```
-/// use sansws_core::proxy::{Socks5, Step};
-///
-/// let mut socks = Socks5::new("example.org", 443, None)?;
-/// assert_eq!(socks.output(), [5, 1, 0]);
-/// socks.written(3);
-/// assert_eq!(socks.receive(&[5, 0])?, Step::More);
-/// assert_eq!(socks.output(), b"\x05\x01\x00\x03\x0bexample.org\x01\xbb");
-/// socks.written(18);
-/// assert_eq!(socks.receive(&[5, 0, 0, 1, 0])?, Step::More);
-/// assert_eq!(socks.need(), 5);
-/// assert_eq!(socks.receive(&[0, 0, 0, 0, 0])?, Step::Open);
-/// # Ok::<(), sansws_core::proxy::TunnelError>(())
-/// ```
 #[derive(Clone)]
-pub struct Socks5 {
+pub(super) struct Socks5 {
     stage: Stage,
     output: Vec<u8>,
     written: usize,
@@ -190,7 +175,7 @@ impl Socks5 {
     }
 
     /// Takes the bytes that were read, as [`ProxyHandshake::receive`](super::ProxyHandshake::receive) does.
-    pub fn receive(&mut self, input: &[u8]) -> Result<Step, TunnelError> {
+    pub fn receive(&mut self, input: &[u8]) -> Result<TunnelStep, TunnelError> {
         if input.is_empty() {
             return Err(TunnelError::EndOfInput);
         }
@@ -209,7 +194,7 @@ impl Socks5 {
             (Stage::Method, [_, PASSWORD]) => match self.login.take() {
                 Some(login) => {
                     self.turn(Stage::Status, login);
-                    Ok(Step::More)
+                    Ok(TunnelStep::More)
                 }
                 None => Err(TunnelError::Malformed),
             },
@@ -228,16 +213,16 @@ impl Socks5 {
             }
             (Stage::Reply, reply) if reply.len() == self.length() => {
                 self.turn(Stage::Open, Vec::new());
-                Ok(Step::Open)
+                Ok(TunnelStep::Open)
             }
-            (Stage::Method | Stage::Status | Stage::Reply | Stage::Open, _) => Ok(Step::More),
+            (Stage::Method | Stage::Status | Stage::Reply | Stage::Open, _) => Ok(TunnelStep::More),
         }
     }
 
-    fn ask(&mut self) -> Step {
+    fn ask(&mut self) -> TunnelStep {
         let request = core::mem::take(&mut self.request);
         self.turn(Stage::Reply, request);
-        Step::More
+        TunnelStep::More
     }
 
     fn turn(&mut self, stage: Stage, output: Vec<u8>) {
@@ -285,7 +270,7 @@ mod tests {
         socks: &mut Socks5,
         answers: &[u8],
         most: usize,
-    ) -> (Vec<u8>, Result<Step, TunnelError>) {
+    ) -> (Vec<u8>, Result<TunnelStep, TunnelError>) {
         let (mut said, mut rest) = (Vec::new(), answers);
         loop {
             said.extend_from_slice(socks.output());
@@ -293,8 +278,8 @@ mod tests {
             let (now, later) = rest.split_at(socks.need().min(most).min(rest.len()));
             rest = later;
             match socks.receive(now) {
-                Ok(Step::More) => {}
-                Ok(Step::Open) if !rest.is_empty() => return (said, Err(TunnelError::Early)),
+                Ok(TunnelStep::More) => {}
+                Ok(TunnelStep::Open) if !rest.is_empty() => return (said, Err(TunnelError::Early)),
                 end => return (said, end),
             }
         }
@@ -302,10 +287,10 @@ mod tests {
 
     #[test]
     fn conversations() {
-        const OPEN: Result<Step, TunnelError> = Ok(Step::Open);
-        const CUT: Result<Step, TunnelError> = Err(TunnelError::EndOfInput);
+        const OPEN: Result<TunnelStep, TunnelError> = Ok(TunnelStep::Open);
+        const CUT: Result<TunnelStep, TunnelError> = Err(TunnelError::EndOfInput);
         let failed = |reply| Err(TunnelError::Failed(reply));
-        let cases: &[(&str, bool, &[u8], Result<Step, TunnelError>)] = &[
+        let cases: &[(&str, bool, &[u8], Result<TunnelStep, TunnelError>)] = &[
             (
                 "open, IPv4",
                 false,

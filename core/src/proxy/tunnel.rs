@@ -7,13 +7,13 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::Ipv6Addr;
 
-use super::{Credentials, Step, TunnelError};
+use super::{Credentials, TunnelError, TunnelStep};
 use crate::config::Limits;
 use crate::http::{HeadError, Scan, field};
 
 /// A client of an HTTP proxy.
 #[derive(Clone)]
-pub struct HttpTunnel {
+pub(super) struct HttpTunnel {
     output: Vec<u8>,
     written: usize,
     input: Vec<u8>,
@@ -75,14 +75,14 @@ impl HttpTunnel {
     /// Takes the bytes that were read, as [`ProxyHandshake::receive`](super::ProxyHandshake::receive) does.
     ///
     /// Bytes after the head of a 2xx are an error: a WebSocket server does not speak first, and neither does TLS.
-    pub fn receive(&mut self, input: &[u8]) -> Result<Step, TunnelError> {
+    pub fn receive(&mut self, input: &[u8]) -> Result<TunnelStep, TunnelError> {
         if input.is_empty() {
             return Err(TunnelError::EndOfInput);
         }
         self.input.extend_from_slice(input);
         loop {
             let Some(length) = self.scan.find(&self.input, &self.limits)? else {
-                return Ok(Step::More);
+                return Ok(TunnelStep::More);
             };
             let status = status(self.input.get(..length).unwrap_or_default(), &self.limits)?;
             match status {
@@ -97,7 +97,7 @@ impl HttpTunnel {
                 200..=299 if self.input.len() > length => return Err(TunnelError::Early),
                 200..=299 => {
                     self.input = Vec::new();
-                    return Ok(Step::Open);
+                    return Ok(TunnelStep::Open);
                 }
                 _ => return Err(TunnelError::Refused(status)),
             }
@@ -172,18 +172,21 @@ mod tests {
         };
         let long = format!("HTTP/1.1 200 {}\r\n\r\n", "x".repeat(100));
         let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(5);
-        let cases: &[(&str, Result<Step, TunnelError>)] = &[
+        let cases: &[(&str, Result<TunnelStep, TunnelError>)] = &[
             (
                 "HTTP/1.1 200 Connection established\r\n\r\n",
-                Ok(Step::Open),
+                Ok(TunnelStep::Open),
             ),
-            ("HTTP/1.0 200 OK\r\nVia: a\r\n\r\n", Ok(Step::Open)),
-            ("HTTP/1.1 204 \r\nContent-Length: 5\r\n\r\n", Ok(Step::Open)),
+            ("HTTP/1.0 200 OK\r\nVia: a\r\n\r\n", Ok(TunnelStep::Open)),
+            (
+                "HTTP/1.1 204 \r\nContent-Length: 5\r\n\r\n",
+                Ok(TunnelStep::Open),
+            ),
             (
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
-                Ok(Step::Open),
+                Ok(TunnelStep::Open),
             ),
-            ("HTTP/1.1 200 OK\r\n", Ok(Step::More)),
+            ("HTTP/1.1 200 OK\r\n", Ok(TunnelStep::More)),
             ("HTTP/1.1 200 OK\r\n\r\n!", Err(TunnelError::Early)),
             ("HTTP/1.1 407 No\r\n\r\nwhy", Err(TunnelError::Refused(407))),
             ("HTTP/1.1 502 No\r\n\r\n", Err(TunnelError::Refused(502))),
@@ -210,8 +213,8 @@ mod tests {
                 let mut tunnel = fresh();
                 let mut steps = answer.as_bytes().chunks(1).map(|byte| tunnel.receive(byte));
                 let last = steps
-                    .find(|step| *step != Ok(Step::More))
-                    .unwrap_or(Ok(Step::More));
+                    .find(|step| *step != Ok(TunnelStep::More))
+                    .unwrap_or(Ok(TunnelStep::More));
                 assert_eq!(last, *want, "{answer:?}, octet by octet");
             }
         }

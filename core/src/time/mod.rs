@@ -3,8 +3,10 @@
 //! Knows no clock: the caller passes the current time.
 
 mod deadlines;
+mod spread;
 
 pub use deadlines::Deadlines;
+pub use spread::spread;
 
 use core::ops::Add;
 pub use core::time::Duration;

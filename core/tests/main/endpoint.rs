@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Deflate};
-use sansws_core::connection::endpoint::{Event, PeerError};
+use sansws_core::connection::endpoint::{EndpointEvent, PeerError};
 use sansws_core::connection::{Endpoint, Expired, State, TransportAction};
 use sansws_core::error::{InvalidInput, SendError};
 use sansws_core::handshake::{AcceptOptions, ClientOptions, Failure, Refusal, Request};
@@ -106,23 +106,23 @@ impl End {
             };
             let consumed = step.consumed;
             let got = match step.event {
-                Some(Event::Request(request)) => {
+                Some(EndpointEvent::Request(request)) => {
                     (self.decide)(&mut self.endpoint, self.now, &request);
                     Some(Got::Request(request.path().into()))
                 }
-                Some(Event::Open(_)) => Some(Got::Open),
-                Some(Event::Refused(response)) => {
+                Some(EndpointEvent::Open(_)) => Some(Got::Open),
+                Some(EndpointEvent::Refused(response)) => {
                     Some(Got::Refused(response.status, response.body))
                 }
-                Some(Event::Text(text)) => Some(Got::Message(text.into())),
-                Some(Event::Binary(bytes)) => Some(Got::Message(bytes.into())),
-                Some(Event::Ping(bytes)) => Some(Got::Ping(bytes.into())),
-                Some(Event::Close(close)) => Some(Got::Close(
+                Some(EndpointEvent::Text(text)) => Some(Got::Message(text.into())),
+                Some(EndpointEvent::Binary(bytes)) => Some(Got::Message(bytes.into())),
+                Some(EndpointEvent::Ping(bytes)) => Some(Got::Ping(bytes.into())),
+                Some(EndpointEvent::Close(close)) => Some(Got::Close(
                     close.code.map(CloseCode::get),
                     close.reason.into(),
                 )),
-                Some(Event::Pong(bytes)) => Some(Got::Pong(bytes.into())),
-                Some(Event::Piece(_)) => panic!("nobody asks for pieces"),
+                Some(EndpointEvent::Pong(bytes)) => Some(Got::Pong(bytes.into())),
+                Some(EndpointEvent::Piece(_)) => panic!("nobody asks for pieces"),
                 None => None,
             };
             self.input.drain(..consumed);
@@ -320,7 +320,7 @@ fn what_follows_a_request_waits_for_the_decision() {
         .receive(Instant::ZERO, &mut server.input, &mut server.assembly);
     let step = step.unwrap();
     assert_eq!(step.consumed, HEAD.len());
-    if let Some(Event::Request(request)) = step.event {
+    if let Some(EndpointEvent::Request(request)) = step.event {
         requests.push(request);
     }
     server.input.drain(..HEAD.len());

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use sansws_core::hub::{Filter, FilterError, Filters};
+use sansws_core::hub::{Filter, FilterError};
+use sansws_core::internal::Filters;
 
 /// Few levels, so that filters and topics meet often.
 const LEVELS: &[&str] = &["", "a", "b", "ab", "\u{e9}", "$S", " "];

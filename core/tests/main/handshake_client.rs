@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::error::InvalidInput;
-use sansws_core::handshake::{Answer, ClientHandshake, ClientOptions, Failure, accept_key};
+use sansws_core::handshake::{ClientHandshake, ClientOptions, Failure, ServerAnswer, accept_key};
 use sansws_core::http::{Headers, Response};
 use sansws_core::random::Seed;
 
@@ -50,7 +50,7 @@ fn answer_key() -> String {
 }
 
 /// Reads the response whole, and in every split into two; the outcome is the same.
-fn answered(bytes: &[u8], ended: bool) -> Result<Option<(Answer, usize)>, Failure> {
+fn answered(bytes: &[u8], ended: bool) -> Result<Option<(ServerAnswer, usize)>, Failure> {
     let whole = dial(offering()).receive(bytes, ended);
     for split in 0..bytes.len() {
         let mut handshake = dial(offering());
@@ -337,7 +337,7 @@ fn a_client_checks_each_sentence_of_section_4_1() {
         }
         let bytes = (head + "\r\n").into_bytes();
         match (answered(&bytes, false), want) {
-            (Ok(Some((Answer::Open(_), length))), Ok(())) => {
+            (Ok(Some((ServerAnswer::Open(_), length))), Ok(())) => {
                 assert_eq!(length, bytes.len(), "{name}")
             }
             (got, want) => assert_eq!(got.map(|_| ()), *want, "{name}"),
@@ -347,7 +347,7 @@ fn a_client_checks_each_sentence_of_section_4_1() {
 
 fn refused(bytes: &str, ended: bool) -> Option<Response> {
     match answered(bytes.as_bytes(), ended).unwrap() {
-        Some((Answer::Refused(response), _)) => Some(response),
+        Some((ServerAnswer::Refused(response), _)) => Some(response),
         None => None,
         other => panic!("{other:?}"),
     }
@@ -473,7 +473,7 @@ fn who_gives_up_on_a_body_is_told_the_refusal() {
         assert_eq!(handshake.give_up(head.as_bytes()), None);
         assert_eq!(handshake.receive(bytes.as_bytes(), false), Ok(None));
         assert!(handshake.is_refused());
-        let Some(Answer::Refused(response)) = handshake.give_up(bytes.as_bytes()) else {
+        let Some(ServerAnswer::Refused(response)) = handshake.give_up(bytes.as_bytes()) else {
             panic!("{rest:?}");
         };
         assert_eq!((response.status, response.body), (401, want.into()));
@@ -485,7 +485,7 @@ fn who_gives_up_on_a_body_is_told_the_refusal() {
 fn a_redirect_is_data() {
     let bytes = b"HTTP/1.1 307 x\r\nLocation: wss://b/c\r\nContent-Length: 0\r\n\r\n";
     match answered(bytes, false) {
-        Ok(Some((Answer::Redirect(response), _))) => {
+        Ok(Some((ServerAnswer::Redirect(response), _))) => {
             assert_eq!(
                 (response.status, response.location()),
                 (307, Some("wss://b/c"))
@@ -503,7 +503,7 @@ fn frames_glued_to_the_101_are_not_consumed() {
     );
     let bytes = [head.as_bytes(), b"\x81\x05Hello"].concat();
     match answered(&bytes, false) {
-        Ok(Some((Answer::Open(_), length))) => assert_eq!(length, head.len()),
+        Ok(Some((ServerAnswer::Open(_), length))) => assert_eq!(length, head.len()),
         other => panic!("{other:?}"),
     }
 }
@@ -517,7 +517,7 @@ fn interim_responses_before_a_101_are_passed_over_and_bounded() {
     let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
     let bytes = [interim, "HTTP/1.1 100 Continue\r\n\r\n", &head, "\u{1}"].concat();
     match answered(bytes.as_bytes(), false) {
-        Ok(Some((Answer::Open(_), length))) => assert_eq!(length, bytes.len() - 1),
+        Ok(Some((ServerAnswer::Open(_), length))) => assert_eq!(length, bytes.len() - 1),
         other => panic!("{other:?}"),
     }
     // Together they are no longer than a head may be.
@@ -546,7 +546,9 @@ fn a_body_in_many_chunks_is_taken_apart_once() {
     }
     bytes.extend_from_slice(b"0\r\n\r\n");
     match handshake.receive(&bytes, false) {
-        Ok(Some((Answer::Refused(response), _))) => assert_eq!(response.body, [b'x'; 100_000]),
+        Ok(Some((ServerAnswer::Refused(response), _))) => {
+            assert_eq!(response.body, [b'x'; 100_000])
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use http::{Method, Request as HttpRequest, Response as HttpResponse, Version};
 use sansws_core::config::{Config, Deflate};
 use sansws_core::handshake::{
-    AcceptOptions, Answer, ClientHandshake, ClientOptions, ExtendedConnect, Failure, Refusal,
-    Request, ServerHandshake,
+    AcceptOptions, ClientHandshake, ClientOptions, ExtendedConnect, Failure, Refusal, Request,
+    ServerAnswer, ServerHandshake,
 };
 use sansws_core::http::Headers;
 use sansws_core::random::Seed;
@@ -158,7 +158,9 @@ fn a_client_checks_a_response_of_the_http_crate() {
         .unwrap();
     let (response, agreement) = request.accept_http(&config(), accept()).unwrap();
     match dialing.receive_http(&response.map(|()| "")) {
-        Ok(Answer::Open(opened)) => assert_eq!(opened.agreement.subprotocol, agreement.subprotocol),
+        Ok(ServerAnswer::Open(opened)) => {
+            assert_eq!(opened.agreement.subprotocol, agreement.subprotocol)
+        }
         other => panic!("{other:?}"),
     }
     let answer = |version, status, name: &str, value: &str| {
@@ -171,12 +173,15 @@ fn a_client_checks_a_response_of_the_http_crate() {
     let (one, two) = (Version::HTTP_11, Version::HTTP_2);
     assert_eq!(answer(one, 101, "x", "y"), Err(Failure::Upgrade));
     for status in [200, 201, 299] {
-        assert!(matches!(answer(two, status, "x", "y"), Ok(Answer::Open(_))));
+        assert!(matches!(
+            answer(two, status, "x", "y"),
+            Ok(ServerAnswer::Open(_))
+        ));
     }
     for status in [101, 302, 404] {
         assert!(matches!(
             answer(two, status, "x", "y"),
-            Ok(Answer::Refused(_))
+            Ok(ServerAnswer::Refused(_))
         ));
     }
     assert_eq!(
@@ -185,10 +190,10 @@ fn a_client_checks_a_response_of_the_http_crate() {
     );
     assert!(matches!(
         answer(one, 302, "location", "/b"),
-        Ok(Answer::Redirect(_))
+        Ok(ServerAnswer::Redirect(_))
     ));
     match answer(one, 200, "x", "y") {
-        Ok(Answer::Refused(response)) => assert_eq!(response.body, b"no"),
+        Ok(ServerAnswer::Refused(response)) => assert_eq!(response.body, b"no"),
         other => panic!("{other:?}"),
     }
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use sansws_core::close::CloseCode;
 use sansws_core::frame::MessageKind;
 use sansws_core::hub::{
-    Broker, ChannelId, ChannelOptions, Command, Compress, Encoding, Event, GroupOptions,
-    HistoryOptions, Hub, HubError, HubEvent, HubInput, HubOptions, JoinOptions, Joined, NodeId,
-    Notice, OutagePolicy, Output, Position, PresenceMode, Publication, PublishOptions,
-    PublishRequest, Published, QueueLimits, Recovered, RecoveryFailure, Reply, Sent,
-    SlowConsumerPolicy, Taken,
+    BackplaneCommand, BackplaneEvent, Broker, ChannelId, ChannelOptions, Compress, Encoding,
+    GroupOptions, HistoryOptions, Hub, HubError, HubEvent, HubInput, HubOptions, JoinOptions,
+    Joined, NodeId, Notice, OutagePolicy, Output, Position, PresenceMode, Publication,
+    PublishOptions, PublishRequest, Published, QueueLimits, Recovered, RecoveryFailure, Reply,
+    Sent, SlowConsumerPolicy, Taken,
 };
+use sansws_core::limits::Rate;
 use sansws_core::message::PreparedMessage;
-use sansws_core::policy::Rate;
 use sansws_core::time::Instant;
 
 /// Nodes and their broker, linked without delay.
@@ -28,7 +28,7 @@ struct World {
     events: Vec<HubEvent>,
     wakes: Vec<(NodeId, u32)>,
     rooms: u32,
-    commands: Vec<Command>,
+    commands: Vec<BackplaneCommand>,
 }
 
 impl World {
@@ -214,7 +214,7 @@ impl World {
         all
     }
 
-    fn counters(&self) -> sansws_core::hub::Counters {
+    fn counters(&self) -> sansws_core::hub::HubCounters {
         self.hubs[0].snapshot().counters
     }
 }
@@ -969,7 +969,7 @@ fn what_is_published_while_a_member_recovers_comes_once_and_in_order() {
         }
     }
     let read = commands.pop().unwrap();
-    assert!(matches!(read, Command::Read { .. }));
+    assert!(matches!(read, BackplaneCommand::Read { .. }));
     for text in ["3", "4"] {
         world.publish("lobby", text);
     }
@@ -1289,7 +1289,7 @@ fn who_was_present_on_a_node_that_crashed_is_gone_in_one_step_when_its_lease_end
     let changes: Vec<_> = events
         .iter()
         .filter_map(|event| match event {
-            Event::Presence(change) => Some(change.left.len()),
+            BackplaneEvent::Presence(change) => Some(change.left.len()),
             _ => None,
         })
         .collect();
@@ -1321,7 +1321,7 @@ fn a_gap_is_repaired_where_there_is_history_and_told_where_there_is_none() {
                 sender: None,
                 options: PublishOptions::default(),
             };
-            let command = Command::Publish { token: None, draft };
+            let command = BackplaneCommand::Publish { token: None, draft };
             world.broker.handle(now, node, command);
             while world.broker.poll_event().is_some() {}
         };
@@ -1360,7 +1360,7 @@ fn a_loss_that_no_later_message_shows_is_found_by_comparing_positions() {
         sender: None,
         options: PublishOptions::default(),
     };
-    let command = Command::Publish { token: None, draft };
+    let command = BackplaneCommand::Publish { token: None, draft };
     world.broker.handle(world.now, NodeId(1), command);
     while world.broker.poll_event().is_some() {}
     assert_eq!(world.all(id), [""; 0]);
@@ -1404,7 +1404,7 @@ fn when_the_backplane_stays_down_clients_are_sent_elsewhere_over_a_window() {
     world.join(ids[0], "lobby");
     let hub = &mut world.hubs[0];
     // Down for less than the patience: nobody is closed.
-    hub.receive(Instant::ZERO, Event::Down);
+    hub.receive(Instant::ZERO, BackplaneEvent::Down);
     let refused = hub.publish(
         Instant::ZERO,
         None,
@@ -1414,7 +1414,7 @@ fn when_the_backplane_stays_down_clients_are_sent_elsewhere_over_a_window() {
         None,
     );
     assert_eq!(refused, Err(HubError::Down));
-    hub.receive(Instant::from_micros(4_000_000), Event::Up);
+    hub.receive(Instant::from_micros(4_000_000), BackplaneEvent::Up);
     let closed = |hub: &mut Hub, seconds: u64| {
         let now = Instant::from_micros(seconds * 1_000_000);
         while hub.deadline().is_some_and(|at| at <= now) {
@@ -1432,7 +1432,7 @@ fn when_the_backplane_stays_down_clients_are_sent_elsewhere_over_a_window() {
         farewells.count()
     };
     assert_eq!(closed(hub, 30), 0);
-    hub.receive(Instant::from_micros(30_000_000), Event::Down);
+    hub.receive(Instant::from_micros(30_000_000), BackplaneEvent::Down);
     assert_eq!(closed(hub, 35), 0);
     let half = closed(hub, 40);
     assert!(
@@ -1456,7 +1456,7 @@ fn when_the_backplane_is_down_a_node_serves_its_own_or_refuses_and_repairs_later
         world.publish("lobby", "1");
         let now = world.now;
         world.broker.unlink(now, NodeId(1));
-        world.hubs[0].receive(now, Event::Down);
+        world.hubs[0].receive(now, BackplaneEvent::Down);
         let alone = world.publish_from(0, "lobby", "alone", PublishOptions::default());
         match when_down {
             OutagePolicy::ServeLocal => {
@@ -1477,7 +1477,7 @@ fn when_the_backplane_is_down_a_node_serves_its_own_or_refuses_and_repairs_later
             .unwrap();
         assert_eq!(world.all(bob), ["1", "2"]);
         assert!(world.hubs[0].is_down());
-        world.hubs[0].receive(now, Event::Up);
+        world.hubs[0].receive(now, BackplaneEvent::Up);
         world.settle();
         assert_eq!(world.all(ada), ["2"]);
         world.publish("lobby", "3");
@@ -1646,7 +1646,12 @@ fn a_hub_that_drains_lets_nobody_join_and_says_goodbye_once() {
     let told: Vec<_> = world
         .commands
         .iter()
-        .filter(|command| matches!(command, Command::Exit { .. } | Command::Goodbye))
+        .filter(|command| {
+            matches!(
+                command,
+                BackplaneCommand::Exit { .. } | BackplaneCommand::Goodbye
+            )
+        })
         .collect();
     assert_eq!(told.len(), 1);
     assert_eq!(world.broker.presence("lobby").count, 1);

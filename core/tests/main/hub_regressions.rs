@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    Broker, ChannelId, ChannelOptions, Command, Event, GroupOptions, HistoryOptions, HistorySlice,
-    Hub, HubError, HubOptions, JoinOptions, NodeId, Notice, Output, Position, PresenceMode,
-    PublishOptions, QueueLimits, SlowConsumerPolicy, Taken,
+    BackplaneCommand, BackplaneEvent, Broker, ChannelId, ChannelOptions, GroupOptions,
+    HistoryOptions, HistorySlice, Hub, HubError, HubOptions, JoinOptions, NodeId, Notice, Output,
+    Position, PresenceMode, PublishOptions, QueueLimits, SlowConsumerPolicy, Taken,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::time::{Duration, Instant};
@@ -119,12 +119,12 @@ impl Cluster {
     fn part(&mut self, node: usize) {
         let id = self.hubs[node].node();
         self.broker.unlink(self.now, id);
-        self.hubs[node].receive(self.now, Event::Down);
+        self.hubs[node].receive(self.now, BackplaneEvent::Down);
         self.run();
     }
 
     fn heal(&mut self, node: usize) {
-        self.hubs[node].receive(self.now, Event::Up);
+        self.hubs[node].receive(self.now, BackplaneEvent::Up);
         self.run();
     }
 
@@ -346,13 +346,13 @@ fn an_answer_that_was_asked_for_over_an_earlier_link_ends_no_recovery() {
     hub.join(now, ada, "room", join).unwrap();
     let outputs: Vec<Output> = core::iter::from_fn(|| hub.poll_output()).collect();
     let token = outputs.iter().find_map(|output| match output {
-        Output::Command(Command::Read { token, .. }) => Some(*token),
+        Output::Command(BackplaneCommand::Read { token, .. }) => Some(*token),
         _ => None,
     });
-    hub.receive(now, Event::Down);
-    hub.receive(now, Event::Up);
+    hub.receive(now, BackplaneEvent::Down);
+    hub.receive(now, BackplaneEvent::Up);
     while hub.poll_output().is_some() {}
-    let read = Event::Read {
+    let read = BackplaneEvent::Read {
         group: "room".into(),
         token: token.unwrap(),
         past: HistorySlice {

@@ -8,19 +8,19 @@ const LAYERS: &[&[&str]] = &[
     &["mask", "utf8", "frame", "http"],
     &["extension", "handshake"],
     &["message", "connection"],
-    &["policy", "proxy"],
+    &["limits", "dial", "proxy"],
     &["route"],
     &["hub"],
 ];
 
 /// Modules that know nothing of connections.
-const APART: &[&str] = &["policy", "proxy", "route", "hub"];
+const APART: &[&str] = &["limits", "dial", "proxy", "route", "hub"];
 
 /// Modules that those may import, beside themselves.
 const APART_IMPORTS: &[&str] = &["time", "random", "close", "error", "config", "http"];
 
 /// Modules that one of them may import further.
-const APART_FURTHER: &[(&str, &[&str])] = &[("hub", &["frame", "message", "policy"])];
+const APART_FURTHER: &[(&str, &[&str])] = &[("hub", &["frame", "message", "limits"])];
 
 /// Values that know each other.
 const PEERS: &[(&str, &str)] = &[("error", "close"), ("random", "time")];
@@ -153,12 +153,12 @@ fn planted_faults_are_found() {
             "imports connection, of which",
         ),
         (
-            "policy::rate",
+            "limits::rate",
             "//! RFC\nuse crate::handshake::Request;",
             "imports handshake, of which",
         ),
         (
-            "policy::rate",
+            "limits::rate",
             "//! RFC\nuse crate::message::PreparedMessage;",
             "imports message, of which",
         ),
@@ -198,7 +198,7 @@ fn planted_faults_are_found() {
             "{want}"
         );
     }
-    let fine = "//! RFC\nuse crate::frame::Kind;\nuse crate::message::PreparedMessage;\nuse crate::policy::Rate;\nuse crate::http::Status;";
+    let fine = "//! RFC\nuse crate::frame::Kind;\nuse crate::message::PreparedMessage;\nuse crate::limits::Rate;\nuse crate::http::Status;";
     assert!(faults("hub", fine).is_empty());
     assert!(faults("close", &format!("//! RFC\n{}", "x\n".repeat(LONGEST))).len() == 1);
 }

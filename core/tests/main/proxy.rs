@@ -3,9 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sansws_core::config::Limits;
-use sansws_core::proxy::{
-    HttpTunnel, ProxyError, ProxyHandshake, ProxyHeader, Socks5, Source, Step,
-};
+use sansws_core::proxy::{Proxy, ProxyError, ProxyHeader, Source, TunnelStep};
 
 /// Reads a header off `stream`, at most `most` octets at a time; what it is, and what it left.
 fn read(mut stream: &[u8], most: usize) -> (Result<Source, ProxyError>, &[u8]) {
@@ -319,18 +317,20 @@ proptest! {
         answer in vec(prop_oneof![0..6u8, any::<u8>()], 0..60), http in any::<bool>(), most in 1..20usize,
     ) {
         let head = [b"HTTP/1.1 200".as_slice(), &answer, b"\r\n\r\n"].concat();
-        let mut proxy = if http {
-            ProxyHandshake::Http(HttpTunnel::new("a", 1, None, &Limits::default()).unwrap())
+        let proxy = if http {
+            "http://proxy:3128"
         } else {
-            ProxyHandshake::Socks5(Socks5::new("a", 1, None).unwrap())
+            "socks5://proxy"
         };
+        let proxy: Proxy = proxy.parse().unwrap();
+        let mut proxy = proxy.handshake("a", 1, &Limits::default()).unwrap();
         let mut rest = if http { head.as_slice() } else { answer.as_slice() };
         loop {
             proxy.written(proxy.output().len());
             prop_assert!(proxy.need() > 0 && proxy.output().is_empty());
             let (now, later) = rest.split_at(proxy.need().min(most).min(rest.len()));
             rest = later;
-            if proxy.receive(now) != Ok(Step::More) {
+            if proxy.receive(now) != Ok(TunnelStep::More) {
                 break;
             }
         }

@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use sansws_core::hub::{Broker, ChannelId, Command, Event, NodeId, Position, Presence};
+use sansws_core::hub::{
+    BackplaneCommand, BackplaneEvent, Broker, ChannelId, NodeId, Position, Presence,
+};
 use sansws_core::time::{Duration, Instant};
 
 use crate::hold;
@@ -66,8 +68,8 @@ pub struct Link {
     hushed: bool,
     /// Messages of groups that are to get lost on the way to the node.
     lose: u8,
-    to_broker: VecDeque<(Instant, Command)>,
-    to_node: VecDeque<(Instant, Event)>,
+    to_broker: VecDeque<(Instant, BackplaneCommand)>,
+    to_node: VecDeque<(Instant, BackplaneEvent)>,
     /// When the link comes back by itself.
     reconnect: Option<Instant>,
 }
@@ -149,9 +151,9 @@ impl World {
     }
 
     /// Gives the broker a command, and notes what was published.
-    fn broker_does(&mut self, from: NodeId, command: Command) -> Check {
+    fn broker_does(&mut self, from: NodeId, command: BackplaneCommand) -> Check {
         let draft = match &command {
-            Command::Publish { draft, .. } => Some(draft.clone()),
+            BackplaneCommand::Publish { draft, .. } => Some(draft.clone()),
             _ => None,
         };
         let before = self.plane.broker.counters();
@@ -176,7 +178,7 @@ impl World {
             self.model.published += 1;
             if !draft.group.starts_with('\u{1}') {
                 let seen = events.iter().find_map(|(_, event)| match event {
-                    Event::Received(publication) => publication.position,
+                    BackplaneEvent::Received(publication) => publication.position,
                     _ => None,
                 });
                 let position = seen.or_else(|| self.plane.broker.position(&draft.group));
@@ -187,7 +189,7 @@ impl World {
         Ok(())
     }
 
-    fn broker_said(&mut self) -> Vec<(NodeId, Event)> {
+    fn broker_said(&mut self) -> Vec<(NodeId, BackplaneEvent)> {
         core::iter::from_fn(|| self.plane.broker.poll_event()).collect()
     }
 
@@ -197,7 +199,7 @@ impl World {
         self.send_events(events);
     }
 
-    fn send_events(&mut self, events: Vec<(NodeId, Event)>) {
+    fn send_events(&mut self, events: Vec<(NodeId, BackplaneEvent)>) {
         for (to, event) in events {
             let delay = Duration::from_micros(self.random.between(20, SLOWEST));
             let Some(node) = self.nodes.iter_mut().find(|node| node.hub.node() == to) else {
@@ -206,7 +208,7 @@ impl World {
             if !node.link.linked {
                 continue;
             }
-            if let Event::Received(publication) = &event
+            if let BackplaneEvent::Received(publication) = &event
                 && !publication.group.starts_with('\u{1}')
                 && node.link.lose > 0
             {
@@ -221,7 +223,7 @@ impl World {
     }
 
     /// Sends the broker what a node wants.
-    pub fn send_command(&mut self, at: usize, command: Command) {
+    pub fn send_command(&mut self, at: usize, command: BackplaneCommand) {
         let delay = Duration::from_micros(self.random.between(20, SLOWEST));
         let link = &mut self.nodes[at].link;
         if link.linked {
@@ -268,7 +270,7 @@ impl World {
         node.link.to_broker.clear();
         node.link.to_node.clear();
         self.plane.broker.unlink(self.now, node.hub.node());
-        node.hub.receive(self.now, Event::Down);
+        node.hub.receive(self.now, BackplaneEvent::Down);
         self.flush(at)
     }
 
@@ -279,7 +281,7 @@ impl World {
         node.link.hushed = false;
         if !node.link.linked {
             node.link.linked = true;
-            node.hub.receive(self.now, Event::Up);
+            node.hub.receive(self.now, BackplaneEvent::Up);
         }
         self.flush(at)
     }

@@ -1,7 +1,7 @@
 //! Runs of many worlds, and what must be seen in them.
 //! Knows no invariant.
 
-use sansws_core::hub::Counters;
+use sansws_core::hub::HubCounters;
 
 use crate::ops::{self, Op};
 use crate::shrink::{report, run};
@@ -17,8 +17,8 @@ pub fn number(name: &str) -> Option<u64> {
 }
 
 /// Runs seeds; says how many steps they took, and what happened in them.
-fn seeds(range: core::ops::Range<u64>) -> (u64, Counters) {
-    let (mut steps, mut counters) = (0, Counters::default());
+fn seeds(range: core::ops::Range<u64>) -> (u64, HubCounters) {
+    let (mut steps, mut counters) = (0, HubCounters::default());
     for seed in range {
         let ops = ops::draw(seed, OPS);
         let run = run(seed, &ops);
@@ -57,7 +57,7 @@ pub fn all_seeds() {
 }
 
 /// What is never seen to happen proves nothing.
-fn check_rich(counters: &Counters) {
+fn check_rich(counters: &HubCounters) {
     let c = counters;
     let all = [
         ("closed_slow", c.closed_slow),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sansws_core::config::Config;
 use sansws_core::connection::{Connection, Event, TransportAction};
 use sansws_core::handshake::{
-    AcceptOptions, Answer, ClientHandshake, ClientOptions, Request, ServerHandshake,
+    AcceptOptions, ClientHandshake, ClientOptions, Request, ServerAnswer, ServerHandshake,
 };
 use sansws_core::hub::{ChannelId, Encoding, Filter, Position};
 use sansws_core::message::Assembly;
@@ -253,7 +253,7 @@ impl Session {
                 }
                 return Ok(None);
             };
-            let Answer::Open(opened) = answer else {
+            let ServerAnswer::Open(opened) = answer else {
                 return Err("handshake: refused".into());
             };
             self.from_server.drain(..consumed);

@@ -10,8 +10,8 @@ use sansws_core::hub::{
     Compress, GroupOptions, HistoryOptions, HubOptions, Notice, OutagePolicy, PresenceMode,
     Present, Publication, QueueLimits, SlowConsumerPolicy,
 };
+use sansws_core::limits::Rate;
 use sansws_core::message::Message;
-use sansws_core::policy::Rate;
 use sansws_core::time::Duration;
 
 use crate::random::Random;

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sansws_core::hub::Counters;
+use sansws_core::hub::HubCounters;
 
 use crate::ops::Op;
 use crate::random::Trace;
@@ -15,7 +15,7 @@ pub struct Run {
     pub trace: Trace,
     pub steps: u64,
     /// What the nodes that were there at the end did.
-    pub counters: Counters,
+    pub counters: HubCounters,
     /// Why it failed, and after how many operations.
     pub failed: Option<(String, usize)>,
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::config::Config;
-use sansws_core::hub::{ChannelId, Counters, Hub, NodeId, Position, PublishRequest, Token};
+use sansws_core::hub::{ChannelId, Hub, HubCounters, NodeId, Position, PublishRequest, Token};
 use sansws_core::route::{Router, Routes};
 use sansws_core::time::{Duration, Instant};
 
@@ -239,8 +239,8 @@ impl World {
     }
 
     /// What the nodes have done together.
-    pub fn counters(&self) -> Counters {
-        let mut all = Counters::default();
+    pub fn counters(&self) -> HubCounters {
+        let mut all = HubCounters::default();
         for node in &self.nodes {
             all.add(&node.hub.snapshot().counters);
         }

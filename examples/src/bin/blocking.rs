@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sansws_core::close::CloseCode;
 use sansws_core::config::Config;
-use sansws_core::connection::endpoint::Event;
+use sansws_core::connection::endpoint::EndpointEvent;
 use sansws_core::connection::{Endpoint, State, TransportAction};
 use sansws_core::handshake::ClientOptions;
 use sansws_core::http::Url;
@@ -85,12 +85,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (consumed, event) = (step.consumed, step.event);
             let more = event.is_some();
             let next = match event {
-                Some(Event::Open(_)) => true,
-                Some(Event::Text(text)) => {
+                Some(EndpointEvent::Open(_)) => true,
+                Some(EndpointEvent::Text(text)) => {
                     println!("{text}");
                     true
                 }
-                Some(Event::Refused(response)) => {
+                Some(EndpointEvent::Refused(response)) => {
                     return Err(format!("refused: {}", response.status).into());
                 }
                 _ => false,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use sansws_core::config::Config;
-use sansws_core::connection::endpoint::Event;
+use sansws_core::connection::endpoint::EndpointEvent;
 use sansws_core::connection::{Endpoint, SendProgress, TransportAction};
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::message::{Assembly, Payload};
@@ -273,18 +273,25 @@ impl Peer {
             // The event borrows the bytes and the assembly, not the endpoint: the answer can be sent while it is held.
             let answered = match step.event {
                 // 2. The opening handshake: accept every valid request. `refuse` would send our own response.
-                Some(Event::Request(request)) => {
+                Some(EndpointEvent::Request(request)) => {
                     if let Err(error) = endpoint.accept(now, &request, AcceptOptions::default()) {
                         eprintln!("{error}");
                     }
                     Ok(())
                 }
                 // 3. Messages.
-                Some(Event::Text(text)) => endpoint.send_payload(Payload::Text(text)),
-                Some(Event::Binary(binary)) => endpoint.send_payload(Payload::Binary(binary)),
+                Some(EndpointEvent::Text(text)) => endpoint.send_payload(Payload::Text(text)),
+                Some(EndpointEvent::Binary(binary)) => {
+                    endpoint.send_payload(Payload::Binary(binary))
+                }
                 // Pings and the Close frame have been answered already; the other events are for a client, or for `receive_piece`.
-                Some(Event::Ping(_) | Event::Pong(_) | Event::Close(_)) => Ok(()),
-                Some(Event::Open(_) | Event::Refused(_) | Event::Piece(_)) | None => Ok(()),
+                Some(EndpointEvent::Ping(_) | EndpointEvent::Pong(_) | EndpointEvent::Close(_)) => {
+                    Ok(())
+                }
+                Some(
+                    EndpointEvent::Open(_) | EndpointEvent::Refused(_) | EndpointEvent::Piece(_),
+                )
+                | None => Ok(()),
             };
             // Never full: nothing is received above the high-water mark, which is below the limit of the queue.
             if let Err(error) = answered {

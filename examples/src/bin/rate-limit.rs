@@ -9,7 +9,7 @@ use std::error::Error;
 use clap::Parser;
 use sansws_async::app::{PerAddress, Route};
 use sansws_async::{ConnectionPolicy, Result as Outcome, Transport, Upgrade};
-use sansws_core::policy::{AddressLimits, LimitAction as Beyond, Rate, TrafficLimits};
+use sansws_core::limits::{AddressLimits, LimitAction as Beyond, Rate, TrafficLimits};
 use sansws_examples::{Runtime, run};
 
 /// Serves three paths with different rate limits.

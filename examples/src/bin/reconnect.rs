@@ -11,8 +11,8 @@ use std::time::Duration;
 use clap::Parser;
 use futures_lite::future::or;
 use sansws_async::{ClientState, ConnectOptions, Stop};
+use sansws_core::dial::{Backoff, ReconnectOptions};
 use sansws_core::message::Message;
-use sansws_core::policy::{Backoff, ReconnectOptions};
 use sansws_examples::{Runtime, lines, run};
 
 /// Sends lines, prints messages and states, and reconnects when the connection ends.

@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use sansws_core::connection::{Connection, Event};
-use sansws_core::handshake::{Answer, ClientHandshake, ClientOptions};
+use sansws_core::handshake::{ClientHandshake, ClientOptions, ServerAnswer};
 use sansws_core::message::Assembly;
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
@@ -93,7 +93,7 @@ async fn axum_over_http_2() {
     let options = ClientOptions::default();
     let handshake = ClientHandshake::new(&config, &ws_url, options, seed.nonce()).unwrap();
     let response = http::Response::from_parts(head, Vec::new());
-    let Answer::Open(opened) = handshake.receive_http(&response).unwrap() else {
+    let ServerAnswer::Open(opened) = handshake.receive_http(&response).unwrap() else {
         panic!("refused");
     };
     let mut client = Connection::client(config, &opened.agreement, seed, Instant::ZERO);
@@ -454,7 +454,7 @@ async fn our_routes_in_axum_over_http_2() {
     let options = ClientOptions::default();
     let handshake = ClientHandshake::new(&config, &ws_url, options, seed.nonce()).unwrap();
     let response = http::Response::from_parts(head, Vec::new());
-    let Answer::Open(opened) = handshake.receive_http(&response).unwrap() else {
+    let ServerAnswer::Open(opened) = handshake.receive_http(&response).unwrap() else {
         panic!("refused");
     };
     let mut client = Connection::client(config, &opened.agreement, seed, Instant::ZERO);

@@ -8,7 +8,7 @@ use crate::socket::engine::{Engine, Got};
 use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
-use sansws_core::policy::{Meter, TrafficLimits, Verdict};
+use sansws_core::limits::{Meter, TrafficLimits, Verdict};
 use sansws_core::time::{Duration, Instant};
 
 /// The traffic of a connection.

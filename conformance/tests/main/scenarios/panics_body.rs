@@ -268,8 +268,8 @@ fn hooks_of_a_client_that_panic_are_an_end_and_a_log_line() {
         let mut dials = 0;
         let mut client = Client::new(&url, ConnectOptions::default())
             .unwrap()
-            .reconnect(ws::core::policy::ReconnectOptions {
-                backoff: ws::core::policy::Backoff {
+            .reconnect(ws::core::dial::ReconnectOptions {
+                backoff: ws::core::dial::Backoff {
                     base: Duration::from_millis(1),
                     max: Duration::from_millis(2),
                 },

@@ -15,7 +15,7 @@ use crate::message::Chunk;
 
 /// The result of processing input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<'b> {
+pub enum EndpointEvent<'b> {
     /// On a server: a valid WebSocket request. Call [`accept`](super::Endpoint::accept) or [`refuse`](super::Endpoint::refuse), at once
     /// or later.
     Request(Box<Request>),
@@ -37,7 +37,7 @@ pub enum Event<'b> {
     Close(CloseFrame<'b>),
 }
 
-impl<'b> From<Received<'b>> for Event<'b> {
+impl<'b> From<Received<'b>> for EndpointEvent<'b> {
     fn from(event: Received<'b>) -> Self {
         match event {
             Received::Text(text) => Self::Text(text),
@@ -53,16 +53,16 @@ impl<'b> From<Received<'b>> for Event<'b> {
 /// One step through the input.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "`consumed` octets must be dropped from the front of the input"]
-pub struct Step<'b> {
+pub struct EndpointStep<'b> {
     /// Number of bytes at the front of the input that are processed, once the event is dropped.
     pub consumed: usize,
     /// The event; `None` when more input is needed.
-    pub event: Option<Event<'b>>,
+    pub event: Option<EndpointEvent<'b>>,
     /// Whether the event's message is in the assembly: take it from there to own it without a copy.
     pub assembled: bool,
 }
 
-impl Step<'_> {
+impl EndpointStep<'_> {
     pub(super) const fn nothing(consumed: usize) -> Self {
         Self {
             consumed,

@@ -4,7 +4,7 @@
 
 mod event;
 
-pub use event::{Event, PeerError, Step};
+pub use event::{EndpointEvent, EndpointStep, PeerError};
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -18,7 +18,7 @@ use crate::close::CloseCode;
 use crate::config::Config;
 use crate::error::{InvalidInput, SendError};
 use crate::handshake::{
-    AcceptOptions, Answer, ClientHandshake, ClientOptions, Refusal, Request, ServerHandshake,
+    AcceptOptions, ClientHandshake, ClientOptions, Refusal, Request, ServerAnswer, ServerHandshake,
 };
 use crate::http::{Response, Url};
 use crate::message::{Assembly, Message, Payload};
@@ -42,7 +42,7 @@ use crate::time::Instant;
 /// use std::sync::Arc;
 /// use sansws_core::config::Config;
 /// use sansws_core::connection::Endpoint;
-/// use sansws_core::connection::endpoint::Event;
+/// use sansws_core::connection::endpoint::EndpointEvent;
 /// use sansws_core::handshake::{AcceptOptions, ClientOptions};
 /// use sansws_core::message::Assembly;
 /// use sansws_core::random::Seed;
@@ -57,17 +57,17 @@ use crate::time::Instant;
 ///
 /// let mut bytes = client.take_output(Vec::new());
 /// let step = server.receive(now, &mut bytes, &mut at_server)?;
-/// let Some(Event::Request(request)) = step.event else { panic!("a request") };
+/// let Some(EndpointEvent::Request(request)) = step.event else { panic!("a request") };
 /// assert_eq!(request.path(), "/chat");
 /// server.accept(now, &request, AcceptOptions::default())?;
 /// server.send("Hello")?;
 ///
 /// let mut bytes = server.take_output(Vec::new());
 /// let step = client.receive(now, &mut bytes, &mut at_client)?;
-/// assert!(matches!(step.event, Some(Event::Open(_))));
+/// assert!(matches!(step.event, Some(EndpointEvent::Open(_))));
 /// let consumed = step.consumed;
 /// let step = client.receive(now, &mut bytes[consumed..], &mut at_client)?;
-/// assert_eq!(step.event, Some(Event::Text("Hello")));
+/// assert_eq!(step.event, Some(EndpointEvent::Text("Hello")));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -204,7 +204,7 @@ impl Endpoint {
         now: Instant,
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
-    ) -> Result<Step<'b>, PeerError> {
+    ) -> Result<EndpointStep<'b>, PeerError> {
         self.step(now, input, assembly, false)
     }
 
@@ -217,7 +217,7 @@ impl Endpoint {
         now: Instant,
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
-    ) -> Result<Step<'b>, PeerError> {
+    ) -> Result<EndpointStep<'b>, PeerError> {
         self.step(now, input, assembly, true)
     }
 
@@ -228,7 +228,7 @@ impl Endpoint {
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
         pieces: bool,
-    ) -> Result<Step<'b>, PeerError> {
+    ) -> Result<EndpointStep<'b>, PeerError> {
         let Stage::Open(connection) = &mut self.stage else {
             return self.shake_hands(now, input);
         };
@@ -245,27 +245,31 @@ impl Endpoint {
             event,
             assembled,
         } = step?;
-        Ok(Step {
+        Ok(EndpointStep {
             consumed,
-            event: event.map(Event::from),
+            event: event.map(EndpointEvent::from),
             assembled,
         })
     }
 
     /// Makes a step before or after messages.
-    fn shake_hands<'b>(&mut self, now: Instant, input: &[u8]) -> Result<Step<'b>, PeerError> {
+    fn shake_hands<'b>(
+        &mut self,
+        now: Instant,
+        input: &[u8],
+    ) -> Result<EndpointStep<'b>, PeerError> {
         let (consumed, event) = match &mut self.stage {
             Stage::Awaiting {
                 handshake,
                 config,
                 until,
             } => match handshake.receive(input) {
-                Ok(None) if !self.ended => return Ok(Step::nothing(0)),
+                Ok(None) if !self.ended => return Ok(EndpointStep::nothing(0)),
                 Ok(None) => {
                     self.stage = Stage::Over;
                     // A peer that sends nothing does nothing wrong.
                     return if input.is_empty() {
-                        Ok(Step::nothing(0))
+                        Ok(EndpointStep::nothing(0))
                     } else {
                         Err(Refusal::Malformed.into())
                     };
@@ -275,7 +279,7 @@ impl Endpoint {
                         config: Arc::clone(config),
                         until: *until,
                     };
-                    (length, Event::Request(Box::new(request)))
+                    (length, EndpointEvent::Request(Box::new(request)))
                 }
                 Err(refusal) => {
                     let wait = config.timeouts.close;
@@ -284,19 +288,22 @@ impl Endpoint {
                 }
             },
             Stage::Dialing(dialing) => match dialing.handshake.receive(input, self.ended) {
-                Ok(None) => return Ok(Step::nothing(0)),
-                Ok(Some((Answer::Open(opened), length))) => {
+                Ok(None) => return Ok(EndpointStep::nothing(0)),
+                Ok(Some((ServerAnswer::Open(opened), length))) => {
                     let Dialing { config, seed, .. } = dialing.as_ref();
                     let (config, seed) = (Arc::clone(config), *seed);
                     let mut connection = Connection::client(config, &opened.agreement, seed, now);
                     // A server that answers early still gets the rest of the request.
                     connection.output = core::mem::take(&mut dialing.output);
                     self.stage = Stage::Open(connection);
-                    (length, Event::Open(Box::new(opened)))
+                    (length, EndpointEvent::Open(Box::new(opened)))
                 }
-                Ok(Some((Answer::Redirect(response) | Answer::Refused(response), length))) => {
+                Ok(Some((
+                    ServerAnswer::Redirect(response) | ServerAnswer::Refused(response),
+                    length,
+                ))) => {
                     self.stage = Stage::Over;
-                    (length, Event::Refused(Box::new(response)))
+                    (length, EndpointEvent::Refused(Box::new(response)))
                 }
                 Err(failure) => {
                     self.stage = Stage::Over;
@@ -304,13 +311,13 @@ impl Endpoint {
                 }
             },
             // The bytes after the request belong to the connection, if there will be one.
-            Stage::Deciding { .. } => return Ok(Step::nothing(0)),
+            Stage::Deciding { .. } => return Ok(EndpointStep::nothing(0)),
             // Input after a refusal is ignored.
             Stage::Refusing { .. } | Stage::Open(_) | Stage::Over => {
-                return Ok(Step::nothing(input.len()));
+                return Ok(EndpointStep::nothing(input.len()));
             }
         };
-        Ok(Step {
+        Ok(EndpointStep {
             consumed,
             event: Some(event),
             assembled: false,

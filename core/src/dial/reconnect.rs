@@ -103,7 +103,7 @@ impl Default for ReconnectOptions {
 /// Decides on the reconnection of a client.
 ///
 /// ```
-/// use sansws_core::policy::{Ended, Next, Reconnect, ReconnectOptions};
+/// use sansws_core::dial::{Ended, Next, Reconnect, ReconnectOptions};
 /// use sansws_core::random::Seed;
 /// use sansws_core::time::{Duration, Instant};
 ///

@@ -10,7 +10,7 @@ use crate::time::{Duration, Instant};
 /// A number of events per time, with a burst.
 ///
 /// ```
-/// use sansws_core::policy::{Bucket, Rate};
+/// use sansws_core::limits::{Bucket, Rate};
 /// use sansws_core::time::{Duration, Instant};
 ///
 /// let rate = Rate::per_second(10).burst(2);

@@ -20,7 +20,7 @@ pub enum LimitAction {
 /// Limits on one connection; without a rate it is unlimited (the default).
 ///
 /// ```
-/// use sansws_core::policy::{Meter, LimitAction, Rate, TrafficLimits, Verdict};
+/// use sansws_core::limits::{Meter, LimitAction, Rate, TrafficLimits, Verdict};
 /// use sansws_core::time::{Duration, Instant};
 ///
 /// let limits = TrafficLimits { messages: Some(Rate::per_second(2)), ..TrafficLimits::default() };

@@ -50,7 +50,7 @@ pub enum Refused {
 /// All addresses that hold connections or connected recently.
 ///
 /// ```
-/// use sansws_core::policy::{AddressLimits, Addresses, Refused};
+/// use sansws_core::limits::{AddressLimits, Addresses, Refused};
 /// use sansws_core::time::Instant;
 ///
 /// let mut addresses = Addresses::new(AddressLimits { connections: Some(1), ..AddressLimits::default() });

@@ -1,13 +1,13 @@
-//! Properties of policies: buckets are exact, tables bounded, waits within their bounds. RFC 6455 sections 7.2.3 and 10.4.
+//! Properties of limits and of reconnecting: buckets are exact, tables bounded, waits within their bounds. RFC 6455 sections 7.2.3 and 10.4.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sansws_core::policy::{
-    AddressLimits, Addresses, Backoff, Bucket, Ended, LimitAction, Meter, Next, Rate, Reconnect,
-    ReconnectOptions, TrafficLimits, Verdict,
+use sansws_core::dial::{Backoff, Ended, Next, Reconnect, ReconnectOptions};
+use sansws_core::limits::{
+    AddressLimits, Addresses, Bucket, LimitAction, Meter, Rate, TrafficLimits, Verdict,
 };
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};

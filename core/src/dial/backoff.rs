@@ -36,7 +36,7 @@ impl Backoff {
 /// Consecutive attempts, and the waits between them.
 ///
 /// ```
-/// use sansws_core::policy::{Backoff, Retries};
+/// use sansws_core::dial::{Backoff, Retries};
 /// use sansws_core::random::Seed;
 /// use sansws_core::time::Duration;
 ///

@@ -1,0 +1,17 @@
+//! How much peers may send, and how many may connect.
+//! RFC 6455 section 10.4.
+//! Knows no connection and no socket: the caller reports events and times, and gets decisions.
+//!
+//! | file | what it decides |
+//! | --- | --- |
+//! | `rate` | whether something may happen now, and if not, when |
+//! | `limiter` | whether a connection may send another message |
+//! | `address` | whether an address may open another connection |
+
+mod address;
+mod limiter;
+mod rate;
+
+pub use address::{AddressLimits, Addresses, Refused};
+pub use limiter::{LimitAction, Meter, TrafficLimits, Verdict};
+pub use rate::{Bucket, Rate};
