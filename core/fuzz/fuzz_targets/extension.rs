@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use sansws_core::config::{Config, Deflate};
-use sansws_core::handshake::{AcceptOptions, Answer, ClientHandshake, ClientOptions, ServerHandshake};
+use sansws_core::handshake::{AcceptOptions, ServerAnswer, ClientHandshake, ClientOptions, ServerHandshake};
 use sansws_core::random::Seed;
 
 fn config(bits: (u8, u8), takeover: u8) -> Arc<Config> {
@@ -57,7 +57,7 @@ fuzz_target!(|input: ((u8, u8), (u8, u8), u8, &[u8])| {
         .unwrap()
         .unwrap();
     let (response, ours) = request.accept(&server, AcceptOptions::default()).unwrap();
-    let Ok(Some((Answer::Open(opened), _))) = dialing.receive(&response, false) else {
+    let Ok(Some((ServerAnswer::Open(opened), _))) = dialing.receive(&response, false) else {
         panic!("the client refuses {}", response.escape_ascii());
     };
     match (ours.deflate, opened.agreement.deflate) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use sansws_core::config::{Config, Deflate, Limits};
-use sansws_core::handshake::{Answer, ClientHandshake, ClientOptions, accept_key};
+use sansws_core::handshake::{ServerAnswer, ClientHandshake, ClientOptions, accept_key};
 use sansws_core::random::Seed;
 
 fuzz_target!(|input: (u8, u8, bool, &[u8])| {
@@ -44,7 +44,7 @@ fuzz_target!(|input: (u8, u8, bool, &[u8])| {
     let whole = dial().receive(&head, ended);
     let mut handshake = dial();
     let answer =
-        |got: Result<Option<(Answer, usize)>, _>| got.map(|got| got.map(|(answer, _)| answer));
+        |got: Result<Option<(ServerAnswer, usize)>, _>| got.map(|got| got.map(|(answer, _)| answer));
     match handshake.receive(&head[..usize::from(split).min(head.len())], false) {
         Ok(None) => assert_eq!(handshake.receive(&head, ended), whole),
         // A body that is cut ends where enough of it has come.
@@ -52,10 +52,10 @@ fuzz_target!(|input: (u8, u8, bool, &[u8])| {
     }
     match whole {
         Ok(None) => assert!(!ended),
-        Ok(Some((Answer::Refused(response) | Answer::Redirect(response), length))) => {
+        Ok(Some((ServerAnswer::Refused(response) | ServerAnswer::Redirect(response), length))) => {
             assert!(response.body.len() <= 100 && length <= head.len());
         }
-        Ok(Some((Answer::Open(_), length))) => assert!(length <= head.len()),
+        Ok(Some((ServerAnswer::Open(_), length))) => assert!(length <= head.len()),
         Err(_) => {}
     }
 });
