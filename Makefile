@@ -6,7 +6,7 @@ help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 # What applications depend on.
-LIBRARIES = -p sansws-core -p sansws-async -p sansws-tokio -p sansws-smol -p sansws-redis
+LIBRARIES = -p sansws-core -p sansws-common -p sansws-async -p sansws-tokio -p sansws-smol -p sansws-redis
 
 # Where the demo listens.
 LISTEN ?= 127.0.0.1:8080
@@ -22,7 +22,7 @@ cluster: ## three nodes, Redis and a balancer on http://127.0.0.1:8080: kill any
 check: ## what to run on every save: format, lints and tests of core and async, under two minutes
 	cargo fmt --all -- --check
 	cargo clippy $(LIBRARIES) --all-features --lib -- -D warnings
-	cargo test -p sansws-core -p sansws-async --all-features --lib --test main
+	cargo test -p sansws-core -p sansws-common -p sansws-async --all-features --lib --test main
 
 test: interop browser redis ## all tests; installs the foreign peers, a browser, Redis, HAProxy and cargo-fuzz first
 	cargo test --workspace --all-features

@@ -20,20 +20,21 @@
 mod adapter;
 pub mod app;
 pub mod client;
-mod contain;
-mod error;
 #[cfg(feature = "http")]
 pub mod external;
 pub mod hub;
-pub mod metrics;
 pub mod runtime;
 pub mod server;
 pub mod socket;
 #[cfg(feature = "test-kit")]
 pub mod test_kit;
-#[cfg(feature = "tls")]
-pub mod tls;
 pub mod transport;
+
+// What the blocking adapter uses too.
+pub use sansws_common::metrics;
+#[cfg(feature = "tls")]
+pub use sansws_common::tls;
+use sansws_common::{contain, error};
 
 pub use app::{
     Auth, Credential, Endpoint, IntoHandler, IntoPage, IntoResponse, Layer, PerAddress, Route,
@@ -43,8 +44,8 @@ pub use client::{Client, ClientState, ConnectOptions, Connector, Dialer, Stop};
 #[cfg(feature = "json")]
 pub use error::JsonError;
 pub use error::{Error, HandlerError, KindError, RequestError, Result};
-pub use hub::{Events, HubEnv, HubMetrics, HubRef, Lagged, Subscription};
-pub use metrics::{Health, ServerMetrics, Status, prometheus_response};
+pub use hub::{Events, HubEnv, HubRef, Lagged, Subscription};
+pub use metrics::{BackplaneState, Health, HubMetrics, ServerMetrics, Status, prometheus_response};
 pub use runtime::{ByteStream, Io, Runtime, Stream};
 pub use server::{
     IntoService, Listener, LocalTask, Scope, Server, ServerHandle, ServerOptions, Service, Upgrade,

@@ -12,19 +12,18 @@
 
 pub(crate) mod connect;
 pub(crate) mod dial;
-pub(crate) mod options;
-mod queue;
 pub(crate) mod race;
 pub(crate) mod redirects;
 mod run;
-mod state;
 pub(crate) mod tunnel;
 
 pub use connect::connect_until;
 pub use dial::{Dialer, accept, connect, connect_over};
-pub use options::ConnectOptions;
 pub use race::first_to_connect;
 pub use redirects::follow;
+pub(crate) use sansws_common::client::options;
+pub use sansws_common::client::options::ConnectOptions;
+use sansws_common::client::{queue, state};
 pub use state::{ClientState, Stop};
 pub use tunnel::tunnel;
 

@@ -9,9 +9,8 @@ use crate::client::options::ConnectOptions;
 use crate::error::{Error, Result};
 use crate::socket::exchange::within;
 use crate::transport::Transport;
-use sansws_core::error::InvalidInput;
 use sansws_core::http::Url;
-use sansws_core::proxy::{TunnelError, TunnelStep};
+use sansws_core::proxy::TunnelStep;
 
 /// Makes a transport to the proxy of `dial` lead to the host of `url`; without a proxy it does so already.
 ///
@@ -55,14 +54,3 @@ pub async fn tunnel<T: Transport>(
 
 /// Longer than any single answer of a proxy.
 const BUFFER: usize = 512;
-
-impl From<TunnelError> for Error {
-    fn from(error: TunnelError) -> Self {
-        match error {
-            // The proxy is not at fault: nothing was sent.
-            TunnelError::Host => InvalidInput::BadUrl.into(),
-            TunnelError::Credentials => InvalidInput::Credentials.into(),
-            error => Self::Proxy(error),
-        }
-    }
-}

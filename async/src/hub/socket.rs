@@ -290,9 +290,3 @@ macro_rules! member {
 
 member!(WebSocket);
 member!(WriteHalf);
-
-impl From<HubError> for Error {
-    fn from(error: HubError) -> Self {
-        Self::Hub(error)
-    }
-}

@@ -3,10 +3,7 @@
 //! An adapter is one implementation of [`Runtime`]; servers, listeners and clients are written once, generic over it.
 
 mod byte_stream;
-pub(crate) mod entropy;
 mod io;
-#[cfg(target_os = "linux")]
-mod progress;
 pub(crate) mod sleep;
 mod stream;
 #[cfg(feature = "tls")]
@@ -21,10 +18,12 @@ use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+pub(crate) use sansws_common::entropy;
+
 pub use byte_stream::{ByteStream, FuturesIo};
 pub use io::{Io, now};
 #[cfg(target_os = "linux")]
-pub use progress::send_progress;
+pub use sansws_common::progress::send_progress;
 pub use sleep::{Sleep, sleep};
 pub use stream::Stream;
 #[cfg(feature = "tls")]

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use sansws_common::listen::bind;
 use sansws_core::proxy::Source;
 
 use crate::error::{Error, Result};
@@ -219,27 +220,3 @@ impl Speaks {
         Ok((stream.into_inner(), peer))
     }
 }
-
-/// Binds a TCP socket and listens; with `shared`, others may listen on the port too.
-fn bind(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
-    let socket = socket2::Socket::new(
-        socket2::Domain::for_address(address),
-        socket2::Type::STREAM,
-        None,
-    )?;
-    // On Windows the option would let others take the port over.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    #[cfg(unix)]
-    if shared {
-        socket.set_reuse_port(true)?;
-    }
-    #[cfg(not(unix))]
-    let _ = shared;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Maximum number of connections that wait to be accepted.
-const BACKLOG: i32 = 1024;

@@ -3,19 +3,17 @@
 
 pub(crate) mod accept;
 pub(crate) mod builder;
-pub(crate) mod connect_info;
 pub(crate) mod connection_task;
-pub(crate) mod handle;
 pub(crate) mod listener;
 pub(crate) mod open_connection;
 pub(crate) mod options;
-pub(crate) mod outcome;
 pub(crate) mod proxy_header;
 pub(crate) mod request_loop;
-pub(crate) mod scope;
 pub(crate) mod service;
 pub(crate) mod upgrade;
 pub(crate) mod verdict;
+
+pub(crate) use sansws_common::server::{connect_info, handle, outcome, scope};
 
 pub use accept::{Listen, accept, obey_signals};
 pub use builder::{LocalTask, Server, Wire};

@@ -1,197 +1,37 @@
-//! Decides what the error of a handler means: what the peer is told, and whether the application failed.
-//! RFC 6455 section 7.4.1: "1011 indicates that a server is terminating the connection because it encountered an unexpected condition".
-//! Knows no bytes. Only errors of the handler's own connection, or of the client's request, are not the application's failure.
+//! A handler's own connection, as far as its errors are concerned.
+//! RFC 6455 section 7.4.1.
+//! Knows no bytes; `sansws_common` decides what an error means.
 
-use std::error::Error as StdError;
+pub(crate) use sansws_common::server::verdict::{Blame, Verdict, refusal};
+
+use sansws_common::error::ConnectionTag;
+use sansws_common::server::verdict::OwnConnection;
+use sansws_core::close::CloseCode;
 
 use crate::error::Error;
-use crate::error::HandlerError;
-#[cfg(feature = "json")]
-use crate::error::NOT_JSON;
-use crate::error::RequestError;
-use crate::socket::engine::Engine;
 use crate::socket::shared::Shared;
 use crate::transport::Transport;
-use sansws_core::close::CloseCode;
-use sansws_core::error::SendError;
-use sansws_core::handshake::Refusal;
-use sansws_core::http::Response;
-use sansws_core::hub::HubError;
-use sansws_core::route::ParamError;
 
-/// The answer when a handler failed before it accepted.
-const FAILED: &str = "the request could not be handled\n";
-
-/// The meaning of an error on an open connection.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
-    /// The code for the peer, if it is still there.
-    pub(crate) code: CloseCode,
-    pub(crate) reason: String,
-    /// How it is counted.
-    pub(crate) blame: Blame,
-    /// The error is the end of the connection: there is no peer to tell.
-    pub(crate) is_end: bool,
-}
-
-/// The side at fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blame {
-    /// None: the connection ended.
-    Nobody,
-    /// The peer; or the handler closed on purpose, or a limit was reached.
-    Peer,
-    /// The application.
-    Application,
-}
-
-impl Verdict {
-    fn peer(code: CloseCode, reason: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason: reason.into(),
-            blame: Blame::Peer,
-            is_end: false,
-        }
+impl<T: Transport> OwnConnection for Shared<T> {
+    fn tag(&self) -> ConnectionTag {
+        Self::tag(self)
     }
 
-    /// On a connection that is over, the peer is not told.
-    const fn over(blame: Blame) -> Self {
-        Self {
-            code: CloseCode::NORMAL,
-            reason: String::new(),
-            blame,
-            is_end: true,
-        }
+    fn is_open(&self) -> bool {
+        self.engine().connection().is_open()
     }
 
-    /// Internal errors are not revealed to the peer.
-    const fn failed() -> Self {
-        Self {
-            code: CloseCode::INTERNAL,
-            reason: String::new(),
-            blame: Blame::Application,
-            is_end: false,
-        }
-    }
-
-    /// Judges an error of the handler of an open connection.
-    pub(crate) fn of<T: Transport>(error: &HandlerError, own: &Shared<T>) -> Self {
-        let mut known = false;
-        for cause in error.chain() {
-            let verdict = if let Some(error) = cause.downcast_ref::<Error>() {
-                if matches!(error, Error::Other(_)) {
-                    continue;
-                }
-                known = true;
-                of_error(error, own)
-            } else {
-                of_value(cause, own)
-            };
-            if let Some(verdict) = verdict {
-                return verdict;
-            }
-            if known {
-                // The causes of our own errors are not judged again.
-                return Self::failed();
-            }
-        }
-        // Some wrappers hide the type of their error: then its text identifies it.
-        let texts: Vec<String> = error.chain().map(ToString::to_string).collect();
-        let engine = own.engine();
-        match texts.iter().find_map(|text| engine.has_told(text)) {
-            Some(_) if !engine.connection().is_open() => Self::over(Blame::Peer),
-            Some((code, reason)) => Self::peer(code, reason),
-            None => Self::failed(),
-        }
-    }
-}
-
-/// Judges one of our errors; `None` when it is unrelated to the connection.
-fn of_error<T: Transport>(error: &Error, own: &Shared<T>) -> Option<Verdict> {
-    match error {
-        Error::Close(close) => Some(Verdict::peer(close.0, close.1.as_str())),
-        Error::WrongKind(kind) if kind.tag == own.tag() => {
-            Some(Verdict::peer(CloseCode::UNSUPPORTED, error.to_string()))
-        }
-        #[cfg(feature = "json")]
-        Error::Json(json) if json.tag == own.tag() => {
-            Some(Verdict::peer(CloseCode::INVALID, NOT_JSON))
-        }
-        Error::Disconnect(_) if own.engine().has_met(error) => Some(Verdict::over(Blame::Nobody)),
-        Error::Violation(_) | Error::Io(_) if own.engine().has_met(error) => {
-            Some(Verdict::over(Blame::Peer))
-        }
-        Error::NotSent(error) => of_value(error, own),
-        Error::Param(param) => of_value(param, own),
-        Error::Request(request) => of_value(request, own),
-        Error::Hub(hub) => of_value(hub, own),
-        _ => None,
-    }
-}
-
-/// Judges an error that is wrapped in one of ours, by itself.
-fn of_value<T: Transport>(cause: &(dyn StdError + 'static), own: &Shared<T>) -> Option<Verdict> {
-    let is_over = || !own.engine().connection().is_open();
-    if let Some(SendError::Closing) = cause.downcast_ref() {
-        return is_over().then(|| Verdict::over(Blame::Nobody));
-    }
-    if let Some(error) = cause.downcast_ref::<HubError>() {
-        return match error.close_code() {
-            _ if *error == HubError::Gone && is_over() => Some(Verdict::over(Blame::Nobody)),
-            CloseCode::INTERNAL => None,
-            code => Some(Verdict::peer(code, error.to_string())),
-        };
-    }
-    is_of_the_url(cause).then(|| Verdict::peer(CloseCode::POLICY, cause.to_string()))
-}
-
-/// Returns whether the client's URL is at fault.
-fn is_of_the_url(cause: &(dyn StdError + 'static)) -> bool {
-    matches!(cause.downcast_ref(), Some(ParamError::Unfit(_)))
-        || cause.downcast_ref::<RequestError>().is_some()
-}
-
-/// Returns the response to a request whose handler, layer or page failed before it was accepted, and the side at fault.
-pub(crate) fn refusal(error: &HandlerError) -> (Response, Blame) {
-    for cause in error.chain() {
-        let value: &(dyn StdError + 'static) = match cause.downcast_ref::<Error>() {
-            Some(Error::Reject(response)) => {
-                return (Response::clone(response), Blame::Nobody);
-            }
-            Some(Error::Param(param)) => param,
-            Some(Error::Request(request)) => request,
-            Some(Error::Hub(hub)) => hub,
-            Some(_) => continue,
-            None => cause,
-        };
-        if is_of_the_url(value) {
-            let response = Response::text(400, format!("{value}\n"));
-            return (response, Blame::Peer);
-        }
-        match value.downcast_ref().map(|hub: &HubError| hub.close_code()) {
-            Some(CloseCode::AGAIN | CloseCode::RESTART) => {
-                return (Refusal::Busy.response(), Blame::Peer);
-            }
-            // A name or a position from the client's request.
-            Some(CloseCode::POLICY) => {
-                let response = Response::text(400, format!("{value}\n"));
-                return (response, Blame::Peer);
-            }
-            _ => {}
-        }
-    }
-    (Response::text(500, FAILED), Blame::Application)
-}
-
-impl<T: Transport> Engine<T> {
-    /// Returns whether this is how the connection ended.
     fn has_met(&self, error: &Error) -> bool {
+        let engine = self.engine();
         match error {
-            Error::Disconnect(closed) => self.closed() == Some(&**closed),
-            Error::Violation(violation) => self.violation() == Some(*violation),
-            Error::Io(error) => self.told_io() == Some(error.kind()),
+            Error::Disconnect(closed) => engine.closed() == Some(&**closed),
+            Error::Violation(violation) => engine.violation() == Some(*violation),
+            Error::Io(error) => engine.told_io() == Some(error.kind()),
             _ => false,
         }
+    }
+
+    fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
+        self.engine().has_told(text)
     }
 }

@@ -13,14 +13,14 @@
 pub(crate) mod buffer;
 pub(crate) mod engine;
 pub(crate) mod exchange;
-pub(crate) mod from_message;
 pub(crate) mod messages;
 pub(crate) mod policy;
-pub(crate) mod read_ahead;
 pub(crate) mod shared;
 pub(crate) mod streaming;
 pub(crate) mod wakers;
 pub(crate) mod websocket;
+
+pub(crate) use sansws_common::socket::{from_message, read_ahead};
 
 pub use engine::Counters;
 #[cfg(feature = "json")]

@@ -95,7 +95,7 @@ impl<T: Transport> WebSocket<T> {
 
     /// Starts to close with the code for its handler's error.
     pub(crate) fn close_for(&self, error: &HandlerError) {
-        let verdict = Verdict::of(error, &self.shared);
+        let verdict = Verdict::of(error, &*self.shared);
         let code = Some(verdict.code);
         self.shared.engine().start_close(code, &verdict.reason);
     }

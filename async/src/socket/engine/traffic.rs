@@ -7,25 +7,10 @@ use std::task::{Context, Poll};
 use crate::socket::engine::{Engine, Got};
 use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
+pub use sansws_common::Counters;
 use sansws_core::close::CloseCode;
 use sansws_core::limits::{Meter, TrafficLimits, Verdict};
 use sansws_core::time::{Duration, Instant};
-
-/// The traffic of a connection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counters {
-    /// Messages received; one received in chunks counts once.
-    pub received: u64,
-    /// Messages sent.
-    pub sent: u64,
-    /// Bytes read from the transport, including headers and control frames.
-    pub bytes_received: u64,
-    /// Bytes written to the transport.
-    pub bytes_sent: u64,
-    /// Received messages that were dropped because they exceeded the rate limits.
-    pub dropped: u64,
-}
 
 /// The [`Counters`] of the connection, without dropped messages: their count lies with the limits.
 #[derive(Debug, Default)]
@@ -93,13 +78,13 @@ pub(super) struct ScheduledClose {
 impl<T: Transport> Engine<T> {
     /// Returns its traffic.
     pub(crate) fn counters(&self) -> Counters {
-        Counters {
-            received: self.counts.received,
-            sent: self.counts.sent,
-            bytes_received: self.counts.bytes_received,
-            bytes_sent: self.counts.bytes_sent,
-            dropped: self.traffic().map_or(0, |traffic| traffic.dropped),
-        }
+        let mut counters = Counters::default();
+        counters.received = self.counts.received;
+        counters.sent = self.counts.sent;
+        counters.bytes_received = self.counts.bytes_received;
+        counters.bytes_sent = self.counts.bytes_sent;
+        counters.dropped = self.traffic().map_or(0, |traffic| traffic.dropped);
+        counters
     }
 
     fn traffic(&self) -> Option<&Traffic> {
@@ -115,13 +100,13 @@ impl<T: Transport> Engine<T> {
         let dropped = self.traffic_mut();
         let dropped = dropped.map_or(0, |traffic| std::mem::take(&mut traffic.untold));
         let (told, now) = (&mut self.told, &self.counts);
-        Counters {
-            received: grown(&mut told.received, now.received),
-            sent: grown(&mut told.sent, now.sent),
-            bytes_received: grown(&mut told.bytes_received, now.bytes_received),
-            bytes_sent: grown(&mut told.bytes_sent, now.bytes_sent),
-            dropped,
-        }
+        let mut counters = Counters::default();
+        counters.received = grown(&mut told.received, now.received);
+        counters.sent = grown(&mut told.sent, now.sent);
+        counters.bytes_received = grown(&mut told.bytes_received, now.bytes_received);
+        counters.bytes_sent = grown(&mut told.bytes_sent, now.bytes_sent);
+        counters.dropped = dropped;
+        counters
     }
 
     /// Schedules its close after this time, unless it is scheduled earlier.

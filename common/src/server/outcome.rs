@@ -4,7 +4,7 @@ use sansws_core::close::Closed;
 use sansws_core::route::Pattern;
 
 use crate::error::Result;
-use crate::socket::engine::Counters;
+use crate::socket::counters::Counters;
 
 /// How a connection of a server ended.
 #[derive(Debug)]

@@ -84,8 +84,8 @@ pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Er
 /// Clones share it.
 ///
 /// ```no_run
-/// use sansws_async::tls::{Certificate, Identity};
-/// # fn run(chain: &[u8], key: &[u8]) -> sansws_async::Result {
+/// use sansws_common::tls::{Certificate, Identity};
+/// # fn run(chain: &[u8], key: &[u8]) -> sansws_common::Result {
 /// let certificate = Certificate::new(Identity::from_pem(chain, key)?)?;
 /// let config = certificate.server(None)?; // for a listener
 /// // a month later

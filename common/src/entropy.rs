@@ -6,7 +6,7 @@ use sansws_core::random::Seed;
 ///
 /// # Errors
 /// When the operating system has none.
-pub(crate) fn seed() -> Result<Seed, getrandom::Error> {
+pub fn seed() -> Result<Seed, getrandom::Error> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)?;
     Ok(Seed::new(bytes))

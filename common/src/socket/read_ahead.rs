@@ -8,7 +8,7 @@ use sansws_core::message::Message;
 
 /// A queue that holds no heap memory when empty.
 #[derive(Debug, Default)]
-pub(crate) struct ReadAhead(Option<Box<Held>>);
+pub struct ReadAhead(Option<Box<Held>>);
 
 #[derive(Debug, Default)]
 struct Held {
@@ -25,28 +25,28 @@ const CONTROL_AHEAD: usize = 32;
 
 /// A ping or a pong from the peer.
 #[derive(Debug)]
-pub(crate) enum Control {
+pub enum Control {
     Ping(Vec<u8>),
     Pong(Vec<u8>),
 }
 
 /// A message that was read ahead, or a chunk of one that is received in chunks.
 #[derive(Debug)]
-pub(crate) struct Item {
-    pub(crate) message: Message,
+pub struct Item {
+    pub message: Message,
     /// For a chunk: whether it is the first, whether it is the last.
-    pub(crate) piece: Option<(bool, bool)>,
+    pub piece: Option<(bool, bool)>,
 }
 
 impl ReadAhead {
-    pub(crate) fn push(&mut self, item: Item) {
+    pub fn push(&mut self, item: Item) {
         let held = self.0.get_or_insert_default();
         held.bytes += item.message.len();
         held.items.push_back(item);
     }
 
     /// Keeps a control frame, after the items that were read before.
-    pub(crate) fn push_control(&mut self, control: Control) {
+    pub fn push_control(&mut self, control: Control) {
         let held = self.0.get_or_insert_default();
         if held.control.len() >= CONTROL_AHEAD {
             held.control.pop_front();
@@ -56,7 +56,7 @@ impl ReadAhead {
     }
 
     /// Takes the control frame that precedes all items.
-    pub(crate) fn pop_control(&mut self) -> Option<Control> {
+    pub fn pop_control(&mut self) -> Option<Control> {
         let held = self.0.as_mut()?;
         let (before, _) = held.control.front()?;
         if *before > held.popped {
@@ -68,7 +68,7 @@ impl ReadAhead {
     }
 
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Item> {
+    pub fn pop(&mut self) -> Option<Item> {
         let held = self.0.as_mut()?;
         let item = held.items.pop_front();
         held.bytes -= item.as_ref().map_or(0, |item| item.message.len());
@@ -87,15 +87,15 @@ impl ReadAhead {
         }
     }
 
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.0 = None;
     }
 
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |held| held.bytes)
     }
 
-    pub(crate) fn items(&self) -> usize {
+    pub fn items(&self) -> usize {
         self.0.as_ref().map_or(0, |held| held.items.len())
     }
 }

@@ -5,7 +5,8 @@
 mod handler_error;
 mod request_error;
 
-pub(crate) use handler_error::Chain;
+#[doc(hidden)]
+pub use handler_error::Chain;
 pub use handler_error::HandlerError;
 pub use request_error::RequestError;
 
@@ -26,7 +27,8 @@ use sansws_core::route::{ParamError, RouteErrors, UrlError};
 
 /// The reason for closing when a peer sent invalid JSON.
 #[cfg(feature = "json")]
-pub(crate) const NOT_JSON: &str = "the message is not the JSON that was expected";
+#[doc(hidden)]
+pub const NOT_JSON: &str = "the message is not the JSON that was expected";
 
 /// The result of a handler: `?` takes any error; see [`HandlerError`]. Operations of a connection return `Result<T, Error>`; as the last
 /// expression of a handler, write `Ok(socket.send_text("bye").await?)`.
@@ -155,7 +157,8 @@ impl std::error::Error for Tried {
 })]
 pub struct KindError {
     expected: MessageKind,
-    pub(crate) tag: ConnectionTag,
+    #[doc(hidden)]
+    pub tag: ConnectionTag,
 }
 
 impl KindError {
@@ -173,11 +176,12 @@ impl KindError {
 
 /// Identifies the connection that met an error, so that an error of a handler's upstream connection is not attributed to its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ConnectionTag(usize);
+pub struct ConnectionTag(usize);
 
 impl ConnectionTag {
     /// Returns the tag of a connection that stays at `address` for its whole life.
-    pub(crate) const fn new(address: usize) -> Self {
+    #[doc(hidden)]
+    pub const fn new(address: usize) -> Self {
         Self(address)
     }
 }
@@ -187,7 +191,8 @@ impl ConnectionTag {
 #[derive(Debug)]
 pub struct JsonError {
     error: serde_json::Error,
-    pub(crate) tag: ConnectionTag,
+    #[doc(hidden)]
+    pub tag: ConnectionTag,
 }
 
 #[cfg(feature = "json")]
@@ -232,6 +237,23 @@ impl From<Refusal> for Error {
     }
 }
 
+impl From<TunnelError> for Error {
+    fn from(error: TunnelError) -> Self {
+        match error {
+            // The proxy is not at fault: nothing was sent.
+            TunnelError::Host => InvalidInput::BadUrl.into(),
+            TunnelError::Credentials => InvalidInput::Credentials.into(),
+            error => Self::Proxy(error),
+        }
+    }
+}
+
+impl From<HubError> for Error {
+    fn from(error: HubError) -> Self {
+        Self::Hub(error)
+    }
+}
+
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::Handshake(failure)
@@ -270,7 +292,8 @@ impl Error {
     }
 
     /// Names the refused field.
-    pub(crate) fn of_fields(misuse: InvalidInput, fields: &Headers) -> Self {
+    #[doc(hidden)]
+    pub fn of_fields(misuse: InvalidInput, fields: &Headers) -> Self {
         if misuse != InvalidInput::BadHeader {
             return misuse.into();
         }
@@ -296,7 +319,8 @@ impl Error {
     }
 
     /// Checks a field of a client's request, in which the caller may set `Host`.
-    pub(crate) fn of_request(misuse: InvalidInput, fields: &Headers) -> Self {
+    #[doc(hidden)]
+    pub fn of_request(misuse: InvalidInput, fields: &Headers) -> Self {
         let is_host = |name: &str| name.eq_ignore_ascii_case("host");
         let others: Headers = fields.iter().filter(|(name, _)| !is_host(name)).collect();
         match Self::of_fields(misuse, &others) {
@@ -317,7 +341,7 @@ impl Error {
     ///
     /// ```
     /// use sansws_core::close::CloseCode;
-    /// use sansws_async::{Error, Result};
+    /// use sansws_common::{Error, Result};
     ///
     /// fn check(text: &str) -> Result {
     ///     if text == text.to_uppercase() {
@@ -342,7 +366,8 @@ impl Error {
     }
 
     /// Tags an error about a message with this connection.
-    pub(crate) fn met_by(mut self, by: ConnectionTag) -> Self {
+    #[doc(hidden)]
+    pub fn met_by(mut self, by: ConnectionTag) -> Self {
         match &mut self {
             Self::WrongKind(error) => error.tag = by,
             #[cfg(feature = "json")]

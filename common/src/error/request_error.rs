@@ -6,4 +6,4 @@ use thiserror::Error as ThisError;
 /// The query or the body of a request is invalid: 400, with this text.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 #[error("{0}")]
-pub struct RequestError(pub(crate) String);
+pub struct RequestError(#[doc(hidden)] pub String);

@@ -9,11 +9,11 @@ use sansws_core::message::Message;
 
 /// The messages, oldest first.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub struct Queue {
     messages: VecDeque<Message>,
     bytes: usize,
-    pub(super) most_messages: usize,
-    pub(super) most_bytes: usize,
+    pub most_messages: usize,
+    pub most_bytes: usize,
 }
 
 impl Default for Queue {
@@ -28,16 +28,16 @@ impl Default for Queue {
 }
 
 impl Queue {
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.messages.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
     }
 
     /// Takes the message, unless it does not fit; then it stays with the caller.
-    pub(super) fn push(&mut self, message: &mut Option<Message>) -> Result<(), SendError> {
+    pub fn push(&mut self, message: &mut Option<Message>) -> Result<(), SendError> {
         let bytes = message.as_ref().map_or(0, Message::len);
         let full = self.messages.len() >= self.most_messages
             || bytes > self.most_bytes.saturating_sub(self.bytes);
@@ -49,11 +49,11 @@ impl Queue {
         Ok(())
     }
 
-    pub(super) fn front(&self) -> Option<&Message> {
+    pub fn front(&self) -> Option<&Message> {
         self.messages.front()
     }
 
-    pub(super) fn pop(&mut self) {
+    pub fn pop(&mut self) {
         if let Some(message) = self.messages.pop_front() {
             self.bytes -= message.len();
         }

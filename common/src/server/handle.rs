@@ -101,7 +101,8 @@ impl ServerHandle {
     }
 
     /// Returns why connections are refused.
-    pub(crate) fn why_away(&self) -> RejectReason {
+    #[doc(hidden)]
+    pub fn why_away(&self) -> RejectReason {
         if self.is_closing() {
             RejectReason::Draining
         } else {
@@ -109,7 +110,8 @@ impl ServerHandle {
         }
     }
 
-    pub(crate) fn counters(&self) -> &ServerCounters {
+    #[doc(hidden)]
+    pub fn counters(&self) -> &ServerCounters {
         &self.0.counters
     }
 
@@ -196,12 +198,14 @@ impl ServerHandle {
     }
 
     /// Returns whether all connections are to be closed at once.
-    pub(crate) fn is_ending(&self) -> bool {
+    #[doc(hidden)]
+    pub fn is_ending(&self) -> bool {
         self.is_closing() && self.window().is_zero()
     }
 
     /// Is ready once `done`; wakes the watcher when that may have changed.
-    pub(crate) fn poll_until(
+    #[doc(hidden)]
+    pub fn poll_until(
         &self,
         cx: &Context<'_>,
         watcher: &mut Watcher,
@@ -247,14 +251,17 @@ impl ServerHandle {
 
 /// The identity of a task that watches a handle repeatedly. Wakers do not tell: those of tokio's `block_on` are not known to be equal.
 #[derive(Debug, Default)]
-pub(crate) struct Watcher(Option<u64>);
+pub struct Watcher(Option<u64>);
 
 /// How a connection is closed on shutdown.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ShutdownClose {
-    pub(crate) after: Duration,
-    pub(crate) code: CloseCode,
-    pub(crate) reason: &'static str,
+pub struct ShutdownClose {
+    #[doc(hidden)]
+    pub after: Duration,
+    #[doc(hidden)]
+    pub code: CloseCode,
+    #[doc(hidden)]
+    pub reason: &'static str,
 }
 
 /// The admission of an accepted connection.
@@ -262,7 +269,7 @@ pub(crate) struct ShutdownClose {
 pub enum Admission {
     /// The connection may stay.
     In(ConnectionPermit),
-    /// The connection is to be refused; see [`refuse`](super::refuse).
+    /// The connection is to be refused.
     Away(RefusalPermit),
 }
 
@@ -312,7 +319,8 @@ impl Admission {
 pub struct RefusalPermit(ServerHandle);
 
 impl RefusalPermit {
-    pub(crate) fn handle(&self) -> &ServerHandle {
+    #[doc(hidden)]
+    pub fn handle(&self) -> &ServerHandle {
         &self.0
     }
 }
@@ -343,18 +351,21 @@ impl ConnectionPermit {
         self.handle.is_closing()
     }
 
-    pub(crate) fn counters(&self) -> &ServerCounters {
+    #[doc(hidden)]
+    pub fn counters(&self) -> &ServerCounters {
         self.handle.counters()
     }
 
     /// On shutdown, returns the drain window in microseconds.
-    pub(crate) fn closing_over(&self) -> Option<u64> {
+    #[doc(hidden)]
+    pub fn closing_over(&self) -> Option<u64> {
         self.is_closing()
             .then(|| self.handle.0.window.load(Ordering::SeqCst))
     }
 
     /// On shutdown, returns after which time to close this connection, with which code and reason.
-    pub(crate) fn farewell(&self) -> ShutdownClose {
+    #[doc(hidden)]
+    pub fn farewell(&self) -> ShutdownClose {
         let window = self.handle.0.window.load(Ordering::SeqCst);
         if window == 0 {
             return ShutdownClose {

@@ -2,7 +2,7 @@
 //! RFC 9110 sections 15.3.1 (200) and 15.6.4 (503).
 //! Knows the handle and the hub, but no path: the application chooses the page.
 
-use crate::hub::{BackplaneState, HubMetrics};
+use crate::metrics::{BackplaneState, HubMetrics};
 use crate::server::handle::ServerHandle;
 use sansws_core::http::Response;
 

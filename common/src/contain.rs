@@ -10,12 +10,12 @@ use std::task::Poll;
 use crate::error::{Error, Result};
 
 /// Runs a callback; a panic becomes an error.
-pub(crate) fn contain<R>(work: impl FnOnce() -> R) -> Result<R, Error> {
+pub fn contain<R>(work: impl FnOnce() -> R) -> Result<R, Error> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| Error::Panic)
 }
 
 /// Runs a future, and drops it; a panic of either becomes an error.
-pub(crate) async fn contained<F: Future>(work: F) -> Result<F::Output, Error> {
+pub async fn contained<F: Future>(work: F) -> Result<F::Output, Error> {
     let mut work = pin!(Some(work));
     poll_fn(|cx| {
         let Some(running) = work.as_mut().as_pin_mut() else {

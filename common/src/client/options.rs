@@ -15,7 +15,7 @@ use sansws_core::proxy::Proxy;
 /// Options for an outgoing connection.
 ///
 /// ```
-/// use sansws_async::ConnectOptions;
+/// use sansws_common::ConnectOptions;
 /// let dial = ConnectOptions::default()
 ///     .subprotocol("chat.v2")
 ///     .header("Origin", "https://example.org")
@@ -131,7 +131,7 @@ impl ConnectOptions {
     /// stands for the port of the URL. `Host`, TLS and cookies are not affected, and a proxy still looks up the server by itself.
     ///
     /// ```
-    /// use sansws_async::ConnectOptions;
+    /// use sansws_common::ConnectOptions;
     /// let dial = ConnectOptions::default().resolve("example.org", ["127.0.0.1:0".parse()?, "[::1]:8080".parse()?]);
     /// let addresses = dial.addresses(&"wss://example.org/".parse()?).unwrap();
     /// assert_eq!(addresses, ["127.0.0.1:443".parse()?, "[::1]:8080".parse()?]);
@@ -150,7 +150,7 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets the maximum number of redirects in a row; default 0: a redirect is then [`Error::Refused`](super::Error::Refused), with its
+    /// Sets the maximum number of redirects in a row; default 0: a redirect is then [`Error::Refused`](crate::Error::Refused), with its
     /// [`location`](sansws_core::http::Response::location), because only a caller who expects redirects knows which hosts may receive
     /// the request.
     ///

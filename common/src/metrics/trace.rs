@@ -17,15 +17,14 @@ use sansws_core::close::Closed;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::RequestHead;
 use sansws_core::route::Pattern;
-#[cfg(feature = "http")]
 use sansws_core::time::Instant;
 
 /// The span of a connection; boxed, and empty without a subscriber.
 #[derive(Debug, Default)]
-pub(crate) struct Span(Option<Box<tracing::Span>>);
+pub struct Span(Option<Box<tracing::Span>>);
 
 impl Span {
-    pub(crate) fn of(arrival: &ConnectInfo) -> Self {
+    pub fn of(arrival: &ConnectInfo) -> Self {
         let peer = arrival.peer.as_ref();
         let span = tracing::info_span!(
             "connection",
@@ -59,8 +58,7 @@ impl Span {
     }
 
     /// Creates the span of a connection that arrived through another stack, inside that stack's span.
-    #[cfg(feature = "http")]
-    pub(crate) fn foreign(head: &RequestHead, route: Option<&str>) -> Self {
+    pub fn foreign(head: &RequestHead, route: Option<&str>) -> Self {
         let span = Self::of(&ConnectInfo {
             begun: Instant::ZERO,
             peer: None,
@@ -75,11 +73,11 @@ impl Span {
         span
     }
 
-    pub(crate) const fn is_none(&self) -> bool {
+    pub const fn is_none(&self) -> bool {
         self.0.is_none()
     }
 
-    pub(crate) fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
+    pub fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
         match &self.0 {
             Some(span) => span.in_scope(work),
             None => work(),
@@ -88,7 +86,7 @@ impl Span {
 }
 
 /// Records a WebSocket request, with its client. The query may be secret, and is left out.
-pub(crate) fn asked(scope: &Scope) {
+pub fn asked(scope: &Scope) {
     let span = tracing::Span::current();
     if span.is_disabled() {
         return;
@@ -140,12 +138,12 @@ fn split_host(host: &str) -> (&str, Option<u16>) {
 }
 
 /// Records the status of the response that ends the connection, or makes it a WebSocket.
-pub(crate) fn answered(status: u16) {
+pub fn answered(status: u16) {
     tracing::Span::current().record("http.response.status_code", status);
 }
 
 /// Records the negotiated subprotocol.
-pub(crate) fn agreed(subprotocol: Option<&str>) {
+pub fn agreed(subprotocol: Option<&str>) {
     answered(101);
     if let Some(subprotocol) = subprotocol {
         tracing::Span::current().record("websocket.subprotocol", subprotocol);
@@ -154,7 +152,7 @@ pub(crate) fn agreed(subprotocol: Option<&str>) {
 
 /// Records how a connection ended. `first`: the side that closed the WebSocket, and the code. Failures of the application are for the
 /// operator, with their route; mistakes of peers are logged at DEBUG.
-pub(crate) fn ended(
+pub fn ended(
     outcome: &ConnectionOutcome,
     blame: Blame,
     first: Option<(ClosedBy, u16)>,
@@ -216,7 +214,7 @@ fn reason(closed: &Closed) -> &str {
 }
 
 /// Records that a page, or a layer before it, failed.
-pub(crate) fn page_failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) {
+pub fn page_failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) {
     handle.counters().handler_failed();
     tracing::error!(
         http.route = route.map_or("", Pattern::as_str),

@@ -2,13 +2,17 @@
 //! RFC 6455 section 7.4 (close codes); RFC 9110 section 15 (classes of status); the text is that of Prometheus.
 //! Plain values, counted by `tally`.
 
-pub(crate) mod counters;
-pub(crate) mod health;
-pub(crate) mod trace;
+#[doc(hidden)]
+pub mod counters;
+#[doc(hidden)]
+mod health;
+mod hub;
+#[doc(hidden)]
+pub mod trace;
 
 pub use health::{Health, Status};
+pub use hub::{BackplaneState, HubMetrics};
 
-use crate::hub::HubMetrics;
 use sansws_core::http::Response;
 use sansws_core::internal::{Exposition, Kind};
 
@@ -176,7 +180,7 @@ impl StatusClass {
 /// Counts by a label.
 pub type By<const N: usize> = [u64; N];
 
-/// Counters and gauges of all servers that share one [`ServerHandle`](super::ServerHandle).
+/// Counters and gauges of all servers that share one [`ServerHandle`](crate::ServerHandle).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerMetrics {
@@ -189,15 +193,19 @@ pub struct ServerMetrics {
     /// Connections admitted.
     pub accepted: u64,
     /// Connections refused, by [`RejectReason`].
-    pub(crate) turned_away: By<{ RejectReason::ALL.len() }>,
+    #[doc(hidden)]
+    pub turned_away: By<{ RejectReason::ALL.len() }>,
     /// Connections that ended without an answer, by [`HandshakeFailure`].
-    pub(crate) failed: By<{ HandshakeFailure::ALL.len() }>,
+    #[doc(hidden)]
+    pub failed: By<{ HandshakeFailure::ALL.len() }>,
     /// Responses other than 101, by [`RequestKind`] and [`StatusClass`].
-    pub(crate) responses: [By<{ StatusClass::ALL.len() }>; RequestKind::ALL.len()],
+    #[doc(hidden)]
+    pub responses: [By<{ StatusClass::ALL.len() }>; RequestKind::ALL.len()],
     /// WebSockets opened.
     pub opened: u64,
     /// WebSockets closed, by [`ClosedBy`] and [`CodeClass`].
-    pub(crate) closed: [By<{ CodeClass::ALL.len() }>; ClosedBy::ALL.len()],
+    #[doc(hidden)]
+    pub closed: [By<{ CodeClass::ALL.len() }>; ClosedBy::ALL.len()],
     /// Handlers that failed by the application's fault: panics, and their own errors.
     pub handlers_failed: u64,
     /// Messages received.

@@ -21,7 +21,7 @@ use crate::error::Error;
 /// Like `anyhow::Error`, it does not implement `std::error::Error`: otherwise `?` could not convert all types that do.
 ///
 /// ```
-/// use sansws_async::Result;
+/// use sansws_common::Result;
 ///
 /// fn settings() -> Result<u16> {
 ///     let text = std::fs::read_to_string("/nowhere/port")?;
@@ -96,7 +96,8 @@ impl fmt::Debug for HandlerError {
 }
 
 /// Prints an error with its sources, in one line. A source whose text already ends the error's is not repeated.
-pub(crate) struct Chain<'a>(pub(crate) &'a HandlerError);
+#[derive(Debug)]
+pub struct Chain<'a>(pub &'a HandlerError);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

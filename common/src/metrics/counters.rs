@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::metrics::{
     ClosedBy, CodeClass, HandshakeFailure, RejectReason, RequestKind, ServerMetrics, StatusClass,
 };
-use crate::socket::engine::Counters;
+use crate::socket::counters::Counters;
 
 /// Number of cells that threads are spread over.
 const CELLS: usize = 16;
 
 /// Live counters. Each is read and written separately: together they are consistent only at rest.
 #[derive(Debug, Default)]
-pub(crate) struct ServerCounters {
+pub struct ServerCounters {
     accepted: Count,
     opened: Count,
     handlers_failed: Count,
@@ -50,40 +50,40 @@ struct Cell {
 }
 
 impl ServerCounters {
-    pub(crate) fn accepted(&self) {
+    pub fn accepted(&self) {
         self.accepted.add(1);
     }
 
-    pub(crate) fn turned_away(&self, why: RejectReason) {
+    pub fn turned_away(&self, why: RejectReason) {
         add(&self.turned_away, why as usize);
     }
 
-    pub(crate) fn failed(&self, why: HandshakeFailure) {
+    pub fn failed(&self, why: HandshakeFailure) {
         add(&self.failed, why as usize);
     }
 
-    pub(crate) fn response(&self, asked: RequestKind, status: u16) {
+    pub fn response(&self, asked: RequestKind, status: u16) {
         if let Some(to) = self.responses.get(asked as usize) {
             add(to, StatusClass::of(status) as usize);
         }
     }
 
-    pub(crate) fn opened(&self) {
+    pub fn opened(&self) {
         self.opened.add(1);
     }
 
-    pub(crate) fn closed(&self, by: ClosedBy, code: u16) {
+    pub fn closed(&self, by: ClosedBy, code: u16) {
         if let Some(by) = self.closed.get(by as usize) {
             add(by, CodeClass::of(code) as usize);
         }
     }
 
-    pub(crate) fn handler_failed(&self) {
+    pub fn handler_failed(&self) {
         self.handlers_failed.add(1);
     }
 
     /// Adds the traffic of a connection.
-    pub(crate) fn moved(&self, more: &Counters) {
+    pub fn moved(&self, more: &Counters) {
         let Some(cell) = self.moved.get(cell_here()) else {
             return;
         };
@@ -102,7 +102,7 @@ impl ServerCounters {
     }
 
     /// Returns the sum.
-    pub(crate) fn read(&self) -> ServerMetrics {
+    pub fn read(&self) -> ServerMetrics {
         let sum = |of: fn(&Cell) -> &Count| self.moved.iter().map(|cell| of(cell).get()).sum();
         ServerMetrics {
             accepted: self.accepted.get(),

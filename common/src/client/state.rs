@@ -1,5 +1,5 @@
 //! The state of a client, and the meaning of an end.
-//! RFC 6455 sections 7.2.3 and 7.4; `sansws_core::policy` decides.
+//! RFC 6455 sections 7.2.3 and 7.4; `sansws_core::dial` decides.
 //! Knows no connection: errors go in, ends come out.
 
 use std::io;
@@ -16,7 +16,7 @@ use sansws_core::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientState {
-    /// It dials, or [`on_open`](super::Client::on_open) runs. This is the initial state, although nothing happens before it is polled.
+    /// It dials, or its hook `on_open` runs. This is the initial state, although nothing happens before it is polled.
     Connecting,
     /// The connection is open: messages are sent at once.
     Open,
@@ -35,7 +35,7 @@ pub enum ClientState {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Stop {
-    /// [`Client::close`](super::Client::close) was called. Tells how the connection ended, if there was one.
+    /// `Client::close` was called. Tells how the connection ended, if there was one.
     Closed(Option<Closed>),
     /// The server closed with 1000: its purpose is fulfilled.
     Done(Closed),
@@ -57,7 +57,7 @@ impl Stop {
 ///
 /// An error that only the caller can fix is [`Ended::Broken`]: the same attempt would fail again. An error of `on_open` is judged by the
 /// close code that it ends the connection with, as for a server's handler.
-pub(super) fn ended(error: &Error) -> Ended {
+pub fn ended(error: &Error) -> Ended {
     match error {
         Error::Disconnect(closed) => Ended::from(&**closed),
         Error::Refused(response) => Ended::refused(response.status, &response.fields),

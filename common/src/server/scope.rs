@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[cfg(any(feature = "json", feature = "query"))]
 use crate::error::RequestError;
 use crate::error::{Error, Result};
-use crate::socket::policy::ConnectionPolicy;
+use crate::server::policy::ConnectionPolicy;
 use sansws_core::handshake::Request;
 use sansws_core::http::forwarded::Forwarded;
 use sansws_core::http::{RequestHead, Response};
@@ -23,7 +23,8 @@ use sansws_core::time::Instant;
 ///
 /// The head is read as with a [`RequestHead`]: `scope.header("user-agent")`, `scope.query_value("token")`.
 pub struct Scope {
-    pub(crate) head: Head,
+    #[doc(hidden)]
+    pub head: Head,
     pattern: Option<Pattern>,
     peer: Option<SocketAddr>,
     secure: Option<bool>,
@@ -35,7 +36,8 @@ pub struct Scope {
 }
 
 /// The head, and its kind.
-pub(crate) enum Head {
+#[derive(Debug)]
+pub enum Head {
     /// Any other request.
     Plain(RequestHead),
     /// A valid WebSocket request.
@@ -54,12 +56,8 @@ impl Deref for Scope {
 }
 
 impl Scope {
-    pub(crate) fn new(
-        head: Head,
-        peer: Option<SocketAddr>,
-        secure: Option<bool>,
-        now: Instant,
-    ) -> Self {
+    #[doc(hidden)]
+    pub fn new(head: Head, peer: Option<SocketAddr>, secure: Option<bool>, now: Instant) -> Self {
         Self {
             head,
             pattern: None,
@@ -172,12 +170,14 @@ impl Scope {
     }
 
     /// Returns whether it is secure, if known: TLS may end at a proxy that does not report it.
-    pub(crate) const fn known_secure(&self) -> Option<bool> {
+    #[doc(hidden)]
+    pub const fn known_secure(&self) -> Option<bool> {
         self.secure
     }
 
     /// Applies the report of a trusted proxy.
-    pub(crate) fn forward(&mut self, found: Forwarded, peer: SocketAddr) {
+    #[doc(hidden)]
+    pub fn forward(&mut self, found: Forwarded, peer: SocketAddr) {
         // A dual-stack socket reports IPv4 addresses as IPv6.
         if found.address != peer.ip().to_canonical() {
             // The port is the proxy's own: the client's is unknown.
@@ -186,16 +186,19 @@ impl Scope {
         self.secure = found.secure.or(self.secure);
     }
 
-    pub(crate) fn set_route(&mut self, pattern: Option<Pattern>, shared: Arc<Attached>) {
+    #[doc(hidden)]
+    pub fn set_route(&mut self, pattern: Option<Pattern>, shared: Arc<Attached>) {
         self.pattern = pattern;
         self.shared = shared;
     }
 
-    pub(crate) fn set_body(&mut self, body: Vec<u8>) {
+    #[doc(hidden)]
+    pub fn set_body(&mut self, body: Vec<u8>) {
         self.body = body;
     }
 
-    pub(crate) fn take_held(&mut self) -> Vec<Box<dyn Any + Send + Sync>> {
+    #[doc(hidden)]
+    pub fn take_held(&mut self) -> Vec<Box<dyn Any + Send + Sync>> {
         std::mem::take(&mut self.held)
     }
 }
@@ -212,7 +215,7 @@ impl fmt::Debug for Scope {
 
 /// Values by type.
 #[derive(Clone, Default)]
-pub(crate) struct Attached(Vec<(TypeId, Arc<dyn Any + Send + Sync>)>);
+pub struct Attached(Vec<(TypeId, Arc<dyn Any + Send + Sync>)>);
 
 impl Attached {
     fn get<S: Any + Send + Sync>(&self) -> Option<Arc<S>> {
@@ -222,14 +225,16 @@ impl Attached {
     }
 
     /// Adds a value, replacing one of its type.
-    pub(crate) fn put<S: Any + Send + Sync>(&mut self, value: Arc<S>) {
+    #[doc(hidden)]
+    pub fn put<S: Any + Send + Sync>(&mut self, value: Arc<S>) {
         let id = TypeId::of::<S>();
         self.0.retain(|(known, _)| *known != id);
         self.0.push((id, value));
     }
 
     /// Inherits values that are missing here.
-    pub(crate) fn inherit(&mut self, outer: &Self) {
+    #[doc(hidden)]
+    pub fn inherit(&mut self, outer: &Self) {
         for (id, value) in &outer.0 {
             if !self.0.iter().any(|(known, _)| known == id) {
                 self.0.push((*id, Arc::clone(value)));
@@ -244,10 +249,11 @@ impl fmt::Debug for Attached {
     }
 }
 
-impl ConnectionPolicy {
+impl<H: Clone> ConnectionPolicy<H> {
     /// Returns whether a request is admitted. A page of another host may read, but opens no WebSocket and posts nothing, because it
     /// would do so with the cookies of its visitor.
-    pub(crate) fn check(&self, scope: &Scope) -> Result<(), Response> {
+    #[doc(hidden)]
+    pub fn check(&self, scope: &Scope) -> Result<(), Response> {
         // RFC 9110 9.2.1: those are safe
         if !scope.is_websocket() && matches!(scope.method.as_str(), "GET" | "HEAD" | "OPTIONS") {
             return Ok(());

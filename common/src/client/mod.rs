@@ -1,0 +1,5 @@
+//! What clients share: options, states, the queue of one that reconnects.
+
+pub mod options;
+pub mod queue;
+pub mod state;

@@ -1,0 +1,42 @@
+//! What the adapters of `sansws-core` share, async and blocking: errors, options, requests, metrics, TLS settings.
+//!
+//! Applications depend on an adapter, which re-exports what they need. Nothing here waits: this crate has no async crate in its
+//! dependency tree, opens no connection, and reads no clock.
+
+#[doc(hidden)]
+pub mod client;
+#[doc(hidden)]
+pub mod contain;
+#[doc(hidden)]
+pub mod entropy;
+#[doc(hidden)]
+pub mod error;
+#[doc(hidden)]
+pub mod listen;
+pub mod metrics;
+#[cfg(target_os = "linux")]
+#[doc(hidden)]
+pub mod progress;
+#[doc(hidden)]
+pub mod server;
+#[doc(hidden)]
+pub mod socket;
+#[cfg(feature = "tls")]
+pub mod tls;
+
+pub use client::options::ConnectOptions;
+pub use client::state::{ClientState, Stop};
+#[cfg(feature = "json")]
+pub use error::JsonError;
+pub use error::{Error, HandlerError, KindError, RequestError, Result};
+pub use metrics::{BackplaneState, Health, HubMetrics, ServerMetrics, Status, prometheus_response};
+pub use server::connect_info::ConnectInfo;
+pub use server::handle::{Admission, ConnectionPermit, RefusalPermit, ServerHandle};
+pub use server::options::ServerOptions;
+pub use server::outcome::ConnectionOutcome;
+pub use server::policy::ConnectionPolicy;
+pub use server::scope::Scope;
+pub use socket::counters::Counters;
+#[cfg(feature = "json")]
+pub use socket::from_message::Json;
+pub use socket::from_message::{FromMessage, SocketEvent};

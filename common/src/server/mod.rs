@@ -1,0 +1,9 @@
+//! What servers share: options, requests, the handle that admits connections, and what errors of handlers mean.
+
+pub mod connect_info;
+pub mod handle;
+pub mod options;
+pub mod outcome;
+pub mod policy;
+pub mod scope;
+pub mod verdict;

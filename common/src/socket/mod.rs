@@ -1,0 +1,5 @@
+//! What connections share: messages as values, messages that were read ahead, counters.
+
+pub mod counters;
+pub mod from_message;
+pub mod read_ahead;

@@ -1,0 +1,9 @@
+//! All tests of sansws-common, in one program.
+
+#[path = "../../../core/tests/support/api.rs"]
+mod api_reader;
+#[path = "../../../core/tests/support/map.rs"]
+mod map;
+
+mod api;
+mod layers;
