@@ -28,5 +28,14 @@ pub fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Returns whether accepting failed only for one connection, which was gone before: that says nothing about the others.
+pub fn is_of_one(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | InvalidInput | NotConnected
+    )
+}
+
 /// Maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 1024;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::app::handler::{IntoHandler, IntoPage, Page};
 use crate::app::layer::{Layer, Layers};
 use crate::app::service::App;
-use crate::app::target::{Goal, Target, WEBSOCKET};
+use crate::app::target::{Goal, Target};
 use crate::error::{Error, Result};
 use crate::hub::HubRef;
 use crate::server::options::ServerOptions;
@@ -16,6 +16,7 @@ use crate::server::scope::Attached;
 use crate::server::service::IntoService;
 use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
+use sansws_common::server::answer::WEBSOCKET;
 use sansws_core::route;
 use sansws_core::route::{Converter, RouteErrors};
 

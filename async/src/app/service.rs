@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::app::handler::{Handler, Page, Running};
 use crate::app::layer::Layers;
-use crate::app::target::{Goal, Target, WEBSOCKET};
+use crate::app::target::{Goal, Target};
 use crate::contain::{contain, contained};
 use crate::error::{Error, Result};
 use crate::hub::HubRef;
@@ -20,7 +20,8 @@ use crate::server::service::{Decision, IntoService, Service};
 use crate::server::upgrade::Upgrade;
 use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
-use sansws_core::handshake::{Refusal, Request};
+use sansws_common::server::answer::{WEBSOCKET, answer_to, not_allowed};
+use sansws_core::handshake::Request;
 use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::{Miss, Pattern, Routes, UrlError};
 
@@ -227,34 +228,6 @@ impl<T: Transport> Inner<T> {
 fn failed<H>(error: Error, route: Option<Pattern>) -> Decision<H> {
     let error = error.into();
     Decision::Failed { error, route }
-}
-
-fn answer_to(miss: &Miss, is_websocket: bool, method: &str) -> Response {
-    match miss {
-        Miss::MethodNotAllowed(_) if is_websocket => {
-            Response::text(404, "no WebSocket at this path\n")
-        }
-        Miss::MethodNotAllowed(allow) => not_allowed(allow, method == "GET"),
-        Miss::NotFound | Miss::BadPath(_) => Response::text(miss.status(), format!("{miss}\n")),
-    }
-}
-
-/// RFC 9110 15.5.22: 426 if a GET only lacks the upgrade; otherwise 405 with the allowed methods.
-fn not_allowed(allow: &[String], is_get: bool) -> Response {
-    let pages: Vec<&str> = allow
-        .iter()
-        .map(String::as_str)
-        .filter(|method| *method != WEBSOCKET)
-        .collect();
-    if pages.is_empty() && is_get {
-        return Refusal::NotWebSocket.response();
-    }
-    let allow = if pages.is_empty() {
-        "GET".into()
-    } else {
-        pages.join(", ")
-    };
-    Response::text(405, "method not allowed\n").with("Allow", allow)
 }
 
 /// Like a router that the server builds, it inherits the policy of the server's options.

@@ -8,9 +8,6 @@ use crate::server::scope::Attached;
 use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
 
-/// The method that distinguishes routes of WebSockets from those of pages; plain requests never have it.
-pub(super) const WEBSOCKET: &str = "WEBSOCKET";
-
 /// The methods of a page.
 type Methods = Arc<[String]>;
 

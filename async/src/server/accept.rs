@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use crate::contain::contain;
 use crate::server::handle::{Admission, ServerHandle, Watcher};
+use sansws_common::listen::is_of_one;
 use sansws_core::time::Duration;
 
 /// A source of connections.
@@ -131,14 +132,6 @@ async fn give_way() {
         Poll::Pending
     })
     .await;
-}
-
-fn is_of_one(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, InvalidInput, NotConnected};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionReset | InvalidInput | NotConnected
-    )
 }
 
 /// Drains over `window` on a signal, and drops all connections on a second one. It never completes.

@@ -29,6 +29,7 @@ use crate::socket::wakers::WakerRole;
 #[cfg(feature = "http")]
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
+use sansws_common::server::answer::{NOT_ANSWERED, note_failure};
 use sansws_core::close::CloseCode;
 use sansws_core::config::Config;
 use sansws_core::handshake::Refusal;
@@ -259,20 +260,6 @@ async fn end_unopened<T: Transport>(
         ..ConnectionOutcome::default()
     };
     (outcome, blame)
-}
-
-/// The error of a handler that leaves a request unanswered.
-const NOT_ANSWERED: &str = "the handler returned without accepting or rejecting the request";
-
-/// Counts a request that ended before a decision.
-fn note_failure(handle: &ServerHandle, error: &Error) {
-    handle.counters().failed(match error {
-        // It was refused, which is not a failure.
-        Error::Refusal(Refusal::Busy) => return,
-        Error::Refusal(Refusal::Timeout) => HandshakeFailure::Timeout,
-        Error::Refusal(_) => HandshakeFailure::Invalid,
-        _ => HandshakeFailure::Left,
-    });
 }
 
 /// Runs a handler on a connection whose handshake another stack has done, as [`serve`] would: it drives the socket beside the handler,

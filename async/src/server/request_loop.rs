@@ -23,6 +23,7 @@ use crate::server::verdict::{Blame, refusal};
 use crate::socket::buffer::Unread;
 use crate::socket::exchange::{WriteAll, answer_and_end, within};
 use crate::transport::Transport;
+use sansws_common::server::answer::{failed, judge, note_refusal, written};
 use sansws_core::config::Config;
 use sansws_core::handshake::{Refusal, Request, ServerHandshake};
 use sansws_core::http::field::has_token;
@@ -207,24 +208,6 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
     Ok(None)
 }
 
-/// Counts a response that refuses a request.
-fn note_refusal(handle: &ServerHandle, error: &Error) {
-    if let Error::Refusal(refusal) = error {
-        let status = refusal.response().status;
-        handle.counters().response(RequestKind::Invalid, status);
-        trace::answered(status);
-    }
-}
-
-/// Classifies a request: a valid WebSocket request, a plain one, or an invalid one.
-fn judge(head: RequestHead, plain: bool) -> Result<Head, Refusal> {
-    if !plain || Request::is_meant(&head) {
-        return Request::check(head).map(Head::WebSocket);
-    }
-    Request::check_plain(&head)?;
-    Ok(Head::Plain(head))
-}
-
 /// Lets the service decide on a request. A decision that panics is a 500, one that takes too long a 503.
 async fn decide<T: Transport, S: Service<T>>(
     transport: &mut T,
@@ -261,27 +244,6 @@ async fn answer_of(page: Answer, scope: Scope, handle: &ServerHandle) -> Respons
     answer
         .unwrap_or_else(|panic| Err(panic.into()))
         .unwrap_or_else(|error| failed(&error, route.as_ref(), handle))
-}
-
-/// Returns the response to a request whose decision or page failed.
-fn failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) -> Response {
-    let (response, blame) = refusal(error);
-    if blame == Blame::Application {
-        trace::page_failed(error, route, handle);
-    }
-    response
-}
-
-/// Encodes a response; one that would break its head becomes a 500, so that every request is answered.
-fn written(response: &Response, framing: Framing) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Err(error) = response.write_as(framing, &mut bytes) {
-        let error = Error::of_fields(error, &response.fields);
-        tracing::error!(%error, status = response.status, "a response could not be encoded");
-        let instead = Response::text(500, "the request could not be handled\n");
-        let _ = instead.write_as(framing, &mut bytes);
-    }
-    bytes
 }
 
 /// Answers a refused request, and ends the connection.

@@ -351,6 +351,12 @@ impl ConnectionPermit {
         self.handle.is_closing()
     }
 
+    /// Returns whether the connection is to be dropped.
+    #[doc(hidden)]
+    pub fn is_dropping(&self) -> bool {
+        self.handle.0.dropping.load(Ordering::SeqCst)
+    }
+
     #[doc(hidden)]
     pub fn counters(&self) -> &ServerCounters {
         self.handle.counters()
@@ -397,7 +403,7 @@ impl ConnectionPermit {
             self.registered = Some(cx.waker().clone());
         }
         // Check after registering the waker: a close in between would otherwise wake nobody.
-        if self.handle.0.dropping.load(Ordering::SeqCst) {
+        if self.is_dropping() {
             Poll::Ready(())
         } else {
             Poll::Pending

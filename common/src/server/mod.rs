@@ -1,5 +1,6 @@
 //! What servers share: options, requests, the handle that admits connections, and what errors of handlers mean.
 
+pub mod answer;
 pub mod connect_info;
 pub mod handle;
 pub mod options;

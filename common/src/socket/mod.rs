@@ -1,5 +1,6 @@
 //! What connections share: messages as values, messages that were read ahead, counters.
 
 pub mod counters;
+pub mod ending;
 pub mod from_message;
 pub mod read_ahead;
