@@ -1,0 +1,272 @@
+//! A server: listens, admits connections, serves each on a thread of its own, and shuts down.
+//! RFC 6455 section 4.2.
+//! Knows no request.
+
+use std::fmt::Debug;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use sansws_common::ServerHandle;
+use sansws_common::contain::contain;
+use sansws_common::error::{Error, Result};
+use sansws_common::listen::is_of_one;
+use sansws_core::time::Instant;
+
+use super::connection::Task;
+use super::listener::{Accepted, Listener};
+use crate::ServerOptions;
+use crate::app::{App, IntoService};
+use crate::bell::Bell;
+use crate::clock::now;
+use crate::poll::{Interest, wait};
+
+/// The default of [`ServerOptions::max_connections`]: a thread for each is dearer than a task.
+const CONNECTIONS: usize = 1_024;
+
+/// How long accepting pauses after an error such as too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a server that drains looks whether it should stop at once.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Serves connections, each on a thread of its own: a handler for all paths, or a [`Router`](crate::Router).
+///
+/// ```no_run
+/// use sansws_std::{Result, Server, Upgrade};
+///
+/// fn echo(upgrade: Upgrade) -> Result {
+///     let mut socket = upgrade.accept()?;
+///     while let Some(message) = socket.receive()? {
+///         socket.send(message)?;
+///     }
+///     Ok(())
+/// }
+///
+/// fn main() -> Result {
+///     Ok(Server::bind("127.0.0.1:8080")?.serve(echo)?)
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Server {
+    listeners: Vec<Listener>,
+    options: ServerOptions,
+    handle: Option<ServerHandle>,
+    stack: Option<usize>,
+}
+
+impl Server {
+    /// Listens on TCP, with default options, but at most 1 024 connections, and thus threads. With port 0 the system chooses one.
+    ///
+    /// # Errors
+    /// As for [`Listener::bind`].
+    pub fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
+        Ok(Self::new(Listener::bind(address)?))
+    }
+
+    /// Listens on `listener`, with the options of [`bind`](Self::bind).
+    pub fn new(listener: Listener) -> Self {
+        Self {
+            listeners: vec![listener],
+            options: ServerOptions::default().max_connections(CONNECTIONS),
+            handle: None,
+            stack: None,
+        }
+    }
+
+    /// Adds a listener.
+    pub fn listen(mut self, listener: Listener) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
+    /// Sets the options. The maximum number of connections bounds that of threads: each has one, and refused connections have at most 64
+    /// more.
+    pub fn options(mut self, options: ServerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Sets the stack size of each thread, in bytes; default that of [`std::thread`].
+    pub const fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack = Some(bytes);
+        self
+    }
+
+    /// Shares the handle of another server: limits apply to both together, and both shut down together.
+    pub fn share(mut self, handle: ServerHandle) -> Self {
+        self.handle = Some(handle);
+        self
+    }
+
+    /// Returns the address that it listens on, the first of several.
+    ///
+    /// # Errors
+    /// `Unsupported` for a Unix socket.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let first = self.listeners.first();
+        first.ok_or(io::ErrorKind::NotFound)?.local_addr()
+    }
+
+    /// Returns the handle of the server; call it after the options are set.
+    ///
+    /// [`ServerHandle::drain`] shuts the server down gradually, with 1012; [`ServerHandle::close`] at once, with 1001. It then stops
+    /// accepting, and [`serve`](Self::serve) returns once all connections, or their
+    /// [`shutdown`](sansws_core::config::Timeouts::shutdown) time, have ended. A thread whose handler does not use its connection
+    /// cannot be stopped, and goes on.
+    pub fn handle(&mut self) -> ServerHandle {
+        let most = self.options.max_connections;
+        self.handle
+            .get_or_insert_with(|| ServerHandle::new(most))
+            .clone()
+    }
+
+    /// Serves until the handle is closed. The calling thread accepts.
+    ///
+    /// # Errors
+    /// When routes conflict.
+    pub fn serve(mut self, service: impl IntoService) -> Result<(), Error> {
+        let app = service.into_service(&self.options)?;
+        let handle = self.handle();
+        let bell = Arc::new(Bell::new());
+        let ringer = Waker::from(Arc::new(Ringer {
+            handle: handle.clone(),
+            bell: Arc::clone(&bell),
+        }));
+        ringer.wake_by_ref();
+        let options = Arc::new(self.options);
+        let starting = Starting {
+            app,
+            handle: handle.clone(),
+            options: Arc::clone(&options),
+            bell,
+            stack: self.stack,
+        };
+        accept(self.listeners, &handle, &starting);
+        // What is left gets its time, and is then dropped.
+        let deadline = now() + options.config.timeouts.shutdown;
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        while handle.poll_empty(&Context::from_waker(&waker)).is_pending() {
+            let left = deadline.since(now());
+            if left.is_zero() {
+                handle.drop_all();
+                break;
+            }
+            thread::park_timeout(left);
+        }
+        Ok(())
+    }
+}
+
+/// What a connection's thread gets.
+struct Starting {
+    app: App,
+    handle: ServerHandle,
+    options: Arc<ServerOptions>,
+    bell: Arc<Bell>,
+    stack: Option<usize>,
+}
+
+impl Starting {
+    /// Starts the thread of a connection that the handle admits.
+    fn start(&self, accepted: Accepted) {
+        let Some(admission) = self.handle.admit() else {
+            return;
+        };
+        let task = Task {
+            accepted,
+            admission,
+            begun: now(),
+            app: self.app.clone(),
+            options: Arc::clone(&self.options),
+            bell: Arc::clone(&self.bell),
+        };
+        let mut builder = thread::Builder::new().name("sansws-connection".into());
+        if let Some(bytes) = self.stack {
+            builder = builder.stack_size(bytes);
+        }
+        if let Err(error) = builder.spawn(move || task.run()) {
+            tell(|| tracing::warn!(%error, "a connection was dropped: no thread can be started"));
+        }
+    }
+}
+
+/// Accepts until the handle is closed, and all connections had time to leave.
+fn accept(listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starting) {
+    let mut paused = false;
+    let mut closing: Option<Instant> = None;
+    loop {
+        if handle.is_closing() {
+            let until = *closing.get_or_insert_with(|| now() + handle.window());
+            if handle.window().is_zero() || until <= now() {
+                return;
+            }
+        }
+        let mut sources: Vec<_> = listeners
+            .iter()
+            .map(|listener| (listener.source(), Interest::READ))
+            .collect();
+        let (bell, timeout) = match (closing, starting.bell.source()) {
+            (None, Some(bell)) => (Some(bell), None),
+            _ => (None, Some(LOOK)),
+        };
+        sources.extend(bell.map(|bell| (bell, Interest::READ)));
+        let waited = wait(&sources, timeout);
+        drop(sources);
+        let mut failed = waited.err();
+        for listener in &listeners {
+            match listener.accept() {
+                Ok(accepted) => {
+                    if std::mem::take(&mut paused) {
+                        tell(|| tracing::warn!("accepting resumed"));
+                    }
+                    starting.start(accepted);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if is_of_one(&error) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(error) = failed {
+            if !std::mem::replace(&mut paused, true) {
+                tell(|| tracing::warn!(%error, "accepting failed; retrying until it succeeds"));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Logs an event. A subscriber that panics does not stop accepting.
+fn tell(event: impl FnOnce()) {
+    let _ = contain(event);
+}
+
+/// Rings the bell once the handle is closed.
+struct Ringer {
+    handle: ServerHandle,
+    bell: Arc<Bell>,
+}
+
+impl Wake for Ringer {
+    fn wake(self: Arc<Self>) {
+        let waker = Waker::from(Arc::clone(&self));
+        // Each wake-up ends the registration, whatever happened.
+        let closing = self.handle.poll_closing(&Context::from_waker(&waker));
+        if closing == Poll::Ready(()) {
+            self.bell.ring();
+        }
+    }
+}
+
+/// Wakes a parked thread.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

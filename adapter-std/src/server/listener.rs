@@ -1,0 +1,210 @@
+//! Listeners of a server: TCP, TLS over TCP, Unix sockets.
+
+use std::fmt::Debug;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
+#[cfg(unix)]
+use std::path::Path;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+
+use sansws_common::error::{Error, Result};
+use sansws_common::listen::bind;
+use sansws_core::proxy::{ProxyHeader, Source as Sender};
+use sansws_core::time::Instant;
+
+use crate::poll::{AsSource, Source};
+use crate::stream::Stream;
+use crate::wire::Wire;
+
+/// A listening socket, with the protocols that precede HTTP on it.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    speaks: Speaks,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener, SocketAddr),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+/// The protocols that precede HTTP.
+#[derive(Clone, Debug, Default)]
+struct Speaks {
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ServerConfig>>,
+    proxied: bool,
+}
+
+impl Listener {
+    /// Listens on TCP. With port 0 the system chooses one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] of the last address that was tried; its text names the address.
+    pub fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
+        let asked = format!("resolve {address:?} to listen on");
+        let unresolved = |error| Error::io(&asked, error);
+        let mut last = unresolved(io::ErrorKind::NotFound.into());
+        for address in address.to_socket_addrs().map_err(unresolved)? {
+            match bind(address, false).and_then(Self::from_socket) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = Error::io(format_args!("listen on {address}"), error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Takes a TCP listener that is already bound: by a supervisor, or with special socket options.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it has no address.
+    pub fn from_std(listener: TcpListener) -> Result<Self, Error> {
+        Ok(Self::from_socket(listener)?)
+    }
+
+    /// Listens on a Unix socket.
+    ///
+    /// # Errors
+    /// [`Error::Io`], whose text names the path.
+    #[cfg(unix)]
+    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let listen = || {
+            let listener = UnixListener::bind(path)?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        let named = |error| Error::io(format_args!("listen on {}", path.display()), error);
+        Ok(Self::new(Socket::Unix(listen().map_err(named)?)))
+    }
+
+    fn from_socket(listener: TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Self::new(Socket::Tcp(listener, address)))
+    }
+
+    fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            speaks: Speaks::default(),
+        }
+    }
+
+    /// Uses TLS, for `wss://` and `https://`. A Unix socket ignores it.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> Self {
+        self.speaks.tls = Some(config);
+        self
+    }
+
+    /// Expects the PROXY protocol, version 1 or 2, first, and takes the client's address from it. Use it only for a port that
+    /// only the proxy can reach: the header is trusted.
+    #[must_use]
+    pub const fn proxy_protocol(mut self) -> Self {
+        self.speaks.proxied = true;
+        self
+    }
+
+    /// Returns the address that it listens on; a Unix socket has none.
+    ///
+    /// # Errors
+    /// `Unsupported` for a Unix socket.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(_, address) => Ok(*address),
+            #[cfg(unix)]
+            Socket::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Returns what a wait needs.
+    pub(super) fn source(&self) -> Source<'_> {
+        match &self.socket {
+            #[cfg(unix)]
+            Socket::Tcp(listener, _) => listener.as_fd(),
+            #[cfg(windows)]
+            Socket::Tcp(listener, _) => listener.as_socket(),
+            #[cfg(unix)]
+            Socket::Unix(listener) => listener.as_fd(),
+        }
+    }
+
+    /// Accepts a connection, or fails with `WouldBlock`.
+    pub(super) fn accept(&self) -> io::Result<Accepted> {
+        let (stream, peer) = match &self.socket {
+            Socket::Tcp(listener, _) => {
+                let (tcp, peer) = listener.accept()?;
+                (Stream::tcp(tcp)?, Some(peer))
+            }
+            #[cfg(unix)]
+            Socket::Unix(listener) => (Stream::unix(listener.accept()?.0)?, None),
+        };
+        Ok(Accepted {
+            stream,
+            peer,
+            speaks: self.speaks.clone(),
+        })
+    }
+}
+
+/// An accepted socket, before any data.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    stream: Stream,
+    peer: Option<SocketAddr>,
+    speaks: Speaks,
+}
+
+impl Accepted {
+    /// Handles what precedes HTTP. Returns the stream, the address of the client, and whether the stream is secure.
+    pub(super) fn prepare(
+        self,
+        deadline: Option<Instant>,
+    ) -> Result<(Stream, Option<SocketAddr>, bool), Error> {
+        let Self {
+            stream,
+            peer,
+            speaks,
+        } = self;
+        let (stream, peer) = if speaks.proxied {
+            receive_proxy_header(stream, peer, deadline)?
+        } else {
+            (stream, peer)
+        };
+        #[cfg(feature = "tls")]
+        if let Some(tls) = speaks.tls
+            && matches!(stream.socket(), crate::stream::Socket::Tcp(_))
+        {
+            return Ok((crate::stream::accept(stream, tls, deadline)?, peer, true));
+        }
+        Ok((stream, peer, false))
+    }
+}
+
+/// Reads the client's address from a PROXY header, and not a byte more: TLS may follow.
+fn receive_proxy_header(
+    stream: Stream,
+    peer: Option<SocketAddr>,
+    deadline: Option<Instant>,
+) -> Result<(Stream, Option<SocketAddr>), Error> {
+    let mut wire = Wire::new(stream);
+    let mut header = ProxyHeader::new();
+    loop {
+        let input = wire.read_at_most(header.need(), deadline)?;
+        let sender = header
+            .receive(&input)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        match sender {
+            Some(Sender::Peer { source, .. }) => return Ok((wire.stream, Some(source))),
+            Some(Sender::Unknown) => return Ok((wire.stream, peer)),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! From the first byte of a connection to the handler of a WebSocket, answering plain requests in between.
+//! RFC 6455 section 4.2; RFC 9112 section 9.3 (persistence).
+//! Knows how to read, write and time out; the service decides on requests.
+
+use std::io;
+use std::sync::Arc;
+
+use sansws_common::contain::contain;
+use sansws_common::error::{Error, Result};
+use sansws_common::metrics::{RequestKind, trace};
+use sansws_common::server::answer::{failed, judge, note_refusal, written};
+use sansws_common::server::scope::Head;
+use sansws_common::{ConnectInfo, Scope, ServerHandle};
+use sansws_core::handshake::{Refusal, ServerHandshake};
+use sansws_core::http::field::has_token;
+use sansws_core::http::{RequestHead, Response};
+use sansws_core::internal::{Body, BodyError, Framing};
+use sansws_core::time::Instant;
+
+use crate::app::{App, Decision, Handler};
+use crate::bell::Bell;
+use crate::clock::now;
+use crate::stream::Stream;
+use crate::wire::Wire;
+use crate::{ConnectionPolicy, ServerOptions};
+
+/// Maximum number of plain requests on one connection, so that its resources are freed eventually.
+const VISITS: usize = 1_000;
+
+/// A request for which a handler is to run.
+pub(super) struct Opening {
+    pub(super) scope: Scope,
+    pub(super) handler: Handler,
+    pub(super) policy: Arc<ConnectionPolicy>,
+    pub(super) wire: Wire<Stream>,
+    /// The end of the handshake's time.
+    pub(super) deadline: Option<Instant>,
+}
+
+/// Reads requests and lets the service decide on them until one is for a handler; returns `None` if the connection ends first.
+pub(super) fn open(
+    mut wire: Wire<Stream>,
+    options: &ServerOptions,
+    app: &App,
+    arrival: &ConnectInfo,
+    handle: &ServerHandle,
+    bell: &Bell,
+) -> Result<Option<Opening>, Error> {
+    let config = &options.config;
+    let close = config.timeouts.close;
+    let mut handshake = ServerHandshake::new(Arc::clone(config));
+    let timeout = config.timeouts.handshake;
+    let mut deadline = timeout.map(|timeout| arrival.begun + timeout);
+    for visit in 1.. {
+        let head = match read_head(&mut wire, &mut handshake, deadline, handle, bell) {
+            Ok(head) => head,
+            // Between two requests, either side may end the connection.
+            Err(Error::Io(_) | Error::Refusal(Refusal::Timeout | Refusal::Busy))
+                if wire.unread.is_empty() && (visit > 1 || handle.is_closing()) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(refuse_with(wire, error, handle, close, Framing::default())),
+        };
+        if visit > 1 {
+            // The keep-alive time is over; the handshake has its own timeout.
+            deadline = timeout.map(|timeout| now() + timeout);
+        }
+        let framing = Framing {
+            keep_alive: head.keeps_alive() && visit < VISITS,
+            head: head.method == "HEAD",
+        };
+        let judged = if handle.is_closing() {
+            Err(Refusal::Busy)
+        } else {
+            judge(head, app.is_plain())
+        };
+        let head = match judged {
+            Ok(head) => head,
+            Err(refusal) => {
+                let framing = Framing {
+                    keep_alive: false,
+                    ..framing
+                };
+                return Err(refuse_with(wire, refusal.into(), handle, close, framing));
+            }
+        };
+        let is_websocket = matches!(head, Head::WebSocket(_));
+        let mut scope = options.scope(head, arrival, now());
+        // An unread body cannot be distinguished from the next request.
+        let mut is_body_unread = scope.has_body();
+        let response = match app.decide(&mut scope) {
+            Decision::Handle(handler, policy) => {
+                return Ok(Some(Opening {
+                    scope,
+                    handler,
+                    policy,
+                    wire,
+                    deadline,
+                }));
+            }
+            Decision::Answer(response) => response,
+            Decision::Page(page, policy) => {
+                let limit = policy.config.as_ref().unwrap_or(config).limits.body;
+                match read_body(&mut wire, deadline, &scope, limit) {
+                    Ok(body) => {
+                        is_body_unread = false;
+                        scope.set_body(body);
+                        let route = scope.pattern().cloned();
+                        let answer = contain(|| page(scope)).map_err(Into::into);
+                        answer
+                            .and_then(|answer| answer)
+                            .unwrap_or_else(|error| failed(&error, route.as_ref(), handle))
+                    }
+                    Err(Error::Refusal(refusal)) => refusal.response(),
+                    Err(error) => return Err(error),
+                }
+            }
+            Decision::Failed(error, route) => failed(&error, route.as_ref(), handle),
+        };
+        let asked = if is_websocket {
+            RequestKind::WebSocket
+        } else {
+            RequestKind::Page
+        };
+        handle.counters().response(asked, response.status);
+        if is_websocket {
+            trace::answered(response.status);
+        }
+        let framing = Framing {
+            keep_alive: framing.keep_alive
+                && !is_websocket
+                && !is_body_unread
+                && !handle.is_closing(),
+            ..framing
+        };
+        let mut bytes = written(&response, framing);
+        if !framing.keep_alive {
+            wire.answer_and_end(bytes, close);
+            return Ok(None);
+        }
+        wire.write(&mut bytes, Some(now() + close))?;
+        deadline = Some(now() + config.timeouts.keep_alive);
+    }
+    Ok(None)
+}
+
+/// Reads a head until the deadline. On shutdown, it does not wait for a head that has not started.
+fn read_head(
+    wire: &mut Wire<Stream>,
+    handshake: &mut ServerHandshake,
+    deadline: Option<Instant>,
+    handle: &ServerHandle,
+    bell: &Bell,
+) -> Result<RequestHead, Error> {
+    loop {
+        // Received bytes are examined at once, before the next read.
+        if let Some((head, length)) = handshake.receive_head(wire.unread.bytes())? {
+            wire.unread.consume(length);
+            return Ok(head);
+        }
+        let bell = bell.source().filter(|_| wire.unread.is_empty());
+        match wire.read_or_bell(deadline, bell) {
+            Ok(Some(true)) => {}
+            Ok(Some(false)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Ok(None) if handle.is_closing() => return Err(Refusal::Busy.into()),
+            Ok(None) => {}
+            Err(Error::ConnectTimeout) => return Err(Refusal::Timeout.into()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Reads the body of a request, if it has one.
+fn read_body(
+    wire: &mut Wire<Stream>,
+    deadline: Option<Instant>,
+    head: &RequestHead,
+    limit: usize,
+) -> Result<Vec<u8>, Error> {
+    let refused = |error| match error {
+        BodyError::Malformed => Error::from(Refusal::Malformed),
+        BodyError::TooLarge => Refusal::Content.into(),
+    };
+    let late = |error| match error {
+        Error::ConnectTimeout => Refusal::Timeout.into(),
+        error => error,
+    };
+    let mut body = Body::of(head, limit).map_err(refused)?;
+    // RFC 9110 10.1.1: "the client [...] expects to receive a 100 (Continue) response"
+    if !body.is_whole()
+        && wire.unread.is_empty()
+        && has_token(head.fields.all("expect"), "100-continue")
+    {
+        let mut go_on = Vec::from(*b"HTTP/1.1 100 Continue\r\n\r\n");
+        wire.write(&mut go_on, deadline).map_err(late)?;
+    }
+    loop {
+        let taken = body.take(wire.unread.bytes()).map_err(refused)?;
+        wire.unread.consume(taken);
+        if body.is_whole() {
+            return Ok(body.into_bytes());
+        }
+        if !wire.read(deadline).map_err(late)? {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}
+
+/// Answers a refused request, and ends the connection.
+fn refuse_with(
+    wire: Wire<Stream>,
+    error: Error,
+    handle: &ServerHandle,
+    close: std::time::Duration,
+    framing: Framing,
+) -> Error {
+    note_refusal(handle, &error);
+    if let Error::Refusal(refusal) = &error {
+        wire.answer_and_end(written(&refusal.response(), framing), close);
+    }
+    error
+}
+
+/// Answers a connection that is not admitted, with 503.
+pub(super) fn refuse(wire: Wire<Stream>, options: &ServerOptions) {
+    let response: Response = Refusal::Busy.response();
+    let bytes = written(&response, Framing::default());
+    wire.answer_and_end(bytes, options.config.timeouts.close);
+}

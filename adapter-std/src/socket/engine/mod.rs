@@ -1,0 +1,520 @@
+//! One connection and its stream: decoding, reading, writing, deadlines. No method waits, unless the stream itself does.
+//! RFC 6455 sections 6, 7.1.1 and 7.1.4.
+//! Knows when to read and write; the connection interprets the bytes.
+
+mod sending;
+mod served;
+mod steps;
+mod traffic;
+
+pub(crate) use served::{HangUp, Served};
+pub(super) use steps::Step;
+use traffic::{ScheduledClose, Traffic};
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+
+use sansws_common::Counters;
+use sansws_common::error::Error;
+use sansws_common::metrics::ClosedBy;
+use sansws_common::socket::ending::Ending;
+use sansws_common::socket::read_ahead::{Control, Item, ReadAhead};
+use sansws_core::close::{CloseCode, Closed};
+use sansws_core::connection::{Connection, Event, State, TransportAction};
+use sansws_core::message::Assembly;
+use sansws_core::time::Instant;
+
+use super::received::Received;
+use crate::clock::now;
+use crate::poll::Interest;
+use crate::stream::ByteStream;
+use crate::unread::Unread;
+use crate::wire::Wire;
+
+/// Number of slices in a vectored write.
+const SLICES: usize = 16;
+
+/// Maximum number of messages and chunks to read ahead, however short.
+const ITEMS_AHEAD: usize = 1024;
+
+/// Number of answers to a message that may be lost without an error, if the connection ended meanwhile: a thread that sends more has not
+/// seen the end.
+const ANSWERS: u8 = 16;
+
+/// A connection with everything that it needs to run.
+#[derive(Debug)]
+pub(crate) struct Engine<S> {
+    pub(super) stream: S,
+    pub(super) connection: Connection,
+    /// The rest of a response that precedes the connection's output.
+    head: Vec<u8>,
+    pub(super) unread: Unread,
+    /// Messages that were read while the application sent.
+    pub(super) ahead: ReadAhead,
+    pub(super) ending: Ending,
+    pub(super) counts: Counters,
+    /// The counts that the server knows.
+    told: Counters,
+    traffic: Option<Box<Traffic>>,
+    leaving: Option<Box<ScheduledClose>>,
+    /// The server that drives it.
+    pub(super) served: Option<Box<Served>>,
+    /// A keeper waits for its socket.
+    pub(super) kept: Option<HangUp>,
+    /// The code with which we closed first: 1005 for none, 0 when we did not.
+    said: u16,
+    /// Number of answers to the last received message that may be lost without an error.
+    answers: u8,
+    /// When a sender last checked the input, and the number of sends since then.
+    looked: Instant,
+    unlooked: u8,
+    /// Number of threads that wait for a message: only they read.
+    pub(super) receivers: u32,
+    pub(super) flags: Flags,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Flags {
+    /// The stream may hold bytes that were written but not sent.
+    dirty: bool,
+    /// The writing side was shut down.
+    shut: bool,
+    /// Input ended.
+    ended: bool,
+    /// Since the last wait, all input that had arrived was read.
+    drained: bool,
+    /// An iterator of messages has returned its last item.
+    pub(super) over: bool,
+    /// Other threads may use it: a wait must notice what they change.
+    pub(super) shared: bool,
+}
+
+/// The state of the output after an attempt to write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Nothing is left.
+    Done,
+    /// The stream takes no more now.
+    Blocked,
+}
+
+impl<S: ByteStream> Engine<S> {
+    pub(crate) fn new(wire: Wire<S>, connection: Connection) -> Self {
+        Self {
+            stream: wire.stream,
+            connection,
+            head: Vec::new(),
+            unread: wire.unread,
+            ahead: ReadAhead::default(),
+            ending: Ending::default(),
+            counts: Counters::default(),
+            told: Counters::default(),
+            traffic: None,
+            leaving: None,
+            served: None,
+            kept: None,
+            said: 0,
+            answers: 0,
+            looked: Instant::ZERO,
+            unlooked: 0,
+            receivers: 0,
+            flags: Flags::default(),
+        }
+    }
+
+    /// Returns the stream, and what was read from it but not processed.
+    pub(super) fn into_stream(mut self) -> (S, Vec<u8>) {
+        if let Some(kept) = &mut self.kept {
+            kept.disarm();
+        }
+        (self.stream, self.unread.take())
+    }
+
+    /// Sends the rest of a response before everything else.
+    pub(crate) fn send_first(&mut self, head: Vec<u8>) {
+        self.head = head;
+    }
+
+    /// A server drives it from now on.
+    pub(crate) fn serve(&mut self, served: Box<Served>) {
+        served.opened();
+        self.served = Some(served);
+    }
+
+    /// A wait is over, or a call begins: there may be more input.
+    pub(super) const fn may_have_input(&mut self) {
+        self.flags.drained = false;
+    }
+
+    /// Returns the next message or chunk that was received; control frames for the application are kept.
+    pub(super) fn next(&mut self, pieces: bool) -> Option<Item> {
+        loop {
+            match self.next_event(pieces)? {
+                Ok(item) => return Some(item),
+                Err(control) => self.ahead.push_control(control),
+            }
+        }
+    }
+
+    /// Returns the next message or chunk that was received, or a control frame for the application.
+    pub(super) fn next_event(&mut self, pieces: bool) -> Option<Result<Item, Control>> {
+        let item = match self.ahead.pop() {
+            Some(item) => item,
+            None => loop {
+                match self.decode(pieces)? {
+                    Received::Item(item) => break item,
+                    Received::Control(control) => return Some(Err(control)),
+                    Received::Close(..) | Received::Other => {}
+                }
+            },
+        };
+        self.answers = ANSWERS;
+        Some(Ok(item))
+    }
+
+    /// Returns the next control frame for the application, if it precedes all messages.
+    pub(super) fn next_control(&mut self) -> Option<Control> {
+        self.ahead.pop_control()
+    }
+
+    /// Processes one event of the unread input; `None` when more input is needed, or none is wanted.
+    fn decode(&mut self, pieces: bool) -> Option<Received> {
+        if self.ending.is_known() || !self.wants_input() || self.unread.is_empty() {
+            return None;
+        }
+        let (input, assembly) = self.unread.parts();
+        let step = if pieces {
+            self.connection.receive_piece(now(), input, assembly)
+        } else {
+            self.connection.receive(now(), input, assembly)
+        };
+        let step = match step {
+            Ok(step) => step,
+            Err(violation) => {
+                self.unread.clear();
+                self.ending.note_violation(violation);
+                return None;
+            }
+        };
+        let consumed = step.consumed;
+        let received = match step.event {
+            Some(Event::Text(_)) if step.assembled => Some(Received::assembled(true, assembly)),
+            Some(Event::Binary(_)) if step.assembled => Some(Received::assembled(false, assembly)),
+            event => Received::of(event, self.connection.config()),
+        };
+        self.unread.consume(consumed);
+        match received {
+            Some(Received::Close(code, reason)) => {
+                self.ending.note_close(code, reason);
+                None
+            }
+            Some(Received::Item(item)) => Some(self.admit(item)),
+            received => received,
+        }
+    }
+
+    /// Counts a message, and holds it to the limits on the peer's messages.
+    fn admit(&mut self, item: Item) -> Received {
+        let whole = item.piece.is_none_or(|(_, last)| last);
+        self.counts.received += u64::from(whole);
+        if self.is_admitted(&item, whole) {
+            Received::Item(item)
+        } else {
+            Received::Other
+        }
+    }
+
+    /// Returns whether to read: output does not block it, and the peer is within its limits.
+    pub(super) fn wants_input(&self) -> bool {
+        self.connection.wants_input() && !self.is_delayed()
+    }
+
+    /// Reads once. Returns whether anything happened.
+    pub(super) fn fill(&mut self) -> bool {
+        if self.flags.ended || self.flags.drained || self.ending.is_known() || !self.wants_input() {
+            return false;
+        }
+        if self.connection.is_paused() {
+            self.connection.resume(now());
+        }
+        self.read()
+    }
+
+    fn read(&mut self) -> bool {
+        match self.stream.read_some(self.unread.room()) {
+            Ok(0) => self.lost(None),
+            Ok(count) => {
+                self.counts.bytes_received += count as u64;
+                self.unread.filled(count);
+                self.flags.drained = self.stream.is_drained();
+                self.flags.dirty |= self.stream.has_unsent();
+            }
+            Err(error) if self.is_not_now(&error) => {
+                self.flags.drained = true;
+                return false;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => self.lost(Some(error)),
+        }
+        true
+    }
+
+    /// Returns whether the stream failed only for now. Our own sockets have no timeout: theirs is the end.
+    fn is_not_now(&self, error: &io::Error) -> bool {
+        match error.kind() {
+            io::ErrorKind::WouldBlock => true,
+            io::ErrorKind::TimedOut => self.stream.socket().is_none(),
+            _ => false,
+        }
+    }
+
+    /// Input has ended.
+    fn lost(&mut self, error: Option<io::Error>) {
+        self.flags.ended = true;
+        self.connection.end_of_input();
+        self.ending.note_lost(error);
+    }
+
+    /// Writes the output, as far as the stream takes it. An error ends writing: input is still received, and the error reported with the
+    /// end.
+    pub(super) fn flush(&mut self) -> Flushed {
+        match self.write_all() {
+            Ok(()) => Flushed::Done,
+            Err(error) if self.is_not_now(&error) => Flushed::Blocked,
+            Err(error) => {
+                self.connection.end_of_output(now());
+                self.ending.note_write_error(error);
+                self.flags.dirty = false;
+                Flushed::Done
+            }
+        }
+    }
+
+    fn write_all(&mut self) -> io::Result<()> {
+        while !self.head.is_empty() {
+            match self.stream.write_some(&[IoSlice::new(&self.head)])? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => drop(self.head.drain(..count)),
+            }
+        }
+        while self.connection.has_output() {
+            let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
+            let filled = self.connection.transmit(&mut slices);
+            let slices = slices.map(IoSlice::new);
+            let slices = slices.get(..filled).unwrap_or_default();
+            match self.stream.write_some(slices) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.counts.bytes_sent += count as u64;
+                    self.connection.transmitted(count);
+                    self.flags.dirty = true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.flags.dirty {
+            match self.stream.flush_all() {
+                // Do not wait for output that a peer did not take in time: nothing would end the wait.
+                Err(error) if self.is_not_now(&error) && self.is_over() => {}
+                flushed => flushed?,
+            }
+            self.flags.dirty = false;
+        }
+        if !self.flags.shut && self.connection.transport_action() == TransportAction::Shutdown {
+            match self.stream.shut_down() {
+                Err(error) if self.is_not_now(&error) => return Err(error),
+                // The peer may be gone already; nothing is lost by that.
+                _ => self.flags.shut = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether nothing is left to do but to drop the stream. One that cannot be waited for is not read to its end after the closing
+    /// handshake, because the peer may wait for us to end it.
+    pub(super) fn is_over(&self) -> bool {
+        let action = self.connection.transport_action();
+        let lingers = matches!(self.connection.state(), State::Lingering { .. });
+        action == TransportAction::Drop
+            || lingers && self.stream.socket().is_none() && !self.connection.has_output()
+    }
+
+    /// Does what is due. Returns whether anything happened.
+    pub(super) fn tick(&mut self) -> bool {
+        self.obey_server();
+        let Some(deadline) = self.deadline() else {
+            return false;
+        };
+        let now = now();
+        if deadline > now {
+            return false;
+        }
+        if self.leave_if_due(now) || self.go_on_if_due(now) {
+            return true;
+        }
+        let progress = self.stream.socket();
+        let progress = progress.and_then(|socket| socket.send_progress());
+        let expired = self.connection.tick_with(now, progress).is_some();
+        if expired
+            && let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
+                self.connection.state()
+        {
+            self.ending.note_lost(None);
+        }
+        expired
+    }
+
+    /// Returns when something is due, if nothing happens before.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let leaving = self.leaving.as_ref().map(|leaving| leaving.at);
+        let until = self.traffic.as_ref().and_then(|traffic| traffic.until);
+        let all = [self.connection.deadline(), leaving, until];
+        all.into_iter().flatten().min()
+    }
+
+    /// Returns what the stream is waited for. With `reads`, input is wanted.
+    pub(super) fn interest(&self, reads: bool) -> Interest {
+        Interest {
+            read: reads && !self.flags.ended && !self.ending.is_known() && self.wants_input(),
+            write: self.has_output(),
+        }
+    }
+
+    fn has_output(&self) -> bool {
+        self.connection.has_output() || self.flags.dirty || !self.head.is_empty()
+    }
+
+    /// Frees memory that only the next message would need again.
+    pub(super) fn release(&mut self) {
+        self.connection.release();
+    }
+
+    /// Cuts the connection off.
+    pub(super) fn cut_off(&mut self) {
+        if let Some(socket) = self.stream.socket() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        self.lost(None);
+    }
+
+    /// Decodes and reads input, as far as it may be kept: pings are answered, a Close is seen. Returns whether there was any.
+    pub(super) fn look(&mut self) -> bool {
+        let mut moved = false;
+        while self.receivers == 0 {
+            while self.may_read_ahead()
+                && let Some(received) = self.decode(false)
+            {
+                match received {
+                    Received::Item(item) => self.ahead.push(item),
+                    Received::Control(control) => self.ahead.push_control(control),
+                    Received::Close(..) | Received::Other => {}
+                }
+                moved = true;
+            }
+            if self.ending.is_known() {
+                break;
+            }
+            if self.wants_input() && !self.may_read_ahead() {
+                self.connection.pause();
+                break;
+            }
+            if !self.fill() {
+                break;
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// Returns whether the next input is a control frame, or a message that fits the read-ahead limit.
+    pub(super) fn may_read_ahead(&self) -> bool {
+        let most = self.connection.config().limits.read_ahead;
+        let unfinished = Assembly::pending_bytes(self.unread.assembly());
+        let room = most.saturating_sub(self.ahead.bytes() + unfinished) as u64;
+        match self.connection.next_data(self.unread.bytes()) {
+            Some(length) => length <= room && self.ahead.items() < ITEMS_AHEAD,
+            None => room > 0,
+        }
+    }
+
+    /// Starts to close. Closing twice is not an error.
+    pub(crate) fn start_close(&mut self, code: Option<CloseCode>, reason: &str) {
+        if self.connection.close(now(), code, reason).is_ok() {
+            self.said = code.map_or(1005, CloseCode::get);
+            self.ahead.clear();
+        }
+    }
+
+    /// Returns the side that closed first, and the code of the first Close frame. An open connection is cut off by us.
+    pub(crate) fn first_close(&self) -> (ClosedBy, u16) {
+        if self.said != 0 {
+            return (ClosedBy::Server, self.said);
+        }
+        match (self.ending.closed(), self.ending.violation()) {
+            (None, _) => (ClosedBy::Server, 1006),
+            (_, Some(violation)) => (ClosedBy::Server, violation.close_code().get()),
+            (Some(closed), None) => (ClosedBy::Peer, closed.code()),
+        }
+    }
+
+    /// Returns its end as an error, however normal it was.
+    pub(crate) fn disconnected(&self) -> Error {
+        self.ending.disconnected()
+    }
+
+    /// Returns how it ended, once it has.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        self.ending.closed().cloned()
+    }
+
+    /// Discards what is unread, except for the peer's Close.
+    pub(super) fn discard(&mut self) {
+        while self.decode(true).is_some() {}
+        if self.ending.is_known() {
+            self.unread.clear();
+        }
+        self.ahead.clear();
+    }
+
+    /// Reads once, also after the closing handshake. Returns whether anything happened.
+    pub(super) fn drain(&mut self) -> bool {
+        !self.flags.ended && !self.flags.drained && self.read()
+    }
+
+    /// Returns what the stream is waited for until it ends.
+    pub(super) fn closing_interest(&self) -> Interest {
+        Interest {
+            read: !self.flags.ended,
+            write: self.has_output(),
+        }
+    }
+
+    /// Ends the stream, after the closing handshake or instead of it.
+    pub(super) fn end_stream(&mut self) {
+        if !self.flags.shut {
+            let _ = self.stream.shut_down();
+            self.flags.shut = true;
+        }
+    }
+
+    /// Returns its traffic.
+    pub(crate) fn counters(&self) -> Counters {
+        let mut counters = self.counts;
+        counters.dropped = self.traffic.as_ref().map_or(0, |traffic| traffic.dropped);
+        counters
+    }
+
+    /// Returns its traffic since the last call.
+    pub(crate) fn untold(&mut self) -> Counters {
+        let now = self.counters();
+        let told = std::mem::replace(&mut self.told, now);
+        let mut more = now;
+        more.received -= told.received;
+        more.sent -= told.sent;
+        more.bytes_received -= told.bytes_received;
+        more.bytes_sent -= told.bytes_sent;
+        more.dropped -= told.dropped;
+        more
+    }
+}

@@ -1,0 +1,104 @@
+//! What others than the application have to do with a connection: its server, and its keeper.
+//! RFC 6455 section 7.4.1: 1001 on shutdown.
+//! Knows no bytes.
+
+use std::net::Shutdown;
+use std::sync::{Arc, Weak};
+
+use sansws_common::ConnectionPermit;
+
+use super::Engine;
+use crate::bell::Bell;
+use crate::stream::{ByteStream, Socket};
+
+/// A server's interest in a connection.
+#[derive(Debug)]
+pub(crate) struct Served {
+    /// Gone once the server is done with the connection.
+    permit: Weak<ConnectionPermit>,
+    /// Wakes the connection's thread when the server shuts down.
+    closing: Arc<Bell>,
+    /// The drain window that was applied, in microseconds, plus one; 0 before shutdown.
+    told: u64,
+}
+
+impl Served {
+    pub(crate) fn new(permit: &Arc<ConnectionPermit>, closing: Arc<Bell>) -> Box<Self> {
+        Box::new(Self {
+            permit: Arc::downgrade(permit),
+            closing,
+            told: 0,
+        })
+    }
+
+    /// Returns what wakes the connection's thread when the server shuts down, until it knows.
+    pub(in crate::socket) fn bell(&self) -> Option<Arc<Bell>> {
+        (!self.is_told()).then(|| Arc::clone(&self.closing))
+    }
+
+    /// Returns whether the shutdown of the server is known.
+    pub(in crate::socket) const fn is_told(&self) -> bool {
+        self.told > 0
+    }
+
+    /// Counts the connection as open.
+    pub(super) fn opened(&self) {
+        if let Some(permit) = self.permit.upgrade() {
+            permit.counters().opened();
+        }
+    }
+}
+
+impl<S: ByteStream> Engine<S> {
+    /// Does what the server wants: a shutdown closes the connection, at once or later.
+    pub(super) fn obey_server(&mut self) {
+        let Some(served) = &self.served else {
+            return;
+        };
+        let Some(permit) = served.permit.upgrade() else {
+            return;
+        };
+        permit.counters().moved(&self.untold());
+        let Some(window) = permit.closing_over() else {
+            return;
+        };
+        if permit.is_dropping() {
+            if !self.ending.is_known() {
+                self.cut_off();
+            }
+            return;
+        }
+        if let Some(served) = self
+            .served
+            .as_mut()
+            .filter(|served| served.told != window + 1)
+        {
+            served.told = window + 1;
+            let farewell = permit.farewell();
+            self.leave_after(farewell.after, farewell.code, farewell.reason);
+        }
+    }
+}
+
+/// Ends TCP when the connection is dropped, even while its keeper still waits for the socket.
+#[derive(Debug)]
+pub(crate) struct HangUp(Weak<Socket>);
+
+impl HangUp {
+    pub(in crate::socket) fn new(socket: &Arc<Socket>) -> Self {
+        Self(Arc::downgrade(socket))
+    }
+
+    /// The stream outlives the connection.
+    pub(super) fn disarm(&mut self) {
+        self.0 = Weak::new();
+    }
+}
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.upgrade() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! The handle of an open connection, and its halves.
+//! RFC 6455 sections 6 and 7.
+//! Knows no bytes: each method is a step of the engine, repeated until it is done.
+
+use std::fmt;
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+#[cfg(feature = "json")]
+use sansws_common::Json;
+use sansws_common::error::{Error, Result};
+use sansws_common::socket::read_ahead::Item;
+use sansws_common::{Counters, FromMessage, SocketEvent};
+use sansws_core::close::{CloseCode, Closed};
+use sansws_core::connection::{Connection, Role};
+use sansws_core::frame::MessageKind;
+use sansws_core::handshake::Opened;
+use sansws_core::http::Headers;
+use sansws_core::message::{Message, PreparedMessage};
+
+use super::engine::Engine;
+use super::shared::{Shared, Until};
+use super::streaming::{MessageReader, MessageWriter};
+use crate::clock::now;
+use crate::stream::{ByteStream, Stream};
+
+/// An open WebSocket connection.
+///
+/// A call that waits also answers pings, sends keepalive pings and keeps deadlines. **Between calls nothing happens**: a peer whose ping
+/// is not answered in time may give up. Call [`receive`](Self::receive) often enough, from a thread of its own
+/// ([`split`](WebSocket::split)), or let a thread do it ([`keep_alive`](WebSocket::keep_alive)).
+///
+/// Over a [`Stream`] of this crate, a call waits with deadlines. Any other `Read + Write` is read and written as it is: if it blocks, calls
+/// block and deadlines are checked when it returns; if it does not, calls fail with [`Error::Io`] of the kind
+/// [`WouldBlock`](io::ErrorKind::WouldBlock), have lost nothing, and can be repeated.
+///
+/// Dropping it without [`close`](Self::close) ends TCP, and the peer sees 1006; in a server's handler, returning closes properly.
+pub struct WebSocket<S: ByteStream = Stream> {
+    shared: Arc<Shared<S>>,
+    opened: Option<Box<Opened>>,
+}
+
+impl<S: ByteStream> WebSocket<S> {
+    pub(crate) fn new(engine: Engine<S>, opened: Option<Box<Opened>>) -> Self {
+        Self {
+            shared: Shared::new(engine),
+            opened,
+        }
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared<S>> {
+        &self.shared
+    }
+
+    /// Returns the negotiated subprotocol.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.opened
+            .as_ref()
+            .and_then(|opened| opened.agreement.subprotocol.as_deref())
+    }
+
+    /// On a client, returns the header fields of the server's answer.
+    pub fn response_fields(&self) -> Option<&Headers> {
+        self.opened
+            .as_ref()
+            .map(|opened| &opened.fields)
+            .filter(|fields| !fields.is_empty())
+    }
+
+    /// Returns whether permessage-deflate was negotiated.
+    pub fn is_deflated(&self) -> bool {
+        self.shared.engine().connection.deflate().is_some()
+    }
+
+    /// Returns which end this is.
+    pub fn role(&self) -> Role {
+        self.shared.engine().connection.role()
+    }
+
+    /// Lends the stream. The connection is locked meanwhile.
+    pub fn get_ref(&self) -> impl Deref<Target = S> + '_ {
+        StreamRef(self.shared.engine())
+    }
+
+    /// Lends the stream, for example to change its settings. The connection is locked meanwhile. Reading or writing it would tear
+    /// frames.
+    pub fn get_mut(&mut self) -> impl DerefMut<Target = S> + '_ {
+        StreamRef(self.shared.engine())
+    }
+
+    /// Returns the stream, and the bytes that were read from it but not processed. Unsent output is lost: [`flush`](Self::flush) before.
+    ///
+    /// # Errors
+    /// Returns the connection when a server drives it.
+    pub fn into_inner(self) -> Result<(S, Vec<u8>), Self> {
+        let Self { mut shared, opened } = self;
+        loop {
+            match Arc::try_unwrap(shared) {
+                Ok(alone) => return Ok(alone.into_engine().into_stream()),
+                Err(other) => shared = other,
+            }
+            // A keeper holds it for moments.
+            if shared.engine().kept.is_none() {
+                return Err(Self { shared, opened });
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl WebSocket<Stream> {
+    /// Splits into halves that different threads may use: while one waits for a message, the other sends.
+    pub fn split(self) -> (ReadHalf, WriteHalf) {
+        self.shared.engine().flags.shared = true;
+        let shared = Arc::clone(&self.shared);
+        let (read, write) = (shared, self.shared);
+        let opened = self.opened;
+        (
+            ReadHalf { shared: read },
+            WriteHalf {
+                shared: write,
+                opened,
+            },
+        )
+    }
+}
+
+/// The stream of a locked connection.
+struct StreamRef<'a, S>(MutexGuard<'a, Engine<S>>);
+
+impl<S> Deref for StreamRef<'_, S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.0.stream
+    }
+}
+
+impl<S> DerefMut for StreamRef<'_, S> {
+    fn deref_mut(&mut self) -> &mut S {
+        &mut self.0.stream
+    }
+}
+
+/// The methods of both the handle and a half, written once.
+macro_rules! reading {
+    ($name:ident) => {
+        impl<S: ByteStream> $name<S> {
+            /// Waits for the next message; `None` when the peer closed normally (1000, 1001 or no code).
+            ///
+            /// # Errors
+            /// [`Error::Disconnect`] when it closed with another code or vanished, [`Error::Violation`] when it broke the
+            /// protocol or exceeded a limit. After the end, each call returns this again. [`Error::Io`] of the kind
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) when a stream that is not ours has nothing now.
+            pub fn receive(&mut self) -> Result<Option<Message>, Error> {
+                self.receive_until(Until::Forever)
+            }
+
+            /// Waits for the next message, at most for `timeout`. A stream that is not ours is read once, and may block.
+            ///
+            /// # Errors
+            /// As for [`receive`](Self::receive); [`Error::Io`] of the kind [`TimedOut`](io::ErrorKind::TimedOut) when no message was
+            /// complete in time. A part of one is kept.
+            pub fn receive_timeout(&mut self, timeout: Duration) -> Result<Option<Message>, Error> {
+                self.receive_until(Until::At(now() + timeout))
+            }
+
+            /// Returns the next message if it has arrived already. A stream that is not ours is read once, and may block.
+            ///
+            /// # Errors
+            /// As for [`receive`](Self::receive); [`Error::Io`] of the kind [`WouldBlock`](io::ErrorKind::WouldBlock) when there is
+            /// none now.
+            pub fn try_receive(&mut self) -> Result<Option<Message>, Error> {
+                self.receive_until(Until::Now)
+            }
+
+            pub(crate) fn receive_until(&self, until: Until) -> Result<Option<Message>, Error> {
+                loop {
+                    match self.shared.receive(until, false)? {
+                        // The rest of a message whose reader was dropped.
+                        Some(Item { piece: Some(_), .. }) => {}
+                        received => return Ok(received.map(|item| item.message)),
+                    }
+                }
+            }
+
+            /// Receives a text message; a binary one is [`Error::WrongKind`].
+            pub fn receive_text(&mut self) -> Result<Option<String>, Error> {
+                let message = self.receive()?;
+                message
+                    .map(|message| self.shared.parse(message))
+                    .transpose()
+            }
+
+            /// Receives a binary message; a text one is [`Error::WrongKind`].
+            pub fn receive_bytes(&mut self) -> Result<Option<Vec<u8>>, Error> {
+                let message = self.receive()?;
+                message
+                    .map(|message| self.shared.parse(message))
+                    .transpose()
+            }
+
+            /// Receives a message of either kind as JSON; invalid data is [`Error::Json`].
+            #[cfg(feature = "json")]
+            pub fn receive_json<V: serde::de::DeserializeOwned>(
+                &mut self,
+            ) -> Result<Option<V>, Error> {
+                let message = self.receive()?;
+                let json = message.map(|message| self.shared.parse(message));
+                Ok(json.transpose()?.map(|Json(value)| value))
+            }
+
+            /// Converts a message that was received here: `socket.parse::<Json<Request>>(text)?`. A handler that returns its error
+            /// closes with 1003 or 1007, as for [`receive_text`](Self::receive_text) and similar methods; the error of your own
+            /// parser would count as a failure of the application.
+            pub fn parse<M: FromMessage>(&self, message: impl Into<Message>) -> Result<M, Error> {
+                self.shared.parse(message.into())
+            }
+
+            /// Receives the next message in chunks, as they arrive; `None` as for [`receive`](Self::receive).
+            ///
+            /// The limit on a message's length does not apply, because nothing is buffered. If the reader is dropped before the end,
+            /// the rest of its message is skipped.
+            pub fn receive_stream(&mut self) -> Result<Option<MessageReader<'_, S>>, Error> {
+                MessageReader::begin(&self.shared)
+            }
+
+            /// Receives the next message or control frame; `None` as for [`receive`](Self::receive).
+            ///
+            /// Control frames are included with [`Config::control_frames`](sansws_core::config::Config::control_frames) or
+            /// [`AutoPong::Off`](sansws_core::config::AutoPong::Off). Those that arrive during another call are kept in their place
+            /// between messages: the newest 32.
+            pub fn receive_event(&mut self) -> Result<Option<SocketEvent>, Error> {
+                Ok(match self.shared.receive_event(Until::Forever)? {
+                    Some(Ok(message)) => Some(message.into()),
+                    Some(Err(control)) => Some(control.into()),
+                    None => None,
+                })
+            }
+
+            /// Returns the time from the newest keepalive ping to its pong; `None` before the first. See
+            /// [`Connection::round_trip`](sansws_core::connection::Connection::round_trip).
+            pub fn round_trip(&self) -> Option<Duration> {
+                self.shared.engine().connection.round_trip()
+            }
+
+            /// Returns its traffic counters so far.
+            pub fn counters(&self) -> Counters {
+                self.shared.engine().counters()
+            }
+
+            /// Returns how it ended, once it has.
+            pub fn closed(&self) -> Option<Closed> {
+                self.shared.engine().ending.closed().cloned()
+            }
+        }
+
+        /// Iterates over the messages until the end; if the end is not normal, it is the last item.
+        impl<S: ByteStream> Iterator for $name<S> {
+            type Item = Result<Message, Error>;
+
+            fn next(&mut self) -> Option<Self::Item> {
+                if self.shared.engine().flags.over {
+                    return None;
+                }
+                let received = self.receive();
+                let goes_on = match &received {
+                    Ok(message) => message.is_some(),
+                    Err(Error::Io(error)) => error.kind() == io::ErrorKind::WouldBlock,
+                    Err(_) => false,
+                };
+                self.shared.engine().flags.over = !goes_on;
+                received.transpose()
+            }
+        }
+
+        impl<S: ByteStream> fmt::Debug for $name<S> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+macro_rules! writing {
+    ($name:ident) => {
+        impl<S: ByteStream> $name<S> {
+            /// Sends a message: returns once the operating system has it. While the peer does not read, it waits, answers pings, and
+            /// keeps about [`Limits::read_ahead`](sansws_core::config::Limits::read_ahead) bytes of messages for `receive`.
+            ///
+            /// # Errors
+            /// [`SendError::Closing`](sansws_core::error::SendError::Closing) once we have started to close. Once the peer has closed
+            /// or vanished: [`Error::Disconnect`] with its code, including 1000, or [`Error::Violation`]; its earlier messages can
+            /// still be received. Answers to these are accepted until the last of them was received, and are lost.
+            ///
+            /// Over a stream that is not ours, [`Error::Io`] of the kind [`WouldBlock`](io::ErrorKind::WouldBlock) means that the
+            /// message was accepted, and [`flush`](Self::flush) sends its rest, unless
+            /// [`is_queue_full`](Self::is_queue_full): then it was not.
+            pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+                let message = message.into();
+                let send = |connection: &mut Connection| connection.send(message);
+                self.shared.submit(true, true, send)
+            }
+
+            /// Queues a message, which the next call sends: [`flush`](Self::flush), [`send`](Self::send), or receiving. Several
+            /// messages thus leave in one write.
+            ///
+            /// # Errors
+            /// As for [`send`](Self::send).
+            pub fn feed(&mut self, message: impl Into<Message>) -> Result<(), Error> {
+                let message = message.into();
+                let send = |connection: &mut Connection| connection.send(message);
+                self.shared.submit(true, false, send)
+            }
+
+            /// Returns whether so much is unsent that no message is accepted now:
+            /// [`Limits::write_queue`](sansws_core::config::Limits::write_queue).
+            pub fn is_queue_full(&self) -> bool {
+                !self.shared.engine().connection.has_room()
+            }
+
+            /// Sends a text message.
+            pub fn send_text(&mut self, text: impl Into<String>) -> Result<(), Error> {
+                self.send(Message::Text(text.into()))
+            }
+
+            /// Sends a binary message.
+            pub fn send_bytes(&mut self, bytes: impl Into<Vec<u8>>) -> Result<(), Error> {
+                self.send(Message::Binary(bytes.into()))
+            }
+
+            /// Sends a value as JSON, in a text message.
+            #[cfg(feature = "json")]
+            pub fn send_json<V: serde::Serialize + ?Sized>(
+                &mut self,
+                value: &V,
+            ) -> Result<(), Error> {
+                self.send_text(serde_json::to_string(value)?)
+            }
+
+            /// Sends a value as JSON, in a binary message.
+            #[cfg(feature = "json")]
+            pub fn send_json_bytes<V: serde::Serialize + ?Sized>(
+                &mut self,
+                value: &V,
+            ) -> Result<(), Error> {
+                self.send_bytes(serde_json::to_vec(value)?)
+            }
+
+            /// Sends a prepared message, without a copy on a server.
+            pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), Error> {
+                let send = |connection: &mut Connection| connection.send_prepared(prepared);
+                self.shared.submit(true, true, send)
+            }
+
+            /// Starts a message that is sent in chunks. Until it is finished, other messages are
+            /// [`SendError::UnfinishedMessage`](sansws_core::error::SendError::UnfinishedMessage).
+            pub fn send_stream(&mut self, kind: MessageKind) -> MessageWriter<'_, S> {
+                MessageWriter::new(&self.shared, kind)
+            }
+
+            /// Sends a ping of at most 125 bytes. Keepalive needs none: see
+            /// [`Timeouts::ping`](sansws_core::config::Timeouts::ping).
+            pub fn ping(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
+                let bytes = bytes.as_ref();
+                let send = |connection: &mut Connection| connection.ping(bytes);
+                self.shared.submit(false, true, send)
+            }
+
+            /// Sends a pong of at most 125 bytes: the answer to a ping with
+            /// [`AutoPong::Off`](sansws_core::config::AutoPong::Off), with the payload of that ping, or an unsolicited sign of life
+            /// (RFC 6455 section 5.5.3).
+            pub fn pong(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
+                let bytes = bytes.as_ref();
+                let send = |connection: &mut Connection| connection.pong(bytes);
+                self.shared.submit(false, true, send)
+            }
+
+            /// Waits until all sent data is in the hands of the operating system.
+            ///
+            /// # Errors
+            /// [`Error::Disconnect`] when the connection ended before; [`Error::Io`] of the kind
+            /// [`WouldBlock`](io::ErrorKind::WouldBlock) when a stream that is not ours takes no more now.
+            pub fn flush(&mut self) -> Result<(), Error> {
+                self.shared.flush()
+            }
+
+            /// Closes: sends a Close frame, waits for the peer's and for the end of TCP, each at most
+            /// [`Timeouts::close`](sansws_core::config::Timeouts::close). Returns how it ended. Messages that still arrive are dropped.
+            /// A stream that is not ours is not read to its end, because it could block: drop it.
+            ///
+            /// # Errors
+            /// [`InvalidInput::ReservedCode`](sansws_core::error::InvalidInput::ReservedCode) when `code` may not be sent;
+            /// [`Error::Io`] of the kind [`WouldBlock`](io::ErrorKind::WouldBlock) over a stream that is not ours: call it again.
+            pub fn close(&mut self, code: u16, reason: &str) -> Result<Option<Closed>, Error> {
+                let code = CloseCode::try_from(code)?;
+                self.start_close(Some(code), reason);
+                self.shared.finish_close()?;
+                Ok(self.shared.engine().ending.closed().cloned())
+            }
+
+            /// Starts to close and returns at once: receive until the end, or call [`close`](Self::close) to wait for it.
+            pub fn start_close(&mut self, code: Option<CloseCode>, reason: &str) {
+                let mut engine = self.shared.engine();
+                engine.start_close(code, reason);
+                engine.flush();
+            }
+        }
+    };
+}
+
+reading!(WebSocket);
+writing!(WebSocket);
+
+/// The receiving half of a connection.
+pub struct ReadHalf<S: ByteStream = Stream> {
+    shared: Arc<Shared<S>>,
+}
+
+/// The half of a connection that sends and closes.
+pub struct WriteHalf<S: ByteStream = Stream> {
+    shared: Arc<Shared<S>>,
+    opened: Option<Box<Opened>>,
+}
+
+reading!(ReadHalf);
+writing!(WriteHalf);
+
+impl ReadHalf {
+    /// Joins the halves of one connection.
+    ///
+    /// # Errors
+    /// Returns the halves when they belong to different connections.
+    pub fn reunite(self, other: WriteHalf) -> Result<WebSocket, (Self, WriteHalf)> {
+        if Arc::ptr_eq(&self.shared, &other.shared) {
+            Ok(WebSocket {
+                shared: self.shared,
+                opened: other.opened,
+            })
+        } else {
+            Err((self, other))
+        }
+    }
+}
+
+impl<S: ByteStream> fmt::Debug for WriteHalf<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteHalf").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,12 @@
+//! All tests of sansws-std, in one program.
+
+#[path = "../../../core/tests/support/api.rs"]
+mod api_reader;
+#[path = "../../../core/tests/support/map.rs"]
+mod map;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod api;
+mod layers;
+mod socket;
