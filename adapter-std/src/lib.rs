@@ -35,8 +35,8 @@ pub use sansws_core::error::{InvalidInput, SendError, Violation};
 pub use sansws_core::handshake::{AcceptOptions, Failure, OriginPolicy, Refusal, Request};
 pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Headers, RequestHead, Response, Url};
+pub use sansws_core::limits::{LimitAction, Rate, TrafficLimits};
 pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage};
-pub use sansws_core::policy::{LimitAction, Rate, TrafficLimits};
 
 /// Options of a server.
 pub type ServerOptions = sansws_common::ServerOptions<NoHub>;

@@ -11,7 +11,7 @@ use sansws_common::error::{Error, Result};
 use sansws_core::config::Config;
 use sansws_core::connection::Connection;
 use sansws_core::error::InvalidInput;
-use sansws_core::handshake::{Answer, ClientHandshake, ClientOptions, Failure};
+use sansws_core::handshake::{ClientHandshake, ClientOptions, Failure, ServerAnswer};
 use sansws_core::http::Url;
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
@@ -124,8 +124,8 @@ impl<S: ByteStream> Connecting<S> {
             answer => answer?,
         };
         let opened = match answer {
-            Answer::Open(opened) => opened,
-            Answer::Redirect(response) | Answer::Refused(response) => {
+            ServerAnswer::Open(opened) => opened,
+            ServerAnswer::Redirect(response) | ServerAnswer::Refused(response) => {
                 return Err(Error::Refused(Box::new(response)));
             }
         };
@@ -141,7 +141,7 @@ impl<S: ByteStream> Connecting<S> {
         self.wire.as_ref().map(|wire| &wire.stream)
     }
 
-    fn answer(&mut self) -> Result<Answer, Error> {
+    fn answer(&mut self) -> Result<ServerAnswer, Error> {
         let wire = self.wire.as_mut().ok_or(InvalidInput::OutOfTurn)?;
         wire.write(&mut self.request, self.deadline)?;
         loop {

@@ -10,7 +10,7 @@ use sansws_common::ConnectOptions;
 use sansws_common::error::{Error, Result};
 use sansws_core::handshake::Redirects;
 use sansws_core::http::Url;
-use sansws_core::proxy::Step;
+use sansws_core::proxy::TunnelStep;
 use sansws_core::time::Instant;
 
 use super::connecting::Connecting;
@@ -109,14 +109,14 @@ fn tunnel(
     let Some(proxy) = &dial.proxy else {
         return Ok(stream);
     };
-    let mut handshake = proxy.ask(url.host(), url.port(), &dial.config.limits)?;
+    let mut handshake = proxy.handshake(url.host(), url.port(), &dial.config.limits)?;
     let mut wire = Wire::new(stream);
     loop {
         let mut output = Vec::from(handshake.output());
         handshake.written(output.len());
         wire.write(&mut output, until)?;
         let input = wire.read_at_most(handshake.need(), until)?;
-        if handshake.receive(&input)? == Step::Open {
+        if handshake.receive(&input)? == TunnelStep::Open {
             return Ok(wire.stream);
         }
     }

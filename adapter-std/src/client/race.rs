@@ -1,12 +1,12 @@
 //! Connects to a host with several addresses: the first that connects wins.
-//! RFC 8305; `sansws_core::policy::Attempts` decides on order and times.
+//! RFC 8305; `sansws_core::dial::Attempts` decides on order and times.
 //! Knows no TLS.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 
 use sansws_common::error::Error;
-use sansws_core::policy::{Attempt, Attempts};
+use sansws_core::dial::{Attempt, Attempts};
 use sansws_core::time::Instant;
 use socket2::{Domain, SockRef, Socket, Type};
 

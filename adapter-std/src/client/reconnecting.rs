@@ -1,5 +1,5 @@
 //! A client that reconnects: its connection is re-established when it ends.
-//! RFC 6455 section 7.2.3; `sansws_core::policy::Reconnect` decides whether and when.
+//! RFC 6455 section 7.2.3; `sansws_core::dial::Reconnect` decides whether and when.
 //! Knows no socket: it dials, waits, sends and receives.
 
 use std::fmt;
@@ -21,11 +21,11 @@ use sansws_common::socket::read_ahead::{Item, ReadAhead};
 use sansws_common::{ClientState, ConnectOptions, FromMessage, Stop};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::AutoPong;
+use sansws_core::dial::{Next, Reconnect, ReconnectOptions};
 use sansws_core::error::SendError;
 use sansws_core::handshake::ClientHandshake;
 use sansws_core::http::Url;
 use sansws_core::message::{Message, Payload};
-use sansws_core::policy::{Next, Reconnect, ReconnectOptions};
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 

@@ -4,7 +4,7 @@
 
 use sansws_common::socket::read_ahead::Item;
 use sansws_core::close::CloseCode;
-use sansws_core::policy::{Meter, TrafficLimits, Verdict};
+use sansws_core::limits::{Meter, TrafficLimits, Verdict};
 use sansws_core::time::{Duration, Instant};
 
 use super::Engine;
