@@ -32,7 +32,6 @@ use crate::transport::Transport;
 use sansws_common::server::answer::{NOT_ANSWERED, note_failure};
 use sansws_core::close::CloseCode;
 use sansws_core::config::Config;
-use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
 use sansws_core::route::Pattern;
 use sansws_core::time::Instant;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::contain::{contain, contained};
-use crate::error::HandlerError;
 use crate::error::{Error, Result};
 use crate::metrics::RequestKind;
 use crate::metrics::trace;
@@ -19,7 +18,6 @@ use crate::server::options::ServerOptions;
 use crate::server::scope::{Head, Scope};
 use crate::server::service::{Answer, Decision, Service};
 use crate::server::upgrade::{Slot, Upgrade};
-use crate::server::verdict::{Blame, refusal};
 use crate::socket::buffer::Unread;
 use crate::socket::exchange::{WriteAll, answer_and_end, within};
 use crate::transport::Transport;
@@ -30,7 +28,6 @@ use sansws_core::http::field::has_token;
 use sansws_core::http::{RequestHead, Response};
 use sansws_core::internal::Framing;
 use sansws_core::internal::{Body, BodyError};
-use sansws_core::route::Pattern;
 use sansws_core::time::Instant;
 
 /// Maximum number of plain requests on one connection, so that its resources are freed eventually.
