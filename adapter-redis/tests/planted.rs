@@ -1,17 +1,10 @@
 //! Faults that are planted into a copy of this crate, one at a time: the simulation must find each within the seeds of a test run.
 //! The shipped code knows nothing of this: a fault is a piece of text in place of another, which must stand there exactly once.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "../../core/tests/support/planting.rs"]
+mod planting;
 
-struct Fault {
-    name: &'static str,
-    /// Below `src/machine`, or beside the test: the Redis in memory.
-    file: &'static str,
-    right: &'static str,
-    wrong: &'static str,
-}
+use planting::{Fault, Plan, find_all};
 
 const FAULTS: &[Fault] = &[
     Fault {
@@ -136,113 +129,20 @@ const FAULTS: &[Fault] = &[
     },
 ];
 
-/// A copy of the crate and of core with nothing but the simulation, in a workspace of its own.
-struct Copy(PathBuf);
-
-impl Copy {
-    fn new() -> Self {
-        let copy = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join("planted-redis"));
-        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = own.parent().unwrap();
-        for (name, tests) in [
-            ("core", &["simulation"][..]),
-            ("async", &[]),
-            ("adapter-redis", &["simulation", "memory"]),
-        ] {
-            let (from, to) = (root.join(name), copy.0.join(name));
-            let _ = fs::remove_dir_all(&to);
-            copy_all(&from.join("src"), &to.join("src"));
-            for test in tests {
-                let test = Path::new("tests").join(test);
-                copy_all(&from.join(&test), &to.join(&test));
-            }
-        }
-        let manifest = fs::read_to_string(root.join("core/Cargo.toml")).unwrap();
-        let (before, rest) = manifest.split_once("[[bench]]").unwrap();
-        let (_, lints) = rest.split_once("[lints]").unwrap();
-        let manifest = format!("{before}[lints]{lints}");
-        fs::write(copy.0.join("core/Cargo.toml"), manifest).unwrap();
-        let manifest = fs::read_to_string(root.join("async/Cargo.toml")).unwrap();
-        let (before, rest) = manifest.split_once("[[test]]").unwrap();
-        let (_, lints) = rest.split_once("[lints]").unwrap();
-        fs::write(
-            copy.0.join("async/Cargo.toml"),
-            format!("{before}[lints]{lints}"),
-        )
-        .unwrap();
-        let manifest = fs::read_to_string(own.join("Cargo.toml")).unwrap();
-        let (before, rest) = manifest.split_once("[dev-dependencies]").unwrap();
-        let (_, lints) = rest.split_once("[lints]").unwrap();
-        let (before, _) = before.split_once("[[test]]").unwrap_or((before, ""));
-        let core = "sansws-core = { workspace = true, features = [\"deflate\"] }";
-        let manifest = format!("{before}[dev-dependencies]\n{core}\n\n[lints]{lints}");
-        fs::write(copy.0.join("adapter-redis/Cargo.toml"), manifest).unwrap();
-        let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
-        let (before, rest) = manifest.split_once("members = [").unwrap();
-        let (_, rest) = rest.split_once("[workspace.package]").unwrap();
-        let (rest, _) = rest.split_once("[profile.").unwrap();
-        // All of it is slow without any optimization, and slow to build with much.
-        let manifest = format!(
-            "{before}members = [\"core\", \"async\", \"adapter-redis\"]\n[workspace.package]{rest}[profile.dev]\nopt-level = 1\ndebug = 0\n"
-        );
-        fs::write(copy.0.join("Cargo.toml"), manifest).unwrap();
-        fs::copy(root.join("Cargo.lock"), copy.0.join("Cargo.lock")).unwrap();
-        copy
-    }
-
-    /// Builds and runs the simulation; says whether it went well, and all that it printed.
-    fn simulate(&self, seeds: u32) -> (bool, String) {
-        let output = Command::new(env!("CARGO"))
-            .args(["test", "--offline", "-q", "-p", "sansws-redis"])
-            .args(["--test", "simulation", "all_seeds"])
-            .current_dir(&self.0)
-            .env("CARGO_TARGET_DIR", self.0.join("target"))
-            .env("RUST_BACKTRACE", "0")
-            .env("SIMULATE_TRIES", "20")
-            .env_remove("RUSTFLAGS")
-            .env_remove("SIMULATE_SEED")
-            .env("SIMULATE_SEEDS", seeds.to_string())
-            .env_remove("SIMULATE_FROM")
-            .output()
-            .unwrap();
-        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text += &String::from_utf8_lossy(&output.stderr);
-        (output.status.success(), text)
-    }
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_all(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 #[test]
 fn the_simulation_finds_each_fault_that_is_planted() {
-    let copy = Copy::new();
-    let (passed, text) = copy.simulate(300);
-    assert!(passed, "the copy without a fault fails:\n{text}");
-    let only = std::env::var("PLANT").unwrap_or_default();
-    for fault in FAULTS.iter().filter(|fault| fault.name.contains(&only)) {
-        let file = copy.0.join("adapter-redis/src/machine").join(fault.file);
-        let right = fs::read_to_string(&file).unwrap();
-        let times = right.matches(fault.right).count();
-        assert_eq!(times, 1, "{}: {}", fault.name, fault.right);
-        fs::write(&file, right.replace(fault.right, fault.wrong)).unwrap();
-        let (passed, text) = copy.simulate(900);
-        fs::write(&file, right).unwrap();
-        assert!(!passed, "nobody finds that {}", fault.name);
-        let found = text.split("SIMULATE_SEED=").nth(1);
-        let Some(found) = found.and_then(|found| found.lines().next()) else {
-            panic!("{}: there is no report:\n{text}", fault.name);
-        };
-        println!("{}: seed {found:.150}", fault.name);
-    }
+    let plan = Plan {
+        crates: &[
+            ("core", &["simulation"]),
+            ("common", &[]),
+            ("async", &[]),
+            ("adapter-redis", &["simulation", "memory"]),
+        ],
+        dev_dependencies: r#"sansws-core = { workspace = true, features = ["deflate"] }"#,
+        package: &["-p", "sansws-redis"],
+        below: "adapter-redis/src/machine",
+        seeds: (Some(300), Some(900)),
+        faults: FAULTS,
+    };
+    find_all(&plan, "redis");
 }

@@ -1,17 +1,10 @@
 //! Faults that are planted into a copy of this crate, one at a time: the simulation must find each within the seeds of a test run.
 //! The shipped code knows nothing of this: a fault is a piece of text in place of another, which must stand there exactly once.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "support/planting.rs"]
+mod planting;
 
-struct Fault {
-    name: &'static str,
-    /// Below `src`.
-    file: &'static str,
-    right: &'static str,
-    wrong: &'static str,
-}
+use planting::{Fault, Plan, find_all};
 
 const FAULTS: &[Fault] = &[
     Fault {
@@ -178,90 +171,21 @@ const FAULTS: &[Fault] = &[
     },
 ];
 
-/// A copy of the crate with nothing but the simulation, in a workspace of its own.
-struct Copy(PathBuf);
-
-impl Copy {
-    fn new() -> Self {
-        let copy = Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join("planted"));
-        let core = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let root = core.parent().unwrap();
-        let to = copy.0.join("core");
-        let _ = fs::remove_dir_all(&to);
-        copy_all(&core.join("src"), &to.join("src"));
-        copy_all(&core.join("tests/simulation"), &to.join("tests/simulation"));
-        let manifest = fs::read_to_string(core.join("Cargo.toml")).unwrap();
-        let (before, rest) = manifest.split_once("[[bench]]").unwrap();
-        let (_, lints) = rest.split_once("[lints]").unwrap();
-        let manifest = format!("{before}[lints]{lints}");
-        fs::write(to.join("Cargo.toml"), manifest).unwrap();
-        let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
-        let (before, rest) = manifest.split_once("members = [").unwrap();
-        let (_, rest) = rest.split_once("[workspace.package]").unwrap();
-        let (rest, _) = rest.split_once("[profile.").unwrap();
-        // All of it is slow without any optimization, and slow to build with much.
-        let manifest = format!(
-            "{before}members = [\"core\"]\n[workspace.package]{rest}[profile.dev]\nopt-level = 1\ndebug = 0\n"
-        );
-        fs::write(copy.0.join("Cargo.toml"), manifest).unwrap();
-        fs::copy(root.join("Cargo.lock"), copy.0.join("Cargo.lock")).unwrap();
-        copy
-    }
-
-    /// Builds and runs the simulation; says whether it went well, and all that it printed.
-    fn simulate(&self) -> (bool, String) {
-        let output = Command::new(env!("CARGO"))
-            .args(["test", "--offline", "-q", "-p", "sansws-core"])
-            .args(["--no-default-features", "--features", "std,deflate"])
-            .args(["--test", "simulation", "all_seeds"])
-            .current_dir(&self.0)
-            .env("CARGO_TARGET_DIR", self.0.join("target"))
-            .env("RUST_BACKTRACE", "0")
-            .env("SIMULATE_TRIES", "20")
-            .env_remove("RUSTFLAGS")
-            .env_remove("SIMULATE_SEED")
-            .env_remove("SIMULATE_SEEDS")
-            .env_remove("SIMULATE_FROM")
-            .output()
-            .unwrap();
-        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text += &String::from_utf8_lossy(&output.stderr);
-        (output.status.success(), text)
-    }
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_all(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 #[test]
 fn the_simulation_finds_each_fault_that_is_planted() {
-    let copy = Copy::new();
-    let (passed, text) = copy.simulate();
-    assert!(passed, "the copy without a fault fails:\n{text}");
-    let only = std::env::var("PLANT").unwrap_or_default();
-    for fault in FAULTS.iter().filter(|fault| fault.name.contains(&only)) {
-        let file = copy.0.join("core/src").join(fault.file);
-        let right = fs::read_to_string(&file).unwrap();
-        let times = right.matches(fault.right).count();
-        assert_eq!(times, 1, "{}: {}", fault.name, fault.right);
-        fs::write(&file, right.replace(fault.right, fault.wrong)).unwrap();
-        let (passed, text) = copy.simulate();
-        fs::write(&file, right).unwrap();
-        assert!(!passed, "nobody finds that {}", fault.name);
-        let found = text.split("SIMULATE_SEED=").nth(1);
-        let Some(found) = found.and_then(|found| found.lines().next()) else {
-            panic!("{}: there is no report:\n{text}", fault.name);
-        };
-        println!("{}: seed {found}", fault.name);
-    }
+    let plan = Plan {
+        crates: &[("core", &["simulation"])],
+        dev_dependencies: "",
+        package: &[
+            "-p",
+            "sansws-core",
+            "--no-default-features",
+            "--features",
+            "std,deflate",
+        ],
+        below: "core/src",
+        seeds: (None, None),
+        faults: FAULTS,
+    };
+    find_all(&plan, "core");
 }
