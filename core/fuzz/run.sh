@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds all fuzz targets and runs each for some seconds: core/fuzz/run.sh SECONDS [TARGET...]
+# Builds all fuzz targets and runs each for some seconds, one on each processor: core/fuzz/run.sh SECONDS [TARGET...]
 # Needs a C++ compiler; installs cargo-fuzz by itself. No sanitizer, since there is no unsafe code: stable Rust will do.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -9,7 +9,10 @@ cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 cargo fuzz build --sanitizer none
 [ $# -gt 0 ] || mapfile -t targets < <(cargo fuzz list)
 [ $# = 0 ] || targets=("$@")
-for target in "${targets[@]}"; do
+
+# Runs one target; its last line goes to the terminal, all of its output if it fails.
+run() {
+    local target=$1 log
     log=$(mktemp)
     if cargo fuzz run --sanitizer none "$target" -- -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=10 -max_len=4096 \
         >"$log" 2>&1; then
@@ -17,7 +20,12 @@ for target in "${targets[@]}"; do
     else
         tail -40 "$log"
         echo "fuzz target $target failed" >&2
-        exit 1
+        return 1
     fi
     rm -f "$log"
-done
+}
+export -f run
+export seconds
+
+# One target for each processor at a time.
+printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I '{}' bash -c 'run {}'
