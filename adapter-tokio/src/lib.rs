@@ -100,6 +100,11 @@ struct Readme;
 #[doc = include_str!("../../docs/hub.md")]
 struct HubGuide;
 
+/// The code of the page on compression compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/compression.md")]
+struct Compression;
+
 /// The code of the guide to monitoring compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/monitoring.md")]

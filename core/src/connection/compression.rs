@@ -1,4 +1,4 @@
-//! permessage-deflate on one connection: its two windows.
+//! permessage-deflate on one connection: what each side's next message may refer to.
 //! RFC 7692 sections 7.2.1 and 7.2.2.
 //! Everything that depends on the feature `deflate` is here; without it nothing is compressed, and nothing compressed is accepted.
 
@@ -9,11 +9,12 @@ use crate::error::Violation;
 use crate::extension::deflate::Agreed;
 #[cfg(feature = "deflate")]
 use {
-    crate::extension::deflate::{Deflater, Inflater},
+    crate::config::Deflate,
+    crate::extension::deflate::{Context, Deflater, Inflater},
     alloc::boxed::Box,
 };
 
-/// The windows of a connection, each allocated by the first message that needs it; without the feature, nothing.
+/// The two codecs of a connection, each created by the first message that needs it; without the feature, nothing.
 #[derive(Debug, Default)]
 pub(super) struct Compression {
     #[cfg(feature = "deflate")]
@@ -56,14 +57,21 @@ impl Compression {
         out: &mut Vec<u8>,
     ) {
         let Some(agreed) = agreed else { return };
-        let level = config.deflate.as_ref().map_or(3, |deflate| deflate.level);
-        let deflater = self
-            .deflater
-            .get_or_insert_with(|| Box::new(Deflater::new(level, agreed.own_window_bits)));
+        let deflater = self.deflater.get_or_insert_with(|| {
+            let default = Deflate::default();
+            let options = config.deflate.as_ref().unwrap_or(&default);
+            let context = match options.own_history {
+                _ if !agreed.own_takeover => Context::None,
+                Some(bytes) => Context::Bytes(bytes),
+                None => Context::Stream,
+            };
+            Box::new(Deflater::new(
+                options.level,
+                agreed.own_window_bits,
+                context,
+            ))
+        });
         deflater.part(bytes, last, out);
-        if last && !agreed.own_takeover {
-            deflater.reset();
-        }
     }
 
     #[cfg(not(feature = "deflate"))]

@@ -112,7 +112,7 @@ impl PreparedMessage {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflated(mut self, level: u8, window_bits: u8) -> Self {
-        use crate::extension::deflate::Deflater;
+        use crate::extension::deflate::{Context, Deflater};
         let window_bits = window_bits.clamp(9, 15);
         let variants = &self.0.variants;
         let Err(at) = variants.binary_search_by_key(&window_bits, |variant| variant.window_bits)
@@ -120,7 +120,7 @@ impl PreparedMessage {
             return self;
         };
         let mut small = Vec::new();
-        Deflater::new(level, window_bits).message(self.payload(), &mut small);
+        Deflater::new(level, window_bits, Context::None).message(self.payload(), &mut small);
         let smaller = small.len() < self.len();
         let variant = Variant {
             window_bits,

@@ -26,7 +26,7 @@ const APART_FURTHER: &[(&str, &[&str])] = &[("hub", &["frame", "message", "limit
 const PEERS: &[(&str, &str)] = &[("error", "close"), ("random", "time")];
 
 /// Files that may keep something in a thread.
-const POOLS: &[&str] = &["extension::deflate::codec"];
+const POOLS: &[&str] = &["extension::deflate::pool"];
 
 fn rank(module: &str) -> Option<(usize, usize)> {
     LAYERS.iter().enumerate().find_map(|(layer, modules)| {

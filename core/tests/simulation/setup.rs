@@ -182,6 +182,11 @@ pub fn client_config(shape: u16) -> Config {
     Config {
         deflate: (shape & 3 != 0).then(|| Deflate {
             own_takeover: shape & 4 != 0,
+            own_history: match shape & 3 {
+                1 => Some(600),
+                2 => Some(4096),
+                _ => None,
+            },
             peer_takeover: shape & 8 != 0,
             own_window_bits: bits(4),
             peer_window_bits: bits(7),
