@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 
 use sansws_core::close::CloseCode;
 use sansws_core::config::{Config, Deflate};
-use sansws_core::connection::endpoint::Event;
+use sansws_core::connection::endpoint::EndpointEvent;
 use sansws_core::connection::{TransportAction, Endpoint};
 use sansws_core::handshake::{AcceptOptions, ClientOptions};
 use sansws_core::message::Assembly;
@@ -39,14 +39,14 @@ fn run() -> Result<(), u8> {
 
     let mut bytes = output(&mut client);
     let step = server.receive(now, &mut bytes, &mut at_server);
-    let Some(Event::Request(request)) = step.map_err(|_| 3)?.event else {
+    let Some(EndpointEvent::Request(request)) = step.map_err(|_| 3)?.event else {
         return Err(3);
     };
     let accepted = server.accept(now, &request, AcceptOptions::default());
     accepted.map_err(|_| 4)?;
     let mut bytes = output(&mut server);
     let step = client.receive(now, &mut bytes, &mut at_client);
-    let Some(Event::Open(opened)) = step.map_err(|_| 5)?.event else {
+    let Some(EndpointEvent::Open(opened)) = step.map_err(|_| 5)?.event else {
         return Err(5);
     };
     if opened.agreement.deflate.is_some() != cfg!(feature = "deflate") {
@@ -61,13 +61,13 @@ fn run() -> Result<(), u8> {
         return Err(8);
     }
     let step = server.receive(now, &mut bytes, &mut at_server);
-    let Some(Event::Text(text)) = step.map_err(|_| 9)?.event else {
+    let Some(EndpointEvent::Text(text)) = step.map_err(|_| 9)?.event else {
         return Err(9);
     };
     server.send(text).map_err(|_| 10)?;
     let mut bytes = output(&mut server);
     let step = client.receive(now, &mut bytes, &mut at_client);
-    if step.map_err(|_| 11)?.event != Some(Event::Text(&message)) {
+    if step.map_err(|_| 11)?.event != Some(EndpointEvent::Text(&message)) {
         return Err(11);
     }
 
@@ -75,12 +75,12 @@ fn run() -> Result<(), u8> {
     closing.map_err(|_| 12)?;
     let mut bytes = output(&mut client);
     let step = server.receive(now, &mut bytes, &mut at_server);
-    if !matches!(step.map_err(|_| 13)?.event, Some(Event::Close(close)) if close.reason == "bye") {
+    if !matches!(step.map_err(|_| 13)?.event, Some(EndpointEvent::Close(close)) if close.reason == "bye") {
         return Err(13);
     }
     let mut bytes = output(&mut server);
     let step = client.receive(now, &mut bytes, &mut at_client);
-    if !matches!(step.map_err(|_| 14)?.event, Some(Event::Close(_))) {
+    if !matches!(step.map_err(|_| 14)?.event, Some(EndpointEvent::Close(_))) {
         return Err(14);
     }
     client.end_of_input();

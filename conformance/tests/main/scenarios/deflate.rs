@@ -146,7 +146,7 @@ fn off<R: Runtime>(side: Side) {
 
 /// Sends the same noise ten times; whether the octets were few, from the client and from the server.
 async fn is_small<R: Runtime>(server: &Server, deflate: Deflate) -> Result<(bool, bool)> {
-    const LENGTH: usize = 20_000;
+    const LENGTH: usize = 3_000;
     const TIMES: usize = 10;
     let relay = Relay::start(server.port);
     let url = format!("ws://127.0.0.1:{}/", relay.port());
