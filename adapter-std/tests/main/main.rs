@@ -8,5 +8,6 @@ mod map;
 mod support;
 
 mod api;
+mod deadlines;
 mod layers;
 mod socket;
