@@ -8,6 +8,10 @@ mod map;
 mod support;
 
 mod api;
+mod client;
 mod deadlines;
 mod layers;
+mod nonblocking;
+mod secure;
+mod server;
 mod socket;
