@@ -6,7 +6,9 @@ use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sansws_common::error::{ConnectionTag, Error, NOT_JSON};
+#[cfg(feature = "json")]
+use sansws_common::error::NOT_JSON;
+use sansws_common::error::{ConnectionTag, Error};
 use sansws_common::server::verdict::OwnConnection;
 use sansws_common::socket::from_message::FromMessage;
 use sansws_common::socket::read_ahead::{Control, Item};

@@ -219,7 +219,6 @@ fn quick() -> ReconnectOptions {
         backoff: Backoff {
             base: Duration::from_millis(1),
             max: Duration::from_millis(5),
-            ..Backoff::default()
         },
         ..ReconnectOptions::default()
     }
