@@ -87,6 +87,7 @@ fn a_reader_that_waits_for_a_silent_peer_does_not_hold_up_the_writer() {
         write.send_text(format!("{count}")).unwrap();
     }
     assert_eq!(reader.join().unwrap(), (Some("all".into()), None));
+    drop(write);
     running.close();
 }
 
