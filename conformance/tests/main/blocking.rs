@@ -1,23 +1,26 @@
 //! The blocking adapter over real sockets: its client against Python `websockets`, Node `ws` and our async servers, its server against the
 //! foreign clients.
 
+use core::time::Duration;
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 
 use sansws_async::tls;
 use sansws_core::config::{Config, Deflate};
+use sansws_core::dial::{Backoff, ReconnectOptions};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{AcceptOptions, OriginPolicy};
 use sansws_core::message::{Message, PreparedMessage};
 use sansws_std::{
-    ConnectOptions, ConnectionPolicy, Error, Listener, Result, Server, ServerHandle, ServerOptions,
-    Upgrade, WebSocket, connect,
+    Client, ConnectOptions, ConnectionPolicy, Error, Listener, Result, Server, ServerHandle,
+    ServerOptions, Upgrade, WebSocket, connect,
 };
 use serde_json::{Map, Value};
 
 use crate::support::certs::Certs;
 use crate::support::data::{SIZES, noise, text};
 use crate::support::foreign::{Language, content, run_client};
+use crate::support::proxies::{Kind, Proxy, free_port};
 use crate::support::side;
 use crate::support::side::{Compression, Options, Side};
 
@@ -190,7 +193,22 @@ struct Blocking {
 
 impl Blocking {
     fn start(deflate: Option<Deflate>, certs: Option<&Certs>, names: &[&str]) -> Self {
-        let mut listener = Listener::bind("127.0.0.1:0").unwrap();
+        let listener = Listener::bind("127.0.0.1:0").unwrap();
+        Self::over(listener, deflate, certs, names)
+    }
+
+    /// Echoes on that port.
+    fn start_on(port: u16) -> Self {
+        let listener = Listener::bind(("127.0.0.1", port)).unwrap();
+        Self::over(listener, None, None, &[])
+    }
+
+    fn over(
+        mut listener: Listener,
+        deflate: Option<Deflate>,
+        certs: Option<&Certs>,
+        names: &[&str],
+    ) -> Self {
         if let Some(certs) = certs {
             listener = listener.tls(tls::server(certs.identity("server"), None).unwrap());
         }
@@ -326,6 +344,69 @@ fn node_clients() {
 }
 
 #[test]
+fn through_real_proxies_plain_secure_and_with_a_password() {
+    let certs = Certs::new();
+    let plain = Blocking::start(None, None, &[]);
+    let secure = Blocking::start(None, Some(&certs), &[]);
+    let known = || tls::client(certs.roots(), None).unwrap();
+    for kind in [Kind::Http, Kind::Socks5] {
+        let proxy = Proxy::start(kind, Some(("me", "s3cret-42")));
+        let login = Some(("me", "s3cret%2D42"));
+        let mut socket = connect(&plain.url("/"), proxy.dial(login)).unwrap();
+        for size in SIZES {
+            round_trip(&mut socket, noise(size)).unwrap();
+        }
+        finish(socket).unwrap();
+        let url = format!("wss://localhost:{}/", secure.port);
+        let mut socket = connect(&url, proxy.dial(login).tls(known())).unwrap();
+        round_trip(&mut socket, text(1 << 20)).unwrap();
+        finish(socket).unwrap();
+        let wrong = connect(&plain.url("/"), proxy.dial(Some(("me", "guess"))));
+        assert!(matches!(wrong, Err(Error::Proxy(_))), "{wrong:?}");
+        let nowhere = connect(
+            &format!("ws://127.0.0.1:{}/", free_port()),
+            proxy.dial(login),
+        );
+        assert!(matches!(nowhere, Err(Error::Proxy(_))), "{nowhere:?}");
+    }
+}
+
+#[test]
+fn a_client_survives_restarts_of_its_server_and_of_its_proxy() {
+    let (port, proxy_port) = (free_port(), free_port());
+    let proxy = Proxy::start_on(Kind::Socks5, None, proxy_port).unwrap();
+    let options = ReconnectOptions {
+        backoff: Backoff {
+            base: Duration::from_millis(5),
+            max: Duration::from_millis(50),
+        },
+        ..ReconnectOptions::default()
+    };
+    let url = format!("ws://127.0.0.1:{port}/");
+    let mut client = Client::new(&url, proxy.dial(None))
+        .unwrap()
+        .reconnect(options);
+    let mut proxy = Some(proxy);
+    for round in 0..3 {
+        // It is queued, because the server, and later the proxy, is gone.
+        let text = format!("round {round}");
+        client.send_text(text.as_str()).unwrap();
+        proxy = proxy.or_else(|| Proxy::start_on(Kind::Socks5, None, proxy_port));
+        let server = Blocking::start_on(port);
+        assert_eq!(client.receive_text().unwrap(), Some(text));
+        // The server drops its connections; the client learns of it in its next call.
+        server.handle.drop_all();
+        drop(server);
+        drop(proxy.take());
+        while client.socket().is_some() {
+            let nothing = client.receive_timeout(Duration::from_millis(1));
+            assert!(nothing.is_err(), "{nothing:?}");
+        }
+    }
+    client.close(1000, "").unwrap();
+}
+
+#[test]
 fn many_clients_at_once_lose_nothing_while_the_server_drains() {
     let server = Blocking::start(None, None, &[]);
     let (tell, told) = channel();
@@ -353,7 +434,7 @@ fn many_clients_at_once_lose_nothing_while_the_server_drains() {
     for _ in 0..64 {
         told.recv().unwrap();
     }
-    server.handle.drain(core::time::Duration::from_millis(500));
+    server.handle.drain(Duration::from_millis(500));
     for client in clients {
         assert_eq!(client.join().unwrap(), Some(1012));
     }
