@@ -80,7 +80,10 @@ impl<S: ByteStream> Shared<S> {
         mut step: impl FnMut(&mut Engine<S>) -> Step<R>,
     ) -> Result<R, Error> {
         let mut engine = self.engine();
-        engine.may_have_input();
+        // A call that may wait learns of input by waiting: a read that finds none would cost more.
+        if matches!(until, Until::Now) || self.socket.is_none() {
+            engine.may_have_input();
+        }
         loop {
             let interest = match step(&mut engine) {
                 Step::Done(result) => return Ok(result),
