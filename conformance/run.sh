@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# sansws under its own suite: core in memory, both adapters over sockets, in both roles, tungstenite for comparison; then how long
+# sansws under its own suite: core in memory, all adapters over sockets, in both roles, tungstenite for comparison; then how long
 # the suite takes against the echo example: conformance/run.sh [--quick]
 # Reports go to target/conformance. Fails when a case of sansws is neither OK nor INFORMATIONAL.
 set -euo pipefail

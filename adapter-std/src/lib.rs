@@ -1,4 +1,75 @@
-//! Blocking WebSocket clients and servers.
+//! Blocking WebSocket: clients and servers over `std::net`, and over any `Read + Write`. No async, and no async crate in the tree.
+//!
+//! The state machines are those of [`sansws_core`]; names and options are those of `sansws-tokio` and `sansws-smol`, without `async`.
+//!
+//! A client:
+//!
+//! ```no_run
+//! use sansws_std::{ConnectOptions, Result, connect};
+//!
+//! fn main() -> Result {
+//!     let mut socket = connect("ws://127.0.0.1:8080/chat", ConnectOptions::default())?;
+//!     socket.send_text("Hello")?;
+//!     println!("{:?}", socket.receive_text()?);
+//!     socket.close(1000, "bye")?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A server, with a thread for each connection:
+//!
+//! ```no_run
+//! use sansws_std::{Result, Router, Server, Upgrade};
+//!
+//! fn room(upgrade: Upgrade) -> Result {
+//!     let room: String = upgrade.param("room")?;
+//!     let mut socket = upgrade.accept()?; // before this line nothing can be sent
+//!     while let Some(text) = socket.receive_text()? {
+//!         socket.send_text(format!("{room}: {text}"))?;
+//!     }
+//!     Ok(()) // closes with 1000; `?` takes any error: one of the application is logged and closes with 1011
+//! }
+//!
+//! fn main() -> Result {
+//!     let router = Router::new().route("/rooms/{room}", room);
+//!     Server::bind("127.0.0.1:8080")?.serve(router)?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Two threads, one connection:
+//!
+//! ```no_run
+//! # use sansws_std::{ConnectOptions, Result, connect};
+//! # fn run() -> Result {
+//! let (mut read, mut write) = connect("wss://example.org/", ConnectOptions::default())?.split();
+//! std::thread::spawn(move || {
+//!     for message in &mut read {
+//!         println!("{message:?}");
+//!     }
+//! });
+//! write.send_text("a reader that waits does not hold this up")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What happens when
+//!
+//! | | over a [`Stream`] of this crate | over another `Read + Write` |
+//! | --- | --- | --- |
+//! | while a call waits | pings are sent and answered, deadlines are kept | the stream blocks, or the call fails with `WouldBlock` and can be repeated |
+//! | while `send` waits | input is read ahead, up to [`Limits::read_ahead`] | nothing |
+//! | between calls | nothing, unless [`WebSocket::keep_alive`] started a thread | nothing |
+//! | `receive_timeout`, `split`, `keep_alive` | yes | `receive_timeout` reads once; the others do not exist |
+//!
+//! A shutdown of the server reaches a handler in its next call, or in the one that waits. What another thread changes, such as a close
+//! by the other half, a call that waits notices within a second if no byte of the peer tells.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`app`] | routers of handlers and pages |
+//! | [`metrics`] | counters, their Prometheus text, health |
+//! | `tls` | TLS settings from PEM (feature `tls`) |
 
 pub mod app;
 mod bell;

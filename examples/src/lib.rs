@@ -48,7 +48,7 @@ macro_rules! run {
     };
 }
 
-/// Logs to stderr: warnings and errors, or the events that `RUST_LOG` selects, such as `sansws_async=debug`, which logs the client, the route
+/// Logs to stderr: warnings and errors, or the events that `RUST_LOG` selects, such as `sansws=debug`, which logs the client, the route
 /// and the end of each connection.
 pub fn log() {
     let level = tracing_subscriber::EnvFilter::builder()

@@ -57,6 +57,8 @@ pub struct Server {
     options: ServerOptions,
     handle: Option<ServerHandle>,
     stack: Option<usize>,
+    #[cfg(feature = "signal")]
+    drain: Option<Duration>,
 }
 
 impl Server {
@@ -75,6 +77,8 @@ impl Server {
             options: ServerOptions::default().max_connections(CONNECTIONS),
             handle: None,
             stack: None,
+            #[cfg(feature = "signal")]
+            drain: None,
         }
     }
 
@@ -103,6 +107,15 @@ impl Server {
         self
     }
 
+    /// On SIGTERM and on SIGINT (^C), [drains](ServerHandle::drain) the server over `window`. A second signal
+    /// [drops](ServerHandle::drop_all) the remaining connections. A process has one handler of these signals: serving fails when another
+    /// one is set.
+    #[cfg(feature = "signal")]
+    pub const fn drain_on_signal(mut self, window: Duration) -> Self {
+        self.drain = Some(window);
+        self
+    }
+
     /// Returns the address that it listens on, the first of several.
     ///
     /// # Errors
@@ -128,10 +141,14 @@ impl Server {
     /// Serves until the handle is closed. The calling thread accepts.
     ///
     /// # Errors
-    /// When routes conflict.
+    /// When routes conflict, or something else handles signals that it is to obey.
     pub fn serve(mut self, service: impl IntoService) -> Result<(), Error> {
         let app = service.into_service(&self.options)?;
         let handle = self.handle();
+        #[cfg(feature = "signal")]
+        if let Some(window) = self.drain {
+            super::signal::obey(&handle, window)?;
+        }
         let bell = Arc::new(Bell::new());
         let ringer = Waker::from(Arc::new(Ringer {
             handle: handle.clone(),

@@ -6,7 +6,9 @@ use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sansws_common::error::{ConnectionTag, Error, NOT_JSON};
+#[cfg(feature = "json")]
+use sansws_common::error::NOT_JSON;
+use sansws_common::error::{ConnectionTag, Error};
 use sansws_common::server::verdict::OwnConnection;
 use sansws_common::socket::from_message::FromMessage;
 use sansws_common::socket::read_ahead::{Control, Item};
@@ -78,7 +80,10 @@ impl<S: ByteStream> Shared<S> {
         mut step: impl FnMut(&mut Engine<S>) -> Step<R>,
     ) -> Result<R, Error> {
         let mut engine = self.engine();
-        engine.may_have_input();
+        // A call that may wait learns of input by waiting: a read that finds none would cost more.
+        if matches!(until, Until::Now) || self.socket.is_none() {
+            engine.may_have_input();
+        }
         loop {
             let interest = match step(&mut engine) {
                 Step::Done(result) => return Ok(result),

@@ -91,6 +91,7 @@ impl<S: ByteStream> WebSocket<S> {
     }
 
     /// Returns the stream, and the bytes that were read from it but not processed. Unsent output is lost: [`flush`](Self::flush) before.
+    /// So are messages that were read ahead while sending: take them by [`try_receive`](Self::try_receive).
     ///
     /// # Errors
     /// Returns the connection when a server drives it.

@@ -36,9 +36,9 @@ impl Socket {
 
     pub(super) fn write(&self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Self::Tcp(socket) => (&mut &*socket).write_vectored(from),
+            Self::Tcp(socket) => write(socket, from),
             #[cfg(unix)]
-            Self::Unix(socket) => (&mut &*socket).write_vectored(from),
+            Self::Unix(socket) => write(socket, from),
         }
     }
 
@@ -90,6 +90,14 @@ impl Socket {
             Self::Tcp(socket) => sansws_common::progress::send_progress(socket),
             _ => None,
         }
+    }
+}
+
+/// Writes slices, a single one by the cheaper call.
+fn write(mut socket: impl Write, from: &[IoSlice<'_>]) -> io::Result<usize> {
+    match from {
+        [one] => socket.write(one),
+        many => socket.write_vectored(many),
     }
 }
 

@@ -8,5 +8,11 @@ mod map;
 mod support;
 
 mod api;
+mod client;
+mod deadlines;
 mod layers;
+mod names;
+mod nonblocking;
+mod secure;
+mod server;
 mod socket;

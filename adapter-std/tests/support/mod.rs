@@ -1,10 +1,17 @@
 //! Servers of a test, and what ends them.
 
-use std::net::SocketAddr;
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use sansws_std::app::IntoService;
-use sansws_std::{Error, Result, Server, ServerHandle, ServerOptions, Upgrade};
+use sansws_std::tls::{self, rustls};
+use sansws_std::{
+    ConnectOptions, Error, Result, Server, ServerHandle, ServerOptions, Upgrade, accept,
+    connect_over,
+};
 
 /// A server on a thread, which ends with it.
 pub struct Running {
@@ -72,4 +79,84 @@ pub fn echo(upgrade: Upgrade) -> Result {
         socket.send(message)?;
     }
     Ok(())
+}
+
+/// A raw server's end of a connection: the handshake is done, frames are the test's.
+pub fn raw_server(listener: &TcpListener) -> TcpStream {
+    let (stream, _) = listener.accept().unwrap();
+    let socket = accept(stream, Arc::default()).unwrap().accept().unwrap();
+    patient(socket.into_inner().unwrap().0)
+}
+
+/// A raw client's end of a connection.
+pub fn raw_client(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    let url = format!("ws://{address}/").parse().unwrap();
+    let socket = connect_over(stream, &url, ConnectOptions::default()).unwrap();
+    patient(socket.into_inner().unwrap().0)
+}
+
+/// A test whose peer says nothing fails rather than waits.
+fn patient(stream: TcpStream) -> TcpStream {
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    stream
+}
+
+/// An unmasked frame with FIN, as a server sends it.
+pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    assert!(payload.len() < 126);
+    let mut frame = vec![0x80 | opcode, payload.len().to_le_bytes()[0]];
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// The same frame, masked with zeros, as a client sends it.
+pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = frame(opcode, payload);
+    frame[1] |= 0x80;
+    frame.splice(2..2, [0; 4]);
+    frame
+}
+
+/// Reads one short frame: its opcode and payload, unmasked.
+pub fn read_frame(stream: &mut impl Read) -> (u8, Vec<u8>) {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).unwrap();
+    let mut key = [0; 4];
+    if head[1] & 0x80 != 0 {
+        stream.read_exact(&mut key).unwrap();
+    }
+    let mut payload = vec![0; usize::from(head[1] & 0x7f)];
+    stream.read_exact(&mut payload).unwrap();
+    for (byte, key) in payload.iter_mut().zip(key.iter().cycle()) {
+        *byte ^= key;
+    }
+    (head[0] & 0xf, payload)
+}
+
+/// Certificates of an authority of its own for `localhost`.
+pub struct Certs {
+    chain: String,
+    key: String,
+}
+
+impl Certs {
+    pub fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        Self {
+            chain: made.cert.pem(),
+            key: made.signing_key.serialize_pem(),
+        }
+    }
+
+    pub fn server(&self) -> Arc<rustls::ServerConfig> {
+        let identity = tls::Identity::from_pem(self.chain.as_bytes(), self.key.as_bytes());
+        tls::server(identity.unwrap(), None).unwrap()
+    }
+
+    pub fn client(&self) -> Arc<rustls::ClientConfig> {
+        tls::client(tls::certificates(self.chain.as_bytes()).unwrap(), None).unwrap()
+    }
 }

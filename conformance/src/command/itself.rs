@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use sansws_conformance::report::Agent;
 use sansws_conformance::run::memory::Subject;
 use sansws_conformance::script::Peer;
-use sansws_conformance::subjects::{Core, Tungstenite, on_smol, on_tokio};
+use sansws_conformance::subjects::{Core, Tungstenite, on_smol, on_threads, on_tokio};
 use sansws_conformance::suite::Suite;
 
 use super::tell::Teller;
@@ -33,6 +33,10 @@ pub fn run(common: &Common) -> io::Result<ExitCode> {
         server(&suite, "sansws-smol", url)
     })??);
     agents.push(client(&suite, "sansws-smol", on_smol::echo)?);
+    agents.push(on_threads::with_server(|url| {
+        server(&suite, "sansws-std", url)
+    })??);
+    agents.push(client(&suite, "sansws-std", on_threads::echo)?);
     for peer in [Peer::Server, Peer::Client] {
         agents.push(in_memory(&suite, "tungstenite", peer, || {
             Box::new(Tungstenite::new(peer))

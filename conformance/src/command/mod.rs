@@ -61,7 +61,7 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
-    /// Test sansws: core in memory, both adapters over sockets, in both roles; and tungstenite for comparison.
+    /// Test sansws: core in memory, all adapters over sockets, in both roles; and tungstenite for comparison.
     #[command(name = "self")]
     Itself {
         #[command(flatten)]

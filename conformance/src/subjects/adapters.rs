@@ -1,4 +1,4 @@
-//! `sansws-tokio` and `sansws-smol` over sockets, as echo servers and as echo clients.
+//! `sansws-tokio`, `sansws-smol` and `sansws-std` over sockets, as echo servers and as echo clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -94,6 +94,51 @@ pub mod on_smol {
     pub fn echo(url: &str) {
         // How it ended is the suite's to say.
         let _ = smol::block_on(client(url));
+    }
+}
+
+/// Blocking, a thread for each connection.
+pub mod on_threads {
+    use super::*;
+
+    fn serve(handle: &mpsc::Sender<(SocketAddr, ServerHandle)>) -> Result<(), sansws_std::Error> {
+        let server = sansws_std::Server::bind("127.0.0.1:0")?;
+        let options = sansws_std::ServerOptions::default().config(config());
+        let mut server = server.options(options.max_connections(1_024));
+        let found = (server.local_addr()?, server.handle());
+        let _ = handle.send(found);
+        server.serve(|upgrade: sansws_std::Upgrade| {
+            let mut socket = upgrade.accept()?;
+            while let Some(message) = socket.receive()? {
+                socket.send(message)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn client(url: &str) -> Result<(), sansws_std::Error> {
+        let options = ConnectOptions::default().config(config());
+        let mut socket = sansws_std::connect(url, options)?;
+        while let Some(message) = socket.receive()? {
+            socket.send(message)?;
+        }
+        // The server ends TCP first (RFC 6455 7.1.1): wait for it.
+        socket.close(1000, "")?;
+        Ok(())
+    }
+
+    /// Runs an echo server while `work` does.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
+        super::with_server(|handle| serve(&handle).map_err(io::Error::other), work)
+    }
+
+    /// Echoes until the connection at that URL ends.
+    pub fn echo(url: &str) {
+        // How it ended is the suite's to say.
+        let _ = client(url);
     }
 }
 

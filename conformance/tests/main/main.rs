@@ -11,6 +11,7 @@
 mod support;
 
 mod application;
+mod blocking;
 mod client;
 mod command;
 mod connection;

@@ -1,4 +1,4 @@
-//! An echo server on any path: text and binary, messages up to 64 MiB. On `/fanout` all connections get the echo.
+//! An echo server on any path: text and binary, messages up to 64 MiB. On `/fanout` all connections get the echo, except with threads.
 //!
 //! Run: `cargo run --release --bin echo -- --runtime smol --listen 127.0.0.1:9001`
 //! See: `listening on ws://127.0.0.1:9001`; then connect with the `client` example; with two of them to `ws://127.0.0.1:9001/fanout`.
@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use sansws_async::tls::{certificates, server};
 use sansws_async::{ConnectionPolicy, Result as Outcome, ServerOptions, Transport, Upgrade};
+use sansws_core::config::Config;
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::hub::{HubOptions, QueueLimits};
 use sansws_examples::{Runtime, config, identity, run};
@@ -19,12 +20,23 @@ use sansws_examples::{Runtime, config, identity, run};
 /// The path on which all connections get each message.
 const FANOUT: &str = "/fanout";
 
+/// What it runs on.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum On {
+    /// `sansws-tokio`
+    Tokio,
+    /// `sansws-smol`
+    Smol,
+    /// `sansws-std`: a thread for each connection
+    Std,
+}
+
 /// Echoes each message it receives.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The runtime to run on.
+    /// The runtime to run on, or threads.
     #[arg(long, value_enum, default_value = "tokio")]
-    runtime: Runtime,
+    runtime: On,
     /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:9001")]
     listen: String,
@@ -73,6 +85,32 @@ fn fanout() -> HubOptions {
     options
 }
 
+/// The server with a thread for each connection, at most 4 096.
+fn on_threads(
+    scheme: &str,
+    listener: sansws_std::Listener,
+    config: Config,
+    subprotocols: Vec<String>,
+) -> Result<(), Box<dyn Error>> {
+    let serve = sansws_std::ServerOptions::default().config(config);
+    let server = sansws_std::Server::new(listener)
+        .options(serve.max_connections(4_096))
+        .drain_on_signal(Duration::from_secs(1));
+    println!("listening on {scheme}://{}", server.local_addr()?);
+    server.serve(move |upgrade: sansws_std::Upgrade| {
+        let accept = AcceptOptions {
+            subprotocol: upgrade.select_subprotocol(subprotocols.iter().map(String::as_str)),
+            ..AcceptOptions::default()
+        };
+        let mut socket = upgrade.accept_with(accept)?;
+        while let Some(message) = socket.receive()? {
+            socket.send(message)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     sansws_examples::log();
@@ -87,7 +125,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         tls = Some(server(identity, roots)?);
     }
     let scheme = if options.tls.is_empty() { "ws" } else { "wss" };
-    run!(options.runtime, adapter, async {
+    let runtime = match options.runtime {
+        On::Tokio => Runtime::Tokio,
+        On::Smol => Runtime::Smol,
+        On::Std => {
+            let mut listener = sansws_std::Listener::bind(options.listen.as_str())?;
+            if let Some(tls) = tls {
+                listener = listener.tls(tls);
+            }
+            let config = config(!options.no_deflate);
+            return on_threads(scheme, listener, config, options.subprotocols);
+        }
+    };
+    run!(runtime, adapter, async {
         let mut listener = adapter::Listener::bind(options.listen.as_str()).await?;
         if let Some(tls) = tls {
             listener = listener.tls(tls);

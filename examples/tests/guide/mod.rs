@@ -5,6 +5,7 @@
 mod axum;
 mod groups;
 mod nexios;
+#[path = "../support/page.rs"]
 mod page;
 mod starlette;
 
@@ -17,6 +18,18 @@ use crate::sansws::{
     ConnectOptions, Error, Result, Router, Server, WebSocket, Wire, connect, sleep,
 };
 use crate::sansws::{IntoService, Service};
+
+#[test]
+fn the_page_shows_what_runs() {
+    let tests = [
+        include_str!("nexios.rs"),
+        include_str!("groups.rs"),
+        include_str!("starlette.rs"),
+        include_str!("axum.rs"),
+    ];
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/from-nexios.md");
+    page::shows_what_runs(page, &tests);
+}
 
 /// What goes wrong in a test.
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;

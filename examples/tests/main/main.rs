@@ -4,9 +4,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/page.rs"]
+mod page;
+
 mod axum;
 mod chat;
 mod demo;
+mod from_tungstenite;
 mod guards;
 mod reconnect;
 mod rooms;

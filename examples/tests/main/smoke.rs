@@ -9,8 +9,17 @@ use sansws_tokio::{ConnectOptions, Result, Server, ServerHandle, ServerOptions, 
 use tokio::time::{sleep, timeout};
 
 fn chat(url: &str) {
+    for runtime in CLIENTS {
+        chat_on(runtime, url);
+    }
+}
+
+/// What the terminal client runs on.
+const CLIENTS: [&str; 2] = ["tokio", "std"];
+
+fn chat_on(runtime: &str, url: &str) {
     let mut client = Command::new(env!("CARGO_BIN_EXE_client"))
-        .arg(url)
+        .args([url, "--runtime", runtime])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -50,11 +59,17 @@ async fn dismiss(upgrade: Upgrade) -> Result {
 
 #[tokio::test]
 async fn the_client_ends_when_the_server_closes_though_nobody_presses_enter() {
+    for runtime in CLIENTS {
+        ends_with_the_server(runtime).await;
+    }
+}
+
+async fn ends_with_the_server(runtime: &str) {
     let mut server = Server::bind("127.0.0.1:0").await.unwrap();
     let (address, handle) = (server.local_addr().unwrap(), server.handle());
     let serving = tokio::spawn(server.serve(dismiss));
     let mut child = Command::new(env!("CARGO_BIN_EXE_client"))
-        .arg(format!("ws://{address}/"))
+        .args([&format!("ws://{address}/"), "--runtime", runtime])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -11,6 +11,9 @@ use sansws_tokio::{ConnectOptions, Error, connect};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+/// What the echo server runs on.
+const ON: [&str; 3] = [RUNTIMES[0], RUNTIMES[1], "std"];
+
 /// Starts an echo server by a shell that may prepare it; gives what it says on stderr as it comes.
 fn echo(runtime: &str, prepare: &str, log: &str) -> (Running, String, Arc<Mutex<String>>) {
     let program = env!("CARGO_BIN_EXE_echo");
@@ -55,7 +58,7 @@ async fn says(said: &Mutex<String>, what: &str) {
 
 #[tokio::test]
 async fn more_clients_than_file_descriptors_make_accepting_pause_and_go_on() {
-    for runtime in RUNTIMES {
+    for runtime in ON {
         let (_running, url, said) = echo(runtime, "ulimit -n 40;", "warn");
         let mut before = Client::connect(&url).await;
         let address = url.strip_prefix("ws://").unwrap();
@@ -79,8 +82,8 @@ async fn more_clients_than_file_descriptors_make_accepting_pause_and_go_on() {
 
 #[tokio::test]
 async fn each_connection_is_a_span() {
-    for runtime in RUNTIMES {
-        let (_running, url, said) = echo(runtime, "", "sansws_async=debug");
+    for runtime in ON {
+        let (_running, url, said) = echo(runtime, "", "sansws=debug");
         let mut client = Client::connect(&url).await;
         client.send("hello").await;
         client.text().await;
@@ -99,7 +102,7 @@ async fn each_connection_is_a_span() {
 
 #[tokio::test]
 async fn a_signal_under_load_closes_all_in_time_and_every_echo_is_whole() {
-    for runtime in RUNTIMES {
+    for runtime in ON {
         let (running, url, _) = echo(runtime, "", "warn");
         let mut clients = Vec::new();
         for _ in 0..50 {

@@ -1,20 +1,11 @@
-//! The page shows what runs: its Rust is that of the tests.
+//! A page shows what runs: its Rust is that of the tests. A snippet stands between `// ours: name` and `// end`.
 
 use std::collections::BTreeMap;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/from-nexios.md");
-
-const TESTS: [&str; 4] = [
-    include_str!("nexios.rs"),
-    include_str!("groups.rs"),
-    include_str!("starlette.rs"),
-    include_str!("axum.rs"),
-];
-
 /// The snippets by name, without the indentation that they have in common.
-fn snippets() -> BTreeMap<&'static str, String> {
+fn snippets(tests: &[&'static str]) -> BTreeMap<&'static str, String> {
     let mut all = BTreeMap::new();
-    for part in TESTS
+    for part in tests
         .iter()
         .flat_map(|test| test.split("// ours: ").skip(1))
     {
@@ -30,9 +21,9 @@ fn snippets() -> BTreeMap<&'static str, String> {
     all
 }
 
-#[test]
-fn the_page_shows_what_runs() {
-    let (page, snippets) = (std::fs::read_to_string(PAGE).unwrap(), snippets());
+/// Compares the Rust of a page with the snippets of these tests; `UPDATE=1` writes them into it.
+pub fn shows_what_runs(path: &str, tests: &[&'static str]) {
+    let (page, snippets) = (std::fs::read_to_string(path).unwrap(), snippets(tests));
     let (mut fresh, mut shown) = (String::new(), Vec::new());
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
@@ -54,7 +45,7 @@ fn the_page_shows_what_runs() {
     shown.sort_unstable();
     assert!(shown.iter().eq(snippets.keys()), "shown: {shown:?}");
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(PAGE, &fresh).unwrap();
+        std::fs::write(path, &fresh).unwrap();
     } else {
         assert!(
             fresh == page,
