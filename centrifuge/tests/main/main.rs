@@ -1,0 +1,5 @@
+//! Tests of the protocol without sockets.
+
+mod property;
+mod rules;
+mod world;
