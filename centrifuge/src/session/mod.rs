@@ -73,6 +73,7 @@ enum Busy {
     Connect(u32, crate::protocol::ConnectRequest),
     Connecting(Box<Connecting>),
     Subscribe(u32, crate::protocol::SubscribeRequest),
+    Epoch(u32, crate::protocol::SubscribeRequest, Subscribe),
     Join {
         /// 0: the server subscribes the client.
         id: u32,
@@ -163,7 +164,7 @@ impl Session {
                 self.open(id, request, connect);
             }
             (Busy::Subscribe(id, request), Answer::Subscribe(grant)) => {
-                self.join(id, &request, grant);
+                self.granted(id, request, grant);
             }
             (Busy::MayPublish(id, channel), Answer::Data(data)) => {
                 self.publish_now(id, channel, data)
@@ -200,6 +201,12 @@ impl Session {
                 HubResult::Joined(joined),
             ) => {
                 self.joined(id, channel, expires, &joined);
+            }
+            (Busy::Epoch(id, mut request, grant), HubResult::History(history)) => {
+                request.epoch = history
+                    .position
+                    .map_or_else(String::new, crate::format::epoch);
+                self.join(id, &request, grant);
             }
             (Busy::Publish(id), HubResult::Published) => {
                 self.reply(id, |reply| reply.publish = Some(Default::default()));
@@ -403,6 +410,7 @@ impl Busy {
         match self {
             Self::Connect(id, _)
             | Self::Subscribe(id, _)
+            | Self::Epoch(id, ..)
             | Self::Join { id, .. }
             | Self::MayPublish(id, _)
             | Self::Publish(id)

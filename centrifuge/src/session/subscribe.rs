@@ -6,7 +6,7 @@
 use std::sync::{Arc, PoisonError};
 
 use sansws_core::hub::{
-    JoinDecision, JoinOptions, JoinReply, Joined, Position, Publication, Recovered,
+    HistoryQuery, JoinDecision, JoinOptions, JoinReply, Joined, Position, Publication, Recovered,
 };
 use sansws_core::time::Instant;
 
@@ -29,6 +29,8 @@ pub(super) struct Join {
     base: SubscribeResult,
     /// The offset that the client asks to recover from.
     offset: u64,
+    /// The client names no epoch: that of the channel is meant.
+    any_epoch: bool,
     rejects: bool,
     options: JoinOptions,
 }
@@ -60,9 +62,10 @@ impl Join {
                 ..SubscribeResult::default()
             },
             offset: request.offset,
+            any_epoch: request.epoch.is_empty(),
             rejects: request.flag & REJECT_UNRECOVERED != 0,
             options: JoinOptions {
-                since: Some(since).filter(|_| recovers),
+                since: Some(since).filter(|_| recovers && !request.epoch.is_empty()),
                 metadata: Some(session.info(grant.info.as_deref()).into()),
                 ..JoinOptions::default()
             },
@@ -74,7 +77,9 @@ impl Join {
         if let Some(position) = joined.position.filter(|_| result.positioned) {
             (result.epoch, result.offset) = (format::epoch(position), position.offset);
         }
-        if result.was_recovering && matches!(joined.recovered, Recovered::Complete(_)) {
+        let is_there = self.any_epoch && result.offset == self.offset;
+        if result.was_recovering && (is_there || matches!(joined.recovered, Recovered::Complete(_)))
+        {
             (result.recovered, result.offset) = (true, self.offset);
             let missed = missed.iter();
             let missed = missed.map(|one| format::publication(self.codec, one, true));
@@ -171,6 +176,19 @@ impl Session {
 
     fn may_by_name(&self, channel: &str) -> bool {
         !channel.contains('#') || self.is_named(channel)
+    }
+
+    /// Joins the channel. If the client asks to recover without an epoch, that of the channel is requested first.
+    pub(super) fn granted(&mut self, id: u32, request: SubscribeRequest, grant: Subscribe) {
+        let recovers = |namespace: &Namespace| namespace.recovery;
+        if request.recover
+            && request.epoch.is_empty()
+            && self.options.of(&request.channel).is_some_and(recovers)
+        {
+            let query = HistoryQuery::new(request.channel.as_str(), 0);
+            return self.call(Busy::Epoch(id, request, grant), HubCall::History(query));
+        }
+        self.join(id, &request, grant);
     }
 
     pub(super) fn join(&mut self, id: u32, request: &SubscribeRequest, grant: Subscribe) {

@@ -237,6 +237,23 @@ fn what_cannot_be_recovered_has_no_publications_and_the_current_offset() {
 }
 
 #[test]
+fn a_position_without_an_epoch_is_one_of_the_current_epoch() {
+    let mut world = World::connected(options());
+    let request = json!({"recover": true, "flag": 2});
+    let reply = subscribe(&mut world, &request)["subscribe"].clone();
+    assert_eq!(reply["recovered"], true, "of a channel that is new");
+    world.publish("chat:tea", "1");
+    world.send(r#"{"id":3,"unsubscribe":{"channel":"chat:tea"}}"#);
+    world.take();
+    let reply = subscribe(&mut world, &request)["subscribe"].clone();
+    assert_eq!(
+        (&reply["recovered"], &reply["offset"]),
+        (&json!(true), &Value::Null)
+    );
+    assert_eq!(reply["publications"], json!([{"data": 1, "offset": 1}]));
+}
+
+#[test]
 fn server_side_subscriptions_are_in_the_reply_and_recover() {
     let mut options = options();
     options.personal_channels = true;
