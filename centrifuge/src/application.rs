@@ -18,6 +18,9 @@ use crate::token::{TokenError, TokenKeys};
 type Answering<T> = Pin<Box<dyn Future<Output = Result<T, Refusal>> + Send>>;
 type Handler<A, T> = Arc<dyn Fn(A) -> Answering<T> + Send + Sync>;
 
+/// A method that clients call.
+type Method = Handler<(ClientInfo, Vec<u8>), Vec<u8>>;
+
 /// The handlers. All are optional.
 #[derive(Clone, Default)]
 pub(crate) struct Application {
@@ -27,7 +30,7 @@ pub(crate) struct Application {
     pub(crate) on_publish: Option<Handler<(ClientInfo, PublishRequest), Vec<u8>>>,
     pub(crate) on_message: Option<Handler<(ClientInfo, Vec<u8>), ()>>,
     pub(crate) on_refresh: Option<Handler<(ClientInfo, String), Option<Instant>>>,
-    pub(crate) methods: BTreeMap<String, Handler<(ClientInfo, Vec<u8>), Vec<u8>>>,
+    pub(crate) methods: BTreeMap<String, Method>,
 }
 
 /// Erases the type of a handler.

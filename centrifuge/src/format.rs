@@ -2,14 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use sansws_core::hub::{Format, Notice, Position, Publication as Published};
+use sansws_core::hub::{Format, HubOptions, Notice, Position, Publication as Published};
 use sansws_core::message::Message;
 
 use crate::options::Options;
 use crate::protocol::{ClientInfo, Codec, Membership, Publication, Push, Reply};
 
+impl Options {
+    /// Adds what the hub needs: the options of the namespaces, and the formats of the codecs. Create the hub with the result.
+    pub fn configure(&self, mut hub: HubOptions) -> HubOptions {
+        hub.groups = self.default.group();
+        for (name, namespace) in &self.namespaces {
+            hub = hub.namespace(name, namespace.group());
+        }
+        // The user, the id and both kinds of information.
+        hub.max_metadata = hub.max_metadata.max(8192);
+        hub.groups_per_channel = hub.groups_per_channel.max(self.max_channels + 1);
+        hub.formats = [Codec::Json, Codec::Protobuf]
+            .map(|codec| format(codec, self.clone()))
+            .into();
+        hub
+    }
+}
+
 /// Returns the format of a codec.
-pub(crate) fn format(codec: Codec, options: Options) -> Format {
+fn format(codec: Codec, options: Options) -> Format {
     let of_notices = options.clone();
     Format::new(
         move |published| {

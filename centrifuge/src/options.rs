@@ -4,10 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sansws_core::hub::{GroupOptions, HistoryOptions, HubOptions, PresenceMode};
-
-use crate::format::format;
-use crate::protocol::Codec;
+use sansws_core::hub::{GroupOptions, HistoryOptions, PresenceMode};
 
 /// Who may do something in the channels of a namespace, without being granted it by a handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,9 +93,11 @@ impl Namespace {
     }
 
     /// Returns the options of the namespace's groups in the hub.
-    fn group(&self) -> GroupOptions {
-        let mut options = GroupOptions::default();
-        options.history = self.history;
+    pub(crate) fn group(&self) -> GroupOptions {
+        let mut options = GroupOptions {
+            history: self.history,
+            ..GroupOptions::default()
+        };
         if self.presence || self.join_leave {
             options.presence = PresenceMode::Connections;
         }
@@ -176,21 +175,6 @@ impl Options {
     pub const fn insecure(mut self) -> Self {
         self.insecure = true;
         self
-    }
-
-    /// Adds what the hub needs: the options of the namespaces, and the formats of the codecs. Create the hub with the result.
-    pub fn configure(&self, mut hub: HubOptions) -> HubOptions {
-        hub.groups = self.default.group();
-        for (name, namespace) in &self.namespaces {
-            hub = hub.namespace(name, namespace.group());
-        }
-        // The user, the id and both kinds of information.
-        hub.max_metadata = hub.max_metadata.max(8192);
-        hub.groups_per_channel = hub.groups_per_channel.max(self.max_channels + 1);
-        hub.formats = [Codec::Json, Codec::Protobuf]
-            .map(|codec| format(codec, self.clone()))
-            .into();
-        hub
     }
 
     /// Returns the options of a channel; `None`: its namespace is unknown.

@@ -87,7 +87,7 @@ impl TokenKeys {
                 AlgorithmParameters::RSA(_) => vec![RS256, RS384, RS512],
                 AlgorithmParameters::EllipticCurve(_) => vec![ES256, ES384],
                 AlgorithmParameters::OctetKey(_) => vec![HS256, HS384, HS512],
-                _ => continue,
+                AlgorithmParameters::OctetKeyPair(_) => continue,
             };
             let key = DecodingKey::from_jwk(jwk).map_err(KeyError::new)?;
             self.keys.push(Arc::new(Key {

@@ -1,15 +1,13 @@
 //! Authentication, and the subscriptions that the server makes at once.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use super::subscribe::Join;
+use super::subscribe::{Join, Slot};
 use super::values::{Connect, HubCall, HubResult, Output, ttl};
 use super::{Busy, Session, Subscription, VERSION};
 use crate::codes::Disconnect;
-use crate::protocol::{
-    ClientInfo, ConnectRequest, ConnectResult, SubscribeRequest, SubscribeResult,
-};
+use crate::protocol::{ClientInfo, ConnectRequest, ConnectResult, SubscribeRequest};
 
 /// A client that is authenticated, while the hub opens its channel and joins its groups.
 #[derive(Debug)]
@@ -25,9 +23,6 @@ pub(super) struct Connecting {
     /// The result of the join, from inside the hub.
     joined: Slot,
 }
-
-/// Carries a result out of the reply of a join.
-pub(super) type Slot = Arc<Mutex<Option<SubscribeResult>>>;
 
 impl Session {
     pub(super) fn open(&mut self, id: u32, request: ConnectRequest, grant: Connect) {

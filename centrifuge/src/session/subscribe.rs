@@ -3,14 +3,13 @@
 //! The reply is made inside the hub, in the step in which the client becomes a member: it has the publications that the client missed, and
 //! all later ones follow it. If the history cannot give all of them, it has none, and `recovered` is false.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sansws_core::hub::{
     HistoryQuery, JoinDecision, JoinOptions, JoinReply, Joined, Position, Publication, Recovered,
 };
 use sansws_core::time::Instant;
 
-use super::connect::Slot;
 use super::values::{HubCall, Question, Subscribe, ttl};
 use super::{Busy, Session, Subscription};
 use crate::codes::{ClientError, Disconnect};
@@ -20,6 +19,9 @@ use crate::protocol::{Codec, Push, Reply, SubscribePush, SubscribeRequest, Subsc
 
 /// The flag with which a client rejects a subscription that cannot be recovered.
 const REJECT_UNRECOVERED: i64 = 2;
+
+/// Carries a result out of the reply of a join.
+pub(super) type Slot = Arc<Mutex<Option<SubscribeResult>>>;
 
 /// Everything that the result of a subscription depends on.
 #[derive(Clone)]

@@ -1,7 +1,6 @@
 //! Joins: their options, replies and results.
 //! Plain values, and the function that makes a reply.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -97,7 +96,6 @@ impl JoinReply {
     /// Runs it in `guard` from now on, which is passed the call. If that does not complete, the member leaves without a message.
     #[must_use]
     pub fn guarded(self, guard: impl Fn(&mut dyn FnMut()) + Send + Sync + 'static) -> Self {
-        let guard: Box<dyn Fn(&mut dyn FnMut()) + Send + Sync> = Box::new(guard);
         Self::new(move |joined, missed| {
             let mut decision = JoinDecision::Leave(None);
             guard(&mut || decision = self.decide(joined, missed));
