@@ -69,6 +69,78 @@ fn tokens_rights_and_the_http_api() {
     }
 }
 
+/// The first block of a language in the guide, for a server's address.
+fn guide(language: &str, url: &str) -> String {
+    let guide = include_str!("../../docs/clients.md");
+    let start = format!("```{language}\n");
+    let (_, block) = guide.split_once(&start).expect("the guide has it");
+    let (block, _) = block.split_once("\n```").unwrap();
+    block.replace("ws://127.0.0.1:8000", url)
+}
+
+#[test]
+fn the_page_and_the_python_service_of_the_guide_say_hello() {
+    for (language, ending, hello) in [
+        ("javascript", "mjs", "{ text: 'hello' }"),
+        ("python", "py", "{'text': 'hello'}"),
+    ] {
+        let name = format!("guide-{language}.{ending}");
+        let (_server, url) = server("tokio", &["--insecure"]);
+        // Pages have a WebSocket; old versions of Node have none.
+        let url = url.as_str();
+        let code = guide(language, url).replace("chat:tea", "plain:tea");
+        let code = match language {
+            "javascript" => {
+                format!("import WebSocket from 'ws';\nglobalThis.WebSocket = WebSocket;\n{code}\n")
+            }
+            _ => code,
+        };
+        std::fs::write(Path::new(FOLDER).join(&name), code).unwrap();
+        let mut script = script(&name, &[]);
+        let mut child = script.stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let _running = Running(child);
+        let first = out.lines().map_while(Result::ok).next();
+        assert_eq!(first.as_deref(), Some(hello), "{language}");
+    }
+}
+
+/// The tests expect a server at a fixed address, which is replaced.
+#[test]
+fn the_python_librarys_own_tests_pass() {
+    let sdist = Path::new(FOLDER).join(".sdist");
+    let source = std::fs::read_dir(&sdist).expect("run examples/tests/centrifuge/setup.sh");
+    let mut folders = source
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir());
+    let tests = folders.next().unwrap().join("tests");
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--secret", "secret"]);
+        let address = url.trim_start_matches("ws://");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{runtime}"));
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut copy = Command::new("cp");
+        copy.arg("-r").arg(&tests).arg(folder.join("tests"));
+        assert!(copy.status().unwrap().success());
+        for entry in std::fs::read_dir(folder.join("tests")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "py") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                std::fs::write(&path, text.replace("localhost:8000", address)).unwrap();
+            }
+        }
+        let output = Command::new(Path::new(FOLDER).join(".venv/bin/python"))
+            .args(["-m", "unittest", "discover", "-s", "tests", "-t", "."])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{runtime}: {said}");
+        assert!(said.contains("\nOK"), "{runtime}: {said}");
+    }
+}
+
 /// A Redis server that writes to disk before it answers, so that a restart loses nothing.
 fn redis(port: u16, folder: &Path) -> Running {
     let program = ["redis-server", "valkey-server"]

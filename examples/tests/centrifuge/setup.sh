@@ -42,6 +42,14 @@ if ! have_python; then
     have_python || { echo "setup: centrifuge-python $want_python is not there" >&2; exit 1; }
 fi
 
+# The library's own tests are in its source distribution.
+if [ ! -d ".sdist/centrifuge_python-$want_python/tests" ]; then
+    rm -rf .sdist
+    .venv/bin/pip download --quiet --disable-pip-version-check --no-deps --no-binary centrifuge-python -d .sdist \
+        "centrifuge-python==$want_python"
+    tar -xzf ".sdist/centrifuge_python-$want_python.tar.gz" -C .sdist
+fi
+
 if ! have_js; then
     npm ci --ignore-scripts --silent
     have_js || { echo "setup: centrifuge $want_js is not there" >&2; exit 1; }
