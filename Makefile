@@ -1,4 +1,4 @@
-.PHONY: help demo cluster check test simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign
+.PHONY: help demo cluster check test simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign centrifuge
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
@@ -6,7 +6,8 @@ help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 # What applications depend on.
-LIBRARIES = -p sansws-core -p sansws-common -p sansws-async -p sansws-tokio -p sansws-smol -p sansws-std -p sansws-redis
+LIBRARIES = -p sansws-core -p sansws-common -p sansws-async -p sansws-tokio -p sansws-smol -p sansws-std -p sansws-redis \
+	-p sansws-centrifuge
 
 # Where the demo listens.
 LISTEN ?= 127.0.0.1:8080
@@ -24,7 +25,7 @@ check: ## what to run on every save: format, lints and tests of core and async, 
 	cargo clippy $(LIBRARIES) --all-features --lib -- -D warnings
 	cargo test -p sansws-core -p sansws-common -p sansws-async --all-features --lib --test main
 
-test: interop browser redis ## all tests; installs the foreign peers, a browser, Redis, HAProxy and cargo-fuzz first
+test: interop browser redis centrifuge ## all tests; installs the foreign peers, a browser, Redis, HAProxy and cargo-fuzz first
 	cargo test --workspace --all-features
 	conformance/run.sh --quick
 	core/fuzz/run.sh $(SECONDS_EACH)
@@ -45,6 +46,9 @@ redis:
 
 browser:
 	examples/tests/browser/setup.sh
+
+centrifuge:
+	examples/tests/centrifuge/setup.sh
 
 lint: ## format and clippy, without mercy
 	cargo fmt --all -- --check

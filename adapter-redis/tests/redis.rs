@@ -812,13 +812,13 @@ async fn presence_is_told_where_nobody_is_and_instructions_reach_other_servers()
     assert_eq!(&*changed().await.group, "vip");
     other.hub.leave(id, "vip").unwrap();
     until("ada is not in vip", || one.hub.count("vip") == 0).await;
-    assert_eq!(&*changed().await.left[0], "ada", "at once");
+    assert_eq!(&*changed().await.left[0].user, "ada", "at once");
     let ends = Instruction::SetExpiry(Some(Instant::from_micros(1)));
     other.hub.instruct(target(), ends).unwrap();
     let closed = soon(ada.receive()).await.unwrap_err();
     assert!(closed.to_string().contains("1008"), "{closed}");
     // The last one goes, though nobody is left to hear it.
-    assert_eq!(&*changed().await.left[0], "ada");
+    assert_eq!(&*changed().await.left[0].user, "ada");
 }
 
 #[tokio::test]

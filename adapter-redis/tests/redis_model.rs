@@ -292,7 +292,11 @@ fn a_user_on_two_seats_is_there_until_both_are_gone() {
     assert_eq!(desk.ask(exit(SEAT, None)).len(), 1);
     let said = desk.ask(exit(OTHER, Some(vec!["ada".into()])));
     let mut change = PresenceChange::new("room".into(), 5, 2, 0);
-    change.left.push("ada".into());
+    change.left.push(Present {
+        user: "ada".into(),
+        metadata: None,
+        said: Instant::ZERO,
+    });
     let left = wire::presence(&change);
     let push = Push::Message(Channel::Group("room".into()), left);
     assert_eq!(said[0], (1, Said::Push(push)));

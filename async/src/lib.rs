@@ -68,10 +68,10 @@ pub use sansws_core::handshake::{AcceptOptions, Failure, OriginPolicy, Refusal, 
 pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Headers, RequestHead, Response, Url};
 pub use sansws_core::hub::{
-    ChannelId, ChannelOptions, Compress, Encoding, Filter, GroupOptions, History, HistoryOptions,
-    HubError, HubEvent, HubOptions, Instruction, Joined, Left, Notice, Position, Presence,
-    PresenceMode, Publication, Published, QueueLimits, Recovered, RecoveryFailure, Sent,
-    SlowConsumerPolicy, Target,
+    ChannelId, ChannelOptions, Compress, Encoding, Filter, Format, GroupOptions, History,
+    HistoryOptions, HistoryQuery, HubError, HubEvent, HubOptions, Instruction, JoinDecision,
+    JoinOptions, JoinReply, Joined, Left, Notice, Position, Presence, PresenceMode, Publication,
+    Published, QueueLimits, Recovered, RecoveryFailure, Sent, Signal, SlowConsumerPolicy, Target,
 };
 pub use sansws_core::limits::{AddressLimits, LimitAction, Rate, TrafficLimits};
 pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage};

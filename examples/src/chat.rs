@@ -242,7 +242,7 @@ fn noticed(notice: &Notice) -> Option<Message> {
             "epoch": format!("{:x}", change.epoch),
             "version": change.version,
             "joined": change.joined.iter().map(|one| &*one.user).collect::<Vec<_>>(),
-            "left": change.left.iter().map(|name| &**name).collect::<Vec<_>>(),
+            "left": change.left.iter().map(|gone| &*gone.user).collect::<Vec<_>>(),
         }),
         Notice::Skipped { count, .. } => json!({"kind": "missing", "count": count}),
         Notice::Gap { count, .. } => json!({"kind": "missing", "count": count}),

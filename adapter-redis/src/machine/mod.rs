@@ -312,11 +312,12 @@ impl Machine {
                 self.read(from, &group, op);
             }
             BackplaneCommand::Ask { token, question } => match question {
-                Query::History(group, limit) => {
+                Query::History(query) => {
+                    let group = Name::clone(&query.group);
                     let op = Op::History {
                         node: from,
                         token,
-                        limit,
+                        query,
                     };
                     self.read(from, &group, op);
                 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    BackplaneEvent, History, HistorySlice, HubError, NodeId, Position, Presence, PresenceMode,
-    Publication, PublishRequest, Published, QueryResult, RecoveryFailure, Token,
+    BackplaneEvent, HistorySlice, HubError, NodeId, Position, Presence, Publication,
+    PublishRequest, Published, QueryResult, RecoveryFailure, Token,
 };
 use sansws_core::time::Instant;
 
@@ -94,9 +94,13 @@ impl Machine {
                 keep,
                 fresh: self.fresh(),
             },
-            Op::History { limit, .. } => Request::History {
+            Op::History { query, .. } => Request::History {
                 group,
-                limit: *limit,
+                // Any others are selected from all that are kept.
+                limit: match (query.reverse, query.since) {
+                    (true, None) => query.limit,
+                    _ => usize::MAX,
+                },
                 keep,
             },
             Op::Presence { .. } => Request::Presence {
@@ -120,8 +124,7 @@ impl Machine {
     }
 
     fn keeps_members(&self, name: &Name) -> bool {
-        let mode = self.options.of(name).presence;
-        matches!(mode, PresenceMode::Members { .. })
+        self.options.of(name).presence.keeps_members()
     }
 
     /// A step of a group was answered.
@@ -181,18 +184,17 @@ impl Machine {
                     .push_back((node, BackplaneEvent::Read { group, token, past }));
             }
             (
-                Op::History { node, token, .. },
+                Op::History { node, token, query },
                 Reply::Kept {
                     position, entries, ..
                 },
             ) => {
-                let mut kept = History::default();
-                kept.position = position;
-                kept.publications = match position {
+                let kept = match position {
                     Some(position) => self.publications(name, position.epoch, entries),
                     None => Vec::new(),
                 };
-                self.answer(node, token, QueryResult::History(kept));
+                let history = query.select(kept, position);
+                self.answer(node, token, QueryResult::History(history));
             }
             (
                 Op::Presence { node, token },

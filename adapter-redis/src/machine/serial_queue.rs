@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use sansws_core::hub::{NodeId, Position, Present, PublishRequest, Token};
+use sansws_core::hub::{HistoryQuery, NodeId, Position, Present, PublishRequest, Token};
 
 use crate::name::Name;
 use crate::request::Incarnation;
@@ -32,7 +32,7 @@ pub(super) enum Op {
     History {
         node: NodeId,
         token: Token,
-        limit: usize,
+        query: HistoryQuery,
     },
     Presence {
         node: NodeId,

@@ -48,7 +48,7 @@ local function exit(user)
     end
     redis.call('HDEL', users, user)
     n_left = n_left + 1
-    left[n_left] = struct.pack('>I2', #user) .. user
+    left[n_left] = present(user, said, metadata)
 end
 if ARGV[1] == 'enter' then
     if redis.call('SISMEMBER', seat, '') == 1 then
@@ -84,7 +84,7 @@ if n_joined + n_updated + n_left > 0 then
     end
     local version = redis.call('HINCRBY', meta, 'v', 1)
     redis.call('PEXPIRE', meta, ARGV[2])
-    local payload = '\1\8' .. epoch .. struct.pack('>I8I8I4', version, redis.call('HLEN', users), n_joined) .. table.concat(joined)
+    local payload = '\1\11' .. epoch .. struct.pack('>I8I8I4', version, redis.call('HLEN', users), n_joined) .. table.concat(joined)
         .. struct.pack('>I4', n_updated) .. table.concat(updated) .. struct.pack('>I4', n_left) .. table.concat(left)
     redis.call(ARGV[4], ARGV[3], payload)
     redis.call('PUBLISH', ARGV[5], '\1\6' .. struct.pack('>I2', #ARGV[6]) .. ARGV[6] .. payload)

@@ -44,6 +44,10 @@ fn write(instruction: &Instruction, out: &mut Vec<u8>) {
             out.extend([5, u8::from(at.is_some())]);
             out.extend(at.iter().flat_map(|at| at.as_micros().to_be_bytes()));
         }
+        Instruction::Signal(text) => {
+            out.push(6);
+            out.extend(text.as_bytes());
+        }
         // An instruction of a later core, which the receiver would not know either.
         _ => out.push(0),
     }
@@ -64,6 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Instruction, WireError> {
             1 => Some(Instant::from_micros(reader.u64()?)),
             _ => return Err(WireError::Unknown),
         }),
+        6 => Instruction::Signal(reader.text_to_the_end()?.into()),
         _ => return Err(WireError::Unknown),
     })
 }

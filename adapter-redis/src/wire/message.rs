@@ -9,7 +9,7 @@ use sansws_core::message::{Payload as Content, PreparedMessage};
 use sansws_core::time::Duration;
 
 use super::read::Reader;
-use super::{WireError, length, put_channel, put_name};
+use super::{WireError, length, put_channel, put_long, put_name};
 use crate::name::Name;
 
 /// The flag of a message without a number, which the script that publishes checks.
@@ -20,7 +20,8 @@ const KEY: u8 = 8;
 const EXPIRES: u8 = 16;
 const EXCLUDE: u8 = 32;
 const EXCLUDE_USERS: u8 = 64;
-const KNOWN: u8 = 127;
+/// Information of the publisher and tags follow.
+const ATTRIBUTES: u8 = 128;
 
 pub(super) fn is_binary(message: &PreparedMessage) -> bool {
     message.kind() == MessageKind::Binary
@@ -45,7 +46,8 @@ pub(super) fn encode_to(draft: &PublishRequest, out: &mut Vec<u8>) {
         | flag(
             !options.exclude_users.is_empty() || !options.exclude_replay.is_empty(),
             EXCLUDE_USERS,
-        );
+        )
+        | flag(options.info.is_some() || options.tags.is_some(), ATTRIBUTES);
     out.push(flags);
     if let Some(sender) = draft.sender {
         put_channel(out, sender);
@@ -69,6 +71,19 @@ pub(super) fn encode_to(draft: &PublishRequest, out: &mut Vec<u8>) {
             users.iter().for_each(|user| put_name(out, user));
         }
     }
+    if flags & ATTRIBUTES != 0 {
+        out.push(u8::from(options.info.is_some()));
+        options
+            .info
+            .iter()
+            .for_each(|info| put_long(out, info.as_bytes()));
+        let tags = options.tags.as_deref().unwrap_or_default();
+        out.extend(length(tags.len()));
+        for (name, value) in tags {
+            put_long(out, name.as_bytes());
+            put_long(out, value.as_bytes());
+        }
+    }
     out.extend(draft.message.payload());
 }
 
@@ -79,9 +94,6 @@ pub(super) fn encode_to(draft: &PublishRequest, out: &mut Vec<u8>) {
 pub fn decode(group: &Name, bytes: &[u8]) -> Result<PublishRequest, WireError> {
     let mut reader = Reader(bytes);
     let flags = reader.u8()?;
-    if flags & !KNOWN != 0 {
-        return Err(WireError::Unknown);
-    }
     let has = |flag: u8| flags & flag != 0;
     let sender = has(SENDER).then(|| reader.channel()).transpose()?;
     let key = has(KEY).then(|| reader.name()).transpose()?;
@@ -101,6 +113,17 @@ pub fn decode(group: &Name, bytes: &[u8]) -> Result<PublishRequest, WireError> {
         }
     }
     let [exclude_users, exclude_replay] = users;
+    let (mut info, mut tags) = (None, Vec::new());
+    if has(ATTRIBUTES) {
+        info = match reader.u8()? {
+            0 => None,
+            1 => Some(Arc::from(reader.long_text()?)),
+            _ => return Err(WireError::Unknown),
+        };
+        for _ in 0..reader.u32()? {
+            tags.push((reader.long_text()?.into(), reader.long_text()?.into()));
+        }
+    }
     let message = if has(BINARY) {
         PreparedMessage::new(Content::Binary(reader.rest()))
     } else {
@@ -116,6 +139,8 @@ pub fn decode(group: &Name, bytes: &[u8]) -> Result<PublishRequest, WireError> {
             exclude_replay,
             without_history: has(UNSAVED),
             key,
+            info,
+            tags: Some(tags.into()).filter(|tags: &Arc<[_]>| !tags.is_empty()),
             id: None,
             expires: expires.map(Duration::from_micros),
         },

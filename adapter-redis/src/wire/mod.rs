@@ -13,19 +13,21 @@
 //! kind 5   close one   slot(4) generation(4) code(2) reason
 //! kind 6   watched     name payload                                            what was sent to the group of this name
 //! kind 7   watching    (nothing)                                               some node watches filters now
-//! kind 8   presence    epoch(8) version(8) count(8) n(4) *present n(4) *present n(4) *name      who came, changed, went
+//! kind 8   presence    epoch(8) version(8) count(8) n(4) *present n(4) *present n(4) *name      before kind 11: who came, changed, went
 //! kind 9   instruct    slot(4) generation(4) instruction                       one channel
 //! kind 10  instruct    instruction                                             all channels of the user whose group it is
+//! kind 11  presence    epoch(8) version(8) count(8) n(4) *present n(4) *present n(4) *present   who came, changed, went
 //!
-//! message  = flags [sender] [key] [expires] [exclude] [users] content
-//! flags      1 unsaved   2 binary   4 sender   8 key   16 expires   32 exclude   64 users   128: none yet
+//! message  = flags [sender] [key] [expires] [exclude] [users] [attributes] content
+//! flags      1 unsaved   2 binary   4 sender   8 key   16 expires   32 exclude   64 users   128 attributes
 //! sender   = channel         channel = node(8) slot(4) generation(4)
 //! key      = name            name    = length(2) bytes
 //! expires  = duration(8)     from when it was published, in microseconds; so are all times
 //! exclude  = n(4) *channel
 //! users    = n(4) *name n(4) *name                                             who does not receive it, to whom it is not replayed
+//! attributes = form(1) [length(4) info] n(4) *( length(4) name length(4) value )        form 1: information of the publisher; tags
 //! present  = name said(8) form(1) [length(4) metadata]                         form 0: no metadata, 1: metadata
-//! instruction = 1 name / 2 name / 3 form(1) [name] / 4 metadata / 5 form(1) [time(8)]     join, leave, user, metadata, expiry
+//! instruction = 1 name / 2 name / 3 form(1) [name] / 4 metadata / 5 form(1) [time(8)] / 6 text     join, leave, user, metadata, expiry, signal
 //! ```
 //!
 //! A receiver skips and counts a payload of another version or an unknown kind: a newer server may send more. A message with an unknown
@@ -185,7 +187,7 @@ pub fn parse<'a>(group: &Name, bytes: &'a [u8]) -> Result<Payload<'a>, WireError
         },
         // Ignore anything that a newer server may append.
         7 => return Ok(Payload::Watching),
-        8 => Payload::Presence(presence::read(group, &mut reader)?),
+        kind @ (8 | 11) => Payload::Presence(presence::read(group, kind, &mut reader)?),
         9 => Payload::InstructChannel {
             slot: reader.u32()?,
             generation: reader.u32()?,

@@ -12,11 +12,11 @@ use crate::name::Name;
 
 /// Returns what the script sends.
 pub fn write(change: &PresenceChange) -> Vec<u8> {
-    let mut out = payload(8);
+    let mut out = payload(11);
     out.extend(change.epoch.to_be_bytes());
     out.extend(change.version.to_be_bytes());
     out.extend((change.count as u64).to_be_bytes());
-    for present in [&change.joined, &change.updated] {
+    for present in [&change.joined, &change.updated, &change.left] {
         out.extend(length(present.len()));
         for present in present {
             put_name(&mut out, &present.user);
@@ -27,14 +27,15 @@ pub fn write(change: &PresenceChange) -> Vec<u8> {
             }
         }
     }
-    out.extend(length(change.left.len()));
-    for user in &change.left {
-        put_name(&mut out, user);
-    }
     out
 }
 
-pub(super) fn read(group: &Name, reader: &mut Reader<'_>) -> Result<PresenceChange, WireError> {
+/// Parses a change; with kind 8, those who left have no metadata.
+pub(super) fn read(
+    group: &Name,
+    kind: u8,
+    reader: &mut Reader<'_>,
+) -> Result<PresenceChange, WireError> {
     let (epoch, version) = (reader.u64()?, reader.u64()?);
     let count = usize::try_from(reader.u64()?).map_err(|_| WireError::Malformed)?;
     let mut change = PresenceChange::new(Arc::clone(group), epoch, version, count);
@@ -44,7 +45,14 @@ pub(super) fn read(group: &Name, reader: &mut Reader<'_>) -> Result<PresenceChan
         }
     }
     for _ in 0..reader.u32()? {
-        change.left.push(reader.name()?);
+        change.left.push(match kind {
+            8 => Present {
+                user: reader.name()?,
+                metadata: None,
+                said: Instant::ZERO,
+            },
+            _ => read_present(reader)?,
+        });
     }
     Ok(change)
 }

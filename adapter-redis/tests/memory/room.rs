@@ -109,8 +109,8 @@ impl Room {
                 && user.seats.remove(&seat)
                 && user.seats.is_empty()
             {
+                change.left.push(user.present(name));
                 self.users.remove(name);
-                change.left.push(Arc::clone(name));
             }
         }
         self.changed(change, fresh, run)

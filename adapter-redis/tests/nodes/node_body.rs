@@ -32,7 +32,7 @@ fn word(notice: &Notice) -> Option<Message> {
                 .joined
                 .iter()
                 .map(|present| format!(" +{}", present.user));
-            let left = change.left.iter().map(|user| format!(" -{user}"));
+            let left = change.left.iter().map(|user| format!(" -{}", user.user));
             let changes: String = joined.chain(left).collect();
             Some(format!("P {} {}{changes}", change.version, change.count).into())
         }

@@ -39,7 +39,7 @@ impl Callbacks {
         std::ptr::from_ref(self).addr()
     }
 
-    fn run(&self, callback: Callback, group: &str, call: &mut dyn FnMut()) {
+    pub(super) fn run(&self, callback: Callback, group: &str, call: &mut dyn FnMut()) {
         INSIDE.with_borrow_mut(|inside| inside.push(self.address()));
         let result = catch_unwind(AssertUnwindSafe(call));
         INSIDE.with_borrow_mut(Vec::pop);

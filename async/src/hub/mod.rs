@@ -18,6 +18,7 @@ mod node;
 mod outlets;
 mod publish;
 mod remote_outbox;
+mod signals;
 mod socket;
 mod subscription;
 mod threads;
@@ -40,8 +41,8 @@ use std::sync::{Mutex, RwLock};
 use sansws_common::metrics::{BackplaneState, HubMetrics};
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{
-    Broker, ChannelId, Filter, History, HubError, HubOptions, Instruction, Presence, Query,
-    QueryResult, Sent, Target,
+    Broker, ChannelId, Filter, History, HistoryQuery, HubError, HubOptions, Instruction, Presence,
+    Query, QueryResult, Sent, Target,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
@@ -340,11 +341,31 @@ impl<O> Hub<O> {
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
     pub async fn history(&self, group: &str, limit: usize) -> Result<History, HubError> {
-        let question = Query::History(group.into(), limit);
-        match self.inner.ask(question).await? {
+        let mut kept = self
+            .query_history(HistoryQuery::new(group, limit).reversed())
+            .await?;
+        kept.publications.reverse();
+        Ok(kept)
+    }
+
+    /// Returns the kept messages of a group that a query selects, and the position of the group.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub async fn query_history(&self, query: HistoryQuery) -> Result<History, HubError> {
+        match self.inner.ask(Query::History(query)).await? {
             QueryResult::History(kept) => Ok(kept),
             QueryResult::Presence(_) => Ok(History::default()),
         }
+    }
+
+    /// Passes a text to the handler of a connection, or of all connections of a user, on any node; see
+    /// [`WebSocket::signal`](crate::WebSocket::signal).
+    ///
+    /// # Errors
+    /// Those of [`instruct`](sansws_core::hub::Hub::instruct).
+    pub fn signal(&self, target: Target, text: &str) -> Result<(), HubError> {
+        self.instruct(target, Instruction::Signal(text.into()))
     }
 
     /// Returns the users in a group, on all nodes.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use atomic_waker::AtomicWaker;
 
 use crate::hub::outlets::Outlets;
+use crate::hub::signals::Signals;
 use crate::hub::wake_flag::WakeFlag;
 use sansws_core::hub::{
     BackplaneCommand, BackplaneEvent, ChannelId, ChannelOptions, Hub, HubError, HubOptions, Joined,
@@ -56,6 +57,7 @@ pub(super) struct State {
     bells: Vec<Option<Arc<WakeFlag>>>,
     joins: BTreeMap<(ChannelId, Arc<str>), Joining>,
     publications: BTreeMap<Token, Waiting<Result<Published, HubError>>>,
+    pub(super) signals: Signals,
     answers: BTreeMap<Token, Waiting<Result<QueryResult, HubError>>>,
     /// Publishers that wait for room.
     publishers: Vec<Waker>,
@@ -107,6 +109,7 @@ impl Node {
                 bells: Vec::new(),
                 joins: BTreeMap::new(),
                 publications: BTreeMap::new(),
+                signals: Signals::default(),
                 answers: BTreeMap::new(),
                 publishers: Vec::new(),
                 disappointed: Vec::new(),
@@ -167,6 +170,7 @@ impl Node {
                 Output::Answer(token, result) => {
                     answer(&mut state.answers, token, result, wakes);
                 }
+                Output::Signal(id, signal) => wakes.wakers.extend(state.signals.put(id, signal)),
                 Output::Room => wakes.wakers.append(&mut state.publishers),
                 Output::Event(event) => outlets.listeners.tell(&event, &mut wakes.wakers),
             }
@@ -421,6 +425,7 @@ impl State {
 
     pub(super) fn closed(&mut self, now: Instant, id: ChannelId) {
         self.hub.closed(now, id);
+        self.signals.forget(id);
         if let Some(place) = self.bells.get_mut(id.slot() as usize) {
             *place = None;
         }

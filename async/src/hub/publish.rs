@@ -96,6 +96,21 @@ impl Publish {
         self
     }
 
+    /// Sets what the publisher says about itself, such as JSON.
+    pub fn info(mut self, info: &str) -> Self {
+        self.draft.options.info = Some(info.into());
+        self
+    }
+
+    /// Sets tags: names and values.
+    pub fn tags<'t>(mut self, tags: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
+        let tags = tags
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        self.draft.options.tags = Some(tags.collect()).filter(|tags: &Arc<[_]>| !tags.is_empty());
+        self
+    }
+
     /// Sets your own id: a second publication with it to the group, within 5 minutes, is not published again. At most
     /// [`max_ids`](sansws_core::hub::HubOptions::max_ids) are remembered; one more fails with [`HubError::TooManyIds`].
     pub fn id(mut self, id: &str) -> Self {

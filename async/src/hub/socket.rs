@@ -14,8 +14,8 @@ use crate::socket::shared::Shared;
 use crate::socket::websocket::{WebSocket, WriteHalf};
 use crate::transport::Transport;
 use sansws_core::hub::{
-    ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Joined, Left, Position,
-    Sent, Target,
+    Callback, ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Joined, Left,
+    Position, Sent, Signal, Target,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::time::Instant;
@@ -59,14 +59,18 @@ impl<T: Transport> Shared<T> {
         Ok(self.channel(open)?.id)
     }
 
-    async fn join(&self, group: &str, since: Option<Position>) -> Result<Joined, Error> {
+    async fn join(&self, group: &str, mut join: JoinOptions) -> Result<Joined, Error> {
         let channel = self.channel(ChannelOptions::default())?;
-        let (id, name) = (channel.id, Arc::from(group));
+        let (id, name): (_, Arc<str>) = (channel.id, Arc::from(group));
+        join.reply = join.reply.map(|reply| {
+            let (callbacks, name) = (Arc::clone(&channel.hub.callbacks), Arc::clone(&name));
+            reply.guarded(move |call| callbacks.run(Callback::Reply, &name, call))
+        });
         let joined = channel.hub.with(&channel.node, |state, now| {
             if let Some(joined) = state.take_joined(id, &name) {
                 return Ok(Some(joined));
             }
-            let joined = state.hub.join(now, id, group, JoinOptions { since })?;
+            let joined = state.hub.join(now, id, group, join)?;
             if joined.is_none() {
                 state.expect_join(id, &name);
             }
@@ -169,7 +173,7 @@ macro_rules! member {
             /// # Errors
             /// Those of [`join`](sansws_core::hub::Hub::join), [`HubError::NoHub`].
             pub async fn join(&self, group: &str) -> Result<Joined, Error> {
-                self.cell().join(group, None).await
+                self.cell().join(group, JoinOptions::default()).await
             }
 
             /// Joins a group, and sends the peer the kept publications since a position; without one it is equivalent to
@@ -182,7 +186,41 @@ macro_rules! member {
                 group: &str,
                 since: Option<Position>,
             ) -> Result<Joined, Error> {
-                self.cell().join(group, since).await
+                let join = JoinOptions {
+                    since,
+                    ..JoinOptions::default()
+                };
+                self.cell().join(group, join).await
+            }
+
+            /// Joins a group with options: the position to recover from, the metadata of this membership, and the reply to the peer,
+            /// which precedes all messages of the group.
+            ///
+            /// # Errors
+            /// As for [`join`](Self::join).
+            pub async fn join_with(&self, group: &str, join: JoinOptions) -> Result<Joined, Error> {
+                self.cell().join(group, join).await
+            }
+
+            /// Waits for a signal to this handler: [`Hub::signal`](crate::hub::Hub::signal) sends one, and channels with a format also
+            /// learn of lost messages. At most 256 wait.
+            ///
+            /// # Errors
+            /// [`HubError::NoHub`], [`HubError::TooManyChannels`].
+            pub async fn signal(&self) -> Result<Signal, Error> {
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                let (node, id) = (&channel.node, channel.id);
+                Ok(poll_fn(|cx| node.state().signals.poll(id, cx)).await)
+            }
+
+            /// Holds back the messages that are queued in the hub, or releases them: what is sent meanwhile precedes them.
+            ///
+            /// # Errors
+            /// [`HubError::NoHub`], [`HubError::Gone`].
+            pub fn hold_queue(&self, held: bool) -> Result<(), Error> {
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                let (hub, id) = (&channel.hub, channel.id);
+                Ok(hub.with(&channel.node, |state, _| state.hub.hold(id, held))?)
             }
 
             /// Leaves a group. Earlier publications still reach the peer.

@@ -36,6 +36,8 @@ pub enum Instruction {
     SetMetadata(Arc<str>),
     /// Expire at this time, by the clock of the hub; or never.
     SetExpiry(Option<Instant>),
+    /// Pass a text to the handler, which receives it as [`Signal::Text`](super::Signal).
+    Signal(Arc<str>),
 }
 
 /// Identifies the answer to a command.
@@ -244,10 +246,82 @@ pub struct Published {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Query {
-    /// The newest kept messages, at most so many.
-    History(Name, usize),
+    /// Kept messages.
+    History(HistoryQuery),
     /// The users in the group.
     Presence(Name),
+}
+
+/// A query for kept messages of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct HistoryQuery {
+    /// The group.
+    pub group: Arc<str>,
+    /// Maximum number of messages.
+    pub limit: usize,
+    /// Only messages after this position, or before it if reversed. `None`: from the oldest, or from the newest if reversed.
+    pub since: Option<Position>,
+    /// Newest first.
+    pub reverse: bool,
+}
+
+impl HistoryQuery {
+    /// Asks for the oldest kept messages, in order.
+    pub fn new(group: impl Into<Arc<str>>, limit: usize) -> Self {
+        Self {
+            group: group.into(),
+            limit,
+            since: None,
+            reverse: false,
+        }
+    }
+
+    /// Starts at a position.
+    pub const fn since(mut self, position: Position) -> Self {
+        self.since = Some(position);
+        self
+    }
+
+    /// Asks for the newest first.
+    pub const fn reversed(mut self) -> Self {
+        self.reverse = true;
+        self
+    }
+
+    /// Selects the requested messages of all that are kept, oldest first, where `top` is the position of the group. It is for backplanes.
+    pub fn select(&self, kept: Vec<Arc<Publication>>, top: Option<Position>) -> History {
+        let mut history = History {
+            publications: Vec::new(),
+            position: top,
+            missed: None,
+        };
+        let offset = |publication: &Arc<Publication>| publication.offset();
+        if let (Some(since), Some(top)) = (self.since, top) {
+            let floor = kept
+                .first()
+                .map_or(top.offset, |first| offset(first).saturating_sub(1));
+            history.missed = match (since.epoch == top.epoch, self.reverse) {
+                (false, _) => Some(RecoveryFailure::Epoch),
+                (true, false) if since.offset > top.offset => Some(RecoveryFailure::Ahead),
+                (true, false) if since.offset < floor => Some(RecoveryFailure::Evicted),
+                (true, _) => None,
+            };
+            if history.missed == Some(RecoveryFailure::Epoch) {
+                return history;
+            }
+        }
+        let since = self.since.map(|since| since.offset);
+        history.publications = if self.reverse {
+            let before = |one: &Arc<Publication>| since.is_none_or(|since| offset(one) < since);
+            let all = kept.into_iter().rev().filter(before);
+            all.take(self.limit).collect()
+        } else {
+            let after = |one: &Arc<Publication>| since.is_none_or(|since| offset(one) > since);
+            kept.into_iter().filter(after).take(self.limit).collect()
+        };
+        history
+    }
 }
 
 /// The answer to a query.
@@ -263,10 +337,12 @@ pub enum QueryResult {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct History {
-    /// The messages, oldest first.
+    /// The messages, in the requested order.
     pub publications: Vec<Arc<Publication>>,
     /// The position of the group; `None` if it is unknown.
     pub position: Option<Position>,
+    /// Why messages since the requested position are missing, if any are.
+    pub missed: Option<RecoveryFailure>,
 }
 
 /// The messages since a position, as far as they are kept.
@@ -328,8 +404,8 @@ pub struct PresenceChange {
     pub joined: Vec<Present>,
     /// The users whose metadata changed.
     pub updated: Vec<Present>,
-    /// The users who went.
-    pub left: Vec<Arc<str>>,
+    /// The users who went, with their last metadata.
+    pub left: Vec<Present>,
 }
 
 impl PresenceChange {

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::backplane::{
-    BackplaneCommand, BackplaneEvent, History, HistorySlice, Published, Query, QueryResult,
+    BackplaneCommand, BackplaneEvent, HistorySlice, Published, Query, QueryResult,
 };
 use super::filter::Filters;
 use super::group_record::GroupRecord;
@@ -287,10 +287,12 @@ impl Broker {
 
     fn answer(&self, now: Instant, question: &Query) -> QueryResult {
         match question {
-            Query::History(group, limit) => QueryResult::History(History {
-                publications: self.history(now, group, *limit),
-                position: self.position(group),
-            }),
+            Query::History(query) => {
+                let topic = self.topics.get(&query.group);
+                let kept = topic.map(|topic| topic.history.iter(now).cloned().collect());
+                let position = self.position(&query.group);
+                QueryResult::History(query.select(kept.unwrap_or_default(), position))
+            }
             Query::Presence(group) => QueryResult::Presence(self.presence(group)),
         }
     }

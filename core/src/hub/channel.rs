@@ -32,6 +32,8 @@ pub(super) struct Channel {
     pub(super) spared: bool,
     /// It is a listener, not a connection: messages that it cannot take are skipped, and it is told how many.
     pub(super) listens: bool,
+    /// Its queue is held back.
+    pub(super) held: bool,
     /// When it last took something, or started to wait.
     pub(super) moved: Instant,
     /// `None`: the slot is free.
@@ -46,6 +48,8 @@ pub(super) struct ChannelDetails {
     /// Its user, and the group of all that user's channels.
     pub(super) user: Option<Name>,
     pub(super) metadata: Option<Arc<str>>,
+    /// The metadata of memberships that have their own.
+    pub(super) of_groups: Vec<(Name, Arc<str>)>,
     pub(super) window_bits: Option<u8>,
     pub(super) expiry: Option<(Duration, Instant)>,
     /// When its session ends.
@@ -112,6 +116,7 @@ impl ChannelTable {
             filters: Vec::new(),
             user: open.user.map(Into::into),
             metadata: open.metadata.map(Into::into),
+            of_groups: Vec::new(),
             window_bits: open.window_bits,
             expiry: open.expiry.map(|after| (after, now + after)),
             ends: None,

@@ -8,18 +8,27 @@ use alloc::sync::Arc;
 use super::backplane::{BackplaneCommand, Published, Token};
 use super::channel::Channel;
 use super::crowd::Load;
+use super::formatted::Formatted;
 use super::id::{Name, check_name, group_of_user};
 use super::link::Asked;
 use super::options::GroupOptions;
 use super::publication::PublishRequest;
 use super::queue::Content;
-use super::slow_consumer::{Delivery, DeliveryResult, is_full, is_half_empty, is_overfull, wake};
+use super::slow_consumer::{Delivery, DeliveryResult, is_full, is_overfull, wake};
 use super::{
-    ChannelId, Hub, HubError, Notice, OutagePolicy, Output, Publication, PublishOptions, Sent,
-    SlowConsumerPolicy, Taken,
+    ChannelId, Encoding, Hub, HubError, Notice, OutagePolicy, Output, Publication, PublishOptions,
+    Sent, SlowConsumerPolicy,
 };
 use crate::message::PreparedMessage;
 use crate::time::Instant;
+
+/// A notice on its way to members.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    notice: &'a Notice,
+    /// Whether it has a form for members without a format.
+    plain: bool,
+}
 
 impl Hub {
     /// Publishes a message to a group, by a channel or by the server. With a token, [`Output::Published`] returns the result.
@@ -160,7 +169,7 @@ impl Hub {
             {
                 return Err(HubError::Backpressure);
             }
-            return Ok(self.deliver_direct(now, to, message));
+            return Ok(self.deliver_direct(now, to, message, false));
         }
         if self.status.down {
             return Err(HubError::Down);
@@ -199,6 +208,7 @@ impl Hub {
         now: Instant,
         to: ChannelId,
         message: PreparedMessage,
+        replay: bool,
     ) -> Sent {
         let Some(seat) = self.seats.of(to).filter(|seat| !seat.closing) else {
             self.counters.stale += 1;
@@ -216,12 +226,13 @@ impl Hub {
             kind,
             bytes,
             other: None,
+            formatted: Formatted::default(),
             group: None,
             overflow: SlowConsumerPolicy::Close,
             notices: None,
             key: None,
             stands_for: 1,
-            replay: false,
+            replay,
             turns: self.pressure.crowd.turns,
         };
         self.counters.direct += 1;
@@ -250,7 +261,7 @@ impl Hub {
             self.counters.unwrapped += 1;
             return self.gap(now, publication.group(), Some(1));
         }
-        self.put_to_all(now, publication, true, false);
+        self.put_to_all(now, publication, (true, false), None);
     }
 
     /// Delivers messages that repair a loss: no channel is closed as slow for them.
@@ -258,7 +269,7 @@ impl Hub {
         if publication.failed {
             return self.fan_out(now, publication);
         }
-        self.put_to_all(now, publication, true, true);
+        self.put_to_all(now, publication, (true, true), None);
     }
 
     /// Delivers a publication only to watchers of the group, including members whose own delivery is suppressed.
@@ -266,7 +277,7 @@ impl Hub {
         if publication.failed {
             self.counters.unwrapped += 1;
         } else if !self.watchers.filters.is_empty() {
-            self.put_to_all(now, publication, false, false);
+            self.put_to_all(now, publication, (false, false), None);
         }
     }
 
@@ -274,9 +285,10 @@ impl Hub {
         &mut self,
         now: Instant,
         publication: &Arc<Publication>,
-        to_members: bool,
-        replay: bool,
+        (to_members, replay): (bool, bool),
+        notice: Option<Told<'_>>,
     ) {
+        let plain = notice.is_none_or(|told| told.plain);
         let options = Arc::clone(&self.options);
         let of_group: &GroupOptions = options.of(publication.group());
         let content = Content::Message {
@@ -294,6 +306,12 @@ impl Hub {
             kind: publication.frame.kind(),
             bytes,
             other: None,
+            formatted: Formatted::of(
+                &options,
+                publication,
+                notice.map(|told| told.notice),
+                self.window_mask(),
+            ),
             group: Some(name),
             overflow: of_group.slow_consumer,
             notices: of_group.notices.as_ref(),
@@ -315,7 +333,7 @@ impl Hub {
             let Some(seat) = self.seats.at(member.slot) else {
                 continue;
             };
-            if seat.closing {
+            if seat.closing || !(plain || matches!(seat.encoding, Encoding::Format(_))) {
                 continue;
             }
             let id = ChannelId::from_parts(self.node, member.slot, seat.generation());
@@ -338,7 +356,7 @@ impl Hub {
                 load.count(seat);
             }
         }
-        if !self.watchers.filters.is_empty() && super::id::is_public(name) {
+        if plain && !self.watchers.filters.is_empty() && super::id::is_public(name) {
             let mut watching = BTreeSet::new();
             self.watchers.filters.matching(name, |slot| {
                 watching.insert(*slot);
@@ -390,11 +408,13 @@ impl Hub {
         self.counters.fan_out += receivers;
         self.counters.largest_fan_out = self.counters.largest_fan_out.max(receivers);
         self.fan_outs.note(receivers);
-        let other = put.other.flatten();
+        let (other, formatted) = (put.other.flatten(), put.formatted);
         self.store.settle(as_sent);
         if let Some(other) = other {
             self.store.settle(other);
         }
+        self.counters.encodes += formatted.count();
+        formatted.settle(&mut self.store);
     }
 
     /// Replays missed messages to a channel, beyond its limits: it asked for them, and their number is bounded.
@@ -408,9 +428,11 @@ impl Hub {
             self.counters.unwrapped += u64::from(publication.failed);
             return false;
         }
+        let windows = self.window_mask();
         let Some(seat) = self.seats.of(id).filter(|seat| !seat.closing) else {
             return false;
         };
+        let options = Arc::clone(&self.options);
         let content = Content::Message {
             frame: publication.frame.clone(),
             publication: Some(Arc::clone(publication)),
@@ -425,6 +447,7 @@ impl Hub {
             kind: publication.frame.kind(),
             bytes: 0,
             other: None,
+            formatted: Formatted::of(&options, publication, None, windows),
             group: Some(name),
             overflow: SlowConsumerPolicy::Close,
             notices: None,
@@ -446,12 +469,13 @@ impl Hub {
         if let Some(other) = put.other.flatten() {
             self.store.settle(other);
         }
+        put.formatted.settle(&mut self.store);
         true
     }
 
     /// Returns whether a recovering channel is to receive a publication. It is not if its previous connection was excluded; that is
     /// recognised by the user, unless the excluded channel is still open: then this is another one of the user.
-    fn is_replayed_to(&mut self, id: ChannelId, publication: &Publication) -> bool {
+    pub(super) fn is_replayed_to(&mut self, id: ChannelId, publication: &Publication) -> bool {
         let Some(excluded) = publication.excluded.as_deref() else {
             return true;
         };
@@ -472,12 +496,20 @@ impl Hub {
     pub(super) fn tell(&mut self, now: Instant, name: &Name, notice: &Notice) {
         let options = Arc::clone(&self.options);
         let words = options.of(name).notices.as_ref();
-        let Some(message) = words.and_then(|notices| notices.word(notice)) else {
+        let message = words.and_then(|notices| notices.word(notice));
+        if message.is_none() && options.formats.is_empty() {
             return;
+        }
+        let told = Told {
+            notice,
+            plain: message.is_some(),
         };
         let draft = PublishRequest {
             group: Arc::clone(name),
-            message: super::publication::prepare(&message),
+            message: message.map_or_else(
+                || PreparedMessage::new(""),
+                |one| super::publication::prepare(&one),
+            ),
             sender: None,
             options: PublishOptions::default(),
         };
@@ -490,100 +522,6 @@ impl Hub {
             publication.stands_for = *count;
         }
         self.counters.notices += 1;
-        self.fan_out(now, &Arc::new(publication));
-    }
-
-    /// Takes the next message of a channel. `give` is passed the frame, and the publication if it was published.
-    pub fn take<R>(
-        &mut self,
-        now: Instant,
-        id: ChannelId,
-        give: impl FnOnce(&PreparedMessage, Option<&Arc<Publication>>) -> R,
-    ) -> Taken<R> {
-        let Some(seat) = self.seats.of(id) else {
-            self.counters.stale += 1;
-            return Taken::Nothing;
-        };
-        seat.moved = now;
-        let mut expired = false;
-        let mut taken = Taken::Nothing;
-        while let Some(entry) = self.store.front(&seat.chain) {
-            match &entry.content {
-                Content::Message { .. } if entry.expires.is_some_and(|at| at <= now) => {
-                    self.counters.expired += 1;
-                    expired = true;
-                    self.store.pop(&mut seat.chain);
-                }
-                Content::Message { frame, publication } => {
-                    taken = Taken::Message(give(frame, publication.as_ref()));
-                    self.store.pop(&mut seat.chain);
-                    self.counters.delivered += 1;
-                    break;
-                }
-                Content::Skipped {
-                    count,
-                    notices: None,
-                } => {
-                    if let Some(group) = entry.group.clone() {
-                        let count = *count;
-                        taken = Taken::Skipped { group, count };
-                    }
-                    self.store.pop(&mut seat.chain);
-                    break;
-                }
-                Content::Skipped { .. } => {
-                    let words = entry.frame();
-                    self.store.pop(&mut seat.chain);
-                    if let Some(words) = words {
-                        taken = Taken::Message(give(&words, None));
-                        break;
-                    }
-                }
-            }
-        }
-        let is_over = matches!(taken, Taken::Nothing);
-        if is_over {
-            if let Some((code, reason)) = seat.more().and_then(|more| more.farewell.clone()) {
-                return Taken::Close(code, reason);
-            }
-            seat.woken = false;
-        }
-        if seat.chain.is_empty() {
-            seat.judged = false;
-        }
-        let has_room = is_half_empty(seat, &self.options.queue_limits);
-        if has_room && core::mem::take(&mut seat.spared) {
-            let more = seat.more_mut();
-            more.into_iter().for_each(|more| more.behind_since = None);
-        }
-        if seat.crowded && has_room {
-            self.had_turn(now, id.slot());
-        }
-        if !self.pressure.holding.is_empty() && (!is_over || expired) {
-            self.holding_over(id.slot());
-        }
-        taken
-    }
-
-    /// Returns whether anything is queued for a channel, including its end.
-    pub fn waits(&mut self, id: ChannelId) -> bool {
-        self.seats
-            .of(id)
-            .is_some_and(|seat| !seat.chain.is_empty() || seat.closing)
-    }
-
-    /// Lets publishers go on if they waited for the channel, and it has room again.
-    pub(super) fn holding_over(&mut self, slot: u32) {
-        if !self.pressure.holding.contains(&slot) {
-            return;
-        }
-        let budget = &self.options.queue_limits;
-        let still = self.seats.look(slot).is_some_and(|seat| {
-            seat.more.is_some() && !seat.closing && !is_half_empty(seat, budget)
-        });
-        if !still {
-            self.pressure.holding.remove(&slot);
-            self.outputs.push_back(Output::Room);
-        }
+        self.put_to_all(now, &Arc::new(publication), (true, false), Some(told));
     }
 }

@@ -9,7 +9,7 @@ use slab::Slab;
 
 use super::backplane::Token;
 use super::id::Name;
-use super::{ChannelId, Position};
+use super::{ChannelId, JoinReply, Position};
 
 /// A group with members on this node.
 #[derive(Debug)]
@@ -26,8 +26,17 @@ pub(super) struct Group {
     pub(super) asked_at: Option<Position>,
     /// Missed messages were requested; with the newest number seen meanwhile.
     pub(super) repairing: Option<(Token, u64)>,
-    /// The members that joined and wait for the position, and whether each was the first.
-    pub(super) waiting: Vec<(ChannelId, bool)>,
+    /// The members that joined and wait for the position.
+    pub(super) waiting: Vec<Waiting>,
+}
+
+/// A member that waits for the position of its group.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) channel: ChannelId,
+    /// It was the first member on this node.
+    pub(super) opened: bool,
+    pub(super) reply: Option<JoinReply>,
 }
 
 /// A channel in a group.

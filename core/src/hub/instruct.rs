@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::backplane::{BackplaneCommand, Instruction, Target};
 use super::id::{Name, check_name, group_of_user, is_public};
-use super::{ChannelId, Hub, HubError};
+use super::{ChannelId, Hub, HubError, JoinOptions, Output, PresenceMode, Signal};
 use crate::close::CloseCode;
 use crate::time::Instant;
 
@@ -30,7 +30,10 @@ impl Hub {
             Instruction::SetMetadata(text) if text.len() > self.options.max_metadata => {
                 return Err(HubError::MetadataTooLong);
             }
-            Instruction::SetMetadata(_) | Instruction::SetExpiry(_) => {}
+            Instruction::Signal(text) if text.len() > self.options.max_message => {
+                return Err(HubError::TooLong);
+            }
+            Instruction::SetMetadata(_) | Instruction::SetExpiry(_) | Instruction::Signal(_) => {}
         }
         let target = match target {
             Target::Channel(id) if id.node == self.node => {
@@ -74,11 +77,20 @@ impl Hub {
                 drop(group);
                 Err(HubError::Draining)
             }
-            Instruction::Join(group) => self.add(now, id, &group, None).map(drop),
+            Instruction::Join(group) => {
+                let join = JoinOptions::default();
+                self.add(now, id, &group, join).map(drop)
+            }
             Instruction::Leave(group) => self.leave(now, id, &group).map(drop),
             Instruction::SetUser(user) => self.set_user(now, id, user),
             Instruction::SetMetadata(text) => self.set_metadata(now, id, text),
             Instruction::SetExpiry(at) => self.set_expiry(id, at),
+            Instruction::Signal(text) => {
+                self.seats.of(id).ok_or(HubError::Gone)?;
+                self.outputs
+                    .push_back(Output::Signal(id, Signal::Text(text)));
+                Ok(())
+            }
         }
     }
 
@@ -102,6 +114,8 @@ impl Hub {
             return Ok(());
         }
         // In its groups the old user leaves, and the new one joins.
+        let by_user = |group: &&Name| self.options.of(group).presence != PresenceMode::Connections;
+        let groups: Vec<Name> = groups.iter().filter(by_user).cloned().collect();
         for group in &groups {
             self.exit(now, id, group, true);
         }
@@ -112,7 +126,7 @@ impl Hub {
         if let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) {
             more.user = user;
         }
-        let added = of_user.map(|group| self.add(now, id, &group, None));
+        let added = of_user.map(|group| self.add(now, id, &group, JoinOptions::default()));
         for group in &groups {
             self.enter(now, id, group);
         }

@@ -11,8 +11,8 @@ use super::backplane::{
 use super::group::RECOVERING;
 use super::id::{Name, check_name, user_of_group};
 use super::{
-    ChannelId, Filter, Hub, HubError, HubEvent, Joined, Notice, Output, Position, Publication,
-    Recovered,
+    ChannelId, Encoding, Filter, Hub, HubError, HubEvent, JoinReply, Notice, Output, Position,
+    Publication, Signal,
 };
 use crate::time::{Duration, Instant};
 
@@ -30,6 +30,9 @@ pub(super) enum Asked {
         since: Position,
         replayed: usize,
         opened: bool,
+        reply: Option<JoinReply>,
+        /// The messages for the reply.
+        missed: Vec<Arc<Publication>>,
     },
 }
 
@@ -69,7 +72,7 @@ impl Hub {
                 instruction,
             } => self.instructed(now, &target, &instruction),
             BackplaneEvent::Direct { to, message } => {
-                self.deliver_direct(now, to, message);
+                self.deliver_direct(now, to, message, false);
             }
             BackplaneEvent::Close {
                 group,
@@ -91,8 +94,10 @@ impl Hub {
     /// # Errors
     /// [`HubError::BadName`], [`HubError::Down`].
     pub fn ask(&mut self, question: Query) -> Result<Token, HubError> {
-        let (Query::History(group, _) | Query::Presence(group)) = &question;
-        check_name(group)?;
+        match &question {
+            Query::History(query) => check_name(&query.group)?,
+            Query::Presence(group) => check_name(group)?,
+        }
         if self.status.down {
             return Err(HubError::Down);
         }
@@ -199,7 +204,7 @@ impl Hub {
         match group.position {
             None => {
                 (group.position, group.begun) = (Some(position), position.offset);
-                self.tell_waiting(key);
+                self.tell_waiting(now, key);
             }
             Some(ours) if ours == position || group.repairing.is_some() => {}
             Some(ours) if ours.epoch == position.epoch && ours.offset < position.offset => {
@@ -230,7 +235,7 @@ impl Hub {
         }
         let name = Arc::clone(&group.name);
         self.gap(now, &name, None);
-        self.tell_waiting(key);
+        self.tell_waiting(now, key);
     }
 
     /// Numbers up to `top` were published and did not arrive.
@@ -267,8 +272,29 @@ impl Hub {
         }
         let group = Arc::clone(name);
         self.event(|| HubEvent::Gap { group, count });
+        self.signal_gap(name, count);
         let group = Arc::clone(name);
         self.tell(now, name, &Notice::Gap { group, count });
+    }
+
+    /// Tells the handlers of members with a format, which have to react.
+    fn signal_gap(&mut self, name: &Name, count: Option<u64>) {
+        if self.options.formats.is_empty() {
+            return;
+        }
+        let group = self.groups.find(name).and_then(|key| self.groups.get(key));
+        for member in group.into_iter().flat_map(|group| &group.members) {
+            let seat = self.seats.look(member.slot);
+            let formats = seat.is_some_and(|seat| matches!(seat.encoding, Encoding::Format(_)));
+            if formats
+                && member.from != RECOVERING
+                && let Some(id) = self.seats.id(member.slot)
+            {
+                let group = Arc::clone(name);
+                let signal = Signal::Gap { group, count };
+                self.outputs.push_back(Output::Signal(id, signal));
+            }
+        }
     }
 
     fn received(&mut self, now: Instant, publication: &Arc<Publication>) {
@@ -390,7 +416,7 @@ impl Hub {
         if seen > past.position.offset {
             self.missed(now, key, past.position, seen);
         } else {
-            self.tell_waiting(key);
+            self.tell_waiting(now, key);
         }
     }
 
@@ -398,117 +424,6 @@ impl Hub {
         if let Some(group) = self.groups.get_mut(key) {
             group.position = Some(Position { epoch, offset });
         }
-    }
-
-    fn tell_waiting(&mut self, key: u32) {
-        let Some(group) = self.groups.get_mut(key) else {
-            return;
-        };
-        let (name, position) = (Arc::clone(&group.name), group.position);
-        let waiting = core::mem::take(&mut group.waiting);
-        if !super::id::is_public(&name) {
-            return;
-        }
-        for (id, opened) in waiting {
-            let joined = Joined {
-                added: true,
-                opened,
-                position,
-                recovered: Recovered::Fresh,
-            };
-            self.outputs
-                .push_back(Output::Joined(id, Arc::clone(&name), joined));
-        }
-    }
-
-    /// Drops a recovery: the channel has left.
-    pub(super) fn forget_recovery(&mut self, id: ChannelId, name: &Name) {
-        self.pending.asked.retain(|_, asked| {
-            !matches!(asked, Asked::Recovery { channel, group, .. } if *channel == id && group == name)
-        });
-    }
-
-    /// Handles the missed messages of a channel.
-    fn recovered(&mut self, now: Instant, name: &Name, token: Token, past: HistorySlice) {
-        let Some(Asked::Recovery {
-            channel,
-            replayed,
-            opened,
-            ..
-        }) = self.pending.asked.remove(&token)
-        else {
-            return;
-        };
-        let Some(key) = self.groups.find(name) else {
-            return;
-        };
-        let mut done = replayed;
-        let mut missed = past.missed;
-        if past
-            .publications
-            .iter()
-            .any(|publication| publication.failed)
-        {
-            missed = missed.or(Some(RecoveryFailure::Unwrapped));
-        }
-        for publication in &past.publications {
-            done += usize::from(self.replay(now, channel, publication));
-        }
-        let place = self
-            .seats
-            .of(channel)
-            .and_then(|seat| seat.more())
-            .and_then(|more| more.joined.iter().find(|place| place.group == key).copied());
-        let Some(group) = self.groups.get_mut(key) else {
-            return;
-        };
-        let live = group.position;
-        let Some(member) = place.and_then(|place| group.members.get_mut(place.at as usize)) else {
-            return;
-        };
-        let is_ahead = live.is_some_and(|live| {
-            live.epoch == past.position.epoch && live.offset > past.position.offset
-        });
-        if is_ahead && missed.is_none() {
-            // Messages that arrived meanwhile were not delivered to it: they are requested too.
-            let since = past.position;
-            let again = Asked::Recovery {
-                channel,
-                group: Arc::clone(name),
-                since,
-                replayed: done,
-                opened,
-            };
-            self.pending.asked.insert(token, again);
-            return self.command(BackplaneCommand::Read {
-                group: Arc::clone(name),
-                token,
-                since,
-            });
-        }
-        member.from = past.position.offset;
-        let position = Some(if is_ahead {
-            live.unwrap_or(past.position)
-        } else {
-            past.position
-        });
-        let recovered = match missed {
-            None => Recovered::Complete(done),
-            Some(reason) => Recovered::Incomplete {
-                replayed: done,
-                reason,
-            },
-        };
-        self.counters.recoveries += 1;
-        self.counters.incomplete += u64::from(missed.is_some());
-        let joined = Joined {
-            added: true,
-            opened,
-            position,
-            recovered,
-        };
-        self.outputs
-            .push_back(Output::Joined(channel, Arc::clone(name), joined));
     }
 
     fn presence(&mut self, now: Instant, change: &Arc<PresenceChange>) {

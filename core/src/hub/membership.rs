@@ -3,15 +3,16 @@
 //! Knows nothing of messages.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::backplane::{BackplaneCommand, Present};
 use super::channel::Membership;
-use super::group::{Member, RECOVERING};
+use super::group::{Member, RECOVERING, Waiting};
 use super::id::{Name, check_name, group_of_user};
 use super::link::Asked;
 use super::{
     ChannelId, ChannelOptions, Filter, Hub, HubError, HubEvent, JoinOptions, Joined, Left,
-    Recovered,
+    PresenceMode, Recovered,
 };
 use crate::limits::{Bucket, Rate};
 use crate::time::{Duration, Instant};
@@ -42,7 +43,7 @@ impl Hub {
             }
         }
         if let Some(group) = of_user
-            && let Err(error) = self.add(now, id, &group, None)
+            && let Err(error) = self.add(now, id, &group, JoinOptions::default())
         {
             self.closed(now, id);
             return Err(error);
@@ -165,8 +166,11 @@ impl Hub {
         if self.status.draining {
             return Err(HubError::Draining);
         }
+        if join.metadata.as_ref().map_or(0, |metadata| metadata.len()) > self.options.max_metadata {
+            return Err(HubError::MetadataTooLong);
+        }
         self.may(now, id, |options| options.joins, |more| &mut more.joins)?;
-        self.add(now, id, group, join.since)
+        self.add(now, id, group, join)
     }
 
     pub(super) fn add(
@@ -174,8 +178,13 @@ impl Hub {
         now: Instant,
         id: ChannelId,
         name: &str,
-        since: Option<super::Position>,
+        join: JoinOptions,
     ) -> Result<Option<Joined>, HubError> {
+        let JoinOptions {
+            since,
+            metadata,
+            reply,
+        } = join;
         let key = self.groups.find(name);
         if let Some(key) = key
             && let Some(index) = self.place(id, key)?
@@ -190,6 +199,7 @@ impl Hub {
                 opened: false,
                 position,
                 recovered: Recovered::Fresh,
+                refused: false,
             }));
         }
         self.room_for_one_more(id)?;
@@ -204,22 +214,26 @@ impl Hub {
         let name = Arc::clone(&group.name);
         let position = group.position;
         let replays = since.is_some_and(|since| position != Some(since));
+        // Nothing may precede the reply.
+        let waits = replays || (reply.is_some() && position.is_none());
         let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
             return Err(HubError::Gone);
         };
         let member = Member {
             slot: id.slot(),
             back: more.joined.len() as u32,
-            from: if replays { RECOVERING } else { 0 },
+            from: if waits { RECOVERING } else { 0 },
         };
         group.members.push(member);
         more.joined.push(Membership { group: key, at });
+        if let Some(metadata) = metadata {
+            more.of_groups.push((Arc::clone(&name), metadata));
+        }
         self.counters.joins += 1;
         if opened {
             self.group_event(&name, HubEvent::Opened);
         }
         self.group_event(&name, |group| HubEvent::Joined { group, channel: id });
-        self.enter(now, id, &name);
         if let Some(since) = since.filter(|_| replays) {
             let token = self.token();
             let asked = Asked::Recovery {
@@ -228,13 +242,17 @@ impl Hub {
                 since,
                 replayed: 0,
                 opened,
+                reply,
+                missed: Vec::new(),
             };
             self.pending.asked.insert(token, asked);
             self.command(BackplaneCommand::Read {
-                group: name,
+                group: Arc::clone(&name),
                 token,
                 since,
             });
+            // After the request, so that the reply precedes the notice of its own presence.
+            self.enter(now, id, &name);
             return Ok(None);
         }
         let recovered = match since {
@@ -244,15 +262,28 @@ impl Hub {
         if position.is_none()
             && let Some(group) = self.groups.get_mut(key)
         {
-            group.waiting.push((id, opened));
+            group.waiting.push(Waiting {
+                channel: id,
+                opened,
+                reply,
+            });
+            self.enter(now, id, &name);
             return Ok(None);
         }
-        Ok(Some(Joined {
+        let mut joined = Joined {
             added: true,
             opened,
             position,
             recovered,
-        }))
+            refused: false,
+        };
+        if let Some(reply) = reply {
+            joined.refused = !self.reply_to(now, id, &name, &reply, &joined, &[]);
+        }
+        if !joined.refused {
+            self.enter(now, id, &name);
+        }
+        Ok(Some(joined))
     }
 
     fn open_group(&mut self, name: &str) -> Result<u32, HubError> {
@@ -370,7 +401,7 @@ impl Hub {
         };
         let member = group.members.get(place.at as usize);
         let recovers = member.is_some_and(|member| member.from == RECOVERING);
-        recovers || group.waiting.iter().any(|(waiting, _)| *waiting == id)
+        recovers || group.waiting.iter().any(|waiting| waiting.channel == id)
     }
 
     pub(super) fn leave_all(&mut self, now: Instant, id: ChannelId) {
@@ -402,7 +433,7 @@ impl Hub {
             return false;
         };
         let left = group.members.swap_remove(place.at as usize);
-        group.waiting.retain(|(waiting, _)| *waiting != id);
+        group.waiting.retain(|waiting| waiting.channel != id);
         let (name, emptied) = (Arc::clone(&group.name), group.members.is_empty());
         if let Some(moved) = group.members.get(place.at as usize).copied()
             && let Some(more) = self.seats.at(moved.slot).and_then(|seat| seat.more_mut())
@@ -415,6 +446,9 @@ impl Hub {
         }
         self.counters.leaves += 1;
         self.exit(now, id, &name, at_once);
+        if let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) {
+            more.of_groups.retain(|(group, _)| *group != name);
+        }
         self.group_event(&name, |group| HubEvent::Left { group, channel: id });
         if emptied {
             self.groups.close(place.group);
@@ -494,7 +528,7 @@ impl Hub {
         if self.options.of(group).presence.grace().is_none() || !super::id::is_public(group) {
             return;
         }
-        if let Some(present) = self.present(now, id)
+        if let Some(present) = self.present(now, id, group)
             && let Some(present) = self.here.enter(group, &present)
         {
             self.command(BackplaneCommand::Enter {
@@ -507,11 +541,11 @@ impl Hub {
     /// With `at_once` it left deliberately: its presence ends without a grace period.
     pub(super) fn exit(&mut self, now: Instant, id: ChannelId, group: &Name, at_once: bool) {
         if let Some(grace) = self.options.of(group).presence.grace()
-            && let Some(present) = self.present(now, id)
+            && let Some(present) = self.present(now, id, group)
         {
             let grace = if at_once { Duration::ZERO } else { grace };
             self.here.leave(now, group, &present.user, grace);
-            if at_once {
+            if at_once || grace.is_zero() {
                 self.gone(now);
             }
         }
@@ -519,7 +553,7 @@ impl Hub {
 
     /// Changes the metadata of a channel.
     pub(super) fn update(&mut self, now: Instant, id: ChannelId, group: &Name) {
-        if let Some(present) = self.present(now, id)
+        if let Some(present) = self.present(now, id, group)
             && let Some(present) = self.here.update(group, &present)
         {
             self.command(BackplaneCommand::Enter {
@@ -536,16 +570,18 @@ impl Hub {
         }
     }
 
-    /// Returns the user of a channel, for presence.
-    fn present(&mut self, now: Instant, id: ChannelId) -> Option<Present> {
+    /// Returns the user of a channel, for presence in a group.
+    fn present(&mut self, now: Instant, id: ChannelId, group: &Name) -> Option<Present> {
+        let by_connection = self.options.of(group).presence == PresenceMode::Connections;
         let more = self.seats.of(id)?.more()?;
         let user = match &more.user {
-            Some(user) => Arc::clone(user),
-            None => alloc::format!("{id}").into(),
+            Some(user) if !by_connection => Arc::clone(user),
+            _ => alloc::format!("{id}").into(),
         };
+        let own = more.of_groups.iter().find(|(name, _)| name == group);
         Some(Present {
             user,
-            metadata: more.metadata.clone(),
+            metadata: own.map(|(_, own)| own).or(more.metadata.as_ref()).cloned(),
             said: now,
         })
     }

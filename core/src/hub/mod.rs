@@ -53,6 +53,7 @@
 
 mod backplane;
 mod broker;
+mod callback;
 mod capacity;
 mod channel;
 mod closing;
@@ -60,46 +61,53 @@ mod crowd;
 mod delivery;
 mod error;
 pub(crate) mod filter;
+mod formatted;
 mod group;
 mod group_record;
 mod histogram;
 mod history;
 mod id;
 mod instruct;
+mod join;
+mod joining;
 mod link;
 mod local;
 mod local_presence;
 mod membership;
 mod metrics;
+mod notice;
 mod options;
 mod outage;
 mod presence;
 mod publication;
 mod queue;
 mod slow_consumer;
+mod taking;
 mod values;
 mod wrap;
 
 pub use backplane::{
-    BackplaneCommand, BackplaneEvent, History, HistorySlice, Instruction, Presence, PresenceChange,
-    Present, Published, Query, QueryResult, RecoveryFailure, Target, Token,
+    BackplaneCommand, BackplaneEvent, History, HistoryQuery, HistorySlice, Instruction, Presence,
+    PresenceChange, Present, Published, Query, QueryResult, RecoveryFailure, Target, Token,
 };
 pub use broker::Broker;
+pub use callback::{Callback, Envelope, Format, Notices};
 pub use error::HubError;
 use filter::Filters;
 pub use filter::{Filter, FilterError};
 pub use histogram::Histogram;
 pub use id::{ChannelId, MAX_NAME, NodeId};
+pub use join::{JoinDecision, JoinOptions, JoinReply, Joined, Recovered};
 pub use local::LocalHub;
 pub use metrics::{BrokerCounters, HubCounters, HubGauges, Snapshot};
+pub use notice::Notice;
 pub use options::{
-    Callback, Compress, Envelope, GroupOptions, HistoryOptions, HubOptions, JoinOptions, Notice,
-    Notices, OutagePolicy, PresenceMode, QueueLimits, SlowConsumerPolicy,
+    Compress, GroupOptions, HistoryOptions, HubOptions, OutagePolicy, PresenceMode, QueueLimits,
+    SlowConsumerPolicy,
 };
-pub use publication::{Position, Publication, PublishOptions, PublishRequest};
+pub use publication::{Position, Publication, PublishOptions, PublishRequest, Tags};
 pub use values::{
-    ChannelOptions, Encoding, HubEvent, HubInput, Joined, Left, Output, Recovered, Reply, Sent,
-    Taken,
+    ChannelOptions, Encoding, HubEvent, HubInput, Left, Output, Reply, Sent, Signal, Taken,
 };
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};

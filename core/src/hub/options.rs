@@ -2,11 +2,13 @@
 //! Every bound has a default.
 //! Plain data.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 
-use super::{Filter, Publication};
+use super::callback::{Envelope, Format, Guard, Notices};
+use super::notice::Notice;
+use super::{Callback, Filter, Publication};
 use crate::limits::Rate;
 use crate::message::Message;
 use crate::time::Duration;
@@ -20,8 +22,12 @@ pub struct HubOptions {
     /// Options for messages to all channels of a user. By default they have neither history nor envelope. A history is an inbox:
     /// messages sent while the link of the user's node was broken are delivered when it is restored.
     pub users: GroupOptions,
+    /// Options of groups by namespace, which is the part of a name before the first `:`. They precede the rules.
+    pub namespaces: BTreeMap<Arc<str>, GroupOptions>,
     /// Options of groups that match a filter; the first match decides.
     pub rules: Vec<(Filter, GroupOptions)>,
+    /// Formats for channels with [`Encoding::Format`](super::Encoding).
+    pub formats: Vec<Format>,
     /// The limits of one channel's queue.
     pub queue_limits: QueueLimits,
     /// Maximum number of channels; default 1 048 576.
@@ -62,7 +68,9 @@ impl Default for HubOptions {
         Self {
             groups: GroupOptions::default(),
             users: GroupOptions::default(),
+            namespaces: BTreeMap::new(),
             rules: Vec::new(),
+            formats: Vec::new(),
             queue_limits: QueueLimits::default(),
             max_channels: 1 << 20,
             max_groups: 1 << 20,
@@ -95,6 +103,18 @@ impl HubOptions {
         self
     }
 
+    /// Sets the options of groups whose names begin with `name` and a colon.
+    pub fn namespace(mut self, name: &str, options: GroupOptions) -> Self {
+        self.namespaces.insert(name.into(), options);
+        self
+    }
+
+    /// Adds a format; the first has number 0.
+    pub fn format(mut self, format: Format) -> Self {
+        self.formats.push(format);
+        self
+    }
+
     /// Sets the limits of one channel's queue.
     pub const fn queue_limits(mut self, budget: QueueLimits) -> Self {
         self.queue_limits = budget;
@@ -109,9 +129,13 @@ impl HubOptions {
     ) -> Self {
         let guard: Guard = Arc::new(guard);
         let rules = self.rules.iter_mut().map(|(_, options)| options);
-        for group in rules.chain([&mut self.groups, &mut self.users]) {
+        let groups = rules.chain(self.namespaces.values_mut());
+        for group in groups.chain([&mut self.groups, &mut self.users]) {
             group.envelope = group.envelope.as_ref().map(|known| known.guarded(&guard));
             group.notices = group.notices.as_ref().map(|known| known.guarded(&guard));
+        }
+        for format in &mut self.formats {
+            *format = format.guarded(&guard);
         }
         self
     }
@@ -120,6 +144,12 @@ impl HubOptions {
     pub fn of(&self, group: &str) -> &GroupOptions {
         if !super::id::is_public(group) {
             return &self.users;
+        }
+        if !self.namespaces.is_empty()
+            && let Some((namespace, _)) = group.split_once(':')
+            && let Some(options) = self.namespaces.get(namespace)
+        {
+            return options;
         }
         let rule = self.rules.iter().find(|(filter, _)| filter.matches(group));
         rule.map_or(&self.groups, |(_, options)| options)
@@ -271,6 +301,9 @@ pub enum PresenceMode {
         /// How long a user whose last connection has ended stays present; one who reconnects within it was never away.
         grace: Duration,
     },
+    /// Each connection by itself, under the text of its [`ChannelId`](super::ChannelId), with the metadata of its membership and without a
+    /// grace period.
+    Connections,
 }
 
 impl PresenceMode {
@@ -286,7 +319,13 @@ impl PresenceMode {
             Self::Off => None,
             Self::Count => Some(Duration::from_secs(3)),
             Self::Members { grace } => Some(grace),
+            Self::Connections => Some(Duration::ZERO),
         }
+    }
+
+    /// Returns whether the members are kept, not only their number.
+    pub const fn keeps_members(self) -> bool {
+        matches!(self, Self::Members { .. } | Self::Connections)
     }
 }
 
@@ -321,131 +360,4 @@ pub enum OutagePolicy {
         /// The time over which channels are then closed, evenly.
         window: Duration,
     },
-}
-
-/// A notification to a member of a group, other than a message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Notice {
-    /// Messages were dropped for this member because it read too slowly.
-    Skipped {
-        /// The group.
-        group: Arc<str>,
-        /// The number of messages.
-        count: u64,
-    },
-    /// Messages were lost on the way to this node, and cannot be recovered.
-    Gap {
-        /// The group.
-        group: Arc<str>,
-        /// The number of messages; `None` if unknown.
-        count: Option<u64>,
-    },
-    /// Messages to all channels of the user were lost on the way to this node.
-    UserGap {
-        /// The user.
-        user: Arc<str>,
-        /// The number of messages; `None` if unknown.
-        count: Option<u64>,
-    },
-    /// Users came, went, or changed.
-    Presence(Arc<super::PresenceChange>),
-}
-
-impl Notice {
-    /// Returns the group or the user that it is about.
-    pub fn group(&self) -> &Arc<str> {
-        match self {
-            Self::Skipped { group, .. } | Self::Gap { group, .. } => group,
-            Self::UserGap { user, .. } => user,
-            Self::Presence(change) => &change.group,
-        }
-    }
-}
-
-/// A function from publications to the messages that members receive.
-#[derive(Clone)]
-pub struct Envelope(Arc<Wrap>);
-
-type Wrap = dyn Fn(&Publication) -> Option<Message> + Send + Sync;
-
-impl Envelope {
-    /// Returns `None` when the function failed.
-    pub(super) fn wrap(&self, publication: &Publication) -> Option<Message> {
-        (self.0)(publication)
-    }
-
-    fn guarded(&self, guard: &Guard) -> Self {
-        let (inner, guard) = (Arc::clone(&self.0), Arc::clone(guard));
-        Self(Arc::new(move |publication| {
-            let mut message = None;
-            let mut call = || message = inner(publication);
-            guard(Callback::Envelope, &publication.group, &mut call);
-            message
-        }))
-    }
-}
-
-/// A callback of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Callback {
-    /// [`GroupOptions::envelope`].
-    Envelope,
-    /// [`GroupOptions::notices`].
-    Notices,
-}
-
-impl Callback {
-    /// Returns its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Envelope => "envelope",
-            Self::Notices => "notices",
-        }
-    }
-}
-
-/// Runs a callback of a group, or prevents it.
-type Guard = Arc<dyn Fn(Callback, &str, &mut dyn FnMut()) + Send + Sync>;
-
-impl fmt::Debug for Envelope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Envelope(..)")
-    }
-}
-
-/// A function from notices to the messages that members receive.
-#[derive(Clone)]
-pub struct Notices(Arc<Word>);
-
-type Word = dyn Fn(&Notice) -> Option<Message> + Send + Sync;
-
-impl Notices {
-    pub(super) fn word(&self, notice: &Notice) -> Option<Message> {
-        (self.0)(notice)
-    }
-
-    fn guarded(&self, guard: &Guard) -> Self {
-        let (inner, guard) = (Arc::clone(&self.0), Arc::clone(guard));
-        Self(Arc::new(move |notice| {
-            let mut message = None;
-            let mut call = || message = inner(notice);
-            guard(Callback::Notices, notice.group(), &mut call);
-            message
-        }))
-    }
-}
-
-impl fmt::Debug for Notices {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Notices(..)")
-    }
-}
-
-/// Options of a join.
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct JoinOptions {
-    /// The last position that the member saw: later messages are replayed.
-    pub since: Option<super::Position>,
 }

@@ -89,8 +89,8 @@ impl Table {
                 && user.nodes.remove(&node)
                 && user.nodes.is_empty()
             {
+                change.left.push(user.present(name));
                 self.users.remove(name);
-                change.left.push(Arc::clone(name));
             }
         }
         self.changed(change)
@@ -139,7 +139,7 @@ impl Table {
     /// Returns all users.
     pub(super) fn snapshot(&self, mode: PresenceMode) -> Presence {
         let members = match mode {
-            PresenceMode::Members { .. } => {
+            PresenceMode::Members { .. } | PresenceMode::Connections => {
                 let users = self.users.iter();
                 users.map(|(name, user)| user.present(name)).collect()
             }

@@ -42,6 +42,9 @@ impl FromStr for Position {
     }
 }
 
+/// The tags of a publication; shared, and without memory if there are none.
+pub type Tags = Option<Arc<[(Arc<str>, Arc<str>)]>>;
+
 /// A message that was published to a group.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -56,6 +59,10 @@ pub struct Publication {
     pub sender: Option<ChannelId>,
     /// Its key, if it has one.
     pub key: Option<Arc<str>>,
+    /// What its publisher said about itself, such as JSON.
+    pub info: Option<Arc<str>>,
+    /// Its tags: names and values, in order.
+    pub tags: Tags,
     /// Whether it is not kept, and has no number of its own.
     pub unsaved: bool,
     /// When it expires.
@@ -134,6 +141,10 @@ pub struct PublishOptions {
     /// Not kept in the history, even if the group has one. It has no number of its own, so its loss on the way to another node is not
     /// detected.
     pub without_history: bool,
+    /// What the publisher says about itself, such as JSON; kept with the message.
+    pub info: Option<Name>,
+    /// Tags: names and values; kept with the message.
+    pub tags: Tags,
     /// Its key, for [`SlowConsumerPolicy::KeepLatest`](super::SlowConsumerPolicy::KeepLatest).
     pub key: Option<Name>,
     /// An id chosen by the caller: a second publication with it to the group, within 5 minutes, is not published again. See
@@ -156,6 +167,8 @@ impl Publication {
             time,
             sender: draft.sender,
             key: draft.options.key.clone(),
+            info: draft.options.info.clone(),
+            tags: draft.options.tags.clone(),
             unsaved: draft.options.without_history,
             expires: draft.options.expires.map(|after| time + after),
             message: draft.message.clone(),

@@ -7,9 +7,10 @@ use alloc::sync::Arc;
 use slab::Slab;
 
 use super::Publication;
+use super::callback::Notices;
 use super::capacity::CapacityTracker;
 use super::id::Name;
-use super::options::{Notice, Notices};
+use super::notice::Notice;
 use crate::message::PreparedMessage;
 use crate::time::Instant;
 

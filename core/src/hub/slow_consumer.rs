@@ -6,9 +6,11 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::callback::Notices;
 use super::channel::Channel;
+use super::formatted::Formatted;
 use super::id::Name;
-use super::options::{Notices, QueueLimits};
+use super::options::QueueLimits;
 use super::queue::{Content, Entry, Store, Walk};
 use super::{Encoding, Hub, HubCounters, HubEvent, Output, SlowConsumerPolicy};
 use crate::close::CloseCode;
@@ -27,6 +29,7 @@ pub(super) struct Delivery<'a> {
     pub(super) bytes: usize,
     /// The message in the other kind, made when first needed; `Some(None)`: it cannot be converted.
     pub(super) other: Option<Option<u32>>,
+    pub(super) formatted: Formatted<'a>,
     pub(super) group: Option<&'a Name>,
     pub(super) overflow: SlowConsumerPolicy,
     pub(super) notices: Option<&'a Notices>,
@@ -180,7 +183,8 @@ impl Delivery<'_> {
         seat: &mut Channel,
     ) -> DeliveryResult {
         let Some(entry) = self.entry(store, seat.encoding) else {
-            counters.dropped_unfit += 1;
+            // A notice may have no form; it is not a loss.
+            counters.dropped_unfit += u64::from(!self.formatted.is_notice());
             return DeliveryResult::Dropped;
         };
         if !self.replay && is_full(seat, budget, self.bytes) && self.is_slow(seat, budget) {
@@ -210,6 +214,9 @@ impl Delivery<'_> {
                     self.other = Some(store.enter_other(self.now, self.as_sent));
                 }
                 self.other.flatten()
+            }
+            (Encoding::Format(format), _) => {
+                self.formatted.entry(self.now, store, self.as_sent, format)
             }
         }
     }

@@ -5,13 +5,10 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::backplane::{
-    BackplaneCommand, BackplaneEvent, Published, Query, QueryResult, RecoveryFailure, Token,
-};
+use super::backplane::{BackplaneCommand, BackplaneEvent, Published, Query, QueryResult, Token};
+use super::join::Joined;
 use super::publication::PublishRequest;
-use super::{
-    ChannelId, Filter, HubError, Instruction, JoinOptions, Position, PresenceChange, Target,
-};
+use super::{ChannelId, Filter, HubError, Instruction, JoinOptions, PresenceChange, Target};
 use crate::close::CloseCode;
 use crate::message::PreparedMessage;
 use crate::time::Duration;
@@ -43,6 +40,9 @@ pub enum Encoding {
     Text,
     /// Binary messages.
     Binary,
+    /// Publications and notices in the format of this number ([`HubOptions::formats`](super::HubOptions)); messages to the channel alone
+    /// as they were sent.
+    Format(u8),
 }
 
 /// An operation on a hub, as a value; each corresponds to a method.
@@ -118,6 +118,8 @@ pub enum Output {
     Command(BackplaneCommand),
     /// A channel's join is complete.
     Joined(ChannelId, Arc<str>, Joined),
+    /// A signal for the handler of a channel.
+    Signal(ChannelId, Signal),
     /// The result of a publication.
     Published(Token, Result<Published, HubError>),
     /// The answer to a query.
@@ -128,37 +130,21 @@ pub enum Output {
     Event(HubEvent),
 }
 
-/// The result of a join.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A signal for the handler of a connection, which its peer does not see.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Joined {
-    /// Whether the channel was not a member before.
-    pub added: bool,
-    /// Whether it is the first member on this node.
-    pub opened: bool,
-    /// The position of the group when it joined, including replayed messages: later messages are received. To recover, a reconnecting
-    /// client passes this position, or that of the last message it received. Send it to the peer through its channel
-    /// ([`Hub::send_to`](super::Hub::send_to)): a message that a handler sends directly may overtake replayed ones.
-    pub position: Option<Position>,
-    /// Whether missed messages were recovered.
-    pub recovered: Recovered,
-}
-
-/// The result of a recovery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Recovered {
-    /// No recovery was requested.
-    Fresh,
-    /// All missed messages were replayed: their number.
-    Complete(usize),
-    /// Some are missing.
-    Incomplete {
-        /// The number of replayed messages.
-        replayed: usize,
-        /// Why others were not replayed.
-        reason: RecoveryFailure,
+pub enum Signal {
+    /// Messages of a group were lost on the way to this node, and are not delivered. Only for channels with [`Encoding::Format`].
+    Gap {
+        /// The group.
+        group: Arc<str>,
+        /// The number of messages; `None` if unknown.
+        count: Option<u64>,
     },
+    /// A text from another part of the application ([`Instruction::Signal`]).
+    Text(Arc<str>),
+    /// Earlier signals were lost because the handler did not take them.
+    Lost,
 }
 
 /// The result of leaving a group.

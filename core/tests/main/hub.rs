@@ -12,7 +12,7 @@ use sansws_core::hub::{
     GroupOptions, HistoryOptions, Hub, HubError, HubEvent, HubInput, HubOptions, JoinOptions,
     Joined, NodeId, Notice, OutagePolicy, Output, Position, PresenceMode, Publication,
     PublishOptions, PublishRequest, Published, QueueLimits, Recovered, RecoveryFailure, Reply,
-    Sent, SlowConsumerPolicy, Taken,
+    Sent, Signal, SlowConsumerPolicy, Taken,
 };
 use sansws_core::limits::Rate;
 use sansws_core::message::PreparedMessage;
@@ -28,6 +28,7 @@ struct World {
     events: Vec<HubEvent>,
     wakes: Vec<(NodeId, u32)>,
     rooms: u32,
+    signals: Vec<(ChannelId, Signal)>,
     commands: Vec<BackplaneCommand>,
 }
 
@@ -47,6 +48,7 @@ impl World {
             events: Vec::new(),
             wakes: Vec::new(),
             rooms: 0,
+            signals: Vec::new(),
             commands: Vec::new(),
         }
     }
@@ -74,6 +76,7 @@ impl World {
                         Output::Wake(slot) => self.wakes.push((hub.node(), slot)),
                         Output::Event(event) => self.events.push(event),
                         Output::Room => self.rooms += 1,
+                        Output::Signal(id, signal) => self.signals.push((id, signal)),
                         Output::Answer(..) => unreachable!("the test asks nothing"),
                     }
                 }
@@ -145,7 +148,7 @@ impl World {
         let now = self.now;
         let joined = self
             .hub(id)
-            .join(now, id, group, JoinOptions { since })
+            .join(now, id, group, JoinOptions::recover(since))
             .unwrap();
         self.settle();
         let late = self.joined.pop();
@@ -957,9 +960,7 @@ fn what_is_published_while_a_member_recovers_comes_once_and_in_order() {
     let id = world.open(0);
     let now = world.now;
     let hub = &mut world.hubs[0];
-    let join = JoinOptions {
-        since: Some(position),
-    };
+    let join = JoinOptions::recover(Some(position));
     assert_eq!(hub.join(now, id, "lobby", join), Ok(None));
     // The read is on its way; this overtakes it, and comes to the node before the answer.
     let mut commands = Vec::new();

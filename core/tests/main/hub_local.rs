@@ -102,7 +102,7 @@ fn members_receive_are_present_and_recover_what_they_missed() {
     publish(&mut hub, now, "two");
     publish(&mut hub, now, "three");
     let ada = hub.open(now, open("ada")).unwrap();
-    let join = JoinOptions { since: position };
+    let join = JoinOptions::recover(position);
     let back = joined(&mut hub, now, ada, join);
     assert_eq!(back.recovered, Recovered::Complete(2));
     assert_eq!(taken(&mut hub, now, ada), ["two", "three"]);

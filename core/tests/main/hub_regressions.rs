@@ -339,9 +339,7 @@ fn an_answer_that_was_asked_for_over_an_earlier_link_ends_no_recovery() {
         epoch: 1,
         offset: 0,
     };
-    let join = JoinOptions {
-        since: Some(position),
-    };
+    let join = JoinOptions::recover(Some(position));
     let (now, hub) = (cluster.now, &mut cluster.hubs[0]);
     hub.join(now, ada, "room", join).unwrap();
     let outputs: Vec<Output> = core::iter::from_fn(|| hub.poll_output()).collect();
@@ -455,7 +453,8 @@ fn only_the_first_member_is_told_that_it_is_the_first() {
         offset: 0,
     });
     let (now, hub) = (cluster.now, &mut cluster.hubs[0]);
-    hub.join(now, ada, "room", JoinOptions { since }).unwrap();
+    hub.join(now, ada, "room", JoinOptions::recover(since))
+        .unwrap();
     hub.join(now, bob, "room", JoinOptions::default()).unwrap();
     cluster.run();
     let opened = cluster.outputs.iter().filter_map(|output| match output {

@@ -16,6 +16,7 @@ mod handshake_client;
 mod handshake_http;
 mod handshake_server;
 mod hub;
+mod hub_formats;
 mod hub_local;
 mod hub_regressions;
 mod layers;

@@ -23,6 +23,7 @@ impl World {
                     }
                 }
                 Output::Command(command) => self.send_command(at, command),
+                Output::Signal(..) => return Err("signal: nobody sent one".into()),
                 Output::Joined(id, group, joined) => {
                     hold!(
                         !group.starts_with('\u{1}'),

@@ -233,7 +233,7 @@ fn word(notice: &Notice) -> Option<Message> {
             }
             for user in &change.left {
                 text += " -";
-                text += user;
+                text += &user.user;
             }
             text
         }

@@ -174,7 +174,7 @@ impl World {
         match verb {
             "join" => {
                 let since = words.next().map(|since| since.parse().unwrap());
-                match hub.join(now, id, first, JoinOptions { since }) {
+                match hub.join(now, id, first, JoinOptions::recover(since)) {
                     Ok(Some(joined)) => self.say_joined(node, id, first, joined),
                     Ok(None) => {}
                     Err(_) => self.say(node, id, &format!("E {first}")),
@@ -182,7 +182,7 @@ impl World {
             }
             "drop" => {
                 let since = words.next().map(|since| since.parse().unwrap());
-                match hub.join(now, id, first, JoinOptions { since }) {
+                match hub.join(now, id, first, JoinOptions::recover(since)) {
                     Ok(Some(joined)) => self.say_joined(node, id, first, joined),
                     Ok(None) => {
                         hub.cancel_join(now, id, first);

@@ -173,7 +173,7 @@ fn noticed(notice: &Notice) -> Option<Message> {
     let words = json!({
         "room": &*change.group,
         "came": change.joined.iter().map(|one| &*one.user).collect::<Vec<_>>(),
-        "went": change.left.iter().map(|name| &**name).collect::<Vec<_>>(),
+        "went": change.left.iter().map(|gone| &*gone.user).collect::<Vec<_>>(),
         "count": change.count,
     });
     Some(words.to_string().into())

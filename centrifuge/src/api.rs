@@ -1,0 +1,264 @@
+//! The HTTP API for programs in other languages: a POST of JSON for each method, with a key in `X-API-Key`.
+//! Methods, parameters and results are those of Centrifugo's server API, as far as the hub has the notion.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sansws_async::app::Router;
+use sansws_async::runtime::Runtime;
+use sansws_async::{Error, HubEnv, Scope, Transport};
+use sansws_core::http::Response;
+use sansws_core::hub::{HistoryQuery, HubError, Position, Target};
+use sansws_core::message::Message;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::codes::{ClientError, Disconnect, Unsubscribe};
+use crate::endpoint::Centrifuge;
+use crate::format;
+use crate::protocol::{ClientInfo, Codec, StreamPosition};
+use crate::session::Control;
+
+/// The parameters of all methods.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parameters {
+    channel: String,
+    channels: Vec<String>,
+    data: Option<Box<RawValue>>,
+    b64data: Option<String>,
+    idempotency_key: Option<String>,
+    skip_history: bool,
+    tags: std::collections::BTreeMap<String, String>,
+    user: String,
+    client: String,
+    code: Option<u32>,
+    reason: Option<String>,
+    disconnect: Option<Reason>,
+    limit: i64,
+    since: Option<StreamPosition>,
+    reverse: bool,
+}
+
+#[derive(Deserialize)]
+struct Reason {
+    code: u16,
+    reason: String,
+}
+
+impl<R: Runtime + HubEnv> Centrifuge<R> {
+    /// Returns a router with the methods of the HTTP API, for requests with this key: `.mount("/api", centrifuge.api("key"))`.
+    pub fn api<T: Transport + Send + 'static>(&self, key: &str) -> Router<T> {
+        let (this, key): (_, Arc<str>) = (self.clone(), key.into());
+        Router::new().post("/{method}", move |scope: Scope| {
+            let (this, key) = (this.clone(), Arc::clone(&key));
+            async move { this.answer(&key, &scope).await }
+        })
+    }
+
+    async fn answer(&self, key: &str, scope: &Scope) -> Response {
+        let given = scope.header("x-api-key").or_else(|| {
+            let given = scope.header("authorization")?;
+            given.strip_prefix("apikey ")
+        });
+        if !given.is_some_and(|given| is_equal(given.as_bytes(), key.as_bytes())) {
+            return Response::text(401, "unauthorized\n");
+        }
+        let method: Result<String, Error> = scope.param("method");
+        let Ok(parameters) = serde_json::from_slice(scope.body()) else {
+            return Response::text(400, "the body is not the JSON of a method\n");
+        };
+        let result = self.method(&method.unwrap_or_default(), &parameters).await;
+        let body = match result {
+            Ok(result) => json!({"result": result}),
+            Err(error) => json!({"error": {"code": error.code, "message": error.message}}),
+        };
+        Response::bytes(200, "application/json", body.to_string())
+    }
+
+    async fn method(&self, method: &str, p: &Parameters) -> Result<Value, ClientError> {
+        match method {
+            "publish" => self.publish(&p.channel, p).await,
+            "broadcast" => {
+                let mut responses = Vec::new();
+                for channel in &p.channels {
+                    responses.push(match self.publish(channel, p).await {
+                        Ok(result) => json!({"result": result}),
+                        Err(error) => {
+                            json!({"error": {"code": error.code, "message": error.message}})
+                        }
+                    });
+                }
+                Ok(json!({"responses": responses}))
+            }
+            "presence" => {
+                let infos = self.infos(&p.channel).await?;
+                let clients = infos.iter().map(|info| {
+                    let shown = serde_json::to_value(info).unwrap_or_default();
+                    (info.client.clone(), shown)
+                });
+                Ok(json!({"presence": clients.collect::<serde_json::Map<_, _>>()}))
+            }
+            "presence_stats" => {
+                let infos = self.infos(&p.channel).await?;
+                let mut users: Vec<&String> = infos.iter().map(|info| &info.user).collect();
+                users.sort_unstable();
+                users.dedup();
+                Ok(json!({"num_clients": infos.len(), "num_users": users.len()}))
+            }
+            "history" => self.history(p).await,
+            "disconnect" => {
+                let standard = Disconnect::force_no_reconnect();
+                let (code, reason) = match &p.disconnect {
+                    Some(given) => (given.code, given.reason.clone()),
+                    None => (standard.code, standard.reason),
+                };
+                self.control(p, &Control::Disconnect { code, reason })
+            }
+            "unsubscribe" => {
+                self.namespace(&p.channel)?;
+                let standard = Unsubscribe::by_server();
+                let control = Control::Unsubscribe {
+                    channel: p.channel.clone(),
+                    code: p.code.unwrap_or(standard.code),
+                    reason: p.reason.clone().unwrap_or(standard.reason),
+                };
+                self.control(p, &control)
+            }
+            "subscribe" => {
+                self.namespace(&p.channel)?;
+                let channel = p.channel.clone();
+                self.control(p, &Control::Subscribe { channel })
+            }
+            "channels" => {
+                let groups = self.hub.groups();
+                let channels = groups.iter().map(|group| {
+                    let clients = json!({"num_clients": self.hub.count(group)});
+                    (group.to_string(), clients)
+                });
+                Ok(json!({"channels": channels.collect::<serde_json::Map<_, _>>()}))
+            }
+            "info" => {
+                let gauges = self.hub.metrics().hub.gauges;
+                Ok(json!({"nodes": [{
+                    "version": env!("CARGO_PKG_VERSION"),
+                    "num_clients": gauges.channels,
+                    "num_channels": gauges.groups,
+                }]}))
+            }
+            _ => Err(ClientError::method_not_found()),
+        }
+    }
+
+    fn namespace(&self, channel: &str) -> Result<&crate::Namespace, ClientError> {
+        if channel.is_empty() {
+            return Err(ClientError::bad_request());
+        }
+        self.options
+            .of(channel)
+            .ok_or_else(ClientError::unknown_channel)
+    }
+
+    async fn publish(&self, channel: &str, p: &Parameters) -> Result<Value, ClientError> {
+        let positioned = self.namespace(channel)?.is_positioned();
+        let message = match (&p.data, &p.b64data) {
+            (_, Some(text)) => {
+                let data = STANDARD
+                    .decode(text)
+                    .map_err(|_| ClientError::bad_request())?;
+                Codec::to_message(data)
+            }
+            (Some(data), None) => Message::Text(data.get().to_owned()),
+            (None, None) => return Err(ClientError::bad_request()),
+        };
+        let tags = p.tags.iter().map(|(name, value)| (&**name, &**value));
+        let mut publish = self.hub.publish(channel, message).tags(tags);
+        if let Some(id) = &p.idempotency_key {
+            publish = publish.id(id);
+        }
+        if p.skip_history {
+            publish = publish.without_history();
+        }
+        let published = publish.await.map_err(|error| match error {
+            Error::Hub(error) => of_hub(error),
+            _ => ClientError::internal(),
+        })?;
+        Ok(match published.position.filter(|_| positioned) {
+            Some(position) => {
+                json!({"offset": position.offset, "epoch": format::epoch(position)})
+            }
+            None => json!({}),
+        })
+    }
+
+    async fn infos(&self, channel: &str) -> Result<Vec<ClientInfo>, ClientError> {
+        let namespace = self.namespace(channel)?;
+        if !namespace.presence && !namespace.join_leave {
+            return Err(ClientError::not_available());
+        }
+        let presence = self.hub.presence(channel).await.map_err(of_hub)?;
+        let members = presence.members.iter();
+        Ok(members
+            .filter_map(|present| format::client_info(present.metadata.as_deref()?))
+            .collect())
+    }
+
+    async fn history(&self, p: &Parameters) -> Result<Value, ClientError> {
+        if self.namespace(&p.channel)?.history.is_none() {
+            return Err(ClientError::not_available());
+        }
+        let most = self.options.max_history;
+        let limit = usize::try_from(p.limit).map_or(most, |limit| limit.min(most));
+        let mut query = HistoryQuery::new(p.channel.as_str(), limit);
+        if let Some(since) = &p.since {
+            let epoch = u64::from_str_radix(&since.epoch, 16);
+            let epoch = epoch.map_err(|_| ClientError::unrecoverable_position())?;
+            let offset = since.offset;
+            query = query.since(Position { epoch, offset });
+        }
+        query.reverse = p.reverse;
+        let kept = self.hub.query_history(query).await.map_err(of_hub)?;
+        let publications = kept.publications.iter().map(|one| {
+            let publication = format::publication(Codec::Json, one, true);
+            serde_json::to_value(publication).unwrap_or_default()
+        });
+        Ok(json!({
+            "publications": publications.collect::<Vec<_>>(),
+            "epoch": kept.position.map_or_else(String::new, format::epoch),
+            "offset": kept.position.map_or(0, |position| position.offset),
+        }))
+    }
+
+    /// Sends a control to the sessions of a client or a user, on all nodes.
+    fn control(&self, p: &Parameters, control: &Control) -> Result<Value, ClientError> {
+        let target = match (p.client.as_str(), p.user.as_str()) {
+            ("", "") => return Err(ClientError::bad_request()),
+            ("", user) => Target::User(user.into()),
+            (client, _) => {
+                let id = client.parse().map_err(|_| ClientError::bad_request())?;
+                Target::Channel(id)
+            }
+        };
+        let text = serde_json::to_string(control).unwrap_or_default();
+        match self.hub.signal(target, &text) {
+            // A client that is gone has nothing to end.
+            Ok(()) | Err(HubError::Gone) => Ok(json!({})),
+            Err(error) => Err(of_hub(error)),
+        }
+    }
+}
+
+fn of_hub(error: HubError) -> ClientError {
+    match error {
+        HubError::BadName | HubError::TooLong => ClientError::bad_request(),
+        _ => ClientError::internal(),
+    }
+}
+
+/// Compares in a time that does not depend on where they differ.
+fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    let differ = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
+    a.len() == b.len() && differ == 0
+}

@@ -1,0 +1,124 @@
+//! Publications and notices of the hub as pushes, in both codecs: each is encoded once for all clients of a node.
+
+use std::collections::BTreeMap;
+
+use sansws_core::hub::{Format, HubOptions, Notice, Position, Publication as Published};
+use sansws_core::message::Message;
+
+use crate::options::Options;
+use crate::protocol::{ClientInfo, Codec, Membership, Publication, Push, Reply};
+
+impl Options {
+    /// Adds what the hub needs: the options of the namespaces, and the formats of the codecs. Create the hub with the result.
+    pub fn configure(&self, mut hub: HubOptions) -> HubOptions {
+        hub.groups = self.default.group();
+        for (name, namespace) in &self.namespaces {
+            hub = hub.namespace(name, namespace.group());
+        }
+        // The user, the id and both kinds of information.
+        hub.max_metadata = hub.max_metadata.max(8192);
+        hub.groups_per_channel = hub.groups_per_channel.max(self.max_channels + 1);
+        hub.formats = [Codec::Json, Codec::Protobuf]
+            .map(|codec| format(codec, self.clone()))
+            .into();
+        hub
+    }
+}
+
+/// Returns the format of a codec.
+fn format(codec: Codec, options: Options) -> Format {
+    let of_notices = options.clone();
+    Format::new(
+        move |published| {
+            let positioned = options.of(&published.group)?.is_positioned();
+            let push = Push {
+                channel: published.group.to_string(),
+                r#pub: Some(publication(codec, published, positioned)),
+                ..Push::default()
+            };
+            Some(self::push(codec, push))
+        },
+        move |notice| {
+            let Notice::Presence(change) = notice else {
+                return None;
+            };
+            if !of_notices.of(&change.group)?.join_leave {
+                return None;
+            }
+            presence(codec, change)
+        },
+    )
+}
+
+/// Returns a publication as clients see it.
+pub(crate) fn publication(codec: Codec, published: &Published, positioned: bool) -> Publication {
+    let numbered = positioned && !published.unsaved;
+    let position = published.position.filter(|_| numbered);
+    let tags = published.tags.iter().flat_map(|tags| tags.iter());
+    Publication {
+        data: codec.payload(published.as_bytes()),
+        info: published.info.as_deref().and_then(client_info),
+        offset: position.map_or(0, |position| position.offset),
+        tags: tags
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect::<BTreeMap<_, _>>(),
+        time: 0,
+    }
+}
+
+/// Returns a push as a message.
+pub(crate) fn push(codec: Codec, push: Push) -> Message {
+    codec.encode(&Reply {
+        push: Some(push),
+        ..Reply::default()
+    })
+}
+
+/// Parses the information about a client that the hub carries.
+pub(crate) fn client_info(text: &str) -> Option<ClientInfo> {
+    serde_json::from_str(text).ok()
+}
+
+/// Returns the epoch of a position as clients see it.
+pub(crate) fn epoch(position: Position) -> String {
+    format!("{:x}", position.epoch)
+}
+
+/// Joins and leaves, in one message.
+fn presence(codec: Codec, change: &sansws_core::hub::PresenceChange) -> Option<Message> {
+    let member = |present: &sansws_core::hub::Present| Membership {
+        info: Some(
+            present
+                .metadata
+                .as_deref()
+                .and_then(client_info)
+                .unwrap_or_else(|| ClientInfo {
+                    client: present.user.to_string(),
+                    ..ClientInfo::default()
+                }),
+        ),
+    };
+    let channel = change.group.to_string();
+    let joined = change.joined.iter().map(|present| Push {
+        channel: channel.clone(),
+        join: Some(member(present)),
+        ..Push::default()
+    });
+    let left = change.left.iter().map(|present| Push {
+        channel: channel.clone(),
+        leave: Some(member(present)),
+        ..Push::default()
+    });
+    let mut all: Option<Message> = None;
+    for one in joined.chain(left).map(|one| push(codec, one)) {
+        all = Some(match (all, one) {
+            (Some(Message::Text(all)), Message::Text(one)) => Message::Text(all + "\n" + &one),
+            (Some(Message::Binary(mut all)), Message::Binary(one)) => {
+                all.extend(one);
+                Message::Binary(all)
+            }
+            (_, one) => one,
+        });
+    }
+    all
+}

@@ -1,0 +1,30 @@
+//! The Centrifuge client protocol, version 2, over the hub of sansws: public client libraries connect to a route of a server.
+//!
+//! A channel of the protocol is a group of the hub. [`Options::configure`] prepares the options of a hub, and [`Centrifuge`] is the endpoint; the
+//! guide is `docs/clients.md`. [`session::Session`] is one client as a pure state machine, for use without `sansws-async`.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`protocol`] | commands, replies and pushes, in JSON and protobuf |
+//! | [`session`] | one client, as a state machine |
+
+mod api;
+mod application;
+mod codes;
+mod endpoint;
+mod format;
+mod options;
+pub mod protocol;
+pub mod session;
+mod token;
+
+pub use codes::{ClientError, Disconnect, Refusal, Unsubscribe};
+pub use endpoint::{Centrifuge, Protocol};
+pub use options::{Access, Namespace, Options};
+pub use session::{Connect, Subscribe};
+pub use token::{KeyError, TokenError, TokenKeys};
+
+/// The code of the guide to client libraries compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/clients.md")]
+struct ClientsGuide;

@@ -1,0 +1,187 @@
+//! Options of the protocol, and of its namespaces.
+//! Nothing is allowed by default: each right is an option.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sansws_core::hub::{GroupOptions, HistoryOptions, PresenceMode};
+
+/// Who may do something in the channels of a namespace, without being granted it by a handler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// Clients that are subscribed to the channel.
+    Subscribers,
+    /// All connected clients.
+    Clients,
+}
+
+/// Options of the channels whose names begin with the name of the namespace and a colon.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Namespace {
+    /// The history that is kept; default none.
+    pub history: Option<HistoryOptions>,
+    /// Whether clients that were away get what they missed; needs a history.
+    pub recovery: bool,
+    /// Whether publications have positions, so that a loss is noticed; recovery includes it.
+    pub positions: bool,
+    /// Whether the clients in a channel are known.
+    pub presence: bool,
+    /// Whether clients are told who joins and leaves; it includes presence.
+    pub join_leave: bool,
+    /// Whether all connected clients may subscribe. Otherwise they need a token, or a handler's grant.
+    pub subscribe: bool,
+    /// Who may publish.
+    pub publish: Access,
+    /// Who may read the history.
+    pub read_history: Access,
+    /// Who may ask for presence.
+    pub read_presence: Access,
+}
+
+impl Namespace {
+    /// Keeps a history.
+    pub const fn history(mut self, history: HistoryOptions) -> Self {
+        self.history = Some(history);
+        self
+    }
+
+    /// Keeps a history from which clients recover.
+    pub const fn recovery(mut self, history: HistoryOptions) -> Self {
+        self.recovery = true;
+        self.history(history)
+    }
+
+    /// Gives publications positions.
+    pub const fn positions(mut self) -> Self {
+        self.positions = true;
+        self
+    }
+
+    /// Keeps presence.
+    pub const fn presence(mut self) -> Self {
+        self.presence = true;
+        self
+    }
+
+    /// Keeps presence, and tells clients who joins and leaves.
+    pub const fn join_leave(mut self) -> Self {
+        self.join_leave = true;
+        self
+    }
+
+    /// Lets all connected clients subscribe.
+    pub const fn subscribe(mut self) -> Self {
+        self.subscribe = true;
+        self
+    }
+
+    /// Sets who may publish.
+    pub const fn publish(mut self, access: Access) -> Self {
+        self.publish = access;
+        self
+    }
+
+    /// Sets who may read history and presence.
+    pub const fn read(mut self, access: Access) -> Self {
+        self.read_history = access;
+        self.read_presence = access;
+        self
+    }
+
+    /// Returns the options of the namespace's groups in the hub.
+    pub(crate) fn group(&self) -> GroupOptions {
+        let mut options = GroupOptions {
+            history: self.history,
+            ..GroupOptions::default()
+        };
+        if self.presence || self.join_leave {
+            options.presence = PresenceMode::Connections;
+        }
+        options
+    }
+
+    pub(crate) const fn is_positioned(&self) -> bool {
+        self.positions || self.recovery
+    }
+}
+
+/// Options of the protocol.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Options {
+    /// Options of channels without a namespace.
+    pub default: Namespace,
+    /// Options of the others, by namespace; a channel of an unknown namespace is refused with error 102.
+    pub namespaces: BTreeMap<String, Namespace>,
+    /// Everybody may connect without credentials, subscribe and publish; for tests.
+    pub insecure: bool,
+    /// Clients without a token or a handler may connect, without a user.
+    pub anonymous: bool,
+    /// Each user is subscribed to the channel `#` followed by its name.
+    pub personal_channels: bool,
+    /// Maximum number of subscriptions of a client; default 128.
+    pub max_channels: usize,
+    /// Maximum number of commands that wait; a client that sends more is disconnected; default 1024.
+    pub max_commands: usize,
+    /// Maximum number of publications in a reply with history; default 1000.
+    pub max_history: usize,
+    /// How long a client may take to authenticate; default 15 s.
+    pub connect_timeout: Duration,
+    /// The time between pings; default 25 s.
+    pub ping: Duration,
+    /// How long a client may take to answer a ping; default 10 s.
+    pub pong: Duration,
+    /// How long an expired connection or subscription is kept, for a new token to arrive; default 25 s.
+    pub grace: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            default: Namespace::default(),
+            namespaces: BTreeMap::new(),
+            insecure: false,
+            anonymous: false,
+            personal_channels: false,
+            max_channels: 128,
+            max_commands: 1024,
+            max_history: 1000,
+            connect_timeout: Duration::from_secs(15),
+            ping: Duration::from_secs(25),
+            pong: Duration::from_secs(10),
+            grace: Duration::from_secs(25),
+        }
+    }
+}
+
+impl Options {
+    /// Sets the options of channels without a namespace.
+    pub fn default_namespace(mut self, namespace: Namespace) -> Self {
+        self.default = namespace;
+        self
+    }
+
+    /// Adds a namespace.
+    pub fn namespace(mut self, name: &str, namespace: Namespace) -> Self {
+        self.namespaces.insert(name.into(), namespace);
+        self
+    }
+
+    /// Lets everybody connect, subscribe and publish; for tests.
+    pub const fn insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
+    /// Returns the options of a channel; `None`: its namespace is unknown.
+    pub(crate) fn of(&self, channel: &str) -> Option<&Namespace> {
+        match channel.split_once(':') {
+            Some((name, _)) => self.namespaces.get(name),
+            None => Some(&self.default),
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! The session of a client, as a pure state machine.
+//! Commands, answers of the application, results of the hub, signals and time in; replies, pushes, questions and calls out.
+//! Knows no socket, no clock and no hub: it says what it wants done.
+//!
+//! Commands are handled one after the other: the next one waits while the application or the hub works on one. After each call of a
+//! method, take all outputs with [`Session::poll`], and call [`Session::tick`] when [`Session::deadline`] has passed.
+
+mod commands;
+mod connect;
+mod subscribe;
+mod values;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use sansws_core::hub::{HubError, Signal};
+use sansws_core::message::Message;
+use sansws_core::time::Instant;
+
+use crate::codes::{ClientError, Disconnect, Refusal, Unsubscribe};
+use crate::options::Options;
+use crate::protocol::{ClientInfo, Codec, Command, DataMessage, Push, Reply};
+
+use connect::Connecting;
+use values::ttl;
+pub use values::{Answer, Connect, Control, HubCall, HubResult, Output, Question, Subscribe};
+
+/// The version that clients are told.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The session of one client.
+#[derive(Debug)]
+pub struct Session {
+    options: Arc<Options>,
+    codec: Codec,
+    now: Instant,
+    /// Who the client is; `None` until it is authenticated.
+    client: Option<ClientInfo>,
+    /// Commands that wait.
+    queue: VecDeque<Command>,
+    /// Controls that wait for the end of a command.
+    controls: VecDeque<Control>,
+    busy: Option<Busy>,
+    subscriptions: BTreeMap<Arc<str>, Subscription>,
+    outputs: VecDeque<Output>,
+    timers: Timers,
+    is_over: bool,
+}
+
+/// A subscription.
+#[derive(Debug)]
+struct Subscription {
+    positioned: bool,
+    /// By the server: the client did not ask for it.
+    by_server: bool,
+    expires: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct Timers {
+    /// When the client must have authenticated.
+    connect: Option<Instant>,
+    ping: Option<Instant>,
+    /// When the answer to a ping must have arrived.
+    pong: Option<Instant>,
+    /// When the connection expires.
+    expires: Option<Instant>,
+}
+
+/// What the application or the hub works on.
+#[derive(Debug)]
+enum Busy {
+    Connect(u32, crate::protocol::ConnectRequest),
+    Connecting(Box<Connecting>),
+    Subscribe(u32, crate::protocol::SubscribeRequest),
+    Epoch(u32, crate::protocol::SubscribeRequest, Subscribe),
+    Join {
+        /// 0: the server subscribes the client.
+        id: u32,
+        channel: Arc<str>,
+        expires: Option<Instant>,
+    },
+    MayPublish(u32, Arc<str>),
+    Publish(u32),
+    Presence(u32),
+    PresenceStats(u32),
+    History(u32, Arc<str>),
+    Rpc(u32),
+    Message,
+    Refresh(u32),
+    SubRefresh(u32, Arc<str>),
+}
+
+impl Session {
+    /// Starts a session.
+    pub fn new(options: Arc<Options>, codec: Codec, now: Instant) -> Self {
+        Self {
+            timers: Timers {
+                connect: Some(now + options.connect_timeout),
+                ..Timers::default()
+            },
+            options,
+            codec,
+            now,
+            client: None,
+            queue: VecDeque::new(),
+            controls: VecDeque::new(),
+            busy: None,
+            subscriptions: BTreeMap::new(),
+            outputs: VecDeque::new(),
+            is_over: false,
+        }
+    }
+
+    /// Returns the next output.
+    #[must_use]
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Returns whether it takes messages of the client: few commands wait.
+    pub fn wants_input(&self) -> bool {
+        !self.is_over && self.queue.len() < 16
+    }
+
+    /// Returns who the client is, once it is authenticated.
+    pub const fn client(&self) -> Option<&ClientInfo> {
+        self.client.as_ref()
+    }
+
+    /// Returns the channels to which the client is subscribed, in order.
+    pub fn channels(&self) -> impl Iterator<Item = &str> {
+        self.subscriptions.keys().map(|channel| &**channel)
+    }
+
+    /// Takes a message of the client.
+    pub fn receive(&mut self, now: Instant, message: &Message) {
+        self.now = now;
+        if self.is_over {
+            return;
+        }
+        let most = self.options.max_commands.saturating_sub(self.queue.len());
+        match self.codec.decode(message, most) {
+            Ok(commands) => self.queue.extend(commands),
+            Err(_) => return self.disconnect(Disconnect::bad_request()),
+        }
+        self.go_on();
+    }
+
+    /// Takes the answer of the application to a question.
+    pub fn answer(&mut self, now: Instant, answer: Answer) {
+        self.now = now;
+        let Some(busy) = self.busy.take().filter(|_| !self.is_over) else {
+            return;
+        };
+        match (busy, answer) {
+            (Busy::Message, Answer::Refused(Refusal::Disconnect(reason))) => {
+                self.disconnect(reason)
+            }
+            (Busy::Message, _) => {}
+            (_, Answer::Refused(Refusal::Disconnect(reason))) => self.disconnect(reason),
+            (busy, Answer::Refused(Refusal::Error(error))) => self.error(busy.id(), error),
+            (Busy::Connect(id, request), Answer::Connect(connect)) => {
+                self.open(id, request, connect);
+            }
+            (Busy::Subscribe(id, request), Answer::Subscribe(grant)) => {
+                self.granted(id, request, grant);
+            }
+            (Busy::MayPublish(id, channel), Answer::Data(data)) => {
+                self.publish_now(id, channel, data)
+            }
+            (Busy::Rpc(id), Answer::Data(data)) => {
+                let rpc = crate::protocol::RpcResult {
+                    data: self.codec.payload(&data),
+                };
+                self.reply(id, |reply| reply.rpc = Some(rpc));
+            }
+            (Busy::Refresh(id), Answer::Expires(expires)) => self.refreshed(id, expires),
+            (Busy::SubRefresh(id, channel), Answer::Expires(expires)) => {
+                self.sub_refreshed(id, &channel, expires);
+            }
+            (busy, _) => self.error(busy.id(), ClientError::internal()),
+        }
+        self.go_on();
+    }
+
+    /// Takes the result of a call of the hub.
+    pub fn hub_result(&mut self, now: Instant, result: HubResult) {
+        self.now = now;
+        let Some(busy) = self.busy.take().filter(|_| !self.is_over) else {
+            return;
+        };
+        match (busy, result) {
+            (Busy::Connecting(connecting), result) => self.connecting(*connecting, result),
+            (
+                Busy::Join {
+                    id,
+                    channel,
+                    expires,
+                },
+                HubResult::Joined(joined),
+            ) => {
+                self.joined(id, channel, expires, &joined);
+            }
+            (Busy::Epoch(id, mut request, grant), HubResult::History(history)) => {
+                request.epoch = history
+                    .position
+                    .map_or_else(String::new, crate::format::epoch);
+                self.join(id, &request, grant);
+            }
+            (Busy::Publish(id), HubResult::Published) => {
+                self.reply(id, |reply| reply.publish = Some(Default::default()));
+            }
+            (Busy::Presence(id), HubResult::Presence(presence)) => self.presence(id, &presence),
+            (Busy::PresenceStats(id), HubResult::Presence(presence)) => {
+                self.presence_stats(id, &presence);
+            }
+            (Busy::History(id, channel), HubResult::History(history)) => {
+                self.history(id, &channel, &history);
+            }
+            (busy, HubResult::Failed(error)) => self.error(busy.id(), of_hub(error)),
+            (busy, _) => self.error(busy.id(), ClientError::internal()),
+        }
+        self.go_on();
+    }
+
+    /// Takes a signal of the hub.
+    pub fn signal(&mut self, now: Instant, signal: &Signal) {
+        self.now = now;
+        match signal {
+            Signal::Gap { group, .. } => {
+                let known = self.subscriptions.get(group);
+                if known.is_some_and(|known| known.positioned) {
+                    self.end_subscription(&Arc::clone(group), Unsubscribe::insufficient_state());
+                }
+            }
+            Signal::Text(text) => {
+                if let Ok(control) = serde_json::from_str(text) {
+                    self.controls.push_back(control);
+                }
+            }
+            _ => self.disconnect(Disconnect::insufficient_state()),
+        }
+        self.go_on();
+    }
+
+    /// Returns when to call [`tick`](Self::tick).
+    pub fn deadline(&self) -> Option<Instant> {
+        let Timers {
+            connect,
+            ping,
+            pong,
+            expires,
+        } = self.timers;
+        let grace = self.options.grace;
+        let late = |at: Option<Instant>| at.map(|at| at + grace);
+        let subscriptions = self.subscriptions.values();
+        let subscriptions = subscriptions.filter_map(|one| late(one.expires)).min();
+        // While a command is worked on, nothing is read: an answer may be there.
+        let pong = pong.filter(|_| self.busy.is_none());
+        [connect, ping, pong, late(expires), subscriptions]
+            .into_iter()
+            .flatten()
+            .min()
+            .filter(|_| !self.is_over)
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Instant) {
+        self.now = now;
+        let grace = self.options.grace;
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let is_late = |at: Option<Instant>| at.is_some_and(|at| at + grace <= now);
+        if is_due(self.timers.connect) {
+            return self.disconnect(Disconnect::stale());
+        }
+        if is_due(self.timers.pong) && self.busy.is_none() {
+            return self.disconnect(Disconnect::no_pong());
+        }
+        if is_late(self.timers.expires) {
+            return self.disconnect(Disconnect::expired());
+        }
+        if is_due(self.timers.ping) {
+            self.timers.ping = Some(now + self.options.ping);
+            self.timers.pong.get_or_insert(now + self.options.pong);
+            self.outputs
+                .push_back(Output::Send(self.codec.encode(&Reply::default())));
+        }
+        let expired = self
+            .subscriptions
+            .iter()
+            .filter(|(_, one)| is_late(one.expires));
+        let expired: Vec<Arc<str>> = expired.map(|(channel, _)| Arc::clone(channel)).collect();
+        for channel in expired {
+            self.end_subscription(&channel, Unsubscribe::expired());
+        }
+    }
+
+    fn go_on(&mut self) {
+        while self.busy.is_none() && !self.is_over {
+            if self.client.is_some()
+                && let Some(control) = self.controls.pop_front()
+            {
+                self.control(control);
+            } else if let Some(command) = self.queue.pop_front() {
+                self.command(command);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Disconnect { code, reason } => self.disconnect(Disconnect { code, reason }),
+            Control::Unsubscribe {
+                channel,
+                code,
+                reason,
+            } => self.end_subscription(&channel.into(), Unsubscribe { code, reason }),
+            Control::Subscribe { channel } => self.subscribe_by_server(&channel),
+            Control::Message { data } => {
+                let data = self.codec.payload(data.as_bytes());
+                self.push(Push {
+                    message: Some(DataMessage { data }),
+                    ..Push::default()
+                });
+            }
+        }
+    }
+
+    /// Ends a subscription, and tells the client after the publications that are queued for it.
+    fn end_subscription(&mut self, channel: &Arc<str>, reason: Unsubscribe) {
+        if self.subscriptions.remove(channel).is_none() {
+            return;
+        }
+        self.outputs.push_back(Output::Leave(Arc::clone(channel)));
+        self.push(Push {
+            channel: channel.to_string(),
+            unsubscribe: Some(reason.into()),
+            ..Push::default()
+        });
+    }
+
+    fn push(&mut self, push: Push) {
+        let message = crate::format::push(self.codec, push);
+        self.outputs.push_back(Output::SendInOrder(message));
+    }
+
+    fn reply(&mut self, id: u32, fill: impl FnOnce(&mut Reply)) {
+        let mut reply = Reply {
+            id,
+            ..Reply::default()
+        };
+        fill(&mut reply);
+        self.outputs
+            .push_back(Output::Send(self.codec.encode(&reply)));
+    }
+
+    fn error(&mut self, id: u32, error: ClientError) {
+        self.reply(id, |reply| reply.error = Some(error.into()));
+    }
+
+    fn disconnect(&mut self, reason: Disconnect) {
+        if !self.is_over {
+            self.is_over = true;
+            self.outputs.push_back(Output::Close(reason));
+        }
+    }
+
+    fn ask(&mut self, busy: Busy, question: Question) {
+        self.busy = Some(busy);
+        self.outputs.push_back(Output::Ask(question));
+    }
+
+    fn call(&mut self, busy: Busy, call: HubCall) {
+        self.busy = Some(busy);
+        self.outputs.push_back(Output::Call(call));
+    }
+
+    fn refreshed(&mut self, id: u32, expires: Option<Instant>) {
+        self.timers.expires = expires;
+        let result = crate::protocol::RefreshResult {
+            client: self
+                .client
+                .as_ref()
+                .map_or_else(String::new, |info| info.client.clone()),
+            version: VERSION.into(),
+            expires: expires.is_some(),
+            ttl: expires.map_or(0, |at| ttl(self.now, at)),
+        };
+        self.reply(id, |reply| reply.refresh = Some(result));
+    }
+
+    fn sub_refreshed(&mut self, id: u32, channel: &Arc<str>, expires: Option<Instant>) {
+        let Some(known) = self.subscriptions.get_mut(channel) else {
+            return self.error(id, ClientError::bad_request());
+        };
+        known.expires = expires;
+        let result = crate::protocol::SubRefreshResult {
+            expires: expires.is_some(),
+            ttl: expires.map_or(0, |at| ttl(self.now, at)),
+        };
+        self.reply(id, |reply| reply.sub_refresh = Some(result));
+    }
+}
+
+impl Busy {
+    const fn id(&self) -> u32 {
+        match self {
+            Self::Connect(id, _)
+            | Self::Subscribe(id, _)
+            | Self::Epoch(id, ..)
+            | Self::Join { id, .. }
+            | Self::MayPublish(id, _)
+            | Self::Publish(id)
+            | Self::Presence(id)
+            | Self::PresenceStats(id)
+            | Self::History(id, _)
+            | Self::Rpc(id)
+            | Self::Refresh(id)
+            | Self::SubRefresh(id, _) => *id,
+            Self::Connecting(connecting) => connecting.id,
+            Self::Message => 0,
+        }
+    }
+}
+
+/// Returns what a client is told of an error of the hub.
+fn of_hub(error: HubError) -> ClientError {
+    match error {
+        HubError::BadName | HubError::TooLong | HubError::MetadataTooLong => {
+            ClientError::bad_request()
+        }
+        HubError::TooManyGroups => ClientError::limit_exceeded(),
+        HubError::RateLimited(_) => ClientError::too_many_requests(),
+        _ => ClientError::internal(),
+    }
+}

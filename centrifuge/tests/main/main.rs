@@ -1,0 +1,12 @@
+//! Tests of the protocol without sockets.
+
+#[path = "../../../core/tests/support/api.rs"]
+mod api_reader;
+#[path = "../../../core/tests/support/map.rs"]
+mod map;
+
+mod api;
+mod layers;
+mod property;
+mod rules;
+mod world;

@@ -1,0 +1,408 @@
+//! What the protocol means, a sentence each.
+
+use std::time::Duration;
+
+use sansws_centrifuge::session::{Answer, Connect, Control, Question, Subscribe};
+use sansws_centrifuge::{ClientError, Disconnect, Options};
+use sansws_core::hub::{Instruction, Signal, Target};
+use serde_json::{Value, json};
+
+use crate::world::{World, options};
+
+fn code(value: &Value) -> u64 {
+    value["error"]["code"].as_u64().unwrap_or(0)
+}
+
+fn subscribe(world: &mut World, more: &Value) -> Value {
+    let mut request = json!({"channel": "chat:tea"});
+    let fields = more.as_object().unwrap().clone();
+    request.as_object_mut().unwrap().extend(fields);
+    world.send(&json!({"id": 5, "subscribe": request}).to_string());
+    let all = world.take();
+    all.into_iter().find(|one| one["id"] == 5).unwrap()
+}
+
+#[test]
+fn what_breaks_the_protocol_ends_the_connection_for_good() {
+    for text in [
+        "",
+        "x",
+        r#"{"id":1,"subscribe":{"channel":"chat:a"}}"#,
+        r#"{"id":1,"ping":{}}"#,
+        "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"connect\":{}}",
+        "{\"id\":1,\"connect\":{}}\n{\"id\":2,\"publish\":{\"data\":1}}",
+    ] {
+        let mut world = World::new(options());
+        world.send(text);
+        assert_eq!(world.close_code(), Some(3501), "{text}");
+        world.take();
+        world.send(r#"{"id":9,"ping":{}}"#);
+        assert_eq!(world.take(), [json!({}); 0], "nothing follows");
+    }
+}
+
+#[test]
+fn a_client_authenticates_in_time_or_is_stale() {
+    let mut world = World::new(options());
+    world.pass(Duration::from_secs(14));
+    assert_eq!(world.close_code(), None);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.close_code(), Some(3502));
+}
+
+#[test]
+fn pings_come_on_time_and_have_to_be_answered() {
+    let mut world = World::connected(options());
+    world.pass(Duration::from_secs(250));
+    let pings = world.take();
+    assert!((10..=11).contains(&pings.len()) && pings.iter().all(|ping| *ping == json!({})));
+    world.answers_pings = false;
+    world.pass(Duration::from_secs(36));
+    assert_eq!(world.close_code(), Some(3012));
+}
+
+#[test]
+fn an_expired_connection_has_a_grace_period_and_can_be_refreshed() {
+    let mut world = World::new(options());
+    let connect = Connect {
+        expires: Some(world.now + Duration::from_secs(10)),
+        ..Connect::user("ada")
+    };
+    world.answers = vec![Answer::Connect(connect.clone())];
+    world.send(r#"{"id":1,"connect":{}}"#);
+    let connected = &world.take()[0]["connect"];
+    assert_eq!(
+        (&connected["expires"], &connected["ttl"]),
+        (&json!(true), &json!(10))
+    );
+    world.pass(Duration::from_secs(11));
+    world.take();
+    let refreshed = world.ask(r#"{"id":2,"refresh":{"token":"t"}}"#);
+    assert_eq!(refreshed["refresh"]["ttl"], 60);
+    world.pass(Duration::from_secs(84));
+    assert_eq!(world.close_code(), None);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.close_code(), Some(3005));
+}
+
+#[test]
+fn an_expired_subscription_ends_with_2501() {
+    let mut world = World::connected(options());
+    world.answers = vec![Answer::Subscribe(Subscribe {
+        expires: Some(world.now + Duration::from_secs(2)),
+        ..Subscribe::default()
+    })];
+    let reply = subscribe(&mut world, &json!({}));
+    assert_eq!(reply["subscribe"]["ttl"], 2);
+    world.take();
+    world.pass(Duration::from_secs(28));
+    let ended = json!({"channel": "chat:tea", "unsubscribe": {"code": 2501, "reason": "subscription expired"}});
+    assert!(world.take().contains(&json!({"push": ended})));
+    assert_eq!(world.session.channels().count(), 0);
+    assert_eq!(world.hub.count("chat:tea"), 0);
+}
+
+#[test]
+fn nothing_is_allowed_that_was_not_granted() {
+    let mut world = World::connected(options());
+    for (text, want) in [
+        (r#"{"id":2,"subscribe":{"channel":"closed:a"}}"#, 103),
+        (r#"{"id":2,"subscribe":{"channel":"unnamed"}}"#, 103),
+        (r#"{"id":2,"subscribe":{"channel":"nowhere:a"}}"#, 102),
+        (r#"{"id":2,"publish":{"channel":"closed:a","data":1}}"#, 103),
+        (r#"{"id":2,"publish":{"channel":"chat:a","data":1}}"#, 103),
+        (r#"{"id":2,"publish":{"channel":"chat:a"}}"#, 107),
+        (r#"{"id":2,"history":{"channel":"chat:a","limit":1}}"#, 103),
+        (r#"{"id":2,"history":{"channel":"plain:a","limit":1}}"#, 108),
+        (r#"{"id":2,"presence":{"channel":"closed:a"}}"#, 103),
+        (r#"{"id":2,"presence":{"channel":"plain:a"}}"#, 108),
+        (r#"{"id":2,"presence_stats":{"channel":"nowhere:a"}}"#, 102),
+        (r#"{"id":2,"sub_refresh":{"channel":"chat:a"}}"#, 107),
+        (r#"{"id":2,"something":{}}"#, 104),
+    ] {
+        assert_eq!(code(&world.ask(text)), want, "{text}");
+    }
+    assert_eq!(world.hub.groups().count(), 0);
+}
+
+#[test]
+fn a_channel_can_name_its_users() {
+    let mut options = options();
+    options.default.subscribe = true;
+    let mut world = World::connected(options);
+    for (channel, want) in [("dialog#ada,bob", 0), ("dialog#eve", 103), ("lobby", 0)] {
+        let text = json!({"id": 2, "subscribe": {"channel": channel}}).to_string();
+        assert_eq!(code(&world.ask(&text)), want, "{channel}");
+    }
+}
+
+#[test]
+fn a_client_subscribes_once_and_to_so_many_channels() {
+    let mut world = World::connected(options());
+    for (channel, want) in [
+        ("plain:a", 0),
+        ("plain:a", 105),
+        ("plain:b", 0),
+        ("plain:c", 0),
+        ("plain:d", 106),
+    ] {
+        let text = json!({"id": 2, "subscribe": {"channel": channel}}).to_string();
+        assert_eq!(code(&world.ask(&text)), want, "{channel}");
+    }
+    assert_eq!(
+        world.ask(r#"{"id":3,"unsubscribe":{"channel":"plain:a"}}"#),
+        json!({"id": 3, "unsubscribe": {}})
+    );
+    assert_eq!(
+        world.ask(r#"{"id":3,"unsubscribe":{"channel":"plain:a"}}"#),
+        json!({"id": 3, "unsubscribe": {}})
+    );
+    assert_eq!(
+        code(&world.ask(r#"{"id":2,"subscribe":{"channel":"plain:d"}}"#)),
+        0
+    );
+    let long = json!({"id": 2, "unsubscribe": {"channel": "plain:d"}}).to_string();
+    world.ask(&long);
+    let long = json!({"id": 2, "subscribe": {"channel": format!("plain:{}", "x".repeat(256))}});
+    assert_eq!(code(&world.ask(&long.to_string())), 107);
+}
+
+#[test]
+fn what_was_missed_is_in_the_reply_with_the_requested_offset() {
+    let mut world = World::connected(options());
+    let fresh = subscribe(&mut world, &json!({}))["subscribe"].clone();
+    assert_eq!(fresh["offset"], Value::Null, "0");
+    let epoch = fresh["epoch"].as_str().unwrap().to_owned();
+    for number in 1..=4 {
+        world.publish("chat:tea", &number.to_string());
+    }
+    world.send(r#"{"id":3,"unsubscribe":{"channel":"chat:tea"}}"#);
+    world.take();
+    let recover = |offset: u64| json!({"recover": true, "epoch": epoch, "offset": offset});
+    let reply = subscribe(&mut world, &recover(2))["subscribe"].clone();
+    assert_eq!(
+        (&reply["recovered"], &reply["was_recovering"]),
+        (&json!(true), &json!(true))
+    );
+    assert_eq!(reply["offset"], 2, "that of the request");
+    let publications = json!([{"data": 3, "offset": 3}, {"data": 4, "offset": 4}]);
+    assert_eq!(reply["publications"], publications);
+    world.publish("chat:tea", "5");
+    let live = world.take();
+    assert_eq!(
+        live.last().unwrap()["push"]["pub"],
+        json!({"data": 5, "offset": 5})
+    );
+}
+
+#[test]
+fn what_cannot_be_recovered_has_no_publications_and_the_current_offset() {
+    let mut world = World::connected(options());
+    let epoch = subscribe(&mut world, &json!({}))["subscribe"]["epoch"].clone();
+    for number in 1..=9 {
+        world.publish("chat:tea", &number.to_string());
+    }
+    for (epoch, offset) in [
+        (&epoch, 2),
+        (&epoch, 10),
+        (&json!("beef"), 8),
+        (&json!("no epoch"), 8),
+    ] {
+        world.send(r#"{"id":3,"unsubscribe":{"channel":"chat:tea"}}"#);
+        world.take();
+        let request = json!({"recover": true, "epoch": epoch, "offset": offset});
+        let reply = subscribe(&mut world, &request)["subscribe"].clone();
+        let shown = [
+            &reply["recovered"],
+            &reply["was_recovering"],
+            &reply["offset"],
+            &reply["publications"],
+        ];
+        assert_eq!(
+            shown,
+            [&Value::Null, &json!(true), &json!(9), &Value::Null],
+            "{epoch} {offset}"
+        );
+    }
+    world.send(r#"{"id":3,"unsubscribe":{"channel":"chat:tea"}}"#);
+    let request = json!({"recover": true, "epoch": epoch, "offset": 2, "flag": 2});
+    assert_eq!(code(&subscribe(&mut world, &request)), 112);
+    assert_eq!(
+        (
+            world.hub.count("chat:tea"),
+            world.session.channels().count()
+        ),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_position_without_an_epoch_is_one_of_the_current_epoch() {
+    let mut world = World::connected(options());
+    let request = json!({"recover": true, "flag": 2});
+    let reply = subscribe(&mut world, &request)["subscribe"].clone();
+    assert_eq!(reply["recovered"], true, "of a channel that is new");
+    world.publish("chat:tea", "1");
+    world.send(r#"{"id":3,"unsubscribe":{"channel":"chat:tea"}}"#);
+    world.take();
+    let reply = subscribe(&mut world, &request)["subscribe"].clone();
+    assert_eq!(
+        (&reply["recovered"], &reply["offset"]),
+        (&json!(true), &Value::Null)
+    );
+    assert_eq!(reply["publications"], json!([{"data": 1, "offset": 1}]));
+}
+
+#[test]
+fn server_side_subscriptions_are_in_the_reply_and_recover() {
+    let mut options = options();
+    options.personal_channels = true;
+    options.default.recovery = true;
+    options.default.history = Some(Default::default());
+    let mut world = World::new(options);
+    world.publish("chat:news", "1");
+    world.publish("chat:news", "2");
+    let position = world.hub.broker().position("chat:news").unwrap();
+    world.answers = vec![Answer::Connect(Connect::user("ada").channel("chat:news"))];
+    let known = json!({"recover": true, "epoch": format!("{:x}", position.epoch), "offset": 1});
+    let connect = json!({"id": 1, "connect": {"subs": {"chat:news": known}}});
+    world.send(&connect.to_string());
+    let sent = world.take();
+    let subs = &sent[0]["connect"]["subs"];
+    assert_eq!(
+        subs["chat:news"]["publications"],
+        json!([{"data": 2, "offset": 2}])
+    );
+    assert_eq!(subs["#ada"]["recoverable"], true);
+    world.publish("#ada", "3");
+    assert_eq!(world.take()[0]["push"]["pub"]["data"], 3);
+}
+
+#[test]
+fn a_loss_makes_the_client_subscribe_again_where_positions_matter() {
+    let mut world = World::connected(options());
+    subscribe(&mut world, &json!({}));
+    world.ask(r#"{"id":2,"subscribe":{"channel":"plain:a"}}"#);
+    for group in ["chat:tea", "plain:a", "plain:b"] {
+        let signal = Signal::Gap {
+            group: group.into(),
+            count: None,
+        };
+        world.session.signal(world.now, &signal);
+        world.settle();
+    }
+    let pushes = world.take();
+    let ended: Vec<_> = pushes
+        .iter()
+        .filter(|one| !one["push"]["unsubscribe"].is_null())
+        .collect();
+    assert_eq!(ended.len(), 1);
+    assert_eq!(ended[0]["push"]["unsubscribe"]["code"], 2500);
+    assert_eq!(
+        code(&subscribe(&mut world, &json!({}))),
+        0,
+        "it subscribes again"
+    );
+}
+
+#[test]
+fn other_parts_of_the_application_control_a_session() {
+    let mut world = World::connected(options());
+    subscribe(&mut world, &json!({}));
+    let control = |world: &mut World, control: &Control| {
+        let text = serde_json::to_string(control).unwrap();
+        let target = Target::User("ada".into());
+        let signal = Instruction::Signal(text.into());
+        world.hub.instruct(world.now, target, signal).unwrap();
+        world.settle();
+        world.take()
+    };
+    let all = control(
+        &mut world,
+        &Control::Subscribe {
+            channel: "plain:x".into(),
+        },
+    );
+    assert_eq!(all[0]["push"]["subscribe"], json!({}));
+    let all = control(
+        &mut world,
+        &Control::Message {
+            data: "{\"a\":1}".into(),
+        },
+    );
+    assert_eq!(all[0]["push"]["message"]["data"], json!({"a": 1}));
+    let unsubscribe = Control::Unsubscribe {
+        channel: "chat:tea".into(),
+        code: 2000,
+        reason: "moved".into(),
+    };
+    let all = control(&mut world, &unsubscribe);
+    assert_eq!(
+        all.last().unwrap()["push"]["unsubscribe"],
+        json!({"code": 2000, "reason": "moved"})
+    );
+    let disconnect = Control::Disconnect {
+        code: 4500,
+        reason: "banned".into(),
+    };
+    control(&mut world, &disconnect);
+    assert_eq!(world.close_code(), Some(4500));
+}
+
+#[test]
+fn commands_wait_for_the_one_that_is_worked_on() {
+    let mut world = World::connected(options());
+    world.is_slow = true;
+    world.send("{\"id\":2,\"rpc\":{\"method\":\"slow\",\"data\":1}}\n{\"id\":3,\"ping\":{}}");
+    assert_eq!(world.take(), [json!({}); 0]);
+    assert!(matches!(world.questions.last(), Some(Question::Rpc(_))));
+    world
+        .session
+        .answer(world.now, Answer::Data(b"{\"a\":2}".to_vec()));
+    world.settle();
+    let replies = world.take();
+    assert_eq!(
+        replies,
+        [
+            json!({"id": 2, "rpc": {"data": {"a": 2}}}),
+            json!({"id": 3, "ping": {}})
+        ]
+    );
+    // Nobody fills the memory with what waits.
+    world.send(r#"{"id":4,"rpc":{"method":"slow"}}"#);
+    let many: String = (5..2000)
+        .map(|id| format!("{{\"id\":{id},\"ping\":{{}}}}\n"))
+        .collect();
+    world.send(&many);
+    assert_eq!(world.close_code(), Some(3501));
+}
+
+#[test]
+fn a_handler_refuses_with_an_error_or_ends_the_connection() {
+    let mut world = World::connected(options());
+    world.answers = vec![Answer::Refused(
+        ClientError::new(1000, "closed today").into(),
+    )];
+    let reply = world.ask(r#"{"id":2,"rpc":{"method":"a"}}"#);
+    assert_eq!(
+        reply["error"],
+        json!({"code": 1000, "message": "closed today"})
+    );
+    world.answers = vec![Answer::Refused(Disconnect::new(4000, "moved").into())];
+    world.send(r#"{"id":2,"rpc":{"method":"a"}}"#);
+    assert_eq!(world.close_code(), Some(4000));
+}
+
+#[test]
+fn nothing_is_allowed_by_default() {
+    let mut world = World::new(Options::default());
+    world.answers = vec![Answer::Connect(Connect::default())];
+    world.send(r#"{"id":1,"connect":{}}"#);
+    world.take();
+    for text in [
+        r#"{"id":2,"subscribe":{"channel":"a"}}"#,
+        r#"{"id":2,"publish":{"channel":"a","data":1}}"#,
+    ] {
+        assert_eq!(code(&world.ask(text)), 103);
+    }
+}

@@ -1,0 +1,147 @@
+//! Callbacks of an application: envelopes, notices, formats.
+//! Knows no queue: they turn values into messages.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+use super::{Notice, Publication};
+use crate::message::Message;
+
+/// A function from publications to the messages that members receive.
+#[derive(Clone)]
+pub struct Envelope(pub(super) Arc<Wrap>);
+
+pub(super) type Wrap = dyn Fn(&Publication) -> Option<Message> + Send + Sync;
+
+impl Envelope {
+    /// Returns `None` when the function failed.
+    pub(super) fn wrap(&self, publication: &Publication) -> Option<Message> {
+        (self.0)(publication)
+    }
+
+    pub(super) fn guarded(&self, guard: &Guard) -> Self {
+        let (inner, guard) = (Arc::clone(&self.0), Arc::clone(guard));
+        Self(Arc::new(move |publication| {
+            let mut message = None;
+            let mut call = || message = inner(publication);
+            guard(Callback::Envelope, &publication.group, &mut call);
+            message
+        }))
+    }
+}
+
+/// A callback of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Callback {
+    /// [`GroupOptions::envelope`](super::GroupOptions).
+    Envelope,
+    /// [`GroupOptions::notices`](super::GroupOptions).
+    Notices,
+    /// [`HubOptions::formats`](super::HubOptions).
+    Format,
+    /// [`JoinOptions::reply`](super::JoinOptions).
+    Reply,
+}
+
+impl Callback {
+    /// Returns its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Envelope => "envelope",
+            Self::Notices => "notices",
+            Self::Format => "format",
+            Self::Reply => "reply",
+        }
+    }
+}
+
+/// Runs a callback of a group, or prevents it.
+pub(super) type Guard = Arc<dyn Fn(Callback, &str, &mut dyn FnMut()) + Send + Sync>;
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Envelope(..)")
+    }
+}
+
+/// A function from notices to the messages that members receive.
+#[derive(Clone)]
+pub struct Notices(pub(super) Arc<Word>);
+
+pub(super) type Word = dyn Fn(&Notice) -> Option<Message> + Send + Sync;
+
+impl Notices {
+    pub(super) fn word(&self, notice: &Notice) -> Option<Message> {
+        (self.0)(notice)
+    }
+
+    pub(super) fn guarded(&self, guard: &Guard) -> Self {
+        let (inner, guard) = (Arc::clone(&self.0), Arc::clone(guard));
+        Self(Arc::new(move |notice| {
+            let mut message = None;
+            let mut call = || message = inner(notice);
+            guard(Callback::Notices, notice.group(), &mut call);
+            message
+        }))
+    }
+}
+
+impl fmt::Debug for Notices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Notices(..)")
+    }
+}
+
+/// How publications and notices look to channels with [`Encoding::Format`](super::Encoding). A message is formatted once on each node, for
+/// all its channels with this format, and only if there are any.
+#[derive(Clone)]
+pub struct Format {
+    wrap: Arc<Wrap>,
+    notice: Arc<Word>,
+}
+
+impl Format {
+    /// Creates a format of two functions; where they return `None`, the channel receives nothing.
+    pub fn new(
+        wrap: impl Fn(&Publication) -> Option<Message> + Send + Sync + 'static,
+        notice: impl Fn(&Notice) -> Option<Message> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            wrap: Arc::new(wrap),
+            notice: Arc::new(notice),
+        }
+    }
+
+    pub(super) fn wrap(&self, publication: &Publication) -> Option<Message> {
+        (self.wrap)(publication)
+    }
+
+    pub(super) fn word(&self, notice: &Notice) -> Option<Message> {
+        (self.notice)(notice)
+    }
+
+    pub(super) fn guarded(&self, guard: &Guard) -> Self {
+        let (wrap, guard_wrap) = (Arc::clone(&self.wrap), Arc::clone(guard));
+        let (notice, guard_notice) = (Arc::clone(&self.notice), Arc::clone(guard));
+        Self::new(
+            move |publication| {
+                let mut message = None;
+                let mut call = || message = wrap(publication);
+                guard_wrap(Callback::Format, &publication.group, &mut call);
+                message
+            },
+            move |of| {
+                let mut message = None;
+                let mut call = || message = notice(of);
+                guard_notice(Callback::Format, of.group(), &mut call);
+                message
+            },
+        )
+    }
+}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Format(..)")
+    }
+}

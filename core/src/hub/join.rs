@@ -1,0 +1,111 @@
+//! Joins: their options, replies and results.
+//! Plain values, and the function that makes a reply.
+
+use alloc::sync::Arc;
+use core::fmt;
+
+use super::backplane::RecoveryFailure;
+use super::{Position, Publication};
+use crate::message::Message;
+
+/// Options of a join.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct JoinOptions {
+    /// The last position that the member saw: later messages are replayed.
+    pub since: Option<Position>,
+    /// What others see of this membership in groups with [`PresenceMode::Connections`](super::PresenceMode); `None`: the metadata of the channel.
+    pub metadata: Option<Arc<str>>,
+    /// Makes the reply to the member, which is queued before any message of the group. The missed messages are passed to it and not
+    /// replayed.
+    pub reply: Option<JoinReply>,
+}
+
+impl JoinOptions {
+    /// Recovers the messages since a position, if there is one.
+    pub fn recover(since: Option<Position>) -> Self {
+        Self {
+            since,
+            ..Self::default()
+        }
+    }
+}
+
+/// The result of a join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Joined {
+    /// Whether the channel was not a member before.
+    pub added: bool,
+    /// Whether it is the first member on this node.
+    pub opened: bool,
+    /// The position of the group when it joined, including replayed messages: later messages are received. To recover, a reconnecting
+    /// client passes this position, or that of the last message it received. Send it to the peer through its channel
+    /// ([`Hub::send_to`](super::Hub::send_to)): a message that a handler sends directly may overtake replayed ones.
+    pub position: Option<Position>,
+    /// Whether missed messages were recovered.
+    pub recovered: Recovered,
+    /// Whether the [`JoinReply`] refused it: the channel is not a member.
+    pub refused: bool,
+}
+
+/// The result of a recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recovered {
+    /// No recovery was requested.
+    Fresh,
+    /// All missed messages were replayed: their number.
+    Complete(usize),
+    /// Some are missing.
+    Incomplete {
+        /// The number of replayed messages.
+        replayed: usize,
+        /// Why others were not replayed.
+        reason: RecoveryFailure,
+    },
+}
+
+/// A function that makes the reply to a member which joins: of the result, and the messages that it missed.
+#[derive(Clone)]
+pub struct JoinReply(Arc<Decide>);
+
+type Decide = dyn Fn(&Joined, &[Arc<Publication>]) -> JoinDecision + Send + Sync;
+
+/// The result of a [`JoinReply`]: the message to the member, if any, and whether it stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinDecision {
+    /// It is a member.
+    Stay(Option<Message>),
+    /// It is not: it leaves the group at once, and [`Joined::refused`] is set.
+    Leave(Option<Message>),
+}
+
+impl JoinReply {
+    /// Wraps a function.
+    pub fn new(
+        decide: impl Fn(&Joined, &[Arc<Publication>]) -> JoinDecision + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(decide))
+    }
+
+    pub(super) fn decide(&self, joined: &Joined, missed: &[Arc<Publication>]) -> JoinDecision {
+        (self.0)(joined, missed)
+    }
+
+    /// Runs it in `guard` from now on, which is passed the call. If that does not complete, the member leaves without a message.
+    #[must_use]
+    pub fn guarded(self, guard: impl Fn(&mut dyn FnMut()) + Send + Sync + 'static) -> Self {
+        Self::new(move |joined, missed| {
+            let mut decision = JoinDecision::Leave(None);
+            guard(&mut || decision = self.decide(joined, missed));
+            decision
+        })
+    }
+}
+
+impl fmt::Debug for JoinReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinReply(..)")
+    }
+}

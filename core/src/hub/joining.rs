@@ -1,0 +1,194 @@
+//! Completes joins: the replies to members, and what they missed.
+//! Nothing precedes a reply, and nothing is missing between it and the first message after it.
+//! Knows no link, only the answers of the backplane.
+
+use alloc::sync::Arc;
+
+use super::backplane::{BackplaneCommand, HistorySlice, RecoveryFailure, Token};
+use super::group::Waiting;
+use super::id::Name;
+use super::link::Asked;
+use super::{
+    ChannelId, Hub, JoinDecision, JoinReply, Joined, Output, Position, Publication, Recovered,
+};
+use crate::time::Instant;
+
+impl Hub {
+    pub(super) fn tell_waiting(&mut self, now: Instant, key: u32) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let (name, position) = (Arc::clone(&group.name), group.position);
+        let waiting = core::mem::take(&mut group.waiting);
+        if !super::id::is_public(&name) {
+            return;
+        }
+        for Waiting {
+            channel,
+            opened,
+            reply,
+        } in waiting
+        {
+            let mut joined = Joined {
+                added: true,
+                opened,
+                position,
+                recovered: Recovered::Fresh,
+                refused: false,
+            };
+            if let Some(reply) = reply {
+                self.start(channel, &name, position);
+                joined.refused = !self.reply_to(now, channel, &name, &reply, &joined, &[]);
+            }
+            self.outputs
+                .push_back(Output::Joined(channel, Arc::clone(&name), joined));
+        }
+    }
+
+    /// Lets a member receive messages after a position.
+    fn start(&mut self, id: ChannelId, name: &Name, after: Option<Position>) {
+        let key = self.groups.find(name);
+        let more = self.seats.of(id).and_then(|seat| seat.more());
+        let mut places = more.into_iter().flat_map(|more| &more.joined);
+        let place = places.find(|place| Some(place.group) == key).copied();
+        if let Some(place) = place
+            && let Some(group) = self.groups.get_mut(place.group)
+            && let Some(member) = group.members.get_mut(place.at as usize)
+        {
+            member.from = after.map_or(0, |after| after.offset);
+        }
+    }
+
+    /// Queues the reply to a member; returns whether it stays.
+    pub(super) fn reply_to(
+        &mut self,
+        now: Instant,
+        id: ChannelId,
+        name: &Name,
+        reply: &JoinReply,
+        joined: &Joined,
+        missed: &[Arc<Publication>],
+    ) -> bool {
+        let (message, stays) = match reply.decide(joined, missed) {
+            JoinDecision::Stay(message) => (message, true),
+            JoinDecision::Leave(message) => (message, false),
+        };
+        if let Some(message) = message {
+            let message = super::publication::prepare(&message);
+            self.deliver_direct(now, id, message, true);
+        }
+        if !stays {
+            self.leave_group(now, id, name);
+        }
+        stays
+    }
+
+    /// Drops a recovery: the channel has left.
+    pub(super) fn forget_recovery(&mut self, id: ChannelId, name: &Name) {
+        self.pending.asked.retain(|_, asked| {
+            !matches!(asked, Asked::Recovery { channel, group, .. } if *channel == id && group == name)
+        });
+    }
+
+    /// Handles the missed messages of a channel.
+    pub(super) fn recovered(
+        &mut self,
+        now: Instant,
+        name: &Name,
+        token: Token,
+        past: HistorySlice,
+    ) {
+        let Some(Asked::Recovery {
+            channel,
+            replayed,
+            opened,
+            reply,
+            missed: mut collected,
+            ..
+        }) = self.pending.asked.remove(&token)
+        else {
+            return;
+        };
+        let Some(key) = self.groups.find(name) else {
+            return;
+        };
+        let mut done = replayed;
+        let mut missed = past.missed;
+        if past
+            .publications
+            .iter()
+            .any(|publication| publication.failed)
+        {
+            missed = missed.or(Some(RecoveryFailure::Unwrapped));
+        }
+        for publication in &past.publications {
+            if reply.is_none() {
+                done += usize::from(self.replay(now, channel, publication));
+            } else if self.is_replayed_to(channel, publication) {
+                collected.push(Arc::clone(publication));
+                done += 1;
+            }
+        }
+        let place = self
+            .seats
+            .of(channel)
+            .and_then(|seat| seat.more())
+            .and_then(|more| more.joined.iter().find(|place| place.group == key).copied());
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        let live = group.position;
+        let Some(member) = place.and_then(|place| group.members.get_mut(place.at as usize)) else {
+            return;
+        };
+        let is_ahead = live.is_some_and(|live| {
+            live.epoch == past.position.epoch && live.offset > past.position.offset
+        });
+        if is_ahead && missed.is_none() {
+            // Messages that arrived meanwhile were not delivered to it: they are requested too.
+            let since = past.position;
+            let again = Asked::Recovery {
+                channel,
+                group: Arc::clone(name),
+                since,
+                replayed: done,
+                opened,
+                reply,
+                missed: collected,
+            };
+            self.pending.asked.insert(token, again);
+            return self.command(BackplaneCommand::Read {
+                group: Arc::clone(name),
+                token,
+                since,
+            });
+        }
+        member.from = past.position.offset;
+        let position = Some(if is_ahead {
+            live.unwrap_or(past.position)
+        } else {
+            past.position
+        });
+        let recovered = match missed {
+            None => Recovered::Complete(done),
+            Some(reason) => Recovered::Incomplete {
+                replayed: done,
+                reason,
+            },
+        };
+        self.counters.recoveries += 1;
+        self.counters.incomplete += u64::from(missed.is_some());
+        let mut joined = Joined {
+            added: true,
+            opened,
+            position,
+            recovered,
+            refused: false,
+        };
+        if let Some(reply) = reply {
+            joined.refused = !self.reply_to(now, channel, name, &reply, &joined, &collected);
+        }
+        self.outputs
+            .push_back(Output::Joined(channel, Arc::clone(name), joined));
+    }
+}

@@ -1,0 +1,130 @@
+//! The server for public client libraries of the Centrifuge protocol: namespaces, tokens, an HTTP API.
+//!
+//! Run: `cargo run --release --bin realtime -- --insecure`
+//! See: `listening on ws://127.0.0.1:8000`; then, in Node, `new Centrifuge("ws://127.0.0.1:8000/connection/websocket")` of the npm package
+//! `centrifuge`. Publish from a shell: `curl -H 'X-API-Key: test-api-key' -d '{"channel":"recovery:a","data":{"n":1}}'
+//! http://127.0.0.1:8000/api/publish`. With `--secret S`, clients need a JWT, signed with that secret.
+
+use std::error::Error;
+use std::time::Duration;
+
+use clap::Parser;
+use sansws_centrifuge::{Access, Centrifuge, Namespace, Options as Protocol, TokenKeys};
+use sansws_core::hub::{HistoryOptions, HubOptions, OutagePolicy};
+use sansws_examples::{Runtime, log, run};
+use sansws_redis::{Redis, RedisOptions, hub_options};
+
+/// Serves clients of the Centrifuge protocol.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The runtime to run on.
+    #[arg(long, value_enum, default_value = "tokio")]
+    runtime: Runtime,
+    /// The address to listen on; with port 0 the system chooses one.
+    #[arg(long, default_value = "127.0.0.1:8000")]
+    listen: String,
+    /// Anybody may connect, subscribe and publish.
+    #[arg(long, conflicts_with = "secret")]
+    insecure: bool,
+    /// The secret that signs tokens.
+    #[arg(long)]
+    secret: Option<String>,
+    /// The URL of a Redis server that links this server with others.
+    #[arg(long)]
+    redis: Option<String>,
+    /// The prefix of all keys in Redis.
+    #[arg(long, default_value = "realtime")]
+    prefix: String,
+    /// The key of the HTTP API.
+    #[arg(long, default_value = "test-api-key")]
+    api_key: String,
+    /// Seconds between pings.
+    #[arg(long, default_value = "25")]
+    ping: u64,
+}
+
+fn history(messages: usize) -> HistoryOptions {
+    HistoryOptions {
+        messages,
+        recovery: messages,
+        age: Duration::from_secs(300),
+        ..HistoryOptions::default()
+    }
+}
+
+/// Each namespace shows some options.
+fn namespaces(options: &Options) -> Protocol {
+    let open = |namespace: Namespace| {
+        let namespace = namespace.publish(Access::Subscribers);
+        namespace.read(Access::Subscribers)
+    };
+    let mut protocol = Protocol::default()
+        .default_namespace(open(
+            Namespace::default().recovery(history(100)).join_leave(),
+        ))
+        .namespace(
+            "recovery",
+            open(Namespace::default().recovery(history(10_000)).join_leave()),
+        )
+        .namespace(
+            "smallhistory",
+            open(Namespace::default().recovery(history(2))),
+        )
+        .namespace("news", Namespace::default().subscribe().positions())
+        .namespace("plain", open(Namespace::default().subscribe()));
+    protocol.insecure = options.insecure;
+    protocol.personal_channels = true;
+    protocol.ping = Duration::from_secs(options.ping);
+    protocol.pong = protocol.pong.min(protocol.ping / 2);
+    protocol
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    log();
+    let options = Options::parse();
+    let protocol = namespaces(&options);
+    let keys = options.secret.as_ref();
+    let keys = keys.map(|secret| TokenKeys::default().hmac(secret.as_bytes()));
+    run!(options.runtime, adapter, async {
+        let server = adapter::Server::bind(options.listen.as_str()).await?;
+        println!("listening on ws://{}", server.local_addr()?);
+        let mut of_hub = protocol.configure(HubOptions::default());
+        // A client of a recoverable channel must not miss what another server published meanwhile.
+        of_hub.on_outage = OutagePolicy::Refuse;
+        let (hub, link) = match &options.redis {
+            Some(url) => {
+                let (hub, link) = adapter::Hub::linked(hub_options(of_hub));
+                let redis = RedisOptions::one(url, &options.prefix);
+                let runtime = match options.runtime {
+                    Runtime::Tokio => sansws_redis::Runtime::Tokio,
+                    Runtime::Smol => sansws_redis::Runtime::Smol,
+                };
+                (hub, Some(Redis::new(link, runtime, redis)?))
+            }
+            None => (adapter::Hub::with_options(of_hub), None),
+        };
+        let mut centrifuge =
+            Centrifuge::new(&hub, protocol).on_rpc("echo", async |_, data| Ok(data));
+        if let Some(keys) = keys {
+            centrifuge = centrifuge.tokens(keys);
+        }
+        let router = adapter::Router::new()
+            .mount("/api", centrifuge.api(&options.api_key))
+            .route("/connection/websocket", centrifuge)
+            .hub(&hub);
+        let status = link.as_ref().map(Redis::status);
+        let serving = async {
+            let served = server.serve(router).await;
+            status.iter().for_each(sansws_redis::Status::close);
+            served
+        };
+        let linking = async {
+            if let Some(link) = link {
+                link.run().await;
+            }
+        };
+        futures_lite::future::zip(serving, linking).await.0?;
+        Ok::<_, Box<dyn Error>>(())
+    })?;
+    Ok(())
+}

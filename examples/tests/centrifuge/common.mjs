@@ -1,0 +1,48 @@
+// What the scripts share: a client of either codec, and checks.
+import assert from 'node:assert/strict';
+import WebSocket from 'ws';
+import { Centrifuge as Json } from 'centrifuge';
+import { Centrifuge as Protobuf } from 'centrifuge/build/protobuf';
+
+export const [url, codec] = process.argv.slice(2);
+
+export function client(options = {}, of = codec, at = url) {
+  const Client = of === 'protobuf' ? Protobuf : Json;
+  const all = { websocket: WebSocket, minReconnectDelay: 20, maxReconnectDelay: 200, ...options };
+  return new Client(at, all);
+}
+
+/// A payload as the codec carries it.
+export function pack(value, of = codec) {
+  return of === 'protobuf' ? new TextEncoder().encode(JSON.stringify(value)) : value;
+}
+
+export function unpack(data, of = codec) {
+  return of === 'protobuf' ? JSON.parse(new TextDecoder().decode(data)) : data;
+}
+
+/// The next event of an emitter.
+export function next(emitter, event) {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`no ${event} came`)), 15000);
+    emitter.once(event, (context) => {
+      clearTimeout(late);
+      resolve(context);
+    });
+  });
+}
+
+/// The error of a promise that must fail.
+export async function failure(promise) {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new assert.AssertionError({ message: 'it did not fail' });
+}
+
+export function done() {
+  console.log('done');
+  process.exit(0);
+}

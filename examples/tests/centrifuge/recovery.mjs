@@ -1,0 +1,75 @@
+// Clients of one server while another publishes: the harness restarts the first server, and Redis, in between. Each number has to arrive
+// once, in order. Arguments: the URL of the clients' server, the codec, the URL of the publisher's server, how many to publish.
+import assert from 'node:assert/strict';
+import { client, codec, done, next, unpack, url } from './common.mjs';
+
+const [other, count] = [process.argv[4], Number(process.argv[5])];
+const channel = `recovery:${process.pid}`;
+const address = `${other.replace('ws:', 'http:')}/api/publish`;
+
+// Three clients of the first server, one of the other, which stays.
+const clients = [url, url, url, `${other}/connection/websocket`].map((at, index) => {
+  return { at, index, seen: [] };
+});
+let recoveries = 0;
+for (const one of clients) {
+  one.client = client({}, codec, one.at);
+  one.sub = one.client.newSubscription(channel);
+  one.sub.on('publication', (context) => one.seen.push([context.offset, unpack(context.data).number]));
+  one.sub.on('subscribed', (context) => {
+    if (context.wasRecovering) {
+      assert.equal(context.recovered, true, `client ${one.index} could not recover`);
+      recoveries += 1;
+    }
+  });
+  const ready = next(one.sub, 'subscribed');
+  one.sub.subscribe();
+  one.client.connect();
+  await ready;
+}
+
+/// Publishes a number once, however often that takes: the key tells a repetition.
+async function publish(number) {
+  const body = JSON.stringify({ channel, data: { number }, idempotency_key: `${channel}-${number}` });
+  const headers = { 'X-API-Key': 'test-api-key' };
+  for (;;) {
+    try {
+      const answer = await fetch(address, { method: 'POST', headers, body });
+      const { result } = await answer.json();
+      if (result) return;
+    } catch {
+      // The server, or what it needs, is away.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const quarter = count / 4;
+let told = 0;
+let upcoming = 0;
+const workers = Array.from({ length: 16 }, async () => {
+  while (upcoming < count) {
+    const number = upcoming;
+    upcoming += 1;
+    if (number >= quarter * (told + 1)) {
+      told += 1;
+      console.log(`published ${told}/4`);
+    }
+    await publish(number);
+  }
+});
+await Promise.all(workers);
+console.log('published all');
+const began = Date.now();
+while (clients.some((one) => one.seen.length < count)) {
+  assert.ok(Date.now() - began < 60000, `missing: ${clients.map((one) => one.seen.length)}`);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+}
+await new Promise((resolve) => setTimeout(resolve, 300));
+for (const { seen, index } of clients) {
+  assert.equal(seen.length, count, `client ${index} got ${seen.length}`);
+  seen.forEach(([offset], at) => assert.equal(offset, at + 1, `client ${index}, at ${at}`));
+  assert.equal(new Set(seen.map(([, number]) => number)).size, count);
+}
+assert.ok(recoveries >= 3, `${recoveries} recoveries`);
+done();

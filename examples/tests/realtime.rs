@@ -1,0 +1,231 @@
+//! Public client libraries of the Centrifuge protocol, unmodified, against `realtime`: npm `centrifuge` in Node and PyPI
+//! `centrifuge-python`, in JSON and protobuf, on each runtime; alone, and over Redis while a server and Redis are restarted.
+//! `centrifuge/setup.sh` and `adapter-redis/tests/setup.sh` install what that needs.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use support::{RUNTIMES, Running, listening};
+
+const REALTIME: &str = env!("CARGO_BIN_EXE_realtime");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/centrifuge");
+const PATH: &str = "/connection/websocket";
+
+fn server(runtime: &str, more: &[&str]) -> (Running, String) {
+    let mut arguments = vec!["--runtime", runtime];
+    if !more.contains(&"--listen") {
+        arguments.extend(["--listen", "127.0.0.1:0"]);
+    }
+    arguments.extend(more);
+    listening(REALTIME, &arguments)
+}
+
+fn script(name: &str, arguments: &[&str]) -> Command {
+    let mut script = match name.strip_suffix(".py") {
+        Some(_) => Command::new(Path::new(FOLDER).join(".venv/bin/python")),
+        None => Command::new("node"),
+    };
+    script.arg(name).args(arguments).current_dir(FOLDER);
+    script
+}
+
+/// Runs a script to its end, in both codecs.
+fn passes(name: &str, url: &str) {
+    for codec in ["json", "protobuf"] {
+        let output = script(name, &[&format!("{url}{PATH}"), codec]).output();
+        let output = output.expect("it is there: run examples/tests/centrifuge/setup.sh");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said, "done\n", "{name} {codec}: {error}");
+    }
+}
+
+#[test]
+fn each_command_of_the_javascript_library() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--insecure"]);
+        passes("commands.mjs", &url);
+    }
+}
+
+#[test]
+fn each_command_of_the_python_library() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--insecure"]);
+        passes("commands.py", &url);
+    }
+}
+
+#[test]
+fn tokens_rights_and_the_http_api() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--secret", "secret"]);
+        passes("tokens.mjs", &url);
+    }
+}
+
+/// The first block of a language in the guide, for a server's address.
+fn guide(language: &str, url: &str) -> String {
+    let guide = include_str!("../../docs/clients.md");
+    let start = format!("```{language}\n");
+    let (_, block) = guide.split_once(&start).expect("the guide has it");
+    let (block, _) = block.split_once("\n```").unwrap();
+    block.replace("ws://127.0.0.1:8000", url)
+}
+
+#[test]
+fn the_page_and_the_python_service_of_the_guide_say_hello() {
+    for (language, ending, hello) in [
+        ("javascript", "mjs", "{ text: 'hello' }"),
+        ("python", "py", "{'text': 'hello'}"),
+    ] {
+        let name = format!("guide-{language}.{ending}");
+        let (_server, url) = server("tokio", &["--insecure"]);
+        // Pages have a WebSocket; old versions of Node have none.
+        let url = url.as_str();
+        let code = guide(language, url).replace("chat:tea", "plain:tea");
+        let code = match language {
+            "javascript" => {
+                format!("import WebSocket from 'ws';\nglobalThis.WebSocket = WebSocket;\n{code}\n")
+            }
+            _ => code,
+        };
+        std::fs::write(Path::new(FOLDER).join(&name), code).unwrap();
+        let mut script = script(&name, &[]);
+        let mut child = script.stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let _running = Running(child);
+        let first = out.lines().map_while(Result::ok).next();
+        assert_eq!(first.as_deref(), Some(hello), "{language}");
+    }
+}
+
+/// The tests expect a server at a fixed address, which is replaced.
+#[test]
+fn the_python_librarys_own_tests_pass() {
+    let sdist = Path::new(FOLDER).join(".sdist");
+    let source = std::fs::read_dir(&sdist).expect("run examples/tests/centrifuge/setup.sh");
+    let mut folders = source
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir());
+    let tests = folders.next().unwrap().join("tests");
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--secret", "secret"]);
+        let address = url.trim_start_matches("ws://");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{runtime}"));
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut copy = Command::new("cp");
+        copy.arg("-r").arg(&tests).arg(folder.join("tests"));
+        assert!(copy.status().unwrap().success());
+        for entry in std::fs::read_dir(folder.join("tests")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "py") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                std::fs::write(&path, text.replace("localhost:8000", address)).unwrap();
+            }
+        }
+        let output = Command::new(Path::new(FOLDER).join(".venv/bin/python"))
+            .args(["-m", "unittest", "discover", "-s", "tests", "-t", "."])
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{runtime}: {said}");
+        assert!(said.contains("\nOK"), "{runtime}: {said}");
+    }
+}
+
+/// A Redis server that writes to disk before it answers, so that a restart loses nothing.
+fn redis(port: u16, folder: &Path) -> Running {
+    let program = ["redis-server", "valkey-server"]
+        .into_iter()
+        .find_map(|program| {
+            let mut redis = Command::new(program);
+            redis
+                .args([
+                    "--port",
+                    &port.to_string(),
+                    "--bind",
+                    "127.0.0.1",
+                    "--save",
+                    "",
+                ])
+                .args(["--appendonly", "yes", "--appendfsync", "always"])
+                .arg("--dir")
+                .arg(folder)
+                .stdout(Stdio::null());
+            redis.spawn().ok()
+        });
+    let redis = Running(program.expect("it is there: run adapter-redis/tests/setup.sh"));
+    for _ in 0..400 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return redis;
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("Redis does not listen");
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
+    for (runtime, codec) in [("tokio", "json"), ("smol", "protobuf")] {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("realtime-{runtime}"));
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir_all(&folder).unwrap();
+        let port = free_port();
+        let mut running = Some(redis(port, &folder));
+        let redis_url = format!("redis://127.0.0.1:{port}");
+        let linked = ["--insecure", "--redis", &redis_url];
+        let (mut first, url) = server(runtime, &linked);
+        let (_other, other) = server(runtime, &linked);
+        let address = url.trim_start_matches("ws://").to_owned();
+        let again: Vec<&str> = linked
+            .iter()
+            .copied()
+            .chain(["--listen", &address])
+            .collect();
+        let mut child = script(
+            "recovery.mjs",
+            &[&format!("{url}{PATH}"), codec, &other, "10000"],
+        );
+        let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut child = Running(child);
+        let mut last = String::new();
+        for line in out.lines().map_while(Result::ok) {
+            match line.as_str() {
+                "published 1/4" => {
+                    // Killed.
+                    drop(first);
+                    (first, _) = server(runtime, &again);
+                }
+                "published 2/4" => {
+                    drop(running.take());
+                    running = Some(redis(port, &folder));
+                }
+                "published 3/4" => {
+                    // Drained.
+                    first.signal("TERM");
+                    drop(first.0.wait());
+                    (first, _) = server(runtime, &again);
+                }
+                _ => {}
+            }
+            last = line;
+        }
+        drop(first);
+        assert!(child.0.wait().unwrap().success(), "{runtime} {codec}");
+        assert_eq!(last, "done", "{runtime} {codec}");
+    }
+}
