@@ -42,7 +42,7 @@ struct RunArgs {
     /// Peers to measure, separated by commas [default: all].
     #[arg(long, value_delimiter = ',', value_parser = peer_names())]
     peers: Vec<String>,
-    /// Scenarios to run, separated by commas [default: small, lone, medium, large, idle].
+    /// Scenarios to run, separated by commas [default: small, lone, medium, tiny, bulk, large, idle].
     #[arg(long, value_delimiter = ',', value_parser = scenario_names())]
     scenarios: Vec<String>,
     /// How often each peer is measured in each scenario.
