@@ -108,8 +108,8 @@ impl Server {
     }
 
     /// On SIGTERM and on SIGINT (^C), [drains](ServerHandle::drain) the server over `window`. A second signal
-    /// [drops](ServerHandle::drop_all) the remaining connections. A process has one handler of these signals: serving fails when another
-    /// one is set.
+    /// [drops](ServerHandle::drop_all) the remaining connections. A process has one handler of these signals: serving replaces it, and
+    /// fails when it was set by ctrlc.
     #[cfg(feature = "signal")]
     pub const fn drain_on_signal(mut self, window: Duration) -> Self {
         self.drain = Some(window);
@@ -141,7 +141,7 @@ impl Server {
     /// Serves until the handle is closed. The calling thread accepts.
     ///
     /// # Errors
-    /// When routes conflict, or something else handles signals that it is to obey.
+    /// When routes conflict, or signals cannot be obeyed.
     pub fn serve(mut self, service: impl IntoService) -> Result<(), Error> {
         let app = service.into_service(&self.options)?;
         let handle = self.handle();

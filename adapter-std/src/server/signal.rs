@@ -19,11 +19,11 @@ static SERVERS: Mutex<Option<Vec<Obedient>>> = Mutex::new(None);
 /// Drains over `window` on a signal, and drops all connections on a second one.
 ///
 /// # Errors
-/// When something else in the process handles these signals.
+/// When the application has set a handler by ctrlc.
 pub(super) fn obey(handle: &ServerHandle, window: Duration) -> Result<(), Error> {
     let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
     if servers.is_none() {
-        ctrlc::try_set_handler(on_signal).map_err(Error::other)?;
+        ctrlc::set_handler(on_signal).map_err(Error::other)?;
     }
     let servers = servers.get_or_insert_default();
     // A server that is over needs no signal.

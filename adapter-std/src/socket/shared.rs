@@ -177,7 +177,6 @@ impl<S: ByteStream> Shared<S> {
     ) -> Result<(), Error> {
         let mut send = Some(send);
         self.drive(Until::Forever, false, |engine| {
-            engine.look_if_due();
             loop {
                 if !engine.accepts() && !engine.is_answering() {
                     return match engine.refusal() {
@@ -195,7 +194,11 @@ impl<S: ByteStream> Shared<S> {
                 }
             }
         })??;
-        if flush { self.flush() } else { Ok(()) }
+        if flush {
+            self.flush()?;
+            self.engine().look_if_due();
+        }
+        Ok(())
     }
 
     /// Writes all queued output.

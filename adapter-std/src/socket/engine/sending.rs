@@ -20,16 +20,14 @@ const UNLOOKED: u8 = 32;
 impl<S: ByteStream> Engine<S> {
     /// Checks the input for a thread that may only send, often enough to miss nothing, and seldom enough to cost next to nothing. A stream
     /// that is not ours is left alone: it might block.
+    ///
+    /// Called after a message was sent, not before: an answer to the last message precedes the end that comes behind that message.
     pub(in crate::socket) fn look_if_due(&mut self) {
         if self.stream.socket().is_none() {
             return;
         }
         self.unlooked += 1;
         if self.unlooked < UNLOOKED {
-            // Input after the message that is being answered is checked when that is done: it may break the protocol.
-            if self.answers > 0 && !self.unread.is_empty() {
-                return;
-            }
             let now = now();
             if now < self.looked + LOOK_EVERY {
                 return;
@@ -38,7 +36,9 @@ impl<S: ByteStream> Engine<S> {
         }
         self.unlooked = 0;
         self.may_have_input();
-        self.look();
+        if self.look() {
+            self.flush();
+        }
     }
 
     /// Returns whether output can still be sent.
