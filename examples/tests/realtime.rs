@@ -178,6 +178,30 @@ fn free_port() -> u16 {
 }
 
 #[test]
+fn two_servers_are_one() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("realtime-both");
+    drop(std::fs::remove_dir_all(&folder));
+    std::fs::create_dir_all(&folder).unwrap();
+    let port = free_port();
+    let _redis = redis(port, &folder);
+    let redis_url = format!("redis://127.0.0.1:{port}");
+    let linked = ["--insecure", "--redis", &redis_url];
+    // One on each runtime.
+    let (_first, url) = server("tokio", &linked);
+    let (_other, other) = server("smol", &linked);
+    for codec in ["json", "protobuf"] {
+        let mut script = script("cluster.mjs", &[&format!("{url}{PATH}"), codec, &other]);
+        let output = script.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "done\n",
+            "{codec}: {error}"
+        );
+    }
+}
+
+#[test]
 fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
     for (runtime, codec) in [("tokio", "json"), ("smol", "protobuf")] {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("realtime-{runtime}"));

@@ -18,6 +18,18 @@ macro_rules! messages {
     )*};
 }
 
+/// Messages whose fields are there in JSON even with their default value: client libraries read them without a check.
+macro_rules! full_messages {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field:meta])* $member:ident: $type:ty,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
+        #[serde(default)]
+        pub struct $name {
+            $($(#[$field])* pub $member: $type,)*
+        }
+    )*};
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -401,21 +413,6 @@ messages! {
         #[serde(with = "raw")]
         data: Vec<u8>,
     }
-    /// The clients in a channel.
-    PresenceResult {
-        /// By client id.
-        #[prost(btree_map = "string, message", tag = "1")]
-        presence: BTreeMap<String, ClientInfo>,
-    }
-    /// The number of clients in a channel.
-    PresenceStatsResult {
-        /// Connections.
-        #[prost(uint32, tag = "1")]
-        num_clients: u32,
-        /// Users.
-        #[prost(uint32, tag = "2")]
-        num_users: u32,
-    }
     /// A position in a channel.
     StreamPosition {
         /// The number of a publication.
@@ -440,18 +437,6 @@ messages! {
         #[prost(bool, tag = "9")]
         reverse: bool,
     }
-    /// Kept publications.
-    HistoryResult {
-        /// The publications.
-        #[prost(message, repeated, tag = "1")]
-        publications: Vec<Publication>,
-        /// The epoch of the channel.
-        #[prost(string, tag = "2")]
-        epoch: String,
-        /// The position of the channel.
-        #[prost(uint64, tag = "3")]
-        offset: u64,
-    }
     /// Call a method.
     RpcRequest {
         /// The argument.
@@ -468,5 +453,35 @@ messages! {
         #[prost(bytes = "vec", tag = "1")]
         #[serde(with = "raw")]
         data: Vec<u8>,
+    }
+}
+
+full_messages! {
+    /// The clients in a channel.
+    PresenceResult {
+        /// By client id.
+        #[prost(btree_map = "string, message", tag = "1")]
+        presence: BTreeMap<String, ClientInfo>,
+    }
+    /// The number of clients in a channel.
+    PresenceStatsResult {
+        /// Connections.
+        #[prost(uint32, tag = "1")]
+        num_clients: u32,
+        /// Users.
+        #[prost(uint32, tag = "2")]
+        num_users: u32,
+    }
+    /// Kept publications.
+    HistoryResult {
+        /// The publications.
+        #[prost(message, repeated, tag = "1")]
+        publications: Vec<Publication>,
+        /// The epoch of the channel.
+        #[prost(string, tag = "2")]
+        epoch: String,
+        /// The position of the channel.
+        #[prost(uint64, tag = "3")]
+        offset: u64,
     }
 }

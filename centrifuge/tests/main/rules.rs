@@ -37,7 +37,7 @@ fn what_breaks_the_protocol_ends_the_connection_for_good() {
         assert_eq!(world.close_code(), Some(3501), "{text}");
         world.take();
         world.send(r#"{"id":9,"ping":{}}"#);
-        assert_eq!(world.take(), [json!({}); 0], "nothing follows");
+        assert!(world.take().is_empty(), "nothing follows");
     }
 }
 
@@ -354,7 +354,7 @@ fn commands_wait_for_the_one_that_is_worked_on() {
     let mut world = World::connected(options());
     world.is_slow = true;
     world.send("{\"id\":2,\"rpc\":{\"method\":\"slow\",\"data\":1}}\n{\"id\":3,\"ping\":{}}");
-    assert_eq!(world.take(), [json!({}); 0]);
+    assert!(world.take().is_empty());
     assert!(matches!(world.questions.last(), Some(Question::Rpc(_))));
     world
         .session

@@ -23,8 +23,8 @@ struct Options {
     /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:8000")]
     listen: String,
-    /// Anybody may connect, subscribe and publish.
-    #[arg(long, conflicts_with = "secret")]
+    /// Anybody may connect, subscribe and publish, even without a token.
+    #[arg(long)]
     insecure: bool,
     /// The secret that signs tokens.
     #[arg(long)]
@@ -70,6 +70,7 @@ fn namespaces(options: &Options) -> Protocol {
             "smallhistory",
             open(Namespace::default().recovery(history(2))),
         )
+        .namespace("delta", open(Namespace::default().recovery(history(100))))
         .namespace("news", Namespace::default().subscribe().positions())
         .namespace("plain", open(Namespace::default().subscribe()));
     protocol.insecure = options.insecure;

@@ -50,6 +50,13 @@ assert.deepEqual(numbers(await sub.history({ limit: 10, since })), [4, 5]);
 const foreign = { offset: 3, epoch: 'another' };
 assert.equal((await failure(sub.history({ limit: 1, since: foreign }))).code, 112);
 
+// Of a channel without anything, too.
+const nothing = await ada.history('unused', { limit: 0 });
+assert.deepEqual([nothing.publications, nothing.offset], [[], 0]);
+const nobody = await ada.presenceStats('unused');
+assert.deepEqual([nobody.numClients, nobody.numUsers], [0, 0]);
+assert.deepEqual((await ada.presence('unused')).clients, {});
+
 const presence = await sub.presence();
 assert.equal(Object.keys(presence.clients).length, 2);
 assert.equal(presence.clients[hello.client].client, hello.client);
