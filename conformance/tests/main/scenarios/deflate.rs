@@ -30,7 +30,11 @@ const fn deflate(own_takeover: bool, peer_takeover: bool, bits: u8) -> Deflate {
     Deflate {
         own_takeover,
         // Both ways to keep what the next message refers to.
-        own_history: if bits % 2 == 0 { None } else { Some(4096) },
+        own_history: if bits.is_multiple_of(2) {
+            None
+        } else {
+            Some(4096)
+        },
         peer_takeover,
         own_window_bits: bits,
         peer_window_bits: bits,
