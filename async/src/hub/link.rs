@@ -16,7 +16,7 @@ use sansws_core::time::Instant;
 /// The link of a hub with others.
 ///
 /// Take its commands, each with the node that issued it, carry them in order, and deliver events, with the answers for a node in the order
-/// of its queries: see [`Command`] and [`Event`]. If the link is dropped, it is down for good.
+/// of its queries: see [`BackplaneCommand`] and [`BackplaneEvent`]. If the link is dropped, it is down for good.
 pub struct Link {
     hub: Arc<Inner>,
 }

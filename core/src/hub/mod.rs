@@ -3,8 +3,8 @@
 //! Knows no connection, no socket and no clock, only ids and frames.
 //!
 //! A *channel* is the address of one connection. A *group* has channels as members, which receive its publications in one order, on all
-//! nodes. A [`Hub`] is one node. Nodes are linked by a backplane, of which it knows only [`Command`]s and [`Event`]s: [`Broker`] links
-//! those of one process, even a single one.
+//! nodes. A [`Hub`] is one node. Nodes are linked by a backplane, of which it knows only [`BackplaneCommand`]s and [`BackplaneEvent`]s:
+//! [`Broker`] links those of one process, even a single one.
 //!
 //! ```text
 //!               Hub::join, publish, …                 Output::Command
