@@ -153,7 +153,7 @@ messages! {
     Empty {}
     /// Why a command failed.
     Error {
-        /// The code: see [`ErrorCode`](crate::ErrorCode).
+        /// The code: see [`ClientError`](crate::ClientError).
         #[prost(uint32, tag = "1")]
         code: u32,
         /// A text for people.
