@@ -16,7 +16,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a member that recovers receives live messages too",
         file: "hub/membership.rs",
-        right: "from: if replays { RECOVERING } else { 0 }",
+        right: "from: if waits { RECOVERING } else { 0 }",
         wrong: "from: 0",
     },
     Fault {
@@ -105,7 +105,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "publishers are never told that there is room",
-        file: "hub/delivery.rs",
+        file: "hub/taking.rs",
         right: "self.outputs.push_back(Output::Room);",
         wrong: "",
     },

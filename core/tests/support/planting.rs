@@ -106,12 +106,17 @@ impl<'p> Copy<'p> {
         (output.status.success(), text)
     }
 
+    /// Returns how often the text that a fault replaces stands in its file.
+    fn count(&self, fault: &Fault) -> usize {
+        let file = self.root.join(self.plan.below).join(fault.file);
+        let text = fs::read_to_string(file).unwrap();
+        text.matches(fault.right).count()
+    }
+
     /// Plants a fault, and returns how the simulation fails then.
     fn plant(&self, fault: &Fault) -> String {
         let file = self.root.join(self.plan.below).join(fault.file);
         let right = fs::read_to_string(&file).unwrap();
-        let times = right.matches(fault.right).count();
-        assert_eq!(times, 1, "{}: {}", fault.name, fault.right);
         fs::write(&file, right.replace(fault.right, fault.wrong)).unwrap();
         let (passed, text) = self.simulate(self.plan.seeds.1);
         fs::write(&file, right).unwrap();
@@ -155,6 +160,19 @@ pub fn find_all(plan: &Plan, name: &str) {
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("planted-{name}-{number}"))
     };
     let first = Copy::new(plan, place(0));
+    let astray: Vec<_> = plan
+        .faults
+        .iter()
+        .filter(|fault| first.count(fault) != 1)
+        .collect();
+    let astray: Vec<_> = astray
+        .iter()
+        .map(|fault| (fault.name, fault.right))
+        .collect();
+    assert!(
+        astray.is_empty(),
+        "not exactly once in their files: {astray:#?}"
+    );
     let (passed, text) = first.simulate(plan.seeds.0);
     assert!(passed, "the copy without a fault fails:\n{text}");
     let only = std::env::var("PLANT").unwrap_or_default();
