@@ -235,6 +235,11 @@ impl Hub {
         }
         self.group_event(&name, |group| HubEvent::Joined { group, channel: id });
         if let Some(since) = since.filter(|_| replays) {
+            // A reply precedes the notice of its own presence; a member that recovers without one does not get that notice.
+            let replies = reply.is_some();
+            if !replies {
+                self.enter(now, id, &name);
+            }
             let token = self.token();
             let asked = Asked::Recovery {
                 channel: id,
@@ -251,8 +256,9 @@ impl Hub {
                 token,
                 since,
             });
-            // After the request, so that the reply precedes the notice of its own presence.
-            self.enter(now, id, &name);
+            if replies {
+                self.enter(now, id, &name);
+            }
             return Ok(None);
         }
         let recovered = match since {
