@@ -1217,6 +1217,28 @@ fn presence_is_of_users_until_their_last_connection_is_gone_and_the_grace_is_ove
 }
 
 #[test]
+fn who_recovers_is_not_told_of_its_own_presence() {
+    let notices = |notice: &Notice| match notice {
+        Notice::Presence(change) => Some(format!("{} are here", change.count).into()),
+        _ => None,
+    };
+    let options = history().presence(PresenceMode::members()).notices(notices);
+    let mut world = World::one(options);
+    let (ada, bob) = (world.user(0, "ada"), world.user(0, "bob"));
+    world.join(ada, "lobby");
+    let joined = world.join(bob, "lobby");
+    world.leave(bob, "lobby");
+    world.settle();
+    world.publish("lobby", "one");
+    world.publish("lobby", "two");
+    let _ = (world.all(ada), world.all(bob));
+    world.join_since(bob, "lobby", joined.position);
+    world.settle();
+    assert_eq!(world.all(bob), ["one", "two"]);
+    assert_eq!(world.all(ada), ["2 are here"]);
+}
+
+#[test]
 fn presence_changes_carry_versions_so_that_a_snapshot_and_changes_fit() {
     let options = GroupOptions::default()
         .presence(PresenceMode::members())
