@@ -90,11 +90,6 @@ pub use sansws_async::*;
 
 sansws_async::adapter!(Tokio, Compat);
 
-/// The code of the README compiles.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
-
 /// The code of the guide to groups compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/hub.md")]

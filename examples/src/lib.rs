@@ -18,6 +18,11 @@ use sansws_async::{HubEnv, Transport, WebSocket};
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::hub::{Joined, Position};
 
+/// The code of the README compiles; it names several adapters.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 /// The runtime, and thus the adapter, of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Runtime {
