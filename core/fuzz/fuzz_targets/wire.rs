@@ -20,7 +20,16 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(wire::messages(before, time, &messages), bytes);
         }
         Ok(Payload::Presence(change)) => {
-            assert_eq!(wire::presence(&change), bytes);
+            let written = wire::presence(&change);
+            // Kind 8 is what earlier versions wrote: it is read, and written as kind 11.
+            if bytes[1] == 8 {
+                let Ok(Payload::Presence(again)) = wire::parse(&group, &written) else {
+                    panic!("what was written is not read");
+                };
+                assert_eq!(format!("{again:?}"), format!("{change:?}"));
+            } else {
+                assert_eq!(written, bytes);
+            }
         }
         Ok(Payload::Instruct(instruction)) => assert_eq!(wire::instruct(&instruction), bytes),
         Ok(Payload::Close { code, reason }) => assert_eq!(wire::close(code, reason), bytes),
