@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sansws_core::hub::{GroupOptions, HistoryOptions, PresenceMode};
 
-/// Who may do something in the channels of a namespace, without being granted it by a handler.
+/// The clients that may do something in the channels of a namespace without a handler's grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
     /// Nobody.
@@ -34,11 +34,11 @@ pub struct Namespace {
     pub join_leave: bool,
     /// Whether all connected clients may subscribe. Otherwise they need a token, or a handler's grant.
     pub subscribe: bool,
-    /// Who may publish.
+    /// The clients that may publish.
     pub publish: Access,
-    /// Who may read the history.
+    /// The clients that may read the history.
     pub read_history: Access,
-    /// Who may ask for presence.
+    /// The clients that may ask for presence.
     pub read_presence: Access,
 }
 

@@ -112,7 +112,7 @@ pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The same frame, masked with zeros, as a client sends it.
+/// Returns a frame masked with zeros, as a client sends it.
 pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = frame(opcode, payload);
     frame[1] |= 0x80;

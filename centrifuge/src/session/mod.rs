@@ -34,7 +34,7 @@ pub struct Session {
     options: Arc<Options>,
     codec: Codec,
     now: Instant,
-    /// Who the client is; `None` until it is authenticated.
+    /// The identity of the client; `None` until it is authenticated.
     client: Option<ClientInfo>,
     /// Commands that wait.
     queue: VecDeque<Command>,

@@ -51,11 +51,11 @@ impl Inflater {
         decompress
     }
 
-    /// Starts a new stream after a final block. What came before it can still be referred to.
+    /// Starts a new stream after a final block. Its window is empty: a message of many such blocks, of two bytes each, would otherwise cost
+    /// as many copies of the history.
     fn restart(&mut self) {
         if let Some(decompress) = &mut self.decompress {
             renew(decompress, self.window_bits);
-            remind(decompress, &self.history);
         }
         self.ended = false;
     }
