@@ -76,10 +76,11 @@ impl Deflater {
     }
 
     fn remind(&self, compress: &mut Deflate) {
-        let history = self.history.last();
-        if !history.is_empty() {
-            // An error is impossible: nothing was compressed yet.
-            let _ = compress.set_dictionary(history);
+        for part in self.history.parts() {
+            if !part.is_empty() {
+                // An error is impossible: nothing was compressed yet.
+                let _ = compress.set_dictionary(part);
+            }
         }
     }
 

@@ -205,9 +205,10 @@ fn renew(inflate: &mut Inflate, window_bits: u8) {
 
 /// Lets an inflater that has just been reset refer to the history.
 fn remind(inflate: &mut Inflate, history: &History) {
-    let history = history.last();
-    if !history.is_empty() {
-        // An error is impossible: the stream has no header that would name a dictionary.
-        let _ = inflate.set_dictionary(history);
+    for part in history.parts() {
+        if !part.is_empty() {
+            // An error is impossible: the stream has no header that would name a dictionary.
+            let _ = inflate.set_dictionary(part);
+        }
     }
 }
