@@ -142,8 +142,8 @@ pub struct Deflate {
     /// window. More makes similar messages smaller, and each takes more time to compress. With `None` each connection keeps its compressor,
     /// with all of the window: about 370 KiB, and the least time for few busy connections. `docs/compression.md` has figures.
     pub own_history: Option<usize>,
-    /// Whether the peer's messages may refer to its earlier ones: each connection holds what arrived, up to the peer's window and a
-    /// quarter (40 KiB). Default off.
+    /// Whether the peer's messages may refer to its earlier ones: each connection holds what arrived, up to the peer's window
+    /// (32 KiB). Default off.
     pub peer_takeover: bool,
     /// Our maximum window, as a power of two from 9 to 15; default 15.
     pub own_window_bits: u8,

@@ -2,7 +2,7 @@
 //! RFC 7692 section 7.2; zlib-rs does the work.
 //! Knows no limit and no frame.
 //!
-//! A stream of zlib-rs holds some 370 KiB to compress and 40 KiB to inflate, most of it tables that the next message fills anew. So with
+//! A stream of zlib-rs holds some 370 KiB to compress and 47 KiB to inflate, most of it tables that the next message fills anew. So with
 //! context takeover a connection keeps no stream between messages, but the bytes that the next message may refer to; a stream of the
 //! thread takes them as its dictionary.
 
