@@ -39,6 +39,7 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
         begin,
         timer: Timer::at(begin),
         room: vec![0; ROOM],
+        unflushed: false,
         shutdown: false,
         ended: false,
     };
@@ -52,6 +53,8 @@ struct Driver {
     begin: Instant,
     timer: Timer,
     room: Vec<u8>,
+    /// Whether the stream holds output that it could not send yet, as TLS does.
+    unflushed: bool,
     shutdown: bool,
     ended: bool,
 }
@@ -99,6 +102,9 @@ impl Driver {
     /// Returns whether anything was done.
     fn write<S: AsyncWrite>(&mut self, cx: &mut Context<'_>, mut stream: Pin<&mut S>) -> bool {
         let Some(bytes) = self.run.output() else {
+            if self.unflushed {
+                self.unflushed = stream.as_mut().poll_flush(cx).is_pending();
+            }
             if self.run.wire() == Wire::Shutdown && !self.shutdown {
                 let done = stream.poll_close(cx).is_ready();
                 self.shutdown = done;
@@ -109,7 +115,7 @@ impl Driver {
         match stream.as_mut().poll_write(cx, bytes) {
             Poll::Ready(Ok(count)) if count > 0 => {
                 // Under TLS each chunk becomes its own record.
-                let _ = stream.poll_flush(cx);
+                self.unflushed = stream.poll_flush(cx).is_pending();
                 self.run.written(self.begin.elapsed(), count);
                 true
             }

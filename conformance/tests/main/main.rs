@@ -16,6 +16,7 @@ mod client;
 mod command;
 mod connection;
 mod dialing;
+mod flushing;
 mod hub;
 mod hub_faults;
 mod interop;
