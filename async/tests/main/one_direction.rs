@@ -251,6 +251,30 @@ fn a_client_that_only_sends_answers_pings_and_notices_a_close() {
 }
 
 #[test]
+fn an_answer_is_sent_although_the_protocol_is_broken_behind_the_message() {
+    let (wire, mut socket) = client(Config::default());
+    wire.push(frame(0x81, b"question", None));
+    assert_eq!(
+        done(socket.receive()).unwrap(),
+        Some(Message::from("question"))
+    );
+    wire.push(b"\xff\xff".to_vec());
+    send_later(&wire, &mut socket, "answer").unwrap();
+    let end = done(socket.receive());
+    assert!(
+        matches!(end, Err(Error::Violation(Violation::ReservedBit))),
+        "{end:?}"
+    );
+    let sent = frames(&wire.take());
+    assert_eq!(
+        sent.iter().map(|frame| frame.opcode).collect::<Vec<_>>(),
+        [1, 8],
+        "the answer, then Close"
+    );
+    assert_eq!(close_code(&sent), Some(1002));
+}
+
+#[test]
 fn a_normal_close_and_a_broken_protocol_are_told_to_who_sends_too() {
     let (wire, mut socket) = client(Config::default());
     wire.push(frame(0x88, b"\x03\xe8", None));

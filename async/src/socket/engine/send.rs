@@ -109,14 +109,14 @@ impl<T: Transport> Engine<T> {
         if self.flags.driven {
             return;
         }
+        // Input behind a message is checked once that is answered: it may break the protocol, and the answer would be lost.
+        if self.answers > 0 {
+            return;
+        }
         self.unlooked += 1;
         if self.unlooked < UNLOOKED {
             // Gathered output is written later, with a check.
             if self.connection.queued() > 0 {
-                return;
-            }
-            // Input after the message that is being answered is checked when that is done: it may break the protocol.
-            if self.answers > 0 && !self.unread.is_empty() {
                 return;
             }
             let now = self.transport.now();
