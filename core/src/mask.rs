@@ -17,9 +17,14 @@ impl Mask {
     }
 
     /// Masks or unmasks `bytes` in place.
-    #[inline]
     pub fn apply(&mut self, bytes: &mut [u8]) {
-        let length = bytes.len();
+        self.apply_whole(bytes);
+        self.turn(bytes.len());
+    }
+
+    /// Masks or unmasks all bytes of a payload in place.
+    #[inline]
+    pub(crate) fn apply_whole(self, bytes: &mut [u8]) {
         let (blocks, rest) = bytes.as_chunks_mut::<64>();
         let wide = self.wide();
         for block in blocks {
@@ -27,14 +32,17 @@ impl Mask {
                 *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
             }
         }
-        let (words, tail) = rest.as_chunks_mut::<8>();
+        let (words, rest) = rest.as_chunks_mut::<8>();
         for word in words {
             *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
         }
-        for (byte, key) in tail.iter_mut().zip(self.0.iter().cycle()) {
+        let (half, tail) = rest.as_chunks_mut::<4>();
+        for word in half {
+            *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(self.0)).to_ne_bytes();
+        }
+        for (byte, key) in tail.iter_mut().zip(self.0) {
             *byte ^= key;
         }
-        self.turn(length);
     }
 
     /// Appends `bytes` to `out`, masking them while copying.

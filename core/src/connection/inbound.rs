@@ -7,7 +7,7 @@ use core::ops::Range;
 use super::deadline::Clock;
 use super::{Connection, State};
 use crate::error::Violation;
-use crate::frame::{Expect, Header, MessageKind, Opcode};
+use crate::frame::{Expect, Header, MessageKind, Opcode, WholeMessage};
 use crate::mask::Mask;
 use crate::message::Assembly;
 use crate::time::Instant;
@@ -141,6 +141,11 @@ impl Connection {
         assembly: &mut Assembly,
         mode: Mode,
     ) -> Result<(usize, Found), Violation> {
+        if mode == Mode::Whole
+            && let Some(found) = self.find_whole(input, assembly)
+        {
+            return Ok(found);
+        }
         let mut at = 0;
         loop {
             if matches!(self.state, State::Lingering { .. } | State::Closed { .. }) {
@@ -205,24 +210,6 @@ impl Connection {
             }
 
             self.admit(&header, assembly, mode)?;
-            // The common case: a whole message in one frame, all of it here, nothing to inflate.
-            if let (Some(body), Some(begun), true, false) =
-                (body, self.inbound.message, header.fin, header.compressed)
-                && begun.frames == 1
-                && mode == Mode::Whole
-                && self.is_open()
-            {
-                unmask(header.mask.map(Mask::new).as_mut(), body);
-                self.inbound.message = None;
-                self.times.message = self.times.heard;
-                return Ok((
-                    range.end,
-                    Found::Whole {
-                        kind: begun.kind,
-                        range,
-                    },
-                ));
-            }
             self.inbound.frame = Some(Frame {
                 left: header.length,
                 mask: header.mask.map(Mask::new),
@@ -230,6 +217,30 @@ impl Connection {
             });
             at += taken;
         }
+    }
+
+    /// Takes an uncompressed message in one frame that is all here: the common case, in few steps. Leaves all else, and all that is
+    /// wrong, to the loop.
+    #[inline]
+    fn find_whole(&mut self, input: &mut [u8], assembly: &mut Assembly) -> Option<(usize, Found)> {
+        if !self.is_open() || self.inbound.inside() {
+            return None;
+        }
+        let WholeMessage {
+            kind,
+            mask,
+            payload: range,
+        } = Header::whole_message(input, self.keys.is_none())?;
+        let (length, limits) = (range.len() as u64, &self.config.limits);
+        if length > limits.frame || length > limits.message || limits.fragments == 0 {
+            return None;
+        }
+        if let Some(key) = mask {
+            Mask::new(key).apply_whole(input.get_mut(range.clone())?);
+        }
+        assembly.freshen();
+        self.times.message = self.times.heard;
+        Some((range.end, Found::Whole { kind, range }))
     }
 
     /// Checks a data frame's header against the limits, before its payload costs anything.

@@ -3,14 +3,17 @@
 //! Knows no payload, and of the connection only what the caller expects.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::error::Violation;
-use crate::frame::Opcode;
+use crate::frame::{MessageKind, Opcode};
 
 /// The longest header: two bytes, a 64-bit length and a key.
 pub const MAX_HEADER: usize = 14;
 
 const FIN: u8 = 0x80;
+const TEXT: u8 = FIN | Opcode::Text as u8;
+const BINARY: u8 = FIN | Opcode::Binary as u8;
 const RSV1: u8 = 0x40;
 const RSV2_RSV3: u8 = 0x30;
 const MASKED: u8 = 0x80;
@@ -40,6 +43,15 @@ pub struct Expect {
     pub inside_message: bool,
     /// permessage-deflate is agreed: RSV1 may be set on the first frame of a message.
     pub deflate: bool,
+}
+
+/// An uncompressed message in one frame.
+#[derive(Debug)]
+pub(crate) struct WholeMessage {
+    pub(crate) kind: MessageKind,
+    pub(crate) mask: Option<[u8; 4]>,
+    /// The range of the payload in the input.
+    pub(crate) payload: Range<usize>,
 }
 
 impl Header {
@@ -124,6 +136,48 @@ impl Header {
             length,
         };
         Ok(Some((header, input.len() - rest.len())))
+    }
+
+    /// Finds the payload of an uncompressed message in one frame that is all in `input`. Returns `None` for any other frame, and for
+    /// a violation: [`parse`](Self::parse) tells which.
+    #[inline]
+    pub(crate) fn whole_message(input: &[u8], masked: bool) -> Option<WholeMessage> {
+        let [first, second, rest @ ..] = input else {
+            return None;
+        };
+        let kind = match *first {
+            TEXT => MessageKind::Text,
+            BINARY => MessageKind::Binary,
+            _ => return None,
+        };
+        if (second & MASKED != 0) != masked {
+            return None;
+        }
+        let (length, rest) = match (second & LENGTH, rest) {
+            (126, [a, b, rest @ ..]) => match u16::from_be_bytes([*a, *b]) {
+                ..126 => return None,
+                length => (usize::from(length), rest),
+            },
+            (127, [a, b, c, d, e, f, g, h, rest @ ..]) => {
+                match u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) {
+                    ..0x1_0000 => return None,
+                    length => (usize::try_from(length).ok()?, rest),
+                }
+            }
+            (126 | 127, _) => return None,
+            (short, rest) => (usize::from(short), rest),
+        };
+        let (mask, rest) = match rest {
+            [a, b, c, d, rest @ ..] if masked => (Some([*a, *b, *c, *d]), rest),
+            _ if masked => return None,
+            rest => (None, rest),
+        };
+        let start = input.len() - rest.len();
+        (rest.len() >= length).then_some(WholeMessage {
+            kind,
+            mask,
+            payload: start..start + length,
+        })
     }
 
     /// Appends the header to `out`, with the length in its shortest form.

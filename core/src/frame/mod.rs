@@ -18,5 +18,6 @@
 mod header;
 mod opcode;
 
+pub(crate) use header::WholeMessage;
 pub use header::{Expect, Header, MAX_HEADER};
 pub use opcode::{MessageKind, Opcode};
