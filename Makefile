@@ -1,4 +1,4 @@
-.PHONY: help demo cluster check test simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign centrifuge
+.PHONY: help demo cluster check test simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
@@ -98,6 +98,9 @@ foreign: ## other libraries under wsconform; rewrites the table in conformance/R
 
 fuzz: ## each fuzz target for SECONDS_EACH seconds; installs cargo-fuzz
 	core/fuzz/run.sh $(SECONDS_EACH)
+
+packages: ## what a release would publish, and an application that depends on it
+	examples/packages/run.sh
 
 bench: ## echo servers side by side, ours and others' (about eight minutes); fan-outs: see examples/bench/README.md
 	cargo run --release --manifest-path examples/bench/Cargo.toml -- run

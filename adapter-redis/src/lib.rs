@@ -35,6 +35,8 @@
 //! [`HubEvent::Down`]: sansws_core::hub::HubEvent
 //! [`OutagePolicy`]: sansws_core::hub::OutagePolicy
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod keys;
 pub mod machine;
 mod name;
@@ -83,3 +85,8 @@ pub use status::{State, Status};
 #[cfg(all(doctest, feature = "tokio", feature = "smol"))]
 #[doc = include_str!("../../docs/cluster.md")]
 struct ClusterGuide;
+
+/// The code of the README compiles.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -78,6 +78,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod adapter;
 #[cfg(feature = "test-kit")]
 pub mod test_kit;
@@ -88,3 +90,8 @@ pub use sansws_async::runtime::FuturesIo as Compat;
 pub use sansws_async::*;
 
 sansws_async::adapter!(Smol, Compat);
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

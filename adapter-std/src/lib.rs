@@ -71,6 +71,8 @@
 //! | [`metrics`] | counters, their Prometheus text, health |
 //! | `tls` | TLS settings from PEM (feature `tls`) |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod app;
 mod bell;
 mod client;
@@ -118,3 +120,8 @@ pub type ConnectionPolicy = sansws_common::ConnectionPolicy<NoHub>;
 
 /// Stands where the other adapters name a hub: blocking connections join no groups.
 pub type NoHub = std::convert::Infallible;
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

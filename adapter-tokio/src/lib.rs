@@ -78,6 +78,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod adapter;
 #[cfg(feature = "hyper")]
 pub mod hyper;
@@ -104,3 +106,8 @@ struct Compression;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/monitoring.md")]
 struct MonitoringGuide;
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,6 +17,8 @@
 //! | `tls` | TLS settings from PEM (feature `tls`) |
 //! | `test_kit` | a server in memory and in virtual time, for tests (feature `test-kit`) |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod adapter;
 pub mod app;
 pub mod client;
@@ -93,3 +95,8 @@ pub mod internal {
         receive_request, refuse, serve,
     };
 }
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

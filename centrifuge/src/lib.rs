@@ -28,3 +28,8 @@ pub use token::{KeyError, TokenError, TokenKeys};
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/clients.md")]
 struct ClientsGuide;
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -3,6 +3,8 @@
 //! Applications depend on an adapter, which re-exports what they need. Nothing here waits: this crate has no async crate in its
 //! dependency tree, opens no connection, and reads no clock.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[doc(hidden)]
 pub mod client;
 #[doc(hidden)]

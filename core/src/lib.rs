@@ -78,6 +78,7 @@
 //! Core never panics on input from a peer. A mistake of the caller is an [`error::InvalidInput`], one of the peer is an [`error::Violation`] or a
 //! [`handshake::Refusal`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![no_std]
 
 extern crate alloc;
@@ -121,3 +122,8 @@ pub mod internal {
     pub use crate::hub::filter::Filters;
     pub use crate::mask::Mask;
 }
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
