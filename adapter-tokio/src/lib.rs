@@ -92,6 +92,41 @@ pub use sansws_async::*;
 
 sansws_async::adapter!(Tokio, Compat);
 
+/// The code of the guide to servers compiles.
+#[cfg(all(doctest, feature = "test-kit", feature = "tls", feature = "json"))]
+#[doc = include_str!("../../docs/servers.md")]
+struct Servers;
+
+/// The code of the guide to clients compiles.
+#[cfg(all(doctest, feature = "test-kit", feature = "tls", feature = "json"))]
+#[doc = include_str!("../../docs/connecting.md")]
+struct Connecting;
+
+/// The code of the guide to TLS compiles.
+#[cfg(all(doctest, feature = "test-kit", feature = "tls", feature = "json"))]
+#[doc = include_str!("../../docs/tls.md")]
+struct TlsGuide;
+
+/// The code of the guide to tests compiles.
+#[cfg(all(doctest, feature = "test-kit", feature = "tls", feature = "json"))]
+#[doc = include_str!("../../docs/testing.md")]
+struct Testing;
+
+/// The code of the page for users of Socket.IO compiles.
+#[cfg(all(doctest, feature = "test-kit", feature = "json"))]
+#[doc = include_str!("../../docs/from-socket-io.md")]
+struct FromSocketIo;
+
+/// The code of the page for users of Phoenix compiles.
+#[cfg(all(doctest, feature = "test-kit", feature = "json"))]
+#[doc = include_str!("../../docs/from-phoenix.md")]
+struct FromPhoenix;
+
+/// The code of the page on deployment compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/deployment.md")]
+struct Deployment;
+
 /// The code of the guide to groups compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/hub.md")]

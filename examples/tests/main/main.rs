@@ -12,6 +12,7 @@ mod chat;
 mod demo;
 mod from_tungstenite;
 mod guards;
+mod links;
 mod reconnect;
 mod rooms;
 mod small;
