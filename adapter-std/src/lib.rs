@@ -94,8 +94,8 @@ pub use sansws_common::metrics;
 #[cfg(feature = "tls")]
 pub use sansws_common::tls;
 pub use sansws_common::{
-    ClientState, ConnectOptions, Counters, Error, FromMessage, HandlerError, Health, KindError,
-    RequestError, Result, Scope, ServerHandle, ServerMetrics, SocketEvent, Status, Stop,
+    ClientState, ConnectOptions, Counters, Error, FromMessage, HandlerError, Health, IntoRequest,
+    KindError, RequestError, Result, Scope, ServerHandle, ServerMetrics, SocketEvent, Status, Stop,
 };
 #[cfg(feature = "json")]
 pub use sansws_common::{Json, JsonError};

@@ -67,7 +67,7 @@ macro_rules! adapter {
         /// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
         /// [`Error::Redirect`] when it redirects to a URL that is not followed.
         pub async fn connect(
-            url: &str,
+            url: impl $crate::IntoRequest,
             options: $crate::ConnectOptions,
         ) -> $crate::Result<WebSocket, $crate::Error> {
             $crate::client::connect::<$runtime>(url, options).await

@@ -42,7 +42,7 @@ pub use app::{
     Auth, Credential, Endpoint, IntoHandler, IntoPage, IntoResponse, Layer, PerAddress, Route,
     Router, Verifier,
 };
-pub use client::{Client, ClientState, ConnectOptions, Connector, Dialer, Stop};
+pub use client::{Client, ClientState, ConnectOptions, Connector, Dialer, IntoRequest, Stop};
 #[cfg(feature = "json")]
 pub use error::JsonError;
 pub use error::{Error, HandlerError, KindError, RequestError, Result};

@@ -27,6 +27,7 @@ pub mod socket;
 pub mod tls;
 
 pub use client::options::ConnectOptions;
+pub use client::request::IntoRequest;
 pub use client::state::{ClientState, Stop};
 #[cfg(feature = "json")]
 pub use error::JsonError;

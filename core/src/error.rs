@@ -188,6 +188,9 @@ pub enum InvalidInput {
     /// The URL is not a WebSocket URL (RFC 6455 section 3).
     #[error("the URL is not ws:// or wss:// with a host")]
     BadUrl,
+    /// The method of a client's request is not GET (RFC 6455 section 4.1).
+    #[error("the method of the request is not GET")]
+    NotGet,
     /// The URL of a proxy is not `http://`, `https://` or `socks5://` with a host, optionally with a name and a password.
     #[error("the URL of the proxy is not http://, https:// or socks5:// with a host")]
     BadProxy,

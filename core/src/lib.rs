@@ -108,6 +108,8 @@ pub mod message;
 pub mod proxy;
 pub mod random;
 pub mod route;
+#[cfg(feature = "serde")]
+mod serialize;
 pub mod time;
 mod utf8;
 

@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 
-use sansws_common::ConnectOptions;
 use sansws_common::error::{Error, Result};
+use sansws_common::{ConnectOptions, IntoRequest};
 use sansws_core::handshake::Redirects;
 use sansws_core::http::Url;
 use sansws_core::proxy::TunnelStep;
@@ -26,8 +26,9 @@ use crate::wire::Wire;
 /// [`Error::BadUrl`], [`Error::BadHeader`], [`Error::ConnectTimeout`], [`Error::Io`], [`Error::Proxy`],
 /// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
 /// [`Error::Redirect`] when it redirects to a URL that is not followed.
-pub fn connect(url: &str, options: ConnectOptions) -> Result<WebSocket, Error> {
-    follow(Error::parse_url(url)?, options)
+pub fn connect(url: impl IntoRequest, options: ConnectOptions) -> Result<WebSocket, Error> {
+    let (url, options) = url.into_request(options)?;
+    follow(url, options)
 }
 
 /// Dials `url`, and again for each redirect, as far as allowed.

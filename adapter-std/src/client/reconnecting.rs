@@ -18,7 +18,7 @@ use sansws_common::entropy::seed;
 use sansws_common::error::{Chain, Error, HandlerError, Result};
 use sansws_common::server::verdict::{Blame, Verdict};
 use sansws_common::socket::read_ahead::{Item, ReadAhead};
-use sansws_common::{ClientState, ConnectOptions, FromMessage, Stop};
+use sansws_common::{ClientState, ConnectOptions, FromMessage, IntoRequest, Stop};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::AutoPong;
 use sansws_core::dial::{Next, Reconnect, ReconnectOptions};
@@ -91,8 +91,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::BadUrl`], [`Error::BadHeader`], and [`Error::InvalidInput`] for invalid subprotocols.
-    pub fn new(url: &str, mut dial: ConnectOptions) -> Result<Self, Error> {
-        let url = Error::parse_url(url)?;
+    pub fn new(url: impl IntoRequest, dial: ConnectOptions) -> Result<Self, Error> {
+        let (url, mut dial) = url.into_request(dial)?;
         let seed = seed().map_err(Error::other)?;
         // A client has no way to show control frames to anyone who could answer.
         if dial.config.auto_pong == AutoPong::Off {

@@ -25,6 +25,7 @@ use crate::server::builder::Wire;
 use crate::server::request_loop::receive_request;
 use crate::server::upgrade::Upgrade;
 use crate::socket::websocket::WebSocket;
+use sansws_common::IntoRequest;
 
 /// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if allowed; see [`ConnectOptions`].
 ///
@@ -33,10 +34,11 @@ use crate::socket::websocket::WebSocket;
 /// [`Error::Handshake`] when the answer breaks the protocol, [`Error::Refused`] when the server answered with another status,
 /// [`Error::Redirect`] when it redirects to a URL that is not followed.
 pub async fn connect<R: Runtime>(
-    url: &str,
+    url: impl IntoRequest,
     dial: ConnectOptions,
 ) -> Result<WebSocket<Wire<R>>, Error> {
-    follow(Error::parse_url(url)?, dial, once::<R>).await
+    let (url, dial) = url.into_request(dial)?;
+    follow(url, dial, once::<R>).await
 }
 
 /// Dials once.

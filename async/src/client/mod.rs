@@ -23,6 +23,7 @@ pub use race::first_to_connect;
 pub use redirects::follow;
 pub(crate) use sansws_common::client::options;
 pub use sansws_common::client::options::ConnectOptions;
+pub use sansws_common::client::request::IntoRequest;
 use sansws_common::client::{queue, state};
 pub use state::{ClientState, Stop};
 pub use tunnel::tunnel;
@@ -114,8 +115,9 @@ impl<C: Connector + Default> Client<C> {
     ///
     /// # Errors
     /// [`Error::BadUrl`], [`Error::BadHeader`], and [`Error::InvalidInput`] for invalid subprotocols.
-    pub fn new(url: &str, dial: ConnectOptions) -> Result<Self, Error> {
-        Self::with(C::default(), Error::parse_url(url)?, dial)
+    pub fn new(url: impl IntoRequest, dial: ConnectOptions) -> Result<Self, Error> {
+        let (url, dial) = url.into_request(dial)?;
+        Self::with(C::default(), url, dial)
     }
 }
 

@@ -2,4 +2,5 @@
 
 pub mod options;
 pub mod queue;
+pub mod request;
 pub mod state;

@@ -50,6 +50,14 @@ pub trait FromMessage: Sized {
     fn from_message(message: Message) -> Result<Self, Error>;
 }
 
+/// Accepts messages of either kind, whose payload is not copied.
+#[cfg(feature = "bytes")]
+impl FromMessage for bytes::Bytes {
+    fn from_message(message: Message) -> Result<Self, Error> {
+        Ok(message.into())
+    }
+}
+
 /// Accepts messages of either kind.
 impl FromMessage for Message {
     fn from_message(message: Message) -> Result<Self, Error> {

@@ -2,6 +2,8 @@
 //! RFC 6455 sections 5.4 (fragments) and 5.6 (kinds).
 //! Knows no frame header: only kinds, chunks, and the buffer that assembles chunks.
 
+#[cfg(any(feature = "bytes", feature = "tungstenite"))]
+mod foreign;
 mod prepared;
 
 pub use prepared::PreparedMessage;
