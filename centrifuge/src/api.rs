@@ -42,6 +42,12 @@ struct Parameters {
     reverse: bool,
 }
 
+/// Several calls, each `{"method": {parameters}}`.
+#[derive(Deserialize)]
+struct Batch {
+    commands: Vec<std::collections::BTreeMap<String, Parameters>>,
+}
+
 #[derive(Deserialize)]
 struct Reason {
     code: u16,
@@ -67,15 +73,30 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             return Response::text(401, "unauthorized\n");
         }
         let method: Result<String, Error> = scope.param("method");
-        let Ok(parameters) = serde_json::from_slice(scope.body()) else {
-            return Response::text(400, "the body is not the JSON of a method\n");
-        };
-        let result = self.method(&method.unwrap_or_default(), &parameters).await;
-        let body = match result {
-            Ok(result) => json!({"result": result}),
-            Err(error) => json!({"error": {"code": error.code, "message": error.message}}),
+        let method = method.unwrap_or_default();
+        let body = if method == "batch" {
+            let Ok(batch) = serde_json::from_slice(scope.body()) else {
+                return Response::text(400, "the body is not the JSON of a batch\n");
+            };
+            self.batch(batch).await
+        } else {
+            let Ok(parameters) = serde_json::from_slice(scope.body()) else {
+                return Response::text(400, "the body is not the JSON of a method\n");
+            };
+            reply("result", self.method(&method, &parameters).await)
         };
         Response::bytes(200, "application/json", body.to_string())
+    }
+
+    /// Calls methods one after the other; a reply stands under the name of its method.
+    async fn batch(&self, batch: Batch) -> Value {
+        let mut replies = Vec::new();
+        for command in batch.commands {
+            for (method, parameters) in command {
+                replies.push(reply(&method, self.method(&method, &parameters).await));
+            }
+        }
+        json!({"replies": replies})
     }
 
     async fn method(&self, method: &str, p: &Parameters) -> Result<Value, ClientError> {
@@ -84,12 +105,7 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             "broadcast" => {
                 let mut responses = Vec::new();
                 for channel in &p.channels {
-                    responses.push(match self.publish(channel, p).await {
-                        Ok(result) => json!({"result": result}),
-                        Err(error) => {
-                            json!({"error": {"code": error.code, "message": error.message}})
-                        }
-                    });
+                    responses.push(reply("result", self.publish(channel, p).await));
                 }
                 Ok(json!({"responses": responses}))
             }
@@ -247,6 +263,14 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             Ok(()) | Err(HubError::Gone) => Ok(json!({})),
             Err(error) => Err(of_hub(error)),
         }
+    }
+}
+
+/// Returns a result under this name, or an error.
+fn reply(name: &str, result: Result<Value, ClientError>) -> Value {
+    match result {
+        Ok(result) => json!({name: result}),
+        Err(error) => json!({"error": {"code": error.code, "message": error.message}}),
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sansws_core::time::Instant;
 
 use crate::codes::{ClientError, Disconnect, Refusal};
+use crate::farewell::OnDisconnect;
 use crate::options::Options;
 use crate::protocol::{ClientInfo, ConnectRequest, PublishRequest, SubscribeRequest};
 use crate::session::{Answer, Connect, Question, Subscribe};
@@ -30,6 +31,7 @@ pub(crate) struct Application {
     pub(crate) on_publish: Option<Handler<(ClientInfo, PublishRequest), Vec<u8>>>,
     pub(crate) on_message: Option<Handler<(ClientInfo, Vec<u8>), ()>>,
     pub(crate) on_refresh: Option<Handler<(ClientInfo, String), Option<Instant>>>,
+    pub(crate) on_disconnect: Option<OnDisconnect>,
     pub(crate) methods: BTreeMap<String, Method>,
 }
 

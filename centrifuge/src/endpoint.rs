@@ -22,6 +22,7 @@ use sansws_core::time::Instant;
 
 use crate::application::{Application, handler};
 use crate::codes::{Disconnect, Refusal};
+use crate::farewell::Farewell;
 use crate::options::Options;
 use crate::protocol::{ClientInfo, Codec, ConnectRequest, PublishRequest, SubscribeRequest};
 use crate::session::{Answer, Connect, HubCall, HubResult, Output, Question, Session, Subscribe};
@@ -159,6 +160,20 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
         self
     }
 
+    /// Is called once for each client that had connected, when it is gone: with the server's code and reason, or those of its Close
+    /// frame, or 1006 when the connection was lost.
+    ///
+    /// It is called also when a handler panicked, or when a shutdown dropped the connection, and must therefore not wait: to do more,
+    /// send it to a task.
+    #[must_use]
+    pub fn on_disconnect(
+        mut self,
+        call: impl Fn(ClientInfo, Disconnect) + Send + Sync + 'static,
+    ) -> Self {
+        self.application.on_disconnect = Some(Arc::new(call));
+        self
+    }
+
     /// Runs a connection to its end.
     ///
     /// # Errors
@@ -180,12 +195,13 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             })
             .await?;
         let (reader, writer) = socket.split();
+        let farewell = Farewell::new(self.application.on_disconnect.clone());
         let connection = Connection {
             centrifuge: self,
             codec,
             writer,
         };
-        connection.run(reader).await
+        connection.run(reader, farewell).await
     }
 }
 
@@ -234,10 +250,26 @@ enum Pending {
 }
 
 impl<T: Transport + Send + 'static, R: Runtime + HubEnv> Connection<T, R> {
-    async fn run(mut self, mut reader: ReadHalf<T>) -> Result {
+    async fn run(mut self, mut reader: ReadHalf<T>, mut farewell: Farewell) -> Result {
+        let result = self.serve(&mut reader, &mut farewell).await;
+        farewell.note_closed(reader.closed());
+        let Some(end) = result? else { return Ok(()) };
+        let code = CloseCode::new(end.code).unwrap_or(CloseCode::INTERNAL);
+        self.writer.start_close(Some(code), &end.reason);
+        farewell.note_end(&end);
+        Ok(())
+    }
+
+    /// Serves the client until it leaves; returns how the server ends the connection, if it does.
+    async fn serve(
+        &mut self,
+        reader: &mut ReadHalf<T>,
+        farewell: &mut Farewell,
+    ) -> Result<Option<Disconnect>> {
         let options = Arc::clone(&self.centrifuge.options);
         let mut session = Session::new(options, self.codec, now::<R>());
-        let Disconnect { code, reason } = 'life: loop {
+        loop {
+            farewell.note_client(session.client());
             let mut pending = None;
             while pending.is_none()
                 && let Some(output) = session.poll()
@@ -248,7 +280,7 @@ impl<T: Transport + Send + 'static, R: Runtime + HubEnv> Connection<T, R> {
                     Output::Send(message) => self.writer.send(message).await?,
                     other => {
                         if let Some(end) = self.act(other).await? {
-                            break 'life end;
+                            return Ok(Some(end));
                         }
                     }
                 }
@@ -256,10 +288,10 @@ impl<T: Transport + Send + 'static, R: Runtime + HubEnv> Connection<T, R> {
             let mut work = pending.map(|pending| self.work(&session, pending));
             loop {
                 let is_working = work.is_some();
-                let event = self.next(&session, &mut reader, work.as_mut()).await?;
+                let event = self.next(&session, reader, work.as_mut()).await?;
                 let is_done = matches!(event, Event::Answer(_) | Event::Result(_));
                 match event {
-                    Event::Message(None) => return Ok(()),
+                    Event::Message(None) => return Ok(None),
                     Event::Message(Some(message)) => session.receive(now::<R>(), &message),
                     Event::Answer(answer) => session.answer(now::<R>(), answer),
                     Event::Result(result) => session.hub_result(now::<R>(), result),
@@ -272,14 +304,11 @@ impl<T: Transport + Send + 'static, R: Runtime + HubEnv> Connection<T, R> {
                 // The connection is lent to the work: what is due meanwhile goes through the queue.
                 while let Some(output) = session.poll() {
                     if let Some(end) = self.act(output).await? {
-                        break 'life end;
+                        return Ok(Some(end));
                     }
                 }
             }
-        };
-        let code = CloseCode::new(code).unwrap_or(CloseCode::INTERNAL);
-        self.writer.start_close(Some(code), &reason);
-        Ok(())
+        }
     }
 
     /// Does what a session wants done; returns how the connection ends, if it does.

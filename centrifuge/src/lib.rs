@@ -12,6 +12,7 @@ mod api;
 mod application;
 mod codes;
 mod endpoint;
+mod farewell;
 mod format;
 mod options;
 pub mod protocol;

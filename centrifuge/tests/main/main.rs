@@ -1,4 +1,4 @@
-//! Tests of the protocol without sockets.
+//! Tests of the protocol without sockets, and of the endpoint over them.
 
 #[path = "../../../core/tests/support/api.rs"]
 mod api_reader;
@@ -6,6 +6,7 @@ mod api_reader;
 mod map;
 
 mod api;
+mod endpoint;
 mod layers;
 mod property;
 mod rules;

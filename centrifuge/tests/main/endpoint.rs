@@ -1,0 +1,140 @@
+//! The endpoint and its HTTP API over sockets.
+
+use std::time::Duration;
+
+use sansws_centrifuge::{Centrifuge, Connect, Disconnect, Namespace, Options, Refusal};
+use sansws_core::hub::HubOptions;
+use sansws_tokio::{ConnectOptions, Hub, Router, Server, ServerHandle, WebSocket, connect};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// A server, and the clients that it told are gone.
+struct Running {
+    address: std::net::SocketAddr,
+    handle: ServerHandle,
+    gone: UnboundedReceiver<(String, Disconnect)>,
+}
+
+async fn start() -> Running {
+    let options = Options::default().namespace("chat", Namespace::default().subscribe());
+    let hub = Hub::with_options(options.configure(HubOptions::default()));
+    let (tell, gone) = unbounded_channel();
+    let centrifuge = Centrifuge::new(&hub, options)
+        .on_connect(async |request| {
+            if request.token.is_empty() {
+                return Ok(Connect::user("ada"));
+            }
+            Err(Refusal::from(Disconnect::invalid_token()))
+        })
+        .on_rpc("panic", async |_, _| panic!("as planned"))
+        .on_rpc("end", async |_, _| {
+            Err(Refusal::from(Disconnect {
+                code: 4000,
+                reason: "enough".into(),
+            }))
+        })
+        .on_disconnect(move |client, end| {
+            tell.send((client.user, end)).unwrap();
+            panic!("a callback that panics harms nobody");
+        });
+    let router = Router::new()
+        .mount("/api", centrifuge.api("key"))
+        .route("/connection/websocket", centrifuge)
+        .hub(&hub);
+    let mut server = Server::bind("127.0.0.1:0").await.unwrap();
+    let (address, handle) = (server.local_addr().unwrap(), server.handle());
+    tokio::spawn(async move { server.serve(router).await.unwrap() });
+    Running {
+        address,
+        handle,
+        gone,
+    }
+}
+
+impl Running {
+    async fn client(&self, connect_command: &Value) -> WebSocket {
+        let url = format!("ws://{}/connection/websocket", self.address);
+        let mut socket = connect(url, ConnectOptions::default()).await.unwrap();
+        socket.send_json(connect_command).await.unwrap();
+        socket
+    }
+
+    /// A client that is connected.
+    async fn connected(&self) -> WebSocket {
+        let mut socket = self.client(&json!({"id": 1, "connect": {}})).await;
+        let reply: Value = socket.receive_json().await.unwrap().unwrap();
+        assert!(reply["connect"]["client"].is_string(), "{reply}");
+        socket
+    }
+
+    async fn call(&self, method: &str, body: &Value) -> Value {
+        let (body, address) = (body.to_string(), self.address);
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "POST /api/{method} HTTP/1.1\r\nHost: {address}\r\nX-API-Key: key\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{response}");
+        serde_json::from_str(body).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn the_application_learns_once_that_a_client_is_gone_however_it_went() {
+    let mut server = start().await;
+    // Refused: it had not connected.
+    let mut refused = server
+        .client(&json!({"id": 1, "connect": {"token": "x"}}))
+        .await;
+    assert!(refused.receive().await.is_err());
+
+    server.connected().await.close(1000, "bye").await.unwrap();
+    drop(server.connected().await); // TCP ends without a Close frame
+    let mut ends = server.connected().await;
+    ends.send_json(&json!({"id": 2, "rpc": {"method": "end"}}))
+        .await
+        .unwrap();
+    assert!(ends.receive().await.is_err());
+    let mut panics = server.connected().await;
+    panics
+        .send_json(&json!({"id": 2, "rpc": {"method": "panic"}}))
+        .await
+        .unwrap();
+    assert!(panics.receive().await.is_err());
+    let open = server.connected().await;
+    server.handle.drop_all();
+    let mut codes = Vec::new();
+    for _ in 0..5 {
+        let (user, end) = server.gone.recv().await.unwrap();
+        assert_eq!(user, "ada");
+        codes.push(end.code);
+    }
+    drop(open);
+    codes.sort_unstable();
+    assert_eq!(codes, [1000, 1006, 1006, 1011, 4000]);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert!(server.gone.try_recv().is_err(), "each was told once");
+}
+
+#[tokio::test]
+async fn a_batch_calls_methods_in_order_and_one_that_fails_stops_none() {
+    let server = start().await;
+    let batch = json!({"commands": [
+        {"publish": {"channel": "chat:a", "data": 1}},
+        {"publish": {"channel": "nowhere:a", "data": 1}},
+        {"fly": {}},
+        {"info": {}},
+    ]});
+    let replies = server.call("batch", &batch).await;
+    let replies = replies["replies"].as_array().unwrap();
+    assert_eq!(replies[0], json!({"publish": {}}));
+    assert_eq!(replies[1]["error"]["code"], 102);
+    assert_eq!(replies[2]["error"]["code"], 104);
+    assert_eq!(replies[3]["info"]["nodes"][0]["num_clients"], 0);
+    assert_eq!(replies.len(), 4);
+}
