@@ -1,4 +1,4 @@
-.PHONY: help demo cluster check test simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages site
+.PHONY: help demo cluster check test simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages site wsconform
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
@@ -98,6 +98,9 @@ foreign: ## other libraries under wsconform; rewrites the table in conformance/R
 
 fuzz: ## each fuzz target for SECONDS_EACH seconds; installs cargo-fuzz
 	core/fuzz/run.sh $(SECONDS_EACH)
+
+wsconform: ## wsconform as a static program, a wheel and an npm package, in target/wsconform
+	conformance/packages/build.sh
 
 site: ## the guides as a site in target/site; installs mdbook first
 	command -v mdbook >/dev/null || cargo install --locked mdbook
