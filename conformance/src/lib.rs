@@ -45,6 +45,7 @@ pub mod engine;
 pub mod frame;
 pub mod http;
 pub mod inbox;
+pub mod keys;
 pub mod opening;
 mod outbox;
 pub mod record;
@@ -52,6 +53,7 @@ pub mod report;
 pub mod run;
 pub mod script;
 pub mod serve;
+pub mod setting;
 #[cfg(feature = "cli")]
 pub mod subjects;
 pub mod suite;

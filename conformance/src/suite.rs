@@ -1,6 +1,7 @@
 //! A selection of cases, and running them.
 //! Knows which cases may run in parallel, but not what they do.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use crate::report::{Agent, Entry, Report};
 use crate::run::memory::{self, Subject};
 use crate::run::stream;
 use crate::script::{Peer, Setting};
+use crate::setting::Past;
 use crate::target::{Target, client_tls};
 use crate::verdict::Verdict;
 
@@ -40,6 +42,8 @@ pub struct Suite {
     only: Vec<String>,
     skip: Vec<String>,
     quick: bool,
+    seed: u64,
+    fields: Vec<(String, String)>,
     jobs: usize,
     patience: Patience,
     roots: Option<PathBuf>,
@@ -60,6 +64,8 @@ impl Suite {
             only: Vec::new(),
             skip: Vec::new(),
             quick: false,
+            seed: RandomState::new().build_hasher().finish() >> 32,
+            fields: Vec::new(),
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             patience: Patience::default(),
             roots: None,
@@ -82,6 +88,18 @@ impl Suite {
     /// Sends 100 messages instead of 1000 in cases 12.* and 13.*.
     pub fn quick(mut self) -> Self {
         self.quick = true;
+        self
+    }
+
+    /// Sets the seed of the keys, nonces and masks of all cases; by default it differs for each suite. Reports name it.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Adds a field to each request, such as `Authorization`.
+    pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.fields.push((name.into(), value.into()));
         self
     }
 
@@ -151,6 +169,7 @@ impl Suite {
             agents,
             made,
             quick: self.quick,
+            seed: self.seed,
         }
     }
 
@@ -160,6 +179,9 @@ impl Suite {
             target: target.into(),
             host: host.into(),
             quick: self.quick,
+            seed: self.seed,
+            fields: self.fields.clone(),
+            past: Past::default(),
         }
     }
 
@@ -181,7 +203,7 @@ impl Suite {
         make: impl Fn() -> Box<dyn Subject> + Sync,
         progress: Progress<'_>,
     ) -> Agent {
-        let setting = self.setting(peer, "/", "memory");
+        let setting = self.setting(peer, "/", "memory:9001");
         let todo = Mutex::new(self.chosen(peer).into_iter());
         let entries = Mutex::new(Vec::new());
         std::thread::scope(|scope| {

@@ -54,6 +54,11 @@ pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
     say!("  sends    {}", case.does);
     say!("  expects  {}", case.expects);
     say!("  rule     {}", case.rule);
+    let [server, client] = [Peer::Server, Peer::Client].map(|peer| case.word(peer));
+    match server == client {
+        true => say!("  word     {client}"),
+        false => say!("  word     {server} for servers, {client} for clients"),
+    }
     if let Some(why) = case.freedom {
         say!("  verdict  INFORMATIONAL: {why}");
     }
@@ -72,12 +77,7 @@ pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
             Pace::Alone => "measures time, runs alone",
         }
     );
-    let setting = Setting {
-        peer: case.peer.unwrap_or(Peer::Server),
-        target: "/".into(),
-        host: "host".into(),
-        quick: false,
-    };
+    let setting = Setting::new(case.peer.unwrap_or(Peer::Server));
     let script = case.script(&setting);
     say!(
         "  script   {}",

@@ -98,6 +98,9 @@ struct Common {
     /// Send 100 messages instead of 1000 in cases 12.* and 13.*
     #[arg(long)]
     quick: bool,
+    /// Determines the keys, nonces and masks; by default it differs in each run. Reports name it.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
     /// Maximum number of CPU-bound cases at a time; by default one per core.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
@@ -161,6 +164,9 @@ impl Common {
             .timeout(Duration::from_secs_f64(self.timeout));
         if self.quick {
             suite = suite.quick();
+        }
+        if let Some(seed) = self.seed {
+            suite = suite.seed(seed);
         }
         if let Some(jobs) = self.jobs {
             suite = suite.jobs(jobs.into());

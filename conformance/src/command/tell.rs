@@ -134,6 +134,7 @@ pub fn colour(verdict: Verdict) -> Style {
 /// Shows the results of each agent, for classic and new cases.
 pub fn summary(report: &Report<'_>) {
     say!();
+    say!("seed {}", report.seed);
     for agent in &report.agents {
         say!("{} ({})", style(&agent.name).bold(), agent.peer.as_str());
         for (what, classic) in [("classic", true), ("new", false)] {

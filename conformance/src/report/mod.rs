@@ -45,6 +45,8 @@ pub struct Report<'a> {
     pub made: u64,
     /// Whether long cases were shortened.
     pub quick: bool,
+    /// The seed of keys, nonces and masks.
+    pub seed: u64,
 }
 
 /// A format of a report.
@@ -209,6 +211,7 @@ mod tests {
             ],
             made: 0,
             quick: true,
+            seed: 0,
         };
         let names = names(&report);
         let keys: Vec<&str> = names.iter().map(|name| name.key.as_str()).collect();

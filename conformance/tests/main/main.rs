@@ -28,3 +28,4 @@ mod reports;
 mod runtimes;
 mod scenarios;
 mod server;
+mod words;

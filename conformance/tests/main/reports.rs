@@ -24,10 +24,8 @@ const BOTH: [Peer; 2] = [Peer::Server, Peer::Client];
 
 fn outcome(case: &Case, peer: Peer, subject: &mut dyn Subject) -> Outcome {
     let setting = Setting {
-        peer,
-        target: "/".into(),
-        host: "memory".into(),
         quick: true,
+        ..Setting::new(peer)
     };
     run(case, &setting, Patience::default(), subject)
 }
@@ -62,6 +60,7 @@ fn report<'a>(cases: &'a [Case]) -> Report<'a> {
         agents,
         made: 951_827_696,
         quick: true,
+        seed: 7,
     }
 }
 

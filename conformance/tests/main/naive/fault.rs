@@ -29,6 +29,10 @@ pub enum Fault {
     // Masks
     MasksAgainstRole,
     RepeatsItsKey,
+    CountsItsKeys,
+    RepeatsAnOctet,
+    FixesAnOctet,
+    StartsItsKeysAlike,
     AcceptsWrongMasks,
     RestartsTheMask,
     // UTF-8
@@ -87,8 +91,11 @@ pub enum Fault {
     AcceptsHugeHeads,
     AcceptsBadFields,
     WantsHeadsInOnePiece,
+    RepeatsItsNonce,
+    HidesThePort,
     // Responses
     TakesAnyAccept,
+    TakesTheFirstAccept,
     TakesNoUpgrade,
     TakesAnyExtension,
     TakesAnyProtocol,

@@ -8,14 +8,12 @@ use sansws_conformance::opening;
 
 use super::{Fault, Naive};
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODw==";
-
 /// Longest head that it takes.
 const LONGEST: usize = 16 << 10;
 
 /// A client's request.
-pub fn request() -> Vec<u8> {
-    Head::request("/", "memory", KEY)
+pub fn request(key: &str, host: &str) -> Vec<u8> {
+    Head::request("/", host, key)
         .with("Sec-WebSocket-Extensions", &OFFER.write())
         .write()
 }
@@ -258,7 +256,7 @@ fn judge(naive: &Naive, mut head: Head, raw: &[u8]) -> Result<Option<Agreed>, St
     if naive.has(Fault::TakesAnyAccept) {
         head = head
             .without("Sec-WebSocket-Accept")
-            .with("Sec-WebSocket-Accept", &http::accept(KEY));
+            .with("Sec-WebSocket-Accept", &http::accept(&naive.key));
     }
     if naive.has(Fault::TakesNoUpgrade) {
         head = head.without("Upgrade").with("Upgrade", "websocket");
@@ -274,9 +272,14 @@ fn judge(naive: &Naive, mut head: Head, raw: &[u8]) -> Result<Option<Agreed>, St
     if naive.has(Fault::TakesAnyStatus) {
         head = head.first("HTTP/1.1 101 Switching Protocols");
     }
+    let right = http::accept(&naive.key);
+    let mut accepts = head.all("Sec-WebSocket-Accept");
+    if accepts.any(|accept| accept != right) && !naive.has(Fault::TakesTheFirstAccept) {
+        return Err("one Sec-WebSocket-Accept does not answer the key".into());
+    }
     let line = head.first.as_bytes();
     if !line.starts_with(b"HTTP/1.1 101 ") || !fields_are_good(raw) {
         return Err("it is no 101".into());
     }
-    opening::check_response(&head, KEY, &[OFFER])
+    opening::check_response(&head, &naive.key, &[OFFER])
 }

@@ -4,13 +4,16 @@
 mod fault;
 mod handshake;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use fault::Fault;
 use sansws_conformance::Peer;
-use sansws_conformance::deflate::{Agreed, Deflater, Inflater};
+use sansws_conformance::deflate::{Agreed, Deflater, Inflater, Wrong};
 use sansws_conformance::frame::{self, Coding, Frame, Masking, opcode};
+use sansws_conformance::http;
 use sansws_conformance::run::memory::Subject;
+use sansws_conformance::setting::Random;
 
 /// Longest message that it takes.
 const LONGEST: usize = 64 << 20;
@@ -35,6 +38,9 @@ pub struct Naive {
     held: Option<Vec<u8>>,
     close_sent: bool,
     close_received: bool,
+    /// The nonce of a client.
+    key: String,
+    random: Random,
     sent: u32,
 }
 
@@ -66,6 +72,16 @@ type Failure = u16;
 impl Naive {
     /// The peer of that role, with a fault.
     pub fn new(peer: Peer, fault: Option<Fault>) -> Self {
+        static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+        let mut random = Random(CONNECTIONS.fetch_add(1, Ordering::Relaxed) << 32);
+        let halves = (u128::from(random.next()) << 64) | u128::from(random.next());
+        let key = match fault {
+            Some(Fault::RepeatsItsNonce) => http::key([7; 16]),
+            _ => http::key(halves.to_be_bytes()),
+        };
+        if fault == Some(Fault::StartsItsKeysAlike) {
+            random = Random(7);
+        }
         let mut naive = Self {
             peer,
             fault,
@@ -83,10 +99,16 @@ impl Naive {
             held: None,
             close_sent: false,
             close_received: false,
+            key,
+            random,
             sent: 0,
         };
         if peer == Peer::Client {
-            naive.output = handshake::request();
+            let host = match naive.has(Fault::HidesThePort) {
+                true => "memory",
+                false => "memory:9001",
+            };
+            naive.output = handshake::request(&naive.key, host);
         }
         naive
     }
@@ -105,9 +127,13 @@ impl Naive {
             frame.coding = Coding::SixtyFour;
         }
         self.sent += 1;
-        let key = match self.has(Fault::RepeatsItsKey) {
-            true => [1, 2, 3, 4],
-            false => self.sent.wrapping_mul(2_654_435_761).to_be_bytes(),
+        let [a, b, c, d, ..] = self.random.next().to_be_bytes();
+        let key = match self.fault {
+            Some(Fault::RepeatsItsKey) => [1, 2, 3, 4],
+            Some(Fault::CountsItsKeys) => self.sent.wrapping_mul(2_654_435_761).to_be_bytes(),
+            Some(Fault::RepeatsAnOctet) => [a; 4],
+            Some(Fault::FixesAnOctet) => [a, b, 0, d],
+            _ => [a, b, c, d],
         };
         frame.write(self.masks().then_some(key), &mut self.output);
     }
@@ -493,13 +519,13 @@ impl Naive {
             let parts: Result<Vec<_>, _> = parts.collect();
             return parts.map(|parts| parts.concat()).map_err(|_| 1007);
         }
-        inflater.message(&message.payload, limit).or_else(|wrong| {
-            match wrong.contains("more than") {
-                true => Err(1009),
-                false if half && wrong.contains("middle of a block") => Ok(b"Heh".to_vec()),
-                false => Err(1007),
-            }
-        })
+        inflater
+            .message(&message.payload, limit)
+            .or_else(|wrong| match wrong {
+                Wrong::Long(_) => Err(1009),
+                Wrong::Cut if half => Ok(b"Heh".to_vec()),
+                Wrong::Cut | Wrong::Bad(_) => Err(1007),
+            })
     }
 
     fn control(&mut self, frame: Arriving) -> Result<(), Failure> {
