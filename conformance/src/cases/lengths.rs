@@ -1,10 +1,12 @@
 //! Cases 22.*: how lengths are encoded, what they claim, and where bytes are cut.
 //! RFC 6455 sections 5.2 and 10.4.
 
+use std::ops::RangeInclusive;
+
 use super::rules::parsed;
 use super::utf8::fragments;
 use crate::case::{Case, case};
-use crate::frame::{Coding, Frame, binary, close, ping, text};
+use crate::frame::{Coding, Frame, binary, close, continuation, ping, text};
 use crate::inbox::Event;
 use crate::script::{Chop, PROTOCOL, Peer, Script, Seen, Step, Want, echo, millis, seconds};
 use crate::verdict::Verdict;
@@ -42,6 +44,16 @@ const CLAIMS: [(&str, u64, &str); 5] = [
     ("22.2.6", (1 << 32) + 5, "2^32 + 5"),
     ("22.2.7", 8 << 30, "2^33"),
 ];
+
+/// Where buffers of known libraries, segments of TCP and records of TLS end.
+pub(super) const BORDERS: [usize; 10] = [
+    512, 1024, 1460, 2048, 4096, 8192, 16_384, 32_768, 65_536, 131_072,
+];
+
+/// Lengths of payloads whose frames, or which themselves, end at a border or beside it.
+pub(super) const fn around(border: usize) -> RangeInclusive<usize> {
+    border - 14..=border + 1
+}
 
 /// The cases.
 pub fn cases() -> Vec<Case> {
@@ -128,7 +140,7 @@ pub fn cases() -> Vec<Case> {
             "The connection fails with 1009 before the payload; waiting for it is non-strict.",
             LIMIT,
             |_| {
-                let mut second = crate::frame::continuation("").claim(1 << 40);
+                let mut second = continuation("").claim(1 << 40);
                 second.coding = Coding::SixtyFour;
                 Script::new()
                     .send([binary([0; 16]).more(), second])
@@ -186,6 +198,65 @@ pub fn cases() -> Vec<Case> {
                 .close()
         },
     ));
+    for (at, border) in BORDERS.into_iter().enumerate() {
+        let lengths = around(border);
+        let does = format!(
+            "Send binary messages of each length from {} to {} octets, in one write.",
+            lengths.start(),
+            lengths.end()
+        );
+        let expects = "All come back, in order.";
+        all.push(case(
+            format!("22.6.{}", at + 1),
+            does,
+            expects,
+            ECHO,
+            move |_| {
+                let message = |length| {
+                    binary(
+                        (0..length)
+                            .map(|n| (n * 7 + n / 251) as u8)
+                            .collect::<Vec<_>>(),
+                    )
+                };
+                let frames: Vec<Frame> = lengths.clone().map(message).collect();
+                let script = Script::new().send(frames.clone());
+                frames
+                    .iter()
+                    .fold(script, |script, frame| script.echo(frame))
+                    .close()
+            },
+        ));
+        let does = format!(
+            "Send text of {} octets in fragments of {}, {border} and {} octets.",
+            3 * border,
+            border - 1,
+            border + 1
+        );
+        all.push(case(
+            format!("22.7.{}", at + 1),
+            does,
+            ECHOES,
+            ECHO,
+            move |_| {
+                let part = |letter, length| vec![letter; length];
+                let parts = [
+                    part(b'a', border - 1),
+                    part(b'b', border),
+                    part(b'c', border + 1),
+                ];
+                let [first, second, third] = parts.clone();
+                Script::new()
+                    .send([
+                        text(first).more(),
+                        continuation(second).more(),
+                        continuation(third),
+                    ])
+                    .echo_text(parts.concat())
+                    .close()
+            },
+        ));
+    }
     all.push(case(
         "22.5.1",
         "Send a message and the first octet of the next one in one write; after 100 ms its rest.",

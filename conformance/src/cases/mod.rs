@@ -25,13 +25,14 @@ mod opening_odd;
 mod opening_server;
 mod opening_taken;
 mod streams;
+mod takeover;
 mod text;
 
 use crate::case::{Case, compare};
 
 /// All of them, in order.
 pub fn all() -> Vec<Case> {
-    let families: [fn() -> Vec<Case>; 21] = [
+    let families: [fn() -> Vec<Case>; 22] = [
         framing::cases,
         reserved::cases,
         fragments::cases,
@@ -49,6 +50,7 @@ pub fn all() -> Vec<Case> {
         offers::cases,
         inflating::cases,
         streams::cases,
+        takeover::cases,
         endings::cases,
         floods::cases,
         text::cases,

@@ -21,7 +21,7 @@ const CLIENT_WINDOW: &str = "RFC 7692 7.1.2.2: \"If a received extension negotia
 pub fn cases() -> Vec<Case> {
     let mut all = offers();
     all.extend(windows());
-    all.push(beyond());
+    all.extend([smallest(), beyond()]);
     all
 }
 
@@ -229,6 +229,26 @@ fn windows() -> Vec<Case> {
         );
     }
     all
+}
+
+/// The smallest window, which zlib's compressor does not keep to.
+fn smallest() -> Case {
+    let does = "Offer a window of 8 bits for the peer, or any; 20 messages whose parts repeat at all distances.";
+    let expects = "Each comes back, without references beyond the window that was agreed on.";
+    case("25.6.8", does, expects, WINDOW, |setting| {
+        let any = Params {
+            client_max_window_bits: Some(None),
+            ..Params::default()
+        };
+        let eight = Params {
+            server_max_window_bits: Some(8),
+            ..any
+        };
+        Script::deflate([eight, any])
+            .step(distances(setting))
+            .close()
+    })
+    .for_servers()
 }
 
 /// A reference beyond the window that the server asked the suite to keep to.

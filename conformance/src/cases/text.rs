@@ -117,8 +117,64 @@ pub fn cases() -> Vec<Case> {
         ));
     }
     all.extend(others());
+    for (at, (what, payload)) in CHANGED.into_iter().enumerate() {
+        all.push(case(
+            format!("28.10.{}", at + 1),
+            format!("Send text with {what}."),
+            "The same comes back, octet by octet.",
+            UNCHANGED,
+            move |_| {
+                Script::new()
+                    .send([text(payload)])
+                    .echo_text(payload)
+                    .close()
+            },
+        ));
+    }
     all
 }
+
+const UNCHANGED: &str = concat!(
+    parsed!(),
+    " \"The 'Application data' from this frame is defined as the /data/ of the message\": text is no lines, no tokens and no JSON."
+);
+
+/// Text that layers above change: lines, blanks, escapes, normal forms.
+const CHANGED: [(&str, &str); 24] = [
+    ("CRLF in it", "one\r\ntwo\r\n"),
+    ("LF at its end", "one\n"),
+    ("two LF at its end", "one\n\n"),
+    ("LF alone", "\n"),
+    ("CR alone", "\r"),
+    ("CR before a letter", "one\rtwo"),
+    ("blanks and tabs around it", " \t one \t "),
+    ("only a blank", " "),
+    ("NUL at its beginning, in it and at its end", "\0one\0two\0"),
+    ("NUL alone", "\0"),
+    ("U+2028 and U+2029 in it", "one\u{2028}two\u{2029}"),
+    (
+        "U+0085, U+000B and U+000C in it",
+        "one\u{85}two\u{b}three\u{c}",
+    ),
+    ("U+FEFF at its end and in it", "one\u{feff}two\u{feff}"),
+    ("two U+FEFF at its beginning", "\u{feff}\u{feff}one"),
+    ("escapes of half a surrogate pair", "\\ud83d and \\uDE00"),
+    ("escapes of whole characters", "\\u0041\\n\\x41\\\\"),
+    ("percent escapes", "%41%00%zz+&amp;&#65;"),
+    ("quotes around it", "\"one\""),
+    ("a number with zeros around it", "007.1400e+00"),
+    ("the word null", "null"),
+    ("U+FFFD in it", "one\u{fffd}two"),
+    (
+        "U+FFFE, U+FFFF and U+10FFFF in it",
+        "\u{fffe}\u{ffff}\u{10ffff}",
+    ),
+    ("a letter and an accent apart", "e\u{301} \u{212b} \u{fb01}"),
+    (
+        "U+200B, U+200E and U+00AD in it",
+        "one\u{200b}two\u{200e}three\u{ad}",
+    ),
+];
 
 fn others() -> Vec<Case> {
     let unseen = "The connection fails with 1007 before the frame ends; later is non-strict.";

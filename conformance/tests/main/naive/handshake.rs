@@ -73,6 +73,7 @@ fn server(naive: &mut Naive) -> bool {
     if naive.has(Fault::ChoosesAProtocol) {
         response = response.with("Sec-WebSocket-Protocol", "mqtt");
     }
+    response = spoiled(naive.fault, &head, response);
     let agreed = agree(naive, &head);
     if let Some((answer, _)) = agreed {
         response = response.with("Sec-WebSocket-Extensions", &answer.write());
@@ -80,6 +81,27 @@ fn server(naive: &mut Naive) -> bool {
     naive.output.extend(response.write());
     naive.opened(agreed.map(|(_, agreed)| agreed));
     true
+}
+
+/// The 101 as a mutant sends it.
+fn spoiled(fault: Option<Fault>, head: &Head, response: Head) -> Head {
+    let key = head.field("Sec-WebSocket-Key").unwrap_or_default();
+    let right = http::accept(key);
+    let accept = |value: &str| response.clone().set("Sec-WebSocket-Accept", value);
+    match fault {
+        Some(Fault::AnswersTheExampleOnly) => accept("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        Some(Fault::SpoilsPlus) => accept(&http::accept(&key.replace('+', " "))),
+        Some(Fault::SpoilsSlash) => accept(&http::accept(&key.replace('/', "\\/"))),
+        Some(Fault::WritesTheUrlAlphabet) => accept(&right.replace('+', "-").replace('/', "_")),
+        Some(Fault::AnswersOldHttp) => response.first("HTTP/1.0 101 Switching Protocols"),
+        Some(Fault::SendsTwoAccepts) => response.with("Sec-WebSocket-Accept", &right),
+        Some(Fault::SendsAWrongAcceptToo) => {
+            response.with("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+        }
+        Some(Fault::AnnouncesALength) => response.with("Content-Length", "0"),
+        Some(Fault::AnnouncesChunks) => response.with("Transfer-Encoding", "chunked"),
+        _ => response,
+    }
 }
 
 /// Whether a line ends in LF alone.
@@ -192,20 +214,19 @@ fn fields_are_good(raw: &[u8]) -> bool {
 fn agree(naive: &Naive, head: &Head) -> Option<(Params, Agreed)> {
     let all: Vec<&str> = head.all("Sec-WebSocket-Extensions").collect();
     let offers = all.iter().flat_map(|value| value.split(','));
+    let eight = naive.has(Fault::AnswersTooLargeAWindow) || naive.has(Fault::AcknowledgesEightBits);
     let offer = offers
         .map(|offer| match naive.has(Fault::AcceptsUnknownParameters) {
             true => offer.split(';').next().unwrap_or_default(),
             false => offer,
         })
-        .find_map(|offer| Params::read(offer).ok()?.into_iter().next())?;
+        .filter_map(|offer| Params::read(offer).ok()?.into_iter().next())
+        // zlib keeps to no window of 8 bits.
+        .find(|offer| eight || offer.server_max_window_bits != Some(8))?;
     let client_bits = offer
         .client_max_window_bits
         .map(|hint| Some(hint.unwrap_or(15)));
     let bits = offer.server_max_window_bits;
-    // zlib keeps to no window of 8 bits.
-    if bits == Some(8) && !naive.has(Fault::AnswersTooLargeAWindow) {
-        return None;
-    }
     let answer = Params {
         server_no_context_takeover: offer.server_no_context_takeover,
         client_no_context_takeover: false,
@@ -243,6 +264,13 @@ fn client(naive: &mut Naive) -> bool {
         .is_some_and(|status| matches!(status, 100 | 102..=199));
     if interim && !naive.has(Fault::GivesUpOnInterimResponses) {
         return true;
+    }
+    let body = head
+        .field("Content-Length")
+        .and_then(|length| length.parse().ok());
+    if let Some(length) = body.filter(|_| naive.has(Fault::SkipsABody)) {
+        let length = naive.input.len().min(length);
+        naive.input.drain(..length);
     }
     match judge(naive, head, &raw) {
         Ok(agreed) => naive.opened(agreed),

@@ -1,6 +1,7 @@
 //! A slow, obvious echo endpoint of either role, and one fault that can be planted in it. Without a fault it passes all cases.
 //! RFC 6455 and RFC 7692.
 
+mod echo;
 mod fault;
 mod handshake;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 pub use fault::Fault;
 use sansws_conformance::Peer;
-use sansws_conformance::deflate::{Agreed, Deflater, Inflater, Wrong};
+use sansws_conformance::deflate::{Agreed, Deflater, Inflater};
 use sansws_conformance::frame::{self, Coding, Frame, Masking, opcode};
 use sansws_conformance::http;
 use sansws_conformance::run::memory::Subject;
@@ -42,6 +43,8 @@ pub struct Naive {
     key: String,
     random: Random,
     sent: u32,
+    /// A mutant inflates nothing any more.
+    dead: bool,
 }
 
 /// A frame whose payload is arriving.
@@ -102,6 +105,7 @@ impl Naive {
             key,
             random,
             sent: 0,
+            dead: false,
         };
         if peer == Peer::Client {
             let host = match naive.has(Fault::HidesThePort) {
@@ -157,10 +161,10 @@ impl Naive {
         self.open = true;
         self.agreed = agreed;
         self.deflater = agreed.map(|agreed| {
-            let bits = if self.has(Fault::IgnoresWindowBits) {
-                15
-            } else {
-                agreed.own_bits
+            let bits = match self.fault {
+                Some(Fault::IgnoresWindowBits) => 15,
+                Some(Fault::AcknowledgesEightBits) => 10,
+                _ => agreed.own_bits,
             };
             Deflater::new(bits, agreed.own_takeover || self.has(Fault::KeepsItsWindow))
         });
@@ -299,7 +303,8 @@ impl Naive {
             if header.left > 125 && long {
                 return Err(1002);
             }
-            if !header.fin && !self.has(Fault::AcceptsFragmentedPings) {
+            let pong = header.opcode == opcode::PONG && self.has(Fault::AcceptsFragmentedPongs);
+            if !header.fin && !pong && !self.has(Fault::AcceptsFragmentedPings) {
                 return Err(1002);
             }
         }
@@ -436,98 +441,6 @@ impl Naive {
         Ok(())
     }
 
-    /// A message is whole: it is echoed.
-    fn finish(&mut self) -> Result<(), Failure> {
-        let Some(mut message) = self.message.take() else {
-            return Ok(());
-        };
-        if message.compressed {
-            message.payload = self.inflate(&message)?;
-            if message.text
-                && std::str::from_utf8(&message.payload).is_err()
-                && !self.has(Fault::ChecksNoUtf8)
-            {
-                return Err(1007);
-            }
-        } else if self.has(Fault::JoinsInReverse) {
-            message.parts.reverse();
-            message.payload = message.parts.concat();
-        }
-        if let Some(pong) = self.held.take() {
-            self.echo(&message);
-            self.send(frame::pong(pong));
-        } else {
-            self.echo(&message);
-        }
-        if self.has(Fault::IgnoresAllButTheFirst) {
-            self.input.clear();
-        }
-        Ok(())
-    }
-
-    fn echo(&mut self, message: &Message) {
-        if self.close_sent && !self.has(Fault::EchoesAfterClose) {
-            return;
-        }
-        let text = message.text || self.has(Fault::EchoesBinaryAsText);
-        let mut payload = message.payload.clone();
-        if self.has(Fault::CutsLongEchoes) {
-            payload.truncate(65535);
-        }
-        let plain = if text {
-            frame::text(payload.clone())
-        } else {
-            frame::binary(payload.clone())
-        };
-        match &mut self.deflater {
-            Some(deflater) if self.fault != Some(Fault::MarksPlainMessages) => {
-                let packed = deflater.message(&payload);
-                let packed = if text {
-                    frame::text(packed)
-                } else {
-                    frame::binary(packed)
-                };
-                self.send(packed.rsv(4));
-            }
-            Some(_) => self.send(plain.rsv(4)),
-            None => self.send(plain),
-        }
-    }
-
-    fn inflate(&mut self, message: &Message) -> Result<Vec<u8>, Failure> {
-        let limit = if self.has(Fault::InflatesWithoutBound) {
-            usize::MAX
-        } else {
-            LONGEST
-        };
-        let (each, half) = (
-            self.has(Fault::InflatesEachFragment),
-            self.has(Fault::AcceptsHalfBlocks),
-        );
-        let stops = self.has(Fault::StopsAtFinalBlocks);
-        let Some(inflater) = &mut self.inflater else {
-            return Err(1002);
-        };
-        if stops && message.payload.first().is_some_and(|byte| byte & 1 == 1) {
-            return Err(1007);
-        }
-        if each {
-            let parts = message
-                .parts
-                .iter()
-                .map(|part| inflater.message(part, limit));
-            let parts: Result<Vec<_>, _> = parts.collect();
-            return parts.map(|parts| parts.concat()).map_err(|_| 1007);
-        }
-        inflater
-            .message(&message.payload, limit)
-            .or_else(|wrong| match wrong {
-                Wrong::Long(_) => Err(1009),
-                Wrong::Cut if half => Ok(b"Heh".to_vec()),
-                Wrong::Cut | Wrong::Bad(_) => Err(1007),
-            })
-    }
-
     fn control(&mut self, frame: Arriving) -> Result<(), Failure> {
         match frame.opcode {
             opcode::CLOSE => self.closed(&frame.control),
@@ -596,6 +509,9 @@ impl Naive {
                 Some(code) => self.send(frame::close(code, "")),
                 None if self.has(Fault::SendsReservedCodes) => self.send(frame::close(1005, "")),
                 None => self.send(frame::frame(opcode::CLOSE, "")),
+            }
+            if self.has(Fault::SendsAfterClose) {
+                self.output.push(0x81);
             }
         }
         Ok(())
