@@ -146,7 +146,7 @@ pub fn cases() -> Vec<Case> {
         ),
         case(
             "25.5.12",
-            "Send a message of 1 MiB that inflates to 1 GiB.",
+            "Send a message that inflates to 1 GiB.",
             "The connection fails with 1009; a peer that takes it is non-strict.",
             BOMB,
             |_| {
@@ -162,7 +162,7 @@ pub fn cases() -> Vec<Case> {
         .stands_on(Word::Should),
         case(
             "25.5.13",
-            "Send such a message in fragments of 1 KiB.",
+            "Send a message that inflates to 1 GiB, in fragments of 1 KiB.",
             "The connection fails with 1009; a peer that takes it is non-strict.",
             BOMB,
             |_| {

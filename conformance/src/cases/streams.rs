@@ -433,7 +433,7 @@ fn long() -> Vec<Case> {
         ),
         case(
             "25.8.7",
-            "Send 1000 compressed messages in one write.",
+            "Send 1000 compressed messages, without waiting for any to come back.",
             "All come back, in order.",
             KEPT,
             |_| {

@@ -292,7 +292,7 @@ fn others() -> Vec<Case> {
         ),
         case(
             "28.8.6",
-            "Send 1 MiB of characters of 3 octets, in fragments of 1000 octets.",
+            "Send text of 1 048 575 octets in fragments of 1000 octets; its characters have three.",
             ECHOES,
             WHOLE,
             |_| {

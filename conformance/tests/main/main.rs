@@ -24,6 +24,7 @@ mod misbehaving;
 mod mutants;
 mod naive;
 mod over_tls;
+mod promises;
 mod reports;
 mod runtimes;
 mod scenarios;
