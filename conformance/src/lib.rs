@@ -48,6 +48,7 @@ pub mod inbox;
 pub mod keys;
 pub mod opening;
 mod outbox;
+mod reach;
 pub mod record;
 pub mod report;
 pub mod run;
@@ -58,7 +59,9 @@ pub mod setting;
 pub mod subjects;
 pub mod suite;
 pub mod target;
+mod trust;
 pub mod verdict;
+pub mod watch;
 
 pub use script::Peer;
 pub use suite::Suite;

@@ -22,6 +22,8 @@ pub struct Setting {
     pub seed: u64,
     /// Additional fields of each request.
     pub fields: Vec<(String, String)>,
+    /// The subprotocols that each request offers.
+    pub protocols: Vec<String>,
     /// The earlier connections of the client under test.
     pub past: Past,
 }
@@ -36,6 +38,7 @@ impl Setting {
             quick: false,
             seed: 0,
             fields: Vec::new(),
+            protocols: Vec::new(),
             past: Past::default(),
         }
     }
@@ -61,7 +64,11 @@ impl Setting {
     pub fn request_with(&self, key: &str) -> Head {
         let request = Head::request(&self.target, &self.host, key);
         let fields = self.fields.iter();
-        fields.fold(request, |request, (name, value)| request.with(name, value))
+        let request = fields.fold(request, |request, (name, value)| request.with(name, value));
+        match self.protocols.as_slice() {
+            [] => request,
+            names => request.with("Sec-WebSocket-Protocol", &names.join(", ")),
+        }
     }
 
     /// Returns the case's key. A quarter of the cases has keys with `+`, a quarter with `/`, and a quarter has both in the answer.

@@ -163,7 +163,9 @@ fn offers() -> Vec<Case> {
 fn offered(setting: &Setting, offer: &str, params: Vec<Params>) -> Script {
     let head = setting.request().with("Sec-WebSocket-Extensions", offer);
     let key = setting.key();
-    let fits = move |head: &Head| opening::check_response(head, &key, &params).map(drop);
+    let protocols = setting.protocols.clone();
+    let fits =
+        move |head: &Head| opening::check_response(head, &key, &params, &protocols).map(drop);
     let refused = |head: &Head| match head.status() {
         Some(400..=599) => Ok(()),
         _ => Err(format!(

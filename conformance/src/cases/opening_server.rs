@@ -70,12 +70,13 @@ fn refused(bytes: Vec<u8>, statuses: &'static [u16]) -> Script {
 
 /// A 101 that answers the case's key, and passes all other checks.
 pub(super) fn accepted(setting: &Setting) -> Want {
-    answers(setting.key())
+    answers(setting, setting.key())
 }
 
 /// A 101 that answers this key.
-pub(super) fn answers(key: String) -> Want {
-    let check = move |head: &Head| opening::check_response(head, &key, &[]).map(drop);
+pub(super) fn answers(setting: &Setting, key: String) -> Want {
+    let protocols = setting.protocols.clone();
+    let check = move |head: &Head| opening::check_response(head, &key, &[], &protocols).map(drop);
     Want::Head("101", Box::new(check))
 }
 
@@ -357,7 +358,7 @@ pub fn cases() -> Vec<Case> {
                 "It is refused with an HTTP status; a server that takes the key as it is, is non-strict.",
                 NOT_READ,
                 move |setting| {
-                    let taken = (answers(key.into()), Verdict::NonStrict, true);
+                    let taken = (answers(setting, key.into()), Verdict::NonStrict, true);
                     Script::raw()
                         .bytes(setting.request_with(key).write())
                         .either(refusal(BAD).into_iter().chain([taken]))

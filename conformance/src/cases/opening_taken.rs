@@ -132,7 +132,11 @@ pub fn cases() -> Vec<Case> {
             case(id, does, TAKEN, ANSWER, move |setting| {
                 let key = setting.key_where(good);
                 let head = setting.request_with(&key);
-                echoes(Script::raw().bytes(head.write()).expect(answers(key)))
+                echoes(
+                    Script::raw()
+                        .bytes(head.write())
+                        .expect(answers(setting, key)),
+                )
             })
             .for_servers(),
         );
@@ -203,8 +207,9 @@ fn answered() -> Vec<Case> {
         .map(|(id, expects, rule, word, look)| {
             case(id, "Open a connection.", expects, rule, move |setting| {
                 let key = setting.key();
+                let protocols = setting.protocols.clone();
                 let check = move |head: &Head| {
-                    opening::check_response(head, &key, &[])?;
+                    opening::check_response(head, &key, &[], &protocols)?;
                     look(head)
                 };
                 let want = Want::Head("101", Box::new(check));

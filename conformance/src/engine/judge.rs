@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Phase, Run};
+use super::{Phase, Run, Waited};
 use crate::frame::{self, opcode};
 use crate::inbox::{End, Event};
 use crate::script::{Chop, Codes, Peer, Want};
@@ -57,6 +57,7 @@ impl Run {
             return false;
         }
         if self.peer == Peer::Server {
+            self.waited = Some(Waited::End);
             self.close = self.close.max(Verdict::FailedByClient);
             self.say("the server did not end TCP: the client had to (5.5.1)".into());
         }

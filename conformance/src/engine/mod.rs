@@ -2,12 +2,14 @@
 //! Knows no socket: memory and networks drive it alike.
 
 mod judge;
+mod outcome;
 mod pongs;
 mod steps;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use self::outcome::{Outcome, Patience, Waited, Wire};
 use self::pongs::Pongs;
 use crate::case::Case;
 use crate::deflate::{Agreed, Deflater, Params};
@@ -20,30 +22,6 @@ use crate::script::{Chop, Opening, Peer, Setting, Step};
 use crate::setting::Past;
 use crate::verdict::{Verdict, Word};
 
-/// The timeouts of the suite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// How long the peer may be silent before the case is given up.
-    pub silence: Duration,
-    /// How long the end of TCP may take once both sides have closed.
-    pub linger: Duration,
-    /// The maximum duration of a case, as a multiple of the silence.
-    pub total: u32,
-    /// The maximum duration of a case with many round trips, as a multiple of the silence.
-    pub total_trips: u32,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            silence: Duration::from_secs(5),
-            linger: Duration::from_secs(2),
-            total: 12,
-            total_trips: 120,
-        }
-    }
-}
-
 /// Maximum number of events that wait to be processed.
 const MOST_EVENTS: usize = 50_000;
 
@@ -52,65 +30,6 @@ const MOST_PINGS: u32 = 10_000;
 
 /// Number of bytes that any peer may send; the limit is this plus four times what the suite sent.
 const FREE_BYTES: u64 = 96 << 20;
-
-/// The outcome of a case.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The verdict on the behaviour.
-    pub behavior: Verdict,
-    /// The verdict on the close.
-    pub close: Verdict,
-    /// The reason, in a sentence.
-    pub says: String,
-    /// The duration.
-    pub duration: Duration,
-    /// The code of the peer's Close frame.
-    pub remote_code: Option<u16>,
-    /// The reason of the peer's Close frame.
-    pub remote_reason: Option<String>,
-    /// The code of the suite's Close frame.
-    pub local_code: Option<u16>,
-    /// Whether Close frames were sent in both directions.
-    pub clean: bool,
-    /// The shortest, the median and the longest round trip, for cases that have some.
-    pub trips: Option<[Duration; 3]>,
-    /// The transcript.
-    pub record: Record,
-}
-
-impl Outcome {
-    /// Returns the worse of the two verdicts.
-    pub fn worst(&self) -> Verdict {
-        self.behavior.max(self.close)
-    }
-
-    /// Returns the outcome of a case that could not even start.
-    pub fn failed(says: impl Into<String>) -> Self {
-        Self {
-            behavior: Verdict::Failed,
-            close: Verdict::Failed,
-            says: says.into(),
-            duration: Duration::ZERO,
-            remote_code: None,
-            remote_reason: None,
-            local_code: None,
-            clean: false,
-            trips: None,
-            record: Record::default(),
-        }
-    }
-}
-
-/// The action on TCP that is due once all output is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
-    /// Go on.
-    Keep,
-    /// Shut down our side, and go on reading.
-    Shutdown,
-    /// The case is over.
-    Drop,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -144,6 +63,7 @@ pub struct Run {
     outbox: Outbox,
     /// The key in the suite's request.
     key: String,
+    protocols: Vec<String>,
     past: Past,
     /// The client's nonce is not that of an earlier connection.
     new_nonce: bool,
@@ -169,6 +89,7 @@ pub struct Run {
     pong: Option<Vec<u8>>,
     pongs: Pongs,
     tells_pongs: bool,
+    waited: Option<Waited>,
     local: Option<u16>,
     /// The peer's Close frame answers ours.
     answered: bool,
@@ -201,6 +122,7 @@ impl Run {
             queued: 0,
             outbox: Outbox::new((peer == Peer::Server).then_some(setting.seed)),
             key: setting.key(),
+            protocols: setting.protocols.clone(),
             past: setting.past.clone(),
             new_nonce: true,
             host: setting.host.clone(),
@@ -220,6 +142,7 @@ impl Run {
             pong: None,
             pongs: Pongs::default(),
             tells_pongs: false,
+            waited: None,
             local: None,
             answered: false,
             record: Record::default(),
@@ -461,6 +384,7 @@ impl Run {
             remote_reason,
             local_code: self.local,
             clean,
+            waited: self.waited,
             trips,
             record: self.record,
         }
@@ -528,6 +452,7 @@ impl Run {
             (_, Some(Step::Pause(_))) => "the peer to read what was sent".into(),
             _ => "the peer".into(),
         };
+        self.waited = Some(Waited::Answer);
         let says = format!("waited for {step}, and it did not come in time");
         match self.steps.front() {
             // 4.2.1 and 4.2.2: a server MUST answer.

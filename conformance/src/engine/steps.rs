@@ -522,7 +522,7 @@ impl Run {
             Opening::Plain | Opening::Raw => Vec::new(),
         };
         let agreed = match self.peer {
-            Peer::Server => opening::check_response(&head, &self.key, &params),
+            Peer::Server => opening::check_response(&head, &self.key, &params, &self.protocols),
             Peer::Client => opening::check_request(&head).and_then(|()| {
                 self.requested(&head);
                 let (response, agreed) = opening::respond(&head, &params)?;

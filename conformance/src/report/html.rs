@@ -139,6 +139,8 @@ struct AgentData {
     role: &'static str,
     /// The prefix of the names of its files.
     stem: String,
+    /// Why cases were not run, and what a reader must know.
+    notes: Vec<String>,
     entries: Vec<EntryRow>,
 }
 
@@ -198,6 +200,7 @@ fn data<'r>(report: &'r Report<'_>, linked: bool) -> Data<'r> {
         .map(|(agent, name)| AgentData {
             name: agent.name.clone(),
             role: agent.peer.as_str(),
+            notes: agent.over.iter().chain(&agent.notes).cloned().collect(),
             entries: entries(agent, &places, &mut tables),
             key: name.key,
             stem: name.stem,

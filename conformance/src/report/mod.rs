@@ -2,6 +2,7 @@
 //! Knows how files and agents are named; the file of each format knows its content.
 
 pub mod baseline;
+pub mod expected;
 pub mod html;
 pub mod json;
 pub mod junit;
@@ -23,6 +24,10 @@ pub struct Agent {
     pub peer: Peer,
     /// The outcomes of the cases that were run, in the order of their numbers.
     pub entries: Vec<Entry>,
+    /// What a reader must know of the run.
+    pub notes: Vec<String>,
+    /// Why the rest of the cases was not run, if so.
+    pub over: Option<String>,
 }
 
 /// The result of a case.
@@ -195,11 +200,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_safe() {
-        let agent = |name: &str, peer| Agent {
-            name: name.into(),
-            peer,
-            entries: Vec::new(),
-        };
+        let agent = |name: &str, peer| Agent::new(name, peer, Vec::new());
         let report = Report {
             cases: &[],
             agents: vec![

@@ -132,6 +132,7 @@ function agentCard(agent, { counts, run, good }) {
       el("span", { class: "rate" }, percent(good, run))),
     bar(counts),
     el("p", { class: "sum" }, `${good} of ${many(run, "case")} OK or informational`),
+    agent.notes.map((note) => el("p", { class: "sum" }, sentence(note))),
     el("div", { class: "counts" }, buttons));
 }
 

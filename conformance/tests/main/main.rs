@@ -26,6 +26,7 @@ mod naive;
 mod over_tls;
 mod promises;
 mod reports;
+mod running;
 mod runtimes;
 mod scenarios;
 mod server;

@@ -29,7 +29,8 @@ fn test_against(suite: &Suite, behave: fn(TcpStream)) -> Agent {
                 let _ = thread.join();
             }
         });
-        let agent = suite.test("peer", &format!("ws://{address}/")).unwrap();
+        let url = format!("ws://{address}/");
+        let agent = suite.test_told("peer", &url, &|_, _| {}).unwrap();
         TcpStream::connect(address)
             .unwrap()
             .write_all(b"!")

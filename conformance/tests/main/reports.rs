@@ -40,11 +40,7 @@ fn agent(cases: &[Case], name: &str, peer: Peer, new: fn(Peer) -> Box<dyn Subjec
             outcome: outcome(case, peer, new(peer).as_mut()),
         })
         .collect();
-    Agent {
-        name: name.into(),
-        peer,
-        entries,
-    }
+    Agent::new(name, peer, entries)
 }
 
 fn report<'a>(cases: &'a [Case]) -> Report<'a> {

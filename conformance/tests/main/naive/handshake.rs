@@ -309,5 +309,5 @@ fn judge(naive: &Naive, mut head: Head, raw: &[u8]) -> Result<Option<Agreed>, St
     if !line.starts_with(b"HTTP/1.1 101 ") || !fields_are_good(raw) {
         return Err("it is no 101".into());
     }
-    opening::check_response(&head, &naive.key, &[OFFER])
+    opening::check_response(&head, &naive.key, &[OFFER], &[])
 }
