@@ -120,7 +120,7 @@ mod tests {
     fn a_case_that_may_be_informational_says_why() {
         for case in all() {
             let mut closed = false;
-            let mut free = |step: &Step| match step {
+            let free = |step: &Step| match step {
                 Step::Anything(_) | Step::TellPongs => true,
                 // 5.5.3: one pong may stand for several.
                 Step::All(all) => {
@@ -146,7 +146,7 @@ mod tests {
             let steps = case.script(&setting).steps;
             // The effect of a check is not visible from outside.
             let checks = steps.iter().any(|step| matches!(step, Step::Until(..)));
-            let may = steps.iter().fold(false, |may, step| free(step) || may);
+            let may = steps.iter().any(free);
             let open = case.word(setting.peer) < Word::Should;
             assert!(
                 checks || (may || open) == case.freedom.is_some(),
