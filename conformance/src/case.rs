@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::script::{Peer, Script, Setting};
+use crate::verdict::Word;
 
 /// How a case may run beside others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,10 @@ pub struct Case {
     pub expects: String,
     /// The text that requires it, with its section.
     pub rule: &'static str,
+    /// The word of that text: no failed expectation of the case gets a worse verdict than can stand on it.
+    word: Word,
+    /// The word for servers, if it differs.
+    server_word: Option<Word>,
     /// The peers that it tests; `None` for both.
     pub peer: Option<Peer>,
     /// How it may be run beside others.
@@ -43,7 +48,7 @@ impl fmt::Debug for Case {
     }
 }
 
-/// Creates a case for both peers.
+/// Creates a case for both peers, whose rule is a MUST.
 pub fn case(
     id: impl Into<String>,
     does: impl Into<String>,
@@ -56,6 +61,8 @@ pub fn case(
         does: does.into(),
         expects: expects.into(),
         rule,
+        word: Word::Must,
+        server_word: None,
         peer: None,
         pace: Pace::Works,
         freedom: None,
@@ -88,10 +95,30 @@ impl Case {
         self
     }
 
-    /// Marks it as informational, because the RFC leaves it open for this reason.
+    /// Marks it as possibly informational, because the RFC leaves a choice for this reason.
     pub fn free(mut self, why: &'static str) -> Self {
         self.freedom = Some(why);
         self
+    }
+
+    /// Sets the word that its verdict stands on.
+    pub fn stands_on(mut self, word: Word) -> Self {
+        self.word = word;
+        self
+    }
+
+    /// Sets the word for servers, where it differs from that for clients.
+    pub fn servers_stand_on(mut self, word: Word) -> Self {
+        self.server_word = Some(word);
+        self
+    }
+
+    /// Returns the word that the verdict on such a peer stands on.
+    pub fn word(&self, peer: Peer) -> Word {
+        match (peer, self.server_word) {
+            (Peer::Server, Some(word)) => word,
+            _ => self.word,
+        }
     }
 
     /// Returns whether it tests such a peer.

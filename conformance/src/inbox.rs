@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use crate::deflate::{Agreed, Inflater};
+use crate::deflate::{Agreed, Inflater, Wrong};
 use crate::frame::{Read, Reader, opcode};
 use crate::http::Head;
+use crate::keys::Keys;
 use crate::record::{Record, Who};
 
 /// Maximum length of a message or frame from a peer, in bytes.
@@ -44,8 +45,10 @@ pub enum Event {
     Pong(Vec<u8>),
     /// A Close frame: its code, if it has one, and its reason.
     Close(Option<u16>, String),
-    /// It broke the protocol, in this way.
+    /// It broke a rule that holds in all cases, in this way.
     Breach(String),
+    /// It sent more than the suite takes, which breaks no rule by itself.
+    Excess(String),
     /// TCP ended.
     End(End),
 }
@@ -75,8 +78,8 @@ pub struct Inbox {
     inflater: Option<Inflater>,
     closed: bool,
     ended: bool,
-    /// Masking keys so far: their number, and how many differ from the previous one.
-    keys: (Option<[u8; 4]>, u32, u32),
+    /// Masking keys so far.
+    keys: Keys,
 }
 
 #[derive(Debug)]
@@ -100,7 +103,7 @@ impl Inbox {
             inflater: None,
             closed: false,
             ended: false,
-            keys: (None, 0, 0),
+            keys: Keys::default(),
         }
     }
 
@@ -111,9 +114,9 @@ impl Inbox {
         self.inflater = agreed.map(|agreed| Inflater::new(agreed.peer_bits, agreed.peer_takeover));
     }
 
-    /// Returns how many frames were masked, and how many of their keys differ from the previous key.
-    pub const fn keys(&self) -> (u32, u32) {
-        (self.keys.1, self.keys.2)
+    /// Returns the masking keys so far.
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Takes bytes from the front of `input` until there is an event.
@@ -131,8 +134,8 @@ impl Inbox {
                             .unwrap_or_else(|breach| Some(Event::Breach(breach)))
                     }
                     Ok(None) => None,
-                    Err(long) => Some(Event::Breach(format!(
-                        "a frame claims {} octets",
+                    Err(long) => Some(Event::Excess(format!(
+                        "the header of a frame of {} octets",
                         long.length
                     ))),
                 },
@@ -141,7 +144,7 @@ impl Inbox {
                     None
                 }
             };
-            if matches!(event, Some(Event::Breach(_))) {
+            if matches!(event, Some(Event::Breach(_) | Event::Excess(_))) {
                 self.mode = Mode::Deaf;
             }
             if event.is_some() {
@@ -153,12 +156,24 @@ impl Inbox {
 
     /// The peer's input ended.
     pub fn end(&mut self, end: End) -> Option<Event> {
-        (!std::mem::replace(&mut self.ended, true)).then_some(Event::End(end))
+        if std::mem::replace(&mut self.ended, true) {
+            return None;
+        }
+        let rest = self.closed && self.mode == Mode::Frames && self.reader.is_inside();
+        Some(match rest {
+            true => {
+                Event::Breach("octets that are no frame came after its Close frame (5.5.1)".into())
+            }
+            false => Event::End(end),
+        })
     }
 
     /// Returns whether a client goes on with HTTP where its frames should start.
     fn is_request(&self, input: &[u8]) -> bool {
-        self.masked && self.keys.1 == 0 && !self.reader.is_inside() && input.starts_with(b"GET /")
+        self.masked
+            && self.keys.is_empty()
+            && !self.reader.is_inside()
+            && input.starts_with(b"GET /")
     }
 
     fn next_head(
@@ -197,8 +212,8 @@ impl Inbox {
 
     fn frame(&mut self, frame: Read) -> Result<Option<Event>, String> {
         // 5.5.1: "The application MUST NOT send any more data frames after sending a Close frame."
-        if self.closed {
-            return Err("it sent a frame after its Close frame".into());
+        if self.closed && !matches!(frame.opcode, opcode::PING | opcode::PONG) {
+            return Err("it sent a frame after its Close frame (5.5.1)".into());
         }
         match (frame.key, self.masked) {
             (None, true) => {
@@ -210,9 +225,7 @@ impl Inbox {
             _ => {}
         }
         if let Some(key) = frame.key {
-            self.keys.1 += 1;
-            self.keys.2 += u32::from(self.keys.0 != Some(key));
-            self.keys.0 = Some(key);
+            self.keys.add(key);
         }
         if !frame.minimal {
             return Err("it wrote a length in more octets than needed (5.2)".into());
@@ -256,7 +269,8 @@ impl Inbox {
             message.payload.extend_from_slice(&frame.payload);
         }
         if message.payload.len() > LONGEST {
-            return Err(format!("its message is longer than {LONGEST} octets"));
+            let long = format!("a message longer than {LONGEST} octets");
+            return Ok(Some(Event::Excess(long)));
         }
         if !frame.fin {
             self.message = Some(message);
@@ -265,11 +279,19 @@ impl Inbox {
         if message.compressed
             && let Some(inflater) = &mut self.inflater
         {
-            message.payload = inflater
-                .message(&message.payload, LONGEST)
-                .map_err(|wrong| {
-                    format!("its compressed message cannot be inflated: {wrong} (RFC 7692 7.2.2)")
-                })?;
+            match inflater.message(&message.payload, LONGEST) {
+                Ok(payload) => message.payload = payload,
+                Err(Wrong::Long(_)) => {
+                    let long =
+                        format!("a compressed message that inflates to more than {LONGEST} octets");
+                    return Ok(Some(Event::Excess(long)));
+                }
+                Err(wrong) => {
+                    return Err(format!(
+                        "its compressed message cannot be inflated: {wrong} (RFC 7692 7.2.2)"
+                    ));
+                }
+            }
         }
         if message.text && std::str::from_utf8(&message.payload).is_err() {
             return Err("it sent text that is not UTF-8 (5.6)".into());
@@ -298,9 +320,9 @@ impl Inbox {
                     [_] => Err("its Close frame holds half a code (5.5.1)".into()),
                     [high, low, reason @ ..] => {
                         let code = u16::from_be_bytes([*high, *low]);
-                        if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+                        if matches!(code, 1005 | 1006 | 1015) {
                             return Err(format!(
-                                "it closed with {code}, which must not be sent (7.4)"
+                                "it closed with {code}, which must not be sent (7.4.1)"
                             ));
                         }
                         let reason = std::str::from_utf8(reason)

@@ -45,18 +45,23 @@ pub mod engine;
 pub mod frame;
 pub mod http;
 pub mod inbox;
+pub mod keys;
 pub mod opening;
 mod outbox;
+mod reach;
 pub mod record;
 pub mod report;
 pub mod run;
 pub mod script;
 pub mod serve;
+pub mod setting;
 #[cfg(feature = "cli")]
 pub mod subjects;
 pub mod suite;
 pub mod target;
+mod trust;
 pub mod verdict;
+pub mod watch;
 
 pub use script::Peer;
 pub use suite::Suite;

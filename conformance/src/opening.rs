@@ -11,7 +11,7 @@ pub fn offer(params: &[Params]) -> String {
     all.join(", ")
 }
 
-/// Checks a server's answer to a request with `key`. `Ok(None)` is a 101 without extension.
+/// Checks a server's answer to a request with `key` that offered these extensions and subprotocols. `Ok(None)` is a 101 without extension.
 ///
 /// # Errors
 /// When the answer is wrong; the text says how.
@@ -19,6 +19,7 @@ pub fn check_response(
     head: &Head,
     key: &str,
     offered: &[Params],
+    protocols: &[String],
 ) -> Result<Option<Agreed>, String> {
     if head.status() != Some(101) {
         return Err(format!("it refused the handshake: {}", head.first));
@@ -33,8 +34,11 @@ pub fn check_response(
     if head.field("Sec-WebSocket-Accept") != Some(&http::accept(key)) {
         return Err("its Sec-WebSocket-Accept does not answer the key (4.2.2)".into());
     }
-    if head.field("Sec-WebSocket-Protocol").is_some() {
-        return Err("it chose a subprotocol, and none was offered (4.2.2)".into());
+    let chosen = head.field("Sec-WebSocket-Protocol");
+    if let Some(chosen) = chosen.filter(|chosen| !protocols.iter().any(|name| name == chosen)) {
+        return Err(format!(
+            "it chose the subprotocol `{chosen}`, which was not offered (4.2.2)"
+        ));
     }
     let extensions: Vec<&str> = head.all("Sec-WebSocket-Extensions").collect();
     let names = extensions.iter().flat_map(|value| value.split(','));

@@ -1,5 +1,5 @@
 //! Output, in the chunks in which it is to be written.
-//! RFC 6455 section 5.3 for the keys: here they need not be unpredictable, and are equal in each run.
+//! RFC 6455 section 5.3 for the keys: here they need not be unpredictable, and the seed of a run determines them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,13 +7,14 @@ use std::time::Duration;
 use crate::frame::{Coding, Frame, Masking, continuation, frame, opcode};
 use crate::record::Record;
 use crate::script::Chop;
+use crate::setting::Random;
 
 /// Bytes that wait to be written.
 #[derive(Debug)]
 pub struct Outbox {
     pieces: VecDeque<Piece>,
     /// The state of the generator of keys; `None` on the server's side, which does not mask.
-    keys: Option<u64>,
+    keys: Option<Random>,
     /// Payload bytes that a header announced and that are not queued yet.
     owed: u64,
 }
@@ -28,21 +29,17 @@ struct Piece {
 }
 
 impl Outbox {
-    /// Creates an empty one; `masks` on the client's side.
-    pub fn new(masks: bool) -> Self {
+    /// Creates an empty one; with a seed for keys on the client's side, which masks.
+    pub fn new(seed: Option<u64>) -> Self {
         Self {
             pieces: VecDeque::new(),
-            keys: masks.then_some(0x9e37_79b9_7f4a_7c15),
+            keys: seed.map(Random),
             owed: 0,
         }
     }
 
     fn key(&mut self) -> Option<[u8; 4]> {
-        let state = self.keys.as_mut()?;
-        // splitmix64
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let [a, b, c, d, ..] = (mixed ^ mixed >> 27).to_be_bytes();
+        let [a, b, c, d, ..] = self.keys.as_mut()?.next().to_be_bytes();
         Some([a, b, c, d])
     }
 

@@ -8,6 +8,8 @@ use crate::deflate::Params;
 use crate::frame::{self, Frame};
 use crate::http::Head;
 use crate::inbox::Event;
+use crate::keys::Pattern;
+pub use crate::setting::Setting;
 use crate::verdict::Verdict;
 
 /// The side that is under test.
@@ -29,29 +31,6 @@ impl Peer {
     }
 }
 
-/// The parameters of a script.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// The side that is under test.
-    pub peer: Peer,
-    /// The target of requests, such as `/`.
-    pub target: String,
-    /// The host, with its port.
-    pub host: String,
-    /// 100 messages instead of 1000 in long cases.
-    pub quick: bool,
-}
-
-impl Setting {
-    /// Creates a valid request with this case's key.
-    pub fn request(&self) -> Head {
-        Head::request(&self.target, &self.host, KEY)
-    }
-}
-
-/// The key in the suite's requests: the example of RFC 6455 section 1.3.
-pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-
 /// Checks a head, and returns what is wrong with it.
 pub type HeadCheck = Box<dyn Fn(&Head) -> Result<(), String> + Send>;
 
@@ -69,8 +48,10 @@ pub enum Want {
     },
     /// A pong with this payload.
     Pong(Vec<u8>),
-    /// A Close frame with one of these codes, 1005 for none; without codes, any Close frame.
+    /// A Close frame, with one of these codes, 1005 for none; without codes, any Close frame.
     Close(&'static [u16]),
+    /// A Close frame with exactly one of these codes: any other does not match.
+    Refusal(&'static [u16]),
     /// The end of the connection: a Close frame with one of these codes, or the end of TCP.
     Fail(&'static [u16]),
     /// The end of TCP, without a Close frame.
@@ -94,7 +75,9 @@ impl fmt::Display for Want {
             }
             Self::Pong(payload) => write!(f, "a pong of {} octets", payload.len()),
             Self::Close([]) => f.write_str("a Close frame"),
-            Self::Close(codes) => write!(f, "a Close frame with {}", Codes(codes)),
+            Self::Close(codes) | Self::Refusal(codes) => {
+                write!(f, "a Close frame with {}", Codes(codes))
+            }
             Self::Fail([]) => f.write_str("the end of the connection"),
             Self::Fail(codes) => write!(f, "the end of the connection ({})", Codes(codes)),
             Self::End => f.write_str("the end of TCP"),
@@ -103,9 +86,10 @@ impl fmt::Display for Want {
     }
 }
 
-struct Codes(&'static [u16]);
+/// Close codes, as alternatives.
+pub(crate) struct Codes<'a>(pub(crate) &'a [u16]);
 
-impl fmt::Display for Codes {
+impl fmt::Display for Codes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, code) in self.0.iter().enumerate() {
             if at > 0 {
@@ -129,6 +113,17 @@ pub struct Branch {
     pub verdict: Verdict,
     /// Whether the rest of the script is skipped.
     pub ends: bool,
+}
+
+/// Events that must all happen: messages in their order, pongs in theirs.
+#[derive(Debug)]
+pub struct All {
+    /// The events, in the order in which they should happen.
+    pub wants: Vec<Want>,
+    /// The verdict when a message precedes a pong that should have come before it.
+    pub late: Verdict,
+    /// Whether the peer may end the connection instead, because so much at once exceeds a limit: that is informational.
+    pub limited: bool,
 }
 
 /// How bytes are passed to the transport.
@@ -171,6 +166,8 @@ pub enum Seen {
     Last,
     /// Something else that the RFC allows: informational, and the case is over.
     Allowed,
+    /// As expected, but in a way that the RFC advises against: non-strict, and the last event.
+    Lax,
 }
 
 /// Checks an event.
@@ -190,6 +187,12 @@ pub enum Step {
     Quiet(Duration),
     /// One of these must happen next.
     Expect(Vec<Branch>),
+    /// All of these must happen. A pong may stand for those before it, which is informational (RFC 6455 section 5.5.3).
+    All(All),
+    /// The peer should send this pong within the time; if it does not, the case continues and is non-strict.
+    PongWithin(Duration, Vec<u8>),
+    /// Send a compressed message that refers to earlier ones; or its content, if the peer has no window of them.
+    Reference(Frame, Vec<u8>),
     /// The peer should end the connection within the time; if it does not, the case continues and is non-strict.
     FailsWithin(Duration, &'static [u16]),
     /// The peer should not end TCP before the time; a peer that does is non-strict.
@@ -221,8 +224,16 @@ pub enum Step {
     Shutdown,
     /// The case is over: drop the connection.
     Leave,
-    /// The peer's masking keys must differ.
-    KeysDiffer,
+    /// The peer's masking keys must not show this pattern.
+    Keys(Pattern),
+    /// The first masking key of this connection must differ from those of the client's earlier connections.
+    KeysStartAnew,
+    /// The nonce of this connection must differ from those of the client's earlier connections.
+    NonceIsNew,
+    /// The Host of the request must name the port, unless that is the default.
+    HostNamesPort,
+    /// From here on, a pong that no ping asked for is informational.
+    TellPongs,
     /// A remark for the transcript, after which the verdict is at least this.
     Say(Verdict, String),
 }
@@ -236,6 +247,11 @@ impl fmt::Debug for Step {
             Self::Pause(time) => write!(f, "pause {time:?}"),
             Self::Quiet(time) => write!(f, "nothing for {time:?}"),
             Self::Expect(branches) => write!(f, "expect {branches:?}"),
+            Self::All(all) => write!(f, "expect all of {:?}", all.wants),
+            Self::PongWithin(time, payload) => {
+                write!(f, "a pong of {} octets within {time:?}", payload.len())
+            }
+            Self::Reference(..) => f.write_str("send a message that refers to earlier ones"),
             Self::FailsWithin(time, codes) => write!(f, "fails with {codes:?} within {time:?}"),
             Self::EndsNot(time) => write!(f, "no end of TCP for {time:?}"),
             Self::Anything(time) => write!(f, "anything for {time:?}"),
@@ -248,7 +264,13 @@ impl fmt::Debug for Step {
             Self::Reading(on) => write!(f, "reading {on}"),
             Self::Shutdown => f.write_str("end our side of TCP"),
             Self::Leave => f.write_str("leave"),
-            Self::KeysDiffer => f.write_str("keys differ"),
+            Self::Keys(pattern) => write!(f, "no masking keys that show {pattern:?}"),
+            Self::KeysStartAnew => {
+                f.write_str("another first masking key than on earlier connections")
+            }
+            Self::HostNamesPort => f.write_str("Host names the port"),
+            Self::TellPongs => f.write_str("report pongs that no ping asked for"),
+            Self::NonceIsNew => f.write_str("another nonce than on earlier connections"),
             Self::Say(verdict, text) => write!(f, "{verdict}: {text}"),
         }
     }
@@ -384,6 +406,21 @@ impl Script {
         ])
     }
 
+    /// Expects pongs for these pings, then this message. A message before a pong is non-strict: "SHOULD respond with Pong frame as soon
+    /// as is practical" (RFC 6455 section 5.5.2).
+    pub fn pongs_then(
+        self,
+        pongs: impl IntoIterator<Item = impl Into<Vec<u8>>>,
+        message: Option<Want>,
+    ) -> Self {
+        let pongs = pongs.into_iter().map(|payload| Want::Pong(payload.into()));
+        self.step(Step::All(All {
+            wants: pongs.chain(message).collect(),
+            late: Verdict::NonStrict,
+            limited: false,
+        }))
+    }
+
     /// Expects a pong.
     pub fn pong(self, payload: impl Into<Vec<u8>>) -> Self {
         self.expect(Want::Pong(payload.into()))
@@ -394,12 +431,19 @@ impl Script {
         self.expect(Want::Fail(codes))
     }
 
-    /// Sends a Close frame, and expects the answer.
-    pub fn close(self) -> Self {
-        self.close_with(frame::close(1000, ""), NORMAL)
+    /// Inserts a step before the last one, which closes.
+    pub fn before_close(mut self, step: Step) -> Self {
+        let at = self.steps.len().saturating_sub(1);
+        self.steps.insert(at, step);
+        self
     }
 
-    /// Sends this Close frame, and expects an answer with one of these codes.
+    /// Sends a Close frame, and expects the answer, with any code.
+    pub fn close(self) -> Self {
+        self.close_with(frame::close(1000, ""), &[])
+    }
+
+    /// Sends this Close frame, and expects an answer. One with other codes than these is informational.
     pub fn close_with(self, close: Frame, codes: &'static [u16]) -> Self {
         self.step(Step::Close(close, codes))
     }

@@ -21,6 +21,7 @@ use crate::http::{Head, query};
 use crate::report::{Agent, Entry};
 use crate::run::stream;
 use crate::script::{Chop, Peer, Script, Step};
+use crate::setting::Past;
 use crate::suite::{Progress, Suite};
 use crate::target::{Stream, accepted};
 
@@ -34,6 +35,8 @@ pub struct Server<'a> {
     tls: Option<Arc<ServerConfig>>,
     chosen: Vec<usize>,
     agents: Mutex<BTreeMap<String, BTreeMap<usize, Outcome>>>,
+    /// The connections of each agent so far.
+    pasts: Mutex<BTreeMap<String, Past>>,
     progress: Progress<'a>,
     reported: Reported<'a>,
 }
@@ -71,6 +74,7 @@ impl<'a> Server<'a> {
             tls,
             chosen: suite.chosen(Peer::Client),
             agents: Mutex::default(),
+            pasts: Mutex::default(),
             progress: &|_, _| {},
             reported: &|_| {},
         })
@@ -188,18 +192,26 @@ impl<'a> Server<'a> {
             .and_then(|at| Some((*at, self.suite.cases().get(*at)?)));
         match (path, chosen) {
             ("/getCaseCount", _) => {
-                self.say(&mut stream, &received, self.chosen.len().to_string())
-                    .await
+                self.say(
+                    &mut stream,
+                    &received,
+                    &agent,
+                    self.chosen.len().to_string(),
+                )
+                .await
             }
             ("/runCase", Some((at, case))) => {
-                let outcome = self.case(&mut stream, &received, case, &target).await;
+                let outcome = self
+                    .case(&mut stream, &received, case, &target, &agent)
+                    .await;
                 (self.progress)(case, &outcome);
                 let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
                 agents.entry(agent).or_default().insert(at, outcome);
             }
             ("/getCaseInfo", Some((_, case))) => {
                 let info = serde_json::json!({ "id": case.id, "description": case.does });
-                self.say(&mut stream, &received, info.to_string()).await;
+                self.say(&mut stream, &received, &agent, info.to_string())
+                    .await;
             }
             ("/getCaseStatus", Some((at, _))) => {
                 let status = {
@@ -209,14 +221,25 @@ impl<'a> Server<'a> {
                         .map(|outcome| serde_json::json!({ "behavior": outcome.behavior.as_str() }))
                 };
                 let status = status.unwrap_or_else(|| serde_json::json!({ "behavior": null }));
-                self.say(&mut stream, &received, status.to_string()).await;
+                self.say(&mut stream, &received, &agent, status.to_string())
+                    .await;
             }
             ("/updateReports", _) => {
                 (self.reported)(&agent);
-                self.say(&mut stream, &received, String::new()).await;
+                self.say(&mut stream, &received, &agent, String::new())
+                    .await;
             }
             _ => refuse(&mut stream, path).await,
         }
+    }
+
+    /// Returns what is known of an agent's connections. Agents beyond a bound have no past.
+    fn past(&self, agent: &str) -> Past {
+        let mut pasts = self.pasts.lock().unwrap_or_else(PoisonError::into_inner);
+        if pasts.len() >= MOST && !pasts.contains_key(agent) {
+            return Past::default();
+        }
+        pasts.entry(agent.into()).or_default().clone()
     }
 
     async fn case(
@@ -225,8 +248,13 @@ impl<'a> Server<'a> {
         received: &[u8],
         case: &Case,
         target: &str,
+        agent: &str,
     ) -> Outcome {
-        let setting = self.suite.setting(Peer::Client, target, "");
+        let port = self.local_addr().map_or(0, |address| address.port());
+        let mut setting = self
+            .suite
+            .setting(Peer::Client, target, &format!(":{port}"));
+        setting.past = self.past(agent);
         let stop = || self.suite.is_stopped();
         stream::run(
             case,
@@ -240,7 +268,13 @@ impl<'a> Server<'a> {
     }
 
     /// Sends a text, if there is one, and closes.
-    async fn say(&self, stream: &mut Box<dyn Stream>, received: &[u8], message: String) {
+    async fn say(
+        &self,
+        stream: &mut Box<dyn Stream>,
+        received: &[u8],
+        agent: &str,
+        message: String,
+    ) {
         let answer = case("0", "", "", "", move |_| {
             let script = Script::raw().step(Step::Respond {
                 make: Box::new(|request| Head::response(request).write()),
@@ -253,7 +287,7 @@ impl<'a> Server<'a> {
             };
             script.close()
         });
-        self.case(stream, received, &answer, "/").await;
+        self.case(stream, received, &answer, "/", agent).await;
     }
 }
 

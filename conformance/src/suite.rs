@@ -1,25 +1,36 @@
 //! A selection of cases, and running them.
 //! Knows which cases may run in parallel, but not what they do.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use smol::future::FutureExt;
 use smol::lock::Semaphore;
 
 use crate::case::{Case, Pace};
 use crate::engine::{Outcome, Patience};
+use crate::reach;
 use crate::report::{Agent, Entry, Report};
 use crate::run::memory::{self, Subject};
 use crate::run::stream;
 use crate::script::{Peer, Setting};
-use crate::target::{Target, client_tls};
+use crate::setting::Past;
+use crate::target::{Stream, Target, client_tls};
 use crate::verdict::Verdict;
+use crate::watch::Watch;
 
 /// Maximum number of cases that wait at once.
 const WAITING: usize = 64;
+
+/// The case that tells whether a server is alive: an echo.
+const ECHO: &str = "1.1.2";
+
+/// Number of attempts to reach a server that was reached before: it may be restarting.
+const ATTEMPTS: u32 = 10;
 
 /// Called after each case.
 pub type Progress<'a> = &'a (dyn Fn(&Case, &Outcome) + Send + Sync);
@@ -40,9 +51,13 @@ pub struct Suite {
     only: Vec<String>,
     skip: Vec<String>,
     quick: bool,
+    seed: u64,
+    fields: Vec<(String, String)>,
+    protocols: Vec<String>,
     jobs: usize,
     patience: Patience,
     roots: Option<PathBuf>,
+    insecure: bool,
     stop: Arc<AtomicBool>,
 }
 
@@ -60,9 +75,13 @@ impl Suite {
             only: Vec::new(),
             skip: Vec::new(),
             quick: false,
+            seed: RandomState::new().build_hasher().finish() >> 32,
+            fields: Vec::new(),
+            protocols: Vec::new(),
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             patience: Patience::default(),
             roots: None,
+            insecure: false,
             stop: Arc::default(),
         }
     }
@@ -85,6 +104,18 @@ impl Suite {
         self
     }
 
+    /// Sets the seed of the keys, nonces and masks of all cases; by default it differs for each suite. Reports name it.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Adds a field to each request, such as `Authorization`.
+    pub fn field(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.fields.push((name.into(), value.into()));
+        self
+    }
+
     /// Sets the maximum number of CPU-bound cases at a time; default: one per core.
     pub fn jobs(mut self, jobs: usize) -> Self {
         self.jobs = jobs.max(1);
@@ -94,12 +125,25 @@ impl Suite {
     /// Sets how long a peer may be silent while the suite waits for it; default 5 s.
     pub fn timeout(mut self, silence: Duration) -> Self {
         self.patience.silence = silence;
+        self.patience.linger = self.patience.linger.min(silence);
         self
     }
 
     /// Trusts the certificates in this PEM file when it connects to `wss://`, instead of the system's.
     pub fn roots(mut self, path: impl Into<PathBuf>) -> Self {
         self.roots = Some(path.into());
+        self
+    }
+
+    /// Accepts any certificate when it connects to `wss://`.
+    pub fn insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
+    /// Offers this subprotocol in each request, in addition to others; a server may choose it.
+    pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
+        self.protocols.push(name.into());
         self
     }
 
@@ -127,6 +171,21 @@ impl Suite {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Returns the given globs that match no case for any of these peers.
+    pub fn unmatched(&self, peers: &[Peer]) -> Vec<&str> {
+        let matches = |glob: &&String| {
+            self.cases.iter().any(|case| {
+                peers.iter().any(|peer| case.is_for(*peer))
+                    && glob_match::glob_match(glob, &case.id)
+            })
+        };
+        let globs = self.only.iter().chain(&self.skip);
+        globs
+            .filter(|glob| !matches(glob))
+            .map(String::as_str)
+            .collect()
+    }
+
     /// Returns the indices of the selected cases for such a peer.
     pub fn chosen(&self, peer: Peer) -> Vec<usize> {
         let matches =
@@ -151,6 +210,7 @@ impl Suite {
             agents,
             made,
             quick: self.quick,
+            seed: self.seed,
         }
     }
 
@@ -160,6 +220,10 @@ impl Suite {
             target: target.into(),
             host: host.into(),
             quick: self.quick,
+            seed: self.seed,
+            fields: self.fields.clone(),
+            protocols: self.protocols.clone(),
+            past: Past::default(),
         }
     }
 
@@ -181,7 +245,7 @@ impl Suite {
         make: impl Fn() -> Box<dyn Subject> + Sync,
         progress: Progress<'_>,
     ) -> Agent {
-        let setting = self.setting(peer, "/", "memory");
+        let setting = self.setting(peer, "/", "memory:9001");
         let todo = Mutex::new(self.chosen(peer).into_iter());
         let entries = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
@@ -221,23 +285,30 @@ impl Suite {
         self.test_told(name, url, &|_, _| {})
     }
 
-    /// Checks whether the server at this URL can be reached.
+    /// Checks whether the server at this URL can be reached, and answers a handshake with 101.
     ///
     /// # Errors
-    /// When it cannot be reached.
+    /// A description of what is there instead.
     pub fn reach(&self, url: &str) -> io::Result<()> {
         let (target, tls) = self.target(url)?;
-        let reached = smol::block_on(target.connect(tls.as_ref(), self.patience.silence));
-        reached
-            .map(drop)
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot reach {url}: {error}")))
+        let setting = self.setting(Peer::Server, &target.path, &target.authority);
+        let request = setting.of_case("reach").request();
+        let reached = reach::reach(&target, tls.as_ref(), &request, self.patience.silence);
+        let stopped = async {
+            while !self.is_stopped() {
+                smol::Timer::after(Duration::from_millis(50)).await;
+            }
+            Err("stopped".into())
+        };
+        smol::block_on(reached.or(stopped))
+            .map_err(|what| io::Error::other(format!("{url}: {what}")))
     }
 
     fn target(&self, url: &str) -> io::Result<(Target, Option<Arc<rustls::ClientConfig>>)> {
         let target: Target = url.parse().map_err(io::Error::other)?;
         let tls = target
             .secure
-            .then(|| client_tls(self.roots.as_deref()))
+            .then(|| client_tls(self.roots.as_deref(), self.insecure))
             .transpose()?;
         Ok((target, tls))
     }
@@ -251,20 +322,36 @@ impl Suite {
         let (target, tls) = self.target(url)?;
         let setting = self.setting(Peer::Server, &target.path, &target.authority);
         let entries = Mutex::new(Vec::new());
+        let watch = Watch::new(self.patience);
+        let stop = || self.is_stopped() || watch.over().is_some();
+        let run = async |case: &Case, patience: Patience| {
+            let mut stream = connect(&target, tls.as_ref(), patience).await?;
+            io::Result::Ok(stream::run(case, &setting, patience, &mut stream, &[], &stop).await)
+        };
         let one = async |at: usize| {
-            let Some(case) = self.cases.get(at) else {
+            let Some(case) = self.cases.get(at).filter(|_| !stop()) else {
                 return;
             };
-            if self.is_stopped() {
+            let outcome = match run(case, watch.patience(case)).await {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    watch.gone(case, &error.to_string());
+                    return;
+                }
+            };
+            // What was cut short because the peer is gone says nothing.
+            if watch.over().is_some() && outcome.worst() == Verdict::Failed {
                 return;
             }
-            let outcome = match target.connect(tls.as_ref(), self.patience.silence).await {
-                Ok(mut stream) => {
-                    let stop = || self.is_stopped();
-                    stream::run(case, &setting, self.patience, &mut stream, &[], &stop).await
-                }
-                Err(error) => Outcome::failed(format!("could not connect: {error}")),
-            };
+            watch.saw(case, &outcome);
+            if watch.suspects() {
+                let echo = self.cases.iter().find(|case| case.id == ECHO);
+                let alive = match echo {
+                    Some(echo) => run(echo, self.patience).await.ok(),
+                    None => None,
+                };
+                watch.alive(alive.is_some_and(|outcome| outcome.waited.is_none()));
+            }
             progress(case, &outcome);
             let entry = Entry { case: at, outcome };
             entries
@@ -274,7 +361,11 @@ impl Suite {
         };
         self.schedule(&self.chosen(Peer::Server), &one);
         let entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Agent::new(name, Peer::Server, entries))
+        Ok(Agent {
+            notes: watch.notes(),
+            over: watch.over(),
+            ..Agent::new(name, Peer::Server, entries)
+        })
     }
 
     /// Runs cases in parallel where possible: `jobs` CPU-bound ones at a time, many that wait, and those that measure time alone.
@@ -323,6 +414,23 @@ impl Suite {
     }
 }
 
+async fn connect(
+    target: &Target,
+    tls: Option<&Arc<rustls::ClientConfig>>,
+    patience: Patience,
+) -> io::Result<Box<dyn Stream>> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match target.connect(tls, patience.silence).await {
+            Err(_) if attempts < ATTEMPTS => {
+                smol::Timer::after(Duration::from_millis(100)).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 impl Agent {
     /// Returns results in the order of the cases' numbers.
     pub fn new(name: &str, peer: Peer, mut entries: Vec<Entry>) -> Self {
@@ -331,6 +439,8 @@ impl Agent {
             name: name.into(),
             peer,
             entries,
+            notes: Vec::new(),
+            over: None,
         }
     }
 

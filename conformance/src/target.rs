@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_rustls::{TlsAcceptor, TlsConnector};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use smol::future::FutureExt;
 use smol::io::{AsyncRead, AsyncWrite};
 use smol::net::TcpStream;
+
+pub use crate::trust::client_tls;
 
 /// Any stream that a case can run over.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -86,23 +88,6 @@ impl std::str::FromStr for Target {
     }
 }
 
-/// Returns TLS settings of a client that trusts the system's roots, or those in a PEM file.
-pub fn client_tls(roots: Option<&Path>) -> io::Result<Arc<ClientConfig>> {
-    let mut store = RootCertStore::empty();
-    let found = match roots {
-        Some(path) => certificates(path)?,
-        None => rustls_native_certs::load_native_certs().certs,
-    };
-    store.add_parsable_certificates(found);
-    let config =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(store)
-            .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
 /// Returns TLS settings of a server, from PEM files.
 pub fn server_tls(chain: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
     let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
@@ -116,7 +101,7 @@ pub fn server_tls(chain: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
     Ok(Arc::new(config))
 }
 
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+pub(crate) fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(io::Error::other)

@@ -1,5 +1,6 @@
-//! The verdict on a case.
+//! The verdict on a case, and the word of the RFC that it stands on.
 //! The names are those of the classic suite, so that results can be compared.
+//! RFC 2119 for the words.
 
 use std::fmt;
 
@@ -10,17 +11,17 @@ pub enum Verdict {
     Ok,
     /// The RFC leaves it open: the behaviour is reported, not judged.
     Informational,
-    /// Not forbidden by the RFC, but later or laxer than possible.
+    /// Not forbidden by the RFC, but later or laxer than possible, or against a SHOULD.
     NonStrict,
+    /// Failed the connection with a code that means something else: RFC 6455 section 7.1.7 says SHOULD.
+    WrongCode,
     /// The peer declined the extension that the case is about.
     Unimplemented,
-    /// The closing handshake was not completed.
+    /// The closing handshake was not completed: RFC 6455 section 5.5.1 says MUST.
     Unclean,
-    /// Closed with a code other than the one the RFC requires.
-    WrongCode,
-    /// The server did not end TCP after the closing handshake: the client had to.
+    /// The server did not end TCP after the closing handshake, so that the client had to: RFC 6455 section 5.5.1 says MUST.
     FailedByClient,
-    /// Violates the RFC.
+    /// Violates a MUST of the RFC.
     Failed,
 }
 
@@ -30,9 +31,9 @@ impl Verdict {
         Self::Ok,
         Self::Informational,
         Self::NonStrict,
+        Self::WrongCode,
         Self::Unimplemented,
         Self::Unclean,
-        Self::WrongCode,
         Self::FailedByClient,
         Self::Failed,
     ];
@@ -61,6 +62,46 @@ impl Verdict {
     /// Returns whether a run with it can pass.
     pub const fn is_good(self) -> bool {
         matches!(self, Self::Ok | Self::Informational)
+    }
+}
+
+/// The word of the RFC that a verdict stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Word {
+    /// No word: the RFC leaves the behaviour open, or contradicts itself.
+    Unsaid,
+    /// MAY: both ways are right.
+    May,
+    /// SHOULD or SHOULD NOT.
+    Should,
+    /// MUST or MUST NOT.
+    Must,
+}
+
+impl Word {
+    /// Returns the word as the RFC writes it, or `none`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsaid => "none",
+            Self::May => "MAY",
+            Self::Should => "SHOULD",
+            Self::Must => "MUST",
+        }
+    }
+
+    /// Returns the worst verdict that can stand on it.
+    pub const fn worst(self) -> Verdict {
+        match self {
+            Self::Unsaid | Self::May => Verdict::Informational,
+            Self::Should => Verdict::NonStrict,
+            Self::Must => Verdict::Failed,
+        }
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

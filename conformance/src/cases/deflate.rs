@@ -2,12 +2,13 @@
 //! RFC 7692 section 7.
 
 use super::material::Material;
+use super::rules::window_kept;
 use crate::case::{Case, case};
 use crate::deflate::Params;
 use crate::script::{Script, Setting, Step, Trips};
 
-const WORK: &str = "RFC 7692 7.2: compression and decompression of messages.";
-const AGREE: &str = "RFC 7692 7.1: \"server_no_context_takeover\", \"client_no_context_takeover\", \"server_max_window_bits\" and \"client_max_window_bits\".";
+const WORK: &str = window_kept!();
+const AGREE: &str = "RFC 7692 7.2.1: with \"server_no_context_takeover\", \"the server MUST start compressing each new message with an empty LZ77 sliding window\"; 7.1.2.1: \"server_max_window_bits\" limits it.";
 
 const KI: usize = 1 << 10;
 

@@ -1,15 +1,21 @@
 //! Cases 5.*: messages in fragments.
 //! RFC 6455 section 5.4.
 
+use super::rules::validated;
 use crate::case::{Case, case};
 use crate::frame::{Frame, continuation, ping, pong, text};
-use crate::script::{Chop, PROTOCOL, Script, seconds};
+use crate::script::{Chop, PROTOCOL, Script, Step, echo, seconds};
 
-const CONTROL: &str = "RFC 6455 5.5: \"All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.\"";
-const FRAGMENTS: &str = "RFC 6455 5.4: \"A fragmented message consists of a single frame with the FIN bit clear and an opcode other than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0, and terminated by a single frame with the FIN bit set and an opcode of 0.\"";
-const INJECTED: &str =
-    "RFC 6455 5.4: \"Control frames MAY be injected in the middle of a fragmented message.\"";
-const NOTHING: &str = "RFC 6455 5.4: a continuation frame (opcode 0) continues a message that was begun; there was none.";
+const CONTROL: &str = concat!(
+    "RFC 6455 5.5: \"All control frames [...] MUST NOT be fragmented.\" ",
+    validated!()
+);
+const FRAGMENTS: &str = "RFC 6455 5.4: \"Clients and servers MUST support receiving both fragmented and unfragmented messages.\" \"A fragmented message consists of a single frame with the FIN bit clear and an opcode other than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0, and terminated by a single frame with the FIN bit set and an opcode of 0.\"";
+const INJECTED: &str = "RFC 6455 5.4: \"An endpoint MUST be capable of handling control frames in the middle of a fragmented message.\" 5.5.2: it \"SHOULD respond with Pong frame as soon as is practical\".";
+const NOTHING: &str = concat!(
+    validated!(),
+    " 5.4: a continuation frame (opcode 0) continues a message that was begun; there was none."
+);
 const INTERLEAVED: &str = "RFC 6455 5.4: \"The fragments of one message MUST NOT be interleaved between the fragments of another message unless an extension has been negotiated that can interpret the interleaving.\"";
 
 const FAILS: &str = "The connection fails with 1002.";
@@ -66,14 +72,13 @@ pub fn cases() -> Vec<Case> {
         all.push(case(
             format!("5.{}", 6 + at),
             format!("Send text in two fragments with a ping between them, {how}."),
-            "A pong, then the text.",
+            "A pong, then the text; the other order is non-strict.",
             INJECTED,
             move |_| {
                 let [first, second] = two();
                 Script::new()
                     .send_chopped([first, ping("ping"), second], chop)
-                    .pong("ping")
-                    .echo_text("fragment1fragment2")
+                    .pongs_then(["ping"], Some(echo(&text("fragment1fragment2"))))
                     .close()
             },
         ));
@@ -147,13 +152,14 @@ pub fn cases() -> Vec<Case> {
             case(
                 id,
                 does,
-                "Each pong at once, the text at the end.",
+                "Each pong at once, the text at the end; a late pong is non-strict.",
                 INJECTED,
                 move |_| {
                     let part = |n: u32| continuation(format!("fragment{n}")).more();
+                    let whole = text("fragment1fragment2fragment3fragment4fragment5");
                     Script::new()
                         .send_chopped([text("fragment1").more(), part(2), ping("pongme 1!")], chop)
-                        .pong("pongme 1!")
+                        .step(Step::PongWithin(seconds(1), b"pongme 1!".to_vec()))
                         .quiet(seconds(1))
                         .send_chopped(
                             [
@@ -164,8 +170,7 @@ pub fn cases() -> Vec<Case> {
                             ],
                             chop,
                         )
-                        .pong("pongme 2!")
-                        .echo_text("fragment1fragment2fragment3fragment4fragment5")
+                        .pongs_then(["pongme 2!"], Some(echo(&whole)))
                         .close()
                 },
             )

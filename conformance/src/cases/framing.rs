@@ -1,16 +1,28 @@
 //! Cases 1.* and 2.*: whole messages of many lengths, pings and pongs.
 //! RFC 6455 sections 5.2, 5.5.2 and 5.5.3.
 
+use super::rules::{parsed, validated};
 use crate::case::{Case, case};
-use crate::frame::{binary, ping, pong, text};
-use crate::script::{Chop, PROTOCOL, Script};
+use crate::frame::{binary, close, ping, pong, text};
+use crate::script::{Chop, NORMAL, PROTOCOL, Script, Step};
 
 const LENGTHS: [usize; 7] = [0, 125, 126, 127, 128, 65535, 65536];
 
-const ECHO: &str = "RFC 6455 5.2: \"The length of the 'Payload data', in bytes: if 0-125, that is the payload length.\"";
-const PONG: &str = "RFC 6455 5.5.3: \"A Pong frame sent in response to a Ping frame must have identical 'Application data' as found in the message body of the Ping frame being replied to.\"";
-const UNASKED: &str = "RFC 6455 5.5.3: \"A Pong frame MAY be sent unsolicited. [...] A response to an unsolicited Pong frame is not expected.\"";
-const LONG: &str = "RFC 6455 5.5: \"All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.\"";
+const ECHO: &str = concat!(
+    parsed!(),
+    " 5.2: \"The length of the 'Payload data', in bytes: if 0-125, that is the payload length.\""
+);
+const PONG: &str = "RFC 6455 5.5.2: \"Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in response\"; 5.5.3: it \"must have identical 'Application data' as found in the message body of the Ping frame being replied to.\"";
+const UNASKED: &str = concat!(
+    parsed!(),
+    " 5.5.3: \"A Pong frame MAY be sent unsolicited. [...] A response to an unsolicited Pong frame is not expected.\""
+);
+const NO_ANSWER: &str = "RFC 6455 5.5.3 does not forbid an unsolicited pong as the answer to one";
+const NEWEST: &str = "RFC 6455 5.5.3 allows to answer only the newest of several pings";
+const LONG: &str = concat!(
+    "RFC 6455 5.5: \"All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.\" ",
+    validated!()
+);
 
 /// The cases.
 pub fn cases() -> Vec<Case> {
@@ -87,20 +99,26 @@ pub fn cases() -> Vec<Case> {
                 .close()
         },
     ));
-    all.push(case(
-        "2.7",
-        "Send a pong without payload, unasked.",
-        "Nothing comes back.",
-        UNASKED,
-        |_| Script::new().send([pong("")]).close(),
-    ));
-    all.push(case(
-        "2.8",
-        "Send a pong with payload, unasked.",
-        "Nothing comes back.",
-        UNASKED,
-        |_| Script::new().send([pong("unasked")]).close(),
-    ));
+    all.push(
+        case(
+            "2.7",
+            "Send a pong without payload, unasked.",
+            "Nothing comes back; a pong is told of.",
+            UNASKED,
+            |_| unasked("").close_with(close(1000, ""), NORMAL),
+        )
+        .free(NO_ANSWER),
+    );
+    all.push(
+        case(
+            "2.8",
+            "Send a pong with payload, unasked.",
+            "Nothing comes back; a pong is told of.",
+            UNASKED,
+            |_| unasked("unasked").close_with(close(1000, ""), NORMAL),
+        )
+        .free(NO_ANSWER),
+    );
     all.push(case(
         "2.9",
         "Send a pong, unasked, then a ping with another payload.",
@@ -117,20 +135,28 @@ pub fn cases() -> Vec<Case> {
         ("2.10", Chop::Whole, "at once"),
         ("2.11", Chop::Bytes(1), "octet by octet"),
     ] {
-        all.push(case(
-            id,
-            format!("Send 10 pings, {how}."),
-            "Pongs in the same order.",
-            PONG,
-            move |_| {
-                let payload = |n: u32| format!("payload-{n}");
-                let pings: Vec<_> = (0..10).map(|n| ping(payload(n))).collect();
-                let script = Script::new().send_chopped(pings, chop);
-                (0..10)
-                    .fold(script, |script, n| script.pong(payload(n)))
-                    .close()
-            },
-        ));
+        all.push(
+            case(
+                id,
+                format!("Send 10 pings, {how}."),
+                "Pongs in the same order; one for only the newest is told of.",
+                PONG,
+                move |_| {
+                    let payload = |n: u32| format!("payload-{n}");
+                    let pings: Vec<_> = (0..10).map(|n| ping(payload(n))).collect();
+                    Script::new()
+                        .send_chopped(pings, chop)
+                        .pongs_then((0..10).map(payload), None)
+                        .close()
+                },
+            )
+            .free(NEWEST),
+        );
     }
     all
+}
+
+/// Sends a pong that answers nothing.
+fn unasked(payload: &str) -> Script {
+    Script::new().step(Step::TellPongs).send([pong(payload)])
 }

@@ -1,11 +1,17 @@
 //! Cases 9.* and 10.*: large messages, small fragments, many messages.
 //! RFC 6455 sections 5.2, 5.4 and 10.4.
 
+use super::rules::parsed;
 use crate::case::{Case, case};
 use crate::frame::{Frame, binary, continuation, text};
-use crate::script::{Chop, Script, Step, Trips};
+use crate::script::{Chop, Script, Step, Trips, Want, echo};
+use crate::verdict::Verdict;
 
-const RULE: &str = "RFC 6455 5.2: a payload may be as long as its length can say; 10.4 leaves limits to implementations: those of this case are far below what is usual.";
+const RULE: &str = concat!(
+    parsed!(),
+    " 5.2: a payload may be as long as its length can say. 10.4 leaves limits to implementations."
+);
+const LIMIT: &str = "RFC 6455 7.4.1 has 1009 for \"a message that is too big for it to process\", and sets no size that an endpoint must take";
 const KI: usize = 1 << 10;
 const MI: usize = 1 << 20;
 
@@ -46,6 +52,19 @@ fn fragments(is_text: bool, payload: &[u8], size: usize) -> Vec<Frame> {
     payload.chunks(size).enumerate().map(part).collect()
 }
 
+/// The message comes back, or it is too big for the peer.
+fn or_too_big(script: Script, message: &Frame) -> Script {
+    script
+        .either([
+            (echo(message), Verdict::Ok, false),
+            (Want::Refusal(TOO_BIG), Verdict::Informational, true),
+        ])
+        .close()
+}
+
+/// The codes of a peer with limits.
+const TOO_BIG: &[u16] = &[1009, 1008];
+
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let mut all = Vec::new();
@@ -53,49 +72,58 @@ pub fn cases() -> Vec<Case> {
         let kind = if is_text { "text" } else { "binary" };
         for (at, length) in LENGTHS.into_iter().enumerate() {
             let does = format!("Send a {kind} message of {length} octets.");
-            all.push(case(
-                format!("9.{offset}.{}", at + 1),
-                does,
-                "The same comes back.",
-                RULE,
-                move |_| {
-                    let payload = payload(is_text, length);
-                    let sent = message(is_text, payload);
-                    Script::new().send([sent.clone()]).echo(&sent).close()
-                },
-            ));
+            all.push(
+                case(
+                    format!("9.{offset}.{}", at + 1),
+                    does,
+                    "The same comes back; Close 1009 or 1008 is told of.",
+                    RULE,
+                    move |_| {
+                        let payload = payload(is_text, length);
+                        let sent = message(is_text, payload);
+                        or_too_big(Script::new().send([sent.clone()]), &sent)
+                    },
+                )
+                .free(LIMIT),
+            );
         }
         for (at, size) in FRAGMENTS.into_iter().enumerate() {
             let does = format!("Send a {kind} message of 4 MiB in fragments of {size} octets.");
-            all.push(case(
-                format!("9.{}.{}", offset + 2, at + 1),
-                does,
-                "The same comes back.",
-                RULE,
-                move |_| {
-                    let payload = payload(is_text, 4 * MI);
-                    Script::new()
-                        .send(fragments(is_text, &payload, size))
-                        .echo(&message(is_text, payload))
-                        .close()
-                },
-            ));
+            all.push(
+                case(
+                    format!("9.{}.{}", offset + 2, at + 1),
+                    does,
+                    "The same comes back; Close 1009 or 1008 is told of.",
+                    RULE,
+                    move |_| {
+                        let payload = payload(is_text, 4 * MI);
+                        or_too_big(
+                            Script::new().send(fragments(is_text, &payload, size)),
+                            &message(is_text, payload),
+                        )
+                    },
+                )
+                .free(LIMIT),
+            );
         }
         for (at, size) in CHOPS.into_iter().enumerate() {
             let does = format!("Send a {kind} message of 1 MiB, in pieces of {size} octets.");
-            all.push(case(
-                format!("9.{}.{}", offset + 4, at + 1),
-                does,
-                "The same comes back.",
-                RULE,
-                move |_| {
-                    let sent = message(is_text, payload(is_text, MI));
-                    Script::new()
-                        .send_chopped([sent.clone()], Chop::Bytes(size))
-                        .echo(&sent)
-                        .close()
-                },
-            ));
+            all.push(
+                case(
+                    format!("9.{}.{}", offset + 4, at + 1),
+                    does,
+                    "The same comes back; Close 1009 or 1008 is told of.",
+                    RULE,
+                    move |_| {
+                        let sent = message(is_text, payload(is_text, MI));
+                        or_too_big(
+                            Script::new().send_chopped([sent.clone()], Chop::Bytes(size)),
+                            &sent,
+                        )
+                    },
+                )
+                .free(LIMIT),
+            );
         }
         for (at, length) in SMALL.into_iter().enumerate() {
             let does = format!("Send 1000 {kind} messages of {length} octets, one at a time.");

@@ -3,13 +3,15 @@
 
 use crate::case::{Case, case};
 use crate::frame::{Frame, Masking, binary, close, continuation, ping, text};
+use crate::keys::Pattern;
 use crate::script::{PROTOCOL, Peer, Script, Step, Trips};
 
 const CLIENT: &str = "RFC 6455 5.1: \"The server MUST close the connection upon receiving a frame that is not masked.\"";
 const SERVER: &str =
     "RFC 6455 5.1: \"A client MUST close a connection if it detects a masked frame.\"";
-const KEY: &str = "RFC 6455 5.3: \"Octet i of the transformed data (\\\"transformed-octet-i\\\") is the XOR of octet i of the original data with octet at index i modulo 4 of the masking key.\"";
-const FRESH: &str = "RFC 6455 5.3: \"The masking key is a 32-bit value chosen at random by the client. When preparing a masked frame, the client MUST pick a fresh masking key from the set of allowed 32-bit values. The masking key needs to be unpredictable.\"";
+const KEY: &str = "RFC 6455 6.2: \"A server MUST remove masking for data frames received from a client as described in Section 5.3.\" 5.3: \"Octet i of the transformed data (\\\"transformed-octet-i\\\") is the XOR of octet i of the original data with octet at index i modulo 4 of the masking key.\"";
+const FRESH: &str = "RFC 6455 5.3: \"The masking key is a 32-bit value chosen at random by the client. When preparing a masked frame, the client MUST pick a fresh masking key from the set of allowed 32-bit values. The masking key needs to be unpredictable; thus, the masking key MUST be derived from a strong source of entropy.\"";
+const UNPREDICTABLE: &str = "RFC 6455 5.3: \"the masking key for a given frame MUST NOT make it simple for a server/proxy to predict the masking key for a subsequent frame\"; 10.3: clients \"MUST choose a new masking key for each frame, using an algorithm that cannot be predicted by end applications that provide data\".";
 
 /// Makes a frame.
 type Make = fn() -> Frame;
@@ -136,26 +138,70 @@ pub fn cases() -> Vec<Case> {
         )
         .for_servers(),
     );
+    let patterns = [
+        (
+            "23.4.1",
+            "Each frame has another masking key.",
+            FRESH,
+            Pattern::Repeats,
+        ),
+        (
+            "23.4.2",
+            "The masking keys do not count.",
+            UNPREDICTABLE,
+            Pattern::Counts,
+        ),
+        (
+            "23.4.3",
+            "The masking keys do not repeat one octet or two.",
+            UNPREDICTABLE,
+            Pattern::RepeatsOctets,
+        ),
+        (
+            "23.4.4",
+            "Each octet of the masking keys varies.",
+            UNPREDICTABLE,
+            Pattern::Fixed,
+        ),
+    ];
+    for (id, expects, rule, pattern) in patterns {
+        all.push(
+            case(
+                id,
+                "Read 100 messages of a client.",
+                expects,
+                rule,
+                move |_| hundred().step(Step::Keys(pattern)).close(),
+            )
+            .for_clients(),
+        );
+    }
     all.push(
         case(
-            "23.4.1",
-            "Read 100 messages of a client.",
-            "Each frame has another masking key than the one before.",
-            FRESH,
+            "23.4.5",
+            "Read a message of a client, as on each of its earlier connections.",
+            "Its masking key is not the first one of an earlier connection.",
+            UNPREDICTABLE,
             |_| {
                 Script::new()
-                    .step(Step::Trips(Trips {
-                        count: 100,
-                        message: Box::new(|turn| format!("message {turn}").into_bytes()),
-                        text: true,
-                        fragment: None,
-                        repeats: 0,
-                    }))
-                    .step(Step::KeysDiffer)
+                    .send([text("Hello")])
+                    .echo_text("Hello")
+                    .step(Step::KeysStartAnew)
                     .close()
             },
         )
         .for_clients(),
     );
     all
+}
+
+/// A hundred messages, one at a time.
+fn hundred() -> Script {
+    Script::new().step(Step::Trips(Trips {
+        count: 100,
+        message: Box::new(|turn| format!("message {turn}").into_bytes()),
+        text: true,
+        fragment: None,
+        repeats: 0,
+    }))
 }

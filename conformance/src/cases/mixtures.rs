@@ -1,17 +1,21 @@
 //! Cases 29.*: fragments and control frames in orders that the classic suite does not try.
 //! RFC 6455 sections 5.4 and 5.5.
 
+use super::rules::validated;
 use super::utf8::fragments;
 use crate::case::{Case, case};
 use crate::frame::{Frame, binary, close, continuation, frame, opcode, ping, pong, text};
-use crate::script::{NORMAL, PROTOCOL, Script, Seen, Want};
+use crate::script::{All, NORMAL, PROTOCOL, Script, Step, Want, echo};
+use crate::verdict::Verdict;
 
 const INTERLEAVED: &str = "RFC 6455 5.4: \"The fragments of one message MUST NOT be interleaved between the fragments of another message unless an extension has been negotiated that can interpret the interleaving.\"";
-const FRAGMENTS: &str = "RFC 6455 5.4: \"A fragmented message consists of a single frame with the FIN bit clear and an opcode other than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0, and terminated by a single frame with the FIN bit set and an opcode of 0.\"";
-const CONTROL: &str = "RFC 6455 5.5: \"All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.\"";
-const INJECTED: &str = "RFC 6455 5.4: \"Control frames MAY be injected in the middle of a fragmented message. [...] An endpoint MUST be capable of handling control frames in the middle of a fragmented message.\"";
-const RESERVED: &str =
-    "RFC 6455 5.2: reserved bits and opcodes fail the connection, wherever they stand.";
+const FRAGMENTS: &str = "RFC 6455 5.4: \"Clients and servers MUST support receiving both fragmented and unfragmented messages.\" \"A fragmented message consists of a single frame with the FIN bit clear and an opcode other than 0, followed by zero or more frames with the FIN bit clear and the opcode set to 0, and terminated by a single frame with the FIN bit set and an opcode of 0.\"";
+const CONTROL: &str = concat!(
+    "RFC 6455 5.5: \"All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.\" ",
+    validated!()
+);
+const INJECTED: &str = "RFC 6455 5.4: \"Control frames MAY be injected in the middle of a fragmented message. [...] An endpoint MUST be capable of handling control frames in the middle of a fragmented message.\" 5.5.2: it \"SHOULD respond with Pong frame as soon as is practical\".";
+const RESERVED: &str = "RFC 6455 5.2: at a reserved bit or an unknown opcode, \"the receiving endpoint MUST _Fail the WebSocket Connection_\", wherever it stands.";
 
 const FAILS: &str = "The connection fails with 1002.";
 const ECHOES: &str = "The same comes back.";
@@ -19,7 +23,7 @@ const ECHOES: &str = "The same comes back.";
 /// Frames after which the connection must fail.
 type Frames = fn() -> Vec<Frame>;
 
-const BAD: [(&str, &str, &str, Frames); 18] = [
+const BAD: [(&str, &str, &str, Frames); 19] = [
     (
         "29.1.1",
         "Send two first fragments of text, then a continuation.",
@@ -98,6 +102,9 @@ const BAD: [(&str, &str, &str, Frames); 18] = [
         CONTROL,
         || vec![text("one").more(), ping("ping").more(), continuation("two")],
     ),
+    ("29.2.7", "Send a pong with FIN 0.", CONTROL, || {
+        vec![pong("pong").more()]
+    }),
     (
         "29.3.1",
         "Send a continuation with RSV 4.",
@@ -207,7 +214,7 @@ pub fn cases() -> Vec<Case> {
         case(
             "29.5.1",
             "Send 100 fragments with a ping of 125 octets behind each.",
-            "All pongs, then the message.",
+            "All pongs, then the message; one pong for several pings, and the end of the connection, are told of.",
             INJECTED,
             |_| {
                 let payload = |n: u8| [n; 125];
@@ -217,12 +224,19 @@ pub fn cases() -> Vec<Case> {
                 }
                 frames.push(continuation(""));
                 let whole = [vec![0; 10], (0..100).flat_map(|n| [n; 10]).collect()].concat();
-                pongs(Script::new().send(frames), 100, payload)
-                    .echo_binary(whole)
+                let pongs = (0..100).map(|n| Want::Pong(payload(n).to_vec()));
+                let wants = pongs.chain([echo(&binary(whole))]).collect();
+                Script::new()
+                    .send(frames)
+                    .step(Step::All(All {
+                        wants,
+                        late: Verdict::NonStrict,
+                        limited: true,
+                    }))
                     .close()
             },
         )
-        .free("RFC 6455 10.4 allows a limit on what a peer may ask for at once"),
+        .free("RFC 6455 5.5.3 allows to answer only the newest of several pings, and 10.4 to limit what a peer may ask for at once"),
         case(
             "29.5.2",
             "Send pongs between fragments.",
@@ -251,11 +265,14 @@ pub fn cases() -> Vec<Case> {
                     .send([text("one").more(), close(1000, "")])
                     .expect(Want::Close(NORMAL))
             },
+        )
+        .free(
+            "RFC 6455 5.5.1 says only that the answer \"typically echos the status code it received\"",
         ),
         case(
             "29.5.4",
-            "Send a ping inside a frame's fragments, octet by octet.",
-            "A pong, then the message.",
+            "Send a ping between two fragments, octet by octet.",
+            "A pong, then the message; the other order is non-strict.",
             INJECTED,
             |_| {
                 Script::new()
@@ -263,8 +280,7 @@ pub fn cases() -> Vec<Case> {
                         [text("one").more(), ping("ping"), continuation("two")],
                         crate::script::Chop::Bytes(1),
                     )
-                    .pong("ping")
-                    .echo_text("onetwo")
+                    .pongs_then(["ping"], Some(echo(&text("onetwo"))))
                     .close()
             },
         ),
@@ -309,27 +325,4 @@ pub fn cases() -> Vec<Case> {
         ));
     }
     all
-}
-
-/// Pongs in order; while they are owed, the newest may stand for all (5.5.3).
-fn pongs(script: Script, count: u8, payload: fn(u8) -> [u8; 125]) -> Script {
-    let mut next = 0;
-    script.step(crate::script::Step::Until(
-        format!("the pong of ping {count}"),
-        Box::new(move |event| match event {
-            crate::inbox::Event::Pong(got) => match (next..count).find(|n| *got == payload(*n)) {
-                Some(n) => {
-                    next = n + 1;
-                    Ok(if next == count {
-                        Seen::Last
-                    } else {
-                        Seen::More
-                    })
-                }
-                None => Err("a pong answers no ping that is open".into()),
-            },
-            crate::inbox::Event::Close(..) | crate::inbox::Event::End(_) => Ok(Seen::Allowed),
-            _ => Err("something else came before the pongs".into()),
-        }),
-    ))
 }

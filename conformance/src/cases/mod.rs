@@ -2,6 +2,7 @@
 //! Families 1 to 13 are the classic ones, with their numbers; from 20 on they are new.
 
 mod material;
+mod rules;
 
 mod closing;
 mod deflate;
@@ -18,17 +19,20 @@ mod lengths;
 mod masks;
 mod mixtures;
 mod offers;
+mod opening_chosen;
 mod opening_client;
 mod opening_odd;
 mod opening_server;
+mod opening_taken;
 mod streams;
+mod takeover;
 mod text;
 
 use crate::case::{Case, compare};
 
 /// All of them, in order.
 pub fn all() -> Vec<Case> {
-    let families: [fn() -> Vec<Case>; 19] = [
+    let families: [fn() -> Vec<Case>; 22] = [
         framing::cases,
         reserved::cases,
         fragments::cases,
@@ -37,13 +41,16 @@ pub fn all() -> Vec<Case> {
         load::cases,
         deflate::cases,
         opening_server::cases,
+        opening_taken::cases,
         opening_odd::cases,
         opening_client::cases,
+        opening_chosen::cases,
         lengths::cases,
         masks::cases,
         offers::cases,
         inflating::cases,
         streams::cases,
+        takeover::cases,
         endings::cases,
         floods::cases,
         text::cases,
@@ -84,8 +91,9 @@ pub const fn family_title(family: u32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::{Peer, Setting, Step};
-    use crate::verdict::Verdict;
+    use crate::frame::opcode;
+    use crate::script::{Branch, Peer, Setting, Step, Want};
+    use crate::verdict::{Verdict, Word};
 
     #[test]
     fn there_are_517_classic_cases_and_more_than_150_others() {
@@ -111,24 +119,85 @@ mod tests {
     #[test]
     fn a_case_that_may_be_informational_says_why() {
         for case in all() {
-            let setting = Setting {
-                peer: case.peer.unwrap_or(Peer::Server),
-                target: "/".into(),
-                host: "h".into(),
-                quick: true,
-            };
+            let mut closed = false;
             let free = |step: &Step| match step {
-                Step::Anything(_) => true,
-                Step::Expect(branches) => branches
-                    .iter()
-                    .any(|branch| branch.verdict == Verdict::Informational),
+                Step::Anything(_) | Step::TellPongs => true,
+                // 5.5.3: one pong may stand for several.
+                Step::All(all) => {
+                    let pongs = all
+                        .wants
+                        .iter()
+                        .filter(|want| matches!(want, Want::Pong(_)));
+                    all.limited || pongs.count() > 1
+                }
+                Step::Frames(frames, _) => {
+                    closed |= frames.iter().any(|frame| frame.opcode == opcode::CLOSE);
+                    false
+                }
+                // 5.5.1: the code of an answer is free.
+                Step::Close(_, codes) => !codes.is_empty(),
+                Step::Expect(branches) => branches.iter().any(|branch| {
+                    let coded = closed && matches!(branch.want, Want::Close([_, ..]));
+                    coded || branch.verdict == Verdict::Informational
+                }),
                 _ => false,
             };
+            let setting = setting(&case);
             let steps = case.script(&setting).steps;
             // The effect of a check is not visible from outside.
             let checks = steps.iter().any(|step| matches!(step, Step::Until(..)));
             let may = steps.iter().any(free);
-            assert!(checks || may == case.freedom.is_some(), "{}", case.id);
+            let open = case.word(setting.peer) < Word::Should;
+            assert!(
+                checks || (may || open) == case.freedom.is_some(),
+                "{}",
+                case.id
+            );
+        }
+    }
+
+    fn setting(case: &Case) -> Setting {
+        Setting {
+            quick: true,
+            ..Setting::new(case.peer.unwrap_or(Peer::Server))
+        }
+    }
+
+    /// The rule of a case quotes the word that its verdict stands on.
+    #[test]
+    fn each_rule_has_its_word() {
+        for case in all() {
+            for peer in [Peer::Server, Peer::Client] {
+                let word = case.word(peer);
+                let says = |word: Word| case.rule.contains(word.as_str());
+                let good = match word {
+                    Word::Must | Word::Should => says(word),
+                    Word::May => says(word) && case.freedom.is_some(),
+                    Word::Unsaid => case.freedom.is_some(),
+                };
+                let tests = case.is_for(peer);
+                assert!(
+                    good || !tests,
+                    "{} stands on {word}: {}",
+                    case.id,
+                    case.rule
+                );
+            }
+        }
+    }
+
+    /// No outcome that a script names gets a worse verdict than its word allows.
+    #[test]
+    fn no_branch_is_worse_than_its_word() {
+        for case in all() {
+            let setting = setting(&case);
+            let worst = case.word(setting.peer).worst();
+            let bad = |branch: &Branch| branch.verdict > worst;
+            for step in case.script(&setting).steps {
+                if let Step::Expect(branches) = step {
+                    assert!(!branches.iter().any(bad), "{}: {branches:?}", case.id);
+                }
+            }
         }
     }
 

@@ -1,23 +1,27 @@
 //! Cases 25.1, 25.2, 25.6 and 25.7: offers and answers of permessage-deflate, and keeping to windows.
 //! RFC 7692 sections 5.1 and 7.1.
 
+use super::rules::agreed;
 use crate::case::{Case, case};
 use crate::deflate::{Deflater, Params};
 use crate::frame::{binary, text};
 use crate::http::Head;
 use crate::opening;
-use crate::script::{KEY, Script, Setting, Step, Trips, Want};
-use crate::verdict::Verdict;
+use crate::script::{Script, Setting, Step, Trips, Want};
+use crate::verdict::{Verdict, Word};
 
 const DECLINE: &str = "RFC 7692 5.1 and 7.1: \"A server MUST decline an extension negotiation offer for this extension if any of the following conditions are met: the negotiation offer contains an extension parameter not defined for use in an offer; [...] with an invalid value; [...] multiple extension parameters with the same name.\"";
-const WINDOW: &str = "RFC 7692 7.1.2.1: \"By including this extension parameter in a negotiation response, a server limits the LZ77 sliding window size\"; the answer is \"the same or smaller value as the offer\".";
+const WINDOW: &str = concat!(
+    agreed!(),
+    " RFC 7692 7.1.2.1: \"By including this extension parameter in a negotiation response, a server limits the LZ77 sliding window size\"; the answer is \"the same or smaller value as the offer\"."
+);
 const CLIENT_WINDOW: &str = "RFC 7692 7.1.2.2: \"If a received extension negotiation offer doesn't have the \\\"client_max_window_bits\\\" extension parameter, the corresponding extension negotiation response to the offer MUST NOT include\" it.";
 
 /// The cases.
 pub fn cases() -> Vec<Case> {
     let mut all = offers();
     all.extend(windows());
-    all.push(beyond());
+    all.extend([smallest(), beyond()]);
     all
 }
 
@@ -158,7 +162,10 @@ fn offers() -> Vec<Case> {
 /// An offer as written, and the answers that fit.
 fn offered(setting: &Setting, offer: &str, params: Vec<Params>) -> Script {
     let head = setting.request().with("Sec-WebSocket-Extensions", offer);
-    let fits = move |head: &Head| opening::check_response(head, KEY, &params).map(drop);
+    let key = setting.key();
+    let protocols = setting.protocols.clone();
+    let fits =
+        move |head: &Head| opening::check_response(head, &key, &params, &protocols).map(drop);
     let refused = |head: &Head| match head.status() {
         Some(400..=599) => Ok(()),
         _ => Err(format!(
@@ -226,6 +233,26 @@ fn windows() -> Vec<Case> {
     all
 }
 
+/// The smallest window, which zlib's compressor does not keep to.
+fn smallest() -> Case {
+    let does = "Offer a window of 8 bits for the peer, or any; 20 messages whose parts repeat at all distances.";
+    let expects = "Each comes back, without references beyond the window that was agreed on.";
+    case("25.6.8", does, expects, WINDOW, |setting| {
+        let any = Params {
+            client_max_window_bits: Some(None),
+            ..Params::default()
+        };
+        let eight = Params {
+            server_max_window_bits: Some(8),
+            ..any
+        };
+        Script::deflate([eight, any])
+            .step(distances(setting))
+            .close()
+    })
+    .for_servers()
+}
+
 /// A reference beyond the window that the server asked the suite to keep to.
 fn beyond() -> Case {
     let expects = "The message comes back, or the connection fails.";
@@ -257,6 +284,7 @@ fn beyond() -> Case {
             .close()
     })
     .for_servers()
+    .stands_on(Word::Unsaid)
     .free("RFC 7692 binds the sender to its window, and lets the receiver have a larger one")
 }
 

@@ -1,19 +1,25 @@
 //! Cases 25.3, 25.4 and 25.8: compressed streams of all shapes.
 //! RFC 7692.
 
+use super::rules::{parsed, validated, window_kept};
 use crate::case::{Case, case};
 use crate::deflate::Params;
 use crate::frame::{Frame, close, continuation, ping, pong, text};
-use crate::script::{Chop, PROTOCOL, Peer, Script, Step, Want, echo, seconds};
+use crate::script::{All, Chop, PROTOCOL, Peer, Script, Step, Want, echo, seconds};
 use crate::verdict::Verdict;
 
 const RSV1: &str = "RFC 7692 6: \"An endpoint MUST NOT set the \\\"Per-Message Compressed\\\" bit of control frames and non-first fragments of a data message. An endpoint receiving such a frame MUST _Fail the WebSocket Connection_.\"";
-const RSV: &str = "RFC 6455 5.2: permessage-deflate gives a meaning to RSV1 alone (RFC 7692 6).";
-const EXAMPLES: &str = "RFC 7692 7.2.3: examples.";
-pub(super) const INFLATE: &str = "RFC 7692 7.2.2: \"Decompress the resulting data using DEFLATE.\" What cannot be is a failure (RFC 6455 7.4.1: 1007 for data that is not consistent with its type).";
-const FRAGMENTS: &str =
-    "RFC 7692 7.2.1: a compressed message may be split into fragments anywhere; RFC 6455 5.4.";
-const KEPT: &str = "RFC 7692 7.1.1: a window that is kept goes from one compressed message to the next; 6: a message may also be sent without compression.";
+const RSV: &str = "RFC 6455 5.2: where nothing gives a reserved bit a meaning, \"the receiving endpoint MUST _Fail the WebSocket Connection_\"; permessage-deflate gives one to RSV1 alone (RFC 7692 6).";
+const EXAMPLES: &str = concat!(parsed!(), " RFC 7692 7.2.3: examples.");
+pub(super) const INFLATE: &str = concat!(
+    validated!(),
+    " RFC 7692 7.2.2: \"Decompress the resulting data using DEFLATE.\" What cannot be is a failure (RFC 6455 7.4.1: 1007 for data that is not consistent with its type)."
+);
+const FRAGMENTS: &str = "RFC 6455 5.4: \"Clients and servers MUST support receiving both fragmented and unfragmented messages.\" RFC 7692 6.1: a compressed message may be split anywhere.";
+const KEPT: &str = window_kept!();
+const EMPTY: &str = concat!(parsed!(), " RFC 7692 7.2.3.6: an empty message.");
+
+const NO_TAKEOVER: &str = "RFC 7692 7.2.1: with \"server_no_context_takeover\", \"the server MUST start compressing each new message with an empty LZ77 sliding window\"; so must the client with \"client_no_context_takeover\".";
 
 const FAILS: &str = "The connection fails with 1002.";
 pub(super) const WRONG: &[u16] = &[1007, 1002];
@@ -156,7 +162,7 @@ fn shapes() -> Vec<Case> {
         (
             "25.4.6",
             "Send an empty compressed message: a single zero octet.",
-            "RFC 7692 7.2.3.6: an empty message.",
+            EMPTY,
             || vec![packed([0])],
             "",
         ),
@@ -235,7 +241,7 @@ fn shapes() -> Vec<Case> {
         case(
             "25.4.13",
             "Send \"Hello\" compressed with pings between its fragments.",
-            "Pongs, then the text.",
+            "Pongs, then the text; one for only the newest is told of.",
             FRAGMENTS,
             |_| {
                 open()
@@ -246,12 +252,11 @@ fn shapes() -> Vec<Case> {
                         ping("2"),
                         continuation(&HELLO[5..]),
                     ])
-                    .pong("1")
-                    .pong("2")
-                    .echo_text("Hello")
+                    .pongs_then(["1", "2"], Some(echo(&text("Hello"))))
                     .close()
             },
-        ),
+        )
+        .free("RFC 6455 5.5.3 allows to answer only the newest of several pings"),
         case(
             "25.4.14",
             "Send compressed text octet by octet.",
@@ -363,23 +368,20 @@ fn long() -> Vec<Case> {
         ),
         case(
             "25.8.3",
-            "Send 20 messages in fragments of 7 octets with pings between them, with windows kept.",
-            "A pong and the message each time, in either order.",
+            "Send 20 messages in fragments of 7 octets, compressed, with a ping behind each, with windows kept.",
+            "The message and a pong each time, in either order.",
             KEPT,
             move |_| {
                 (0..20)
                     .fold(open(), |script, _| {
                         script
                             .step(Step::Message(true, long.into(), Some(7)))
-                            .send([ping("between")])
-                            .either([
-                                (echo(&text(long)), Verdict::Ok, false),
-                                (Want::Pong(b"between".to_vec()), Verdict::Ok, false),
-                            ])
-                            .either([
-                                (Want::Pong(b"between".to_vec()), Verdict::Ok, false),
-                                (echo(&text(long)), Verdict::Ok, false),
-                            ])
+                            .send([ping("behind")])
+                            .step(Step::All(All {
+                                wants: vec![echo(&text(long)), Want::Pong(b"behind".to_vec())],
+                                late: Verdict::Ok,
+                                limited: false,
+                            }))
                     })
                     .close()
             },
@@ -388,7 +390,7 @@ fn long() -> Vec<Case> {
             "25.8.4",
             "Send the same text 50 times, without windows kept on either side.",
             "Each comes back.",
-            "RFC 7692 7.1.1.1 and 7.1.1.2: without context takeover, each message is compressed with an empty window.",
+            NO_TAKEOVER,
             move |_| {
                 (0..50)
                     .fold(Script::deflate([both]), |script, _| {
@@ -422,7 +424,7 @@ fn long() -> Vec<Case> {
             "25.8.6",
             "Send empty messages, compressed, 20 times.",
             "Each comes back.",
-            "RFC 7692 7.2.3.6: an empty message.",
+            EMPTY,
             |_| {
                 (0..20)
                     .fold(open(), |script, _| script.message(true, "").echo_text(""))
@@ -431,7 +433,7 @@ fn long() -> Vec<Case> {
         ),
         case(
             "25.8.7",
-            "Send 1000 compressed messages in one write.",
+            "Send 1000 compressed messages, without waiting for any to come back.",
             "All come back, in order.",
             KEPT,
             |_| {
@@ -462,14 +464,24 @@ fn long() -> Vec<Case> {
         )
         .waits(),
     ];
-    all.push(case("25.8.9", "Read what a peer compresses without context takeover: the same text twice.", "The second refers to nothing in the first.", "RFC 7692 7.1.1.1: \"server_no_context_takeover\" \"prevents the peer server from using context takeover\".", move |setting| {
-        let params = Params {
-            server_no_context_takeover: true,
-            client_no_context_takeover: setting.peer == Peer::Client,
-            client_max_window_bits: Some(None),
-            ..Params::default()
-        };
-        (0..5).fold(Script::deflate([params]), |script, _| script.message(true, long).echo_text(long)).close()
-    }));
+    all.push(case(
+        "25.8.9",
+        "Read what a peer compresses without context takeover: the same text twice.",
+        "The second refers to nothing in the first.",
+        NO_TAKEOVER,
+        move |setting| {
+            let params = Params {
+                server_no_context_takeover: true,
+                client_no_context_takeover: setting.peer == Peer::Client,
+                client_max_window_bits: Some(None),
+                ..Params::default()
+            };
+            (0..5)
+                .fold(Script::deflate([params]), |script, _| {
+                    script.message(true, long).echo_text(long)
+                })
+                .close()
+        },
+    ));
     all
 }

@@ -1,10 +1,11 @@
 //! Cases 28.*: UTF-8 that the classic suite does not cover: ends inside characters, cuts at each byte, blocks of wide registers.
 //! RFC 6455 sections 5.6 and 8.1; RFC 3629.
 
+use super::rules::parsed;
 use super::utf8::{REASON, fragments};
 use crate::case::{Case, case};
 use crate::frame::{close, continuation, frame, opcode, ping, text};
-use crate::script::{INVALID, Script, Step, seconds};
+use crate::script::{INVALID, Script, Step, echo, seconds};
 
 const WHOLE: &str = "RFC 6455 5.6: \"a particular text frame might include a partial UTF-8 sequence; however, the whole message MUST contain valid UTF-8.\"";
 const BAD: &str = "RFC 6455 8.1: \"When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not, in fact, a valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_.\"";
@@ -116,8 +117,64 @@ pub fn cases() -> Vec<Case> {
         ));
     }
     all.extend(others());
+    for (at, (what, payload)) in CHANGED.into_iter().enumerate() {
+        all.push(case(
+            format!("28.10.{}", at + 1),
+            format!("Send text with {what}."),
+            "The same comes back, octet by octet.",
+            UNCHANGED,
+            move |_| {
+                Script::new()
+                    .send([text(payload)])
+                    .echo_text(payload)
+                    .close()
+            },
+        ));
+    }
     all
 }
+
+const UNCHANGED: &str = concat!(
+    parsed!(),
+    " \"The 'Application data' from this frame is defined as the /data/ of the message\": text is no lines, no tokens and no JSON."
+);
+
+/// Text that layers above change: lines, blanks, escapes, normal forms.
+const CHANGED: [(&str, &str); 24] = [
+    ("CRLF in it", "one\r\ntwo\r\n"),
+    ("LF at its end", "one\n"),
+    ("two LF at its end", "one\n\n"),
+    ("LF alone", "\n"),
+    ("CR alone", "\r"),
+    ("CR before a letter", "one\rtwo"),
+    ("blanks and tabs around it", " \t one \t "),
+    ("only a blank", " "),
+    ("NUL at its beginning, in it and at its end", "\0one\0two\0"),
+    ("NUL alone", "\0"),
+    ("U+2028 and U+2029 in it", "one\u{2028}two\u{2029}"),
+    (
+        "U+0085, U+000B and U+000C in it",
+        "one\u{85}two\u{b}three\u{c}",
+    ),
+    ("U+FEFF at its end and in it", "one\u{feff}two\u{feff}"),
+    ("two U+FEFF at its beginning", "\u{feff}\u{feff}one"),
+    ("escapes of half a surrogate pair", "\\ud83d and \\uDE00"),
+    ("escapes of whole characters", "\\u0041\\n\\x41\\\\"),
+    ("percent escapes", "%41%00%zz+&amp;&#65;"),
+    ("quotes around it", "\"one\""),
+    ("a number with zeros around it", "007.1400e+00"),
+    ("the word null", "null"),
+    ("U+FFFD in it", "one\u{fffd}two"),
+    (
+        "U+FFFE, U+FFFF and U+10FFFF in it",
+        "\u{fffe}\u{ffff}\u{10ffff}",
+    ),
+    ("a letter and an accent apart", "e\u{301} \u{212b} \u{fb01}"),
+    (
+        "U+200B, U+200E and U+00AD in it",
+        "one\u{200b}two\u{200e}three\u{ad}",
+    ),
+];
 
 fn others() -> Vec<Case> {
     let unseen = "The connection fails with 1007 before the frame ends; later is non-strict.";
@@ -166,7 +223,10 @@ fn others() -> Vec<Case> {
             "28.8.1",
             "Send text that begins with a byte order mark.",
             ECHOES,
-            "RFC 6455 5.6 and RFC 3629 6: U+FEFF at the beginning of text is part of it.",
+            concat!(
+                parsed!(),
+                " RFC 3629 6: U+FEFF at the beginning of text is part of it."
+            ),
             |_| {
                 Script::new()
                     .send([text("\u{feff}Hello")])
@@ -191,7 +251,10 @@ fn others() -> Vec<Case> {
             "28.8.3",
             "Send a binary message that is not UTF-8.",
             ECHOES,
-            "RFC 6455 5.6: \"The 'Payload data' is arbitrary binary data whose interpretation is solely up to the application layer.\"",
+            concat!(
+                parsed!(),
+                " 5.6: \"The 'Payload data' is arbitrary binary data whose interpretation is solely up to the application layer.\""
+            ),
             |_| {
                 let bytes: Vec<u8> = (0..=255).collect();
                 Script::new()
@@ -203,7 +266,7 @@ fn others() -> Vec<Case> {
         case(
             "28.8.4",
             "Send a character in two fragments, with a ping between them.",
-            "A pong, then the text.",
+            "A pong, then the text; the other order is non-strict.",
             WHOLE,
             |_| {
                 Script::new()
@@ -212,8 +275,7 @@ fn others() -> Vec<Case> {
                         ping("between"),
                         continuation(b"\xac"),
                     ])
-                    .pong("between")
-                    .echo_text("\u{20ac}")
+                    .pongs_then(["between"], Some(echo(&text("\u{20ac}"))))
                     .close()
             },
         ),
@@ -230,7 +292,7 @@ fn others() -> Vec<Case> {
         ),
         case(
             "28.8.6",
-            "Send 1 MiB of characters of 3 octets, in fragments of 1000 octets.",
+            "Send text of 1 048 575 octets in fragments of 1000 octets; its characters have three.",
             ECHOES,
             WHOLE,
             |_| {
@@ -245,7 +307,7 @@ fn others() -> Vec<Case> {
             "28.9.1",
             "Send a Close frame whose reason ends inside a character.",
             "The connection fails with 1002 or 1007.",
-            "RFC 6455 5.5.1: \"the body MAY contain UTF-8-encoded data with value /reason/\".",
+            BAD,
             |_| {
                 Script::new()
                     .send([frame(opcode::CLOSE, b"\x03\xe8ab\xe2\x82")])
@@ -256,8 +318,8 @@ fn others() -> Vec<Case> {
             "28.9.2",
             "Send a Close frame whose reason holds characters of 2, 3 and 4 octets.",
             "Close comes back.",
-            "RFC 6455 5.5.1: \"the body MAY contain UTF-8-encoded data with value /reason/\".",
-            |_| Script::new().close_with(close(1000, "\u{e4}\u{20ac}\u{1f600}"), &[1000]),
+            "RFC 6455 5.5.1: \"the endpoint MUST send a Close frame in response\"; \"the body MAY contain UTF-8-encoded data with value /reason/\".",
+            |_| Script::new().close_with(close(1000, "\u{e4}\u{20ac}\u{1f600}"), &[]),
         ),
     ]
 }

@@ -9,15 +9,16 @@ use sansws_conformance::script::Peer;
 use sansws_conformance::subjects::{Core, Tungstenite, on_smol, on_threads, on_tokio};
 use sansws_conformance::suite::Suite;
 
+use super::options::Common;
 use super::tell::Teller;
-use super::{Common, stop_on_interrupt};
+use super::{BOTH, stop_on_interrupt};
 
 const OURS: &str = "sansws";
 
 /// Tests all of them, in both roles.
 pub fn run(common: &Common) -> io::Result<ExitCode> {
     let earlier = common.earlier()?;
-    let suite = common.suite();
+    let suite = common.suite(&BOTH)?;
     stop_on_interrupt(&suite)?;
     let mut agents = Vec::new();
     for peer in [Peer::Server, Peer::Client] {
@@ -43,7 +44,7 @@ pub fn run(common: &Common) -> io::Result<ExitCode> {
         }));
     }
     let ours = |agent: &Agent| agent.name.starts_with(OURS);
-    common.finish(&suite, agents, &ours, earlier.as_ref())
+    common.finish(&suite, agents, &ours, &earlier)
 }
 
 fn teller(suite: &Suite, name: &str, peer: Peer) -> Teller {

@@ -1,15 +1,13 @@
-//! `list` and `explain`.
+//! `list`.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use console::style;
-use sansws_conformance::case::{Case, Pace};
+use sansws_conformance::case::Case;
 use sansws_conformance::cases::family_title;
-use sansws_conformance::script::{Opening, Peer, Setting};
+use sansws_conformance::script::Peer;
 use sansws_conformance::suite::Suite;
-
-use super::tell::say;
 
 /// Shows the chosen cases.
 pub fn list(suite: &Suite) -> io::Result<ExitCode> {
@@ -31,9 +29,7 @@ pub fn list(suite: &Suite) -> io::Result<ExitCode> {
         count += 1;
     }
     if count == 0 {
-        return Err(io::Error::other(
-            "no case has such a number; run `wsconform list`",
-        ));
+        return Err(io::Error::other("all cases are skipped"));
     }
     writeln!(out, "\n{count} cases")?;
     Ok(ExitCode::SUCCESS)
@@ -41,60 +37,4 @@ pub fn list(suite: &Suite) -> io::Result<ExitCode> {
 
 fn who(case: &Case) -> &'static str {
     case.peer.map_or("both", Peer::as_str)
-}
-
-/// Shows all details of a case.
-pub fn explain(suite: &Suite, id: &str) -> io::Result<ExitCode> {
-    let Some(case) = suite.cases().iter().find(|case| case.id == id) else {
-        return Err(io::Error::other(format!(
-            "there is no case {id}; run `wsconform list`"
-        )));
-    };
-    say!("{} {}", style(&case.id).bold(), family_title(case.family()));
-    say!("  sends    {}", case.does);
-    say!("  expects  {}", case.expects);
-    say!("  rule     {}", case.rule);
-    if let Some(why) = case.freedom {
-        say!("  verdict  INFORMATIONAL: {why}");
-    }
-    say!(
-        "  tests    {}",
-        case.peer.map_or("servers and clients", |peer| match peer {
-            Peer::Server => "servers",
-            Peer::Client => "clients",
-        })
-    );
-    say!(
-        "  pace     {}",
-        match case.pace {
-            Pace::Works => "runs in parallel",
-            Pace::Waits => "mostly waits, runs in parallel",
-            Pace::Alone => "measures time, runs alone",
-        }
-    );
-    let setting = Setting {
-        peer: case.peer.unwrap_or(Peer::Server),
-        target: "/".into(),
-        host: "host".into(),
-        quick: false,
-    };
-    let script = case.script(&setting);
-    say!(
-        "  script   {}",
-        match &script.opening {
-            Opening::Plain => "open".into(),
-            Opening::Deflate(params) => {
-                let offers: Vec<String> = params.iter().map(|params| params.write()).collect();
-                format!("open with {}", offers.join(", "))
-            }
-            Opening::Raw => "(opens by itself)".to_owned(),
-        }
-    );
-    for step in script.steps.iter().take(40) {
-        say!("           {step:?}");
-    }
-    if script.steps.len() > 40 {
-        say!("           … {} more steps", script.steps.len() - 40);
-    }
-    Ok(ExitCode::SUCCESS)
 }

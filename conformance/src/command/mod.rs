@@ -1,20 +1,23 @@
 //! The command line.
 
+mod explain;
 mod itself;
 mod lists;
+mod options;
+mod peer;
 mod servers;
 mod tell;
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use sansws_conformance::report::baseline::Baseline;
-use sansws_conformance::report::{self, Agent};
+use clap::{Args, Parser, Subcommand};
+use sansws_conformance::script::Peer;
 use sansws_conformance::suite::Suite;
+
+use self::options::{Choice, Common};
 
 /// Tests WebSocket servers and clients against RFC 6455 and RFC 7692.
 ///
@@ -23,9 +26,10 @@ use sansws_conformance::suite::Suite;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 all cases passed, 1 some case failed, 2 nothing could be run.\n\n\
+    after_help = "Exit codes: 0 all cases passed, 1 some case failed, 2 nothing could be run, 3 the server was gone before the end.\n\n\
     Examples:\n  wsconform test ws://127.0.0.1:9001\n  wsconform test wss://localhost:9001 --ca root.pem --only '6.*,7.*' --out report\n  \
-    wsconform serve 127.0.0.1:9002 --once\n  wsconform explain 6.4.1"
+    wsconform test ws://127.0.0.1:9001 --exec 'node server.mjs' --expect expected.tsv\n  \
+    wsconform serve 127.0.0.1:0 --exec 'node client.mjs {url}'\n  wsconform explain 6.4.1 '25.9.*'"
 )]
 pub struct Options {
     #[command(subcommand)]
@@ -34,16 +38,19 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Test the server at a URL.
+    /// Test the servers at these URLs.
     Test {
-        /// The URL of the server, such as ws://127.0.0.1:9001
-        url: String,
-        /// The name of the server in reports.
-        #[arg(long, default_value = "server")]
-        agent: String,
-        /// Trust the certificates in this PEM file instead of the system's.
-        #[arg(long, value_name = "PEM")]
-        ca: Option<PathBuf>,
+        /// The URL of a server, such as ws://127.0.0.1:9001
+        #[arg(required = true, value_name = "URL")]
+        urls: Vec<String>,
+        /// The name of a server in reports, once for each URL.
+        #[arg(long, value_name = "NAME")]
+        agent: Vec<String>,
+        #[command(flatten)]
+        dialing: Dialing,
+        /// Start the server by this command, wait for its port, and end it after the run.
+        #[arg(long, value_name = "CMD")]
+        exec: Option<String>,
         #[command(flatten)]
         common: Common,
     },
@@ -58,6 +65,9 @@ enum Command {
         /// Exit once a client has requested its report.
         #[arg(long)]
         once: bool,
+        /// Start the client by this command, in which {url} stands for our URL; exit once it has ended.
+        #[arg(long, value_name = "CMD")]
+        exec: Option<String>,
         #[command(flatten)]
         common: Common,
     },
@@ -72,163 +82,127 @@ enum Command {
         #[command(flatten)]
         choice: Choice,
     },
-    /// Show what a case sends, what it expects, and which text requires it.
+    /// Show what cases send, what they expect, and which text requires it.
     Explain {
-        /// The number of the case, such as 6.4.1
-        case: String,
+        /// Numbers of cases, such as 6.4.1, or globs, such as '6.4.*'
+        #[arg(required = true, value_name = "CASES")]
+        cases: Vec<String>,
     },
 }
 
-/// Selects cases.
+/// How servers are reached, and what requests have in addition.
 #[derive(Debug, Args)]
-struct Choice {
-    /// Run only cases whose number matches one of these globs, such as '6.*,12.1.*'
-    #[arg(long, value_delimiter = ',', value_name = "GLOBS")]
-    only: Vec<String>,
-    /// Skip cases whose number matches one of these globs.
-    #[arg(long, value_delimiter = ',', value_name = "GLOBS")]
-    skip: Vec<String>,
+struct Dialing {
+    /// Trust the certificates in this PEM file instead of the system's, as roots and as the server's own.
+    #[arg(long, value_name = "PEM")]
+    ca: Option<PathBuf>,
+    /// Trust any certificate.
+    #[arg(long, conflicts_with = "ca")]
+    insecure: bool,
+    /// Add this field to each request, such as 'Authorization: Bearer x'; may be repeated.
+    #[arg(long, value_name = "FIELD", value_parser = field)]
+    header: Vec<(String, String)>,
+    /// Offer this subprotocol; may be repeated.
+    #[arg(long, value_name = "NAME", value_parser = token)]
+    subprotocol: Vec<String>,
+    /// Send this Origin, such as https://example.com
+    #[arg(long, value_parser = value)]
+    origin: Option<String>,
 }
 
-/// Options of a run and its reports.
-#[derive(Debug, Args)]
-struct Common {
-    #[command(flatten)]
-    choice: Choice,
-    /// Send 100 messages instead of 1000 in cases 12.* and 13.*
-    #[arg(long)]
-    quick: bool,
-    /// Maximum number of CPU-bound cases at a time; by default one per core.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    jobs: Option<u16>,
-    /// How many seconds a peer may be silent while the suite waits for it.
-    #[arg(long, default_value_t = 5.0, value_name = "SECONDS", value_parser = positive)]
-    timeout: f64,
-    /// Write reports to this directory.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// The formats of the reports.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Format::Html, Format::Json, Format::Junit])]
-    format: Vec<Format>,
-    /// Fail only on cases that are worse than in this index.json.
-    #[arg(long, value_name = "FILE")]
-    baseline: Option<PathBuf>,
-}
-
-fn positive(value: &str) -> Result<f64, String> {
-    match value.parse() {
-        Ok(seconds) if seconds > 0.0 && seconds <= 3600.0 => Ok(seconds),
-        _ => Err("must be a number of seconds above 0 and at most 3600".into()),
-    }
-}
-
-/// The format of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// A self-contained page.
-    Html,
-    /// index.json and a file for each case, in the format of the classic suite.
-    Json,
-    /// JUnit XML.
-    Junit,
-}
-
-impl From<Format> for report::Format {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Html => Self::Html,
-            Format::Json => Self::Json,
-            Format::Junit => Self::Junit,
+impl Dialing {
+    /// Returns the suite with these options.
+    fn suite(&self, mut suite: Suite) -> Suite {
+        if let Some(path) = &self.ca {
+            suite = suite.roots(path);
         }
-    }
-}
-
-impl Choice {
-    fn suite(&self) -> Suite {
-        let suite = self
-            .only
+        if self.insecure {
+            suite = suite.insecure();
+        }
+        let origin = self.origin.iter().map(|origin| ("Origin", origin));
+        let fields = self
+            .header
             .iter()
-            .fold(Suite::new(), |suite, glob| suite.only(glob));
-        self.skip.iter().fold(suite, |suite, glob| suite.skip(glob))
+            .map(|(name, value)| (name.as_str(), value));
+        let suite =
+            { fields.chain(origin) }.fold(suite, |suite, (name, value)| suite.field(name, value));
+        let names = self.subprotocol.iter();
+        names.fold(suite, |suite, name| suite.subprotocol(name))
     }
 }
 
-impl Common {
-    fn suite(&self) -> Suite {
-        let mut suite = self
-            .choice
-            .suite()
-            .timeout(Duration::from_secs_f64(self.timeout));
-        if self.quick {
-            suite = suite.quick();
-        }
-        if let Some(jobs) = self.jobs {
-            suite = suite.jobs(jobs.into());
-        }
-        suite
-    }
+/// The fields that the suite writes itself.
+const OWN: [&str; 6] = [
+    "Host",
+    "Upgrade",
+    "Connection",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Extensions",
+];
 
-    /// Reads the earlier results before the run, so that a bad file is found early.
-    fn earlier(&self) -> io::Result<Option<Baseline>> {
-        let read = |path| Baseline::read(path).map_err(io::Error::other);
-        self.baseline.as_deref().map(read).transpose()
+/// Parses a field such as `Name: value`.
+fn field(text: &str) -> Result<(String, String), String> {
+    let (name, text) = text.split_once(':').ok_or("must be like 'Name: value'")?;
+    let name = token(name)?;
+    if OWN.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
+        return Err(format!("{name} is the suite's to write"));
     }
+    if name.eq_ignore_ascii_case("Sec-WebSocket-Protocol") {
+        return Err("use --subprotocol".into());
+    }
+    Ok((name, value(text)?))
+}
 
-    /// Writes the reports, compares them with earlier results, and returns the exit code.
-    fn finish(
-        &self,
-        suite: &Suite,
-        agents: Vec<Agent>,
-        judged: &dyn Fn(&Agent) -> bool,
-        earlier: Option<&Baseline>,
-    ) -> io::Result<ExitCode> {
-        let report = suite.report(agents);
-        tell::summary(&report);
-        if let Some(dir) = &self.out {
-            let formats: Vec<report::Format> =
-                self.format.iter().map(|format| (*format).into()).collect();
-            for path in report::write(&report, dir, &formats)? {
-                tell::say!("wrote {}", path.display());
-            }
-        }
-        let well = match earlier {
-            Some(baseline) => tell::comparison(&baseline.compare(&report)),
-            None => report
-                .agents
-                .iter()
-                .filter(|agent| judged(agent))
-                .all(|agent| agent.worst().is_good()),
-        };
-        let ran = report.agents.iter().any(|agent| !agent.entries.is_empty());
-        if !ran && !suite.is_stopped() {
-            return Err(io::Error::other("no case was run: see `wsconform list`"));
-        }
-        Ok(if well && !suite.is_stopped() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(1)
-        })
+/// Parses a token of HTTP.
+fn token(text: &str) -> Result<String, String> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match !text.is_empty() && text.bytes().all(good) {
+        true => Ok(text.into()),
+        false => Err(format!("{text:?} is no token")),
     }
 }
+
+/// Parses the value of a field.
+fn value(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    match text
+        .bytes()
+        .any(|byte| byte.is_ascii_control() && byte != b'\t')
+    {
+        true => Err("must not hold control characters".into()),
+        false => Ok(text.into()),
+    }
+}
+
+/// Both roles.
+const BOTH: [Peer; 2] = [Peer::Server, Peer::Client];
 
 /// Runs a command.
 pub fn run(options: Options) -> ExitCode {
     let done = match &options.command {
         Command::Test {
-            url,
+            urls,
             agent,
-            ca,
+            dialing,
+            exec,
             common,
-        } => servers::test(url, agent, ca.as_deref(), common),
+        } => servers::test(urls, agent, dialing, exec.as_deref(), common),
         Command::Serve {
             address,
             tls,
             once,
+            exec,
             common,
-        } => servers::serve(address, tls, *once, common),
+        } => servers::serve(address, tls, *once, exec.as_deref(), common),
         Command::Itself { common } => itself::run(common),
-        Command::List { choice } => lists::list(&choice.suite()),
-        Command::Explain { case } => lists::explain(&Suite::new(), case),
+        Command::List { choice } => choice.suite(&BOTH).and_then(|suite| lists::list(&suite)),
+        Command::Explain { cases } => {
+            let suite = cases
+                .iter()
+                .fold(Suite::new(), |suite, glob| suite.only(glob));
+            options::all_match(suite, &BOTH).and_then(|suite| explain::explain(&suite))
+        }
     };
     done.unwrap_or_else(|error| {
         eprintln!("wsconform: {error}");
@@ -241,6 +215,7 @@ fn stop_on_interrupt(suite: &Suite) -> io::Result<()> {
     let stop = suite.stopper();
     ctrlc::set_handler(move || {
         if stop.swap(true, Ordering::Relaxed) {
+            peer::end_now();
             std::process::exit(130);
         }
     })

@@ -1,47 +1,110 @@
 //! The commands `test` and `serve`.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
 use sansws_conformance::report::Agent;
 use sansws_conformance::script::Peer;
 use sansws_conformance::serve::Server;
-use sansws_conformance::target::server_tls;
+use sansws_conformance::target::{Target, server_tls};
 
+use super::options::Common;
+use super::peer::Process;
 use super::tell::{Teller, say};
-use super::{Common, stop_on_interrupt};
+use super::{Dialing, stop_on_interrupt};
 
 /// Selects all agents.
 fn all(_: &Agent) -> bool {
     true
 }
 
-/// Tests a server.
-pub fn test(url: &str, agent: &str, roots: Option<&Path>, common: &Common) -> io::Result<ExitCode> {
+/// Tests servers, one after another.
+pub fn test(
+    urls: &[String],
+    names: &[String],
+    dialing: &Dialing,
+    exec: Option<&str>,
+    common: &Common,
+) -> io::Result<ExitCode> {
+    let targets = urls
+        .iter()
+        .map(|url| url.parse::<Target>().map_err(io::Error::other))
+        .collect::<io::Result<Vec<Target>>>()?;
+    let names = named(names, &targets)?;
     let earlier = common.earlier()?;
-    let mut suite = common.suite();
-    if let Some(path) = roots {
-        suite = suite.roots(path);
-    }
+    let suite = dialing.suite(common.suite(&[Peer::Server])?);
     stop_on_interrupt(&suite)?;
-    suite.reach(url)?;
-    let teller = Teller::new(agent, suite.chosen(Peer::Server).len());
-    let results = suite.test_told(agent, url, &|case, outcome| teller.tell(case, outcome))?;
-    drop(teller);
-    common.finish(&suite, vec![results], &all, earlier.as_ref())
+    let _server = exec
+        .map(|command| started(command, urls, &targets, &suite.stopper()))
+        .transpose()?;
+    for url in urls {
+        suite.reach(url)?;
+    }
+    let mut agents = Vec::new();
+    for (url, name) in urls.iter().zip(&names) {
+        let teller = Teller::new(name, suite.chosen(Peer::Server).len());
+        agents.push(suite.test_told(name, url, &|case, outcome| teller.tell(case, outcome))?);
+        drop(teller);
+    }
+    common.finish(&suite, agents, &all, &earlier)
+}
+
+/// Returns the name of each server.
+fn named(names: &[String], targets: &[Target]) -> io::Result<Vec<String>> {
+    match (names, targets) {
+        ([], [_]) => Ok(vec!["server".into()]),
+        ([], targets) => Ok(targets
+            .iter()
+            .map(|target| target.authority.clone())
+            .collect()),
+        (names, targets) if names.len() == targets.len() => Ok(names.to_vec()),
+        (names, targets) => Err(io::Error::other(format!(
+            "there are {} URLs, and {} names for them",
+            targets.len(),
+            names.len()
+        ))),
+    }
+}
+
+/// Starts the server, and waits until it listens at all URLs.
+fn started(
+    command: &str,
+    urls: &[String],
+    targets: &[Target],
+    stop: &std::sync::atomic::AtomicBool,
+) -> io::Result<Process> {
+    let listens =
+        |target: &Target| std::net::TcpStream::connect((target.host.as_str(), target.port)).is_ok();
+    if let Some(taken) = targets.iter().find(|target| listens(target)) {
+        return Err(io::Error::other(format!(
+            "something listens at {} already, before the command was run",
+            taken.authority
+        )));
+    }
+    let mut server = Process::start(command, urls.first().map_or("", String::as_str))?;
+    server.wait_until(|| targets.iter().all(listens), stop)?;
+    Ok(server)
 }
 
 /// Tests clients.
-pub fn serve(address: &str, tls: &[PathBuf], once: bool, common: &Common) -> io::Result<ExitCode> {
+pub fn serve(
+    address: &str,
+    tls: &[PathBuf],
+    once: bool,
+    exec: Option<&str>,
+    common: &Common,
+) -> io::Result<ExitCode> {
     let earlier = common.earlier()?;
-    let suite = common.suite();
-    stop_on_interrupt(&suite)?;
+    let suite = common.suite(&[Peer::Client])?;
     let (tls, scheme) = match tls {
         [chain, key] => (Some(server_tls(chain, key)?), "wss"),
         _ => (None, "ws"),
     };
+    let server = Server::bind(&suite, address, tls)
+        .map_err(|error| io::Error::other(format!("cannot listen on {address}: {error}")))?;
+    stop_on_interrupt(&suite)?;
     let teller = Teller::new("clients", suite.chosen(Peer::Client).len());
     let stop = suite.stopper();
     let told = |case: &_, outcome: &_| teller.tell(case, outcome);
@@ -51,15 +114,29 @@ pub fn serve(address: &str, tls: &[PathBuf], once: bool, common: &Common) -> io:
             stop.store(true, Ordering::Relaxed);
         }
     };
-    let server = Server::bind(&suite, address, tls)
-        .map_err(|error| io::Error::other(format!("cannot listen on {address}: {error}")))?
-        .on_case(&told)
-        .on_report(&reported);
-    say!("listening on {scheme}://{}", server.local_addr()?);
-    server.run();
+    let server = server.on_case(&told).on_report(&reported);
+    let url = format!("{scheme}://{}", server.local_addr()?);
+    say!("listening on {url}");
+    let client = exec
+        .map(|command| Process::start(command, &url))
+        .transpose()?;
+    std::thread::scope(|scope| {
+        if let Some(mut client) = client {
+            let stop = suite.stopper();
+            scope.spawn(move || client.watch(&stop));
+        }
+        server.run();
+        suite.stopper().store(true, Ordering::Relaxed);
+    });
     let agents = server.agents();
     drop(server);
+    drop(teller);
+    if agents.is_empty() {
+        return Err(io::Error::other(
+            "no client came: there is nothing to report",
+        ));
+    }
     // Stopping is the normal end of `serve`: only the verdicts count.
     suite.stopper().store(false, Ordering::Relaxed);
-    common.finish(&suite, agents, &all, earlier.as_ref())
+    common.finish(&suite, agents, &all, &earlier)
 }

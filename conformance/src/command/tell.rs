@@ -11,6 +11,7 @@ use sansws_conformance::case::Case;
 use sansws_conformance::engine::Outcome;
 use sansws_conformance::report::Report;
 use sansws_conformance::report::baseline::Comparison;
+use sansws_conformance::report::expected::Compared;
 
 /// Writes a line, and ignores a closed output.
 macro_rules! say {
@@ -33,9 +34,9 @@ impl Teller {
     pub fn new(agent: &str, count: usize) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(count as u64);
-            if let Ok(style) =
-                ProgressStyle::with_template("{prefix:24} {bar:30} {pos}/{len} {elapsed} {msg}")
-            {
+            if let Ok(style) = ProgressStyle::with_template(
+                "{prefix:18!} {bar:16} {pos:>4}/{len:4} {elapsed:>4} {msg}",
+            ) {
                 bar.set_style(style);
             }
             bar.set_prefix(agent.to_owned());
@@ -68,11 +69,7 @@ impl Teller {
             } else {
                 outcome.says.as_str()
             };
-            // Text from a peer may contain anything.
-            let why: String = why
-                .chars()
-                .map(|letter| if letter.is_control() { '?' } else { letter })
-                .collect();
+            let why = printable(why);
             format!(
                 "{:10} {:16} {seconds:7.3} s  {why}",
                 case.id,
@@ -91,18 +88,23 @@ impl Teller {
         }
     }
 
+    /// Returns the counts of what passed and what did not. The whole line fits 80 columns.
     fn counted(&self) -> String {
-        let counts = Verdict::ALL.iter().zip(&self.counts);
-        let told: Vec<String> = counts
-            .map(|(verdict, count)| (verdict, count.load(Ordering::Relaxed)))
-            .filter(|(_, count)| *count > 0)
-            .map(|(verdict, count)| {
-                colour(*verdict)
-                    .apply_to(format!("{count} {verdict}"))
-                    .to_string()
-            })
-            .collect();
-        told.join(", ")
+        let sum = |good: bool| -> usize {
+            let counts = Verdict::ALL.iter().zip(&self.counts);
+            counts
+                .filter(|(verdict, _)| verdict.is_good() == good)
+                .map(|(_, count)| count.load(Ordering::Relaxed))
+                .sum()
+        };
+        let passed = colour(Verdict::Ok).apply_to(format!("{} passed", sum(true)));
+        match sum(false) {
+            0 => passed.to_string(),
+            count => {
+                let others = colour(Verdict::Failed).apply_to(format!("{count} not"));
+                format!("{passed}, {others}")
+            }
+        }
     }
 }
 
@@ -134,6 +136,7 @@ pub fn colour(verdict: Verdict) -> Style {
 /// Shows the results of each agent, for classic and new cases.
 pub fn summary(report: &Report<'_>) {
     say!();
+    say!("seed {}", report.seed);
     for agent in &report.agents {
         say!("{} ({})", style(&agent.name).bold(), agent.peer.as_str());
         for (what, classic) in [("classic", true), ("new", false)] {
@@ -166,6 +169,18 @@ pub fn summary(report: &Report<'_>) {
                 .collect();
             say!("  {what:8} {all:4}: {}", told.join(", "));
         }
+        for note in &agent.notes {
+            say!("  note: {note}");
+        }
+        if let Some(over) = &agent.over {
+            let of = report.cases.iter().filter(|case| case.is_for(agent.peer));
+            say!(
+                "  {}: {over}; of {} cases {} were run",
+                style("stopped").red(),
+                of.count(),
+                agent.entries.len()
+            );
+        }
     }
 }
 
@@ -175,13 +190,47 @@ pub fn comparison(comparison: &Comparison) -> bool {
     for change in &comparison.worse {
         say!("{} {change}", style("worse: ").red());
     }
+    for (place, verdicts) in &comparison.fresh {
+        say!("{} {place}: {verdicts}", style("new:   ").red());
+    }
     for change in &comparison.better {
         say!("{} {change}", style("better:").green());
     }
     say!(
-        "{} worse, {} better than the baseline",
+        "{} worse, {} better than the baseline, {} that it does not know and that do not pass, {} that were not run",
         comparison.worse.len(),
-        comparison.better.len()
+        comparison.better.len(),
+        comparison.fresh.len(),
+        comparison.missing.len()
     );
-    comparison.worse.is_empty()
+    comparison.worse.is_empty() && comparison.fresh.is_empty()
+}
+
+/// Shows what the list of expected failures does not expect, and its stale lines; returns whether all was expected.
+pub fn expectations(compared: &Compared) -> bool {
+    say!();
+    for (agent, case, verdict, says) in &compared.unexpected {
+        let says = printable(says);
+        say!(
+            "{} {agent}: case {case}: {verdict}: {says}",
+            style("unexpected:").red()
+        );
+    }
+    for line in &compared.stale {
+        say!("{} {line}", style("stale:").yellow());
+    }
+    say!(
+        "{} unexpected, {} as expected, {} stale lines",
+        compared.unexpected.len(),
+        compared.expected,
+        compared.stale.len()
+    );
+    compared.unexpected.is_empty()
+}
+
+/// Text from a peer may contain anything.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { '?' } else { letter })
+        .collect()
 }

@@ -155,12 +155,38 @@ impl Deflater {
 
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
+/// Why a message cannot be inflated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// It is longer than this.
+    Long(usize),
+    /// It ends in the middle of a block.
+    Cut,
+    /// It is invalid in this way.
+    Bad(String),
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Long(limit) => write!(f, "it inflates to more than {limit} octets"),
+            Self::Cut => f.write_str("it ends in the middle of a block"),
+            Self::Bad(how) => f.write_str(how),
+        }
+    }
+}
+
+/// Length of the largest window.
+const WINDOW: usize = 32 << 10;
+
 /// Inflates messages.
 #[derive(Debug)]
 pub struct Inflater {
     inflate: Decompress,
     takeover: bool,
     bits: u8,
+    /// The end of what was inflated: a new stream starts with it, after a block with BFINAL.
+    window: Vec<u8>,
     /// Number of messages still checked for references beyond the window.
     watched: u32,
 }
@@ -175,6 +201,7 @@ impl Inflater {
             inflate: Decompress::new(false),
             takeover,
             bits,
+            window: Vec::new(),
             watched: if bits < 15 { WATCHED } else { 0 },
         }
     }
@@ -183,18 +210,21 @@ impl Inflater {
     ///
     /// # Errors
     /// When the data are invalid, or longer than `limit`.
-    pub fn message(&mut self, bytes: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+    pub fn message(&mut self, bytes: &[u8], limit: usize) -> Result<Vec<u8>, Wrong> {
         if !self.takeover {
             self.inflate.reset(false);
+            self.window.clear();
         }
         if self.watched > 0 {
             self.watched -= 1;
-            let reach = walk::walk(bytes)?.reach;
+            let reach = walk::walk(bytes)
+                .map_err(|how| Wrong::Bad(how.into()))?
+                .reach;
             if reach > 1 << self.bits {
-                return Err(format!(
+                return Err(Wrong::Bad(format!(
                     "it refers {reach} octets back, beyond the window of {} bits",
                     self.bits
-                ));
+                )));
             }
         }
         let room = 64 << 10;
@@ -207,17 +237,16 @@ impl Inflater {
                 let status = self
                     .inflate
                     .decompress(input, &mut part, FlushDecompress::Sync)
-                    .map_err(|_| "it is not deflate data")?;
+                    .map_err(|_| Wrong::Bad("it is not deflate data".into()))?;
                 let read = (self.inflate.total_in() - read) as usize;
                 let made = (self.inflate.total_out() - made) as usize;
                 input = input.get(read..).unwrap_or_default();
                 out.extend_from_slice(part.get(..made).unwrap_or_default());
                 if out.len() > limit {
-                    return Err(format!("it inflates to more than {limit} octets"));
+                    return Err(Wrong::Long(limit));
                 }
                 if status == Status::StreamEnd {
-                    // 7.2.3.4: a block with BFINAL ends the stream; the message goes on after it.
-                    self.inflate.reset(false);
+                    self.start_again(&out)?;
                     continue;
                 }
                 if made < room && (input.is_empty() || read == 0) {
@@ -225,10 +254,36 @@ impl Inflater {
                 }
             }
             if is_tail && out.len() > before {
-                return Err("it ends in the middle of a block".into());
+                return Err(Wrong::Cut);
             }
         }
+        self.remember(&out);
         Ok(out)
+    }
+
+    /// Starts a new stream after a block with BFINAL, in the middle of a message (7.2.3.4). The window is that of the messages, not of the
+    /// stream: 7.2.2 "MUST decompress each new message using the LZ77 sliding window used to process the last compressed message".
+    fn start_again(&mut self, out: &[u8]) -> Result<(), Wrong> {
+        let kept = self.window.len();
+        self.window.extend_from_slice(out);
+        let from = self.window.len().saturating_sub(WINDOW);
+        self.inflate.reset(false);
+        let window = self.window.get(from..).unwrap_or_default();
+        if !window.is_empty() {
+            self.inflate
+                .set_dictionary(window)
+                .map_err(|error| Wrong::Bad(error.to_string()))?;
+        }
+        self.window.truncate(kept);
+        Ok(())
+    }
+
+    fn remember(&mut self, out: &[u8]) {
+        let fresh = out.len().saturating_sub(WINDOW);
+        self.window
+            .extend_from_slice(out.get(fresh..).unwrap_or_default());
+        let old = self.window.len().saturating_sub(WINDOW);
+        self.window.drain(..old);
     }
 }
 
@@ -283,6 +338,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_window_outlives_a_final_block() {
+        let mut inflater = Inflater::new(15, true);
+        let hello = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
+        assert_eq!(inflater.message(&hello, 100).unwrap(), b"Hello");
+        // 7.2.3.2: a reference to the Hello before it.
+        let again = [0xf2, 0x00, 0x11, 0x00, 0x00];
+        assert_eq!(inflater.message(&again, 100).unwrap(), b"Hello");
+        let mut forgets = Inflater::new(15, false);
+        assert_eq!(forgets.message(&hello, 100).unwrap(), b"Hello");
+        assert!(forgets.message(&again, 100).is_err());
     }
 
     #[test]

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::{Phase, Run};
+use super::{Phase, Run, Waited};
 use crate::frame::{self, opcode};
 use crate::inbox::{End, Event};
-use crate::script::{Chop, Peer, Want};
-use crate::verdict::Verdict;
+use crate::script::{Chop, Codes, Peer, Want};
+use crate::verdict::{Verdict, Word};
 
 /// The effect of an event.
 pub(super) enum Met {
@@ -24,7 +24,7 @@ pub(super) enum Met {
 impl Run {
     /// Decides, once both have closed, which side must end TCP. Returns whether anything changed.
     pub(super) fn end(&mut self, since: Duration) -> bool {
-        while let Some(event) = self.pop() {
+        while let Some(event) = self.next_event() {
             match event {
                 Event::End(_) => {
                     self.phase = Phase::Over;
@@ -57,8 +57,9 @@ impl Run {
             return false;
         }
         if self.peer == Peer::Server {
+            self.waited = Some(Waited::End);
             self.close = self.close.max(Verdict::FailedByClient);
-            self.say("the server did not end TCP: the client had to (7.1.1)".into());
+            self.say("the server did not end TCP: the client had to (5.5.1)".into());
         }
         self.phase = Phase::Over;
         true
@@ -91,6 +92,8 @@ impl Run {
             (Want::Head(_, check), Event::Head(head)) => match check(&head) {
                 Ok(()) => {
                     if head.status() == Some(101) {
+                        // What the case leaves open is the handshake: once the connection is open, all rules hold.
+                        self.word = Word::Must;
                         self.frames_follow(None);
                     }
                     Met::Done
@@ -98,8 +101,15 @@ impl Run {
                 Err(wrong) => Met::Wrong(wrong),
             },
             (Want::Close(codes), Event::Close(code, reason)) => {
-                self.judge_code(codes, code);
+                match self.answered {
+                    true => self.judge_answer(codes, code),
+                    false => self.judge_code(codes, code),
+                }
                 self.peer_closed(code, reason);
+                Met::Done
+            }
+            (Want::Refusal(codes), Event::Close(Some(code), reason)) if codes.contains(&code) => {
+                self.peer_closed(Some(code), reason);
                 Met::Done
             }
             (Want::Fail(codes), Event::Close(code, reason)) => {
@@ -108,7 +118,6 @@ impl Run {
                 Met::Ending
             }
             (Want::Fail(_) | Want::End, Event::End(_)) => Met::Over,
-            (want, Event::Breach(breach)) => Met::Wrong(format!("expected {want}, but {breach}")),
             (want, event) => Met::Wrong(format!("expected {want}, and got {}", describe(&event))),
         }
     }
@@ -127,21 +136,37 @@ impl Run {
         self.remote = Some((code, reason));
     }
 
+    /// Judges the code with which the peer failed the connection: 7.1.7 "SHOULD send a Close frame with an appropriate status code".
     pub(super) fn judge_code(&mut self, codes: &[u16], code: Option<u16>) {
-        let code = code.unwrap_or(1005);
-        if !codes.is_empty() && !codes.contains(&code) {
+        if !codes.is_empty() && !codes.contains(&code.unwrap_or(1005)) {
             self.close = self.close.max(Verdict::WrongCode);
             self.say(format!(
-                "it closed with {code}, and not with one of {codes:?}"
+                "it closed with {}, and not with {}",
+                coded(code),
+                Codes(codes)
+            ));
+        }
+    }
+
+    /// Reports the code of an answer to our Close frame: 5.5.1 "typically echos the status code it received" requires none. One that
+    /// finds a fault where there is none is not appropriate (7.1.7).
+    pub(super) fn judge_answer(&mut self, codes: &[u16], code: Option<u16>) {
+        if !codes.is_empty() && !codes.contains(&code.unwrap_or(1005)) {
+            let verdict = match code {
+                Some(1002 | 1007) => Verdict::WrongCode,
+                _ => Verdict::Informational,
+            };
+            self.close = self.close.max(verdict);
+            self.say(format!(
+                "it answered our Close frame with {}, and not with {}",
+                coded(code),
+                Codes(codes)
             ));
         }
     }
 
     pub(super) fn wrong(&mut self, event: &Event, want: &str) {
-        self.fail(match event {
-            Event::Breach(breach) => format!("expected {want}, but {breach}"),
-            event => format!("expected {want}, and got {}", describe(event)),
-        });
+        self.fail(format!("expected {want}, and got {}", describe(event)));
     }
 }
 
@@ -150,6 +175,11 @@ pub(super) fn close_code(payload: &[u8]) -> u16 {
         [high, low, ..] => u16::from_be_bytes([*high, *low]),
         _ => 1005,
     }
+}
+
+/// Names the code of a Close frame.
+fn coded(code: Option<u16>) -> String {
+    code.map_or_else(|| "no code".into(), |code| code.to_string())
 }
 
 /// Returns where two payloads differ.
@@ -177,7 +207,7 @@ pub(super) fn describe(event: &Event) -> String {
         Event::Close(Some(code), reason) if reason.is_empty() => format!("Close {code}"),
         Event::Close(Some(code), reason) => format!("Close {code} `{reason}`"),
         Event::Close(None, _) => "Close without a code".into(),
-        Event::Breach(breach) => breach.clone(),
+        Event::Breach(text) | Event::Excess(text) => text.clone(),
         Event::End(End::Fin) => "the end of TCP".into(),
         Event::End(End::Reset) => "a reset of TCP".into(),
     }

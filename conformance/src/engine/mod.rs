@@ -2,11 +2,15 @@
 //! Knows no socket: memory and networks drive it alike.
 
 mod judge;
+mod outcome;
+mod pongs;
 mod steps;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use self::outcome::{Outcome, Patience, Waited, Wire};
+use self::pongs::Pongs;
 use crate::case::Case;
 use crate::deflate::{Agreed, Deflater, Params};
 use crate::frame;
@@ -15,31 +19,8 @@ use crate::opening;
 use crate::outbox::Outbox;
 use crate::record::{Record, Who};
 use crate::script::{Chop, Opening, Peer, Setting, Step};
-use crate::verdict::Verdict;
-
-/// The timeouts of the suite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// How long the peer may be silent before the case is given up.
-    pub silence: Duration,
-    /// How long the end of TCP may take once both sides have closed.
-    pub linger: Duration,
-    /// The maximum duration of a case, as a multiple of the silence.
-    pub total: u32,
-    /// The maximum duration of a case with many round trips, as a multiple of the silence.
-    pub total_trips: u32,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            silence: Duration::from_secs(5),
-            linger: Duration::from_secs(2),
-            total: 12,
-            total_trips: 120,
-        }
-    }
-}
+use crate::setting::Past;
+use crate::verdict::{Verdict, Word};
 
 /// Maximum number of events that wait to be processed.
 const MOST_EVENTS: usize = 50_000;
@@ -49,65 +30,6 @@ const MOST_PINGS: u32 = 10_000;
 
 /// Number of bytes that any peer may send; the limit is this plus four times what the suite sent.
 const FREE_BYTES: u64 = 96 << 20;
-
-/// The outcome of a case.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The verdict on the behaviour.
-    pub behavior: Verdict,
-    /// The verdict on the close.
-    pub close: Verdict,
-    /// The reason, in a sentence.
-    pub says: String,
-    /// The duration.
-    pub duration: Duration,
-    /// The code of the peer's Close frame.
-    pub remote_code: Option<u16>,
-    /// The reason of the peer's Close frame.
-    pub remote_reason: Option<String>,
-    /// The code of the suite's Close frame.
-    pub local_code: Option<u16>,
-    /// Whether Close frames were sent in both directions.
-    pub clean: bool,
-    /// The shortest, the median and the longest round trip, for cases that have some.
-    pub trips: Option<[Duration; 3]>,
-    /// The transcript.
-    pub record: Record,
-}
-
-impl Outcome {
-    /// Returns the worse of the two verdicts.
-    pub fn worst(&self) -> Verdict {
-        self.behavior.max(self.close)
-    }
-
-    /// Returns the outcome of a case that could not even start.
-    pub fn failed(says: impl Into<String>) -> Self {
-        Self {
-            behavior: Verdict::Failed,
-            close: Verdict::Failed,
-            says: says.into(),
-            duration: Duration::ZERO,
-            remote_code: None,
-            remote_reason: None,
-            local_code: None,
-            clean: false,
-            trips: None,
-            record: Record::default(),
-        }
-    }
-}
-
-/// The action on TCP that is due once all output is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wire {
-    /// Go on.
-    Keep,
-    /// Shut down our side, and go on reading.
-    Shutdown,
-    /// The case is over.
-    Drop,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -123,6 +45,8 @@ enum Phase {
 #[derive(Debug)]
 pub struct Run {
     peer: Peer,
+    /// The word that an unmet expectation stands on.
+    word: Word,
     opening: Opening,
     steps: VecDeque<Step>,
     patience: Patience,
@@ -137,6 +61,15 @@ pub struct Run {
     events: VecDeque<Event>,
     queued: usize,
     outbox: Outbox,
+    /// The key in the suite's request.
+    key: String,
+    protocols: Vec<String>,
+    past: Past,
+    /// The client's nonce is not that of an earlier connection.
+    new_nonce: bool,
+    host: String,
+    /// The client's Host names the port, or need not.
+    names_port: bool,
     agreed: Option<Agreed>,
     deflater: Option<Deflater>,
     /// The round of a step that has rounds, and when it started.
@@ -154,17 +87,24 @@ pub struct Run {
     /// Pings of the peer: their number, and the newest unanswered one.
     pings: u32,
     pong: Option<Vec<u8>>,
+    pongs: Pongs,
+    tells_pongs: bool,
+    waited: Option<Waited>,
     local: Option<u16>,
+    /// The peer's Close frame answers ours.
+    answered: bool,
     record: Record,
 }
 
 impl Run {
     /// Starts a run, on a new connection.
     pub fn new(case: &Case, setting: &Setting, patience: Patience) -> Self {
+        let setting = &setting.of_case(&case.id);
         let script = case.script(setting);
         let peer = setting.peer;
         let mut run = Self {
             peer,
+            word: case.word(peer),
             long: script
                 .steps
                 .iter()
@@ -180,7 +120,13 @@ impl Run {
             inbox: Inbox::new(peer == Peer::Client),
             events: VecDeque::new(),
             queued: 0,
-            outbox: Outbox::new(peer == Peer::Server),
+            outbox: Outbox::new((peer == Peer::Server).then_some(setting.seed)),
+            key: setting.key(),
+            protocols: setting.protocols.clone(),
+            past: setting.past.clone(),
+            new_nonce: true,
+            host: setting.host.clone(),
+            names_port: true,
             agreed: None,
             deflater: None,
             turn: (0, Duration::ZERO),
@@ -194,7 +140,11 @@ impl Run {
             remote: None,
             pings: 0,
             pong: None,
+            pongs: Pongs::default(),
+            tells_pongs: false,
+            waited: None,
             local: None,
+            answered: false,
             record: Record::default(),
         };
         run.open(setting);
@@ -240,11 +190,9 @@ impl Run {
 
     fn take(&mut self, mut bytes: &[u8]) {
         while let Some(event) = self.inbox.next(self.now, &mut bytes, &mut self.record) {
-            // 5.5.2: "An endpoint may send a Ping frame any time": it does not affect the case.
-            if let Event::Ping(payload) = event {
-                self.pinged(payload);
+            let Some(event) = self.sift(event) else {
                 continue;
-            }
+            };
             let head = matches!(event, Event::Head(_));
             self.queued += weight(&event);
             self.events.push_back(event);
@@ -256,6 +204,45 @@ impl Run {
             if head || self.events.len() > 256 {
                 self.go_on();
             }
+        }
+    }
+
+    /// Handles what affects no case: pings, and pongs that answer no ping. Returns all other events.
+    fn sift(&mut self, event: Event) -> Option<Event> {
+        let control = matches!(event, Event::Ping(_) | Event::Pong(_));
+        if control && self.answered {
+            // 5.5.1: "After both sending and receiving a Close message, an endpoint [...] MUST close the underlying TCP connection."
+            let what = judge::describe(&event);
+            return Some(Event::Breach(format!(
+                "after both Close frames it sent {what} (5.5.1)"
+            )));
+        }
+        match event {
+            // 5.5.2: "An endpoint MAY send a Ping frame any time after the connection is established".
+            Event::Ping(payload) => {
+                self.pinged(payload);
+                None
+            }
+            // 5.5.3: "A Pong frame MAY be sent unsolicited."
+            Event::Pong(payload) if !self.pongs.answers(&payload) => {
+                self.record
+                    .note(self.now, Who::Suite, "a pong that no ping asked for");
+                if self.tells_pongs {
+                    self.behavior = self.behavior.max(Verdict::Informational);
+                    self.say("a pong came that no ping asked for (5.5.3)".into());
+                }
+                if self.pongs.unasked > MOST_PINGS {
+                    self.fail(format!(
+                        "it sent more than {MOST_PINGS} pongs that no ping asked for"
+                    ));
+                }
+                None
+            }
+            Event::Close(..) => {
+                self.answered = self.local.is_some();
+                Some(event)
+            }
+            event => Some(event),
         }
     }
 
@@ -355,6 +342,7 @@ impl Run {
                         | Step::Quiet(time)
                         | Step::Anything(time)
                         | Step::EndsNot(time)
+                        | Step::PongWithin(time, _)
                         | Step::FailsWithin(time, _),
                     ),
                     Some(began),
@@ -382,6 +370,9 @@ impl Run {
             let at = |index: usize| self.times.get(index).copied().unwrap_or_default();
             [at(0), at(self.times.len() / 2), at(self.times.len() - 1)]
         });
+        if let Some(key) = self.inbox.keys().first() {
+            self.past.mask(key);
+        }
         let clean = self.local.is_some() && self.remote.is_some();
         let (remote_code, remote_reason) = self.remote.unzip();
         Outcome {
@@ -393,6 +384,7 @@ impl Run {
             remote_reason,
             local_code: self.local,
             clean,
+            waited: self.waited,
             trips,
             record: self.record,
         }
@@ -449,6 +441,10 @@ impl Run {
                 }
                 once.join(", or ")
             }
+            (_, Some(Step::All(all))) => {
+                let wants: Vec<String> = all.wants.iter().map(ToString::to_string).collect();
+                wants.join(", and ")
+            }
             (_, Some(Step::Close(..))) => "the answer to our Close frame".into(),
             (_, Some(Step::Trips(_))) => format!("message {} to come back", self.turn.0 + 1),
             (_, Some(Step::Until(what, _))) => what.clone(),
@@ -456,10 +452,27 @@ impl Run {
             (_, Some(Step::Pause(_))) => "the peer to read what was sent".into(),
             _ => "the peer".into(),
         };
-        self.fail(format!("waited for {step}, and it did not come in time"));
+        self.waited = Some(Waited::Answer);
+        let says = format!("waited for {step}, and it did not come in time");
+        match self.steps.front() {
+            // 4.2.1 and 4.2.2: a server MUST answer.
+            Some(Step::Open | Step::Respond { .. }) => self.violate(says),
+            _ => self.fail(says),
+        }
     }
 
+    /// Takes the next event of the case. A rule that holds in all cases is not for the script to judge.
     fn pop(&mut self) -> Option<Event> {
+        match self.next_event()? {
+            Event::Breach(breach) => {
+                self.violate(breach);
+                None
+            }
+            event => Some(event),
+        }
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front()?;
         self.queued -= weight(&event);
         Some(event)
@@ -471,15 +484,25 @@ impl Run {
         }
     }
 
+    /// An expectation of the case is not met: the verdict is the worst that its word allows.
     fn fail(&mut self, says: String) {
+        self.end_with(self.word.worst(), says);
+    }
+
+    /// The peer breaks a MUST that holds in all cases.
+    fn violate(&mut self, says: String) {
+        self.end_with(Verdict::Failed, says);
+    }
+
+    fn end_with(&mut self, verdict: Verdict, says: String) {
         if self.phase == Phase::Over {
             return;
         }
         self.says = Some(says.clone());
         self.record
-            .note(self.now, Who::Suite, format!("FAILED: {says}"));
-        self.behavior = Verdict::Failed;
-        self.close = Verdict::Failed;
+            .note(self.now, Who::Suite, format!("{verdict}: {says}"));
+        self.behavior = self.behavior.max(verdict);
+        self.close = self.close.max(verdict);
         self.over();
     }
 
@@ -495,6 +518,8 @@ fn weight(event: &Event) -> usize {
         Event::Message { payload, .. } | Event::Ping(payload) | Event::Pong(payload) => {
             payload.len()
         }
-        Event::Head(_) | Event::Close(..) | Event::Breach(_) | Event::End(_) => 0,
+        Event::Head(_) | Event::Close(..) | Event::Breach(_) | Event::Excess(_) | Event::End(_) => {
+            0
+        }
     }
 }

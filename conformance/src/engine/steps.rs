@@ -6,10 +6,11 @@ use super::Run;
 use super::judge::{Met, close_code, describe};
 use crate::deflate::{Agreed, Deflater};
 use crate::frame::{self, Frame, opcode};
+use crate::http::Head;
 use crate::inbox::Event;
 use crate::opening;
 use crate::record::Who;
-use crate::script::{Branch, Check, Chop, KEY, Opening, Peer, Seen, Step, Trips, Want};
+use crate::script::{All, Branch, Check, Chop, Opening, Peer, Seen, Step, Trips, Want};
 use crate::verdict::Verdict;
 
 impl Run {
@@ -17,9 +18,14 @@ impl Run {
     pub(super) fn step(&mut self, step: Step) -> Option<Step> {
         match step {
             Step::Frames(frames, chop) => {
-                self.outbox
-                    .frames(self.now, &frames, chop, &mut self.record);
-                self.remember_close(&frames);
+                self.send(&frames, chop);
+                None
+            }
+            Step::Reference(frame, payload) => {
+                match self.agreed.is_some_and(|agreed| agreed.own_takeover) {
+                    true => self.send(&[frame], Chop::Whole),
+                    false => self.message(frame.opcode == opcode::TEXT, &payload, None),
+                }
                 None
             }
             Step::Message(text, payload, fragment) => {
@@ -37,6 +43,11 @@ impl Run {
             }
             Step::Pause(time) => self.pause(time, Step::Pause),
             Step::Quiet(time) => match self.pop() {
+                Some(Event::Pong(_)) => {
+                    self.behavior = self.behavior.max(Verdict::NonStrict);
+                    self.say("a pong came late (5.5.2)".into());
+                    Some(Step::Quiet(time))
+                }
                 Some(event) => {
                     self.wrong(&event, "nothing");
                     None
@@ -59,6 +70,8 @@ impl Run {
             },
             Step::FailsWithin(time, codes) => self.fails_within(time, codes),
             Step::Expect(branches) => self.expect(branches),
+            Step::All(all) => self.all(all),
+            Step::PongWithin(time, payload) => self.pong_within(time, payload),
             Step::Close(close, codes) => self.closing(close, codes),
             Step::Trips(trips) => self.trips(trips),
             Step::Until(what, check) => self.until(what, check),
@@ -73,6 +86,7 @@ impl Run {
                 match event {
                     Event::Head(head) => match opening::check_request(&head) {
                         Ok(()) => {
+                            self.requested(&head);
                             let bytes = make(&head);
                             self.record.http(self.now, Who::Suite, &bytes);
                             self.outbox.bytes(bytes, chop);
@@ -80,7 +94,7 @@ impl Run {
                                 self.frames_follow(None);
                             }
                         }
-                        Err(wrong) => self.fail(wrong),
+                        Err(wrong) => self.violate(wrong),
                     },
                     event => self.wrong(&event, "a request"),
                 }
@@ -103,11 +117,37 @@ impl Run {
                 self.over();
                 None
             }
-            Step::KeysDiffer => {
-                let (count, fresh) = self.inbox.keys();
-                if fresh < count {
-                    self.fail(format!("of {count} frames only {fresh} had another masking key than the one before (5.3)"));
+            Step::Keys(pattern) => {
+                if let Err(shown) = self.inbox.keys().check(pattern) {
+                    self.fail(shown);
                 }
+                None
+            }
+            Step::KeysStartAnew => {
+                let first = self.inbox.keys().first();
+                if first.is_some_and(|key| !self.past.mask(key)) {
+                    self.fail(
+                        "its first masking key was that of an earlier connection (5.3)".into(),
+                    );
+                }
+                None
+            }
+            Step::NonceIsNew => {
+                if !self.new_nonce {
+                    self.fail(
+                        "its Sec-WebSocket-Key was that of an earlier connection (4.1)".into(),
+                    );
+                }
+                None
+            }
+            Step::HostNamesPort => {
+                if !self.names_port {
+                    self.fail("its Host does not name the port (4.1, RFC 9112 3.2)".into());
+                }
+                None
+            }
+            Step::TellPongs => {
+                self.tells_pongs = true;
                 None
             }
             Step::Say(verdict, text) => {
@@ -116,6 +156,25 @@ impl Run {
                 None
             }
         }
+    }
+
+    /// Remembers what a client must choose anew for each connection.
+    fn requested(&mut self, head: &Head) {
+        if let Some(key) = head.field("Sec-WebSocket-Key") {
+            self.new_nonce = self.past.nonce(key);
+        }
+        let (_, port) = self.host.rsplit_once(':').unwrap_or_default();
+        let host = head.field("Host").unwrap_or_default();
+        let named = host.rsplit_once(':').is_some_and(|(_, port)| {
+            !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        self.names_port = named || matches!(port, "" | "80" | "443");
+    }
+
+    fn send(&mut self, frames: &[Frame], chop: Chop) {
+        self.outbox.frames(self.now, frames, chop, &mut self.record);
+        self.remember_close(frames);
+        self.pongs.sent(frames);
     }
 
     pub(super) fn remember_close(&mut self, frames: &[Frame]) {
@@ -179,6 +238,12 @@ impl Run {
 
     pub(super) fn expect(&mut self, branches: Vec<Branch>) -> Option<Step> {
         let Some(event) = self.pop() else {
+            // A ping may have been sent in pieces.
+            for branch in &branches {
+                if let Want::Pong(payload) = &branch.want {
+                    self.pongs.asks(payload);
+                }
+            }
             return Some(Step::Expect(branches));
         };
         let mut wrongs = Vec::new();
@@ -210,6 +275,81 @@ impl Run {
         None
     }
 
+    /// Takes the wanted events in any order of messages and pongs, and each kind in its own order.
+    fn all(&mut self, mut all: All) -> Option<Step> {
+        while !all.wants.is_empty() {
+            let Some(event) = self.pop() else {
+                return Some(Step::All(all));
+            };
+            if all.limited && matches!(event, Event::Close(..) | Event::End(_)) {
+                self.behavior = self.behavior.max(Verdict::Informational);
+                self.say(format!("it set a limit: {}", describe(&event)));
+                match event {
+                    Event::Close(code, reason) => self.peer_closed(code, reason),
+                    _ => self.over(),
+                }
+                self.steps.clear();
+                return None;
+            }
+            let is_pong = matches!(event, Event::Pong(_));
+            let same_kind = |want: &Want| matches!(want, Want::Pong(_)) == is_pong;
+            // Messages keep their order; a pong may stand for those before it.
+            let candidates: Vec<usize> = (0..all.wants.len())
+                .filter(|at| all.wants.get(*at).is_some_and(same_kind))
+                .take(if is_pong { usize::MAX } else { 1 })
+                .collect();
+            let found = candidates.into_iter().find(|at| {
+                let want = all.wants.get(*at);
+                want.is_some_and(|want| matches!(self.meet(want, event.clone()), Met::Done))
+            });
+            // It answers a ping that is not among these.
+            if found.is_none() && is_pong {
+                continue;
+            }
+            let Some(at) = found else {
+                let wants: Vec<String> = all.wants.iter().map(ToString::to_string).collect();
+                self.wrong(&event, &wants.join(", and "));
+                return None;
+            };
+            let before: Vec<Want> = all.wants.drain(..=at).take(at).collect();
+            let (pongs, messages): (Vec<Want>, Vec<Want>) = before
+                .into_iter()
+                .partition(|want| matches!(want, Want::Pong(_)));
+            if is_pong {
+                // 5.5.3: "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame."
+                if !pongs.is_empty() {
+                    self.behavior = self.behavior.max(Verdict::Informational);
+                    self.say("it answered only the newest of several pings (5.5.3)".into());
+                }
+                all.wants.splice(..0, messages);
+            } else {
+                if !pongs.is_empty() {
+                    self.behavior = self.behavior.max(all.late);
+                    self.say("a message came before a pong that was due (5.5.2)".into());
+                }
+                all.wants.splice(..0, pongs);
+            }
+        }
+        None
+    }
+
+    /// A pong that is due while nothing else happens.
+    fn pong_within(&mut self, time: Duration, payload: Vec<u8>) -> Option<Step> {
+        if let Some(event) = self.pop() {
+            match self.meet(&Want::Pong(payload), event) {
+                Met::Wrong(wrong) => self.fail(wrong),
+                Met::Done | Met::Ending | Met::Over => {}
+            }
+            return None;
+        }
+        if self.pause(time, Step::Pause).is_some() {
+            return Some(Step::PongWithin(time, payload));
+        }
+        self.behavior = self.behavior.max(Verdict::NonStrict);
+        self.say("a pong that was due did not come yet (5.5.2)".into());
+        None
+    }
+
     pub(super) fn closing(&mut self, close: Frame, codes: &'static [u16]) -> Option<Step> {
         if self.turn.0 == 0 {
             self.turn.0 = 1;
@@ -227,12 +367,12 @@ impl Run {
         self.turn.0 = 0;
         match event {
             Event::Close(code, reason) => {
-                self.judge_code(codes, code);
+                self.judge_answer(codes, code);
                 self.remote = Some((code, reason));
                 self.steps.clear();
             }
             Event::End(_) => {
-                self.close = self.close.max(Verdict::Unclean);
+                self.close = self.close.max(Verdict::Unclean.min(self.word.worst()));
                 self.say("it ended TCP without an answer to our Close frame".into());
                 self.over();
             }
@@ -340,6 +480,10 @@ impl Run {
                         self.say(format!("instead of {what} came {}", describe(&event)));
                         self.steps.clear();
                     }
+                    if seen == Seen::Lax {
+                        self.behavior = self.behavior.max(Verdict::NonStrict);
+                        self.say(format!("{what}: {}", describe(&event)));
+                    }
                     match event {
                         Event::Close(code, reason) => {
                             self.peer_closed(code, reason);
@@ -367,7 +511,10 @@ impl Run {
             return Some(Step::Open);
         };
         let Event::Head(head) = event else {
-            self.wrong(&event, "the opening handshake");
+            self.violate(format!(
+                "expected the opening handshake, and got {}",
+                describe(&event)
+            ));
             return None;
         };
         let params = match &self.opening {
@@ -375,8 +522,9 @@ impl Run {
             Opening::Plain | Opening::Raw => Vec::new(),
         };
         let agreed = match self.peer {
-            Peer::Server => opening::check_response(&head, KEY, &params),
+            Peer::Server => opening::check_response(&head, &self.key, &params, &self.protocols),
             Peer::Client => opening::check_request(&head).and_then(|()| {
+                self.requested(&head);
                 let (response, agreed) = opening::respond(&head, &params)?;
                 let bytes = response.write();
                 self.record.http(self.now, Who::Suite, &bytes);
@@ -395,7 +543,7 @@ impl Run {
                         .push_back(Step::Close(frame::close(1000, ""), &[]));
                 }
             }
-            Err(wrong) => self.fail(wrong),
+            Err(wrong) => self.violate(wrong),
         }
         None
     }

@@ -227,8 +227,8 @@ impl fmt::Display for Change {
 impl fmt::Display for BaselineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(_) => f.write_str("the baseline cannot be read"),
-            Self::Json(_) => f.write_str("the baseline is not an index.json"),
+            Self::Io(error) => write!(f, "the baseline cannot be read: {error}"),
+            Self::Json(error) => write!(f, "the baseline is not an index.json: {error}"),
             Self::Verdict { place, word } => {
                 write!(f, "the baseline has no verdict for {place}, but {word:?}")
             }
@@ -236,15 +236,7 @@ impl fmt::Display for BaselineError {
     }
 }
 
-impl error::Error for BaselineError {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            Self::Io(error) => Some(error),
-            Self::Json(error) => Some(error),
-            Self::Verdict { .. } => None,
-        }
-    }
-}
+impl error::Error for BaselineError {}
 
 impl From<io::Error> for BaselineError {
     fn from(error: io::Error) -> Self {

@@ -12,6 +12,7 @@ use super::json::{counts, micros};
 use super::{Agent, Entry, Report, hex, iso, named};
 use crate::cases::family_title;
 use crate::record::{Line, Record, What, Who};
+use crate::script::Peer;
 use crate::verdict::Verdict;
 
 const PAGE: &str = include_str!("page.html");
@@ -102,6 +103,8 @@ struct Data<'r> {
     version: &'static str,
     made: String,
     quick: bool,
+    /// As text: numbers of JavaScript are not wide enough.
+    seed: String,
     linked: bool,
     /// The number of cases, run or not.
     total: usize,
@@ -117,7 +120,7 @@ struct Data<'r> {
     lines: Vec<LineRow>,
 }
 
-/// Number, what it does, what it expects, rule, freedom, the role of the tested peers.
+/// Number, what it does, what it expects, rule, freedom, the role of the tested peers, the word for servers, the word for clients.
 type CaseRow<'r> = (
     &'r str,
     &'r str,
@@ -125,6 +128,8 @@ type CaseRow<'r> = (
     usize,
     Option<usize>,
     Option<&'static str>,
+    &'static str,
+    &'static str,
 );
 
 #[derive(Serialize)]
@@ -134,6 +139,8 @@ struct AgentData {
     role: &'static str,
     /// The prefix of the names of its files.
     stem: String,
+    /// Why cases were not run, and what a reader must know.
+    notes: Vec<String>,
     entries: Vec<EntryRow>,
 }
 
@@ -185,12 +192,15 @@ fn data<'r>(report: &'r Report<'_>, linked: bool) -> Data<'r> {
             tables.string(case.rule),
             case.freedom.map(|why| tables.string(why)),
             case.peer.map(|peer| peer.as_str()),
+            case.word(Peer::Server).as_str(),
+            case.word(Peer::Client).as_str(),
         ));
     }
     let agents = named(report)
         .map(|(agent, name)| AgentData {
             name: agent.name.clone(),
             role: agent.peer.as_str(),
+            notes: agent.over.iter().chain(&agent.notes).cloned().collect(),
             entries: entries(agent, &places, &mut tables),
             key: name.key,
             stem: name.stem,
@@ -200,6 +210,7 @@ fn data<'r>(report: &'r Report<'_>, linked: bool) -> Data<'r> {
         version: env!("CARGO_PKG_VERSION"),
         made: iso(report.made),
         quick: report.quick,
+        seed: report.seed.to_string(),
         linked,
         total: report.cases.len(),
         verdicts: Verdict::ALL.map(Verdict::as_str),

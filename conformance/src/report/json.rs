@@ -104,6 +104,8 @@ struct Detail<'r> {
     description: &'r str,
     expectation: &'r str,
     rule: &'r str,
+    /// The word of the rule that the verdict stands on.
+    word: &'static str,
     freedom: Option<&'r str>,
     behavior: &'static str,
     behavior_close: &'static str,
@@ -114,6 +116,8 @@ struct Detail<'r> {
     round_trips: Option<[u64; 3]>,
     /// Whether there are round trips to report, as in the classic suite.
     report_time: bool,
+    /// The seed of keys, nonces and masks.
+    seed: u64,
     /// When the report was made.
     started: String,
     /// Whether the suite is the server.
@@ -148,6 +152,7 @@ fn detail<'r>(
         description: &case.does,
         expectation: &case.expects,
         rule: case.rule,
+        word: case.word(agent.peer).as_str(),
         freedom: case.freedom,
         behavior: outcome.behavior.as_str(),
         behavior_close: outcome.close.as_str(),
@@ -155,6 +160,7 @@ fn detail<'r>(
         duration: millis(outcome.duration),
         round_trips: outcome.trips.map(|trips| trips.map(micros)),
         report_time: outcome.trips.is_some(),
+        seed: report.seed,
         started: iso(report.made),
         is_server: agent.peer == Peer::Client,
         was_clean: outcome.clean,

@@ -29,6 +29,10 @@ pub fn suites(report: &Report<'_>) -> Suites {
         let mut suite = TestSuite::new(name.key);
         suite.add_property(("role", agent.peer.as_str()));
         suite.add_property(("quick", if report.quick { "true" } else { "false" }));
+        for note in agent.over.iter().chain(&agent.notes) {
+            suite.add_property(("note", note.as_str()));
+        }
+        suite.add_property(("seed", report.seed.to_string().as_str()));
         suite.add_property(("made", iso(report.made).as_str()));
         suite.add_test_cases(tests(report, agent));
         suite.set_time(

@@ -2,6 +2,7 @@
 //! Knows how files and agents are named; the file of each format knows its content.
 
 pub mod baseline;
+pub mod expected;
 pub mod html;
 pub mod json;
 pub mod junit;
@@ -23,6 +24,10 @@ pub struct Agent {
     pub peer: Peer,
     /// The outcomes of the cases that were run, in the order of their numbers.
     pub entries: Vec<Entry>,
+    /// What a reader must know of the run.
+    pub notes: Vec<String>,
+    /// Why the rest of the cases was not run, if so.
+    pub over: Option<String>,
 }
 
 /// The result of a case.
@@ -45,6 +50,8 @@ pub struct Report<'a> {
     pub made: u64,
     /// Whether long cases were shortened.
     pub quick: bool,
+    /// The seed of keys, nonces and masks.
+    pub seed: u64,
 }
 
 /// A format of a report.
@@ -193,11 +200,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_safe() {
-        let agent = |name: &str, peer| Agent {
-            name: name.into(),
-            peer,
-            entries: Vec::new(),
-        };
+        let agent = |name: &str, peer| Agent::new(name, peer, Vec::new());
         let report = Report {
             cases: &[],
             agents: vec![
@@ -209,6 +212,7 @@ mod tests {
             ],
             made: 0,
             quick: true,
+            seed: 0,
         };
         let names = names(&report);
         let keys: Vec<&str> = names.iter().map(|name| name.key.as_str()).collect();

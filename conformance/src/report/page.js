@@ -6,20 +6,20 @@ const data = JSON.parse(byId("data").textContent);
 const VERDICTS = [
   ["✓", "OK", "As it should be."],
   ["i", "Informa\u00adtional", "The RFC leaves it open: what the peer did is told, not judged."],
-  ["≈", "Non-strict", "Allowed by the RFC, but later than it could be."],
+  ["≈", "Non-strict", "Not forbidden by the RFC, but later or laxer than it could be."],
+  ["≠", "Wrong code", "Failed the connection with a code that means something else."],
   ["○", "Unimple\u00admented", "The peer declined the extension that the case is about."],
   ["!", "Unclean", "The closing handshake was not completed."],
-  ["≠", "Wrong code", "Closed with another code than the RFC names."],
   ["◁", "Failed by client", "The server did not end TCP after the closing handshake: the client had to."],
-  ["✗", "Failed", "Not as it must be."],
+  ["✗", "Failed", "Not as it must be: it violates a MUST."],
 ];
 const OPCODES = { 0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong" };
 const MOST_OPEN_ROWS = 60;
 
 const families = new Map(data.families.map(([number, title]) => [number, { number, title, cases: [] }]));
-const cases = data.cases.map(([id, does, expects, rule, freedom, role], index) => {
+const cases = data.cases.map(([id, does, expects, rule, freedom, role, server, client], index) => {
   const family = families.get(Number(id.split(".")[0]));
-  const one = { index, id, does, expects, role, family, rule: data.strings[rule], freedom: freedom === null ? "" : data.strings[freedom] };
+  const one = { index, id, does, expects, role, family, words: { server, client }, rule: data.strings[rule], freedom: freedom === null ? "" : data.strings[freedom] };
   one.hay = [id, does, expects, one.rule, one.freedom].join("\n").toLowerCase();
   one.classic = family.number < 20;
   family.cases.push(one);
@@ -114,6 +114,7 @@ function drawHead() {
     el("li", null, el("time", { datetime: data.made }, `${made} UTC`)),
     el("li", null, part),
     el("li", null, `wsconform ${data.version}`),
+    el("li", null, `Seed ${data.seed}`),
     data.quick ? el("li", { class: "warn" }, "Quick run: long cases were cut short") : "",
   );
   byId("agents").append(...agents.map((agent) => agentCard(agent, all[agent.index])));
@@ -131,6 +132,7 @@ function agentCard(agent, { counts, run, good }) {
       el("span", { class: "rate" }, percent(good, run))),
     bar(counts),
     el("p", { class: "sum" }, `${good} of ${many(run, "case")} OK or informational`),
+    agent.notes.map((note) => el("p", { class: "sum" }, sentence(note))),
     el("div", { class: "counts" }, buttons));
 }
 

@@ -61,6 +61,7 @@ function drawPanel(agent, one, found) {
       el("h3", null, "What the suite does"), el("p", null, one.does),
       el("h3", null, "What the peer should do"), el("p", null, one.expects),
       el("h3", null, "The rule"), el("p", { class: "rule" }, ruleText(one.rule)),
+      el("p", null, one.words[agent.role] === "none" ? "The RFC says nothing that a verdict could stand on." : `The verdict stands on ${one.words[agent.role]}.`),
       one.freedom ? [el("h3", null, "Why the verdict is informational"), el("p", null, one.freedom)] : null,
       facts(found),
       el("h3", null, "On the wire"),

@@ -1,6 +1,7 @@
 //! `sansws-core` alone, as an echo endpoint of either role.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sansws_core::config::{Config, Deflate, Limits};
@@ -66,7 +67,7 @@ impl Core {
         let state = match peer {
             Peer::Server => State::Server(ServerHandshake::new(Arc::clone(&config))),
             Peer::Client => {
-                let url: Option<Url> = "ws://memory/".parse().ok();
+                let url: Option<Url> = "ws://memory:9001/".parse().ok();
                 let options = ClientOptions::default();
                 let handshake = url.and_then(|url| {
                     ClientHandshake::new(&config, &url, options, seed().nonce()).ok()
@@ -155,9 +156,15 @@ impl Core {
     }
 }
 
-/// Bytes that are equal in each run.
+/// A seed that differs for each connection of the process.
 fn seed() -> Seed {
-    Seed::new([42; 32])
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+    let number = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+    let mut seed = [42; 32];
+    for (to, from) in seed.iter_mut().zip(number.to_be_bytes()) {
+        *to = from;
+    }
+    Seed::new(seed)
 }
 
 impl Subject for Core {

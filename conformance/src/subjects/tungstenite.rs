@@ -93,7 +93,7 @@ impl Tungstenite {
                 Some(config()),
             )),
             Peer::Client => client(tungstenite::client::client_with_config(
-                "ws://memory/",
+                "ws://memory:9001/",
                 pipe.clone(),
                 Some(config()),
             )),

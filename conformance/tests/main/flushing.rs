@@ -75,12 +75,7 @@ fn what_a_stream_buffers_is_flushed_until_it_is_sent() {
     for peer in [Peer::Server, Peer::Client] {
         let cases = cases::all();
         let large = cases.iter().find(|case| case.id == "26.3.1").unwrap();
-        let setting = Setting {
-            peer,
-            target: "/".into(),
-            host: "memory".into(),
-            quick: true,
-        };
+        let setting = Setting::new(peer);
         let mut stream = Buffered {
             subject: Core::new(peer),
             unsent: Vec::new(),

@@ -1,6 +1,7 @@
 //! The suite over TLS: as a client of a server with a certificate of its own authority, and as the server.
 
 use crate::support::certs;
+use crate::support::program::run;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -29,14 +30,13 @@ impl Drop for CloseOnDrop {
     }
 }
 
-#[test]
-fn a_server_is_tested_over_tls() {
-    let certs = Certs::new();
+/// Runs an echo server with this certificate while `work` does, which gets its port.
+fn with_server(identity: tls::Identity, work: impl FnOnce(u16)) {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            on_tokio(async {
-                let tls = tls::server(certs.identity("server"), None).unwrap();
+            on_tokio(async move {
+                let tls = tls::server(identity, None).unwrap();
                 let listener = Listener::bind("127.0.0.1:0").await.unwrap().tls(tls);
                 let mut server =
                     Server::new(listener).options(ServerOptions::default().config(config()));
@@ -55,7 +55,15 @@ fn a_server_is_tested_over_tls() {
         });
         let (address, handle) = receiver.recv().unwrap();
         let _close = CloseOnDrop(handle);
-        let url = format!("wss://localhost:{}/", address.port());
+        work(address.port());
+    });
+}
+
+#[test]
+fn a_server_is_tested_over_tls() {
+    let certs = Certs::new();
+    with_server(certs.identity("server"), |port| {
+        let url = format!("wss://localhost:{port}/");
         let suite = ONLY
             .iter()
             .fold(Suite::new(), |suite, glob| suite.only(*glob));
@@ -68,6 +76,48 @@ fn a_server_is_tested_over_tls() {
         let error = other.test("tls", &url).unwrap_err();
         assert!(
             error.to_string().contains("invalid peer certificate"),
+            "{error}"
+        );
+    });
+}
+
+/// A certificate as `openssl req -x509 -subj /CN=anything` makes it: an authority, signed by itself, of no host.
+#[test]
+fn a_self_signed_certificate_can_be_given_or_ignored() {
+    let certs = Certs::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "anything");
+    let own = params.self_signed(&key).unwrap().pem();
+    let folder = certs::Folder::new();
+    let [own_file, key_file] = ["own.pem", "own.key"].map(|name| folder.path(name));
+    std::fs::write(&own_file, &own).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let identity = tls::Identity::from_pem(own.as_bytes(), key.serialize_pem().as_bytes());
+    with_server(identity.unwrap(), |port| {
+        let url = format!("wss://127.0.0.1:{port}/");
+        let test = |options: &[&str]| run(&[&["test", &url, "--only", "1.1.*"], options].concat());
+        let (code, _, error) = test(&[]);
+        assert_eq!(code, Some(2));
+        assert!(error.contains("invalid peer certificate"), "{error}");
+        let (code, out, error) = test(&["--ca", own_file.to_str().unwrap()]);
+        assert_eq!(code, Some(0), "{out}{error}");
+        let (code, out, error) = test(&["--insecure"]);
+        assert_eq!(code, Some(0), "{out}{error}");
+        // Another one is not this one.
+        let (code, _, error) = test(&["--ca", &certs.file("stranger.pem")]);
+        assert_eq!(code, Some(2), "{error}");
+        let (code, _, error) = test(&["--ca", key_file.to_str().unwrap()]);
+        assert_eq!(code, Some(2));
+        assert!(error.contains("no certificate in it"), "{error}");
+        // TLS where none was asked for is named.
+        let (code, _, error) = run(&["test", &format!("ws://127.0.0.1:{port}/")]);
+        assert_eq!(code, Some(2));
+        assert!(
+            error.contains("does wss:// in place of ws:// work?"),
             "{error}"
         );
     });

@@ -8,14 +8,12 @@ use sansws_conformance::opening;
 
 use super::{Fault, Naive};
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODw==";
-
 /// Longest head that it takes.
 const LONGEST: usize = 16 << 10;
 
 /// A client's request.
-pub fn request() -> Vec<u8> {
-    Head::request("/", "memory", KEY)
+pub fn request(key: &str, host: &str) -> Vec<u8> {
+    Head::request("/", host, key)
         .with("Sec-WebSocket-Extensions", &OFFER.write())
         .write()
 }
@@ -75,6 +73,7 @@ fn server(naive: &mut Naive) -> bool {
     if naive.has(Fault::ChoosesAProtocol) {
         response = response.with("Sec-WebSocket-Protocol", "mqtt");
     }
+    response = spoiled(naive.fault, &head, response);
     let agreed = agree(naive, &head);
     if let Some((answer, _)) = agreed {
         response = response.with("Sec-WebSocket-Extensions", &answer.write());
@@ -82,6 +81,27 @@ fn server(naive: &mut Naive) -> bool {
     naive.output.extend(response.write());
     naive.opened(agreed.map(|(_, agreed)| agreed));
     true
+}
+
+/// The 101 as a mutant sends it.
+fn spoiled(fault: Option<Fault>, head: &Head, response: Head) -> Head {
+    let key = head.field("Sec-WebSocket-Key").unwrap_or_default();
+    let right = http::accept(key);
+    let accept = |value: &str| response.clone().set("Sec-WebSocket-Accept", value);
+    match fault {
+        Some(Fault::AnswersTheExampleOnly) => accept("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+        Some(Fault::SpoilsPlus) => accept(&http::accept(&key.replace('+', " "))),
+        Some(Fault::SpoilsSlash) => accept(&http::accept(&key.replace('/', "\\/"))),
+        Some(Fault::WritesTheUrlAlphabet) => accept(&right.replace('+', "-").replace('/', "_")),
+        Some(Fault::AnswersOldHttp) => response.first("HTTP/1.0 101 Switching Protocols"),
+        Some(Fault::SendsTwoAccepts) => response.with("Sec-WebSocket-Accept", &right),
+        Some(Fault::SendsAWrongAcceptToo) => {
+            response.with("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+        }
+        Some(Fault::AnnouncesALength) => response.with("Content-Length", "0"),
+        Some(Fault::AnnouncesChunks) => response.with("Transfer-Encoding", "chunked"),
+        _ => response,
+    }
 }
 
 /// Whether a line ends in LF alone.
@@ -194,20 +214,19 @@ fn fields_are_good(raw: &[u8]) -> bool {
 fn agree(naive: &Naive, head: &Head) -> Option<(Params, Agreed)> {
     let all: Vec<&str> = head.all("Sec-WebSocket-Extensions").collect();
     let offers = all.iter().flat_map(|value| value.split(','));
+    let eight = naive.has(Fault::AnswersTooLargeAWindow) || naive.has(Fault::AcknowledgesEightBits);
     let offer = offers
         .map(|offer| match naive.has(Fault::AcceptsUnknownParameters) {
             true => offer.split(';').next().unwrap_or_default(),
             false => offer,
         })
-        .find_map(|offer| Params::read(offer).ok()?.into_iter().next())?;
+        .filter_map(|offer| Params::read(offer).ok()?.into_iter().next())
+        // zlib keeps to no window of 8 bits.
+        .find(|offer| eight || offer.server_max_window_bits != Some(8))?;
     let client_bits = offer
         .client_max_window_bits
         .map(|hint| Some(hint.unwrap_or(15)));
     let bits = offer.server_max_window_bits;
-    // zlib keeps to no window of 8 bits.
-    if bits == Some(8) && !naive.has(Fault::AnswersTooLargeAWindow) {
-        return None;
-    }
     let answer = Params {
         server_no_context_takeover: offer.server_no_context_takeover,
         client_no_context_takeover: false,
@@ -246,6 +265,13 @@ fn client(naive: &mut Naive) -> bool {
     if interim && !naive.has(Fault::GivesUpOnInterimResponses) {
         return true;
     }
+    let body = head
+        .field("Content-Length")
+        .and_then(|length| length.parse().ok());
+    if let Some(length) = body.filter(|_| naive.has(Fault::SkipsABody)) {
+        let length = naive.input.len().min(length);
+        naive.input.drain(..length);
+    }
     match judge(naive, head, &raw) {
         Ok(agreed) => naive.opened(agreed),
         Err(_) => naive.over = true,
@@ -258,7 +284,7 @@ fn judge(naive: &Naive, mut head: Head, raw: &[u8]) -> Result<Option<Agreed>, St
     if naive.has(Fault::TakesAnyAccept) {
         head = head
             .without("Sec-WebSocket-Accept")
-            .with("Sec-WebSocket-Accept", &http::accept(KEY));
+            .with("Sec-WebSocket-Accept", &http::accept(&naive.key));
     }
     if naive.has(Fault::TakesNoUpgrade) {
         head = head.without("Upgrade").with("Upgrade", "websocket");
@@ -274,9 +300,14 @@ fn judge(naive: &Naive, mut head: Head, raw: &[u8]) -> Result<Option<Agreed>, St
     if naive.has(Fault::TakesAnyStatus) {
         head = head.first("HTTP/1.1 101 Switching Protocols");
     }
+    let right = http::accept(&naive.key);
+    let mut accepts = head.all("Sec-WebSocket-Accept");
+    if accepts.any(|accept| accept != right) && !naive.has(Fault::TakesTheFirstAccept) {
+        return Err("one Sec-WebSocket-Accept does not answer the key".into());
+    }
     let line = head.first.as_bytes();
     if !line.starts_with(b"HTTP/1.1 101 ") || !fields_are_good(raw) {
         return Err("it is no 101".into());
     }
-    opening::check_response(&head, KEY, &[OFFER])
+    opening::check_response(&head, &naive.key, &[OFFER], &[])
 }

@@ -1,16 +1,20 @@
 //! A slow, obvious echo endpoint of either role, and one fault that can be planted in it. Without a fault it passes all cases.
 //! RFC 6455 and RFC 7692.
 
+mod echo;
 mod fault;
 mod handshake;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use fault::Fault;
 use sansws_conformance::Peer;
 use sansws_conformance::deflate::{Agreed, Deflater, Inflater};
 use sansws_conformance::frame::{self, Coding, Frame, Masking, opcode};
+use sansws_conformance::http;
 use sansws_conformance::run::memory::Subject;
+use sansws_conformance::setting::Random;
 
 /// Longest message that it takes.
 const LONGEST: usize = 64 << 20;
@@ -35,7 +39,12 @@ pub struct Naive {
     held: Option<Vec<u8>>,
     close_sent: bool,
     close_received: bool,
+    /// The nonce of a client.
+    key: String,
+    random: Random,
     sent: u32,
+    /// A mutant inflates nothing any more.
+    dead: bool,
 }
 
 /// A frame whose payload is arriving.
@@ -66,6 +75,16 @@ type Failure = u16;
 impl Naive {
     /// The peer of that role, with a fault.
     pub fn new(peer: Peer, fault: Option<Fault>) -> Self {
+        static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+        let mut random = Random(CONNECTIONS.fetch_add(1, Ordering::Relaxed) << 32);
+        let halves = (u128::from(random.next()) << 64) | u128::from(random.next());
+        let key = match fault {
+            Some(Fault::RepeatsItsNonce) => http::key([7; 16]),
+            _ => http::key(halves.to_be_bytes()),
+        };
+        if fault == Some(Fault::StartsItsKeysAlike) {
+            random = Random(7);
+        }
         let mut naive = Self {
             peer,
             fault,
@@ -83,10 +102,17 @@ impl Naive {
             held: None,
             close_sent: false,
             close_received: false,
+            key,
+            random,
             sent: 0,
+            dead: false,
         };
         if peer == Peer::Client {
-            naive.output = handshake::request();
+            let host = match naive.has(Fault::HidesThePort) {
+                true => "memory",
+                false => "memory:9001",
+            };
+            naive.output = handshake::request(&naive.key, host);
         }
         naive
     }
@@ -105,9 +131,13 @@ impl Naive {
             frame.coding = Coding::SixtyFour;
         }
         self.sent += 1;
-        let key = match self.has(Fault::RepeatsItsKey) {
-            true => [1, 2, 3, 4],
-            false => self.sent.wrapping_mul(2_654_435_761).to_be_bytes(),
+        let [a, b, c, d, ..] = self.random.next().to_be_bytes();
+        let key = match self.fault {
+            Some(Fault::RepeatsItsKey) => [1, 2, 3, 4],
+            Some(Fault::CountsItsKeys) => self.sent.wrapping_mul(2_654_435_761).to_be_bytes(),
+            Some(Fault::RepeatsAnOctet) => [a; 4],
+            Some(Fault::FixesAnOctet) => [a, b, 0, d],
+            _ => [a, b, c, d],
         };
         frame.write(self.masks().then_some(key), &mut self.output);
     }
@@ -131,10 +161,10 @@ impl Naive {
         self.open = true;
         self.agreed = agreed;
         self.deflater = agreed.map(|agreed| {
-            let bits = if self.has(Fault::IgnoresWindowBits) {
-                15
-            } else {
-                agreed.own_bits
+            let bits = match self.fault {
+                Some(Fault::IgnoresWindowBits) => 15,
+                Some(Fault::AcknowledgesEightBits) => 10,
+                _ => agreed.own_bits,
             };
             Deflater::new(bits, agreed.own_takeover || self.has(Fault::KeepsItsWindow))
         });
@@ -273,7 +303,8 @@ impl Naive {
             if header.left > 125 && long {
                 return Err(1002);
             }
-            if !header.fin && !self.has(Fault::AcceptsFragmentedPings) {
+            let pong = header.opcode == opcode::PONG && self.has(Fault::AcceptsFragmentedPongs);
+            if !header.fin && !pong && !self.has(Fault::AcceptsFragmentedPings) {
                 return Err(1002);
             }
         }
@@ -410,98 +441,6 @@ impl Naive {
         Ok(())
     }
 
-    /// A message is whole: it is echoed.
-    fn finish(&mut self) -> Result<(), Failure> {
-        let Some(mut message) = self.message.take() else {
-            return Ok(());
-        };
-        if message.compressed {
-            message.payload = self.inflate(&message)?;
-            if message.text
-                && std::str::from_utf8(&message.payload).is_err()
-                && !self.has(Fault::ChecksNoUtf8)
-            {
-                return Err(1007);
-            }
-        } else if self.has(Fault::JoinsInReverse) {
-            message.parts.reverse();
-            message.payload = message.parts.concat();
-        }
-        if let Some(pong) = self.held.take() {
-            self.echo(&message);
-            self.send(frame::pong(pong));
-        } else {
-            self.echo(&message);
-        }
-        if self.has(Fault::IgnoresAllButTheFirst) {
-            self.input.clear();
-        }
-        Ok(())
-    }
-
-    fn echo(&mut self, message: &Message) {
-        if self.close_sent && !self.has(Fault::EchoesAfterClose) {
-            return;
-        }
-        let text = message.text || self.has(Fault::EchoesBinaryAsText);
-        let mut payload = message.payload.clone();
-        if self.has(Fault::CutsLongEchoes) {
-            payload.truncate(65535);
-        }
-        let plain = if text {
-            frame::text(payload.clone())
-        } else {
-            frame::binary(payload.clone())
-        };
-        match &mut self.deflater {
-            Some(deflater) if self.fault != Some(Fault::MarksPlainMessages) => {
-                let packed = deflater.message(&payload);
-                let packed = if text {
-                    frame::text(packed)
-                } else {
-                    frame::binary(packed)
-                };
-                self.send(packed.rsv(4));
-            }
-            Some(_) => self.send(plain.rsv(4)),
-            None => self.send(plain),
-        }
-    }
-
-    fn inflate(&mut self, message: &Message) -> Result<Vec<u8>, Failure> {
-        let limit = if self.has(Fault::InflatesWithoutBound) {
-            usize::MAX
-        } else {
-            LONGEST
-        };
-        let (each, half) = (
-            self.has(Fault::InflatesEachFragment),
-            self.has(Fault::AcceptsHalfBlocks),
-        );
-        let stops = self.has(Fault::StopsAtFinalBlocks);
-        let Some(inflater) = &mut self.inflater else {
-            return Err(1002);
-        };
-        if stops && message.payload.first().is_some_and(|byte| byte & 1 == 1) {
-            return Err(1007);
-        }
-        if each {
-            let parts = message
-                .parts
-                .iter()
-                .map(|part| inflater.message(part, limit));
-            let parts: Result<Vec<_>, _> = parts.collect();
-            return parts.map(|parts| parts.concat()).map_err(|_| 1007);
-        }
-        inflater.message(&message.payload, limit).or_else(|wrong| {
-            match wrong.contains("more than") {
-                true => Err(1009),
-                false if half && wrong.contains("middle of a block") => Ok(b"Heh".to_vec()),
-                false => Err(1007),
-            }
-        })
-    }
-
     fn control(&mut self, frame: Arriving) -> Result<(), Failure> {
         match frame.opcode {
             opcode::CLOSE => self.closed(&frame.control),
@@ -570,6 +509,9 @@ impl Naive {
                 Some(code) => self.send(frame::close(code, "")),
                 None if self.has(Fault::SendsReservedCodes) => self.send(frame::close(1005, "")),
                 None => self.send(frame::frame(opcode::CLOSE, "")),
+            }
+            if self.has(Fault::SendsAfterClose) {
+                self.output.push(0x81);
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ pub mod data;
 pub mod foreign;
 pub mod one_shot;
 pub mod ours;
+pub mod program;
 pub mod proxies;
 pub mod relay;
 pub mod runtime;
