@@ -147,10 +147,10 @@ fn redirects_are_followed_on_request() {
         });
     let server = Running::new(router);
     let url = |path: &str| format!("ws://{}{path}", server.address);
-    let refused = connect(&url("/old"), ConnectOptions::default()).unwrap_err();
+    let refused = connect(url("/old"), ConnectOptions::default()).unwrap_err();
     assert!(matches!(refused, Error::Refused(response) if response.status == 307));
     round_trip(&url("/old"), ConnectOptions::default().redirects(1));
-    let endless = connect(&url("/loop"), ConnectOptions::default().redirects(2)).unwrap_err();
+    let endless = connect(url("/loop"), ConnectOptions::default().redirects(2)).unwrap_err();
     assert!(matches!(endless, Error::Redirect(_)), "{endless}");
     server.close();
 }
@@ -237,7 +237,7 @@ fn a_client_reconnects_and_sends_what_was_queued() {
     }
     let server = Running::new(once);
     let (give, states) = channel();
-    let mut client = Client::new(&server.url(), ConnectOptions::default())
+    let mut client = Client::new(server.url(), ConnectOptions::default())
         .unwrap()
         .reconnect(quick())
         .on_change(move |state| {
@@ -275,7 +275,7 @@ fn messages_wait_for_a_server_that_comes_up_later() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let mut client = Client::new(&format!("ws://{address}/"), ConnectOptions::default())
+    let mut client = Client::new(format!("ws://{address}/"), ConnectOptions::default())
         .unwrap()
         .reconnect(quick())
         .queue(2, 10);
@@ -306,14 +306,14 @@ fn what_only_the_caller_can_fix_stops_a_client() {
     });
     let server = Running::new(router.route("/echo", echo));
     let url = |path: &str| format!("ws://{}{path}", server.address);
-    let mut client = Client::new(&url("/401"), ConnectOptions::default()).unwrap();
+    let mut client = Client::new(url("/401"), ConnectOptions::default()).unwrap();
     assert_eq!(client.receive().unwrap(), None);
     assert!(matches!(
         client.state(),
         ClientState::Stopped(Stop::Failed(_))
     ));
     // A hook that fails on purpose; then one that logs in.
-    let mut client = Client::new(&url("/echo"), ConnectOptions::default())
+    let mut client = Client::new(url("/echo"), ConnectOptions::default())
         .unwrap()
         .on_open(|_| Err(Error::close(CloseCode::POLICY, "no token")));
     assert_eq!(client.receive().unwrap(), None);
@@ -321,7 +321,7 @@ fn what_only_the_caller_can_fix_stops_a_client() {
         client.state(),
         ClientState::Stopped(Stop::Failed(_))
     ));
-    let mut client = Client::new(&url("/echo"), ConnectOptions::default())
+    let mut client = Client::new(url("/echo"), ConnectOptions::default())
         .unwrap()
         .on_open(|socket| Ok(socket.send_text("login")?));
     client.send_text("hello").unwrap();

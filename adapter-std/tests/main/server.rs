@@ -140,7 +140,7 @@ fn pages_of_other_hosts_are_refused() {
     let server = Running::new(echo);
     let from = |origin: &str| {
         let options = ConnectOptions::default().header("Origin", origin);
-        status(connect(&server.url(), options))
+        status(connect(server.url(), options))
     };
     assert_eq!(from("https://elsewhere.example"), 403);
     assert_eq!(from(&format!("http://{}", server.address)), 101);
@@ -148,7 +148,7 @@ fn pages_of_other_hosts_are_refused() {
         ServerOptions::default().policy(ConnectionPolicy::default().origin(OriginPolicy::any()));
     let open = Running::with(echo, open);
     let options = ConnectOptions::default().header("Origin", "https://elsewhere.example");
-    assert_eq!(status(connect(&open.url(), options)), 101);
+    assert_eq!(status(connect(open.url(), options)), 101);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::support::{Running, echo};
 #[test]
 fn messages_of_any_length_come_back_and_the_close_is_clean() {
     let server = Running::new(echo);
-    let mut socket = connect(&server.url(), ConnectOptions::default()).unwrap();
+    let mut socket = connect(server.url(), ConnectOptions::default()).unwrap();
     for length in [0, 1, 125, 126, 65_535, 65_536, 3 << 20] {
         let message = Message::Binary(vec![7; length]);
         socket.send(message.clone()).unwrap();
@@ -36,7 +36,7 @@ fn kind<T>(result: Result<T, Error>) -> Option<io::ErrorKind> {
 #[test]
 fn a_call_waits_as_long_as_it_may() {
     let server = Running::new(echo);
-    let mut socket = connect(&server.url(), ConnectOptions::default()).unwrap();
+    let mut socket = connect(server.url(), ConnectOptions::default()).unwrap();
     assert_eq!(kind(socket.try_receive()), Some(io::ErrorKind::WouldBlock));
     let received = socket.receive_timeout(Duration::from_millis(20));
     assert_eq!(kind(received), Some(io::ErrorKind::TimedOut));
@@ -50,7 +50,7 @@ fn a_call_waits_as_long_as_it_may() {
 #[test]
 fn a_reader_that_waits_does_not_hold_up_the_writer() {
     let server = Running::new(echo);
-    let socket = connect(&server.url(), ConnectOptions::default()).unwrap();
+    let socket = connect(server.url(), ConnectOptions::default()).unwrap();
     let (mut read, mut write) = socket.split();
     let (give, texts) = channel();
     let reader = thread::spawn(move || {

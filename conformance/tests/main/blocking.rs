@@ -47,7 +47,7 @@ fn against(side: Side, options: &Options<'_>, scenario: impl FnOnce(&side::Serve
 }
 
 fn dial(server: &side::Server, path: &str) -> Result<WebSocket, Error> {
-    connect(&server.url(path), ConnectOptions::default())
+    connect(server.url(path), ConnectOptions::default())
 }
 
 fn round_trip(socket: &mut WebSocket, message: impl Into<Message>) -> Result {
@@ -149,7 +149,7 @@ fn deflate(side: Side) {
                 ..Config::default()
             };
             let options = ConnectOptions::default().config(config);
-            let mut socket = connect(&server.url("/"), options)?;
+            let mut socket = connect(server.url("/"), options)?;
             assert!(socket.is_deflated());
             for size in SIZES {
                 round_trip(&mut socket, text(size))?;
@@ -172,13 +172,13 @@ fn secure(side: Side) {
     };
     against(side, &options, |server| {
         let known = tls::client(certs.roots(), Some(certs.identity("client")))?;
-        let mut socket = connect(&server.url("/"), ConnectOptions::default().tls(known))?;
+        let mut socket = connect(server.url("/"), ConnectOptions::default().tls(known))?;
         for size in SIZES {
             round_trip(&mut socket, noise(size))?;
         }
         finish(socket)?;
         let stranger = tls::client(certs.strange_roots(), None)?;
-        let error = connect(&server.url("/"), ConnectOptions::default().tls(stranger));
+        let error = connect(server.url("/"), ConnectOptions::default().tls(stranger));
         assert!(matches!(error, Err(Error::Io(_))), "{error:?}");
         Ok(())
     });
@@ -352,7 +352,7 @@ fn through_real_proxies_plain_secure_and_with_a_password() {
     for kind in [Kind::Http, Kind::Socks5] {
         let proxy = Proxy::start(kind, Some(("me", "s3cret-42")));
         let login = Some(("me", "s3cret%2D42"));
-        let mut socket = connect(&plain.url("/"), proxy.dial(login)).unwrap();
+        let mut socket = connect(plain.url("/"), proxy.dial(login)).unwrap();
         for size in SIZES {
             round_trip(&mut socket, noise(size)).unwrap();
         }
@@ -361,10 +361,10 @@ fn through_real_proxies_plain_secure_and_with_a_password() {
         let mut socket = connect(&url, proxy.dial(login).tls(known())).unwrap();
         round_trip(&mut socket, text(1 << 20)).unwrap();
         finish(socket).unwrap();
-        let wrong = connect(&plain.url("/"), proxy.dial(Some(("me", "guess"))));
+        let wrong = connect(plain.url("/"), proxy.dial(Some(("me", "guess"))));
         assert!(matches!(wrong, Err(Error::Proxy(_))), "{wrong:?}");
         let nowhere = connect(
-            &format!("ws://127.0.0.1:{}/", free_port()),
+            format!("ws://127.0.0.1:{}/", free_port()),
             proxy.dial(login),
         );
         assert!(matches!(nowhere, Err(Error::Proxy(_))), "{nowhere:?}");

@@ -443,7 +443,7 @@ fn a_client_stops_when_it_is_told_to<R: Runtime>() {
     R::run(async {
         for (path, status) in [("/reject", Some(403)), ("/close/4500/no", None)] {
             let mut client =
-                Client::<R::Connector>::new(&server.url(path), ConnectOptions::default())?;
+                Client::<R::Connector>::new(server.url(path), ConnectOptions::default())?;
             assert_eq!(client.receive().await?, None);
             let ClientState::Stopped(Stop::Failed(why)) = client.state() else {
                 panic!("{client:?}");
@@ -492,8 +492,8 @@ fn a_client_on_its_own_task<R: Runtime>() {
         value
     }
     let server = server::<R>();
-    let tokio = sansws_tokio::Client::new(&server.url("/"), ConnectOptions::default());
-    let smol = sansws_smol::Client::new(&server.url("/"), ConnectOptions::default());
+    let tokio = sansws_tokio::Client::new(server.url("/"), ConnectOptions::default());
+    let smol = sansws_smol::Client::new(server.url("/"), ConnectOptions::default());
     drop(send(async move { tokio.unwrap().receive().await }));
     drop(send(async move { smol.unwrap().receive().await }));
     server.stop();

@@ -116,7 +116,7 @@ fn a_thread_for_each_connection() -> Result {
         Ok(())
     });
     let (address, handle) = handle.recv()?;
-    let mut socket = connect(&format!("ws://{address}/"), ConnectOptions::default())?;
+    let mut socket = connect(format!("ws://{address}/"), ConnectOptions::default())?;
     socket.send_text("a")?;
     assert_eq!(socket.receive_text()?.as_deref(), Some("a"));
     socket.close(1000, "")?;
