@@ -9,27 +9,8 @@ use crate::frame::{self, Frame};
 use crate::http::Head;
 use crate::inbox::Event;
 use crate::keys::Pattern;
-pub use crate::setting::Setting;
+pub use crate::setting::{Peer, Setting};
 use crate::verdict::Verdict;
-
-/// The side that is under test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Peer {
-    /// A server: the suite is the client.
-    Server,
-    /// A client: the suite is the server.
-    Client,
-}
-
-impl Peer {
-    /// Returns `server` or `client`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Client => "client",
-        }
-    }
-}
 
 /// Checks a head, and returns what is wrong with it.
 pub type HeadCheck = Box<dyn Fn(&Head) -> Result<(), String> + Send>;

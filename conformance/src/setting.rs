@@ -5,7 +5,25 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::http::{self, Head};
-use crate::script::Peer;
+
+/// The side that is under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Peer {
+    /// A server: the suite is the client.
+    Server,
+    /// A client: the suite is the server.
+    Client,
+}
+
+impl Peer {
+    /// Returns `server` or `client`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
 
 /// The parameters of a script.
 #[derive(Clone, Debug)]

@@ -278,7 +278,7 @@ impl Suite {
     /// Tests the server at this URL, which echoes each message.
     ///
     /// # Errors
-    /// When nothing can be run: an invalid URL, or nothing listens there.
+    /// When nothing can be run: an invalid URL, nothing listens there, or what does answers no handshake with 101.
     pub fn test(&self, name: &str, url: &str) -> io::Result<Agent> {
         // Check this once, instead of in each case.
         self.reach(url)?;
@@ -444,10 +444,11 @@ impl Agent {
         }
     }
 
-    /// Returns the worst verdict.
+    /// Returns the worst verdict; FAILED if the peer was gone before all cases were run.
     pub fn worst(&self) -> Verdict {
+        let gone = self.over.as_ref().map(|_| Verdict::Failed);
         let all = self.entries.iter().map(|entry| entry.outcome.worst());
-        all.max().unwrap_or(Verdict::Ok)
+        all.chain(gone).max().unwrap_or(Verdict::Ok)
     }
 }
 
@@ -456,6 +457,9 @@ impl std::fmt::Display for Agent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let cases = crate::cases::all();
         write!(f, "{} ({})", self.name, self.peer.as_str())?;
+        if let Some(over) = &self.over {
+            write!(f, "\nstopped: {over}")?;
+        }
         for entry in self
             .entries
             .iter()

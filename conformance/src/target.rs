@@ -10,11 +10,12 @@ use std::time::Duration;
 use futures_rustls::{TlsAcceptor, TlsConnector};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{PrivateKeyDer, ServerName};
 use smol::future::FutureExt;
 use smol::io::{AsyncRead, AsyncWrite};
 use smol::net::TcpStream;
 
+use crate::trust::certificates;
 pub use crate::trust::client_tls;
 
 /// Any stream that a case can run over.
@@ -99,12 +100,6 @@ pub fn server_tls(chain: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
             .with_single_cert(certificates(chain)?, key)
             .map_err(io::Error::other)?;
     Ok(Arc::new(config))
-}
-
-pub(crate) fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(io::Error::other)
 }
 
 impl Target {

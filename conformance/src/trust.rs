@@ -9,9 +9,8 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-
-use crate::target::certificates;
 
 /// Returns TLS settings of a client. It trusts the system's roots, or the certificates in a PEM file: as roots, and each as the server's
 /// own, as `openssl req -x509` makes them. With `insecure` it trusts any.
@@ -56,6 +55,13 @@ pub fn client_tls(roots: Option<&Path>, insecure: bool) -> io::Result<Arc<Client
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// Returns the certificates in a PEM file.
+pub(crate) fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(io::Error::other)
 }
 
 #[derive(Debug)]

@@ -105,7 +105,7 @@ struct Dialing {
     /// Offer this subprotocol; may be repeated.
     #[arg(long, value_name = "NAME", value_parser = token)]
     subprotocol: Vec<String>,
-    /// Send this Origin, such as https://example.com
+    /// Send this Origin, the scheme and host of a page.
     #[arg(long, value_parser = value)]
     origin: Option<String>,
 }

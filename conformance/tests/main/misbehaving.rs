@@ -211,6 +211,22 @@ fn what_a_peer_sends_slowly_for_ever_ends_with_the_time_of_the_case() {
     failed(&test_against(&suite, drip), "did not come in time");
 }
 
+/// Before any case is run, `test` says what is there instead of a server; one that goes away in the middle is no success.
+#[test]
+fn a_server_that_is_not_there_or_goes_away_is_no_success() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", silent.local_addr().unwrap());
+    let error = suite("1.1.1").test("peer", &url).unwrap_err().to_string();
+    assert!(error.contains("answers no handshake"), "{error}");
+    drop(silent);
+    let agent = suite("1.1.*").test_told("peer", &url, &|_, _| {}).unwrap();
+    assert_eq!((agent.worst(), agent.entries.len()), (Verdict::Failed, 0));
+    assert!(
+        agent.to_string().contains("stopped: gone since case 1.1."),
+        "{agent}"
+    );
+}
+
 /// ^C sets this flag: what runs is given up, what did not begin is left out, and there is something to report.
 #[test]
 fn a_run_that_is_stopped_tells_what_it_did() {

@@ -537,3 +537,62 @@ fn an_interrupt_without_clients_writes_nothing() {
     );
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
 }
+
+/// Runs its arguments on a terminal of 80 columns, and copies what they write.
+#[cfg(unix)]
+const TERMINAL: &str = "
+import fcntl, os, pty, struct, sys, termios
+pid, terminal = pty.fork()
+if pid == 0:
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 80, 0, 0))
+    os.execv(sys.argv[1], sys.argv[1:])
+try:
+    while True:
+        os.write(1, os.read(terminal, 4096))
+except OSError:
+    pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+";
+
+#[cfg(unix)]
+#[test]
+fn the_progress_line_fits_80_columns() {
+    let server = Threads::echo();
+    let output = Command::new("python3")
+        .args(["-c", TERMINAL, env!("CARGO_BIN_EXE_wsconform")])
+        .args(["test", &server.url(), "--only", "1.*,2.*,6.*,22.1.*"])
+        .args([
+            "--agent",
+            "a-server-with-a-name-that-is-much-too-long/1.2.3",
+        ])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines = Vec::new();
+    for line in text
+        .split(['\r', '\n'])
+        .filter(|line| line.contains("passed"))
+    {
+        // Without the sequences that colour it.
+        let plain: String = line
+            .split('\u{1b}')
+            .enumerate()
+            .map(|(at, part)| match at {
+                0 => part,
+                _ => part
+                    .find(char::is_alphabetic)
+                    .map_or("", |end| &part[end + 1..]),
+            })
+            .collect();
+        // What fills the row above it, which is the result of a case, is no part of it.
+        let bar = &plain[plain.find("a-server").unwrap()..];
+        assert!(bar.trim_end().chars().count() <= 80, "{plain:?}");
+        lines.push(bar.to_owned());
+    }
+    let last = lines.last().unwrap();
+    assert!(
+        last.contains("182/182") && last.contains(", 12 not"),
+        "{last:?}"
+    );
+}
