@@ -90,6 +90,7 @@ pub use server::{Accepting, Listener, Server, Upgrade, accept};
 pub use socket::{Keeper, MessageReader, MessageWriter, Messages, ReadHalf, WebSocket, WriteHalf};
 pub use stream::{ByteStream, Socket, Stream};
 
+pub use sansws_common::app::NoHub;
 pub use sansws_common::metrics;
 #[cfg(feature = "tls")]
 pub use sansws_common::tls;
@@ -117,9 +118,6 @@ pub type ServerOptions = sansws_common::ServerOptions<NoHub>;
 /// The policy of the connections of a server, a router or a route. A field that is `None` is inherited: a route's policy overrides its
 /// router's, which overrides the server's.
 pub type ConnectionPolicy = sansws_common::ConnectionPolicy<NoHub>;
-
-/// Stands where the other adapters name a hub: blocking connections join no groups.
-pub type NoHub = std::convert::Infallible;
 
 /// The code of the README compiles.
 #[cfg(doctest)]

@@ -5,6 +5,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod app;
 #[doc(hidden)]
 pub mod client;
 #[doc(hidden)]

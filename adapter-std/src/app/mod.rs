@@ -16,9 +16,71 @@
 //! # drop(router);
 //! ```
 
-mod router;
-mod service;
+use std::fmt;
+use std::sync::Arc;
 
-pub use router::{Route, Router};
-pub use service::{App, IntoService};
-pub(crate) use service::{Decision, Handler};
+use sansws_common::app;
+use sansws_common::error::{Error, Result};
+
+use crate::ServerOptions;
+use crate::server::Upgrade;
+
+pub(crate) use sansws_common::app::Decision;
+
+/// A pattern and its handler or page.
+pub type Route = app::Route<Handler>;
+
+/// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them.
+pub type Router = app::Router<Handler>;
+
+/// A service whose routes were checked. Clones share it.
+pub type App = app::App<Handler>;
+
+/// A handler of WebSocket requests: any `fn(upgrade: Upgrade) -> Result`.
+#[derive(Clone)]
+pub struct Handler(Arc<dyn Fn(Upgrade) -> Result + Send + Sync>);
+
+impl Handler {
+    pub(crate) fn run(&self, upgrade: Upgrade) -> Result {
+        (self.0)(upgrade)
+    }
+}
+
+impl<F: Fn(Upgrade) -> Result + Send + Sync + 'static> From<F> for Handler {
+    fn from(handler: F) -> Self {
+        Self(Arc::new(handler))
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler").finish_non_exhaustive()
+    }
+}
+
+/// A type that a server can serve: a handler for all paths, or a router.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be served",
+    label = "neither a handler nor a router",
+    note = "a server serves a `Router`, or for all paths one `fn(upgrade: Upgrade) -> Result`"
+)]
+pub trait IntoService {
+    /// Checks it, and makes a service of it.
+    ///
+    /// # Errors
+    /// When routes conflict.
+    fn into_service(self, options: &ServerOptions) -> Result<App, Error>;
+}
+
+/// One handler for all paths.
+impl<H: Fn(Upgrade) -> Result + Send + Sync + 'static> IntoService for H {
+    fn into_service(self, options: &ServerOptions) -> Result<App, Error> {
+        Ok(App::single(self.into(), options.policy.clone()))
+    }
+}
+
+impl IntoService for Router {
+    fn into_service(self, options: &ServerOptions) -> Result<App, Error> {
+        self.build(options)
+    }
+}

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -147,14 +147,11 @@ impl Server {
         let handle = self.handle();
         #[cfg(feature = "signal")]
         if let Some(window) = self.drain {
-            super::signal::obey(&handle, window)?;
+            sansws_common::server::signal::obey(&handle, window)?;
         }
         let bell = Arc::new(Bell::new());
-        let ringer = Waker::from(Arc::new(Ringer {
-            handle: handle.clone(),
-            bell: Arc::clone(&bell),
-        }));
-        ringer.wake_by_ref();
+        let ringer = Arc::new(Ringer(Arc::clone(&bell)));
+        let _ringing = handle.on_shutdown(Waker::from(ringer));
         let options = Arc::new(self.options);
         let starting = Starting {
             app,
@@ -263,19 +260,11 @@ fn tell(event: impl FnOnce()) {
 }
 
 /// Rings the bell once the handle is closed.
-struct Ringer {
-    handle: ServerHandle,
-    bell: Arc<Bell>,
-}
+struct Ringer(Arc<Bell>);
 
 impl Wake for Ringer {
     fn wake(self: Arc<Self>) {
-        let waker = Waker::from(Arc::clone(&self));
-        // Each wake-up ends the registration, whatever happened.
-        let closing = self.handle.poll_closing(&Context::from_waker(&waker));
-        if closing == Poll::Ready(()) {
-            self.bell.ring();
-        }
+        self.0.ring();
     }
 }
 

@@ -6,8 +6,6 @@ mod builder;
 mod connection;
 mod listener;
 mod request_loop;
-#[cfg(feature = "signal")]
-mod signal;
 mod upgrade;
 
 pub use accepting::{Accepting, accept};

@@ -178,7 +178,7 @@ impl ByteStream for Stream {
     fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
-            return tls.read(&self.socket, into);
+            return tls.read(&*self.socket, into);
         }
         let read = self.socket.read(into);
         self.drained = matches!(read, Ok(count) if count > 0 && count < into.len());
@@ -188,7 +188,7 @@ impl ByteStream for Stream {
     fn write_some(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
-            return tls.write(&self.socket, from);
+            return tls.write(&*self.socket, from);
         }
         self.socket.write(from)
     }
@@ -196,7 +196,7 @@ impl ByteStream for Stream {
     fn flush_all(&mut self) -> io::Result<()> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
-            return tls.flush(&self.socket);
+            return tls.flush(&*self.socket);
         }
         Ok(())
     }
@@ -204,7 +204,7 @@ impl ByteStream for Stream {
     fn shut_down(&mut self) -> io::Result<()> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
-            tls.close(&self.socket)?;
+            tls.close(&*self.socket)?;
         }
         self.socket.shutdown(Shutdown::Write)
     }

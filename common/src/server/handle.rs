@@ -47,6 +47,8 @@ struct State {
     left: Vec<u32>,
     /// Tasks to wake when a connection ends.
     watchers: BTreeMap<u64, Waker>,
+    /// Wakers of those that want to know only of shutdowns.
+    bells: BTreeMap<u64, Waker>,
 }
 
 impl ServerHandle {
@@ -169,12 +171,31 @@ impl ServerHandle {
     fn wake_all(&self) {
         let mut state = self.state();
         let watchers = std::mem::take(&mut state.watchers);
-        let connections: Vec<Waker> = state.connections.iter().flatten().cloned().collect();
+        let lasting = state.connections.iter().flatten();
+        let connections: Vec<Waker> = lasting.chain(state.bells.values()).cloned().collect();
         drop(state);
         connections
             .into_iter()
             .chain(watchers.into_values())
             .for_each(Waker::wake);
+    }
+
+    /// Wakes this waker each time a shutdown starts or changes, and at once if one has started, until the result is dropped. Ends of
+    /// connections do not wake it.
+    #[doc(hidden)]
+    pub fn on_shutdown(&self, waker: Waker) -> ShutdownBell {
+        let mut state = self.state();
+        state.next += 1;
+        let id = state.next;
+        state.bells.insert(id, waker.clone());
+        drop(state);
+        if self.is_closing() {
+            waker.wake();
+        }
+        ShutdownBell {
+            handle: self.clone(),
+            id,
+        }
     }
 
     /// Returns whether the handle is closed.
@@ -252,6 +273,22 @@ impl ServerHandle {
 /// The identity of a task that watches a handle repeatedly. Wakers do not tell: those of tokio's `block_on` are not known to be equal.
 #[derive(Debug, Default)]
 pub struct Watcher(Option<u64>);
+
+/// See [`ServerHandle::on_shutdown`].
+#[derive(Debug)]
+#[must_use]
+pub struct ShutdownBell {
+    handle: ServerHandle,
+    id: u64,
+}
+
+impl Drop for ShutdownBell {
+    fn drop(&mut self) {
+        let bell = self.handle.state().bells.remove(&self.id);
+        // Dropping it may free what it wakes, which must not happen under the lock.
+        drop(bell);
+    }
+}
 
 /// How a connection is closed on shutdown.
 #[derive(Clone, Copy, Debug)]
@@ -472,6 +509,32 @@ mod tests {
             assert!(polled.is_pending());
         }
         assert_eq!(handle.state().connections.len(), 1);
+    }
+
+    #[test]
+    fn a_bell_rings_for_shutdowns_and_for_nothing_else() {
+        #[derive(Default)]
+        struct Rings(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Rings {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let (handle, rings) = (ServerHandle::new(10), Arc::new(Rings::default()));
+        let rung = || rings.0.load(Ordering::SeqCst);
+        let bell = handle.on_shutdown(Waker::from(Arc::clone(&rings)));
+        drop(handle.enter());
+        assert_eq!(rung(), 0);
+        handle.drain(Duration::from_secs(1));
+        assert_eq!(rung(), 1);
+        handle.close();
+        assert_eq!(rung(), 2);
+        drop(bell);
+        handle.drop_all();
+        assert_eq!(rung(), 2);
+        // Whoever comes late still learns of it.
+        let _late = handle.on_shutdown(Waker::from(Arc::clone(&rings)));
+        assert_eq!(rung(), 3);
     }
 
     #[test]

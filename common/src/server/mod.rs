@@ -7,4 +7,6 @@ pub mod options;
 pub mod outcome;
 pub mod policy;
 pub mod scope;
+#[cfg(feature = "signal")]
+pub mod signal;
 pub mod verdict;

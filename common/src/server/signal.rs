@@ -4,8 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sansws_common::ServerHandle;
-use sansws_common::error::{Error, Result};
+use super::handle::ServerHandle;
+use crate::error::{Error, Result};
 
 /// A server that obeys signals, and its drain window.
 struct Obedient {
@@ -20,7 +20,7 @@ static SERVERS: Mutex<Option<Vec<Obedient>>> = Mutex::new(None);
 ///
 /// # Errors
 /// When the application has set a handler by ctrlc.
-pub(super) fn obey(handle: &ServerHandle, window: Duration) -> Result<(), Error> {
+pub fn obey(handle: &ServerHandle, window: Duration) -> Result<(), Error> {
     let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
     if servers.is_none() {
         ctrlc::set_handler(on_signal).map_err(Error::other)?;

@@ -5,72 +5,50 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sansws_common::Scope;
-use sansws_common::contain::contain;
-use sansws_common::error::{Error, HandlerError, Result};
-use sansws_common::server::answer::{WEBSOCKET, answer_to, not_allowed};
-use sansws_common::server::scope::Attached;
 use sansws_core::http::Response;
 use sansws_core::route::{Miss, Pattern, Routes};
 
-use crate::server::Upgrade;
-use crate::{ConnectionPolicy, ServerOptions};
-
-/// A handler of WebSocket requests.
-pub(crate) type Handler = Arc<dyn Fn(Upgrade) -> Result + Send + Sync>;
+use super::NoHub;
+use crate::contain::contain;
+use crate::error::{HandlerError, Result};
+use crate::server::answer::{WEBSOCKET, answer_to, not_allowed};
+use crate::server::policy::ConnectionPolicy;
+use crate::server::scope::{Attached, Scope};
 
 /// A page.
-pub(super) type Page = Arc<dyn Fn(Scope) -> Result<Response> + Send + Sync>;
+pub type Page = Arc<dyn Fn(Scope) -> Result<Response> + Send + Sync>;
 
 /// A check before the upgrade: passes a request on, perhaps with a state attached, or answers it.
 pub(super) type Layer = Arc<dyn Fn(&mut Scope) -> Result<(), Response> + Send + Sync>;
 
 /// The decision on a request.
-pub(crate) enum Decision {
+#[doc(hidden)]
+pub enum Decision<H> {
     /// Run this handler, under this policy.
-    Handle(Handler, Arc<ConnectionPolicy>),
+    Handle(H, Arc<ConnectionPolicy<NoHub>>),
     /// Answer with the response of a page, whose body is read before.
-    Page(Page, Arc<ConnectionPolicy>),
+    Page(Page, Arc<ConnectionPolicy<NoHub>>),
     /// Answer with this response.
     Answer(Response),
     /// The decision failed.
     Failed(HandlerError, Option<Pattern>),
 }
 
-/// A type that a server can serve: a handler for all paths, or a router.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` can't be served",
-    label = "neither a handler nor a router",
-    note = "a server serves a `Router`, or for all paths one `fn(upgrade: Upgrade) -> Result`"
-)]
-pub trait IntoService {
-    /// Checks it, and makes a service of it.
-    ///
-    /// # Errors
-    /// When routes conflict.
-    fn into_service(self, options: &ServerOptions) -> Result<App, Error>;
-}
+/// A service whose routes were checked. Clones share it.
+pub struct App<H>(Arc<Inner<H>>);
 
-/// One handler for all paths.
-impl<H: Fn(Upgrade) -> Result + Send + Sync + 'static> IntoService for H {
-    fn into_service(self, options: &ServerOptions) -> Result<App, Error> {
-        Ok(App(Arc::new(Inner::Single(
-            Arc::new(self),
-            Arc::new(options.policy.clone()),
-        ))))
+impl<H> Clone for App<H> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
     }
 }
 
-/// A service whose routes were checked. Clones share it.
-#[derive(Clone)]
-pub struct App(Arc<Inner>);
-
-enum Inner {
-    Single(Handler, Arc<ConnectionPolicy>),
+enum Inner<H> {
+    Single(H, Arc<ConnectionPolicy<NoHub>>),
     Routes {
-        routes: Routes<Target>,
+        routes: Routes<Target<H>>,
         layers: Vec<Layer>,
-        policy: Arc<ConnectionPolicy>,
+        policy: Arc<ConnectionPolicy<NoHub>>,
         states: Arc<Attached>,
         fallback: Option<Page>,
     },
@@ -78,30 +56,42 @@ enum Inner {
 
 /// The target of a route.
 #[derive(Clone)]
-pub(super) struct Target {
-    pub(super) goal: Goal,
+pub(super) struct Target<H> {
+    pub(super) goal: Goal<H>,
     pub(super) layers: Vec<Layer>,
-    pub(super) policy: Arc<ConnectionPolicy>,
+    pub(super) policy: Arc<ConnectionPolicy<NoHub>>,
     pub(super) states: Arc<Attached>,
 }
 
 #[derive(Clone)]
-pub(super) enum Goal {
-    WebSocket(Handler),
+pub(super) enum Goal<H> {
+    WebSocket(H),
     Page(Page),
 }
 
-impl fmt::Debug for App {
+impl<H> fmt::Debug for Decision<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decision").finish_non_exhaustive()
+    }
+}
+
+impl<H> fmt::Debug for App<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
     }
 }
 
-impl App {
+impl<H> App<H> {
+    /// Serves one handler for all paths.
+    #[doc(hidden)]
+    pub fn single(handler: H, policy: ConnectionPolicy<NoHub>) -> Self {
+        Self(Arc::new(Inner::Single(handler, Arc::new(policy))))
+    }
+
     pub(super) fn of_routes(
-        routes: Routes<Target>,
+        routes: Routes<Target<H>>,
         layers: Vec<Layer>,
-        policy: Arc<ConnectionPolicy>,
+        policy: Arc<ConnectionPolicy<NoHub>>,
         states: Arc<Attached>,
         fallback: Option<Page>,
     ) -> Self {
@@ -115,12 +105,17 @@ impl App {
     }
 
     /// Returns whether plain HTTP requests are decided on too; otherwise they are refused.
-    pub(crate) fn is_plain(&self) -> bool {
+    #[doc(hidden)]
+    pub fn is_plain(&self) -> bool {
         matches!(*self.0, Inner::Routes { .. })
     }
 
     /// Decides on a request. A panic of a layer or a converter is a failure of the application.
-    pub(crate) fn decide(&self, scope: &mut Scope) -> Decision {
+    #[doc(hidden)]
+    pub fn decide(&self, scope: &mut Scope) -> Decision<H>
+    where
+        H: Clone,
+    {
         let mut route = None;
         match contain(|| self.find(scope, &mut route)) {
             Ok(Ok(decision)) => decision,
@@ -129,11 +124,14 @@ impl App {
         }
     }
 
-    fn find(&self, scope: &mut Scope, route: &mut Option<Pattern>) -> Result<Decision, Response> {
+    fn find(&self, scope: &mut Scope, route: &mut Option<Pattern>) -> Result<Decision<H>, Response>
+    where
+        H: Clone,
+    {
         let (routes, layers, policy, states, fallback) = match &*self.0 {
             Inner::Single(handler, policy) => {
                 policy.check(scope)?;
-                return Ok(Decision::Handle(Arc::clone(handler), Arc::clone(policy)));
+                return Ok(Decision::Handle(handler.clone(), Arc::clone(policy)));
             }
             Inner::Routes {
                 routes,
@@ -185,7 +183,7 @@ impl App {
         }
         let policy = Arc::clone(policy);
         Ok(match &target.goal {
-            Goal::WebSocket(handler) => Decision::Handle(Arc::clone(handler), policy),
+            Goal::WebSocket(handler) => Decision::Handle(handler.clone(), policy),
             Goal::Page(page) => Decision::Page(Arc::clone(page), policy),
         })
     }

@@ -1,6 +1,9 @@
-//! TLS settings: PEM to rustls configurations, for both adapters.
+//! TLS settings: PEM to rustls configurations, for all adapters.
 //! RFC 6455 sections 4.1 and 10.6; RFC 7301 for ALPN.
 //! Knows no socket and no file: the bytes of certificates and keys are inputs.
+
+#[doc(hidden)]
+pub mod stream;
 
 use std::sync::Arc;
 

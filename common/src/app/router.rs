@@ -6,40 +6,37 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use sansws_common::Scope;
-use sansws_common::error::{Error, Result};
-use sansws_common::server::answer::WEBSOCKET;
-use sansws_common::server::scope::Attached;
 use sansws_core::http::Response;
 use sansws_core::route;
 use sansws_core::route::Converter;
 
-use super::service::{App, Goal, IntoService, Layer, Page, Target};
-use crate::server::Upgrade;
-use crate::{ConnectionPolicy, ServerOptions};
+use super::NoHub;
+use super::service::{App, Goal, Layer, Page, Target};
+use crate::error::{Error, Result};
+use crate::server::answer::WEBSOCKET;
+use crate::server::options::ServerOptions;
+use crate::server::policy::ConnectionPolicy;
+use crate::server::scope::{Attached, Scope};
 
-/// A pattern and its handler or page.
-pub struct Route {
+/// A pattern and its handler or page. `H` is what the adapter runs for a WebSocket.
+pub struct Route<H> {
     pattern: String,
     methods: Vec<String>,
-    entry: Entry,
+    entry: Entry<H>,
 }
 
 /// The target of a route before it inherits.
-struct Entry {
-    goal: Goal,
+struct Entry<H> {
+    goal: Goal<H>,
     layers: Vec<Layer>,
-    policy: ConnectionPolicy,
+    policy: ConnectionPolicy<NoHub>,
     states: Attached,
 }
 
-impl Route {
+impl<H> Route<H> {
     /// Creates a route to a handler of WebSockets.
-    pub fn new(
-        pattern: impl Into<String>,
-        handler: impl Fn(Upgrade) -> Result + Send + Sync + 'static,
-    ) -> Self {
-        Self::to(pattern, Goal::WebSocket(Arc::new(handler)), [WEBSOCKET])
+    pub fn new(pattern: impl Into<String>, handler: impl Into<H>) -> Self {
+        Self::to(pattern, Goal::WebSocket(handler.into()), [WEBSOCKET])
     }
 
     /// Creates a route to a page, for GET and HEAD.
@@ -74,7 +71,7 @@ impl Route {
 
     fn to<M: Into<String>>(
         pattern: impl Into<String>,
-        goal: Goal,
+        goal: Goal<H>,
         methods: impl IntoIterator<Item = M>,
     ) -> Self {
         let entry = Entry {
@@ -102,7 +99,7 @@ impl Route {
 
     /// Sets the policy of its connections; fields that are not set are inherited.
     #[must_use]
-    pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
+    pub fn policy(mut self, policy: ConnectionPolicy<NoHub>) -> Self {
         self.entry.policy = policy;
         self
     }
@@ -115,7 +112,7 @@ impl Route {
     }
 }
 
-impl fmt::Debug for Route {
+impl<H> fmt::Debug for Route<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Route").finish_non_exhaustive()
     }
@@ -124,16 +121,27 @@ impl fmt::Debug for Route {
 /// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them, whenever they were added.
 ///
 /// See [`sansws_core::route`] for patterns and precedence.
-#[derive(Default)]
-pub struct Router {
-    routes: route::Router<Entry>,
+pub struct Router<H> {
+    routes: route::Router<Entry<H>>,
     layers: Vec<Layer>,
-    policy: ConnectionPolicy,
+    policy: ConnectionPolicy<NoHub>,
     states: Attached,
     fallback: Option<Page>,
 }
 
-impl Router {
+impl<H> Default for Router<H> {
+    fn default() -> Self {
+        Self {
+            routes: route::Router::default(),
+            layers: Vec::new(),
+            policy: ConnectionPolicy::default(),
+            states: Attached::default(),
+            fallback: None,
+        }
+    }
+}
+
+impl<H> Router<H> {
     /// Creates a router without a prefix.
     pub fn new() -> Self {
         Self::default()
@@ -149,11 +157,7 @@ impl Router {
 
     /// Adds a handler of WebSockets.
     #[must_use]
-    pub fn route(
-        self,
-        pattern: impl Into<String>,
-        handler: impl Fn(Upgrade) -> Result + Send + Sync + 'static,
-    ) -> Self {
+    pub fn route(self, pattern: impl Into<String>, handler: impl Into<H>) -> Self {
         self.add(Route::new(pattern, handler))
     }
 
@@ -183,7 +187,7 @@ impl Router {
         clippy::should_implement_trait,
         reason = "a list of routes grows, nothing is summed"
     )]
-    pub fn add(mut self, route: Route) -> Self {
+    pub fn add(mut self, route: Route<H>) -> Self {
         let bound = route::Route::new(route.pattern, route.entry);
         self.routes = self.routes.add(bound.methods(route.methods));
         self
@@ -233,7 +237,7 @@ impl Router {
 
     /// Sets the policy of the connections of its routes; fields that are not set are inherited.
     #[must_use]
-    pub fn policy(mut self, policy: ConnectionPolicy) -> Self {
+    pub fn policy(mut self, policy: ConnectionPolicy<NoHub>) -> Self {
         self.policy = policy;
         self
     }
@@ -246,7 +250,7 @@ impl Router {
     }
 
     /// Returns the routes, with what they inherit from this router.
-    fn seal(self) -> route::Router<Entry> {
+    fn seal(self) -> route::Router<Entry<H>> {
         let Self {
             routes,
             layers,
@@ -264,14 +268,19 @@ impl Router {
     }
 }
 
-impl fmt::Debug for Router {
+impl<H> fmt::Debug for Router<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router").finish_non_exhaustive()
     }
 }
 
-impl IntoService for Router {
-    fn into_service(mut self, options: &ServerOptions) -> Result<App, Error> {
+impl<H> Router<H> {
+    /// Checks the routes, and makes what a server with these options serves.
+    ///
+    /// # Errors
+    /// When routes conflict.
+    #[doc(hidden)]
+    pub fn build(mut self, options: &ServerOptions<NoHub>) -> Result<App<H>, Error> {
         self.policy.inherit(&options.policy);
         // These run before the lookup of a route, so not again with it.
         let layers = std::mem::take(&mut self.layers);

@@ -1,0 +1,13 @@
+//! Routers of handlers and pages, for adapters whose layers and pages do not wait.
+//! Knows no connection, and not what a handler is: `H` is the adapter's.
+
+mod router;
+mod service;
+
+pub use router::{Route, Router};
+pub use service::App;
+#[doc(hidden)]
+pub use service::Decision;
+
+/// Stands where a policy names a hub: these adapters join groups in another way, or not at all.
+pub type NoHub = std::convert::Infallible;
