@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use sansws_conformance::report::Agent;
 use sansws_conformance::run::memory::Subject;
 use sansws_conformance::script::Peer;
-use sansws_conformance::subjects::{Core, Tungstenite, on_smol, on_threads, on_tokio};
+use sansws_conformance::subjects::{
+    Core, Tungstenite, on_event_loop, on_smol, on_threads, on_tokio,
+};
 use sansws_conformance::suite::Suite;
 
 use super::options::Common;
@@ -38,6 +40,9 @@ pub fn run(common: &Common) -> io::Result<ExitCode> {
         server(&suite, "sansws-std", url)
     })??);
     agents.push(client(&suite, "sansws-std", on_threads::echo)?);
+    agents.push(on_event_loop::with_server(|url| {
+        server(&suite, "sansws-mio", url)
+    })??);
     for peer in [Peer::Server, Peer::Client] {
         agents.push(in_memory(&suite, "tungstenite", peer, || {
             Box::new(Tungstenite::new(peer))

@@ -1,4 +1,4 @@
-//! `sansws-tokio`, `sansws-smol` and `sansws-std` over sockets, as echo servers and as echo clients.
+//! `sansws-tokio`, `sansws-smol`, `sansws-std` and `sansws-mio` over sockets, as echo servers and as echo clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -139,6 +139,37 @@ pub mod on_threads {
     pub fn echo(url: &str) {
         // How it ended is the suite's to say.
         let _ = client(url);
+    }
+}
+
+/// On one event loop, by callbacks.
+pub mod on_event_loop {
+    use sansws_mio::{Incoming, Result, Sent, Socket};
+
+    use super::*;
+
+    fn answer(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
+        match socket.send(message) {
+            // Nothing is received while much is unsent, so there is room.
+            Sent::Full => Err("a message found no room".into()),
+            Sent::Sent | Sent::Queued | Sent::Closed => Ok(()),
+        }
+    }
+
+    fn serve(handle: &mpsc::Sender<(SocketAddr, ServerHandle)>) -> Result<(), sansws_mio::Error> {
+        let server = sansws_mio::Server::bind("127.0.0.1:0")?;
+        let mut server = server.options(sansws_mio::ServerOptions::default().config(config()));
+        let found = (server.local_addr()?, server.handle());
+        let _ = handle.send(found);
+        server.serve(answer)
+    }
+
+    /// Runs an echo server while `work` does.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
+        super::with_server(|handle| serve(&handle).map_err(io::Error::other), work)
     }
 }
 

@@ -129,6 +129,12 @@ impl Connection {
         }
     }
 
+    /// Sends the response of the handshake before everything else. Call it on a connection that has sent nothing.
+    #[doc(hidden)]
+    pub fn precede_with(&mut self, response: Vec<u8>) {
+        self.output = Output::of(response);
+    }
+
     /// Returns its settings.
     pub fn config(&self) -> &Config {
         &self.config

@@ -208,7 +208,8 @@ impl Assembly {
         }
     }
 
-    pub(crate) fn payload(&self, kind: MessageKind) -> Payload<'_> {
+    /// Returns the content: after a step whose `assembled` is set, the message.
+    pub fn payload(&self, kind: MessageKind) -> Payload<'_> {
         match kind {
             MessageKind::Text => Payload::Text(&self.text),
             MessageKind::Binary => Payload::Binary(&self.bytes),

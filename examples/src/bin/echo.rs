@@ -1,4 +1,4 @@
-//! An echo server on any path: text and binary, messages up to 64 MiB. On `/fanout` all connections get the echo, except with threads.
+//! An echo server on any path: text and binary, messages up to 64 MiB. On `/fanout` all connections get the echo, on tokio and smol.
 //!
 //! Run: `cargo run --release --bin echo -- --runtime smol --listen 127.0.0.1:9001`
 //! See: `listening on ws://127.0.0.1:9001`; then connect with the `client` example; with two of them to `ws://127.0.0.1:9001/fanout`.
@@ -29,12 +29,14 @@ enum On {
     Smol,
     /// `sansws-std`: a thread for each connection
     Std,
+    /// `sansws-mio`: one event loop
+    Mio,
 }
 
 /// Echoes each message it receives.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The runtime to run on, or threads.
+    /// The runtime to run on, or threads, or an event loop.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: On,
     /// The address to listen on; with port 0 the system chooses one.
@@ -111,6 +113,47 @@ fn on_threads(
     Ok(())
 }
 
+/// The endpoint of the event loop.
+struct Echo {
+    subprotocols: Vec<String>,
+}
+
+impl sansws_mio::Endpoint for Echo {
+    type Data = ();
+
+    fn upgrade(&mut self, request: &mut sansws_mio::Scope, accept: &mut AcceptOptions) -> Outcome {
+        let supported = self.subprotocols.iter().map(String::as_str);
+        accept.subprotocol = request.select_subprotocol(supported);
+        Ok(())
+    }
+
+    fn message(
+        &mut self,
+        socket: &mut sansws_mio::Socket<'_, ()>,
+        message: sansws_mio::Incoming<'_>,
+    ) -> Outcome {
+        // Nothing is received while much is unsent, so there is room.
+        let _ = socket.send(message);
+        Ok(())
+    }
+}
+
+/// The server on one event loop.
+fn on_event_loop(
+    scheme: &str,
+    listener: sansws_mio::Listener,
+    config: Config,
+    subprotocols: Vec<String>,
+) -> Result<(), Box<dyn Error>> {
+    let serve = sansws_mio::ServerOptions::default().config(config);
+    let server = sansws_mio::Server::new(listener)
+        .options(serve)
+        .drain_on_signal(Duration::from_secs(1));
+    println!("listening on {scheme}://{}", server.local_addr()?);
+    server.serve(Echo { subprotocols })?;
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     sansws_examples::log();
@@ -135,6 +178,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             let config = config(!options.no_deflate);
             return on_threads(scheme, listener, config, options.subprotocols);
+        }
+        On::Mio => {
+            let mut listener = sansws_mio::Listener::bind(options.listen.as_str())?;
+            if let Some(tls) = tls {
+                listener = listener.tls(tls);
+            }
+            let config = config(!options.no_deflate);
+            return on_event_loop(scheme, listener, config, options.subprotocols);
         }
     };
     run!(runtime, adapter, async {

@@ -1,0 +1,166 @@
+//! Endpoints: the callbacks of an application, with data for each connection.
+//! Knows no loop but by its callbacks.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use sansws_common::Scope;
+use sansws_common::error::Result;
+use sansws_core::close::Closed;
+use sansws_core::handshake::AcceptOptions;
+use slab::Slab;
+
+use crate::event_loop::{At, Handler, Host, Loop};
+use crate::message::Incoming;
+use crate::socket::Socket;
+
+/// An endpoint: what an application does on one loop when something happens on a connection.
+///
+/// All callbacks run on the thread of the loop, one at a time, and hold up its other connections meanwhile: wait for nothing in them.
+/// An error closes the connection like one of a handler in the other adapters: [`Error::close`](crate::Error::close) with its code, one of
+/// the application with 1011, and it is logged. So does a panic; the loop goes on.
+///
+/// A closure `FnMut(&mut Socket<'_, ()>, Incoming<'_>) -> Result` is an endpoint that accepts every request.
+///
+/// ```
+/// use sansws_mio::{AcceptOptions, Endpoint, Incoming, Result, Scope, Socket};
+///
+/// /// Counts the messages of each client.
+/// struct Counter;
+///
+/// impl Endpoint for Counter {
+///     type Data = u64;
+///
+///     fn upgrade(&mut self, request: &mut Scope, _: &mut AcceptOptions) -> Result<u64> {
+///         Ok(request.param("from")?)
+///     }
+///
+///     fn message(&mut self, socket: &mut Socket<'_, u64>, message: Incoming<'_>) -> Result {
+///         *socket.data() += 1;
+///         let reply = format!("{}: {}", socket.data(), message.text()?);
+///         let _ = socket.send(reply.as_str());
+///         Ok(())
+///     }
+/// }
+/// # let router = sansws_mio::Router::new().route("/count/{from:uint}", Counter);
+/// # drop(router);
+/// ```
+pub trait Endpoint: 'static {
+    /// The data of each connection. They are made when a request is accepted, and dropped with the connection.
+    type Data: 'static;
+
+    /// Decides on a request: accepts it with the data of the connection, or fails. `accept` may be filled with a subprotocol and header
+    /// fields. Nothing can be sent before.
+    ///
+    /// # Errors
+    /// [`Error::reject`](crate::Error::reject) answers with that response. Others are answered as by the other adapters: 400 for what
+    /// the client's request lacks, 500 for a failure of the application, which is logged.
+    fn upgrade(&mut self, request: &mut Scope, accept: &mut AcceptOptions) -> Result<Self::Data>;
+
+    /// The connection is open.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn open(&mut self, socket: &mut Socket<'_, Self::Data>) -> Result {
+        let _ = socket;
+        Ok(())
+    }
+
+    /// A message arrived.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn message(&mut self, socket: &mut Socket<'_, Self::Data>, message: Incoming<'_>) -> Result;
+
+    /// The peer has taken its output, after something was [`Queued`](crate::Sent::Queued) or [`Full`](crate::Sent::Full).
+    ///
+    /// # Errors
+    /// See the trait.
+    fn drained(&mut self, socket: &mut Socket<'_, Self::Data>) -> Result {
+        let _ = socket;
+        Ok(())
+    }
+
+    /// The connection has ended, by the closing handshake or without one. It is called once for each connection that was open, also
+    /// after errors and panics; nothing can be sent any more.
+    fn close(&mut self, socket: &mut Socket<'_, Self::Data>, closed: &Closed) {
+        let _ = (socket, closed);
+    }
+}
+
+/// A closure is an endpoint without data that accepts every request.
+impl<F> Endpoint for F
+where
+    F: FnMut(&mut Socket<'_, ()>, Incoming<'_>) -> Result + 'static,
+{
+    type Data = ();
+
+    fn upgrade(&mut self, _: &mut Scope, _: &mut AcceptOptions) -> Result {
+        Ok(())
+    }
+
+    fn message(&mut self, socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
+        self(socket, message)
+    }
+}
+
+/// An endpoint with the data of its connections.
+struct Hosted<E: Endpoint> {
+    endpoint: E,
+    data: Slab<E::Data>,
+}
+
+impl<E: Endpoint> Hosted<E> {
+    /// Calls back, unless the data are gone.
+    fn with<R>(
+        &mut self,
+        at: At,
+        within: &mut Loop,
+        call: impl FnOnce(&mut E, &mut Socket<'_, E::Data>) -> R,
+    ) -> Option<R> {
+        let data = self.data.get_mut(at.key)?;
+        Some(call(
+            &mut self.endpoint,
+            &mut Socket::new(at.id, data, within),
+        ))
+    }
+}
+
+impl<E: Endpoint> Host for Hosted<E> {
+    fn upgrade(&mut self, request: &mut Scope, accept: &mut AcceptOptions) -> Result<usize> {
+        let data = self.endpoint.upgrade(request, accept)?;
+        Ok(self.data.insert(data))
+    }
+
+    fn open(&mut self, at: At, within: &mut Loop) -> Result {
+        self.with(at, within, Endpoint::open).unwrap_or(Ok(()))
+    }
+
+    fn message(&mut self, at: At, within: &mut Loop, message: Incoming<'_>) -> Result {
+        let call =
+            |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| endpoint.message(socket, message);
+        self.with(at, within, call).unwrap_or(Ok(()))
+    }
+
+    fn drained(&mut self, at: At, within: &mut Loop) -> Result {
+        self.with(at, within, Endpoint::drained).unwrap_or(Ok(()))
+    }
+
+    fn close(&mut self, at: At, within: &mut Loop, closed: &Closed) {
+        self.with(at, within, |endpoint, socket| {
+            endpoint.close(socket, closed)
+        });
+    }
+
+    fn forget(&mut self, key: usize) {
+        // The slab is whole again before the data are dropped, which may panic.
+        drop(self.data.try_remove(key));
+    }
+}
+
+impl<E: Endpoint> From<E> for Handler {
+    fn from(endpoint: E) -> Self {
+        let data = Slab::new();
+        Self::of(Rc::new(RefCell::new(Hosted { endpoint, data })))
+    }
+}

@@ -1,0 +1,123 @@
+//! Accepting connections: some at a time, so that open ones have their turns.
+//! Knows no request.
+
+use std::io;
+use std::rc::Rc;
+
+use mio::Token;
+use sansws_common::ConnectInfo;
+use sansws_common::contain::contain;
+use sansws_common::listen::is_of_one;
+use sansws_core::time::Duration;
+
+use super::opening::Opening;
+use super::peer::{Peer, Stage};
+use super::{Key, Loop, Served};
+
+/// Maximum number of connections that one listener accepts in a turn.
+const ACCEPTS: usize = 64;
+
+/// How long accepting pauses after an error such as too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Which listeners have connections, and whether accepting failed.
+#[derive(Debug, Default)]
+pub(super) struct Accepting {
+    /// Indexes of listeners that may have connections.
+    pub(super) ready: Vec<usize>,
+    /// Accepting failed, and is tried again later.
+    pub(super) paused: bool,
+    /// The failure was logged, and has not ended.
+    failing: bool,
+}
+
+impl Loop {
+    /// A listener may have connections.
+    pub(super) fn listener_is_ready(&mut self, index: usize) {
+        if !self.accepting.ready.contains(&index) {
+            self.accepting.ready.push(index);
+        }
+    }
+
+    /// Returns whether connections wait to be accepted.
+    pub(super) fn has_arrivals(&self) -> bool {
+        !self.accepting.paused && !self.accepting.ready.is_empty()
+    }
+
+    /// Accepts from all listeners that may have connections.
+    pub(super) fn accept(&mut self) {
+        if self.accepting.paused {
+            return;
+        }
+        let Some(served) = self.served.clone() else {
+            return;
+        };
+        for index in std::mem::take(&mut self.accepting.ready) {
+            match self.accept_some(index, &served) {
+                Ok(true) => self.listener_is_ready(index),
+                Ok(false) => {}
+                Err(error) => {
+                    self.listener_is_ready(index);
+                    self.accepting.paused = true;
+                    self.timers.arm(self.now + PAUSE, Key::Accept);
+                    if !std::mem::replace(&mut self.accepting.failing, true) {
+                        tell(
+                            || tracing::warn!(%error, "accepting failed; retrying until it succeeds"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns whether there may be more.
+    fn accept_some(&mut self, index: usize, served: &Rc<Served>) -> io::Result<bool> {
+        let Some(listener) = served.listeners.get(index) else {
+            return Ok(false);
+        };
+        for _ in 0..ACCEPTS {
+            let (mut stream, peer) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if is_of_one(&error) || error.kind() == io::ErrorKind::Interrupted => {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if std::mem::take(&mut self.accepting.failing) {
+                tell(|| tracing::warn!("accepting resumed"));
+            }
+            let Some(admission) = served.handle.admit() else {
+                continue;
+            };
+            let arrival = ConnectInfo {
+                begun: self.now,
+                peer,
+                secure: false,
+            };
+            let mut opening = Opening::new(served, admission, arrival);
+            let serial = self.next_serial();
+            let entry = self.peers.vacant_entry();
+            let slot = entry.key();
+            let ready = match opening.expect(&mut stream, listener.speaks()) {
+                Ok(()) => stream.register(&self.registry, Token(slot)),
+                Err(error) => Err(io::Error::other(error)),
+            };
+            if let Err(error) = ready {
+                if let Some(admission) = &opening.admission {
+                    admission.not_begun(&error.into());
+                }
+                continue;
+            }
+            let stage = Stage::Opening(Box::new(opening));
+            entry.insert(Box::new(Peer::new(serial, stream, stage)));
+            self.arm(slot);
+        }
+        Ok(true)
+    }
+}
+
+/// Logs an event. A subscriber that panics does not stop accepting.
+fn tell(event: impl FnOnce()) {
+    let _ = contain(event);
+}

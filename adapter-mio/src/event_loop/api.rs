@@ -1,0 +1,243 @@
+//! What callbacks and closures can do with a loop: send, close, set timers.
+//! Knows no endpoint.
+
+use sansws_common::socket::counters::Counters;
+use sansws_core::close::{CloseCode, Closed};
+use sansws_core::connection::Connection;
+use sansws_core::error::SendError;
+use sansws_core::message::Payload;
+use sansws_core::time::{Duration, Instant};
+
+use super::peer::{Peer, Stage};
+use super::{Callback, Handle, Key, Loop};
+use crate::id::{ConnectionId, TimerId};
+use crate::message::{Form, Outgoing, Sent};
+
+impl Loop {
+    /// Sends a message to any connection of this loop. It leaves at the end of the turn, with everything else that is sent to that
+    /// connection meanwhile.
+    pub fn send<'a>(&mut self, id: ConnectionId, message: impl Into<Outgoing<'a>>) -> Sent {
+        match self.slot(id) {
+            Some(slot) => self.send_at(slot, message.into()),
+            None => Sent::Closed,
+        }
+    }
+
+    /// Starts the closing handshake of any connection of this loop: [`Endpoint::close`](crate::Endpoint::close) is called when it is
+    /// done. Closing twice, or one that is gone, is not an error.
+    pub fn close(&mut self, id: ConnectionId, code: impl Into<Option<CloseCode>>, reason: &str) {
+        if let Some(slot) = self.slot(id) {
+            self.close_at(slot, code.into(), reason);
+        }
+    }
+
+    /// Drops a connection without a closing handshake, after this turn.
+    pub fn abort(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slot(id) {
+            self.abort_at(slot);
+        }
+    }
+
+    /// Returns the number of connections, including those that are not open yet or not closed to the end.
+    pub fn connections(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Returns the ids of the connections that are open, in no particular order.
+    pub fn open(&self) -> Vec<ConnectionId> {
+        let open = self.peers.iter().filter(|(_, peer)| {
+            peer.seat.is_some() && peer.connection().is_some_and(Connection::is_open)
+        });
+        open.filter_map(|(slot, _)| self.id(slot)).collect()
+    }
+
+    /// Returns the time, by the clock of the process. It is read once for each turn.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Runs a closure after a time. It is forgotten when the loop ends.
+    pub fn after(&mut self, time: Duration, run: impl FnOnce(&mut Self) + 'static) -> TimerId {
+        let serial = self.next_serial();
+        let callback = Callback {
+            serial,
+            run: Box::new(run),
+        };
+        let slot = self.callbacks.insert(callback);
+        self.timers
+            .arm(self.now + time, Key::Callback { slot, serial });
+        TimerId {
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            serial,
+        }
+    }
+
+    /// Forgets a timer. One that has run, or was forgotten before, is not an error.
+    pub fn cancel(&mut self, timer: TimerId) {
+        let slot = timer.slot as usize;
+        if self
+            .callbacks
+            .get(slot)
+            .is_some_and(|callback| callback.serial == timer.serial)
+        {
+            self.callbacks.remove(slot);
+        }
+    }
+
+    /// Returns a handle of this loop for other threads.
+    pub fn handle(&self) -> Handle {
+        Handle::new(&self.mailbox)
+    }
+
+    /// Ends the loop after this turn: all connections are dropped, and [`EventLoop::run`](crate::EventLoop::run) returns. To shut a server
+    /// down in order, use its [`ServerHandle`](crate::ServerHandle).
+    pub const fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    pub(crate) fn send_at(&mut self, slot: usize, message: Outgoing<'_>) -> Sent {
+        let sent = self.queue(slot, |connection| match message.0 {
+            Form::Payload(payload) => connection.send_payload(payload),
+            Form::Owned(message) => connection.send(message),
+            Form::Prepared(prepared) => connection.send_prepared(prepared),
+        });
+        let sent = self.outcome(slot, sent);
+        if sent.is_accepted()
+            && let Some(peer) = self.peers.get_mut(slot)
+        {
+            peer.counts.sent += 1;
+            self.untold.sent += 1;
+        }
+        sent
+    }
+
+    /// Sends a chunk.
+    pub(crate) fn send_piece_at(
+        &mut self,
+        slot: usize,
+        payload: Payload<'_>,
+        last: bool,
+    ) -> Result<Sent, SendError> {
+        let sent = self.queue(slot, |connection| connection.send_piece(payload, last));
+        match sent {
+            Err(SendError::WrongChunkKind) => Err(SendError::WrongChunkKind),
+            sent => {
+                let sent = self.outcome(slot, sent);
+                if last
+                    && sent.is_accepted()
+                    && let Some(peer) = self.peers.get_mut(slot)
+                {
+                    peer.counts.sent += 1;
+                    self.untold.sent += 1;
+                }
+                Ok(sent)
+            }
+        }
+    }
+
+    /// Puts something into the output of an open connection.
+    pub(crate) fn queue(
+        &mut self,
+        slot: usize,
+        put: impl FnOnce(&mut Connection) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        let room = |peer: &Peer| match &peer.stage {
+            Stage::Open(connection) => connection.has_room() || peer.flags.blocked,
+            Stage::Opening(_) | Stage::Over => true,
+        };
+        // Much was sent in one turn: the socket may take it.
+        if !self.peers.get(slot).is_none_or(|peer| room(peer)) {
+            self.flush(slot);
+        }
+        if self.current != Some(slot) && self.peers.get(slot).is_some_and(|peer| !peer.flags.dirty)
+        {
+            self.lend(slot);
+        }
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return Err(SendError::Closing);
+        };
+        let Stage::Open(connection) = &mut peer.stage else {
+            return Err(SendError::NotOpen);
+        };
+        let put = put(connection);
+        self.touch(slot);
+        put
+    }
+
+    fn outcome(&mut self, slot: usize, put: Result<(), SendError>) -> Sent {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return Sent::Closed;
+        };
+        match put {
+            Ok(()) if !peer.flags.blocked => Sent::Sent,
+            Ok(()) => {
+                peer.flags.owed = true;
+                Sent::Queued
+            }
+            Err(SendError::QueueFull) => {
+                peer.flags.owed = true;
+                Sent::Full
+            }
+            Err(_) => Sent::Closed,
+        }
+    }
+
+    pub(crate) fn close_at(&mut self, slot: usize, code: Option<CloseCode>, reason: &str) {
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.start_close(self.now, code, reason);
+            self.touch(slot);
+        }
+    }
+
+    pub(crate) fn abort_at(&mut self, slot: usize) {
+        if let Some(peer) = self.peers.get_mut(slot) {
+            if peer.seat.is_some() && !peer.is_ending() {
+                peer.ending().note_lost(None);
+            }
+            peer.stage = Stage::Over;
+            self.touch(slot);
+        }
+    }
+
+    /// Stops or resumes receiving.
+    pub(crate) fn pause_at(&mut self, slot: usize, paused: bool) {
+        let now = self.now;
+        if let Some(peer) = self.peers.get_mut(slot)
+            && std::mem::replace(&mut peer.flags.paused, paused) != paused
+            && let Some(connection) = peer.connection_mut()
+        {
+            if paused {
+                connection.pause();
+            } else {
+                connection.resume(now);
+                self.touch(slot);
+            }
+        }
+    }
+
+    /// Returns the number of unsent bytes of a connection.
+    pub(crate) fn queued_at(&self, slot: usize) -> usize {
+        let connection = self.peers.get(slot).and_then(|peer| peer.connection());
+        connection.map_or(0, Connection::queued)
+    }
+
+    pub(crate) fn connection_at(&self, slot: usize) -> Option<&Connection> {
+        self.peers.get(slot).and_then(|peer| peer.connection())
+    }
+
+    pub(crate) fn closed_at(&self, slot: usize) -> Option<&Closed> {
+        self.peers.get(slot)?.ending.as_ref()?.closed()
+    }
+
+    pub(crate) fn counters_at(&self, slot: usize) -> Counters {
+        self.peers
+            .get(slot)
+            .map(|peer| peer.counters())
+            .unwrap_or_default()
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls_at(&self, slot: usize) -> Option<&rustls::Connection> {
+        self.peers.get(slot)?.stream.tls()
+    }
+}

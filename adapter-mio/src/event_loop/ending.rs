@@ -1,0 +1,160 @@
+//! How connections end: shutdown of the server, the last callback, and the log.
+//! RFC 6455 section 7.4.1: 1001 on shutdown, 1012 while draining.
+//! Knows no byte.
+
+use sansws_common::ConnectionOutcome;
+use sansws_common::contain::contain;
+use sansws_common::metrics::trace;
+use sansws_common::server::verdict::Blame;
+use sansws_core::time::Instant;
+
+use super::peer::{Peer, Stage};
+use super::{Key, Loop};
+
+impl Loop {
+    /// Removes a connection: its socket is closed, and its data are dropped.
+    pub(super) fn remove(&mut self, slot: usize) {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        if peer.seat.is_some() && !peer.is_ending() {
+            peer.ending().note_lost(None);
+        }
+        self.tell_close(slot);
+        let Some(mut peer) = self.peers.try_remove(slot) else {
+            return;
+        };
+        peer.stream.deregister(&self.registry);
+        self.report(&mut peer);
+        if let Some(seat) = peer.seat.take() {
+            // Dropping the data of an application may panic.
+            let dropped = contain(|| seat.handler.call(|host| host.forget(seat.key)));
+            let dropped = dropped.and_then(|_| contain(|| drop(peer)));
+            if dropped.is_err() {
+                let _ = contain(|| tracing::error!("dropping the data of a connection panicked"));
+            }
+        }
+    }
+
+    /// Counts and logs the end of a connection of the server.
+    fn report(&mut self, peer: &mut Peer) {
+        self.untold.dropped += peer.counters().dropped;
+        let Some(permit) = peer.permit.as_ref().filter(|_| peer.seat.is_some()) else {
+            return;
+        };
+        let (by, code) = peer.first_close();
+        let handle = permit.handle();
+        handle.counters().closed(by, code);
+        let closed = peer
+            .ending
+            .as_ref()
+            .and_then(|ending| ending.closed().cloned());
+        let counters = peer.counters();
+        let route = self.routes.get(peer.route).cloned();
+        let (failure, span) = match &mut peer.extras {
+            Some(extras) => (extras.failure.take(), std::mem::take(&mut extras.span)),
+            None => Default::default(),
+        };
+        let (result, blame) = match failure {
+            Some((error, blame)) if blame != Blame::Nobody => (Err(error), blame),
+            _ => (Ok(()), Blame::Nobody),
+        };
+        let outcome = ConnectionOutcome {
+            result,
+            closed,
+            route,
+            counters,
+        };
+        let path = outcome
+            .route
+            .as_ref()
+            .map(|route| route.as_str().to_owned());
+        let first = Some((by, code));
+        let log = || trace::ended(&outcome, blame, first, &handle, path.as_deref());
+        let _ = contain(|| span.enter(log));
+    }
+
+    /// Tells the server about the traffic since the last time.
+    pub(super) fn tell_traffic(&mut self) {
+        if let Some(served) = &self.served {
+            let untold = std::mem::take(&mut self.untold);
+            served.handle.counters().moved(&untold);
+        }
+    }
+
+    /// The server shuts down, or hastens to: tells all its connections.
+    pub(super) fn obey_shutdown(&mut self) {
+        self.shutdown.rung = false;
+        let Some(served) = self.served.clone() else {
+            return;
+        };
+        if !served.handle.is_closing() {
+            return;
+        }
+        let until = self.now + served.handle.window() + served.options.config.timeouts.shutdown;
+        if self.shutdown.until.is_none_or(|at| until < at) {
+            self.shutdown.until = Some(until);
+            self.timers.arm(until, Key::Shutdown);
+            self.timers
+                .arm(self.now + served.handle.window(), Key::Shutdown);
+        }
+        let slots: Vec<usize> = self.peers.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.obey_server(slot);
+            self.turn(slot);
+        }
+    }
+
+    /// Does what the server wants of a connection.
+    pub(super) fn obey_server(&mut self, slot: usize) {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let permit = match (&peer.permit, peer.admission()) {
+            (Some(permit), _) => permit,
+            (None, Some(sansws_common::Admission::In(permit))) => permit,
+            _ => return,
+        };
+        let Some(window) = permit.closing_over() else {
+            return;
+        };
+        if permit.is_dropping() {
+            peer.stage = Stage::Over;
+            return;
+        }
+        let farewell = permit.farewell();
+        if !matches!(peer.stage, Stage::Open(_)) || peer.extras().told_window == window + 1 {
+            return;
+        }
+        peer.extras().told_window = window + 1;
+        peer.leave_after(self.now, farewell.after, farewell.code, farewell.reason);
+    }
+
+    /// Returns whether the server has shut down, or the time for that is over.
+    pub(super) fn has_shut_down(&self) -> bool {
+        let Some(served) = &self.served else {
+            return false;
+        };
+        served.handle.is_closing()
+            && (self.peers.is_empty() && self.is_past_window(&served.handle.window())
+                || self.shutdown.until.is_some_and(|until| until <= self.now))
+    }
+
+    /// Returns whether a draining server need not refuse clients any more.
+    fn is_past_window(&self, window: &sansws_core::time::Duration) -> bool {
+        let Some(served) = &self.served else {
+            return true;
+        };
+        let left = served.options.config.timeouts.shutdown;
+        let until = self.shutdown.until.unwrap_or(Instant::ZERO);
+        window.is_zero() || until.since(self.now) <= left
+    }
+
+    /// Drops all connections.
+    pub(super) fn drop_all(&mut self) {
+        let slots: Vec<usize> = self.peers.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            self.remove(slot);
+        }
+    }
+}

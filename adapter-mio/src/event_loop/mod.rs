@@ -1,0 +1,341 @@
+//! One loop: its connections, its timers, and whose turn it is.
+//! RFC 6455 section 6; the state machines of `sansws-core` decide on bytes.
+//! Knows no endpoint: callbacks are those of a [`Host`].
+
+mod accept;
+mod api;
+mod ending;
+mod open;
+mod opening;
+mod peer;
+mod remote;
+mod requests;
+mod run;
+mod upgrade;
+
+pub use remote::Handle;
+pub(crate) use remote::Mailbox;
+pub use run::EventLoop;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mio::{Registry, Token};
+use sansws_common::error::{Error, HandlerError, Result};
+use sansws_common::socket::counters::Counters;
+use sansws_common::{Scope, ServerHandle};
+use sansws_core::close::Closed;
+use sansws_core::handshake::AcceptOptions;
+use sansws_core::message::Assembly;
+use sansws_core::route::Pattern;
+use sansws_core::time::{Duration, Instant};
+use slab::Slab;
+
+use crate::ServerOptions;
+use crate::clock::now;
+use crate::id::ConnectionId;
+use crate::listener::Listener;
+use crate::message::Incoming;
+use crate::timers::Timers;
+use peer::Peer;
+
+/// What an endpoint is for a loop, whatever its data are.
+pub(crate) trait Host {
+    /// Decides on a request; returns the key of the data that it made.
+    fn upgrade(&mut self, request: &mut Scope, accept: &mut AcceptOptions) -> Result<usize>;
+    /// A connection is open.
+    fn open(&mut self, at: At, within: &mut Loop) -> Result;
+    /// A message arrived.
+    fn message(&mut self, at: At, within: &mut Loop, message: Incoming<'_>) -> Result;
+    /// A peer has taken its output.
+    fn drained(&mut self, at: At, within: &mut Loop) -> Result;
+    /// A connection has ended.
+    fn close(&mut self, at: At, within: &mut Loop, closed: &Closed);
+    /// Drops the data of a connection.
+    fn forget(&mut self, key: usize);
+}
+
+/// The place of a connection: in its loop, and in its endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At {
+    pub(crate) id: ConnectionId,
+    pub(crate) key: usize,
+}
+
+/// The endpoint of a route: any [`Endpoint`](crate::Endpoint), or a [`Shared`](crate::Shared) one.
+#[derive(Clone)]
+pub struct Handler(Rc<RefCell<dyn Host>>);
+
+impl Handler {
+    pub(crate) fn of(host: Rc<RefCell<impl Host + 'static>>) -> Self {
+        Self(host)
+    }
+
+    /// Calls back. No callback of an endpoint is called from another one, so it is free.
+    fn call<R>(&self, work: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
+        let mut host = self.0.try_borrow_mut().ok()?;
+        Some(work(&mut *host))
+    }
+}
+
+impl std::fmt::Debug for Handler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handler").finish_non_exhaustive()
+    }
+}
+
+/// A service whose routes were checked.
+pub(crate) type App = sansws_common::app::App<Handler>;
+
+/// What a loop serves.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) app: App,
+    pub(crate) options: Arc<ServerOptions>,
+    pub(crate) handle: ServerHandle,
+    pub(crate) listeners: Vec<Listener>,
+}
+
+/// A loop, as callbacks and closures see it: its other connections, timers, and the time.
+pub struct Loop {
+    /// The time, read once for each turn.
+    now: Instant,
+    peers: Slab<Box<Peer>>,
+    registry: Registry,
+    timers: Timers<Key>,
+    callbacks: Slab<Callback>,
+    served: Option<Rc<Served>>,
+    mailbox: Arc<Mailbox>,
+    /// Counts connections and timers, so that no id is used twice.
+    serial: u64,
+    /// The connection whose turn it is: its output leaves at the end of that.
+    current: Option<usize>,
+    /// Connections that have more to do.
+    again: Vec<usize>,
+    /// Connections to which others sent.
+    dirty: Vec<usize>,
+    buffers: Buffers,
+    /// Traffic that the server does not know yet.
+    untold: Counters,
+    /// The routes of connections, for logs: connections have indexes.
+    routes: Routes,
+    accepting: accept::Accepting,
+    shutdown: Shutdown,
+    /// A callback that takes longer is logged.
+    slow: Duration,
+    stopped: bool,
+}
+
+/// The buffers of a loop, which connections use in their turns.
+struct Buffers {
+    input: Vec<u8>,
+    assembly: Assembly,
+    output: Vec<Vec<u8>>,
+}
+
+/// The patterns of routes, each once.
+#[derive(Default)]
+struct Routes {
+    patterns: Vec<Pattern>,
+    known: BTreeMap<String, u32>,
+}
+
+/// What a loop knows of the shutdown of its server.
+#[derive(Default)]
+struct Shutdown {
+    /// The server may have begun to shut down, or hastened it.
+    rung: bool,
+    /// When what is left is dropped.
+    until: Option<Instant>,
+}
+
+/// What becomes due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Peer { slot: usize, serial: u64 },
+    Callback { slot: usize, serial: u64 },
+    Accept,
+    Shutdown,
+}
+
+/// A closure that runs later.
+struct Callback {
+    serial: u64,
+    run: Box<dyn FnOnce(&mut Loop)>,
+}
+
+/// The token of the mailbox.
+const WAKER: Token = Token(usize::MAX);
+
+/// Maximum number of bytes of one read.
+const READ: usize = 64 << 10;
+
+/// Room that a read should have behind kept bytes.
+const ROOM: usize = 16 << 10;
+
+/// Capacity of a fresh buffer for output.
+const WRITE: usize = 4 << 10;
+
+/// Maximum number of output buffers that the loop keeps.
+const SPARES: usize = 64;
+
+/// Rounds of reading and writing after which the next connection has its turn.
+const ROUNDS: usize = 8;
+
+impl Loop {
+    fn new(registry: Registry, mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            now: now(),
+            peers: Slab::new(),
+            registry,
+            timers: Timers::default(),
+            callbacks: Slab::new(),
+            served: None,
+            mailbox,
+            serial: 0,
+            current: None,
+            again: Vec::new(),
+            dirty: Vec::new(),
+            buffers: Buffers {
+                input: vec![0; READ],
+                assembly: Assembly::default(),
+                output: Vec::new(),
+            },
+            untold: Counters::default(),
+            routes: Routes::default(),
+            accepting: accept::Accepting::default(),
+            shutdown: Shutdown::default(),
+            slow: Duration::from_millis(100),
+            stopped: false,
+        }
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    fn id(&self, slot: usize) -> Option<ConnectionId> {
+        let peer = self.peers.get(slot)?;
+        Some(ConnectionId {
+            home: self.mailbox.home(),
+            slot: u32::try_from(slot).ok()?,
+            serial: peer.serial,
+        })
+    }
+
+    /// Returns the place of a connection of this loop that is not gone.
+    fn slot(&self, id: ConnectionId) -> Option<usize> {
+        let slot = id.slot as usize;
+        let known = self.peers.get(slot)?.serial == id.serial && id.home == self.mailbox.home();
+        known.then_some(slot)
+    }
+
+    /// One connection's turn.
+    fn turn(&mut self, slot: usize) {
+        self.current = Some(slot);
+        match self.peers.get(slot).map(|peer| &peer.stage) {
+            Some(peer::Stage::Opening(_)) => self.opening_turn(slot),
+            Some(peer::Stage::Open(_)) => self.open_turn(slot),
+            Some(peer::Stage::Over) => self.remove(slot),
+            None => {}
+        }
+        self.current = None;
+        self.arm(slot);
+        self.measure(slot);
+    }
+
+    /// Arms the deadline of a connection, if it is earlier than the one for which it is armed.
+    fn arm(&mut self, slot: usize) {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        if let Some(due) = peer.deadline()
+            && due < peer.armed
+        {
+            peer.armed = due;
+            let serial = peer.serial;
+            self.timers.arm(due, Key::Peer { slot, serial });
+        }
+    }
+
+    /// Reads the time, and reports a turn that took long.
+    fn measure(&mut self, slot: usize) {
+        let before = std::mem::replace(&mut self.now, now());
+        let took = self.now.since(before);
+        if took < self.slow {
+            return;
+        }
+        let route = self
+            .peers
+            .get(slot)
+            .and_then(|peer| self.routes.get(peer.route));
+        let route = route.map_or("", Pattern::as_str);
+        let _ = sansws_common::contain::contain(|| {
+            tracing::warn!(
+                http.route = route,
+                websocket.callback_seconds = took.as_secs_f64(),
+                "callbacks of one connection held up the loop"
+            );
+        });
+    }
+
+    /// Notes that a connection has output that was made outside of its own turn.
+    fn touch(&mut self, slot: usize) {
+        if self.current == Some(slot) {
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(slot)
+            && !std::mem::replace(&mut peer.flags.dirty, true)
+        {
+            self.dirty.push(slot);
+        }
+    }
+
+    /// Calls back for a connection. A panic is an error of the application.
+    fn call<R>(
+        &mut self,
+        slot: usize,
+        work: impl FnOnce(&mut dyn Host, At, &mut Self) -> R,
+    ) -> Result<Option<R>, HandlerError> {
+        let Some(id) = self.id(slot) else {
+            return Ok(None);
+        };
+        let Some(seat) = self.peers.get(slot).and_then(|peer| peer.seat.as_ref()) else {
+            return Ok(None);
+        };
+        let (handler, at) = (seat.handler.clone(), At { id, key: seat.key });
+        let done = sansws_common::contain::contain(|| handler.call(|host| work(host, at, self)));
+        done.map_err(|panic: Error| panic.into())
+    }
+}
+
+impl Routes {
+    /// Returns the index of a route; 0 is none.
+    fn index(&mut self, pattern: Option<&Pattern>) -> u32 {
+        let Some(pattern) = pattern else {
+            return 0;
+        };
+        if let Some(index) = self.known.get(pattern.as_str()) {
+            return *index;
+        }
+        self.patterns.push(pattern.clone());
+        let index = u32::try_from(self.patterns.len()).unwrap_or(0);
+        self.known.insert(pattern.as_str().into(), index);
+        index
+    }
+
+    fn get(&self, index: u32) -> Option<&Pattern> {
+        self.patterns.get((index as usize).checked_sub(1)?)
+    }
+}
+
+impl std::fmt::Debug for Loop {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loop")
+            .field("connections", &self.peers.len())
+            .finish_non_exhaustive()
+    }
+}

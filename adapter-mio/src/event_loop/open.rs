@@ -1,0 +1,347 @@
+//! The turn of an open connection: reads, calls back, writes.
+//! RFC 6455 sections 6.2 and 7.1.1.
+//! Knows no byte: `sansws-core` interprets them.
+
+use std::io;
+
+use sansws_common::contain::contain;
+use sansws_common::error::Error;
+use sansws_core::connection::{Event, State, TransportAction};
+use sansws_core::message::{Assembly, MessageKind, Payload};
+
+use super::peer::{Flushed, Stage};
+use super::{At, peer::Pending};
+use super::{Handler, Loop, READ, ROOM, ROUNDS, SPARES, WRITE};
+use crate::message::Incoming;
+
+/// What a round leads to.
+enum Next {
+    /// Another round.
+    Round,
+    /// It waits for its socket or its deadline.
+    Wait,
+    /// Its socket is to be dropped.
+    Over,
+}
+
+impl Loop {
+    /// Lends a buffer, in which the output of the turn gathers.
+    pub(super) fn lend(&mut self, slot: usize) {
+        let Some(connection) = self
+            .peers
+            .get_mut(slot)
+            .and_then(|peer| peer.connection_mut())
+        else {
+            return;
+        };
+        let buffer = self.buffers.output.pop();
+        let buffer = buffer.unwrap_or_else(|| Vec::with_capacity(WRITE));
+        if let Some(unused) = connection.lend(buffer) {
+            self.buffers.output.push(unused);
+        }
+    }
+
+    /// Takes the buffer back, and frees what only the next message would need.
+    fn reclaim(&mut self, slot: usize) {
+        let Some(connection) = self
+            .peers
+            .get_mut(slot)
+            .and_then(|peer| peer.connection_mut())
+        else {
+            return;
+        };
+        if let Some(buffer) = connection.reclaim()
+            && self.buffers.output.len() < SPARES
+        {
+            self.buffers.output.push(buffer);
+        }
+        connection.release();
+    }
+
+    pub(super) fn open_turn(&mut self, slot: usize) {
+        self.lend(slot);
+        for _ in 0..ROUNDS {
+            match self.round(slot) {
+                Next::Round => {}
+                Next::Wait => {
+                    self.reclaim(slot);
+                    return;
+                }
+                Next::Over => return self.remove(slot),
+            }
+        }
+        // What the last round made leaves before others have their turn.
+        self.flush(slot);
+        if let Some(peer) = self.peers.get_mut(slot) {
+            if !std::mem::replace(&mut peer.flags.again, true) {
+                self.again.push(slot);
+            }
+        }
+        self.reclaim(slot);
+    }
+
+    /// Writes, then reads once and calls back.
+    fn round(&mut self, slot: usize) -> Next {
+        let flushed = self.flush(slot);
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return Next::Wait;
+        };
+        if flushed == Flushed::Done && std::mem::take(&mut peer.flags.owed) {
+            self.drained(slot);
+            return Next::Round;
+        }
+        self.end_if_over(slot);
+        self.tell_close(slot);
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return Next::Wait;
+        };
+        let Stage::Open(connection) = &peer.stage else {
+            return Next::Over;
+        };
+        match connection.transport_action() {
+            TransportAction::Keep => {}
+            TransportAction::Shutdown => {
+                if !peer.flags.shut && flushed == Flushed::Done {
+                    // The peer may be gone already; nothing is lost by that.
+                    let shut = peer.stream.shut_down();
+                    let later = shut.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+                    peer.flags.shut = !later;
+                }
+            }
+            TransportAction::Drop => return Next::Over,
+        }
+        if !peer.wants_input() || !(peer.flags.held || peer.flags.readable) {
+            return Next::Wait;
+        }
+        self.receive(slot);
+        Next::Round
+    }
+
+    /// Writes the output, as far as the socket takes it.
+    pub(super) fn flush(&mut self, slot: usize) -> Flushed {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return Flushed::Done;
+        };
+        let before = peer.counts.bytes_sent;
+        let flushed = peer.flush(self.now);
+        self.untold.bytes_sent += peer.counts.bytes_sent - before;
+        flushed
+    }
+
+    /// The output has left.
+    fn drained(&mut self, slot: usize) {
+        let is_open = |slot| self.peers.get(slot).and_then(|peer| peer.connection());
+        if !is_open(slot).is_some_and(|connection| connection.is_open()) {
+            return;
+        }
+        let called = self.call(slot, |host, at, within| host.drained(at, within));
+        if let Err(error) = called.and_then(|done| done.unwrap_or(Ok(()))) {
+            self.fail(slot, error);
+        }
+    }
+
+    /// Reads, unless messages are held, and calls back for each message.
+    fn receive(&mut self, slot: usize) {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let Some(seat) = peer.seat.clone() else {
+            peer.flags.readable = false;
+            return;
+        };
+        let pending = peer.pending.take().map(|pending| *pending);
+        let reuse = pending.is_none();
+        let Pending { kept, mut assembly } = pending.unwrap_or_else(|| Pending {
+            kept: Vec::new(),
+            assembly: std::mem::take(&mut self.buffers.assembly),
+        });
+        let mut input = std::mem::take(&mut self.buffers.input);
+        if input.len() < kept.len() + ROOM {
+            input.resize(kept.len() + READ, 0);
+        }
+        let (front, room) = input.split_at_mut(kept.len());
+        front.copy_from_slice(&kept);
+        let arrived = if std::mem::take(&mut peer.flags.held) {
+            0
+        } else {
+            self.read(slot, room)
+        };
+        let length = kept.len() + arrived;
+        let bytes = input.get_mut(..length).unwrap_or_default();
+        let mut at = 0;
+        let id = self.id(slot);
+        let done = contain(|| {
+            if let Some(id) = id {
+                let place = At { id, key: seat.key };
+                self.deliver(slot, place, &seat.handler, bytes, &mut assembly, &mut at);
+            }
+        });
+        if let Err(panic) = done {
+            self.fail(slot, panic.into());
+            (at, assembly) = (length, Assembly::default());
+        }
+        let rest = input.get(at..length).unwrap_or_default();
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.flags.held = !rest.is_empty() && !peer.wants_input();
+            if !rest.is_empty() || assembly.pending_bytes() > 0 {
+                let kept = rest.to_vec();
+                peer.pending = Some(Box::new(Pending { kept, assembly }));
+            } else if reuse {
+                self.buffers.assembly = assembly;
+            }
+        }
+        if input.len() > 2 * READ {
+            input = vec![0; READ];
+        }
+        self.buffers.input = input;
+    }
+
+    /// Reads; returns 0 if nothing has arrived, or nothing ever will.
+    fn read(&mut self, slot: usize, room: &mut [u8]) -> usize {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return 0;
+        };
+        match peer.stream.read(room) {
+            Ok(arrived) if arrived.count > 0 => {
+                peer.counts.bytes_received += arrived.count as u64;
+                self.untold.bytes_received += arrived.count as u64;
+                if arrived.drained && !peer.flags.hung_up {
+                    peer.flags.readable = false;
+                }
+                return arrived.count;
+            }
+            Ok(_) => peer.flags.ended = true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return 0,
+            Err(error) => {
+                peer.flags.ended = true;
+                if !peer.is_ending() {
+                    peer.ending().note_write_error(error);
+                }
+            }
+        }
+        peer.flags.readable = false;
+        0
+    }
+
+    /// Receives events until the peer must first read its output, or more input is needed. `at` is how much was consumed.
+    fn deliver(
+        &mut self,
+        slot: usize,
+        place: At,
+        handler: &Handler,
+        input: &mut [u8],
+        assembly: &mut Assembly,
+        at: &mut usize,
+    ) {
+        while let Some(peer) = self.peers.get_mut(slot)
+            && peer.wants_input()
+            && let Stage::Open(connection) = &mut peer.stage
+        {
+            let rest = input.get_mut(*at..).unwrap_or_default();
+            if rest.is_empty() {
+                return;
+            }
+            let step = match connection.receive(self.now, rest, assembly) {
+                Ok(step) => step,
+                Err(violation) => {
+                    peer.ending().note_violation(violation);
+                    *at = input.len();
+                    return;
+                }
+            };
+            *at += step.consumed;
+            let message = match step.event {
+                Some(Event::Text(_)) if step.assembled => {
+                    Incoming::assembled(MessageKind::Text, assembly)
+                }
+                Some(Event::Binary(_)) if step.assembled => {
+                    Incoming::assembled(MessageKind::Binary, assembly)
+                }
+                Some(Event::Text(text)) => Incoming::lent(Payload::Text(text)),
+                Some(Event::Binary(bytes)) => Incoming::lent(Payload::Binary(bytes)),
+                Some(Event::Close(close)) => {
+                    let (code, reason) = (close.code, close.reason.to_owned());
+                    peer.ending().note_close(code, reason);
+                    continue;
+                }
+                // Pings were answered; chunks were not asked for.
+                Some(Event::Ping(_) | Event::Pong(_) | Event::Piece(_)) => continue,
+                None => return,
+            };
+            peer.counts.received += 1;
+            self.untold.received += 1;
+            if !peer.is_admitted(self.now, message.len()) {
+                continue;
+            }
+            let called = handler.call(|host| host.message(place, self, message));
+            if let Some(Err(error)) = called {
+                self.fail(slot, error);
+            }
+        }
+    }
+
+    /// Input has ended, and was received: this takes effect once a final Close is written.
+    fn end_if_over(&mut self, slot: usize) {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        if !peer.flags.ended || peer.flags.held {
+            return;
+        }
+        let Stage::Open(connection) = &mut peer.stage else {
+            return;
+        };
+        let lingers = matches!(connection.state(), State::Lingering { .. });
+        if !lingers || !connection.has_output() {
+            connection.end_of_input();
+            if !peer.is_ending() {
+                peer.ending().note_lost(None);
+            }
+        }
+    }
+
+    /// Closes a connection because of an error of a callback.
+    pub(super) fn fail(&mut self, slot: usize, error: sansws_common::HandlerError) {
+        use sansws_common::server::verdict::Verdict;
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let verdict = Verdict::of(&error, &**peer);
+        let failure = &mut peer.extras().failure;
+        if failure.is_none() {
+            *failure = Some((error, verdict.blame));
+        }
+        peer.start_close(self.now, Some(verdict.code), &verdict.reason);
+        self.touch(slot);
+    }
+
+    /// Tells the endpoint that a connection has ended, once.
+    pub(super) fn tell_close(&mut self, slot: usize) {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let closed = peer.ending.as_ref().and_then(|ending| ending.closed());
+        let Some(closed) = closed.filter(|_| peer.seat.is_some()).cloned() else {
+            return;
+        };
+        if std::mem::replace(&mut peer.flags.told, true) {
+            return;
+        }
+        let called = self.call(slot, |host, at, within| host.close(at, within, &closed));
+        if called.is_err() {
+            self.note_panic(slot);
+        }
+    }
+
+    /// Records that a callback panicked when there was nothing left to close.
+    pub(super) fn note_panic(&mut self, slot: usize) {
+        use sansws_common::server::verdict::Blame;
+        if let Some(peer) = self.peers.get_mut(slot) {
+            let failure = &mut peer.extras().failure;
+            if failure.is_none() {
+                *failure = Some((Error::Panic.into(), Blame::Application));
+            }
+        }
+    }
+}

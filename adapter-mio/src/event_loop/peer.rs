@@ -1,0 +1,449 @@
+//! A connection of a loop at rest: its stream, its stage, and what it keeps between two turns.
+//! Knows no loop.
+
+use std::any::Any;
+use std::io::{self, IoSlice};
+
+use sansws_common::error::{ConnectionTag, Error, HandlerError};
+use sansws_common::metrics::ClosedBy;
+use sansws_common::metrics::trace::Span;
+use sansws_common::server::verdict::{Blame, OwnConnection};
+use sansws_common::socket::counters::Counters;
+use sansws_common::socket::ending::Ending;
+use sansws_common::{Admission, ConnectionPermit};
+use sansws_core::close::CloseCode;
+use sansws_core::connection::{Connection, State};
+use sansws_core::limits::{Meter, TrafficLimits, Verdict};
+use sansws_core::message::Assembly;
+use sansws_core::time::{Duration, Instant};
+
+use super::Handler;
+use super::opening::Opening;
+use crate::stream::Stream;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) serial: u64,
+    pub(super) stream: Stream,
+    pub(super) stage: Stage,
+    /// Its endpoint, once the request was accepted.
+    pub(super) seat: Option<Seat>,
+    pub(super) permit: Option<ConnectionPermit>,
+    pub(super) pending: Option<Box<Pending>>,
+    pub(super) ending: Option<Box<Ending>>,
+    pub(super) extras: Option<Box<Extras>>,
+    pub(super) counts: Counts,
+    /// The deadline for which the timers are armed.
+    pub(super) armed: Instant,
+    pub(super) route: u32,
+    /// The code with which we closed first: 1005 for none, 0 when we did not.
+    pub(super) said: u16,
+    pub(super) flags: Flags,
+}
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// It is not a WebSocket yet.
+    Opening(Box<Opening>),
+    Open(Connection),
+    /// Its socket is to be dropped.
+    Over,
+}
+
+/// An endpoint, and the data of the connection in it.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    pub(super) handler: Handler,
+    pub(super) key: usize,
+}
+
+/// Input that is not processed yet.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) kept: Vec<u8>,
+    pub(super) assembly: Assembly,
+}
+
+/// The traffic of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+}
+
+/// What few connections have.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    pub(super) leaving: Option<Leaving>,
+    pub(super) traffic: Option<Traffic>,
+    /// Dropped with the connection.
+    pub(super) guards: Vec<Box<dyn Any + Send + Sync>>,
+    pub(super) span: Span,
+    /// Why it was closed, if by an error of a callback.
+    pub(super) failure: Option<(HandlerError, Blame)>,
+    /// The drain window that was applied, in microseconds, plus one; 0 before shutdown.
+    pub(super) told_window: u64,
+}
+
+impl std::fmt::Debug for Leaving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Leaving").field(&self.at).finish()
+    }
+}
+
+/// When and how to close.
+pub(super) struct Leaving {
+    pub(super) at: Instant,
+    pub(super) code: CloseCode,
+    pub(super) reason: &'static str,
+}
+
+/// Limits on the peer's messages, and its usage.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    pub(super) limits: TrafficLimits,
+    pub(super) meter: Meter,
+    /// Nothing is received before this moment.
+    pub(super) until: Option<Instant>,
+    /// The number of discarded messages.
+    pub(super) dropped: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Flags {
+    /// The socket may have input.
+    pub(super) readable: bool,
+    /// Input ended on the wire: a short read does not mean that there is no more.
+    pub(super) hung_up: bool,
+    /// Messages are kept that were not received for want of room.
+    pub(super) held: bool,
+    /// The socket takes no more output now.
+    pub(super) blocked: bool,
+    /// The endpoint is to learn when its output has left.
+    pub(super) owed: bool,
+    /// It is among those to which others sent.
+    pub(super) dirty: bool,
+    /// It is among those that have more to do.
+    pub(super) again: bool,
+    /// The writing side was shut down.
+    pub(super) shut: bool,
+    /// Input ended.
+    pub(super) ended: bool,
+    /// The endpoint knows that it has ended.
+    pub(super) told: bool,
+    /// The application does not want input now.
+    pub(super) paused: bool,
+}
+
+/// The state of the output after an attempt to write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flushed {
+    /// Nothing is left.
+    Done,
+    /// The stream takes no more now.
+    Blocked,
+}
+
+/// Number of slices in a vectored write.
+const SLICES: usize = 16;
+
+impl Peer {
+    pub(super) fn new(serial: u64, stream: Stream, stage: Stage) -> Self {
+        Self {
+            serial,
+            stream,
+            stage,
+            seat: None,
+            permit: None,
+            pending: None,
+            ending: None,
+            extras: None,
+            counts: Counts::default(),
+            armed: Instant::from_micros(u64::MAX),
+            route: 0,
+            said: 0,
+            flags: Flags::default(),
+        }
+    }
+
+    pub(super) const fn connection(&self) -> Option<&Connection> {
+        match &self.stage {
+            Stage::Open(connection) => Some(connection),
+            Stage::Opening(_) | Stage::Over => None,
+        }
+    }
+
+    pub(super) const fn connection_mut(&mut self) -> Option<&mut Connection> {
+        match &mut self.stage {
+            Stage::Open(connection) => Some(connection),
+            Stage::Opening(_) | Stage::Over => None,
+        }
+    }
+
+    pub(super) fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    pub(super) fn ending(&mut self) -> &mut Ending {
+        self.ending.get_or_insert_default()
+    }
+
+    /// Returns whether its end is known.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.is_known())
+    }
+
+    /// Returns when something is due, if nothing happens before.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let own = match &self.stage {
+            Stage::Opening(opening) => opening.deadline,
+            Stage::Open(connection) => connection.deadline(),
+            Stage::Over => None,
+        };
+        let Some(extras) = &self.extras else {
+            return own;
+        };
+        let leaving = extras.leaving.as_ref().map(|leaving| leaving.at);
+        let until = extras.traffic.as_ref().and_then(|traffic| traffic.until);
+        [own, leaving, until].into_iter().flatten().min()
+    }
+
+    /// Returns whether to receive: output does not forbid it, the peer is within its limits, and the application wants more.
+    pub(super) fn wants_input(&self) -> bool {
+        let Stage::Open(connection) = &self.stage else {
+            return false;
+        };
+        if !connection.wants_input() {
+            return false;
+        }
+        // While closing, we wait for the peer's Close, and not long.
+        if !connection.is_open() {
+            return true;
+        }
+        let delayed = |extras: &Extras| {
+            extras
+                .traffic
+                .as_ref()
+                .is_some_and(|traffic| traffic.until.is_some())
+        };
+        !self.flags.paused && !self.extras.as_deref().is_some_and(delayed)
+    }
+
+    /// Writes the output, as far as the stream takes it. An error ends writing: input is still received.
+    pub(super) fn flush(&mut self, now: Instant) -> Flushed {
+        match self.write_all() {
+            Ok(()) => {
+                self.flags.blocked = false;
+                Flushed::Done
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.flags.blocked = true;
+                Flushed::Blocked
+            }
+            Err(error) => {
+                if let Some(connection) = self.connection_mut() {
+                    connection.end_of_output(now);
+                }
+                self.ending().note_write_error(error);
+                self.flags.blocked = false;
+                Flushed::Done
+            }
+        }
+    }
+
+    fn write_all(&mut self) -> io::Result<()> {
+        let Self {
+            stream,
+            stage: Stage::Open(connection),
+            counts,
+            ..
+        } = self
+        else {
+            return Ok(());
+        };
+        while connection.has_output() {
+            let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
+            let filled = connection.transmit(&mut slices);
+            if filled == 0 {
+                break;
+            }
+            let slices = slices.map(IoSlice::new);
+            match stream.write(slices.get(..filled).unwrap_or_default()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    counts.bytes_sent += count as u64;
+                    connection.transmitted(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if stream.has_unsent() {
+            stream.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Starts to close. Closing twice is not an error.
+    pub(super) fn start_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) {
+        if let Stage::Open(connection) = &mut self.stage
+            && connection.close(now, code, reason).is_ok()
+        {
+            self.said = code.map_or(1005, CloseCode::get);
+        }
+    }
+
+    /// Schedules its close after this time, unless it is scheduled earlier.
+    pub(super) fn leave_after(
+        &mut self,
+        now: Instant,
+        after: Duration,
+        code: CloseCode,
+        reason: &'static str,
+    ) {
+        if after.is_zero() {
+            return self.start_close(now, Some(code), reason);
+        }
+        let at = now + after;
+        let leaving = &mut self.extras().leaving;
+        if leaving.as_ref().is_none_or(|leaving| leaving.at > at) {
+            *leaving = Some(Leaving { at, code, reason });
+        }
+    }
+
+    /// Returns whether to pass a message of this length on.
+    pub(super) fn is_admitted(&mut self, now: Instant, bytes: usize) -> bool {
+        let traffic = self
+            .extras
+            .as_mut()
+            .and_then(|extras| extras.traffic.as_mut());
+        let Some(traffic) = traffic else {
+            return true;
+        };
+        match traffic.meter.admit(&traffic.limits, now, bytes as u64) {
+            Verdict::Pass => true,
+            Verdict::Wait(until) => {
+                traffic.until = Some(until);
+                if let Some(connection) = self.connection_mut() {
+                    connection.pause();
+                }
+                true
+            }
+            Verdict::Drop => {
+                traffic.dropped += 1;
+                false
+            }
+            Verdict::Close => {
+                self.start_close(now, Some(CloseCode::POLICY), "too many messages");
+                false
+            }
+        }
+    }
+
+    /// Does what is due at `now`, except for an opening.
+    pub(super) fn tick(&mut self, now: Instant) {
+        let Self {
+            stage: Stage::Open(connection),
+            extras,
+            ..
+        } = self
+        else {
+            return;
+        };
+        if let Some(extras) = extras {
+            let traffic = extras.traffic.as_mut();
+            if traffic.is_some_and(|traffic| traffic.until.take_if(|until| *until <= now).is_some())
+                && !self.flags.paused
+            {
+                connection.resume(now);
+            }
+            if let Some(Leaving { code, reason, .. }) =
+                extras.leaving.take_if(|leaving| leaving.at <= now)
+            {
+                self.start_close(now, Some(code), reason);
+                return;
+            }
+        }
+        if connection.deadline().is_none_or(|at| at > now) {
+            return;
+        }
+        let progress = self.stream.send_progress();
+        while connection.tick_with(now, progress).is_some() {}
+        if let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
+            connection.state()
+        {
+            self.ending().note_lost(None);
+        }
+    }
+
+    /// Returns its traffic.
+    pub(super) fn counters(&self) -> Counters {
+        let Counts {
+            received,
+            sent,
+            bytes_received,
+            bytes_sent,
+        } = self.counts;
+        let traffic = self
+            .extras
+            .as_ref()
+            .and_then(|extras| extras.traffic.as_ref());
+        let mut counters = Counters::default();
+        counters.received = received;
+        counters.sent = sent;
+        counters.bytes_received = bytes_received;
+        counters.bytes_sent = bytes_sent;
+        counters.dropped = traffic.map_or(0, |traffic| traffic.dropped);
+        counters
+    }
+
+    /// Returns the side that closed first, and the code of the first Close frame. An open connection is cut off by us.
+    pub(super) fn first_close(&self) -> (ClosedBy, u16) {
+        if self.said != 0 {
+            return (ClosedBy::Server, self.said);
+        }
+        let ending = self.ending.as_deref();
+        let violation = ending.and_then(Ending::violation);
+        match (ending.and_then(Ending::closed), violation) {
+            (None, _) => (ClosedBy::Server, 1006),
+            (_, Some(violation)) => (ClosedBy::Server, violation.close_code().get()),
+            (Some(closed), None) => (ClosedBy::Peer, closed.code()),
+        }
+    }
+
+    /// Returns the admission of a connection that is not open yet.
+    pub(super) fn admission(&self) -> Option<&Admission> {
+        match &self.stage {
+            Stage::Opening(opening) => opening.admission.as_ref(),
+            Stage::Open(_) | Stage::Over => None,
+        }
+    }
+}
+
+/// The connection, as far as errors of its callbacks are concerned.
+impl OwnConnection for Peer {
+    fn tag(&self) -> ConnectionTag {
+        // A callback has no messages but those of its connection.
+        ConnectionTag::default()
+    }
+
+    fn is_open(&self) -> bool {
+        self.connection().is_some_and(Connection::is_open)
+    }
+
+    fn has_met(&self, error: &Error) -> bool {
+        self.ending
+            .as_ref()
+            .is_some_and(|ending| ending.has_met(error))
+    }
+
+    fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
+        self.ending
+            .as_ref()
+            .and_then(|ending| ending.has_told(text))
+    }
+}

@@ -1,0 +1,446 @@
+//! Requests of connections that are not open yet, and their answers; before them the PROXY protocol and TLS.
+//! RFC 6455 section 4.2; RFC 9112 sections 9.3 (persistence) and 9.6 (how a connection ends after its last response).
+//! Knows how to read, write and time out; the service decides on requests.
+
+use std::io;
+use std::rc::Rc;
+
+use sansws_common::app::Decision;
+use sansws_common::contain::contain;
+use sansws_common::error::Error;
+use sansws_common::metrics::RequestKind;
+use sansws_common::metrics::trace::{self, Span};
+use sansws_common::server::answer::{failed, judge, note_failure, note_refusal, written};
+use sansws_common::server::verdict::Blame;
+use sansws_common::{Admission, ConnectionOutcome};
+use sansws_core::handshake::Refusal;
+use sansws_core::http::field::has_token;
+use sansws_core::http::{RequestHead, Response};
+use sansws_core::internal::{Body, BodyError, Framing};
+use sansws_core::proxy::Source;
+use sansws_core::time::Instant;
+
+use super::opening::{Next, Opening, Phase, Reading};
+use super::peer::Stage;
+use super::{Loop, Served};
+
+/// Maximum number of plain requests on one connection, so that its resources are freed eventually.
+const VISITS: usize = 1_000;
+
+/// Maximum number of bytes of a read before a connection is open.
+const READ: usize = 16 << 10;
+
+/// Maximum number of bytes that are read at once where no byte too many may be read.
+const AT_MOST: usize = 512;
+
+impl Loop {
+    /// One turn: does all that can be done now.
+    pub(super) fn opening_turn(&mut self, slot: usize) {
+        let Some(served) = self.served.clone() else {
+            return self.remove(slot);
+        };
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let Stage::Opening(mut opening) = std::mem::replace(&mut peer.stage, Stage::Over) else {
+            return;
+        };
+        let span = std::mem::take(&mut opening.span);
+        let next = span.enter(|| {
+            loop {
+                match self.step(slot, &mut opening, &served) {
+                    Next::Step => {}
+                    next => break next,
+                }
+            }
+        });
+        match next {
+            Next::Over => {
+                drop(opening);
+                self.remove(slot);
+            }
+            Next::Wait | Next::Step => {
+                opening.span = span;
+                if let Some(peer) = self.peers.get_mut(slot) {
+                    peer.stage = Stage::Opening(opening);
+                }
+            }
+            Next::Open => {
+                if let Some(peer) = self.peers.get_mut(slot)
+                    && !span.is_none()
+                {
+                    peer.extras().span = span;
+                }
+                drop(opening);
+                self.opened(slot);
+                self.open_turn(slot);
+            }
+        }
+    }
+
+    fn step(&mut self, slot: usize, opening: &mut Opening, served: &Rc<Served>) -> Next {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return Next::Over;
+        };
+        match opening.write(&mut peer.stream) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Wait,
+            Err(_) => return Next::Over,
+        }
+        match &mut opening.phase {
+            Phase::Proxy(..) => self.proxy(slot, opening),
+            Phase::Tls => match peer.stream.shake_hands() {
+                Ok(()) => {
+                    opening.arrival.secure = true;
+                    opening.phase = Phase::Head;
+                    Next::Step
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Next::Wait,
+                Err(error) => not_begun(opening, error.into()),
+            },
+            Phase::Head => self.head(slot, opening, served),
+            Phase::Body(_) => self.body(slot, opening, served),
+            Phase::Ending { shut } => {
+                if !std::mem::replace(shut, true) {
+                    match peer.stream.shut_down() {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                            *shut = false;
+                            return Next::Wait;
+                        }
+                        Err(_) => return Next::Over,
+                        Ok(()) => {}
+                    }
+                }
+                // A reset would destroy the answer: the peer ends TCP.
+                opening.input.clear();
+                self.fill(slot, opening)
+            }
+        }
+    }
+
+    /// Reads what is there, behind what is held.
+    fn fill(&mut self, slot: usize, opening: &mut Opening) -> Next {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return Next::Over;
+        };
+        if opening.ended {
+            return Next::Over;
+        }
+        if !peer.flags.readable {
+            return Next::Wait;
+        }
+        let room = self.buffers.input.get_mut(..READ).unwrap_or_default();
+        match peer.stream.read(room) {
+            Ok(arrived) if arrived.count > 0 => {
+                if arrived.drained && !peer.flags.hung_up {
+                    peer.flags.readable = false;
+                }
+                opening
+                    .input
+                    .extend_from_slice(room.get(..arrived.count).unwrap_or_default());
+                Next::Step
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                peer.flags.readable = false;
+                Next::Wait
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Next::Step,
+            Ok(_) | Err(_) => {
+                opening.ended = true;
+                peer.flags.readable = false;
+                Next::Over
+            }
+        }
+    }
+
+    /// Reads the header of a proxy, and not a byte more.
+    fn proxy(&mut self, slot: usize, opening: &mut Opening) -> Next {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return Next::Over;
+        };
+        let Phase::Proxy(header, speaks) = &mut opening.phase else {
+            return Next::Step;
+        };
+        let mut bytes = [0; AT_MOST];
+        let room = bytes
+            .get_mut(..header.need().min(AT_MOST))
+            .unwrap_or_default();
+        let count = match peer.stream.read(room) {
+            Ok(arrived) => arrived.count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                peer.flags.readable = false;
+                return Next::Wait;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Next::Step,
+            Err(error) => return not_begun(opening, error.into()),
+        };
+        let source = match header.receive(bytes.get(..count).unwrap_or_default()) {
+            Ok(None) => return Next::Step,
+            Ok(Some(source)) => source,
+            Err(error) => {
+                let error = io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+                return not_begun(opening, error.into());
+            }
+        };
+        if let Source::Peer { source, .. } = source {
+            opening.arrival.peer = Some(source);
+            opening.span = Span::default();
+        }
+        let speaks = std::mem::take(&mut **speaks);
+        match opening.secure(&mut peer.stream, &speaks) {
+            Ok(()) => Next::Step,
+            Err(error) => not_begun(opening, error),
+        }
+    }
+
+    /// Reads a head, and decides on its request.
+    fn head(&mut self, slot: usize, opening: &mut Opening, served: &Rc<Served>) -> Next {
+        let handle = &served.handle;
+        let until = self.now + served.options.config.timeouts.close;
+        if let Some(Admission::Away(_)) = opening.admission {
+            handle.counters().turned_away(handle.why_away());
+            let busy = written(&Refusal::Busy.response(), Framing::default());
+            return opening.end_with(busy, until);
+        }
+        let head = match opening.handshake.receive_head(&opening.input) {
+            Ok(Some((head, length))) => {
+                opening.input.drain(..length);
+                head
+            }
+            Ok(None) => {
+                if opening.is_idle() && handle.is_closing() {
+                    return Next::Over;
+                }
+                let filled = self.fill(slot, opening);
+                if matches!(filled, Next::Over) && (opening.visit == 1 || !opening.is_idle()) {
+                    let error = io::Error::from(io::ErrorKind::UnexpectedEof).into();
+                    end(opening, served, error);
+                }
+                return filled;
+            }
+            Err(refusal) => return refuse(opening, served, refusal, Framing::default(), until),
+        };
+        if opening.visit > 1 {
+            // The keep-alive time is over; the handshake has its own timeout.
+            let timeout = served.options.config.timeouts.handshake;
+            opening.deadline = timeout.map(|timeout| self.now + timeout);
+        }
+        let framing = Framing {
+            keep_alive: head.keeps_alive() && opening.visit < VISITS,
+            head: head.method == "HEAD",
+        };
+        self.decide(slot, opening, served, head, framing, until)
+    }
+
+    fn decide(
+        &mut self,
+        slot: usize,
+        opening: &mut Opening,
+        served: &Rc<Served>,
+        head: RequestHead,
+        framing: Framing,
+        until: Instant,
+    ) -> Next {
+        let handle = &served.handle;
+        let judged = if handle.is_closing() {
+            Err(Refusal::Busy)
+        } else {
+            judge(head, served.app.is_plain())
+        };
+        let head = match judged {
+            Ok(head) => head,
+            Err(refusal) => {
+                let framing = Framing {
+                    keep_alive: false,
+                    ..framing
+                };
+                return refuse(opening, served, refusal, framing, until);
+            }
+        };
+        let mut scope = served.options.scope(head, &opening.arrival, self.now);
+        let (is_websocket, has_body) = (scope.is_websocket(), scope.has_body());
+        let response = match served.app.decide(&mut scope) {
+            Decision::Handle(handler, policy) => {
+                return self.upgrade(slot, opening, served, scope, &handler, &policy, until);
+            }
+            Decision::Answer(response) => response,
+            Decision::Page(page, policy) => {
+                let config = policy.config.as_ref().unwrap_or(&served.options.config);
+                match Body::of(&scope, config.limits.body) {
+                    Ok(body) => {
+                        // RFC 9110 10.1.1: "the client [...] expects to receive a 100 (Continue) response"
+                        if !body.is_whole()
+                            && opening.input.is_empty()
+                            && has_token(scope.fields.all("expect"), "100-continue")
+                        {
+                            opening.respond(Vec::from(*b"HTTP/1.1 100 Continue\r\n\r\n"));
+                        }
+                        opening.phase = Phase::Body(Box::new(Reading {
+                            scope,
+                            page,
+                            body,
+                            framing,
+                        }));
+                        return Next::Step;
+                    }
+                    Err(error) => refused(error).response(),
+                }
+            }
+            Decision::Failed(error, route) => failed(&error, route.as_ref(), handle),
+        };
+        // An unread body cannot be distinguished from the next request.
+        let framing = Framing {
+            keep_alive: framing.keep_alive && !is_websocket && !has_body,
+            ..framing
+        };
+        self.answer(opening, served, &response, framing, is_websocket)
+    }
+
+    /// Reads the body of a request for a page, and lets the page answer.
+    fn body(&mut self, slot: usize, opening: &mut Opening, served: &Rc<Served>) -> Next {
+        let Phase::Body(reading) = &mut opening.phase else {
+            return Next::Step;
+        };
+        let taken = reading.body.take(&opening.input);
+        match taken {
+            Ok(count) => drop(opening.input.drain(..count)),
+            Err(error) => {
+                let framing = Framing {
+                    keep_alive: false,
+                    ..reading.framing
+                };
+                let response = refused(error).response();
+                return self.answer(opening, served, &response, framing, false);
+            }
+        }
+        if !reading.body.is_whole() {
+            let filled = self.fill(slot, opening);
+            if matches!(filled, Next::Over) {
+                let error = io::Error::from(io::ErrorKind::UnexpectedEof).into();
+                end(opening, served, error);
+            }
+            return filled;
+        }
+        let Phase::Body(reading) = std::mem::replace(&mut opening.phase, Phase::Head) else {
+            return Next::Step;
+        };
+        let Reading {
+            mut scope,
+            page,
+            body,
+            framing,
+        } = *reading;
+        scope.set_body(body.into_bytes());
+        let route = scope.pattern().cloned();
+        let answer = contain(|| page(scope)).map_err(Into::into);
+        let response = answer
+            .and_then(|answer| answer)
+            .unwrap_or_else(|error| failed(&error, route.as_ref(), &served.handle));
+        self.answer(opening, served, &response, framing, false)
+    }
+
+    /// Answers a request; the connection goes on if it is kept alive.
+    fn answer(
+        &self,
+        opening: &mut Opening,
+        served: &Served,
+        response: &Response,
+        framing: Framing,
+        is_websocket: bool,
+    ) -> Next {
+        let asked = if is_websocket {
+            RequestKind::WebSocket
+        } else {
+            RequestKind::Page
+        };
+        served.handle.counters().response(asked, response.status);
+        if is_websocket {
+            trace::answered(response.status);
+        }
+        let framing = Framing {
+            keep_alive: framing.keep_alive && !served.handle.is_closing(),
+            ..framing
+        };
+        let (bytes, timeouts) = (written(response, framing), &served.options.config.timeouts);
+        if !framing.keep_alive {
+            return opening.end_with(bytes, self.now + timeouts.close);
+        }
+        opening.respond(bytes);
+        opening.phase = Phase::Head;
+        opening.visit += 1;
+        opening.deadline = Some(self.now + timeouts.keep_alive);
+        Next::Step
+    }
+
+    /// The time of a connection that is not open is over.
+    pub(super) fn expire(&mut self, slot: usize) {
+        let (now, Some(served)) = (self.now, self.served.clone()) else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let Stage::Opening(opening) = &mut peer.stage else {
+            return;
+        };
+        if opening.deadline.is_none_or(|at| at > now) {
+            return;
+        }
+        let until = now + served.options.config.timeouts.close;
+        let next = match &opening.phase {
+            // The answer was not taken in time.
+            _ if !opening.answer.is_empty() => Next::Over,
+            Phase::Proxy(..) | Phase::Tls => not_begun(opening, Error::ConnectTimeout),
+            Phase::Head if opening.visit > 1 && opening.input.is_empty() => Next::Over,
+            Phase::Head | Phase::Body(_) => {
+                let framing = Framing::default();
+                refuse(opening, &served, Refusal::Timeout, framing, until)
+            }
+            Phase::Ending { .. } => Next::Over,
+        };
+        if matches!(next, Next::Over) {
+            peer.stage = Stage::Over;
+        }
+    }
+}
+
+/// Ends a connection before HTTP.
+fn not_begun(opening: &Opening, error: Error) -> Next {
+    if let Some(admission) = &opening.admission {
+        admission.not_begun(&error);
+    }
+    Next::Over
+}
+
+/// Answers an invalid or late request, and ends the connection.
+fn refuse(
+    opening: &mut Opening,
+    served: &Served,
+    refusal: Refusal,
+    framing: Framing,
+    until: Instant,
+) -> Next {
+    let response = refusal.response();
+    note_refusal(&served.handle, &refusal.into());
+    end(opening, served, refusal.into());
+    opening.end_with(written(&response, framing), until)
+}
+
+/// Records the end of a connection without a decision.
+fn end(opening: &Opening, served: &Served, error: Error) {
+    note_failure(&served.handle, &error);
+    let outcome = ConnectionOutcome {
+        result: Err(error.into()),
+        ..ConnectionOutcome::default()
+    };
+    opening
+        .span
+        .enter(|| trace::ended(&outcome, Blame::Peer, None, &served.handle, None));
+}
+
+const fn refused(error: BodyError) -> Refusal {
+    match error {
+        BodyError::Malformed => Refusal::Malformed,
+        BodyError::TooLarge => Refusal::Content,
+    }
+}

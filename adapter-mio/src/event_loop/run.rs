@@ -1,0 +1,259 @@
+//! Runs a loop: sleeps, and gives everyone their turn.
+//! Knows no byte.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+use mio::{Events, Poll, Token};
+use sansws_common::contain::contain;
+use sansws_common::error::{Error, Result};
+use sansws_core::time::{Duration, Instant};
+
+use super::{App, Handle, Key, Loop, Mailbox, Served, WAKER};
+use crate::ServerOptions;
+use crate::clock::now;
+use crate::listener::Listener;
+use sansws_common::ServerHandle;
+
+/// The token of the first listener; those of connections are below.
+const LISTENERS: usize = usize::MAX - 1_024;
+
+/// Maximum number of events of one poll.
+const EVENTS: usize = 1_024;
+
+/// An event loop: for clients, timers and closures of other threads. A [`Server`](crate::Server) makes its own.
+///
+/// It belongs to the thread that made it.
+#[derive(Debug)]
+pub struct EventLoop {
+    poll: Poll,
+    events: Events,
+    inner: Loop,
+}
+
+impl EventLoop {
+    /// Makes a loop without connections.
+    ///
+    /// # Errors
+    /// When the system has no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mailbox = Mailbox::new(poll.registry())?;
+        Self::of(poll, mailbox)
+    }
+
+    /// Makes the loop of a poll, whose mailbox others may know already.
+    pub(crate) fn of(poll: Poll, mailbox: Arc<Mailbox>) -> io::Result<Self> {
+        let registry = poll.registry().try_clone()?;
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            inner: Loop::new(registry, mailbox),
+        })
+    }
+
+    /// Serves on these listeners until the handle is closed.
+    pub(crate) fn serve(
+        &mut self,
+        listeners: Vec<Listener>,
+        app: App,
+        options: Arc<ServerOptions>,
+        handle: ServerHandle,
+        slow: Duration,
+    ) -> Result<(), Error> {
+        let mut polled = Vec::new();
+        for (index, listener) in listeners.into_iter().enumerate() {
+            polled.push(listener.polled(self.poll.registry(), Token(LISTENERS + index))?);
+        }
+        let all = 0..polled.len();
+        self.inner.served = Some(Rc::new(Served {
+            app,
+            options,
+            handle: handle.clone(),
+            listeners: polled,
+        }));
+        self.inner.slow = slow;
+        all.for_each(|index| self.inner.listener_is_ready(index));
+        let _bell = handle.on_shutdown(Waker::from(Arc::clone(&self.inner.mailbox)));
+        self.run()
+    }
+
+    /// Returns a handle for other threads.
+    pub fn handle(&self) -> Handle {
+        self.inner.handle()
+    }
+
+    /// Returns the loop, to set timers and connect before it runs.
+    pub const fn context(&mut self) -> &mut Loop {
+        &mut self.inner
+    }
+
+    /// Runs until the loop is [stopped](Loop::stop).
+    ///
+    /// # Errors
+    /// When the system cannot wait for its sockets.
+    pub fn run(&mut self) -> Result<(), Error> {
+        while !self.inner.stopped && !self.inner.has_shut_down() {
+            self.turn(None)?;
+        }
+        self.inner.drop_all();
+        self.inner.tell_traffic();
+        self.inner.mailbox.shut();
+        Ok(())
+    }
+
+    /// Waits for events, at most for a time, and handles them: for a loop of your own, such as that of a game.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn turn(&mut self, most: Option<Duration>) -> Result<(), Error> {
+        let now = now();
+        let due = self.inner.timers.next().map(|at| at.since(now));
+        let wait = if self.inner.is_busy() {
+            Some(Duration::ZERO)
+        } else {
+            [due, most].into_iter().flatten().min()
+        };
+        match self.poll.poll(&mut self.events, wait) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            polled => polled?,
+        }
+        self.inner.now = crate::clock::now();
+        self.inner.go_on();
+        for event in &self.events {
+            match event.token() {
+                WAKER => {}
+                Token(token) if token >= LISTENERS => {
+                    self.inner.listener_is_ready(token - LISTENERS);
+                }
+                Token(slot) => {
+                    self.inner.ready(
+                        slot,
+                        event.is_readable(),
+                        event.is_read_closed(),
+                        event.is_writable(),
+                    );
+                }
+            }
+        }
+        self.inner.finish_turn();
+        Ok(())
+    }
+}
+
+impl Loop {
+    /// Returns whether there is something to do without an event.
+    fn is_busy(&self) -> bool {
+        !self.again.is_empty()
+            || !self.dirty.is_empty()
+            || self.shutdown.rung
+            || self.has_arrivals()
+    }
+
+    /// Gives those their turn that had more to do.
+    fn go_on(&mut self) {
+        for slot in std::mem::take(&mut self.again) {
+            if let Some(peer) = self.peers.get_mut(slot)
+                && std::mem::take(&mut peer.flags.again)
+            {
+                self.turn(slot);
+            }
+        }
+    }
+
+    /// A socket is ready. Each readiness is reported once: it is remembered until a read would block.
+    fn ready(&mut self, slot: usize, readable: bool, hung_up: bool, writable: bool) {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        peer.flags.readable |= readable || hung_up;
+        peer.flags.hung_up |= hung_up;
+        peer.flags.blocked &= !writable;
+        self.turn(slot);
+    }
+
+    /// What follows the events of a turn.
+    fn finish_turn(&mut self) {
+        self.accept();
+        for work in self.mailbox.take() {
+            self.run_contained(work);
+        }
+        if self.shutdown.rung {
+            self.obey_shutdown();
+        }
+        self.expire_due();
+        // Those to which others sent; they may send on, which is for the next turn.
+        for slot in std::mem::take(&mut self.dirty) {
+            if let Some(peer) = self.peers.get_mut(slot)
+                && std::mem::take(&mut peer.flags.dirty)
+            {
+                self.turn(slot);
+            }
+        }
+        self.tell_traffic();
+    }
+
+    fn run_contained(&mut self, work: impl FnOnce(&mut Self)) {
+        if contain(|| work(self)).is_err() {
+            if let Some(served) = &self.served {
+                served.handle.counters().handler_failed();
+            }
+            let _ = contain(|| tracing::error!("a closure of an event loop panicked"));
+        }
+        self.now = now();
+    }
+
+    /// Does what is due.
+    fn expire_due(&mut self) {
+        while let Some((at, key)) = self.timers.pop(self.now) {
+            match key {
+                Key::Peer { slot, serial } => self.expire_peer(slot, serial, at),
+                Key::Callback { slot, serial } => {
+                    let known = self.callbacks.get(slot);
+                    if known.is_some_and(|callback| callback.serial == serial) {
+                        let callback = self.callbacks.remove(slot);
+                        self.run_contained(callback.run);
+                    }
+                }
+                Key::Accept => {
+                    self.accepting.paused = false;
+                    self.accept();
+                }
+                Key::Shutdown => {}
+            }
+        }
+        let most = self.peers.len() + self.callbacks.len() + 8;
+        let (peers, callbacks) = (&self.peers, &self.callbacks);
+        self.timers.tidy(most, |at, key| match key {
+            Key::Peer { slot, serial } => {
+                let known = peers.get(*slot);
+                known.is_some_and(|peer| peer.serial == *serial && peer.armed == at)
+            }
+            Key::Callback { slot, serial } => {
+                let known = callbacks.get(*slot);
+                known.is_some_and(|callback| callback.serial == *serial)
+            }
+            Key::Accept | Key::Shutdown => true,
+        });
+    }
+
+    /// A deadline of a connection has come, or was moved since.
+    fn expire_peer(&mut self, slot: usize, serial: u64, at: Instant) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        if peer.serial != serial || peer.armed != at {
+            return;
+        }
+        peer.armed = Instant::from_micros(u64::MAX);
+        if peer.deadline().is_none_or(|due| due > now) {
+            return self.arm(slot);
+        }
+        peer.tick(now);
+        self.expire(slot);
+        self.turn(slot);
+    }
+}

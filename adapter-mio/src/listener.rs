@@ -1,0 +1,210 @@
+//! Listeners of a server: TCP, TLS over TCP, Unix sockets.
+
+use std::fmt::Debug;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+#[cfg(unix)]
+use std::path::Path;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
+
+use mio::net::TcpListener;
+#[cfg(unix)]
+use mio::net::UnixListener;
+use mio::{Interest, Registry, Token};
+use sansws_common::error::{Error, Result};
+use sansws_common::listen::bind;
+
+use crate::stream::Stream;
+
+/// A listening socket, with the protocols that precede HTTP on it.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    speaks: Speaks,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(std::net::TcpListener, SocketAddr, bool),
+    Polled(TcpListener),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixListener),
+    #[cfg(unix)]
+    PolledUnix(UnixListener),
+}
+
+/// The protocols that precede HTTP.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Speaks {
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) proxied: bool,
+}
+
+impl Listener {
+    /// Listens on TCP. With port 0 the system chooses one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] of the last address that was tried; its text names the address.
+    pub fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
+        Self::bind_as(address, false)
+    }
+
+    /// Listens on TCP, on a port that other listeners may share (`SO_REUSEPORT`). With it, each loop of a server has a socket of its own,
+    /// and the kernel spreads clients over them; without it, or where the system has no such option, the loops accept from one socket.
+    ///
+    /// # Errors
+    /// As for [`bind`](Self::bind).
+    pub fn bind_shared(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
+        Self::bind_as(address, true)
+    }
+
+    fn bind_as(address: impl ToSocketAddrs + Debug, shared: bool) -> Result<Self, Error> {
+        let asked = format!("resolve {address:?} to listen on");
+        let unresolved = |error| Error::io(&asked, error);
+        let mut last = unresolved(io::ErrorKind::NotFound.into());
+        for address in address.to_socket_addrs().map_err(unresolved)? {
+            match bind(address, shared).and_then(|socket| Self::of_tcp(socket, shared)) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = Error::io(format_args!("listen on {address}"), error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Takes a TCP listener that is already bound: by a supervisor, or with special socket options.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it has no address.
+    pub fn from_std(listener: std::net::TcpListener) -> Result<Self, Error> {
+        Ok(Self::of_tcp(listener, false)?)
+    }
+
+    /// Listens on a Unix socket.
+    ///
+    /// # Errors
+    /// [`Error::Io`], whose text names the path.
+    #[cfg(unix)]
+    pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let listen = || {
+            let listener = std::os::unix::net::UnixListener::bind(path)?;
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        };
+        let named = |error| Error::io(format_args!("listen on {}", path.display()), error);
+        Ok(Self::new(Socket::Unix(listen().map_err(named)?)))
+    }
+
+    fn of_tcp(listener: std::net::TcpListener, shared: bool) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Self::new(Socket::Tcp(listener, address, shared)))
+    }
+
+    fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            speaks: Speaks::default(),
+        }
+    }
+
+    /// Uses TLS, for `wss://` and `https://`. A Unix socket ignores it.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> Self {
+        self.speaks.tls = Some(config);
+        self
+    }
+
+    /// Expects the PROXY protocol, version 1 or 2, first, and takes the client's address from it. Use it only for a port that
+    /// only the proxy can reach: the header is trusted.
+    #[must_use]
+    pub const fn proxy_protocol(mut self) -> Self {
+        self.speaks.proxied = true;
+        self
+    }
+
+    /// Returns the address that it listens on; a Unix socket has none.
+    ///
+    /// # Errors
+    /// `Unsupported` for a Unix socket.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(_, address, _) => Ok(*address),
+            Socket::Polled(listener) => listener.local_addr(),
+            #[cfg(unix)]
+            Socket::Unix(_) | Socket::PolledUnix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Returns a listener for another loop: with a socket of its own if the port is shared, otherwise on the same one.
+    pub(crate) fn another(&self) -> Result<Self, Error> {
+        let socket = match &self.socket {
+            Socket::Tcp(_, address, true) => {
+                let named = |error| Error::io(format_args!("listen on {address}"), error);
+                let socket = bind(*address, true).map_err(named)?;
+                socket.set_nonblocking(true)?;
+                Socket::Tcp(socket, *address, true)
+            }
+            Socket::Tcp(socket, address, false) => {
+                Socket::Tcp(socket.try_clone()?, *address, false)
+            }
+            #[cfg(unix)]
+            Socket::Unix(socket) => Socket::Unix(socket.try_clone()?),
+            // No loop has it yet.
+            Socket::Polled(_) => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
+            #[cfg(unix)]
+            Socket::PolledUnix(_) => {
+                return Err(io::Error::from(io::ErrorKind::Unsupported).into());
+            }
+        };
+        Ok(Self {
+            socket,
+            speaks: self.speaks.clone(),
+        })
+    }
+
+    /// Registers it with a loop.
+    pub(crate) fn polled(self, registry: &Registry, token: Token) -> io::Result<Self> {
+        let socket = match self.socket {
+            Socket::Tcp(socket, ..) => {
+                let mut socket = TcpListener::from_std(socket);
+                registry.register(&mut socket, token, Interest::READABLE)?;
+                Socket::Polled(socket)
+            }
+            #[cfg(unix)]
+            Socket::Unix(socket) => {
+                let mut socket = UnixListener::from_std(socket);
+                registry.register(&mut socket, token, Interest::READABLE)?;
+                Socket::PolledUnix(socket)
+            }
+            polled => polled,
+        };
+        Ok(Self {
+            socket,
+            speaks: self.speaks,
+        })
+    }
+
+    /// Accepts a connection, or fails with `WouldBlock`.
+    pub(crate) fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        match &self.socket {
+            Socket::Polled(listener) => {
+                let (socket, peer) = listener.accept()?;
+                socket.set_nodelay(true)?;
+                Ok((Stream::tcp(socket), Some(peer)))
+            }
+            #[cfg(unix)]
+            Socket::PolledUnix(listener) => Ok((Stream::unix(listener.accept()?.0), None)),
+            Socket::Tcp(..) => Err(io::ErrorKind::WouldBlock.into()),
+            #[cfg(unix)]
+            Socket::Unix(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    pub(crate) const fn speaks(&self) -> &Speaks {
+        &self.speaks
+    }
+}

@@ -1,0 +1,195 @@
+//! Messages of a loop: received ones borrow its buffers, sent ones borrow those of the application.
+//! RFC 6455 section 5.6.
+//! Knows no connection.
+
+use sansws_common::Error;
+use sansws_common::KindError;
+use sansws_core::message::{Assembly, Message, MessageKind, Payload, PreparedMessage};
+
+/// A message of the peer. It borrows the buffers of the loop, and is gone when the callback returns.
+#[derive(Debug)]
+pub struct Incoming<'a>(Source<'a>);
+
+#[derive(Debug)]
+enum Source<'a> {
+    /// It lies in the input as a whole.
+    Lent(Payload<'a>),
+    /// It was put together from several reads or frames, or decompressed.
+    Assembled(MessageKind, &'a mut Assembly),
+}
+
+impl<'a> Incoming<'a> {
+    pub(crate) const fn lent(payload: Payload<'a>) -> Self {
+        Self(Source::Lent(payload))
+    }
+
+    pub(crate) const fn assembled(kind: MessageKind, assembly: &'a mut Assembly) -> Self {
+        Self(Source::Assembled(kind, assembly))
+    }
+
+    /// Returns its content.
+    pub fn payload(&self) -> Payload<'_> {
+        match &self.0 {
+            Source::Lent(payload) => *payload,
+            Source::Assembled(kind, assembly) => assembly.payload(*kind),
+        }
+    }
+
+    /// Returns whether it is text or binary.
+    pub fn kind(&self) -> MessageKind {
+        self.payload().kind()
+    }
+
+    /// Returns its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.payload().as_bytes()
+    }
+
+    /// Returns its length in bytes.
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Returns whether it is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the text.
+    ///
+    /// # Errors
+    /// [`Error::WrongKind`] when it is binary: a callback that fails with that closes with 1003.
+    pub fn text(&self) -> Result<&str, Error> {
+        match self.payload() {
+            Payload::Text(text) => Ok(text),
+            Payload::Binary(_) => Err(Error::WrongKind(KindError::new(MessageKind::Text))),
+        }
+    }
+
+    /// Returns the bytes of a binary message.
+    ///
+    /// # Errors
+    /// [`Error::WrongKind`] when it is text: a callback that fails with that closes with 1003.
+    pub fn binary(&self) -> Result<&[u8], Error> {
+        match self.payload() {
+            Payload::Binary(bytes) => Ok(bytes),
+            Payload::Text(_) => Err(Error::WrongKind(KindError::new(MessageKind::Binary))),
+        }
+    }
+
+    /// Parses a message of either kind as JSON; the value may borrow from it.
+    ///
+    /// # Errors
+    /// [`Error::Json`]: a callback that fails with that closes with 1007.
+    #[cfg(feature = "json")]
+    pub fn json<'s, V: serde::Deserialize<'s>>(&'s self) -> Result<V, Error> {
+        Ok(serde_json::from_slice(self.as_bytes())?)
+    }
+
+    /// Returns it as a value to keep. A message that did not arrive in one piece is not copied.
+    pub fn into_message(self) -> Message {
+        match self.0 {
+            Source::Lent(payload) => payload.to_message(),
+            Source::Assembled(MessageKind::Text, assembly) => Message::Text(assembly.take_text()),
+            Source::Assembled(MessageKind::Binary, assembly) => {
+                Message::Binary(assembly.take_bytes())
+            }
+        }
+    }
+}
+
+/// What can be sent: anything that a message can be made of, borrowed or owned, or a prepared message.
+///
+/// An owned message of 8 KiB or more, and a prepared one, are queued without a copy; everything else is copied into the output.
+#[derive(Debug)]
+pub struct Outgoing<'a>(pub(crate) Form<'a>);
+
+#[derive(Debug)]
+pub(crate) enum Form<'a> {
+    Payload(Payload<'a>),
+    Owned(Message),
+    Prepared(&'a PreparedMessage),
+}
+
+impl<'a> From<Payload<'a>> for Outgoing<'a> {
+    fn from(payload: Payload<'a>) -> Self {
+        Self(Form::Payload(payload))
+    }
+}
+
+impl<'a> From<&'a str> for Outgoing<'a> {
+    fn from(text: &'a str) -> Self {
+        Payload::Text(text).into()
+    }
+}
+
+impl<'a> From<&'a [u8]> for Outgoing<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Payload::Binary(bytes).into()
+    }
+}
+
+impl<'a> From<&'a Message> for Outgoing<'a> {
+    fn from(message: &'a Message) -> Self {
+        match message {
+            Message::Text(text) => text.as_str().into(),
+            Message::Binary(bytes) => bytes.as_slice().into(),
+        }
+    }
+}
+
+impl<'a> From<&'a PreparedMessage> for Outgoing<'a> {
+    fn from(prepared: &'a PreparedMessage) -> Self {
+        Self(Form::Prepared(prepared))
+    }
+}
+
+impl From<Message> for Outgoing<'_> {
+    fn from(message: Message) -> Self {
+        Self(Form::Owned(message))
+    }
+}
+
+impl From<String> for Outgoing<'_> {
+    fn from(text: String) -> Self {
+        Message::Text(text).into()
+    }
+}
+
+impl From<Vec<u8>> for Outgoing<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Message::Binary(bytes).into()
+    }
+}
+
+/// Sends a message back, or on: one that did not arrive in one piece is not copied.
+impl<'a> From<Incoming<'a>> for Outgoing<'a> {
+    fn from(message: Incoming<'a>) -> Self {
+        match message.0 {
+            Source::Lent(payload) => payload.into(),
+            Source::Assembled(..) => message.into_message().into(),
+        }
+    }
+}
+
+/// What became of a message that was to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "a message that found no room, or whose connection is closing, is not sent"]
+pub enum Sent {
+    /// It leaves at the end of the turn, together with everything else that the turn makes for the connection.
+    Sent,
+    /// It is accepted, but the peer does not take its output: it waits behind unsent bytes. Stop until
+    /// [`Endpoint::drained`](crate::Endpoint::drained), or the queue grows up to [`Limits::write_queue`](crate::Limits::write_queue).
+    Queued,
+    /// It is not accepted: the queue is full. [`Endpoint::drained`](crate::Endpoint::drained) tells when there is room.
+    Full,
+    /// It is not accepted: the connection is closing or gone, or not open yet, or a message that is sent in chunks is not finished.
+    Closed,
+}
+
+impl Sent {
+    /// Returns whether the message was accepted.
+    pub const fn is_accepted(self) -> bool {
+        matches!(self, Self::Sent | Self::Queued)
+    }
+}

@@ -1,0 +1,167 @@
+//! A connection, as its callbacks see it.
+
+use std::fmt;
+
+use sansws_common::Counters;
+use sansws_core::close::{CloseCode, Closed};
+use sansws_core::config::Config;
+use sansws_core::error::SendError;
+use sansws_core::message::Payload;
+
+use crate::event_loop::Loop;
+use crate::id::ConnectionId;
+use crate::message::{Outgoing, Sent};
+
+/// A connection whose turn it is, with its data. What is sent leaves at the end of the turn, in as few writes as possible.
+pub struct Socket<'a, D> {
+    id: ConnectionId,
+    data: &'a mut D,
+    within: &'a mut Loop,
+}
+
+impl<'a, D> Socket<'a, D> {
+    pub(crate) const fn new(id: ConnectionId, data: &'a mut D, within: &'a mut Loop) -> Self {
+        Self { id, data, within }
+    }
+
+    /// Returns its id, which stays valid outside of the callback.
+    pub const fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Returns its data.
+    pub const fn data(&mut self) -> &mut D {
+        self.data
+    }
+
+    /// Returns the loop: other connections, timers, handles.
+    pub const fn context(&mut self) -> &mut Loop {
+        self.within
+    }
+
+    /// Returns both at once.
+    pub const fn parts(&mut self) -> (&mut D, &mut Loop) {
+        (self.data, self.within)
+    }
+
+    const fn slot(&self) -> usize {
+        self.id.slot as usize
+    }
+
+    /// Sends a message: text, bytes, the incoming one, an owned or a prepared one; see [`Outgoing`].
+    pub fn send<'m>(&mut self, message: impl Into<Outgoing<'m>>) -> Sent {
+        self.within.send_at(self.slot(), message.into())
+    }
+
+    /// Sends a value as JSON, in a text message.
+    ///
+    /// # Errors
+    /// [`Error::Json`](crate::Error::Json) when it cannot be serialized.
+    #[cfg(feature = "json")]
+    pub fn send_json(&mut self, value: &impl serde::Serialize) -> Result<Sent, crate::Error> {
+        Ok(self.send(serde_json::to_string(value)?))
+    }
+
+    /// Sends a message in chunks: each chunk is a frame, and the one with `last` ends the message. Until then, other messages are
+    /// [`Closed`](Sent::Closed).
+    ///
+    /// # Errors
+    /// [`SendError::WrongChunkKind`] when text follows bytes in one message, or the other way round.
+    pub fn send_piece<'m>(
+        &mut self,
+        chunk: impl Into<Payload<'m>>,
+        last: bool,
+    ) -> Result<Sent, SendError> {
+        self.within.send_piece_at(self.slot(), chunk.into(), last)
+    }
+
+    /// Sends a ping. Keepalive needs none: see [`Timeouts::ping`](crate::Timeouts::ping).
+    ///
+    /// # Errors
+    /// [`SendError::ControlTooLong`] beyond 125 bytes; [`SendError::Closing`], [`SendError::QueueFull`].
+    pub fn ping(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), SendError> {
+        let bytes = bytes.as_ref();
+        self.within
+            .queue(self.slot(), |connection| connection.ping(bytes))
+    }
+
+    /// Sends an unsolicited pong. Pings are answered automatically.
+    ///
+    /// # Errors
+    /// As for [`ping`](Self::ping).
+    pub fn pong(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), SendError> {
+        let bytes = bytes.as_ref();
+        self.within
+            .queue(self.slot(), |connection| connection.pong(bytes))
+    }
+
+    /// Starts the closing handshake, after everything that was sent. [`Endpoint::close`](crate::Endpoint::close) is called when it is
+    /// done. Closing twice is not an error.
+    pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) {
+        self.within.close_at(self.slot(), code.into(), reason);
+    }
+
+    /// Drops the connection without a closing handshake, after this callback.
+    pub fn abort(&mut self) {
+        self.within.abort_at(self.slot());
+    }
+
+    /// Stops receiving until [`resume`](Self::resume): the peer has to wait, and does not look dead meanwhile.
+    pub fn pause(&mut self) {
+        self.within.pause_at(self.slot(), true);
+    }
+
+    /// Goes on receiving.
+    pub fn resume(&mut self) {
+        self.within.pause_at(self.slot(), false);
+    }
+
+    /// Returns whether messages can be sent and received.
+    pub fn is_open(&self) -> bool {
+        let connection = self.within.connection_at(self.slot());
+        connection.is_some_and(|connection| connection.is_open())
+    }
+
+    /// Returns the number of unsent bytes, including those of this turn.
+    pub fn queued(&self) -> usize {
+        self.within.queued_at(self.slot())
+    }
+
+    /// Returns whether compression was negotiated.
+    pub fn is_deflated(&self) -> bool {
+        let connection = self.within.connection_at(self.slot());
+        connection.is_some_and(|connection| connection.deflate().is_some())
+    }
+
+    /// Returns its settings, until its socket is dropped.
+    pub fn config(&self) -> Option<&Config> {
+        self.within
+            .connection_at(self.slot())
+            .map(|connection| connection.config())
+    }
+
+    /// Returns how it ended, once it has.
+    pub fn closed(&self) -> Option<&Closed> {
+        self.within.closed_at(self.slot())
+    }
+
+    /// Returns its traffic.
+    pub fn counters(&self) -> Counters {
+        self.within.counters_at(self.slot())
+    }
+
+    /// Returns the TLS connection: the peer's certificates, the protocol version.
+    #[cfg(feature = "tls")]
+    pub fn tls(&self) -> Option<&rustls::Connection> {
+        self.within.tls_at(self.slot())
+    }
+}
+
+impl<D: fmt::Debug> fmt::Debug for Socket<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket")
+            .field("id", &self.id)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,84 @@
+//! TLS: what rustls accepted and the socket did not take is not forgotten.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+
+use sansws_mio::{Incoming, Listener, Result, Server, Socket};
+use sansws_std::{ConnectOptions, Error, connect};
+
+use crate::blocking::Certs;
+use crate::support::Running;
+
+fn echo(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
+    assert!(socket.tls().is_some());
+    let _ = socket.send(message);
+    Ok(())
+}
+
+fn secure(certs: &Certs) -> (Running, String) {
+    let listener = Listener::bind("127.0.0.1:0").unwrap().tls(certs.server());
+    let running = Running::of(Server::new(listener), || echo);
+    let url = format!("wss://localhost:{}/", running.address.port());
+    (running, url)
+}
+
+fn trusting(certs: &Certs, running: &Running) -> ConnectOptions {
+    ConnectOptions::default()
+        .resolve("localhost", [running.address])
+        .tls(certs.client())
+}
+
+#[test]
+fn messages_of_any_length_cross_it() {
+    let certs = Certs::new();
+    let (running, url) = secure(&certs);
+    let mut socket = connect(&url, trusting(&certs, &running)).unwrap();
+    for length in [0, 1, 16_384, 16_385, 4 << 20] {
+        socket.send(vec![9; length]).unwrap();
+        assert_eq!(socket.receive().unwrap().unwrap().len(), length);
+    }
+    assert!(socket.close(1000, "").unwrap().unwrap().clean);
+    running.close();
+}
+
+#[test]
+fn both_directions_are_full_at_once() {
+    let certs = Certs::new();
+    let (running, url) = secure(&certs);
+    let socket = connect(&url, trusting(&certs, &running)).unwrap();
+    let (mut read, mut write) = socket.split();
+    // Far more than the buffers between us hold.
+    let messages = 64;
+    let reader = thread::spawn(move || {
+        for count in 0..messages {
+            let message = read.receive().unwrap().unwrap();
+            assert_eq!((message.len(), message.as_bytes()[0]), (1 << 18, count));
+        }
+        read
+    });
+    for count in 0..messages {
+        write.send(vec![count; 1 << 18]).unwrap();
+    }
+    let socket = reader.join().unwrap().reunite(write).unwrap();
+    drop(socket);
+    running.close();
+}
+
+#[test]
+fn strangers_and_plain_text_are_turned_away() {
+    let certs = Certs::new();
+    let (running, url) = secure(&certs);
+    let stranger = connect(&url, trusting(&Certs::new(), &running));
+    assert!(matches!(stranger, Err(Error::Io(_))), "{stranger:?}");
+    let mut plain = TcpStream::connect(running.address).unwrap();
+    plain
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    let mut rest = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut plain, &mut rest);
+    assert!(!rest.starts_with(b"HTTP"));
+    let mut socket = connect(&url, trusting(&certs, &running)).unwrap();
+    socket.send_text("still").unwrap();
+    assert_eq!(socket.receive_text().unwrap().as_deref(), Some("still"));
+}
