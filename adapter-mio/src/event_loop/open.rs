@@ -6,7 +6,7 @@ use std::io;
 
 use sansws_common::contain::contain;
 use sansws_common::error::Error;
-use sansws_core::connection::{Event, State, TransportAction};
+use sansws_core::connection::{Connection, Event, State, TransportAction};
 use sansws_core::message::{Assembly, MessageKind, Payload};
 
 use super::peer::{Flushed, Stage};
@@ -183,7 +183,8 @@ impl Loop {
         let rest = input.get(at..length).unwrap_or_default();
         if let Some(peer) = self.peers.get_mut(slot) {
             peer.flags.held = !rest.is_empty() && !peer.wants_input();
-            if !rest.is_empty() || assembly.pending_bytes() > 0 {
+            let is_receiving = peer.connection().is_some_and(Connection::is_receiving);
+            if !rest.is_empty() || is_receiving {
                 let kept = rest.to_vec();
                 peer.pending = Some(Box::new(Pending { kept, assembly }));
             } else if reuse {

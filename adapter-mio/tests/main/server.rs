@@ -416,6 +416,22 @@ fn peers_that_misbehave_hurt_only_themselves() {
     assert_eq!((handle.open(), handle.metrics().handlers_failed), (0, 0));
 }
 
+/// The buffer for messages that do not arrive whole is the loop's, except in the middle of one.
+#[test]
+fn a_message_that_arrives_octet_by_octet_is_not_mixed_with_those_of_others() {
+    let server = Running::new(|| echo);
+    let mut slow = raw_client(server.address);
+    slow.set_nodelay(true).unwrap();
+    let mut other = dial(&server, "/").unwrap();
+    for octet in masked(1, b"a message of its own") {
+        slow.write_all(&[octet]).unwrap();
+        // It does not fit the loop's input, and is assembled.
+        other.send(vec![7; 100_000]).unwrap();
+        assert_eq!(other.receive().unwrap().unwrap().len(), 100_000);
+    }
+    assert_eq!(read_frame(&mut slow), (1, b"a message of its own".to_vec()));
+}
+
 #[test]
 fn a_peer_that_floods_does_not_hold_up_the_others() {
     let server = Running::new(|| echo);

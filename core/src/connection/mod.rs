@@ -336,6 +336,12 @@ impl Connection {
         }
     }
 
+    /// Returns whether a message has begun to arrive and is not whole: its [`Assembly`] may not be used for other connections, even if
+    /// it holds nothing yet.
+    pub const fn is_receiving(&self) -> bool {
+        self.inbound.inside()
+    }
+
     /// Returns what to do with the transport once all output is written.
     pub fn transport_action(&self) -> TransportAction {
         match self.state.transport_action(self.role()) {

@@ -3,9 +3,11 @@
 
 mod bare;
 mod fastwebsockets;
+mod sansws_mio;
 mod sansws_smol;
 mod sansws_tokio;
 mod sockudo_ws;
+mod tcp_mio;
 mod tcp_smol;
 mod tcp_tokio;
 mod tokio_channels;
@@ -48,6 +50,7 @@ pub(crate) struct Peer {
     pub(crate) serve: fn(TcpListener) -> ServeResult,
 }
 
+const TCP_MIO: &str = "tcp-mio";
 const TCP_TOKIO: &str = "tcp-tokio";
 const TCP_SMOL: &str = "tcp-smol";
 const BARE: &str = "bare";
@@ -55,6 +58,9 @@ const BARE: &str = "bare";
 pub(crate) const PEERS: &[Peer] = &[
     Peer::tcp(TCP_TOKIO, tcp_tokio::serve),
     Peer::tcp(TCP_SMOL, tcp_smol::serve),
+    Peer::tcp(TCP_MIO, tcp_mio::serve),
+    Peer::websocket("sansws-mio", TCP_MIO, sansws_mio::serve),
+    Peer::websocket("sansws-mio-router", TCP_MIO, sansws_mio::serve_router),
     Peer::websocket("sansws-tokio", TCP_TOKIO, sansws_tokio::serve),
     Peer::websocket("sansws-smol", TCP_SMOL, sansws_smol::serve),
     Peer::websocket("sansws-tokio-router", TCP_TOKIO, sansws_tokio::serve_router),

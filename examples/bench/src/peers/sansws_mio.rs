@@ -1,0 +1,47 @@
+//! sansws on an event loop, as its README shows it.
+
+use std::net::TcpListener;
+
+use sansws_mio::{
+    Error,
+    Config, Incoming, Limits, Listener, Result, Router, Scope, Server, ServerOptions, Socket,
+};
+
+use super::MESSAGE_LIMIT;
+use crate::runtime::ServeResult;
+
+pub(super) fn serve(listener: TcpListener) -> ServeResult {
+    server(listener)?.serve(echo)?;
+    Ok(())
+}
+
+/// The same behind a router with other routes, layers and limits.
+pub(super) fn serve_router(listener: TcpListener) -> ServeResult {
+    let router = Router::new()
+        .route("/", echo)
+        .route("/rooms/{room}", echo)
+        .get("/health", |_: Scope| Ok(sansws_mio::Response::text(200, "fine\n")))
+        .layer(|_: &mut Scope| Ok(()))
+        .state(());
+    server(listener)?.serve(router)?;
+    Ok(())
+}
+
+fn echo(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
+    let _ = socket.send(message);
+    Ok(())
+}
+
+/// Takes messages of any length that the load sends.
+fn server(listener: TcpListener) -> Result<Server, Error> {
+    let limits = Limits {
+        frame: MESSAGE_LIMIT as u64,
+        message: MESSAGE_LIMIT as u64,
+        ..Limits::default()
+    };
+    let options = ServerOptions::default().max_connections(65_536).config(Config {
+        limits,
+        ..Config::default()
+    });
+    Ok(Server::new(Listener::from_std(listener)?).options(options))
+}
