@@ -6,7 +6,7 @@ help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 # What applications depend on.
-LIBRARIES = -p sansws-core -p sansws-common -p sansws-async -p sansws-tokio -p sansws-smol -p sansws-std -p sansws-redis \
+LIBRARIES = -p sansws-core -p sansws-common -p sansws-async -p sansws-tokio -p sansws-smol -p sansws-std -p sansws-mio -p sansws-redis \
 	-p sansws-centrifuge
 
 # Where the demo listens.

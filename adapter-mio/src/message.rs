@@ -162,11 +162,21 @@ impl From<Vec<u8>> for Outgoing<'_> {
     }
 }
 
-/// Sends a message back, or on: one that did not arrive in one piece is not copied.
+/// Length up to which a message that was put together is copied into the output: the buffers on both sides stay.
+const COPIED: usize = 64 << 10;
+
+/// Sends a message back, or on: a long one is not copied.
 impl<'a> From<Incoming<'a>> for Outgoing<'a> {
     fn from(message: Incoming<'a>) -> Self {
         match message.0 {
             Source::Lent(payload) => payload.into(),
+            // Copying is cheaper than a new buffer for the next message.
+            Source::Assembled(kind, assembly)
+                if assembly.payload(kind).as_bytes().len() <= COPIED =>
+            {
+                let assembly: &'a Assembly = assembly;
+                assembly.payload(kind).into()
+            }
             Source::Assembled(..) => message.into_message().into(),
         }
     }

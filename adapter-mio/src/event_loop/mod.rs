@@ -131,7 +131,8 @@ pub struct Loop {
 /// The buffers of a loop, which connections use in their turns.
 struct Buffers {
     input: Vec<u8>,
-    assembly: Assembly,
+    /// For messages that do not arrive whole. In the middle of one, its connection has it.
+    assemblies: Vec<Assembly>,
     output: Vec<Vec<u8>>,
 }
 
@@ -181,6 +182,10 @@ const WRITE: usize = 4 << 10;
 /// Maximum number of output buffers that the loop keeps.
 const SPARES: usize = 64;
 
+/// Maximum number of assemblies that the loop keeps, and of bytes that each may hold.
+const ASSEMBLIES: usize = 16;
+const KEPT: usize = 256 << 10;
+
 /// Rounds of reading and writing after which the next connection has its turn.
 const ROUNDS: usize = 8;
 
@@ -200,7 +205,7 @@ impl Loop {
             dirty: Vec::new(),
             buffers: Buffers {
                 input: vec![0; READ],
-                assembly: Assembly::default(),
+                assemblies: Vec::new(),
                 output: Vec::new(),
             },
             untold: Counters::default(),

@@ -10,8 +10,8 @@ use sansws_core::connection::{Connection, Event, State, TransportAction};
 use sansws_core::message::{Assembly, MessageKind, Payload};
 
 use super::peer::{Flushed, Stage};
+use super::{ASSEMBLIES, Handler, KEPT, Loop, READ, ROOM, ROUNDS, SPARES, WRITE};
 use super::{At, peer::Pending};
-use super::{Handler, Loop, READ, ROOM, ROUNDS, SPARES, WRITE};
 use crate::message::Incoming;
 
 /// What a round leads to.
@@ -72,10 +72,10 @@ impl Loop {
         }
         // What the last round made leaves before others have their turn.
         self.flush(slot);
-        if let Some(peer) = self.peers.get_mut(slot) {
-            if !std::mem::replace(&mut peer.flags.again, true) {
-                self.again.push(slot);
-            }
+        if let Some(peer) = self.peers.get_mut(slot)
+            && !std::mem::replace(&mut peer.flags.again, true)
+        {
+            self.again.push(slot);
         }
         self.reclaim(slot);
     }
@@ -150,10 +150,9 @@ impl Loop {
             return;
         };
         let pending = peer.pending.take().map(|pending| *pending);
-        let reuse = pending.is_none();
         let Pending { kept, mut assembly } = pending.unwrap_or_else(|| Pending {
             kept: Vec::new(),
-            assembly: std::mem::take(&mut self.buffers.assembly),
+            assembly: self.buffers.assemblies.pop().unwrap_or_default(),
         });
         let mut input = std::mem::take(&mut self.buffers.input);
         if input.len() < kept.len() + ROOM {
@@ -187,8 +186,8 @@ impl Loop {
             if !rest.is_empty() || is_receiving {
                 let kept = rest.to_vec();
                 peer.pending = Some(Box::new(Pending { kept, assembly }));
-            } else if reuse {
-                self.buffers.assembly = assembly;
+            } else if assembly.capacity() <= KEPT && self.buffers.assemblies.len() < ASSEMBLIES {
+                self.buffers.assemblies.push(assembly);
             }
         }
         if input.len() > 2 * READ {
@@ -235,14 +234,14 @@ impl Loop {
         assembly: &mut Assembly,
         at: &mut usize,
     ) {
-        while let Some(peer) = self.peers.get_mut(slot)
-            && peer.wants_input()
-            && let Stage::Open(connection) = &mut peer.stage
-        {
-            let rest = input.get_mut(*at..).unwrap_or_default();
-            if rest.is_empty() {
+        while *at < input.len() && self.wants_input(slot) {
+            let Some(peer) = self.peers.get_mut(slot) else {
                 return;
-            }
+            };
+            let Stage::Open(connection) = &mut peer.stage else {
+                return;
+            };
+            let rest = input.get_mut(*at..).unwrap_or_default();
             let step = match connection.receive(self.now, rest, assembly) {
                 Ok(step) => step,
                 Err(violation) => {
@@ -280,6 +279,20 @@ impl Loop {
                 self.fail(slot, error);
             }
         }
+    }
+
+    /// Returns whether to receive more. Output that forbids it is written, as far as the socket takes it.
+    fn wants_input(&mut self, slot: usize) -> bool {
+        let Some(peer) = self.peers.get(slot) else {
+            return false;
+        };
+        if peer.wants_input() {
+            return true;
+        }
+        let unsent = peer.connection().map_or(0, Connection::queued);
+        unsent > 0
+            && self.flush(slot) == Flushed::Done
+            && self.peers.get(slot).is_some_and(|peer| peer.wants_input())
     }
 
     /// Input has ended, and was received: this takes effect once a final Close is written.

@@ -447,3 +447,15 @@ impl OwnConnection for Peer {
             .and_then(|ending| ending.has_told(text))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_at_rest_is_small() {
+        println!("size_of::<Peer>() = {}", size_of::<Peer>());
+        println!("size_of::<Stage>() = {}", size_of::<Stage>());
+        assert!(size_of::<Peer>() <= 384);
+    }
+}

@@ -20,6 +20,9 @@ use sansws_common::ServerHandle;
 /// The token of the first listener; those of connections are below.
 const LISTENERS: usize = usize::MAX - 1_024;
 
+/// Length of a block that the allocator should not return to the system each time.
+const LARGE: usize = 4 << 20;
+
 /// Maximum number of events of one poll.
 const EVENTS: usize = 1_024;
 
@@ -46,6 +49,9 @@ impl EventLoop {
 
     /// Makes the loop of a poll, whose mailbox others may know already.
     pub(crate) fn of(poll: Poll, mailbox: Arc<Mailbox>) -> io::Result<Self> {
+        // glibc returns the top of its heap to the system as soon as 128 KiB of it are free, and pages it in again for the next message,
+        // until a larger block was freed once. Other allocators do not mind, and nothing is touched.
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
         let registry = poll.registry().try_clone()?;
         Ok(Self {
             poll,

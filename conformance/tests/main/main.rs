@@ -16,6 +16,7 @@ mod client;
 mod command;
 mod connection;
 mod dialing;
+mod event_loop;
 mod flushing;
 mod hub;
 mod hub_faults;

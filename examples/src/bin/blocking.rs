@@ -2,7 +2,7 @@
 //! No runtime, no async, no poll.
 //!
 //! Run: `cargo run --bin echo`, and in another terminal `cargo run --bin blocking -- ws://127.0.0.1:9001 Hello world`
-//! See: `Hello` and `world`, then `closed: 1000`. See "Embed the core" in ARCHITECTURE.md.
+//! See: `Hello` and `world`, then `closed: 1000`. See docs/embedding.md.
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};

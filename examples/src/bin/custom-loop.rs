@@ -2,7 +2,7 @@
 //!
 //! Run: `cargo run --release --bin custom-loop -- 127.0.0.1:9002`
 //! See: `listening on ws://127.0.0.1:9002`; then connect with the `client` example. The numbered comments are the steps of
-//! "Embed the core" in ARCHITECTURE.md.
+//! docs/embedding.md.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
