@@ -74,6 +74,7 @@ impl Stream {
         }
     }
 
+    #[cfg(feature = "tls")]
     pub(crate) const fn is_tcp(&self) -> bool {
         matches!(self.socket, Socket::Tcp(_))
     }
@@ -91,12 +92,12 @@ impl Stream {
         self.tls.as_ref().map(|tls| tls.connection())
     }
 
-    /// Goes on with the TLS handshake; there is none without TLS.
+    /// Goes on with the TLS handshake, if there is TLS.
     ///
     /// # Errors
     /// `WouldBlock` when the socket must be ready first.
+    #[cfg(feature = "tls")]
     pub(crate) fn shake_hands(&mut self) -> io::Result<()> {
-        #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
             return match &self.socket {
                 Socket::Tcp(socket) => tls.shake_hands(socket),

@@ -45,6 +45,7 @@ pub(super) struct Opening {
 pub(super) enum Phase {
     /// The header of a proxy, and then what the listener speaks.
     Proxy(ProxyHeader, Box<Speaks>),
+    #[cfg(feature = "tls")]
     Tls,
     Head,
     Body(Box<Reading>),

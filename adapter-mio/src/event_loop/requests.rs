@@ -89,6 +89,7 @@ impl Loop {
         }
         match &mut opening.phase {
             Phase::Proxy(..) => self.proxy(slot, opening),
+            #[cfg(feature = "tls")]
             Phase::Tls => match peer.stream.shake_hands() {
                 Ok(()) => {
                     opening.arrival.secure = true;
@@ -390,7 +391,9 @@ impl Loop {
         let next = match &opening.phase {
             // The answer was not taken in time.
             _ if !opening.answer.is_empty() => Next::Over,
-            Phase::Proxy(..) | Phase::Tls => not_begun(opening, Error::ConnectTimeout),
+            Phase::Proxy(..) => not_begun(opening, Error::ConnectTimeout),
+            #[cfg(feature = "tls")]
+            Phase::Tls => not_begun(opening, Error::ConnectTimeout),
             Phase::Head if opening.visit > 1 && opening.input.is_empty() => Next::Over,
             Phase::Head | Phase::Body(_) => {
                 let framing = Framing::default();
