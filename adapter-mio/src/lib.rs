@@ -29,6 +29,8 @@
 //! }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod app;
 mod clock;
 mod endpoint;
@@ -79,3 +81,8 @@ pub type ServerOptions = sansws_common::ServerOptions<NoHub>;
 /// The policy of the connections of a server, a router or a route. A field that is `None` is inherited: a route's policy overrides its
 /// router's, which overrides the server's.
 pub type ConnectionPolicy = sansws_common::ConnectionPolicy<NoHub>;
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -50,12 +50,47 @@ fn blocking(url: &str) -> Result {
     Ok(())
 }
 
+/// Echoes text, on an event loop.
+struct Echo;
+
+impl sansws_mio::Endpoint for Echo {
+    type Data = ();
+
+    fn upgrade(
+        &mut self,
+        _: &mut sansws_mio::Scope,
+        _: &mut sansws_mio::AcceptOptions,
+    ) -> Result<()> {
+        Ok(())
+    }
+
+    fn message(
+        &mut self,
+        socket: &mut sansws_mio::Socket<'_, ()>,
+        message: sansws_mio::Incoming<'_>,
+    ) -> Result {
+        let _ = socket.send(message.text()?);
+        Ok(())
+    }
+}
+
+fn on_mio() -> Result<String> {
+    let server = sansws_mio::Server::bind("127.0.0.1:0")?;
+    let url = format!("ws://{}/echo", server.local_addr()?);
+    thread::spawn(|| {
+        let router = sansws_mio::Router::new().route("/echo", Echo);
+        server.serve(router).expect("the loop runs");
+    });
+    Ok(url)
+}
+
 fn main() -> Result {
     let (addresses, bound) = mpsc::channel();
     thread::spawn(|| serve(addresses).expect("the server runs"));
     let url = bound.recv()?;
     smol::block_on(on_smol(&url))?;
     blocking(&url)?;
+    blocking(&on_mio()?)?;
     let results = Suite::new().only("1.*").test("packages", &url)?;
     assert_eq!(results.worst(), Verdict::Ok, "{results}");
     println!("an application of the packages runs");
