@@ -13,7 +13,7 @@
 //!
 //! # start_my_server(&|url| {
 //! let results = Suite::new().only("1.*").only("7.3.*").test("my-server", url).unwrap();
-//! assert_eq!(results.worst(), Verdict::Ok, "{results}");
+//! assert!(results.worst() <= Verdict::Informational, "{results}");
 //! # });
 //! ```
 //!
@@ -24,7 +24,7 @@
 //! # use sansws_conformance::subjects::on_smol::echo as my_echo_client;
 //!
 //! let results = Suite::new().only("5.*").only("21.4.*").test_client("my-client", my_echo_client).unwrap();
-//! assert_eq!(results.worst(), Verdict::Ok, "{results}");
+//! assert!(results.worst() <= Verdict::Informational, "{results}");
 //! ```
 //!
 //! A state machine without sockets is a [`Subject`](run::memory::Subject); it runs in virtual time and needs no port:
