@@ -1,4 +1,4 @@
-//! WebSocket on event loops: servers and clients whose connections cost their buffers only while they have a turn, with callbacks that
+//! WebSocket on event loops: servers whose connections cost their buffers only while they have a turn, with callbacks that
 //! borrow messages. No async, no task, no lock per message.
 //!
 //! The state machines are those of [`sansws_core`]; routers, options, metrics and handles are those of the other adapters.
@@ -28,6 +28,8 @@
 //!     Ok(())
 //! }
 //! ```
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod app;
 mod clock;
@@ -79,3 +81,8 @@ pub type ServerOptions = sansws_common::ServerOptions<NoHub>;
 /// The policy of the connections of a server, a router or a route. A field that is `None` is inherited: a route's policy overrides its
 /// router's, which overrides the server's.
 pub type ConnectionPolicy = sansws_common::ConnectionPolicy<NoHub>;
+
+/// The code of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
