@@ -1,4 +1,4 @@
-//! WebSocket on event loops: servers and clients whose connections cost their buffers only while they have a turn, with callbacks that
+//! WebSocket on event loops: servers whose connections cost their buffers only while they have a turn, with callbacks that
 //! borrow messages. No async, no task, no lock per message.
 //!
 //! The state machines are those of [`sansws_core`]; routers, options, metrics and handles are those of the other adapters.

@@ -64,7 +64,7 @@ pub(crate) struct At {
     pub(crate) key: usize,
 }
 
-/// The endpoint of a route: any [`Endpoint`](crate::Endpoint), or a [`Shared`](crate::Shared) one.
+/// The endpoint of a route: any [`Endpoint`](crate::Endpoint).
 #[derive(Clone)]
 pub struct Handler(Rc<RefCell<dyn Host>>);
 

@@ -26,7 +26,7 @@ const LARGE: usize = 4 << 20;
 /// Maximum number of events of one poll.
 const EVENTS: usize = 1_024;
 
-/// An event loop: for clients, timers and closures of other threads. A [`Server`](crate::Server) makes its own.
+/// An event loop, for timers and closures of other threads. A [`Server`](crate::Server) makes its own.
 ///
 /// It belongs to the thread that made it.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl EventLoop {
         self.inner.handle()
     }
 
-    /// Returns the loop, to set timers and connect before it runs.
+    /// Returns the loop, to set timers before it runs.
     pub const fn context(&mut self) -> &mut Loop {
         &mut self.inner
     }

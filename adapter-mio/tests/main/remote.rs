@@ -36,7 +36,7 @@ impl Endpoint for Porter {
 fn other_threads_send_run_and_close() {
     let (tell, told) = channel();
     let server = Running::new(move || Porter(tell));
-    let mut socket = connect(&server.url(), ConnectOptions::default()).unwrap();
+    let mut socket = connect(server.url(), ConnectOptions::default()).unwrap();
     let id = told.recv().unwrap();
     let threads: Vec<_> = (0..4)
         .map(|thread| {
@@ -78,7 +78,7 @@ fn other_threads_send_run_and_close() {
     drop(socket);
     // Its place is taken by another; the id refers to nothing.
     while server.handle.open() > 0 {}
-    let mut other = connect(&server.url(), ConnectOptions::default()).unwrap();
+    let mut other = connect(server.url(), ConnectOptions::default()).unwrap();
     let new = told.recv().unwrap();
     assert_ne!(id, new);
     assert!(server.remote.send(id, "for the first"));
@@ -106,7 +106,7 @@ fn a_slow_peer_of_other_threads_is_closed_rather_than_told_half() {
     let server = Running::with(ServerOptions::default().config(config), move || {
         Porter(tell)
     });
-    let mut socket = connect(&server.url(), ConnectOptions::default()).unwrap();
+    let mut socket = connect(server.url(), ConnectOptions::default()).unwrap();
     let id = told.recv().unwrap();
     // The loop writes at the end of its turns: a burst in one turn is more than any socket takes.
     let message = PreparedMessage::new(vec![7; 1 << 20].as_slice());
@@ -181,7 +181,7 @@ fn a_callback_sends_to_other_connections_and_to_its_own_by_id() {
         }
     });
     let mut all: Vec<_> = (0..20)
-        .map(|_| connect(&server.url(), ConnectOptions::default()).unwrap())
+        .map(|_| connect(server.url(), ConnectOptions::default()).unwrap())
         .collect();
     for round in 0..20 {
         all[round].send_text(format!("round {round}")).unwrap();
@@ -198,7 +198,7 @@ fn a_callback_sends_to_other_connections_and_to_its_own_by_id() {
 fn dropping_everything_at_once_leaves_nothing() {
     let server = Running::new(|| echo);
     let sockets: Vec<_> = (0..50)
-        .map(|_| connect(&server.url(), ConnectOptions::default()).unwrap())
+        .map(|_| connect(server.url(), ConnectOptions::default()).unwrap())
         .collect();
     drop(sockets);
     while server.handle.open() > 0 {}

@@ -213,7 +213,7 @@ fn pages_of_other_hosts_are_refused() {
     let server = Running::new(|| echo);
     let from = |server: &Running, origin: &str| {
         let options = ConnectOptions::default().header("Origin", origin);
-        status(connect(&server.url(), options))
+        status(connect(server.url(), options))
     };
     assert_eq!(from(&server, "https://elsewhere.example"), 403);
     assert_eq!(from(&server, &format!("http://{}", server.address)), 101);
