@@ -173,7 +173,8 @@ impl Header {
             rest => (None, rest),
         };
         let start = input.len() - rest.len();
-        (rest.len() >= length).then_some(WholeMessage {
+        // Only then does the sum not overflow.
+        (rest.len() >= length).then(|| WholeMessage {
             kind,
             mask,
             payload: start..start + length,
