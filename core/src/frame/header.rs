@@ -458,4 +458,50 @@ mod tests {
             }
         }
     }
+
+    /// The short way finds what the long way finds, and nothing where that finds a fault or needs more.
+    #[test]
+    fn a_whole_message_is_one_that_parses_and_is_all_there() {
+        let lengths: [&[u8]; 10] = [
+            &[0],
+            &[3],
+            &[125],
+            &[126, 0, 126],
+            &[126, 0, 125],
+            &[126, 0],
+            &[127, 0, 0, 0, 0, 0, 1, 0, 0],
+            &[127, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
+            &[127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+            &[127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        ];
+        let mut found = 0;
+        for (first, length) in (0..=u8::MAX).flat_map(|first| lengths.map(|length| (first, length)))
+        {
+            for (masked, expect) in [
+                (true, SERVER),
+                (false, SERVER),
+                (true, CLIENT),
+                (false, CLIENT),
+            ] {
+                for behind in [0, 3, 4, 7, 130, 70_000] {
+                    let mut input = Vec::from([first]);
+                    input.extend_from_slice(length);
+                    input[1] |= if masked { MASKED } else { 0 };
+                    input.resize(input.len() + behind, 7);
+                    let whole = Header::whole_message(&input, expect.masked);
+                    let parsed = Header::parse(&input, expect);
+                    let want = parsed.ok().flatten().and_then(|(header, start)| {
+                        let end = usize::try_from(header.length).ok()?.checked_add(start)?;
+                        let is_whole =
+                            header.fin && !header.opcode.is_control() && end <= input.len();
+                        is_whole.then_some((header.mask, start..end))
+                    });
+                    found += usize::from(want.is_some());
+                    let whole = whole.map(|whole| (whole.mask, whole.payload));
+                    assert_eq!(whole, want, "{:x?}", &input[..input.len().min(20)]);
+                }
+            }
+        }
+        assert!(found > 50, "{found}");
+    }
 }
