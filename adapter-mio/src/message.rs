@@ -98,7 +98,7 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// What can be sent: anything that a message can be made of, borrowed or owned, or a prepared message.
+/// A message to send: anything that a message can be made of, borrowed or owned, or a prepared message.
 ///
 /// An owned message of 8 KiB or more, and a prepared one, are queued without a copy; everything else is copied into the output.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ impl<'a> From<Incoming<'a>> for Outgoing<'a> {
     }
 }
 
-/// What became of a message that was to be sent.
+/// The result of sending a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a message that found no room, or whose connection is closing, is not sent"]
 pub enum Sent {

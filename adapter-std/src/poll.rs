@@ -10,7 +10,7 @@ pub(crate) use std::os::fd::{AsFd as AsSource, BorrowedFd as Source};
 #[cfg(windows)]
 pub(crate) use std::os::windows::io::{AsSocket as AsSource, BorrowedSocket as Source};
 
-/// What to wait for.
+/// The events to wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Interest {
     /// Input, or its end.

@@ -232,7 +232,7 @@ struct Connection<T: Transport, R> {
     writer: WriteHalf<T>,
 }
 
-/// What a connection's task waits for.
+/// An event that a connection's task waits for.
 enum Event {
     Message(Option<Message>),
     Answer(Answer),

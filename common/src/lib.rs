@@ -1,4 +1,4 @@
-//! What the adapters of `sansws-core` share, async and blocking: errors, options, requests, metrics, TLS settings.
+//! Parts that the adapters of `sansws-core` share, async and blocking: errors, options, requests, metrics, TLS settings.
 //!
 //! Applications depend on an adapter, which re-exports what they need. Nothing here waits: this crate has no async crate in its
 //! dependency tree, opens no connection, and reads no clock.

@@ -20,7 +20,7 @@ const ACCEPTS: usize = 64;
 /// How long accepting pauses after an error such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Which listeners have connections, and whether accepting failed.
+/// The listeners that have connections, and whether accepting failed.
 #[derive(Debug, Default)]
 pub(super) struct Accepting {
     /// Indexes of listeners that may have connections.

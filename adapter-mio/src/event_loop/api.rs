@@ -1,4 +1,4 @@
-//! What callbacks and closures can do with a loop: send, close, set timers.
+//! The methods of a loop for callbacks and closures: send, close, set timers.
 //! Knows no endpoint.
 
 use sansws_common::socket::counters::Counters;

@@ -41,7 +41,7 @@ use crate::message::Incoming;
 use crate::timers::Timers;
 use peer::Peer;
 
-/// What an endpoint is for a loop, whatever its data are.
+/// An endpoint as the loop sees it, whatever its data are.
 pub(crate) trait Host {
     /// Decides on a request; returns the key of the data that it made.
     fn upgrade(&mut self, request: &mut Scope, accept: &mut AcceptOptions) -> Result<usize>;
@@ -89,7 +89,7 @@ impl std::fmt::Debug for Handler {
 /// A service whose routes were checked.
 pub(crate) type App = sansws_common::app::App<Handler>;
 
-/// What a loop serves.
+/// The service of a loop.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) app: App,
@@ -143,7 +143,7 @@ struct Routes {
     known: BTreeMap<String, u32>,
 }
 
-/// What a loop knows of the shutdown of its server.
+/// The shutdown of its server, as far as the loop knows.
 #[derive(Default)]
 struct Shutdown {
     /// The server may have begun to shut down, or hastened it.
@@ -152,7 +152,7 @@ struct Shutdown {
     until: Option<Instant>,
 }
 
-/// What becomes due.
+/// Work that becomes due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     Peer { slot: usize, serial: u64 },

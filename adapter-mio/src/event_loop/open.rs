@@ -14,7 +14,7 @@ use super::{ASSEMBLIES, Handler, KEPT, Loop, READ, ROOM, ROUNDS, SPARES, WRITE};
 use super::{At, peer::Pending};
 use crate::message::Incoming;
 
-/// What a round leads to.
+/// The result of a round.
 enum Next {
     /// Another round.
     Round,

@@ -69,7 +69,7 @@ impl std::fmt::Debug for Reading {
     }
 }
 
-/// What a step leads to.
+/// The result of a step.
 pub(super) enum Next {
     Step,
     /// Wait for the socket.

@@ -75,7 +75,7 @@ pub(super) struct Counts {
     pub(super) bytes_sent: u64,
 }
 
-/// What few connections have.
+/// State that few connections have.
 #[derive(Debug, Default)]
 pub(super) struct Extras {
     pub(super) leaving: Option<Leaving>,

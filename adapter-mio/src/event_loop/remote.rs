@@ -23,7 +23,7 @@ type Work = Box<dyn FnOnce(&mut Loop) + Send>;
 /// All loops of the process that have not ended.
 static LOOPS: RwLock<Vec<(u32, Weak<Mailbox>)>> = RwLock::new(Vec::new());
 
-/// What other threads gave to a loop.
+/// Work that other threads gave to a loop.
 pub(crate) struct Mailbox {
     home: u32,
     waker: Waker,
@@ -111,7 +111,7 @@ impl std::fmt::Debug for Mailbox {
 
 /// A handle of a loop, for any thread. Clones share it.
 ///
-/// What it is given is done in order, each thread's by itself, at the start of the loop's next turn.
+/// Its work is done at the start of the loop's next turn, that of each thread in order.
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Mailbox>);
 

@@ -180,7 +180,7 @@ impl Loop {
         self.turn(slot);
     }
 
-    /// What follows the events of a turn.
+    /// Does the work that follows the events of a turn.
     fn finish_turn(&mut self) {
         self.accept();
         for work in self.mailbox.take() {

@@ -176,7 +176,7 @@ impl Server {
     }
 }
 
-/// What a connection's thread gets.
+/// The parts that a connection's thread gets.
 struct Starting {
     app: App,
     handle: ServerHandle,

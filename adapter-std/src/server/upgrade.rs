@@ -54,7 +54,7 @@ impl<S> Slot<S> {
     }
 }
 
-/// What a server adds to a connection.
+/// State that a server adds to a connection.
 #[derive(Debug)]
 pub(super) struct Terms<S> {
     pub(super) slot: Arc<Slot<S>>,

@@ -186,11 +186,11 @@ messages! {
         /// The client: one connection.
         #[prost(string, tag = "2")]
         client: String,
-        /// What the connection's token or handler says about it.
+        /// Information from the connection's token or handler.
         #[prost(bytes = "vec", tag = "3")]
         #[serde(with = "raw")]
         conn_info: Vec<u8>,
-        /// What the subscription's token or handler says about it.
+        /// Information from the subscription's token or handler.
         #[prost(bytes = "vec", tag = "4")]
         #[serde(with = "raw")]
         chan_info: Vec<u8>,

@@ -67,7 +67,7 @@ struct Timers {
     expires: Option<Instant>,
 }
 
-/// What the application or the hub works on.
+/// Work of the application or the hub.
 #[derive(Debug)]
 enum Busy {
     Connect(u32, crate::protocol::ConnectRequest),

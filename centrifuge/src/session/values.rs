@@ -12,7 +12,7 @@ use crate::protocol::{
     ConnectRequest, PublishRequest, RpcRequest, SubRefreshRequest, SubscribeRequest,
 };
 
-/// What a session wants done.
+/// Work that a session wants done.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Output {
@@ -162,7 +162,7 @@ pub enum HubResult {
     Failed(HubError),
 }
 
-/// What another part of the application wants of a session; it travels as a signal of the hub.
+/// A request of another part of the application to a session; it travels as a signal of the hub.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 #[non_exhaustive]

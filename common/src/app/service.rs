@@ -1,4 +1,4 @@
-//! What a server serves: finds the handler or page for a request, and runs its layers.
+//! Finds the handler or page for a request, and runs its layers.
 //! RFC 6455 section 4.2.2; RFC 9110 section 15.
 //! Knows no connection.
 

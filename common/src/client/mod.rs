@@ -1,4 +1,4 @@
-//! What clients share: options, states, the queue of one that reconnects.
+//! Parts that clients share: options, states, the queue of one that reconnects.
 
 pub mod options;
 pub mod queue;

@@ -1,4 +1,4 @@
-//! What servers share: options, requests, the handle that admits connections, and what errors of handlers mean.
+//! Parts that servers share: options, requests, the handle that admits connections, and what errors of handlers mean.
 
 pub mod answer;
 pub mod connect_info;

@@ -1,4 +1,4 @@
-//! What connections share: messages as values, messages that were read ahead, counters.
+//! Parts that connections share: messages as values, messages that were read ahead, counters.
 
 pub mod counters;
 pub mod ending;

@@ -13,7 +13,7 @@ pub struct TlsStream {
     outer: Option<Box<Self>>,
 }
 
-/// What TLS reads from and writes to.
+/// The stream under TLS.
 struct Below<'a, S> {
     socket: &'a S,
     outer: Option<&'a mut Box<TlsStream>>,

@@ -1,7 +1,7 @@
 //! Sentences of the RFCs that many families stand on, as literals for `concat!`.
 //! RFC 6455 sections 6.2 and 10.7; RFC 7692 section 7.2.2.
 
-/// What a message must come to.
+/// The required outcome of a message.
 macro_rules! parsed {
     () => {
         "RFC 6455 6.2: \"Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2.\""

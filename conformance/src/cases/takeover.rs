@@ -83,7 +83,7 @@ pub fn cases() -> Vec<Case> {
     all
 }
 
-/// What a message does to the window of the peer's decompressor.
+/// The effect of a message on the window of the peer's decompressor.
 fn received() -> Vec<Case> {
     vec![
         case(
@@ -200,7 +200,7 @@ fn received() -> Vec<Case> {
     ]
 }
 
-/// What a message does to the window of the peer's compressor.
+/// The effect of a message on the window of the peer's compressor.
 fn echoed() -> Vec<Case> {
     vec![
         case(

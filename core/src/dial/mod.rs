@@ -1,4 +1,4 @@
-//! Which address of a server to dial next and when, and whether to dial again after a connection ended.
+//! Dialing: the order and times at which to try the addresses of a server, and whether to dial again after a connection ended.
 //! RFC 6455 section 7.2.3 (reconnecting), RFC 8305 section 5 (several addresses), RFC 9110 section 10.2.3 (Retry-After).
 //! Knows no socket: the caller reports events and times, and gets decisions.
 //!

@@ -14,7 +14,7 @@ use crate::message::Message;
 pub struct JoinOptions {
     /// The last position that the member saw: later messages are replayed.
     pub since: Option<Position>,
-    /// What others see of this membership in groups with [`PresenceMode::Connections`](super::PresenceMode); `None`: the metadata of the channel.
+    /// Metadata that others see of this membership in groups with [`PresenceMode::Connections`](super::PresenceMode); `None`: that of the channel.
     pub metadata: Option<Arc<str>>,
     /// Makes the reply to the member, which is queued before any message of the group. The missed messages are passed to it and not
     /// replayed.

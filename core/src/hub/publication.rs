@@ -59,7 +59,7 @@ pub struct Publication {
     pub sender: Option<ChannelId>,
     /// Its key, if it has one.
     pub key: Option<Arc<str>>,
-    /// What its publisher said about itself, such as JSON.
+    /// Information that its publisher gave about itself, such as JSON.
     pub info: Option<Arc<str>>,
     /// Its tags: names and values, in order.
     pub tags: Tags,
@@ -141,7 +141,7 @@ pub struct PublishOptions {
     /// Not kept in the history, even if the group has one. It has no number of its own, so its loss on the way to another node is not
     /// detected.
     pub without_history: bool,
-    /// What the publisher says about itself, such as JSON; kept with the message.
+    /// Information that the publisher gives about itself, such as JSON; kept with the message.
     pub info: Option<Name>,
     /// Tags: names and values; kept with the message.
     pub tags: Tags,

@@ -1,4 +1,4 @@
-//! What others than the application have to do with a connection: its server, and its keeper.
+//! The dealings of its server and its keeper with a connection.
 //! RFC 6455 section 7.4.1: 1001 on shutdown.
 //! Knows no bytes.
 

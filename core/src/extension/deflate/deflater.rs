@@ -20,7 +20,7 @@ pub(super) const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// Bytes are made in chunks of this size.
 pub(super) const PART: usize = 8 << 10;
 
-/// What a message may refer to, beside itself.
+/// Text that a message may refer to, beside itself.
 #[derive(Debug)]
 pub(crate) enum Context {
     /// Nothing: there is no context takeover.

@@ -22,7 +22,7 @@ pub(crate) struct Inflater {
     /// Present from the first part of a message to the last; without `std` it stays.
     decompress: Option<Inflate>,
     window_bits: u8,
-    /// What the next message may refer to; with context takeover.
+    /// Text that the next message may refer to; with context takeover.
     history: History,
     /// A block with BFINAL set ended a zlib stream.
     ended: bool,
