@@ -7,6 +7,10 @@ use crate::api_reader::Api;
 /// Names that are declared more than once, and why.
 const ALLOWED: &[(&str, &str)] = &[
     (
+        "App",
+        "common: a built router of callbacks; async: one of async handlers",
+    ),
+    (
         "ConnectionPolicy",
         "common: with any hub; async: an alias with its own",
     ),
