@@ -1,8 +1,32 @@
 //! Listening sockets, bound with the options that servers need.
 //! Knows no runtime: the caller decides whether they block.
 
+use std::fmt::Debug;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+
+use crate::error::{Error, Result};
+
+/// Listens on the first address of these that works: `take` makes a listener of the bound socket.
+///
+/// # Errors
+/// [`Error::Io`] of the last address that was tried; its text names the address.
+pub fn bind_first<L>(
+    addresses: impl ToSocketAddrs + Debug,
+    shared: bool,
+    take: impl Fn(TcpListener) -> io::Result<L>,
+) -> Result<L, Error> {
+    let asked = format!("resolve {addresses:?} to listen on");
+    let unresolved = |error| Error::io(&asked, error);
+    let mut last = unresolved(io::ErrorKind::NotFound.into());
+    for address in addresses.to_socket_addrs().map_err(unresolved)? {
+        match bind(address, shared).and_then(&take) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = Error::io(format_args!("listen on {address}"), error),
+        }
+    }
+    Err(last)
+}
 
 /// Binds a TCP socket and listens; with `shared`, others may listen on the port too.
 ///

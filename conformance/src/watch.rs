@@ -19,7 +19,7 @@ const SHORTER: u32 = 20;
 const LEAST_SILENCE: Duration = Duration::from_millis(200);
 const LEAST_LINGER: Duration = Duration::from_millis(50);
 
-/// What is known of a peer.
+/// The knowledge of a peer so far.
 #[derive(Debug)]
 pub struct Watch {
     patience: Patience,

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sansws_common::error::{Error, Result};
-use sansws_common::listen::bind;
+use sansws_common::listen::bind_first;
 use sansws_core::proxy::{ProxyHeader, Source as Sender};
 use sansws_core::time::Instant;
 
@@ -47,16 +47,7 @@ impl Listener {
     /// # Errors
     /// [`Error::Io`] of the last address that was tried; its text names the address.
     pub fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
-        let asked = format!("resolve {address:?} to listen on");
-        let unresolved = |error| Error::io(&asked, error);
-        let mut last = unresolved(io::ErrorKind::NotFound.into());
-        for address in address.to_socket_addrs().map_err(unresolved)? {
-            match bind(address, false).and_then(Self::from_socket) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => last = Error::io(format_args!("listen on {address}"), error),
-            }
-        }
-        Err(last)
+        bind_first(address, false, Self::from_socket)
     }
 
     /// Takes a TCP listener that is already bound: by a supervisor, or with special socket options.

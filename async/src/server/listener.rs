@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sansws_common::listen::bind;
+use sansws_common::listen::bind_first;
 use sansws_core::proxy::Source;
 
 use crate::error::{Error, Result};
@@ -45,16 +45,7 @@ impl<R: Runtime> Listener<R> {
     /// # Errors
     /// [`Error::Io`] of the last address that was tried; its text names the address.
     pub async fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
-        let asked = format!("resolve {address:?} to listen on");
-        let unresolved = |error| Error::io(&asked, error);
-        let mut last = unresolved(io::ErrorKind::NotFound.into());
-        for address in address.to_socket_addrs().map_err(unresolved)? {
-            match bind(address, false).and_then(Self::from_socket) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => last = Error::io(format_args!("listen on {address}"), error),
-            }
-        }
-        Err(last)
+        bind_first(address, false, Self::from_socket)
     }
 
     /// Listens on a TCP port that other listeners may share (`SO_REUSEPORT`): the system spreads connections over them. See
@@ -64,7 +55,7 @@ impl<R: Runtime> Listener<R> {
     /// [`Error::Io`], whose text names the address.
     #[cfg(unix)]
     pub fn bind_shared(address: SocketAddr) -> Result<Self, Error> {
-        bind(address, true)
+        sansws_common::listen::bind(address, true)
             .and_then(Self::from_socket)
             .map_err(|error| Error::io(format_args!("listen on {address}"), error))
     }

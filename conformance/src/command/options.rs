@@ -141,7 +141,7 @@ pub fn all_match(suite: Suite, peers: &[Peer]) -> io::Result<Suite> {
     )))
 }
 
-/// What is read before a run, so that a bad file is found early.
+/// Files that are read before a run, so that a bad one is found early.
 pub struct Earlier {
     baseline: Option<Baseline>,
     expected: Option<Expected>,

@@ -44,7 +44,7 @@ pub enum ExpectedError {
     Line {
         /// Its number, from 1.
         number: usize,
-        /// What is wrong.
+        /// The fault of the line.
         what: String,
     },
 }

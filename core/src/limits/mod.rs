@@ -8,6 +8,14 @@
 //! | `limiter` | whether a connection may send another message |
 //! | `address` | whether an address may open another connection |
 
+use crate::close::CloseCode;
+
+/// The close of a connection that sends more than its [`TrafficLimits`] allow, if [`LimitAction::Close`] says so (RFC 6455 section 7.4.1).
+pub const TOO_MANY_MESSAGES: (CloseCode, &str) = (CloseCode::POLICY, "too many messages");
+
+/// The close of a connection whose lifetime is over (RFC 6455 section 7.4.1).
+pub const LIFETIME_OVER: (CloseCode, &str) = (CloseCode::AWAY, "the connection has lived its time");
+
 mod address;
 mod limiter;
 mod rate;

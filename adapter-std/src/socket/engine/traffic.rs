@@ -4,7 +4,7 @@
 
 use sansws_common::socket::read_ahead::Item;
 use sansws_core::close::CloseCode;
-use sansws_core::limits::{Meter, TrafficLimits, Verdict};
+use sansws_core::limits::{LIFETIME_OVER, Meter, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
 use sansws_core::time::{Duration, Instant};
 
 use super::Engine;
@@ -46,8 +46,8 @@ impl<S: ByteStream> Engine<S> {
 
     /// Limits the time that it lives.
     pub(crate) fn live_for(&mut self, lifetime: Duration) {
-        let reason = "the connection has lived its time";
-        self.leave_after(lifetime, CloseCode::AWAY, reason);
+        let (code, reason) = LIFETIME_OVER;
+        self.leave_after(lifetime, code, reason);
     }
 
     /// Schedules its close after this time, unless it is scheduled earlier.
@@ -88,7 +88,8 @@ impl<S: ByteStream> Engine<S> {
                 false
             }
             Verdict::Close => {
-                self.start_close(Some(CloseCode::POLICY), "too many messages");
+                let (code, reason) = TOO_MANY_MESSAGES;
+                self.start_close(Some(code), reason);
                 false
             }
         }

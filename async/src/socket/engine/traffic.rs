@@ -9,7 +9,7 @@ use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
 pub use sansws_common::Counters;
 use sansws_core::close::CloseCode;
-use sansws_core::limits::{Meter, TrafficLimits, Verdict};
+use sansws_core::limits::{LIFETIME_OVER, Meter, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
 use sansws_core::time::{Duration, Instant};
 
 /// The [`Counters`] of the connection, without dropped messages: their count lies with the limits.
@@ -153,8 +153,8 @@ impl<T: Transport> Engine<T> {
             self.set_hub(hub);
         }
         if let Some(lifetime) = policy.lifetime {
-            let reason = "the connection has lived its time";
-            self.leave_after(lifetime, CloseCode::AWAY, reason);
+            let (code, reason) = LIFETIME_OVER;
+            self.leave_after(lifetime, code, reason);
         }
     }
 
@@ -196,7 +196,8 @@ impl<T: Transport> Engine<T> {
                 false
             }
             Verdict::Close => {
-                self.start_close(Some(CloseCode::POLICY), "too many messages");
+                let (code, reason) = TOO_MANY_MESSAGES;
+                self.start_close(Some(code), reason);
                 false
             }
         }

@@ -15,7 +15,7 @@ pub(super) fn serve(listener: TcpListener) -> ServeResult {
     Ok(())
 }
 
-/// The same behind a router with other routes, layers and limits.
+/// Serves the handler behind a router with other routes, layers and limits.
 pub(super) fn serve_router(listener: TcpListener) -> ServeResult {
     let router = Router::new()
         .route("/", echo)

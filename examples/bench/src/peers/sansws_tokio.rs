@@ -14,7 +14,7 @@ pub(super) fn serve(listener: TcpListener) -> ServeResult {
     run(listener, echo)
 }
 
-/// The same behind a router with other routes, layers and limits.
+/// Serves the handler behind a router with other routes, layers and limits.
 pub(super) fn serve_router(listener: TcpListener) -> ServeResult {
     run(listener, router())
 }
