@@ -13,7 +13,7 @@ use mio::net::TcpListener;
 use mio::net::UnixListener;
 use mio::{Interest, Registry, Token};
 use sansws_common::error::{Error, Result};
-use sansws_common::listen::bind;
+use sansws_common::listen::{bind, bind_first};
 
 use crate::stream::Stream;
 
@@ -48,7 +48,7 @@ impl Listener {
     /// # Errors
     /// [`Error::Io`] of the last address that was tried; its text names the address.
     pub fn bind(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
-        Self::bind_as(address, false)
+        bind_first(address, false, |socket| Self::of_tcp(socket, false))
     }
 
     /// Listens on TCP, on a port that other listeners may share (`SO_REUSEPORT`). With it, each loop of a server has a socket of its own,
@@ -57,20 +57,7 @@ impl Listener {
     /// # Errors
     /// As for [`bind`](Self::bind).
     pub fn bind_shared(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
-        Self::bind_as(address, true)
-    }
-
-    fn bind_as(address: impl ToSocketAddrs + Debug, shared: bool) -> Result<Self, Error> {
-        let asked = format!("resolve {address:?} to listen on");
-        let unresolved = |error| Error::io(&asked, error);
-        let mut last = unresolved(io::ErrorKind::NotFound.into());
-        for address in address.to_socket_addrs().map_err(unresolved)? {
-            match bind(address, shared).and_then(|socket| Self::of_tcp(socket, shared)) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => last = Error::io(format_args!("listen on {address}"), error),
-            }
-        }
-        Err(last)
+        bind_first(address, true, |socket| Self::of_tcp(socket, true))
     }
 
     /// Takes a TCP listener that is already bound: by a supervisor, or with special socket options.

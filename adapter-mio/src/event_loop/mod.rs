@@ -299,6 +299,15 @@ impl Loop {
         }
     }
 
+    /// Gives a connection another turn once the others had theirs.
+    fn come_again(&mut self, slot: usize) {
+        if let Some(peer) = self.peers.get_mut(slot)
+            && !std::mem::replace(&mut peer.flags.again, true)
+        {
+            self.again.push(slot);
+        }
+    }
+
     /// Calls back for a connection. A panic is an error of the application.
     fn call<R>(
         &mut self,

@@ -72,11 +72,7 @@ impl Loop {
         }
         // What the last round made leaves before others have their turn.
         self.flush(slot);
-        if let Some(peer) = self.peers.get_mut(slot)
-            && !std::mem::replace(&mut peer.flags.again, true)
-        {
-            self.again.push(slot);
-        }
+        self.come_again(slot);
         self.reclaim(slot);
     }
 

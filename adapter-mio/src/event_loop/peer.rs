@@ -13,7 +13,7 @@ use sansws_common::socket::ending::Ending;
 use sansws_common::{Admission, ConnectionPermit};
 use sansws_core::close::CloseCode;
 use sansws_core::connection::{Connection, State};
-use sansws_core::limits::{Meter, TrafficLimits, Verdict};
+use sansws_core::limits::{Meter, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
 use sansws_core::message::Assembly;
 use sansws_core::time::{Duration, Instant};
 
@@ -338,7 +338,8 @@ impl Peer {
                 false
             }
             Verdict::Close => {
-                self.start_close(now, Some(CloseCode::POLICY), "too many messages");
+                let (code, reason) = TOO_MANY_MESSAGES;
+                self.start_close(now, Some(code), reason);
                 false
             }
         }

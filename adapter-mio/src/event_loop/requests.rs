@@ -30,6 +30,9 @@ const VISITS: usize = 1_000;
 /// Maximum number of bytes of a read before a connection is open.
 const READ: usize = 16 << 10;
 
+/// Steps after which the next connection has its turn: a peer that floods after its refusal would otherwise hold up all others.
+const STEPS: usize = 64;
+
 /// Maximum number of bytes that are read at once where no byte too many may be read.
 const AT_MOST: usize = 512;
 
@@ -47,12 +50,13 @@ impl Loop {
         };
         let span = std::mem::take(&mut opening.span);
         let next = span.enter(|| {
-            loop {
+            for _ in 0..STEPS {
                 match self.step(slot, &mut opening, &served) {
                     Next::Step => {}
-                    next => break next,
+                    next => return next,
                 }
             }
+            Next::Step
         });
         match next {
             Next::Over => {
@@ -63,6 +67,9 @@ impl Loop {
                 opening.span = span;
                 if let Some(peer) = self.peers.get_mut(slot) {
                     peer.stage = Stage::Opening(opening);
+                }
+                if matches!(next, Next::Step) {
+                    self.come_again(slot);
                 }
             }
             Next::Open => {

@@ -13,11 +13,10 @@ use sansws_common::server::answer::written;
 use sansws_common::server::scope::Head;
 use sansws_common::server::verdict::{Blame, refusal};
 use sansws_common::{Admission, ConnectionOutcome, Scope};
-use sansws_core::close::CloseCode;
 use sansws_core::connection::Connection;
 use sansws_core::handshake::{AcceptOptions, Refusal};
 use sansws_core::internal::Framing;
-use sansws_core::limits::Meter;
+use sansws_core::limits::{LIFETIME_OVER, Meter};
 use sansws_core::time::Instant;
 
 use super::opening::{Next, Opening};
@@ -121,8 +120,8 @@ impl Loop {
             });
         }
         if let Some(lifetime) = policy.lifetime {
-            let reason = "the connection has lived its time";
-            peer.leave_after(self.now, lifetime, CloseCode::AWAY, reason);
+            let (code, reason) = LIFETIME_OVER;
+            peer.leave_after(self.now, lifetime, code, reason);
         }
         Next::Open
     }

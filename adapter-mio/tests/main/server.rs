@@ -456,6 +456,29 @@ fn a_peer_that_floods_does_not_hold_up_the_others() {
 }
 
 #[test]
+fn peers_that_flood_after_their_refusal_do_not_hold_up_the_others() {
+    let server = Running::new(|| echo);
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut flood = std::net::TcpStream::connect(server.address).unwrap();
+            std::thread::spawn(move || {
+                flood.write_all(b"NONSENSE\r\n\r\n").unwrap();
+                while flood.write_all(&[7; 1 << 20]).is_ok() {}
+            })
+        })
+        .collect();
+    let mut socket = dial(&server, "/").unwrap();
+    for count in 0..100 {
+        socket.send_text(format!("{count}")).unwrap();
+        assert_eq!(socket.receive_text().unwrap(), Some(format!("{count}")));
+    }
+    server.handle.drop_all();
+    writers
+        .into_iter()
+        .for_each(|writer| writer.join().unwrap());
+}
+
+#[test]
 fn silent_peers_are_pinged_and_given_up_and_idle_ones_closed() {
     let config = Config {
         timeouts: Timeouts {
