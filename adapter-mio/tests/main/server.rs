@@ -460,7 +460,7 @@ fn peers_that_flood_after_their_refusal_do_not_hold_up_the_others() {
     let server = Running::new(|| echo);
     let writers: Vec<_> = (0..4)
         .map(|_| {
-            let mut flood = std::net::TcpStream::connect(server.address).unwrap();
+            let mut flood = TcpStream::connect(server.address).unwrap();
             std::thread::spawn(move || {
                 flood.write_all(b"NONSENSE\r\n\r\n").unwrap();
                 while flood.write_all(&[7; 1 << 20]).is_ok() {}
