@@ -9,9 +9,16 @@ use mio::net::TcpStream;
 #[cfg(unix)]
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
+use rustix::buffer::spare_capacity;
+use rustix::fd::AsFd;
+use rustix::net::{RecvFlags, recv};
 #[cfg(feature = "tls")]
 use sansws_common::tls::stream::TlsStream;
 use sansws_core::connection::SendProgress;
+
+/// Length of a TLS record.
+#[cfg(feature = "tls")]
+const RECORD: usize = 16 << 10;
 
 /// The stream of a connection.
 #[derive(Debug)]
@@ -134,6 +141,26 @@ impl Stream {
         Ok(Arrived { count, drained })
     }
 
+    /// Appends to `into`, within its spare capacity.
+    pub(crate) fn append(&mut self, into: &mut Vec<u8>) -> io::Result<Arrived> {
+        let room = into.capacity() - into.len();
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            let start = into.len();
+            into.resize(start + room.min(RECORD), 0);
+            let read = self.read(into.get_mut(start..).unwrap_or_default());
+            into.truncate(start + read.as_ref().map_or(0, |arrived| arrived.count));
+            return read;
+        }
+        let (count, _) = match &self.socket {
+            Socket::Tcp(socket) => socket.try_io(|| append(socket, into))?,
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket.try_io(|| append(socket, into))?,
+        };
+        let drained = cfg!(unix) && count < room;
+        Ok(Arrived { count, drained })
+    }
+
     /// Writes; TLS may accept bytes that the socket does not take yet: see [`has_unsent`](Self::has_unsent).
     pub(crate) fn write(&mut self, from: &[IoSlice<'_>]) -> io::Result<usize> {
         #[cfg(feature = "tls")]
@@ -207,6 +234,10 @@ impl Stream {
     pub(crate) const fn send_progress(&self) -> Option<SendProgress> {
         None
     }
+}
+
+fn append(socket: impl AsFd, into: &mut Vec<u8>) -> io::Result<(usize, usize)> {
+    Ok(recv(socket, spare_capacity(into), RecvFlags::empty())?)
 }
 
 fn write(socket: &mut impl Write, from: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -12,6 +12,10 @@ use std::time::Instant;
 
 use async_io::{Async, IoSafe};
 use futures_io::{AsyncRead, AsyncWrite};
+use rustix::buffer::spare_capacity;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use sansws_async::core::connection::SendProgress;
 use sansws_async::runtime::{ByteStream, LocalSpawner, Runtime, Timer};
 use smol::LocalExecutor;
@@ -142,6 +146,29 @@ where
         read
     }
 
+    fn poll_append(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        loop {
+            if self.empty {
+                ready!(self.source.poll_readable(cx))?;
+                self.empty = false;
+            }
+            let room = into.capacity() - into.len();
+            match recv(
+                self.source.get_ref(),
+                spare_capacity(into),
+                RecvFlags::empty(),
+            ) {
+                Ok((count, _)) => {
+                    self.empty = 0 < count && count < room;
+                    return Poll::Ready(Ok(count));
+                }
+                Err(Errno::WOULDBLOCK) => self.empty = true,
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    }
+
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -171,7 +198,7 @@ where
 }
 
 /// A connected socket of the standard library.
-pub trait Connected: Read + Write + IoSafe {
+pub trait Connected: Read + Write + IoSafe + AsFd {
     /// Sends FIN, which `futures-io` calls "close".
     ///
     /// # Errors

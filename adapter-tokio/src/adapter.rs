@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use sansws_async::core::connection::SendProgress;
 use sansws_async::runtime::{ByteStream, LocalSpawner, Runtime, Timer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -99,6 +99,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for Compat<S> {
         Poll::Ready(Ok(into.filled().len()))
     }
 
+    fn poll_append(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        pin!(self.0.read_buf(into)).poll(cx)
+    }
+
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -139,6 +143,10 @@ impl Tcp {
 impl ByteStream for Tcp {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         self.0.poll_read(cx, into)
+    }
+
+    fn poll_append(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        self.0.poll_append(cx, into)
     }
 
     fn poll_write(

@@ -14,6 +14,12 @@ pub trait Transport {
     /// Reads into `into`; returns 0 at the end of input.
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>>;
 
+    /// Appends to `into`, within its spare capacity, of which there is some; returns 0 at the end of input. When it is pending or fails,
+    /// nothing was appended.
+    fn poll_append(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        append(into, |room| self.poll_read(cx, room))
+    }
+
     /// Writes from the front of `from`, and returns how much.
     fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>])
     -> Poll<io::Result<usize>>;
@@ -38,4 +44,23 @@ pub trait Transport {
 
     /// Is ready once the alarm's time has passed. Never called before an alarm is set.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Number of zeros to read into: a TLS record is no longer.
+const ZEROS: usize = 16 << 10;
+
+/// Appends what `read` stores in zeros: for streams that cannot read into memory that is not initialized.
+pub(crate) fn append(
+    into: &mut Vec<u8>,
+    read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    let start = into.len();
+    into.resize(into.capacity().min(start + ZEROS), 0);
+    let done = read(into.get_mut(start..).unwrap_or_default());
+    let count = match &done {
+        Poll::Ready(Ok(count)) => *count,
+        Poll::Ready(Err(_)) | Poll::Pending => 0,
+    };
+    into.truncate(start + count);
+    done
 }

@@ -170,8 +170,8 @@ struct Callback {
 /// The token of the mailbox.
 const WAKER: Token = Token(usize::MAX);
 
-/// Maximum number of bytes of one read.
-const READ: usize = 64 << 10;
+/// Length of the read buffer, and thus of a read: four messages of 64 KiB with their headers, or sixteen of 16 KiB.
+const READ: usize = 260 << 10;
 
 /// Room that a read should have behind kept bytes.
 const ROOM: usize = 16 << 10;

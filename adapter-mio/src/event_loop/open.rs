@@ -13,6 +13,7 @@ use super::peer::{Flushed, Stage};
 use super::{ASSEMBLIES, Handler, KEPT, Loop, READ, ROOM, ROUNDS, SPARES, WRITE};
 use super::{At, peer::Pending};
 use crate::message::Incoming;
+use crate::stream::{Arrived, Stream};
 
 /// The result of a round.
 enum Next {
@@ -150,17 +151,25 @@ impl Loop {
             kept: Vec::new(),
             assembly: self.buffers.assemblies.pop().unwrap_or_default(),
         });
+        let is_held = std::mem::take(&mut peer.flags.held);
+        let payload = match &peer.stage {
+            Stage::Open(connection) if kept.is_empty() && !is_held => {
+                connection.direct_read(&mut assembly)
+            }
+            _ => None,
+        };
         let mut input = std::mem::take(&mut self.buffers.input);
         if input.len() < kept.len() + ROOM {
             input.resize(kept.len() + READ, 0);
         }
         let (front, room) = input.split_at_mut(kept.len());
         front.copy_from_slice(&kept);
-        let arrived = if std::mem::take(&mut peer.flags.held) {
-            0
-        } else {
-            self.read(slot, room)
-        };
+        let (mut arrived, mut direct) = (0, 0);
+        if let Some(payload) = payload {
+            direct = self.read(slot, |stream| stream.append(payload));
+        } else if !is_held {
+            arrived = self.read(slot, |stream| stream.read(room));
+        }
         let length = kept.len() + arrived;
         let bytes = input.get_mut(..length).unwrap_or_default();
         let mut at = 0;
@@ -168,7 +177,8 @@ impl Loop {
         let done = contain(|| {
             if let Some(id) = id {
                 let place = At { id, key: seat.key };
-                self.deliver(slot, place, &seat.handler, bytes, &mut assembly, &mut at);
+                let input = (bytes, &mut assembly, direct);
+                self.deliver(slot, place, &seat.handler, input, &mut at);
             }
         });
         if let Err(panic) = done {
@@ -193,11 +203,15 @@ impl Loop {
     }
 
     /// Reads; returns 0 if nothing has arrived, or nothing ever will.
-    fn read(&mut self, slot: usize, room: &mut [u8]) -> usize {
+    fn read(
+        &mut self,
+        slot: usize,
+        read: impl FnOnce(&mut Stream) -> io::Result<Arrived>,
+    ) -> usize {
         let Some(peer) = self.peers.get_mut(slot) else {
             return 0;
         };
-        match peer.stream.read(room) {
+        match read(&mut peer.stream) {
             Ok(arrived) if arrived.count > 0 => {
                 peer.counts.bytes_received += arrived.count as u64;
                 self.untold.bytes_received += arrived.count as u64;
@@ -220,17 +234,17 @@ impl Loop {
         0
     }
 
-    /// Receives events until the peer must first read its output, or more input is needed. `at` is how much was consumed.
+    /// Receives events until the peer must first read its output, or more input is needed: the last `direct` bytes of the assembly, then the
+    /// input. `at` is how much of that was consumed.
     fn deliver(
         &mut self,
         slot: usize,
         place: At,
         handler: &Handler,
-        input: &mut [u8],
-        assembly: &mut Assembly,
+        (input, assembly, mut direct): (&mut [u8], &mut Assembly, usize),
         at: &mut usize,
     ) {
-        while *at < input.len() && self.wants_input(slot) {
+        while direct > 0 || (*at < input.len() && self.wants_input(slot)) {
             let Some(peer) = self.peers.get_mut(slot) else {
                 return;
             };
@@ -238,7 +252,11 @@ impl Loop {
                 return;
             };
             let rest = input.get_mut(*at..).unwrap_or_default();
-            let step = match connection.receive(self.now, rest, assembly) {
+            let received = match std::mem::take(&mut direct) {
+                0 => connection.receive(self.now, rest, assembly),
+                count => Ok(connection.receive_direct(self.now, assembly, count)),
+            };
+            let step = match received {
                 Ok(step) => step,
                 Err(violation) => {
                     peer.ending().note_violation(violation);

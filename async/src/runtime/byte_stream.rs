@@ -8,12 +8,22 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 use sansws_core::connection::SendProgress;
 
+use crate::transport::append;
+
 /// A stream of bytes in both directions.
 ///
 /// `poll_read` and `poll_write` register the context's waker when they are pending, separately, and only the newest.
 pub trait ByteStream {
     /// Reads into `into`; returns 0 at the end of input.
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize>>;
+
+    /// Appends to `into`, within its spare capacity, of which there is some; returns 0 at the end of input. When it is pending or fails,
+    /// nothing was appended.
+    ///
+    /// The default first fills a part of the capacity with zeros: a stream that can read into memory that is not initialized should do so.
+    fn poll_append(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<usize>> {
+        append(into, |room| self.poll_read(cx, room))
+    }
 
     /// Writes from the front of `from`, and returns the number of bytes taken.
     fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<Result<usize>>;

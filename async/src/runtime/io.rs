@@ -60,6 +60,10 @@ impl<R: Runtime, S: ByteStream> Transport for Io<R, S> {
         self.stream.poll_read(cx, into)
     }
 
+    fn poll_append(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<usize>> {
+        self.stream.poll_append(cx, into)
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<Result<usize>> {
         self.stream.poll_write(cx, from)
     }

@@ -56,6 +56,10 @@ impl<R: Runtime> ByteStream for Stream<R> {
         each!(self, poll_read(cx, into))
     }
 
+    fn poll_append(&mut self, cx: &mut Context<'_>, into: &mut Vec<u8>) -> Poll<Result<usize>> {
+        each!(self, poll_append(cx, into))
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, from: &[IoSlice<'_>]) -> Poll<Result<usize>> {
         each!(self, poll_write(cx, from))
     }

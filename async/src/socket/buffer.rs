@@ -10,8 +10,8 @@ use sansws_core::message::Assembly;
 /// Number of reads after which a task lets others run, even if there is more input.
 pub(crate) const READS: u8 = 64;
 
-/// Length of a read buffer, and thus of a read.
-const READ: usize = 64 << 10;
+/// Length of a read buffer, and thus of a read: four messages of 64 KiB with their headers, or sixteen of 16 KiB.
+const READ: usize = 260 << 10;
 
 /// Capacity of a fresh write buffer.
 const WRITE: usize = 16 << 10;
@@ -80,6 +80,8 @@ struct Held {
     end: usize,
     lent: bool,
     assembly: Assembly,
+    /// Number of bytes at the end of the assembly that were read directly and not processed.
+    direct: usize,
 }
 
 impl Held {
@@ -103,6 +105,27 @@ impl Unread {
         Some((bytes.unwrap_or_default(), &mut held.assembly))
     }
 
+    /// Returns the message that is arriving, if nothing else is unread: more of it can be read directly.
+    pub(crate) fn direct(&mut self) -> Option<&mut Assembly> {
+        let held = self.0.as_mut()?;
+        (held.start == held.end && held.direct == 0).then_some(&mut held.assembly)
+    }
+
+    /// Reports that so many bytes were read directly.
+    pub(crate) fn filled_directly(&mut self, count: usize) {
+        if let Some(held) = &mut self.0 {
+            held.direct = count;
+        }
+    }
+
+    /// Returns the message that is arriving, and how many of its bytes were read directly, if there are any.
+    #[inline]
+    pub(crate) fn take_direct(&mut self) -> Option<(usize, &mut Assembly)> {
+        let held = &mut **self.0.as_mut()?;
+        let count = mem::take(&mut held.direct);
+        (count > 0).then_some((count, &mut held.assembly))
+    }
+
     /// Returns the message that has not arrived in full.
     pub(crate) fn assembly(&self) -> Option<&Assembly> {
         self.0.as_ref().map(|held| &held.assembly)
@@ -110,7 +133,9 @@ impl Unread {
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|held| held.start == held.end)
+        self.0
+            .as_ref()
+            .is_none_or(|held| held.start == held.end && held.direct == 0)
     }
 
     #[inline]
@@ -122,7 +147,7 @@ impl Unread {
 
     pub(crate) fn clear(&mut self) {
         if let Some(held) = &mut self.0 {
-            held.start = held.end;
+            (held.start, held.direct) = (held.end, 0);
         }
         self.park();
     }
@@ -141,7 +166,7 @@ impl Unread {
                     front.copy_from_slice(unread);
                 }
                 lent.end = unread.len();
-                lent.assembly = held.assembly;
+                (lent.assembly, lent.direct) = (held.assembly, held.direct);
             }
             self.0 = Some(lent);
         }
@@ -182,6 +207,7 @@ impl Unread {
                 end: buffer.len(),
                 buffer,
                 assembly: mem::take(&mut held.assembly),
+                direct: mem::take(&mut held.direct),
                 ..Held::default()
             })
         });
@@ -197,7 +223,8 @@ impl Unread {
 impl Drop for Unread {
     fn drop(&mut self) {
         if let Some(held) = &mut self.0 {
-            (held.start, held.end, held.assembly) = (0, 0, Assembly::default());
+            (held.start, held.end, held.direct) = (0, 0, 0);
+            held.assembly = Assembly::default();
         }
         self.park();
     }

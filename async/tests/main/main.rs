@@ -24,6 +24,7 @@ mod hub_app;
 #[cfg(feature = "test-kit")]
 mod hub_link;
 mod hub_threads;
+mod large;
 mod layers;
 #[cfg(feature = "test-kit")]
 mod metrics;

@@ -25,7 +25,7 @@ pub enum Event<'b> {
 
 /// One step through the input.
 #[derive(Debug, PartialEq, Eq)]
-#[must_use = "`consumed` octets must be dropped from the front of the input"]
+#[must_use = "`consumed` bytes must be dropped from the front of the input"]
 pub struct Step<'b> {
     /// Number of bytes at the front of the input that are processed, once the event is dropped.
     pub consumed: usize,

@@ -50,6 +50,13 @@ pub(super) enum Found {
     Close(Range<usize>),
 }
 
+/// The state of a message after a direct read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direct {
+    More,
+    Done,
+}
+
 /// A data frame whose payload is arriving.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
@@ -105,6 +112,14 @@ impl Inbound {
         {
             (message.timed, message.since) = (true, clock());
         }
+    }
+
+    /// Returns how much of the payload that is arriving is missing, if it can be read directly into the assembly.
+    pub(super) fn direct_left(&self) -> Option<u64> {
+        let message = self.message?;
+        let direct =
+            message.kind == MessageKind::Binary && !message.compressed && !message.streamed;
+        self.frame.filter(|_| direct).map(|frame| frame.left)
     }
 
     pub(super) fn next_data(&self, input: &[u8], expect: Expect) -> Option<u64> {
@@ -360,6 +375,32 @@ impl Connection {
             },
             taken,
         ))
+    }
+
+    /// Takes the last `count` bytes of the assembly as payload.
+    pub(super) fn take_direct(&mut self, assembly: &mut Assembly, count: usize) -> Direct {
+        let start = assembly.bytes.len().saturating_sub(count);
+        let (Some(mut frame), Some(_)) = (self.inbound.frame, self.inbound.direct_left()) else {
+            assembly.bytes.truncate(start);
+            return Direct::More;
+        };
+        let taken = usize::try_from(frame.left).map_or(count, |left| left.min(count));
+        assembly.bytes.truncate(start + taken);
+        let part = assembly.bytes.get_mut(start..).unwrap_or_default();
+        unmask(frame.mask.as_mut(), part);
+        frame.left -= part.len() as u64;
+        self.inbound.frame = (frame.left > 0).then_some(frame);
+        if frame.left > 0 || !frame.fin {
+            return Direct::More;
+        }
+        self.inbound.message = None;
+        assembly.stale = true;
+        // 5.5.1: after our Close, data is ignored
+        if !self.is_open() {
+            return Direct::More;
+        }
+        self.times.message = self.times.heard;
+        Direct::Done
     }
 
     /// Inflates, validates and stores a part of a message; in chunks, data that can be lent from the input is not stored.

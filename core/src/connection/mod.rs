@@ -16,6 +16,7 @@
 
 mod compression;
 mod deadline;
+mod direct;
 pub mod endpoint;
 mod event;
 mod inbound;

@@ -9,6 +9,7 @@ mod support;
 
 mod api;
 mod differential;
+mod direct;
 mod endpoint;
 mod filter;
 mod forwarded;

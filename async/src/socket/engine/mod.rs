@@ -269,7 +269,7 @@ impl<T: Transport> Engine<T> {
                 }
                 continue;
             }
-            if !ready!(self.poll_more(cx, party)) {
+            if !ready!(self.poll_more(cx, party, !pieces)) {
                 self.flags.waits = true;
                 return Poll::Pending;
             }
@@ -277,7 +277,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Flushes, reads once, handles timers. `false` means that nothing can be done now, and the waker is registered.
-    fn poll_more(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<bool> {
+    fn poll_more(&mut self, cx: &Context<'_>, party: WakerRole, direct: bool) -> Poll<bool> {
         let blocked = !self.wants_input();
         if !self.flags.driven {
             self.pull(cx, party);
@@ -286,7 +286,7 @@ impl<T: Transport> Engine<T> {
         if self.is_ended() || (blocked && self.wants_input()) {
             return Poll::Ready(true);
         }
-        if self.wants_input() && self.poll_read(cx, party).is_ready() {
+        if self.wants_input() && self.poll_read(cx, party, direct).is_ready() {
             return Poll::Ready(true);
         }
         self.park();
@@ -302,7 +302,8 @@ impl<T: Transport> Engine<T> {
         self.connection.release();
     }
 
-    fn poll_read(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<()> {
+    /// Reads once. With `direct`, the rest of a large payload is read into its message, which nobody wants in chunks.
+    fn poll_read(&mut self, cx: &Context<'_>, party: WakerRole, direct: bool) -> Poll<()> {
         if self.flags.ended {
             return Poll::Pending;
         }
@@ -319,7 +320,18 @@ impl<T: Transport> Engine<T> {
             return Poll::Pending;
         }
         self.reads += 1;
-        let Poll::Ready(read) = self.transport.poll_read(cx, self.unread.room()) else {
+        let room = if direct {
+            let assembly = self.unread.direct();
+            assembly.and_then(|assembly| self.connection.direct_read(assembly))
+        } else {
+            None
+        };
+        let direct = room.is_some();
+        let read = match room {
+            Some(room) => self.transport.poll_append(cx, room),
+            None => self.transport.poll_read(cx, self.unread.room()),
+        };
+        let Poll::Ready(read) = read else {
             self.reads = 0;
             return Poll::Pending;
         };
@@ -333,7 +345,11 @@ impl<T: Transport> Engine<T> {
                 let more = u8::try_from(count / LONG_READ).unwrap_or(READS);
                 self.reads = self.reads.saturating_add(more);
                 self.counts.bytes_received += count as u64;
-                self.unread.filled(count);
+                if direct {
+                    self.unread.filled_directly(count);
+                } else {
+                    self.unread.filled(count);
+                }
             }
             Err(error) => {
                 self.flags.ended = true;
@@ -346,10 +362,19 @@ impl<T: Transport> Engine<T> {
 
     /// Processes one event of the unread input.
     fn decode(&mut self, pieces: bool) -> Got {
+        let clock = || self.transport.now();
+        if let Some((count, assembly)) = self.unread.take_direct() {
+            let step = self
+                .connection
+                .receive_direct_timed(&clock, assembly, count);
+            if step.assembled {
+                let message = Message::Binary(assembly.take_bytes());
+                return self.admitted(Got::Message(message));
+            }
+        }
         let Some((input, assembly)) = self.unread.parts() else {
             return Got::Nothing;
         };
-        let clock = || self.transport.now();
         let step = self
             .connection
             .receive_timed(&clock, input, assembly, pieces);
@@ -387,6 +412,11 @@ impl<T: Transport> Engine<T> {
             }
         };
         self.unread.consume(consumed);
+        self.admitted(got)
+    }
+
+    /// Counts what was received, and checks it against the limits of traffic.
+    fn admitted(&mut self, got: Got) -> Got {
         let whole = matches!(got, Got::Message(_) | Got::Piece(_, _, true));
         self.counts.received += u64::from(whole);
         if self.admit(&got, whole) {
@@ -529,7 +559,7 @@ impl<T: Transport> Engine<T> {
                 }
                 return Poll::Ready(());
             }
-            if self.poll_read(cx, party).is_ready() {
+            if self.poll_read(cx, party, false).is_ready() {
                 continue;
             }
             self.park();

@@ -35,7 +35,7 @@ impl<T: Transport> Engine<T> {
             }
             let can_read =
                 !waits && !self.is_ended() && self.wants_input() && self.may_read_ahead();
-            if can_read && self.poll_read(cx, WakerRole::Driver).is_ready() {
+            if can_read && self.poll_read(cx, WakerRole::Driver, false).is_ready() {
                 continue;
             }
             if !waits && self.wants_input() && !self.may_read_ahead() {

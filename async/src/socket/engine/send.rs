@@ -141,7 +141,7 @@ impl<T: Transport> Engine<T> {
                 self.connection.pause();
                 break;
             }
-            if self.poll_read(cx, party).is_pending() {
+            if self.poll_read(cx, party, false).is_pending() {
                 break;
             }
             moved = true;
