@@ -194,6 +194,11 @@ pub enum InvalidInput {
     /// The URL of a proxy is not `http://`, `https://` or `socks5://` with a host, optionally with a name and a password.
     #[error("the URL of the proxy is not http://, https:// or socks5:// with a host")]
     BadProxy,
+    /// The environment variable is not the URL of a proxy.
+    #[error(
+        "the environment variable {0} is not the URL of a proxy: http://, https:// or socks5:// with a host"
+    )]
+    ProxyVariable(&'static str),
     /// A user name, password, token or cookie contains a character that its header field does not allow (RFC 7617, 6750, 6265).
     #[error("a user name, password, token or cookie has a character that is not allowed")]
     Credentials,

@@ -54,7 +54,7 @@ fn once(url: &Url, dial: ConnectOptions) -> Result<WebSocket, Error> {
     let until = from_now(timeouts.connect);
     let tcp = first_to_connect(addresses(url, &dial, until)?, until)?;
     let mut stream = Stream::tcp(tcp)?;
-    if let Some(proxy) = dial.proxy.as_ref().filter(|proxy| proxy.is_secure()) {
+    if let Some(proxy) = dial.proxy_for(url).filter(|proxy| proxy.is_secure()) {
         stream = secure_proxy(stream, proxy.host(), &dial, from_now(timeouts.connect))?;
     }
     stream = tunnel(stream, url, &dial, from_now(timeouts.connect))?;
@@ -107,7 +107,7 @@ fn tunnel(
     dial: &ConnectOptions,
     until: Option<Instant>,
 ) -> Result<Stream, Error> {
-    let Some(proxy) = &dial.proxy else {
+    let Some(proxy) = dial.proxy_for(url) else {
         return Ok(stream);
     };
     let mut handshake = proxy.handshake(url.host(), url.port(), &dial.config.limits)?;

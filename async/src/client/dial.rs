@@ -46,7 +46,7 @@ async fn once<R: Runtime>(url: Url, dial: ConnectOptions) -> Result<WebSocket<Wi
     let timeouts = dial.config.timeouts.clone();
     let tcp = within::<R, _>(timeouts.connect, tcp::<R>(&url, &dial)).await?;
     let stream = Stream::Tcp(tcp);
-    let stream = match &dial.proxy {
+    let stream = match dial.proxy_for(&url) {
         Some(proxy) if proxy.is_secure() => {
             within::<R, _>(timeouts.connect, secure_proxy(stream, proxy.host(), &dial)).await?
         }

@@ -21,7 +21,7 @@ pub async fn tunnel<T: Transport>(
     url: &Url,
     dial: &ConnectOptions,
 ) -> Result<T, Error> {
-    let Some(proxy) = &dial.proxy else {
+    let Some(proxy) = dial.proxy_for(url) else {
         return Ok(transport);
     };
     let mut handshake = proxy.handshake(url.host(), url.port(), &dial.config.limits)?;

@@ -1,6 +1,7 @@
 //! Parts that clients share: options, states, the queue of one that reconnects.
 
 pub mod options;
+pub mod proxies;
 pub mod queue;
 pub mod request;
 pub mod state;

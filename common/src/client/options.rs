@@ -12,6 +12,8 @@ use sansws_core::http::field::is_token;
 use sansws_core::http::{Credentials, Headers, Url};
 use sansws_core::proxy::Proxy;
 
+use super::proxies::ProxyVariables;
+
 /// Options for an outgoing connection.
 ///
 /// ```
@@ -34,6 +36,9 @@ pub struct ConnectOptions {
     pub options: ClientOptions,
     /// The proxy to use; default none.
     pub proxy: Option<Proxy>,
+    /// The proxies to use if `proxy` is none. See [`ConnectOptions::proxy_from_env`].
+    #[doc(hidden)]
+    pub proxy_variables: Option<Arc<ProxyVariables>>,
     /// Addresses of hosts that are not looked up. See [`ConnectOptions::resolve`].
     pub resolved: Vec<(String, Vec<SocketAddr>)>,
     /// Maximum number of redirects in a row; default 0. See [`ConnectOptions::redirects`].
@@ -126,6 +131,26 @@ impl ConnectOptions {
         self
     }
 
+    /// Connects through the proxies that the environment names now, as curl does: `https_proxy` or `HTTPS_PROXY` for `wss://`, `http_proxy`
+    /// for `ws://`, `all_proxy` or `ALL_PROXY` for either. `no_proxy` or `NO_PROXY` lists the servers to connect to directly, separated by
+    /// commas: `*`, names with all their subdomains, addresses, networks such as `10.0.0.0/8`, each optionally with a port. A proxy without a
+    /// scheme is an HTTP proxy. [`proxy`](Self::proxy) has precedence. Each redirect is judged by its own URL.
+    ///
+    /// # Errors
+    /// [`InvalidInput::ProxyVariable`] for a variable that is not the URL of a proxy.
+    pub fn proxy_from_env(mut self) -> Result<Self, InvalidInput> {
+        let variables = ProxyVariables::read(|name| std::env::var(name).ok())?;
+        self.proxy_variables = Some(Arc::new(variables));
+        Ok(self)
+    }
+
+    /// Returns the proxy that leads to the server of `url`.
+    pub fn proxy_for(&self, url: &Url) -> Option<&Proxy> {
+        let variables = self.proxy_variables.as_ref();
+        let by_environment = || variables.and_then(|variables| variables.proxy_for(url));
+        self.proxy.as_ref().or_else(by_environment)
+    }
+
     /// Sets the addresses of `host`, a host in a URL or the proxy's, instead of looking it up; replaces those set for it before. They
     /// are tried like those of a lookup: families alternate, the next one is tried after 250 ms or at a failure (RFC 8305). Port 0
     /// stands for the port of the URL. `Host`, TLS and cookies are not affected, and a proxy still looks up the server by itself.
@@ -190,7 +215,7 @@ impl ConnectOptions {
 
     /// Returns the host and port to connect to: the proxy's, or those of `url`.
     pub fn first_hop<'a>(&'a self, url: &'a Url) -> (&'a str, u16) {
-        match &self.proxy {
+        match self.proxy_for(url) {
             Some(proxy) => (proxy.host(), proxy.port()),
             None => (url.host(), url.port()),
         }

@@ -2,7 +2,7 @@
 //!
 //! Run: `cargo run --release --bin client -- ws://127.0.0.1:9001`, with `--runtime std` for threads
 //! See: the `echo` example returns what you type; ^D closes with 1000 and prints the close code. The program exits by itself when the server
-//! closes.
+//! closes. It obeys `https_proxy`, `http_proxy`, `all_proxy` and `no_proxy`, as curl does.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -53,7 +53,9 @@ struct Options {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let mut dial = ConnectOptions::default().config(config(!options.no_deflate));
+    let mut dial = ConnectOptions::default()
+        .config(config(!options.no_deflate))
+        .proxy_from_env()?;
     for header in &options.header {
         let (name, value) = header
             .split_once(':')

@@ -1,7 +1,10 @@
 //! The examples do what their first lines say.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::Duration;
 
 use crate::support::{Client, LONG, RUNTIMES, Running, listening, start};
@@ -18,8 +21,14 @@ fn chat(url: &str) {
 const CLIENTS: [&str; 2] = ["tokio", "std"];
 
 fn chat_on(runtime: &str, url: &str) {
+    chat_in(&[], runtime, url);
+}
+
+/// Chats with variables in the environment.
+fn chat_in(variables: &[(&str, &str)], runtime: &str, url: &str) {
     let mut client = Command::new(env!("CARGO_BIN_EXE_client"))
         .args([url, "--runtime", runtime])
+        .envs(variables.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -35,6 +44,62 @@ fn chat_on(runtime: &str, url: &str) {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "Grüße\nworld\n");
     assert!(String::from_utf8_lossy(&output.stderr).contains("closed: 1000"));
+}
+
+/// Accepts connections, opens the tunnels that they ask for, and sends the first line of each request.
+fn proxy() -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, requests) = channel();
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let mut head = BufReader::new(client.try_clone().unwrap());
+            let mut lines = (&mut head).lines().map_while(Result::ok);
+            let request = lines.next().unwrap();
+            lines.find(String::is_empty);
+            let target = TcpStream::connect(request.split(' ').nth(1).unwrap()).unwrap();
+            if asked.send(request).is_err() {
+                return;
+            }
+            (&client).write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let (mut from, mut to) = (target.try_clone().unwrap(), client);
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut from, &mut to);
+                to.shutdown(Shutdown::Write)
+            });
+            let _ = std::io::copy(&mut head, &mut &target);
+            let _ = target.shutdown(Shutdown::Write);
+        }
+    });
+    (address, requests)
+}
+
+#[test]
+fn the_client_obeys_the_environment() {
+    let echo = env!("CARGO_BIN_EXE_echo");
+    let (_running, url) = listening(echo, &["--listen", "127.0.0.1:0"]);
+    let (address, requests) = proxy();
+    let address = address.to_string();
+    let target = url.trim_start_matches("ws://").trim_end_matches('/');
+    for runtime in CLIENTS {
+        chat_in(&[("http_proxy", &address)], runtime, &url);
+        let request = requests.try_recv().unwrap();
+        assert_eq!(request, format!("CONNECT {target} HTTP/1.1"));
+        let bypassed = [("all_proxy", address.as_str()), ("no_proxy", "127.0.0.0/8")];
+        chat_in(&bypassed, runtime, &url);
+        chat_in(&[("https_proxy", &address)], runtime, &url);
+        assert!(requests.try_recv().is_err(), "no proxy was asked");
+    }
+    let failed = Command::new(env!("CARGO_BIN_EXE_client"))
+        .arg(&url)
+        .env("http_proxy", "ftp://example.org")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&failed.stderr);
+    assert!(
+        !failed.status.success() && said.contains("http_proxy"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -233,13 +298,13 @@ async fn the_custom_loop_loses_nothing_to_a_peer_that_reads_late() {
 fn the_custom_loop_answers_a_refused_peer_however_much_it_sends() {
     let (_running, url) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
     let address = url.trim_start_matches("ws://");
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"nonsense\r\n\r\n").unwrap();
     for _ in 0..10 {
         stream.write_all(&[b'x'; 20_000]).unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }
-    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
@@ -254,7 +319,7 @@ async fn a_server_that_is_full_tells_some_and_closes_on_the_others() {
     let serving = tokio::spawn(server.serve(async |_: Upgrade| Ok(())));
     let told = tokio::task::spawn_blocking(move || {
         let mut streams: Vec<_> = (0..200)
-            .map(|_| std::net::TcpStream::connect(address).unwrap())
+            .map(|_| TcpStream::connect(address).unwrap())
             .collect();
         let mut heads = streams.iter_mut().map(|stream| {
             let mut head = [0; 12];
