@@ -1,6 +1,7 @@
 //! A server: listens, admits connections, serves them, and shuts down.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,13 +28,27 @@ pub type Wire<R> = Io<R, Stream<R>>;
 pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Serves connections: a handler for all paths, or a [`Router`](crate::Router).
-#[derive(Debug)]
 #[must_use]
 pub struct Server<R: Runtime> {
     listeners: Vec<Listener<R>>,
     options: ServerOptions,
     handle: Option<ServerHandle>,
     drain: Option<Duration>,
+    shutdown: Option<Shutdown>,
+}
+
+/// A future whose end shuts the server down.
+type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl<R: Runtime> Debug for Server<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("listeners", &self.listeners)
+            .field("options", &self.options)
+            .field("handle", &self.handle)
+            .field("drain", &self.drain)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<R: Runtime> Server<R> {
@@ -49,6 +64,7 @@ impl<R: Runtime> Server<R> {
             options: ServerOptions::default(),
             handle: None,
             drain: None,
+            shutdown: None,
         }
     }
 
@@ -75,6 +91,19 @@ impl<R: Runtime> Server<R> {
     #[cfg(unix)]
     pub const fn drain_on_signal(mut self, window: Duration) -> Self {
         self.drain = Some(window);
+        self
+    }
+
+    /// Shuts down when `shutdown` completes, as [`ServerHandle::close`] does: no new connections, open ones are closed with 1001, and
+    /// [`serve`](Self::serve) returns when they have ended. To close them over a window, let the future itself call
+    /// [`ServerHandle::drain`] last.
+    ///
+    /// Servers that [share](Self::share) a handle shut down together.
+    pub fn with_graceful_shutdown(
+        mut self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        self.shutdown = Some(Box::pin(shutdown));
         self
     }
 
@@ -141,7 +170,18 @@ impl<R: Runtime> Server<R> {
         let signals = obey_signals(&handle, self.drain, move |cx| {
             R::poll_signal(&mut signals, cx)
         });
-        let beside = both(signals, drive_hubs(hubs, sleep::<R>));
+        let shutdown = self.shutdown.take();
+        let requested = async {
+            match shutdown {
+                Some(shutdown) => shutdown.await,
+                None => pending().await,
+            }
+            if !handle.is_closing() {
+                handle.close();
+            }
+            pending().await
+        };
+        let beside = both(both(signals, requested), drive_hubs(hubs, sleep::<R>));
         let shutdown = options.config.timeouts.shutdown;
         let start = |accepted, leave| start(accepted, leave, Arc::clone(&options));
         accept(self.listeners, &handle, shutdown, beside, sleep::<R>, start).await;

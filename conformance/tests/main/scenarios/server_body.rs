@@ -383,6 +383,39 @@ fn draining_under_load_closes_all_with_1012_and_loses_no_accepted_message() {
 }
 
 #[test]
+fn a_future_of_the_application_shuts_the_server_down() {
+    runtime::block_on(async {
+        let (stop, stopped) = signal();
+        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        let address = server.local_addr().unwrap();
+        let (done, ended) = signal();
+        let server = server.with_graceful_shutdown(stopped);
+        runtime::spawn(async move {
+            server.serve(echo).await.unwrap();
+            done();
+        });
+        let url = format!("ws://{address}/");
+        let mut socket = ws::connect(&url, ConnectOptions::default()).await.unwrap();
+        talks(&mut socket).await;
+        stop();
+        match socket.receive().await {
+            Err(Error::Disconnect(closed)) => assert_eq!(closed.code(), 1001),
+            other => panic!("{other:?}"),
+        }
+        ended.await;
+        assert!(ws::connect(&url, ConnectOptions::default()).await.is_err());
+    });
+}
+
+/// Returns a function, and a future that completes when it was called.
+fn signal() -> (impl FnOnce() + Send, impl Future<Output = ()> + Send + 'static) {
+    let (sender, receiver) = async_channel::bounded::<()>(1);
+    (move || drop(sender), async move {
+        let _ = receiver.recv().await;
+    })
+}
+
+#[test]
 fn handlers_that_panic_hang_or_flood_harm_nobody_else() {
     async fn panics(upgrade: Upgrade) -> Result {
         let mut socket = upgrade.accept().await?;
