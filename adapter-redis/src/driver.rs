@@ -6,8 +6,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, Stream};
-use sansws_async::hub::Link;
-use sansws_async::internal::{caught, panic_message};
+use sansws_common::hub::Link;
+use sansws_common::hub::internal::{caught, panic_message};
 use sansws_core::dial::Retries;
 use sansws_core::hub::{BackplaneCommand, BackplaneEvent};
 use sansws_core::random::Seed;

@@ -1,20 +1,23 @@
-//! The channel of a connection, as held by its engine.
+//! The channel of a connection, as held by what drives the connection.
 //! Knows no bytes: frames go from the node's queue to the connection's.
 
 use std::sync::Arc;
 use std::task::Waker;
 
 use crate::hub::HubRef;
+use crate::hub::channel::Channel;
 use crate::hub::inner::Inner;
-use crate::hub::node::Node;
+use crate::hub::node::{Node, State};
+use crate::hub::on_loop::LoopNode;
 use crate::hub::wake_flag::WakeFlag;
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{ChannelId, ChannelOptions, HubError, Taken};
 use sansws_core::message::PreparedMessage;
+use sansws_core::time::Instant;
 
 /// The hub of a connection, and its channel.
 #[derive(Debug)]
-pub(crate) struct HubAttachment {
+pub struct HubAttachment {
     hub: HubRef,
     /// Its channel, once it has one.
     mailbox: Option<Mailbox>,
@@ -24,26 +27,26 @@ pub(crate) struct HubAttachment {
 
 /// An open channel. Dropped, it leaves all groups.
 #[derive(Debug)]
-pub(crate) struct Mailbox {
-    hub: Arc<Inner>,
-    node: Arc<Node>,
-    id: ChannelId,
-    bell: Arc<WakeFlag>,
+pub struct Mailbox {
+    channel: Channel,
+    /// An event loop is told of messages by its node instead.
+    bell: Option<Arc<WakeFlag>>,
     /// Number of bytes that the peer had sent at the last report; without an expiry, nothing is reported.
     heard: Option<u64>,
 }
 
 /// The result of pulling.
 #[derive(Debug, Default)]
-pub(crate) struct Pulled {
+pub struct Pulled {
     /// More is queued, for which there was no room.
-    pub(crate) more: bool,
+    pub more: bool,
     /// The hub wants it closed.
-    pub(crate) close: Option<(CloseCode, String)>,
+    pub close: Option<(CloseCode, String)>,
 }
 
 impl HubAttachment {
-    pub(crate) fn of(hub: &HubRef) -> Box<Self> {
+    /// Attaches a hub, without a channel yet.
+    pub fn of(hub: &HubRef) -> Box<Self> {
         Box::new(Self {
             hub: hub.clone(),
             mailbox: None,
@@ -52,7 +55,7 @@ impl HubAttachment {
     }
 
     /// The connection has ended.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         if self.left.is_none() {
             self.left = Some(self.groups());
             self.mailbox.iter().for_each(Mailbox::retire);
@@ -60,17 +63,17 @@ impl HubAttachment {
     }
 
     /// Returns whether there is a channel.
-    pub(super) const fn is_open(&self) -> bool {
+    pub const fn is_open(&self) -> bool {
         self.mailbox.is_some()
     }
 
     /// Returns the channel, unless the connection has ended.
-    pub(crate) fn mailbox(&mut self) -> Option<&mut Mailbox> {
+    pub fn mailbox(&mut self) -> Option<&mut Mailbox> {
         self.mailbox.as_mut().filter(|_| self.left.is_none())
     }
 
     /// Returns its groups, or those at its end.
-    pub(super) fn groups(&self) -> Vec<Arc<str>> {
+    pub fn groups(&self) -> Vec<Arc<str>> {
         match &self.left {
             Some(left) => left.clone(),
             None => self
@@ -82,87 +85,123 @@ impl HubAttachment {
     }
 
     /// Returns the channel, which is opened if necessary.
-    pub(super) fn open(&mut self, open: ChannelOptions) -> Result<&Mailbox, HubError> {
+    ///
+    /// # Errors
+    /// Those of [`open`](sansws_core::hub::Hub::open).
+    pub fn open(&mut self, options: ChannelOptions) -> Result<&Channel, HubError> {
+        self.open_by(|hub| Mailbox::open(hub, options))
+    }
+
+    /// Returns the channel of a connection of an event loop, which is opened if necessary.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_on(
+        &mut self,
+        node: &LoopNode,
+        options: ChannelOptions,
+    ) -> Result<&Channel, HubError> {
+        self.open_by(|hub| Mailbox::open_on(hub, &node.node, options))
+    }
+
+    /// Returns the hub.
+    pub const fn hub(&self) -> &HubRef {
+        &self.hub
+    }
+
+    fn open_by(
+        &mut self,
+        open: impl FnOnce(&Arc<Inner>) -> Result<Mailbox, HubError>,
+    ) -> Result<&Channel, HubError> {
         let mailbox = match self.mailbox.take() {
             Some(mailbox) => mailbox,
             None => {
-                let mailbox = Mailbox::open(&self.hub.0, open)?;
+                let mailbox = open(&self.hub.0)?;
                 if self.left.is_some() {
                     mailbox.retire();
                 }
                 mailbox
             }
         };
-        Ok(self.mailbox.insert(mailbox))
+        Ok(&self.mailbox.insert(mailbox).channel)
     }
 }
 
 impl Mailbox {
-    fn open(hub: &Arc<Inner>, open: ChannelOptions) -> Result<Self, HubError> {
+    fn open(hub: &Arc<Inner>, options: ChannelOptions) -> Result<Self, HubError> {
         let node = hub.node_here();
-        let heard = open.expiry.is_some().then_some(0);
-        let (id, bell) = hub.open(&node, open)?;
+        let heard = options.expiry.is_some().then_some(0);
+        let (id, bell) = hub.open(&node, options)?;
         Ok(Self {
-            hub: Arc::clone(hub),
-            node,
-            id,
-            bell,
+            channel: Channel {
+                hub: Arc::clone(hub),
+                node,
+                id,
+            },
+            bell: Some(bell),
             heard,
         })
     }
 
-    pub(super) const fn hub(&self) -> &Arc<Inner> {
-        &self.hub
+    fn open_on(
+        hub: &Arc<Inner>,
+        node: &Arc<Node>,
+        options: ChannelOptions,
+    ) -> Result<Self, HubError> {
+        hub.callbacks.check()?;
+        let heard = options.expiry.is_some().then_some(0);
+        let id = hub.with(node, |state, now| state.hub.open(now, options))?;
+        Ok(Self {
+            channel: Channel {
+                hub: Arc::clone(hub),
+                node: Arc::clone(node),
+                id,
+            },
+            bell: None,
+            heard,
+        })
     }
 
-    pub(super) const fn node(&self) -> &Arc<Node> {
-        &self.node
-    }
-
-    pub(super) const fn id(&self) -> ChannelId {
-        self.id
+    /// Runs an operation on its node.
+    fn with<R>(&self, work: impl FnOnce(&mut State, Instant, ChannelId) -> R) -> R {
+        let Channel { hub, node, id } = &self.channel;
+        hub.with(node, |state, now| work(state, now, *id))
     }
 
     /// Returns its groups.
     fn groups(&self) -> Vec<Arc<str>> {
-        self.node.state().hub.groups_of(self.id)
+        let Channel { node, id, .. } = &self.channel;
+        node.state().hub.groups_of(*id)
     }
 
     /// Nothing reaches the peer any more.
     fn retire(&self) {
-        let id = self.id;
-        self.hub
-            .with(&self.node, |state, now| state.retire(now, id));
+        self.with(|state, now, id| state.retire(now, id));
     }
 
     /// Returns whether something is queued; if not, this waker is woken when it is.
-    pub(crate) fn is_rung(&self, waker: &Waker) -> bool {
-        self.bell.is_rung(waker)
+    pub fn is_rung(&self, waker: &Waker) -> bool {
+        let bell = self.bell.as_ref();
+        bell.is_some_and(|bell| bell.is_rung(waker))
     }
 
     /// Reports a sign of life of the peer, if it has sent something and that matters.
-    pub(crate) fn hear(&mut self, bytes: u64) {
+    pub fn hear(&mut self, bytes: u64) {
         if let Some(heard) = &mut self.heard
             && std::mem::replace(heard, bytes) != bytes
         {
-            let id = self.id;
-            let _ = self
-                .hub
-                .with(&self.node, |state, now| state.hub.touch(now, id));
+            let _ = self.with(|state, now, id| state.hub.touch(now, id));
         }
     }
 
     /// Reports that its reader had a turn, and that the peer takes no more for now.
-    pub(crate) fn block(&self) {
-        let id = self.id;
-        self.hub
-            .with(&self.node, |state, now| state.hub.blocked(now, id));
+    pub fn block(&self) {
+        self.with(|state, now, id| state.hub.blocked(now, id));
     }
 
     /// Takes queued messages while `give` has room; `None` asks it before each message.
-    pub(crate) fn pull(&self, mut give: impl FnMut(Option<&PreparedMessage>) -> bool) -> Pulled {
-        let id = self.id;
-        self.hub.with(&self.node, |state, now| {
+    pub fn pull(&self, mut give: impl FnMut(Option<&PreparedMessage>) -> bool) -> Pulled {
+        self.with(|state, now, id| {
             let mut pulled = Pulled::default();
             while give(None) {
                 let taken = state.hub.take(now, id, |frame, _| give(Some(frame)));
@@ -173,7 +212,7 @@ impl Mailbox {
                         return pulled;
                     }
                     Taken::Nothing => {
-                        self.bell.silence();
+                        self.bell.iter().for_each(|bell| bell.silence());
                         return pulled;
                     }
                 }
@@ -186,6 +225,6 @@ impl Mailbox {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.hub.closed(&self.node, self.id);
+        self.channel.hub.closed(&self.channel.node, self.channel.id);
     }
 }
