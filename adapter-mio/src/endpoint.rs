@@ -8,6 +8,7 @@ use sansws_common::Scope;
 use sansws_common::error::Result;
 use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
+use sansws_core::hub::{Joined, Signal};
 use slab::Slab;
 
 use crate::event_loop::{At, Handler, Host, Loop};
@@ -81,6 +82,31 @@ pub trait Endpoint: 'static {
         Ok(())
     }
 
+    /// The connection has joined a group: [`Socket::join`] was answered. What is sent here precedes messages of the group that the peer has
+    /// not been sent yet.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn joined(
+        &mut self,
+        socket: &mut Socket<'_, Self::Data>,
+        group: &str,
+        joined: Joined,
+    ) -> Result {
+        let _ = (socket, group, joined);
+        Ok(())
+    }
+
+    /// A signal to this connection: [`Hub::signal`](crate::hub::Hub::signal) sends one, and channels with a format also learn of lost
+    /// messages.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn signal(&mut self, socket: &mut Socket<'_, Self::Data>, signal: Signal) -> Result {
+        let _ = (socket, signal);
+        Ok(())
+    }
+
     /// The connection has ended, by the closing handshake or without one. It is called once for each connection that was open, also
     /// after errors and panics; nothing can be sent any more.
     fn close(&mut self, socket: &mut Socket<'_, Self::Data>, closed: &Closed) {
@@ -144,6 +170,19 @@ impl<E: Endpoint> Host for Hosted<E> {
 
     fn drained(&mut self, at: At, within: &mut Loop) -> Result {
         self.with(at, within, Endpoint::drained).unwrap_or(Ok(()))
+    }
+
+    fn joined(&mut self, at: At, within: &mut Loop, group: &str, joined: Joined) -> Result {
+        let call = |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| {
+            endpoint.joined(socket, group, joined)
+        };
+        self.with(at, within, call).unwrap_or(Ok(()))
+    }
+
+    fn signal(&mut self, at: At, within: &mut Loop, signal: Signal) -> Result {
+        let call =
+            |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| endpoint.signal(socket, signal);
+        self.with(at, within, call).unwrap_or(Ok(()))
     }
 
     fn close(&mut self, at: At, within: &mut Loop, closed: &Closed) {

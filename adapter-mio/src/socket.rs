@@ -44,7 +44,11 @@ impl<'a, D> Socket<'a, D> {
         (self.data, self.within)
     }
 
-    const fn slot(&self) -> usize {
+    pub(crate) const fn loop_ref(&self) -> &Loop {
+        self.within
+    }
+
+    pub(crate) const fn slot(&self) -> usize {
         self.id.slot as usize
     }
 

@@ -201,17 +201,28 @@ impl Loop {
 
     /// Stops or resumes receiving.
     pub(crate) fn pause_at(&mut self, slot: usize, paused: bool) {
-        let now = self.now;
         if let Some(peer) = self.peers.get_mut(slot)
             && std::mem::replace(&mut peer.flags.paused, paused) != paused
-            && let Some(connection) = peer.connection_mut()
         {
-            if paused {
-                connection.pause();
-            } else {
-                connection.resume(now);
-                self.touch(slot);
-            }
+            self.hold_input(slot);
+        }
+    }
+
+    /// Stops or resumes receiving, as the state of the connection has it.
+    pub(super) fn hold_input(&mut self, slot: usize) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let is_held = peer.is_held();
+        let Some(connection) = peer.connection_mut() else {
+            return;
+        };
+        if is_held {
+            connection.pause();
+        } else {
+            connection.resume(now);
+            self.touch(slot);
         }
     }
 

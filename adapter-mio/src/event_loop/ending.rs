@@ -21,6 +21,7 @@ impl Loop {
             peer.ending().note_lost(None);
         }
         self.tell_close(slot);
+        self.close_channel(slot);
         let Some(mut peer) = self.peers.try_remove(slot) else {
             return;
         };
@@ -39,6 +40,7 @@ impl Loop {
     /// Counts and logs the end of a connection of the server.
     fn report(&mut self, peer: &mut Peer) {
         self.untold.dropped += peer.counters().dropped;
+        self.untold.sent += u64::from(peer.mailed);
         let Some(permit) = peer.permit.as_ref().filter(|_| peer.seat.is_some()) else {
             return;
         };

@@ -5,12 +5,15 @@
 mod accept;
 mod api;
 mod ending;
+mod groups;
+mod mail;
 mod open;
 mod opening;
 mod peer;
 mod remote;
 mod requests;
 mod run;
+mod tasks;
 mod upgrade;
 
 pub use remote::Handle;
@@ -24,10 +27,12 @@ use std::sync::Arc;
 
 use mio::{Registry, Token};
 use sansws_common::error::{Error, HandlerError, Result};
+use sansws_common::hub::HubRef;
 use sansws_common::socket::counters::Counters;
 use sansws_common::{Scope, ServerHandle};
 use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
+use sansws_core::hub::{Joined, Signal};
 use sansws_core::message::Assembly;
 use sansws_core::route::Pattern;
 use sansws_core::time::{Duration, Instant};
@@ -51,6 +56,10 @@ pub(crate) trait Host {
     fn message(&mut self, at: At, within: &mut Loop, message: Incoming<'_>) -> Result;
     /// A peer has taken its output.
     fn drained(&mut self, at: At, within: &mut Loop) -> Result;
+    /// A connection has joined a group.
+    fn joined(&mut self, at: At, within: &mut Loop, group: &str, joined: Joined) -> Result;
+    /// A signal to a connection.
+    fn signal(&mut self, at: At, within: &mut Loop, signal: Signal) -> Result;
     /// A connection has ended.
     fn close(&mut self, at: At, within: &mut Loop, closed: &Closed);
     /// Drops the data of a connection.
@@ -87,7 +96,7 @@ impl std::fmt::Debug for Handler {
 }
 
 /// A service whose routes were checked.
-pub(crate) type App = sansws_common::app::App<Handler>;
+pub(crate) type App = sansws_common::app::App<Handler, HubRef>;
 
 /// The service of a loop.
 #[derive(Debug)]
@@ -106,6 +115,9 @@ pub struct Loop {
     registry: Registry,
     timers: Timers<Key>,
     callbacks: Slab<Callback>,
+    /// Its nodes in hubs.
+    hubs: Vec<groups::LoopHub>,
+    tasks: Slab<tasks::Task>,
     served: Option<Rc<Served>>,
     mailbox: Arc<Mailbox>,
     /// Counts connections and timers, so that no id is used twice.
@@ -157,6 +169,7 @@ struct Shutdown {
 enum Key {
     Peer { slot: usize, serial: u64 },
     Callback { slot: usize, serial: u64 },
+    Hub { index: usize },
     Accept,
     Shutdown,
 }
@@ -197,6 +210,8 @@ impl Loop {
             registry,
             timers: Timers::default(),
             callbacks: Slab::new(),
+            hubs: Vec::new(),
+            tasks: Slab::new(),
             served: None,
             mailbox,
             serial: 0,

@@ -43,7 +43,7 @@ impl Loop {
     }
 
     /// Takes the buffer back, and frees what only the next message would need.
-    fn reclaim(&mut self, slot: usize) {
+    pub(super) fn reclaim(&mut self, slot: usize) {
         let Some(connection) = self
             .peers
             .get_mut(slot)
@@ -57,6 +57,10 @@ impl Loop {
             self.buffers.output.push(buffer);
         }
         connection.release();
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.leave_hub_if_over();
+            self.untold.sent += u64::from(std::mem::take(&mut peer.mailed));
+        }
     }
 
     pub(super) fn open_turn(&mut self, slot: usize) {
@@ -114,11 +118,22 @@ impl Loop {
         Next::Round
     }
 
-    /// Writes the output, as far as the socket takes it.
+    /// Writes the output, and what groups have for the peer, as far as the socket takes it.
     pub(super) fn flush(&mut self, slot: usize) -> Flushed {
+        if self.peers.get(slot).is_some_and(|peer| peer.flags.rung) {
+            return self.flush_mail(slot);
+        }
+        self.write(slot)
+    }
+
+    /// Writes the output, as far as the socket takes it.
+    pub(super) fn write(&mut self, slot: usize) -> Flushed {
         let Some(peer) = self.peers.get_mut(slot) else {
             return Flushed::Done;
         };
+        if peer.flags.blocked {
+            return Flushed::Blocked;
+        }
         let before = peer.counts.bytes_sent;
         let flushed = peer.flush(self.now);
         self.untold.bytes_sent += peer.counts.bytes_sent - before;
@@ -218,6 +233,7 @@ impl Loop {
                 if arrived.drained && !peer.flags.hung_up {
                     peer.flags.readable = false;
                 }
+                peer.hear();
                 return arrived.count;
             }
             Ok(_) => peer.flags.ended = true,
@@ -356,6 +372,7 @@ impl Loop {
         if std::mem::replace(&mut peer.flags.told, true) {
             return;
         }
+        peer.leave_hub_if_over();
         let called = self.call(slot, |host, at, within| host.close(at, within, &closed));
         if called.is_err() {
             self.note_panic(slot);

@@ -9,6 +9,7 @@ use std::task::Waker;
 use mio::{Events, Poll, Token};
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, Result};
+use sansws_common::hub::HubRef;
 use sansws_core::time::{Duration, Instant};
 
 use super::{App, Handle, Key, Loop, Mailbox, Served, WAKER};
@@ -74,6 +75,7 @@ impl EventLoop {
             polled.push(listener.polled(self.poll.registry(), Token(LISTENERS + index))?);
         }
         let all = 0..polled.len();
+        let hubs = app.hubs(HubRef::is_same);
         self.inner.served = Some(Rc::new(Served {
             app,
             options,
@@ -81,6 +83,9 @@ impl EventLoop {
             listeners: polled,
         }));
         self.inner.slow = slow;
+        for hub in hubs {
+            self.inner.hub_index(&hub);
+        }
         all.for_each(|index| self.inner.listener_is_ready(index));
         let _bell = handle.on_shutdown(Waker::from(Arc::clone(&self.inner.mailbox)));
         self.run()
@@ -106,6 +111,7 @@ impl EventLoop {
         }
         self.inner.drop_all();
         self.inner.tell_traffic();
+        self.inner.hubs.clear();
         self.inner.mailbox.shut();
         Ok(())
     }
@@ -117,6 +123,7 @@ impl EventLoop {
     pub fn turn(&mut self, most: Option<Duration>) -> Result<(), Error> {
         let now = now();
         let due = self.inner.timers.next().map(|at| at.since(now));
+        self.inner.mailbox.sleep();
         let wait = if self.inner.is_busy() {
             Some(Duration::ZERO)
         } else {
@@ -126,6 +133,7 @@ impl EventLoop {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             polled => polled?,
         }
+        self.inner.mailbox.awake();
         self.inner.now = crate::clock::now();
         self.inner.go_on();
         for event in &self.events {
@@ -156,6 +164,8 @@ impl Loop {
             || !self.dirty.is_empty()
             || self.shutdown.rung
             || self.has_arrivals()
+            || self.has_mail()
+            || self.mailbox.has_work()
     }
 
     /// Gives those their turn that had more to do.
@@ -190,6 +200,7 @@ impl Loop {
             self.obey_shutdown();
         }
         self.expire_due();
+        self.drive_hubs();
         // Those to which others sent; they may send on, which is for the next turn.
         for slot in std::mem::take(&mut self.dirty) {
             if let Some(peer) = self.peers.get_mut(slot)
@@ -227,11 +238,12 @@ impl Loop {
                     self.accepting.paused = false;
                     self.accept();
                 }
+                Key::Hub { index } => self.expire_hub(index, at),
                 Key::Shutdown => {}
             }
         }
-        let most = self.peers.len() + self.callbacks.len() + 8;
-        let (peers, callbacks) = (&self.peers, &self.callbacks);
+        let most = self.peers.len() + self.callbacks.len() + self.hubs.len() + 8;
+        let (peers, callbacks, hubs) = (&self.peers, &self.callbacks, &self.hubs);
         self.timers.tidy(most, |at, key| match key {
             Key::Peer { slot, serial } => {
                 let known = peers.get(*slot);
@@ -241,6 +253,7 @@ impl Loop {
                 let known = callbacks.get(*slot);
                 known.is_some_and(|callback| callback.serial == *serial)
             }
+            Key::Hub { index } => Self::holds_hub(hubs, *index, at),
             Key::Accept | Key::Shutdown => true,
         });
     }

@@ -3,14 +3,14 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use crate::hub::inner::Inner;
 use crate::hub::node::Node;
-use crate::hub::publish::{By, Publish};
+use crate::hub::publish::By;
 use sansws_core::hub::{
-    Callback, ChannelId, Filter, HubError, Instruction, JoinOptions, Joined, Left, Sent, Signal,
-    Target,
+    Callback, ChannelId, Filter, HubError, Instruction, JoinOptions, Joined, Left, PublishRequest,
+    Sent, Signal, Target,
 };
 use sansws_core::message::PreparedMessage;
 
@@ -158,6 +158,34 @@ impl Channel {
         poll_fn(|cx| self.node.state().signals.poll(self.id, cx)).await
     }
 
+    /// Publishes, and waits for no result. Without room, the waker is woken when there is some.
+    ///
+    /// # Errors
+    /// Those of [`publish`](sansws_core::hub::Hub::publish); [`HubError::Backpressure`] without room.
+    pub fn publish_now(
+        &self,
+        request: &PublishRequest,
+        waker: Option<&Waker>,
+    ) -> Result<(), HubError> {
+        let attempt = || {
+            self.hub.callbacks.check()?;
+            if self.hub.is_crowded(waker) {
+                return Err(HubError::Backpressure);
+            }
+            self.hub.with(&self.node, |state, now| {
+                state.hub.publish_draft(now, request.clone(), None)
+            })
+        };
+        match (attempt(), waker) {
+            (Err(HubError::Backpressure), Some(waker)) => {
+                self.node.state().wait_for_room(waker);
+                // There may be room by now.
+                attempt()
+            }
+            (published, _) => published,
+        }
+    }
+
     /// Returns what publishes as this channel.
     pub fn publisher(&self) -> By {
         By {
@@ -165,11 +193,6 @@ impl Channel {
             node: Arc::clone(&self.node),
             sender: Some(self.id),
         }
-    }
-
-    /// Publishes a message as this channel.
-    pub fn publish(&self, group: String, message: PreparedMessage) -> Publish {
-        Publish::new(Ok(self.publisher()), group, message)
     }
 }
 

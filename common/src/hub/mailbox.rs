@@ -104,9 +104,9 @@ impl HubAttachment {
         self.open_by(|hub| Mailbox::open_on(hub, &node.node, options))
     }
 
-    /// Returns the hub.
-    pub const fn hub(&self) -> &HubRef {
-        &self.hub
+    /// Returns the address of the channel, if there is one.
+    pub fn id(&self) -> Option<ChannelId> {
+        self.mailbox.as_ref().map(|mailbox| mailbox.channel.id)
     }
 
     fn open_by(

@@ -423,9 +423,11 @@ impl<O> Hub<O> {
     /// Returns its metrics.
     pub fn metrics(&self) -> HubMetrics {
         let nodes = self.inner.all_nodes();
-        let mut metrics = HubMetrics::default();
-        metrics.nodes = nodes.len();
-        metrics.callback_panics = self.inner.callbacks.panics();
+        let mut metrics = HubMetrics {
+            nodes: nodes.len(),
+            callback_panics: self.inner.callbacks.panics(),
+            ..HubMetrics::default()
+        };
         let mut down = false;
         for node in &nodes {
             let state = node.state();
