@@ -7,7 +7,7 @@ use sansws_common::error::Error;
 use sansws_common::hub::HubRef;
 use sansws_core::hub::{
     ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Left, Position,
-    PublishOptions,
+    PublishOptions, PublishRequest, Published,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::time::Instant;
@@ -127,6 +127,27 @@ impl<D> Socket<'_, D> {
     ) -> Result<(), Error> {
         let (slot, message) = (self.slot(), message.into());
         Ok(self.context().publish_at(slot, group, message, options)?)
+    }
+
+    /// Publishes without waiting, and returns the position, if it is known at once.
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish); [`HubError::Backpressure`] when that would wait.
+    pub fn try_publish(
+        &mut self,
+        group: &str,
+        message: impl Into<PreparedMessage>,
+        options: PublishOptions,
+    ) -> Result<Published, Error> {
+        let slot = self.slot();
+        let channel = self.context().channel_at(slot, ChannelOptions::default())?;
+        let request = PublishRequest {
+            group: group.into(),
+            message: message.into(),
+            sender: Some(channel.id()),
+            options,
+        };
+        Ok(channel.try_publish(&request)?)
     }
 
     /// Publishes a value as JSON, in a text message.

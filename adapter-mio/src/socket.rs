@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sansws_common::Counters;
+use sansws_common::{Counters, HandlerError};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::Config;
 use sansws_core::error::SendError;
@@ -103,6 +103,11 @@ impl<'a, D> Socket<'a, D> {
     /// done. Closing twice is not an error.
     pub fn close(&mut self, code: impl Into<Option<CloseCode>>, reason: &str) {
         self.within.close_at(self.slot(), code.into(), reason);
+    }
+
+    /// Closes the connection because of an error, as if a callback had returned it.
+    pub fn fail(&mut self, error: impl Into<HandlerError>) {
+        self.within.fail(self.id.slot as usize, error.into());
     }
 
     /// Drops the connection without a closing handshake, after this callback.

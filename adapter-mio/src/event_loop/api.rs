@@ -12,6 +12,7 @@ use super::peer::{Peer, Stage};
 use super::{Callback, Handle, Key, Loop};
 use crate::id::{ConnectionId, TimerId};
 use crate::message::{Form, Outgoing, Sent};
+use crate::socket::Socket;
 
 impl Loop {
     /// Sends a message to any connection of this loop. It leaves at the end of the turn, with everything else that is sent to that
@@ -21,6 +22,13 @@ impl Loop {
             Some(slot) => self.send_at(slot, message.into()),
             None => Sent::Closed,
         }
+    }
+
+    /// Returns any connection of this loop, without its data: for closures of timers, other threads and [`spawn`](Self::spawn).
+    pub fn socket(&mut self, id: ConnectionId) -> Option<Socket<'_, ()>> {
+        self.slot(id)?;
+        // Nothing is allocated for nothing.
+        Some(Socket::new(id, Box::leak(Box::new(())), self))
     }
 
     /// Starts the closing handshake of any connection of this loop: [`Endpoint::close`](crate::Endpoint::close) is called when it is

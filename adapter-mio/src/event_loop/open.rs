@@ -346,7 +346,7 @@ impl Loop {
     }
 
     /// Closes a connection because of an error of a callback.
-    pub(super) fn fail(&mut self, slot: usize, error: sansws_common::HandlerError) {
+    pub(crate) fn fail(&mut self, slot: usize, error: sansws_common::HandlerError) {
         use sansws_common::server::verdict::Verdict;
         let Some(peer) = self.peers.get_mut(slot) else {
             return;

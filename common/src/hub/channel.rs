@@ -10,7 +10,7 @@ use crate::hub::node::Node;
 use crate::hub::publish::By;
 use sansws_core::hub::{
     Callback, ChannelId, Filter, HubError, Instruction, JoinOptions, Joined, Left, PublishRequest,
-    Sent, Signal, Target,
+    Published, Sent, Signal, Target,
 };
 use sansws_core::message::PreparedMessage;
 
@@ -184,6 +184,14 @@ impl Channel {
             }
             (published, _) => published,
         }
+    }
+
+    /// Publishes without waiting.
+    ///
+    /// # Errors
+    /// As for [`publish_now`](Self::publish_now).
+    pub fn try_publish(&self, request: &PublishRequest) -> Result<Published, HubError> {
+        self.publisher().try_publish(request)
     }
 
     /// Returns what publishes as this channel.

@@ -132,14 +132,17 @@ impl Publish {
     /// # Errors
     /// As [`publish`](hub::Hub::publish); [`HubError::Backpressure`] if awaiting it would wait.
     pub fn try_publish(self) -> Result<Published, Error> {
-        let by = self.by?;
-        let token = by.begin(&self.draft, None)?;
-        let unknown = Published::default();
-        Ok(by.node.end_publication(token).unwrap_or(Ok(unknown))?)
+        Ok(self.by?.try_publish(&self.draft)?)
     }
 }
 
 impl By {
+    pub(super) fn try_publish(&self, draft: &PublishRequest) -> Result<Published, HubError> {
+        let token = self.begin(draft, None)?;
+        let unknown = Published::default();
+        self.node.end_publication(token).unwrap_or(Ok(unknown))
+    }
+
     fn begin(&self, draft: &PublishRequest, waker: Option<&Waker>) -> Result<Token, HubError> {
         self.hub.callbacks.check()?;
         if self.hub.is_crowded(waker) {
