@@ -1,17 +1,19 @@
 //! Endpoints: the callbacks of an application, with data for each connection.
 //! Knows no loop but by its callbacks.
 
+use std::any::Any;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use sansws_common::Scope;
-use sansws_common::error::Result;
+use sansws_common::error::{Error, Result};
 use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
+use sansws_core::http::Response;
 use sansws_core::hub::{Joined, Signal};
 use slab::Slab;
 
-use crate::event_loop::{At, Handler, Host, Loop};
+use crate::event_loop::{At, Handler, Host, Loop, WeakHandler};
 use crate::message::Incoming;
 use crate::socket::Socket;
 
@@ -51,12 +53,22 @@ pub trait Endpoint: 'static {
     type Data: 'static;
 
     /// Decides on a request: accepts it with the data of the connection, or fails. `accept` may be filled with a subprotocol and header
-    /// fields. Nothing can be sent before.
+    /// fields. Nothing can be sent before. Unless it is implemented, all requests are answered with 404: the endpoint is one of clients, see
+    /// [`Dialer`](crate::Dialer).
     ///
     /// # Errors
     /// [`Error::reject`](crate::Error::reject) answers with that response. Others are answered as by the other adapters: 400 for what
     /// the client's request lacks, 500 for a failure of the application, which is logged.
-    fn upgrade(&mut self, request: &mut Scope, accept: &mut AcceptOptions) -> Result<Self::Data>;
+    fn upgrade(&mut self, request: &mut Scope, accept: &mut AcceptOptions) -> Result<Self::Data> {
+        let _ = (request, accept);
+        Err(Error::reject(Response::text(404, "not found\n")))
+    }
+
+    /// A connection to a server could not be opened; `data` are what [`Dialer::connect`](crate::Dialer::connect) was given. It may connect
+    /// again, after a while.
+    fn failed(&mut self, within: &mut Loop, data: Self::Data, error: Error) {
+        let _ = (within, data, error);
+    }
 
     /// The connection is open.
     ///
@@ -158,6 +170,17 @@ impl<E: Endpoint> Host for Hosted<E> {
         Ok(self.data.insert(data))
     }
 
+    fn adopt(&mut self, data: Box<dyn Any>) -> Option<usize> {
+        let data = data.downcast().ok()?;
+        Some(self.data.insert(*data))
+    }
+
+    fn failed(&mut self, within: &mut Loop, data: Box<dyn Any>, error: Error) {
+        if let Ok(data) = data.downcast() {
+            self.endpoint.failed(within, *data, error);
+        }
+    }
+
     fn open(&mut self, at: At, within: &mut Loop) -> Result {
         self.with(at, within, Endpoint::open).unwrap_or(Ok(()))
     }
@@ -195,6 +218,15 @@ impl<E: Endpoint> Host for Hosted<E> {
         // The slab is whole again before the data are dropped, which may panic.
         drop(self.data.try_remove(key));
     }
+}
+
+/// Makes an endpoint that is given a reference to itself.
+pub(crate) fn cyclic<E: Endpoint>(make: impl FnOnce(WeakHandler) -> E) -> Handler {
+    Handler::of(Rc::new_cyclic(|weak: &Weak<RefCell<Hosted<E>>>| {
+        let endpoint = make(Handler::weak(weak));
+        let data = Slab::new();
+        RefCell::new(Hosted { endpoint, data })
+    }))
 }
 
 impl<E: Endpoint> From<E> for Handler {

@@ -33,6 +33,7 @@
 
 pub mod app;
 mod clock;
+mod dialer;
 mod endpoint;
 mod event_loop;
 mod groups;
@@ -46,6 +47,7 @@ mod stream;
 mod timers;
 
 pub use app::{IntoService, Router};
+pub use dialer::Dialer;
 pub use endpoint::Endpoint;
 pub use event_loop::{EventLoop, Handle, Handler, Loop};
 pub use hub::Hub;
@@ -62,8 +64,8 @@ pub use sansws_common::metrics;
 #[cfg(feature = "tls")]
 pub use sansws_common::tls;
 pub use sansws_common::{
-    Counters, Error, HandlerError, Health, KindError, RequestError, Result, Scope, ServerHandle,
-    ServerMetrics, Status,
+    ConnectOptions, Counters, Error, HandlerError, Health, IntoRequest, KindError, RequestError,
+    Result, Scope, ServerHandle, ServerMetrics, Status,
 };
 
 // Values of the core that applications name.
@@ -71,7 +73,7 @@ pub use sansws_core as core;
 pub use sansws_core::close::{CloseCode, Closed};
 pub use sansws_core::config::{Config, Deflate, Limits, Timeouts};
 pub use sansws_core::error::{InvalidInput, SendError, Violation};
-pub use sansws_core::handshake::{AcceptOptions, OriginPolicy, Refusal};
+pub use sansws_core::handshake::{AcceptOptions, Failure, Opened, OriginPolicy, Refusal};
 pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Headers, RequestHead, Response, Url};
 pub use sansws_core::hub::{

@@ -6,6 +6,7 @@ use sansws_common::{Counters, HandlerError};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::Config;
 use sansws_core::error::SendError;
+use sansws_core::handshake::Opened;
 use sansws_core::message::Payload;
 
 use crate::event_loop::Loop;
@@ -152,6 +153,11 @@ impl<'a, D> Socket<'a, D> {
     /// Returns how it ended, once it has.
     pub fn closed(&self) -> Option<&Closed> {
         self.within.closed_at(self.slot())
+    }
+
+    /// Returns the server's answer, of a client: the subprotocol, header fields. A server's connection has none.
+    pub fn opened(&self) -> Option<&Opened> {
+        self.within.opened_at(self.slot())
     }
 
     /// Returns its traffic.

@@ -5,6 +5,7 @@ use sansws_common::socket::counters::Counters;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
+use sansws_core::handshake::Opened;
 use sansws_core::message::Payload;
 use sansws_core::time::{Duration, Instant};
 
@@ -114,7 +115,7 @@ impl Loop {
             && let Some(peer) = self.peers.get_mut(slot)
         {
             peer.counts.sent += 1;
-            self.untold.sent += 1;
+            self.untold.sent += u64::from(!peer.flags.client);
         }
         sent
     }
@@ -136,7 +137,7 @@ impl Loop {
                     && let Some(peer) = self.peers.get_mut(slot)
                 {
                     peer.counts.sent += 1;
-                    self.untold.sent += 1;
+                    self.untold.sent += u64::from(!peer.flags.client);
                 }
                 Ok(sent)
             }
@@ -151,7 +152,7 @@ impl Loop {
     ) -> Result<(), SendError> {
         let room = |peer: &Peer| match &peer.stage {
             Stage::Open(connection) => connection.has_room() || peer.flags.blocked,
-            Stage::Opening(_) | Stage::Over => true,
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => true,
         };
         // Much was sent in one turn: the socket may take it.
         if !self.peers.get(slot).is_none_or(|peer| room(peer)) {
@@ -253,6 +254,10 @@ impl Loop {
             .get(slot)
             .map(|peer| peer.counters())
             .unwrap_or_default()
+    }
+
+    pub(crate) fn opened_at(&self, slot: usize) -> Option<&Opened> {
+        self.peers.get(slot)?.extras.as_ref()?.opened.as_deref()
     }
 
     #[cfg(feature = "tls")]

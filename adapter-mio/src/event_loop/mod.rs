@@ -4,6 +4,8 @@
 
 mod accept;
 mod api;
+mod connecting;
+mod dialing;
 mod ending;
 mod groups;
 mod mail;
@@ -20,9 +22,10 @@ pub use remote::Handle;
 pub(crate) use remote::Mailbox;
 pub use run::EventLoop;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use mio::{Registry, Token};
@@ -58,6 +61,10 @@ pub(crate) trait Host {
     fn drained(&mut self, at: At, within: &mut Loop) -> Result;
     /// A connection has joined a group.
     fn joined(&mut self, at: At, within: &mut Loop, group: &str, joined: Joined) -> Result;
+    /// A connection to a server is open: takes its data; returns their key.
+    fn adopt(&mut self, data: Box<dyn Any>) -> Option<usize>;
+    /// A connection to a server could not be opened.
+    fn failed(&mut self, within: &mut Loop, data: Box<dyn Any>, error: Error);
     /// A signal to a connection.
     fn signal(&mut self, at: At, within: &mut Loop, signal: Signal) -> Result;
     /// A connection has ended.
@@ -82,10 +89,26 @@ impl Handler {
         Self(host)
     }
 
+    /// Returns a reference that does not keep it.
+    pub(crate) fn weak(weak: &Weak<RefCell<impl Host + 'static>>) -> WeakHandler {
+        let weak = Weak::clone(weak);
+        WeakHandler(weak)
+    }
+
     /// Calls back. No callback of an endpoint is called from another one, so it is free.
     fn call<R>(&self, work: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
         let mut host = self.0.try_borrow_mut().ok()?;
         Some(work(&mut *host))
+    }
+}
+
+/// An endpoint that somebody else keeps.
+#[derive(Clone)]
+pub(crate) struct WeakHandler(Weak<RefCell<dyn Host>>);
+
+impl WeakHandler {
+    pub(crate) fn upgrade(&self) -> Option<Handler> {
+        self.0.upgrade().map(Handler)
     }
 }
 
@@ -118,6 +141,12 @@ pub struct Loop {
     /// Its nodes in hubs.
     hubs: Vec<groups::LoopHub>,
     tasks: Slab<tasks::Task>,
+    /// The number of connections to servers, open or not.
+    clients: usize,
+    resolver: dialing::Resolver,
+    /// The TLS settings of clients that have none of their own.
+    #[cfg(feature = "tls")]
+    system_tls: Option<Arc<rustls::ClientConfig>>,
     served: Option<Rc<Served>>,
     mailbox: Arc<Mailbox>,
     /// Counts connections and timers, so that no id is used twice.
@@ -160,6 +189,8 @@ struct Routes {
 struct Shutdown {
     /// The server may have begun to shut down, or hastened it.
     rung: bool,
+    /// The connections to servers were told, because no others are left.
+    clients_know: bool,
     /// When what is left is dropped.
     until: Option<Instant>,
 }
@@ -212,6 +243,10 @@ impl Loop {
             callbacks: Slab::new(),
             hubs: Vec::new(),
             tasks: Slab::new(),
+            clients: 0,
+            resolver: dialing::Resolver::default(),
+            #[cfg(feature = "tls")]
+            system_tls: None,
             served: None,
             mailbox,
             serial: 0,
@@ -258,6 +293,7 @@ impl Loop {
         self.current = Some(slot);
         match self.peers.get(slot).map(|peer| &peer.stage) {
             Some(peer::Stage::Opening(_)) => self.opening_turn(slot),
+            Some(peer::Stage::Connecting(_)) => self.connecting_turn(slot),
             Some(peer::Stage::Open(_)) => self.open_turn(slot),
             Some(peer::Stage::Over) => self.remove(slot),
             None => {}

@@ -59,7 +59,8 @@ impl Loop {
         connection.release();
         if let Some(peer) = self.peers.get_mut(slot) {
             peer.leave_hub_if_over();
-            self.untold.sent += u64::from(std::mem::take(&mut peer.mailed));
+            let mailed = u64::from(std::mem::take(&mut peer.mailed));
+            self.untold.sent += if peer.flags.client { 0 } else { mailed };
         }
     }
 
@@ -136,7 +137,9 @@ impl Loop {
         }
         let before = peer.counts.bytes_sent;
         let flushed = peer.flush(self.now);
-        self.untold.bytes_sent += peer.counts.bytes_sent - before;
+        if !peer.flags.client {
+            self.untold.bytes_sent += peer.counts.bytes_sent - before;
+        }
         flushed
     }
 
@@ -229,7 +232,9 @@ impl Loop {
         match read(&mut peer.stream) {
             Ok(arrived) if arrived.count > 0 => {
                 peer.counts.bytes_received += arrived.count as u64;
-                self.untold.bytes_received += arrived.count as u64;
+                if !peer.flags.client {
+                    self.untold.bytes_received += arrived.count as u64;
+                }
                 if arrived.drained && !peer.flags.hung_up {
                     peer.flags.readable = false;
                 }
@@ -300,7 +305,7 @@ impl Loop {
                 None => return,
             };
             peer.counts.received += 1;
-            self.untold.received += 1;
+            self.untold.received += u64::from(!peer.flags.client);
             if !peer.is_admitted(self.now, message.len()) {
                 continue;
             }

@@ -14,11 +14,13 @@ use sansws_common::socket::ending::Ending;
 use sansws_common::{Admission, ConnectionPermit};
 use sansws_core::close::CloseCode;
 use sansws_core::connection::{Connection, State};
+use sansws_core::handshake::Opened;
 use sansws_core::limits::{Meter, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
 use sansws_core::message::Assembly;
 use sansws_core::time::{Duration, Instant};
 
 use super::Handler;
+use super::connecting::Connecting;
 use super::opening::Opening;
 use crate::stream::Stream;
 
@@ -56,6 +58,8 @@ pub(super) struct Peer {
 pub(super) enum Stage {
     /// It is not a WebSocket yet.
     Opening(Box<Opening>),
+    /// It is a client's, and not a WebSocket yet.
+    Connecting(Box<Connecting>),
     Open(Connection),
     /// Its socket is to be dropped.
     Over,
@@ -92,6 +96,8 @@ pub(super) struct Extras {
     /// Dropped with the connection.
     pub(super) guards: Vec<Box<dyn Any + Send + Sync>>,
     pub(super) span: Span,
+    /// The server's answer, of a client.
+    pub(super) opened: Option<Box<Opened>>,
     /// Why it was closed, if by an error of a callback.
     pub(super) failure: Option<(HandlerError, Blame)>,
     /// The drain window that was applied, in microseconds, plus one; 0 before shutdown.
@@ -146,6 +152,8 @@ pub(super) struct Flags {
     pub(super) told: bool,
     /// The application does not want input now.
     pub(super) paused: bool,
+    /// It leads to a server.
+    pub(super) client: bool,
     /// Messages of groups are queued for it.
     pub(super) rung: bool,
 }
@@ -188,14 +196,14 @@ impl Peer {
     pub(super) const fn connection(&self) -> Option<&Connection> {
         match &self.stage {
             Stage::Open(connection) => Some(connection),
-            Stage::Opening(_) | Stage::Over => None,
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => None,
         }
     }
 
     pub(super) const fn connection_mut(&mut self) -> Option<&mut Connection> {
         match &mut self.stage {
             Stage::Open(connection) => Some(connection),
-            Stage::Opening(_) | Stage::Over => None,
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => None,
         }
     }
 
@@ -216,6 +224,7 @@ impl Peer {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let own = match &self.stage {
             Stage::Opening(opening) => opening.deadline,
+            Stage::Connecting(connecting) => connecting.due(),
             Stage::Open(connection) => connection.deadline(),
             Stage::Over => None,
         };
@@ -442,7 +451,7 @@ impl Peer {
     pub(super) fn admission(&self) -> Option<&Admission> {
         match &self.stage {
             Stage::Opening(opening) => opening.admission.as_ref(),
-            Stage::Open(_) | Stage::Over => None,
+            Stage::Connecting(_) | Stage::Open(_) | Stage::Over => None,
         }
     }
 }

@@ -199,6 +199,7 @@ impl Loop {
         if self.shutdown.rung {
             self.obey_shutdown();
         }
+        self.close_clients_if_alone();
         self.expire_due();
         self.drive_hubs();
         // Those to which others sent; they may send on, which is for the next turn.

@@ -12,6 +12,7 @@ mod support;
 
 mod api;
 mod callbacks;
+mod clients;
 mod groups;
 mod layers;
 mod remote;
