@@ -144,7 +144,7 @@ pub mod on_threads {
 
 /// On one event loop, by callbacks.
 pub mod on_event_loop {
-    use sansws_mio::{Incoming, Result, Sent, Socket};
+    use sansws_mio::{Dialer, Endpoint, EventLoop, Handle, Incoming, Result, Sent, Socket};
 
     use super::*;
 
@@ -170,6 +170,44 @@ pub mod on_event_loop {
     /// When it cannot be started.
     pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
         super::with_server(|handle| serve(&handle).map_err(io::Error::other), work)
+    }
+
+    /// Ends the loop with the connection whose data it is.
+    struct Stop(Handle);
+
+    impl Drop for Stop {
+        fn drop(&mut self) {
+            self.0.stop();
+        }
+    }
+
+    /// Echoes.
+    struct Echo;
+
+    impl Endpoint for Echo {
+        type Data = Stop;
+
+        fn message(&mut self, socket: &mut Socket<'_, Stop>, message: Incoming<'_>) -> Result {
+            match socket.send(message) {
+                Sent::Full => Err("a message found no room".into()),
+                Sent::Sent | Sent::Queued | Sent::Closed => Ok(()),
+            }
+        }
+    }
+
+    fn client(url: &str) -> Result<(), sansws_mio::Error> {
+        let mut event_loop = EventLoop::new()?;
+        let options = ConnectOptions::default().config(config());
+        let stop = Stop(event_loop.handle());
+        let dialer = Dialer::new(Echo);
+        dialer.connect(event_loop.context(), url, options, stop)?;
+        event_loop.run()
+    }
+
+    /// Echoes until the connection at that URL ends.
+    pub fn echo(url: &str) {
+        // How it ended is the suite's to say.
+        let _ = client(url);
     }
 }
 
