@@ -13,6 +13,10 @@ use crate::id::ConnectionId;
 /// Opens connections to servers in a loop, all with the callbacks of one endpoint: [`Endpoint::open`] is called for each that is open,
 /// [`Endpoint::failed`] for each that could not be opened. Clones share the endpoint.
 ///
+/// A client receives even while much of its output is unsent, because two ends that both stopped would wait for each other forever. If it
+/// answers what it receives, it has to [`pause`](crate::Socket::pause) when a message is [`Full`](crate::Sent::Full), and to send it again and
+/// [`resume`](crate::Socket::resume) when it is [`drained`](Endpoint::drained).
+///
 /// ```no_run
 /// use sansws_mio::{ConnectOptions, Dialer, EventLoop, Incoming, Result, Socket};
 ///

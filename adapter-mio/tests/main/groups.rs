@@ -106,7 +106,9 @@ fn on_two_loops(hub: &Hub) -> (std::net::SocketAddr, impl FnOnce() + use<>) {
     let mut server = Server::new(Listener::bind_shared(("127.0.0.1", 0)).unwrap());
     let (address, handle) = (server.local_addr().unwrap(), server.handle());
     let (router, nodes) = (hub.clone(), hub.clone());
-    let serving = thread::spawn(move || server.serve_on_threads(2, |_| rooms(&router)));
+    let serving = thread::spawn(move || {
+        server.serve_on_threads(2, |_| rooms(&router).route("/send", Speaker))
+    });
     until("each loop has a node", || nodes.metrics().nodes == 2);
     let end = move || {
         handle.close();
@@ -398,15 +400,21 @@ impl Endpoint for Speaker {
 }
 
 #[test]
-fn ten_thousand_messages_at_once_from_one_client_close_nobody() {
-    for members in [1, 50] {
+fn ten_thousand_messages_at_once_from_one_client_close_nobody_on_one_loop_or_two() {
+    for (members, loops) in [(1, 1), (50, 1), (50, 2)] {
         let hub = Hub::new();
         let router = hub.clone();
-        let server = Running::new(move || rooms(&router).route("/send", Speaker));
+        let (address, end): (_, Box<dyn FnOnce()>) = if loops == 1 {
+            let server = Running::new(move || rooms(&router).route("/send", Speaker));
+            (server.address, Box::new(move || server.close()))
+        } else {
+            let (address, end) = on_two_loops(&hub);
+            (address, Box::new(end))
+        };
         let waiting: Vec<_> = (0..members)
-            .map(|_| whole_burst(enter(server.address, "lobby", ConnectOptions::default())))
+            .map(|_| whole_burst(enter(address, "lobby", ConnectOptions::default())))
             .collect();
-        let url = format!("ws://{}/send", server.address);
+        let url = format!("ws://{address}/send");
         let mut socket = connect(url, ConnectOptions::default()).unwrap();
         for number in 0..BURST {
             socket.send_text(number.to_string()).unwrap();
@@ -417,6 +425,7 @@ fn ten_thousand_messages_at_once_from_one_client_close_nobody() {
             .collect();
         nobody_was_slow(&hub, members);
         drop((socket, sockets));
+        end();
     }
 }
 

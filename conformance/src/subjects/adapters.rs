@@ -144,7 +144,9 @@ pub mod on_threads {
 
 /// On one event loop, by callbacks.
 pub mod on_event_loop {
-    use sansws_mio::{Dialer, Endpoint, EventLoop, Handle, Incoming, Result, Sent, Socket};
+    use sansws_mio::{
+        Dialer, Endpoint, EventLoop, Handle, Incoming, Message, Result, Sent, Socket,
+    };
 
     use super::*;
 
@@ -172,12 +174,16 @@ pub mod on_event_loop {
         super::with_server(|handle| serve(&handle).map_err(io::Error::other), work)
     }
 
-    /// Ends the loop with the connection whose data it is.
-    struct Stop(Handle);
+    /// The data of the connection, with which the loop ends.
+    struct Ending {
+        handle: Handle,
+        /// A message that found no room.
+        waiting: Option<Message>,
+    }
 
-    impl Drop for Stop {
+    impl Drop for Ending {
         fn drop(&mut self) {
-            self.0.stop();
+            self.handle.stop();
         }
     }
 
@@ -185,22 +191,36 @@ pub mod on_event_loop {
     struct Echo;
 
     impl Endpoint for Echo {
-        type Data = Stop;
+        type Data = Ending;
 
-        fn message(&mut self, socket: &mut Socket<'_, Stop>, message: Incoming<'_>) -> Result {
-            match socket.send(message) {
-                Sent::Full => Err("a message found no room".into()),
-                Sent::Sent | Sent::Queued | Sent::Closed => Ok(()),
+        fn message(&mut self, socket: &mut Socket<'_, Ending>, message: Incoming<'_>) -> Result {
+            let message = message.into_message();
+            if socket.send(&message) == Sent::Full {
+                // A client goes on receiving while much is unsent, unless it pauses.
+                socket.data().waiting = Some(message);
+                socket.pause();
             }
+            Ok(())
+        }
+
+        fn drained(&mut self, socket: &mut Socket<'_, Ending>) -> Result {
+            if let Some(message) = socket.data().waiting.take() {
+                let _ = socket.send(message);
+                socket.resume();
+            }
+            Ok(())
         }
     }
 
     fn client(url: &str) -> Result<(), sansws_mio::Error> {
         let mut event_loop = EventLoop::new()?;
         let options = ConnectOptions::default().config(config());
-        let stop = Stop(event_loop.handle());
+        let data = Ending {
+            handle: event_loop.handle(),
+            waiting: None,
+        };
         let dialer = Dialer::new(Echo);
-        dialer.connect(event_loop.context(), url, options, stop)?;
+        dialer.connect(event_loop.context(), url, options, data)?;
         event_loop.run()
     }
 
