@@ -68,17 +68,15 @@ impl Loop {
     /// Runs a closure after a time. It is forgotten when the loop ends.
     pub fn after(&mut self, time: Duration, run: impl FnOnce(&mut Self) + 'static) -> TimerId {
         let serial = self.next_serial();
+        let at = self.now + time;
         let callback = Callback {
             serial,
+            at,
             run: Box::new(run),
         };
-        let slot = self.callbacks.insert(callback);
-        self.timers
-            .arm(self.now + time, Key::Callback { slot, serial });
-        TimerId {
-            slot: u32::try_from(slot).unwrap_or(u32::MAX),
-            serial,
-        }
+        let slot = u32::try_from(self.callbacks.insert(callback)).unwrap_or(u32::MAX);
+        self.timers.arm(at, Key::Callback { slot });
+        TimerId { slot, serial }
     }
 
     /// Forgets a timer. One that has run, or was forgotten before, is not an error.

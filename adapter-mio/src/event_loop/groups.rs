@@ -166,6 +166,7 @@ impl Loop {
             && at < hub.armed
         {
             hub.armed = at;
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
             self.timers.arm(at, Key::Hub { index });
         }
     }

@@ -195,12 +195,12 @@ struct Shutdown {
     until: Option<Instant>,
 }
 
-/// Work that becomes due.
+/// Work that becomes due. It holds no more than a place: whoever has it now remembers the time for which it is armed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    Peer { slot: usize, serial: u64 },
-    Callback { slot: usize, serial: u64 },
-    Hub { index: usize },
+    Peer { slot: u32 },
+    Callback { slot: u32 },
+    Hub { index: u32 },
     Accept,
     Shutdown,
 }
@@ -208,6 +208,7 @@ enum Key {
 /// A closure that runs later.
 struct Callback {
     serial: u64,
+    at: Instant,
     run: Box<dyn FnOnce(&mut Loop)>,
 }
 
@@ -312,8 +313,8 @@ impl Loop {
             && due < peer.armed
         {
             peer.armed = due;
-            let serial = peer.serial;
-            self.timers.arm(due, Key::Peer { slot, serial });
+            let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+            self.timers.arm(due, Key::Peer { slot });
         }
     }
 

@@ -227,11 +227,11 @@ impl Loop {
     fn expire_due(&mut self) {
         while let Some((at, key)) = self.timers.pop(self.now) {
             match key {
-                Key::Peer { slot, serial } => self.expire_peer(slot, serial, at),
-                Key::Callback { slot, serial } => {
-                    let known = self.callbacks.get(slot);
-                    if known.is_some_and(|callback| callback.serial == serial) {
-                        let callback = self.callbacks.remove(slot);
+                Key::Peer { slot } => self.expire_peer(slot as usize, at),
+                Key::Callback { slot } => {
+                    let known = self.callbacks.get(slot as usize);
+                    if known.is_some_and(|callback| callback.at == at) {
+                        let callback = self.callbacks.remove(slot as usize);
                         self.run_contained(callback.run);
                     }
                 }
@@ -239,33 +239,33 @@ impl Loop {
                     self.accepting.paused = false;
                     self.accept();
                 }
-                Key::Hub { index } => self.expire_hub(index, at),
+                Key::Hub { index } => self.expire_hub(index as usize, at),
                 Key::Shutdown => {}
             }
         }
         let most = self.peers.len() + self.callbacks.len() + self.hubs.len() + 8;
         let (peers, callbacks, hubs) = (&self.peers, &self.callbacks, &self.hubs);
         self.timers.tidy(most, |at, key| match key {
-            Key::Peer { slot, serial } => {
-                let known = peers.get(*slot);
-                known.is_some_and(|peer| peer.serial == *serial && peer.armed == at)
+            Key::Peer { slot } => {
+                let known = peers.get(*slot as usize);
+                known.is_some_and(|peer| peer.armed == at)
             }
-            Key::Callback { slot, serial } => {
-                let known = callbacks.get(*slot);
-                known.is_some_and(|callback| callback.serial == *serial)
+            Key::Callback { slot } => {
+                let known = callbacks.get(*slot as usize);
+                known.is_some_and(|callback| callback.at == at)
             }
-            Key::Hub { index } => Self::holds_hub(hubs, *index, at),
+            Key::Hub { index } => Self::holds_hub(hubs, *index as usize, at),
             Key::Accept | Key::Shutdown => true,
         });
     }
 
     /// A deadline of a connection has come, or was moved since.
-    fn expire_peer(&mut self, slot: usize, serial: u64, at: Instant) {
+    fn expire_peer(&mut self, slot: usize, at: Instant) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
         };
-        if peer.serial != serial || peer.armed != at {
+        if peer.armed != at {
             return;
         }
         peer.armed = Instant::from_micros(u64::MAX);
