@@ -100,6 +100,24 @@ fn an_echoed_message_costs_no_allocation() {
     }
 }
 
+#[test]
+fn a_connection_at_rest_holds_little() {
+    const COUNT: usize = 1_000;
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let server = Running::new(|| echo);
+    let mut first: Vec<_> = (0..24).map(|_| Bare::new(&server, "/", 16, 1)).collect();
+    first.iter_mut().for_each(Bare::round);
+    let mut sockets = Vec::with_capacity(COUNT);
+    let region = Region::new(COUNTED);
+    sockets.extend((0..COUNT).map(|_| Bare::connect(&server, "/")));
+    first.iter_mut().for_each(Bare::round);
+    let change = region.change();
+    let held = change.bytes_allocated - change.bytes_deallocated;
+    println!("{} bytes each: {change:?}", held / COUNT);
+    // Its place, its deadline, and what the server's handle knows of it; vectors have grown by doubling.
+    assert!(held / COUNT <= 512, "{} bytes each", held / COUNT);
+}
+
 /// Joins a group; whoever sends publishes to it.
 struct Room;
 
