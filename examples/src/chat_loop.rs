@@ -155,9 +155,11 @@ fn say(
         text,
         id,
     })?;
-    let mut options = PublishOptions::default();
-    // Ids of different users are unrelated.
-    options.id = (!id.is_empty()).then(|| format!("{from}/{id}").into());
+    let options = PublishOptions {
+        // Ids of different users are unrelated.
+        id: (!id.is_empty()).then(|| format!("{from}/{id}").into()),
+        ..PublishOptions::default()
+    };
     if id.is_empty() {
         socket.publish_with(group, line, options)?;
         return Ok(None);
