@@ -90,7 +90,7 @@ impl Linked {
         options.lease = Some(Duration::from_secs(1));
         options.check = Some(Duration::from_secs(1));
         let (hub, link) = Hub::linked(hub_options(options));
-        let options = RedisOptions::one(&redis.url(), "loops");
+        let options = RedisOptions::one(redis.url(), "loops");
         let redis = Redis::new(link, Runtime::Tokio, options).unwrap();
         let status = redis.status();
         let linking = Some(redis.run_on_thread().unwrap());
