@@ -16,19 +16,20 @@
 
 use sansws_common::app;
 use sansws_common::error::{Error, Result};
+use sansws_common::hub::HubRef;
 
 use crate::ServerOptions;
 use crate::endpoint::Endpoint;
 use crate::event_loop::Handler;
 
 /// A pattern and its endpoint or page.
-pub type Route = app::Route<Handler>;
+pub type Route = app::Route<Handler, HubRef>;
 
 /// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them. It belongs to one loop.
-pub type Router = app::Router<Handler>;
+pub type Router = app::Router<Handler, HubRef>;
 
 /// A service whose routes were checked.
-pub type App = app::App<Handler>;
+pub type App = app::App<Handler, HubRef>;
 
 /// A type that a server can serve: an endpoint for all paths, or a router.
 #[diagnostic::on_unimplemented(

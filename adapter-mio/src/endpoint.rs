@@ -1,16 +1,19 @@
 //! Endpoints: the callbacks of an application, with data for each connection.
 //! Knows no loop but by its callbacks.
 
+use std::any::Any;
 use std::cell::RefCell;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use sansws_common::Scope;
-use sansws_common::error::Result;
+use sansws_common::error::{Error, Result};
 use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
+use sansws_core::http::Response;
+use sansws_core::hub::{Joined, Signal};
 use slab::Slab;
 
-use crate::event_loop::{At, Handler, Host, Loop};
+use crate::event_loop::{At, Handler, Host, Loop, WeakHandler};
 use crate::message::Incoming;
 use crate::socket::Socket;
 
@@ -50,12 +53,22 @@ pub trait Endpoint: 'static {
     type Data: 'static;
 
     /// Decides on a request: accepts it with the data of the connection, or fails. `accept` may be filled with a subprotocol and header
-    /// fields. Nothing can be sent before.
+    /// fields. Nothing can be sent before. Unless it is implemented, all requests are answered with 404: the endpoint is one of clients, see
+    /// [`Dialer`](crate::Dialer).
     ///
     /// # Errors
     /// [`Error::reject`](crate::Error::reject) answers with that response. Others are answered as by the other adapters: 400 for what
     /// the client's request lacks, 500 for a failure of the application, which is logged.
-    fn upgrade(&mut self, request: &mut Scope, accept: &mut AcceptOptions) -> Result<Self::Data>;
+    fn upgrade(&mut self, request: &mut Scope, accept: &mut AcceptOptions) -> Result<Self::Data> {
+        let _ = (request, accept);
+        Err(Error::reject(Response::text(404, "not found\n")))
+    }
+
+    /// A connection to a server could not be opened; `data` are what [`Dialer::connect`](crate::Dialer::connect) was given. It may connect
+    /// again, after a while.
+    fn failed(&mut self, within: &mut Loop, data: Self::Data, error: Error) {
+        let _ = (within, data, error);
+    }
 
     /// The connection is open.
     ///
@@ -78,6 +91,31 @@ pub trait Endpoint: 'static {
     /// See the trait.
     fn drained(&mut self, socket: &mut Socket<'_, Self::Data>) -> Result {
         let _ = socket;
+        Ok(())
+    }
+
+    /// The connection has joined a group: [`Socket::join`] was answered. What is sent here precedes messages of the group that the peer has
+    /// not been sent yet.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn joined(
+        &mut self,
+        socket: &mut Socket<'_, Self::Data>,
+        group: &str,
+        joined: Joined,
+    ) -> Result {
+        let _ = (socket, group, joined);
+        Ok(())
+    }
+
+    /// A signal to this connection: [`Hub::signal`](crate::hub::Hub::signal) sends one, and channels with a format also learn of lost
+    /// messages.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn signal(&mut self, socket: &mut Socket<'_, Self::Data>, signal: Signal) -> Result {
+        let _ = (socket, signal);
         Ok(())
     }
 
@@ -132,6 +170,17 @@ impl<E: Endpoint> Host for Hosted<E> {
         Ok(self.data.insert(data))
     }
 
+    fn adopt(&mut self, data: Box<dyn Any>) -> Option<usize> {
+        let data = data.downcast().ok()?;
+        Some(self.data.insert(*data))
+    }
+
+    fn failed(&mut self, within: &mut Loop, data: Box<dyn Any>, error: Error) {
+        if let Ok(data) = data.downcast() {
+            self.endpoint.failed(within, *data, error);
+        }
+    }
+
     fn open(&mut self, at: At, within: &mut Loop) -> Result {
         self.with(at, within, Endpoint::open).unwrap_or(Ok(()))
     }
@@ -146,6 +195,19 @@ impl<E: Endpoint> Host for Hosted<E> {
         self.with(at, within, Endpoint::drained).unwrap_or(Ok(()))
     }
 
+    fn joined(&mut self, at: At, within: &mut Loop, group: &str, joined: Joined) -> Result {
+        let call = |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| {
+            endpoint.joined(socket, group, joined)
+        };
+        self.with(at, within, call).unwrap_or(Ok(()))
+    }
+
+    fn signal(&mut self, at: At, within: &mut Loop, signal: Signal) -> Result {
+        let call =
+            |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| endpoint.signal(socket, signal);
+        self.with(at, within, call).unwrap_or(Ok(()))
+    }
+
     fn close(&mut self, at: At, within: &mut Loop, closed: &Closed) {
         self.with(at, within, |endpoint, socket| {
             endpoint.close(socket, closed)
@@ -156,6 +218,15 @@ impl<E: Endpoint> Host for Hosted<E> {
         // The slab is whole again before the data are dropped, which may panic.
         drop(self.data.try_remove(key));
     }
+}
+
+/// Makes an endpoint that is given a reference to itself.
+pub(crate) fn cyclic<E: Endpoint>(make: impl FnOnce(WeakHandler) -> E) -> Handler {
+    Handler::of(Rc::new_cyclic(|weak: &Weak<RefCell<Hosted<E>>>| {
+        let endpoint = make(Handler::weak(weak));
+        let data = Slab::new();
+        RefCell::new(Hosted { endpoint, data })
+    }))
 }
 
 impl<E: Endpoint> From<E> for Handler {

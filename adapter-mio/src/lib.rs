@@ -33,8 +33,11 @@
 
 pub mod app;
 mod clock;
+mod dialer;
 mod endpoint;
 mod event_loop;
+mod groups;
+pub mod hub;
 mod id;
 mod listener;
 mod message;
@@ -44,8 +47,10 @@ mod stream;
 mod timers;
 
 pub use app::{IntoService, Router};
+pub use dialer::Dialer;
 pub use endpoint::Endpoint;
 pub use event_loop::{EventLoop, Handle, Handler, Loop};
+pub use hub::Hub;
 pub use id::{ConnectionId, TimerId};
 pub use listener::Listener;
 pub use message::{Incoming, Outgoing, Sent};
@@ -54,13 +59,13 @@ pub use socket::Socket;
 
 #[cfg(feature = "json")]
 pub use sansws_common::JsonError;
-pub use sansws_common::app::NoHub;
+pub use sansws_common::hub::{Events, HubEnv, HubRef, Lagged, Publish, Subscription};
 pub use sansws_common::metrics;
 #[cfg(feature = "tls")]
 pub use sansws_common::tls;
 pub use sansws_common::{
-    Counters, Error, HandlerError, Health, KindError, RequestError, Result, Scope, ServerHandle,
-    ServerMetrics, Status,
+    ConnectOptions, Counters, Error, HandlerError, Health, IntoRequest, KindError, RequestError,
+    Result, Scope, ServerHandle, ServerMetrics, Status,
 };
 
 // Values of the core that applications name.
@@ -68,19 +73,26 @@ pub use sansws_core as core;
 pub use sansws_core::close::{CloseCode, Closed};
 pub use sansws_core::config::{Config, Deflate, Limits, Timeouts};
 pub use sansws_core::error::{InvalidInput, SendError, Violation};
-pub use sansws_core::handshake::{AcceptOptions, OriginPolicy, Refusal};
+pub use sansws_core::handshake::{AcceptOptions, Failure, Opened, OriginPolicy, Refusal};
 pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Headers, RequestHead, Response, Url};
+pub use sansws_core::hub::{
+    ChannelId, ChannelOptions, Compress, Encoding, Filter, Format, GroupOptions, History,
+    HistoryOptions, HistoryQuery, HubError, HubEvent, HubOptions, Instruction, JoinDecision,
+    JoinOptions, JoinReply, Joined, Left, Notice, Position, Presence, PresenceMode, Publication,
+    PublishOptions, Published, QueueLimits, Recovered, RecoveryFailure, Signal, SlowConsumerPolicy,
+    Target,
+};
 pub use sansws_core::limits::{LimitAction, Rate, TrafficLimits};
 pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage};
 pub use sansws_core::time::{Duration, Instant};
 
 /// Options of a server.
-pub type ServerOptions = sansws_common::ServerOptions<NoHub>;
+pub type ServerOptions = sansws_common::ServerOptions<HubRef>;
 
 /// The policy of the connections of a server, a router or a route. A field that is `None` is inherited: a route's policy overrides its
 /// router's, which overrides the server's.
-pub type ConnectionPolicy = sansws_common::ConnectionPolicy<NoHub>;
+pub type ConnectionPolicy = sansws_common::ConnectionPolicy<HubRef>;
 
 /// The code of the README compiles.
 #[cfg(doctest)]

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use sansws_common::Counters;
+use sansws_common::{Counters, HandlerError};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::Config;
 use sansws_core::error::SendError;
+use sansws_core::handshake::Opened;
 use sansws_core::message::Payload;
 
 use crate::event_loop::Loop;
@@ -44,7 +45,11 @@ impl<'a, D> Socket<'a, D> {
         (self.data, self.within)
     }
 
-    const fn slot(&self) -> usize {
+    pub(crate) const fn loop_ref(&self) -> &Loop {
+        self.within
+    }
+
+    pub(crate) const fn slot(&self) -> usize {
         self.id.slot as usize
     }
 
@@ -101,6 +106,11 @@ impl<'a, D> Socket<'a, D> {
         self.within.close_at(self.slot(), code.into(), reason);
     }
 
+    /// Closes the connection because of an error, as if a callback had returned it.
+    pub fn fail(&mut self, error: impl Into<HandlerError>) {
+        self.within.fail(self.id.slot as usize, error.into());
+    }
+
     /// Drops the connection without a closing handshake, after this callback.
     pub fn abort(&mut self) {
         self.within.abort_at(self.slot());
@@ -143,6 +153,11 @@ impl<'a, D> Socket<'a, D> {
     /// Returns how it ended, once it has.
     pub fn closed(&self) -> Option<&Closed> {
         self.within.closed_at(self.slot())
+    }
+
+    /// Returns the server's answer, of a client: the subprotocol, header fields. A server's connection has none.
+    pub fn opened(&self) -> Option<&Opened> {
+        self.within.opened_at(self.slot())
     }
 
     /// Returns its traffic.

@@ -30,6 +30,8 @@ pub(crate) struct Stream {
 
 #[derive(Debug)]
 enum Socket {
+    /// Not connected yet.
+    None,
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -45,6 +47,10 @@ pub(crate) struct Arrived {
 }
 
 impl Stream {
+    pub(crate) const fn unconnected() -> Self {
+        Self::new(Socket::None)
+    }
+
     pub(crate) const fn tcp(socket: TcpStream) -> Self {
         Self::new(Socket::Tcp(socket))
     }
@@ -65,19 +71,25 @@ impl Stream {
     /// Registers for everything that can happen.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.source().register(registry, token, both)
+        match self.source() {
+            Some(source) => source.register(registry, token, both),
+            None => Err(unconnected()),
+        }
     }
 
     pub(crate) fn deregister(&mut self, registry: &Registry) {
         // Dropping the socket would do on most systems.
-        let _ = self.source().deregister(registry);
+        if let Some(source) = self.source() {
+            let _ = source.deregister(registry);
+        }
     }
 
-    fn source(&mut self) -> &mut dyn Source {
+    fn source(&mut self) -> Option<&mut dyn Source> {
         match &mut self.socket {
-            Socket::Tcp(socket) => socket,
+            Socket::None => None,
+            Socket::Tcp(socket) => Some(socket),
             #[cfg(unix)]
-            Socket::Unix(socket) => socket,
+            Socket::Unix(socket) => Some(socket),
         }
     }
 
@@ -107,6 +119,7 @@ impl Stream {
     pub(crate) fn shake_hands(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
             return match &self.socket {
+                Socket::None => return Err(unconnected()),
                 Socket::Tcp(socket) => tls.shake_hands(socket),
                 #[cfg(unix)]
                 Socket::Unix(socket) => tls.shake_hands(socket),
@@ -121,6 +134,7 @@ impl Stream {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
             let count = match &self.socket {
+                Socket::None => return Err(unconnected()),
                 Socket::Tcp(socket) => tls.read(socket, into)?,
                 #[cfg(unix)]
                 Socket::Unix(socket) => tls.read(socket, into)?,
@@ -132,6 +146,7 @@ impl Stream {
             });
         }
         let count = match &mut self.socket {
+            Socket::None => return Err(unconnected()),
             Socket::Tcp(socket) => socket.read(into)?,
             #[cfg(unix)]
             Socket::Unix(socket) => socket.read(into)?,
@@ -153,6 +168,7 @@ impl Stream {
             return read;
         }
         let (count, _) = match &self.socket {
+            Socket::None => return Err(unconnected()),
             Socket::Tcp(socket) => socket.try_io(|| append(socket, into))?,
             #[cfg(unix)]
             Socket::Unix(socket) => socket.try_io(|| append(socket, into))?,
@@ -166,12 +182,14 @@ impl Stream {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
             return match &self.socket {
+                Socket::None => return Err(unconnected()),
                 Socket::Tcp(socket) => tls.write(socket, from),
                 #[cfg(unix)]
                 Socket::Unix(socket) => tls.write(socket, from),
             };
         }
         match &mut self.socket {
+            Socket::None => Err(unconnected()),
             Socket::Tcp(socket) => write(socket, from),
             #[cfg(unix)]
             Socket::Unix(socket) => write(socket, from),
@@ -192,6 +210,7 @@ impl Stream {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
             return match &self.socket {
+                Socket::None => return Err(unconnected()),
                 Socket::Tcp(socket) => tls.flush(socket),
                 #[cfg(unix)]
                 Socket::Unix(socket) => tls.flush(socket),
@@ -208,12 +227,14 @@ impl Stream {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
             match &self.socket {
+                Socket::None => return Err(unconnected()),
                 Socket::Tcp(socket) => tls.close(socket)?,
                 #[cfg(unix)]
                 Socket::Unix(socket) => tls.close(socket)?,
             }
         }
         match &self.socket {
+            Socket::None => Err(unconnected()),
             Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
             #[cfg(unix)]
             Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
@@ -225,7 +246,7 @@ impl Stream {
     pub(crate) fn send_progress(&self) -> Option<SendProgress> {
         match &self.socket {
             Socket::Tcp(socket) => sansws_common::progress::send_progress(socket),
-            Socket::Unix(_) => None,
+            Socket::None | Socket::Unix(_) => None,
         }
     }
 
@@ -238,6 +259,10 @@ impl Stream {
 
 fn append(socket: impl AsFd, into: &mut Vec<u8>) -> io::Result<(usize, usize)> {
     Ok(recv(socket, spare_capacity(into), RecvFlags::empty())?)
+}
+
+fn unconnected() -> io::Error {
+    io::ErrorKind::NotConnected.into()
 }
 
 fn write(socket: &mut impl Write, from: &[IoSlice<'_>]) -> io::Result<usize> {

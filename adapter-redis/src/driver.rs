@@ -6,8 +6,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, Stream};
-use sansws_async::hub::Link;
-use sansws_async::internal::{caught, panic_message};
+use sansws_common::hub::Link;
+use sansws_common::hub::internal::{caught, panic_message};
 use sansws_core::dial::Retries;
 use sansws_core::hub::{BackplaneCommand, BackplaneEvent};
 use sansws_core::random::Seed;
@@ -153,6 +153,24 @@ impl Redis {
             }
         }
         self.status.note(self.machine.metrics());
+    }
+
+    /// Runs the link on a thread of its own, until [`Status::close`] is called: for servers without an async runtime. The hub's nodes are
+    /// woken in the loops that drive them.
+    ///
+    /// # Errors
+    /// When the system has no thread or no descriptors left, or the link was made for another runtime than tokio (`Unsupported`).
+    #[cfg(feature = "thread")]
+    pub fn run_on_thread(self) -> std::io::Result<std::thread::JoinHandle<()>> {
+        if self.runtime != Runtime::Tokio {
+            return Err(std::io::ErrorKind::Unsupported.into());
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("sansws-redis".into())
+            .spawn(move || runtime.block_on(self.run()))
     }
 
     async fn connect(&mut self) -> Option<Result<Connection, String>> {

@@ -82,7 +82,7 @@ pub use runtime::Runtime;
 pub use status::{State, Status};
 
 /// The code of the guide to several servers compiles.
-#[cfg(all(doctest, feature = "tokio", feature = "smol"))]
+#[cfg(all(doctest, feature = "thread", feature = "smol"))]
 #[doc = include_str!("../../docs/cluster.md")]
 struct ClusterGuide;
 

@@ -60,6 +60,12 @@ macro_rules! adapter {
         /// mean.
         pub type Hub = $crate::hub::Hub<$runtime>;
 
+        impl $crate::HubEnv for $runtime {
+            fn now() -> $crate::core::time::Instant {
+                $crate::internal::hub_now::<$runtime>()
+            }
+        }
+
         /// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if allowed; see [`ConnectOptions`].
         ///
         /// # Errors

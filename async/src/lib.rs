@@ -84,7 +84,7 @@ pub mod internal {
     pub use crate::client::connect::connect;
     pub use crate::client::{connect_until, first_to_connect, follow, tunnel};
     pub use crate::hub::{
-        OnThisThread, both, caught, drive_hub_beside, drive_hubs, hubs_on_this_thread,
+        OnThisThread, both, caught, drive_hub_beside, drive_hubs, hub_now, hubs_on_this_thread,
         panic_message,
     };
     pub use crate::runtime::now;

@@ -1,7 +1,7 @@
 //! Parts that the adapters of `sansws-core` share, async and blocking: errors, options, requests, metrics, TLS settings.
 //!
-//! Applications depend on an adapter, which re-exports what they need. Nothing here waits: this crate has no async crate in its
-//! dependency tree, opens no connection, and reads no clock.
+//! Applications depend on an adapter, which re-exports what they need. Nothing here waits: this crate opens no connection, reads no
+//! clock, and has no runtime in its dependency tree. Futures of a hub wait by the wakers of whoever polls them.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -14,6 +14,8 @@ pub mod contain;
 pub mod entropy;
 #[doc(hidden)]
 pub mod error;
+#[cfg(feature = "hub")]
+pub mod hub;
 #[doc(hidden)]
 pub mod listen;
 pub mod metrics;

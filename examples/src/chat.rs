@@ -78,32 +78,36 @@ where
 {
     let rooms = hub.clone();
     let node: Option<Arc<str>> = node.map(Into::into);
-    let policy = ConnectionPolicy::default().config(Config {
+    Route::new("/chat/{room}", move |upgrade| {
+        member(upgrade, rooms.clone(), node.clone())
+    })
+    .policy(ConnectionPolicy::default().config(config()))
+    .hub(hub)
+}
+
+/// Returns the configuration of connections.
+pub(crate) fn config() -> Config {
+    Config {
         limits: Limits {
             message: 32 << 10,
             write_queue: 64 << 10,
             ..Limits::default()
         },
         ..Config::default()
-    });
-    Route::new("/chat/{room}", move |upgrade| {
-        member(upgrade, rooms.clone(), node.clone())
-    })
-    .policy(policy)
-    .hub(hub)
+    }
 }
 
 /// A line as a member sends it. Members receive it in an envelope, see [`said`].
 #[derive(Serialize)]
-struct Line<'a> {
-    from: &'a str,
-    text: &'a str,
-    id: &'a str,
+pub(crate) struct Line<'a> {
+    pub(crate) from: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) id: &'a str,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum Request {
+pub(crate) enum Request {
     Say {
         text: String,
         #[serde(default)]
@@ -125,13 +129,7 @@ async fn member<T: Transport, O: HubEnv>(
     // Accept before checking: a page never sees the status of a refusal, but it sees a close code and its reason.
     let group = check(&room, &name)?;
     let since = since.transpose()?;
-    let others = hub.count(&group);
-    if others >= MEMBERS {
-        return Err(Error::close(CloseCode::AGAIN, "the room is full"));
-    }
-    if others == 0 && hub.groups().len() >= ROOMS {
-        return Err(Error::close(CloseCode::AGAIN, "too many rooms"));
-    }
+    has_room(hub.count(&group), || hub.groups().len())?;
     let id = socket.open_channel(ChannelOptions {
         user: Some(name.clone()),
         ..ChannelOptions::default()
@@ -149,9 +147,7 @@ async fn member<T: Transport, O: HubEnv>(
                 let present = present("present", &hub.presence(&group).await?);
                 Some(present.into())
             }
-            Err(_) => {
-                Some(json!({"kind": "error", "text": "expected `say` with a `text`, or `who`"}))
-            }
+            Err(_) => Some(not_understood()),
         };
         if let Some(answer) = answer {
             hub.send_to(id, answer.to_string())?;
@@ -161,7 +157,7 @@ async fn member<T: Transport, O: HubEnv>(
 }
 
 /// Returns the group of a room, if room and name are valid.
-fn check(room: &str, name: &str) -> Result<String> {
+pub(crate) fn check(room: &str, name: &str) -> Result<String> {
     let refused = |why| Err(Error::close(CloseCode::POLICY, why));
     let is_fine = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     if room.is_empty() || room.chars().count() > ROOM || !room.chars().all(is_fine) {
@@ -180,7 +176,17 @@ async fn welcome<O>(
     joined: Joined,
     node: Option<&str>,
 ) -> Result<Value> {
-    let mut welcome = present("welcome", &hub.presence(group).await?);
+    Ok(greet(&hub.presence(group).await?, since, joined, node))
+}
+
+/// Returns the first message of a member, after all missed lines.
+pub(crate) fn greet(
+    presence: &Presence,
+    since: Option<Position>,
+    joined: Joined,
+    node: Option<&str>,
+) -> Value {
+    let mut welcome = present("welcome", presence);
     let is_ours = |since: Position| joined.position.is_some_and(|at| at.epoch == since.epoch);
     let complete = !matches!(joined.recovered, Recovered::Incomplete { .. });
     let position = joined.position.map(|position| position.to_string());
@@ -192,11 +198,34 @@ async fn welcome<O>(
             (complete && since.is_none_or(is_ours)).into(),
         ),
     ]);
-    Ok(welcome.into())
+    welcome.into()
+}
+
+/// Checks that a room may have one more member, given its members and the number of rooms.
+pub(crate) fn has_room(members: usize, rooms: impl FnOnce() -> usize) -> Result {
+    if members >= MEMBERS {
+        return Err(Error::close(CloseCode::AGAIN, "the room is full"));
+    }
+    if members == 0 && rooms() >= ROOMS {
+        return Err(Error::close(CloseCode::AGAIN, "too many rooms"));
+    }
+    Ok(())
+}
+
+/// Returns the answer to a line that is not published.
+pub(crate) fn objection(text: &str, id: &str) -> Option<Value> {
+    let why = "a text is 1 to 2000 characters";
+    let is_wrong = text.chars().count() > TEXT || text.trim().is_empty();
+    is_wrong.then(|| json!({"kind": "error", "id": id, "text": why}))
+}
+
+/// Returns the answer to what is no request.
+pub(crate) fn not_understood() -> Value {
+    json!({"kind": "error", "text": "expected `say` with a `text`, or `who`"})
 }
 
 /// Returns the list of users with its version. The epoch is a text, as it has more digits than a number of JavaScript.
-fn present(kind: &str, presence: &Presence) -> Map<String, Value> {
+pub(crate) fn present(kind: &str, presence: &Presence) -> Map<String, Value> {
     let people: Vec<&str> = presence.members.iter().map(|one| &*one.user).collect();
     Map::from_iter([
         ("kind".into(), kind.into()),
@@ -214,9 +243,8 @@ async fn say<T: Transport>(
     text: &str,
     id: &str,
 ) -> Result<Option<Value>> {
-    if text.chars().count() > TEXT || text.trim().is_empty() {
-        let why = "a text is 1 to 2000 characters";
-        return Ok(Some(json!({"kind": "error", "id": id, "text": why})));
+    if let Some(objection) = objection(text, id) {
+        return Ok(Some(objection));
     }
     let line = socket.publish_json(group, &Line { from, text, id });
     let published = match id {

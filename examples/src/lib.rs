@@ -2,6 +2,7 @@
 
 pub mod board;
 pub mod chat;
+pub mod chat_loop;
 pub mod cluster;
 pub mod monitor;
 pub mod node;
@@ -30,6 +31,28 @@ pub enum Runtime {
     Tokio,
     /// `sansws-smol`
     Smol,
+}
+
+/// What a program runs on that also has callbacks: [`Runtime`], and an event loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RuntimeOrLoop {
+    /// `sansws-tokio`
+    Tokio,
+    /// `sansws-smol`
+    Smol,
+    /// `sansws-mio`: one event loop
+    Mio,
+}
+
+impl RuntimeOrLoop {
+    /// Returns the runtime; an event loop has none.
+    pub const fn runtime(self) -> Option<Runtime> {
+        match self {
+            Self::Tokio => Some(Runtime::Tokio),
+            Self::Smol => Some(Runtime::Smol),
+            Self::Mio => None,
+        }
+    }
 }
 
 /// Runs a future to completion on the chosen runtime. Inside, `$adapter` stands for the adapter, `sansws_tokio` or `sansws_smol`, which export

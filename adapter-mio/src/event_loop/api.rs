@@ -5,6 +5,7 @@ use sansws_common::socket::counters::Counters;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
+use sansws_core::handshake::Opened;
 use sansws_core::message::Payload;
 use sansws_core::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use super::peer::{Peer, Stage};
 use super::{Callback, Handle, Key, Loop};
 use crate::id::{ConnectionId, TimerId};
 use crate::message::{Form, Outgoing, Sent};
+use crate::socket::Socket;
 
 impl Loop {
     /// Sends a message to any connection of this loop. It leaves at the end of the turn, with everything else that is sent to that
@@ -21,6 +23,13 @@ impl Loop {
             Some(slot) => self.send_at(slot, message.into()),
             None => Sent::Closed,
         }
+    }
+
+    /// Returns any connection of this loop, without its data: for closures of timers, other threads and [`spawn`](Self::spawn).
+    pub fn socket(&mut self, id: ConnectionId) -> Option<Socket<'_, ()>> {
+        self.slot(id)?;
+        // Nothing is allocated for nothing.
+        Some(Socket::new(id, Box::leak(Box::new(())), self))
     }
 
     /// Starts the closing handshake of any connection of this loop: [`Endpoint::close`](crate::Endpoint::close) is called when it is
@@ -59,17 +68,15 @@ impl Loop {
     /// Runs a closure after a time. It is forgotten when the loop ends.
     pub fn after(&mut self, time: Duration, run: impl FnOnce(&mut Self) + 'static) -> TimerId {
         let serial = self.next_serial();
+        let at = self.now + time;
         let callback = Callback {
             serial,
+            at,
             run: Box::new(run),
         };
-        let slot = self.callbacks.insert(callback);
-        self.timers
-            .arm(self.now + time, Key::Callback { slot, serial });
-        TimerId {
-            slot: u32::try_from(slot).unwrap_or(u32::MAX),
-            serial,
-        }
+        let slot = u32::try_from(self.callbacks.insert(callback)).unwrap_or(u32::MAX);
+        self.timers.arm(at, Key::Callback { slot });
+        TimerId { slot, serial }
     }
 
     /// Forgets a timer. One that has run, or was forgotten before, is not an error.
@@ -106,7 +113,7 @@ impl Loop {
             && let Some(peer) = self.peers.get_mut(slot)
         {
             peer.counts.sent += 1;
-            self.untold.sent += 1;
+            self.untold.sent += u64::from(!peer.flags.client);
         }
         sent
     }
@@ -128,7 +135,7 @@ impl Loop {
                     && let Some(peer) = self.peers.get_mut(slot)
                 {
                     peer.counts.sent += 1;
-                    self.untold.sent += 1;
+                    self.untold.sent += u64::from(!peer.flags.client);
                 }
                 Ok(sent)
             }
@@ -143,7 +150,7 @@ impl Loop {
     ) -> Result<(), SendError> {
         let room = |peer: &Peer| match &peer.stage {
             Stage::Open(connection) => connection.has_room() || peer.flags.blocked,
-            Stage::Opening(_) | Stage::Over => true,
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => true,
         };
         // Much was sent in one turn: the socket may take it.
         if !self.peers.get(slot).is_none_or(|peer| room(peer)) {
@@ -201,17 +208,28 @@ impl Loop {
 
     /// Stops or resumes receiving.
     pub(crate) fn pause_at(&mut self, slot: usize, paused: bool) {
-        let now = self.now;
         if let Some(peer) = self.peers.get_mut(slot)
             && std::mem::replace(&mut peer.flags.paused, paused) != paused
-            && let Some(connection) = peer.connection_mut()
         {
-            if paused {
-                connection.pause();
-            } else {
-                connection.resume(now);
-                self.touch(slot);
-            }
+            self.hold_input(slot);
+        }
+    }
+
+    /// Stops or resumes receiving, as the state of the connection has it.
+    pub(super) fn hold_input(&mut self, slot: usize) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let is_held = peer.is_held();
+        let Some(connection) = peer.connection_mut() else {
+            return;
+        };
+        if is_held {
+            connection.pause();
+        } else {
+            connection.resume(now);
+            self.touch(slot);
         }
     }
 
@@ -234,6 +252,10 @@ impl Loop {
             .get(slot)
             .map(|peer| peer.counters())
             .unwrap_or_default()
+    }
+
+    pub(crate) fn opened_at(&self, slot: usize) -> Option<&Opened> {
+        self.peers.get(slot)?.extras.as_ref()?.opened.as_deref()
     }
 
     #[cfg(feature = "tls")]

@@ -6,6 +6,7 @@ use sansws_common::ConnectionOutcome;
 use sansws_common::contain::contain;
 use sansws_common::metrics::trace;
 use sansws_common::server::verdict::Blame;
+use sansws_core::close::CloseCode;
 use sansws_core::time::Instant;
 
 use super::peer::{Peer, Stage};
@@ -21,6 +22,7 @@ impl Loop {
             peer.ending().note_lost(None);
         }
         self.tell_close(slot);
+        self.close_channel(slot);
         let Some(mut peer) = self.peers.try_remove(slot) else {
             return;
         };
@@ -38,7 +40,12 @@ impl Loop {
 
     /// Counts and logs the end of a connection of the server.
     fn report(&mut self, peer: &mut Peer) {
+        if peer.flags.client {
+            self.clients -= 1;
+            return report_client(peer);
+        }
         self.untold.dropped += peer.counters().dropped;
+        self.untold.sent += u64::from(peer.mailed);
         let Some(permit) = peer.permit.as_ref().filter(|_| peer.seat.is_some()) else {
             return;
         };
@@ -150,11 +157,45 @@ impl Loop {
         window.is_zero() || until.since(self.now) <= left
     }
 
+    /// Once a server that shuts down has no connections but those to other servers, closes these too.
+    pub(super) fn close_clients_if_alone(&mut self) {
+        let is_closing = self
+            .served
+            .as_ref()
+            .is_some_and(|served| served.handle.is_closing());
+        if !is_closing || self.clients == 0 || self.peers.len() > self.clients {
+            return;
+        }
+        if std::mem::replace(&mut self.shutdown.clients_know, true) {
+            return;
+        }
+        let slots: Vec<usize> = self.peers.iter().map(|(slot, _)| slot).collect();
+        for slot in slots {
+            if !self.give_up_connecting(slot) {
+                self.close_at(slot, Some(CloseCode::AWAY), "");
+            }
+        }
+    }
+
     /// Drops all connections.
     pub(super) fn drop_all(&mut self) {
         let slots: Vec<usize> = self.peers.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
-            self.remove(slot);
+            if !self.give_up_connecting(slot) {
+                self.remove(slot);
+            }
         }
+    }
+}
+
+/// Logs a failure of a client's callbacks.
+fn report_client(peer: &mut Peer) {
+    let failure = peer
+        .extras
+        .as_mut()
+        .and_then(|extras| extras.failure.take());
+    if let Some((error, Blame::Application)) = failure {
+        let log = || tracing::error!(error.message = %error, "a callback of a client failed");
+        let _ = contain(log);
     }
 }

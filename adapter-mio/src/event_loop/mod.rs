@@ -4,30 +4,38 @@
 
 mod accept;
 mod api;
+mod connecting;
+mod dialing;
 mod ending;
+mod groups;
+mod mail;
 mod open;
 mod opening;
 mod peer;
 mod remote;
 mod requests;
 mod run;
+mod tasks;
 mod upgrade;
 
 pub use remote::Handle;
 pub(crate) use remote::Mailbox;
 pub use run::EventLoop;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use mio::{Registry, Token};
 use sansws_common::error::{Error, HandlerError, Result};
+use sansws_common::hub::HubRef;
 use sansws_common::socket::counters::Counters;
 use sansws_common::{Scope, ServerHandle};
 use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
+use sansws_core::hub::{Joined, Signal};
 use sansws_core::message::Assembly;
 use sansws_core::route::Pattern;
 use sansws_core::time::{Duration, Instant};
@@ -51,6 +59,14 @@ pub(crate) trait Host {
     fn message(&mut self, at: At, within: &mut Loop, message: Incoming<'_>) -> Result;
     /// A peer has taken its output.
     fn drained(&mut self, at: At, within: &mut Loop) -> Result;
+    /// A connection has joined a group.
+    fn joined(&mut self, at: At, within: &mut Loop, group: &str, joined: Joined) -> Result;
+    /// A connection to a server is open: takes its data; returns their key.
+    fn adopt(&mut self, data: Box<dyn Any>) -> Option<usize>;
+    /// A connection to a server could not be opened.
+    fn failed(&mut self, within: &mut Loop, data: Box<dyn Any>, error: Error);
+    /// A signal to a connection.
+    fn signal(&mut self, at: At, within: &mut Loop, signal: Signal) -> Result;
     /// A connection has ended.
     fn close(&mut self, at: At, within: &mut Loop, closed: &Closed);
     /// Drops the data of a connection.
@@ -73,10 +89,26 @@ impl Handler {
         Self(host)
     }
 
+    /// Returns a reference that does not keep it.
+    pub(crate) fn weak(weak: &Weak<RefCell<impl Host + 'static>>) -> WeakHandler {
+        let weak = Weak::clone(weak);
+        WeakHandler(weak)
+    }
+
     /// Calls back. No callback of an endpoint is called from another one, so it is free.
     fn call<R>(&self, work: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
         let mut host = self.0.try_borrow_mut().ok()?;
         Some(work(&mut *host))
+    }
+}
+
+/// An endpoint that somebody else keeps.
+#[derive(Clone)]
+pub(crate) struct WeakHandler(Weak<RefCell<dyn Host>>);
+
+impl WeakHandler {
+    pub(crate) fn upgrade(&self) -> Option<Handler> {
+        self.0.upgrade().map(Handler)
     }
 }
 
@@ -87,7 +119,7 @@ impl std::fmt::Debug for Handler {
 }
 
 /// A service whose routes were checked.
-pub(crate) type App = sansws_common::app::App<Handler>;
+pub(crate) type App = sansws_common::app::App<Handler, HubRef>;
 
 /// The service of a loop.
 #[derive(Debug)]
@@ -106,6 +138,15 @@ pub struct Loop {
     registry: Registry,
     timers: Timers<Key>,
     callbacks: Slab<Callback>,
+    /// Its nodes in hubs.
+    hubs: Vec<groups::LoopHub>,
+    tasks: Slab<tasks::Task>,
+    /// The number of connections to servers, open or not.
+    clients: usize,
+    resolver: dialing::Resolver,
+    /// The TLS settings of clients that have none of their own.
+    #[cfg(feature = "tls")]
+    system_tls: Option<Arc<rustls::ClientConfig>>,
     served: Option<Rc<Served>>,
     mailbox: Arc<Mailbox>,
     /// Counts connections and timers, so that no id is used twice.
@@ -148,15 +189,18 @@ struct Routes {
 struct Shutdown {
     /// The server may have begun to shut down, or hastened it.
     rung: bool,
+    /// The connections to servers were told, because no others are left.
+    clients_know: bool,
     /// When what is left is dropped.
     until: Option<Instant>,
 }
 
-/// Work that becomes due.
+/// Work that becomes due. It holds no more than a place: whoever has it now remembers the time for which it is armed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
-    Peer { slot: usize, serial: u64 },
-    Callback { slot: usize, serial: u64 },
+    Peer { slot: u32 },
+    Callback { slot: u32 },
+    Hub { index: u32 },
     Accept,
     Shutdown,
 }
@@ -164,6 +208,7 @@ enum Key {
 /// A closure that runs later.
 struct Callback {
     serial: u64,
+    at: Instant,
     run: Box<dyn FnOnce(&mut Loop)>,
 }
 
@@ -197,6 +242,12 @@ impl Loop {
             registry,
             timers: Timers::default(),
             callbacks: Slab::new(),
+            hubs: Vec::new(),
+            tasks: Slab::new(),
+            clients: 0,
+            resolver: dialing::Resolver::default(),
+            #[cfg(feature = "tls")]
+            system_tls: None,
             served: None,
             mailbox,
             serial: 0,
@@ -243,6 +294,7 @@ impl Loop {
         self.current = Some(slot);
         match self.peers.get(slot).map(|peer| &peer.stage) {
             Some(peer::Stage::Opening(_)) => self.opening_turn(slot),
+            Some(peer::Stage::Connecting(_)) => self.connecting_turn(slot),
             Some(peer::Stage::Open(_)) => self.open_turn(slot),
             Some(peer::Stage::Over) => self.remove(slot),
             None => {}
@@ -261,8 +313,8 @@ impl Loop {
             && due < peer.armed
         {
             peer.armed = due;
-            let serial = peer.serial;
-            self.timers.arm(due, Key::Peer { slot, serial });
+            let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+            self.timers.arm(due, Key::Peer { slot });
         }
     }
 

@@ -43,7 +43,7 @@ impl Loop {
     }
 
     /// Takes the buffer back, and frees what only the next message would need.
-    fn reclaim(&mut self, slot: usize) {
+    pub(super) fn reclaim(&mut self, slot: usize) {
         let Some(connection) = self
             .peers
             .get_mut(slot)
@@ -57,6 +57,11 @@ impl Loop {
             self.buffers.output.push(buffer);
         }
         connection.release();
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.leave_hub_if_over();
+            let mailed = u64::from(std::mem::take(&mut peer.mailed));
+            self.untold.sent += if peer.flags.client { 0 } else { mailed };
+        }
     }
 
     pub(super) fn open_turn(&mut self, slot: usize) {
@@ -114,14 +119,27 @@ impl Loop {
         Next::Round
     }
 
-    /// Writes the output, as far as the socket takes it.
+    /// Writes the output, and what groups have for the peer, as far as the socket takes it.
     pub(super) fn flush(&mut self, slot: usize) -> Flushed {
+        if self.peers.get(slot).is_some_and(|peer| peer.flags.rung) {
+            return self.flush_mail(slot);
+        }
+        self.write(slot)
+    }
+
+    /// Writes the output, as far as the socket takes it.
+    pub(super) fn write(&mut self, slot: usize) -> Flushed {
         let Some(peer) = self.peers.get_mut(slot) else {
             return Flushed::Done;
         };
+        if peer.flags.blocked {
+            return Flushed::Blocked;
+        }
         let before = peer.counts.bytes_sent;
         let flushed = peer.flush(self.now);
-        self.untold.bytes_sent += peer.counts.bytes_sent - before;
+        if !peer.flags.client {
+            self.untold.bytes_sent += peer.counts.bytes_sent - before;
+        }
         flushed
     }
 
@@ -214,10 +232,13 @@ impl Loop {
         match read(&mut peer.stream) {
             Ok(arrived) if arrived.count > 0 => {
                 peer.counts.bytes_received += arrived.count as u64;
-                self.untold.bytes_received += arrived.count as u64;
+                if !peer.flags.client {
+                    self.untold.bytes_received += arrived.count as u64;
+                }
                 if arrived.drained && !peer.flags.hung_up {
                     peer.flags.readable = false;
                 }
+                peer.hear();
                 return arrived.count;
             }
             Ok(_) => peer.flags.ended = true,
@@ -284,7 +305,7 @@ impl Loop {
                 None => return,
             };
             peer.counts.received += 1;
-            self.untold.received += 1;
+            self.untold.received += u64::from(!peer.flags.client);
             if !peer.is_admitted(self.now, message.len()) {
                 continue;
             }
@@ -330,7 +351,7 @@ impl Loop {
     }
 
     /// Closes a connection because of an error of a callback.
-    pub(super) fn fail(&mut self, slot: usize, error: sansws_common::HandlerError) {
+    pub(crate) fn fail(&mut self, slot: usize, error: sansws_common::HandlerError) {
         use sansws_common::server::verdict::Verdict;
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
@@ -356,6 +377,7 @@ impl Loop {
         if std::mem::replace(&mut peer.flags.told, true) {
             return;
         }
+        peer.leave_hub_if_over();
         let called = self.call(slot, |host, at, within| host.close(at, within, &closed));
         if called.is_err() {
             self.note_panic(slot);

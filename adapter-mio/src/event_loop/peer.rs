@@ -5,6 +5,7 @@ use std::any::Any;
 use std::io::{self, IoSlice};
 
 use sansws_common::error::{ConnectionTag, Error, HandlerError};
+use sansws_common::hub::internal::HubAttachment;
 use sansws_common::metrics::ClosedBy;
 use sansws_common::metrics::trace::Span;
 use sansws_common::server::verdict::{Blame, OwnConnection};
@@ -13,11 +14,13 @@ use sansws_common::socket::ending::Ending;
 use sansws_common::{Admission, ConnectionPermit};
 use sansws_core::close::CloseCode;
 use sansws_core::connection::{Connection, State};
+use sansws_core::handshake::Opened;
 use sansws_core::limits::{Meter, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
 use sansws_core::message::Assembly;
 use sansws_core::time::{Duration, Instant};
 
 use super::Handler;
+use super::connecting::Connecting;
 use super::opening::Opening;
 use crate::stream::Stream;
 
@@ -33,12 +36,20 @@ pub(super) struct Peer {
     pub(super) pending: Option<Box<Pending>>,
     pub(super) ending: Option<Box<Ending>>,
     pub(super) extras: Option<Box<Extras>>,
+    /// Its channel in the hub, once it has used one.
+    pub(super) post: Option<Box<HubAttachment>>,
     pub(super) counts: Counts,
     /// The deadline for which the timers are armed.
     pub(super) armed: Instant,
     pub(super) route: u32,
     /// The code with which we closed first: 1005 for none, 0 when we did not.
     pub(super) said: u16,
+    /// The index of its hub in the loop, from 1; 0 for none.
+    pub(super) hub: u16,
+    /// The number of messages of groups that were sent, and not counted by the loop yet.
+    pub(super) mailed: u32,
+    /// The number of its publications that wait for room.
+    pub(super) publishing: u16,
     pub(super) flags: Flags,
 }
 
@@ -47,6 +58,8 @@ pub(super) struct Peer {
 pub(super) enum Stage {
     /// It is not a WebSocket yet.
     Opening(Box<Opening>),
+    /// It is a client's, and not a WebSocket yet.
+    Connecting(Box<Connecting>),
     Open(Connection),
     /// Its socket is to be dropped.
     Over,
@@ -83,6 +96,8 @@ pub(super) struct Extras {
     /// Dropped with the connection.
     pub(super) guards: Vec<Box<dyn Any + Send + Sync>>,
     pub(super) span: Span,
+    /// The server's answer, of a client.
+    pub(super) opened: Option<Box<Opened>>,
     /// Why it was closed, if by an error of a callback.
     pub(super) failure: Option<(HandlerError, Blame)>,
     /// The drain window that was applied, in microseconds, plus one; 0 before shutdown.
@@ -137,6 +152,10 @@ pub(super) struct Flags {
     pub(super) told: bool,
     /// The application does not want input now.
     pub(super) paused: bool,
+    /// It leads to a server.
+    pub(super) client: bool,
+    /// Messages of groups are queued for it.
+    pub(super) rung: bool,
 }
 
 /// The state of the output after an attempt to write it.
@@ -162,10 +181,14 @@ impl Peer {
             pending: None,
             ending: None,
             extras: None,
+            post: None,
             counts: Counts::default(),
             armed: Instant::from_micros(u64::MAX),
             route: 0,
             said: 0,
+            hub: 0,
+            mailed: 0,
+            publishing: 0,
             flags: Flags::default(),
         }
     }
@@ -173,14 +196,14 @@ impl Peer {
     pub(super) const fn connection(&self) -> Option<&Connection> {
         match &self.stage {
             Stage::Open(connection) => Some(connection),
-            Stage::Opening(_) | Stage::Over => None,
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => None,
         }
     }
 
     pub(super) const fn connection_mut(&mut self) -> Option<&mut Connection> {
         match &mut self.stage {
             Stage::Open(connection) => Some(connection),
-            Stage::Opening(_) | Stage::Over => None,
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => None,
         }
     }
 
@@ -201,6 +224,7 @@ impl Peer {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let own = match &self.stage {
             Stage::Opening(opening) => opening.deadline,
+            Stage::Connecting(connecting) => connecting.due(),
             Stage::Open(connection) => connection.deadline(),
             Stage::Over => None,
         };
@@ -230,7 +254,12 @@ impl Peer {
                 .as_ref()
                 .is_some_and(|traffic| traffic.until.is_some())
         };
-        !self.flags.paused && !self.extras.as_deref().is_some_and(delayed)
+        !self.is_held() && !self.extras.as_deref().is_some_and(delayed)
+    }
+
+    /// Returns whether nothing is received for now: the application does not want it, or publications wait.
+    pub(super) const fn is_held(&self) -> bool {
+        self.flags.paused || self.publishing > 0
     }
 
     /// Writes the output, as far as the stream takes it. An error ends writing: input is still received.
@@ -290,6 +319,7 @@ impl Peer {
 
     /// Starts to close. Closing twice is not an error.
     pub(super) fn start_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) {
+        self.pull_last();
         if let Stage::Open(connection) = &mut self.stage
             && connection.close(now, code, reason).is_ok()
         {
@@ -347,6 +377,7 @@ impl Peer {
 
     /// Does what is due at `now`, except for an opening.
     pub(super) fn tick(&mut self, now: Instant) {
+        let is_held = self.is_held();
         let Self {
             stage: Stage::Open(connection),
             extras,
@@ -358,7 +389,7 @@ impl Peer {
         if let Some(extras) = extras {
             let traffic = extras.traffic.as_mut();
             if traffic.is_some_and(|traffic| traffic.until.take_if(|until| *until <= now).is_some())
-                && !self.flags.paused
+                && !is_held
             {
                 connection.resume(now);
             }
@@ -420,7 +451,7 @@ impl Peer {
     pub(super) fn admission(&self) -> Option<&Admission> {
         match &self.stage {
             Stage::Opening(opening) => opening.admission.as_ref(),
-            Stage::Open(_) | Stage::Over => None,
+            Stage::Connecting(_) | Stage::Open(_) | Stage::Over => None,
         }
     }
 }

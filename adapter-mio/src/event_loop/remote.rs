@@ -27,7 +27,7 @@ static LOOPS: RwLock<Vec<(u32, Weak<Mailbox>)>> = RwLock::new(Vec::new());
 pub(crate) struct Mailbox {
     home: u32,
     waker: Waker,
-    /// The loop was woken, and has not looked since.
+    /// The loop is awake, or was woken.
     woken: AtomicBool,
     work: Mutex<Option<Vec<Work>>>,
 }
@@ -64,7 +64,7 @@ impl Mailbox {
     }
 
     /// Returns whether the loop has not ended.
-    fn put(&self, work: Work) -> bool {
+    pub(super) fn put(&self, work: Work) -> bool {
         match &mut *self.work() {
             Some(waiting) => waiting.push(work),
             None => return false,
@@ -74,16 +74,29 @@ impl Mailbox {
     }
 
     /// Wakes the loop, if it was not woken before.
-    fn ring(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
+    pub(super) fn ring(&self) {
+        if !self.woken.swap(true, Ordering::SeqCst) {
             // It fails only when the system has no memory for it; the loop then looks at its next event.
             let _ = self.waker.wake();
         }
     }
 
-    /// Takes what was given; the loop looks.
+    /// The loop is about to sleep: from now on it has to be woken. It looks once more whether there is work.
+    pub(super) fn sleep(&self) {
+        self.woken.store(false, Ordering::SeqCst);
+    }
+
+    /// The loop is awake, and looks by itself.
+    pub(super) fn awake(&self) {
+        self.woken.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        self.work().as_ref().is_some_and(|work| !work.is_empty())
+    }
+
+    /// Takes what was given.
     pub(crate) fn take(&self) -> Vec<Work> {
-        self.woken.store(false, Ordering::Release);
         self.work().as_mut().map(std::mem::take).unwrap_or_default()
     }
 

@@ -9,6 +9,7 @@ use std::task::Waker;
 use mio::{Events, Poll, Token};
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, Result};
+use sansws_common::hub::HubRef;
 use sansws_core::time::{Duration, Instant};
 
 use super::{App, Handle, Key, Loop, Mailbox, Served, WAKER};
@@ -74,6 +75,7 @@ impl EventLoop {
             polled.push(listener.polled(self.poll.registry(), Token(LISTENERS + index))?);
         }
         let all = 0..polled.len();
+        let hubs = app.hubs(HubRef::is_same);
         self.inner.served = Some(Rc::new(Served {
             app,
             options,
@@ -81,6 +83,9 @@ impl EventLoop {
             listeners: polled,
         }));
         self.inner.slow = slow;
+        for hub in hubs {
+            self.inner.hub_index(&hub);
+        }
         all.for_each(|index| self.inner.listener_is_ready(index));
         let _bell = handle.on_shutdown(Waker::from(Arc::clone(&self.inner.mailbox)));
         self.run()
@@ -106,6 +111,7 @@ impl EventLoop {
         }
         self.inner.drop_all();
         self.inner.tell_traffic();
+        self.inner.hubs.clear();
         self.inner.mailbox.shut();
         Ok(())
     }
@@ -117,6 +123,7 @@ impl EventLoop {
     pub fn turn(&mut self, most: Option<Duration>) -> Result<(), Error> {
         let now = now();
         let due = self.inner.timers.next().map(|at| at.since(now));
+        self.inner.mailbox.sleep();
         let wait = if self.inner.is_busy() {
             Some(Duration::ZERO)
         } else {
@@ -126,6 +133,7 @@ impl EventLoop {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             polled => polled?,
         }
+        self.inner.mailbox.awake();
         self.inner.now = crate::clock::now();
         self.inner.go_on();
         for event in &self.events {
@@ -156,6 +164,8 @@ impl Loop {
             || !self.dirty.is_empty()
             || self.shutdown.rung
             || self.has_arrivals()
+            || self.has_mail()
+            || self.mailbox.has_work()
     }
 
     /// Gives those their turn that had more to do.
@@ -189,7 +199,9 @@ impl Loop {
         if self.shutdown.rung {
             self.obey_shutdown();
         }
+        self.close_clients_if_alone();
         self.expire_due();
+        self.drive_hubs();
         // Those to which others sent; they may send on, which is for the next turn.
         for slot in std::mem::take(&mut self.dirty) {
             if let Some(peer) = self.peers.get_mut(slot)
@@ -215,11 +227,11 @@ impl Loop {
     fn expire_due(&mut self) {
         while let Some((at, key)) = self.timers.pop(self.now) {
             match key {
-                Key::Peer { slot, serial } => self.expire_peer(slot, serial, at),
-                Key::Callback { slot, serial } => {
-                    let known = self.callbacks.get(slot);
-                    if known.is_some_and(|callback| callback.serial == serial) {
-                        let callback = self.callbacks.remove(slot);
+                Key::Peer { slot } => self.expire_peer(slot as usize, at),
+                Key::Callback { slot } => {
+                    let known = self.callbacks.get(slot as usize);
+                    if known.is_some_and(|callback| callback.at == at) {
+                        let callback = self.callbacks.remove(slot as usize);
                         self.run_contained(callback.run);
                     }
                 }
@@ -227,31 +239,33 @@ impl Loop {
                     self.accepting.paused = false;
                     self.accept();
                 }
+                Key::Hub { index } => self.expire_hub(index as usize, at),
                 Key::Shutdown => {}
             }
         }
-        let most = self.peers.len() + self.callbacks.len() + 8;
-        let (peers, callbacks) = (&self.peers, &self.callbacks);
+        let most = self.peers.len() + self.callbacks.len() + self.hubs.len() + 8;
+        let (peers, callbacks, hubs) = (&self.peers, &self.callbacks, &self.hubs);
         self.timers.tidy(most, |at, key| match key {
-            Key::Peer { slot, serial } => {
-                let known = peers.get(*slot);
-                known.is_some_and(|peer| peer.serial == *serial && peer.armed == at)
+            Key::Peer { slot } => {
+                let known = peers.get(*slot as usize);
+                known.is_some_and(|peer| peer.armed == at)
             }
-            Key::Callback { slot, serial } => {
-                let known = callbacks.get(*slot);
-                known.is_some_and(|callback| callback.serial == *serial)
+            Key::Callback { slot } => {
+                let known = callbacks.get(*slot as usize);
+                known.is_some_and(|callback| callback.at == at)
             }
+            Key::Hub { index } => Self::holds_hub(hubs, *index as usize, at),
             Key::Accept | Key::Shutdown => true,
         });
     }
 
     /// A deadline of a connection has come, or was moved since.
-    fn expire_peer(&mut self, slot: usize, serial: u64, at: Instant) {
+    fn expire_peer(&mut self, slot: usize, at: Instant) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
         };
-        if peer.serial != serial || peer.armed != at {
+        if peer.armed != at {
             return;
         }
         peer.armed = Instant::from_micros(u64::MAX);

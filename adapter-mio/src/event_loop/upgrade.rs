@@ -5,9 +5,9 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sansws_common::app::NoHub;
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, HandlerError};
+use sansws_common::hub::HubRef;
 use sansws_common::metrics::{RequestKind, trace};
 use sansws_common::server::answer::written;
 use sansws_common::server::scope::Head;
@@ -23,7 +23,7 @@ use super::opening::{Next, Opening};
 use super::peer::{Pending, Seat, Stage, Traffic};
 use super::{Handler, Loop, Served};
 
-type ConnectionPolicy = sansws_common::ConnectionPolicy<NoHub>;
+type ConnectionPolicy = sansws_common::ConnectionPolicy<HubRef>;
 
 impl Loop {
     /// Lets the endpoint decide on a request, and makes the connection.
@@ -99,6 +99,12 @@ impl Loop {
         if let Some(Admission::In(permit)) = opening.admission.take() {
             peer.permit = Some(permit);
         }
+        if let Some(hub) = &policy.hub {
+            self.use_hub_at(slot, hub);
+        }
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return Next::Over;
+        };
         let kept = std::mem::take(&mut opening.input);
         if !kept.is_empty() {
             peer.flags.held = true;

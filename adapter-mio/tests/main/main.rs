@@ -12,6 +12,8 @@ mod support;
 
 mod api;
 mod callbacks;
+mod clients;
+mod groups;
 mod layers;
 mod remote;
 mod secure;

@@ -1,5 +1,7 @@
 //! Servers of a test, and what ends them.
 
+pub mod groups;
+
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 

@@ -1,144 +1,51 @@
 //! The hub methods of a connection.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 
 use crate::error::{Error, Result};
-use crate::hub::HubRef;
-use crate::hub::inner::Inner;
-use crate::hub::node::Node;
-use crate::hub::publish::By;
-use crate::hub::publish::Publish;
+use crate::hub::{HubRef, Publish};
 use crate::socket::shared::Shared;
 use crate::socket::websocket::{WebSocket, WriteHalf};
 use crate::transport::Transport;
+use sansws_common::hub::internal::{By, Channel};
 use sansws_core::hub::{
-    Callback, ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Joined, Left,
-    Position, Sent, Signal, Target,
+    ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Joined, Left, Position,
+    Signal,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::time::Instant;
-
-/// A channel, with its hub and node.
-struct Channel {
-    hub: Arc<Inner>,
-    node: Arc<Node>,
-    id: ChannelId,
-}
 
 impl<T: Transport> Shared<T> {
     fn channel(&self, open: ChannelOptions) -> Result<Channel, HubError> {
         let mut engine = self.engine();
         let window_bits = engine.own_window_bits();
         let post = engine.post().ok_or(HubError::NoHub)?;
-        let mailbox = post.open(ChannelOptions {
+        let channel = post.open(ChannelOptions {
             window_bits,
             ..open
         })?;
-        Ok(Channel {
-            hub: Arc::clone(mailbox.hub()),
-            node: Arc::clone(mailbox.node()),
-            id: mailbox.id(),
-        })
+        Ok(channel.clone())
     }
 
     fn publisher(&self) -> Result<By, Error> {
-        let channel = self.channel(ChannelOptions::default())?;
-        Ok(By {
-            hub: channel.hub,
-            node: channel.node,
-            sender: Some(channel.id),
-        })
+        Ok(self.channel(ChannelOptions::default())?.publisher())
     }
 
     fn open_channel(&self, open: ChannelOptions) -> Result<ChannelId, HubError> {
         if self.engine().post().is_some_and(|post| post.is_open()) {
             return Err(HubError::IsOpen);
         }
-        Ok(self.channel(open)?.id)
+        Ok(self.channel(open)?.id())
     }
 
-    async fn join(&self, group: &str, mut join: JoinOptions) -> Result<Joined, Error> {
+    async fn join(&self, group: &str, join: JoinOptions) -> Result<Joined, Error> {
         let channel = self.channel(ChannelOptions::default())?;
-        let (id, name): (_, Arc<str>) = (channel.id, Arc::from(group));
-        join.reply = join.reply.map(|reply| {
-            let (callbacks, name) = (Arc::clone(&channel.hub.callbacks), Arc::clone(&name));
-            reply.guarded(move |call| callbacks.run(Callback::Reply, &name, call))
-        });
-        let joined = channel.hub.with(&channel.node, |state, now| {
-            if let Some(joined) = state.take_joined(id, &name) {
-                return Ok(Some(joined));
-            }
-            let joined = state.hub.join(now, id, group, join)?;
-            if joined.is_none() {
-                state.expect_join(id, &name);
-            }
-            Ok::<_, HubError>(joined)
-        })?;
-        if let Some(joined) = joined {
-            return Ok(joined);
-        }
-        let mut asking = Asking {
-            hub: &channel.hub,
-            node: &channel.node,
-            id,
-            name: &name,
-            taken: false,
-        };
-        let joined = poll_fn(|cx| asking.node.poll_joined(cx, id, &name)).await?;
-        asking.taken = true;
-        Ok(joined)
-    }
-
-    fn leave(&self, group: &str) -> Result<Left, Error> {
-        let channel = self.channel(ChannelOptions::default())?;
-        let (hub, id) = (&channel.hub, channel.id);
-        Ok(hub.with(&channel.node, |state, now| state.leave(now, id, group))?)
+        Ok(channel.join(group, join).await?)
     }
 
     fn instruct(&self, instruction: Instruction) -> Result<(), Error> {
         let channel = self.channel(ChannelOptions::default())?;
-        let (hub, target) = (&channel.hub, Target::Channel(channel.id));
-        Ok(hub.with(&channel.node, |state, now| {
-            state.hub.instruct(now, target, instruction)
-        })?)
-    }
-
-    async fn send_in_order(&self, message: PreparedMessage) -> Result<(), Error> {
-        let channel = self.channel(ChannelOptions::default())?;
-        let (hub, id) = (&channel.hub, channel.id);
-        poll_fn(|cx| {
-            if hub.is_crowded(Some(cx.waker())) {
-                return Poll::Pending;
-            }
-            let sent = hub.with(&channel.node, |state, now| {
-                state.hub.send_to(now, id, message.clone())
-            });
-            Poll::Ready(match sent {
-                Ok(Sent::Queued | Sent::Forwarded) => Ok(()),
-                Ok(Sent::Overflowed | Sent::Gone) => Err(HubError::Gone.into()),
-                Err(error) => Err(error.into()),
-            })
-        })
-        .await
-    }
-}
-
-/// A join in progress. If dropped before it is complete, it is cancelled.
-struct Asking<'a> {
-    hub: &'a Inner,
-    node: &'a Node,
-    id: ChannelId,
-    name: &'a Arc<str>,
-    taken: bool,
-}
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        let (id, name, taken) = (self.id, self.name, self.taken);
-        self.hub
-            .with(self.node, |state, now| state.end_join(now, id, name, taken));
+        Ok(channel.instruct(instruction)?)
     }
 }
 
@@ -165,7 +72,7 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::NoHub`], [`HubError::TooManyChannels`].
             pub fn id(&self) -> Result<ChannelId, Error> {
-                Ok(self.cell().channel(ChannelOptions::default())?.id)
+                Ok(self.cell().channel(ChannelOptions::default())?.id())
             }
 
             /// Joins a group: later publications are sent to the peer, until it leaves or the connection ends.
@@ -209,8 +116,7 @@ macro_rules! member {
             /// [`HubError::NoHub`], [`HubError::TooManyChannels`].
             pub async fn signal(&self) -> Result<Signal, Error> {
                 let channel = self.cell().channel(ChannelOptions::default())?;
-                let (node, id) = (&channel.node, channel.id);
-                Ok(poll_fn(|cx| node.state().signals.poll(id, cx)).await)
+                Ok(channel.signal().await)
             }
 
             /// Holds back the messages that are queued in the hub, or releases them: what is sent meanwhile precedes them.
@@ -219,8 +125,7 @@ macro_rules! member {
             /// [`HubError::NoHub`], [`HubError::Gone`].
             pub fn hold_queue(&self, held: bool) -> Result<(), Error> {
                 let channel = self.cell().channel(ChannelOptions::default())?;
-                let (hub, id) = (&channel.hub, channel.id);
-                Ok(hub.with(&channel.node, |state, _| state.hub.hold(id, held))?)
+                Ok(channel.hold_queue(held)?)
             }
 
             /// Leaves a group. Earlier publications still reach the peer.
@@ -228,7 +133,8 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::NoHub`].
             pub fn leave(&self, group: &str) -> Result<Left, Error> {
-                self.cell().leave(group)
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                Ok(channel.leave(group)?)
             }
 
             /// Sends the peer the publications of all groups that match a filter, each message once. Returns whether the
@@ -238,10 +144,7 @@ macro_rules! member {
             /// Those of [`subscribe`](sansws_core::hub::Hub::subscribe).
             pub fn subscribe(&self, filter: Filter) -> Result<bool, Error> {
                 let channel = self.cell().channel(ChannelOptions::default())?;
-                let id = channel.id;
-                Ok(channel.hub.with(&channel.node, |state, now| {
-                    state.hub.subscribe(now, id, filter)
-                })?)
+                Ok(channel.subscribe(filter)?)
             }
 
             /// Removes a subscription; returns whether there was one.
@@ -250,10 +153,7 @@ macro_rules! member {
             /// [`HubError::NoHub`].
             pub fn unsubscribe(&self, filter: &Filter) -> Result<bool, Error> {
                 let channel = self.cell().channel(ChannelOptions::default())?;
-                let id = channel.id;
-                Ok(channel
-                    .hub
-                    .with(&channel.node, |state, _| state.hub.unsubscribe(id, filter))?)
+                Ok(channel.unsubscribe(filter)?)
             }
 
             /// Publishes a message to a group as this connection, subject to its rate limit. Nothing happens until it is
@@ -293,7 +193,8 @@ macro_rules! member {
                 &self,
                 message: impl Into<PreparedMessage>,
             ) -> Result<(), Error> {
-                self.cell().send_in_order(message.into()).await
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                Ok(channel.send_in_order(message.into()).await?)
             }
 
             /// Changes the user of the connection, or removes it: in all its groups the old user leaves, and the new one joins.

@@ -18,22 +18,22 @@ use crate::server::options::ServerOptions;
 use crate::server::policy::ConnectionPolicy;
 use crate::server::scope::{Attached, Scope};
 
-/// A pattern and its handler or page. `H` is what the adapter runs for a WebSocket.
-pub struct Route<H> {
+/// A pattern and its handler or page. `H` is what the adapter runs for a WebSocket, `B` refers to a hub.
+pub struct Route<H, B = NoHub> {
     pattern: String,
     methods: Vec<String>,
-    entry: Entry<H>,
+    entry: Entry<H, B>,
 }
 
 /// The target of a route before it inherits.
-struct Entry<H> {
+struct Entry<H, B> {
     goal: Goal<H>,
     layers: Vec<Layer>,
-    policy: ConnectionPolicy<NoHub>,
+    policy: ConnectionPolicy<B>,
     states: Attached,
 }
 
-impl<H> Route<H> {
+impl<H, B: Clone> Route<H, B> {
     /// Creates a route to a handler of WebSockets.
     pub fn new(pattern: impl Into<String>, handler: impl Into<H>) -> Self {
         Self::to(pattern, Goal::WebSocket(handler.into()), [WEBSOCKET])
@@ -99,8 +99,16 @@ impl<H> Route<H> {
 
     /// Sets the policy of its connections; fields that are not set are inherited.
     #[must_use]
-    pub fn policy(mut self, policy: ConnectionPolicy<NoHub>) -> Self {
+    pub fn policy(mut self, policy: ConnectionPolicy<B>) -> Self {
+        let hub = self.entry.policy.hub.take();
         self.entry.policy = policy;
+        self.entry.policy.hub = self.entry.policy.hub.or(hub);
+        self
+    }
+
+    /// Sets the hub of its connections, whose groups they can join.
+    pub fn hub(mut self, hub: impl Into<B>) -> Self {
+        self.entry.policy.hub = Some(hub.into());
         self
     }
 
@@ -112,7 +120,7 @@ impl<H> Route<H> {
     }
 }
 
-impl<H> fmt::Debug for Route<H> {
+impl<H, B: Clone> fmt::Debug for Route<H, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Route").finish_non_exhaustive()
     }
@@ -121,15 +129,15 @@ impl<H> fmt::Debug for Route<H> {
 /// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them, whenever they were added.
 ///
 /// See [`sansws_core::route`] for patterns and precedence.
-pub struct Router<H> {
-    routes: route::Router<Entry<H>>,
+pub struct Router<H, B = NoHub> {
+    routes: route::Router<Entry<H, B>>,
     layers: Vec<Layer>,
-    policy: ConnectionPolicy<NoHub>,
+    policy: ConnectionPolicy<B>,
     states: Attached,
     fallback: Option<Page>,
 }
 
-impl<H> Default for Router<H> {
+impl<H, B: Clone> Default for Router<H, B> {
     fn default() -> Self {
         Self {
             routes: route::Router::default(),
@@ -141,7 +149,7 @@ impl<H> Default for Router<H> {
     }
 }
 
-impl<H> Router<H> {
+impl<H, B: Clone> Router<H, B> {
     /// Creates a router without a prefix.
     pub fn new() -> Self {
         Self::default()
@@ -187,7 +195,7 @@ impl<H> Router<H> {
         clippy::should_implement_trait,
         reason = "a list of routes grows, nothing is summed"
     )]
-    pub fn add(mut self, route: Route<H>) -> Self {
+    pub fn add(mut self, route: Route<H, B>) -> Self {
         let bound = route::Route::new(route.pattern, route.entry);
         self.routes = self.routes.add(bound.methods(route.methods));
         self
@@ -237,8 +245,16 @@ impl<H> Router<H> {
 
     /// Sets the policy of the connections of its routes; fields that are not set are inherited.
     #[must_use]
-    pub fn policy(mut self, policy: ConnectionPolicy<NoHub>) -> Self {
+    pub fn policy(mut self, policy: ConnectionPolicy<B>) -> Self {
+        let hub = self.policy.hub.take();
         self.policy = policy;
+        self.policy.hub = self.policy.hub.or(hub);
+        self
+    }
+
+    /// Sets the hub of the connections of all routes, whose groups they can join; a route may have another.
+    pub fn hub(mut self, hub: impl Into<B>) -> Self {
+        self.policy.hub = Some(hub.into());
         self
     }
 
@@ -250,7 +266,7 @@ impl<H> Router<H> {
     }
 
     /// Returns the routes, with what they inherit from this router.
-    fn seal(self) -> route::Router<Entry<H>> {
+    fn seal(self) -> route::Router<Entry<H, B>> {
         let Self {
             routes,
             layers,
@@ -268,19 +284,19 @@ impl<H> Router<H> {
     }
 }
 
-impl<H> fmt::Debug for Router<H> {
+impl<H, B: Clone> fmt::Debug for Router<H, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router").finish_non_exhaustive()
     }
 }
 
-impl<H> Router<H> {
+impl<H, B: Clone> Router<H, B> {
     /// Checks the routes, and makes what a server with these options serves.
     ///
     /// # Errors
     /// When routes conflict.
     #[doc(hidden)]
-    pub fn build(mut self, options: &ServerOptions<NoHub>) -> Result<App<H>, Error> {
+    pub fn build(mut self, options: &ServerOptions<B>) -> Result<App<H, B>, Error> {
         self.policy.inherit(&options.policy);
         // These run before the lookup of a route, so not again with it.
         let layers = std::mem::take(&mut self.layers);

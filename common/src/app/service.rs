@@ -23,11 +23,11 @@ pub(super) type Layer = Arc<dyn Fn(&mut Scope) -> Result<(), Response> + Send + 
 
 /// The decision on a request.
 #[doc(hidden)]
-pub enum Decision<H> {
+pub enum Decision<H, B = NoHub> {
     /// Run this handler, under this policy.
-    Handle(H, Arc<ConnectionPolicy<NoHub>>),
+    Handle(H, Arc<ConnectionPolicy<B>>),
     /// Answer with the response of a page, whose body is read before.
-    Page(Page, Arc<ConnectionPolicy<NoHub>>),
+    Page(Page, Arc<ConnectionPolicy<B>>),
     /// Answer with this response.
     Answer(Response),
     /// The decision failed.
@@ -35,20 +35,20 @@ pub enum Decision<H> {
 }
 
 /// A service whose routes were checked. Clones share it.
-pub struct App<H>(Arc<Inner<H>>);
+pub struct App<H, B = NoHub>(Arc<Inner<H, B>>);
 
-impl<H> Clone for App<H> {
+impl<H, B: Clone> Clone for App<H, B> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-enum Inner<H> {
-    Single(H, Arc<ConnectionPolicy<NoHub>>),
+enum Inner<H, B> {
+    Single(H, Arc<ConnectionPolicy<B>>),
     Routes {
-        routes: Routes<Target<H>>,
+        routes: Routes<Target<H, B>>,
         layers: Vec<Layer>,
-        policy: Arc<ConnectionPolicy<NoHub>>,
+        policy: Arc<ConnectionPolicy<B>>,
         states: Arc<Attached>,
         fallback: Option<Page>,
     },
@@ -56,10 +56,10 @@ enum Inner<H> {
 
 /// The target of a route.
 #[derive(Clone)]
-pub(super) struct Target<H> {
+pub(super) struct Target<H, B> {
     pub(super) goal: Goal<H>,
     pub(super) layers: Vec<Layer>,
-    pub(super) policy: Arc<ConnectionPolicy<NoHub>>,
+    pub(super) policy: Arc<ConnectionPolicy<B>>,
     pub(super) states: Arc<Attached>,
 }
 
@@ -69,29 +69,29 @@ pub(super) enum Goal<H> {
     Page(Page),
 }
 
-impl<H> fmt::Debug for Decision<H> {
+impl<H, B: Clone> fmt::Debug for Decision<H, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Decision").finish_non_exhaustive()
     }
 }
 
-impl<H> fmt::Debug for App<H> {
+impl<H, B: Clone> fmt::Debug for App<H, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App").finish_non_exhaustive()
     }
 }
 
-impl<H> App<H> {
+impl<H, B: Clone> App<H, B> {
     /// Serves one handler for all paths.
     #[doc(hidden)]
-    pub fn single(handler: H, policy: ConnectionPolicy<NoHub>) -> Self {
+    pub fn single(handler: H, policy: ConnectionPolicy<B>) -> Self {
         Self(Arc::new(Inner::Single(handler, Arc::new(policy))))
     }
 
     pub(super) fn of_routes(
-        routes: Routes<Target<H>>,
+        routes: Routes<Target<H, B>>,
         layers: Vec<Layer>,
-        policy: Arc<ConnectionPolicy<NoHub>>,
+        policy: Arc<ConnectionPolicy<B>>,
         states: Arc<Attached>,
         fallback: Option<Page>,
     ) -> Self {
@@ -110,9 +110,29 @@ impl<H> App<H> {
         matches!(*self.0, Inner::Routes { .. })
     }
 
+    /// Returns the hubs that its connections may use, each once by `is_same`.
+    #[doc(hidden)]
+    pub fn hubs(&self, is_same: impl Fn(&B, &B) -> bool) -> Vec<B> {
+        let mut hubs: Vec<B> = Vec::new();
+        let mut add = |policy: &ConnectionPolicy<B>| {
+            if let Some(hub) = &policy.hub
+                && !hubs.iter().any(|known| is_same(known, hub))
+            {
+                hubs.push(hub.clone());
+            }
+        };
+        match &*self.0 {
+            Inner::Single(_, policy) => add(policy),
+            Inner::Routes { routes, .. } => {
+                routes.iter().for_each(|(_, target)| add(&target.policy));
+            }
+        }
+        hubs
+    }
+
     /// Decides on a request. A panic of a layer or a converter is a failure of the application.
     #[doc(hidden)]
-    pub fn decide(&self, scope: &mut Scope) -> Decision<H>
+    pub fn decide(&self, scope: &mut Scope) -> Decision<H, B>
     where
         H: Clone,
     {
@@ -124,7 +144,11 @@ impl<H> App<H> {
         }
     }
 
-    fn find(&self, scope: &mut Scope, route: &mut Option<Pattern>) -> Result<Decision<H>, Response>
+    fn find(
+        &self,
+        scope: &mut Scope,
+        route: &mut Option<Pattern>,
+    ) -> Result<Decision<H, B>, Response>
     where
         H: Clone,
     {

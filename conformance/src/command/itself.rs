@@ -43,6 +43,7 @@ pub fn run(common: &Common) -> io::Result<ExitCode> {
     agents.push(on_event_loop::with_server(|url| {
         server(&suite, "sansws-mio", url)
     })??);
+    agents.push(client(&suite, "sansws-mio", on_event_loop::echo)?);
     for peer in [Peer::Server, Peer::Client] {
         agents.push(in_memory(&suite, "tungstenite", peer, || {
             Box::new(Tungstenite::new(peer))

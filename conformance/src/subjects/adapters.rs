@@ -144,7 +144,9 @@ pub mod on_threads {
 
 /// On one event loop, by callbacks.
 pub mod on_event_loop {
-    use sansws_mio::{Incoming, Result, Sent, Socket};
+    use sansws_mio::{
+        Dialer, Endpoint, EventLoop, Handle, Incoming, Message, Result, Sent, Socket,
+    };
 
     use super::*;
 
@@ -170,6 +172,62 @@ pub mod on_event_loop {
     /// When it cannot be started.
     pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
         super::with_server(|handle| serve(&handle).map_err(io::Error::other), work)
+    }
+
+    /// The data of the connection, with which the loop ends.
+    struct Ending {
+        handle: Handle,
+        /// A message that found no room.
+        waiting: Option<Message>,
+    }
+
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            self.handle.stop();
+        }
+    }
+
+    /// Echoes.
+    struct Echo;
+
+    impl Endpoint for Echo {
+        type Data = Ending;
+
+        fn message(&mut self, socket: &mut Socket<'_, Ending>, message: Incoming<'_>) -> Result {
+            let message = message.into_message();
+            if socket.send(&message) == Sent::Full {
+                // A client goes on receiving while much is unsent, unless it pauses.
+                socket.data().waiting = Some(message);
+                socket.pause();
+            }
+            Ok(())
+        }
+
+        fn drained(&mut self, socket: &mut Socket<'_, Ending>) -> Result {
+            if let Some(message) = socket.data().waiting.take() {
+                let _ = socket.send(message);
+                socket.resume();
+            }
+            Ok(())
+        }
+    }
+
+    fn client(url: &str) -> Result<(), sansws_mio::Error> {
+        let mut event_loop = EventLoop::new()?;
+        let options = ConnectOptions::default().config(config());
+        let data = Ending {
+            handle: event_loop.handle(),
+            waiting: None,
+        };
+        let dialer = Dialer::new(Echo);
+        dialer.connect(event_loop.context(), url, options, data)?;
+        event_loop.run()
+    }
+
+    /// Echoes until the connection at that URL ends.
+    pub fn echo(url: &str) {
+        // How it ended is the suite's to say.
+        let _ = client(url);
     }
 }
 

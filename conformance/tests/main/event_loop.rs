@@ -1,4 +1,5 @@
-//! The event loop over real sockets: its server against the foreign clients, and while it drains under load.
+//! The event loop over real sockets: its server against the foreign clients, its clients against the foreign servers, and while it drains
+//! under load.
 
 use core::time::Duration;
 use std::sync::mpsc::channel;
@@ -8,14 +9,17 @@ use sansws_async::tls;
 use sansws_core::config::{Config, Deflate};
 use sansws_core::handshake::{AcceptOptions, OriginPolicy};
 use sansws_mio::{
-    CloseCode, ConnectionPolicy, Endpoint, Error, Incoming, Listener, Response, Result, Scope,
-    Sent, Server, ServerHandle, ServerOptions, Socket,
+    CloseCode, Closed, ConnectOptions, ConnectionPolicy, Dialer, Endpoint, Error, EventLoop,
+    Incoming, Listener, Message, Response, Result, Scope, Sent, Server, ServerHandle,
+    ServerOptions, Socket,
 };
-use sansws_std::{ConnectOptions, connect};
+use sansws_std::connect;
 use serde_json::{Map, Value};
 
 use crate::support::certs::Certs;
+use crate::support::data::{SIZES, noise, text};
 use crate::support::foreign::{Language, content, run_client};
+use crate::support::side::{self, Compression, Options, Side};
 
 /// Our server. It ends with this value.
 struct Looping {
@@ -163,6 +167,122 @@ fn python_clients() {
 #[test]
 fn node_clients() {
     clients(Language::Node);
+}
+
+/// Sends messages of many lengths, each when the echo of the one before is there; closes after the last.
+struct Sender {
+    messages: Vec<Message>,
+    deflates: bool,
+    /// Connections that have not ended.
+    left: usize,
+}
+
+impl Sender {
+    fn next(&self, socket: &mut Socket<'_, usize>) {
+        match self.messages.get(*socket.data()) {
+            Some(message) => assert!(socket.send(message).is_accepted()),
+            None => socket.close(CloseCode::NORMAL, ""),
+        }
+    }
+}
+
+impl Endpoint for Sender {
+    /// The number of echoes.
+    type Data = usize;
+
+    fn open(&mut self, socket: &mut Socket<'_, usize>) -> Result {
+        assert_eq!(socket.is_deflated(), self.deflates);
+        let agreed = socket.opened().unwrap().agreement.subprotocol.clone();
+        assert_eq!(agreed.as_deref(), Some("chat.v2"));
+        self.next(socket);
+        Ok(())
+    }
+
+    fn message(&mut self, socket: &mut Socket<'_, usize>, message: Incoming<'_>) -> Result {
+        let count = *socket.data();
+        // Not by assert_eq: megabytes would be printed.
+        assert!(message.into_message() == self.messages[count], "{count}");
+        *socket.data() += 1;
+        self.next(socket);
+        Ok(())
+    }
+
+    fn close(&mut self, socket: &mut Socket<'_, usize>, closed: &Closed) {
+        assert_eq!((closed.code(), closed.clean), (1000, true));
+        assert_eq!(*socket.data(), self.messages.len());
+        self.left -= 1;
+        if self.left == 0 {
+            socket.context().stop();
+        }
+    }
+
+    fn failed(&mut self, within: &mut sansws_mio::Loop, _: usize, error: Error) {
+        within.stop();
+        panic!("{error}");
+    }
+}
+
+fn servers(side: Side) {
+    let certs = Certs::new();
+    for (tls, compression) in [
+        (None, Compression::None),
+        (None, Compression::On),
+        (Some(&certs), Compression::NoTakeover),
+    ] {
+        let server = side::Server::start(
+            side,
+            &Options {
+                tls,
+                compression,
+                subprotocols: &["chat.v2", "chat.v1"],
+                ..Options::default()
+            },
+        );
+        let deflates = compression != Compression::None;
+        let mut options = ConnectOptions::default()
+            .config(Config {
+                deflate: deflates.then(Deflate::default),
+                ..Config::default()
+            })
+            .subprotocol("chat.v2");
+        if let Some(certs) = tls {
+            options = options.tls(tls::client(certs.roots(), None).unwrap());
+        }
+        let left = 8;
+        let sender = Sender {
+            messages: SIZES
+                .into_iter()
+                .flat_map(|size| [text(size).into(), noise(size).into()])
+                .collect(),
+            deflates,
+            left,
+        };
+        let mut event_loop = EventLoop::new().unwrap();
+        let dialer = Dialer::new(sender);
+        for _ in 0..left {
+            let url = server.url("/");
+            dialer
+                .connect(event_loop.context(), url, options.clone(), 0)
+                .unwrap();
+        }
+        event_loop.run().unwrap();
+        server.stop();
+    }
+}
+
+#[test]
+fn python_servers() {
+    servers(Side::PYTHON);
+}
+
+#[test]
+fn node_servers() {
+    servers(Side::NODE);
+}
+
+#[test]
+fn servers_on_tokio() {
+    servers(Side::Tokio);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! An echo server on any path: text and binary, messages up to 64 MiB. On `/fanout` all connections get the echo, on tokio and smol.
+//! An echo server on any path: text and binary, messages up to 64 MiB. On `/fanout` all connections get the echo, except on threads.
 //!
 //! Run: `cargo run --release --bin echo -- --runtime smol --listen 127.0.0.1:9001`
 //! See: `listening on ws://127.0.0.1:9001`; then connect with the `client` example; with two of them to `ws://127.0.0.1:9001/fanout`.
@@ -119,19 +119,34 @@ struct Echo {
 }
 
 impl sansws_mio::Endpoint for Echo {
-    type Data = ();
+    /// Whether all connections of the path get its messages.
+    type Data = bool;
 
-    fn upgrade(&mut self, request: &mut sansws_mio::Scope, accept: &mut AcceptOptions) -> Outcome {
+    fn upgrade(
+        &mut self,
+        request: &mut sansws_mio::Scope,
+        accept: &mut AcceptOptions,
+    ) -> Outcome<bool> {
         let supported = self.subprotocols.iter().map(String::as_str);
         accept.subprotocol = request.select_subprotocol(supported);
+        Ok(request.path() == FANOUT)
+    }
+
+    fn open(&mut self, socket: &mut sansws_mio::Socket<'_, bool>) -> Outcome {
+        if *socket.data() {
+            socket.join(FANOUT)?;
+        }
         Ok(())
     }
 
     fn message(
         &mut self,
-        socket: &mut sansws_mio::Socket<'_, ()>,
+        socket: &mut sansws_mio::Socket<'_, bool>,
         message: sansws_mio::Incoming<'_>,
     ) -> Outcome {
+        if *socket.data() {
+            return Ok(socket.publish(FANOUT, message.into_message())?);
+        }
         // Nothing is received while much is unsent, so there is room.
         let _ = socket.send(message);
         Ok(())
@@ -145,7 +160,10 @@ fn on_event_loop(
     config: Config,
     subprotocols: Vec<String>,
 ) -> Result<(), Box<dyn Error>> {
-    let serve = sansws_mio::ServerOptions::default().config(config);
+    let hub = sansws_mio::Hub::with_options(fanout());
+    let serve = sansws_mio::ServerOptions::default()
+        .config(config)
+        .policy(sansws_mio::ConnectionPolicy::default().hub(&hub));
     let server = sansws_mio::Server::new(listener)
         .options(serve)
         .drain_on_signal(Duration::from_secs(1));

@@ -11,6 +11,7 @@ mod axum;
 mod chat;
 mod demo;
 mod from_tungstenite;
+mod game;
 mod guards;
 mod links;
 mod reconnect;

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 /// What the echo server runs on.
-const ON: [&str; 3] = [RUNTIMES[0], RUNTIMES[1], "std"];
+const ON: [&str; 4] = [RUNTIMES[0], RUNTIMES[1], "std", "mio"];
 
 /// Starts an echo server by a shell that may prepare it; gives what it says on stderr as it comes.
 fn echo(runtime: &str, prepare: &str, log: &str) -> (Running, String, Arc<Mutex<String>>) {

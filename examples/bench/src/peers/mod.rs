@@ -78,6 +78,7 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer::fan_out("tokio-channels", Job::Groups, tokio_channels::serve),
     Peer::fan_out("sansws-tokio-hub", Job::Groups, sansws_tokio::serve_hub),
     Peer::fan_out("sansws-smol-hub", Job::Groups, sansws_smol::serve_hub),
+    Peer::fan_out("sansws-mio-hub", Job::Groups, sansws_mio::serve_hub),
 ];
 
 impl Peer {

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 
 use sansws_mio::{
-    Error,
-    Config, Incoming, Limits, Listener, Result, Router, Scope, Server, ServerOptions, Socket,
+    AcceptOptions, Config, Endpoint, Error, Hub, Incoming, Limits, Listener, Result, Router,
+    Scope, Server, ServerOptions, Socket,
 };
 
 use super::MESSAGE_LIMIT;
@@ -25,6 +25,41 @@ pub(super) fn serve_router(listener: TcpListener) -> ServeResult {
         .state(());
     server(listener)?.serve(router)?;
     Ok(())
+}
+
+/// A hub: what is received is published to the groups that the path says.
+pub(super) fn serve_hub(listener: TcpListener) -> ServeResult {
+    let router = Router::new().route("/{all:path}", FanOut);
+    server(listener)?.serve(router.hub(&Hub::new()))?;
+    Ok(())
+}
+
+struct FanOut;
+
+impl Endpoint for FanOut {
+    /// The groups of the connection.
+    type Data = Vec<String>;
+
+    fn upgrade(&mut self, request: &mut Scope, _: &mut AcceptOptions) -> Result<Vec<String>> {
+        Ok(super::groups_of(&request.target))
+    }
+
+    fn open(&mut self, socket: &mut Socket<'_, Vec<String>>) -> Result {
+        for group in std::mem::take(socket.data()) {
+            socket.join(&group)?;
+            if socket.data().is_empty() {
+                *socket.data() = vec![group];
+            }
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, socket: &mut Socket<'_, Vec<String>>, message: Incoming<'_>) -> Result {
+        let Some(first) = socket.data().first().cloned() else {
+            return Ok(());
+        };
+        Ok(socket.publish(&first, message.into_message())?)
+    }
 }
 
 fn echo(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {

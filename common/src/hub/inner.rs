@@ -33,7 +33,7 @@ pub(super) enum Backplane {
 #[cfg(feature = "test-kit")]
 type Clock = dyn Fn() -> Instant + Send + Sync;
 
-pub(crate) struct Inner {
+pub struct Inner {
     pub(super) now: fn() -> Instant,
     pub(super) seed: fn() -> Seed,
     pub(super) options: Arc<HubOptions>,

@@ -20,7 +20,7 @@ use sansws_core::time::Duration;
 /// let published = hub.publish("lobby", "hello").exclude(socket.id()?).await?;
 /// hub.publish("lobby", "from a callback").try_publish()?;
 /// ```
-#[must_use = "nothing is published before it is awaited, or `now` is called"]
+#[must_use = "nothing is published before it is awaited, or `try_publish` is called"]
 pub struct Publish {
     /// The group, or why it cannot be published.
     by: Result<By, Error>,
@@ -28,7 +28,8 @@ pub struct Publish {
 }
 
 /// The publisher.
-pub(super) struct By {
+#[derive(Debug)]
+pub struct By {
     pub(super) hub: Arc<Inner>,
     pub(super) node: Arc<Node>,
     pub(super) sender: Option<ChannelId>,
@@ -46,7 +47,8 @@ impl By {
 }
 
 impl Publish {
-    pub(super) fn new(by: Result<By, Error>, group: String, message: PreparedMessage) -> Self {
+    #[doc(hidden)]
+    pub fn new(by: Result<By, Error>, group: String, message: PreparedMessage) -> Self {
         let sender = by.as_ref().ok().and_then(|by| by.sender);
         Self {
             by,
@@ -60,7 +62,8 @@ impl Publish {
     }
 
     #[cfg(feature = "json")]
-    pub(super) fn json<V: serde::Serialize + ?Sized>(
+    #[doc(hidden)]
+    pub fn json<V: serde::Serialize + ?Sized>(
         by: Result<By, Error>,
         group: String,
         value: &V,
@@ -129,14 +132,17 @@ impl Publish {
     /// # Errors
     /// As [`publish`](hub::Hub::publish); [`HubError::Backpressure`] if awaiting it would wait.
     pub fn try_publish(self) -> Result<Published, Error> {
-        let by = self.by?;
-        let token = by.begin(&self.draft, None)?;
-        let unknown = Published::default();
-        Ok(by.node.end_publication(token).unwrap_or(Ok(unknown))?)
+        Ok(self.by?.try_publish(&self.draft)?)
     }
 }
 
 impl By {
+    pub(super) fn try_publish(&self, draft: &PublishRequest) -> Result<Published, HubError> {
+        let token = self.begin(draft, None)?;
+        let unknown = Published::default();
+        self.node.end_publication(token).unwrap_or(Ok(unknown))
+    }
+
     fn begin(&self, draft: &PublishRequest, waker: Option<&Waker>) -> Result<Token, HubError> {
         self.hub.callbacks.check()?;
         if self.hub.is_crowded(waker) {

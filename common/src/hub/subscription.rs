@@ -79,7 +79,7 @@ impl Subscription {
     /// Returns the next publication; `None` once the hub has closed it. If publications were skipped because it was too slow,
     /// [`Lagged`] takes their place, and later ones follow.
     pub async fn receive(&mut self) -> Option<Result<Arc<Publication>, Lagged>> {
-        poll_fn(|cx| self.poll(cx)).await
+        poll_fn(|cx| self.poll_publication(cx)).await
     }
 
     /// Returns how it was closed, if it was.
@@ -88,7 +88,11 @@ impl Subscription {
         Some((*code, reason))
     }
 
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Arc<Publication>, Lagged>>> {
+    /// As [`receive`](Self::receive), or wakes the waker when there is something.
+    pub fn poll_publication(
+        &mut self,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Arc<Publication>, Lagged>>> {
         if self.closed.is_some() {
             return Poll::Ready(None);
         }
@@ -131,7 +135,7 @@ impl Stream for Subscription {
     type Item = Result<Arc<Publication>, Lagged>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll(cx)
+        self.poll_publication(cx)
     }
 }
 

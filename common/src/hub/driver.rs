@@ -177,13 +177,13 @@ pub async fn both<R>(one: impl Future<Output = R>, other: impl Future<Output = (
 
 impl Inner {
     /// Returns a node for a thread: the first one, while no thread has it.
-    fn node_for_a_thread(&self) -> Arc<Node> {
+    pub(super) fn node_for_a_thread(&self) -> Arc<Node> {
         let first = self.first_node();
         if first.take() { first } else { self.add_node() }
     }
 
     /// A thread ends: its node is no longer driven.
-    fn remove_node(&self, node: &Arc<Node>) {
+    pub(super) fn remove_node(&self, node: &Arc<Node>) {
         if Arc::ptr_eq(node, &self.first_node()) {
             // It also serves threads without a node of their own.
             return node.release();

@@ -14,7 +14,7 @@ use crate::hub::signals::Signals;
 use crate::hub::wake_flag::WakeFlag;
 use sansws_core::hub::{
     BackplaneCommand, BackplaneEvent, ChannelId, ChannelOptions, Hub, HubError, HubOptions, Joined,
-    Left, NodeId, Output, Published, QueryResult, Token,
+    Left, NodeId, Output, Published, QueryResult, Signal, Token,
 };
 use sansws_core::time::Instant;
 
@@ -29,7 +29,7 @@ const PUBLICATIONS: u32 = 256;
 
 /// A node.
 #[derive(Debug)]
-pub(super) struct Node {
+pub struct Node {
     id: NodeId,
     state: Mutex<State>,
     outbox: Mutex<VecDeque<BackplaneCommand>>,
@@ -63,6 +63,26 @@ pub(super) struct State {
     publishers: Vec<Waker>,
     /// Wakers of tasks whose answers will not come.
     disappointed: Vec<Waker>,
+    /// For the connections of the event loop that drives it, if one does.
+    pub(super) mail: Option<Mail>,
+}
+
+/// What a node has for connections of its event loop: those without a wake flag.
+#[derive(Debug, Default)]
+pub struct Mail {
+    /// Slots of channels with messages to take.
+    pub woken: Vec<u32>,
+    /// Channels that have joined groups.
+    pub joined: Vec<(ChannelId, Arc<str>, Joined)>,
+    /// Signals to handlers of connections.
+    pub signals: Vec<(ChannelId, Signal)>,
+}
+
+impl Mail {
+    /// Returns whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.woken.is_empty() && self.joined.is_empty() && self.signals.is_empty()
+    }
 }
 
 /// A join whose answer has not been taken.
@@ -113,6 +133,7 @@ impl Node {
                 answers: BTreeMap::new(),
                 publishers: Vec::new(),
                 disappointed: Vec::new(),
+                mail: None,
             }),
             outbox: Mutex::default(),
             inbox: Mutex::default(),
@@ -146,12 +167,15 @@ impl Node {
     /// commands.
     pub(super) fn settle(&self, state: &mut State, outlets: &Outlets, wakes: &mut Wakes) -> bool {
         let mut has_commands = false;
+        let had_mail = state.mail.as_ref().is_some_and(|mail| !mail.is_empty());
         wakes.wakers.append(&mut state.disappointed);
         while let Some(output) = state.hub.poll_output() {
             match output {
                 Output::Wake(slot) => {
                     if let Some(Some(bell)) = state.bells.get(slot as usize) {
                         wakes.bells.push(Arc::clone(bell));
+                    } else if let Some(mail) = &mut state.mail {
+                        mail.woken.push(slot);
                     }
                 }
                 Output::Command(command) => {
@@ -159,9 +183,12 @@ impl Node {
                     self.outbox().push_back(command);
                 }
                 Output::Joined(id, group, joined) => {
-                    if let Some(joining) = state.joins.get_mut(&(id, group)) {
+                    let key = (id, group);
+                    if let Some(joining) = state.joins.get_mut(&key) {
                         joining.joined = Some(joined);
                         wakes.wakers.append(&mut joining.wakers);
+                    } else if let Some(mail) = state.mail_of(id) {
+                        mail.joined.push((id, key.1, joined));
                     }
                 }
                 Output::Published(token, result) => {
@@ -170,7 +197,10 @@ impl Node {
                 Output::Answer(token, result) => {
                     answer(&mut state.answers, token, result, wakes);
                 }
-                Output::Signal(id, signal) => wakes.wakers.extend(state.signals.put(id, signal)),
+                Output::Signal(id, signal) => match state.mail_of(id) {
+                    Some(mail) => mail.signals.push((id, signal)),
+                    None => wakes.wakers.extend(state.signals.put(id, signal)),
+                },
                 Output::Room => wakes.wakers.append(&mut state.publishers),
                 Output::Event(event) => outlets.listeners.tell(&event, &mut wakes.wakers),
             }
@@ -185,6 +215,9 @@ impl Node {
                 // Events that arrived meanwhile are in the inbox.
                 self.call(wakes);
             }
+        }
+        if !had_mail && state.mail.as_ref().is_some_and(|mail| !mail.is_empty()) {
+            self.call(wakes);
         }
         self.look_at(state.hub.deadline(), wakes);
         has_commands
@@ -409,6 +442,14 @@ impl State {
     ) -> Result<(ChannelId, Arc<WakeFlag>), HubError> {
         let id = self.hub.open(now, open)?;
         Ok((id, self.bell(id)))
+    }
+
+    /// Returns the mail of the event loop, if the channel is one of its connections.
+    fn mail_of(&mut self, id: ChannelId) -> Option<&mut Mail> {
+        let bell = self.bells.get(id.slot() as usize);
+        self.mail
+            .as_mut()
+            .filter(|_| !matches!(bell, Some(Some(_))))
     }
 
     /// Returns the wake flag of an open channel.

@@ -68,7 +68,7 @@ pub struct Events(Arc<Mutex<Queue>>);
 impl Events {
     /// Returns the next event.
     pub async fn next(&mut self) -> HubEvent {
-        poll_fn(|cx| self.poll(cx)).await
+        poll_fn(|cx| self.poll_event(cx)).await
     }
 
     /// Returns how many were dropped because nobody took them.
@@ -76,7 +76,8 @@ impl Events {
         lock(&self.0).lost
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<HubEvent> {
+    /// Returns the next event, or wakes the waker when there is one.
+    pub fn poll_event(&self, cx: &Context<'_>) -> Poll<HubEvent> {
         let mut queue = lock(&self.0);
         match queue.events.pop_front() {
             Some(event) => Poll::Ready(event),
@@ -93,6 +94,6 @@ impl Stream for Events {
     type Item = HubEvent;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<HubEvent>> {
-        self.poll(cx).map(Some)
+        self.poll_event(cx).map(Some)
     }
 }

@@ -1,0 +1,412 @@
+//! Clients on a loop: names, TCP, proxies, TLS, redirects, and the opening handshake.
+//! RFC 6455 section 4.1; RFC 9110 section 9.3.6 and RFC 1928 for proxies.
+//! Knows when to go on; `sansws-core` decides on steps.
+
+use std::any::Any;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use mio::Token;
+use sansws_common::ConnectOptions;
+use sansws_common::contain::contain;
+use sansws_common::error::{Error, Result};
+use sansws_core::connection::Connection;
+use sansws_core::handshake::Redirects;
+use sansws_core::http::Url;
+
+use super::connecting::{Connecting, Phase, Race, Shaking, tunnel};
+use super::peer::{Peer, Pending, Seat, Stage};
+use super::{Handler, Loop};
+use crate::id::ConnectionId;
+use crate::stream::Stream;
+
+/// Number of threads that look up names for one loop.
+const RESOLVERS: usize = 4;
+
+/// A name to look up, and whom to tell.
+type LookUp = Box<dyn FnOnce() + Send>;
+
+/// Looks up names, on threads of its own: the system's resolver blocks.
+#[derive(Default)]
+pub(super) struct Resolver(Option<Sender<LookUp>>);
+
+impl Resolver {
+    fn look_up(&mut self, work: LookUp) -> io::Result<()> {
+        let queue = match &self.0 {
+            Some(queue) => queue,
+            None => {
+                let (queue, work) = channel::<LookUp>();
+                let work = Arc::new(Mutex::new(work));
+                for _ in 0..RESOLVERS {
+                    let work = Arc::clone(&work);
+                    let named = thread::Builder::new().name("sansws-resolver".into());
+                    named.spawn(move || {
+                        loop {
+                            let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                            match next {
+                                Ok(next) => next(),
+                                Err(_) => return,
+                            }
+                        }
+                    })?;
+                }
+                self.0.insert(queue)
+            }
+        };
+        queue
+            .send(work)
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// The result of a step.
+enum Next {
+    Step,
+    /// Wait for the socket, or for what is looked up.
+    Wait,
+    Open,
+}
+
+impl Loop {
+    /// Starts to connect; the endpoint of `handler` is told how it ends.
+    pub(crate) fn connect(
+        &mut self,
+        url: Url,
+        dial: ConnectOptions,
+        handler: Handler,
+        data: Box<dyn Any>,
+    ) -> ConnectionId {
+        let serial = self.next_serial();
+        let connecting = Connecting {
+            phase: Phase::Resolving,
+            redirects: Redirects::new(url, dial.options.clone(), dial.redirects),
+            deadline: None,
+            dial,
+            handler,
+            data,
+        };
+        let stage = Stage::Connecting(Box::new(connecting));
+        let mut peer = Peer::new(serial, Stream::unconnected(), stage);
+        peer.flags.client = true;
+        let slot = self.peers.insert(Box::new(peer));
+        self.clients += 1;
+        // It begins at the end of this turn: no callback is called from another one.
+        self.come_again(slot);
+        ConnectionId {
+            home: self.mailbox.home(),
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
+            serial,
+        }
+    }
+
+    /// One turn: does all that can be done now.
+    pub(super) fn connecting_turn(&mut self, slot: usize) {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        let Stage::Connecting(mut connecting) = std::mem::replace(&mut peer.stage, Stage::Over)
+        else {
+            return;
+        };
+        loop {
+            let next = match self.dial_step(slot, &mut connecting) {
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if connecting.deadline.is_some_and(|at| at <= self.now) {
+                        Err(Self::late(&mut connecting))
+                    } else {
+                        Ok(Next::Wait)
+                    }
+                }
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                    Ok(Next::Step)
+                }
+                Err(Error::Refused(response)) => self.redirect(slot, &mut connecting, response),
+                next => next,
+            };
+            match next {
+                Ok(Next::Step) => {}
+                Ok(Next::Wait) => {
+                    if let Some(peer) = self.peers.get_mut(slot) {
+                        peer.stage = Stage::Connecting(connecting);
+                    }
+                    return;
+                }
+                Ok(Next::Open) => {
+                    self.opened(slot);
+                    return self.open_turn(slot);
+                }
+                Err(error) => return self.fail_to_connect(slot, *connecting, error),
+            }
+        }
+    }
+
+    /// Returns the error of a deadline; if only the rest of a refusal is late, the refusal.
+    fn late(connecting: &mut Connecting) -> Error {
+        if let Phase::Handshake(shaking) = &mut connecting.phase
+            && shaking.is_refused()
+            && let Some(refused) = shaking.give_up()
+        {
+            return refused;
+        }
+        connecting.timeout()
+    }
+
+    /// Follows a redirect, if that is allowed.
+    fn redirect(
+        &mut self,
+        slot: usize,
+        connecting: &mut Connecting,
+        response: Box<sansws_core::http::Response>,
+    ) -> Result<Next, Error> {
+        if !connecting.redirects.follow(&response)? {
+            return Err(Error::Refused(response));
+        }
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.stream.deregister(&self.registry);
+            peer.stream = Stream::unconnected();
+        }
+        connecting.phase = Phase::Resolving;
+        connecting.deadline = None;
+        Ok(Next::Step)
+    }
+
+    /// Goes on by one step.
+    fn dial_step(&mut self, slot: usize, connecting: &mut Connecting) -> Result<Next, Error> {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return Ok(Next::Wait);
+        };
+        let timeouts = &connecting.dial.config.timeouts;
+        match &mut connecting.phase {
+            Phase::Resolving => {
+                if connecting.deadline.is_some() {
+                    return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
+                }
+                connecting.deadline = timeouts.connect.map(|wait| now + wait);
+                match known_addresses(connecting.url(), &connecting.dial) {
+                    Some(addresses) => connecting.phase = Phase::Racing(Race::new(addresses)),
+                    None => {
+                        let (host, port) = connecting.dial.first_hop(connecting.redirects.url());
+                        let (host, serial) = (String::from(host), peer.serial);
+                        return self.resolve(slot, serial, host, port).map(|()| Next::Wait);
+                    }
+                }
+            }
+            Phase::Racing(race) => {
+                if connecting.deadline.is_some_and(|at| at <= now) {
+                    race.end(&self.registry);
+                    return Err(Error::ConnectTimeout);
+                }
+                let Some(socket) = race.step(now, &self.registry, Token(slot))? else {
+                    return Ok(Next::Wait);
+                };
+                peer.stream = Stream::tcp(socket);
+                connecting.phase = Phase::Connected;
+            }
+            Phase::Connected => {
+                connecting.deadline = timeouts.connect.map(|wait| now + wait);
+                let limits = &connecting.dial.config.limits;
+                let url = connecting.redirects.url();
+                match &connecting.dial.proxy {
+                    None => connecting.phase = Phase::Reached,
+                    #[cfg(feature = "tls")]
+                    Some(proxy) if proxy.is_secure() && peer.stream.tls().is_none() => {
+                        let config = connecting.dial.proxy_tls.clone();
+                        let host = proxy.host().to_owned();
+                        self.secure(slot, &host, config)?;
+                        connecting.phase = Phase::ProxyTls;
+                    }
+                    #[cfg(not(feature = "tls"))]
+                    Some(proxy) if proxy.is_secure() => {
+                        return Err(Error::other("an https:// proxy needs the feature `tls`"));
+                    }
+                    Some(proxy) => {
+                        let handshake = proxy.handshake(url.host(), url.port(), limits)?;
+                        connecting.phase = Phase::Tunnel(Box::new(handshake));
+                    }
+                }
+            }
+            #[cfg(feature = "tls")]
+            Phase::ProxyTls => {
+                peer.stream.shake_hands()?;
+                connecting.phase = Phase::Connected;
+            }
+            Phase::Tunnel(handshake) => {
+                tunnel(handshake, &mut peer.stream)?;
+                connecting.phase = Phase::Reached;
+            }
+            Phase::Reached => {
+                // Both handshakes share one timeout.
+                connecting.deadline = timeouts.handshake.map(|wait| now + wait);
+                let url = connecting.redirects.url();
+                if url.is_secure() {
+                    #[cfg(feature = "tls")]
+                    {
+                        let (host, config) = (url.host().to_owned(), connecting.dial.tls.clone());
+                        self.secure(slot, &host, config)?;
+                        connecting.phase = Phase::Tls;
+                    }
+                    #[cfg(not(feature = "tls"))]
+                    return Err(Error::other("wss:// needs the feature `tls`"));
+                } else {
+                    connecting.phase = shaking(connecting)?;
+                }
+            }
+            #[cfg(feature = "tls")]
+            Phase::Tls => {
+                peer.stream.shake_hands()?;
+                connecting.phase = shaking(connecting)?;
+            }
+            Phase::Handshake(shaking) => {
+                let answer = shaking.step(&mut peer.stream);
+                if answer.is_err() && shaking.is_refused() {
+                    // The rest of a refusal has less time than an answer.
+                    let until = now + timeouts.close;
+                    let at = connecting.deadline.map_or(until, |at| at.min(until));
+                    connecting.deadline = Some(at);
+                }
+                let (opened, seed, rest) = answer?;
+                let config = Arc::clone(&connecting.dial.config);
+                let connection = Connection::client(config, &opened.agreement, seed, now);
+                let data = std::mem::replace(&mut connecting.data, Box::new(()));
+                let handler = connecting.handler.clone();
+                let adopted = contain(|| handler.call(|host| host.adopt(data)));
+                let Some(key) = adopted?.flatten() else {
+                    return Err(Error::Panic);
+                };
+                let Some(peer) = self.peers.get_mut(slot) else {
+                    return Ok(Next::Wait);
+                };
+                peer.stage = Stage::Open(connection);
+                peer.seat = Some(Seat { handler, key });
+                peer.extras().opened = Some(Box::new(opened));
+                peer.flags.readable = true;
+                if !rest.is_empty() {
+                    peer.flags.held = true;
+                    peer.pending = Some(Box::new(Pending {
+                        kept: rest,
+                        ..Pending::default()
+                    }));
+                }
+                return Ok(Next::Open);
+            }
+        }
+        Ok(Next::Step)
+    }
+
+    /// Looks up a name; the connection goes on when the answer is there.
+    fn resolve(&mut self, slot: usize, serial: u64, host: String, port: u16) -> Result<(), Error> {
+        let handle = self.handle();
+        let work = move || {
+            let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+            handle.run(move |within| within.resolved(slot, serial, found));
+        };
+        Ok(self.resolver.look_up(Box::new(work))?)
+    }
+
+    fn resolved(&mut self, slot: usize, serial: u64, found: io::Result<Vec<SocketAddr>>) {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        if peer.serial != serial {
+            return;
+        }
+        let Stage::Connecting(connecting) = &mut peer.stage else {
+            return;
+        };
+        if !matches!(connecting.phase, Phase::Resolving) {
+            return;
+        }
+        let addresses = match found {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                if let Stage::Connecting(connecting) =
+                    std::mem::replace(&mut peer.stage, Stage::Over)
+                {
+                    self.fail_to_connect(slot, *connecting, error.into());
+                }
+                return;
+            }
+        };
+        connecting.phase = Phase::Racing(Race::new(addresses));
+        self.turn(slot);
+    }
+
+    /// Adds TLS to a stream, inside what there is. Without a configuration, the roots of the system are trusted.
+    #[cfg(feature = "tls")]
+    fn secure(
+        &mut self,
+        slot: usize,
+        host: &str,
+        config: Option<Arc<rustls::ClientConfig>>,
+    ) -> Result<(), Error> {
+        let config = match (config, &self.system_tls) {
+            (Some(config), _) => config,
+            (None, Some(config)) => Arc::clone(config),
+            (None, None) => {
+                let config = sansws_common::tls::system_client(None)?;
+                Arc::clone(self.system_tls.insert(config))
+            }
+        };
+        let connection = super::connecting::tls(host, config)?;
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.stream.secure(connection);
+        }
+        Ok(())
+    }
+
+    /// Gives a connection up that is not open yet, because the loop ends; returns whether it was one.
+    pub(super) fn give_up_connecting(&mut self, slot: usize) -> bool {
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return false;
+        };
+        match std::mem::replace(&mut peer.stage, Stage::Over) {
+            Stage::Connecting(connecting) => {
+                let error = io::Error::from(io::ErrorKind::ConnectionAborted);
+                self.fail_to_connect(slot, *connecting, error.into());
+                true
+            }
+            stage => {
+                peer.stage = stage;
+                false
+            }
+        }
+    }
+
+    /// Tells the endpoint that a connection was not opened, and forgets it.
+    fn fail_to_connect(&mut self, slot: usize, connecting: Connecting, error: Error) {
+        let Connecting {
+            mut phase,
+            handler,
+            data,
+            ..
+        } = connecting;
+        if let Phase::Racing(race) = &mut phase {
+            race.end(&self.registry);
+        }
+        self.remove(slot);
+        let called = contain(|| handler.call(|host| host.failed(self, data, error)));
+        if called.is_err() {
+            let _ = contain(|| tracing::error!("a callback of a client panicked"));
+        }
+    }
+}
+
+/// Returns the addresses of the first hop, if they need not be looked up.
+fn known_addresses(url: &Url, dial: &ConnectOptions) -> Option<Vec<SocketAddr>> {
+    if let Some(addresses) = dial.addresses(url) {
+        return Some(addresses);
+    }
+    let (host, port) = dial.first_hop(url);
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>().ok()?;
+    Some(vec![SocketAddr::new(address, port)])
+}
+
+fn shaking(connecting: &Connecting) -> Result<Phase, Error> {
+    let shaking = Shaking::new(connecting.url(), &connecting.redirects, &connecting.dial)?;
+    Ok(Phase::Handshake(Box::new(shaking)))
+}

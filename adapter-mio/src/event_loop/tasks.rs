@@ -1,0 +1,145 @@
+//! Futures that a loop polls: answers of a hub, its events, and publications without a connection.
+//! Knows no connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use sansws_common::hub::{Events, Lagged, Subscription};
+use sansws_core::hub::{HubEvent, Publication};
+
+use super::{Loop, Mailbox};
+
+/// Maximum number of items that a task handles before others have their turn.
+const ITEMS: usize = 256;
+
+/// Polls a future, and does what follows it.
+type Step = dyn FnMut(&mut Loop, &mut Context<'_>) -> Poll<()>;
+
+/// A future, and what follows it.
+pub(super) struct Task {
+    serial: u64,
+    poll: Box<Step>,
+}
+
+/// Wakes the loop for a task.
+struct Bell {
+    slot: usize,
+    serial: u64,
+    rung: AtomicBool,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            let bell = Arc::clone(self);
+            self.mailbox
+                .put(Box::new(move |within| within.poll_task(&bell)));
+        }
+    }
+}
+
+impl Loop {
+    /// Polls a future on this loop, and passes its output to `then`, never before this call returns: for answers that a callback cannot wait
+    /// for, such as [`Hub::presence`](crate::hub::Hub::presence). It is forgotten when the loop ends.
+    ///
+    /// ```
+    /// # fn show(within: &mut sansws_mio::Loop, hub: &sansws_mio::Hub, id: sansws_mio::ConnectionId) {
+    /// let hub = hub.clone();
+    /// let presence = Box::pin(async move { hub.presence("lobby").await });
+    /// within.spawn(presence, move |within, presence| {
+    ///     let users = presence.map_or(0, |presence| presence.count);
+    ///     let _ = within.send(id, format!("{users} users"));
+    /// });
+    /// # }
+    /// ```
+    pub fn spawn<F: IntoFuture>(
+        &mut self,
+        future: F,
+        then: impl FnOnce(&mut Self, F::Output) + 'static,
+    ) where
+        F::IntoFuture: 'static,
+    {
+        let mut future = Box::pin(future.into_future());
+        let mut then = Some(then);
+        self.task(move |within, cx| {
+            let output = std::task::ready!(future.as_mut().poll(cx));
+            if let Some(then) = then.take() {
+                then(within, output);
+            }
+            Poll::Ready(())
+        });
+    }
+
+    /// Calls `each` for each event of a hub, from [`Hub::events`](crate::hub::Hub::events), until the loop ends.
+    pub fn on_events(
+        &mut self,
+        events: Events,
+        mut each: impl FnMut(&mut Self, HubEvent) + 'static,
+    ) {
+        self.task(move |within, cx| {
+            for _ in 0..ITEMS {
+                each(within, std::task::ready!(events.poll_event(cx)));
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        });
+    }
+
+    /// Calls `each` for each publication of a subscription, from [`Hub::subscribe`](crate::hub::Hub::subscribe), until the hub closes it or
+    /// the loop ends.
+    pub fn on_publications(
+        &mut self,
+        mut subscription: Subscription,
+        mut each: impl FnMut(&mut Self, Result<Arc<Publication>, Lagged>) + 'static,
+    ) {
+        self.task(move |within, cx| {
+            for _ in 0..ITEMS {
+                match std::task::ready!(subscription.poll_publication(cx)) {
+                    Some(publication) => each(within, publication),
+                    None => return Poll::Ready(()),
+                }
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        });
+    }
+
+    fn task(&mut self, poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<()> + 'static) {
+        let serial = self.next_serial();
+        let slot = self.tasks.insert(Task {
+            serial,
+            poll: Box::new(poll),
+        });
+        let bell = Arc::new(Bell {
+            slot,
+            serial,
+            rung: AtomicBool::new(false),
+            mailbox: Arc::clone(&self.mailbox),
+        });
+        bell.wake_by_ref();
+    }
+
+    fn poll_task(&mut self, bell: &Arc<Bell>) {
+        bell.rung.store(false, Ordering::Release);
+        let known = self.tasks.get_mut(bell.slot);
+        let Some(task) = known.filter(|task| task.serial == bell.serial) else {
+            return;
+        };
+        // It has its place while it runs, so that another task does not get it.
+        let idle = Box::new(|_: &mut Self, _: &mut Context<'_>| Poll::Ready(()));
+        let mut poll = std::mem::replace(&mut task.poll, idle);
+        let waker = Waker::from(Arc::clone(bell));
+        let polled = poll(self, &mut Context::from_waker(&waker));
+        if polled.is_ready() {
+            self.tasks.try_remove(bell.slot);
+        } else if let Some(task) = self.tasks.get_mut(bell.slot) {
+            task.poll = poll;
+        }
+    }
+}
