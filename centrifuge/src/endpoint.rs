@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use sansws_core::time::Instant;
 
 use crate::application::{Application, handler};
 use crate::codes::{Disconnect, Refusal};
+use crate::connections::{UserConnections, UserPermit};
 use crate::farewell::Farewell;
 use crate::options::Options;
 use crate::protocol::{ClientInfo, Codec, ConnectRequest, PublishRequest, SubscribeRequest};
@@ -42,6 +43,7 @@ pub struct Centrifuge<R> {
     pub(crate) hub: Hub<R>,
     pub(crate) options: Arc<Options>,
     application: Application,
+    users: UserConnections,
 }
 
 impl<R> Clone for Centrifuge<R> {
@@ -50,6 +52,7 @@ impl<R> Clone for Centrifuge<R> {
             hub: self.hub.clone(),
             options: Arc::clone(&self.options),
             application: self.application.clone(),
+            users: self.users.clone(),
         }
     }
 }
@@ -69,6 +72,7 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             hub: hub.clone(),
             options: Arc::new(options),
             application: Application::default(),
+            users: UserConnections::default(),
         }
     }
 
@@ -200,6 +204,7 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             centrifuge: self,
             codec,
             writer,
+            permit: OnceLock::new(),
         };
         connection.run(reader, farewell).await
     }
@@ -230,6 +235,8 @@ struct Connection<T: Transport, R> {
     centrifuge: Centrifuge<R>,
     codec: Codec,
     writer: WriteHalf<T>,
+    /// That of its user, if the number of its connections is limited.
+    permit: OnceLock<UserPermit>,
 }
 
 /// An event that a connection's task waits for.
@@ -389,6 +396,13 @@ impl<T: Transport + Send + 'static, R: Runtime + HubEnv> Connection<T, R> {
         let hub = &self.centrifuge.hub;
         Ok(match call {
             HubCall::Open { user } => {
+                if let (Some(user), Some(most)) = (&user, self.centrifuge.options.user_connections)
+                {
+                    let Some(permit) = self.centrifuge.users.admit(user, most) else {
+                        return Ok(HubResult::Failed(HubError::TooManyChannels));
+                    };
+                    self.permit.get_or_init(|| permit);
+                }
                 let id = self.writer.open_channel(ChannelOptions {
                     user,
                     encoding: Encoding::Format(self.codec.format()),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use sansws_core::close::CloseCode;
 use sansws_core::hub::{Format, HubOptions, Notice, Position, Publication as Published};
 use sansws_core::message::Message;
 
+use crate::codes::Disconnect;
 use crate::options::Options;
 use crate::protocol::{ClientInfo, Codec, Membership, Publication, Push, Reply};
 
@@ -28,7 +30,8 @@ impl Options {
 /// Returns the format of a codec.
 fn format(codec: Codec, options: Options) -> Format {
     let of_notices = options.clone();
-    Format::new(
+    let slow = Disconnect::slow();
+    let format = Format::new(
         move |published| {
             let positioned = options.of(&published.group)?.is_positioned();
             let push = Push {
@@ -47,7 +50,11 @@ fn format(codec: Codec, options: Options) -> Format {
             }
             presence(codec, change)
         },
-    )
+    );
+    match CloseCode::new(slow.code) {
+        Some(code) => format.close_slow(code, &slow.reason),
+        None => format,
+    }
 }
 
 /// Returns a publication as clients see it.

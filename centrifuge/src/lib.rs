@@ -11,6 +11,7 @@
 mod api;
 mod application;
 mod codes;
+mod connections;
 mod endpoint;
 mod farewell;
 mod format;

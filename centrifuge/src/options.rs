@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sansws_core::hub::{GroupOptions, HistoryOptions, PresenceMode};
+use sansws_core::limits::Rate;
 
 /// The clients that may do something in the channels of a namespace without a handler's grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +128,11 @@ pub struct Options {
     pub max_channels: usize,
     /// Maximum number of commands that wait; a client that sends more is disconnected; default 1024.
     pub max_commands: usize,
+    /// Maximum rate of commands of a client; default unlimited. A command beyond it fails with error 111, after which client libraries try
+    /// again; a message without a reply beyond it ends the connection with 3013.
+    pub commands: Option<Rate>,
+    /// Maximum number of connections of a user to this process; default unlimited. One more is closed with 3504.
+    pub user_connections: Option<usize>,
     /// Maximum number of publications in a reply with history; default 1000.
     pub max_history: usize,
     /// How long a client may take to authenticate; default 15 s.
@@ -149,6 +155,8 @@ impl Default for Options {
             personal_channels: false,
             max_channels: 128,
             max_commands: 1024,
+            commands: None,
+            user_connections: None,
             max_history: 1000,
             connect_timeout: Duration::from_secs(15),
             ping: Duration::from_secs(25),

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -36,8 +36,14 @@ fn script(name: &str, arguments: &[&str]) -> Command {
 
 /// Runs a script to its end, in both codecs.
 fn passes(name: &str, url: &str) {
+    passes_with(name, url, &[]);
+}
+
+fn passes_with(name: &str, url: &str, more: &[&str]) {
     for codec in ["json", "protobuf"] {
-        let output = script(name, &[&format!("{url}{PATH}"), codec]).output();
+        let output = script(name, &[&format!("{url}{PATH}"), codec])
+            .args(more)
+            .output();
         let output = output.expect("it is there: run examples/tests/centrifuge/setup.sh");
         let said = String::from_utf8_lossy(&output.stdout);
         let error = String::from_utf8_lossy(&output.stderr);
@@ -67,6 +73,32 @@ fn tokens_rights_and_the_http_api() {
         let (_server, url) = server(runtime, &["--secret", "secret"]);
         passes("tokens.mjs", &url);
     }
+}
+
+#[test]
+fn the_http_api_changes_channels_and_connections() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--insecure"]);
+        passes("api.mjs", &url);
+    }
+}
+
+#[test]
+fn tokens_are_verified_with_the_keys_of_a_file() {
+    let folder = folder("keys");
+    let folder = folder.to_str().unwrap();
+    let made = script("keys.mjs", &["make", folder]).status().unwrap();
+    assert!(made.success());
+    let (_server, url) = server("tokio", &["--jwks", &format!("{folder}/jwks.json")]);
+    passes_with("keys.mjs", &url, &[folder]);
+}
+
+/// An empty folder for a test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("realtime-{name}"));
+    drop(std::fs::remove_dir_all(&folder));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 /// The first block of a language in the guide, for a server's address.
@@ -179,9 +211,7 @@ fn free_port() -> u16 {
 
 #[test]
 fn two_servers_are_one() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("realtime-both");
-    drop(std::fs::remove_dir_all(&folder));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder("both");
     let port = free_port();
     let _redis = redis(port, &folder);
     let redis_url = format!("redis://127.0.0.1:{port}");
@@ -204,9 +234,7 @@ fn two_servers_are_one() {
 #[test]
 fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
     for (runtime, codec) in [("tokio", "json"), ("smol", "protobuf")] {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("realtime-{runtime}"));
-        drop(std::fs::remove_dir_all(&folder));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = folder(runtime);
         let port = free_port();
         let mut running = Some(redis(port, &folder));
         let redis_url = format!("redis://127.0.0.1:{port}");

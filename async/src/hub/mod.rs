@@ -355,8 +355,19 @@ impl<O> Hub<O> {
     pub async fn query_history(&self, query: HistoryQuery) -> Result<History, HubError> {
         match self.inner.ask(Query::History(query)).await? {
             QueryResult::History(kept) => Ok(kept),
-            QueryResult::Presence(_) => Ok(History::default()),
+            QueryResult::Presence(_) | QueryResult::HistoryRemoved => Ok(History::default()),
         }
+    }
+
+    /// Drops the kept messages of a group. Its position stays, so a member that recovers from an earlier one learns that messages are missing.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub async fn remove_history(&self, group: &str) -> Result<(), HubError> {
+        self.inner
+            .ask(Query::RemoveHistory(group.into()))
+            .await
+            .map(drop)
     }
 
     /// Passes a text to the handler of a connection, or of all connections of a user, on any node; see
@@ -376,7 +387,7 @@ impl<O> Hub<O> {
         let question = Query::Presence(group.into());
         match self.inner.ask(question).await? {
             QueryResult::Presence(presence) => Ok(presence),
-            QueryResult::History(_) => Ok(Presence::default()),
+            QueryResult::History(_) | QueryResult::HistoryRemoved => Ok(Presence::default()),
         }
     }
 

@@ -145,6 +145,9 @@ messages! {
         /// The server subscribed the client.
         #[prost(message, optional, tag = "9")]
         subscribe: Option<SubscribePush>,
+        /// The server changed when the connection expires.
+        #[prost(message, optional, tag = "12")]
+        refresh: Option<SubRefreshResult>,
         /// The server ends the connection, on transports without close codes.
         #[prost(message, optional, tag = "11")]
         disconnect: Option<Ended>,

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 
+use sansws_core::hub::HubError;
+
 use super::subscribe::{Join, Slot};
 use super::values::{Connect, HubCall, HubResult, Output, ttl};
 use super::{Busy, Session, Subscription, VERSION};
@@ -29,6 +31,9 @@ impl Session {
         let mut todo: VecDeque<String> = grant.channels.iter().cloned().collect();
         if self.options.personal_channels && !grant.user.is_empty() {
             todo.push_back(format!("#{}", grant.user));
+        }
+        if todo.len() > self.options.max_channels {
+            return self.disconnect(Disconnect::channel_limit());
         }
         let user = Some(grant.user.clone()).filter(|user| !user.is_empty());
         let connecting = Connecting {
@@ -76,6 +81,9 @@ impl Session {
                     connecting.result.subs.insert(channel.to_string(), made);
                     self.subscriptions.insert(channel, subscription);
                 }
+            }
+            HubResult::Failed(HubError::TooManyChannels) => {
+                return self.disconnect(Disconnect::connection_limit());
             }
             // The client comes back.
             _ => return self.disconnect(Disconnect::server_error()),

@@ -207,21 +207,24 @@ impl Session {
         self.call(busy, HubCall::Join(channel, join));
     }
 
-    pub(super) fn subscribe_by_server(&mut self, channel: &str) {
+    pub(super) fn subscribe_by_server(&mut self, channel: &str, grant: Subscribe) {
         let Some(namespace) = self.options.of(channel).cloned() else {
             return;
         };
         if self.subscriptions.contains_key(channel) {
             return;
         }
-        let request = SubscribeRequest::default();
-        let join = Join::new(self, &request, &namespace, Subscribe::default());
+        if self.subscriptions.len() >= self.options.max_channels {
+            return self.disconnect(Disconnect::channel_limit());
+        }
+        let (request, expires) = (SubscribeRequest::default(), grant.expires);
+        let join = Join::new(self, &request, &namespace, grant);
         let join = join.into_push(channel.into());
         let channel: Arc<str> = channel.into();
         let busy = Busy::Join {
             id: 0,
             channel: Arc::clone(&channel),
-            expires: None,
+            expires,
         };
         self.call(busy, HubCall::Join(channel, join));
     }

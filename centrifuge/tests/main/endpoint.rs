@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sansws_centrifuge::{Centrifuge, Connect, Disconnect, Namespace, Options, Refusal};
-use sansws_core::hub::HubOptions;
+use sansws_core::hub::{HistoryOptions, HubOptions};
 use sansws_tokio::{ConnectOptions, Hub, Router, Server, ServerHandle, WebSocket, connect};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +17,17 @@ struct Running {
 }
 
 async fn start() -> Running {
-    let options = Options::default().namespace("chat", Namespace::default().subscribe());
+    start_with(|_| ()).await
+}
+
+async fn start_with(change: impl FnOnce(&mut Options)) -> Running {
+    let mut options = Options::default()
+        .namespace("chat", Namespace::default().subscribe())
+        .namespace(
+            "kept",
+            Namespace::default().history(HistoryOptions::default()),
+        );
+    change(&mut options);
     let hub = Hub::with_options(options.configure(HubOptions::default()));
     let (tell, gone) = unbounded_channel();
     let centrifuge = Centrifuge::new(&hub, options)
@@ -137,4 +147,96 @@ async fn a_batch_calls_methods_in_order_and_one_that_fails_stops_none() {
     assert_eq!(replies[2]["error"]["code"], 104);
     assert_eq!(replies[3]["info"]["nodes"][0]["num_clients"], 0);
     assert_eq!(replies.len(), 4);
+}
+
+#[tokio::test]
+async fn a_slow_client_is_closed_with_3008_and_nobody_waits_for_it() {
+    let mut server = start().await;
+    let mut slow = server.connected().await;
+    let mut quick = server.connected().await;
+    let subscribe = json!({"id": 2, "subscribe": {"channel": "chat:a"}});
+    slow.send_json(&subscribe).await.unwrap();
+    let _: Option<Value> = slow.receive_json().await.unwrap();
+    quick.send_json(&subscribe).await.unwrap();
+    let _: Option<Value> = quick.receive_json().await.unwrap();
+    // Text that does not become shorter by compression.
+    let mut number = 1_u64;
+    let digits = std::iter::repeat_with(|| {
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        format!("{number:016x}")
+    });
+    let text: String = digits.take(4_000).collect();
+    let mut published = 0;
+    loop {
+        let publish = json!({"channel": "chat:a", "data": text});
+        assert_eq!(
+            server.call("publish", &publish).await,
+            json!({"result": {}})
+        );
+        let push: Value = quick.receive_json().await.unwrap().unwrap();
+        assert_eq!(push["push"]["pub"]["data"], text);
+        published += 1;
+        assert!(published < 2_000, "it is never slow");
+        let channels = server.call("channels", &json!({})).await;
+        if channels["result"]["channels"]["chat:a"]["num_clients"] == 1 {
+            break;
+        }
+    }
+    let mut received = 0;
+    let error = loop {
+        match slow.receive().await {
+            Ok(Some(_)) => received += 1,
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    let closed = slow.closed().unwrap_or_else(|| panic!("{error:?}"));
+    assert_eq!((closed.code(), &*closed.reason), (3008, "slow"));
+    assert!(received < published);
+    let (_, gone) = server.gone.recv().await.unwrap();
+    assert_eq!(gone.code, 3008);
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_connections() {
+    let server = start_with(|options| options.user_connections = Some(2)).await;
+    let mut one = server.connected().await;
+    let _two = server.connected().await;
+    let mut three = server.client(&json!({"id": 1, "connect": {}})).await;
+    assert!(three.receive().await.is_err());
+    assert_eq!(three.closed().unwrap().code(), 3504);
+    one.close(1000, "").await.unwrap();
+    server.connected().await;
+}
+
+#[tokio::test]
+async fn the_api_names_what_is_wrong() {
+    let server = start().await;
+    for (method, body, want) in [
+        ("history_remove", json!({"channel": "chat:a"}), 108),
+        ("history_remove", json!({"channel": "nowhere:a"}), 102),
+        ("history_remove", json!({}), 107),
+        ("refresh", json!({}), 107),
+        (
+            "disconnect",
+            json!({"user": "a", "disconnect": {"code": 1000, "reason": ""}}),
+            107,
+        ),
+        (
+            "subscribe",
+            json!({"user": "a", "channel": "chat:a", "b64data": "%"}),
+            107,
+        ),
+        ("publish", json!({"channel": "chat:a"}), 107),
+        ("fly", json!({}), 104),
+    ] {
+        let reply = server.call(method, &body).await;
+        assert_eq!(reply["error"]["code"], want, "{method} {body}");
+    }
+    let removed = server
+        .call("history_remove", &json!({"channel": "kept:a"}))
+        .await;
+    assert_eq!(removed, json!({"result": {}}));
 }

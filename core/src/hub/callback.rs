@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::{Notice, Publication};
+use crate::close::CloseCode;
 use crate::message::Message;
 
 /// A function from publications to the messages that members receive.
@@ -98,6 +99,7 @@ impl fmt::Debug for Notices {
 pub struct Format {
     wrap: Arc<Wrap>,
     notice: Arc<Word>,
+    slow: Option<(CloseCode, Arc<str>)>,
 }
 
 impl Format {
@@ -109,7 +111,20 @@ impl Format {
         Self {
             wrap: Arc::new(wrap),
             notice: Arc::new(notice),
+            slow: None,
         }
+    }
+
+    /// Closes channels that read too slowly with this code and reason, instead of 1013.
+    #[must_use]
+    pub fn close_slow(mut self, code: CloseCode, reason: &str) -> Self {
+        self.slow = Some((code, reason.into()));
+        self
+    }
+
+    pub(super) fn slow(&self) -> Option<(CloseCode, &str)> {
+        let (code, reason) = self.slow.as_ref()?;
+        Some((*code, reason))
     }
 
     pub(super) fn wrap(&self, publication: &Publication) -> Option<Message> {
@@ -123,7 +138,7 @@ impl Format {
     pub(super) fn guarded(&self, guard: &Guard) -> Self {
         let (wrap, guard_wrap) = (Arc::clone(&self.wrap), Arc::clone(guard));
         let (notice, guard_notice) = (Arc::clone(&self.notice), Arc::clone(guard));
-        Self::new(
+        let guarded = Self::new(
             move |publication| {
                 let mut message = None;
                 let mut call = || message = wrap(publication);
@@ -136,7 +151,11 @@ impl Format {
                 guard_notice(Callback::Format, of.group(), &mut call);
                 message
             },
-        )
+        );
+        Self {
+            slow: self.slow.clone(),
+            ..guarded
+        }
     }
 }
 

@@ -66,7 +66,15 @@ impl Hub {
         }
         self.counters.closed_slow += 1;
         self.event(|| HubEvent::Slow(id));
-        self.close(now, id, CloseCode::AGAIN, SLOW);
+        let options = Arc::clone(&self.options);
+        let format = self.seats.look(slot).and_then(|seat| match seat.encoding {
+            Encoding::Format(format) => options.formats.get(usize::from(format)),
+            Encoding::AsSent | Encoding::Text | Encoding::Binary => None,
+        });
+        let (code, reason) = format
+            .and_then(super::Format::slow)
+            .unwrap_or((CloseCode::AGAIN, SLOW));
+        self.close(now, id, code, reason);
         self.holding_over(slot);
     }
 

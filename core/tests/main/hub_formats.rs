@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use sansws_core::close::CloseCode;
 use sansws_core::hub::{
     ChannelId, ChannelOptions, Encoding, Format, GroupOptions, HistoryOptions, HistoryQuery,
     HubOptions, Instruction, JoinDecision, JoinOptions, JoinReply, LocalHub, Notice, Output,
-    Position, PresenceMode, PublishOptions, Query, QueryResult, RecoveryFailure, Signal, Taken,
-    Target,
+    Position, PresenceMode, PublishOptions, Query, QueryResult, QueueLimits, Recovered,
+    RecoveryFailure, Signal, Taken, Target,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
@@ -299,4 +300,79 @@ fn a_namespace_is_the_name_before_the_colon() {
     assert!(options.of("chat:tea").history.is_some());
     assert!(options.of("chat").history.is_none());
     assert!(options.of("chats:tea").history.is_none());
+}
+
+#[test]
+fn removed_history_is_missing_and_the_position_stays() {
+    let mut hub = hub(keeps());
+    for text in ["one", "two"] {
+        publish(&mut hub, text);
+    }
+    let top = hub.broker().position("room").unwrap();
+    hub.ask(Query::RemoveHistory("room".into())).unwrap();
+    let answered = outputs(&mut hub);
+    assert!(
+        answered
+            .iter()
+            .any(|output| { matches!(output, Output::Answer(_, Ok(QueryResult::HistoryRemoved))) })
+    );
+    assert_eq!(hub.broker().history_bytes(), 0);
+    assert_eq!(hub.broker().position("room"), Some(top));
+    publish(&mut hub, "three");
+    let id = open(&mut hub, Encoding::AsSent);
+    let mut recover = |offset| {
+        let since = Some(Position { offset, ..top });
+        hub.join(NOW, id, "room", JoinOptions::recover(since))
+            .unwrap();
+        let joined = outputs(&mut hub)
+            .into_iter()
+            .find_map(|output| match output {
+                Output::Joined(_, _, joined) => Some(joined.recovered),
+                _ => None,
+            });
+        hub.leave(NOW, id, "room").unwrap();
+        joined.unwrap()
+    };
+    assert_eq!(recover(2), Recovered::Complete(1));
+    let missed = Recovered::Incomplete {
+        replayed: 1,
+        reason: RecoveryFailure::Evicted,
+    };
+    assert_eq!(recover(1), missed);
+    hub.ask(Query::RemoveHistory("unknown".into())).unwrap();
+    hub.ask(Query::RemoveHistory("".into())).unwrap_err();
+}
+
+#[test]
+fn a_format_has_its_own_code_for_slow_channels() {
+    let code = CloseCode::new(3008).unwrap();
+    let format = Format::new(|one| Some(one.to_message()), |_| None).close_slow(code, "slow");
+    let limits = QueueLimits {
+        messages: 1,
+        ..QueueLimits::default()
+    };
+    let options = HubOptions::default().format(format).queue_limits(limits);
+    let mut hub = LocalHub::new(Seed::new([7; 32]), Arc::new(options));
+    for (encoding, want) in [
+        (Encoding::Format(0), (code, "slow")),
+        (Encoding::AsSent, (CloseCode::AGAIN, "too slow")),
+    ] {
+        let id = open(&mut hub, encoding);
+        join(&mut hub, id, JoinOptions::default());
+        hub.blocked(NOW, id);
+        for text in ["one", "two", "three"] {
+            publish(&mut hub, text);
+        }
+        let closed = std::iter::from_fn(|| match hub.take(NOW, id, |_, _| ()) {
+            Taken::Nothing => None,
+            taken => Some(taken),
+        });
+        let closed = closed.take(9).find_map(|taken| match taken {
+            Taken::Close(code, reason) => Some((code, reason)),
+            _ => None,
+        });
+        let (code, reason) = closed.expect("it is closed");
+        assert_eq!((code, &*reason), want);
+        hub.closed(NOW, id);
+    }
 }

@@ -6,6 +6,7 @@
 //! http://127.0.0.1:8000/api/publish`. With `--secret S`, clients need a JWT, signed with that secret.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -29,6 +30,9 @@ struct Options {
     /// The secret that signs tokens.
     #[arg(long)]
     secret: Option<String>,
+    /// A file with a JSON Web Key Set, whose keys verify tokens.
+    #[arg(long)]
+    jwks: Option<PathBuf>,
     /// The URL of a Redis server that links this server with others.
     #[arg(long)]
     redis: Option<String>,
@@ -84,8 +88,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     log();
     let options = Options::parse();
     let protocol = namespaces(&options);
-    let keys = options.secret.as_ref();
-    let keys = keys.map(|secret| TokenKeys::default().hmac(secret.as_bytes()));
+    let keys = match (&options.secret, &options.jwks) {
+        (None, None) => None,
+        (secret, jwks) => {
+            let mut keys = TokenKeys::default();
+            if let Some(secret) = secret {
+                keys = keys.hmac(secret.as_bytes());
+            }
+            if let Some(path) = jwks {
+                keys = keys.jwks(&std::fs::read_to_string(path)?)?;
+            }
+            Some(keys)
+        }
+    };
     run!(options.runtime, adapter, async {
         let server = adapter::Server::bind(options.listen.as_str()).await?;
         println!("listening on ws://{}", server.local_addr()?);

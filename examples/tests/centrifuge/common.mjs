@@ -42,6 +42,14 @@ export async function failure(promise) {
   throw new assert.AssertionError({ message: 'it did not fail' });
 }
 
+/// Calls a method of the HTTP API; returns its answer, or the status if that is not 200.
+export async function api(method, body, { key = 'test-api-key', at = url } = {}) {
+  const address = `${at.replace('ws:', 'http:').replace('/connection/websocket', '')}/api/${method}`;
+  const headers = { 'X-API-Key': key };
+  const answer = await fetch(address, { method: 'POST', headers, body: JSON.stringify(body) });
+  return answer.status === 200 ? answer.json() : answer.status;
+}
+
 export function done() {
   console.log('done');
   process.exit(0);
