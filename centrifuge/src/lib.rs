@@ -15,6 +15,7 @@ mod connections;
 mod endpoint;
 mod farewell;
 mod format;
+mod fossil;
 mod options;
 pub mod protocol;
 pub mod session;

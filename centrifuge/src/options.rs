@@ -31,8 +31,12 @@ pub struct Namespace {
     pub positions: bool,
     /// Whether the clients in a channel are known.
     pub presence: bool,
-    /// Whether clients are told who joins and leaves; it includes presence.
+    /// Whether clients that ask for it are told who joins and leaves; it includes presence.
     pub join_leave: bool,
+    /// Whether all clients are told who joins and leaves, even if they do not ask for it.
+    pub force_join_leave: bool,
+    /// Whether clients that ask for it receive differences from the previous publication.
+    pub deltas: bool,
     /// Whether all connected clients may subscribe. Otherwise they need a token, or a handler's grant.
     pub subscribe: bool,
     /// The clients that may publish.
@@ -68,9 +72,21 @@ impl Namespace {
         self
     }
 
-    /// Keeps presence, and tells clients who joins and leaves.
+    /// Keeps presence, and tells clients that ask for it who joins and leaves.
     pub const fn join_leave(mut self) -> Self {
         self.join_leave = true;
+        self
+    }
+
+    /// Keeps presence, and tells all clients who joins and leaves.
+    pub const fn force_join_leave(mut self) -> Self {
+        self.force_join_leave = true;
+        self.join_leave()
+    }
+
+    /// Sends clients that ask for it the difference from the previous publication, where that is shorter.
+    pub const fn deltas(mut self) -> Self {
+        self.deltas = true;
         self
     }
 

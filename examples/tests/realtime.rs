@@ -84,6 +84,14 @@ fn the_http_api_changes_channels_and_connections() {
 }
 
 #[test]
+fn differences_between_publications_are_understood() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--insecure"]);
+        passes("delta.mjs", &url);
+    }
+}
+
+#[test]
 fn tokens_are_verified_with_the_keys_of_a_file() {
     let folder = folder("keys");
     let folder = folder.to_str().unwrap();

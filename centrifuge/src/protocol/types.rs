@@ -213,6 +213,9 @@ messages! {
         /// Its tags.
         #[prost(btree_map = "string, string", tag = "7")]
         tags: BTreeMap<String, String>,
+        /// Whether the payload is the difference from the previous publication.
+        #[prost(bool, tag = "8")]
+        delta: bool,
         /// When it was published, in milliseconds since the Unix epoch.
         #[prost(int64, tag = "9")]
         time: i64,
@@ -344,6 +347,9 @@ messages! {
         /// Whether to report clients that join and leave.
         #[prost(bool, tag = "11")]
         join_leave: bool,
+        /// The format of differences between publications that the client understands, such as `fossil`.
+        #[prost(string, tag = "12")]
+        delta: String,
         /// Features: bit 2 rejects what cannot be recovered.
         #[prost(int64, tag = "14")]
         flag: i64,
@@ -381,6 +387,9 @@ messages! {
         /// Whether the client asked for recovery.
         #[prost(bool, tag = "12")]
         was_recovering: bool,
+        /// Whether publications are differences.
+        #[prost(bool, tag = "13")]
+        delta: bool,
     }
     /// Extend a subscription.
     SubRefreshRequest {

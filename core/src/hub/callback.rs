@@ -100,7 +100,10 @@ pub struct Format {
     wrap: Arc<Wrap>,
     notice: Arc<Word>,
     slow: Option<(CloseCode, Arc<str>)>,
+    delta: Option<Arc<Difference>>,
 }
+
+type Difference = dyn Fn(&Publication, &Publication) -> Option<Message> + Send + Sync;
 
 impl Format {
     /// Creates a format of two functions; where they return `None`, the channel receives nothing.
@@ -112,6 +115,7 @@ impl Format {
             wrap: Arc::new(wrap),
             notice: Arc::new(notice),
             slow: None,
+            delta: None,
         }
     }
 
@@ -120,6 +124,27 @@ impl Format {
     pub fn close_slow(mut self, code: CloseCode, reason: &str) -> Self {
         self.slow = Some((code, reason.into()));
         self
+    }
+
+    /// Lets a publication be expressed by its difference from the previous one: the function takes that first. It is used for members that
+    /// joined with this format in [`JoinOptions::format`](super::JoinOptions) and received the previous publication, in groups where none
+    /// is dropped on the way ([`SlowConsumerPolicy::Close`](super::SlowConsumerPolicy) and `Wait`). Where it returns `None`, and for all
+    /// others, the publication is formatted in full.
+    #[must_use]
+    pub fn delta(
+        mut self,
+        delta: impl Fn(&Publication, &Publication) -> Option<Message> + Send + Sync + 'static,
+    ) -> Self {
+        self.delta = Some(Arc::new(delta));
+        self
+    }
+
+    pub(super) const fn has_delta(&self) -> bool {
+        self.delta.is_some()
+    }
+
+    pub(super) fn difference(&self, base: &Publication, of: &Publication) -> Option<Message> {
+        (self.delta.as_ref()?)(base, of)
     }
 
     pub(super) fn slow(&self) -> Option<(CloseCode, &str)> {
@@ -152,8 +177,19 @@ impl Format {
                 message
             },
         );
+        let delta = self.delta.as_ref().map(|delta| {
+            let (delta, guard) = (Arc::clone(delta), Arc::clone(guard));
+            let guarded = move |base: &Publication, of: &Publication| {
+                let mut message = None;
+                let mut call = || message = delta(base, of);
+                guard(Callback::Format, &of.group, &mut call);
+                message
+            };
+            Arc::new(guarded) as Arc<Difference>
+        });
         Self {
             slow: self.slow.clone(),
+            delta,
             ..guarded
         }
     }

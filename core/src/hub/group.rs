@@ -9,7 +9,7 @@ use slab::Slab;
 
 use super::backplane::Token;
 use super::id::Name;
-use super::{ChannelId, JoinReply, Position};
+use super::{ChannelId, Encoding, JoinReply, Position, Publication};
 
 /// A group with members on this node.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Group {
     pub(super) repairing: Option<(Token, u64)>,
     /// The members that joined and wait for the position.
     pub(super) waiting: Vec<Waiting>,
+    /// The last publication that was delivered, while members receive differences from it.
+    pub(super) last: Option<Arc<Publication>>,
 }
 
 /// A member that waits for the position of its group.
@@ -44,9 +46,32 @@ pub(super) struct Waiting {
 pub(super) struct Member {
     pub(super) slot: u32,
     /// The index among the groups of the channel.
-    pub(super) back: u32,
+    pub(super) back: u16,
+    /// Its own format, or [`OF_CHANNEL`].
+    pub(super) format: u8,
+    /// It is not told of changes of presence.
+    pub(super) without_presence: bool,
+    /// The last publication that it received is the group's.
+    pub(super) has_last: bool,
     /// It receives only messages with a higher number.
     pub(super) from: u64,
+}
+
+/// The format of a member that has none of its own.
+pub(super) const OF_CHANNEL: u8 = u8::MAX;
+
+/// Maximum number of groups of a channel, whatever the options.
+pub(super) const MOST_GROUPS: usize = u16::MAX as usize;
+
+impl Member {
+    /// Returns how its messages are encoded, in a channel with this encoding.
+    #[inline]
+    pub(super) const fn encoding(&self, of_channel: Encoding) -> Encoding {
+        match self.format {
+            OF_CHANNEL => of_channel,
+            format => Encoding::Format(format),
+        }
+    }
 }
 
 /// A member that receives nothing until its recovery is done.
@@ -98,6 +123,7 @@ impl Groups {
             asked_at: None,
             repairing: None,
             waiting: Vec::new(),
+            last: None,
         }) as u32;
         self.by_name.insert(Arc::clone(name), key);
         key

@@ -64,17 +64,27 @@ fn namespaces(options: &Options) -> Protocol {
     };
     let mut protocol = Protocol::default()
         .default_namespace(open(
-            Namespace::default().recovery(history(100)).join_leave(),
+            Namespace::default()
+                .recovery(history(100))
+                .force_join_leave(),
         ))
         .namespace(
             "recovery",
-            open(Namespace::default().recovery(history(10_000)).join_leave()),
+            open(
+                Namespace::default()
+                    .recovery(history(10_000))
+                    .join_leave()
+                    .deltas(),
+            ),
         )
         .namespace(
             "smallhistory",
             open(Namespace::default().recovery(history(2))),
         )
-        .namespace("delta", open(Namespace::default().recovery(history(100))))
+        .namespace(
+            "delta",
+            open(Namespace::default().recovery(history(100)).deltas()),
+        )
         .namespace("news", Namespace::default().subscribe().positions())
         .namespace("plain", open(Namespace::default().subscribe()));
     protocol.insecure = options.insecure;

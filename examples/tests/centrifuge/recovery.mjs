@@ -12,9 +12,11 @@ const clients = [url, url, url, `${other}/connection/websocket`].map((at, index)
   return { at, index, seen: [] };
 });
 let recoveries = 0;
+const text = 'the same in all publications, '.repeat(9);
 for (const one of clients) {
   one.client = client({}, codec, one.at);
-  one.sub = one.client.newSubscription(channel);
+  // One in three takes differences.
+  one.sub = one.client.newSubscription(channel, one.index === 0 ? { delta: 'fossil' } : {});
   one.sub.on('publication', (context) => one.seen.push([context.offset, unpack(context.data).number]));
   one.sub.on('subscribed', (context) => {
     if (context.wasRecovering) {
@@ -30,7 +32,7 @@ for (const one of clients) {
 
 /// Publishes a number once, however often that takes: the key tells a repetition.
 async function publish(number) {
-  const body = JSON.stringify({ channel, data: { number }, idempotency_key: `${channel}-${number}` });
+  const body = JSON.stringify({ channel, data: { number, text }, idempotency_key: `${channel}-${number}` });
   const headers = { 'X-API-Key': 'test-api-key' };
   for (;;) {
     try {
