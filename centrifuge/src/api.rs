@@ -19,7 +19,7 @@ use crate::codes::{ClientError, Disconnect, Unsubscribe};
 use crate::endpoint::Centrifuge;
 use crate::format;
 use crate::protocol::{ClientInfo, Codec, StreamPosition};
-use crate::session::Control;
+use crate::session::{Control, is_equal};
 
 /// The parameters of all methods.
 #[derive(Default, Deserialize)]
@@ -347,12 +347,6 @@ fn of_hub(error: HubError) -> ClientError {
         HubError::BadName | HubError::TooLong => ClientError::bad_request(),
         _ => ClientError::internal(),
     }
-}
-
-/// Compares in a time that does not depend on where they differ.
-fn is_equal(a: &[u8], b: &[u8]) -> bool {
-    let differ = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
-    a.len() == b.len() && differ == 0
 }
 
 #[cfg(test)]

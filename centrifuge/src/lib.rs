@@ -10,8 +10,11 @@
 
 mod api;
 mod application;
+mod carrier;
 mod codes;
+mod connection;
 mod connections;
+mod emulation;
 mod endpoint;
 mod farewell;
 mod format;
@@ -20,12 +23,14 @@ mod options;
 pub mod protocol;
 pub mod session;
 mod token;
+mod websocket;
 
 pub use codes::{ClientError, Disconnect, Refusal, Unsubscribe};
-pub use endpoint::{Centrifuge, Protocol};
+pub use endpoint::Centrifuge;
 pub use options::{Access, Namespace, Options};
 pub use session::{Connect, Subscribe};
 pub use token::{KeyError, TokenError, TokenKeys};
+pub use websocket::Protocol;
 
 /// The code of the guide to client libraries compiles.
 #[cfg(doctest)]

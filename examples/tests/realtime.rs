@@ -41,14 +41,17 @@ fn passes(name: &str, url: &str) {
 
 fn passes_with(name: &str, url: &str, more: &[&str]) {
     for codec in ["json", "protobuf"] {
-        let output = script(name, &[&format!("{url}{PATH}"), codec])
-            .args(more)
-            .output();
-        let output = output.expect("it is there: run examples/tests/centrifuge/setup.sh");
-        let said = String::from_utf8_lossy(&output.stdout);
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(said, "done\n", "{name} {codec}: {error}");
+        passes_by("websocket", codec, name, url, more);
     }
+}
+
+fn passes_by(transport: &str, codec: &str, name: &str, url: &str, more: &[&str]) {
+    let mut script = script(name, &[&format!("{url}{PATH}"), codec]);
+    let output = script.args(more).env("TRANSPORT", transport).output();
+    let output = output.expect("it is there: run examples/tests/centrifuge/setup.sh");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, "done\n", "{name} {transport} {codec}: {error}");
 }
 
 #[test]
@@ -88,6 +91,24 @@ fn differences_between_publications_are_understood() {
     for runtime in RUNTIMES {
         let (_server, url) = server(runtime, &["--insecure"]);
         passes("delta.mjs", &url);
+    }
+}
+
+#[test]
+fn everything_works_without_websockets() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--insecure"]);
+        let (_other, secret) = server(runtime, &["--secret", "secret"]);
+        for (transport, codec) in [
+            ("http_stream", "json"),
+            ("http_stream", "protobuf"),
+            ("sse", "json"),
+        ] {
+            for name in ["commands.mjs", "api.mjs", "delta.mjs"] {
+                passes_by(transport, codec, name, &url, &[]);
+            }
+            passes_by(transport, codec, "tokens.mjs", &secret, &[]);
+        }
     }
 }
 
@@ -227,8 +248,16 @@ fn two_servers_are_one() {
     // One on each runtime.
     let (_first, url) = server("tokio", &linked);
     let (_other, other) = server("smol", &linked);
-    for codec in ["json", "protobuf"] {
+    for (transport, codec) in [
+        ("websocket", "json"),
+        ("websocket", "protobuf"),
+        ("http_stream", "json"),
+        ("http_stream", "protobuf"),
+    ] {
         let mut script = script("cluster.mjs", &[&format!("{url}{PATH}"), codec, &other]);
+        // The commands beside a stream may reach any of the servers.
+        script.env("TRANSPORT", transport);
+        script.env("EMULATION", other.replace("ws:", "http:"));
         let output = script.output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(
@@ -241,8 +270,12 @@ fn two_servers_are_one() {
 
 #[test]
 fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
-    for (runtime, codec) in [("tokio", "json"), ("smol", "protobuf")] {
-        let folder = folder(runtime);
+    for (runtime, codec, transport) in [
+        ("tokio", "json", "websocket"),
+        ("smol", "protobuf", "websocket"),
+        ("tokio", "json", "http_stream"),
+    ] {
+        let folder = folder(&format!("{runtime}-{transport}"));
         let port = free_port();
         let mut running = Some(redis(port, &folder));
         let redis_url = format!("redis://127.0.0.1:{port}");
@@ -259,6 +292,7 @@ fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
             "recovery.mjs",
             &[&format!("{url}{PATH}"), codec, &other, "10000"],
         );
+        child.env("TRANSPORT", transport);
         let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let mut child = Running(child);
@@ -285,7 +319,7 @@ fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
             last = line;
         }
         drop(first);
-        assert!(child.0.wait().unwrap().success(), "{runtime} {codec}");
-        assert_eq!(last, "done", "{runtime} {codec}");
+        assert!(child.0.wait().unwrap().success(), "{runtime} {transport}");
+        assert_eq!(last, "done", "{runtime} {transport}");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::hub::HubRef;
+use crate::hub::channel::Channel;
 use crate::hub::inner::Inner;
 use crate::hub::node::Node;
 use crate::hub::wake_flag::WakeFlag;
@@ -98,7 +99,7 @@ impl HubAttachment {
 }
 
 impl Mailbox {
-    fn open(hub: &Arc<Inner>, open: ChannelOptions) -> Result<Self, HubError> {
+    pub(super) fn open(hub: &Arc<Inner>, open: ChannelOptions) -> Result<Self, HubError> {
         let node = hub.node_here();
         let heard = open.expiry.is_some().then_some(0);
         let (id, bell) = hub.open(&node, open)?;
@@ -111,12 +112,12 @@ impl Mailbox {
         })
     }
 
-    pub(super) const fn hub(&self) -> &Arc<Inner> {
-        &self.hub
-    }
-
-    pub(super) const fn node(&self) -> &Arc<Node> {
-        &self.node
+    pub(super) fn channel(&self) -> Channel {
+        Channel {
+            hub: Arc::clone(&self.hub),
+            node: Arc::clone(&self.node),
+            id: self.id,
+        }
     }
 
     pub(super) const fn id(&self) -> ChannelId {

@@ -7,10 +7,12 @@
 //! because they stay in its inbox until the node's lock is held. Wakers are woken without any lock held.
 
 mod callback;
+mod channel;
 mod crowding;
 mod driver;
 mod env;
 mod events;
+mod hub_channel;
 mod inner;
 mod link;
 mod mailbox;
@@ -27,6 +29,7 @@ mod wake_flag;
 pub use callback::message as panic_message;
 pub use driver::{OnThisThread, both, caught, drive_hub_beside, drive_hubs, hubs_on_this_thread};
 pub use events::Events;
+pub use hub_channel::{HubChannel, TakenMessages};
 pub(crate) use inner::Inner;
 pub use link::Link;
 pub(crate) use mailbox::{HubAttachment, Pulled};
@@ -41,8 +44,8 @@ use std::sync::{Mutex, RwLock};
 use sansws_common::metrics::{BackplaneState, HubMetrics};
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{
-    Broker, ChannelId, Filter, History, HistoryQuery, HubError, HubOptions, Instruction, Presence,
-    Query, QueryResult, Sent, Target,
+    Broker, ChannelId, ChannelOptions, Filter, History, HistoryQuery, HubError, HubOptions,
+    Instruction, Presence, Query, QueryResult, Sent, Target,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
@@ -334,6 +337,14 @@ impl<O> Hub<O> {
     /// Returns the groups of a channel in this process.
     pub fn groups_of(&self, id: ChannelId) -> Vec<Arc<str>> {
         self.inner.node_of(id).state().hub.groups_of(id)
+    }
+
+    /// Opens a channel without a connection, for a protocol over another transport.
+    ///
+    /// # Errors
+    /// Those of [`open`](sansws_core::hub::Hub::open).
+    pub fn open_channel(&self, open: ChannelOptions) -> Result<HubChannel, HubError> {
+        HubChannel::open(&self.inner, open)
     }
 
     /// Returns the newest kept messages of a group, at most `limit`, and the position of the group.

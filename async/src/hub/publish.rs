@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::error::{Error, Result};
+use crate::hub::channel::Channel;
 use crate::hub::inner::Inner;
 use crate::hub::node::Node;
 use sansws_core::hub;
@@ -41,6 +42,16 @@ impl By {
             node: hub.node_here(),
             hub: Arc::clone(hub),
             sender: None,
+        }
+    }
+}
+
+impl From<Channel> for By {
+    fn from(channel: Channel) -> Self {
+        Self {
+            hub: channel.hub,
+            node: channel.node,
+            sender: Some(channel.id),
         }
     }
 }

@@ -1,31 +1,21 @@
 //! The hub methods of a connection.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 
 use crate::error::{Error, Result};
 use crate::hub::HubRef;
-use crate::hub::inner::Inner;
-use crate::hub::node::Node;
+use crate::hub::channel::Channel;
 use crate::hub::publish::By;
 use crate::hub::publish::Publish;
 use crate::socket::shared::Shared;
 use crate::socket::websocket::{WebSocket, WriteHalf};
 use crate::transport::Transport;
 use sansws_core::hub::{
-    Callback, ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Joined, Left,
-    Position, Sent, Signal, Target,
+    ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Joined, Left, Position,
+    Signal,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::time::Instant;
-
-/// A channel, with its hub and node.
-struct Channel {
-    hub: Arc<Inner>,
-    node: Arc<Node>,
-    id: ChannelId,
-}
 
 impl<T: Transport> Shared<T> {
     fn channel(&self, open: ChannelOptions) -> Result<Channel, HubError> {
@@ -36,20 +26,11 @@ impl<T: Transport> Shared<T> {
             window_bits,
             ..open
         })?;
-        Ok(Channel {
-            hub: Arc::clone(mailbox.hub()),
-            node: Arc::clone(mailbox.node()),
-            id: mailbox.id(),
-        })
+        Ok(mailbox.channel())
     }
 
     fn publisher(&self) -> Result<By, Error> {
-        let channel = self.channel(ChannelOptions::default())?;
-        Ok(By {
-            hub: channel.hub,
-            node: channel.node,
-            sender: Some(channel.id),
-        })
+        Ok(By::from(self.channel(ChannelOptions::default())?))
     }
 
     fn open_channel(&self, open: ChannelOptions) -> Result<ChannelId, HubError> {
@@ -57,88 +38,6 @@ impl<T: Transport> Shared<T> {
             return Err(HubError::IsOpen);
         }
         Ok(self.channel(open)?.id)
-    }
-
-    async fn join(&self, group: &str, mut join: JoinOptions) -> Result<Joined, Error> {
-        let channel = self.channel(ChannelOptions::default())?;
-        let (id, name): (_, Arc<str>) = (channel.id, Arc::from(group));
-        join.reply = join.reply.map(|reply| {
-            let (callbacks, name) = (Arc::clone(&channel.hub.callbacks), Arc::clone(&name));
-            reply.guarded(move |call| callbacks.run(Callback::Reply, &name, call))
-        });
-        let joined = channel.hub.with(&channel.node, |state, now| {
-            if let Some(joined) = state.take_joined(id, &name) {
-                return Ok(Some(joined));
-            }
-            let joined = state.hub.join(now, id, group, join)?;
-            if joined.is_none() {
-                state.expect_join(id, &name);
-            }
-            Ok::<_, HubError>(joined)
-        })?;
-        if let Some(joined) = joined {
-            return Ok(joined);
-        }
-        let mut asking = Asking {
-            hub: &channel.hub,
-            node: &channel.node,
-            id,
-            name: &name,
-            taken: false,
-        };
-        let joined = poll_fn(|cx| asking.node.poll_joined(cx, id, &name)).await?;
-        asking.taken = true;
-        Ok(joined)
-    }
-
-    fn leave(&self, group: &str) -> Result<Left, Error> {
-        let channel = self.channel(ChannelOptions::default())?;
-        let (hub, id) = (&channel.hub, channel.id);
-        Ok(hub.with(&channel.node, |state, now| state.leave(now, id, group))?)
-    }
-
-    fn instruct(&self, instruction: Instruction) -> Result<(), Error> {
-        let channel = self.channel(ChannelOptions::default())?;
-        let (hub, target) = (&channel.hub, Target::Channel(channel.id));
-        Ok(hub.with(&channel.node, |state, now| {
-            state.hub.instruct(now, target, instruction)
-        })?)
-    }
-
-    async fn send_in_order(&self, message: PreparedMessage) -> Result<(), Error> {
-        let channel = self.channel(ChannelOptions::default())?;
-        let (hub, id) = (&channel.hub, channel.id);
-        poll_fn(|cx| {
-            if hub.is_crowded(Some(cx.waker())) {
-                return Poll::Pending;
-            }
-            let sent = hub.with(&channel.node, |state, now| {
-                state.hub.send_to(now, id, message.clone())
-            });
-            Poll::Ready(match sent {
-                Ok(Sent::Queued | Sent::Forwarded) => Ok(()),
-                Ok(Sent::Overflowed | Sent::Gone) => Err(HubError::Gone.into()),
-                Err(error) => Err(error.into()),
-            })
-        })
-        .await
-    }
-}
-
-/// A join in progress. If dropped before it is complete, it is cancelled.
-struct Asking<'a> {
-    hub: &'a Inner,
-    node: &'a Node,
-    id: ChannelId,
-    name: &'a Arc<str>,
-    taken: bool,
-}
-
-impl Drop for Asking<'_> {
-    fn drop(&mut self) {
-        let (id, name, taken) = (self.id, self.name, self.taken);
-        self.hub
-            .with(self.node, |state, now| state.end_join(now, id, name, taken));
     }
 }
 
@@ -173,7 +72,7 @@ macro_rules! member {
             /// # Errors
             /// Those of [`join`](sansws_core::hub::Hub::join), [`HubError::NoHub`].
             pub async fn join(&self, group: &str) -> Result<Joined, Error> {
-                self.cell().join(group, JoinOptions::default()).await
+                self.join_with(group, JoinOptions::default()).await
             }
 
             /// Joins a group, and sends the peer the kept publications since a position; without one it is equivalent to
@@ -190,7 +89,7 @@ macro_rules! member {
                     since,
                     ..JoinOptions::default()
                 };
-                self.cell().join(group, join).await
+                self.join_with(group, join).await
             }
 
             /// Joins a group with options: the position to recover from, the metadata of this membership, and the reply to the peer,
@@ -199,7 +98,8 @@ macro_rules! member {
             /// # Errors
             /// As for [`join`](Self::join).
             pub async fn join_with(&self, group: &str, join: JoinOptions) -> Result<Joined, Error> {
-                self.cell().join(group, join).await
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                channel.join(group, join).await
             }
 
             /// Waits for a signal to this handler: [`Hub::signal`](crate::hub::Hub::signal) sends one, and channels with a format also
@@ -209,8 +109,7 @@ macro_rules! member {
             /// [`HubError::NoHub`], [`HubError::TooManyChannels`].
             pub async fn signal(&self) -> Result<Signal, Error> {
                 let channel = self.cell().channel(ChannelOptions::default())?;
-                let (node, id) = (&channel.node, channel.id);
-                Ok(poll_fn(|cx| node.state().signals.poll(id, cx)).await)
+                Ok(channel.signal().await)
             }
 
             /// Holds back the messages that are queued in the hub, or releases them: what is sent meanwhile precedes them.
@@ -218,9 +117,7 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::NoHub`], [`HubError::Gone`].
             pub fn hold_queue(&self, held: bool) -> Result<(), Error> {
-                let channel = self.cell().channel(ChannelOptions::default())?;
-                let (hub, id) = (&channel.hub, channel.id);
-                Ok(hub.with(&channel.node, |state, _| state.hub.hold(id, held))?)
+                self.cell().channel(ChannelOptions::default())?.hold(held)
             }
 
             /// Leaves a group. Earlier publications still reach the peer.
@@ -228,7 +125,8 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::NoHub`].
             pub fn leave(&self, group: &str) -> Result<Left, Error> {
-                self.cell().leave(group)
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                channel.leave(group)
             }
 
             /// Sends the peer the publications of all groups that match a filter, each message once. Returns whether the
@@ -293,7 +191,8 @@ macro_rules! member {
                 &self,
                 message: impl Into<PreparedMessage>,
             ) -> Result<(), Error> {
-                self.cell().send_in_order(message.into()).await
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                channel.send_in_order(message.into()).await
             }
 
             /// Changes the user of the connection, or removes it: in all its groups the old user leaves, and the new one joins.
@@ -301,8 +200,8 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::BadName`], [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
             pub fn set_user(&self, user: Option<&str>) -> Result<(), Error> {
-                self.cell()
-                    .instruct(Instruction::SetUser(user.map(Into::into)))
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                channel.instruct(Instruction::SetUser(user.map(Into::into)))
             }
 
             /// Changes the metadata that others see in presence, and notifies them.
@@ -310,8 +209,8 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::MetadataTooLong`], [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
             pub fn set_metadata(&self, metadata: &str) -> Result<(), Error> {
-                self.cell()
-                    .instruct(Instruction::SetMetadata(metadata.into()))
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                channel.instruct(Instruction::SetMetadata(metadata.into()))
             }
 
             /// Closes it with 1008 at this time, for example when its token expires; `None`: never. The time is since the Unix
@@ -320,7 +219,8 @@ macro_rules! member {
             /// # Errors
             /// [`HubError::NoHub`], [`HubError::Gone`] once it has ended.
             pub fn set_expiry(&self, at: Option<Instant>) -> Result<(), Error> {
-                self.cell().instruct(Instruction::SetExpiry(at))
+                let channel = self.cell().channel(ChannelOptions::default())?;
+                channel.instruct(Instruction::SetExpiry(at))
             }
         }
     };

@@ -36,6 +36,8 @@ mod pages;
 mod policy_app;
 mod race;
 mod size;
+#[cfg(feature = "test-kit")]
+mod streamed;
 mod streams;
 mod tunnel;
 mod twins;

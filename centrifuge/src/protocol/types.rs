@@ -150,7 +150,7 @@ messages! {
         refresh: Option<SubRefreshResult>,
         /// The server ends the connection, on transports without close codes.
         #[prost(message, optional, tag = "11")]
-        disconnect: Option<Ended>,
+        disconnect: Option<Disconnected>,
     }
     /// Nothing.
     Empty {}
@@ -166,13 +166,22 @@ messages! {
         #[prost(bool, tag = "3")]
         temporary: bool,
     }
-    /// A code and its text.
+    /// A code and its text, of a subscription.
     Ended {
         /// The code.
         #[prost(uint32, tag = "2")]
         code: u32,
         /// A text for people.
         #[prost(string, tag = "3")]
+        reason: String,
+    }
+    /// A code and its text, of a connection.
+    Disconnected {
+        /// The code.
+        #[prost(uint32, tag = "1")]
+        code: u32,
+        /// A text for people.
+        #[prost(string, tag = "2")]
         reason: String,
     }
     /// A client that joined or left.
@@ -295,6 +304,19 @@ messages! {
         /// Whether pings are to be answered.
         #[prost(bool, tag = "8")]
         pong: bool,
+        /// What later commands are sent with, on transports that only receive: a secret.
+        #[prost(string, tag = "9")]
+        session: String,
+    }
+    /// Commands of a client whose transport only receives.
+    EmulationRequest {
+        /// What the client was told when it connected.
+        #[prost(string, tag = "2")]
+        session: String,
+        /// The commands, in protobuf.
+        #[prost(bytes = "vec", tag = "3")]
+        #[serde(with = "raw")]
+        data: Vec<u8>,
     }
     /// Extend the connection.
     RefreshRequest {

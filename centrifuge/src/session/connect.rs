@@ -129,9 +129,18 @@ impl Session {
             subs: connecting.result.subs,
             ping: u32::try_from(self.options.ping.as_secs()).unwrap_or(u32::MAX),
             pong: true,
+            session: self.session_id(),
         };
         self.reply(id, |reply| reply.connect = Some(result));
         self.outputs.push_back(Output::Release);
+    }
+
+    /// Returns what the client sends with its commands, if its transport only receives: its id and the secret.
+    fn session_id(&self) -> String {
+        match (&self.secret, &self.client) {
+            (Some(secret), Some(client)) => format!("{}.{secret}", client.client),
+            _ => String::new(),
+        }
     }
 
     /// The client's information as the hub carries it.

@@ -13,6 +13,9 @@ mod values;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use sansws_core::hub::{HubError, Signal};
 use sansws_core::limits::Bucket;
 use sansws_core::message::Message;
@@ -47,6 +50,8 @@ pub struct Session {
     timers: Timers,
     /// The rate of commands.
     rate: Bucket,
+    /// The secret of commands that arrive as controls, if the transport only receives.
+    secret: Option<String>,
     is_over: bool,
 }
 
@@ -112,8 +117,17 @@ impl Session {
             subscriptions: BTreeMap::new(),
             outputs: VecDeque::new(),
             rate: Bucket::new(),
+            secret: None,
             is_over: false,
         }
+    }
+
+    /// Starts a session over a transport that only receives: commands come as [`Control::Commands`] with this secret, which the client is
+    /// told when it has connected.
+    #[must_use]
+    pub fn with_secret(mut self, secret: String) -> Self {
+        self.secret = Some(secret);
+        self
     }
 
     /// Returns the next output.
@@ -149,6 +163,19 @@ impl Session {
             Err(_) => return self.disconnect(Disconnect::bad_request()),
         }
         self.go_on();
+    }
+
+    /// Takes commands that arrived beside the transport, if their secret is right.
+    fn emulated(&mut self, secret: &str, data: String) {
+        let is_right = |ours: &String| is_equal(ours.as_bytes(), secret.as_bytes());
+        if !self.secret.as_ref().is_some_and(is_right) {
+            return;
+        }
+        let message = match self.codec {
+            Codec::Json => Message::Text(data),
+            Codec::Protobuf => Message::Binary(STANDARD.decode(data).unwrap_or_default()),
+        };
+        self.receive(self.now, &message);
     }
 
     /// Queues a command, unless the client exceeds its rate. Answers to pings do not count.
@@ -257,11 +284,11 @@ impl Session {
                     self.end_subscription(&Arc::clone(group), Unsubscribe::insufficient_state());
                 }
             }
-            Signal::Text(text) => {
-                if let Ok(control) = serde_json::from_str(text) {
-                    self.controls.push_back(control);
-                }
-            }
+            Signal::Text(text) => match serde_json::from_str(text) {
+                Ok(Control::Commands { secret, data }) => return self.emulated(&secret, data),
+                Ok(control) => self.controls.push_back(control),
+                Err(_) => {}
+            },
             _ => self.disconnect(Disconnect::insufficient_state()),
         }
         self.go_on();
@@ -364,6 +391,8 @@ impl Session {
                 };
                 self.subscribe_by_server(&channel, grant);
             }
+            // They are taken at once.
+            Control::Commands { .. } => {}
             Control::Message { data } => {
                 let data = self.codec.payload(data.as_bytes());
                 self.push(Push {
@@ -484,6 +513,12 @@ impl Busy {
             Self::Message => 0,
         }
     }
+}
+
+/// Compares in a time that does not depend on where they differ.
+pub(crate) fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    let differ = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
+    a.len() == b.len() && differ == 0
 }
 
 /// Returns what a client is told of an error of the hub.

@@ -205,6 +205,13 @@ pub enum Control {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expire_at: Option<u64>,
     },
+    /// Handle commands of the client, which came beside its transport.
+    Commands {
+        /// The secret of the session.
+        secret: String,
+        /// A message in the codec of the session; in base64 if that is binary.
+        data: String,
+    },
     /// Send a payload, in JSON.
     Message {
         /// The payload.

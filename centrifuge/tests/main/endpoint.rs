@@ -50,6 +50,7 @@ async fn start_with(change: impl FnOnce(&mut Options)) -> Running {
         });
     let router = Router::new()
         .mount("/api", centrifuge.api("key"))
+        .merge(centrifuge.fallbacks())
         .route("/connection/websocket", centrifuge)
         .hub(&hub);
     let mut server = Server::bind("127.0.0.1:0").await.unwrap();
@@ -79,18 +80,26 @@ impl Running {
     }
 
     async fn call(&self, method: &str, body: &Value) -> Value {
-        let (body, address) = (body.to_string(), self.address);
+        let (status, body) = self
+            .post(&format!("/api/{method}"), &body.to_string())
+            .await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    async fn post(&self, path: &str, body: &str) -> (u16, String) {
+        let address = self.address;
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let request = format!(
-            "POST /api/{method} HTTP/1.1\r\nHost: {address}\r\nX-API-Key: key\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nX-API-Key: key\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).await.unwrap();
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{response}");
-        serde_json::from_str(body).unwrap()
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, body.to_owned())
     }
 }
 
@@ -239,4 +248,137 @@ async fn the_api_names_what_is_wrong() {
         .call("history_remove", &json!({"channel": "kept:a"}))
         .await;
     assert_eq!(removed, json!({"result": {}}));
+}
+
+/// A client over HTTP streaming: the stream, and what of it is not read yet.
+struct Streamed {
+    stream: tokio::net::TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Streamed {
+    async fn connect(address: std::net::SocketAddr, body: &str) -> Self {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "POST /connection/http_stream HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut this = Self {
+            stream,
+            unread: Vec::new(),
+        };
+        let head = this.until(b"\r\n\r\n").await.unwrap();
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
+        this
+    }
+
+    /// Reads up to this; `None` if the stream ends before.
+    async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            let found = self.unread.windows(end.len()).position(|part| part == end);
+            if let Some(at) = found {
+                let rest = self.unread.split_off(at + end.len());
+                return Some(std::mem::replace(&mut self.unread, rest));
+            }
+            if self.stream.read_buf(&mut self.unread).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// The next line of JSON, without the lengths of chunks.
+    async fn line(&mut self) -> Option<Value> {
+        loop {
+            let line = self.until(b"\n").await?;
+            if line.starts_with(b"{") {
+                return serde_json::from_slice(&line).ok();
+            }
+            if line == b"0\r\n" {
+                return None;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_client_with_its_session_and_with_the_server() {
+    let mut server = start().await;
+    let hello = json!({"id": 1, "connect": {}}).to_string();
+    // Refused: the reason is the last push.
+    let refused = json!({"id": 1, "connect": {"token": "x"}}).to_string();
+    let mut refused = Streamed::connect(server.address, &refused).await;
+    let push = refused.line().await.unwrap();
+    assert_eq!(push["push"]["disconnect"]["code"], 3500);
+    assert_eq!(refused.line().await, None);
+
+    let mut left = Streamed::connect(server.address, &hello).await;
+    let reply = left.line().await.unwrap();
+    assert!(reply["connect"]["session"].is_string(), "{reply}");
+    drop(left);
+    let (_, end) = server.gone.recv().await.unwrap();
+    assert_eq!(end.code, 1006);
+
+    let mut slow = Streamed::connect(
+        server.address,
+        &format!(
+            "{hello}\n{}",
+            json!({"id": 2, "subscribe": {"channel": "chat:a"}})
+        ),
+    )
+    .await;
+    assert!(slow.line().await.unwrap()["connect"].is_object());
+    assert!(slow.line().await.unwrap()["subscribe"].is_object());
+    let text = "x".repeat(60_000);
+    for published in 0.. {
+        assert!(published < 2_000, "it is never slow");
+        let publish = json!({"channel": "chat:a", "data": text});
+        server.call("publish", &publish).await;
+        let channels = server.call("channels", &json!({})).await;
+        if channels["result"]["channels"]["chat:a"].is_null() {
+            break;
+        }
+    }
+    let mut last = Value::Null;
+    while let Some(line) = slow.line().await {
+        last = line;
+    }
+    assert_eq!(last["push"]["disconnect"]["code"], 3008);
+    assert_eq!(server.gone.recv().await.unwrap().1.code, 3008);
+
+    let mut open = Streamed::connect(server.address, &hello).await;
+    open.line().await.unwrap();
+    server.handle.drain(Duration::ZERO);
+    assert_eq!(open.line().await, None);
+    assert_eq!(server.gone.recv().await.unwrap().1.code, 1006);
+}
+
+#[tokio::test]
+async fn commands_beside_a_stream_need_its_secret() {
+    let server = start().await;
+    let hello = json!({"id": 1, "connect": {}}).to_string();
+    let mut client = Streamed::connect(server.address, &hello).await;
+    let reply = client.line().await.unwrap();
+    let session = reply["connect"]["session"].as_str().unwrap().to_owned();
+    let id = reply["connect"]["client"].as_str().unwrap().to_owned();
+    let ping = |number: u32| json!({"id": number, "ping": {}}).to_string();
+    let post = async |session: &str, data: &str| {
+        let body = json!({"session": session, "data": data}).to_string();
+        server.post("/emulation", &body).await.0
+    };
+    assert_eq!(post(&format!("{id}.guess"), &ping(2)).await, 204);
+    assert_eq!(post(&format!("{id}."), &ping(3)).await, 204);
+    assert_eq!(post(&session, &ping(4)).await, 204);
+    assert_eq!(client.line().await.unwrap()["id"], 4);
+    for wrong in [id.as_str(), "", "x.y"] {
+        assert_eq!(post(wrong, &ping(5)).await, 400);
+    }
+    assert_eq!(server.post("/emulation", "no").await.0, 400);
+    // What breaks the protocol ends it.
+    assert_eq!(post(&session, "nonsense").await, 204);
+    let push = client.line().await.unwrap();
+    assert_eq!(push["push"]["disconnect"]["code"], 3501);
+    assert_eq!(client.line().await, None);
+    assert_eq!(post(&session, &ping(6)).await, 404);
 }

@@ -136,6 +136,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let router = adapter::Router::new()
             .mount("/api", centrifuge.api(&options.api_key))
+            .merge(centrifuge.fallbacks())
             .route("/connection/websocket", centrifuge)
             .hub(&hub);
         let status = link.as_ref().map(Redis::status);
