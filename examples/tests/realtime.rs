@@ -323,3 +323,76 @@ fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
         assert_eq!(last, "done", "{runtime} {transport}");
     }
 }
+
+/// HAProxy, configured as in the guide, in front of these servers.
+fn balancer(folder: &Path, servers: &[String]) -> (Running, String) {
+    let example = include_str!("../../docs/haproxy.cfg");
+    let (head, _) = example.split_once("    server ").unwrap();
+    let port = free_port();
+    let mut settings = head.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
+    for (number, address) in servers.iter().enumerate() {
+        settings += &format!("    server node{number} {address}\n");
+    }
+    let file = folder.join("haproxy.cfg");
+    std::fs::write(&file, settings).unwrap();
+    let programs = ["haproxy", "/usr/sbin/haproxy"].into_iter();
+    let started = programs.map(|program| {
+        let mut haproxy = Command::new(program);
+        haproxy.arg("-db").arg("-f").arg(&file);
+        haproxy.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    });
+    let child = started.filter_map(Result::ok).next();
+    let child = Running(child.expect("it is there: run adapter-redis/tests/setup.sh"));
+    for _ in 0..400 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return (child, format!("ws://127.0.0.1:{port}"));
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("HAProxy does not listen");
+}
+
+#[test]
+fn nothing_is_missed_or_doubled_while_nodes_of_three_are_killed() {
+    for (codec, transport) in [("json", "websocket"), ("protobuf", "http_stream")] {
+        let folder = folder(&format!("three-{transport}"));
+        let port = free_port();
+        let _redis = redis(port, &folder);
+        let redis_url = format!("redis://127.0.0.1:{port}");
+        let linked = ["--insecure", "--redis", &redis_url];
+        let mut nodes: Vec<Option<Running>> = Vec::new();
+        let mut addresses = Vec::new();
+        for runtime in ["tokio", "smol", "tokio"] {
+            let (node, url) = server(runtime, &linked);
+            nodes.push(Some(node));
+            addresses.push(url.trim_start_matches("ws://").to_owned());
+        }
+        let (_balancer, url) = balancer(&folder, &addresses);
+        let arguments = [&format!("{url}{PATH}"), codec, &url, "10000", "11", "6"];
+        let mut script = script("recovery.mjs", &arguments);
+        script.env("TRANSPORT", transport).stdout(Stdio::piped());
+        let mut child = script.spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut child = Running(child);
+        let mut last = String::new();
+        for line in out.lines().map_while(Result::ok) {
+            match line.as_str() {
+                // Killed, and back later.
+                "published 1/4" => drop(nodes[0].take()),
+                "published 2/4" => {
+                    let again: Vec<&str> = linked
+                        .iter()
+                        .copied()
+                        .chain(["--listen", &addresses[0]])
+                        .collect();
+                    nodes[0] = Some(server("tokio", &again).0);
+                }
+                "published 3/4" => drop(nodes[1].take()),
+                _ => {}
+            }
+            last = line;
+        }
+        assert!(child.0.wait().unwrap().success(), "{codec} {transport}");
+        assert_eq!(last, "done", "{codec} {transport}");
+    }
+}

@@ -6,10 +6,12 @@
 //! http://127.0.0.1:8000/api/publish`. With `--secret S`, clients need a JWT, signed with that secret.
 
 use std::error::Error;
+use std::future::ready;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use sansws_async::app::Route;
 use sansws_centrifuge::{Access, Centrifuge, Namespace, Options as Protocol, TokenKeys};
 use sansws_core::hub::{HistoryOptions, HubOptions, OutagePolicy};
 use sansws_examples::{Runtime, log, run};
@@ -112,7 +114,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     };
     run!(options.runtime, adapter, async {
-        let server = adapter::Server::bind(options.listen.as_str()).await?;
+        let mut server = adapter::Server::bind(options.listen.as_str()).await?;
         println!("listening on ws://{}", server.local_addr()?);
         let mut of_hub = protocol.configure(HubOptions::default());
         // A client of a recoverable channel must not miss what another server published meanwhile.
@@ -134,7 +136,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         if let Some(keys) = keys {
             centrifuge = centrifuge.tokens(keys);
         }
+        let (handle, of_hub) = (server.handle(), hub.clone());
+        let health = Route::get("/health", move |_| {
+            ready(handle.health(Some(&of_hub.metrics())).response())
+        });
         let router = adapter::Router::new()
+            .add(health.always())
             .mount("/api", centrifuge.api(&options.api_key))
             .merge(centrifuge.fallbacks())
             .route("/connection/websocket", centrifuge)
