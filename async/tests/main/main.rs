@@ -19,6 +19,8 @@ mod deadlines;
 mod drive;
 mod drive_futures;
 mod drive_handshake;
+#[cfg(all(feature = "json", feature = "test-kit"))]
+mod events;
 #[cfg(feature = "test-kit")]
 mod hub_app;
 #[cfg(feature = "test-kit")]
