@@ -95,6 +95,14 @@ fn differences_between_publications_are_understood() {
 }
 
 #[test]
+fn a_slow_client_is_closed_and_recovers() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--insecure"]);
+        passes("slow.mjs", &url);
+    }
+}
+
+#[test]
 fn everything_works_without_websockets() {
     for runtime in RUNTIMES {
         let (_server, url) = server(runtime, &["--insecure"]);

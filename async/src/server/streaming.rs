@@ -24,6 +24,9 @@ use sansws_core::time::Instant;
 /// Maximum number of bytes of later requests that are read while a body is written.
 const AHEAD: usize = 64 << 10;
 
+/// Number of chunks after which a task lets others run.
+const CHUNKS: usize = 32;
+
 /// A response whose body is a stream of chunks, written as they come.
 ///
 /// The stream is polled only when everything before has been written, so that a peer that reads slowly slows it down. It is dropped when the
@@ -124,7 +127,7 @@ impl Writing {
             }
         }
         unread.park();
-        loop {
+        for _ in 0..CHUNKS {
             match self.write(transport, cx)? {
                 Poll::Ready(()) if self.is_done => return Poll::Ready(Ok(())),
                 Poll::Ready(()) => self.late = None,
@@ -154,6 +157,9 @@ impl Writing {
                 Poll::Pending => return Poll::Pending,
             }
         }
+        // A stream that is always ready must starve neither other tasks nor the look at the peer.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn write<T: Transport>(

@@ -53,6 +53,7 @@ fn history(messages: usize) -> HistoryOptions {
     HistoryOptions {
         messages,
         recovery: messages,
+        bytes: 64 << 20,
         age: Duration::from_secs(300),
         ..HistoryOptions::default()
     }
