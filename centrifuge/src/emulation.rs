@@ -146,10 +146,9 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
                 Err(_) => return Response::text(400, "the body is not a request\n"),
             }
         };
-        let parts = session.split_once('.');
-        let parts = parts.and_then(|(id, secret)| Some((id.parse::<ChannelId>().ok()?, secret)));
-        let Some((id, secret)) = parts else {
-            return Response::text(400, "there is no such session\n");
+        let Some((id, secret)) = self.tickets.open(&session) else {
+            // Of a server with another key, perhaps: the client connects anew.
+            return Response::text(404, "there is no such session\n");
         };
         let control = Control::Commands {
             secret: secret.to_owned(),
@@ -181,7 +180,7 @@ async fn run<R: Runtime + HubEnv>(
     let mut farewell = Farewell::new(centrifuge.application.on_disconnect.clone());
     let secret = URL_SAFE_NO_PAD.encode(R::seed().nonce().0);
     let session = Session::new(Arc::clone(&centrifuge.options), codec, now::<R>());
-    let session = session.with_secret(secret);
+    let session = session.with_secret(secret, centrifuge.tickets.clone());
     let channel = Arc::new(OnceLock::new());
     let carrier = StreamCarrier {
         hub: centrifuge.hub.clone(),

@@ -15,6 +15,7 @@ use crate::connections::UserConnections;
 use crate::options::Options;
 use crate::protocol::{ClientInfo, ConnectRequest, PublishRequest, SubscribeRequest};
 use crate::session::{Connect, Subscribe};
+use crate::ticket::TicketKey;
 use crate::token::TokenKeys;
 
 /// The endpoint of the protocol.
@@ -32,6 +33,7 @@ pub struct Centrifuge<R> {
     pub(crate) options: Arc<Options>,
     pub(crate) application: Application,
     pub(crate) users: UserConnections,
+    pub(crate) tickets: TicketKey,
 }
 
 impl<R> Clone for Centrifuge<R> {
@@ -41,6 +43,7 @@ impl<R> Clone for Centrifuge<R> {
             options: Arc::clone(&self.options),
             application: self.application.clone(),
             users: self.users.clone(),
+            tickets: self.tickets.clone(),
         }
     }
 }
@@ -56,11 +59,16 @@ impl<R> fmt::Debug for Centrifuge<R> {
 impl<R: Runtime + HubEnv> Centrifuge<R> {
     /// Creates an endpoint over a hub whose options [`Options::configure`] has prepared.
     pub fn new(hub: &Hub<R>, options: Options) -> Self {
+        let tickets = match &options.fallback_secret {
+            Some(secret) => TicketKey::new(secret.as_bytes()),
+            None => TicketKey::new(&R::seed().nonce().0),
+        };
         Self {
             hub: hub.clone(),
             options: Arc::new(options),
             application: Application::default(),
             users: UserConnections::default(),
+            tickets,
         }
     }
 

@@ -22,6 +22,7 @@ mod fossil;
 mod options;
 pub mod protocol;
 pub mod session;
+mod ticket;
 mod token;
 mod websocket;
 
@@ -29,6 +30,7 @@ pub use codes::{ClientError, Disconnect, Refusal, Unsubscribe};
 pub use endpoint::Centrifuge;
 pub use options::{Access, Namespace, Options};
 pub use session::{Connect, Subscribe};
+pub use ticket::TicketKey;
 pub use token::{KeyError, TokenError, TokenKeys};
 pub use websocket::Protocol;
 

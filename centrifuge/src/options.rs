@@ -149,6 +149,9 @@ pub struct Options {
     pub commands: Option<Rate>,
     /// Maximum number of connections of a user to this process; default unlimited. One more is closed with 3504.
     pub user_connections: Option<usize>,
+    /// The secret of the tickets with which commands are posted beside HTTP streams and server-sent events. `None`, the default: a random one,
+    /// so that these requests must reach the process of the stream. With the same secret on all servers, any of them takes them.
+    pub fallback_secret: Option<String>,
     /// Maximum number of publications in a reply with history; default 1000.
     pub max_history: usize,
     /// How long a client may take to authenticate; default 15 s.
@@ -173,6 +176,7 @@ impl Default for Options {
             max_commands: 1024,
             commands: None,
             user_connections: None,
+            fallback_secret: None,
             max_history: 1000,
             connect_timeout: Duration::from_secs(15),
             ping: Duration::from_secs(25),

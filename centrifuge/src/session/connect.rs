@@ -135,10 +135,10 @@ impl Session {
         self.outputs.push_back(Output::Release);
     }
 
-    /// Returns what the client sends with its commands, if its transport only receives: its id and the secret.
+    /// Returns what the client sends with its commands, if its transport only receives.
     fn session_id(&self) -> String {
         match (&self.secret, &self.client) {
-            (Some(secret), Some(client)) => format!("{}.{secret}", client.client),
+            (Some((secret, key)), Some(client)) => key.issue(&client.client, secret),
             _ => String::new(),
         }
     }

@@ -24,6 +24,7 @@ use sansws_core::time::Instant;
 use crate::codes::{ClientError, Disconnect, Refusal, Unsubscribe};
 use crate::options::Options;
 use crate::protocol::{ClientInfo, Codec, Command, DataMessage, Push, Reply, SubRefreshResult};
+use crate::ticket::TicketKey;
 
 use connect::Connecting;
 pub use values::{Answer, Connect, Control, HubCall, HubResult, Output, Question, Subscribe};
@@ -51,7 +52,7 @@ pub struct Session {
     /// The rate of commands.
     rate: Bucket,
     /// The secret of commands that arrive as controls, if the transport only receives.
-    secret: Option<String>,
+    secret: Option<(String, TicketKey)>,
     is_over: bool,
 }
 
@@ -122,11 +123,11 @@ impl Session {
         }
     }
 
-    /// Starts a session over a transport that only receives: commands come as [`Control::Commands`] with this secret, which the client is
-    /// told when it has connected.
+    /// Starts a session over a transport that only receives: commands come as [`Control::Commands`] with this secret. When the client
+    /// has connected, it is told a ticket with the secret in it.
     #[must_use]
-    pub fn with_secret(mut self, secret: String) -> Self {
-        self.secret = Some(secret);
+    pub fn with_secret(mut self, secret: String, key: TicketKey) -> Self {
+        self.secret = Some((secret, key));
         self
     }
 
@@ -167,8 +168,8 @@ impl Session {
 
     /// Takes commands that arrived beside the transport, if their secret is right.
     fn emulated(&mut self, secret: &str, data: String) {
-        let is_right = |ours: &String| is_equal(ours.as_bytes(), secret.as_bytes());
-        if !self.secret.as_ref().is_some_and(is_right) {
+        let ours = self.secret.as_ref().map(|(ours, _)| ours.as_bytes());
+        if !ours.is_some_and(|ours| is_equal(ours, secret.as_bytes())) {
             return;
         }
         let message = match self.codec {

@@ -90,6 +90,8 @@ fn namespaces(options: &Options) -> Protocol {
         )
         .namespace("news", Namespace::default().subscribe().positions())
         .namespace("plain", open(Namespace::default().subscribe()));
+    // Commands beside a stream may reach any server.
+    protocol.fallback_secret = options.secret.clone().or(Some(options.api_key.clone()));
     protocol.insecure = options.insecure;
     protocol.personal_channels = true;
     protocol.ping = Duration::from_secs(options.ping);
