@@ -126,7 +126,7 @@ impl Format {
         self
     }
 
-    /// Lets a publication be expressed by its difference from the previous one: the function takes that first. It is used for members that
+    /// Lets a publication be expressed by its difference from the previous one: the function takes that first (for formats below 63). It is used for members that
     /// joined with this format in [`JoinOptions::format`](super::JoinOptions) and received the previous publication, in groups where none
     /// is dropped on the way ([`SlowConsumerPolicy::Close`](super::SlowConsumerPolicy) and `Wait`). Where it returns `None`, and for all
     /// others, the publication is formatted in full.

@@ -328,23 +328,25 @@ impl Hub {
         let of_presence = notice.is_some_and(|told| matches!(told.notice, Notice::Presence(_)));
         let chained = notice.is_none() && to_members;
         // A difference is of use only to those who receive everything before it.
-        let differs = chained
-            && publication.expires.is_none()
-            && of_group.slow_consumer.keeps_all()
-            && options.formats.iter().any(super::Format::has_delta);
+        let differs =
+            chained && publication.expires.is_none() && of_group.slow_consumer.keeps_all();
+        let with_delta = if differs { options.with_delta() } else { 0 };
         if chained && let Some(group) = &mut group {
-            put.formatted
-                .set_base(group.last.take().filter(|_| differs));
+            let base = group.last.take();
+            put.formatted.set_base(base.filter(|_| with_delta != 0));
         }
         let mut has_differences = false;
         let members = group.map_or(&mut [][..], |group| &mut group.members);
         let receivers = if to_members { members.len() } else { 0 };
         for member in members.iter_mut().take(receivers) {
-            let has_last = chained && core::mem::take(&mut member.has_last);
+            let has_last = chained && member.has_last();
+            if has_last {
+                member.set_has_last(false);
+            }
             if (numbered && offset <= member.from) || member.from == super::group::RECOVERING {
                 continue;
             }
-            if of_presence && member.without_presence {
+            if of_presence && member.is_without_presence() {
                 continue;
             }
             let Some(seat) = self.seats.at(member.slot) else {
@@ -365,9 +367,12 @@ impl Hub {
                 seat,
                 (encoding, has_last),
             );
-            if differs && options.has_delta(encoding) {
-                member.has_last = became == DeliveryResult::Waits;
-                has_differences |= member.has_last;
+            if let Encoding::Format(format) = encoding
+                && with_delta >> format.min(63) & 1 != 0
+                && became == DeliveryResult::Waits
+            {
+                member.set_has_last(true);
+                has_differences = true;
             }
             wake(&mut self.outputs, member.slot, seat);
             self.pressure

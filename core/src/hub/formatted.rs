@@ -17,6 +17,8 @@ pub(super) struct Formatted<'a> {
     source: Option<Source<'a>>,
     /// The entries by format, in full and as a difference; an inner `None`: the format has no form for it.
     made: Vec<Option<Option<u32>>>,
+    /// The entry that was returned last: most receivers need the same one.
+    recent: Option<((u8, bool), u32)>,
     /// The publication that members with differences received before.
     base: Option<Arc<Publication>>,
 }
@@ -43,6 +45,7 @@ impl<'a> Formatted<'a> {
                 windows,
             }),
             made: Vec::new(),
+            recent: None,
             base: None,
         }
     }
@@ -53,7 +56,25 @@ impl<'a> Formatted<'a> {
     }
 
     /// Returns the entry in a format; `as_sent` for a message to one channel. A receiver that has the base can take the difference.
+    #[inline]
     pub(super) fn entry(
+        &mut self,
+        now: Instant,
+        store: &mut Store,
+        as_sent: u32,
+        form: (u8, bool),
+    ) -> Option<u32> {
+        if let Some((recent, entry)) = self.recent
+            && recent == form
+        {
+            return Some(entry);
+        }
+        let entry = self.find(now, store, as_sent, form)?;
+        self.recent = Some((form, entry));
+        Some(entry)
+    }
+
+    fn find(
         &mut self,
         now: Instant,
         store: &mut Store,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::backplane::{BackplaneCommand, Present};
 use super::channel::Membership;
-use super::group::{MOST_GROUPS, Member, OF_CHANNEL, RECOVERING, Waiting};
+use super::group::{MOST_GROUPS, Member, RECOVERING, Waiting};
 use super::id::{Name, check_name, group_of_user};
 use super::link::Asked;
 use super::{
@@ -221,14 +221,9 @@ impl Hub {
         let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
             return Err(HubError::Gone);
         };
-        let member = Member {
-            slot: id.slot(),
-            back: more.joined.len() as u16,
-            format: format.unwrap_or(OF_CHANNEL),
-            without_presence,
-            has_last: false,
-            from: if waits { RECOVERING } else { 0 },
-        };
+        let from = if waits { RECOVERING } else { 0 };
+        let back = more.joined.len() as u16;
+        let member = Member::new(id.slot(), back, from, format, without_presence);
         group.members.push(member);
         more.joined.push(Membership { group: key, at });
         if let Some(metadata) = metadata {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use super::callback::{Envelope, Format, Guard, Notices};
 use super::notice::Notice;
-use super::{Callback, Encoding, Filter, Publication};
+use super::{Callback, Filter, Publication};
 use crate::limits::Rate;
 use crate::message::Message;
 use crate::time::Duration;
@@ -140,15 +140,11 @@ impl HubOptions {
         self
     }
 
-    /// Returns whether publications in this encoding may be differences.
-    pub(super) fn has_delta(&self, encoding: Encoding) -> bool {
-        match encoding {
-            Encoding::Format(format) => {
-                let format = self.formats.get(usize::from(format));
-                format.is_some_and(Format::has_delta)
-            }
-            Encoding::AsSent | Encoding::Text | Encoding::Binary => false,
-        }
+    /// Returns the formats, below 63, in which publications may be differences: bit `n` stands for format `n`.
+    pub(super) fn with_delta(&self) -> u64 {
+        let formats = self.formats.iter().take(63).enumerate();
+        let formats = formats.filter(|(_, format)| format.has_delta());
+        formats.fold(0, |all, (number, _)| all | 1 << number)
     }
 
     /// Returns the options of a group. No rule applies to the channels of a user.
