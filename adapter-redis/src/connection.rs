@@ -16,10 +16,11 @@ use redis::{
     PushInfo, PushKind, RedisError, RedisResult, Value, cmd,
 };
 
+use crate::call::Call;
 use crate::keys::Keys;
 use crate::options::{RedisOptions, Server, SetupError, Tls};
 use crate::request::{Failure, Push, Reply, RequestId};
-use crate::scripts::{self, Call, Scripts};
+use crate::scripts::{self, Scripts};
 
 /// Messages that Redis pushed, in order.
 #[derive(Debug)]

@@ -88,7 +88,7 @@ impl Both {
         });
         let (group, fresh) = (self.group(), self.fresh());
         let same = |request: Request| (request.clone(), request);
-        match self.below(16) {
+        match self.below(17) {
             0..=4 => {
                 let saved = !self.one_in(4);
                 let id = self.one_in(5).then(|| self.user());
@@ -195,6 +195,7 @@ impl Both {
                 whole: self.one_in(2),
             }),
             14 => same(Request::Groups(self.seat())),
+            15 => same(Request::RemoveHistory(group)),
             _ => {
                 let channel = match self.below(4) {
                     0 => Channel::Watch,

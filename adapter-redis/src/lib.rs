@@ -58,6 +58,8 @@ mod memory;
 mod server;
 
 #[cfg(any(feature = "tokio", feature = "smol"))]
+mod call;
+#[cfg(any(feature = "tokio", feature = "smol"))]
 mod connection;
 #[cfg(any(feature = "tokio", feature = "smol"))]
 mod driver;

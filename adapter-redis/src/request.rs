@@ -111,6 +111,8 @@ pub enum Request {
         /// The limits of the history.
         keep: Option<HistoryOptions>,
     },
+    /// Drop the kept messages of a group; its position stays. Reply: [`Reply::Done`].
+    RemoveHistory(Name),
     /// Get the users in a group: [`Reply::Presence`].
     Presence {
         /// The group.

@@ -4,10 +4,11 @@
 
 use core::num::TryFromIntError;
 
-use redis::{Arg, Cmd, Script, Value, cmd};
+use redis::{Value, cmd};
 use sansws_core::hub::{HistoryOptions, Position, Present};
 use sansws_core::time::{Duration, Instant};
 
+use crate::call::{Arguments, Call, Expect, Known};
 use crate::keys::{Keys, parse_seat, seat_name};
 use crate::name::Name;
 use crate::request::{Channel, Entry, GIVEN_UP, Mark, Reply, Request};
@@ -25,20 +26,6 @@ macro_rules! script {
     };
 }
 
-/// The kind of answer to each request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expect {
-    Done,
-    /// Done, unless the seat was given up.
-    Seat,
-    Position,
-    Published,
-    Kept,
-    Presence,
-    Groups,
-    Beat,
-}
-
 /// The scripts, and the names of keys.
 #[derive(Clone, Debug)]
 pub(crate) struct Scripts {
@@ -47,100 +34,10 @@ pub(crate) struct Scripts {
     position: Known,
     publish: Known,
     read: Known,
+    remove: Known,
     presence: Known,
     present: Known,
     registry: Known,
-}
-
-#[derive(Clone, Debug)]
-struct Known {
-    code: &'static str,
-    hash: String,
-}
-
-impl Known {
-    fn new(code: &'static str) -> Self {
-        let hash = Script::new(code).get_hash().to_owned();
-        Self { code, hash }
-    }
-}
-
-/// A command, and the code of its script, in case Redis does not know it.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) command: Cmd,
-    code: Option<&'static str>,
-    pub(crate) expect: Expect,
-}
-
-impl Call {
-    fn plain(command: Cmd) -> Self {
-        Self {
-            command,
-            code: None,
-            expect: Expect::Done,
-        }
-    }
-
-    /// Returns the call with the code of the script in it.
-    pub(crate) fn with_code(&self) -> Option<Cmd> {
-        let mut command = cmd("EVAL");
-        command.arg(self.code?);
-        for argument in self.command.args_iter().skip(2) {
-            if let Arg::Simple(bytes) = argument {
-                command.arg(bytes);
-            }
-        }
-        Some(command)
-    }
-}
-
-/// The arguments of a script.
-struct Arguments {
-    keys: Vec<String>,
-    rest: Vec<Vec<u8>>,
-}
-
-impl Arguments {
-    fn new<const N: usize>(keys: [String; N]) -> Self {
-        Self {
-            keys: keys.into(),
-            rest: Vec::new(),
-        }
-    }
-
-    fn with(mut self, argument: impl Into<Vec<u8>>) -> Self {
-        self.rest.push(argument.into());
-        self
-    }
-
-    fn number(self, number: u64) -> Self {
-        self.with(number.to_string())
-    }
-
-    fn flag(self, flag: bool) -> Self {
-        self.with(if flag { "1" } else { "0" })
-    }
-
-    fn epoch(self, epoch: u64) -> Self {
-        self.with(epoch.to_be_bytes())
-    }
-
-    fn call(self, script: &Known, expect: Expect) -> Call {
-        let mut command = cmd("EVALSHA");
-        command
-            .arg(&script.hash)
-            .arg(self.keys.len())
-            .arg(&self.keys);
-        for argument in &self.rest {
-            command.arg(argument.as_slice());
-        }
-        Call {
-            command,
-            code: Some(script.code),
-            expect,
-        }
-    }
 }
 
 impl Scripts {
@@ -151,6 +48,7 @@ impl Scripts {
             position: Known::new(script!("position")),
             publish: Known::new(script!("publish")),
             read: Known::new(script!("read")),
+            remove: Known::new(script!("remove")),
             presence: Known::new(script!("presence")),
             present: Known::new(script!("present")),
             registry: Known::new(script!("registry")),
@@ -162,11 +60,12 @@ impl Scripts {
     }
 
     /// Returns the code of all scripts, to be loaded in advance.
-    pub(crate) fn codes(&self) -> [&'static str; 6] {
+    pub(crate) fn codes(&self) -> [&'static str; 7] {
         let all = [
             &self.position,
             &self.publish,
             &self.read,
+            &self.remove,
             &self.presence,
             &self.present,
             &self.registry,
@@ -264,6 +163,10 @@ impl Scripts {
                     .number(age(keep))
                     .number(most(keep))
                     .call(&self.read, Expect::Kept)
+            }
+            Request::RemoveHistory(group) => {
+                Arguments::new([keys.meta(&group), keys.stream(&group)])
+                    .call(&self.remove, Expect::Done)
             }
             Request::Presence { group, members } => {
                 Arguments::new([keys.meta(&group), keys.users(&group)])

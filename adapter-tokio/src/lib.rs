@@ -117,6 +117,11 @@ struct Testing;
 #[doc = include_str!("../../docs/from-socket-io.md")]
 struct FromSocketIo;
 
+/// The code of the page on events runs.
+#[cfg(all(doctest, feature = "test-kit", feature = "json"))]
+#[doc = include_str!("../../docs/events.md")]
+struct EventsGuide;
+
 /// The code of the page for users of Phoenix compiles.
 #[cfg(all(doctest, feature = "test-kit", feature = "json"))]
 #[doc = include_str!("../../docs/from-phoenix.md")]

@@ -50,7 +50,8 @@ pub use hub::{Events, HubEnv, HubRef, Lagged, Subscription};
 pub use metrics::{BackplaneState, Health, HubMetrics, ServerMetrics, Status, prometheus_response};
 pub use runtime::{ByteStream, Io, Runtime, Stream};
 pub use server::{
-    IntoService, Listener, LocalTask, Scope, Server, ServerHandle, ServerOptions, Service, Upgrade,
+    IntoService, Listener, LocalTask, Scope, Server, ServerHandle, ServerOptions, Service,
+    StreamedResponse, Upgrade,
 };
 #[cfg(feature = "json")]
 pub use socket::Json;

@@ -27,8 +27,9 @@ struct Room {
 }
 
 impl Room {
-    fn new(encoding: Encoding) -> Self {
+    fn new((encoding, format): (Encoding, Option<u8>)) -> Self {
         let namespace = Namespace::default().recovery(HistoryOptions::default());
+        let namespace = namespace.deltas();
         let options = Options::default().namespace("chat", namespace);
         let options = Arc::new(options.configure(HubOptions::default()));
         let mut room = Self {
@@ -43,7 +44,10 @@ impl Room {
                 ..ChannelOptions::default()
             };
             let id = room.hub.open(NOW, open).expect("there is room");
-            let join = JoinOptions::default();
+            let join = JoinOptions {
+                format,
+                ..JoinOptions::default()
+            };
             room.hub.join(NOW, id, room.group, join).expect("it joins");
             room.members.push(id);
             while room.hub.poll_output(NOW).is_some() {}
@@ -77,16 +81,25 @@ impl Room {
 }
 
 fn main() {
-    let kinds = [Encoding::AsSent, Encoding::Format(0), Encoding::Format(1)];
+    let kinds = [
+        (Encoding::AsSent, None),
+        (Encoding::Format(0), None),
+        (Encoding::Format(1), None),
+        // As differences from the publication before.
+        (Encoding::Format(0), Some(2)),
+    ];
     let mut rooms = kinds.map(Room::new);
     for _ in 0..ROUNDS {
         rooms.iter_mut().for_each(Room::round);
     }
-    let [plain, json, protobuf] = rooms.each_mut().map(Room::median);
-    println!("plain {plain:.1} ns, JSON {json:.1} ns, protobuf {protobuf:.1} ns per delivery");
+    let [plain, json, protobuf, delta] = rooms.each_mut().map(Room::median);
     println!(
-        "over plain: JSON {:.3}, protobuf {:.3}",
+        "plain {plain:.1} ns, JSON {json:.1} ns, protobuf {protobuf:.1} ns, differences {delta:.1} ns per delivery"
+    );
+    println!(
+        "over plain: JSON {:.3}, protobuf {:.3}, differences {:.3}",
         json / plain,
-        protobuf / plain
+        protobuf / plain,
+        delta / plain
     );
 }

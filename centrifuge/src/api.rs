@@ -19,7 +19,7 @@ use crate::codes::{ClientError, Disconnect, Unsubscribe};
 use crate::endpoint::Centrifuge;
 use crate::format;
 use crate::protocol::{ClientInfo, Codec, StreamPosition};
-use crate::session::Control;
+use crate::session::{Control, is_equal};
 
 /// The parameters of all methods.
 #[derive(Default, Deserialize)]
@@ -37,6 +37,12 @@ struct Parameters {
     code: Option<u32>,
     reason: Option<String>,
     disconnect: Option<Reason>,
+    whitelist: Vec<String>,
+    expired: bool,
+    expire_at: Option<u64>,
+    info: Option<Box<RawValue>>,
+    b64info: Option<String>,
+    pattern: String,
     limit: i64,
     since: Option<StreamPosition>,
     reverse: bool,
@@ -125,13 +131,33 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
                 Ok(json!({"num_clients": infos.len(), "num_users": users.len()}))
             }
             "history" => self.history(p).await,
+            "history_remove" => {
+                if self.namespace(&p.channel)?.history.is_none() {
+                    return Err(ClientError::not_available());
+                }
+                let removed = self.hub.remove_history(&p.channel).await;
+                removed.map(|()| json!({})).map_err(of_hub)
+            }
             "disconnect" => {
                 let standard = Disconnect::force_no_reconnect();
                 let (code, reason) = match &p.disconnect {
                     Some(given) => (given.code, given.reason.clone()),
                     None => (standard.code, standard.reason),
                 };
-                self.control(p, &Control::Disconnect { code, reason })
+                let is_possible = (3000..5000).contains(&code) && reason.len() <= 123;
+                if !is_possible {
+                    return Err(ClientError::bad_request());
+                }
+                let control = Control::Disconnect {
+                    code,
+                    reason,
+                    except: p.whitelist.clone(),
+                };
+                self.control(p, &control)
+            }
+            "refresh" => {
+                let expire_at = if p.expired { Some(0) } else { p.expire_at };
+                self.control(p, &Control::Refresh { expire_at })
             }
             "unsubscribe" => {
                 self.namespace(&p.channel)?;
@@ -145,12 +171,18 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             }
             "subscribe" => {
                 self.namespace(&p.channel)?;
-                let channel = p.channel.clone();
-                self.control(p, &Control::Subscribe { channel })
+                let control = Control::Subscribe {
+                    channel: p.channel.clone(),
+                    info: text(p.info.as_deref(), p.b64info.as_deref())?,
+                    data: text(p.data.as_deref(), p.b64data.as_deref())?,
+                    expire_at: p.expire_at,
+                };
+                self.control(p, &control)
             }
             "channels" => {
                 let groups = self.hub.groups();
-                let channels = groups.iter().map(|group| {
+                let shown = |group: &&Arc<str>| p.pattern.is_empty() || fits(&p.pattern, group);
+                let channels = groups.iter().filter(shown).map(|group| {
                     let clients = json!({"num_clients": self.hub.count(group)});
                     (group.to_string(), clients)
                 });
@@ -266,6 +298,42 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
     }
 }
 
+/// Returns JSON that is given as it is, or in base64.
+fn text(given: Option<&RawValue>, base64: Option<&str>) -> Result<Option<String>, ClientError> {
+    let Some(base64) = base64 else {
+        return Ok(given.map(|given| given.get().to_owned()));
+    };
+    let bytes = STANDARD.decode(base64).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    text.map(Some).ok_or_else(ClientError::bad_request)
+}
+
+/// Returns whether a name matches a pattern, in which `*` stands for any text and `?` for one character.
+fn fits(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
+    // Whether the pattern so far matches each beginning of the name.
+    let mut matches = vec![false; name.len() + 1];
+    matches.iter_mut().take(1).for_each(|first| *first = true);
+    for part in pattern {
+        let before = matches.clone();
+        let mut any = false;
+        let of_name = [None].into_iter().chain(name.iter().map(Some));
+        let earlier = [false].into_iter().chain(before.iter().copied());
+        for (((now, before), letter), earlier) in
+            matches.iter_mut().zip(&before).zip(of_name).zip(earlier)
+        {
+            any |= before;
+            *now = match part {
+                '*' => any,
+                '?' => earlier,
+                part => earlier && letter == Some(&part),
+            };
+        }
+    }
+    matches.last().copied().unwrap_or(false)
+}
+
 /// Returns a result under this name, or an error.
 fn reply(name: &str, result: Result<Value, ClientError>) -> Value {
     match result {
@@ -281,8 +349,27 @@ fn of_hub(error: HubError) -> ClientError {
     }
 }
 
-/// Compares in a time that does not depend on where they differ.
-fn is_equal(a: &[u8], b: &[u8]) -> bool {
-    let differ = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
-    a.len() == b.len() && differ == 0
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, name, want) in [
+            ("chat:*", "chat:tea", true),
+            ("chat:*", "chat:", true),
+            ("chat:*", "chat", false),
+            ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("?", "\u{e9}", true),
+            ("?", "", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("tea", "tea", true),
+            ("tea", "teas", false),
+        ] {
+            assert_eq!(fits(pattern, name), want, "{pattern} {name}");
+        }
+    }
 }

@@ -102,6 +102,8 @@ disconnects! {
     server_error = 3004, "internal server error";
     /// 3005: the connection has expired; clients reconnect.
     expired = 3005, "connection expired";
+    /// 3008: the client reads too slowly; it may reconnect, and recovers.
+    slow = 3008, "slow";
     /// 3010: the session lost track of its subscriptions; clients reconnect and recover.
     insufficient_state = 3010, "insufficient state";
     /// 3011: clients are to reconnect.
@@ -118,6 +120,10 @@ disconnects! {
     stale = 3502, "stale";
     /// 3503: final.
     force_no_reconnect = 3503, "force disconnect";
+    /// 3504: the user has too many connections; final.
+    connection_limit = 3504, "connection limit";
+    /// 3505: the server subscribes the client to too many channels; final.
+    channel_limit = 3505, "channel limit";
     /// 3507: the client may not connect; final.
     permission_denied = 3507, "permission denied";
     /// 3508: nobody handles what the client sent; final.

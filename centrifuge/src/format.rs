@@ -1,10 +1,14 @@
 //! Publications and notices of the hub as pushes, in both codecs: each is encoded once for all clients of a node.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use sansws_core::close::CloseCode;
 use sansws_core::hub::{Format, HubOptions, Notice, Position, Publication as Published};
 use sansws_core::message::Message;
 
+use crate::codes::Disconnect;
+use crate::fossil;
 use crate::options::Options;
 use crate::protocol::{ClientInfo, Codec, Membership, Publication, Push, Reply};
 
@@ -18,25 +22,27 @@ impl Options {
         // The user, the id and both kinds of information.
         hub.max_metadata = hub.max_metadata.max(8192);
         hub.groups_per_channel = hub.groups_per_channel.max(self.max_channels + 1);
-        hub.formats = [Codec::Json, Codec::Protobuf]
-            .map(|codec| format(codec, self.clone()))
-            .into();
+        let codecs = [Codec::Json, Codec::Protobuf];
+        let full = codecs.map(|codec| format(codec, self.clone(), publication));
+        let differing = codecs.map(|codec| differing(codec, self.clone()));
+        hub.formats = full.into_iter().chain(differing).collect();
         hub
     }
 }
 
-/// Returns the format of a codec.
-fn format(codec: Codec, options: Options) -> Format {
+/// Returns a format of a codec.
+fn format(
+    codec: Codec,
+    options: Options,
+    publication: impl Fn(Codec, &Published, bool) -> Publication + Send + Sync + 'static,
+) -> Format {
     let of_notices = options.clone();
-    Format::new(
+    let slow = Disconnect::slow();
+    let format = Format::new(
         move |published| {
             let positioned = options.of(&published.group)?.is_positioned();
-            let push = Push {
-                channel: published.group.to_string(),
-                r#pub: Some(publication(codec, published, positioned)),
-                ..Push::default()
-            };
-            Some(self::push(codec, push))
+            let publication = publication(codec, published, positioned);
+            Some(pushed(codec, published, publication))
         },
         move |notice| {
             let Notice::Presence(change) = notice else {
@@ -47,7 +53,30 @@ fn format(codec: Codec, options: Options) -> Format {
             }
             presence(codec, change)
         },
-    )
+    );
+    match CloseCode::new(slow.code) {
+        Some(code) => format.close_slow(code, &slow.reason),
+        None => format,
+    }
+}
+
+/// Returns the format of a codec with differences.
+fn differing(codec: Codec, options: Options) -> Format {
+    let of_differences = options.clone();
+    format(codec, options, full).delta(move |base, published| {
+        let positioned = of_differences.of(&published.group)?.is_positioned();
+        let publication = difference(codec, base, published, positioned)?;
+        Some(pushed(codec, published, publication))
+    })
+}
+
+fn pushed(codec: Codec, published: &Published, publication: Publication) -> Message {
+    let push = Push {
+        channel: published.group.to_string(),
+        r#pub: Some(publication),
+        ..Push::default()
+    };
+    self::push(codec, push)
 }
 
 /// Returns a publication as clients see it.
@@ -62,8 +91,44 @@ pub(crate) fn publication(codec: Codec, published: &Published, positioned: bool)
         tags: tags
             .map(|(name, value)| (name.to_string(), value.to_string()))
             .collect::<BTreeMap<_, _>>(),
+        delta: false,
         time: 0,
     }
+}
+
+/// Returns a publication in full, as clients with differences see it: in JSON, its payload is a string.
+fn full(codec: Codec, published: &Published, positioned: bool) -> Publication {
+    let mut publication = publication(codec, published, positioned);
+    publication.data = codec.quoted(publication.data);
+    publication
+}
+
+/// Returns a publication as the difference from the one before it, if that is shorter.
+fn difference(
+    codec: Codec,
+    base: &Published,
+    published: &Published,
+    positioned: bool,
+) -> Option<Publication> {
+    let mut publication = publication(codec, published, positioned);
+    let delta = fossil::delta(&codec.payload(base.as_bytes()), &publication.data);
+    if delta.len() >= publication.data.len() {
+        return None;
+    }
+    publication.data = codec.quoted(delta);
+    publication.delta = true;
+    Some(publication)
+}
+
+/// Returns publications that follow each other: the first in full, the others as differences.
+pub(crate) fn chain(codec: Codec, published: &[Arc<Published>]) -> Vec<Publication> {
+    let mut base: Option<&Arc<Published>> = None;
+    let publications = published.iter().map(|one| {
+        let before = base.replace(one);
+        let delta = before.and_then(|base| difference(codec, base, one, true));
+        delta.unwrap_or_else(|| full(codec, one, true))
+    });
+    publications.collect()
 }
 
 /// Returns a push as a message.

@@ -10,20 +10,29 @@
 
 mod api;
 mod application;
+mod carrier;
 mod codes;
+mod connection;
+mod connections;
+mod emulation;
 mod endpoint;
 mod farewell;
 mod format;
+mod fossil;
 mod options;
 pub mod protocol;
 pub mod session;
+mod ticket;
 mod token;
+mod websocket;
 
 pub use codes::{ClientError, Disconnect, Refusal, Unsubscribe};
-pub use endpoint::{Centrifuge, Protocol};
+pub use endpoint::Centrifuge;
 pub use options::{Access, Namespace, Options};
 pub use session::{Connect, Subscribe};
+pub use ticket::TicketKey;
 pub use token::{KeyError, TokenError, TokenKeys};
+pub use websocket::Protocol;
 
 /// The code of the guide to client libraries compiles.
 #[cfg(doctest)]

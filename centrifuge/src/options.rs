@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sansws_core::hub::{GroupOptions, HistoryOptions, PresenceMode};
+use sansws_core::limits::Rate;
 
 /// The clients that may do something in the channels of a namespace without a handler's grant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +31,12 @@ pub struct Namespace {
     pub positions: bool,
     /// Whether the clients in a channel are known.
     pub presence: bool,
-    /// Whether clients are told who joins and leaves; it includes presence.
+    /// Whether clients that ask for it are told who joins and leaves; it includes presence.
     pub join_leave: bool,
+    /// Whether all clients are told who joins and leaves, even if they do not ask for it.
+    pub force_join_leave: bool,
+    /// Whether clients that ask for it receive differences from the previous publication.
+    pub deltas: bool,
     /// Whether all connected clients may subscribe. Otherwise they need a token, or a handler's grant.
     pub subscribe: bool,
     /// The clients that may publish.
@@ -67,9 +72,21 @@ impl Namespace {
         self
     }
 
-    /// Keeps presence, and tells clients who joins and leaves.
+    /// Keeps presence, and tells clients that ask for it who joins and leaves.
     pub const fn join_leave(mut self) -> Self {
         self.join_leave = true;
+        self
+    }
+
+    /// Keeps presence, and tells all clients who joins and leaves.
+    pub const fn force_join_leave(mut self) -> Self {
+        self.force_join_leave = true;
+        self.join_leave()
+    }
+
+    /// Sends clients that ask for it the difference from the previous publication, where that is shorter.
+    pub const fn deltas(mut self) -> Self {
+        self.deltas = true;
         self
     }
 
@@ -127,6 +144,14 @@ pub struct Options {
     pub max_channels: usize,
     /// Maximum number of commands that wait; a client that sends more is disconnected; default 1024.
     pub max_commands: usize,
+    /// Maximum rate of commands of a client; default unlimited. A command beyond it fails with error 111, after which client libraries try
+    /// again; a message without a reply beyond it ends the connection with 3013.
+    pub commands: Option<Rate>,
+    /// Maximum number of connections of a user to this process; default unlimited. One more is closed with 3504.
+    pub user_connections: Option<usize>,
+    /// The secret of the tickets with which commands are posted beside HTTP streams and server-sent events. `None`, the default: a random one,
+    /// so that these requests must reach the process of the stream. With the same secret on all servers, any of them takes them.
+    pub fallback_secret: Option<String>,
     /// Maximum number of publications in a reply with history; default 1000.
     pub max_history: usize,
     /// How long a client may take to authenticate; default 15 s.
@@ -149,6 +174,9 @@ impl Default for Options {
             personal_channels: false,
             max_channels: 128,
             max_commands: 1024,
+            commands: None,
+            user_connections: None,
+            fallback_secret: None,
             max_history: 1000,
             connect_timeout: Duration::from_secs(15),
             ping: Duration::from_secs(25),

@@ -2,11 +2,12 @@
 //! RFC 7519; the claims are those that Centrifugo documents.
 //! Knows no clock: the time is an argument.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jsonwebtoken::jwk::{AlgorithmParameters, JwkSet};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use sansws_core::time::Instant;
 use serde::Deserialize;
@@ -74,21 +75,37 @@ impl TokenKeys {
         Ok(self.key(&[ES256, ES384], key))
     }
 
-    /// Adds the keys of a JSON Web Key Set (RFC 7517 section 5). A token chooses its key by `kid`.
+    /// Adds an Ed25519 public key in PEM, for EdDSA (RFC 8037).
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn ed25519(self, pem: &[u8]) -> Result<Self, KeyError> {
+        let key = DecodingKey::from_ed_pem(pem).map_err(KeyError::new)?;
+        Ok(self.key(&[Algorithm::EdDSA], key))
+    }
+
+    /// Adds the keys of a JSON Web Key Set (RFC 7517 section 5). A token must name the `kid` of its key, if that has one, and use its
+    /// algorithm. Keys for encryption are left out.
     ///
     /// # Errors
     /// [`KeyError`].
     pub fn jwks(mut self, json: &str) -> Result<Self, KeyError> {
-        use Algorithm::{ES256, ES384, HS256, HS384, HS512, RS256, RS384, RS512};
+        use Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, RS256, RS384, RS512};
         let set: JwkSet =
             serde_json::from_str(json).map_err(|error| KeyError(error.to_string()))?;
-        for jwk in &set.keys {
-            let algorithms = match &jwk.algorithm {
+        let verifies = |jwk: &&Jwk| jwk.common.public_key_use != Some(PublicKeyUse::Encryption);
+        for jwk in set.keys.iter().filter(verifies) {
+            let mut algorithms = match &jwk.algorithm {
                 AlgorithmParameters::RSA(_) => vec![RS256, RS384, RS512],
                 AlgorithmParameters::EllipticCurve(_) => vec![ES256, ES384],
                 AlgorithmParameters::OctetKey(_) => vec![HS256, HS384, HS512],
-                AlgorithmParameters::OctetKeyPair(_) => continue,
+                AlgorithmParameters::OctetKeyPair(_) => vec![EdDSA],
             };
+            // RFC 7517 4.4: "the algorithm intended for use with the key"
+            if let Some(only) = jwk.common.key_algorithm {
+                let only = Algorithm::from_str(&only.to_string()).ok();
+                algorithms.retain(|algorithm| Some(*algorithm) == only);
+            }
             let key = DecodingKey::from_jwk(jwk).map_err(KeyError::new)?;
             self.keys.push(Arc::new(Key {
                 id: jwk.common.key_id.clone(),

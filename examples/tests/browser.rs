@@ -1,5 +1,6 @@
 //! Pages in a real browser, for each runtime: the chat while a window reloads and is cut off (`browser/chat.mjs`), the demo while
-//! its server restarts (`browser/demo.mjs`), and the dashboard of several nodes (`browser/nodes.mjs`).
+//! its server restarts (`browser/demo.mjs`), the dashboard of several nodes (`browser/nodes.mjs`), and the public client library in a page
+//! (`browser/clients.mjs`).
 //! `browser/setup.sh` installs what that needs.
 
 mod support;
@@ -12,6 +13,7 @@ use support::{RUNTIMES, Running, listening, start};
 
 const CHAT: &str = env!("CARGO_BIN_EXE_chat");
 const DEMO: &str = env!("CARGO_BIN_EXE_demo");
+const REALTIME: &str = env!("CARGO_BIN_EXE_realtime");
 
 fn folder(name: &str, runtime: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{runtime}"))
@@ -57,6 +59,24 @@ fn the_dashboard_shows_each_node_and_all_together() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert_eq!(said, "ok\n", "{runtime}");
         has_shots(&folder);
+    }
+}
+
+#[test]
+fn the_client_library_in_a_page_uses_each_of_its_transports() {
+    for runtime in RUNTIMES {
+        let arguments = [
+            "--runtime",
+            runtime,
+            "--listen",
+            "127.0.0.1:0",
+            "--insecure",
+        ];
+        let (_server, url) = listening(REALTIME, &arguments);
+        let output = script("clients.mjs", &url, &folder("clients", runtime)).output();
+        let output = output.expect("node is there: run examples/tests/browser/setup.sh");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said, "ok\n", "{runtime}");
     }
 }
 

@@ -6,7 +6,7 @@ mod support;
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -36,13 +36,22 @@ fn script(name: &str, arguments: &[&str]) -> Command {
 
 /// Runs a script to its end, in both codecs.
 fn passes(name: &str, url: &str) {
+    passes_with(name, url, &[]);
+}
+
+fn passes_with(name: &str, url: &str, more: &[&str]) {
     for codec in ["json", "protobuf"] {
-        let output = script(name, &[&format!("{url}{PATH}"), codec]).output();
-        let output = output.expect("it is there: run examples/tests/centrifuge/setup.sh");
-        let said = String::from_utf8_lossy(&output.stdout);
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(said, "done\n", "{name} {codec}: {error}");
+        passes_by("websocket", codec, name, url, more);
     }
+}
+
+fn passes_by(transport: &str, codec: &str, name: &str, url: &str, more: &[&str]) {
+    let mut script = script(name, &[&format!("{url}{PATH}"), codec]);
+    let output = script.args(more).env("TRANSPORT", transport).output();
+    let output = output.expect("it is there: run examples/tests/centrifuge/setup.sh");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, "done\n", "{name} {transport} {codec}: {error}");
 }
 
 #[test]
@@ -67,6 +76,66 @@ fn tokens_rights_and_the_http_api() {
         let (_server, url) = server(runtime, &["--secret", "secret"]);
         passes("tokens.mjs", &url);
     }
+}
+
+#[test]
+fn the_http_api_changes_channels_and_connections() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--insecure"]);
+        passes("api.mjs", &url);
+    }
+}
+
+#[test]
+fn differences_between_publications_are_understood() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--insecure"]);
+        passes("delta.mjs", &url);
+    }
+}
+
+#[test]
+fn a_slow_client_is_closed_and_recovers() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--insecure"]);
+        passes("slow.mjs", &url);
+    }
+}
+
+#[test]
+fn everything_works_without_websockets() {
+    for runtime in RUNTIMES {
+        let (_server, url) = server(runtime, &["--insecure"]);
+        let (_other, secret) = server(runtime, &["--secret", "secret"]);
+        for (transport, codec) in [
+            ("http_stream", "json"),
+            ("http_stream", "protobuf"),
+            ("sse", "json"),
+        ] {
+            for name in ["commands.mjs", "api.mjs", "delta.mjs"] {
+                passes_by(transport, codec, name, &url, &[]);
+            }
+            passes_by(transport, codec, "tokens.mjs", &secret, &[]);
+        }
+    }
+}
+
+#[test]
+fn tokens_are_verified_with_the_keys_of_a_file() {
+    let folder = folder("keys");
+    let folder = folder.to_str().unwrap();
+    let made = script("keys.mjs", &["make", folder]).status().unwrap();
+    assert!(made.success());
+    let (_server, url) = server("tokio", &["--jwks", &format!("{folder}/jwks.json")]);
+    passes_with("keys.mjs", &url, &[folder]);
+}
+
+/// An empty folder for a test.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("realtime-{name}"));
+    drop(std::fs::remove_dir_all(&folder));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 /// The first block of a language in the guide, for a server's address.
@@ -179,9 +248,7 @@ fn free_port() -> u16 {
 
 #[test]
 fn two_servers_are_one() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("realtime-both");
-    drop(std::fs::remove_dir_all(&folder));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder("both");
     let port = free_port();
     let _redis = redis(port, &folder);
     let redis_url = format!("redis://127.0.0.1:{port}");
@@ -189,8 +256,16 @@ fn two_servers_are_one() {
     // One on each runtime.
     let (_first, url) = server("tokio", &linked);
     let (_other, other) = server("smol", &linked);
-    for codec in ["json", "protobuf"] {
+    for (transport, codec) in [
+        ("websocket", "json"),
+        ("websocket", "protobuf"),
+        ("http_stream", "json"),
+        ("http_stream", "protobuf"),
+    ] {
         let mut script = script("cluster.mjs", &[&format!("{url}{PATH}"), codec, &other]);
+        // The commands beside a stream may reach any of the servers.
+        script.env("TRANSPORT", transport);
+        script.env("EMULATION", other.replace("ws:", "http:"));
         let output = script.output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(
@@ -203,10 +278,12 @@ fn two_servers_are_one() {
 
 #[test]
 fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
-    for (runtime, codec) in [("tokio", "json"), ("smol", "protobuf")] {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("realtime-{runtime}"));
-        drop(std::fs::remove_dir_all(&folder));
-        std::fs::create_dir_all(&folder).unwrap();
+    for (runtime, codec, transport) in [
+        ("tokio", "json", "websocket"),
+        ("smol", "protobuf", "websocket"),
+        ("tokio", "json", "http_stream"),
+    ] {
+        let folder = folder(&format!("{runtime}-{transport}"));
         let port = free_port();
         let mut running = Some(redis(port, &folder));
         let redis_url = format!("redis://127.0.0.1:{port}");
@@ -223,6 +300,7 @@ fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
             "recovery.mjs",
             &[&format!("{url}{PATH}"), codec, &other, "10000"],
         );
+        child.env("TRANSPORT", transport);
         let mut child = child.stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let mut child = Running(child);
@@ -249,7 +327,80 @@ fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
             last = line;
         }
         drop(first);
-        assert!(child.0.wait().unwrap().success(), "{runtime} {codec}");
-        assert_eq!(last, "done", "{runtime} {codec}");
+        assert!(child.0.wait().unwrap().success(), "{runtime} {transport}");
+        assert_eq!(last, "done", "{runtime} {transport}");
+    }
+}
+
+/// HAProxy, configured as in the guide, in front of these servers.
+fn balancer(folder: &Path, servers: &[String]) -> (Running, String) {
+    let example = include_str!("../../docs/haproxy.cfg");
+    let (head, _) = example.split_once("    server ").unwrap();
+    let port = free_port();
+    let mut settings = head.replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
+    for (number, address) in servers.iter().enumerate() {
+        settings += &format!("    server node{number} {address}\n");
+    }
+    let file = folder.join("haproxy.cfg");
+    std::fs::write(&file, settings).unwrap();
+    let programs = ["haproxy", "/usr/sbin/haproxy"].into_iter();
+    let started = programs.map(|program| {
+        let mut haproxy = Command::new(program);
+        haproxy.arg("-db").arg("-f").arg(&file);
+        haproxy.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    });
+    let child = started.filter_map(Result::ok).next();
+    let child = Running(child.expect("it is there: run adapter-redis/tests/setup.sh"));
+    for _ in 0..400 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return (child, format!("ws://127.0.0.1:{port}"));
+        }
+        std::thread::sleep(Duration::from_millis(25));
+    }
+    panic!("HAProxy does not listen");
+}
+
+#[test]
+fn nothing_is_missed_or_doubled_while_nodes_of_three_are_killed() {
+    for (codec, transport) in [("json", "websocket"), ("protobuf", "http_stream")] {
+        let folder = folder(&format!("three-{transport}"));
+        let port = free_port();
+        let _redis = redis(port, &folder);
+        let redis_url = format!("redis://127.0.0.1:{port}");
+        let linked = ["--insecure", "--redis", &redis_url];
+        let mut nodes: Vec<Option<Running>> = Vec::new();
+        let mut addresses = Vec::new();
+        for runtime in ["tokio", "smol", "tokio"] {
+            let (node, url) = server(runtime, &linked);
+            nodes.push(Some(node));
+            addresses.push(url.trim_start_matches("ws://").to_owned());
+        }
+        let (_balancer, url) = balancer(&folder, &addresses);
+        let arguments = [&format!("{url}{PATH}"), codec, &url, "10000", "11", "6"];
+        let mut script = script("recovery.mjs", &arguments);
+        script.env("TRANSPORT", transport).stdout(Stdio::piped());
+        let mut child = script.spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut child = Running(child);
+        let mut last = String::new();
+        for line in out.lines().map_while(Result::ok) {
+            match line.as_str() {
+                // Killed, and back later.
+                "published 1/4" => drop(nodes[0].take()),
+                "published 2/4" => {
+                    let again: Vec<&str> = linked
+                        .iter()
+                        .copied()
+                        .chain(["--listen", &addresses[0]])
+                        .collect();
+                    nodes[0] = Some(server("tokio", &again).0);
+                }
+                "published 3/4" => drop(nodes[1].take()),
+                _ => {}
+            }
+            last = line;
+        }
+        assert!(child.0.wait().unwrap().success(), "{codec} {transport}");
+        assert_eq!(last, "done", "{codec} {transport}");
     }
 }

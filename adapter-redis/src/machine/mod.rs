@@ -324,6 +324,9 @@ impl Machine {
                 Query::Presence(group) => {
                     self.read(from, &group, Op::Presence { node: from, token });
                 }
+                Query::RemoveHistory(group) => {
+                    self.read(from, &group, Op::RemoveHistory { node: from, token });
+                }
                 // A query of a later core.
                 _ => self.fail(from, token),
             },

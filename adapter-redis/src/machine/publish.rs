@@ -107,6 +107,7 @@ impl Machine {
                 group,
                 members: self.keeps_members(name),
             },
+            Op::RemoveHistory { .. } => Request::RemoveHistory(group),
             Op::Enter(seat, users) => Request::Enter {
                 group,
                 seat: *seat,
@@ -213,6 +214,9 @@ impl Machine {
                 }
                 self.answer(node, token, QueryResult::Presence(presence));
             }
+            (Op::RemoveHistory { node, token }, Reply::Done) => {
+                self.answer(node, token, QueryResult::HistoryRemoved);
+            }
             (Op::Enter(seat, _), Reply::GivenUp) => self.seat_given_up(seat),
             (Op::Send(_) | Op::Enter(..), _) => {}
             (Op::Exit(seat, users), _) => self.exited(name, seat, users.is_none()),
@@ -235,7 +239,9 @@ impl Machine {
                 }
                 None
             }
-            Op::History { node, token, .. } | Op::Presence { node, token } => {
+            Op::History { node, token, .. }
+            | Op::Presence { node, token }
+            | Op::RemoveHistory { node, token } => {
                 self.fail(node, token);
                 None
             }

@@ -38,6 +38,10 @@ pub(super) enum Op {
         node: NodeId,
         token: Token,
     },
+    RemoveHistory {
+        node: NodeId,
+        token: Token,
+    },
     Enter(Incarnation, Vec<Present>),
     /// `None` removes all of them.
     Exit(Incarnation, Option<Vec<Name>>),

@@ -91,6 +91,11 @@ impl Group {
         }
     }
 
+    /// Drops what is kept.
+    pub fn remove_history(&mut self) {
+        self.stream.clear();
+    }
+
     /// Each message with its length before it.
     pub fn bytes(&self) -> usize {
         self.stream

@@ -221,6 +221,12 @@ impl Server {
                     entries: Vec::new(),
                 },
             },
+            Request::RemoveHistory(group) => {
+                if let Some(group) = self.data.groups.get_mut(&group) {
+                    group.remove_history();
+                }
+                Reply::Done
+            }
             Request::Presence { group, members } => {
                 let room = self.data.rooms.get(&group);
                 match room {

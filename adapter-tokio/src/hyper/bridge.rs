@@ -135,6 +135,13 @@ impl Bridge {
             return;
         };
         answer.extend_from_slice(bytes);
+        // Only the head of a streamed response says so; its body has no end.
+        if let Some((ResponseHead { fields, .. }, _)) = split(answer)
+            && fields.get("transfer-encoding").is_some()
+        {
+            *answer = b"HTTP/1.1 501 Not Implemented\r\n\r\n".to_vec();
+            return self.tell();
+        }
         if answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"\r\n\r\n") {
             self.tell();
         }

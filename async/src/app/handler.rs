@@ -12,6 +12,7 @@ use crate::app::endpoint::Endpoint;
 use crate::error::Result;
 use crate::server::scope::Scope;
 use crate::server::service::Answering;
+use crate::server::streaming::{PageReply, StreamedResponse};
 use crate::server::upgrade::Upgrade;
 use crate::server::verdict::refusal;
 use crate::transport::Transport;
@@ -111,6 +112,19 @@ impl Page {
     }
 }
 
+impl Page {
+    /// Makes a page of a function whose responses are streamed.
+    pub(super) fn streamed<F>(page: impl Fn(Scope) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<StreamedResponse>> + Send + 'static,
+    {
+        Self(Arc::new(move |scope| {
+            let answering = page(scope);
+            Box::pin(async move { answering.await.map(PageReply::Streamed) })
+        }))
+    }
+}
+
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Page")
@@ -139,14 +153,16 @@ where
     fn into_page(self) -> Page {
         Page(Arc::new(move |scope| {
             let answering = self(scope);
-            Box::pin(async move { answering.await.respond() })
+            Box::pin(async move { answering.await.respond().map(PageReply::Whole) })
         }))
     }
 }
 
 impl<R: IntoResponse + Clone + Send + Sync + 'static> IntoPage<Object> for R {
     fn into_page(self) -> Page {
-        Page(Arc::new(move |_| Box::pin(ready(self.clone().respond()))))
+        Page(Arc::new(move |_| {
+            Box::pin(ready(self.clone().respond().map(PageReply::Whole)))
+        }))
     }
 }
 

@@ -40,6 +40,8 @@
 mod address;
 mod auth;
 mod endpoint;
+#[cfg(feature = "json")]
+mod events;
 mod handler;
 mod layer;
 mod router;
@@ -49,6 +51,8 @@ mod target;
 pub use address::PerAddress;
 pub use auth::{Auth, Credential, Verifier};
 pub use endpoint::Endpoint;
+#[cfg(feature = "json")]
+pub use events::{EventSocket, ReceivedEvent, RequestRefused};
 pub use handler::{Handler, IntoHandler, IntoPage, IntoResponse, Page};
 pub use layer::Layer;
 pub use router::{Route, Router};

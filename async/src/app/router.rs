@@ -3,6 +3,7 @@
 //! Knows what nested routers inherit; leaves matching to `sansws_core::route`.
 
 use std::any::Any;
+use std::future::Future;
 use std::sync::Arc;
 
 use crate::app::handler::{IntoHandler, IntoPage, Page};
@@ -13,7 +14,9 @@ use crate::error::{Error, Result};
 use crate::hub::HubRef;
 use crate::server::options::ServerOptions;
 use crate::server::scope::Attached;
+use crate::server::scope::Scope;
 use crate::server::service::IntoService;
+use crate::server::streaming::StreamedResponse;
 use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
 use sansws_common::server::answer::WEBSOCKET;
@@ -61,6 +64,20 @@ impl<T: Transport> Route<T> {
     ) -> Self {
         let methods = methods.into_iter().map(Into::into).collect();
         Self::to(pattern.into(), Goal::Page(page.into_page(), methods))
+    }
+
+    /// Creates a route to a page whose response is written while it is made, for any methods other than HEAD; for the rest see
+    /// [`page`](Self::page). Behind another HTTP stack (`hyper`, `axum`), such a request is answered with 501.
+    pub fn streamed<M: Into<String>, F>(
+        methods: impl IntoIterator<Item = M>,
+        pattern: impl Into<String>,
+        page: impl Fn(Scope) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<StreamedResponse>> + Send + 'static,
+    {
+        let methods = methods.into_iter().map(Into::into).collect();
+        Self::to(pattern.into(), Goal::Page(Page::streamed(page), methods))
     }
 
     fn to(pattern: String, goal: Goal<T>) -> Self {

@@ -10,6 +10,7 @@ pub(crate) mod options;
 pub(crate) mod proxy_header;
 pub(crate) mod request_loop;
 pub(crate) mod service;
+pub(crate) mod streaming;
 pub(crate) mod upgrade;
 pub(crate) mod verdict;
 
@@ -27,4 +28,5 @@ pub use proxy_header::receive_proxy_header;
 pub use request_loop::{receive_request, refuse};
 pub use scope::Scope;
 pub use service::{Answer, Answering, Decision, IntoService, Service, Single};
+pub use streaming::{PageReply, StreamedResponse};
 pub use upgrade::Upgrade;

@@ -17,6 +17,7 @@ use crate::server::handle::{RefusalPermit, ServerHandle};
 use crate::server::options::ServerOptions;
 use crate::server::scope::{Head, Scope};
 use crate::server::service::{Answer, Decision, Service};
+use crate::server::streaming::{PageReply, streamed_head, write_streamed};
 use crate::server::upgrade::{Slot, Upgrade};
 use crate::socket::buffer::Unread;
 use crate::socket::exchange::{WriteAll, answer_and_end, within};
@@ -149,7 +150,7 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
                 let upgrade = Upgrade::new(scope, config, parts, left).on_a_task(slot, policy);
                 return Ok(Some(Opening { upgrade, handler }));
             }
-            Decision::Answer(response) => response,
+            Decision::Answer(response) => PageReply::Whole(response),
             Decision::Page {
                 mut scope,
                 page,
@@ -163,11 +164,20 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
                         scope.set_body(body);
                         answer_of(page, scope, &handle).await
                     }
-                    Err(Error::Refusal(refusal)) => refusal.response(),
+                    Err(Error::Refusal(refusal)) => PageReply::Whole(refusal.response()),
                     Err(error) => return Err(error),
                 }
             }
-            Decision::Failed { error, route } => failed(&error, route.as_ref(), &handle),
+            Decision::Failed { error, route } => {
+                PageReply::Whole(failed(&error, route.as_ref(), &handle))
+            }
+        };
+        let (response, streamed) = match response {
+            PageReply::Whole(response) => (response, None),
+            PageReply::Streamed(mut streamed) => (
+                std::mem::replace(&mut streamed.head, Response::new(200)),
+                Some(streamed),
+            ),
         };
         let asked = if is_websocket {
             RequestKind::WebSocket
@@ -189,6 +199,19 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
                 && !handle.is_closing(),
             ..framing
         };
+        let head = streamed.as_ref();
+        let head = head.and_then(|_| streamed_head(&response, framing));
+        if let (Some(head), Some(streamed)) = (head, streamed) {
+            let unread = &mut reader.unread;
+            let streamed = (head, streamed);
+            write_streamed(&mut transport, unread, streamed, &handle, config).await?;
+            if !framing.keep_alive || handle.is_closing() {
+                answer_and_end(&mut transport, reader.unread, &[], config).await?;
+                return Ok(None);
+            }
+            deadline = Some(transport.now() + config.timeouts.keep_alive);
+            continue;
+        }
         let bytes = written(&response, framing);
         if !framing.keep_alive {
             answer_and_end(&mut transport, reader.unread, &bytes, config).await?;
@@ -232,7 +255,7 @@ async fn decide<T: Transport, S: Service<T>>(
 }
 
 /// Returns the response of a page.
-async fn answer_of(page: Answer, scope: Scope, handle: &ServerHandle) -> Response {
+async fn answer_of(page: Answer, scope: Scope, handle: &ServerHandle) -> PageReply {
     let route = scope.pattern().cloned();
     let answer = match contain(|| page(scope)) {
         Ok(answering) => contained(answering).await,
@@ -240,7 +263,7 @@ async fn answer_of(page: Answer, scope: Scope, handle: &ServerHandle) -> Respons
     };
     answer
         .unwrap_or_else(|panic| Err(panic.into()))
-        .unwrap_or_else(|error| failed(&error, route.as_ref(), handle))
+        .unwrap_or_else(|error| PageReply::Whole(failed(&error, route.as_ref(), handle)))
 }
 
 /// Answers a refused request, and ends the connection.
@@ -393,7 +416,10 @@ async fn refuse_inside<T: Transport, S: Service<T>>(
                 // A refused connection gets only a short time.
                 Decision::Page { scope, .. } if scope.has_body() => None,
                 Decision::Page { scope, page, .. } => {
-                    Some(answer_of(page, scope, away.handle()).await)
+                    match answer_of(page, scope, away.handle()).await {
+                        PageReply::Whole(response) => Some(response),
+                        PageReply::Streamed(_) => None,
+                    }
                 }
                 Decision::Failed { error, route } => {
                     Some(failed(&error, route.as_ref(), away.handle()))

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::hub::HubRef;
 use crate::server::options::ServerOptions;
 use crate::server::scope::Scope;
+use crate::server::streaming::PageReply;
 use crate::server::upgrade::Upgrade;
 use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
@@ -99,7 +100,7 @@ impl<H> fmt::Debug for Decision<H> {
 pub type Answer = Box<dyn FnOnce(Scope) -> Answering + Send>;
 
 /// The future of a response; an error is answered as [`HandlerError`] describes.
-pub type Answering = Pin<Box<dyn Future<Output = Result<Response>> + Send>>;
+pub type Answering = Pin<Box<dyn Future<Output = Result<PageReply>> + Send>>;
 
 /// A type that a server can serve: a handler for all paths, or a router.
 #[diagnostic::on_unimplemented(

@@ -19,6 +19,8 @@ mod deadlines;
 mod drive;
 mod drive_futures;
 mod drive_handshake;
+#[cfg(all(feature = "json", feature = "test-kit"))]
+mod events;
 #[cfg(feature = "test-kit")]
 mod hub_app;
 #[cfg(feature = "test-kit")]
@@ -36,6 +38,8 @@ mod pages;
 mod policy_app;
 mod race;
 mod size;
+#[cfg(feature = "test-kit")]
+mod streamed;
 mod streams;
 mod tunnel;
 mod twins;

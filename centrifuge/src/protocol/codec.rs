@@ -41,6 +41,11 @@ impl Codec {
         }
     }
 
+    /// Returns the number of its format with differences.
+    pub(crate) const fn delta_format(self) -> u8 {
+        self.format() + 2
+    }
+
     /// Parses a message of a client, with at most `most` commands.
     ///
     /// # Errors
@@ -101,6 +106,17 @@ impl Codec {
         match self {
             Self::Protobuf => data.to_vec(),
             Self::Json => raw::json(data),
+        }
+    }
+}
+
+impl Codec {
+    /// Returns a payload, or a difference, as it is carried where there may be differences: in JSON as a string.
+    pub(crate) fn quoted(self, data: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Protobuf => data,
+            // Payloads in JSON, and differences of text, are text.
+            Self::Json => serde_json::to_vec(&String::from_utf8_lossy(&data)).unwrap_or_default(),
         }
     }
 }

@@ -145,9 +145,12 @@ messages! {
         /// The server subscribed the client.
         #[prost(message, optional, tag = "9")]
         subscribe: Option<SubscribePush>,
+        /// The server changed when the connection expires.
+        #[prost(message, optional, tag = "12")]
+        refresh: Option<SubRefreshResult>,
         /// The server ends the connection, on transports without close codes.
         #[prost(message, optional, tag = "11")]
-        disconnect: Option<Ended>,
+        disconnect: Option<Disconnected>,
     }
     /// Nothing.
     Empty {}
@@ -163,13 +166,22 @@ messages! {
         #[prost(bool, tag = "3")]
         temporary: bool,
     }
-    /// A code and its text.
+    /// A code and its text, of a subscription.
     Ended {
         /// The code.
         #[prost(uint32, tag = "2")]
         code: u32,
         /// A text for people.
         #[prost(string, tag = "3")]
+        reason: String,
+    }
+    /// A code and its text, of a connection.
+    Disconnected {
+        /// The code.
+        #[prost(uint32, tag = "1")]
+        code: u32,
+        /// A text for people.
+        #[prost(string, tag = "2")]
         reason: String,
     }
     /// A client that joined or left.
@@ -210,6 +222,9 @@ messages! {
         /// Its tags.
         #[prost(btree_map = "string, string", tag = "7")]
         tags: BTreeMap<String, String>,
+        /// Whether the payload is the difference from the previous publication.
+        #[prost(bool, tag = "8")]
+        delta: bool,
         /// When it was published, in milliseconds since the Unix epoch.
         #[prost(int64, tag = "9")]
         time: i64,
@@ -289,6 +304,19 @@ messages! {
         /// Whether pings are to be answered.
         #[prost(bool, tag = "8")]
         pong: bool,
+        /// What later commands are sent with, on transports that only receive: a secret.
+        #[prost(string, tag = "9")]
+        session: String,
+    }
+    /// Commands of a client whose transport only receives.
+    EmulationRequest {
+        /// What the client was told when it connected.
+        #[prost(string, tag = "2")]
+        session: String,
+        /// The commands, in protobuf.
+        #[prost(bytes = "vec", tag = "3")]
+        #[serde(with = "raw")]
+        data: Vec<u8>,
     }
     /// Extend the connection.
     RefreshRequest {
@@ -341,6 +369,9 @@ messages! {
         /// Whether to report clients that join and leave.
         #[prost(bool, tag = "11")]
         join_leave: bool,
+        /// The format of differences between publications that the client understands, such as `fossil`.
+        #[prost(string, tag = "12")]
+        delta: String,
         /// Features: bit 2 rejects what cannot be recovered.
         #[prost(int64, tag = "14")]
         flag: i64,
@@ -378,6 +409,9 @@ messages! {
         /// Whether the client asked for recovery.
         #[prost(bool, tag = "12")]
         was_recovering: bool,
+        /// Whether publications are differences.
+        #[prost(bool, tag = "13")]
+        delta: bool,
     }
     /// Extend a subscription.
     SubRefreshRequest {

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 
+use sansws_core::hub::HubError;
+
 use super::subscribe::{Join, Slot};
 use super::values::{Connect, HubCall, HubResult, Output, ttl};
 use super::{Busy, Session, Subscription, VERSION};
@@ -29,6 +31,9 @@ impl Session {
         let mut todo: VecDeque<String> = grant.channels.iter().cloned().collect();
         if self.options.personal_channels && !grant.user.is_empty() {
             todo.push_back(format!("#{}", grant.user));
+        }
+        if todo.len() > self.options.max_channels {
+            return self.disconnect(Disconnect::channel_limit());
         }
         let user = Some(grant.user.clone()).filter(|user| !user.is_empty());
         let connecting = Connecting {
@@ -77,6 +82,9 @@ impl Session {
                     self.subscriptions.insert(channel, subscription);
                 }
             }
+            HubResult::Failed(HubError::TooManyChannels) => {
+                return self.disconnect(Disconnect::connection_limit());
+            }
             // The client comes back.
             _ => return self.disconnect(Disconnect::server_error()),
         }
@@ -121,9 +129,18 @@ impl Session {
             subs: connecting.result.subs,
             ping: u32::try_from(self.options.ping.as_secs()).unwrap_or(u32::MAX),
             pong: true,
+            session: self.session_id(),
         };
         self.reply(id, |reply| reply.connect = Some(result));
         self.outputs.push_back(Output::Release);
+    }
+
+    /// Returns what the client sends with its commands, if its transport only receives.
+    fn session_id(&self) -> String {
+        match (&self.secret, &self.client) {
+            (Some((secret, key)), Some(client)) => key.issue(&client.client, secret),
+            _ => String::new(),
+        }
     }
 
     /// The client's information as the hub carries it.

@@ -13,17 +13,22 @@ mod values;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use sansws_core::hub::{HubError, Signal};
+use sansws_core::limits::Bucket;
 use sansws_core::message::Message;
 use sansws_core::time::Instant;
 
 use crate::codes::{ClientError, Disconnect, Refusal, Unsubscribe};
 use crate::options::Options;
-use crate::protocol::{ClientInfo, Codec, Command, DataMessage, Push, Reply};
+use crate::protocol::{ClientInfo, Codec, Command, DataMessage, Push, Reply, SubRefreshResult};
+use crate::ticket::TicketKey;
 
 use connect::Connecting;
-use values::ttl;
 pub use values::{Answer, Connect, Control, HubCall, HubResult, Output, Question, Subscribe};
+use values::{of_seconds, ttl};
 
 /// The version that clients are told.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -44,6 +49,10 @@ pub struct Session {
     subscriptions: BTreeMap<Arc<str>, Subscription>,
     outputs: VecDeque<Output>,
     timers: Timers,
+    /// The rate of commands.
+    rate: Bucket,
+    /// The secret of commands that arrive as controls, if the transport only receives.
+    secret: Option<(String, TicketKey)>,
     is_over: bool,
 }
 
@@ -108,8 +117,18 @@ impl Session {
             busy: None,
             subscriptions: BTreeMap::new(),
             outputs: VecDeque::new(),
+            rate: Bucket::new(),
+            secret: None,
             is_over: false,
         }
+    }
+
+    /// Starts a session over a transport that only receives: commands come as [`Control::Commands`] with this secret. When the client
+    /// has connected, it is told a ticket with the secret in it.
+    #[must_use]
+    pub fn with_secret(mut self, secret: String, key: TicketKey) -> Self {
+        self.secret = Some((secret, key));
+        self
     }
 
     /// Returns the next output.
@@ -141,10 +160,37 @@ impl Session {
         }
         let most = self.options.max_commands.saturating_sub(self.queue.len());
         match self.codec.decode(message, most) {
-            Ok(commands) => self.queue.extend(commands),
+            Ok(commands) => commands.into_iter().for_each(|one| self.admit(one)),
             Err(_) => return self.disconnect(Disconnect::bad_request()),
         }
         self.go_on();
+    }
+
+    /// Takes commands that arrived beside the transport, if their secret is right.
+    fn emulated(&mut self, secret: &str, data: String) {
+        let ours = self.secret.as_ref().map(|(ours, _)| ours.as_bytes());
+        if !ours.is_some_and(|ours| is_equal(ours, secret.as_bytes())) {
+            return;
+        }
+        let message = match self.codec {
+            Codec::Json => Message::Text(data),
+            Codec::Protobuf => Message::Binary(STANDARD.decode(data).unwrap_or_default()),
+        };
+        self.receive(self.now, &message);
+    }
+
+    /// Queues a command, unless the client exceeds its rate. Answers to pings do not count.
+    fn admit(&mut self, command: Command) {
+        let is_pong = command.id == 0 && command.send.is_none();
+        if let Some(rate) = self.options.commands.filter(|_| !is_pong)
+            && self.rate.take(&rate, self.now, 1).is_err()
+        {
+            return match command.id {
+                0 => self.disconnect(Disconnect::too_many_requests()),
+                id => self.error(id, ClientError::too_many_requests()),
+            };
+        }
+        self.queue.push_back(command);
     }
 
     /// Takes the answer of the application to a question.
@@ -218,6 +264,11 @@ impl Session {
             (Busy::History(id, channel), HubResult::History(history)) => {
                 self.history(id, &channel, &history);
             }
+            // The server's own subscription: the client did not ask for it.
+            (Busy::Join { id: 0, .. }, HubResult::Failed(error)) => self.disconnect(match error {
+                HubError::TooManyGroups => Disconnect::channel_limit(),
+                _ => Disconnect::insufficient_state(),
+            }),
             (busy, HubResult::Failed(error)) => self.error(busy.id(), of_hub(error)),
             (busy, _) => self.error(busy.id(), ClientError::internal()),
         }
@@ -234,11 +285,11 @@ impl Session {
                     self.end_subscription(&Arc::clone(group), Unsubscribe::insufficient_state());
                 }
             }
-            Signal::Text(text) => {
-                if let Ok(control) = serde_json::from_str(text) {
-                    self.controls.push_back(control);
-                }
-            }
+            Signal::Text(text) => match serde_json::from_str(text) {
+                Ok(Control::Commands { secret, data }) => return self.emulated(&secret, data),
+                Ok(control) => self.controls.push_back(control),
+                Err(_) => {}
+            },
             _ => self.disconnect(Disconnect::insufficient_state()),
         }
         self.go_on();
@@ -312,13 +363,37 @@ impl Session {
 
     fn control(&mut self, control: Control) {
         match control {
-            Control::Disconnect { code, reason } => self.disconnect(Disconnect { code, reason }),
+            Control::Disconnect {
+                code,
+                reason,
+                except,
+            } => {
+                let client = self.client.as_ref();
+                if client.is_none_or(|client| !except.contains(&client.client)) {
+                    self.disconnect(Disconnect { code, reason });
+                }
+            }
+            Control::Refresh { expire_at } => self.refresh_by_server(expire_at.map(of_seconds)),
             Control::Unsubscribe {
                 channel,
                 code,
                 reason,
             } => self.end_subscription(&channel.into(), Unsubscribe { code, reason }),
-            Control::Subscribe { channel } => self.subscribe_by_server(&channel),
+            Control::Subscribe {
+                channel,
+                info,
+                data,
+                expire_at,
+            } => {
+                let grant = Subscribe {
+                    info,
+                    data: data.unwrap_or_default().into_bytes(),
+                    expires: expire_at.map(of_seconds),
+                };
+                self.subscribe_by_server(&channel, grant);
+            }
+            // They are taken at once.
+            Control::Commands { .. } => {}
             Control::Message { data } => {
                 let data = self.codec.payload(data.as_bytes());
                 self.push(Push {
@@ -392,12 +467,27 @@ impl Session {
         self.reply(id, |reply| reply.refresh = Some(result));
     }
 
+    /// Changes when the connection expires, and tells the client.
+    fn refresh_by_server(&mut self, expires: Option<Instant>) {
+        if expires.is_some_and(|at| at <= self.now) {
+            return self.disconnect(Disconnect::expired());
+        }
+        self.timers.expires = expires;
+        self.push(Push {
+            refresh: Some(SubRefreshResult {
+                expires: expires.is_some(),
+                ttl: expires.map_or(0, |at| ttl(self.now, at)),
+            }),
+            ..Push::default()
+        });
+    }
+
     fn sub_refreshed(&mut self, id: u32, channel: &Arc<str>, expires: Option<Instant>) {
         let Some(known) = self.subscriptions.get_mut(channel) else {
             return self.error(id, ClientError::bad_request());
         };
         known.expires = expires;
-        let result = crate::protocol::SubRefreshResult {
+        let result = SubRefreshResult {
             expires: expires.is_some(),
             ttl: expires.map_or(0, |at| ttl(self.now, at)),
         };
@@ -424,6 +514,12 @@ impl Busy {
             Self::Message => 0,
         }
     }
+}
+
+/// Compares in a time that does not depend on where they differ.
+pub(crate) fn is_equal(a: &[u8], b: &[u8]) -> bool {
+    let differ = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
+    a.len() == b.len() && differ == 0
 }
 
 /// Returns what a client is told of an error of the hub.

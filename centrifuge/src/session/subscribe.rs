@@ -17,6 +17,9 @@ use crate::format;
 use crate::options::Namespace;
 use crate::protocol::{Codec, Push, Reply, SubscribePush, SubscribeRequest, SubscribeResult};
 
+/// The format of differences.
+const FOSSIL: &str = "fossil";
+
 /// The flag with which a client rejects a subscription that cannot be recovered.
 const REJECT_UNRECOVERED: i64 = 2;
 
@@ -45,6 +48,8 @@ impl Join {
         grant: Subscribe,
     ) -> Self {
         let (recoverable, positioned) = (namespace.recovery, namespace.is_positioned());
+        let delta = namespace.deltas && request.delta == FOSSIL;
+        let told = namespace.force_join_leave || (namespace.join_leave && request.join_leave);
         let recovers = recoverable && request.recover;
         // A foreign epoch means that the position is of no use, not that the request is wrong.
         let epoch = u64::from_str_radix(&request.epoch, 16).ok();
@@ -60,6 +65,7 @@ impl Join {
                 recoverable,
                 positioned,
                 was_recovering: recovers,
+                delta,
                 data: session.codec.payload(&grant.data),
                 ..SubscribeResult::default()
             },
@@ -69,6 +75,8 @@ impl Join {
             options: JoinOptions {
                 since: Some(since).filter(|_| recovers && !request.epoch.is_empty()),
                 metadata: Some(session.info(grant.info.as_deref()).into()),
+                format: delta.then(|| session.codec.delta_format()),
+                without_presence: !told,
                 ..JoinOptions::default()
             },
         }
@@ -83,9 +91,13 @@ impl Join {
         if result.was_recovering && (is_there || matches!(joined.recovered, Recovered::Complete(_)))
         {
             (result.recovered, result.offset) = (true, self.offset);
-            let missed = missed.iter();
-            let missed = missed.map(|one| format::publication(self.codec, one, true));
-            result.publications = missed.collect();
+            result.publications = if result.delta {
+                format::chain(self.codec, missed)
+            } else {
+                let missed = missed.iter();
+                let missed = missed.map(|one| format::publication(self.codec, one, true));
+                missed.collect()
+            };
         }
         result
     }
@@ -207,21 +219,24 @@ impl Session {
         self.call(busy, HubCall::Join(channel, join));
     }
 
-    pub(super) fn subscribe_by_server(&mut self, channel: &str) {
+    pub(super) fn subscribe_by_server(&mut self, channel: &str, grant: Subscribe) {
         let Some(namespace) = self.options.of(channel).cloned() else {
             return;
         };
         if self.subscriptions.contains_key(channel) {
             return;
         }
-        let request = SubscribeRequest::default();
-        let join = Join::new(self, &request, &namespace, Subscribe::default());
+        if self.subscriptions.len() >= self.options.max_channels {
+            return self.disconnect(Disconnect::channel_limit());
+        }
+        let (request, expires) = (SubscribeRequest::default(), grant.expires);
+        let join = Join::new(self, &request, &namespace, grant);
         let join = join.into_push(channel.into());
         let channel: Arc<str> = channel.into();
         let busy = Busy::Join {
             id: 0,
             channel: Arc::clone(&channel),
-            expires: None,
+            expires,
         };
         self.call(busy, HubCall::Join(channel, join));
     }

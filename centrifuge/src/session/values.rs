@@ -173,6 +173,14 @@ pub enum Control {
         code: u16,
         /// A text for people.
         reason: String,
+        /// The ids of clients that are to stay.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        except: Vec<String>,
+    },
+    /// Change when the connection expires.
+    Refresh {
+        /// The time in seconds since the Unix epoch; `None`: never. A time that has passed ends the connection.
+        expire_at: Option<u64>,
     },
     /// End a subscription.
     Unsubscribe {
@@ -187,12 +195,33 @@ pub enum Control {
     Subscribe {
         /// The channel.
         channel: String,
+        /// Information for others in the channel, in JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        info: Option<String>,
+        /// A payload for the client, in JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<String>,
+        /// When it expires, in seconds since the Unix epoch; `None`: never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expire_at: Option<u64>,
+    },
+    /// Handle commands of the client, which came beside its transport.
+    Commands {
+        /// The secret of the session.
+        secret: String,
+        /// A message in the codec of the session; in base64 if that is binary.
+        data: String,
     },
     /// Send a payload, in JSON.
     Message {
         /// The payload.
         data: String,
     },
+}
+
+/// Returns a time that is given in seconds since the Unix epoch.
+pub(super) const fn of_seconds(seconds: u64) -> Instant {
+    Instant::from_micros(seconds.saturating_mul(1_000_000))
 }
 
 /// The time until an expiry in whole seconds, at least one.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sansws_centrifuge::{Centrifuge, Connect, Disconnect, Namespace, Options, Refusal};
-use sansws_core::hub::HubOptions;
+use sansws_core::hub::{HistoryOptions, HubOptions};
 use sansws_tokio::{ConnectOptions, Hub, Router, Server, ServerHandle, WebSocket, connect};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +17,17 @@ struct Running {
 }
 
 async fn start() -> Running {
-    let options = Options::default().namespace("chat", Namespace::default().subscribe());
+    start_with(|_| ()).await
+}
+
+async fn start_with(change: impl FnOnce(&mut Options)) -> Running {
+    let mut options = Options::default()
+        .namespace("chat", Namespace::default().subscribe())
+        .namespace(
+            "kept",
+            Namespace::default().history(HistoryOptions::default()),
+        );
+    change(&mut options);
     let hub = Hub::with_options(options.configure(HubOptions::default()));
     let (tell, gone) = unbounded_channel();
     let centrifuge = Centrifuge::new(&hub, options)
@@ -40,6 +50,7 @@ async fn start() -> Running {
         });
     let router = Router::new()
         .mount("/api", centrifuge.api("key"))
+        .merge(centrifuge.fallbacks())
         .route("/connection/websocket", centrifuge)
         .hub(&hub);
     let mut server = Server::bind("127.0.0.1:0").await.unwrap();
@@ -69,18 +80,26 @@ impl Running {
     }
 
     async fn call(&self, method: &str, body: &Value) -> Value {
-        let (body, address) = (body.to_string(), self.address);
+        let (status, body) = self
+            .post(&format!("/api/{method}"), &body.to_string())
+            .await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    async fn post(&self, path: &str, body: &str) -> (u16, String) {
+        let address = self.address;
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let request = format!(
-            "POST /api/{method} HTTP/1.1\r\nHost: {address}\r\nX-API-Key: key\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nX-API-Key: key\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).await.unwrap();
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{response}");
-        serde_json::from_str(body).unwrap()
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, body.to_owned())
     }
 }
 
@@ -137,4 +156,233 @@ async fn a_batch_calls_methods_in_order_and_one_that_fails_stops_none() {
     assert_eq!(replies[2]["error"]["code"], 104);
     assert_eq!(replies[3]["info"]["nodes"][0]["num_clients"], 0);
     assert_eq!(replies.len(), 4);
+}
+
+#[tokio::test]
+async fn a_slow_client_is_closed_with_3008_and_nobody_waits_for_it() {
+    let mut server = start().await;
+    let mut slow = server.connected().await;
+    let mut quick = server.connected().await;
+    let subscribe = json!({"id": 2, "subscribe": {"channel": "chat:a"}});
+    slow.send_json(&subscribe).await.unwrap();
+    let _: Option<Value> = slow.receive_json().await.unwrap();
+    quick.send_json(&subscribe).await.unwrap();
+    let _: Option<Value> = quick.receive_json().await.unwrap();
+    // Text that does not become shorter by compression.
+    let mut number = 1_u64;
+    let digits = std::iter::repeat_with(|| {
+        number = number
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        format!("{number:016x}")
+    });
+    let text: String = digits.take(4_000).collect();
+    let mut published = 0;
+    loop {
+        let publish = json!({"channel": "chat:a", "data": text});
+        assert_eq!(
+            server.call("publish", &publish).await,
+            json!({"result": {}})
+        );
+        let push: Value = quick.receive_json().await.unwrap().unwrap();
+        assert_eq!(push["push"]["pub"]["data"], text);
+        published += 1;
+        assert!(published < 2_000, "it is never slow");
+        let channels = server.call("channels", &json!({})).await;
+        if channels["result"]["channels"]["chat:a"]["num_clients"] == 1 {
+            break;
+        }
+    }
+    let mut received = 0;
+    let error = loop {
+        match slow.receive().await {
+            Ok(Some(_)) => received += 1,
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    let closed = slow.closed().unwrap_or_else(|| panic!("{error:?}"));
+    assert_eq!((closed.code(), &*closed.reason), (3008, "slow"));
+    assert!(received < published);
+    let (_, gone) = server.gone.recv().await.unwrap();
+    assert_eq!(gone.code, 3008);
+}
+
+#[tokio::test]
+async fn a_user_has_so_many_connections() {
+    let server = start_with(|options| options.user_connections = Some(2)).await;
+    let mut one = server.connected().await;
+    let _two = server.connected().await;
+    let mut three = server.client(&json!({"id": 1, "connect": {}})).await;
+    assert!(three.receive().await.is_err());
+    assert_eq!(three.closed().unwrap().code(), 3504);
+    one.close(1000, "").await.unwrap();
+    server.connected().await;
+}
+
+#[tokio::test]
+async fn the_api_names_what_is_wrong() {
+    let server = start().await;
+    for (method, body, want) in [
+        ("history_remove", json!({"channel": "chat:a"}), 108),
+        ("history_remove", json!({"channel": "nowhere:a"}), 102),
+        ("history_remove", json!({}), 107),
+        ("refresh", json!({}), 107),
+        (
+            "disconnect",
+            json!({"user": "a", "disconnect": {"code": 1000, "reason": ""}}),
+            107,
+        ),
+        (
+            "subscribe",
+            json!({"user": "a", "channel": "chat:a", "b64data": "%"}),
+            107,
+        ),
+        ("publish", json!({"channel": "chat:a"}), 107),
+        ("fly", json!({}), 104),
+    ] {
+        let reply = server.call(method, &body).await;
+        assert_eq!(reply["error"]["code"], want, "{method} {body}");
+    }
+    let removed = server
+        .call("history_remove", &json!({"channel": "kept:a"}))
+        .await;
+    assert_eq!(removed, json!({"result": {}}));
+}
+
+/// A client over HTTP streaming: the stream, and what of it is not read yet.
+struct Streamed {
+    stream: tokio::net::TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Streamed {
+    async fn connect(address: std::net::SocketAddr, body: &str) -> Self {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "POST /connection/http_stream HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut this = Self {
+            stream,
+            unread: Vec::new(),
+        };
+        let head = this.until(b"\r\n\r\n").await.unwrap();
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
+        this
+    }
+
+    /// Reads up to this; `None` if the stream ends before.
+    async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            let found = self.unread.windows(end.len()).position(|part| part == end);
+            if let Some(at) = found {
+                let rest = self.unread.split_off(at + end.len());
+                return Some(std::mem::replace(&mut self.unread, rest));
+            }
+            if self.stream.read_buf(&mut self.unread).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// The next line of JSON, without the lengths of chunks.
+    async fn line(&mut self) -> Option<Value> {
+        loop {
+            let line = self.until(b"\n").await?;
+            if line.starts_with(b"{") {
+                return serde_json::from_slice(&line).ok();
+            }
+            if line == b"0\r\n" {
+                return None;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_client_with_its_session_and_with_the_server() {
+    let mut server = start().await;
+    let hello = json!({"id": 1, "connect": {}}).to_string();
+    // Refused: the reason is the last push.
+    let refused = json!({"id": 1, "connect": {"token": "x"}}).to_string();
+    let mut refused = Streamed::connect(server.address, &refused).await;
+    let push = refused.line().await.unwrap();
+    assert_eq!(push["push"]["disconnect"]["code"], 3500);
+    assert_eq!(refused.line().await, None);
+
+    let mut left = Streamed::connect(server.address, &hello).await;
+    let reply = left.line().await.unwrap();
+    assert!(reply["connect"]["session"].is_string(), "{reply}");
+    drop(left);
+    let (_, end) = server.gone.recv().await.unwrap();
+    assert_eq!(end.code, 1006);
+
+    let mut slow = Streamed::connect(
+        server.address,
+        &format!(
+            "{hello}\n{}",
+            json!({"id": 2, "subscribe": {"channel": "chat:a"}})
+        ),
+    )
+    .await;
+    assert!(slow.line().await.unwrap()["connect"].is_object());
+    assert!(slow.line().await.unwrap()["subscribe"].is_object());
+    let text = "x".repeat(60_000);
+    for published in 0.. {
+        assert!(published < 2_000, "it is never slow");
+        let publish = json!({"channel": "chat:a", "data": text});
+        server.call("publish", &publish).await;
+        let channels = server.call("channels", &json!({})).await;
+        if channels["result"]["channels"]["chat:a"].is_null() {
+            break;
+        }
+    }
+    let mut last = Value::Null;
+    while let Some(line) = slow.line().await {
+        last = line;
+    }
+    assert_eq!(last["push"]["disconnect"]["code"], 3008);
+    assert_eq!(server.gone.recv().await.unwrap().1.code, 3008);
+
+    let mut open = Streamed::connect(server.address, &hello).await;
+    open.line().await.unwrap();
+    server.handle.drain(Duration::ZERO);
+    assert_eq!(open.line().await, None);
+    assert_eq!(server.gone.recv().await.unwrap().1.code, 1006);
+}
+
+#[tokio::test]
+async fn commands_beside_a_stream_need_its_secret() {
+    let server = start().await;
+    let hello = json!({"id": 1, "connect": {}}).to_string();
+    let mut client = Streamed::connect(server.address, &hello).await;
+    let reply = client.line().await.unwrap();
+    let session = reply["connect"]["session"].as_str().unwrap().to_owned();
+    let id = reply["connect"]["client"].as_str().unwrap().to_owned();
+    let ping = |number: u32| json!({"id": number, "ping": {}}).to_string();
+    let post = async |session: &str, data: &str| {
+        let body = json!({"session": session, "data": data}).to_string();
+        server.post("/emulation", &body).await.0
+    };
+    // Guesses do not reach the session, however many: they would fill its queue.
+    let (_, signature) = session.rsplit_once('.').unwrap();
+    for _ in 0..300 {
+        let guess = format!("{id}.guess.{signature}");
+        assert_eq!(post(&guess, &ping(2)).await, 404);
+    }
+    assert_eq!(post(&session, &ping(4)).await, 204);
+    assert_eq!(client.line().await.unwrap()["id"], 4);
+    for wrong in [id.as_str(), "", "x.y", "x.y.z"] {
+        assert_eq!(post(wrong, &ping(5)).await, 404);
+    }
+    assert_eq!(server.post("/emulation", "no").await.0, 400);
+    // What breaks the protocol ends it.
+    assert_eq!(post(&session, "nonsense").await, 204);
+    let push = client.line().await.unwrap();
+    assert_eq!(push["push"]["disconnect"]["code"], 3501);
+    assert_eq!(client.line().await, None);
+    assert_eq!(post(&session, &ping(6)).await, 404);
 }

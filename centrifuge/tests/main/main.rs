@@ -10,4 +10,5 @@ mod endpoint;
 mod layers;
 mod property;
 mod rules;
+mod tokens;
 mod world;

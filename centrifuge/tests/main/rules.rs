@@ -5,6 +5,7 @@ use std::time::Duration;
 use sansws_centrifuge::session::{Answer, Connect, Control, Question, Subscribe};
 use sansws_centrifuge::{ClientError, Disconnect, Options};
 use sansws_core::hub::{Instruction, Signal, Target};
+use sansws_core::limits::Rate;
 use serde_json::{Value, json};
 
 use crate::world::{World, options};
@@ -321,9 +322,20 @@ fn other_parts_of_the_application_control_a_session() {
         &mut world,
         &Control::Subscribe {
             channel: "plain:x".into(),
+            info: None,
+            data: Some("[1]".into()),
+            expire_at: None,
         },
     );
-    assert_eq!(all[0]["push"]["subscribe"], json!({}));
+    assert_eq!(all[0]["push"]["subscribe"], json!({"data": [1]}));
+    let refresh = |seconds| Control::Refresh {
+        expire_at: Some(seconds),
+    };
+    let all = control(&mut world, &refresh(1060));
+    assert_eq!(
+        all[0]["push"]["refresh"],
+        json!({"expires": true, "ttl": 60})
+    );
     let all = control(
         &mut world,
         &Control::Message {
@@ -341,12 +353,70 @@ fn other_parts_of_the_application_control_a_session() {
         all.last().unwrap()["push"]["unsubscribe"],
         json!({"code": 2000, "reason": "moved"})
     );
-    let disconnect = Control::Disconnect {
+    let disconnect = |except: &[String]| Control::Disconnect {
         code: 4500,
         reason: "banned".into(),
+        except: except.into(),
     };
-    control(&mut world, &disconnect);
+    let id = world.id.unwrap().to_string();
+    control(&mut world, &disconnect(&[id]));
+    assert_eq!(world.close_code(), None);
+    control(&mut world, &disconnect(&[]));
     assert_eq!(world.close_code(), Some(4500));
+    let mut world = World::connected(options());
+    control(&mut world, &refresh(999));
+    assert_eq!(world.close_code(), Some(3005));
+}
+
+#[test]
+fn the_server_subscribes_a_client_to_so_many_channels() {
+    let mut world = World::connected(options());
+    for number in 0..4 {
+        let control = Control::Subscribe {
+            channel: format!("plain:{number}"),
+            info: None,
+            data: None,
+            expire_at: None,
+        };
+        let text = serde_json::to_string(&control).unwrap();
+        let signal = Instruction::Signal(text.into());
+        let target = Target::User("ada".into());
+        world.hub.instruct(world.now, target, signal).unwrap();
+        world.settle();
+    }
+    assert_eq!(world.close_code(), Some(3505));
+    let mut world = World::new(options());
+    let channels = (0..4).map(|number| format!("plain:{number}")).collect();
+    world.answers.push(Answer::Connect(Connect {
+        channels,
+        ..Connect::default()
+    }));
+    world.send(r#"{"id":1,"connect":{}}"#);
+    assert_eq!(world.close_code(), Some(3505));
+}
+
+#[test]
+fn commands_beyond_the_rate_fail_and_messages_beyond_it_end_the_connection() {
+    let mut options = options();
+    options.commands = Some(Rate::per_second(3));
+    let mut world = World::connected(options);
+    for _ in 0..2 {
+        assert_eq!(world.ask(r#"{"id":2,"ping":{}}"#)["ping"], json!({}));
+    }
+    let refused = world.ask(r#"{"id":3,"ping":{}}"#);
+    assert_eq!(code(&refused), 111);
+    assert_eq!(refused["error"]["temporary"], true);
+    for _ in 0..9 {
+        world.send("{}");
+    }
+    assert_eq!(world.close_code(), None, "answers to pings do not count");
+    world.pass(Duration::from_secs(1));
+    world.take();
+    assert_eq!(world.ask(r#"{"id":4,"ping":{}}"#)["ping"], json!({}));
+    for _ in 0..3 {
+        world.send(r#"{"send":{"data":1}}"#);
+    }
+    assert_eq!(world.close_code(), Some(3013));
 }
 
 #[test]

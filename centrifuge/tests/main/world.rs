@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sansws_centrifuge::protocol::Codec;
+use prost::Message as _;
+use sansws_centrifuge::protocol::{Codec, Reply};
 use sansws_centrifuge::session::{
     Answer, Connect, HubCall, HubResult, Output, Question, Session, Subscribe,
 };
@@ -22,6 +23,7 @@ pub struct World {
     pub now: Instant,
     pub hub: LocalHub,
     pub session: Session,
+    codec: Codec,
     pub id: Option<ChannelId>,
     /// What the client was sent, in order.
     pub sent: Vec<Value>,
@@ -57,12 +59,17 @@ pub fn options() -> Options {
 
 impl World {
     pub fn new(options: Options) -> Self {
+        Self::with_codec(options, Codec::Json)
+    }
+
+    pub fn with_codec(options: Options, codec: Codec) -> Self {
         let now = Instant::from_micros(1_000_000_000);
         let hub = Arc::new(options.configure(HubOptions::default()));
         Self {
             now,
             hub: LocalHub::new(Seed::new([3; 32]), hub),
-            session: Session::new(Arc::new(options), Codec::Json, now),
+            session: Session::new(Arc::new(options), codec, now),
+            codec,
             id: None,
             sent: Vec::new(),
             closed: None,
@@ -83,7 +90,11 @@ impl World {
     }
 
     pub fn send(&mut self, text: &str) {
-        self.session.receive(self.now, &text.into());
+        self.send_message(&text.into());
+    }
+
+    pub fn send_message(&mut self, message: &Message) {
+        self.session.receive(self.now, message);
         self.settle();
     }
 
@@ -156,22 +167,35 @@ impl World {
     /// What the hub has queued for the client.
     fn pull(&mut self) {
         let Some(id) = self.id else { return };
-        while let Taken::Message(text) = self
+        while let Taken::Message(bytes) = self
             .hub
             .take(self.now, id, |frame, _| frame.payload().to_vec())
         {
-            self.got(&String::from_utf8(text).unwrap());
+            self.got(&bytes);
         }
     }
 
-    fn got(&mut self, text: &str) {
-        let values = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        self.sent.extend(values);
+    /// Parses what the client was sent.
+    fn got(&mut self, mut bytes: &[u8]) {
+        match self.codec {
+            Codec::Json => {
+                let text = std::str::from_utf8(bytes).unwrap();
+                let values = text.lines().map(|line| serde_json::from_str(line).unwrap());
+                self.sent.extend(values);
+            }
+            Codec::Protobuf => {
+                while !bytes.is_empty() {
+                    let reply = Reply::decode_length_delimited(&mut bytes).unwrap();
+                    self.sent.push(serde_json::to_value(&reply).unwrap());
+                }
+            }
+        }
     }
 
     fn act(&mut self, output: Output) {
         match output {
-            Output::Send(Message::Text(text)) => self.got(&text),
+            Output::Send(Message::Text(text)) => self.got(text.as_bytes()),
+            Output::Send(Message::Binary(bytes)) => self.got(&bytes),
             Output::SendInOrder(message) => {
                 let id = self.id.unwrap();
                 let message = PreparedMessage::from(message);
@@ -217,7 +241,10 @@ impl World {
                         self.now,
                         ChannelOptions {
                             user,
-                            encoding: Encoding::Format(0),
+                            encoding: Encoding::Format(match self.codec {
+                                Codec::Json => 0,
+                                Codec::Protobuf => 1,
+                            }),
                             ..ChannelOptions::default()
                         },
                     )

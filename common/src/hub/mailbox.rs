@@ -128,7 +128,7 @@ impl HubAttachment {
 }
 
 impl Mailbox {
-    fn open(hub: &Arc<Inner>, options: ChannelOptions) -> Result<Self, HubError> {
+    pub(super) fn open(hub: &Arc<Inner>, options: ChannelOptions) -> Result<Self, HubError> {
         let node = hub.node_here();
         let heard = options.expiry.is_some().then_some(0);
         let (id, bell) = hub.open(&node, options)?;
@@ -160,6 +160,10 @@ impl Mailbox {
             bell: None,
             heard,
         })
+    }
+
+    pub(super) const fn channel(&self) -> &Channel {
+        &self.channel
     }
 
     /// Runs an operation on its node.

@@ -11,6 +11,7 @@ mod channel;
 mod crowding;
 mod driver;
 mod events;
+mod hub_channel;
 mod inner;
 mod link;
 mod mailbox;
@@ -25,6 +26,7 @@ mod threads;
 mod wake_flag;
 
 pub use events::Events;
+pub use hub_channel::{HubChannel, TakenMessages};
 pub use link::Link;
 pub use publish::Publish;
 pub use subscription::{Lagged, Subscription};
@@ -37,8 +39,8 @@ use std::sync::{Mutex, RwLock};
 use crate::metrics::{BackplaneState, HubMetrics};
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{
-    Broker, ChannelId, Filter, History, HistoryQuery, HubError, HubOptions, Instruction, Presence,
-    Query, QueryResult, Sent, Target,
+    Broker, ChannelId, ChannelOptions, Filter, History, HistoryQuery, HubError, HubOptions,
+    Instruction, Presence, Query, QueryResult, Sent, Target,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
@@ -354,6 +356,14 @@ impl<O> Hub<O> {
         self.inner.node_of(id).state().hub.groups_of(id)
     }
 
+    /// Opens a channel without a connection, for a protocol over another transport.
+    ///
+    /// # Errors
+    /// Those of [`open`](sansws_core::hub::Hub::open).
+    pub fn open_channel(&self, open: ChannelOptions) -> Result<HubChannel, HubError> {
+        HubChannel::open(&self.inner, open)
+    }
+
     /// Returns the newest kept messages of a group, at most `limit`, and the position of the group.
     ///
     /// # Errors
@@ -373,8 +383,19 @@ impl<O> Hub<O> {
     pub async fn query_history(&self, query: HistoryQuery) -> Result<History, HubError> {
         match self.inner.ask(Query::History(query)).await? {
             QueryResult::History(kept) => Ok(kept),
-            QueryResult::Presence(_) => Ok(History::default()),
+            QueryResult::Presence(_) | QueryResult::HistoryRemoved => Ok(History::default()),
         }
+    }
+
+    /// Drops the kept messages of a group. Its position stays, so a member that recovers from an earlier one learns that messages are missing.
+    ///
+    /// # Errors
+    /// [`HubError::BadName`], [`HubError::Down`].
+    pub async fn remove_history(&self, group: &str) -> Result<(), HubError> {
+        self.inner
+            .ask(Query::RemoveHistory(group.into()))
+            .await
+            .map(drop)
     }
 
     /// Passes a text to the handler of a connection, or of all connections of a user, on any node; see the
@@ -394,7 +415,7 @@ impl<O> Hub<O> {
         let question = Query::Presence(group.into());
         match self.inner.ask(question).await? {
             QueryResult::Presence(presence) => Ok(presence),
-            QueryResult::History(_) => Ok(Presence::default()),
+            QueryResult::History(_) | QueryResult::HistoryRemoved => Ok(Presence::default()),
         }
     }
 

@@ -83,6 +83,28 @@ impl Response {
     /// Encodes the response; another one may follow, and a HEAD request gets no body.
     #[doc(hidden)]
     pub fn write_as(&self, framing: Framing, out: &mut Vec<u8>) -> Result<(), InvalidInput> {
+        self.write_head(framing, false, out)?;
+        // RFC 9110 9.3.2: "the server MUST NOT send content in the response" to HEAD
+        if !self.is_bodiless() && !framing.head {
+            out.extend_from_slice(&self.body);
+        }
+        Ok(())
+    }
+
+    /// RFC 9110 8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of [...] 204 (No Content)";
+    /// and a 304 has no body.
+    const fn is_bodiless(&self) -> bool {
+        matches!(self.status, 204 | 304)
+    }
+
+    /// Encodes the head; if `chunked`, the body follows in chunks (RFC 9112 7.1).
+    #[doc(hidden)]
+    pub fn write_head(
+        &self,
+        framing: Framing,
+        chunked: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), InvalidInput> {
         if !(200..=599).contains(&self.status) {
             return Err(InvalidInput::BadStatus(self.status));
         }
@@ -93,20 +115,15 @@ impl Response {
         for (name, value) in self.fields.iter().filter(|(name, _)| !is_framing(name)) {
             write_field(name, value, out);
         }
-        // RFC 9110 8.6: "A server MUST NOT send a Content-Length header field in any response with a status code of [...]
-        // 204 (No Content)"; and a 304 has no body
-        let bodiless = matches!(self.status, 204 | 304);
-        if !bodiless {
+        if chunked && !self.is_bodiless() {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        } else if !self.is_bodiless() {
             out.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
         }
         if !framing.keep_alive {
             out.extend_from_slice(b"Connection: close\r\n");
         }
         out.extend_from_slice(b"\r\n");
-        // RFC 9110 9.3.2: "the server MUST NOT send content in the response" to HEAD
-        if !bodiless && !framing.head {
-            out.extend_from_slice(&self.body);
-        }
         Ok(())
     }
 }

@@ -242,7 +242,7 @@ pub struct Published {
     pub again: bool,
 }
 
-/// A query about a group.
+/// A request about a group that is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Query {
@@ -250,6 +250,8 @@ pub enum Query {
     History(HistoryQuery),
     /// The users in the group.
     Presence(Name),
+    /// The kept messages are to be dropped; the position of the group stays.
+    RemoveHistory(Name),
 }
 
 /// A query for kept messages of a group.
@@ -331,6 +333,8 @@ pub enum QueryResult {
     History(History),
     /// The users in the group.
     Presence(Presence),
+    /// The kept messages were dropped.
+    HistoryRemoved,
 }
 
 /// Kept messages of a group.

@@ -285,7 +285,7 @@ impl Broker {
         }
     }
 
-    fn answer(&self, now: Instant, question: &Query) -> QueryResult {
+    fn answer(&mut self, now: Instant, question: &Query) -> QueryResult {
         match question {
             Query::History(query) => {
                 let topic = self.topics.get(&query.group);
@@ -294,6 +294,14 @@ impl Broker {
                 QueryResult::History(query.select(kept.unwrap_or_default(), position))
             }
             Query::Presence(group) => QueryResult::Presence(self.presence(group)),
+            Query::RemoveHistory(group) => {
+                if let Some(topic) = self.topics.get_mut(group) {
+                    self.history -= topic.history.bytes();
+                    topic.history.miss(topic.position.offset);
+                    self.look(now, group);
+                }
+                QueryResult::HistoryRemoved
+            }
         }
     }
 

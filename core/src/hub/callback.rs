@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use super::{Notice, Publication};
+use crate::close::CloseCode;
 use crate::message::Message;
 
 /// A function from publications to the messages that members receive.
@@ -98,7 +99,11 @@ impl fmt::Debug for Notices {
 pub struct Format {
     wrap: Arc<Wrap>,
     notice: Arc<Word>,
+    slow: Option<(CloseCode, Arc<str>)>,
+    delta: Option<Arc<Difference>>,
 }
+
+type Difference = dyn Fn(&Publication, &Publication) -> Option<Message> + Send + Sync;
 
 impl Format {
     /// Creates a format of two functions; where they return `None`, the channel receives nothing.
@@ -109,7 +114,42 @@ impl Format {
         Self {
             wrap: Arc::new(wrap),
             notice: Arc::new(notice),
+            slow: None,
+            delta: None,
         }
+    }
+
+    /// Closes channels that read too slowly with this code and reason, instead of 1013.
+    #[must_use]
+    pub fn close_slow(mut self, code: CloseCode, reason: &str) -> Self {
+        self.slow = Some((code, reason.into()));
+        self
+    }
+
+    /// Lets a publication be expressed by its difference from the previous one: the function takes that first (for formats below 63). It is used for members that
+    /// joined with this format in [`JoinOptions::format`](super::JoinOptions) and received the previous publication, in groups where none
+    /// is dropped on the way ([`SlowConsumerPolicy::Close`](super::SlowConsumerPolicy) and `Wait`). Where it returns `None`, and for all
+    /// others, the publication is formatted in full.
+    #[must_use]
+    pub fn delta(
+        mut self,
+        delta: impl Fn(&Publication, &Publication) -> Option<Message> + Send + Sync + 'static,
+    ) -> Self {
+        self.delta = Some(Arc::new(delta));
+        self
+    }
+
+    pub(super) const fn has_delta(&self) -> bool {
+        self.delta.is_some()
+    }
+
+    pub(super) fn difference(&self, base: &Publication, of: &Publication) -> Option<Message> {
+        (self.delta.as_ref()?)(base, of)
+    }
+
+    pub(super) fn slow(&self) -> Option<(CloseCode, &str)> {
+        let (code, reason) = self.slow.as_ref()?;
+        Some((*code, reason))
     }
 
     pub(super) fn wrap(&self, publication: &Publication) -> Option<Message> {
@@ -123,7 +163,7 @@ impl Format {
     pub(super) fn guarded(&self, guard: &Guard) -> Self {
         let (wrap, guard_wrap) = (Arc::clone(&self.wrap), Arc::clone(guard));
         let (notice, guard_notice) = (Arc::clone(&self.notice), Arc::clone(guard));
-        Self::new(
+        let guarded = Self::new(
             move |publication| {
                 let mut message = None;
                 let mut call = || message = wrap(publication);
@@ -136,7 +176,22 @@ impl Format {
                 guard_notice(Callback::Format, of.group(), &mut call);
                 message
             },
-        )
+        );
+        let delta = self.delta.as_ref().map(|delta| {
+            let (delta, guard) = (Arc::clone(delta), Arc::clone(guard));
+            let guarded = move |base: &Publication, of: &Publication| {
+                let mut message = None;
+                let mut call = || message = delta(base, of);
+                guard(Callback::Format, &of.group, &mut call);
+                message
+            };
+            Arc::new(guarded) as Arc<Difference>
+        });
+        Self {
+            slow: self.slow.clone(),
+            delta,
+            ..guarded
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 
 use super::channel::Channel;
 use super::slow_consumer::{Delivery, DeliveryResult, is_at_limit, is_overfull, wake};
-use super::{ChannelId, Hub, Output, QueueLimits};
+use super::{ChannelId, Encoding, Hub, Output, QueueLimits};
 use crate::time::{Duration, Instant};
 
 /// If no awaited reader has a turn for this time, the readers are judged as if they had had one.
@@ -112,7 +112,7 @@ impl Hub {
 
     /// Returns whether a channel with a full queue is not at fault: most others are behind as well, it took something recently, and is
     /// behind for no longer than publishers wait. The message is then queued nevertheless, and publishers wait for it.
-    pub(super) fn spare(&mut self, put: &mut Delivery<'_>, slot: u32) -> bool {
+    pub(super) fn spare(&mut self, put: &mut Delivery<'_>, slot: u32, encoding: Encoding) -> bool {
         let (now, options) = (put.now, Arc::clone(&self.options));
         let Some(seat) = self.seats.at(slot).filter(|_| self.pressure.crowd.turns) else {
             return false;
@@ -127,11 +127,12 @@ impl Hub {
             return false;
         }
         (seat.judged, seat.spared) = (false, true);
-        let became = put.to(
+        let became = put.as_encoded(
             &mut self.store,
             &mut self.counters,
             &options.queue_limits,
             seat,
+            (encoding, false),
         );
         wake(&mut self.outputs, slot, seat);
         self.pressure

@@ -324,34 +324,62 @@ impl Hub {
         let offset = publication.offset();
         let mut load = Load::default();
         let key = self.groups.find(name);
-        let group = key.and_then(|key| self.groups.get(key));
-        let members = group.map_or(&[][..], |group| &group.members);
-        for member in if to_members { members } else { &[] } {
+        let mut group = key.and_then(|key| self.groups.get_mut(key));
+        let of_presence = notice.is_some_and(|told| matches!(told.notice, Notice::Presence(_)));
+        let chained = notice.is_none() && to_members;
+        // A difference is of use only to those who receive everything before it.
+        let differs =
+            chained && publication.expires.is_none() && of_group.slow_consumer.keeps_all();
+        let with_delta = if differs { options.with_delta() } else { 0 };
+        if chained && let Some(group) = &mut group {
+            let base = group.last.take();
+            put.formatted.set_base(base.filter(|_| with_delta != 0));
+        }
+        let mut has_differences = false;
+        let members = group.map_or(&mut [][..], |group| &mut group.members);
+        let receivers = if to_members { members.len() } else { 0 };
+        for member in members.iter_mut().take(receivers) {
+            let has_last = chained && member.has_last();
+            if has_last {
+                member.set_has_last(false);
+            }
             if (numbered && offset <= member.from) || member.from == super::group::RECOVERING {
+                continue;
+            }
+            if of_presence && member.is_without_presence() {
                 continue;
             }
             let Some(seat) = self.seats.at(member.slot) else {
                 continue;
             };
-            if seat.closing || !(plain || matches!(seat.encoding, Encoding::Format(_))) {
+            let encoding = member.encoding(seat.encoding);
+            if seat.closing || !(plain || matches!(encoding, Encoding::Format(_))) {
                 continue;
             }
             let id = ChannelId::from_parts(self.node, member.slot, seat.generation());
             if !publication.is_for(id, seat.user()) {
                 continue;
             }
-            let became = put.to(
+            let became = put.as_encoded(
                 &mut self.store,
                 &mut self.counters,
                 &options.queue_limits,
                 seat,
+                (encoding, has_last),
             );
+            if let Encoding::Format(format) = encoding
+                && with_delta >> format.min(63) & 1 != 0
+                && became == DeliveryResult::Waits
+            {
+                member.set_has_last(true);
+                has_differences = true;
+            }
             wake(&mut self.outputs, member.slot, seat);
             self.pressure
                 .crowd
                 .see(now, member.slot, seat, &options.queue_limits);
             if became == DeliveryResult::Slow {
-                self.pressure.slow.push(member.slot);
+                self.pressure.slow.push((member.slot, encoding));
             } else {
                 load.count(seat);
             }
@@ -391,7 +419,7 @@ impl Hub {
                     .crowd
                     .see(now, slot, seat, &options.queue_limits);
                 if became == DeliveryResult::Slow {
-                    self.pressure.slow.push(slot);
+                    self.pressure.slow.push((slot, seat.encoding));
                 } else {
                     load.count(seat);
                 }
@@ -399,8 +427,8 @@ impl Hub {
         }
         let receivers = load.receivers() + self.pressure.slow.len() as u64;
         let is_heavy = !self.pressure.slow.is_empty() && load.is_heavy(&options.queue_limits);
-        while let Some(slot) = self.pressure.slow.pop() {
-            if !is_heavy || !self.spare(&mut put, slot) {
+        while let Some((slot, encoding)) = self.pressure.slow.pop() {
+            if !is_heavy || !self.spare(&mut put, slot, encoding) {
                 self.overflowed(now, slot);
             }
         }
@@ -409,6 +437,9 @@ impl Hub {
         self.counters.largest_fan_out = self.counters.largest_fan_out.max(receivers);
         self.fan_outs.note(receivers);
         let (other, formatted) = (put.other.flatten(), put.formatted);
+        if has_differences && let Some(group) = key.and_then(|key| self.groups.get_mut(key)) {
+            group.last = Some(Arc::clone(publication));
+        }
         self.store.settle(as_sent);
         if let Some(other) = other {
             self.store.settle(other);
@@ -421,7 +452,7 @@ impl Hub {
     pub(super) fn replay(
         &mut self,
         now: Instant,
-        id: ChannelId,
+        (id, key): (ChannelId, u32),
         publication: &Arc<Publication>,
     ) -> bool {
         if publication.failed || !self.is_replayed_to(id, publication) {
@@ -432,6 +463,11 @@ impl Hub {
         let Some(seat) = self.seats.of(id).filter(|seat| !seat.closing) else {
             return false;
         };
+        let more = seat.more();
+        let place = more.and_then(|more| more.joined.iter().find(|place| place.group == key));
+        let group = place.and_then(|place| Some((place, self.groups.get(place.group)?)));
+        let member = group.and_then(|(place, group)| group.members.get(place.at as usize));
+        let encoding = member.map_or(seat.encoding, |member| member.encoding(seat.encoding));
         let options = Arc::clone(&self.options);
         let content = Content::Message {
             frame: publication.frame.clone(),
@@ -458,11 +494,12 @@ impl Hub {
         };
         self.counters.fan_out += 1;
         self.counters.replayed += 1;
-        put.to(
+        put.as_encoded(
             &mut self.store,
             &mut self.counters,
             &self.options.queue_limits,
             seat,
+            (encoding, false),
         );
         wake(&mut self.outputs, id.slot(), seat);
         self.store.settle(as_sent);

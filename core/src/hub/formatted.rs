@@ -15,8 +15,12 @@ use crate::time::Instant;
 #[derive(Default)]
 pub(super) struct Formatted<'a> {
     source: Option<Source<'a>>,
-    /// The entries by format; an inner `None`: the format has no form for it.
+    /// The entries by format, in full and as a difference; an inner `None`: the format has no form for it.
     made: Vec<Option<Option<u32>>>,
+    /// The entry that was returned last: most receivers need the same one.
+    recent: Option<((u8, bool), u32)>,
+    /// The publication that members with differences received before.
+    base: Option<Arc<Publication>>,
 }
 
 struct Source<'a> {
@@ -41,27 +45,54 @@ impl<'a> Formatted<'a> {
                 windows,
             }),
             made: Vec::new(),
+            recent: None,
+            base: None,
         }
     }
 
-    /// Returns the entry in a format; `as_sent` for a message to one channel.
+    /// Lets it be expressed by its difference from this publication.
+    pub(super) fn set_base(&mut self, base: Option<Arc<Publication>>) {
+        self.base = base;
+    }
+
+    /// Returns the entry in a format; `as_sent` for a message to one channel. A receiver that has the base can take the difference.
+    #[inline]
     pub(super) fn entry(
         &mut self,
         now: Instant,
         store: &mut Store,
         as_sent: u32,
-        format: u8,
+        form: (u8, bool),
+    ) -> Option<u32> {
+        if let Some((recent, entry)) = self.recent
+            && recent == form
+        {
+            return Some(entry);
+        }
+        let entry = self.find(now, store, as_sent, form)?;
+        self.recent = Some((form, entry));
+        Some(entry)
+    }
+
+    fn find(
+        &mut self,
+        now: Instant,
+        store: &mut Store,
+        as_sent: u32,
+        (format, has_base): (u8, bool),
     ) -> Option<u32> {
         let Some(source) = &self.source else {
             return Some(as_sent);
         };
+        let base = self.base.as_ref().filter(|_| has_base);
         let format = usize::from(format);
-        if self.made.len() <= format {
-            self.made.resize(format + 1, None);
+        let at = format * 2 + usize::from(base.is_some());
+        if self.made.len() <= at {
+            self.made.resize(at + 1, None);
         }
-        let made = self.made.get_mut(format)?;
+        let made = self.made.get_mut(at)?;
         *made.get_or_insert_with(|| {
-            let frame = source.frame(format)?;
+            let frame = source.frame(format, base)?;
             let content = Content::Message {
                 frame,
                 publication: Some(Arc::clone(source.publication)),
@@ -91,11 +122,14 @@ impl<'a> Formatted<'a> {
 }
 
 impl Source<'_> {
-    fn frame(&self, format: usize) -> Option<PreparedMessage> {
+    fn frame(&self, format: usize, base: Option<&Arc<Publication>>) -> Option<PreparedMessage> {
         let format = self.options.formats.get(format)?;
         let message = match self.notice {
             Some(notice) => format.word(notice)?,
-            None => format.wrap(self.publication)?,
+            None => {
+                let delta = base.and_then(|base| format.difference(base, self.publication));
+                delta.or_else(|| format.wrap(self.publication))?
+            }
         };
         let mut frame = prepare(&message);
         let compress = self.options.of(self.publication.group()).compress;

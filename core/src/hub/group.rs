@@ -9,7 +9,7 @@ use slab::Slab;
 
 use super::backplane::Token;
 use super::id::Name;
-use super::{ChannelId, JoinReply, Position};
+use super::{ChannelId, Encoding, JoinReply, Position, Publication};
 
 /// A group with members on this node.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Group {
     pub(super) repairing: Option<(Token, u64)>,
     /// The members that joined and wait for the position.
     pub(super) waiting: Vec<Waiting>,
+    /// The last publication that was delivered, while members receive differences from it.
+    pub(super) last: Option<Arc<Publication>>,
 }
 
 /// A member that waits for the position of its group.
@@ -44,9 +46,77 @@ pub(super) struct Waiting {
 pub(super) struct Member {
     pub(super) slot: u32,
     /// The index among the groups of the channel.
-    pub(super) back: u32,
+    pub(super) back: u16,
+    /// Its own format, or [`OF_CHANNEL`].
+    format: u8,
+    /// In one byte, because a group may have many members.
+    flags: u8,
     /// It receives only messages with a higher number.
     pub(super) from: u64,
+}
+
+/// The format of a member that has none of its own.
+const OF_CHANNEL: u8 = u8::MAX;
+
+/// Maximum number of groups of a channel, whatever the options.
+pub(super) const MOST_GROUPS: usize = u16::MAX as usize;
+
+/// It is not told of changes of presence.
+const WITHOUT_PRESENCE: u8 = 1;
+
+/// The last publication that it received is the group's.
+const HAS_LAST: u8 = 2;
+
+impl Member {
+    pub(super) const fn new(
+        slot: u32,
+        back: u16,
+        from: u64,
+        format: Option<u8>,
+        without_presence: bool,
+    ) -> Self {
+        Self {
+            slot,
+            back,
+            format: match format {
+                Some(format) => format,
+                None => OF_CHANNEL,
+            },
+            flags: if without_presence {
+                WITHOUT_PRESENCE
+            } else {
+                0
+            },
+            from,
+        }
+    }
+
+    #[inline]
+    pub(super) const fn is_without_presence(&self) -> bool {
+        self.flags & WITHOUT_PRESENCE != 0
+    }
+
+    #[inline]
+    pub(super) const fn has_last(&self) -> bool {
+        self.flags & HAS_LAST != 0
+    }
+
+    pub(super) const fn set_has_last(&mut self, has_last: bool) {
+        if has_last {
+            self.flags |= HAS_LAST;
+        } else {
+            self.flags &= !HAS_LAST;
+        }
+    }
+
+    /// Returns how its messages are encoded, in a channel with this encoding.
+    #[inline]
+    pub(super) const fn encoding(&self, of_channel: Encoding) -> Encoding {
+        match self.format {
+            OF_CHANNEL => of_channel,
+            format => Encoding::Format(format),
+        }
+    }
 }
 
 /// A member that receives nothing until its recovery is done.
@@ -98,6 +168,7 @@ impl Groups {
             asked_at: None,
             repairing: None,
             waiting: Vec::new(),
+            last: None,
         }) as u32;
         self.by_name.insert(Arc::clone(name), key);
         key
@@ -107,5 +178,15 @@ impl Groups {
         if let Some(group) = self.groups.try_remove(key as usize) {
             self.by_name.remove(&group.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_membership_is_small() {
+        assert_eq!(size_of::<Member>(), 16);
     }
 }

@@ -16,6 +16,10 @@ pub struct JoinOptions {
     pub since: Option<Position>,
     /// Metadata that others see of this membership in groups with [`PresenceMode::Connections`](super::PresenceMode); `None`: that of the channel.
     pub metadata: Option<Arc<str>>,
+    /// The format of the group's publications for this member; `None`: that of the channel.
+    pub format: Option<u8>,
+    /// Whether the member is not told of changes of presence.
+    pub without_presence: bool,
     /// Makes the reply to the member, which is queued before any message of the group. The missed messages are passed to it and not
     /// replayed.
     pub reply: Option<JoinReply>,

@@ -123,7 +123,7 @@ impl Hub {
         }
         for publication in &past.publications {
             if reply.is_none() {
-                done += usize::from(self.replay(now, channel, publication));
+                done += usize::from(self.replay(now, (channel, key), publication));
             } else if self.is_replayed_to(channel, publication) {
                 collected.push(Arc::clone(publication));
                 done += 1;
@@ -164,6 +164,15 @@ impl Hub {
             });
         }
         member.from = past.position.offset;
+        // The reply has all that it missed: what follows may be a difference from the last of them.
+        let last = collected.last().filter(|_| reply.is_some());
+        let has_last = match (last, &group.last) {
+            (Some(last), Some(of_group)) => {
+                !of_group.unsaved && last.position.is_some() && last.position == of_group.position
+            }
+            _ => false,
+        };
+        member.set_has_last(has_last);
         let position = Some(if is_ahead {
             live.unwrap_or(past.position)
         } else {

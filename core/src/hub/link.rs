@@ -96,7 +96,7 @@ impl Hub {
     pub fn ask(&mut self, question: Query) -> Result<Token, HubError> {
         match &question {
             Query::History(query) => check_name(&query.group)?,
-            Query::Presence(group) => check_name(group)?,
+            Query::Presence(group) | Query::RemoveHistory(group) => check_name(group)?,
         }
         if self.status.down {
             return Err(HubError::Down);

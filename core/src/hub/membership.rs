@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::backplane::{BackplaneCommand, Present};
 use super::channel::Membership;
-use super::group::{Member, RECOVERING, Waiting};
+use super::group::{MOST_GROUPS, Member, RECOVERING, Waiting};
 use super::id::{Name, check_name, group_of_user};
 use super::link::Asked;
 use super::{
@@ -183,6 +183,8 @@ impl Hub {
         let JoinOptions {
             since,
             metadata,
+            format,
+            without_presence,
             reply,
         } = join;
         let key = self.groups.find(name);
@@ -219,11 +221,9 @@ impl Hub {
         let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
             return Err(HubError::Gone);
         };
-        let member = Member {
-            slot: id.slot(),
-            back: more.joined.len() as u32,
-            from: if waits { RECOVERING } else { 0 },
-        };
+        let from = if waits { RECOVERING } else { 0 };
+        let back = more.joined.len() as u16;
+        let member = Member::new(id.slot(), back, from, format, without_presence);
         group.members.push(member);
         more.joined.push(Membership { group: key, at });
         if let Some(metadata) = metadata {
@@ -316,7 +316,7 @@ impl Hub {
     }
 
     fn room_for_one_more(&mut self, id: ChannelId) -> Result<(), HubError> {
-        let most = self.options.groups_per_channel;
+        let most = self.options.groups_per_channel.min(MOST_GROUPS - 1);
         let seat = self.seats.of(id).filter(|seat| !seat.closing);
         let Some(more) = seat.and_then(|seat| seat.more()) else {
             self.counters.stale += 1;
@@ -433,7 +433,7 @@ impl Hub {
             && let Some(group) = self.groups.get_mut(moved.group)
             && let Some(member) = group.members.get_mut(moved.at as usize)
         {
-            member.back = index as u32;
+            member.back = index as u16;
         }
         let Some(group) = self.groups.get_mut(place.group) else {
             return false;
@@ -443,7 +443,7 @@ impl Hub {
         let (name, emptied) = (Arc::clone(&group.name), group.members.is_empty());
         if let Some(moved) = group.members.get(place.at as usize).copied()
             && let Some(more) = self.seats.at(moved.slot).and_then(|seat| seat.more_mut())
-            && let Some(its) = more.joined.get_mut(moved.back as usize)
+            && let Some(its) = more.joined.get_mut(usize::from(moved.back))
         {
             its.at = place.at;
         }

@@ -197,8 +197,8 @@ struct Schedule {
 struct Pressure {
     /// Channels that keep publishers waiting.
     holding: BTreeSet<u32>,
-    /// Slots whose channels overflowed while a message was delivered to many.
-    slow: Vec<u32>,
+    /// Slots whose channels overflowed while a message was delivered to many, and how it was encoded for them.
+    slow: Vec<(u32, Encoding)>,
     /// Readers for which publishers wait.
     crowd: Crowd,
 }

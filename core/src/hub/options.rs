@@ -37,7 +37,7 @@ pub struct HubOptions {
     /// Maximum number of empty groups that are remembered, for their history and numbers; default 65 536. Beyond it the group that has
     /// been idle longest is forgotten, and counted.
     pub max_idle_groups: usize,
-    /// Maximum number of groups and filters that one channel may be in; default 128.
+    /// Maximum number of groups and filters that one channel may be in; default 128, and at most 65 534.
     pub groups_per_channel: usize,
     /// Maximum length of a message that is published or sent, in bytes; default 1 MiB.
     pub max_message: usize,
@@ -138,6 +138,13 @@ impl HubOptions {
             *format = format.guarded(&guard);
         }
         self
+    }
+
+    /// Returns the formats, below 63, in which publications may be differences: bit `n` stands for format `n`.
+    pub(super) fn with_delta(&self) -> u64 {
+        let formats = self.formats.iter().take(63).enumerate();
+        let formats = formats.filter(|(_, format)| format.has_delta());
+        formats.fold(0, |all, (number, _)| all | 1 << number)
     }
 
     /// Returns the options of a group. No rule applies to the channels of a user.
@@ -286,6 +293,16 @@ pub enum SlowConsumerPolicy {
     /// The publisher waits, or fails with [`HubError::Backpressure`](super::HubError) if it cannot wait. Messages from other nodes
     /// cannot wait: for those the channel is closed as by `Close`.
     Wait,
+}
+
+impl SlowConsumerPolicy {
+    /// Returns whether no queued message is ever dropped while the channel stays open.
+    pub(super) const fn keeps_all(self) -> bool {
+        match self {
+            Self::Close | Self::Wait => true,
+            Self::DropNewest | Self::DropOldest | Self::KeepLatest => false,
+        }
+    }
 }
 
 /// The kind of presence that a group keeps.

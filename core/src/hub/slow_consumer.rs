@@ -66,7 +66,15 @@ impl Hub {
         }
         self.counters.closed_slow += 1;
         self.event(|| HubEvent::Slow(id));
-        self.close(now, id, CloseCode::AGAIN, SLOW);
+        let options = Arc::clone(&self.options);
+        let format = self.seats.look(slot).and_then(|seat| match seat.encoding {
+            Encoding::Format(format) => options.formats.get(usize::from(format)),
+            Encoding::AsSent | Encoding::Text | Encoding::Binary => None,
+        });
+        let (code, reason) = format
+            .and_then(super::Format::slow)
+            .unwrap_or((CloseCode::AGAIN, SLOW));
+        self.close(now, id, code, reason);
         self.holding_over(slot);
     }
 
@@ -182,7 +190,21 @@ impl Delivery<'_> {
         budget: &QueueLimits,
         seat: &mut Channel,
     ) -> DeliveryResult {
-        let Some(entry) = self.entry(store, seat.encoding) else {
+        let encoding = seat.encoding;
+        self.as_encoded(store, counters, budget, seat, (encoding, false))
+    }
+
+    /// Queues the message in an encoding; a receiver that has the base takes the difference.
+    #[inline]
+    pub(super) fn as_encoded(
+        &mut self,
+        store: &mut Store,
+        counters: &mut HubCounters,
+        budget: &QueueLimits,
+        seat: &mut Channel,
+        encoding: (Encoding, bool),
+    ) -> DeliveryResult {
+        let Some(entry) = self.entry(store, encoding) else {
             // A notice may have no form; it is not a loss.
             counters.dropped_unfit += u64::from(!self.formatted.is_notice());
             return DeliveryResult::Dropped;
@@ -204,7 +226,7 @@ impl Delivery<'_> {
 
     /// Returns the message in the kind that a channel takes.
     #[inline]
-    fn entry(&mut self, store: &mut Store, encoding: Encoding) -> Option<u32> {
+    fn entry(&mut self, store: &mut Store, (encoding, has_base): (Encoding, bool)) -> Option<u32> {
         match (encoding, self.kind) {
             (Encoding::AsSent, _)
             | (Encoding::Text, MessageKind::Text)
@@ -216,6 +238,7 @@ impl Delivery<'_> {
                 self.other.flatten()
             }
             (Encoding::Format(format), _) => {
+                let format = (format, has_base);
                 self.formatted.entry(self.now, store, self.as_sent, format)
             }
         }

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use sansws_core::close::CloseCode;
 use sansws_core::hub::{
     ChannelId, ChannelOptions, Encoding, Format, GroupOptions, HistoryOptions, HistoryQuery,
     HubOptions, Instruction, JoinDecision, JoinOptions, JoinReply, LocalHub, Notice, Output,
-    Position, PresenceMode, PublishOptions, Query, QueryResult, RecoveryFailure, Signal, Taken,
-    Target,
+    Position, PresenceMode, PublishOptions, Query, QueryResult, QueueLimits, Recovered,
+    RecoveryFailure, Signal, SlowConsumerPolicy, Taken, Target,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
@@ -299,4 +300,204 @@ fn a_namespace_is_the_name_before_the_colon() {
     assert!(options.of("chat:tea").history.is_some());
     assert!(options.of("chat").history.is_none());
     assert!(options.of("chats:tea").history.is_none());
+}
+
+#[test]
+fn removed_history_is_missing_and_the_position_stays() {
+    let mut hub = hub(keeps());
+    for text in ["one", "two"] {
+        publish(&mut hub, text);
+    }
+    let top = hub.broker().position("room").unwrap();
+    hub.ask(Query::RemoveHistory("room".into())).unwrap();
+    let answered = outputs(&mut hub);
+    assert!(
+        answered
+            .iter()
+            .any(|output| { matches!(output, Output::Answer(_, Ok(QueryResult::HistoryRemoved))) })
+    );
+    assert_eq!(hub.broker().history_bytes(), 0);
+    assert_eq!(hub.broker().position("room"), Some(top));
+    publish(&mut hub, "three");
+    let id = open(&mut hub, Encoding::AsSent);
+    let mut recover = |offset| {
+        let since = Some(Position { offset, ..top });
+        hub.join(NOW, id, "room", JoinOptions::recover(since))
+            .unwrap();
+        let joined = outputs(&mut hub)
+            .into_iter()
+            .find_map(|output| match output {
+                Output::Joined(_, _, joined) => Some(joined.recovered),
+                _ => None,
+            });
+        hub.leave(NOW, id, "room").unwrap();
+        joined.unwrap()
+    };
+    assert_eq!(recover(2), Recovered::Complete(1));
+    let missed = Recovered::Incomplete {
+        replayed: 1,
+        reason: RecoveryFailure::Evicted,
+    };
+    assert_eq!(recover(1), missed);
+    hub.ask(Query::RemoveHistory("unknown".into())).unwrap();
+    hub.ask(Query::RemoveHistory("".into())).unwrap_err();
+}
+
+#[test]
+fn a_format_has_its_own_code_for_slow_channels() {
+    let code = CloseCode::new(3008).unwrap();
+    let format = Format::new(|one| Some(one.to_message()), |_| None).close_slow(code, "slow");
+    let limits = QueueLimits {
+        messages: 1,
+        ..QueueLimits::default()
+    };
+    let options = HubOptions::default().format(format).queue_limits(limits);
+    let mut hub = LocalHub::new(Seed::new([7; 32]), Arc::new(options));
+    for (encoding, want) in [
+        (Encoding::Format(0), (code, "slow")),
+        (Encoding::AsSent, (CloseCode::AGAIN, "too slow")),
+    ] {
+        let id = open(&mut hub, encoding);
+        join(&mut hub, id, JoinOptions::default());
+        hub.blocked(NOW, id);
+        for text in ["one", "two", "three"] {
+            publish(&mut hub, text);
+        }
+        let closed = std::iter::from_fn(|| match hub.take(NOW, id, |_, _| ()) {
+            Taken::Nothing => None,
+            taken => Some(taken),
+        });
+        let closed = closed.take(9).find_map(|taken| match taken {
+            Taken::Close(code, reason) => Some((code, reason)),
+            _ => None,
+        });
+        let (code, reason) = closed.expect("it is closed");
+        assert_eq!((code, &*reason), want);
+        hub.closed(NOW, id);
+    }
+}
+
+/// A hub with a format that says what follows the previous text, if that begins the new one.
+fn appending(group: GroupOptions) -> LocalHub {
+    let plain = Format::new(|one| Some(one.to_message()), |_| Some("notice".into()));
+    let full = Format::new(
+        |one| Some(format!("={}", one.as_text()?).into()),
+        |_| Some("notice".into()),
+    );
+    let full = full.delta(|base, one| {
+        let rest = one.as_text()?.strip_prefix(base.as_text()?)?;
+        Some(format!("+{rest}").into())
+    });
+    let options = HubOptions::default()
+        .groups(group)
+        .format(plain)
+        .format(full);
+    LocalHub::new(Seed::new([7; 32]), Arc::new(options))
+}
+
+fn differs() -> JoinOptions {
+    JoinOptions {
+        format: Some(1),
+        ..JoinOptions::default()
+    }
+}
+
+#[test]
+fn members_with_a_format_of_their_own_get_differences_from_what_they_received() {
+    let mut hub = appending(keeps());
+    let ids: Vec<_> = (0..3)
+        .map(|_| open(&mut hub, Encoding::Format(0)))
+        .collect();
+    let [plain, early, late] = ids[..] else {
+        panic!()
+    };
+    join(&mut hub, plain, JoinOptions::default());
+    join(&mut hub, early, differs());
+    publish(&mut hub, "a");
+    join(&mut hub, late, differs());
+    let before = hub.snapshot().counters.encodes;
+    publish(&mut hub, "ab");
+    // In full for the plain one, in full for the late one, and the difference.
+    assert_eq!(hub.snapshot().counters.encodes - before, 3);
+    publish(&mut hub, "abc");
+    publish(&mut hub, "x");
+    assert_eq!(taken(&mut hub, plain), ["a", "ab", "abc", "x"]);
+    assert_eq!(taken(&mut hub, early), ["=a", "+b", "+c", "=x"]);
+    assert_eq!(taken(&mut hub, late), ["=ab", "+c", "=x"]);
+
+    // One that did not receive a message gets the next in full; so does everybody after one that may expire in the queue.
+    let send = |hub: &mut LocalHub, text: &str, options| {
+        let message = PreparedMessage::new(text);
+        hub.publish(NOW, None, "room", message, options, None)
+            .unwrap();
+        outputs(hub);
+    };
+    let without = PublishOptions {
+        exclude: vec![early],
+        ..PublishOptions::default()
+    };
+    send(&mut hub, "xy", without);
+    publish(&mut hub, "xyz");
+    assert_eq!(taken(&mut hub, early), ["=xyz"]);
+    assert_eq!(taken(&mut hub, late), ["+y", "+z"]);
+    let expires = PublishOptions {
+        expires: Some(core::time::Duration::from_secs(1)),
+        ..PublishOptions::default()
+    };
+    send(&mut hub, "xyz1", expires);
+    publish(&mut hub, "xyz12");
+    publish(&mut hub, "xyz123");
+    assert_eq!(taken(&mut hub, late), ["=xyz1", "=xyz12", "+3"]);
+    assert!(hub.snapshot().adds_up());
+}
+
+#[test]
+fn differences_follow_what_was_recovered() {
+    let mut hub = appending(keeps());
+    let first = open(&mut hub, Encoding::Format(0));
+    join(&mut hub, first, differs());
+    for text in ["a", "ab", "abc"] {
+        publish(&mut hub, text);
+    }
+    let top = hub.broker().position("room").unwrap();
+    let id = open(&mut hub, Encoding::Format(0));
+    let reply = JoinReply::new(|_, missed| {
+        let texts: Vec<_> = missed.iter().filter_map(|one| one.as_text()).collect();
+        JoinDecision::Stay(Some(texts.join(" ").into()))
+    });
+    let options = JoinOptions {
+        since: Some(Position { offset: 1, ..top }),
+        reply: Some(reply),
+        ..differs()
+    };
+    join(&mut hub, id, options);
+    publish(&mut hub, "abcd");
+    assert_eq!(taken(&mut hub, id), ["ab abc", "+d"]);
+}
+
+#[test]
+fn groups_that_drop_messages_have_no_differences() {
+    let drops = keeps().slow_consumer(SlowConsumerPolicy::DropOldest);
+    let mut hub = appending(drops);
+    let id = open(&mut hub, Encoding::Format(0));
+    join(&mut hub, id, differs());
+    publish(&mut hub, "a");
+    publish(&mut hub, "ab");
+    assert_eq!(taken(&mut hub, id), ["=a", "=ab"]);
+}
+
+#[test]
+fn a_member_can_do_without_changes_of_presence() {
+    let mut hub = appending(keeps().presence(PresenceMode::Connections));
+    let told = open(&mut hub, Encoding::Format(0));
+    let quiet = open(&mut hub, Encoding::Format(0));
+    join(&mut hub, told, JoinOptions::default());
+    let options = JoinOptions {
+        without_presence: true,
+        ..JoinOptions::default()
+    };
+    join(&mut hub, quiet, options);
+    assert_eq!(taken(&mut hub, told), ["notice", "notice"]);
+    assert!(taken(&mut hub, quiet).is_empty());
+    assert!(hub.snapshot().adds_up());
 }

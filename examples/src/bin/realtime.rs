@@ -6,9 +6,12 @@
 //! http://127.0.0.1:8000/api/publish`. With `--secret S`, clients need a JWT, signed with that secret.
 
 use std::error::Error;
+use std::future::ready;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use sansws_async::app::Route;
 use sansws_centrifuge::{Access, Centrifuge, Namespace, Options as Protocol, TokenKeys};
 use sansws_core::hub::{HistoryOptions, HubOptions, OutagePolicy};
 use sansws_examples::{Runtime, log, run};
@@ -29,6 +32,9 @@ struct Options {
     /// The secret that signs tokens.
     #[arg(long)]
     secret: Option<String>,
+    /// A file with a JSON Web Key Set, whose keys verify tokens.
+    #[arg(long)]
+    jwks: Option<PathBuf>,
     /// The URL of a Redis server that links this server with others.
     #[arg(long)]
     redis: Option<String>,
@@ -47,6 +53,7 @@ fn history(messages: usize) -> HistoryOptions {
     HistoryOptions {
         messages,
         recovery: messages,
+        bytes: 64 << 20,
         age: Duration::from_secs(300),
         ..HistoryOptions::default()
     }
@@ -60,19 +67,31 @@ fn namespaces(options: &Options) -> Protocol {
     };
     let mut protocol = Protocol::default()
         .default_namespace(open(
-            Namespace::default().recovery(history(100)).join_leave(),
+            Namespace::default()
+                .recovery(history(100))
+                .force_join_leave(),
         ))
         .namespace(
             "recovery",
-            open(Namespace::default().recovery(history(10_000)).join_leave()),
+            open(
+                Namespace::default()
+                    .recovery(history(10_000))
+                    .join_leave()
+                    .deltas(),
+            ),
         )
         .namespace(
             "smallhistory",
             open(Namespace::default().recovery(history(2))),
         )
-        .namespace("delta", open(Namespace::default().recovery(history(100))))
+        .namespace(
+            "delta",
+            open(Namespace::default().recovery(history(100)).deltas()),
+        )
         .namespace("news", Namespace::default().subscribe().positions())
         .namespace("plain", open(Namespace::default().subscribe()));
+    // Commands beside a stream may reach any server.
+    protocol.fallback_secret = options.secret.clone().or(Some(options.api_key.clone()));
     protocol.insecure = options.insecure;
     protocol.personal_channels = true;
     protocol.ping = Duration::from_secs(options.ping);
@@ -84,10 +103,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     log();
     let options = Options::parse();
     let protocol = namespaces(&options);
-    let keys = options.secret.as_ref();
-    let keys = keys.map(|secret| TokenKeys::default().hmac(secret.as_bytes()));
+    let keys = match (&options.secret, &options.jwks) {
+        (None, None) => None,
+        (secret, jwks) => {
+            let mut keys = TokenKeys::default();
+            if let Some(secret) = secret {
+                keys = keys.hmac(secret.as_bytes());
+            }
+            if let Some(path) = jwks {
+                keys = keys.jwks(&std::fs::read_to_string(path)?)?;
+            }
+            Some(keys)
+        }
+    };
     run!(options.runtime, adapter, async {
-        let server = adapter::Server::bind(options.listen.as_str()).await?;
+        let mut server = adapter::Server::bind(options.listen.as_str()).await?;
         println!("listening on ws://{}", server.local_addr()?);
         let mut of_hub = protocol.configure(HubOptions::default());
         // A client of a recoverable channel must not miss what another server published meanwhile.
@@ -109,8 +139,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         if let Some(keys) = keys {
             centrifuge = centrifuge.tokens(keys);
         }
+        let (handle, of_hub) = (server.handle(), hub.clone());
+        let health = Route::get("/health", move |_| {
+            ready(handle.health(Some(&of_hub.metrics())).response())
+        });
         let router = adapter::Router::new()
+            .add(health.always())
             .mount("/api", centrifuge.api(&options.api_key))
+            .merge(centrifuge.fallbacks())
             .route("/connection/websocket", centrifuge)
             .hub(&hub);
         let status = link.as_ref().map(Redis::status);

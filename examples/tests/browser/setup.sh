@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the test of the demo page needs: Chromium, Node and playwright-core.
+# Installs what the tests in a browser need: Chromium, Node and playwright-core; the client library and esbuild, which bundles it.
 # Safe to run again; does nothing when all is in place.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -25,6 +25,7 @@ have_browser() {
 
 have_playwright() {
     local found
+    [ -d node_modules/centrifuge ] && [ -d node_modules/esbuild ] || return 1
     found=$(sed -n 's/^ *"version": *"\([^"]*\)".*/\1/p' node_modules/playwright-core/package.json 2>/dev/null) &&
         [ "$found" = "$want" ]
 }

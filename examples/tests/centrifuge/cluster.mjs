@@ -1,16 +1,11 @@
 // Two servers over Redis: presence spans both, and the HTTP API of one ends what the other holds.
 // Arguments: the URL of the first server, the codec, the URL of the other, without a path.
 import assert from 'node:assert/strict';
-import { client, codec, done, next, pack, unpack } from './common.mjs';
+import { api as call, client, codec, done, next, pack, unpack } from './common.mjs';
 
 const other = process.argv[4];
 const channel = `recovery:both-${codec}-${process.pid}`;
-const api = async (method, body) => {
-  const headers = { 'X-API-Key': 'test-api-key' };
-  const address = `${other.replace('ws:', 'http:')}/api/${method}`;
-  const answer = await fetch(address, { method: 'POST', headers, body: JSON.stringify(body) });
-  return (await answer.json()).result;
-};
+const api = async (method, body) => (await call(method, body, { at: other })).result;
 
 const here = client();
 const there = client({}, codec, `${other}/connection/websocket`);
@@ -38,6 +33,9 @@ assert.deepEqual(await one.presenceStats(), { numClients: 2, numUsers: 1 });
 const history = await one.history({ limit: 10, reverse: true });
 assert.deepEqual(history.publications.map((kept) => unpack(kept.data)), ['from there']);
 assert.ok(history.publications[0].info.client !== id);
+await api('history_remove', { channel });
+const removed = await one.history({ limit: 10 });
+assert.deepEqual([removed.publications, removed.offset], [[], history.offset]);
 
 there.disconnect();
 const { info } = await left;

@@ -25,6 +25,8 @@ assert.equal(first.recoverable, true);
 assert.equal(first.streamPosition.offset, 0);
 
 const subOfBob = bob.newSubscription(channel);
+subOfBob.on('join', () => assert.fail('he did not ask who joins'));
+subOfBob.on('leave', () => assert.fail('he did not ask who leaves'));
 const ready = next(subOfBob, 'subscribed');
 subOfBob.subscribe();
 await ready;
@@ -69,10 +71,26 @@ assert.equal((await failure(ada.publish('nowhere:a', pack(1)))).code, 102);
 assert.equal((await failure(ada.history('news:a', { limit: 1 }))).code, 108);
 assert.equal((await failure(ada.presence('news:a'))).code, 108);
 
+// Only those who asked are told, unless the namespace tells everybody.
+const cleo = client();
+const ofCleo = cleo.newSubscription(channel);
+const here = next(sub, 'join');
+ofCleo.subscribe();
+cleo.connect();
+await here;
+const away = next(sub, 'leave');
+cleo.disconnect();
+await away;
+const forced = ada.newSubscription(`forced-${channel.replaceAll(':', '-')}`);
+const told = next(forced, 'join');
+forced.subscribe();
+assert.equal((await told).info.client, hello.client);
+ada.removeSubscription(forced);
+
 bob.disconnect();
 assert.notEqual((await left).info.client, hello.client);
 assert.ok(joins.includes(hello.client), 'it learns of its own joining');
-assert.equal(joins.length, 2);
+assert.equal(joins.length, 3);
 
 const unsubscribed = next(sub, 'unsubscribed');
 sub.unsubscribe();

@@ -17,6 +17,7 @@ apt_install() {
 
 have_js() {
     local found
+    [ -d node_modules/eventsource ] || return 1
     found=$(sed -n 's/^ *"version": *"\([^"]*\)".*/\1/p' node_modules/centrifuge/package.json 2>/dev/null) &&
         [ "$found" = "$want_js" ]
 }

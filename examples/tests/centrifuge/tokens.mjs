@@ -1,14 +1,7 @@
 // Tokens, rights, server-side subscriptions and the HTTP API, over one codec: against `realtime --secret secret`.
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { client, codec, done, failure, next, pack, unpack, url } from './common.mjs';
-
-const api = async (method, body, key = 'test-api-key') => {
-  const address = `${url.replace('ws:', 'http:').replace('/connection/websocket', '')}/api/${method}`;
-  const headers = { 'X-API-Key': key };
-  const answer = await fetch(address, { method: 'POST', headers, body: JSON.stringify(body) });
-  return answer.status === 200 ? answer.json() : answer.status;
-};
+import { api, client, codec, done, failure, next, pack, unpack } from './common.mjs';
 
 function token(claims, secret = 'secret') {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -83,7 +76,7 @@ assert.equal((await failure(ada.publish('recovery:elsewhere', pack(1)))).code, 1
 assert.equal((await failure(ada.history('recovery:elsewhere', { limit: 1 }))).code, 103);
 
 // Other programs publish and look.
-assert.equal(await api('publish', { channel, data: 1 }, 'wrong'), 401);
+assert.equal(await api('publish', { channel, data: 1 }, { key: 'wrong' }), 401);
 const atAda = next(sub, 'publication');
 const published = await api('publish', { channel, data: { n: 1 }, tags: { kind: 'note' }, idempotency_key: user });
 assert.equal(published.result.offset, 1);

@@ -10,6 +10,7 @@ mod page;
 mod axum;
 mod chat;
 mod demo;
+mod events;
 mod from_tungstenite;
 mod game;
 mod guards;

@@ -1,0 +1,302 @@
+//! Named events and requests with replies, as JSON over a connection.
+//! RFC 8259 for the texts; what stands in them is described at [`EventSocket`].
+//! Knows no route.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+use crate::socket::Json;
+use crate::socket::websocket::WebSocket;
+use crate::transport::Transport;
+use sansws_core::close::CloseCode;
+use sansws_core::message::Message;
+
+/// Maximum number of events that wait while a request waits for its reply.
+const MOST: usize = 256;
+
+/// A connection whose messages are events with names, in both directions. An event may ask for a reply.
+///
+/// Each message is the JSON of an object: an event is `{"event":"moved","data":…}`, one that asks for a reply has an `"id"` as well, and the
+/// reply to it is `{"reply":1,"data":…}` or `{"reply":1,"error":"…"}`. A message that is none of these closes with 1007. The page's
+/// side takes ten lines of JavaScript, which are in `docs/events.md`.
+///
+/// ```
+/// use sansws_async::app::EventSocket;
+/// use sansws_async::{Result, Transport, Upgrade};
+///
+/// async fn calculator<T: Transport>(upgrade: Upgrade<T>) -> Result {
+///     let mut events = EventSocket::new(upgrade.accept().await?);
+///     let name: String = events.request("name", &()).await??;
+///     events.emit("hello", &name).await?;
+///     while let Some(event) = events.next().await? {
+///         match event.name() {
+///             "add" => {
+///                 let (a, b): (i64, i64) = events.data(&event)?;
+///                 events.reply(&event, &(a + b)).await?;
+///             }
+///             _ => events.refuse(&event, "unknown event").await?,
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+#[derive(Debug)]
+pub struct EventSocket<T: Transport> {
+    socket: WebSocket<T>,
+    /// The id of the last request.
+    last: u64,
+    /// Events that arrived while a request waited.
+    waiting: VecDeque<ReceivedEvent>,
+}
+
+/// An event from the peer.
+#[derive(Debug)]
+pub struct ReceivedEvent {
+    name: String,
+    data: Option<Box<RawValue>>,
+    id: Option<u64>,
+}
+
+/// The peer refused a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestRefused {
+    /// Why, in the peer's words.
+    pub reason: String,
+}
+
+impl fmt::Display for RequestRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the request was refused: {}", self.reason)
+    }
+}
+
+impl std::error::Error for RequestRefused {}
+
+/// A message on its way to the peer.
+#[derive(Serialize)]
+struct Sent<'a, V: Serialize + ?Sized> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a V>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// A message from the peer, with all members that one may have.
+#[derive(Deserialize)]
+struct Parsed {
+    event: Option<String>,
+    id: Option<u64>,
+    reply: Option<u64>,
+    data: Option<Box<RawValue>>,
+    error: Option<String>,
+}
+
+/// A message from the peer.
+#[derive(Deserialize)]
+#[serde(try_from = "Parsed")]
+enum Received {
+    Event(ReceivedEvent),
+    Reply(u64, Result<Option<Box<RawValue>>, RequestRefused>),
+}
+
+impl TryFrom<Parsed> for Received {
+    type Error = &'static str;
+
+    fn try_from(parsed: Parsed) -> Result<Self, &'static str> {
+        let Parsed {
+            event,
+            id,
+            reply,
+            data,
+            error,
+        } = parsed;
+        match (event, reply, error) {
+            (Some(name), None, None) => Ok(Self::Event(ReceivedEvent { name, data, id })),
+            (None, Some(reply), None) => Ok(Self::Reply(reply, Ok(data))),
+            (None, Some(reply), Some(reason)) => {
+                Ok(Self::Reply(reply, Err(RequestRefused { reason })))
+            }
+            _ => Err("it is neither an event nor a reply"),
+        }
+    }
+}
+
+impl ReceivedEvent {
+    /// Returns its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns whether the peer waits for a reply.
+    pub const fn wants_reply(&self) -> bool {
+        self.id.is_some()
+    }
+}
+
+impl<T: Transport> EventSocket<T> {
+    /// Speaks events over a connection.
+    pub const fn new(socket: WebSocket<T>) -> Self {
+        Self {
+            socket,
+            last: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Returns the connection, to join groups or to close it. Messages that are read from it are no events any more.
+    pub const fn socket(&mut self) -> &mut WebSocket<T> {
+        &mut self.socket
+    }
+
+    /// Returns the text of an event, to publish it to a group whose members speak events.
+    ///
+    /// # Errors
+    /// [`Error::Json`] when the data cannot be serialized.
+    pub fn text<V: Serialize + ?Sized>(name: &str, data: &V) -> Result<String, Error> {
+        Ok(serde_json::to_string(&Sent {
+            event: Some(name),
+            id: None,
+            reply: None,
+            data: Some(data),
+            error: None,
+        })?)
+    }
+
+    /// Sends an event.
+    ///
+    /// # Errors
+    /// Those of [`WebSocket::send`], and [`Error::Json`] when the data cannot be serialized.
+    pub async fn emit<V: Serialize + ?Sized>(&mut self, name: &str, data: &V) -> Result<(), Error> {
+        let text = Self::text(name, data)?;
+        self.socket.send_text(text).await
+    }
+
+    /// Sends an event and waits for the reply. Events that arrive meanwhile are kept for [`next`](Self::next), at most 256: one more
+    /// closes with 1008. It does not time out by itself; if it is dropped, a late reply is ignored.
+    ///
+    /// # Errors
+    /// As for [`emit`](Self::emit) and [`WebSocket::receive`]; [`Error::Io`] after a normal end of the connection, because no reply can come. The
+    /// inner error is the peer's refusal.
+    pub async fn request<V, A>(&mut self, name: &str, data: &V) -> Result<Result<A, RequestRefused>>
+    where
+        V: Serialize + ?Sized,
+        A: DeserializeOwned,
+    {
+        self.last += 1;
+        let id = self.last;
+        let text = serde_json::to_string(&Sent {
+            event: Some(name),
+            id: Some(id),
+            reply: None,
+            data: Some(data),
+            error: None,
+        });
+        self.socket.send_text(text.map_err(Error::from)?).await?;
+        loop {
+            match self.step().await? {
+                None => {
+                    let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                    return Err(Error::Io(ended).into());
+                }
+                Some(Received::Reply(of, reply)) if of == id => {
+                    return match reply {
+                        Ok(data) => Ok(Ok(self.parse(data.as_deref())?)),
+                        Err(refused) => Ok(Err(refused)),
+                    };
+                }
+                // Nobody waits for it any more.
+                Some(Received::Reply(..)) => {}
+                Some(Received::Event(_)) if self.waiting.len() >= MOST => {
+                    let why = "too many events before a reply";
+                    return Err(Error::close(CloseCode::POLICY, why));
+                }
+                Some(Received::Event(event)) => self.waiting.push_back(event),
+            }
+        }
+    }
+
+    /// Returns the next event; `None` after a normal end of the connection.
+    ///
+    /// # Errors
+    /// Those of [`WebSocket::receive`], and [`Error::Json`] for a message that is no event.
+    pub async fn next(&mut self) -> Result<Option<ReceivedEvent>, Error> {
+        if let Some(event) = self.waiting.pop_front() {
+            return Ok(Some(event));
+        }
+        loop {
+            match self.step().await? {
+                Some(Received::Event(event)) => return Ok(Some(event)),
+                Some(Received::Reply(..)) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Parses the data of an event.
+    ///
+    /// # Errors
+    /// [`Error::Json`] when they are of another type; a handler that returns it closes with 1007.
+    pub fn data<V: DeserializeOwned>(&self, event: &ReceivedEvent) -> Result<V, Error> {
+        self.parse(event.data.as_deref())
+    }
+
+    /// Replies to an event. If the peer does not wait for a reply, nothing is sent.
+    ///
+    /// # Errors
+    /// As for [`emit`](Self::emit).
+    pub async fn reply<V: Serialize + ?Sized>(
+        &mut self,
+        event: &ReceivedEvent,
+        data: &V,
+    ) -> Result<(), Error> {
+        self.answer(event, Some(data), None).await
+    }
+
+    /// Refuses an event. If the peer does not wait for a reply, nothing is sent.
+    ///
+    /// # Errors
+    /// As for [`emit`](Self::emit).
+    pub async fn refuse(&mut self, event: &ReceivedEvent, reason: &str) -> Result<(), Error> {
+        self.answer::<()>(event, None, Some(reason)).await
+    }
+
+    async fn answer<V: Serialize + ?Sized>(
+        &mut self,
+        event: &ReceivedEvent,
+        data: Option<&V>,
+        error: Option<&str>,
+    ) -> Result<(), Error> {
+        if event.id.is_none() {
+            return Ok(());
+        }
+        let text = serde_json::to_string(&Sent {
+            event: None,
+            id: None,
+            reply: event.id,
+            data,
+            error,
+        })?;
+        self.socket.send_text(text).await
+    }
+
+    fn parse<V: DeserializeOwned>(&self, data: Option<&RawValue>) -> Result<V, Error> {
+        let text = data.map_or("null", RawValue::get);
+        let Json(value) = self.socket.parse(Message::Text(text.to_owned()))?;
+        Ok(value)
+    }
+
+    async fn step(&mut self) -> Result<Option<Received>, Error> {
+        self.socket.receive_json().await
+    }
+}

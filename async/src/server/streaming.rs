@@ -1,0 +1,201 @@
+//! Responses whose bodies are written while they are made.
+//! RFC 9112 section 7.1 (chunked transfer coding).
+//! Knows no route. What the peer sends meanwhile is kept for the next request.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use crate::contain::contain;
+use crate::error::{Error, Result};
+use crate::server::handle::ServerHandle;
+use crate::socket::buffer::Unread;
+use crate::transport::Transport;
+use sansws_core::config::Config;
+use sansws_core::handshake::Refusal;
+use sansws_core::http::Response;
+use sansws_core::internal::Framing;
+use sansws_core::time::Instant;
+
+/// Maximum number of bytes of later requests that are read while a body is written.
+const AHEAD: usize = 64 << 10;
+
+/// Number of chunks after which a task lets others run.
+const CHUNKS: usize = 32;
+
+/// A response whose body is a stream of chunks, written as they come.
+///
+/// The stream is polled only when everything before has been written, so that a peer that reads slowly slows it down. It is dropped when the
+/// peer is gone, when the server closes, or when the peer takes nothing for [`Timeouts::keep_alive`](sansws_core::config::Timeouts). A panic
+/// of the stream ends the connection without the end of the body, which the peer notices.
+pub struct StreamedResponse {
+    pub(crate) head: Response,
+    body: Body,
+}
+
+type Body = Pin<Box<dyn Stream<Item = Vec<u8>> + Send>>;
+
+impl StreamedResponse {
+    /// Creates a response with the status and fields of `head`. Empty chunks are left out.
+    pub fn new(head: Response, body: impl Stream<Item = Vec<u8>> + Send + 'static) -> Self {
+        Self {
+            head,
+            body: Box::pin(body),
+        }
+    }
+}
+
+impl fmt::Debug for StreamedResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamedResponse")
+            .field("head", &self.head)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer of a page.
+#[derive(Debug)]
+pub enum PageReply {
+    /// A response in memory.
+    Whole(Response),
+    /// A response whose body is written while it is made.
+    Streamed(StreamedResponse),
+}
+
+/// Encodes the head of a streamed response; `None` if it cannot be encoded, or allows no body.
+pub(crate) fn streamed_head(head: &Response, framing: Framing) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    head.write_head(framing, true, &mut bytes).ok()?;
+    (!framing.head && !matches!(head.status, 204 | 304)).then_some(bytes)
+}
+
+/// Writes a head, then chunks until the stream ends.
+///
+/// # Errors
+/// When the peer is gone or takes nothing, or the stream panicked.
+pub(crate) async fn write_streamed<T: Transport>(
+    transport: &mut T,
+    unread: &mut Unread,
+    (head, streamed): (Vec<u8>, StreamedResponse),
+    handle: &ServerHandle,
+    config: &Config,
+) -> Result<(), Error> {
+    let mut writing = Writing {
+        body: Some(streamed.body),
+        out: head,
+        written: 0,
+        late: None,
+        is_done: false,
+    };
+    let result = poll_fn(|cx| writing.poll(transport, unread, handle, config, cx)).await;
+    // It is application code.
+    let dropped = contain(|| writing.body = None);
+    result.and(dropped)
+}
+
+struct Writing {
+    body: Option<Body>,
+    /// Bytes of which `written` are written.
+    out: Vec<u8>,
+    written: usize,
+    /// When a peer that takes nothing is given up.
+    late: Option<Instant>,
+    /// The last chunk is in `out`.
+    is_done: bool,
+}
+
+impl Writing {
+    fn poll<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        unread: &mut Unread,
+        handle: &ServerHandle,
+        config: &Config,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let gone = || Error::Io(io::ErrorKind::UnexpectedEof.into());
+        while unread.bytes().len() < AHEAD {
+            match transport.poll_read(cx, unread.room()) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(gone())),
+                Poll::Ready(Ok(count)) => unread.filled(count),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => break,
+            }
+        }
+        unread.park();
+        for _ in 0..CHUNKS {
+            match self.write(transport, cx)? {
+                Poll::Ready(()) if self.is_done => return Poll::Ready(Ok(())),
+                Poll::Ready(()) => self.late = None,
+                Poll::Pending => {
+                    let at = transport.now() + config.timeouts.keep_alive;
+                    return self.is_late(transport, at, cx);
+                }
+            }
+            (self.written, _) = (0, self.out.clear());
+            let next = match &mut self.body {
+                Some(_) if handle.is_closing() => Poll::Ready(None),
+                Some(body) => contain(|| body.as_mut().poll_next(cx))?,
+                None => Poll::Ready(None),
+            };
+            match next {
+                Poll::Ready(Some(chunk)) if chunk.is_empty() => {}
+                Poll::Ready(Some(chunk)) => {
+                    self.out
+                        .extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                    self.out.extend_from_slice(&chunk);
+                    self.out.extend_from_slice(b"\r\n");
+                }
+                Poll::Ready(None) => {
+                    self.out.extend_from_slice(b"0\r\n\r\n");
+                    self.is_done = true;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        // A stream that is always ready must starve neither other tasks nor the look at the peer.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn write<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<()>, Error> {
+        while let Some(left) = self.out.get(self.written..)
+            && !left.is_empty()
+        {
+            match transport.poll_write(cx, &[IoSlice::new(left)])? {
+                Poll::Ready(0) => return Err(Error::Io(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(count) => (self.written, self.late) = (self.written + count, None),
+                Poll::Pending => return Ok(Poll::Pending),
+            }
+        }
+        Ok(transport.poll_flush(cx)?)
+    }
+
+    /// Waits for a peer that takes nothing, until it is given up.
+    fn is_late<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        at: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        if self.late.is_none() {
+            self.late = Some(at);
+            transport.set_alarm(at);
+        }
+        while let (Some(late), Poll::Ready(())) = (self.late, transport.poll_alarm(cx)) {
+            if transport.now() >= late {
+                return Poll::Ready(Err(Refusal::Timeout.into()));
+            }
+            transport.set_alarm(late);
+        }
+        Poll::Pending
+    }
+}
