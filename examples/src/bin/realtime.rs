@@ -55,7 +55,6 @@ fn history(messages: usize) -> HistoryOptions {
         recovery: messages,
         bytes: 64 << 20,
         age: Duration::from_secs(300),
-        ..HistoryOptions::default()
     }
 }
 
@@ -91,7 +90,10 @@ fn namespaces(options: &Options) -> Protocol {
         .namespace("news", Namespace::default().subscribe().positions())
         .namespace("plain", open(Namespace::default().subscribe()));
     // Commands beside a stream may reach any server.
-    protocol.fallback_secret = options.secret.clone().or(Some(options.api_key.clone()));
+    protocol.fallback_secret = options
+        .secret
+        .clone()
+        .or_else(|| Some(options.api_key.clone()));
     protocol.insecure = options.insecure;
     protocol.personal_channels = true;
     protocol.ping = Duration::from_secs(options.ping);

@@ -190,9 +190,9 @@ fn the_blocking_client_talks_to_echo_and_to_the_custom_loop() {
         assert!(success && told == "closed: 1000\n", "{told}");
     }
     // A server that is none.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
-    let refusing = std::thread::spawn(move || {
+    let refusing = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut head = [0; 1024];
         let _ = stream.read(&mut head).unwrap();
@@ -243,7 +243,7 @@ async fn the_custom_loop_answers_who_says_nothing_in_time_and_keeps_who_is_silen
     let mut quiet = Client::connect(&url).await;
     let address = url.trim_start_matches("ws://").to_owned();
     let late = tokio::task::spawn_blocking(move || {
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -302,7 +302,7 @@ fn the_custom_loop_answers_a_refused_peer_however_much_it_sends() {
     stream.write_all(b"nonsense\r\n\r\n").unwrap();
     for _ in 0..10 {
         stream.write_all(&[b'x'; 20_000]).unwrap();
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
