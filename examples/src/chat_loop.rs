@@ -1,4 +1,4 @@
-//! The chat on event loops: the rooms of [`chat`](crate::chat) with callbacks.
+//! The chat on event loops: the rooms of [`chat`] with callbacks.
 
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::hub::{ChannelId, ChannelOptions, HubError, Joined, Position, PublishOptions};
