@@ -16,8 +16,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a member that recovers receives live messages too",
         file: "hub/membership.rs",
-        right: "from: if waits { RECOVERING } else { 0 }",
-        wrong: "from: 0",
+        right: "let from = if waits { RECOVERING } else { 0 };",
+        wrong: "let from = 0;",
     },
     Fault {
         name: "recovery takes one that was evicted for replayed",
