@@ -190,7 +190,7 @@ impl<C: Carrier, R: Runtime + HubEnv> Connection<C, R> {
                 if let (Some(user), Some(most)) = (&user, self.centrifuge.options.user_connections)
                 {
                     let Some(permit) = self.centrifuge.users.admit(user, most) else {
-                        return Ok(HubResult::Failed(HubError::TooManyChannels));
+                        return Ok(HubResult::UserLimit);
                     };
                     self.permit.get_or_init(|| permit);
                 }

@@ -76,7 +76,13 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
                     let this = events.clone();
                     async move {
                         let first: First = scope.query()?;
-                        let first = Message::Text(first.cf_connect);
+                        let command = first.cf_connect.trim();
+                        // Any page can make a browser request this, with its cookies: a connection is all that it gets.
+                        if command.contains(['\n', '\r']) {
+                            let response = Response::text(400, "cf_connect is one command\n");
+                            return Err(Error::reject(response));
+                        }
+                        let first = Message::Text(command.to_owned());
                         Ok(this.stream(scope, first, Codec::Json, Framing::Events))
                     }
                 },

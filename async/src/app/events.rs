@@ -19,6 +19,9 @@ use sansws_core::message::Message;
 /// Maximum number of events that wait while a request waits for its reply.
 const MOST: usize = 256;
 
+/// Maximum number of bytes of their names and data.
+const MOST_BYTES: usize = 1 << 20;
+
 /// A connection whose messages are events with names, in both directions. An event may ask for a reply.
 ///
 /// Each message is the JSON of an object: an event is `{"event":"moved","data":…}`, one that asks for a reply has an `"id"` as well, and the
@@ -133,6 +136,11 @@ impl TryFrom<Parsed> for Received {
 }
 
 impl ReceivedEvent {
+    /// Returns the number of bytes of its name and data.
+    fn bytes(&self) -> usize {
+        self.name.len() + self.data.as_ref().map_or(0, |data| data.get().len())
+    }
+
     /// Returns its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -182,8 +190,8 @@ impl<T: Transport> EventSocket<T> {
         self.socket.send_text(text).await
     }
 
-    /// Sends an event and waits for the reply. Events that arrive meanwhile are kept for [`next`](Self::next), at most 256: one more
-    /// closes with 1008. It does not time out by itself; if it is dropped, a late reply is ignored.
+    /// Sends an event and waits for the reply. Events that arrive meanwhile are kept for [`next`](Self::next), at most 256 of 1 MiB
+    /// together: one more closes with 1008. It does not time out by itself; if it is dropped, a late reply is ignored.
     ///
     /// # Errors
     /// As for [`emit`](Self::emit) and [`WebSocket::receive`]; [`Error::Io`] after a normal end of the connection, because no reply can come. The
@@ -217,13 +225,19 @@ impl<T: Transport> EventSocket<T> {
                 }
                 // Nobody waits for it any more.
                 Some(Received::Reply(..)) => {}
-                Some(Received::Event(_)) if self.waiting.len() >= MOST => {
+                Some(Received::Event(event)) if !self.has_room(&event) => {
                     let why = "too many events before a reply";
                     return Err(Error::close(CloseCode::POLICY, why));
                 }
                 Some(Received::Event(event)) => self.waiting.push_back(event),
             }
         }
+    }
+
+    /// Returns whether an event may wait behind the others.
+    fn has_room(&self, event: &ReceivedEvent) -> bool {
+        let bytes: usize = self.waiting.iter().map(ReceivedEvent::bytes).sum();
+        self.waiting.len() < MOST && bytes + event.bytes() <= MOST_BYTES
     }
 
     /// Returns the next event; `None` after a normal end of the connection.

@@ -141,6 +141,18 @@ fn a_peer_that_floods_before_its_reply_is_closed_with_1008() {
             socket.send_text(r#"{"event":"nothing"}"#).await?;
         }
         socket.expect_close(1008).await;
+        // Few, but long.
+        let mut socket = server.connect("/").await?;
+        socket.send_text(r#"{"event":"back"}"#).await?;
+        socket
+            .expect_text(r#"{"event":"name","id":1,"data":1}"#)
+            .await;
+        let long = "x".repeat(400_000);
+        for _ in 0..3 {
+            let text = format!(r#"{{"event":"long","data":"{long}"}}"#);
+            socket.send_text(text).await?;
+        }
+        socket.expect_close(1008).await;
         Ok::<_, HandlerError>(())
     });
 }

@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 
-use sansws_core::hub::HubError;
-
 use super::subscribe::{Join, Slot};
 use super::values::{Connect, HubCall, HubResult, Output, ttl};
 use super::{Busy, Session, Subscription, VERSION};
@@ -82,7 +80,7 @@ impl Session {
                     self.subscriptions.insert(channel, subscription);
                 }
             }
-            HubResult::Failed(HubError::TooManyChannels) => {
+            HubResult::UserLimit => {
                 return self.disconnect(Disconnect::connection_limit());
             }
             // The client comes back.

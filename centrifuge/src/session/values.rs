@@ -158,6 +158,8 @@ pub enum HubResult {
     Presence(Presence),
     /// Kept messages.
     History(History),
+    /// The user has as many connections as it may have.
+    UserLimit,
     /// It failed.
     Failed(HubError),
 }

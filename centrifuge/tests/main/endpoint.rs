@@ -220,6 +220,30 @@ async fn a_user_has_so_many_connections() {
     server.connected().await;
 }
 
+/// A page of another origin can make a browser request a stream of events: it gets a connection, and runs no other command.
+#[tokio::test]
+async fn a_stream_of_events_begins_with_one_command() {
+    let server = start().await;
+    for (commands, status) in [
+        ("%7B%22id%22:1,%22connect%22:%7B%7D%7D", "200"),
+        ("%7B%22id%22:1,%22connect%22:%7B%7D%7D%0A", "200"),
+        (
+            "%7B%22id%22:1,%22connect%22:%7B%7D%7D%0A%7B%22id%22:2,%22rpc%22:%7B%7D%7D",
+            "400",
+        ),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(server.address)
+            .await
+            .unwrap();
+        let path = format!("/connection/sse?cf_connect={commands}");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", server.address);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&head[9..]), status, "{commands}");
+    }
+}
+
 #[tokio::test]
 async fn the_api_names_what_is_wrong() {
     let server = start().await;

@@ -164,8 +164,10 @@ impl Hub {
             });
         }
         member.from = past.position.offset;
-        // The reply has all that it missed: what follows may be a difference from the last of them.
-        let last = collected.last().filter(|_| reply.is_some());
+        // A reply with all that it missed: what follows may be a difference from the last of them. After an incomplete recovery the member
+        // is told to start anew, and has none.
+        let last = collected.last();
+        let last = last.filter(|_| reply.is_some() && missed.is_none());
         let has_last = match (last, &group.last) {
             (Some(last), Some(of_group)) => {
                 !of_group.unsaved && last.position.is_some() && last.position == of_group.position

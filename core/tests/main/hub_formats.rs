@@ -475,6 +475,36 @@ fn differences_follow_what_was_recovered() {
     assert_eq!(taken(&mut hub, id), ["ab abc", "+d"]);
 }
 
+/// After an incomplete recovery a member is told to start anew: it has nothing that a difference could follow.
+#[test]
+fn no_difference_follows_an_incomplete_recovery() {
+    let mut hub = appending(keeps());
+    let first = open(&mut hub, Encoding::Format(0));
+    join(&mut hub, first, differs());
+    let text = |count| "abcdefghijklmnopqrstuvwxyz".repeat(9)[..count].to_owned();
+    let mut top = None;
+    for count in 1..=200 {
+        publish(&mut hub, &text(count));
+        top = top.or(hub.broker().position("room"));
+    }
+    let id = open(&mut hub, Encoding::Format(0));
+    let reply = JoinReply::new(|joined, _| {
+        let incomplete = matches!(joined.recovered, Recovered::Incomplete { .. });
+        JoinDecision::Stay(Some(format!("anew: {incomplete}").into()))
+    });
+    let options = JoinOptions {
+        since: top,
+        reply: Some(reply),
+        ..differs()
+    };
+    join(&mut hub, id, options);
+    publish(&mut hub, &text(201));
+    assert_eq!(
+        taken(&mut hub, id),
+        ["anew: true".to_owned(), format!("={}", text(201))]
+    );
+}
+
 #[test]
 fn groups_that_drop_messages_have_no_differences() {
     let drops = keeps().slow_consumer(SlowConsumerPolicy::DropOldest);
