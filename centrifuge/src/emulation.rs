@@ -200,7 +200,11 @@ async fn run<R: Runtime + HubEnv>(
         let mut taking = pin!(take(&channel, &outbox));
         poll_fn(|cx| match serving.as_mut().poll(cx) {
             Poll::Ready(Ok(Some(end))) => Poll::Ready(end),
-            Poll::Ready(Ok(None) | Err(_)) => Poll::Ready(Disconnect::server_error()),
+            // It may have failed because the hub has closed the channel, for a reason of its own.
+            Poll::Ready(Ok(None) | Err(_)) => match taking.as_mut().poll(cx) {
+                Poll::Ready(end) => Poll::Ready(end),
+                Poll::Pending => Poll::Ready(Disconnect::server_error()),
+            },
             // Its channel may be open now.
             Poll::Pending => taking.as_mut().poll(cx),
         })

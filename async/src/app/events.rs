@@ -26,7 +26,7 @@ const MOST_BYTES: usize = 1 << 20;
 ///
 /// Each message is the JSON of an object: an event is `{"event":"moved","data":…}`, one that asks for a reply has an `"id"` as well, and the
 /// reply to it is `{"reply":1,"data":…}` or `{"reply":1,"error":"…"}`. A message that is none of these closes with 1007. The page's
-/// side takes ten lines of JavaScript, which are in `docs/events.md`.
+/// side is a function in JavaScript, which is in `docs/events.md`.
 ///
 /// ```
 /// use sansws_async::app::EventSocket;

@@ -204,7 +204,9 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
         if let (Some(head), Some(streamed)) = (head, streamed) {
             let unread = &mut reader.unread;
             let streamed = (head, streamed);
-            write_streamed(&mut transport, unread, streamed, &handle, config).await?;
+            if !write_streamed(&mut transport, unread, streamed, &handle, config).await? {
+                return Ok(None);
+            }
             if !framing.keep_alive || handle.is_closing() {
                 answer_and_end(&mut transport, reader.unread, &[], config).await?;
                 return Ok(None);

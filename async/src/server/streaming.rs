@@ -73,17 +73,17 @@ pub(crate) fn streamed_head(head: &Response, framing: Framing) -> Option<Vec<u8>
     (!framing.head && !matches!(head.status, 204 | 304)).then_some(bytes)
 }
 
-/// Writes a head, then chunks until the stream ends.
+/// Writes a head, then chunks until the stream ends. Returns whether it did: a peer that goes before is no failure.
 ///
 /// # Errors
-/// When the peer is gone or takes nothing, or the stream panicked.
+/// When the transport fails, the peer takes nothing, or the stream panicked.
 pub(crate) async fn write_streamed<T: Transport>(
     transport: &mut T,
     unread: &mut Unread,
     (head, streamed): (Vec<u8>, StreamedResponse),
     handle: &ServerHandle,
     config: &Config,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let mut writing = Writing {
         body: Some(streamed.body),
         out: head,
@@ -94,7 +94,7 @@ pub(crate) async fn write_streamed<T: Transport>(
     let result = poll_fn(|cx| writing.poll(transport, unread, handle, config, cx)).await;
     // It is application code.
     let dropped = contain(|| writing.body = None);
-    result.and(dropped)
+    dropped.and(result)
 }
 
 struct Writing {
@@ -116,11 +116,10 @@ impl Writing {
         handle: &ServerHandle,
         config: &Config,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
-        let gone = || Error::Io(io::ErrorKind::UnexpectedEof.into());
+    ) -> Poll<Result<bool, Error>> {
         while unread.bytes().len() < AHEAD {
             match transport.poll_read(cx, unread.room()) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(gone())),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(false)),
                 Poll::Ready(Ok(count)) => unread.filled(count),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => break,
@@ -129,11 +128,11 @@ impl Writing {
         unread.park();
         for _ in 0..CHUNKS {
             match self.write(transport, cx)? {
-                Poll::Ready(()) if self.is_done => return Poll::Ready(Ok(())),
+                Poll::Ready(()) if self.is_done => return Poll::Ready(Ok(true)),
                 Poll::Ready(()) => self.late = None,
                 Poll::Pending => {
                     let at = transport.now() + config.timeouts.keep_alive;
-                    return self.is_late(transport, at, cx);
+                    return self.is_late(transport, at, cx).map_ok(|()| true);
                 }
             }
             (self.written, _) = (0, self.out.clear());

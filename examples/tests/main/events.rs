@@ -46,6 +46,8 @@ const said = [];
 let greeted;
 const greeting = new Promise((resolve) => (greeted = resolve));
 const page = connect('ws://{address}/calculator', {{ name: () => 'Ada', hello: (name) => greeted(name) }});
+// Before the connection is open.
+said.push(await page.request('add', [0, 1]));
 said.push(await greeting, await page.request('add', [1, 2]), await page.request('ask'));
 said.push(await page.request('fly').catch(({{ message }}) => message));
 page.emit('fly');
@@ -64,7 +66,7 @@ process.exit(0);
     let output = tokio::task::spawn_blocking(run).await.unwrap();
     let output = output.expect("run examples/tests/centrifuge/setup.sh");
     let said = String::from_utf8_lossy(&output.stdout);
-    let want = "[\"Ada\",3,\"unknown event\",\"unknown event\",\"2,4,6\"]\n";
+    let want = "[1,\"Ada\",3,\"unknown event\",\"unknown event\",\"2,4,6\"]\n";
     assert_eq!(said, want);
     handle.drop_all();
     serving.await.unwrap().unwrap();
