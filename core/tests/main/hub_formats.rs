@@ -485,7 +485,7 @@ fn no_difference_follows_an_incomplete_recovery() {
     let mut top = None;
     for count in 1..=200 {
         publish(&mut hub, &text(count));
-        top = top.or(hub.broker().position("room"));
+        top = top.or_else(|| hub.broker().position("room"));
     }
     let id = open(&mut hub, Encoding::Format(0));
     let reply = JoinReply::new(|joined, _| {
