@@ -15,7 +15,7 @@ use sansws_core::time::Instant;
 use crate::socket::Socket;
 
 impl<D> Socket<'_, D> {
-    /// Attaches a hub. A server's connections have that of their router.
+    /// Attaches a hub. A server's connections have that of their router. Nothing happens once the connection has a channel.
     pub fn use_hub(&mut self, hub: impl Into<HubRef>) {
         let slot = self.slot();
         self.context().use_hub_at(slot, &hub.into());

@@ -210,7 +210,7 @@ impl Loop {
                 connecting.deadline = timeouts.connect.map(|wait| now + wait);
                 let limits = &connecting.dial.config.limits;
                 let url = connecting.redirects.url();
-                match &connecting.dial.proxy {
+                match connecting.dial.proxy_for(url) {
                     None => connecting.phase = Phase::Reached,
                     #[cfg(feature = "tls")]
                     Some(proxy) if proxy.is_secure() && peer.stream.tls().is_none() => {

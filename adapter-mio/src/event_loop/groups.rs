@@ -197,8 +197,16 @@ impl Loop {
         }
     }
 
+    /// Returns the connection that has this channel, and whose end was not told. Another one may have the place of a channel that is gone.
+    fn owner(&self, index: usize, id: ChannelId) -> Option<usize> {
+        let slot = self.hubs.get(index)?.place(id.slot())?;
+        let peer = self.peers.get(slot)?;
+        let post = peer.post.as_ref()?;
+        (post.id() == Some(id) && !peer.flags.told).then_some(slot)
+    }
+
     fn tell_joined(&mut self, index: usize, id: ChannelId, group: &str, joined: Joined) {
-        let Some(slot) = self.hubs.get(index).and_then(|hub| hub.place(id.slot())) else {
+        let Some(slot) = self.owner(index, id) else {
             return;
         };
         let called = self.call(slot, |host, at, within| {
@@ -210,7 +218,7 @@ impl Loop {
     }
 
     fn tell_signal(&mut self, index: usize, id: ChannelId, signal: Signal) {
-        let Some(slot) = self.hubs.get(index).and_then(|hub| hub.place(id.slot())) else {
+        let Some(slot) = self.owner(index, id) else {
             return;
         };
         let called = self.call(slot, |host, at, within| host.signal(at, within, signal));
@@ -243,7 +251,10 @@ impl Loop {
     /// Sets the hub of a connection.
     pub(crate) fn use_hub_at(&mut self, slot: usize, hub: &HubRef) {
         let index = self.hub_index(hub);
-        if let Some(peer) = self.peers.get_mut(slot) {
+        // A channel stays in the hub that it was opened in.
+        if let Some(peer) = self.peers.get_mut(slot)
+            && peer.post.is_none()
+        {
             peer.hub = u16::try_from(index + 1).unwrap_or(0);
         }
     }

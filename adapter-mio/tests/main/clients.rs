@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use sansws_mio::core::proxy::Proxy;
+use sansws_common::client::proxies::ProxyVariables;
 use sansws_mio::{
     AcceptOptions, CloseCode, Closed, Config, ConnectOptions, ConnectionId, Dialer, Endpoint,
     Error, EventLoop, Failure, Hub, Incoming, Limits, Loop, Message, Result, Router, Scope, Sent,
@@ -309,11 +309,25 @@ fn redirects_are_followed_as_far_as_allowed_and_subprotocols_agreed() {
 
 #[test]
 fn through_a_proxy() {
+    through(|proxy| ConnectOptions::default().proxy(proxy.parse().unwrap()));
+}
+
+/// The environment's proxies are proxies, too: nothing meant for the server may reach them outside a tunnel.
+#[test]
+fn through_a_proxy_of_the_environment() {
+    through(|proxy| {
+        let variable = |name: &str| (name == "http_proxy").then(|| proxy.to_owned());
+        ConnectOptions {
+            proxy_variables: Some(ProxyVariables::read(variable).unwrap().into()),
+            ..ConnectOptions::default()
+        }
+    });
+}
+
+fn through(options: impl FnOnce(&str) -> ConnectOptions) {
     let server = Running::new(|| echo);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let proxy: Proxy = format!("http://ada:s3cret@{}", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
+    let proxy = format!("http://ada:s3cret@{}", listener.local_addr().unwrap());
     let to = server.address;
     let proxying = thread::spawn(move || {
         let (mut near, _) = listener.accept().unwrap();
@@ -334,7 +348,7 @@ fn through_a_proxy() {
         let _ = far.shutdown(Shutdown::Write);
         other.join().unwrap();
     });
-    let options = ConnectOptions::default().proxy(proxy);
+    let options = options(&proxy);
     let hello = vec![Message::Text("hello".into())];
     let told = dial(vec![("ws://far.example/".to_owned(), options, hello)]).remove(0);
     assert!(matches!(
