@@ -66,10 +66,12 @@ impl<E: Endpoint> Dialer<E> {
     }
 
     /// Starts to connect to a `ws://` or `wss://` URL, directly or through a proxy; see [`ConnectOptions`]. `data` are those of the
-    /// connection. Until it is open, messages to it are [`Closed`](crate::Sent::Closed); [`Loop::abort`] gives it up.
+    /// connection. Until it is open, messages to it are [`Closed`](crate::Sent::Closed); [`Loop::close`] gives it up, and [`Loop::abort`] does so without a
+    /// callback.
     ///
     /// # Errors
-    /// [`Error::BadUrl`], [`Error::InvalidInput`] for a request that is no GET. Later errors go to [`Endpoint::failed`].
+    /// [`Error::BadUrl`], [`Error::InvalidInput`] for a request that is no GET; [`Error::Other`](Error::Other) once the loop is ending, or
+    /// its server shuts down and has no connections left but those to other servers. Later errors go to [`Endpoint::failed`].
     pub fn connect(
         &self,
         within: &mut Loop,
@@ -84,7 +86,7 @@ impl<E: Endpoint> Dialer<E> {
                 .upgrade()
                 .ok_or_else(|| Error::other("the dialer of this endpoint is gone"))?,
         };
-        Ok(within.connect(url, options, handler, Box::new(data)))
+        within.connect(url, options, handler, Box::new(data))
     }
 }
 

@@ -33,7 +33,7 @@ impl Loop {
     }
 
     /// Starts the closing handshake of any connection of this loop: [`Endpoint::close`](crate::Endpoint::close) is called when it is
-    /// done. Closing twice, or one that is gone, is not an error.
+    /// done. A client that is not open yet is given up: [`Endpoint::failed`](crate::Endpoint::failed) is called. Closing twice, or one that is gone, is not an error.
     pub fn close(&mut self, id: ConnectionId, code: impl Into<Option<CloseCode>>, reason: &str) {
         if let Some(slot) = self.slot(id) {
             self.close_at(slot, code.into(), reason);
@@ -191,7 +191,11 @@ impl Loop {
 
     pub(crate) fn close_at(&mut self, slot: usize, code: Option<CloseCode>, reason: &str) {
         if let Some(peer) = self.peers.get_mut(slot) {
-            peer.start_close(self.now, code, reason);
+            if let Stage::Connecting(connecting) = &mut peer.stage {
+                connecting.is_given_up = true;
+            } else {
+                peer.start_close(self.now, code, reason);
+            }
             self.touch(slot);
         }
     }

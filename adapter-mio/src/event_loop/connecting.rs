@@ -5,7 +5,6 @@
 use std::any::Any;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-#[cfg(feature = "tls")]
 use std::sync::Arc;
 
 use mio::net::TcpStream;
@@ -35,9 +34,13 @@ pub(super) struct Connecting {
     /// The data of the connection, until its endpoint has them.
     pub(super) data: Box<dyn Any>,
     pub(super) deadline: Option<Instant>,
+    /// Identifies the lookup whose answer it waits for.
+    pub(super) lookup: Option<Arc<()>>,
+    /// It was closed before it was open.
+    pub(super) is_given_up: bool,
 }
 
-/// How far it has come.
+/// The steps to an open connection.
 pub(super) enum Phase {
     /// The addresses are looked up.
     Resolving,

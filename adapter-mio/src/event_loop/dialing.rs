@@ -6,7 +6,7 @@ use std::any::Any;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
 use mio::Token;
@@ -78,12 +78,19 @@ impl Loop {
         dial: ConnectOptions,
         handler: Handler,
         data: Box<dyn Any>,
-    ) -> ConnectionId {
+    ) -> Result<ConnectionId, Error> {
+        if self.is_ending {
+            return Err(Error::other(
+                "the loop is ending: it opens no more connections",
+            ));
+        }
         let serial = self.next_serial();
         let connecting = Connecting {
             phase: Phase::Resolving,
             redirects: Redirects::new(url, dial.options.clone(), dial.redirects),
             deadline: None,
+            lookup: None,
+            is_given_up: false,
             dial,
             handler,
             data,
@@ -95,11 +102,11 @@ impl Loop {
         self.clients += 1;
         // It begins at the end of this turn: no callback is called from another one.
         self.come_again(slot);
-        ConnectionId {
+        Ok(ConnectionId {
             home: self.mailbox.home(),
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
             serial,
-        }
+        })
     }
 
     /// One turn: does all that can be done now.
@@ -112,6 +119,9 @@ impl Loop {
             return;
         };
         loop {
+            if connecting.is_given_up {
+                return self.fail_to_connect(slot, *connecting, aborted());
+            }
             let next = match self.dial_step(slot, &mut connecting) {
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     if connecting.deadline.is_some_and(|at| at <= self.now) {
@@ -169,7 +179,6 @@ impl Loop {
             peer.stream = Stream::unconnected();
         }
         connecting.phase = Phase::Resolving;
-        connecting.deadline = None;
         Ok(Next::Step)
     }
 
@@ -182,7 +191,7 @@ impl Loop {
         let timeouts = &connecting.dial.config.timeouts;
         match &mut connecting.phase {
             Phase::Resolving => {
-                if connecting.deadline.is_some() {
+                if connecting.lookup.is_some() {
                     return Err(io::Error::from(io::ErrorKind::WouldBlock).into());
                 }
                 connecting.deadline = timeouts.connect.map(|wait| now + wait);
@@ -190,8 +199,10 @@ impl Loop {
                     Some(addresses) => connecting.phase = Phase::Racing(Race::new(addresses)),
                     None => {
                         let (host, port) = connecting.dial.first_hop(connecting.redirects.url());
-                        let (host, serial) = (String::from(host), peer.serial);
-                        return self.resolve(slot, serial, host, port).map(|()| Next::Wait);
+                        let host = String::from(host);
+                        let lookup = connecting.lookup.insert(Arc::new(()));
+                        let lookup = Arc::downgrade(lookup);
+                        return self.resolve(slot, lookup, host, port).map(|()| Next::Wait);
                     }
                 }
             }
@@ -297,27 +308,36 @@ impl Loop {
         Ok(Next::Step)
     }
 
-    /// Looks up a name; the connection goes on when the answer is there.
-    fn resolve(&mut self, slot: usize, serial: u64, host: String, port: u16) -> Result<(), Error> {
+    /// Looks up a name; the connection goes on when the answer is there. A lookup that nobody waits for any more is skipped.
+    fn resolve(
+        &mut self,
+        slot: usize,
+        lookup: Weak<()>,
+        host: String,
+        port: u16,
+    ) -> Result<(), Error> {
         let handle = self.handle();
         let work = move || {
+            if lookup.strong_count() == 0 {
+                return;
+            }
             let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
-            handle.run(move |within| within.resolved(slot, serial, found));
+            handle.run(move |within| within.resolved(slot, &lookup, found));
         };
         Ok(self.resolver.look_up(Box::new(work))?)
     }
 
-    fn resolved(&mut self, slot: usize, serial: u64, found: io::Result<Vec<SocketAddr>>) {
+    fn resolved(&mut self, slot: usize, lookup: &Weak<()>, found: io::Result<Vec<SocketAddr>>) {
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
         };
-        if peer.serial != serial {
-            return;
-        }
         let Stage::Connecting(connecting) = &mut peer.stage else {
             return;
         };
-        if !matches!(connecting.phase, Phase::Resolving) {
+        let awaited = connecting
+            .lookup
+            .take_if(|own| Weak::ptr_eq(&Arc::downgrade(own), lookup));
+        if awaited.is_none() {
             return;
         }
         let addresses = match found {
@@ -365,8 +385,7 @@ impl Loop {
         };
         match std::mem::replace(&mut peer.stage, Stage::Over) {
             Stage::Connecting(connecting) => {
-                let error = io::Error::from(io::ErrorKind::ConnectionAborted);
-                self.fail_to_connect(slot, *connecting, error.into());
+                self.fail_to_connect(slot, *connecting, aborted());
                 true
             }
             stage => {
@@ -393,6 +412,11 @@ impl Loop {
             let _ = contain(|| tracing::error!("a callback of a client panicked"));
         }
     }
+}
+
+/// Returns the error of a connection that is given up before it is open.
+fn aborted() -> Error {
+    io::Error::from(io::ErrorKind::ConnectionAborted).into()
 }
 
 /// Returns the addresses of the first hop, if they need not be looked up.

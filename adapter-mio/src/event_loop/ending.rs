@@ -166,7 +166,7 @@ impl Loop {
         if !is_closing || self.clients == 0 || self.peers.len() > self.clients {
             return;
         }
-        if std::mem::replace(&mut self.shutdown.clients_know, true) {
+        if std::mem::replace(&mut self.is_ending, true) {
             return;
         }
         let slots: Vec<usize> = self.peers.iter().map(|(slot, _)| slot).collect();
@@ -177,8 +177,9 @@ impl Loop {
         }
     }
 
-    /// Drops all connections.
+    /// Drops all connections; no more are opened.
     pub(super) fn drop_all(&mut self) {
+        self.is_ending = true;
         let slots: Vec<usize> = self.peers.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
             if !self.give_up_connecting(slot) {

@@ -1,11 +1,12 @@
 //! The nodes that a loop has in hubs: each is driven in the loop's turns, and has mail for its connections.
 //! Knows no byte.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 
+use sansws_common::contain::contain;
 use sansws_common::error::Error;
 use sansws_common::hub::HubRef;
 use sansws_common::hub::internal::{Channel, HubAttachment, LoopNode, Mail};
@@ -16,7 +17,7 @@ use sansws_core::hub::{
 use sansws_core::message::PreparedMessage;
 use sansws_core::time::Instant;
 
-use super::peer::Flushed;
+use super::peer::{Flushed, Stage};
 use super::{Key, Loop, Mailbox};
 
 /// Maximum number of publications of one connection that wait for room.
@@ -37,6 +38,8 @@ pub(super) struct LoopHub {
     spare: Mail,
     /// Publications that wait for room, in order.
     waiting: VecDeque<Waiting>,
+    /// Connections that have ended, by serial, whose publications still wait, and how many of these there are.
+    ended: HashMap<u64, (Box<HubAttachment>, u16)>,
 }
 
 /// A publication that waits for room. Its connection receives nothing meanwhile.
@@ -72,7 +75,7 @@ impl LoopHub {
         self.node.take_mail(&mut fresh);
         self.mail.woken.append(&mut fresh.woken);
         self.mail.joined.append(&mut fresh.joined);
-        self.mail.signals.append(&mut fresh.signals);
+        self.mail.signalled.append(&mut fresh.signalled);
         self.spare = fresh;
     }
 
@@ -115,6 +118,7 @@ impl Loop {
                 mail: Mail::default(),
                 spare: Mail::default(),
                 waiting: VecDeque::new(),
+                ended: HashMap::new(),
             });
             self.drive_hub(self.hubs.len() - 1);
             self.hubs.len() - 1
@@ -181,8 +185,12 @@ impl Loop {
         for (id, group, joined) in mail.joined.drain(..) {
             self.tell_joined(index, id, &group, joined);
         }
-        for (id, signal) in mail.signals.drain(..) {
-            self.tell_signal(index, id, signal);
+        for id in mail.signalled.drain(..) {
+            let hub = self.hubs.get(index);
+            let signals = hub.map(|hub| hub.node.take_signals(id));
+            for signal in signals.unwrap_or_default() {
+                self.tell_signal(index, id, signal);
+            }
         }
         for channel in mail.woken.drain(..) {
             if let Some(slot) = self.hubs.get(index).and_then(|hub| hub.place(channel))
@@ -281,6 +289,10 @@ impl Loop {
         let (Some(hub), Some(peer)) = (self.hubs.get_mut(index), self.peers.get_mut(slot)) else {
             return Err(HubError::NoHub);
         };
+        // What is not open has no window yet, and nothing that could be sent to it.
+        if matches!(peer.stage, Stage::Connecting(_) | Stage::Opening(_)) {
+            return Err(HubError::Gone);
+        }
         let is_over = peer.is_over();
         let window_bits = peer.own_window_bits();
         let post = peer
@@ -339,7 +351,23 @@ impl Loop {
         {
             hub.set_place(id, u32::MAX);
             post.end();
+            if peer.publishing > 0 {
+                hub.ended.insert(peer.serial, (post, peer.publishing));
+            }
         }
+    }
+
+    /// Leaves all hubs; publications for which there still is no room are lost.
+    pub(super) fn leave_hubs(&mut self) {
+        for index in 0..self.hubs.len() {
+            self.publish_waiting(index);
+        }
+        let lost: usize = self.hubs.iter().map(|hub| hub.waiting.len()).sum();
+        if lost > 0 {
+            let log = || tracing::warn!(lost, "publications found no room before their loop ended");
+            let _ = contain(log);
+        }
+        self.hubs.clear();
     }
 
     /// Publishes as a connection. Without room it waits, and the connection receives nothing meanwhile.
@@ -408,7 +436,7 @@ impl Loop {
         };
         let waker = hub.waker.clone();
         // Publications of one connection stay in order; those of others need not wait for them.
-        let mut without_room = Vec::new();
+        let mut without_room = HashSet::new();
         for waiting in std::mem::take(&mut hub.waiting) {
             let Waiting {
                 slot,
@@ -416,13 +444,13 @@ impl Loop {
                 ref channel,
                 ref request,
             } = waiting;
-            let published = if without_room.contains(&slot) {
+            let published = if without_room.contains(&serial) {
                 Err(HubError::Backpressure)
             } else {
                 channel.publish_now(request, Some(&waker))
             };
             if published == Err(HubError::Backpressure) {
-                without_room.push(slot);
+                without_room.insert(serial);
                 if let Some(hub) = self.hubs.get_mut(index) {
                     hub.waiting.push_back(waiting);
                 }
@@ -430,6 +458,7 @@ impl Loop {
             }
             let known = self.peers.get_mut(slot);
             let Some(peer) = known.filter(|peer| peer.serial == serial) else {
+                self.published_of_ended(index, serial);
                 continue;
             };
             peer.publishing -= 1;
@@ -438,6 +467,18 @@ impl Loop {
             }
             if let Err(error) = published {
                 self.fail(slot, Error::from(error).into());
+            }
+        }
+    }
+
+    /// A publication of a connection that has ended waits no more.
+    fn published_of_ended(&mut self, index: usize, serial: u64) {
+        if let Some(hub) = self.hubs.get_mut(index)
+            && let Some((_, waiting)) = hub.ended.get_mut(&serial)
+        {
+            *waiting -= 1;
+            if *waiting == 0 {
+                hub.ended.remove(&serial);
             }
         }
     }

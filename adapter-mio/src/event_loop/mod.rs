@@ -167,6 +167,8 @@ pub struct Loop {
     /// A callback that takes longer is logged.
     slow: Duration,
     stopped: bool,
+    /// No more connections to servers are opened.
+    is_ending: bool,
 }
 
 /// The buffers of a loop, which connections use in their turns.
@@ -189,8 +191,6 @@ struct Routes {
 struct Shutdown {
     /// The server may have begun to shut down, or hastened it.
     rung: bool,
-    /// The connections to servers were told, because no others are left.
-    clients_know: bool,
     /// When what is left is dropped.
     until: Option<Instant>,
 }
@@ -264,6 +264,7 @@ impl Loop {
             accepting: accept::Accepting::default(),
             shutdown: Shutdown::default(),
             slow: Duration::from_millis(100),
+            is_ending: false,
             stopped: false,
         }
     }

@@ -109,10 +109,7 @@ impl EventLoop {
         while !self.inner.stopped && !self.inner.has_shut_down() {
             self.turn(None)?;
         }
-        self.inner.drop_all();
-        self.inner.tell_traffic();
-        self.inner.hubs.clear();
-        self.inner.mailbox.shut();
+        self.inner.end();
         Ok(())
     }
 
@@ -157,7 +154,24 @@ impl EventLoop {
     }
 }
 
+/// A loop that was driven by [`turn`](EventLoop::turn), or could not wait for its sockets, ends here.
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        self.inner.end();
+    }
+}
+
 impl Loop {
+    /// Ends: connections are dropped, and nothing is taken from other threads any more.
+    fn end(&mut self) {
+        self.drop_all();
+        self.tell_traffic();
+        let tasks = std::mem::take(&mut self.tasks);
+        let _ = contain(|| drop(tasks));
+        self.leave_hubs();
+        self.mailbox.shut();
+    }
+
     /// Returns whether there is something to do without an event.
     fn is_busy(&self) -> bool {
         !self.again.is_empty()
@@ -213,7 +227,7 @@ impl Loop {
         self.tell_traffic();
     }
 
-    fn run_contained(&mut self, work: impl FnOnce(&mut Self)) {
+    pub(super) fn run_contained(&mut self, work: impl FnOnce(&mut Self)) {
         if contain(|| work(self)).is_err() {
             if let Some(served) = &self.served {
                 served.handle.counters().handler_failed();

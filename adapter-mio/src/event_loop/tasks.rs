@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+use sansws_common::contain::contain;
 use sansws_common::hub::{Events, Lagged, Subscription};
 use sansws_core::hub::{HubEvent, Publication};
 
@@ -70,13 +71,14 @@ impl Loop {
         self.task(move |within, cx| {
             let output = std::task::ready!(future.as_mut().poll(cx));
             if let Some(then) = then.take() {
-                then(within, output);
+                within.run_contained(|within| then(within, output));
             }
             Poll::Ready(())
         });
     }
 
-    /// Calls `each` for each event of a hub, from [`Hub::events`](crate::hub::Hub::events), until the loop ends.
+    /// Calls `each` for each event of a hub, from [`Hub::events`](crate::hub::Hub::events), until the loop ends. A call that
+    /// panics is logged, and others follow.
     pub fn on_events(
         &mut self,
         events: Events,
@@ -84,7 +86,8 @@ impl Loop {
     ) {
         self.task(move |within, cx| {
             for _ in 0..ITEMS {
-                each(within, std::task::ready!(events.poll_event(cx)));
+                let event = std::task::ready!(events.poll_event(cx));
+                within.run_contained(|within| each(within, event));
             }
             cx.waker().wake_by_ref();
             Poll::Pending
@@ -92,7 +95,7 @@ impl Loop {
     }
 
     /// Calls `each` for each publication of a subscription, from [`Hub::subscribe`](crate::hub::Hub::subscribe), until the hub closes it or
-    /// the loop ends.
+    /// the loop ends. A call that panics is logged, and others follow.
     pub fn on_publications(
         &mut self,
         mut subscription: Subscription,
@@ -101,7 +104,7 @@ impl Loop {
         self.task(move |within, cx| {
             for _ in 0..ITEMS {
                 match std::task::ready!(subscription.poll_publication(cx)) {
-                    Some(publication) => each(within, publication),
+                    Some(publication) => within.run_contained(|within| each(within, publication)),
                     None => return Poll::Ready(()),
                 }
             }
@@ -135,8 +138,12 @@ impl Loop {
         let idle = Box::new(|_: &mut Self, _: &mut Context<'_>| Poll::Ready(()));
         let mut poll = std::mem::replace(&mut task.poll, idle);
         let waker = Waker::from(Arc::clone(bell));
-        let polled = poll(self, &mut Context::from_waker(&waker));
-        if polled.is_ready() {
+        let polled = contain(|| poll(self, &mut Context::from_waker(&waker)));
+        if polled.is_err() {
+            // Later calls would poll a future that panicked.
+            let _ = contain(|| tracing::error!("a future of an event loop panicked"));
+        }
+        if !matches!(polled, Ok(Poll::Pending)) {
             self.tasks.try_remove(bell.slot);
         } else if let Some(task) = self.tasks.get_mut(bell.slot) {
             task.poll = poll;

@@ -522,6 +522,9 @@ fn a_gateway_holds_both_ends_in_one_loop_and_drains() {
         }
     }
     // The messages of both ends are not counted twice.
+    crate::support::groups::until("all are counted", || {
+        gateway.handle.metrics().messages_received >= 500
+    });
     assert_eq!(gateway.handle.metrics().messages_received, 500);
     let mut last = sockets.pop().unwrap();
     drop(sockets);

@@ -15,6 +15,7 @@ mod callbacks;
 mod clients;
 mod groups;
 mod layers;
+mod lifetimes;
 mod remote;
 mod secure;
 mod server;

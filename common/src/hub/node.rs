@@ -14,7 +14,7 @@ use crate::hub::signals::Signals;
 use crate::hub::wake_flag::WakeFlag;
 use sansws_core::hub::{
     BackplaneCommand, BackplaneEvent, ChannelId, ChannelOptions, Hub, HubError, HubOptions, Joined,
-    Left, NodeId, Output, Published, QueryResult, Signal, Token,
+    Left, NodeId, Output, Published, QueryResult, Token,
 };
 use sansws_core::time::Instant;
 
@@ -67,21 +67,21 @@ pub(super) struct State {
     pub(super) mail: Option<Mail>,
 }
 
-/// What a node has for connections of its event loop: those without a wake flag.
+/// News of a node for connections of its event loop: those without a wake flag.
 #[derive(Debug, Default)]
 pub struct Mail {
     /// Slots of channels with messages to take.
     pub woken: Vec<u32>,
     /// Channels that have joined groups.
     pub joined: Vec<(ChannelId, Arc<str>, Joined)>,
-    /// Signals to handlers of connections.
-    pub signals: Vec<(ChannelId, Signal)>,
+    /// Channels with signals to take.
+    pub signalled: Vec<ChannelId>,
 }
 
 impl Mail {
     /// Returns whether there is none.
     pub const fn is_empty(&self) -> bool {
-        self.woken.is_empty() && self.joined.is_empty() && self.signals.is_empty()
+        self.woken.is_empty() && self.joined.is_empty() && self.signalled.is_empty()
     }
 }
 
@@ -197,10 +197,13 @@ impl Node {
                 Output::Answer(token, result) => {
                     answer(&mut state.answers, token, result, wakes);
                 }
-                Output::Signal(id, signal) => match state.mail_of(id) {
-                    Some(mail) => mail.signals.push((id, signal)),
-                    None => wakes.wakers.extend(state.signals.put(id, signal)),
-                },
+                Output::Signal(id, signal) => {
+                    let (is_first, waker) = state.signals.put(id, signal);
+                    wakes.wakers.extend(waker);
+                    if is_first && let Some(mail) = state.mail_of(id) {
+                        mail.signalled.push(id);
+                    }
+                }
                 Output::Room => wakes.wakers.append(&mut state.publishers),
                 Output::Event(event) => outlets.listeners.tell(&event, &mut wakes.wakers),
             }

@@ -1,12 +1,13 @@
 //! The node of an event loop: the loop drives it in its turns, and takes what it has for connections.
 //! Knows no loop: the caller has a waker for it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use crate::hub::node::{Mail, Node};
 use crate::hub::{HubRef, threads};
-use sansws_core::hub::HubError;
+use sansws_core::hub::{ChannelId, Signal};
 use sansws_core::time::Duration;
 
 /// A node of a hub that an event loop drives. Its thread uses this node, as long as this lives.
@@ -53,13 +54,9 @@ impl LoopNode {
         }
     }
 
-    /// Returns whether publishers have to wait until members had a turn.
-    ///
-    /// # Errors
-    /// [`HubError::InCallback`].
-    pub fn is_crowded(&self) -> Result<bool, HubError> {
-        self.hub.0.callbacks.check()?;
-        Ok(self.node.is_waited_for())
+    /// Takes the signals to a channel, at most 256: of more, the oldest are lost, as [`Signal::Lost`] says.
+    pub fn take_signals(&self, id: ChannelId) -> VecDeque<Signal> {
+        self.node.state().signals.take(id)
     }
 }
 

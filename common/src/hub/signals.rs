@@ -19,9 +19,10 @@ struct Queue {
 }
 
 impl Signals {
-    /// Adds a signal; returns the waker of the handler.
-    pub(super) fn put(&mut self, id: ChannelId, signal: Signal) -> Option<Waker> {
+    /// Adds a signal; returns whether none waited before, and the waker of the handler.
+    pub(super) fn put(&mut self, id: ChannelId, signal: Signal) -> (bool, Option<Waker>) {
         let queue = self.0.entry(id).or_default();
+        let is_first = queue.signals.is_empty();
         if queue.signals.len() >= MOST {
             queue.signals.pop_front();
             if let Some(oldest) = queue.signals.front_mut() {
@@ -29,7 +30,12 @@ impl Signals {
             }
         }
         queue.signals.push_back(signal);
-        queue.waker.take()
+        (is_first, queue.waker.take())
+    }
+
+    /// Takes all signals of a channel.
+    pub(super) fn take(&mut self, id: ChannelId) -> VecDeque<Signal> {
+        self.0.remove(&id).unwrap_or_default().signals
     }
 
     /// Takes the next signal, or registers the waker.
