@@ -1,7 +1,6 @@
 //! Publications and notices of the hub as pushes, in both codecs: each is encoded once for all clients of a node.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{Format, HubOptions, Notice, Position, Publication as Published};
@@ -97,7 +96,7 @@ pub(crate) fn publication(codec: Codec, published: &Published, positioned: bool)
 }
 
 /// Returns a publication in full, as clients with differences see it: in JSON, its payload is a string.
-fn full(codec: Codec, published: &Published, positioned: bool) -> Publication {
+pub(crate) fn full(codec: Codec, published: &Published, positioned: bool) -> Publication {
     let mut publication = publication(codec, published, positioned);
     publication.data = codec.quoted(publication.data);
     publication
@@ -118,17 +117,6 @@ fn difference(
     publication.data = codec.quoted(delta);
     publication.delta = true;
     Some(publication)
-}
-
-/// Returns publications that follow each other: the first in full, the others as differences.
-pub(crate) fn chain(codec: Codec, published: &[Arc<Published>]) -> Vec<Publication> {
-    let mut base: Option<&Arc<Published>> = None;
-    let publications = published.iter().map(|one| {
-        let before = base.replace(one);
-        let delta = before.and_then(|base| difference(codec, base, one, true));
-        delta.unwrap_or_else(|| full(codec, one, true))
-    });
-    publications.collect()
 }
 
 /// Returns a push as a message.

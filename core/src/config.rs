@@ -116,6 +116,16 @@ pub struct Timeouts {
     pub shutdown: Duration,
 }
 
+impl Timeouts {
+    /// Returns how long a peer may take to accept so many bytes of a response that is written while it is made: `keep_alive`, and another
+    /// second for each KiB. One that trickles would otherwise hold its connection for as long as it likes.
+    #[doc(hidden)]
+    pub fn to_take(&self, bytes: usize) -> Duration {
+        let seconds = u64::try_from(bytes >> 10).unwrap_or(u64::MAX);
+        self.keep_alive.saturating_add(Duration::from_secs(seconds))
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {

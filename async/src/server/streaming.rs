@@ -30,8 +30,8 @@ const CHUNKS: usize = 32;
 /// A response whose body is a stream of chunks, written as they come.
 ///
 /// The stream is polled only when everything before has been written, so that a peer that reads slowly slows it down. It is dropped when the
-/// peer is gone, when the server closes, or when the peer takes nothing for [`Timeouts::keep_alive`](sansws_core::config::Timeouts). A panic
-/// of the stream ends the connection without the end of the body, which the peer notices.
+/// peer is gone or sends more than 64 KiB, when the server closes, or when the peer has not taken a chunk after
+/// [`Timeouts::keep_alive`](sansws_core::config::Timeouts) and another second for each KiB. A panic of the stream ends the connection without the end of the body, which the peer notices.
 pub struct StreamedResponse {
     pub(crate) head: Response,
     body: Body,
@@ -76,7 +76,7 @@ pub(crate) fn streamed_head(head: &Response, framing: Framing) -> Option<Vec<u8>
 /// Writes a head, then chunks until the stream ends. Returns whether it did: a peer that goes before is no failure.
 ///
 /// # Errors
-/// When the transport fails, the peer takes nothing, or the stream panicked.
+/// When the transport fails, the peer takes too long, or the stream panicked.
 pub(crate) async fn write_streamed<T: Transport>(
     transport: &mut T,
     unread: &mut Unread,
@@ -102,7 +102,7 @@ struct Writing {
     /// Bytes of which `written` are written.
     out: Vec<u8>,
     written: usize,
-    /// When a peer that takes nothing is given up.
+    /// When a peer that does not take all of `out` is given up.
     late: Option<Instant>,
     /// The last chunk is in `out`.
     is_done: bool,
@@ -117,8 +117,17 @@ impl Writing {
         config: &Config,
         cx: &mut Context<'_>,
     ) -> Poll<Result<bool, Error>> {
-        while unread.bytes().len() < AHEAD {
-            match transport.poll_read(cx, unread.room()) {
+        loop {
+            let Some(most) = AHEAD
+                .checked_sub(unread.bytes().len())
+                .filter(|most| *most > 0)
+            else {
+                // Its end would not be seen.
+                return Poll::Ready(Ok(false));
+            };
+            let room = unread.room();
+            let most = most.min(room.len());
+            match transport.poll_read(cx, room.get_mut(..most).unwrap_or_default()) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(false)),
                 Poll::Ready(Ok(count)) => unread.filled(count),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
@@ -131,7 +140,7 @@ impl Writing {
                 Poll::Ready(()) if self.is_done => return Poll::Ready(Ok(true)),
                 Poll::Ready(()) => self.late = None,
                 Poll::Pending => {
-                    let at = transport.now() + config.timeouts.keep_alive;
+                    let at = transport.now() + config.timeouts.to_take(self.out.len());
                     return self.is_late(transport, at, cx).map_ok(|()| true);
                 }
             }
@@ -171,14 +180,14 @@ impl Writing {
         {
             match transport.poll_write(cx, &[IoSlice::new(left)])? {
                 Poll::Ready(0) => return Err(Error::Io(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(count) => (self.written, self.late) = (self.written + count, None),
+                Poll::Ready(count) => self.written += count,
                 Poll::Pending => return Ok(Poll::Pending),
             }
         }
         Ok(transport.poll_flush(cx)?)
     }
 
-    /// Waits for a peer that takes nothing, until it is given up.
+    /// Waits for a peer, until it is given up.
     fn is_late<T: Transport>(
         &mut self,
         transport: &mut T,

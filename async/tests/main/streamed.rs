@@ -12,9 +12,14 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use sansws_async::app::Route;
-use sansws_async::{Error, HandlerError, Scope, StreamedResponse};
+use sansws_async::internal::serve as connection;
+use sansws_async::{
+    Error, HandlerError, IntoService, Router, Scope, ServerHandle, StreamedResponse, Transport,
+};
+use sansws_core::config::Config;
 use sansws_core::http::Response;
-use support::app::{Routes, run, serve};
+use support::app::{run, serve};
+use support::wire::{Task, Wire};
 
 /// Chunks, and what happens after them.
 struct Chunks {
@@ -53,7 +58,7 @@ struct Seen {
     dropped: Arc<AtomicBool>,
 }
 
-fn streams(end: End) -> (Routes, Seen) {
+fn streams<T: Transport + Send + 'static>(end: End) -> (Router<T>, Seen) {
     let seen = Seen {
         dropped: Arc::default(),
     };
@@ -72,7 +77,7 @@ fn streams(end: End) -> (Routes, Seen) {
             Ok(StreamedResponse::new(head, body))
         }
     };
-    let routes = Routes::new()
+    let routes = Router::new()
         .add(Route::streamed(["GET", "HEAD", "POST"], "/stream", page))
         .get("/next", "next");
     (routes, seen)
@@ -160,4 +165,45 @@ fn the_stream_of_a_peer_that_left_is_dropped() {
         assert!(seen.dropped.load(Ordering::Relaxed));
         Ok(())
     });
+}
+
+#[test]
+fn a_peer_that_sends_much_more_meanwhile_is_left() {
+    run(async {
+        let (routes, seen) = streams(End::Never);
+        let server = serve(routes);
+        let bytes = request("GET", "/stream", "") + &" ".repeat(70_000);
+        // What it sent in excess is not read: its write may fail.
+        let _ = server.exchange(bytes.as_bytes()).await;
+        assert!(seen.dropped.load(Ordering::Relaxed));
+        Ok(())
+    });
+}
+
+/// A stream is not polled while its peer takes bytes one by one: it must not last for as long as the peer likes.
+#[test]
+fn a_peer_that_trickles_is_given_up() {
+    let (routes, seen) = streams::<Wire>(End::Never);
+    let options = support::server::options(Config::default());
+    let service = routes.into_service(&options).unwrap();
+    let (wire, handle) = (Wire::default(), ServerHandle::new(8));
+    let (permit, arrival) = (
+        handle.enter().unwrap(),
+        support::server::arrival(wire.now()),
+    );
+    wire.allow(0);
+    let serving = connection(wire.clone(), options, service, permit, arrival);
+    let mut task = Task::new(serving);
+    wire.push(request("GET", "/stream", ""));
+    task.run();
+    let mut seconds = 0;
+    while task.done.is_none() {
+        assert!(seconds < 30, "it goes on and on");
+        seconds += 1;
+        wire.allow(1);
+        wire.pass(Duration::from_secs(1));
+        task.run();
+    }
+    assert!(seconds >= 15, "a slow peer has its time: {seconds}");
+    assert!(seen.dropped.load(Ordering::Relaxed));
 }

@@ -120,6 +120,15 @@ impl Wire {
         writer.into_iter().for_each(Waker::wake);
     }
 
+    /// The peer takes so many bytes, and no more.
+    pub fn allow(&self, bytes: usize) {
+        let mut state = self.state();
+        state.room = bytes;
+        let writer = state.writer.take();
+        drop(state);
+        writer.into_iter().for_each(Waker::wake);
+    }
+
     /// Takes what was written.
     pub fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.state().output)

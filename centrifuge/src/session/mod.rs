@@ -33,6 +33,9 @@ use values::{of_seconds, ttl};
 /// The version that clients are told.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Maximum number of bytes of messages beside the transport whose commands wait.
+const QUEUED: usize = 1 << 20;
+
 /// The session of one client.
 #[derive(Debug)]
 pub struct Session {
@@ -42,7 +45,10 @@ pub struct Session {
     /// The identity of the client; `None` until it is authenticated.
     client: Option<ClientInfo>,
     /// Commands that wait.
-    queue: VecDeque<Command>,
+    /// Commands that wait; the first of a message has its length.
+    queue: VecDeque<(Command, usize)>,
+    /// Number of bytes of the messages whose commands wait.
+    queued: usize,
     /// Controls that wait for the end of a command.
     controls: VecDeque<Control>,
     busy: Option<Busy>,
@@ -113,6 +119,7 @@ impl Session {
             now,
             client: None,
             queue: VecDeque::new(),
+            queued: 0,
             controls: VecDeque::new(),
             busy: None,
             subscriptions: BTreeMap::new(),
@@ -160,7 +167,12 @@ impl Session {
         }
         let most = self.options.max_commands.saturating_sub(self.queue.len());
         match self.codec.decode(message, most) {
-            Ok(commands) => commands.into_iter().for_each(|one| self.admit(one)),
+            Ok(commands) => {
+                let mut bytes = message.len();
+                for command in commands {
+                    self.admit(command, std::mem::take(&mut bytes));
+                }
+            }
             Err(_) => return self.disconnect(Disconnect::bad_request()),
         }
         self.go_on();
@@ -172,6 +184,12 @@ impl Session {
         if !ours.is_some_and(|ours| is_equal(ours, secret.as_bytes())) {
             return;
         }
+        // A WebSocket would not be read any more. Nothing can hold these back, so the client is told to come again.
+        let is_full =
+            self.queued + data.len() > QUEUED || self.queue.len() >= self.options.max_commands;
+        if is_full && !self.is_over {
+            return self.disconnect(Disconnect::too_many_requests());
+        }
         let message = match self.codec {
             Codec::Json => Message::Text(data),
             Codec::Protobuf => Message::Binary(STANDARD.decode(data).unwrap_or_default()),
@@ -180,7 +198,7 @@ impl Session {
     }
 
     /// Queues a command, unless the client exceeds its rate. Answers to pings do not count.
-    fn admit(&mut self, command: Command) {
+    fn admit(&mut self, command: Command, bytes: usize) {
         let is_pong = command.id == 0 && command.send.is_none();
         if let Some(rate) = self.options.commands.filter(|_| !is_pong)
             && self.rate.take(&rate, self.now, 1).is_err()
@@ -190,7 +208,8 @@ impl Session {
                 id => self.error(id, ClientError::too_many_requests()),
             };
         }
-        self.queue.push_back(command);
+        self.queued += bytes;
+        self.queue.push_back((command, bytes));
     }
 
     /// Takes the answer of the application to a question.
@@ -353,7 +372,8 @@ impl Session {
                 && let Some(control) = self.controls.pop_front()
             {
                 self.control(control);
-            } else if let Some(command) = self.queue.pop_front() {
+            } else if let Some((command, bytes)) = self.queue.pop_front() {
+                self.queued -= bytes;
                 self.command(command);
             } else {
                 return;

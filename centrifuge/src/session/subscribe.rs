@@ -91,13 +91,14 @@ impl Join {
         if result.was_recovering && (is_there || matches!(joined.recovered, Recovered::Complete(_)))
         {
             (result.recovered, result.offset) = (true, self.offset);
-            result.publications = if result.delta {
-                format::chain(self.codec, missed)
+            // In full also to those who take differences: they would be made for each of them, while the hub is locked.
+            let encode = if result.delta {
+                format::full
             } else {
-                let missed = missed.iter();
-                let missed = missed.map(|one| format::publication(self.codec, one, true));
-                missed.collect()
+                format::publication
             };
+            let missed = missed.iter().map(|one| encode(self.codec, one, true));
+            result.publications = missed.collect();
         }
         result
     }

@@ -37,6 +37,7 @@ async fn start_with(change: impl FnOnce(&mut Options)) -> Running {
             }
             Err(Refusal::from(Disconnect::invalid_token()))
         })
+        .on_rpc("wait", async |_, _| std::future::pending().await)
         .on_rpc("panic", async |_, _| panic!("as planned"))
         .on_rpc("end", async |_, _| {
             Err(Refusal::from(Disconnect {
@@ -409,4 +410,26 @@ async fn commands_beside_a_stream_need_its_secret() {
     assert_eq!(push["push"]["disconnect"]["code"], 3501);
     assert_eq!(client.line().await, None);
     assert_eq!(post(&session, &ping(6)).await, 404);
+}
+
+/// A WebSocket would not be read any more; posted commands cannot be held back.
+#[tokio::test]
+async fn commands_beside_a_stream_do_not_fill_memory() {
+    let server = start().await;
+    let hello = json!({"id": 1, "connect": {}}).to_string();
+    let mut client = Streamed::connect(server.address, &hello).await;
+    let reply = client.line().await.unwrap();
+    let session = reply["connect"]["session"].as_str().unwrap().to_owned();
+    let mut posted = 0;
+    let long = "x".repeat(60_000);
+    let command = json!({"id": 2, "rpc": {"method": "wait", "data": long}}).to_string();
+    let body = json!({"session": session, "data": command}).to_string();
+    while server.post("/emulation", &body).await.0 == 204 {
+        posted += 1;
+        assert!(posted < 100, "all are kept");
+        tokio::task::yield_now().await;
+    }
+    assert!(posted > 16, "{posted}");
+    let push = client.line().await.unwrap();
+    assert_eq!(push["push"]["disconnect"]["code"], 3013);
 }
