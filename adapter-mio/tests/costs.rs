@@ -168,7 +168,7 @@ fn a_publication_costs_the_same_however_many_receive_it() {
     assert!((costs[1] - costs[0]).abs() < 1.0, "{costs:?}");
 }
 
-/// What was logged.
+/// The lines of a log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -1,4 +1,4 @@
-//! What carries the messages of a session: a WebSocket, or a streamed response with requests beside it.
+//! Carriers of the messages of a session: a WebSocket, or a streamed response with requests beside it.
 
 use std::future::Future;
 

@@ -35,7 +35,7 @@ use crate::session::{Control, Session};
 /// Number of bytes at which no more is added to a chunk of a stream.
 const CHUNK: usize = 32 << 10;
 
-/// How messages are written to a stream.
+/// The separation of messages in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
     Lines,

@@ -33,7 +33,7 @@ pub enum Runtime {
     Smol,
 }
 
-/// What a program runs on that also has callbacks: [`Runtime`], and an event loop.
+/// The adapter of a program that also has callbacks: those of [`Runtime`], and event loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RuntimeOrLoop {
     /// `sansws-tokio`

@@ -292,7 +292,7 @@ fn a_client_that_is_not_open_yet_can_be_closed_and_has_no_channel() {
         .connect(within, url, ConnectOptions::default(), ())
         .unwrap();
     let mut socket = within.socket(id).unwrap();
-    socket.use_hub(&Hub::new());
+    socket.use_hub(Hub::new());
     let refused = socket.join("lobby").unwrap_err();
     assert!(matches!(refused, Error::Hub(HubError::Gone)), "{refused}");
     event_loop.turn(Some(Duration::from_millis(10))).unwrap();

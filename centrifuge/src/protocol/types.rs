@@ -304,13 +304,13 @@ messages! {
         /// Whether pings are to be answered.
         #[prost(bool, tag = "8")]
         pong: bool,
-        /// What later commands are sent with, on transports that only receive: a secret.
+        /// A secret that later commands are sent with, on transports that only receive.
         #[prost(string, tag = "9")]
         session: String,
     }
     /// Commands of a client whose transport only receives.
     EmulationRequest {
-        /// What the client was told when it connected.
+        /// The secret that the client was told when it connected.
         #[prost(string, tag = "2")]
         session: String,
         /// The commands, in protobuf.

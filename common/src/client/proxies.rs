@@ -1,4 +1,4 @@
-//! Which proxy leads to which server, by the environment variables that curl and most clients obey.
+//! Proxies by the environment variables that curl and most clients obey.
 //! They have no RFC; where implementations differ, curl's manual decides.
 //! Knows no socket: names are compared as text, and are not looked up.
 

@@ -23,7 +23,7 @@ pub struct HubChannel(Mailbox);
 pub struct TakenMessages {
     /// The messages, in order.
     pub messages: Vec<PreparedMessage>,
-    /// How the hub closes the channel, if it does: no more messages follow.
+    /// The code and reason with which the hub closes the channel, if it does: no more messages follow.
     pub close: Option<(CloseCode, String)>,
 }
 

@@ -126,10 +126,10 @@ impl Format {
         self
     }
 
-    /// Lets a publication be expressed by its difference from the previous one: the function takes that first (for formats below 63). It is used for members that
-    /// joined with this format in [`JoinOptions::format`](super::JoinOptions) and received the previous publication, in groups where none
-    /// is dropped on the way ([`SlowConsumerPolicy::Close`](super::SlowConsumerPolicy) and `Wait`). Where it returns `None`, and for all
-    /// others, the publication is formatted in full.
+    /// Sets a function from the previous publication and this one to their difference, which is sent instead of the publication to members
+    /// with this format, by [`JoinOptions::format`](super::JoinOptions) or by their channel, that received the previous one. Nothing may be
+    /// dropped on the way: groups with other policies than [`SlowConsumerPolicy::Close`](super::SlowConsumerPolicy) and `Wait` have no
+    /// differences. Where it returns `None`, and for all others, the publication is formatted in full. Only the first 63 formats may have one.
     #[must_use]
     pub fn delta(
         mut self,

@@ -30,7 +30,7 @@ const FIELDS: usize = 100;
 /// Serves the game.
 #[derive(Debug, Parser)]
 struct Options {
-    /// What it runs on: a game is one event loop.
+    /// The adapter: a game is one event loop.
     #[arg(long, default_value = "mio", value_parser = ["mio"])]
     runtime: String,
     /// The address to listen on; with port 0 the system chooses one.
@@ -48,14 +48,14 @@ struct Player {
     walks: Walk,
 }
 
-/// What a client sends: how it walks from now on.
+/// A message of a client: its walk from now on.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Walk {
     dx: i32,
     dy: i32,
 }
 
-/// What all players of a field get after each tick.
+/// The message to all players of a field after each tick.
 #[derive(Serialize)]
 struct State<'a> {
     tick: u64,
