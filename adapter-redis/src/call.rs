@@ -7,8 +7,8 @@ use redis::{Arg, Cmd, Script, cmd};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
     Done,
-    /// Done, unless the seat was given up.
-    Seat,
+    /// Done, unless the incarnation was given up.
+    Incarnation,
     Position,
     Published,
     Kept,

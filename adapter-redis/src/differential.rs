@@ -50,7 +50,7 @@ impl Both {
         ["a", "b{}%", "c"][self.below(3) as usize].into()
     }
 
-    fn seat(&mut self) -> Incarnation {
+    fn incarnation(&mut self) -> Incarnation {
         Incarnation {
             node: NodeId(1 + u64::from(self.below(2))),
             term: self.below(6),
@@ -155,7 +155,7 @@ impl Both {
                 };
                 same(Request::Enter {
                     group,
-                    seat: self.seat(),
+                    incarnation: self.incarnation(),
                     users: vec![present],
                     fresh,
                 })
@@ -168,33 +168,33 @@ impl Both {
                 };
                 same(Request::Exit {
                     group,
-                    seat: self.seat(),
+                    incarnation: self.incarnation(),
                     users,
                     fresh,
                 })
             }
             12 => {
-                let (seat, lease) = (self.seat(), Duration::from_secs(3_600));
+                let (incarnation, lease) = (self.incarnation(), Duration::from_secs(3_600));
                 same(if self.one_in(2) {
                     Request::Register {
-                        seat,
+                        incarnation,
                         groups: vec![group],
                         lease,
                     }
                 } else {
                     Request::Beat {
-                        seat,
+                        incarnation,
                         watching: self.one_in(2),
                         lease,
                     }
                 })
             }
             13 => same(Request::Unregister {
-                seat: self.seat(),
+                incarnation: self.incarnation(),
                 groups: vec![group],
                 whole: self.one_in(2),
             }),
-            14 => same(Request::Groups(self.seat())),
+            14 => same(Request::Groups(self.incarnation())),
             15 => same(Request::RemoveHistory(group)),
             _ => {
                 let channel = match self.below(4) {

@@ -6,13 +6,13 @@
 //! prefix:{group}:m         where it stands: a hash
 //! prefix:{group}:s         its history: a stream
 //! prefix:{group}:i:id      that a message with this id was published
-//! prefix:{group}:u         users and on how many seats they are: a hash
-//! prefix:{group}:p:seat    users on a seat: a set; once it was cleared away, an empty name
+//! prefix:{group}:u         users and on how many incarnations they are: a hash
+//! prefix:{group}:p:incarnation    users on an incarnation: a set; once it was cleared away, an empty name
 //! prefix:{group}           its channel
 //! prefix:[node]            the channel of a node
 //! prefix:[watch]           what is published to any group
 //! prefix:[control]         what nodes tell all others
-//! prefix:{registry}:...    seats, leases, and where each has a place
+//! prefix:{registry}:...    incarnations, leases, and where each has a place
 //! ```
 //!
 //! In the name of a group `%`, `{` and `}` are written as `%25`, `%7B` and `%7D`.
@@ -77,9 +77,9 @@ impl Keys {
         self.of_group(group) + ":u"
     }
 
-    /// Returns the key of a group's users on a seat.
-    pub fn present(&self, group: &str, seat: Incarnation) -> String {
-        self.of_group(group) + ":p:" + &seat_name(seat)
+    /// Returns the key of a group's users on an incarnation.
+    pub fn present(&self, group: &str, incarnation: Incarnation) -> String {
+        self.of_group(group) + ":p:" + &seat_name(incarnation)
     }
 
     /// Returns the name of a channel in Redis.
@@ -118,29 +118,29 @@ impl Keys {
         }
     }
 
-    /// Returns the key of all seats, by the end of their lease.
-    pub fn seats(&self) -> String {
+    /// Returns the key of all incarnations, by the end of their lease.
+    pub fn incarnations(&self) -> String {
         self.registry("seats")
     }
 
-    /// Returns the key of seats whose lease has ended, by when another node may clear them.
+    /// Returns the key of incarnations whose lease has ended, by when another node may clear them.
     pub fn dead(&self) -> String {
         self.registry("dead")
     }
 
-    /// Returns the key of seats that were cleared, by how long that is remembered.
+    /// Returns the key of incarnations that were cleared, by how long that is remembered.
     pub fn given_up(&self) -> String {
         self.registry("given_up")
     }
 
-    /// Returns the key of seats that watch filters, by the end of their lease.
+    /// Returns the key of incarnations that watch filters, by the end of their lease.
     pub fn watchers(&self) -> String {
         self.registry("watchers")
     }
 
-    /// Returns the key of the groups in which a seat has a place.
-    pub fn places(&self, seat: Incarnation) -> String {
-        self.registry("places:") + &seat_name(seat)
+    /// Returns the key of the groups in which an incarnation has a place.
+    pub fn places(&self, incarnation: Incarnation) -> String {
+        self.registry("places:") + &seat_name(incarnation)
     }
 
     fn registry(&self, what: &str) -> String {
@@ -148,12 +148,12 @@ impl Keys {
     }
 }
 
-/// Returns the name of a seat in Redis.
-pub fn seat_name(seat: Incarnation) -> String {
-    format!("{}.{}", seat.node, seat.term)
+/// Returns the name of an incarnation in Redis.
+pub fn seat_name(incarnation: Incarnation) -> String {
+    format!("{}.{}", incarnation.node, incarnation.term)
 }
 
-/// Returns the seat with this name.
+/// Returns the incarnation with this name.
 pub fn parse_seat(name: &str) -> Option<Incarnation> {
     let (node, term) = name.split_once('.')?;
     Some(Incarnation {
@@ -191,14 +191,14 @@ mod tests {
         let keys = Keys::new("app");
         assert_eq!(keys.meta("lobby"), "app:{lobby}:m");
         assert_eq!(keys.meta("}{"), "app:{%7D%7B}:m");
-        let seat = Incarnation {
+        let incarnation = Incarnation {
             node: NodeId(10),
             term: 3,
         };
         assert_eq!(
-            keys.present("lobby", seat),
+            keys.present("lobby", incarnation),
             "app:{lobby}:p:000000000000000a.3"
         );
-        assert_eq!(parse_seat(&seat_name(seat)), Some(seat));
+        assert_eq!(parse_seat(&seat_name(incarnation)), Some(incarnation));
     }
 }

@@ -44,7 +44,7 @@ pub struct Mark {
     pub time: u64,
 }
 
-/// How long a cleared seat is remembered: longer than any message of its node can be in flight.
+/// How long a cleared incarnation is remembered: longer than any message of its node can be in flight.
 pub const GIVEN_UP: Duration = Duration::from_secs(600);
 
 /// A request. Each is one step in Redis, which happens in full or not at all.
@@ -122,24 +122,24 @@ pub enum Request {
     },
     /// Add users to a group, on a node. The metadata that were set last are kept. Versions count in one epoch for as long as the server
     /// runs; the first change after that starts another. All subscribers and listeners are notified. Reply: [`Reply::Done`], or
-    /// [`Reply::GivenUp`] without any change if the seat was cleared in this group.
+    /// [`Reply::GivenUp`] without any change if the incarnation was cleared in this group.
     Enter {
         /// The group.
         group: Name,
         /// The node.
-        seat: Incarnation,
+        incarnation: Incarnation,
         /// The users.
         users: Vec<Present>,
         /// The epoch of the group's presence, in case one starts.
         fresh: u64,
     },
-    /// Remove users from a group, on this node; `None` removes all, and bars this seat from entering again. All subscribers are
+    /// Remove users from a group, on this node; `None` removes all, and bars this incarnation from entering again. All subscribers are
     /// notified. Reply: [`Reply::Done`].
     Exit {
         /// The group.
         group: Name,
         /// The node.
-        seat: Incarnation,
+        incarnation: Incarnation,
         /// Their names.
         users: Option<Vec<Name>>,
         /// The epoch of the group's presence, in case one starts.
@@ -149,17 +149,17 @@ pub enum Request {
     /// [`Reply::GivenUp`] if its lease has ended and another node was told to clear it.
     Register {
         /// The node.
-        seat: Incarnation,
+        incarnation: Incarnation,
         /// The groups.
         groups: Vec<Name>,
         /// The lease, from now on, if there is none yet.
         lease: Duration,
     },
-    /// Unregister the node from these groups. If `whole`, and no group is left, the node is forgotten except that its seat was given
+    /// Unregister the node from these groups. If `whole`, and no group is left, the node is forgotten except that its incarnation was given
     /// up. Reply: [`Reply::Done`].
     Unregister {
         /// The node.
-        seat: Incarnation,
+        incarnation: Incarnation,
         /// The groups.
         groups: Vec<Name>,
         /// Whether the node is being cleared.
@@ -170,7 +170,7 @@ pub enum Request {
     /// Renew the lease of a node: [`Reply::Beat`].
     Beat {
         /// The node.
-        seat: Incarnation,
+        incarnation: Incarnation,
         /// Whether it watches filters.
         watching: bool,
         /// The lease, from now on.
@@ -183,7 +183,7 @@ pub enum Request {
 pub enum Reply {
     /// The request was executed.
     Done,
-    /// Nothing was done, because other nodes were told to clear the seat: the node takes a new one.
+    /// Nothing was done, because other nodes were told to clear the incarnation: the node takes a new one.
     GivenUp,
     /// The position of a group.
     Position {

@@ -175,11 +175,11 @@ impl Scripts {
             }
             Request::Enter {
                 group,
-                seat,
+                incarnation,
                 users,
                 fresh,
             } => {
-                let mut arguments = self.presence(&group, seat, "enter", fresh);
+                let mut arguments = self.presence(&group, incarnation, "enter", fresh);
                 for Present {
                     user,
                     metadata,
@@ -192,16 +192,16 @@ impl Scripts {
                         .number(said.as_micros())
                         .with(metadata);
                 }
-                arguments.call(&self.presence, Expect::Seat)
+                arguments.call(&self.presence, Expect::Incarnation)
             }
             Request::Exit {
                 group,
-                seat,
+                incarnation,
                 users,
                 fresh,
             } => {
                 let what = if users.is_some() { "exit" } else { "clear" };
-                let mut arguments = self.presence(&group, seat, what, fresh);
+                let mut arguments = self.presence(&group, incarnation, what, fresh);
                 if users.is_none() {
                     arguments = arguments.number(micros(GIVEN_UP) / 1_000);
                 }
@@ -211,26 +211,40 @@ impl Scripts {
                 arguments.call(&self.presence, Expect::Done)
             }
             Request::Register {
-                seat,
+                incarnation,
                 groups,
                 lease,
-            } => self.registry("register", seat, micros(lease), &groups, Expect::Seat),
+            } => self.registry(
+                "register",
+                incarnation,
+                micros(lease),
+                &groups,
+                Expect::Incarnation,
+            ),
             Request::Unregister {
-                seat,
+                incarnation,
                 groups,
                 whole,
             } => {
                 let what = if whole { "clear" } else { "unregister" };
-                self.registry(what, seat, micros(GIVEN_UP), &groups, Expect::Done)
+                self.registry(what, incarnation, micros(GIVEN_UP), &groups, Expect::Done)
             }
-            Request::Groups(seat) => self.registry("groups", seat, 0, &[], Expect::Groups),
+            Request::Groups(incarnation) => {
+                self.registry("groups", incarnation, 0, &[], Expect::Groups)
+            }
             Request::Beat {
-                seat,
+                incarnation,
                 watching,
                 lease,
             } => {
                 let watching = Name::from(if watching { "1" } else { "0" });
-                self.registry("beat", seat, micros(lease), &[watching], Expect::Beat)
+                self.registry(
+                    "beat",
+                    incarnation,
+                    micros(lease),
+                    &[watching],
+                    Expect::Beat,
+                )
             }
         }
     }
@@ -269,7 +283,7 @@ impl Scripts {
     fn presence(
         &self,
         group: &Name,
-        seat: crate::request::Incarnation,
+        incarnation: crate::request::Incarnation,
         what: &str,
         fresh: u64,
     ) -> Arguments {
@@ -278,7 +292,7 @@ impl Scripts {
         Arguments::new([
             keys.meta(group),
             keys.users(group),
-            keys.present(group, seat),
+            keys.present(group, incarnation),
         ])
         .with(what)
         .number(LIFE)
@@ -292,21 +306,21 @@ impl Scripts {
     fn registry(
         &self,
         what: &str,
-        seat: crate::request::Incarnation,
+        incarnation: crate::request::Incarnation,
         lease: u64,
         rest: &[Name],
         expect: Expect,
     ) -> Call {
         let keys = &self.keys;
         let mut arguments = Arguments::new([
-            keys.seats(),
+            keys.incarnations(),
             keys.dead(),
             keys.watchers(),
-            keys.places(seat),
+            keys.places(incarnation),
             keys.given_up(),
         ])
         .with(what)
-        .with(seat_name(seat))
+        .with(seat_name(incarnation))
         .number(lease);
         for argument in rest {
             arguments = arguments.with(argument.as_bytes());
@@ -352,13 +366,13 @@ impl From<TryFromIntError> for Unexpected {
 pub(crate) fn reply(expect: Expect, value: Value) -> Result<Reply, Unexpected> {
     match expect {
         Expect::Done => return Ok(Reply::Done),
-        Expect::Seat if number(&value)? == 0 => return Ok(Reply::GivenUp),
-        Expect::Seat => return Ok(Reply::Done),
+        Expect::Incarnation if number(&value)? == 0 => return Ok(Reply::GivenUp),
+        Expect::Incarnation => return Ok(Reply::Done),
         _ => {}
     }
     let mut values = Values(list(value)?.into_iter());
     Ok(match expect {
-        Expect::Done | Expect::Seat => Reply::Done,
+        Expect::Done | Expect::Incarnation => Reply::Done,
         Expect::Position => Reply::Position {
             mark: Mark {
                 position: values.position()?,
@@ -444,7 +458,7 @@ pub(crate) fn reply(expect: Expect, value: Value) -> Result<Reply, Unexpected> {
             time: values.number()?,
             dead: list(values.next()?)?
                 .into_iter()
-                .map(|seat| parse_seat(&text(seat)?).ok_or(Unexpected))
+                .map(|incarnation| parse_seat(&text(incarnation)?).ok_or(Unexpected))
                 .collect::<Result<_, _>>()?,
         },
     })

@@ -301,7 +301,7 @@ fn a_node_that_goes_while_its_earlier_seat_is_cleared_away_leaves_nothing_to_wai
     desk.say(0, BackplaneCommand::Goodbye);
     desk.run();
     assert!(desk.machines[0].is_idle());
-    assert_eq!(desk.server.seats().all().len(), 0);
+    assert_eq!(desk.server.incarnations().all().len(), 0);
 }
 
 #[test]
@@ -367,5 +367,5 @@ fn a_place_is_given_back_behind_all_who_leave_it() {
     desk.say(0, BackplaneCommand::Here(Vec::new()));
     desk.run();
     let room = desk.server.room("room").unwrap();
-    assert_eq!(room.seats().len(), 0);
+    assert_eq!(room.incarnations().len(), 0);
 }

@@ -80,7 +80,7 @@ const FAULTS: &[Fault] = &[
         wrong: "id: None,",
     },
     Fault {
-        name: "an earlier seat is cleared away together with the one that took its place",
+        name: "an earlier incarnation is cleared away together with the one that took its place",
         file: "incarnation.rs",
         right: "node.term += 1;",
         wrong: "",
@@ -92,16 +92,16 @@ const FAULTS: &[Fault] = &[
         wrong: "let _ = dead;",
     },
     Fault {
-        name: "a seat that was cleared away is entered again",
+        name: "an incarnation that was cleared away is entered again",
         file: "../../tests/memory/room.rs",
         right: "is_some_and(|until| *until > now)",
         wrong: "is_some_and(|until| *until > now && now == 0)",
     },
     Fault {
-        name: "a seat that was given up is given a place",
-        file: "../../tests/memory/seats.rs",
-        right: "self.dead.contains_key(&seat) || self.given_up.contains_key(&seat)",
-        wrong: "self.dead.contains_key(&seat) && now == 0",
+        name: "an incarnation that was given up is given a place",
+        file: "../../tests/memory/incarnations.rs",
+        right: "self.dead.contains_key(&incarnation) || self.given_up.contains_key(&incarnation)",
+        wrong: "self.dead.contains_key(&incarnation) && now == 0",
     },
     Fault {
         name: "what was seen is forgotten with the connection",

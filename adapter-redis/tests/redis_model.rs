@@ -140,10 +140,10 @@ fn ada() -> Present {
     }
 }
 
-fn enter(seat: Incarnation) -> Request {
+fn enter(incarnation: Incarnation) -> Request {
     Request::Enter {
         group: "room".into(),
-        seat,
+        incarnation,
         users: vec![ada()],
         fresh: 5,
     }
@@ -278,14 +278,14 @@ fn a_replica_that_was_promoted_gives_each_group_another_epoch_once() {
 }
 
 #[test]
-fn a_user_on_two_seats_is_there_until_both_are_gone() {
+fn a_user_on_two_incarnations_is_there_until_both_are_gone() {
     let mut desk = Desk::new();
     desk.ask(Request::Subscribe(Channel::Group("room".into())));
     assert_eq!(desk.ask(enter(SEAT)).len(), 2);
     assert_eq!(desk.ask(enter(OTHER)).len(), 1, "it changes nothing");
-    let exit = |seat, users: Option<Vec<Name>>| Request::Exit {
+    let exit = |incarnation, users: Option<Vec<Name>>| Request::Exit {
         group: "room".into(),
-        seat,
+        incarnation,
         users,
         fresh: 6,
     };
@@ -305,17 +305,17 @@ fn a_user_on_two_seats_is_there_until_both_are_gone() {
 #[test]
 fn a_dead_node_is_handed_to_one_and_to_another_after_another_lease() {
     let mut desk = Desk::new();
-    let beat = |seat| Request::Beat {
-        seat,
+    let beat = |incarnation| Request::Beat {
+        incarnation,
         watching: false,
         lease: LEASE,
     };
-    let heard = |desk: &mut Desk, seat| match desk.reply(beat(seat)) {
+    let heard = |desk: &mut Desk, incarnation| match desk.reply(beat(incarnation)) {
         Reply::Beat { anew, dead, .. } => (anew, dead),
         other => panic!("{other:?}"),
     };
     desk.reply(Request::Register {
-        seat: OTHER,
+        incarnation: OTHER,
         groups: vec!["room".into()],
         lease: LEASE,
     });
@@ -332,7 +332,7 @@ fn a_dead_node_is_handed_to_one_and_to_another_after_another_lease() {
         Reply::Groups(vec![Arc::from("room")])
     );
     desk.reply(Request::Unregister {
-        seat: OTHER,
+        incarnation: OTHER,
         groups: vec!["room".into()],
         whole: true,
     });

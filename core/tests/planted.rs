@@ -52,8 +52,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "an id is given twice",
         file: "hub/channel.rs",
-        right: "seat.generation.wrapping_add(1)",
-        wrong: "seat.generation",
+        right: "channel.generation.wrapping_add(1)",
+        wrong: "channel.generation",
     },
     Fault {
         name: "a gap is not told",
@@ -130,8 +130,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a reader that had no turn is called slow",
         file: "hub/slow_consumer.rs",
-        right: "!self.turns || seat.judged || is_overfull(seat, budget, self.bytes)",
-        wrong: "let _ = is_overfull(seat, budget, self.bytes); true",
+        right: "!self.turns || channel.judged || is_overfull(channel, budget, self.bytes)",
+        wrong: "let _ = is_overfull(channel, budget, self.bytes); true",
     },
     Fault {
         name: "a message that its envelope failed on is delivered",

@@ -55,7 +55,7 @@ impl Loop {
     /// Returns the ids of the connections that are open, in no particular order.
     pub fn open(&self) -> Vec<ConnectionId> {
         let open = self.peers.iter().filter(|(_, peer)| {
-            peer.seat.is_some() && peer.connection().is_some_and(Connection::is_open)
+            peer.endpoint.is_some() && peer.connection().is_some_and(Connection::is_open)
         });
         open.filter_map(|(slot, _)| self.id(slot)).collect()
     }
@@ -113,7 +113,7 @@ impl Loop {
             && let Some(peer) = self.peers.get_mut(slot)
         {
             peer.counts.sent += 1;
-            self.untold.sent += u64::from(!peer.flags.client);
+            self.unreported.sent += u64::from(!peer.flags.client);
         }
         sent
     }
@@ -135,7 +135,7 @@ impl Loop {
                     && let Some(peer) = self.peers.get_mut(slot)
                 {
                     peer.counts.sent += 1;
-                    self.untold.sent += u64::from(!peer.flags.client);
+                    self.unreported.sent += u64::from(!peer.flags.client);
                 }
                 Ok(sent)
             }
@@ -202,7 +202,7 @@ impl Loop {
 
     pub(crate) fn abort_at(&mut self, slot: usize) {
         if let Some(peer) = self.peers.get_mut(slot) {
-            if peer.seat.is_some() && !peer.is_ending() {
+            if peer.endpoint.is_some() && !peer.is_ending() {
                 peer.ending().note_lost(None);
             }
             peer.stage = Stage::Over;

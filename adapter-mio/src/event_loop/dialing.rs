@@ -18,7 +18,7 @@ use sansws_core::handshake::Redirects;
 use sansws_core::http::Url;
 
 use super::connecting::{Connecting, Phase, Race, Shaking, tunnel};
-use super::peer::{Peer, Pending, Seat, Stage};
+use super::peer::{Attached, Peer, Pending, Stage};
 use super::{Handler, Loop};
 use crate::id::ConnectionId;
 use crate::stream::Stream;
@@ -292,7 +292,7 @@ impl Loop {
                     return Ok(Next::Wait);
                 };
                 peer.stage = Stage::Open(connection);
-                peer.seat = Some(Seat { handler, key });
+                peer.endpoint = Some(Attached { handler, key });
                 peer.extras().opened = Some(Box::new(opened));
                 peer.flags.readable = true;
                 if !rest.is_empty() {

@@ -18,7 +18,7 @@ impl Loop {
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
         };
-        if peer.seat.is_some() && !peer.is_ending() {
+        if peer.endpoint.is_some() && !peer.is_ending() {
             peer.ending().note_lost(None);
         }
         self.tell_close(slot);
@@ -28,9 +28,9 @@ impl Loop {
         };
         peer.stream.deregister(&self.registry);
         self.report(&mut peer);
-        if let Some(seat) = peer.seat.take() {
+        if let Some(endpoint) = peer.endpoint.take() {
             // Dropping the data of an application may panic.
-            let dropped = contain(|| seat.handler.call(|host| host.forget(seat.key)));
+            let dropped = contain(|| endpoint.handler.call(|host| host.forget(endpoint.key)));
             let dropped = dropped.and_then(|_| contain(|| drop(peer)));
             if dropped.is_err() {
                 let _ = contain(|| tracing::error!("dropping the data of a connection panicked"));
@@ -44,9 +44,9 @@ impl Loop {
             self.clients -= 1;
             return report_client(peer);
         }
-        self.untold.dropped += peer.counters().dropped;
-        self.untold.sent += u64::from(peer.mailed);
-        let Some(permit) = peer.permit.as_ref().filter(|_| peer.seat.is_some()) else {
+        self.unreported.dropped += peer.counters().dropped;
+        self.unreported.sent += u64::from(peer.mailed);
+        let Some(permit) = peer.permit.as_ref().filter(|_| peer.endpoint.is_some()) else {
             return;
         };
         let (by, code) = peer.first_close();
@@ -84,8 +84,8 @@ impl Loop {
     /// Tells the server about the traffic since the last time.
     pub(super) fn tell_traffic(&mut self) {
         if let Some(served) = &self.served {
-            let untold = std::mem::take(&mut self.untold);
-            served.handle.counters().moved(&untold);
+            let unreported = std::mem::take(&mut self.unreported);
+            served.handle.counters().moved(&unreported);
         }
     }
 
@@ -130,10 +130,10 @@ impl Loop {
             return;
         }
         let farewell = permit.farewell();
-        if !matches!(peer.stage, Stage::Open(_)) || peer.extras().told_window == window + 1 {
+        if !matches!(peer.stage, Stage::Open(_)) || peer.extras().drain_window == window + 1 {
             return;
         }
-        peer.extras().told_window = window + 1;
+        peer.extras().drain_window = window + 1;
         peer.leave_after(self.now, farewell.after, farewell.code, farewell.reason);
     }
 

@@ -205,12 +205,12 @@ impl Loop {
         }
     }
 
-    /// Returns the connection that has this channel, and whose end was not told. Another one may have the place of a channel that is gone.
+    /// Returns the connection that has this channel, and whose end was not reported. Another one may have the place of a channel that is gone.
     fn owner(&self, index: usize, id: ChannelId) -> Option<usize> {
         let slot = self.hubs.get(index)?.place(id.slot())?;
         let peer = self.peers.get(slot)?;
         let post = peer.post.as_ref()?;
-        (post.id() == Some(id) && !peer.flags.told).then_some(slot)
+        (post.id() == Some(id) && !peer.flags.end_reported).then_some(slot)
     }
 
     fn tell_joined(&mut self, index: usize, id: ChannelId, group: &str, joined: Joined) {

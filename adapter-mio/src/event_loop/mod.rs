@@ -159,7 +159,7 @@ pub struct Loop {
     dirty: Vec<usize>,
     buffers: Buffers,
     /// Traffic that the server does not know yet.
-    untold: Counters,
+    unreported: Counters,
     /// The routes of connections, for logs: connections have indexes.
     routes: Routes,
     accepting: accept::Accepting,
@@ -259,7 +259,7 @@ impl Loop {
                 assemblies: Vec::new(),
                 output: Vec::new(),
             },
-            untold: Counters::default(),
+            unreported: Counters::default(),
             routes: Routes::default(),
             accepting: accept::Accepting::default(),
             shutdown: Shutdown::default(),
@@ -370,10 +370,16 @@ impl Loop {
         let Some(id) = self.id(slot) else {
             return Ok(None);
         };
-        let Some(seat) = self.peers.get(slot).and_then(|peer| peer.seat.as_ref()) else {
+        let Some(endpoint) = self.peers.get(slot).and_then(|peer| peer.endpoint.as_ref()) else {
             return Ok(None);
         };
-        let (handler, at) = (seat.handler.clone(), At { id, key: seat.key });
+        let (handler, at) = (
+            endpoint.handler.clone(),
+            At {
+                id,
+                key: endpoint.key,
+            },
+        );
         let done = sansws_common::contain::contain(|| handler.call(|host| work(host, at, self)));
         done.map_err(|panic: Error| panic.into())
     }

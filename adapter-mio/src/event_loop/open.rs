@@ -60,7 +60,7 @@ impl Loop {
         if let Some(peer) = self.peers.get_mut(slot) {
             peer.leave_hub_if_over();
             let mailed = u64::from(std::mem::take(&mut peer.mailed));
-            self.untold.sent += if peer.flags.client { 0 } else { mailed };
+            self.unreported.sent += if peer.flags.client { 0 } else { mailed };
         }
     }
 
@@ -138,7 +138,7 @@ impl Loop {
         let before = peer.counts.bytes_sent;
         let flushed = peer.flush(self.now);
         if !peer.flags.client {
-            self.untold.bytes_sent += peer.counts.bytes_sent - before;
+            self.unreported.bytes_sent += peer.counts.bytes_sent - before;
         }
         flushed
     }
@@ -160,7 +160,7 @@ impl Loop {
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
         };
-        let Some(seat) = peer.seat.clone() else {
+        let Some(endpoint) = peer.endpoint.clone() else {
             peer.flags.readable = false;
             return;
         };
@@ -194,9 +194,12 @@ impl Loop {
         let id = self.id(slot);
         let done = contain(|| {
             if let Some(id) = id {
-                let place = At { id, key: seat.key };
+                let place = At {
+                    id,
+                    key: endpoint.key,
+                };
                 let input = (bytes, &mut assembly, direct);
-                self.deliver(slot, place, &seat.handler, input, &mut at);
+                self.deliver(slot, place, &endpoint.handler, input, &mut at);
             }
         });
         if let Err(panic) = done {
@@ -233,7 +236,7 @@ impl Loop {
             Ok(arrived) if arrived.count > 0 => {
                 peer.counts.bytes_received += arrived.count as u64;
                 if !peer.flags.client {
-                    self.untold.bytes_received += arrived.count as u64;
+                    self.unreported.bytes_received += arrived.count as u64;
                 }
                 if arrived.drained && !peer.flags.hung_up {
                     peer.flags.readable = false;
@@ -305,7 +308,7 @@ impl Loop {
                 None => return,
             };
             peer.counts.received += 1;
-            self.untold.received += u64::from(!peer.flags.client);
+            self.unreported.received += u64::from(!peer.flags.client);
             if !peer.is_admitted(self.now, message.len()) {
                 continue;
             }
@@ -371,10 +374,10 @@ impl Loop {
             return;
         };
         let closed = peer.ending.as_ref().and_then(|ending| ending.closed());
-        let Some(closed) = closed.filter(|_| peer.seat.is_some()).cloned() else {
+        let Some(closed) = closed.filter(|_| peer.endpoint.is_some()).cloned() else {
             return;
         };
-        if std::mem::replace(&mut peer.flags.told, true) {
+        if std::mem::replace(&mut peer.flags.end_reported, true) {
             return;
         }
         peer.leave_hub_if_over();

@@ -31,7 +31,7 @@ pub(super) struct Peer {
     pub(super) stream: Stream,
     pub(super) stage: Stage,
     /// Its endpoint, once the request was accepted.
-    pub(super) seat: Option<Seat>,
+    pub(super) endpoint: Option<Attached>,
     pub(super) permit: Option<ConnectionPermit>,
     pub(super) pending: Option<Box<Pending>>,
     pub(super) ending: Option<Box<Ending>>,
@@ -67,7 +67,7 @@ pub(super) enum Stage {
 
 /// An endpoint, and the data of the connection in it.
 #[derive(Clone, Debug)]
-pub(super) struct Seat {
+pub(super) struct Attached {
     pub(super) handler: Handler,
     pub(super) key: usize,
 }
@@ -101,7 +101,7 @@ pub(super) struct Extras {
     /// Why it was closed, if by an error of a callback.
     pub(super) failure: Option<(HandlerError, Blame)>,
     /// The drain window that was applied, in microseconds, plus one; 0 before shutdown.
-    pub(super) told_window: u64,
+    pub(super) drain_window: u64,
 }
 
 impl std::fmt::Debug for Leaving {
@@ -149,7 +149,7 @@ pub(super) struct Flags {
     /// Input ended.
     pub(super) ended: bool,
     /// The endpoint knows that it has ended.
-    pub(super) told: bool,
+    pub(super) end_reported: bool,
     /// The application does not want input now.
     pub(super) paused: bool,
     /// It leads to a server.
@@ -176,7 +176,7 @@ impl Peer {
             serial,
             stream,
             stage,
-            seat: None,
+            endpoint: None,
             permit: None,
             pending: None,
             ending: None,
@@ -473,10 +473,10 @@ impl OwnConnection for Peer {
             .is_some_and(|ending| ending.has_met(error))
     }
 
-    fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
+    fn has_reported(&self, text: &str) -> Option<(CloseCode, String)> {
         self.ending
             .as_ref()
-            .and_then(|ending| ending.has_told(text))
+            .and_then(|ending| ending.has_reported(text))
     }
 }
 

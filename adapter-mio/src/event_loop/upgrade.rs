@@ -20,7 +20,7 @@ use sansws_core::limits::{LIFETIME_OVER, Meter};
 use sansws_core::time::Instant;
 
 use super::opening::{Next, Opening};
-use super::peer::{Pending, Seat, Stage, Traffic};
+use super::peer::{Attached, Pending, Stage, Traffic};
 use super::{Handler, Loop, Served};
 
 type ConnectionPolicy = sansws_common::ConnectionPolicy<HubRef>;
@@ -92,7 +92,7 @@ impl Loop {
         };
         peer.stage = Stage::Open(connection);
         peer.route = route;
-        peer.seat = Some(Seat {
+        peer.endpoint = Some(Attached {
             handler: handler.clone(),
             key,
         });

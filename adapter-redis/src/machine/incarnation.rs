@@ -39,7 +39,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    const fn seat(&self, node: NodeId) -> Incarnation {
+    const fn incarnation(&self, node: NodeId) -> Incarnation {
         Incarnation {
             node,
             term: self.term,
@@ -47,7 +47,7 @@ impl Node {
     }
 }
 
-/// A seat that is being cleared.
+/// An incarnation that is being cleared.
 #[derive(Debug)]
 pub(super) struct Sweep {
     groups: Vec<Name>,
@@ -114,15 +114,15 @@ impl Machine {
         self.watchers.watched_until = now + self.lease();
     }
 
-    /// After an outage, or when it was given up, a node gets a new seat, so that clearing the old one cannot affect it.
+    /// After an outage, or when it was given up, a node gets a new incarnation, so that clearing the old one cannot affect it.
     pub(super) fn take_another_seat(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let seat = node.seat(id);
+        let incarnation = node.incarnation(id);
         let groups: BTreeSet<Name> = node.registered.iter().cloned().collect();
         if node.earlier.is_none() && !groups.is_empty() {
-            node.earlier = Some((seat, groups));
+            node.earlier = Some((incarnation, groups));
         }
         node.term += 1;
         node.beaten = false;
@@ -134,12 +134,12 @@ impl Machine {
         self.wait_no_more(waiting);
     }
 
-    /// Steps that waited for a place that is no longer wanted; those that clear another seat are done nevertheless.
+    /// Steps that waited for a place that is no longer wanted; those that clear another incarnation are done nevertheless.
     fn wait_no_more(&mut self, waiting: BTreeMap<Name, VecDeque<Op>>) {
         for (name, ops) in waiting {
             for op in ops {
-                if let Op::Exit(seat, None) = &op
-                    && self.sweeps.contains_key(seat)
+                if let Op::Exit(incarnation, None) = &op
+                    && self.sweeps.contains_key(incarnation)
                 {
                     self.push_op(&name, op);
                 }
@@ -153,7 +153,7 @@ impl Machine {
         };
         let present = node.present.entry(Arc::clone(name)).or_default();
         present.extend(users.iter().map(|present| Arc::clone(&present.user)));
-        let op = Op::Enter(node.seat(id), users);
+        let op = Op::Enter(node.incarnation(id), users);
         if node.registered.contains(name) {
             return self.push_op(name, op);
         }
@@ -181,7 +181,7 @@ impl Machine {
                 node.present.remove(name);
             }
         }
-        let op = Op::Exit(node.seat(id), Some(users));
+        let op = Op::Exit(node.incarnation(id), Some(users));
         match node.waiting.get_mut(name) {
             Some(waiting) => waiting.push_back(op),
             None => self.push_op(name, op),
@@ -194,29 +194,29 @@ impl Machine {
             self.enter(id, &name, users);
         }
         let earlier = self.nodes.get_mut(&id).and_then(|node| node.earlier.take());
-        if let Some((seat, groups)) = earlier {
-            self.sweep(seat, groups.into_iter().collect());
+        if let Some((incarnation, groups)) = earlier {
+            self.sweep(incarnation, groups.into_iter().collect());
         }
     }
 
-    /// Clears a seat in these groups, after the announcements that its node has made since.
-    pub(super) fn sweep(&mut self, seat: Incarnation, groups: Vec<Name>) {
+    /// Clears an incarnation in these groups, after the announcements that its node has made since.
+    pub(super) fn sweep(&mut self, incarnation: Incarnation, groups: Vec<Name>) {
         if groups.is_empty() {
-            return self.swept(seat, groups);
+            return self.swept(incarnation, groups);
         }
         let left = groups.iter().cloned().collect();
         self.sweeps.insert(
-            seat,
+            incarnation,
             Sweep {
                 groups: groups.clone(),
                 left,
             },
         );
         for name in groups {
-            let op = Op::Exit(seat, None);
+            let op = Op::Exit(incarnation, None);
             let waiting = self
                 .nodes
-                .get_mut(&seat.node)
+                .get_mut(&incarnation.node)
                 .and_then(|node| node.waiting.get_mut(&name));
             match waiting {
                 Some(waiting) => waiting.push_back(op),
@@ -225,39 +225,40 @@ impl Machine {
         }
     }
 
-    fn swept(&mut self, seat: Incarnation, groups: Vec<Name>) {
+    fn swept(&mut self, incarnation: Incarnation, groups: Vec<Name>) {
         let request = Request::Unregister {
-            seat,
+            incarnation,
             groups,
             whole: true,
         };
-        self.sweeps.entry(seat).or_insert(Sweep {
+        self.sweeps.entry(incarnation).or_insert(Sweep {
             groups: Vec::new(),
             left: BTreeSet::new(),
         });
-        self.request(request, InFlight::Swept(seat));
+        self.request(request, InFlight::Swept(incarnation));
     }
 
-    /// Users, or all of a seat, were removed from a group.
-    pub(super) fn exited(&mut self, name: &Name, seat: Incarnation, all: bool) {
+    /// Users, or all of an incarnation, were removed from a group.
+    pub(super) fn exited(&mut self, name: &Name, incarnation: Incarnation, all: bool) {
         if all
-            && let Some(sweep) = self.sweeps.get_mut(&seat)
+            && let Some(sweep) = self.sweeps.get_mut(&incarnation)
             && sweep.left.remove(name)
             && sweep.left.is_empty()
         {
             let groups = core::mem::take(&mut sweep.groups);
-            return self.swept(seat, groups);
+            return self.swept(incarnation, groups);
         }
         // The removals of others follow these; until then the place must stay, so that they are found if the connection is lost.
-        let comes = |op: &Op| matches!(op, Op::Enter(of, _) | Op::Exit(of, _) if *of == seat);
+        let comes =
+            |op: &Op| matches!(op, Op::Enter(of, _) | Op::Exit(of, _) if *of == incarnation);
         let group = self.groups.get(name);
         if group.is_some_and(|group| group.lane.queue.iter().any(comes)) {
             return;
         }
-        let Some(node) = self.nodes.get_mut(&seat.node) else {
+        let Some(node) = self.nodes.get_mut(&incarnation.node) else {
             return;
         };
-        if node.seat(seat.node) == seat
+        if node.incarnation(incarnation.node) == incarnation
             && !node.present.contains_key(name)
             && !node.waiting.contains_key(name)
             && node.registered.remove(name)
@@ -266,7 +267,7 @@ impl Machine {
                 groups.push(Arc::clone(name));
                 return;
             }
-            self.push_node_op(seat.node, NodeOp::Unregister(vec![Arc::clone(name)]));
+            self.push_node_op(incarnation.node, NodeOp::Unregister(vec![Arc::clone(name)]));
         }
     }
 
@@ -296,32 +297,32 @@ impl Machine {
         let Some(op) = node.lane.next() else {
             return;
         };
-        let seat = node.seat(id);
+        let incarnation = node.incarnation(id);
         let request = match &op {
             NodeOp::Register(groups) => Request::Register {
-                seat,
+                incarnation,
                 groups: groups.clone(),
                 lease,
             },
             NodeOp::Unregister(groups) => Request::Unregister {
-                seat,
+                incarnation,
                 groups: groups.clone(),
                 whole: false,
             },
             NodeOp::Beat => Request::Beat {
-                seat,
+                incarnation,
                 watching: !node.watched.is_empty(),
                 lease,
             },
         };
-        self.request(request, InFlight::Node(id, seat, op));
+        self.request(request, InFlight::Node(id, incarnation, op));
     }
 
     pub(super) fn node_reply(
         &mut self,
         now: Instant,
         id: NodeId,
-        seat: Incarnation,
+        incarnation: Incarnation,
         op: NodeOp,
         result: Result<Reply, Failure>,
     ) {
@@ -329,7 +330,7 @@ impl Machine {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        if node.seat(id) != seat {
+        if node.incarnation(id) != incarnation {
             // It was requested for another term.
             return;
         }
@@ -343,7 +344,7 @@ impl Machine {
         };
         node.lane.busy = false;
         match (op, reply) {
-            (NodeOp::Register(_), Reply::GivenUp) => self.seat_given_up(seat),
+            (NodeOp::Register(_), Reply::GivenUp) => self.incarnation_given_up(incarnation),
             (NodeOp::Register(groups), _) => self.registered(id, groups),
             (NodeOp::Unregister(_), _) => {}
             (
@@ -386,16 +387,20 @@ impl Machine {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let seat = node.seat(id);
+        let incarnation = node.incarnation(id);
         if core::mem::replace(&mut node.beaten, true) && anew {
-            self.seat_given_up(seat);
+            self.incarnation_given_up(incarnation);
         }
     }
 
-    /// A seat was given up: its node takes a new one, and announces its users again.
-    pub(super) fn seat_given_up(&mut self, seat: Incarnation) {
-        let id = seat.node;
-        if self.nodes.get(&id).is_none_or(|node| node.seat(id) != seat) {
+    /// An incarnation was given up: its node takes a new one, and announces its users again.
+    pub(super) fn incarnation_given_up(&mut self, incarnation: Incarnation) {
+        let id = incarnation.node;
+        if self
+            .nodes
+            .get(&id)
+            .is_none_or(|node| node.incarnation(id) != incarnation)
+        {
             return;
         }
         self.metrics.given_up += 1;
@@ -405,16 +410,16 @@ impl Machine {
     }
 
     /// The lease of a node has ended.
-    pub(super) fn begin_sweep(&mut self, seat: Incarnation) {
-        if self.sweeps.contains_key(&seat) {
+    pub(super) fn begin_sweep(&mut self, incarnation: Incarnation) {
+        if self.sweeps.contains_key(&incarnation) {
             return;
         }
         let sweep = Sweep {
             groups: Vec::new(),
             left: BTreeSet::new(),
         };
-        self.sweeps.insert(seat, sweep);
-        self.request(Request::Groups(seat), InFlight::Sweep(seat));
+        self.sweeps.insert(incarnation, sweep);
+        self.request(Request::Groups(incarnation), InFlight::Sweep(incarnation));
     }
 
     /// A node leaves.
@@ -436,13 +441,13 @@ impl Machine {
         self.want(&Channel::Node(id), false);
         self.want_presence();
         self.set_windows(id, 0);
-        let seat = node.seat(id);
+        let incarnation = node.incarnation(id);
         let mut groups = node.registered;
         groups.extend(node.waiting.keys().cloned());
         self.wait_no_more(node.waiting);
         if let Some((earlier, groups)) = node.earlier {
             self.sweep(earlier, groups.into_iter().collect());
         }
-        self.sweep(seat, groups.into_iter().collect());
+        self.sweep(incarnation, groups.into_iter().collect());
     }
 }

@@ -7,8 +7,8 @@
 //! - **Positions.** A subscription starts with the group's position. Messages that arrive before it are held, so that a node never receives
 //!   a message before the position (`group.rs`).
 //! - **Filters.** Watchers receive each message once, from one of two channels (`watch.rs`).
-//! - **Presence.** Each node has a seat, and a new one after each outage; the earlier one is cleared after the new one has announced its
-//!   users (`seat.rs`).
+//! - **Presence.** Each node has an incarnation, and a new one after each outage; the earlier one is cleared after the new one has announced its
+//!   users (`incarnation.rs`).
 
 mod channels;
 mod group;
@@ -231,9 +231,9 @@ impl Machine {
                 }
                 Due::Late(name) => self.late(&name),
                 Due::Cover(name) => self.forget_cover(now, &name),
-                Due::Sweep(seat) => {
-                    self.sweeps.remove(&seat);
-                    self.begin_sweep(seat);
+                Due::Sweep(incarnation) => {
+                    self.sweeps.remove(&incarnation);
+                    self.begin_sweep(incarnation);
                 }
             }
         }
@@ -393,7 +393,9 @@ impl Machine {
                 Err(_) => self.refused(now, &channel),
             },
             InFlight::Group(name, op, tokens) => self.group_reply(now, &name, op, tokens, result),
-            InFlight::Node(id, seat, op) => self.node_reply(now, id, seat, op, result),
+            InFlight::Node(id, incarnation, op) => {
+                self.node_reply(now, id, incarnation, op, result)
+            }
             InFlight::Post(id, bytes) => {
                 self.traffic.steps -= 1;
                 self.traffic.bytes -= bytes;
@@ -403,13 +405,13 @@ impl Machine {
                 self.pump_post(id);
             }
             InFlight::Control => {}
-            InFlight::Sweep(seat) => match result {
-                Ok(Reply::Groups(groups)) => self.sweep(seat, groups),
+            InFlight::Sweep(incarnation) => match result {
+                Ok(Reply::Groups(groups)) => self.sweep(incarnation, groups),
                 _ => {
-                    self.due.insert((now + AGAIN, Due::Sweep(seat)));
+                    self.due.insert((now + AGAIN, Due::Sweep(incarnation)));
                 }
             },
-            InFlight::Swept(seat) => drop(self.sweeps.remove(&seat)),
+            InFlight::Swept(incarnation) => drop(self.sweeps.remove(&incarnation)),
         }
     }
 

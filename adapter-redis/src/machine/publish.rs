@@ -108,15 +108,15 @@ impl Machine {
                 members: self.keeps_members(name),
             },
             Op::RemoveHistory { .. } => Request::RemoveHistory(group),
-            Op::Enter(seat, users) => Request::Enter {
+            Op::Enter(incarnation, users) => Request::Enter {
                 group,
-                seat: *seat,
+                incarnation: *incarnation,
                 users: users.clone(),
                 fresh: self.fresh(),
             },
-            Op::Exit(seat, users) => Request::Exit {
+            Op::Exit(incarnation, users) => Request::Exit {
                 group,
-                seat: *seat,
+                incarnation: *incarnation,
                 users: users.clone(),
                 fresh: self.fresh(),
             },
@@ -217,9 +217,9 @@ impl Machine {
             (Op::RemoveHistory { node, token }, Reply::Done) => {
                 self.answer(node, token, QueryResult::HistoryRemoved);
             }
-            (Op::Enter(seat, _), Reply::GivenUp) => self.seat_given_up(seat),
+            (Op::Enter(incarnation, _), Reply::GivenUp) => self.incarnation_given_up(incarnation),
             (Op::Send(_) | Op::Enter(..), _) => {}
-            (Op::Exit(seat, users), _) => self.exited(name, seat, users.is_none()),
+            (Op::Exit(incarnation, users), _) => self.exited(name, incarnation, users.is_none()),
             (op, _) => return self.group_failed(name, op, asked),
         }
         None

@@ -1,9 +1,9 @@
--- Adds users to a group on a seat, or removes them; all subscribers and listeners are notified of changes.
--- KEYS: hash, users, users on the seat. ARGV: operation, life of the hash in ms, channel, publish command, channel of listeners, group,
+-- Adds users to a group on an incarnation, or removes them; all subscribers and listeners are notified of changes.
+-- KEYS: hash, users, users on the incarnation. ARGV: operation, life of the hash in ms, channel, publish command, channel of listeners, group,
 -- fresh epoch; then 'enter': user, when its metadata were set, metadata (after '1', or '0' alone) ...; 'exit': user ...; 'clear': for how
--- many ms nobody may enter on the seat; until then an empty name marks it. A user's value: number of seats, when its metadata were set, and
+-- many ms nobody may enter on the incarnation; until then an empty name marks it. A user's value: number of incarnations, when its metadata were set, and
 -- its metadata.
-local meta, users, seat = KEYS[1], KEYS[2], KEYS[3]
+local meta, users, incarnation = KEYS[1], KEYS[2], KEYS[3]
 local joined, updated, left, n_joined, n_updated, n_left = {}, {}, {}, 0, 0, 0
 local function known(user)
     local value = redis.call('HGET', users, user)
@@ -23,7 +23,7 @@ end
 local function enter(user, said, metadata)
     local count, before, shown = known(user)
     local is_new, differs = count == 0, false
-    count = count + redis.call('SADD', seat, user)
+    count = count + redis.call('SADD', incarnation, user)
     if is_new or (metadata ~= '0' and said >= before) then
         differs = shown ~= metadata
         before, shown = said, metadata
@@ -38,7 +38,7 @@ local function enter(user, said, metadata)
     redis.call('HSET', users, user, text(count) .. ':' .. text(before) .. ':' .. shown)
 end
 local function exit(user)
-    if redis.call('SREM', seat, user) == 0 then
+    if redis.call('SREM', incarnation, user) == 0 then
         return
     end
     local count, said, metadata = known(user)
@@ -51,7 +51,7 @@ local function exit(user)
     left[n_left] = present(user, said, metadata)
 end
 if ARGV[1] == 'enter' then
-    if redis.call('SISMEMBER', seat, '') == 1 then
+    if redis.call('SISMEMBER', incarnation, '') == 1 then
         return 0
     end
     for i = 8, #ARGV, 3 do
@@ -62,15 +62,15 @@ elseif ARGV[1] == 'exit' then
         exit(ARGV[i])
     end
 else
-    local all = redis.call('SMEMBERS', seat)
+    local all = redis.call('SMEMBERS', incarnation)
     table.sort(all)
     for _, user in ipairs(all) do
         if user ~= '' then
             exit(user)
         end
     end
-    redis.call('SADD', seat, '')
-    redis.call('PEXPIRE', seat, ARGV[8])
+    redis.call('SADD', incarnation, '')
+    redis.call('PEXPIRE', incarnation, ARGV[8])
 end
 if n_joined + n_updated + n_left > 0 then
     -- A server that was restarted or promoted may have gone back: its versions would repeat.

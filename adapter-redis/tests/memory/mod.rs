@@ -3,8 +3,8 @@
 //! Knows no machine, and no clock: what time it is, it is told.
 
 mod group;
+mod incarnations;
 mod room;
-mod seats;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use sansws_redis::request::{Channel, Failure, Mark, Name, Push, Reply, Request, 
 use sansws_redis::wire::{self, Messages};
 
 pub use group::Group;
+pub use incarnations::Incarnations;
 pub use room::Room;
-pub use seats::Seats;
 
 /// By which a connection is known.
 pub type Wire = u64;
@@ -41,7 +41,7 @@ pub struct Noted {
 pub struct Data {
     groups: BTreeMap<Name, Group>,
     rooms: BTreeMap<Name, Room>,
-    seats: Seats,
+    incarnations: Incarnations,
 }
 
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Server {
             data: Data {
                 groups: BTreeMap::new(),
                 rooms: BTreeMap::new(),
-                seats: Seats::new(),
+                incarnations: Incarnations::new(),
             },
             fence: String::new(),
             promotions: 0,
@@ -122,8 +122,8 @@ impl Server {
         self.data.groups.get(group)
     }
 
-    pub const fn seats(&self) -> &Seats {
-        &self.data.seats
+    pub const fn incarnations(&self) -> &Incarnations {
+        &self.data.incarnations
     }
 
     /// How many connections are subscribed to a channel.
@@ -236,51 +236,61 @@ impl Server {
             }
             Request::Enter {
                 group,
-                seat,
+                incarnation,
                 users,
                 fresh,
             } => {
                 let room = self.data.rooms.entry(Arc::clone(&group)).or_default();
-                if room.is_given_up(time, seat) {
+                if room.is_given_up(time, incarnation) {
                     return Reply::GivenUp;
                 }
-                let change = room.enter(&group, seat, users, (fresh, self.runs));
+                let change = room.enter(&group, incarnation, users, (fresh, self.runs));
                 self.tell(&group, change.as_ref());
                 Reply::Done
             }
             Request::Exit {
                 group,
-                seat,
+                incarnation,
                 users,
                 fresh,
             } => {
                 let room = self.data.rooms.entry(Arc::clone(&group)).or_default();
-                let change = room.exit(&group, seat, users.as_deref(), (fresh, self.runs));
+                let change = room.exit(&group, incarnation, users.as_deref(), (fresh, self.runs));
                 if users.is_none() {
-                    room.give_up(time, seat);
+                    room.give_up(time, incarnation);
                 }
                 self.tell(&group, change.as_ref());
                 Reply::Done
             }
             Request::Register {
-                seat,
+                incarnation,
                 groups,
                 lease,
-            } => self.data.seats.register(time, seat, groups, lease),
+            } => self
+                .data
+                .incarnations
+                .register(time, incarnation, groups, lease),
             Request::Unregister {
-                seat,
+                incarnation,
                 groups,
                 whole,
             } => {
-                self.data.seats.unregister(time, seat, &groups, whole);
+                self.data
+                    .incarnations
+                    .unregister(time, incarnation, &groups, whole);
                 Reply::Done
             }
-            Request::Groups(seat) => Reply::Groups(self.data.seats.groups(seat)),
+            Request::Groups(incarnation) => {
+                Reply::Groups(self.data.incarnations.groups(incarnation))
+            }
             Request::Beat {
-                seat,
+                incarnation,
                 watching,
                 lease,
-            } => self.data.seats.beat(time, seat, watching, lease),
+            } => self
+                .data
+                .incarnations
+                .beat(time, incarnation, watching, lease),
         }
     }
 

@@ -16,14 +16,14 @@ pub struct Room {
     run: u64,
     version: u64,
     users: BTreeMap<Name, User>,
-    /// Seats that were cleared away, and until when nobody enters on them.
+    /// Incarnations that were cleared away, and until when nobody enters on them.
     given_up: BTreeMap<Incarnation, u64>,
 }
 
-/// A user: the seats it is on, and what was said of it last.
+/// A user: the incarnations it is on, and what was said of it last.
 #[derive(Clone, Debug, Default)]
 struct User {
-    seats: BTreeSet<Incarnation>,
+    incarnations: BTreeSet<Incarnation>,
     metadata: Option<Name>,
     said: Instant,
 }
@@ -49,36 +49,38 @@ impl Room {
         }
     }
 
-    /// The seats on which somebody is.
-    pub fn seats(&self) -> BTreeSet<Incarnation> {
-        let seats = self.users.values().flat_map(|user| &user.seats);
-        seats.copied().collect()
+    /// The incarnations on which somebody is.
+    pub fn incarnations(&self) -> BTreeSet<Incarnation> {
+        let incarnations = self.users.values().flat_map(|user| &user.incarnations);
+        incarnations.copied().collect()
     }
 
-    /// Whether a seat was cleared away.
-    pub fn is_given_up(&self, now: u64, seat: Incarnation) -> bool {
-        self.given_up.get(&seat).is_some_and(|until| *until > now)
+    /// Whether an incarnation was cleared away.
+    pub fn is_given_up(&self, now: u64, incarnation: Incarnation) -> bool {
+        self.given_up
+            .get(&incarnation)
+            .is_some_and(|until| *until > now)
     }
 
-    /// A seat was cleared away.
-    pub fn give_up(&mut self, now: u64, seat: Incarnation) {
+    /// An incarnation was cleared away.
+    pub fn give_up(&mut self, now: u64, incarnation: Incarnation) {
         let until = now + GIVEN_UP.as_micros() as u64;
-        self.given_up.insert(seat, until);
+        self.given_up.insert(incarnation, until);
     }
 
-    /// Users are there, on a seat; what is to be told.
+    /// Users are there, on an incarnation; what is to be told.
     pub fn enter(
         &mut self,
         group: &Name,
-        seat: Incarnation,
+        incarnation: Incarnation,
         users: Vec<Present>,
         (fresh, run): (u64, u64),
     ) -> Option<PresenceChange> {
         let mut change = PresenceChange::new(Arc::clone(group), 0, 0, 0);
         for present in users {
             let user = self.users.entry(Arc::clone(&present.user)).or_default();
-            let is_new = user.seats.is_empty();
-            user.seats.insert(seat);
+            let is_new = user.incarnations.is_empty();
+            user.incarnations.insert(incarnation);
             let mut differs = false;
             if is_new || (present.metadata.is_some() && present.said >= user.said) {
                 differs = user.metadata != present.metadata;
@@ -94,11 +96,11 @@ impl Room {
         self.changed(change, fresh, run)
     }
 
-    /// Users, or all, are there no more on a seat; what is to be told.
+    /// Users, or all, are there no more on an incarnation; what is to be told.
     pub fn exit(
         &mut self,
         group: &Name,
-        seat: Incarnation,
+        incarnation: Incarnation,
         users: Option<&[Name]>,
         (fresh, run): (u64, u64),
     ) -> Option<PresenceChange> {
@@ -106,8 +108,8 @@ impl Room {
         let mut change = PresenceChange::new(Arc::clone(group), 0, 0, 0);
         for name in users.unwrap_or(&all) {
             if let Some(user) = self.users.get_mut(name)
-                && user.seats.remove(&seat)
-                && user.seats.is_empty()
+                && user.incarnations.remove(&incarnation)
+                && user.incarnations.is_empty()
             {
                 change.left.push(user.present(name));
                 self.users.remove(name);

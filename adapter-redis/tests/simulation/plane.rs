@@ -413,22 +413,24 @@ impl World {
             );
         }
         let nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.hub.node()).collect();
-        let seats = self.plane.server.seats().all();
+        let incarnations = self.plane.server.incarnations().all();
         // A node of which nothing was heard hears of no other.
-        let somebody = seats.iter().any(|seat| nodes.contains(&seat.node));
-        for seat in &seats {
+        let somebody = incarnations
+            .iter()
+            .any(|incarnation| nodes.contains(&incarnation.node));
+        for incarnation in &incarnations {
             hold!(
-                nodes.contains(&seat.node) || !somebody,
-                "seats: {seat:?} is known, and there is no such node"
+                nodes.contains(&incarnation.node) || !somebody,
+                "incarnations: {incarnation:?} is known, and there is no such node"
             );
         }
         for group in GROUPS {
             let room = self.plane.server.room(group);
-            for seat in room.into_iter().flat_map(Room::seats) {
-                let groups = self.plane.server.seats().groups(seat);
+            for incarnation in room.into_iter().flat_map(Room::incarnations) {
+                let groups = self.plane.server.incarnations().groups(incarnation);
                 hold!(
                     groups.iter().any(|name| **name == *group),
-                    "seats: somebody is in {group} on {seat:?}, which has a place in {groups:?}"
+                    "incarnations: somebody is in {group} on {incarnation:?}, which has a place in {groups:?}"
                 );
             }
         }
@@ -446,9 +448,15 @@ impl World {
             "rest: {others:?} is subscribed to, and there is no such node"
         );
         for node in nodes {
-            let count = seats.iter().filter(|seat| seat.node == node).count();
+            let count = incarnations
+                .iter()
+                .filter(|incarnation| incarnation.node == node)
+                .count();
             // One that never had a channel has not been heard of.
-            hold!(count <= 1, "seats: {node:?} has {count} of {seats:?}");
+            hold!(
+                count <= 1,
+                "incarnations: {node:?} has {count} of {incarnations:?}"
+            );
             let subscribers = self.plane.server.subscribers(&Channel::Node(node));
             hold!(
                 subscribers == 1,
@@ -468,11 +476,11 @@ impl World {
                 "rest: {subscribers} connections are subscribed to {group}, where nobody is"
             );
         }
-        for seat in server.seats().all() {
-            let groups = server.seats().groups(seat);
+        for incarnation in server.incarnations().all() {
+            let groups = server.incarnations().groups(incarnation);
             hold!(
                 groups.is_empty(),
-                "seats: {seat:?} has a place in {groups:?}, where nobody is"
+                "incarnations: {incarnation:?} has a place in {groups:?}, where nobody is"
             );
         }
         let subscribers = server.subscribers(&Channel::Watch);

@@ -90,7 +90,8 @@ impl World {
         self.plane.ahead += LEASE.as_micros() as u64 + 100_000;
         let cleared = |world: &Self| -> usize {
             let ids = nodes.iter().map(|node| world.nodes[*node].hub.node());
-            ids.map(|id| world.plane.server.seats().cleared(id)).sum()
+            ids.map(|id| world.plane.server.incarnations().cleared(id))
+                .sum()
         };
         let before = cleared(self);
         for _ in 0..40 {
@@ -121,11 +122,15 @@ impl World {
         for node in nodes.iter().filter(|_| is_calm) {
             let (id, hub) = (self.nodes[*node].hub.node(), &self.nodes[*node].hub);
             let room = self.plane.server.room("who/0");
-            let seats = room.map(crate::memory::Room::seats).unwrap_or_default();
+            let incarnations = room
+                .map(crate::memory::Room::incarnations)
+                .unwrap_or_default();
             hold!(
                 self.plane.stopped > self.now
                     || hub.count("who/0") == 0
-                    || seats.iter().any(|seat| seat.node == id),
+                    || incarnations
+                        .iter()
+                        .any(|incarnation| incarnation.node == id),
                 "presence: nobody of {id:?} is present, though some are there, and it was given up long ago"
             );
         }
@@ -169,10 +174,17 @@ impl World {
     pub fn check_swept(&self) -> Check {
         for group in GROUPS {
             let room = self.plane.server.room(group);
-            let seats = room.map(crate::memory::Room::seats).unwrap_or_default();
-            let is_there =
-                |seat: &Incarnation| self.nodes.iter().any(|node| node.hub.node() == seat.node);
-            let lost = seats.into_iter().find(|seat| !is_there(seat));
+            let incarnations = room
+                .map(crate::memory::Room::incarnations)
+                .unwrap_or_default();
+            let is_there = |incarnation: &Incarnation| {
+                self.nodes
+                    .iter()
+                    .any(|node| node.hub.node() == incarnation.node)
+            };
+            let lost = incarnations
+                .into_iter()
+                .find(|incarnation| !is_there(incarnation));
             hold!(
                 lost.is_none(),
                 "swept: somebody is in {group} on {lost:?}, which died more than a lease ago"

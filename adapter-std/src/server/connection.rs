@@ -158,7 +158,7 @@ fn close_with(
     shared.engine().start_close(Some(code), &reason);
     let _ = shared.finish_close();
     let mut engine = shared.engine();
-    counters.moved(&engine.untold());
+    counters.moved(&engine.unreported());
     let (by, code) = engine.first_close();
     counters.closed(by, code);
     let outcome = ConnectionOutcome {

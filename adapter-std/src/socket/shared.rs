@@ -117,7 +117,7 @@ impl<S: ByteStream> Shared<S> {
         let mut timeout = deadline.map(|deadline| deadline.since(now()));
         let served = engine.served.as_ref();
         let closing = served.and_then(|served| served.bell());
-        if engine.flags.shared || served.is_some_and(|served| served.is_told()) {
+        if engine.flags.shared || served.is_some_and(|served| served.is_draining()) {
             timeout = Some(timeout.map_or(GLANCE, |timeout| timeout.min(GLANCE)));
         }
         engine.receivers += u32::from(receives);
@@ -284,12 +284,12 @@ impl<S: ByteStream> OwnConnection for Shared<S> {
         self.engine().ending.has_met(error)
     }
 
-    fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
+    fn has_reported(&self, text: &str) -> Option<(CloseCode, String)> {
         let engine = self.engine();
         let closing = || {
             let is = Error::from(SendError::Closing).to_string() == text;
             (is && !engine.connection.is_open()).then(|| (CloseCode::NORMAL, String::new()))
         };
-        engine.ending.has_told(text).or_else(closing)
+        engine.ending.has_reported(text).or_else(closing)
     }
 }

@@ -115,27 +115,27 @@ async fn serve_from<T: Transport, S: Service<T>, R>(
         Ok(begun) => begun,
         Err(outcome) => return done(outcome),
     };
-    let (seat, running) = begun.start::<S>();
-    let (seat, result) = match attend(seat, pin!(running)).await {
+    let (task, running) = begun.start::<S>();
+    let (task, result) = match attend(task, pin!(running)).await {
         Ok(ended) => ended,
         Err(outcome) => return done(outcome),
     };
-    done(Box::pin(finish(seat, result)).await)
+    done(Box::pin(finish(task, result)).await)
 }
 
 /// A connection whose handler is about to run.
 struct Begun<T: Transport, H> {
-    seat: ConnectionTask<T>,
+    task: ConnectionTask<T>,
     opening: Opening<T, H>,
 }
 
 impl<T: Transport, H> Begun<T, H> {
     /// Calls the handler; `None` if it panicked before its first await.
     fn start<S: Service<T, Handler = H>>(self) -> (ConnectionTask<T>, Option<S::Running>) {
-        let Self { seat, opening } = self;
+        let Self { task, opening } = self;
         let Opening { upgrade, handler } = opening;
-        let running = seat.kept.enter(|| contain(|| S::run(handler, upgrade)));
-        (seat, running.ok())
+        let running = task.kept.enter(|| contain(|| S::run(handler, upgrade)));
+        (task, running.ok())
     }
 }
 
@@ -175,18 +175,18 @@ async fn begin<T: Transport, S: Service<T>>(
     };
     let (opening, kept) = begun??;
     let place = Phase::Waiting(Box::new(Waiting { slot, options }));
-    let seat = ConnectionTask::new(place, ticket, kept.in_span(span));
-    Ok(Begun { seat, opening })
+    let task = ConnectionTask::new(place, ticket, kept.in_span(span));
+    Ok(Begun { task, opening })
 }
 
 /// Closes the connection of a handler that has returned, and waits for its end.
-async fn finish<T: Transport>(mut seat: ConnectionTask<T>, result: Result) -> ConnectionOutcome {
+async fn finish<T: Transport>(mut task: ConnectionTask<T>, result: Result) -> ConnectionOutcome {
     let ConnectionTask {
         place,
         ticket,
         kept,
         ..
-    } = &mut seat;
+    } = &mut task;
     let (handle, span) = (ticket.handle(), kept.take_span());
     let kept = std::mem::take(kept);
     let all = async {
@@ -277,15 +277,15 @@ where
     F: Future<Output = Result>,
 {
     let kept = ConnectionGuards::of_path(path).in_span(span);
-    let seat = ConnectionTask::new(Phase::Open(socket.shared()), ticket, kept);
+    let task = ConnectionTask::new(Phase::Open(socket.shared()), ticket, kept);
     async move {
-        seat.ticket.counters().opened();
-        let running = seat.kept.enter(|| contain(|| handler(socket))).ok();
-        let (seat, result) = match attend(seat, pin!(running)).await {
+        task.ticket.counters().opened();
+        let running = task.kept.enter(|| contain(|| handler(socket))).ok();
+        let (task, result) = match attend(task, pin!(running)).await {
             Ok(ended) => ended,
             Err(outcome) => return outcome,
         };
-        Box::pin(finish(seat, result)).await
+        Box::pin(finish(task, result)).await
     }
 }
 

@@ -129,47 +129,47 @@ impl ConnectionGuards {
 /// Polls a handler to completion, and serves its connection while it waits. When the time to leave is over, or at a panic outside of the
 /// handler, it drops everything and fails.
 pub(crate) fn attend<T: Transport, F: Future<Output = Result>>(
-    seat: ConnectionTask<T>,
+    task: ConnectionTask<T>,
     mut running: Pin<&mut Option<F>>,
 ) -> impl Future<Output = Result<(ConnectionTask<T>, Result), ConnectionOutcome>> {
-    let mut seat = Some(seat);
+    let mut task = Some(task);
     poll_fn(move |cx| {
-        let polled = seat.as_mut().map(|seat| {
-            if seat.ticket.poll_dropping(cx).is_ready() {
+        let polled = task.as_mut().map(|task| {
+            if task.ticket.poll_dropping(cx).is_ready() {
                 return Poll::Ready(Err(ConnectionOutcome::default()));
             }
-            let kept = std::mem::take(&mut seat.kept);
-            let polled = contain(|| kept.enter(|| seat.poll(running.as_mut(), cx)));
-            seat.kept = kept;
+            let kept = std::mem::take(&mut task.kept);
+            let polled = contain(|| kept.enter(|| task.poll(running.as_mut(), cx)));
+            task.kept = kept;
             match polled {
                 Ok(polled) => polled.map(Ok),
-                Err(panic) => Poll::Ready(Err(escaped(panic, &seat.ticket.handle()))),
+                Err(panic) => Poll::Ready(Err(escaped(panic, &task.ticket.handle()))),
             }
         });
         let outcome = match polled {
             Some(Poll::Pending) => return Poll::Pending,
-            Some(Poll::Ready(Ok(result))) => match seat.take() {
-                Some(seat) => return Poll::Ready(Ok((seat, result))),
+            Some(Poll::Ready(Ok(result))) => match task.take() {
+                Some(task) => return Poll::Ready(Ok((task, result))),
                 None => ConnectionOutcome::default(),
             },
             Some(Poll::Ready(Err(outcome))) => outcome,
             None => ConnectionOutcome::default(),
         };
-        Poll::Ready(Err(abandon(seat.take(), running.as_mut(), outcome)))
+        Poll::Ready(Err(abandon(task.take(), running.as_mut(), outcome)))
     })
 }
 
 /// Drops a handler and its guards, whatever it waits for.
 fn abandon<T: Transport, F>(
-    seat: Option<ConnectionTask<T>>,
+    task: Option<ConnectionTask<T>>,
     mut running: Pin<&mut Option<F>>,
     outcome: ConnectionOutcome,
 ) -> ConnectionOutcome {
-    let Some(mut seat) = seat else {
+    let Some(mut task) = task else {
         return outcome;
     };
-    let handle = seat.ticket.handle();
-    let (span, kept) = (seat.kept.take_span(), std::mem::take(&mut seat.kept));
+    let handle = task.ticket.handle();
+    let (span, kept) = (task.kept.take_span(), std::mem::take(&mut task.kept));
     let dropped = contain(|| {
         span.enter(|| {
             running.set(None);
@@ -210,7 +210,7 @@ pub(crate) struct ConnectionTask<T: Transport> {
     pub(crate) ticket: ConnectionPermit,
     pub(crate) kept: ConnectionGuards,
     /// The drain window that was applied, in microseconds, plus one; 0 before shutdown.
-    told: u64,
+    drain_window: u64,
 }
 
 impl<T: Transport> ConnectionTask<T> {
@@ -223,7 +223,7 @@ impl<T: Transport> ConnectionTask<T> {
             place,
             ticket,
             kept,
-            told: 0,
+            drain_window: 0,
         }
     }
 
@@ -266,9 +266,9 @@ impl<T: Transport> ConnectionTask<T> {
         if let Phase::Open(shared) = &self.place {
             let mut engine = shared.engine();
             if let Some(window) = self.ticket.closing_over()
-                && self.told != window + 1
+                && self.drain_window != window + 1
             {
-                self.told = window + 1;
+                self.drain_window = window + 1;
                 let farewell = self.ticket.farewell();
                 engine.leave_after(farewell.after, farewell.code, farewell.reason);
             }
@@ -277,7 +277,7 @@ impl<T: Transport> ConnectionTask<T> {
                 engine.start_close(Some(CloseCode::NORMAL), "");
             }
             engine.pump(cx);
-            self.ticket.counters().moved(&engine.untold());
+            self.ticket.counters().moved(&engine.unreported());
         }
         Poll::Pending
     }
@@ -289,7 +289,7 @@ impl<T: Transport> Drop for ConnectionTask<T> {
             return;
         };
         let (counters, mut engine) = (self.ticket.counters(), shared.engine());
-        counters.moved(&engine.untold());
+        counters.moved(&engine.unreported());
         let (by, code) = engine.first_close();
         counters.closed(by, code);
     }

@@ -22,16 +22,10 @@ impl<T: Transport> OwnConnection for Shared<T> {
     }
 
     fn has_met(&self, error: &Error) -> bool {
-        let engine = self.engine();
-        match error {
-            Error::Disconnect(closed) => engine.closed() == Some(&**closed),
-            Error::Violation(violation) => engine.violation() == Some(*violation),
-            Error::Io(error) => engine.told_io() == Some(error.kind()),
-            _ => false,
-        }
+        self.engine().has_met(error)
     }
 
-    fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
-        self.engine().has_told(text)
+    fn has_reported(&self, text: &str) -> Option<(CloseCode, String)> {
+        self.engine().has_reported(text)
     }
 }

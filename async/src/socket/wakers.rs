@@ -47,9 +47,9 @@ impl Wake for Joint {
 }
 
 impl Wakers {
-    /// Stores the waker of `party`; returns the waker to give to the transport instead of the context's, if other tasks wait too.
-    pub(crate) fn enter(&mut self, party: WakerRole, cx: &Context<'_>) -> Option<Waker> {
-        let (waker, bit) = (cx.waker(), 1 << party as u8);
+    /// Stores the waker of `role`; returns the waker to give to the transport instead of the context's, if other tasks wait too.
+    pub(crate) fn enter(&mut self, role: WakerRole, cx: &Context<'_>) -> Option<Waker> {
+        let (waker, bit) = (cx.waker(), 1 << role as u8);
         if self.joint.is_none() {
             let is_known = self.one.as_ref().is_some_and(|one| one.will_wake(waker));
             if is_known && self.who & bit != 0 {
@@ -64,19 +64,19 @@ impl Wakers {
                 return None;
             }
         }
-        self.enter_jointly(party, waker)
+        self.enter_jointly(role, waker)
     }
 
-    /// Stores the waker of `party`, and returns one for all, once tasks have differed.
+    /// Stores the waker of `role`, and returns one for all, once tasks have differed.
     #[cold]
-    fn enter_jointly(&mut self, party: WakerRole, waker: &Waker) -> Option<Waker> {
+    fn enter_jointly(&mut self, role: WakerRole, waker: &Waker) -> Option<Waker> {
         let (one, who) = (self.one.take(), self.who);
         let joint = self.joint.get_or_insert_with(|| {
             let known = |at: u8| one.clone().filter(|_| who & (1 << at) != 0);
             Arc::new(Joint(Mutex::new([known(0), known(1), known(2)])))
         });
         let mut wakers = joint.wakers();
-        if let Some(slot) = wakers.get_mut(party as usize)
+        if let Some(slot) = wakers.get_mut(role as usize)
             && !slot.as_ref().is_some_and(|known| known.will_wake(waker))
         {
             *slot = Some(waker.clone());
@@ -111,16 +111,16 @@ impl Wakers {
         }
     }
 
-    /// Wakes all but the task of `party`: something changed that they may wait for.
-    pub(crate) fn wake_others(&self, party: WakerRole) {
+    /// Wakes all but the task of `role`: something changed that they may wait for.
+    pub(crate) fn wake_others(&self, role: WakerRole) {
         let Some(joint) = &self.joint else {
-            if self.who & (1 << party as u8) == 0 {
+            if self.who & (1 << role as u8) == 0 {
                 self.wake_all();
             }
             return;
         };
         let wakers = joint.wakers().clone();
-        let own = wakers.get(party as usize).and_then(Option::as_ref);
+        let own = wakers.get(role as usize).and_then(Option::as_ref);
         for waker in wakers.iter().flatten() {
             if !own.is_some_and(|own| own.will_wake(waker)) {
                 waker.wake_by_ref();
@@ -148,20 +148,20 @@ mod tests {
             Arc::new(Count(AtomicUsize::new(0))),
             Arc::new(Count(AtomicUsize::new(0))),
         ];
-        let wakers = counts.clone().map(Waker::from);
-        let mut parties = Wakers::default();
+        let tasks = counts.clone().map(Waker::from);
+        let mut wakers = Wakers::default();
         assert!(
-            parties
-                .enter(WakerRole::Reader, &Context::from_waker(&wakers[0]))
+            wakers
+                .enter(WakerRole::Reader, &Context::from_waker(&tasks[0]))
                 .is_none()
         );
         assert!(
-            parties
-                .enter(WakerRole::Driver, &Context::from_waker(&wakers[0]))
+            wakers
+                .enter(WakerRole::Driver, &Context::from_waker(&tasks[0]))
                 .is_none()
         );
-        let joint = parties
-            .enter(WakerRole::Writer, &Context::from_waker(&wakers[1]))
+        let joint = wakers
+            .enter(WakerRole::Writer, &Context::from_waker(&tasks[1]))
             .unwrap();
         joint.wake_by_ref();
         assert_eq!(counts[0].0.load(Ordering::SeqCst), 2);

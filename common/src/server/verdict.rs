@@ -31,7 +31,7 @@ pub trait OwnConnection {
     fn has_met(&self, error: &Error) -> bool;
 
     /// Returns the meaning of an error with this text, if it was reported for this connection: some wrappers hide all but the text.
-    fn has_told(&self, text: &str) -> Option<(CloseCode, String)>;
+    fn has_reported(&self, text: &str) -> Option<(CloseCode, String)>;
 }
 
 /// The meaning of an error on an open connection.
@@ -110,7 +110,7 @@ impl Verdict {
         }
         // Some wrappers hide the type of their error: then its text identifies it.
         let texts: Vec<String> = error.chain().map(ToString::to_string).collect();
-        match texts.iter().find_map(|text| own.has_told(text)) {
+        match texts.iter().find_map(|text| own.has_reported(text)) {
             Some(_) if !own.is_open() => Self::over(Blame::Peer),
             Some((code, reason)) => Self::peer(code, reason),
             None => Self::failed(),

@@ -17,7 +17,7 @@ pub struct Ending {
     write_error: Option<io::Error>,
     /// The last error reported to the receiver that is not the end.
     fault: Option<Box<Fault>>,
-    told: bool,
+    reported: bool,
 }
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ struct End {
     violation: Option<Violation>,
     io: Option<io::Error>,
     /// The kind of `io`, once it was reported.
-    told_io: Option<io::ErrorKind>,
+    reported_io: Option<io::ErrorKind>,
 }
 
 /// An error that was reported for a connection, by its text, with its meaning.
@@ -44,8 +44,8 @@ impl Ending {
     }
 
     /// Returns whether the end was reported to the receiver.
-    pub const fn is_told(&self) -> bool {
-        self.told
+    pub const fn is_reported(&self) -> bool {
+        self.reported
     }
 
     /// Records the error of a failed write: it is the cause of the end that follows.
@@ -81,7 +81,7 @@ impl Ending {
                 closed,
                 violation,
                 io,
-                told_io: None,
+                reported_io: None,
             }));
         }
     }
@@ -119,8 +119,8 @@ impl Ending {
     ///
     /// # Errors
     /// When it is not a normal end. A transport error is reported once.
-    pub fn tell(&mut self) -> Result<(), Error> {
-        let told = std::mem::replace(&mut self.told, true);
+    pub fn report(&mut self) -> Result<(), Error> {
+        let reported = std::mem::replace(&mut self.reported, true);
         let Some(end) = &mut self.end else {
             return Ok(());
         };
@@ -132,8 +132,8 @@ impl Ending {
         }
         match end.io.take() {
             // Some peers leave with a reset: no other error kind means that.
-            Some(error) if !told && !is_disconnect(&error) => {
-                end.told_io = Some(error.kind());
+            Some(error) if !reported && !is_disconnect(&error) => {
+                end.reported_io = Some(error.kind());
                 let error = Error::Io(error);
                 self.note_fault(&error, CloseCode::NORMAL, String::new());
                 Err(error)
@@ -147,22 +147,24 @@ impl Ending {
         match error {
             Error::Disconnect(closed) => self.closed() == Some(&**closed),
             Error::Violation(violation) => self.violation() == Some(*violation),
-            Error::Io(error) => self.end.as_ref().and_then(|end| end.told_io) == Some(error.kind()),
+            Error::Io(error) => {
+                self.end.as_ref().and_then(|end| end.reported_io) == Some(error.kind())
+            }
             _ => false,
         }
     }
 
     /// Returns the meaning of an error with this text, if it was reported for this connection: some wrappers hide all but the text.
-    pub fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
+    pub fn has_reported(&self, text: &str) -> Option<(CloseCode, String)> {
         if let Some(fault) = self.fault.as_ref().filter(|fault| fault.text == text) {
             return Some((fault.code, fault.reason.clone()));
         }
         let is = |error: Error| error.to_string() == text;
-        let told = self.is_known() && is(self.disconnected())
+        let is_end = self.is_known() && is(self.disconnected())
             || self
                 .violation()
                 .is_some_and(|violation| is(Error::Violation(violation)));
-        told.then(|| (CloseCode::NORMAL, String::new()))
+        is_end.then(|| (CloseCode::NORMAL, String::new()))
     }
 }
 

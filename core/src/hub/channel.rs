@@ -75,7 +75,7 @@ pub(super) struct Membership {
 #[derive(Debug)]
 pub(super) struct ChannelTable {
     node: NodeId,
-    seats: Vec<Channel>,
+    channels: Vec<Channel>,
     free: Vec<u32>,
 }
 
@@ -83,14 +83,14 @@ impl ChannelTable {
     pub(super) const fn new(node: NodeId) -> Self {
         Self {
             node,
-            seats: Vec::new(),
+            channels: Vec::new(),
             free: Vec::new(),
         }
     }
 
     /// Returns the number of channels.
     pub(super) const fn count(&self) -> usize {
-        self.seats.len() - self.free.len()
+        self.channels.len() - self.free.len()
     }
 
     pub(super) fn open(
@@ -101,17 +101,17 @@ impl ChannelTable {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
-                self.seats.push(Channel::default());
-                u32::try_from(self.seats.len() - 1).map_err(|_| HubError::TooManyChannels)?
+                self.channels.push(Channel::default());
+                u32::try_from(self.channels.len() - 1).map_err(|_| HubError::TooManyChannels)?
             }
         };
-        let seat = self
-            .seats
+        let channel = self
+            .channels
             .get_mut(slot as usize)
             .ok_or(HubError::TooManyChannels)?;
-        seat.encoding = open.encoding;
-        seat.moved = now;
-        seat.more = Some(Box::new(ChannelDetails {
+        channel.encoding = open.encoding;
+        channel.moved = now;
+        channel.more = Some(Box::new(ChannelDetails {
             joined: Vec::new(),
             filters: Vec::new(),
             user: open.user.map(Into::into),
@@ -125,54 +125,55 @@ impl ChannelTable {
             behind_since: None,
             farewell: None,
         }));
-        Ok(ChannelId::from_parts(self.node, slot, seat.generation))
+        Ok(ChannelId::from_parts(self.node, slot, channel.generation))
     }
 
     /// Returns a channel, if it is open.
     pub(super) fn of(&mut self, id: ChannelId) -> Option<&mut Channel> {
-        let seat = self.seats.get_mut(id.slot as usize)?;
-        (id.node == self.node && seat.generation == id.generation && seat.more.is_some())
-            .then_some(seat)
+        let channel = self.channels.get_mut(id.slot as usize)?;
+        (id.node == self.node && channel.generation == id.generation && channel.more.is_some())
+            .then_some(channel)
     }
 
     /// Returns the channel in a slot, whatever its generation.
     #[inline]
     pub(super) fn at(&mut self, slot: u32) -> Option<&mut Channel> {
-        self.seats.get_mut(slot as usize)
+        self.channels.get_mut(slot as usize)
     }
 
     /// Returns the slot at an index, shared.
     pub(super) fn look(&self, slot: u32) -> Option<&Channel> {
-        self.seats.get(slot as usize)
+        self.channels.get(slot as usize)
     }
 
     /// Returns the id of the channel in a slot.
     pub(super) fn id(&self, slot: u32) -> Option<ChannelId> {
-        let seat = self.seats.get(slot as usize)?;
-        seat.more
+        let channel = self.channels.get(slot as usize)?;
+        channel
+            .more
             .is_some()
-            .then(|| ChannelId::from_parts(self.node, slot, seat.generation))
+            .then(|| ChannelId::from_parts(self.node, slot, channel.generation))
     }
 
     /// Iterates over the ids of all open channels.
     pub(super) fn ids(&self) -> impl Iterator<Item = ChannelId> {
-        (0..self.seats.len() as u32).filter_map(|slot| self.id(slot))
+        (0..self.channels.len() as u32).filter_map(|slot| self.id(slot))
     }
 
     /// Iterates over the slots of channels with queued messages.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (u32, &Channel)> {
-        self.seats
+        self.channels
             .iter()
             .enumerate()
-            .filter(|(_, seat)| !seat.chain.is_empty())
-            .map(|(slot, seat)| (slot as u32, seat))
+            .filter(|(_, channel)| !channel.chain.is_empty())
+            .map(|(slot, channel)| (slot as u32, channel))
     }
 
     /// Frees the slot of a channel whose chain is empty.
     pub(super) fn free(&mut self, slot: u32) {
-        if let Some(seat) = self.seats.get_mut(slot as usize) {
-            let generation = seat.generation.wrapping_add(1);
-            *seat = Channel {
+        if let Some(channel) = self.channels.get_mut(slot as usize) {
+            let generation = channel.generation.wrapping_add(1);
+            *channel = Channel {
                 generation,
                 ..Channel::default()
             };

@@ -80,16 +80,16 @@ impl Hub {
             });
             return true;
         }
-        let Some(seat) = self.seats.of(id) else {
+        let Some(channel) = self.channels.of(id) else {
             self.counters.stale += 1;
             return false;
         };
-        if !seat.closing {
-            seat.closing = true;
-            if let Some(more) = seat.more_mut() {
+        if !channel.closing {
+            channel.closing = true;
+            if let Some(more) = channel.more_mut() {
                 more.farewell = Some((code, cut_reason(reason).into()));
             }
-            wake(&mut self.outputs, id.slot(), seat);
+            wake(&mut self.outputs, id.slot(), channel);
             self.had_turn(now, id.slot());
             self.leave_all(now, id);
         }

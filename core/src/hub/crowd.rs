@@ -30,11 +30,11 @@ impl Crowd {
         &mut self,
         now: Instant,
         slot: u32,
-        seat: &mut Channel,
+        channel: &mut Channel,
         budget: &QueueLimits,
     ) {
-        if self.turns && !seat.judged && !seat.crowded && is_at_limit(seat, budget) {
-            seat.crowded = true;
+        if self.turns && !channel.judged && !channel.crowded && is_at_limit(channel, budget) {
+            channel.crowded = true;
             if self.slots.is_empty() {
                 self.moved = now;
             }
@@ -60,10 +60,10 @@ pub(super) struct Load {
 impl Load {
     /// Counts a receiver.
     #[inline]
-    pub(super) fn count(&mut self, seat: &Channel) {
+    pub(super) fn count(&mut self, channel: &Channel) {
         self.receivers += 1;
-        self.messages += u64::from(seat.chain.messages());
-        self.bytes += seat.chain.bytes() as u64;
+        self.messages += u64::from(channel.chain.messages());
+        self.bytes += channel.chain.bytes() as u64;
     }
 
     pub(super) const fn receivers(&self) -> u64 {
@@ -94,18 +94,18 @@ impl Hub {
     /// Reports that the reader of a channel had its turn and left something: its peer takes no more. Until everything is taken, the
     /// policy applies to messages that find no room.
     pub fn blocked(&mut self, now: Instant, id: ChannelId) {
-        if let Some(seat) = self.seats.of(id) {
-            seat.judged = true;
+        if let Some(channel) = self.channels.of(id) {
+            channel.judged = true;
         }
         self.had_turn(now, id.slot());
     }
 
     /// Stops waiting for a channel.
     pub(super) fn had_turn(&mut self, now: Instant, slot: u32) {
-        let Some(seat) = self.seats.at(slot) else {
+        let Some(channel) = self.channels.at(slot) else {
             return;
         };
-        if core::mem::take(&mut seat.crowded) && self.pressure.crowd.remove(now, slot) {
+        if core::mem::take(&mut channel.crowded) && self.pressure.crowd.remove(now, slot) {
             self.outputs.push_back(Output::Room);
         }
     }
@@ -114,30 +114,30 @@ impl Hub {
     /// behind for no longer than publishers wait. The message is then queued nevertheless, and publishers wait for it.
     pub(super) fn spare(&mut self, put: &mut Delivery<'_>, slot: u32, encoding: Encoding) -> bool {
         let (now, options) = (put.now, Arc::clone(&self.options));
-        let Some(seat) = self.seats.at(slot).filter(|_| self.pressure.crowd.turns) else {
+        let Some(channel) = self.channels.at(slot).filter(|_| self.pressure.crowd.turns) else {
             return false;
         };
-        if seat.moved + TURN <= now || is_overfull(seat, &options.queue_limits, put.bytes) {
+        if channel.moved + TURN <= now || is_overfull(channel, &options.queue_limits, put.bytes) {
             return false;
         }
-        let Some(more) = seat.more_mut() else {
+        let Some(more) = channel.more_mut() else {
             return false;
         };
         if *more.behind_since.get_or_insert(now) + TURN <= now {
             return false;
         }
-        (seat.judged, seat.spared) = (false, true);
+        (channel.judged, channel.spared) = (false, true);
         let became = put.as_encoded(
             &mut self.store,
             &mut self.counters,
             &options.queue_limits,
-            seat,
+            channel,
             (encoding, false),
         );
-        wake(&mut self.outputs, slot, seat);
+        wake(&mut self.outputs, slot, channel);
         self.pressure
             .crowd
-            .see(now, slot, seat, &options.queue_limits);
+            .see(now, slot, channel, &options.queue_limits);
         became == DeliveryResult::Waits
     }
 
@@ -152,8 +152,8 @@ impl Hub {
             return;
         }
         for slot in core::mem::take(&mut self.pressure.crowd.slots) {
-            if let Some(seat) = self.seats.at(slot) {
-                (seat.crowded, seat.judged) = (false, true);
+            if let Some(channel) = self.channels.at(slot) {
+                (channel.crowded, channel.judged) = (false, true);
             }
         }
         self.outputs.push_back(Output::Room);

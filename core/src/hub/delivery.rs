@@ -90,7 +90,10 @@ impl Hub {
             )?;
         }
         for id in &draft.options.exclude {
-            let user = self.seats.of(*id).and_then(|seat| seat.user().cloned());
+            let user = self
+                .channels
+                .of(*id)
+                .and_then(|channel| channel.user().cloned());
             draft.options.exclude_replay.extend(user);
         }
         self.counters.published += 1;
@@ -144,8 +147,8 @@ impl Hub {
         let budget = &self.options.queue_limits;
         let slots = group.members.iter().map(|member| member.slot);
         slots.into_iter().find(|slot| {
-            let seat = self.seats.look(*slot);
-            seat.is_some_and(|seat| !seat.closing && is_full(seat, budget, bytes))
+            let channel = self.channels.look(*slot);
+            channel.is_some_and(|channel| !channel.closing && is_full(channel, budget, bytes))
         })
     }
 
@@ -163,9 +166,9 @@ impl Hub {
         self.check_length(&message)?;
         if to.node == self.node {
             let (bytes, budget) = (message.payload().len(), &self.options.queue_limits);
-            if let Some(seat) = self.seats.of(to)
-                && seat.crowded
-                && is_overfull(seat, budget, bytes)
+            if let Some(channel) = self.channels.of(to)
+                && channel.crowded
+                && is_overfull(channel, budget, bytes)
             {
                 return Err(HubError::Backpressure);
             }
@@ -210,7 +213,7 @@ impl Hub {
         message: PreparedMessage,
         replay: bool,
     ) -> Sent {
-        let Some(seat) = self.seats.of(to).filter(|seat| !seat.closing) else {
+        let Some(channel) = self.channels.of(to).filter(|channel| !channel.closing) else {
             self.counters.stale += 1;
             return Sent::Gone;
         };
@@ -238,9 +241,9 @@ impl Hub {
         self.counters.direct += 1;
         self.counters.fan_out += 1;
         let budget = &self.options.queue_limits;
-        let became = put.to(&mut self.store, &mut self.counters, budget, seat);
-        wake(&mut self.outputs, to.slot(), seat);
-        self.pressure.crowd.see(now, to.slot(), seat, budget);
+        let became = put.to(&mut self.store, &mut self.counters, budget, channel);
+        wake(&mut self.outputs, to.slot(), channel);
+        self.pressure.crowd.see(now, to.slot(), channel, budget);
         self.store.settle(as_sent);
         if let Some(other) = put.other.flatten() {
             self.store.settle(other);
@@ -349,22 +352,22 @@ impl Hub {
             if of_presence && member.is_without_presence() {
                 continue;
             }
-            let Some(seat) = self.seats.at(member.slot) else {
+            let Some(channel) = self.channels.at(member.slot) else {
                 continue;
             };
-            let encoding = member.encoding(seat.encoding);
-            if seat.closing || !(plain || matches!(encoding, Encoding::Format(_))) {
+            let encoding = member.encoding(channel.encoding);
+            if channel.closing || !(plain || matches!(encoding, Encoding::Format(_))) {
                 continue;
             }
-            let id = ChannelId::from_parts(self.node, member.slot, seat.generation());
-            if !publication.is_for(id, seat.user()) {
+            let id = ChannelId::from_parts(self.node, member.slot, channel.generation());
+            if !publication.is_for(id, channel.user()) {
                 continue;
             }
             let became = put.as_encoded(
                 &mut self.store,
                 &mut self.counters,
                 &options.queue_limits,
-                seat,
+                channel,
                 (encoding, has_last),
             );
             if let Encoding::Format(format) = encoding
@@ -374,14 +377,14 @@ impl Hub {
                 member.set_has_last(true);
                 has_differences = true;
             }
-            wake(&mut self.outputs, member.slot, seat);
+            wake(&mut self.outputs, member.slot, channel);
             self.pressure
                 .crowd
-                .see(now, member.slot, seat, &options.queue_limits);
+                .see(now, member.slot, channel, &options.queue_limits);
             if became == DeliveryResult::Slow {
                 self.pressure.slow.push((member.slot, encoding));
             } else {
-                load.count(seat);
+                load.count(channel);
             }
         }
         if plain && !self.watchers.filters.is_empty() && super::id::is_public(name) {
@@ -390,7 +393,7 @@ impl Hub {
                 watching.insert(*slot);
             });
             for slot in watching {
-                let more = self.seats.look(slot).and_then(Channel::more);
+                let more = self.channels.look(slot).and_then(Channel::more);
                 let mut places = more.into_iter().flat_map(|more| &more.joined);
                 let place = places.find(|place| Some(place.group) == key);
                 let is_member = place
@@ -401,27 +404,28 @@ impl Hub {
                             || (numbered && offset <= member.from);
                         to_members || has
                     });
-                let id = self.seats.id(slot);
-                let Some(seat) = self.seats.at(slot).filter(|seat| !seat.closing) else {
+                let id = self.channels.id(slot);
+                let Some(channel) = self.channels.at(slot).filter(|channel| !channel.closing)
+                else {
                     continue;
                 };
-                if is_member || !id.is_some_and(|id| publication.is_for(id, seat.user())) {
+                if is_member || !id.is_some_and(|id| publication.is_for(id, channel.user())) {
                     continue;
                 }
                 let became = put.to(
                     &mut self.store,
                     &mut self.counters,
                     &options.queue_limits,
-                    seat,
+                    channel,
                 );
-                wake(&mut self.outputs, slot, seat);
+                wake(&mut self.outputs, slot, channel);
                 self.pressure
                     .crowd
-                    .see(now, slot, seat, &options.queue_limits);
+                    .see(now, slot, channel, &options.queue_limits);
                 if became == DeliveryResult::Slow {
-                    self.pressure.slow.push((slot, seat.encoding));
+                    self.pressure.slow.push((slot, channel.encoding));
                 } else {
-                    load.count(seat);
+                    load.count(channel);
                 }
             }
         }
@@ -460,14 +464,14 @@ impl Hub {
             return false;
         }
         let windows = self.window_mask();
-        let Some(seat) = self.seats.of(id).filter(|seat| !seat.closing) else {
+        let Some(channel) = self.channels.of(id).filter(|channel| !channel.closing) else {
             return false;
         };
-        let more = seat.more();
+        let more = channel.more();
         let place = more.and_then(|more| more.joined.iter().find(|place| place.group == key));
         let group = place.and_then(|place| Some((place, self.groups.get(place.group)?)));
         let member = group.and_then(|(place, group)| group.members.get(place.at as usize));
-        let encoding = member.map_or(seat.encoding, |member| member.encoding(seat.encoding));
+        let encoding = member.map_or(channel.encoding, |member| member.encoding(channel.encoding));
         let options = Arc::clone(&self.options);
         let content = Content::Message {
             frame: publication.frame.clone(),
@@ -498,10 +502,10 @@ impl Hub {
             &mut self.store,
             &mut self.counters,
             &self.options.queue_limits,
-            seat,
+            channel,
             (encoding, false),
         );
-        wake(&mut self.outputs, id.slot(), seat);
+        wake(&mut self.outputs, id.slot(), channel);
         self.store.settle(as_sent);
         if let Some(other) = put.other.flatten() {
             self.store.settle(other);
@@ -516,7 +520,10 @@ impl Hub {
         let Some(excluded) = publication.excluded.as_deref() else {
             return true;
         };
-        let user = self.seats.of(id).and_then(|seat| seat.user().cloned());
+        let user = self
+            .channels
+            .of(id)
+            .and_then(|channel| channel.user().cloned());
         if !publication.is_for(id, user.as_ref()) {
             return false;
         }
@@ -524,7 +531,7 @@ impl Hub {
             return true;
         };
         excluded.channels.iter().any(|other| {
-            let other = self.seats.of(*other);
+            let other = self.channels.of(*other);
             other.is_some_and(|other| !other.closing && other.user() == Some(&user))
         })
     }

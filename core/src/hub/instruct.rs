@@ -86,7 +86,7 @@ impl Hub {
             Instruction::SetMetadata(text) => self.set_metadata(now, id, text),
             Instruction::SetExpiry(at) => self.set_expiry(id, at),
             Instruction::Signal(text) => {
-                self.seats.of(id).ok_or(HubError::Gone)?;
+                self.channels.of(id).ok_or(HubError::Gone)?;
                 self.outputs
                     .push_back(Output::Signal(id, Signal::Text(text)));
                 Ok(())
@@ -96,7 +96,7 @@ impl Hub {
 
     /// Returns the groups of a channel that a caller can name.
     fn named_groups(&mut self, id: ChannelId) -> Result<Vec<Name>, HubError> {
-        self.seats.of(id).ok_or(HubError::Gone)?;
+        self.channels.of(id).ok_or(HubError::Gone)?;
         Ok(self.groups_of(id))
     }
 
@@ -108,7 +108,7 @@ impl Hub {
     ) -> Result<(), HubError> {
         let groups = self.named_groups(id)?;
         let of_user = user.as_deref().map(group_of_user).transpose()?;
-        let more = self.seats.of(id).and_then(|seat| seat.renewable());
+        let more = self.channels.of(id).and_then(|channel| channel.renewable());
         let before = more.ok_or(HubError::Gone)?.user.clone();
         if before == user {
             return Ok(());
@@ -123,7 +123,7 @@ impl Hub {
             let of_before = group_of_user(&before)?;
             self.leave_group(now, id, &of_before);
         }
-        if let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) {
+        if let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) {
             more.user = user;
         }
         let added = of_user.map(|group| self.add(now, id, &group, JoinOptions::default()));
@@ -135,7 +135,7 @@ impl Hub {
 
     fn set_metadata(&mut self, now: Instant, id: ChannelId, text: Name) -> Result<(), HubError> {
         let groups = self.named_groups(id)?;
-        let more = self.seats.of(id).and_then(|seat| seat.renewable());
+        let more = self.channels.of(id).and_then(|channel| channel.renewable());
         more.ok_or(HubError::Gone)?.metadata = Some(text);
         for group in groups.iter().filter(|group| is_public(group)) {
             self.update(now, id, group);
@@ -144,7 +144,7 @@ impl Hub {
     }
 
     fn set_expiry(&mut self, id: ChannelId, at: Option<Instant>) -> Result<(), HubError> {
-        let more = self.seats.of(id).and_then(|seat| seat.renewable());
+        let more = self.channels.of(id).and_then(|channel| channel.renewable());
         let ends = &mut more.ok_or(HubError::Gone)?.ends;
         if let Some(before) = core::mem::replace(ends, at) {
             self.schedule.ending.remove(&(before, id.slot()));
@@ -159,7 +159,7 @@ impl Hub {
             && at <= now
         {
             self.schedule.ending.remove(&(at, slot));
-            if let Some(id) = self.seats.id(slot) {
+            if let Some(id) = self.channels.id(slot) {
                 self.counters.expired_channels += 1;
                 self.close(now, id, CloseCode::POLICY, "the session has ended");
             }

@@ -48,7 +48,7 @@ impl Hub {
     /// Lets a member receive messages after a position.
     fn start(&mut self, id: ChannelId, name: &Name, after: Option<Position>) {
         let key = self.groups.find(name);
-        let more = self.seats.of(id).and_then(|seat| seat.more());
+        let more = self.channels.of(id).and_then(|channel| channel.more());
         let mut places = more.into_iter().flat_map(|more| &more.joined);
         let place = places.find(|place| Some(place.group) == key).copied();
         if let Some(place) = place
@@ -130,9 +130,9 @@ impl Hub {
             }
         }
         let place = self
-            .seats
+            .channels
             .of(channel)
-            .and_then(|seat| seat.more())
+            .and_then(|channel| channel.more())
             .and_then(|more| more.joined.iter().find(|place| place.group == key).copied());
         let Some(group) = self.groups.get_mut(key) else {
             return;

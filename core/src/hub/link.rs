@@ -284,11 +284,12 @@ impl Hub {
         }
         let group = self.groups.find(name).and_then(|key| self.groups.get(key));
         for member in group.into_iter().flat_map(|group| &group.members) {
-            let seat = self.seats.look(member.slot);
-            let formats = seat.is_some_and(|seat| matches!(seat.encoding, Encoding::Format(_)));
+            let channel = self.channels.look(member.slot);
+            let formats =
+                channel.is_some_and(|channel| matches!(channel.encoding, Encoding::Format(_)));
             if formats
                 && member.from != RECOVERING
-                && let Some(id) = self.seats.id(member.slot)
+                && let Some(id) = self.channels.id(member.slot)
             {
                 let group = Arc::clone(name);
                 let signal = Signal::Gap { group, count };

@@ -23,7 +23,7 @@ impl Hub {
     /// # Errors
     /// [`HubError::TooManyChannels`], [`HubError::BadName`] for the user, [`HubError::MetadataTooLong`], [`HubError::TooManyGroupsInHub`].
     pub fn open(&mut self, now: Instant, open: ChannelOptions) -> Result<ChannelId, HubError> {
-        if self.seats.count() >= self.options.max_channels {
+        if self.channels.count() >= self.options.max_channels {
             return Err(HubError::TooManyChannels);
         }
         if open.metadata.as_ref().map_or(0, |metadata| metadata.len()) > self.options.max_metadata {
@@ -31,7 +31,7 @@ impl Hub {
         }
         let of_user = open.user.as_deref().map(group_of_user).transpose()?;
         let (expiry, window_bits) = (open.expiry, open.window_bits);
-        let id = self.seats.open(now, open)?;
+        let id = self.channels.open(now, open)?;
         self.counters.opened += 1;
         if let Some(after) = expiry {
             self.schedule.expiring.insert((now + after, id.slot()));
@@ -65,8 +65,8 @@ impl Hub {
     /// [`HubError::TooManyChannels`].
     pub fn open_listener(&mut self, now: Instant) -> Result<ChannelId, HubError> {
         let id = self.open(now, ChannelOptions::default())?;
-        if let Some(seat) = self.seats.of(id) {
-            seat.listens = true;
+        if let Some(channel) = self.channels.of(id) {
+            channel.listens = true;
         }
         Ok(id)
     }
@@ -74,18 +74,18 @@ impl Hub {
     /// Reports that nothing can be sent to the peer of a channel any more, although its earlier messages may still be handled: the
     /// channel leaves all groups, and its queue is discarded. Until it is [`closed`](Self::closed) it can publish.
     pub fn retire(&mut self, now: Instant, id: ChannelId) {
-        let Some(seat) = self.seats.of(id) else {
+        let Some(channel) = self.channels.of(id) else {
             self.counters.stale += 1;
             return;
         };
-        seat.closing = true;
+        channel.closing = true;
         self.leave_all(now, id);
         self.had_turn(now, id.slot());
-        let Some(seat) = self.seats.at(id.slot()) else {
+        let Some(channel) = self.channels.at(id.slot()) else {
             return;
         };
-        self.counters.discarded += self.store.clear(&mut seat.chain);
-        let Some(more) = seat.more.as_deref_mut() else {
+        self.counters.discarded += self.store.clear(&mut channel.chain);
+        let Some(more) = channel.more.as_deref_mut() else {
             return;
         };
         more.farewell = None;
@@ -109,20 +109,20 @@ impl Hub {
     /// open is counted.
     pub fn closed(&mut self, now: Instant, id: ChannelId) {
         self.retire(now, id);
-        if self.seats.of(id).is_some() {
+        if self.channels.of(id).is_some() {
             self.counters.closed += 1;
-            self.seats.free(id.slot());
+            self.channels.free(id.slot());
         }
     }
 
     /// Reports a sign of life of a channel's peer: its expiry starts again.
     pub fn touch(&mut self, now: Instant, id: ChannelId) -> Result<(), HubError> {
-        let Some(seat) = self.seats.of(id) else {
+        let Some(channel) = self.channels.of(id) else {
             self.counters.stale += 1;
             return Err(HubError::Gone);
         };
         // A channel that is about to be closed is not renewed.
-        let Some(more) = seat.renewable() else {
+        let Some(more) = channel.renewable() else {
             return Ok(());
         };
         if let Some((after, at)) = &mut more.expiry {
@@ -139,7 +139,7 @@ impl Hub {
             && at <= now
         {
             self.schedule.expiring.remove(&(at, slot));
-            if let Some(id) = self.seats.id(slot) {
+            if let Some(id) = self.channels.id(slot) {
                 self.counters.expired_channels += 1;
                 let code = crate::close::CloseCode::AWAY;
                 self.close(now, id, code, "the channel expired");
@@ -218,7 +218,7 @@ impl Hub {
         let replays = since.is_some_and(|since| position != Some(since));
         // Nothing may precede the reply.
         let waits = replays || (reply.is_some() && position.is_none());
-        let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
+        let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) else {
             return Err(HubError::Gone);
         };
         let from = if waits { RECOVERING } else { 0 };
@@ -308,7 +308,7 @@ impl Hub {
 
     /// Returns the membership of a channel in a group.
     fn place(&mut self, id: ChannelId, key: u32) -> Result<Option<usize>, HubError> {
-        let Some(more) = self.seats.of(id).and_then(|seat| seat.more()) else {
+        let Some(more) = self.channels.of(id).and_then(|channel| channel.more()) else {
             self.counters.stale += 1;
             return Err(HubError::Gone);
         };
@@ -317,8 +317,8 @@ impl Hub {
 
     fn room_for_one_more(&mut self, id: ChannelId) -> Result<(), HubError> {
         let most = self.options.groups_per_channel.min(MOST_GROUPS - 1);
-        let seat = self.seats.of(id).filter(|seat| !seat.closing);
-        let Some(more) = seat.and_then(|seat| seat.more()) else {
+        let channel = self.channels.of(id).filter(|channel| !channel.closing);
+        let Some(more) = channel.and_then(|channel| channel.more()) else {
             self.counters.stale += 1;
             return Err(HubError::Gone);
         };
@@ -338,7 +338,7 @@ impl Hub {
         rate: impl FnOnce(&super::HubOptions) -> Option<Rate>,
         bucket: impl FnOnce(&mut super::channel::ChannelDetails) -> &mut Bucket,
     ) -> Result<(), HubError> {
-        let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
+        let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) else {
             self.counters.stale += 1;
             return Err(HubError::Gone);
         };
@@ -362,7 +362,7 @@ impl Hub {
             emptied: false,
         };
         let Some(key) = self.groups.find(group) else {
-            return match self.seats.of(id) {
+            return match self.channels.of(id) {
                 Some(_) => Ok(not_there),
                 None => Err(HubError::Gone),
             };
@@ -400,7 +400,7 @@ impl Hub {
 
     /// Returns whether the answer to a join has not arrived yet.
     fn is_joining(&mut self, id: ChannelId, key: u32, index: usize) -> bool {
-        let more = self.seats.of(id).and_then(|seat| seat.more());
+        let more = self.channels.of(id).and_then(|channel| channel.more());
         let place = more.and_then(|more| more.joined.get(index));
         let (Some(place), Some(group)) = (place, self.groups.get(key)) else {
             return false;
@@ -411,7 +411,7 @@ impl Hub {
     }
 
     pub(super) fn leave_all(&mut self, now: Instant, id: ChannelId) {
-        while let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) {
+        while let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) {
             if let Some(filter) = more.filters.pop() {
                 self.unwatch(id.slot(), &filter);
             } else if let Some(last) = more.joined.len().checked_sub(1) {
@@ -424,7 +424,7 @@ impl Hub {
 
     /// Removes a channel from the group at `index` of its groups; returns whether the group is now empty.
     fn remove(&mut self, now: Instant, id: ChannelId, index: usize, at_once: bool) -> bool {
-        let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) else {
+        let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) else {
             return false;
         };
         let place = more.joined.swap_remove(index);
@@ -442,7 +442,10 @@ impl Hub {
         group.waiting.retain(|waiting| waiting.channel != id);
         let (name, emptied) = (Arc::clone(&group.name), group.members.is_empty());
         if let Some(moved) = group.members.get(place.at as usize).copied()
-            && let Some(more) = self.seats.at(moved.slot).and_then(|seat| seat.more_mut())
+            && let Some(more) = self
+                .channels
+                .at(moved.slot)
+                .and_then(|channel| channel.more_mut())
             && let Some(its) = more.joined.get_mut(usize::from(moved.back))
         {
             its.at = place.at;
@@ -452,7 +455,7 @@ impl Hub {
         }
         self.counters.leaves += 1;
         self.exit(now, id, &name, at_once);
-        if let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) {
+        if let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) {
             more.of_groups.retain(|(group, _)| *group != name);
         }
         self.group_event(&name, |group| HubEvent::Left { group, channel: id });
@@ -479,7 +482,7 @@ impl Hub {
             return Err(HubError::Draining);
         }
         self.may(now, id, |options| options.joins, |more| &mut more.joins)?;
-        let more = self.seats.of(id).and_then(|seat| seat.more());
+        let more = self.channels.of(id).and_then(|channel| channel.more());
         if more.is_some_and(|more| more.filters.contains(&filter)) {
             return Ok(false);
         }
@@ -490,7 +493,7 @@ impl Hub {
         if *watching == 1 {
             self.command(BackplaneCommand::Watch(filter.clone()));
         }
-        if let Some(more) = self.seats.of(id).and_then(|seat| seat.more_mut()) {
+        if let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) {
             more.filters.push(filter);
         }
         Ok(true)
@@ -501,7 +504,7 @@ impl Hub {
     /// # Errors
     /// [`HubError::Gone`].
     pub fn unsubscribe(&mut self, id: ChannelId, filter: &Filter) -> Result<bool, HubError> {
-        let more = self.seats.of(id).and_then(|seat| seat.more_mut());
+        let more = self.channels.of(id).and_then(|channel| channel.more_mut());
         let more = more.ok_or(HubError::Gone)?;
         let Some(at) = more.filters.iter().position(|known| known == filter) else {
             return Ok(false);
@@ -579,7 +582,7 @@ impl Hub {
     /// Returns the user of a channel, for presence in a group.
     fn present(&mut self, now: Instant, id: ChannelId, group: &Name) -> Option<Present> {
         let by_connection = self.options.of(group).presence == PresenceMode::Connections;
-        let more = self.seats.of(id)?.more()?;
+        let more = self.channels.of(id)?.more()?;
         let user = match &more.user {
             Some(user) if !by_connection => Arc::clone(user),
             _ => alloc::format!("{id}").into(),

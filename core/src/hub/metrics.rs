@@ -221,7 +221,7 @@ impl Hub {
         Snapshot {
             counters: self.counters,
             gauges: HubGauges {
-                channels: self.seats.count(),
+                channels: self.channels.count(),
                 groups: self.groups().count(),
                 waiting: self.store.waiting(),
                 waiting_bytes: self.store.queued(),

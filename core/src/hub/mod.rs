@@ -129,7 +129,7 @@ use queue::Store;
 pub struct Hub {
     node: NodeId,
     options: Arc<HubOptions>,
-    seats: ChannelTable,
+    channels: ChannelTable,
     groups: Groups,
     store: Store,
     watchers: Watchers,
@@ -209,7 +209,7 @@ impl Hub {
         Self {
             node,
             options,
-            seats: ChannelTable::new(node),
+            channels: ChannelTable::new(node),
             groups: Groups::default(),
             store: Store::default(),
             watchers: Watchers::default(),
@@ -368,7 +368,7 @@ impl Hub {
     pub fn members(&self, group: &str) -> Vec<ChannelId> {
         let group = self.groups.find(group).and_then(|key| self.groups.get(key));
         let members = group.map_or(&[][..], |group| &group.members);
-        let id = |member: &group::Member| self.seats.id(member.slot);
+        let id = |member: &group::Member| self.channels.id(member.slot);
         members.iter().filter_map(id).collect()
     }
 
@@ -380,7 +380,7 @@ impl Hub {
 
     /// Iterates over the groups of a channel of this node, in the order in which it joined them.
     pub fn groups_of(&mut self, id: ChannelId) -> Vec<Arc<str>> {
-        let Some(more) = self.seats.of(id).and_then(|seat| seat.more()) else {
+        let Some(more) = self.channels.of(id).and_then(|channel| channel.more()) else {
             return Vec::new();
         };
         let name =

@@ -12,7 +12,7 @@ use crate::time::spread;
 impl Hub {
     /// Schedules the closing of channels if clients are to go elsewhere.
     pub(super) fn send_away(&mut self, now: Instant) {
-        let ids: BTreeSet<ChannelId> = self.seats.ids().collect();
+        let ids: BTreeSet<ChannelId> = self.channels.ids().collect();
         for id in ids {
             self.send_away_one(now, id);
         }
@@ -35,7 +35,7 @@ impl Hub {
         {
             self.schedule.leaving.pop_first();
             // It may have closed by itself.
-            if self.seats.of(id).is_some() {
+            if self.channels.of(id).is_some() {
                 self.close(now, id, CloseCode::RESTART, "the backplane is down");
             }
         }

@@ -58,19 +58,22 @@ impl Hub {
     }
 
     fn close_slow(&mut self, now: Instant, slot: u32) {
-        let Some(id) = self.seats.id(slot) else {
+        let Some(id) = self.channels.id(slot) else {
             return;
         };
-        if let Some(seat) = self.seats.at(slot) {
-            self.counters.discarded += self.store.clear(&mut seat.chain);
+        if let Some(channel) = self.channels.at(slot) {
+            self.counters.discarded += self.store.clear(&mut channel.chain);
         }
         self.counters.closed_slow += 1;
         self.event(|| HubEvent::Slow(id));
         let options = Arc::clone(&self.options);
-        let format = self.seats.look(slot).and_then(|seat| match seat.encoding {
-            Encoding::Format(format) => options.formats.get(usize::from(format)),
-            Encoding::AsSent | Encoding::Text | Encoding::Binary => None,
-        });
+        let format = self
+            .channels
+            .look(slot)
+            .and_then(|channel| match channel.encoding {
+                Encoding::Format(format) => options.formats.get(usize::from(format)),
+                Encoding::AsSent | Encoding::Text | Encoding::Binary => None,
+            });
         let (code, reason) = format
             .and_then(super::Format::slow)
             .unwrap_or((CloseCode::AGAIN, SLOW));
@@ -92,18 +95,22 @@ impl Hub {
         let budget = &options.queue_limits;
         let is_old = |entry: &Entry| entry.since + budget.age <= now;
         let mut late = Vec::new();
-        for (slot, seat) in self.seats.waiting().filter(|(_, seat)| !seat.listens) {
-            let first = self.store.first_message(&seat.chain);
-            if first.is_some_and(is_old) || seat.moved + budget.stall <= now {
+        for (slot, channel) in self
+            .channels
+            .waiting()
+            .filter(|(_, channel)| !channel.listens)
+        {
+            let first = self.store.first_message(&channel.chain);
+            if first.is_some_and(is_old) || channel.moved + budget.stall <= now {
                 late.push(slot);
             }
         }
         for slot in late {
-            let Some(seat) = self.seats.at(slot) else {
+            let Some(channel) = self.channels.at(slot) else {
                 continue;
             };
-            let stalled = seat.moved + budget.stall <= now;
-            let first = self.store.first_message(&seat.chain);
+            let stalled = channel.moved + budget.stall <= now;
+            let first = self.store.first_message(&channel.chain);
             let group = first.and_then(|entry| entry.group.clone());
             let overflow = group.as_ref().map(|group| options.of(group).slow_consumer);
             let drops = match overflow {
@@ -121,7 +128,7 @@ impl Hub {
             let of_group = group.as_ref().map(|group| options.of(group));
             let notices = of_group.and_then(|options| options.notices.as_ref());
             let noted = notices.map(|notices| (now, notices));
-            self.counters.dropped_aged += self.store.walk(&mut seat.chain, noted, |entry| {
+            self.counters.dropped_aged += self.store.walk(&mut channel.chain, noted, |entry| {
                 if matches!(entry.content, Content::Skipped { .. }) {
                     Walk::Keep
                 } else if is_old(entry) && entry.group == group {
@@ -142,8 +149,8 @@ fn sweep_every(budget: &QueueLimits) -> Duration {
 
 /// Returns whether `bytes` more would exceed the limits. One message is always allowed to wait.
 #[inline]
-pub(super) fn is_full(seat: &Channel, budget: &QueueLimits, bytes: usize) -> bool {
-    let chain = &seat.chain;
+pub(super) fn is_full(channel: &Channel, budget: &QueueLimits, bytes: usize) -> bool {
+    let chain = &channel.chain;
     chain.messages() > 0
         && (chain.messages() >= budget.messages || chain.bytes() + bytes > budget.bytes)
 }
@@ -153,29 +160,29 @@ const SLACK: usize = 16;
 
 /// Returns whether the limits are reached.
 #[inline]
-pub(super) fn is_at_limit(seat: &Channel, budget: &QueueLimits) -> bool {
-    seat.chain.messages() >= budget.messages || seat.chain.bytes() >= budget.bytes
+pub(super) fn is_at_limit(channel: &Channel, budget: &QueueLimits) -> bool {
+    channel.chain.messages() >= budget.messages || channel.chain.bytes() >= budget.bytes
 }
 
 /// Returns whether `bytes` more would be too much even for a reader that has had no turn.
-pub(super) fn is_overfull(seat: &Channel, budget: &QueueLimits, bytes: usize) -> bool {
-    let chain = &seat.chain;
+pub(super) fn is_overfull(channel: &Channel, budget: &QueueLimits, bytes: usize) -> bool {
+    let chain = &channel.chain;
     chain.messages() as usize >= (budget.messages as usize).saturating_mul(SLACK)
         || chain.bytes() + bytes > budget.bytes.saturating_mul(SLACK).max(bytes)
 }
 
 /// Returns whether at most half of the limits is used.
 #[inline]
-pub(super) fn is_half_empty(seat: &Channel, budget: &QueueLimits) -> bool {
-    let chain = &seat.chain;
+pub(super) fn is_half_empty(channel: &Channel, budget: &QueueLimits) -> bool {
+    let chain = &channel.chain;
     chain.bytes() <= budget.bytes / 2 && chain.messages() <= budget.messages / 2
 }
 
 /// Reports that something is queued for a channel, unless that was reported.
 #[inline]
-pub(super) fn wake(outputs: &mut VecDeque<Output>, slot: u32, seat: &mut Channel) {
-    if !seat.woken && (seat.closing || !seat.chain.is_empty()) {
-        seat.woken = true;
+pub(super) fn wake(outputs: &mut VecDeque<Output>, slot: u32, channel: &mut Channel) {
+    if !channel.woken && (channel.closing || !channel.chain.is_empty()) {
+        channel.woken = true;
         outputs.push_back(Output::Wake(slot));
     }
 }
@@ -188,10 +195,10 @@ impl Delivery<'_> {
         store: &mut Store,
         counters: &mut HubCounters,
         budget: &QueueLimits,
-        seat: &mut Channel,
+        channel: &mut Channel,
     ) -> DeliveryResult {
-        let encoding = seat.encoding;
-        self.as_encoded(store, counters, budget, seat, (encoding, false))
+        let encoding = channel.encoding;
+        self.as_encoded(store, counters, budget, channel, (encoding, false))
     }
 
     /// Queues the message in an encoding; a receiver that has the base takes the difference.
@@ -201,7 +208,7 @@ impl Delivery<'_> {
         store: &mut Store,
         counters: &mut HubCounters,
         budget: &QueueLimits,
-        seat: &mut Channel,
+        channel: &mut Channel,
         encoding: (Encoding, bool),
     ) -> DeliveryResult {
         let Some(entry) = self.entry(store, encoding) else {
@@ -209,19 +216,19 @@ impl Delivery<'_> {
             counters.dropped_unfit += u64::from(!self.formatted.is_notice());
             return DeliveryResult::Dropped;
         };
-        if !self.replay && is_full(seat, budget, self.bytes) && self.is_slow(seat, budget) {
-            return self.overflow(store, counters, budget, seat, entry);
+        if !self.replay && is_full(channel, budget, self.bytes) && self.is_slow(channel, budget) {
+            return self.overflow(store, counters, budget, channel, entry);
         }
-        if seat.chain.is_empty() {
-            seat.moved = self.now;
+        if channel.chain.is_empty() {
+            channel.moved = self.now;
         }
-        store.append(&mut seat.chain, entry, !self.replay);
+        store.append(&mut channel.chain, entry, !self.replay);
         DeliveryResult::Waits
     }
 
     /// Returns whether the reader of a full channel is at fault: it had a turn, or its queue is far beyond the limits.
-    fn is_slow(&self, seat: &Channel, budget: &QueueLimits) -> bool {
-        !self.turns || seat.judged || is_overfull(seat, budget, self.bytes)
+    fn is_slow(&self, channel: &Channel, budget: &QueueLimits) -> bool {
+        !self.turns || channel.judged || is_overfull(channel, budget, self.bytes)
     }
 
     /// Returns the message in the kind that a channel takes.
@@ -249,13 +256,13 @@ impl Delivery<'_> {
         store: &mut Store,
         counters: &mut HubCounters,
         budget: &QueueLimits,
-        seat: &mut Channel,
+        channel: &mut Channel,
         entry: u32,
     ) -> DeliveryResult {
-        if seat.listens {
+        if channel.listens {
             counters.dropped_newest += 1;
             if let Some(group) = self.group {
-                store.note_skipped(self.now, &mut seat.chain, group, None, self.stands_for);
+                store.note_skipped(self.now, &mut channel.chain, group, None, self.stands_for);
             }
             return DeliveryResult::Dropped;
         }
@@ -269,11 +276,11 @@ impl Delivery<'_> {
                 let noted = self.notices.map(|notices| (self.now, notices));
                 if self.overflow == SlowConsumerPolicy::KeepLatest {
                     counters.dropped_conflated +=
-                        store.conflate(&mut seat.chain, noted, group, self.key);
+                        store.conflate(&mut channel.chain, noted, group, self.key);
                 }
-                while is_full(seat, budget, self.bytes) {
+                while is_full(channel, budget, self.bytes) {
                     let mut found = false;
-                    let gone = store.walk(&mut seat.chain, noted, |entry| {
+                    let gone = store.walk(&mut channel.chain, noted, |entry| {
                         let is_ours = entry.group.as_ref() == Some(group)
                             && matches!(entry.content, Content::Message { .. });
                         if found {
@@ -290,11 +297,11 @@ impl Delivery<'_> {
                     }
                     counters.dropped_oldest += gone;
                 }
-                if !is_full(seat, budget, self.bytes) {
-                    if seat.chain.is_empty() {
-                        seat.moved = self.now;
+                if !is_full(channel, budget, self.bytes) {
+                    if channel.chain.is_empty() {
+                        channel.moved = self.now;
                     }
-                    store.append(&mut seat.chain, entry, true);
+                    store.append(&mut channel.chain, entry, true);
                     return DeliveryResult::Waits;
                 }
             }
@@ -302,7 +309,7 @@ impl Delivery<'_> {
         counters.dropped_newest += 1;
         if let Some(notices) = self.notices {
             let missing = self.stands_for;
-            store.note_skipped(self.now, &mut seat.chain, group, Some(notices), missing);
+            store.note_skipped(self.now, &mut channel.chain, group, Some(notices), missing);
         }
         DeliveryResult::Dropped
     }

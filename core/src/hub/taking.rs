@@ -17,27 +17,27 @@ impl Hub {
         id: ChannelId,
         give: impl FnOnce(&PreparedMessage, Option<&Arc<Publication>>) -> R,
     ) -> Taken<R> {
-        let Some(seat) = self.seats.of(id) else {
+        let Some(channel) = self.channels.of(id) else {
             self.counters.stale += 1;
             return Taken::Nothing;
         };
-        seat.moved = now;
-        if seat.held {
-            seat.woken = false;
+        channel.moved = now;
+        if channel.held {
+            channel.woken = false;
             return Taken::Nothing;
         }
         let mut expired = false;
         let mut taken = Taken::Nothing;
-        while let Some(entry) = self.store.front(&seat.chain) {
+        while let Some(entry) = self.store.front(&channel.chain) {
             match &entry.content {
                 Content::Message { .. } if entry.expires.is_some_and(|at| at <= now) => {
                     self.counters.expired += 1;
                     expired = true;
-                    self.store.pop(&mut seat.chain);
+                    self.store.pop(&mut channel.chain);
                 }
                 Content::Message { frame, publication } => {
                     taken = Taken::Message(give(frame, publication.as_ref()));
-                    self.store.pop(&mut seat.chain);
+                    self.store.pop(&mut channel.chain);
                     self.counters.delivered += 1;
                     break;
                 }
@@ -49,12 +49,12 @@ impl Hub {
                         let count = *count;
                         taken = Taken::Skipped { group, count };
                     }
-                    self.store.pop(&mut seat.chain);
+                    self.store.pop(&mut channel.chain);
                     break;
                 }
                 Content::Skipped { .. } => {
                     let words = entry.frame();
-                    self.store.pop(&mut seat.chain);
+                    self.store.pop(&mut channel.chain);
                     if let Some(words) = words {
                         taken = Taken::Message(give(&words, None));
                         break;
@@ -64,20 +64,20 @@ impl Hub {
         }
         let is_over = matches!(taken, Taken::Nothing);
         if is_over {
-            if let Some((code, reason)) = seat.more().and_then(|more| more.farewell.clone()) {
+            if let Some((code, reason)) = channel.more().and_then(|more| more.farewell.clone()) {
                 return Taken::Close(code, reason);
             }
-            seat.woken = false;
+            channel.woken = false;
         }
-        if seat.chain.is_empty() {
-            seat.judged = false;
+        if channel.chain.is_empty() {
+            channel.judged = false;
         }
-        let has_room = is_half_empty(seat, &self.options.queue_limits);
-        if has_room && core::mem::take(&mut seat.spared) {
-            let more = seat.more_mut();
+        let has_room = is_half_empty(channel, &self.options.queue_limits);
+        if has_room && core::mem::take(&mut channel.spared) {
+            let more = channel.more_mut();
             more.into_iter().for_each(|more| more.behind_since = None);
         }
-        if seat.crowded && has_room {
+        if channel.crowded && has_room {
             self.had_turn(now, id.slot());
         }
         if !self.pressure.holding.is_empty() && (!is_over || expired) {
@@ -91,19 +91,19 @@ impl Hub {
     /// # Errors
     /// [`HubError::Gone`].
     pub fn hold(&mut self, id: ChannelId, held: bool) -> Result<(), HubError> {
-        let seat = self.seats.of(id).ok_or(HubError::Gone)?;
-        seat.held = held;
+        let channel = self.channels.of(id).ok_or(HubError::Gone)?;
+        channel.held = held;
         if !held {
-            wake(&mut self.outputs, id.slot(), seat);
+            wake(&mut self.outputs, id.slot(), channel);
         }
         Ok(())
     }
 
     /// Returns whether anything is queued for a channel, including its end.
     pub fn waits(&mut self, id: ChannelId) -> bool {
-        self.seats
+        self.channels
             .of(id)
-            .is_some_and(|seat| !seat.chain.is_empty() || seat.closing)
+            .is_some_and(|channel| !channel.chain.is_empty() || channel.closing)
     }
 
     /// Lets publishers go on if they waited for the channel, and it has room again.
@@ -112,8 +112,8 @@ impl Hub {
             return;
         }
         let budget = &self.options.queue_limits;
-        let still = self.seats.look(slot).is_some_and(|seat| {
-            seat.more.is_some() && !seat.closing && !is_half_empty(seat, budget)
+        let still = self.channels.look(slot).is_some_and(|channel| {
+            channel.more.is_some() && !channel.closing && !is_half_empty(channel, budget)
         });
         if !still {
             self.pressure.holding.remove(&slot);

@@ -54,7 +54,7 @@ pub(crate) struct Engine<S> {
     pub(super) ending: Ending,
     pub(super) counts: Counters,
     /// The counts that the server knows.
-    told: Counters,
+    reported: Counters,
     traffic: Option<Box<Traffic>>,
     leaving: Option<Box<ScheduledClose>>,
     /// The server that drives it.
@@ -108,7 +108,7 @@ impl<S: ByteStream> Engine<S> {
             ahead: ReadAhead::default(),
             ending: Ending::default(),
             counts: Counters::default(),
-            told: Counters::default(),
+            reported: Counters::default(),
             traffic: None,
             leaving: None,
             served: None,
@@ -506,15 +506,15 @@ impl<S: ByteStream> Engine<S> {
     }
 
     /// Returns its traffic since the last call.
-    pub(crate) fn untold(&mut self) -> Counters {
+    pub(crate) fn unreported(&mut self) -> Counters {
         let now = self.counters();
-        let told = std::mem::replace(&mut self.told, now);
+        let reported = std::mem::replace(&mut self.reported, now);
         let mut more = now;
-        more.received -= told.received;
-        more.sent -= told.sent;
-        more.bytes_received -= told.bytes_received;
-        more.bytes_sent -= told.bytes_sent;
-        more.dropped -= told.dropped;
+        more.received -= reported.received;
+        more.sent -= reported.sent;
+        more.bytes_received -= reported.bytes_received;
+        more.bytes_sent -= reported.bytes_sent;
+        more.dropped -= reported.dropped;
         more
     }
 }

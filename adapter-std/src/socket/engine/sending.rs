@@ -49,7 +49,7 @@ impl<S: ByteStream> Engine<S> {
     /// Returns whether output cannot be sent, and a thread that answers does not know yet: messages that it can still receive precede the
     /// end, and an error would keep it from them. Such an answer is lost as it would have been in flight.
     pub(in crate::socket) const fn is_answering(&self) -> bool {
-        self.answers > 0 && self.said == 0 && !self.ending.is_told()
+        self.answers > 0 && self.said == 0 && !self.ending.is_reported()
     }
 
     /// Queues something that the connection encodes; `message` counts as one.

@@ -19,7 +19,7 @@ pub(crate) struct Served {
     /// Wakes the connection's thread when the server shuts down.
     closing: Arc<Bell>,
     /// The drain window that was applied, in microseconds, plus one; 0 before shutdown.
-    told: u64,
+    drain_window: u64,
 }
 
 impl Served {
@@ -27,18 +27,18 @@ impl Served {
         Box::new(Self {
             permit: Arc::downgrade(permit),
             closing,
-            told: 0,
+            drain_window: 0,
         })
     }
 
     /// Returns what wakes the connection's thread when the server shuts down, until it knows.
     pub(in crate::socket) fn bell(&self) -> Option<Arc<Bell>> {
-        (!self.is_told()).then(|| Arc::clone(&self.closing))
+        (!self.is_draining()).then(|| Arc::clone(&self.closing))
     }
 
     /// Returns whether the shutdown of the server is known.
-    pub(in crate::socket) const fn is_told(&self) -> bool {
-        self.told > 0
+    pub(in crate::socket) const fn is_draining(&self) -> bool {
+        self.drain_window > 0
     }
 
     /// Counts the connection as open.
@@ -58,7 +58,7 @@ impl<S: ByteStream> Engine<S> {
         let Some(permit) = served.permit.upgrade() else {
             return;
         };
-        permit.counters().moved(&self.untold());
+        permit.counters().moved(&self.unreported());
         let Some(window) = permit.closing_over() else {
             return;
         };
@@ -71,9 +71,9 @@ impl<S: ByteStream> Engine<S> {
         if let Some(served) = self
             .served
             .as_mut()
-            .filter(|served| served.told != window + 1)
+            .filter(|served| served.drain_window != window + 1)
         {
-            served.told = window + 1;
+            served.drain_window = window + 1;
             let farewell = permit.farewell();
             self.leave_after(farewell.after, farewell.code, farewell.reason);
         }

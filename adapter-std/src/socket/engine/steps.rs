@@ -30,7 +30,7 @@ impl<S: ByteStream> Engine<S> {
             if self.ending.is_known() {
                 // Pending output, including the Close frame, is sent before the end is reported.
                 if flushed == Flushed::Done || self.is_over() {
-                    return Step::Done(self.ending.tell().map(|()| None));
+                    return Step::Done(self.ending.report().map(|()| None));
                 }
                 if self.tick() {
                     continue;

@@ -46,7 +46,7 @@ impl<T: Transport> Engine<T> {
 
     /// Takes and writes queued messages, until there are none, the peer takes no more, or this turn is over; returns whether there were
     /// any.
-    pub(super) fn pull(&mut self, cx: &Context<'_>, party: WakerRole) -> bool {
+    pub(super) fn pull(&mut self, cx: &Context<'_>, role: WakerRole) -> bool {
         let Some(mailbox) = self.post.as_deref_mut().and_then(HubAttachment::mailbox) else {
             return false;
         };
@@ -68,7 +68,7 @@ impl<T: Transport> Engine<T> {
                 cx.waker().wake_by_ref();
                 break;
             }
-            if self.poll_flush(cx, party).is_pending() || !self.has_room_for_mail() {
+            if self.poll_flush(cx, role).is_pending() || !self.has_room_for_mail() {
                 self.block_mail();
                 break;
             }

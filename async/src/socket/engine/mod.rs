@@ -24,8 +24,8 @@ use sansws_core::connection::{Connection, Event, State, TransportAction};
 use sansws_core::message::Message;
 use sansws_core::time::Instant;
 
+use sansws_common::socket::ending::Ending;
 use send::ANSWERS;
-use teardown::{End, Fault};
 pub use traffic::Counters;
 use traffic::{Counts, ReportedCounters, ScheduledClose, Sent, Traffic};
 
@@ -49,7 +49,7 @@ pub(crate) struct Engine<T> {
     unread: Unread,
     /// Messages that were read while the handler was busy.
     ahead: ReadAhead,
-    parties: Wakers,
+    wakers: Wakers,
     /// When the alarm fires: [`NEVER`] if it is not set.
     armed: Instant,
     /// The number of reads since it last waited for input; long ones count for more.
@@ -65,7 +65,7 @@ pub(crate) struct Engine<T> {
     rare: Option<Box<Rare>>,
     counts: Counts,
     /// The counts that the server knows.
-    told: ReportedCounters,
+    reported: ReportedCounters,
     /// The code with which we closed first: 1005 for none, 0 when we did not.
     said: u16,
     /// Its hub and channel.
@@ -76,15 +76,11 @@ pub(crate) struct Engine<T> {
 /// State that most connections lack while they are open.
 #[derive(Debug, Default)]
 struct Rare {
-    end: Option<Box<End>>,
-    /// The error of a failed write.
-    write_error: Option<io::Error>,
+    ending: Ending,
     /// It is scheduled to be closed.
     leaving: Option<Box<ScheduledClose>>,
     /// The peer's messages are limited.
     traffic: Option<Box<Traffic>>,
-    /// The last error reported to the receiver that is not the end.
-    fault: Option<Box<Fault>>,
 }
 
 #[derive(Debug, Default)]
@@ -101,8 +97,6 @@ struct Flags {
     waits: bool,
     /// The read budget ran out: check timers before reading again.
     hurried: bool,
-    /// The end was reported to the receiver.
-    told: bool,
     /// A stream of messages has returned its last item.
     over: bool,
     /// The chunks of the current message are discarded.
@@ -136,7 +130,7 @@ impl<T: Transport> Engine<T> {
             connection,
             unread,
             ahead: ReadAhead::default(),
-            parties: Wakers::default(),
+            wakers: Wakers::default(),
             armed: NEVER,
             reads: 0,
             sent: Sent::default(),
@@ -145,7 +139,7 @@ impl<T: Transport> Engine<T> {
             answers: 0,
             rare: None,
             counts: Counts::default(),
-            told: ReportedCounters::default(),
+            reported: ReportedCounters::default(),
             said: 0,
             post: None,
             flags: Flags::default(),
@@ -172,10 +166,10 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_receive(
         &mut self,
         cx: &Context<'_>,
-        party: WakerRole,
+        role: WakerRole,
     ) -> Poll<Result<Option<Message>, Error>> {
         loop {
-            match ready!(self.poll_got(cx, party, false))? {
+            match ready!(self.poll_got(cx, role, false))? {
                 Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message))),
                 Some(Got::Control(control)) => self.ahead.push_control(control),
                 // The rest of a message whose reader was dropped.
@@ -189,13 +183,13 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_event(
         &mut self,
         cx: &Context<'_>,
-        party: WakerRole,
+        role: WakerRole,
     ) -> Poll<Result<Option<SocketEvent>, Error>> {
         loop {
             if let Some(control) = self.ahead.pop_control() {
                 return Poll::Ready(Ok(Some(control.into())));
             }
-            match ready!(self.poll_got(cx, party, false))? {
+            match ready!(self.poll_got(cx, role, false))? {
                 Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message.into()))),
                 Some(Got::Control(control)) => return Poll::Ready(Ok(Some(control.into()))),
                 Some(Got::Piece(..) | Got::Other | Got::Nothing) => {}
@@ -208,11 +202,11 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_part(
         &mut self,
         cx: &Context<'_>,
-        party: WakerRole,
+        role: WakerRole,
         begin: bool,
     ) -> Poll<Result<Option<Part>, Error>> {
         loop {
-            match ready!(self.poll_got(cx, party, true))? {
+            match ready!(self.poll_got(cx, role, true))? {
                 Some(Got::Message(message)) => {
                     return Poll::Ready(Ok(Some(Part {
                         message,
@@ -233,7 +227,7 @@ impl<T: Transport> Engine<T> {
     fn poll_got(
         &mut self,
         cx: &Context<'_>,
-        party: WakerRole,
+        role: WakerRole,
         pieces: bool,
     ) -> Poll<Result<Option<Got>, Error>> {
         loop {
@@ -260,16 +254,16 @@ impl<T: Transport> Engine<T> {
             }
             if self.is_ended() {
                 // Pending output, including the Close frame, is sent before the end is reported.
-                let flushed = self.poll_flush(cx, party);
-                if flushed.is_pending() && self.poll_alarm(cx, party).is_pending() {
+                let flushed = self.poll_flush(cx, role);
+                if flushed.is_pending() && self.poll_alarm(cx, role).is_pending() {
                     return Poll::Pending;
                 }
                 if flushed.is_ready() {
-                    return Poll::Ready(self.tell_end().map(|()| None));
+                    return Poll::Ready(self.report_end().map(|()| None));
                 }
                 continue;
             }
-            if !ready!(self.poll_more(cx, party, !pieces)) {
+            if !ready!(self.poll_more(cx, role, !pieces)) {
                 self.flags.waits = true;
                 return Poll::Pending;
             }
@@ -277,20 +271,20 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Flushes, reads once, handles timers. `false` means that nothing can be done now, and the waker is registered.
-    fn poll_more(&mut self, cx: &Context<'_>, party: WakerRole, direct: bool) -> Poll<bool> {
+    fn poll_more(&mut self, cx: &Context<'_>, role: WakerRole, direct: bool) -> Poll<bool> {
         let blocked = !self.wants_input();
         if !self.flags.driven {
-            self.pull(cx, party);
+            self.pull(cx, role);
         }
-        let _ = self.poll_flush(cx, party);
+        let _ = self.poll_flush(cx, role);
         if self.is_ended() || (blocked && self.wants_input()) {
             return Poll::Ready(true);
         }
-        if self.wants_input() && self.poll_read(cx, party, direct).is_ready() {
+        if self.wants_input() && self.poll_read(cx, role, direct).is_ready() {
             return Poll::Ready(true);
         }
         self.park();
-        if self.poll_alarm(cx, party).is_ready() {
+        if self.poll_alarm(cx, role).is_ready() {
             return Poll::Ready(true);
         }
         Poll::Ready(false)
@@ -303,14 +297,14 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Reads once. With `direct`, the rest of a large payload is read into its message, which nobody wants in chunks.
-    fn poll_read(&mut self, cx: &Context<'_>, party: WakerRole, direct: bool) -> Poll<()> {
+    fn poll_read(&mut self, cx: &Context<'_>, role: WakerRole, direct: bool) -> Poll<()> {
         if self.flags.ended {
             return Poll::Pending;
         }
         if self.connection.is_paused() {
             self.connection.resume(self.transport.now());
         }
-        let joint = self.parties.enter(party, cx);
+        let joint = self.wakers.enter(role, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         if self.reads >= READS {
             // Input that is always ready must starve neither timers nor other tasks.
@@ -339,7 +333,7 @@ impl<T: Transport> Engine<T> {
             Ok(0) => {
                 self.flags.ended = true;
                 self.connection.end_of_input();
-                self.note_end(None, None, None);
+                self.note_lost(None);
             }
             Ok(count) => {
                 let more = u8::try_from(count / LONG_READ).unwrap_or(READS);
@@ -354,7 +348,7 @@ impl<T: Transport> Engine<T> {
             Err(error) => {
                 self.flags.ended = true;
                 self.connection.end_of_input();
-                self.note_end(None, None, Some(error));
+                self.note_lost(Some(error));
             }
         }
         Poll::Ready(())
@@ -382,7 +376,7 @@ impl<T: Transport> Engine<T> {
             Ok(step) => step,
             Err(violation) => {
                 self.unread.clear();
-                self.note_end(None, Some(violation), None);
+                self.note_violation(violation);
                 return Got::Nothing;
             }
         };
@@ -407,7 +401,7 @@ impl<T: Transport> Engine<T> {
             Some(Event::Ping(_) | Event::Pong(_)) => Got::Other,
             Some(Event::Close(close)) => {
                 let (code, reason) = (close.code, String::from(close.reason));
-                self.note_end(Some((code, reason)), None, None);
+                self.note_close(code, reason);
                 Got::Nothing
             }
         };
@@ -427,17 +421,17 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Writes all queued output. An error ends writing: input is still received, and the error reported with the end.
-    pub(crate) fn poll_flush(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<()> {
-        let joint = self.parties.enter(party, cx);
+    pub(crate) fn poll_flush(&mut self, cx: &Context<'_>, role: WakerRole) -> Poll<()> {
+        let joint = self.wakers.enter(role, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         let wrote = match ready!(self.poll_write_all(cx)) {
             Ok(wrote) => wrote,
             Err(error) => {
                 self.connection.end_of_output(self.transport.now());
-                self.rare_mut().write_error = Some(error);
+                self.rare_mut().ending.note_write_error(error);
                 self.flags.dirty = false;
                 // The waiting task now has another deadline.
-                self.parties.wake_all();
+                self.wakers.wake_all();
                 true
             }
         };
@@ -445,7 +439,7 @@ impl<T: Transport> Engine<T> {
             buffer::give_writer(buffer);
         }
         if wrote && joint.is_some() {
-            self.parties.wake_others(party);
+            self.wakers.wake_others(role);
         }
         Poll::Ready(())
     }
@@ -492,8 +486,8 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Handles timers: ready when something expired.
-    fn poll_alarm(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<()> {
-        let joint = self.parties.enter(party, cx);
+    fn poll_alarm(&mut self, cx: &Context<'_>, role: WakerRole) -> Poll<()> {
+        let joint = self.wakers.enter(role, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         loop {
             if self.connection.owes_time() {
@@ -503,7 +497,7 @@ impl<T: Transport> Engine<T> {
                 return Poll::Pending;
             };
             // An early alarm costs one wake-up; setting it again for each message would cost more.
-            let mut heard = !self.parties.take_changed() && joint.is_none();
+            let mut heard = !self.wakers.take_changed() && joint.is_none();
             if self.armed > deadline {
                 self.transport.set_alarm(deadline);
                 self.armed = deadline;
@@ -526,7 +520,7 @@ impl<T: Transport> Engine<T> {
                 if let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
                     self.connection.state()
                 {
-                    self.note_end(None, None, None);
+                    self.note_lost(None);
                 }
                 return Poll::Ready(());
             }
@@ -543,15 +537,15 @@ impl<T: Transport> Engine<T> {
             self.ahead.clear();
             self.leave_hub();
             // The task that waits for the connection writes the Close frame.
-            self.parties.wake_all();
+            self.wakers.wake_all();
         }
     }
 
     /// Completes the close: both Close frames, then the end of TCP, each within its timeout.
-    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>, party: WakerRole) -> Poll<()> {
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>, role: WakerRole) -> Poll<()> {
         loop {
             while !self.unread.is_empty() && !matches!(self.decode(true), Got::Nothing) {}
-            let _ = self.poll_flush(cx, party);
+            let _ = self.poll_flush(cx, role);
             if self.is_over() {
                 if !self.flags.shut {
                     let _ = self.transport.poll_shutdown(cx);
@@ -559,11 +553,11 @@ impl<T: Transport> Engine<T> {
                 }
                 return Poll::Ready(());
             }
-            if self.poll_read(cx, party, false).is_ready() {
+            if self.poll_read(cx, role, false).is_ready() {
                 continue;
             }
             self.park();
-            ready!(self.poll_alarm(cx, party));
+            ready!(self.poll_alarm(cx, role));
         }
     }
 }

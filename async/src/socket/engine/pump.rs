@@ -17,7 +17,7 @@ impl<T: Transport> Engine<T> {
     /// The handler was polled and waits: writes its output and, unless it waits for input itself, reads ahead, so that pings are
     /// answered and a Close is seen.
     pub(crate) fn pump(&mut self, cx: &Context<'_>) {
-        let _ = self.parties.enter(WakerRole::Driver, cx);
+        let _ = self.wakers.enter(WakerRole::Driver, cx);
         self.new_turn();
         let waits = std::mem::take(&mut self.flags.waits);
         self.pull(cx, WakerRole::Driver);
@@ -48,7 +48,7 @@ impl<T: Transport> Engine<T> {
         }
         // Waiting tasks, including the handler, registered before this happened: their own wake-up may have been consumed here.
         if moved || ended != self.is_ended() || (blocked && self.wants_input()) {
-            self.parties.wake_all();
+            self.wakers.wake_all();
         }
     }
 

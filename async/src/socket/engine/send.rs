@@ -30,40 +30,40 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_ready(
         &mut self,
         cx: &Context<'_>,
-        party: WakerRole,
+        role: WakerRole,
     ) -> Poll<Result<(), Error>> {
-        self.poll_accepting(cx, party, false)
+        self.poll_accepting(cx, role, false)
     }
 
     /// Waits until a message would be accepted; a task that answers messages received before the end may go on to that end.
     pub(crate) fn poll_ready_to_answer(
         &mut self,
         cx: &Context<'_>,
-        party: WakerRole,
+        role: WakerRole,
     ) -> Poll<Result<(), Error>> {
-        self.poll_accepting(cx, party, true)
+        self.poll_accepting(cx, role, true)
     }
 
     fn poll_accepting(
         &mut self,
         cx: &Context<'_>,
-        party: WakerRole,
+        role: WakerRole,
         answers: bool,
     ) -> Poll<Result<(), Error>> {
-        self.look_if_due(cx, party);
+        self.look_if_due(cx, role);
         loop {
             if !self.accepts() {
                 if answers && self.is_answering() {
                     return Poll::Ready(Ok(()));
                 }
-                return self.poll_refusal(cx, party).map(Err);
+                return self.poll_refusal(cx, role).map(Err);
             }
             if self.connection.has_room() {
                 return self.poll_turn(cx).map(Ok);
             }
-            if self.poll_flush(cx, party).is_pending()
-                && !self.look(cx, party)
-                && self.poll_alarm(cx, party).is_pending()
+            if self.poll_flush(cx, role).is_pending()
+                && !self.look(cx, role)
+                && self.poll_alarm(cx, role).is_pending()
             {
                 return Poll::Pending;
             }
@@ -77,12 +77,12 @@ impl<T: Transport> Engine<T> {
 
     /// Returns whether output cannot be sent, and a task that answers does not know yet: messages that it can still receive precede the
     /// end, and an error would keep it from them. Such an answer is lost as it would have been in flight.
-    const fn is_answering(&self) -> bool {
-        self.answers > 0 && self.said == 0 && !self.flags.told
+    fn is_answering(&self) -> bool {
+        self.answers > 0 && self.said == 0 && !self.is_end_reported()
     }
 
     /// Returns why nothing can be sent. A failed write does not tell how the connection ended: the input does.
-    fn poll_refusal(&mut self, cx: &Context<'_>, party: WakerRole) -> Poll<Error> {
+    fn poll_refusal(&mut self, cx: &Context<'_>, role: WakerRole) -> Poll<Error> {
         loop {
             if self.said != 0 {
                 return Poll::Ready(SendError::Closing.into());
@@ -93,18 +93,18 @@ impl<T: Transport> Engine<T> {
             if !self.connection.is_output_over() {
                 return Poll::Ready(SendError::Closing.into());
             }
-            if self.look(cx, party) {
+            if self.look(cx, role) {
                 continue;
             }
             if !self.wants_input() || !self.may_read_ahead() {
                 return Poll::Ready(self.disconnected());
             }
-            ready!(self.poll_alarm(cx, party));
+            ready!(self.poll_alarm(cx, role));
         }
     }
 
     /// Checks the input for a task that may only send, often enough to miss nothing, and seldom enough to cost next to nothing.
-    fn look_if_due(&mut self, cx: &Context<'_>, party: WakerRole) {
+    fn look_if_due(&mut self, cx: &Context<'_>, role: WakerRole) {
         // A driver checks by itself.
         if self.flags.driven {
             return;
@@ -126,11 +126,11 @@ impl<T: Transport> Engine<T> {
             self.looked = now;
         }
         self.unlooked = 0;
-        self.look(cx, party);
+        self.look(cx, role);
     }
 
     /// Reads ahead, as far as input may be kept: pings are answered, a Close is seen. Returns whether there was any.
-    fn look(&mut self, cx: &Context<'_>, party: WakerRole) -> bool {
+    fn look(&mut self, cx: &Context<'_>, role: WakerRole) -> bool {
         let mut moved = false;
         loop {
             moved |= self.read_ahead();
@@ -141,14 +141,14 @@ impl<T: Transport> Engine<T> {
                 self.connection.pause();
                 break;
             }
-            if self.poll_read(cx, party, false).is_pending() {
+            if self.poll_read(cx, role, false).is_pending() {
                 break;
             }
             moved = true;
         }
         self.unread.park();
         if moved {
-            self.parties.wake_others(party);
+            self.wakers.wake_others(role);
         }
         moved
     }
@@ -193,7 +193,7 @@ impl<T: Transport> Engine<T> {
     /// After a send: writes the output, unless that happens at the end of this turn anyway, together with other output.
     pub(crate) fn flush_if_due(&mut self, cx: &Context<'_>) {
         // Only a driver is certain to run later, and only in its own task before anyone waits.
-        let gathers = self.flags.driven && self.parties.are_one(cx);
+        let gathers = self.flags.driven && self.wakers.are_one(cx);
         if !gathers || self.connection.queued() >= GATHERED {
             let _ = self.poll_flush(cx, WakerRole::Writer);
         }
@@ -203,21 +203,21 @@ impl<T: Transport> Engine<T> {
     pub(crate) fn poll_flushed(
         &mut self,
         cx: &Context<'_>,
-        party: WakerRole,
+        role: WakerRole,
     ) -> Poll<Result<(), Error>> {
-        self.look_if_due(cx, party);
+        self.look_if_due(cx, role);
         loop {
-            if self.poll_flush(cx, party).is_ready() {
+            if self.poll_flush(cx, role).is_ready() {
                 if self.connection.is_open() && self.connection.is_output_over() {
-                    return self.poll_refusal(cx, party).map(Err);
+                    return self.poll_refusal(cx, role).map(Err);
                 }
-                return Poll::Ready(match self.end() {
-                    Some(end) if !end.closed.clean => Err(self.end_error()),
+                return Poll::Ready(match self.closed() {
+                    Some(closed) if !closed.clean => Err(self.end_error()),
                     _ => Ok(()),
                 });
             }
-            if !self.look(cx, party) {
-                ready!(self.poll_alarm(cx, party));
+            if !self.look(cx, role) {
+                ready!(self.poll_alarm(cx, role));
             }
         }
     }

@@ -1,68 +1,53 @@
-//! How a connection ended, and how that is reported.
+//! Records how a connection ended, once, and reports it to the receiver and to senders.
 //! RFC 6455 sections 7.1.5 (the code) and 7.1.7 (failing).
-//! Knows no bytes.
+//! Knows no bytes; what is recorded and reported is `sansws_common`'s `Ending`.
 
 use std::io;
 
 use crate::metrics::ClosedBy;
 use crate::socket::engine::{Engine, Error, Result};
 use crate::transport::Transport;
+use sansws_common::socket::ending::{Ending, vanished};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::error::{SendError, Violation};
 
-/// How it ended.
-#[derive(Debug)]
-pub(super) struct End {
-    pub(super) closed: Closed,
-    violation: Option<Violation>,
-    io: Option<io::Error>,
-    /// The kind of `io`, once it was reported.
-    told_io: Option<io::ErrorKind>,
-}
-
-/// An error that was reported for a connection, by its text, with its meaning.
-#[derive(Debug)]
-pub(super) struct Fault {
-    text: String,
-    code: CloseCode,
-    reason: String,
-}
-
 impl<T: Transport> Engine<T> {
-    pub(super) fn end(&self) -> Option<&End> {
-        self.rare.as_ref()?.end.as_deref()
+    fn ending(&self) -> Option<&Ending> {
+        self.rare.as_ref().map(|rare| &rare.ending)
     }
 
     /// Returns whether it has ended.
     #[inline]
     pub(super) fn is_ended(&self) -> bool {
-        self.end().is_some()
+        self.ending().is_some_and(Ending::is_known)
     }
 
-    /// Records how it ended, the first time.
-    pub(super) fn note_end(
-        &mut self,
-        close: Option<(Option<CloseCode>, String)>,
-        violation: Option<Violation>,
-        io: Option<io::Error>,
-    ) {
-        if self.is_ended() {
-            return;
+    /// Returns whether the end was reported to the receiver.
+    pub(super) fn is_end_reported(&self) -> bool {
+        self.ending().is_some_and(Ending::is_reported)
+    }
+
+    /// Records that the peer closed.
+    pub(super) fn note_close(&mut self, code: Option<CloseCode>, reason: String) {
+        self.note_end(|ending| ending.note_close(code, reason));
+    }
+
+    /// Records that the peer broke the protocol.
+    pub(super) fn note_violation(&mut self, violation: Violation) {
+        self.note_end(|ending| ending.note_violation(violation));
+    }
+
+    /// Records that the connection was lost.
+    pub(super) fn note_lost(&mut self, error: Option<io::Error>) {
+        self.note_end(|ending| ending.note_lost(error));
+    }
+
+    /// Only the first end counts.
+    fn note_end(&mut self, note: impl FnOnce(&mut Ending)) {
+        if !self.is_ended() {
+            self.leave_hub();
+            note(&mut self.rare_mut().ending);
         }
-        let clean = close.is_some();
-        let io = self.rare_mut().write_error.take().or(io);
-        self.leave_hub();
-        let (code, reason) = close.unwrap_or_default();
-        self.rare_mut().end = Some(Box::new(End {
-            closed: Closed {
-                code,
-                reason,
-                clean,
-            },
-            violation,
-            io,
-            told_io: None,
-        }));
     }
 
     /// Returns the side that closed first, and the code of the first Close frame. An open connection is cut off by us.
@@ -70,32 +55,23 @@ impl<T: Transport> Engine<T> {
         if self.said != 0 {
             return (ClosedBy::Server, self.said);
         }
-        match self.end() {
-            None => (ClosedBy::Server, 1006),
-            Some(End {
-                violation: Some(violation),
-                ..
-            }) => (ClosedBy::Server, violation.close_code().get()),
-            Some(end) => (ClosedBy::Peer, end.closed.code()),
+        match (self.violation(), self.closed()) {
+            (Some(violation), _) => (ClosedBy::Server, violation.close_code().get()),
+            (None, Some(closed)) => (ClosedBy::Peer, closed.code()),
+            (None, None) => (ClosedBy::Server, 1006),
         }
     }
 
     /// Returns the end as an error, however normal it was.
     pub(crate) fn disconnected(&self) -> Error {
-        let vanished = Closed {
-            code: None,
-            reason: String::new(),
-            clean: false,
-        };
-        Error::Disconnect(Box::new(self.closed().cloned().unwrap_or(vanished)))
+        let unknown = || Error::Disconnect(Box::new(vanished()));
+        self.ending().map_or_else(unknown, Ending::disconnected)
     }
 
     /// Returns the end as an error for a sender, however normal it was.
     pub(super) fn end_error(&self) -> Error {
-        match self.violation() {
-            Some(violation) => violation.into(),
-            None => self.disconnected(),
-        }
+        self.ending()
+            .map_or_else(|| self.disconnected(), Ending::error)
     }
 
     /// Returns whether a stream of messages has returned its last item.
@@ -108,70 +84,38 @@ impl<T: Transport> Engine<T> {
     }
 
     pub(crate) fn closed(&self) -> Option<&Closed> {
-        self.end().map(|end| &end.closed)
+        self.ending().and_then(Ending::closed)
     }
 
     /// Returns how the peer broke the protocol.
     pub(crate) fn violation(&self) -> Option<Violation> {
-        self.end().and_then(|end| end.violation)
+        self.ending().and_then(Ending::violation)
     }
 
-    /// Returns the kind of the transport error that was reported.
-    pub(crate) fn told_io(&self) -> Option<io::ErrorKind> {
-        self.end().and_then(|end| end.told_io)
+    /// Returns whether the error is how the connection ended.
+    pub(crate) fn has_met(&self, error: &Error) -> bool {
+        self.ending().is_some_and(|ending| ending.has_met(error))
     }
 
     /// Records a reported error, and the close code for a handler that fails with it.
     pub(crate) fn note_fault(&mut self, error: &Error, code: CloseCode, reason: String) {
-        let text = error.to_string();
-        self.rare_mut().fault = Some(Box::new(Fault { text, code, reason }));
+        self.rare_mut().ending.note_fault(error, code, reason);
     }
 
     /// Returns the meaning of an error with this text, if it was reported for this connection: some wrappers hide all but the text.
-    pub(crate) fn has_told(&self, text: &str) -> Option<(CloseCode, String)> {
-        let fault = self.rare.as_ref().and_then(|rare| rare.fault.as_ref());
-        if let Some(fault) = fault.filter(|fault| fault.text == text) {
-            return Some((fault.code, fault.reason.clone()));
-        }
-        let is = |error: Error| error.to_string() == text;
-        let violated = |violation| is(Error::Violation(violation));
-        let told = self.is_ended() && is(self.disconnected())
-            || self.violation().is_some_and(violated)
-            || !self.connection.is_open() && is(SendError::Closing.into());
-        told.then(|| (CloseCode::NORMAL, String::new()))
-    }
-
-    pub(super) fn tell_end(&mut self) -> Result<(), Error> {
-        let told = std::mem::replace(&mut self.flags.told, true);
-        let end = self.rare.as_mut().and_then(|rare| rare.end.as_mut());
-        let Some(end) = end else {
-            return Ok(());
+    pub(crate) fn has_reported(&self, text: &str) -> Option<(CloseCode, String)> {
+        let closing = || {
+            let is_closing =
+                !self.connection.is_open() && Error::from(SendError::Closing).to_string() == text;
+            is_closing.then(|| (CloseCode::NORMAL, String::new()))
         };
-        if let Some(violation) = end.violation {
-            return Err(violation.into());
-        }
-        if end.closed.is_normal() {
-            return Ok(());
-        }
-        match end.io.take() {
-            // Some peers leave with a reset: no other error kind means that.
-            Some(error) if !told && !is_disconnect(&error) => {
-                end.told_io = Some(error.kind());
-                let error = Error::Io(error);
-                self.note_fault(&error, CloseCode::NORMAL, String::new());
-                Err(error)
-            }
-            _ => Err(self.disconnected()),
-        }
+        self.ending()
+            .and_then(|ending| ending.has_reported(text))
+            .or_else(closing)
     }
-}
 
-fn is_disconnect(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof, WriteZero,
-    };
-    matches!(
-        error.kind(),
-        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof | WriteZero
-    )
+    /// Reports the end to the receiver.
+    pub(super) fn report_end(&mut self) -> Result<(), Error> {
+        self.rare_mut().ending.report()
+    }
 }

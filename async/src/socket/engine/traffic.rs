@@ -35,9 +35,9 @@ pub(super) struct ReportedCounters {
     clippy::cast_possible_truncation,
     reason = "the difference of the low halves is the difference"
 )]
-fn grown(told: &mut u32, now: u64) -> u64 {
+fn grown(reported: &mut u32, now: u64) -> u64 {
     let now = now as u32;
-    u64::from(now.wrapping_sub(std::mem::replace(told, now)))
+    u64::from(now.wrapping_sub(std::mem::replace(reported, now)))
 }
 
 /// Limits on the peer's messages, and its usage.
@@ -50,7 +50,7 @@ pub(super) struct Traffic {
     /// The number of discarded messages.
     dropped: u64,
     /// The number of those that were not reported yet.
-    untold: u64,
+    unreported: u64,
 }
 
 /// The messages sent in one turn of a handler. If a peer reads as fast as we write, the handler never waits, so other tasks must get their
@@ -96,15 +96,15 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Returns its traffic since the last call.
-    pub(crate) fn untold(&mut self) -> Counters {
+    pub(crate) fn unreported(&mut self) -> Counters {
         let dropped = self.traffic_mut();
-        let dropped = dropped.map_or(0, |traffic| std::mem::take(&mut traffic.untold));
-        let (told, now) = (&mut self.told, &self.counts);
+        let dropped = dropped.map_or(0, |traffic| std::mem::take(&mut traffic.unreported));
+        let (reported, now) = (&mut self.reported, &self.counts);
         let mut counters = Counters::default();
-        counters.received = grown(&mut told.received, now.received);
-        counters.sent = grown(&mut told.sent, now.sent);
-        counters.bytes_received = grown(&mut told.bytes_received, now.bytes_received);
-        counters.bytes_sent = grown(&mut told.bytes_sent, now.bytes_sent);
+        counters.received = grown(&mut reported.received, now.received);
+        counters.sent = grown(&mut reported.sent, now.sent);
+        counters.bytes_received = grown(&mut reported.bytes_received, now.bytes_received);
+        counters.bytes_sent = grown(&mut reported.bytes_sent, now.bytes_sent);
         counters.dropped = dropped;
         counters
     }
@@ -119,7 +119,7 @@ impl<T: Transport> Engine<T> {
         if leaving.as_ref().is_none_or(|leaving| leaving.at > at) {
             *leaving = Some(ScheduledClose { at, code, reason }.into());
             // The waiting task must set the alarm again.
-            self.parties.wake_all();
+            self.wakers.wake_all();
         }
     }
 
@@ -146,7 +146,7 @@ impl<T: Transport> Engine<T> {
                 meter: Meter::new(),
                 until: None,
                 dropped: 0,
-                untold: 0,
+                unreported: 0,
             }));
         }
         if let Some(hub) = &policy.hub {
@@ -192,7 +192,7 @@ impl<T: Transport> Engine<T> {
             }
             Verdict::Drop => {
                 traffic.dropped += u64::from(whole);
-                traffic.untold += u64::from(whole);
+                traffic.unreported += u64::from(whole);
                 false
             }
             Verdict::Close => {

@@ -8,9 +8,9 @@ use sansws_core::time::Duration;
 use sansws_redis::request::{GIVEN_UP, Incarnation, Name, Reply};
 
 #[derive(Clone, Debug, Default)]
-pub struct Seats {
+pub struct Incarnations {
     /// Those that were heard of, and until when that is enough.
-    seats: BTreeMap<Incarnation, u64>,
+    incarnations: BTreeMap<Incarnation, u64>,
     /// Those that were not, and when somebody is told next.
     dead: BTreeMap<Incarnation, u64>,
     /// Those that were cleared away, and until when that is known.
@@ -20,10 +20,10 @@ pub struct Seats {
     places: BTreeMap<Incarnation, BTreeSet<Name>>,
 }
 
-impl Seats {
+impl Incarnations {
     pub const fn new() -> Self {
         Self {
-            seats: BTreeMap::new(),
+            incarnations: BTreeMap::new(),
             dead: BTreeMap::new(),
             given_up: BTreeMap::new(),
             watchers: BTreeMap::new(),
@@ -31,72 +31,81 @@ impl Seats {
         }
     }
 
-    /// The seats that are known.
+    /// The incarnations that are known.
     pub fn all(&self) -> BTreeSet<Incarnation> {
-        let all = self.seats.keys().chain(self.dead.keys());
+        let all = self.incarnations.keys().chain(self.dead.keys());
         all.chain(self.places.keys()).copied().collect()
     }
 
-    /// How many seats of a node were cleared away.
+    /// How many incarnations of a node were cleared away.
     pub fn cleared(&self, node: NodeId) -> usize {
-        let seats = self.given_up.keys();
-        seats.filter(|seat| seat.node == node).count()
+        let incarnations = self.given_up.keys();
+        incarnations
+            .filter(|incarnation| incarnation.node == node)
+            .count()
     }
 
     pub fn register(
         &mut self,
         now: u64,
-        seat: Incarnation,
+        incarnation: Incarnation,
         groups: Vec<Name>,
         lease: Duration,
     ) -> Reply {
-        if self.dead.contains_key(&seat) || self.given_up.contains_key(&seat) {
+        if self.dead.contains_key(&incarnation) || self.given_up.contains_key(&incarnation) {
             return Reply::GivenUp;
         }
         let until = now + lease.as_micros() as u64;
-        self.seats.entry(seat).or_insert(until);
-        self.places.entry(seat).or_default().extend(groups);
+        self.incarnations.entry(incarnation).or_insert(until);
+        self.places.entry(incarnation).or_default().extend(groups);
         Reply::Done
     }
 
-    pub fn unregister(&mut self, now: u64, seat: Incarnation, groups: &[Name], whole: bool) {
-        if let Some(places) = self.places.get_mut(&seat) {
+    pub fn unregister(&mut self, now: u64, incarnation: Incarnation, groups: &[Name], whole: bool) {
+        if let Some(places) = self.places.get_mut(&incarnation) {
             places.retain(|name| !groups.contains(name));
             if places.is_empty() {
-                self.places.remove(&seat);
+                self.places.remove(&incarnation);
             }
         }
-        if whole && !self.places.contains_key(&seat) {
-            self.seats.remove(&seat);
-            self.dead.remove(&seat);
+        if whole && !self.places.contains_key(&incarnation) {
+            self.incarnations.remove(&incarnation);
+            self.dead.remove(&incarnation);
             let until = now + GIVEN_UP.as_micros() as u64;
-            self.given_up.insert(seat, until);
-            self.watchers.remove(&seat);
+            self.given_up.insert(incarnation, until);
+            self.watchers.remove(&incarnation);
         }
     }
 
-    pub fn groups(&self, seat: Incarnation) -> Vec<Name> {
-        let places = self.places.get(&seat).into_iter().flatten();
+    pub fn groups(&self, incarnation: Incarnation) -> Vec<Name> {
+        let places = self.places.get(&incarnation).into_iter().flatten();
         places.cloned().collect()
     }
 
-    pub fn beat(&mut self, now: u64, seat: Incarnation, watching: bool, lease: Duration) -> Reply {
+    pub fn beat(
+        &mut self,
+        now: u64,
+        incarnation: Incarnation,
+        watching: bool,
+        lease: Duration,
+    ) -> Reply {
         let until = now + lease.as_micros() as u64;
-        let anew = self.seats.insert(seat, until).is_none();
+        let anew = self.incarnations.insert(incarnation, until).is_none();
         if watching {
-            self.watchers.insert(seat, until);
+            self.watchers.insert(incarnation, until);
         } else {
-            self.watchers.remove(&seat);
+            self.watchers.remove(&incarnation);
         }
         self.given_up.retain(|_, until| *until > now);
         self.watchers.retain(|_, until| *until > now);
-        let silent = self.seats.extract_if(.., |_, until| *until <= now);
-        self.dead.extend(silent.map(|(seat, _)| (seat, now)));
+        let silent = self.incarnations.extract_if(.., |_, until| *until <= now);
+        self.dead
+            .extend(silent.map(|(incarnation, _)| (incarnation, now)));
         let mut dead = Vec::new();
-        for (seat, next) in &mut self.dead {
+        for (incarnation, next) in &mut self.dead {
             if *next <= now {
                 *next = until;
-                dead.push(*seat);
+                dead.push(*incarnation);
             }
         }
         Reply::Beat {
