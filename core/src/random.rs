@@ -4,8 +4,8 @@
 
 use core::fmt;
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use chacha20::ChaCha12Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
 
 use crate::time::Duration;
 
@@ -57,7 +57,6 @@ impl fmt::Debug for Seed {
 pub struct Nonce(pub [u8; 16]);
 
 /// An endless sequence of masking keys (RFC 6455 section 5.3), by ChaCha12.
-#[derive(Clone)]
 pub(crate) struct MaskKeys(ChaCha12Rng);
 
 impl MaskKeys {
@@ -74,7 +73,6 @@ impl fmt::Debug for MaskKeys {
 }
 
 /// An endless sequence of random waits (RFC 6455 section 7.2.3), by ChaCha12.
-#[derive(Clone)]
 pub struct Jitter(ChaCha12Rng);
 
 impl Jitter {

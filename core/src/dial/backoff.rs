@@ -45,7 +45,7 @@ impl Backoff {
 /// assert!(retries.wait() <= Duration::from_secs(1));
 /// assert_eq!(retries.attempts(), 2);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Retries {
     backoff: Backoff,
     attempts: u32,

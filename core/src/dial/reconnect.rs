@@ -114,7 +114,7 @@ impl Default for ReconnectOptions {
 /// assert!(wait <= Duration::from_millis(500));
 /// assert_eq!(reconnect.ended(now + wait, Ended::Closed(1000)), Next::Stop);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reconnect {
     options: ReconnectOptions,
     retries: Retries,
