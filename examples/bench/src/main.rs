@@ -9,9 +9,11 @@ mod scenario;
 mod server;
 mod stats;
 mod system;
+mod tls;
 
 use std::path::PathBuf;
 
+use crate::scenario::Mode;
 use clap::{Parser, Subcommand, builder::PossibleValuesParser};
 
 /// Compare WebSocket servers, each in a process of its own.
@@ -31,6 +33,9 @@ enum Command {
         /// The server to be.
         #[arg(value_parser = peer_names())]
         peer: String,
+        /// What lies between the messages and TCP, and how many threads serve.
+        #[arg(long, value_enum, default_value = "plain")]
+        mode: Mode,
         /// Stay on this CPU.
         #[arg(long)]
         cpu: Option<usize>,
@@ -42,7 +47,7 @@ struct RunArgs {
     /// Peers to measure, separated by commas [default: all].
     #[arg(long, value_delimiter = ',', value_parser = peer_names())]
     peers: Vec<String>,
-    /// Scenarios to run, separated by commas [default: small, lone, medium, tiny, bulk, large, idle].
+    /// Scenarios to run, separated by commas [default: all but threads, crowd, fan-outs and groups].
     #[arg(long, value_delimiter = ',', value_parser = scenario_names())]
     scenarios: Vec<String>,
     /// How often each peer is measured in each scenario.
@@ -77,6 +82,6 @@ fn positive_seconds(text: &str) -> Result<f64, String> {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
-        Command::Serve { peer, cpu } => server::serve(&peer, cpu),
+        Command::Serve { peer, mode, cpu } => server::serve(&peer, mode, cpu),
     }
 }

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use crate::RunArgs;
-use crate::load::{Audience, Load};
-use crate::peers::{PEERS, Peer};
+use crate::load::{Audience, Lives, Load};
+use crate::peers::{PEERS, Peer, Wire};
 use crate::report::{Report, Table};
-use crate::scenario::{SCENARIOS, Scenario, Shape};
+use crate::scenario::{Mode, SCENARIOS, Scenario, Shape, Variant};
 use crate::server::Server;
 use crate::stats::{extremes, median};
 use crate::system::{self, Cpus};
@@ -60,8 +60,8 @@ pub(crate) struct Fanned {
 pub(crate) struct Row {
     #[serde(serialize_with = "name_of")]
     pub(crate) peer: &'static Peer,
-    /// Connections that do not read.
-    pub(crate) stalled: usize,
+    #[serde(flatten)]
+    pub(crate) variant: Variant,
     pub(crate) samples: Vec<Option<Sample>>,
 }
 
@@ -83,13 +83,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     let mut report = Report::new(args.rounds, args.seconds, cpus);
     let mut failures = 0;
     for scenario in scenarios {
-        let fitting = peers.iter().filter(|peer| peer.fits(scenario.shape));
+        let fitting = peers
+            .iter()
+            .filter(|peer| peer.fits(scenario.shape, scenario.mode));
         let mut rows: Vec<_> = fitting
             .flat_map(|&peer| {
-                let stalled = scenario.stalled().into_iter();
-                stalled.map(move |stalled| Row {
+                let variants = scenario.variants().into_iter();
+                variants.map(move |variant| Row {
                     peer,
-                    stalled,
+                    variant,
                     samples: Vec::new(),
                 })
             })
@@ -101,14 +103,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
         for round in 1..=args.rounds {
             for row in &mut rows {
                 let name = row.peer.name;
-                let note = match row.stalled {
-                    0 => String::new(),
-                    stalled => format!(", {stalled} stalled"),
+                let note = match row.variant {
+                    Variant { stalled: 0, mode } if mode == scenario.mode => String::new(),
+                    Variant { stalled: 0, .. } => ", one thread".to_owned(),
+                    Variant { stalled, .. } => format!(", {stalled} stalled"),
                 };
                 eprintln!("{} {round}/{} {name}{note}", scenario.name, args.rounds);
                 let sample = match measure(row, scenario, args.seconds, cpus) {
                     Ok((sample, pinned)) => {
-                        if !pinned {
+                        if !pinned && scenario.mode != Mode::Threads {
                             report.not_pinned();
                         }
                         Some(sample)
@@ -146,25 +149,28 @@ fn measure(
 ) -> Result<(Sample, bool)> {
     // Dropped after the server, which so does not see the connections break.
     let (mut echoes, mut audience) = (None, None);
-    let server = Server::start(row.peer.name, cpus)?;
+    // The threads of a server must not share one CPU.
+    let cpus = cpus.filter(|_| scenario.mode != Mode::Threads);
+    let server = Server::start(row.peer.name, row.variant.mode, cpus)?;
     sleep(SETTLE);
     let fresh = server.resident()?;
     let sample = match scenario.shape {
         Shape::Echo => {
-            let load = Load::open(server.port, row.peer.wire, scenario)?;
+            let load = Load::open(&server.door, row.peer.wire, scenario)?;
             echoed(&server, echoes.insert(load), seconds)?
         }
         Shape::Idle => {
-            let _load = echoes.insert(Load::open(server.port, row.peer.wire, scenario)?);
+            let _load = echoes.insert(Load::open(&server.door, row.peer.wire, scenario)?);
             rested(&server, scenario, fresh)?
         }
+        Shape::Life => lived(&server, row.peer.wire, scenario, seconds)?,
         Shape::FanOut => {
-            let load = Audience::open(server.port, scenario, row.stalled)?;
+            let load = Audience::open(server.door.port, scenario, row.variant.stalled)?;
             let load = audience.insert(load);
             Sample::Published(published(&server, load, scenario, seconds, fresh)?)
         }
         Shape::Groups => {
-            let _load = audience.insert(Audience::open(server.port, scenario, 0)?);
+            let _load = audience.insert(Audience::open(server.door.port, scenario, 0)?);
             rested(&server, scenario, fresh)?
         }
     };
@@ -184,6 +190,20 @@ fn echoed(server: &Server, load: &mut Load, seconds: f64) -> Result<Sample> {
     sleep(SETTLE);
     let before = server.cpu_ns()?;
     let totals = load.drive(Duration::from_secs_f64(seconds))?;
+    sleep(SETTLE);
+    Ok(Sample::Echoed {
+        messages: totals.messages,
+        seconds: totals.elapsed.as_secs_f64(),
+        cpu_ns: server.cpu_ns()? - before,
+    })
+}
+
+fn lived(server: &Server, wire: Wire, scenario: &Scenario, seconds: f64) -> Result<Sample> {
+    let mut lives = Lives::new(&server.door, wire, scenario);
+    lives.drive(warm_up(seconds))?;
+    sleep(SETTLE);
+    let before = server.cpu_ns()?;
+    let totals = lives.drive(Duration::from_secs_f64(seconds))?;
     sleep(SETTLE);
     Ok(Sample::Echoed {
         messages: totals.messages,

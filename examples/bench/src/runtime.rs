@@ -3,6 +3,11 @@
 use std::error::Error;
 use std::net::TcpListener;
 
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::tls;
+
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 pub(crate) type ServeResult = Result<(), BoxError>;
 
@@ -26,6 +31,21 @@ where
             let served = connection(stream);
             ::tokio::spawn(async move { log(served.await) });
         }
+    })
+}
+
+/// Serves on tokio's current-thread runtime, over TLS.
+pub(crate) fn tokio_tls<F>(
+    listener: TcpListener,
+    connection: impl Fn(TlsStream<::tokio::net::TcpStream>) -> F + Clone + Send + Sync + 'static,
+) -> ServeResult
+where
+    F: Future<Output = ServeResult> + Send + 'static,
+{
+    let acceptor = TlsAcceptor::from(tls::server()?);
+    tokio(listener, move |stream| {
+        let (accepting, connection) = (acceptor.accept(stream), connection.clone());
+        async move { connection(accepting.await?).await }
     })
 }
 

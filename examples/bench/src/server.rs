@@ -7,12 +7,16 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::ValueEnum;
 
 use crate::peers::PEERS;
+use crate::scenario::Mode;
 use crate::system::{self, Cpus};
+use crate::tls;
 
 /// Is one server until stdin closes.
-pub(crate) fn serve(name: &str, cpu: Option<usize>) -> Result<()> {
+pub(crate) fn serve(name: &str, mode: Mode, cpu: Option<usize>) -> Result<()> {
     let peer = PEERS
         .iter()
         .find(|peer| peer.name == name)
@@ -26,9 +30,22 @@ pub(crate) fn serve(name: &str, cpu: Option<usize>) -> Result<()> {
         io::copy(&mut io::stdin(), &mut io::sink()).ok();
         std::process::exit(0);
     });
-    writeln!(io::stdout(), "{port}")?;
+    let certificate = if mode == Mode::Tls {
+        tls::certificate()?
+    } else {
+        &[]
+    };
+    writeln!(io::stdout(), "{port} {}", STANDARD.encode(certificate))?;
     io::stdout().flush()?;
-    (peer.serve)(listener).map_err(|error| anyhow!(error))
+    (peer.serve)(listener, mode).map_err(|error| anyhow!(error))
+}
+
+/// Where a server listens, and whom it says it is.
+#[derive(Debug, Default)]
+pub(crate) struct Door {
+    pub(crate) port: u16,
+    /// In DER; empty without TLS.
+    pub(crate) certificate: Vec<u8>,
 }
 
 /// A running server process. It is killed when this is dropped, and it ends by
@@ -36,15 +53,16 @@ pub(crate) fn serve(name: &str, cpu: Option<usize>) -> Result<()> {
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    pub(crate) port: u16,
+    pub(crate) door: Door,
     /// Whether it stays on the CPU it was given.
     pub(crate) pinned: bool,
 }
 
 impl Server {
-    pub(crate) fn start(peer: &str, cpus: Option<Cpus>) -> Result<Self> {
+    pub(crate) fn start(peer: &str, mode: Mode, cpus: Option<Cpus>) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["serve", peer]);
+        let value = mode.to_possible_value().context("a mode has a name")?;
+        command.args(["serve", peer, "--mode", value.get_name()]);
         if let Some(cpus) = cpus {
             command.args(["--cpu", &cpus.server.to_string()]);
         }
@@ -55,13 +73,17 @@ impl Server {
             .context("starting the server")?;
         let mut server = Self {
             child,
-            port: 0,
+            door: Door::default(),
             pinned: false,
         };
         let output = server.child.stdout.take().context("no stdout")?;
         let mut line = String::new();
-        BufReader::new(output.take(64)).read_line(&mut line)?;
-        server.port = line.trim().parse().context("the server printed no port")?;
+        BufReader::new(output.take(8 << 10)).read_line(&mut line)?;
+        let (port, certificate) = line.split_once(' ').context("the server printed no port")?;
+        server.door = Door {
+            port: port.parse().context("the server printed no port")?,
+            certificate: STANDARD.decode(certificate.trim())?,
+        };
         server.pinned = cpus.is_some_and(|cpus| system::is_pinned(server.child.id(), cpus.server));
         Ok(server)
     }

@@ -104,7 +104,7 @@ impl Audience {
             } else {
                 ("/fanout".to_owned(), frames.len())
             };
-            handshake::perform(&mut stream, &target, &mut rng)
+            handshake::perform(&mut stream, port, &target, scenario.mode, &mut rng)
                 .with_context(|| format!("opening connection {index}"))?;
             if stalls {
                 audience.stalled.push(stream);

@@ -1,19 +1,22 @@
 //! One client connection.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use fastrand::Rng;
+use rustls::ClientConfig;
 
 use super::dial::dial;
 use super::handshake;
+use super::link::Link;
 use super::wire::{Batch, Echo};
 use crate::peers::Wire;
 use crate::scenario::Scenario;
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: mio::net::TcpStream,
+    stream: Link<mio::net::TcpStream>,
     /// The batch as it goes out, again and again.
     output: Vec<u8>,
     sent: usize,
@@ -25,15 +28,20 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Connects and shakes hands, still blocking.
-    pub(super) fn open(port: u16, wire: Wire, scenario: &Scenario, rng: &mut Rng) -> Result<Self> {
-        let mut stream = dial(port)?;
+    pub(super) fn open(
+        port: u16,
+        tls: Option<&Arc<ClientConfig>>,
+        wire: Wire,
+        scenario: &Scenario,
+        rng: &mut Rng,
+    ) -> Result<Self> {
+        let mut stream = Link::new(dial(port)?, tls)?;
         if wire == Wire::WebSocket {
-            handshake::perform(&mut stream, "/", rng)?;
+            handshake::perform(&mut stream, port, "/", scenario.mode, rng)?;
         }
         let batch = Batch::new(wire, scenario, rng);
-        stream.set_nonblocking(true)?;
         Ok(Self {
-            stream: mio::net::TcpStream::from_std(stream),
+            stream: stream.nonblocking()?,
             output: batch.output,
             sent: 0,
             echo: Echo::new(wire, scenario),
@@ -43,7 +51,7 @@ impl Connection {
     }
 
     pub(super) fn source(&mut self) -> &mut mio::net::TcpStream {
-        &mut self.stream
+        self.stream.stream()
     }
 
     /// Starts the next batch.
@@ -55,6 +63,8 @@ impl Connection {
 
     /// Writes what is left of the batch, as far as the socket takes it.
     pub(super) fn send(&mut self) -> Result<()> {
+        // Over TLS, what was taken may still wait for the socket.
+        self.stream.flush().or_else(blocked)?;
         while self.waiting && self.sent < self.output.len() {
             match self.stream.write(&self.output[self.sent..]) {
                 Ok(0) => bail!("the socket takes nothing"),
@@ -79,7 +89,7 @@ impl Connection {
                         return Ok(true);
                     }
                     // A short read has emptied the socket.
-                    if count < buffer.len() {
+                    if count < buffer.len() && self.stream.empties() {
                         break;
                     }
                 }
@@ -89,5 +99,12 @@ impl Connection {
             }
         }
         Ok(false)
+    }
+}
+
+fn blocked(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        ErrorKind::WouldBlock => Ok(()),
+        _ => Err(error),
     }
 }

@@ -1,34 +1,58 @@
 //! The opening handshake of a client.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fastrand::Rng;
 use sha1::{Digest, Sha1};
 
+use crate::scenario::Mode;
+
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Opens a WebSocket, and checks the answer.
-pub(super) fn perform(stream: &mut TcpStream, target: &str, rng: &mut Rng) -> Result<()> {
+pub(super) fn perform(
+    stream: &mut (impl Read + Write),
+    port: u16,
+    target: &str,
+    mode: Mode,
+    rng: &mut Rng,
+) -> Result<()> {
     let mut nonce = [0; 16];
     rng.fill(&mut nonce);
     let key = STANDARD.encode(nonce);
-    let host = stream.peer_addr()?;
+    let extensions = offer(mode);
     let request = format!(
         "GET {target} HTTP/1.1\r\n\
-         Host: {host}\r\n\
+         Host: 127.0.0.1:{port}\r\n\
          Upgrade: websocket\r\n\
          Connection: Upgrade\r\n\
          Sec-WebSocket-Key: {key}\r\n\
+         {extensions}\
          Sec-WebSocket-Version: 13\r\n\r\n"
     );
     stream.write_all(request.as_bytes())?;
-    check(&read_head(stream)?, &key)
+    let head = read_head(stream)?;
+    let agreed = head.contains("permessage-deflate");
+    ensure!(
+        agreed == mode.deflates(),
+        "not the extensions that were offered"
+    );
+    check(&head, &key)
 }
 
-fn read_head(stream: &mut TcpStream) -> Result<String> {
+fn offer(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Plain | Mode::Tls | Mode::Threads => "",
+        Mode::Takeover => "Sec-WebSocket-Extensions: permessage-deflate\r\n",
+        Mode::NoTakeover => {
+            "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
+        }
+    }
+}
+
+fn read_head(stream: &mut impl Read) -> Result<String> {
     let mut buffer = [0; 4096];
     let mut filled = 0;
     while !buffer[..filled].ends_with(b"\r\n\r\n") {

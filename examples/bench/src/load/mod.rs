@@ -5,6 +5,8 @@ mod audience;
 mod connection;
 mod dial;
 mod handshake;
+mod link;
+mod lives;
 mod stall;
 mod wire;
 
@@ -15,10 +17,13 @@ use anyhow::{Context, Result, bail};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::peers::Wire;
-use crate::scenario::Scenario;
+use crate::scenario::{Mode, Scenario};
+use crate::server::Door;
+use crate::tls;
 pub(crate) use audience::Audience;
 use connection::Connection;
 pub(crate) use handshake::accept_key;
+pub(crate) use lives::Lives;
 
 /// A server that sends nothing for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,13 +51,18 @@ pub(crate) struct Load {
 impl Load {
     /// Opens the connections one by one, then has one batch echoed on each,
     /// whose content is compared in full.
-    pub(crate) fn open(port: u16, wire: Wire, scenario: &Scenario) -> Result<Self> {
+    pub(crate) fn open(door: &Door, wire: Wire, scenario: &Scenario) -> Result<Self> {
         let poll = Poll::new()?;
+        let tls = match scenario.mode {
+            Mode::Tls => Some(tls::client(&door.certificate)?),
+            _ => None,
+        };
         let mut rng = fastrand::Rng::with_seed(0x5eed);
         let mut connections = Vec::with_capacity(scenario.connections);
         for index in 0..scenario.connections {
-            let mut connection = Connection::open(port, wire, scenario, &mut rng)
-                .with_context(|| format!("opening connection {index}"))?;
+            let mut connection =
+                Connection::open(door.port, tls.as_ref(), wire, scenario, &mut rng)
+                    .with_context(|| format!("opening connection {index}"))?;
             poll.registry().register(
                 connection.source(),
                 Token(index),

@@ -2,12 +2,17 @@
 
 use anyhow::{Result, ensure};
 use fastrand::Rng;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
 use crate::peers::Wire;
-use crate::scenario::{Kind, Scenario};
+use crate::scenario::{Kind, Mode, Scenario};
 
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
+const COMPRESSED: u8 = 0x40;
+
+/// What ends a message in the compressor and is not sent (RFC 7692 section 7.2.1).
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 const CONTINUATION: u8 = 0;
 
 fn opcode(kind: Kind) -> u8 {
@@ -28,32 +33,67 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn new(wire: Wire, scenario: &Scenario, rng: &mut Rng) -> Self {
-        let payload: Vec<u8> = (0..scenario.size * scenario.in_flight)
-            .map(|_| match scenario.kind {
-                Kind::Text => rng.u8(b' '..=b'~'),
-                Kind::Binary => rng.u8(..),
-            })
-            .collect();
+        let count = scenario.size * scenario.in_flight;
+        let payload: Vec<u8> = if scenario.mode.deflates() {
+            records(count, rng)
+        } else {
+            (0..count)
+                .map(|_| match scenario.kind {
+                    Kind::Text => rng.u8(b' '..=b'~'),
+                    Kind::Binary => rng.u8(..),
+                })
+                .collect()
+        };
         let output = match wire {
             Wire::Tcp => payload.clone(),
             Wire::WebSocket => payload
                 .chunks(scenario.size)
-                .flat_map(|message| masked_frame(scenario.kind, message, rng))
+                .flat_map(|message| {
+                    if scenario.mode.deflates() {
+                        let first = FIN | COMPRESSED | opcode(scenario.kind);
+                        masked_frame(first, &deflated(message), rng)
+                    } else {
+                        masked_frame(FIN | opcode(scenario.kind), message, rng)
+                    }
+                })
                 .collect(),
         };
         Self { output, payload }
     }
 }
 
+/// Lines of JSON, as applications send them.
+fn records(count: usize, rng: &mut Rng) -> Vec<u8> {
+    let mut lines = String::new();
+    while lines.len() < count {
+        let kind = ["join", "leave", "move", "trade"][rng.usize(..4)];
+        let (id, x, y) = (rng.u32(..100_000), rng.u32(..1000), rng.u32(..1000));
+        lines += &format!("{{\"type\":\"{kind}\",\"player\":{id},\"position\":[{x},{y}]}}\n");
+    }
+    lines.truncate(count);
+    lines.into_bytes()
+}
+
+/// A message that refers to none before it, so that it can be sent again.
+fn deflated(message: &[u8]) -> Vec<u8> {
+    let mut output = Vec::with_capacity(message.len() * 2 + 64);
+    // It cannot fail: there is room.
+    Compress::new(Compression::default(), false)
+        .compress_vec(message, &mut output, FlushCompress::Sync)
+        .ok();
+    output.truncate(output.len() - TAIL.len());
+    output
+}
+
 /// A message in one frame, as a server sends it.
 pub(super) fn bare_frame(kind: Kind, message: &[u8]) -> Vec<u8> {
-    let mut frame = frame_header(kind, message.len(), 0);
+    let mut frame = frame_header(FIN | opcode(kind), message.len(), 0);
     frame.extend(message);
     frame
 }
 
-fn frame_header(kind: Kind, length: usize, masked: u8) -> Vec<u8> {
-    let mut frame = vec![FIN | opcode(kind)];
+fn frame_header(first: u8, length: usize, masked: u8) -> Vec<u8> {
+    let mut frame = vec![first];
     match length {
         0..=125 => frame.push(masked | length as u8),
         126..=0xffff => {
@@ -68,8 +108,8 @@ fn frame_header(kind: Kind, length: usize, masked: u8) -> Vec<u8> {
     frame
 }
 
-fn masked_frame(kind: Kind, message: &[u8], rng: &mut Rng) -> Vec<u8> {
-    let mut frame = frame_header(kind, message.len(), MASKED);
+fn masked_frame(first: u8, message: &[u8], rng: &mut Rng) -> Vec<u8> {
+    let mut frame = frame_header(first, message.len(), MASKED);
     let mask = rng.u32(..).to_be_bytes();
     frame.extend(mask);
     frame.extend(
@@ -97,6 +137,44 @@ pub(super) struct Echo {
     left: usize,
     last_frame: bool,
     in_message: bool,
+    /// Where messages may be compressed, what they unpack to is only looked at
+    /// if it is compared.
+    packed: Option<Packed>,
+}
+
+/// A compressed message, and what unpacks it.
+#[derive(Debug)]
+struct Packed {
+    inflater: Decompress,
+    takeover: bool,
+    compressed: bool,
+    payload: Vec<u8>,
+}
+
+impl Packed {
+    fn new(mode: Mode) -> Option<Self> {
+        mode.deflates().then(|| Self {
+            inflater: Decompress::new(false),
+            takeover: mode == Mode::Takeover,
+            compressed: false,
+            payload: Vec::new(),
+        })
+    }
+
+    fn unpack(&mut self, size: usize) -> Result<Vec<u8>> {
+        let mut payload = std::mem::take(&mut self.payload);
+        if !self.compressed {
+            return Ok(payload);
+        }
+        payload.extend(TAIL);
+        let mut message = Vec::with_capacity(size + 1);
+        self.inflater
+            .decompress_vec(&payload, &mut message, FlushDecompress::Sync)?;
+        if !self.takeover {
+            self.inflater.reset(false);
+        }
+        Ok(message)
+    }
 }
 
 impl Echo {
@@ -112,6 +190,7 @@ impl Echo {
             left: 0,
             last_frame: false,
             in_message: false,
+            packed: Packed::new(scenario.mode).filter(|_| wire == Wire::WebSocket),
         }
     }
 
@@ -131,6 +210,7 @@ impl Echo {
                 return Ok(false);
             }
             if self.in_message && self.last_frame {
+                self.unpack(expected)?;
                 ensure!(
                     self.back.is_multiple_of(self.size),
                     "a message of another length"
@@ -148,7 +228,30 @@ impl Echo {
         }
     }
 
+    /// Ends a message that may be compressed.
+    fn unpack(&mut self, expected: Option<&[u8]>) -> Result<()> {
+        let Some(packed) = &mut self.packed else {
+            return Ok(());
+        };
+        let end = self.back + self.size;
+        ensure!(end <= self.total, "more came back than was sent");
+        if let Some(expected) = expected {
+            ensure!(
+                packed.unpack(self.size)? == expected[self.back..end],
+                "another content came back"
+            );
+        }
+        self.back = end;
+        Ok(())
+    }
+
     fn payload(&mut self, payload: &[u8], expected: Option<&[u8]>) -> Result<()> {
+        if let Some(packed) = &mut self.packed {
+            if expected.is_some() {
+                packed.payload.extend(payload);
+            }
+            return Ok(());
+        }
         let end = self.back + payload.len();
         ensure!(end <= self.total, "more came back than was sent");
         if let Some(expected) = expected {
@@ -196,8 +299,15 @@ impl Echo {
         } else {
             self.opcode
         };
+        let compressed = match &mut self.packed {
+            Some(packed) if !self.in_message => {
+                packed.compressed = first & COMPRESSED != 0;
+                first & COMPRESSED
+            }
+            _ => 0,
+        };
         ensure!(
-            first & !FIN == opcode,
+            first & !FIN == opcode | compressed,
             "an unexpected frame, it starts with {first:#04x}"
         );
         ensure!(second & MASKED == 0, "a masked frame from a server");

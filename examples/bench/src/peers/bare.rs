@@ -12,13 +12,14 @@ use mio::{Events, Interest, Poll, Registry, Token};
 
 use crate::load::accept_key;
 use crate::runtime::ServeResult;
+use crate::scenario::Mode;
 
 const LISTENER: Token = Token(usize::MAX);
 
 /// A connection that owes more octets than this misses what is published.
 const BEHIND: usize = 64 << 10;
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
+pub(super) fn serve(listener: TcpListener, _: Mode) -> ServeResult {
     listener.set_nonblocking(true)?;
     let mut listener = mio::net::TcpListener::from_std(listener);
     let mut poll = Poll::new()?;

@@ -14,8 +14,9 @@ use tokio::net::TcpStream;
 
 use super::MESSAGE_LIMIT;
 use crate::runtime::{self, ServeResult};
+use crate::scenario::Mode;
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
+pub(super) fn serve(listener: TcpListener, _: Mode) -> ServeResult {
     runtime::tokio(listener, connection)
 }
 

@@ -18,7 +18,7 @@ mod tungstenite_broadcast;
 use std::net::TcpListener;
 
 use crate::runtime::ServeResult;
-use crate::scenario::Shape;
+use crate::scenario::{Mode, Shape};
 
 /// What the server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +47,16 @@ pub(crate) struct Peer {
     pub(crate) base: &'static str,
     pub(crate) wire: Wire,
     pub(crate) job: Job,
-    pub(crate) serve: fn(TcpListener) -> ServeResult,
+    /// What it does besides plain messages on one thread.
+    pub(crate) modes: &'static [Mode],
+    pub(crate) serve: Serve,
 }
+
+/// Serves until the process ends.
+pub(crate) type Serve = fn(TcpListener, Mode) -> ServeResult;
+
+/// What ours do.
+const ALL: &[Mode] = &[Mode::Tls, Mode::Takeover, Mode::NoTakeover, Mode::Threads];
 
 const TCP_MIO: &str = "tcp-mio";
 const TCP_TOKIO: &str = "tcp-tokio";
@@ -56,18 +64,18 @@ const TCP_SMOL: &str = "tcp-smol";
 const BARE: &str = "bare";
 
 pub(crate) const PEERS: &[Peer] = &[
-    Peer::tcp(TCP_TOKIO, tcp_tokio::serve),
+    Peer::tcp(TCP_TOKIO, tcp_tokio::serve).modes(&[Mode::Tls]),
     Peer::tcp(TCP_SMOL, tcp_smol::serve),
     Peer::tcp(TCP_MIO, tcp_mio::serve),
-    Peer::websocket("sansws-mio", TCP_MIO, sansws_mio::serve),
+    Peer::websocket("sansws-mio", TCP_MIO, sansws_mio::serve).modes(ALL),
     Peer::websocket("sansws-mio-router", TCP_MIO, sansws_mio::serve_router),
-    Peer::websocket("sansws-tokio", TCP_TOKIO, sansws_tokio::serve),
-    Peer::websocket("sansws-smol", TCP_SMOL, sansws_smol::serve),
+    Peer::websocket("sansws-tokio", TCP_TOKIO, sansws_tokio::serve).modes(ALL),
+    Peer::websocket("sansws-smol", TCP_SMOL, sansws_smol::serve).modes(ALL),
     Peer::websocket("sansws-tokio-router", TCP_TOKIO, sansws_tokio::serve_router),
     Peer::websocket("sansws-smol-router", TCP_SMOL, sansws_smol::serve_router),
-    Peer::websocket("tokio-tungstenite", TCP_TOKIO, tokio_tungstenite::serve),
+    Peer::websocket("tokio-tungstenite", TCP_TOKIO, tokio_tungstenite::serve).modes(&[Mode::Tls]),
     Peer::websocket("fastwebsockets", TCP_TOKIO, fastwebsockets::serve),
-    Peer::websocket("tokio-websockets", TCP_TOKIO, tokio_websockets::serve),
+    Peer::websocket("tokio-websockets", TCP_TOKIO, tokio_websockets::serve).modes(&[Mode::Tls]),
     Peer::websocket("sockudo-ws", TCP_TOKIO, sockudo_ws::serve),
     Peer::fan_out(BARE, Job::FanOut, bare::serve),
     Peer::fan_out(
@@ -82,44 +90,50 @@ pub(crate) const PEERS: &[Peer] = &[
 ];
 
 impl Peer {
-    const fn tcp(name: &'static str, serve: fn(TcpListener) -> ServeResult) -> Self {
+    const fn tcp(name: &'static str, serve: Serve) -> Self {
         Self {
             name,
             base: name,
             wire: Wire::Tcp,
             job: Job::Echo,
+            modes: &[],
             serve,
         }
     }
 
-    const fn websocket(
-        name: &'static str,
-        base: &'static str,
-        serve: fn(TcpListener) -> ServeResult,
-    ) -> Self {
+    const fn websocket(name: &'static str, base: &'static str, serve: Serve) -> Self {
         Self {
             name,
             base,
             wire: Wire::WebSocket,
             job: Job::Echo,
+            modes: &[],
             serve,
         }
     }
 
-    const fn fan_out(name: &'static str, job: Job, serve: fn(TcpListener) -> ServeResult) -> Self {
+    const fn fan_out(name: &'static str, job: Job, serve: Serve) -> Self {
         Self {
             name,
             base: BARE,
             wire: Wire::WebSocket,
             job,
+            modes: &[],
             serve,
         }
     }
 
+    const fn modes(self, modes: &'static [Mode]) -> Self {
+        Self { modes, ..self }
+    }
+
     /// Whether the server does what the load asks for.
-    pub(crate) fn fits(&self, shape: Shape) -> bool {
+    pub(crate) fn fits(&self, shape: Shape, mode: Mode) -> bool {
+        if mode != Mode::Plain && !self.modes.contains(&mode) {
+            return false;
+        }
         match shape {
-            Shape::Echo | Shape::Idle => self.job == Job::Echo,
+            Shape::Echo | Shape::Idle | Shape::Life => self.job == Job::Echo,
             Shape::FanOut => self.job != Job::Echo,
             Shape::Groups => self.job == Job::Groups,
         }

@@ -3,34 +3,42 @@
 use std::net::TcpListener;
 
 use sansws_mio::{
-    AcceptOptions, Config, Endpoint, Error, Hub, Incoming, Limits, Listener, Result, Router,
+    AcceptOptions, Config, Deflate, Endpoint, Hub, Incoming, Limits, Listener, Result, Router,
     Scope, Server, ServerOptions, Socket,
 };
 
 use super::MESSAGE_LIMIT;
 use crate::runtime::ServeResult;
+use crate::scenario::Mode;
+use crate::tls;
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
-    server(listener)?.serve(echo)?;
+pub(super) fn serve(listener: TcpListener, mode: Mode) -> ServeResult {
+    let server = server(listener, mode)?;
+    match mode {
+        Mode::Threads => server.serve_on_threads(2, |_| Router::new().route("/", echo))?,
+        _ => server.serve(echo)?,
+    }
     Ok(())
 }
 
 /// Serves the handler behind a router with other routes, layers and limits.
-pub(super) fn serve_router(listener: TcpListener) -> ServeResult {
+pub(super) fn serve_router(listener: TcpListener, mode: Mode) -> ServeResult {
     let router = Router::new()
         .route("/", echo)
         .route("/rooms/{room}", echo)
-        .get("/health", |_: Scope| Ok(sansws_mio::Response::text(200, "fine\n")))
+        .get("/health", |_: Scope| {
+            Ok(sansws_mio::Response::text(200, "fine\n"))
+        })
         .layer(|_: &mut Scope| Ok(()))
         .state(());
-    server(listener)?.serve(router)?;
+    server(listener, mode)?.serve(router)?;
     Ok(())
 }
 
 /// A hub: what is received is published to the groups that the path says.
-pub(super) fn serve_hub(listener: TcpListener) -> ServeResult {
+pub(super) fn serve_hub(listener: TcpListener, mode: Mode) -> ServeResult {
     let router = Router::new().route("/{all:path}", FanOut);
-    server(listener)?.serve(router.hub(&Hub::new()))?;
+    server(listener, mode)?.serve(router.hub(Hub::new()))?;
     Ok(())
 }
 
@@ -67,16 +75,33 @@ fn echo(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
     Ok(())
 }
 
-/// Takes messages of any length that the load sends.
-fn server(listener: TcpListener) -> Result<Server, Error> {
+/// Takes any number of connections.
+fn server(listener: TcpListener, mode: Mode) -> anyhow::Result<Server> {
+    let mut listener = Listener::from_std(listener)?;
+    if mode == Mode::Tls {
+        listener = listener.tls(tls::server()?);
+    }
+    let options = ServerOptions::default()
+        .max_connections(65_536)
+        .config(config(mode));
+    Ok(Server::new(listener).options(options))
+}
+
+/// Takes messages of any length that the load sends, and compresses as the mode says.
+fn config(mode: Mode) -> Config {
     let limits = Limits {
         frame: MESSAGE_LIMIT as u64,
         message: MESSAGE_LIMIT as u64,
         ..Limits::default()
     };
-    let options = ServerOptions::default().max_connections(65_536).config(Config {
+    let takeover = mode == Mode::Takeover;
+    Config {
         limits,
+        deflate: mode.deflates().then(|| Deflate {
+            own_takeover: takeover,
+            peer_takeover: takeover,
+            ..Deflate::default()
+        }),
         ..Config::default()
-    });
-    Ok(Server::new(Listener::from_std(listener)?).options(options))
+    }
 }

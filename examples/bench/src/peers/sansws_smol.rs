@@ -5,29 +5,41 @@ use std::rc::Rc;
 
 use sansws_smol::IntoService;
 use sansws_smol::{
-    Config, Hub, Limits, Listener, Result, Router, Scope, ServerOptions, Server, Upgrade, Wire,
+    Config, Deflate, Hub, Limits, Listener, Result, Router, Scope, Server, ServerOptions, Upgrade,
+    Wire,
 };
 
 use super::MESSAGE_LIMIT;
 use crate::runtime::ServeResult;
+use crate::scenario::Mode;
+use crate::tls;
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
-    run(listener, echo)
+pub(super) fn serve(listener: TcpListener, mode: Mode) -> ServeResult {
+    if mode == Mode::Threads {
+        let listener = listener.try_clone()?;
+        std::thread::spawn(move || run(listener, mode, echo));
+    }
+    run(listener, mode, echo)
 }
 
 /// Serves the handler behind a router with other routes, layers and limits.
-pub(super) fn serve_router(listener: TcpListener) -> ServeResult {
-    run(listener, router())
+pub(super) fn serve_router(listener: TcpListener, mode: Mode) -> ServeResult {
+    run(listener, mode, router())
 }
 
-fn run<S>(listener: TcpListener, service: S) -> ServeResult
+fn run<S>(listener: TcpListener, mode: Mode, service: S) -> ServeResult
 where
     S: IntoService<Wire>,
     S::Service: 'static,
 {
     let tasks = Rc::new(::smol::LocalExecutor::new());
     ::smol::block_on(tasks.run(async {
-        let server = Server::new(Listener::from_std(listener)?).options(options());
+        let mut listener = Listener::from_std(listener)?;
+        if mode == Mode::Tls {
+            listener = listener.tls(tls::server()?);
+        }
+        let options = ServerOptions::default().config(config(mode));
+        let server = Server::new(listener).options(options);
         let spawn = |task| tasks.spawn(task).detach();
         server.serve_local(service, spawn).await?;
         Ok(())
@@ -35,9 +47,9 @@ where
 }
 
 /// A hub: what is received is published to the groups that the path says.
-pub(super) fn serve_hub(listener: TcpListener) -> ServeResult {
+pub(super) fn serve_hub(listener: TcpListener, mode: Mode) -> ServeResult {
     let router = Router::new().route("/{all:path}", fan_out);
-    run(listener, router.hub(&Hub::new()))
+    run(listener, mode, router.hub(Hub::new()))
 }
 
 async fn fan_out(upgrade: Upgrade) -> Result {
@@ -64,17 +76,23 @@ fn router() -> Router {
         .state(())
 }
 
-/// Messages of any length that the load sends.
-fn options() -> ServerOptions {
+/// Takes messages of any length that the load sends, and compresses as the mode says.
+fn config(mode: Mode) -> Config {
     let limits = Limits {
         frame: MESSAGE_LIMIT as u64,
         message: MESSAGE_LIMIT as u64,
         ..Limits::default()
     };
-    ServerOptions::default().config(Config {
+    let takeover = mode == Mode::Takeover;
+    Config {
         limits,
+        deflate: mode.deflates().then(|| Deflate {
+            own_takeover: takeover,
+            peer_takeover: takeover,
+            ..Deflate::default()
+        }),
         ..Config::default()
-    })
+    }
 }
 
 async fn echo(upgrade: Upgrade) -> Result {

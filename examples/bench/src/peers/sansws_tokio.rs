@@ -2,34 +2,46 @@
 
 use std::net::TcpListener;
 
-use sansws_tokio::{IntoService, Service};
 use sansws_tokio::{
-    Config, Hub, Limits, Listener, Result, Router, Scope, ServerOptions, Server, Upgrade, Wire,
+    Config, Deflate, Hub, Limits, Listener, Result, Router, Scope, Server, ServerOptions, Upgrade,
+    Wire,
 };
+use sansws_tokio::{IntoService, Service};
+
+use tokio::runtime::Builder;
 
 use super::MESSAGE_LIMIT;
 use crate::runtime::ServeResult;
+use crate::scenario::Mode;
+use crate::tls;
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
-    run(listener, echo)
+pub(super) fn serve(listener: TcpListener, mode: Mode) -> ServeResult {
+    run(listener, mode, echo)
 }
 
 /// Serves the handler behind a router with other routes, layers and limits.
-pub(super) fn serve_router(listener: TcpListener) -> ServeResult {
-    run(listener, router())
+pub(super) fn serve_router(listener: TcpListener, mode: Mode) -> ServeResult {
+    run(listener, mode, router())
 }
 
-fn run<S>(listener: TcpListener, service: S) -> ServeResult
+fn run<S>(listener: TcpListener, mode: Mode, service: S) -> ServeResult
 where
     S: IntoService<Wire>,
     S::Service: Service<Wire, Handler: Send, Deciding: Send, Running: Send> + Send + Sync + 'static,
 {
-    let runtime = ::tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let mut builder = match mode {
+        Mode::Threads => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    };
+    let runtime = builder.worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        Server::new(Listener::from_std(listener)?)
-            .options(options())
+        let mut listener = Listener::from_std(listener)?;
+        if mode == Mode::Tls {
+            listener = listener.tls(tls::server()?);
+        }
+        let options = ServerOptions::default().config(config(mode));
+        Server::new(listener)
+            .options(options)
             .serve(service)
             .await?;
         Ok(())
@@ -37,9 +49,9 @@ where
 }
 
 /// A hub: what is received is published to the groups that the path says.
-pub(super) fn serve_hub(listener: TcpListener) -> ServeResult {
+pub(super) fn serve_hub(listener: TcpListener, mode: Mode) -> ServeResult {
     let router = Router::new().route("/{all:path}", fan_out);
-    run(listener, router.hub(&Hub::new()))
+    run(listener, mode, router.hub(Hub::new()))
 }
 
 async fn fan_out(upgrade: Upgrade) -> Result {
@@ -66,17 +78,23 @@ fn router() -> Router {
         .state(())
 }
 
-/// Messages of any length that the load sends.
-fn options() -> ServerOptions {
+/// Takes messages of any length that the load sends, and compresses as the mode says.
+fn config(mode: Mode) -> Config {
     let limits = Limits {
         frame: MESSAGE_LIMIT as u64,
         message: MESSAGE_LIMIT as u64,
         ..Limits::default()
     };
-    ServerOptions::default().config(Config {
+    let takeover = mode == Mode::Takeover;
+    Config {
         limits,
+        deflate: mode.deflates().then(|| Deflate {
+            own_takeover: takeover,
+            peer_takeover: takeover,
+            ..Deflate::default()
+        }),
         ..Config::default()
-    })
+    }
 }
 
 async fn echo(upgrade: Upgrade) -> Result {

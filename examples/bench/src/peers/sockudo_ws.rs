@@ -9,8 +9,9 @@ use tokio::net::TcpStream;
 
 use super::MESSAGE_LIMIT;
 use crate::runtime::{self, ServeResult};
+use crate::scenario::Mode;
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
+pub(super) fn serve(listener: TcpListener, _: Mode) -> ServeResult {
     // It calibrates its clock here, before the runtime is built.
     sockudo_ws::init_clock();
     runtime::tokio(listener, echo)

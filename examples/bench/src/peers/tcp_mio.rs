@@ -8,10 +8,11 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::TCP_BUFFER;
 use crate::runtime::ServeResult;
+use crate::scenario::Mode;
 
 const LISTENER: Token = Token(usize::MAX);
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
+pub(super) fn serve(listener: TcpListener, _: Mode) -> ServeResult {
     listener.set_nonblocking(true)?;
     let mut listener = mio::net::TcpListener::from_std(listener);
     let mut poll = Poll::new()?;

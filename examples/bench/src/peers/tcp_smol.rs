@@ -7,8 +7,9 @@ use smol::net::TcpStream;
 
 use super::TCP_BUFFER;
 use crate::runtime::{self, ServeResult};
+use crate::scenario::Mode;
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
+pub(super) fn serve(listener: TcpListener, _: Mode) -> ServeResult {
     runtime::smol(listener, echo)
 }
 

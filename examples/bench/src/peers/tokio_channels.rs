@@ -16,11 +16,12 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use super::groups_of;
 use crate::runtime::{self, ServeResult};
+use crate::scenario::Mode;
 
 type Members = HashMap<SocketAddr, UnboundedSender<Message>>;
 type Groups = Mutex<HashMap<String, Members>>;
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
+pub(super) fn serve(listener: TcpListener, _: Mode) -> ServeResult {
     let groups = Arc::new(Groups::default());
     runtime::tokio(listener, move |stream| connection(stream, groups.clone()))
 }

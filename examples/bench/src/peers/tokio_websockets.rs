@@ -3,17 +3,21 @@
 use std::net::TcpListener;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::unconstrained;
 use tokio_websockets::{Config, Limits, ServerBuilder};
 
 use crate::runtime::{self, ServeResult};
+use crate::scenario::Mode;
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
-    runtime::tokio(listener, |stream| unconstrained(echo(stream)))
+pub(super) fn serve(listener: TcpListener, mode: Mode) -> ServeResult {
+    match mode {
+        Mode::Tls => runtime::tokio_tls(listener, |stream| unconstrained(echo(stream))),
+        _ => runtime::tokio(listener, |stream| unconstrained(echo(stream))),
+    }
 }
 
-async fn echo(stream: TcpStream) -> ServeResult {
+async fn echo(stream: impl AsyncRead + AsyncWrite + Unpin) -> ServeResult {
     let (_request, mut ws) = ServerBuilder::new()
         .config(Config::default().frame_size(usize::MAX))
         .limits(Limits::unlimited())

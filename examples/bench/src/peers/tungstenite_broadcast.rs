@@ -10,11 +10,12 @@ use tokio::sync::broadcast::{self, Sender, error::RecvError};
 use tokio_tungstenite::{accept_async, tungstenite::Message};
 
 use crate::runtime::{self, ServeResult};
+use crate::scenario::Mode;
 
 /// As in the `chat` example of axum.
 const CAPACITY: usize = 100;
 
-pub(super) fn serve(listener: TcpListener) -> ServeResult {
+pub(super) fn serve(listener: TcpListener, _: Mode) -> ServeResult {
     let (publish, _) = broadcast::channel(CAPACITY);
     runtime::tokio(listener, move |stream| connection(stream, publish.clone()))
 }

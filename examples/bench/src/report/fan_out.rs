@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Table, kind_name, number, quotients, range};
 use crate::run::{Fanned, Row, Sample};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Variant};
 use crate::stats::{extremes, median};
 
 pub(super) fn print(table: &Table, out: &mut impl Write) -> Result<()> {
@@ -46,7 +46,7 @@ pub(super) fn print(table: &Table, out: &mut impl Write) -> Result<()> {
             out,
             "{:<24}{:>8}{:>14}{:>8}{:>14}{:>8}{:>10}{:>10}{:>10}{:>18}",
             row.peer.name,
-            row.stalled,
+            row.variant.stalled,
             number(median(&costs), 0),
             number(median(&ratios), 2),
             range(&ratios),
@@ -67,8 +67,12 @@ pub(super) fn print(table: &Table, out: &mut impl Write) -> Result<()> {
 
 /// What a delivery costs against the same peer while all connections read.
 fn against_calm(table: &Table, row: &Row) -> Vec<f64> {
-    match table.row(row.peer.name, 0) {
-        Some(calm) if row.stalled > 0 => quotients(row.costs(), calm.costs()),
+    let calm = Variant {
+        stalled: 0,
+        ..row.variant
+    };
+    match table.row(row.peer.name, calm) {
+        Some(calm) if row.variant.stalled > 0 => quotients(row.costs(), calm.costs()),
         _ => Vec::new(),
     }
 }

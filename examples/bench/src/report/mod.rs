@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::run::{Fanned, Row, Sample};
-use crate::scenario::{Kind, Scenario, Shape};
+use crate::scenario::{Kind, Mode, Scenario, Shape, Variant};
 use crate::stats::{extremes, median};
 use crate::system::Cpus;
 
@@ -84,7 +84,8 @@ impl Table {
     fn print(&self, out: &mut impl Write) -> Result<()> {
         writeln!(out)?;
         match self.scenario.shape {
-            Shape::Echo => self.print_echoes(out),
+            Shape::Echo if self.scenario.mode == Mode::Threads => self.print_threads(out),
+            Shape::Echo | Shape::Life => self.print_echoes(out),
             Shape::Idle | Shape::Groups => self.print_rest(out),
             Shape::FanOut => fan_out::print(self, out),
         }
@@ -99,7 +100,7 @@ impl Table {
         } = self.scenario;
         let groups = match shape {
             Shape::Groups => ", each in three groups",
-            Shape::Echo | Shape::Idle | Shape::FanOut => "",
+            Shape::Echo | Shape::Idle | Shape::Life | Shape::FanOut => "",
         };
         writeln!(out, "{name}: {connections} connections at rest{groups}")?;
         writeln!(out, "{:<20}{:>18}", "peer", "bytes/connection")?;
@@ -119,10 +120,17 @@ impl Table {
             ..
         } = self.scenario;
         let kind = kind_name(self.scenario.kind);
-        writeln!(
-            out,
-            "{name}: {size}-octet {kind} messages, {connections} connections, {in_flight} in flight"
-        )?;
+        let mode = mode_name(self.scenario.mode);
+        match self.scenario.shape {
+            Shape::Life => writeln!(
+                out,
+                "{name}: connect, handshake, echo of {size} octets of {kind}, close; a message is such a life"
+            )?,
+            _ => writeln!(
+                out,
+                "{name}: {size}-octet {kind} messages, {connections} connections, {in_flight} in flight{mode}"
+            )?,
+        }
         writeln!(
             out,
             "{:<20}{:>12}{:>10}{:>18}{:>14}",
@@ -145,13 +153,60 @@ impl Table {
 
     /// What a row costs against its base under the same load, round by round.
     fn ratios(&self, row: &Row) -> Vec<f64> {
-        let base = self.row(row.peer.base, row.stalled);
+        let base = self.row(row.peer.base, row.variant);
         base.map_or_else(Vec::new, |base| quotients(row.costs(), base.costs()))
     }
 
-    fn row(&self, peer: &str, stalled: usize) -> Option<&Row> {
+    /// What two threads carry, were each alone on a processor, in messages of
+    /// one: twice the messages for a CPU second, in messages of one thread.
+    fn print_threads(&self, out: &mut impl Write) -> Result<()> {
+        let Scenario {
+            name,
+            size,
+            connections,
+            ..
+        } = self.scenario;
+        writeln!(
+            out,
+            "{name}: {size}-octet messages, {connections} connections, 1 in flight; not pinned"
+        )?;
+        writeln!(
+            out,
+            "{:<20}{:>14}{:>14}{:>10}{:>18}",
+            "peer", "1: CPU ns/msg", "2: CPU ns/msg", "carries", "min..max"
+        )?;
+        for row in self
+            .rows
+            .iter()
+            .filter(|row| row.variant.mode == Mode::Threads)
+        {
+            let one = Variant {
+                mode: Mode::Plain,
+                ..row.variant
+            };
+            let Some(one) = self.row(row.peer.name, one) else {
+                continue;
+            };
+            let gains: Vec<f64> = quotients(one.costs(), row.costs())
+                .into_iter()
+                .map(|quotient| 2.0 * quotient)
+                .collect();
+            writeln!(
+                out,
+                "{:<20}{:>14}{:>14}{:>10}{:>18}",
+                row.peer.name,
+                number(median(&one.costs().flatten().collect::<Vec<_>>()), 0),
+                number(median(&row.costs().flatten().collect::<Vec<_>>()), 0),
+                number(median(&gains), 2),
+                range(&gains),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn row(&self, peer: &str, variant: Variant) -> Option<&Row> {
         let mut rows = self.rows.iter();
-        rows.find(|row| row.peer.name == peer && row.stalled == stalled)
+        rows.find(|row| row.peer.name == peer && row.variant == variant)
     }
 }
 
@@ -203,6 +258,15 @@ fn range(values: &[f64]) -> String {
         || "-".to_owned(),
         |(min, max)| format!("{min:.2}..{max:.2}"),
     )
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Plain | Mode::Threads => "",
+        Mode::Tls => ", over TLS",
+        Mode::Takeover => ", compressed with context takeover",
+        Mode::NoTakeover => ", compressed without context takeover",
+    }
 }
 
 fn kind_name(kind: Kind) -> &'static str {
