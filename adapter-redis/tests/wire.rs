@@ -66,7 +66,7 @@ fn vectors() -> Vec<(String, Vec<u8>)> {
     let mut change = PresenceChange::new("lobby".into(), 0xabc, 7, 2);
     change.joined = vec![
         present("ada", None),
-        present("bob", Some("{\"incarnation\":1}")),
+        present("bob", Some("{\"seat\":1}")),
     ];
     change.updated = vec![present("dora", Some("away"))];
     change.left = vec![present("cleo", Some("gone"))];
