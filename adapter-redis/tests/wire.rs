@@ -64,10 +64,7 @@ fn vectors() -> Vec<(String, Vec<u8>)> {
         said: Instant::from_micros(TIME),
     };
     let mut change = PresenceChange::new("lobby".into(), 0xabc, 7, 2);
-    change.joined = vec![
-        present("ada", None),
-        present("bob", Some("{\"seat\":1}")),
-    ];
+    change.joined = vec![present("ada", None), present("bob", Some("{\"seat\":1}"))];
     change.updated = vec![present("dora", Some("away"))];
     change.left = vec![present("cleo", Some("gone"))];
     let nobody = PresenceChange::new("lobby".into(), 1, 8, 0);

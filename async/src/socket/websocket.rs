@@ -165,6 +165,36 @@ macro_rules! reading {
                 poll_fn(|cx| self.shared.engine().poll_receive(cx, WakerRole::Reader))
             }
 
+            /// Receives the next message into the memory of an earlier one, which is replaced; returns `false` when the peer closed normally.
+            ///
+            /// For handlers that only look at their messages: nothing is allocated for a message that is no longer than one before.
+            ///
+            /// ```
+            /// use sansws_async::{Message, Result, Transport, WebSocket};
+            ///
+            /// async fn count<T: Transport>(mut socket: WebSocket<T>) -> Result {
+            ///     let (mut message, mut bytes) = (Message::from(""), 0);
+            ///     while socket.receive_into(&mut message).await? {
+            ///         bytes += message.len();
+            ///     }
+            ///     println!("{bytes} bytes");
+            ///     Ok(())
+            /// }
+            /// ```
+            ///
+            /// # Errors
+            /// As for [`receive`](Self::receive); the message is unchanged then.
+            pub fn receive_into(
+                &mut self,
+                message: &mut Message,
+            ) -> impl Future<Output = Result<bool, Error>> {
+                poll_fn(|cx| {
+                    let mut engine = self.shared.engine();
+                    let polled = engine.poll_message(cx, WakerRole::Reader, Some(&mut *message));
+                    polled.map_ok(|received| received.map(|received| *message = received).is_some())
+                })
+            }
+
             /// Receives a text message; a binary one is [`Error::WrongKind`].
             pub async fn receive_text(&mut self) -> Result<Option<String>, Error> {
                 let message = self.receive().await?;

@@ -37,6 +37,7 @@ mod pages;
 #[cfg(feature = "test-kit")]
 mod policy_app;
 mod race;
+mod receive_into;
 mod size;
 #[cfg(feature = "test-kit")]
 mod streamed;

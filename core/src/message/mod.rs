@@ -66,6 +66,24 @@ impl Message {
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Replaces the message by a copy of this one, in the memory that it has, which grows if need be.
+    pub fn assign(&mut self, payload: Payload<'_>) {
+        let mut memory = core::mem::replace(self, Self::Binary(Vec::new())).into_bytes();
+        memory.clear();
+        *self = match payload {
+            Payload::Text(text) => {
+                // An empty one is always text.
+                let mut owned = String::from_utf8(memory).unwrap_or_default();
+                owned.push_str(text);
+                Self::Text(owned)
+            }
+            Payload::Binary(bytes) => {
+                memory.extend_from_slice(bytes);
+                Self::Binary(memory)
+            }
+        };
+    }
 }
 
 impl From<String> for Message {

@@ -21,7 +21,7 @@ use crate::socket::wakers::{WakerRole, Wakers};
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
 use sansws_core::connection::{Connection, Event, State, TransportAction};
-use sansws_core::message::Message;
+use sansws_core::message::{Message, Payload};
 use sansws_core::time::Instant;
 
 use sansws_common::socket::ending::Ending;
@@ -168,8 +168,18 @@ impl<T: Transport> Engine<T> {
         cx: &Context<'_>,
         role: WakerRole,
     ) -> Poll<Result<Option<Message>, Error>> {
+        self.poll_message(cx, role, None)
+    }
+
+    /// Receives the next message, in the memory of `spare` if it must be copied; this is untouched until there is one.
+    pub(crate) fn poll_message(
+        &mut self,
+        cx: &Context<'_>,
+        role: WakerRole,
+        mut spare: Option<&mut Message>,
+    ) -> Poll<Result<Option<Message>, Error>> {
         loop {
-            match ready!(self.poll_got(cx, role, false))? {
+            match ready!(self.poll_got(cx, role, false, spare.as_deref_mut()))? {
                 Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message))),
                 Some(Got::Control(control)) => self.ahead.push_control(control),
                 // The rest of a message whose reader was dropped.
@@ -189,7 +199,7 @@ impl<T: Transport> Engine<T> {
             if let Some(control) = self.ahead.pop_control() {
                 return Poll::Ready(Ok(Some(control.into())));
             }
-            match ready!(self.poll_got(cx, role, false))? {
+            match ready!(self.poll_got(cx, role, false, None))? {
                 Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message.into()))),
                 Some(Got::Control(control)) => return Poll::Ready(Ok(Some(control.into()))),
                 Some(Got::Piece(..) | Got::Other | Got::Nothing) => {}
@@ -206,7 +216,7 @@ impl<T: Transport> Engine<T> {
         begin: bool,
     ) -> Poll<Result<Option<Part>, Error>> {
         loop {
-            match ready!(self.poll_got(cx, role, true))? {
+            match ready!(self.poll_got(cx, role, true, None))? {
                 Some(Got::Message(message)) => {
                     return Poll::Ready(Ok(Some(Part {
                         message,
@@ -229,6 +239,7 @@ impl<T: Transport> Engine<T> {
         cx: &Context<'_>,
         role: WakerRole,
         pieces: bool,
+        mut spare: Option<&mut Message>,
     ) -> Poll<Result<Option<Got>, Error>> {
         loop {
             // A receiver that always gets a message never waits: give other tasks a turn.
@@ -242,7 +253,7 @@ impl<T: Transport> Engine<T> {
                 })));
             }
             if !self.is_ended() && self.wants_input() {
-                match self.decode(pieces) {
+                match self.decode(pieces, spare.as_deref_mut()) {
                     Got::Nothing => {}
                     Got::Other => continue,
                     got => {
@@ -354,8 +365,8 @@ impl<T: Transport> Engine<T> {
         Poll::Ready(())
     }
 
-    /// Processes one event of the unread input.
-    fn decode(&mut self, pieces: bool) -> Got {
+    /// Processes one event of the unread input. A message that must be copied takes the memory of `spare`.
+    fn decode(&mut self, pieces: bool, spare: Option<&mut Message>) -> Got {
         let clock = || self.transport.now();
         if let Some((count, assembly)) = self.unread.take_direct() {
             let step = self
@@ -387,8 +398,8 @@ impl<T: Transport> Engine<T> {
             Some(Event::Binary(_)) if assembled => {
                 Got::Message(Message::Binary(assembly.take_bytes()))
             }
-            Some(Event::Text(text)) => Got::Message(text.into()),
-            Some(Event::Binary(bytes)) => Got::Message(bytes.into()),
+            Some(Event::Text(text)) => Got::Message(owned(Payload::Text(text), spare)),
+            Some(Event::Binary(bytes)) => Got::Message(owned(Payload::Binary(bytes), spare)),
             Some(Event::Piece(piece)) => {
                 Got::Piece(piece.payload.to_message(), piece.first, piece.last)
             }
@@ -544,7 +555,7 @@ impl<T: Transport> Engine<T> {
     /// Completes the close: both Close frames, then the end of TCP, each within its timeout.
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>, role: WakerRole) -> Poll<()> {
         loop {
-            while !self.unread.is_empty() && !matches!(self.decode(true), Got::Nothing) {}
+            while !self.unread.is_empty() && !matches!(self.decode(true, None), Got::Nothing) {}
             let _ = self.poll_flush(cx, role);
             if self.is_over() {
                 if !self.flags.shut {
@@ -560,6 +571,15 @@ impl<T: Transport> Engine<T> {
             ready!(self.poll_alarm(cx, role));
         }
     }
+}
+
+/// Copies a payload, into memory that is there if some is.
+fn owned(payload: Payload<'_>, spare: Option<&mut Message>) -> Message {
+    let Some(spare) = spare else {
+        return payload.to_message();
+    };
+    spare.assign(payload);
+    std::mem::replace(spare, Message::Binary(Vec::new()))
 }
 
 #[cfg(test)]

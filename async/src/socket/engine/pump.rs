@@ -60,7 +60,7 @@ impl<T: Transport> Engine<T> {
             && !self.unread.is_empty()
             && self.may_read_ahead()
         {
-            match self.decode(false) {
+            match self.decode(false, None) {
                 Got::Message(message) => self.ahead.push(Item {
                     message,
                     piece: None,
