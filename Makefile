@@ -1,4 +1,4 @@
-.PHONY: help demo cluster check test simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages site wsconform
+.PHONY: help demo cluster check test test-beside test-others setup simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages site wsconform
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
@@ -25,10 +25,28 @@ check: ## what to run on every save: format, lints and tests of core and async, 
 	cargo clippy $(LIBRARIES) --all-features --lib -- -D warnings
 	cargo test -p sansws-core -p sansws-common -p sansws-async --all-features --lib --test main
 
-test: interop browser redis centrifuge ## all tests; installs the foreign peers, a browser, Redis, HAProxy and cargo-fuzz first
-	cargo test --workspace --all-features
+# All crates and features together: one build serves all tests.
+TESTS = cargo test --workspace --all-features
+# Test programs that mostly wait for other processes, and those that build mutants: they run beside all others.
+BESIDE = browser cluster planted processes realtime
+# All test programs.
+ALL = $(shell cargo metadata --no-deps --format-version 1 | tr '{' '\n' | \
+	sed -n 's/^"kind":\["test"\],.*"name":"\([a-z_0-9]*\)".*/\1/p' | sort -u)
+
+test: setup ## all tests; installs the foreign peers, a browser, Redis, HAProxy and cargo-fuzz first
+	$(TESTS) --no-run
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-beside test-others
 	conformance/run.sh --quick
 	core/fuzz/run.sh $(SECONDS_EACH)
+
+test-beside:
+	$(TESTS) --no-fail-fast $(BESIDE:%=--test %)
+
+test-others:
+	$(TESTS) --no-fail-fast --lib --bins $(patsubst %,--test %,$(filter-out $(BESIDE),$(ALL)))
+	$(TESTS) --no-fail-fast --doc
+
+setup: interop browser redis centrifuge
 
 # Worlds that `make simulate` goes through.
 SEEDS ?= 20000
