@@ -363,13 +363,9 @@ impl Loop {
         host: &str,
         config: Option<Arc<rustls::ClientConfig>>,
     ) -> Result<(), Error> {
-        let config = match (config, &self.system_tls) {
-            (Some(config), _) => config,
-            (None, Some(config)) => Arc::clone(config),
-            (None, None) => {
-                let config = sansws_common::tls::system_client(None)?;
-                Arc::clone(self.system_tls.insert(config))
-            }
+        let config = match config {
+            Some(config) => config,
+            None => sansws_common::tls::shared_client()?,
         };
         let connection = super::connecting::tls(host, config)?;
         if let Some(peer) = self.peers.get_mut(slot) {

@@ -144,9 +144,6 @@ pub struct Loop {
     /// The number of connections to servers, open or not.
     clients: usize,
     resolver: dialing::Resolver,
-    /// The TLS settings of clients that have none of their own.
-    #[cfg(feature = "tls")]
-    system_tls: Option<Arc<rustls::ClientConfig>>,
     served: Option<Rc<Served>>,
     mailbox: Arc<Mailbox>,
     /// Counts connections and timers, so that no id is used twice.
@@ -246,8 +243,6 @@ impl Loop {
             tasks: Slab::new(),
             clients: 0,
             resolver: dialing::Resolver::default(),
-            #[cfg(feature = "tls")]
-            system_tls: None,
             served: None,
             mailbox,
             serial: 0,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use sansws_common::Error;
-use sansws_common::tls::{server_name, system_client};
+use sansws_common::tls::{server_name, shared_client};
 use sansws_core::time::Instant;
 
 use super::Stream;
@@ -25,7 +25,7 @@ pub(crate) fn connect(
 ) -> Result<Stream, Error> {
     let config = match config {
         Some(config) => Arc::clone(config),
-        None => system_client(None)?,
+        None => shared_client()?,
     };
     let connection = ClientConnection::new(config, server_name(host)?).map_err(Error::other)?;
     secure(stream, connection.into(), deadline)

@@ -10,7 +10,7 @@ use super::byte_stream::FuturesIo;
 use super::stream::Stream;
 use super::tls_stream::TlsStream;
 use crate::error::{Error, Result};
-use crate::tls::{server_name, system_client};
+use crate::tls::{loaded_client, server_name, shared_client};
 
 /// Performs the TLS handshake with `host` over TCP, or inside the TLS of a proxy; without settings, it trusts the system's roots.
 pub(crate) async fn connect<R: Runtime>(
@@ -20,8 +20,11 @@ pub(crate) async fn connect<R: Runtime>(
 ) -> Result<Stream<R>, Error> {
     let config = match config {
         Some(config) => Arc::clone(config),
-        // Reading the system's certificates takes milliseconds of disk and parsing.
-        None => R::spawn_blocking(|| system_client(None)).await??,
+        None => match loaded_client() {
+            Some(config) => config,
+            // The system's certificates take milliseconds of disk and parsing.
+            None => R::spawn_blocking(shared_client).await??,
+        },
     };
     let (connector, name) = (TlsConnector::from(config), server_name(host)?);
     Ok(match stream {

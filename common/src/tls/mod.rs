@@ -8,12 +8,13 @@ pub mod stream;
 use std::sync::Arc;
 
 pub use rustls;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert, WantsServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
 
@@ -56,11 +57,15 @@ pub fn client(
     roots: impl IntoIterator<Item = CertificateDer<'static>>,
     identity: Option<Identity>,
 ) -> Result<Arc<ClientConfig>, Error> {
+    client_of(store(roots), identity)
+}
+
+fn client_of(roots: RootCertStore, identity: Option<Identity>) -> Result<Arc<ClientConfig>, Error> {
     let builder = ClientConfig::builder_with_provider(provider());
     let builder = builder
         .with_safe_default_protocol_versions()
         .map_err(Error::other)?
-        .with_root_certificates(store(roots));
+        .with_root_certificates(roots);
     let mut config = match identity {
         Some(identity) => builder
             .with_client_auth_cert(identity.chain, identity.key)
@@ -73,14 +78,49 @@ pub fn client(
 
 /// Creates the settings of a client that trusts the system's roots, and presents `identity` to servers that ask for it.
 ///
+/// With the feature `webpki-roots`, it trusts the roots of the web, as Mozilla lists them, on a system that has none, such as a minimal container.
+///
 /// # Errors
 /// When the system has no root certificates.
 pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Error> {
     let found = rustls_native_certs::load_native_certs();
-    if found.certs.is_empty() {
-        return Err(Error::other("the system has no TLS root certificates"));
+    if !found.certs.is_empty() {
+        return client(found.certs, identity);
     }
-    client(found.certs, identity)
+    #[cfg(feature = "webpki-roots")]
+    return webpki_client(identity);
+    #[cfg(not(feature = "webpki-roots"))]
+    Err(Error::other(
+        "the system has no TLS root certificates: install them (`ca-certificates`), set SSL_CERT_FILE, or use the feature `webpki-roots`",
+    ))
+}
+
+/// Creates the settings of a client that trusts the roots of the web, as Mozilla lists them in the crate `webpki-roots`, and presents
+/// `identity` to servers that ask for it.
+#[cfg(feature = "webpki-roots")]
+pub fn webpki_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Error> {
+    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+    client_of(roots, identity)
+}
+
+/// The settings of connections that name none.
+static SHARED_CLIENT: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+
+/// Returns the settings of connections that name none, if they are loaded.
+#[doc(hidden)]
+pub fn loaded_client() -> Option<Arc<ClientConfig>> {
+    SHARED_CLIENT.get().cloned()
+}
+
+/// Returns the settings of connections that name none, those of [`system_client`]: they are loaded once, which takes milliseconds of disk and
+/// parsing, and shared, so that later connections resume TLS sessions.
+#[doc(hidden)]
+pub fn shared_client() -> Result<Arc<ClientConfig>, Error> {
+    if let Some(loaded) = loaded_client() {
+        return Ok(loaded);
+    }
+    let config = system_client(None)?;
+    Ok(Arc::clone(SHARED_CLIENT.get_or_init(|| config)))
 }
 
 /// The certificate of a server, which can be replaced while it serves: new handshakes get the new one, open connections stay as they are.
@@ -189,6 +229,8 @@ fn store(roots: impl IntoIterator<Item = CertificateDer<'static>>) -> RootCertSt
     store
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+/// The cryptography of the process, if the application has installed some, such as `aws-lc-rs`; else `ring`.
+fn provider() -> Arc<CryptoProvider> {
+    let installed = CryptoProvider::get_default().cloned();
+    installed.unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()))
 }

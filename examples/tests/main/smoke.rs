@@ -75,6 +75,30 @@ fn proxy() -> (SocketAddr, Receiver<String>) {
 }
 
 #[test]
+fn the_client_trusts_what_the_environment_names() {
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = std::env::temp_dir().join(format!("sansws-smoke-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let [chain, key] = ["chain.pem", "key.pem"].map(|name| folder.join(name));
+    std::fs::write(&chain, issued.cert.pem()).unwrap();
+    std::fs::write(&key, issued.signing_key.serialize_pem()).unwrap();
+    let [chain, key] = [&chain, &key].map(|path| path.to_str().unwrap());
+    let echo = env!("CARGO_BIN_EXE_echo");
+    let (_running, url) = listening(echo, &["--listen", "localhost:0", "--tls", chain, key]);
+    let url = url.replace("127.0.0.1", "localhost");
+    for runtime in CLIENTS {
+        chat_in(&[("SSL_CERT_FILE", chain)], runtime, &url);
+        let stranger = Command::new(env!("CARGO_BIN_EXE_client"))
+            .args([&url, "--runtime", runtime])
+            .env("SSL_CERT_FILE", "/dev/null")
+            .output()
+            .unwrap();
+        assert!(!stranger.status.success(), "{stranger:?}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
 fn the_client_obeys_the_environment() {
     let echo = env!("CARGO_BIN_EXE_echo");
     let (_running, url) = listening(echo, &["--listen", "127.0.0.1:0"]);
