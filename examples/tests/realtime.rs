@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use support::{RUNTIMES, Running, listening};
 
+/// Each runtime, and an event loop.
+const ALL: [&str; 3] = [RUNTIMES[0], RUNTIMES[1], "mio"];
+
 const REALTIME: &str = env!("CARGO_BIN_EXE_realtime");
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/centrifuge");
 const PATH: &str = "/connection/websocket";
@@ -56,7 +59,7 @@ fn passes_by(transport: &str, codec: &str, name: &str, url: &str, more: &[&str])
 
 #[test]
 fn each_command_of_the_javascript_library() {
-    for runtime in RUNTIMES {
+    for runtime in ALL {
         let (_server, url) = server(runtime, &["--insecure"]);
         passes("commands.mjs", &url);
     }
@@ -64,7 +67,7 @@ fn each_command_of_the_javascript_library() {
 
 #[test]
 fn each_command_of_the_python_library() {
-    for runtime in RUNTIMES {
+    for runtime in ALL {
         let (_server, url) = server(runtime, &["--insecure"]);
         passes("commands.py", &url);
     }

@@ -69,9 +69,14 @@ pub(crate) trait Host {
     fn signal(&mut self, at: At, within: &mut Loop, signal: Signal) -> Result;
     /// A connection has ended.
     fn close(&mut self, at: At, within: &mut Loop, closed: &Closed);
+    /// Runs work of the application for a connection.
+    fn visit(&mut self, at: At, within: &mut Loop, work: Visit) -> Result;
     /// Drops the data of a connection.
     fn forget(&mut self, key: usize);
 }
+
+/// Work of an application for one connection: it gets the connection's data, whatever their type is.
+pub(crate) type Visit = Box<dyn FnOnce(ConnectionId, &mut dyn Any, &mut Loop) -> Result>;
 
 /// The place of a connection: in its loop, and in its endpoint.
 #[derive(Clone, Copy, Debug)]
