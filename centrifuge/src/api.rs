@@ -69,8 +69,11 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             async move { this.answer(&key, &scope).await }
         })
     }
+}
 
-    async fn answer(&self, key: &str, scope: &Scope) -> Response {
+impl<R: HubEnv> Centrifuge<R> {
+    /// Answers a request of the HTTP API.
+    pub(crate) async fn answer(&self, key: &str, scope: &Scope) -> Response {
         let given = scope.header("x-api-key").or_else(|| {
             let given = scope.header("authorization")?;
             given.strip_prefix("apikey ")

@@ -124,19 +124,33 @@ impl Loop {
     ) where
         F::IntoFuture: 'static,
     {
+        self.work_for(id, future, move |within, output| {
+            within.visit(id, output.map_or_else(failing, then));
+        });
+    }
+
+    /// Polls a future for a connection, until that ends, and passes on its output, or that it panicked.
+    pub(super) fn work_for<F: IntoFuture>(
+        &mut self,
+        id: ConnectionId,
+        future: F,
+        then: impl FnOnce(&mut Self, Result<F::Output, Error>) + 'static,
+    ) where
+        F::IntoFuture: 'static,
+    {
         let Some(owner) = self.slot(id) else {
             return;
         };
         let mut future = Box::pin(future.into_future());
         let mut then = Some(then);
         let task = self.task(move |within, cx| {
-            let work = match contain(|| future.as_mut().poll(cx)) {
+            let output = match contain(|| future.as_mut().poll(cx)) {
                 Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(output)) => then.take().map(|then| then(output)),
-                Err(panic) => Some(failing(panic)),
+                Ok(Poll::Ready(output)) => Ok(output),
+                Err(panic) => Err(panic),
             };
-            if let Some(work) = work {
-                within.visit(id, work);
+            if let Some(then) = then.take() {
+                then(within, output);
             }
             Poll::Ready(())
         });

@@ -1,17 +1,19 @@
 //! Futures and timers of a connection: they get its data, their failures close it, and its end drops them.
 
 use std::future::{pending, poll_fn};
+use std::io::{Read, Write};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use sansws_mio::{
-    AcceptOptions, CloseCode, Endpoint, Error, Hub, Incoming, Result, Router, Scope, Socket,
+    AcceptOptions, CloseCode, Config, Endpoint, Error, Hub, Incoming, Response, Result, Router,
+    Scope, ServerOptions, Socket, app,
 };
 use sansws_std::{ConnectOptions, WebSocket, connect};
 
-use crate::support::Running;
+use crate::support::{Running, echo};
 
 /// A promise that another thread keeps.
 #[derive(Clone, Default)]
@@ -247,4 +249,94 @@ fn a_publication_tells_its_result() {
         text(&mut socket).contains("hub"),
         "it names what is missing"
     );
+}
+
+/// Sends requests, each after the answer to the one before, and returns all that the server says until it ends the connection.
+fn ask(server: &Running, requests: &[&str]) -> String {
+    let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    for request in requests {
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    said
+}
+
+fn get(path: &str, more: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")
+}
+
+/// A server of pages that take time, at most this.
+fn pages(promise: &Promise, tell: &Sender<&'static str>, handshake: Option<Duration>) -> Running {
+    let (kept, tell) = (promise.clone(), tell.clone());
+    let mut options = ServerOptions::default();
+    let mut config = Config::default();
+    config.timeouts.handshake = handshake;
+    options.config = Arc::new(config);
+    Running::with(options, move || {
+        let page = move |scope: Scope| {
+            let (promise, told) = (kept.clone(), Told(tell.clone()));
+            let path = scope.path().to_owned();
+            async move {
+                let _told = told;
+                match path.as_str() {
+                    "/wait" => promise.kept().await,
+                    "/late" => pending().await,
+                    "/fail" => return Err("no reason".into()),
+                    "/reject" => return Err(Error::reject(Response::text(402, "pay\n"))),
+                    "/panic" => panic!("in a page's future"),
+                    _ => {}
+                }
+                let body = String::from_utf8_lossy(scope.body()).into_owned();
+                Ok(Response::text(200, format!("{path} {body}\n")))
+            }
+        };
+        Router::new()
+            .add(app::deferred(["GET", "POST"], "/{path}", page))
+            .route("/{path}", echo)
+    })
+}
+
+#[test]
+fn pages_may_answer_later() {
+    let (promise, (tell, _told)) = (Promise::default(), channel());
+    let server = pages(&promise, &tell, None);
+    let end = "Connection: close\r\n";
+    // Answers keep the order of their requests, which came together.
+    let waiting = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(&server, &[&get("/wait", ""), &get("/now", end)]));
+        // Others go on meanwhile.
+        assert!(ask(&server, &[&get("/now", end)]).contains("/now"));
+        promise.keep();
+        asking.join().unwrap()
+    });
+    let (first, second) = (waiting.find("/wait \n"), waiting.find("/now \n"));
+    assert!(first.is_some() && first < second, "{waiting}");
+    let post = "POST /body HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    assert!(ask(&server, &[post]).contains("/body hello"));
+    for (path, status) in [("/fail", "500"), ("/reject", "402"), ("/panic", "500")] {
+        let said = ask(&server, &[&get(path, end)]);
+        assert!(
+            said.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{path}: {said}"
+        );
+    }
+    let put = get("/now", end).replace("GET", "PUT");
+    assert!(ask(&server, &[&put]).starts_with("HTTP/1.1 405 "));
+    // The path has an endpoint too.
+    let url = format!("{}now", server.url());
+    let mut socket = connect(url, ConnectOptions::default()).unwrap();
+    socket.send_text("hello").unwrap();
+    assert_eq!(text(&mut socket), "hello");
+}
+
+#[test]
+fn a_page_that_is_late_is_given_up() {
+    let (promise, (tell, told)) = (Promise::default(), channel());
+    let server = pages(&promise, &tell, Some(Duration::from_millis(50)));
+    assert!(ask(&server, &[&get("/late", "")]).starts_with("HTTP/1.1 503 "));
+    assert_eq!(told.recv_timeout(Duration::from_secs(30)), Ok("dropped"));
 }

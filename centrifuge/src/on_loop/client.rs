@@ -1,7 +1,7 @@
 //! One client on an event loop: it feeds its session callbacks, answers, results and time, and does what that wants done.
 //!
 //! The loop never waits: a future that is not ready becomes a task of the connection. Replies that the client does not take are kept, and
-//! meanwhile nothing is received and no more work is begun.
+//! meanwhile no more commands are handled.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -34,12 +34,18 @@ pub struct LoopClient {
     farewell: Farewell,
     /// The timer of the session, and when it is due.
     timer: Option<(TimerId, Instant)>,
+    /// Messages that wait until the session takes more, and how many bytes they are.
+    ahead: VecDeque<Message>,
+    ahead_bytes: usize,
     /// Replies for which there was no room.
     unsent: VecDeque<Message>,
     /// Work that begins once they are sent.
     next: Option<Work>,
     is_paused: bool,
 }
+
+/// Maximum number of messages that are read ahead.
+const AHEAD: usize = 256;
 
 /// Work that a session waits for.
 enum Work {
@@ -59,14 +65,31 @@ impl LoopClient {
             codec,
             permit: None,
             timer: None,
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
             unsent: VecDeque::new(),
             next: None,
             is_paused: false,
         }
     }
 
-    pub(super) fn receive(&mut self, message: &Message) {
-        self.session.receive(Clock::now(), message);
+    /// Takes a message of the client, after those that wait.
+    pub(super) fn receive(&mut self, message: Message) {
+        self.ahead_bytes += message.len();
+        self.ahead.push_back(message);
+    }
+
+    /// Passes the next message to the session; returns whether there was one that it takes.
+    fn has_received(&mut self) -> bool {
+        if !self.session.wants_input() || !self.unsent.is_empty() {
+            return false;
+        }
+        let Some(message) = self.ahead.pop_front() else {
+            return false;
+        };
+        self.ahead_bytes -= message.len();
+        self.session.receive(Clock::now(), &message);
+        true
     }
 
     pub(super) fn hub_result(&mut self, result: HubResult) {
@@ -94,7 +117,7 @@ pub(super) fn go_on(socket: &mut Socket<'_, LoopClient>) -> Result {
             begin(socket, work);
         } else if let Some(output) = client.session.poll() {
             act(socket, output)?;
-        } else {
+        } else if !client.has_received() {
             break;
         }
     }
@@ -156,10 +179,11 @@ fn has_sent(socket: &mut Socket<'_, LoopClient>, message: &Message) -> bool {
     sent != Sent::Full
 }
 
-/// Receives unless enough commands wait, or the client does not take its replies.
+/// Receives unless enough messages wait. Some are read ahead, so that a client that leaves is noticed while a handler works.
 fn receive_if_wanted(socket: &mut Socket<'_, LoopClient>) {
+    let most = socket.config().map_or(0, |config| config.limits.read_ahead);
     let client = socket.data();
-    let is_paused = !client.session.wants_input() || !client.unsent.is_empty();
+    let is_paused = client.ahead_bytes > most || client.ahead.len() >= AHEAD;
     if std::mem::replace(&mut client.is_paused, is_paused) == is_paused {
         return;
     }

@@ -5,15 +5,29 @@ mod client;
 
 pub use client::LoopClient;
 
+use std::sync::Arc;
+
 use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::hub::{Joined, Signal};
 use sansws_mio::hub::Clock;
-use sansws_mio::{Endpoint, Incoming, Result, Scope, Socket};
+use sansws_mio::{Endpoint, Incoming, Result, Router, Scope, Socket, app};
 
 use crate::endpoint::Centrifuge;
 use crate::protocol::Codec;
 use crate::session::HubResult;
+
+impl Centrifuge<Clock> {
+    /// Returns a router with the methods of the HTTP API for an event loop, for requests with this key:
+    /// `.mount("/api", centrifuge.loop_api("key"))`.
+    pub fn loop_api(&self, key: &str) -> Router {
+        let (this, key): (_, Arc<str>) = (self.clone(), key.into());
+        Router::new().add(app::deferred(["POST"], "/{method}", move |scope: Scope| {
+            let (this, key) = (this.clone(), Arc::clone(&key));
+            async move { Ok(this.answer(&key, &scope).await) }
+        }))
+    }
+}
 
 /// Clones share handlers, limits and the hub: give each loop its own.
 impl Endpoint for Centrifuge<Clock> {
@@ -32,7 +46,7 @@ impl Endpoint for Centrifuge<Clock> {
     }
 
     fn message(&mut self, socket: &mut Socket<'_, LoopClient>, message: Incoming<'_>) -> Result {
-        socket.data().receive(&message.into_message());
+        socket.data().receive(message.into_message());
         client::go_on(socket)
     }
 
