@@ -19,13 +19,43 @@ use crate::token::TokenKeys;
 
 /// The endpoint of the protocol.
 ///
-/// ```ignore
+/// ```
+/// use sansws_centrifuge::{Centrifuge, ClientError, Connect, Namespace, Options};
+/// use sansws_core::hub::HubOptions;
+/// use sansws_tokio::{Hub, Router, Server};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> sansws_tokio::Result {
 /// let options = Options::default().namespace("chat", Namespace::default().subscribe());
 /// let hub = Hub::with_options(options.configure(HubOptions::default()));
 /// let centrifuge = Centrifuge::new(&hub, options)
-///     .on_connect(async |request| Ok(Connect::user("ada")))
-///     .on_rpc("echo", async |_, data| Ok(data));
+///     .on_connect(async |request| match &*request.name {
+///         "" => Err(ClientError::permission_denied().into()),
+///         name => Ok(Connect::user(name)),
+///     })
+///     .on_rpc("echo", async |_client, data| Ok(data));
 /// let router = Router::new().route("/connection/websocket", centrifuge).hub(&hub);
+/// let server = Server::bind("127.0.0.1:0").await?;
+/// # let url = format!("ws://{}/connection/websocket", server.local_addr()?);
+/// let serving = tokio::spawn(server.serve(router));
+/// # for (commands, replies) in [
+/// #     (r#"{"id":1,"connect":{}}"#, r#"{"id":1,"error":{"code":103,"message":"permission denied"}}"#),
+/// #     (
+/// #         "{\"id\":1,\"connect\":{\"name\":\"ada\"}}\n{\"id\":2,\"rpc\":{\"method\":\"echo\",\"data\":[1]}}",
+/// #         r#"{"id":2,"rpc":{"data":[1]}}"#,
+/// #     ),
+/// # ] {
+/// #     let mut client = sansws_tokio::connect(&url, Default::default()).await?;
+/// #     client.send_text(commands).await?;
+/// #     let mut last = String::new();
+/// #     for _ in commands.lines() {
+/// #         last = client.receive_text().await?.unwrap();
+/// #     }
+/// #     assert_eq!(last, replies);
+/// # }
+/// # serving.abort();
+/// # Ok(())
+/// # }
 /// ```
 pub struct Centrifuge<R> {
     pub(crate) hub: Hub<R>,

@@ -40,7 +40,7 @@ pub use token::{KeyError, TokenError, TokenKeys};
 pub use websocket::Protocol;
 
 /// The code of the guide to client libraries compiles.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "mio"))]
 #[doc = include_str!("../../docs/clients.md")]
 struct ClientsGuide;
 
