@@ -161,7 +161,8 @@ impl<R: HubEnv> Centrifuge<R> {
         self
     }
 
-    /// Adds a method that clients can call; it takes and returns a payload.
+    /// Adds a method that clients can call; it takes and returns a payload. The HTTP API calls it without a client: all fields of its
+    /// [`ClientInfo`] are then empty.
     #[must_use]
     pub fn on_rpc<F>(
         mut self,

@@ -346,6 +346,9 @@ async fn the_api_names_what_is_wrong() {
             ),
             ("publish", json!({"channel": "chat:a"}), 107),
             ("fly", json!({}), 104),
+            ("rpc", json!({}), 104),
+            ("rpc", json!({"method": "fly"}), 104),
+            ("rpc", json!({"method": "end"}), 103),
         ] {
             let reply = server.call(method, &body).await;
             assert_eq!(reply["error"]["code"], want, "{method} {body}");
@@ -354,6 +357,13 @@ async fn the_api_names_what_is_wrong() {
             .call("history_remove", &json!({"channel": "kept:a"}))
             .await;
         assert_eq!(removed, json!({"result": {}}));
+        for params in [json!([1, {"a": "b"}]), json!("text"), json!(null)] {
+            let call = json!({"method": "soon", "params": params});
+            let called = server.call("rpc", &call).await;
+            assert_eq!(called, json!({"result": {"data": params}}), "{on:?}");
+        }
+        let (status, _) = server.post("/api/rpc", r#"{"method":"panic"}"#).await;
+        assert_eq!(status, 500, "{on:?}");
     }
 }
 
