@@ -15,6 +15,7 @@ LISTEN ?= 127.0.0.1:8080
 RUNTIME ?= tokio
 
 demo: ## a page with a chat and live numbers on http://127.0.0.1:8080; LISTEN=host:port and RUNTIME=smol choose otherwise
+	examples/pages/library.sh
 	cargo run --release -p sansws-examples --bin demo -- --listen $(LISTEN) --runtime $(RUNTIME)
 
 cluster: ## three nodes, Redis and a balancer on http://127.0.0.1:8080: kill any, the chat goes on; LISTEN=host:port chooses otherwise

@@ -14,16 +14,49 @@
 //! # drop(router);
 //! ```
 
+use std::rc::Rc;
+
 use sansws_common::app;
 use sansws_common::error::{Error, Result};
 use sansws_common::hub::HubRef;
+use sansws_core::http::Response;
 
-use crate::ServerOptions;
 use crate::endpoint::Endpoint;
 use crate::event_loop::Handler;
+use crate::{Scope, ServerOptions};
 
 /// A pattern and its endpoint or page.
 pub type Route = app::Route<Handler, HubRef>;
+
+/// Creates a route to a page whose answer takes time, for any methods: its future is polled on the loop, which goes on meanwhile. Otherwise
+/// it is a page like any other, see [`Route::page`]. If it has not answered when the time for the handshake is over
+/// ([`Timeouts::handshake`](crate::Timeouts::handshake)), the client is answered with 503 and the future is dropped.
+///
+/// ```
+/// # let hub = sansws_mio::Hub::new();
+/// use sansws_mio::{Response, Router, Scope, app};
+///
+/// let router = Router::new().add(app::deferred(["GET"], "/rooms/{room}", move |scope: Scope| {
+///     let hub = hub.clone();
+///     async move {
+///         let room: String = scope.param("room")?;
+///         let presence = hub.presence(&room).await?;
+///         Ok(Response::text(200, format!("{}\n", presence.count)))
+///     }
+/// }));
+/// # drop(router);
+/// ```
+pub fn deferred<F, M: Into<String>>(
+    methods: impl IntoIterator<Item = M>,
+    pattern: impl Into<String>,
+    page: impl Fn(Scope) -> F + 'static,
+) -> Route
+where
+    F: Future<Output = Result<Response>> + 'static,
+{
+    let page = Handler::of_page(Rc::new(move |scope| Box::pin(page(scope))));
+    Route::handled(methods, pattern, page)
+}
 
 /// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them. It belongs to one loop.
 pub type Router = app::Router<Handler, HubRef>;

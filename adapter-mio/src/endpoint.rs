@@ -13,7 +13,7 @@ use sansws_core::http::Response;
 use sansws_core::hub::{Joined, Signal};
 use slab::Slab;
 
-use crate::event_loop::{At, Handler, Host, Loop, WeakHandler};
+use crate::event_loop::{At, Handler, Host, Loop, Visit, WeakHandler};
 use crate::message::Incoming;
 use crate::socket::Socket;
 
@@ -212,6 +212,13 @@ impl<E: Endpoint> Host for Hosted<E> {
         self.with(at, within, |endpoint, socket| {
             endpoint.close(socket, closed)
         });
+    }
+
+    fn visit(&mut self, at: At, within: &mut Loop, work: Visit) -> Result {
+        match self.data.get_mut(at.key) {
+            Some(data) => work(at.id, data, within),
+            None => Ok(()),
+        }
     }
 
     fn forget(&mut self, key: usize) {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sansws_common::error::Error;
-use sansws_common::hub::HubRef;
+use sansws_common::hub::{HubRef, Publish};
 use sansws_core::hub::{
     ChannelId, ChannelOptions, Filter, HubError, Instruction, JoinOptions, Left, Position,
     PublishOptions, PublishRequest, Published,
@@ -127,6 +127,30 @@ impl<D> Socket<'_, D> {
     ) -> Result<(), Error> {
         let (slot, message) = (self.slot(), message.into());
         Ok(self.context().publish_at(slot, group, message, options)?)
+    }
+
+    /// Returns a publication of this connection whose result matters: await it in [`spawn`](Self::spawn). Nothing is published before.
+    ///
+    /// ```
+    /// # use sansws_mio::{Result, Socket};
+    /// # fn message(socket: &mut Socket<'_, ()>) -> Result {
+    /// let publication = socket.publication("lobby", "hello").id("once");
+    /// socket.spawn(publication, |socket, published| {
+    ///     let _ = socket.send(if published?.again { "known" } else { "published" });
+    ///     Ok(())
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn publication(
+        &mut self,
+        group: impl Into<String>,
+        message: impl Into<PreparedMessage>,
+    ) -> Publish {
+        let slot = self.slot();
+        let channel = self.context().channel_at(slot, ChannelOptions::default());
+        let by = channel.map(|channel| channel.publisher());
+        Publish::new(by.map_err(Error::from), group.into(), message.into())
     }
 
     /// Publishes without waiting, and returns the position, if it is known at once.

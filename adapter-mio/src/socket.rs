@@ -1,5 +1,6 @@
 //! A connection, as its callbacks see it.
 
+use std::any::Any;
 use std::fmt;
 
 use sansws_common::{Counters, HandlerError};
@@ -8,9 +9,10 @@ use sansws_core::config::Config;
 use sansws_core::error::SendError;
 use sansws_core::handshake::Opened;
 use sansws_core::message::Payload;
+use sansws_core::time::Duration;
 
-use crate::event_loop::Loop;
-use crate::id::ConnectionId;
+use crate::event_loop::{Loop, Visit};
+use crate::id::{ConnectionId, TimerId};
 use crate::message::{Outgoing, Sent};
 
 /// A connection whose turn it is, with its data. What is sent leaves at the end of the turn, in as few writes as possible.
@@ -106,6 +108,55 @@ impl<'a, D> Socket<'a, D> {
         self.within.close_at(self.slot(), code.into(), reason);
     }
 
+    /// Polls a future on the loop, and passes its output to `then` together with this connection and its data, never before this call
+    /// returns: for work that a callback cannot wait for. Other callbacks of the connection are called meanwhile.
+    ///
+    /// An error that `then` returns closes the connection like that of a callback, a panic of either with 1011. When the connection
+    /// ends, a future that is not ready is dropped. Without a connection, see [`Loop::spawn`].
+    ///
+    /// ```
+    /// # use sansws_mio::{Hub, Incoming, Result, Socket};
+    /// # struct Visits(u64);
+    /// # fn message(socket: &mut Socket<'_, Visits>, hub: &Hub) -> Result {
+    /// let hub = hub.clone();
+    /// let presence = Box::pin(async move { hub.presence("lobby").await });
+    /// socket.spawn(presence, |socket, presence| {
+    ///     socket.data().0 += 1;
+    ///     let _ = socket.send(format!("{} users", presence?.count));
+    ///     Ok(())
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn<F: IntoFuture>(
+        &mut self,
+        future: F,
+        then: impl FnOnce(&mut Socket<'_, D>, F::Output) -> Result<(), HandlerError> + 'static,
+    ) where
+        F::IntoFuture: 'static,
+        F::Output: 'static,
+        D: 'static,
+    {
+        self.within.spawn_for(self.id, future, |output| {
+            visit(move |socket| then(socket, output))
+        });
+    }
+
+    /// Runs a closure after a time, with this connection and its data, unless the connection has ended. An error or a panic closes the
+    /// connection like that of a callback. [`Loop::cancel`] forgets it.
+    pub fn after(
+        &mut self,
+        time: Duration,
+        run: impl FnOnce(&mut Socket<'_, D>) -> Result<(), HandlerError> + 'static,
+    ) -> TimerId
+    where
+        D: 'static,
+    {
+        let id = self.id;
+        self.within
+            .after(time, move |within| within.visit(id, visit(run)))
+    }
+
     /// Closes the connection because of an error, as if a callback had returned it.
     pub fn fail(&mut self, error: impl Into<HandlerError>) {
         self.within.fail(self.id.slot as usize, error.into());
@@ -170,6 +221,22 @@ impl<'a, D> Socket<'a, D> {
     pub fn tls(&self) -> Option<&rustls::Connection> {
         self.within.tls_at(self.slot())
     }
+}
+
+/// Makes work for a connection of a closure that knows the type of its data.
+fn visit<D: 'static>(
+    run: impl FnOnce(&mut Socket<'_, D>) -> Result<(), HandlerError> + 'static,
+) -> Visit {
+    Box::new(move |id, data, within| {
+        if let Some(data) = data.downcast_mut() {
+            return run(&mut Socket::new(id, data, within));
+        }
+        // `Loop::socket` lends connections of any endpoint, without their data.
+        match (&mut () as &mut dyn Any).downcast_mut() {
+            Some(none) => run(&mut Socket::new(id, none, within)),
+            None => Ok(()),
+        }
+    })
 }
 
 impl<D: fmt::Debug> fmt::Debug for Socket<'_, D> {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::codes::{ClientError, Disconnect, Unsubscribe};
+use crate::codes::{ClientError, Disconnect, Refusal, Unsubscribe};
 use crate::endpoint::Centrifuge;
 use crate::format;
 use crate::protocol::{ClientInfo, Codec, StreamPosition};
@@ -43,6 +43,8 @@ struct Parameters {
     info: Option<Box<RawValue>>,
     b64info: Option<String>,
     pattern: String,
+    method: String,
+    params: Option<Box<RawValue>>,
     limit: i64,
     since: Option<StreamPosition>,
     reverse: bool,
@@ -69,8 +71,11 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             async move { this.answer(&key, &scope).await }
         })
     }
+}
 
-    async fn answer(&self, key: &str, scope: &Scope) -> Response {
+impl<R: HubEnv> Centrifuge<R> {
+    /// Answers a request of the HTTP API.
+    pub(crate) async fn answer(&self, key: &str, scope: &Scope) -> Response {
         let given = scope.header("x-api-key").or_else(|| {
             let given = scope.header("authorization")?;
             given.strip_prefix("apikey ")
@@ -179,6 +184,7 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
                 };
                 self.control(p, &control)
             }
+            "rpc" => self.rpc(p).await,
             "channels" => {
                 let groups = self.hub.groups();
                 let shown = |group: &&Arc<str>| p.pattern.is_empty() || fits(&p.pattern, group);
@@ -198,6 +204,22 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             }
             _ => Err(ClientError::method_not_found()),
         }
+    }
+
+    /// Calls a method of the application, on behalf of no client.
+    async fn rpc(&self, p: &Parameters) -> Result<Value, ClientError> {
+        let methods = &self.application.methods;
+        let method = methods.get(&p.method);
+        let method = method.ok_or_else(ClientError::method_not_found)?;
+        let params = p.params.as_deref().map_or("null", RawValue::get);
+        let answer = method((ClientInfo::default(), params.as_bytes().to_vec())).await;
+        let data = answer.map_err(|refusal| match refusal {
+            Refusal::Error(error) => error,
+            Refusal::Disconnect(_) => ClientError::permission_denied(),
+        })?;
+        let data: Box<RawValue> = serde_json::from_slice(&Codec::Json.payload(&data))
+            .map_err(|_| ClientError::internal())?;
+        Ok(json!({"data": data}))
     }
 
     fn namespace(&self, channel: &str) -> Result<&crate::Namespace, ClientError> {

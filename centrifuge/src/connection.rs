@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sansws_async::runtime::{Runtime, sleep};
 use sansws_async::{Error, HubEnv, Result};
-use sansws_core::hub::{ChannelOptions, Encoding, HubError, Signal};
+use sansws_core::hub::{HubError, Signal};
 use sansws_core::message::Message;
 use sansws_core::time::Instant;
 
@@ -175,10 +175,7 @@ impl<C: Carrier, R: Runtime + HubEnv> Connection<C, R> {
             }),
             Pending::Call(call) => Box::pin(async {
                 let result = self.call(call).await;
-                Event::Result(result.unwrap_or_else(|error| match error {
-                    Error::Hub(error) => HubResult::Failed(error),
-                    _ => HubResult::Failed(HubError::Gone),
-                }))
+                Event::Result(result.unwrap_or_else(failed))
             }),
         }
     }
@@ -187,18 +184,13 @@ impl<C: Carrier, R: Runtime + HubEnv> Connection<C, R> {
         let hub = &self.centrifuge.hub;
         Ok(match call {
             HubCall::Open { user } => {
-                if let (Some(user), Some(most)) = (&user, self.centrifuge.options.user_connections)
-                {
-                    let Some(permit) = self.centrifuge.users.admit(user, most) else {
-                        return Ok(HubResult::UserLimit);
-                    };
+                let Some(permit) = self.centrifuge.admit(user.as_deref()) else {
+                    return Ok(HubResult::UserLimit);
+                };
+                if let Some(permit) = permit {
                     self.permit.get_or_init(|| permit);
                 }
-                let id = self.carrier.open_channel(ChannelOptions {
-                    user,
-                    encoding: Encoding::Format(self.codec.format()),
-                    ..ChannelOptions::default()
-                })?;
+                let id = self.carrier.open_channel(self.codec.channel(user))?;
                 self.carrier.hold_queue(true)?;
                 HubResult::Opened(id)
             }
@@ -217,6 +209,14 @@ impl<C: Carrier, R: Runtime + HubEnv> Connection<C, R> {
             HubCall::History(query) => HubResult::History(hub.query_history(query).await?),
         })
     }
+}
+
+/// Returns the result of a call of the hub that failed.
+pub(crate) fn failed(error: Error) -> HubResult {
+    HubResult::Failed(match error {
+        Error::Hub(error) => error,
+        _ => HubError::Gone,
+    })
 }
 
 pub(crate) fn now<R: HubEnv>() -> Instant {

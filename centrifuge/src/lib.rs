@@ -19,12 +19,17 @@ mod endpoint;
 mod farewell;
 mod format;
 mod fossil;
+#[cfg(feature = "mio")]
+mod on_loop;
 mod options;
 pub mod protocol;
 pub mod session;
 mod ticket;
 mod token;
 mod websocket;
+
+#[cfg(feature = "mio")]
+pub use on_loop::LoopClient;
 
 pub use codes::{ClientError, Disconnect, Refusal, Unsubscribe};
 pub use endpoint::Centrifuge;
@@ -35,7 +40,7 @@ pub use token::{KeyError, TokenError, TokenKeys};
 pub use websocket::Protocol;
 
 /// The code of the guide to client libraries compiles.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "mio"))]
 #[doc = include_str!("../../docs/clients.md")]
 struct ClientsGuide;
 

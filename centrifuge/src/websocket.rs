@@ -23,17 +23,10 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
     /// When the transport fails.
     pub async fn run<T: Transport + Send + 'static>(self, upgrade: Upgrade<T>) -> Result {
         let offers = upgrade.header("sec-websocket-protocol").unwrap_or_default();
-        let is_protobuf = offers
-            .split(',')
-            .any(|offer| offer.trim() == Codec::PROTOBUF);
-        let codec = if is_protobuf {
-            Codec::Protobuf
-        } else {
-            Codec::Json
-        };
+        let codec = Codec::of_offers(offers);
         let socket = upgrade
             .accept_with(AcceptOptions {
-                subprotocol: is_protobuf.then(|| Codec::PROTOBUF.to_owned()),
+                subprotocol: codec.subprotocol(),
                 ..AcceptOptions::default()
             })
             .await?;

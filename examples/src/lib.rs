@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod monitor;
 pub mod node;
 pub mod pages;
+pub mod talk;
 
 use std::io::BufRead;
 use std::path::PathBuf;

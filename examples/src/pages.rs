@@ -48,7 +48,8 @@ pub(crate) fn monitor_js() -> Response {
     file("text/javascript", include_str!("../pages/monitor.js"))
 }
 
-fn file(kind: &str, content: &str) -> Response {
+/// Returns a response with a file that is part of the program.
+pub(crate) fn file(kind: &str, content: &str) -> Response {
     Response::bytes(200, &format!("{kind}; charset=utf-8"), content)
         .with("Cache-Control", "no-cache")
         .with("X-Content-Type-Options", "nosniff")

@@ -1,5 +1,5 @@
 //! Pages in a real browser, for each runtime: the chat while a window reloads and is cut off (`browser/chat.mjs`), the demo while
-//! its server restarts (`browser/demo.mjs`), the dashboard of several nodes (`browser/nodes.mjs`), and the public client library in a page
+//! its server restarts (`browser/demo.mjs`), its page with the public client library (`browser/talk.mjs`), the dashboard of several nodes (`browser/nodes.mjs`), and the public client library in a page
 //! (`browser/clients.mjs`).
 //! `browser/setup.sh` installs what that needs.
 
@@ -82,12 +82,22 @@ fn the_client_library_in_a_page_uses_each_of_its_transports() {
 
 #[test]
 fn two_people_talk_and_the_page_outlives_a_restart() {
+    outlives_a_restart("demo.mjs", "demo");
+}
+
+#[test]
+fn a_page_with_the_public_library_misses_nothing() {
+    outlives_a_restart("talk.mjs", "talk");
+}
+
+/// Runs a script that asks for a restart of the demo.
+fn outlives_a_restart(name: &str, shots: &str) {
     for runtime in RUNTIMES {
         let (server, url) = start(DEMO, runtime);
         let mut server = Some(server);
         let address = url.trim_start_matches("http://");
-        let folder = folder("demo", runtime);
-        let mut script = script("demo.mjs", &url, &folder)
+        let folder = folder(shots, runtime);
+        let mut script = script(name, &url, &folder)
             .stdin(Stdio::piped())
             .spawn()
             .expect("node is there: run examples/tests/browser/setup.sh");

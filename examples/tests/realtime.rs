@@ -12,6 +12,9 @@ use std::time::Duration;
 
 use support::{RUNTIMES, Running, listening};
 
+/// Each runtime, and an event loop.
+const ALL: [&str; 3] = [RUNTIMES[0], RUNTIMES[1], "mio"];
+
 const REALTIME: &str = env!("CARGO_BIN_EXE_realtime");
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/centrifuge");
 const PATH: &str = "/connection/websocket";
@@ -56,7 +59,7 @@ fn passes_by(transport: &str, codec: &str, name: &str, url: &str, more: &[&str])
 
 #[test]
 fn each_command_of_the_javascript_library() {
-    for runtime in RUNTIMES {
+    for runtime in ALL {
         let (_server, url) = server(runtime, &["--insecure"]);
         passes("commands.mjs", &url);
     }
@@ -64,7 +67,7 @@ fn each_command_of_the_javascript_library() {
 
 #[test]
 fn each_command_of_the_python_library() {
-    for runtime in RUNTIMES {
+    for runtime in ALL {
         let (_server, url) = server(runtime, &["--insecure"]);
         passes("commands.py", &url);
     }
@@ -72,7 +75,7 @@ fn each_command_of_the_python_library() {
 
 #[test]
 fn tokens_rights_and_the_http_api() {
-    for runtime in RUNTIMES {
+    for runtime in ALL {
         let (_server, url) = server(runtime, &["--secret", "secret"]);
         passes("tokens.mjs", &url);
     }
@@ -80,7 +83,7 @@ fn tokens_rights_and_the_http_api() {
 
 #[test]
 fn the_http_api_changes_channels_and_connections() {
-    for runtime in RUNTIMES {
+    for runtime in ALL {
         let (_server, url) = server(runtime, &["--insecure"]);
         passes("api.mjs", &url);
     }
@@ -88,7 +91,7 @@ fn the_http_api_changes_channels_and_connections() {
 
 #[test]
 fn differences_between_publications_are_understood() {
-    for runtime in RUNTIMES {
+    for runtime in ALL {
         let (_server, url) = server(runtime, &["--insecure"]);
         passes("delta.mjs", &url);
     }
@@ -96,7 +99,7 @@ fn differences_between_publications_are_understood() {
 
 #[test]
 fn a_slow_client_is_closed_and_recovers() {
-    for runtime in RUNTIMES {
+    for runtime in ALL {
         let (_server, url) = server(runtime, &["--insecure"]);
         passes("slow.mjs", &url);
     }
@@ -183,7 +186,7 @@ fn the_python_librarys_own_tests_pass() {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_dir());
     let tests = folders.next().unwrap().join("tests");
-    for runtime in RUNTIMES {
+    for runtime in ALL {
         let (_server, url) = server(runtime, &["--secret", "secret"]);
         let address = url.trim_start_matches("ws://");
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{runtime}"));
@@ -253,16 +256,16 @@ fn two_servers_are_one() {
     let _redis = redis(port, &folder);
     let redis_url = format!("redis://127.0.0.1:{port}");
     let linked = ["--insecure", "--redis", &redis_url];
-    // One on each runtime.
-    let (_first, url) = server("tokio", &linked);
-    let (_other, other) = server("smol", &linked);
-    for (transport, codec) in [
-        ("websocket", "json"),
-        ("websocket", "protobuf"),
-        ("http_stream", "json"),
-        ("http_stream", "protobuf"),
+    let servers = ALL.map(|runtime| server(runtime, &linked));
+    let [tokio, smol, mio] = servers.each_ref().map(|(_, url)| url);
+    for (url, other, transport, codec) in [
+        (tokio, smol, "websocket", "json"),
+        (smol, mio, "websocket", "json"),
+        (mio, tokio, "websocket", "protobuf"),
+        (tokio, smol, "http_stream", "json"),
+        (tokio, smol, "http_stream", "protobuf"),
     ] {
-        let mut script = script("cluster.mjs", &[&format!("{url}{PATH}"), codec, &other]);
+        let mut script = script("cluster.mjs", &[&format!("{url}{PATH}"), codec, other]);
         // The commands beside a stream may reach any of the servers.
         script.env("TRANSPORT", transport);
         script.env("EMULATION", other.replace("ws:", "http:"));
@@ -281,6 +284,7 @@ fn nothing_is_missed_or_doubled_while_servers_and_redis_are_restarted() {
     for (runtime, codec, transport) in [
         ("tokio", "json", "websocket"),
         ("smol", "protobuf", "websocket"),
+        ("mio", "json", "websocket"),
         ("tokio", "json", "http_stream"),
     ] {
         let folder = folder(&format!("{runtime}-{transport}"));
@@ -362,7 +366,10 @@ fn balancer(folder: &Path, servers: &[String]) -> (Running, String) {
 
 #[test]
 fn nothing_is_missed_or_doubled_while_nodes_of_three_are_killed() {
-    for (codec, transport) in [("json", "websocket"), ("protobuf", "http_stream")] {
+    for (codec, transport, third) in [
+        ("json", "websocket", "mio"),
+        ("protobuf", "http_stream", "tokio"),
+    ] {
         let folder = folder(&format!("three-{transport}"));
         let port = free_port();
         let _redis = redis(port, &folder);
@@ -370,7 +377,7 @@ fn nothing_is_missed_or_doubled_while_nodes_of_three_are_killed() {
         let linked = ["--insecure", "--redis", &redis_url];
         let mut nodes: Vec<Option<Running>> = Vec::new();
         let mut addresses = Vec::new();
-        for runtime in ["tokio", "smol", "tokio"] {
+        for runtime in ["tokio", "smol", third] {
             let (node, url) = server(runtime, &linked);
             nodes.push(Some(node));
             addresses.push(url.trim_start_matches("ws://").to_owned());

@@ -22,6 +22,7 @@ impl Loop {
             peer.ending().note_lost(None);
         }
         self.tell_close(slot);
+        self.drop_tasks(slot);
         self.close_channel(slot);
         let Some(mut peer) = self.peers.try_remove(slot) else {
             return;

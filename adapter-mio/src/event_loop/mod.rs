@@ -11,6 +11,7 @@ mod groups;
 mod mail;
 mod open;
 mod opening;
+mod pages;
 mod peer;
 mod remote;
 mod requests;
@@ -18,6 +19,7 @@ mod run;
 mod tasks;
 mod upgrade;
 
+pub(crate) use opening::DeferredPage;
 pub use remote::Handle;
 pub(crate) use remote::Mailbox;
 pub use run::EventLoop;
@@ -69,9 +71,14 @@ pub(crate) trait Host {
     fn signal(&mut self, at: At, within: &mut Loop, signal: Signal) -> Result;
     /// A connection has ended.
     fn close(&mut self, at: At, within: &mut Loop, closed: &Closed);
+    /// Runs work of the application for a connection.
+    fn visit(&mut self, at: At, within: &mut Loop, work: Visit) -> Result;
     /// Drops the data of a connection.
     fn forget(&mut self, key: usize);
 }
+
+/// Work of an application for one connection: it gets the connection's data, whatever their type is.
+pub(crate) type Visit = Box<dyn FnOnce(ConnectionId, &mut dyn Any, &mut Loop) -> Result>;
 
 /// The place of a connection: in its loop, and in its endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -80,13 +87,31 @@ pub(crate) struct At {
     pub(crate) key: usize,
 }
 
-/// The endpoint of a route: any [`Endpoint`](crate::Endpoint).
+/// The endpoint of a route: any [`Endpoint`](crate::Endpoint), or a page whose answer takes time.
 #[derive(Clone)]
-pub struct Handler(Rc<RefCell<dyn Host>>);
+pub struct Handler(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Endpoint(Rc<RefCell<dyn Host>>),
+    Page(DeferredPage),
+}
 
 impl Handler {
     pub(crate) fn of(host: Rc<RefCell<impl Host + 'static>>) -> Self {
-        Self(host)
+        Self(Kind::Endpoint(host))
+    }
+
+    pub(crate) fn of_page(page: DeferredPage) -> Self {
+        Self(Kind::Page(page))
+    }
+
+    /// Returns the page, if it is one.
+    fn page(&self) -> Option<&DeferredPage> {
+        match &self.0 {
+            Kind::Endpoint(_) => None,
+            Kind::Page(page) => Some(page),
+        }
     }
 
     /// Returns a reference that does not keep it.
@@ -97,7 +122,10 @@ impl Handler {
 
     /// Calls back. No callback of an endpoint is called from another one, so it is free.
     fn call<R>(&self, work: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
-        let mut host = self.0.try_borrow_mut().ok()?;
+        let Kind::Endpoint(host) = &self.0 else {
+            return None;
+        };
+        let mut host = host.try_borrow_mut().ok()?;
         Some(work(&mut *host))
     }
 }
@@ -108,7 +136,7 @@ pub(crate) struct WeakHandler(Weak<RefCell<dyn Host>>);
 
 impl WeakHandler {
     pub(crate) fn upgrade(&self) -> Option<Handler> {
-        self.0.upgrade().map(Handler)
+        self.0.upgrade().map(|host| Handler(Kind::Endpoint(host)))
     }
 }
 

@@ -3,24 +3,50 @@
 //! Knows its own bytes, and no loop.
 
 use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use sansws_common::contain::contain;
-use sansws_common::error::{Error, Result};
+use sansws_common::error::{Error, HandlerError, Result};
 use sansws_common::metrics::trace::Span;
 use sansws_common::{Admission, ConnectInfo, Scope};
 use sansws_core::handshake::ServerHandshake;
 use sansws_core::http::Response;
 use sansws_core::internal::{Body, Framing};
 use sansws_core::proxy::ProxyHeader;
+use sansws_core::route::Pattern;
 use sansws_core::time::Instant;
 
 use super::Served;
 use crate::listener::Speaks;
 use crate::stream::Stream;
 
-/// A page, and how its request goes on.
-pub(super) type Page = Arc<dyn Fn(Scope) -> Result<Response> + Send + Sync>;
+/// The answer of a page, in time.
+type Deferred = Pin<Box<dyn Future<Output = Result<Response>>>>;
+
+/// A page whose answer takes time.
+pub(crate) type DeferredPage = Rc<dyn Fn(Scope) -> Deferred>;
+
+/// A request whose page works on the answer.
+pub(super) struct Answering {
+    pub(super) framing: Framing,
+    pub(super) route: Option<Pattern>,
+    pub(super) answer: Option<Result<Response, HandlerError>>,
+}
+
+impl std::fmt::Debug for Answering {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answering").finish_non_exhaustive()
+    }
+}
+
+/// A page.
+pub(super) enum Page {
+    /// It answers at once.
+    Now(Arc<dyn Fn(Scope) -> Result<Response> + Send + Sync>),
+    Deferred(DeferredPage),
+}
 
 /// A connection that is not open yet.
 #[derive(Debug)]
@@ -49,6 +75,8 @@ pub(super) enum Phase {
     Tls,
     Head,
     Body(Box<Reading>),
+    /// A page works on its answer.
+    Answering(Box<Answering>),
     /// The last answer is written; then the peer ends TCP.
     Ending {
         shut: bool,

@@ -102,6 +102,8 @@ pub(super) struct Extras {
     pub(super) failure: Option<(HandlerError, Blame)>,
     /// The drain window that was applied, in microseconds, plus one; 0 before shutdown.
     pub(super) drain_window: u64,
+    /// The places and serial numbers of futures that work for it.
+    pub(super) tasks: Vec<(usize, u64)>,
 }
 
 impl std::fmt::Debug for Leaving {

@@ -20,7 +20,7 @@ use sansws_core::internal::{Body, BodyError, Framing};
 use sansws_core::proxy::Source;
 use sansws_core::time::Instant;
 
-use super::opening::{Next, Opening, Phase, Reading};
+use super::opening::{Next, Opening, Page, Phase, Reading};
 use super::peer::Stage;
 use super::{Loop, Served};
 
@@ -108,6 +108,7 @@ impl Loop {
             },
             Phase::Head => self.head(slot, opening, served),
             Phase::Body(_) => self.body(slot, opening, served),
+            Phase::Answering(_) => self.answer_deferred(opening, served),
             Phase::Ending { shut } => {
                 if !std::mem::replace(shut, true) {
                     match peer.stream.shut_down() {
@@ -267,12 +268,20 @@ impl Loop {
         };
         let mut scope = served.options.scope(head, &opening.arrival, self.now);
         let (is_websocket, has_body) = (scope.is_websocket(), scope.has_body());
-        let response = match served.app.decide(&mut scope) {
-            Decision::Handle(handler, policy) => {
-                return self.upgrade(slot, opening, served, scope, &handler, &policy, until);
-            }
-            Decision::Answer(response) => response,
-            Decision::Page(page, policy) => {
+        let found = match served.app.decide(&mut scope) {
+            Decision::Handle(handler, policy) => match handler.page() {
+                None => {
+                    return self.upgrade(slot, opening, served, scope, &handler, &policy, until);
+                }
+                Some(page) => Ok((Page::Deferred(Rc::clone(page)), policy)),
+            },
+            Decision::Page(page, policy) => Ok((Page::Now(page), policy)),
+            Decision::Answer(response) => Err(response),
+            Decision::Failed(error, route) => Err(failed(&error, route.as_ref(), handle)),
+        };
+        let response = match found {
+            Err(response) => response,
+            Ok((page, policy)) => {
                 let config = policy.config.as_ref().unwrap_or(&served.options.config);
                 match Body::of(&scope, config.limits.body) {
                     Ok(body) => {
@@ -294,7 +303,6 @@ impl Loop {
                     Err(error) => refused(error).response(),
                 }
             }
-            Decision::Failed(error, route) => failed(&error, route.as_ref(), handle),
         };
         // An unread body cannot be distinguished from the next request.
         let framing = Framing {
@@ -340,6 +348,12 @@ impl Loop {
         } = *reading;
         scope.set_body(body.into_bytes());
         let route = scope.pattern().cloned();
+        let page = match page {
+            Page::Now(page) => page,
+            Page::Deferred(page) => {
+                return self.defer(slot, opening, served, &page, scope, framing);
+            }
+        };
         let answer = contain(|| page(scope)).map_err(Into::into);
         let response = answer
             .and_then(|answer| answer)
@@ -348,7 +362,7 @@ impl Loop {
     }
 
     /// Answers a request; the connection goes on if it is kept alive.
-    fn answer(
+    pub(super) fn answer(
         &self,
         opening: &mut Opening,
         served: &Served,
@@ -406,11 +420,17 @@ impl Loop {
                 let framing = Framing::default();
                 refuse(opening, &served, Refusal::Timeout, framing, until)
             }
+            Phase::Answering(_) => {
+                let framing = Framing::default();
+                refuse(opening, &served, Refusal::Busy, framing, until)
+            }
             Phase::Ending { .. } => Next::Over,
         };
         if matches!(next, Next::Over) {
             peer.stage = Stage::Over;
         }
+        // A page that is late need not answer any more.
+        self.drop_tasks(slot);
     }
 }
 

@@ -1,15 +1,17 @@
-//! Futures that a loop polls: answers of a hub, its events, and publications without a connection.
-//! Knows no connection.
+//! Futures that a loop polls: answers of a hub, its events, publications, and the work of an application for a connection.
+//! Knows no byte.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use sansws_common::contain::contain;
+use sansws_common::error::Error;
 use sansws_common::hub::{Events, Lagged, Subscription};
 use sansws_core::hub::{HubEvent, Publication};
 
-use super::{Loop, Mailbox};
+use super::{Loop, Mailbox, Visit};
+use crate::id::ConnectionId;
 
 /// Maximum number of items that a task handles before others have their turn.
 const ITEMS: usize = 256;
@@ -113,7 +115,98 @@ impl Loop {
         });
     }
 
-    fn task(&mut self, poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<()> + 'static) {
+    /// Polls a future for a connection, until that ends; `then` makes the connection's work of its output.
+    pub(crate) fn spawn_for<F: IntoFuture>(
+        &mut self,
+        id: ConnectionId,
+        future: F,
+        then: impl FnOnce(F::Output) -> Visit + 'static,
+    ) where
+        F::IntoFuture: 'static,
+    {
+        self.work_for(id, future, move |within, output| {
+            within.visit(id, output.map_or_else(failing, then));
+        });
+    }
+
+    /// Polls a future for a connection, until that ends, and passes on its output, or that it panicked.
+    pub(super) fn work_for<F: IntoFuture>(
+        &mut self,
+        id: ConnectionId,
+        future: F,
+        then: impl FnOnce(&mut Self, Result<F::Output, Error>) + 'static,
+    ) where
+        F::IntoFuture: 'static,
+    {
+        let Some(owner) = self.slot(id) else {
+            return;
+        };
+        let mut future = Box::pin(future.into_future());
+        let mut then = Some(then);
+        let task = self.task(move |within, cx| {
+            let output = match contain(|| future.as_mut().poll(cx)) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(output)) => Ok(output),
+                Err(panic) => Err(panic),
+            };
+            if let Some(then) = then.take() {
+                then(within, output);
+            }
+            Poll::Ready(())
+        });
+        if let Some(peer) = self.peers.get_mut(owner) {
+            let tasks = &mut peer.extras().tasks;
+            tasks.retain(|(slot, serial)| {
+                let known = self.tasks.get(*slot);
+                known.is_some_and(|task| task.serial == *serial)
+            });
+            tasks.push(task);
+        }
+    }
+
+    /// Runs work for a connection, unless that has ended. Its error closes the connection, as that of a callback does.
+    pub(crate) fn visit(&mut self, id: ConnectionId, work: Visit) {
+        let Some(slot) = self.slot(id) else {
+            return;
+        };
+        if self
+            .peers
+            .get(slot)
+            .is_none_or(|peer| peer.flags.end_reported)
+        {
+            return;
+        }
+        let called = self.call(slot, |host, at, within| host.visit(at, within, work));
+        if let Err(error) = called.and_then(|done| done.unwrap_or(Ok(()))) {
+            self.fail(slot, error);
+        }
+        self.touch(slot);
+    }
+
+    /// Drops the futures of a connection that ends.
+    pub(super) fn drop_tasks(&mut self, slot: usize) {
+        let extras = self
+            .peers
+            .get_mut(slot)
+            .and_then(|peer| peer.extras.as_mut());
+        let tasks = extras.map(|extras| std::mem::take(&mut extras.tasks));
+        for (slot, serial) in tasks.unwrap_or_default() {
+            let known = self.tasks.get(slot);
+            if known.is_some_and(|task| task.serial == serial) {
+                let task = self.tasks.try_remove(slot);
+                if contain(|| drop(task)).is_err() {
+                    let _ =
+                        contain(|| tracing::error!("dropping a future of a connection panicked"));
+                }
+            }
+        }
+    }
+
+    /// Adds a task; returns its place and serial number.
+    fn task(
+        &mut self,
+        poll: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<()> + 'static,
+    ) -> (usize, u64) {
         let serial = self.next_serial();
         let slot = self.tasks.insert(Task {
             serial,
@@ -126,6 +219,7 @@ impl Loop {
             mailbox: Arc::clone(&self.mailbox),
         });
         bell.wake_by_ref();
+        (slot, serial)
     }
 
     fn poll_task(&mut self, bell: &Arc<Bell>) {
@@ -143,10 +237,20 @@ impl Loop {
             // Later calls would poll a future that panicked.
             let _ = contain(|| tracing::error!("a future of an event loop panicked"));
         }
-        if !matches!(polled, Ok(Poll::Pending)) {
-            self.tasks.try_remove(bell.slot);
-        } else if let Some(task) = self.tasks.get_mut(bell.slot) {
+        // What it ran may have removed it.
+        let known = self.tasks.get_mut(bell.slot);
+        let Some(task) = known.filter(|task| task.serial == bell.serial) else {
+            return;
+        };
+        if matches!(polled, Ok(Poll::Pending)) {
             task.poll = poll;
+        } else {
+            self.tasks.try_remove(bell.slot);
         }
     }
+}
+
+/// Work that closes a connection with this error.
+fn failing(error: Error) -> Visit {
+    Box::new(move |_, _, _| Err(error.into()))
 }

@@ -19,3 +19,4 @@ mod lifetimes;
 mod remote;
 mod secure;
 mod server;
+mod work;

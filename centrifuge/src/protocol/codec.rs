@@ -3,6 +3,7 @@
 //! Unknown fields are ignored. Memory is allocated for bytes that have arrived, never for a length that they announce.
 
 use prost::Message as _;
+use sansws_core::hub::{ChannelOptions, Encoding};
 use sansws_core::message::Message;
 use thiserror::Error;
 
@@ -32,6 +33,30 @@ pub enum DecodeError {
 impl Codec {
     /// The subprotocol that selects protobuf.
     pub const PROTOBUF: &'static str = "centrifuge-protobuf";
+
+    /// Returns the codec of a client that offers these subprotocols, the value of `Sec-WebSocket-Protocol`.
+    pub(crate) fn of_offers(offers: &str) -> Self {
+        let mut offers = offers.split(',').map(str::trim);
+        if offers.any(|offer| offer == Self::PROTOBUF) {
+            Self::Protobuf
+        } else {
+            Self::Json
+        }
+    }
+
+    /// Returns the subprotocol that its answer names.
+    pub(crate) fn subprotocol(self) -> Option<String> {
+        (self == Self::Protobuf).then(|| Self::PROTOBUF.to_owned())
+    }
+
+    /// Returns the options of the channel of a user's connection, whose publications are pushes in this codec.
+    pub(crate) fn channel(self, user: Option<String>) -> ChannelOptions {
+        ChannelOptions {
+            user,
+            encoding: Encoding::Format(self.format()),
+            ..ChannelOptions::default()
+        }
+    }
 
     /// Returns the number of its format in the hub.
     pub(crate) const fn format(self) -> u8 {

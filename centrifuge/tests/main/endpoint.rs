@@ -1,13 +1,24 @@
 //! The endpoint and its HTTP API over sockets.
 
+use std::task::Poll;
 use std::time::Duration;
 
+use sansws_async::HubEnv;
 use sansws_centrifuge::{Centrifuge, Connect, Disconnect, Namespace, Options, Refusal};
 use sansws_core::hub::{HistoryOptions, HubOptions};
 use sansws_tokio::{ConnectOptions, Hub, Router, Server, ServerHandle, WebSocket, connect};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What a server runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum On {
+    Runtime,
+    EventLoop,
+}
+
+const BOTH: [On; 2] = [On::Runtime, On::EventLoop];
 
 /// A server, and the clients that it told are gone.
 struct Running {
@@ -16,11 +27,18 @@ struct Running {
     gone: UnboundedReceiver<(String, Disconnect)>,
 }
 
-async fn start() -> Running {
-    start_with(|_| ()).await
+/// The end of a test ends its event loop.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.handle.drop_all();
+    }
 }
 
-async fn start_with(change: impl FnOnce(&mut Options)) -> Running {
+async fn start() -> Running {
+    start_with(On::Runtime, |_| ()).await
+}
+
+async fn start_with(on: On, change: impl FnOnce(&mut Options)) -> Running {
     let mut options = Options::default()
         .namespace("chat", Namespace::default().subscribe())
         .namespace(
@@ -28,9 +46,50 @@ async fn start_with(change: impl FnOnce(&mut Options)) -> Running {
             Namespace::default().history(HistoryOptions::default()),
         );
     change(&mut options);
-    let hub = Hub::with_options(options.configure(HubOptions::default()));
+    let of_hub = options.configure(HubOptions::default());
     let (tell, gone) = unbounded_channel();
-    let centrifuge = Centrifuge::new(&hub, options)
+    let (address, handle) = match on {
+        On::Runtime => {
+            let hub = Hub::with_options(of_hub);
+            let centrifuge = endpoint(&hub, options, tell);
+            let router = Router::new()
+                .mount("/api", centrifuge.api("key"))
+                .merge(centrifuge.fallbacks())
+                .route("/connection/websocket", centrifuge)
+                .hub(&hub);
+            let mut server = Server::bind("127.0.0.1:0").await.unwrap();
+            let known = (server.local_addr().unwrap(), server.handle());
+            tokio::spawn(async move { server.serve(router).await.unwrap() });
+            known
+        }
+        On::EventLoop => {
+            let hub = sansws_mio::Hub::with_options(of_hub);
+            let centrifuge = endpoint(&hub, options, tell);
+            let mut server = sansws_mio::Server::bind("127.0.0.1:0").unwrap();
+            let known = (server.local_addr().unwrap(), server.handle());
+            std::thread::spawn(move || {
+                let router = sansws_mio::Router::new()
+                    .mount("/api", centrifuge.loop_api("key"))
+                    .route("/connection/websocket", centrifuge);
+                server.serve(router).unwrap();
+            });
+            known
+        }
+    };
+    Running {
+        address,
+        handle,
+        gone,
+    }
+}
+
+/// The endpoint, the same on both.
+fn endpoint<E: HubEnv>(
+    hub: &sansws_async::hub::Hub<E>,
+    options: Options,
+    tell: UnboundedSender<(String, Disconnect)>,
+) -> Centrifuge<E> {
+    Centrifuge::new(hub, options)
         .on_connect(async |request| {
             if request.token.is_empty() {
                 return Ok(Connect::user("ada"));
@@ -38,7 +97,15 @@ async fn start_with(change: impl FnOnce(&mut Options)) -> Running {
             Err(Refusal::from(Disconnect::invalid_token()))
         })
         .on_rpc("wait", async |_, _| std::future::pending().await)
+        .on_rpc("soon", async |_, data| {
+            later().await;
+            Ok(data)
+        })
         .on_rpc("panic", async |_, _| panic!("as planned"))
+        .on_rpc("panic later", async |_, _| {
+            later().await;
+            panic!("as planned")
+        })
         .on_rpc("end", async |_, _| {
             Err(Refusal::from(Disconnect {
                 code: 4000,
@@ -46,22 +113,25 @@ async fn start_with(change: impl FnOnce(&mut Options)) -> Running {
             }))
         })
         .on_disconnect(move |client, end| {
-            tell.send((client.user, end)).unwrap();
+            // The test may be over.
+            let _ = tell.send((client.user, end));
             panic!("a callback that panics harms nobody");
-        });
-    let router = Router::new()
-        .mount("/api", centrifuge.api("key"))
-        .merge(centrifuge.fallbacks())
-        .route("/connection/websocket", centrifuge)
-        .hub(&hub);
-    let mut server = Server::bind("127.0.0.1:0").await.unwrap();
-    let (address, handle) = (server.local_addr().unwrap(), server.handle());
-    tokio::spawn(async move { server.serve(router).await.unwrap() });
-    Running {
-        address,
-        handle,
-        gone,
-    }
+        })
+}
+
+/// Waits for another thread.
+async fn later() {
+    let mut thread = None;
+    std::future::poll_fn(|cx| {
+        if thread.is_some() {
+            return Poll::Ready(());
+        }
+        let waker = cx.waker().clone();
+        // It may be polled without a waker first: whoever polls it last is woken.
+        thread = Some(std::thread::spawn(move || waker.wake()));
+        Poll::Pending
+    })
+    .await;
 }
 
 impl Running {
@@ -106,119 +176,129 @@ impl Running {
 
 #[tokio::test]
 async fn the_application_learns_once_that_a_client_is_gone_however_it_went() {
-    let mut server = start().await;
-    // Refused: it had not connected.
-    let mut refused = server
-        .client(&json!({"id": 1, "connect": {"token": "x"}}))
-        .await;
-    assert!(refused.receive().await.is_err());
+    for on in BOTH {
+        let mut server = start_with(on, |_| ()).await;
+        // Refused: it had not connected.
+        let mut refused = server
+            .client(&json!({"id": 1, "connect": {"token": "x"}}))
+            .await;
+        assert!(refused.receive().await.is_err());
 
-    server.connected().await.close(1000, "bye").await.unwrap();
-    drop(server.connected().await); // TCP ends without a Close frame
-    let mut ends = server.connected().await;
-    ends.send_json(&json!({"id": 2, "rpc": {"method": "end"}}))
-        .await
-        .unwrap();
-    assert!(ends.receive().await.is_err());
-    let mut panics = server.connected().await;
-    panics
-        .send_json(&json!({"id": 2, "rpc": {"method": "panic"}}))
-        .await
-        .unwrap();
-    assert!(panics.receive().await.is_err());
-    let open = server.connected().await;
-    server.handle.drop_all();
-    let mut codes = Vec::new();
-    for _ in 0..5 {
-        let (user, end) = server.gone.recv().await.unwrap();
-        assert_eq!(user, "ada");
-        codes.push(end.code);
+        server.connected().await.close(1000, "bye").await.unwrap();
+        drop(server.connected().await); // TCP ends without a Close frame
+        let mut ends = server.connected().await;
+        ends.send_json(&json!({"id": 2, "rpc": {"method": "end"}}))
+            .await
+            .unwrap();
+        assert!(ends.receive().await.is_err());
+        for method in ["panic", "panic later"] {
+            let mut panics = server.connected().await;
+            panics
+                .send_json(&json!({"id": 2, "rpc": {"method": method}}))
+                .await
+                .unwrap();
+            assert!(panics.receive().await.is_err());
+        }
+        let open = server.connected().await;
+        server.handle.drop_all();
+        let mut codes = Vec::new();
+        for _ in 0..6 {
+            let (user, end) = server.gone.recv().await.unwrap();
+            assert_eq!(user, "ada");
+            codes.push(end.code);
+        }
+        drop(open);
+        codes.sort_unstable();
+        assert_eq!(codes, [1000, 1006, 1006, 1011, 1011, 4000]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(server.gone.try_recv().is_err(), "each was told once");
     }
-    drop(open);
-    codes.sort_unstable();
-    assert_eq!(codes, [1000, 1006, 1006, 1011, 4000]);
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    assert!(server.gone.try_recv().is_err(), "each was told once");
 }
 
 #[tokio::test]
 async fn a_batch_calls_methods_in_order_and_one_that_fails_stops_none() {
-    let server = start().await;
-    let batch = json!({"commands": [
-        {"publish": {"channel": "chat:a", "data": 1}},
-        {"publish": {"channel": "nowhere:a", "data": 1}},
-        {"fly": {}},
-        {"info": {}},
-    ]});
-    let replies = server.call("batch", &batch).await;
-    let replies = replies["replies"].as_array().unwrap();
-    assert_eq!(replies[0], json!({"publish": {}}));
-    assert_eq!(replies[1]["error"]["code"], 102);
-    assert_eq!(replies[2]["error"]["code"], 104);
-    assert_eq!(replies[3]["info"]["nodes"][0]["num_clients"], 0);
-    assert_eq!(replies.len(), 4);
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        let batch = json!({"commands": [
+            {"publish": {"channel": "chat:a", "data": 1}},
+            {"publish": {"channel": "nowhere:a", "data": 1}},
+            {"fly": {}},
+            {"info": {}},
+        ]});
+        let replies = server.call("batch", &batch).await;
+        let replies = replies["replies"].as_array().unwrap();
+        assert_eq!(replies[0], json!({"publish": {}}));
+        assert_eq!(replies[1]["error"]["code"], 102);
+        assert_eq!(replies[2]["error"]["code"], 104);
+        assert_eq!(replies[3]["info"]["nodes"][0]["num_clients"], 0);
+        assert_eq!(replies.len(), 4);
+    }
 }
 
 #[tokio::test]
 async fn a_slow_client_is_closed_with_3008_and_nobody_waits_for_it() {
-    let mut server = start().await;
-    let mut slow = server.connected().await;
-    let mut quick = server.connected().await;
-    let subscribe = json!({"id": 2, "subscribe": {"channel": "chat:a"}});
-    slow.send_json(&subscribe).await.unwrap();
-    let _: Option<Value> = slow.receive_json().await.unwrap();
-    quick.send_json(&subscribe).await.unwrap();
-    let _: Option<Value> = quick.receive_json().await.unwrap();
-    // Text that does not become shorter by compression.
-    let mut number = 1_u64;
-    let digits = std::iter::repeat_with(|| {
-        number = number
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        format!("{number:016x}")
-    });
-    let text: String = digits.take(4_000).collect();
-    let mut published = 0;
-    loop {
-        let publish = json!({"channel": "chat:a", "data": text});
-        assert_eq!(
-            server.call("publish", &publish).await,
-            json!({"result": {}})
-        );
-        let push: Value = quick.receive_json().await.unwrap().unwrap();
-        assert_eq!(push["push"]["pub"]["data"], text);
-        published += 1;
-        assert!(published < 2_000, "it is never slow");
-        let channels = server.call("channels", &json!({})).await;
-        if channels["result"]["channels"]["chat:a"]["num_clients"] == 1 {
-            break;
+    for on in BOTH {
+        let mut server = start_with(on, |_| ()).await;
+        let mut slow = server.connected().await;
+        let mut quick = server.connected().await;
+        let subscribe = json!({"id": 2, "subscribe": {"channel": "chat:a"}});
+        slow.send_json(&subscribe).await.unwrap();
+        let _: Option<Value> = slow.receive_json().await.unwrap();
+        quick.send_json(&subscribe).await.unwrap();
+        let _: Option<Value> = quick.receive_json().await.unwrap();
+        // Text that does not become shorter by compression.
+        let mut number = 1_u64;
+        let digits = std::iter::repeat_with(|| {
+            number = number
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            format!("{number:016x}")
+        });
+        let text: String = digits.take(4_000).collect();
+        let mut published = 0;
+        loop {
+            let publish = json!({"channel": "chat:a", "data": text});
+            assert_eq!(
+                server.call("publish", &publish).await,
+                json!({"result": {}})
+            );
+            let push: Value = quick.receive_json().await.unwrap().unwrap();
+            assert_eq!(push["push"]["pub"]["data"], text);
+            published += 1;
+            assert!(published < 2_000, "it is never slow");
+            let channels = server.call("channels", &json!({})).await;
+            if channels["result"]["channels"]["chat:a"]["num_clients"] == 1 {
+                break;
+            }
         }
+        let mut received = 0;
+        let error = loop {
+            match slow.receive().await {
+                Ok(Some(_)) => received += 1,
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        let closed = slow.closed().unwrap_or_else(|| panic!("{error:?}"));
+        assert_eq!((closed.code(), &*closed.reason), (3008, "slow"));
+        assert!(received < published);
+        let (_, gone) = server.gone.recv().await.unwrap();
+        assert_eq!(gone.code, 3008);
     }
-    let mut received = 0;
-    let error = loop {
-        match slow.receive().await {
-            Ok(Some(_)) => received += 1,
-            Ok(None) => break None,
-            Err(error) => break Some(error),
-        }
-    };
-    let closed = slow.closed().unwrap_or_else(|| panic!("{error:?}"));
-    assert_eq!((closed.code(), &*closed.reason), (3008, "slow"));
-    assert!(received < published);
-    let (_, gone) = server.gone.recv().await.unwrap();
-    assert_eq!(gone.code, 3008);
 }
 
 #[tokio::test]
 async fn a_user_has_so_many_connections() {
-    let server = start_with(|options| options.user_connections = Some(2)).await;
-    let mut one = server.connected().await;
-    let _two = server.connected().await;
-    let mut three = server.client(&json!({"id": 1, "connect": {}})).await;
-    assert!(three.receive().await.is_err());
-    assert_eq!(three.closed().unwrap().code(), 3504);
-    one.close(1000, "").await.unwrap();
-    server.connected().await;
+    for on in BOTH {
+        let server = start_with(on, |options| options.user_connections = Some(2)).await;
+        let mut one = server.connected().await;
+        let _two = server.connected().await;
+        let mut three = server.client(&json!({"id": 1, "connect": {}})).await;
+        assert!(three.receive().await.is_err());
+        assert_eq!(three.closed().unwrap().code(), 3504);
+        one.close(1000, "").await.unwrap();
+        server.connected().await;
+    }
 }
 
 /// A page of another origin can make a browser request a stream of events: it gets a connection, and runs no other command.
@@ -247,32 +327,44 @@ async fn a_stream_of_events_begins_with_one_command() {
 
 #[tokio::test]
 async fn the_api_names_what_is_wrong() {
-    let server = start().await;
-    for (method, body, want) in [
-        ("history_remove", json!({"channel": "chat:a"}), 108),
-        ("history_remove", json!({"channel": "nowhere:a"}), 102),
-        ("history_remove", json!({}), 107),
-        ("refresh", json!({}), 107),
-        (
-            "disconnect",
-            json!({"user": "a", "disconnect": {"code": 1000, "reason": ""}}),
-            107,
-        ),
-        (
-            "subscribe",
-            json!({"user": "a", "channel": "chat:a", "b64data": "%"}),
-            107,
-        ),
-        ("publish", json!({"channel": "chat:a"}), 107),
-        ("fly", json!({}), 104),
-    ] {
-        let reply = server.call(method, &body).await;
-        assert_eq!(reply["error"]["code"], want, "{method} {body}");
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        for (method, body, want) in [
+            ("history_remove", json!({"channel": "chat:a"}), 108),
+            ("history_remove", json!({"channel": "nowhere:a"}), 102),
+            ("history_remove", json!({}), 107),
+            ("refresh", json!({}), 107),
+            (
+                "disconnect",
+                json!({"user": "a", "disconnect": {"code": 1000, "reason": ""}}),
+                107,
+            ),
+            (
+                "subscribe",
+                json!({"user": "a", "channel": "chat:a", "b64data": "%"}),
+                107,
+            ),
+            ("publish", json!({"channel": "chat:a"}), 107),
+            ("fly", json!({}), 104),
+            ("rpc", json!({}), 104),
+            ("rpc", json!({"method": "fly"}), 104),
+            ("rpc", json!({"method": "end"}), 103),
+        ] {
+            let reply = server.call(method, &body).await;
+            assert_eq!(reply["error"]["code"], want, "{method} {body}");
+        }
+        let removed = server
+            .call("history_remove", &json!({"channel": "kept:a"}))
+            .await;
+        assert_eq!(removed, json!({"result": {}}));
+        for params in [json!([1, {"a": "b"}]), json!("text"), json!(null)] {
+            let call = json!({"method": "soon", "params": params});
+            let called = server.call("rpc", &call).await;
+            assert_eq!(called, json!({"result": {"data": params}}), "{on:?}");
+        }
+        let (status, _) = server.post("/api/rpc", r#"{"method":"panic"}"#).await;
+        assert_eq!(status, 500, "{on:?}");
     }
-    let removed = server
-        .call("history_remove", &json!({"channel": "kept:a"}))
-        .await;
-    assert_eq!(removed, json!({"result": {}}));
 }
 
 /// A client over HTTP streaming: the stream, and what of it is not read yet.
@@ -432,4 +524,129 @@ async fn commands_beside_a_stream_do_not_fill_memory() {
     assert!(posted > 16, "{posted}");
     let push = client.line().await.unwrap();
     assert_eq!(push["push"]["disconnect"]["code"], 3013);
+}
+
+#[tokio::test]
+async fn what_is_not_of_the_protocol_ends_its_connection_alone() {
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        let mut bystander = server.connected().await;
+        for (bad, code) in [
+            ("", 3501),
+            ("\n", 3501),
+            ("nonsense", 3501),
+            ("{\"id\":1,\"connect\":{}", 3501),
+            ("[]", 3501),
+            ("{\"id\":2,\"rpc\":{\"method\":\"soon\"}}", 3501),
+            ("{\"id\":1,\"connect\":{\"token\":\"x\"}}", 3500),
+        ] {
+            let url = format!("ws://{}/connection/websocket", server.address);
+            let mut socket = connect(url, ConnectOptions::default()).await.unwrap();
+            socket.send_text(bad).await.unwrap();
+            assert!(socket.receive().await.is_err(), "{on:?} {bad}");
+            assert_eq!(socket.closed().unwrap().code(), code, "{on:?} {bad}");
+        }
+        for bad in [
+            json!({"id": 2, "connect": {}}),
+            json!({"id": 2, "subscribe": {}}),
+        ] {
+            let mut socket = server.connected().await;
+            socket.send_json(&bad).await.unwrap();
+            assert!(socket.receive().await.is_err(), "{on:?} {bad}");
+            assert_eq!(socket.closed().unwrap().code(), 3501, "{on:?} {bad}");
+        }
+        let mut binary = server.connected().await;
+        binary.send(vec![0, 1, 2]).await.unwrap();
+        assert!(binary.receive().await.is_err());
+        assert_eq!(binary.closed().unwrap().code(), 3501, "{on:?}");
+        let url = format!("ws://{}/connection/websocket", server.address);
+        let silent = ConnectOptions::default();
+        let mut silent = connect(url, silent).await.unwrap();
+        bystander
+            .send_json(&json!({"id": 9, "ping": {}}))
+            .await
+            .unwrap();
+        let pong: Value = bystander.receive_json().await.unwrap().unwrap();
+        assert_eq!(pong["id"], 9);
+        silent.close(1000, "").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn handlers_that_take_their_time_hold_up_only_their_client() {
+    for on in BOTH {
+        let mut server = start_with(on, |_| ()).await;
+        let mut quick = server.connected().await;
+        // More commands than wait, and more bytes than are read ahead.
+        let mut slow = server.connected().await;
+        let wait = json!({"id": 2, "rpc": {"method": "wait", "data": "x".repeat(1_000)}});
+        for _ in 0..40 {
+            slow.send_json(&wait).await.unwrap();
+        }
+        for id in 3..40 {
+            let call = json!({"id": id, "rpc": {"method": "soon", "data": id}});
+            quick.send_json(&call).await.unwrap();
+        }
+        for id in 3..40 {
+            let reply: Value = quick.receive_json().await.unwrap().unwrap();
+            assert_eq!(reply, json!({"id": id, "rpc": {"data": id}}), "{on:?}");
+        }
+        // It vanishes while its handler works.
+        drop(slow);
+        let (_, end) = server.gone.recv().await.unwrap();
+        assert_eq!(end.code, 1006, "{on:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_connect_in_time_is_closed_and_one_that_is_pinged_stays() {
+    for on in BOTH {
+        let server = start_with(on, |options| {
+            options.connect_timeout = Duration::from_millis(20);
+            options.ping = Duration::from_millis(20);
+            options.pong = Duration::from_secs(60);
+        })
+        .await;
+        let url = format!("ws://{}/connection/websocket", server.address);
+        let mut silent = connect(url, ConnectOptions::default()).await.unwrap();
+        assert!(silent.receive().await.is_err());
+        assert_eq!(silent.closed().unwrap().code(), 3502, "{on:?}");
+        let Ok(mut socket) = tokio::time::timeout(Duration::from_secs(30), async {
+            // It may be too late, on a machine that is busy.
+            loop {
+                let mut socket = server.client(&json!({"id": 1, "connect": {}})).await;
+                if let Ok(Some(_)) = socket.receive().await {
+                    return socket;
+                }
+            }
+        })
+        .await
+        else {
+            panic!("{on:?}: no connection in time");
+        };
+        for _ in 0..3 {
+            let ping: Value = socket.receive_json().await.unwrap().unwrap();
+            assert_eq!(ping, json!({}), "{on:?}");
+            socket.send_text("{}").await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_drain_tells_clients_to_come_again() {
+    for on in BOTH {
+        let mut server = start_with(on, |_| ()).await;
+        let mut open = [server.connected().await, server.connected().await];
+        let busy = json!({"id": 2, "rpc": {"method": "wait"}});
+        open[0].send_json(&busy).await.unwrap();
+        server.handle.drain(Duration::from_millis(10));
+        for socket in &mut open {
+            assert!(socket.receive().await.is_err());
+            assert_eq!(socket.closed().unwrap().code(), 1012, "{on:?}");
+        }
+        for _ in 0..2 {
+            let (user, end) = server.gone.recv().await.unwrap();
+            assert_eq!((&*user, end.code), ("ada", 1012), "{on:?}");
+        }
+    }
 }

@@ -36,7 +36,7 @@ struct Entry<H, B> {
 impl<H, B: Clone> Route<H, B> {
     /// Creates a route to a handler of WebSockets.
     pub fn new(pattern: impl Into<String>, handler: impl Into<H>) -> Self {
-        Self::to(pattern, Goal::WebSocket(handler.into()), [WEBSOCKET])
+        Self::to(pattern, Goal::Handler(handler.into()), [WEBSOCKET])
     }
 
     /// Creates a route to a page, for GET and HEAD.
@@ -67,6 +67,16 @@ impl<H, B: Clone> Route<H, B> {
         page: impl Fn(Scope) -> Result<Response> + Send + Sync + 'static,
     ) -> Self {
         Self::to(pattern, Goal::Page(Arc::new(page)), methods)
+    }
+
+    /// Creates a route to a handler for plain requests with these methods.
+    #[doc(hidden)]
+    pub fn handled<M: Into<String>>(
+        methods: impl IntoIterator<Item = M>,
+        pattern: impl Into<String>,
+        handler: impl Into<H>,
+    ) -> Self {
+        Self::to(pattern, Goal::Handler(handler.into()), methods)
     }
 
     fn to<M: Into<String>>(

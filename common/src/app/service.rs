@@ -65,7 +65,7 @@ pub(super) struct Target<H, B> {
 
 #[derive(Clone)]
 pub(super) enum Goal<H> {
-    WebSocket(H),
+    Handler(H),
     Page(Page),
 }
 
@@ -207,7 +207,7 @@ impl<H, B: Clone> App<H, B> {
         }
         let policy = Arc::clone(policy);
         Ok(match &target.goal {
-            Goal::WebSocket(handler) => Decision::Handle(handler.clone(), policy),
+            Goal::Handler(handler) => Decision::Handle(handler.clone(), policy),
             Goal::Page(page) => Decision::Page(Arc::clone(page), policy),
         })
     }

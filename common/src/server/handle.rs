@@ -152,6 +152,10 @@ impl ServerHandle {
 
     /// Shuts down gradually: new connections are refused with 503, and open ones are closed with 1012 one after the other, evenly over
     /// `window`, so that clients do not all reconnect at once to a server that has just started.
+    ///
+    /// A response whose body is written while it is made (`StreamedResponse`) has no Close frame that could ask the client to come again: it
+    /// ends at once, at the end of the chunk that is being written, whatever the window. Its client sees a complete response. Requests for pages
+    /// that were read before are still answered.
     pub fn drain(&self, window: Duration) {
         let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
         self.shut(micros);

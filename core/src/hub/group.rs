@@ -55,9 +55,6 @@ pub(super) struct Member {
     pub(super) from: u64,
 }
 
-/// The format of a member that has none of its own.
-const OF_CHANNEL: u8 = u8::MAX;
-
 /// Maximum number of groups of a channel, whatever the options.
 pub(super) const MOST_GROUPS: usize = u16::MAX as usize;
 
@@ -66,6 +63,9 @@ const WITHOUT_PRESENCE: u8 = 1;
 
 /// The last publication that it received is the group's.
 const HAS_LAST: u8 = 2;
+
+/// It has a format of its own, instead of its channel's encoding.
+const HAS_FORMAT: u8 = 4;
 
 impl Member {
     pub(super) const fn new(
@@ -80,13 +80,13 @@ impl Member {
             back,
             format: match format {
                 Some(format) => format,
-                None => OF_CHANNEL,
+                None => 0,
             },
             flags: if without_presence {
                 WITHOUT_PRESENCE
             } else {
                 0
-            },
+            } | if format.is_some() { HAS_FORMAT } else { 0 },
             from,
         }
     }
@@ -112,9 +112,10 @@ impl Member {
     /// Returns how its messages are encoded, in a channel with this encoding.
     #[inline]
     pub(super) const fn encoding(&self, of_channel: Encoding) -> Encoding {
-        match self.format {
-            OF_CHANNEL => of_channel,
-            format => Encoding::Format(format),
+        if self.flags & HAS_FORMAT == 0 {
+            of_channel
+        } else {
+            Encoding::Format(self.format)
         }
     }
 }

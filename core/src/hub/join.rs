@@ -16,7 +16,8 @@ pub struct JoinOptions {
     pub since: Option<Position>,
     /// Metadata that others see of this membership in groups with [`PresenceMode::Connections`](super::PresenceMode); `None`: that of the channel.
     pub metadata: Option<Arc<str>>,
-    /// The format of the group's publications for this member; `None`: that of the channel.
+    /// The number of the format of the group's publications for this member, among [`HubOptions::formats`](super::HubOptions::formats); a
+    /// member whose number has no format receives none of them. `None`: the encoding of the channel.
     pub format: Option<u8>,
     /// Whether the member is not told of changes of presence.
     pub without_presence: bool,

@@ -402,6 +402,28 @@ fn differs() -> JoinOptions {
     }
 }
 
+/// No number stands for another choice.
+#[test]
+fn a_member_whose_number_has_no_format_receives_nothing() {
+    let mut hub = appending(GroupOptions::default());
+    let known = open(&mut hub, Encoding::Format(0));
+    join(&mut hub, known, JoinOptions::default());
+    let unknown = [2, 62, 63, 64, 254, 255].map(|number| {
+        let id = open(&mut hub, Encoding::Format(0));
+        let options = JoinOptions {
+            format: Some(number),
+            ..JoinOptions::default()
+        };
+        join(&mut hub, id, options);
+        id
+    });
+    publish(&mut hub, "a");
+    assert_eq!(taken(&mut hub, known), ["a"]);
+    for id in unknown {
+        assert_eq!(taken(&mut hub, id), [""; 0], "{id}");
+    }
+}
+
 #[test]
 fn members_with_a_format_of_their_own_get_differences_from_what_they_received() {
     let mut hub = appending(keeps());

@@ -2,7 +2,8 @@
 //!
 //! Run: `cargo run --release --bin demo -- --runtime smol --listen 127.0.0.1:8080`, or `make demo`
 //! See: `listening on http://127.0.0.1:8080`; open it in two windows. ^C closes all connections with 1012, within two seconds;
-//! start it again, and the pages reconnect by themselves. `ws://127.0.0.1:8080/echo` echoes. `/dashboard` shows the server's state to people,
+//! start it again, and the pages reconnect by themselves. `/talk` is a chat with the public client library `centrifuge`, which `make demo` gets
+//! from npm. `ws://127.0.0.1:8080/echo` echoes. `/dashboard` shows the server's state to people,
 //! `/metrics` and `/health` to programs.
 
 use std::error::Error;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use clap::Parser;
 use futures_lite::future::or;
 use sansws_examples::node::{self, Node};
-use sansws_examples::{Runtime, run};
+use sansws_examples::{Runtime, run, talk};
 
 /// Serves the demo page.
 #[derive(Debug, Parser)]
@@ -37,9 +38,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     run!(runtime, adapter, async {
         let mut server = adapter::Server::bind(listen.as_str()).await?;
         println!("listening on http://{}", server.local_addr()?);
-        let hub = adapter::Hub::with_options(node::options()?);
+        let hub = adapter::Hub::with_options(talk::protocol().configure(node::options()?));
         let node = Node::new(&name, &server.handle(), &hub);
-        let router = node.router();
+        let router = node.router().merge(talk::router(&hub));
         let serving = server.drain_on_signal(Duration::from_secs(2)).serve(router);
         or(serving, node.run(adapter::sleep)).await?;
         Ok(())

@@ -11,18 +11,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use sansws_async::HubEnv;
 use sansws_async::app::Route;
+use sansws_async::hub::Hub;
 use sansws_centrifuge::{Access, Centrifuge, Namespace, Options as Protocol, TokenKeys};
+use sansws_core::http::Response;
 use sansws_core::hub::{HistoryOptions, HubOptions, OutagePolicy};
-use sansws_examples::{Runtime, log, run};
+use sansws_examples::{Runtime, RuntimeOrLoop, log, run};
 use sansws_redis::{Redis, RedisOptions, hub_options};
 
 /// Serves clients of the Centrifuge protocol.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The runtime to run on.
+    /// The runtime to run on, or an event loop. On the loop there are no transports but WebSocket: HTTP streaming and server-sent
+    /// events are answered with 501.
     #[arg(long, value_enum, default_value = "tokio")]
-    runtime: Runtime,
+    runtime: RuntimeOrLoop,
     /// The address to listen on; with port 0 the system chooses one.
     #[arg(long, default_value = "127.0.0.1:8000")]
     listen: String,
@@ -48,6 +52,9 @@ struct Options {
     #[arg(long, default_value = "25")]
     ping: u64,
 }
+
+/// How long clients are told to leave, after SIGTERM or ^C.
+const DRAIN: Duration = Duration::from_secs(1);
 
 fn history(messages: usize) -> HistoryOptions {
     HistoryOptions {
@@ -101,46 +108,102 @@ fn namespaces(options: &Options) -> Protocol {
     protocol
 }
 
+/// Returns the keys that verify tokens, if there are any.
+fn keys(options: &Options) -> Result<Option<TokenKeys>, Box<dyn Error>> {
+    if options.secret.is_none() && options.jwks.is_none() {
+        return Ok(None);
+    }
+    let mut keys = TokenKeys::default();
+    if let Some(secret) = &options.secret {
+        keys = keys.hmac(secret.as_bytes());
+    }
+    if let Some(path) = &options.jwks {
+        keys = keys.jwks(&std::fs::read_to_string(path)?)?;
+    }
+    Ok(Some(keys))
+}
+
+/// Returns the hub, and what links it with those of other servers.
+fn hub<E: HubEnv>(
+    options: &Options,
+    protocol: &Protocol,
+    runtime: sansws_redis::Runtime,
+) -> Result<(Hub<E>, Option<Redis>), Box<dyn Error>> {
+    let mut of_hub = protocol.configure(HubOptions::default());
+    // A client of a recoverable channel must not miss what another server published meanwhile.
+    of_hub.on_outage = OutagePolicy::Refuse;
+    let Some(url) = &options.redis else {
+        return Ok((Hub::with_options(of_hub), None));
+    };
+    let (hub, link) = Hub::linked(hub_options(of_hub));
+    let redis = RedisOptions::one(url, &options.prefix);
+    Ok((hub, Some(Redis::new(link, runtime, redis)?)))
+}
+
+/// Returns the endpoint, which is written once for all runtimes and loops.
+fn endpoint<E: HubEnv>(hub: &Hub<E>, protocol: Protocol, keys: Option<TokenKeys>) -> Centrifuge<E> {
+    let centrifuge = Centrifuge::new(hub, protocol).on_rpc("echo", async |_, data| Ok(data));
+    match keys {
+        Some(keys) => centrifuge.tokens(keys),
+        None => centrifuge,
+    }
+}
+
+/// Answers clients that look for another transport than WebSocket.
+fn no_fallbacks(router: sansws_mio::Router) -> sansws_mio::Router {
+    let absent =
+        "event loops serve WebSocket alone: use /connection/websocket, or --runtime tokio\n";
+    let answer = move |_| Ok(Response::text(501, absent));
+    router
+        .post("/connection/http_stream", answer)
+        .get("/connection/sse", answer)
+        .post("/emulation", answer)
+}
+
+/// Serves on one event loop.
+fn on_event_loop(options: &Options) -> Result<(), Box<dyn Error>> {
+    let mut server = sansws_mio::Server::bind(options.listen.as_str())?.drain_on_signal(DRAIN);
+    println!("listening on ws://{}", server.local_addr()?);
+    let protocol = namespaces(options);
+    let (hub, link) = hub(options, &protocol, sansws_redis::Runtime::Tokio)?;
+    let centrifuge = endpoint(&hub, protocol, keys(options)?);
+    let (handle, of_hub) = (server.handle(), hub.clone());
+    let health = move |_| Ok(handle.health(Some(&of_hub.metrics())).response());
+    let router = no_fallbacks(sansws_mio::Router::new())
+        .get("/health", health)
+        .mount("/api", centrifuge.loop_api(&options.api_key))
+        .route("/connection/websocket", centrifuge)
+        .hub(&hub);
+    // The link has a thread of its own.
+    let link = link.map(|link| Ok::<_, std::io::Error>((link.status(), link.run_on_thread()?)));
+    let link = link.transpose()?;
+    let served = server.serve(router);
+    if let Some((status, thread)) = link {
+        status.close();
+        thread.join().map_err(|_| "the link to Redis panicked")?;
+    }
+    Ok(served?)
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     log();
     let options = Options::parse();
-    let protocol = namespaces(&options);
-    let keys = match (&options.secret, &options.jwks) {
-        (None, None) => None,
-        (secret, jwks) => {
-            let mut keys = TokenKeys::default();
-            if let Some(secret) = secret {
-                keys = keys.hmac(secret.as_bytes());
-            }
-            if let Some(path) = jwks {
-                keys = keys.jwks(&std::fs::read_to_string(path)?)?;
-            }
-            Some(keys)
-        }
+    let Some(runtime) = options.runtime.runtime() else {
+        return on_event_loop(&options);
     };
-    run!(options.runtime, adapter, async {
-        let mut server = adapter::Server::bind(options.listen.as_str()).await?;
+    let protocol = namespaces(&options);
+    let keys = keys(&options)?;
+    run!(runtime, adapter, async {
+        let mut server = adapter::Server::bind(options.listen.as_str())
+            .await?
+            .drain_on_signal(DRAIN);
         println!("listening on ws://{}", server.local_addr()?);
-        let mut of_hub = protocol.configure(HubOptions::default());
-        // A client of a recoverable channel must not miss what another server published meanwhile.
-        of_hub.on_outage = OutagePolicy::Refuse;
-        let (hub, link) = match &options.redis {
-            Some(url) => {
-                let (hub, link) = adapter::Hub::linked(hub_options(of_hub));
-                let redis = RedisOptions::one(url, &options.prefix);
-                let runtime = match options.runtime {
-                    Runtime::Tokio => sansws_redis::Runtime::Tokio,
-                    Runtime::Smol => sansws_redis::Runtime::Smol,
-                };
-                (hub, Some(Redis::new(link, runtime, redis)?))
-            }
-            None => (adapter::Hub::with_options(of_hub), None),
+        let of_redis = match runtime {
+            Runtime::Tokio => sansws_redis::Runtime::Tokio,
+            Runtime::Smol => sansws_redis::Runtime::Smol,
         };
-        let mut centrifuge =
-            Centrifuge::new(&hub, protocol).on_rpc("echo", async |_, data| Ok(data));
-        if let Some(keys) = keys {
-            centrifuge = centrifuge.tokens(keys);
-        }
+        let (hub, link): (adapter::Hub, _) = hub(&options, &protocol, of_redis)?;
+        let centrifuge = endpoint(&hub, protocol, keys);
         let (handle, of_hub) = (server.handle(), hub.clone());
         let health = Route::get("/health", move |_| {
             ready(handle.health(Some(&of_hub.metrics())).response())
