@@ -39,7 +39,7 @@ pub struct Server {
     options: ServerOptions,
     handle: Option<ServerHandle>,
     /// The polls of its loops, once somebody has asked for their handles.
-    polls: Vec<(Poll, Arc<Mailbox>)>,
+    polls: Vec<Prepared>,
     slow: Duration,
     #[cfg(feature = "signal")]
     drain: Option<Duration>,
@@ -130,9 +130,9 @@ impl Server {
         while self.polls.len() < count {
             let poll = Poll::new()?;
             let mailbox = Mailbox::new(poll.registry())?;
-            self.polls.push((poll, mailbox));
+            self.polls.push(Prepared(Some((poll, mailbox))));
         }
-        let handles = self.polls.iter().map(|(_, mailbox)| Handle::new(mailbox));
+        let handles = self.polls.iter().filter_map(Prepared::handle);
         Ok(handles.take(count).collect())
     }
 
@@ -144,11 +144,12 @@ impl Server {
         self.loops(1)?;
         let app = service.into_service(&self.options)?;
         let handle = self.begin()?;
-        let Some((poll, mailbox)) = self.polls.pop() else {
+        // The first handle of `loops` is that of the only loop.
+        let Some(first) = self.polls.into_iter().next() else {
             return Ok(());
         };
         let options = Arc::new(self.options);
-        let mut event_loop = EventLoop::of(poll, mailbox)?;
+        let mut event_loop = first.into_loop()?;
         event_loop.serve(self.listeners, app, options, handle, self.slow)
     }
 
@@ -180,12 +181,13 @@ impl Server {
             let parts = self.polls.into_iter().zip(listeners);
             let mut running = Vec::new();
             let mut result = Ok(());
-            for (number, ((poll, mailbox), listeners)) in parts.enumerate() {
+            for (number, (prepared, listeners)) in parts.enumerate() {
                 let (options, handle) = (Arc::clone(&options), handle.clone());
                 let work = move || {
                     let guard = CloseOnFailure(Some(handle.clone()));
-                    let app = make(Handle::new(&mailbox)).build(&options)?;
-                    let mut event_loop = EventLoop::of(poll, mailbox)?;
+                    let own = prepared.handle().ok_or(Error::Panic)?;
+                    let app = make(own).build(&options)?;
+                    let mut event_loop = prepared.into_loop()?;
                     event_loop.serve(listeners, app, options, handle, slow)?;
                     guard.disarm();
                     Ok(())
@@ -217,6 +219,30 @@ impl Server {
             sansws_common::server::signal::obey(&handle, window)?;
         }
         Ok(handle)
+    }
+}
+
+/// What a loop that does not run yet needs. If it never does, its handles report that it has ended.
+#[derive(Debug)]
+struct Prepared(Option<(Poll, Arc<Mailbox>)>);
+
+impl Prepared {
+    fn handle(&self) -> Option<Handle> {
+        self.0.as_ref().map(|(_, mailbox)| Handle::new(mailbox))
+    }
+
+    fn into_loop(mut self) -> io::Result<EventLoop> {
+        let (poll, mailbox) = self.0.take().ok_or(io::ErrorKind::NotFound)?;
+        // It serves at once: its own end shuts the mailbox from here on.
+        EventLoop::of(poll, Arc::clone(&mailbox)).inspect_err(|_| mailbox.shut())
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if let Some((_, mailbox)) = &self.0 {
+            mailbox.shut();
+        }
     }
 }
 

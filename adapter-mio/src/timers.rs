@@ -29,6 +29,11 @@ impl<K: Ord> Timers<K> {
         self.heap.push(Reverse((at, key)));
     }
 
+    /// Returns the number of entries, those that no longer hold included.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// Returns when to look next.
     pub(crate) fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((at, _))| *at)

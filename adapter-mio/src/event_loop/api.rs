@@ -225,7 +225,7 @@ impl Loop {
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
         };
-        let is_held = peer.is_held();
+        let is_held = peer.is_held() || peer.is_delayed();
         let Some(connection) = peer.connection_mut() else {
             return;
         };

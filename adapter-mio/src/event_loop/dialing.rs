@@ -122,7 +122,9 @@ impl Loop {
             if connecting.is_given_up {
                 return self.fail_to_connect(slot, *connecting, aborted());
             }
-            let next = match self.dial_step(slot, &mut connecting) {
+            // It may call code of the application: a verifier of certificates.
+            let next = contain(|| self.dial_step(slot, &mut connecting));
+            let next = match next.and_then(|next| next) {
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     if connecting.deadline.is_some_and(|at| at <= self.now) {
                         Err(Self::late(&mut connecting))
@@ -283,7 +285,7 @@ impl Loop {
                 let config = Arc::clone(&connecting.dial.config);
                 let connection = Connection::client(config, &opened.agreement, seed, now);
                 let data = std::mem::replace(&mut connecting.data, Box::new(()));
-                let handler = connecting.handler.clone();
+                let handler = connecting.handler.endpoint().cloned().ok_or(Error::Panic)?;
                 let adopted = contain(|| handler.call(|host| host.adopt(data)));
                 let Some(key) = adopted?.flatten() else {
                     return Err(Error::Panic);

@@ -154,8 +154,9 @@ impl Loop {
             return true;
         };
         let left = served.options.config.timeouts.shutdown;
-        let until = self.shutdown.until.unwrap_or(Instant::ZERO);
-        window.is_zero() || until.since(self.now) <= left
+        // Until it has obeyed, it does not know when the window ends.
+        let is_past = |until: Instant| until.since(self.now) <= left;
+        window.is_zero() || self.shutdown.until.is_some_and(is_past)
     }
 
     /// Once a server that shuts down has no connections but those to other servers, closes these too.

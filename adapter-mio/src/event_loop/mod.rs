@@ -93,13 +93,31 @@ pub struct Handler(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Endpoint(Rc<RefCell<dyn Host>>),
+    Endpoint(HostRef),
     Page(DeferredPage),
+}
+
+/// An endpoint, shared by its connections.
+#[derive(Clone)]
+pub(crate) struct HostRef(Rc<RefCell<dyn Host>>);
+
+impl HostRef {
+    /// Calls back. No callback of an endpoint is called from another one, so it is free.
+    fn call<R>(&self, work: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
+        let mut host = self.0.try_borrow_mut().ok()?;
+        Some(work(&mut *host))
+    }
+}
+
+impl std::fmt::Debug for HostRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostRef").finish_non_exhaustive()
+    }
 }
 
 impl Handler {
     pub(crate) fn of(host: Rc<RefCell<impl Host + 'static>>) -> Self {
-        Self(Kind::Endpoint(host))
+        Self(Kind::Endpoint(HostRef(host)))
     }
 
     pub(crate) fn of_page(page: DeferredPage) -> Self {
@@ -120,13 +138,17 @@ impl Handler {
         WeakHandler(weak)
     }
 
-    /// Calls back. No callback of an endpoint is called from another one, so it is free.
+    /// Returns the endpoint, if it is one.
+    fn endpoint(&self) -> Option<&HostRef> {
+        match &self.0 {
+            Kind::Endpoint(host) => Some(host),
+            Kind::Page(_) => None,
+        }
+    }
+
+    /// Calls back, if it is an endpoint.
     fn call<R>(&self, work: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
-        let Kind::Endpoint(host) = &self.0 else {
-            return None;
-        };
-        let mut host = host.try_borrow_mut().ok()?;
-        Some(work(&mut *host))
+        self.endpoint()?.call(work)
     }
 }
 
@@ -136,7 +158,9 @@ pub(crate) struct WeakHandler(Weak<RefCell<dyn Host>>);
 
 impl WeakHandler {
     pub(crate) fn upgrade(&self) -> Option<Handler> {
-        self.0.upgrade().map(|host| Handler(Kind::Endpoint(host)))
+        self.0
+            .upgrade()
+            .map(|host| Handler(Kind::Endpoint(HostRef(host))))
     }
 }
 

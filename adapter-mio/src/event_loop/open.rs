@@ -10,7 +10,7 @@ use sansws_core::connection::{Connection, Event, State, TransportAction};
 use sansws_core::message::{Assembly, MessageKind, Payload};
 
 use super::peer::{Flushed, Stage};
-use super::{ASSEMBLIES, Handler, KEPT, Loop, READ, ROOM, ROUNDS, SPARES, WRITE};
+use super::{ASSEMBLIES, HostRef, KEPT, Loop, READ, ROOM, ROUNDS, SPARES, WRITE};
 use super::{At, peer::Pending};
 use crate::message::Incoming;
 use crate::stream::{Arrived, Stream};
@@ -165,8 +165,13 @@ impl Loop {
             return;
         };
         let pending = peer.pending.take().map(|pending| *pending);
-        let Pending { kept, mut assembly } = pending.unwrap_or_else(|| Pending {
+        let Pending {
+            kept,
+            done: before,
+            mut assembly,
+        } = pending.unwrap_or_else(|| Pending {
             kept: Vec::new(),
+            done: 0,
             assembly: self.buffers.assemblies.pop().unwrap_or_default(),
         });
         let is_held = std::mem::take(&mut peer.flags.held);
@@ -176,20 +181,25 @@ impl Loop {
             }
             _ => None,
         };
-        let mut input = std::mem::take(&mut self.buffers.input);
-        if input.len() < kept.len() + ROOM {
-            input.resize(kept.len() + READ, 0);
-        }
-        let (front, room) = input.split_at_mut(kept.len());
-        front.copy_from_slice(&kept);
-        let (mut arrived, mut direct) = (0, 0);
+        let (mut input, before, mut length) = if is_held {
+            // However often it is held up again, it is not copied.
+            let length = kept.len();
+            (kept, before, length)
+        } else {
+            (
+                self.lend_input(kept.get(before..).unwrap_or_default()),
+                0,
+                kept.len() - before,
+            )
+        };
+        let mut direct = 0;
         if let Some(payload) = payload {
             direct = self.read(slot, |stream| stream.append(payload));
         } else if !is_held {
-            arrived = self.read(slot, |stream| stream.read(room));
+            let room = input.get_mut(length..).unwrap_or_default();
+            length += self.read(slot, |stream| stream.read(room));
         }
-        let length = kept.len() + arrived;
-        let bytes = input.get_mut(..length).unwrap_or_default();
+        let bytes = input.get_mut(before..length).unwrap_or_default();
         let mut at = 0;
         let id = self.id(slot);
         let done = contain(|| {
@@ -204,23 +214,49 @@ impl Loop {
         });
         if let Err(panic) = done {
             self.fail(slot, panic.into());
-            (at, assembly) = (length, Assembly::default());
+            (at, assembly) = (length - before, Assembly::default());
         }
-        let rest = input.get(at..length).unwrap_or_default();
+        let done = before + at;
+        let rest = input.get(done..length).unwrap_or_default();
         if let Some(peer) = self.peers.get_mut(slot) {
             peer.flags.held = !rest.is_empty() && !peer.wants_input();
             let is_receiving = peer.connection().is_some_and(Connection::is_receiving);
-            if !rest.is_empty() || is_receiving {
-                let kept = rest.to_vec();
-                peer.pending = Some(Box::new(Pending { kept, assembly }));
+            if is_held && peer.flags.held {
+                peer.pending = Some(Box::new(Pending {
+                    kept: input,
+                    done,
+                    assembly,
+                }));
+                return;
+            } else if !rest.is_empty() || is_receiving {
+                peer.pending = Some(Box::new(Pending {
+                    kept: rest.to_vec(),
+                    done: 0,
+                    assembly,
+                }));
             } else if assembly.capacity() <= KEPT && self.buffers.assemblies.len() < ASSEMBLIES {
                 self.buffers.assemblies.push(assembly);
             }
+        }
+        if is_held {
+            return;
         }
         if input.len() > 2 * READ {
             input = vec![0; READ];
         }
         self.buffers.input = input;
+    }
+
+    /// Takes the loop's buffer, with what is kept of earlier input in front.
+    fn lend_input(&mut self, kept: &[u8]) -> Vec<u8> {
+        let mut input = std::mem::take(&mut self.buffers.input);
+        if input.len() < kept.len() + ROOM {
+            input.resize(kept.len() + READ, 0);
+        }
+        if let Some(front) = input.get_mut(..kept.len()) {
+            front.copy_from_slice(kept);
+        }
+        input
     }
 
     /// Reads; returns 0 if nothing has arrived, or nothing ever will.
@@ -264,7 +300,7 @@ impl Loop {
         &mut self,
         slot: usize,
         place: At,
-        handler: &Handler,
+        handler: &HostRef,
         (input, assembly, mut direct): (&mut [u8], &mut Assembly, usize),
         at: &mut usize,
     ) {
@@ -359,7 +395,9 @@ impl Loop {
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
         };
-        let verdict = Verdict::of(&error, &**peer);
+        // The text of an application's error is its code.
+        let verdict = contain(|| Verdict::of(&error, &**peer));
+        let verdict = verdict.unwrap_or_else(|panic| Verdict::of(&panic.into(), &**peer));
         let failure = &mut peer.extras().failure;
         if failure.is_none() {
             *failure = Some((error, verdict.blame));

@@ -19,7 +19,7 @@ use sansws_core::limits::{Meter, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
 use sansws_core::message::Assembly;
 use sansws_core::time::{Duration, Instant};
 
-use super::Handler;
+use super::HostRef;
 use super::connecting::Connecting;
 use super::opening::Opening;
 use crate::stream::Stream;
@@ -68,7 +68,7 @@ pub(super) enum Stage {
 /// An endpoint, and the data of the connection in it.
 #[derive(Clone, Debug)]
 pub(super) struct Attached {
-    pub(super) handler: Handler,
+    pub(super) handler: HostRef,
     pub(super) key: usize,
 }
 
@@ -76,6 +76,8 @@ pub(super) struct Attached {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     pub(super) kept: Vec<u8>,
+    /// The number of bytes of it that are done with.
+    pub(super) done: usize,
     pub(super) assembly: Assembly,
 }
 
@@ -250,13 +252,14 @@ impl Peer {
         if !connection.is_open() {
             return true;
         }
-        let delayed = |extras: &Extras| {
-            extras
-                .traffic
-                .as_ref()
-                .is_some_and(|traffic| traffic.until.is_some())
-        };
-        !self.is_held() && !self.extras.as_deref().is_some_and(delayed)
+        !self.is_held() && !self.is_delayed()
+    }
+
+    /// Returns whether nothing is received for now because the peer exceeded its rate.
+    pub(super) fn is_delayed(&self) -> bool {
+        let extras = self.extras.as_ref();
+        let traffic = extras.and_then(|extras| extras.traffic.as_ref());
+        traffic.is_some_and(|traffic| traffic.until.is_some())
     }
 
     /// Returns whether nothing is received for now: the application does not want it, or publications wait.

@@ -97,7 +97,10 @@ impl Loop {
         match &mut opening.phase {
             Phase::Proxy(..) => self.proxy(slot, opening),
             #[cfg(feature = "tls")]
-            Phase::Tls => match peer.stream.shake_hands() {
+            // It may call code of the application: for a certificate, or to verify one.
+            Phase::Tls => match contain(|| peer.stream.shake_hands())
+                .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+            {
                 Ok(()) => {
                     opening.arrival.secure = true;
                     opening.phase = Phase::Head;

@@ -96,8 +96,9 @@ impl EventLoop {
         self.inner.handle()
     }
 
-    /// Returns the loop, to set timers before it runs.
-    pub const fn context(&mut self) -> &mut Loop {
+    /// Returns the loop, to set timers before it runs, or between turns.
+    pub fn context(&mut self) -> &mut Loop {
+        self.inner.now = now();
         &mut self.inner
     }
 
@@ -237,9 +238,14 @@ impl Loop {
         self.now = now();
     }
 
-    /// Does what is due.
+    /// Does what was due when it began. What callbacks and connections arm meanwhile is for the next turn, even if it is due already: a timer
+    /// that arms itself again must not keep the loop from its sockets.
     fn expire_due(&mut self) {
-        while let Some((at, key)) = self.timers.pop(self.now) {
+        let due = self.now;
+        for _ in 0..self.timers.len() {
+            let Some((at, key)) = self.timers.pop(due) else {
+                break;
+            };
             match key {
                 Key::Peer { slot } => self.expire_peer(slot as usize, at),
                 Key::Callback { slot } => {

@@ -61,7 +61,9 @@ impl Loop {
         let (key, response, agreement) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                let (response, blame) = refusal(&error);
+                // The text of an application's error is its code.
+                let refused = contain(|| refusal(&error));
+                let (response, blame) = refused.unwrap_or_else(|panic| refusal(&panic.into()));
                 served
                     .handle
                     .counters()
@@ -92,10 +94,10 @@ impl Loop {
         };
         peer.stage = Stage::Open(connection);
         peer.route = route;
-        peer.endpoint = Some(Attached {
-            handler: handler.clone(),
-            key,
-        });
+        peer.endpoint = handler
+            .endpoint()
+            .cloned()
+            .map(|handler| Attached { handler, key });
         if let Some(Admission::In(permit)) = opening.admission.take() {
             peer.permit = Some(permit);
         }

@@ -13,6 +13,7 @@ mod support;
 mod api;
 mod callbacks;
 mod clients;
+mod fairness;
 mod groups;
 mod layers;
 mod lifetimes;

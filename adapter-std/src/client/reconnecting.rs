@@ -334,8 +334,11 @@ impl Client {
                 Link::Waiting(_) => return Reached::Waiting,
                 Link::Stopped => return Reached::Stopped,
                 Link::Open(_) => {
-                    self.send_queue();
-                    return Reached::Open;
+                    if self.send_queue() {
+                        return Reached::Open;
+                    }
+                    // The end that they met is judged; they wait for the next connection.
+                    self.finish();
                 }
             }
         }
@@ -498,14 +501,15 @@ impl Client {
         accepted
     }
 
-    /// Sends queued messages, as far as the connection accepts them.
-    fn send_queue(&mut self) {
+    /// Sends queued messages; returns `false` when the connection does not accept one.
+    fn send_queue(&mut self) -> bool {
         while let Some(message) = self.queue.front() {
             if !self.pass_on(message) {
-                return;
+                return false;
             }
             self.queue.pop();
         }
+        true
     }
 }
 

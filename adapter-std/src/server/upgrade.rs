@@ -172,11 +172,16 @@ impl<S: ByteStream> Unanswered<S> {
         let wire = self.wire.take();
         let wire = wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
         trace::agreed(agreement.subprotocol.as_deref());
-        Ok(self.open(wire, response, agreement))
+        self.open(wire, response, agreement)
     }
 
     /// Makes the connection; `head` is the part of the response that is still to be written.
-    fn open(&mut self, wire: Wire<S>, head: Vec<u8>, agreement: Agreement) -> WebSocket<S> {
+    fn open(
+        &mut self,
+        wire: Wire<S>,
+        head: Vec<u8>,
+        agreement: Agreement,
+    ) -> Result<WebSocket<S>, Error> {
         let connection = Connection::server(Arc::clone(&self.config), &agreement, now());
         let opened = agreement.subprotocol.is_some().then(|| {
             Box::new(Opened {
@@ -199,9 +204,14 @@ impl<S: ByteStream> Unanswered<S> {
         });
         let socket = WebSocket::new(engine, opened);
         if let Some(slot) = slot {
-            *slot.outcome() = UpgradeOutcome::Accepted(Arc::clone(socket.shared()));
+            let mut outcome = slot.outcome();
+            // The handler returned while another thread wrote the answer: nobody drives the connection, or counts it.
+            if !matches!(*outcome, UpgradeOutcome::Open) {
+                return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+            }
+            *outcome = UpgradeOutcome::Accepted(Arc::clone(socket.shared()));
         }
-        socket
+        Ok(socket)
     }
 
     fn reject(&mut self, response: &Response) -> Result<(), Error> {

@@ -103,7 +103,11 @@ impl<S: ByteStream> WebSocket<S> {
                 Err(other) => shared = other,
             }
             // A keeper holds it for moments.
-            if shared.engine().kept.is_none() {
+            let is_kept_for_moments = {
+                let engine = shared.engine();
+                engine.kept.is_some() && engine.served.is_none()
+            };
+            if !is_kept_for_moments {
                 return Err(Self { shared, opened });
             }
             std::thread::yield_now();

@@ -295,7 +295,8 @@ impl Connection {
             _ if self.is_output_over() => {
                 (!paused).then(|| (self.times.heard + timeouts.close, Expired::Close))
             }
-            Probe::Pong | Probe::Progress if paused => None,
+            // A pong is not read meanwhile; whether output is taken does not depend on that.
+            Probe::Pong if paused => None,
             Probe::Pong | Probe::Progress => timeouts
                 .pong
                 .map(|wait| (self.times.heard + wait, Expired::Pong)),

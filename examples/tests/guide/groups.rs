@@ -50,7 +50,7 @@ fn a_channel() {
             user: Some("ada".into()),
             metadata: Some(json!({"colour": "red"}).to_string()), // what others see in presence
             encoding: Encoding::Text, // or Binary, or AsSent, the default
-            expiry: Some(Duration::from_millis(300)), // closed with 1001 after this silence
+            expiry: Some(Duration::from_secs(1)), // closed with 1001 after this silence
             ..ChannelOptions::default()
         })?;
         socket.send_text(id.to_string()).await?; // it can be parsed back
@@ -70,7 +70,7 @@ fn a_channel() {
         assert_eq!(hub.send_to(id, b"psst".to_vec())?, Sent::Queued);
         assert_eq!(text(&mut client).await, "psst");
         for _ in 0..3 {
-            sleep(Duration::from_millis(150)).await;
+            sleep(Duration::from_millis(400)).await;
             client.send_text("heartbeat").await?;
             text(&mut client).await;
         }

@@ -323,7 +323,11 @@ impl<S: ByteStream> Engine<S> {
         }
         if !self.flags.shut && self.connection.transport_action() == TransportAction::Shutdown {
             match self.stream.shut_down() {
-                Err(error) if self.is_not_now(&error) => return Err(error),
+                Err(error) if self.is_not_now(&error) => {
+                    // The end of TLS waits for the stream.
+                    self.flags.dirty |= self.stream.has_unsent();
+                    return Err(error);
+                }
                 // The peer may be gone already; nothing is lost by that.
                 _ => self.flags.shut = true,
             }

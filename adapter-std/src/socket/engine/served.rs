@@ -31,9 +31,10 @@ impl Served {
         })
     }
 
-    /// Returns what wakes the connection's thread when the server shuts down, until it knows.
+    /// Returns what wakes the connection's thread when the server shuts down, until it knows, and while the server counts the connection.
     pub(in crate::socket) fn bell(&self) -> Option<Arc<Bell>> {
-        (!self.is_draining()).then(|| Arc::clone(&self.closing))
+        let is_awaited = !self.is_draining() && self.permit.strong_count() > 0;
+        is_awaited.then(|| Arc::clone(&self.closing))
     }
 
     /// Returns whether the shutdown of the server is known.

@@ -1,0 +1,210 @@
+//! Timers, limits and errors of one connection or callback, and what they leave to all others.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use sansws_mio::{
+    ConnectionPolicy, EventLoop, Incoming, Listener, Loop, Rate, Result, Router, Server,
+    ServerOptions, Socket, TrafficLimits,
+};
+use sansws_std::{ConnectOptions, Error, WebSocket, connect};
+
+use crate::blocking::Certs;
+use crate::support::{Running, echo};
+
+fn dial(running: &Running) -> WebSocket {
+    connect(&running.url(), ConnectOptions::default()).unwrap()
+}
+
+/// Sends a message, and waits for its echo.
+fn talk(socket: &mut WebSocket) {
+    socket.send("still there?").unwrap();
+    let heard = socket.receive_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(heard.unwrap().as_text(), Some("still there?"));
+}
+
+/// Runs again as soon as it has run.
+fn always(within: &mut Loop) {
+    within.after(Duration::ZERO, always);
+}
+
+#[test]
+fn a_timer_that_is_always_due_leaves_the_loop_to_its_sockets() {
+    let running = Running::new(|| echo);
+    assert!(running.remote.run(always));
+    let mut socket = dial(&running);
+    talk(&mut socket);
+    drop(socket);
+    running.close();
+}
+
+#[test]
+fn timers_that_take_longer_than_their_period_have_turns_as_all_others() {
+    fn slow(within: &mut Loop) {
+        std::thread::sleep(Duration::from_millis(2));
+        within.after(Duration::from_millis(1), slow);
+    }
+    let running = Running::new(|| echo);
+    assert!(running.remote.run(slow));
+    talk(&mut dial(&running));
+    running.close();
+}
+
+#[test]
+fn a_peer_at_its_limit_leaves_the_loop_to_the_others() {
+    // Each message of it is due before the loop is back from the one before.
+    let limits = TrafficLimits {
+        bytes: Some(Rate::new(50_000_000, Duration::from_secs(1))),
+        ..TrafficLimits::default()
+    };
+    let running = Running::new(move || {
+        let limited = ConnectionPolicy::default().traffic(limits);
+        let quiet = |_: &mut Socket<'_, ()>, _: Incoming<'_>| Result::Ok(());
+        Router::new()
+            .route("/", echo)
+            .merge(Router::new().route("/limited", quiet).policy(limited))
+    });
+    let mut talker = dial(&running);
+    let url = format!("{}limited", running.url());
+    let mut flood = connect(&url, ConnectOptions::default()).unwrap();
+    let flooding = std::thread::spawn(move || while flood.send_bytes([0]).is_ok() {});
+    for _ in 0..5 {
+        talk(&mut talker);
+    }
+    drop(talker);
+    running.close();
+    flooding.join().unwrap();
+}
+
+#[test]
+fn what_is_held_up_again_and_again_arrives_whole_and_in_order() {
+    // Each message is held for a moment by the limit; all of them arrive in few reads.
+    let limits = TrafficLimits {
+        messages: Some(Rate::new(2_000, Duration::from_secs(1)).burst(1)),
+        ..TrafficLimits::default()
+    };
+    let options = ServerOptions::default().policy(ConnectionPolicy::default().traffic(limits));
+    let running = Running::with(options, || echo);
+    let mut socket = dial(&running);
+    for number in 0..500_u32 {
+        socket.send_bytes(number.to_be_bytes()).unwrap();
+    }
+    for number in 0..500_u32 {
+        let message = socket.receive().unwrap().unwrap();
+        assert_eq!(message.as_bytes(), number.to_be_bytes());
+    }
+    drop(socket);
+    running.close();
+}
+
+/// An error that cannot even be told.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("an error's mistake")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+#[test]
+fn an_error_whose_text_panics_ends_its_connection_alone() {
+    let running = Running::new(|| {
+        Router::new()
+            .route("/", echo)
+            .route("/fail", |_: &mut Socket<'_, ()>, _: Incoming<'_>| {
+                Result::Err(Unspeakable.into())
+            })
+    });
+    let mut other = dial(&running);
+    let url = format!("{}fail", running.url());
+    let mut socket = connect(&url, ConnectOptions::default()).unwrap();
+    socket.send("go").unwrap();
+    match socket.receive() {
+        Err(Error::Disconnect(closed)) => assert_eq!(closed.code(), 1011),
+        other => panic!("{other:?}"),
+    }
+    talk(&mut other);
+    drop((socket, other));
+    running.close();
+}
+
+/// Presents its certificate, but not to all.
+#[derive(Debug)]
+struct Moody(Arc<dyn ResolvesServerCert>);
+
+impl ResolvesServerCert for Moody {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        assert!(hello.server_name().is_some(), "a resolver's mistake");
+        self.0.resolve(hello)
+    }
+}
+
+#[test]
+fn a_resolver_of_certificates_that_panics_ends_its_connection_alone() {
+    let certs = Certs::new();
+    let mut config = (*certs.server()).clone();
+    config.cert_resolver = Arc::new(Moody(Arc::clone(&config.cert_resolver)));
+    let listener = Listener::bind("127.0.0.1:0").unwrap().tls(Arc::new(config));
+    let running = Running::of(Server::new(listener), || echo);
+    let port = running.address.port();
+    let options = ConnectOptions::default()
+        .resolve("localhost", [running.address])
+        .tls(certs.client());
+    let url = format!("wss://localhost:{port}/");
+    let mut other = connect(&url, options.clone()).unwrap();
+    // An address is no name that TLS tells.
+    assert!(connect(&format!("wss://127.0.0.1:{port}/"), options.clone()).is_err());
+    talk(&mut other);
+    talk(&mut connect(&url, options).unwrap());
+    drop(other);
+    running.close();
+}
+
+#[test]
+fn a_loop_that_never_runs_takes_no_work() {
+    let mut server = Server::bind("127.0.0.1:0").unwrap();
+    let handles = server.loops(2).unwrap();
+    // Two routes for one path.
+    let router = Router::new().route("/", echo).route("/", echo);
+    assert!(server.serve(router).is_err());
+    for handle in handles {
+        assert!(!handle.run(|_| unreachable!("nothing runs")));
+    }
+}
+
+#[test]
+fn the_first_handle_is_that_of_a_server_on_one_loop() {
+    let mut server = Server::bind("127.0.0.1:0").unwrap();
+    let handles = server.loops(2).unwrap();
+    let stop = server.handle();
+    let thread = std::thread::spawn(move || server.serve(echo).unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    assert!(handles[0].run(move |_| tell.send(()).unwrap()));
+    told.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(!handles[1].run(|_| unreachable!("nothing runs")));
+    stop.close();
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_timer_that_is_set_between_turns_counts_from_then() {
+    let mut event_loop = EventLoop::new().unwrap();
+    std::thread::sleep(Duration::from_millis(60));
+    let fired = Rc::new(Cell::new(false));
+    let flag = Rc::clone(&fired);
+    let within = event_loop.context();
+    within.after(Duration::from_millis(50), move |_| flag.set(true));
+    event_loop.turn(Some(Duration::ZERO)).unwrap();
+    assert!(!fired.get());
+    while !fired.get() {
+        event_loop.turn(Some(Duration::from_millis(50))).unwrap();
+    }
+}
