@@ -101,6 +101,7 @@ fn endpoint<E: HubEnv>(
             later().await;
             Ok(data)
         })
+        .on_rpc("echo", async |_, data| Ok(data))
         .on_rpc("panic", async |_, _| panic!("as planned"))
         .on_rpc("panic later", async |_, _| {
             later().await;
@@ -649,4 +650,87 @@ async fn a_drain_tells_clients_to_come_again() {
             assert_eq!((&*user, end.code), ("ada", 1012), "{on:?}");
         }
     }
+}
+
+/// Its replies fill the write queue of its connection, many times over.
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_up_its_own_commands_and_loses_no_reply() {
+    const CALLS: usize = 150;
+    for on in BOTH {
+        let mut server = start_with(on, |_| ()).await;
+        let (mut reader, mut writer) = server.connected().await.split();
+        let long = "x".repeat(200_000);
+        let calls = (2..CALLS + 2).map(move |id| {
+            let method = if id % 2 == 0 { "echo" } else { "soon" };
+            json!({"id": id, "rpc": {"method": method, "data": long}})
+        });
+        let sending = tokio::spawn(async move {
+            for call in calls {
+                writer.send_json(&call).await.unwrap();
+            }
+            writer
+        });
+        // It is stuck by now, or will be; others are not.
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(server.connected().await);
+            assert_eq!(server.gone.recv().await.unwrap().1.code, 1006, "{on:?}");
+        }
+        for id in 2..CALLS + 2 {
+            let reply: Value = reader.receive_json().await.unwrap().unwrap();
+            assert_eq!(reply["id"], id, "{on:?}");
+            let data = reply["rpc"]["data"].as_str().map(str::len);
+            assert_eq!(data, Some(200_000), "{on:?}");
+        }
+        drop((sending.await.unwrap(), reader));
+        assert_eq!(server.gone.recv().await.unwrap().1.code, 1006, "{on:?}");
+    }
+}
+
+#[tokio::test]
+async fn clients_of_several_loops_are_in_one_channel() {
+    let options = Options::default().namespace("chat", Namespace::default().subscribe());
+    let hub = sansws_mio::Hub::with_options(options.configure(HubOptions::default()));
+    let (tell, gone) = unbounded_channel();
+    let centrifuge = endpoint(&hub, options, tell);
+    let listener = sansws_mio::Listener::bind_shared("127.0.0.1:0").unwrap();
+    let mut loops = sansws_mio::Server::new(listener);
+    let server = Running {
+        address: loops.local_addr().unwrap(),
+        handle: loops.handle(),
+        gone,
+    };
+    let serving = std::thread::spawn(move || {
+        loops.serve_on_threads(3, |_| {
+            sansws_mio::Router::new()
+                .mount("/api", centrifuge.loop_api("key"))
+                .route("/connection/websocket", centrifuge.clone())
+        })
+    });
+    let mut all = Vec::new();
+    for _ in 0..24 {
+        let mut socket = server.connected().await;
+        let subscribe = json!({"id": 2, "subscribe": {"channel": "chat:a"}});
+        socket.send_json(&subscribe).await.unwrap();
+        let reply: Value = socket.receive_json().await.unwrap().unwrap();
+        assert!(reply["subscribe"].is_object(), "{reply}");
+        all.push(socket);
+    }
+    for number in 0..20 {
+        let publish = json!({"channel": "chat:a", "data": number});
+        let published = server.call("publish", &publish).await;
+        assert_eq!(published, json!({"result": {}}));
+    }
+    for socket in &mut all {
+        for number in 0..20 {
+            let push: Value = socket.receive_json().await.unwrap().unwrap();
+            assert_eq!(push["push"]["pub"]["data"], number);
+        }
+    }
+    server.handle.close();
+    for mut socket in all {
+        assert!(matches!(socket.receive().await, Ok(None)));
+        assert_eq!(socket.closed().unwrap().code(), 1001);
+    }
+    serving.join().unwrap().unwrap();
 }
