@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use sansws_std::core::dial::{Backoff, ReconnectOptions};
 use sansws_std::{
     Client, ClientState, CloseCode, Config, ConnectOptions, Error, Message, Response, Result,
-    Router, SendError, Server, Stop, Timeouts, Upgrade, connect,
+    Router, SendError, Server, Stop, Timeouts, Upgrade, accept, connect,
 };
 
 use crate::support::{Certs, Running, echo};
@@ -268,6 +269,40 @@ fn a_client_reconnects_and_sends_what_was_queued() {
         "{seen:?}"
     );
     server.close();
+}
+
+#[test]
+fn a_client_that_only_sends_connects_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let (tell, told) = channel();
+    let server = thread::spawn(move || {
+        for (number, stream) in listener.incoming().flatten().enumerate() {
+            let accepted = accept(stream, Arc::default()).and_then(Upgrade::accept);
+            // Some vanish as soon as they are open; what was sent to them resets the connection.
+            if number >= 3 {
+                let mut socket = accepted.unwrap();
+                let received = socket.receive().unwrap().unwrap();
+                tell.send(received).unwrap();
+                return;
+            }
+        }
+    });
+    let mut client = Client::new(url, ConnectOptions::default())
+        .unwrap()
+        .reconnect(quick())
+        .queue(8, 1 << 10);
+    let patience = std::time::Instant::now();
+    let received = loop {
+        // It may not be accepted for want of room.
+        let _ = client.send_text("anyone?");
+        if let Ok(received) = told.recv_timeout(Duration::from_millis(1)) {
+            break received;
+        }
+        assert!(patience.elapsed() < Duration::from_secs(20), "{client:?}");
+    };
+    assert_eq!(received.as_text(), Some("anyone?"));
+    server.join().unwrap();
 }
 
 #[test]

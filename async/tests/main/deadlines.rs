@@ -203,6 +203,19 @@ fn a_peer_that_takes_nothing_more_is_given_up_in_time() {
 }
 
 #[test]
+fn a_peer_that_takes_nothing_is_given_up_though_its_input_is_paused() {
+    let mut end = End::new(true, Config::default(), None);
+    end.connection.send(vec![0u8; 4 << 20]).unwrap();
+    let total = end.output().len() as u64;
+    let mut left = total;
+    end.connection.pause();
+    let expired: Vec<_> = (0..60)
+        .flat_map(|_| acknowledge(&mut end, &mut left, 0, total))
+        .collect();
+    assert_eq!(expired, [Expired::Silence, Expired::Pong]);
+}
+
+#[test]
 fn a_connection_asks_its_transport_how_far_the_peer_is() {
     let (wire, mut task, _gate) = open(Config::default(), |upgrade| async {
         let mut socket = upgrade.accept().await?;
