@@ -1,5 +1,6 @@
 //! The command line.
 
+mod echo;
 mod explain;
 mod itself;
 mod lists;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use sansws_conformance::script::Peer;
 use sansws_conformance::suite::Suite;
 
+use self::echo::Role;
 use self::options::{Choice, Common};
 
 /// Tests WebSocket servers and clients against RFC 6455 and RFC 7692.
@@ -76,6 +78,14 @@ enum Command {
     Itself {
         #[command(flatten)]
         common: Common,
+    },
+    /// Be an echo peer, to try the suite on: sansws on tokio.
+    Peer {
+        /// Whether to be a server or a client.
+        role: Role,
+        /// The URL to listen at, or that of the suite; by default that of --exec.
+        #[arg(env = "WSCONFORM_URL", value_name = "URL")]
+        url: String,
     },
     /// List the cases.
     List {
@@ -196,6 +206,7 @@ pub fn run(options: Options) -> ExitCode {
             common,
         } => servers::serve(address, tls, *once, exec.as_deref(), common),
         Command::Itself { common } => itself::run(common),
+        Command::Peer { role, url } => echo::run(*role, url),
         Command::List { choice } => choice.suite(&BOTH).and_then(|suite| lists::list(&suite)),
         Command::Explain { cases } => {
             let suite = cases
