@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the foreign WebSocket peers, Python `websockets`, Python `hypercorn` and `h2` for HTTP/2, and Node `ws`, and the proxies that our clients go through:
-# tinyproxy (CONNECT; the package of the program alone, which starts no service) and microsocks (SOCKS5).
+# Installs the foreign WebSocket peers: Python `websockets`; Python `hypercorn` and `h2` for HTTP/2; Node `ws`; Go with gorilla/websocket, in
+# which `wsconform init` writes a server. And the proxies that our clients go through: tinyproxy (CONNECT; the package of the program alone,
+# which starts no service) and microsocks (SOCKS5).
 # Safe to run again; does nothing when the pinned versions are in place.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -41,6 +42,8 @@ have_ws || command -v npm >/dev/null || missing+=(npm)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v tinyproxy >/dev/null || missing+=(tinyproxy-bin)
 command -v microsocks >/dev/null || missing+=(microsocks)
+command -v go >/dev/null || missing+=(golang-go)
+[ -d /usr/share/gocode/src/github.com/gorilla/websocket ] || missing+=(golang-github-gorilla-websocket-dev)
 [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 
 if ! have_python; then

@@ -28,6 +28,11 @@ pub fn test(
     exec: Option<&str>,
     common: &Common,
 ) -> io::Result<ExitCode> {
+    if urls.is_empty() {
+        return Err(io::Error::other(
+            "no URL: name one, or write `urls` into wsconform.toml (see `wsconform init`)",
+        ));
+    }
     let targets = urls
         .iter()
         .map(|url| url.parse::<Target>().map_err(io::Error::other))

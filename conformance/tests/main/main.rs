@@ -34,4 +34,5 @@ mod running;
 mod runtimes;
 mod scenarios;
 mod server;
+mod starting;
 mod words;

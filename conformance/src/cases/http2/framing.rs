@@ -36,7 +36,7 @@ pub(super) fn cases() -> Vec<Case> {
         };
     bad(
         "32.6.1",
-        "Send a DATA frame of more than 16384 octets, with a whole message in it.",
+        "Send a DATA frame that is longer than SETTINGS_MAX_FRAME_SIZE, with a whole message in it.",
         SIZE,
         |setting| {
             let mut bytes = Vec::new();

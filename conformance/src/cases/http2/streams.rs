@@ -74,7 +74,7 @@ fn carried() -> Vec<Case> {
         ),
         case(
             "32.1.3",
-            "Send text in fragments with a ping between.",
+            "Send text in two fragments with a ping between, frame by frame.",
             "A pong, then the text.",
             AS_TCP,
             |setting| {
@@ -93,7 +93,7 @@ fn carried() -> Vec<Case> {
         ),
         case(
             "32.1.4",
-            "Send text with each octet in a DATA frame of its own.",
+            "Send text octet by octet, each in a DATA frame of its own.",
             COMES_BACK,
             AS_TCP,
             |setting| {
@@ -231,7 +231,7 @@ fn ends() -> Vec<Case> {
         .free("no RFC says what an endpoint does then"),
         case(
             "32.4.4",
-            "Reset the stream in the middle of a message, with RST_STREAM and CANCEL.",
+            "Reset the stream in the middle of a message, with RST_STREAM and CANCEL, and wait for 200 ms.",
             "Nothing more comes on the stream; a PING of HTTP/2 is acknowledged.",
             RESET,
             |setting| {

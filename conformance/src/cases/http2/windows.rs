@@ -78,7 +78,7 @@ pub(super) fn cases() -> Vec<Case> {
         .waits(),
         case(
             "32.2.4",
-            "While a message of 200000 octets waits for room, shrink the window below what was sent, and add less than is missing.",
+            "While a message of 200000 octets waits for room, shrink the window below what was sent, and add less than is missing; give room 300 ms later.",
             "Nothing comes while the window is negative; then the rest of the message.",
             NEGATIVE,
             |setting| {
