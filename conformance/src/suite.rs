@@ -223,6 +223,11 @@ impl Suite {
         chosen
     }
 
+    /// Returns the number of selected cases for such a peer that speaks HTTP/1.1, or HTTP/2 if all cases run over that.
+    pub fn count(&self, peer: Peer) -> usize {
+        self.chosen_over(peer, self.http2).len()
+    }
+
     /// Makes a report of results.
     pub fn report(&self, agents: Vec<Agent>) -> Report<'_> {
         let made = std::time::SystemTime::UNIX_EPOCH
