@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::script::{Peer, Script, Setting};
+use crate::script::{Opening, Peer, Script, Setting};
 use crate::verdict::Word;
 
 /// How a case may run beside others.
@@ -138,6 +138,21 @@ impl Case {
             .next()
             .and_then(|first| first.parse().ok())
             .unwrap_or(0)
+    }
+
+    /// Returns whether it runs over HTTP/2 only.
+    pub fn is_http2(&self) -> bool {
+        self.family() >= 30
+    }
+
+    /// Returns whether it can run over HTTP/2: it leaves the opening handshake to the suite.
+    pub fn fits_http2(&self, peer: Peer) -> bool {
+        let setting = Setting {
+            quick: true,
+            ..Setting::new(peer)
+        };
+        let opens = |script: &Script| script.opening != Opening::Raw;
+        self.is_http2() || !matches!(self.family(), 20 | 21) && opens(&self.script(&setting))
     }
 
     /// Returns whether it is one of the classic cases.

@@ -97,8 +97,21 @@ impl Head {
 
     /// Returns the status of a response.
     pub fn status(&self) -> Option<u16> {
+        if let Some(rest) = self.first.strip_prefix("HTTP/2 ") {
+            return rest.parse().ok();
+        }
         let rest = self.first.strip_prefix("HTTP/1.")?;
         rest.get(2..5)?.parse().ok()
+    }
+
+    /// Returns whether it is a response that opens a WebSocket: 101, or a status 2xx of HTTP/2 (RFC 9113 section 8.5).
+    pub fn opens(&self) -> bool {
+        let http2 = self.first.starts_with("HTTP/2 ");
+        match self.status() {
+            Some(101) => !http2,
+            Some(200..=299) => http2,
+            _ => false,
+        }
     }
 
     /// Returns the target of a request.

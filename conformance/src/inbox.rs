@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::deflate::{Agreed, Inflater, Wrong};
 use crate::frame::{Read, Reader, opcode};
 use crate::http::Head;
+use crate::http2::Incident;
 use crate::keys::Keys;
 use crate::record::{Record, Who};
 
@@ -23,6 +24,10 @@ pub enum End {
     Fin,
     /// The peer reset the connection.
     Reset,
+    /// The peer reset the stream of HTTP/2, with this error code.
+    Stream(u32),
+    /// The peer ended the connection of HTTP/2 with GOAWAY and this error code.
+    GoAway(u32),
 }
 
 /// An event caused by the peer.
@@ -49,8 +54,10 @@ pub enum Event {
     Breach(String),
     /// It sent more than the suite takes, which breaks no rule by itself.
     Excess(String),
-    /// TCP ended.
+    /// TCP ended, or the stream of HTTP/2.
     End(End),
+    /// Something happened beside the stream of HTTP/2.
+    Beside(Incident),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,6 +210,18 @@ impl Inbox {
             self.mode = Mode::Deaf;
         }
         Some(Event::Head(head))
+    }
+
+    /// Returns whether frames arrive.
+    pub fn is_open(&self) -> bool {
+        self.mode == Mode::Frames
+    }
+
+    /// Keeps bytes that came before the connection is open, for [`take_rest`](Self::take_rest), up to a bound.
+    pub fn keep(&mut self, bytes: &[u8]) {
+        let room = LONGEST_HEAD.saturating_sub(self.head.len());
+        let kept = bytes.get(..room).unwrap_or(bytes);
+        self.head.extend_from_slice(kept);
     }
 
     /// Returns the bytes that followed the head, once the connection is open.

@@ -6,8 +6,6 @@ mod command;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    command::run(command::Options::parse())
+    command::run(std::env::args_os().collect())
 }

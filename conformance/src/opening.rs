@@ -4,6 +4,7 @@
 
 use crate::deflate::{Agreed, Params};
 use crate::http::{self, Head};
+use crate::http2::Fields;
 
 /// The offer of a client that supports permessage-deflate.
 pub fn offer(params: &[Params]) -> String {
@@ -34,6 +35,30 @@ pub fn check_response(
     if head.field("Sec-WebSocket-Accept") != Some(&http::accept(key)) {
         return Err("its Sec-WebSocket-Accept does not answer the key (4.2.2)".into());
     }
+    check_agreement(head, offered, protocols)
+}
+
+/// Checks a server's answer over HTTP/2 to a request that offered these extensions and subprotocols. `Ok(None)` is one without extension.
+///
+/// # Errors
+/// When the answer is wrong; the text says how.
+pub fn check_answer(
+    head: &Head,
+    offered: &[Params],
+    protocols: &[String],
+) -> Result<Option<Agreed>, String> {
+    match head.opens() {
+        true => check_agreement(head, offered, protocols),
+        false => Err(format!("it refused the handshake: {}", head.first)),
+    }
+}
+
+/// Checks the subprotocol and the extensions that a server chose.
+fn check_agreement(
+    head: &Head,
+    offered: &[Params],
+    protocols: &[String],
+) -> Result<Option<Agreed>, String> {
     let chosen = head.field("Sec-WebSocket-Protocol");
     if let Some(chosen) = chosen.filter(|chosen| !protocols.iter().any(|name| name == chosen)) {
         return Err(format!(
@@ -147,23 +172,41 @@ pub fn check_request(head: &Head) -> Result<(), String> {
 /// When the offers are wrong; the text says how.
 pub fn respond(head: &Head, wishes: &[Params]) -> Result<(Head, Option<Agreed>), String> {
     let response = Head::response(head);
-    let extensions: Vec<&str> = head.all("Sec-WebSocket-Extensions").collect();
-    if wishes.is_empty() || extensions.is_empty() {
-        return Ok((response, None));
-    }
-    let offers =
-        Params::read(&extensions.join(",")).map_err(|wrong| format!("{wrong} (RFC 7692 7.1)"))?;
-    let found = wishes
-        .iter()
-        .flat_map(|wish| offers.iter().map(move |offer| (wish, offer)))
-        .find_map(|(wish, offer)| answer(wish, offer));
-    Ok(match found {
+    Ok(match agree(head, wishes)? {
         Some((answer, agreed)) => (
             response.with("Sec-WebSocket-Extensions", &answer.write()),
             Some(agreed),
         ),
         None => (response, None),
     })
+}
+
+/// Answers a client's request over HTTP/2: returns the fields and the agreement.
+///
+/// # Errors
+/// As for [`respond`].
+pub fn answer_to(head: &Head, wishes: &[Params]) -> Result<(Fields, Option<Agreed>), String> {
+    let mut fields: Fields = vec![(":status".into(), "200".into())];
+    let found = agree(head, wishes)?;
+    let agreed = found.map(|(answer, agreed)| {
+        fields.push(("sec-websocket-extensions".into(), answer.write()));
+        agreed
+    });
+    Ok((fields, agreed))
+}
+
+/// Finds the first wish that one of a client's offers allows.
+fn agree(head: &Head, wishes: &[Params]) -> Result<Option<(Params, Agreed)>, String> {
+    let extensions: Vec<&str> = head.all("Sec-WebSocket-Extensions").collect();
+    if wishes.is_empty() || extensions.is_empty() {
+        return Ok(None);
+    }
+    let offers =
+        Params::read(&extensions.join(",")).map_err(|wrong| format!("{wrong} (RFC 7692 7.1)"))?;
+    Ok(wishes
+        .iter()
+        .flat_map(|wish| offers.iter().map(move |offer| (wish, offer)))
+        .find_map(|(wish, offer)| answer(wish, offer)))
 }
 
 /// Returns the server's answer, if the offer allows the wish. A wish is phrased like a client's; a server requires the same of its client.

@@ -10,6 +10,9 @@ use smol::future::FutureExt;
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::http::Head;
+use crate::http2::{Carried, Options, Session};
+use crate::record::Record;
+use crate::script::Peer;
 use crate::target::{Stream, Target};
 
 /// Maximum number of bytes that are read of an answer.
@@ -62,6 +65,60 @@ pub(crate) async fn reach(
             "the server accepts the connection, and answers no handshake within {patience:?}"
         )),
     }
+}
+
+/// Connects, and looks whether the server speaks HTTP/2 and takes WebSockets over it. TLS settings must offer `h2` alone.
+///
+/// # Errors
+/// A description of what is there instead.
+pub(crate) async fn reach_http2(
+    target: &Target,
+    tls: Option<&Arc<ClientConfig>>,
+    patience: Duration,
+) -> Result<(), String> {
+    let connecting = target.connect(tls, patience).await;
+    let mut stream = connecting.map_err(|error| format!("no connection for HTTP/2: {error}"))?;
+    let late = async {
+        Timer::after(patience).await;
+        Err(format!(
+            "the server does not answer the preface of HTTP/2 within {patience:?}"
+        ))
+    };
+    settings(&mut stream).or(late).await
+}
+
+async fn settings(stream: &mut Box<dyn Stream>) -> Result<(), String> {
+    let mut session = Session::new(Peer::Server, &Options::toward(Peer::Server));
+    let (mut part, mut record) = ([0; 4096], Record::default());
+    let preface = session.output().unwrap_or_default();
+    stream.write_all(preface).await.map_err(|_| gone())?;
+    loop {
+        let count = stream.read(&mut part).await.map_err(|_| gone())?;
+        let mut input = part.get(..count).unwrap_or_default();
+        if input.is_empty() {
+            return Err(gone());
+        }
+        if !session.is_settled() && input.starts_with(b"HTTP/1.") {
+            return Err("the server speaks HTTP/1.1 only".into());
+        }
+        let carried = session.next(Duration::ZERO, &mut input, &mut record);
+        match (session.is_settled(), session.connect_protocol(), carried) {
+            // What is wrong with its settings is for the cases to tell.
+            (true, Some(1), _) | (true, None, Some(Carried::Breach(_))) => return Ok(()),
+            (true, ..) => {
+                return Err(
+                    "the server speaks HTTP/2, and its SETTINGS do not enable extended CONNECT (RFC 8441 3)"
+                        .into(),
+                );
+            }
+            (false, _, Some(_)) => return Err("the server does not speak HTTP/2".into()),
+            (false, _, None) => {}
+        }
+    }
+}
+
+fn gone() -> String {
+    "the server ends the connection at the preface of HTTP/2".into()
 }
 
 enum Answer {

@@ -141,6 +141,11 @@ impl Record {
         });
     }
 
+    /// Records a frame of HTTP/2, or the fields of a head, as text.
+    pub fn http2(&mut self, at: Duration, who: Who, says: String) {
+        self.push(at, who, || What::Http(says));
+    }
+
     /// Records bytes that are not a frame.
     pub fn bytes(&mut self, at: Duration, who: Who, bytes: &[u8]) {
         self.push(at, who, || What::Bytes {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::deflate::Params;
 use crate::frame::{self, Frame};
 use crate::http::Head;
+use crate::http2::{self, Fields, Session, wire};
 use crate::inbox::Event;
 use crate::keys::Pattern;
 pub use crate::setting::{Peer, Setting};
@@ -154,6 +155,72 @@ pub enum Seen {
 /// Checks an event.
 pub type Check = Box<dyn FnMut(&Event) -> Result<Seen, String> + Send>;
 
+/// Looks at the session until it can tell whether what it waits for is right.
+pub type Look = Box<dyn Fn(&Session) -> Option<Result<(), String>> + Send>;
+
+/// Makes the fields of the answer to a request over HTTP/2.
+pub type Fielded = Box<dyn Fn(&Head) -> Fields + Send>;
+
+/// What a case does beside the stream of its WebSocket, over HTTP/2.
+pub enum Act {
+    /// Send frames as they are.
+    Frames(Vec<wire::Frame>),
+    /// Send a request on this stream, once the peer enables extended CONNECT; then end our side of the stream, or not.
+    Request(u32, Fields, bool),
+    /// Answer the received request with these fields.
+    Answer {
+        /// Makes the fields.
+        make: Fielded,
+        /// Whether the connection is open afterwards.
+        opens: bool,
+    },
+    /// Wait until the session shows something.
+    Await(&'static str, Look),
+    /// Whether the peer gets new room for what has arrived.
+    Refill(bool),
+    /// From here on the peer sends frames of its WebSocket.
+    Opened,
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frames(frames) => {
+                let says: Vec<String> = frames.iter().take(6).map(wire::Frame::says).collect();
+                let more = match frames.len().saturating_sub(says.len()) {
+                    0 => String::new(),
+                    more => format!(", and {more} more"),
+                };
+                write!(f, "Send {}{more}.", says.join("; "))
+            }
+            Self::Request(stream, fields, _) => write!(
+                f,
+                "Send this request on stream {stream}:\n{}",
+                http2::session::lines(fields).trim_end()
+            ),
+            Self::Answer { make, .. } => {
+                let request = http2::heads::head(http2::heads::connect("http", "host", "/"));
+                let fields = make(&request);
+                write!(
+                    f,
+                    "Read the request, and answer it:\n{}",
+                    http2::session::lines(&fields).trim_end()
+                )
+            }
+            Self::Await(what, _) => write!(f, "Expect {what}."),
+            Self::Opened => f.write_str("Take what follows for frames of the WebSocket."),
+            Self::Refill(true) => f.write_str("Give new room for what has arrived."),
+            Self::Refill(false) => f.write_str("Give no new room for what arrives."),
+        }
+    }
+}
+
+impl fmt::Debug for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// A step of a script.
 pub enum Step {
     /// Send frames.
@@ -217,6 +284,8 @@ pub enum Step {
     TellPongs,
     /// A remark for the transcript, after which the verdict is at least this.
     Say(Verdict, String),
+    /// Something beside the stream of HTTP/2.
+    Http2(Act),
 }
 
 impl fmt::Debug for Step {
@@ -253,6 +322,7 @@ impl fmt::Debug for Step {
             Self::TellPongs => f.write_str("report pongs that no ping asked for"),
             Self::NonceIsNew => f.write_str("another nonce than on earlier connections"),
             Self::Say(verdict, text) => write!(f, "{verdict}: {text}"),
+            Self::Http2(act) => write!(f, "{act}"),
         }
     }
 }
@@ -277,6 +347,8 @@ pub struct Script {
     pub opening: Opening,
     /// The steps that follow.
     pub steps: Vec<Step>,
+    /// How the suite's side of HTTP/2 behaves, if the case runs over HTTP/2 whatever the run does.
+    pub http2: Option<http2::Options>,
 }
 
 /// The normal close code.
@@ -298,7 +370,7 @@ impl Script {
     pub fn deflate(params: impl Into<Vec<Params>>) -> Self {
         Self {
             opening: Opening::Deflate(params.into()),
-            steps: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -306,8 +378,24 @@ impl Script {
     pub fn raw() -> Self {
         Self {
             opening: Opening::Raw,
-            steps: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// Runs it over HTTP/2.
+    pub fn over(mut self, options: http2::Options) -> Self {
+        self.http2 = Some(options);
+        self
+    }
+
+    /// Does something beside the stream of HTTP/2.
+    pub fn act(self, act: Act) -> Self {
+        self.step(Step::Http2(act))
+    }
+
+    /// Sends frames of HTTP/2.
+    pub fn frames(self, frames: impl Into<Vec<wire::Frame>>) -> Self {
+        self.act(Act::Frames(frames.into()))
     }
 
     /// Adds a step.

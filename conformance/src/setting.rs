@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::http::{self, Head};
+use crate::http2::{Fields, heads};
 
 /// The side that is under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +45,10 @@ pub struct Setting {
     pub protocols: Vec<String>,
     /// The earlier connections of the client under test.
     pub past: Past,
+    /// Whether cases run over HTTP/2, if they do not write their own heads.
+    pub http2: bool,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
 }
 
 impl Setting {
@@ -58,6 +63,8 @@ impl Setting {
             fields: Vec::new(),
             protocols: Vec::new(),
             past: Past::default(),
+            http2: false,
+            secure: false,
         }
     }
 
@@ -87,6 +94,18 @@ impl Setting {
             [] => request,
             names => request.with("Sec-WebSocket-Protocol", &names.join(", ")),
         }
+    }
+
+    /// Returns the fields of a valid request over HTTP/2.
+    pub fn connect(&self) -> Fields {
+        let scheme = if self.secure { "https" } else { "http" };
+        let mut fields = heads::connect(scheme, &self.host, &self.target);
+        let own = self.fields.iter();
+        fields.extend(own.map(|(name, value)| (name.to_lowercase(), value.clone())));
+        if !self.protocols.is_empty() {
+            fields.push(("sec-websocket-protocol".into(), self.protocols.join(", ")));
+        }
+        fields
     }
 
     /// Returns the case's key. A quarter of the cases has keys with `+`, a quarter with `/`, and a quarter has both in the answer.

@@ -8,18 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use smol::future::FutureExt;
 use smol::lock::Semaphore;
 
 use crate::case::{Case, Pace};
 use crate::engine::{Outcome, Patience};
-use crate::reach;
 use crate::report::{Agent, Entry, Report};
 use crate::run::memory::{self, Subject};
 use crate::run::stream;
 use crate::script::{Peer, Setting};
 use crate::setting::Past;
-use crate::target::{Stream, Target, client_tls};
+use crate::target::{Stream, Target};
 use crate::verdict::Verdict;
 use crate::watch::Watch;
 
@@ -56,8 +54,9 @@ pub struct Suite {
     protocols: Vec<String>,
     jobs: usize,
     patience: Patience,
-    roots: Option<PathBuf>,
-    insecure: bool,
+    pub(crate) roots: Option<PathBuf>,
+    pub(crate) insecure: bool,
+    http2: bool,
     stop: Arc<AtomicBool>,
 }
 
@@ -82,6 +81,7 @@ impl Suite {
             patience: Patience::default(),
             roots: None,
             insecure: false,
+            http2: false,
             stop: Arc::default(),
         }
     }
@@ -141,6 +141,13 @@ impl Suite {
         self
     }
 
+    /// Runs all cases over HTTP/2 (RFC 8441) that leave the opening handshake to the suite, and no other. Without it, only the cases about
+    /// HTTP/2 run over it, if the server speaks it.
+    pub fn http2(mut self) -> Self {
+        self.http2 = true;
+        self
+    }
+
     /// Offers this subprotocol in each request, in addition to others; a server may choose it.
     pub fn subprotocol(mut self, name: impl Into<String>) -> Self {
         self.protocols.push(name.into());
@@ -160,6 +167,10 @@ impl Suite {
     /// Returns its timeouts.
     pub const fn patience(&self) -> Patience {
         self.patience
+    }
+
+    pub(crate) const fn is_http2(&self) -> bool {
+        self.http2
     }
 
     pub(crate) const fn jobs_at_a_time(&self) -> usize {
@@ -200,6 +211,23 @@ impl Suite {
             .collect()
     }
 
+    /// Returns the indices of the selected cases for such a peer that run over HTTP/2, or of those that do not.
+    pub fn chosen_over(&self, peer: Peer, http2: bool) -> Vec<usize> {
+        let fits = |case: &Case| match (self.http2, http2) {
+            (true, true) => case.fits_http2(peer),
+            (true, false) => false,
+            (false, _) => case.is_http2() == http2,
+        };
+        let mut chosen = self.chosen(peer);
+        chosen.retain(|at| self.cases.get(*at).is_some_and(fits));
+        chosen
+    }
+
+    /// Returns the number of selected cases for such a peer that speaks HTTP/1.1, or HTTP/2 if all cases run over that.
+    pub fn count(&self, peer: Peer) -> usize {
+        self.chosen_over(peer, self.http2).len()
+    }
+
     /// Makes a report of results.
     pub fn report(&self, agents: Vec<Agent>) -> Report<'_> {
         let made = std::time::SystemTime::UNIX_EPOCH
@@ -224,6 +252,8 @@ impl Suite {
             fields: self.fields.clone(),
             protocols: self.protocols.clone(),
             past: Past::default(),
+            http2: self.http2,
+            secure: false,
         }
     }
 
@@ -246,7 +276,7 @@ impl Suite {
         progress: Progress<'_>,
     ) -> Agent {
         let setting = self.setting(peer, "/", "memory:9001");
-        let todo = Mutex::new(self.chosen(peer).into_iter());
+        let todo = Mutex::new(self.chosen_over(peer, self.http2).into_iter());
         let entries = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..self.jobs {
@@ -290,27 +320,17 @@ impl Suite {
     /// # Errors
     /// A description of what is there instead.
     pub fn reach(&self, url: &str) -> io::Result<()> {
-        let (target, tls) = self.target(url)?;
-        let setting = self.setting(Peer::Server, &target.path, &target.authority);
-        let request = setting.of_case("reach").request();
-        let reached = reach::reach(&target, tls.as_ref(), &request, self.patience.silence);
-        let stopped = async {
-            while !self.is_stopped() {
-                smol::Timer::after(Duration::from_millis(50)).await;
-            }
-            Err("stopped".into())
+        let dial = self.dial(url)?;
+        let reached = match self.http2 {
+            true => self.reach_http2(&dial),
+            // One that speaks HTTP/2 alone is a WebSocket server too.
+            false => self.reach_http1(&dial).or_else(|why| {
+                let chosen = !self.chosen_over(Peer::Server, true).is_empty();
+                let found = chosen && self.reach_http2(&dial).is_ok();
+                found.then_some(()).ok_or(why)
+            }),
         };
-        smol::block_on(reached.or(stopped))
-            .map_err(|what| io::Error::other(format!("{url}: {what}")))
-    }
-
-    fn target(&self, url: &str) -> io::Result<(Target, Option<Arc<rustls::ClientConfig>>)> {
-        let target: Target = url.parse().map_err(io::Error::other)?;
-        let tls = target
-            .secure
-            .then(|| client_tls(self.roots.as_deref(), self.insecure))
-            .transpose()?;
-        Ok((target, tls))
+        reached.map_err(|what| io::Error::other(format!("{url}: {what}")))
     }
 
     /// Like [`test`](Self::test), and reports each finished case. Call [`reach`](Self::reach) first to check whether anything listens:
@@ -319,14 +339,23 @@ impl Suite {
     /// # Errors
     /// An invalid URL, or roots that cannot be read.
     pub fn test_told(&self, name: &str, url: &str, progress: Progress<'_>) -> io::Result<Agent> {
-        let (target, tls) = self.target(url)?;
-        let setting = self.setting(Peer::Server, &target.path, &target.authority);
+        let dial = self.dial(url)?;
+        let plan = self.plan(&dial);
+        let alone = plan.http1.is_empty();
+        let mut setting = self.setting(Peer::Server, &dial.target.path, &dial.target.authority);
+        setting.secure = dial.target.secure;
+        let over_http2 = Setting {
+            http2: true,
+            ..setting.clone()
+        };
         let entries = Mutex::new(Vec::new());
         let watch = Watch::new(self.patience);
         let stop = || self.is_stopped() || watch.over().is_some();
         let run = async |case: &Case, patience: Patience| {
-            let mut stream = connect(&target, tls.as_ref(), patience).await?;
-            io::Result::Ok(stream::run(case, &setting, patience, &mut stream, &[], &stop).await)
+            let http2 = alone || case.is_http2();
+            let setting = if http2 { &over_http2 } else { &setting };
+            let mut stream = connect(&dial.target, dial.over(http2), patience).await?;
+            io::Result::Ok(stream::run(case, setting, patience, &mut stream, &[], &stop).await)
         };
         let one = async |at: usize| {
             let Some(case) = self.cases.get(at).filter(|_| !stop()) else {
@@ -359,10 +388,12 @@ impl Suite {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(entry);
         };
-        self.schedule(&self.chosen(Peer::Server), &one);
+        let mut all = [plan.http1, plan.http2].concat();
+        all.sort_unstable();
+        self.schedule(&all, &one);
         let entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Agent {
-            notes: watch.notes(),
+            notes: plan.notes.into_iter().chain(watch.notes()).collect(),
             over: watch.over(),
             ..Agent::new(name, Peer::Server, entries)
         })

@@ -92,13 +92,14 @@ impl std::str::FromStr for Target {
 /// Returns TLS settings of a server, from PEM files.
 pub fn server_tls(chain: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
     let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
-    let config =
+    let mut config =
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
             .with_no_client_auth()
             .with_single_cert(certificates(chain)?, key)
             .map_err(io::Error::other)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
@@ -128,6 +129,13 @@ impl Target {
         };
         connect.or(late(patience)).await
     }
+}
+
+/// Returns TLS settings of a client that speaks HTTP/2 alone (RFC 9113 section 3.2).
+pub(crate) fn http2_only(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
 }
 
 /// Performs the server's TLS handshake.

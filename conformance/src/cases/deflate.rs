@@ -35,7 +35,7 @@ const SIZES: [(usize, Option<usize>); 18] = [
 ];
 
 /// `server_no_context_takeover` and `server_max_window_bits` of the families of 13.*.
-const OFFERS: [&[(bool, Option<u8>)]; 7] = [
+pub(super) const OFFERS: [&[(bool, Option<u8>)]; 7] = [
     &[(false, None)],
     &[(true, None)],
     &[(false, Some(9))],
@@ -122,7 +122,7 @@ fn pieces(fragment: Option<usize>) -> String {
     fragment.map_or_else(String::new, |size| format!(" in fragments of {size}"))
 }
 
-fn name((no_takeover, bits): (bool, Option<u8>)) -> String {
+pub(super) fn name((no_takeover, bits): (bool, Option<u8>)) -> String {
     let takeover = if no_takeover {
         "server_no_context_takeover"
     } else {
@@ -140,7 +140,7 @@ fn name((no_takeover, bits): (bool, Option<u8>)) -> String {
     }
 }
 
-fn params((no_takeover, bits): (bool, Option<u8>)) -> Params {
+pub(super) fn params((no_takeover, bits): (bool, Option<u8>)) -> Params {
     Params {
         server_no_context_takeover: no_takeover,
         client_no_context_takeover: true,

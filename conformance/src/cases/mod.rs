@@ -12,8 +12,10 @@ mod load;
 mod reserved;
 mod utf8;
 
+mod borders;
 mod endings;
 mod floods;
+mod http2;
 mod inflating;
 mod lengths;
 mod masks;
@@ -32,7 +34,7 @@ use crate::case::{Case, compare};
 
 /// All of them, in order.
 pub fn all() -> Vec<Case> {
-    let families: [fn() -> Vec<Case>; 22] = [
+    let families: [fn() -> Vec<Case>; 24] = [
         framing::cases,
         reserved::cases,
         fragments::cases,
@@ -51,8 +53,10 @@ pub fn all() -> Vec<Case> {
         inflating::cases,
         streams::cases,
         takeover::cases,
+        borders::cases,
         endings::cases,
         floods::cases,
+        http2::cases,
         text::cases,
         mixtures::cases,
     ];
@@ -84,6 +88,9 @@ pub const fn family_title(family: u32) -> &'static str {
         27 => "Floods and slow peers",
         28 => "UTF-8, beyond the classic",
         29 => "Fragmentation, beyond the classic",
+        30 => "WebSocket over HTTP/2: requests",
+        31 => "WebSocket over HTTP/2: responses",
+        32 => "WebSocket over HTTP/2: streams",
         _ => "Other",
     }
 }

@@ -140,7 +140,7 @@ const UNCHANGED: &str = concat!(
 );
 
 /// Text that layers above change: lines, blanks, escapes, normal forms.
-const CHANGED: [(&str, &str); 24] = [
+pub(super) const CHANGED: [(&str, &str); 24] = [
     ("CRLF in it", "one\r\ntwo\r\n"),
     ("LF at its end", "one\n"),
     ("two LF at its end", "one\n\n"),

@@ -63,6 +63,9 @@ fn one(case: &Case) {
     say!("  It tests {tested}:");
     let script = case.script(&Setting::new(peer));
     let opening = match &script.opening {
+        Opening::Plain if script.http2.is_some() => {
+            Some("Open a WebSocket without extensions, on a stream of HTTP/2.".into())
+        }
         Opening::Plain => Some("Open a connection without extensions.".into()),
         Opening::Deflate(params) => {
             let offers: Vec<String> = params.iter().map(|params| params.write()).collect();
@@ -216,6 +219,7 @@ fn told(step: &Step) -> String {
         Step::HostNamesPort => "Check that Host names the port, unless it is the default.".into(),
         Step::TellPongs => "From here on, report pongs that no ping asked for.".into(),
         Step::Say(_, text) => format!("Note: {text}."),
+        Step::Http2(act) => act.to_string(),
     }
 }
 

@@ -54,10 +54,7 @@ pub fn run(common: &Common) -> io::Result<ExitCode> {
 }
 
 fn teller(suite: &Suite, name: &str, peer: Peer) -> Teller {
-    Teller::new(
-        &format!("{name} {}", peer.as_str()),
-        suite.chosen(peer).len(),
-    )
+    Teller::new(&format!("{name} {}", peer.as_str()), suite.count(peer))
 }
 
 fn in_memory(

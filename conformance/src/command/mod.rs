@@ -1,6 +1,9 @@
 //! The command line.
 
+mod config;
+mod echo;
 mod explain;
+mod init;
 mod itself;
 mod lists;
 mod options;
@@ -8,6 +11,7 @@ mod peer;
 mod servers;
 mod tell;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,6 +21,8 @@ use clap::{Args, Parser, Subcommand};
 use sansws_conformance::script::Peer;
 use sansws_conformance::suite::Suite;
 
+use self::echo::Role;
+use self::init::Language;
 use self::options::{Choice, Common};
 
 /// Tests WebSocket servers and clients against RFC 6455 and RFC 7692.
@@ -41,11 +47,14 @@ enum Command {
     /// Test the servers at these URLs.
     Test {
         /// The URL of a server, such as ws://127.0.0.1:9001
-        #[arg(required = true, value_name = "URL")]
+        #[arg(value_name = "URL")]
         urls: Vec<String>,
         /// The name of a server in reports, once for each URL.
         #[arg(long, value_name = "NAME")]
         agent: Vec<String>,
+        /// Read options from this file; by default from wsconform.toml, if it is there.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         #[command(flatten)]
         dialing: Dialing,
         /// Start the server by this command, wait for its port, and end it after the run.
@@ -59,6 +68,9 @@ enum Command {
         /// The address to listen on, such as 127.0.0.1:9002; with port 0 the system chooses one.
         #[arg(default_value = "127.0.0.1:9002")]
         address: String,
+        /// Read options from this file; by default from wsconform.toml, if it is there.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
         /// Serve over TLS with these PEM files.
         #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
         tls: Vec<PathBuf>,
@@ -76,6 +88,22 @@ enum Command {
     Itself {
         #[command(flatten)]
         common: Common,
+    },
+    /// Write wsconform.toml, and an echo server in a language, to start from.
+    Init {
+        /// The language of the echo server.
+        language: Language,
+        /// The directory to write to.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Be an echo peer, to try the suite on: sansws on tokio.
+    Peer {
+        /// Whether to be a server or a client.
+        role: Role,
+        /// The URL to listen at, or that of the suite; by default that of --exec.
+        #[arg(env = "WSCONFORM_URL", value_name = "URL")]
+        url: String,
     },
     /// List the cases.
     List {
@@ -178,15 +206,24 @@ fn value(text: &str) -> Result<String, String> {
 /// Both roles.
 const BOTH: [Peer; 2] = [Peer::Server, Peer::Client];
 
-/// Runs a command.
-pub fn run(options: Options) -> ExitCode {
-    let done = match &options.command {
+/// Runs the command of these arguments.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let done = config::parse(arguments).and_then(|options| execute(&options));
+    done.unwrap_or_else(|error| {
+        eprintln!("wsconform: {error}");
+        ExitCode::from(2)
+    })
+}
+
+fn execute(options: &Options) -> io::Result<ExitCode> {
+    match &options.command {
         Command::Test {
             urls,
             agent,
             dialing,
             exec,
             common,
+            ..
         } => servers::test(urls, agent, dialing, exec.as_deref(), common),
         Command::Serve {
             address,
@@ -194,8 +231,11 @@ pub fn run(options: Options) -> ExitCode {
             once,
             exec,
             common,
+            ..
         } => servers::serve(address, tls, *once, exec.as_deref(), common),
         Command::Itself { common } => itself::run(common),
+        Command::Init { language, dir } => init::run(*language, dir),
+        Command::Peer { role, url } => echo::run(*role, url),
         Command::List { choice } => choice.suite(&BOTH).and_then(|suite| lists::list(&suite)),
         Command::Explain { cases } => {
             let suite = cases
@@ -203,11 +243,7 @@ pub fn run(options: Options) -> ExitCode {
                 .fold(Suite::new(), |suite, glob| suite.only(glob));
             options::all_match(suite, &BOTH).and_then(|suite| explain::explain(&suite))
         }
-    };
-    done.unwrap_or_else(|error| {
-        eprintln!("wsconform: {error}");
-        ExitCode::from(2)
-    })
+    }
 }
 
 /// ^C stops the suite, and the report is still written; a second one ends the program at once.

@@ -38,6 +38,9 @@ pub struct Common {
     /// Send 100 messages instead of 1000 in cases 12.* and 13.*
     #[arg(long)]
     quick: bool,
+    /// Run all cases over HTTP/2 that leave the opening handshake to the suite; without this, only those about HTTP/2 do.
+    #[arg(long)]
+    http2: bool,
     /// Determines the keys, nonces and masks; by default it differs in each run. Reports name it.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -160,6 +163,9 @@ impl Common {
         if self.quick {
             suite = suite.quick();
         }
+        if self.http2 {
+            suite = suite.http2();
+        }
         if let Some(seed) = self.seed {
             suite = suite.seed(seed);
         }
@@ -206,7 +212,9 @@ impl Common {
     ) -> io::Result<ExitCode> {
         let report = suite.report(agents);
         if report.agents.iter().all(|agent| agent.entries.is_empty()) {
-            let over = report.agents.iter().find_map(|agent| agent.over.clone());
+            let mut agents = report.agents.iter();
+            let over = agents
+                .find_map(|agent| agent.over.clone().or_else(|| agent.notes.first().cloned()));
             let why = over.unwrap_or_else(|| "see `wsconform list`".into());
             return Err(io::Error::other(format!("no case was run: {why}")));
         }

@@ -28,6 +28,11 @@ pub fn test(
     exec: Option<&str>,
     common: &Common,
 ) -> io::Result<ExitCode> {
+    if urls.is_empty() {
+        return Err(io::Error::other(
+            "no URL: name one, or write `urls` into wsconform.toml (see `wsconform init`)",
+        ));
+    }
     let targets = urls
         .iter()
         .map(|url| url.parse::<Target>().map_err(io::Error::other))
@@ -105,7 +110,7 @@ pub fn serve(
     let server = Server::bind(&suite, address, tls)
         .map_err(|error| io::Error::other(format!("cannot listen on {address}: {error}")))?;
     stop_on_interrupt(&suite)?;
-    let teller = Teller::new("clients", suite.chosen(Peer::Client).len());
+    let teller = Teller::new("clients", suite.count(Peer::Client));
     let stop = suite.stopper();
     let told = |case: &_, outcome: &_| teller.tell(case, outcome);
     let reported = |agent: &str| {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::{Phase, Run, Waited};
 use crate::frame::{self, opcode};
+use crate::http2::Incident;
+use crate::http2::wire::error;
 use crate::inbox::{End, Event};
 use crate::script::{Chop, Codes, Peer, Want};
 use crate::verdict::{Verdict, Word};
@@ -40,6 +42,7 @@ impl Run {
                     self.phase = Phase::Over;
                     return true;
                 }
+                Event::Beside(_) => {}
                 _ if self.remote.is_none() => {}
                 event => {
                     self.close = Verdict::Failed;
@@ -50,8 +53,8 @@ impl Run {
             }
         }
         // 7.1.1: the server ends TCP first
-        if self.peer == Peer::Client && self.outbox.is_empty() {
-            self.shutdown = true;
+        if self.peer == Peer::Client && self.is_flushed() {
+            self.shut_down();
         }
         if self.now < since + self.patience.linger {
             return false;
@@ -91,7 +94,7 @@ impl Run {
             (Want::Pong(payload), Event::Pong(got)) if *payload == got => Met::Done,
             (Want::Head(_, check), Event::Head(head)) => match check(&head) {
                 Ok(()) => {
-                    if head.status() == Some(101) {
+                    if head.opens() {
                         // What the case leaves open is the handshake: once the connection is open, all rules hold.
                         self.word = Word::Must;
                         self.frames_follow(None);
@@ -210,5 +213,17 @@ pub(super) fn describe(event: &Event) -> String {
         Event::Breach(text) | Event::Excess(text) => text.clone(),
         Event::End(End::Fin) => "the end of TCP".into(),
         Event::End(End::Reset) => "a reset of TCP".into(),
+        Event::End(End::Stream(code)) => format!("RST_STREAM with {}", error::name(*code)),
+        Event::End(End::GoAway(code)) => format!("GOAWAY with {}", error::name(*code)),
+        Event::Beside(Incident::Head { stream, head }) => {
+            format!("`{}` on stream {stream}", head.first)
+        }
+        Event::Beside(Incident::Data { stream, bytes }) => {
+            format!("{} octets on stream {stream}", bytes.len())
+        }
+        Event::Beside(Incident::End { stream, code }) => match code {
+            Some(code) => format!("RST_STREAM with {} on stream {stream}", error::name(*code)),
+            None => format!("the end of stream {stream}"),
+        },
     }
 }

@@ -1,6 +1,8 @@
 //! Executes a script: bytes and time in, bytes and a verdict out.
 //! Knows no socket: memory and networks drive it alike.
 
+mod events;
+mod http2;
 mod judge;
 mod outcome;
 mod pongs;
@@ -13,20 +15,15 @@ pub use self::outcome::{Outcome, Patience, Waited, Wire};
 use self::pongs::Pongs;
 use crate::case::Case;
 use crate::deflate::{Agreed, Deflater, Params};
-use crate::frame;
+use crate::http::Head;
+use crate::http2::{Options, Session};
 use crate::inbox::{End, Event, Inbox};
 use crate::opening;
 use crate::outbox::Outbox;
 use crate::record::{Record, Who};
-use crate::script::{Chop, Opening, Peer, Setting, Step};
+use crate::script::{Act, Chop, Opening, Peer, Setting, Step};
 use crate::setting::Past;
 use crate::verdict::{Verdict, Word};
-
-/// Maximum number of events that wait to be processed.
-const MOST_EVENTS: usize = 50_000;
-
-/// Maximum number of pings of a peer that are answered.
-const MOST_PINGS: u32 = 10_000;
 
 /// Number of bytes that any peer may send; the limit is this plus four times what the suite sent.
 const FREE_BYTES: u64 = 96 << 20;
@@ -58,6 +55,9 @@ pub struct Run {
     settled: bool,
     heard: Duration,
     inbox: Inbox,
+    /// The connection of HTTP/2, if the case runs over one.
+    http2: Option<Session>,
+    options: Option<Options>,
     events: VecDeque<Event>,
     queued: usize,
     outbox: Outbox,
@@ -100,9 +100,42 @@ impl Run {
     /// Starts a run, on a new connection.
     pub fn new(case: &Case, setting: &Setting, patience: Patience) -> Self {
         let setting = &setting.of_case(&case.id);
+        let mut run = Self::idle(case, setting, patience);
+        if let Some(options) = run.options(setting) {
+            run.http2 = Some(Session::new(setting.peer, &options));
+        }
+        run.open(setting);
+        run.go_on();
+        run
+    }
+
+    /// Starts a run on a connection of HTTP/2 whose client has sent this request.
+    pub fn resume(
+        case: &Case,
+        setting: &Setting,
+        patience: Patience,
+        (session, request): (Session, Head),
+    ) -> Self {
+        let setting = &setting.of_case(&case.id);
+        let mut run = Self::idle(case, setting, patience);
+        run.http2 = Some(session);
+        run.events.push_back(Event::Head(request));
+        run.open(setting);
+        run.go_on();
+        run
+    }
+
+    /// Returns how the suite's side of HTTP/2 behaves, if the case runs over it.
+    fn options(&mut self, setting: &Setting) -> Option<Options> {
+        let own = self.options.take();
+        own.or_else(|| setting.http2.then(|| Options::toward(setting.peer)))
+    }
+
+    fn idle(case: &Case, setting: &Setting, patience: Patience) -> Self {
         let script = case.script(setting);
         let peer = setting.peer;
-        let mut run = Self {
+        Self {
+            options: script.http2,
             peer,
             word: case.word(peer),
             long: script
@@ -118,6 +151,7 @@ impl Run {
             settled: false,
             heard: Duration::ZERO,
             inbox: Inbox::new(peer == Peer::Client),
+            http2: None,
             events: VecDeque::new(),
             queued: 0,
             outbox: Outbox::new((peer == Peer::Server).then_some(setting.seed)),
@@ -146,10 +180,7 @@ impl Run {
             local: None,
             answered: false,
             record: Record::default(),
-        };
-        run.open(setting);
-        run.go_on();
-        run
+        }
     }
 
     /// Returns the ordinary handshake, as steps.
@@ -159,6 +190,9 @@ impl Run {
             Opening::Deflate(params) => params,
             Opening::Raw => return,
         };
+        if self.http2.is_some() {
+            return self.open_http2(setting, params.to_vec());
+        }
         let first = match self.peer {
             Peer::Server => {
                 let mut request = setting.request();
@@ -184,7 +218,10 @@ impl Run {
             ));
             return;
         }
-        self.take(bytes);
+        match self.http2 {
+            Some(_) => self.take_http2(bytes),
+            None => self.take(bytes),
+        }
         self.go_on();
     }
 
@@ -194,74 +231,13 @@ impl Run {
                 continue;
             };
             let head = matches!(event, Event::Head(_));
-            self.queued += weight(&event);
-            self.events.push_back(event);
-            if self.events.len() > MOST_EVENTS || self.queued > crate::inbox::LONGEST {
-                self.fail("it sent far more than was asked for".into());
+            if !self.enqueue(event) {
                 return;
             }
             // The meaning of a head decides how the following bytes are parsed; and expected events need not pile up.
             if head || self.events.len() > 256 {
                 self.go_on();
             }
-        }
-    }
-
-    /// Handles what affects no case: pings, and pongs that answer no ping. Returns all other events.
-    fn sift(&mut self, event: Event) -> Option<Event> {
-        let control = matches!(event, Event::Ping(_) | Event::Pong(_));
-        if control && self.answered {
-            // 5.5.1: "After both sending and receiving a Close message, an endpoint [...] MUST close the underlying TCP connection."
-            let what = judge::describe(&event);
-            return Some(Event::Breach(format!(
-                "after both Close frames it sent {what} (5.5.1)"
-            )));
-        }
-        match event {
-            // 5.5.2: "An endpoint MAY send a Ping frame any time after the connection is established".
-            Event::Ping(payload) => {
-                self.pinged(payload);
-                None
-            }
-            // 5.5.3: "A Pong frame MAY be sent unsolicited."
-            Event::Pong(payload) if !self.pongs.answers(&payload) => {
-                self.record
-                    .note(self.now, Who::Suite, "a pong that no ping asked for");
-                if self.tells_pongs {
-                    self.behavior = self.behavior.max(Verdict::Informational);
-                    self.say("a pong came that no ping asked for (5.5.3)".into());
-                }
-                if self.pongs.unasked > MOST_PINGS {
-                    self.fail(format!(
-                        "it sent more than {MOST_PINGS} pongs that no ping asked for"
-                    ));
-                }
-                None
-            }
-            Event::Close(..) => {
-                self.answered = self.local.is_some();
-                Some(event)
-            }
-            event => Some(event),
-        }
-    }
-
-    /// Answers the newest ping, once nothing else waits to be written.
-    fn pinged(&mut self, payload: Vec<u8>) {
-        self.pings += 1;
-        self.pong = Some(payload);
-        if self.pings > MOST_PINGS {
-            self.fail(format!("it sent more than {MOST_PINGS} pings"));
-        }
-        self.answer_ping();
-    }
-
-    fn answer_ping(&mut self) {
-        let may = self.local.is_none() && self.outbox.is_empty() && !self.outbox.is_inside();
-        if may && let Some(payload) = self.pong.take() {
-            let pong = frame::pong(payload);
-            self.outbox
-                .frames(self.now, &[pong], Chop::Whole, &mut self.record);
         }
     }
 
@@ -272,6 +248,7 @@ impl Run {
             let how = match end {
                 End::Fin => "ends TCP",
                 End::Reset => "resets TCP",
+                End::Stream(_) | End::GoAway(_) => "ends the stream",
             };
             self.record.note(now, Who::Peer, how);
             self.events.push_back(event);
@@ -290,7 +267,10 @@ impl Run {
         if self.phase == Phase::Over {
             return None;
         }
-        self.outbox.first()
+        match &self.http2 {
+            Some(session) => session.output(),
+            None => self.outbox.first(),
+        }
     }
 
     /// Reports that so many bytes of it were written.
@@ -298,7 +278,15 @@ impl Run {
         self.now = now;
         self.record.sent += count as u64;
         self.heard = now;
-        if self.outbox.written(count) {
+        let done = match &mut self.http2 {
+            Some(session) => {
+                session.written(count);
+                self.pump();
+                self.is_flushed()
+            }
+            None => self.outbox.written(count),
+        };
+        if done {
             self.answer_ping();
             self.go_on();
         }
@@ -307,6 +295,9 @@ impl Run {
     /// Writing failed: the peer is gone, or goes on without reading.
     pub fn cannot_write(&mut self) {
         self.outbox.clear();
+        if let Some(session) = &mut self.http2 {
+            session.clear();
+        }
         self.go_on();
     }
 
@@ -319,7 +310,7 @@ impl Run {
     pub const fn wire(&self) -> Wire {
         match self.phase {
             Phase::Over => Wire::Drop,
-            _ if self.shutdown => Wire::Shutdown,
+            _ if self.shutdown && self.http2.is_none() => Wire::Shutdown,
             _ => Wire::Keep,
         }
     }
@@ -418,6 +409,7 @@ impl Run {
                 }
             }
         }
+        self.pump();
         let over = self.deadline().is_some_and(|at| self.now >= at);
         if over && !matches!(self.phase, Phase::Over) {
             self.late();
@@ -448,6 +440,9 @@ impl Run {
             (_, Some(Step::Close(..))) => "the answer to our Close frame".into(),
             (_, Some(Step::Trips(_))) => format!("message {} to come back", self.turn.0 + 1),
             (_, Some(Step::Until(what, _))) => what.clone(),
+            (_, Some(Step::Http2(Act::Await(what, _)))) => (*what).into(),
+            (_, Some(Step::Http2(Act::Request(..)))) => "the SETTINGS of the server".into(),
+            (_, Some(Step::Http2(Act::Answer { .. }))) => "the request".into(),
             (_, Some(Step::Open | Step::Respond { .. })) => "the opening handshake".into(),
             (_, Some(Step::Pause(_))) => "the peer to read what was sent".into(),
             _ => "the peer".into(),
@@ -459,23 +454,6 @@ impl Run {
             Some(Step::Open | Step::Respond { .. }) => self.violate(says),
             _ => self.fail(says),
         }
-    }
-
-    /// Takes the next event of the case. A rule that holds in all cases is not for the script to judge.
-    fn pop(&mut self) -> Option<Event> {
-        match self.next_event()? {
-            Event::Breach(breach) => {
-                self.violate(breach);
-                None
-            }
-            event => Some(event),
-        }
-    }
-
-    fn next_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
-        self.queued -= weight(&event);
-        Some(event)
     }
 
     fn say(&mut self, says: String) {
@@ -510,16 +488,5 @@ impl Run {
         self.steps.clear();
         self.outbox.clear();
         self.phase = Phase::Over;
-    }
-}
-
-fn weight(event: &Event) -> usize {
-    match event {
-        Event::Message { payload, .. } | Event::Ping(payload) | Event::Pong(payload) => {
-            payload.len()
-        }
-        Event::Head(_) | Event::Close(..) | Event::Breach(_) | Event::Excess(_) | Event::End(_) => {
-            0
-        }
     }
 }

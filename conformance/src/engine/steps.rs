@@ -105,10 +105,10 @@ impl Run {
                 None
             }
             Step::Shutdown => {
-                if !self.outbox.is_empty() {
+                if !self.is_flushed() {
                     return Some(Step::Shutdown);
                 }
-                self.shutdown = true;
+                self.shut_down();
                 self.record
                     .note(self.now, Who::Suite, "ends its side of TCP");
                 None
@@ -150,6 +150,7 @@ impl Run {
                 self.tells_pongs = true;
                 None
             }
+            Step::Http2(act) => self.act(act),
             Step::Say(verdict, text) => {
                 self.behavior = self.behavior.max(verdict);
                 self.say(text);
@@ -187,7 +188,7 @@ impl Run {
 
     pub(super) fn pause(&mut self, time: Duration, again: fn(Duration) -> Step) -> Option<Step> {
         // A pause starts once the bytes before it have been written.
-        if !self.settled && !self.outbox.is_empty() {
+        if !self.settled && !self.is_flushed() {
             self.began = Some(self.now);
             return Some(again(time));
         }
@@ -469,7 +470,7 @@ impl Run {
 
     pub(super) fn until(&mut self, what: String, mut check: Check) -> Option<Step> {
         loop {
-            let Some(event) = self.pop() else {
+            let Some(event) = self.pop_any() else {
                 return Some(Step::Until(what, check));
             };
             match check(&event) {
@@ -522,6 +523,7 @@ impl Run {
             Opening::Plain | Opening::Raw => Vec::new(),
         };
         let agreed = match self.peer {
+            _ if self.http2.is_some() => self.opened_http2(&head, &params),
             Peer::Server => opening::check_response(&head, &self.key, &params, &self.protocols),
             Peer::Client => opening::check_request(&head).and_then(|()| {
                 self.requested(&head);

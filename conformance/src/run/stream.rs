@@ -29,13 +29,24 @@ pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
     received: &[u8],
     stop: &(dyn Fn() -> bool + Send + Sync),
 ) -> Outcome {
+    let run = Run::new(case, setting, patience);
+    drive(run, stream, received, stop).await
+}
+
+/// Drives a run that has not read from `stream` yet.
+pub(crate) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
+    run: Run,
+    stream: &mut S,
+    received: &[u8],
+    stop: &(dyn Fn() -> bool + Send + Sync),
+) -> Outcome {
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the clock of runs over streams"
     )]
     let begin = Instant::now();
     let mut driver = Driver {
-        run: Run::new(case, setting, patience),
+        run,
         begin,
         timer: Timer::at(begin),
         room: vec![0; ROOM],

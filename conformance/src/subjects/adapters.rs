@@ -8,13 +8,17 @@ use sansws_async::{ConnectOptions, ServerHandle, ServerOptions};
 
 use super::core::config;
 
+/// Where the servers listen.
+const LOOPBACK: &str = "127.0.0.1:0";
+
 /// One server and one client for either adapter.
 macro_rules! echo {
     ($adapter:ident) => {
         async fn serve(
+            address: &str,
             handle: mpsc::Sender<(SocketAddr, ServerHandle)>,
         ) -> Result<(), $adapter::Error> {
-            let server = $adapter::Server::bind("127.0.0.1:0").await?;
+            let server = $adapter::Server::bind(address).await?;
             let mut server = server.options(ServerOptions::default().config(config()));
             let found = (server.local_addr()?, server.handle());
             let _ = handle.send(found);
@@ -61,9 +65,37 @@ pub mod on_tokio {
     /// When it cannot be started.
     pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
         super::with_server(
-            |handle| block_on(serve(handle)).and_then(|served| served.map_err(io::Error::other)),
+            |handle| {
+                let served = block_on(serve(LOOPBACK, handle));
+                served.and_then(|served| served.map_err(io::Error::other))
+            },
             work,
         )
+    }
+
+    /// Runs an echo server at this address until the process ends.
+    ///
+    /// # Errors
+    /// When it cannot listen there.
+    pub fn listen(address: &str) -> io::Result<()> {
+        let (handle, _) = mpsc::channel();
+        block_on(serve(address, handle)).and_then(|served| served.map_err(io::Error::other))
+    }
+
+    /// Returns the first text message at that URL.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn first_text(url: &str) -> io::Result<String> {
+        let text = block_on(async {
+            let options = ConnectOptions::default().config(config());
+            let mut socket = sansws_tokio::connect(url, options).await?;
+            let text = socket.receive_text().await?;
+            socket.close(1000, "").await?;
+            Ok::<_, sansws_tokio::Error>(text)
+        })?;
+        let text = text.map_err(io::Error::other)?;
+        text.ok_or_else(|| io::Error::other(format!("no text came from {url}")))
     }
 
     /// Echoes until the connection at that URL ends.
@@ -85,7 +117,7 @@ pub mod on_smol {
     /// When it cannot be started.
     pub fn with_server<R>(work: impl FnOnce(&str) -> R) -> io::Result<R> {
         super::with_server(
-            |handle| smol::block_on(serve(handle)).map_err(io::Error::other),
+            |handle| smol::block_on(serve(LOOPBACK, handle)).map_err(io::Error::other),
             work,
         )
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use sansws_conformance::case::Case;
 use sansws_conformance::frame::{Frame, opcode};
 use sansws_conformance::http::Head;
-use sansws_conformance::script::{Chop, Setting, Step};
+use sansws_conformance::http2::wire::{self, kind};
+use sansws_conformance::script::{Act, Chop, Setting, Step};
 use sansws_conformance::{Peer, cases};
 
 /// What a script does.
@@ -71,6 +72,7 @@ impl Facts {
                     facts.times.insert(time);
                 }
                 Step::EndsNot(time) => drop(facts.times.insert(time)),
+                Step::Http2(Act::Frames(frames)) => facts.http2(&frames),
                 _ => {}
             }
         }
@@ -78,6 +80,25 @@ impl Facts {
         messages.into_values().for_each(|count| facts.count(count));
         facts.frames(&sent);
         facts
+    }
+
+    /// Payloads, and the values of settings and windows.
+    fn http2(&mut self, frames: &[wire::Frame]) {
+        self.count(frames.len());
+        for frame in frames {
+            self.size(frame.payload.len());
+            match (frame.kind, frame.payload.as_slice()) {
+                (kind::SETTINGS, payload) => {
+                    let values = wire::pairs(payload).into_iter();
+                    self.sizes.extend(values.map(|(_, value)| u64::from(value)));
+                }
+                (kind::WINDOW_UPDATE, [a, b, c, d]) => {
+                    let count = u32::from_be_bytes([*a, *b, *c, *d]);
+                    self.sizes.insert(count.into());
+                }
+                _ => {}
+            }
+        }
     }
 
     fn size(&mut self, size: usize) {

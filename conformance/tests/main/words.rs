@@ -11,6 +11,8 @@ use sansws_conformance::script::{Opening, Setting};
 use sansws_conformance::verdict::Word;
 use sansws_conformance::{Peer, Verdict, cases};
 
+use crate::naive_http2::{Make, NaiveHttp2};
+
 /// What an endpoint does instead of what is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 enum Whim {
@@ -97,6 +99,30 @@ impl Subject for Whimsical {
     }
 }
 
+fn whimsical(peer: Peer, whim: Whim, opens: bool) -> Box<dyn Subject> {
+    let setting = Setting::new(peer);
+    Box::new(Whimsical {
+        peer,
+        whim,
+        opens,
+        input: Vec::new(),
+        output: match peer {
+            Peer::Server => Vec::new(),
+            Peer::Client => Head::request("/", &setting.host, &setting.key()).write(),
+        },
+        acted: false,
+    })
+}
+
+/// The endpoint on a stream of HTTP/2.
+fn over_http2(peer: Peer, whim: Whim, raw: bool) -> Box<dyn Subject> {
+    let opens = !raw || peer == Peer::Client;
+    let make: Make = Box::new(move |peer| whimsical(peer, whim, opens));
+    let mut endpoint = NaiveHttp2::new(peer, None, make);
+    endpoint.lax = true;
+    Box::new(endpoint)
+}
+
 #[test]
 fn only_a_must_makes_a_failure() {
     let (mut ran, mut met) = (0, [0; 3]);
@@ -113,18 +139,13 @@ fn only_a_must_makes_a_failure() {
                 };
                 // Without a handshake nothing of it stands on the case's word.
                 let raw = case.script(&setting).opening == Opening::Raw;
-                let mut endpoint = Whimsical {
-                    peer,
-                    whim,
-                    opens: !raw || peer == Peer::Client,
-                    input: Vec::new(),
-                    output: match peer {
-                        Peer::Server => Vec::new(),
-                        Peer::Client => Head::request("/", &setting.host, &setting.key()).write(),
-                    },
-                    acted: false,
+                let endpoint = whimsical(peer, whim, !raw || peer == Peer::Client);
+                let mut endpoint = match case.is_http2() {
+                    false => endpoint,
+                    true => over_http2(peer, whim, raw),
                 };
-                let outcome = memory::run(&case, &setting, Patience::default(), &mut endpoint);
+                let patience = Patience::default();
+                let outcome = memory::run(&case, &setting, patience, endpoint.as_mut());
                 let worst = outcome.worst();
                 let declined = worst == Verdict::Unimplemented;
                 // Frames where HTTP belongs are no answer, whatever the case.

@@ -161,6 +161,17 @@ pub fn run_client(language: Language, url: &str, scenario: &str, more: &[&str]) 
     (status.success(), text)
 }
 
+/// Runs another script than `client` to its end, which must be a success.
+pub fn run_script(language: Language, script: &str, arguments: &[String], limit: Duration) {
+    let mut process = Process::start(language, script, arguments);
+    let ended = process.wait(limit);
+    let text = process.text();
+    assert!(
+        ended.is_some_and(|status| status.success()),
+        "{script}: {ended:?}: {text}"
+    );
+}
+
 /// Runs a foreign client that must be content.
 pub fn content(language: Language, url: &str, scenario: &str, more: &[&str]) {
     let (fine, text) = run_client(language, url, scenario, more);
@@ -176,7 +187,12 @@ pub struct ForeignServer {
 
 impl ForeignServer {
     pub fn start(language: Language, arguments: &[String]) -> Self {
-        let process = Process::start(language, "server", arguments);
+        Self::start_script(language, "server", arguments)
+    }
+
+    /// Starts another script than `server`.
+    pub fn start_script(language: Language, script: &str, arguments: &[String]) -> Self {
+        let process = Process::start(language, script, arguments);
         let Ok(line) = process.first_line.recv_timeout(LIMIT) else {
             panic!("{} says no port", process.name);
         };

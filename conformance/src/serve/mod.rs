@@ -1,6 +1,8 @@
 //! The fuzzing server, which tests the clients that connect to it.
 //! It has the control paths of the classic suite, so that existing clients work unchanged.
 
+mod incoming;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -11,32 +13,39 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use smol::Timer;
 use smol::future::FutureExt;
-use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
 
+use self::incoming::Incoming;
 use crate::case::{Case, Pace, case};
-use crate::engine::Outcome;
+use crate::engine::{Outcome, Patience};
 use crate::frame::text;
-use crate::http::{Head, query};
+use crate::http::query;
 use crate::report::{Agent, Entry};
-use crate::run::stream;
-use crate::script::{Chop, Peer, Script, Step};
+use crate::script::{Peer, Script};
 use crate::setting::Past;
 use crate::suite::{Progress, Suite};
-use crate::target::{Stream, accepted};
+use crate::target::accepted;
+use crate::watch::Watch;
 
 /// Called when a client requests its report.
 pub type Reported<'a> = &'a (dyn Fn(&str) + Send + Sync);
+
+/// What is known of a client.
+struct Known {
+    outcomes: BTreeMap<usize, Outcome>,
+    /// Its connections so far.
+    past: Past,
+    watch: Watch,
+}
 
 /// A listener, and the results of its clients.
 pub struct Server<'a> {
     suite: &'a Suite,
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
-    chosen: Vec<usize>,
-    agents: Mutex<BTreeMap<String, BTreeMap<usize, Outcome>>>,
-    /// The connections of each agent so far.
-    pasts: Mutex<BTreeMap<String, Past>>,
+    chosen_http1: Vec<usize>,
+    chosen_http2: Vec<usize>,
+    agents: Mutex<BTreeMap<String, Known>>,
     progress: Progress<'a>,
     reported: Reported<'a>,
 }
@@ -48,9 +57,6 @@ impl std::fmt::Debug for Server<'_> {
             .finish_non_exhaustive()
     }
 }
-
-/// Maximum length of the head of a request, in bytes.
-const LONGEST_HEAD: usize = 64 << 10;
 
 /// Maximum number of clients in cases that mostly wait.
 const CLIENTS: usize = 16;
@@ -72,9 +78,9 @@ impl<'a> Server<'a> {
             suite,
             listener: smol::block_on(TcpListener::bind(address))?,
             tls,
-            chosen: suite.chosen(Peer::Client),
+            chosen_http1: suite.chosen_over(Peer::Client, false),
+            chosen_http2: suite.chosen_over(Peer::Client, true),
             agents: Mutex::default(),
-            pasts: Mutex::default(),
             progress: &|_, _| {},
             reported: &|_| {},
         })
@@ -100,9 +106,9 @@ impl<'a> Server<'a> {
         self.listener.local_addr()
     }
 
-    /// Returns the number of its cases.
-    pub fn count(&self) -> usize {
-        self.chosen.len()
+    /// Returns the number of its cases for a client that connects over HTTP/2, or over HTTP/1.1.
+    pub const fn count(&self, http2: bool) -> usize {
+        self.chosen(http2).len()
     }
 
     /// Returns the numbers, from 1, of the cases of a pace.
@@ -113,7 +119,7 @@ impl<'a> Server<'a> {
                 .get(*at)
                 .is_some_and(|case| case.pace == pace)
         };
-        let numbered = self.chosen.iter().zip(1..);
+        let numbered = self.chosen(self.suite.is_http2()).iter().zip(1..);
         numbered
             .filter(|(at, _)| is_of(at))
             .map(|(_, number)| number)
@@ -123,16 +129,25 @@ impl<'a> Server<'a> {
     /// Returns the results so far.
     pub fn agents(&self) -> Vec<Agent> {
         let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-        agents
+        let ran = agents
             .iter()
-            .map(|(name, outcomes)| {
-                let entry = |(case, outcome): (&usize, &Outcome)| Entry {
-                    case: *case,
-                    outcome: outcome.clone(),
-                };
-                Agent::new(name, Peer::Client, outcomes.iter().map(entry).collect())
-            })
-            .collect()
+            .filter(|(_, known)| !known.outcomes.is_empty());
+        ran.map(|(name, known)| {
+            let entry = |(case, outcome): (&usize, &Outcome)| Entry {
+                case: *case,
+                outcome: outcome.clone(),
+            };
+            Agent {
+                notes: known.watch.notes(),
+                over: known.watch.over(),
+                ..Agent::new(
+                    name,
+                    Peer::Client,
+                    known.outcomes.iter().map(entry).collect(),
+                )
+            }
+        })
+        .collect()
     }
 
     /// Serves until the suite is stopped.
@@ -173,153 +188,137 @@ impl<'a> Server<'a> {
 
     async fn connection(&self, tcp: TcpStream) {
         let silence = self.suite.patience().silence;
-        let Ok(mut stream) = accepted(tcp, self.tls.as_ref(), silence).await else {
+        let Ok(stream) = accepted(tcp, self.tls.as_ref(), silence).await else {
             return;
         };
         let late = async {
             Timer::after(silence).await;
             None
         };
-        let Some((head, received)) = read_head(&mut stream).or(late).await else {
+        let Some(mut incoming) = Incoming::read(stream).or(late).await else {
             return;
         };
-        let target = head.target().to_owned();
+        let target = incoming.target();
         let agent = query(&target, "agent").map_or_else(|| "unnamed".into(), decode);
         let number = query(&target, "case").and_then(|number| number.parse::<usize>().ok());
         let path = target.split('?').next().unwrap_or_default();
-        let chosen = number
-            .and_then(|number| self.chosen.get(number.checked_sub(1)?))
+        let chosen = self.chosen(incoming.is_http2());
+        let case = number
+            .and_then(|number| chosen.get(number.checked_sub(1)?))
             .and_then(|at| Some((*at, self.suite.cases().get(*at)?)));
-        match (path, chosen) {
+        match (path, case) {
             ("/getCaseCount", _) => {
-                self.say(
-                    &mut stream,
-                    &received,
-                    &agent,
-                    self.chosen.len().to_string(),
-                )
-                .await
+                let count = chosen.len().to_string();
+                self.say(&mut incoming, &agent, count).await;
             }
             ("/runCase", Some((at, case))) => {
-                let outcome = self
-                    .case(&mut stream, &received, case, &target, &agent)
-                    .await;
-                (self.progress)(case, &outcome);
-                let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-                agents.entry(agent).or_default().insert(at, outcome);
+                self.run_case(incoming, (at, case), &target, agent).await;
             }
             ("/getCaseInfo", Some((_, case))) => {
                 let info = serde_json::json!({ "id": case.id, "description": case.does });
-                self.say(&mut stream, &received, &agent, info.to_string())
-                    .await;
+                self.say(&mut incoming, &agent, info.to_string()).await;
             }
             ("/getCaseStatus", Some((at, _))) => {
-                let status = {
-                    let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
-                    let outcome = agents.get(&agent).and_then(|outcomes| outcomes.get(&at));
-                    outcome
-                        .map(|outcome| serde_json::json!({ "behavior": outcome.behavior.as_str() }))
-                };
-                let status = status.unwrap_or_else(|| serde_json::json!({ "behavior": null }));
-                self.say(&mut stream, &received, &agent, status.to_string())
-                    .await;
+                let behavior = self.with(&agent, |known| {
+                    let outcome = known.outcomes.get(&at);
+                    outcome.map(|outcome| outcome.behavior.as_str())
+                });
+                let status = serde_json::json!({ "behavior": behavior.flatten() });
+                self.say(&mut incoming, &agent, status.to_string()).await;
             }
             ("/updateReports", _) => {
                 (self.reported)(&agent);
-                self.say(&mut stream, &received, &agent, String::new())
-                    .await;
+                self.say(&mut incoming, &agent, String::new()).await;
             }
-            _ => refuse(&mut stream, path).await,
+            _ => {
+                let body = format!(
+                    "There is nothing at {path}.\nClients ask for /getCaseCount, /runCase?case=N&agent=A, /getCaseInfo?case=N, \
+                     /getCaseStatus?case=N&agent=A and /updateReports?agent=A.\n"
+                );
+                incoming.refuse("404 Not Found", &body).await;
+            }
         }
     }
 
-    /// Returns what is known of an agent's connections. Agents beyond a bound have no past.
-    fn past(&self, agent: &str) -> Past {
-        let mut pasts = self.pasts.lock().unwrap_or_else(PoisonError::into_inner);
-        if pasts.len() >= MOST && !pasts.contains_key(agent) {
-            return Past::default();
+    async fn run_case(
+        &self,
+        mut incoming: Incoming,
+        (at, case): (usize, &Case),
+        target: &str,
+        agent: String,
+    ) {
+        let patience = self.suite.patience();
+        let found = self.with(&agent, |known| match known.watch.over() {
+            Some(_) => None,
+            None => Some(known.watch.patience(case)),
+        });
+        // Agents beyond a bound are not watched.
+        let Some(patience) = found.unwrap_or(Some(patience)) else {
+            let body = "This client was silent for too long: no more cases are run.\n";
+            return incoming.refuse("503 Service Unavailable", body).await;
+        };
+        let outcome = self
+            .case(&mut incoming, case, (target, &agent), patience)
+            .await;
+        (self.progress)(case, &outcome);
+        self.with(&agent, |known| {
+            known.watch.saw(case, &outcome);
+            if known.watch.suspects() {
+                known.watch.alive(false);
+            }
+            known.outcomes.insert(at, outcome);
+        });
+    }
+
+    /// Returns the cases of a client that connects over HTTP/2, or over HTTP/1.1.
+    const fn chosen(&self, http2: bool) -> &Vec<usize> {
+        match http2 {
+            true => &self.chosen_http2,
+            false => &self.chosen_http1,
         }
-        pasts.entry(agent.into()).or_default().clone()
+    }
+
+    /// Does something with what is known of an agent; `None` for agents beyond a bound.
+    fn with<R>(&self, agent: &str, use_it: impl FnOnce(&mut Known) -> R) -> Option<R> {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if agents.len() >= MOST && !agents.contains_key(agent) {
+            return None;
+        }
+        let new = || Known {
+            outcomes: BTreeMap::new(),
+            past: Past::default(),
+            watch: Watch::new(self.suite.patience()),
+        };
+        Some(use_it(agents.entry(agent.into()).or_insert_with(new)))
     }
 
     async fn case(
         &self,
-        stream: &mut Box<dyn Stream>,
-        received: &[u8],
+        incoming: &mut Incoming,
         case: &Case,
-        target: &str,
-        agent: &str,
+        (target, agent): (&str, &str),
+        patience: Patience,
     ) -> Outcome {
         let port = self.local_addr().map_or(0, |address| address.port());
         let mut setting = self
             .suite
             .setting(Peer::Client, target, &format!(":{port}"));
-        setting.past = self.past(agent);
+        setting.past = self
+            .with(agent, |known| known.past.clone())
+            .unwrap_or_default();
         let stop = || self.suite.is_stopped();
-        stream::run(
-            case,
-            &setting,
-            self.suite.patience(),
-            stream,
-            received,
-            &stop,
-        )
-        .await
+        incoming.run(case, &setting, patience, &stop).await
     }
 
     /// Sends a text, if there is one, and closes.
-    async fn say(
-        &self,
-        stream: &mut Box<dyn Stream>,
-        received: &[u8],
-        agent: &str,
-        message: String,
-    ) {
-        let answer = case("0", "", "", "", move |_| {
-            let script = Script::raw().step(Step::Respond {
-                make: Box::new(|request| Head::response(request).write()),
-                opens: true,
-                chop: Chop::Whole,
-            });
-            let script = match message.as_str() {
-                "" => script,
-                message => script.send([text(message)]),
-            };
-            script.close()
+    async fn say(&self, incoming: &mut Incoming, agent: &str, message: String) {
+        let answer = case("0", "", "", "", move |_| match message.as_str() {
+            "" => Script::new().close(),
+            message => Script::new().send([text(message)]).close(),
         });
-        self.case(stream, received, &answer, "/", agent).await;
+        let patience = self.suite.patience();
+        self.case(incoming, &answer, ("/", agent), patience).await;
     }
-}
-
-/// The head of a request, and all bytes that arrived with it.
-async fn read_head(stream: &mut Box<dyn Stream>) -> Option<(Head, Vec<u8>)> {
-    let (mut all, mut part) = (Vec::new(), [0; 4096]);
-    while all.len() < LONGEST_HEAD {
-        if let Some((head, _)) = Head::read(&all) {
-            return Some((head, all));
-        }
-        let count = stream
-            .read(&mut part)
-            .await
-            .ok()
-            .filter(|count| *count > 0)?;
-        all.extend_from_slice(part.get(..count).unwrap_or_default());
-    }
-    None
-}
-
-async fn refuse(stream: &mut Box<dyn Stream>, path: &str) {
-    let body = format!(
-        "There is nothing at {path}.\nClients ask for /getCaseCount, /runCase?case=N&agent=A, /getCaseInfo?case=N, \
-         /getCaseStatus?case=N&agent=A and /updateReports?agent=A.\n"
-    );
-    let head = Head::new("HTTP/1.1 404 Not Found")
-        .with("Content-Type", "text/plain; charset=utf-8")
-        .with("Content-Length", &body.len().to_string())
-        .with("Connection", "close");
-    let bytes = [head.write(), body.into_bytes()].concat();
-    let _ = stream.write_all(&bytes).await;
-    let _ = stream.close().await;
 }
 
 /// Percent-decodes a value of a query.
@@ -374,7 +373,9 @@ impl Suite {
                     scope.spawn(|| {
                         loop {
                             let next = todo.lock().unwrap_or_else(PoisonError::into_inner).next();
-                            let Some(number) = next.filter(|_| !self.is_stopped()) else {
+                            let over = server.with(name, |known| known.watch.over().is_some());
+                            let go_on = !self.is_stopped() && over != Some(true);
+                            let Some(number) = next.filter(|_| go_on) else {
                                 return;
                             };
                             run(&format!(

@@ -1,0 +1,71 @@
+//! What a mutant of HTTP/2 gets wrong: one thing each.
+
+/// A planted fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    // Settings
+    EnablesTwice,
+    TakesItBack,
+    AcknowledgesNothing,
+    DiesAtUnknownSettings,
+    // Requests
+    WantsProtocolFirst,
+    RefusesPriority,
+    IgnoresContinuation,
+    ChoosesASubprotocol,
+    ChoosesAnExtension,
+    AnswersWith101,
+    SendsConnection,
+    SendsAnAccept,
+    AcceptsNoScheme,
+    AcceptsNoPath,
+    AcceptsAnyProtocol,
+    AcceptsNoProtocol,
+    AcceptsTwoPaths,
+    AcceptsLatePseudo,
+    AcceptsUnknownPseudo,
+    AcceptsUppercase,
+    AcceptsLineFeeds,
+    AcceptsConnectionFields,
+    AcceptsAnyVersion,
+    // Streams
+    TakesOneStream,
+    EndsAllAtReset,
+    MixesStreams,
+    SharesAWindow,
+    // Answers
+    SendsAKey,
+    OmitsTheVersion,
+    GivesUpOnInterim,
+    TakesAnyStatus,
+    TakesAnySubprotocol,
+    TakesAnyExtension,
+    TakesNoStatus,
+    TakesLateStatus,
+    Takes101,
+    WantsAnAccept,
+    // Data
+    WantsWholeFrames,
+    EndsAtEmptyData,
+    EchoesPadding,
+    GivesNoRoom,
+    IgnoresTheWindow,
+    ForgetsWhatItSent,
+    IgnoresNewWindows,
+    WantsMuchRoom,
+    DropsPings,
+    DiesAtUnknownFrames,
+    // Ends
+    NeverEndsTheStream,
+    EchoesAfterReset,
+    TakesTrailers,
+    // Frames
+    TakesLongFrames,
+    TakesStreamZero,
+    TakesLongPadding,
+    TakesHugeWindows,
+    TakesEmptyUpdates,
+    TakesInterruptions,
+    TakesBadBlocks,
+    TakesBadSettings,
+}
