@@ -18,7 +18,7 @@ use crate::blocking::Certs;
 use crate::support::{Running, echo};
 
 fn dial(running: &Running) -> WebSocket {
-    connect(&running.url(), ConnectOptions::default()).unwrap()
+    connect(running.url(), ConnectOptions::default()).unwrap()
 }
 
 /// Sends a message, and waits for its echo.
@@ -161,7 +161,7 @@ fn a_resolver_of_certificates_that_panics_ends_its_connection_alone() {
     let url = format!("wss://localhost:{port}/");
     let mut other = connect(&url, options.clone()).unwrap();
     // An address is no name that TLS tells.
-    assert!(connect(&format!("wss://127.0.0.1:{port}/"), options.clone()).is_err());
+    assert!(connect(format!("wss://127.0.0.1:{port}/"), options.clone()).is_err());
     talk(&mut other);
     talk(&mut connect(&url, options).unwrap());
     drop(other);
