@@ -136,6 +136,10 @@ impl<C: Carrier, R: Runtime + HubEnv> Connection<C, R> {
             let wait = at.as_micros().saturating_sub(now::<R>().as_micros());
             Duration::from_micros(wait)
         });
+        // A client that is never silent must not keep what is due from its turn.
+        if wait.is_some_and(|wait| wait.is_zero()) {
+            return Ok(Event::Time);
+        }
         let mut time = pin!(async {
             match wait {
                 Some(wait) => sleep::<R>(wait).await,

@@ -208,6 +208,8 @@ impl Options {
     /// Returns the options of a channel; `None`: its namespace is unknown.
     pub(crate) fn of(&self, channel: &str) -> Option<&Namespace> {
         match channel.split_once(':') {
+            // That of a user whose id has a colon.
+            _ if channel.starts_with('#') => Some(&self.default),
             Some((name, _)) => self.namespaces.get(name),
             None => Some(&self.default),
         }

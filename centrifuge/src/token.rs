@@ -143,6 +143,10 @@ impl TokenKeys {
     /// [`TokenError`].
     pub fn connection(&self, now: Instant, token: &str) -> Result<Connect, TokenError> {
         let claims = self.claims(now, token)?;
+        // It is that of a subscription: a client that may not connect any more may still have one.
+        if claims.channel.is_some() {
+            return Err(TokenError::Invalid);
+        }
         Ok(Connect {
             expires: claims.expiry(),
             info: claims.information()?,

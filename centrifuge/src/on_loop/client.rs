@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::hub::Signal;
+use sansws_core::hub::{Joined, Signal};
 use sansws_core::message::Message;
 use sansws_core::time::{Duration, Instant};
 use sansws_mio::hub::Clock;
@@ -92,7 +92,14 @@ impl LoopClient {
         true
     }
 
-    pub(super) fn hub_result(&mut self, result: HubResult) {
+    /// The hub has joined the client to a group: by its own command, or by the application, which no command waits for.
+    pub(super) fn joined(&mut self, group: &str, joined: Joined) {
+        if self.session.awaits_join(group) {
+            self.hub_result(HubResult::Joined(joined));
+        }
+    }
+
+    fn hub_result(&mut self, result: HubResult) {
         self.session.hub_result(Clock::now(), result);
     }
 

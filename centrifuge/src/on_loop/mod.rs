@@ -15,7 +15,6 @@ use sansws_mio::{Endpoint, Incoming, Result, Router, Scope, Socket, app};
 
 use crate::endpoint::Centrifuge;
 use crate::protocol::Codec;
-use crate::session::HubResult;
 
 impl Centrifuge<Clock> {
     /// Returns a router with the methods of the HTTP API for an event loop, for requests with this key:
@@ -54,8 +53,13 @@ impl Endpoint for Centrifuge<Clock> {
         client::go_on(socket)
     }
 
-    fn joined(&mut self, socket: &mut Socket<'_, LoopClient>, _: &str, joined: Joined) -> Result {
-        socket.data().hub_result(HubResult::Joined(joined));
+    fn joined(
+        &mut self,
+        socket: &mut Socket<'_, LoopClient>,
+        group: &str,
+        joined: Joined,
+    ) -> Result {
+        socket.data().joined(group, joined);
         client::go_on(socket)
     }
 

@@ -90,7 +90,7 @@ impl Session {
             || match self.options.of(channel).map(access) {
                 None | Some(Access::Nobody) => false,
                 Some(Access::Subscribers) => self.subscriptions.contains_key(channel),
-                Some(Access::Clients) => true,
+                Some(Access::Clients) => self.may_by_name(channel),
             }
     }
 

@@ -1,7 +1,10 @@
 //! Authentication, and the subscriptions that the server makes at once.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, PoisonError};
+
+use sansws_core::hub::HubError;
 
 use super::subscribe::{Join, Slot};
 use super::values::{Connect, HubCall, HubResult, Output, ttl};
@@ -22,6 +25,13 @@ pub(super) struct Connecting {
     result: ConnectResult,
     /// The result of the join, from inside the hub.
     joined: Slot,
+}
+
+#[cfg(feature = "mio")]
+impl Connecting {
+    pub(super) fn joins(&self, group: &str) -> bool {
+        self.joining.as_deref() == Some(group)
+    }
 }
 
 impl Session {
@@ -83,6 +93,9 @@ impl Session {
             HubResult::UserLimit => {
                 return self.disconnect(Disconnect::connection_limit());
             }
+            HubResult::Failed(error) if is_permanent(error) => {
+                return self.misconfigured(&connecting, &error);
+            }
             // The client comes back.
             _ => return self.disconnect(Disconnect::server_error()),
         }
@@ -95,7 +108,8 @@ impl Session {
             ..known.unwrap_or_default()
         };
         let Some(namespace) = self.options.of(&channel).cloned() else {
-            return self.disconnect(Disconnect::server_error());
+            let why = format_args!("the channel `{channel}` has no namespace");
+            return self.misconfigured(&connecting, &why);
         };
         let channel: Arc<str> = channel.into();
         let join = Join::new(self, &request, &namespace, Default::default());
@@ -107,6 +121,13 @@ impl Session {
         );
     }
 
+    /// Ends a connection that would fail again and again: the client does not come back, and the application learns why.
+    fn misconfigured(&mut self, connecting: &Connecting, why: &dyn fmt::Display) {
+        let (user, channel) = (&*connecting.grant.user, connecting.joining.as_deref());
+        tracing::error!(user, channel, %why, "a client was granted what the hub refuses");
+        self.disconnect(Disconnect::bad_request());
+    }
+
     fn connected(&mut self, connecting: Connecting) {
         let Connecting { id, grant, .. } = connecting;
         self.timers.expires = grant.expires;
@@ -114,7 +135,8 @@ impl Session {
         let spread = self.now.as_micros() % 1_000_000;
         let half = self.options.ping / 2;
         let share = u32::try_from(spread / 10_000).unwrap_or(0);
-        self.timers.ping = Some(self.now + half + half * share / 100);
+        let pings = !self.options.ping.is_zero();
+        self.timers.ping = pings.then(|| self.now + half + half * share / 100);
         let result = ConnectResult {
             client: self
                 .client
@@ -125,8 +147,9 @@ impl Session {
             ttl: grant.expires.map_or(0, |at| ttl(self.now, at)),
             data: self.codec.payload(&grant.data),
             subs: connecting.result.subs,
-            ping: u32::try_from(self.options.ping.as_secs()).unwrap_or(u32::MAX),
-            pong: true,
+            // In whole seconds; 0 means that none come.
+            ping: u32::try_from(self.options.ping.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX),
+            pong: pings,
             session: self.session_id(),
         };
         self.reply(id, |reply| reply.connect = Some(result));
@@ -147,4 +170,12 @@ impl Session {
         info.chan_info = chan_info.unwrap_or_default().into();
         serde_json::to_string(&info).unwrap_or_default()
     }
+}
+
+/// Returns whether the hub will refuse this again, whenever the client comes back.
+const fn is_permanent(error: HubError) -> bool {
+    matches!(
+        error,
+        HubError::BadName | HubError::TooLong | HubError::MetadataTooLong
+    )
 }

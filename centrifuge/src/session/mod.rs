@@ -204,8 +204,11 @@ impl Session {
             && self.rate.take(&rate, self.now, 1).is_err()
         {
             return match command.id {
-                0 => self.disconnect(Disconnect::too_many_requests()),
-                id => self.error(id, ClientError::too_many_requests()),
+                // Nothing precedes the reply to `connect`.
+                id if id > 0 && self.client.is_some() => {
+                    self.error(id, ClientError::too_many_requests())
+                }
+                _ => self.disconnect(Disconnect::too_many_requests()),
             };
         }
         self.queued += bytes;
@@ -247,6 +250,16 @@ impl Session {
             (busy, _) => self.error(busy.id(), ClientError::internal()),
         }
         self.go_on();
+    }
+
+    /// Returns whether it waits for the result of joining this group. Others join it too: the application by `Hub::join`.
+    #[cfg(feature = "mio")]
+    pub(crate) fn awaits_join(&self, group: &str) -> bool {
+        match &self.busy {
+            Some(Busy::Join { channel, .. }) => **channel == *group,
+            Some(Busy::Connecting(connecting)) => connecting.joins(group),
+            _ => false,
+        }
     }
 
     /// Takes the result of a call of the hub.
@@ -300,8 +313,18 @@ impl Session {
         match signal {
             Signal::Gap { group, .. } => {
                 let known = self.subscriptions.get(group);
-                if known.is_some_and(|known| known.positioned) {
-                    self.end_subscription(&Arc::clone(group), Unsubscribe::insufficient_state());
+                match known.filter(|known| known.positioned) {
+                    // Libraries do not subscribe to it again: they connect again, and recover.
+                    Some(known) if known.by_server => {
+                        self.disconnect(Disconnect::insufficient_state());
+                    }
+                    Some(_) => {
+                        self.end_subscription(
+                            &Arc::clone(group),
+                            Unsubscribe::insufficient_state(),
+                        );
+                    }
+                    None => {}
                 }
             }
             Signal::Text(text) => match serde_json::from_str(text) {

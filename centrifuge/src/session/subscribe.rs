@@ -189,7 +189,8 @@ impl Session {
         !user.is_empty() && users.is_some_and(|users| users.split(',').any(|one| one == user))
     }
 
-    fn may_by_name(&self, channel: &str) -> bool {
+    /// Returns whether the name of a channel does not keep this user out.
+    pub(super) fn may_by_name(&self, channel: &str) -> bool {
         !channel.contains('#') || self.is_named(channel)
     }
 

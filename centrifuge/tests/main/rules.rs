@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sansws_centrifuge::session::{Answer, Connect, Control, Question, Subscribe};
-use sansws_centrifuge::{ClientError, Disconnect, Options};
+use sansws_centrifuge::{Access, ClientError, Disconnect, Options};
 use sansws_core::hub::{Instruction, Signal, Target};
 use sansws_core::limits::Rate;
 use serde_json::{Value, json};
@@ -475,4 +475,98 @@ fn nothing_is_allowed_by_default() {
     ] {
         assert_eq!(code(&world.ask(text)), 103);
     }
+}
+
+#[test]
+fn a_loss_in_a_servers_subscription_makes_the_client_connect_again() {
+    let mut options = options();
+    options.personal_channels = true;
+    options.default.recovery = true;
+    options.default.history = Some(Default::default());
+    // The user's id has a colon, as that of another provider's account.
+    let mut world = World::new(options);
+    world.answers = vec![Answer::Connect(Connect::user("google:1"))];
+    world.send(r#"{"id":1,"connect":{}}"#);
+    let subs = world.take()[0]["connect"]["subs"].clone();
+    assert_eq!(subs["#google:1"]["recoverable"], true, "{subs}");
+    let signal = Signal::Gap {
+        group: "#google:1".into(),
+        count: None,
+    };
+    world.session.signal(world.now, &signal);
+    world.settle();
+    assert_eq!(world.close_code(), Some(3010));
+}
+
+#[test]
+fn a_name_that_limits_its_users_limits_what_all_clients_may() {
+    let mut options = options();
+    options.default = options
+        .default
+        .read(Access::Clients)
+        .publish(Access::Clients);
+    options.default.presence = true;
+    options.default.history = Some(Default::default());
+    let mut world = World::connected(options);
+    for (channel, want) in [
+        ("#bob", 103),
+        ("dialog#eve,bob", 103),
+        ("#ada", 0),
+        ("lobby", 0),
+    ] {
+        for text in [
+            json!({"id": 2, "history": {"channel": channel, "limit": 1}}),
+            json!({"id": 2, "presence": {"channel": channel}}),
+            json!({"id": 2, "presence_stats": {"channel": channel}}),
+            json!({"id": 2, "publish": {"channel": channel, "data": 1}}),
+        ] {
+            assert_eq!(code(&world.ask(&text.to_string())), want, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_grant_that_the_hub_refuses_for_good_is_final() {
+    let long = "x".repeat(10_000);
+    for grant in [
+        Connect::user("ada").channel("nowhere:a"),
+        Connect::user("ada").channel("chat:\u{1}"),
+        Connect::user(&long),
+    ] {
+        let mut world = World::new(options());
+        world.answers = vec![Answer::Connect(grant)];
+        world.send(r#"{"id":1,"connect":{}}"#);
+        let code = world.close_code();
+        assert_eq!(code, Some(3501), "clients would come back for ever");
+    }
+}
+
+#[test]
+fn a_client_that_is_sent_no_pings_is_told_so() {
+    for (ping, told) in [(0, 0), (100, 1), (25_000, 25)] {
+        let mut options = options();
+        options.ping = Duration::from_millis(ping);
+        let mut world = World::new(options);
+        world.send(r#"{"id":1,"connect":{}}"#);
+        let connected = world.take()[0]["connect"].clone();
+        assert_eq!(connected["ping"].as_u64().unwrap_or(0), told);
+        assert_eq!(connected["pong"].as_bool().unwrap_or(false), told > 0);
+        world.pass(Duration::from_secs(60));
+        assert_eq!(world.take().is_empty(), told == 0, "{ping} ms");
+        assert_eq!(world.close_code(), None);
+    }
+}
+
+#[test]
+fn nothing_precedes_the_reply_to_connect() {
+    let mut options = options();
+    options.commands = Some(Rate::per_second(2));
+    let mut world = World::new(options);
+    world.is_slow = true;
+    world.send(r#"{"id":1,"connect":{}}"#);
+    for id in 2..5 {
+        world.send(&json!({"id": id, "ping": {}}).to_string());
+    }
+    assert!(world.take().is_empty());
+    assert_eq!(world.close_code(), Some(3013));
 }

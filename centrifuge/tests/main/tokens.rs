@@ -133,3 +133,16 @@ fn a_key_of_a_set_is_used_with_its_id_and_its_algorithm_alone() {
     let token = with_kid(Algorithm::RS256, Some(name), &key);
     assert_eq!(keys.connection(NOW, &token), Err(TokenError::Invalid));
 }
+
+#[test]
+fn the_token_of_a_subscription_connects_nobody() {
+    let (_, algorithm, key) = signers().into_iter().next().unwrap();
+    let claims = json!({"sub": "42", "channel": "chat:tea", "exp": 1001});
+    let token = encode(&Header::new(algorithm), &claims, &key).unwrap();
+    let keys = TokenKeys::default().rsa(RSA).unwrap();
+    assert!(keys.subscription(NOW, &token, "42", "chat:tea").is_ok());
+    assert_eq!(
+        keys.connection(NOW, &token).unwrap_err(),
+        TokenError::Invalid
+    );
+}

@@ -235,20 +235,21 @@ impl World {
     fn call(&mut self, call: HubCall) -> HubResult {
         match call {
             HubCall::Open { user } => {
-                let id = self
-                    .hub
-                    .open(
-                        self.now,
-                        ChannelOptions {
-                            user,
-                            encoding: Encoding::Format(match self.codec {
-                                Codec::Json => 0,
-                                Codec::Protobuf => 1,
-                            }),
-                            ..ChannelOptions::default()
-                        },
-                    )
-                    .unwrap();
+                let opened = self.hub.open(
+                    self.now,
+                    ChannelOptions {
+                        user,
+                        encoding: Encoding::Format(match self.codec {
+                            Codec::Json => 0,
+                            Codec::Protobuf => 1,
+                        }),
+                        ..ChannelOptions::default()
+                    },
+                );
+                let id = match opened {
+                    Ok(id) => id,
+                    Err(error) => return HubResult::Failed(error),
+                };
                 self.hub.hold(id, true).unwrap();
                 self.id = Some(id);
                 HubResult::Opened(id)

@@ -8,6 +8,9 @@ use sansws_core::hub::{ChannelId, Signal};
 /// Maximum number of signals that wait for a handler; beyond it, the oldest are dropped, and [`Signal::Lost`] takes their place.
 const MOST: usize = 256;
 
+/// Maximum number of bytes of the texts that wait for a handler, with the same consequence. The newest always has room.
+const MOST_BYTES: usize = 1 << 20;
+
 /// The signals of all channels of a node.
 #[derive(Debug, Default)]
 pub(super) struct Signals(BTreeMap<ChannelId, Queue>);
@@ -15,7 +18,43 @@ pub(super) struct Signals(BTreeMap<ChannelId, Queue>);
 #[derive(Debug, Default)]
 struct Queue {
     signals: VecDeque<Signal>,
+    /// Bytes of texts.
+    bytes: usize,
     waker: Option<Waker>,
+}
+
+impl Queue {
+    fn push(&mut self, signal: Signal) {
+        self.bytes += length(&signal);
+        self.signals.push_back(signal);
+    }
+
+    fn pop(&mut self) -> Option<Signal> {
+        let signal = self.signals.pop_front()?;
+        self.bytes -= length(&signal);
+        Some(signal)
+    }
+
+    /// Drops the oldest until a signal of this length has room; `Lost` takes their place.
+    fn make_room(&mut self, length: usize) {
+        let mut is_dropped = false;
+        while self.signals.len() + usize::from(is_dropped) >= MOST
+            || self.bytes + length > MOST_BYTES && !self.signals.is_empty()
+        {
+            is_dropped |= self.pop().is_some();
+        }
+        if is_dropped {
+            self.signals.push_front(Signal::Lost);
+        }
+    }
+}
+
+/// Returns the length of a signal's text.
+fn length(signal: &Signal) -> usize {
+    match signal {
+        Signal::Text(text) => text.len(),
+        _ => 0,
+    }
 }
 
 impl Signals {
@@ -23,13 +62,8 @@ impl Signals {
     pub(super) fn put(&mut self, id: ChannelId, signal: Signal) -> (bool, Option<Waker>) {
         let queue = self.0.entry(id).or_default();
         let is_first = queue.signals.is_empty();
-        if queue.signals.len() >= MOST {
-            queue.signals.pop_front();
-            if let Some(oldest) = queue.signals.front_mut() {
-                *oldest = Signal::Lost;
-            }
-        }
-        queue.signals.push_back(signal);
+        queue.make_room(length(&signal));
+        queue.push(signal);
         (is_first, queue.waker.take())
     }
 
@@ -41,7 +75,7 @@ impl Signals {
     /// Takes the next signal, or registers the waker.
     pub(super) fn poll(&mut self, id: ChannelId, cx: &Context<'_>) -> Poll<Signal> {
         let queue = self.0.entry(id).or_default();
-        match queue.signals.pop_front() {
+        match queue.pop() {
             Some(signal) => Poll::Ready(signal),
             None => {
                 queue.waker = Some(cx.waker().clone());
@@ -53,5 +87,40 @@ impl Signals {
     /// The channel is closed.
     pub(super) fn forget(&mut self, id: ChannelId) {
         self.0.remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Adds texts of these lengths; returns the lengths of those that wait, and `None` for `Lost`.
+    fn waiting(lengths: impl IntoIterator<Item = usize>) -> Vec<Option<usize>> {
+        let mut queue = Queue::default();
+        for length in lengths {
+            queue.make_room(length);
+            queue.push(Signal::Text("x".repeat(length).into()));
+        }
+        let next = std::iter::from_fn(|| queue.pop());
+        let length = |signal| match signal {
+            Signal::Text(text) => Some(text.len()),
+            Signal::Lost | Signal::Gap { .. } => None,
+        };
+        let waiting = next.map(length).collect();
+        assert_eq!(queue.bytes, 0);
+        waiting
+    }
+
+    #[test]
+    fn the_oldest_give_way_to_the_newest_and_their_loss_is_reported() {
+        assert_eq!(waiting([1, 2, 3]), [Some(1), Some(2), Some(3)]);
+        let many = waiting(1..=300);
+        assert_eq!((many.len(), many[0]), (MOST, None));
+        assert_eq!((many[1], many[MOST - 1]), (Some(46), Some(300)));
+        let half = MOST_BYTES / 2;
+        assert_eq!(waiting([half, half, 1]), [None, Some(half), Some(1)]);
+        // However long, the newest has room.
+        assert_eq!(waiting([1, MOST_BYTES + 1]), [None, Some(MOST_BYTES + 1)]);
+        assert_eq!(waiting([MOST_BYTES + 1, 1]), [None, Some(1)]);
     }
 }

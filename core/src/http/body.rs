@@ -123,6 +123,9 @@ impl Body {
                 Ok(Some(here))
             }
             Next::Size => match httparse::parse_chunk_size(input) {
+                Ok(httparse::Status::Complete((line, _))) if !is_size_line(input, line) => {
+                    Err(BodyError::Malformed)
+                }
                 Ok(httparse::Status::Complete((line, 0))) => {
                     self.next = Next::Trailer(0);
                     Ok(Some(line))
@@ -154,6 +157,9 @@ impl Body {
                         Ok(None)
                     };
                 };
+                if !input.get(..end).is_some_and(is_plain) {
+                    return Err(BodyError::Malformed);
+                }
                 *passed += end + 2;
                 if end == 0 {
                     self.next = Next::Nothing;
@@ -165,6 +171,21 @@ impl Body {
             Next::Nothing => Ok(None),
         }
     }
+}
+
+/// Returns whether the first `line` bytes are a chunk's size, in digits, with extensions that all readers take for one line (RFC 9112
+/// sections 7.1 and 7.1.1).
+fn is_size_line(input: &[u8], line: usize) -> bool {
+    let text = input
+        .get(..line)
+        .and_then(|line| line.strip_suffix(b"\r\n"));
+    text.is_some_and(|text| text.first().is_some_and(u8::is_ascii_hexdigit) && is_plain(text))
+}
+
+/// Returns whether nothing in a line could end it for another reader.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter()
+        .all(|byte| *byte == b'\t' || !byte.is_ascii_control())
 }
 
 #[cfg(test)]
@@ -257,6 +278,21 @@ mod tests {
             (&[CHUNKED], b"0\r\nX-Sum: 1\r\n\r\n", Ok((b"", 0))),
             (&[CHUNKED], b"3\r\nhelXX", Err(BodyError::Malformed)),
             (&[CHUNKED], b"zz\r\n", Err(BodyError::Malformed)),
+            // Lines that another reader ends elsewhere, or takes for another size.
+            (&[CHUNKED], b"\r\n", Err(BodyError::Malformed)),
+            (&[CHUNKED], b";x\r\n", Err(BodyError::Malformed)),
+            (&[CHUNKED], b"3;\nx\r\nhel", Err(BodyError::Malformed)),
+            (&[CHUNKED], b"3;\rx\r\nhel", Err(BodyError::Malformed)),
+            (
+                &[CHUNKED],
+                b"0\r\nX: 1\nY: 2\r\n\r\n",
+                Err(BodyError::Malformed),
+            ),
+            (
+                &[CHUNKED],
+                b"3 ; x=\"y\"\r\nhel\r\n0\r\nX:\t1\r\n\r\n",
+                Ok((b"hel", 0)),
+            ),
             (
                 &[CHUNKED],
                 b"6\r\nhello \r\n5\r\nworld\r\n",
