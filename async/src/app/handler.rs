@@ -22,6 +22,8 @@ use sansws_core::http::Response;
 pub(super) type Running = Pin<Box<dyn Future<Output = Result> + Send>>;
 
 /// A handler of WebSockets, with its type erased.
+///
+/// For an example see [`IntoHandler`].
 pub struct Handler<T: Transport>(Arc<dyn Fn(Upgrade<T>) -> Running + Send + Sync>);
 
 impl<T: Transport> Handler<T> {
@@ -134,6 +136,8 @@ where
 }
 
 /// A page, with its type erased.
+///
+/// For an example see [`IntoPage`].
 #[derive(Clone)]
 pub struct Page(Arc<dyn Fn(Scope) -> Answering + Send + Sync>);
 
