@@ -26,6 +26,8 @@ use crate::event_loop::Handler;
 use crate::{Scope, ServerOptions};
 
 /// A pattern and its endpoint or page.
+///
+/// For its methods and an example see [`sansws_common::app::Route`].
 pub type Route = app::Route<Handler, HubRef>;
 
 /// Creates a route to a page whose answer takes time, for any methods: its future is polled on the loop, which goes on meanwhile. Otherwise
@@ -59,12 +61,28 @@ where
 }
 
 /// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them. It belongs to one loop.
+///
+/// For its methods see [`sansws_common::app::Router`], for an example the [module](self).
 pub type Router = app::Router<Handler, HubRef>;
 
 /// A service whose routes were checked.
 pub type App = app::App<Handler, HubRef>;
 
 /// A type that a server can serve: an endpoint for all paths, or a router.
+///
+/// ```
+/// use sansws_mio::{Incoming, IntoService, Result, Router, ServerOptions, Socket};
+///
+/// fn echo(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
+///     let _ = socket.send(message);
+///     Ok(())
+/// }
+///
+/// let options = ServerOptions::default();
+/// assert!(echo.into_service(&options).is_ok());
+/// let twice = Router::new().route("/{room}", echo).route("/{name}", echo);
+/// assert!(twice.into_service(&options).is_err());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be served",
     label = "neither an endpoint nor a router",

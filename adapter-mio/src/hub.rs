@@ -41,6 +41,16 @@ use sansws_core::time::Instant;
 use crate::clock::now;
 
 /// Channels, groups, history and presence; see [`sansws_common::hub::Hub`] for its methods, and [`sansws_core::hub`] for what they mean.
+///
+/// ```
+/// use sansws_mio::{GroupOptions, HistoryOptions, Hub, HubOptions};
+///
+/// let options = GroupOptions::default().history(HistoryOptions::default());
+/// let hub = Hub::with_options(HubOptions::default().namespace("chat", options));
+/// let published = hub.publish("chat:lobby", "from any thread").try_publish()?;
+/// assert_eq!(published.position.map(|position| position.offset), Some(1));
+/// # Ok::<(), sansws_mio::Error>(())
+/// ```
 pub type Hub = hub::Hub<Clock>;
 
 /// The clock of the process, as the time since the Unix epoch.

@@ -88,10 +88,14 @@ pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage};
 pub use sansws_core::time::{Duration, Instant};
 
 /// Options of a server.
+///
+/// For an example see [`sansws_common::ServerOptions`].
 pub type ServerOptions = sansws_common::ServerOptions<HubRef>;
 
 /// The policy of the connections of a server, a router or a route. A field that is `None` is inherited: a route's policy overrides its
 /// router's, which overrides the server's.
+///
+/// For an example see [`sansws_common::ConnectionPolicy`].
 pub type ConnectionPolicy = sansws_common::ConnectionPolicy<HubRef>;
 
 /// The code of the README compiles.

@@ -18,6 +18,25 @@ use sansws_common::listen::{bind, bind_first};
 use crate::stream::Stream;
 
 /// A listening socket, with the protocols that precede HTTP on it.
+///
+/// ```no_run
+/// # #[cfg(feature = "tls")]
+/// # fn run() -> sansws_mio::Result {
+/// use sansws_mio::tls::{self, Identity};
+/// use sansws_mio::{Incoming, Listener, Result, Server, Socket};
+///
+/// let (chain, key) = (std::fs::read("chain.pem")?, std::fs::read("key.pem")?);
+/// let secure = Listener::bind("127.0.0.1:8443")?
+///     .tls(tls::server(Identity::from_pem(&chain, &key)?, None)?);
+/// let behind_haproxy = Listener::bind("127.0.0.1:8081")?.proxy_protocol();
+/// let echo = |socket: &mut Socket<'_, ()>, message: Incoming<'_>| -> Result {
+///     let _ = socket.send(message);
+///     Ok(())
+/// };
+/// Server::new(secure).listen(behind_haproxy).serve(echo)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,

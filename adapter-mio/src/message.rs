@@ -7,6 +7,25 @@ use sansws_common::KindError;
 use sansws_core::message::{Assembly, Message, MessageKind, Payload, PreparedMessage};
 
 /// A message of the peer. It borrows the buffers of the loop, and is gone when the callback returns.
+///
+/// ```
+/// use sansws_mio::{Incoming, MessageKind, Result, Socket};
+///
+/// /// An endpoint: adds numbers, and sends files back.
+/// fn message(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
+///     match message.kind() {
+///         MessageKind::Text => {
+///             let sum: i64 = message.text()?.split('+').map(str::parse::<i64>).sum::<Result<_, _>>()?;
+///             let _ = socket.send(sum.to_string());
+///         }
+///         MessageKind::Binary => {
+///             let _ = socket.send(message); // not copied if it is long
+///         }
+///     }
+///     Ok(())
+/// }
+/// # drop(sansws_mio::Router::new().route("/", message));
+/// ```
 #[derive(Debug)]
 pub struct Incoming<'a>(Source<'a>);
 
@@ -101,6 +120,21 @@ impl<'a> Incoming<'a> {
 /// A message to send: anything that a message can be made of, borrowed or owned, or a prepared message.
 ///
 /// An owned message of 8 KiB or more, and a prepared one, are queued without a copy; everything else is copied into the output.
+///
+/// ```
+/// use sansws_mio::{ConnectionId, Loop, PreparedMessage};
+///
+/// fn greet(within: &mut Loop, id: ConnectionId, news: &PreparedMessage) {
+///     for sent in [
+///         within.send(id, "borrowed"),
+///         within.send(id, format!("owned {}", 1)),
+///         within.send(id, vec![1, 2, 3]),
+///         within.send(id, news), // framed once for all
+///     ] {
+///         println!("{sent:?}");
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Outgoing<'a>(pub(crate) Form<'a>);
 
@@ -183,6 +217,21 @@ impl<'a> From<Incoming<'a>> for Outgoing<'a> {
 }
 
 /// The result of sending a message.
+///
+/// ```
+/// use sansws_mio::{Incoming, Result, Sent, Socket};
+///
+/// /// An endpoint: sends back what it gets, at the pace of the peer.
+/// fn echo(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
+///     match socket.send(message) {
+///         Sent::Sent | Sent::Queued => {}
+///         Sent::Full => println!("{:?} reads too slowly: {} bytes wait", socket.id(), socket.queued()),
+///         Sent::Closed => println!("it has left"),
+///     }
+///     Ok(())
+/// }
+/// # drop(sansws_mio::Router::new().route("/", echo));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use = "a message that found no room, or whose connection is closing, is not sent"]
 pub enum Sent {

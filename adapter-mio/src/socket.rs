@@ -16,6 +16,38 @@ use crate::id::{ConnectionId, TimerId};
 use crate::message::{Outgoing, Sent};
 
 /// A connection whose turn it is, with its data. What is sent leaves at the end of the turn, in as few writes as possible.
+///
+/// ```
+/// use std::time::Duration;
+/// use sansws_mio::{AcceptOptions, CloseCode, Endpoint, Incoming, Result, Scope, Socket};
+///
+/// /// A quiz: each client has ten seconds.
+/// struct Quiz;
+///
+/// impl Endpoint for Quiz {
+///     type Data = u32; // right answers
+///
+///     fn upgrade(&mut self, _: &mut Scope, _: &mut AcceptOptions) -> Result<u32> {
+///         Ok(0)
+///     }
+///
+///     fn open(&mut self, socket: &mut Socket<'_, u32>) -> Result {
+///         let _ = socket.send("6 x 7?");
+///         socket.after(Duration::from_secs(10), |socket| {
+///             let score = format!("{} right answers", socket.data());
+///             socket.close(CloseCode::NORMAL, &score);
+///             Ok(())
+///         });
+///         Ok(())
+///     }
+///
+///     fn message(&mut self, socket: &mut Socket<'_, u32>, message: Incoming<'_>) -> Result {
+///         *socket.data() += u32::from(message.text()? == "42");
+///         Ok(())
+///     }
+/// }
+/// # drop(sansws_mio::Router::new().route("/quiz", Quiz));
+/// ```
 pub struct Socket<'a, D> {
     id: ConnectionId,
     data: &'a mut D,

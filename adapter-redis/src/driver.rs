@@ -41,6 +41,8 @@ const SETTLED: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Links a hub with others through Redis, for as long as it runs.
+///
+/// For an example see the [page of the crate](crate).
 #[must_use = "nothing is linked unless `run` is awaited"]
 pub struct Redis {
     link: Link,

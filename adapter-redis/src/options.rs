@@ -10,6 +10,18 @@ use sansws_core::time::Duration;
 use thiserror::Error;
 
 /// The Redis or Valkey server, or servers, that link the hubs.
+///
+/// ```
+/// use sansws_redis::{RedisOptions, Server};
+///
+/// let server = Server::Sentinel {
+///     sentinels: vec!["redis://sentinel-1:26379".into(), "redis://sentinel-2:26379".into()],
+///     master: "chat".into(),
+///     credentials: Some(("chat".into(), "s3cret".into())),
+/// };
+/// let options = RedisOptions::new(server, "chat");
+/// assert!(!format!("{options:?}").contains("s3cret")); // no log shows it
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Server {
@@ -76,6 +88,16 @@ fn without_password(url: &str) -> String {
 }
 
 /// Settings of the link.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansws_redis::RedisOptions;
+///
+/// let options = RedisOptions::cluster(["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"], "chat");
+/// assert!(options.sharded);
+/// let options = RedisOptions { timeout: Duration::from_secs(2), ..options };
+/// assert_eq!(options.prefix, "chat");
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RedisOptions {
@@ -102,6 +124,19 @@ pub struct RedisOptions {
 ///
 /// TLS is done by rustls. Where the process has no default
 /// [`CryptoProvider`](https://docs.rs/rustls/latest/rustls/crypto/struct.CryptoProvider.html), ring becomes it.
+///
+/// ```no_run
+/// use sansws_redis::{RedisOptions, Tls};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let tls = Tls::default()
+///     .roots(std::fs::read("authority.pem")?)
+///     .identity(std::fs::read("chain.pem")?, std::fs::read("key.pem")?);
+/// let options = RedisOptions::one("rediss://redis.example.org:6380", "chat").tls(tls);
+/// # drop(options);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default)]
 #[must_use]
 pub struct Tls {
@@ -191,6 +226,21 @@ impl RedisOptions {
 }
 
 /// Why a link cannot be created with these settings.
+///
+/// ```
+/// # #[cfg(feature = "tokio")]
+/// # {
+/// use sansws_core::hub::HubOptions;
+/// use sansws_redis::{Redis, RedisOptions, Runtime, SetupError, hub_options};
+/// use sansws_tokio::Hub;
+///
+/// // Braces would break the slots of a cluster.
+/// let (_hub, link) = Hub::linked(hub_options(HubOptions::default()));
+/// let options = RedisOptions::one("redis://127.0.0.1:6379", "{chat}");
+/// let error = Redis::new(link, Runtime::Tokio, options).unwrap_err();
+/// assert!(matches!(error, SetupError::BadPrefix));
+/// # }
+/// ```
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum SetupError {

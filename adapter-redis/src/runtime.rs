@@ -10,6 +10,8 @@ use sansws_core::time::Duration;
 use crate::options::SetupError;
 
 /// An async runtime. If a build has both features, all links of a process must use the same one: the `redis` crate supports only one.
+///
+/// For an example see the [page of the crate](crate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Runtime {

@@ -9,6 +9,8 @@ use sansws_core::time::Instant;
 use crate::machine::Metrics;
 
 /// Whether Redis can be reached.
+///
+/// For an example see [`Status`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
@@ -33,6 +35,29 @@ pub enum State {
 }
 
 /// The status of a link; clones share it.
+///
+/// ```
+/// # #[cfg(feature = "tokio")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use sansws_core::hub::HubOptions;
+/// use sansws_redis::{Redis, RedisOptions, Runtime, State, hub_options};
+/// use sansws_tokio::Hub;
+///
+/// let (_hub, link) = Hub::linked(hub_options(HubOptions::default()));
+/// let options = RedisOptions::one("redis://127.0.0.1:6379", "chat");
+/// let redis = Redis::new(link, Runtime::Tokio, options)?;
+/// let status = redis.status(); // for health checks and metrics, while `redis.run()` runs
+/// match status.state() {
+///     State::Down { attempts, reason, .. } => println!("{attempts} attempts: {reason}"),
+///     state => println!("{state:?}"),
+/// }
+/// assert!(!status.is_up());
+/// assert!(status.to_prometheus().contains("\nsansws_redis_up 0\n"));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "tokio"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct Status {
     shared: Arc<Mutex<Shared>>,

@@ -21,6 +21,16 @@ use sansws_async::runtime::{ByteStream, LocalSpawner, Runtime, Timer};
 use smol::LocalExecutor;
 
 /// The smol runtime: its global executor, and the reactor of async-io.
+///
+/// It is the parameter of the generic types of [`sansws_async`], which this crate names without it:
+///
+/// ```
+/// use sansws_smol::{Server, Smol};
+///
+/// fn run(server: Server) -> sansws_async::Server<Smol> {
+///     server // the same type
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Smol;
 
@@ -111,6 +121,17 @@ fn poll_socket<L, S, A>(
 }
 
 /// A socket that knows when it was read empty: it then waits for the reactor instead of a read that would block.
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use sansws_smol::{ByteStream, Socket};
+/// use smol::Async;
+///
+/// let (ours, _theirs) = Async::<UnixStream>::pair()?;
+/// let stream = Socket::new(ours);
+/// assert_eq!(stream.peer_addr(), None); // a Unix socket has none
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Socket<S> {
     source: Async<S>,

@@ -18,6 +18,16 @@ use tokio::task::{spawn_blocking, spawn_local, unconstrained};
 use tokio::time::{Sleep, sleep_until};
 
 /// The tokio runtime.
+///
+/// It is the parameter of the generic types of [`sansws_async`], which this crate names without it:
+///
+/// ```
+/// use sansws_tokio::{Server, Tokio};
+///
+/// fn run(server: Server) -> sansws_async::Server<Tokio> {
+///     server // the same type
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Tokio;
 
@@ -89,6 +99,30 @@ impl Runtime for Tokio {
 }
 
 /// A stream with tokio's traits as a [`ByteStream`].
+///
+/// ```
+/// use sansws_tokio::{ConnectOptions, Io, Result, WebSocket, accept, connect_over};
+/// use tokio::io::{DuplexStream, duplex};
+///
+/// /// A connection over a stream of tokio's traits.
+/// type Piped = WebSocket<Io<DuplexStream>>;
+///
+/// async fn serve(stream: DuplexStream) -> Result {
+///     let upgrade = accept(stream, Default::default()).await?;
+///     Ok(upgrade.accept().await?.send_text("hello").await?)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result {
+/// let (ours, theirs) = duplex(1 << 16);
+/// let server = tokio::spawn(serve(theirs));
+/// let url = "ws://localhost/".parse()?;
+/// let mut socket: Piped = connect_over(ours, &url, ConnectOptions::default()).await?;
+/// assert_eq!(socket.receive_text().await?.as_deref(), Some("hello"));
+/// server.await??;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Compat<S>(pub S);
 
@@ -126,6 +160,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for Compat<S> {
 }
 
 /// A TCP connection.
+///
+/// ```no_run
+/// use sansws_tokio::{ByteStream, Tcp};
+///
+/// # async fn run() -> sansws_tokio::Result {
+/// let stream = tokio::net::TcpStream::connect("127.0.0.1:8080").await?;
+/// let stream = Tcp::new(stream)?; // with `TCP_NODELAY`
+/// println!("{:?}", stream.peer_addr());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Tcp(Compat<TcpStream>);
 

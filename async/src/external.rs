@@ -21,6 +21,31 @@ use sansws_core::handshake::{AcceptOptions, Agreement, Refusal, Request};
 use sansws_core::http::Response;
 
 /// A valid request, and the terms on which to accept it.
+///
+/// ```
+/// use sansws_async::ServerHandle;
+/// use sansws_async::core::handshake::Request;
+/// use sansws_async::external::ExternalUpgrade;
+///
+/// // Parsed by another HTTP stack.
+/// let request = http::Request::get("/chat")
+///     .header("Host", "example.org")
+///     .header("Connection", "Upgrade")
+///     .header("Upgrade", "websocket")
+///     .header("Sec-WebSocket-Version", "13")
+///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+///     .header("Sec-WebSocket-Protocol", "chat.v2, chat.v1")
+///     .body(())?;
+/// let request = Request::from_http(&request, None)?;
+/// let handle = ServerHandle::new(10_000);
+/// let upgrade = ExternalUpgrade::new(request).subprotocols(["chat.v1"]).handle(handle.clone());
+/// let Ok((response, accepted)) = upgrade.accept() else { panic!("refused") };
+/// assert_eq!(response.status(), 101);
+/// assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "chat.v1");
+/// // Send the response, then `accepted.run(transport, handler)`.
+/// assert_eq!(handle.open(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct ExternalUpgrade {

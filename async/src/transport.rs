@@ -10,6 +10,22 @@ use sansws_core::time::Instant;
 ///
 /// `poll_read` and `poll_write` register the context's waker when they are pending, separately, and only the newest, as sockets of tokio
 /// and smol do. The clock decides whether a deadline has passed; the alarm only wakes.
+///
+/// Handlers that are generic over it run on each runtime, over each kind of stream, and in tests:
+///
+/// ```
+/// use sansws_async::{Result, Transport, Upgrade};
+///
+/// async fn echo<T: Transport>(upgrade: Upgrade<T>) -> Result {
+///     let mut socket = upgrade.accept().await?;
+///     while let Some(message) = socket.receive().await? {
+///         socket.send(message).await?;
+///     }
+///     Ok(())
+/// }
+/// # use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// # TestServer::over(echo, Default::default(), MemoryTransport::new).unwrap();
+/// ```
 pub trait Transport {
     /// Reads into `into`; returns 0 at the end of input.
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>>;

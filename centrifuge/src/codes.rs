@@ -4,6 +4,23 @@
 use crate::protocol::{Ended, Error};
 
 /// Why a command failed. The connection stays.
+///
+/// ```
+/// use sansws_centrifuge::{ClientError, Refusal};
+///
+/// /// Decides whether a user may join a room; for `on_subscribe`.
+/// fn check(user: &str, room: &str) -> Result<(), Refusal> {
+///     match (user, room) {
+///         ("", _) => Err(ClientError::permission_denied().into()),
+///         (_, "full") => Err(ClientError::new(1001, "the room is full").into()),
+///         _ => Ok(()),
+///     }
+/// }
+///
+/// assert!(check("ada", "lobby").is_ok());
+/// let Err(Refusal::Error(error)) = check("", "lobby") else { panic!("it is granted") };
+/// assert_eq!((error.code, error.temporary), (103, false));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientError {
     /// The code: below 400 of the protocol, from 400 to 1999 your own.
@@ -76,6 +93,14 @@ impl From<ClientError> for Error {
 }
 
 /// Why the server ends a connection. Client libraries reconnect, except for 3500 to 3999 and 4500 to 4999.
+///
+/// ```
+/// use sansws_centrifuge::{Disconnect, Refusal};
+///
+/// // Clients of a version that is too old should not reconnect.
+/// let refusal: Refusal = Disconnect::new(4500, "update the application").into();
+/// assert!(matches!(refusal, Refusal::Disconnect(end) if end.code == 4500));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disconnect {
     /// The close code: from 3000 to 3999 of the protocol, from 4000 to 4999 your own.
@@ -141,6 +166,13 @@ impl Disconnect {
 }
 
 /// Why the server ends a subscription. Client libraries subscribe again from 2500 on.
+///
+/// ```
+/// use sansws_centrifuge::Unsubscribe;
+///
+/// assert_eq!(Unsubscribe::by_server().code, 2000); // final
+/// assert_eq!(Unsubscribe::expired().code, 2501); // clients get a new token, and subscribe again
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsubscribe {
     /// The code.
@@ -185,6 +217,8 @@ impl From<Unsubscribe> for Ended {
 }
 
 /// A handler's refusal.
+///
+/// For examples see [`ClientError`] and [`Disconnect`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The command fails.

@@ -8,6 +8,8 @@ use sansws_core::hub::{GroupOptions, HistoryOptions, PresenceMode};
 use sansws_core::limits::Rate;
 
 /// The clients that may do something in the channels of a namespace without a handler's grant.
+///
+/// For an example see [`Namespace`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
     /// Nobody.
@@ -20,6 +22,24 @@ pub enum Access {
 }
 
 /// Options of the channels whose names begin with the name of the namespace and a colon.
+///
+/// ```
+/// use sansws_centrifuge::{Access, Namespace, Options};
+/// use sansws_core::hub::{HistoryOptions, HubOptions};
+///
+/// // Chats keep what phones miss in tunnels; prices are only read.
+/// let chat = Namespace::default()
+///     .recovery(HistoryOptions { messages: 50, ..HistoryOptions::default() })
+///     .join_leave()
+///     .subscribe()
+///     .publish(Access::Subscribers)
+///     .read(Access::Subscribers);
+/// let prices = Namespace::default().subscribe().deltas();
+/// let options = Options::default().namespace("chat", chat).namespace("prices", prices);
+/// let hub = options.configure(HubOptions::default());
+/// assert_eq!(hub.of("chat:lobby").history.map(|history| history.messages), Some(50));
+/// assert!(hub.of("prices:oslo").history.is_none());
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Namespace {
@@ -127,6 +147,20 @@ impl Namespace {
 }
 
 /// Options of the protocol.
+///
+/// ```
+/// use sansws_centrifuge::{Namespace, Options};
+/// use sansws_core::limits::Rate;
+///
+/// let options = Options {
+///     personal_channels: true,
+///     user_connections: Some(5),
+///     commands: Some(Rate::per_second(10).burst(50)),
+///     ..Options::default()
+/// };
+/// let options = options.namespace("chat", Namespace::default().subscribe());
+/// assert!(options.namespaces["chat"].subscribe && !options.anonymous);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Options {

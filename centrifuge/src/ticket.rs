@@ -11,6 +11,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 use sansws_core::hub::ChannelId;
 
 /// The key that signs tickets. Clones share it.
+///
+/// An application sets its secret by [`Options::fallback_secret`](crate::Options).
 #[derive(Clone)]
 pub struct TicketKey(Arc<(EncodingKey, DecodingKey)>);
 

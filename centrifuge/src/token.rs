@@ -17,6 +17,8 @@ use thiserror::Error;
 use crate::session::{Connect, Subscribe};
 
 /// Why a token is refused.
+///
+/// For an example see [`TokenKeys`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TokenError {
@@ -29,11 +31,32 @@ pub enum TokenError {
 }
 
 /// A key, or a set of keys, is not valid.
+///
+/// ```
+/// use sansws_centrifuge::TokenKeys;
+///
+/// let error = TokenKeys::default().rsa(b"not a key").err().expect("it is no key");
+/// assert!(error.to_string().starts_with("the key is not valid: "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the key is not valid: {0}")]
 pub struct KeyError(String);
 
 /// The keys with which tokens are verified.
+///
+/// ```
+/// use sansws_centrifuge::{TokenError, TokenKeys};
+/// use sansws_core::time::Instant;
+///
+/// // {"sub":"ada"}, signed by the application with HS256.
+/// let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJhZGEifQ.nGhkfYct9VdPyLm1g6Yg9w5lWfWP8GYLqbPI4pchjxE";
+/// let keys = TokenKeys::default().hmac(b"s3cret");
+/// let connect = keys.connection(Instant::ZERO, token)?;
+/// assert_eq!(connect.user, "ada");
+/// let others = TokenKeys::default().hmac(b"another secret");
+/// assert_eq!(others.connection(Instant::ZERO, token), Err(TokenError::Invalid));
+/// # Ok::<(), TokenError>(())
+/// ```
 #[derive(Clone, Default)]
 #[must_use]
 pub struct TokenKeys {

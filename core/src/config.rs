@@ -5,6 +5,24 @@
 use crate::time::Duration;
 
 /// Settings of one endpoint; shared by all its connections.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansws_core::config::{Config, Deflate, Limits, Timeouts};
+///
+/// // A chat: short messages, and clients that vanish are noticed within half a minute.
+/// let config = Config {
+///     limits: Limits { message: 16 << 10, ..Limits::default() },
+///     timeouts: Timeouts {
+///         ping: Some(Duration::from_secs(20)),
+///         pong: Some(Duration::from_secs(10)),
+///         ..Timeouts::default()
+///     },
+///     deflate: Some(Deflate::default()),
+///     ..Config::default()
+/// };
+/// assert_eq!(config.limits.frame, 16 << 20);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Config {
     /// Bounds on what a peer can make us hold.
@@ -29,6 +47,8 @@ impl Config {
 }
 
 /// Whether the connection answers pings by itself.
+///
+/// For an example see `WebSocket::receive_event` of the async layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum AutoPong {
     /// Each ping is answered; in a flood only the newest (RFC 6455 section 5.5.3).
@@ -40,6 +60,24 @@ pub enum AutoPong {
 }
 
 /// Bounds, each checked before memory is spent.
+///
+/// ```
+/// use sansws_core::config::{Config, Limits};
+/// use sansws_core::connection::Connection;
+/// use sansws_core::error::Violation;
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::message::Assembly;
+/// use sansws_core::time::Instant;
+///
+/// let limits = Limits { message: 4, ..Limits::default() };
+/// let config = Config { limits, ..Config::default() };
+/// let mut server = Connection::server(config.into(), &Agreement::default(), Instant::ZERO);
+/// // The header announces 5 bytes, so none of them is awaited.
+/// let mut input = *b"\x81\x85\0\0\0\0";
+/// let mut assembly = Assembly::default();
+/// let result = server.receive(Instant::ZERO, &mut input, &mut assembly);
+/// assert_eq!(result.unwrap_err(), Violation::MessageTooLarge);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Maximum frame payload on the wire, in bytes; default 16 MiB. Beyond it: close 1009. Frames of messages that are received in
@@ -91,6 +129,21 @@ impl Default for Limits {
 /// A peer with unread output is not pinged, because the ping would queue behind it. It counts as alive as long as it takes some of that
 /// output within `pong`, as acknowledged by its kernel (on Linux; elsewhere, as accepted by ours). Once it has taken everything, it is
 /// pinged when silent.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansws_core::config::{Config, Timeouts};
+/// use sansws_core::connection::Connection;
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::time::Instant;
+///
+/// let idle = Some(Duration::from_secs(60));
+/// let timeouts = Timeouts { ping: None, idle, ..Timeouts::default() };
+/// let config = Config { timeouts, ..Config::default() };
+/// let server = Connection::server(config.into(), &Agreement::default(), Instant::ZERO);
+/// let deadline = server.deadline().expect("it waits for a message");
+/// assert!(deadline.since(Instant::ZERO) >= Duration::from_secs(60));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the start to a TCP connection; default 10 s. Then: connecting fails.
@@ -143,6 +196,20 @@ impl Default for Timeouts {
 }
 
 /// The options that we offer and accept of permessage-deflate (RFC 7692 section 7.1).
+///
+/// ```
+/// use sansws_core::config::{Config, Deflate};
+///
+/// // Similar messages, such as JSON: they become smaller still, for at most 8 KiB a connection.
+/// let deflate = Deflate {
+///     own_takeover: true,
+///     own_history: Some(8 << 10),
+///     threshold: 64,
+///     ..Deflate::default()
+/// };
+/// let config = Config { deflate: Some(deflate), ..Config::default() };
+/// # let _ = config;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deflate {
     /// Whether our messages may refer to earlier ones: they become smaller, but each connection holds up to

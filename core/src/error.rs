@@ -9,6 +9,25 @@ use crate::close::CloseCode;
 /// The peer broke a rule of the protocol after the opening handshake, or exceeded one of our limits.
 ///
 /// When the connection reports one, it has already queued the Close frame with [`Violation::close_code`].
+///
+/// ```
+/// use sansws_core::close::CloseCode;
+/// use sansws_core::config::Config;
+/// use sansws_core::connection::Connection;
+/// use sansws_core::error::Violation;
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::message::Assembly;
+/// use sansws_core::time::Instant;
+///
+/// let config = Config::default().into();
+/// let mut server = Connection::server(config, &Agreement::default(), Instant::ZERO);
+/// let mut input = *b"\x81\x02hi"; // without a mask
+/// let mut assembly = Assembly::default();
+/// let result = server.receive(Instant::ZERO, &mut input, &mut assembly);
+/// assert_eq!(result.unwrap_err(), Violation::MaskMissing);
+/// assert_eq!(Violation::MaskMissing.close_code(), CloseCode::PROTOCOL);
+/// assert!(server.take_output(Vec::new()).starts_with(b"\x88")); // a Close frame
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Violation {
@@ -136,6 +155,24 @@ impl Violation {
 }
 
 /// Why something was not sent, or a connection not closed. Nothing has happened then.
+///
+/// ```
+/// use sansws_core::config::{Config, Limits};
+/// use sansws_core::connection::Connection;
+/// use sansws_core::error::SendError;
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::time::Instant;
+///
+/// let limits = Limits { write_queue: 1_000, ..Limits::default() };
+/// let config = Config { limits, ..Config::default() };
+/// let mut server = Connection::server(config.into(), &Agreement::default(), Instant::ZERO);
+/// server.send_binary(&[0; 2_000])?; // one message is always accepted
+/// assert_eq!(server.send_text("more"), Err(SendError::QueueFull));
+/// let bytes = server.take_output(Vec::new());
+/// server.transmitted(bytes.len()); // once they are written to the socket
+/// server.send_text("more")?;
+/// # Ok::<(), SendError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum SendError {
@@ -164,6 +201,18 @@ pub enum SendError {
 }
 
 /// A value that a caller passed and that may not be used: a mistake of the program, or of whoever wrote its configuration.
+///
+/// ```
+/// use sansws_core::close::CloseCode;
+/// use sansws_core::error::InvalidInput;
+///
+/// let error = CloseCode::try_from(1006).unwrap_err();
+/// assert_eq!(error, InvalidInput::ReservedCode(1006));
+/// assert_eq!(
+///     error.to_string(),
+///     "close code 1006 is reserved: use 1000 to 1003, 1007 to 1014, or 3000 to 4999",
+/// );
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum InvalidInput {

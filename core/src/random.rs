@@ -13,6 +13,17 @@ use crate::time::Duration;
 ///
 /// Take them from the operating system, fresh for each connection: a key that a peer can predict
 /// defeats masking (RFC 6455 section 10.3).
+///
+/// ```
+/// use sansws_core::dial::{Backoff, Retries};
+/// use sansws_core::random::Seed;
+///
+/// let seed = Seed::new([7; 32]); // in an application: 32 bytes of the system's entropy
+/// assert_ne!(seed.nonce(), Seed::new([8; 32]).nonce());
+/// assert_eq!(format!("{seed:?}"), "Seed(..)"); // no log shows it
+/// let retries = Retries::new(Backoff::default(), &seed);
+/// # let _ = retries;
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Seed([u8; 32]);
 

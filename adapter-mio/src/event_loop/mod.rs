@@ -88,6 +88,21 @@ pub(crate) struct At {
 }
 
 /// The endpoint of a route: any [`Endpoint`](crate::Endpoint), or a page whose answer takes time.
+///
+/// ```
+/// use sansws_mio::{Handler, Incoming, Result, Router, Socket};
+///
+/// fn greet(words: &'static str) -> Handler {
+///     let endpoint = move |socket: &mut Socket<'_, ()>, _: Incoming<'_>| -> Result {
+///         let _ = socket.send(words);
+///         Ok(())
+///     };
+///     endpoint.into()
+/// }
+///
+/// let router = Router::new().route("/en", greet("hello")).route("/no", greet("hei"));
+/// # drop(router);
+/// ```
 #[derive(Clone)]
 pub struct Handler(Kind);
 
@@ -183,6 +198,27 @@ pub(crate) struct Served {
 }
 
 /// A loop, as callbacks and closures see it: its other connections, timers, and the time.
+///
+/// ```
+/// use std::time::Duration;
+/// use sansws_mio::{EventLoop, Loop};
+///
+/// /// Tells all clients the number of clients, each minute.
+/// fn report(within: &mut Loop) {
+///     let text = format!("{} clients", within.connections());
+///     for id in within.open() {
+///         let _ = within.send(id, text.as_str());
+///     }
+///     within.after(Duration::from_secs(60), report);
+/// }
+///
+/// # fn main() -> sansws_mio::Result {
+/// let mut event_loop = EventLoop::new()?;
+/// report(event_loop.context());
+/// assert_eq!(event_loop.context().connections(), 0);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Loop {
     /// The time, read once for each turn.
     now: Instant,

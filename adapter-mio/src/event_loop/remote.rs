@@ -125,6 +125,23 @@ impl std::fmt::Debug for Mailbox {
 /// A handle of a loop, for any thread. Clones share it.
 ///
 /// Its work is done at the start of the loop's next turn, that of each thread in order.
+///
+/// ```
+/// use std::thread;
+/// use sansws_mio::EventLoop;
+///
+/// # fn main() -> sansws_mio::Result {
+/// let mut event_loop = EventLoop::new()?;
+/// let handle = event_loop.handle();
+/// let other = thread::spawn(move || {
+///     handle.run(|within| println!("on the loop, at {:?}", within.now()));
+///     handle.stop();
+/// });
+/// event_loop.run()?; // until it is stopped
+/// other.join().expect("it does not panic");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Handle(Arc<Mailbox>);
 

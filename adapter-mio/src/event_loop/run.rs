@@ -30,6 +30,21 @@ const EVENTS: usize = 1_024;
 /// An event loop, for timers and closures of other threads. A [`Server`](crate::Server) makes its own.
 ///
 /// It belongs to the thread that made it.
+///
+/// ```
+/// use std::time::Duration;
+/// use sansws_mio::EventLoop;
+///
+/// # fn main() -> sansws_mio::Result {
+/// let mut event_loop = EventLoop::new()?;
+/// event_loop.context().after(Duration::from_millis(5), |within| {
+///     println!("{} connections", within.connections());
+///     within.stop();
+/// });
+/// event_loop.run()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct EventLoop {
     poll: Poll,

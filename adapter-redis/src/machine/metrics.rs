@@ -2,6 +2,8 @@
 //! Plain values.
 
 /// Counters of the link to Redis, since the process started.
+///
+/// For an example see [`Status`](crate::Status), whose method `metrics` returns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {

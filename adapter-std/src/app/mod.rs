@@ -28,15 +28,36 @@ use crate::server::Upgrade;
 pub(crate) use sansws_common::app::Decision;
 
 /// A pattern and its handler or page.
+///
+/// For its methods and an example see [`sansws_common::app::Route`].
 pub type Route = app::Route<Handler>;
 
 /// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them.
+///
+/// For its methods see [`sansws_common::app::Router`], for an example the [module](self).
 pub type Router = app::Router<Handler>;
 
 /// A service whose routes were checked. Clones share it.
 pub type App = app::App<Handler>;
 
 /// A handler of WebSocket requests: any `fn(upgrade: Upgrade) -> Result`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sansws_std::app::{Handler, Router};
+/// use sansws_std::{Result, Upgrade};
+///
+/// fn greet(words: &str) -> Handler {
+///     let words: Arc<str> = words.into();
+///     let handler = move |upgrade: Upgrade| -> Result {
+///         Ok(upgrade.accept()?.send_text(&*words)?)
+///     };
+///     handler.into()
+/// }
+///
+/// let router = Router::new().route("/en", greet("hello")).route("/no", greet("hei"));
+/// # drop(router);
+/// ```
 #[derive(Clone)]
 pub struct Handler(Arc<dyn Fn(Upgrade) -> Result + Send + Sync>);
 
@@ -59,6 +80,19 @@ impl fmt::Debug for Handler {
 }
 
 /// A type that a server can serve: a handler for all paths, or a router.
+///
+/// ```
+/// use sansws_std::{IntoService, Result, Router, ServerOptions, Upgrade};
+///
+/// fn chat(upgrade: Upgrade) -> Result {
+///     Ok(upgrade.accept()?.send_text("welcome")?)
+/// }
+///
+/// let options = ServerOptions::default();
+/// assert!(chat.into_service(&options).is_ok());
+/// let twice = Router::new().route("/{room}", chat).route("/{name}", chat);
+/// assert!(twice.into_service(&options).is_err());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be served",
     label = "neither a handler nor a router",

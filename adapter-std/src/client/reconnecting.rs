@@ -50,6 +50,24 @@ const KEPT: usize = 1 << 10;
 /// **Reconnection** follows the table of [`Reconnect`]. A refused request (`401`), a final close code (1000, 1008, 4500 to 4999) or a
 /// server that breaks the protocol stop the client; failing networks and servers do not. Each attempt starts at the original URL, wherever
 /// it was redirected before.
+///
+/// ```no_run
+/// use sansws_std::{Client, ClientState, ConnectOptions, Result};
+///
+/// # fn main() -> Result {
+/// let mut client = Client::new("wss://example.org/news", ConnectOptions::default())?
+///     .on_open(|socket| Ok(socket.send_text("subscribe")?))
+///     .on_change(|state| {
+///         if let ClientState::Waiting { wait, why } = state {
+///             println!("{why}; next attempt in {wait:?}");
+///         }
+///     });
+/// while let Some(text) = client.receive_text()? {
+///     println!("{text}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Client {
     url: Url,
     dial: ConnectOptions,

@@ -33,6 +33,23 @@ pub fn accept<S: ByteStream>(stream: S, config: Arc<Config>) -> Result<Upgrade<S
 }
 
 /// The reading of a request that is going on, for streams that do not block.
+///
+/// ```
+/// use std::io;
+/// use std::os::unix::net::UnixStream;
+/// use sansws_std::{Accepting, Result};
+///
+/// # fn main() -> Result {
+/// let (client, server) = UnixStream::pair()?;
+/// server.set_nonblocking(true)?;
+/// let mut accepting = Accepting::new(server, Default::default());
+/// // Call it each time that the stream is readable.
+/// assert!(accepting.resume()?.is_none());
+/// drop(client);
+/// assert!(accepting.resume().is_err()); // the client left
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Accepting<S> {
     /// Present until it is done.

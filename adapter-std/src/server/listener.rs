@@ -20,6 +20,24 @@ use crate::stream::Stream;
 use crate::wire::Wire;
 
 /// A listening socket, with the protocols that precede HTTP on it.
+///
+/// ```no_run
+/// # #[cfg(feature = "tls")]
+/// # fn run() -> sansws_std::Result {
+/// use sansws_std::tls::{self, Identity};
+/// use sansws_std::{Listener, Server, Upgrade};
+///
+/// let (chain, key) = (std::fs::read("chain.pem")?, std::fs::read("key.pem")?);
+/// let secure = Listener::bind("127.0.0.1:8443")?
+///     .tls(tls::server(Identity::from_pem(&chain, &key)?, None)?);
+/// let behind_haproxy = Listener::bind("127.0.0.1:8081")?.proxy_protocol();
+/// let chat = |upgrade: Upgrade| -> sansws_std::Result {
+///     Ok(upgrade.accept()?.send_text("welcome")?)
+/// };
+/// Server::new(secure).listen(behind_haproxy).serve(chat)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,

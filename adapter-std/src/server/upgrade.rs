@@ -63,6 +63,36 @@ pub(super) struct Terms<S> {
 }
 
 /// A WebSocket request that is not yet answered. It has no method to send messages, so nothing can be sent before it is accepted.
+///
+/// ```
+/// # fn connect_to(
+/// #     handler: fn(sansws_std::Upgrade) -> sansws_std::Result,
+/// #     url: &str,
+/// # ) -> Result<sansws_std::WebSocket, sansws_std::Error> {
+/// #     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+/// #     std::thread::spawn(move || -> sansws_std::Result {
+/// #         handler(sansws_std::accept(sansws_std::Stream::unix(theirs)?, Default::default())?)
+/// #     });
+/// #     let url = url.parse().expect("a URL");
+/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, &url, Default::default())
+/// # }
+/// use sansws_std::{Error, Response, Result, Upgrade};
+///
+/// fn chat(upgrade: Upgrade) -> Result {
+///     let Some(user) = upgrade.query_value("user").map(String::from) else {
+///         return Ok(upgrade.reject(Response::text(401, "who are you?\n"))?);
+///     };
+///     Ok(upgrade.accept()?.send_text(format!("hello, {user}"))?)
+/// }
+///
+/// # fn main() -> Result {
+/// let mut socket = connect_to(chat, "ws://localhost/?user=ada")?;
+/// assert_eq!(socket.receive_text()?.as_deref(), Some("hello, ada"));
+/// let refused = connect_to(chat, "ws://localhost/");
+/// assert!(matches!(refused, Err(Error::Refused(response)) if response.status == 401));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Upgrade<S: ByteStream = Stream> {
     inner: Box<Unanswered<S>>,
 }

@@ -18,6 +18,35 @@ use crate::stream::{Socket, Stream};
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// Tells that a thread keeps a connection alive; see [`WebSocket::keep_alive`]. Dropping it stops the thread.
+///
+/// ```
+/// # fn connect_to(
+/// #     handler: fn(sansws_std::Upgrade) -> sansws_std::Result,
+/// #     url: &str,
+/// # ) -> Result<sansws_std::WebSocket, sansws_std::Error> {
+/// #     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+/// #     std::thread::spawn(move || -> sansws_std::Result {
+/// #         handler(sansws_std::accept(sansws_std::Stream::unix(theirs)?, Default::default())?)
+/// #     });
+/// #     let url = url.parse().expect("a URL");
+/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, &url, Default::default())
+/// # }
+/// use sansws_std::{Result, Upgrade};
+///
+/// fn slow(upgrade: Upgrade) -> Result {
+///     let mut socket = upgrade.accept()?;
+///     let keeper = socket.keep_alive()?; // pings are answered meanwhile
+///     let sum: u64 = (0..1_000_000).sum();
+///     drop(keeper);
+///     Ok(socket.send_text(sum.to_string())?)
+/// }
+///
+/// # fn main() -> Result {
+/// let mut socket = connect_to(slow, "ws://localhost/")?;
+/// assert_eq!(socket.receive_text()?.as_deref(), Some("499999500000"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it stops the thread"]
 pub struct Keeper(Arc<()>);

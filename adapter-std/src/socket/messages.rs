@@ -9,6 +9,39 @@ use super::websocket::WebSocket;
 use crate::stream::ByteStream;
 
 /// The messages of a connection as one type, until its end; created by [`WebSocket::messages`].
+///
+/// ```
+/// # fn connect_to(
+/// #     handler: fn(sansws_std::Upgrade) -> sansws_std::Result,
+/// #     url: &str,
+/// # ) -> Result<sansws_std::WebSocket, sansws_std::Error> {
+/// #     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+/// #     std::thread::spawn(move || -> sansws_std::Result {
+/// #         handler(sansws_std::accept(sansws_std::Stream::unix(theirs)?, Default::default())?)
+/// #     });
+/// #     let url = url.parse().expect("a URL");
+/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, &url, Default::default())
+/// # }
+/// use sansws_std::{Result, Upgrade};
+///
+/// fn echo(upgrade: Upgrade) -> Result {
+///     let mut socket = upgrade.accept()?;
+///     while let Some(message) = socket.receive()? {
+///         socket.send(message)?;
+///     }
+///     Ok(())
+/// }
+///
+/// # fn main() -> Result {
+/// let mut socket = connect_to(echo, "ws://localhost/")?;
+/// for text in ["one", "two"] {
+///     socket.send_text(text)?;
+/// }
+/// let texts: Vec<String> = socket.messages().take(2).collect::<Result<_, _>>()?;
+/// assert_eq!(texts, ["one", "two"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Messages<'a, S: ByteStream, M> {
     socket: &'a mut WebSocket<S>,

@@ -14,6 +14,22 @@ use super::shared::{Shared, Until};
 use crate::stream::ByteStream;
 
 /// A message that is being received.
+///
+/// ```
+/// use std::io::Write;
+/// use sansws_std::{Result, WebSocket};
+///
+/// fn upload(socket: &mut WebSocket, file: &mut impl Write) -> Result<u64> {
+///     let mut bytes = 0;
+///     if let Some(mut reader) = socket.receive_stream()? {
+///         while let Some(chunk) = reader.next()? {
+///             file.write_all(chunk.as_bytes())?;
+///             bytes += chunk.len() as u64;
+///         }
+///     }
+///     Ok(bytes)
+/// }
+/// ```
 pub struct MessageReader<'a, S: ByteStream> {
     shared: &'a Shared<S>,
     kind: MessageKind,
@@ -84,6 +100,36 @@ impl<S: ByteStream> fmt::Debug for MessageReader<'_, S> {
 /// A message that is being sent.
 ///
 /// Dropping it before [`finish`](Self::finish) leaves half a message on the wire: the connection is closed with 1011.
+///
+/// ```
+/// # fn connect_to(
+/// #     handler: fn(sansws_std::Upgrade) -> sansws_std::Result,
+/// #     url: &str,
+/// # ) -> Result<sansws_std::WebSocket, sansws_std::Error> {
+/// #     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+/// #     std::thread::spawn(move || -> sansws_std::Result {
+/// #         handler(sansws_std::accept(sansws_std::Stream::unix(theirs)?, Default::default())?)
+/// #     });
+/// #     let url = url.parse().expect("a URL");
+/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, &url, Default::default())
+/// # }
+/// use sansws_std::{MessageKind, Result, Upgrade};
+///
+/// fn lines(upgrade: Upgrade) -> Result {
+///     let mut socket = upgrade.accept()?;
+///     let mut writer = socket.send_stream(MessageKind::Text);
+///     for number in 1..=3 {
+///         writer.write(format!("line {number}\n").as_str())?;
+///     }
+///     Ok(writer.finish()?)
+/// }
+///
+/// # fn main() -> Result {
+/// let mut socket = connect_to(lines, "ws://localhost/")?;
+/// assert_eq!(socket.receive_text()?.as_deref(), Some("line 1\nline 2\nline 3\n"));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a message that is not finished closes the connection"]
 pub struct MessageWriter<'a, S: ByteStream> {
     shared: &'a Shared<S>,

@@ -37,6 +37,30 @@ use crate::stream::{ByteStream, Stream};
 /// [`WouldBlock`](io::ErrorKind::WouldBlock), have lost nothing, and can be repeated.
 ///
 /// Dropping it without [`close`](Self::close) ends TCP, and the peer sees 1006; in a server's handler, returning closes properly.
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use std::thread;
+/// use sansws_std::{ConnectOptions, Result, Stream, accept, connect_over};
+///
+/// # fn main() -> Result {
+/// let (ours, theirs) = UnixStream::pair()?;
+/// let server = thread::spawn(move || -> Result {
+///     let mut socket = accept(Stream::unix(theirs)?, Default::default())?.accept()?;
+///     while let Some(text) = socket.receive_text()? {
+///         socket.send_text(text.to_uppercase())?;
+///     }
+///     Ok(())
+/// });
+/// let url = "ws://localhost/shout".parse()?;
+/// let mut socket = connect_over(Stream::unix(ours)?, &url, ConnectOptions::default())?;
+/// socket.send_text("hello")?;
+/// assert_eq!(socket.receive_text()?.as_deref(), Some("HELLO"));
+/// socket.close(1000, "")?;
+/// server.join().expect("the server does not panic")?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct WebSocket<S: ByteStream = Stream> {
     shared: Arc<Shared<S>>,
     opened: Option<Box<Opened>>,
@@ -420,11 +444,46 @@ reading!(WebSocket);
 writing!(WebSocket);
 
 /// The receiving half of a connection.
+///
+/// For an example see [`WriteHalf`].
 pub struct ReadHalf<S: ByteStream = Stream> {
     shared: Arc<Shared<S>>,
 }
 
 /// The half of a connection that sends and closes.
+///
+/// ```
+/// # fn connect_to(
+/// #     handler: fn(sansws_std::Upgrade) -> sansws_std::Result,
+/// #     url: &str,
+/// # ) -> Result<sansws_std::WebSocket, sansws_std::Error> {
+/// #     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+/// #     std::thread::spawn(move || -> sansws_std::Result {
+/// #         handler(sansws_std::accept(sansws_std::Stream::unix(theirs)?, Default::default())?)
+/// #     });
+/// #     let url = url.parse().expect("a URL");
+/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, &url, Default::default())
+/// # }
+/// use std::thread;
+/// use sansws_std::{Result, Upgrade};
+///
+/// fn echo(upgrade: Upgrade) -> Result {
+///     let mut socket = upgrade.accept()?;
+///     while let Some(message) = socket.receive()? {
+///         socket.send(message)?;
+///     }
+///     Ok(())
+/// }
+///
+/// # fn main() -> Result {
+/// let (mut read, mut write) = connect_to(echo, "ws://localhost/")?.split();
+/// let receiver = thread::spawn(move || read.by_ref().take(2).count());
+/// write.send_text("a thread that waits")?;
+/// write.send_text("holds up no other")?;
+/// assert_eq!(receiver.join().expect("it does not panic"), 2);
+/// # Ok(())
+/// # }
+/// ```
 pub struct WriteHalf<S: ByteStream = Stream> {
     shared: Arc<Shared<S>>,
     opened: Option<Box<Opened>>,

@@ -26,6 +26,25 @@ use tls::TlsStream;
 ///
 /// Every `Read + Write` is one. Its calls may block, and it may fail with [`WouldBlock`](io::ErrorKind::WouldBlock) instead. Only a
 /// [`Stream`] of this crate can be waited for with a deadline.
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use std::thread;
+/// use sansws_std::{ConnectOptions, Result, accept, connect_over};
+///
+/// # fn main() -> Result {
+/// // Any `Read + Write`, such as a pipe, a serial line, or your own TLS.
+/// let (ours, theirs) = UnixStream::pair()?;
+/// let server = thread::spawn(move || -> Result {
+///     Ok(accept(theirs, Default::default())?.accept()?.send_text("hello")?)
+/// });
+/// let url = "ws://localhost/".parse()?;
+/// let mut socket = connect_over(ours, &url, ConnectOptions::default())?;
+/// assert_eq!(socket.receive_text()?.as_deref(), Some("hello"));
+/// server.join().expect("the server does not panic")?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait ByteStream {
     /// Reads into `into`; returns 0 at the end of input.
     #[doc(hidden)]
@@ -84,6 +103,17 @@ impl<S: Read + Write> ByteStream for S {
 /// A stream of a server or a client: TCP, a Unix socket, TLS over either.
 ///
 /// Its socket does not block: calls of a connection wait for it with a deadline, and hold no lock meanwhile.
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use sansws_std::{Socket, Stream};
+///
+/// let (ours, _theirs) = UnixStream::pair()?;
+/// let stream = Stream::unix(ours)?;
+/// assert!(matches!(stream.socket(), Socket::Unix(_)));
+/// assert_eq!((stream.peer_addr(), stream.is_secure()), (None, false));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Stream {
     socket: Arc<Socket>,

@@ -15,6 +15,8 @@ use crate::clock::now;
 use crate::poll::{AsSource, Interest, Source, wait};
 
 /// A connected socket, without TLS.
+///
+/// For an example see [`Stream`](super::Stream).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Socket {

@@ -49,9 +49,13 @@ use sansws_core::http::Response;
 use crate::{Compat, Io, Tokio};
 
 /// An open connection that another stack has upgraded.
+///
+/// For an example see the [module](self).
 pub type WebSocket = sansws_async::WebSocket<Io<TokioIo<Upgraded>>>;
 
 /// A valid WebSocket request that another stack has parsed; see [`ExternalUpgrade`], which decides on it.
+///
+/// For an example see the [module](self).
 #[must_use]
 pub struct Upgrade {
     foreign: ExternalUpgrade,

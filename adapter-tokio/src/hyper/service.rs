@@ -23,6 +23,8 @@ use super::drive_hub;
 use crate::{Compat, Router, Stream, Tokio, Wire};
 
 /// Conversion of a [`Router`](crate::Router) to a service for axum or hyper.
+///
+/// For an example see [`RouterService`].
 pub trait RouterExt: Sized {
     /// Makes a tower service with default options, for axum's `fallback_service` and `nest_service`, and for hyper.
     ///

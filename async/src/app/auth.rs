@@ -14,6 +14,19 @@ use crate::server::scope::Scope;
 use sansws_core::http::Response;
 
 /// The credentials of a client.
+///
+/// ```
+/// use sansws_async::app::{Auth, Credential};
+///
+/// struct User(String);
+///
+/// async fn check(credential: Credential) -> Option<User> {
+///     let name = credential.user.filter(|name| name == "ada")?;
+///     (credential.secret == "correct horse").then(|| User(name))
+/// }
+///
+/// let layer = Auth::basic(check).realm("admin");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Credential {
@@ -38,6 +51,48 @@ impl fmt::Debug for Credential {
     note = "a verifier is an `async fn(credential: Credential) -> Option<User>`, whose future is `Send`"
 )]
 /// Verifies credentials; an async function `Fn(Credential) -> Option<User>` is a verifier.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use sansws_async::app::{Auth, Credential, Router, Verifier};
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{ConnectOptions, Result, ServerOptions, Upgrade};
+///
+/// #[derive(Clone, Debug)]
+/// struct User(String);
+///
+/// /// Users by their tokens.
+/// struct Tokens(HashMap<String, User>);
+///
+/// impl Verifier for Tokens {
+///     type User = User;
+///
+///     async fn verify(&self, credential: Credential) -> Option<User> {
+///         self.0.get(&credential.secret).cloned()
+///     }
+/// }
+///
+/// async fn greet(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     let user = upgrade.state::<User>()?;
+///     Ok(upgrade.accept().await?.send_text(&*user.0).await?)
+/// }
+///
+/// # async fn run() -> Result {
+/// let tokens = Tokens(HashMap::from([("s3cret".into(), User("ada".into()))]));
+/// let router = Router::new().route("/", greet).layer(Auth::bearer(tokens));
+/// # let server = TestServer::over(router, ServerOptions::default(), MemoryTransport::new)?;
+/// let mut socket = server.connect_with("/", ConnectOptions::default().bearer("s3cret")?).await?;
+/// socket.expect_text("ada").await;
+/// server.expect_reject("/", 401).await;
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 pub trait Verifier: Send + Sync + 'static {
     /// The user type; a user is attached to the request as a state: `upgrade.state::<User>()`.
     type User: Any + Send + Sync;

@@ -58,6 +58,23 @@ pub struct EventSocket<T: Transport> {
 }
 
 /// An event from the peer.
+///
+/// ```
+/// use sansws_async::app::{EventSocket, ReceivedEvent};
+/// use sansws_async::{Result, Transport};
+///
+/// async fn handle<T: Transport>(events: &mut EventSocket<T>, event: ReceivedEvent) -> Result {
+///     match event.name() {
+///         "moved" => {
+///             let (x, y): (f64, f64) = events.data(&event)?;
+///             println!("moved to {x}, {y}");
+///         }
+///         name if event.wants_reply() => events.refuse(&event, &format!("no event {name}")).await?,
+///         name => println!("an unknown event: {name}"),
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct ReceivedEvent {
     name: String,
@@ -66,6 +83,21 @@ pub struct ReceivedEvent {
 }
 
 /// The peer refused a request.
+///
+/// ```
+/// use sansws_async::app::{EventSocket, RequestRefused};
+/// use sansws_async::{Result, Transport};
+///
+/// async fn position<T: Transport>(events: &mut EventSocket<T>) -> Result<Option<(f64, f64)>> {
+///     match events.request("position", &()).await? {
+///         Ok(position) => Ok(Some(position)),
+///         Err(RequestRefused { reason }) => {
+///             println!("the page did not tell its position: {reason}");
+///             Ok(None)
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRefused {
     /// Why, in the peer's words.

@@ -22,6 +22,8 @@ use sansws_core::http::Response;
 pub(super) type Running = Pin<Box<dyn Future<Output = Result> + Send>>;
 
 /// A handler of WebSockets, with its type erased.
+///
+/// For an example see [`IntoHandler`].
 pub struct Handler<T: Transport>(Arc<dyn Fn(Upgrade<T>) -> Running + Send + Sync>);
 
 impl<T: Transport> Handler<T> {
@@ -45,6 +47,37 @@ impl<T: Transport> fmt::Debug for Handler<T> {
 /// A type that handles WebSockets: an async function, a closure, or an [`Endpoint`] that is cloned for each connection.
 ///
 /// `Kind` distinguishes these, and is always inferred. A handler and its future are `Send`; `Server::serve_local` takes one that is not.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sansws_async::app::Router;
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{Result, ServerOptions, Upgrade};
+///
+/// async fn time(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     Ok(upgrade.accept().await?.send_text("noon").await?)
+/// }
+///
+/// # async fn run() -> Result {
+/// let greeting: Arc<str> = "good morning".into();
+/// let router = Router::new()
+///     .route("/time", time)
+///     .route("/greeting", move |upgrade: Upgrade<MemoryTransport>| {
+///         let greeting = Arc::clone(&greeting);
+///         async move { Ok(upgrade.accept().await?.send_text(&*greeting).await?) }
+///     });
+/// let server = TestServer::over(router, ServerOptions::default(), MemoryTransport::new)?;
+/// server.connect("/time").await?.expect_text("noon").await;
+/// server.connect("/greeting").await?.expect_text("good morning").await;
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not handle WebSockets",
     label = "not a handler",
@@ -103,6 +136,8 @@ where
 }
 
 /// A page, with its type erased.
+///
+/// For an example see [`IntoPage`].
 #[derive(Clone)]
 pub struct Page(Arc<dyn Fn(Scope) -> Answering + Send + Sync>);
 
@@ -134,6 +169,35 @@ impl fmt::Debug for Page {
 /// A type that answers a plain request: an async function from a [`Scope`] to [a response](IntoResponse), or a response itself.
 ///
 /// `Kind` distinguishes these, and is always inferred.
+///
+/// ```
+/// use sansws_async::app::Router;
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{Response, Result, Scope, ServerOptions};
+///
+/// async fn square(scope: Scope) -> Result<String> {
+///     let number: i64 = scope.param("number")?;
+///     Ok(number.pow(2).to_string())
+/// }
+///
+/// # async fn run() -> Result {
+/// let router = Router::new()
+///     .get("/square/{number}", square)
+///     .get("/", Response::html(200, "<h1>Squares</h1>"))
+///     .get("/robots.txt", "User-agent: *\nDisallow: /\n");
+/// let server = TestServer::over(router, ServerOptions::default(), MemoryTransport::new)?;
+/// assert_eq!(server.get("/square/12").await?.body, b"144");
+/// assert_eq!(server.get("/square/twelve").await?.status, 400);
+/// assert_eq!(server.get("/").await?.body, b"<h1>Squares</h1>");
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a page",
     label = "not a page",
@@ -167,6 +231,26 @@ impl<R: IntoResponse + Clone + Send + Sync + 'static> IntoPage<Object> for R {
 }
 
 /// A type that can be an answer: a response, a text, or a `Result` of one of these.
+///
+/// ```
+/// use sansws_async::app::{IntoResponse, Router};
+/// use sansws_async::test_kit::MemoryTransport;
+/// use sansws_async::{Response, Scope};
+///
+/// /// The number of a ticket that was issued.
+/// struct Ticket(u32);
+///
+/// impl IntoResponse for Ticket {
+///     fn into_response(self) -> Response {
+///         Response::text(201, format!("ticket {}\n", self.0))
+///     }
+/// }
+///
+/// assert_eq!("fine\n".into_response().status, 200);
+/// assert_eq!(Ticket(7).into_response().body, b"ticket 7\n");
+/// Router::<MemoryTransport>::new().post("/tickets", async |_: Scope| Ticket(7)).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an answer to a request",
     label = "not an answer",

@@ -24,6 +24,33 @@ use sansws_core::route;
 use sansws_core::route::{Converter, RouteErrors};
 
 /// A pattern and its handler.
+///
+/// ```
+/// use std::time::Duration;
+/// use sansws_async::app::{Auth, Credential, Route, Router};
+/// use sansws_async::{ConnectionPolicy, Result, Scope, Transport, Upgrade};
+///
+/// async fn prices<T: Transport>(upgrade: Upgrade<T>) -> Result {
+///     let market: String = upgrade.param("market")?;
+///     Ok(upgrade.accept().await?.send_text(market).await?)
+/// }
+///
+/// async fn trader(credential: Credential) -> Option<String> {
+///     (credential.secret == "s3cret").then(|| "ada".into())
+/// }
+///
+/// # fn check<T: Transport + Send + 'static>() -> Result {
+/// let prices = Route::<T>::new("/prices/{market}", prices)
+///     .named("prices")
+///     .layer(Auth::bearer(trader))
+///     .policy(ConnectionPolicy::default().lifetime(Duration::from_secs(8 * 3600)));
+/// let health = Route::get("/health", async |_: Scope| "up\n").always();
+/// let app = Router::new().add(prices).add(health).build()?;
+/// assert_eq!(app.url_for("prices", &[("market", &"oslo")])?, "/prices/oslo");
+/// # Ok(())
+/// # }
+/// # check::<sansws_async::test_kit::MemoryTransport>().unwrap();
+/// ```
 #[derive(Debug)]
 pub struct Route<T: Transport> {
     pattern: String,
@@ -138,6 +165,47 @@ impl<T: Transport> Route<T> {
 /// Routes under a prefix, with layers, policies and states that apply to all of them, whenever they were added.
 ///
 /// A prefix may contain parameters, and ends with a whole segment. See [`sansws_core::route`] for patterns and precedence.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use sansws_async::app::Router;
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{Response, Result, Scope, ServerOptions, Upgrade};
+///
+/// #[derive(Default)]
+/// struct Visits(AtomicU64);
+///
+/// async fn room(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     upgrade.state::<Visits>()?.0.fetch_add(1, Ordering::Relaxed);
+///     let number: u32 = upgrade.param("number")?;
+///     let mut socket = upgrade.accept().await?;
+///     Ok(socket.send_text(format!("room {number}")).await?)
+/// }
+///
+/// async fn visits(scope: Scope) -> Result<String> {
+///     Ok(scope.state::<Visits>()?.0.load(Ordering::Relaxed).to_string())
+/// }
+///
+/// # async fn run() -> Result {
+/// let rooms = Router::new().route("/{number:int}", room);
+/// let app = Router::new()
+///     .mount("/rooms", rooms)
+///     .get("/visits", visits)
+///     .fallback(Response::text(404, "there is no such page\n"))
+///     .state(Visits::default());
+/// # let server = TestServer::over(app, ServerOptions::default(), MemoryTransport::new)?;
+/// server.connect("/rooms/7").await?.expect_text("room 7").await;
+/// server.expect_reject("/rooms/lobby", 404).await;
+/// assert_eq!(server.get("/visits").await?.body, b"1");
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 #[derive(Debug)]
 pub struct Router<T: Transport> {
     routes: route::Router<Target<T>>,

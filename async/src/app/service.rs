@@ -26,6 +26,25 @@ use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::{Miss, Pattern, Routes, UrlError};
 
 /// A [`Router`](crate::Router) whose routes were checked. Clones share it.
+///
+/// ```
+/// use sansws_async::app::{Route, Router};
+/// use sansws_async::test_kit::MemoryTransport;
+/// use sansws_async::{Error, Result, Upgrade};
+///
+/// async fn room(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     upgrade.accept().await?;
+///     Ok(())
+/// }
+///
+/// let app = Router::new().add(Route::new("/rooms/{room}", room).named("room")).build()?;
+/// // Links lead back to their route, whatever the values contain.
+/// assert_eq!(app.url_for("room", &[("room", &"a/b")])?, "/rooms/a%2Fb");
+/// // Routes that conflict are found when the router is built, not when a request arrives.
+/// let twice = Router::new().route("/{room}", room).route("/{name}", room).build();
+/// assert!(twice.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct App<T: Transport>(Arc<Inner<T>>);
 

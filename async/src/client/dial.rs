@@ -92,6 +92,16 @@ pub async fn connect_over<R: Runtime, S: ByteStream>(
 }
 
 /// Dials for a [`Client`](crate::Client).
+///
+/// ```
+/// use sansws_async::{Client, ConnectOptions, Dialer, Result, Runtime};
+///
+/// // In an adapter, `Client` stands for `Client<Dialer<R>>`.
+/// fn news<R: Runtime>() -> Result<Client<Dialer<R>>> {
+///     let options = ConnectOptions::default().bearer("s3cret")?;
+///     Ok(Client::new("wss://example.org/news", options)?)
+/// }
+/// ```
 pub struct Dialer<R>(PhantomData<fn() -> R>);
 
 impl<R> Default for Dialer<R> {

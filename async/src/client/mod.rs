@@ -53,6 +53,34 @@ use queue::Queue;
 use run::Link;
 
 /// The runtime functions that an adapter provides for a [`Client`].
+///
+/// Its methods are called by a [`Client`]; an application chooses an adapter's connector, or wraps one to change how it dials:
+///
+/// ```
+/// use std::cell::Cell;
+/// use sansws_async::core::http::Url;
+/// use sansws_async::core::random::Seed;
+/// use sansws_async::core::time::{Duration, Instant};
+/// use sansws_async::{ConnectOptions, Connector, Error};
+///
+/// /// Counts the attempts of another connector.
+/// struct Counted<C>(C, Cell<u32>);
+///
+/// impl<C: Connector> Connector for Counted<C> {
+///     type Transport = C::Transport;
+///     type Dialing = C::Dialing;
+///     type Sleeping = C::Sleeping;
+///
+///     fn dial(&self, url: &Url, options: &ConnectOptions) -> Self::Dialing {
+///         self.1.update(|attempts| attempts + 1);
+///         self.0.dial(url, options)
+///     }
+/// #   fn now(&self) -> Instant { self.0.now() }
+/// #   fn seed(&self) -> Result<Seed, Error> { self.0.seed() }
+/// #   fn sleep(&self, time: Duration) -> Self::Sleeping { self.0.sleep(time) }
+///     // `now`, `seed` and `sleep` call those of `self.0`.
+/// }
+/// ```
 pub trait Connector {
     /// The transport of its connections.
     type Transport: Transport;

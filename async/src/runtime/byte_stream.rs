@@ -46,6 +46,39 @@ pub trait ByteStream {
 }
 
 /// Adapts a [`ByteStream`] to the traits of `futures-io`, and a stream of those traits to [`ByteStream`].
+///
+/// An adapter for a runtime of these traits names it `Compat`:
+///
+/// ```
+/// use sansws_async::ByteStream;
+/// use sansws_async::runtime::FuturesIo;
+///
+/// fn takes_a_stream(stream: impl ByteStream) {
+///     println!("the peer: {:?}", stream.peer_addr());
+/// }
+///
+/// takes_a_stream(FuturesIo(Silent));
+/// # use std::io::Result;
+/// # use std::pin::Pin;
+/// # use std::task::{Context, Poll};
+/// # struct Silent;
+/// # impl futures_io::AsyncRead for Silent {
+/// #     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<Result<usize>> {
+/// #         Poll::Pending
+/// #     }
+/// # }
+/// # impl futures_io::AsyncWrite for Silent {
+/// #     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<Result<usize>> {
+/// #         Poll::Pending
+/// #     }
+/// #     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+/// #         Poll::Pending
+/// #     }
+/// #     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+/// #         Poll::Pending
+/// #     }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct FuturesIo<S>(pub S);
 

@@ -28,6 +28,33 @@ pub type Wire<R> = Io<R, Stream<R>>;
 pub type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Serves connections: a handler for all paths, or a [`Router`](crate::Router).
+///
+/// In an adapter, the runtime is already chosen: `Server::bind`.
+///
+/// ```
+/// use std::time::Duration;
+/// use sansws_async::{Result, Router, Runtime, Server, ServerOptions, Transport, Upgrade};
+///
+/// async fn echo<T: Transport>(upgrade: Upgrade<T>) -> Result {
+///     let mut socket = upgrade.accept().await?;
+///     while let Some(message) = socket.receive().await? {
+///         socket.send(message).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// async fn run<R: Runtime>() -> Result {
+///     let mut server = Server::<R>::bind("127.0.0.1:8080")
+///         .await?
+///         .options(ServerOptions::default().max_connections(10_000))
+///         .drain_on_signal(Duration::from_secs(20));
+///     let handle = server.handle();
+///     println!("listening on {}", server.local_addr()?);
+///     server.serve(Router::new().route("/echo", echo)).await?;
+///     println!("{} connections were served", handle.metrics().opened);
+///     Ok(())
+/// }
+/// ```
 #[must_use]
 pub struct Server<R: Runtime> {
     listeners: Vec<Listener<R>>,

@@ -18,6 +18,24 @@ use crate::server::accept::Listen;
 use crate::server::proxy_header::receive_proxy_header;
 
 /// A listening socket, with the protocols that precede HTTP on it.
+///
+/// ```
+/// # #[cfg(feature = "tls")]
+/// # mod example {
+/// use sansws_async::tls::{self, Identity};
+/// use sansws_async::{Listener, Result, Runtime, Server};
+///
+/// async fn listen<R: Runtime>() -> Result<Server<R>> {
+///     let (chain, key) = (std::fs::read("chain.pem")?, std::fs::read("key.pem")?);
+///     let secure = Listener::bind("127.0.0.1:8443")
+///         .await?
+///         .tls(tls::server(Identity::from_pem(&chain, &key)?, None)?);
+///     let local = Listener::bind_unix("/run/chat.sock")?;
+///     let behind_haproxy = Listener::bind("127.0.0.1:8081").await?.proxy_protocol();
+///     Ok(Server::new(secure).listen(local).listen(behind_haproxy))
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Listener<R: Runtime> {
     socket: Socket<R>,

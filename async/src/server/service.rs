@@ -103,6 +103,27 @@ pub type Answer = Box<dyn FnOnce(Scope) -> Answering + Send>;
 pub type Answering = Pin<Box<dyn Future<Output = Result<PageReply>> + Send>>;
 
 /// A type that a server can serve: a handler for all paths, or a router.
+///
+/// ```
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{IntoService, Result, Router, ServerOptions, Upgrade};
+///
+/// async fn echo(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     let mut socket = upgrade.accept().await?;
+///     while let Some(message) = socket.receive().await? {
+///         socket.send(message).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// fn serve(service: impl IntoService<MemoryTransport> + 'static) -> Result<TestServer> {
+///     Ok(TestServer::over(service, ServerOptions::default(), MemoryTransport::new)?)
+/// }
+///
+/// serve(echo)?; // for all paths
+/// serve(Router::new().route("/echo", echo))?;
+/// # Ok::<(), sansws_async::HandlerError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be served",
     label = "neither a handler nor a router",

@@ -32,6 +32,48 @@ const CHUNKS: usize = 32;
 /// The stream is polled only when everything before has been written, so that a peer that reads slowly slows it down. It is dropped when the
 /// peer is gone or sends more than 64 KiB, when the server closes, or when the peer has not taken a chunk after
 /// [`Timeouts::keep_alive`](sansws_core::config::Timeouts) and another second for each KiB. A panic of the stream ends the connection without the end of the body, which the peer notices.
+///
+/// ```
+/// use std::ops::RangeInclusive;
+/// use std::pin::Pin;
+/// use std::task::{Context, Poll};
+/// use futures_core::Stream;
+/// use sansws_async::app::{Route, Router};
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{Response, Result, Scope, ServerOptions, StreamedResponse};
+///
+/// /// Rows that are made one at a time.
+/// struct Rows(RangeInclusive<u32>);
+///
+/// impl Stream for Rows {
+///     type Item = Vec<u8>;
+///
+///     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+///         let row = self.0.next();
+///         Poll::Ready(row.map(|row| format!("{row},{}\n", row * row).into_bytes()))
+///     }
+/// }
+///
+/// async fn report(_: Scope) -> Result<StreamedResponse> {
+///     let head = Response::new(200).with("Content-Type", "text/csv");
+///     Ok(StreamedResponse::new(head, Rows(1..=3)))
+/// }
+///
+/// # async fn run() -> Result {
+/// let router = Router::new().add(Route::streamed(["GET"], "/report", report));
+/// let server = TestServer::over(router, ServerOptions::default(), MemoryTransport::new)?;
+/// // Each chunk follows its length.
+/// let response = server.get("/report").await?;
+/// assert!(response.body.starts_with(b"4\r\n1,1\n\r\n4\r\n2,4\n\r\n"));
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 pub struct StreamedResponse {
     pub(crate) head: Response,
     body: Body,

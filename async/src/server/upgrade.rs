@@ -46,6 +46,38 @@ const NOT_ACCEPTED: &str = "the request was not accepted\n";
 pub(crate) type Slot<T> = Arc<Mutex<UpgradeOutcome<T>>>;
 
 /// A WebSocket request that is not yet answered. It has no method to send messages, so nothing can be sent before it is accepted.
+///
+/// ```
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{AcceptOptions, ConnectOptions, Response, Result, ServerOptions, Upgrade};
+///
+/// async fn chat(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     let Some(user) = upgrade.cookie("user").map(String::from) else {
+///         return Ok(upgrade.reject(Response::text(401, "sign in first\n")).await?);
+///     };
+///     let subprotocol = upgrade.select_subprotocol(["chat.v2", "chat.v1"]);
+///     let options = AcceptOptions::default().subprotocol(subprotocol);
+///     let mut socket = upgrade.accept_with(options).await?;
+///     socket.send_text(format!("hello, {user}")).await?;
+///     Ok(())
+/// }
+///
+/// # async fn run() -> Result {
+/// # let server = TestServer::over(chat, ServerOptions::default(), MemoryTransport::new)?;
+/// server.expect_reject("/", 401).await;
+/// let options = ConnectOptions::default().cookie("user", "ada")?.subprotocol("chat.v1");
+/// let mut socket = server.connect_with("/", options).await?;
+/// assert_eq!(socket.socket().subprotocol(), Some("chat.v1"));
+/// socket.expect_text("hello, ada").await;
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 pub struct Upgrade<T: Transport> {
     /// Boxed, because it is part of each handler's future for as long as the connection lives.
     inner: Box<Unanswered<T>>,

@@ -12,6 +12,38 @@ use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 
 /// The messages of a connection as one type, until its end; created by [`WebSocket::messages`].
+///
+/// ```
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{Json, Result, ServerOptions, Upgrade};
+///
+/// async fn sum(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     let mut socket = upgrade.accept().await?;
+///     let (mut sum, mut messages) = (0, socket.messages::<Json<i64>>());
+///     while sum < 10
+///         && let Some(Json(number)) = messages.next().await?
+///     {
+///         sum += number;
+///     }
+///     Ok(socket.send_json(&sum).await?)
+/// }
+///
+/// # async fn run() -> Result {
+/// # let server = TestServer::over(sum, ServerOptions::default(), MemoryTransport::new)?;
+/// let mut socket = server.connect("/").await?;
+/// for text in ["3", "4", "5"] {
+///     socket.send_text(text).await?;
+/// }
+/// socket.expect_text("12").await;
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 #[derive(Debug)]
 pub struct Messages<'a, T: Transport, M> {
     socket: &'a mut WebSocket<T>,

@@ -17,6 +17,22 @@ use sansws_core::frame::MessageKind;
 use sansws_core::message::{Message, Payload};
 
 /// A message that is being received.
+///
+/// ```
+/// use std::io::Write;
+/// use sansws_async::{Result, Transport, WebSocket};
+///
+/// async fn upload<T: Transport>(socket: &mut WebSocket<T>, file: &mut impl Write) -> Result<u64> {
+///     let mut bytes = 0;
+///     if let Some(mut reader) = socket.receive_stream().await? {
+///         while let Some(chunk) = reader.next().await? {
+///             file.write_all(chunk.as_bytes())?;
+///             bytes += chunk.len() as u64;
+///         }
+///     }
+///     Ok(bytes)
+/// }
+/// ```
 pub struct MessageReader<'a, T: Transport> {
     shared: &'a Arc<Shared<T>>,
     kind: MessageKind,
@@ -74,6 +90,33 @@ impl<T: Transport> fmt::Debug for MessageReader<'_, T> {
 /// A message that is being sent.
 ///
 /// Dropping it before [`finish`](Self::finish) leaves half a message on the wire: the connection is closed with 1011.
+///
+/// ```
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{MessageKind, Result, ServerOptions, Upgrade};
+///
+/// async fn lines(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     let mut socket = upgrade.accept().await?;
+///     let mut writer = socket.send_stream(MessageKind::Text);
+///     for number in 1..=3 {
+///         writer.write(format!("line {number}\n").as_str()).await?;
+///     }
+///     Ok(writer.finish().await?)
+/// }
+///
+/// # async fn run() -> Result {
+/// # let server = TestServer::over(lines, ServerOptions::default(), MemoryTransport::new)?;
+/// let mut socket = server.connect("/").await?;
+/// socket.expect_text("line 1\nline 2\nline 3\n").await; // one message
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 #[must_use = "a message that is not finished closes the connection"]
 pub struct MessageWriter<'a, T: Transport> {
     shared: &'a Arc<Shared<T>>,

@@ -41,6 +41,41 @@ use sansws_core::time::Duration;
 /// are cancel-safe: dropping one undoes it, or a later call completes it.
 ///
 /// Dropping it without [`close`](Self::close) ends TCP, and the peer sees 1006; in a server's handler, returning closes properly.
+///
+/// ```
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{Message, Result, ServerOptions, Upgrade, WebSocket};
+///
+/// async fn shout(mut socket: WebSocket<MemoryTransport>) -> Result {
+///     while let Some(message) = socket.receive().await? {
+///         match message {
+///             Message::Text(text) => socket.send_text(text.to_uppercase()).await?,
+///             Message::Binary(_) => {
+///                 socket.close(1003, "text only").await?;
+///             }
+///         }
+///     }
+///     println!("{} messages were sent", socket.counters().sent);
+///     Ok(())
+/// }
+///
+/// # async fn run() -> Result {
+/// # let handler = async |upgrade: Upgrade<MemoryTransport>| shout(upgrade.accept().await?).await;
+/// # let server = TestServer::over(handler, ServerOptions::default(), MemoryTransport::new)?;
+/// # let mut client = server.connect("/").await?;
+/// client.send_text("hello").await?;
+/// client.expect_text("HELLO").await;
+/// client.send_bytes([0xff]).await?;
+/// assert_eq!(client.expect_close(1003).await, "text only");
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 pub struct WebSocket<T: Transport> {
     shared: Arc<Shared<T>>,
     opened: Option<Box<Opened>>,
@@ -465,11 +500,40 @@ reading!(WebSocket);
 writing!(WebSocket);
 
 /// The receiving half of a connection.
+///
+/// For an example see [`WriteHalf`].
 pub struct ReadHalf<T: Transport> {
     shared: Arc<Shared<T>>,
 }
 
 /// The half of a connection that sends and closes.
+///
+/// ```
+/// use sansws_async::{ReadHalf, Result, Transport, WebSocket, WriteHalf};
+///
+/// // One task receives while another one sends.
+/// async fn receive<T: Transport>(mut from: ReadHalf<T>) -> Result {
+///     while let Some(text) = from.receive_text().await? {
+///         println!("{text}");
+///     }
+///     Ok(())
+/// }
+///
+/// async fn send<T: Transport>(mut to: WriteHalf<T>) -> Result {
+///     for number in 1..=3 {
+///         to.send_text(format!("line {number}")).await?;
+///     }
+///     to.close(1000, "").await?;
+///     Ok(())
+/// }
+///
+/// fn start<T: Transport + Send + 'static>(socket: WebSocket<T>, spawn: impl Fn(Task)) {
+///     let (read, write) = socket.split();
+///     spawn(Box::pin(receive(read)));
+///     spawn(Box::pin(send(write)));
+/// }
+/// # type Task = std::pin::Pin<Box<dyn Future<Output = Result> + Send>>;
+/// ```
 pub struct WriteHalf<T: Transport> {
     shared: Arc<Shared<T>>,
     opened: Option<Box<Opened>>,

@@ -11,6 +11,36 @@ use std::task::{Context, Poll, Waker};
 use sansws_core::time::{Duration, Instant};
 
 /// A clock that stands still until it is advanced. Clones share one clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use sansws_async::test_kit::{Clock, MemoryTransport, TestServer};
+/// use sansws_async::{Result, ServerOptions, Upgrade};
+///
+/// async fn slow(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     let mut socket = upgrade.accept().await?;
+///     if let Some(clock) = Clock::current() {
+///         clock.sleep(Duration::from_secs(10)).await;
+///     }
+///     Ok(socket.send_text("at last").await?)
+/// }
+///
+/// # async fn run() -> Result {
+/// # let server = TestServer::over(slow, ServerOptions::default(), MemoryTransport::new)?;
+/// let before = server.clock().now();
+/// let mut socket = server.connect("/").await?;
+/// socket.expect_nothing(Duration::from_secs(9)).await; // at once
+/// socket.expect_text("at last").await;
+/// assert_eq!(server.clock().now().since(before), Duration::from_secs(10));
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Arc<Mutex<State>>);
 
@@ -90,6 +120,19 @@ impl Clock {
 }
 
 /// An alarm in virtual time.
+///
+/// ```
+/// use std::task::{Context, Waker};
+/// use std::time::Duration;
+/// use sansws_async::test_kit::Clock;
+///
+/// let clock = Clock::default();
+/// let mut alarm = clock.alarm();
+/// alarm.set(clock.now() + Duration::from_secs(5));
+/// assert!(alarm.poll(&Context::from_waker(Waker::noop())).is_pending());
+/// alarm.set(clock.now());
+/// assert!(alarm.poll(&Context::from_waker(Waker::noop())).is_ready());
+/// ```
 #[derive(Debug)]
 pub struct Alarm {
     clock: Clock,

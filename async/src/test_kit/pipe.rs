@@ -28,6 +28,19 @@ struct Way {
 }
 
 /// One end of a connection in memory.
+///
+/// ```
+/// use std::io::IoSlice;
+/// use std::task::{Context, Poll, Waker};
+/// use sansws_async::test_kit::MemoryStream;
+///
+/// let cx = Context::from_waker(Waker::noop());
+/// let (mut client, mut server) = MemoryStream::pair();
+/// assert!(client.poll_write(&cx, &[IoSlice::new(b"GET / HTTP/1.1\r\n")]).is_ready());
+/// let mut into = [0; 3];
+/// assert!(matches!(server.poll_read(&cx, &mut into), Poll::Ready(Ok(3))));
+/// assert_eq!(&into, b"GET");
+/// ```
 #[derive(Debug)]
 pub struct MemoryStream {
     inbound: Arc<Mutex<Way>>,
@@ -124,6 +137,17 @@ fn wake(waker: Option<Waker>) {
 }
 
 /// A connection in memory and in virtual time.
+///
+/// ```
+/// use sansws_async::test_kit::{Clock, MemoryStream, MemoryTransport};
+/// use sansws_async::Transport;
+///
+/// let clock = Clock::default();
+/// let (client, server) = MemoryStream::pair();
+/// let client = MemoryTransport::new(client, &clock);
+/// let server = MemoryTransport::new(server, &clock);
+/// assert_eq!(client.now(), server.now());
+/// ```
 #[derive(Debug)]
 pub struct MemoryTransport {
     stream: MemoryStream,

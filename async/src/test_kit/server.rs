@@ -38,6 +38,38 @@ use sansws_core::time::{Duration, Instant};
 /// It runs on the thread of the test, under any runtime or none. Handlers may wait for each other, and for the adapter's `sleep`, which is
 /// virtual here too. Work that they start elsewhere, such as threads, timers of a runtime and a database, takes real time, for which
 /// virtual time does not wait: use [`in_real_time`](Self::in_real_time) for it.
+///
+/// ```
+/// use sansws_async::app::Router;
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{Json, Result, Scope, ServerOptions, Upgrade};
+///
+/// async fn add(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     let mut socket = upgrade.accept().await?;
+///     while let Some((a, b)) = socket.receive_json::<(i64, i64)>().await? {
+///         socket.send_json(&(a + b)).await?;
+///     }
+///     Ok(())
+/// }
+///
+/// # async fn run() -> Result {
+/// let router = Router::new().route("/add", add).get("/health", async |_: Scope| "up");
+/// // In an adapter: `test_kit::server(router)`.
+/// let server = TestServer::over(router, ServerOptions::default(), MemoryTransport::new)?;
+/// let mut socket = server.connect("/add").await?;
+/// socket.send_json(&(2, 3)).await?;
+/// assert_eq!(socket.expect_json::<i64>().await, 5);
+/// assert_eq!(server.handle().open(), 1);
+/// assert_eq!(server.get("/health").await?.body, b"up");
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 pub struct TestServer {
     world: World,
     options: Arc<ServerOptions>,

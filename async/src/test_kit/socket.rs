@@ -17,6 +17,35 @@ use sansws_core::time::Duration;
 /// A client's connection to a [`TestServer`](super::TestServer).
 ///
 /// An expectation that is not met within 60 virtual seconds, or 10 real ones, panics, naming the line of the test.
+///
+/// ```
+/// use sansws_async::test_kit::{MemoryTransport, TestServer};
+/// use sansws_async::{Result, ServerOptions, Upgrade};
+///
+/// async fn quiz(upgrade: Upgrade<MemoryTransport>) -> Result {
+///     let mut socket = upgrade.accept().await?;
+///     socket.send_text("6 x 7?").await?;
+///     let answer = socket.receive_text().await?;
+///     let is_right = answer.as_deref() == Some("42");
+///     socket.close(4000, if is_right { "right" } else { "wrong" }).await?;
+///     Ok(())
+/// }
+///
+/// # async fn run() -> Result {
+/// # let server = TestServer::over(quiz, ServerOptions::default(), MemoryTransport::new)?;
+/// let mut socket = server.connect("/quiz").await?;
+/// socket.expect_text("6 x 7?").await;
+/// socket.send_text("42").await?;
+/// assert_eq!(socket.expect_close(4000).await, "right");
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 #[derive(Debug)]
 pub struct TestSocket {
     world: World,

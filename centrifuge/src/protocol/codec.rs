@@ -10,6 +10,17 @@ use thiserror::Error;
 use super::{Command, Reply};
 
 /// How a connection encodes its messages.
+///
+/// ```
+/// use sansws_centrifuge::protocol::{Codec, DecodeError};
+/// use sansws_core::message::Message;
+///
+/// let message = Message::from("{\"id\":1,\"connect\":{}}\n{\"id\":2,\"ping\":{}}");
+/// assert_eq!(Codec::Json.decode(&message, 10)?.len(), 2);
+/// assert_eq!(Codec::Json.decode(&message, 1).unwrap_err(), DecodeError::TooMany);
+/// assert!(Codec::Protobuf.decode(&message, 10).is_err()); // it is text
+/// # Ok::<(), DecodeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
     /// Text messages.
@@ -19,6 +30,8 @@ pub enum Codec {
 }
 
 /// Why a message of a client cannot be parsed.
+///
+/// For an example see [`Codec`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DecodeError {

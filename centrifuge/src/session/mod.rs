@@ -37,6 +37,28 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const QUEUED: usize = 1 << 20;
 
 /// The session of one client.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sansws_centrifuge::protocol::Codec;
+/// use sansws_centrifuge::session::{Answer, Connect, Output, Question, Session};
+/// use sansws_centrifuge::Options;
+/// use sansws_core::message::Message;
+/// use sansws_core::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let mut session = Session::new(Arc::new(Options::default()), Codec::Json, now);
+/// session.receive(now, &Message::from(r#"{"id":1,"connect":{"name":"phone"}}"#));
+/// while let Some(output) = session.poll() {
+///     if let Output::Ask(Question::Connect(request)) = output {
+///         assert_eq!(request.name, "phone");
+///         session.answer(now, Answer::Connect(Connect::user("ada")));
+///         break;
+///     }
+/// }
+/// // Next, it has a channel of the hub opened for the user.
+/// assert!(matches!(session.poll(), Some(Output::Call(_))));
+/// ```
 #[derive(Debug)]
 pub struct Session {
     options: Arc<Options>,

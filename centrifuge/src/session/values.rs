@@ -13,6 +13,8 @@ use crate::protocol::{
 };
 
 /// Work that a session wants done.
+///
+/// For an example see [`Session`](super::Session).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Output {
@@ -33,6 +35,8 @@ pub enum Output {
 }
 
 /// A question to the application.
+///
+/// For an example see [`Session`](super::Session).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Question {
@@ -53,6 +57,8 @@ pub enum Question {
 }
 
 /// An answer of the application.
+///
+/// For an example see [`Session`](super::Session).
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Answer {
@@ -69,6 +75,14 @@ pub enum Answer {
 }
 
 /// A connection that is granted.
+///
+/// ```
+/// use sansws_centrifuge::Connect;
+///
+/// let connect = Connect::user("ada").info(r#"{"name":"Ada"}"#).channel("chat:lobby");
+/// assert_eq!((&*connect.user, connect.channels.len()), ("ada", 1));
+/// assert_eq!(connect.expires, None);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 pub struct Connect {
@@ -107,6 +121,17 @@ impl Connect {
 }
 
 /// A subscription that is granted.
+///
+/// ```
+/// use sansws_centrifuge::Subscribe;
+/// use sansws_core::time::{Duration, Instant};
+///
+/// /// Grants a subscription for an hour; for `on_subscribe`.
+/// fn for_an_hour(now: Instant) -> Subscribe {
+///     Subscribe { expires: Some(now + Duration::from_secs(3600)), ..Subscribe::default() }
+/// }
+/// # let _ = for_an_hour(Instant::ZERO);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 pub struct Subscribe {

@@ -19,6 +19,27 @@ use crate::server::policy::ConnectionPolicy;
 use crate::server::scope::{Attached, Scope};
 
 /// A pattern and its handler or page. `H` is what the adapter runs for a WebSocket, `B` refers to a hub.
+///
+/// ```
+/// use sansws_common::app::{Route, Router};
+/// use sansws_common::{Result, Scope};
+/// use sansws_core::http::Response;
+///
+/// /// What an adapter runs for a WebSocket.
+/// type Handler = fn();
+///
+/// fn upload(scope: Scope) -> Result<Response> {
+///     Ok(Response::text(201, format!("{} bytes\n", scope.body().len())))
+/// }
+///
+/// let upload = Route::<Handler>::page(["PUT", "POST"], "/files/{name}", upload)
+///     .layer(|scope| match scope.header("authorization") {
+///         Some("Bearer s3cret") => Ok(()),
+///         _ => Err(Response::text(401, "a token is missing\n")),
+///     });
+/// let router = Router::new().add(upload);
+/// # let _ = router;
+/// ```
 pub struct Route<H, B = NoHub> {
     pattern: String,
     methods: Vec<String>,
@@ -139,6 +160,25 @@ impl<H, B: Clone> fmt::Debug for Route<H, B> {
 /// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them, whenever they were added.
 ///
 /// See [`sansws_core::route`] for patterns and precedence.
+///
+/// ```
+/// use sansws_common::app::Router;
+/// use sansws_common::{Result, Scope};
+/// use sansws_core::http::Response;
+///
+/// /// What an adapter runs for a WebSocket.
+/// type Handler = fn();
+///
+/// fn chat() {}
+///
+/// fn greeting(scope: Scope) -> Result<Response> {
+///     Ok(Response::text(200, format!("{}\n", scope.state::<&str>()?)))
+/// }
+///
+/// let api = Router::<Handler>::with_prefix("/api").route("/chat", chat as Handler);
+/// let router = Router::new().merge(api).get("/", greeting).state("good morning");
+/// # let _ = router;
+/// ```
 pub struct Router<H, B = NoHub> {
     routes: route::Router<Entry<H, B>>,
     layers: Vec<Layer>,

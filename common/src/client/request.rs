@@ -8,6 +8,21 @@ use crate::error::{Error, Result};
 
 /// A value that names the server to connect to: a URL as text, a [`Url`], with the feature `http` an [`http::Uri`], or an
 /// [`http::Request`] whose header fields are sent too.
+///
+/// ```
+/// use sansws_common::{ConnectOptions, IntoRequest};
+///
+/// let request = http::Request::get("wss://example.org/chat")
+///     .header("Authorization", "Bearer s3cret")
+///     .header("Sec-WebSocket-Protocol", "chat.v2")
+///     .body(())?;
+/// let (url, options) = request.into_request(ConnectOptions::default())?;
+/// assert_eq!((url.host(), url.target()), ("example.org", "/chat"));
+/// assert_eq!(options.options.fields.get_str("authorization"), Some("Bearer s3cret"));
+/// assert_eq!(options.options.subprotocols, ["chat.v2"]);
+/// assert!("example.org/chat".into_request(ConnectOptions::default()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name a server",
     label = "not a URL or a request",

@@ -13,6 +13,24 @@ use sansws_core::proxy::{SocksReply, TunnelError};
 use sansws_core::time::Duration;
 
 /// The state of a client.
+///
+/// ```
+/// use sansws_common::{ClientState, Stop};
+///
+/// /// What a client shows to its user; for `Client::on_change`.
+/// fn show(state: &ClientState) -> String {
+///     match state {
+///         ClientState::Open => "connected".into(),
+///         ClientState::Waiting { wait, why } => format!("{why}; next attempt in {wait:?}"),
+///         ClientState::Stopped(Stop::Failed(why)) => format!("gave up: {why}"),
+///         ClientState::Stopped(_) => "signed out".into(),
+///         _ => "connecting".into(),
+///     }
+/// }
+///
+/// assert_eq!(show(&ClientState::Connecting), "connecting");
+/// assert_eq!(show(&ClientState::Stopped(Stop::Closed(None))), "signed out");
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientState {
@@ -32,6 +50,15 @@ pub enum ClientState {
 }
 
 /// Why a client does not reconnect.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sansws_common::{Error, Stop};
+///
+/// let failed = Stop::Failed(Arc::new(Error::ConnectTimeout));
+/// assert!(!failed.is_normal());
+/// assert!(Stop::Closed(None).is_normal());
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Stop {

@@ -38,6 +38,25 @@ pub type Result<T = (), E = HandlerError> = std::result::Result<T, E>;
 ///
 /// Its text tells everything known; [`source`](std::error::Error::source) continues with what the text omits, so that printing the whole
 /// chain repeats nothing.
+///
+/// ```
+/// use sansws_common::Error;
+/// use sansws_core::close::{CloseCode, Closed};
+///
+/// fn report(error: &Error) -> &'static str {
+///     match error {
+///         Error::Disconnect(_) => "the peer left",
+///         Error::Refused(response) if response.status == 401 => "sign in again",
+///         Error::Io(_) | Error::ConnectTimeout => "the network is down",
+///         _ => "this is our fault, or the peer's",
+///     }
+/// }
+///
+/// let closed = Closed { code: CloseCode::new(4001), reason: "kicked".into(), clean: true };
+/// let error = Error::Disconnect(Box::new(closed));
+/// assert_eq!(report(&error), "the peer left");
+/// assert!(error.is_disconnect());
+/// ```
 #[derive(Debug, ThisError)]
 #[non_exhaustive]
 pub enum Error {
@@ -150,6 +169,18 @@ impl std::error::Error for Tried {
 }
 
 /// A message has another kind than was expected.
+///
+/// ```
+/// use sansws_common::{Error, FromMessage};
+/// use sansws_core::frame::MessageKind;
+/// use sansws_core::message::Message;
+///
+/// let Err(Error::WrongKind(error)) = String::from_message(Message::Binary(vec![1, 2])) else {
+///     panic!("binary became text");
+/// };
+/// assert_eq!(error.expected(), MessageKind::Text);
+/// assert_eq!(error.to_string(), "expected text, received binary");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ThisError)]
 #[error("{}", match .expected {
     MessageKind::Text => "expected text, received binary",
@@ -187,6 +218,16 @@ impl ConnectionTag {
 }
 
 /// JSON could not be parsed or written.
+///
+/// ```
+/// use sansws_common::{Error, FromMessage, Json};
+/// use sansws_core::message::Message;
+///
+/// let Err(Error::Json(error)) = Json::<Vec<u32>>::from_message(Message::from("[1, 2, x]")) else {
+///     panic!("this is no JSON");
+/// };
+/// assert_eq!((error.get().line(), error.get().column()), (1, 8));
+/// ```
 #[cfg(feature = "json")]
 #[derive(Debug)]
 pub struct JsonError {

@@ -62,6 +62,33 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 }
 
 /// The events of a process's nodes: joins, leaves, gaps, presence. The newest 1024 are kept until they are taken.
+///
+/// ```
+/// # use sansws_common::hub::HubEnv;
+/// # struct Env;
+/// # impl HubEnv for Env {
+/// #     fn now() -> sansws_core::time::Instant { sansws_core::time::Instant::ZERO }
+/// # }
+/// # type Hub = sansws_common::hub::Hub<Env>;
+/// use sansws_core::hub::{ChannelOptions, HubEvent, JoinOptions};
+///
+/// # async fn run() -> sansws_common::Result {
+/// let hub = Hub::new();
+/// let mut events = hub.events();
+/// let channel = hub.open_channel(ChannelOptions::default())?;
+/// channel.join_with("lobby", JoinOptions::default()).await?;
+/// assert!(matches!(events.next().await, HubEvent::Opened(group) if &*group == "lobby"));
+/// assert!(matches!(events.next().await, HubEvent::Joined { channel: id, .. } if id == channel.id()));
+/// assert_eq!(events.lost(), 0);
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 #[derive(Debug)]
 pub struct Events(Arc<Mutex<Queue>>);
 

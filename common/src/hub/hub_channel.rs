@@ -14,10 +14,40 @@ use sansws_core::message::PreparedMessage;
 
 /// A channel of a hub that no connection owns. It is a slow consumer like any other if its messages are not taken; dropped, it leaves all
 /// groups.
+///
+/// ```
+/// # use sansws_common::hub::HubEnv;
+/// # struct Env;
+/// # impl HubEnv for Env {
+/// #     fn now() -> sansws_core::time::Instant { sansws_core::time::Instant::ZERO }
+/// # }
+/// # type Hub = sansws_common::hub::Hub<Env>;
+/// use sansws_core::hub::{ChannelOptions, JoinOptions};
+///
+/// # async fn run() -> sansws_common::Result {
+/// let hub = Hub::new();
+/// // A member that uses another transport, such as server-sent events.
+/// let channel = hub.open_channel(ChannelOptions::default())?;
+/// channel.join_with("news", JoinOptions::default()).await?;
+/// hub.publish("news", "rain tomorrow").await?;
+/// let taken = channel.take(1).await;
+/// assert_eq!(taken.messages[0].payload(), b"rain tomorrow");
+/// assert_eq!(taken.close, None);
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 #[derive(Debug)]
 pub struct HubChannel(Mailbox);
 
 /// Messages that were taken from a channel.
+///
+/// For an example see [`HubChannel`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct TakenMessages {

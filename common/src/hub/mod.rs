@@ -69,6 +69,31 @@ pub mod internal {
 }
 
 /// The environment of a hub.
+///
+/// An adapter provides it; for a hub of your own loop:
+///
+/// ```
+/// use std::sync::LazyLock;
+/// use std::time::{SystemTime, UNIX_EPOCH};
+/// use sansws_common::hub::{Hub, HubEnv};
+/// use sansws_core::time::{Duration, Instant};
+///
+/// struct System;
+///
+/// impl HubEnv for System {
+///     fn now() -> Instant {
+///         // It starts with the time of the system, and never goes back.
+///         static START: LazyLock<(Duration, std::time::Instant)> = LazyLock::new(|| {
+///             let now = SystemTime::now().duration_since(UNIX_EPOCH);
+///             (now.unwrap_or_default(), std::time::Instant::now())
+///         });
+///         Instant::ZERO + START.0 + START.1.elapsed()
+///     }
+/// }
+///
+/// let hub = Hub::<System>::new();
+/// assert_eq!(hub.count("lobby"), 0);
+/// ```
 pub trait HubEnv {
     /// Returns the time since the Unix epoch, or since another one if that is unknown. It never goes back.
     fn now() -> Instant;
@@ -94,6 +119,33 @@ pub trait HubEnv {
 /// Envelopes and notices run while the hub is locked, so they must not call it: in a callback, methods fail with [`HubError::InCallback`];
 /// those that return no `Result` panic. A panic in a callback is caught, counted ([`HubMetrics::callback_panics`]) and logged with the
 /// group: that message fails, and everything else goes on.
+///
+/// ```
+/// # use sansws_common::hub::HubEnv;
+/// # struct Env;
+/// # impl HubEnv for Env {
+/// #     fn now() -> sansws_core::time::Instant { sansws_core::time::Instant::ZERO }
+/// # }
+/// # type Hub = sansws_common::hub::Hub<Env>;
+/// use sansws_core::hub::{GroupOptions, HistoryOptions, HubOptions};
+///
+/// # async fn run() -> sansws_common::Result {
+/// let options = GroupOptions::default().history(HistoryOptions::default());
+/// let hub = Hub::with_options(HubOptions::default().groups(options));
+/// // In a handler: `socket.join("lobby")`, `socket.publish("lobby", text)`. From anywhere:
+/// let published = hub.publish("lobby", "the server restarts at noon").await?;
+/// assert_eq!(published.position.map(|position| position.offset), Some(1));
+/// let history = hub.history("lobby", 10).await?;
+/// assert_eq!(history.publications[0].as_text(), Some("the server restarts at noon"));
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 pub struct Hub<O> {
     inner: Arc<Inner>,
     outside: PhantomData<fn() -> O>,
@@ -115,6 +167,23 @@ impl<O> fmt::Debug for Hub<O> {
 }
 
 /// A hub, with any source of time and entropy.
+///
+/// It lets one policy name a hub of any adapter:
+///
+/// ```
+/// # use sansws_common::hub::HubEnv;
+/// # struct Env;
+/// # impl HubEnv for Env {
+/// #     fn now() -> sansws_core::time::Instant { sansws_core::time::Instant::ZERO }
+/// # }
+/// # type Hub = sansws_common::hub::Hub<Env>;
+/// use sansws_common::ConnectionPolicy;
+/// use sansws_common::hub::HubRef;
+///
+/// let hub = Hub::new();
+/// let policy = ConnectionPolicy::<HubRef>::default().hub(&hub);
+/// assert!(policy.hub.is_some_and(|one| one.is_same(&HubRef::from(&hub))));
+/// ```
 #[derive(Clone)]
 pub struct HubRef(Arc<Inner>);
 

@@ -16,9 +16,31 @@ use sansws_core::time::Duration;
 
 /// A message to be published to a group: awaiting it publishes, and returns its position.
 ///
-/// ```ignore
-/// let published = hub.publish("lobby", "hello").exclude(socket.id()?).await?;
-/// hub.publish("lobby", "from a callback").try_publish()?;
+/// ```
+/// # use sansws_common::hub::HubEnv;
+/// # struct Env;
+/// # impl HubEnv for Env {
+/// #     fn now() -> sansws_core::time::Instant { sansws_core::time::Instant::ZERO }
+/// # }
+/// # type Hub = sansws_common::hub::Hub<Env>;
+/// use std::time::Duration;
+///
+/// # async fn run() -> sansws_common::Result {
+/// let hub = Hub::new();
+/// // An id makes a repetition harmless.
+/// let order = || hub.publish("orders", "two teas").id("order-17").expires(Duration::from_secs(60));
+/// assert!(!order().await?.again);
+/// assert!(order().await?.again);
+/// // From a callback or another place that cannot wait:
+/// hub.publish("lobby", "closing time").try_publish()?;
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
 /// ```
 #[must_use = "nothing is published before it is awaited, or `try_publish` is called"]
 pub struct Publish {

@@ -15,6 +15,8 @@ use sansws_core::close::CloseCode;
 use sansws_core::hub::{ChannelId, Filter, HubError, Publication, Taken};
 
 /// A [`Subscription`] was too slow, and publications of a group were skipped.
+///
+/// For an example see [`Subscription`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{count} publications of {group} were skipped: the subscription is too slow")]
 pub struct Lagged {
@@ -26,6 +28,38 @@ pub struct Lagged {
 
 /// The publications of all groups that match a filter. Its queue is bounded by the [`QueueLimits`](sansws_core::hub::QueueLimits), as for
 /// connections. When it is full, publishers in this process wait for one turn; messages that still find no room are skipped, and reported.
+///
+/// ```
+/// # use sansws_common::hub::HubEnv;
+/// # struct Env;
+/// # impl HubEnv for Env {
+/// #     fn now() -> sansws_core::time::Instant { sansws_core::time::Instant::ZERO }
+/// # }
+/// # type Hub = sansws_common::hub::Hub<Env>;
+/// use sansws_common::hub::Lagged;
+///
+/// # async fn run() -> sansws_common::Result {
+/// let hub = Hub::new();
+/// let mut scores = hub.subscribe("sport/+/score".parse()?)?;
+/// hub.publish("sport/tennis/score", "6-4").await?;
+/// hub.publish("sport/tennis/players", "Ada, Bob").await?;
+/// hub.publish("sport/chess/score", "1-0").await?;
+/// for score in ["6-4", "1-0"] {
+///     match scores.receive().await {
+///         Some(Ok(publication)) => assert_eq!(publication.as_text(), Some(score)),
+///         Some(Err(Lagged { group, count })) => panic!("{count} messages of {group} were skipped"),
+///         None => panic!("the hub closed it: {:?}", scores.closed()),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// # let mut run = std::pin::pin!(run());
+/// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+/// # for _ in 0..100_000 {
+/// #     if let std::task::Poll::Ready(done) = run.as_mut().poll(&mut cx) { return done.unwrap(); }
+/// # }
+/// # panic!("it does not end");
+/// ```
 #[derive(Debug)]
 pub struct Subscription {
     hub: Arc<Inner>,

@@ -7,6 +7,8 @@ use crate::server::handle::ServerHandle;
 use sansws_core::http::Response;
 
 /// The status of a server.
+///
+/// For an example see [`Health`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
     /// The server serves normally.
@@ -29,6 +31,21 @@ impl Status {
 }
 
 /// The health of a server, with the reason.
+///
+/// ```
+/// use sansws_common::{ServerHandle, Status};
+///
+/// let handle = ServerHandle::new(1);
+/// let health = handle.health(None);
+/// assert_eq!((health.status, health.response().status), (Status::Up, 200));
+///
+/// let _only_one = handle.enter();
+/// let health = handle.health(None);
+/// assert_eq!(health.status.as_str(), "degraded");
+/// assert_eq!(health.reason, "the server is full");
+/// // A page answers with it, so that a balancer sends clients elsewhere.
+/// assert_eq!(health.response().status, 503);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {

@@ -5,6 +5,14 @@ use sansws_core::hub::{BrokerCounters, Snapshot};
 use sansws_core::internal::{Exposition, Kind};
 
 /// The metrics of a hub, summed over all nodes of the process.
+///
+/// ```
+/// use sansws_common::{BackplaneState, HubMetrics};
+///
+/// let metrics = HubMetrics::default(); // or `hub.metrics()`
+/// assert_eq!(metrics.backplane, BackplaneState::Alone);
+/// assert!(metrics.to_prometheus().contains("\nsansws_hub_backplane_up 1\n"));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HubMetrics {
@@ -23,6 +31,8 @@ pub struct HubMetrics {
 }
 
 /// The state of a hub's backplane.
+///
+/// For an example see [`HubMetrics`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BackplaneState {
     /// None: the hub is alone.

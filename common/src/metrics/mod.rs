@@ -181,6 +181,19 @@ impl StatusClass {
 pub type By<const N: usize> = [u64; N];
 
 /// Counters and gauges of all servers that share one [`ServerHandle`](crate::ServerHandle).
+///
+/// ```
+/// use sansws_common::ServerHandle;
+/// use sansws_common::metrics::{CodeClass, RejectReason};
+///
+/// let handle = ServerHandle::new(2);
+/// let _connection = handle.enter();
+/// let metrics = handle.metrics();
+/// assert_eq!((metrics.connections, metrics.connections_max), (1, 2));
+/// assert_eq!(metrics.turned_away(RejectReason::Full), 0);
+/// assert_eq!(metrics.closed(CodeClass::Vanished), 0); // without a Close frame
+/// assert!(metrics.to_prometheus().contains("\nsansws_server_connections 1\n"));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerMetrics {

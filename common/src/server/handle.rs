@@ -22,6 +22,17 @@ use sansws_core::time::spread;
 const REFUSALS: usize = 64;
 
 /// The handle of a server. Clones share one state.
+///
+/// ```
+/// use std::time::Duration;
+/// use sansws_common::{ServerHandle, Status};
+///
+/// let handle = ServerHandle::new(1_000); // or `Server::handle`
+/// let permit = handle.enter().expect("there is room");
+/// assert_eq!((handle.open(), handle.health(None).status), (1, Status::Up));
+/// handle.drain(Duration::from_secs(30)); // closes connections over half a minute, with 1012
+/// assert!(permit.is_closing() && handle.enter().is_none());
+/// ```
 #[derive(Clone, Debug)]
 pub struct ServerHandle(Arc<Inner>);
 

@@ -13,6 +13,25 @@ use sansws_core::http::forwarded::Trusted;
 use sansws_core::time::Instant;
 
 /// Options of a server.
+///
+/// `H` refers to a hub; an adapter chooses it.
+///
+/// ```
+/// use sansws_common::{ConnectionPolicy, ServerOptions};
+/// use sansws_core::config::{Config, Limits};
+/// use sansws_core::handshake::OriginPolicy;
+/// use sansws_core::http::forwarded::Trusted;
+/// # type NoHub = std::convert::Infallible;
+///
+/// let limits = Limits { message: 64 << 10, ..Limits::default() };
+/// let options = ServerOptions::<NoHub>::default()
+///     .config(Config { limits, ..Config::default() })
+///     .max_connections(50_000)
+///     .policy(ConnectionPolicy::default().origin(OriginPolicy::list(["https://example.org"])?))
+///     .trusted(Trusted::new(["10.0.0.0/8"])?);
+/// assert_eq!(options.config.limits.message, 65_536);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ServerOptions<H> {

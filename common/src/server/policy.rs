@@ -12,6 +12,28 @@ use sansws_core::time::Duration;
 /// router's, which overrides that of the enclosing router, which overrides the server's.
 ///
 /// `H` refers to a hub; it is that of the adapter, or [`Infallible`](std::convert::Infallible) without groups.
+///
+/// ```
+/// use std::time::Duration;
+/// use sansws_common::ConnectionPolicy;
+/// use sansws_core::http::{Headers, RequestHead};
+/// use sansws_core::limits::{LimitAction, Rate, TrafficLimits};
+///
+/// let traffic = TrafficLimits {
+///     messages: Some(Rate::per_second(20).burst(100)),
+///     outcome: LimitAction::Delay,
+///     ..TrafficLimits::default()
+/// };
+/// let policy = ConnectionPolicy::<std::convert::Infallible>::default()
+///     .lifetime(Duration::from_secs(24 * 3600))
+///     .traffic(traffic);
+///
+/// // Without an origin policy, only pages of the same host may connect.
+/// let mut head = RequestHead { method: "GET".into(), target: "/".into(), fields: Headers::default() };
+/// head.fields.push("Host", b"example.org");
+/// head.fields.push("Origin", b"https://evil.example");
+/// assert_eq!(policy.check_origin(&head, None).unwrap_err().status, 403);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ConnectionPolicy<H> {

@@ -22,6 +22,31 @@ use sansws_core::time::Instant;
 /// A request on its way to a handler: its head, path parameters, and values that layers attached.
 ///
 /// The head is read as with a [`RequestHead`]: `scope.header("user-agent")`, `scope.query_value("token")`.
+///
+/// ```
+/// use sansws_common::{Result, Scope};
+/// use sansws_core::http::Response;
+///
+/// /// The user who signed in.
+/// struct User(String);
+///
+/// /// A layer: refuses guests, and attaches the user.
+/// fn signed_in(scope: &mut Scope) -> Result<(), Response> {
+///     let user = scope.cookie("user").map(|name| User(name.into()));
+///     scope.attach(user.ok_or_else(|| Response::text(401, "sign in first\n"))?);
+///     Ok(())
+/// }
+///
+/// /// A page: `/rooms/{room}/members?limit=10`.
+/// fn members(scope: Scope) -> Result<Response> {
+///     let (room, user): (u32, _) = (scope.param("room")?, scope.state::<User>()?);
+///     let limit: usize = scope.query_value("limit").as_deref().unwrap_or("100").parse()?;
+///     Ok(Response::text(200, format!("{}: {limit} members of room {room}", user.0)))
+/// }
+///
+/// let router = sansws_common::app::Router::<()>::new().get("/rooms/{room}/members", members);
+/// router.layer(signed_in);
+/// ```
 pub struct Scope {
     #[doc(hidden)]
     pub head: Head,

@@ -8,6 +8,8 @@ use sansws_core::frame::MessageKind;
 use sansws_core::message::Message;
 
 /// An event from the peer: a message, or a control frame for applications that want them.
+///
+/// For an example see `WebSocket::receive_event`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SocketEvent {
     /// A whole message.
@@ -37,6 +39,35 @@ impl From<Control> for SocketEvent {
 ///
 /// For your own type, return [`Error::close`] if the message is at fault, as in `Error::close(CloseCode::INVALID, "no such command")`: any
 /// other error is a failure of the application.
+///
+/// ```
+/// use sansws_common::{Error, FromMessage};
+/// use sansws_core::close::CloseCode;
+/// use sansws_core::message::Message;
+///
+/// #[derive(Debug, PartialEq)]
+/// enum Command {
+///     Join(String),
+///     Leave,
+/// }
+///
+/// impl FromMessage for Command {
+///     fn from_message(message: Message) -> Result<Self, Error> {
+///         let text = String::from_message(message)?;
+///         match text.split_once(' ') {
+///             Some(("join", room)) => Ok(Self::Join(room.into())),
+///             None if text == "leave" => Ok(Self::Leave),
+///             _ => Err(Error::close(CloseCode::INVALID, "no such command").into()),
+///         }
+///     }
+/// }
+///
+/// // `socket.messages::<Command>()` yields them.
+/// let command = Command::from_message(Message::from("join lobby"))?;
+/// assert_eq!(command, Command::Join("lobby".into()));
+/// assert!(Command::from_message(Message::from("dance")).is_err());
+/// # Ok::<(), Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a message does not become a `{Self}`",
     label = "not what a message can become",
@@ -86,6 +117,18 @@ impl FromMessage for Vec<u8> {
 }
 
 /// A value as JSON, in a message of either kind.
+///
+/// ```
+/// use sansws_common::{Error, FromMessage, Json};
+/// use sansws_core::message::Message;
+///
+/// let message = Message::from(r#"[["ada", 3], ["bob", 5]]"#);
+/// let Json(scores) = Json::<Vec<(String, u32)>>::from_message(message)?;
+/// assert_eq!(scores[1], ("bob".into(), 5));
+/// let wrong = Json::<u32>::from_message(Message::from("many"));
+/// assert!(matches!(wrong, Err(Error::Json(_))));
+/// # Ok::<(), Error>(())
+/// ```
 #[cfg(feature = "json")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Json<V>(

@@ -19,6 +19,19 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 use crate::error::{Error, Result};
 
 /// A certificate chain and its private key.
+///
+/// ```no_run
+/// use sansws_common::tls::{self, Identity};
+/// # fn run() -> sansws_common::Result {
+/// let (chain, key) = (std::fs::read("chain.pem")?, std::fs::read("key.pem")?);
+/// let server = tls::server(Identity::from_pem(&chain, &key)?, None)?;
+/// // A server that asks clients for certificates of its own authority:
+/// let authority = tls::certificates(&std::fs::read("clients.pem")?)?;
+/// let strict = tls::server(Identity::from_pem(&chain, &key)?, Some(authority))?;
+/// # drop((server, strict));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,

@@ -6,6 +6,15 @@ use core::fmt;
 /// A close code that is allowed in a Close frame (RFC 6455 section 7.4 and the IANA registry).
 ///
 /// A value needs no further check: 1004, 1005, 1006, 1015 and all unassigned codes cannot be constructed.
+///
+/// ```
+/// use sansws_core::close::CloseCode;
+///
+/// const KICKED: CloseCode = CloseCode::new(4001).unwrap(); // 4000 to 4999: the application's own
+/// assert_eq!(KICKED.get(), 4001);
+/// assert_eq!(CloseCode::new(1001), Some(CloseCode::AWAY));
+/// assert_eq!(CloseCode::new(1006), None); // never stands in a frame
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CloseCode(u16);
 

@@ -23,6 +23,17 @@ impl TryFrom<u16> for CloseCode {
 pub const MAX_REASON: usize = 123;
 
 /// The content of a Close frame; it borrows its reason.
+///
+/// ```
+/// use sansws_core::close::{CloseCode, CloseFrame};
+/// use sansws_core::error::Violation;
+///
+/// let frame = CloseFrame::parse(b"\x03\xe9bye")?;
+/// assert_eq!((frame.code, frame.reason), (Some(CloseCode::AWAY), "bye"));
+/// assert_eq!(CloseFrame::parse(b"")?.code, None);
+/// assert_eq!(CloseFrame::parse(b"\x03\xee"), Err(Violation::CloseCodeInvalid)); // 1006
+/// # Ok::<(), Violation>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CloseFrame<'a> {
     /// The code; `None` when the frame is empty.
@@ -59,6 +70,17 @@ pub fn cut_reason(reason: &str) -> &str {
 }
 
 /// How a connection ended, as the application sees it (RFC 6455 sections 7.1.4 to 7.1.6).
+///
+/// ```
+/// use sansws_core::close::{CloseCode, Closed};
+///
+/// let kicked = Closed { code: CloseCode::new(4001), reason: "kicked".into(), clean: true };
+/// assert_eq!((kicked.code(), kicked.is_normal()), (4001, false));
+/// let left = Closed { code: Some(CloseCode::AWAY), reason: String::new(), clean: true };
+/// assert!(left.is_normal());
+/// let lost = Closed { code: None, reason: String::new(), clean: false };
+/// assert_eq!(lost.code(), 1006);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
     /// The code of the first Close frame that was received (7.1.5); `None` if it had none, or if no frame arrived.

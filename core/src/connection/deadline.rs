@@ -8,6 +8,8 @@ use crate::frame::Opcode;
 use crate::time::{Duration, Instant};
 
 /// The deadline that expired in [`Connection::tick`] or [`Endpoint::tick`](super::Endpoint::tick).
+///
+/// For an example see [`State`](super::State).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Expired {
     /// The time for the opening handshake, only of an [`Endpoint`](super::Endpoint): a server queued 408, or 503 if the caller took too

@@ -6,6 +6,8 @@ use crate::close::CloseFrame;
 use crate::message::Chunk;
 
 /// An event caused by the peer.
+///
+/// For an example see [`Connection`](super::Connection).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'b> {
     /// A whole text message.
@@ -24,6 +26,8 @@ pub enum Event<'b> {
 }
 
 /// One step through the input.
+///
+/// For an example see [`Connection`](super::Connection).
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "`consumed` bytes must be dropped from the front of the input"]
 pub struct Step<'b> {

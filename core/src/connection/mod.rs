@@ -77,6 +77,33 @@ impl HeldPong {
 /// One end of an open connection.
 ///
 /// An idle server's end holds no heap memory; a client's holds its generator of masking keys.
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::connection::{Connection, Event};
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::message::Assembly;
+/// use sansws_core::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let mut server = Connection::server(Config::default().into(), &Agreement::default(), now);
+/// // A ping, a text, and the start of another frame, with masks of zeros.
+/// let mut input = b"\x89\x80\0\0\0\0\x81\x82\0\0\0\0hi\x81".to_vec();
+/// let mut assembly = Assembly::default();
+/// let mut at = 0;
+/// loop {
+///     let step = server.receive(now, &mut input[at..], &mut assembly)?;
+///     at += step.consumed;
+///     match step.event {
+///         Some(Event::Text(text)) => server.send_text(&text.to_uppercase())?,
+///         Some(_) => {} // the pong is already queued
+///         None => break,
+///     }
+/// }
+/// assert_eq!(server.take_output(Vec::new()), b"\x8a\x00\x81\x02HI");
+/// assert_eq!(input.len() - at, 1); // keep it, and append what arrives
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,

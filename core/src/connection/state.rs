@@ -10,6 +10,17 @@
 use crate::time::Instant;
 
 /// Our end of the connection.
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::connection::{Connection, Role};
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::time::Instant;
+///
+/// let config = Config::default().into();
+/// let server = Connection::server(config, &Agreement::default(), Instant::ZERO);
+/// assert_eq!(server.role(), Role::Server);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// We sent the opening handshake; our frames are masked.
@@ -19,6 +30,28 @@ pub enum Role {
 }
 
 /// The state of the closing handshake.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansws_core::close::CloseCode;
+/// use sansws_core::config::Config;
+/// use sansws_core::connection::{Connection, Expired, State, TransportAction};
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let mut server = Connection::server(Config::default().into(), &Agreement::default(), now);
+/// server.close(now, Some(CloseCode::AWAY), "closing time")?;
+/// let State::CloseSent { deadline } = server.state() else { panic!("closing") };
+/// assert_eq!(deadline.since(now), Duration::from_secs(5)); // `Timeouts::close`
+///
+/// // The peer does not answer.
+/// assert_eq!(server.tick(deadline), Some(Expired::Close));
+/// server.take_output(Vec::new());
+/// assert_eq!(server.state(), State::Closed { clean: false });
+/// assert_eq!(server.transport_action(), TransportAction::Drop);
+/// # Ok::<(), sansws_core::error::SendError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Messages flow.
@@ -67,6 +100,8 @@ pub(crate) enum Effect {
 }
 
 /// The action on the transport that is due once all output is written.
+///
+/// For an example see [`State`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportAction {
     /// Go on reading and writing.

@@ -11,6 +11,20 @@ use crate::time::{Duration, Instant};
 pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The attempts to connect to one host.
+///
+/// ```
+/// use sansws_core::dial::{ATTEMPT_DELAY, Attempt, Attempts};
+/// use sansws_core::time::Instant;
+///
+/// let addresses = ["[2001:db8::1]:443", "[2001:db8::2]:443", "192.0.2.1:443"];
+/// let [first, second, other] = addresses.map(|address| address.parse().unwrap());
+/// let (mut attempts, now) = (Attempts::new([first, second, other]), Instant::ZERO);
+/// assert_eq!(attempts.step(now), Attempt::Begin(first));
+/// assert_eq!(attempts.step(now), Attempt::Until(now + ATTEMPT_DELAY));
+/// // The other family gets its turn if the first address does not answer soon, or fails.
+/// attempts.failed();
+/// assert_eq!(attempts.step(now), Attempt::Begin(other));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Attempts {
     left: VecDeque<SocketAddr>,

@@ -6,6 +6,15 @@ use crate::random::{Jitter, Seed};
 use crate::time::Duration;
 
 /// Bounds of the waits: the n-th, counted from 0, is drawn from 0 to `base` times 2^n, but at most `most`.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansws_core::dial::Backoff;
+///
+/// let backoff = Backoff { base: Duration::from_secs(1), max: Duration::from_secs(10) };
+/// let bounds: Vec<u64> = (0..6).map(|attempts| backoff.bound(attempts).as_secs()).collect();
+/// assert_eq!(bounds, [1, 2, 4, 8, 10, 10]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Backoff {
     /// The upper bound of the first wait; default 500 ms.

@@ -32,6 +32,8 @@ use crate::random::Seed;
 use crate::time::{Duration, Instant};
 
 /// How a connection, or an attempt at one, ended.
+///
+/// For an example see [`Reconnect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ended {
@@ -67,6 +69,8 @@ impl From<&Closed> for Ended {
 }
 
 /// The next step of a client after the end.
+///
+/// For an example see [`Reconnect`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Next {
@@ -77,6 +81,19 @@ pub enum Next {
 }
 
 /// Settings of [`Reconnect`].
+///
+/// ```
+/// use sansws_core::dial::{Ended, Next, Reconnect, ReconnectOptions};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let options = ReconnectOptions { attempts: Some(2), ..ReconnectOptions::default() };
+/// let mut reconnect = Reconnect::new(options, &Seed::new([7; 32]));
+/// for _ in 0..2 {
+///     assert!(matches!(reconnect.ended(Instant::ZERO, Ended::Unreachable), Next::Wait(_)));
+/// }
+/// assert_eq!(reconnect.ended(Instant::ZERO, Ended::Unreachable), Next::Stop);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReconnectOptions {
     /// The waits.

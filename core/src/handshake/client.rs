@@ -21,6 +21,22 @@ use crate::http::{
 use crate::random::Nonce;
 
 /// Additions to a client's request.
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::handshake::{ClientHandshake, ClientOptions};
+/// use sansws_core::random::Seed;
+///
+/// let options = ClientOptions {
+///     subprotocols: vec!["chat.v2".into(), "chat.v1".into()],
+///     fields: [("Origin", "https://example.org")].into_iter().collect(),
+/// };
+/// let (config, url) = (Config::default().into(), "ws://example.org/chat".parse()?);
+/// let handshake = ClientHandshake::new(&config, &url, options, Seed::new([7; 32]).nonce())?;
+/// let request = String::from_utf8_lossy(handshake.request());
+/// assert!(request.contains("\r\nSec-WebSocket-Protocol: chat.v2, chat.v1\r\n"));
+/// # Ok::<(), sansws_core::error::InvalidInput>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientOptions {
     /// The subprotocols it offers, the preferred one first.
@@ -31,6 +47,21 @@ pub struct ClientOptions {
 }
 
 /// Why the answer breaks a rule of section 4.1: the client "MUST _Fail the WebSocket Connection_".
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::handshake::{ClientHandshake, ClientOptions, Failure};
+/// use sansws_core::random::Seed;
+///
+/// let (config, url) = (Config::default().into(), "ws://example.org/chat".parse()?);
+/// let nonce = Seed::new([7; 32]).nonce();
+/// let mut handshake = ClientHandshake::new(&config, &url, ClientOptions::default(), nonce)?;
+/// let input = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n";
+/// let failure = handshake.receive(input, false).unwrap_err();
+/// assert_eq!(failure, Failure::Upgrade);
+/// assert_eq!(failure.to_string(), "the response does not upgrade to websocket");
+/// # Ok::<(), sansws_core::error::InvalidInput>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -77,6 +108,21 @@ impl From<HeadError> for Failure {
 }
 
 /// The server's answer.
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::handshake::{ClientHandshake, ClientOptions, ServerAnswer};
+/// use sansws_core::random::Seed;
+///
+/// let (config, url) = (Config::default().into(), "ws://example.org/chat".parse()?);
+/// let nonce = Seed::new([7; 32]).nonce();
+/// let mut handshake = ClientHandshake::new(&config, &url, ClientOptions::default(), nonce)?;
+/// let input = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /talk\r\nContent-Length: 0\r\n\r\n";
+/// let (answer, _) = handshake.receive(input, false)?.expect("it is complete");
+/// let ServerAnswer::Redirect(response) = answer else { panic!("a redirect") };
+/// assert_eq!(url.join(response.location().unwrap())?.to_string(), "ws://example.org/talk");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerAnswer {
     /// 101: the connection is open.
@@ -88,6 +134,8 @@ pub enum ServerAnswer {
 }
 
 /// A 101 that passed all checks.
+///
+/// For an example see [`ServerAnswer`] and the [page of the crate](crate).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// The agreement.
@@ -106,6 +154,8 @@ struct Refused {
 }
 
 /// A client that waits for the answer.
+///
+/// The [example of the crate](crate) shows both sides of a handshake.
 pub struct ClientHandshake {
     config: Arc<Config>,
     request: Vec<u8>,

@@ -6,6 +6,28 @@ use super::{Refusal, Request};
 use crate::http::{Headers, RequestHead};
 
 /// An extended CONNECT request, as an HTTP/2 or HTTP/3 stack delivers it.
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::handshake::{AcceptOptions, ExtendedConnect};
+///
+/// // As an HTTP/2 stack delivers it.
+/// let request = ExtendedConnect {
+///     method: "CONNECT",
+///     protocol: "websocket",
+///     scheme: "https",
+///     path: "/chat",
+///     authority: "example.org",
+///     fields: [("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat.v1")]
+///         .into_iter()
+///         .collect(),
+/// };
+/// let request = request.check()?;
+/// let options = AcceptOptions::default().subprotocol(Some("chat.v1".into()));
+/// let (fields, _) = request.accept_fields(&Config::default(), options)?;
+/// assert_eq!(fields.get_str("sec-websocket-protocol"), Some("chat.v1")); // with status 200
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtendedConnect<'a> {
     /// `:method`

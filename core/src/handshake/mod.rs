@@ -39,6 +39,8 @@ use crate::extension::deflate::Agreed;
 use crate::http::Headers;
 
 /// The result of a handshake.
+///
+/// For an example see [`Request`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Agreement {
     /// The negotiated subprotocol, if there is one.

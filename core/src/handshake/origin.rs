@@ -15,6 +15,8 @@ use core::str::FromStr;
 use thiserror::Error;
 
 /// Why an origin is refused. Answer with 403.
+///
+/// For an example see [`OriginPolicy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum OriginError {

@@ -13,6 +13,8 @@ use super::ClientOptions;
 use crate::http::{Response, Url, is_secret};
 
 /// Why a redirect is not followed.
+///
+/// For an example see [`Redirects`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum RedirectError {

@@ -7,6 +7,15 @@ use thiserror::Error;
 use crate::http::{HeadError, Response};
 
 /// The request is not an acceptable WebSocket request. It must be answered with [`Refusal::response`] (4.2.1).
+///
+/// ```
+/// use sansws_core::handshake::Refusal;
+///
+/// assert_eq!(Refusal::Version.status(), 426);
+/// // The client learns which version it should use.
+/// let response = Refusal::Version.response();
+/// assert_eq!(response.fields.get_str("sec-websocket-version"), Some("13"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Refusal {

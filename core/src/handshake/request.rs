@@ -14,6 +14,25 @@ use crate::http::field::{has_token, is_host};
 use crate::http::{Headers, RequestHead, response};
 
 /// A request that may be accepted. It needs no further checks.
+///
+/// ```
+/// use sansws_core::config::{Config, Limits};
+/// use sansws_core::handshake::{AcceptOptions, Request};
+/// use sansws_core::http::parse_request;
+///
+/// let head = b"GET /chat HTTP/1.1\r\nHost: example.org\r\nConnection: Upgrade\r\n\
+///     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+///     Sec-WebSocket-Protocol: chat.v2, chat.v1\r\n\r\n";
+/// let Ok(head) = parse_request(head, &Limits::default()) else { panic!("malformed") };
+/// let request = Request::check(head)?;
+/// let subprotocol = request.select_subprotocol(["chat.v1"]);
+/// let options = AcceptOptions::default().subprotocol(subprotocol);
+/// let (response, agreement) = request.accept(&Config::default(), options)?;
+/// assert!(response.starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
+/// assert_eq!(agreement.subprotocol.as_deref(), Some("chat.v1"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     head: RequestHead,
@@ -22,6 +41,8 @@ pub struct Request {
 }
 
 /// Options for accepting a request.
+///
+/// For an example see [`Request`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AcceptOptions {
     /// The subprotocol; it must be one of the offered ones. See [`RequestHead::select_subprotocol`].

@@ -9,6 +9,18 @@ use crate::config::Config;
 use crate::http::{RequestHead, Scan, parse_request};
 
 /// A server that waits for a request.
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::handshake::{Refusal, ServerHandshake};
+///
+/// let mut handshake = ServerHandshake::new(Config::default().into());
+/// // A head may arrive in any chunks; `input` holds all of it.
+/// let input = b"GET /chat HTTP/1.1\r\nHost: example.org\r\n\r\n";
+/// assert_eq!(handshake.receive(&input[..9]), Ok(None));
+/// let refusal = handshake.receive(input).unwrap_err();
+/// assert_eq!((refusal, refusal.response().status), (Refusal::NotWebSocket, 426));
+/// ```
 #[derive(Debug)]
 pub struct ServerHandshake {
     config: Arc<Config>,

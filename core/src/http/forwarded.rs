@@ -32,6 +32,20 @@ pub struct Trusted {
 }
 
 /// The fields that proxies write.
+///
+/// ```
+/// use sansws_core::http::Headers;
+/// use sansws_core::http::forwarded::{Trusted, TrustedHeaders, client};
+///
+/// // A proxy that writes `Forwarded`, and passes on the other field as the client made it up.
+/// let trusted = Trusted::new(["10.0.0.0/8"])?.writing(TrustedHeaders::Forwarded);
+/// let fields: Headers = [("Forwarded", "for=192.0.2.7;proto=https"), ("X-Forwarded-For", "::1")]
+///     .into_iter()
+///     .collect();
+/// let found = client(&fields, "10.0.0.1".parse()?, &trusted);
+/// assert_eq!((found.address.to_string(), found.secure), ("192.0.2.7".into(), Some(true)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TrustedHeaders {
     /// Either kind. If a request has both, only what they agree on is trusted: a proxy that writes one of them may pass on the other as
@@ -131,6 +145,8 @@ const fn mapped(address: IpAddr) -> u128 {
 }
 
 /// The trusted information about a client.
+///
+/// For an example see [`Trusted`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forwarded {
     /// The address of the nearest untrusted hop: the client, or a proxy of its own.

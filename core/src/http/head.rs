@@ -69,6 +69,17 @@ impl Scan {
 }
 
 /// Header fields in order, in one block of memory.
+///
+/// ```
+/// use sansws_core::http::Headers;
+///
+/// let mut fields: Headers = [("Host", "example.org")].into_iter().collect();
+/// fields.push("Set-Cookie", b"a=1");
+/// fields.push("Set-Cookie", b"b=2");
+/// assert_eq!(fields.get_str("host"), Some("example.org"));
+/// assert_eq!(fields.all("set-cookie").count(), 2);
+/// assert_eq!(fields.len(), 3);
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers {
     bytes: Vec<u8>,
@@ -170,6 +181,18 @@ impl<N: AsRef<str>, V: AsRef<[u8]>> FromIterator<(N, V)> for Headers {
 }
 
 /// The head of a request.
+///
+/// ```
+/// use sansws_core::config::Limits;
+/// use sansws_core::http::parse_request;
+///
+/// let head = b"GET /chat?room=caf%C3%A9 HTTP/1.1\r\nHost: example.org\r\nCookie: user=ada\r\n\r\n";
+/// let head = parse_request(head, &Limits::default())?;
+/// assert_eq!((head.path(), head.query_value("room").as_deref()), ("/chat", Some("café")));
+/// assert_eq!((head.host(), head.cookie("user")), ("example.org", Some("ada")));
+/// assert!(head.keeps_alive() && !head.has_body());
+/// # Ok::<(), sansws_core::http::HeadError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
     /// The method, such as `GET`.

@@ -10,6 +10,20 @@ use crate::error::InvalidInput;
 use crate::http::{Headers, field, reason};
 
 /// A response: status, fields and body.
+///
+/// ```
+/// use sansws_core::http::Response;
+///
+/// let response = Response::text(429, "try again later\n").with("Retry-After", "30");
+/// let mut bytes = Vec::new();
+/// response.write(&mut bytes)?;
+/// assert!(bytes.starts_with(b"HTTP/1.1 429 Too Many Requests\r\n"));
+/// assert!(bytes.ends_with(b"\r\n\r\ntry again later\n"));
+/// // A value never smuggles in a field of its own.
+/// let injected = Response::new(404).with("X-Name", "ada\r\nSet-Cookie: a=1");
+/// assert!(injected.write(&mut Vec::new()).is_err());
+/// # Ok::<(), sansws_core::error::InvalidInput>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status code.

@@ -14,6 +14,8 @@ use crate::message::PreparedMessage;
 use crate::time::Instant;
 
 /// The target of an [`Instruction`].
+///
+/// For an example see [`Instruction`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// One channel.
@@ -23,6 +25,22 @@ pub enum Target {
 }
 
 /// An operation on a channel.
+///
+/// ```
+/// use sansws_core::hub::{ChannelOptions, HubOptions, Instruction, LocalHub, Target};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let mut hub = LocalHub::new(Seed::new([7; 32]), HubOptions::default().into());
+/// let user = ChannelOptions { user: Some("ada".into()), ..ChannelOptions::default() };
+/// let channel = hub.open(now, user)?;
+/// // All connections of ada, wherever they are:
+/// hub.instruct(now, Target::User("ada".into()), Instruction::Join("staff".into()))?;
+/// while hub.poll_output(now).is_some() {}
+/// assert_eq!(hub.members("staff"), [channel]);
+/// # Ok::<(), sansws_core::hub::HubError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Instruction {
@@ -233,6 +251,8 @@ pub enum BackplaneEvent {
 }
 
 /// The result of a publication.
+///
+/// For an example see [`PublishOptions`](super::PublishOptions).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Published {
@@ -255,6 +275,15 @@ pub enum Query {
 }
 
 /// A query for kept messages of a group.
+///
+/// ```
+/// use sansws_core::hub::{HistoryQuery, Position};
+///
+/// // The page of 20 messages before one that the user has already seen.
+/// let seen = Position { epoch: 7, offset: 120 };
+/// let query = HistoryQuery::new("chat:lobby", 20).since(seen).reversed();
+/// assert_eq!((query.limit, query.since, query.reverse), (20, Some(seen), true));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct HistoryQuery {
@@ -338,6 +367,8 @@ pub enum QueryResult {
 }
 
 /// Kept messages of a group.
+///
+/// For an example see [`HistoryQuery`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct History {
@@ -361,6 +392,25 @@ pub struct HistorySlice {
 }
 
 /// Why missed messages cannot be replayed in full.
+///
+/// ```
+/// use sansws_core::hub::{Recovered, RecoveryFailure};
+///
+/// /// Tells the client whether it must load the whole page.
+/// fn must_reload(recovered: Recovered) -> bool {
+///     match recovered {
+///         Recovered::Incomplete { reason, .. } => {
+///             println!("messages are missing: {}", reason.as_str());
+///             true
+///         }
+///         _ => false,
+///     }
+/// }
+///
+/// let reason = RecoveryFailure::Evicted;
+/// assert!(must_reload(Recovered::Incomplete { replayed: 0, reason }));
+/// assert!(!must_reload(Recovered::Complete(3)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RecoveryFailure {
@@ -393,6 +443,19 @@ pub struct Present {
 ///
 /// Apply the changes of the snapshot's epoch whose version is higher than the snapshot's, each once. A change of another epoch means that
 /// numbering restarted: take another snapshot.
+///
+/// ```
+/// use std::collections::BTreeSet;
+/// use sansws_core::hub::PresenceChange;
+///
+/// /// Applies a change to the names that a page shows.
+/// fn apply(users: &mut BTreeSet<String>, change: &PresenceChange) {
+///     for gone in &change.left {
+///         users.remove(&*gone.user);
+///     }
+///     users.extend(change.joined.iter().map(|user| String::from(&*user.user)));
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PresenceChange {
@@ -433,6 +496,26 @@ impl PresenceChange {
 }
 
 /// The users in a group.
+///
+/// ```
+/// use sansws_core::hub::{ChannelOptions, GroupOptions, HubOptions, JoinOptions, LocalHub, PresenceMode};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let groups = GroupOptions::default().presence(PresenceMode::members());
+/// let options = HubOptions::default().groups(groups);
+/// let mut hub = LocalHub::new(Seed::new([7; 32]), options.into());
+/// for _ in ["laptop", "phone"] {
+///     let user = ChannelOptions { user: Some("ada".into()), ..ChannelOptions::default() };
+///     let channel = hub.open(now, user)?;
+///     hub.join(now, channel, "lobby", JoinOptions::default())?;
+/// }
+/// while hub.poll_output(now).is_some() {}
+/// let presence = hub.broker().presence("lobby");
+/// assert_eq!((presence.count, &*presence.members[0].user), (1, "ada"));
+/// # Ok::<(), sansws_core::hub::HubError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Presence {

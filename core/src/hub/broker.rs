@@ -21,6 +21,8 @@ use super::{
 use crate::time::Instant;
 
 /// Groups, with their numbers, histories and presence; nodes, with their pending events.
+///
+/// For an example see [`LocalHub`](super::LocalHub), a broker with its only node.
 #[derive(Debug)]
 pub struct Broker {
     options: Arc<HubOptions>,

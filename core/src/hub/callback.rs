@@ -95,6 +95,26 @@ impl fmt::Debug for Notices {
 
 /// How publications and notices look to channels with [`Encoding::Format`](super::Encoding). A message is formatted once on each node, for
 /// all its channels with this format, and only if there are any.
+///
+/// ```
+/// use sansws_core::hub::{ChannelOptions, Encoding, Format, HubOptions, Notice};
+/// use sansws_core::message::Message;
+///
+/// // Clients of one protocol get numbers with the messages, and learn of gaps.
+/// let format = Format::new(
+///     |publication| {
+///         let position = publication.position?;
+///         Some(format!("{} {}", position.offset, publication.as_text()?).into())
+///     },
+///     |notice| match notice {
+///         Notice::Gap { group, .. } => Some(Message::Text(format!("gap in {group}"))),
+///         _ => None,
+///     },
+/// );
+/// let options = HubOptions::default().format(format);
+/// let channel = ChannelOptions { encoding: Encoding::Format(0), ..ChannelOptions::default() };
+/// # let _ = (options, channel);
+/// ```
 #[derive(Clone)]
 pub struct Format {
     wrap: Arc<Wrap>,

@@ -8,6 +8,21 @@ use crate::close::CloseCode;
 use crate::time::Instant;
 
 /// Why an operation of a hub was refused. It had no effect.
+///
+/// ```
+/// use sansws_core::hub::{ChannelOptions, HubError, HubOptions, JoinOptions, LocalHub};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let options = HubOptions { groups_per_channel: 1, ..HubOptions::default() };
+/// let mut hub = LocalHub::new(Seed::new([7; 32]), options.into());
+/// let channel = hub.open(now, ChannelOptions::default())?;
+/// hub.join(now, channel, "lobby", JoinOptions::default())?;
+/// let refused = hub.join(now, channel, "kitchen", JoinOptions::default());
+/// assert_eq!(refused, Err(HubError::TooManyGroups));
+/// # Ok::<(), HubError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum HubError {

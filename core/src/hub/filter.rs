@@ -37,6 +37,12 @@ use thiserror::Error;
 pub struct Filter(Arc<str>);
 
 /// Why a filter is invalid.
+///
+/// ```
+/// use sansws_core::hub::{Filter, FilterError};
+///
+/// assert_eq!("sport/#/score".parse::<Filter>().unwrap_err(), FilterError::HashNotLast);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FilterError {

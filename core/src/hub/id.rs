@@ -22,6 +22,16 @@ impl fmt::Display for NodeId {
 /// The address of a connection, on any node. It is not secret, and never refers to another connection.
 ///
 /// It is formatted as `node-slot-generation` in hexadecimal digits, and can be parsed back.
+///
+/// ```
+/// use sansws_core::hub::ChannelId;
+///
+/// // It may be kept in a database, and sent back later.
+/// let id: ChannelId = "00000000000000a1-0000000b-00000001".parse()?;
+/// assert_eq!((id.node.0, id.slot(), id.generation()), (0xa1, 0xb, 1));
+/// assert_eq!(id.to_string().parse(), Ok(id));
+/// # Ok::<(), sansws_core::hub::HubError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelId {
     /// Returns the node of its connection.

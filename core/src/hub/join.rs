@@ -9,6 +9,33 @@ use super::{Position, Publication};
 use crate::message::Message;
 
 /// Options of a join.
+///
+/// ```
+/// use sansws_core::hub::{ChannelOptions, GroupOptions, HistoryOptions, HubOptions, JoinOptions, LocalHub};
+/// use sansws_core::hub::{Output, PublishOptions, Recovered, Reply};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let groups = GroupOptions::default().history(HistoryOptions::default());
+/// let options = HubOptions::default().groups(groups);
+/// let mut hub = LocalHub::new(Seed::new([7; 32]), options.into());
+/// for text in ["one", "two", "three"] {
+///     hub.publish(now, None, "news", text.into(), PublishOptions::default(), None)?;
+/// }
+/// while hub.poll_output(now).is_some() {}
+/// let first = hub.broker().history(now, "news", 10)[0].position;
+///
+/// // A client that saw the first message returns.
+/// let ada = hub.open(now, ChannelOptions::default())?;
+/// hub.join(now, ada, "news", JoinOptions::recover(first))?;
+/// while let Some(output) = hub.poll_output(now) {
+///     if let Output::Joined(_, _, joined) = output {
+///         assert_eq!(joined.recovered, Recovered::Complete(2));
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct JoinOptions {
@@ -37,6 +64,8 @@ impl JoinOptions {
 }
 
 /// The result of a join.
+///
+/// For an example see [`JoinOptions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Joined {
@@ -55,6 +84,8 @@ pub struct Joined {
 }
 
 /// The result of a recovery.
+///
+/// For an example see [`JoinOptions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recovered {
@@ -72,12 +103,30 @@ pub enum Recovered {
 }
 
 /// A function that makes the reply to a member which joins: of the result, and the messages that it missed.
+///
+/// ```
+/// use sansws_core::hub::{JoinDecision, JoinOptions, JoinReply};
+/// use sansws_core::message::Message;
+///
+/// // The client gets one message with its position and all that it missed.
+/// let reply = JoinReply::new(|joined, missed| {
+///     let Some(position) = joined.position else {
+///         return JoinDecision::Leave(Some(Message::from("no history")));
+///     };
+///     let missed: Vec<_> = missed.iter().filter_map(|one| one.as_text()).collect();
+///     JoinDecision::Stay(Some(format!("{position}\n{}", missed.join("\n")).into()))
+/// });
+/// let options = JoinOptions { reply: Some(reply), ..JoinOptions::default() };
+/// # let _ = options;
+/// ```
 #[derive(Clone)]
 pub struct JoinReply(Arc<Decide>);
 
 type Decide = dyn Fn(&Joined, &[Arc<Publication>]) -> JoinDecision + Send + Sync;
 
 /// The result of a [`JoinReply`]: the message to the member, if any, and whether it stays.
+///
+/// For an example see [`JoinReply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JoinDecision {
     /// It is a member.

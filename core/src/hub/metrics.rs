@@ -163,6 +163,18 @@ numbers! {
 }
 
 /// Counters and gauges of a node, or of all nodes of a process together.
+///
+/// ```
+/// use sansws_core::hub::{ChannelOptions, HubOptions, LocalHub};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let mut hub = LocalHub::new(Seed::new([7; 32]), HubOptions::default().into());
+/// hub.open(Instant::ZERO, ChannelOptions::default())?;
+/// let text = hub.snapshot().to_prometheus();
+/// assert!(text.contains("\nsansws_hub_channels 1\n"));
+/// # Ok::<(), sansws_core::hub::HubError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {

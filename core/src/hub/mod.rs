@@ -125,6 +125,8 @@ use local_presence::LocalPresence;
 use queue::Store;
 
 /// One node: its channels, their groups, and their queues.
+///
+/// For an example see [`LocalHub`], a node with its broker.
 #[derive(Debug)]
 pub struct Hub {
     node: NodeId,

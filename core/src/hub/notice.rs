@@ -4,6 +4,8 @@
 use alloc::sync::Arc;
 
 /// A notification to a member of a group, other than a message.
+///
+/// For examples see [`Format`](super::Format) and [`GroupOptions::notices`](super::GroupOptions::notices).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {

@@ -14,6 +14,25 @@ use crate::message::Message;
 use crate::time::Duration;
 
 /// Options of a hub.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansws_core::hub::{GroupOptions, HistoryOptions, HubOptions, PresenceMode, QueueLimits};
+/// use sansws_core::limits::Rate;
+///
+/// let chat = GroupOptions::default()
+///     .history(HistoryOptions { messages: 50, ..HistoryOptions::default() })
+///     .presence(PresenceMode::members());
+/// let limits = QueueLimits { stall: Duration::from_secs(20), ..QueueLimits::default() };
+/// let options = HubOptions {
+///     publishes: Some(Rate::per_second(10)),
+///     max_message: 16 << 10,
+///     ..HubOptions::default()
+/// };
+/// let options = options.namespace("chat", chat).queue_limits(limits);
+/// assert_eq!(options.of("chat:lobby").history.unwrap().messages, 50);
+/// assert!(options.of("prices/oslo").history.is_none());
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct HubOptions {
@@ -164,6 +183,23 @@ impl HubOptions {
 }
 
 /// Options of a group.
+///
+/// ```
+/// use sansws_core::hub::{Compress, GroupOptions, HubOptions, SlowConsumerPolicy};
+/// use sansws_core::message::Message;
+///
+/// // Prices: only the newest of each counts, and each message tells its number.
+/// let prices = GroupOptions::default()
+///     .slow_consumer(SlowConsumerPolicy::KeepLatest)
+///     .compress(Compress::Never)
+///     .envelope(|publication| {
+///         let number = publication.position.map_or(0, |position| position.offset);
+///         Message::Text(format!("{number} {}", publication.as_text().unwrap_or("?")))
+///     });
+/// let options = HubOptions::default().rule("prices/#".parse()?, prices);
+/// assert_eq!(options.of("prices/oslo").slow_consumer, SlowConsumerPolicy::KeepLatest);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct GroupOptions {
@@ -228,6 +264,8 @@ impl GroupOptions {
 }
 
 /// The history of a group: the newest messages, within all three limits. The oldest are dropped first.
+///
+/// For an example see [`HubOptions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryOptions {
     /// Maximum number of messages; default 100.
@@ -252,6 +290,8 @@ impl Default for HistoryOptions {
 }
 
 /// The limits of one channel's queue, in the hub. The connection's own limits bound the messages that it has taken.
+///
+/// For an example see [`HubOptions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueLimits {
     /// Maximum number of bytes, with each message counted in full although all channels share it; default 1 MiB. A single longer
@@ -278,6 +318,8 @@ impl Default for QueueLimits {
 }
 
 /// The treatment of a message that finds no room in the queue of a channel. Each message that is not delivered is counted.
+///
+/// For an example see [`GroupOptions`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SlowConsumerPolicy {
     /// The channel is closed with 1013: the client can reconnect and recover.
@@ -306,6 +348,16 @@ impl SlowConsumerPolicy {
 }
 
 /// The kind of presence that a group keeps.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansws_core::hub::{GroupOptions, PresenceMode};
+///
+/// let grace = Duration::from_secs(10); // a phone in a tunnel stays present
+/// let rooms = GroupOptions::default().presence(PresenceMode::Members { grace });
+/// let streams = GroupOptions::default().presence(PresenceMode::Count);
+/// assert!(rooms.presence.keeps_members() && !streams.presence.keeps_members());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PresenceMode {
     /// None.
@@ -347,6 +399,8 @@ impl PresenceMode {
 }
 
 /// Whether the messages of a group are compressed, once for all members that negotiated it.
+///
+/// For an example see [`GroupOptions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compress {
     /// Never: secrets must not share a window with data that others choose (CRIME, BREACH).
@@ -363,6 +417,14 @@ impl Default for Compress {
 }
 
 /// The treatment of publications while the backplane is down.
+///
+/// ```
+/// use sansws_core::hub::{HubOptions, OutagePolicy};
+///
+/// // Better no bids than bids that only this server's clients see.
+/// let options = HubOptions { on_outage: OutagePolicy::Refuse, ..HubOptions::default() };
+/// # let _ = options;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutagePolicy {
     /// They reach the members on this node, without a position and without history.

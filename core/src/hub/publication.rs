@@ -16,6 +16,16 @@ use crate::time::{Duration, Instant};
 /// A position in the publications of a group: after the message with this number.
 ///
 /// It is formatted as `epoch-offset`, the epoch in hexadecimal digits, and can be parsed back.
+///
+/// ```
+/// use sansws_core::hub::Position;
+///
+/// let position = Position { epoch: 0xa1b2, offset: 17 };
+/// let text = position.to_string(); // for the client, which returns it when it reconnects
+/// assert_eq!(text, "000000000000a1b2-17");
+/// assert_eq!(text.parse(), Ok(position));
+/// assert!("17".parse::<Position>().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The epoch: a group that was forgotten, or whose history was lost, starts another.
@@ -46,6 +56,17 @@ impl FromStr for Position {
 pub type Tags = Option<Arc<[(Arc<str>, Arc<str>)]>>;
 
 /// A message that was published to a group.
+///
+/// ```
+/// use sansws_core::hub::Publication;
+///
+/// /// An envelope, for `GroupOptions::envelope` or `Format::new`.
+/// fn line(publication: &Publication) -> String {
+///     let number = publication.position.map_or(0, |position| position.offset);
+///     let text = publication.as_text().unwrap_or("(binary)");
+///     format!("{} #{number}: {text}", publication.group)
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Publication {
@@ -115,6 +136,8 @@ impl Excluded {
 }
 
 /// The parts of a publication, without its position.
+///
+/// For an example see [`PublishOptions`].
 #[derive(Clone, Debug)]
 pub struct PublishRequest {
     /// The group.
@@ -128,6 +151,25 @@ pub struct PublishRequest {
 }
 
 /// Options of a publication.
+///
+/// ```
+/// use sansws_core::hub::{GroupOptions, HistoryOptions, HubOptions, LocalHub, PublishOptions};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let groups = GroupOptions::default().history(HistoryOptions::default());
+/// let options = HubOptions::default().groups(groups);
+/// let mut hub = LocalHub::new(Seed::new([7; 32]), options.into());
+/// // Two attempts to publish one order: its id makes the second one harmless.
+/// for _ in 0..2 {
+///     let options = PublishOptions { id: Some("order-17".into()), ..PublishOptions::default() };
+///     hub.publish(now, None, "orders", "two teas".into(), options, None)?;
+/// }
+/// while hub.poll_output(now).is_some() {}
+/// assert_eq!(hub.broker().history(now, "orders", 10).len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct PublishOptions {

@@ -14,6 +14,24 @@ use crate::message::PreparedMessage;
 use crate::time::Duration;
 
 /// The options of a channel.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansws_core::hub::{ChannelOptions, HubOptions, LocalHub};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let mut hub = LocalHub::new(Seed::new([7; 32]), HubOptions::default().into());
+/// let options = ChannelOptions {
+///     user: Some("ada".into()),
+///     metadata: Some(r#"{"name":"Ada"}"#.into()),
+///     expiry: Some(Duration::from_secs(60)),
+///     ..ChannelOptions::default()
+/// };
+/// let channel = hub.open(Instant::ZERO, options)?;
+/// assert!(hub.groups_of(channel).is_empty());
+/// # Ok::<(), sansws_core::hub::HubError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ChannelOptions {
@@ -31,6 +49,8 @@ pub struct ChannelOptions {
 }
 
 /// The kind of messages that a channel takes.
+///
+/// For an example see [`Format`](super::Format).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// The kind in which a message was sent.
@@ -110,6 +130,8 @@ pub enum Reply {
 }
 
 /// An output of a hub.
+///
+/// For an example see [`LocalHub`](super::LocalHub).
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Messages are queued for the channel in this slot: take them. Emitted once, until all are taken.
@@ -131,6 +153,18 @@ pub enum Output {
 }
 
 /// A signal for the handler of a connection, which its peer does not see.
+///
+/// ```
+/// use sansws_core::hub::Signal;
+///
+/// fn handle(signal: Signal) {
+///     match signal {
+///         Signal::Text(text) => println!("another part of the application says {text}"),
+///         Signal::Gap { group, .. } => println!("messages of {group} were lost: reload them"),
+///         _ => println!("earlier signals were lost"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signal {
@@ -148,6 +182,21 @@ pub enum Signal {
 }
 
 /// The result of leaving a group.
+///
+/// ```
+/// use sansws_core::hub::{ChannelOptions, HubOptions, JoinOptions, LocalHub};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let mut hub = LocalHub::new(Seed::new([7; 32]), HubOptions::default().into());
+/// let channel = hub.open(now, ChannelOptions::default())?;
+/// hub.join(now, channel, "lobby", JoinOptions::default())?;
+/// let left = hub.leave(now, channel, "lobby")?;
+/// assert!(left.removed && left.emptied); // no member is left on this node
+/// assert!(!hub.leave(now, channel, "lobby")?.removed);
+/// # Ok::<(), sansws_core::hub::HubError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Left {
@@ -158,6 +207,20 @@ pub struct Left {
 }
 
 /// The result of sending a message to a channel or a user.
+///
+/// ```
+/// use sansws_core::hub::{ChannelOptions, HubOptions, LocalHub, Sent};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// let now = Instant::ZERO;
+/// let mut hub = LocalHub::new(Seed::new([7; 32]), HubOptions::default().into());
+/// let channel = hub.open(now, ChannelOptions::default())?;
+/// assert_eq!(hub.send_to(now, channel, "hello".into())?, Sent::Queued);
+/// hub.closed(now, channel);
+/// assert_eq!(hub.send_to(now, channel, "anybody?".into())?, Sent::Gone);
+/// # Ok::<(), sansws_core::hub::HubError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// It is queued for the channel.
@@ -171,6 +234,8 @@ pub enum Sent {
 }
 
 /// The next item of a channel.
+///
+/// For an example see [`LocalHub`](super::LocalHub).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken<R> {
     /// A message.
@@ -189,6 +254,20 @@ pub enum Taken<R> {
 }
 
 /// An event on this node.
+///
+/// ```
+/// use sansws_core::hub::HubEvent;
+///
+/// /// Logs what needs attention; the events come from `Hub::events`.
+/// fn log(event: &HubEvent) {
+///     match event {
+///         HubEvent::Slow(channel) => println!("{channel} reads too slowly"),
+///         HubEvent::Gap { group, .. } => println!("messages of {group} were lost"),
+///         HubEvent::Down => println!("the backplane is down"),
+///         _ => {}
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HubEvent {

@@ -11,6 +11,24 @@ use super::rate::{Bucket, Rate};
 use crate::time::{Duration, Instant};
 
 /// Limits of one address. An IPv6 address stands for its /64, an IPv4-mapped one for its IPv4 address.
+///
+/// ```
+/// use sansws_core::limits::{AddressLimits, Addresses, Rate, Refused};
+/// use sansws_core::time::{Duration, Instant};
+///
+/// let limits = AddressLimits {
+///     connections: Some(100),
+///     handshakes: Some(Rate::per_second(1)),
+///     ..AddressLimits::default()
+/// };
+/// let (mut addresses, now) = (Addresses::new(limits), Instant::ZERO);
+/// assert_eq!(addresses.enter(now, "2001:db8::1".parse()?), Ok(()));
+/// // Of the same /64:
+/// let retry_after = Duration::from_secs(1);
+/// let refused = addresses.enter(now, "2001:db8::2".parse()?);
+/// assert_eq!(refused, Err(Refused::TooFast { retry_after }));
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressLimits {
     /// Maximum number of connections at once; default unlimited.
@@ -34,6 +52,8 @@ impl Default for AddressLimits {
 }
 
 /// Why an address is refused.
+///
+/// For an example see [`Addresses`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum Refused {
     /// It has as many connections as allowed.

@@ -6,6 +6,8 @@ use super::rate::{Bucket, Rate};
 use crate::time::Instant;
 
 /// The action of a connection on a message above the limit.
+///
+/// For an example see [`TrafficLimits`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LimitAction {
     /// The message is accepted, and reading pauses until the rate allows more: TCP makes the peer slow down. Nothing is lost.
@@ -40,6 +42,8 @@ pub struct TrafficLimits {
 }
 
 /// The decision on a message.
+///
+/// For an example see [`TrafficLimits`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
@@ -54,6 +58,8 @@ pub enum Verdict {
 }
 
 /// The usage of one connection.
+///
+/// For an example see [`TrafficLimits`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meter {
     messages: Bucket,

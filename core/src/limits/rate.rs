@@ -88,6 +88,8 @@ impl Rate {
 }
 
 /// The state of a [`Rate`]. Every call takes the rate again, which must always be the same.
+///
+/// For an example see [`Rate`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
     /// The moment at which the bucket is full again, scaled.

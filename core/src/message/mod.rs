@@ -16,6 +16,18 @@ pub use crate::frame::MessageKind;
 /// A whole message, owned.
 ///
 /// Pings, pongs and closes are not messages: section 5.5 calls them control frames.
+///
+/// ```
+/// use sansws_core::message::{Message, MessageKind};
+///
+/// let (text, binary) = (Message::from("café"), Message::from(vec![1, 2, 3]));
+/// assert_eq!((text.as_text(), text.len()), (Some("café"), 5));
+/// assert_eq!((binary.kind(), binary.as_bytes()), (MessageKind::Binary, &[1, 2, 3][..]));
+/// match text {
+///     Message::Text(text) => assert_eq!(text, "café"),
+///     Message::Binary(bytes) => println!("{} bytes", bytes.len()),
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// UTF-8.
@@ -111,6 +123,21 @@ impl From<&[u8]> for Message {
 }
 
 /// The content of a message or of a chunk, borrowed.
+///
+/// ```
+/// use sansws_core::message::{Message, Payload};
+///
+/// fn length(payload: Payload<'_>) -> usize {
+///     match payload {
+///         Payload::Text(text) => text.chars().count(),
+///         Payload::Binary(bytes) => bytes.len(),
+///     }
+/// }
+///
+/// assert_eq!(length("café".into()), 4);
+/// assert_eq!(length(Payload::Binary(&[0; 3])), 3);
+/// assert_eq!(Payload::Text("hi").to_message(), Message::from("hi"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload<'a> {
     /// Whole characters.
@@ -160,6 +187,25 @@ impl<'a> From<&'a [u8]> for Payload<'a> {
 /// A chunk of a message that is received as it arrives. Text is split between characters.
 ///
 /// Chunks follow the arrival of bytes, not the frames of the peer: fragmentation has no meaning (section 5.4).
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::connection::{Connection, Event};
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::message::{Assembly, Payload};
+/// use sansws_core::time::Instant;
+///
+/// let config = Config::default().into();
+/// let mut server = Connection::server(config, &Agreement::default(), Instant::ZERO);
+/// let mut assembly = Assembly::default();
+/// // The first 2 of 5 bytes, with a mask of zeros.
+/// let mut input = *b"\x81\x85\0\0\0\0He";
+/// let step = server.receive_piece(Instant::ZERO, &mut input, &mut assembly)?;
+/// let Some(Event::Piece(chunk)) = step.event else { panic!("a chunk") };
+/// assert_eq!(chunk.payload, Payload::Text("He"));
+/// assert!(chunk.first && !chunk.last);
+/// # Ok::<(), sansws_core::error::Violation>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk<'a> {
     /// The data that arrived; may be empty.
@@ -174,6 +220,25 @@ pub struct Chunk<'a> {
 ///
 /// It belongs to the caller, so that events borrow from it and never from the connection. It holds no memory until it is needed, grows with
 /// the received data, and keeps at most 64 KiB from one message to the next.
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::connection::{Connection, Event};
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::message::Assembly;
+/// use sansws_core::time::Instant;
+///
+/// let config = Config::default().into();
+/// let mut server = Connection::server(config, &Agreement::default(), Instant::ZERO);
+/// let mut assembly = Assembly::default();
+/// // A message in two frames, with masks of zeros.
+/// let mut input = *b"\x01\x82\0\0\0\0He\x80\x83\0\0\0\0llo";
+/// let step = server.receive(Instant::ZERO, &mut input, &mut assembly)?;
+/// assert_eq!((step.event, step.assembled), (Some(Event::Text("Hello")), true));
+/// let owned: String = assembly.take_text(); // without a copy
+/// assert_eq!(owned, "Hello");
+/// # Ok::<(), sansws_core::error::Violation>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Assembly {
     pub(crate) text: String,

@@ -10,6 +10,8 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use thiserror::Error;
 
 /// The source of a connection.
+///
+/// For an example see [`ProxyHeader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The load balancer itself, such as a health check, or a family without addresses: use the addresses of the socket.
@@ -24,6 +26,8 @@ pub enum Source {
 }
 
 /// Why a header cannot be read; drop the connection.
+///
+/// For an example see [`ProxyHeader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum ProxyError {

@@ -53,6 +53,8 @@ enum Protocol {
 }
 
 /// Whether the proxy has connected.
+///
+/// For an example see [`ProxyHandshake`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum TunnelStep {
@@ -63,6 +65,18 @@ pub enum TunnelStep {
 }
 
 /// Why there is no connection through the proxy.
+///
+/// ```
+/// use sansws_core::proxy::{SocksReply, TunnelError};
+///
+/// /// Tells whether another proxy may be worth an attempt.
+/// fn is_proxy_at_fault(error: TunnelError) -> bool {
+///     !matches!(error, TunnelError::Failed(SocksReply::HostUnreachable))
+/// }
+///
+/// assert!(is_proxy_at_fault(TunnelError::Refused(502)));
+/// assert!(!is_proxy_at_fault(TunnelError::Failed(SocksReply::HostUnreachable)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum TunnelError {
     /// The host cannot be sent to the proxy: it is empty, too long, or contains invalid bytes. Nothing was sent.

@@ -11,6 +11,8 @@ use thiserror::Error;
 use super::pattern::PatternError;
 
 /// One mistake in a set of routes.
+///
+/// For an example see [`RouteErrors`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RouteError {
@@ -54,6 +56,15 @@ pub enum RouteError {
 }
 
 /// All mistakes in a set of routes, so that they can be fixed at once. There is at least one.
+///
+/// ```
+/// use sansws_core::route::{RouteError, Router};
+///
+/// let router = Router::new().route("/{room}", 1).route("/{name}", 2).route("/{id:uid}", 3);
+/// let errors = router.build().unwrap_err();
+/// let all: Vec<_> = errors.iter().collect();
+/// assert!(matches!(all[..], [RouteError::Pattern { .. }, RouteError::Conflict { .. }]));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteErrors(pub(super) Vec<RouteError>);
 

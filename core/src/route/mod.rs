@@ -67,6 +67,8 @@ pub use router::{Route, Router, Routes};
 pub use url::UrlError;
 
 /// The result of a lookup.
+///
+/// For an example see [`Routes`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Match<'r, 'p, E> {
@@ -79,6 +81,8 @@ pub struct Match<'r, 'p, E> {
 }
 
 /// Why a path leads to no endpoint.
+///
+/// For an example see [`Routes`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Miss {
     /// The path is invalid.

@@ -33,6 +33,16 @@ pub struct Params<'r, 'p> {
 }
 
 /// A parameter cannot be returned as requested.
+///
+/// ```
+/// use sansws_core::route::{ParamError, Pattern};
+///
+/// let pattern: Pattern = "/rooms/{room}".parse()?;
+/// let params = pattern.matches("/rooms/lobby")?.expect("it matches");
+/// assert_eq!(params.get::<u32>("room"), Err(ParamError::Unfit("room".into())));
+/// assert_eq!(params.get::<u32>("floor"), Err(ParamError::Unknown("floor".into())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ParamError {
     /// The pattern has no such parameter.

@@ -52,6 +52,13 @@ pub(super) enum Segment {
 }
 
 /// Why a pattern is invalid.
+///
+/// ```
+/// use sansws_core::route::{Pattern, PatternError};
+///
+/// let error = "/rooms/{room}{id}".parse::<Pattern>().unwrap_err();
+/// assert!(matches!(error, PatternError::Brace(segment) if segment == "{room}{id}"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PatternError {

@@ -332,6 +332,22 @@ impl<E> fmt::Debug for Router<E> {
 }
 
 /// Checked routes: no two of them conflict. Created by [`Router::build`].
+///
+/// ```
+/// use sansws_core::route::{Miss, Route, Router};
+///
+/// let routes = Router::new()
+///     .add(Route::new("/users/{id:int}", "user").methods(["GET"]).named("user"))
+///     .route("/users/me", "myself")
+///     .build()?;
+/// let found = routes.find("GET", "/users/17")?;
+/// assert_eq!((*found.endpoint, found.params.get::<u32>("id")?), ("user", 17));
+/// assert_eq!(*routes.find("GET", "/users/me")?.endpoint, "myself");
+/// assert_eq!(routes.find("PUT", "/users/17").unwrap_err(), Miss::MethodNotAllowed(vec!["GET".into()]));
+/// assert_eq!(routes.find("GET", "/users/ada").unwrap_err().status(), 404);
+/// assert_eq!(routes.url_for("user", &[("id", &17)])?, "/users/17");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Routes<E> {
     tree: Node,

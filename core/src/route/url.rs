@@ -13,6 +13,8 @@ use super::escape::{encode, is_dots};
 use super::pattern::{Pattern, Segment};
 
 /// Why a path cannot be built.
+///
+/// For an example see [`Routes::url_for`](super::Routes::url_for).
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum UrlError {
     /// No route has the name.

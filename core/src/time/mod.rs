@@ -14,6 +14,18 @@ pub use core::time::Duration;
 /// A moment, in microseconds since the caller's epoch.
 ///
 /// The epoch is arbitrary, but must not change between calls on one machine, and time must not go backwards.
+///
+/// ```
+/// use core::time::Duration;
+/// use sansws_core::time::Instant;
+///
+/// // A clock of your own: any count of microseconds that does not go back.
+/// let start = Instant::from_micros(1_000_000);
+/// let later = start + Duration::from_secs(2);
+/// assert_eq!(later.since(start), Duration::from_secs(2));
+/// assert_eq!(start.since(later), Duration::ZERO);
+/// assert_eq!(later.as_micros(), 3_000_000);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 

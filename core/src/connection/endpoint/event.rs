@@ -14,6 +14,8 @@ use crate::http::Response;
 use crate::message::Chunk;
 
 /// The result of processing input.
+///
+/// For an example see [`Endpoint`](super::Endpoint).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndpointEvent<'b> {
     /// On a server: a valid WebSocket request. Call [`accept`](super::Endpoint::accept) or [`refuse`](super::Endpoint::refuse), at once
@@ -51,6 +53,8 @@ impl<'b> From<Received<'b>> for EndpointEvent<'b> {
 }
 
 /// One step through the input.
+///
+/// For an example see [`Endpoint`](super::Endpoint).
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "`consumed` octets must be dropped from the front of the input"]
 pub struct EndpointStep<'b> {
@@ -73,6 +77,22 @@ impl EndpointStep<'_> {
 }
 
 /// An error of the peer. The answer to it, if any, is queued.
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::connection::Endpoint;
+/// use sansws_core::connection::endpoint::PeerError;
+/// use sansws_core::handshake::Refusal;
+/// use sansws_core::message::Assembly;
+/// use sansws_core::time::Instant;
+///
+/// let mut server = Endpoint::server(Config::default().into(), Instant::ZERO);
+/// let mut input = *b"GET / HTTP/1.0\r\n\r\n";
+/// let mut assembly = Assembly::default();
+/// let error = server.receive(Instant::ZERO, &mut input, &mut assembly).unwrap_err();
+/// assert_eq!(error, PeerError::Request(Refusal::HttpVersion));
+/// assert!(server.take_output(Vec::new()).starts_with(b"HTTP/1.1 505 ")); // the answer
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum PeerError {
     /// On a server: the request is not acceptable, or ended before it was complete.
