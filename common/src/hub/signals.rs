@@ -104,7 +104,7 @@ mod tests {
         let next = std::iter::from_fn(|| queue.pop());
         let length = |signal| match signal {
             Signal::Text(text) => Some(text.len()),
-            Signal::Lost | Signal::Gap { .. } => None,
+            _ => None,
         };
         let waiting = next.map(length).collect();
         assert_eq!(queue.bytes, 0);
