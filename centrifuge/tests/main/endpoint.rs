@@ -84,12 +84,24 @@ async fn start_with(on: On, change: impl FnOnce(&mut Options)) -> Running {
 }
 
 /// The endpoint, the same on both.
-fn endpoint<E: HubEnv>(
+fn endpoint<E: HubEnv + 'static>(
     hub: &sansws_async::hub::Hub<E>,
     options: Options,
     tell: UnboundedSender<(String, Disconnect)>,
 ) -> Centrifuge<E> {
+    let joins = hub.clone();
     Centrifuge::new(hub, options)
+        .on_rpc("join", move |client, data| {
+            // The application has its users join a group of its own, which no command asked for.
+            let joined = joins.join_user(&client.user, "chat:by the application");
+            async move {
+                assert!(joined.is_ok(), "{joined:?}");
+                for _ in 0..100 {
+                    later().await;
+                }
+                Ok(data)
+            }
+        })
         .on_connect(async |request| {
             if request.token.is_empty() {
                 return Ok(Connect::user("ada"));
@@ -596,6 +608,22 @@ async fn handlers_that_take_their_time_hold_up_only_their_client() {
         drop(slow);
         let (_, end) = server.gone.recv().await.unwrap();
         assert_eq!(end.code, 1006, "{on:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_join_by_the_application_answers_no_command() {
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        let mut client = server.connected().await;
+        for (id, method) in [(2, "join"), (3, "echo")] {
+            let call = json!({"id": id, "rpc": {"method": method, "data": id}});
+            client.send_json(&call).await.unwrap();
+        }
+        for id in [2, 3] {
+            let reply: Value = client.receive_json().await.unwrap().unwrap();
+            assert_eq!(reply, json!({"id": id, "rpc": {"data": id}}), "{on:?}");
+        }
     }
 }
 
