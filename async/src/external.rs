@@ -144,6 +144,8 @@ impl ExternalUpgrade {
 }
 
 /// An accepted request; dropping it releases its place.
+///
+/// For an example see [`ExternalUpgrade`].
 #[derive(Debug)]
 #[must_use]
 pub struct AcceptedUpgrade {

@@ -119,6 +119,29 @@ pub trait Connector {
 /// **Reconnection** follows the table of [`Reconnect`]. A refused request (`401`), a final close code (1000, 1008, 4500 to 4999) or a
 /// server that breaks the protocol stop the client; failing networks and servers do not. Each attempt starts at the original URL, wherever
 /// it was redirected before.
+///
+/// In an adapter, it is `Client`, without a parameter:
+///
+/// ```
+/// use sansws_async::core::dial::ReconnectOptions;
+/// use sansws_async::{Client, ClientState, ConnectOptions, Dialer, Result, Runtime};
+///
+/// async fn news<R: Runtime>() -> Result {
+///     let options = ConnectOptions::default().bearer("s3cret")?;
+///     let mut client = Client::<Dialer<R>>::new("wss://example.org/news", options)?
+///         .reconnect(ReconnectOptions { attempts: Some(100), ..ReconnectOptions::default() })
+///         .on_open(async |mut socket| Ok(socket.send_text("subscribe").await?))
+///         .on_change(|state| {
+///             if let ClientState::Waiting { wait, why } = state {
+///                 println!("{why}; next attempt in {wait:?}");
+///             }
+///         });
+///     while let Some(text) = client.receive_text().await? {
+///         println!("{text}");
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Client<C: Connector> {
     connector: C,
     url: Url,

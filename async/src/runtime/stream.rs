@@ -13,6 +13,20 @@ use super::byte_stream::ByteStream;
 use super::tls_stream::TlsStream;
 
 /// A stream of a server or a client.
+///
+/// ```
+/// use sansws_async::{Io, Result, Runtime, Stream, Transport, Upgrade};
+///
+/// # #[cfg(unix)]
+/// /// Greets local clients only.
+/// async fn local<R: Runtime>(upgrade: Upgrade<Io<R, Stream<R>>>) -> Result {
+///     let stream = upgrade.transport().map(Io::get_ref);
+///     if !matches!(stream, Some(Stream::Unix(_))) {
+///         return Err("the client is not local".into());
+///     }
+///     Ok(upgrade.accept().await?.send_text("hello").await?)
+/// }
+/// ```
 #[non_exhaustive]
 pub enum Stream<R: Runtime> {
     /// TCP.

@@ -21,6 +21,8 @@ use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::Pattern;
 
 /// Decides on each request of a server, and runs the handlers of accepted ones.
+///
+/// Applications do not implement it: for examples see [`IntoService`].
 pub trait Service<T: Transport> {
     /// The type of a handler.
     type Handler;

@@ -17,6 +17,27 @@ use sansws_core::time::Instant;
 ///
 /// Take its commands, each with the node that issued it, carry them in order, and deliver events, with the answers for a node in the order
 /// of its queries: see [`BackplaneCommand`] and [`BackplaneEvent`]. If the link is dropped, it is down for good.
+///
+/// ```
+/// # use sansws_common::hub::HubEnv;
+/// # struct Env;
+/// # impl HubEnv for Env {
+/// #     fn now() -> sansws_core::time::Instant { sansws_core::time::Instant::ZERO }
+/// # }
+/// # type Hub = sansws_common::hub::Hub<Env>;
+/// use std::task::{Context, Waker};
+/// use sansws_core::hub::{BackplaneCommand, ChannelOptions, HubOptions, JoinOptions};
+///
+/// let (hub, mut link) = Hub::linked(HubOptions::default());
+/// link.up(); // once it has a connection to the other servers
+/// let _publishing = hub.publish("lobby", "hello").try_publish();
+/// let cx = Context::from_waker(Waker::noop());
+/// let mut published = 0;
+/// while let std::task::Poll::Ready((_node, command)) = link.poll_next(&cx) {
+///     published += u32::from(matches!(command, BackplaneCommand::Publish { .. }));
+/// }
+/// assert_eq!(published, 1); // send it to the backplane
+/// ```
 pub struct Link {
     hub: Arc<Inner>,
 }

@@ -1,6 +1,16 @@
 //! The traffic of a connection, in numbers.
 
 /// The traffic of a connection.
+///
+/// ```
+/// use sansws_common::Counters;
+///
+/// fn log(counters: &Counters) -> String { // of `WebSocket::counters`
+///     format!("{} messages received, {} sent", counters.received, counters.sent)
+/// }
+///
+/// assert_eq!(log(&Counters::default()), "0 messages received, 0 sent");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {

@@ -31,6 +31,19 @@ pub enum Expired {
 pub(super) type Clock<'a> = &'a dyn Fn() -> Instant;
 
 /// How much of the output the peer has taken.
+///
+/// ```
+/// use sansws_core::config::Config;
+/// use sansws_core::connection::{Connection, SendProgress};
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::time::Instant;
+///
+/// let config = Config::default().into();
+/// let mut server = Connection::server(config, &Agreement::default(), Instant::ZERO);
+/// // The kernel says how much arrived: a peer that reads slowly is not taken for a dead one.
+/// let progress = SendProgress { acknowledged: 4_096, outstanding: true };
+/// assert_eq!(server.tick_with(Instant::ZERO, Some(progress)), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SendProgress {
     /// Number of bytes that the peer has acknowledged since it was connected. Only growth matters: bytes written before the connection

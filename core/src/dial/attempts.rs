@@ -33,6 +33,8 @@ pub struct Attempts {
 }
 
 /// The next action; see [`Attempts::step`].
+///
+/// For an example see [`Attempts`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attempt {
     /// Start connecting to this address, and call again.

@@ -10,6 +10,8 @@ use alloc::vec::Vec;
 use crate::http::field::{Cursor, Malformed};
 
 /// One extension with its parameters, as offered or answered.
+///
+/// For an example see [`parse`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension<'a> {
     /// Its name.
@@ -19,6 +21,8 @@ pub struct Extension<'a> {
 }
 
 /// A parameter of an extension.
+///
+/// For an example see [`parse`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Param<'a> {
     /// Its name.

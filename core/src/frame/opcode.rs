@@ -41,6 +41,13 @@ impl Opcode {
 }
 
 /// The kind of a message (section 5.6).
+///
+/// ```
+/// use sansws_core::message::{Message, MessageKind};
+///
+/// assert_eq!(Message::from("hello").kind(), MessageKind::Text);
+/// assert_eq!(Message::from(vec![1, 2]).kind(), MessageKind::Binary);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageKind {
     /// UTF-8.

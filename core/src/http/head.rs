@@ -9,6 +9,15 @@ use core::fmt;
 use crate::config::Limits;
 
 /// Why a head cannot be parsed.
+///
+/// ```
+/// use sansws_core::config::Limits;
+/// use sansws_core::http::{HeadError, parse_request};
+///
+/// let limits = Limits { headers: 1, ..Limits::default() };
+/// let head = b"GET / HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\n\r\n";
+/// assert_eq!(parse_request(head, &limits).unwrap_err(), HeadError::TooManyFields);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
     /// It breaks the grammar of HTTP.

@@ -263,6 +263,8 @@ pub struct Published {
 }
 
 /// A request about a group that is answered.
+///
+/// For an example see [`HistoryQuery`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Query {
@@ -429,6 +431,8 @@ pub enum RecoveryFailure {
 }
 
 /// A user in a group.
+///
+/// For an example see [`Presence`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Present {
     /// The user; the id of the channel if it has none.

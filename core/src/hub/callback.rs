@@ -9,6 +9,8 @@ use crate::close::CloseCode;
 use crate::message::Message;
 
 /// A function from publications to the messages that members receive.
+///
+/// Made by [`GroupOptions::envelope`](super::GroupOptions::envelope); for an example see [`GroupOptions`](super::GroupOptions).
 #[derive(Clone)]
 pub struct Envelope(pub(super) Arc<Wrap>);
 
@@ -66,6 +68,18 @@ impl fmt::Debug for Envelope {
 }
 
 /// A function from notices to the messages that members receive.
+///
+/// ```
+/// use sansws_core::hub::{GroupOptions, Notice};
+/// use sansws_core::message::Message;
+///
+/// // Members learn that messages were skipped, and nothing else.
+/// let options = GroupOptions::default().notices(|notice| match notice {
+///     Notice::Skipped { group, count } => Some(Message::Text(format!("{count} skipped in {group}"))),
+///     _ => None,
+/// });
+/// assert!(options.notices.is_some());
+/// ```
 #[derive(Clone)]
 pub struct Notices(pub(super) Arc<Word>);
 

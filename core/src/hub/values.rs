@@ -66,6 +66,18 @@ pub enum Encoding {
 }
 
 /// An operation on a hub, as a value; each corresponds to a method.
+///
+/// ```
+/// use sansws_core::hub::{ChannelOptions, HubInput, HubOptions, LocalHub, Reply};
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Instant;
+///
+/// // Operations as values, from a queue or a log.
+/// let mut hub = LocalHub::new(Seed::new([7; 32]), HubOptions::default().into());
+/// let input = HubInput::Open(ChannelOptions::default());
+/// assert!(matches!(hub.handle(Instant::ZERO, input)?, Reply::Opened(_)));
+/// # Ok::<(), sansws_core::hub::HubError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum HubInput {
@@ -112,6 +124,8 @@ pub enum HubInput {
 }
 
 /// The result of an [`HubInput`].
+///
+/// For an example see [`HubInput`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reply {

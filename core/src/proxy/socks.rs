@@ -19,6 +19,8 @@ use core::net::IpAddr;
 use super::{Credentials, TunnelError, TunnelStep};
 
 /// Why a SOCKS5 proxy did not connect (RFC 1928 section 6).
+///
+/// For an example see [`TunnelError`](super::TunnelError).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SocksReply {
