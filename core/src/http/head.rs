@@ -18,15 +18,19 @@ use crate::config::Limits;
 /// let head = b"GET / HTTP/1.1\r\nHost: example.org\r\nAccept: */*\r\n\r\n";
 /// assert_eq!(parse_request(head, &limits).unwrap_err(), HeadError::TooManyFields);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// It breaks the grammar of HTTP.
+    #[error("the head breaks the grammar of HTTP")]
     Malformed,
     /// It is longer than [`Limits::head`].
+    #[error("the head is longer than the limit")]
     TooLarge,
     /// It has more fields than [`Limits::headers`].
+    #[error("the head has more header fields than the limit")]
     TooManyFields,
     /// Its version is not HTTP/1.1.
+    #[error("the version is not HTTP/1.1")]
     Version,
 }
 
