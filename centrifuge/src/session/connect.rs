@@ -108,7 +108,7 @@ impl Session {
             ..known.unwrap_or_default()
         };
         let Some(namespace) = self.options.of(&channel).cloned() else {
-            let why = format_args!("the channel `{channel}` has no namespace");
+            let why = format!("the channel `{channel}` has no namespace");
             return self.misconfigured(&connecting, &why);
         };
         let channel: Arc<str> = channel.into();
