@@ -14,6 +14,7 @@ mod events;
 mod from_tungstenite;
 mod game;
 mod guards;
+mod httparena;
 mod links;
 mod reconnect;
 mod rooms;
