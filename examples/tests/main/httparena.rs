@@ -9,7 +9,7 @@ use crate::support::listening;
 
 fn dial(url: &str) -> WebSocket {
     // The handshake fails unless the status is 101 and the accept value fits the nonce.
-    connect(&format!("{url}/ws"), ConnectOptions::default()).unwrap()
+    connect(format!("{url}/ws"), ConnectOptions::default()).unwrap()
 }
 
 fn comes_back(socket: &mut WebSocket, message: impl Into<Message>) {
