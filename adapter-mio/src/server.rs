@@ -222,7 +222,7 @@ impl Server {
     }
 }
 
-/// What a loop that does not run yet needs. If it never does, its handles report that it has ended.
+/// The poll and the mailbox of a loop that does not run yet. If it never does, its handles report that it has ended.
 #[derive(Debug)]
 struct Prepared(Option<(Poll, Arc<Mailbox>)>);
 

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,6 +135,24 @@ fn an_error_whose_text_panics_ends_its_connection_alone() {
     }
     talk(&mut other);
     drop((socket, other));
+    running.close();
+}
+
+#[test]
+fn an_error_of_a_page_whose_text_panics_is_500() {
+    let running = Running::new(|| {
+        let page = |_: sansws_mio::Scope| Result::<sansws_mio::Response>::Err(Unspeakable.into());
+        Router::new().route("/", echo).get("/page", page)
+    });
+    let mut other = dial(&running);
+    let mut peer = TcpStream::connect(running.address).unwrap();
+    let request = b"GET /page HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    peer.write_all(request).unwrap();
+    let mut answer = String::new();
+    peer.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    talk(&mut other);
+    drop(other);
     running.close();
 }
 

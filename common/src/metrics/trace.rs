@@ -159,6 +159,17 @@ pub fn ended(
     handle: &ServerHandle,
     route: Option<&str>,
 ) {
+    // The text of an application's error is its code, and so is a subscriber.
+    let _ = crate::contain::contain(|| log_end(outcome, blame, first, handle, route));
+}
+
+fn log_end(
+    outcome: &ConnectionOutcome,
+    blame: Blame,
+    first: Option<(ClosedBy, u16)>,
+    handle: &ServerHandle,
+    route: Option<&str>,
+) {
     let route = route.unwrap_or_default();
     let span = tracing::Span::current();
     let error = outcome.result.as_ref().err();

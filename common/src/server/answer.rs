@@ -2,6 +2,7 @@
 //! RFC 9110 sections 15.5.5 (404), 15.5.6 (405) and 15.5.22 (426).
 //! Knows no connection.
 
+use crate::contain::contain;
 use crate::error::{Error, HandlerError};
 use crate::metrics::{HandshakeFailure, RequestKind, trace};
 use crate::server::handle::ServerHandle;
@@ -73,11 +74,15 @@ pub fn written(response: &Response, framing: Framing) -> Vec<u8> {
 
 /// Returns the response to a request whose decision or page failed.
 pub fn failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) -> Response {
-    let (response, blame) = refusal(error);
-    if blame == Blame::Application {
-        trace::page_failed(error, route, handle);
-    }
-    response
+    // The text of an application's error is its code.
+    let told = contain(|| {
+        let (response, blame) = refusal(error);
+        if blame == Blame::Application {
+            trace::page_failed(error, route, handle);
+        }
+        response
+    });
+    told.unwrap_or_else(|panic| refusal(&panic.into()).0)
 }
 
 /// Counts a response that refuses a request.

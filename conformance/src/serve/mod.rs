@@ -30,7 +30,7 @@ use crate::watch::Watch;
 /// Called when a client requests its report.
 pub type Reported<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
-/// What is known of a client.
+/// The state of a client.
 struct Known {
     outcomes: BTreeMap<usize, Outcome>,
     /// Its connections so far.

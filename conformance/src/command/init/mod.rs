@@ -23,7 +23,7 @@ pub enum Language {
     Rust,
 }
 
-/// What is written for a language.
+/// The files of a language.
 struct Template {
     /// Files: their paths and their contents.
     files: &'static [(&'static str, &'static str)],

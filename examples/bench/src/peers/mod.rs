@@ -47,7 +47,7 @@ pub(crate) struct Peer {
     pub(crate) base: &'static str,
     pub(crate) wire: Wire,
     pub(crate) job: Job,
-    /// What it does besides plain messages on one thread.
+    /// The modes that it has besides plain messages on one thread.
     pub(crate) modes: &'static [Mode],
     pub(crate) serve: Serve,
 }
