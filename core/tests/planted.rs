@@ -93,7 +93,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "messages are compressed for windows that nobody has",
-        file: "hub/broker.rs",
+        file: "hub/broker/publish.rs",
         right: "Publication::new(&options, draft, Some(position), now, windows)",
         wrong: "Publication::new(&options, draft, Some(position), now, windows | 0x0600)",
     },
@@ -111,7 +111,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a message with an id of before is published again",
-        file: "hub/broker.rs",
+        file: "hub/broker/publish.rs",
         right: "let found = topic.published.find(id);",
         wrong: "let found = topic.published.find(id).filter(|_| false);",
     },

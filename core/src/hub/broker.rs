@@ -2,21 +2,21 @@
 //! All nodes are notified in one order.
 //! Knows channels only by id. Between machines another backplane takes its place, and uses the same [`BackplaneCommand`]s and [`BackplaneEvent`]s.
 
+mod publish;
+
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::backplane::{
-    BackplaneCommand, BackplaneEvent, HistorySlice, Published, Query, QueryResult,
-};
+use super::backplane::{BackplaneCommand, BackplaneEvent, HistorySlice, Query, QueryResult};
 use super::filter::Filters;
 use super::group_record::GroupRecord;
 use super::id::Name;
 use super::metrics::BrokerCounters;
-use super::publication::PublishRequest;
 use super::{
-    Filter, HubError, HubOptions, NodeId, Position, Presence, PresenceChange, Publication,
-    RecoveryFailure, Target,
+    Filter, HubOptions, NodeId, Position, Presence, PresenceChange, Publication, RecoveryFailure,
+    Target,
 };
 use crate::time::Instant;
 
@@ -28,7 +28,8 @@ pub struct Broker {
     options: Arc<HubOptions>,
     /// The next epoch.
     epoch: u64,
-    topics: BTreeMap<Name, GroupRecord>,
+    /// Boxed, because nodes of the map have room for more entries than they hold.
+    topics: BTreeMap<Name, Box<GroupRecord>>,
     nodes: BTreeMap<NodeId, Node>,
     /// Nodes that were given up although their links had not broken: they are told once they send a command.
     given_up: BTreeSet<NodeId>,
@@ -146,7 +147,7 @@ impl Broker {
             BackplaneCommand::Windows(windows) => node.windows = windows,
             BackplaneCommand::Subscribe { group, token } => {
                 let topic = self.topic(&group);
-                topic.subscribers.insert(from);
+                topic.subscribe(from);
                 let position = topic.position;
                 self.look(now, &group);
                 self.tell(
@@ -160,7 +161,7 @@ impl Broker {
             }
             BackplaneCommand::Unsubscribe(group) => {
                 if let Some(topic) = self.topics.get_mut(&group) {
-                    topic.subscribers.remove(&from);
+                    topic.unsubscribe(from);
                     topic.touched = now;
                     self.look(now, &group);
                 }
@@ -213,7 +214,7 @@ impl Broker {
                     for change in topic.presence.set(name, from, users) {
                         announce(
                             &mut self.events,
-                            &topic.subscribers,
+                            topic.subscribers(),
                             &self.listening,
                             change,
                         );
@@ -236,7 +237,7 @@ impl Broker {
                     Target::Channel(id) => alloc::vec![id.node],
                     Target::User(group) => {
                         let topic = self.topics.get(group);
-                        let nodes = topic.into_iter().flat_map(|topic| &topic.subscribers);
+                        let nodes = topic.into_iter().flat_map(|topic| topic.subscribers());
                         nodes.copied().collect()
                     }
                 };
@@ -253,7 +254,7 @@ impl Broker {
                 code,
                 reason,
             } => {
-                let subscribers = self.topics.get(&group).map(|topic| &topic.subscribers);
+                let subscribers = self.topics.get(&group).map(|topic| topic.subscribers());
                 for node in subscribers.into_iter().flatten() {
                     let event = BackplaneEvent::Close {
                         group: Arc::clone(&group),
@@ -343,7 +344,7 @@ impl Broker {
             .topics
             .iter_mut()
             .filter_map(|(name, topic)| {
-                let left = topic.subscribers.remove(&node);
+                let left = topic.unsubscribe(node);
                 topic.touched = if left { now } else { topic.touched };
                 left.then(|| Arc::clone(name))
             })
@@ -388,93 +389,13 @@ impl Broker {
         }
     }
 
-    fn publish(&mut self, now: Instant, draft: &PublishRequest) -> Result<Published, HubError> {
-        let windows = self.nodes.values().fold(0, |all, node| all | node.windows);
-        let options = Arc::clone(&self.options);
-        let max_history = options.max_history;
-        let name = Arc::clone(&draft.group);
-        let topic = self.topic(&name);
-        topic.touched = now;
-        if let Some(id) = &draft.options.id {
-            let aged = topic.published.age(now);
-            let found = topic.published.find(id);
-            self.ids -= aged;
-            if found.is_some() {
-                self.counters.again += 1;
-                return Ok(Published {
-                    position: found,
-                    again: true,
-                });
-            }
-            if self.ids >= options.max_ids {
-                self.look(now, &name);
-                return Err(HubError::TooManyIds);
-            }
-        }
-        let topic = self.topic(&name);
-        let mut position = topic.position;
-        position.offset += u64::from(!draft.options.without_history);
-        let publication = Publication::new(&options, draft, Some(position), now, windows);
-        if publication.failed {
-            self.counters.unwrapped += 1;
-            self.look(now, &name);
-            return Err(HubError::EnvelopeFailed);
-        }
-        let topic = self.topic(&name);
-        topic.position = position;
-        if let Some(id) = &draft.options.id {
-            topic.published.note(now, Arc::clone(id), position);
-            self.ids += 1;
-        }
-        let deflates = u64::from(publication.deflates);
-        let publication = Arc::new(publication);
-        let mut unkept = false;
-        if let Some(history) = &options.of(&name).history
-            && !draft.options.without_history
-        {
-            let topic = self.topic(&name);
-            let before = topic.history.bytes();
-            topic.history.age(history, now);
-            topic.history.push(history, Arc::clone(&publication));
-            let after = topic.history.bytes();
-            self.history = self.history + after - before;
-            if self.history > max_history {
-                let topic = self.topic(&name);
-                let held = topic.history.bytes();
-                topic.history.miss(position.offset);
-                self.history -= held;
-                unkept = true;
-            }
-        }
-        self.counters.published += 1;
-        self.counters.encodes += 1;
-        self.counters.deflates += deflates;
-        self.counters.unkept += u64::from(unkept);
-        let mut to: BTreeSet<NodeId> = BTreeSet::new();
-        self.watching.matching(&name, |node| {
-            to.insert(*node);
-        });
-        if let Some(topic) = self.topics.get(&name) {
-            to.extend(&topic.subscribers);
-        }
-        for node in to {
-            self.events
-                .push_back((node, BackplaneEvent::Received(Arc::clone(&publication))));
-        }
-        self.look(now, &name);
-        Ok(Published {
-            position: Some(position),
-            again: false,
-        })
-    }
-
     fn announce(&mut self, change: Option<PresenceChange>) {
         if let Some(change) = change
             && let Some(topic) = self.topics.get(&change.group)
         {
             announce(
                 &mut self.events,
-                &topic.subscribers,
+                topic.subscribers(),
                 &self.listening,
                 change,
             );
@@ -496,7 +417,7 @@ impl Broker {
         let epoch = self.epoch;
         self.topics
             .entry(Arc::clone(group))
-            .or_insert_with(|| GroupRecord::new(Position { epoch, offset: 0 }))
+            .or_insert_with(|| Box::new(GroupRecord::new(Position { epoch, offset: 0 })))
     }
 
     /// Removes a node: its subscriptions and users go with it, in one step.
@@ -525,7 +446,7 @@ impl Broker {
             self.history -= before - topic.history.bytes();
             next = topic.history.deadline(options);
             // A returning member must find its position again, even if nothing was published.
-            if topic.subscribers.is_empty() {
+            if topic.subscribers().is_empty() {
                 let kept = Some(topic.touched + options.age).filter(|until| *until > now);
                 next = next.into_iter().chain(kept).min();
             }
@@ -585,7 +506,7 @@ impl Broker {
 /// Notifies nodes that users came or went.
 fn announce(
     events: &mut VecDeque<(NodeId, BackplaneEvent)>,
-    nodes: &BTreeSet<NodeId>,
+    nodes: &[NodeId],
     listening: &BTreeSet<NodeId>,
     change: PresenceChange,
 ) {

@@ -44,18 +44,24 @@ pub(super) struct Channel {
 #[derive(Debug)]
 pub(super) struct ChannelDetails {
     pub(super) joined: Vec<Membership>,
-    pub(super) filters: Vec<Filter>,
     /// Its user, and the group of all that user's channels.
     pub(super) user: Option<Name>,
+    pub(super) window_bits: Option<u8>,
+    pub(super) joins: Bucket,
+    pub(super) publishes: Bucket,
+    extras: Option<Box<ChannelExtras>>,
+}
+
+/// The state that few channels have.
+#[derive(Debug, Default)]
+pub(super) struct ChannelExtras {
+    pub(super) filters: Vec<Filter>,
     pub(super) metadata: Option<Arc<str>>,
     /// The metadata of memberships that have their own.
     pub(super) of_groups: Vec<(Name, Arc<str>)>,
-    pub(super) window_bits: Option<u8>,
     pub(super) expiry: Option<(Duration, Instant)>,
     /// When its session ends.
     pub(super) ends: Option<Instant>,
-    pub(super) joins: Bucket,
-    pub(super) publishes: Bucket,
     /// When it was first spared.
     pub(super) behind_since: Option<Instant>,
     /// How to close it.
@@ -111,19 +117,18 @@ impl ChannelTable {
             .ok_or(HubError::TooManyChannels)?;
         channel.encoding = open.encoding;
         channel.moved = now;
+        let extras = (open.metadata.is_some() || open.expiry.is_some()).then(|| ChannelExtras {
+            metadata: open.metadata.map(Into::into),
+            expiry: open.expiry.map(|after| (after, now + after)),
+            ..ChannelExtras::default()
+        });
         channel.more = Some(Box::new(ChannelDetails {
             joined: Vec::new(),
-            filters: Vec::new(),
             user: open.user.map(Into::into),
-            metadata: open.metadata.map(Into::into),
-            of_groups: Vec::new(),
             window_bits: open.window_bits,
-            expiry: open.expiry.map(|after| (after, now + after)),
-            ends: None,
             joins: Bucket::new(),
             publishes: Bucket::new(),
-            behind_since: None,
-            farewell: None,
+            extras: extras.map(Box::new),
         }));
         Ok(ChannelId::from_parts(self.node, slot, channel.generation))
     }
@@ -179,6 +184,28 @@ impl ChannelTable {
             };
             self.free.push(slot);
         }
+    }
+}
+
+impl ChannelDetails {
+    /// Returns the state that few channels have, if it has some.
+    pub(super) fn extras(&self) -> Option<&ChannelExtras> {
+        self.extras.as_deref()
+    }
+
+    /// Returns that state to change it, if it has some.
+    pub(super) fn extras_mut(&mut self) -> Option<&mut ChannelExtras> {
+        self.extras.as_deref_mut()
+    }
+
+    /// Returns that state, which it has from now on.
+    pub(super) fn make_extras(&mut self) -> &mut ChannelExtras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// Returns the filters of its subscriptions.
+    pub(super) fn filters(&self) -> &[Filter] {
+        self.extras().map_or(&[], |extras| &extras.filters)
     }
 }
 

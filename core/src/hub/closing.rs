@@ -87,7 +87,7 @@ impl Hub {
         if !channel.closing {
             channel.closing = true;
             if let Some(more) = channel.more_mut() {
-                more.farewell = Some((code, cut_reason(reason).into()));
+                more.make_extras().farewell = Some((code, cut_reason(reason).into()));
             }
             wake(&mut self.outputs, id.slot(), channel);
             self.had_turn(now, id.slot());

@@ -123,7 +123,7 @@ impl Hub {
         let Some(more) = channel.more_mut() else {
             return false;
         };
-        if *more.behind_since.get_or_insert(now) + TURN <= now {
+        if *more.make_extras().behind_since.get_or_insert(now) + TURN <= now {
             return false;
         }
         (channel.judged, channel.spared) = (false, true);

@@ -67,6 +67,17 @@ const HAS_LAST: u8 = 2;
 /// It has a format of its own, instead of its channel's encoding.
 const HAS_FORMAT: u8 = 4;
 
+impl Group {
+    /// Adds a member. Room grows by half: most groups are small, and there are many.
+    pub(super) fn admit(&mut self, member: Member) {
+        let count = self.members.len();
+        if count == self.members.capacity() {
+            self.members.reserve_exact((count / 2).max(2));
+        }
+        self.members.push(member);
+    }
+}
+
 impl Member {
     pub(super) const fn new(
         slot: u32,

@@ -1,7 +1,9 @@
 //! The broker's state of one group.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::history::History;
 use super::id::Name;
@@ -15,7 +17,8 @@ const REMEMBERED: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct GroupRecord {
     pub(super) position: Position,
-    pub(super) subscribers: BTreeSet<NodeId>,
+    /// In order, without repetition: most groups have members on few nodes.
+    subscribers: Vec<NodeId>,
     pub(super) history: History,
     pub(super) presence: Table,
     pub(super) published: Remembered,
@@ -27,9 +30,12 @@ pub(super) struct GroupRecord {
     pub(super) idle: Option<Instant>,
 }
 
-/// The positions of messages that were published with an id.
+/// The positions of messages that were published with an id. Without one, it holds no memory.
 #[derive(Debug, Default)]
-pub(super) struct Remembered {
+pub(super) struct Remembered(Option<Box<Ids>>);
+
+#[derive(Debug, Default)]
+struct Ids {
     by_id: BTreeMap<Name, (Instant, Position)>,
     in_order: VecDeque<(Instant, Name)>,
 }
@@ -38,7 +44,7 @@ impl GroupRecord {
     pub(super) fn new(position: Position) -> Self {
         Self {
             position,
-            subscribers: BTreeSet::new(),
+            subscribers: Vec::new(),
             history: History::default(),
             presence: Table::new(position.epoch),
             published: Remembered::default(),
@@ -46,6 +52,24 @@ impl GroupRecord {
             due: None,
             idle: None,
         }
+    }
+
+    /// Returns the nodes with members.
+    pub(super) fn subscribers(&self) -> &[NodeId] {
+        &self.subscribers
+    }
+
+    /// Adds a node with members.
+    pub(super) fn subscribe(&mut self, node: NodeId) {
+        if let Err(at) = self.subscribers.binary_search(&node) {
+            self.subscribers.insert(at, node);
+        }
+    }
+
+    /// Removes a node; returns whether it had members.
+    pub(super) fn unsubscribe(&mut self, node: NodeId) -> bool {
+        let at = self.subscribers.binary_search(&node);
+        at.is_ok_and(|at| self.subscribers.remove(at) == node)
     }
 
     /// Returns whether it is empty.
@@ -57,38 +81,45 @@ impl GroupRecord {
 impl Remembered {
     /// Returns when the oldest id is forgotten.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.in_order.front().map(|(until, _)| *until)
+        let oldest = self.0.as_ref()?.in_order.front();
+        oldest.map(|(until, _)| *until)
     }
 
     pub(super) fn find(&self, id: &Name) -> Option<Position> {
-        self.by_id.get(id).map(|(_, position)| *position)
+        let found = self.0.as_ref()?.by_id.get(id);
+        found.map(|(_, position)| *position)
     }
 
     pub(super) fn note(&mut self, now: Instant, id: Name, position: Position) {
+        let ids = self.0.get_or_insert_default();
         let until = now + REMEMBERED;
-        self.by_id.insert(Arc::clone(&id), (until, position));
-        self.in_order.push_back((until, id));
+        ids.by_id.insert(Arc::clone(&id), (until, position));
+        ids.in_order.push_back((until, id));
     }
 
     /// Returns the number of remembered ids.
     pub(super) fn count(&self) -> usize {
-        self.in_order.len()
-    }
-
-    fn forget(&mut self) {
-        if let Some((_, id)) = self.in_order.pop_front() {
-            self.by_id.remove(&id);
-        }
+        self.0.as_ref().map_or(0, |ids| ids.in_order.len())
     }
 
     /// Forgets ids that are too old; returns their number.
     pub(super) fn age(&mut self, now: Instant) -> usize {
-        let before = self.in_order.len();
-        while let Some((until, _)) = self.in_order.front()
-            && *until <= now
-        {
+        let before = self.count();
+        while self.deadline().is_some_and(|until| until <= now) {
             self.forget();
         }
-        before - self.in_order.len()
+        before - self.count()
+    }
+
+    fn forget(&mut self) {
+        let Some(ids) = &mut self.0 else {
+            return;
+        };
+        if let Some((_, id)) = ids.in_order.pop_front() {
+            ids.by_id.remove(&id);
+        }
+        if ids.in_order.is_empty() {
+            self.0 = None;
+        }
     }
 }

@@ -136,7 +136,7 @@ impl Hub {
     fn set_metadata(&mut self, now: Instant, id: ChannelId, text: Name) -> Result<(), HubError> {
         let groups = self.named_groups(id)?;
         let more = self.channels.of(id).and_then(|channel| channel.renewable());
-        more.ok_or(HubError::Gone)?.metadata = Some(text);
+        more.ok_or(HubError::Gone)?.make_extras().metadata = Some(text);
         for group in groups.iter().filter(|group| is_public(group)) {
             self.update(now, id, group);
         }
@@ -145,7 +145,7 @@ impl Hub {
 
     fn set_expiry(&mut self, id: ChannelId, at: Option<Instant>) -> Result<(), HubError> {
         let more = self.channels.of(id).and_then(|channel| channel.renewable());
-        let ends = &mut more.ok_or(HubError::Gone)?.ends;
+        let ends = &mut more.ok_or(HubError::Gone)?.make_extras().ends;
         if let Some(before) = core::mem::replace(ends, at) {
             self.schedule.ending.remove(&(before, id.slot()));
         }

@@ -11,8 +11,8 @@ use super::group::{MOST_GROUPS, Member, RECOVERING, Waiting};
 use super::id::{Name, check_name, group_of_user};
 use super::link::Asked;
 use super::{
-    ChannelId, ChannelOptions, Filter, Hub, HubError, HubEvent, JoinOptions, Joined, Left,
-    PresenceMode, Recovered,
+    ChannelId, ChannelOptions, Hub, HubError, HubEvent, JoinOptions, Joined, Left, PresenceMode,
+    Recovered,
 };
 use crate::limits::{Bucket, Rate};
 use crate::time::{Duration, Instant};
@@ -88,12 +88,14 @@ impl Hub {
         let Some(more) = channel.more.as_deref_mut() else {
             return;
         };
-        more.farewell = None;
-        if let Some((_, at)) = more.expiry.take() {
-            self.schedule.expiring.remove(&(at, id.slot()));
-        }
-        if let Some(at) = more.ends.take() {
-            self.schedule.ending.remove(&(at, id.slot()));
+        if let Some(extras) = more.extras_mut() {
+            extras.farewell = None;
+            if let Some((_, at)) = extras.expiry.take() {
+                self.schedule.expiring.remove(&(at, id.slot()));
+            }
+            if let Some(at) = extras.ends.take() {
+                self.schedule.ending.remove(&(at, id.slot()));
+            }
         }
         let bits = more.window_bits.take().map(usize::from);
         if let Some(count) = bits.and_then(|bits| self.windows.get_mut(bits)) {
@@ -122,10 +124,8 @@ impl Hub {
             return Err(HubError::Gone);
         };
         // A channel that is about to be closed is not renewed.
-        let Some(more) = channel.renewable() else {
-            return Ok(());
-        };
-        if let Some((after, at)) = &mut more.expiry {
+        let extras = channel.renewable().and_then(|more| more.extras_mut());
+        if let Some((after, at)) = extras.and_then(|extras| extras.expiry.as_mut()) {
             self.schedule.expiring.remove(&(*at, id.slot()));
             *at = now + *after;
             self.schedule.expiring.insert((*at, id.slot()));
@@ -224,10 +224,12 @@ impl Hub {
         let from = if waits { RECOVERING } else { 0 };
         let back = more.joined.len() as u16;
         let member = Member::new(id.slot(), back, from, format, without_presence);
-        group.members.push(member);
+        group.admit(member);
         more.joined.push(Membership { group: key, at });
         if let Some(metadata) = metadata {
-            more.of_groups.push((Arc::clone(&name), metadata));
+            more.make_extras()
+                .of_groups
+                .push((Arc::clone(&name), metadata));
         }
         self.counters.joins += 1;
         if opened {
@@ -315,7 +317,7 @@ impl Hub {
         Ok(more.joined.iter().position(|place| place.group == key))
     }
 
-    fn room_for_one_more(&mut self, id: ChannelId) -> Result<(), HubError> {
+    pub(super) fn room_for_one_more(&mut self, id: ChannelId) -> Result<(), HubError> {
         let most = self.options.groups_per_channel.min(MOST_GROUPS - 1);
         let channel = self.channels.of(id).filter(|channel| !channel.closing);
         let Some(more) = channel.and_then(|channel| channel.more()) else {
@@ -324,7 +326,7 @@ impl Hub {
         };
         // The group of the user's channels is not the channel's choice.
         let own = usize::from(more.user.is_some());
-        if more.joined.len() + more.filters.len() >= most + own {
+        if more.joined.len() + more.filters().len() >= most + own {
             return Err(HubError::TooManyGroups);
         }
         Ok(())
@@ -412,7 +414,7 @@ impl Hub {
 
     pub(super) fn leave_all(&mut self, now: Instant, id: ChannelId) {
         while let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) {
-            if let Some(filter) = more.filters.pop() {
+            if let Some(filter) = more.extras_mut().and_then(|extras| extras.filters.pop()) {
                 self.unwatch(id.slot(), &filter);
             } else if let Some(last) = more.joined.len().checked_sub(1) {
                 self.remove(now, id, last, false);
@@ -455,8 +457,9 @@ impl Hub {
         }
         self.counters.leaves += 1;
         self.exit(now, id, &name, at_once);
-        if let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) {
-            more.of_groups.retain(|(group, _)| *group != name);
+        let more = self.channels.of(id).and_then(|channel| channel.more_mut());
+        if let Some(extras) = more.and_then(|more| more.extras_mut()) {
+            extras.of_groups.retain(|(group, _)| *group != name);
         }
         self.group_event(&name, |group| HubEvent::Left { group, channel: id });
         if emptied {
@@ -465,65 +468,6 @@ impl Hub {
             self.command(BackplaneCommand::Unsubscribe(name));
         }
         emptied
-    }
-
-    /// Subscribes a channel to all groups that match a filter. It receives each message once, even if several subscriptions match.
-    /// Filters have no recovery and no presence. Returns whether the subscription is new.
-    ///
-    /// # Errors
-    /// As for [`join`](Self::join).
-    pub fn subscribe(
-        &mut self,
-        now: Instant,
-        id: ChannelId,
-        filter: Filter,
-    ) -> Result<bool, HubError> {
-        if self.status.draining {
-            return Err(HubError::Draining);
-        }
-        self.may(now, id, |options| options.joins, |more| &mut more.joins)?;
-        let more = self.channels.of(id).and_then(|channel| channel.more());
-        if more.is_some_and(|more| more.filters.contains(&filter)) {
-            return Ok(false);
-        }
-        self.room_for_one_more(id)?;
-        self.watchers.filters.insert(&filter, id.slot());
-        let watching = self.watchers.watched.entry(filter.clone()).or_default();
-        *watching += 1;
-        if *watching == 1 {
-            self.command(BackplaneCommand::Watch(filter.clone()));
-        }
-        if let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) {
-            more.filters.push(filter);
-        }
-        Ok(true)
-    }
-
-    /// Removes a subscription; returns whether there was one.
-    ///
-    /// # Errors
-    /// [`HubError::Gone`].
-    pub fn unsubscribe(&mut self, id: ChannelId, filter: &Filter) -> Result<bool, HubError> {
-        let more = self.channels.of(id).and_then(|channel| channel.more_mut());
-        let more = more.ok_or(HubError::Gone)?;
-        let Some(at) = more.filters.iter().position(|known| known == filter) else {
-            return Ok(false);
-        };
-        more.filters.remove(at);
-        self.unwatch(id.slot(), filter);
-        Ok(true)
-    }
-
-    fn unwatch(&mut self, slot: u32, filter: &Filter) {
-        self.watchers.filters.remove(filter, &slot);
-        let Some(watching) = self.watchers.watched.get_mut(filter) else {
-            return;
-        };
-        *watching -= 1;
-        if *watching == 0 {
-            self.watchers.watched.remove(filter);
-            self.command(BackplaneCommand::Unwatch(filter.clone()));
-        }
     }
 
     /// Reports a group in an event, if a caller can name it.
@@ -587,10 +531,13 @@ impl Hub {
             Some(user) if !by_connection => Arc::clone(user),
             _ => alloc::format!("{id}").into(),
         };
-        let own = more.of_groups.iter().find(|(name, _)| name == group);
+        let metadata = more.extras().and_then(|extras| {
+            let own = extras.of_groups.iter().find(|(name, _)| name == group);
+            own.map(|(_, own)| own).or(extras.metadata.as_ref())
+        });
         Some(Present {
             user,
-            metadata: own.map(|(_, own)| own).or(more.metadata.as_ref()).cloned(),
+            metadata: metadata.cloned(),
             said: now,
         })
     }

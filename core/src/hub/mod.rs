@@ -82,6 +82,7 @@ mod presence;
 mod publication;
 mod queue;
 mod slow_consumer;
+mod subscribing;
 mod taking;
 mod values;
 mod wrap;

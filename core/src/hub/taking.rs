@@ -64,7 +64,8 @@ impl Hub {
         }
         let is_over = matches!(taken, Taken::Nothing);
         if is_over {
-            if let Some((code, reason)) = channel.more().and_then(|more| more.farewell.clone()) {
+            let extras = channel.more().and_then(|more| more.extras());
+            if let Some((code, reason)) = extras.and_then(|extras| extras.farewell.clone()) {
                 return Taken::Close(code, reason);
             }
             channel.woken = false;
@@ -74,8 +75,10 @@ impl Hub {
         }
         let has_room = is_half_empty(channel, &self.options.queue_limits);
         if has_room && core::mem::take(&mut channel.spared) {
-            let more = channel.more_mut();
-            more.into_iter().for_each(|more| more.behind_since = None);
+            let extras = channel.more_mut().and_then(|more| more.extras_mut());
+            extras
+                .into_iter()
+                .for_each(|extras| extras.behind_since = None);
         }
         if channel.crowded && has_room {
             self.had_turn(now, id.slot());
