@@ -116,8 +116,8 @@ impl Runtime for Tokio {
 /// # async fn main() -> Result {
 /// let (ours, theirs) = duplex(1 << 16);
 /// let server = tokio::spawn(serve(theirs));
-/// let url = "ws://localhost/".parse()?;
-/// let mut socket: Piped = connect_over(ours, &url, ConnectOptions::default()).await?;
+/// let url = "ws://localhost/";
+/// let mut socket: Piped = connect_over(ours, url, ConnectOptions::default()).await?;
 /// assert_eq!(socket.receive_text().await?.as_deref(), Some("hello"));
 /// server.await??;
 /// # Ok(())

@@ -83,10 +83,10 @@ macro_rules! adapter {
         /// proxy, the redirects and the TLS settings of `options` are ignored.
         ///
         /// # Errors
-        /// Those of [`connect`] from the opening handshake on.
+        /// [`Error::BadUrl`], and those of [`connect`] from the opening handshake on.
         pub async fn connect_over<S>(
             stream: S,
-            url: &$crate::Url,
+            url: impl $crate::IntoRequest,
             options: $crate::ConnectOptions,
         ) -> $crate::Result<WebSocket<Io<S>>, $crate::Error>
         where

@@ -321,8 +321,8 @@ fn unix_sockets_and_the_proxy_protocol() {
     let server = Server::new(Listener::bind_unix(&path).unwrap());
     let running = Running::of(server, || echo);
     let stream = Stream::unix(UnixStream::connect(&path).unwrap()).unwrap();
-    let url = "ws://localhost/".parse().unwrap();
-    let mut socket = connect_over(stream, &url, ConnectOptions::default()).unwrap();
+    let url = "ws://localhost/";
+    let mut socket = connect_over(stream, url, ConnectOptions::default()).unwrap();
     socket.send_text("over a path").unwrap();
     assert_eq!(
         socket.receive_text().unwrap().as_deref(),

@@ -5,9 +5,9 @@
 use std::io;
 use std::sync::Arc;
 
-use sansws_common::ConnectOptions;
 use sansws_common::entropy::seed;
 use sansws_common::error::{Error, Result};
+use sansws_common::{ConnectOptions, IntoRequest};
 use sansws_core::config::Config;
 use sansws_core::connection::Connection;
 use sansws_core::error::InvalidInput;
@@ -25,10 +25,10 @@ use crate::wire::Wire;
 /// redirects and the TLS settings of `options` are ignored. If the stream does not block, use [`Connecting`].
 ///
 /// # Errors
-/// Those of [`connect`](crate::connect) from the opening handshake on.
+/// [`Error::BadUrl`], and those of [`connect`](crate::connect) from the opening handshake on.
 pub fn connect_over<S: ByteStream>(
     stream: S,
-    url: &Url,
+    url: impl IntoRequest,
     options: ConnectOptions,
 ) -> Result<WebSocket<S>, Error> {
     let mut connecting = Connecting::new(stream, url, options)?;
@@ -46,8 +46,8 @@ pub fn connect_over<S: ByteStream>(
 ///
 /// let stream = std::net::TcpStream::connect("127.0.0.1:8080")?;
 /// stream.set_nonblocking(true)?;
-/// let url = "ws://127.0.0.1:8080/".parse()?;
-/// let mut connecting = Connecting::new(stream, &url, ConnectOptions::default())?;
+/// let url = "ws://127.0.0.1:8080/";
+/// let mut connecting = Connecting::new(stream, url, ConnectOptions::default())?;
 /// let socket = loop {
 ///     if let Some(socket) = connecting.resume()? {
 ///         break socket;
@@ -77,10 +77,11 @@ impl<S: ByteStream> Connecting<S> {
     /// [`Timeouts::handshake`](sansws_core::config::Timeouts::handshake), from now.
     ///
     /// # Errors
-    /// [`Error::BadHeader`] and [`Error::InvalidInput`] for options that are not allowed in a request.
-    pub fn new(stream: S, url: &Url, options: ConnectOptions) -> Result<Self, Error> {
+    /// [`Error::BadUrl`]; [`Error::BadHeader`] and [`Error::InvalidInput`] for options that are not allowed in a request.
+    pub fn new(stream: S, url: impl IntoRequest, options: ConnectOptions) -> Result<Self, Error> {
+        let (url, options) = url.into_request(options)?;
         let deadline = options.config.timeouts.handshake.map(|wait| now() + wait);
-        Self::until(stream, url, options.options, options.config, deadline)
+        Self::until(stream, &url, options.options, options.config, deadline)
     }
 
     /// Like [`new`](Self::new), but a part of the timeout has passed, for example for TLS.

@@ -73,8 +73,7 @@ pub(super) struct Terms<S> {
 /// #     std::thread::spawn(move || -> sansws_std::Result {
 /// #         handler(sansws_std::accept(sansws_std::Stream::unix(theirs)?, Default::default())?)
 /// #     });
-/// #     let url = url.parse().expect("a URL");
-/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, &url, Default::default())
+/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, url, Default::default())
 /// # }
 /// use sansws_std::{Error, Response, Result, Upgrade};
 ///

@@ -19,8 +19,7 @@ use crate::stream::ByteStream;
 /// #     std::thread::spawn(move || -> sansws_std::Result {
 /// #         handler(sansws_std::accept(sansws_std::Stream::unix(theirs)?, Default::default())?)
 /// #     });
-/// #     let url = url.parse().expect("a URL");
-/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, &url, Default::default())
+/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, url, Default::default())
 /// # }
 /// use sansws_std::{Result, Upgrade};
 ///

@@ -52,8 +52,8 @@ use crate::stream::{ByteStream, Stream};
 ///     }
 ///     Ok(())
 /// });
-/// let url = "ws://localhost/shout".parse()?;
-/// let mut socket = connect_over(Stream::unix(ours)?, &url, ConnectOptions::default())?;
+/// let url = "ws://localhost/shout";
+/// let mut socket = connect_over(Stream::unix(ours)?, url, ConnectOptions::default())?;
 /// socket.send_text("hello")?;
 /// assert_eq!(socket.receive_text()?.as_deref(), Some("HELLO"));
 /// socket.close(1000, "")?;
@@ -461,8 +461,7 @@ pub struct ReadHalf<S: ByteStream = Stream> {
 /// #     std::thread::spawn(move || -> sansws_std::Result {
 /// #         handler(sansws_std::accept(sansws_std::Stream::unix(theirs)?, Default::default())?)
 /// #     });
-/// #     let url = url.parse().expect("a URL");
-/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, &url, Default::default())
+/// #     sansws_std::connect_over(sansws_std::Stream::unix(ours)?, url, Default::default())
 /// # }
 /// use std::thread;
 /// use sansws_std::{Result, Upgrade};

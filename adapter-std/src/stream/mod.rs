@@ -38,8 +38,8 @@ use tls::TlsStream;
 /// let server = thread::spawn(move || -> Result {
 ///     Ok(accept(theirs, Default::default())?.accept()?.send_text("hello")?)
 /// });
-/// let url = "ws://localhost/".parse()?;
-/// let mut socket = connect_over(ours, &url, ConnectOptions::default())?;
+/// let url = "ws://localhost/";
+/// let mut socket = connect_over(ours, url, ConnectOptions::default())?;
 /// assert_eq!(socket.receive_text()?.as_deref(), Some("hello"));
 /// server.join().expect("the server does not panic")?;
 /// # Ok(())

@@ -75,8 +75,8 @@ fn now<T>(result: Result<T, Error>) -> Option<Result<T, Error>> {
 
 fn shake_hands() -> (WebSocket<Drip>, WebSocket<Drip>) {
     let (client, server) = pipe();
-    let url = "ws://memory/chat".parse().unwrap();
-    let mut connecting = Connecting::new(client, &url, ConnectOptions::default()).unwrap();
+    let url = "ws://memory/chat";
+    let mut connecting = Connecting::new(client, url, ConnectOptions::default()).unwrap();
     let mut accepting = Accepting::new(server, Arc::new(Config::default()));
     let (mut waits, mut upgrade) = (0, None);
     while upgrade.is_none() {
@@ -156,8 +156,8 @@ fn a_stream_that_blocks_is_enough() {
         socket.close(1000, "").unwrap();
     });
     let stream = TcpStream::connect(address).unwrap();
-    let url = format!("ws://{address}/").parse().unwrap();
-    let mut socket = connect_over(stream, &url, ConnectOptions::default()).unwrap();
+    let url = format!("ws://{address}/");
+    let mut socket = connect_over(stream, url, ConnectOptions::default()).unwrap();
     for length in [0, 200, 300_000] {
         socket.send(vec![1; length]).unwrap();
         assert_eq!(socket.receive().unwrap().unwrap().len(), length);
@@ -193,8 +193,8 @@ fn what_was_read_ahead_is_returned_with_the_stream() {
         stream
     });
     let stream = TcpStream::connect(address).unwrap();
-    let url = format!("ws://{address}/").parse().unwrap();
-    let mut socket = connect_over(stream, &url, ConnectOptions::default()).unwrap();
+    let url = format!("ws://{address}/");
+    let mut socket = connect_over(stream, url, ConnectOptions::default()).unwrap();
     let stream = peer.join().unwrap();
     assert_eq!(socket.receive().unwrap(), Some("one".into()));
     let (mut own, mut unread) = socket.into_inner().unwrap();

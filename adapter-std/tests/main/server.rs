@@ -297,8 +297,8 @@ fn unix_sockets_and_the_proxy_protocol() {
         Ok(upgrade.accept()?.send_text(address)?)
     });
     let stream = Stream::unix(UnixStream::connect(&path).unwrap()).unwrap();
-    let url = "ws://localhost/".parse().unwrap();
-    let mut socket = connect_over(stream, &url, ConnectOptions::default()).unwrap();
+    let url = "ws://localhost/";
+    let mut socket = connect_over(stream, url, ConnectOptions::default()).unwrap();
     assert_eq!(socket.receive_text().unwrap().as_deref(), Some("None"));
     drop(socket);
     running.close();
@@ -313,8 +313,8 @@ fn unix_sockets_and_the_proxy_protocol() {
     stream
         .write_all(b"PROXY TCP4 192.0.2.7 192.0.2.8 5000 80\r\n")
         .unwrap();
-    let url = running.url().parse().unwrap();
-    let mut socket = connect_over(stream, &url, ConnectOptions::default()).unwrap();
+    let url = running.url();
+    let mut socket = connect_over(stream, url, ConnectOptions::default()).unwrap();
     assert_eq!(
         socket.receive_text().unwrap().as_deref(),
         Some("192.0.2.7:5000")

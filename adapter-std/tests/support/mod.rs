@@ -91,8 +91,8 @@ pub fn raw_server(listener: &TcpListener) -> TcpStream {
 /// A raw client's end of a connection.
 pub fn raw_client(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    let url = format!("ws://{address}/").parse().unwrap();
-    let socket = connect_over(stream, &url, ConnectOptions::default()).unwrap();
+    let url = format!("ws://{address}/");
+    let socket = connect_over(stream, url, ConnectOptions::default()).unwrap();
     patient(socket.into_inner().unwrap().0)
 }
 

@@ -78,12 +78,13 @@ async fn once<R: Runtime>(url: Url, dial: ConnectOptions) -> Result<WebSocket<Wi
 /// redirects and the TLS settings of `dial` are ignored.
 pub async fn connect_over<R: Runtime, S: ByteStream>(
     stream: S,
-    url: &Url,
+    url: impl IntoRequest,
     dial: ConnectOptions,
 ) -> Result<WebSocket<Io<R, S>>, Error> {
+    let (url, dial) = url.into_request(dial)?;
     open(
         Io::new(stream),
-        url,
+        &url,
         dial.options,
         dial.config,
         seed().map_err(Error::other)?,

@@ -179,8 +179,7 @@ fn a_stream_that_does_not_block() -> Result {
     // ours: nonblocking
     let stream = TcpStream::connect(address)?;
     stream.set_nonblocking(true)?;
-    let mut connecting =
-        sansws_std::Connecting::new(stream, &url.parse()?, ConnectOptions::default())?;
+    let mut connecting = sansws_std::Connecting::new(stream, &url, ConnectOptions::default())?;
     let mut socket = loop {
         match connecting.resume()? {
             Some(socket) => break socket,
@@ -207,7 +206,7 @@ fn a_stream_of_your_own() -> Result {
     let address: SocketAddr = url.trim_matches(|c: char| !c.is_ascii_digit()).parse()?;
     // ours: over
     let stream = TcpStream::connect(address)?; // or any `Read + Write`
-    let mut socket = connect_over(stream, &url.parse()?, ConnectOptions::default())?;
+    let mut socket = connect_over(stream, &url, ConnectOptions::default())?;
     // end
     socket.send_text("a")?;
     assert_eq!(socket.receive_text()?.as_deref(), Some("a"));

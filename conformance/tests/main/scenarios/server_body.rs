@@ -77,8 +77,8 @@ fn one_server_listens_on_tcp_tls_and_a_unix_socket() {
         );
 
         let unix = runtime::Unix::connect(&path).await.unwrap();
-        let url = "ws://localhost/who".parse().unwrap();
-        let mut socket = ws::connect_over(unix, &url, ConnectOptions::default())
+        let url = "ws://localhost/who";
+        let mut socket = ws::connect_over(unix, url, ConnectOptions::default())
             .await
             .unwrap();
         assert_eq!(socket.receive_text().await.unwrap().unwrap(), "None false");
@@ -132,11 +132,11 @@ fn a_proxy_tells_the_address_before_tls_and_http() {
         let version_1 = b"PROXY TCP4 203.0.113.7 127.0.0.1 5000 80\r\n".to_vec();
         let mut version_2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
         version_2.extend([203, 0, 113, 7, 127, 0, 0, 1, 0x13, 0x88, 0, 80]);
-        let url = "ws://localhost/who".parse().unwrap();
+        let url = "ws://localhost/who";
         for header in [&version_1, &version_2] {
             let mut tcp = runtime::Tcp::connect(addresses[0]).await.unwrap();
             runtime::write(&mut tcp, header).await;
-            let mut socket = ws::connect_over(tcp, &url, ConnectOptions::default())
+            let mut socket = ws::connect_over(tcp, url, ConnectOptions::default())
                 .await
                 .unwrap();
             let client = socket.receive_text().await.unwrap().unwrap();
