@@ -12,7 +12,7 @@ use ::hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sansws_core::config::Limits;
 use sansws_core::http::{Headers, ResponseHead, parse_response};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 
 /// The body of a request, with its type erased.
@@ -24,8 +24,19 @@ pub(super) type AnyBody =
 pub(super) struct Answered {
     pub(super) status: u16,
     pub(super) fields: Headers,
-    pub(super) body: Vec<u8>,
+    pub(super) body: AnswerBody,
 }
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) enum AnswerBody {
+    Whole(Vec<u8>),
+    /// In chunks: those that are there already, and the pipe for the rest. Once the pipe is dropped, the answer is not made further.
+    Chunked(Vec<u8>, DuplexStream),
+}
+
+/// Number of bytes of a streamed answer that are made before the stack takes them.
+const AHEAD: usize = 64 << 10;
 
 /// See the [module](self).
 pub struct Bridge {
@@ -43,6 +54,8 @@ enum Phase {
         tell: oneshot::Sender<Answered>,
         on_upgrade: Option<OnUpgrade>,
     },
+    /// The head of a streamed answer was reported; its chunks go into the pipe.
+    Streaming(DuplexStream),
     /// The request was accepted, and the stack has not yet released the connection.
     Accepted(OnUpgrade),
     Open(TokioIo<Upgraded>),
@@ -85,7 +98,7 @@ impl Bridge {
         }
         Poll::Ready(Ok(match &mut self.phase {
             Phase::Open(upgraded) => Some(upgraded),
-            Phase::Asked { .. } | Phase::Accepted(_) | Phase::Over => None,
+            Phase::Asked { .. } | Phase::Streaming(_) | Phase::Accepted(_) | Phase::Over => None,
         }))
     }
 
@@ -98,8 +111,11 @@ impl Bridge {
         while self.read == self.request.len() {
             self.request.clear();
             self.read = 0;
-            let Phase::Asked { tell, .. } = &mut self.phase else {
-                return Poll::Ready(Ok(()));
+            let tell = match &mut self.phase {
+                Phase::Asked { tell, .. } => tell,
+                // It ends once the stack has dropped the answer.
+                Phase::Streaming(pipe) => return Pin::new(pipe).poll_read(cx, into),
+                Phase::Accepted(_) | Phase::Open(_) | Phase::Over => return Poll::Ready(Ok(())),
             };
             let Some(body) = &mut self.body else {
                 return tell.poll_closed(cx).map(Ok);
@@ -129,20 +145,16 @@ impl Bridge {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes bytes of the answer. An acceptance is reported as soon as its head is complete.
+    /// Takes bytes of the answer. An acceptance and the head of a streamed answer are reported as soon as they are complete.
     fn put(&mut self, bytes: &[u8]) {
         let Phase::Asked { answer, .. } = &mut self.phase else {
             return;
         };
         answer.extend_from_slice(bytes);
-        // Only the head of a streamed response says so; its body has no end.
-        if let Some((ResponseHead { fields, .. }, _)) = split(answer)
-            && fields.get("transfer-encoding").is_some()
-        {
-            *answer = b"HTTP/1.1 501 Not Implemented\r\n\r\n".to_vec();
-            return self.tell();
-        }
-        if answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"\r\n\r\n") {
+        let is_streamed =
+            split(answer).is_some_and(|(head, _)| head.fields.get("transfer-encoding").is_some());
+        let is_accepted = answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"\r\n\r\n");
+        if is_streamed || is_accepted {
             self.tell();
         }
     }
@@ -162,10 +174,16 @@ impl Bridge {
         let Some((ResponseHead { status, fields }, body)) = split(&answer) else {
             return;
         };
+        let mut body = AnswerBody::Whole(body.to_vec());
         if let (101, Some(on_upgrade)) = (status, on_upgrade) {
             self.phase = Phase::Accepted(on_upgrade);
+        } else if let (Some(_), AnswerBody::Whole(begun)) =
+            (fields.get("transfer-encoding"), &mut body)
+        {
+            let (ours, theirs) = tokio::io::duplex(AHEAD);
+            self.phase = Phase::Streaming(ours);
+            body = AnswerBody::Chunked(std::mem::take(begun), theirs);
         }
-        let body = body.to_vec();
         // The receiver may be gone.
         let _ = tell.send(Answered {
             status,
@@ -210,6 +228,9 @@ impl AsyncWrite for Bridge {
         if let Some(open) = ready!(this.poll_open(cx))? {
             return Pin::new(open).poll_write(cx, from);
         }
+        if let Phase::Streaming(pipe) = &mut this.phase {
+            return Pin::new(pipe).poll_write(cx, from);
+        }
         this.put(from);
         Poll::Ready(Ok(from.len()))
     }
@@ -223,14 +244,22 @@ impl AsyncWrite for Bridge {
         if let Some(open) = ready!(this.poll_open(cx))? {
             return Pin::new(open).poll_write_vectored(cx, from);
         }
-        from.iter().for_each(|slice| this.put(slice));
-        Poll::Ready(Ok(from.iter().map(|slice| slice.len()).sum()))
+        if let Phase::Streaming(pipe) = &mut this.phase {
+            return Pin::new(pipe).poll_write_vectored(cx, from);
+        }
+        let whole = from.iter().fold(Vec::new(), |mut whole, slice| {
+            whole.extend_from_slice(slice);
+            whole
+        });
+        this.put(&whole);
+        Poll::Ready(Ok(whole.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The end of the answer is flushed before the stack releases the connection.
         match &mut self.get_mut().phase {
             Phase::Open(open) => Pin::new(open).poll_flush(cx),
+            Phase::Streaming(pipe) => Pin::new(pipe).poll_flush(cx),
             Phase::Asked { .. } | Phase::Accepted(_) | Phase::Over => Poll::Ready(Ok(())),
         }
     }
@@ -239,6 +268,9 @@ impl AsyncWrite for Bridge {
         let this = self.get_mut();
         if let Some(open) = ready!(this.poll_open(cx))? {
             return Pin::new(open).poll_shutdown(cx);
+        }
+        if let Phase::Streaming(pipe) = &mut this.phase {
+            return Pin::new(pipe).poll_shutdown(cx);
         }
         this.tell();
         Poll::Ready(Ok(()))

@@ -28,10 +28,13 @@
 //! In a plain hyper service, `Upgrade::from_request(&mut request)` makes one. The server must allow upgrades:
 //! `serve_connection(..).with_upgrades()` for HTTP/1.1, `enable_connect_protocol()` for HTTP/2; axum's `serve` does both.
 
+mod answer;
 pub(crate) mod bridge;
+mod extensions;
 mod service;
 
-pub use service::{Answer, Answering, RouterExt, RouterService};
+pub use answer::Answer;
+pub use service::{Answering, RouterExt, RouterService};
 
 use std::fmt;
 use std::time::Duration;

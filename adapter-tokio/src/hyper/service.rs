@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use ::hyper::body::{Body, Bytes, Frame, SizeHint};
+use ::hyper::body::{Body, Bytes, Frame};
 use ::hyper::ext::Protocol;
 use ::hyper::upgrade::OnUpgrade;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
@@ -18,8 +18,10 @@ use sansws_async::internal::{Admission, ConnectInfo, now};
 use sansws_async::{Error, IntoService, Result, ServerHandle, ServerOptions, Service};
 use tokio::sync::oneshot;
 
+use super::answer::Answer;
 use super::bridge::{Answered, AnyBody, Bridge};
 use super::drive_hub;
+use super::extensions::WithExtensions;
 use crate::{Compat, Router, Stream, Tokio, Wire};
 
 /// Conversion of a [`Router`](crate::Router) to a service for axum or hyper.
@@ -78,6 +80,9 @@ impl RouterExt for App<Wire> {
 /// # }
 /// ```
 ///
+/// What axum's middleware and tower's layers have put into the extensions of the request is at hand: `state::<http::Extensions>()` of the
+/// request returns them.
+///
 /// The stack must allow upgrades over HTTP/1.1, and extended CONNECT over HTTP/2; axum's `serve` does both. The client's address is known
 /// if the request's extensions hold a `SocketAddr`, or axum's `ConnectInfo<SocketAddr>`. The timers of the routes' hubs are driven for as
 /// long as the runtime lives.
@@ -129,12 +134,14 @@ impl RouterService {
                 .extensions()
                 .get::<Protocol>()
                 .is_some_and(|protocol| protocol.as_str() == "websocket");
+        let extensions = std::mem::take(request.extensions_mut());
         let (head, body) = bytes(request, is_extended);
         let (tell, told) = oneshot::channel();
         let transport = Wire::new(Stream::Other(Box::new(Compat(Bridge::new(
             head, body, on_upgrade, tell,
         )))));
-        let (app, options) = (self.app.clone(), Arc::clone(&self.options));
+        let app = WithExtensions::new(self.app.clone(), extensions);
+        let options = Arc::clone(&self.options);
         match self.handle.admit()? {
             Admission::In(ticket) => {
                 tokio::spawn(async move {
@@ -190,30 +197,6 @@ impl Future for Answering {
     }
 }
 
-/// The body of an answer.
-#[derive(Debug, Default)]
-pub struct Answer(Option<Bytes>);
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().map(Frame::data).map(Ok))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
-    }
-}
-
 fn empty(status: StatusCode) -> Response<Answer> {
     let mut response = Response::new(Answer::default());
     *response.status_mut() = status;
@@ -232,15 +215,16 @@ fn respond(answered: Answered, is_extended: bool) -> Response<Answer> {
     let kept = |name: &str| match name.to_ascii_lowercase().as_str() {
         "upgrade" | "sec-websocket-accept" => !is_tunnel,
         "connection" => status == 101,
+        // The stack frames the body as the version of HTTP wants it.
+        "transfer-encoding" => false,
         _ => true,
     };
     let builder = fields.iter().filter(|(name, _)| kept(name)).fold(
         Response::builder().status(status),
         |builder, (name, value)| builder.header(name, value),
     );
-    let body = Answer((!body.is_empty()).then(|| body.into()));
     builder
-        .body(body)
+        .body(Answer::of(body))
         .unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
 }
 

@@ -80,6 +80,20 @@ impl Body {
         }
     }
 
+    /// Creates a body in chunks of a sender that is trusted with its length.
+    pub const fn chunked() -> Self {
+        Self {
+            next: Next::Size,
+            limit: usize::MAX,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Takes out the bytes that have arrived.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        core::mem::take(&mut self.bytes)
+    }
+
     /// Returns whether the body is complete.
     pub fn is_whole(&self) -> bool {
         matches!(self.next, Next::Nothing | Next::Rest(0))

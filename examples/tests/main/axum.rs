@@ -2,10 +2,7 @@
 //! RFC 6455 section 4.2, RFC 8441 section 5.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::support::{Client, Running, listening};
@@ -22,7 +19,7 @@ use sansws_core::time::Instant;
 use sansws_tokio::hyper::{RouterExt, Upgrade, WebSocket, drain_when};
 use sansws_tokio::{
     ChannelOptions, ConnectOptions, ConnectionPolicy, Error, Hub, OriginPolicy, PresenceMode,
-    Route, Server, ServerHandle, StreamedResponse, connect,
+    Server, ServerHandle, connect,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
@@ -289,7 +286,7 @@ async fn status(url: &str) -> u16 {
 }
 
 /// What a server says to a request in octets.
-async fn ask(url: &str, request: &str) -> String {
+pub(crate) async fn ask(url: &str, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut tcp = TcpStream::connect(url.strip_prefix("ws://").unwrap())
         .await
@@ -496,48 +493,4 @@ async fn echo(mut socket: WebSocket) -> sansws_tokio::Result {
         socket.send(message).await?;
     }
     Ok(())
-}
-
-/// Counts how often it is dropped, and never ends.
-struct Endless(Arc<AtomicUsize>);
-
-impl Drop for Endless {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl futures_lite::Stream for Endless {
-    type Item = Vec<u8>;
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
-        Poll::Ready(Some(b"more".to_vec()))
-    }
-}
-
-#[tokio::test]
-async fn another_stack_does_not_stream_our_pages_and_holds_none_of_them() {
-    let dropped = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&dropped);
-    let page = move |_| {
-        let body = Endless(Arc::clone(&count));
-        async move {
-            Ok(StreamedResponse::new(
-                sansws_tokio::Response::new(200),
-                body,
-            ))
-        }
-    };
-    let router = sansws_tokio::Router::new().add(Route::streamed(["GET"], "/stream", page));
-    let service = router.into_service().unwrap();
-    let router = axum::Router::new().fallback_service(service);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("ws://{}", listener.local_addr().unwrap());
-    tokio::spawn(axum::serve(listener, router).into_future());
-    let get = "GET /stream HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
-    let answer = ask(&url, get).await;
-    assert!(answer.starts_with("HTTP/1.1 501"), "{answer}");
-    while dropped.load(Ordering::Relaxed) == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
