@@ -1,4 +1,4 @@
-.PHONY: help demo cluster check test test-beside test-others setup simulate lint msrv doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages site wsconform
+.PHONY: help demo cluster check test test-beside test-others setup simulate lint msrv platforms doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages site wsconform
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
@@ -91,6 +91,19 @@ msrv: ## the libraries, checked by the oldest compiler that they support
 		echo "note: Rust $(MSRV) is not installed here (rustup toolchain install $(MSRV) --profile minimal);" \
 			"only clippy::incompatible_msrv checked the minimum supported version"; \
 	fi
+
+# Systems besides Linux whose compiler's parts can be had. Without TLS: ring needs a C compiler for the target.
+PLATFORMS = x86_64-pc-windows-gnu aarch64-apple-darwin
+
+platforms: ## the libraries, checked for Windows and macOS
+	@for target in $(PLATFORMS); do \
+		if rustup target list --installed | grep -q "^$$target$$"; then \
+			echo "for $$target"; \
+			RUSTFLAGS="-D warnings" cargo check --target-dir target/platforms --target "$$target" $(LIBRARIES) --no-default-features || exit; \
+		else \
+			echo "note: $$target is not installed here (rustup target add $$target)"; \
+		fi; \
+	done
 
 doc: ## the documentation, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps

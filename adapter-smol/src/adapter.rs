@@ -4,7 +4,11 @@ use std::future::Future;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 #[cfg(unix)]
+use std::os::fd::AsFd as AsSystem;
+#[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
+#[cfg(windows)]
+use std::os::windows::io::AsSocket as AsSystem;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -13,7 +17,6 @@ use std::time::Instant;
 use async_io::{Async, IoSafe};
 use futures_io::{AsyncRead, AsyncWrite};
 use rustix::buffer::spare_capacity;
-use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use sansws_async::core::connection::SendProgress;
@@ -219,7 +222,7 @@ where
 }
 
 /// A connected socket of the standard library.
-pub trait Connected: Read + Write + IoSafe + AsFd {
+pub trait Connected: Read + Write + IoSafe + AsSystem {
     /// Sends FIN, which `futures-io` calls "close".
     ///
     /// # Errors

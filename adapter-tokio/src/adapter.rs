@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+#[cfg(target_os = "linux")]
 use sansws_async::core::connection::SendProgress;
 use sansws_async::runtime::{ByteStream, LocalSpawner, Runtime, Timer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
