@@ -211,8 +211,7 @@ impl<'a, D> Socket<'a, D> {
 
     /// Returns whether messages can be sent and received.
     pub fn is_open(&self) -> bool {
-        let connection = self.within.connection_at(self.slot());
-        connection.is_some_and(|connection| connection.is_open())
+        self.within.is_open_at(self.slot())
     }
 
     /// Returns the number of unsent bytes, including those of this turn.
@@ -228,9 +227,7 @@ impl<'a, D> Socket<'a, D> {
 
     /// Returns its settings, until its socket is dropped.
     pub fn config(&self) -> Option<&Config> {
-        self.within
-            .connection_at(self.slot())
-            .map(|connection| connection.config())
+        self.within.config_at(self.slot())
     }
 
     /// Returns how it ended, once it has.
