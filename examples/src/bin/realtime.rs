@@ -15,7 +15,6 @@ use sansws_async::HubEnv;
 use sansws_async::app::Route;
 use sansws_async::hub::Hub;
 use sansws_centrifuge::{Access, Centrifuge, Namespace, Options as Protocol, TokenKeys};
-use sansws_core::http::Response;
 use sansws_core::hub::{HistoryOptions, HubOptions, OutagePolicy};
 use sansws_examples::{Runtime, RuntimeOrLoop, log, run};
 use sansws_redis::{Redis, RedisOptions, hub_options};
@@ -23,8 +22,7 @@ use sansws_redis::{Redis, RedisOptions, hub_options};
 /// Serves clients of the Centrifuge protocol.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The runtime to run on, or an event loop. On the loop there are no transports but WebSocket: HTTP streaming and server-sent
-    /// events are answered with 501.
+    /// The runtime to run on, or an event loop.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: RuntimeOrLoop,
     /// The address to listen on; with port 0 the system chooses one.
@@ -149,17 +147,6 @@ fn endpoint<E: HubEnv>(hub: &Hub<E>, protocol: Protocol, keys: Option<TokenKeys>
     }
 }
 
-/// Answers clients that look for another transport than WebSocket.
-fn no_fallbacks(router: sansws_mio::Router) -> sansws_mio::Router {
-    let absent =
-        "event loops serve WebSocket alone: use /connection/websocket, or --runtime tokio\n";
-    let answer = move |_| Ok(Response::text(501, absent));
-    router
-        .post("/connection/http_stream", answer)
-        .get("/connection/sse", answer)
-        .post("/emulation", answer)
-}
-
 /// Serves on one event loop.
 fn on_event_loop(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut server = sansws_mio::Server::bind(options.listen.as_str())?.drain_on_signal(DRAIN);
@@ -169,9 +156,10 @@ fn on_event_loop(options: &Options) -> Result<(), Box<dyn Error>> {
     let centrifuge = endpoint(&hub, protocol, keys(options)?);
     let (handle, of_hub) = (server.handle(), hub.clone());
     let health = move |_| Ok(handle.health(Some(&of_hub.metrics())).response());
-    let router = no_fallbacks(sansws_mio::Router::new())
+    let router = sansws_mio::Router::new()
         .get("/health", health)
         .mount("/api", centrifuge.loop_api(&options.api_key))
+        .merge(centrifuge.loop_fallbacks())
         .route("/connection/websocket", centrifuge)
         .hub(&hub);
     // The link has a thread of its own.
