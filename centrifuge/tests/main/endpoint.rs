@@ -1,5 +1,6 @@
 //! The endpoint and its HTTP API over sockets.
 
+use std::io::Write;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -104,6 +105,11 @@ fn endpoint<E: HubEnv + 'static>(
             }
         })
         .on_connect(async |request| {
+            if request.name == "brief" {
+                let mut brief = Connect::user("ada");
+                brief.expires = Some(E::now() + Duration::from_millis(50));
+                return Ok(brief);
+            }
             if request.token.is_empty() {
                 return Ok(Connect::user("ada"));
             }
@@ -693,6 +699,48 @@ async fn a_drain_tells_clients_to_come_again() {
             assert_eq!((&*user, end.code), ("ada", 1012), "{on:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_client_that_is_never_silent_does_not_outlive_its_expiry() {
+    for on in BOTH {
+        let mut server = start_with(on, |options| options.grace = Duration::from_millis(50)).await;
+        let address = server.address;
+        // Its server has no moment without input: it floods from another thread, many messages at a time.
+        let flooding = std::thread::spawn(move || {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            let request = "GET /connection/websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+            let hello = r#"{"id":1,"connect":{"name":"brief"}}"#;
+            stream.write_all(request.as_bytes()).unwrap();
+            stream.write_all(&text_frame(hello)).unwrap();
+            let mut reader = stream.try_clone().unwrap();
+            let reading = std::thread::spawn(move || {
+                let mut byte = [0];
+                // It goes once it is closed; replies have no such byte.
+                while std::io::Read::read(&mut reader, &mut byte)
+                    .is_ok_and(|count| count > 0 && byte != [0x88])
+                {}
+                let _ = reader.shutdown(std::net::Shutdown::Both);
+            });
+            // Answers to pings, which need no reply.
+            let many = text_frame("{}").repeat(10_000);
+            while stream.write_all(&many).is_ok() {}
+            reading.join().unwrap();
+        });
+        let gone = tokio::time::timeout(Duration::from_secs(60), server.gone.recv());
+        let (user, end) = gone.await.expect("it goes on and on").unwrap();
+        assert_eq!((&*user, end.code), ("ada", 3005), "{on:?}");
+        let flooded = tokio::task::spawn_blocking(|| flooding.join()).await;
+        flooded.unwrap().unwrap();
+    }
+}
+
+/// A short text message of a client, whose mask changes nothing.
+fn text_frame(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap();
+    assert!(length < 126);
+    [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
 }
 
 /// Its replies fill the write queue of its connection, many times over.
