@@ -200,6 +200,10 @@ impl<'a, D> Socket<'a, D> {
     }
 
     /// Stops receiving until [`resume`](Self::resume): the peer has to wait, and does not look dead meanwhile.
+    ///
+    /// Nothing of the peer is noticed until then: neither its Close, nor that it has gone. The end of TCP lies behind messages that were not
+    /// received, and must not overtake them. To cancel work for a peer that leaves, go on receiving, keep what arrives, and pause only once
+    /// that is much, such as [`Limits::read_ahead`](crate::Limits::read_ahead).
     pub fn pause(&mut self) {
         self.within.pause_at(self.slot(), true);
     }
