@@ -614,3 +614,40 @@ fn who_has_no_user_may_do_what_an_option_of_its_own_says() {
         }
     }
 }
+
+/// The application may publish anything; libraries parse what JSON carries.
+#[test]
+fn an_empty_publication_is_an_empty_string_in_json() {
+    let mut options = options();
+    let chat = options.namespaces.get_mut("chat").unwrap();
+    chat.deltas = true;
+    for delta in ["", "fossil"] {
+        let mut world = World::connected(options.clone());
+        let subscribe = json!({"id": 2, "subscribe": {"channel": "chat:a", "delta": delta}});
+        world.ask(&subscribe.to_string());
+        for text in [
+            "",
+            "{\"long\":\"enough to be the base of a difference\"}",
+            "",
+        ] {
+            world.publish("chat:a", text);
+            let pushes = world.take();
+            let publication = &pushes[0]["push"]["pub"];
+            assert!(publication["delta"].is_null(), "{publication}");
+            let data = if delta.is_empty() {
+                publication["data"].clone()
+            } else {
+                serde_json::from_str(publication["data"].as_str().unwrap()).unwrap()
+            };
+            let want = if text.is_empty() {
+                json!("")
+            } else {
+                serde_json::from_str(text).unwrap()
+            };
+            assert_eq!(data, want, "{delta}: {publication}");
+        }
+        let history = json!({"id": 3, "history": {"channel": "chat:a", "limit": -1}});
+        let history = world.ask(&history.to_string());
+        assert_eq!(history["history"]["publications"][0]["data"], "");
+    }
+}
