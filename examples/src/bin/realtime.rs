@@ -46,6 +46,9 @@ struct Options {
     /// The key of the HTTP API.
     #[arg(long, default_value = "test-api-key")]
     api_key: String,
+    /// Clients have no methods to call.
+    #[arg(long)]
+    no_rpc: bool,
     /// Seconds between pings.
     #[arg(long, default_value = "25")]
     ping: u64,
@@ -139,8 +142,16 @@ fn hub<E: HubEnv>(
 }
 
 /// Returns the endpoint, which is written once for all runtimes and loops.
-fn endpoint<E: HubEnv>(hub: &Hub<E>, protocol: Protocol, keys: Option<TokenKeys>) -> Centrifuge<E> {
-    let centrifuge = Centrifuge::new(hub, protocol).on_rpc("echo", async |_, data| Ok(data));
+fn endpoint<E: HubEnv>(
+    hub: &Hub<E>,
+    protocol: Protocol,
+    keys: Option<TokenKeys>,
+    options: &Options,
+) -> Centrifuge<E> {
+    let mut centrifuge = Centrifuge::new(hub, protocol);
+    if !options.no_rpc {
+        centrifuge = centrifuge.on_rpc("echo", async |_, data| Ok(data));
+    }
     match keys {
         Some(keys) => centrifuge.tokens(keys),
         None => centrifuge,
@@ -153,7 +164,7 @@ fn on_event_loop(options: &Options) -> Result<(), Box<dyn Error>> {
     println!("listening on ws://{}", server.local_addr()?);
     let protocol = namespaces(options);
     let (hub, link) = hub(options, &protocol, sansws_redis::Runtime::Tokio)?;
-    let centrifuge = endpoint(&hub, protocol, keys(options)?);
+    let centrifuge = endpoint(&hub, protocol, keys(options)?, options);
     let (handle, of_hub) = (server.handle(), hub.clone());
     let health = move |_| Ok(handle.health(Some(&of_hub.metrics())).response());
     let router = sansws_mio::Router::new()
@@ -191,7 +202,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Runtime::Smol => sansws_redis::Runtime::Smol,
         };
         let (hub, link): (adapter::Hub, _) = hub(&options, &protocol, of_redis)?;
-        let centrifuge = endpoint(&hub, protocol, keys);
+        let centrifuge = endpoint(&hub, protocol, keys, &options);
         let (handle, of_hub) = (server.handle(), hub.clone());
         let health = Route::get("/health", move |_| {
             ready(handle.health(Some(&of_hub.metrics())).response())
