@@ -20,6 +20,7 @@ use sansws_common::app;
 use sansws_common::error::{Error, Result};
 use sansws_common::hub::HubRef;
 use sansws_core::http::Response;
+use sansws_core::message::StreamFormat;
 
 use crate::endpoint::Endpoint;
 use crate::event_loop::Handler;
@@ -58,6 +59,76 @@ where
 {
     let page = Handler::of_page(Rc::new(move |scope| Box::pin(page(scope))));
     Route::handled(methods, pattern, page)
+}
+
+/// Creates a route to an endpoint whose connections are streamed responses, for plain requests with these methods: for server-sent events,
+/// and for clients behind proxies that block WebSocket. The endpoint is called as for WebSockets, and its [`Socket`](crate::Socket) does what it does there:
+/// joins groups, sets timers, waits for room; each message that is sent becomes a part of the response, in this format.
+///
+/// [`Endpoint::upgrade`](crate::Endpoint::upgrade) gets the request with its body, and may add header fields, or reject it. Nothing is received: [`Endpoint::message`](crate::Endpoint::message) is
+/// not called, and there are no pings. The response ends when the connection is closed; [`Endpoint::closing`](crate::Endpoint::closing) has the last word, because the client does not get the code. It is cut
+/// off, which the client notices, when a callback fails or panics. A peer is gone, for [`Endpoint::close`](crate::Endpoint::close) by 1006, when it ends its side of TCP, sends more than
+/// 64 KiB, or has not taken its output after [`Timeouts::keep_alive`](crate::Timeouts::keep_alive) and another second for each KiB.
+///
+/// ```
+/// use sansws_mio::{AcceptOptions, Closed, Endpoint, Hub, Result, Router, Scope, Socket, StreamFormat, app};
+///
+/// /// Passes on what is published in a group.
+/// struct News;
+///
+/// impl Endpoint for News {
+///     type Data = ();
+///
+///     fn upgrade(&mut self, _: &mut Scope, _: &mut AcceptOptions) -> Result {
+///         Ok(())
+///     }
+///
+///     fn open(&mut self, socket: &mut Socket<'_, ()>) -> Result {
+///         let _ = socket.send("welcome");
+///         Ok(socket.join("news")?)
+///     }
+///
+///     fn closing(&mut self, socket: &mut Socket<'_, ()>, _: &Closed) -> Result {
+///         let _ = socket.send("bye");
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result {
+/// let hub = Hub::new();
+/// let events = app::streamed(["GET"], "/events", StreamFormat::Events, News);
+/// // The same endpoint serves WebSockets too.
+/// let router = Router::new().add(events).route("/socket", News).hub(&hub);
+/// # let mut server = sansws_mio::Server::bind("127.0.0.1:0")?;
+/// # let (address, handle) = (server.local_addr()?, server.handle());
+/// # let client = std::thread::spawn(move || {
+/// #     use std::io::{BufRead, BufReader, Write};
+/// #     let mut stream = std::net::TcpStream::connect(address).unwrap();
+/// #     stream.write_all(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+/// #     let lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+/// #     let mut events = lines.filter_map(|line| Some(line.strip_prefix("data: ")?.to_owned()));
+/// #     assert_eq!(events.next().unwrap(), "welcome");
+/// #     while hub.count("news") == 0 {
+/// #         std::thread::yield_now();
+/// #     }
+/// hub.publish("news", "rain tomorrow").try_publish()?; // data: rain tomorrow
+/// #     assert_eq!(events.next().unwrap(), "rain tomorrow");
+/// #     handle.close();
+/// #     assert_eq!(events.collect::<Vec<_>>(), ["bye"]);
+/// #     Ok::<_, sansws_mio::Error>(())
+/// # });
+/// # server.serve(router)?;
+/// # client.join().unwrap()?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn streamed<M: Into<String>>(
+    methods: impl IntoIterator<Item = M>,
+    pattern: impl Into<String>,
+    format: StreamFormat,
+    endpoint: impl Into<Handler>,
+) -> Route {
+    Route::handled(methods, pattern, endpoint.into().streamed(format))
 }
 
 /// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them. It belongs to one loop.

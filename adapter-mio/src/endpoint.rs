@@ -79,11 +79,14 @@ pub trait Endpoint: 'static {
         Ok(())
     }
 
-    /// A message arrived.
+    /// A message arrived. Unless it is implemented, messages are ignored.
     ///
     /// # Errors
     /// See the trait.
-    fn message(&mut self, socket: &mut Socket<'_, Self::Data>, message: Incoming<'_>) -> Result;
+    fn message(&mut self, socket: &mut Socket<'_, Self::Data>, message: Incoming<'_>) -> Result {
+        let _ = (socket, message);
+        Ok(())
+    }
 
     /// The peer has taken its output, after something was [`Queued`](crate::Sent::Queued) or [`Full`](crate::Sent::Full).
     ///
@@ -116,6 +119,16 @@ pub trait Endpoint: 'static {
     /// See the trait.
     fn signal(&mut self, socket: &mut Socket<'_, Self::Data>, signal: Signal) -> Result {
         let _ = (socket, signal);
+        Ok(())
+    }
+
+    /// A [streamed response](crate::app::streamed) is about to end: by [`Socket::close`], by its hub, or because the server shuts down.
+    /// What is sent here is the last that its peer gets, with room in any case. A WebSocket has a Close frame for this.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn closing(&mut self, socket: &mut Socket<'_, Self::Data>, closed: &Closed) -> Result {
+        let _ = (socket, closed);
         Ok(())
     }
 
@@ -205,6 +218,12 @@ impl<E: Endpoint> Host for Hosted<E> {
     fn signal(&mut self, at: At, within: &mut Loop, signal: Signal) -> Result {
         let call =
             |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| endpoint.signal(socket, signal);
+        self.with(at, within, call).unwrap_or(Ok(()))
+    }
+
+    fn closing(&mut self, at: At, within: &mut Loop, closed: &Closed) -> Result {
+        let call =
+            |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| endpoint.closing(socket, closed);
         self.with(at, within, call).unwrap_or(Ok(()))
     }
 

@@ -84,7 +84,7 @@ pub use sansws_core::hub::{
     Target,
 };
 pub use sansws_core::limits::{LimitAction, Rate, TrafficLimits};
-pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage};
+pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage, StreamFormat};
 pub use sansws_core::time::{Duration, Instant};
 
 /// Options of a server.

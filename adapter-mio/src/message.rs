@@ -138,6 +138,17 @@ impl<'a> Incoming<'a> {
 #[derive(Debug)]
 pub struct Outgoing<'a>(pub(crate) Form<'a>);
 
+impl Outgoing<'_> {
+    /// Returns its kind and its bytes.
+    pub(crate) fn parts(&self) -> (MessageKind, &[u8]) {
+        match &self.0 {
+            Form::Payload(payload) => (payload.kind(), payload.as_bytes()),
+            Form::Owned(message) => (message.kind(), message.as_bytes()),
+            Form::Prepared(prepared) => (prepared.kind(), prepared.payload()),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Form<'a> {
     Payload(Payload<'a>),

@@ -200,6 +200,10 @@ impl<'a, D> Socket<'a, D> {
     }
 
     /// Stops receiving until [`resume`](Self::resume): the peer has to wait, and does not look dead meanwhile.
+    ///
+    /// Nothing of the peer is noticed until then: neither its Close, nor that it has gone. The end of TCP lies behind messages that were not
+    /// received, and must not overtake them. To cancel work for a peer that leaves, go on receiving, keep what arrives, and pause only once
+    /// that is much, such as [`Limits::read_ahead`](crate::Limits::read_ahead).
     pub fn pause(&mut self) {
         self.within.pause_at(self.slot(), true);
     }
@@ -211,8 +215,7 @@ impl<'a, D> Socket<'a, D> {
 
     /// Returns whether messages can be sent and received.
     pub fn is_open(&self) -> bool {
-        let connection = self.within.connection_at(self.slot());
-        connection.is_some_and(|connection| connection.is_open())
+        self.within.is_open_at(self.slot())
     }
 
     /// Returns the number of unsent bytes, including those of this turn.
@@ -228,9 +231,7 @@ impl<'a, D> Socket<'a, D> {
 
     /// Returns its settings, until its socket is dropped.
     pub fn config(&self) -> Option<&Config> {
-        self.within
-            .connection_at(self.slot())
-            .map(|connection| connection.config())
+        self.within.config_at(self.slot())
     }
 
     /// Returns how it ended, once it has.

@@ -1,133 +1,58 @@
-//! Transports for networks that block WebSocket: a streamed response to the client, and requests with its commands beside it.
-//!
-//! The stream is one of lines or of length-delimited messages (HTTP streaming), or of server-sent events. Commands that follow the first are
-//! posted with the id of the session, and reach it as signals of the hub, from any server.
+//! Transports for networks that block WebSocket, on runtimes: a streamed response to the client, whose body runs the session.
 
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures_core::Stream;
-use prost::Message as _;
 use sansws_async::app::{Route, Router};
 use sansws_async::hub::{Hub, HubChannel};
 use sansws_async::runtime::Runtime;
 use sansws_async::{Error, HubEnv, Result, Scope, StreamedResponse, Transport};
-use sansws_core::http::Response;
 use sansws_core::hub::{
-    ChannelId, ChannelOptions, HubError, JoinOptions, Joined, Published, Signal, Target,
+    ChannelId, ChannelOptions, HubError, JoinOptions, Joined, Published, Signal,
 };
-use sansws_core::message::{Message, PreparedMessage};
-use serde::Deserialize;
+use sansws_core::message::{Message, PreparedMessage, StreamFormat};
 
 use crate::carrier::{Carrier, Incoming};
 use crate::codes::Disconnect;
-use crate::connection::{Connection, now};
+use crate::connection::Connection;
 use crate::endpoint::Centrifuge;
+use crate::fallback::{EMULATION, EVENTS, HTTP_STREAM, StreamRequest, last_message};
 use crate::farewell::Farewell;
-use crate::format;
-use crate::protocol::{Codec, Disconnected, EmulationRequest, Push};
-use crate::session::{Control, Session};
+use crate::protocol::Codec;
 
 /// Number of bytes at which no more is added to a chunk of a stream.
 const CHUNK: usize = 32 << 10;
-
-/// The separation of messages in a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
-    Lines,
-    Delimited,
-    Events,
-}
-
-/// Commands in JSON that follow the first.
-#[derive(Deserialize)]
-struct Emulated {
-    session: String,
-    data: String,
-}
-
-#[derive(Deserialize)]
-struct First {
-    cf_connect: String,
-}
 
 impl<R: Runtime + HubEnv> Centrifuge<R> {
     /// Returns a router with the transports for networks that block WebSocket, at the paths where client libraries look for them:
     /// `/connection/http_stream`, `/connection/sse` and `/emulation`. Merge it into the router of the endpoint.
     pub fn fallbacks<T: Transport + Send + 'static>(&self) -> Router<T> {
-        let (lines, events, rest) = (self.clone(), self.clone(), self.clone());
+        let (streams, events, rest) = (self.clone(), self.clone(), self.clone());
         Router::new()
-            .add(Route::streamed(
-                ["POST"],
-                "/connection/http_stream",
-                move |scope| {
-                    let this = lines.clone();
-                    async move { this.http_stream(scope) }
-                },
-            ))
-            .add(Route::streamed(
-                ["GET"],
-                "/connection/sse",
-                move |scope: Scope| {
-                    let this = events.clone();
-                    async move {
-                        let first: First = scope.query()?;
-                        let command = first.cf_connect.trim();
-                        // Any page can make a browser request this, with its cookies: a connection is all that it gets.
-                        if command.contains(['\n', '\r']) {
-                            let response = Response::text(400, "cf_connect is one command\n");
-                            return Err(Error::reject(response));
-                        }
-                        let first = Message::Text(command.to_owned());
-                        Ok(this.stream(scope, first, Codec::Json, Framing::Events))
-                    }
-                },
-            ))
-            .post("/emulation", move |scope: Scope| {
+            .add(Route::streamed(["POST"], HTTP_STREAM, move |scope| {
+                let this = streams.clone();
+                async move { this.stream(StreamRequest::http_stream(&scope)?, scope) }
+            }))
+            .add(Route::streamed(["GET"], EVENTS, move |scope| {
+                let this = events.clone();
+                async move { this.stream(StreamRequest::events(&scope)?, scope) }
+            }))
+            .post(EMULATION, move |scope: Scope| {
                 let this = rest.clone();
                 async move { this.emulate(&scope) }
             })
     }
 
-    fn http_stream(self, scope: Scope) -> Result<StreamedResponse> {
-        let body = scope.body().to_vec();
-        if is_binary(&scope) {
-            let first = Message::Binary(body);
-            return Ok(self.stream(scope, first, Codec::Protobuf, Framing::Delimited));
-        }
-        let Ok(text) = String::from_utf8(body) else {
-            let response = Response::text(400, "the body is not text\n");
-            return Err(Error::reject(response));
-        };
-        Ok(self.stream(scope, Message::Text(text), Codec::Json, Framing::Lines))
-    }
-
-    fn stream(
-        self,
-        scope: Scope,
-        first: Message,
-        codec: Codec,
-        framing: Framing,
-    ) -> StreamedResponse {
+    fn stream(self, request: StreamRequest, scope: Scope) -> Result<StreamedResponse> {
+        let head = request.format.head(&request.fields());
         let outbox = Arc::new(Outbox {
             bytes: Mutex::default(),
-            framing,
+            format: request.format,
         });
-        let running = run(self, first, codec, Arc::clone(&outbox));
-        let kind = match framing {
-            Framing::Lines => "application/json",
-            Framing::Delimited => "application/octet-stream",
-            Framing::Events => "text/event-stream",
-        };
-        let head = Response::new(200)
-            .with("Content-Type", kind)
-            .with("Cache-Control", "no-store")
-            // nginx would hold the stream back.
-            .with("X-Accel-Buffering", "no");
+        let running = run(self, request.first, request.codec, Arc::clone(&outbox));
         let body = Streaming {
             // What layers hold for the connection ends with it.
             running: Some(Box::pin(async move {
@@ -136,44 +61,8 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
             })),
             outbox,
         };
-        StreamedResponse::new(head, body)
+        Ok(StreamedResponse::new(head, body))
     }
-
-    /// Passes commands on to their session.
-    fn emulate(&self, scope: &Scope) -> Response {
-        let (session, data) = if is_binary(scope) {
-            match EmulationRequest::decode(scope.body()) {
-                Ok(request) => (request.session, STANDARD.encode(request.data)),
-                Err(_) => return Response::text(400, "the body is not a request\n"),
-            }
-        } else {
-            match scope.json::<Emulated>() {
-                Ok(request) => (request.session, request.data),
-                Err(_) => return Response::text(400, "the body is not a request\n"),
-            }
-        };
-        let Some((id, secret)) = self.tickets.open(&session) else {
-            // Of a server with another key, perhaps: the client connects anew.
-            return Response::text(404, "there is no such session\n");
-        };
-        let control = Control::Commands {
-            secret: secret.to_owned(),
-            data,
-        };
-        let text = serde_json::to_string(&control).unwrap_or_default();
-        match self.hub.signal(Target::Channel(id), &text) {
-            Ok(()) => Response::new(204),
-            // The client connects anew.
-            Err(HubError::Gone) => Response::text(404, "there is no such session\n"),
-            Err(_) => Response::text(503, "the session cannot be reached\n"),
-        }
-    }
-}
-
-fn is_binary(scope: &Scope) -> bool {
-    scope
-        .header("content-type")
-        .is_some_and(|kind| kind.starts_with("application/octet-stream"))
 }
 
 /// Runs a session to its end.
@@ -184,9 +73,7 @@ async fn run<R: Runtime + HubEnv>(
     outbox: Arc<Outbox>,
 ) {
     let mut farewell = Farewell::new(centrifuge.application.on_disconnect.clone());
-    let secret = URL_SAFE_NO_PAD.encode(R::seed().nonce().0);
-    let session = Session::new(Arc::clone(&centrifuge.options), codec, now::<R>());
-    let session = session.with_secret(secret, centrifuge.tickets.clone());
+    let session = centrifuge.streamed_session(codec);
     let channel = Arc::new(OnceLock::new());
     let carrier = StreamCarrier {
         hub: centrifuge.hub.clone(),
@@ -210,14 +97,7 @@ async fn run<R: Runtime + HubEnv>(
         })
         .await
     };
-    let push = Push {
-        disconnect: Some(Disconnected {
-            code: end.code.into(),
-            reason: end.reason.clone(),
-        }),
-        ..Push::default()
-    };
-    outbox.put(&PreparedMessage::from(format::push(codec, push)));
+    outbox.put(&PreparedMessage::from(last_message(codec, &end)));
     farewell.note_end(&end);
 }
 
@@ -242,7 +122,7 @@ async fn take(channel: &OnceLock<HubChannel>, outbox: &Outbox) -> Disconnect {
 #[derive(Debug)]
 struct Outbox {
     bytes: Mutex<Vec<u8>>,
-    framing: Framing,
+    format: StreamFormat,
 }
 
 impl Outbox {
@@ -252,22 +132,9 @@ impl Outbox {
 
     /// Adds a message, which may hold several replies.
     fn put(&self, message: &PreparedMessage) {
-        let payload = message.payload();
         let mut bytes = self.bytes();
-        match self.framing {
-            Framing::Delimited => bytes.extend_from_slice(payload),
-            Framing::Lines => {
-                bytes.extend_from_slice(payload);
-                bytes.push(b'\n');
-            }
-            Framing::Events => {
-                for line in payload.split(|byte| *byte == b'\n') {
-                    for part in [b"data: ", line, b"\n\n"] {
-                        bytes.extend_from_slice(part);
-                    }
-                }
-            }
-        }
+        self.format
+            .write(message.kind(), message.payload(), &mut bytes);
     }
 
     /// Waits until there is room. Nobody is woken: the session is polled again when its bytes have been written.

@@ -84,7 +84,7 @@ pub(crate) fn publication(codec: Codec, published: &Published, positioned: bool)
     let position = published.position.filter(|_| numbered);
     let tags = published.tags.iter().flat_map(|tags| tags.iter());
     Publication {
-        data: codec.payload(published.as_bytes()),
+        data: codec.published(published.as_bytes()),
         info: published.info.as_deref().and_then(client_info),
         offset: position.map_or(0, |position| position.offset),
         tags: tags
@@ -110,7 +110,7 @@ fn difference(
     positioned: bool,
 ) -> Option<Publication> {
     let mut publication = publication(codec, published, positioned);
-    let delta = fossil::delta(&codec.payload(base.as_bytes()), &publication.data);
+    let delta = fossil::delta(&codec.published(base.as_bytes()), &publication.data);
     if delta.len() >= publication.data.len() {
         return None;
     }

@@ -16,6 +16,7 @@ mod connection;
 mod connections;
 mod emulation;
 mod endpoint;
+mod fallback;
 mod farewell;
 mod format;
 mod fossil;

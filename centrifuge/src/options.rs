@@ -7,7 +7,8 @@ use std::time::Duration;
 use sansws_core::hub::{GroupOptions, HistoryOptions, PresenceMode};
 use sansws_core::limits::Rate;
 
-/// The clients that may do something in the channels of a namespace without a handler's grant.
+/// The clients that may do something in the channels of a namespace without a handler's grant. Those without a user are not among them, unless
+/// the namespace [says so](Namespace::anonymous_read).
 ///
 /// For an example see [`Namespace`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub enum Access {
     Nobody,
     /// Clients that are subscribed to the channel.
     Subscribers,
-    /// All connected clients.
+    /// All connected clients, whether they are subscribed or not.
     Clients,
 }
 
@@ -57,7 +58,7 @@ pub struct Namespace {
     pub force_join_leave: bool,
     /// Whether clients that ask for it receive differences from the previous publication.
     pub deltas: bool,
-    /// Whether all connected clients may subscribe. Otherwise they need a token, or a handler's grant.
+    /// Whether all connected clients with a user may subscribe. Otherwise they need a token, or a handler's grant.
     pub subscribe: bool,
     /// The clients that may publish.
     pub publish: Access,
@@ -65,6 +66,12 @@ pub struct Namespace {
     pub read_history: Access,
     /// The clients that may ask for presence.
     pub read_presence: Access,
+    /// Whether `subscribe` includes clients without a user.
+    pub anonymous_subscribe: bool,
+    /// Whether `publish` includes clients without a user.
+    pub anonymous_publish: bool,
+    /// Whether `read_history` and `read_presence` include clients without a user.
+    pub anonymous_read: bool,
 }
 
 impl Namespace {
@@ -110,7 +117,7 @@ impl Namespace {
         self
     }
 
-    /// Lets all connected clients subscribe.
+    /// Lets all connected clients with a user subscribe.
     pub const fn subscribe(mut self) -> Self {
         self.subscribe = true;
         self
@@ -126,6 +133,24 @@ impl Namespace {
     pub const fn read(mut self, access: Access) -> Self {
         self.read_history = access;
         self.read_presence = access;
+        self
+    }
+
+    /// Gives clients without a user the right to subscribe that others have.
+    pub const fn anonymous_subscribe(mut self) -> Self {
+        self.anonymous_subscribe = true;
+        self
+    }
+
+    /// Gives clients without a user the right to publish that others have.
+    pub const fn anonymous_publish(mut self) -> Self {
+        self.anonymous_publish = true;
+        self
+    }
+
+    /// Gives clients without a user the rights to read history and presence that others have.
+    pub const fn anonymous_read(mut self) -> Self {
+        self.anonymous_read = true;
         self
     }
 
@@ -170,7 +195,7 @@ pub struct Options {
     pub namespaces: BTreeMap<String, Namespace>,
     /// Everybody may connect without credentials, subscribe and publish; for tests.
     pub insecure: bool,
-    /// Clients without a token or a handler may connect, without a user.
+    /// Clients without a token or a handler may connect, without a user. What they may do there, namespaces say by options of their own.
     pub anonymous: bool,
     /// Each user is subscribed to the channel `#` followed by its name.
     pub personal_channels: bool,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Gets the public client library of the page /talk: `centrifuge` from npm, in the version and with the checksum that
-# tests/centrifuge/package-lock.json pins, into pages/vendor. Safe to run again. Without npm or a network it says so and succeeds: the demo
-# then serves everything else.
+# Gets the public client library of the demo's page: `centrifuge` from npm, in the version and with the checksum that
+# tests/centrifuge/package-lock.json pins, into pages/vendor. Safe to run again. Without npm or a network it says so and succeeds: the demo's
+# page then says what is missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -10,7 +10,7 @@ pin() {
 }
 
 absent() {
-    echo "note: $1; /talk is not served, everything else is" >&2
+    echo "note: $1; the chat of the demo says so, everything else is served" >&2
     exit 0
 }
 

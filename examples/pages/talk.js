@@ -42,10 +42,15 @@ chat.on("subscribed", async ({ recovered }) => {
   const { publications } = await chat.history({ limit: 100, reverse: true });
   publications.reverse().forEach(show);
 });
-chat.on("unsubscribed", ({ reason }) => ($("status").textContent = reason));
-client.on("connecting", ({ code }) => ($("status").textContent = code ? "reconnecting…" : "connecting…"));
-client.on("connected", () => ($("status").textContent = "connected"));
-client.on("disconnected", ({ reason }) => ($("status").textContent = reason));
+
+function say(status) {
+  $("status").textContent = $("status").className = status;
+}
+
+chat.on("unsubscribed", ({ reason }) => say(reason));
+client.on("connecting", ({ code }) => say(code ? "reconnecting…" : "connecting…"));
+client.on("connected", () => say("connected"));
+client.on("disconnected", ({ reason }) => say(reason));
 
 // Another name is another user: the connection begins anew.
 $("name").addEventListener("change", () => {

@@ -1,4 +1,4 @@
-//! A server of the demo: chat, echo, metrics and health. Several of them form one chat if their hubs are linked.
+//! A server of the demos: echo, metrics, health, and a chat, which several of them form together if their hubs are linked.
 
 use std::time::Duration;
 
@@ -52,13 +52,17 @@ impl<O: HubEnv + 'static> Node<O> {
         }
     }
 
-    /// Returns all its routes.
+    /// Returns its routes to numbers, health and echo.
     pub fn router<T: Transport + Send + 'static>(&self) -> Router<T> {
-        pages::router(true)
+        Router::new()
             .merge(self.monitor.router())
-            .add(chat::route(&self.hub, self.name.as_deref()))
             .add(self.board.route("/dashboard"))
             .route("/echo", echo)
+    }
+
+    /// Returns its routes to the chat, and its page.
+    pub fn chat<T: Transport + Send + 'static>(&self) -> Router<T> {
+        pages::router(true).add(chat::route(&self.hub, self.name.as_deref()))
     }
 
     /// Reports forever; poll it beside the server.

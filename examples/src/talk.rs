@@ -1,6 +1,6 @@
 //! A chat whose page uses the public client library of the Centrifuge protocol; the page's own code is `pages/talk.js`.
 //!
-//! `pages/library.sh` gets the library from npm; it is read when the server starts. Without it, `/talk` says how to get it.
+//! `pages/library.sh` gets the library from npm; it is read when the server starts. Without it, the page says how to get it.
 
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ use sansws_async::hub::Hub;
 use sansws_async::runtime::Runtime;
 use sansws_async::{ConnectionPolicy, HubEnv, Transport};
 use sansws_centrifuge::{Access, Centrifuge, ClientError, Connect, Disconnect, Namespace, Options};
-use sansws_core::http::Response;
 use sansws_core::hub::HistoryOptions;
 use serde::{Deserialize, Serialize};
 
@@ -55,17 +54,14 @@ where
     T: Transport + Send + 'static,
     E: Runtime + HubEnv,
 {
-    let Ok(library) = std::fs::read_to_string(LIBRARY) else {
-        let absent = "the client library is not there: install npm, run examples/pages/library.sh, and start again\n";
-        return Router::new().get("/talk", Response::text(503, absent));
-    };
     let policy = ConnectionPolicy::default().config(chat::config());
     let endpoint = Route::new("/connection/websocket", endpoint(hub));
-    Router::new()
-        .get(
-            "/talk",
-            file("text/html", include_str!("../pages/talk.html")),
-        )
+    let router = Router::new().add(endpoint.policy(policy).hub(hub));
+    let Ok(library) = std::fs::read_to_string(LIBRARY) else {
+        return router.get("/", file("text/html", include_str!("../pages/absent.html")));
+    };
+    router
+        .get("/", file("text/html", include_str!("../pages/talk.html")))
         .get(
             "/talk.css",
             file("text/css", include_str!("../pages/talk.css")),
@@ -75,7 +71,6 @@ where
             file("text/javascript", include_str!("../pages/talk.js")),
         )
         .get("/centrifuge.js", file("text/javascript", &library))
-        .add(endpoint.policy(policy).hub(hub))
 }
 
 /// Returns the endpoint: users have the names that they give, rooms are those of the other chat, and lines are text.

@@ -3,6 +3,7 @@
 
 use sansws_common::socket::counters::Counters;
 use sansws_core::close::{CloseCode, Closed};
+use sansws_core::config::Config;
 use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
 use sansws_core::handshake::Opened;
@@ -54,9 +55,10 @@ impl Loop {
 
     /// Returns the ids of the connections that are open, in no particular order.
     pub fn open(&self) -> Vec<ConnectionId> {
-        let open = self.peers.iter().filter(|(_, peer)| {
-            peer.endpoint.is_some() && peer.connection().is_some_and(Connection::is_open)
-        });
+        let open = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.endpoint.is_some() && peer.is_open());
         open.filter_map(|(slot, _)| self.id(slot)).collect()
     }
 
@@ -103,17 +105,20 @@ impl Loop {
     }
 
     pub(crate) fn send_at(&mut self, slot: usize, message: Outgoing<'_>) -> Sent {
-        let sent = self.queue(slot, |connection| match message.0 {
-            Form::Payload(payload) => connection.send_payload(payload),
-            Form::Owned(message) => connection.send(message),
-            Form::Prepared(prepared) => connection.send_prepared(prepared),
+        let sent = self.put_in_stream(slot, &message);
+        let sent = sent.unwrap_or_else(|| {
+            self.queue(slot, |connection| match message.0 {
+                Form::Payload(payload) => connection.send_payload(payload),
+                Form::Owned(message) => connection.send(message),
+                Form::Prepared(prepared) => connection.send_prepared(prepared),
+            })
         });
         let sent = self.outcome(slot, sent);
         if sent.is_accepted()
             && let Some(peer) = self.peers.get_mut(slot)
         {
             peer.counts.sent += 1;
-            self.unreported.sent += u64::from(!peer.flags.client);
+            self.unreported.sent += u64::from(peer.is_counted());
         }
         sent
     }
@@ -135,7 +140,7 @@ impl Loop {
                     && let Some(peer) = self.peers.get_mut(slot)
                 {
                     peer.counts.sent += 1;
-                    self.unreported.sent += u64::from(!peer.flags.client);
+                    self.unreported.sent += u64::from(peer.is_counted());
                 }
                 Ok(sent)
             }
@@ -150,7 +155,7 @@ impl Loop {
     ) -> Result<(), SendError> {
         let room = |peer: &Peer| match &peer.stage {
             Stage::Open(connection) => connection.has_room() || peer.flags.blocked,
-            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => true,
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Streaming(_) | Stage::Over => true,
         };
         // Much was sent in one turn: the socket may take it.
         if !self.peers.get(slot).is_none_or(|peer| room(peer)) {
@@ -239,8 +244,23 @@ impl Loop {
 
     /// Returns the number of unsent bytes of a connection.
     pub(crate) fn queued_at(&self, slot: usize) -> usize {
-        let connection = self.peers.get(slot).and_then(|peer| peer.connection());
-        connection.map_or(0, Connection::queued)
+        match self.peers.get(slot).map(|peer| &peer.stage) {
+            Some(Stage::Open(connection)) => connection.queued(),
+            Some(Stage::Streaming(streamed)) => streamed.queued(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn is_open_at(&self, slot: usize) -> bool {
+        self.peers.get(slot).is_some_and(|peer| peer.is_open())
+    }
+
+    pub(crate) fn config_at(&self, slot: usize) -> Option<&Config> {
+        match &self.peers.get(slot)?.stage {
+            Stage::Open(connection) => Some(connection.config()),
+            Stage::Streaming(streamed) => Some(streamed.config()),
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => None,
+        }
     }
 
     pub(crate) fn connection_at(&self, slot: usize) -> Option<&Connection> {

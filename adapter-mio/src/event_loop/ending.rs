@@ -7,6 +7,7 @@ use sansws_common::contain::contain;
 use sansws_common::metrics::trace;
 use sansws_common::server::verdict::Blame;
 use sansws_core::close::CloseCode;
+use sansws_core::route::Pattern;
 use sansws_core::time::Instant;
 
 use super::peer::{Peer, Stage};
@@ -20,6 +21,10 @@ impl Loop {
         };
         if peer.endpoint.is_some() && !peer.is_ending() {
             peer.ending().note_lost(None);
+        }
+        if let Stage::Streaming(streamed) = &mut peer.stage {
+            // Nothing can be sent any more.
+            streamed.cut();
         }
         self.tell_close(slot);
         self.drop_tasks(slot);
@@ -44,6 +49,9 @@ impl Loop {
         if peer.flags.client {
             self.clients -= 1;
             return report_client(peer);
+        }
+        if peer.flags.streamed {
+            return report_stream(peer, self.routes.get(peer.route));
         }
         self.unreported.dropped += peer.counters().dropped;
         self.unreported.sent += u64::from(peer.mailed);
@@ -131,7 +139,9 @@ impl Loop {
             return;
         }
         let farewell = permit.farewell();
-        if !matches!(peer.stage, Stage::Open(_)) || peer.extras().drain_window == window + 1 {
+        if !matches!(peer.stage, Stage::Open(_) | Stage::Streaming(_))
+            || peer.extras().drain_window == window + 1
+        {
             return;
         }
         peer.extras().drain_window = window + 1;
@@ -188,6 +198,17 @@ impl Loop {
                 self.remove(slot);
             }
         }
+    }
+}
+
+/// Counts and logs a failure of the callbacks of a streamed response.
+fn report_stream(peer: &mut Peer, route: Option<&Pattern>) {
+    let failure = peer
+        .extras
+        .as_mut()
+        .and_then(|extras| extras.failure.take());
+    if let (Some((error, Blame::Application)), Some(permit)) = (failure, &peer.permit) {
+        let _ = contain(|| trace::page_failed(&error, route, &permit.handle()));
     }
 }
 

@@ -7,6 +7,7 @@ use sansws_core::connection::Connection;
 
 use super::Loop;
 use super::peer::{Flushed, Peer, Stage};
+use super::streamed::Streamed;
 
 /// Number of bytes to pull in one turn, after which other connections have theirs.
 const PULLED: usize = 1 << 20;
@@ -17,7 +18,7 @@ const GATHERED: usize = 64 << 10;
 impl Peer {
     /// Returns whether nothing can be sent any more.
     pub(super) fn is_over(&self) -> bool {
-        self.is_ending() || !self.connection().is_some_and(Connection::is_open)
+        self.is_ending() || !self.is_open()
     }
 
     /// Returns the base-2 logarithm of the window of its compressed output.
@@ -46,32 +47,44 @@ impl Peer {
 
     /// Returns whether a message can be put into the output now. One that is sent in chunks is not interrupted.
     fn has_room_for_mail(&self) -> bool {
-        self.connection().is_some_and(has_room)
+        match &self.stage {
+            Stage::Open(connection) => has_room(connection),
+            Stage::Streaming(streamed) => has_room_in_stream(streamed),
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => false,
+        }
     }
 
     /// Moves queued messages into the output; returns how many bytes they are, including headers.
     fn pull_some(&mut self) -> (usize, Pulled) {
         let Self {
             post,
-            stage: Stage::Open(connection),
+            stage,
             counts,
             mailed,
             ..
-        } = self
-        else {
-            return (0, Pulled::default());
-        };
+        } = self;
         let Some(mailbox) = post.as_deref_mut().and_then(HubAttachment::mailbox) else {
             return (0, Pulled::default());
         };
         let mut bytes = 0;
         let pulled = mailbox.pull(|frame| match frame {
-            None => bytes < PULLED && has_room(connection),
+            None => {
+                bytes < PULLED
+                    && match stage {
+                        Stage::Open(connection) => has_room(connection),
+                        Stage::Streaming(streamed) => has_room_in_stream(streamed),
+                        Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => false,
+                    }
+            }
             Some(frame) => {
                 bytes += frame.len() + 2;
                 counts.sent += 1;
                 *mailed += 1;
-                let sent = connection.send_prepared(frame);
+                let sent = match stage {
+                    Stage::Open(connection) => connection.send_prepared(frame),
+                    Stage::Streaming(streamed) => streamed.put(frame.kind(), frame.payload()),
+                    Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => return false,
+                };
                 debug_assert!(sent.is_ok(), "there was room");
                 sent.is_ok()
             }
@@ -92,6 +105,10 @@ fn has_room(connection: &Connection) -> bool {
         && !connection.is_sending()
         && connection.queued() < GATHERED
         && connection.has_room()
+}
+
+fn has_room_in_stream(streamed: &Streamed) -> bool {
+    streamed.is_open() && streamed.queued() < GATHERED && streamed.has_room()
 }
 
 impl Loop {

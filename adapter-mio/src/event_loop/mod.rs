@@ -16,6 +16,8 @@ mod peer;
 mod remote;
 mod requests;
 mod run;
+mod streamed;
+mod streaming;
 mod tasks;
 mod upgrade;
 
@@ -39,6 +41,7 @@ use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::hub::{Joined, Signal};
 use sansws_core::message::Assembly;
+use sansws_core::message::StreamFormat;
 use sansws_core::route::Pattern;
 use sansws_core::time::{Duration, Instant};
 use slab::Slab;
@@ -49,6 +52,7 @@ use crate::id::ConnectionId;
 use crate::listener::Listener;
 use crate::message::Incoming;
 use crate::timers::Timers;
+use opening::{Page, StreamHost};
 use peer::Peer;
 
 /// An endpoint as the loop sees it, whatever its data are.
@@ -69,6 +73,8 @@ pub(crate) trait Host {
     fn failed(&mut self, within: &mut Loop, data: Box<dyn Any>, error: Error);
     /// A signal to a connection.
     fn signal(&mut self, at: At, within: &mut Loop, signal: Signal) -> Result;
+    /// A streamed response is about to end.
+    fn closing(&mut self, at: At, within: &mut Loop, closed: &Closed) -> Result;
     /// A connection has ended.
     fn close(&mut self, at: At, within: &mut Loop, closed: &Closed);
     /// Runs work of the application for a connection.
@@ -87,7 +93,7 @@ pub(crate) struct At {
     pub(crate) key: usize,
 }
 
-/// The endpoint of a route: any [`Endpoint`](crate::Endpoint), or a page whose answer takes time.
+/// The endpoint of a route: any [`Endpoint`](crate::Endpoint), for WebSockets or streamed responses, or a page whose answer takes time.
 ///
 /// ```
 /// use sansws_mio::{Handler, Incoming, Result, Router, Socket};
@@ -110,6 +116,7 @@ pub struct Handler(Kind);
 enum Kind {
     Endpoint(HostRef),
     Page(DeferredPage),
+    Stream(StreamHost),
 }
 
 /// An endpoint, shared by its connections.
@@ -139,11 +146,22 @@ impl Handler {
         Self(Kind::Page(page))
     }
 
+    /// Makes a handler of plain requests, whose responses are streamed, of an endpoint; a page stays what it is.
+    pub(crate) fn streamed(self, format: StreamFormat) -> Self {
+        match self.0 {
+            Kind::Endpoint(host) | Kind::Stream(StreamHost { host, .. }) => {
+                Self(Kind::Stream(StreamHost { host, format }))
+            }
+            page @ Kind::Page(_) => Self(page),
+        }
+    }
+
     /// Returns the page, if it is one.
-    fn page(&self) -> Option<&DeferredPage> {
+    fn page(&self) -> Option<Page> {
         match &self.0 {
             Kind::Endpoint(_) => None,
-            Kind::Page(page) => Some(page),
+            Kind::Page(page) => Some(Page::Deferred(Rc::clone(page))),
+            Kind::Stream(stream) => Some(Page::Streamed(stream.clone())),
         }
     }
 
@@ -156,7 +174,7 @@ impl Handler {
     /// Returns the endpoint, if it is one.
     fn endpoint(&self) -> Option<&HostRef> {
         match &self.0 {
-            Kind::Endpoint(host) => Some(host),
+            Kind::Endpoint(host) | Kind::Stream(StreamHost { host, .. }) => Some(host),
             Kind::Page(_) => None,
         }
     }
@@ -379,13 +397,21 @@ impl Loop {
         match self.peers.get(slot).map(|peer| &peer.stage) {
             Some(peer::Stage::Opening(_)) => self.opening_turn(slot),
             Some(peer::Stage::Connecting(_)) => self.connecting_turn(slot),
-            Some(peer::Stage::Open(_)) => self.open_turn(slot),
-            Some(peer::Stage::Over) => self.remove(slot),
-            None => {}
+            _ => self.accepted_turn(slot),
         }
         self.current = None;
         self.arm(slot);
         self.measure(slot);
+    }
+
+    /// The turn of a connection whose request was accepted.
+    fn accepted_turn(&mut self, slot: usize) {
+        match self.peers.get(slot).map(|peer| &peer.stage) {
+            Some(peer::Stage::Open(_)) => self.open_turn(slot),
+            Some(peer::Stage::Streaming(_)) => self.streaming_turn(slot),
+            Some(peer::Stage::Over) => self.remove(slot),
+            Some(peer::Stage::Opening(_) | peer::Stage::Connecting(_)) | None => {}
+        }
     }
 
     /// Arms the deadline of a connection, if it is earlier than the one for which it is armed.

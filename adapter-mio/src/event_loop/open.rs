@@ -60,7 +60,7 @@ impl Loop {
         if let Some(peer) = self.peers.get_mut(slot) {
             peer.leave_hub_if_over();
             let mailed = u64::from(std::mem::take(&mut peer.mailed));
-            self.unreported.sent += if peer.flags.client { 0 } else { mailed };
+            self.unreported.sent += if peer.is_counted() { mailed } else { 0 };
         }
     }
 
@@ -137,16 +137,15 @@ impl Loop {
         }
         let before = peer.counts.bytes_sent;
         let flushed = peer.flush(self.now);
-        if !peer.flags.client {
+        if peer.is_counted() {
             self.unreported.bytes_sent += peer.counts.bytes_sent - before;
         }
         flushed
     }
 
     /// The output has left.
-    fn drained(&mut self, slot: usize) {
-        let is_open = |slot| self.peers.get(slot).and_then(|peer| peer.connection());
-        if !is_open(slot).is_some_and(|connection| connection.is_open()) {
+    pub(super) fn drained(&mut self, slot: usize) {
+        if !self.peers.get(slot).is_some_and(|peer| peer.is_open()) {
             return;
         }
         let called = self.call(slot, |host, at, within| host.drained(at, within));
@@ -391,7 +390,7 @@ impl Loop {
 
     /// Closes a connection because of an error of a callback.
     pub(crate) fn fail(&mut self, slot: usize, error: sansws_common::HandlerError) {
-        use sansws_common::server::verdict::Verdict;
+        use sansws_common::server::verdict::{Blame, Verdict};
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
         };
@@ -399,8 +398,16 @@ impl Loop {
         let verdict = contain(|| Verdict::of(&error, &**peer));
         let verdict = verdict.unwrap_or_else(|panic| Verdict::of(&panic.into(), &**peer));
         let failure = &mut peer.extras().failure;
-        if failure.is_none() {
+        // A close on purpose does not hide what fails after it.
+        let is_known = |(_, blame): &(_, Blame)| *blame == Blame::Application;
+        if !failure.as_ref().is_some_and(is_known) {
             *failure = Some((error, verdict.blame));
+        }
+        if let Stage::Streaming(streamed) = &mut peer.stage
+            && verdict.blame == Blame::Application
+        {
+            // Half a response must not look like a whole one.
+            streamed.cut();
         }
         peer.start_close(self.now, Some(verdict.code), &verdict.reason);
         self.touch(slot);

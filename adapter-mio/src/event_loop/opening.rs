@@ -9,16 +9,18 @@ use std::sync::Arc;
 
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, HandlerError, Result};
+use sansws_common::hub::HubRef;
 use sansws_common::metrics::trace::Span;
 use sansws_common::{Admission, ConnectInfo, Scope};
 use sansws_core::handshake::ServerHandshake;
 use sansws_core::http::Response;
 use sansws_core::internal::{Body, Framing};
+use sansws_core::message::StreamFormat;
 use sansws_core::proxy::ProxyHeader;
 use sansws_core::route::Pattern;
 use sansws_core::time::Instant;
 
-use super::Served;
+use super::{HostRef, Served};
 use crate::listener::Speaks;
 use crate::stream::Stream;
 
@@ -27,6 +29,15 @@ type Deferred = Pin<Box<dyn Future<Output = Result<Response>>>>;
 
 /// A page whose answer takes time.
 pub(crate) type DeferredPage = Rc<dyn Fn(Scope) -> Deferred>;
+
+/// The endpoint of a streamed response, and the format of that.
+#[derive(Clone, Debug)]
+pub(super) struct StreamHost {
+    pub(super) host: HostRef,
+    pub(super) format: StreamFormat,
+}
+
+pub(super) type ConnectionPolicy = sansws_common::ConnectionPolicy<HubRef>;
 
 /// A request whose page works on the answer.
 pub(super) struct Answering {
@@ -46,6 +57,8 @@ pub(super) enum Page {
     /// It answers at once.
     Now(Arc<dyn Fn(Scope) -> Result<Response> + Send + Sync>),
     Deferred(DeferredPage),
+    /// It answers bit by bit.
+    Streamed(StreamHost),
 }
 
 /// A connection that is not open yet.
@@ -87,6 +100,7 @@ pub(super) enum Phase {
 pub(super) struct Reading {
     pub(super) scope: Scope,
     pub(super) page: Page,
+    pub(super) policy: Arc<ConnectionPolicy>,
     pub(super) body: Body,
     pub(super) framing: Framing,
 }

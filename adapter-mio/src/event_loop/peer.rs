@@ -12,7 +12,7 @@ use sansws_common::server::verdict::{Blame, OwnConnection};
 use sansws_common::socket::counters::Counters;
 use sansws_common::socket::ending::Ending;
 use sansws_common::{Admission, ConnectionPermit};
-use sansws_core::close::CloseCode;
+use sansws_core::close::{CloseCode, Closed};
 use sansws_core::connection::{Connection, State};
 use sansws_core::handshake::Opened;
 use sansws_core::limits::{Meter, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
@@ -22,6 +22,7 @@ use sansws_core::time::{Duration, Instant};
 use super::HostRef;
 use super::connecting::Connecting;
 use super::opening::Opening;
+use super::streamed::Streamed;
 use crate::stream::Stream;
 
 /// A connection.
@@ -61,6 +62,8 @@ pub(super) enum Stage {
     /// It is a client's, and not a WebSocket yet.
     Connecting(Box<Connecting>),
     Open(Connection),
+    /// It is the stream of a response.
+    Streaming(Box<Streamed>),
     /// Its socket is to be dropped.
     Over,
 }
@@ -158,6 +161,8 @@ pub(super) struct Flags {
     pub(super) paused: bool,
     /// It leads to a server.
     pub(super) client: bool,
+    /// Its response is streamed.
+    pub(super) streamed: bool,
     /// Messages of groups are queued for it.
     pub(super) rung: bool,
 }
@@ -200,15 +205,29 @@ impl Peer {
     pub(super) const fn connection(&self) -> Option<&Connection> {
         match &self.stage {
             Stage::Open(connection) => Some(connection),
-            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => None,
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Streaming(_) | Stage::Over => None,
         }
     }
 
     pub(super) const fn connection_mut(&mut self) -> Option<&mut Connection> {
         match &mut self.stage {
             Stage::Open(connection) => Some(connection),
-            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => None,
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Streaming(_) | Stage::Over => None,
         }
+    }
+
+    /// Returns whether its peer can be sent messages.
+    pub(super) fn is_open(&self) -> bool {
+        match &self.stage {
+            Stage::Open(connection) => connection.is_open(),
+            Stage::Streaming(streamed) => streamed.is_open(),
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => false,
+        }
+    }
+
+    /// Returns whether its traffic is that of the server's WebSockets.
+    pub(super) const fn is_counted(&self) -> bool {
+        !self.flags.client && !self.flags.streamed
     }
 
     pub(super) fn extras(&mut self) -> &mut Extras {
@@ -230,6 +249,7 @@ impl Peer {
             Stage::Opening(opening) => opening.deadline,
             Stage::Connecting(connecting) => connecting.due(),
             Stage::Open(connection) => connection.deadline(),
+            Stage::Streaming(streamed) => streamed.deadline(),
             Stage::Over => None,
         };
         let Some(extras) = &self.extras else {
@@ -269,7 +289,7 @@ impl Peer {
 
     /// Writes the output, as far as the stream takes it. An error ends writing: input is still received.
     pub(super) fn flush(&mut self, now: Instant) -> Flushed {
-        match self.write_all() {
+        match self.write_all(now) {
             Ok(()) => {
                 self.flags.blocked = false;
                 Flushed::Done
@@ -279,8 +299,11 @@ impl Peer {
                 Flushed::Blocked
             }
             Err(error) => {
-                if let Some(connection) = self.connection_mut() {
-                    connection.end_of_output(now);
+                match &mut self.stage {
+                    Stage::Open(connection) => connection.end_of_output(now),
+                    // What its peer says does not matter.
+                    Stage::Streaming(streamed) => streamed.cut(),
+                    Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => {}
                 }
                 self.ending().note_write_error(error);
                 self.flags.blocked = false;
@@ -289,15 +312,21 @@ impl Peer {
         }
     }
 
-    fn write_all(&mut self) -> io::Result<()> {
+    fn write_all(&mut self, now: Instant) -> io::Result<()> {
         let Self {
             stream,
-            stage: Stage::Open(connection),
+            stage,
             counts,
             ..
-        } = self
-        else {
-            return Ok(());
+        } = self;
+        let connection = match stage {
+            Stage::Open(connection) => connection,
+            Stage::Streaming(streamed) => {
+                let (bytes, flushed) = streamed.flush(stream, now);
+                counts.bytes_sent += bytes;
+                return flushed;
+            }
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => return Ok(()),
         };
         while connection.has_output() {
             let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
@@ -325,9 +354,16 @@ impl Peer {
     /// Starts to close. Closing twice is not an error.
     pub(super) fn start_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) {
         self.pull_last();
-        if let Stage::Open(connection) = &mut self.stage
-            && connection.close(now, code, reason).is_ok()
-        {
+        let has_begun = match &mut self.stage {
+            Stage::Open(connection) => connection.close(now, code, reason).is_ok(),
+            Stage::Streaming(streamed) => streamed.leave(Closed {
+                code,
+                reason: reason.into(),
+                clean: true,
+            }),
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => false,
+        };
+        if has_begun {
             self.said = code.map_or(1005, CloseCode::get);
         }
     }
@@ -383,18 +419,11 @@ impl Peer {
     /// Does what is due at `now`, except for an opening.
     pub(super) fn tick(&mut self, now: Instant) {
         let is_held = self.is_held();
-        let Self {
-            stage: Stage::Open(connection),
-            extras,
-            ..
-        } = self
-        else {
-            return;
-        };
-        if let Some(extras) = extras {
+        if let Some(extras) = &mut self.extras {
             let traffic = extras.traffic.as_mut();
             if traffic.is_some_and(|traffic| traffic.until.take_if(|until| *until <= now).is_some())
                 && !is_held
+                && let Stage::Open(connection) = &mut self.stage
             {
                 connection.resume(now);
             }
@@ -405,6 +434,14 @@ impl Peer {
                 return;
             }
         }
+        let connection = match &mut self.stage {
+            Stage::Open(connection) => connection,
+            // It did not take its output, or end TCP, in time.
+            Stage::Streaming(streamed) if streamed.deadline().is_some_and(|at| at <= now) => {
+                return streamed.cut();
+            }
+            _ => return,
+        };
         if connection.deadline().is_none_or(|at| at > now) {
             return;
         }
@@ -456,7 +493,7 @@ impl Peer {
     pub(super) fn admission(&self) -> Option<&Admission> {
         match &self.stage {
             Stage::Opening(opening) => opening.admission.as_ref(),
-            Stage::Connecting(_) | Stage::Open(_) | Stage::Over => None,
+            _ => None,
         }
     }
 }
@@ -469,7 +506,7 @@ impl OwnConnection for Peer {
     }
 
     fn is_open(&self) -> bool {
-        self.connection().is_some_and(Connection::is_open)
+        self.is_open()
     }
 
     fn has_met(&self, error: &Error) -> bool {

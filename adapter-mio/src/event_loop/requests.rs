@@ -80,7 +80,7 @@ impl Loop {
                 }
                 drop(opening);
                 self.opened(slot);
-                self.open_turn(slot);
+                self.accepted_turn(slot);
             }
         }
     }
@@ -276,7 +276,7 @@ impl Loop {
                 None => {
                     return self.upgrade(slot, opening, served, scope, &handler, &policy, until);
                 }
-                Some(page) => Ok((Page::Deferred(Rc::clone(page)), policy)),
+                Some(page) => Ok((page, policy)),
             },
             Decision::Page(page, policy) => Ok((Page::Now(page), policy)),
             Decision::Answer(response) => Err(response),
@@ -298,6 +298,7 @@ impl Loop {
                         opening.phase = Phase::Body(Box::new(Reading {
                             scope,
                             page,
+                            policy,
                             body,
                             framing,
                         }));
@@ -346,6 +347,7 @@ impl Loop {
         let Reading {
             mut scope,
             page,
+            policy,
             body,
             framing,
         } = *reading;
@@ -355,6 +357,9 @@ impl Loop {
             Page::Now(page) => page,
             Page::Deferred(page) => {
                 return self.defer(slot, opening, served, &page, scope, framing);
+            }
+            Page::Streamed(host) => {
+                return self.begin_stream(slot, opening, served, scope, &host, &policy, framing);
             }
         };
         let answer = contain(|| page(scope)).map_err(Into::into);

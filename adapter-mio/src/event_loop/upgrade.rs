@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, HandlerError};
-use sansws_common::hub::HubRef;
 use sansws_common::metrics::{RequestKind, trace};
 use sansws_common::server::answer::written;
 use sansws_common::server::scope::Head;
@@ -19,11 +18,9 @@ use sansws_core::internal::Framing;
 use sansws_core::limits::{LIFETIME_OVER, Meter};
 use sansws_core::time::Instant;
 
-use super::opening::{Next, Opening};
+use super::opening::{ConnectionPolicy, Next, Opening};
 use super::peer::{Attached, Pending, Stage, Traffic};
-use super::{Handler, Loop, Served};
-
-type ConnectionPolicy = sansws_common::ConnectionPolicy<HubRef>;
+use super::{Handler, HostRef, Loop, Served};
 
 impl Loop {
     /// Lets the endpoint decide on a request, and makes the connection.
@@ -88,22 +85,11 @@ impl Loop {
         let mut connection = Connection::server(Arc::clone(config), &agreement, self.now);
         connection.precede_with(response);
         served.handle.counters().opened();
-        let route = self.routes.index(route.as_ref());
-        let Some(peer) = self.peers.get_mut(slot) else {
+        let (Some(peer), Some(host)) = (self.peers.get_mut(slot), handler.endpoint()) else {
             return Next::Over;
         };
         peer.stage = Stage::Open(connection);
-        peer.route = route;
-        peer.endpoint = handler
-            .endpoint()
-            .cloned()
-            .map(|handler| Attached { handler, key });
-        if let Some(Admission::In(permit)) = opening.admission.take() {
-            peer.permit = Some(permit);
-        }
-        if let Some(hub) = &policy.hub {
-            self.use_hub_at(slot, hub);
-        }
+        self.attach(slot, opening, (host.clone(), key), policy, &mut scope);
         let Some(peer) = self.peers.get_mut(slot) else {
             return Next::Over;
         };
@@ -115,10 +101,6 @@ impl Loop {
                 ..Pending::default()
             }));
         }
-        let guards = scope.take_held();
-        if !guards.is_empty() {
-            peer.extras().guards = guards;
-        }
         if let Some(limits) = &policy.traffic {
             peer.extras().traffic = Some(Traffic {
                 limits: limits.clone(),
@@ -127,11 +109,38 @@ impl Loop {
                 dropped: 0,
             });
         }
+        Next::Open
+    }
+
+    /// Gives a connection that an endpoint has accepted what it has from its route.
+    pub(super) fn attach(
+        &mut self,
+        slot: usize,
+        opening: &mut Opening,
+        (handler, key): (HostRef, usize),
+        policy: &ConnectionPolicy,
+        scope: &mut Scope,
+    ) {
+        let route = self.routes.index(scope.pattern());
+        if let Some(hub) = &policy.hub {
+            self.use_hub_at(slot, hub);
+        }
+        let Some(peer) = self.peers.get_mut(slot) else {
+            return;
+        };
+        peer.route = route;
+        peer.endpoint = Some(Attached { handler, key });
+        if let Some(Admission::In(permit)) = opening.admission.take() {
+            peer.permit = Some(permit);
+        }
+        let guards = scope.take_held();
+        if !guards.is_empty() {
+            peer.extras().guards = guards;
+        }
         if let Some(lifetime) = policy.lifetime {
             let (code, reason) = LIFETIME_OVER;
             peer.leave_after(self.now, lifetime, code, reason);
         }
-        Next::Open
     }
 
     /// Tells the endpoint that a connection is open.

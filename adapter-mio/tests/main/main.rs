@@ -20,4 +20,5 @@ mod lifetimes;
 mod remote;
 mod secure;
 mod server;
+mod streams;
 mod work;

@@ -1,10 +1,15 @@
 //! TLS: what rustls accepted and the socket did not take is not forgotten.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
-use sansws_mio::{Incoming, Listener, Result, Server, Socket};
+use rustls::{ClientConnection, StreamOwned};
+use sansws_mio::{
+    AcceptOptions, CloseCode, Endpoint, Incoming, Listener, Result, Router, Scope, Server, Socket,
+    StreamFormat, app,
+};
 use sansws_std::{ConnectOptions, Error, connect};
 
 use crate::blocking::Certs;
@@ -76,9 +81,60 @@ fn strangers_and_plain_text_are_turned_away() {
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .unwrap();
     let mut rest = Vec::new();
-    let _ = std::io::Read::read_to_end(&mut plain, &mut rest);
+    let _ = Read::read_to_end(&mut plain, &mut rest);
     assert!(!rest.starts_with(b"HTTP"));
     let mut socket = connect(&url, trusting(&certs, &running)).unwrap();
     socket.send_text("still").unwrap();
     assert_eq!(socket.receive_text().unwrap().as_deref(), Some("still"));
+}
+
+/// Sends much, and closes.
+struct Report;
+
+/// Messages of this many bytes, with room for all of them.
+const ROWS: usize = 900;
+const ROW: usize = 1_000;
+
+impl Endpoint for Report {
+    type Data = ();
+
+    fn upgrade(&mut self, _: &mut Scope, _: &mut AcceptOptions) -> Result {
+        Ok(())
+    }
+
+    fn open(&mut self, socket: &mut Socket<'_, ()>) -> Result {
+        assert!(socket.tls().is_some());
+        for row in 0..ROWS {
+            assert!(socket.send(format!("{row:0ROW$}")).is_accepted());
+        }
+        socket.close(CloseCode::NORMAL, "");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_streamed_response_crosses_it_to_its_end() {
+    let certs = Certs::new();
+    let listener = Listener::bind("127.0.0.1:0").unwrap().tls(certs.server());
+    let running = Running::of(Server::new(listener), || {
+        let report = app::streamed(["GET"], "/", StreamFormat::Raw, Report);
+        Router::new().add(report)
+    });
+    let name = "localhost".try_into().unwrap();
+    let client = ClientConnection::new(certs.client(), name).unwrap();
+    let stream = TcpStream::connect(running.address).unwrap();
+    let mut stream = StreamOwned::new(client, stream);
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    // Nothing is read until the server can send no more.
+    thread::sleep(Duration::from_millis(50));
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    assert!(said.ends_with("\r\n0\r\n\r\n"));
+    for row in 0..ROWS {
+        assert!(said.contains(&format!("{row:010}")), "{row}");
+    }
+    drop(stream);
+    running.close();
 }

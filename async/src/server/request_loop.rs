@@ -17,12 +17,12 @@ use crate::server::handle::{RefusalPermit, ServerHandle};
 use crate::server::options::ServerOptions;
 use crate::server::scope::{Head, Scope};
 use crate::server::service::{Answer, Decision, Service};
-use crate::server::streaming::{PageReply, streamed_head, write_streamed};
+use crate::server::streaming::{PageReply, write_streamed};
 use crate::server::upgrade::{Slot, Upgrade};
 use crate::socket::buffer::Unread;
 use crate::socket::exchange::{WriteAll, answer_and_end, within};
 use crate::transport::Transport;
-use sansws_common::server::answer::{failed, judge, note_refusal, written};
+use sansws_common::server::answer::{failed, judge, note_refusal, written, written_head};
 use sansws_core::config::Config;
 use sansws_core::handshake::{Refusal, Request, ServerHandshake};
 use sansws_core::http::field::has_token;
@@ -199,11 +199,13 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
                 && !handle.is_closing(),
             ..framing
         };
-        let head = streamed.as_ref();
-        let head = head.and_then(|_| streamed_head(&response, framing));
-        if let (Some(head), Some(streamed)) = (head, streamed) {
+        let (bytes, has_stream) = match &streamed {
+            Some(_) => written_head(&response, framing),
+            None => (written(&response, framing), false),
+        };
+        if let Some(streamed) = streamed.filter(|_| has_stream) {
             let unread = &mut reader.unread;
-            let streamed = (head, streamed);
+            let streamed = (bytes, streamed);
             if !write_streamed(&mut transport, unread, streamed, &handle, config).await? {
                 return Ok(None);
             }
@@ -214,7 +216,6 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
             deadline = Some(transport.now() + config.timeouts.keep_alive);
             continue;
         }
-        let bytes = written(&response, framing);
         if !framing.keep_alive {
             answer_and_end(&mut transport, reader.unread, &bytes, config).await?;
             return Ok(None);

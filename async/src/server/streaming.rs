@@ -18,7 +18,7 @@ use crate::transport::Transport;
 use sansws_core::config::Config;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
-use sansws_core::internal::Framing;
+use sansws_core::internal::{LAST_CHUNK, write_chunk};
 use sansws_core::time::Instant;
 
 /// Maximum number of bytes of later requests that are read while a body is written.
@@ -108,13 +108,6 @@ pub enum PageReply {
     Streamed(StreamedResponse),
 }
 
-/// Encodes the head of a streamed response; `None` if it cannot be encoded, or allows no body.
-pub(crate) fn streamed_head(head: &Response, framing: Framing) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    head.write_head(framing, true, &mut bytes).ok()?;
-    (!framing.head && !matches!(head.status, 204 | 304)).then_some(bytes)
-}
-
 /// Writes a head, then chunks until the stream ends. Returns whether it did: a peer that goes before is no failure.
 ///
 /// # Errors
@@ -193,15 +186,9 @@ impl Writing {
                 None => Poll::Ready(None),
             };
             match next {
-                Poll::Ready(Some(chunk)) if chunk.is_empty() => {}
-                Poll::Ready(Some(chunk)) => {
-                    self.out
-                        .extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-                    self.out.extend_from_slice(&chunk);
-                    self.out.extend_from_slice(b"\r\n");
-                }
+                Poll::Ready(Some(chunk)) => write_chunk(&chunk, &mut self.out),
                 Poll::Ready(None) => {
-                    self.out.extend_from_slice(b"0\r\n\r\n");
+                    self.out.extend_from_slice(LAST_CHUNK);
                     self.is_done = true;
                 }
                 Poll::Pending => return Poll::Pending,

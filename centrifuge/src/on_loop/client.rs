@@ -20,6 +20,7 @@ use crate::codes::Disconnect;
 use crate::connection::failed;
 use crate::connections::UserPermit;
 use crate::endpoint::Centrifuge;
+use crate::fallback::{StreamRequest, last_message};
 use crate::farewell::Farewell;
 use crate::protocol::Codec;
 use crate::session::{Answer, HubCall, HubResult, Output, Question, Session};
@@ -57,9 +58,23 @@ enum Work {
 type Running<T> = Pin<Box<dyn Future<Output = T>>>;
 
 impl LoopClient {
+    /// A client over WebSocket.
     pub(super) fn new(centrifuge: Centrifuge<Clock>, codec: Codec) -> Self {
+        let session = Session::new(Arc::clone(&centrifuge.options), codec, Clock::now());
+        Self::of(centrifuge, codec, session)
+    }
+
+    /// A client whose commands come beside its stream, after the first.
+    pub(super) fn streamed(centrifuge: Centrifuge<Clock>, request: StreamRequest) -> Self {
+        let session = centrifuge.streamed_session(request.codec);
+        let mut this = Self::of(centrifuge, request.codec, session);
+        this.receive(request.first);
+        this
+    }
+
+    fn of(centrifuge: Centrifuge<Clock>, codec: Codec, session: Session) -> Self {
         Self {
-            session: Session::new(Arc::clone(&centrifuge.options), codec, Clock::now()),
+            session,
             farewell: Farewell::new(centrifuge.application.on_disconnect.clone()),
             centrifuge,
             codec,
@@ -131,6 +146,17 @@ pub(super) fn go_on(socket: &mut Socket<'_, LoopClient>) -> Result {
     receive_if_wanted(socket);
     await_deadline(socket);
     Ok(())
+}
+
+/// The stream is about to end: a last message says why.
+pub(super) fn say_end(socket: &mut Socket<'_, LoopClient>, closed: &Closed) {
+    let end = Disconnect {
+        code: closed.code(),
+        reason: closed.reason.clone(),
+    };
+    // There is always room for it.
+    let message = last_message(socket.data().codec, &end);
+    let _ = socket.send(message);
 }
 
 /// The connection has ended.

@@ -2,6 +2,7 @@
 //! RFC 6455 section 4.2.2: the codec by the subprotocol.
 
 mod client;
+mod fallbacks;
 
 pub use client::LoopClient;
 

@@ -149,6 +149,14 @@ impl Codec {
 }
 
 impl Codec {
+    /// Returns the payload of a publication as this codec carries it. In JSON there is one even if it is empty: libraries parse it.
+    pub(crate) fn published(self, data: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Json if data.is_empty() => b"\"\"".to_vec(),
+            _ => self.payload(data),
+        }
+    }
+
     /// Returns a payload, or a difference, as it is carried where there may be differences: in JSON as a string.
     pub(crate) fn quoted(self, data: Vec<u8>) -> Vec<u8> {
         match self {

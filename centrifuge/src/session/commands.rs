@@ -84,14 +84,20 @@ impl Session {
         }
     }
 
-    /// Returns whether the options of a channel grant an access.
-    fn is_granted(&self, channel: &str, access: impl FnOnce(&Namespace) -> Access) -> bool {
-        self.options.insecure
-            || match self.options.of(channel).map(access) {
-                None | Some(Access::Nobody) => false,
-                Some(Access::Subscribers) => self.subscriptions.contains_key(channel),
-                Some(Access::Clients) => self.may_by_name(channel),
-            }
+    /// Returns whether the options of a channel grant an access, which they may give clients without a user, too.
+    fn is_granted(&self, channel: &str, access: impl FnOnce(&Namespace) -> (Access, bool)) -> bool {
+        if self.options.insecure {
+            return true;
+        }
+        let Some((access, has_anonymous)) = self.options.of(channel).map(access) else {
+            return false;
+        };
+        let is_included = match access {
+            Access::Nobody => false,
+            Access::Subscribers => self.subscriptions.contains_key(channel),
+            Access::Clients => self.may_by_name(channel),
+        };
+        is_included && (has_anonymous || self.has_user())
     }
 
     fn publish(&mut self, id: u32, request: PublishRequest) {
@@ -102,7 +108,7 @@ impl Session {
             return self.error(id, ClientError::bad_request());
         }
         let channel: Arc<str> = request.channel.as_str().into();
-        if self.is_granted(&channel, |namespace| namespace.publish) {
+        if self.is_granted(&channel, |of| (of.publish, of.anonymous_publish)) {
             return self.publish_now(id, channel, request.data);
         }
         self.ask(Busy::MayPublish(id, channel), Question::Publish(request));
@@ -124,7 +130,7 @@ impl Session {
         if !namespace.presence && !namespace.join_leave {
             return self.error(busy.id(), ClientError::not_available());
         }
-        if !self.is_granted(channel, |namespace| namespace.read_presence) {
+        if !self.is_granted(channel, |of| (of.read_presence, of.anonymous_read)) {
             return self.error(busy.id(), ClientError::permission_denied());
         }
         self.call(busy, HubCall::Presence(channel.into()));
@@ -163,7 +169,7 @@ impl Session {
         if namespace.history.is_none() {
             return self.error(id, ClientError::not_available());
         }
-        if !self.is_granted(channel, |namespace| namespace.read_history) {
+        if !self.is_granted(channel, |of| (of.read_history, of.anonymous_read)) {
             return self.error(id, ClientError::permission_denied());
         }
         let most = self.options.max_history;

@@ -176,10 +176,18 @@ impl Session {
             return self.error(id, ClientError::limit_exceeded());
         }
         let granted = self.options.insecure
-            || (namespace.subscribe && self.may_by_name(&request.channel))
+            || (namespace.subscribe
+                && (namespace.anonymous_subscribe || self.has_user())
+                && self.may_by_name(&request.channel))
             || self.is_named(&request.channel);
         let question = Question::Subscribe(request.clone(), granted);
         self.ask(Busy::Subscribe(id, request), question);
+    }
+
+    /// Returns whether it is known who the client is.
+    pub(super) fn has_user(&self) -> bool {
+        let client = self.client.as_ref();
+        client.is_some_and(|info| !info.user.is_empty())
     }
 
     /// Returns whether the name of a channel limits it to some users, and names this one: `dialog#ada,bob`.

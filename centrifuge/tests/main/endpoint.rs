@@ -1,5 +1,6 @@
 //! The endpoint and its HTTP API over sockets.
 
+use std::io::Write;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ async fn start_with(on: On, change: impl FnOnce(&mut Options)) -> Running {
             std::thread::spawn(move || {
                 let router = sansws_mio::Router::new()
                     .mount("/api", centrifuge.loop_api("key"))
+                    .merge(centrifuge.loop_fallbacks())
                     .route("/connection/websocket", centrifuge);
                 server.serve(router).unwrap();
             });
@@ -103,6 +105,11 @@ fn endpoint<E: HubEnv + 'static>(
             }
         })
         .on_connect(async |request| {
+            if request.name == "brief" {
+                let mut brief = Connect::user("ada");
+                brief.expires = Some(E::now() + Duration::from_millis(50));
+                return Ok(brief);
+            }
             if request.token.is_empty() {
                 return Ok(Connect::user("ada"));
             }
@@ -434,109 +441,123 @@ impl Streamed {
 
 #[tokio::test]
 async fn a_stream_ends_with_its_client_with_its_session_and_with_the_server() {
-    let mut server = start().await;
-    let hello = json!({"id": 1, "connect": {}}).to_string();
-    // Refused: the reason is the last push.
-    let refused = json!({"id": 1, "connect": {"token": "x"}}).to_string();
-    let mut refused = Streamed::connect(server.address, &refused).await;
-    let push = refused.line().await.unwrap();
-    assert_eq!(push["push"]["disconnect"]["code"], 3500);
-    assert_eq!(refused.line().await, None);
+    for on in BOTH {
+        let mut server = start_with(on, |_| ()).await;
+        let hello = json!({"id": 1, "connect": {}}).to_string();
+        // Refused: the reason is the last push.
+        let refused = json!({"id": 1, "connect": {"token": "x"}}).to_string();
+        let mut refused = Streamed::connect(server.address, &refused).await;
+        let push = refused.line().await.unwrap();
+        assert_eq!(push["push"]["disconnect"]["code"], 3500);
+        assert_eq!(refused.line().await, None);
 
-    let mut left = Streamed::connect(server.address, &hello).await;
-    let reply = left.line().await.unwrap();
-    assert!(reply["connect"]["session"].is_string(), "{reply}");
-    drop(left);
-    let (_, end) = server.gone.recv().await.unwrap();
-    assert_eq!(end.code, 1006);
+        let mut left = Streamed::connect(server.address, &hello).await;
+        let reply = left.line().await.unwrap();
+        assert!(reply["connect"]["session"].is_string(), "{reply}");
+        drop(left);
+        let (_, end) = server.gone.recv().await.unwrap();
+        assert_eq!(end.code, 1006);
 
-    let mut slow = Streamed::connect(
-        server.address,
-        &format!(
-            "{hello}\n{}",
-            json!({"id": 2, "subscribe": {"channel": "chat:a"}})
-        ),
-    )
-    .await;
-    assert!(slow.line().await.unwrap()["connect"].is_object());
-    assert!(slow.line().await.unwrap()["subscribe"].is_object());
-    let text = "x".repeat(60_000);
-    for published in 0.. {
-        assert!(published < 2_000, "it is never slow");
-        let publish = json!({"channel": "chat:a", "data": text});
-        server.call("publish", &publish).await;
-        let channels = server.call("channels", &json!({})).await;
-        if channels["result"]["channels"]["chat:a"].is_null() {
-            break;
+        let mut slow = Streamed::connect(
+            server.address,
+            &format!(
+                "{hello}\n{}",
+                json!({"id": 2, "subscribe": {"channel": "chat:a"}})
+            ),
+        )
+        .await;
+        assert!(slow.line().await.unwrap()["connect"].is_object());
+        assert!(slow.line().await.unwrap()["subscribe"].is_object());
+        let text = "x".repeat(60_000);
+        for published in 0.. {
+            assert!(published < 2_000, "it is never slow");
+            let publish = json!({"channel": "chat:a", "data": text});
+            server.call("publish", &publish).await;
+            let channels = server.call("channels", &json!({})).await;
+            if channels["result"]["channels"]["chat:a"].is_null() {
+                break;
+            }
         }
-    }
-    let mut last = Value::Null;
-    while let Some(line) = slow.line().await {
-        last = line;
-    }
-    assert_eq!(last["push"]["disconnect"]["code"], 3008);
-    assert_eq!(server.gone.recv().await.unwrap().1.code, 3008);
+        let mut last = Value::Null;
+        while let Some(line) = slow.line().await {
+            last = line;
+        }
+        assert_eq!(last["push"]["disconnect"]["code"], 3008);
+        assert_eq!(server.gone.recv().await.unwrap().1.code, 3008);
 
-    let mut open = Streamed::connect(server.address, &hello).await;
-    open.line().await.unwrap();
-    server.handle.drain(Duration::ZERO);
-    assert_eq!(open.line().await, None);
-    assert_eq!(server.gone.recv().await.unwrap().1.code, 1006);
+        let mut open = Streamed::connect(server.address, &hello).await;
+        open.line().await.unwrap();
+        server.handle.drain(Duration::ZERO);
+        let code = match on {
+            On::Runtime => 1006,
+            On::EventLoop => {
+                let push = open.line().await.unwrap();
+                assert_eq!(push["push"]["disconnect"]["code"], 1001);
+                1001
+            }
+        };
+        assert_eq!(open.line().await, None);
+        assert_eq!(server.gone.recv().await.unwrap().1.code, code);
+    }
 }
 
 #[tokio::test]
 async fn commands_beside_a_stream_need_its_secret() {
-    let server = start().await;
-    let hello = json!({"id": 1, "connect": {}}).to_string();
-    let mut client = Streamed::connect(server.address, &hello).await;
-    let reply = client.line().await.unwrap();
-    let session = reply["connect"]["session"].as_str().unwrap().to_owned();
-    let id = reply["connect"]["client"].as_str().unwrap().to_owned();
-    let ping = |number: u32| json!({"id": number, "ping": {}}).to_string();
-    let post = async |session: &str, data: &str| {
-        let body = json!({"session": session, "data": data}).to_string();
-        server.post("/emulation", &body).await.0
-    };
-    // Guesses do not reach the session, however many: they would fill its queue.
-    let (_, signature) = session.rsplit_once('.').unwrap();
-    for _ in 0..300 {
-        let guess = format!("{id}.guess.{signature}");
-        assert_eq!(post(&guess, &ping(2)).await, 404);
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        let hello = json!({"id": 1, "connect": {}}).to_string();
+        let mut client = Streamed::connect(server.address, &hello).await;
+        let reply = client.line().await.unwrap();
+        let session = reply["connect"]["session"].as_str().unwrap().to_owned();
+        let id = reply["connect"]["client"].as_str().unwrap().to_owned();
+        let ping = |number: u32| json!({"id": number, "ping": {}}).to_string();
+        let post = async |session: &str, data: &str| {
+            let body = json!({"session": session, "data": data}).to_string();
+            server.post("/emulation", &body).await.0
+        };
+        // Guesses do not reach the session, however many: they would fill its queue.
+        let (_, signature) = session.rsplit_once('.').unwrap();
+        for _ in 0..300 {
+            let guess = format!("{id}.guess.{signature}");
+            assert_eq!(post(&guess, &ping(2)).await, 404);
+        }
+        assert_eq!(post(&session, &ping(4)).await, 204);
+        assert_eq!(client.line().await.unwrap()["id"], 4);
+        for wrong in [id.as_str(), "", "x.y", "x.y.z"] {
+            assert_eq!(post(wrong, &ping(5)).await, 404);
+        }
+        assert_eq!(server.post("/emulation", "no").await.0, 400);
+        // What breaks the protocol ends it.
+        assert_eq!(post(&session, "nonsense").await, 204);
+        let push = client.line().await.unwrap();
+        assert_eq!(push["push"]["disconnect"]["code"], 3501);
+        assert_eq!(client.line().await, None);
+        assert_eq!(post(&session, &ping(6)).await, 404);
     }
-    assert_eq!(post(&session, &ping(4)).await, 204);
-    assert_eq!(client.line().await.unwrap()["id"], 4);
-    for wrong in [id.as_str(), "", "x.y", "x.y.z"] {
-        assert_eq!(post(wrong, &ping(5)).await, 404);
-    }
-    assert_eq!(server.post("/emulation", "no").await.0, 400);
-    // What breaks the protocol ends it.
-    assert_eq!(post(&session, "nonsense").await, 204);
-    let push = client.line().await.unwrap();
-    assert_eq!(push["push"]["disconnect"]["code"], 3501);
-    assert_eq!(client.line().await, None);
-    assert_eq!(post(&session, &ping(6)).await, 404);
 }
 
 /// A WebSocket would not be read any more; posted commands cannot be held back.
 #[tokio::test]
 async fn commands_beside_a_stream_do_not_fill_memory() {
-    let server = start().await;
-    let hello = json!({"id": 1, "connect": {}}).to_string();
-    let mut client = Streamed::connect(server.address, &hello).await;
-    let reply = client.line().await.unwrap();
-    let session = reply["connect"]["session"].as_str().unwrap().to_owned();
-    let mut posted = 0;
-    let long = "x".repeat(60_000);
-    let command = json!({"id": 2, "rpc": {"method": "wait", "data": long}}).to_string();
-    let body = json!({"session": session, "data": command}).to_string();
-    while server.post("/emulation", &body).await.0 == 204 {
-        posted += 1;
-        assert!(posted < 100, "all are kept");
-        tokio::task::yield_now().await;
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        let hello = json!({"id": 1, "connect": {}}).to_string();
+        let mut client = Streamed::connect(server.address, &hello).await;
+        let reply = client.line().await.unwrap();
+        let session = reply["connect"]["session"].as_str().unwrap().to_owned();
+        let mut posted = 0;
+        let long = "x".repeat(60_000);
+        let command = json!({"id": 2, "rpc": {"method": "wait", "data": long}}).to_string();
+        let body = json!({"session": session, "data": command}).to_string();
+        while server.post("/emulation", &body).await.0 == 204 {
+            posted += 1;
+            assert!(posted < 100, "all are kept");
+            tokio::task::yield_now().await;
+        }
+        assert!(posted > 16, "{posted}");
+        let push = client.line().await.unwrap();
+        assert_eq!(push["push"]["disconnect"]["code"], 3013);
     }
-    assert!(posted > 16, "{posted}");
-    let push = client.line().await.unwrap();
-    assert_eq!(push["push"]["disconnect"]["code"], 3013);
 }
 
 #[tokio::test]
@@ -678,6 +699,48 @@ async fn a_drain_tells_clients_to_come_again() {
             assert_eq!((&*user, end.code), ("ada", 1012), "{on:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_client_that_is_never_silent_does_not_outlive_its_expiry() {
+    for on in BOTH {
+        let mut server = start_with(on, |options| options.grace = Duration::from_millis(50)).await;
+        let address = server.address;
+        // Its server has no moment without input: it floods from another thread, many messages at a time.
+        let flooding = std::thread::spawn(move || {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            let request = "GET /connection/websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+            let hello = r#"{"id":1,"connect":{"name":"brief"}}"#;
+            stream.write_all(request.as_bytes()).unwrap();
+            stream.write_all(&text_frame(hello)).unwrap();
+            let mut reader = stream.try_clone().unwrap();
+            let reading = std::thread::spawn(move || {
+                let mut byte = [0];
+                // It goes once it is closed; replies have no such byte.
+                while std::io::Read::read(&mut reader, &mut byte)
+                    .is_ok_and(|count| count > 0 && byte != [0x88])
+                {}
+                let _ = reader.shutdown(std::net::Shutdown::Both);
+            });
+            // Answers to pings, which need no reply.
+            let many = text_frame("{}").repeat(10_000);
+            while stream.write_all(&many).is_ok() {}
+            reading.join().unwrap();
+        });
+        let gone = tokio::time::timeout(Duration::from_secs(60), server.gone.recv());
+        let (user, end) = gone.await.expect("it goes on and on").unwrap();
+        assert_eq!((&*user, end.code), ("ada", 3005), "{on:?}");
+        let flooded = tokio::task::spawn_blocking(|| flooding.join()).await;
+        flooded.unwrap().unwrap();
+    }
+}
+
+/// A short text message of a client, whose mask changes nothing.
+fn text_frame(text: &str) -> Vec<u8> {
+    let length = u8::try_from(text.len()).unwrap();
+    assert!(length < 126);
+    [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
 }
 
 /// Its replies fill the write queue of its connection, many times over.

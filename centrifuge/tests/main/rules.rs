@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sansws_centrifuge::session::{Answer, Connect, Control, Question, Subscribe};
-use sansws_centrifuge::{Access, ClientError, Disconnect, Options};
+use sansws_centrifuge::{Access, ClientError, Disconnect, Namespace, Options};
 use sansws_core::hub::{Instruction, Signal, Target};
 use sansws_core::limits::Rate;
 use serde_json::{Value, json};
@@ -569,4 +569,85 @@ fn nothing_precedes_the_reply_to_connect() {
     }
     assert!(world.take().is_empty());
     assert_eq!(world.close_code(), Some(3013));
+}
+
+#[test]
+fn who_has_no_user_may_do_what_an_option_of_its_own_says() {
+    for (user, anonymous) in [("ada", false), ("", false), ("", true)] {
+        for access in [Access::Clients, Access::Subscribers] {
+            let mut namespace = Namespace::default()
+                .recovery(Default::default())
+                .presence()
+                .subscribe()
+                .publish(access)
+                .read(access);
+            if anonymous {
+                namespace = namespace
+                    .anonymous_subscribe()
+                    .anonymous_publish()
+                    .anonymous_read();
+            }
+            let mut world = World::new(Options::default().namespace("chat", namespace));
+            world.answers = vec![Answer::Connect(Connect::user(user))];
+            let connected = world.ask(r#"{"id":1,"connect":{}}"#);
+            assert!(connected["connect"].is_object(), "{connected}");
+            let want = if user == "ada" || anonymous { 0 } else { 103 };
+            let subscribe = r#"{"id":2,"subscribe":{"channel":"chat:a"}}"#;
+            assert_eq!(code(&world.ask(subscribe)), want, "{user:?} {anonymous}");
+            if want != 0 && access == Access::Subscribers {
+                // A handler's grant makes a subscriber, who has no rights by that alone.
+                world.answers = vec![Answer::Subscribe(Subscribe::default())];
+                assert_eq!(code(&world.ask(subscribe)), 0);
+            }
+            for text in [
+                r#"{"id":3,"history":{"channel":"chat:a","limit":1}}"#,
+                r#"{"id":3,"presence":{"channel":"chat:a"}}"#,
+                r#"{"id":3,"presence_stats":{"channel":"chat:a"}}"#,
+                r#"{"id":3,"publish":{"channel":"chat:a","data":1}}"#,
+            ] {
+                world.send(text);
+                let replies = world.take();
+                let reply = replies.iter().find(|reply| reply["id"] == 3).unwrap();
+                let at = format!("{text} of {user:?}, {access:?}, {anonymous}");
+                assert_eq!(code(reply), want, "{at}");
+            }
+        }
+    }
+}
+
+/// The application may publish anything; libraries parse what JSON carries.
+#[test]
+fn an_empty_publication_is_an_empty_string_in_json() {
+    let mut options = options();
+    let chat = options.namespaces.get_mut("chat").unwrap();
+    chat.deltas = true;
+    for delta in ["", "fossil"] {
+        let mut world = World::connected(options.clone());
+        let subscribe = json!({"id": 2, "subscribe": {"channel": "chat:a", "delta": delta}});
+        world.ask(&subscribe.to_string());
+        for text in [
+            "",
+            "{\"long\":\"enough to be the base of a difference\"}",
+            "",
+        ] {
+            world.publish("chat:a", text);
+            let pushes = world.take();
+            let publication = &pushes[0]["push"]["pub"];
+            assert!(publication["delta"].is_null(), "{publication}");
+            let data = if delta.is_empty() {
+                publication["data"].clone()
+            } else {
+                serde_json::from_str(publication["data"].as_str().unwrap()).unwrap()
+            };
+            let want = if text.is_empty() {
+                json!("")
+            } else {
+                serde_json::from_str(text).unwrap()
+            };
+            assert_eq!(data, want, "{delta}: {publication}");
+        }
+        let history = json!({"id": 3, "history": {"channel": "chat:a", "limit": -1}});
+        let history = world.ask(&history.to_string());
+        assert_eq!(history["history"]["publications"][0]["data"], "");
+    }
 }

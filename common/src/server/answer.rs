@@ -72,6 +72,15 @@ pub fn written(response: &Response, framing: Framing) -> Vec<u8> {
     bytes
 }
 
+/// Encodes the head of a streamed response, and returns whether a body follows; one that would break its head becomes a 500.
+pub fn written_head(head: &Response, framing: Framing) -> (Vec<u8>, bool) {
+    let mut bytes = Vec::new();
+    match head.write_head(framing, true, &mut bytes) {
+        Ok(()) => (bytes, !framing.head && !matches!(head.status, 204 | 304)),
+        Err(_) => (written(head, framing), false),
+    }
+}
+
 /// Returns the response to a request whose decision or page failed.
 pub fn failed(error: &HandlerError, route: Option<&Pattern>, handle: &ServerHandle) -> Response {
     // The text of an application's error is its code.

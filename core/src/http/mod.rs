@@ -3,6 +3,7 @@
 //! Knows nothing of WebSocket except its URL schemes.
 
 pub(crate) mod body;
+pub(crate) mod chunk;
 mod credentials;
 pub mod date;
 pub(crate) mod exposition;

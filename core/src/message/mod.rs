@@ -5,8 +5,10 @@
 #[cfg(any(feature = "bytes", feature = "tungstenite"))]
 mod foreign;
 mod prepared;
+mod stream;
 
 pub use prepared::PreparedMessage;
+pub use stream::StreamFormat;
 
 use alloc::string::String;
 use alloc::vec::Vec;

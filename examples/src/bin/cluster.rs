@@ -129,7 +129,7 @@ fn serve(one: One) -> Result<(), Box<dyn Error>> {
         let redis = Redis::new(link, kind, RedisOptions::one(one.redis, one.prefix))?;
         let status = redis.status();
         let node = Node::new(&one.name, &server.handle(), &hub).linked(&one.name, status.clone());
-        let router = node.router();
+        let router = node.router().merge(node.chat());
         let serving = async {
             let serving = server.drain_on_signal(Duration::from_secs(2)).serve(router);
             let served = or(serving, node.run(adapter::sleep)).await;

@@ -1,9 +1,9 @@
-//! A page with a chat and live metrics of the server: pages and WebSockets on one port.
+//! A chat whose page uses the public client library `centrifuge`, and live metrics of the server: pages and WebSockets on one port.
 //!
 //! Run: `cargo run --release --bin demo -- --runtime smol --listen 127.0.0.1:8080`, or `make demo`
 //! See: `listening on http://127.0.0.1:8080`; open it in two windows. ^C closes all connections with 1012, within two seconds;
-//! start it again, and the pages reconnect by themselves. `/talk` is a chat with the public client library `centrifuge`, which `make demo` gets
-//! from npm. `ws://127.0.0.1:8080/echo` echoes. `/dashboard` shows the server's state to people,
+//! start it again, and the pages reconnect by themselves. `make demo` gets the library from npm; without it, the page says how to get it.
+//! `ws://127.0.0.1:8080/echo` echoes. `/dashboard` shows the server's state to people,
 //! `/metrics` and `/health` to programs.
 
 use std::error::Error;

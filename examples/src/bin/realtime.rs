@@ -15,7 +15,6 @@ use sansws_async::HubEnv;
 use sansws_async::app::Route;
 use sansws_async::hub::Hub;
 use sansws_centrifuge::{Access, Centrifuge, Namespace, Options as Protocol, TokenKeys};
-use sansws_core::http::Response;
 use sansws_core::hub::{HistoryOptions, HubOptions, OutagePolicy};
 use sansws_examples::{Runtime, RuntimeOrLoop, log, run};
 use sansws_redis::{Redis, RedisOptions, hub_options};
@@ -23,8 +22,7 @@ use sansws_redis::{Redis, RedisOptions, hub_options};
 /// Serves clients of the Centrifuge protocol.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The runtime to run on, or an event loop. On the loop there are no transports but WebSocket: HTTP streaming and server-sent
-    /// events are answered with 501.
+    /// The runtime to run on, or an event loop.
     #[arg(long, value_enum, default_value = "tokio")]
     runtime: RuntimeOrLoop,
     /// The address to listen on; with port 0 the system chooses one.
@@ -48,6 +46,9 @@ struct Options {
     /// The key of the HTTP API.
     #[arg(long, default_value = "test-api-key")]
     api_key: String,
+    /// Clients have no methods to call.
+    #[arg(long)]
+    no_rpc: bool,
     /// Seconds between pings.
     #[arg(long, default_value = "25")]
     ping: u64,
@@ -141,23 +142,20 @@ fn hub<E: HubEnv>(
 }
 
 /// Returns the endpoint, which is written once for all runtimes and loops.
-fn endpoint<E: HubEnv>(hub: &Hub<E>, protocol: Protocol, keys: Option<TokenKeys>) -> Centrifuge<E> {
-    let centrifuge = Centrifuge::new(hub, protocol).on_rpc("echo", async |_, data| Ok(data));
+fn endpoint<E: HubEnv>(
+    hub: &Hub<E>,
+    protocol: Protocol,
+    keys: Option<TokenKeys>,
+    options: &Options,
+) -> Centrifuge<E> {
+    let mut centrifuge = Centrifuge::new(hub, protocol);
+    if !options.no_rpc {
+        centrifuge = centrifuge.on_rpc("echo", async |_, data| Ok(data));
+    }
     match keys {
         Some(keys) => centrifuge.tokens(keys),
         None => centrifuge,
     }
-}
-
-/// Answers clients that look for another transport than WebSocket.
-fn no_fallbacks(router: sansws_mio::Router) -> sansws_mio::Router {
-    let absent =
-        "event loops serve WebSocket alone: use /connection/websocket, or --runtime tokio\n";
-    let answer = move |_| Ok(Response::text(501, absent));
-    router
-        .post("/connection/http_stream", answer)
-        .get("/connection/sse", answer)
-        .post("/emulation", answer)
 }
 
 /// Serves on one event loop.
@@ -166,12 +164,13 @@ fn on_event_loop(options: &Options) -> Result<(), Box<dyn Error>> {
     println!("listening on ws://{}", server.local_addr()?);
     let protocol = namespaces(options);
     let (hub, link) = hub(options, &protocol, sansws_redis::Runtime::Tokio)?;
-    let centrifuge = endpoint(&hub, protocol, keys(options)?);
+    let centrifuge = endpoint(&hub, protocol, keys(options)?, options);
     let (handle, of_hub) = (server.handle(), hub.clone());
     let health = move |_| Ok(handle.health(Some(&of_hub.metrics())).response());
-    let router = no_fallbacks(sansws_mio::Router::new())
+    let router = sansws_mio::Router::new()
         .get("/health", health)
         .mount("/api", centrifuge.loop_api(&options.api_key))
+        .merge(centrifuge.loop_fallbacks())
         .route("/connection/websocket", centrifuge)
         .hub(&hub);
     // The link has a thread of its own.
@@ -203,7 +202,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Runtime::Smol => sansws_redis::Runtime::Smol,
         };
         let (hub, link): (adapter::Hub, _) = hub(&options, &protocol, of_redis)?;
-        let centrifuge = endpoint(&hub, protocol, keys);
+        let centrifuge = endpoint(&hub, protocol, keys, &options);
         let (handle, of_hub) = (server.handle(), hub.clone());
         let health = Route::get("/health", move |_| {
             ready(handle.health(Some(&of_hub.metrics())).response())

@@ -42,6 +42,28 @@ const ended = ({ page }) => page.evaluate(() => window.last.ended);
 // What the dashboard says of how many nodes there are.
 const counted = (board) => board.locator("#count").innerText();
 
+async function numbers(page) {
+  const seen = {};
+  for (const id of ["connections", "messages", "cpu", "memory"]) seen[id] = await text(page, id);
+  const charts = page.locator(".gauge");
+  seen.points = await charts.evaluateAll((all) => all.map((gauge) => Number(gauge.dataset.points ?? 0)));
+  seen.lines = await charts.locator(".trace").evaluateAll((all) => all.map((path) => path.getAttribute("d")));
+  return seen;
+}
+
+async function moves(page) {
+  const values = new Set();
+  let first;
+  await until(async () => {
+    const seen = await numbers(page);
+    if (!/^\d/.test(seen.connections) || !/^\d/.test(seen.memory)) return false;
+    first ??= seen;
+    values.add([seen.connections, seen.messages, seen.cpu, seen.memory].join());
+    const drawn = seen.lines.every((line, n) => line && line !== first.lines[n]);
+    return drawn && values.size >= 2 && seen.points.every((points) => points >= 5);
+  }, "each of the four charts draws five points, and a number changes", 15_000);
+}
+
 test(async (browser) => {
   const desktop = { viewport: { width: 1280, height: 800 } };
 
@@ -59,6 +81,9 @@ test(async (browser) => {
   const [a, b] = [await stops[0](), await stops[1]()];
   await agree(ada, bob, ada, "a", a);
   await agree(ada, bob, bob, "b", b);
+
+  now("the numbers of a node are drawn");
+  await moves(ada.page);
 
   now("the dashboard shows three nodes and all together");
   const board = await watch(browser, "dashboard", { viewport: { width: 1280, height: 900 } });

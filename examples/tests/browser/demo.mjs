@@ -1,117 +1,110 @@
-// The demo page in a real browser, against any server of it: two people talk, the numbers move, the server restarts, both go on.
+// The demo's page in a real browser: a chat with the public client library. Two people talk, one reloads, a name changes, the server
+// restarts, and nothing is missed or doubled.
 //
-//   npm ci && node demo.mjs <url> <folder for screenshots> [command that restarts the server]
+//   npm ci && node demo.mjs <url> <folder for screenshots>
 //
-// Without a command the line "ready to restart" on stdout asks the caller to restart the server, and a line "restarted" on stdin
-// says that it is done; the command is run instead of waiting for that line. Prints "ok" and exits with 0, or says what is
-// wrong and exits with 1, within 60 s. CHROMIUM names the browser's program where it is not at one of the usual places.
+// The line "ready to restart" on stdout asks the caller to restart the server; a line "restarted" on stdin says that it is done. Prints "ok"
+// and exits with 0, or says what is wrong and exits with 1.
 
-import { execFileSync } from "node:child_process";
-import { resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { check, enter, fits, now, present, say, shot, shown, sleep, state, talk, test, text, until } from "./common.mjs";
+import { check, fits, now, shot, state, test, until, watch } from "./common.mjs";
 
-const BACK = 35_000; // ms to come back: the page waits up to 30 s between two tries
+const url = process.argv[2];
+const mark = Date.now().toString(36);
+const status = ({ page }) => page.locator("#status").innerText();
+const ready = (one) => until(async () => (await status(one)) === "connected", `${one.name} is connected`, 20_000);
+const lines = ({ page }) => page.locator("#lines li").allTextContents();
+const people = ({ page }) => page.locator("#people li").allTextContents();
 
-const [, , , , restart] = process.argv;
-
-async function numbers(page) {
-  const seen = {};
-  for (const id of ["connections", "messages", "cpu", "memory"]) seen[id] = await text(page, id);
-  const charts = page.locator(".gauge");
-  seen.points = await charts.evaluateAll((all) => all.map((gauge) => Number(gauge.dataset.points ?? 0)));
-  seen.lines = await charts.locator(".trace").evaluateAll((all) => all.map((path) => path.getAttribute("d")));
-  return seen;
+async function rename(person, name) {
+  person.name = name;
+  await person.page.locator("#name").fill(name);
+  await person.page.locator("#name").press("Tab");
 }
 
-async function moves(page) {
-  const values = new Set();
-  let first;
-  await until(async () => {
-    const seen = await numbers(page);
-    if (!/^\d/.test(seen.connections) || !/^\d/.test(seen.memory)) return false;
-    first ??= seen;
-    values.add([seen.connections, seen.messages, seen.cpu, seen.memory].join());
-    const drawn = seen.lines.every((line, n) => line && line !== first.lines[n]);
-    return drawn && values.size >= 2 && seen.points.every((points) => points >= 5);
-  }, "each of the four charts draws five points, and a number changes", 15_000);
+async function enter(browser, name, options) {
+  const person = { name, page: await watch(browser, name, options) };
+  const answer = await person.page.goto(`${url}/#r-${mark}`);
+  const absent = (await answer.text()).includes("library.sh");
+  check(!absent, "the library is not there: run examples/tests/browser/setup.sh");
+  await ready(person);
+  await rename(person, name);
+  await ready(person);
+  return person;
 }
 
-async function restarted() {
-  console.log("ready to restart");
-  if (restart) return void execFileSync(resolve(restart), { stdio: ["ignore", "ignore", "inherit"], timeout: 30_000 });
-  for await (const line of createInterface({ input: process.stdin })) {
-    if (line.trim() === "restarted") return;
+async function say({ page }, words) {
+  await page.locator("#message").fill(words);
+  await page.locator("#message").press("Enter");
+}
+
+async function agree(all, want) {
+  for (const one of all) {
+    await until(async () => (await lines(one)).join("\n") === want.join("\n"), `${one.name} sees ${want.length} lines`, 20_000).catch(async (error) => {
+      throw new Error(`${error.message}; but ${JSON.stringify(await lines(one))}`);
+    });
   }
-  throw new Error('stdin ended without a line "restarted"');
+}
+
+async function together(all) {
+  const want = all.map(({ name }) => name).sort().join();
+  for (const one of all) await until(async () => (await people(one)).join() === want, `${one.name} sees ${want}`, 20_000);
 }
 
 test(async (browser) => {
-  const mark = Date.now().toString(36); // the server may remember earlier runs
-
   now("two people join");
-  const ada = await enter(browser, `ada-${mark}`, { viewport: { width: 1280, height: 800 } });
-  const bob = await enter(browser, `bob-${mark}`, { viewport: { width: 1280, height: 800 }, colorScheme: "dark" });
-  await present([ada, bob], [ada, bob]);
-  for (const { name, page } of [ada, bob]) {
-    check(/connected/.test(await text(page, "status")), `${name}: the status says "${await text(page, "status")}"`);
-  }
+  const ada = await enter(browser, "ada", { viewport: { width: 1280, height: 800 } });
+  const bob = await enter(browser, "bob", { viewport: { width: 360, height: 740 }, colorScheme: "dark" });
+  const both = [ada, bob];
+  await together(both);
+
+  now("the dashboard is a click away");
+  await ada.page.getByRole("link", { name: "Dashboard" }).click();
+  await until(async () => (await state(ada.page)) === "open", "the dashboard is live");
+  await ada.page.goBack();
+  await ready(ada);
+  await together(both);
 
   now("they talk");
-  await talk(ada, bob, `Good morning ${mark}`);
-  await talk(bob, ada, `And to you ${mark}`);
-  await talk(ada, bob, `<b>plain</b> & <img src=x onerror="document.title='broken'"> ${mark}`);
-  await talk(bob, ada, `${"long".repeat(60)}${mark}`);
-  check((await ada.page.locator("#log img, #log .text *").count()) === 0, "markup of a message came alive");
+  const said = [];
+  const talk = async (one, words) => {
+    await say(one, words);
+    said.push(one.name + words);
+    await agree(both, said);
+  };
+  await talk(ada, "Good morning");
+  await talk(bob, "<b>plain</b> & <img src=x onerror=\"document.title='broken'\">");
+  check((await ada.page.locator("#lines img, #lines b b").count()) === 0, "markup of a message came alive");
+  await say(ada, "   ");
+  await until(async () => /characters/.test(await ada.page.locator("#note").innerText()), "ada is told why nothing was sent");
 
-  now("the dashboard draws");
-  await moves(ada.page);
+  now("one reloads");
+  await bob.page.reload();
+  await ready(bob);
+  await together(both);
+  await agree(both, said);
+  await talk(bob, "I am back");
+
+  now("one is cut off meanwhile");
+  await bob.page.evaluate(() => window.sockets.at(-1).close());
+  await talk(ada, "Did you miss this?");
+
+  now("another name");
+  await rename(bob, "robert");
+  await together(both);
+  await talk(bob, "It is me");
   await shot(ada.page, "desktop");
   await shot(bob.page, "dark");
-
-  now("360 px");
-  await bob.page.setViewportSize({ width: 360, height: 740 });
   await fits(bob);
 
   now("the server restarts");
-  for (const person of [ada, bob]) person.before = person.chats;
-  const offline = `Written meanwhile ${mark}`;
-  let written = false;
-  let asked = true;
-  const meanwhile = (async () => {
-    while (asked && !written) {
-      if (["waiting", "connecting"].includes(await state(ada.page))) {
-        await say(ada, offline);
-        written = true;
-      }
-      await sleep(20);
-    }
-  })();
-  await restarted();
-  asked = false;
-  await meanwhile;
-
-  now("both come back");
-  for (const { name, page, before } of [ada, bob]) {
-    const person = page === ada.page ? ada : bob;
-    await until(async () => {
-      // One asks for it with the button, the other is patient.
-      if (person === ada) await page.getByRole("button", { name: "Now", exact: true }).click({ timeout: 200 }).catch(() => {});
-      return person.chats > before && (await state(page)) === "open";
-    }, `${name} is connected again`, BACK);
-  }
-  // A restart may be too quick for anything to be written meanwhile. Bob need not have been there yet.
-  if (written) await shown([ada], offline);
-  await talk(ada, bob, `Still there ${mark}?`);
-  await talk(bob, ada, `Here I am ${mark}`);
-  for (const { name, page } of [ada, bob]) {
-    const twice = await page.locator("#lines .text").evaluateAll((lines, mark) => {
-      const mine = lines.map((line) => line.textContent).filter((line) => line.includes(mark));
-      return mine.length - new Set(mine).size;
-    }, mark);
-    check(twice === 0, `${name} sees ${twice} lines twice`);
-  }
-
-  await fits(bob);
+  console.log("ready to restart");
+  for await (const line of createInterface({ input: process.stdin })) if (line.trim() === "restarted") break;
+  // Its history began anew, and the pages learn that.
+  await together(both);
+  said.length = 0;
+  await agree(both, said);
+  await talk(ada, "Still there?");
+  await talk(bob, "Here I am");
   await shot(bob.page, "phone");
 });

@@ -41,7 +41,7 @@ if ! have_playwright; then
     have_playwright || { echo "setup: playwright-core $want is not there" >&2; exit 1; }
 fi
 
-# The page /talk of the demo.
+# The demo's page.
 ../../pages/library.sh
 
 echo "ready: a browser, playwright-core $want"

@@ -1,7 +1,11 @@
 // Clients of one server while another publishes: the harness restarts the first server, and Redis, in between. Each number has to arrive
 // once, in order. Arguments: the URL of the clients' server, the codec, the URL of the publisher's server, how many to publish, and how many
-// clients there are at least behind the first URL (3), of which so many recover at least (3).
+// clients there are at least behind the first URL (3), of which so many recover at least (3). WATCHERS names more subscribers, each a process of
+// its own: `python`, `browser`.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
 import { client, codec, done, next, unpack, url } from './common.mjs';
 
 const [other, count, clientCount, leastRecoveries] = [process.argv[4], ...[5, 6, 7].map((at) => Number(process.argv[at] ?? 3))];
@@ -30,6 +34,26 @@ for (const one of clients) {
   one.client.connect();
   await ready;
 }
+
+const watchers = {
+  python: ['.', '.venv/bin/python', 'watch.py'],
+  browser: ['../browser', 'node', 'watch.mjs'],
+};
+
+/// Starts another subscriber, which has to recover if the server goes; returns what it says.
+async function watch(name) {
+  const [cwd, program, script] = watchers[name];
+  // Behind a balancer, its server may be the one that stays.
+  const least = url.startsWith(other) ? 0 : 1;
+  const arguments_ = [script, url, codec, channel, count, least];
+  const child = spawn(program, arguments_, { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+  process.on('exit', () => child.kill());
+  const said = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  assert.equal((await said.next()).value, 'ready', name);
+  return { name, said, ended: once(child, 'exit') };
+}
+
+const watching = await Promise.all((process.env.WATCHERS ?? '').split(' ').filter(Boolean).map(watch));
 
 /// Publishes a number once, however often that takes: the key tells a repetition.
 async function publish(number) {
@@ -75,4 +99,10 @@ for (const { seen, index } of clients) {
   assert.equal(new Set(seen.map(([, number]) => number)).size, count);
 }
 assert.ok(recoveries >= leastRecoveries, `${recoveries} recoveries`);
+for (const { name, said, ended } of watching) {
+  const late = setTimeout(() => assert.fail(`${name} misses something`), 60000);
+  assert.equal((await said.next()).value, 'done', name);
+  assert.deepEqual(await ended, [0, null], name);
+  clearTimeout(late);
+}
 done();

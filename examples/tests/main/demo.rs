@@ -11,6 +11,20 @@ fn demo(runtime: &str) -> (Running, String) {
     start(env!("CARGO_BIN_EXE_demo"), runtime)
 }
 
+const LIBRARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pages/vendor/centrifuge.js");
+
+/// A client of the chat, in a room.
+async fn member(url: &str, name: &str) -> Client {
+    let mut client = Client::connect(&format!("{url}/connection/websocket")).await;
+    let hello = json!({"id": 1, "connect": {"data": {"name": name}}});
+    client.send(hello.to_string()).await;
+    assert!(client.next().await["connect"].is_object());
+    let subscribe = json!({"id": 2, "subscribe": {"channel": "talk:lobby"}});
+    client.send(subscribe.to_string()).await;
+    while client.next().await["id"] != json!(2) {}
+    client
+}
+
 /// A connection on which one request follows the other.
 struct Browser(BufReader<TcpStream>);
 
@@ -42,14 +56,26 @@ fn pages_come_over_one_connection_with_their_types() {
     for runtime in RUNTIMES {
         let (_running, url) = demo(runtime);
         let mut browser = Browser::connect(&url);
-        let pages = [
-            ("/", "text/html", include_str!("../../pages/index.html")),
-            ("/app.css", "text/css", include_str!("../../pages/app.css")),
-            (
-                "/app.js?v=1",
-                "text/javascript",
-                include_str!("../../pages/app.js"),
-            ),
+        // `pages/library.sh` puts it there.
+        let library = std::fs::read_to_string(LIBRARY).ok();
+        let mut pages = match &library {
+            None => vec![("/", "text/html", include_str!("../../pages/absent.html"))],
+            Some(library) => vec![
+                ("/", "text/html", include_str!("../../pages/talk.html")),
+                (
+                    "/talk.css",
+                    "text/css",
+                    include_str!("../../pages/talk.css"),
+                ),
+                (
+                    "/talk.js?v=1",
+                    "text/javascript",
+                    include_str!("../../pages/talk.js"),
+                ),
+                ("/centrifuge.js", "text/javascript", library),
+            ],
+        };
+        pages.extend([
             (
                 "/dashboard",
                 "text/html",
@@ -65,7 +91,7 @@ fn pages_come_over_one_connection_with_their_types() {
                 "text/javascript",
                 include_str!("../../pages/monitor.js"),
             ),
-        ];
+        ]);
         for (path, kind, content) in pages {
             let (head, body) = browser.ask("GET", path);
             assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
@@ -100,16 +126,16 @@ async fn numbers_are_real_and_change() {
         let first = board.next().await;
         assert_eq!(first["connections"], 1);
         assert!(first["memory_kib"].as_u64().unwrap() > 1_000, "{first}");
-        let mut chat = Client::connect(&format!("{url}/chat/lobby?name=ada")).await;
-        while chat.next().await["kind"] != "welcome" {}
+        let mut chat = member(&url, "ada").await;
         let (mut numbers, mut busy) = (0, false);
         let mut last = first.clone();
         while !busy {
             numbers += 1;
             assert!(numbers < 20, "{last}");
             for _ in 0..500 {
-                chat.send(r#"{"kind":"say","text":"Hello"}"#).await;
-                chat.next().await;
+                let line = json!({"id": 3, "publish": {"channel": "talk:lobby", "data": {"text": "Hello"}}});
+                chat.send(line.to_string()).await;
+                while chat.next().await["push"]["pub"].is_null() {}
             }
             let next = board.next().await;
             assert_eq!(next["connections"], 2);
@@ -148,9 +174,7 @@ async fn metrics_and_health_say_how_it_is_also_while_it_drains() {
         let (mut running, url) = demo(runtime);
         let mut people = Vec::new();
         for number in 0..20 {
-            let mut client = Client::connect(&format!("{url}/chat/lobby?name=p{number}")).await;
-            while client.next().await["kind"] != "welcome" {}
-            people.push(client);
+            people.push(member(&url, &format!("p{number}")).await);
         }
         let ask = |path: &str| Browser::connect(&url).ask("GET", path);
         let (head, text) = ask("/metrics");
@@ -268,13 +292,9 @@ async fn a_signal_drains_it_with_1012() {
         let (mut running, url) = demo(runtime);
         let mut people = Vec::new();
         for number in 0..10 {
-            let path = format!("{url}/chat/lobby?name=p{number}");
-            people.push(Client::connect(&path).await);
+            people.push(member(&url, &format!("p{number}")).await);
         }
         let board = Client::connect(&format!("{url}/dashboard")).await;
-        for client in &mut people {
-            while client.next().await["kind"] != "welcome" {}
-        }
         running.signal(signal);
         people.push(board);
         for mut client in people {
