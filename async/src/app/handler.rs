@@ -50,7 +50,7 @@ impl<T: Transport> fmt::Debug for Handler<T> {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use sansws_async::app::Router;
+/// use sansws_async::app::{Handler, IntoHandler, Router};
 /// use sansws_async::test_kit::{MemoryTransport, TestServer};
 /// use sansws_async::{Result, ServerOptions, Upgrade};
 ///
@@ -66,8 +66,12 @@ impl<T: Transport> fmt::Debug for Handler<T> {
 ///         let greeting = Arc::clone(&greeting);
 ///         async move { Ok(upgrade.accept().await?.send_text(&*greeting).await?) }
 ///     });
+/// // From a list, for example one that a configuration says.
+/// let noon: Handler<MemoryTransport> = time.into_handler();
+/// let router = ["/utc", "/cet"].iter().fold(router, |router, path| router.route(*path, noon.clone()));
 /// let server = TestServer::over(router, ServerOptions::default(), MemoryTransport::new)?;
 /// server.connect("/time").await?.expect_text("noon").await;
+/// server.connect("/cet").await?.expect_text("noon").await;
 /// server.connect("/greeting").await?.expect_text("good morning").await;
 /// # Ok(())
 /// # }
@@ -105,6 +109,10 @@ pub enum Function {}
 #[derive(Debug)]
 pub enum Object {}
 
+/// A [`Handler`].
+#[derive(Debug)]
+pub enum Erased {}
+
 impl<T, H, F> IntoHandler<T, Function> for H
 where
     T: Transport,
@@ -132,6 +140,15 @@ where
         Handler(Arc::new(move |upgrade| {
             Box::pin(endpoint::run(self.clone(), upgrade))
         }))
+    }
+}
+
+/// It stays what it is: a list of handlers of different types is routed like one of them.
+impl<T: Transport + 'static> IntoHandler<T, Erased> for Handler<T> {
+    type Running = Running;
+
+    fn into_handler(self) -> Self {
+        self
     }
 }
 

@@ -29,6 +29,7 @@ use crate::test_kit::socket::TestSocket;
 use crate::test_kit::world::World;
 use crate::transport::Transport;
 use sansws_core::http::{RequestHead, Response, parse_response};
+use sansws_core::internal::Body;
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 
@@ -285,10 +286,14 @@ impl TestServer {
             let text: String = format!("{error:?}");
             Error::other(text)
         })?;
+        let body = match head.fields.get("transfer-encoding") {
+            Some(_) => unchunked(body)?,
+            None => body.to_vec(),
+        };
         Ok(Response {
             status: head.status,
             fields: head.fields,
-            body: body.to_vec(),
+            body,
         })
     }
 
@@ -376,4 +381,15 @@ impl TestServer {
     pub fn in_real_time_on<R: Runtime>(self) -> Self {
         self.in_real_time(now::<R>, Sleep::<R>::new)
     }
+}
+
+/// Returns a body without its framing in chunks.
+fn unchunked(bytes: &[u8]) -> Result<Vec<u8>, std::io::Error> {
+    let mut body = Body::chunked();
+    let taken = body.take(bytes);
+    let taken = taken.map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))?;
+    if taken < bytes.len() || !body.is_whole() {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(body.into_bytes())
 }
