@@ -458,10 +458,10 @@ fn what_fails_is_cut_off_and_what_closes_has_an_end() {
         );
         let said = rest(begin(&server, &post));
         assert_eq!(body(&said), (want.into(), is_whole), "{play}: {said}");
-        let end = if is_whole {
-            "1008 true 0"
-        } else {
-            "1006 false 0"
+        let end = match play {
+            "close" => "1008 true 0",
+            "abort" => "1006 false 0",
+            _ => "1011 false 0",
         };
         assert_eq!(next(&told), end, "{play}");
     }
