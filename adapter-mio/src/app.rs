@@ -66,10 +66,11 @@ where
 /// what it does there: joins groups, sets timers, waits for room; each message that is sent becomes a part of the response, in this format.
 ///
 /// [`Endpoint::upgrade`] gets the request with its body, and may add header fields, or reject it. Nothing is received:
-/// [`Endpoint::message`] is not called, and there are no pings. The response ends when the connection is closed; [`Endpoint::closing`] has
-/// the last word, because the client does not get the code. It is cut off, which the client notices, when a callback fails or panics; [`Endpoint::close`] gets 1011 then. A
-/// peer is gone, for [`Endpoint::close`] with 1006, when it ends its side of TCP, sends more than 64 KiB, or has not taken its output after
-/// [`Timeouts::keep_alive`](crate::Timeouts::keep_alive) and another second for each KiB.
+/// [`Endpoint::message`] is not called. Messages are sent whole, and there are no pings. The response ends when the connection is closed;
+/// [`Endpoint::closing`] has the last word, because the client does not get the code. It is cut off, which the client notices, when a
+/// callback fails or panics; [`Endpoint::close`] gets 1011 then. A peer is gone, for [`Endpoint::close`] with 1006, when it ends its side of
+/// TCP, sends more than 64 KiB, or has not taken its output after [`Timeouts::keep_alive`](crate::Timeouts::keep_alive) and another second
+/// for each KiB.
 ///
 /// ```
 /// use sansws_mio::{AcceptOptions, Closed, Endpoint, Hub, Result, Router, Scope, Socket, StreamFormat, app};
