@@ -62,13 +62,15 @@ where
 }
 
 /// Creates a route to an endpoint whose connections are streamed responses, for plain requests with these methods: for server-sent events,
-/// and for clients behind proxies that block WebSocket. The endpoint is called as for WebSockets, and its [`Socket`](crate::Socket) does what it does there:
-/// joins groups, sets timers, waits for room; each message that is sent becomes a part of the response, in this format.
+/// and for clients behind proxies that block WebSocket. The endpoint is called as for WebSockets, and its [`Socket`](crate::Socket) does
+/// what it does there: joins groups, sets timers, waits for room; each message that is sent becomes a part of the response, in this format.
 ///
-/// [`Endpoint::upgrade`](crate::Endpoint::upgrade) gets the request with its body, and may add header fields, or reject it. Nothing is received: [`Endpoint::message`](crate::Endpoint::message) is
-/// not called, and there are no pings. The response ends when the connection is closed; [`Endpoint::closing`](crate::Endpoint::closing) has the last word, because the client does not get the code. It is cut
-/// off, which the client notices, when a callback fails or panics. A peer is gone, for [`Endpoint::close`](crate::Endpoint::close) by 1006, when it ends its side of TCP, sends more than
-/// 64 KiB, or has not taken its output after [`Timeouts::keep_alive`](crate::Timeouts::keep_alive) and another second for each KiB.
+/// [`Endpoint::upgrade`] gets the request with its body, and may add header fields, or reject it. Nothing is received:
+/// [`Endpoint::message`] is not called. Messages are sent whole, and there are no pings. The response ends when the connection is closed;
+/// [`Endpoint::closing`] has the last word, because the client does not get the code. It is cut off, which the client notices, when a
+/// callback fails or panics; [`Endpoint::close`] gets 1011 then. A peer is gone, for [`Endpoint::close`] with 1006, when it ends its side of
+/// TCP, sends more than 64 KiB, or has not taken its output after [`Timeouts::keep_alive`](crate::Timeouts::keep_alive) and another second
+/// for each KiB.
 ///
 /// ```
 /// use sansws_mio::{AcceptOptions, Closed, Endpoint, Hub, Result, Router, Scope, Socket, StreamFormat, app};

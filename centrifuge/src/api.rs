@@ -283,10 +283,17 @@ impl<R: HubEnv> Centrifuge<R> {
         let limit = usize::try_from(p.limit).map_or(most, |limit| limit.min(most));
         let mut query = HistoryQuery::new(p.channel.as_str(), limit);
         if let Some(since) = &p.since {
-            let epoch = u64::from_str_radix(&since.epoch, 16);
-            let epoch = epoch.map_err(|_| ClientError::unrecoverable_position())?;
             let offset = since.offset;
-            query = query.since(Position { epoch, offset });
+            let position = if since.epoch.is_empty() {
+                // That of the channel is meant.
+                let top = self.hub.history(&p.channel, 0).await.map_err(of_hub)?;
+                top.position.map(|top| Position { offset, ..top })
+            } else {
+                let epoch = u64::from_str_radix(&since.epoch, 16);
+                let epoch = epoch.map_err(|_| ClientError::unrecoverable_position())?;
+                Some(Position { epoch, offset })
+            };
+            query = position.into_iter().fold(query, HistoryQuery::since);
         }
         query.reverse = p.reverse;
         let kept = self.hub.query_history(query).await.map_err(of_hub)?;

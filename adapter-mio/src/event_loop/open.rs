@@ -408,6 +408,7 @@ impl Loop {
         {
             // Half a response must not look like a whole one.
             streamed.cut();
+            peer.ending().note_cut(verdict.code);
         }
         peer.start_close(self.now, Some(verdict.code), &verdict.reason);
         self.touch(slot);

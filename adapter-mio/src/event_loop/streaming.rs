@@ -129,7 +129,13 @@ impl Loop {
             self.tell_close(slot);
             // TCP may go on for a while.
             self.drop_tasks(slot);
-            self.close_channel(slot);
+            if self
+                .peers
+                .get(slot)
+                .is_some_and(|peer| peer.publishing == 0)
+            {
+                self.close_channel(slot);
+            }
             return self.shut_stream(slot);
         }
         self.look(slot)

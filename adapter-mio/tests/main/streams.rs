@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use sansws_mio::{
-    AcceptOptions, CloseCode, Closed, Config, Endpoint, Error, Hub, Incoming, Joined, Response,
-    Result, Router, Scope, Sent, ServerOptions, Socket, StreamFormat, app,
+    AcceptOptions, CloseCode, Closed, Config, ConnectionPolicy, Endpoint, Error, Hub, Incoming,
+    Joined, Response, Result, Router, Scope, Sent, ServerOptions, Socket, StreamFormat, app,
 };
 use sansws_std::{ConnectOptions, connect};
 
@@ -192,6 +192,10 @@ fn stage(options: ServerOptions) -> (Running, Receiver<String>, Hub) {
                 StreamFormat::Events,
                 stage(&tell),
             ))
+            .add(
+                app::streamed(methods, "/brief", StreamFormat::Raw, stage(&tell))
+                    .policy(ConnectionPolicy::default().lifetime(Duration::from_millis(20))),
+            )
             .route("/events", stage(&tell))
             .get("/page", |_| Ok(Response::text(200, "page\n")))
             .hub(&of_hub)
@@ -412,6 +416,15 @@ fn a_reader_that_takes_nothing_is_given_up() {
 }
 
 #[test]
+fn a_stream_ends_when_it_has_lived_its_time() {
+    let (server, told, _) = stage(ServerOptions::default());
+    let said = rest(begin(&server, &get("/brief")));
+    let want = "oneclosing 1001 the connection has lived its time";
+    assert_eq!(body(&said), (want.into(), true), "{said}");
+    assert_eq!(next(&told), "1001 true 0");
+}
+
+#[test]
 fn a_reader_that_leaves_or_sends_much_is_gone() {
     let (server, told, _) = stage(ServerOptions::default());
     let mut left = begin(&server, &get("/raw"));
@@ -445,10 +458,10 @@ fn what_fails_is_cut_off_and_what_closes_has_an_end() {
         );
         let said = rest(begin(&server, &post));
         assert_eq!(body(&said), (want.into(), is_whole), "{play}: {said}");
-        let end = if is_whole {
-            "1008 true 0"
-        } else {
-            "1006 false 0"
+        let end = match play {
+            "close" => "1008 true 0",
+            "abort" => "1006 false 0",
+            _ => "1011 false 0",
         };
         assert_eq!(next(&told), end, "{play}");
     }

@@ -172,6 +172,16 @@ impl Session {
         if !self.is_granted(channel, |of| (of.read_history, of.anonymous_read)) {
             return self.error(id, ClientError::permission_denied());
         }
+        if request
+            .since
+            .as_ref()
+            .is_some_and(|since| since.epoch.is_empty())
+        {
+            // That of the channel is meant.
+            let query = HistoryQuery::new(channel.as_str(), 0);
+            let busy = Busy::HistoryEpoch(id, request.clone());
+            return self.call(busy, HubCall::History(query));
+        }
         let most = self.options.max_history;
         // Negative: all.
         let limit = usize::try_from(request.limit).map_or(most, |limit| limit.min(most));
@@ -188,6 +198,20 @@ impl Session {
         query.reverse = request.reverse;
         let busy = Busy::History(id, channel.as_str().into());
         self.call(busy, HubCall::History(query));
+    }
+
+    /// Reads a history since an offset in the epoch that the channel has. Without a position, all of it is new.
+    pub(super) fn history_since(
+        &mut self,
+        id: u32,
+        mut request: HistoryRequest,
+        position: Option<Position>,
+    ) {
+        request.since = request.since.zip(position).map(|(mut since, position)| {
+            since.epoch = format::epoch(position);
+            since
+        });
+        self.ask_history(id, &request);
     }
 
     pub(super) fn history(&mut self, id: u32, channel: &str, history: &History) {

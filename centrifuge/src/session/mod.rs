@@ -5,6 +5,7 @@
 //! Commands are handled one after the other: the next one waits while the application or the hub works on one. After each call of a
 //! method, take all outputs with [`Session::poll`], and call [`Session::tick`] when [`Session::deadline`] has passed.
 
+mod busy;
 mod commands;
 mod connect;
 mod subscribe;
@@ -26,7 +27,7 @@ use crate::options::Options;
 use crate::protocol::{ClientInfo, Codec, Command, DataMessage, Push, Reply, SubRefreshResult};
 use crate::ticket::TicketKey;
 
-use connect::Connecting;
+use busy::Busy;
 pub use values::{Answer, Connect, Control, HubCall, HubResult, Output, Question, Subscribe};
 use values::{of_seconds, ttl};
 
@@ -102,30 +103,6 @@ struct Timers {
     pong: Option<Instant>,
     /// When the connection expires.
     expires: Option<Instant>,
-}
-
-/// Work of the application or the hub.
-#[derive(Debug)]
-enum Busy {
-    Connect(u32, crate::protocol::ConnectRequest),
-    Connecting(Box<Connecting>),
-    Subscribe(u32, crate::protocol::SubscribeRequest),
-    Epoch(u32, crate::protocol::SubscribeRequest, Subscribe),
-    Join {
-        /// 0: the server subscribes the client.
-        id: u32,
-        channel: Arc<str>,
-        expires: Option<Instant>,
-    },
-    MayPublish(u32, Arc<str>),
-    Publish(u32),
-    Presence(u32),
-    PresenceStats(u32),
-    History(u32, Arc<str>),
-    Rpc(u32),
-    Message,
-    Refresh(u32),
-    SubRefresh(u32, Arc<str>),
 }
 
 impl Session {
@@ -310,6 +287,9 @@ impl Session {
             }
             (Busy::Publish(id), HubResult::Published) => {
                 self.reply(id, |reply| reply.publish = Some(Default::default()));
+            }
+            (Busy::HistoryEpoch(id, request), HubResult::History(history)) => {
+                self.history_since(id, request, history.position);
             }
             (Busy::Presence(id), HubResult::Presence(presence)) => self.presence(id, &presence),
             (Busy::PresenceStats(id), HubResult::Presence(presence)) => {
@@ -557,27 +537,6 @@ impl Session {
             ttl: expires.map_or(0, |at| ttl(self.now, at)),
         };
         self.reply(id, |reply| reply.sub_refresh = Some(result));
-    }
-}
-
-impl Busy {
-    const fn id(&self) -> u32 {
-        match self {
-            Self::Connect(id, _)
-            | Self::Subscribe(id, _)
-            | Self::Epoch(id, ..)
-            | Self::Join { id, .. }
-            | Self::MayPublish(id, _)
-            | Self::Publish(id)
-            | Self::Presence(id)
-            | Self::PresenceStats(id)
-            | Self::History(id, _)
-            | Self::Rpc(id)
-            | Self::Refresh(id)
-            | Self::SubRefresh(id, _) => *id,
-            Self::Connecting(connecting) => connecting.id,
-            Self::Message => 0,
-        }
     }
 }
 

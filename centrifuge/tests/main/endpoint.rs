@@ -501,6 +501,42 @@ async fn a_stream_ends_with_its_client_with_its_session_and_with_the_server() {
     }
 }
 
+/// Posts a command for a session; returns the status.
+async fn post_to(server: &Running, session: &str, command: &Value) -> u16 {
+    let body = json!({"session": session, "data": command.to_string()});
+    server.post("/emulation", &body.to_string()).await.0
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_ends_its_stream_alone() {
+    for on in BOTH {
+        let mut server = start_with(on, |_| ()).await;
+        let hello = json!({"id": 1, "connect": {}}).to_string();
+        let mut bystander = Streamed::connect(server.address, &hello).await;
+        let session_of = |reply: Value| reply["connect"]["session"].as_str().unwrap().to_owned();
+        let beside = session_of(bystander.line().await.unwrap());
+        for (method, code) in [("panic", 1011), ("panic later", 1011), ("end", 4000)] {
+            let mut client = Streamed::connect(server.address, &hello).await;
+            let session = session_of(client.line().await.unwrap());
+            let call = json!({"id": 2, "rpc": {"method": method}});
+            assert_eq!(post_to(&server, &session, &call).await, 204);
+            let last = client.line().await;
+            if code == 4000 {
+                assert_eq!(last.unwrap()["push"]["disconnect"]["code"], 4000);
+                assert_eq!(client.line().await, None, "{on:?}");
+            } else {
+                assert_eq!(last, None, "{on:?} {method}");
+            }
+            let (_, end) = server.gone.recv().await.unwrap();
+            assert_eq!(end.code, code, "{on:?} {method}");
+            assert_eq!(post_to(&server, &session, &call).await, 404);
+        }
+        let ping = json!({"id": 3, "ping": {}});
+        assert_eq!(post_to(&server, &beside, &ping).await, 204);
+        assert_eq!(bystander.line().await.unwrap()["id"], 3, "{on:?}");
+    }
+}
+
 #[tokio::test]
 async fn commands_beside_a_stream_need_its_secret() {
     for on in BOTH {

@@ -651,3 +651,31 @@ fn an_empty_publication_is_an_empty_string_in_json() {
         assert_eq!(history["history"]["publications"][0]["data"], "");
     }
 }
+
+#[test]
+fn a_history_since_no_epoch_is_of_the_epoch_that_there_is() {
+    let mut world = World::connected(options());
+    subscribe(&mut world, &json!({}));
+    for text in ["1", "2", "3"] {
+        world.publish("chat:tea", text);
+    }
+    world.take();
+    for (offset, epoch, want) in [
+        (1, "", Some(vec![2, 3])),
+        (3, "", Some(vec![])),
+        (1, "no epoch", None),
+        (9, "", None),
+    ] {
+        let since = json!({"offset": offset, "epoch": epoch});
+        let history = json!({"channel": "chat:tea", "limit": 10, "since": since});
+        let reply = world.ask(&json!({"id": 6, "history": history}).to_string());
+        let Some(want) = want else {
+            assert_eq!(code(&reply), 112, "{since}: {reply}");
+            continue;
+        };
+        let publications = reply["history"]["publications"].as_array();
+        let data = publications.into_iter().flatten();
+        let data: Vec<_> = data.map(|one| one["data"].clone()).collect();
+        assert_eq!(json!(data), json!(want), "{since}: {reply}");
+    }
+}

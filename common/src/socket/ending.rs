@@ -73,6 +73,16 @@ impl Ending {
         self.note(vanished(), None, error);
     }
 
+    /// Records that this side cut it off, with this code in place of one that the peer gets.
+    pub fn note_cut(&mut self, code: CloseCode) {
+        let closed = Closed {
+            code: Some(code),
+            reason: String::new(),
+            clean: false,
+        };
+        self.note(closed, None, None);
+    }
+
     /// Only the first end counts.
     fn note(&mut self, closed: Closed, violation: Option<Violation>, io: Option<io::Error>) {
         if self.end.is_none() {
