@@ -231,8 +231,8 @@ impl Inbox {
 
     fn frame(&mut self, frame: Read) -> Result<Option<Event>, String> {
         // 5.5.1: "The application MUST NOT send any more data frames after sending a Close frame."
-        if self.closed && !matches!(frame.opcode, opcode::PING | opcode::PONG) {
-            return Err("it sent a frame after its Close frame (5.5.1)".into());
+        if self.closed && frame.opcode < opcode::CLOSE {
+            return Err("it sent data after its Close frame (5.5.1)".into());
         }
         match (frame.key, self.masked) {
             (None, true) => {

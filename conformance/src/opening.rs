@@ -220,15 +220,58 @@ fn answer(wish: &Params, offer: &Params) -> Option<(Params, Agreed)> {
     let answer = Params {
         server_no_context_takeover: offer.server_no_context_takeover
             || wish.client_no_context_takeover,
-        client_no_context_takeover: wish.server_no_context_takeover,
+        // 7.1.1.2: in an offer, it is a hint, which binds the client only if it is agreed on.
+        client_no_context_takeover: wish.server_no_context_takeover
+            || offer.client_no_context_takeover,
         server_max_window_bits: offer.server_max_window_bits,
         client_max_window_bits: client_bits.map(Some),
     };
     let agreed = Agreed {
         own_takeover: !answer.server_no_context_takeover,
-        peer_takeover: !wish.server_no_context_takeover && !offer.client_no_context_takeover,
+        peer_takeover: !answer.client_no_context_takeover,
         own_bits: offer.server_max_window_bits.unwrap_or(15),
         peer_bits: client_bits.unwrap_or(15),
     };
     Some((answer, agreed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_keeps_no_window_only_if_the_answer_says_so() {
+        let plain = Params::default();
+        let strict = Params {
+            server_no_context_takeover: true,
+            ..plain
+        };
+        for (wish, offer, forbidden) in [
+            (plain, "permessage-deflate", false),
+            (
+                plain,
+                "permessage-deflate; server_no_context_takeover",
+                false,
+            ),
+            (
+                plain,
+                "permessage-deflate; client_no_context_takeover",
+                true,
+            ),
+            (strict, "permessage-deflate", true),
+            (
+                strict,
+                "permessage-deflate; client_no_context_takeover",
+                true,
+            ),
+        ] {
+            let request = Head::request("/", "host", "AAECAwQFBgcICQoLDA0ODw==")
+                .with("Sec-WebSocket-Extensions", offer);
+            let (response, agreed) = respond(&request, &[wish]).unwrap();
+            let answer = response.field("Sec-WebSocket-Extensions").unwrap();
+            let says = answer.contains("client_no_context_takeover");
+            assert_eq!(says, forbidden, "{wish:?}, {offer}");
+            assert_eq!(agreed.unwrap().peer_takeover, !says, "{wish:?}, {offer}");
+        }
+    }
 }

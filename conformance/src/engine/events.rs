@@ -58,6 +58,12 @@ impl Run {
                 }
                 None
             }
+            // 5.5.1 forbids data after a Close frame, and no other frame; 1.4: "a peer does not send any further data".
+            Event::Close(..) if std::mem::replace(&mut self.closed, true) => {
+                self.close = self.close.max(Verdict::NonStrict);
+                self.say("it sent another Close frame after its Close frame (1.4)".into());
+                None
+            }
             Event::Close(..) => {
                 self.answered = self.local.is_some();
                 Some(event)

@@ -91,6 +91,8 @@ pub struct Run {
     tells_pongs: bool,
     waited: Option<Waited>,
     local: Option<u16>,
+    /// The peer sent a Close frame.
+    closed: bool,
     /// The peer's Close frame answers ours.
     answered: bool,
     record: Record,
@@ -178,6 +180,7 @@ impl Run {
             tells_pongs: false,
             waited: None,
             local: None,
+            closed: false,
             answered: false,
             record: Record::default(),
         }
