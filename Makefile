@@ -112,7 +112,7 @@ no-std: ## core without std: linked into a program that runs on this host, and b
 conformance: ## sansws under wsconform, its own suite, in full (about eleven minutes); reports in target/conformance
 	conformance/run.sh
 
-foreign: ## other libraries under wsconform (about 45 minutes); rewrites docs/scoreboard.md and the table in conformance/README.md
+foreign: ## other libraries under wsconform (most of an hour); rewrites docs/scoreboard.md and the table in conformance/README.md
 	conformance/foreign/setup.sh
 	conformance/foreign/run.py
 
