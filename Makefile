@@ -125,8 +125,9 @@ no-std: ## core without std: linked into a program that runs on this host, and b
 conformance: ## sansws under wsconform, its own suite, in full (about eleven minutes); reports in target/conformance
 	conformance/run.sh
 
-foreign: ## other libraries under wsconform; rewrites the table in conformance/README.md
-	conformance/foreign/run.sh --quick
+foreign: ## other libraries under wsconform (most of an hour); rewrites docs/scoreboard.md and the table in conformance/README.md
+	conformance/foreign/setup.sh
+	conformance/foreign/run.py
 
 fuzz: ## each fuzz target for SECONDS_EACH seconds; installs cargo-fuzz
 	core/fuzz/run.sh $(SECONDS_EACH)

@@ -33,6 +33,7 @@ mod reports;
 mod running;
 mod runtimes;
 mod scenarios;
+mod scoreboard;
 mod server;
 mod starting;
 mod words;
