@@ -31,7 +31,7 @@ const UNKNOWN: &str = concat!(
 );
 const ABSOLUTE: &str = concat!(
     accepts!(),
-    " RFC 9112 3.2.2: \"a server MUST accept the absolute-form in requests\"."
+    " RFC 9112 3.2.2: \"A server MUST accept the absolute-form in requests\"."
 );
 const OPAQUE: &str = "RFC 9110 5.5: \"A recipient SHOULD treat other allowed octets in field content (i.e., obs-text) as opaque data.\"";
 const ONCE: &str = "RFC 6455 11.3.3: the |Sec-WebSocket-Accept| header field \"MUST NOT appear more than once in an HTTP response\".";

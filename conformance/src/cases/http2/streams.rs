@@ -27,7 +27,7 @@ const ONLY_DATA: &str = "RFC 9113 8.5: \"Frame types other than DATA or stream m
 const PINGS: &str = "RFC 9113 6.7: \"Receivers of a PING frame that does not include an ACK flag MUST send a PING frame with the ACK flag set in response, with an identical frame payload.\"";
 const PADDING: &str = concat!(
     parsed!(),
-    " RFC 9113 6.1: padding \"contains no application semantic value\"."
+    " RFC 9113 6.1: padding octets \"contain no application semantic value\"."
 );
 
 /// The cases.
@@ -173,7 +173,7 @@ fn beside() -> Vec<Case> {
             "32.3.3",
             "Send a PRIORITY frame for the stream.",
             COMES_BACK,
-            "RFC 9113 5.3.2: PRIORITY \"frames can be sent in any state\"; 6.4: RST_STREAM ends what is sent, \"except for PRIORITY\", and 8.5: a stream management frame is no error. RFC 6455 6.2: \"Incoming data MUST be parsed\".",
+            "RFC 9113 6.3: \"The PRIORITY frame can be sent on a stream in any state\"; 6.4: RST_STREAM ends what is sent, \"except for PRIORITY\", and 8.5: a stream management frame is no error. RFC 6455 6.2: \"Incoming data MUST be parsed\".",
             |setting| {
                 let priority = wire::frame(kind::PRIORITY, 0, MAIN, [0, 0, 0, 0, 15]);
                 hello(opened(setting).frames([priority]))
