@@ -144,6 +144,7 @@ where
 }
 
 /// It stays what it is: a list of handlers of different types is routed like one of them.
+#[diagnostic::do_not_recommend]
 impl<T: Transport + 'static> IntoHandler<T, Erased> for Handler<T> {
     type Running = Running;
 
