@@ -1,17 +1,18 @@
 //! The body of an answer, as the stack takes it.
 //! RFC 9112 section 7.1 (chunked transfer coding, which the stack replaces by its own framing).
 
+use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use ::hyper::body::{Body, Bytes, Frame, SizeHint};
 use sansws_core::internal::Body as Chunks;
-use tokio::io::{AsyncRead, DuplexStream, ReadBuf};
+use tokio::io::{AsyncReadExt, DuplexStream};
 
 use super::bridge::AnswerBody;
 
-/// Maximum number of bytes of a frame of a streamed body.
+/// Number of bytes for which there is room in a read, at least.
 const FRAME: usize = 16 << 10;
 
 /// The body of an answer: whole, or streamed while a page makes it.
@@ -66,13 +67,11 @@ impl Streamed {
             if self.chunks.is_whole() {
                 return Poll::Ready(None);
             }
-            let mut room = [0; FRAME];
-            let mut room = ReadBuf::new(&mut room);
-            match ready!(Pin::new(&mut self.pipe).poll_read(cx, &mut room)) {
-                Ok(()) if room.filled().is_empty() => {
-                    return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
-                }
-                Ok(()) => self.unread.extend_from_slice(room.filled()),
+            self.unread.reserve(FRAME);
+            let read = pin!(self.pipe.read_buf(&mut self.unread));
+            match ready!(read.poll(cx)) {
+                Ok(0) => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
+                Ok(_) => {}
                 Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }

@@ -146,17 +146,24 @@ impl Bridge {
     }
 
     /// Takes bytes of the answer. An acceptance and the head of a streamed answer are reported as soon as they are complete.
-    fn put(&mut self, bytes: &[u8]) {
+    /// Returns how many bytes it took: those behind an acceptance are not part of the answer.
+    fn put(&mut self, bytes: &[u8]) -> usize {
         let Phase::Asked { answer, .. } = &mut self.phase else {
-            return;
+            return bytes.len();
         };
         answer.extend_from_slice(bytes);
+        let mut behind = 0;
         let is_streamed =
             split(answer).is_some_and(|(head, _)| head.fields.get("transfer-encoding").is_some());
-        let is_accepted = answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"\r\n\r\n");
-        if is_streamed || is_accepted {
+        let accepted = head_end(answer).filter(|_| answer.starts_with(b"HTTP/1.1 101 "));
+        if let Some(end) = accepted {
+            behind = answer.len() - end;
+            answer.truncate(end);
+        }
+        if is_streamed || accepted.is_some() {
             self.tell();
         }
+        bytes.len() - behind
     }
 
     /// Reports the answer.
@@ -193,10 +200,15 @@ impl Bridge {
     }
 }
 
+/// Returns the length of a head, once it is complete.
+fn head_end(answer: &[u8]) -> Option<usize> {
+    let at = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
+    Some(at + 4)
+}
+
 /// Parses the head and the body of our own response.
 fn split(answer: &[u8]) -> Option<(ResponseHead, &[u8])> {
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
-    let (head, body) = answer.split_at_checked(end)?;
+    let (head, body) = answer.split_at_checked(head_end(answer)?)?;
     let limits = Limits {
         headers: 1 << 10,
         ..Limits::default()
@@ -231,8 +243,7 @@ impl AsyncWrite for Bridge {
         if let Phase::Streaming(pipe) = &mut this.phase {
             return Pin::new(pipe).poll_write(cx, from);
         }
-        this.put(from);
-        Poll::Ready(Ok(from.len()))
+        Poll::Ready(Ok(this.put(from)))
     }
 
     fn poll_write_vectored(
@@ -247,12 +258,16 @@ impl AsyncWrite for Bridge {
         if let Phase::Streaming(pipe) = &mut this.phase {
             return Pin::new(pipe).poll_write_vectored(cx, from);
         }
-        let whole = from.iter().fold(Vec::new(), |mut whole, slice| {
-            whole.extend_from_slice(slice);
-            whole
-        });
-        this.put(&whole);
-        Poll::Ready(Ok(whole.len()))
+        let mut taken = 0;
+        for slice in from {
+            let count = this.put(slice);
+            taken += count;
+            // What follows is not part of the head: it is written where the phase says.
+            if count < slice.len() || !matches!(this.phase, Phase::Asked { .. }) {
+                break;
+            }
+        }
+        Poll::Ready(Ok(taken))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -280,5 +295,51 @@ impl AsyncWrite for Bridge {
 impl std::fmt::Debug for Bridge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bridge").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    const ACCEPTED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+    const STREAMED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+    /// Writes slices to a new bridge; returns how many bytes it took, and the answer.
+    fn write(from: &[&[u8]]) -> (usize, Option<Answered>) {
+        let (tell, mut told) = oneshot::channel();
+        let mut bridge = Bridge::new(Vec::new(), None, None, tell);
+        let slices: Vec<_> = from.iter().map(|bytes| io::IoSlice::new(bytes)).collect();
+        let mut cx = Context::from_waker(Waker::noop());
+        let written = Pin::new(&mut bridge).poll_write_vectored(&mut cx, &slices);
+        let Poll::Ready(Ok(count)) = written else {
+            panic!("{written:?}");
+        };
+        (count, told.try_recv().ok())
+    }
+
+    #[test]
+    fn a_frame_behind_an_acceptance_is_not_part_of_the_answer() {
+        let together = [ACCEPTED, b"\x81\x02hi"].concat();
+        for from in [&[ACCEPTED, b"\x81\x02hi"][..], &[&together]] {
+            let (count, answered) = write(from);
+            assert_eq!(count, ACCEPTED.len());
+            assert_eq!(answered.unwrap().status, 101);
+        }
+        let (first, second) = ACCEPTED.split_at(40);
+        let (count, answered) = write(&[first, second]);
+        assert_eq!((count, answered.unwrap().status), (ACCEPTED.len(), 101));
+    }
+
+    #[test]
+    fn what_arrives_with_the_head_of_a_stream_is_part_of_it() {
+        let together = [STREAMED, b"2\r\nhi"].concat();
+        let (count, answered) = write(&[&together]);
+        assert_eq!(count, together.len());
+        let body = answered.unwrap().body;
+        assert!(matches!(body, AnswerBody::Chunked(begun, _) if begun == b"2\r\nhi"));
+        // The next slice goes into the pipe.
+        assert_eq!(write(&[STREAMED, b"2\r\nhi"]).0, STREAMED.len());
     }
 }
