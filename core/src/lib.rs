@@ -118,7 +118,7 @@ mod utf8;
 pub mod internal {
     pub use crate::handshake::is_own;
     pub use crate::http::body::{Body, BodyError};
-    pub use crate::http::chunk::{LAST_CHUNK, write_chunk};
+    pub use crate::http::chunk::{LAST_CHUNK, MAX_MEANWHILE, write_chunk};
     pub use crate::http::exposition::{Exposition, Family, Kind};
     pub use crate::http::response::Framing;
     pub use crate::http::url::why_not_a_url;

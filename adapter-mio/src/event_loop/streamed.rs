@@ -8,14 +8,11 @@ use std::sync::Arc;
 use sansws_core::close::Closed;
 use sansws_core::config::Config;
 use sansws_core::error::SendError;
-use sansws_core::internal::{LAST_CHUNK, write_chunk};
+use sansws_core::internal::{LAST_CHUNK, MAX_MEANWHILE, write_chunk};
 use sansws_core::message::{MessageKind, StreamFormat};
 use sansws_core::time::Instant;
 
 use crate::stream::Stream;
-
-/// Maximum number of bytes of later requests that are read, and dropped, meanwhile.
-const AHEAD: usize = 64 << 10;
 
 /// A streamed response.
 #[derive(Debug)]
@@ -195,6 +192,6 @@ impl Streamed {
     /// The peer has sent bytes; returns whether it may send more.
     pub(super) fn ignore(&mut self, bytes: usize) -> bool {
         self.ignored += bytes;
-        self.ignored <= AHEAD || matches!(self.stage, Ending::Shut(_))
+        self.ignored <= MAX_MEANWHILE || matches!(self.stage, Ending::Shut(_))
     }
 }

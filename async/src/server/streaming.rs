@@ -18,11 +18,8 @@ use crate::transport::Transport;
 use sansws_core::config::Config;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
-use sansws_core::internal::{LAST_CHUNK, write_chunk};
+use sansws_core::internal::{LAST_CHUNK, MAX_MEANWHILE, write_chunk};
 use sansws_core::time::Instant;
-
-/// Maximum number of bytes of later requests that are read while a body is written.
-const AHEAD: usize = 64 << 10;
 
 /// Number of chunks after which a task lets others run.
 const CHUNKS: usize = 32;
@@ -152,7 +149,7 @@ impl Writing {
         cx: &mut Context<'_>,
     ) -> Poll<Result<bool, Error>> {
         loop {
-            let Some(most) = AHEAD
+            let Some(most) = MAX_MEANWHILE
                 .checked_sub(unread.bytes().len())
                 .filter(|most| *most > 0)
             else {

@@ -68,8 +68,11 @@ impl GroupRecord {
 
     /// Removes a node; returns whether it had members.
     pub(super) fn unsubscribe(&mut self, node: NodeId) -> bool {
-        let at = self.subscribers.binary_search(&node);
-        at.is_ok_and(|at| self.subscribers.remove(at) == node)
+        let Ok(at) = self.subscribers.binary_search(&node) else {
+            return false;
+        };
+        self.subscribers.remove(at);
+        true
     }
 
     /// Returns whether it is empty.
