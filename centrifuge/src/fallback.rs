@@ -85,9 +85,13 @@ impl StreamRequest {
     /// Returns the fields of the response, beside those of its format.
     pub(crate) fn fields(&self) -> Headers {
         let mut fields = Headers::default();
-        if self.codec == Codec::Protobuf {
-            fields.push("Content-Type", b"application/octet-stream");
-        }
+        let kind: Option<&[u8]> = match (self.format, self.codec) {
+            (StreamFormat::Events, _) => None,
+            (_, Codec::Json) => Some(b"application/json"),
+            (_, Codec::Protobuf) => Some(b"application/octet-stream"),
+        };
+        kind.into_iter()
+            .for_each(|kind| fields.push("Content-Type", kind));
         fields
     }
 }
