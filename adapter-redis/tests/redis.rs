@@ -643,12 +643,12 @@ async fn histories_are_bounded_by_count_bytes_and_age() {
         [13],
         "one longer message is kept alone"
     );
-    let one = serve(&server, "age", of(100, 1 << 20, 300)).await;
+    let one = serve(&server, "age", of(100, 1 << 20, 1_500)).await;
     publish(&one.hub, "a", "old").await;
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(1_800)).await;
     publish(&one.hub, "a", "new").await;
     assert_eq!(kept(&one, "a").await, [2]);
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(1_800)).await;
     assert_eq!(kept(&one, "a").await, [0_u64; 0]);
     // And the key goes by itself.
     until("the stream is gone", || {
@@ -888,7 +888,7 @@ async fn a_join_that_was_given_up_while_redis_stood_still_is_told_its_position_l
     server.signal("-STOP");
     let mut ada = one.enter("impatient/lobby").await;
     // Some joins are given up before it goes on.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     server.signal("-CONT");
     let said = text(&mut ada).await;
     let (dropped, position) = said.split_once(' ').unwrap();

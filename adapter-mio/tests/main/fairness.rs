@@ -217,11 +217,11 @@ fn the_first_handle_is_that_of_a_server_on_one_loop() {
 #[test]
 fn a_timer_that_is_set_between_turns_counts_from_then() {
     let mut event_loop = EventLoop::new().unwrap();
-    std::thread::sleep(Duration::from_millis(60));
+    std::thread::sleep(Duration::from_millis(1_100));
     let fired = Rc::new(Cell::new(false));
     let flag = Rc::clone(&fired);
     let within = event_loop.context();
-    within.after(Duration::from_millis(50), move |_| flag.set(true));
+    within.after(Duration::from_secs(1), move |_| flag.set(true));
     event_loop.turn(Some(Duration::ZERO)).unwrap();
     assert!(!fired.get());
     while !fired.get() {

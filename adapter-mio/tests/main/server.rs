@@ -481,22 +481,25 @@ fn peers_that_flood_after_their_refusal_do_not_hold_up_the_others() {
 
 #[test]
 fn silent_peers_are_pinged_and_given_up_and_idle_ones_closed() {
-    let config = Config {
+    let patient = |pong| Config {
         timeouts: Timeouts {
             ping: Some(Duration::from_millis(30)),
-            pong: Some(Duration::from_millis(30)),
+            pong: Some(pong),
             ..Timeouts::default()
         },
         ..Config::default()
     };
-    let server = Running::with(ServerOptions::default().config(config), || echo);
+    let brief = patient(Duration::from_millis(30));
+    let server = Running::with(ServerOptions::default().config(brief), || echo);
     let mut peer = raw_client(server.address);
     assert_eq!(read_frame(&mut peer), (9, Vec::new()));
     let mut rest = Vec::new();
     let _ = peer.read_to_end(&mut rest);
-    // A client that answers stays.
+    // A client that answers stays for twice the time that one answer may take.
+    let config = patient(Duration::from_secs(2));
+    let server = Running::with(ServerOptions::default().config(config), || echo);
     let mut socket = dial(&server, "/").unwrap();
-    let quiet = socket.receive_timeout(Duration::from_millis(200));
+    let quiet = socket.receive_timeout(Duration::from_secs(4));
     assert!(matches!(quiet, Err(Error::Io(_))) && socket.closed().is_none());
     let config = Config {
         timeouts: Timeouts {

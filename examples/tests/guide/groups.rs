@@ -50,7 +50,7 @@ fn a_channel() {
             user: Some("ada".into()),
             metadata: Some(json!({"colour": "red"}).to_string()), // what others see in presence
             encoding: Encoding::Text, // or Binary, or AsSent, the default
-            expiry: Some(Duration::from_secs(1)), // closed with 1001 after this silence
+            expiry: Some(Duration::from_secs(2)), // closed with 1001 after this silence
             ..ChannelOptions::default()
         })?;
         socket.send_text(id.to_string()).await?; // it can be parsed back
@@ -69,8 +69,8 @@ fn a_channel() {
         // It takes text, so what is octets comes as that.
         assert_eq!(hub.send_to(id, b"psst".to_vec())?, Sent::Queued);
         assert_eq!(text(&mut client).await, "psst");
-        for _ in 0..3 {
-            sleep(Duration::from_millis(400)).await;
+        for _ in 0..6 {
+            sleep(Duration::from_millis(500)).await;
             client.send_text("heartbeat").await?;
             text(&mut client).await;
         }

@@ -365,7 +365,7 @@ fn idle_connections_end() {
     // ours: idle
     let config = Config {
         timeouts: Timeouts {
-            idle: Some(Duration::from_millis(300)), // no message in either direction: 1001
+            idle: Some(Duration::from_secs(2)), // no message in either direction: 1001
             ..Timeouts::default()
         },
         ..Config::default()
@@ -381,9 +381,9 @@ fn idle_connections_end() {
     }
     run(async {
         let mut client = visit(Router::new().add(route), "/ws").await?;
-        for _ in 0..4 {
+        for _ in 0..6 {
             // The application's heartbeat renews it.
-            crate::sansws::sleep(Duration::from_millis(150)).await;
+            crate::sansws::sleep(Duration::from_millis(500)).await;
             client.send_text("heartbeat").await?;
             text(&mut client).await;
         }
