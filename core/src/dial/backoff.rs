@@ -5,7 +5,7 @@
 use crate::random::{Jitter, Seed};
 use crate::time::Duration;
 
-/// Bounds of the waits: the n-th, counted from 0, is drawn from 0 to `base` times 2^n, but at most `most`.
+/// Bounds of the waits: the n-th, counted from 0, is drawn from 0 to `base` times 2^n, but at most `max`.
 ///
 /// ```
 /// use core::time::Duration;

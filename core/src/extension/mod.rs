@@ -10,36 +10,27 @@ use alloc::vec::Vec;
 use crate::http::field::{Cursor, Malformed};
 
 /// One extension with its parameters, as offered or answered.
-///
-/// For an example see [`parse`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Extension<'a> {
+pub(crate) struct Extension<'a> {
     /// Its name.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Its parameters, in order, including repeated ones.
-    pub params: Vec<Param<'a>>,
+    pub(crate) params: Vec<Param<'a>>,
 }
 
 /// A parameter of an extension.
-///
-/// For an example see [`parse`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Param<'a> {
+pub(crate) struct Param<'a> {
     /// Its name.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Its value, without quotes.
-    pub value: Option<Cow<'a, str>>,
+    pub(crate) value: Option<Cow<'a, str>>,
 }
 
 /// Parses all `Sec-WebSocket-Extensions` fields of a head, in order.
-///
-/// ```
-/// let fields = ["permessage-deflate; client_max_window_bits, permessage-deflate"];
-/// let offers = sansws_core::extension::parse(fields.iter().map(|field| field.as_bytes())).unwrap();
-/// assert_eq!(offers.len(), 2);
-/// assert_eq!(offers[0].params[0].name, "client_max_window_bits");
-/// ```
-pub fn parse<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Extension<'a>>, Malformed> {
+pub(crate) fn parse<'a>(
+    fields: impl Iterator<Item = &'a [u8]>,
+) -> Result<Vec<Extension<'a>>, Malformed> {
     let mut all = Vec::new();
     for field in fields {
         let mut cursor = Cursor::new(field);

@@ -335,7 +335,7 @@ impl ClientHandshake {
             ([one], Some(config))
                 if one.name.eq_ignore_ascii_case(deflate::NAME) && cfg!(feature = "deflate") =>
             {
-                Some(deflate::check_answer(config, one).map_err(|_| Failure::Extensions)?)
+                Some(deflate::check_answer(config, one).ok_or(Failure::Extensions)?)
             }
             _ => return Err(Failure::Extensions),
         };

@@ -17,4 +17,5 @@ mod pool;
 pub(crate) use deflater::{Context, Deflater};
 #[cfg(feature = "deflate")]
 pub(crate) use inflater::Inflater;
-pub use params::{Agreed, DeflateParamError, NAME, answer, check_answer, offer, window_bits};
+pub use params::Agreed;
+pub(crate) use params::{NAME, answer, check_answer, offer};

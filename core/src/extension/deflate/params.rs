@@ -9,7 +9,7 @@ use crate::config::Deflate;
 use crate::extension::Extension;
 
 /// The registered name.
-pub const NAME: &str = "permessage-deflate";
+pub(crate) const NAME: &str = "permessage-deflate";
 
 const SERVER_NO_TAKEOVER: &str = "server_no_context_takeover";
 const CLIENT_NO_TAKEOVER: &str = "client_no_context_takeover";
@@ -29,10 +29,6 @@ pub struct Agreed {
     pub peer_window_bits: u8,
 }
 
-/// An answer that the client cannot accept (section 5.1: it "MUST _Fail the WebSocket Connection_").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeflateParamError;
-
 /// The four parameters, as in an offer or an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Params {
@@ -44,7 +40,7 @@ struct Params {
 }
 
 /// Parses a window size: 8 to 15, without a leading zero (section 7.1.2).
-pub fn window_bits(value: &str) -> Option<u8> {
+fn window_bits(value: &str) -> Option<u8> {
     match value {
         "8" => Some(8),
         "9" => Some(9),
@@ -110,7 +106,7 @@ impl Params {
 }
 
 /// The server's side: returns the first acceptable offer's agreement, and the answer.
-pub fn answer(config: &Deflate, offers: &[Extension<'_>]) -> Option<(Agreed, String)> {
+pub(crate) fn answer(config: &Deflate, offers: &[Extension<'_>]) -> Option<(Agreed, String)> {
     offers
         .iter()
         .filter(|offer| offer.name.eq_ignore_ascii_case(NAME))
@@ -144,7 +140,7 @@ fn accept(config: &Deflate, offer: Params) -> (Agreed, String) {
 }
 
 /// Returns the client's offer.
-pub fn offer(config: &Deflate) -> String {
+pub(crate) fn offer(config: &Deflate) -> String {
     offered(config).write()
 }
 
@@ -161,26 +157,27 @@ fn offered(config: &Deflate) -> Params {
     }
 }
 
-/// The client's side: checks the answer.
-pub fn check_answer(config: &Deflate, answer: &Extension<'_>) -> Result<Agreed, DeflateParamError> {
+/// The client's side: returns what was agreed, or `None` for an answer that it cannot accept (section 5.1: it "MUST _Fail the WebSocket
+/// Connection_").
+pub(crate) fn check_answer(config: &Deflate, answer: &Extension<'_>) -> Option<Agreed> {
     let offer = offered(config);
-    let answer = Params::parse(answer).ok_or(DeflateParamError)?;
+    let answer = Params::parse(answer)?;
     // 7.1.1.1, 7.1.2.1: the server accepts our request by repeating it
     if offer.server_no_takeover && !answer.server_no_takeover {
-        return Err(DeflateParamError);
+        return None;
     }
     let peer_window_bits = match (offer.server_bits, answer.server_bits) {
         (Some(most), Some(bits)) if bits <= most => bits,
-        (Some(_), _) => return Err(DeflateParamError),
+        (Some(_), _) => return None,
         (None, bits) => bits.unwrap_or(15),
     };
     let own_window_bits = match (offer.client_bits.flatten(), answer.client_bits) {
         // 7.1.2.2: in an answer the parameter has a value
-        (_, Some(None)) => return Err(DeflateParamError),
+        (_, Some(None)) => return None,
         (most, Some(Some(bits))) => bits.min(most.unwrap_or(15)),
         (most, None) => most.unwrap_or(15),
     };
-    Ok(Agreed {
+    Some(Agreed {
         own_takeover: config.own_takeover && !answer.client_no_takeover,
         peer_takeover: !answer.server_no_takeover,
         own_window_bits,
@@ -292,14 +289,14 @@ mod tests {
         };
         let none = Deflate::default();
         let agreed = |own_takeover, peer_takeover, own_window_bits, peer_window_bits| {
-            Ok(Agreed {
+            Some(Agreed {
                 own_takeover,
                 peer_takeover,
                 own_window_bits,
                 peer_window_bits,
             })
         };
-        let cases: &[(&Deflate, &str, Result<Agreed, DeflateParamError>)] = &[
+        let cases: &[(&Deflate, &str, Option<Agreed>)] = &[
             (&keep(), "permessage-deflate", agreed(true, true, 15, 15)),
             (
                 &keep(),
@@ -321,33 +318,21 @@ mod tests {
                 "permessage-deflate; client_max_window_bits=8",
                 agreed(true, true, 8, 15),
             ),
-            (
-                &keep(),
-                "permessage-deflate; client_max_window_bits",
-                Err(DeflateParamError),
-            ),
-            (
-                &keep(),
-                "permessage-deflate; server_max_window_bits",
-                Err(DeflateParamError),
-            ),
-            (
-                &keep(),
-                "permessage-deflate; unknown",
-                Err(DeflateParamError),
-            ),
-            (&small, "permessage-deflate", Err(DeflateParamError)),
+            (&keep(), "permessage-deflate; client_max_window_bits", None),
+            (&keep(), "permessage-deflate; server_max_window_bits", None),
+            (&keep(), "permessage-deflate; unknown", None),
+            (&small, "permessage-deflate", None),
             (
                 &small,
                 "permessage-deflate; server_max_window_bits=11",
-                Err(DeflateParamError),
+                None,
             ),
             (
                 &small,
                 "permessage-deflate; server_max_window_bits=10",
                 agreed(true, true, 11, 10),
             ),
-            (&none, "permessage-deflate", Err(DeflateParamError)),
+            (&none, "permessage-deflate", None),
             (
                 &none,
                 "permessage-deflate; server_no_context_takeover",
